@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -27,11 +28,48 @@ import (
 // An APIFault spoils requests of the autoscaler to the API server, and nobody else's.
 type APIFault struct {
 	Path    string `json:"path,omitempty"`    // requests whose path ends so, or all
+	Writes  string `json:"writes,omitempty"`  // only requests that write objects of this kind, nodes or pods, or either
+	Late    bool   `json:"late,omitempty"`    // the API server carries the request out before its answer is spoiled
 	Percent int    `json:"percent,omitempty"` // of them, or all
 	Status  int    `json:"status,omitempty"`  // answered instead. 429 asks for another try after a second
 	Hang    bool   `json:"hang,omitempty"`    // no answer before the fault is over, and then a broken connection
 	Cut     bool   `json:"cut,omitempty"`     // watches break as it begins
 	Broken  bool   `json:"broken,omitempty"`  // connections break before an answer
+	Kill    int    `json:"kill,omitempty"`    // the leader is killed as it makes the request of this number, and no other request is spoiled
+}
+
+// Values of APIFault.Writes.
+const (
+	nodeWrites   = "nodes"
+	podWrites    = "pods"
+	eitherWrites = "nodes and pods"
+)
+
+// hits reports whether the fault is about a request.
+func (a APIFault) hits(r *http.Request) bool {
+	if a.Cut || !strings.HasSuffix(r.URL.Path, a.Path) {
+		return false
+	}
+	if a.Writes == "" {
+		return true
+	}
+	kind := written(r)
+	return kind == a.Writes || a.Writes == eitherWrites && kind != ""
+}
+
+// written is the kind of a single object that a request writes, nodes or pods, or nothing.
+func written(r *http.Request) string {
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		return ""
+	}
+	parts := strings.Split(strings.TrimPrefix(r.URL.Path, "/api/v1/"), "/")
+	switch {
+	case len(parts) >= 2 && parts[0] == nodeWrites:
+		return nodeWrites
+	case len(parts) >= 4 && parts[0] == "namespaces" && parts[2] == podWrites:
+		return podWrites
+	}
+	return ""
 }
 
 // apiFront stands between the autoscaler and the API server. It signs requests with the autoscaler's own rights.
@@ -43,7 +81,7 @@ type apiFront struct {
 
 	mu      sync.Mutex
 	random  *rand.Rand
-	faults  map[string]activeAPIFault
+	faults  map[string]*activeAPIFault
 	watches map[int]context.CancelFunc
 	next    int
 	spoiled int
@@ -53,6 +91,8 @@ type apiFront struct {
 type activeAPIFault struct {
 	APIFault
 	ended chan struct{}
+	seen  int // requests that it could hit
+	kill  func()
 }
 
 // newAPIFront serves the kubeconfig's API server, and writes a kubeconfig for itself into the folder.
@@ -69,7 +109,7 @@ func newAPIFront(kubeconfig, dir string) (*apiFront, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &apiFront{kubeconfig: filepath.Join(dir, "front.kubeconfig"), faults: map[string]activeAPIFault{}, watches: map[int]context.CancelFunc{}}
+	f := &apiFront{kubeconfig: filepath.Join(dir, "front.kubeconfig"), faults: map[string]*activeAPIFault{}, watches: map[int]context.CancelFunc{}}
 	f.proxy = &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     transport,
@@ -107,10 +147,13 @@ func (f *apiFront) begin(seed uint64) {
 	f.random, f.spoiled, f.over = rand.New(rand.NewPCG(seed, 0xa91)), 0, time.Time{}
 }
 
-func (f *apiFront) inject(id string, fault APIFault) {
+func (f *apiFront) inject(id string, fault APIFault) { f.injectKill(id, fault, nil) }
+
+// injectKill injects a fault that kills the leader.
+func (f *apiFront) injectKill(id string, fault APIFault, kill func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.faults[id] = activeAPIFault{fault, make(chan struct{})}
+	f.faults[id] = &activeAPIFault{APIFault: fault, ended: make(chan struct{}), kill: kill}
 	if fault.Cut {
 		f.spoiled += len(f.watches)
 		for _, cut := range f.watches {
@@ -125,15 +168,23 @@ func (f *apiFront) clear(id string) {
 	if fault, there := f.faults[id]; there {
 		close(fault.ended)
 		delete(f.faults, id)
-		f.over = time.Now()
+		if fault.Writes == "" {
+			f.over = time.Now()
+		}
 	}
 }
 
-// troubled reports whether a fault holds, or held no longer than ago before.
+// troubled reports whether a fault holds, or held no longer than ago before. Faults of writes to nodes and pods leave the lease alone, so they
+// do not count.
 func (f *apiFront) troubled(ago time.Duration) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.faults) > 0 || time.Since(f.over) < ago
+	for _, fault := range f.faults {
+		if fault.Writes == "" {
+			return true
+		}
+	}
+	return time.Since(f.over) < ago
 }
 
 func (f *apiFront) hits() int {
@@ -142,29 +193,40 @@ func (f *apiFront) hits() int {
 	return f.spoiled
 }
 
-// fault is the fault that hits a request, if any.
-func (f *apiFront) fault(path string) (hit activeAPIFault, any bool) {
+// fault is the fault that hits a request, or nil.
+func (f *apiFront) fault(r *http.Request) *activeAPIFault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, fault := range f.faults {
-		if !fault.Cut && strings.HasSuffix(path, fault.Path) && (fault.Percent == 0 || f.random.IntN(100) < fault.Percent) {
+	for _, id := range slices.Sorted(maps.Keys(f.faults)) {
+		fault := f.faults[id]
+		if !fault.hits(r) || fault.Percent > 0 && f.random.IntN(100) >= fault.Percent {
+			continue
+		}
+		if fault.seen++; fault.Kill == 0 || fault.seen == fault.Kill {
 			f.spoiled++
-			return fault, true
+			return fault
 		}
 	}
-	return activeAPIFault{}, false
+	return nil
 }
 
 // ServeHTTP passes a request on, unless a fault hits it.
 func (f *apiFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if fault, hit := f.fault(r.URL.Path); hit {
+	if fault := f.fault(r); fault != nil {
+		if fault.Late {
+			// The API server must get the whole request, even if its caller is gone.
+			f.proxy.ServeHTTP(unread{}, r.WithContext(context.WithoutCancel(r.Context())))
+		}
+		if fault.kill != nil {
+			fault.kill()
+		}
 		if fault.Hang {
 			select {
 			case <-fault.ended:
 			case <-r.Context().Done():
 			}
 		}
-		if fault.Hang || fault.Broken {
+		if fault.Hang || fault.Broken || fault.kill != nil {
 			panic(http.ErrAbortHandler)
 		}
 		refuse(w, fault.Status)
@@ -177,6 +239,13 @@ func (f *apiFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.proxy.ServeHTTP(w, r)
 }
+
+// unread receives an answer that nobody reads.
+type unread http.Header
+
+func (u unread) Header() http.Header          { return http.Header(u) }
+func (unread) Write(some []byte) (int, error) { return len(some), nil }
+func (unread) WriteHeader(int)                {}
 
 // watching remembers how to cut a watch until it is over.
 func (f *apiFront) watching(cut context.CancelFunc) (done func()) {
@@ -197,6 +266,7 @@ func (f *apiFront) watching(cut context.CancelFunc) (done func()) {
 func refuse(w http.ResponseWriter, status int) {
 	reason := map[int]metav1.StatusReason{
 		http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
+		http.StatusGatewayTimeout: metav1.StatusReasonTimeout,
 	}[status]
 	if reason == "" {
 		reason = metav1.StatusReasonInternalError

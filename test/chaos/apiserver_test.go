@@ -2,9 +2,12 @@ package chaos
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +19,16 @@ import (
 // frontOf is a front before an API server that answers every request alike, and a client that goes through it.
 func frontOf(t *testing.T) (*apiFront, *http.Client, string) {
 	t.Helper()
+	front, url, _ := countedFront(t)
+	return front, &http.Client{}, url
+}
+
+// countedFront counts the requests that reach the API server.
+func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int64) {
+	t.Helper()
+	passed = &atomic.Int64{}
 	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		passed.Add(1)
 		if r.URL.Query().Get("watch") != "" {
 			w.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(w).Flush()
@@ -47,7 +59,8 @@ func frontOf(t *testing.T) (*apiFront, *http.Client, string) {
 	if _, err := kubernetes.NewForConfigOrDie(through).Discovery().ServerVersion(); err != nil {
 		t.Fatal(err)
 	}
-	return front, &http.Client{}, through.Host
+	passed.Store(0)
+	return front, through.Host, passed
 }
 
 func TestAPIFaultsHitOnlyTheirPaths(t *testing.T) {
@@ -107,4 +120,71 @@ func TestCutBreaksWatchesOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.Body.Close()
+}
+
+// The API server carries a write out whose answer the caller does not get.
+func TestLostAnswersLeaveTheirWritesDone(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		fault  APIFault
+		method string
+		path   string
+		spoilt bool
+	}{
+		{"a cut connection", APIFault{Writes: nodeWrites, Late: true, Broken: true}, http.MethodPut, "/api/v1/nodes/a", true},
+		{"a time-out of a proxy", APIFault{Writes: nodeWrites, Late: true, Status: http.StatusGatewayTimeout}, http.MethodPatch, "/api/v1/nodes/a", true},
+		{"a pod's status", APIFault{Writes: podWrites, Late: true, Broken: true}, http.MethodPatch, "/api/v1/namespaces/default/pods/a/status", true},
+		{"either kind", APIFault{Writes: eitherWrites, Late: true, Broken: true}, http.MethodPost, "/api/v1/namespaces/default/pods/a/eviction", true},
+		{"another kind", APIFault{Writes: podWrites, Late: true, Broken: true}, http.MethodPut, "/api/v1/nodes/a", false},
+		{"a reading", APIFault{Writes: nodeWrites, Late: true, Broken: true}, http.MethodGet, "/api/v1/nodes/a", false},
+		{"a lease", APIFault{Writes: eitherWrites, Late: true, Broken: true}, http.MethodPut, "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/a", false},
+		{"an event", APIFault{Writes: eitherWrites, Late: true, Broken: true}, http.MethodPost, "/api/v1/namespaces/default/events", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			front, url, passed := countedFront(t)
+			front.inject("a", tt.fault)
+			request, err := http.NewRequestWithContext(t.Context(), tt.method, url+tt.path, strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err == nil {
+				response.Body.Close()
+			}
+			if spoilt := err != nil || response.StatusCode != http.StatusOK; spoilt != tt.spoilt {
+				t.Errorf("spoilt = %t, want %t", spoilt, tt.spoilt)
+			}
+			if got := passed.Load(); got != 1 {
+				t.Errorf("the API server got %d requests, want 1", got)
+			}
+		})
+	}
+}
+
+func TestLeaderIsKilledAtTheNthWrite(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after the write %t", late), func(t *testing.T) {
+			front, url, passed := countedFront(t)
+			killed, carriedOut := 0, int64(0)
+			front.injectKill("a", APIFault{Writes: nodeWrites, Kill: 2, Late: late}, func() { killed, carriedOut = killed+1, passed.Load() })
+			answered := 0
+			for range 3 {
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/api/v1/nodes/a", strings.NewReader("{}"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if response, err := http.DefaultClient.Do(request); err == nil {
+					response.Body.Close()
+					answered++
+				}
+			}
+			want := int64(1)
+			if late {
+				want = 2
+			}
+			if killed != 1 || answered != 2 || carriedOut != want {
+				t.Errorf("%d killed, %d of 3 writes answered, %d writes at the kill; want 1, 2 and %d", killed, answered, carriedOut, want)
+			}
+		})
+	}
 }

@@ -10,12 +10,24 @@
 // A plan has traits beside its steps: an interruption queue, lifecycle hooks, weights, a mixed policy, capacity rebalancing,
 // and in half of the seeds the usual refresh of a minute instead of a second. Half of the plans have disruption budgets. Every
 // plan has stale readings. The autoscaler reaches the API server through a front that can refuse, hang or cut its requests.
-// Requests of everybody else pass. Some plans kill kube-apiserver or etcd and start it again, which everybody sees.
+// It can also have a write carried out and lose the answer, and kill the leader before or after its n-th write of a node or a pod.
+// Requests of everybody else pass. Some plans kill kube-apiserver or etcd and start it again, which everybody sees. Users cordon,
+// uncordon and delete nodes.
+//
+// Further traits: groups that count in units of hardware, nodes that are Ready late, each at its own time, nodes that register with a
+// start-up taint that an agent takes off, new desired capacities that AWS shows before the instances, and a group with divided GPUs. A pod waits there for a whole GPU, which it cannot get, and
+// no node may be launched for it. In hurried plans the limits of the core's time are milliseconds, and the burst meets a leader that
+// gets a quarter of a processor's time. Other plans starve the leader for some seconds.
 //
 // After a few seconds every fault is over. From then on the run must converge. First every wanted pod runs on a Ready node.
 // Then no pod is wanted any more, every group returns to its minimum, and no node is left tainted or cordoned for removal. Each
 // of these counts once it has held at every look for five seconds, and must begin within the plan's Allowance: 30 s, a minute
-// where whole groups are filled, a minute and a half where the control plane crashed, or two minutes with the usual refresh.
+// where whole groups are filled, a minute and a half where the control plane crashed, or two minutes with the usual refresh. Late nodes
+// and nodes whose object a user deleted may take some seconds longer.
+//
+// Between the two, plans that are not zonal want more pods at once. The autoscaler must not ask for more nodes than one packing of
+// these pods on the smallest nodes needs. A minute after the last start of a replica, no node may be cordoned but by a user, or have
+// the annotation of held nodes, and a user's cordon must still be there.
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the
 // pods. The autoscaler must not end an instance that is not drained, or have AWS do so. It must not let pods onto an instance

@@ -66,10 +66,11 @@ func recent(raises []raise, at time.Time) (sum int) {
 
 // ledger follows one group through the wishes for it and the changes of its desired capacity.
 type ledger struct {
-	desired     int // in units of the group
-	perInstance int // units that the smallest instance fills
-	open        int // instances that were wished for and not yet requested from AWS
-	credit      int // instances that were taken away since they were requested, and may be requested again
+	desired     int            // in units of the group
+	perInstance int            // units that the smallest instance fills
+	open        int            // instances that were wished for and not yet requested from AWS
+	members     map[string]int // weights of the instances
+	credit      int            // instances that were taken away since they were requested, and may be requested again
 	own         []raise
 	foreign     []raise
 	wished      []wish // as sizes of the group
@@ -104,7 +105,11 @@ func (l *ledger) wish(w wish) {
 
 // change records a change of the desired capacity, and returns how many instances too many the autoscaler requested.
 func (l *ledger) change(e fakeaws.Event) (double int) {
-	by := (e.To - e.From) / l.perInstance
+	from := e.From
+	if strings.HasPrefix(e.By, setDesired) && ours(e.By) && e.To > from { // AWS launches nothing for a raise up to what heavy instances have reached
+		from = min(e.To, max(from, l.counted()))
+	}
+	by := (e.To - from) / l.perInstance
 	l.desired = e.To
 	switch {
 	case !ours(e.By) && by > 0:
@@ -124,12 +129,20 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 	return double
 }
 
+// counted is the capacity of the group's instances.
+func (l *ledger) counted() (sum int) {
+	for _, weight := range l.members {
+		sum += weight
+	}
+	return sum
+}
+
 // doubles judges the instances that the autoscaler requested from AWS: no more than the core wished for and others took away,
 // and not again any that a wish did not know to be on their way.
 func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.AutoScalingGroup) {
-	ledgers := map[string]*ledger{}
+	ledgers, named := map[string]*ledger{}, map[string]fakeaws.AutoScalingGroup{}
 	for _, g := range groups {
-		ledgers[g.Name] = &ledger{desired: g.Desired, perInstance: lightest(g)}
+		ledgers[g.Name], named[g.Name] = &ledger{desired: g.Desired, perInstance: lightest(g), members: map[string]int{}}, g
 	}
 	for _, e := range events {
 		for len(wished) > 0 && wished[0].at.Before(e.Time) {
@@ -142,7 +155,11 @@ func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.
 		switch {
 		case l == nil:
 		case e.Kind == fakeaws.GroupDeleted:
-			l.desired, l.own, l.foreign = 0, nil, nil
+			l.desired, l.own, l.foreign, l.members = 0, nil, nil, map[string]int{}
+		case e.Kind == fakeaws.Launched:
+			l.members[e.Instance] = weightOf(named[e.Group], e.InstanceType)
+		case slices.Contains(departures, e.Kind):
+			delete(l.members, e.Instance)
 		case e.Kind == fakeaws.DesiredChanged:
 			if double := l.change(e); double > 0 {
 				j.wrong(func(w *Wrongs) { w.Doubles += double }, "double: %s at %s raised %q from %d to %d, %d too many",
@@ -152,8 +169,14 @@ func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.
 	}
 }
 
+// departures are the events with which an instance stops counting for its group.
+var departures = []fakeaws.EventKind{fakeaws.TerminateRequested, fakeaws.Reclaimed, fakeaws.Replaced, fakeaws.ScaleInKill, fakeaws.Terminated}
+
 // lightest is the least weight of a group's types.
 func lightest(g fakeaws.AutoScalingGroup) int {
+	if g.DesiredCapacityType != "" {
+		return sizes["m5.large"].in(g.DesiredCapacityType)
+	}
 	least := 0
 	if g.MixedInstancesPolicy != nil {
 		for _, o := range g.MixedInstancesPolicy.Overrides {
@@ -167,6 +190,9 @@ func lightest(g fakeaws.AutoScalingGroup) int {
 
 // weightOf is the capacity that an instance of a type fills in a group.
 func weightOf(g fakeaws.AutoScalingGroup, instanceType string) int {
+	if g.DesiredCapacityType != "" {
+		return max(sizes[instanceType].in(g.DesiredCapacityType), 1)
+	}
 	if g.MixedInstancesPolicy != nil {
 		for _, o := range g.MixedInstancesPolicy.Overrides {
 			if o.InstanceType == instanceType {

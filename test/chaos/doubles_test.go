@@ -62,6 +62,7 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 			events: []fakeaws.Event{change(3, ourWrite, 1, 4)}},
 		{name: "to a size that was wished for long ago", wishes: []wish{wished(1, 1, 4), wished(60, 1, 3)},
 			events: []fakeaws.Event{change(61, ourWrite, 1, 4)}, doubles: 1},
+		{name: "to what heavy instances have reached", events: []fakeaws.Event{launched("i-1")[0], launched("i-2")[0], change(2, ourWrite, 1, 2)}},
 		{name: "by nobody's wish", events: []fakeaws.Event{change(2, ourWrite, 1, 4)}, doubles: 3},
 		{name: "by an operator", events: []fakeaws.Event{change(2, "set-desired", 1, 4)}},
 	} {

@@ -27,6 +27,9 @@ func newDraft(r *rand.Rand, p Plan) *draft {
 	}
 	d := &draft{Rand: r, axis: pick(r, lacks), replicas: p.Replicas, queue: p.Traits.Queue}
 	for name, g := range byName(account(p)) {
+		if name == dividedGroup {
+			continue // its node stays the only witness of its parts
+		}
 		d.groups = append(d.groups, name)
 		if g.Min == 0 {
 			d.emptiable = append(d.emptiable, name)

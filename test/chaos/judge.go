@@ -26,8 +26,12 @@ type Wrongs struct {
 	Lowered int `json:"loweredBelowMembers"` // writes that left a group less room than its instances take
 	Doubles int `json:"doubleLaunches"`      // instances that it requested again although AWS had them
 	Stalls  int `json:"stalls"`              // end states that were not reached in time
-	Raced   int `json:"racedByOthers"`       // nodes lost because another writer raised a group the moment before. It is no fault
-	Others  int `json:"others"`
+
+	Cordoned int `json:"cordonedAfterAMinute"` // nodes that nobody but a user may have left so, a minute after the last leader started
+	Surplus  int `json:"surplusNodes"`         // nodes that a burst did not need
+
+	Raced  int `json:"racedByOthers"` // nodes lost because another writer raised a group the moment before. It is no fault
+	Others int `json:"others"`
 }
 
 func (w *Wrongs) add(more Wrongs) {
@@ -36,6 +40,8 @@ func (w *Wrongs) add(more Wrongs) {
 	w.Lowered += more.Lowered
 	w.Doubles += more.Doubles
 	w.Stalls += more.Stalls
+	w.Cordoned += more.Cordoned
+	w.Surplus += more.Surplus
 	w.Raced += more.Raced
 	w.Others += more.Others
 }

@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
@@ -195,10 +199,10 @@ func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 	got := Summarize(results)
 	got.Results = nil
 	want := Summary{
-		Version: "v2", Runs: 100, Failed: []uint64{7}, Wrongs: Wrongs{Stalls: 1}, Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200,
+		Version: "v3", Runs: 100, Failed: []string{"7"}, Wrongs: Wrongs{Stalls: 1}, Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200,
 		Recoveries: []Recovery{
-			{Allowance: 60, Runs: 99, Running: Spread{P50: 50, P99: 99, Max: 99}, SlowestSeed: 99},
-			{Allowance: 120, Runs: 1, Running: Spread{P50: 7, P99: 7, Max: 7}, SlowestSeed: 7},
+			{Allowance: 60, Runs: 99, Running: Spread{P50: 50, P99: 99, Max: 99}, Slowest: "99"},
+			{Allowance: 120, Runs: 1, Running: Spread{P50: 7, P99: 7, Max: 7}, Slowest: "7"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -206,5 +210,90 @@ func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 	}
 	if line := results[7].String(); !strings.Contains(line, "FAILED: not every pod runs") {
 		t.Errorf("line of a failed run = %q", line)
+	}
+}
+
+func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
+	groups := byName(account(Plan{Traits: Traits{Weights: true, Divided: true}}))
+	raised := func(group string, from, to int) fakeaws.Event {
+		return fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: group, By: ourWrite, From: from, To: to}
+	}
+	of := func(kind fakeaws.EventKind, group string, count int) (events []fakeaws.Event) {
+		for range count {
+			events = append(events, fakeaws.Event{Kind: kind, Group: group})
+		}
+		return events
+	}
+	for _, tt := range []struct {
+		name   string
+		events []fakeaws.Event
+		more   map[string]int
+		want   int
+	}{
+		{name: "one packing", events: append(of(fakeaws.Launched, "web-a", 3), raised("web-a", 0, 3)), more: map[string]int{webPods: 5}},
+		{name: "a node too many", events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4)), more: map[string]int{webPods: 5}, want: 1},
+		{name: "over two groups", want: 2,
+			events: append(append(of(fakeaws.Launched, "web-a", 3), of(fakeaws.Launched, "web-b", 2)...), raised("web-a", 1, 4), raised("web-b", 0, 2)),
+			more:   map[string]int{webPods: 5}},
+		{name: "in place of one that left", more: map[string]int{webPods: 5},
+			events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4), of(fakeaws.TerminateRequested, "web-b", 1)[0])},
+		{name: "launched by AWS alone", events: of(fakeaws.Launched, "web-a", 4), more: map[string]int{webPods: 5}},
+		{name: "weights", events: append(of(fakeaws.Launched, "web-spot", 3), raised("web-spot", 0, 6)), more: map[string]int{webPods: 5}},
+		{name: "heavier than asked for", events: append(of(fakeaws.Launched, "gpu-spot", 2), raised("gpu-spot", 0, 8)), more: map[string]int{gpuPods: 2}},
+		{name: "a whole GPU where all are divided", events: append(of(fakeaws.Launched, dividedGroup, 1), raised(dividedGroup, 1, 2)), want: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var j judge
+			if j.surplus(tt.events, groups, tt.more); j.wrongs.Surplus != tt.want {
+				t.Errorf("surplus = %d, want %d: %q", j.wrongs.Surplus, tt.want, j.violations)
+			}
+		})
+	}
+}
+
+func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
+	const minute = time.Minute
+	annotated := map[string]string{heldAnnotation: "2026-11-23T19:00:00Z"}
+	for _, tt := range []struct {
+		name     string
+		node     corev1.Node
+		byUser   bool
+		openAt   time.Duration // after the last start of a leader, 0 for never
+		cordoned int
+		others   int
+		after    time.Duration
+	}{
+		{name: "open"},
+		{name: "by us, for good", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, cordoned: 1, after: minute},
+		{name: "by us, for a while", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, openAt: 50 * time.Second, after: 50 * time.Second},
+		{name: "by a user", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, byUser: true},
+		{name: "by a user, and opened by somebody", byUser: true, others: 1},
+		{name: "our annotation alone", node: corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: annotated}}, cordoned: 1, after: minute},
+		{name: "by a user, with our annotation", byUser: true, cordoned: 1, after: minute,
+			node: corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: annotated}, Spec: corev1.NodeSpec{Unschedulable: true}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.node.Name, tt.node.UID = "n", "u"
+				client := fake.NewClientset(&tt.node)
+				start := time.Now()
+				r := &run{client: client, replicas: []*replica{{started: start}}, users: users{cordoned: map[types.UID]string{}}}
+				r.users.set(&tt.node, tt.byUser)
+				if tt.openAt > 0 {
+					time.AfterFunc(tt.openAt, func() {
+						_, _ = client.CoreV1().Nodes().Update(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u"}}, metav1.UpdateOptions{})
+					})
+				}
+				if err := r.judgeCordons(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if r.wrongs.Cordoned != tt.cordoned || r.wrongs.Others != tt.others {
+					t.Errorf("cordoned = %d, others = %d, want %d and %d: %q", r.wrongs.Cordoned, r.wrongs.Others, tt.cordoned, tt.others, r.violations)
+				}
+				if got := time.Since(start); got < tt.after || got > tt.after+time.Second {
+					t.Errorf("judged after %s, want %s", got, tt.after)
+				}
+			})
+		})
 	}
 }

@@ -96,20 +96,20 @@ func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 		err = l.clean(ctx, p)
 	}
 	if err != nil {
-		return result, fmt.Errorf("seed %d: %w", p.Seed, err)
+		return result, fmt.Errorf("seed %s: %w", p.Name(), err)
 	}
 	return result, nil
 }
 
 // folder holds the plan of a run, its events, and the replicas' logs.
-func (l *Lab) folder(p Plan) string { return filepath.Join(l.dir, fmt.Sprintf("seed-%d", p.Seed)) }
+func (l *Lab) folder(p Plan) string { return filepath.Join(l.dir, "seed-"+p.Name()) }
 
 // clean restores the cluster as it was before the run.
 func (l *Lab) clean(ctx context.Context, p Plan) error {
 	ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
 	defer cancel()
 	err := l.env.StopAWS()
-	for _, app := range p.workloads() {
+	for _, app := range append(p.workloads(), wholePods) {
 		err = errors.Join(err, scale(ctx, l.client, app, 0))
 	}
 	if err != nil {

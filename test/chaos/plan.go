@@ -34,6 +34,9 @@ type Plan struct {
 	Day time.Duration `json:"day,omitempty"` // how long a soak's day takes, 0 for other plans
 }
 
+// Name is the plan's seed, with a z behind it if the plan is zonal.
+func (p Plan) Name() string { return name(p.Seed, p.Zonal) }
+
 // length is how long faults happen.
 func (p Plan) length() time.Duration { return cmp.Or(p.Day, Length) }
 
@@ -110,6 +113,7 @@ type Step struct {
 	Target   string             `json:"target,omitempty"`
 	Count    int                `json:"count,omitempty"`
 	Pick     int                `json:"pick,omitempty"`
+	Down     time.Duration      `json:"down,omitempty"`
 	Shift    fakeaws.Duration   `json:"shift,omitempty"`
 	Worst    bool               `json:"worst,omitempty"`
 	Tags     map[string]*string `json:"tags,omitempty"`
@@ -210,6 +214,7 @@ func newPlan(seed uint64, modes []string, zonal bool) Plan {
 	if zonal {
 		p.Steps = append(p.Steps, d.zonal()...)
 	}
+	p.Steps = append(p.Steps, d.disturbances(p)...)
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) })
 	return p
 }
@@ -255,8 +260,10 @@ func (d *draft) pods() []Step {
 // each second, as long as a reading is kept where they are not, and as long as a zone counts as empty. A new start forgets that.
 // But AWS may repeat an old failure to it once, which it believes for up to two minutes. Zonal plans fill whole groups. After a
 // crash, each program of the control plane waits for up to a minute before it watches again: client-go's reflector pauses for
-// half a minute and up to as much again.
+// half a minute and up to as much again. Nodes that are Ready late, or get no pods before an agent has started, take that longer,
+// and so does an instance whose Node a user deleted: the core waits for it as for a new one.
 func (p Plan) Allowance() time.Duration {
+	allowed := 30 * time.Second
 	switch {
 	case p.zoneOut() && !p.startsAnew():
 		return 4 * time.Minute
@@ -265,9 +272,15 @@ func (p Plan) Allowance() time.Duration {
 	case p.Traits.UsualRefresh, p.Day > 0:
 		return 2 * time.Minute
 	case p.Faults()[Crash] > 0:
-		return 90 * time.Second
+		allowed = 90 * time.Second
 	case p.Zonal:
-		return time.Minute
+		allowed = time.Minute
 	}
-	return 30 * time.Second
+	if p.Traits.LateNodes || p.Traits.StartupTaints {
+		allowed += 15 * time.Second
+	}
+	if p.Faults()[UserDeletes] > 0 {
+		allowed += 15 * time.Second
+	}
+	return allowed
 }

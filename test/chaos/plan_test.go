@@ -39,6 +39,7 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 		APIErrors, Throttling, Latency, HangingLaunch, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
 		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
 		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Crash, Interruption, Recommendation, Maintenance, Garbage,
+		LostWrites, KillAtWrite, UserCordons, UserUncordons, UserDeletes, Starved,
 	} {
 		for _, mode := range Modes {
 			for replicas := 1; replicas <= 2; replicas++ {
@@ -65,10 +66,14 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 		}
 	}
 	for _, mode := range Modes {
-		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets"} {
+		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets",
+			"units of hardware", "late nodes", "start-up taints", "divided GPUs", "hurried", "unlisted"} {
 			if seen[mode][trait] < 10 {
 				t.Errorf("of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
 			}
+		}
+		if got := seen[mode]["weights"]; got < 40 {
+			t.Errorf("of 100 seeds in mode %q, %d have weights, want about half: zonal plans have none", mode, got)
 		}
 		if got := seen[mode]["usual refresh"]; got != 50 {
 			t.Errorf("of 100 seeds in mode %q, %d have the usual refresh, want half", mode, got)
@@ -96,7 +101,7 @@ func overInTime(t *testing.T, p Plan) {
 
 // Pools without capacity are remembered for minutes, so a plan in which a workload had none left could not converge in time.
 func TestEveryLackLeavesEachWorkloadAPool(t *testing.T) {
-	for _, traits := range []Traits{{}, {Weights: true}, {Mixed: true}, {Weights: true, Mixed: true}} {
+	for _, traits := range []Traits{{}, {Weights: true}, {Mixed: true}, {Units: "vcpu"}, {Divided: true}, {Weights: true, Mixed: true}} {
 		leavesEachWorkloadAPool(t, account(Plan{Traits: traits}))
 	}
 }
@@ -112,6 +117,7 @@ func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
 				}
 			}
 		}
+		delete(left, partPods) // its group keeps the node that it has
 		if want := map[string]bool{webPods: true, gpuPods: true}; !cmp.Equal(left, want) {
 			t.Errorf("lack of %+v leaves capacity to %v, want %v", lack, left, want)
 		}
@@ -127,7 +133,9 @@ func pools(g fakeaws.AutoScalingGroup) (all []fakeaws.Shortage) {
 	if g.MixedInstancesPolicy != nil {
 		types, capacity = nil, "spot"
 		for _, o := range g.MixedInstancesPolicy.Overrides {
-			types = append(types, o.InstanceType)
+			if types = append(types, o.InstanceType); o.Requirements != nil {
+				types = append(types[:len(types)-1], o.Requirements.AllowedInstanceTypes...)
+			}
 		}
 	}
 	for _, zone := range g.Zones {
@@ -152,6 +160,9 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 	}{
 		{name: "a reading each second", plan: Plan{}, want: 30 * time.Second},
 		{name: "a crash", plan: Plan{Steps: []Step{{Kind: Crash}}}, want: 90 * time.Second},
+		{name: "late nodes", plan: Plan{Traits: Traits{LateNodes: true}}, want: 45 * time.Second},
+		{name: "a start-up taint, a crash and a deleted node", plan: Plan{Traits: Traits{StartupTaints: true}, Steps: []Step{{Kind: Crash}, {Kind: UserDeletes}}},
+			want: 2 * time.Minute},
 		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
 		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -16,6 +17,9 @@ const restartAfter = 500 * time.Millisecond
 
 // lostLease is the one reason for which a replica may end by itself. A replica that lost the lease must end.
 const lostLease = "the leader lease was lost"
+
+// crashed is the first line of a crash, which nothing excuses.
+var crashed = regexp.MustCompile(`(?m)^(panic|fatal error|runtime error): .*`)
 
 // replica is one autoscaler that is started again whenever it ends, as the kubelet does with a container.
 type replica struct {
@@ -30,6 +34,7 @@ type replica struct {
 	mu      sync.Mutex
 	process *scenario.Autoscaler // nil while none runs
 	until   time.Time            // it stays down, after an end that a step asked for
+	started time.Time            // when the process started that runs, or ran last
 	ended   bool                 // by us
 }
 
@@ -46,7 +51,7 @@ func (r *replica) run(ctx context.Context) {
 			continue
 		}
 		r.mu.Lock()
-		r.process, r.ended = process, false
+		r.process, r.ended, r.started = process, false, time.Now()
 		r.mu.Unlock()
 		select {
 		case <-process.Done():
@@ -58,11 +63,20 @@ func (r *replica) run(ctx context.Context) {
 		r.process = nil
 		down, ended := time.Until(r.until), r.ended
 		r.mu.Unlock()
-		if !ended && (r.stays || !r.excused() && !strings.Contains(r.since(logged), lostLease)) {
+		if crash := crashed.FindString(r.since(logged)); crash != "" {
+			r.fault(fmt.Errorf("replica %s crashed: %s", r.name, crash))
+		} else if !ended && (r.stays || !r.excused() && !strings.Contains(r.since(logged), lostLease)) {
 			r.fault(fmt.Errorf("replica %s ended by itself: %s", r.name, lastLine(r.since(logged))))
 		}
 		pause(ctx, max(down, restartAfter))
 	}
+}
+
+// startedAt is when the process started that runs, or ran last.
+func (r *replica) startedAt() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.started
 }
 
 // running is the process, or nil while none runs.
@@ -86,6 +100,11 @@ func (r *replica) end(down time.Duration, how func(*scenario.Autoscaler) error) 
 		return err
 	}
 	return how(process)
+}
+
+// kill kills the process, and keeps it down for so long.
+func (r *replica) kill(down time.Duration) error {
+	return r.end(down, func(a *scenario.Autoscaler) error { a.Kill(); return nil })
 }
 
 // hold stops the process where it stands, and returns a function that lets it go on.

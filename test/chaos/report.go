@@ -33,6 +33,16 @@ type Result struct {
 	Samples         []Sample      `json:"samples,omitempty"` // of a soak
 }
 
+// Name is the name of the result's plan.
+func (r Result) Name() string { return name(r.Seed, r.Zonal) }
+
+func name(seed uint64, zonal bool) string {
+	if zonal {
+		return fmt.Sprintf("%dz", seed)
+	}
+	return fmt.Sprint(seed)
+}
+
 // Header is the first line of a table of results.
 const Header = "seed   mode              replicas  faults  calls (spoiled)  launched  terminated  pods run  at rest  allowed  verdict"
 
@@ -46,7 +56,7 @@ func (r Result) String() string {
 	if len(r.Violations) > 0 {
 		verdict = "FAILED: " + strings.Join(r.Violations, "\n         ")
 	}
-	return fmt.Sprintf("%-6d %-17s %8d  %6d  %5d %9s  %8d  %10d  %7.1fs  %6.1fs  %6.0fs  %s", r.Seed, r.Mode, r.Replicas, faults,
+	return fmt.Sprintf("%-6s %-17s %8d  %6d  %5d %9s  %8d  %10d  %7.1fs  %6.1fs  %6.0fs  %s", r.Name(), r.Mode, r.Replicas, faults,
 		r.Calls, fmt.Sprintf("(%d)", r.Spoiled), r.Launched, r.Terminated, r.Running.Seconds(), r.AtRest.Seconds(), r.Allowance.Seconds(), verdict)
 }
 
@@ -54,7 +64,9 @@ func (r Result) String() string {
 type Summary struct {
 	Version         string       `json:"version"`
 	Runs            int          `json:"runs"`
-	Failed          []uint64     `json:"failedSeeds"`
+	Zonal           int          `json:"zonalRuns"`
+	Weighted        int          `json:"runsWithWeights"` // or with units of hardware
+	Failed          []string     `json:"failed"`          // names of runs
 	Wrongs          Wrongs       `json:"wrongs"`
 	Faults          map[Kind]int `json:"faults"`
 	Calls           int          `json:"calls"`
@@ -66,11 +78,11 @@ type Summary struct {
 
 // Recovery is how long runs with the same allowance took to recover.
 type Recovery struct {
-	Allowance   float64 `json:"allowanceSeconds"`
-	Runs        int     `json:"runs"`
-	Running     Spread  `json:"podsRunSeconds"` // from the end of the last fault until every wanted pod runs
-	AtRest      Spread  `json:"atRestSeconds"`  // from when no pod is wanted until the account costs the least
-	SlowestSeed uint64  `json:"slowestSeed"`
+	Allowance float64 `json:"allowanceSeconds"`
+	Runs      int     `json:"runs"`
+	Running   Spread  `json:"podsRunSeconds"` // from the end of the last fault until every wanted pod runs
+	AtRest    Spread  `json:"atRestSeconds"`  // from when no pod is wanted until the account costs the least
+	Slowest   string  `json:"slowest"`        // name of a run
 }
 
 // Spread is how a time is distributed, in seconds.
@@ -82,11 +94,17 @@ type Spread struct {
 
 // Summarize sums results up.
 func Summarize(results []Result) Summary {
-	s := Summary{Version: "v2", Runs: len(results), Failed: []uint64{}, Faults: map[Kind]int{}, Results: results}
+	s := Summary{Version: "v3", Runs: len(results), Failed: []string{}, Faults: map[Kind]int{}, Results: results}
 	allowed := map[time.Duration][]Result{}
 	for _, r := range results {
 		if len(r.Violations) > 0 {
-			s.Failed = append(s.Failed, r.Seed)
+			s.Failed = append(s.Failed, r.Name())
+		}
+		if r.Zonal {
+			s.Zonal++
+		}
+		if r.Traits.Weights || r.Traits.Units != "" {
+			s.Weighted++
 		}
 		for kind, n := range r.Faults {
 			s.Faults[kind] += n
@@ -111,7 +129,7 @@ func recovery(allowance time.Duration, results []Result) Recovery {
 	}
 	slowest := slices.MaxFunc(results, func(a, b Result) int { return cmp.Compare(max(a.Running, a.AtRest), max(b.Running, b.AtRest)) })
 	return Recovery{
-		Allowance: allowance.Seconds(), Runs: len(results), Running: spread(running), AtRest: spread(atRest), SlowestSeed: slowest.Seed,
+		Allowance: allowance.Seconds(), Runs: len(results), Running: spread(running), AtRest: spread(atRest), Slowest: slowest.Name(),
 	}
 }
 
@@ -127,9 +145,8 @@ func spread(times []time.Duration) Spread {
 
 // Print writes the summary for a reader.
 func (s Summary) Print(w io.Writer) {
-	fmt.Fprintf(w, "\n%d runs, %d failed %v\n", s.Runs, len(s.Failed), s.Failed)
-	fmt.Fprintf(w, "%d undrained nodes lost, %d ended nodes reused, %d stalls, %d double launches, %d times lowered below the members, %d other violations, %d races with other writers\n",
-		s.Wrongs.Lost, s.Wrongs.Reused, s.Wrongs.Stalls, s.Wrongs.Doubles, s.Wrongs.Lowered, s.Wrongs.Others, s.Wrongs.Raced)
+	defer s.printWrongs(w)
+	fmt.Fprintln(w)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	all := 0
 	for _, kind := range slices.Sorted(maps.Keys(s.Faults)) {
@@ -140,8 +157,26 @@ func (s Summary) Print(w io.Writer) {
 	_ = table.Flush()
 	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled; %d requests to the API server spoiled\n", s.Calls, s.Spoiled, s.SpoiledRequests)
 	for _, r := range s.Recoveries {
-		fmt.Fprintf(w, "%d runs that are allowed %.0f s, seed %d the slowest:\n", r.Runs, r.Allowance, r.SlowestSeed)
+		fmt.Fprintf(w, "%d runs that are allowed %.0f s, %s the slowest:\n", r.Runs, r.Allowance, r.Slowest)
 		fmt.Fprintf(w, "  until every wanted pod runs: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.Running.P50, r.Running.P99, r.Running.Max)
 		fmt.Fprintf(w, "  until the spend is at its minimum: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.AtRest.P50, r.AtRest.P99, r.AtRest.Max)
 	}
+}
+
+// printWrongs writes the table by which runs are judged.
+func (s Summary) printWrongs(w io.Writer) {
+	fmt.Fprintf(w, "\n%d runs, %d of them zonal, %d with weights or units of hardware; %d failed %v\n", s.Runs, s.Zonal, s.Weighted, len(s.Failed), s.Failed)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range []struct {
+		what  string
+		count int
+	}{
+		{"undrained nodes lost", s.Wrongs.Lost}, {"stalls", s.Wrongs.Stalls}, {"double launches", s.Wrongs.Doubles},
+		{"nodes cordoned after 60 s", s.Wrongs.Cordoned}, {"surplus nodes asked for", s.Wrongs.Surplus}, {"ended nodes reused", s.Wrongs.Reused},
+		{"lowered below the members", s.Wrongs.Lowered}, {"other violations", s.Wrongs.Others},
+		{"races with other writers (no fault)", s.Wrongs.Raced},
+	} {
+		fmt.Fprintf(table, "  %s\t%d\n", row.what, row.count)
+	}
+	_ = table.Flush()
 }

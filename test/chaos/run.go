@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -46,13 +47,16 @@ type run struct {
 	began    time.Time
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
+	users    users
+	more     map[string]int // pods that are wanted beyond the plan's, by workload
 	samples  []Sample       // of a soak, at the end of its run
 	quiet    *calm          // since nothing disturbs the autoscaler any more, nil before, and in plans that are not zonal
 }
 
 // run performs the plan, waits for the recovery, and judges.
 func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
-	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{}}
+	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{},
+		users: users{cordoned: map[types.UID]string{}}, more: map[string]int{}}
 	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
 		return Result{}, err
 	}
@@ -80,6 +84,9 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	}
 	if p.Day > 0 {
 		workers.Go(func() { r.sample(working) })
+	}
+	if p.Traits.Divided {
+		workers.Go(func() { r.divideGPU(working) })
 	}
 	err := r.perform(ctx, startReplicas)
 	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Replicas: p.Replicas, Traits: p.Traits, Faults: p.Faults(), Allowance: p.Allowance()}
@@ -203,6 +210,15 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 		return func(context.Context) error { return r.litter(s) }, nil
 	case NotReady:
 		return r.notReadyActs(s)
+	case LostWrites:
+		return simple(func() { r.front.inject(id, *s.API) }), simple(func() { r.front.clear(id) })
+	case KillAtWrite:
+		return simple(func() { r.killAtWrite(id, s) }), simple(func() { r.front.clear(id) })
+	case UserCordons, UserUncordons, UserDeletes:
+		return r.userActs(s)
+	case Starved:
+		feed := func() {}
+		return simple(func() { feed = r.starve(s.Count) }), simple(func() { feed() })
 	case KillReplica, StopReplica, PauseReplica:
 		return r.replicaActs(s)
 	case StealLease:
@@ -268,6 +284,7 @@ func (r *run) notReadyActs(s Step) (begin, end func(context.Context) error) {
 		if err != nil {
 			return err
 		}
+		maps.DeleteFunc(nodes, func(_ string, node corev1.Node) bool { return node.Labels[poolLabel] == partPods }) // see divideGPU
 		names := slices.Sorted(maps.Keys(nodes))
 		for n := range min(s.Count, len(names)) {
 			name := names[(s.Pick+n)%len(names)]
@@ -317,7 +334,7 @@ func (r *run) replicaActs(s Step) (begin, end func(context.Context) error) {
 		one := r.chosen(ctx, s.Target)
 		switch s.Kind {
 		case KillReplica:
-			return one.end(s.For, func(a *scenario.Autoscaler) error { a.Kill(); return nil })
+			return one.kill(s.For)
 		case StopReplica:
 			r.ends.Go(func() {
 				if err := one.end(s.For, (*scenario.Autoscaler).Stop); err != nil {
@@ -361,6 +378,12 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 	if result.Running, err = r.reach(ctx, r.plan.Allowance(), "not every pod runs", r.running); err != nil {
 		return err
 	}
+	if err := r.judgeCordons(ctx); err != nil {
+		return err
+	}
+	if err := r.burst(ctx); err != nil {
+		return err
+	}
 	if r.plan.Zonal {
 		if r.plan.Traits.UsualRefresh { // the last fault may be known for another minute
 			if _, err := r.reach(ctx, r.plan.Allowance(), "not zone by zone", r.viewsMissing); err != nil {
@@ -372,16 +395,27 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 			return err
 		}
 	}
-	for _, app := range r.plan.workloads() {
-		if err := scale(ctx, r.client, app, 0); err != nil {
-			return err
-		}
+	if err := r.wantNothing(ctx); err != nil {
+		return err
 	}
 	if result.AtRest, err = r.reach(ctx, r.plan.Allowance(), "not at rest", r.atRest); err != nil {
 		return err
 	}
+	if err := r.judgeCordons(ctx); err != nil {
+		return err
+	}
 	if r.plan.Zonal {
 		return r.marksGone(ctx)
+	}
+	return nil
+}
+
+// wantNothing wants no pods.
+func (r *run) wantNothing(ctx context.Context) error {
+	for _, app := range append(r.plan.workloads(), wholePods) {
+		if err := scale(ctx, r.client, app, 0); err != nil {
+			return err
+		}
 	}
 	return nil
 }

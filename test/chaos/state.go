@@ -25,7 +25,7 @@ func (r *run) running(ctx context.Context) (missing string, err error) {
 		return "", err
 	}
 	for _, app := range r.plan.workloads() {
-		if want := r.plan.Wanted()[app]; have[app] != want {
+		if want := r.plan.Wanted()[app] + r.more[app]; have[app] != want {
 			missing += fmt.Sprintf("%d of %d pods of %q run; ", have[app], want, app)
 		}
 	}
@@ -103,15 +103,14 @@ func (r *run) atRest(ctx context.Context) (missing string, err error) {
 	return strings.Join(wrong, "; "), nil
 }
 
-// least reports whether a group has as little as it may. If instances have weights, AWS ends none whose weight is more than the
-// excess over the minimum.
+// least reports whether a group has as little as it may: without any of its instances it would have less than its minimum.
 func least(g fakeaws.GroupState, lower int) bool {
 	members := 0
 	for _, i := range g.Instances {
 		members += i.Weight
 	}
 	for _, i := range g.Instances {
-		if i.Weight <= g.Desired-lower || members-i.Weight >= g.Desired {
+		if members-i.Weight >= lower {
 			return false
 		}
 	}

@@ -18,7 +18,8 @@ func TestGroupAtItsLeastEndsNothing(t *testing.T) {
 		{name: "above its minimum", desired: 2, lower: 1, weights: []int{1, 1}},
 		{name: "short of an instance", desired: 1, lower: 1},
 		{name: "with an instance beyond", desired: 1, lower: 1, weights: []int{1, 1}},
-		{name: "with one that weighs more than is desired", desired: 1, weights: []int{2}, want: true},
+		{name: "with one that weighs more than is desired", desired: 1, weights: []int{2}},
+		{name: "with one that weighs more than its minimum", desired: 1, lower: 1, weights: []int{2}, want: true},
 		{name: "with one that AWS would end", desired: 2, weights: []int{2}},
 		{name: "with two, of which one fills it", desired: 1, weights: []int{2, 2}},
 	} {

@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -18,15 +20,28 @@ type Traits struct {
 	Weights           bool `json:"weights,omitempty"`           // spot groups count in weights
 	Mixed             bool `json:"mixed,omitempty"`             // a group has an on-demand base, and both kinds above it
 	Budgets           bool `json:"budgets,omitempty"`           // one pod of each workload at a time may be evicted
+
+	Units         string `json:"units,omitempty"`         // in which a spot group counts: vcpu, memory-mib, or none for instances
+	LateNodes     bool   `json:"lateNodes,omitempty"`     // nodes are Ready 4 s to 8 s after they register, each at its own time
+	StartupTaints bool   `json:"startupTaints,omitempty"` // nodes of web register with a taint by user data, which an agent takes off some time after Ready
+	Divided       bool   `json:"divided,omitempty"`       // a group has divided GPUs, and a pod waits for a whole one there
+	Unlisted      bool   `json:"unlisted,omitempty"`      // AWS shows a new desired capacity for seconds before it lists the instances that LaunchInstances launched
+	Hurried       bool   `json:"hurried,omitempty"`       // the limits of time are milliseconds, and a burst in the end meets a starved leader
 }
 
 // newTraits draws traits from a random source of their own. Groups of zonal plans stay as those plans need them.
 func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 	r := rand.New(rand.NewPCG(seed, 0x7a175))
-	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(3) == 0, Mixed: r.IntN(3) == 0, Strict: r.IntN(2) == 0}
+	t := Traits{UsualRefresh: usualRefresh, Queue: r.IntN(2) == 0, CapacityRebalance: r.IntN(3) == 0, Weights: r.IntN(2) == 0, Mixed: r.IntN(3) == 0, Strict: r.IntN(2) == 0}
 	t.DrainAtRisk, t.Hooks = t.Queue && r.IntN(2) == 0, t.Queue && r.IntN(2) == 0
 	t.Budgets = r.IntN(2) == 0
+	t.LateNodes, t.StartupTaints, t.Hurried = r.IntN(3) == 0, r.IntN(4) == 0, r.IntN(3) == 0
+	if r.IntN(4) == 0 {
+		t.Units = pick(r, []string{"vcpu", "memory-mib"})
+	}
+	t.Divided, t.Unlisted = r.IntN(3) == 0, r.IntN(3) == 0
 	if zonal {
+		t.Units, t.Divided = "", false
 		t.CapacityRebalance, t.Weights, t.Mixed = false, false, false
 	}
 	return t
@@ -40,6 +55,8 @@ func (t Traits) String() string {
 	}{
 		{"strict", t.Strict}, {"usual refresh", t.UsualRefresh}, {"queue", t.Queue}, {"drains at risk", t.DrainAtRisk}, {"hooks", t.Hooks},
 		{"capacity rebalancing", t.CapacityRebalance}, {"weights", t.Weights}, {"mixed policy", t.Mixed}, {"budgets", t.Budgets},
+		{"units of hardware", t.Units != ""}, {"late nodes", t.LateNodes}, {"start-up taints", t.StartupTaints}, {"divided GPUs", t.Divided},
+		{"hurried", t.Hurried}, {"unlisted", t.Unlisted},
 	} {
 		if trait.holds {
 			text += trait.name + ", "
@@ -70,6 +87,12 @@ func (t Traits) shape(groups []fakeaws.AutoScalingGroup) {
 		g := &groups[n]
 		policy := g.MixedInstancesPolicy
 		g.CapacityRebalance = t.CapacityRebalance && policy != nil
+		if t.LateNodes {
+			g.ReadyAfter, g.ReadyJitter = fakeaws.Duration(4*time.Second), fakeaws.Duration(4*time.Second)
+		}
+		if pool := g.NodeLabels[poolLabel]; t.StartupTaints && (pool == webPods || pool == dbPool) {
+			g.StartupTaints, g.StartupTaintsAfterReady = []string{startupTaint}, fakeaws.Duration(2*time.Second)
+		}
 		if t.Hooks && n%2 == 0 {
 			g.LifecycleHooks = []fakeaws.LifecycleHook{{
 				Name: "asg-autoscaler-goodbye", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(hookTime), DefaultResult: "CONTINUE",
@@ -81,6 +104,9 @@ func (t Traits) shape(groups []fakeaws.AutoScalingGroup) {
 		if t.Weights {
 			policy.Overrides = weighted(policy.Overrides)
 			g.Max *= 2
+		}
+		if t.Units != "" && g.Name == mixedGroup {
+			t.countHardware(g)
 		}
 		if t.Mixed && g.Name == mixedGroup {
 			half := 50
@@ -105,6 +131,33 @@ func weighted(overrides []fakeaws.Override) []fakeaws.Override {
 	}
 	return overrides
 }
+
+// size is what a group with a unit of hardware counts an instance as.
+type size struct{ vcpu, memoryMiB int }
+
+var sizes = map[string]size{"m5.large": {2, 8192}, "m5a.large": {2, 8192}, "m4.large": {2, 8192}, "m5.xlarge": {4, 16384}}
+
+// in is the size in a unit of hardware.
+func (s size) in(unit string) int {
+	if unit == "vcpu" {
+		return s.vcpu
+	}
+	return s.memoryMiB
+}
+
+// countHardware has a group count its capacity in a unit of hardware. AWS allows that only where requirements select the types.
+func (t Traits) countHardware(g *fakeaws.AutoScalingGroup) {
+	g.DesiredCapacityType, g.Max = t.Units, 8*sizes["m5.large"].in(t.Units)
+	g.MixedInstancesPolicy.Overrides = []fakeaws.Override{{Requirements: &fakeaws.InstanceRequirements{
+		VCPUs: fakeaws.Range{Min: 2}, MemoryMiB: fakeaws.Range{Min: 8192}, AllowedInstanceTypes: slices.Sorted(maps.Keys(sizes)),
+	}}}
+}
+
+// startupTaint is the taint that the EBS driver's documents advise. startupData has kubelet register with it.
+const (
+	startupTaint = "ebs.csi.aws.com/agent-not-ready=true:NoExecute"
+	startupData  = "#!/bin/bash\n/etc/eks/bootstrap.sh eksworkshop --kubelet-extra-args '--register-with-taints=" + startupTaint + "'\n"
+)
 
 // garbage are messages that nobody should send to the queue: not of EventBridge, incomplete, or about instances of nobody.
 var garbage = []string{

@@ -46,3 +46,12 @@ func TestWeightsOfAGroupDiffer(t *testing.T) {
 		}
 	}
 }
+
+func TestUnitsOfHardwareCountTypesApart(t *testing.T) {
+	for unit, want := range map[string][2]int{"vcpu": {2, 4}, "memory-mib": {8192, 16384}} {
+		g := byName(account(Plan{Traits: Traits{Units: unit, Weights: true}}))[mixedGroup]
+		if got := [2]int{lightest(g), weightOf(g, "m5.xlarge")}; got != want || weightOf(g, "m4.large") != want[0] {
+			t.Errorf("in %s the least instance counts %d and the largest %d, want %v", unit, got[0], got[1], want)
+		}
+	}
+}

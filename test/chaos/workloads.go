@@ -22,12 +22,18 @@ const (
 	webPods = "web"
 	gpuPods = "gpu"
 	agent   = "agent" // on every node
+	// Of plans with divided GPUs: pods that want a part of one, and a pod that wants a whole one, which no node there has.
+	partPods  = "parts"
+	wholePods = "whole"
 )
 
 // workloads are the names of the workloads that the plan wants pods of.
 func (p Plan) workloads() []string {
 	if p.Zonal {
 		return []string{webPods, gpuPods, evenPods, diskPods, pinnedPods}
+	}
+	if p.Traits.Divided {
+		return []string{webPods, gpuPods, partPods}
 	}
 	return []string{webPods, gpuPods}
 }
@@ -36,6 +42,8 @@ func (p Plan) workloads() []string {
 func createWorkloads(ctx context.Context, client kubernetes.Interface) error {
 	for _, d := range []*appsv1.Deployment{
 		deployment(webPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("800m")}),
+		deployment(partPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), part: resource.MustParse("1")}),
+		deployment(wholePods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), "nvidia.com/gpu": resource.MustParse("1")}),
 		deployment(gpuPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("500m"), "nvidia.com/gpu": resource.MustParse("1")}),
 	} {
 		if _, err := client.AppsV1().Deployments(namespace).Create(ctx, d, metav1.CreateOptions{}); err != nil {
@@ -73,6 +81,9 @@ func createBudgets(ctx context.Context, client kubernetes.Interface, apps []stri
 func deployment(app string, limits corev1.ResourceList) *appsv1.Deployment {
 	t := template(app, limits)
 	t.Spec.NodeSelector = map[string]string{poolLabel: app}
+	if app == wholePods {
+		t.Spec.NodeSelector[poolLabel] = partPods
+	}
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: app},
 		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](0), Selector: selector(app), Template: t},

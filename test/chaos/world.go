@@ -21,15 +21,27 @@ func account(p Plan) fakeaws.Config {
 	if p.Zonal {
 		groups = zonalGroups()
 	}
+	if p.Traits.Divided {
+		groups = append(groups, dividedGPUs())
+	}
 	p.Traits.shape(groups)
+	web := fakeaws.LaunchTemplateVersion{ImageID: "ami-00000000000000001", InstanceType: "m5.large"}
+	if p.Traits.StartupTaints {
+		web.UserData = startupData
+	}
+	delays := p.Delays
+	if p.Traits.Unlisted {
+		delays.Unlisted = unlisted
+	}
 	return fakeaws.Config{
 		Region: "cn-northwest-1",
 		Seed:   p.Seed,
-		Delays: p.Delays,
+		Delays: delays,
 		Strict: p.Traits.Strict,
 		LaunchTemplates: []fakeaws.LaunchTemplate{
-			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000001", InstanceType: "m5.large"}}},
+			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{web}},
 			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},
+			{Name: partPods, Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},
 		},
 		AutoScalingGroups: groups,
 		Queues:            p.Traits.queues(),
@@ -68,6 +80,24 @@ func plainGroups() []fakeaws.AutoScalingGroup {
 		}),
 	}
 }
+
+// unlisted is longer than the time between two readings of most plans.
+const unlisted = fakeaws.Duration(1500 * time.Millisecond)
+
+// dividedGPUs is a group whose nodes show parts of a GPU and no whole one. No tag names the parts, so only its node does.
+func dividedGPUs() fakeaws.AutoScalingGroup {
+	g := group(dividedGroup, partPods, fakeaws.AutoScalingGroup{
+		Min: 1, Max: 3, Desired: 1, Zones: []string{zoneA}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: partPods},
+	})
+	g.MIG = &fakeaws.MIG{Strategy: "mixed", Devices: map[string]int{"1g.10gb": parts}}
+	return g
+}
+
+const (
+	dividedGroup = "gpu-parts"
+	parts        = 7 // of a GPU
+	part         = "nvidia.com/mig-1g.10gb"
+)
 
 // group completes a group by the fields that all of them share.
 func group(name, pool string, g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
@@ -113,6 +143,9 @@ func flags(p Plan) []string {
 	all = append(all, "--kube-client-qps=100", "--kube-client-burst=200")
 	if !p.Traits.UsualRefresh {
 		all = append(all, "--aws-refresh-interval=1s", "--aws-motion-interval=1s")
+	}
+	if p.Traits.Hurried {
+		all = append(all, "--max-nodegroup-binpacking-duration=20ms", "--max-binpacking-time=100ms")
 	}
 	if p.Traits.Queue {
 		all = append(all, "--aws-interruption-queue="+queueName)

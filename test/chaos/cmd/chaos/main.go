@@ -24,7 +24,7 @@ type options struct {
 	seed, first uint64
 	seeds       int
 	workers     int
-	zonal       bool
+	zonal, half bool
 	modes       []string
 	planOnly    bool
 	keep        bool
@@ -42,19 +42,15 @@ func parse() options {
 	modes := flag.String("modes", "", "launch modes, which take turns from seed to seed; a seed replays with the same list (default "+
 		strings.Join(chaos.Modes, ",")+", with -zonal "+strings.Join(chaos.ZonalModes, ",")+")")
 	flag.BoolVar(&o.zonal, "zonal", false, "scale groups of several zones zone by zone, with pods that need a zone and more faults; such plans are others than without")
+	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
 	flag.BoolVar(&o.planOnly, "plan", false, "print the plans and run nothing")
 	flag.BoolVar(&o.keep, "keep", false, "keep what runs that did not fail leave behind, too")
 	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
 	flag.StringVar(&o.binary, "binary", "", "autoscaler to run; built from this module if empty")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the summary, and for what failed runs leave behind")
 	flag.Parse()
-	switch {
-	case *modes != "":
+	if *modes != "" {
 		o.modes = strings.Split(*modes, ",")
-	case o.zonal:
-		o.modes = chaos.ZonalModes
-	default:
-		o.modes = chaos.Modes
 	}
 	if o.seed != 0 {
 		o.first, o.seeds = o.seed, 1
@@ -62,11 +58,26 @@ func parse() options {
 	return o
 }
 
-func (o options) plan(seed uint64) chaos.Plan {
-	if o.zonal {
-		return chaos.NewZonalPlan(seed, o.modes)
+// plan is the plan of a seed.
+func (o options) plan(seed uint64, zonal bool) chaos.Plan {
+	modes := func(usual []string) []string {
+		if o.modes != nil {
+			return o.modes
+		}
+		return usual
 	}
-	return chaos.NewPlan(seed, o.modes)
+	if zonal {
+		return chaos.NewZonalPlan(seed, modes(chaos.ZonalModes))
+	}
+	return chaos.NewPlan(seed, modes(chaos.Modes))
+}
+
+// nth is the plan of the n-th run.
+func (o options) nth(n int) chaos.Plan {
+	if o.half {
+		return o.plan(o.first+uint64(n/2), n%2 == 1)
+	}
+	return o.plan(o.first+uint64(n), o.zonal)
 }
 
 func main() {
@@ -85,7 +96,7 @@ func main() {
 func run(ctx context.Context, o options) (failed bool, err error) {
 	if o.planOnly {
 		for n := range o.seeds {
-			fmt.Println(o.plan(o.first + uint64(n)))
+			fmt.Println(o.nth(n))
 		}
 		return false, nil
 	}
@@ -101,7 +112,7 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 		return false, err
 	}
 	if o.seed != 0 {
-		fmt.Println(o.plan(o.seed))
+		fmt.Println(o.nth(0))
 	}
 	record, results, err := openRecord(filepath.Join(o.out, "results.jsonl"), o.resume)
 	if err != nil {
@@ -109,30 +120,35 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	}
 	defer record.Close()
 	for _, r := range results {
-		if p := o.plan(r.Seed); r.Zonal != p.Zonal || r.Mode != p.Mode {
+		if r.Zonal != o.zonal && !o.half || r.Mode != o.plan(r.Seed, r.Zonal).Mode {
 			return false, fmt.Errorf("the results in %s are of other plans: give the same flags, or start without -resume", record.Name())
 		}
 	}
 	fmt.Println(chaos.Header)
 	more, err := runAll(ctx, o, done(results), record)
 	results = append(results, more...)
-	slices.SortFunc(results, func(a, b chaos.Result) int { return cmp.Compare(a.Seed, b.Seed) })
+	slices.SortFunc(results, func(a, b chaos.Result) int {
+		return cmp.Or(cmp.Compare(a.Seed, b.Seed), strings.Compare(a.Name(), b.Name()))
+	})
 	summary := chaos.Summarize(results)
-	summary.Print(os.Stdout)
 	raw, marshalErr := json.MarshalIndent(summary, "", "  ")
 	path := filepath.Join(o.out, "summary.json")
 	err = errors.Join(err, marshalErr, os.WriteFile(path, append(raw, '\n'), 0o644))
-	zonal := ""
-	if o.zonal {
-		zonal = " ZONAL=1"
+	for _, name := range summary.Failed {
+		again, zonal := strings.CutSuffix(name, "z")
+		if zonal {
+			again += " ZONAL=1"
+		}
+		fmt.Printf("run %s left its plan, events and logs in %s; again: make chaos SEED=%s\n", name, folder(o.out, name), again)
 	}
-	for _, seed := range summary.Failed {
-		fmt.Printf("seed %d left its plan, events and logs in %s; again: make chaos SEED=%d%s\n", seed, folder(o.out, seed), seed, zonal)
+	summary.Print(os.Stdout)
+	if missing := o.seeds - len(results); missing > 0 {
+		fmt.Printf("  runs left out because a lab broke  %d\n", missing)
 	}
 	return len(summary.Failed) > 0, err
 }
 
-func folder(out string, seed uint64) string { return filepath.Join(out, fmt.Sprintf("seed-%d", seed)) }
+func folder(out, name string) string { return filepath.Join(out, "seed-"+name) }
 
 // openRecord opens the file that takes one result a line, and reads its results if the run is to go on.
 func openRecord(path string, resume bool) (*os.File, []chaos.Result, error) {
@@ -157,17 +173,18 @@ func openRecord(path string, resume bool) (*os.File, []chaos.Result, error) {
 	return file, results, err
 }
 
-func done(results []chaos.Result) map[uint64]bool {
-	seeds := map[uint64]bool{}
+func done(results []chaos.Result) map[string]bool {
+	names := map[string]bool{}
 	for _, r := range results {
-		seeds[r.Seed] = true
+		names[r.Name()] = true
 	}
-	return seeds
+	return names
 }
 
-// runAll runs the seeds that are not done in as many labs as there are workers, and records each result at once.
-func runAll(ctx context.Context, o options, done map[uint64]bool, record io.Writer) ([]chaos.Result, error) {
-	seeds := make(chan uint64)
+// runAll runs the plans that are not done in as many labs as there are workers, and records each result at once. It goes on as long as a
+// worker has a lab.
+func runAll(ctx context.Context, o options, done map[string]bool, record io.Writer) ([]chaos.Result, error) {
+	plans := make(chan chaos.Plan)
 	var mu sync.Mutex
 	var results []chaos.Result
 	var errs []error
@@ -176,7 +193,7 @@ func runAll(ctx context.Context, o options, done map[uint64]bool, record io.Writ
 	var workers sync.WaitGroup
 	for n := range o.workers {
 		workers.Go(func() {
-			err := work(ctx, o, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), seeds, func(r chaos.Result) error {
+			err := work(ctx, o, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), plans, func(r chaos.Result) error {
 				mu.Lock()
 				defer mu.Unlock()
 				fmt.Println(r)
@@ -186,42 +203,46 @@ func runAll(ctx context.Context, o options, done map[uint64]bool, record io.Writ
 			if err != nil {
 				mu.Lock()
 				defer mu.Unlock()
-				errs = append(errs, err)
-				cancel()
+				if errs = append(errs, err); len(errs) == o.workers {
+					cancel()
+				}
 			}
 		})
 	}
 	for n := range o.seeds {
-		seed := o.first + uint64(n)
-		if done[seed] {
+		plan := o.nth(n)
+		if done[plan.Name()] {
 			continue
 		}
 		select {
-		case seeds <- seed:
+		case plans <- plan:
 		case <-ctx.Done():
 		}
 	}
-	close(seeds)
+	close(plans)
 	workers.Wait()
 	return results, errors.Join(errs...)
 }
 
-// labAttempts bounds how many labs a worker breaks before it gives up.
+// labAttempts bounds how many labs a worker breaks, one after another, before it gives up.
 const labAttempts = 3
 
-// work runs seeds until there are no more, in one lab unless that breaks.
-func work(ctx context.Context, o options, dir string, seeds <-chan uint64, done func(chaos.Result) error) error {
+// work runs plans until there are no more, in one lab unless that breaks.
+func work(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) error {
 	for attempt := 1; ; attempt++ {
-		err := workInLab(ctx, o, dir, seeds, done)
+		err := workInLab(ctx, o, dir, plans, func(r chaos.Result) error {
+			attempt = 0
+			return done(r)
+		})
 		if err == nil || ctx.Err() != nil || attempt == labAttempts {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "chaos: a lab broke, and its seed is left out; run again with -resume: %v\n", err)
+		fmt.Fprintf(os.Stderr, "chaos: a lab broke, and its plan is left out; run again with -resume: %v\n", err)
 	}
 }
 
-// workInLab runs seeds in one lab. It keeps the folder of a failed run.
-func workInLab(ctx context.Context, o options, dir string, seeds <-chan uint64, done func(chaos.Result) error) (err error) {
+// workInLab runs plans in one lab. It keeps the folder of a failed run.
+func workInLab(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) (err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
 	}
@@ -230,14 +251,14 @@ func workInLab(ctx context.Context, o options, dir string, seeds <-chan uint64, 
 		return err
 	}
 	defer func() { err = errors.Join(err, lab.Close()) }()
-	for seed := range seeds {
-		left := filepath.Join(dir, fmt.Sprintf("seed-%d", seed))
-		result, err := lab.Run(ctx, o.plan(seed))
+	for plan := range plans {
+		left := folder(dir, plan.Name())
+		result, err := lab.Run(ctx, plan)
 		if err != nil {
 			return err
 		}
 		if len(result.Violations) > 0 || o.keep {
-			kept := folder(o.out, seed)
+			kept := folder(o.out, plan.Name())
 			err = errors.Join(os.RemoveAll(kept), os.Rename(left, kept))
 		} else {
 			err = os.RemoveAll(left)

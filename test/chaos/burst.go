@@ -1,0 +1,183 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// heldAnnotation is on a node that the autoscaler keeps closed until its pods are nominated.
+const heldAnnotation = "asg-autoscaler/held-for-nominations"
+
+const (
+	// cordonedFor is how long after the last start of a leader a node may still be cordoned by a leader before.
+	cordonedFor = time.Minute
+	// lasting is how long a node must have been cordoned to count, because a new node may be held for a moment.
+	lasting = 15 * time.Second
+)
+
+// left reports whether a node has something that the autoscaler must not leave behind.
+func (u *users) left(node *corev1.Node) bool {
+	_, held := node.Annotations[heldAnnotation]
+	return held || node.Spec.Unschedulable && !u.has(node)
+}
+
+// judgeCordons waits until no node is cordoned, or has the annotation, but by a user. A node that is still so a minute after the last leader
+// started counts. It judges the users' cordons, too: nobody else may end them.
+func (r *run) judgeCordons(ctx context.Context) error {
+	since := map[types.UID]time.Time{}
+	for ; ; pause(ctx, look) {
+		nodes, err := r.nodes(ctx)
+		if err != nil {
+			return err
+		}
+		var names []string
+		old := true
+		now := time.Now()
+		for name, node := range nodes {
+			if !r.users.left(&node) {
+				delete(since, node.UID)
+				continue
+			}
+			if since[node.UID].IsZero() {
+				since[node.UID] = now
+			}
+			names, old = append(names, name), old && now.Sub(since[node.UID]) >= lasting
+		}
+		if len(names) == 0 {
+			r.judgeUsersCordons(nodes)
+			return nil
+		}
+		if old && now.Sub(r.lastStart()) >= cordonedFor {
+			slices.Sort(names)
+			r.wrong(func(w *Wrongs) { w.Cordoned += len(names) }, "cordoned: %v, %.0f s after the last leader started", names, now.Sub(r.lastStart()).Seconds())
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// judgeUsersCordons judges whether each node that a user cordoned is still cordoned.
+func (r *run) judgeUsersCordons(nodes map[string]corev1.Node) {
+	for name, node := range nodes {
+		if r.users.has(&node) && !node.Spec.Unschedulable {
+			r.violated("node %s is open, although a user cordoned it", name)
+			r.users.set(&node, false)
+		}
+	}
+}
+
+// lastStart is when a replica started last.
+func (r *run) lastStart() (last time.Time) {
+	for _, one := range r.replicas {
+		if at := one.startedAt(); at.After(last) {
+			last = at
+		}
+	}
+	return last
+}
+
+// mostPods is how many pods of a workload have room, whatever is out of capacity: in the smallest of their groups that is left.
+var mostPods = map[string]int{webPods: 16, gpuPods: 4}
+
+// podsPerNode is how many pods of a workload the smallest node takes.
+var podsPerNode = map[string]int{webPods: 2, gpuPods: 1, partPods: parts}
+
+// starvedBurst is for how long the leader of a hurried plan is starved in the burst, and burstPercent the time that it gets.
+const (
+	starvedBurst = 6 * time.Second
+	burstPercent = 25
+)
+
+// burst wants more pods at once, now that nothing disturbs the autoscaler, and judges that it asks for no more nodes than they need.
+func (r *run) burst(ctx context.Context) error {
+	if r.plan.Zonal || r.plan.Day > 0 { // pods that need a zone need more nodes than one packing
+		return nil
+	}
+	from := len(r.aws.Events())
+	for _, app := range []string{gpuPods, webPods} {
+		r.more[app] = max(0, mostPods[app]-r.plan.Wanted()[app])
+		if err := scale(ctx, r.client, app, r.plan.Wanted()[app]+r.more[app]); err != nil {
+			return err
+		}
+	}
+	if r.plan.Traits.Hurried {
+		feed := r.starve(burstPercent)
+		pause(ctx, starvedBurst)
+		feed()
+	}
+	if _, err := r.reach(ctx, r.plan.Allowance(), "not every pod of the burst runs", r.running); err != nil {
+		return err
+	}
+	r.surplus(r.aws.Events()[from:], byName(r.account), r.more)
+	return nil
+}
+
+// surplus judges the instances that a burst brought: no more than one packing of its pods on the smallest nodes, and one for each
+// that left meanwhile. An instance counts if the autoscaler asked for it.
+func (j *judge) surplus(events []fakeaws.Event, groups map[string]fakeaws.AutoScalingGroup, more map[string]int) {
+	asked, launched, left := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, e := range events {
+		g, known := groups[e.Group]
+		if !known {
+			continue
+		}
+		pool := g.NodeLabels[poolLabel]
+		switch e.Kind {
+		case fakeaws.DesiredChanged:
+			if ours(e.By) && e.To > e.From {
+				asked[pool] += (e.To - e.From + lightest(g) - 1) / lightest(g)
+			}
+		case fakeaws.Launched:
+			launched[pool]++
+		case fakeaws.TerminateRequested, fakeaws.Reclaimed, fakeaws.Replaced, fakeaws.ScaleInKill:
+			left[pool]++
+		}
+	}
+	for pool, each := range podsPerNode {
+		needed := (more[pool] + each - 1) / each
+		if beyond := min(asked[pool], launched[pool]) - needed - left[pool]; beyond > 0 {
+			j.wrong(func(w *Wrongs) { w.Surplus += beyond }, "surplus: %d nodes of %q were asked for and %d launched for %d pods, which need %d at most, and %d left",
+				asked[pool], pool, launched[pool], more[pool], needed, left[pool])
+		}
+	}
+}
+
+// divideGPU wants a whole GPU in the group of divided ones, once its node has shown its parts and is old enough to be its group's template:
+// the core takes a node that is Ready for a minute.
+func (r *run) divideGPU(ctx context.Context) {
+	const old = 2 * time.Minute
+	for ; ctx.Err() == nil; pause(ctx, look) {
+		list, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{LabelSelector: poolLabel + "=" + partPods})
+		if err != nil || len(list.Items) == 0 {
+			continue
+		}
+		node := list.Items[0]
+		if count := node.Status.Allocatable[part]; count.IsZero() || !nodeready.Is(&node) {
+			continue
+		}
+		var conditions []string
+		since, _ := metav1.NewTime(time.Now().Add(-old)).MarshalJSON()
+		for _, c := range node.Status.Conditions {
+			conditions = append(conditions, fmt.Sprintf(`{"type":%q,"lastTransitionTime":%s}`, c.Type, since))
+		}
+		patch := fmt.Sprintf(`{"status":{"conditions":[%s]}}`, strings.Join(conditions, ","))
+		if _, err := r.client.CoreV1().Nodes().Patch(ctx, node.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
+			continue
+		}
+		if scale(ctx, r.client, wholePods, 1) == nil {
+			return
+		}
+	}
+}
