@@ -54,18 +54,19 @@ func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
 	return "", false
 }
 
+// ProblemCount counts the known problems of the Auto Scaling group of the node group.
+func (p *Provider) ProblemCount(nodeGroup string) (count int) {
+	name := p.GroupName(nodeGroup)
+	for _, problem := range p.Problems() {
+		if problem.Group == name {
+			count++
+		}
+	}
+	return count
+}
+
 // Interrupted reports whether the node group would launch in recently interrupted pools alone.
 func (p *Provider) Interrupted(nodeGroup string) bool {
 	g := p.View().Group(nodeGroup)
 	return g != nil && p.cache.WasInterrupted(g)
-}
-
-// ZoneGroupUnavailable reports whether the node group is a zone group that can launch nothing now.
-func (p *Provider) ZoneGroupUnavailable(nodeGroup string) bool {
-	g := p.View().Group(nodeGroup)
-	if g == nil || g.Zone == "" {
-		return false
-	}
-	_, cooling := p.CoolDown(g)
-	return cooling
 }

@@ -22,14 +22,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
-// BenchmarkSalvo scales up for pods of which something other than CPU fills the nodes: a GPU, a host port, anti-affinity, or the number of
-// pods on a node. One pod more has its own pool, so that there are two scale-ups, and all pods of the first are put on their nodes in between.
+// BenchmarkSalvo scales up for pods of which something other than CPU fills the nodes: a GPU, a host port, anti-affinity, or the number
+// of pods on a node. One pod more has its own pool, so that there are two scale-ups, and all pods of the first are put on their nodes in
+// between.
 //
 //	go test -run - -bench Salvo -benchtime 1x ./cloudprovider/processors/scaleup
 //
 // core-ns/pod is the time of the core's scale-ups, filter-ns/pod that of the scheduler's filters on the nodes just asked for, and
-// ours-ns/pod all other time. filters/pod counts runs of the filters. A run takes longer with more nodes, and with anti-affinity with more
-// pods: this is the scheduler's, and the core's packing pays the same. The core packs for 10 s at most, and leaves the pods behind unplanned.
+// ours-ns/pod all other time. filters/pod counts runs of the filters. The core packs for 10 s at most, and leaves the pods behind
+// unplanned. Its time for a pod grows with the nodes, and with anti-affinity with the pods, because each run of the scheduler's filters
+// looks at them.
 func BenchmarkSalvo(b *testing.B) {
 	for _, tt := range []struct {
 		name   string

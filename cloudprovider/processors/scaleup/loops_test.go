@@ -1,6 +1,7 @@
 package scaleup
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
@@ -44,7 +47,8 @@ func replicas(owner string, count int, milliCPU int64, change func(*apiv1.Pod)) 
 	for i := range count {
 		pod := utiltest.BuildTestPod(fmt.Sprintf("%s-%d", owner, i), milliCPU, 1<<10)
 		pod.UID, pod.Labels = types.UID(pod.Name), map[string]string{"app": owner}
-		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Controller: new(true), APIVersion: "apps/v1"}}
+		pod.OwnerReferences = []metav1.OwnerReference{
+			{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: owner, UID: types.UID(owner), Controller: new(true)}}
 		if change != nil {
 			change(pod)
 		}
@@ -62,8 +66,9 @@ func withHostPort(pod *apiv1.Pod) {
 }
 
 func keptApart(pod *apiv1.Pod) {
-	pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
-		{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
+	pod.Spec.Affinity = &apiv1.Affinity{PodAntiAffinity: &apiv1.PodAntiAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: []apiv1.PodAffinityTerm{
+			{LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}, TopologyKey: apiv1.LabelHostname}}}}
 }
 
 func spreadOverNodes(pod *apiv1.Pod) {
@@ -105,13 +110,16 @@ func TestLoopsAskForNodesOnce(t *testing.T) {
 		{name: "host ports", zones: large, pods: replicas("port", 30, 100, withHostPort), want: 30},
 		{name: "anti-affinity", zones: large, pods: replicas("apart", 30, 100, keptApart), want: 30},
 		{name: "spread over nodes", zones: large, pods: replicas("spread", 60, 400, spreadOverNodes), want: 6},
-		{name: "pods of many sizes", zones: small, pods: join(replicas("l", 10, 600, nil), replicas("m", 10, 300, nil), replicas("s", 10, 100, nil)), want: 10},
+		{name: "pods of many sizes", zones: small, want: 10,
+			pods: join(replicas("l", 10, 600, nil), replicas("m", 10, 300, nil), replicas("s", 10, 100, nil))},
 		{name: "beside GPU pods", zones: large, pods: join(replicas("gpu", 20, 1000, withGPU), replicas("web", 30, 2000, nil)), want: 35},
-		{name: "several groups", zones: map[string]zone{"a": {max: 7}, "b": {max: 8, cpus: 2}, "c": {max: 100}}, pods: replicas("full", 40, 800, nil), want: 7 + 8 + 17},
+		{name: "several groups", zones: map[string]zone{"a": {max: 7}, "b": {max: 8, cpus: 2}, "c": {max: 100}},
+			pods: replicas("full", 40, 800, nil), want: 7 + 8 + 17},
 		{name: "a plan of several groups", zones: map[string]zone{"a": {max: 100}, "b": {max: 100, cpus: 4}}, leastCost: true,
 			pods: join(replicas("l", 5, 3900, nil), replicas("s", 5, 900, nil)), want: 10},
 	} {
-		for _, tick := range []time.Duration{0, time.Millisecond, 10 * time.Millisecond, 60 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second} {
+		for _, milliseconds := range []int{0, 1, 10, 60, 300, 2000} {
+			tick := time.Duration(milliseconds) * time.Millisecond
 			for _, most := range []int{0, 4} { // nodes that the core packs in one go
 				t.Run(fmt.Sprintf("%s/%v/%d", tt.name, tick, most), func(t *testing.T) {
 					w := newWorld(t, tt.zones) // a scale-up has a second
@@ -181,4 +189,69 @@ func (w *world) loop(o *Salvo, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
 		}
 	}
 	return loops
+}
+
+// A node that ends meanwhile lowers the target size. Its group was asked for all nodes of the option all the same.
+func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}})
+	o := NewSalvo(after{orchestrator.New(), func() { w.resize("a", -1) }}, 20, asked{}, clock.RealClock{})
+	w.initialize(o)
+	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
+		t.Errorf("launches %q, error %v, want two nodes once", w.asked, err)
+	}
+}
+
+func TestPlanIsCompleteBesideGroupOfUnknownSize(t *testing.T) {
+	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), asked{}
+	o := NewSalvo(orchestrator.New(), 20, planned, clock.RealClock{})
+	w.initialize(o)
+	w.provider.InsertNodeGroup(sizeless{w.provider.GetNodeGroup("a")})
+	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
+	if err != nil || !slices.Equal(w.asked, []string{"a +2"}) || len(planned["a"]) != 2 {
+		t.Errorf("launches %q, plan %v, error %v, want two nodes in both", w.asked, planned, err)
+	}
+}
+
+// sizeless is a node group of unknown size.
+type sizeless struct{ cloudprovider.NodeGroup }
+
+func (sizeless) Id() string { return "sizeless" }
+
+func (sizeless) TargetSize() (int, error) { return 0, errors.New("not read yet") }
+
+// The core's fast path simulates one node only, and counts the others.
+func TestFastPathPodsAreAskedForOnce(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9, pool: "b"}})
+	w.fastPath = true
+	planned := plan.New(clock.RealClock{})
+	o := NewSalvo(orchestrator.New(), 20, planned, clock.RealClock{})
+	w.initialize(o)
+	pods := join(replicas("web", 10, 300, nil), inPool("b", replicas("other", 1, 300, nil)))
+	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +4", "b +1"}) {
+		t.Errorf("launches %q, error %v, want four nodes and one", w.asked, err)
+	}
+	for _, pod := range pods {
+		if !planned.Has(pod.UID) {
+			t.Errorf("pod %s is not in the plan", pod.Name)
+		}
+	}
+}
+
+// Buffers and proactive scale-up have the core make pods that the API server does not know.
+func TestPodsOfTheCoreAreInNoPlan(t *testing.T) {
+	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
+	o := NewSalvo(orchestrator.New(), 20, planned, clock.RealClock{})
+	w.initialize(o)
+	pods := join(replicas("buffer", 1, 700, nil), replicas("injected", 1, 600, nil), replicas("real", 2, 300, nil))
+	pods[0].Annotations = map[string]string{
+		capacitybuffer.CapacityBufferFakePodAnnotationKey: capacitybuffer.CapacityBufferFakePodAnnotationValue}
+	fake.WithFakePodAnnotation(pods[1])
+	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
+		t.Errorf("launches %q, error %v, want two nodes", w.asked, err)
+	}
+	for at, pod := range pods {
+		if got := planned.Has(pod.UID); got != (at > 1) {
+			t.Errorf("pod %s is in the plan: %t, want %t", pod.Name, got, at > 1)
+		}
+	}
 }

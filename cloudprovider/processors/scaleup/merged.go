@@ -177,3 +177,15 @@ func addGroups(groups, more []cloudprovider.NodeGroup) []cloudprovider.NodeGroup
 	}
 	return groups
 }
+
+// ids are the IDs of the node groups that failed.
+func ids(result *status.ScaleUpStatus) []string {
+	if result == nil {
+		return nil
+	}
+	var list []string
+	for _, group := range result.FailedResizeNodeGroups {
+		list = append(list, group.Id())
+	}
+	return list
+}

@@ -45,7 +45,7 @@ func NewPhases(inner corescaleup.Orchestrator, zones zones, placeholder func(*fr
 
 // ScaleUp scales up for the pods of this phase. It scales up for all pods where no node group helps this phase, the other
 // phase has no pods, there are no zone groups, or all or nothing is wanted. The pods of the other phase count as awaiting
-// evaluation. OtherZone says why a second call of the core's scale-up in one loop is safe.
+// evaluation. Salvo says why a second call of the core's scale-up in one loop is safe.
 func (p *Phases) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
 	p.setParallel()

@@ -83,24 +83,19 @@ func (r *room) assign(packed [][]*apiv1.Pod, from int) podSet {
 	return placed
 }
 
-// fit puts the pods that have a place on the nodes from the index on into the snapshot. Pods that the scheduler's filters reject there
-// lose it. Then it gives the room that is left to the others of pods, and adds those to placed. Pods of the option may go to any node
-// of the cluster, because a pod that must be spread may fit on an old node once there is a new one. It ends early once over is true.
+// fit puts the pods that have a place on the nodes from the index on into the snapshot. Then it gives the room that is left to the
+// others of pods, and adds those to placed. Pods of the option may go to any node of the cluster, because a pod that must be spread may
+// fit on an old node once there is a new one. It ends early once over is true.
 //
-// It runs the filters once for a pod, and once for each node that rejects the first pod of several equal ones.
+// It runs the scheduler's filters once for each of the others, and once for each node that rejects the first of several equal ones.
 func (r *room) fit(placed, option podSet, pods []*apiv1.Pod, from int, over func() bool) error {
 	for _, n := range r.nodes[from:] {
-		for _, pod := range slices.Clone(n.pods) {
+		for _, pod := range n.pods {
 			if over() {
 				return nil
 			}
-			err := r.snapshot.SchedulePod(pod, n.node.Name)
-			if err != nil && err.Type() == clustersnapshot.SchedulingInternalError {
+			if err := r.put(pod, n.node.Name); err != nil {
 				return err
-			}
-			if err != nil {
-				delete(placed, pod)
-				n.pods = slices.DeleteFunc(n.pods, func(other *apiv1.Pod) bool { return other == pod })
 			}
 		}
 	}
@@ -130,6 +125,17 @@ func (r *room) fit(placed, option podSet, pods []*apiv1.Pod, from int, over func
 		} else {
 			*next[pod] = -1
 		}
+	}
+	return nil
+}
+
+// put puts a pod on the node that was counted for it. The filters agreed when it was, and only they can reserve devices.
+func (r *room) put(pod *apiv1.Pod, node string) error {
+	if len(pod.Spec.ResourceClaims) == 0 {
+		return r.snapshot.ForceAddPod(pod, node)
+	}
+	if err := r.snapshot.SchedulePod(pod, node); err != nil && err.Type() == clustersnapshot.SchedulingInternalError {
+		return err
 	}
 	return nil
 }

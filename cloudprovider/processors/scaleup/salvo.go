@@ -36,13 +36,15 @@ type Planner interface {
 // The core scales up for one option a loop, and the other pods wait for the next loops. A Salvo repeats the scale-up as the next
 // loop would. The nodes just asked for are in the core's snapshot of the cluster, as copies of their templates. The pods that they
 // were asked for are on them, and other pods take the room that is left. The nodes count for the limits of the cluster, and the
-// target sizes for the limits of the groups. OtherZone says why a further call of the core's scale-up in one loop is safe.
+// target sizes for the limits of the groups. A further call in one loop is safe because the core keeps nothing of the last but the
+// backoffs. It reverts every fork of the snapshot, makes pod groups, quotas and the limits of its packing again, and runs the processors of
+// the status once, after ScaleUp. It writes to nodeInfos only where it creates node groups, which ours never need.
 //
 // While an expander's plan goes on, its rest makes the options of the next scale-up, see Planner. Once none is chosen, the core packs the pods that are
 // left on nodes of all groups again.
 //
 // The pods of each node are those for which the expander or the core's estimator counted the node. So no time limit leaves a pod out of the
-// plan once its node was asked for. A pod that the scheduler's filters then reject on every node is asked for again, as in the next loop.
+// plan once its node was asked for. A later loop asks again for a pod that the scheduler's filters then reject on all nodes.
 //
 // Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
 type Salvo struct {

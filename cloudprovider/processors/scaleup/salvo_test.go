@@ -83,9 +83,9 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 		{name: "pods of several pools", zones: map[string]zone{"a": {max: 9, pool: "a"}, "b": {max: 9, pool: "b"}, "c": {max: 9, pool: "c"}},
 			pods: join(inPool("c", sized(2, 800)), inPool("a", sized(1, 800)), inPool("b", sized(3, 800))), asked: []string{"a +1", "b +3", "c +2"}},
 		{name: "a pod that no group helps", zones: map[string]zone{"a": {max: 9}}, pods: join(sized(1, 1800), sized(1, 800)), asked: []string{"a +1"}},
-		{name: "a group that fails", zones: map[string]zone{"a": {max: 2, dry: true, open: true}, "b": {max: 1}, "c": {max: 9}}, asked: []string{"a +2", "b +1", "c +4"}},
-		{name: "a group that launches some", zones: map[string]zone{"a": {max: 9, dry: true, open: true, partly: 1}, "b": {max: 9}}, asked: []string{"a +5", "b +4"}},
-		{name: "groups that all fail", zones: map[string]zone{"a": {max: 2, dry: true, open: true}, "b": {max: 9, dry: true, open: true}}, asked: []string{"a +2", "b +5"}, failed: true},
+		{name: "a group that fails", zones: map[string]zone{"a": {max: 2, dry: true}, "b": {max: 1}, "c": {max: 9}}, asked: []string{"a +2", "b +1", "c +4"}},
+		{name: "a group that launches some", zones: map[string]zone{"a": {max: 9, dry: true, partly: 1}, "b": {max: 9}}, asked: []string{"a +5", "b +4"}},
+		{name: "groups that all fail", zones: map[string]zone{"a": {max: 2, dry: true}, "b": {max: 9, dry: true}}, asked: []string{"a +2", "b +5"}, failed: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var options []func(*config.AutoscalingOptions)
@@ -137,7 +137,7 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 		{name: "a group that fails", rests: []nodes{{"e": {{"800m-1"}}}, {"d": {{"800m-2"}}}}, asked: []string{"a +1", "e +1", "b +4"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 9}, "c": {max: 2}, "d": {max: 9}, "e": {max: 9, dry: true, open: true}})
+			w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 9}, "c": {max: 2}, "d": {max: 9}, "e": {max: 9, dry: true}})
 			o := NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
 			o.Expander = &rests{tt.rests}
 			w.initialize(o)
@@ -179,7 +179,7 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
-			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry, open: true}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
+			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
 			o := NewSalvo(after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, 20, nil, c)
 			w.initialize(o)
 			if _, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false); (err != nil) != tt.dry {
@@ -227,7 +227,7 @@ func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
 			want: asked{"a": {{"800m-0", "800m-1"}}}},
 		{name: "small pods beside large ones", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: join(sized(1, 350), sized(1, 430), sized(1, 560), sized(1, 640)),
 			want: asked{"a": {{"640m-0", "350m-0"}, {"560m-0", "430m-0"}}}},
-		{name: "a group that failed", zones: map[string]zone{"a": {max: 9, dry: true, open: true}, "b": {max: 9}}, most: 20, pods: sized(1, 800),
+		{name: "a group that failed", zones: map[string]zone{"a": {max: 9, dry: true}, "b": {max: 9}}, most: 20, pods: sized(1, 800),
 			want: asked{"b": {{"800m-0"}}}},
 		{name: "nothing asked for", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: sized(1, 1800), want: asked{}},
 	} {
@@ -335,7 +335,7 @@ func inWords(infos []nodegroupset.ScaleUpInfo) []string {
 }
 
 func TestResultCoversAllScaleUps(t *testing.T) {
-	w := newWorld(t, map[string]zone{"a": {max: 1, cpus: 2, pool: "a"}, "b": {max: 2, dry: true, open: true, pool: "b"}, "c": {max: 2, pool: "c"}})
+	w := newWorld(t, map[string]zone{"a": {max: 1, cpus: 2, pool: "a"}, "b": {max: 2, dry: true, pool: "b"}, "c": {max: 2, pool: "c"}})
 	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
 	o := NewSalvo(orchestrator.New(), 3, nil, clock.RealClock{})
 	w.initialize(o)

@@ -42,7 +42,6 @@ type zone struct {
 	gpu      bool   // its nodes have a GPU
 	dry      bool   // a launch fails for want of capacity
 	partly   int    // nodes that a launch which fails has launched all the same
-	open     bool   // a failed launch leaves the group available
 }
 
 // world is a cluster without nodes, the core's own scale-up for it, and a cloud that remembers all requests.
@@ -53,10 +52,10 @@ type world struct {
 	processors *caprocessors.AutoscalingProcessors
 	nodeInfos  map[string]*framework.NodeInfo
 	limits     []estimator.Threshold // of the core's packing
+	fastPath   bool                  // of the core's packing
 
-	mu          sync.Mutex // guards what follows: the core may launch in several groups at once
-	asked       []string   // "group +nodes" in the order asked
-	unavailable map[string]bool
+	mu    sync.Mutex // guards what follows: the core may launch in several groups at once
+	asked []string   // "group +nodes" in the order asked
 }
 
 func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.AutoscalingOptions)) *world {
@@ -65,7 +64,7 @@ func newWorld(t testing.TB, zones map[string]zone, change ...func(*config.Autosc
 	for _, c := range change {
 		c(&options)
 	}
-	w := &world{t: t, unavailable: make(map[string]bool)}
+	w := &world{t: t}
 	templates := make(map[string]*framework.NodeInfo)
 	for id, z := range zones {
 		node := utiltest.BuildTestNode("template-"+strings.ReplaceAll(id, "/", "-"), 1000*max(1, z.cpus), 1<<30)
@@ -97,7 +96,6 @@ func (w *world) launch(id string, delta int, z zone) error {
 		return nil
 	}
 	w.resize(id, z.partly-delta)
-	w.unavailable[id] = !z.open
 	return errors.New("InsufficientInstanceCapacity: no capacity in this zone")
 }
 
@@ -129,7 +127,7 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 	w.t.Helper()
 	estimators, err := estimator.NewEstimatorBuilder(estimator.BinpackingEstimatorName,
 		estimator.NewThresholdBasedEstimationLimiter(append(w.limits, estimator.NewSngCapacityThreshold())),
-		estimator.NewDecreasingPodOrderer(), nil, false)
+		estimator.NewDecreasingPodOrderer(), nil, w.fastPath)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -144,8 +142,6 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 		resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.provider),
 			CustomResourcesProcessor: w.processors.CustomResourcesProcessor}))
 }
-
-func (w *world) isUnavailable(id string) bool { return w.unavailable[id] }
 
 // sizes are the target sizes in the end, without zeros.
 func (w *world) sizes() map[string]int {

@@ -61,9 +61,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	phases := scaleup.NewPhases(
-		scaleup.NewOtherZone(
-			cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
-			provider.ZoneGroupUnavailable),
+		cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
 	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, with.asked(), clock.RealClock{})
 	salvo.Expander = with.planner
