@@ -62,6 +62,8 @@ type Config struct {
 	GroupName func(nodeGroupID string) string
 	// Interrupted reports whether EC2 recently interrupted instances where the node group would launch. It is nil where nobody knows.
 	Interrupted func(nodeGroup string) bool
+	// Problems counts what is wrong with a node group. It is nil where nobody knows.
+	Problems func(nodeGroup string) int
 	// Event publishes an event that says why an option was chosen. It is nil for none.
 	Event func(eventType, reason, message string)
 	// Chose receives each choice. It must return at once. It is nil for nobody.
@@ -88,7 +90,8 @@ func New(names []string, config Config) (*Chain, error) {
 		c.steps = slices.Insert(c.steps, at, step{name: "not recently interrupted", filter: notInterrupted{config.Interrupted}})
 	}
 	if !slices.Contains(names, coreexpander.RandomExpanderName) {
-		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}}, step{name: "first by name", filter: firstByName{}})
+		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
+			step{name: "fewest problems, first by name", filter: firstByName{config.Problems}})
 	}
 	return c, nil
 }

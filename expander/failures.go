@@ -2,9 +2,11 @@ package expander
 
 import "github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 
-// failures knows which node groups recently failed to launch instances or lost spot instances. Implemented by aws.Provider.
+// failures knows which node groups recently failed to launch instances or lost spot instances, and which have problems. aws.Provider
+// implements it.
 type failures interface {
 	RecentFailure(nodeGroup string) (reason string, known bool)
+	ProblemCount(nodeGroup string) int
 }
 
 // FailurePenalties makes the least-cost expander count the nodes of such groups as dearer.
@@ -13,11 +15,11 @@ type FailurePenalties struct {
 	Ratio    float64 // added to the cost of a node
 }
 
-// Penalty is the penalty of a node group, zero without recent failures.
+// Penalty is the penalty of a node group, without a ratio if no failure is recent.
 func (p FailurePenalties) Penalty(nodeGroup string) leastcost.Penalty {
-	reason, known := p.Failures.RecentFailure(nodeGroup)
-	if !known {
-		return leastcost.Penalty{}
+	penalty := leastcost.Penalty{Problems: p.Failures.ProblemCount(nodeGroup)}
+	if reason, known := p.Failures.RecentFailure(nodeGroup); known {
+		penalty.Ratio, penalty.Reason = p.Ratio, reason
 	}
-	return leastcost.Penalty{Ratio: p.Ratio, Reason: reason}
+	return penalty
 }

@@ -29,8 +29,14 @@ func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]
 	if len(passed) == 0 || len(preferred) == 0 {
 		return options
 	}
+	helped := make(map[*corev1.Pod]bool)
+	for _, o := range preferred {
+		for _, pod := range o.Pods {
+			helped[pod] = true
+		}
+	}
 	for _, o := range passed {
-		if slices.ContainsFunc(o.Pods, func(p *corev1.Pod) bool { return !helped(p, preferred) }) {
+		if slices.ContainsFunc(o.Pods, func(pod *corev1.Pod) bool { return !helped[pod] }) {
 			return options
 		}
 	}
@@ -38,9 +44,4 @@ func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]
 		klog.V(2).InfoS("Passed over a node group where spot instances were interrupted recently", "nodeGroup", o.NodeGroup.Id())
 	}
 	return preferred
-}
-
-// helped reports whether one of the options has the pod.
-func helped(pod *corev1.Pod, options []coreexpander.Option) bool {
-	return slices.ContainsFunc(options, func(o coreexpander.Option) bool { return slices.Contains(o.Pods, pod) })
 }

@@ -1,6 +1,7 @@
 package expander
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -67,15 +68,19 @@ func (c cheapest) cost(option coreexpander.Option, nodeInfos map[string]*framewo
 	return c.costs.NodeCost(option.NodeGroup.Id(), template, option.NodeCount)
 }
 
-// firstByName keeps the option whose node group comes first by ID.
-type firstByName struct{}
+// firstByName keeps the option whose node group has the fewest known problems, and of equal ones comes first by ID.
+type firstByName struct{ problems func(nodeGroup string) int }
 
 // BestOptions returns that option, nil if there is none.
-func (firstByName) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
+func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
 	if len(options) == 0 {
 		return nil
 	}
 	return []coreexpander.Option{slices.MinFunc(options, func(a, b coreexpander.Option) int {
-		return strings.Compare(a.NodeGroup.Id(), b.NodeGroup.Id())
+		x, y := a.NodeGroup.Id(), b.NodeGroup.Id()
+		if f.problems == nil {
+			return strings.Compare(x, y)
+		}
+		return cmp.Or(cmp.Compare(f.problems(x), f.problems(y)), strings.Compare(x, y))
 	})}
 }

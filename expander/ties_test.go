@@ -2,12 +2,16 @@ package expander
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -112,3 +116,41 @@ func TestCheapestKeepsLowestCost(t *testing.T) {
 		t.Errorf("options kept of none = %+v, want none", got)
 	}
 }
+
+// Least-cost orders equal groups itself where one cannot take all the nodes.
+func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{"a": typed("g5.xlarge"), "b": typed("g5.xlarge"), "c": typed("g5.xlarge")}
+	prices := flat{"a": 1, "b": 1, "c": 1}
+	problems := known{"a": 2, "b": 1, "c": 1}
+	for _, names := range []string{"least-waste", "least-cost", "least-nodes", "most-pods", "least-waste-stock", "least-nodes,least-waste"} {
+		t.Run(names, func(t *testing.T) {
+			config := Config{Provider: unpriced{}, Costs: prices, Problems: problems.ProblemCount,
+				LeastCost: leastcost.New(prices, FailurePenalties{Failures: problems}, time.Minute, clock.RealClock{})}
+			strategy, err := parsed(names, config)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := strategy.BestOption(offer("c", "a", "b"), templates); got == nil || got.NodeGroup.Id() != "b" {
+				t.Errorf("best option = %+v, want b", got)
+			}
+		})
+	}
+	options := offer("a", "b")
+	for i := range options {
+		options[i].Pods, options[i].NodeCount = []*apiv1.Pod{pod(), pod(), pod()}, 3-i
+	}
+	options[1].Pods = options[0].Pods[:2]
+	for _, p := range options[0].Pods {
+		p.Spec.Containers[0].Resources.Requests = apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("3")}
+	}
+	filter := leastcost.New(prices, FailurePenalties{Failures: problems}, time.Minute, clock.RealClock{})
+	if got := filter.BestOptions(options, templates); len(got) == 0 || got[0].NodeGroup.Id() != "b" || got[0].NodeCount != 2 {
+		t.Errorf("best options %+v, want the two nodes of b", got)
+	}
+}
+
+// known are the problems of node groups.
+type known map[string]int
+
+func (k known) ProblemCount(nodeGroup string) int              { return k[nodeGroup] }
+func (known) RecentFailure(string) (reason string, known bool) { return "", false }

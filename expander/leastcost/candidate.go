@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strings"
@@ -23,7 +24,7 @@ type candidate struct {
 	unit    float64 // hourly cost of one node, penalty included, if the option's nodes are added together
 }
 
-// candidates returns the options with a known price in one currency, by the name of their group. With several currencies the
+// candidates returns the options with a known price in one currency, by their problems and names. With several currencies the
 // most frequent one counts, because amounts in two currencies cannot be compared.
 func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []candidate {
 	var list []candidate
@@ -36,7 +37,9 @@ func (f *Filter) candidates(options []expander.Option, nodeInfos map[string]*fra
 		}
 		list = append(list, candidate{option: option, id: id, info: info, penalty: f.penaltyOf(id)})
 	}
-	slices.SortStableFunc(list, func(a, b candidate) int { return strings.Compare(a.id, b.id) })
+	slices.SortStableFunc(list, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(a.penalty.Problems, b.penalty.Problems), strings.Compare(a.id, b.id))
+	})
 	currencies := map[pricing.Currency]int{}
 	list = slices.DeleteFunc(list, func(c candidate) bool {
 		cost, known := f.cost(&c, c.option.NodeCount)

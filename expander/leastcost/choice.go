@@ -166,7 +166,7 @@ func (b *choice) begin(f *Filter, candidates []candidate) {
 	}
 }
 
-// assign gives the planned nodes and their pods to the groups. Groups of one shape come in the order of their names.
+// assign gives the planned nodes and their pods to the groups. Groups of one shape come in the order of the candidates.
 func (p *problem) assign(result plan, candidates []candidate) []assignment {
 	assigned := make([]assignment, len(candidates))
 	next := make([]int, len(p.classes))

@@ -134,7 +134,7 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 	for _, pod := range requested {
 		pod.Annotations = map[string]string{apisv1.ProvisioningRequestPodAnnotationKey: "one"}
 	}
-	gpu := replicas("gpu", 4, "1", "1Gi", "1")
+	gpu, more := replicas("gpu", 4, "1", "1Gi", "1"), replicas("more", 8, "1", "1Gi")
 	for _, tt := range []struct {
 		name      string
 		options   []expander.Option
@@ -251,6 +251,39 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 			want:      []string{"b-small: 3 for 10"},
 		},
 		{
+			name:      "the cheapest where nothing may be divided, whatever it leaves idle",
+			options:   []expander.Option{option("a", 3, requested), option("b", 3, requested), option("c", 3, requested)},
+			templates: map[string]*framework.NodeInfo{"a": small, "b": large, "c": small},
+			prices:    flat{"a": 0.3, "b": 0.1, "c": 0.2},
+			want:      []string{"b: 3 for 10"},
+		},
+		{
+			name:      "an option for more pods than a plan can place",
+			options:   []expander.Option{option("a", 3, web, big)},
+			templates: map[string]*framework.NodeInfo{"a": small},
+			prices:    flat{"a": 0.1},
+			want:      []string{"a: 3 for 10"},
+		},
+		{
+			name:      "one option where each group has a price of its own",
+			options:   []expander.Option{option("a", 4, web, more), option("b", 2, web)},
+			templates: map[string]*framework.NodeInfo{"a": small, "b": small},
+			prices: costs(func(id string, count int) (pricing.Amount, bool) {
+				if id == "a" { // the first node costs more than the others
+					return pricing.Amount{PerHour: 1 + 0.1*float64(count), Currency: "USD"}, true
+				}
+				return pricing.Amount{PerHour: 0.3, Currency: "USD"}.Times(count), true
+			}),
+			want: []string{"a: 4 for 16"},
+		},
+		{
+			name:      "as many pods on a node as it takes",
+			options:   []expander.Option{option("a", 2, replicas("tiny", 220, "1m", "1Mi"))},
+			templates: map[string]*framework.NodeInfo{"a": small},
+			prices:    flat{"a": 0.1},
+			want:      []string{"a: 2 for 220"},
+		},
+		{
 			name:      "pods that keep apart have a node each",
 			options:   []expander.Option{option("large", 3, separation), option("small", 3, separation)},
 			templates: map[string]*framework.NodeInfo{"large": large, "small": small},
@@ -310,6 +343,27 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 				t.Errorf("the options given were changed (-before +after):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestBetterPlanIsCheaperForAsManyPods(t *testing.T) {
+	plan := func(pods int, total float64) choice {
+		return choice{planned: []assignment{{pods: replicas("web", pods)}}, total: total}
+	}
+	for _, tt := range []struct {
+		name string
+		b    choice
+		want bool
+	}{
+		{"cheaper", plan(5, 0.9), true},
+		{"cheaper for more pods", plan(6, 0.9), true},
+		{"cheaper for fewer pods", plan(4, 0.1), false},
+		{"equal", plan(5, 1), false},
+		{"dearer for more pods", plan(6, 1.1), false},
+	} {
+		if got := tt.b.better(plan(5, 1)); got != tt.want {
+			t.Errorf("%s: better = %t, want %t", tt.name, got, tt.want)
+		}
 	}
 }
 

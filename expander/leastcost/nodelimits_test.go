@@ -73,6 +73,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 		}, 4, 4},
 		{"volumes beside pods that fill the nodes", 5, [][]*apiv1.Pod{busy, disks}, promising, one("disk"), 25, 5},
 		{"spread beside pods that fill the nodes", 21, [][]*apiv1.Pod{web[:45], spreading}, template("4", "16Gi"), one("spreading"), 1, 14},
+		{"spread as the core packs it on fewer nodes", 2, [][]*apiv1.Pod{spreading}, template("4", "16Gi"), one("spreading"), 5, 2},
 		{"ports of the node", 10, [][]*apiv1.Pod{each(replicas("proxy", 10, "1", "1Gi"), port)}, template("4", "16Gi"), one("proxy"), 1, 10},
 		{"pods that keep off each other", 10, [][]*apiv1.Pod{avoiding(apiv1.LabelHostname, "app", replicas("quorum", 10, "1", "1Gi"))}, template("4", "16Gi"), one("quorum"), 1, 10},
 	} {
@@ -120,6 +121,34 @@ func TestPodsKeepOffDaemons(t *testing.T) {
 				if e.NodeGroup == "cheap" && e.PlannedPods != len(listed) {
 					t.Errorf("%d pods are planned for the group with the daemon, want the %d that it lists", e.PlannedPods, len(listed))
 				}
+			}
+		})
+	}
+}
+
+func TestClaimedDevices(t *testing.T) {
+	exactly := func(count int64, admin bool) resourceapi.DeviceRequest {
+		return resourceapi.DeviceRequest{Exactly: &resourceapi.ExactDeviceRequest{Count: count, AdminAccess: &admin}}
+	}
+	for _, tt := range []struct {
+		name     string
+		requests []resourceapi.DeviceRequest
+		want     int64
+	}{
+		{"several of one kind", []resourceapi.DeviceRequest{exactly(3, false)}, 3},
+		{"two kinds", []resourceapi.DeviceRequest{exactly(3, false), exactly(1, false)}, 4},
+		{"all of a node", []resourceapi.DeviceRequest{exactly(0, false)}, 1},
+		{"administrators take none away", []resourceapi.DeviceRequest{exactly(3, true), exactly(1, false)}, 1},
+		{"the first alternative", []resourceapi.DeviceRequest{{FirstAvailable: []resourceapi.DeviceSubRequest{{Count: 2}, {Count: 8}}}}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			known := map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{}
+			pod := claimingDevices(known, 1, replicas("one", 1))[0]
+			for _, claim := range known {
+				claim.Spec.Devices.Requests = tt.requests
+			}
+			if got := claimed(pod, drasnapshot.NewSnapshot(known, nil, nil, nil)); got != tt.want {
+				t.Errorf("%d devices, want %d", got, tt.want)
 			}
 		})
 	}

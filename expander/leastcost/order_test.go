@@ -191,6 +191,7 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 		want    []string                                  // begins with, at the second call
 	}{
 		{name: "nothing changed", want: []string{"small: 1 for 4"}},
+		{name: "the next node of the group that grew has another price", prices: flat{"large": 0.01}, want: []string{"small: 1 for 4"}},
 		{name: "another group is cheaper", prices: flat{"other": 0.01}, want: []string{"other: 1 for 4"}},
 		{name: "the group is gone", pending: func(left []*apiv1.Pod) []expander.Option {
 			return []expander.Option{option("large", 1, left), option("other", 1, left)}

@@ -29,7 +29,7 @@ type shape struct {
 	cost    float64 // of one node per hour, penalty included, above 0
 	limit   int     // nodes that all its groups can add
 	better  int     // a shape that costs no more, and has room for all that this one has room for, -1 for none
-	groups  []int   // candidates, by index, in the order of their names
+	groups  []int   // candidates, by index, in their order
 }
 
 // problem is a set of pods to pack, and the shapes of nodes for them.
@@ -40,7 +40,7 @@ type problem struct {
 	known   int   // dimensions that are not the core's alone
 }
 
-// addShapes joins the candidates that are alike, in the order of their names.
+// addShapes joins the candidates that are alike, in their order.
 func (p *problem) addShapes(candidates []candidate, d *demand) {
 	fits := make([]bits, len(candidates)) // by candidate: the classes that it lists
 	for c := range candidates {

@@ -129,7 +129,7 @@ func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) 
 	}
 	return expander.New(p.expanders, expander.Config{
 		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: cloud.leastCost,
-		Devices: devices, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted,
+		Devices: devices, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted, Problems: cloud.provider.ProblemCount,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
