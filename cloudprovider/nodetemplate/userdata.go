@@ -52,21 +52,30 @@ func (r Reservation) of(name corev1.ResourceName, usual int64) int64 {
 // Thresholds are the free amounts below which kubelet evicts pods, by signal such as "memory.available".
 type Thresholds struct {
 	Signals map[string]Threshold
-	Whole   bool // as in Reservation
+	Whole   bool         // as in Reservation
+	Others  []Thresholds // of other launch templates or branches: the largest counts
 }
 
-// Threshold is an amount, or a ratio of the capacity. The larger of them counts.
+// Threshold is an amount, or a ratio of the capacity where Ratio is above zero.
 type Threshold struct {
 	Quantity resource.Quantity
 	Ratio    float64 // 0 to 1
-	OrUsual  bool    // the image's own counts, too, because one of several launch templates or branches leaves it
 }
 
 // of returns the threshold in bytes. usual is the image's own.
 func (t Thresholds) of(signal string, capacity, usual int64) int64 {
 	threshold, ok := t.Signals[signal]
-	if t.Whole || ok && !threshold.OrUsual {
-		usual = 0
+	bytes := usual
+	switch {
+	case ok && threshold.Ratio > 0:
+		bytes = int64(float64(capacity) * float64(float32(threshold.Ratio)))
+	case ok:
+		bytes = threshold.Quantity.Value()
+	case t.Whole:
+		bytes = 0
 	}
-	return max(usual, threshold.Quantity.Value(), int64(float64(capacity)*float64(float32(threshold.Ratio))))
+	for _, other := range t.Others {
+		bytes = max(bytes, other.of(signal, capacity, usual))
+	}
+	return bytes
 }

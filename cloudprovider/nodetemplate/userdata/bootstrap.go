@@ -135,29 +135,8 @@ func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) b
 	return true
 }
 
-// mostFree keeps the larger threshold of each signal, and reports whether the two differ.
-func mostFree(t *nodetemplate.Thresholds, other nodetemplate.Thresholds) bool {
-	if apiequality.Semantic.DeepEqual(*t, other) {
-		return false
-	}
-	signals := map[string]nodetemplate.Threshold{}
-	for signal := range merged(t.Signals, other.Signals) {
-		most := nodetemplate.Threshold{}
-		for _, side := range []nodetemplate.Thresholds{*t, other} {
-			its, stated := side.Signals[signal]
-			if its.Quantity.Cmp(most.Quantity) > 0 {
-				most.Quantity = its.Quantity
-			}
-			most.Ratio, most.OrUsual = max(most.Ratio, its.Ratio), most.OrUsual || its.OrUsual || !stated && !side.Whole
-		}
-		signals[signal] = most
-	}
-	*t = nodetemplate.Thresholds{Signals: signals, Whole: t.Whole && other.Whole}
-	return true
-}
-
-func merged[V any](a, b map[string]V) map[string]V {
-	m := map[string]V{}
+func merged(a, b map[string]string) map[string]string {
+	m := map[string]string{}
 	maps.Copy(m, a)
 	maps.Copy(m, b)
 	return m
@@ -202,8 +181,9 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 	if mostReserved(&f.SystemReserved, other.SystemReserved) {
 		conditional("--system-reserved", "", true)
 	}
-	if mostFree(&f.EvictionHard, other.EvictionHard) {
+	if !apiequality.Semantic.DeepEqual(f.EvictionHard, other.EvictionHard) {
 		conditional("--eviction-hard", "", true)
+		f.EvictionHard.Others = append(slices.Clone(f.EvictionHard.Others), other.EvictionHard)
 	}
 	f.IgnoreAddresses = f.IgnoreAddresses && other.IgnoreAddresses
 	f.InstanceStore, f.Mirrored = f.InstanceStore && other.InstanceStore, f.Mirrored || other.Mirrored

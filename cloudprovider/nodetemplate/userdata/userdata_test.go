@@ -40,9 +40,11 @@ func describe(f Facts, problems []nodetemplate.Problem) string {
 			line("%s %s=%s, whole %v", r.name, key, q.String(), r.Whole)
 		}
 	}
-	for _, key := range slices.Sorted(maps.Keys(f.EvictionHard.Signals)) {
-		t := f.EvictionHard.Signals[key]
-		line("eviction-hard %s<%s or %.2f, whole %v", key, t.Quantity.String(), t.Ratio, f.EvictionHard.Whole)
+	for _, thresholds := range append([]nodetemplate.Thresholds{f.EvictionHard}, f.EvictionHard.Others...) {
+		for _, key := range slices.Sorted(maps.Keys(thresholds.Signals)) {
+			t := thresholds.Signals[key]
+			line("eviction-hard %s<%s or %.2f, whole %v", key, t.Quantity.String(), t.Ratio, thresholds.Whole)
+		}
 	}
 	var list []string
 	for _, p := range problems {

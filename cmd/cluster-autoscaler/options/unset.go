@@ -62,11 +62,6 @@ func (o *Options) FillLease(fs *pflag.FlagSet) {
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"
 
-const (
-	startupTaintFlag       = "startup-taint"
-	startupTaintPrefixFlag = "startup-taint-prefix"
-)
-
 // documentUnset adds to the help of the flags what holds where they are not given.
 func documentUnset(fs *pflag.FlagSet) error {
 	for _, u := range unset {
@@ -81,8 +76,8 @@ func documentUnset(fs *pflag.FlagSet) error {
 		return fmt.Errorf("the components have no flag --%s", leaseFlag)
 	}
 	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --aws-plugin-address, because the core beside it has a lease, too."
-	for name, always := range map[string]string{startupTaintPrefixFlag: readinessPrefix + " always counts.",
-		startupTaintFlag: "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
+	for name, always := range map[string]string{"startup-taint-prefix": readinessPrefix + " always counts.",
+		"startup-taint": "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
 		f := fs.Lookup(name)
 		if f == nil {
 			return fmt.Errorf("the core has no flag --%s", name)
