@@ -2,8 +2,8 @@ package annotations
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// ZoneAssumed is a label on the simulated node of every node group with several zones. AWS chooses the zone of such a node, so
-// its zone labels name one zone of several. A label rather than an annotation, because pods select nodes by it.
+// ZoneAssumed is a label on the simulated node of a whole group that can be scaled zone by zone. Its zone labels name one zone of
+// several, and a pod that needs one waits until the group is divided. A label rather than an annotation, because pods select nodes by it.
 const ZoneAssumed = "asg-autoscaler/zone-assumed"
 
 // Annotation is the key of an annotation.

@@ -58,7 +58,7 @@ func (w *world) inService(name string) (n int) {
 // grow asks each second for what is missing of so many, as the core does: from a group, or from a zone of it that is not left alone.
 func (w *world) grow(name string, n int) {
 	ctx := w.t.Context()
-	groups, _ := w.cache.NodeGroups(w.group(name))
+	groups, _, _ := w.cache.NodeGroups(w.group(name))
 	target := 0
 	for _, g := range groups {
 		target += g.TargetInstances()

@@ -72,6 +72,8 @@ type Group struct {
 	zoneLimits map[string]NamedGroup // of --nodes flags that name a zone of the group, by zone
 	booked     map[string]int        // Booked by zone, "" for any
 	most       int                   // the maximum size of a zone group that gets all the rest of the group's
+	// zonesNeeded reports that a pod needed one of the zones.
+	zonesNeeded bool
 
 	awsMin, awsMax int // AWS's own sizes
 }

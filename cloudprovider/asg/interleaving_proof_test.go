@@ -268,7 +268,7 @@ func growIn(zone string, n int) func(*script) {
 		if g == nil {
 			return
 		}
-		views, _ := p.cache.NodeGroups(g)
+		views, _, _ := p.cache.NodeGroups(g)
 		for _, v := range views {
 			if v.Zone == zone && v.TargetInstances() < n {
 				increaseIn(n-v.TargetInstances(), zone)(p)

@@ -84,7 +84,7 @@ func (r *reader) merge(e *entry, g *Group) {
 	if e.group == nil {
 		e.noteFirst(g)
 	} else {
-		g.LaunchSpec, g.Problems = e.group.LaunchSpec, e.group.Problems
+		g.LaunchSpec, g.Problems, g.zonesNeeded = e.group.LaunchSpec, e.group.Problems, e.group.zonesNeeded
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
 			r.refusals.forget(g.Name) // it may have caused the refusal
 		}

@@ -28,7 +28,7 @@ func (w *world) untouched() {
 // view is the zonal view of the group a in the zone with the letter.
 func (w *world) view(letter string) *asg.Group {
 	w.t.Helper()
-	views, problems := w.cache.NodeGroups(w.group("a"))
+	views, _, problems := w.cache.NodeGroups(w.group("a"))
 	at := slices.IndexFunc(views, func(v *asg.Group) bool { return v.Zone == "us-west-2"+letter })
 	if at < 0 {
 		w.t.Fatalf("the group has no view in %s: %+v", letter, problems)
@@ -39,7 +39,7 @@ func (w *world) view(letter string) *asg.Group {
 // sizes are the targets of the views of the group a, by the last letter of their zone.
 func (w *world) sizes() map[string]int {
 	w.t.Helper()
-	views, _ := w.cache.NodeGroups(w.group("a"))
+	views, _, _ := w.cache.NodeGroups(w.group("a"))
 	sizes := map[string]int{}
 	for _, v := range views {
 		sizes[v.Zone[max(0, len(v.Zone)-1):]] = v.TargetInstances()
@@ -488,7 +488,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 		t.Errorf("targets (-want +got):\n%s", diff)
 	}
 	withdrawable := func() (sum int) {
-		views, _ := next.cache.NodeGroups(next.group("a"))
+		views, _, _ := next.cache.NodeGroups(next.group("a"))
 		for _, v := range views {
 			sum += v.Withdrawable()
 		}

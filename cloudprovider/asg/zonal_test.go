@@ -31,7 +31,7 @@ func newZonalWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 // nodeGroups are the IDs of what is to be scaled of the group, and the reasons of its problems.
 func (w *world) nodeGroups(name string) (ids, reasons []string) {
 	w.t.Helper()
-	groups, problems := w.cache.NodeGroups(w.group(name))
+	groups, _, problems := w.cache.NodeGroups(w.group(name))
 	for _, g := range groups {
 		ids = append(ids, g.ID())
 	}
@@ -82,6 +82,7 @@ func TestZonalGroups(t *testing.T) {
 	rebalance := "aws autoscaling suspend-processes --scaling-processes AZRebalance --auto-scaling-group-name a"
 	for _, tt := range []struct {
 		name    string
+		needed  bool // by a pod, one of the zones
 		flag    asg.ZonalGroups
 		mode    asg.LaunchMode
 		change  func(*fakeaws.AutoScalingGroup)
@@ -90,24 +91,38 @@ func TestZonalGroups(t *testing.T) {
 		reason  string
 		message string // part of it
 		remedy  string // the end of it
+		// divisible reports that a pod that needs a zone has the group divided.
+		divisible bool
 	}{
 		{name: "tagged by default", want: views},
 		{name: "tagged", flag: asg.ZonalTagged, want: views},
-		{name: "not tagged", flag: asg.ZonalTagged, change: untagged, want: whole},
+		{name: "not tagged", flag: asg.ZonalTagged, change: untagged, want: whole, divisible: true},
+		{name: "not tagged, and a pod needs a zone", needed: true, change: untagged, want: views},
+		{name: "not tagged, AZRebalance runs", change: func(g *fakeaws.AutoScalingGroup) { untagged(g); g.SuspendedProcesses = nil }, want: whole, divisible: true},
+		{name: "not tagged, AZRebalance runs, and a pod needs a zone", needed: true, change: func(g *fakeaws.AutoScalingGroup) { untagged(g); g.SuspendedProcesses = nil },
+			want: views, reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance},
+		{name: "not tagged, no launch template, and a pod needs a zone", needed: true, change: func(g *fakeaws.AutoScalingGroup) {
+			untagged(g)
+			g.LaunchTemplate, g.LaunchConfiguration = nil, "old"
+		}, want: whole, reason: asg.ReasonNotZonal, message: "no launch template", remedy: "in place of the launch configuration"},
+		{name: "kept out by its tag, and a pod needs a zone", needed: true, change: tag("false"), want: whole},
+		{name: "off, and a pod needs a zone", needed: true, flag: asg.ZonalOff, want: whole},
+		{name: "AZRebalance runs, and a pod needs a zone", needed: true, change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = nil }, want: views,
+			reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance},
 		{name: "kept out by its tag", flag: asg.ZonalTagged, change: tag("false"), want: whole},
-		{name: "garbled tag", flag: asg.ZonalTagged, change: tag("yes"), want: whole, reason: asg.ReasonZonalTag, message: `"yes"`, remedy: "or to false"},
-		{name: "empty tag", flag: asg.ZonalTagged, change: tag(""), want: whole, reason: asg.ReasonZonalTag, message: `""`, remedy: "or to false"},
+		{name: "garbled tag", flag: asg.ZonalTagged, change: tag("yes"), want: whole, reason: asg.ReasonZonalTag, message: `"yes"`, remedy: "or to false", divisible: true},
+		{name: "empty tag", flag: asg.ZonalTagged, change: tag(""), want: whole, reason: asg.ReasonZonalTag, message: `""`, remedy: "or to false", divisible: true},
 		{name: "all: not tagged", flag: asg.ZonalAll, change: untagged, want: views},
 		{name: "all: tagged", flag: asg.ZonalAll, want: views},
 		{name: "all: kept out by its tag", flag: asg.ZonalAll, change: tag("false"), want: whole},
-		{name: "all: garbled tag", flag: asg.ZonalAll, change: tag("True"), want: whole, reason: asg.ReasonZonalTag, message: `"True"`, remedy: "or to false"},
+		{name: "all: garbled tag", flag: asg.ZonalAll, change: tag("True"), want: whole, reason: asg.ReasonZonalTag, message: `"True"`, remedy: "or to false", divisible: true},
 		{name: "off: tagged", flag: asg.ZonalOff, want: whole},
 		{name: "off: garbled tag", flag: asg.ZonalOff, change: tag("yes"), want: whole},
 		{name: "off: AZRebalance runs", flag: asg.ZonalOff, change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = nil }, want: whole},
 		{name: "AZRebalance runs", change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = []string{"HealthCheck"} }, want: whole,
-			reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance},
+			reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance, divisible: true},
 		{name: "all: AZRebalance runs", flag: asg.ZonalAll, change: func(g *fakeaws.AutoScalingGroup) { untagged(g); g.SuspendedProcesses = nil },
-			want: whole, reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance},
+			want: whole, reason: asg.ReasonAZRebalance, message: "AZRebalance", remedy: ": " + rebalance, divisible: true},
 		{name: "several processes suspended", change: func(g *fakeaws.AutoScalingGroup) { g.SuspendedProcesses = []string{"Launch", "AZRebalance"} }, want: views},
 		{name: "launch configuration", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate, g.LaunchConfiguration = nil, "old" }, want: whole,
 			reason: asg.ReasonNotZonal, message: "no launch template", remedy: "in place of the launch configuration"},
@@ -135,10 +150,17 @@ func TestZonalGroups(t *testing.T) {
 				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
 				AutoScalingGroups:    append(tt.others, g)}
 			w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.LaunchMode, o.ZonalGroups = tt.mode, tt.flag }).started()
+			if tt.needed {
+				w.cache.NeedZones(t.Context(), "a")
+				w.reread()
+			}
 			w.aws.ResetCalls()
 			ids, reasons := w.nodeGroups("a")
 			if !slices.Equal(ids, tt.want) {
 				t.Errorf("node groups %q, want %q", ids, tt.want)
+			}
+			if _, divisible, _ := w.cache.NodeGroups(w.group("a")); divisible != tt.divisible {
+				t.Errorf("divisible %t, want %t", divisible, tt.divisible)
 			}
 			var want []string
 			if tt.reason != "" {
@@ -147,7 +169,7 @@ func TestZonalGroups(t *testing.T) {
 			if !slices.Equal(reasons, want) {
 				t.Fatalf("problems %q, want %q", reasons, want)
 			}
-			if _, problems := w.cache.NodeGroups(w.group("a")); len(problems) == 1 &&
+			if _, _, problems := w.cache.NodeGroups(w.group("a")); len(problems) == 1 &&
 				(!strings.Contains(problems[0].Message, tt.message) || !strings.HasSuffix(problems[0].Remedy, tt.remedy)) {
 				t.Errorf("problem %+v, want %q in it and to mend it by %q", problems[0], tt.message, tt.remedy)
 			}
@@ -168,7 +190,7 @@ func TestInstanceWithoutZoneKeepsGroupWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	g := *w.group("a")
 	g.Instances = append(slices.Clone(g.Instances), asg.Instance{ID: "i-lost", Lifecycle: "InService", Weight: 1})
-	groups, problems := w.cache.NodeGroups(&g)
+	groups, _, problems := w.cache.NodeGroups(&g)
 	if len(groups) != 1 || groups[0] != &g || len(problems) > 0 {
 		t.Errorf("%d node groups, problems %v, want the group itself and none", len(groups), problems)
 	}
@@ -187,7 +209,7 @@ func TestZoneGroupsFollowZoneOrder(t *testing.T) {
 	if diff := cmp.Diff(want, ids); diff != "" || len(reasons) > 0 {
 		t.Errorf("views, problems %v (-want +got):\n%s", reasons, diff)
 	}
-	views, _ := w.cache.NodeGroups(w.group("a"))
+	views, _, _ := w.cache.NodeGroups(w.group("a"))
 	for at, sizes := range [][2]int{{4, 1}, {3, 1}, {1, 1}, {1, 1}} { // of 9, five are left
 		if v := views[at]; v.MaxSize != sizes[0] || v.DesiredCapacity != sizes[1] {
 			t.Errorf("%s has %d of at most %d, want %d of %d", v.ID(), v.DesiredCapacity, v.MaxSize, sizes[1], sizes[0])
@@ -207,7 +229,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 				t.Fatal("nothing was refused")
 			}
 			w.isDivided(false, "refused")
-			_, problems := w.cache.NodeGroups(w.group("a"))
+			_, _, problems := w.cache.NodeGroups(w.group("a"))
 			if len(problems) != 1 || problems[0].Reason != asg.ReasonNotZonal || !strings.Contains(problems[0].Message, "refused") || problems[0].Remedy == "" {
 				t.Errorf("problems %+v, want that AWS refused", problems)
 			}

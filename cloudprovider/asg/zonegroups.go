@@ -1,20 +1,24 @@
 package asg
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
+
+	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone.
+// ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone. The others, but for those whose TagZonal is
+// false, follow once a pod needs one of their zones.
 type ZonalGroups string
 
 // The zero ZonalGroups is ZonalTagged.
 const (
-	ZonalOff    ZonalGroups = "off"
+	ZonalOff    ZonalGroups = "off"    // none, whatever a pod needs
 	ZonalTagged ZonalGroups = "tagged" // those whose TagZonal is true
 	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
 )
@@ -50,19 +54,49 @@ type zoneGroups struct {
 }
 
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
-// asks for them. A group whose launch spec is unknown has a Problem of its own for that. It makes no call and is safe for concurrent use.
-func (z *zoneGroups) NodeGroups(g *Group) ([]*Group, []launchspec.Problem) {
-	asked, problem := z.which.asks(g)
+// asks for them, or what endangers them. A group whose launch spec is unknown has a Problem of its own for that. divisible reports that the group
+// will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
+func (z *zoneGroups) NodeGroups(g *Group) (groups []*Group, divisible bool, problems []launchspec.Problem) {
+	whole := []*Group{g}
+	asked, allowed, problem := z.which.asks(g)
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
 	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
-	if asked && len(g.launchZones()) > 1 && g.LaunchSpec != nil && !unplaced {
-		if problem = z.undivided(g); problem == nil {
-			return g.divide(nil, z.availableZones(g)), nil
+	if !allowed || len(g.launchZones()) < 2 || g.LaunchSpec == nil || unplaced {
+		return whole, false, problems
+	}
+	rebalanced := !slices.Contains(g.SuspendedProcesses, processRebalance)
+	if rebalanced && (asked || g.zonesNeeded) {
+		problems = append(problems, g.rebalanceProblem())
+	}
+	if problem := z.undivided(g); problem != nil {
+		if asked || g.zonesNeeded {
+			problems = append(problems, *problem)
 		}
+		return whole, false, problems
 	}
-	if problem == nil {
-		return []*Group{g}, nil
+	if asked && !rebalanced || g.zonesNeeded {
+		return g.divide(nil, z.availableZones(g)), false, problems
 	}
-	return []*Group{g}, []launchspec.Problem{*problem}
+	return whole, true, problems
+}
+
+// Keeps returns what would keep the group whole even if a pod needed one of its zones.
+func (z *zoneGroups) Keeps(g *Group) []launchspec.Problem {
+	needed := *g
+	needed.zonesNeeded = true
+	_, _, problems := z.NodeGroups(&needed)
+	return slices.DeleteFunc(problems, func(p launchspec.Problem) bool { return p.Reason != ReasonNotZonal })
+}
+
+// NeedZones has a group scaled zone by zone as soon as possible, because a pod needs one of its zones. It holds until the process ends.
+func (z *zoneGroups) NeedZones(ctx context.Context, name string) {
+	known := false
+	if z.groups.update(name, func(_ *entry, g *Group) { known, g.zonesNeeded = g.zonesNeeded, true }); !known {
+		klog.FromContext(ctx).Info("A pod needs one of the zones of a group, so the group is scaled zone by zone from now on", "group", name)
+		signal(z.groups.changed)
+	}
 }
 
 // availableZones returns the zones in which the group could launch now, or all if there are none.
@@ -78,27 +112,29 @@ func (z *zoneGroups) availableZones(g *Group) []string {
 	return awake
 }
 
-// asks reports whether the group should have zone groups, or what is wrong with its tag.
-func (z ZonalGroups) asks(g *Group) (bool, *launchspec.Problem) {
+// asks reports whether the group should have zone groups, and whether it may have them once a pod needs one of its zones, or what is wrong with its tag.
+func (z ZonalGroups) asks(g *Group) (asked, allowed bool, problem *launchspec.Problem) {
 	tag, tagged := g.Tags[TagZonal]
 	switch {
-	case z == ZonalOff:
-		return false, nil
-	case tagged && tag != "true" && tag != "false":
-		return false, &launchspec.Problem{Reason: ReasonZonalTag, Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
+	case z == ZonalOff || tag == "false":
+		return false, false, nil
+	case tagged && tag != "true":
+		return false, true, &launchspec.Problem{Reason: ReasonZonalTag, Message: fmt.Sprintf("its tag %s is %q, and counts for nothing", TagZonal, tag),
 			Remedy: "set it to true to have one node group per zone, or to false"}
 	}
-	return tag == "true" || !tagged && z == ZonalAll, nil
+	return tagged || z == ZonalAll, true, nil
+}
+
+func (g *Group) rebalanceProblem() launchspec.Problem {
+	return launchspec.Problem{Reason: ReasonAZRebalance,
+		Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it is one node group until a pod " +
+			"needs one of its zones",
+		Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + processRebalance +
+			" --auto-scaling-group-name " + shellword.Quote(g.Name)}
 }
 
 // undivided returns what keeps a group of several zones from being scaled zone by zone, or nil. Its launch spec is known.
 func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
-	if !slices.Contains(g.SuspendedProcesses, processRebalance) {
-		return &launchspec.Problem{Reason: ReasonAZRebalance,
-			Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it stays one node group",
-			Remedy: "suspend it to have one node group per zone: aws autoscaling suspend-processes --scaling-processes " + processRebalance +
-				" --auto-scaling-group-name " + shellword.Quote(g.Name)}
-	}
 	for _, zone := range g.launchZones() {
 		if z.groups.Snapshot().Group(ZoneGroupID(g.Name, zone)) != nil {
 			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", ZoneGroupID(g.Name, zone)), "rename one of them")
@@ -122,7 +158,7 @@ func (z *zoneGroups) servesZone(g *Group, zone string) bool {
 	if zone == "" {
 		return true
 	}
-	views, _ := z.NodeGroups(g)
+	views, _, _ := z.NodeGroups(g)
 	return slices.Contains(g.Zones, zone) && slices.ContainsFunc(views, func(v *Group) bool { return v.Zone == zone })
 }
 

@@ -61,7 +61,7 @@ func (v *View) findings() []finding {
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		say(g, g.Problems)
-		say(g, v.refused[ng.Id()])
+		say(g, v.zones[g.Name])
 		t := v.templates[ng.Id()]
 		if t == nil || len(g.Problems) > 0 && (g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0) {
 			continue // the group's own problems say that it cannot be launched

@@ -162,6 +162,17 @@ func (p *Provider) GiveBack(nodeGroup string, n int) {
 	}
 }
 
+// NeedZones has a group scaled zone by zone from the next loop on, because a pod needs one of its zones.
+func (p *Provider) NeedZones(group string) { p.cache.NeedZones(p.ctx, group) }
+
+// Dividing reports whether the next loop will see zone groups of a group that is whole in this one.
+func (p *Provider) Dividing() bool {
+	return slices.ContainsFunc(p.cache.Snapshot().Groups(), func(g *asg.Group) bool {
+		groups, _, _ := p.cache.NodeGroups(g)
+		return len(groups) > 1 && p.View().Divisible(g.Name)
+	})
+}
+
 // Changed receives when the core's next loop would see something new in a group.
 func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 

@@ -20,7 +20,8 @@ import (
 type View struct {
 	snapshot   *asg.Snapshot
 	groups     map[string]*asg.Group           // Auto Scaling groups, or their zone groups
-	refused    map[string][]launchspec.Problem // why a group has no zone groups although its tag asks for them, by Auto Scaling group
+	zones      map[string][]launchspec.Problem // what keeps a group from having zone groups, or endangers them, by Auto Scaling group
+	divisible  map[string]bool                 // a group that will have zone groups once a pod needs one of its zones
 	zonal      bool                            // there are zone groups
 	offered    *lookup.Offered
 	launches   map[zoneLaunch]*launchspec.LaunchSpec
@@ -55,6 +56,9 @@ func (v *View) Template(id string) *grouptemplate.Template { return v.templates[
 // Catalogue returns the instance types that the templates were built from.
 func (v *View) Catalogue() *instancetypes.Catalogue { return v.catalogue }
 
+// Divisible reports whether the node group is a whole group that will be scaled zone by zone once a pod needs one of its zones.
+func (v *View) Divisible(id string) bool { return v.divisible[id] }
+
 // HasZoneGroups reports whether a group is scaled zone by zone.
 func (v *View) HasZoneGroups() bool { return v.zonal }
 
@@ -81,7 +85,8 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 	v := &View{
 		snapshot: snapshot, region: p.region, catalogue: catalogue, cni: cni, offered: offered,
 		groups:    make(map[string]*asg.Group, count),
-		refused:   map[string][]launchspec.Problem{},
+		zones:     map[string][]launchspec.Problem{},
+		divisible: map[string]bool{},
 		launches:  map[zoneLaunch]*launchspec.LaunchSpec{},
 		templates: make(map[string]*grouptemplate.Template, count),
 		byID:      make(map[string]*NodeGroup, count),
@@ -90,10 +95,8 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 		if g.Deleting {
 			continue
 		}
-		groups, refused := p.cache.NodeGroups(g)
-		if len(refused) > 0 {
-			v.refused[g.Name] = refused
-		}
+		groups, divisible, problems := p.cache.NodeGroups(g)
+		v.zones[g.Name], v.divisible[g.Name] = problems, divisible
 		for _, g := range groups {
 			p.add(v, before, v.offeredOnly(g, before))
 		}

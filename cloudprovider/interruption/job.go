@@ -2,9 +2,7 @@ package interruption
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +10,6 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
@@ -29,8 +26,8 @@ type job struct {
 	decide          func()
 
 	mu     sync.Mutex
-	reason reason   // guarded by mu
-	nodes  []string // being drained, their pods count as pending, guarded by mu
+	reason reason // guarded by mu
+	node   string // being drained, its pods count as pending, guarded by mu
 }
 
 func newJob(instance, group string, r reason) *job {
@@ -54,16 +51,16 @@ func (j *job) escalate(r reason) {
 	}
 }
 
-func (j *job) setDraining(nodes []string) {
+func (j *job) setDraining(node string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.nodes = nodes
+	j.node = node
 }
 
-func (j *job) draining() []string {
+func (j *job) draining() string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.nodes
+	return j.node
 }
 
 // jobs keeps the jobs under way, and the instances that need none. It is safe for concurrent use.
@@ -73,18 +70,12 @@ type jobs struct {
 
 	mu       sync.Mutex
 	underWay map[string]*job            // by instance, guarded by mu
-	finished map[string]*finished       // instances that were dealt with, guarded by mu
+	finished map[string]time.Time       // when each instance was dealt with, guarded by mu
 	gaveUp   map[plannedDrain]time.Time // when each planned drain was given up, guarded by mu
 }
 
-// finished is an instance that was dealt with.
-type finished struct {
-	at   time.Time
-	left bool // a reading has shown it out of service since then
-}
-
 func newJobs(c clock.PassiveClock) *jobs {
-	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{},
+	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]time.Time{},
 		gaveUp: map[plannedDrain]time.Time{}}
 }
 
@@ -129,8 +120,8 @@ func (s *jobs) end(j *job, out outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.underWay, j.instance)
-	if out != unfinished && out != gaveUp && out != terminateFailed && out != broken {
-		s.finished[j.instance] = &finished{at: s.clock.Now()}
+	if out != unfinished && out != gaveUp && out != terminateFailed {
+		s.finished[j.instance] = s.clock.Now()
 	}
 	j.outcome = out
 	close(j.done)
@@ -140,7 +131,7 @@ func (s *jobs) end(j *job, out outcome) {
 func (s *jobs) remember(instance string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.finished[instance] = &finished{at: s.clock.Now()}
+	s.finished[instance] = s.clock.Now()
 }
 
 func (s *jobs) dealtWith(instance string) bool {
@@ -150,20 +141,11 @@ func (s *jobs) dealtWith(instance string) bool {
 	return ok
 }
 
-// forget drops the instances that were dealt with long ago. It also drops and returns the instances that a warm pool took back
-// and that are in service again.
-func (s *jobs) forget(now time.Time, groups *asg.Snapshot) (reused map[string]bool) {
-	reused = map[string]bool{}
+// forget drops the instances that were dealt with long ago.
+func (s *jobs) forget(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.finished, func(id string, f *finished) bool {
-		i, _ := groups.Instance(id)
-		counts := i != nil && i.Lifecycle.Counts()
-		reused[id] = counts && f.left
-		f.left = f.left || !counts
-		return reused[id] || now.Sub(f.at) > rememberFor
-	})
-	return reused
+	maps.DeleteFunc(s.finished, func(_ string, at time.Time) bool { return now.Sub(at) > rememberFor })
 }
 
 // plannedDrain is a planned drain of an instance for an event.
@@ -204,7 +186,9 @@ func (s *jobs) NodesBeingDrained() []string {
 	defer s.mu.Unlock()
 	var nodes []string
 	for _, j := range s.underWay {
-		nodes = append(nodes, j.draining()...)
+		if node := j.draining(); node != "" {
+			nodes = append(nodes, node)
+		}
 	}
 	slices.Sort(nodes)
 	return nodes
@@ -215,26 +199,20 @@ func (s *jobs) ReplacementsDecided(nodes []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.underWay {
-		if slices.ContainsFunc(j.draining(), func(node string) bool { return slices.Contains(nodes, node) }) {
+		if node := j.draining(); node != "" && slices.Contains(nodes, node) {
 			j.decide()
 		}
 	}
 }
 
-// do works on one instance until it is dealt with, or ctx ends. It isolates a panic to the instance.
+// do works on one instance until it is dealt with, or ctx ends.
 func (h *Handler) do(ctx context.Context, j *job) {
 	h.metrics.nodes.Inc()
 	defer h.metrics.nodes.Dec()
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("instance", j.instance, "group", j.group))
-	out := broken
-	defer func() {
-		if cause := recover(); cause != nil {
-			klog.FromContext(ctx).Error(fmt.Errorf("panic: %v", cause), "The drain of an instance broke, it is tried again", "stack", string(debug.Stack()))
-		}
-		if ctx.Err() != nil {
-			out = unfinished
-		}
-		h.end(j, out)
-	}()
-	out = h.work(ctx, j)
+	out := h.work(ctx, j)
+	if ctx.Err() != nil {
+		out = unfinished
+	}
+	h.end(j, out)
 }

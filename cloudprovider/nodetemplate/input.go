@@ -11,9 +11,9 @@ type Input struct {
 	Tags  map[string]string // all its tags
 
 	Region string   // "" takes the region from the first zone's name
-	Zones  []string // availability zones the group may launch in, in any order
+	Zones  []string // availability zones the group may launch in, in AWS's order
 
-	// NextZone is the zone where the next instance will probably appear, "" takes the first by name. With PinnedZone the caller
+	// NextZone is the zone where the next instance will probably appear, "" takes the first. With PinnedZone the caller
 	// guarantees that zone, and the template promises it, whatever was declared.
 	NextZone   string
 	PinnedZone bool

@@ -17,9 +17,10 @@ func (in *Input) region() string {
 	return regionOfZone.FindString(slices.Min(in.Zones))
 }
 
-// zone returns the zone the template stands for, and whether every node of the group will be in it.
+// zone returns the zone the template stands for, and whether every node of the group will be in it. Among several it is AWS's first, as in the stock
+// provider's template: a pod that fits there wakes the group.
 func (in *Input) zone() (name string, promised bool) {
-	switch zones := slices.Compact(slices.Sorted(slices.Values(in.Zones))); {
+	switch zones := slices.Compact(slices.Clone(in.Zones)); {
 	case len(zones) == 0:
 		return "", false
 	case in.NextZone != "" && slices.Contains(zones, in.NextZone):

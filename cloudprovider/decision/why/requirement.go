@@ -152,14 +152,13 @@ func (n *GroupNode) oneZone(failing []requirement) []requirement {
 
 // expression returns the requirement if the node fails it.
 func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, g *decision.Group) []requirement {
-	_, assumed := n.Labels[annotations.ZoneAssumed]
 	zone := slices.Contains(podzone.NameLabels, e.Key)
 	has, ok := n.Labels[e.Key]
 	r := requirement{code: decision.CodeNodeSelector, key: e.Key, weight: weightSelector}
 	switch {
 	case e.Key == annotations.ZoneAssumed:
 		r.code, r.weight = decision.CodeZone, weightPromise
-	case zone && assumed && g != nil && len(g.Zones) > 0:
+	case zone && g != nil && len(g.Zones) > 1:
 		if e.Operator != corev1.NodeSelectorOpIn || slices.ContainsFunc(e.Values, func(v string) bool { return slices.Contains(g.Zones, v) }) {
 			if holds(e, has, ok) {
 				return nil

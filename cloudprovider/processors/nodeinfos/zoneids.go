@@ -93,11 +93,11 @@ func (z *ZoneIDs) Label(node *corev1.Node) {
 }
 
 // complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
-// the live node stays.
-func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template) {
+// the live node stays. A divisible group need not promise a zone that it only assumes.
+func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template, divisible bool) {
 	node := info.Node()
 	z.Label(node)
-	if _, several := t.Assumed[corev1.LabelTopologyZone]; several {
+	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed && divisible {
 		node.Labels[annotations.ZoneAssumed] = "true"
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -43,7 +44,8 @@ func shownZones(w *awsworld.World, nodes ...*corev1.Node) map[string][]string {
 }
 
 func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "a"), awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"),
+	w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "a"), awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"),
+		awsworld.Zoned(awsworld.Group("kept-whole", "m5.large", 0, 0, 5, map[string]string{asg.TagZonal: "false"}), "ab"),
 		awsworld.Zoned(awsworld.Group("declared", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/" + podzone.LabelZoneID: "mine"}), "a"))
 	for _, tt := range []struct {
 		name  string
@@ -56,9 +58,11 @@ func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := map[string][]string{
-				"one":      {"cn-northwest-1a", tt.want, ""},
-				"several":  {"cn-northwest-1a", tt.want, "true"},
-				"declared": {"cn-northwest-1a", "mine", ""},
+				"one":     {"cn-northwest-1a", tt.want, ""},
+				"several": {"cn-northwest-1a", tt.want, "true"},
+				// Nobody can choose its zone. As with the stock provider, its template shows one, and pods that need it wake the group.
+				"kept-whole": {"cn-northwest-1a", tt.want, ""},
+				"declared":   {"cn-northwest-1a", "mine", ""},
 			}
 			if diff := cmp.Diff(want, shownZones(w, tt.nodes...)); diff != "" {
 				t.Errorf("zone, identifier and mark (-want +got):\n%s", diff)

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -43,8 +44,9 @@ type ZonePods struct {
 	ZoneID func(name string) string // "" where it is unknown
 }
 
-// ZoneEvents publishes an event on a pod that must run in one zone and that no node group helps, if the nodes of a group with
-// several zones would fit, that zone among them. A pod gets one in half an hour. A pod of a ProvisioningRequest gets none, because
+// ZoneEvents looks at pods that would fit the nodes of a whole group with several zones, if only they came up in a certain zone. It has
+// the group scaled zone by zone from the next loop on. Where that is not possible, a pod that must run in one zone gets an event, also if
+// the group is raised for it, because AWS may launch in another zone. A pod gets one in half an hour. A pod of a ProvisioningRequest gets none, because
 // the core makes it up and no such object exists.
 //
 // It implements the core's ScaleUpStatusProcessor. The core's loop alone uses it.
@@ -60,7 +62,7 @@ func NewZoneEvents(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *ZoneEv
 	return &ZoneEvents{provider: p, pods: pods, clock: c, nextLook: map[types.UID]time.Time{}}
 }
 
-// Process looks at the pods that no group was found for.
+// Process looks at the pods that no group was found for, and at those that a group was raised for.
 func (z *ZoneEvents) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	now := z.clock.Now()
 	for uid, at := range z.nextLook {
@@ -71,26 +73,32 @@ func (z *ZoneEvents) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Sc
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	f := &fitting{ctx: ctx, zoneID: z.pods.ZoneID, left: maxZoneChecks}
-	for _, remaining := range s.PodsRemainUnschedulable {
-		pod := remaining.Pod
-		_, later := z.nextLook[pod.UID]
-		if _, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]; later || requested {
+	l := &zoneLook{fitting: fitting{ctx: ctx, zoneID: z.pods.ZoneID, left: maxZoneChecks}, provider: z.provider, groups: s.ConsideredNodeGroups}
+	pods := slices.Clone(s.PodsRemainUnschedulable)
+	for _, pod := range s.PodsTriggeredScaleUp {
+		pods = append(pods, corestatus.NoScaleUpInfo{Pod: pod})
+	}
+	for at, info := range pods {
+		pod := info.Pod
+		need, one := z.pods.Need(pod)
+		if _, later := z.nextLook[pod.UID]; later || !one && (at >= len(s.PodsRemainUnschedulable) || pod.Spec.Affinity == nil && pod.Spec.TopologySpreadConstraints == nil) {
 			continue
 		}
-		need, ok := z.pods.Need(pod)
-		if !ok {
-			continue
-		}
-		if f.left <= 0 {
+		if l.left <= 0 {
 			return
 		}
-		message := z.message(f, need, remaining, s)
+		helped := at >= len(s.PodsRemainUnschedulable)
+		names, divided := l.groupsFor(info, need.Zone, helped)
+		if divided || helped && len(names) == 0 {
+			continue // the next loop shows whether AWS launches there
+		}
 		age := now.Sub(pod.CreationTimestamp.Time)
 		z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, age/2), zoneCheckLate))
-		if message != "" {
+		if _, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]; one && len(names) > 0 && !requested {
 			z.nextLook[pod.UID] = now.Add(zoneEventAgain)
-			ctx.Recorder.Event(pod, corev1.EventTypeWarning, reasonZoneNotPromised, message)
+			ctx.Recorder.Eventf(pod, corev1.EventTypeWarning, reasonZoneNotPromised, "Pod needs a node in zone %s, says its %s, and no node group that would "+
+				"take it promises one. It would fit the nodes of %s, but AWS chooses among the zones of a group: have one of them scaled zone by zone (tag it "+
+				"%s=true, and an event says what it lacks), or give zone %s a group of its own", need.Zone, need.Said, strings.Join(names, ", "), asg.TagZonal, need.Zone)
 		}
 	}
 }
@@ -98,33 +106,45 @@ func (z *ZoneEvents) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Sc
 // CleanUp implements the core's ScaleUpStatusProcessor.
 func (*ZoneEvents) CleanUp() {}
 
-// message returns the text of the event, or "" for none. There is none if no group would fit by promising the zone, or if a group that
-// promises it fits and is merely held back, for instance by its maximum or a cool-down. A blocked group counts as neither.
-func (z *ZoneEvents) message(f *fitting, need podzone.Need, remaining corestatus.NoScaleUpInfo, s *corestatus.ScaleUpStatus) string {
-	v := z.provider.View()
-	var names []string
-	for _, ng := range s.ConsideredNodeGroups {
+// zoneLook is a look at the pods of one loop.
+type zoneLook struct {
+	fitting
+	provider *aws.Provider
+	groups   []cloudprovider.NodeGroup
+}
+
+// groupsFor has each group divided whose nodes the pod would fit in the zone. The empty zone is any. If it finds none, it returns the groups that
+// would fit and cannot be divided. There are none either if a group that promises the zone fits, and was raised for the pod or is merely held
+// back, for instance by its maximum or a cool-down. A blocked group counts as neither.
+func (l *zoneLook) groupsFor(info corestatus.NoScaleUpInfo, zone string, helped bool) (names []string, divided bool) {
+	v := l.provider.View()
+	for _, ng := range l.groups {
 		name := ng.Id()
 		g, t := v.Group(name), v.Template(name)
 		if g == nil || t == nil || g.Blocked() {
 			continue
 		}
+		_, heldBack := info.SkippedNodeGroups[name]
 		if promised, ok := t.Labels[corev1.LabelTopologyZone]; ok {
-			if _, heldBack := remaining.SkippedNodeGroups[name]; heldBack && promised == need.Zone && f.fits(remaining.Pod, name, need.Zone) {
-				return ""
+			if (helped || heldBack) && promised == zone && l.fits(info.Pod, name, zone) {
+				return nil, divided
 			}
 			continue
 		}
-		if len(names) < maxZoneGroups && slices.Contains(g.Zones, need.Zone) && f.fits(remaining.Pod, name, need.Zone) {
-			names = append(names, fmt.Sprintf("%q (%s)", name, strings.Join(slices.Sorted(slices.Values(g.Zones)), ", ")))
+		divisible := v.Divisible(name)
+		if divisible && (helped || heldBack) || !divisible && (zone == "" || len(names) == maxZoneGroups) {
+			continue
 		}
+		if !slices.ContainsFunc(g.Zones, func(z string) bool { return (zone == "" || z == zone) && l.fits(info.Pod, name, z) }) {
+			continue
+		}
+		if divided = divided || divisible; divisible {
+			l.provider.NeedZones(name) // the expander chooses among all of them
+			continue
+		}
+		names = append(names, fmt.Sprintf("%q (%s)", name, strings.Join(slices.Sorted(slices.Values(g.Zones)), ", ")))
 	}
-	if len(names) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("Pod needs a node in zone %s, says its %s, and no node group that would take it promises one. It would fit the nodes of %s, "+
-		"but AWS chooses among the zones of a group: have one of them scaled zone by zone (tag it %s=true and suspend its process AZRebalance), "+
-		"or give zone %s a group of its own", need.Zone, need.Said, strings.Join(names, ", "), asg.TagZonal, need.Zone)
+	return names, divided
 }
 
 // fitting tries pods on nodes that groups would add, in the core's simulator.

@@ -25,6 +25,7 @@ import (
 	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -100,7 +101,9 @@ func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.
 			}
 			z.ctx.ClusterSnapshot.Revert()
 		}
-		if !fits {
+		if fits {
+			s.PodsTriggeredScaleUp = append(s.PodsTriggeredScaleUp, pod)
+		} else {
 			s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{Pod: pod,
 				SkippedNodeGroups: map[string]scaleup.Reasons{atMaximum: nil}})
 		}
@@ -160,7 +163,7 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 		want      []string
 	}{
 		{name: "no zone needed", pod: pending("free", "1", nil), woken: "c-alone several"},
-		{name: "the zone that the template stands for", pod: pending("a", "1", inZone("a")),
+		{name: "the zone that the template stands for, in which AWS may launch or not", pod: pending("a", "1", inZone("a")), woken: "several",
 			want: []string{"Warning ZoneNotPromised", "zone cn-northwest-1a", "nodeSelector topology.kubernetes.io/zone", `"several" (cn-northwest-1a, cn-northwest-1b, cn-northwest-1c)`}},
 		{name: "another zone, by a volume", pod: withVolume,
 			want: []string{"Warning ZoneNotPromised", "zone cn-northwest-1b", `volume "pv-b" of claim "data"`, `"several"`}},
@@ -169,7 +172,7 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 		{name: "that group is, and would not fit anyhow", pod: pending("c-team", "1", ofTeam), atMaximum: "c-alone", want: []string{"zone cn-northwest-1c", `"several"`}},
 		{name: "too big for the group", pod: pending("big", "64", inZone("a"))},
 		{name: "a zone no group has", pod: pending("d", "1", inZone("d"))},
-		{name: "pod of a ProvisioningRequest", pod: requested},
+		{name: "pod of a ProvisioningRequest", pod: requested, woken: "several"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			events := z.events(testclock.NewFakePassiveClock(time.Now()))
@@ -188,6 +191,52 @@ func TestUnpromisedZoneIsAnEvent(t *testing.T) {
 			}
 			if left, _ := z.ctx.ClusterSnapshot.ListNodeInfos(); len(left) != 0 {
 				t.Errorf("%d simulated nodes were left behind", len(left))
+			}
+		})
+	}
+}
+
+func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
+	inB := map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}
+	requested := pending("requested", "1", inB)
+	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "training"}
+	eitherZone := pending("either", "1", nil)
+	eitherZone.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{
+			{Key: corev1.LabelTopologyZone, Operator: corev1.NodeSelectorOpIn, Values: []string{awsworld.ZoneB, awsworld.ZoneC}}}}}}}}
+	for _, tt := range []struct {
+		name      string
+		pod       *corev1.Pod
+		tags      map[string]string
+		atMaximum string
+		woken     bool // the whole group, by the pod
+		divided   bool
+		event     bool
+	}{
+		{name: "one zone", pod: pending("b", "1", inB), divided: true},
+		{name: "the zone of the template", pod: pending("a", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}), divided: true},
+		{name: "one of two zones", pod: eitherZone, divided: true},
+		{name: "pod of a ProvisioningRequest", pod: requested, divided: true},
+		{name: "no zone", pod: pending("free", "1", nil), woken: true},
+		{name: "too big for the group", pod: pending("big", "64", inB)},
+		{name: "the group is at its maximum", pod: pending("full", "1", inB), atMaximum: "several"},
+		{name: "the group is kept out by its tag", pod: pending("out", "1", inB), tags: map[string]string{asg.TagZonal: "false"}, event: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, tt.tags), "abc"))
+			z := newZonalWorld(t, w)
+			woken := z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), tt.atMaximum, tt.pod)
+			if (len(woken) > 0) != tt.woken {
+				t.Errorf("the pod wakes %q, want one: %t", woken, tt.woken)
+			}
+			if published := z.published(); (len(published) > 0) != tt.event {
+				t.Errorf("published %q, want an event: %t", published, tt.event)
+			}
+			if w.Dividing() != tt.divided {
+				t.Errorf("the group will be divided: %t, want %t", w.Dividing(), tt.divided)
+			}
+			if err := w.Refresh(); err != nil || w.View().HasZoneGroups() != tt.divided || w.Dividing() {
+				t.Errorf("the group is divided: %t, want %t (error %v)", w.View().HasZoneGroups(), tt.divided, err)
 			}
 		})
 	}

@@ -61,9 +61,11 @@ type Reading struct {
 
 	nodeGroups map[string][]*asg.Group // by Auto Scaling group: itself, or its zonal views
 	undivided  map[string][]launchspec.Problem
-	templates  map[string]*grouptemplate.Template // of groups and zonal views, by ID
-	regions    map[string]string
-	from       string // the folder, "" for AWS
+	// Whole says what keeps groups of several zones from a launch in one of them, by name.
+	Whole     map[string][]launchspec.Problem
+	templates map[string]*grouptemplate.Template // of groups and zonal views, by ID
+	regions   map[string]string
+	from      string // the folder, "" for AWS
 }
 
 // Template returns the template of a group of the reading, or of a zonal view of one.
@@ -119,7 +121,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *asg.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Catalogue: src.catalogue, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]launchspec.Problem{},
+		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]launchspec.Problem{}, Whole: map[string][]launchspec.Problem{},
 		templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
 	if src.types != nil {
 		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
@@ -129,7 +131,8 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		seen := grouptemplate.Seen{Learnt: r.observe(g, nodes, time.Now())}
 		template := seen.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
-		r.nodeGroups[g.Name], r.undivided[g.Name] = cache.NodeGroups(g)
+		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
+		r.Whole[g.Name] = cache.Keeps(g)
 		for _, view := range r.Views(g) {
 			r.templates[view.ID()] = seen.Build(view, region, r.Catalogue)
 		}

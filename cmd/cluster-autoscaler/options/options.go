@@ -161,7 +161,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"desired capacity. synchronous: by LaunchInstances only. desired-capacity: by the desired capacity only, as the stock autoscaler does.")
 	fs.StringVar((*string)(&a.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "Groups of several zones that are scaled zone by zone, "+
 		"each zone as a node group <group>/<zone>. tagged: groups with the tag "+asg.TagZonal+"=true. all: groups without the tag "+asg.TagZonal+"=false. off: none. "+
-		"A group must also allow LaunchInstances, and its AZRebalance process must be suspended.")
+		"A group must also allow LaunchInstances, and its AZRebalance process must be suspended. Unless it is off, other groups without the tag "+
+		asg.TagZonal+"=false follow once a pod needs one of their zones.")
 	fs.IntVar(&a.ScaleUpsPerLoop, "aws-scale-ups-per-loop", 20, "How often one loop scales up. Each time the expander chooses again, for the pods that are left. "+
 		"No scale-up begins later than --max-nodegroup-binpacking-duration after the first. With 1 the other pods wait for the next loop, as in the stock autoscaler. At least 1.")
 	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
@@ -176,6 +177,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
 	fs.StringVar(&a.Nominate, "aws-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
+		"Where several register, it cordons them until then. "+
 		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
 	fs.StringVar(&a.StatusPage, "aws-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
 	fs.StringVar(&a.StatusAddress, "aws-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")

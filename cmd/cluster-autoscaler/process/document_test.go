@@ -123,7 +123,7 @@ var recordedEvents = []recordedEvent{
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
 	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
 	{"ScaleUpOptionChosen", "Normal", "config map", "The expander chose a node group. The message says why."},
-	{"ZoneNotPromised", "Warning", "pod", "The pod needs one zone. A group of several zones could help, but promises no zone. The message has the zone, the groups and the remedy."},
+	{"ZoneNotPromised", "Warning", "pod", "The pod needs one zone. A group of several zones could help, but AWS chooses among them. The message has the zone, the groups and the remedy."},
 }
 
 // collectors keeps the collectors that are registered with it.

@@ -74,7 +74,8 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question,
 			return nil, because(ctx, fmt.Errorf("the launches of the loop: %w", err))
 		}
 		p.decisions.End()
-		if report = dryrun.Join(report, p.record.Report()); asked.Enough(report) || p.guard.Launches() == launches {
+		report = dryrun.Join(report, p.record.Report())
+		if !a.cloud.provider.Dividing() && (asked.Enough(report) || p.guard.Launches() == launches) {
 			break
 		}
 	}
