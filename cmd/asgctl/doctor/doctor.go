@@ -46,6 +46,7 @@ func checks() []check {
 		{"identity", "groups of other clusters, and the name of this one", checkIdentity},
 		{"groups", "launch templates, images and user data of the groups", checkGroups},
 		{"processes", "suspended processes, AZRebalance and scale-in protection", checkProcesses},
+		{"zones", "volumes of one zone beside groups of several that cannot launch in it", checkZones},
 		{"sizes", "groups whose instance types differ in size", checkSizes},
 		{"limits", "minimum and maximum sizes beside the pods that run and wait", checkLimits},
 		{"types", "instance types without known facts", checkTypes},

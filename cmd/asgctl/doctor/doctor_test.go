@@ -266,6 +266,12 @@ func TestFaultsInTheCluster(t *testing.T) {
 		{name: "replicas of two versions", check: "versions", then: func(t *testing.T, s *site) {
 			s.create(t, autoscalerPod("cluster-autoscaler-2", "asg-autoscaler/cluster-autoscaler:v2"))
 		}, want: "they run 2 images", next: "rollout status deployment/cluster-autoscaler"},
+		{name: "volume beside a group that cannot launch in its zone", check: "zones", account: func(c *fakeaws.Config) {
+			web := group(c, "web")
+			web.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *web.LaunchTemplate, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: new(50)}}
+			web.LaunchTemplate = nil
+		}, then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its policy mixes on-demand and spot. So a node may come up in another zone than a pod's volume needs, as " +
+			"with the stock autoscaler, and its zones have 1 volume", next: "make it wholly one of them"},
 		{name: "old tables", check: "data", later: 2 * 365 * 24 * time.Hour, want: "built-in list of prices: it is", next: "asgctl prices refresh --region us-west-2"},
 		{name: "old types", check: "data", later: 2 * 365 * 24 * time.Hour, want: "built-in list of instance types: it is", next: "--aws-instance-types-file"},
 	} {
@@ -284,6 +290,14 @@ func TestFaultsInTheCluster(t *testing.T) {
 				t.Fatalf("want finding %q with %q: %+v", tt.want, tt.next, c)
 			}
 		})
+	}
+}
+
+func TestVolumeBesideDivisibleGroupIsSound(t *testing.T) {
+	s := newSite(t, nil)
+	s.volume(t, zoneB)
+	if _, report, _ := run(t); checkOf(t, report, "zones").Outcome != doctor.Sound {
+		t.Errorf("%+v", checkOf(t, report, "zones"))
 	}
 }
 
@@ -408,6 +422,20 @@ func (s *site) removePlugin(t *testing.T) {
 }
 
 // lease creates a lease that is held now.
+// volume makes a volume that is bound to the zone.
+func (s *site) volume(t *testing.T, zone string) {
+	t.Helper()
+	volumes := s.client.CoreV1().PersistentVolumes()
+	_, err := volumes.Create(t.Context(), &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "data"}, Spec: corev1.PersistentVolumeSpec{
+		AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}, Capacity: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+		PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "ebs.csi.aws.com", VolumeHandle: "vol-1"}},
+		NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "topology.ebs.csi.aws.com/zone", Operator: corev1.NodeSelectorOpIn, Values: []string{zone}}}}}}}}},
+		metav1.CreateOptions{})
+	check(t, err)
+	t.Cleanup(func() { check(t, volumes.Delete(context.Background(), "data", metav1.DeleteOptions{})) })
+}
+
 func (s *site) lease(t *testing.T, namespace string) {
 	t.Helper()
 	holder, seconds, now := "pod-in-"+namespace, int32(15), metav1.NowMicro()

@@ -1,0 +1,53 @@
+package doctor
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+// checkZones counts the volumes of which a pod may wait for a node in their zone, because AWS chooses the zone of the group's next node.
+func checkZones(ctx context.Context, in *installation, c *Check) (looked bool) {
+	if in.groups.missing(c) {
+		return false
+	}
+	volumes := fact[map[string][]string]{what: "the volumes", needs: "list persistentvolumes", value: map[string][]string{}, err: in.kubeErr} // names by zone
+	if volumes.err == nil {
+		volumes.partial, volumes.err = eachPage(func(o metav1.ListOptions) (metav1.ListInterface, error) {
+			page, err := in.kube.CoreV1().PersistentVolumes().List(ctx, o)
+			if err != nil {
+				return nil, err
+			}
+			for _, v := range page.Items {
+				if v.Spec.NodeAffinity == nil || v.Spec.NodeAffinity.Required == nil {
+					continue
+				}
+				constraint := podzone.Constraint{Terms: v.Spec.NodeAffinity.Required.NodeSelectorTerms}
+				if need, ok := podzone.Of(&corev1.Pod{}, []podzone.Constraint{constraint}, func(string) string { return "" }); ok {
+					volumes.value[need.Zone] = append(volumes.value[need.Zone], v.Name)
+				}
+			}
+			return page, nil
+		})
+	}
+	if volumes.missing(c) {
+		return false
+	}
+	in.eachGroup(func(g *asg.Group) {
+		var bound []string
+		for _, zone := range g.Zones {
+			bound = append(bound, volumes.value[zone]...)
+		}
+		if whole := in.groups.value.Whole[g.Name]; len(whole) > 0 && len(bound) > 0 {
+			c.find(group(g), fmt.Sprintf("%s. So a node may come up in another zone than a pod's volume needs, as with the stock autoscaler, and its zones have %s",
+				whole[0].Message, plural(len(bound), "volume")), "the node affinity of the PersistentVolume "+slices.Min(bound), whole[0].Remedy)
+		}
+	})
+	return true
+}
