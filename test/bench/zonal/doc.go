@@ -19,6 +19,16 @@
 // --aws-zonal-groups=tagged, or the flags of -ours. A run is observed for a fixed time, so that both have the same time to
 // waste. With a shorter -wait a run shows only that the bench works.
 //
+// # Cells
+//
+//	make bench-zonal CELLS=1                               # 48 cells, both autoscalers side by side: half an hour
+//	make bench-zonal CELL='bound volumes|untagged'         # those with this text in their names
+//
+// With -cells every kind of pods (cells.go) runs on every kind of group: tagged for zonal views or not, with AZRebalance or without,
+// and with LaunchInstances allowed or denied. Both autoscalers look every second, nodes register after 2 s, and while AZRebalance runs the account
+// balances the zones every 10 s. A cell ends when all pods run, or after -wait. The report has the most pods that ran at
+// once. The exit code is 1 if ours ran fewer than stock anywhere.
+//
 // # Report
 //
 // An instance launched in a wrong zone, in a and c: at its launch, nobody waited for it. Pods wait while they do not run yet.

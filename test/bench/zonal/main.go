@@ -40,6 +40,8 @@ type options struct {
 	ours   []string // flags of our autoscaler
 	output string
 	dir    string
+	cells  bool
+	named  string // the cells to run
 }
 
 // command runs the program. It returns 0, 1 if something could not be run, or 2 for wrong usage.
@@ -50,6 +52,15 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	r, err := compare(ctx, o, stderr)
 	write := r.writeTable
+	if o.cells {
+		write = func(w io.Writer) error {
+			worse, err := r.writeCells(w)
+			if worse > 0 {
+				err = fmt.Errorf("ours runs fewer pods than stock in %d cells", worse)
+			}
+			return err
+		}
+	}
 	if o.output == "json" {
 		write = r.writeJSON
 	}
@@ -73,6 +84,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the zone of scenario c has no capacity")
 	flags.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a scenario waits for all of its pods to run")
 	own := flags.String("ours", "--aws-zonal-groups=tagged", "blank-separated `FLAGS` of our autoscaler alone")
+	flags.BoolVar(&o.cells, "cells", false, "compare how many pods run in each cell of pods, groups and permissions, instead of the scenarios")
+	flags.StringVar(&o.named, "cell", "", "only the cells whose name has this `TEXT` in it")
 	flags.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table or json")
 	dir := flags.String("dir", "", "`DIRECTORY` in which all logs stay; empty keeps them only if something could not be run")
 	if err := flags.Parse(args); err != nil {
@@ -134,9 +147,9 @@ func compare(ctx context.Context, o options, progress io.Writer) (r report, err 
 		return r, err
 	}
 	var line sync.Mutex
-	for _, s := range scenarios {
-		if !slices.Contains(o.only, s.name) || ctx.Err() != nil {
-			continue
+	for _, s := range o.scenarios() {
+		if ctx.Err() != nil {
+			break
 		}
 		fmt.Fprintf(progress, "%s: %s\n", s.name, s.title)
 		var runs []*run
@@ -148,6 +161,20 @@ func compare(ctx context.Context, o options, progress io.Writer) (r report, err 
 		err = errors.Join(err, failed)
 	}
 	return r, err
+}
+
+// scenarios are those that are asked for.
+func (o options) scenarios() []scenario {
+	if !o.cells {
+		return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return !slices.Contains(o.only, s.name) })
+	}
+	var some []scenario
+	for _, c := range cells() {
+		if s := c.scenario(); strings.Contains(s.name, o.named) {
+			some = append(some, s)
+		}
+	}
+	return some
 }
 
 func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]result, error) {

@@ -74,7 +74,7 @@ func (r *run) judge(t timeline, calls map[string]int) result {
 
 // blank is the result of a run without a record.
 func (r *run) blank() result {
-	return result{Scenario: r.scenario.name, Title: r.scenario.title, Autoscaler: r.contestant.name, Flags: append(slices.Clone(delays), r.contestant.flags...)}
+	return result{Scenario: r.scenario.name, Title: r.scenario.title, Autoscaler: r.contestant.name, Flags: slices.Concat(delays, r.scenario.flags, r.contestant.flags)}
 }
 
 func after(from, at seconds) *seconds {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -85,6 +86,9 @@ func (r *run) prepare(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	if r.scenario.adapt != nil {
+		r.scenario.adapt(&account)
+	}
 	if err := r.env.StartAWS(ctx, account); err != nil {
 		return err
 	}
@@ -92,11 +96,11 @@ func (r *run) prepare(ctx context.Context, dir string) error {
 	defer cancel()
 	if err := until(limit, func() (bool, error) {
 		nodes, err := r.env.Cluster.Client().CoreV1().Nodes().List(limit, metav1.ListOptions{ResourceVersion: "0"})
-		return err == nil && count(nodes.Items, func(n corev1.Node) bool { return nodeready.Is(&n) }) == systemNodes, err
+		return err == nil && count(nodes.Items, func(n corev1.Node) bool { return nodeready.Is(&n) }) >= systemNodes, err
 	}); err != nil {
 		return err
 	}
-	flags := append(slices.Clone(delays), r.contestant.flags...)
+	flags := slices.Concat(delays, r.scenario.flags, r.contestant.flags)
 	if r.contestant.name == stock {
 		config, err := stockbuild.CloudConfig(dir, region, r.env.AWS.URL())
 		if err != nil {
@@ -186,5 +190,5 @@ func (r *run) tell(format string, args ...any) {
 
 // logs is the run's own folder below dir.
 func (r *run) logs(dir string) string {
-	return filepath.Join(dir, r.scenario.name+"-"+r.contestant.name)
+	return filepath.Join(dir, strings.NewReplacer(" ", "-", "|", "-", ",", "").Replace(r.scenario.name)+"-"+r.contestant.name)
 }

@@ -43,6 +43,8 @@ type scenario struct {
 	pods  int // that are to run
 	do    func(context.Context, *run, options) error
 	wrong func(timeline) int
+	adapt func(*fakeaws.Config) // the account, nil for none
+	flags []string              // of both autoscalers
 }
 
 var scenarios = []scenario{
