@@ -56,9 +56,25 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 		t.Fatal(err)
 	}
 	empty := func() cache.Indexer { return cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil) }
-	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
-		Nodes: corelisters.NewNodeLister(empty()), DaemonSets: appslisters.NewDaemonSetLister(empty()), Refreshed: func() {}})
+	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()),
+		Launchable: nodegroups.NewLaunchable(w.Provider),
+		Nodes:      corelisters.NewNodeLister(empty()), DaemonSets: appslisters.NewDaemonSetLister(empty()), Refreshed: func() {}})
 	return s, w
+}
+
+func TestServeEndsAfterLateDeletions(t *testing.T) {
+	s, _ := emptyServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := false
+	s.late.Go(func() {
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond) // a server without calls ends sooner
+		ended = true
+	})
+	cancel()
+	if err := s.Serve(ctx); err != nil || !ended {
+		t.Errorf("Serve = %v while a deletion was under way: %t, want its end", err, !ended)
+	}
 }
 
 // The core counts a call as failed when it has given up waiting, so nothing may come of it. It may give up while the call waits for another.

@@ -2,13 +2,11 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin/question"
 )
 
 // chooser answers the calls of the gRPC expander.
@@ -81,56 +80,29 @@ func (with *Parts) launchable(options []expander.Option, infos map[string]*frame
 	return list, nil
 }
 
-// read returns the options of our groups and the NodeInfos of these groups. A pod of several options is one object, as in the core. The
-// core sends no pods of a NodeInfo. Those of DaemonSets come from our own copy of the cluster.
+// read returns the options of our groups and the NodeInfos of these groups.
 func read(r *protos.BestOptionsRequest, v *aws.View, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
+	asked, err := question.Read(r, func(group string) bool { return v.NodeGroup(group) != nil })
+	if err != nil {
+		return nil, nil, err
+	}
 	var options []expander.Option
-	infos, pods := map[string]*framework.NodeInfo{}, map[string]*corev1.Pod{}
-	for _, m := range r.GetOptions() {
-		id := m.GetNodeGroupId()
-		g := v.NodeGroup(id)
-		if g == nil {
-			continue
+	infos := map[string]*framework.NodeInfo{}
+	for _, o := range asked {
+		options = append(options, expander.Option{NodeGroup: v.NodeGroup(o.Group), NodeCount: o.Nodes, Debug: o.Debug, Pods: o.Pods})
+		if infos[o.Group], err = nodeInfo(o, daemonSets); err != nil {
+			return nil, nil, fmt.Errorf("the node of the option %q: %w", o.Group, err)
 		}
-		if m.GetNodeCount() < 1 || len(m.GetPodBytes()) == 0 {
-			return nil, nil, fmt.Errorf("the option %q has %d nodes for %d pods", id, m.GetNodeCount(), len(m.GetPodBytes()))
-		}
-		option := expander.Option{NodeGroup: g, NodeCount: int(m.GetNodeCount()), Debug: m.GetDebug()}
-		for _, bytes := range m.GetPodBytes() {
-			pod := pods[string(bytes)]
-			if pod == nil {
-				pod = &corev1.Pod{}
-				if err := pod.Unmarshal(bytes); err != nil {
-					return nil, nil, fmt.Errorf("a pod of the option %q: %w", id, err)
-				}
-				pods[string(bytes)] = pod
-			}
-			option.Pods = append(option.Pods, pod)
-		}
-		options = append(options, option)
-		info, err := nodeInfo(id, r.GetNodeBytesMap()[id], daemonSets)
-		if err != nil {
-			return nil, nil, fmt.Errorf("the node of the option %q: %w", id, err)
-		}
-		infos[id] = info
 	}
 	return options, infos, nil
 }
 
-// nodeInfo returns the next node of the group with the pods of DaemonSets.
-func nodeInfo(group string, bytes []byte, daemonSets []*appsv1.DaemonSet) (*framework.NodeInfo, error) {
-	node := &corev1.Node{}
-	if err := node.Unmarshal(bytes); err != nil {
-		return nil, err
-	}
-	if len(node.Status.Allocatable) == 0 {
-		return nil, errors.New("it has no allocatable resources")
-	}
-	annotations.NodeGroup.Set(node, group)
-	bare := framework.NewNodeInfo(node, nil)
-	pods, err := daemonset.GetDaemonSetPodsForNode(bare, daemonSets)
+// nodeInfo returns the next node of the group. The core sends no pods of it, so the pods of DaemonSets come from our own copy of the cluster.
+func nodeInfo(o question.Option, daemonSets []*appsv1.DaemonSet) (*framework.NodeInfo, error) {
+	annotations.NodeGroup.Set(o.Node, o.Group)
+	pods, err := daemonset.GetDaemonSetPodsForNode(framework.NewNodeInfo(o.Node, nil), daemonSets)
 	if err != nil {
 		return nil, err
 	}
-	return framework.NewNodeInfo(node, nil, pods...), nil
+	return framework.NewNodeInfo(o.Node, nil, pods...), nil
 }
