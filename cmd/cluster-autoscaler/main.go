@@ -57,7 +57,7 @@ func run() int {
 		return refuse(err)
 	}
 	klog.InfoS("Started Cluster Autoscaler", "version", version, "core", coreVersion())
-	pflag.VisitAll(func(f *pflag.Flag) { klog.V(2).InfoS("Flag", "name", f.Name, "value", f.Value.String()) })
+	pflag.VisitAll(func(f *pflag.Flag) { klog.V(2).InfoS("Flag", "name", f.Name, "value", options.Shown(f)) })
 
 	for _, f := range options.GivenInert(pflag.CommandLine) {
 		klog.InfoS("A flag does nothing here", "flag", "--"+f.Name, "reason", f.Why)

@@ -26,6 +26,10 @@ const (
 	defaultPort      = 8085
 	path             = "/status.json"
 
+	// ownOrigin says by the value none that no web page is behind the request. The autoscaler asks for it where the host has a name that it
+	// does not know, as the API server's.
+	ownOrigin = "Sec-Fetch-Site"
+
 	// maxReport bounds the memory that a report takes. One of 1,000 groups and 10,000 pods is below 20 MiB.
 	maxReport = 256 << 20
 )
@@ -97,6 +101,7 @@ func (a *Autoscaler) direct(ctx context.Context, query url.Values) (*decision.Re
 	if err != nil {
 		return nil, err
 	}
+	request.Header.Set(ownOrigin, "none")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err
@@ -111,7 +116,7 @@ func (a *Autoscaler) direct(ctx context.Context, query url.Values) (*decision.Re
 func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod, query url.Values) (*decision.Report, error) {
 	name := pod.Namespace + "/" + pod.Name
 	request := a.client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
-		Name(pod.Name + ":" + strconv.Itoa(port(pod))).SubResource("proxy").Suffix(path)
+		Name(pod.Name+":"+strconv.Itoa(port(pod))).SubResource("proxy").Suffix(path).SetHeader(ownOrigin, "none")
 	for key, values := range query {
 		for _, value := range values {
 			request.Param(key, value)

@@ -40,7 +40,7 @@ func TestReportOfFile(t *testing.T) {
 
 func TestReportOfURL(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != "/status.json" {
+		if r.URL.Path != "/status.json" || r.Header.Get("Sec-Fetch-Site") != "none" {
 			http.NotFound(w, r)
 			return
 		}

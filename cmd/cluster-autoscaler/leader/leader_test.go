@@ -191,6 +191,9 @@ func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 		if err != nil || worked || time.Until(func() time.Time { d, _ := ctx.Deadline(); return d }()) != 39*time.Second {
 			t.Errorf("Run = %v, worked %v; want to wait until told to stop", err, worked)
 		}
+		if holder := other.holder(); holder != "other" {
+			t.Errorf("lease held by %q after the end of a process that waited for it, want its holder", holder)
+		}
 		<-ctx.Done()
 		time.Sleep(time.Minute)
 		if holder := other.holder(); holder != "" {

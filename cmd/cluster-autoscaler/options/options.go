@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -300,10 +301,18 @@ func CheckCloudProvider(name string) error {
 	return nil
 }
 
-// Given lists the flags that were given as --name=value, sorted by name. fs is parsed. No flag has a secret, but names files with one.
+// Given lists the flags that were given as --name=value, sorted by name. fs is parsed.
 func Given(fs *pflag.FlagSet) []string {
 	var given []string
-	fs.Visit(func(f *pflag.Flag) { given = append(given, "--"+f.Name+"="+f.Value.String()) })
+	fs.Visit(func(f *pflag.Flag) { given = append(given, "--"+f.Name+"="+Shown(f)) })
 	slices.Sort(given)
 	return given
+}
+
+// A URL may hold a password before its host, and a token or a signature in its query. No other flag has a secret, but names files with one.
+var userOfURL, queryOfURL = regexp.MustCompile(`://\S*@`), regexp.MustCompile(`(://[^?\s]*\?)\S+`)
+
+// Shown is the value of a flag without the secrets that a URL in it may hold.
+func Shown(f *pflag.Flag) string {
+	return queryOfURL.ReplaceAllString(userOfURL.ReplaceAllString(f.Value.String(), "://***@"), "$1***")
 }

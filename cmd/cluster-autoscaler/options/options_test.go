@@ -325,3 +325,23 @@ func TestGivenFlagsAreListed(t *testing.T) {
 		t.Errorf("given %q, want %q", got, want)
 	}
 }
+
+func TestShownFlagsHaveNoSecrets(t *testing.T) {
+	for given, want := range map[string]string{
+		"https://user:password@api.example.com:6443/path":  "https://***@api.example.com:6443/path",
+		"https://user:pass/wo?rd@api.example.com":          "https://***@api.example.com",
+		"https://api.example.com?inClusterConfig=f&auth=s": "https://api.example.com?***",
+		"https://u:p@sqs.us-east-1.amazonaws.com/1/q?X=s":  "https://***@sqs.us-east-1.amazonaws.com/1/q?***",
+		"asg:tag=k8s.io/cluster-autoscaler/enabled":        "asg:tag=k8s.io/cluster-autoscaler/enabled",
+		":8085": ":8085",
+	} {
+		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
+		fs.String("kubernetes", "", "")
+		if err := fs.Set("kubernetes", given); err != nil {
+			t.Fatal(err)
+		}
+		if got := Given(fs); !slices.Equal(got, []string{"--kubernetes=" + want}) {
+			t.Errorf("%s is shown as %s, want %s", given, got, want)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"time"
 
 	"k8s.io/apiserver/pkg/server/mux"
 	"k8s.io/apiserver/pkg/server/routes"
@@ -61,13 +60,14 @@ func (p *Process) listen(ctx context.Context, failed func(error)) (stop func(), 
 	if p.options.AWS.StatusPage == options.StatusPageOn {
 		status = statusEndpoints(p.record)
 		if address := p.options.AWS.StatusAddress; address != "" {
-			if stopStatus, err = serve(ctx, "aws-status-address", address, status, failed); err != nil {
+			if stopStatus, err = serve(ctx, "aws-status-address", address, guarded(status, p.core.ConfigNamespace), failed); err != nil {
 				return nil, err
 			}
 			status = nil
 		}
 	}
-	stopMain, err := serve(ctx, "address", p.core.Address, endpoints(p.core, p.health, &p.ready, p.snapshotter, status), failed)
+	all := endpoints(p.core, p.health, &p.ready, p.snapshotter, status)
+	stopMain, err := serve(ctx, "address", p.core.Address, guarded(all, p.core.ConfigNamespace), failed)
 	if err != nil {
 		stopStatus()
 		return nil, err
@@ -85,8 +85,9 @@ func serve(ctx context.Context, flag, address string, handler http.Handler, fail
 	if err != nil {
 		return nil, fmt.Errorf("listen on --%s=%s: %w", flag, address, err)
 	}
-	// No limit on writing: /snapshotz waits for a loop, a CPU profile for half a minute.
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	idle := &idleConns{open: map[net.Conn]bool{}}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit, MaxHeaderBytes: largestHeader, IdleTimeout: idleLimit,
+		ConnState: idle.follow}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

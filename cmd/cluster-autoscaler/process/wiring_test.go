@@ -32,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
@@ -87,6 +88,7 @@ func TestWiring(t *testing.T) {
 	injection := func(p *Process) { p.core.ProactiveScaleupEnabled = true }
 	local := func(p *Process) { p.core.ScaleDownDelayTypeLocal = true }
 	off := func(p *Process) { p.options.ScaleDown = false }
+	dry := func(p *Process) { p.guard = &dryrun.Guard{} }
 	var b strings.Builder
 	defaults := printed(wired(func(*Process) {}))
 	b.WriteString("# Adapters in call order. An indented line is called by the line above it.\n# go test ./cmd/cluster-autoscaler/process -run TestWiring -update\n")
@@ -100,6 +102,7 @@ func TestWiring(t *testing.T) {
 		{"--enable-proactive-scaleup", injection},
 		{"--scale-down-delay-type-local", local},
 		{"--scale-down-enabled=false", off},
+		{"dry run", dry},
 		{"all of these", func(p *Process) {
 			for _, change := range []func(*Process){requests, buffers, injection, local, off} {
 				change(p)

@@ -1,0 +1,202 @@
+package process
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"k8s.io/autoscaler/cluster-autoscaler/core"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+)
+
+var fine = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		http.Error(w, err.Error(), http.StatusRequestEntityTooLarge)
+	}
+})
+
+func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
+	handler := guarded(fine, "kube-system")
+	for _, tt := range []struct {
+		host, path, site string // site is what a browser says of the page behind the request
+		want             int
+	}{
+		{host: "127.0.0.1:8085", want: http.StatusOK},
+		{host: "[::1]:8085", want: http.StatusOK},
+		{host: "10.1.2.3", want: http.StatusOK},
+		{host: "LOCALHOST:8001", want: http.StatusOK},
+		{host: "page.localhost:8085", want: http.StatusOK},
+		{host: "cluster-autoscaler-5d8f:8085", want: http.StatusOK},
+		{host: "cluster-autoscaler.kube-system:8085", want: http.StatusOK},
+		{host: "cluster-autoscaler.kube-system.svc:8085", want: http.StatusOK},
+		{host: "cluster-autoscaler.kube-system.svc.cluster.local.", want: http.StatusOK},
+		{host: "", want: http.StatusOK}, // no browser leaves it out
+		{host: "rebound.example.com:8085", want: http.StatusMisdirectedRequest},
+		{host: "127.0.0.1.example.com", want: http.StatusMisdirectedRequest},
+		{host: "rebound.example.kube-system", want: http.StatusMisdirectedRequest},
+		{host: "a.svc.example.com", want: http.StatusMisdirectedRequest},
+		{host: "rebound.example.com", path: "/snapshotz", want: http.StatusMisdirectedRequest},
+		{host: "rebound.example.com", site: "cross-site", want: http.StatusMisdirectedRequest},
+		{host: "prometheus-target.example.com", path: "/metrics", want: http.StatusOK},
+		{host: "api.example.com", site: "none", want: http.StatusOK}, // asgctl by the API server's proxy
+		{host: "status.example.com", site: "same-origin", want: http.StatusOK},
+	} {
+		path := "/status.json"
+		if tt.path != "" {
+			path = tt.path
+		}
+		request, answer := httptest.NewRequest(http.MethodGet, path, nil), httptest.NewRecorder()
+		request.Host = tt.host
+		if tt.site != "" {
+			request.Header.Set("Sec-Fetch-Site", tt.site)
+		}
+		if handler.ServeHTTP(answer, request); answer.Code != tt.want {
+			t.Errorf("%s of host %q with %q answers %d, want %d", path, tt.host, tt.site, answer.Code, tt.want)
+		}
+	}
+}
+
+// listening serves a handler with all limits, until the test ends.
+func listening(t *testing.T, handler http.Handler) (address string) {
+	t.Helper()
+	address = freeAddress(t)
+	stop, err := serve(t.Context(), "address", address, guarded(handler, ""), func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	return address
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestRequestsAreBounded(t *testing.T) {
+	address := listening(t, fine)
+	for _, tt := range []struct {
+		name         string
+		header, body int // bytes
+		want         int
+	}{
+		{name: "small", header: 100, body: 100, want: http.StatusOK},
+		{name: "header", header: 100 << 10, want: http.StatusRequestHeaderFieldsTooLarge},
+		{name: "body", body: 1 << 20, want: http.StatusRequestEntityTooLarge},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address, strings.NewReader(strings.Repeat("b", tt.body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("X-Long", strings.Repeat("h", tt.header))
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if _ = response.Body.Close(); response.StatusCode != tt.want {
+			t.Errorf("%s: status %d, want %d", tt.name, response.StatusCode, tt.want)
+		}
+	}
+}
+
+func TestIdleConnectionsAreBounded(t *testing.T) {
+	address := listening(t, fine)
+	ask := func(c net.Conn) error {
+		if _, err := fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+			return err
+		}
+		response, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err == nil {
+			err = response.Body.Close()
+		}
+		return err
+	}
+	var conns []net.Conn
+	for range mostIdle + 1 {
+		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		if err := ask(c); err != nil {
+			t.Fatalf("first request of connection %d: %v", len(conns), err)
+		}
+		conns = append(conns, c)
+	}
+	ended := make(chan error, len(conns))
+	for _, c := range conns {
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			ended <- err
+		}()
+	}
+	if err := <-ended; err != io.EOF { // the others end with the test
+		t.Errorf("a connection beyond %d idle ones ends with %v, want EOF", mostIdle, err)
+	}
+}
+
+func TestPageOnItsOwnAddressIsNowhereElse(t *testing.T) {
+	p := &Process{health: &health{}, snapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
+	p.record = p.newRecord()
+	p.core.Address, p.options.AWS.StatusPage, p.options.AWS.StatusAddress = freeAddress(t), options.StatusPageOn, freeAddress(t)
+	stop, err := p.listen(t.Context(), func(err error) { t.Error(err) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	for address, want := range map[string]int{p.core.Address: http.StatusNotFound, p.options.AWS.StatusAddress: http.StatusOK} {
+		response, err := http.Get("http://" + address + "/status.json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = response.Body.Close(); response.StatusCode != want {
+			t.Errorf("/status.json on %s answers %d, want %d", address, response.StatusCode, want)
+		}
+	}
+}
+
+func TestWithoutElectionWorkBeginsAtOnce(t *testing.T) {
+	worked := false
+	err := (&Process{}).elected(t.Context(), func(context.Context) error { // without an API server
+		worked = true
+		return nil
+	})
+	if err != nil || !worked {
+		t.Errorf("worked: %t, error %v, want the work done", worked, err)
+	}
+}
+
+// cleaned is a core that notes its clean-up.
+type cleaned struct {
+	core.Autoscaler
+	up bool
+}
+
+func (c *cleaned) ExitCleanUp() { c.up = true }
+
+func TestCoreCleansUpAfterItsLastLoopAlone(t *testing.T) {
+	ended := make(chan struct{})
+	c := &cleaned{}
+	a := &assembly{autoscaler: c}
+	if cleanUp(a, ended); c.up {
+		t.Error("the core cleaned up beside its loop")
+	}
+	close(ended)
+	if cleanUp(a, ended); !c.up {
+		t.Error("the core did not clean up")
+	}
+}
