@@ -63,14 +63,18 @@ func TestIAMDocumentsAreJSON(t *testing.T) {
 }
 
 func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
-	toAWS := strings.NewReplacer("arn:aws-cn:", "arn:aws:", ".amazonaws.com.cn/", ".amazonaws.com/")
-	for _, kind := range []string{"policy", "interruption", "trust-irsa"} {
-		china := read(t, "iam/"+kind+"-aws-cn.json")
-		if strings.Contains(china, "arn:aws:") {
-			t.Errorf("%s for aws-cn names an ARN of another partition", kind)
-		}
-		if diff := cmp.Diff(read(t, "iam/"+kind+"-aws.json"), toAWS.Replace(china)); diff != "" {
-			t.Errorf("%s differs between the partitions (-aws +aws-cn):\n%s", kind, diff)
+	for partition, toAWS := range map[string]*strings.Replacer{
+		"aws-cn":     strings.NewReplacer("arn:aws-cn:", "arn:aws:", ".amazonaws.com.cn/", ".amazonaws.com/"),
+		"aws-us-gov": strings.NewReplacer("arn:aws-us-gov:", "arn:aws:"),
+	} {
+		for _, kind := range []string{"policy", "interruption", "trust-irsa"} {
+			there := read(t, "iam/"+kind+"-"+partition+".json")
+			if strings.Contains(there, "arn:aws:") {
+				t.Errorf("%s for %s names an ARN of another partition", kind, partition)
+			}
+			if diff := cmp.Diff(read(t, "iam/"+kind+"-aws.json"), toAWS.Replace(there)); diff != "" {
+				t.Errorf("%s differs between the partitions (-aws +%s):\n%s", kind, partition, diff)
+			}
 		}
 	}
 }
@@ -89,7 +93,8 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 		"StringEquals": {"aws:ResourceTag/k8s.io/cluster-autoscaler/CLUSTER_NAME": "owned"},
 	}
 	byAWSAlone := map[string]map[string]string{"Bool": {"aws:ViaAWSService": "true"}}
-	for _, name := range []string{"iam/policy-aws.json", "iam/policy-aws-cn.json", "iam/interruption-aws.json", "iam/interruption-aws-cn.json"} {
+	for _, name := range []string{"iam/policy-aws.json", "iam/policy-aws-cn.json", "iam/interruption-aws.json", "iam/interruption-aws-cn.json",
+		"iam/policy-aws-us-gov.json", "iam/interruption-aws-us-gov.json"} {
 		for _, s := range readPolicy(t, name).Statement {
 			for _, action := range s.Action {
 				if strings.Contains(action, "*") {
@@ -141,8 +146,9 @@ func TestRolesTrustTheServiceAccountAlone(t *testing.T) {
 			"` + provider + `:sub": "system:serviceaccount:kube-system:cluster-autoscaler"}}}]}`
 	}
 	for name, want := range map[string]string{
-		"trust-irsa-aws":    irsa("aws", "com"),
-		"trust-irsa-aws-cn": irsa("aws-cn", "com.cn"),
+		"trust-irsa-aws":        irsa("aws", "com"),
+		"trust-irsa-aws-cn":     irsa("aws-cn", "com.cn"),
+		"trust-irsa-aws-us-gov": irsa("aws-us-gov", "com"),
 		"trust-pod-identity": `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"Service": "pods.eks.amazonaws.com"},
 			"Action": ["sts:AssumeRole", "sts:TagSession"], "Condition": {"StringEquals": {"aws:RequestTag/eks-cluster-name": "CLUSTER_NAME",
 			"aws:RequestTag/kubernetes-namespace": "kube-system", "aws:RequestTag/kubernetes-service-account": "cluster-autoscaler"}}}]}`,

@@ -93,7 +93,7 @@ func TestEveryPermissionOfThePolicyIsShown(t *testing.T) {
 	if code != command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
-	for _, policy := range []string{"policy-aws.json", "policy-aws-cn.json"} {
+	for _, policy := range []string{"policy-aws.json", "policy-aws-cn.json", "policy-aws-us-gov.json"} {
 		raw, err := os.ReadFile("../../../manifests/iam/" + policy)
 		if err != nil {
 			t.Fatal(err)

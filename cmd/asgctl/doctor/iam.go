@@ -23,8 +23,11 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
 	policy := "manifests/iam/policy-aws.json"
-	if strings.HasPrefix(in.region, "cn-") {
+	switch {
+	case strings.HasPrefix(in.region, "cn-"):
 		policy = "manifests/iam/policy-aws-cn.json"
+	case strings.HasPrefix(in.region, "us-gov-"):
+		policy = "manifests/iam/policy-aws-us-gov.json"
 	}
 	for _, call := range accountcheck.Permissions(ctx, in.clients) {
 		if call.Fault() {
