@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
@@ -123,5 +124,21 @@ func TestPluginRunsAlone(t *testing.T) {
 	}
 	if address := fmt.Sprintf("--aws-plugin-address=:%d", service.Spec.Ports[0].Port); len(service.Spec.Selector) == 0 || !slices.Contains(want, address) {
 		t.Errorf("the Service leads to %s of %v, want one of %q", address, service.Spec.Selector, want)
+	}
+	var policy networkingv1.NetworkPolicy
+	find(t, rendered, "NetworkPolicy", &policy)
+	for key, value := range policy.Spec.PodSelector.MatchLabels {
+		if got := d.Spec.Template.Labels[key]; got != value {
+			t.Errorf("the NetworkPolicy selects %s=%s, and the pods have %q", key, value, got)
+		}
+	}
+	for _, rule := range policy.Spec.Ingress {
+		port, limited := rule.Ports[0].Port.IntVal, len(rule.From) == 1 && rule.From[0].PodSelector != nil
+		if (port == service.Spec.Ports[0].Port) != limited {
+			t.Errorf("port %d is open to %+v, want the plugin's for the core alone, and the other one for all", port, rule.From)
+		}
+	}
+	if len(policy.Spec.PodSelector.MatchLabels) == 0 || len(policy.Spec.Ingress) != 2 {
+		t.Errorf("the NetworkPolicy is %+v, want one for two ports of the plugin's pods", policy.Spec)
 	}
 }

@@ -102,7 +102,7 @@ var series = map[string]string{
 	"aws_node_groups":                          "4",
 	"aws_nominations_total":                    "8 results",
 	"aws_pending_pods":                         "65",
-	"aws_plugin_request_duration_seconds":      "16 methods × 17 codes",
+	"aws_plugin_request_duration_seconds":      "16 methods and refused × 17 codes",
 	"aws_spend_estimated_per_hour":             "2 × node groups",
 	"aws_spend_per_hour":                       "2 × node groups",
 }
