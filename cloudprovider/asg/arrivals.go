@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// arrive enters instances that AWS has launched for us. Readings since the call may have shown their part of the desired capacity, with the instances or
-// before them. An instance that AWS began to terminate by predecessorsLast was launched for a previous leader. g is not shared yet.
+// arrive enters instances that AWS has launched for us. Readings since the call may have shown their part of the desired capacity, with
+// the instances or before them. An instance that AWS began to terminate by predecessorsLast was launched for a previous leader. g is not
+// shared yet.
 func (e *entry) arrive(g *Group, instances []Instance, now, predecessorsLast time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
@@ -32,7 +33,8 @@ func (e *entry) markArriving(g *Group) {
 	}
 }
 
-// noteRecent remembers new instances of the reading, and counts recent ones that it misses. It returns the recent ones that have just come into service.
+// noteRecent remembers new instances of the reading, and counts recent ones that it misses. It returns the recent ones that have just
+// come into service.
 func (e *entry) noteRecent(g *Group) (inService []arrival) {
 	there := make(map[string]bool, len(g.Instances))
 	for _, i := range g.Instances {

@@ -137,8 +137,8 @@ func (g *Group) room() int { return (g.MaxSize - g.reached()) / g.Source.MinWeig
 // excess is the capacity that AWS is about to terminate, or holds while it moves instances.
 func (g *Group) excess() int { return max(0, g.countedCapacity()-g.reached()) }
 
-// reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to the maximum size. AWS
-// launches nothing until the desired capacity exceeds it.
+// reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to the
+// maximum size. AWS launches nothing until the desired capacity exceeds it.
 func (g *Group) reached() int {
 	return max(g.DesiredCapacity, min(g.countedCapacity(), g.DesiredCapacity+g.heaviest()-1, g.MaxSize))
 }

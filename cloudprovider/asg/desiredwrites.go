@@ -42,7 +42,8 @@ func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accep
 
 // raise raises the desired capacity by n instances, from the fresh reading g. After a lost answer, a reading shows the outcome: at once, or else the
 // next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances, so a reading after
-// the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought, for which AWS launches nothing.
+// the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought. AWS launches nothing
+// for that.
 func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, err error) {
 	name := g.Name
 	before, extra := g, n*g.Source.MinWeight()

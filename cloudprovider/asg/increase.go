@@ -69,8 +69,9 @@ func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, e
 	return i.capacity.raise(ctx, g, n)
 }
 
-// IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only groups that can be launched
-// synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in IncreaseZones.
+// IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only
+// groups that can be launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in
+// IncreaseZones.
 func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, unlock, g, room, err := i.beginIncrease(ctx, name, zone, n)

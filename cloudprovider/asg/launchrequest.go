@@ -83,7 +83,8 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}
-		l.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()}, l.clock.Now())
+		pool := cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()}
+		l.available.failed.Succeed(g.Name, pool, l.clock.Now())
 	}
 	now := l.clock.Now()
 	for _, e := range out.Errors {

@@ -90,8 +90,9 @@ func (r *reader) merge(e *entry, g *Group) {
 		}
 	}
 	for _, i := range inService {
-		if _, answered := r.groups.identity.launched[i.ID]; !answered { // an answer has proved its pool already, and its failures came later
-			r.available.failed.Succeed(g.Name, cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}, i.at.Add(-clockSkew))
+		if _, answered := r.groups.identity.launched[i.ID]; !answered { // an answer proves its pool itself, and its failures are newer
+			pool := cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}
+			r.available.failed.Succeed(g.Name, pool, i.at.Add(-clockSkew))
 		}
 	}
 	if !e.written.unanswered {

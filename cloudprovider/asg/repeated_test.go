@@ -229,6 +229,7 @@ func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
 }
 
 func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
+	t.Parallel()
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	asks := []struct {
 		group, zone string

@@ -45,8 +45,9 @@ type terminator struct {
 // groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It costs one call
 // per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's, or a *TerminationError.
 //
-// A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document what it does with it then. So the desired
-// capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two readings and a write.
+// A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document whether it lets the instance
+// go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
+// readings and a write.
 func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
 	return t.terminate(ctx, name, ids, func(ctx context.Context, g *Group, members []Instance, t *termination) {
 		left, ending := g.reached(), 0

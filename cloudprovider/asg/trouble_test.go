@@ -80,6 +80,22 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 	}
 }
 
+// A launch brings one instance of two. That the one comes into service later says nothing about the other.
+func TestPartOfLaunchEndsNoTrouble(t *testing.T) {
+	t.Parallel()
+	now := clockAt(time.Minute)
+	w := newWorld(t, group("a", 0, 0, 10)).with(at(now)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
+	w.increase(2)
+	now.Step(3 * time.Second)
+	w.refresh()
+	w.eventuallyInService("a", 1)
+	w.refresh()
+	if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
+		t.Error("the group is not left alone")
+	}
+}
+
 // mixedGroup buys the percentage of its instances on demand and the rest on the spot market.
 func mixedGroup(name string, onDemand int) fakeaws.AutoScalingGroup {
 	g := group(name, 0, 0, 10)

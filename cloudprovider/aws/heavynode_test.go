@@ -22,7 +22,7 @@ func heavy(t *testing.T, desired, instances int) *awsworld.World {
 	return w
 }
 
-// await waits until AWS has so many instances in service, and none else.
+// await waits until AWS has that number of instances in service, and no others.
 func await(w *awsworld.World, instances int) {
 	w.T.Helper()
 	w.Eventually(func() string {

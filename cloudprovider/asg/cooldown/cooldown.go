@@ -56,14 +56,14 @@ func (p Period) Since() time.Time {
 	return p.Until.Add(-p.length)
 }
 
-// holdsFor reports whether the cool-down holds for the group's pool. A group may buy some instances in another way than the capacity type that failed.
-// Then only its own failure counts.
+// holdsFor reports whether the cool-down holds for the group's pool. A group may buy some instances in another way than the capacity
+// type that failed. Then only its own failure counts.
 func (p Period) holdsFor(group string, pool Pool) bool {
 	otherWay := p.CapacityType != "" && pool.CapacityType == "" && p.by != "" && p.by != group
 	return (p.Group == "" || p.Group == group) && p.has(pool) && !otherWay
 }
 
-// over reports whether the cool-down has been over for its length, at least that of a pool's. It counts for nothing then.
+// over reports whether the cool-down ended long ago. It counts for nothing then.
 func (p Period) over(now time.Time) bool {
 	return now.After(p.Until.Add(max(p.length, capacityCoolDown)))
 }
@@ -87,15 +87,16 @@ func NewList(c clock.PassiveClock) *List { return &List{clock: c} }
 // Fail remembers a failed launch of the group and returns the cool-down it causes. It returns false for a failure that says nothing
 // about a pool, such as a throttled call. The cool-down is over at latest, unless that is zero.
 func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest time.Time) (Period, bool) {
-	p := Period{by: group, Class: m.Class, Message: message, Pool: Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}}
+	pool := Pool{InstanceType: m.InstanceType, Zone: m.Zone, CapacityType: m.CapacityType}
+	p := Period{by: group, Class: m.Class, Message: message, Pool: pool}
 	length := capacityCoolDown
 	switch m.Class {
 	case awsmessage.NoCapacity:
 		switch {
 		case outOfAddresses(m, message):
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
-		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "fulfillment price"):
-			p.Group = group // AWS does not name the type, or a reservation or the price is the group's
+		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", priceTooLow(m, message):
+			p.Group = group // AWS does not name the type, or the reservation or the price is the group's
 		}
 	case awsmessage.SpotLimit:
 		p.Pool = Pool{CapacityType: awsmessage.Spot}
@@ -120,6 +121,11 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 // outOfAddresses reports whether the group's subnet lacks addresses, rather than EC2 capacity.
 func outOfAddresses(m awsmessage.Meaning, message string) bool {
 	return m.Code == "InsufficientFreeAddressesInSubnet" || strings.Contains(message, "not enough free addresses")
+}
+
+// priceTooLow reports whether the group's maximum price is below the market's.
+func priceTooLow(m awsmessage.Meaning, message string) bool {
+	return m.Code == "SpotMaxPriceTooLow" || strings.Contains(message, "fulfillment price")
 }
 
 // Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone.
