@@ -22,7 +22,7 @@ var phrases = []struct {
 	{regexp.MustCompile(`(?:do|does) not have (?:a host with .*)?sufficient|insufficient capacity|no (?:more )?(?:unused |spot )?capacity|unable to fulfill capacity`), NoCapacity},
 	{regexp.MustCompile(`(?:not (?:have )?enough|n[o']t (?:have )?sufficient|insufficient) (?:free |available |spare |spot )*(?:ip(?:v[46])? )?(?:address|cidr|prefix|space|capacity)`), NoCapacity},
 	{regexp.MustCompile(`capacity block.*is not active yet`), NoCapacity},
-	{regexp.MustCompile(`price .*is lower than .*\bprice\b`), NoCapacity}, // the price of the market passes
+	{regexp.MustCompile(`spot request price .*is lower`), NoCapacity}, // the price of the market passes
 
 	{regexp.MustCompile(`exceeds the limit for [a-z0-9-]+\.`), Configuration}, // the limit of an instance type, which AWS cannot raise
 	{regexp.MustCompile(`than your current .*limit|\bquotas?\b|limit exceeded|(?:exceed(?:s|ed)?|reached) (?:your maximum|(?:[\w'-]+ ){0,4}limits?\b)|limit reached`), Quota},

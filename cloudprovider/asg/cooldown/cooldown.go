@@ -125,7 +125,7 @@ func outOfAddresses(m awsmessage.Meaning, message string) bool {
 
 // priceTooLow reports whether the group's maximum price is below the market's.
 func priceTooLow(m awsmessage.Meaning, message string) bool {
-	return m.Code == "SpotMaxPriceTooLow" || strings.Contains(message, "fulfillment price")
+	return m.Code == "SpotMaxPriceTooLow" || strings.Contains(message, "Spot request price")
 }
 
 // Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone.
