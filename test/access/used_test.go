@@ -20,7 +20,7 @@ func everythingIsUsed(t *testing.T, l *lab) {
 	g := shipped(t, "rbac", "rbac-optional")
 	r := l.replica(t, everything, g)
 	keepsThePlan(t, r)
-	t.Parallel() // from here on. An autoscaler that starts uncordons nodes that another one has left, as it would the nodes of this plan
+	t.Parallel()
 	r.provisioningRequests(t)
 	r.disturbNodes(t)
 	r.scales(t, "--expander=priority,least-waste", "--enable-provisioning-requests", "--capacity-quotas-enabled",
