@@ -97,7 +97,7 @@ func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodeready.Since(node)) > completeAfter
 	for _, taint := range node.Spec.Taints {
 		if lastingTaint(taint) {
-			o.shown[taintName(taint)] = true
+			o.shown[shownTaint+taintName(taint)] = true
 		}
 	}
 	for name, q := range node.Status.Allocatable {
@@ -246,8 +246,11 @@ func (l *Learnt) divides(whole corev1.ResourceName) bool {
 
 // untainted reports whether the group's nodes have lost a taint with which they registered.
 func (l *Learnt) untainted(taint corev1.Taint) bool {
-	return l != nil && lastingTaint(taint) && !l.shown[taintName(taint)]
+	return l != nil && lastingTaint(taint) && !l.shown[shownTaint+taintName(taint)]
 }
+
+// shownTaint begins the names of taints among the shown things, because a taint is often called like a resource.
+const shownTaint = "taint "
 
 func taintName(taint corev1.Taint) string { return taint.Key + ":" + string(taint.Effect) }
 

@@ -111,6 +111,7 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 			w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 2, 5, tags))
 			w.NextLoop()
 			nodes := showing(w, "gpu", "g4dn.xlarge", tt.age, tt.first)
+			nodes[0].Spec.Taints = []corev1.Taint{{Key: "nvidia.com/gpu", Value: "true", Effect: corev1.TaintEffectNoSchedule}}
 			nodes[1].Status.Allocatable, nodes[1].Status.Capacity = tt.other, tt.other
 			w.NextLoop()
 			got := nextNode(w, "gpu", nodes[0]).GetAllocatable().GetScalarResources()
