@@ -34,6 +34,7 @@ type wholeOptions struct {
 	repeats   int
 	wait      time.Duration
 	atOnce    bool
+	flags     []string // of our autoscaler
 	dir       string
 }
 
@@ -151,7 +152,7 @@ func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name string, program 
 			return context.Cause(ctx)
 		}
 		logs := filepath.Join(dir, fmt.Sprintf("%s-%s-%d", m.Name, strings.ReplaceAll(name, "/", "-"), repeat+1))
-		result, err := wholeway.Run(ctx, m, program, wholeway.Options{Dir: logs, Wait: o.wait, AtOnce: o.atOnce, Progress: progress})
+		result, err := wholeway.Run(ctx, m, program, wholeway.Options{Dir: logs, Wait: o.wait, AtOnce: o.atOnce, Flags: o.flags, Progress: progress})
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("mix %q with %s: %w", m.Name, name, err))
 			fmt.Fprintf(progress, "%s, %s: could not be run: %v\n", m.Name, name, err)

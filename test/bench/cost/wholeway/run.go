@@ -44,6 +44,7 @@ type Options struct {
 	Dir      string        // of all logs, created if it is missing
 	Wait     time.Duration // how long all pods may take to run
 	Progress io.Writer     // receives a line for each step of building the control plane
+	Flags    []string      // of our autoscaler, beside the usual ones
 	AtOnce   bool          // the autoscaler starts once kube-scheduler has judged all pods, so that a slow creation does not count
 }
 
@@ -186,7 +187,7 @@ func (r *run) flags() ([]string, error) {
 		return nil, err
 	}
 	path := filepath.Join(r.options.Dir, "prices.csv")
-	return append(flags, "--aws-price-file="+path), os.WriteFile(path, []byte(prices), 0o644)
+	return slices.Concat(flags, []string{"--aws-price-file=" + path}, r.options.Flags), os.WriteFile(path, []byte(prices), 0o644)
 }
 
 // looped reports whether the autoscaler has made a loop: then there is its status.
