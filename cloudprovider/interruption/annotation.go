@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
@@ -106,7 +105,7 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 		}
 	} else {
 		var undo []string
-		if !node.Spec.Unschedulable || nomination.Held(node) {
+		if !node.Spec.Unschedulable {
 			undo = append(undo, undoCordon)
 		}
 		if _, excluded := node.Labels[labelExcluded]; !excluded {
@@ -115,7 +114,6 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 		node.Annotations[annotationUndo] = strings.Join(undo, ",")
 	}
 	node.Spec.Unschedulable = true
-	delete(node.Annotations, nomination.AnnotationHeld) // or it would be uncordoned soon
 	if _, excluded := node.Labels[labelExcluded]; !excluded {
 		node.Labels[labelExcluded] = "true"
 	}

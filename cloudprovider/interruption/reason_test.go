@@ -13,7 +13,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 )
 
 func TestReasonDeadlines(t *testing.T) {
@@ -118,18 +117,6 @@ func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 		}
 		node = cordoned(node, annotation{reason: resumed, terminating: now})
 		node = cordoned(node, annotation{reason: reasonFor(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
-	}
-}
-
-// A node is interrupted while it is cordoned for its pods. It must not be uncordoned for them, but if the interruption is called off.
-func TestHeldNodeIsDrained(t *testing.T) {
-	held := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{nomination.AnnotationHeld: "2026-11-20T12:00:00Z"}}, Spec: corev1.NodeSpec{Unschedulable: true}}
-	node := cordoned(held, annotation{})
-	if !node.Spec.Unschedulable || nomination.Held(node) {
-		t.Errorf("the node is cordoned: %t, and held: %t", node.Spec.Unschedulable, nomination.Held(node))
-	}
-	if node = uncordoned(node); node.Spec.Unschedulable {
-		t.Error("the node stays cordoned")
 	}
 }
 

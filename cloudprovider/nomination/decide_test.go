@@ -30,9 +30,22 @@ func isReady(node *corev1.Node) {
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 }
 
+// hasBooted is a node whose kubelet is Ready, and whose not-ready taint is not lifted yet.
+func hasBooted(node *corev1.Node) {
+	taints := node.Spec.Taints
+	isReady(node)
+	node.Spec.Taints = taints
+}
+
+func isCordoned(node *corev1.Node) { node.Spec.Unschedulable = true }
+
 func isTainted(node *corev1.Node) {
 	isReady(node)
 	node.Spec.Taints = []corev1.Taint{{Key: "example.com/agent-not-ready", Effect: corev1.TaintEffectNoSchedule}}
+}
+
+func isAvoided(node *corev1.Node) {
+	node.Spec.Taints = []corev1.Taint{{Key: "example.com/old", Effect: corev1.TaintEffectPreferNoSchedule}}
 }
 
 func isLeaving(node *corev1.Node) { node.DeletionTimestamp = &metav1.Time{Time: registered} }
@@ -65,63 +78,69 @@ func TestDecide(t *testing.T) {
 	const second, minute = time.Second, time.Minute
 	after := func(d time.Duration) time.Time { return registered.Add(d) }
 	for _, tt := range []struct {
-		name   string
-		target target // of node-a
-		pod    *corev1.Pod
-		node   *corev1.Node
-		from   time.Duration // since then, too: nominations may be written
-		tried  time.Duration // since then, too: kube-scheduler tried a pod
-		full   bool          // the node has no room for the pod
-		at     time.Duration // since then, too
-		want   step
+		name       string
+		target     target // of node-a
+		pod        *corev1.Pod
+		node       *corev1.Node
+		unplanned  bool
+		usableOnly bool
+		tried      time.Duration // since then, too: kube-scheduler tried a pod
+		at         time.Duration // since then, too
+		want       step
 	}{
-		{name: "the node has registered", pod: waiting(""), node: starting("node-a"), want: step{nominate: true}},
+		{name: "the node has registered", pod: waiting(""), node: starting("node-a"), at: minute, want: step{after: 14 * minute}},
+		{name: "the node's kubelet is Ready", pod: waiting(""), node: starting("node-a", hasBooted), want: step{nominate: true}},
+		{name: "the node's kubelet is Ready, and the core would see the nomination", pod: waiting(""), node: starting("node-a", hasBooted),
+			usableOnly: true, want: step{after: readyTime}},
+		{name: "the node can take the pod, and the core sees that, too", pod: waiting(""), node: starting("node-a", isReady), usableOnly: true,
+			want: step{nominate: true}},
+		{name: "the node is cordoned", pod: waiting(""), node: starting("node-a", isReady, isCordoned), want: step{after: readyTime}},
+		{name: "the node is cordoned after the nomination", target: target{nominated: "node-a", offered: true, usable: registered, last: registered},
+			pod: waiting("node-a"), node: starting("node-a", isReady, isCordoned), at: minute, want: step{clear: true, after: 14 * minute}},
+		{name: "the node is no longer Ready", target: target{nominated: "node-a", offered: true, usable: registered, last: registered},
+			pod: waiting("node-a"), node: starting("node-a"), at: minute, want: step{clear: true, after: 14 * minute}},
 		{name: "the nomination is there", target: target{nominated: "node-a", last: registered},
-			pod: waiting("node-a"), node: starting("node-a"), at: minute, want: step{after: 14 * minute}},
-		{name: "kube-scheduler tries pods", pod: waiting(""), node: starting("node-a"), from: second, at: 400 * time.Millisecond,
-			want: step{after: 600 * time.Millisecond}},
+			pod: waiting("node-a"), node: starting("node-a", hasBooted), at: minute, want: step{after: 14 * minute}},
 		{name: "the informer does not show the nomination yet", target: target{nominated: "node-a", last: registered, written: "2"},
-			pod: waiting("", version("1")), node: starting("node-a"), at: second, want: step{after: showTime - second}},
-		{name: "kube-scheduler has removed the nomination", target: target{nominated: "node-a", last: registered, written: "2"},
-			pod: waiting("", version("3")), node: starting("node-a"), at: second, want: step{nominate: true}},
-		{name: "the node becomes ready without a nomination", target: target{nominated: "node-a", last: registered, written: "2"},
-			pod: waiting("", version("3")), node: starting("node-a", isReady), from: 2 * minute, at: minute, want: step{nominate: true}},
+			pod: waiting("", version("1")), node: starting("node-a", hasBooted), at: second, want: step{after: showTime - second}},
+		{name: "kube-scheduler has removed the nomination too early", target: target{nominated: "node-a", last: registered, written: "2"},
+			pod: waiting("", version("3")), node: starting("node-a", hasBooted), at: minute, want: step{after: 14 * minute}},
+		{name: "the node can take the pod, and the nomination is gone", target: target{nominated: "node-a", last: registered, written: "2"},
+			pod: waiting("", version("3")), node: starting("node-a", isReady), at: minute, want: step{nominate: true}},
 		{name: "the ready node is nominated", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, want: step{after: roomLook}},
-		{name: "other pods fill the ready node", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, full: true, want: step{clear: true, end: refused}},
-		{name: "the node's time is nearly over", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + bindTime - second/2, want: step{after: second / 2}},
+			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + second, want: step{after: bindTime - second}},
+		{name: "the ready node's time is over", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
+			pod: waiting("node-a"), node: starting("node-a", isReady), at: minute + bindTime, want: step{clear: true, end: withdrawn}},
 		{name: "kube-scheduler still tries others", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
-			pod: waiting("node-a"), node: starting("node-a", isReady), tried: minute + 9*second, at: minute + 10*second, want: step{after: roomLook}},
+			pod: waiting("node-a"), node: starting("node-a", isReady), tried: minute + 9*second, at: minute + 10*second, want: step{after: bindTime - second}},
 		{name: "kube-scheduler tries others all the time", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
 			pod: waiting("node-a"), node: starting("node-a", isReady), tried: 2 * minute, at: 2 * minute, want: step{clear: true, end: withdrawn}},
 		{name: "kube-scheduler refuses the ready node", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute), written: "2"},
 			pod: waiting("", version("3")), node: starting("node-a", isReady), at: minute + 2*second, want: step{end: refused}},
 		{name: "the ready node is nominated, and the informer shows what kube-scheduler wrote before", target: target{nominated: "node-a", offered: true,
 			usable: after(minute), last: after(minute), written: "4"},
-			pod: waiting("", version("3")), node: starting("node-a", isReady), at: minute + second, want: step{after: showTime - second}},
+			pod: waiting("", version("3")), node: starting("node-a", isReady), at: minute + second, want: step{after: bindTime - second}},
 		{name: "the node is gone before the informer shows the nomination", target: target{nominated: "node-a", last: registered, written: "4"},
 			pod: waiting("", version("3")), at: second, want: step{after: showTime - second}},
-		{name: "the ready node stays without the pod", target: target{nominated: "node-a", usable: after(minute), last: registered},
-			pod: waiting("node-a"), node: starting("node-a", isReady), at: 2 * minute, want: step{clear: true, end: withdrawn}},
 		{name: "the node is Ready with a start-up taint", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isTainted), at: minute, want: step{after: 14 * minute}},
 		{name: "the pod tolerates the taint", target: target{nominated: "node-a", last: registered},
-			pod: waiting("node-a", tolerates), node: starting("node-a", isTainted), at: minute, want: step{after: roomLook}},
+			pod: waiting("node-a", tolerates), node: starting("node-a", isTainted), at: minute, want: step{after: bindTime}},
+		{name: "kube-scheduler need not mind the node's taint", target: target{nominated: "node-a", last: registered},
+			pod: waiting("node-a"), node: starting("node-a", isReady, isAvoided), at: minute, want: step{after: bindTime}},
 		{name: "the node shows no GPU yet", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a", wantsGPU), node: starting("node-a", isReady), at: minute, want: step{after: 14 * minute}},
 		{name: "the node does not become ready", target: target{nominated: "node-a", last: registered},
-			pod: waiting("node-a"), node: starting("node-a"), at: readyTime, want: step{clear: true, end: withdrawn}},
+			pod: waiting("node-a"), node: starting("node-a", hasBooted), at: readyTime, want: step{clear: true, end: withdrawn}},
 		{name: "the node leaves", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isLeaving), at: second, want: step{clear: true, end: withdrawn}},
 		{name: "the node is gone", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a"), at: second, want: step{clear: true, end: withdrawn}},
-		{name: "the pod is planned anew", target: target{nominated: "node-a", last: registered, replanned: true},
+		{name: "the pod is planned anew", target: target{nominated: "node-a", last: registered}, unplanned: true,
 			pod: waiting("node-a"), node: starting("node-a"), at: second, want: step{clear: true, end: withdrawn}},
 		{name: "our nomination for an earlier node is there", target: target{nominated: "node-0"},
-			pod: waiting("node-0"), node: starting("node-a"), want: step{nominate: true}},
-		{name: "somebody else has nominated", pod: waiting("node-b"), node: starting("node-a"), want: step{end: overruled}},
+			pod: waiting("node-0"), node: starting("node-a", hasBooted), want: step{nominate: true}},
+		{name: "somebody else has nominated", pod: waiting("node-b"), node: starting("node-a", hasBooted), want: step{end: overruled}},
 		{name: "the pod has the node", target: target{nominated: "node-a", last: registered},
 			pod: waiting("node-a", boundTo("node-a")), node: starting("node-a", isReady), at: minute, want: step{end: kept}},
 		{name: "the pod has another node", target: target{nominated: "node-a", last: registered},
@@ -132,7 +151,8 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.target.node = "node-a"
-			got := tt.target.decide(tt.pod, tt.node, registered.Add(tt.at), registered.Add(tt.from), registered.Add(tt.tried), tt.full, readyTime)
+			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
+				&Options{ReadyTime: readyTime, UsableOnly: tt.usableOnly})
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
 				t.Errorf("step (-want +got):\n%s", diff)
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -35,6 +33,9 @@ type world struct {
 	run     func() // starts the Nominator
 	end     func() // ends it
 }
+
+// otherShape is a planned pod that is not like the others. Without it nothing would be nominated.
+const otherShape = "other"
 
 // inWorld runs the test in a cluster with the objects and a running Nominator, with time of its own.
 func inWorld(t *testing.T, permitted bool, objects []runtime.Object, test func(*world)) {
@@ -61,6 +62,7 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 		if err != nil {
 			t.Fatal(err)
 		}
+		w.Plan.Add(plan.Node{Group: "other", Pods: []plan.Pod{{UID: otherShape, Shape: 1}}, Asked: time.Now()})
 		ctx, cancel := context.WithCancel(t.Context())
 		factory.Start(ctx.Done())
 		factory.WaitForCacheSync(ctx.Done())
@@ -81,10 +83,10 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 	})
 }
 
-// pod adds a pod that waits.
-func (w *world) pod(name string) *corev1.Pod {
+// pod adds a pod that waits, and is as change makes it.
+func (w *world) pod(name string, change ...func(*corev1.Pod)) *corev1.Pod {
 	w.Helper()
-	pod := waiting("", func(p *corev1.Pod) { p.Name, p.UID, p.ResourceVersion = name, types.UID(name), "1" })
+	pod := waiting("", append(change, func(p *corev1.Pod) { p.Name, p.UID, p.ResourceVersion = name, types.UID(name), "1" })...)
 	if _, err := w.cluster.CoreV1().Pods(pod.Namespace).Create(w.Context(), pod, metav1.CreateOptions{}); err != nil {
 		w.Fatal(err)
 	}
@@ -92,7 +94,7 @@ func (w *world) pod(name string) *corev1.Pod {
 	return pod
 }
 
-// node has a node of the group register now, and waits until its pods may be nominated.
+// node has a node of the group register now.
 func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	w.Helper()
 	node := starting(name, change...)
@@ -100,45 +102,7 @@ func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 	if _, err := w.cluster.CoreV1().Nodes().Create(w.Context(), node, metav1.CreateOptions{}); err != nil {
 		w.Fatal(err)
 	}
-	time.Sleep(holdPause)
-	w.settle()
-}
-
-// firstOfTwo has pods a and b wait for a node each, and the node of a register, which is node-1. Pod a is as change makes it.
-func (w *world) firstOfTwo(change ...func(*corev1.Pod)) {
-	w.Helper()
-	a, b := w.pod("a"), w.pod("b")
-	for _, c := range change {
-		w.changePod("a", c)
-	}
-	w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-	w.node("node-1", "small")
-}
-
-// settle lets time pass, longer than kube-scheduler must be calm.
-func (w *world) settle() {
-	time.Sleep(2 * calm)
 	synctest.Wait()
-}
-
-// wantHeld compares the nodes that are held.
-func (w *world) wantHeld(want ...string) {
-	w.Helper()
-	nodes, err := w.cluster.CoreV1().Nodes().List(w.Context(), metav1.ListOptions{})
-	if err != nil {
-		w.Fatal(err)
-	}
-	var got []string
-	for _, node := range nodes.Items {
-		if Held(&node) {
-			got = append(got, node.Name)
-		} else if node.Spec.Unschedulable || len(node.Annotations) > 0 {
-			w.Errorf("node %s is not put back: %+v", node.Name, node)
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		w.Errorf("held nodes (-want +got):\n%s", diff)
-	}
 }
 
 func (w *world) changeNode(name string, changes ...func(*corev1.Node)) {
@@ -212,20 +176,15 @@ func (w *world) wantResults(want map[string]float64) {
 
 func TestPodsGetTheirNodes(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		a, b, c := w.pod("a"), w.pod("b"), w.pod("c")
+		a, b, c := w.pod("a"), w.pod("b"), w.pod("c", func(p *corev1.Pod) { p.Spec.Priority = new(int32(1)) })
 		w.Asked("small", [][]*corev1.Pod{{a, b}, {c}})
 		w.node("node-0", "large")
 		w.node("node-1", "small")
 		w.node("node-2", "small")
-		w.wantHeld("node-1", "node-2")
 		w.wantNominated("a=", "b=", "c=")
-		w.changeNode("node-1", isReady)
-		w.settle()
-		w.wantHeld("node-2")
+		w.changeNode("node-1", hasBooted)
 		w.wantNominated("a=node-1", "b=node-1", "c=")
 		w.changeNode("node-2", isReady)
-		w.settle()
-		w.wantHeld()
 		w.wantNominated("a=node-1", "b=node-1", "c=node-2")
 
 		w.changePod("a", boundTo("node-1"))
@@ -238,209 +197,106 @@ func TestPodsGetTheirNodes(t *testing.T) {
 	})
 }
 
-// A node that registers alone is not held. kube-scheduler tries the pod before the node is Ready.
-func TestOneNode(t *testing.T) {
+// Each of them fits wherever another one does.
+func TestPodsAlikeAreNotNominated(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.Drop(otherShape)
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}, {w.pod("b")}})
+		w.node("node-1", "small", isReady)
+		w.node("node-2", "small", isReady)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		for _, action := range w.cluster.Actions() {
+			if action.GetVerb() == "patch" || action.GetVerb() == "update" {
+				t.Errorf("wrote %v", action)
+			}
+		}
+	})
+}
+
+// kube-scheduler tries the pod before the node takes pods, and again afterwards.
+func TestPodIsNominatedTwiceAtMost(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
-		w.node("node-1", "small")
-		w.wantHeld()
+		w.node("node-1", "small", hasBooted)
+		w.wantNominated("a=node-1")
+		w.changePod("a", removed)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		w.wantNominated("a=")
+		w.changeNode("node-1", isReady)
 		w.wantNominated("a=node-1")
 		w.changePod("a", removed)
 		w.wantNominated("a=")
-		w.settle()
+		w.wantResults(map[string]float64{"refused": 1})
+	})
+}
+
+// The podlist drops a pod that is not pending for one loop. The core no longer counts on its place.
+func TestDroppedPodIsNotNominatedOn(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
-		w.changePod("a", removed)
+		w.Drop("a")
+		synctest.Wait()
+		w.wantNominated("a=")
 		w.changeNode("node-1", isReady)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		w.wantNominated("a=")
+	})
+}
+
+// A user cordons the node, and uncordons it.
+func TestCordonedNodeIsNotNominated(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
-	})
-}
-
-// Each of few nodes is open once the pods of the one before it have their place.
-func TestHeldNodesAreReleasedInTurn(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		w.node("node-2", "small")
-		w.changeNode("node-1", isReady)
-		time.Sleep(2*nodeHold - time.Millisecond)
-		synctest.Wait()
-		w.wantHeld("node-1", "node-2")
-		w.changeNode("node-2", isReady)
-		w.settle()
-		w.wantHeld("node-2")
-		w.wantNominated("a=node-1", "b=")
-		w.changePod("a", boundTo("node-1"))
-		w.settle()
-		w.wantHeld()
-		w.wantNominated("a=node-1", "b=node-2")
-	})
-}
-
-func TestNodesWithMorePodsAreReleasedFirst(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}, {w.pod("b"), w.pod("c")}})
-		w.node("node-1", "small")
-		w.node("node-2", "small")
-		w.changeNode("node-1", isReady)
-		w.changeNode("node-2", isReady)
-		w.settle()
-		w.wantHeld("node-1")
-		w.wantNominated("a=", "b=node-2", "c=node-2")
-	})
-}
-
-// kube-scheduler may not place a pod at all.
-func TestNextTurnComesAfterAWhile(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		w.node("node-2", "small")
-		w.changeNode("node-1", isReady)
-		w.changeNode("node-2", isReady)
-		w.settle()
-		w.wantHeld("node-2")
-		time.Sleep(placeTime)
-		w.settle()
-		w.wantHeld()
-	})
-}
-
-func TestHeldNodeAwaitsItsDevice(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo(wantsGPU)
-		w.changeNode("node-1", isReady)
-		time.Sleep(deviceTime / 2)
-		synctest.Wait()
-		w.wantHeld("node-1")
-		w.changeNode("node-1", func(n *corev1.Node) { n.Status.Allocatable["nvidia.com/gpu"] = resource.MustParse("1") })
-		w.settle()
-		w.wantHeld()
-		w.wantNominated("a=node-1", "b=")
-	})
-}
-
-func TestHeldNodeWithoutItsDeviceIsReleased(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo(wantsGPU)
-		w.changeNode("node-1", isReady)
-		time.Sleep(deviceTime + holdLook)
-		w.settle()
-		w.wantHeld()
-	})
-}
-
-func TestSomebodyUncordons(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		w.changeNode("node-1", isReady, func(n *corev1.Node) { n.Spec.Unschedulable, n.Annotations = false, nil })
-		w.settle()
-		w.wantHeld()
-		w.wantNominated("a=node-1", "b=")
-	})
-}
-
-func TestNodesAreReleasedAtTheEnd(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		w.wantHeld("node-1")
-		w.end()
-		w.wantHeld()
-	})
-}
-
-func TestReleaseIsTriedAgain(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		var answers atomic.Bool
-		w.cluster.PrependReactor("update", "nodes", func(a clienttesting.Action) (bool, runtime.Object, error) {
-			node, ok := a.(clienttesting.UpdateAction).GetObject().(*corev1.Node)
-			return !answers.Load() && ok && !node.Spec.Unschedulable, nil, errors.New("the API server is away")
-		})
-		w.changeNode("node-1", isReady)
-		w.wantHeld("node-1")
-		answers.Store(true)
-		time.Sleep(2 * releasePause)
-		synctest.Wait()
-		w.wantHeld()
-	})
-}
-
-func TestHeldNodesOfAnEarlierLeader(t *testing.T) {
-	for _, permitted := range []bool{true, false} {
-		held := starting("node-1", func(n *corev1.Node) {
-			n.Annotations, n.Spec.Unschedulable = map[string]string{AnnotationHeld: "2026-11-01T00:00:00Z"}, true
-			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule})
-		})
-		inWorld(t, permitted, []runtime.Object{held}, func(w *world) { w.wantHeld() })
-	}
-}
-
-// kube-scheduler puts a pod on the node of a pod of the same owner. They are alike, so they exchange their places.
-// A worker may look at a node before the nodes of an earlier leader are released.
-func TestNodesThatRegisterAtTheStartAreHeld(t *testing.T) {
-	beforeRun(t, true, nil, func(w *world) {
-		w.firstOfTwo()
-		w.lookAtNode(w.Context(), key{node: "node-1"})
-		w.run()
-		time.Sleep(holdPause)
-		w.settle()
-		w.wantHeld("node-1")
-	})
-}
-
-func TestPodsOfOneOwnerExchangePlaces(t *testing.T) {
-	inWorld(t, true, nil, func(w *world) {
-		a, b, c := w.pod("a"), w.pod("b"), w.pod("c")
-		for _, name := range []string{"a", "c"} {
-			w.changePod(name, func(p *corev1.Pod) {
-				p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: new(true)}}
-			})
+		w.changeNode("node-1", isReady, isCordoned)
+		w.wantNominated("a=")
+		w.changeNode("node-1", func(n *corev1.Node) { n.Spec.Unschedulable = false })
+		w.wantNominated("a=node-1")
+		for _, action := range w.cluster.Actions() {
+			if action.GetVerb() == "patch" && action.GetResource().Resource == "nodes" {
+				t.Errorf("changed a node: %v", action)
+			}
 		}
+	})
+}
+
+// kube-scheduler puts a pod on the node of a pod that is like it. They exchange their places.
+func TestPodsAlikeExchangePlaces(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b, c := w.pod("a"), w.pod("b", wantsGPU), w.pod("c")
 		w.Asked("small", [][]*corev1.Pod{{a}, {b, c}})
 		w.node("node-1", "small")
 		w.node("node-2", "small")
 		w.changePod("a", boundTo("node-2"))
 		w.changeNode("node-1", isReady)
 		w.changeNode("node-2", isReady)
-		w.settle()
-		w.wantNominated("a=", "b=", "c=node-1")
+		w.wantNominated("a=", "b=node-2", "c=node-1")
 		w.changePod("c", boundTo("node-1"))
-		w.settle()
 		w.wantNominated("a=", "b=node-2", "c=node-1")
 	})
 }
 
-// Pods a and b are planned for nodes of which each has room for two. Others take the room of a.
-func TestPodWithoutRoomIsPlannedAnew(t *testing.T) {
-	for name, tt := range map[string]struct {
-		change func(*corev1.Pod)
-		full   bool
-	}{
-		"other pods":               {func(*corev1.Pod) {}, true},
-		"pods that it may preempt": {func(p *corev1.Pod) { p.Spec.Priority = new(int32(-1)) }, false},
-		"completed pods":           {func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }, false},
-		"pods that ask for less memory": {func(p *corev1.Pod) {
-			p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}
-		}, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, true, nil, func(w *world) {
-				w.firstOfTwo()
-				w.changeNode("node-1", isReady)
-				w.settle()
-				for _, name := range []string{"other-1", "other-2"} {
-					w.pod(name)
-					w.changePod(name, func(p *corev1.Pod) { boundTo("node-1")(p); tt.change(p) })
-				}
-				time.Sleep(roomTime + 2*roomLook)
-				w.settle()
-				if tt.full {
-					w.wantNominated("a=", "b=", "other-1=", "other-2=")
-					w.wantResults(map[string]float64{"refused": 1})
-				} else {
-					w.wantNominated("a=node-1", "b=", "other-1=", "other-2=")
-				}
-			})
-		})
-	}
+func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.node("node-1", "small", isReady)
+		time.Sleep(bindTime - time.Second)
+		synctest.Wait()
+		w.wantNominated("a=node-1")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		w.wantNominated("a=")
+		w.wantResults(map[string]float64{"withdrawn": 1})
+		if w.Has("a") {
+			t.Error("the plan still has the pod")
+		}
+	})
 }
 
 func TestNodeRegistersBeforeItsPlan(t *testing.T) {
@@ -451,49 +307,36 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 		w.node("later", "")
 		a, b := w.pod("a"), w.pod("b")
 		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
-		w.settle()
-		time.Sleep(holdPause)
-		w.settle()
-		w.wantHeld("starting")
+		synctest.Wait()
 		w.changeNode("later", func(n *corev1.Node) { n.Labels["group"] = "small" }) // a reading of the groups has its instance
 		time.Sleep(2 * groupPause)
-		w.wantHeld("later", "starting")
 		w.changeNode("later", isReady)
 		w.changeNode("starting", isReady)
-		w.settle()
-		w.wantNominated("a=", "b=later")
-		w.changePod("b", boundTo("later"))
-		w.settle()
 		w.wantNominated("a=starting", "b=later")
 	})
 }
 
-// A slow API server opens nodes ever later, and kube-scheduler tries the waiting pods ever again.
-func TestNodesAreOpenWhileAPIServerIsSlow(t *testing.T) {
+// A node whose group is never known is not looked at for ever, and neither is one that goes meanwhile.
+func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		slow := true
-		w.cluster.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
-			if slow {
-				time.Sleep(slowWrite)
-			}
-			return false, nil, nil
-		})
-		a, b, c := w.pod("a"), w.pod("b"), w.pod("c")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}, {c}})
-		w.node("node-1", "small")
-		time.Sleep(slowWrite)
-		slow = false
-		w.wantHeld("node-1")
-		w.node("node-2", "small")
-		w.changeNode("node-1", isReady)
-		w.settle()
-		w.wantHeld()
-		w.wantNominated("a=", "b=", "c=")
-
-		time.Sleep(busyTime)
-		w.node("node-3", "small")
-		w.wantHeld("node-3")
-		w.wantNominated("a=node-1", "b=node-2", "c=")
+		w.node("old", "")
+		w.node("deleted", "")
+		if err := w.cluster.CoreV1().Nodes().Delete(w.Context(), "deleted", metav1.DeleteOptions{}); err != nil {
+			w.Fatal(err)
+		}
+		time.Sleep(2 * groupPause)
+		synctest.Wait()
+		if w.fresh["deleted"] || !w.fresh["old"] {
+			t.Errorf("still looked at: %v, want the node without a group", w.fresh)
+		}
+		time.Sleep(readyTime)
+		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.changeNode("old", isReady, func(n *corev1.Node) { n.Labels["group"] = "small" })
+		time.Sleep(2 * groupPause)
+		w.wantNominated("a=")
+		if len(w.fresh) > 0 {
+			t.Errorf("still looked at: %v", w.fresh)
+		}
 	})
 }
 
@@ -501,13 +344,13 @@ func TestPlanChanges(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a := w.pod("a")
 		w.Asked("small", [][]*corev1.Pod{{a}})
-		w.node("node-1", "small")
+		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
 		w.Asked("large", [][]*corev1.Pod{{a}})
 		synctest.Wait()
 		w.wantNominated("a=")
 		w.wantResults(map[string]float64{"withdrawn": 1})
-		w.node("node-2", "large")
+		w.node("node-2", "large", hasBooted)
 		w.wantNominated("a=node-2")
 	})
 }
@@ -516,30 +359,9 @@ func TestWithoutPermission(t *testing.T) {
 	inWorld(t, false, nil, func(w *world) {
 		a, b := w.pod("a"), w.pod("b")
 		w.Asked("small", [][]*corev1.Pod{{a, b}})
-		w.node("node-1", "small")
+		w.node("node-1", "small", isReady)
 		w.wantNominated("a=", "b=")
 		w.wantResults(map[string]float64{"forbidden": 2})
-	})
-}
-
-// The leader before has nominated, and the node goes.
-func TestNominationOfAnEarlierLeader(t *testing.T) {
-	labelled := func(n *corev1.Node) {
-		n.Labels = map[string]string{"group": "small"}
-		n.CreationTimestamp = metav1.NewTime(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)) // when time begins in the test
-	}
-	preempting := waiting("ready", func(p *corev1.Pod) { p.Name, p.UID = "preempting", "2" })
-	objects := []runtime.Object{waiting("node-1"), preempting, starting("node-1", labelled), starting("ready", labelled, isReady)}
-	inWorld(t, true, objects, func(w *world) {
-		w.wantNominated("preempting=ready", "web=node-1")
-		for _, name := range []string{"node-1", "ready"} {
-			if err := w.cluster.CoreV1().Nodes().Delete(w.Context(), name, metav1.DeleteOptions{}); err != nil {
-				w.Fatal(err)
-			}
-		}
-		synctest.Wait()
-		w.wantNominated("preempting=ready", "web=")
-		w.wantResults(map[string]float64{"withdrawn": 1})
 	})
 }
 

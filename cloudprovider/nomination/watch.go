@@ -47,15 +47,7 @@ func (n *Nominator) nodeChanged(name string) {
 	if n.fresh[name] {
 		n.queue.Add(key{node: name})
 	}
-	n.queueAll(name)
-	if n.held[name] != nil {
-		n.notify()
-	}
-}
-
-// queueAll has all pods looked at that are planned for a node. It needs the lock.
-func (n *Nominator) queueAll(node string) {
-	for uid := range n.on[node] {
+	for uid := range n.on[name] {
 		n.queue.Add(key{pod: uid})
 	}
 }
@@ -87,7 +79,6 @@ func (n *Nominator) podChanged(uid types.UID, settled bool) {
 	if n.targets[uid] != nil {
 		n.tried = n.Clock.Now()
 		n.queue.Add(key{pod: uid})
-		n.notify()
 	}
 }
 

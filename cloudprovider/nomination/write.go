@@ -20,6 +20,8 @@ const (
 	mostFailures            = 8
 	// permissionPause is the time between two questions for a permission that was missing.
 	permissionPause = 10 * time.Minute
+	// askPause is the time between two questions if the API server does not answer.
+	askPause = time.Second
 )
 
 // write does a step that writes, and returns what to do afterwards. It overwrites nobody's nomination: it writes only while the pod has the
@@ -47,7 +49,6 @@ func (n *Nominator) write(ctx context.Context, t *target, pod *corev1.Pod, s ste
 	}
 	bounded, cancel := context.WithTimeout(ctx, writeTime)
 	defer cancel()
-	defer n.wrote(ctx, n.Clock.Now())
 	written, err := n.Client.CoreV1().Pods(pod.Namespace).Patch(bounded, pod.Name, types.JSONPatchType, patch, metav1.PatchOptions{}, "status")
 	switch {
 	case err == nil && s.nominate:
@@ -106,7 +107,10 @@ func (n *Nominator) ask(ctx context.Context) (permitted bool) {
 		if err == nil || ctx.Err() != nil {
 			break
 		}
-		n.wait(ctx, releasePause)
+		select {
+		case <-ctx.Done():
+		case <-n.Clock.After(askPause):
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -1,12 +1,15 @@
 package plan
 
 import (
+	"encoding/json"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/component-helpers/resource"
 	"k8s.io/utils/clock"
 )
 
@@ -31,10 +34,36 @@ type Node struct {
 type Pod struct {
 	Namespace, Name string
 	UID             types.UID
+	// Shape is the same for pods that fit on the same nodes. Pods of different shapes may have the same nodes, too.
+	Shape uint64
 }
 
 // Named is the Pod for a pod of the API server.
-func Named(pod *corev1.Pod) Pod { return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID} }
+func Named(pod *corev1.Pod) Pod {
+	return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Shape: shape(&pod.Spec)}
+}
+
+// shape is a hash of what kube-scheduler's filters read of a pod beside its labels.
+func shape(spec *corev1.PodSpec) uint64 {
+	var ports []corev1.ContainerPort
+	for _, c := range spec.Containers {
+		ports = append(ports, c.Ports...)
+	}
+	var claims []corev1.Volume // each pod has a token's volume with a name of its own, which no filter reads
+	for _, v := range spec.Volumes {
+		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {
+			claims = append(claims, v)
+		}
+	}
+	text, err := json.Marshal([]any{resource.PodRequests(&corev1.Pod{Spec: *spec}, resource.PodResourcesOptions{}), ports, spec.NodeSelector, spec.Affinity,
+		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims})
+	if err != nil { // a pod of the API server always is JSON
+		return 0
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write(text)
+	return hash.Sum64()
+}
 
 // Plan is safe for concurrent use.
 type Plan struct {
@@ -42,10 +71,13 @@ type Plan struct {
 	mu    sync.Mutex
 	nodes []*Node             // the oldest first
 	of    map[types.UID]*Node // of each pod
+	alike map[uint64]int      // pods of each shape
 }
 
 // New makes an empty Plan.
-func New(c clock.PassiveClock) *Plan { return &Plan{clock: c, of: map[types.UID]*Node{}} }
+func New(c clock.PassiveClock) *Plan {
+	return &Plan{clock: c, of: map[types.UID]*Node{}, alike: map[uint64]int{}}
+}
 
 // Asked adds nodes of one group that were asked for now, each with its pods.
 func (p *Plan) Asked(group string, perNode [][]*corev1.Pod) {
@@ -67,9 +99,7 @@ func (p *Plan) Add(nodes ...Node) {
 		pods := node.Pods
 		node.Pods = nil
 		for _, pod := range pods {
-			p.drop(pod.UID)
-			node.Pods = append(node.Pods, pod)
-			p.of[pod.UID] = &node
+			p.put(&node, pod)
 		}
 		p.nodes = append(p.nodes, &node)
 	}
@@ -117,9 +147,7 @@ func (p *Plan) Join(node Node, pods []*corev1.Pod) {
 		return
 	}
 	for _, pod := range pods {
-		p.drop(pod.UID)
-		node.entry.Pods = append(node.entry.Pods, Named(pod))
-		p.of[pod.UID] = node.entry
+		p.put(node.entry, Named(pod))
 	}
 }
 
@@ -139,17 +167,45 @@ func (p *Plan) Has(uid types.UID) bool {
 	return p.of[uid] != nil
 }
 
-// Empty reports whether no pod is planned for a node that has not registered.
-func (p *Plan) Empty() bool {
+// NodeOf returns the name of the node that has registered for the pod, "" for none.
+func (p *Plan) NodeOf(uid types.UID) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !slices.ContainsFunc(p.nodes, func(n *Node) bool { return n.Name == "" && len(n.Pods) > 0 })
+	if n := p.of[uid]; n != nil {
+		return n.Name
+	}
+	return ""
+}
+
+// Alike reports whether all planned pods have one shape.
+func (p *Plan) Alike() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.alike) <= 1
+}
+
+// put plans the pod for the node, and for no other.
+func (p *Plan) put(n *Node, pod Pod) {
+	p.drop(pod.UID)
+	n.Pods = append(n.Pods, pod)
+	p.of[pod.UID] = n
+	p.alike[pod.Shape]++
 }
 
 func (p *Plan) drop(uid types.UID) {
-	if n := p.of[uid]; n != nil {
-		n.Pods = slices.DeleteFunc(n.Pods, func(pod Pod) bool { return pod.UID == uid })
-		delete(p.of, uid)
+	n := p.of[uid]
+	if n == nil {
+		return
+	}
+	at := slices.IndexFunc(n.Pods, func(pod Pod) bool { return pod.UID == uid })
+	p.forget(n.Pods[at])
+	n.Pods = slices.Delete(n.Pods, at, at+1)
+}
+
+func (p *Plan) forget(pod Pod) {
+	delete(p.of, pod.UID)
+	if p.alike[pod.Shape]--; p.alike[pod.Shape] == 0 {
+		delete(p.alike, pod.Shape)
 	}
 }
 
@@ -160,7 +216,7 @@ func (p *Plan) remove(which func(*Node) bool) {
 			return false
 		}
 		for _, pod := range n.Pods {
-			delete(p.of, pod.UID)
+			p.forget(pod)
 		}
 		return true
 	})

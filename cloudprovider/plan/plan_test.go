@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
@@ -107,5 +108,58 @@ func TestJoin(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]int{"a": 3, "c": 1}, got); diff != "" {
 		t.Errorf("planned pods by group (-want +got):\n%s", diff)
+	}
+}
+
+func TestAlike(t *testing.T) {
+	pod := func(name, cpu string, change func(*corev1.Pod)) *corev1.Pod {
+		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
+		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}
+		p.Spec.Volumes = []corev1.Volume{{Name: "kube-api-access-" + name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}}
+		if change != nil {
+			change(p)
+		}
+		return p
+	}
+	for name, tt := range map[string]struct {
+		other *corev1.Pod
+		want  bool
+	}{
+		"the same amount in other words": {pod("b", "1000m", nil), true},
+		"another amount":                 {pod("b", "2", nil), false},
+		"a node selector":                {pod("b", "1", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"zone": "a"} }), false},
+		"a toleration":                   {pod("b", "1", func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Key: "spot"}} }), false},
+		"a host port": {pod("b", "1", func(p *corev1.Pod) {
+			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80}}
+		}), false},
+		"a volume of its own": {pod("b", "1", func(p *corev1.Pod) {
+			p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "b"}}
+		}), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+			p.Asked("group", [][]*corev1.Pod{{pod("a", "1", nil)}, {tt.other}, {pod("c", "1", nil)}})
+			if p.Alike() != tt.want {
+				t.Errorf("alike: %t, want %t", p.Alike(), tt.want)
+			}
+			p.Asked("other", [][]*corev1.Pod{{tt.other}})
+			if p.Alike() != tt.want {
+				t.Errorf("alike when planned anew: %t, want %t", p.Alike(), tt.want)
+			}
+			if p.Drop("b"); !p.Alike() {
+				t.Error("not alike without the other pod")
+			}
+		})
+	}
+}
+
+func TestNodeOf(t *testing.T) {
+	p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	p.Add(node("a", time.Unix(0, 0), "1"), node("a", time.Unix(0, 0), "2"))
+	p.Take("a", "node-1")
+	for uid, want := range map[types.UID]string{"1": "node-1", "2": "", "unknown": ""} {
+		if got := p.NodeOf(uid); got != want {
+			t.Errorf("node of pod %s: %q, want %q", uid, got, want)
+		}
 	}
 }

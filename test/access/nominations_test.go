@@ -1,9 +1,9 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -26,8 +26,11 @@ import (
 // notReady is the annotation that keeps a simulated node from becoming Ready (test/controlplane/config/stages.yaml).
 const notReady = "controlplane/not-ready"
 
-// keepsThePlan has pods nominated with the replica's token, for nodes that register and become Ready later. kube-scheduler would put the
-// two small pods on the node that is ready first, and the wide pod would then fit on the other one. The plan is the other way round.
+// isStarting is a taint of nodes that are Ready and take no pods yet.
+const isStarting = "access/starting"
+
+// keepsThePlan has pods nominated with the replica's token, for nodes that become Ready and take pods later. kube-scheduler would put the
+// two small pods on the node that takes pods first, and the wide pod would then fit on the other one. The plan is the other way round.
 func keepsThePlan(t *testing.T, r *replica) {
 	label := "planned-" + r.name
 	small1, small2, wide := r.planned(t, "small-1", label, "900m"), r.planned(t, "small-2", label, "900m"), r.planned(t, "wide", label, "1700m")
@@ -35,25 +38,53 @@ func keepsThePlan(t *testing.T, r *replica) {
 	nominator, results := r.nominator(t)
 	nominator.Asked(first, [][]*corev1.Pod{{small1, small2}})
 	nominator.Asked(second, [][]*corev1.Pod{{wide}})
+	nominator.Asked("nowhere", [][]*corev1.Pod{{r.ignored(t, "later", nil)}}) // pods that are all alike are not nominated
 	r.registers(t, first, label)
 	r.registers(t, second, label)
 	nominated := func(p *corev1.Pod) string { return p.Status.NominatedNodeName }
-	r.awaitHeld(t, first, second)
-	r.becomesReady(t, second)
 	onNode := func(p *corev1.Pod) string { return p.Spec.NodeName }
+	r.becomesReady(t, second)
+	r.awaitPods(t, nominated, map[string]string{"small-1": "", "small-2": "", "wide": second})
+	r.takesPods(t, second)
 	r.awaitPods(t, onNode, map[string]string{"small-1": "", "small-2": "", "wide": second})
-	r.awaitHeld(t, first)
 	r.becomesReady(t, first)
+	r.awaitPods(t, nominated, map[string]string{"small-1": first, "small-2": first})
+	r.takesPods(t, first)
 	r.awaitPods(t, onNode, map[string]string{"small-1": first, "small-2": first, "wide": second})
 	awaitResult(t, results, "kept", 3)
 
 	waits := r.planned(t, "waits", label, "1900m")
 	nominator.Asked(third, [][]*corev1.Pod{{waits}})
 	r.registers(t, third, label)
+	r.becomesReady(t, third)
 	r.awaitPods(t, nominated, map[string]string{"waits": third})
 	must(t, r.client.CoreV1().Nodes().Delete(t.Context(), third, metav1.DeleteOptions{}))
 	awaitResult(t, results, "withdrawn", 1)
 	r.awaitPods(t, nominated, map[string]string{"waits": ""})
+	r.overwritesNobody(t, nominator, label)
+}
+
+// overwritesNobody has the nominator read pods as they were before somebody else nominated them, bound them, or made them anew.
+func (r *replica) overwritesNobody(t *testing.T, nominator *nomination.Nominator, label string) {
+	t.Helper()
+	pods := r.client.CoreV1().Pods(r.name)
+	fourth, fifth := label+"-4", label+"-5"
+	nominated := r.ignored(t, "nominated", map[string]string{readEarly: ""})
+	nominated.Status.NominatedNodeName = "elsewhere"
+	_, err := pods.UpdateStatus(t.Context(), nominated, metav1.UpdateOptions{})
+	must(t, err)
+	bound := r.ignored(t, "bound", map[string]string{readEarly: ""})
+	must(t, pods.Bind(t.Context(), &corev1.Binding{ObjectMeta: bound.ObjectMeta, Target: corev1.ObjectReference{Kind: "Node", Name: label + "-1"}}, metav1.CreateOptions{}))
+	anew := r.ignored(t, "anew", map[string]string{readEarly: "before"})
+	anew.UID = "before"
+	nominator.Asked(fourth, [][]*corev1.Pod{{nominated, bound, anew}})
+	nominator.Asked(fifth, [][]*corev1.Pod{{r.ignored(t, "last", nil)}})
+	for _, node := range []string{fourth, fifth} {
+		r.registers(t, node, label)
+		r.becomesReady(t, node)
+	}
+	r.awaitPods(t, func(p *corev1.Pod) string { return p.Status.NominatedNodeName },
+		map[string]string{"last": fifth, "nominated": "elsewhere", "bound": "", "anew": ""})
 }
 
 // worksWithoutNominations has an account that may not nominate.
@@ -66,6 +97,7 @@ func worksWithoutNominations(t *testing.T, l *lab) {
 	r.registers(t, r.name, r.name)
 	awaitResult(t, results, "forbidden", 1)
 	r.becomesReady(t, r.name)
+	r.takesPods(t, r.name)
 	r.awaitPods(t, func(p *corev1.Pod) string { return p.Spec.NodeName }, map[string]string{"small": r.name})
 }
 
@@ -94,6 +126,22 @@ func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
 	return pod
 }
 
+// ignored makes a pod that no scheduler looks at.
+func (r *replica) ignored(t *testing.T, name string, annotations map[string]string) *corev1.Pod {
+	t.Helper()
+	pods := r.client.CoreV1().Pods(r.name)
+	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}, Spec: corev1.PodSpec{
+		SchedulerName: "nobody", TerminationGracePeriodSeconds: ptr.To[int64](0),
+		Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/web:dev"}}}}, metav1.CreateOptions{})
+	must(t, err)
+	t.Cleanup(func() { _ = pods.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
+	return pod
+}
+
+// readEarly is an annotation of pods that are read as they were before somebody nominated or bound them. Its value is the UID that is read, ""
+// for the pod's own.
+const readEarly = "access/read-early"
+
 // older has each pod read with the version before its own, as if a change of it by kube-scheduler had not arrived yet.
 func older(object any) (any, error) {
 	if pod, ok := object.(*corev1.Pod); ok {
@@ -102,6 +150,10 @@ func older(object any) (any, error) {
 			return nil, err
 		}
 		pod.ResourceVersion = strconv.Itoa(version - 1)
+		if uid, early := pod.Annotations[readEarly]; early {
+			pod.Spec.NodeName, pod.Status.NominatedNodeName, pod.Status.Phase = "", "", corev1.PodPending
+			pod.UID = cmp.Or(types.UID(uid), pod.UID)
+		}
 	}
 	return object, nil
 }
@@ -128,13 +180,14 @@ func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Re
 	return nominator, results
 }
 
-// registers makes a node with two CPUs that is not Ready, as a kubelet does.
+// registers makes a node with two CPUs that is not Ready, as a kubelet does. It takes no pods until takesPods.
 func (r *replica) registers(t *testing.T, name, label string) {
 	t.Helper()
 	resources := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("8Gi"), corev1.ResourcePods: resource.MustParse("20")}
 	nodes := r.client.CoreV1().Nodes()
 	_, err := nodes.Create(t.Context(), &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"planned": label}, Annotations: map[string]string{"kwok.x-k8s.io/node": "fake", notReady: "true"}},
+		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: isStarting, Effect: corev1.TaintEffectNoSchedule}}},
 		Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources, // without the condition the controller manager would untaint the node
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady"}}},
 	}, metav1.CreateOptions{})
@@ -148,25 +201,11 @@ func (r *replica) becomesReady(t *testing.T, node string) {
 	must(t, err)
 }
 
-// awaitHeld waits until these nodes are held, and no others.
-func (r *replica) awaitHeld(t *testing.T, names ...string) {
+// takesPods lifts all taints of a Ready node.
+func (r *replica) takesPods(t *testing.T, node string) {
 	t.Helper()
-	eventually(t, func(ctx context.Context) string {
-		nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return err.Error()
-		}
-		var held []string
-		for _, node := range nodes.Items {
-			if nomination.Held(&node) {
-				held = append(held, node.Name)
-			}
-		}
-		if !slices.Equal(held, names) {
-			return fmt.Sprintf("%q are held, want %q", held, names)
-		}
-		return ""
-	})
+	_, err := r.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
+	must(t, err)
 }
 
 // awaitPods waits until each pod has the value that is wanted.

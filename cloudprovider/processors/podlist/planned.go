@@ -7,8 +7,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -204,7 +206,8 @@ func (j joining) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod)
 		}
 		var beside []*corev1.Pod
 		for _, on := range info.Pods() {
-			if pod := j.seats.others[on.UID]; pod != nil {
+			pod := j.seats.others[on.UID]
+			if pod != nil && !fake.IsFake(pod) && !capacitybuffer.IsFakeCapacityBuffersPod(pod) { // no kube-scheduler will ever bind those
 				beside = append(beside, pod)
 				delete(j.seats.others, on.UID)
 			}

@@ -8,8 +8,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	testingclock "k8s.io/utils/clock/testing"
@@ -89,6 +91,33 @@ func TestJoining(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string][]types.UID{"": {"huge", "moved"}, "a-2": {"elsewhere"}}, got); diff != "" {
 		t.Errorf("planned pods by node (-want +got):\n%s", diff)
+	}
+}
+
+// Pods of capacity buffers and injected pods are with the core alone. No kube-scheduler ever binds them.
+func TestPodsThatDoNotExistDoNotJoin(t *testing.T) {
+	for name, annotation := range map[string][2]string{
+		"injected":        {fake.FakePodAnnotationKey, fake.FakePodAnnotationValue},
+		"capacity buffer": {capacitybuffer.CapacityBufferFakePodAnnotationKey, capacitybuffer.CapacityBufferFakePodAnnotationValue},
+	} {
+		t.Run(name, func(t *testing.T) {
+			large, made := plannedPod("large", 2, ""), plannedPod("made", 1, "")
+			made.Annotations = map[string]string{annotation[0]: annotation[1]}
+			p, ctx := newPlanned(t, []string{"a-1"}, planned("a", "", large))
+			left, err := p.Process(ctx, []*corev1.Pod{large, made})
+			if err == nil {
+				err = ctx.ClusterSnapshot.SchedulePod(made, "a-1")
+			}
+			if err == nil {
+				_, err = p.Joining().Process(ctx, left)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if pods := p.plan.Planned()[0].Pods; len(pods) != 1 {
+				t.Errorf("%d pods are planned for the node, want the one that exists", len(pods))
+			}
+		})
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 )
 
 // StartingNodes has the core count a node as upcoming although its kubelet says Ready, while the node lacks an accelerator that its
@@ -91,11 +90,6 @@ func (s *StartingNodes) FilterOutNodesWithUnreadyResources(ctx *cacontext.Autosc
 		} else {
 			stillReady = append(stillReady, node)
 			s.reportLate(node, promised)
-		}
-	}
-	for _, node := range all {
-		if nomination.Held(node) { // and not among the ready ones, because it is cordoned
-			starting[node.Name] = kubernetes.GetUnreadyNodeCopy(node, kubernetes.StartupNodes)
 		}
 	}
 	if len(starting) > 0 {

@@ -17,7 +17,6 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
@@ -118,28 +117,6 @@ func TestANodeIsStartingUntilAllPromisedIsShown(t *testing.T) {
 	late.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	if got := g.startsFor(late); got != 3*time.Minute {
 		t.Errorf("the node without the adapter counts as starting for %s, want 3 min", got)
-	}
-}
-
-func TestAHeldNodeIsStarting(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 2, 5, nil))
-	nodes := w.Nodes("plain")
-	for _, node := range nodes {
-		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-	}
-	nodes[0].Annotations = map[string]string{nomination.AnnotationHeld: "2026-11-01T12:00:00Z"}
-	nodes[0].Spec.Unschedulable = true
-	s := NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(time.Now()))
-	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider}
-	ctx.ListerRegistry = podsOf{}
-	all, ready := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes[1:], nil, nil)
-	if len(ready) != 1 || ready[0].Name != nodes[1].Name {
-		t.Errorf("%d nodes count as ready, want the one that is not held", len(ready))
-	}
-	for at, want := range []bool{false, true} {
-		if r, _ := kubernetes.GetNodeReadiness(all[at]); r.Ready != want {
-			t.Errorf("node %d of all counts as ready: %t, want %t", at, r.Ready, want)
-		}
 	}
 }
 

@@ -178,7 +178,6 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
 	fs.StringVar(&a.Nominate, "aws-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
-		"Where several register, it cordons them until then. "+
 		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
 	fs.StringVar(&a.StatusPage, "aws-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
 	fs.StringVar(&a.StatusAddress, "aws-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")

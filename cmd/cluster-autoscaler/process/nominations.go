@@ -14,12 +14,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// nominationQPS and nominationBurst are the least rate at which pods are nominated and their nodes uncordoned, whatever --kube-client-qps
-// and --kube-client-burst say. kube-scheduler removes nominations as long as the nodes are not uncordoned, so hundreds must not wait for
-// each other here. The API server's own limits remain.
+// nominationQPS and nominationBurst are the rate of nominations. They do not count for --kube-client-qps: a nomination is worth something
+// only in the moment in which its node becomes Ready, and the core's own calls must not wait for hundreds of them. docs/nominations.md and
+// docs/scale.md state both.
 const (
-	nominationQPS   = 1000
-	nominationBurst = 2000
+	nominationQPS   = 200
+	nominationBurst = 400
 )
 
 // newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
@@ -28,7 +28,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 		return nil, nil
 	}
 	kube := rest.CopyConfig(p.kube)
-	kube.QPS, kube.Burst = max(kube.QPS, nominationQPS), max(kube.Burst, nominationBurst)
+	kube.QPS, kube.Burst = nominationQPS, nominationBurst
 	client, err := kubeClient(kube)
 	if err != nil {
 		return nil, err
