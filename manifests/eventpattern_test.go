@@ -2,12 +2,13 @@ package manifests_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 )
 
 // matches reports whether an event matches a pattern of EventBridge: for each key one of the values, or the nested pattern. One
-// value of an event's list is enough (user guide, "Creating Amazon EventBridge event patterns"). Other operators are not used
-// here, and match nothing.
+// value of an event's list is enough (user guide, "Creating Amazon EventBridge event patterns"). Of the operators, only prefix is
+// known here. Others match nothing.
 func matches(pattern, event any) bool {
 	switch p := pattern.(type) {
 	case map[string]any:
@@ -23,8 +24,12 @@ func matches(pattern, event any) bool {
 			return slices.ContainsFunc(values, func(v any) bool { return matches(pattern, v) })
 		}
 		return slices.ContainsFunc(p, func(wanted any) bool {
-			text, ok := wanted.(string)
-			return ok && text == event
+			text, ok := event.(string)
+			if operator, is := wanted.(map[string]any); is {
+				prefix, known := operator["prefix"].(string)
+				return ok && known && strings.HasPrefix(text, prefix)
+			}
+			return ok && wanted == event
 		})
 	}
 	return false
@@ -42,7 +47,10 @@ func TestRulesMatchTheEventsTheyAreFor(t *testing.T) {
 	state := func(state string) string {
 		return event("aws.ec2", "EC2 Instance State-change Notification", `{"instance-id":"i-abcd1111","state":"`+state+`"}`)
 	}
-	lifecycle := `{"LifecycleActionToken":"0befcbdb","AutoScalingGroupName":"g","LifecycleHookName":"h","EC2InstanceId":"i-0633ac2b0d9769723","LifecycleTransition":"t"}`
+	lifecycle := func(hook string) string {
+		return `{"LifecycleActionToken":"0befcbdb","AutoScalingGroupName":"g","LifecycleHookName":"` + hook +
+			`","EC2InstanceId":"i-0633ac2b0d9769723","LifecycleTransition":"t"}`
+	}
 	instance := `{"instance-id":"i-0b662ef9931388ba0","instance-action":"terminate"}`
 	for _, tt := range []struct {
 		name, event string
@@ -61,8 +69,9 @@ func TestRulesMatchTheEventsTheyAreFor(t *testing.T) {
 		{"scheduled change of RDS", health("RDS", "scheduledChange"), 0},
 		{"issue of EC2", health("EC2", "issue"), 0},
 		{"account notification", health("EC2", "accountNotification"), 0},
-		{"terminate action", event("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", lifecycle), 1},
-		{"launch action", event("aws.autoscaling", "EC2 Instance-launch Lifecycle Action", lifecycle), 0},
+		{"terminate action", event("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", lifecycle("asg-autoscaler-drain")), 1},
+		{"terminate action of another tool", event("aws.autoscaling", "EC2 Instance-terminate Lifecycle Action", lifecycle("Terminate-LC-Hook")), 0},
+		{"launch action", event("aws.autoscaling", "EC2 Instance-launch Lifecycle Action", lifecycle("asg-autoscaler-drain")), 0},
 		{"launch unsuccessful", event("aws.autoscaling", "EC2 Instance Launch Unsuccessful", `{"StatusCode":"Failed"}`), 1},
 		{"launch successful", event("aws.autoscaling", "EC2 Instance Launch Successful", `{"StatusCode":"InProgress"}`), 0},
 		{"somebody's own event of the same name", event("my.app", "EC2 Spot Instance Interruption Warning", instance), 0},

@@ -3,6 +3,7 @@ package interruption
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -21,6 +22,9 @@ const (
 	patience = 10 * time.Minute
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second
+	// plannedAtOnce bounds the messages of planned drains that are handled at once. They may wait for hours, and a warning must
+	// find a free slot of the queue's 1000. plannedLater is the pause of the others.
+	plannedAtOnce, plannedLater = 500, 5 * time.Minute
 	// retryLater is the pause of a message that waits for another job to end.
 	retryLater = 15 * time.Second
 )
@@ -40,6 +44,8 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 	now := h.Clock.Now()
 	announced := eventTime(m, e, now)
 	switch {
+	case e.Kind == event.TerminateHook && !strings.HasPrefix(e.Hook, hookPrefix):
+		return queue.Done(), otherHook
 	case e.Kind == event.TerminateHook:
 		return h.classifyHook(ctx, m, e, announced)
 	case e.Group != "":
@@ -48,6 +54,12 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 		return queue.Done(), counted
 	case e.Kind != event.ScheduledChange && e.Kind != event.Rebalance && now.Sub(announced) > staleAfter: // others wait for their turn
 		return queue.Done(), stale
+	}
+	if reasonFor(e, announced, now).waitsForOthers(now) {
+		defer h.planned.Add(-1)
+		if h.planned.Add(1) > plannedAtOnce {
+			return queue.Retry(plannedLater), postponed
+		}
 	}
 	jobs, out := h.beginAll(ctx, e, announced)
 	defer h.noteGivenUp(e, jobs)
@@ -175,8 +187,8 @@ func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome
 			switch j.outcome {
 			case unfinished:
 				return queue.Retry(0), unfinished
-			case terminateFailed:
-				return queue.Retry(retryLater), terminateFailed
+			case terminateFailed, broken:
+				return queue.Retry(retryLater), j.outcome
 			}
 			if severity[j.outcome] > severity[worst.outcome] {
 				worst = j

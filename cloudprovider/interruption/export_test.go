@@ -7,8 +7,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
-// HeartbeatEvery is the pause between two heartbeats of a lifecycle action.
-const HeartbeatEvery = heartbeatEvery
+// LateDecision is how long a group at its minimum waits for a decision of the core.
+const LateDecision = lateDecision
 
 // LeaveToOthers sets how long other readers get for messages about unknown instances.
 func (h *Handler) LeaveToOthers(d time.Duration) { h.ownersTime = d }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -22,6 +24,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
 // Deadline decides about pods that disruption budgets hold back until the last seconds.
@@ -50,12 +53,14 @@ type groups interface {
 	LaunchFailed(name string)
 }
 
-// hooksAPI are the calls about lifecycle actions.
+// hooksAPI are the calls about lifecycle hooks.
 type hooksAPI interface {
 	CompleteLifecycleAction(context.Context, *autoscaling.CompleteLifecycleActionInput,
 		...func(*autoscaling.Options)) (*autoscaling.CompleteLifecycleActionOutput, error)
 	RecordLifecycleActionHeartbeat(context.Context, *autoscaling.RecordLifecycleActionHeartbeatInput,
 		...func(*autoscaling.Options)) (*autoscaling.RecordLifecycleActionHeartbeatOutput, error)
+	DescribeLifecycleHooks(context.Context, *autoscaling.DescribeLifecycleHooksInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error)
 }
 
 // Options of a Handler.
@@ -91,6 +96,7 @@ type Handler struct {
 	drainer      *drain.Drainer
 	terminations *terminations
 	metrics      *metrics
+	planned      atomic.Int32  // messages of planned drains that are being handled
 	ownersTime   time.Duration // ownersTime, but in tests
 }
 
@@ -162,12 +168,26 @@ func (h *Handler) Run(ctx context.Context) error {
 	return nil
 }
 
-func (h *Handler) node(instance string) *corev1.Node {
-	found, err := h.Nodes.GetIndexer().ByIndex(byInstance, instance)
-	if err != nil || len(found) == 0 {
-		return nil
+// nodes returns the nodes of the instance, Ready ones first. It has several if its kubelet registered under another name.
+func (h *Handler) nodes(instance string) []*corev1.Node {
+	found, _ := h.Nodes.GetIndexer().ByIndex(byInstance, instance)
+	var nodes []*corev1.Node
+	for _, object := range found {
+		node, at := object.(*corev1.Node), len(nodes)
+		if nodeready.Is(node) {
+			at = 0
+		}
+		nodes = slices.Insert(nodes, at, node)
 	}
-	return found[0].(*corev1.Node)
+	return nodes
+}
+
+// node returns the node that the instance's pods run on, nil without one.
+func (h *Handler) node(instance string) *corev1.Node {
+	if nodes := h.nodes(instance); len(nodes) > 0 {
+		return nodes[0]
+	}
+	return nil
 }
 
 // Handle handles one message. It returns when the message's instances are dealt with, or when the message should be retried

@@ -266,8 +266,8 @@ func TestIrrelevantMessagesChangeNothing(t *testing.T) {
 // hookMessage is the lifecycle action of an instance that waits to be terminated.
 func hookMessage(instance string, at time.Time) string {
 	return fmt.Sprintf(`{"id":"h","detail-type":"EC2 Instance-terminate Lifecycle Action","source":"aws.autoscaling","time":%q,"detail":{`+
-		`"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"spot","LifecycleHookName":"h","EC2InstanceId":%q}}`,
-		at.UTC().Format(time.RFC3339), instance)
+		`"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"spot","LifecycleHookName":%q,"EC2InstanceId":%q}}`,
+		at.UTC().Format(time.RFC3339), hookName, instance)
 }
 
 func TestDuplicateMessagesShareOneJob(t *testing.T) {

@@ -13,6 +13,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
 
+// hookPrefix begins the names of the lifecycle hooks that the autoscaler completes. All other hooks are for other tools. The
+// shipped rules of EventBridge send only these, too.
+const hookPrefix = "asg-autoscaler"
+
 // heartbeatEvery is how often a lifecycle action is extended while its node is drained. The shortest timeout of a hook is 30
 // seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
@@ -44,7 +48,9 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		h.complete(ctx, e)
 		return queue.Done(), empty
 	}
-	j, ok := h.begin(ctx, id, group.Name, reasonFor(e, announced, h.Clock.Now()))
+	r := reasonFor(e, announced, h.Clock.Now())
+	r.deadline = r.began.Add(max(hookTime, h.heartbeatTimeout(ctx, e)))
+	j, ok := h.begin(ctx, id, group.Name, r)
 	if !ok {
 		return queue.Retry(retryLater), putBack(ctx)
 	}
@@ -61,6 +67,18 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		h.complete(ctx, e)
 	}
 	return result, out
+}
+
+// heartbeatTimeout is the hook's own timeout, zero if unknown.
+func (h *Handler) heartbeatTimeout(ctx context.Context, e event.Event) time.Duration {
+	out, err := h.Hooks.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(e.Group),
+		LifecycleHookNames: []string{e.Hook}})
+	if err != nil || len(out.LifecycleHooks) == 0 {
+		klog.FromContext(ctx).V(1).Info("Could not read the timeout of a lifecycle hook, the drain gets ten minutes", "group", e.Group, "hook", e.Hook,
+			"err", err, "remedy", "allow autoscaling:DescribeLifecycleHooks")
+		return 0
+	}
+	return time.Duration(aws.ToInt32(out.LifecycleHooks[0].HeartbeatTimeout)) * time.Second
 }
 
 // heartbeats extends a lifecycle action until ctx ends, or the action is over.

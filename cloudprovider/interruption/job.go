@@ -2,7 +2,9 @@ package interruption
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
@@ -26,8 +29,8 @@ type job struct {
 	decide          func()
 
 	mu     sync.Mutex
-	reason reason // guarded by mu
-	node   string // being drained, its pods count as pending, guarded by mu
+	reason reason   // guarded by mu
+	nodes  []string // being drained, their pods count as pending, guarded by mu
 }
 
 func newJob(instance, group string, r reason) *job {
@@ -51,16 +54,16 @@ func (j *job) escalate(r reason) {
 	}
 }
 
-func (j *job) setDraining(node string) {
+func (j *job) setDraining(nodes []string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.node = node
+	j.nodes = nodes
 }
 
-func (j *job) draining() string {
+func (j *job) draining() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.node
+	return j.nodes
 }
 
 // jobs keeps the jobs under way, and the instances that need none. It is safe for concurrent use.
@@ -70,12 +73,18 @@ type jobs struct {
 
 	mu       sync.Mutex
 	underWay map[string]*job            // by instance, guarded by mu
-	finished map[string]time.Time       // when each instance was dealt with, guarded by mu
+	finished map[string]*finished       // instances that were dealt with, guarded by mu
 	gaveUp   map[plannedDrain]time.Time // when each planned drain was given up, guarded by mu
 }
 
+// finished is an instance that was dealt with.
+type finished struct {
+	at   time.Time
+	left bool // a reading has shown it out of service since then
+}
+
 func newJobs(c clock.PassiveClock) *jobs {
-	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]time.Time{},
+	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{},
 		gaveUp: map[plannedDrain]time.Time{}}
 }
 
@@ -120,8 +129,8 @@ func (s *jobs) end(j *job, out outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.underWay, j.instance)
-	if out != unfinished && out != gaveUp && out != terminateFailed {
-		s.finished[j.instance] = s.clock.Now()
+	if out != unfinished && out != gaveUp && out != terminateFailed && out != broken {
+		s.finished[j.instance] = &finished{at: s.clock.Now()}
 	}
 	j.outcome = out
 	close(j.done)
@@ -131,7 +140,7 @@ func (s *jobs) end(j *job, out outcome) {
 func (s *jobs) remember(instance string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.finished[instance] = s.clock.Now()
+	s.finished[instance] = &finished{at: s.clock.Now()}
 }
 
 func (s *jobs) dealtWith(instance string) bool {
@@ -141,11 +150,20 @@ func (s *jobs) dealtWith(instance string) bool {
 	return ok
 }
 
-// forget drops the instances that were dealt with long ago.
-func (s *jobs) forget(now time.Time) {
+// forget drops the instances that were dealt with long ago. It also drops and returns the instances that a warm pool took back
+// and that are in service again.
+func (s *jobs) forget(now time.Time, groups *asg.Snapshot) (reused map[string]bool) {
+	reused = map[string]bool{}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.finished, func(_ string, at time.Time) bool { return now.Sub(at) > rememberFor })
+	maps.DeleteFunc(s.finished, func(id string, f *finished) bool {
+		i, _ := groups.Instance(id)
+		counts := i != nil && i.Lifecycle.Counts()
+		reused[id] = counts && f.left
+		f.left = f.left || !counts
+		return reused[id] || now.Sub(f.at) > rememberFor
+	})
+	return reused
 }
 
 // plannedDrain is a planned drain of an instance for an event.
@@ -186,9 +204,7 @@ func (s *jobs) NodesBeingDrained() []string {
 	defer s.mu.Unlock()
 	var nodes []string
 	for _, j := range s.underWay {
-		if node := j.draining(); node != "" {
-			nodes = append(nodes, node)
-		}
+		nodes = append(nodes, j.draining()...)
 	}
 	slices.Sort(nodes)
 	return nodes
@@ -199,20 +215,26 @@ func (s *jobs) ReplacementsDecided(nodes []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, j := range s.underWay {
-		if node := j.draining(); node != "" && slices.Contains(nodes, node) {
+		if slices.ContainsFunc(j.draining(), func(node string) bool { return slices.Contains(nodes, node) }) {
 			j.decide()
 		}
 	}
 }
 
-// do works on one instance until it is dealt with, or ctx ends.
+// do works on one instance until it is dealt with, or ctx ends. It isolates a panic to the instance.
 func (h *Handler) do(ctx context.Context, j *job) {
 	h.metrics.nodes.Inc()
 	defer h.metrics.nodes.Dec()
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("instance", j.instance, "group", j.group))
-	out := h.work(ctx, j)
-	if ctx.Err() != nil {
-		out = unfinished
-	}
-	h.end(j, out)
+	out := broken
+	defer func() {
+		if cause := recover(); cause != nil {
+			klog.FromContext(ctx).Error(fmt.Errorf("panic: %v", cause), "The drain of an instance broke, it is tried again", "stack", string(debug.Stack()))
+		}
+		if ctx.Err() != nil {
+			out = unfinished
+		}
+		h.end(j, out)
+	}()
+	out = h.work(ctx, j)
 }

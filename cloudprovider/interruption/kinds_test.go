@@ -48,27 +48,28 @@ func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 }
 
 func TestEvictionWaitsForTheCore(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
-	warned := w.inService()[0]
-	w.run(warned, "a")
-	woken := make(chan struct{}, 100)
-	h := w.handler(func(o *interruption.Options) { o.Wake = func() { woken <- struct{}{} } })
-	w.background(h.Run)
-	began := time.Now()
-	w.send(warning(warned, began))
-	<-woken
-	if diff := cmp.Diff([]string{w.nodes()[warned].Name}, h.NodesBeingDrained()); diff != "" {
-		t.Error(diff)
-	}
-	if !w.nodes()[warned].Spec.Unschedulable {
-		t.Error("the core is woken before the node is cordoned")
-	}
-	w.waitTerminated(warned)
-	if took := time.Since(began); took < 3*time.Second {
-		t.Errorf("evicted and gone after %v, though the core has not decided", took)
-	}
-	if len(h.NodesBeingDrained()) > 0 {
-		t.Errorf("still being drained: %v", h.NodesBeingDrained())
-	}
+	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		woken := make(chan struct{}, 100)
+		h := w.handler(func(o *interruption.Options) { o.Wake = func() { woken <- struct{}{} } })
+		w.background(h.Run)
+		began := time.Now()
+		w.send(warning(warned, began))
+		<-woken
+		if diff := cmp.Diff([]string{w.nodes()[warned].Name}, h.NodesBeingDrained()); diff != "" {
+			t.Error(diff)
+		}
+		if !w.nodes()[warned].Spec.Unschedulable {
+			t.Error("the core is woken before the node is cordoned")
+		}
+		w.waitTerminated(warned)
+		if took := time.Since(began); took < 3*time.Second {
+			t.Errorf("evicted and gone after %v, though the core has not decided", took)
+		}
+		w.waitEmptyQueue() // the job has ended
+		if len(h.NodesBeingDrained()) > 0 {
+			t.Errorf("still being drained: %v", h.NodesBeingDrained())
+		}
+	})
 }

@@ -27,7 +27,8 @@ const (
 	stale           outcome = "stale"            // too old to be true
 	notOurs         outcome = "not-ours"         // in no group of ours, and nobody has claimed it in its time
 	leftToOthers    outcome = "left-to-others"   // in no group of ours: maybe another cluster's
-	broken          outcome = "broken"
+	otherHook       outcome = "other-hook"       // of a lifecycle hook that another tool completes
+	broken          outcome = "broken"           // the message is, or its drain panicked
 )
 
 type metrics struct {

@@ -16,7 +16,7 @@ const (
 	minDrainTime = 5 * time.Second
 	// shutdownTime is how long an instance that is shutting down may still take.
 	shutdownTime = 30 * time.Second
-	// hookTime bounds the drain of an instance that waits for us. Its message does not state the hook's own limit.
+	// hookTime is the least time for the drain of an instance that waits for us. Heartbeats extend a shorter timeout of its hook.
 	hookTime = 10 * time.Minute
 	// plannedTime bounds a planned drain.
 	plannedTime = 15 * time.Minute

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 )
 
@@ -17,19 +18,19 @@ const sparedAfter = 5 * time.Minute
 // into use. It also forgets instances that were dealt with long ago.
 func (h *Handler) reconcile(ctx context.Context) {
 	now := h.Clock.Now()
-	h.forget(now)
+	reused := h.forget(now, h.Groups.Snapshot())
 	for _, object := range h.Nodes.GetStore().List() {
 		node, ok := object.(*corev1.Node)
 		if !ok {
 			continue
 		}
 		if m, ok := annotationOf(node); ok && ctx.Err() == nil {
-			h.reconcileNode(ctx, node, m, now)
+			h.reconcileNode(ctx, node, m, now, reused)
 		}
 	}
 }
 
-func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annotation, now time.Time) {
+func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annotation, now time.Time, reused map[string]bool) {
 	id := instanceOf(node)
 	instance, group := h.Groups.Snapshot().Instance(id)
 	switch {
@@ -39,6 +40,8 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 		if instance != nil || nodeready.Is(node) {
 			h.restore(ctx, node, "the instance is still there")
 		}
+	case reused[id] && (m.kind == event.TerminateHook || m.kind == event.StateChange): // which have ended with its stay in the pool
+		h.restore(ctx, node, "the instance is in service again")
 	case instance == nil: // terminated or detached: the node goes, or its deadline comes
 	case h.dealtWith(id): // terminated, which AWS has yet to show
 	default:

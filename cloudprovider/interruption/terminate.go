@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 const (
@@ -29,9 +31,9 @@ const (
 )
 
 // terminate terminates the instance and decrements the desired capacity, or has AWS replace it where the minimum size forbids
-// the decrement. node is nil for an instance without one. The node's annotations record the beginning first, so that the next
-// leader waits for the result before it terminates again.
-func (h *Handler) terminate(ctx context.Context, j *job, node *corev1.Node) bool {
+// the decrement. The annotations of its nodes record the beginning first, so that the next leader waits for the result before it
+// terminates again. An instance that somebody stops, and that AWS keeps, stays.
+func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	log := klog.FromContext(ctx)
 	if since := j.resumed.terminating; !since.IsZero() {
 		latest := j.current().drainBy().Add(-terminateReserve).Sub(since)
@@ -47,7 +49,11 @@ func (h *Handler) terminate(ctx context.Context, j *job, node *corev1.Node) bool
 		log.V(1).Info("The instance is terminated or detached already")
 		return true
 	}
-	if node != nil {
+	if keepsStopped(h.Groups.Snapshot().Group(j.group)) && j.current().kind == event.StateChange {
+		log.Info("The instance stays, because its group has suspended a process by which AWS would replace it")
+		return true
+	}
+	for _, node := range nodes {
 		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve))
 		h.write(writing, node, func(n *corev1.Node) *corev1.Node {
 			return cordoned(n, annotation{reason: j.current(), terminating: h.Clock.Now()})
@@ -69,13 +75,21 @@ func (h *Handler) terminate(ctx context.Context, j *job, node *corev1.Node) bool
 		}
 		log.Error(err, "Could not terminate the instance, trying again", "reason", awsclient.Reason(err), "in", pause)
 		if h.Clock.Now().Add(pause).After(end) {
-			if node != nil {
+			for _, node := range nodes {
 				h.Events.Eventf(node, corev1.EventTypeWarning, "InterruptionNotHandedBack", "Drained, but %s", notTerminated(j.group, err))
 			}
 			return false
 		}
 		sleep(ctx, h.Clock, pause)
 	}
+}
+
+// keepsStopped reports whether AWS keeps an instance of the group that somebody stops or terminates, so that he may start it
+// again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
+func keepsStopped(g *asg.Group) bool {
+	return g != nil && slices.ContainsFunc(g.SuspendedProcesses, func(process string) bool {
+		return process == "HealthCheck" || process == "ReplaceUnhealthy" || process == "Terminate"
+	})
 }
 
 // notTerminated explains to people why an instance was not terminated.
@@ -104,7 +118,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		return err
 	}
 	// The core may be about to raise the group, for pods whose replacement it has not decided on yet.
-	if j.draining() != "" {
+	if len(j.draining()) > 0 {
 		timer := h.Clock.NewTimer(lateDecision)
 		defer timer.Stop()
 		select {

@@ -34,10 +34,12 @@ const (
 
 // work handles one instance, from the cordon of its node to its termination.
 func (h *Handler) work(ctx context.Context, j *job) outcome {
-	node := h.awaitNode(ctx, j.instance)
-	if m, ok := annotationOf(node); ok { // its message may reach the next leader before reconcile does
-		j.resumed = m
-		j.escalate(m.resumed(h.Clock.Now()))
+	nodes := h.awaitNodes(ctx, j.instance)
+	for _, node := range nodes {
+		if m, ok := annotationOf(node); ok { // its message may reach the next leader before reconcile does
+			j.resumed = m
+			j.escalate(m.resumed(h.Clock.Now()))
+		}
 	}
 	c := j.current()
 	if c.poolIsShort() && j.resumed.kind == "" {
@@ -45,30 +47,32 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 			h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
 		}
 	}
-	if node == nil {
+	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.kind, "reason", c.text)
 		if !h.terminate(ctx, j, nil) {
 			return terminateFailed
 		}
 		return noNode
 	}
-	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", node.Name)))
-	h.write(ctx, node, func(n *corev1.Node) *corev1.Node {
-		return cordoned(n, annotation{reason: j.current(), terminating: j.resumed.terminating})
-	})
-	klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.kind, "reason", c.text,
-		"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
-	h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
-		c.drainBy().UTC().Format(time.RFC3339), c.text)
-	h.Draining(node.Name, j.group, c.text)
-	return h.drain(ctx, j, node)
+	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
+	for _, node := range nodes {
+		h.write(ctx, node, func(n *corev1.Node) *corev1.Node {
+			return cordoned(n, annotation{reason: j.current(), terminating: j.resumed.terminating})
+		})
+		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.kind, "reason", c.text,
+			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
+		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
+			c.drainBy().UTC().Format(time.RFC3339), c.text)
+		h.Draining(node.Name, j.group, c.text)
+	}
+	return h.drain(ctx, j, nodes)
 }
 
-// awaitNode waits a little for the node of an instance. It is nil if there is none.
-func (h *Handler) awaitNode(ctx context.Context, instance string) *corev1.Node {
+// awaitNodes waits a little for the nodes of an instance.
+func (h *Handler) awaitNodes(ctx context.Context, instance string) []*corev1.Node {
 	for until := h.Clock.Now().Add(joiningTime); ; {
-		if node := h.node(instance); node != nil || !h.Clock.Now().Before(until) || ctx.Err() != nil {
-			return node
+		if nodes := h.nodes(instance); len(nodes) > 0 || !h.Clock.Now().Before(until) || ctx.Err() != nil {
+			return nodes
 		}
 		h.Clock.Sleep(100 * time.Millisecond)
 	}
@@ -101,12 +105,25 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*cor
 	}
 }
 
-// drain empties the node of a job, and terminates the instance.
-func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome {
-	if h.drainer.Occupied(node.Name) {
-		h.replaceFirst(ctx, j, node)
+// names returns the names of the nodes. It leaves out a name that a newer node has got meanwhile, whose pods are not ours to move.
+func (h *Handler) names(nodes []*corev1.Node) []string {
+	var names []string
+	for _, node := range nodes {
+		now, exists, _ := h.Nodes.GetStore().GetByKey(node.Name)
+		if !exists || now.(*corev1.Node).UID == node.UID {
+			names = append(names, node.Name)
+		}
 	}
-	result, err := h.drainer.Drain(ctx, node.Name, func() drain.Plan { return h.plan(j) })
+	return names
+}
+
+// drain empties the nodes of a job, and terminates the instance.
+func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outcome {
+	names := func() []string { return h.names(nodes) }
+	if h.drainer.Occupied(names()...) {
+		h.replaceFirst(ctx, j, nodes)
+	}
+	result, err := h.drainer.Drain(ctx, names, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(result.Evicted + result.Forced))
 	if err != nil {
 		return unfinished
@@ -122,17 +139,19 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitPodsReady(ctx, j, result.Owners)
-		late, err := h.drainLate(ctx, j, node, now)
+		late, err := h.drainLate(ctx, j, names, now)
 		if err != nil {
 			return unfinished
 		}
 		result.Evicted, result.Forced, result.Lost, result.Unseen = result.Evicted+late.Evicted, result.Forced+late.Forced, late.Lost, late.Unseen
 	}
 	if (result.Lost > 0 || result.Unseen) && !j.current().endsAtDeadline() {
-		h.restore(ctx, node, "its pods could not be moved in time")
+		for _, node := range nodes {
+			h.restore(ctx, node, "its pods could not be moved in time")
+		}
 		return gaveUp
 	}
-	if !h.terminate(ctx, j, node) {
+	if !h.terminate(ctx, j, nodes) {
 		return terminateFailed
 	}
 	switch {
@@ -150,17 +169,17 @@ func (h *Handler) drain(ctx context.Context, j *job, node *corev1.Node) outcome 
 const bindTime = time.Second
 
 // drainLate looks once more before the termination, and moves the pods that came after the node was found empty.
-func (h *Handler) drainLate(ctx context.Context, j *job, node *corev1.Node, emptyAt time.Time) (drain.Result, error) {
+func (h *Handler) drainLate(ctx context.Context, j *job, nodes func() []string, emptyAt time.Time) (drain.Result, error) {
 	if wait := bindTime - h.Clock.Since(emptyAt); wait > 0 && j.current().drainBy().Sub(h.Clock.Now()) > terminateReserve {
 		sleep(ctx, h.Clock, wait)
 	}
-	late, err := h.drainer.Drain(ctx, node.Name, func() drain.Plan { return h.plan(j) })
+	late, err := h.drainer.Drain(ctx, nodes, func() drain.Plan { return h.plan(j) })
 	h.metrics.evicted.Add(float64(late.Evicted + late.Forced))
 	h.metrics.lost.Add(float64(late.Lost))
 	return late, err
 }
 
-// plan is the current plan for the node of a job.
+// plan is the current plan for the nodes of a job.
 func (h *Handler) plan(j *job) drain.Plan {
 	c := j.current()
 	p := drain.Plan{Deadline: c.drainBy()}
@@ -173,14 +192,14 @@ func (h *Handler) plan(j *job) drain.Plan {
 	return p
 }
 
-// replaceFirst has the core decide on the replacement of the node's pods. A planned drain waits until the replacement is there,
+// replaceFirst has the core decide on the replacement of the nodes' pods. A planned drain waits until the replacement is there,
 // or until as little time is left as after a warning. A group that replaces instances at risk itself needs no decision.
-func (h *Handler) replaceFirst(ctx context.Context, j *job, node *corev1.Node) {
-	if g := h.Groups.Snapshot().Group(j.group); g != nil && g.CapacityRebalance || drainedByOther(node) {
+func (h *Handler) replaceFirst(ctx context.Context, j *job, nodes []*corev1.Node) {
+	if g := h.Groups.Snapshot().Group(j.group); g != nil && g.CapacityRebalance || drainedByOther(nodes[0]) {
 		j.decide()
 		return
 	}
-	j.setDraining(node.Name)
+	j.setDraining(h.names(nodes))
 	if !h.awaitDecision(ctx, j) {
 		klog.FromContext(ctx).V(1).Info("The core did not decide on the replacement in time, evicting all the same", "waited", decisionTime)
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,6 +52,7 @@ type world struct {
 	cache   *asg.Cache
 	options interruption.Options
 	metrics *prometheus.Registry
+	pause   time.Duration
 
 	refused atomic.Bool // by a disruption budget
 	grace   atomic.Int64
@@ -66,30 +69,64 @@ func group(least, desired, most int) fakeaws.AutoScalingGroup {
 
 // hooked makes instances that end wait up to ten minutes for the lifecycle hook that hookMessage names.
 func hooked(g fakeaws.AutoScalingGroup) fakeaws.AutoScalingGroup {
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "h", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: hookName, Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
 	return g
 }
 
 func TestMain(m *testing.M) {
 	awsclients.SetEnvironment()
+	os.Unsetenv("AWS_CA_BUNDLE") //nolint:errcheck // only the SDK's own client takes one
 	m.Run()
+}
+
+// hookName is the name of the group's lifecycle hook that is ours.
+const hookName = "asg-autoscaler-drain"
+
+func config(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
+	return fakeaws.Config{
+		Delays: fakeaws.Delays{Listed: ms(20), InService: ms(40), Register: ms(60), Terminate: ms(300), Retry: ms(200), Synchronous: ms(20)},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}},
+		AutoScalingGroups: groups,
+		Queues:            []fakeaws.Queue{{Name: queueName, Events: []string{"*"}}},
+	}
 }
 
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	server, err := fakeaws.Start(t.Context(), fakeaws.Config{
-		Delays: fakeaws.Delays{Listed: ms(20), InService: ms(40), Register: ms(60), Terminate: ms(300), Retry: ms(200), Synchronous: ms(20)},
-		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
-			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}},
-		AutoScalingGroups: append(more, g),
-		Queues:            []fakeaws.Queue{{Name: queueName, Events: []string{"*"}}},
-	})
+	server, err := fakeaws.Start(t.Context(), config(append(more, g)...))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newWorldOver(t, server, awsclients.Options(server), g, 10*time.Millisecond)
+}
+
+// inBubble runs a test of a world in a bubble, in which time passes only when all are waiting. The real clients call the
+// emulated AWS without a network.
+func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, err := fakeaws.New(config(g))
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := awsclients.Options(server)
+		for _, o := range options.CloudConfig.ServiceOverride {
+			o.URL = "http://fakeaws.invalid"
+		}
+		options.HTTPClient = server.HTTPClient()
+		test(t, newWorldOver(t, server, options, g, 200*time.Millisecond))
+	})
+}
+
+// newWorldOver makes a world that looks at what it waits for after every pause, and at the groups after ten and twenty.
+func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Options, g fakeaws.AutoScalingGroup, pause time.Duration) *world {
+	t.Helper()
 	t.Cleanup(func() { _ = server.Close() })
-	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}}
-	if w.clients, err = awsclient.New(t.Context(), awsclients.Options(server)); err != nil {
+	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}, pause: pause}
+	var err error
+	if w.clients, err = awsclient.New(t.Context(), options); err != nil {
 		t.Fatal(err)
 	}
 	w.servePods()
@@ -99,7 +136,7 @@ func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScal
 	w.cache = asg.NewCache(asg.Options{
 		AutoScaling: w.clients.AutoScaling, Launches: launchspec.APIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}},
-		RefreshInterval: 200 * time.Millisecond, MotionInterval: 100 * time.Millisecond, Clock: clock.RealClock{},
+		RefreshInterval: 20 * pause, MotionInterval: 10 * pause, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity,
 	})
 	desired := g.Desired
@@ -277,7 +314,7 @@ func (w *world) wait(what string, so func() bool) {
 
 func (w *world) within(limit time.Duration, what string, so func() bool) {
 	w.t.Helper()
-	for deadline := time.Now().Add(limit); !so(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(limit); !so(); time.Sleep(w.pause) {
 		if time.Now().After(deadline) {
 			g, _ := w.aws.Group("spot")
 			w.t.Fatalf("not so in time: %s; group %+v, queue %+v, handled %v", what, g, w.aws.Queues(), w.handled())

@@ -95,7 +95,7 @@ func (t Traits) shape(groups []fakeaws.AutoScalingGroup) {
 		}
 		if t.Hooks && n%2 == 0 {
 			g.LifecycleHooks = []fakeaws.LifecycleHook{{
-				Name: "goodbye", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(hookTime), DefaultResult: "CONTINUE",
+				Name: "asg-autoscaler-goodbye", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(hookTime), DefaultResult: "CONTINUE",
 			}}
 		}
 		if policy == nil {

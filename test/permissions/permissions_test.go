@@ -40,6 +40,7 @@ var elsewhere = map[string]string{
 	"autoscaling:DescribeAutoScalingGroups":      "TestStartNeedsTheGroups",
 	"autoscaling:CompleteLifecycleAction":        "TestDeniedCompletionLeavesTheHookItsTime in cloudprovider/interruption",
 	"autoscaling:RecordLifecycleActionHeartbeat": "TestDeniedHeartbeatsEndADrainEarly in cloudprovider/interruption",
+	"autoscaling:DescribeLifecycleHooks":         "TestHookTimeoutIsTheTimeOfItsDrain in cloudprovider/interruption",
 }
 
 // output is everything that was logged since the last reset. Safe for concurrent use.

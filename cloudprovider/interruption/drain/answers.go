@@ -36,7 +36,7 @@ type outcome struct {
 // record records the answer to one eviction or deletion.
 func (r *round) record(ctx context.Context, o outcome) {
 	pod, err := o.pod, o.err
-	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", r.node))
+	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", pod.Spec.NodeName))
 	delete(r.asking, pod.UID)
 	if errors.Is(err, context.Canceled) {
 		return

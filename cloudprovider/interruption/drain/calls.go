@@ -13,21 +13,22 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// listed lists the pods to move from the API server, in one call. The cache may lack pods that the scheduler bound while the
-// node was being cordoned.
-func (d *Drainer) listed(ctx context.Context, node string) ([]*corev1.Pod, error) {
+// listed lists the pods to move from the API server, in one call for each node. The cache may lack pods that the scheduler
+// bound while a node was being cordoned.
+func (d *Drainer) listed(ctx context.Context, nodes []string) (pods []*corev1.Pod, err error) {
 	ctx, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	list, err := d.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
-	if err != nil {
-		return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
-	}
-	now := d.Clock.Now()
-	var pods []*corev1.Pod
-	for n := range list.Items {
-		if pod := &list.Items[n]; Moves(pod, now) {
-			pods = append(pods, pod)
+	for _, node := range nodes {
+		list, err := d.Client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+			FieldSelector: fields.OneTermEqualSelector("spec.nodeName", node).String()})
+		if err != nil {
+			return nil, fmt.Errorf("list the pods of node %q: %w", node, err)
+		}
+		now := d.Clock.Now()
+		for n := range list.Items {
+			if pod := &list.Items[n]; Moves(pod, now) {
+				pods = append(pods, pod)
+			}
 		}
 	}
 	return pods, nil

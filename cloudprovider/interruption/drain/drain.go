@@ -91,29 +91,29 @@ var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
 	return nil, nil
 }}
 
-// Occupied reports whether the cache has a pod that a drain of the node would move. It makes no call.
-func (d *Drainer) Occupied(node string) bool { return len(d.cached(node)) > 0 }
+// Occupied reports whether the cache has a pod that a drain of the nodes would move. It makes no call.
+func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes)) > 0 }
 
 // cached are the pods to move according to the cache. They are shared and must not be changed.
-func (d *Drainer) cached(node string) []*corev1.Pod {
-	objects, err := d.Pods.ByIndex(byNode, node)
-	if err != nil {
-		return nil // without the index every look is a list
-	}
+func (d *Drainer) cached(nodes []string) []*corev1.Pod {
 	now := d.Clock.Now()
 	var pods []*corev1.Pod
-	for _, object := range objects {
-		if pod, ok := object.(*corev1.Pod); ok && Moves(pod, now) {
-			pods = append(pods, pod)
+	for _, node := range nodes {
+		objects, _ := d.Pods.ByIndex(byNode, node) // without the index every look is a list
+		for _, object := range objects {
+			if pod, ok := object.(*corev1.Pod); ok && Moves(pod, now) {
+				pods = append(pods, pod)
+			}
 		}
 	}
 	return pods
 }
 
-// Drain moves the pods off the node until none is left, until the plan's deadline, or until ctx ends, whose error it then
-// returns. It logs errors of the API server and tries again.
-func (d *Drainer) Drain(ctx context.Context, node string, plan func() Plan) (Result, error) {
-	r := &round{Drainer: d, node: node, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
+// Drain moves the pods off the nodes until none is left, until the plan's deadline, or until ctx ends, whose error it then
+// returns. It logs errors of the API server and tries again. It asks for the names of the nodes at every look, and leaves the
+// pods of a node alone that is no longer among them.
+func (d *Drainer) Drain(ctx context.Context, nodes func() []string, plan func() Plan) (Result, error) {
+	r := &round{Drainer: d, nodes: nodes, deletions: make(chan struct{}, deletionsAtOnce), outcomes: make(chan outcome),
 		asking: map[types.UID]bool{}, tried: map[types.UID]try{}, moved: map[types.UID]bool{}, absent: map[types.UID]bool{},
 		stuck: map[types.UID]bool{}, owners: map[types.UID]bool{}}
 	return r.run(ctx, plan)

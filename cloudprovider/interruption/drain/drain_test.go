@@ -79,6 +79,8 @@ func (c *cluster) times(verb, pod string) int {
 	return n
 }
 
+func on(nodes ...string) func() []string { return func() []string { return nodes } }
+
 func (c *cluster) drainer() *drain.Drainer {
 	return &drain.Drainer{Client: c.Client(), Pods: c.pods.GetIndexer(), Clock: clock.RealClock{},
 		Moved: func(pod *corev1.Pod, forced bool) {
@@ -147,7 +149,7 @@ type journey struct {
 func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
 	t.Helper()
 	began := time.Now()
-	result, err := c.drainer().Drain(t.Context(), "node", func() drain.Plan { return plan })
+	result, err := c.drainer().Drain(t.Context(), on("node"), func() drain.Plan { return plan })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,7 +285,7 @@ func TestLooksMakeNoCalls(t *testing.T) {
 		made := &requests{RoundTripper: c}
 		d := c.drainer()
 		d.Client = kubernetes.NewForConfigOrDie(&rest.Config{Host: "http://podserver", Transport: made, QPS: -1})
-		if _, err := d.Drain(t.Context(), "node", warned); err != nil {
+		if _, err := d.Drain(t.Context(), on("node"), warned); err != nil {
 			t.Fatal(err)
 		}
 		want := []string{"POST /api/v1/namespaces/default/pods/a/eviction", "GET /api/v1/pods"} // the last look is the API server's
@@ -377,7 +379,7 @@ func TestHangingEvictionDelaysNoOtherPod(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		if _, err := d.Drain(t.Context(), "node", func() drain.Plan {
+		if _, err := d.Drain(t.Context(), on("node"), func() drain.Plan {
 			return drain.Plan{Force: began.Add(30 * time.Second), Deadline: began.Add(40 * time.Second)}
 		}); err != nil {
 			t.Fatal(err)
@@ -412,7 +414,7 @@ func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 		var evicted atomic.Int32
 		for n := range nodes {
 			drains.Go(func() {
-				result, err := d.Drain(t.Context(), fmt.Sprint("node-", n), func() drain.Plan { return drain.Plan{Deadline: in(time.Minute)} })
+				result, err := d.Drain(t.Context(), on(fmt.Sprint("node-", n)), func() drain.Plan { return drain.Plan{Deadline: in(time.Minute)} })
 				if err != nil {
 					t.Error(err)
 				}
@@ -538,7 +540,7 @@ func TestDrainOfQuickPodsEndsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a", grace(0)), pod("b", grace(0)))
 		began := time.Now()
-		if _, err := c.drainer().Drain(t.Context(), "node", warned); err != nil {
+		if _, err := c.drainer().Drain(t.Context(), on("node"), warned); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took > 500*time.Millisecond {
@@ -558,7 +560,7 @@ func TestDrainStopsWithItsContext(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3300*time.Millisecond)
 			defer cancel()
 			began := time.Now()
-			_, err := c.drainer().Drain(ctx, "node", func() drain.Plan { return drain.Plan{} })
+			_, err := c.drainer().Drain(ctx, on("node"), func() drain.Plan { return drain.Plan{} })
 			if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3300*time.Millisecond {
 				t.Errorf("ended after %v with %v", time.Since(began), err)
 			}
@@ -566,12 +568,66 @@ func TestDrainStopsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestForbiddenDeletionsLeaveEvictionsToGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a", grace(0)))
+		lets := in(112 * time.Second)
+		c.Refuse = func(r *http.Request, call podserver.Call) error {
+			switch {
+			case call.Verb == "delete":
+				return apierrors.NewForbidden(podserver.Pods.GroupResource(), call.Pod, errors.New("no"))
+			case time.Now().Before(lets):
+				return budget()(r, call)
+			}
+			return nil
+		}
+		if got := c.drained(t, warned()); got.Evicted != 1 || got.Lost != 0 {
+			t.Errorf("%+v after %v, want the pod evicted in the last seconds", got.Result, got.Took)
+		}
+	})
+}
+
+func TestPodsAreAskedOnceUntilTheyAnswer(t *testing.T) {
+	for _, forced := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ending := pod("ending", grace(20), func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: in(0)} })
+			c := newCluster(t, ending, pod("slow", grace(20)))
+			c.Refuse = func(_ *http.Request, call podserver.Call) error { time.Sleep(8 * time.Second); return nil }
+			plan := drain.Plan{Deadline: in(15 * time.Second)}
+			if forced {
+				plan.Force = in(0)
+			}
+			c.drained(t, plan)
+			if n := len(c.Calls()); n != 1 {
+				t.Errorf("forced %v: asked %d times, want the slow pod once, and the one that ends already not at all", forced, n)
+			}
+		})
+	}
+}
+
+func TestOtherNodesOfTheNameAreLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a"))
+		c.Refuse = budget()
+		goes := in(10 * time.Second)
+		result, err := c.drainer().Drain(t.Context(), func() []string {
+			if time.Now().Before(goes) {
+				return []string{"node"}
+			}
+			return nil
+		}, warned)
+		if err != nil || result.Lost != 0 || result.Evicted != 0 || time.Now().After(goes.Add(time.Second)) {
+			t.Errorf("%+v %v after the node was gone, error %v", result, time.Since(goes), err)
+		}
+	})
+}
+
 func TestDrainFollowsChangedPlan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a"))
 		c.Refuse = budget()
 		began := time.Now()
-		result, err := c.drainer().Drain(t.Context(), "node", func() drain.Plan {
+		result, err := c.drainer().Drain(t.Context(), on("node"), func() drain.Plan {
 			if time.Since(began) < 10*time.Second {
 				return drain.Plan{} // no haste: a recommendation
 			}

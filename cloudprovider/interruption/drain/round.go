@@ -14,8 +14,8 @@ import (
 // round is one Drain under way. One goroutine uses it. Calls run beside it and report through outcomes.
 type round struct {
 	*Drainer
-	node      string
-	deletions chan struct{} // one token per deletion under way
+	nodes     func() []string // of which the pods are moved
+	deletions chan struct{}   // one token per deletion under way
 	outcomes  chan outcome
 	asking    map[types.UID]bool // pods with a call under way
 
@@ -46,7 +46,7 @@ func (r *round) run(ctx context.Context, plan func() Plan) (Result, error) {
 			return r.end(ctx, endCalls), ctx.Err()
 		case err != nil && unseen: // logged before
 		case err != nil:
-			klog.FromContext(ctx).Error(err, "Could not look at the node's pods, trying again", "node", klog.KRef("", r.node))
+			klog.FromContext(ctx).Error(err, "Could not look at the pods, trying again", "nodes", r.nodes())
 		case len(pods) == 0:
 			return r.end(ctx, func() {}), nil // waits for the last answers, which say which pods were moved
 		}
@@ -102,15 +102,17 @@ func (r *round) settle(ctx context.Context) {
 // behind. After a failed look the node does not count as empty. The list ends with the deadline at the latest.
 func (r *round) look(ctx context.Context, deadline time.Time) ([]*corev1.Pod, error) {
 	var err error
-	pods := slices.DeleteFunc(r.cached(r.node), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
+	pods := slices.DeleteFunc(r.cached(r.nodes()), func(pod *corev1.Pod) bool { return r.absent[pod.UID] })
 	if len(pods) == 0 {
 		if left := deadline.Sub(r.Clock.Now()); !deadline.IsZero() && left < listTime {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeout(ctx, max(left, time.Second))
 			defer cancel()
 		}
-		pods, err = r.listed(ctx, r.node)
+		pods, err = r.listed(ctx, r.nodes())
 	}
+	names := r.nodes() // another node may have got a name meanwhile
+	pods = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return !slices.Contains(names, pod.Spec.NodeName) })
 	if r.unseen = err != nil; r.unseen {
 		return nil, err
 	}

@@ -1,0 +1,60 @@
+package interruption_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// Such a tool may need a minute to copy logs off the instance, and completes its hook then.
+func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
+	g := group(0, 2, 5)
+	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.running()
+		if _, err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1]); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("its message is dropped", func() bool { return w.handled()["other-hook lifecycle-terminate"] == 1 })
+		time.Sleep(9 * time.Minute)
+		if calls := w.aws.Calls(); calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"] > 0 {
+			t.Errorf("the hook of another tool was completed or extended: %v", calls)
+		}
+	})
+}
+
+func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
+	const action = "autoscaling:DescribeLifecycleHooks"
+	for _, tt := range []struct {
+		name          string
+		without       string
+		timeout, want time.Duration
+	}{
+		{name: "longer than ten minutes", timeout: 20 * time.Minute, want: 20 * time.Minute},
+		{name: "extended by heartbeats", timeout: time.Minute, want: 10 * time.Minute},
+		{name: "unknown", without: action, timeout: 20 * time.Minute, want: 10 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, within(tt.timeout, hooked(group(0, 1, 5))), func(t *testing.T, w *world) {
+				w.policed(tt.without)
+				w.refused.Store(true)
+				w.running()
+				began := time.Now()
+				if err := w.aws.SetDesired("spot", 0); err != nil {
+					t.Fatal(err)
+				}
+				w.within(tt.want+time.Minute, "the pod is deleted against its budget", func() bool {
+					calls := w.pods.Calls()
+					return len(calls) > 0 && calls[len(calls)-1].Verb == "delete"
+				})
+				if took := time.Since(began); took < tt.want-15*time.Second || took > tt.want {
+					t.Errorf("it is deleted after %v, want shortly before %v are over", took, tt.want)
+				}
+				if tt.without != "" {
+					w.denied(action)
+				}
+			})
+		})
+	}
+}

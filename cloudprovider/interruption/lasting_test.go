@@ -1,0 +1,263 @@
+package interruption_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+)
+
+func stateChange(instance, state string) string {
+	return fmt.Sprintf(`{"id":"s-%s","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2",`+
+		`"detail":{"instance-id":%q,"state":%q}}`, state, instance, state)
+}
+
+// An operator stops an instance, and has suspended a process without which Auto Scaling does not replace it.
+func TestStoppedInstanceThatAWSKeepsIsOnlyDrained(t *testing.T) {
+	for _, process := range []string{"HealthCheck", "ReplaceUnhealthy", "Terminate"} {
+		t.Run(process, func(t *testing.T) {
+			g := group(0, 2, 5)
+			g.SuspendedProcesses = []string{process}
+			inBubble(t, g, func(t *testing.T, w *world) {
+				w.silent()
+				stopped := w.inService()[0]
+				w.run(stopped, "a")
+				w.running()
+				w.send(stateChange(stopped, "stopping"))
+				w.waitEmptyQueue()
+				w.send(stateChange(stopped, "stopped"))
+				w.waitEmptyQueue()
+				if w.terminations() > 0 || w.desired() != 2 || w.evictions("a") != 1 || !w.nodes()[stopped].Spec.Unschedulable {
+					t.Errorf("%d terminations, desired %d, %d evictions, want a drained node alone", w.terminations(), w.desired(), w.evictions("a"))
+				}
+			})
+		})
+	}
+}
+
+// An instance has registered again under another name, and its old Node object is still there.
+func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
+	for _, name := range []string{"aa-first", "zz-last"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				warned := w.inService()[0]
+				w.run(warned, "a", "b")
+				stale := w.nodes()[warned].DeepCopy()
+				stale.Name, stale.ResourceVersion, stale.UID = name, "", "stale"
+				stale.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
+				if _, err := w.cluster.CoreV1().Nodes().Create(t.Context(), stale, metav1.CreateOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				w.create("c", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = name, corev1.PodRunning })
+				w.running()
+				w.send(warning(warned, time.Now()))
+				w.waitTerminated(warned)
+				for _, pod := range []string{"a", "b", "c"} {
+					if w.evictions(pod) != 1 {
+						t.Errorf("pod %s was evicted %d times before its instance ended", pod, w.evictions(pod))
+					}
+				}
+				if old, err := w.cluster.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{}); err == nil && !old.Spec.Unschedulable {
+					t.Error("the stale node is not cordoned")
+				}
+			})
+		})
+	}
+}
+
+// A thousand messages wait for their turn, as many as the queue has handled at once.
+func TestWaitingPlannedDrainsDoNotDelayWarnings(t *testing.T) {
+	inBubble(t, group(0, 3, 5), func(t *testing.T, w *world) {
+		w.silent()
+		ids := w.inService()
+		w.run(ids[0], "held")
+		w.run(ids[1], "other")
+		w.refused.Store(true)
+		w.running(drainOnRebalance)
+		for n := range 1000 {
+			w.send(recommendation(ids[n%2], time.Now()))
+		}
+		w.wait("all recommendations received", func() bool { return w.aws.Queues()[0].Visible == 0 })
+		began := time.Now()
+		w.send(warning(ids[2], began))
+		w.waitTerminated(ids[2])
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("an empty node is dealt with %v after its warning", took)
+		}
+	})
+}
+
+// EKS names nodes by IP address, and a name may come again.
+func TestDrainEndsWithItsNode(t *testing.T) {
+	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		leaves := w.inService()[0]
+		w.run(leaves, "held")
+		w.refused.Store(true)
+		var seen cache.Store
+		w.running(drainOnRebalance, func(o *interruption.Options) { seen = o.Nodes.GetStore() })
+		w.send(recommendation(leaves, time.Now()))
+		w.wait("an eviction refused", func() bool { return len(w.pods.Calls()) > 0 })
+		nodes, old := w.cluster.CoreV1().Nodes(), w.nodes()[leaves]
+		if err := nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"}, Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/i-0aaaaaaaaaaaaaaaa"}}
+		if _, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.wait("the handler knows the new node", func() bool {
+			n, exists, _ := seen.GetByKey(old.Name)
+			return exists && n.(*corev1.Node).UID == "new"
+		})
+		w.create("newcomer", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = old.Name, corev1.PodRunning })
+		w.refused.Store(false)
+		w.waitTerminated(leaves)
+		if w.evictions("newcomer") > 0 {
+			t.Error("a pod was evicted from the new node of the name")
+		}
+	})
+}
+
+// leaving is a Cache whose readings show an instance on its way out while it says so.
+type leaving struct {
+	*asg.Cache
+	instance string
+	is       atomic.Bool
+}
+
+func (l *leaving) change(g *asg.Group) *asg.Group {
+	if g == nil || !l.is.Load() {
+		return g
+	}
+	c := *g
+	c.Instances = slices.Clone(g.Instances)
+	for i := range c.Instances {
+		if c.Instances[i].ID == l.instance {
+			c.Instances[i].Lifecycle = "Terminating:Wait"
+		}
+	}
+	return &c
+}
+
+func (l *leaving) Snapshot() *asg.Snapshot {
+	s := l.Cache.Snapshot()
+	if g := s.Group("spot"); g != nil && l.is.Load() {
+		return s.With(l.change(g))
+	}
+	return s
+}
+
+func (l *leaving) Reread(ctx context.Context, name string) (*asg.Group, error) {
+	g, err := l.Cache.Reread(ctx, name)
+	return l.change(g), err
+}
+
+// Auto Scaling ends an instance, a warm pool takes it back (ReuseOnScaleIn), and it comes into service again with the same ID.
+func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
+	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+		h := w.handler(func(o *interruption.Options) { o.Groups = l })
+		w.background(h.Run)
+		for _, pod := range []string{"a", "b"} {
+			w.run(l.instance, pod)
+			l.is.Store(true)
+			w.send(hookMessage(l.instance, time.Now()))
+			w.waitEmptyQueue()
+			if w.evictions(pod) != 1 || !w.nodes()[l.instance].Spec.Unschedulable {
+				t.Fatalf("pod %s was evicted %d times, handled %v, want a drained node", pod, w.evictions(pod), w.handled())
+			}
+			h.Reconcile(t.Context())
+			l.is.Store(false)
+			w.wait("in service again, and its node back in use", func() bool { return !w.nodes()[l.instance].Spec.Unschedulable })
+		}
+	})
+}
+
+func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
+	inBubble(t, group(0, 1, 5), func(t *testing.T, w *world) {
+		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
+		l.is.Store(true)
+		w.annotate(l.instance, "cordon,label", time.Now().Add(-6*time.Minute))
+		h := w.handler(func(o *interruption.Options) { o.Groups = l })
+		if h.Reconcile(t.Context()); !w.nodes()[l.instance].Spec.Unschedulable {
+			t.Error("the node of an instance on its way out was put back into use")
+		}
+	})
+}
+
+// The first drain meets a fault of ours.
+func TestPanicBreaksOneDrainOff(t *testing.T) {
+	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned := w.inService()[0]
+		w.run(warned, "a")
+		var drains atomic.Int32
+		w.running(func(o *interruption.Options) {
+			o.Draining = func(string, string, string) {
+				if drains.Add(1) == 1 {
+					panic("a fault")
+				}
+			}
+		})
+		w.send(warning(warned, time.Now()))
+		w.waitTerminated(warned)
+		w.waitEmptyQueue()
+		if got := w.handled(); got["broken spot-interruption"] != 1 || w.evictions("a") != 1 {
+			t.Errorf("handled %v, %d evictions, want one drain broken off and done again", got, w.evictions("a"))
+		}
+	})
+}
+
+// timed is a clock on which the wait for a late decision of the core takes another time.
+type timed struct {
+	clock.RealClock
+	lateDecision time.Duration
+}
+
+func (c timed) NewTimer(d time.Duration) clock.Timer {
+	if d == interruption.LateDecision {
+		d = c.lateDecision
+	}
+	return c.RealClock.NewTimer(d)
+}
+
+// A group at its minimum waits for the core, which may raise it. Then AWS replaces the instance.
+func TestGroupAtItsMinimumWaitsForTheCore(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		decides bool
+		clock   timed
+	}{
+		{name: "until it has decided", decides: true, clock: timed{lateDecision: time.Hour}},
+		{name: "but not for ever", clock: timed{lateDecision: interruption.LateDecision}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, group(2, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				warned := w.inService()[0]
+				w.run(warned, "a")
+				w.running(func(o *interruption.Options) {
+					o.Clock = tt.clock
+					if !tt.decides {
+						o.Wake = func() {}
+					}
+				})
+				w.send(warning(warned, time.Now()))
+				w.waitTerminated(warned)
+			})
+		})
+	}
+}
