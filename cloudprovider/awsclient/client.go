@@ -83,7 +83,9 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	}
 	writes := autoscaling.NewFromConfig(cfg, autoscalingOptions)
 	queues := sqs.NewFromConfig(cfg, func(s *sqs.Options) {
-		s.HTTPClient = awshttp.NewBuildableClient().WithTimeout(longPollTimeout)
+		if o.HTTPClient == nil {
+			s.HTTPClient = awshttp.NewBuildableClient().WithTimeout(longPollTimeout)
+		}
 		if found := o.CloudConfig.override("sqs", cfg.Region); found != nil {
 			s.EndpointResolverV2 = sqsEndpoint{fixedEndpoint{"sqs", *found}}
 		}

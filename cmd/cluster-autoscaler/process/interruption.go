@@ -17,11 +17,17 @@ const (
 	interruptionBurst = 400
 )
 
+// forInterruptions returns the configuration of a client that cordons nodes or evicts pods for interruptions.
+func forInterruptions(kube *rest.Config) *rest.Config {
+	kube = rest.CopyConfig(kube)
+	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
+	return kube
+}
+
 // newInterruptions makes the handler that drains the nodes which AWS is about to take, and the channel by which it wakes the loop.
 // Without a queue the handler only finishes drains that an earlier process has begun.
 func (p *Process) newInterruptions(opts coreoptions.AutoscalerOptions, cloud *cloud) (*interruption.Handler, <-chan struct{}, error) {
-	kube := rest.CopyConfig(p.kube)
-	kube.QPS, kube.Burst = max(kube.QPS, interruptionQPS), max(kube.Burst, interruptionBurst)
+	kube := forInterruptions(p.kube)
 	cordons, err := kubeClient(kube)
 	if err != nil {
 		return nil, nil, err
