@@ -9,6 +9,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -104,12 +106,23 @@ func worksWithoutNominations(t *testing.T, l *lab) {
 // planned makes a pod for nodes with the label, and waits until kube-scheduler has found no node for it.
 func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
 	t.Helper()
-	pods := r.client.CoreV1().Pods(r.name)
-	_, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{
-		NodeSelector: map[string]string{"planned": label}, TerminationGracePeriodSeconds: ptr.To[int64](0),
-		Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/web:dev", Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}, metav1.CreateOptions{})
-	must(t, err)
+	pods, classes := r.client.CoreV1().Pods(r.name), r.client.SchedulingV1().PriorityClasses()
+	// kube-scheduler leaves the nomination of a pod that preempts nobody, although it tries the pod in vain. So the test sees each.
+	_, err := classes.Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: label},
+		PreemptionPolicy: ptr.To(corev1.PreemptNever)}, metav1.CreateOptions{})
+	if !apierrors.IsAlreadyExists(err) {
+		must(t, err)
+	}
+	eventually(t, func(ctx context.Context) string { // until admission knows the class
+		_, err := pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{PriorityClassName: label,
+			NodeSelector: map[string]string{"planned": label}, TerminationGracePeriodSeconds: ptr.To[int64](0),
+			Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/web:dev", Resources: corev1.ResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}, metav1.CreateOptions{})
+		if err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	t.Cleanup(func() { _ = pods.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
 	var pod *corev1.Pod
 	eventually(t, func(ctx context.Context) string {
