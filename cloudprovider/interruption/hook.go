@@ -74,8 +74,8 @@ func (h *Handler) heartbeatTimeout(ctx context.Context, e event.Event) time.Dura
 	out, err := h.Hooks.DescribeLifecycleHooks(ctx, &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String(e.Group),
 		LifecycleHookNames: []string{e.Hook}})
 	if err != nil || len(out.LifecycleHooks) == 0 {
-		klog.FromContext(ctx).V(1).Info("Could not read the timeout of a lifecycle hook, the drain gets ten minutes", "group", e.Group, "hook", e.Hook,
-			"err", err, "remedy", "allow autoscaling:DescribeLifecycleHooks")
+		klog.FromContext(ctx).V(1).Info("Could not read the timeout of a lifecycle hook, the drain gets ten minutes",
+			"group", e.Group, "hook", e.Hook, "err", err, "remedy", "allow autoscaling:DescribeLifecycleHooks")
 		return 0
 	}
 	return time.Duration(aws.ToInt32(out.LifecycleHooks[0].HeartbeatTimeout)) * time.Second

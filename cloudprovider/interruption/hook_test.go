@@ -3,14 +3,12 @@ package interruption_test
 import (
 	"testing"
 	"time"
-
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // Such a tool may need a minute to copy logs off the instance, and completes its hook then.
 func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
-	g := group(0, 2, 5)
-	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "copy-logs", Transition: "terminating", HeartbeatTimeout: fakeaws.Duration(10 * time.Minute)}}
+	g := hooked(group(0, 2, 5))
+	g.LifecycleHooks[0].Name = "copy-logs"
 	inBubble(t, g, func(t *testing.T, w *world) {
 		w.running()
 		if _, err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1]); err != nil {

@@ -229,7 +229,8 @@ func (h *Handler) do(ctx context.Context, j *job) {
 	out := broken
 	defer func() {
 		if cause := recover(); cause != nil {
-			klog.FromContext(ctx).Error(fmt.Errorf("panic: %v", cause), "The drain of an instance broke, it is tried again", "stack", string(debug.Stack()))
+			klog.FromContext(ctx).Error(fmt.Errorf("panic: %v", cause), "The drain of an instance broke, it is tried again",
+				"stack", string(debug.Stack()))
 		}
 		if ctx.Err() != nil {
 			out = unfinished

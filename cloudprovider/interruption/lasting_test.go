@@ -113,7 +113,8 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 		if err := nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"}, Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/i-0aaaaaaaaaaaaaaaa"}}
+		fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
+			Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/i-0aaaaaaaaaaaaaaaa"}}
 		if _, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}

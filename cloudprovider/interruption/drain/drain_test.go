@@ -605,6 +605,25 @@ func TestPodsAreAskedOnceUntilTheyAnswer(t *testing.T) {
 	}
 }
 
+// The cache here does not show that the pod is on its way.
+func TestPodOnItsWayKeepsItsGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, pod("a", grace(60)))
+		c.stop()
+		lets := in(8 * time.Second)
+		c.Refuse = func(r *http.Request, call podserver.Call) error {
+			if time.Now().Before(lets) {
+				return budget()(r, call)
+			}
+			return nil
+		}
+		c.drained(t, drain.Plan{Force: in(10 * time.Second), Deadline: in(12 * time.Second)})
+		if c.times("delete", "a") > 0 || len(c.moved) != 1 {
+			t.Errorf("moved %v, deleted %d times, want one eviction alone", c.moved, c.times("delete", "a"))
+		}
+	})
+}
+
 func TestOtherNodesOfTheNameAreLeftAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a"))
@@ -618,6 +637,25 @@ func TestOtherNodesOfTheNameAreLeftAlone(t *testing.T) {
 		}, warned)
 		if err != nil || result.Lost != 0 || result.Evicted != 0 || time.Now().After(goes.Add(time.Second)) {
 			t.Errorf("%+v %v after the node was gone, error %v", result, time.Since(goes), err)
+		}
+	})
+}
+
+func TestNodeMayChangeDuringSlowList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t)
+		c.stop()
+		c.add(t, pod("a"))
+		c.RefuseList = func() error { time.Sleep(5 * time.Second); return nil }
+		goes := in(2 * time.Second)
+		_, err := c.drainer().Drain(t.Context(), func() []string {
+			if time.Now().Before(goes) {
+				return []string{"node"}
+			}
+			return nil
+		}, warned)
+		if err != nil || len(c.Calls()) > 0 {
+			t.Errorf("asked %v, error %v, want a pod of the next node left alone", c.Calls(), err)
 		}
 	})
 }
