@@ -418,7 +418,7 @@ func TestPodsBeyondTheChosenNodesAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestPodsOfDaemonSetsTakeRoomOnChosenNodes(t *testing.T) {
+func TestDaemonSetsTakeRoomOnChosenNodes(t *testing.T) {
 	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
 	agent := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}, Spec: appsv1.DaemonSetSpec{
 		Template: corev1.PodTemplateSpec{Spec: pod("", "600m").Spec}}}
