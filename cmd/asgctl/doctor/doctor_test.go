@@ -125,7 +125,7 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "AZRebalance keeps a protected group from being scaled by zone", check: "processes", account: func(c *fakeaws.Config) {
 			web := group(c, "web")
 			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["k8s.io/cluster-autoscaler/zonal"] = nil, true, "true"
-		}, want: "so it stays one node group", next: "AZRebalance"},
+		}, want: "so it is one node group until a pod needs one of its zones", next: "AZRebalance"},
 		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Terminate")) },
 			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
 		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Launch")) },
