@@ -12,8 +12,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// plainPlans is the hash of the first 200 plans, with the accounts and flags that they run with, before the next change of
-// plans. It may change only where plans that are not zonal are meant to.
+// plainPlans is the hash of the first 200 plans, with the accounts and flags that they run with. It may change only where plans that
+// are not zonal are meant to.
 const plainPlans = "3b82e7d99f38e15249909c108a2199cea9342d5cbab4ba7a3265c63275a08fab"
 
 func TestPlainPlansStayTheSame(t *testing.T) {

@@ -143,7 +143,7 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	}
 	summary.Print(os.Stdout)
 	if missing := o.seeds - len(results); missing > 0 {
-		fmt.Printf("  runs left out because a lab broke  %d\n", missing)
+		fmt.Printf("  runs left out (a lab broke, or the command was stopped)  %d\n", missing)
 	}
 	return len(summary.Failed) > 0, err
 }
