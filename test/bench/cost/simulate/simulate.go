@@ -221,7 +221,11 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 		asked := plan.New(clock.RealClock{})
 		planned := podlist.NewPlanned(asked, s.cloud.groupOf)
 		list = slices.Concat([]pods.PodListProcessor{planned}, list, []pods.PodListProcessor{planned.Joining()})
-		s.orchestrator = scaleup.NewSalvo(s.orchestrator, 1, asked, clock.RealClock{})
+		salvo := scaleup.NewSalvo(s.orchestrator, 1, asked, clock.RealClock{})
+		if c, ok := strategy.(*chain); ok {
+			salvo.Expander, _ = c.filter.(scaleup.Planner)
+		}
+		s.orchestrator = salvo
 	}
 	s.processors.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	s.ctx = &cacontext.AutoscalingContext{
