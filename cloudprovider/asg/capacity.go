@@ -1,7 +1,7 @@
 package asg
 
 import (
-	"math"
+	"cmp"
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -153,11 +153,11 @@ func endedSince(g, before *Group) int {
 
 // lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.
 func lightest(g *Group) int {
-	least := math.MaxInt32
-	for _, i := range g.Counted() {
-		least = min(least, i.Weight)
+	counted := g.Counted()
+	if len(counted) == 0 {
+		return g.Source.MinWeight()
 	}
-	return least
+	return slices.MinFunc(counted, func(a, b Instance) int { return cmp.Compare(a.Weight, b.Weight) }).Weight
 }
 
 // shortfall is how many instances of the least weight are still to come out of n, after launched. A heavier instance counts several times.

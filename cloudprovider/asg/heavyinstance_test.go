@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 
@@ -22,6 +23,17 @@ func oneHeavy(t *testing.T) *world {
 		t.Fatalf("desired capacity is %d, want 2", got)
 	}
 	return w
+}
+
+// The reading after the write shows the instance already, which is larger than what was asked for.
+func TestQuickHeavyInstanceIsNoLostUpdate(t *testing.T) {
+	t.Parallel()
+	w := hardware(t, "vcpu", 1, "m5.4xlarge").with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
+	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: fakeaws.Duration(500 * time.Millisecond)})
+	w.increase(1)
+	if got := w.desired("a"); got != 2 {
+		t.Errorf("desired capacity is %d, want 2", got)
+	}
 }
 
 func TestHeavyInstanceCanGo(t *testing.T) {

@@ -118,10 +118,10 @@ func (w *capacity) repair(ctx context.Context, before *Group, written, extra int
 	}
 	ended := endedSince(g, before)
 	there := g.countedCapacity() + ended - before.excess()
-	if there <= written || g.stated != written {
+	if there-written < lightest(g) || g.stated != written { // AWS may have launched a heavy instance for our own write
 		return g, nil
 	}
-	if there -= w.activities.replacements(ctx, g, before, ended); there <= written {
+	if there -= w.activities.replacements(ctx, g, before, ended); there-written < lightest(g) {
 		return g, nil
 	}
 	return w.repairTo(ctx, g, there+extra)
