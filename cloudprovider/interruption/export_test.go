@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
-// LateDecision is how long a group at its minimum waits for a decision of the core.
+// LateDecision is the time that a group at its minimum waits for a decision of the core.
 const LateDecision = lateDecision
 
 // LeaveToOthers sets how long other readers get for messages about unknown instances.

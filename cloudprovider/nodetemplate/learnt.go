@@ -58,11 +58,11 @@ type measured struct{ capacity, allocatable amounts }
 const (
 	// settledAfter is how long a node must have been Ready before it counts, as in the core.
 	settledAfter = time.Minute
-	// completeAfter is how long a node must have been Ready before a resource that it lacks counts. It is the core's default of
+	// A resource that a node lacks counts once the node has been Ready for completeAfter. It is the core's default of
 	// --max-node-startup-time, for which the autoscaler waits for a resource. kubelet writes the status every five minutes, and each
 	// time the node is observed again.
 	completeAfter = 15 * time.Minute
-	// minCompleteNodes is how many nodes must lack a resource: the one device plugin may be broken.
+	// At least minCompleteNodes nodes must lack a resource, because one device plugin may be broken.
 	minCompleteNodes = 2
 	// maxObservedLabels bounds the labels of one node. The labels of a node with more do not count.
 	maxObservedLabels = 100

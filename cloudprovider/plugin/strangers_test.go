@@ -24,7 +24,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
-// loops is how often the core asks for a node while strangers call.
+// The core asks for a node in each of these loops, while strangers call.
 const loops = 25
 
 // Strangers of another host send noise to the port, call without a certificate or with one of their own, send huge requests, and leave

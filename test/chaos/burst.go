@@ -19,9 +19,9 @@ import (
 const heldAnnotation = "asg-autoscaler/held-for-nominations"
 
 const (
-	// cordonedFor is how long after the last start of a leader a node may still be cordoned by a leader before.
+	// cordonedFor after the last start of a leader, no node may still be cordoned by an earlier leader.
 	cordonedFor = time.Minute
-	// lasting is how long a node must have been cordoned to count, because a new node may be held for a moment.
+	// A cordon counts once it has lasted this long.
 	lasting = 15 * time.Second
 )
 
@@ -78,7 +78,7 @@ func (r *run) judgeUsersCordons(nodes map[string]corev1.Node) {
 	}
 }
 
-// lastStart is when a replica started last.
+// lastStart returns the time of the last start of a replica.
 func (r *run) lastStart() (last time.Time) {
 	for _, one := range r.replicas {
 		if at := one.startedAt(); at.After(last) {
@@ -88,10 +88,10 @@ func (r *run) lastStart() (last time.Time) {
 	return last
 }
 
-// mostPods is how many pods of a workload have room, whatever is out of capacity: in the smallest of their groups that is left.
+// mostPods returns the number of pods of a workload that have room, whatever is out of capacity: in the smallest of their groups that is left.
 var mostPods = map[string]int{webPods: 16, gpuPods: 4}
 
-// podsPerNode is how many pods of a workload the smallest node takes.
+// podsPerNode returns the number of pods of a workload that the smallest node takes.
 var podsPerNode = map[string]int{webPods: 2, gpuPods: 1, partPods: parts}
 
 // starvedBurst is for how long the leader of a hurried plan is starved in the burst, and burstPercent the time that it gets.

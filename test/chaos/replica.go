@@ -72,7 +72,7 @@ func (r *replica) run(ctx context.Context) {
 	}
 }
 
-// startedAt is when the process started that runs, or ran last.
+// startedAt returns the start of the process that runs, or ran last.
 func (r *replica) startedAt() time.Time {
 	r.mu.Lock()
 	defer r.mu.Unlock()

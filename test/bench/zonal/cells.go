@@ -156,7 +156,7 @@ func (c cell) fill(ctx context.Context, r *run) error {
 	return nil
 }
 
-// most is how many pods ran at once.
+// most is the largest number of pods that ran at once.
 func (t timeline) most() int {
 	most := 0
 	for _, p := range t.Pods {
