@@ -1,12 +1,14 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/grouplist"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
@@ -19,7 +21,7 @@ func (c *cli) groups() *cobra.Command {
 		Short: "The Auto Scaling groups the autoscaler would serve, and their problems",
 		Long: `The Auto Scaling groups that an autoscaler with the same flags would serve: sizes, zones, types, launch
 templates, whether they are scaled as a whole or zone by zone, and their problems. AWS's refusals to a running autoscaler are
-unknown here. Exits with 3 if no node can be added to one of them, or if one that --nodes names does not exist.`,
+unknown here. Exits with 3 if no node can be added to one of them, if one that --nodes names does not exist, or if there is none.`,
 		Example: "  asgctl groups --node-group-auto-discovery asg:tag=k8s.io/cluster-autoscaler/enabled\n  asgctl groups --from ./recorded -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -28,12 +30,16 @@ unknown here. Exits with 3 if no node can be added to one of them, or if one tha
 				return err
 			}
 			list := grouplist.Of(r)
-			if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
-				return failure{err}
+			if len(list.Groups) > 0 || c.format != output.Table {
+				if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
+					return failure{err}
+				}
 			}
 			switch blocked := list.Blocked(); {
 			case len(r.Absent) > 0:
 				return finding{"no Auto Scaling group " + strings.Join(r.Absent, ", ") + " in this region and account"}
+			case len(r.Groups) == 0:
+				return c.unmatched(cmd.Context())
 			case len(blocked) > 0:
 				return finding{"no node can be added to " + strings.Join(blocked, ", ")}
 			}
@@ -42,6 +48,30 @@ unknown here. Exits with 3 if no node can be added to one of them, or if one tha
 	}
 	c.readFlags(cmd)
 	return cmd
+}
+
+// unmatched is the finding that discovery selects no group. It reads every group, to say which tags they have.
+func (c *cli) unmatched(ctx context.Context) error {
+	wanted, err := asg.ParseDiscovery(nil, c.read.AutoDiscovery)
+	if err != nil {
+		return err
+	}
+	c.read.AutoDiscovery = nil
+	all, err := c.reading(ctx)
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(all.Groups) > 0:
+		return finding{grouplist.Unmatched(all, wanted.Filters)}
+	case c.read.From != "":
+		return finding{"there is no Auto Scaling group in " + c.read.From}
+	}
+	region, err := c.region(ctx, nil)
+	if err != nil {
+		return failure{err}
+	}
+	return finding{"there is no Auto Scaling group in " + region + ": --region chooses another region"}
 }
 
 func (c *cli) template() *cobra.Command {
