@@ -15,9 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// heldAnnotation is on a node that the autoscaler keeps closed until its pods are nominated.
-const heldAnnotation = "asg-autoscaler/held-for-nominations"
-
 const (
 	// cordonedFor after the last start of a leader, no node may still be cordoned by an earlier leader.
 	cordonedFor = time.Minute
@@ -25,14 +22,8 @@ const (
 	lasting = 15 * time.Second
 )
 
-// left reports whether a node has something that the autoscaler must not leave behind.
-func (u *users) left(node *corev1.Node) bool {
-	_, held := node.Annotations[heldAnnotation]
-	return held || node.Spec.Unschedulable && !u.has(node)
-}
-
-// judgeCordons waits until no node is cordoned, or has the annotation, but by a user. A node that is still so a minute after the last leader
-// started counts. It judges the users' cordons, too: nobody else may end them.
+// judgeCordons waits until no node is cordoned but by a user. A node that is still so a minute after the last leader started counts. It
+// judges the users' cordons, too: nobody else may end them.
 func (r *run) judgeCordons(ctx context.Context) error {
 	since := map[types.UID]time.Time{}
 	for ; ; pause(ctx, look) {
@@ -44,7 +35,7 @@ func (r *run) judgeCordons(ctx context.Context) error {
 		old := true
 		now := time.Now()
 		for name, node := range nodes {
-			if !r.users.left(&node) {
+			if !node.Spec.Unschedulable || r.users.has(&node) {
 				delete(since, node.UID)
 				continue
 			}

@@ -26,8 +26,8 @@
 // and nodes whose object a user deleted may take some seconds longer.
 //
 // Between the two, plans that are not zonal want more pods at once. The autoscaler must not ask for more nodes than one packing of
-// these pods on the smallest nodes needs. A minute after the last start of a replica, no node may be cordoned but by a user, or have
-// the annotation of held nodes, and a user's cordon must still be there.
+// these pods on the smallest nodes needs. A minute after the last start of a replica, no node may be cordoned but by a user, and a
+// user's cordon must still be there.
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the
 // pods. The autoscaler must not end an instance that is not drained, or have AWS do so. It must not let pods onto an instance

@@ -253,7 +253,6 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 
 func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
 	const minute = time.Minute
-	annotated := map[string]string{heldAnnotation: "2026-11-23T19:00:00Z"}
 	for _, tt := range []struct {
 		name     string
 		node     corev1.Node
@@ -268,9 +267,6 @@ func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
 		{name: "by us, for a while", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, openAt: 50 * time.Second, after: 50 * time.Second},
 		{name: "by a user", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, byUser: true},
 		{name: "by a user, and opened by somebody", byUser: true, others: 1},
-		{name: "our annotation alone", node: corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: annotated}}, cordoned: 1, after: minute},
-		{name: "by a user, with our annotation", byUser: true, cordoned: 1, after: minute,
-			node: corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: annotated}, Spec: corev1.NodeSpec{Unschedulable: true}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
