@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 )
 
 // leading is the autoscaler as a process of its own, between an API server and AWS, by their URLs.
@@ -94,12 +94,10 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	}))
 	t.Cleanup(cluster.Close)
 	aws := emulated(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.FreeAddress() // the leader's
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	_ = listener.Close() // the leader's
 	ctx, cancel := context.WithCancel(t.Context())
 	binary := leading(ctx, t, cluster.URL, aws.URL(), "--address="+address, "--aws-refresh-interval=1s")
 	var log bytes.Buffer

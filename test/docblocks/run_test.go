@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -24,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/chart"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
@@ -234,12 +234,8 @@ func (r *reader) play(t *testing.T) {
 // start starts the autoscaler as the cluster's admin. It ends with the reader.
 func (r *reader) start(t *testing.T, c corev1.Container) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.FreeAddress()
 	if err != nil {
-		t.Fatal(err)
-	}
-	address := listener.Addr().String()
-	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	log, err := os.Create(r.log)

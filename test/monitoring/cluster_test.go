@@ -21,6 +21,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -91,7 +92,7 @@ func startAutoscaler(t *testing.T, env *scenario.Env) {
 	t.Helper()
 	pod := shippedPod(t)
 	port := pod.Annotations["prometheus.io/port"]
-	ip := loopback(t)
+	ip := unusedIP(t)
 	prices := filepath.Join(t.TempDir(), "prices.csv")
 	must(t, os.WriteFile(prices, []byte("# region: "+region+"\n# currency: CNY\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o600))
 	must(t, env.StartAutoscaler(t.Context(), shipped, "--address="+net.JoinHostPort(ip, port), "--emit-per-nodegroup-metrics",
@@ -124,10 +125,12 @@ func shippedPod(t *testing.T) *corev1.Pod {
 	return nil
 }
 
-// loopback returns an address of the loopback interface that is unlikely to be in use: a free port makes its middle.
-func loopback(t *testing.T) string {
+// unusedIP returns an address of the loopback interface that is unlikely to be in use: a free port makes its middle.
+func unusedIP(t *testing.T) string {
 	t.Helper()
-	_, port, err := net.SplitHostPort(freeAddress(t))
+	address, err := loopback.FreeAddress()
+	must(t, err)
+	_, port, err := net.SplitHostPort(address)
 	must(t, err)
 	var number int
 	_, err = fmt.Sscan(port, &number)

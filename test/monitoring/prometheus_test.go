@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -21,6 +20,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 )
 
 // patience bounds each wait, on a busy machine.
@@ -56,7 +57,10 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 	if err := os.WriteFile(filepath.Join(dir, "prometheus.yaml"), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	address := freeAddress(t)
+	address, err := loopback.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
 	p := &prometheus{url: "http://" + address, log: filepath.Join(dir, "log")}
 	log, err := os.Create(p.log)
 	if err != nil {
@@ -78,17 +82,6 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 		}
 	})
 	return p
-}
-
-// freeAddress returns a loopback address nobody listens on at the moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 // sample is one series of an answer.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -13,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 )
 
 // Autoscaler is one process of the program under test. Its methods are safe for concurrent use.
@@ -39,7 +40,7 @@ func RunAutoscaler(ctx context.Context, binary string, flags, environment []stri
 		}
 	}
 	if address == "" {
-		free, err := freeAddress()
+		free, err := loopback.FreeAddress()
 		if err != nil {
 			return nil, err
 		}
@@ -61,15 +62,6 @@ func RunAutoscaler(ctx context.Context, binary string, flags, environment []stri
 		return nil, err
 	}
 	return a, nil
-}
-
-// freeAddress returns a loopback address nobody listens on at the moment.
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 func (a *Autoscaler) waitHealthy(ctx context.Context) error {

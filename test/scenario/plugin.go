@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 )
 
 // pluginSide is the autoscaler as a plugin of stock.
@@ -49,7 +50,7 @@ func (e *Env) PreparePlugin(ctx context.Context) error {
 
 // newPluginSide writes certificates and the cloud config of stock into dir.
 func newPluginSide(dir string) (*pluginSide, error) {
-	address, err := freeAddress()
+	address, err := loopback.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 )
 
 // needs returns the needs of the parts of a check that were not done.
@@ -105,10 +106,9 @@ func TestChecksWithoutPermissions(t *testing.T) {
 
 func TestChecksWithoutAWS(t *testing.T) {
 	newSite(t, nil)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := loopback.FreeAddress()
 	check(t, err)
-	t.Setenv("AWS_ENDPOINT_URL", "http://"+listener.Addr().String())
-	check(t, listener.Close()) // nobody listens there
+	t.Setenv("AWS_ENDPOINT_URL", "http://"+address)
 	code, report, complaints := run(t)
 	if code != command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)

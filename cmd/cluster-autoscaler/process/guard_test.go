@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 )
 
 var fine = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -67,23 +68,13 @@ func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
 // listening serves a handler with all limits, until the test ends.
 func listening(t *testing.T, handler http.Handler) (address string) {
 	t.Helper()
-	address = freeAddress(t)
+	address = must(loopback.FreeAddress())(t)
 	stop, err := serve(t.Context(), "address", address, guarded(handler, ""), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
 	return address
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func TestRequestsAreBounded(t *testing.T) {
@@ -152,7 +143,7 @@ func TestIdleConnectionsAreBounded(t *testing.T) {
 func TestPageOnItsOwnAddressIsNowhereElse(t *testing.T) {
 	p := &Process{health: &health{}, snapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
 	p.record = p.newRecord()
-	p.core.Address, p.options.AWS.StatusPage, p.options.AWS.StatusAddress = freeAddress(t), options.StatusPageOn, freeAddress(t)
+	p.core.Address, p.options.AWS.StatusPage, p.options.AWS.StatusAddress = must(loopback.FreeAddress())(t), options.StatusPageOn, must(loopback.FreeAddress())(t)
 	stop, err := p.listen(t.Context(), func(err error) { t.Error(err) })
 	if err != nil {
 		t.Fatal(err)

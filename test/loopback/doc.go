@@ -1,0 +1,2 @@
+// Package loopback finds addresses for the programs that tests start.
+package loopback
