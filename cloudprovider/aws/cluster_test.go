@@ -26,7 +26,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 		state, _ := w.AWS.Group(name)
 		return providerid.Of("cn-northwest-1a", state.Instances[0].ID)
 	}
-	nodes := informed(t, fake.NewClientset(awsworld.Node("n", instance("ours"))))
+	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", instance("ours"))))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	if got := len(w.NodeGroups()); got != 3 {
 		t.Errorf("%d node groups before the first loop, want all 3", got)
@@ -68,7 +68,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="theirs",reason="other-clu
 func TestNodesVoteAnewOnceTheirGroupStatesACluster(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("ours", "m5.large", 0, 1, 3, nil), awsworld.Group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}))
 	state, _ := w.AWS.Group("ours")
-	nodes := informed(t, fake.NewClientset(awsworld.Node("n", providerid.Of("cn-northwest-1a", state.Instances[0].ID))))
+	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", providerid.Of("cn-northwest-1a", state.Instances[0].ID))))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	w.NextLoop()
 	w.setTag("ours", ownerTag+"a", "owned")

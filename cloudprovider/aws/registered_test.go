@@ -12,25 +12,24 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
 )
 
-// informed is a filled informer of the cluster's nodes, until the test ends.
-func informed(t *testing.T, cluster kubernetes.Interface) coreinformers.NodeInformer {
+// nodeInformer is a filled informer of the cluster's nodes, until the test ends.
+func nodeInformer(t *testing.T, cluster *fake.Clientset) coreinformers.NodeInformer {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(cluster, 0)
 	nodes := factory.Core().V1().Nodes()
 	nodes.Informer()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() { cancel(); factory.Shutdown() })
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
+	informed.Start(ctx, t, cluster, factory)
 	return nodes
 }
 
@@ -56,7 +55,7 @@ func (c counted) Lister() corelisters.NodeLister { return c.lister }
 func TestNodesAreListedOncePerChangedID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := fake.NewClientset(awsworld.Node("a", "aws:////i-1"))
-		informer := informed(t, cluster)
+		informer := nodeInformer(t, cluster)
 		lister := &counting{NodeLister: informer.Lister()}
 		var registered aws.RegisteredNodes
 		if err := registered.Follow(counted{informer, lister}); err != nil {
@@ -104,7 +103,7 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
 	w, cluster := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil)), fake.NewClientset()
 	full := w.Nodes("a")[0].Spec.ProviderID
-	nodes := informed(t, cluster)
+	nodes := nodeInformer(t, cluster)
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	w.NextLoop()
 	if got := w.Nodes("a")[0].Spec.ProviderID; got != full {
@@ -122,7 +121,7 @@ func TestNodesAreKnownBeforeTheFirstLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	full := w.Nodes("a")[0].Spec.ProviderID
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
-	nodes := informed(t, fake.NewClientset(awsworld.Node("n", own)))
+	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", own)))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	if got := w.Nodes("a")[0].Spec.ProviderID; got != own {
 		t.Errorf("its ID is %q, want %q", got, own)

@@ -30,6 +30,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
@@ -199,8 +200,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 	h.LeaveToOthers(10 * time.Second)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(func() { cancel(); factory.Shutdown() })
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
+	informed.Start(ctx, w.t, w.cluster, factory)
 	w.background(func(ctx context.Context) error {
 		for {
 			select {

@@ -25,6 +25,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
 )
 
@@ -54,8 +55,7 @@ func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 	ctx, cancel := context.WithCancel(t.Context())
 	c.stop = func() { cancel(); factory.Shutdown() }
 	t.Cleanup(c.stop)
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
+	informed.Start(ctx, t, client, factory)
 	return c
 }
 

@@ -41,6 +41,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
 )
 
 // world is the core's own loop over an emulated AWS and a cluster of objects in caches.
@@ -102,8 +103,7 @@ func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, 
 	}
 	opts.CloudProvider = w.Provider
 	w.wire(t, &opts)
-	w.factory.Start(t.Context().Done())
-	w.factory.WaitForCacheSync(t.Context().Done())
+	informed.Start(t.Context(), t, client, w.factory)
 	return w
 }
 

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
 )
 
 var settings = Config{ScanInterval: 10 * time.Second, SettleTime: 100 * time.Millisecond, SettleLimit: time.Second}
@@ -540,8 +542,7 @@ func TestListerKnowsPodsThatWokeTheLoop(t *testing.T) {
 	if _, err := pods.Informer().AddEventHandler(trigger.PodHandler()); err != nil {
 		t.Fatal(err)
 	}
-	factory.Start(ctx.Done())
-	factory.WaitForCacheSync(ctx.Done())
+	informed.Start(ctx, t, client, factory)
 
 	if _, err := client.CoreV1().Pods("default").Create(ctx, pendingPod("web"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
