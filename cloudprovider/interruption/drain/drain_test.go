@@ -358,6 +358,24 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 	}
 }
 
+// Each call that breaks holds up one pod, and gives its place back: there are more such calls than places.
+func TestPanicDelaysOnePodAlone(t *testing.T) {
+	for verb, force := range map[string]time.Duration{"evict": 50 * time.Second, "delete": 0} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, pod("a", grace(0)), pod("b", grace(0)))
+			c.Refuse = func(_ *http.Request, call podserver.Call) error {
+				if call.Pod == "a" && c.times(verb, "a") <= 12 {
+					panic("a fault")
+				}
+				return nil
+			}
+			if got := c.drained(t, drain.Plan{Force: in(force), Deadline: in(time.Minute)}); got.Lost != 0 || c.times(verb, "a") != 13 || c.times(verb, "b") != 1 {
+				t.Errorf("%+v after %v: %v, want both pods moved", got.Result, got.Took, c.Calls())
+			}
+		})
+	}
+}
+
 func TestHangingEvictionDelaysNoOtherPod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var pods []*corev1.Pod

@@ -2,7 +2,9 @@ package drain
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -156,16 +158,26 @@ func (r *round) ask(ctx context.Context, pods []*corev1.Pod, deadline time.Time)
 			case <-ctx.Done():
 				o.err = ctx.Err()
 			case slots <- struct{}{}:
-				if forced {
-					o.err = r.delete(ctx, pod, deadline)
-				} else {
-					o.err = r.evict(ctx, pod)
-				}
+				o.err = r.call(ctx, pod, forced, deadline)
 				<-slots
 			}
 			r.outcomes <- o
 		}()
 	}
+}
+
+// call evicts or, if forced, deletes the pod. It isolates a panic to the pod.
+func (r *round) call(ctx context.Context, pod *corev1.Pod, forced bool, deadline time.Time) (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("panic: %v", cause)
+			klog.FromContext(ctx).Error(err, "Moving a pod broke, it is tried again", "pod", klog.KObj(pod), "stack", string(debug.Stack()))
+		}
+	}()
+	if forced {
+		return r.delete(ctx, pod, deadline)
+	}
+	return r.evict(ctx, pod)
 }
 
 // pause waits until the next look, and records the answers that come meanwhile.
