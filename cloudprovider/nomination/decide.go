@@ -5,7 +5,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	resourcehelper "k8s.io/component-helpers/resource"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
@@ -38,6 +40,7 @@ type seen struct {
 	pod     *corev1.Pod  // nil for one that is gone
 	node    *corev1.Node // nil for one that is gone
 	planned bool         // the pod is still planned for the node
+	full    bool         // the pods on the node leave no room for the pod
 	tried   time.Time    // when kube-scheduler last tried a planned pod
 	now     time.Time
 }
@@ -87,7 +90,7 @@ func (t *target) decide(s seen, o *Options) step {
 	}
 	open := nodeready.Is(node) && !node.Spec.Unschedulable
 	switch {
-	case left <= 0:
+	case left <= 0, usable && s.full:
 		return withdraw
 	case current != "" && !open: // the core would count on the node
 		return step{clear: true, after: left}
@@ -101,6 +104,31 @@ func (t *target) decide(s seen, o *Options) step {
 		return step{nominate: true}
 	}
 	return step{after: left}
+}
+
+// full reports whether the pods that have the node leave too little room for the pod.
+func full(node *corev1.Node, on []*corev1.Pod, pod *corev1.Pod) bool {
+	wanted, used := requests(pod), corev1.ResourceList{}
+	for _, other := range on {
+		for name, request := range requests(other) {
+			sum := used[name]
+			sum.Add(request)
+			used[name] = sum
+		}
+	}
+	for name, request := range wanted {
+		request.Add(used[name])
+		if room, found := node.Status.Allocatable[name]; found && request.Cmp(room) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func requests(pod *corev1.Pod) corev1.ResourceList {
+	requests := resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
+	requests[corev1.ResourcePods] = *resource.NewQuantity(1, resource.DecimalSI)
+	return requests
 }
 
 // usable reports whether kube-scheduler may put the pod on the node, by the node's readiness, taints and devices. Devices appear some time

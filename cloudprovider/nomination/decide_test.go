@@ -84,6 +84,7 @@ func TestDecide(t *testing.T) {
 		node       *corev1.Node
 		unplanned  bool
 		usableOnly bool
+		full       bool
 		tried      time.Duration // since then, too: kube-scheduler tried a pod
 		at         time.Duration // since then, too
 		want       step
@@ -105,6 +106,11 @@ func TestDecide(t *testing.T) {
 			pod: waiting("", version("1")), node: starting("node-a", hasBooted), at: second, want: step{after: showTime - second}},
 		{name: "kube-scheduler has removed the nomination too early", target: target{nominated: "node-a", last: registered, written: "2"},
 			pod: waiting("", version("3")), node: starting("node-a", hasBooted), at: minute, want: step{after: 14 * minute}},
+		{name: "other pods have filled the node", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
+			pod: waiting("node-a"), node: starting("node-a", isReady), full: true, at: minute + second, want: step{clear: true, end: withdrawn}},
+		{name: "other pods have filled the node before the nomination", pod: waiting(""), node: starting("node-a", isReady), full: true,
+			at: minute, want: step{end: withdrawn}},
+		{name: "a node that cannot take the pod yet has no room", pod: waiting(""), node: starting("node-a"), full: true, at: minute, want: step{after: 14 * minute}},
 		{name: "the node can take the pod, and the nomination is gone", target: target{nominated: "node-a", last: registered, written: "2"},
 			pod: waiting("", version("3")), node: starting("node-a", isReady), at: minute, want: step{nominate: true}},
 		{name: "the ready node is nominated", target: target{nominated: "node-a", offered: true, usable: after(minute), last: after(minute)},
@@ -151,7 +157,7 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.target.node = "node-a"
-			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
+			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, full: tt.full, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
 				&Options{ReadyTime: readyTime, UsableOnly: tt.usableOnly})
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
 				t.Errorf("step (-want +got):\n%s", diff)

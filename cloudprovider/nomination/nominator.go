@@ -26,6 +26,8 @@ const (
 	workers = 16
 	// groupPause is the time between two looks for the group of a node whose instance no reading of the groups has yet.
 	groupPause = time.Second
+	// byNode is the index of the pods that have a node and use its room.
+	byNode = "nominationNode"
 )
 
 // Options of a Nominator.
@@ -41,6 +43,8 @@ type Options struct {
 	ReadyTime time.Duration
 	// UsableOnly is for a core that sees the nominations and the nodes as they are. Pods are nominated for a node only when it can take them.
 	UsableOnly bool
+	// LostPlace is called when a waiting pod leaves the plan, because its node did not take it. Nil is for nothing.
+	LostPlace  func()
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
@@ -74,6 +78,15 @@ func New(o Options) (*Nominator, error) {
 	var err error
 	if n.metric, err = newMetric(o.Registerer); err != nil {
 		return nil, err
+	}
+	if err := o.Pods.AddIndexers(cache.Indexers{byNode: func(object any) ([]string, error) {
+		pod, ok := object.(*corev1.Pod)
+		if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			return nil, nil
+		}
+		return []string{pod.Spec.NodeName}, nil
+	}}); err != nil {
+		return nil, fmt.Errorf("watch pods: %w", err)
 	}
 	if _, err := o.Nodes.AddEventHandler(cache.ResourceEventHandlerDetailedFuncs{AddFunc: n.nodeAdded, UpdateFunc: n.nodeUpdated, DeleteFunc: n.nodeDeleted}); err != nil {
 		return nil, fmt.Errorf("watch nodes: %w", err)
@@ -238,6 +251,7 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	t := *followed
 	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node, tried: n.tried, now: n.Clock.Now()}
 	n.mu.Unlock()
+	now.full = now.pod != nil && now.node != nil && full(now.node, n.podsOn(t.node), now.pod)
 	next := t.decide(now, &n.Options)
 	if next.nominate || next.clear {
 		next = n.write(ctx, &t, now.pod, next)
@@ -257,12 +271,18 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		n.forget(k.pod)
 		if n.Plan.NodeOf(k.pod) == t.node {
 			n.Plan.Drop(k.pod)
+			if n.LostPlace != nil && (next.end == withdrawn || next.end == refused) {
+				n.LostPlace()
+			}
 		}
 		switch {
 		case next.end == elsewhere:
 			n.exchange(now.pod, &t)
 		case next.end == kept && !t.last.IsZero():
 			n.Events.Eventf(now.pod, corev1.EventTypeNormal, "NodeNominated", "Node %s was launched for this pod and nominated for it", t.node)
+		}
+		if now.pod != nil {
+			n.lookAgainAt(now.pod.Spec.NodeName)
 		}
 	case next.after > 0:
 		n.queue.AddAfter(k, next.after)

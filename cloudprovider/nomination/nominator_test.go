@@ -299,6 +299,26 @@ func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
 	})
 }
 
+func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		a, b := w.pod("a"), w.pod("b", wantsGPU)
+		w.pod("stranger")
+		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.node("node-1", "small")
+		w.node("node-2", "small")
+		w.changeNode("node-1", isReady)
+		w.wantNominated("a=node-1", "b=", "stranger=")
+		w.changePod("stranger", boundTo("node-1"))
+		w.wantNominated("a=node-1", "b=", "stranger=") // both fit
+		w.changePod("b", boundTo("node-1"))
+		w.wantNominated("a=", "b=", "stranger=")
+		if w.Has("a") {
+			t.Error("the pod is still planned for the full node")
+		}
+		w.wantResults(map[string]float64{"elsewhere": 1, "withdrawn": 1})
+	})
+}
+
 func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		w.node("ready", "small")

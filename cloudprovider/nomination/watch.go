@@ -47,6 +47,11 @@ func (n *Nominator) nodeChanged(name string) {
 	if n.fresh[name] {
 		n.queue.Add(key{node: name})
 	}
+	n.lookAgainAt(name)
+}
+
+// lookAgainAt has workers look at the targets of the node. It needs the lock.
+func (n *Nominator) lookAgainAt(name string) {
 	for uid := range n.on[name] {
 		n.queue.Add(key{pod: uid})
 	}
@@ -56,7 +61,7 @@ func (n *Nominator) podUpdated(before, after any) {
 	old, okOld := before.(*corev1.Pod)
 	pod, ok := after.(*corev1.Pod)
 	if ok {
-		n.podChanged(pod.UID, okOld && old.Spec.NodeName == "" && pod.Spec.NodeName != "")
+		n.podChanged(pod, okOld && old.Spec.NodeName == "" && pod.Spec.NodeName != "")
 	}
 }
 
@@ -65,21 +70,38 @@ func (n *Nominator) podDeleted(object any) {
 		object = unknown.Obj
 	}
 	if pod, ok := object.(*corev1.Pod); ok {
-		n.podChanged(pod.UID, true)
+		n.podChanged(pod, true)
 	}
 }
 
-// podChanged looks again at a target. A pod that no longer waits leaves the plan.
-func (n *Nominator) podChanged(uid types.UID, settled bool) {
+// podChanged looks again at a target. A pod that no longer waits leaves the plan. If it is no target, it may have taken the room of one.
+func (n *Nominator) podChanged(pod *corev1.Pod, settled bool) {
 	if settled {
-		n.Plan.Drop(uid)
+		n.Plan.Drop(pod.UID)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.targets[uid] != nil {
+	if n.targets[pod.UID] != nil {
 		n.tried = n.Clock.Now()
-		n.queue.Add(key{pod: uid})
+		n.queue.Add(key{pod: pod.UID})
+	} else if settled {
+		n.lookAgainAt(pod.Spec.NodeName)
 	}
+}
+
+// podsOn are the pods of the informer that have the node.
+func (n *Nominator) podsOn(node string) []*corev1.Pod {
+	objects, err := n.Pods.GetIndexer().ByIndex(byNode, node)
+	if err != nil {
+		return nil
+	}
+	pods := make([]*corev1.Pod, 0, len(objects))
+	for _, object := range objects {
+		if pod, ok := object.(*corev1.Pod); ok {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
 }
 
 // node returns a node of the informer, or nil.

@@ -3,6 +3,7 @@ package loop
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -28,7 +29,8 @@ const (
 // small share of the time.
 type nodeChanges struct {
 	*burst
-	rested time.Time // no loop starts for a change before
+	rested time.Time   // no loop starts for a change before
+	waits  atomic.Bool // a pod has lost its place, so the loop for it does not rest
 
 	mu   sync.Mutex
 	pods map[string]int // how many pods keep a node from being empty, by the node's name
@@ -41,13 +43,29 @@ func newNodeChanges() *nodeChanges {
 // rest begins the pause after a loop that took so long.
 func (n *nodeChanges) rest(now time.Time, took time.Duration) { n.rested = now.Add(nodeRest * took) }
 
+// forget drops the changes.
+func (n *nodeChanges) forget() {
+	n.waits.Store(false)
+	n.burst.forget()
+}
+
 // due returns when a loop is due for the changes, zero if there are none.
 func (n *nodeChanges) due(now time.Time) time.Time {
 	settled, _ := n.burst.due(now)
-	if !settled.IsZero() && settled.Before(n.rested) {
+	if !settled.IsZero() && settled.Before(n.rested) && !n.waits.Load() {
 		return n.rested
 	}
 	return settled
+}
+
+// PodLostPlace wakes the Trigger for a pod that waits and whose planned node has no room for it any more.
+func (t *Trigger) PodLostPlace() {
+	if t.config.Tick {
+		return
+	}
+	now := t.clock.Now()
+	t.nodes.waits.Store(true)
+	t.nodes.add(now, now)
 }
 
 // NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it

@@ -148,3 +148,15 @@ func TestLoopsForNodesTakeLittleOfTheTime(t *testing.T) {
 		expect(t, trigger, ScanInterval, 10*time.Second)
 	})
 }
+
+func TestPodThatLostItsPlaceWakesRestingLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		time.Sleep(time.Second) // the loop took a second, so changes of nodes wait for 19
+		time.AfterFunc(2*time.Second, trigger.PodLostPlace)
+		expect(t, trigger, NodeChanged, 2500*time.Millisecond)
+		time.Sleep(time.Second)
+		time.AfterFunc(2*time.Second, func() { changeNode(trigger) })
+		expect(t, trigger, ScanInterval, settings.ScanInterval)
+	})
+}

@@ -103,7 +103,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	a.plan = plan.New(clock.RealClock{})
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan); err != nil {
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
 		return nil, err
 	}
 	p.follow(a, in)

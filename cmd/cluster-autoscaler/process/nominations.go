@@ -22,8 +22,8 @@ const (
 	nominationBurst = 400
 )
 
-// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
-func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, asked *plan.Plan) (*nomination.Nominator, error) {
+// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off. lostPlace may be nil.
+func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, asked *plan.Plan, lostPlace func()) (*nomination.Nominator, error) {
 	if p.options.AWS.Nominate == options.NominateOff {
 		return nil, nil
 	}
@@ -43,7 +43,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 			return ""
 		},
 		Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
-		UsableOnly: p.options.AWS.PluginAddress != "",
+		UsableOnly: p.options.AWS.PluginAddress != "", LostPlace: lostPlace,
 		Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 	if err != nil {

@@ -21,7 +21,7 @@ func TestNominationsFollowTheCoreAndTheirOwnRate(t *testing.T) {
 		p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5000, Burst: 5000}, registerer: prometheus.NewRegistry()}
 		p.options.AWS.Nominate, p.options.AWS.PluginAddress = options.NominateOn, address
 		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
-		nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}))
+		nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

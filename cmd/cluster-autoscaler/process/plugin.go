@@ -125,7 +125,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	if a.handler, _, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, parts, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, plan.New(clock.RealClock{})); err != nil {
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, plan.New(clock.RealClock{}), nil); err != nil {
 		return nil, parts, err
 	}
 	p.follow(a, in)
