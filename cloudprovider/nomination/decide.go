@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	// showTime is how long the informer may take to show a nomination.
+	// showTime bounds the time until the informer shows a nomination.
 	showTime = 5 * time.Second
-	// bindTime is how long a node that can take the pod may stay without it, or longer while kube-scheduler tries other planned pods, but
+	// A node that can take the pod may stay without it for bindTime, or longer while kube-scheduler tries other planned pods, but for
 	// longestBind at most. Other pods may have taken the room. kube-scheduler does not try the pod again before something changes, and the
 	// core asks for no other node as long as the pod is nominated.
 	bindTime, longestBind = 4 * time.Second, time.Minute
@@ -35,7 +35,7 @@ type target struct {
 	failures        int       // failed writes in a row
 }
 
-// seen is what a target is decided by.
+// seen holds the facts about a target from which decide chooses its next step.
 type seen struct {
 	pod     *corev1.Pod  // nil for one that is gone
 	node    *corev1.Node // nil for one that is gone
@@ -45,7 +45,7 @@ type seen struct {
 	now     time.Time
 }
 
-// step is what to do about a target now.
+// step says what to do about a target now.
 type step struct {
 	nominate, clear bool          // write the nomination, or remove it
 	end             result        // the target is dealt with, "" for not yet

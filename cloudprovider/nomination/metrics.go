@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// result is how the nomination of a pod ended. It is a metric label.
+// result says how the nomination of a pod ended. It is a metric label.
 type result string
 
 const (

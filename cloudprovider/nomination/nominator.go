@@ -21,8 +21,7 @@ import (
 )
 
 const (
-	// workers is how many writes are under way at once. An API server that is slow gets fewer of them by that. The client's rate limit bounds
-	// them, too.
+	// workers bounds the writes under way at once, so that a slow API server gets fewer. The client's rate limit bounds them, too.
 	workers = 16
 	// groupPause is the time between two looks for the group of a node whose instance no reading of the groups has yet.
 	groupPause = time.Second
@@ -39,7 +38,7 @@ type Options struct {
 	// Group returns the node group of a node, "" for none. Several goroutines call it.
 	Group  func(*corev1.Node) string
 	Events record.EventRecorder
-	// ReadyTime is how long after its registration a node is expected to become ready.
+	// ReadyTime is the time in which a node should become Ready after its registration.
 	ReadyTime time.Duration
 	// UsableOnly is for a core that sees the nominations and the nodes as they are. Pods are nominated for a node only when it can take them.
 	UsableOnly bool
@@ -65,7 +64,7 @@ type Nominator struct {
 	said    sync.Once                     // the missing permission is logged
 }
 
-// key is what a worker looks at: a node that has registered, or a target.
+// key names what a worker looks at: a node that has registered, or a target.
 type key struct {
 	node string
 	pod  types.UID

@@ -134,7 +134,7 @@ func (w *world) changePod(name string, change func(*corev1.Pod)) {
 	synctest.Wait()
 }
 
-// removed is what kube-scheduler does with a nomination when it tries the pod in vain.
+// removed changes the pod as kube-scheduler does when it tries the pod in vain.
 func removed(p *corev1.Pod) { p.Status.NominatedNodeName = "" }
 
 // wantNominated compares the nominations with name=node, or name= for none.

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// keep is how long a node is awaited. It is longer than any usual --max-node-provision-time, after which the core gives up a node.
+	// keep bounds the wait for a node. It is longer than any usual --max-node-provision-time, after which the core gives up a node.
 	keep = time.Hour
 	// mostPods bounds the memory. The oldest nodes make room. 100,000 pods take about 20 MB.
 	mostPods = 100_000

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Certificates are what a plugin and the core need to know each other, as PEM.
+// Certificates let a plugin and the core know each other. They are PEM.
 type Certificates struct {
 	CA         []byte // signs the other two. Its key is forgotten
 	Cert, Key  []byte // of the plugin

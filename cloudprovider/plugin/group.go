@@ -20,9 +20,9 @@ import (
 )
 
 const (
-	// answerBefore is how long before the deadline of its call a deletion is answered.
+	// answerBefore is the time between the answer of a deletion and the deadline of its call.
 	answerBefore = 500 * time.Millisecond
-	// markedWithin is how long our copy of a node may lag behind the core's mark on it, and markedPoll the time between two looks.
+	// markedWithin bounds the time until our copy of a node shows the core's mark on it, and markedPoll is the time between two looks.
 	markedWithin = time.Second
 	markedPoll   = 20 * time.Millisecond
 )

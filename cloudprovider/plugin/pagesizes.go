@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// platform is what decides the sizes of huge pages that a kernel knows.
+// platform decides which sizes of huge pages a kernel knows.
 type platform struct{ os, architecture string }
 
 func platformOf(node *corev1.Node) platform {

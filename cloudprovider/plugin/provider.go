@@ -19,7 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
 
-// Parts are what the Server answers from.
+// Parts hold everything that the Server answers from.
 type Parts struct {
 	Provider   *aws.Provider
 	Expander   expander.Strategy

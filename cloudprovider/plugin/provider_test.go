@@ -300,7 +300,7 @@ func (p *world) chosen(options []coreexpander.Option, infos map[string]*framewor
 	return ids
 }
 
-// question is what the core's client of the expander sends.
+// question returns the request of the core's client of the expander.
 func question(t *testing.T, options []coreexpander.Option, infos map[string]*framework.NodeInfo) *protos.BestOptionsRequest {
 	t.Helper()
 	marshal := func(o interface{ Marshal() ([]byte, error) }) []byte {

@@ -32,7 +32,7 @@ const (
 	// largestRequest bounds a question to the expander. The core sends each option with all its pods. In a cluster of 5,000 nodes, the
 	// largest that Kubernetes supports, 5,000 pods of 2 KB that fit 20 groups are 200 MB.
 	largestRequest = 256 << 20
-	// questions is how many requests to the expander are read or answered at once. A core asks one at a time. The other one is the next
+	// questions bounds the requests to the expander that are read or answered at once. A core asks one at a time. The other one is the next
 	// leader's, or the next loop's after a time-out.
 	questions = 2
 	// callsAtOnce bounds the calls of a connection. The core makes the calls of its loop in turns, and terminates nodes of several groups at

@@ -132,7 +132,7 @@ func weighted(overrides []fakeaws.Override) []fakeaws.Override {
 	return overrides
 }
 
-// size is what a group with a unit of hardware counts an instance as.
+// size holds the hardware that a group with a unit of hardware counts for an instance.
 type size struct{ vcpu, memoryMiB int }
 
 var sizes = map[string]size{"m5.large": {2, 8192}, "m5a.large": {2, 8192}, "m4.large": {2, 8192}, "m5.xlarge": {4, 16384}}

@@ -74,8 +74,8 @@ type Delays struct {
 	// Synchronous is how long EC2 takes for a call of LaunchInstances, 500 ms by default. Then its instances are Pending, and
 	// it is answered.
 	Synchronous Duration `json:"synchronous,omitempty"`
-	// Unlisted is how long after that the group shows the new desired capacity without the instances, 0 by default. AWS documents no
-	// order. The call is answered once they are listed.
+	// For Unlisted after that, 0 by default, the group shows the new desired capacity without the instances. AWS documents no order. The
+	// call is answered once they are listed.
 	Unlisted Duration `json:"unlisted,omitempty"`
 }
 
@@ -191,7 +191,7 @@ type NodeConfig struct {
 	TimeSlicing *TimeSlicing `json:"timeSlicing,omitempty"` // shares them, or their parts
 }
 
-// A MIG is how NVIDIA's device plugin publishes GPUs that are divided into parts, in the words of the GPU operator.
+// A MIG says how NVIDIA's device plugin publishes GPUs that are divided into parts, in the words of the GPU operator.
 type MIG struct {
 	Strategy string         `json:"strategy"` // none: whole GPUs, single: the parts as nvidia.com/gpu, mixed: nvidia.com/mig-1g.10gb: 7, and 0 whole GPUs
 	Devices  map[string]int `json:"devices"`  // parts of each GPU, by profile, such as 1g.10gb: 7

@@ -21,7 +21,7 @@ type try struct {
 	refused int
 }
 
-// pause is how long the pod is left alone.
+// pause returns the time until the pod may be tried again.
 func (t try) pause() time.Duration {
 	return min(askFirst+time.Duration(max(0, t.refused-1))*askMore, askMost)
 }

@@ -33,9 +33,9 @@ const (
 
 // Plan bounds a drain. Drain asks for it again at every look, because it may change meanwhile.
 type Plan struct {
-	// Deadline is when the instance is terminated. Zero means never.
+	// At Deadline the instance is terminated. Zero means never.
 	Deadline time.Time
-	// Force is when pods that are still held back are deleted. Zero means never.
+	// From Force on, pods that are still held back are deleted. Zero means never.
 	Force time.Time
 	// HandsOff means that somebody else drains the node, so Drain evicts nothing and only waits.
 	HandsOff bool

@@ -10,8 +10,7 @@ import (
 const (
 	// daemonSetAnnotation makes the Cluster Autoscaler treat a pod as one of a DaemonSet.
 	daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/daemonset-pod"
-	// longTerminating is how long after the end of its grace the Cluster Autoscaler gives up on a pod that is still
-	// terminating.
+	// The Cluster Autoscaler gives up on a pod that is still terminating when its grace ended longTerminating ago.
 	longTerminating = 30 * time.Second
 	// defaultGrace is the grace of a pod that states none.
 	defaultGrace = corev1.DefaultTerminationGracePeriodSeconds * time.Second

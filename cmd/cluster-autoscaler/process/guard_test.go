@@ -27,7 +27,7 @@ var fine = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
 	handler := guarded(fine, "kube-system")
 	for _, tt := range []struct {
-		host, path, site string // site is what a browser says of the page behind the request
+		host, path, site string // site is the browser's statement about the page behind the request
 		want             int
 	}{
 		{host: "127.0.0.1:8085", want: http.StatusOK},

@@ -32,7 +32,7 @@ var (
 	fillerYAML string
 )
 
-// A workload is what the pods of a cell need.
+// A workload says what the pods of a cell need.
 type workload struct {
 	name   string
 	yaml   string
@@ -187,7 +187,7 @@ func (r report) writeCells(w io.Writer) (worse int, err error) {
 	return worse, table.Flush()
 }
 
-// share is how many of the pods ran at once, and after how long all did.
+// share says how many of the pods ran at once, and after how long all did.
 func (r result) share() string {
 	text := fmt.Sprintf("%d", r.Timeline.most())
 	if r.AllRun != nil {
