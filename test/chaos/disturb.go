@@ -56,7 +56,7 @@ func (d *draft) lostWrites() Step {
 	return Step{Kind: LostWrites, For: d.seconds(1, 8), API: &fault}
 }
 
-// mostWrites is the number of the latest write at which a leader is killed. A hold, a nomination and a release are three writes.
+// mostWrites is the number of the latest write at which a leader is killed. A burst's nominations are a write a pod.
 const mostWrites = 12
 
 func (d *draft) killAtWrite() Step {
