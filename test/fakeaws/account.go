@@ -47,6 +47,9 @@ type account struct {
 	tokens     *clientTokens // of LaunchInstances
 	lacks      Lacks
 	authority  authority
+	roles      map[string]*role
+	sessions   map[string]string   // names of roles, by access key
+	providers  []string            // of OpenID Connect, without the scheme
 	offerings  map[string][]string // zones by instance type
 
 	freeAddresses map[string]int // of subnets, by zone
@@ -85,6 +88,8 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		ssm:        maps.Clone(cfg.SSMParameters),
 		instances:  map[string]*instance{},
 		nodes:      map[string]nodeSink{},
+		roles:      map[string]*role{},
+		sessions:   map[string]string{},
 		activities: map[string][]*activity{},
 		started:    time.Now(),
 		tokens:     newClientTokens(time.Duration(cfg.ClientTokens)),
@@ -162,8 +167,8 @@ func (a *account) groupARN(uuid, name string) string {
 	return fmt.Sprintf("arn:%s:autoscaling:%s:%s:autoScalingGroup:%s:autoScalingGroupName/%s", a.partition, a.region, a.id, uuid, name)
 }
 
-func (a *account) callerARN() string {
-	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/cluster-autoscaler/fakeaws", a.partition, a.id)
+func (a *account) callerARN(caller string) string {
+	return fmt.Sprintf("arn:%s:sts::%s:assumed-role/%s/fakeaws", a.partition, a.id, first(a.sessions[caller], "cluster-autoscaler"))
 }
 
 func (a *account) sortedGroups() []*group {

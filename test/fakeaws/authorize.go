@@ -101,14 +101,15 @@ func tagKeys(tags map[string]string, services ...string) map[string]string {
 
 // permit is the service's error for an action that the policies deny, or nil. A service on behalf of the caller is viaAWS.
 func (a *account) permit(r *request, action, resource string, keys map[string]string, viaAWS bool) error {
-	if len(a.authority.policies) == 0 {
+	policies, checked := a.policiesOf(r.caller)
+	if !checked {
 		return nil
 	}
 	if keys == nil {
 		keys = map[string]string{}
 	}
 	keys["aws:requestedregion"], keys["aws:viaawsservice"] = a.region, fmt.Sprint(viaAWS)
-	decision := iam.Evaluate(a.authority.policies, iam.Request{Action: action, Resource: resource, Keys: keys})
+	decision := iam.Evaluate(policies, iam.Request{Action: action, Resource: resource, Keys: keys})
 	if decision == iam.Allowed {
 		a.authority.used[action] = true
 		return nil
@@ -116,7 +117,7 @@ func (a *account) permit(r *request, action, resource string, keys map[string]st
 	if denial := (Denial{action, resource}); !slices.Contains(a.authority.denials, denial) {
 		a.authority.denials = append(a.authority.denials, denial)
 	}
-	text := a.notAuthorized(action, resource, decision == iam.ExplicitlyDenied)
+	text := a.notAuthorized(r.caller, action, resource, decision == iam.ExplicitlyDenied)
 	if r.service == serviceEC2 {
 		text = ec2NotAuthorized + text
 	}
@@ -127,7 +128,7 @@ const ec2NotAuthorized = "You are not authorized to perform this operation. "
 
 // notAuthorized is AWS's text of a denial. It names the resource of actions that are checked by resource. SQS spells its actions in
 // lower case.
-func (a *account) notAuthorized(action, resource string, explicit bool) string {
+func (a *account) notAuthorized(caller, action, resource string, explicit bool) string {
 	if strings.HasPrefix(action, serviceSQS+":") {
 		action = strings.ToLower(action)
 	}
@@ -139,7 +140,7 @@ func (a *account) notAuthorized(action, resource string, explicit bool) string {
 	if explicit {
 		why = "with an explicit deny in an identity-based policy"
 	}
-	return fmt.Sprintf("User: %s is not authorized to perform: %s%s %s", a.callerARN(), action, on, why)
+	return fmt.Sprintf("User: %s is not authorized to perform: %s%s %s", a.callerARN(caller), action, on, why)
 }
 
 // permitLaunch checks the calls that Auto Scaling makes for the caller of LaunchInstances. AWS documents that they need permission, but not

@@ -1,4 +1,4 @@
-// Package fakeaws is an emulator of the parts of AWS a node autoscaler talks to: EC2 Auto Scaling, EC2, EKS, SQS and STS,
+// Package fakeaws is an emulator of the parts of AWS a node autoscaler talks to: EC2 Auto Scaling, EC2, EKS, SQS, STS and roles of IAM,
 // served with their real wire protocols over HTTP on loopback.
 //
 // A Server keeps the state of one account in one region. It launches and terminates instances in real time, in the
@@ -51,7 +51,8 @@
 //   - Overrides of a mixed instances policy are taken as ordered by price.
 //   - Spot instances spread over several pools only if the Config says so.
 //   - Instances are refreshed only as Deeds, and zones rebalanced as Deeds or in a strict account.
-//   - Requests are not authenticated. The signature only names the caller. Policies of the Config hold for every caller.
+//   - Requests are not authenticated. The signature only names the caller. Policies of the Config hold for every caller but those who
+//     have assumed a role of CreateRole. AssumeRoleWithWebIdentity asks its trust policy, and does not check the token's signature.
 //   - A write to a group that does not exist is not found, whatever the policies say.
 //   - Instances that EC2 takes away wait for no lifecycle hook.
 //   - Spot instances are terminated, not stopped or hibernated.

@@ -193,6 +193,6 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 	}
 	return ec2TemplateVersion{
 		LaunchTemplateID: t.ID, LaunchTemplateName: t.Name, VersionNumber: number, VersionDescription: v.Description,
-		DefaultVersion: number == t.Default, CreateTime: timestamp(t.created), CreatedBy: a.callerARN(), Data: data,
+		DefaultVersion: number == t.Default, CreateTime: timestamp(t.created), CreatedBy: a.callerARN(""), Data: data,
 	}
 }

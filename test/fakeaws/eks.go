@@ -17,6 +17,9 @@ func eksAction(method string, escaped []string) (path []string, action string) {
 	if method == http.MethodGet && len(path) == 4 && path[2] == "node-groups" {
 		return path, "DescribeNodegroup"
 	}
+	if method == http.MethodGet && len(path) == 2 {
+		return path, "DescribeCluster"
+	}
 	return path, method + " /" + first(path...)
 }
 

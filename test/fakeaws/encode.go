@@ -14,6 +14,7 @@ import (
 var namespaces = map[string]string{
 	serviceAutoScaling: "http://autoscaling.amazonaws.com/doc/2011-01-01/",
 	serviceEC2:         "http://ec2.amazonaws.com/doc/2016-11-15/",
+	serviceIAM:         "https://iam.amazonaws.com/doc/2010-05-08/",
 	serviceSTS:         "https://sts.amazonaws.com/doc/2011-06-15/",
 }
 

@@ -18,6 +18,7 @@ var dialect = map[string]struct {
 	serviceEKS:         {"AccessDeniedException", "ThrottlingException", http.StatusForbidden, http.StatusTooManyRequests},
 	serviceSQS:         {"AccessDenied", "RequestThrottled", http.StatusForbidden, http.StatusForbidden},
 	serviceSTS:         {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
+	serviceIAM:         {"AccessDenied", "Throttling", http.StatusForbidden, http.StatusBadRequest},
 	serviceZonalShift:  {"AccessDeniedException", "ThrottlingException", http.StatusForbidden, http.StatusTooManyRequests},
 }
 
@@ -87,9 +88,9 @@ func defaultMessage(req *request, a *account, code string) string {
 		if req.service == serviceSQS {
 			resource = a.queueARN(req.form)
 		}
-		return a.notAuthorized(req.service+":"+req.action, resource, false)
+		return a.notAuthorized(req.caller, req.service+":"+req.action, resource, false)
 	case "UnauthorizedOperation":
-		return ec2NotAuthorized + a.notAuthorized(req.service+":"+req.action, anyResource, false)
+		return ec2NotAuthorized + a.notAuthorized(req.caller, req.service+":"+req.action, anyResource, false)
 	}
 	return first(messages[code], code)
 }

@@ -8,12 +8,12 @@ import (
 // sessionFor is how long credentials of AssumeRoleWithWebIdentity last.
 const sessionFor = time.Hour
 
-func (a *account) getCallerIdentity(*request) (any, error) {
+func (a *account) getCallerIdentity(r *request) (any, error) {
 	return struct {
 		ARN     string `xml:"Arn"`
 		UserID  string `xml:"UserId"`
 		Account string `xml:"Account"`
-	}{a.callerARN(), "AROAFAKEAWS0000000000:fakeaws", a.id}, nil
+	}{a.callerARN(r.caller), "AROAFAKEAWS0000000000:fakeaws", a.id}, nil
 }
 
 type (
@@ -36,20 +36,29 @@ type (
 	}
 )
 
-// assumeRoleWithWebIdentity accepts every token that is not empty.
+var noToken = &apiError{Code: "InvalidIdentityToken", Message: "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"}
+
+// assumeRoleWithWebIdentity accepts every token that is not empty until somebody creates a role.
 func (a *account) assumeRoleWithWebIdentity(r *request) (any, error) {
 	role, session := r.form.get("RoleArn"), r.form.get("RoleSessionName")
 	if r.form.get("WebIdentityToken") == "" {
-		return nil, &apiError{Code: "InvalidIdentityToken", Message: "The ID Token provided is not a valid JWT. (You may see this error if you sent an Access Token)"}
+		return nil, noToken
 	}
 	prefix := "arn:" + a.partition + ":iam::"
 	account, name, ok := strings.Cut(strings.TrimPrefix(role, prefix), ":role/")
 	if !ok || !strings.HasPrefix(role, prefix) {
 		return nil, &apiError{Code: "ValidationError", Message: role + " is invalid"}
 	}
+	if len(a.roles) > 0 {
+		if err := a.trusts(name, r.form.get("WebIdentityToken")); err != nil {
+			return nil, err
+		}
+	}
+	key := "ASIA" + strings.ToUpper(hexID(16, role, session))
+	a.sessions[key] = name
 	return stsSession{
 		Credentials: stsCredentials{
-			AccessKeyID: "ASIA" + strings.ToUpper(hexID(16, role, session)), SecretAccessKey: hexID(40, "secret", role),
+			AccessKeyID: key, SecretAccessKey: hexID(40, "secret", role),
 			SessionToken: hexID(64, "token", role, session), Expiration: timestamp(time.Now().Add(sessionFor)),
 		},
 		User: stsUser{

@@ -26,6 +26,7 @@ const (
 	serviceSQS         = "sqs"
 	serviceZonalShift  = "arc-zonal-shift"
 	serviceSTS         = "sts"
+	serviceIAM         = "iam"
 )
 
 // apiVersions distinguish services in requests that are not signed.
@@ -33,6 +34,7 @@ var apiVersions = map[string]string{
 	"2011-01-01": serviceAutoScaling,
 	"2016-11-15": serviceEC2,
 	"2011-06-15": serviceSTS,
+	"2010-05-08": serviceIAM,
 }
 
 // A request is one AWS call, read to its end.
@@ -101,6 +103,7 @@ var operations = map[string]map[string]operation{
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
 	},
 	serviceEKS: {
+		"DescribeCluster":   (*account).describeCluster,
 		"DescribeNodegroup": (*account).describeNodegroup,
 	},
 	serviceSQS: {
@@ -120,6 +123,11 @@ var operations = map[string]map[string]operation{
 	serviceSTS: {
 		"AssumeRoleWithWebIdentity": (*account).assumeRoleWithWebIdentity,
 		"GetCallerIdentity":         (*account).getCallerIdentity,
+	},
+	serviceIAM: {
+		"CreateOpenIDConnectProvider": (*account).createOpenIDConnectProvider,
+		"CreateRole":                  (*account).createRole,
+		"PutRolePolicy":               (*account).putRolePolicy,
 	},
 }
 
