@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"reflect"
@@ -30,7 +31,7 @@ func (c *Cache) Start(ctx context.Context) error {
 		}
 		last = err
 		log.Error(err, "The first reading of the Auto Scaling groups failed, trying again", "reason", awsclient.Reason(err), "in", wait,
-			"remedy", "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups")
+			"remedy", cmp.Or(awsclient.CredentialsRemedy(err), "check the region, the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups"))
 		if ended := pause(ctx, c.clock, wait); ended != nil {
 			return fmt.Errorf("first reading of the Auto Scaling groups: %w", because(ended, err))
 		}

@@ -79,9 +79,10 @@ func TestFaultsInAWS(t *testing.T) {
 		next        string // in the next command
 	}{
 		{name: "denied action", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeImages") },
-			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation. Effect: the operating system", next: "put-role-policy"},
+			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation. Effect: the operating system", next: "aws iam put-role-policy --role-name cluster-autoscaler " +
+				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
-			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: "manifests/iam/policy-aws.json"},
+			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
 		{name: "clock of AWS ahead", check: "clock", then: func(_ *testing.T, s *site) { s.aws.SetClockSkew(2 * time.Minute) },
 			want: "behind AWS's", next: "timedatectl"},
 		{name: "one group lacks the owned tag", check: "ownership", account: func(c *fakeaws.Config) { delete(group(c, "gpu").Tags, owned) },

@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -15,6 +18,9 @@ import (
 // ownedPrefix begins the tag that the shipped policy's condition asks for. The cluster's name follows.
 const ownedPrefix = "k8s.io/cluster-autoscaler/"
 
+// roleAnnotation names the role of a ServiceAccount (IRSA).
+const roleAnnotation = "eks.amazonaws.com/role-arn"
+
 func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.clientsErr != nil {
 		return !in.account.missing(c)
@@ -22,23 +28,43 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.account.err != nil && !awsclient.IsAnswer(in.account.err) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
-	policy := "manifests/iam/policy-aws.json"
-	switch {
-	case strings.HasPrefix(in.region, "cn-"):
-		policy = "manifests/iam/policy-aws-cn.json"
-	case strings.HasPrefix(in.region, "us-gov-"):
-		policy = "manifests/iam/policy-aws-us-gov.json"
+	if remedy := awsclient.CredentialsRemedy(in.account.err); remedy != "" {
+		c.find("the credentials of this command", "they are "+awsclient.Reason(in.account.err)+": "+awsclient.Brief(in.account.err), "the reading of the groups", remedy)
+		return true
 	}
-	for _, call := range accountcheck.Permissions(ctx, in.clients) {
-		if call.Fault() {
-			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID,
-				"aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler --policy-document file://"+policy)
-		}
+	calls := slices.DeleteFunc(accountcheck.Permissions(ctx, in.clients), func(call accountcheck.Call) bool { return !call.Fault() })
+	for _, call := range calls {
+		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(calls))
 	}
+	in.skipTrust(ctx, c)
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
 		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+
 			"autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances --resource-arns GROUP_ARN")
 	return true
+}
+
+// grant is a command that gives the role a policy of its own with the denied actions, all of which are reads. The role's other policies stay.
+func grant(denied []accountcheck.Call) string {
+	var actions []string
+	for _, call := range denied {
+		actions = append(actions, strconv.Quote(call.Action))
+	}
+	return fmt.Sprintf("aws iam put-role-policy --role-name %s --policy-name cluster-autoscaler-reads --policy-document "+
+		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],"Resource":"*"}]}'`, denied[0].Role(), strings.Join(actions, ","))
+}
+
+// skipTrust says how to look at the trust policy of the ServiceAccount's role, which IAM alone shows.
+func (in *installation) skipTrust(ctx context.Context, c *Check) {
+	if in.kubeErr != nil {
+		return
+	}
+	account, err := in.kube.CoreV1().ServiceAccounts(in.namespace).Get(ctx, in.serviceAccount, metav1.GetOptions{})
+	if err != nil || account.Annotations[roleAnnotation] == "" {
+		return
+	}
+	role := account.Annotations[roleAnnotation]
+	c.skip(fmt.Sprintf("whether %s trusts system:serviceaccount:%s:%s", role, in.namespace, in.serviceAccount), "this program does not ask IAM",
+		"iam:GetRole: aws iam get-role --role-name "+awsclient.RoleName(role)+" --query Role.AssumeRolePolicyDocument")
 }
 
 // checkOwnership cannot read the policy. A group without the tag is a fault only where other groups have it, or where its value is wrong.

@@ -1,0 +1,44 @@
+package awsclient
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/aws/smithy-go"
+)
+
+// CredentialsRemedy returns what gives a pod its credentials, if err says that STS or the instance metadata gave none. It is empty otherwise.
+func CredentialsRemedy(err error) string {
+	var call *smithy.OperationError
+	for ; errors.As(err, &call); err = call.Err {
+		switch {
+		case call.OperationName == "AssumeRoleWithWebIdentity" && Code(err) != "":
+			subject, issuer := tokenSubject(os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE"))
+			return fmt.Sprintf("let the trust policy of %s name %s of the account's OIDC provider %s: aws iam get-role --role-name %s --query Role.AssumeRolePolicyDocument",
+				os.Getenv("AWS_ROLE_ARN"), subject, issuer, RoleName(os.Getenv("AWS_ROLE_ARN")))
+		case call.ServiceID == "ec2imds":
+			return "give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"
+		}
+	}
+	return ""
+}
+
+// RoleName is the last part of a role's ARN.
+func RoleName(arn string) string { return arn[strings.LastIndex(arn, "/")+1:] }
+
+// tokenSubject returns whom a ServiceAccount's token is for, and who issued it, without the scheme.
+func tokenSubject(path string) (subject, issuer string) {
+	var claims struct{ Sub, Iss string }
+	raw, _ := os.ReadFile(path) // the words below stand where it cannot be read
+	_, rest, _ := strings.Cut(string(raw), ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	text, _ := base64.RawURLEncoding.DecodeString(payload)
+	if json.Unmarshal(text, &claims) != nil {
+		return "the pods' ServiceAccount", "of the cluster"
+	}
+	return claims.Sub, strings.TrimPrefix(claims.Iss, "https://")
+}

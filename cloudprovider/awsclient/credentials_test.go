@@ -1,0 +1,51 @@
+package awsclient_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/smithy-go"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://oidc.example.com/id/A","sub":"system:serviceaccount:kube-system:other"}`))
+	if err := os.WriteFile(token, []byte("e30."+claims+".c2ln"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/path/scaler")
+	refused := &smithy.GenericAPIError{Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
+	within := func(service, operation string, err error) error {
+		return &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups", Err: fmt.Errorf("get credentials: %w",
+			&smithy.OperationError{ServiceID: service, OperationName: operation, Err: err})}
+	}
+	const lookUp = ": aws iam get-role --role-name scaler --query Role.AssumeRolePolicyDocument"
+	for _, tt := range []struct {
+		name, token string
+		err         error
+		want        string
+	}{
+		{"no trust", token, within("STS", "AssumeRoleWithWebIdentity", refused), "let the trust policy of arn:aws:iam::123456789012:role/path/scaler name " +
+			"system:serviceaccount:kube-system:other of the account's OIDC provider oidc.example.com/id/A" + lookUp},
+		{"no token", "", within("STS", "AssumeRoleWithWebIdentity", refused), "let the trust policy of arn:aws:iam::123456789012:role/path/scaler name " +
+			"the pods' ServiceAccount of the account's OIDC provider of the cluster" + lookUp},
+		{"no answer of STS", token, within("STS", "AssumeRoleWithWebIdentity", errors.New("no such host")), ""},
+		{"no metadata", token, within("ec2imds", "GetMetadata", errors.New("deadline exceeded")),
+			"give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"},
+		{"denied action", token, &smithy.OperationError{ServiceID: "Auto Scaling", OperationName: "DescribeAutoScalingGroups", Err: refused}, ""},
+		{"none", token, nil, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", tt.token)
+			if got := awsclient.CredentialsRemedy(tt.err); got != tt.want {
+				t.Errorf("remedy %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
