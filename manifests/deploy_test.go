@@ -75,7 +75,7 @@ func TestS3UsesTheImagesCertificates(t *testing.T) {
 func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
 	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
 		container := deployment(t, name).Spec.Template.Spec.Containers[0]
-		if container.Image != "IMAGE" || container.Command[0] != "./cluster-autoscaler" || container.WorkingDir != "" {
+		if container.Image != "REPOSITORY:TAG" || container.Command[0] != "./cluster-autoscaler" || container.WorkingDir != "" {
 			t.Errorf("%s: image %q, command %q in %q", name, container.Image, container.Command[0], container.WorkingDir)
 		}
 	}

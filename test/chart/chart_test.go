@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 	_ "k8s.io/autoscaler/cluster-autoscaler/config/flags" // the core's flags
 	"k8s.io/component-base/featuregate"
-	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
@@ -48,7 +47,7 @@ func TestRenderingsMatchTheGoldens(t *testing.T) {
 	for name, values := range renderings {
 		for _, version := range helmVersions {
 			t.Run(name+"/"+version, func(t *testing.T) {
-				got := mustHelm(t, version, "template", "test", chartDir, "--namespace", namespace, "--values", values)
+				got := mustHelm(t, version, "template", "test", chartDir, "--namespace", namespace, "--values", image, "--values", values)
 				objects(t, got) // no key twice
 				golden := filepath.Join("testdata", name+".golden.yaml")
 				if *update {
@@ -278,6 +277,7 @@ func TestPricesReachThePriceFileWhole(t *testing.T) {
 }
 
 func TestValuesAreRefusedWithASentence(t *testing.T) {
+	const base = "autoDiscovery: {clusterName: c}\n"
 	for _, tt := range []struct{ name, values, want string }{
 		{"misspelt key", "autodiscovery: {clusterName: c}", "autodiscovery"},
 		{"misspelt key of ours", "autoDiscovery: {clusterName: c}\nasg: {zonal: all}", "zonal"},
@@ -285,6 +285,11 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"wrong choice", "autoDiscovery: {clusterName: c}\nasg: {zonalGroups: some}", "zonalGroups"},
 		{"nothing to scale", "", "Set autoDiscovery.clusterName"},
 		{"another cloud", "autoDiscovery: {clusterName: c}\ncloudProvider: gce", `cloudProvider is "gce"`},
+		{"no image", base + "image: {repository: null}", "crane push bin/image REPOSITORY:TAG"},
+		{"no tag", base + "image: {tag: null}", "--set image.repository=REPOSITORY --set image.tag=TAG"},
+		{"tag in the repository", base + "image: {repository: 'example.com:5000/ca:v1'}", "example.com:5000/ca:v1 has a tag or a digest"},
+		{"digest in the repository", base + "image: {repository: 'ca@sha256:1'}", "image.digest to the rest"},
+		{"no digest", base + "image: {digest: v1}", "digest"},
 		{"stock image", "autoDiscovery: {clusterName: c}\nimage: {tag: v1.35.0}", "--reset-then-reuse-values"},
 		{"two budgets", "autoDiscovery: {clusterName: c}\npodDisruptionBudget: {minAvailable: 1}", "set maxUnavailable to null"},
 		{"two price files", "autoDiscovery: {clusterName: c}\nasg: {prices: {content: a, existingConfigMap: b}}", "Set only one of asg.prices"},
@@ -292,7 +297,7 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, version := range helmVersions {
-				_, err := helm(t, version, "template", "test", chartDir, "--values", writeValues(t, tt.values))
+				_, err := helm(t, version, "template", "test", chartDir, "--values", image, "--values", writeValues(t, tt.values))
 				if err == nil || !strings.Contains(err.Error(), tt.want) {
 					t.Errorf("helm %s: error %v, want one with %q", version, err, tt.want)
 				}
@@ -339,24 +344,18 @@ func TestSpreadSelectsThePods(t *testing.T) {
 	}
 }
 
-// The image of Chart.yaml's annotation is the one that the values name.
-func TestTheChartNamesItsImage(t *testing.T) {
-	raw, err := os.ReadFile(filepath.Join(chartDir, "Chart.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var chart struct {
-		AppVersion  string
-		Annotations map[string]string
-	}
-	if err := yaml.Unmarshal(raw, &chart); err != nil {
-		t.Fatal(err)
-	}
-	image := container(t, mustRender(t, "autoDiscovery: {clusterName: c}")).Image
-	if listed := chart.Annotations["artifacthub.io/images"]; !strings.Contains(listed, "image: "+image+"\n") {
-		t.Errorf("the Deployment runs %s, and Chart.yaml lists\n%s", image, listed)
-	}
-	if !strings.HasSuffix(image, ":"+chart.AppVersion) {
-		t.Errorf("image %s, want the tag %s", image, chart.AppVersion)
+func TestImageHasItsTagAndItsDigest(t *testing.T) {
+	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for _, tt := range []struct{ name, values, want string }{
+		{"tag", "{repository: example.com:5000/ca, tag: v1}", "example.com:5000/ca:v1"},
+		{"number as tag", "{repository: ca, tag: 20261123}", "ca:20261123"},
+		{"digest", "{repository: ca, tag: null, digest: '" + digest + "'}", "ca@" + digest},
+		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image; got != tt.want {
+				t.Errorf("image %s, want %s", got, tt.want)
+			}
+		})
 	}
 }

@@ -55,10 +55,13 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	r.helm(t, "install", r.name, mustStockChart(t), "--values", values)
 	stock := r.deployment(t)
 
+	if _, err := r.try(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values"); err == nil || !strings.Contains(err.Error(), "image.repository") {
+		t.Errorf("upgrade without an image = %v", err)
+	}
 	if _, err := r.try(t, "upgrade", r.name, chartDir, "--reuse-values"); err == nil || !strings.Contains(err.Error(), "--reset-then-reuse-values") {
 		t.Errorf("upgrade --reuse-values = %v, which would run the stock image", err)
 	}
-	r.helm(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values")
+	r.helm(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values", "--values", image)
 	ours := r.deployment(t)
 	if ours.UID != stock.UID {
 		t.Error("the Deployment is another one")
@@ -66,7 +69,7 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	if got := *ours.Spec.Replicas; got != 2 {
 		t.Errorf("%d replicas, want 2", got)
 	}
-	if got, want := ours.Spec.Template.Spec.Containers[0].Image, "asg-autoscaler/cluster-autoscaler:0.1.0"; got != want {
+	if got, want := ours.Spec.Template.Spec.Containers[0].Image, "registry.example.com/cluster-autoscaler:pushed"; got != want {
 		t.Errorf("image %s, want %s", got, want)
 	}
 	for _, flag := range stock.Spec.Template.Spec.Containers[0].Command {
@@ -80,7 +83,7 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	if got, want := r.deployment(t).Spec.Template.Spec.Containers[0].Image, stock.Spec.Template.Spec.Containers[0].Image; got != want {
 		t.Errorf("after the rollback the image is %s, want %s", got, want)
 	}
-	r.helm(t, "upgrade", r.name, chartDir, "--values", values)
+	r.helm(t, "upgrade", r.name, chartDir, "--values", image, "--values", values)
 	if got := r.objects(t); len(got) != 10 {
 		t.Errorf("the release has the objects %q, want one of each kind", got)
 	}

@@ -160,8 +160,8 @@ func commands(script string) []string {
 var placeholders = map[string]string{
 	"CLUSTER_NAME": "docs",
 	"REGION":       "us-east-1",
-	"IMAGE":        "registry.example.com/cluster-autoscaler",
-	"TAG":          "dev",
+	"REPOSITORY":   "123456789012.dkr.ecr.us-east-1.amazonaws.com/cluster-autoscaler",
+	"TAG":          "v1",
 	"GROUP":        "web",
 	"ACCOUNT_ID":   "123456789012",
 	"QUEUE_URL":    "https://sqs.us-east-1.amazonaws.com/123456789012/interruptions",
@@ -170,9 +170,12 @@ var placeholders = map[string]string{
 	"SUBNET_B":     "subnet-0123456789abcdef1",
 	"SUBNET_C":     "subnet-0123456789abcdef2",
 	"ROLE_ARN":     "arn:aws:iam::123456789012:role/cluster-autoscaler",
+
+	"PLUGIN_ROLE_ARN": "arn:aws:iam::123456789012:role/cluster-autoscaler-plugin",
 }
 
-var capitals = regexp.MustCompile(`\b[A-Z][A-Z_]+[A-Z]\b`)
+// capitals are words to replace. What sed searches for is none.
+var capitals = regexp.MustCompile(`\bsed "[^"]*"|\b[A-Z][A-Z_]+[A-Z]\b`)
 
 // replaced returns the text with the values of the placeholders.
 func replaced(text string) string {

@@ -2,6 +2,7 @@ package docblocks
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -16,8 +17,11 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/chart"
@@ -31,12 +35,12 @@ import (
 // blockTimeout bounds one block.
 const blockTimeout = 4 * time.Minute
 
-// TestMain puts asgctl into the PATH: this binary under other names, which include the one of a kubectl plugin.
+// TestMain puts asgctl and a stand-in of the AWS CLI into the PATH: this binary under other names, which include the one of a kubectl plugin.
 func TestMain(m *testing.M) {
 	asgctl := func() {
 		os.Exit(command.RunAs(context.Background(), os.Args[0], os.Args[1:], os.Stdout, os.Stderr, "test"))
 	}
-	testscript.Main(m, map[string]func(){"asgctl": asgctl, "kubectl-asg": asgctl})
+	testscript.Main(m, map[string]func(){"asgctl": asgctl, "kubectl-asg": asgctl, "aws": awsCLI})
 }
 
 func TestFlagsInMarkedBlocksExist(t *testing.T) {
@@ -110,6 +114,9 @@ func TestCommandBlocksRun(t *testing.T) {
 		}
 		r.copyRepository(t)
 		for _, b := range blocks {
+			if installs.MatchString(b.text) {
+				r.forget(t) // a reader goes one of the ways that a document describes
+			}
 			t.Run(b.String(), func(t *testing.T) { r.run(t, b) })
 		}
 		r.forget(t)
@@ -121,6 +128,9 @@ func TestCommandBlocksRun(t *testing.T) {
 		t.Errorf("group web has %d instances: README.md does not scale a group", len(group.Instances))
 	}
 }
+
+// installs begins a command that installs the autoscaler.
+var installs = regexp.MustCompile(`(?m)^(helm install|kubectl apply -k)`)
 
 func newReader(t *testing.T) *reader {
 	t.Helper()
@@ -139,6 +149,7 @@ func newReader(t *testing.T) *reader {
 	if err := r.aws.Attach(r.cluster.Client()); err != nil {
 		t.Fatal(err)
 	}
+	installDevicePlugin(t, r.cluster.Client())
 	helm, err := chart.Helm(t.Context(), root, "v4")
 	if err != nil {
 		t.Fatal(err)
@@ -159,6 +170,22 @@ func newReader(t *testing.T) *reader {
 		"AWS_ENDPOINT_URL="+r.aws.URL(), "AWS_REGION="+r.aws.Region(), "AWS_ACCESS_KEY_ID=reader", "AWS_SECRET_ACCESS_KEY=secret",
 		"AWS_EC2_METADATA_DISABLED=true", "GORACE=exitcode=0")
 	return r
+}
+
+// installDevicePlugin makes the DaemonSet that a reader with a GPU group has. Its pods go to GPU nodes alone.
+func installDevicePlugin(t *testing.T, client kubernetes.Interface) {
+	t.Helper()
+	labels := map[string]string{"app": "nvidia-device-plugin"}
+	_, err := client.AppsV1().DaemonSets("kube-system").Create(t.Context(), &appsv1.DaemonSet{
+		ObjectMeta: metav1.ObjectMeta{Name: "nvidia-device-plugin"},
+		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{
+			ObjectMeta: metav1.ObjectMeta{Labels: labels},
+			Spec: corev1.PodSpec{NodeSelector: map[string]string{"node.kubernetes.io/instance-type": "g4dn.xlarge"},
+				Containers: []corev1.Container{{Name: "plugin", Image: "nvidia/k8s-device-plugin"}}}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // copyRepository makes a new copy of the files that commands of the documents name, so that a block may write beside them.
@@ -195,7 +222,8 @@ func (r *reader) bash(t *testing.T, script string) (string, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), blockTimeout)
 	defer cancel()
-	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", script)
+	const exports = `trap 'export -p > .exports' EXIT; if [ -f .exports ]; then . ./.exports; fi` // a reader types all blocks into one shell
+	shell := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-c", exports+"\n"+script)
 	shell.Dir, shell.Env = r.dir, r.env
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	shell.Cancel = func() error { return syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) }
@@ -225,14 +253,43 @@ func (r *reader) play(t *testing.T) {
 	}
 	for _, deployment := range installed.Items {
 		if c := deployment.Spec.Template.Spec.Containers[0]; len(c.Command) > 0 && c.Command[0] == "./cluster-autoscaler" {
-			r.start(t, c)
+			r.start(t, deployment.Spec.Template.Spec.ServiceAccountName, c)
 			return
 		}
 	}
 }
 
-// start starts the autoscaler as the cluster's admin. It ends with the reader.
-func (r *reader) start(t *testing.T, c corev1.Container) {
+// start starts the autoscaler with the ServiceAccount's role in AWS. It ends with the reader. If the account has a role, it first starts the
+// autoscaler under the account that the chart makes on its own, which the role does not trust.
+func (r *reader) start(t *testing.T, serviceAccount string, c corev1.Container) {
+	t.Helper()
+	if role := r.roleOf(t, serviceAccount); role == "" {
+		r.scaler = r.command(t, c)
+	} else {
+		const other = "cluster-autoscaler-aws-cluster-autoscaler"
+		r.scaler = r.command(t, c, webIdentity(t, r.aws, r.bin, role, other)...)
+		r.awaitLog(t, "let the trust policy of "+role+" name system:serviceaccount:kube-system:"+other)
+		r.stop(t)
+		r.scaler = r.command(t, c, webIdentity(t, r.aws, r.bin, role, serviceAccount)...)
+	}
+	r.awaitLog(t, "Read the Auto Scaling groups")
+}
+
+// awaitLog waits until the autoscaler has said something.
+func (r *reader) awaitLog(t *testing.T, text string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		log, err := os.ReadFile(r.log)
+		return strings.Contains(string(log), text), err
+	})
+	if err != nil {
+		log, _ := os.ReadFile(r.log)
+		t.Fatalf("the autoscaler does not say %q: %v\n%s", text, err, log[max(0, len(log)-3000):])
+	}
+}
+
+// command starts the container's command here, as the cluster's admin, with a new log.
+func (r *reader) command(t *testing.T, c corev1.Container, credentials ...string) *exec.Cmd {
 	t.Helper()
 	address, err := loopback.FreeAddress()
 	if err != nil {
@@ -243,7 +300,7 @@ func (r *reader) start(t *testing.T, c corev1.Container) {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	r.scaler = exec.Command(filepath.Join(r.bin, "cluster-autoscaler"), slices.Concat(c.Command[1:], c.Args,
+	scaler := exec.Command(filepath.Join(r.bin, "cluster-autoscaler"), slices.Concat(c.Command[1:], c.Args,
 		[]string{"--kubeconfig=" + r.cluster.Kubeconfig(), "--address=" + address})...)
 	variables := map[string]string{"POD_NAME": "docs"}
 	for _, v := range c.Env {
@@ -251,14 +308,37 @@ func (r *reader) start(t *testing.T, c corev1.Container) {
 			variables[v.Name] = v.Value
 		}
 	}
-	r.scaler.Env = slices.Clone(r.env)
+	scaler.Env = append(slices.Clone(r.env), credentials...)
 	for _, name := range slices.Sorted(maps.Keys(variables)) {
-		r.scaler.Env = append(r.scaler.Env, name+"="+variables[name])
+		scaler.Env = append(scaler.Env, name+"="+variables[name])
 	}
-	r.scaler.Stdout, r.scaler.Stderr = log, log
-	if err := r.scaler.Start(); err != nil {
+	scaler.Stdout, scaler.Stderr = log, log
+	if err := scaler.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return scaler
+}
+
+// roleOf is the role of a ServiceAccount in kube-system, or none.
+func (r *reader) roleOf(t *testing.T, serviceAccount string) string {
+	t.Helper()
+	found, err := r.cluster.Client().CoreV1().ServiceAccounts("kube-system").Get(t.Context(), serviceAccount, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found.Annotations["eks.amazonaws.com/role-arn"]
+}
+
+// webIdentity are the variables of a role, with the token of a ServiceAccount in kube-system as EKS's API server writes it. Nobody checks its signature.
+func webIdentity(t *testing.T, aws *fakeaws.Server, dir, role, serviceAccount string) []string {
+	t.Helper()
+	claims := fmt.Sprintf(`{"iss":%q,"sub":"system:serviceaccount:kube-system:%s","aud":["sts.amazonaws.com"]}`, aws.Issuer(placeholders["CLUSTER_NAME"]), serviceAccount)
+	file := filepath.Join(dir, "token")
+	if err := os.WriteFile(file, []byte("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2ln"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_ROLE_ARN=" + role, "AWS_WEB_IDENTITY_TOKEN_FILE=" + file,
+		"AWS_ENDPOINT_URL_STS=" + aws.URL()} // the SDK's credentials do not obey the endpoint of all services
 }
 
 // stop ends the autoscaler as Kubernetes does.

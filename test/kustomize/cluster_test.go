@@ -84,7 +84,7 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	if err := os.Symlink(manifests, filepath.Join(dir, "manifests")); err != nil {
 		t.Fatal(err)
 	}
-	values := strings.NewReplacer("CLUSTER_NAME", "main", "REGION", "eu-central-1", "IMAGE", "registry.example.com/mine:1",
+	values := strings.NewReplacer("CLUSTER_NAME", "main", "REGION", "eu-central-1", "REPOSITORY", "registry.example.com/mine", "TAG", "1",
 		"ROLE_ARN", "arn:aws:iam::111122223333:role/r", "QUEUE_URL", "https://queue.example.com/q")
 	shell := exec.CommandContext(t.Context(), "sh", "-euc", values.Replace(string(commands[1])))
 	shell.Dir = dir

@@ -18,6 +18,12 @@
 {{- .Values.secretKeyRefNameOverride | default (include "asg.fullname" .) -}}
 {{- end -}}
 
+{{- define "asg.image" -}}
+{{- with .Values.image -}}
+{{- .repository -}}{{- with .tag }}:{{ include "asg.text" . }}{{ end -}}{{- with .digest }}@{{ . }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "asg.selectorLabels" -}}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/name: {{ include "asg.name" . | quote }}
@@ -106,7 +112,15 @@ annotations:
 {{- fail (printf "cloudProvider is %q: this autoscaler scales EC2 Auto Scaling groups only. Use the stock chart for other clouds." .Values.cloudProvider) }}
 {{- end }}
 {{- if regexMatch "^v1\\.[0-9]+\\.[0-9]+$" (toString .Values.image.tag) }}
-{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Leave image.repository and image.tag out of your values, or name an image of this project. If you run helm upgrade with --reuse-values, use --reset-then-reuse-values instead." .Values.image.tag) }}
+{{- fail (printf "image.tag %s is a tag of the stock autoscaler, which this chart does not run. Set image.repository and image.tag to an image of this project: --set image.repository=REPOSITORY --set image.tag=TAG. If you run helm upgrade with --reuse-values, use --reset-then-reuse-values instead." .Values.image.tag) }}
+{{- end }}
+{{- with .Values.image }}
+{{- if not (and .repository (or .tag .digest)) }}
+{{- fail "No image is published yet, so image.repository and image.tag (or image.digest) must name yours. `make image` builds one, and `crane push bin/image REPOSITORY:TAG` pushes it. Then: --set image.repository=REPOSITORY --set image.tag=TAG" }}
+{{- end }}
+{{- if regexMatch "@|:[^/]*$" .repository }}
+{{- fail (printf "image.repository %s has a tag or a digest. Set image.repository to what stands before it, and image.tag or image.digest to the rest." .repository) }}
+{{- end }}
 {{- end }}
 {{- if not (include "asg.has" (dict "root" . "names" "nodes|node-group-auto-discovery")) }}
 {{- fail "No group would be scaled. Set autoDiscovery.clusterName to scale the groups with the tags of autoDiscovery.tags, or list groups in autoscalingGroups." }}
