@@ -46,7 +46,8 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 	t.Helper()
 	var template struct {
 		AWSTemplateFormatVersion, Description string
-		Parameters                            map[string]any
+		Parameters                            map[string]map[string]any
+		Conditions                            map[string]any
 		Resources                             map[string]struct {
 			Type       string
 			Properties map[string]any
@@ -56,7 +57,7 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 	if err := yaml.UnmarshalStrict([]byte(read(t, "interruption/cloudformation.yaml")), &template); err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]string{"ClusterName": "c", "AWS::Partition": p.partition, "Queue": p.queueURL(), "Queue.Arn": p.queueARN(), "ConsumerPolicy": "policy"}
+	known := map[string]string{"ClusterName": "c", "QueueName": "", "Named": "false", "AWS::Partition": p.partition, "Queue": p.queueURL(), "Queue.Arn": p.queueARN(), "ConsumerPolicy": "policy"}
 	out := infrastructure{Rules: map[string]any{}}
 	for name, r := range template.Resources {
 		if r.Type == "AWS::Events::Rule" {
@@ -123,6 +124,22 @@ func resolved(t *testing.T, value any, known map[string]string) any {
 					return look(argument.(string))
 				case "Fn::GetAtt":
 					return look(fmt.Sprint(argument.([]any)[0], ".", argument.([]any)[1]))
+				case "Fn::If":
+					branches := argument.([]any)
+					return resolved(t, branches[map[string]int{"true": 1, "false": 2}[look(branches[0].(string))]], known)
+				case "Fn::Join":
+					parts := argument.([]any)
+					var words []string
+					for _, word := range resolved(t, parts[1], known).([]any) {
+						words = append(words, word.(string))
+					}
+					return strings.Join(words, parts[0].(string))
+				case "Fn::Split":
+					parts, words := argument.([]any), []any{}
+					for word := range strings.SplitSeq(resolved(t, parts[1], known).(string), parts[0].(string)) {
+						words = append(words, word)
+					}
+					return words
 				case "Fn::Sub":
 					return substitution.ReplaceAllStringFunc(argument.(string), func(s string) string { return look(s[2 : len(s)-1]) })
 				}
@@ -144,6 +161,36 @@ func resolved(t *testing.T, value any, known map[string]string) any {
 		return out
 	}
 	return value
+}
+
+// Clusters of kOps have dots in their names, which SQS does not allow.
+func TestQueueOfAnyClusterHasAName(t *testing.T) {
+	var template struct {
+		Parameters map[string]struct{ AllowedPattern string }
+		Conditions map[string]any
+		Resources  map[string]struct{ Properties map[string]any }
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "interruption/cloudformation.yaml")), &template); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]any{"Named": parsed(t, `{"Fn::Not": [{"Fn::Equals": [{"Ref": "QueueName"}, ""]}]}`)}, template.Conditions); diff != "" {
+		t.Errorf("conditions (-want +got):\n%s", diff)
+	}
+	for _, tt := range []struct{ cluster, named, want string }{
+		{"c", "", "c-interruptions"},
+		{"main.k8s.example.com", "", "main-k8s-example-com-interruptions"},
+		{strings.Repeat("long.", 20), "short", "short"},
+	} {
+		known := map[string]string{"ClusterName": tt.cluster, "QueueName": tt.named, "Named": fmt.Sprint(tt.named != "")}
+		if got := resolved(t, template.Resources["Queue"].Properties["QueueName"], known); got != tt.want {
+			t.Errorf("the queue of cluster %q is %q, want %q", tt.cluster, got, tt.want)
+		}
+		for parameter, value := range map[string]string{"ClusterName": tt.cluster, "QueueName": tt.want} {
+			if pattern := template.Parameters[parameter].AllowedPattern; !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(value) {
+				t.Errorf("%s may not be %q: %s", parameter, value, pattern)
+			}
+		}
+	}
 }
 
 // fromTerraform resolves the configuration, which is Terraform's JSON syntax. It knows exactly the expressions written there.
@@ -182,10 +229,11 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 		}
 	}
 	known := map[string]any{
-		"aws_sqs_queue.interruptions.arn":                                  p.queueARN(),
-		"data.aws_partition.current.partition":                             p.partition,
-		"var.cluster_name":                                                 "c",
-		"[for rule in aws_cloudwatch_event_rule.interruptions : rule.arn]": rules,
+		"aws_sqs_queue.interruptions.arn":      p.queueARN(),
+		"data.aws_partition.current.partition": p.partition,
+		"var.cluster_name":                     "c",
+		`coalesce(var.queue_name, join("-", [replace(var.cluster_name, ".", "-"), "interruptions"]))`: queueName,
+		"[for rule in aws_cloudwatch_event_rule.interruptions : rule.arn]":                            rules,
 	}
 	out.QueuePolicy = interpolated(t, module.Locals.QueuePolicy, known)
 	out.ConsumerPolicy = interpolated(t, module.Locals.ConsumerPolicy, known)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -19,7 +20,7 @@ func CredentialsRemedy(err error) string {
 		case call.OperationName == "AssumeRoleWithWebIdentity" && Code(err) != "":
 			subject, issuer := tokenSubject(os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE"))
 			return fmt.Sprintf("let the trust policy of %s name %s of the account's OIDC provider %s: aws iam get-role --role-name %s --query Role.AssumeRolePolicyDocument",
-				os.Getenv("AWS_ROLE_ARN"), subject, issuer, RoleName(os.Getenv("AWS_ROLE_ARN")))
+				os.Getenv("AWS_ROLE_ARN"), subject, issuer, path.Base(os.Getenv("AWS_ROLE_ARN")))
 		case call.ServiceID == "ec2imds":
 			return "give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"
 		}
@@ -27,13 +28,10 @@ func CredentialsRemedy(err error) string {
 	return ""
 }
 
-// RoleName is the last part of a role's ARN.
-func RoleName(arn string) string { return arn[strings.LastIndex(arn, "/")+1:] }
-
 // tokenSubject returns whom a ServiceAccount's token is for, and who issued it, without the scheme.
-func tokenSubject(path string) (subject, issuer string) {
+func tokenSubject(file string) (subject, issuer string) {
 	var claims struct{ Sub, Iss string }
-	raw, _ := os.ReadFile(path) // the words below stand where it cannot be read
+	raw, _ := os.ReadFile(file) // the words below stand where it cannot be read
 	_, rest, _ := strings.Cut(string(raw), ".")
 	payload, _, _ := strings.Cut(rest, ".")
 	text, _ := base64.RawURLEncoding.DecodeString(payload)

@@ -21,7 +21,7 @@ const explanation = "explanation"
 // asgctl may do all that the autoscaler may. Its loop has much to write: a pod needs a node, a node has the taint of a removal that was broken off, another
 // is not needed, and AWS takes one. It must write nothing.
 func explainsWithoutWrites(t *testing.T, l *lab) {
-	r := l.replica(t, explanation, shipped(t, "rbac", "rbac-optional"))
+	r := l.replica(t, explanation, shipped(t, "rbac", "rbac-interruption", "rbac-optional"))
 	nodes := r.nodes(t, 2)
 	_, err := l.env.Kubectl(t.Context(), "", "taint", "node", nodes[1].Name, "ToBeDeletedByClusterAutoscaler=1:NoSchedule")
 	must(t, err)

@@ -16,9 +16,9 @@ const (
 // unasked is the address of a plugin that no core asks. A plugin does most of its work in the cluster by itself.
 const unasked = "--aws-plugin-address=127.0.0.1:0"
 
-// needsItsLease has a plugin handle an interruption. It must need every permission of rbac-plugin.yaml, and no other beside rbac.yaml.
+// needsItsLease has a plugin handle an interruption. It must need every permission of rbac-plugin.yaml, and no other beside rbac.yaml and rbac-interruption.yaml.
 func needsItsLease(t *testing.T, l *lab) {
-	g, usual := shipped(t, "rbac", "rbac-plugin"), shipped(t, "rbac").atoms()
+	g, usual := shipped(t, "rbac", "rbac-interruption", "rbac-plugin"), shipped(t, "rbac", "rbac-interruption").atoms()
 	r := l.replica(t, asPlugin, g)
 	node := r.nodes(t, 2)[0]
 	r.start(t, unasked)

@@ -35,11 +35,9 @@ func stockRoles(t *testing.T, name string) grants {
 // lostWith are the permissions of rbac.yaml that stock's roles lack.
 var lostWith = map[string][]string{
 	stockManifest: {
-		"delete pods",
 		"list deviceclasses.resource.k8s.io", "list resourceclaims.resource.k8s.io", "list resourceslices.resource.k8s.io",
 		"watch deviceclasses.resource.k8s.io", "watch resourceclaims.resource.k8s.io", "watch resourceslices.resource.k8s.io",
 	},
-	stockChart: {"delete pods"},
 }
 
 // worksWithStock scales with stock's roles, and loses what docs/install.md says.

@@ -17,7 +17,7 @@ import (
 
 // everythingIsUsed has one autoscaler with all features do all that it can do. It must need every permission, and no other.
 func everythingIsUsed(t *testing.T, l *lab) {
-	g := shipped(t, "rbac", "rbac-optional")
+	g := shipped(t, "rbac", "rbac-interruption", "rbac-optional")
 	r := l.replica(t, everything, g)
 	keepsThePlan(t, r)
 	t.Parallel()

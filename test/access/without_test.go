@@ -24,7 +24,7 @@ const withBuffers = "--capacity-buffer-controller-enabled"
 // impatient makes a leader that cannot start end soon. It names the kinds that it could not read.
 const impatient = "--max-failing-time=3s"
 
-// removals holds each rule of rbac.yaml, and those of rbac-optional.yaml without which a feature is off.
+// removals holds each rule of rbac.yaml and rbac-interruption.yaml, and those of rbac-optional.yaml without which a feature is off.
 var removals = []removal{
 	{name: "namespaces", resource: "namespaces", verb: "list", flags: []string{impatient}, then: ended,
 		log: `not ready 3s after.*core/v1.Namespace, core/v1.PersistentVolume, core/v1.PersistentVolumeClaim, core/v1.Pod, core/v1.ReplicationController, core/v1.Service`},
@@ -70,7 +70,7 @@ var removals = []removal{
 
 // doesWithout starts a replica without a permission and awaits what the row says.
 func doesWithout(t *testing.T, l *lab, row removal) {
-	r := l.replica(t, row.name, shipped(t, "rbac", "rbac-optional").without(t, row.resource, row.verb, row.only))
+	r := l.replica(t, row.name, shipped(t, "rbac", "rbac-interruption", "rbac-optional").without(t, row.resource, row.verb, row.only))
 	r.nodes(t, 2)
 	if row.prepare != nil {
 		row.prepare(t, r)
@@ -128,7 +128,7 @@ func largePod(t *testing.T, r *replica) {
 func heldPod(t *testing.T, r *replica) { r.holdAndInterrupt(t, r.nodes(t, 2)[0]) }
 
 func TestEveryRuleIsTakenAway(t *testing.T) {
-	g := shipped(t, "rbac")
+	g := shipped(t, "rbac", "rbac-interruption")
 	for _, rule := range slices.Concat(g.cluster, g.namespace) {
 		if !slices.ContainsFunc(removals, func(row removal) bool {
 			return !row.only && slices.Contains(rule.Resources, row.resource) && slices.Contains(rule.Verbs, row.verb)

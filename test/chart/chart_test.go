@@ -156,7 +156,7 @@ func TestExamplesMatchTheShippedDeployments(t *testing.T) {
 		}
 		want, got := container(t, kustomized), container(t, rendered)
 		flags := slices.DeleteFunc(got.Command, func(flag string) bool {
-			return flag == "--namespace="+namespace || flag == "--logtostderr=true" // their defaults
+			return flag == "--namespace="+namespace || flag == "--logtostderr=true" || flag == "--aws-nominate=off" // their defaults, and what both roles forbid
 		})
 		slices.Sort(flags)
 		slices.Sort(want.Command)
@@ -173,12 +173,14 @@ func TestExamplesMatchTheShippedDeployments(t *testing.T) {
 
 func TestRulesMatchTheShippedRoles(t *testing.T) {
 	const all = "autoDiscovery: {clusterName: c}\nextraArgs: {enable-provisioning-requests: true, capacity-buffer-controller-enabled: true, capacity-quotas-enabled: true}\nrbac: {nominations: true}"
+	const queue = "autoDiscovery: {clusterName: c}\nasg: {interruptionQueue: q}"
 	for _, tt := range []struct {
 		name, values, kind string
 		files              []string
 	}{
 		{"cluster", "autoDiscovery: {clusterName: c}", "ClusterRole", []string{"rbac.yaml"}},
 		{"cluster with all features", all, "ClusterRole", []string{"rbac.yaml", "rbac-optional.yaml"}},
+		{"cluster with a queue", queue, "ClusterRole", []string{"rbac.yaml", "rbac-interruption.yaml"}},
 		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}},
 		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}},
 		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {aws-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}},
@@ -230,7 +232,7 @@ func TestOurKeysAreFlags(t *testing.T) {
 			t.Errorf("%q lacks %s", c.Command, want)
 		}
 	}
-	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}")).Command {
+	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nrbac: {nominations: true}")).Command {
 		if strings.HasPrefix(flag, "--aws-") {
 			t.Errorf("without values of ours there is %s", flag)
 		}
@@ -281,6 +283,15 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 	for _, tt := range []struct{ name, values, want string }{
 		{"misspelt key", "autodiscovery: {clusterName: c}", "autodiscovery"},
 		{"misspelt key of ours", "autoDiscovery: {clusterName: c}\nasg: {zonal: all}", "zonal"},
+		{"misspelt key of a group", base + "autoscalingGroups: [{name: a, minSize: 0, maxSize: 1, max: 2}]", "max"},
+		{"misspelt key of the image", base + "image: {repo: mine}", "repo"},
+		{"misspelt key of the account", base + "rbac: {serviceAccount: {annotation: {}}}", "annotation"},
+		{"misspelt key of the roles", base + "rbac: {nomination: true}", "nomination"},
+		{"misspelt key of the Service", base + "service: {port: 80}", "port"},
+		{"misspelt key of the ServiceMonitor", base + "serviceMonitor: {enable: true}", "enable"},
+		{"misspelt key of the NetworkPolicy", base + "networkPolicy: {ingress: []}", "ingress"},
+		{"misspelt key of the budget", base + "podDisruptionBudget: {maxUnavailabe: 1}", "maxUnavailabe"},
+		{"misspelt key of a mount", base + "extraVolumeSecrets: {a: {mountPath: /a, secret: b}}", "secret"},
 		{"wrong type", "autoDiscovery: {clusterName: c}\nreplicaCount: two", "replicaCount"},
 		{"wrong choice", "autoDiscovery: {clusterName: c}\nasg: {zonalGroups: some}", "zonalGroups"},
 		{"nothing to scale", "", "Set autoDiscovery.clusterName"},
@@ -355,6 +366,74 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image; got != tt.want {
 				t.Errorf("image %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// Nominations need a rule. Flag and rule come together, unless the values give the flag.
+func TestNominationsAreOnWithTheirRule(t *testing.T) {
+	const off, rule = "--aws-nominate=off", "patch /pods/status "
+	for _, tt := range []struct {
+		name, values string
+		off, rule    bool
+	}{
+		{"default", "", true, false},
+		{"rule", "rbac: {nominations: true}", false, true},
+		{"own rule", "extraArgs: {aws-nominate: 'on'}", false, false},
+		{"own roles", "rbac: {clusterScoped: false}", false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rendered := mustRender(t, "autoDiscovery: {clusterName: c}\n"+tt.values)
+			if got := slices.Contains(container(t, rendered).Command, off); got != tt.off {
+				t.Errorf("%s is given: %t, want %t", off, got, tt.off)
+			}
+			if got := len(ofKind(rendered, "ClusterRole")) > 0 && slices.Contains(rules(t, rendered, "ClusterRole"), rule); got != tt.rule {
+				t.Errorf("the rule is given: %t, want %t", got, tt.rule)
+			}
+		})
+	}
+}
+
+func TestProbesAndGraceFollowTheValues(t *testing.T) {
+	var d appsv1.Deployment
+	find(t, mustRender(t, "autoDiscovery: {clusterName: c}\nlivenessProbe: {timeoutSeconds: 7}\nreadinessProbe: null\nterminationGracePeriodSeconds: 12"), "Deployment", &d)
+	pod := d.Spec.Template.Spec
+	live := pod.Containers[0].LivenessProbe
+	if live.TimeoutSeconds != 7 || live.PeriodSeconds != 30 || live.HTTPGet.Path != "/health-check" {
+		t.Errorf("liveness probe %+v", live)
+	}
+	if probe := pod.Containers[0].ReadinessProbe; probe != nil {
+		t.Errorf("readiness probe %+v, want none", probe)
+	}
+	if got := pod.TerminationGracePeriodSeconds; got == nil || *got != 12 {
+		t.Errorf("grace period %v, want 12", got)
+	}
+}
+
+// The notes after an installation name the account, its role, and commands that reach what was installed.
+func TestNotesNameTheAccountAndItsRole(t *testing.T) {
+	notes := func(values string) string {
+		_, text, found := strings.Cut(mustHelm(t, "v4", "install", "test", chartDir, "--dry-run=client", "--namespace", namespace, "--values", image,
+			"--values", writeValues(t, "autoDiscovery: {clusterName: c}\n"+values)), "\nNOTES:\n")
+		if !found {
+			t.Fatal("helm prints no notes")
+		}
+		return text
+	}
+	for _, tt := range []struct{ name, values, want string }{
+		{"account", "fullnameOverride: scaler", "The ServiceAccount is kube-system/scaler."},
+		{"no role", "", "It has no role by annotation."},
+		{"role", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/r"}}}`, "Its role is arn:aws:iam::1:role/r"},
+		{"trust", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn"}}}`, "system:serviceaccount:kube-system:test-aws-cluster-autoscaler"},
+		{"doctor", "", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor --aws-cluster-name c"},
+		{"page", "", `port-forward "pod/$(kubectl -n kube-system get lease cluster-autoscaler `},
+		{"open page", "", "Every pod of the cluster may read the status page"},
+		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := notes(tt.values); !strings.Contains(got, tt.want) {
+				t.Errorf("the notes lack %q:\n%s", tt.want, got)
 			}
 		})
 	}

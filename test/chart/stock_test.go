@@ -496,6 +496,6 @@ func keys(values map[string]any, prefix string) []string {
 
 // fixedMaps are the maps with fixed keys.
 var fixedMaps = []string{
-	"asg", "asg.prices", "autoDiscovery", "deployment", "image", "podDisruptionBudget", "prometheusRule", "rbac", "rbac.serviceAccount",
+	"asg", "asg.prices", "autoDiscovery", "dashboard", "deployment", "image", "networkPolicy", "podDisruptionBudget", "podMonitor", "prometheusRule", "rbac", "rbac.serviceAccount",
 	"service", "serviceMonitor", "vpa",
 }

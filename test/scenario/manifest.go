@@ -43,12 +43,18 @@ func fromContainer(container corev1.Container) shipped {
 	return s
 }
 
-// readAccess returns all permissions of the manifests: the objects of rbac.yaml and the ServiceAccount of s0.
+// readAccess returns the permissions of the manifests with a queue of interruptions: the objects of rbac.yaml and rbac-interruption.yaml, and the
+// ServiceAccount of s0.
 func readAccess() (string, error) {
 	access, err := documents("rbac")
 	if err != nil {
 		return "", err
 	}
+	interruption, err := documents("rbac-interruption")
+	if err != nil {
+		return "", err
+	}
+	access = append(access, interruption...)
 	deployment, err := documents("s0-gpu-spot-china")
 	if err != nil {
 		return "", err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -55,18 +54,6 @@ type Call struct {
 // The shipped policy does not allow ec2:CreateFleet to the caller itself.
 func (c Call) Fault() bool {
 	return c.err != nil && c.Action != actionFleet && (c.needed || c.Outcome == denied)
-}
-
-var assumedRole = regexp.MustCompile(`:assumed-role/([^/\s]+)/`)
-
-// Role is the name of the caller's role, if AWS's denial says it, or else ROLE.
-func (c Call) Role() string {
-	if c.err != nil {
-		if found := assumedRole.FindStringSubmatch(c.err.Error()); found != nil {
-			return found[1]
-		}
-	}
-	return "ROLE"
 }
 
 // A question is one call. It returns the number of things in the answer, and where the answer's request ID is.

@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
@@ -79,7 +80,7 @@ func TestFaultsInAWS(t *testing.T) {
 		next        string // in the next command
 	}{
 		{name: "denied action", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeImages") },
-			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation. Effect: the operating system", next: "aws iam put-role-policy --role-name cluster-autoscaler " +
+			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation. Effect: the operating system", next: "aws iam put-role-policy --role-name ROLE " +
 				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
 			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
@@ -236,6 +237,8 @@ func TestFaultsInTheCluster(t *testing.T) {
 	}{
 		{name: "role without a rule", check: "rbac", then: func(t *testing.T, s *site) { s.changeRole(t) },
 			want: "system:serviceaccount:kube-system:cluster-autoscaler: it may not create pods/eviction", next: "kubectl apply -f manifests/deploy/rbac.yaml"},
+		{name: "role of interruptions", check: "rbac", then: func(t *testing.T, s *site) { s.withoutRole(t, "cluster-autoscaler-interruption") },
+			want: "it may not delete pods", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
 		{name: "clock of the API server", check: "clock", later: -time.Hour, want: "behind the API server's", next: "timedatectl"},
@@ -323,6 +326,34 @@ func TestYoungNodesAreSound(t *testing.T) {
 	}
 }
 
+// withoutRole empties a ClusterRole, and fills it again in the end.
+func (s *site) withoutRole(t *testing.T, name string) {
+	t.Helper()
+	roles := s.client.RbacV1().ClusterRoles()
+	set := func(ctx context.Context, rules []rbacv1.PolicyRule) (before []rbacv1.PolicyRule) {
+		role, err := roles.Get(ctx, name, metav1.GetOptions{})
+		check(t, err)
+		before, role.Rules = role.Rules, rules
+		_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
+		check(t, err)
+		return before
+	}
+	before := set(t.Context(), nil)
+	t.Cleanup(func() { set(context.Background(), before) })
+	s.untilDenied(t, "delete", "pods")
+}
+
+// untilDenied waits until the API server denies the autoscaler an access.
+func (s *site) untilDenied(t *testing.T, verb, resource string) {
+	t.Helper()
+	s.until(t, "the API server has the changed role", func(ctx context.Context) (bool, error) {
+		kubectl := exec.CommandContext(ctx, s.cluster.Kubectl(), "--kubeconfig", s.cluster.Kubeconfig(), "auth", "can-i", verb, resource,
+			"--as", "system:serviceaccount:kube-system:cluster-autoscaler")
+		out, _ := kubectl.Output()
+		return strings.TrimSpace(string(out)) == "no", nil
+	})
+}
+
 // changeRole takes evictions from the role, and gives them back in the end.
 func (s *site) changeRole(t *testing.T) {
 	t.Helper()
@@ -342,12 +373,7 @@ func (s *site) changeRole(t *testing.T) {
 		_, err := roles.Update(context.Background(), before, metav1.UpdateOptions{})
 		check(t, err)
 	})
-	s.until(t, "the API server has the changed role", func(ctx context.Context) (bool, error) {
-		kubectl := exec.CommandContext(ctx, s.cluster.Kubectl(), "--kubeconfig", s.cluster.Kubeconfig(), "auth", "can-i", "create", "pods/eviction",
-			"--as", "system:serviceaccount:kube-system:cluster-autoscaler")
-		out, _ := kubectl.Output()
-		return strings.TrimSpace(string(out)) == "no", nil
-	})
+	s.untilDenied(t, "create", "pods/eviction")
 }
 
 func (s *site) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {

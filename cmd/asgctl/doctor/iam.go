@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,12 +26,12 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.clientsErr != nil {
 		return !in.account.missing(c)
 	}
+	if remedy := awsclient.CredentialsRemedy(in.account.err); remedy != "" {
+		c.find("the credentials of this command", "there are none: "+awsclient.Brief(in.account.err), "the reading of the groups", remedy)
+		return true
+	}
 	if in.account.err != nil && !awsclient.IsAnswer(in.account.err) {
 		return !in.account.missing(c) // each further call would wait in vain
-	}
-	if remedy := awsclient.CredentialsRemedy(in.account.err); remedy != "" {
-		c.find("the credentials of this command", "they are "+awsclient.Reason(in.account.err)+": "+awsclient.Brief(in.account.err), "the reading of the groups", remedy)
-		return true
 	}
 	calls := slices.DeleteFunc(accountcheck.Permissions(ctx, in.clients), func(call accountcheck.Call) bool { return !call.Fault() })
 	for _, call := range calls {
@@ -49,8 +50,8 @@ func grant(denied []accountcheck.Call) string {
 	for _, call := range denied {
 		actions = append(actions, strconv.Quote(call.Action))
 	}
-	return fmt.Sprintf("aws iam put-role-policy --role-name %s --policy-name cluster-autoscaler-reads --policy-document "+
-		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],"Resource":"*"}]}'`, denied[0].Role(), strings.Join(actions, ","))
+	return fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
+		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],"Resource":"*"}]}'`, strings.Join(actions, ","))
 }
 
 // skipTrust says how to look at the trust policy of the ServiceAccount's role, which IAM alone shows.
@@ -59,12 +60,10 @@ func (in *installation) skipTrust(ctx context.Context, c *Check) {
 		return
 	}
 	account, err := in.kube.CoreV1().ServiceAccounts(in.namespace).Get(ctx, in.serviceAccount, metav1.GetOptions{})
-	if err != nil || account.Annotations[roleAnnotation] == "" {
-		return
+	if role := account.GetAnnotations()[roleAnnotation]; err == nil && role != "" {
+		c.skip(fmt.Sprintf("whether %s trusts system:serviceaccount:%s:%s", role, in.namespace, in.serviceAccount), "this program does not ask IAM",
+			"iam:GetRole: aws iam get-role --role-name "+path.Base(role)+" --query Role.AssumeRolePolicyDocument")
 	}
-	role := account.Annotations[roleAnnotation]
-	c.skip(fmt.Sprintf("whether %s trusts system:serviceaccount:%s:%s", role, in.namespace, in.serviceAccount), "this program does not ask IAM",
-		"iam:GetRole: aws iam get-role --role-name "+awsclient.RoleName(role)+" --query Role.AssumeRolePolicyDocument")
 }
 
 // checkOwnership cannot read the policy. A group without the tag is a fault only where other groups have it, or where its value is wrong.

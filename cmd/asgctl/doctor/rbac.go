@@ -24,6 +24,9 @@ import (
 // rolesFile has the roles that every installation needs. The chart has the same rules.
 const rolesFile = "deploy/rbac.yaml"
 
+// deletion is the rule of deploy/rbac-interruption.yaml, which --aws-interruption-queue needs.
+var deletion = access{resource: "pods", verb: "delete"}
+
 // maxReviews bounds the reviews under way at once.
 const maxReviews = 8
 
@@ -63,7 +66,7 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 			}
 		}
 		if len(verbs) > 0 {
-			c.find("ServiceAccount "+user, "it may not "+strings.Join(verbs, ", ")+" "+first.String(), "a SubjectAccessReview for each rule of manifests/"+rolesFile,
+			c.find("ServiceAccount "+user, "it may not "+strings.Join(verbs, ", ")+" "+first.String(), "a SubjectAccessReview for each rule of manifests/"+first.file(),
 				in.remedy(user, first, verbs[0]))
 		}
 	}
@@ -73,13 +76,21 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 // remedy applies the roles, which name the usual namespace and account.
 func (in *installation) remedy(user string, a access, verb string) string {
 	if in.namespace == usualNamespace && in.serviceAccount == clusterAutoscaler {
-		return "kubectl apply -f manifests/" + rolesFile
+		return "kubectl apply -f manifests/" + a.file()
 	}
 	resource := a.resource
 	if a.group != "" {
 		resource += "." + a.group
 	}
-	return fmt.Sprintf("kubectl auth can-i %s %s --as %s, and give its role the rules of manifests/%s", verb, resource, shellword.Quote(user), rolesFile)
+	return fmt.Sprintf("kubectl auth can-i %s %s --as %s, and give its role the rules of manifests/%s", verb, resource, shellword.Quote(user), a.file())
+}
+
+// file is the file of manifests with the rule.
+func (a access) file() string {
+	if a == deletion {
+		return "deploy/rbac-interruption.yaml"
+	}
+	return rolesFile
 }
 
 func (a access) object() access { a.verb = ""; return a }
@@ -112,6 +123,8 @@ func (in *installation) grants() ([]access, error) {
 	for {
 		var role rbacv1.Role // a ClusterRole has the same fields
 		switch err := documents.Decode(&role); {
+		case errors.Is(err, io.EOF) && in.Queue != "":
+			return append(found, deletion), nil
 		case errors.Is(err, io.EOF):
 			return found, nil
 		case err != nil:

@@ -86,7 +86,7 @@ func sharedCluster(t *testing.T) *controlplane.Cluster {
 // install applies the shipped roles, and makes what does not depend on AWS.
 func install(c *controlplane.Cluster) error {
 	ctx, client := context.Background(), c.Client()
-	for _, path := range []string{"deploy/rbac.yaml"} {
+	for _, path := range []string{"deploy/rbac.yaml", "deploy/rbac-interruption.yaml"} {
 		apply := exec.Command(c.Kubectl(), "--kubeconfig", c.Kubeconfig(), "apply", "-f", filepath.Join("../../../manifests", path))
 		if out, err := apply.CombinedOutput(); err != nil {
 			return fmt.Errorf("%w: %s", err, out)

@@ -65,6 +65,9 @@ annotations:
 {{- define "asg.args" -}}
 - --cloud-provider=aws
 - --namespace={{ .Release.Namespace }}
+{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not (hasKey (.Values.extraArgs | default dict) "aws-nominate")) }}
+- --aws-nominate=off
+{{- end }}
 {{- range .Values.autoscalingGroups }}
 - {{ printf "--nodes=%s:%s:%s" (include "asg.text" .minSize) (include "asg.text" .maxSize) .name | quote }}
 {{- end }}
@@ -76,7 +79,7 @@ annotations:
 {{- end }}
 {{- with .Values.asg }}
 {{- $flags := dict "aws-cluster-name" .clusterName "aws-node-group-discovery" .nodeGroupDiscovery
-  "aws-interruption-queue" .interruptionQueue "aws-zonal-groups" .zonalGroups }}
+  "aws-interruption-queue" .interruptionQueue "aws-zonal-groups" .zonalGroups "aws-status-address" .statusAddress }}
 {{- if or .prices.content .prices.existingConfigMap }}
 {{- $_ := set $flags "aws-price-file" (printf "/etc/asg-autoscaler/prices/%s" .prices.key) }}
 {{- end }}
@@ -100,6 +103,16 @@ annotations:
 {{- range include "asg.args" .root | fromYamlArray -}}
 {{- if and (regexMatch (printf "^--(%s)(=|$)" $.names) .) (not (hasSuffix "=false" .)) -}}true{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* relabelings are those of a monitor, as a YAML list. The label job comes first. */}}
+{{- define "asg.relabelings" -}}
+{{- with .job }}
+- {targetLabel: job, replacement: {{ . | quote }}}
+{{- end }}
+{{- with .relabelings }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "asg.priorities" -}}
