@@ -12,17 +12,20 @@ import (
 	"github.com/aws/smithy-go"
 )
 
-// CredentialsRemedy returns what gives a pod its credentials, if err says that STS or the instance metadata gave none. It is empty otherwise.
+// CredentialsRemedy returns what gives a pod its credentials, if err says that STS or the instance metadata gave none. Otherwise it
+// is empty.
 func CredentialsRemedy(err error) string {
 	var call *smithy.OperationError
 	for ; errors.As(err, &call); err = call.Err {
 		switch {
 		case call.OperationName == "AssumeRoleWithWebIdentity" && Code(err) != "":
 			subject, issuer := tokenSubject(os.Getenv("AWS_WEB_IDENTITY_TOKEN_FILE"))
-			return fmt.Sprintf("let the trust policy of %s name %s of the account's OIDC provider %s: aws iam get-role --role-name %s --query Role.AssumeRolePolicyDocument",
-				os.Getenv("AWS_ROLE_ARN"), subject, issuer, path.Base(os.Getenv("AWS_ROLE_ARN")))
+			role := os.Getenv("AWS_ROLE_ARN")
+			return fmt.Sprintf("let the trust policy of %s name %s of the account's OIDC provider %s: "+
+				"aws iam get-role --role-name %s --query Role.AssumeRolePolicyDocument", role, subject, issuer, path.Base(role))
 		case call.ServiceID == "ec2imds":
-			return "give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, or the pods use the host's network"
+			return "give the ServiceAccount a role, or let pods reach the nodes' role: the hop limit of the instance metadata must be 2, " +
+				"or the pods use the host's network"
 		}
 	}
 	return ""
