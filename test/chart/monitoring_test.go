@@ -2,6 +2,7 @@ package chart
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,7 +71,7 @@ func TestDashboardOfTheChartIsTheShippedOne(t *testing.T) {
 	}
 	var made corev1.ConfigMap
 	find(t, mustRender(t, "autoDiscovery: {clusterName: c}\ndashboard: {enabled: true, namespace: grafana}"), "ConfigMap", &made)
-	if diff := cmp.Diff(string(shipped), made.Data["cluster-autoscaler.json"]); diff != "" || made.Namespace != "grafana" || made.Labels["grafana_dashboard"] != "1" {
+	if diff := cmp.Diff(strings.TrimSpace(string(shipped)), strings.TrimSpace(made.Data["cluster-autoscaler.json"])); diff != "" || made.Namespace != "grafana" || made.Labels["grafana_dashboard"] != "1" {
 		t.Errorf("ConfigMap %s with labels %v (-shipped +rendered):\n%s", made.Namespace, made.Labels, diff)
 	}
 }
