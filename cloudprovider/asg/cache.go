@@ -54,6 +54,9 @@ type Options struct {
 	// GaveBack is called with the number of instances that StartGiveBack gave back in a group. It must return at once, and may be called by several
 	// goroutines. Nil is not called.
 	GaveBack func(group string, instances int)
+	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
+	// if this one failed. It must return at once. Nil is not called.
+	Read func(last time.Time, reason, text string)
 	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
 }
@@ -104,7 +107,7 @@ func NewCache(o Options) *Cache {
 	if s.gaveBack == nil {
 		s.gaveBack = func(string, int) {}
 	}
-	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}}
+	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}, read: o.Read}
 	a := &activities{s}
 	p := &replays{shared: s, reader: r, activities: a}
 	l := &launcher{shared: s, reader: r, replays: p}

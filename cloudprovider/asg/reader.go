@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // reader reads groups from AWS and merges the readings with what the Cache knows.
@@ -17,6 +20,7 @@ type reader struct {
 	*shared
 	discovery Discovery
 	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	read      func(last time.Time, reason, text string)
 }
 
 // Absent returns the names in --nodes flags that no group and no zone of a group has, as of the last complete reading.
@@ -35,6 +39,18 @@ func (r *reader) Absent() []string {
 // Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups and search.
 // On error the last Snapshot stays and keeps its age: stale beats partial.
 func (r *reader) Refresh(ctx context.Context) error {
+	err := r.readAll(ctx)
+	switch last := r.groups.Snapshot().ReadAt; {
+	case r.read == nil || ctx.Err() != nil:
+	case err == nil:
+		r.read(last, "", "")
+	default:
+		r.read(last, awsclient.Reason(err), awsclient.Brief(err))
+	}
+	return err
+}
+
+func (r *reader) readAll(ctx context.Context) error {
 	start := r.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
 	for names := range slices.Chunk(r.discovery.names(), maxGroupsPerCall) {

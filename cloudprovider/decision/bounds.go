@@ -24,7 +24,7 @@ const (
 
 // report puts the facts together.
 func (f facts) report() *Report {
-	r := &Report{Version: Version, At: f.at, Process: f.process, Loop: f.loop, Spend: f.spend,
+	r := &Report{Version: Version, At: f.at, Process: f.process, Reading: f.reading, Loop: f.loop, Spend: f.spend,
 		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: []Call{}}
 	r.Groups = orEmpty(f.groups.get(nil))
 	byName := make(ByName, len(r.Groups))

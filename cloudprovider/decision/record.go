@@ -29,6 +29,7 @@ type Record struct {
 type facts struct {
 	at       time.Time
 	process  Process
+	reading  Reading
 	loop     Loop
 	groups   *part[[]Group]
 	pods     *part[Pending]
@@ -99,6 +100,12 @@ func (r *Record) SetPods(pods func(ByName) Pending) {
 // SetNodes replaces the nodes, as Looped does.
 func (r *Record) SetNodes(nodes func(ByName) []Node) {
 	r.change(func(f *facts) { f.nodes = nodesPart(nodes) })
+}
+
+// SetReading replaces the last reading of the groups.
+func (r *Record) SetReading(reading Reading) {
+	reading.Failure = reading.Failure.clipped()
+	r.change(func(f *facts) { f.reading = reading })
 }
 
 // CallsFrom has every new Report ask for the calls.

@@ -1,6 +1,10 @@
 package decision
 
-import "time"
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+)
 
 // Version names the form of a Report in JSON. It changes when a reader of the last form would misread the new one.
 const Version = "v1"
@@ -10,6 +14,7 @@ type Report struct {
 	Version  string    `json:"version"`
 	At       time.Time `json:"at"`
 	Process  Process   `json:"process"`
+	Reading  Reading   `json:"reading"`
 	Loop     Loop      `json:"loop"`
 	Groups   []Group   `json:"groups"`                // by name
 	Pods     []Pod     `json:"pods"`                  // pending ones, by namespace and name
@@ -32,6 +37,22 @@ type Process struct {
 	Holder   string    `json:"holder,omitempty"` // name of the replica that holds the lease, a pod's as a rule, "" where nobody is known to
 	Expander string    `json:"expander"`         // value of --expander
 	Flags    []string  `json:"flags,omitempty"`  // those that were given, as --name=value, sorted, without secrets
+}
+
+// Reading is the last reading of the groups from AWS.
+type Reading struct {
+	At      time.Time `json:"at,omitzero"`      // when it began, zero before the first one
+	Failure Reason    `json:"failure,omitzero"` // why the readings after it failed, empty while at most one did
+}
+
+// Stale returns the sentence that stands before all facts once their age matters, and what helps.
+func (r Reading) Stale(now time.Time) (Reason, bool) {
+	stale := r.Failure
+	stale.Message = "These facts are " + duration.HumanDuration(max(0, now.Sub(r.At))) + " old: " + stale.Message
+	if r.At.IsZero() {
+		stale.Message = "Nothing is known of the groups yet: " + r.Failure.Message
+	}
+	return stale, r.Failure.Message != ""
 }
 
 // Loop is the last loop.

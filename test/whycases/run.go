@@ -60,6 +60,16 @@ const loopInterval = time.Second
 // Run runs the autoscaler's loops over the case.
 func (c *Case) Run(t testing.TB) Outcome {
 	t.Helper()
+	a := c.start(t)
+	for range max(a.faults.Loops, 1) {
+		a.loop(t)
+	}
+	return a.outcome(t, c)
+}
+
+// start makes the autoscaler over the account and the cluster of the case.
+func (c *Case) start(t testing.TB) *autoscaler {
+	t.Helper()
 	now := time.Now()
 	given, name := parse(t, c.Flags())
 	discovery, err := asg.ParseDiscovery(given.NodeGroups, nil)
@@ -88,7 +98,7 @@ func (c *Case) Run(t testing.TB) Outcome {
 		if len(given.NodeGroups) > 0 {
 			o.Discovery = discovery
 		}
-		o.LaunchMode, o.Cluster, o.Launched = asg.LaunchAuto, name, collector.Launched
+		o.LaunchMode, o.Cluster, o.Launched, o.Read = asg.LaunchAuto, name, collector.Launched, collector.Read
 		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
 	})
 	collector.Provider = w.Provider
@@ -102,19 +112,23 @@ func (c *Case) Run(t testing.TB) Outcome {
 		w.AWS.AddShortage(s)
 	}
 	a := newAutoscaler(t, w, collector, k)
-	for i := range max(faults.Loops, 1) {
-		at := now.Add(time.Duration(i) * loopInterval)
-		collector.Begin("start", at)
-		if err := a.RunOnce(at); err != nil {
-			t.Logf("loop %d: %v", i+1, err)
-		}
-		collector.End()
-		a.unhelped.Publish()
-		if err := w.AwaitIncreases(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+	a.world, a.faults, a.next = w, faults, now
+	return a
+}
+
+// loop runs one loop, and waits for what AWS answers.
+func (a *autoscaler) loop(t testing.TB) {
+	t.Helper()
+	a.collector.Begin("start", a.next)
+	if err := a.RunOnce(a.next); err != nil {
+		t.Logf("loop: %v", err)
 	}
-	return a.outcome(t, c)
+	a.collector.End()
+	a.unhelped.Publish()
+	if err := a.world.AwaitIncreases(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.next = a.next.Add(loopInterval)
 }
 
 // instances returns the emulator's instance IDs by the recorded ones.
@@ -179,6 +193,9 @@ type autoscaler struct {
 	collector *decisions.Collector
 	unhelped  *status.Unhelped
 	recorder  *record.FakeRecorder
+	world     *awsworld.World
+	faults    Faults
+	next      time.Time // of the next loop
 }
 
 // newAutoscaler makes the autoscaler of a case.

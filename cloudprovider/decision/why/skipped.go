@@ -30,7 +30,7 @@ func Skipped(text string, group *decision.Group) decision.Reason {
 	case strings.HasPrefix(text, "unable to launch"):
 		return blocked(g)
 	case strings.HasPrefix(text, "unread for minutes"):
-		return decision.Reason{Code: decision.CodeStale, Message: "AWS has not answered for minutes, so that no group may grow",
+		return decision.Reason{Code: decision.CodeStale, Message: "the groups have not been read for minutes, so that no group may grow",
 			Remedy: "check the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups: asgctl account"}
 	case strings.Contains(text, "not ready for scale-up"):
 		return decision.Reason{Code: decision.CodeNotReady, Message: fmt.Sprintf("%s has too many nodes that are not ready: %d of %d are", name, g.Ready, g.Desired),
@@ -47,6 +47,20 @@ func Skipped(text string, group *decision.Group) decision.Reason {
 		return decision.Reason{Code: decision.CodeOther, Message: clean(text, maxText)}
 	}
 	return decision.Reason{Code: decision.CodeOther, Message: name + ": " + clean(text, maxText)}
+}
+
+// Unread says why the groups could not be read, by awsclient's reason and AWS's own words.
+func Unread(reason, text string) decision.Reason {
+	const call = "autoscaling:DescribeAutoScalingGroups"
+	r := decision.Reason{Code: decision.CodeStale, Message: fmt.Sprintf("%s fails (%s)", call, clean(text, maxText)), Remedy: "asgctl account"}
+	switch reason {
+	case "denied":
+		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(text, maxText))
+		r.Remedy = "allow " + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account"
+	case "timeout", "unreachable":
+		r.Message, r.Remedy = fmt.Sprintf("AWS does not answer %s (%s)", call, reason), "check the region, the endpoint and the network: asgctl account"
+	}
+	return r
 }
 
 // MaxNodesTotal is the reason of all pods while the cluster has the nodes that --max-nodes-total allows.

@@ -75,7 +75,7 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{"in cool-down (something new)", g, decision.CodeCoolDown, `group "web" is left alone: a launch failed (something new)`, "wait"},
 		{"unable to launch (see the event NodeGroupProblem)", broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
 		{"unable to launch (see the event NodeGroupProblem)", g, decision.CodeDegraded, `group "web" can launch nothing`, "asgctl template web"},
-		{"unread for minutes (see the event ReadingTooOld)", g, decision.CodeStale, "AWS has not answered for minutes, so that no group may grow", "asgctl account"},
+		{"unread for minutes (see the event ReadingTooOld)", g, decision.CodeStale, "the groups have not been read for minutes, so that no group may grow", "asgctl account"},
 		{`exceeded quota: "cluster-wide", resources: cpu, memory`, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of cpu, memory (--cores-total and --memory-total)`, "raise --cores-total and --memory-total"},
 		{`exceeded quota: "cluster-wide", resources: nvidia-tesla-t4`, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of nvidia-tesla-t4 (--gpu-total)`, "raise --gpu-total"},
 		{`exceeded quota: "CapacityQuota/team", resources: nodes`, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "team" (nodes)`, "kubectl edit capacityquota team"},

@@ -53,6 +53,7 @@ type Collector struct {
 	number  int64
 	trigger string
 	now     *facts // of the loop under way
+	missed  int    // readings in a row, for Read alone
 
 	// Facts of earlier loops. The maps are replaced and never changed, because functions of the Record read them.
 	asked    map[types.UID]string   // node group in which a node was asked for, by pod

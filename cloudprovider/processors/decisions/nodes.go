@@ -109,7 +109,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case !k.ScaleDown:
 		is(decision.NodeBlocked, decision.CodeScaleDownOff, "set --scale-down-enabled=true", "--scale-down-enabled=false keeps all nodes")
 	case k.Provider.TooOldToRemove():
-		is(decision.NodeBlocked, decision.CodeStale, "asgctl account", "AWS has not answered for minutes, so that no node goes")
+		is(decision.NodeBlocked, decision.CodeStale, "asgctl account", "the groups have not been read for minutes, so that no node goes")
 	case k.Provider.InShiftedZone(m.node):
 		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
 	case k.Provider.InStandby(m.node):

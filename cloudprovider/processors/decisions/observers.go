@@ -50,6 +50,21 @@ func (c *Collector) GaveBack(group string, instances int) {
 		Message: "gave back " + counted(instances, "instance") + " that no pod needs and AWS had not begun to launch"}})
 }
 
+// enoughMissed readings in a row make the age of the last one a fact to show. AWS misses a single one now and then.
+const enoughMissed = 2
+
+// Read records the last reading of the groups, and why later ones failed. Before the first one each failure counts.
+func (c *Collector) Read(last time.Time, reason, text string) {
+	r := decision.Reading{At: last}
+	c.missed++
+	if reason == "" {
+		c.missed = 0
+	} else if c.missed >= enoughMissed || last.IsZero() {
+		r.Failure = why.Unread(reason, text)
+	}
+	c.Record.SetReading(r)
+}
+
 // nodeGroup is the ID of the node group of an Auto Scaling group in a zone.
 func (c *Collector) nodeGroup(name, zone string) string {
 	if zone != "" && c.Provider != nil {

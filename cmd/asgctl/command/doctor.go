@@ -62,6 +62,7 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 	flags.StringVar(&o.Context, "context", "", "Context of the kubeconfig. If empty: its current one.")
 	flags.StringVar(&o.Namespace, "namespace", "", "Namespace of the autoscaler. If it and --service-account are empty: those of the only autoscaler in the cluster, or else kube-system.")
 	flags.StringVar(&o.Account, "service-account", "", "ServiceAccount of the autoscaler. If empty: as for --namespace, or else cluster-autoscaler.")
+	flags.StringVar(&o.URL, "url", "", "Address of the running autoscaler, such as http://127.0.0.1:8085 after kubectl port-forward. If empty: it is asked through the API server.")
 	flags.StringSliceVar(&o.Skip, "skip", nil, "Checks to leave out, with commas.")
 	return cmd
 }

@@ -21,6 +21,8 @@ type Options struct {
 	Namespace, Account string
 	// Kubeconfig and Context select the cluster, as for kubectl. Empty means kubectl's defaults, and within a pod its own cluster.
 	Kubeconfig, Context string
+	// URL is the address of the running autoscaler. Empty means through the API server.
+	URL string
 	// Skip names checks to leave out.
 	Skip []string
 	// Timeout bounds all calls together.
@@ -38,6 +40,7 @@ type check struct {
 // checks are all checks, in the order of the report and of docs/asgctl.md.
 func checks() []check {
 	return []check{
+		{"running", "what the running autoscaler says of its readings of AWS and of missing accelerators", checkRunning},
 		{"clock", "this machine's clock beside AWS's and the API server's", checkClock},
 		{"iam", "each action of the shipped policy, by a harmless call", checkIAM},
 		{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", checkOwnership},

@@ -2,7 +2,10 @@ package doctor_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"strings"
@@ -18,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -26,7 +30,7 @@ import (
 // Every check looks at a sound installation, and finds nothing.
 func TestSoundInstallation(t *testing.T) {
 	newSite(t, nil)
-	code, report, complaints := run(t)
+	code, report, complaints := run(t, "--url", reporting(t, decision.Report{Reading: decision.Reading{At: time.Now()}}))
 	if code != command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
@@ -49,6 +53,29 @@ func TestSoundInstallation(t *testing.T) {
 	}
 	if report.Version != "v1" || report.Region != "us-west-2" || report.Cluster != `"prod" (--aws-cluster-name)` {
 		t.Errorf("version %q, region %q, cluster %q", report.Version, report.Region, report.Cluster)
+	}
+}
+
+// reporting serves the report of a running autoscaler, and returns its address.
+func reporting(t *testing.T, r decision.Report) string {
+	t.Helper()
+	r.Version = decision.Version
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(r) }))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// The autoscaler's own credentials are wrong, and the caller's are right.
+func TestOldFactsOfTheRunningAutoscaler(t *testing.T) {
+	newSite(t, nil)
+	_, report, complaints := run(t, "--skip", "iam,rbac", "--url", reporting(t, decision.Report{
+		Reading: decision.Reading{At: time.Now().Add(-4*time.Minute - time.Second), Failure: decision.Reason{Message: "AWS denies it", Remedy: "allow it"}},
+		Groups:  []decision.Group{{Name: "gpu", Problems: []decision.Reason{{Message: "a tag"}, {Code: decision.CodeAccelerator, Message: "nodes without GPUs", Remedy: "look"}}}}}))
+	const from = "its /status.json"
+	found := report.Checks[0].Findings
+	if len(found) != 2 || !strings.HasPrefix(found[0].Problem, "These facts are 4m") || !strings.HasSuffix(found[0].Problem, " old: AWS denies it") ||
+		found[0].Next != "allow it" || found[1] != (doctor.Finding{Object: "node group gpu", Problem: "nodes without GPUs", Evidence: from, Next: "look"}) {
+		t.Errorf("first findings %+v %s", found, complaints)
 	}
 }
 

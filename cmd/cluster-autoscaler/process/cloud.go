@@ -104,6 +104,7 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, obser
 		Types:           c.catalogue,
 		Launched:        observer.Launched,
 		GaveBack:        observer.GaveBack,
+		Read:            observer.Read,
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}), nil

@@ -115,7 +115,7 @@ type excerpt struct{ *decision.Report }
 
 // head returns what every excerpt has: process, loop, and no list.
 func head(r *decision.Report) excerpt {
-	return excerpt{&decision.Report{Version: r.Version, At: r.At, Process: r.Process, Loop: r.Loop, Groups: []decision.Group{}, Pods: []decision.Pod{},
+	return excerpt{&decision.Report{Version: r.Version, At: r.At, Process: r.Process, Reading: r.Reading, Loop: r.Loop, Groups: []decision.Group{}, Pods: []decision.Pod{},
 		Searches: []decision.Search{}, Nodes: []decision.Node{}, Launches: []decision.Launch{}, Timeline: []decision.Entry{}, Calls: []decision.Call{},
 		Spend: decision.Spend{Currency: r.Spend.Currency, PerHour: r.Spend.PerHour, History: []decision.SpendPoint{}}}}
 }

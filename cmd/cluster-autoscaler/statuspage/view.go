@@ -124,6 +124,9 @@ func newView(report *decision.Report, divisor shorter) *view {
 	v.Given = first(report.Process.Flags, divisor.of(mostFlags))
 	v.Total = newTotals(report)
 	v.Headline = newHeadline(report, causes)
+	if stale, old := report.Reading.Stale(report.At); old && report.Process.Leader {
+		v.Headline = headline{bad, stale.Message, "By these facts: " + v.Headline.Text, stale.Remedy}
+	}
 	return v
 }
 
@@ -138,6 +141,8 @@ func (v *view) Title() string {
 		title = where + " · " + title
 	}
 	switch waiting := v.Total.Waiting; {
+	case v.Reading.Failure.Message != "":
+		title = "old facts · " + title
 	case waiting > 0:
 		title = noun(waiting, "pod") + " waiting · " + title
 	case v.Total.Attention > 0:

@@ -1,0 +1,32 @@
+package doctor
+
+import (
+	"context"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+)
+
+// checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's.
+func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
+	a, err := running.Open(running.Options{Kubeconfig: in.Kubeconfig, Context: in.Context, Namespace: in.namespace, URL: in.URL})
+	r := &decision.Report{}
+	if err == nil {
+		r, err = a.Report(ctx, nil)
+	}
+	if err != nil {
+		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
+		return false
+	}
+	if stale, old := r.Reading.Stale(in.Now()); old {
+		c.find("the running autoscaler", stale.Message, "its /status.json", stale.Remedy)
+	}
+	for _, g := range r.Groups {
+		for _, p := range g.Problems {
+			if p.Code == decision.CodeAccelerator {
+				c.find("node group "+g.Name, p.Message, "its /status.json", p.Remedy)
+			}
+		}
+	}
+	return true
+}
