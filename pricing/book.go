@@ -1,19 +1,18 @@
 package pricing
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"sync/atomic"
 )
 
-// Book knows the prices of one region: the user's own terms, over the live spot prices, over the embedded list, all in one
-// currency. It does no I/O. Its callers read the sources.
+// Book knows the prices of one region: the user's own terms, over the live spot prices, over the embedded list, over estimates by
+// the embedded lists of other regions, all in one currency. It does no I/O. Its callers read the sources.
 //
 // Its parts are immutable and replaced as a whole. It is safe for concurrent use.
 type Book struct {
-	region   string
-	embedded *List
-
+	region  string
 	writing sync.Mutex // serialises replacing, reading needs none
 	current atomic.Pointer[layers]
 }
@@ -22,7 +21,9 @@ type Book struct {
 type layers struct {
 	generation uint64
 	currency   Currency
+	own        *List                  // the embedded list of the region itself, or an empty one
 	terms      *Terms                 // nil: the user states nothing
+	stands     []func() *standIn      // lists of other regions, the first that has a type counts
 	spot       map[string][]SpotQuote // by instance type, one for each zone
 	spotIsOld  bool
 	relatives  relatives // spot prices derived from similar types
@@ -31,8 +32,13 @@ type layers struct {
 // NewBook makes the book of a region over its embedded list. terms may be nil. It returns an error if the terms are for another
 // region, or not in the region's currency: amounts in two currencies cannot be compared.
 func NewBook(region string, terms *Terms) (*Book, error) {
-	b := &Book{region: region, embedded: Embedded(region)}
-	b.current.Store(&layers{generation: 1, currency: b.embedded.Currency()})
+	b := &Book{region: region}
+	first := &layers{generation: 1, currency: Embedded(region).Currency(), own: &List{}}
+	if list, ok := embedded[region]; ok {
+		first.own = list()
+	}
+	first.standIns(region)
+	b.current.Store(first)
 	if terms == nil {
 		return b, nil
 	}
@@ -45,8 +51,11 @@ func NewBook(region string, terms *Terms) (*Book, error) {
 // Region is the one that the book is for.
 func (b *Book) Region() string { return b.region }
 
-// Currency returns the currency of every answer. It is empty in a partition without an embedded list until the user states one.
-func (b *Book) Currency() Currency { return b.current.Load().currency }
+// Currency returns the currency of every answer. In a partition without an embedded list it is the list's that stands in, until
+// the user states another.
+func (b *Book) Currency() Currency {
+	return cmp.Or(b.current.Load().currency, Embedded(worldwide).Currency())
+}
 
 // Generation is another number whenever any answer may have changed. It starts at 1 or above and grows.
 func (b *Book) Generation() uint64 { return b.current.Load().generation }
@@ -67,6 +76,7 @@ func (b *Book) SetTerms(terms *Terms) error {
 			"and none is converted, so give the prices in %s", terms.lines.currency, currency, b.region, next.currency, next.currency)
 	}
 	next.terms, next.currency = terms, currency
+	next.standIns(b.region)
 	b.replace(&next)
 	return nil
 }
@@ -78,11 +88,11 @@ func (b *Book) replace(next *layers) {
 	b.current.Store(next)
 }
 
-// OnDemand returns the price of an on-demand instance of the type less the user's discount, from the user's own list or else
-// the embedded one. The second result is false where the price is unknown.
+// OnDemand returns the price of an on-demand instance of the type less the user's discount: from the user's own list, else from
+// the embedded one, else by the list of another region, as an estimate. The second result is false for a type in no list.
 func (b *Book) OnDemand(instanceType string) (Price, bool) {
 	now := b.current.Load()
-	price, ok := b.listed(now, instanceType)
+	price, ok := now.listed(instanceType)
 	if ok {
 		price.Discount = now.terms.discount(instanceType)
 		price.Amount.PerHour *= 1 - price.Discount
@@ -90,12 +100,20 @@ func (b *Book) OnDemand(instanceType string) (Price, bool) {
 	return price, ok
 }
 
-// listed is the on-demand price before discounts.
-func (b *Book) listed(now *layers, instanceType string) (Price, bool) {
-	if now.terms != nil {
-		if price, ok := now.terms.list.Lookup(instanceType); ok {
+// listed returns the on-demand price before discounts.
+func (l *layers) listed(instanceType string) (Price, bool) {
+	if l.terms != nil {
+		if price, ok := l.terms.list.Lookup(instanceType); ok {
 			return price, true
 		}
 	}
-	return b.embedded.Lookup(instanceType)
+	if price, ok := l.own.Lookup(instanceType); ok {
+		return price, true
+	}
+	for _, stand := range l.stands {
+		if price, ok := stand().price(instanceType); ok {
+			return price, true
+		}
+	}
+	return Price{}, false
 }

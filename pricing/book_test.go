@@ -120,6 +120,39 @@ func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 	}
 }
 
+func TestUnlistedTypesArePricedByAnotherRegionsList(t *testing.T) {
+	const ningxia = "# region: cn-northwest-1\n# currency: CNY\n# date: 2026-11-01\n# source: our contract\n" + columns + "\nm5.large,0.7\n"
+	for _, tt := range []struct {
+		name, region, text, instanceType string
+		perHour                          float64
+		currency                         Currency
+		basis                            string
+	}{
+		{"listed", "cn-north-1", "", "m5.large", 1.013, "CNY", ""},
+		{"a family that Beijing's list lacks", "cn-north-1", "", "c7i.xlarge", 1.55254, "CNY", "list price of us-east-1 × 8.7, as of the listed c* types"},
+		{"a size that Beijing's list lacks", "cn-north-1", "", "g4dn.metal", 77.6971, "CNY", "list price of us-east-1 × 9.93, as of the listed g4dn types"},
+		{"Ningxia", "cn-northwest-1", "", "m5.large", 1.013, "CNY", "list price of cn-north-1"},
+		{"Ningxia, what Beijing's list lacks", "cn-northwest-1", "", "c7i.xlarge", 1.55254, "CNY", "list price of us-east-1 × 8.7, as of the listed c* types"},
+		{"one price of the family by the user", "cn-northwest-1", ningxia, "m5.xlarge", 1.4, "CNY", "list price of cn-north-1 × 0.691, as of the listed m5 types"},
+		{"one price of another family by the user", "cn-northwest-1", ningxia, "r5.large", 1.219, "CNY", "list price of cn-north-1"},
+		{"three prices by the user", "cn-northwest-1", ningxia + "c5.large,0.5\nr6g.large,0.6\n", "t3.large", 0.35575, "CNY",
+			"list price of cn-north-1 × 0.677, as of the listed types"},
+		{"a region without a list", "eu-west-3", "", "c7i.xlarge", 0.1785, "USD", "list price of us-east-1"},
+		{"what us-east-1 lacks", "us-east-1", "", "t4g.32xlarge", 0, "", ""},
+		{"a partition without lists", "us-iso-east-1", "", "c7i.xlarge", 0.1785, "USD", "list price of us-east-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, ok := book(t, tt.region, tt.text).OnDemand(tt.instanceType)
+			if diff := cmp.Diff(Amount{tt.perHour, tt.currency}, got.Amount, cmpopts.EquateApprox(0, 1e-4)); diff != "" || ok != (tt.perHour > 0) || got.Basis != tt.basis {
+				t.Errorf("OnDemand() = %v by %q (-want +got):\n%s", ok, got.Basis, diff)
+			}
+			if ok && (got.Region != tt.region || got.Source == "" || got.Date.IsZero()) {
+				t.Errorf("origin = %+v, want one for %s", got.Origin, tt.region)
+			}
+		})
+	}
+}
+
 func TestForeignTermsAreRefused(t *testing.T) {
 	row := columns + "\nm5.large,0.08\n"
 	for _, tt := range []struct{ name, region, text, want string }{
@@ -148,8 +181,9 @@ func TestForeignTermsAreRefused(t *testing.T) {
 func TestPartitionWithoutListsKeepsUserCurrency(t *testing.T) {
 	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
 	b := book(t, "eusc-de-east-1", "", SpotQuote{"m5.large", "eusc-de-east-1a", 0.03, readAt})
-	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); ok {
-		t.Errorf("a live price of no currency: %+v", price)
+	price, _ := b.Spot("m5.large", []string{"eusc-de-east-1a"})
+	if price.Basis != "0.35 × list price of us-east-1" || price.Amount.Currency != "USD" || b.Currency() != "USD" {
+		t.Errorf("before any currency is stated: %+v, want an estimate in USD, not the live price", price)
 	}
 	if err := b.SetTerms(terms(t, text)); err != nil {
 		t.Fatal(err)

@@ -2,12 +2,10 @@
 //
 // A List holds the on-demand list prices of one region in one currency. Lists of four regions ship inside the binary (data/,
 // sources in data/SOURCES.md), so the package makes no network call: cn-north-1 in CNY, us-east-1, us-gov-east-1 and
-// us-gov-west-1 in USD. Any other region uses the nearest of them within its partition. Such figures order instance types well
-// and state amounts badly, so each is marked as an estimate with its basis. Currencies are never converted, and amounts in two
-// of them never compared.
+// us-gov-west-1 in USD. Currencies are never converted, and amounts in two of them never compared.
 //
-// A Book answers for one region: the user's own Terms, over live spot prices, over the embedded list, with the user's
-// discounts. Every figure has its currency, date and source, and an estimate its basis. Package pricefile reads the user's
+// A Book answers for one region: the user's own Terms, over live spot prices, over the embedded list, over the lists of other
+// regions times the ratio of the regions, with the user's discounts. Every figure has its currency, date and source, and an estimate its basis. Package pricefile reads the user's
 // file, and cloudprovider/spotprice asks EC2. pricing owns the order of these sources. It must import neither the AWS SDK
 // nor net, because prices are known offline, nor the core, because prices of instances need none.
 //
@@ -15,6 +13,6 @@
 //
 // Size and cost: 3,002 prices in 59 KB of plain text, embedded uncompressed so that names stay slices of the binary's read-only
 // data. Each list is parsed at its first use: the largest, 1,367 prices, in 0.3 ms with 49 KB in 4 allocations
-// (BenchmarkParse). A Lookup takes 0.05 µs, an answer of a Book below 0.5 µs. Neither allocates, except for an estimate by the
-// spot ratio (BenchmarkLookup, BenchmarkBook). All figures are for one core of a two-core cloud machine.
+// (BenchmarkParse). A Lookup takes 0.05 µs, an answer of a Book below 0.5 µs. Neither allocates, except for an estimate by a
+// ratio (BenchmarkLookup, BenchmarkBook). The ratios to another list are found at the first use of that list, in a millisecond. All figures are for one core of a two-core cloud machine.
 package pricing

@@ -37,7 +37,7 @@ func shapeOf(instanceType string) (shape, bool) {
 
 // related compares the live spot prices with the list prices.
 func (b *Book) related(now *layers) relatives {
-	r := relatives{ratios: map[string]float64{}, cheapest: map[shape]SpotQuote{}}
+	r := relatives{cheapest: map[shape]SpotQuote{}}
 	if now.currency == "" {
 		return r
 	}
@@ -53,18 +53,25 @@ func (b *Book) related(now *layers) relatives {
 				r.cheapest[s] = least
 			}
 		}
-		if listed, ok := b.listed(now, instanceType); ok && listed.Amount.PerHour > 0 {
+		if listed, ok := now.listed(instanceType); ok && listed.Amount.PerHour > 0 {
 			ratio := sum / float64(len(zones)) / listed.Amount.PerHour
 			for _, of := range Kin(instanceType) {
 				ratios[of] = append(ratios[of], ratio)
 			}
 		}
 	}
-	for of, some := range ratios {
-		slices.Sort(some)
-		r.ratios[of] = (some[(len(some)-1)/2] + some[len(some)/2]) / 2
-	}
+	r.ratios = Medians(ratios)
 	return r
+}
+
+// Medians returns the median of each of several lists, none of them empty, and reorders them.
+func Medians[K comparable](lists map[K][]float64) map[K]float64 {
+	medians := make(map[K]float64, len(lists))
+	for of, some := range lists {
+		slices.Sort(some)
+		medians[of] = (some[(len(some)-1)/2] + some[len(some)/2]) / 2
+	}
+	return medians
 }
 
 // Kin names the types with prices similar to a type's, the nearest first: its family, such as "m5d", its class, which is all
@@ -78,9 +85,12 @@ func Kin(instanceType string) [3]string {
 	return [...]string{name, name[:end] + "*", ""}
 }
 
+// kinName names the types of a kin in a sentence.
+func kinName(of string) string { return strings.TrimPrefix(of+" types", " ") }
+
 // unquoted estimates the spot price of a type that has none.
 func (b *Book) unquoted(now *layers, instanceType string) (Price, bool) {
-	price, ok := b.listed(now, instanceType)
+	price, ok := now.listed(instanceType)
 	if ok {
 		ratio, whose := now.ratio(instanceType)
 		price.Basis = strconv.FormatFloat(ratio, 'g', 3, 64) + " × " + cmp.Or(price.Basis, "on-demand list price") + whose
@@ -96,6 +106,12 @@ func (b *Book) unquoted(now *layers, instanceType string) (Price, bool) {
 	return price, ok
 }
 
+// SpotRatio is what spot instances cost by the on-demand list price where there is no spot price of the type.
+func (b *Book) SpotRatio(instanceType string) float64 {
+	ratio, _ := b.current.Load().ratio(instanceType)
+	return ratio
+}
+
 // ratio is what spot costs by the list price where EC2 does not quote the type, and what that was taken from, to go behind.
 func (l *layers) ratio(instanceType string) (ratio float64, whose string) {
 	if l.terms != nil && l.terms.spotRatio > 0 {
@@ -103,7 +119,7 @@ func (l *layers) ratio(instanceType string) (ratio float64, whose string) {
 	}
 	for _, of := range Kin(instanceType) {
 		if ratio, ok := l.relatives.ratios[of]; ok {
-			return ratio, ", as of the quoted " + strings.TrimPrefix(of+" types", " ")
+			return ratio, ", as of the quoted " + kinName(of)
 		}
 	}
 	return DefaultSpotRatio, ""

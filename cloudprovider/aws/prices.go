@@ -18,9 +18,7 @@ import (
 
 // prices are the region's current prices, in one currency.
 type prices interface {
-	OnDemand(instanceType string) (pricing.Price, bool)
-	Spot(instanceType string, zones []string) (pricing.Price, bool)
-	Currency() pricing.Currency
+	groupprice.Prices
 	// Generation changes whenever another answer may have changed.
 	Generation() uint64
 }

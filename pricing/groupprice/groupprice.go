@@ -10,15 +10,24 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
 )
 
+// Prices are the prices of one region, in one currency.
+type Prices interface {
+	OnDemand(instanceType string) (pricing.Price, bool)
+	Spot(instanceType string, zones []string) (pricing.Price, bool)
+	// SpotRatio is what spot instances of a type without a price cost by their on-demand price.
+	SpotRatio(instanceType string) float64
+	Currency() pricing.Currency
+}
+
 // Pricer prices groups by the prices and the catalogue at its creation, as far as they are immutable.
 type Pricer struct {
-	prices    rates.Prices
+	prices    Prices
 	catalogue *instancetypes.Catalogue
 	rates     func() *rates.Rates
 }
 
 // New makes a Pricer. Prices of similar types are fitted when the first is needed.
-func New(p rates.Prices, catalogue *instancetypes.Catalogue) *Pricer {
+func New(p Prices, catalogue *instancetypes.Catalogue) *Pricer {
 	return &Pricer{prices: p, catalogue: catalogue,
 		rates: sync.OnceValue(func() *rates.Rates { return rates.Fit(p, catalogue) })}
 }
@@ -58,8 +67,8 @@ func (c *Cost) plus(a pricing.Amount, exact bool) {
 	}
 }
 
-// price returns the price of one instance of a type. It is not ok only for an unknown type.
-func (p *Pricer) price(name, capacityType string, zones []string) (pricing.Price, bool) {
+// Price returns the price of one instance of a type. It is not ok for an unknown type.
+func (p *Pricer) Price(name, capacityType string, zones []string) (pricing.Price, bool) {
 	if capacityType == awsmessage.Spot {
 		if price, ok := p.prices.Spot(name, zones); ok {
 			return price, true
@@ -71,13 +80,14 @@ func (p *Pricer) price(name, capacityType string, zones []string) (pricing.Price
 	if !ok {
 		return pricing.Price{}, false
 	}
-	return p.estimate(p.rates().Type(facts), capacityType), true
+	price, ok := p.rates().Type(facts)
+	return p.estimate(price, capacityType), ok
 }
 
 // estimate turns an estimated on-demand price into one of the capacity type.
 func (p *Pricer) estimate(price pricing.Price, capacityType string) pricing.Price {
 	if capacityType == awsmessage.Spot {
-		price.Amount.PerHour *= p.rates().SpotRatio()
+		price.Amount.PerHour *= p.prices.SpotRatio(price.InstanceType)
 		price.Basis = "spot by ratio of " + price.Basis
 	}
 	return price

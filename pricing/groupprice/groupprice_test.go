@@ -41,6 +41,7 @@ func (s sheet) Spot(name string, zones []string) (pricing.Price, bool) {
 }
 
 func (sheet) Currency() pricing.Currency { return "USD" }
+func (sheet) SpotRatio(string) float64   { return 0.1 }
 
 func priceOf(name string, perHour float64) pricing.Price {
 	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: "USD"}}
@@ -228,6 +229,8 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 	p.Amount.PerHour /= 4
 	return p, ok
 }
+
+func (book) SpotRatio(string) float64 { return 0.25 }
 
 func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	in := func(lifecycle asg.Lifecycle, name, zone string) asg.Instance {

@@ -29,7 +29,7 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 		return Cost{}, false
 	}
 	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())
-	c.Amount.Currency = p.currency()
+	c.Amount.Currency = p.prices.Currency()
 	c.Estimated.Currency = c.Amount.Currency
 	for _, want := range []struct {
 		capacityType string
@@ -55,13 +55,6 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 		}
 	}
 	return c, true
-}
-
-func (p *Pricer) currency() pricing.Currency {
-	if currency := p.prices.Currency(); currency != "" {
-		return currency
-	}
-	return p.rates().Currency()
 }
 
 // split divides the additional units of desired capacity among on-demand and spot. The present instances follow the policy
@@ -146,7 +139,7 @@ func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []choice {
 	var priced []choice
 	for _, t := range types {
-		if price, ok := p.price(t.name, capacityType, g.Zones); ok {
+		if price, ok := p.Price(t.name, capacityType, g.Zones); ok {
 			priced = append(priced, choice{candidate: t, price: price})
 		}
 	}

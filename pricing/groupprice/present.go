@@ -26,9 +26,9 @@ func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 	costs := map[string]Cost{}
 	for capacityType, share := range shares(g, units) {
 		var c Cost
-		c.plus(pricing.Amount{Currency: p.currency()}, true)
+		c.plus(pricing.Amount{Currency: p.prices.Currency()}, true)
 		for _, i := range running {
-			if price, ok := p.price(i.Type, capacityType, []string{i.Zone}); ok {
+			if price, ok := p.Price(i.Type, capacityType, []string{i.Zone}); ok {
 				price.Amount.PerHour *= share
 				if share > 0 && share < 1 && !alike {
 					price.Basis = joined(sharedOut, price.Basis)

@@ -13,7 +13,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
 )
 
 // groups knows the Auto Scaling groups and the facts about instance types.
@@ -27,7 +26,7 @@ type groups interface {
 
 // prices are the prices of one region, in one currency, at one moment.
 type prices interface {
-	rates.Prices
+	groupprice.Prices
 	// Generation is another number whenever an answer of the others may have changed.
 	Generation() uint64
 }

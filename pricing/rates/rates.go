@@ -1,7 +1,9 @@
 package rates
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -16,46 +18,52 @@ type Rates struct {
 
 	origin       pricing.Origin
 	currency     pricing.Currency
-	accelerators map[string]float64 // the cheapest whole one, by the resource it is published under
-	models       map[model]float64  // one of the model
-	memory       map[string]float64 // a GiB of accelerator memory, by resource
-	kin          map[string]float64 // prices relative to the fit, of a family and of a class of families (pricing.Kin)
-	spot         float64            // what spot costs in terms of on-demand
+	accelerators map[string]float64    // the cheapest whole one, by the resource it is published under
+	kin          map[string]float64    // prices relative to the fit, by pricing.Kin
+	perHour      map[string]float64    // of each type of the pure classes
+	classes      map[[3]string]float64 // what a class costs by another for the same variant, by its traits
 }
 
-// model is an accelerator with a known price.
-type model struct {
-	resource, name string
-	memoryBytes    int64
-	fraction       bool // of a card
-}
-
-func modelOf(t instancetypes.Type) (model, int) {
-	resource, count := t.Accelerator()
-	return model{resource: resource, name: t.GPU.Name, memoryBytes: t.GPU.MemoryBytes, fraction: t.GPU.Fraction > 0}, count
-}
-
-// Currency returns the currency of every amount.
-func (r *Rates) Currency() pricing.Currency { return r.currency }
-
-// SpotRatio is what spot costs in terms of on-demand in the median, between 0 and 1.
-func (r *Rates) SpotRatio() float64 { return r.spot }
-
-// Type estimates the on-demand price of an instance type.
-func (r *Rates) Type(t instancetypes.Type) pricing.Price {
-	perHour := r.plain(t) + r.accelerated(t)
+// Type estimates the on-demand price of an instance type. It is not ok without any price to go by, or where nothing is known of the
+// type's accelerators.
+func (r *Rates) Type(t instancetypes.Type) (price pricing.Price, ok bool) {
+	fitted := r.plain(t) + r.accelerated(t)
 	kin := pricing.Kin(t.Name)
-	for _, of := range kin[:2] {
+	if factor, known := r.kin[kin[0]]; known {
+		return r.price(t.Name, fitted*factor, "what the other "+kin[0]+" types cost"), true
+	}
+	if perHour, basis := r.variant(t.Name); basis != "" {
+		return r.price(t.Name, perHour, basis), true
+	}
+	if resource, count := t.Accelerator(); count > 0 && r.accelerators[resource] == 0 {
+		return pricing.Price{}, false
+	}
+	for _, of := range kin[1:] {
 		if factor, known := r.kin[of]; known {
-			perHour *= factor
-			break
+			return r.price(t.Name, fitted*factor, "what similar types cost"), true
 		}
 	}
-	return r.price(t.Name, perHour, "what similar types cost")
+	return pricing.Price{}, false
 }
 
-// Resources estimates the price of CPU, memory and accelerators, the latter by resource name. An unknown accelerator costs
-// nothing.
+// variant estimates a type of a pure class by the same variant in another.
+func (r *Rates) variant(name string) (perHour float64, basis string) {
+	class, variant := variantOf(name)
+	for _, other := range pure {
+		price, known := r.perHour[other+variant]
+		if !known || !slices.Contains(pure, class) {
+			continue
+		}
+		for _, traits := range [...]string{traitsOf(variant), anyTraits} {
+			if ratio, ok := r.classes[[3]string{class, other, traits}]; ok {
+				return price * ratio, fmt.Sprintf("price of %s × %.3g, as %s types cost by %s types", other+variant, ratio, class, other)
+			}
+		}
+	}
+	return 0, ""
+}
+
+// Resources estimates the price of CPU, memory and accelerators, the latter by resource name.
 func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]int64) pricing.Price {
 	perHour := r.VCPU*float64(max(0, cpuMillis))/1000 + r.GiB*float64(max(0, memoryBytes))/gib
 	dearest := 0.0 // one device under two names is paid for once
@@ -66,19 +74,26 @@ func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]
 }
 
 // Accelerator returns the hourly price of the cheapest accelerator published under the resource. A slice costs as much as the
-// whole.
+// whole. An unknown one costs as much as the cheapest of all: a pod that asks for it needs a dear node.
 func (r *Rates) Accelerator(resource string) float64 {
 	if rate, ok := r.accelerators[resource]; ok {
 		return rate
 	}
-	return r.accelerators[wholeOf(resource)]
+	if rate, ok := r.accelerators[wholeOf(resource)]; ok {
+		return rate
+	}
+	least := math.Inf(1)
+	for _, rate := range r.accelerators {
+		least = math.Min(least, rate)
+	}
+	if math.IsInf(least, 1) {
+		return 0
+	}
+	return least
 }
 
 func (r *Rates) price(name string, perHour float64, basis string) pricing.Price {
 	origin := r.origin
-	if origin.Basis != "" {
-		basis += ", by the " + origin.Basis
-	}
 	origin.Basis = basis
 	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
 }
@@ -88,17 +103,8 @@ func (r *Rates) plain(t instancetypes.Type) float64 {
 	return r.VCPU*float64(t.VCPU) + r.GiB*float64(t.MemoryBytes)/gib
 }
 
-// accelerated returns the price of t's accelerators: by their model, else by their memory, else as the cheapest.
+// accelerated returns the price of t's accelerators, each as the cheapest of its resource.
 func (r *Rates) accelerated(t instancetypes.Type) float64 {
-	m, count := modelOf(t)
-	if count == 0 {
-		return 0
-	}
-	if rate, ok := r.models[m]; ok {
-		return rate * float64(count)
-	}
-	if rate, ok := r.memory[m.resource]; ok && m.memoryBytes > 0 {
-		return rate * float64(m.memoryBytes) / gib * float64(count)
-	}
-	return r.accelerators[m.resource] * float64(count)
+	resource, count := t.Accelerator()
+	return r.accelerators[resource] * float64(count)
 }

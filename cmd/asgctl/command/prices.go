@@ -3,8 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/pricelist"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 )
 
@@ -24,19 +23,19 @@ func (c *cli) prices() *cobra.Command {
 		Use:   "prices [TYPE…]",
 		Short: "Hourly prices of instance types, and how good each figure is",
 		Long: `The hourly price of each instance type: amount, currency, date and source, and whether it is the price itself (exact) or an
-estimate, with its basis. Prices of --file overlay the built-in ones. A TYPE may be a pattern such as 'g4dn.*'. It makes no AWS
-call. Exits with 3 if the price of a TYPE is unknown.`,
+estimate, with its basis. The autoscaler counts with the same figures. Prices of --file overlay the built-in ones. A TYPE may be
+a pattern such as 'g4dn.*'. It makes no AWS call. Exits with 3 if the price of a TYPE is unknown.`,
 		Example: "  asgctl prices g4dn.xlarge 'p5*' --region cn-north-1\n  asgctl prices --file prices.csv -o json | jq '.prices[] | select(.exact | not)'",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if capacityType != awsmessage.OnDemand && capacityType != awsmessage.Spot {
 				return fmt.Errorf("--capacity-type=%s: use %s or %s", capacityType, awsmessage.OnDemand, awsmessage.Spot)
 			}
-			book, known, err := c.book(cmd.Context(), file)
+			pricer, region, known, err := c.pricer(cmd.Context(), file)
 			if err != nil {
 				return failure{err}
 			}
-			return c.printPrices(pricelist.Select(book, known, capacityType, names))
+			return c.printPrices(pricelist.Select(pricer, region, known, capacityType, names))
 		},
 	}
 	flags := cmd.Flags()
@@ -52,36 +51,28 @@ func (c *cli) regionFlag(cmd *cobra.Command) {
 		"AWS region. If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
 }
 
-// book is the prices of the region, and the types that may have one.
-func (c *cli) book(ctx context.Context, file string) (*pricing.Book, []string, error) {
+// pricer prices as the autoscaler does, in the region and for the types that may have a price.
+func (c *cli) pricer(ctx context.Context, file string) (pricer *groupprice.Pricer, region string, known []string, err error) {
 	catalogue, err := instancetypes.WithFile(c.read.InstanceTypesFile)
 	if err != nil {
-		return nil, nil, err
+		return nil, "", nil, err
 	}
-	known := map[string]bool{}
-	add := func(names []string) {
-		for _, name := range names {
-			known[name] = true
-		}
-	}
-	add(catalogue.Names())
+	known = catalogue.Names()
 	var terms *pricing.Terms
 	if file != "" {
-		if terms, err = pricefile.Read(file, catalogue.Names()); err != nil {
-			return nil, nil, err
+		if terms, err = pricefile.Read(file, known); err != nil {
+			return nil, "", nil, err
 		}
-		add(terms.OnDemand().Types())
+		known = append(known, terms.OnDemand().Types()...)
 	}
-	region, err := c.region(ctx, terms)
-	if err != nil {
-		return nil, nil, err
+	if region, err = c.region(ctx, terms); err != nil {
+		return nil, "", nil, err
 	}
-	add(pricing.Embedded(region).Types())
 	book, err := pricing.NewBook(region, terms)
 	if err != nil {
-		return nil, nil, fmt.Errorf("price file %q: %w", file, err)
+		return nil, "", nil, fmt.Errorf("price file %q: %w", file, err)
 	}
-	return book, slices.Sorted(maps.Keys(known)), nil
+	return groupprice.New(book, catalogue), region, append(known, pricing.Embedded(region).Types()...), nil
 }
 
 // region returns the requested region, the user's file's, or the environment's.

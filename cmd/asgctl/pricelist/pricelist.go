@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -36,45 +35,38 @@ type Price struct {
 	Source string `json:"source"`
 }
 
-// book knows the prices of instances.
-type book interface {
-	Region() string
-	Currency() pricing.Currency
-	OnDemand(instanceType string) (pricing.Price, bool)
-	Spot(instanceType string, zones []string) (pricing.Price, bool)
+// prices are the prices that the autoscaler counts with.
+type prices interface {
+	Price(instanceType, capacityType string, zones []string) (pricing.Price, bool)
 }
 
-// Select lists the prices, for one capacity type, of the named types, sorted, or of all in known without names. A name may be a
+// Select lists the prices of a region, for one capacity type, of the named types, sorted, or of all in known without names. A name may be a
 // pattern such as g4dn.*. Unknown are the names that match nothing with a price, in their order.
-func Select(b book, known []string, capacityType string, names []string) (list List, unknown []string) {
-	list = List{Version: output.Version, Region: b.Region(), Currency: string(b.Currency()), Prices: []Price{}}
+func Select(p prices, region string, known []string, capacityType string, names []string) (list List, unknown []string) {
+	list = List{Version: output.Version, Region: region, Prices: []Price{}}
 	found := map[string]Price{}
 	if len(names) == 0 {
-		match(b, known, capacityType, "*", found)
+		match(p, known, capacityType, "*", found)
 	}
 	for _, name := range names {
-		if !match(b, append([]string{name}, known...), capacityType, name, found) {
+		if !match(p, append([]string{name}, known...), capacityType, name, found) {
 			unknown = append(unknown, name)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		list.Prices = append(list.Prices, found[name])
+		list.Prices, list.Currency = append(list.Prices, found[name]), found[name].Currency
 	}
 	return list, unknown
 }
 
 // match adds the prices of the candidates that a pattern matches, and reports whether there are any.
-func match(b book, candidates []string, capacityType, pattern string, found map[string]Price) bool {
+func match(p prices, candidates []string, capacityType, pattern string, found map[string]Price) bool {
 	matched := false
 	for _, name := range candidates {
 		if matches, err := path.Match(pattern, name); name != pattern && (err != nil || !matches) {
 			continue
 		}
-		price, ok := b.OnDemand(name)
-		if capacityType == awsmessage.Spot {
-			price, ok = b.Spot(name, nil)
-		}
-		if ok {
+		if price, ok := p.Price(name, capacityType, nil); ok {
 			found[name], matched = priceFrom(price, capacityType), true
 		}
 	}

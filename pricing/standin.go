@@ -1,0 +1,80 @@
+package pricing
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+)
+
+// worldwide is the region where most types are sold.
+const worldwide = "us-east-1"
+
+// fewest is how many types of a class need a price for the class to have a factor: one or two may have a price by contract. Between
+// two currencies any price will do.
+const fewest = 3
+
+// standIn is the list of another region. AWS prices the types of a class alike in two regions, so a price there times what the
+// class costs here by its price there is off by a percent in the median (TestLeftOutFamiliesKeepPriceAndOrder). The factor
+// also carries the currency, so no rate of exchange is needed.
+type standIn struct {
+	*List
+	factors  map[string]float64 // what the types with a price cost by the list in the median, by kin
+	region   string
+	currency Currency
+	oldest   time.Time // date of the prices that the factors were taken from
+}
+
+// standIns sets the lists that stand in for types without a price, the nearest first. Each is compared with the prices before it
+// when it is first needed.
+func (l *layers) standIns(region string) {
+	l.stands = nil
+	nearest, _ := nearestRegion(region)
+	have := map[string]bool{region: true, "": true}
+	for _, other := range []string{nearest, worldwide, "us-gov-west-1", "us-gov-east-1", "cn-north-1"} {
+		if have[other] {
+			continue
+		}
+		have[other] = true
+		before := *l
+		l.stands = append(l.stands, sync.OnceValue(func() *standIn { return before.standIn(region, embedded[other]()) }))
+	}
+}
+
+// standIn compares a list with the prices that the layers have.
+func (l *layers) standIn(region string, list *List) *standIn {
+	s := &standIn{List: list, region: region, currency: l.currency, oldest: list.origin.Date}
+	ratios := map[string][]float64{}
+	for _, r := range list.rows {
+		if price, ok := l.listed(r.instanceType); ok {
+			for _, of := range Kin(r.instanceType) {
+				ratios[of] = append(ratios[of], price.Amount.PerHour/r.perHour)
+			}
+			if price.Date.Before(s.oldest) {
+				s.oldest = price.Date
+			}
+		}
+	}
+	maps.DeleteFunc(ratios, func(of string, some []float64) bool {
+		return len(some) < fewest && (of == "" || strings.HasSuffix(of, "*")) && list.currency == l.currency
+	})
+	s.factors = Medians(ratios)
+	return s
+}
+
+// price estimates the price of a type. Without any price to compare the list with, the list's own amount is the estimate, if the
+// currency is the same.
+func (s *standIn) price(instanceType string) (Price, bool) {
+	price, ok := s.Lookup(instanceType)
+	basis := "list price of " + s.origin.Region
+	price.Region, price.Basis = s.region, basis
+	for _, of := range Kin(instanceType) {
+		if factor, known := s.factors[of]; ok && known {
+			price.Amount = Amount{PerHour: price.Amount.PerHour * factor, Currency: s.currency}
+			price.Date, price.Basis = s.oldest, fmt.Sprintf("%s × %.3g, as of the listed %s", basis, factor, kinName(of))
+			return price, true
+		}
+	}
+	return price, ok && (s.currency == "" || s.currency == price.Amount.Currency)
+}
