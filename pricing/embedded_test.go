@@ -1,10 +1,13 @@
 package pricing
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 func TestEmbeddedListsHoldEveryPriceOfTheirSource(t *testing.T) {
@@ -32,6 +35,27 @@ func TestEmbeddedListsHoldEveryPriceOfTheirSource(t *testing.T) {
 	}
 }
 
+func TestBareMetalIsNoDearerThanVirtual(t *testing.T) {
+	for region := range embedded {
+		sold := map[string]float64{} // by family and size, the dearest
+		list := Embedded(region)
+		key := func(name string, facts instancetypes.Type) string {
+			return fmt.Sprint(family(name), facts.VCPU, facts.MemoryBytes, facts.GPU.Count)
+		}
+		for _, r := range list.rows {
+			if facts, ok := instancetypes.Embedded().Lookup(r.instanceType); ok && !facts.BareMetal {
+				sold[key(r.instanceType, facts)] = r.perHour
+			}
+		}
+		for _, r := range list.rows {
+			facts, _ := instancetypes.Embedded().Lookup(r.instanceType)
+			if virtual, ok := sold[key(r.instanceType, facts)]; ok && facts.BareMetal && r.perHour > virtual {
+				t.Errorf("%s: %s costs %v, the virtual type of its size %v", region, r.instanceType, r.perHour, virtual)
+			}
+		}
+	}
+}
+
 func TestRegionWithoutListUsesNearestAsEstimate(t *testing.T) {
 	const fromUSEast, fromBeijing = "list price of us-east-1", "list price of cn-north-1"
 	for _, tt := range []struct {
@@ -39,14 +63,14 @@ func TestRegionWithoutListUsesNearestAsEstimate(t *testing.T) {
 		want   Amount // of g4dn.xlarge
 		basis  string
 	}{
-		{region: "us-east-1", want: Amount{0.526, "USD"}},
-		{region: "cn-north-1", want: Amount{5.223, "CNY"}},
-		{region: "us-gov-east-1", want: Amount{0.663, "USD"}},
-		{region: "us-gov-west-1", want: Amount{0.663, "USD"}},
-		{region: "us-west-2", want: Amount{0.526, "USD"}, basis: fromUSEast},
-		{region: "ap-southeast-7", want: Amount{0.526, "USD"}, basis: fromUSEast},
-		{region: "cn-northwest-1", want: Amount{5.223, "CNY"}, basis: fromBeijing},
-		{region: "us-gov-north-1", want: Amount{0.663, "USD"}, basis: "list price of us-gov-west-1"},
+		{region: "us-east-1", want: Amount{PerHour: 0.526, Currency: "USD"}},
+		{region: "cn-north-1", want: Amount{PerHour: 5.223, Currency: "CNY"}},
+		{region: "us-gov-east-1", want: Amount{PerHour: 0.663, Currency: "USD"}},
+		{region: "us-gov-west-1", want: Amount{PerHour: 0.663, Currency: "USD"}},
+		{region: "us-west-2", want: Amount{PerHour: 0.526, Currency: "USD"}, basis: fromUSEast},
+		{region: "ap-southeast-7", want: Amount{PerHour: 0.526, Currency: "USD"}, basis: fromUSEast},
+		{region: "cn-northwest-1", want: Amount{PerHour: 5.223, Currency: "CNY"}, basis: fromBeijing},
+		{region: "us-gov-north-1", want: Amount{PerHour: 0.663, Currency: "USD"}, basis: "list price of us-gov-west-1"},
 	} {
 		t.Run(tt.region, func(t *testing.T) {
 			got, ok := Embedded(tt.region).Lookup("g4dn.xlarge")

@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -42,7 +44,7 @@ func run(o options) error {
 		if want := fileOf(o.dir, list.Origin().Region); path != want {
 			return fmt.Errorf("%s: the list of %q belongs in %s", path, list.Origin().Region, want)
 		}
-		tables[path] = list.Format()
+		tables[path] = shared(list)
 	}
 	for path, table := range tables {
 		if err := os.WriteFile(path, []byte(table), 0o644); err != nil {
@@ -50,6 +52,31 @@ func run(o options) error {
 		}
 	}
 	return nil
+}
+
+// shared is the list as a table, with each bare-metal type at the price of the virtual type of its size where it has a higher one.
+// The source has the prices of dedicated tenancy there, and a node group launches in shared tenancy.
+func shared(list *pricing.List) string {
+	table, catalogue := list.Format(), instancetypes.Embedded()
+	for _, name := range list.Types() {
+		metal, known := catalogue.Lookup(name)
+		if !known || !metal.BareMetal {
+			continue
+		}
+		dear, _ := list.Lookup(name)
+		for _, other := range list.Types() {
+			virtual, _ := catalogue.Lookup(other)
+			alike := pricing.Kin(other)[0] == pricing.Kin(name)[0] && !virtual.BareMetal && virtual.VCPU == metal.VCPU &&
+				virtual.MemoryBytes == metal.MemoryBytes && virtual.GPU.Count == metal.GPU.Count
+			if price, _ := list.Lookup(other); alike && price.Amount.PerHour < dear.Amount.PerHour {
+				line := func(perHour float64) string {
+					return "\n" + name + "," + strconv.FormatFloat(perHour, 'f', -1, 64) + "\n"
+				}
+				table = strings.Replace(table, line(dear.Amount.PerHour), line(price.Amount.PerHour), 1)
+			}
+		}
+	}
+	return table
 }
 
 func fileOf(dir, region string) string { return filepath.Join(dir, region+".csv") }

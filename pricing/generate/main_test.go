@@ -59,6 +59,21 @@ func TestRunWritesOneSortedListPerRegion(t *testing.T) {
 	}
 }
 
+func TestBareMetalCostsAsItsVirtualType(t *testing.T) {
+	rows := "us-east-1,c7i.24xlarge,USD,4.284,2026-07-20\nus-east-1,c7i.48xlarge,USD,8.568,2026-07-20\nus-east-1,c7i.metal-24xl,USD,4.7124,2026-07-20\n" +
+		"us-east-1,c7i.metal-48xl,USD,8,2026-07-20\nus-east-1,g4dn.metal,USD,7.824,2026-07-20\nus-east-1,g4dn.16xlarge,USD,4.352,2026-07-20\n"
+	o := options{dir: t.TempDir(), prices: write(t, filepath.Join(t.TempDir(), "prices.csv"), header+rows), source: "a test"}
+	if err := run(o); err != nil {
+		t.Fatal(err)
+	}
+	got := files(t, o.dir)["us-east-1.csv"]
+	for _, want := range []string{"c7i.metal-24xl,4.284", "c7i.metal-48xl,8", "g4dn.metal,7.824"} { // the last has GPUs of no virtual type
+		if !strings.Contains(got, "\n"+want+"\n") {
+			t.Errorf("no %q in:\n%s", want, got)
+		}
+	}
+}
+
 func TestBadPricesLeaveListsUnchanged(t *testing.T) {
 	for _, tt := range []struct{ name, prices, source, want string }{
 		{name: "no source", prices: prices, want: "needs -source"},

@@ -97,7 +97,7 @@ func (o Options) rank(p product) (rank int, ok bool) {
 		!is(p.Licence, "", "NA", "No License required") || p.family != "" && !strings.HasPrefix(p.family, "Compute Instance") {
 		return 0, false
 	}
-	if metal && p.Tenancy == "Shared" {
+	if p.Tenancy == "Dedicated" { // which is dearer, and counts where a metal type has no other price
 		rank += 2
 	}
 	if !is(p.Operation, "", systems[o.OS].operation) {

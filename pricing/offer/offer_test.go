@@ -94,10 +94,10 @@ func golden(t *testing.T, name string, got []byte) {
 func TestTheOperatingSystemWantedIsTaken(t *testing.T) {
 	sold := [][]fakeoffer.Product{fakeoffer.Virginia.Sells("m5.large", 0.096), fakeoffer.Virginia.Sells("m5.metal", 4.608)}
 	for os, want := range map[OS]string{
-		"":      "m5.large 0.096 USD/h\nm5.metal 4.896 USD/h",
-		Linux:   "m5.large 0.096 USD/h\nm5.metal 4.896 USD/h",
-		Windows: "m5.large 0.192 USD/h\nm5.metal 9.792 USD/h",
-		RHEL:    "m5.large 0.144 USD/h\nm5.metal 7.344 USD/h",
+		"":      "m5.large 0.096 USD/h\nm5.metal 4.608 USD/h",
+		Linux:   "m5.large 0.096 USD/h\nm5.metal 4.608 USD/h",
+		Windows: "m5.large 0.192 USD/h\nm5.metal 9.216 USD/h",
+		RHEL:    "m5.large 0.144 USD/h\nm5.metal 6.912 USD/h",
 	} {
 		for form := range forms {
 			got, err := Read(bytes.NewReader(written(t, form, sold...)), Options{Regions: []string{"us-east-1"}, OS: os})
@@ -184,15 +184,17 @@ func TestOneProductOfSeveralIsTakenOrNone(t *testing.T) {
 	}
 }
 
-// Metal is sold in both tenancies. The list has the dedicated price, as the embedded lists do, and the other where it is the only one.
-func TestBareMetalHasItsDedicatedPrice(t *testing.T) {
-	alone := only(fakeoffer.Virginia, "c5.metal", "Shared", 4)
+// Metal is sold in both tenancies, and some of it has a price in the dedicated one alone.
+func TestBareMetalHasItsSharedPrice(t *testing.T) {
+	alone := only(fakeoffer.Virginia, "c5.metal", "Dedicated", 4)
+	free := only(fakeoffer.Virginia, "r5.metal", "Shared", 0)
 	for form := range forms {
-		got, err := Read(bytes.NewReader(written(t, form, fakeoffer.Virginia.Sells("m5.metal", 4), []fakeoffer.Product{alone})), Options{Regions: []string{"us-east-1"}})
+		got, err := Read(bytes.NewReader(written(t, form, fakeoffer.Virginia.Sells("m5.metal", 4),
+			[]fakeoffer.Product{alone, free, only(fakeoffer.Virginia, "r5.metal", "Dedicated", 5)})), Options{Regions: []string{"us-east-1"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff("c5.metal 4 USD/h\nm5.metal 4.25 USD/h", prices(got[0])); diff != "" {
+		if diff := cmp.Diff("c5.metal 4.25 USD/h\nm5.metal 4 USD/h\nr5.metal 5.3125 USD/h", prices(got[0])); diff != "" {
 			t.Errorf("%s: prices differ (-want +got):\n%s", form, diff)
 		}
 	}

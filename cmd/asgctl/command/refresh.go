@@ -34,7 +34,7 @@ func (c *cli) refresh() *cobra.Command {
 		Use:   "refresh",
 		Short: "Make a price file from the offer file that AWS publishes",
 		Long: `Makes the price file of a region, as --aws-price-file and asgctl prices --file read it, from AWS's bulk offer file of EC2:
-on-demand prices without further software, in shared tenancy, bare metal in dedicated tenancy. The offer may be JSON or CSV,
+on-demand prices without further software, in shared tenancy, for bare metal else in dedicated tenancy. The offer may be JSON or CSV,
 of one region or of all, gzipped or not, and of any size: asgctl reads it as a stream and keeps no copy. It needs no credentials.
 
 asgctl writes the file after it has read the whole offer, and then as a whole: an offer that is interrupted or cut short leaves
