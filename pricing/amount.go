@@ -14,11 +14,19 @@ type Currency string
 type Amount struct {
 	PerHour  float64
 	Currency Currency
+	// Estimated marks a sum of which any part is an estimate or unknown. A Price says it by its basis.
+	Estimated bool
 }
 
 // Times returns n times the amount.
 func (a Amount) Times(n int) Amount {
-	return Amount{PerHour: a.PerHour * float64(n), Currency: a.Currency}
+	a.PerHour *= float64(n)
+	return a
+}
+
+// Plus returns the sum of two amounts in one currency. The zero Amount has any.
+func (a Amount) Plus(b Amount) Amount {
+	return Amount{PerHour: a.PerHour + b.PerHour, Currency: cmp.Or(a.Currency, b.Currency), Estimated: a.Estimated || b.Estimated}
 }
 
 // Compare returns a negative number if a is less than b, a positive one if it is more, and 0 if they are equal to a billionth,
@@ -30,9 +38,13 @@ func (a Amount) Compare(b Amount) (order int, ok bool) {
 	return cmp.Compare(math.Round(a.PerHour*1e9), math.Round(b.PerHour*1e9)), true
 }
 
-// String gives the amount with its unit, such as "0.526 USD/h", to nine decimals at most.
+// String gives the amount with its unit, such as "0.526 USD/h" or "about 0.526 USD/h", to nine decimals at most.
 func (a Amount) String() string {
-	return strconv.FormatFloat(math.Round(a.PerHour*1e9)/1e9, 'f', -1, 64) + " " + string(a.Currency) + "/h"
+	about := ""
+	if a.Estimated {
+		about = "about "
+	}
+	return about + strconv.FormatFloat(math.Round(a.PerHour*1e9)/1e9, 'f', -1, 64) + " " + string(a.Currency) + "/h"
 }
 
 // Origin says where and when a figure holds, and who says so.

@@ -2,6 +2,16 @@ package pricing
 
 import "testing"
 
+func TestAnEstimateSaysAbout(t *testing.T) {
+	sum := Amount{PerHour: 0.1, Currency: "USD"}.Plus(Amount{PerHour: 0.2, Currency: "USD", Estimated: true}).Times(2)
+	if got := sum.String(); got != "about 0.6 USD/h" {
+		t.Errorf("sum = %q, want about 0.6 USD/h", got)
+	}
+	if got := (Amount{}).Plus(Amount{PerHour: 0.1, Currency: "CNY"}).String(); got != "0.1 CNY/h" {
+		t.Errorf("amount = %q, want no word about an estimate", got)
+	}
+}
+
 func TestAmountsCompareOnlyWithinOneCurrency(t *testing.T) {
 	usd := func(perHour float64) Amount { return Amount{PerHour: perHour, Currency: "USD"} }
 	for _, tt := range []struct {

@@ -45,7 +45,7 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := book(t, "us-east-1", tt.text, tt.live...).Spot(tt.instanceType, []string{"us-east-1a"})
-			if diff := cmp.Diff(Amount{tt.perHour, "USD"}, got.Amount, nearly); diff != "" || !ok || got.Basis != tt.basis || got.InstanceType != tt.instanceType {
+			if diff := cmp.Diff(Amount{PerHour: tt.perHour, Currency: "USD"}, got.Amount, nearly); diff != "" || !ok || got.Basis != tt.basis || got.InstanceType != tt.instanceType {
 				t.Errorf("%s by %q (-want +got):\n%s", got.InstanceType, got.Basis, diff)
 			}
 		})
@@ -55,7 +55,7 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 func TestUnlistedTypeCostsCheapestQuoteOfShape(t *testing.T) {
 	b := book(t, "us-east-1", "", SpotQuote{"x2iedn.24xlarge", "us-east-1a", 8, readAt})
 	got, ok := b.Spot("x8aedz.24xlarge", []string{"us-east-1a"})
-	want := Price{InstanceType: "x8aedz.24xlarge", Amount: Amount{8, "USD"}, Origin: Origin{Region: "us-east-1", Date: readAt,
+	want := Price{InstanceType: "x8aedz.24xlarge", Amount: Amount{PerHour: 8, Currency: "USD"}, Origin: Origin{Region: "us-east-1", Date: readAt,
 		Source: "EC2 spot price history", Basis: "cheapest quote of its shape: x2iedn.24xlarge in us-east-1a"}}
 	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
 		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)

@@ -56,9 +56,8 @@ func (f groupFacts) Catalogue() *instancetypes.Catalogue { return f.provider.typ
 
 // Spending is what the instances of the groups cost per hour.
 type Spending struct {
-	Currency pricing.Currency
-	PerHour  float64            // of all groups
-	ByGroup  map[string]float64 // by node group ID
+	Total   pricing.Amount            // of all groups
+	ByGroup map[string]pricing.Amount // by node group ID
 }
 
 // Spending returns what the instances cost, and false without prices. The caller must not change the map.
@@ -78,6 +77,7 @@ type spend struct {
 	costs    *model.Model
 	amount   *prometheus.GaugeVec
 	estimate *prometheus.GaugeVec
+	unpriced prometheus.Gauge
 
 	view   *View
 	pricer *groupprice.Pricer
@@ -103,6 +103,10 @@ func newSpend(costs *model.Model) *spend {
 			Namespace: "cluster_autoscaler", Name: "aws_spend_estimated_per_hour",
 			Help: "How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.",
 		}, labels),
+		unpriced: prometheus.NewGauge(prometheus.GaugeOpts{
+			Namespace: "cluster_autoscaler", Name: "aws_spend_unpriced_instances",
+			Help: "Instances of all node groups whose type has no known price, so that they are in no spend.",
+		}),
 	}
 }
 
@@ -114,18 +118,21 @@ func (s *spend) show(v *View) {
 	}
 	s.view, s.pricer = v, pricer
 	now := map[spendSeries]bool{}
-	total := Spending{ByGroup: make(map[string]float64, len(v.groups))}
+	total := Spending{ByGroup: make(map[string]pricing.Amount, len(v.groups))}
+	missing := 0
 	for id, g := range v.groups {
+		unpriced := 0 // in a mixed group each instance counts for both capacity types
 		for capacityType, cost := range pricer.Present(g) {
 			series := spendSeries{id, capacityType, string(cost.Amount.Currency)}
 			now[series] = true
-			total.Currency = cost.Amount.Currency
-			total.PerHour += cost.Amount.PerHour
-			total.ByGroup[id] += cost.Amount.PerHour
+			total.Total, total.ByGroup[id] = total.Total.Plus(cost.Amount), total.ByGroup[id].Plus(cost.Amount)
+			unpriced = max(unpriced, cost.Unpriced)
 			s.amount.With(series.labels()).Set(cost.Amount.PerHour)
 			s.estimate.With(series.labels()).Set(cost.Estimated.PerHour)
 		}
+		missing += unpriced
 	}
+	s.unpriced.Set(float64(missing))
 	for series := range s.shown {
 		if !now[series] {
 			s.amount.Delete(series.labels())

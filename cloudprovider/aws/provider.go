@@ -111,7 +111,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if o.Prices != nil {
 		p.costs = model.New(groupFacts{p}, o.Prices)
 		p.spend = newSpend(p.costs)
-		shown = append(shown, p.spend.amount, p.spend.estimate)
+		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced)
 	}
 	if o.Registerer != nil {
 		for _, c := range shown {

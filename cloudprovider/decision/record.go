@@ -149,14 +149,14 @@ func (r *Record) Decided(e Entry) {
 	}
 }
 
-// Spent sets the spend. The history takes one point a minute, and starts anew with another currency.
-func (r *Record) Spent(currency string, perHour float64) {
+// Spent sets the spend, and whether any of it is estimated. The history takes one point a minute, and starts anew with another currency.
+func (r *Record) Spent(currency string, perHour float64, estimated bool) {
 	r.change(func(f *facts) {
 		s := &f.spend
 		if s.Currency != currency {
 			s.History = nil
 		}
-		s.Currency, s.PerHour = currency, perHour
+		s.Currency, s.PerHour, s.About = currency, perHour, estimated
 		if n := len(s.History); n == 0 || f.at.Sub(s.History[n-1].At) >= spendInterval {
 			s.History = added(s.History, SpendPoint{At: f.at, PerHour: perHour}, maxSpendPoints)
 		}

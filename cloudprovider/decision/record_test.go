@@ -104,7 +104,7 @@ func TestListsAreBounded(t *testing.T) {
 	for at := range 3_000 {
 		r.Launched(decision.Launch{Asked: at})
 		r.Decided(decision.Entry{Group: fmt.Sprint(at)})
-		r.Spent("USD", float64(at))
+		r.Spent("USD", float64(at), false)
 		c.Step(20 * time.Second)
 	}
 	report := r.Report()
@@ -118,7 +118,7 @@ func TestListsAreBounded(t *testing.T) {
 	if n := len(history); n != 360 || history[359].At.Sub(history[0].At) != 359*time.Minute || history[359].PerHour != 2_997 || report.Spend.PerHour != 2_999 {
 		t.Errorf("%d points of spend, last %v, want one for each minute of six hours", n, history[n-1])
 	}
-	r.Spent("CNY", 5)
+	r.Spent("CNY", 5, false)
 	if got := r.Report().Spend; got.Currency != "CNY" || len(got.History) != 1 {
 		t.Errorf("spend in another currency has %d points, want one", len(got.History))
 	}
@@ -234,7 +234,7 @@ func TestRecordServesManyAtOnce(t *testing.T) {
 				r.SetGroups(func() []decision.Group { return []decision.Group{{Name: "z"}, {Name: "a"}} })
 				r.Launched(decision.Launch{Asked: at})
 				r.Decided(decision.Entry{Kind: decision.ScaleUp})
-				r.Spent("USD", 1)
+				r.Spent("USD", 1, false)
 			}
 		})
 		wait.Go(func() {
@@ -296,7 +296,7 @@ func TestRecordHoldsLittleMemory(t *testing.T) {
 		for range 1_000 {
 			r.Launched(decision.Launch{Group: name("group", at), Outcome: reason("launch", at)})
 			r.Decided(decision.Entry{Group: name("group", at), Reason: reason("entry", at)})
-			r.Spent("USD", 1)
+			r.Spent("USD", 1, false)
 			c.Step(time.Minute)
 		}
 		r.Report()

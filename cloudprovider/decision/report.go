@@ -92,6 +92,8 @@ type Group struct {
 	Problems     []Reason   `json:"problems,omitempty"`
 	NodePrice    string     `json:"nodePricePerHour,omitempty"` // of the next node, with its currency
 	Spend        float64    `json:"spendPerHour"`               // of its instances, in the currency of Spend
+	AboutPrice   bool       `json:"nodePriceEstimated,omitempty"`
+	AboutSpend   bool       `json:"spendEstimated,omitempty"`
 }
 
 // Limit is a setting that a group has reached. The sizes are in the capacity units of its Auto Scaling group.
@@ -255,7 +257,8 @@ type Call struct {
 type Spend struct {
 	Currency string       `json:"currency"`
 	PerHour  float64      `json:"perHour"`
-	History  []SpendPoint `json:"history"` // one a minute, oldest first, of the last hours
+	About    bool         `json:"estimated,omitempty"` // in part at least
+	History  []SpendPoint `json:"history"`             // one a minute, oldest first, of the last hours
 }
 
 // SpendPoint is the spend at one moment.

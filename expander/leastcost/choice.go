@@ -8,6 +8,8 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // choice is the next scale-up, and the plan behind it, by candidate.
@@ -219,7 +221,7 @@ func (b choice) options(candidates []candidate, explanations []Explanation) []ex
 // explain explains the judgement of each candidate.
 func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanation {
 	list := make([]Explanation, len(candidates))
-	total, pods := 0.0, len(b.all())
+	total, about, pods := 0.0, false, len(b.all())
 	for i := range candidates {
 		c, a, e := &candidates[i], b.planned[i], &list[i]
 		e.NodeGroup, e.Nodes, e.Pods, e.Penalty = c.id, c.option.NodeCount, len(c.option.Pods), c.penalty
@@ -228,13 +230,12 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 		e.PlannedNodes, e.PlannedPods = a.nodes, len(a.pods)
 		if a.nodes > 0 {
 			e.PlannedCost, _ = f.cost(c, a.nodes)
-			total += e.PlannedCost.PerHour
+			total, about = total+e.PlannedCost.PerHour, about || e.PlannedCost.Estimated
 		}
 		e.Chosen = slices.Contains(b.chosen, i)
 	}
 	for i := range list {
-		list[i].TotalCost = list[i].Cost
-		list[i].TotalCost.PerHour = total
+		list[i].TotalCost = pricing.Amount{PerHour: total, Currency: list[i].Cost.Currency, Estimated: about}
 		list[i].TotalPods = pods
 		list[i].Cut = cut
 	}

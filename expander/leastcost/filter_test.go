@@ -119,6 +119,24 @@ func summary(options []expander.Option) []string {
 	return list
 }
 
+func TestEstimatesAreMarkedInTheReason(t *testing.T) {
+	web := replicas("web", 8, "1", "1Gi")
+	infos := map[string]*framework.NodeInfo{"a": template("4", "8Gi"), "b": template("4", "8Gi")}
+	for _, guessed := range []bool{false, true} {
+		f := newFilter(costs(func(id string, count int) (pricing.Amount, bool) {
+			one := pricing.Amount{PerHour: 0.5, Currency: "USD", Estimated: guessed && id == "a"}
+			if id == "b" {
+				one.PerHour = 0.9
+			}
+			return one.Times(count), true
+		}), nil)
+		best := f.BestOptions([]expander.Option{option("a", 3, web), option("b", 3, web)}, infos)
+		if len(best) != 1 || strings.Count(best[0].Debug, "about ") != map[bool]int{true: 3}[guessed] {
+			t.Errorf("guessed %v: %+v, want the option's, the plan's and the total cost marked if so", guessed, best)
+		}
+	}
+}
+
 func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
 	small, large := template("4", "8Gi"), template("8", "16Gi")

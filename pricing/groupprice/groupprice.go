@@ -39,6 +39,7 @@ func (p *Pricer) Rates() *rates.Rates { return p.rates() }
 type Cost struct {
 	Amount    pricing.Amount // of all parts
 	Estimated pricing.Amount // how much of it is estimated
+	Unpriced  int            // instances without a known price, which the amount leaves out
 	Parts     []Part
 }
 
@@ -61,7 +62,7 @@ func (c *Cost) add(capacityType string, count int, price pricing.Price) {
 
 // plus adds an amount, which must be of the currency of those before.
 func (c *Cost) plus(a pricing.Amount, exact bool) {
-	c.Amount = pricing.Amount{PerHour: c.Amount.PerHour + a.PerHour, Currency: a.Currency}
+	c.Amount = pricing.Amount{PerHour: c.Amount.PerHour + a.PerHour, Currency: a.Currency, Estimated: c.Amount.Estimated || !exact}
 	if c.Estimated.Currency = a.Currency; !exact {
 		c.Estimated.PerHour += a.PerHour
 	}

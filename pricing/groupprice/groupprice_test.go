@@ -170,6 +170,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			for _, p := range tt.want {
 				sum.PerHour += p.Price.Amount.PerHour * float64(p.Instances)
 			}
+			sum.Estimated = !tt.sure && sum.PerHour > 0
 			if diff := cmp.Diff(sum, got.Amount, approximately); diff != "" {
 				t.Errorf("amount (-want +got):\n%s", diff)
 			}
@@ -228,6 +229,23 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 	p, ok := b.Lookup(name)
 	p.Amount.PerHour /= 4
 	return p, ok
+}
+
+func TestCostThatLeavesATypeOutIsAnEstimate(t *testing.T) {
+	p := New(market, instancetypes.Embedded())
+	g := &asg.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []asg.Instance{
+		{Type: "zz9.plural", Zone: "x", Lifecycle: "InService", Weight: 1}, {Type: "m5.large", Zone: "x", Lifecycle: "InService", Weight: 1}}}
+	next, ok := p.Next(g, 1)
+	if !ok || !next.Amount.Estimated || next.Parts[0].Price.Basis != "without 1 of 2 types, whose price is unknown" {
+		t.Errorf("Next() = %+v, %v, want an estimate that names what it leaves out", next, ok)
+	}
+	if now := p.Present(g)[awsmessage.OnDemand]; now.Unpriced != 1 || now.Amount != (pricing.Amount{PerHour: 0.1, Currency: "USD", Estimated: true}) {
+		t.Errorf("Present() = %+v, want one instance without a price, and the rest as an estimate", now)
+	}
+	g.LaunchSpec, g.Instances = launching("m5.large"), g.Instances[1:]
+	if next, _ := p.Next(g, 1); next.Amount.Estimated || p.Present(g)[awsmessage.OnDemand].Amount.Estimated {
+		t.Errorf("Next() = %+v, want the price itself", next)
+	}
 }
 
 func (book) SpotRatio(string) float64 { return 0.25 }

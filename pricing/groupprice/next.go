@@ -143,6 +143,9 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 			priced = append(priced, choice{candidate: t, price: price})
 		}
 	}
+	if missing := len(types) - len(priced); missing > 0 {
+		priced = estimated(priced, "without %d of %d types, whose price is unknown", missing, len(types))
+	}
 	if len(priced) < 2 {
 		return priced
 	}

@@ -15,7 +15,7 @@ const sharedOut = "AWS does not list which of the group's instances are spot: sh
 // Present returns the cost of g's instances, without Parts, for each capacity type that g can launch, zero where it has no
 // instance. An instance counts until it is terminating. AWS's list of a group's instances has no capacity types. Where the
 // policy allows both, each instance counts for both by the policy's shares, and unless all instances are alike, the result is
-// an estimate. Instances of unknown types are left out.
+// an estimate, as it is where instances of unknown types are left out.
 func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 	running := slices.DeleteFunc(slices.Clone(g.Instances), func(i asg.Instance) bool { return i.Lifecycle.Leaving() })
 	units, alike := 0, true
@@ -28,13 +28,16 @@ func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 		var c Cost
 		c.plus(pricing.Amount{Currency: p.prices.Currency()}, true)
 		for _, i := range running {
-			if price, ok := p.Price(i.Type, capacityType, []string{i.Zone}); ok {
-				price.Amount.PerHour *= share
-				if share > 0 && share < 1 && !alike {
-					price.Basis = joined(sharedOut, price.Basis)
-				}
-				c.plus(price.Amount, price.Exact())
+			price, ok := p.Price(i.Type, capacityType, []string{i.Zone})
+			if !ok {
+				c.Unpriced, c.Amount.Estimated = c.Unpriced+1, true
+				continue
 			}
+			price.Amount.PerHour *= share
+			if share > 0 && share < 1 && !alike {
+				price.Basis = joined(sharedOut, price.Basis)
+			}
+			c.plus(price.Amount, price.Exact())
 		}
 		costs[capacityType] = c
 	}

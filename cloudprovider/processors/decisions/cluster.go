@@ -99,7 +99,8 @@ func (k *cluster) groups() []decision.Group {
 		g := k.facts.view.Group(id)
 		o := describe(g, id)
 		o.Ready, o.Starting = ready[id], max(0, o.Desired-ready[id]-broken[id])
-		o.Problems, o.Spend, o.NodePrice = problems[g.Name], spending.ByGroup[id], k.price(id)
+		o.Problems, o.Spend, o.AboutSpend = problems[g.Name], spending.ByGroup[id].PerHour, spending.ByGroup[id].Estimated
+		o.NodePrice, o.AboutPrice = k.price(id)
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
 		}
@@ -149,17 +150,17 @@ func limits(reached []asg.Limit) []decision.Limit {
 // maxTypes is how many instance types of a group are named.
 const maxTypes = 30
 
-// price is the price of the group's next node, "" where there is none.
-func (k *cluster) price(id string) string {
+// price returns the price of the group's next node, "" where there is none, and whether it is an estimate.
+func (k *cluster) price(id string) (text string, estimated bool) {
 	costs := k.Provider.Costs()
 	if costs == nil {
-		return ""
+		return "", false
 	}
 	amount, known := costs.NodeCost(id, nil, 1)
 	if !known {
-		return ""
+		return "", false
 	}
-	return strings.TrimSuffix(amount.String(), "/h")
+	return strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
 }
 
 // judge says whether the group can grow.

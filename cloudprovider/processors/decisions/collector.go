@@ -123,7 +123,7 @@ func (c *Collector) End() {
 		c.Record.SetCluster(c.Cluster())
 	}
 	if s, priced := c.Provider.Spending(); priced {
-		c.Record.Spent(string(s.Currency), s.PerHour)
+		c.Record.Spent(string(s.Total.Currency), s.Total.PerHour, s.Total.Estimated)
 	}
 	result := f.result()
 	if c.Remote {

@@ -112,7 +112,7 @@ func (v View) where(r *decision.Report) string {
 }
 
 func spend(r *decision.Report) string {
-	return fmt.Sprintf("%.2f %s/h", r.Spend.PerHour, clean(r.Spend.Currency))
+	return fmt.Sprintf("%s%.2f %s/h", about(r.Spend.About), r.Spend.PerHour, clean(r.Spend.Currency))
 }
 
 // counts sums the report up.

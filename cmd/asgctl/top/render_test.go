@@ -48,6 +48,17 @@ func typing(t testing.TB, v View, in string) View {
 	return v
 }
 
+func TestEstimatesAreMarked(t *testing.T) {
+	r := status(t)
+	r.Spend.About, r.Groups[0].AboutSpend = true, true
+	if got := spend(r); !strings.HasPrefix(got, "about ") {
+		t.Errorf("spend = %q", got)
+	}
+	if got := money(1.5, true).text.text; got != "about 1.50" {
+		t.Errorf("cost = %q", got)
+	}
+}
+
 func screen(lines []Line) string {
 	var b strings.Builder
 	for _, line := range lines {

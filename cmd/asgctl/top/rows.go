@@ -111,7 +111,7 @@ func (v View) groups(r *decision.Report, now time.Time) []row {
 		}
 		out = append(out, row{[]cell{
 			text(g.Name, plain), number(g.Min, faint), {bar: g, value: float64(g.Desired)}, number(g.Max, faint), number(g.Desired, bold),
-			value(float64(g.Ready), ready, plain), money(g.Spend), text(g.CapacityType, plain), text(strings.Join(g.Zones, ","), plain),
+			value(float64(g.Ready), ready, plain), money(g.Spend, g.AboutSpend), text(g.CapacityType, plain), text(strings.Join(g.Zones, ","), plain),
 			text(because(string(g.State), g.Reason), looks[g.State]),
 		}, func() []string { return groupDetail(g, now) }})
 	}
@@ -252,7 +252,17 @@ func remedy(why decision.Reason) []string {
 	return []string{"Remedy: " + why.Remedy}
 }
 
-func money(amount float64) cell { return value(amount, fmt.Sprintf("%.2f", amount), plain) }
+func money(amount float64, estimated bool) cell {
+	return value(amount, about(estimated)+fmt.Sprintf("%.2f", amount), plain)
+}
+
+// about marks an estimate.
+func about(estimated bool) string {
+	if estimated {
+		return "about "
+	}
+	return ""
+}
 
 // since is a cell with an age, empty for the zero time.
 func since(at, now time.Time, newestFirst bool) cell {

@@ -39,7 +39,7 @@ func served(t *testing.T) (*httptest.Server, *decision.Record) {
 		r.Launched(decision.Launch{Group: group})
 		r.Decided(decision.Entry{Group: group})
 	}
-	r.Spent("USD", 2)
+	r.Spent("USD", 2, false)
 	return server, r
 }
 

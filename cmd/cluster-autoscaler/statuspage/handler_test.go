@@ -139,6 +139,19 @@ func TestHostileTextIsEscaped(t *testing.T) {
 	}
 }
 
+func TestEstimatesAreMarked(t *testing.T) {
+	for _, estimated := range []bool{false, true} {
+		r := busy()
+		r.Spend.About, r.Groups[0].AboutSpend = estimated, estimated
+		page := get(t, r, Path).Body.String()
+		for _, want := range []string{"about <b>", "about 0.29", "now about "} {
+			if strings.Contains(page, want) != estimated {
+				t.Errorf("estimated %v: %q is on the page: %v", estimated, want, !estimated)
+			}
+		}
+	}
+}
+
 func TestLargePageIsSmall(t *testing.T) {
 	const most = 1_000_000
 	for name, report := range map[string]*decision.Report{"large": large(1000, 10_000, 5000), "hostile": hostileReport(1000, 10_000, 5000)} {
