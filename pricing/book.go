@@ -3,8 +3,11 @@ package pricing
 import (
 	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Book knows the prices of one region: the user's own terms, over the live spot prices, over the embedded list, over estimates by
@@ -17,12 +20,16 @@ type Book struct {
 	current atomic.Pointer[layers]
 }
 
+// oldList is the basis of a list price more than a year old.
+const oldList = "list price, more than a year old"
+
 // layers are the sources of a Book at one moment.
 type layers struct {
 	generation uint64
 	currency   Currency
 	own        *List                  // the embedded list of the region itself, or an empty one
 	terms      *Terms                 // nil: the user states nothing
+	oldBefore  time.Time              // prices of lists before it are estimates
 	stands     []func() *standIn      // lists of other regions, the first that has a type counts
 	spot       map[string][]SpotQuote // by instance type, one for each zone
 	spotIsOld  bool
@@ -47,9 +54,6 @@ func NewBook(region string, terms *Terms) (*Book, error) {
 	}
 	return b, nil
 }
-
-// Region is the one that the book is for.
-func (b *Book) Region() string { return b.region }
 
 // Currency returns the currency of every answer. In a partition without an embedded list it is the list's that stands in, until
 // the user states another.
@@ -77,8 +81,43 @@ func (b *Book) SetTerms(terms *Terms) error {
 	}
 	next.terms, next.currency = terms, currency
 	next.standIns(b.region)
+	for _, of := range slices.Sorted(maps.Keys(terms.discounts)) {
+		if !next.sells(of) {
+			return fmt.Errorf("price list: the discount on %.50q has no effect, because no price is known for it: state its price, or leave the discount out", of)
+		}
+	}
 	b.replace(&next)
 	return nil
+}
+
+// sells reports whether a type, or any type of a family, has a price.
+func (l *layers) sells(of string) bool {
+	known := l.terms.list.Types()
+	for _, list := range embedded {
+		known = append(known, list().Types()...)
+	}
+	return of == everything || slices.ContainsFunc(known, func(name string) bool {
+		_, ok := l.listed(name)
+		return ok && (name == of || family(name) == of)
+	})
+}
+
+// AgeLists marks the prices of lists older than a year at that time as estimates.
+func (b *Book) AgeLists(now time.Time) {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	next := *b.current.Load()
+	next.oldBefore = now.AddDate(-1, 0, 0)
+	next.standIns(b.region)
+	b.replace(&next)
+}
+
+// ListDate is the date of the list that on-demand prices are first taken from, or of the nearest that stands in.
+func (b *Book) ListDate() time.Time {
+	if now := b.current.Load(); now.terms != nil && now.terms.list.Len() > 0 {
+		return now.terms.list.origin.Date
+	}
+	return cmp.Or(Embedded(b.region).origin.Date, Embedded(worldwide).origin.Date)
 }
 
 // replace has the book answer from next. The caller holds writing.
@@ -102,12 +141,16 @@ func (b *Book) OnDemand(instanceType string) (Price, bool) {
 
 // listed returns the on-demand price before discounts.
 func (l *layers) listed(instanceType string) (Price, bool) {
+	price, ok := l.own.Lookup(instanceType)
 	if l.terms != nil {
-		if price, ok := l.terms.list.Lookup(instanceType); ok {
-			return price, true
+		if stated, known := l.terms.list.Lookup(instanceType); known {
+			price, ok = stated, true
 		}
 	}
-	if price, ok := l.own.Lookup(instanceType); ok {
+	if ok && price.Date.Before(l.oldBefore) {
+		price.Basis = cmp.Or(price.Basis, oldList)
+	}
+	if ok {
 		return price, true
 	}
 	for _, stand := range l.stands {

@@ -52,10 +52,10 @@ func TestOnDemandPrefersUserListAndAppliesDiscount(t *testing.T) {
 		name, instanceType string
 		want               Price
 	}{
-		{"the user's", "m5.large", Price{"m5.large", Amount{0.072, "USD"}, 0.1, own}},
-		{"the embedded list's", "m5.xlarge", Price{"m5.xlarge", Amount{0.1728, "USD"}, 0.1, list}},
-		{"discount of the family alone", "g4dn.xlarge", Price{"g4dn.xlarge", Amount{0.3945, "USD"}, 0.25, list}},
-		{"discount of the type alone", "g4dn.2xlarge", Price{"g4dn.2xlarge", Amount{0.752, "USD"}, 0, list}},
+		{"the user's", "m5.large", Price{"m5.large", Amount{PerHour: 0.072, Currency: "USD"}, 0.1, own}},
+		{"the embedded list's", "m5.xlarge", Price{"m5.xlarge", Amount{PerHour: 0.1728, Currency: "USD"}, 0.1, list}},
+		{"discount of the family alone", "g4dn.xlarge", Price{"g4dn.xlarge", Amount{PerHour: 0.3945, Currency: "USD"}, 0.25, list}},
+		{"discount of the type alone", "g4dn.2xlarge", Price{"g4dn.2xlarge", Amount{PerHour: 0.752, Currency: "USD"}, 0, list}},
 		{"unknown", "zz9.large", Price{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := b.Spot(tt.instanceType, tt.zones)
-			want := Price{InstanceType: tt.instanceType, Amount: Amount{tt.perHour, "USD"}, Origin: tt.origin}
+			want := Price{InstanceType: tt.instanceType, Amount: Amount{PerHour: tt.perHour, Currency: "USD"}, Origin: tt.origin}
 			if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
 				t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
 			}
@@ -113,7 +113,7 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 
 func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 	got, ok := book(t, "cn-northwest-1", "").Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
-	want := Price{InstanceType: "g4dn.xlarge", Amount: Amount{5.223 * 0.35, "CNY"}, Origin: Embedded("cn-northwest-1").Origin()}
+	want := Price{InstanceType: "g4dn.xlarge", Amount: Amount{PerHour: 5.223 * 0.35, Currency: "CNY"}, Origin: Embedded("cn-northwest-1").Origin()}
 	want.Basis = "0.35 × list price of cn-north-1"
 	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
 		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
@@ -143,7 +143,7 @@ func TestUnlistedTypesArePricedByAnotherRegionsList(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := book(t, tt.region, tt.text).OnDemand(tt.instanceType)
-			if diff := cmp.Diff(Amount{tt.perHour, tt.currency}, got.Amount, cmpopts.EquateApprox(0, 1e-4)); diff != "" || ok != (tt.perHour > 0) || got.Basis != tt.basis {
+			if diff := cmp.Diff(Amount{PerHour: tt.perHour, Currency: tt.currency}, got.Amount, cmpopts.EquateApprox(0, 1e-4)); diff != "" || ok != (tt.perHour > 0) || got.Basis != tt.basis {
 				t.Errorf("OnDemand() = %v by %q (-want +got):\n%s", ok, got.Basis, diff)
 			}
 			if ok && (got.Region != tt.region || got.Source == "" || got.Date.IsZero()) {
@@ -178,6 +178,43 @@ func TestForeignTermsAreRefused(t *testing.T) {
 	}
 }
 
+func TestADiscountWithoutAPriceIsRefused(t *testing.T) {
+	for _, tt := range []struct{ of, text string }{
+		{"trn2.48xlarge", ""}, {"x8aedz", ""},
+		{"c7i", "-"}, {"all", "-"}, {"m5.large", "-"}, {"x8aedz", columns + "\nx8aedz.large,1\n"},
+	} {
+		b := book(t, "cn-north-1", "")
+		head := strings.NewReplacer("us-east-1", "cn-north-1", "USD", "CNY").Replace(ownHead) + "# types: unchecked\n# discount: " + tt.of + " 10%\n"
+		err := b.SetTerms(terms(t, head+strings.TrimPrefix(tt.text, "-")))
+		if refused := err != nil; refused != (tt.text == "") {
+			t.Errorf("discount on %s with %q: error %v", tt.of, tt.text, err)
+		}
+	}
+}
+
+func TestPricesOfAnOldListAreEstimates(t *testing.T) {
+	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	own := strings.NewReplacer("us-east-1", "cn-north-1", "USD", "CNY").Replace(ownHead) + columns + "\nm5.large,1\n"
+	for _, tt := range []struct{ region, text, instanceType, basis string }{
+		{"cn-north-1", "", "m5.large", "list price, more than a year old"},
+		{"cn-north-1", own, "m5.large", ""},
+		{"cn-north-1", own, "m5.xlarge", "list price, more than a year old"},
+		{"cn-north-1", strings.Replace(own, "2026-11-01", "2025-11-01", 1), "m5.large", "list price, more than a year old"},
+		{"cn-northwest-1", "", "m5.large", "list price of cn-north-1"},
+		{"us-east-1", "", "m5.large", ""},
+	} {
+		b := book(t, tt.region, tt.text)
+		before := b.Generation()
+		b.AgeLists(now)
+		if got, ok := b.OnDemand(tt.instanceType); !ok || got.Basis != tt.basis || b.Generation() == before {
+			t.Errorf("%s in %s with %q by %q, want %q", tt.instanceType, tt.region, tt.text, got.Basis, tt.basis)
+		}
+	}
+	if b := book(t, "cn-north-1", own); b.ListDate().Year() != 2026 || book(t, "cn-north-1", "").ListDate().Year() != 2024 || book(t, "us-iso-east-1", "").ListDate().IsZero() {
+		t.Errorf("date %v, want that of the list in use", b.ListDate())
+	}
+}
+
 func TestPartitionWithoutListsKeepsUserCurrency(t *testing.T) {
 	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
 	b := book(t, "eusc-de-east-1", "", SpotQuote{"m5.large", "eusc-de-east-1a", 0.03, readAt})
@@ -188,7 +225,7 @@ func TestPartitionWithoutListsKeepsUserCurrency(t *testing.T) {
 	if err := b.SetTerms(terms(t, text)); err != nil {
 		t.Fatal(err)
 	}
-	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); !ok || price.Amount != (Amount{0.03, "EUR"}) {
+	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); !ok || price.Amount != (Amount{PerHour: 0.03, Currency: "EUR"}) {
 		t.Errorf("Spot() = %+v, %v, want the live price in EUR", price, ok)
 	}
 	if err := b.SetTerms(terms(t, strings.Replace(text, "EUR", "USD", 1))); err == nil || b.Currency() != "EUR" {

@@ -244,7 +244,7 @@ func FuzzParseTerms(f *testing.F) {
 			return
 		}
 		for _, r := range append(own.list.rows, row{instanceType: "g5.xlarge"}) {
-			zones := []string{b.Region() + "a", b.Region() + "b"}
+			zones := []string{b.region + "a", b.region + "b"}
 			for _, price := range []func() (Price, bool){
 				func() (Price, bool) { return b.OnDemand(r.instanceType) },
 				func() (Price, bool) { return b.Spot(r.instanceType, zones) },

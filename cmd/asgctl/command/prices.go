@@ -1,9 +1,11 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -72,6 +74,7 @@ func (c *cli) pricer(ctx context.Context, file string) (pricer *groupprice.Price
 	if err != nil {
 		return nil, "", nil, fmt.Errorf("price file %q: %w", file, err)
 	}
+	book.AgeLists(time.Now())
 	return groupprice.New(book, catalogue), region, append(known, pricing.Embedded(region).Types()...), nil
 }
 
@@ -96,12 +99,9 @@ func (c *cli) printPrices(list pricelist.List, unknown []string) error {
 			return failure{err}
 		}
 	}
-	const remedy = "state them in a file, or fetch AWS's list (asgctl prices refresh --region %s --to FILE), and give that with --file"
-	switch {
-	case len(unknown) > 0:
-		return finding{fmt.Sprintf("no price known in %s for %s: check the name, "+remedy, list.Region, strings.Join(unknown, ", "), list.Region)}
-	case len(list.Prices) == 0:
-		return finding{fmt.Sprintf("no prices known for region %q: "+remedy, list.Region, list.Region)}
+	if len(unknown) > 0 || len(list.Prices) == 0 {
+		return finding{fmt.Sprintf("no price known in %s for %s: check the name, state them in a file, or fetch AWS's list (asgctl prices refresh "+
+			"--region %s --to FILE), and give that with --file", list.Region, cmp.Or(strings.Join(unknown, ", "), "any type"), list.Region)}
 	}
 	return nil
 }

@@ -324,6 +324,16 @@ func TestFaultsInTheCluster(t *testing.T) {
 	}
 }
 
+func TestOldListsDoNotCountBesideTheUsersFile(t *testing.T) {
+	pod := autoscalerPod("a-first", "asg-autoscaler/cluster-autoscaler:v1")
+	pod.Spec.Containers[0].Args = append(pod.Spec.Containers[0].Args, "--aws-price-file=/etc/prices/prices.csv")
+	newSite(t, nil).create(t, pod)
+	c := checkOf(t, *runAt(t, time.Now().Add(2*365*24*time.Hour)), "data")
+	if f := said(c, "built-in list of prices"); f != nil || len(c.NotChecked) != 1 {
+		t.Errorf("check = %+v, want the date of the file noted as not checked", c)
+	}
+}
+
 func TestVolumeBesideDivisibleGroupIsSound(t *testing.T) {
 	s := newSite(t, nil)
 	s.volume(t, zoneB)

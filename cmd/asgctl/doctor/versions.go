@@ -49,15 +49,20 @@ func checkVersions(_ context.Context, in *installation, c *Check) (looked bool) 
 	return true
 }
 
+// checkData looks at the built-in lists. Where the autoscaler has a file of its own instead, only its pod has that file.
 func checkData(_ context.Context, in *installation, c *Check) (looked bool) {
 	for _, table := range []struct {
-		of   string
-		date time.Time
-		next string
+		of, flag string
+		date     time.Time
+		next     string
 	}{
-		{"instance types", instancetypes.Embedded().Date(), "aws ec2 describe-instance-types --output json > types.json, and give it to --aws-instance-types-file"},
-		{"prices", pricing.Embedded(in.region).Origin().Date, "asgctl prices refresh --region " + shellword.Quote(in.region) + " --to prices.csv, and give it to --aws-price-file"},
+		{"instance types", "aws-instance-types-file", instancetypes.Embedded().Date(), "aws ec2 describe-instance-types --output json > types.json, and give it to --aws-instance-types-file"},
+		{"prices", "aws-price-file", pricing.Embedded(in.region).Origin().Date, "asgctl prices refresh --region " + shellword.Quote(in.region) + " --to prices.csv, and give it to --aws-price-file"},
 	} {
+		if file := in.flags.last(table.flag); file != "" {
+			c.skip("the date of "+file, "--"+table.flag+" names it", "the file, which only the pod has")
+			continue
+		}
 		if age := in.Now().Sub(table.date); !table.date.IsZero() && age > maxAge {
 			c.find("built-in list of "+table.of, fmt.Sprintf("it is %d days old", int(age.Hours()/24)), "its date, "+table.date.Format(time.DateOnly), table.next)
 		}

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -27,6 +28,13 @@ type prices struct {
 func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalogue,
 	event func(eventType, reason, message string), registerer prometheus.Registerer) (*prices, error) {
 	book, err := pricing.NewBook(region, nil)
+	if err == nil {
+		book.AgeLists(time.Now())
+		err = registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: "cluster_autoscaler", Name: "aws_price_list_age_seconds",
+			Help: "Age of the list of on-demand prices in use, of --aws-price-file or else the built-in one, in seconds.",
+		}, func() float64 { return time.Since(book.ListDate()).Seconds() }))
+	}
 	if err != nil || ours.PriceFile == "" {
 		return &prices{book: book}, err
 	}
