@@ -231,7 +231,7 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 	return p, ok
 }
 
-func TestCostThatLeavesATypeOutIsAnEstimate(t *testing.T) {
+func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 	p := New(market, instancetypes.Embedded())
 	g := &asg.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []asg.Instance{
 		{Type: "zz9.plural", Zone: "x", Lifecycle: "InService", Weight: 1}, {Type: "m5.large", Zone: "x", Lifecycle: "InService", Weight: 1}}}

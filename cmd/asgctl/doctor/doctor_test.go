@@ -324,7 +324,7 @@ func TestFaultsInTheCluster(t *testing.T) {
 	}
 }
 
-func TestOldListsDoNotCountBesideTheUsersFile(t *testing.T) {
+func TestUsersFileEndsFindingOfOldList(t *testing.T) {
 	pod := autoscalerPod("a-first", "asg-autoscaler/cluster-autoscaler:v1")
 	pod.Spec.Containers[0].Args = append(pod.Spec.Containers[0].Args, "--aws-price-file=/etc/prices/prices.csv")
 	newSite(t, nil).create(t, pod)
