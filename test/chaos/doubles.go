@@ -66,11 +66,12 @@ func recent(raises []raise, at time.Time) (sum int) {
 
 // ledger follows one group through the wishes for it and the changes of its desired capacity.
 type ledger struct {
-	desired     int            // in units of the group
-	perInstance int            // units that the smallest instance fills
-	open        int            // instances that were wished for and not yet requested from AWS
-	members     map[string]int // weights of the instances
-	credit      int            // instances that were taken away since they were requested, and may be requested again
+	desired     int             // in units of the group
+	perInstance int             // units that the smallest instance fills
+	open        int             // instances that were wished for and not yet requested from AWS
+	members     map[string]int  // weights of the instances
+	usable      map[string]bool // instances whose nodes are Ready with their GPUs: the core packs pods on them, whatever AWS lists
+	credit      int             // instances that were taken away since they were requested, and may be requested again
 	own         []raise
 	foreign     []raise
 	wished      []wish // as sizes of the group
@@ -91,16 +92,19 @@ func (l *ledger) most(at time.Time) (size int) {
 }
 
 // wish records a wish. If it knows less than has been requested from AWS, and not by others, only the rest may be requested. An
-// earlier wish that is neither in the desired capacity nor in the size from which this one starts has failed.
+// earlier wish that is neither in the desired capacity nor in the size from which this one starts has failed. The desired capacity may have
+// instances of other writers that the wish does not know.
 func (l *ledger) wish(w wish) {
 	if w.zonal || l.perInstance > 1 {
 		l.open += w.to - w.from // its sizes are not the group's
 		return
 	}
 	l.wished = append(l.wished, w)
-	unknown := l.desired - w.from - recent(l.foreign, w.at)
+	foreign := recent(l.foreign, w.at)
+	unknown := l.desired - max(w.from, len(l.usable)) - foreign
 	known := max(0, min(unknown, recent(l.own, w.at), w.to-w.from))
-	l.open = max(0, w.from-l.desired) + w.to - w.from - known
+	before := max(w.from-l.desired, min(l.open, w.from-l.desired+foreign), 0)
+	l.open = before + w.to - w.from - known
 }
 
 // change records a change of the desired capacity, and returns how many instances too many the autoscaler requested.
@@ -142,7 +146,7 @@ func (l *ledger) counted() (sum int) {
 func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.AutoScalingGroup) {
 	ledgers, named := map[string]*ledger{}, map[string]fakeaws.AutoScalingGroup{}
 	for _, g := range groups {
-		ledgers[g.Name], named[g.Name] = &ledger{desired: g.Desired, perInstance: lightest(g), members: map[string]int{}}, g
+		ledgers[g.Name], named[g.Name] = &ledger{desired: g.Desired, perInstance: lightest(g), members: map[string]int{}, usable: map[string]bool{}}, g
 	}
 	for _, e := range events {
 		for len(wished) > 0 && wished[0].at.Before(e.Time) {
@@ -155,11 +159,14 @@ func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.
 		switch {
 		case l == nil:
 		case e.Kind == fakeaws.GroupDeleted:
-			l.desired, l.own, l.foreign, l.members = 0, nil, nil, map[string]int{}
+			l.desired, l.own, l.foreign, l.members, l.usable = 0, nil, nil, map[string]int{}, map[string]bool{}
 		case e.Kind == fakeaws.Launched:
 			l.members[e.Instance] = weightOf(named[e.Group], e.InstanceType)
 		case slices.Contains(departures, e.Kind):
 			delete(l.members, e.Instance)
+			delete(l.usable, e.Instance)
+		case e.Kind == fakeaws.NodeReady && !accelerated(e.InstanceType), e.Kind == fakeaws.GPUPublished:
+			l.usable[e.Instance] = true
 		case e.Kind == fakeaws.DesiredChanged:
 			if double := l.change(e); double > 0 {
 				j.wrong(func(w *Wrongs) { w.Doubles += double }, "double: %s at %s raised %q from %d to %d, %d too many",
@@ -168,6 +175,9 @@ func (j *judge) doubles(events []fakeaws.Event, wished []wish, groups []fakeaws.
 		}
 	}
 }
+
+// accelerated reports whether the nodes of a type publish GPUs some time after they are Ready.
+func accelerated(instanceType string) bool { return strings.HasPrefix(instanceType, "g") }
 
 // departures are the events with which an instance stops counting for its group.
 var departures = []fakeaws.EventKind{fakeaws.TerminateRequested, fakeaws.Reclaimed, fakeaws.Replaced, fakeaws.ScaleInKill, fakeaws.Terminated}

@@ -29,6 +29,9 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 		e.Time = at(second)
 		return e
 	}
+	usable := func(instance string, kind fakeaws.EventKind, instanceType string) fakeaws.Event {
+		return fakeaws.Event{Time: at(3), Kind: kind, Group: "web", Instance: instance, InstanceType: instanceType}
+	}
 	wished := func(second, from, to int) wish { return wish{at: at(second), group: "web", from: from, to: to} }
 	const nowUs = "LaunchInstances autoscaler"
 	for _, tt := range []struct {
@@ -54,6 +57,10 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 		{name: "by a successor after a call that failed", wishes: []wish{wished(1, 1, 4), wished(5, 1, 4)}, events: []fakeaws.Event{change(6, nowUs, 1, 4)}},
 		{name: "after an operator's raise that the wish did not know", wishes: []wish{wished(2, 1, 2)},
 			events: []fakeaws.Event{change(1, "set-desired", 1, 3), change(3, ourWrite, 3, 4)}},
+		{name: "after two wishes that did not know an operator's raise", wishes: []wish{wished(2, 1, 4), wished(3, 4, 6)},
+			events: []fakeaws.Event{change(1, "set-desired", 1, 3), change(4, ourWrite, 3, 6), change(5, ourWrite, 6, 8)}},
+		{name: "again after two wishes that did not know an operator's raise", wishes: []wish{wished(2, 1, 4), wished(3, 4, 6)},
+			events: []fakeaws.Event{change(1, "set-desired", 1, 3), change(4, ourWrite, 3, 6), change(5, ourWrite, 6, 9)}, doubles: 1},
 		{name: "again what an operator took away", wishes: []wish{wished(1, 1, 4)},
 			events: []fakeaws.Event{change(2, ourWrite, 1, 4), change(3, "set-desired", 4, 2), change(4, ourWrite, 2, 4)}},
 		{name: "again what we took away by mistake", wishes: []wish{wished(2, 1, 2)},
@@ -63,6 +70,11 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 		{name: "to a size that was wished for long ago", wishes: []wish{wished(1, 1, 4), wished(60, 1, 3)},
 			events: []fakeaws.Event{change(61, ourWrite, 1, 4)}, doubles: 1},
 		{name: "to what heavy instances have reached", events: []fakeaws.Event{launched("i-1")[0], launched("i-2")[0], change(2, ourWrite, 1, 2)}},
+		{name: "beside the usable nodes that the wish's size lacks", wishes: []wish{wished(1, 1, 2), wished(5, 1, 2)},
+			events: []fakeaws.Event{change(2, nowUs, 1, 2), usable("i-1", fakeaws.NodeReady, "m5.large"), usable("i-2", fakeaws.NodeReady, "m5.large"), change(6, ourWrite, 2, 3)}},
+		{name: "beside nodes that show no GPU yet", wishes: []wish{wished(1, 1, 2), wished(5, 1, 2)},
+			events:  []fakeaws.Event{change(2, nowUs, 1, 2), usable("i-1", fakeaws.NodeReady, "g4dn.xlarge"), usable("i-2", fakeaws.NodeReady, "g4dn.xlarge"), change(6, ourWrite, 2, 3)},
+			doubles: 1},
 		{name: "by nobody's wish", events: []fakeaws.Event{change(2, ourWrite, 1, 4)}, doubles: 3},
 		{name: "by an operator", events: []fakeaws.Event{change(2, "set-desired", 1, 4)}},
 	} {

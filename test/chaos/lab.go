@@ -44,9 +44,13 @@ type Options struct {
 	Progress io.Writer // receives a line for each step of building the control plane, nil discards them
 }
 
+// unschedulableTime is shorter than kube-scheduler's default. It misses some events while kube-apiserver is down, and then tries a pod that
+// fits on a free node only after this time. No run waits five minutes.
+const unschedulableTime = 20 * time.Second
+
 // NewLab starts the control plane.
 func NewLab(ctx context.Context, opts Options) (*Lab, error) {
-	env, err := scenario.Start(ctx, scenario.Options{Dir: opts.Dir, Binary: opts.Binary, Progress: opts.Progress})
+	env, err := scenario.Start(ctx, scenario.Options{Dir: opts.Dir, Binary: opts.Binary, Progress: opts.Progress, UnschedulableTime: unschedulableTime})
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,9 @@ type Options struct {
 	// without processor time ends watches, and then kube-scheduler knows of no change for seconds.
 	Crowded bool
 
+	// UnschedulableTime is how long kube-scheduler leaves a pod that fits nowhere alone, if no event wakes it. 0 means its default, 5 minutes.
+	UnschedulableTime time.Duration
+
 	// FeatureGates are set on kube-apiserver, kube-scheduler and kube-controller-manager.
 	FeatureGates map[string]bool
 

@@ -127,6 +127,9 @@ func schedulerCommand(l layout, b Binaries, p ports, opts Options) command {
 		"--tls-cert-file=" + l.key("server.crt"),
 		"--tls-private-key-file=" + l.key("server.key"),
 	}
+	if opts.UnschedulableTime > 0 {
+		args = append(args, "--pod-max-in-unschedulable-pods-duration="+opts.UnschedulableTime.String())
+	}
 	return command{
 		name:   "kube-scheduler",
 		path:   b.Scheduler,

@@ -44,6 +44,7 @@ type Options struct {
 	FeatureGates      map[string]bool // of the control plane
 	LeaseRenewal      time.Duration   // see controlplane.Options
 	Crowded           bool            // see controlplane.Options
+	UnschedulableTime time.Duration   // see controlplane.Options
 }
 
 // Env is one set-up under observation. Its methods are for one goroutine, but Timeline is safe for all.
@@ -94,6 +95,8 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 		FeatureGates:    opts.FeatureGates,
 		LeaseRenewal:    opts.LeaseRenewal,
 		Crowded:         opts.Crowded,
+
+		UnschedulableTime: opts.UnschedulableTime,
 	})
 	if err != nil {
 		return nil, err
