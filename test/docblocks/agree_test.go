@@ -280,3 +280,39 @@ func (i installation) checkRole(t *testing.T, text, account, role string, roles 
 		t.Errorf("role %s does not trust %s:\n%s", role, account, made.trust)
 	}
 }
+
+var fillCommand = regexp.MustCompile(`(?m)^sed .*> (trust|policy)\.json$`)
+
+// README.md's commands fill in the files of each partition.
+func TestREADMEFillsTheFilesOfEveryPartition(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := fillCommand.FindAllString(string(readme), -1)
+	if len(commands) != 2 {
+		t.Fatalf("commands %q, want one for the trust policy and one for the policy", commands)
+	}
+	for partition, provider := range map[string]string{"aws": "oidc.eks.eu-west-1.amazonaws.com/id/A1", "aws-us-gov": "oidc.eks.us-gov-west-1.amazonaws.com/id/A1",
+		"aws-cn": "oidc.eks.cn-north-1.amazonaws.com.cn/id/A1"} {
+		t.Run(partition, func(t *testing.T) {
+			r := &reader{env: append(os.Environ(), "cluster=main.example.com", "account=123456789012", "partition="+partition, "issuer=https://"+provider)}
+			r.copyRepository(t)
+			if out, err := r.bash(t, strings.Join(commands, "\n")); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			for name, want := range map[string]string{
+				"trust.json":  `"arn:` + partition + `:iam::123456789012:oidc-provider/` + provider + `"`,
+				"policy.json": `"aws:ResourceTag/k8s.io/cluster-autoscaler/main.example.com": "owned"`,
+			} {
+				raw, err := os.ReadFile(filepath.Join(r.dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if left := unfilled.FindString(string(raw)); left != "" || !strings.Contains(string(raw), want) {
+					t.Errorf("%s still has %q, or lacks %s:\n%s", name, left, want, raw)
+				}
+			}
+		})
+	}
+}
