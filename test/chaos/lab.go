@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -63,6 +64,9 @@ func NewLab(ctx context.Context, opts Options) (*Lab, error) {
 
 // prepare makes the objects that every plan needs.
 func (l *Lab) prepare(ctx context.Context) error {
+	if err := l.env.GrantOptional(ctx); err != nil {
+		return err
+	}
 	kubeconfig, err := l.env.Cluster.ServiceAccountKubeconfig(ctx, systemNamespace, serviceAccount)
 	if err != nil {
 		return err
@@ -121,8 +125,11 @@ func (l *Lab) clean(ctx context.Context, p Plan) error {
 	}
 	for {
 		left, err := l.sweep(ctx)
-		if err != nil || left == 0 {
+		if err != nil {
 			return err
+		}
+		if left == 0 { // kube-scheduler may keep in mind pods of nodes whose names come again
+			return l.env.Cluster.Restart(ctx, controlplane.SchedulerName)
 		}
 		pause(ctx, 100*time.Millisecond)
 	}

@@ -25,10 +25,11 @@ type ports struct {
 	kwok              int
 }
 
-// Names of the programs that keep the cluster's state.
+// Names of programs that callers restart.
 const (
 	EtcdName      = "etcd"
 	APIServerName = "kube-apiserver"
+	SchedulerName = "kube-scheduler"
 )
 
 // command is the command line of a program, and its health check.
@@ -131,7 +132,7 @@ func schedulerCommand(l layout, b Binaries, p ports, opts Options) command {
 		args = append(args, "--pod-max-in-unschedulable-pods-duration="+opts.UnschedulableTime.String())
 	}
 	return command{
-		name:   "kube-scheduler",
+		name:   SchedulerName,
 		path:   b.Scheduler,
 		args:   append(args, kubernetesArgs(opts)...),
 		health: url("https", p.scheduler, "/readyz"),

@@ -17,6 +17,7 @@ import (
 
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -109,6 +110,15 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 	e.observers.Go(func() { provisionVolumes(e.observing, e.Cluster.Client()) })
 	e.observer, err = observeCluster(e.observing, e.Cluster.Client(), e.Timeline)
 	return e, err
+}
+
+// GrantOptional gives the autoscaler the optional permissions, too.
+func (e *Env) GrantOptional(ctx context.Context) error {
+	optional, err := manifests.FS.ReadFile("deploy/rbac-optional.yaml")
+	if err == nil {
+		_, err = e.Kubectl(ctx, string(optional), "apply", "-f", "-")
+	}
+	return err
 }
 
 // grantAccess applies the manifests' permissions and writes the ServiceAccount's kubeconfig.

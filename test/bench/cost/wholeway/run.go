@@ -13,7 +13,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/bound"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -108,7 +107,7 @@ func (r *run) close() error {
 // comes last.
 func (r *run) prepare(ctx context.Context) error {
 	client := r.env.Cluster.Client()
-	if err := r.grant(ctx); err != nil {
+	if err := r.env.GrantOptional(ctx); err != nil {
 		return err
 	}
 	if err := prepare(ctx, client, r.mix); err != nil {
@@ -158,15 +157,6 @@ func (r *run) prepare(ctx context.Context) error {
 	}
 	r.start = time.Now()
 	return r.env.StartAutoscaler(ctx, manifest, flags...)
-}
-
-// grant gives the autoscaler the optional permissions, too.
-func (r *run) grant(ctx context.Context) error {
-	optional, err := manifests.FS.ReadFile("deploy/rbac-optional.yaml")
-	if err == nil {
-		_, err = r.env.Kubectl(ctx, string(optional), "apply", "-f", "-")
-	}
-	return err
 }
 
 // flags are the autoscaler's, beside the manifest's.
