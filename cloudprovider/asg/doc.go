@@ -8,8 +8,8 @@
 // Writes to one group follow each other, each on its own reading. A reading can be older than our last write, so a raise counts from the newest
 // desired capacity that we know, and never sets less than the reading states. A write lowers the desired capacity only by the named instances
 // that it terminates, or by our own request that AWS has not fulfilled. If AWS turns out to have launched more than such a write left room for,
-// the Cache raises the desired capacity again before AWS terminates the excess. An accepted write is in the Snapshot at once. No lock is held
-// across a call.
+// the Cache raises the desired capacity again before AWS terminates the excess. An accepted write is in the Snapshot at once. A call
+// holds only the lock of its group, which no reader takes.
 //
 // StartIncrease waits for no answer. The Snapshot counts such an increase from then on, and without an answer for no longer than a write may take.
 // Everything that writes counts only what AWS has accepted.

@@ -16,7 +16,7 @@ func (r *report) writeMarkdown(w io.Writer) error {
 	fmt.Fprintf(&text, `# Benchmarks
 
 `+"`make bench-peers`"+` measured these figures on one machine with %d processors (%s), in %d repeats in which the peers took turns. [The bench's own page](../test/bench/peers/README.md)
-says how it measures. AWS is emulated: each call takes 50 ms, LaunchInstances 500 ms more, and a node registers 3 s after its launch. The control plane is real.
+says how it measures. AWS is emulated: each call takes 50 ms, LaunchInstances 500 ms more, and a node registers 3 s after its launch. The control plane is real. Its scheduler and controller manager make up to 500 calls a second, where their defaults are 50 and 20.
 A cell has the median with the least and the most. Less is better everywhere, and the best median is bold.
 
 ![Times of each peer, on a logarithmic scale](%s)

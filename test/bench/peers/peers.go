@@ -44,9 +44,9 @@ const (
 var peers = []peer{
 	{name: ours, about: "this autoscaler, with its defaults", kind: ourKind},
 	{name: stockPlain, about: "the stock autoscaler of the same core, with its defaults", kind: stockKind},
-	{name: stockTuned, about: "the stock autoscaler with the flags that make it fastest", kind: stockKind, flags: tuned},
+	{name: stockTuned, about: "the stock autoscaler with flags that make it ask fastest", kind: stockKind, flags: tuned},
 	{name: stockPlugin, about: "the unmodified core with its defaults, which asks this autoscaler as a plugin", kind: pluginKind},
-	{name: karpenters, about: "Karpenter %s with its KWOK provider, whose launches are immediate", kind: karpenterKind},
+	{name: karpenters, about: "Karpenter %s with its KWOK provider, whose launches are immediate, and disruption budgets of 100 %%", kind: karpenterKind},
 }
 
 // tuned are the flags of stock that make it faster in these cases. The package's documentation says what each is for, and which were
