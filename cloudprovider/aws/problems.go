@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // finding is one problem of one group. It is reported once, and again only after it disappeared.
@@ -67,8 +68,11 @@ func (v *View) findings() []finding {
 			continue // the group's own problems say that it cannot be launched
 		}
 		for _, p := range t.Problems {
-			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String()})
+			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String(), remedy: p.Remedy()})
 		}
+	}
+	for at := range found {
+		found[at].remedy = shellword.InRegion(v.region, found[at].remedy)
 	}
 	return found
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -135,11 +136,17 @@ func Brief(err error) string {
 			return fmt.Sprintf("status %d, no readable answer", answer.HTTPStatusCode())
 		}
 		return bounded(err.Error())
-	case IsDenied(err):
+	case api.ErrorMessage() == "":
 		return api.ErrorCode()
 	}
-	return bounded(api.ErrorCode() + ": " + api.ErrorMessage())
+	message, _, _ := strings.Cut(api.ErrorMessage(), " Encoded authorization failure message")
+	if _, action, named := strings.Cut(message, "not authorized to perform: "); named { // who asks is known, and which resource changes
+		message = "not authorized to perform " + onResource.ReplaceAllString(action, "")
+	}
+	return bounded(api.ErrorCode() + ": " + message)
 }
+
+var onResource = regexp.MustCompile(` on resource: \S+`)
 
 func bounded(text string) string {
 	if len(text) <= maxBrief {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Bounds of a Report.
@@ -26,14 +28,15 @@ const (
 func (f facts) report() *Report {
 	r := &Report{Version: Version, At: f.at, Process: f.process, Reading: f.reading, Loop: f.loop, Spend: f.spend,
 		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: []Call{}}
-	r.Groups = orEmpty(f.groups.get(nil))
+	r.Groups = orEmpty(f.groups.get(nil, f.process.Region))
 	byName := make(ByName, len(r.Groups))
 	for at := range r.Groups {
 		byName[r.Groups[at].Name] = &r.Groups[at]
 	}
-	pending := f.pods.get(byName)
+	pending := f.pods.get(byName, f.process.Region)
 	r.Pods, r.Searches, r.PodsLeft = orEmpty(pending.Pods), orEmpty(pending.Searches), pending.Left
-	r.Nodes = orEmpty(f.nodes.get(byName))
+	r.Nodes = orEmpty(f.nodes.get(byName, f.process.Region))
+	r.Groups = withStarting(r.Groups, r.Nodes)
 	if f.calls != nil {
 		r.Calls = orEmpty(f.calls())
 		slices.SortFunc(r.Calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
@@ -42,35 +45,52 @@ func (f facts) report() *Report {
 	return r
 }
 
+// withStarting counts a node as starting, and not as ready, for as long as it is shown so: a node whose GPU is not there is Ready.
+func withStarting(groups []Group, nodes []Node) []Group {
+	starting := map[string]int{}
+	for _, n := range nodes {
+		if n.State == NodeStarting {
+			starting[n.Group]++
+		}
+	}
+	groups = slices.Clone(groups) // readers have the others
+	for at := range groups {
+		if more := starting[groups[at].Name] - groups[at].Starting; more > 0 {
+			groups[at].Ready, groups[at].Starting = max(0, groups[at].Ready-more), groups[at].Starting+more
+		}
+	}
+	return orEmpty(groups)
+}
+
 // boundedGroups returns the groups by name, within the bounds.
-func boundedGroups(groups []Group) []Group {
+func boundedGroups(groups []Group, region string) []Group {
 	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
 	for at := range groups {
 		g := &groups[at]
-		g.Reason = g.Reason.clipped()
+		g.Reason = g.Reason.clipped(region)
 		g.Types, g.CoolDowns, g.Problems = first(g.Types, maxTypes), first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems)
 		for at := range g.CoolDowns {
-			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped()
+			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped(region)
 		}
 		for at := range g.Problems {
-			g.Problems[at] = g.Problems[at].clipped()
+			g.Problems[at] = g.Problems[at].clipped(region)
 		}
 	}
 	return groups
 }
 
 // boundedNodes returns the nodes by name, within the bounds.
-func boundedNodes(nodes []Node) []Node {
+func boundedNodes(nodes []Node, region string) []Node {
 	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
 	nodes = first(nodes, maxNodes)
 	for at := range nodes {
-		nodes[at].Reason = nodes[at].Reason.clipped()
+		nodes[at].Reason = nodes[at].Reason.clipped(region)
 	}
 	return nodes
 }
 
 // bounded returns the pods by namespace and name, within the bounds, with the searches that have room.
-func (p Pending) bounded() Pending {
+func (p Pending) bounded(region string) Pending {
 	slices.SortFunc(p.Pods, func(a, b Pod) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
@@ -79,7 +99,7 @@ func (p Pending) bounded() Pending {
 	for at := range kept.Pods {
 		pod := &kept.Pods[at]
 		old := pod.Search
-		pod.Cause, pod.Search = pod.Cause.clipped(), -1
+		pod.Cause, pod.Search = pod.Cause.clipped(region), -1
 		if old < 0 || old >= len(p.Searches) {
 			continue
 		}
@@ -88,7 +108,7 @@ func (p Pending) bounded() Pending {
 			place = -1
 			if answers := p.Searches[old].Answers; len(answers) <= room {
 				for at := range answers {
-					answers[at].Reason, answers[at].Expander = answers[at].Reason.clipped(), clip(answers[at].Expander)
+					answers[at].Reason, answers[at].Expander = answers[at].Reason.clipped(region), clip(answers[at].Expander)
 				}
 				place, room = len(kept.Searches), room-len(answers)
 				kept.Searches = append(kept.Searches, p.Searches[old])
@@ -135,9 +155,9 @@ func orEmpty[T any](list []T) []T {
 	return list
 }
 
-// clipped returns the reason with texts of a bounded length.
-func (r Reason) clipped() Reason {
-	r.Message, r.Remedy = clip(r.Message), clip(r.Remedy)
+// clipped returns the reason with texts of a bounded length, and with the region in its commands.
+func (r Reason) clipped(region string) Reason {
+	r.Message, r.Remedy = clip(r.Message), clip(shellword.InRegion(region, r.Remedy))
 	return r
 }
 

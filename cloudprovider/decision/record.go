@@ -75,16 +75,18 @@ func (r *Record) SetHolder(name string) { r.change(func(f *facts) { f.process.Ho
 // Looped replaces everything that a loop finds out in one change: the loop, the groups, the pending pods and the nodes. The slices may be
 // in any order, and the Record takes them over. It calls the functions, if at all, in this order and one at a time.
 func (r *Record) Looped(l Loop, groups func() []Group, pods func(ByName) Pending, nodes func(ByName) []Node) {
-	l.Result = l.Result.clipped()
 	r.change(func(f *facts) {
+		l.Result = l.Result.clipped(f.process.Region)
 		f.loop, f.groups, f.pods, f.nodes = l, groupsPart(groups), podsPart(pods), nodesPart(nodes)
 	})
 }
 
 // SetLoop replaces the last loop.
 func (r *Record) SetLoop(l Loop) {
-	l.Result = l.Result.clipped()
-	r.change(func(f *facts) { f.loop = l })
+	r.change(func(f *facts) {
+		l.Result = l.Result.clipped(f.process.Region)
+		f.loop = l
+	})
 }
 
 // SetGroups replaces the groups, as Looped does.
@@ -130,16 +132,18 @@ func (r *Record) Observe(o Observer) {
 
 // Launched adds a launch.
 func (r *Record) Launched(l Launch) {
-	l.Outcome = l.Outcome.clipped()
-	for _, o := range r.change(func(f *facts) { f.launches = added(f.launches, l, maxLaunches) }) {
+	for _, o := range r.change(func(f *facts) {
+		l.Outcome = l.Outcome.clipped(f.process.Region)
+		f.launches = added(f.launches, l, maxLaunches)
+	}) {
 		o.Launched(l)
 	}
 }
 
 // Decided adds an entry to the timeline, now if the entry has no time.
 func (r *Record) Decided(e Entry) {
-	e.Reason = e.Reason.clipped()
 	for _, o := range r.change(func(f *facts) {
+		e.Reason = e.Reason.clipped(f.process.Region)
 		if e.At.IsZero() {
 			e.At = f.at
 		}
@@ -207,28 +211,28 @@ func (r *Record) Report() *Report {
 
 // part is a part of the Report that is made when somebody first reads it, under Record.making.
 type part[T any] struct {
-	make func(ByName) T
+	make func(groups ByName, region string) T
 	made T
 }
 
 func groupsPart(groups func() []Group) *part[[]Group] {
-	return &part[[]Group]{make: func(ByName) []Group { return boundedGroups(groups()) }}
+	return &part[[]Group]{make: func(_ ByName, region string) []Group { return boundedGroups(groups(), region) }}
 }
 
 func podsPart(pods func(ByName) Pending) *part[Pending] {
-	return &part[Pending]{make: func(groups ByName) Pending { return pods(groups).bounded() }}
+	return &part[Pending]{make: func(groups ByName, region string) Pending { return pods(groups).bounded(region) }}
 }
 
 func nodesPart(nodes func(ByName) []Node) *part[[]Node] {
-	return &part[[]Node]{make: func(groups ByName) []Node { return boundedNodes(nodes(groups)) }}
+	return &part[[]Node]{make: func(groups ByName, region string) []Node { return boundedNodes(nodes(groups), region) }}
 }
 
-func (p *part[T]) get(groups ByName) (made T) {
+func (p *part[T]) get(groups ByName, region string) (made T) {
 	if p == nil {
 		return made
 	}
 	if p.make != nil {
-		p.made, p.make = p.make(groups), nil
+		p.made, p.make = p.make(groups, region), nil
 	}
 	return p.made
 }

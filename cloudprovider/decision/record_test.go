@@ -346,3 +346,39 @@ func BenchmarkReport(b *testing.B) {
 		}
 	})
 }
+
+// A node whose GPU has not appeared is Ready, and the nodes show it as starting.
+func TestStartingNodeIsNotCountedAsReady(t *testing.T) {
+	r, _ := newRecord()
+	r.SetGroups(func() []decision.Group {
+		return []decision.Group{{Name: "gpu", Desired: 3, Ready: 3}, {Name: "web", Desired: 2, Ready: 1, Starting: 1}}
+	})
+	before := r.Report()
+	r.SetNodes(func(decision.ByName) []decision.Node {
+		return []decision.Node{{Name: "a", Group: "gpu", State: decision.NodeStarting}, {Name: "b", Group: "gpu"}, {Name: "c", Group: "web", State: decision.NodeStarting}}
+	})
+	if g := r.Report().Groups; g[0].Ready != 2 || g[0].Starting != 1 || g[1].Ready != 1 || g[1].Starting != 1 {
+		t.Errorf("%d ready and %d starting of gpu, %d and %d of web, want 2 and 1, 1 and 1", g[0].Ready, g[0].Starting, g[1].Ready, g[1].Starting)
+	}
+	if before.Groups[0].Ready != 3 {
+		t.Error("a report that somebody has was changed")
+	}
+}
+
+func TestCommandsOfRemediesNameTheRegion(t *testing.T) {
+	r, _ := newRecord()
+	reason := decision.Reason{Remedy: "aws autoscaling delete-tags --tags x"}
+	const want = "aws autoscaling delete-tags --region eu-west-1 --tags x"
+	r.SetGroups(func() []decision.Group { return []decision.Group{{Reason: reason, Problems: []decision.Reason{reason}}} })
+	r.SetPods(func(decision.ByName) decision.Pending { return decision.Pending{Pods: []decision.Pod{{Cause: reason}}} })
+	r.SetNodes(func(decision.ByName) []decision.Node { return []decision.Node{{Reason: reason}} })
+	r.Launched(decision.Launch{Outcome: reason})
+	r.Decided(decision.Entry{Reason: reason})
+	got := r.Report()
+	for name, remedy := range map[string]string{"group": got.Groups[0].Reason.Remedy, "problem": got.Groups[0].Problems[0].Remedy, "pod": got.Pods[0].Cause.Remedy,
+		"node": got.Nodes[0].Reason.Remedy, "launch": got.Launches[0].Outcome.Remedy, "entry": got.Timeline[0].Reason.Remedy} {
+		if remedy != want {
+			t.Errorf("the remedy of a %s is %q, want %q", name, remedy, want)
+		}
+	}
+}

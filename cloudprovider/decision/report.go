@@ -135,7 +135,7 @@ type Pod struct {
 	Name      string    `json:"name"`
 	UID       string    `json:"uid"`
 	Owner     string    `json:"owner,omitempty"` // such as "Deployment/web"
-	Since     time.Time `json:"since"`           // when it became pending
+	Since     time.Time `json:"since,omitzero"`  // when it became pending
 	State     PodState  `json:"state"`
 	Cause     Reason    `json:"cause"`           // why it waits, the first line of every explanation
 	Group     string    `json:"group,omitempty"` // in which a node was asked for, for this pod
@@ -190,7 +190,7 @@ type Node struct {
 	InstanceType string    `json:"instanceType"`
 	CapacityType string    `json:"capacityType,omitempty"`
 	State        NodeState `json:"state"`
-	Since        time.Time `json:"since"`              // of this state
+	Since        time.Time `json:"since,omitzero"`     // of this state
 	Reason       Reason    `json:"reason"`             // why it stays or goes
 	Pod          string    `json:"pod,omitempty"`      // namespace/name of the pod that keeps it
 	Utilization  float64   `json:"utilization"`        // 0 to 1, -1 where it was not computed

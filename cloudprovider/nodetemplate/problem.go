@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Reason classifies a Problem. The few values never change, so that a metric can use them as labels.
@@ -80,6 +82,29 @@ func (p Problem) String() string {
 		fmt.Fprintf(&b, ", for example %s", quote(p.Example, maxShownKey+maxShownValue))
 	}
 	return b.String()
+}
+
+// Remedy returns the next step. An example becomes a command only if it has the owner's own value, under the right key or in the right
+// form. Somebody who knows the nodes corrects any other tag, or deletes it.
+func (p Problem) Remedy() string {
+	key, value, _ := strings.Cut(p.Example, "=")
+	own := false
+	switch p.Reason {
+	case ReasonMisplacedPrefix, ReasonUnknownOption:
+		own = p.Example != ""
+	case ReasonTaintForm, ReasonTaintEffect:
+		taint, _, _ := strings.Cut(value, ":")
+		own = strings.Contains(p.Value, taint)
+	}
+	switch {
+	case p.Subject != "" || p.Key == "":
+		return "look at the facts behind it: asgctl template " + shellword.Quote(p.Group)
+	case !own:
+		return "correct the tag, or delete it: " + shellword.DeleteTag(p.Group, p.Key)
+	case key == p.Key:
+		return shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value})
+	}
+	return shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value}) + " && " + shellword.DeleteTag(p.Group, p.Key)
 }
 
 // quote quotes at most limit bytes of s.

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 // A kept set-up runs in a process of its own, which listens on a socket in the user's cache directory. A request to close comes
@@ -197,9 +199,12 @@ func (s *setup) sayHowToReach() {
 Left running. In another shell:
     export KUBECONFIG=%s
     %s get nodes,pods -A
-    curl http://%s/metrics
-Emulated AWS: export AWS_ENDPOINT_URL=%s AWS_REGION=%s
-Logs:         %s
+    export AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=secret # emulated
+    asgctl top --url http://%s
+    asgctl explain pods --url http://%[6]s
+Status page:  http://%[6]s/status
+Metrics:      http://%[6]s/metrics
+Logs:         %[7]s
 Stop it with: make down`,
-		s.Cluster.Kubeconfig(), s.Cluster.Kubectl(), s.Autoscaler().Address, s.AWS.URL(), s.AWS.Region(), s.dir)
+		s.Cluster.Kubeconfig(), s.Cluster.Kubectl(), s.AWS.URL(), s.AWS.Region(), scenario.AccessKey, s.Autoscaler().Address, s.dir)
 }

@@ -9,7 +9,7 @@ import (
 
 // maxSize is the reason of a group at its maximum.
 func maxSize(g *decision.Group) decision.Reason {
-	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax, "")}
+	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 }
 
 // atLimit says which limit a group has reached. A zone group reaches one of its own, or its Auto Scaling group's.
@@ -28,9 +28,8 @@ func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit
 	return text
 }
 
-// Resize is the next step where a group has reached limits: it changes each of them where it comes from. size is "max" or "min". region is ""
-// or a flag of the AWS CLI with a space in front.
-func Resize(g *decision.Group, size string, reached []decision.Limit, region string) string {
+// Resize is the next step where a group has reached limits: it changes each of them where it comes from. size is "max" or "min".
+func Resize(g *decision.Group, size string, reached []decision.Limit) string {
 	change, command := "raise", ""
 	if size == "min" {
 		change = "lower"
@@ -41,10 +40,10 @@ func Resize(g *decision.Group, size string, reached []decision.Limit, region str
 		case l.Flag != "":
 			flags = append(flags, "--nodes="+clean(l.Flag, maxGroup))
 		case g.EKS != nil:
-			command = fmt.Sprintf("aws eks update-nodegroup-config%s --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d", region,
+			command = fmt.Sprintf("aws eks update-nodegroup-config --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d",
 				shell(g.EKS.Cluster), shell(g.EKS.Name), size, l.Needs)
 		default:
-			command = fmt.Sprintf("aws autoscaling update-auto-scaling-group%s --auto-scaling-group-name %s --%s-size %d", region,
+			command = fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --%s-size %d",
 				shell(autoScaling(g)), size, l.Needs)
 		}
 	}

@@ -46,7 +46,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "NoPlaceToMovePods":
 		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "its pods fit on no other node")
 	case "NodeGroupMinSizeReached":
-		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin, ""), "%s", atLimit(group, "minimum", group.Min, group.AtMin))
+		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin), "%s", atLimit(group, "minimum", group.Min, group.AtMin))
 	case "MinimalResourceLimitExceeded":
 		return is(decision.NodeBlocked, decision.CodeMinQuota, "lower the minimum in --cores-total, --memory-total or --gpu-total",
 			"without it the cluster would have less than its minimum of cores, memory or GPUs")
@@ -101,12 +101,15 @@ func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {
 	switch f.BlockingReason {
 	case "NotReplicated":
 		r.Message = pod + " has no controller that would start it elsewhere"
+		r.Remedy += " # it then ends with the node, for good"
 	case "ControllerNotFound":
 		r.Message = "the controller of " + pod + " does not exist"
+		r.Remedy += " # it then ends with the node, for good"
 	case "MinReplicasReached":
 		r.Message = "the controller of " + pod + " has no more replicas than it must have (--min-replica-count)"
 	case "LocalStorageRequested":
 		r.Message = pod + " has local storage, an emptyDir or hostPath volume, that it would lose"
+		r.Remedy += " # it then loses them"
 	case "NotSafeToEvictAnnotation":
 		r.Message = pod + " has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
 	case "UnmovableKubeSystemPod":

@@ -174,11 +174,10 @@ func mended(r requirement, g *decision.Group) requirement {
 		}
 		remedy := p.Remedy
 		switch {
-		case remedy != "":
 		case r.resource != "":
-			remedy = tagCommand(autoScaling(g), resourceTag+r.key, figure(r.resource, r.asks)) + " # or as many as a node has"
+			remedy = tagCommand(autoScaling(g), resourceTag+r.key, figure(r.resource, r.asks)) + ifTrue
 		case r.value != "":
-			remedy = tagCommand(autoScaling(g), labelTag+r.key, r.value)
+			remedy = tagCommand(autoScaling(g), labelTag+r.key, r.value) + ifTrue
 		}
 		return requirement{code: decision.CodeDegraded, id: "problem " + g.Name + p.Message, weight: weightPromise,
 			said: decision.Reason{Message: fmt.Sprintf("group %s: %s", quote(g.Name), clean(plain(p.Message, g), 2*maxText)), Remedy: remedy}}

@@ -43,6 +43,19 @@ func requests(pod *corev1.Pod) corev1.ResourceList {
 	return running
 }
 
+// Nodes returns how many such nodes the pods fill, one after the other. It looks at requests alone.
+func (n *GroupNode) Nodes(pods []*corev1.Pod) int {
+	nodes, used := 0, corev1.ResourceList{}
+	for _, pod := range pods {
+		asked := requests(pod)
+		add(used, asked)
+		if nodes == 0 || len(n.resources(used)) > 0 {
+			nodes, used = nodes+1, asked
+		}
+	}
+	return nodes
+}
+
 func add(sum, more corev1.ResourceList) {
 	for name, q := range more {
 		total := sum[name].DeepCopy()

@@ -1,7 +1,6 @@
 package why
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"regexp"
@@ -15,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Bounds of text from outside, and of the lists in a message.
@@ -61,15 +61,7 @@ func plainText(s string) bool {
 func quote(name string) string { return strconv.Quote(clean(name, maxName)) }
 
 // shell quotes text for a POSIX shell if it is not one plain word.
-func shell(s string) string {
-	s = clean(s, maxGroup)
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:=,") == "" {
-		return s
-	}
-	return quoted(s)
-}
-
-func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+func shell(s string) string { return shellword.Quote(clean(s, maxGroup)) }
 
 // named is a list of quoted names behind their kind, such as `groups "a" and "b"`, or their number where there are many.
 func named(kind string, names []string) string {
@@ -177,18 +169,9 @@ const (
 	resourceTag = "k8s.io/cluster-autoscaler/node-template/resources/"
 )
 
-// tagCommand adds a tag to an Auto Scaling group. The form is asgctl's.
+// tagCommand adds a tag to an Auto Scaling group.
 func tagCommand(group, key, value string) string {
-	text, err := json.Marshal([]any{struct {
-		ResourceID   string `json:"ResourceId"`
-		ResourceType string
-		Key, Value   string
-		Propagate    bool `json:"PropagateAtLaunch"`
-	}{clean(group, maxGroup), "auto-scaling-group", clean(key, maxText), clean(value, maxText), false}})
-	if err != nil {
-		return ""
-	}
-	return "aws autoscaling create-or-update-tags --tags " + quoted(string(text))
+	return shellword.SetTags(clean(group, maxGroup), shellword.Tag{Key: clean(key, maxText), Value: clean(value, maxText)})
 }
 
 // autoScaling is the name of the group's Auto Scaling group.

@@ -214,7 +214,7 @@ func (s *search) remedy(list []candidate, at int) string {
 		return fmt.Sprintf("add to the pod's tolerations: {key: %q, operator: Equal, value: %q, effect: %s}",
 			clean(r.taint.Key, maxName), clean(r.taint.Value, maxName), r.taint.Effect)
 	case r.resource != "" && r.weight == weightKind && r.code != decision.CodeAccelerator:
-		return tagCommand(group, resourceTag+r.key, figure(r.resource, r.asks)) + " # if its nodes have it"
+		return tagCommand(group, resourceTag+r.key, figure(r.resource, r.asks)) + ifTrue
 	case r.resource != "" && r.weight == weightKind:
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
@@ -230,8 +230,11 @@ func (s *search) remedy(list []candidate, at int) string {
 	case ofInstance(r.key):
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
-	return tagCommand(s.unlabelled(list, r.key), labelTag+r.key, r.value) + " # if its nodes have the label"
+	return tagCommand(s.unlabelled(list, r.key), labelTag+r.key, r.value) + ifTrue
 }
+
+// ifTrue follows a tag that states what the pod asks for: a node that then lacks it is launched for nothing.
+const ifTrue = " # if its nodes have it"
 
 // ofInstance reports whether the label comes from the instance, so that no tag of a group can change it.
 func ofInstance(key string) bool {

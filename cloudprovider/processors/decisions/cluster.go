@@ -16,6 +16,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 var one = *resource.NewQuantity(1, resource.DecimalSI)
@@ -184,7 +185,7 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 			o.Reason = o.Problems[0]
 		} else {
 			o.Reason = decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("too little is known about the nodes of group %q", o.Name),
-				Remedy: "asgctl groups " + o.AutoScaling}
+				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
 		}
 	case k.facts.stale:
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped("unread for minutes", o)

@@ -103,6 +103,31 @@ func (s *speaker) unhelped() {
 		}
 		s.outcomes[pod.UID] = *told[at]
 	}
+	s.resize(u.pods)
+}
+
+// resize has the pods that wait for a group at its maximum name a size that is enough for all of them, by their requests.
+func (s *speaker) resize(pods []*corev1.Pod) {
+	waiting := map[string][]*corev1.Pod{} // by the remedy, which names the group
+	for _, pod := range pods {
+		if o := s.outcomes[pod.UID]; o.cause.Code == decision.CodeMaxSize {
+			waiting[o.cause.Remedy] = append(waiting[o.cause.Remedy], pod)
+		}
+	}
+	for _, n := range s.next {
+		reached := slices.Clone(s.groups[n.Group].AtMax)
+		one := why.Resize(s.groups[n.Group], "max", reached)
+		nodes := n.Nodes(waiting[one])
+		for at := range reached {
+			reached[at].Needs += max(0, nodes-1) * (reached[at].Needs - reached[at].Size)
+		}
+		for _, pod := range waiting[one] {
+			o := s.outcomes[pod.UID]
+			o.cause.Remedy = why.Resize(s.groups[n.Group], "max", reached)
+			s.outcomes[pod.UID] = o
+		}
+		delete(waiting, one)
+	}
 }
 
 // tell puts the answers to a pod, and the cause why it waits, into words.

@@ -78,6 +78,7 @@ func isPlugin(path string) bool {
 func RunAs(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
 	c := &cli{stdout: stdout, stderr: stderr, version: version, format: output.Table, program: asgctl}
 	root := c.root()
+	pflag.CommandLine.VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the core's, which cobra shows as flags of every command
 	if isPlugin(path) {
 		c.program = "kubectl asg"
 		rename(root, c.program)
@@ -141,6 +142,16 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log progress to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
 		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
+	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+		if name == "aws-region" { // the autoscaler's name for it
+			name = "region"
+		}
+		return pflag.NormalizedName(name)
+	})
+	root.AddCommand(&cobra.Command{Use: "version", Short: "The version of asgctl", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.version)
+		return err
+	}})
 	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.account(), c.doctor(), c.top(), c.certificates())
 	return root
 }

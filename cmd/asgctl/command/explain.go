@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/explanation"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/messageview"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
 const explainLong = `Explains why pods wait for a node, or why a node stays or goes. The first line is the cause, then come the groups in the expander's order,
@@ -42,8 +43,8 @@ func (c *cli) explain() *cobra.Command {
 			if len(names) == 0 {
 				return cmd.Usage()
 			}
-			kind, name, isOwner := strings.Cut(names[0], "/")
-			if len(names) > 1 || !isOwner || name == "" {
+			kind, name, isOwner := strings.Cut(strings.Join(names, "/"), "/")
+			if len(names) > 2 || !isOwner || name == "" || strings.Contains(name, "/") {
 				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, message TEXT, or KIND/NAME of a controller of pods", strings.Join(names, " "))
 			}
 			switch kind {
@@ -64,7 +65,7 @@ func (c *cli) explain() *cobra.Command {
 // command is a command whose arguments are those in its use, and behind -- the autoscaler's flags.
 func (e *explainer) command(use, short string, run func(cmd *cobra.Command, names, flags []string) error) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: use + " [-- FLAGS OF THE AUTOSCALER]", Short: short, Long: explainLong, Args: cobra.ArbitraryArgs,
+		Use: use + " [-- FLAGS OF THE AUTOSCALER]", Short: short, Long: explainLong, Args: cobra.ArbitraryArgs, ValidArgsFunction: e.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			if want := strings.Count(use, " "); len(names) != want {
@@ -75,6 +76,30 @@ func (e *explainer) command(use, short string, run func(cmd *cobra.Command, name
 	}
 	e.flags(cmd)
 	return cmd
+}
+
+// complete names the pods or nodes of a report that the command may be about.
+func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	autoscaler, err := running.Open(e.running)
+	if err != nil || len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	r, err := autoscaler.Report(cmd.Context(), nil)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for _, pod := range r.Pods {
+		if cmd.Name() == "pod" && pod.Namespace == e.inNamespace() {
+			names = append(names, pod.Name)
+		}
+	}
+	for _, node := range r.Nodes {
+		if cmd.Name() == "node" {
+			names = append(names, node.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // afterDash divides the arguments at --.

@@ -88,6 +88,14 @@ known to add a node.`,
 			"  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
 			"  asgctl template gpu-spot --from ./recorded -o json",
 		Args: cobra.ExactArgs(1),
+		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+			if r, err := c.reading(cmd.Context()); err == nil && len(args) == 0 {
+				for _, g := range r.Groups {
+					names = append(names, g.Name)
+				}
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if only != "" {
 				form = only

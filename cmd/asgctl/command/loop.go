@@ -29,6 +29,7 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 	if err != nil {
 		return nil, failure{err}
 	}
+	fs.AddFlagSet(pflag.CommandLine)
 	if err := fs.Parse(append([]string{"--v=" + strconv.Itoa(c.verbosity)}, flags...)); err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}

@@ -44,10 +44,10 @@ func checkAddresses(ctx context.Context, in *installation, c *Check) (looked boo
 		switch s, there := subnets[id]; {
 		case !there:
 			c.find("subnet "+id, "it does not exist, so that launches there fail", "DescribeSubnets does not show it, and DescribeAutoScalingGroups names it",
-				"aws ec2 describe-subnets"+in.regionFlag()+" --query 'Subnets[].SubnetId', then aws autoscaling update-auto-scaling-group --vpc-zone-identifier")
+				"aws ec2 describe-subnets --query 'Subnets[].SubnetId', then aws autoscaling update-auto-scaling-group --vpc-zone-identifier")
 		case free(s) < fewAddresses:
 			c.find("subnet "+id, fmt.Sprintf("it has %s left in zone %s: launches there fail, or their pods get none", plural(free(s), "free address"), aws.ToString(s.AvailabilityZone)),
-				"AvailableIpAddressCount of DescribeSubnets", "aws ec2 describe-network-interfaces"+in.regionFlag()+" --filters Name=subnet-id,Values="+shellword.Quote(id))
+				"AvailableIpAddressCount of DescribeSubnets", "aws ec2 describe-network-interfaces --filters Name=subnet-id,Values="+shellword.Quote(id))
 		}
 	}
 	in.eachGroup(func(g *asg.Group) {
@@ -59,7 +59,7 @@ func checkAddresses(ctx context.Context, in *installation, c *Check) (looked boo
 		}
 		if room := g.MaxSize - g.DesiredCapacity; limited && room > sum {
 			c.find(group(g), fmt.Sprintf("it may grow by %d, and its subnets have %s left", room, plural(sum, "free address")),
-				"AvailableIpAddressCount of DescribeSubnets", "aws ec2 describe-subnets"+in.regionFlag()+" --subnet-ids "+strings.Join(of[g.Name], " "))
+				"AvailableIpAddressCount of DescribeSubnets", "aws ec2 describe-subnets --subnet-ids "+strings.Join(of[g.Name], " "))
 		}
 	})
 	return true

@@ -87,7 +87,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if slices.Contains(o.Skip, c.name) {
 			continue
 		}
-		result := Check{Name: c.name, Subject: c.subject, Outcome: NotChecked}
+		result := Check{Name: c.name, Subject: c.subject, Outcome: NotChecked, region: in.region}
 		looked := c.run(ctx, in, &result)
 		switch {
 		case len(result.Findings) > 0:

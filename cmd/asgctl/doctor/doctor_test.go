@@ -107,7 +107,8 @@ func TestFaultsInAWS(t *testing.T) {
 		next        string // in the next command
 	}{
 		{name: "denied action", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeImages") },
-			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation. Effect: the operating system", next: "aws iam put-role-policy --role-name ROLE " +
+			want: "ec2:DescribeImages: it is denied: UnauthorizedOperation: not authorized to perform ec2:DescribeImages because no identity-based policy allows the "+
+				"ec2:DescribeImages action. Effect: the operating system", next: "aws iam put-role-policy --role-name ROLE " +
 				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
 			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
@@ -160,8 +161,8 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Launch")) },
 			want: `group "web": `, next: "resume-processes"},
 		{name: "types of different sizes", check: "sizes", account: mixed("m5.large", "m5.xlarge"),
-			want: "m5.large with 2 vCPU and 8 GiB and m5.xlarge with 4 vCPU and 16 GiB", next: "asgctl template web"},
-		{name: "types of different memory", check: "sizes", account: mixed("m5.large", "r5.large"), want: "its types differ in size", next: "asgctl template web"},
+			want: "m5.large with 2 vCPU and 8 GiB and m5.xlarge with 4 vCPU and 16 GiB", next: "asgctl template --region us-west-2 web"},
+		{name: "types of different memory", check: "sizes", account: mixed("m5.large", "r5.large"), want: "its types differ in size", next: "asgctl template --region us-west-2 web"},
 		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },
 			want: "minimum and maximum are both 0", next: "aws autoscaling update-auto-scaling-group --region us-west-2 --auto-scaling-group-name other --max-size 1"},
 		{name: "unknown type", check: "types", account: func(c *fakeaws.Config) {
@@ -170,10 +171,10 @@ func TestFaultsInAWS(t *testing.T) {
 			other(c, func(g *fakeaws.AutoScalingGroup) {
 				g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "new", Version: "$Latest"}
 			})
-		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "asgctl template other"},
+		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "asgctl template --region us-west-2 other"},
 		{name: "label of an accelerator without one", check: "accelerators", account: func(c *fakeaws.Config) {
 			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/label/k8s.amazonaws.com/accelerator"] = "nvidia-tesla-t4"
-		}, want: "its types have no accelerator", next: "asgctl template web"},
+		}, want: "its types have no accelerator", next: "asgctl template --region us-west-2 web"},
 		{name: "subnet without addresses", check: "addresses", then: func(_ *testing.T, s *site) { s.aws.SetFreeAddresses(zoneB, 3) },
 			want: "it has 3 free addresses left in zone us-west-2b", next: "--filters Name=subnet-id,Values=subnet-"},
 		{name: "subnet is gone", check: "addresses", then: func(_ *testing.T, s *site) { s.aws.SetFreeAddresses(zoneB, -1) },

@@ -69,11 +69,11 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 	}
 	for _, name := range in.groups.value.Absent {
 		c.find(fmt.Sprintf("Auto Scaling group %q", name), "--nodes names it, and there is no such group", "DescribeAutoScalingGroups in "+in.region,
-			"aws autoscaling describe-auto-scaling-groups --region "+shellword.Quote(in.region)+" --query 'AutoScalingGroups[].AutoScalingGroupName'")
+			"aws autoscaling describe-auto-scaling-groups --query 'AutoScalingGroups[].AutoScalingGroupName'")
 	}
 	if len(in.groups.value.Groups) == 0 && len(in.groups.value.Absent) == 0 {
 		c.find("discovery", "no Auto Scaling group matches the discovery flags, so that nothing is scaled", "DescribeAutoScalingGroups in "+in.region,
-			"aws autoscaling describe-tags --region "+shellword.Quote(in.region)+" --filters Name=key,Values="+shellword.Quote(in.wantedKeys()))
+			"aws autoscaling describe-tags --filters Name=key,Values="+shellword.Quote(in.wantedKeys()))
 	}
 	if in.groups.value.Unlooked != nil {
 		c.skip("instance types that the built-in list lacks", brief(in.groups.value.Unlooked), "ec2:DescribeInstanceTypes")

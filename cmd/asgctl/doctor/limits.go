@@ -46,7 +46,7 @@ func (in *installation) resize(g *asg.Group, size string, reached []asg.Limit, t
 	for _, l := range reached {
 		limits = append(limits, decision.Limit{Flag: l.Flag, Size: l.Size, Needs: to})
 	}
-	return why.Resize(limited, size, limits, in.regionFlag())
+	return why.Resize(limited, size, limits)
 }
 
 // wait says in words how many pods wait.

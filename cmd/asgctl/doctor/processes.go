@@ -22,7 +22,7 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 	in.problems(c)
 	in.eachGroup(func(g *asg.Group) {
 		command := func(verb, process string) string {
-			return fmt.Sprintf("aws autoscaling %s-processes%s --auto-scaling-group-name %s --scaling-processes %s", verb, in.regionFlag(), shellword.Quote(g.Name), process)
+			return fmt.Sprintf("aws autoscaling %s-processes --auto-scaling-group-name %s --scaling-processes %s", verb, shellword.Quote(g.Name), process)
 		}
 		if slices.Contains(g.SuspendedProcesses, processTerminate) {
 			c.find(group(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",

@@ -35,7 +35,7 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	attributes, err := in.queueAttributes(ctx)
 	switch {
 	case awsclient.Code(err) != "" && strings.Contains(awsclient.Code(err), "NonExistentQueue"), awsclient.IsNotFound(err), awsclient.Code(err) == "QueueDoesNotExist":
-		c.find(object, "it does not exist in "+in.region+": no interruption is heard of", "sqs:GetQueueUrl, sqs:GetQueueAttributes", "aws sqs list-queues"+in.regionFlag())
+		c.find(object, "it does not exist in "+in.region+": no interruption is heard of", "sqs:GetQueueUrl, sqs:GetQueueAttributes", "aws sqs list-queues")
 		return true
 	case err != nil:
 		c.skip("the queue of interruptions", brief(err), "sqs:GetQueueUrl and sqs:GetQueueAttributes, which the shipped policy leaves out because only this check uses it")
@@ -51,7 +51,7 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 			"aws cloudformation deploy --stack-name CLUSTER_NAME-interruptions --template-file manifests/interruption/cloudformation.yaml")
 	}
 	c.skip("the EventBridge rules that fill the queue", "asgctl has no client of EventBridge",
-		"events:ListRuleNamesByTarget: aws events list-rule-names-by-target"+in.regionFlag()+" --target-arn "+shellword.Quote(arn))
+		"events:ListRuleNamesByTarget: aws events list-rule-names-by-target --target-arn "+shellword.Quote(arn))
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
@@ -47,6 +48,8 @@ type Check struct {
 	// Omitted counts further findings.
 	Omitted    int         `json:"omittedFindings,omitempty"`
 	NotChecked []Unchecked `json:"notChecked,omitempty"`
+
+	region string // of the commands
 }
 
 // Finding is one thing to put right.
@@ -76,12 +79,12 @@ func (c *Check) find(object, problem, evidence, next string) {
 		c.Omitted++
 		return
 	}
-	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: bounded(next, maxCommand)})
+	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: bounded(shellword.InRegion(c.region, next), maxCommand)})
 }
 
 // skip notes a part that could not be checked.
 func (c *Check) skip(subject, reason, needs string) {
-	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: bounded(needs, maxCommand)}
+	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: bounded(shellword.InRegion(c.region, needs), maxCommand)}
 	if len(c.NotChecked) < maxFindings && !slices.Contains(c.NotChecked, u) {
 		c.NotChecked = append(c.NotChecked, u)
 	}
@@ -129,12 +132,22 @@ func (r *Report) tableOfFindings(b *strings.Builder) {
 	}
 }
 
+// tableOfUnchecked says each reason once, with everything that it kept from being checked.
 func (r *Report) tableOfUnchecked(b *strings.Builder) {
-	header := "\nNot checked:\n\n"
+	var reasons []string
+	of := map[string][]string{}
 	for _, c := range r.Checks {
 		for _, u := range c.NotChecked {
-			fmt.Fprintf(b, "%s- %s: %s: %s. It needs: %s\n", header, c.Name, u.Subject, u.Reason, u.Needs)
-			header = ""
+			if of[u.Reason] == nil {
+				reasons = append(reasons, u.Reason)
+			}
+			of[u.Reason] = append(of[u.Reason], fmt.Sprintf("  - %s: %s. It needs: %s\n", c.Name, u.Subject, u.Needs))
 		}
+	}
+	if len(reasons) > 0 {
+		b.WriteString("\nNot checked:\n\n")
+	}
+	for _, reason := range reasons {
+		fmt.Fprintf(b, "- %s:\n%s", reason, strings.Join(of[reason], ""))
 	}
 }

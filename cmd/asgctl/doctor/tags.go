@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,14 +62,8 @@ func (in *installation) duplicateTags(c *Check, g *asg.Group, raw autoscalingtyp
 			wrong = before
 		}
 		c.find(group(g), fmt.Sprintf("it has the tags %q and %q, which count as two: only the exact key is obeyed", before, key), "the tags of DescribeAutoScalingGroups",
-			"aws autoscaling delete-tags"+in.regionFlag()+" --tags "+shellword.Quote(list(map[string]string{"ResourceId": g.Name, "ResourceType": "auto-scaling-group", "Key": wrong})))
+			shellword.DeleteTag(g.Name, wrong))
 	}
-}
-
-// list is one value as a list in JSON. The short form of the AWS CLI splits at commas.
-func list(value map[string]string) string {
-	text, _ := json.Marshal([]map[string]string{value}) // no map of strings fails
-	return string(text)
 }
 
 // unpropagatedTags finds the tag of the cloud controller manager where instances do not get it. The launch template may give it to them.
@@ -86,9 +79,8 @@ func (in *installation) unpropagatedTags(c *Check, g *asg.Group, raw autoscaling
 		}) {
 			continue
 		}
-		command := tagging.Command(g.Name, in.region, []tagging.Tag{{Key: key, Value: value}})
 		c.find(group(g), fmt.Sprintf("its tag %q is not propagated at launch: the cloud controller manager does not know the group's instances as nodes of the cluster", key),
-			"PropagateAtLaunch of DescribeAutoScalingGroups", strings.Replace(command, `"PropagateAtLaunch":false`, `"PropagateAtLaunch":true`, 1))
+			"PropagateAtLaunch of DescribeAutoScalingGroups", shellword.SetTags(g.Name, shellword.Tag{Key: key, Value: value, Propagate: true}))
 	}
 }
 
@@ -139,12 +131,4 @@ func (in *installation) wantedKeys() string {
 		keys = append(keys, tag.Key)
 	}
 	return strings.Join(keys, ",")
-}
-
-// regionFlag is the flag of the AWS CLI, with a space before it.
-func (in *installation) regionFlag() string {
-	if in.region == "" {
-		return ""
-	}
-	return " --region " + shellword.Quote(in.region)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 // Problem is one thing about a group that its owner should put right.
@@ -49,6 +49,9 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	for _, p := range r.undivided[g.Name] {
 		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
 	}
+	for at := range problems {
+		problems[at].Remedy = shellword.InRegion(r.Region(g), problems[at].Remedy)
+	}
 	return problems
 }
 
@@ -68,14 +71,12 @@ func (r *Reading) templateProblems(g *asg.Group) []nodetemplate.Problem {
 	return problems
 }
 
-// ofTemplate words a problem of the template. A malformed tag has the command that writes it right.
+// ofTemplate words a problem of the template.
 func (r *Reading) ofTemplate(g *asg.Group, p nodetemplate.Problem) Problem {
 	out := Problem{
 		Reason:  string(p.Reason),
 		Message: strings.TrimPrefix(p.String(), fmt.Sprintf("Auto Scaling group %q: ", p.Group)),
-	}
-	if key, value, ok := strings.Cut(p.Example, "="); ok && p.Subject == "" && strings.HasPrefix(key, tagging.Prefix) {
-		out.Remedy = tagging.Command(g.Name, r.Region(g), []tagging.Tag{{Key: key, Value: value}})
+		Remedy:  p.Remedy(),
 	}
 	unknown := p.Reason == nodetemplate.ReasonUnknownType || p.Reason == nodetemplate.ReasonNoType
 	out.Blocks = unknown && !r.Template(g).Known()

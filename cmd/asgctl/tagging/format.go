@@ -44,26 +44,11 @@ func Text(form string, target Target, tags []Tag) string {
 
 // Command is the AWS CLI's, for a POSIX shell.
 func Command(group, region string, tags []Tag) string {
-	var b strings.Builder
-	b.WriteString("aws autoscaling create-or-update-tags ")
-	if region != "" {
-		b.WriteString("--region " + shellword.Quote(region) + " ")
-	}
-	list := make([]string, len(tags))
+	list := make([]shellword.Tag, len(tags))
 	for i, t := range tags {
-		list[i] = encode(struct {
-			ResourceID   string `json:"ResourceId"`
-			ResourceType string
-			Key, Value   string
-			Propagate    bool `json:"PropagateAtLaunch"`
-		}{group, "auto-scaling-group", t.Key, t.Value, false})
+		list[i] = shellword.Tag{Key: t.Key, Value: t.Value}
 	}
-	separator := ",\n  "
-	text := "[" + strings.Join(list, separator) + "]"
-	if len(list) > 1 {
-		text = "[\n  " + strings.Join(list, separator) + "\n]"
-	}
-	return b.String() + "--tags " + shellword.Quote(text)
+	return shellword.InRegion(region, shellword.SetTags(group, list...))
 }
 
 // encode writes v as JSON that leaves <, > and & as they are.

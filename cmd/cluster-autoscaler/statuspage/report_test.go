@@ -33,20 +33,20 @@ func busy() *decision.Report {
 		Loop: decision.Loop{Number: 19084, Started: ago(2 * time.Second), Duration: 182 * time.Millisecond, Trigger: "scan interval"},
 		Groups: []decision.Group{
 			{Name: "basic", Zones: []string{"cn-northwest-1a", "cn-northwest-1b", "cn-northwest-1c"}, Types: []string{"m5.large"}, CapacityType: "on-demand",
-				Min: 2, Max: 6, Desired: 3, Ready: 3, State: decision.GroupReady, NodePrice: "0.096 USD", Spend: 0.288},
+				Min: 2, Max: 6, Desired: 3, Ready: 3, State: decision.GroupReady, NodePrice: "0.096 CNY", Spend: 0.288},
 			{Name: "dsp-8c64g-kmax-large", Zones: []string{"cn-northwest-1a"}, Types: []string{"r5.2xlarge"}, CapacityType: "spot", Max: 12, Desired: 12, Ready: 12,
-				State: decision.GroupFull, Reason: decision.Reason{Code: decision.CodeMaxSize, Message: "it has its maximum of 12 nodes"}, NodePrice: "0.166 USD", Spend: 1.992},
-			{Name: "dsp-8c64g-kmax-medium", Zones: []string{"cn-northwest-1a"}, Types: []string{"r5.xlarge"}, CapacityType: "spot", Max: 20, State: decision.GroupReady, NodePrice: "0.083 USD"},
+				State: decision.GroupFull, Reason: decision.Reason{Code: decision.CodeMaxSize, Message: "it has its maximum of 12 nodes"}, NodePrice: "0.166 CNY", Spend: 1.992},
+			{Name: "dsp-8c64g-kmax-medium", Zones: []string{"cn-northwest-1a"}, Types: []string{"r5.xlarge"}, CapacityType: "spot", Max: 20, State: decision.GroupReady, NodePrice: "0.083 CNY"},
 			{Name: "dsp-8c64g-kmax-small", Zones: []string{"cn-northwest-1b"}, Types: []string{"r5.large"}, CapacityType: "spot", Max: 20, State: decision.GroupDegraded, Reason: template},
 			{Name: "g4dn-spot", Zones: []string{"cn-northwest-1a"}, Types: []string{"g4dn.xlarge", "g4dn.2xlarge"}, CapacityType: "spot", Max: 8, Desired: 5, Ready: 2, Starting: 3,
-				State: decision.GroupReady, Problems: []decision.Reason{malformed}, NodePrice: "0.184 USD", Spend: 0.92},
+				State: decision.GroupReady, Problems: []decision.Reason{malformed}, NodePrice: "0.184 CNY", Spend: 0.92},
 			{Name: "ng-1", Zones: []string{"cn-northwest-1b", "cn-northwest-1c"}, Types: []string{"t3.small", "t3.medium", "t3.large"}, CapacityType: "mixed", Min: 4, Max: 8, Desired: 6, Ready: 5, Starting: 1,
-				State: decision.GroupReady, NodePrice: "0.021 USD", Spend: 0.19},
+				State: decision.GroupReady, NodePrice: "0.021 CNY", Spend: 0.19},
 			{Name: "resnet", Zones: []string{"cn-northwest-1b"}, Types: []string{"g4dn.xlarge"}, CapacityType: "on-demand", Max: 10, Desired: 1, Ready: 1,
-				State: decision.GroupCoolDown, Reason: decision.Reason{Code: decision.CodeCoolDown, Message: "it is left alone after a failed launch"}, NodePrice: "0.526 USD", Spend: 0.526,
+				State: decision.GroupCoolDown, Reason: decision.Reason{Code: decision.CodeCoolDown, Message: "it is left alone after a failed launch"}, NodePrice: "0.526 CNY", Spend: 0.526,
 				CoolDowns: []decision.CoolDown{{Zone: "cn-northwest-1b", Type: "g4dn.xlarge", Cause: capacity, Since: ago(70 * time.Second), Until: now.Add(230 * time.Second)}}},
 			{Name: "web", Zones: []string{"cn-northwest-1a", "cn-northwest-1b"}, Types: []string{"c5.xlarge", "c5a.xlarge", "c6i.xlarge"}, CapacityType: "spot", Min: 1, Max: 60, Desired: 24, Ready: 24,
-				State: decision.GroupReady, NodePrice: "0.064 USD", Spend: 1.536},
+				State: decision.GroupReady, NodePrice: "0.064 CNY", Spend: 1.536},
 		},
 		Searches: []decision.Search{
 			{At: ago(2 * time.Second), Answers: []decision.Answer{
@@ -55,7 +55,7 @@ func busy() *decision.Report {
 				{Group: "g4dn-spot", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeTaint, Message: "taint nvidia.com/gpu=true:NoSchedule is not tolerated"}},
 				{Group: "web", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeNodeSelector, Message: "node selector node.spotmax/team=dsp does not match"}}}},
 			{At: ago(43 * time.Second), Answers: []decision.Answer{
-				{Group: "g4dn-spot", Verdict: decision.Chosen, Nodes: 3, Pods: 3, Expander: "0.55 USD per hour for 3 pods"},
+				{Group: "g4dn-spot", Verdict: decision.Chosen, Nodes: 3, Pods: 3, Expander: "0.55 CNY per hour for 3 pods"},
 				{Group: "resnet", Verdict: decision.Skipped, Reason: decision.Reason{Code: decision.CodeCoolDown, Message: "it is left alone for 3 min 50 s after a failed launch"}}}},
 		},
 		Nodes: []decision.Node{
@@ -77,7 +77,7 @@ func busy() *decision.Report {
 			{Group: "ng-1", Mode: "SetDesiredCapacity", Asked: 1, Launched: 1, Started: ago(95 * time.Second), Duration: 310 * time.Millisecond, Outcome: decision.Reason{Message: "desired capacity 6"}},
 		},
 		Timeline: []decision.Entry{
-			{At: ago(43 * time.Second), Kind: decision.ScaleUp, Group: "g4dn-spot", Reason: decision.Reason{Code: decision.CodeLaunching, Message: "3 nodes for 3 pods of ml/resnet-train, at 0.55 USD per hour the cheapest of 2 groups"}},
+			{At: ago(43 * time.Second), Kind: decision.ScaleUp, Group: "g4dn-spot", Reason: decision.Reason{Code: decision.CodeLaunching, Message: "3 nodes for 3 pods of ml/resnet-train, at 0.55 CNY per hour the cheapest of 2 groups"}},
 			{At: ago(70 * time.Second), Kind: decision.LaunchFailed, Group: "resnet", Reason: decision.Reason{Code: decision.CodeCoolDown, Message: "EC2 had no capacity for g4dn.xlarge in cn-northwest-1b, the group is left alone for 5 min"}},
 			{At: ago(96 * time.Second), Kind: decision.Interrupted, Group: "ng-1", Node: "ip-10-0-2-91", Reason: decision.Reason{Code: decision.CodeInterruption, Message: "EC2 takes the spot instance in 2 min, a replacement was asked for"}},
 			{At: ago(11 * time.Minute), Kind: decision.ScaleDown, Group: "web", Node: "ip-10-0-3-12", Reason: decision.Reason{Code: decision.CodeUnneeded, Message: "not needed for 10 min, its 2 pods moved"}},
@@ -90,7 +90,7 @@ func busy() *decision.Report {
 			{Action: "autoscaling:SetDesiredCapacity", Count: 38}, {Action: "autoscaling:TerminateInstanceInAutoScalingGroup", Count: 187},
 			{Action: "ec2:DescribeImages", Count: 12}, {Action: "ec2:DescribeLaunchTemplateVersions", Count: 64, Failed: 52}, {Action: "sqs:ReceiveMessage", Count: 9540},
 		},
-		Spend: decision.Spend{Currency: "USD", PerHour: 5.45, History: history(6 * time.Hour)},
+		Spend: decision.Spend{Currency: "CNY", PerHour: 5.45, History: history(6 * time.Hour)},
 	}
 	pods := func(n int, state decision.PodState, prefix, owner string, cause decision.Reason, since time.Duration, search int, group string) {
 		for i := range n {

@@ -1,0 +1,38 @@
+package nodetemplate
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
+	for _, tt := range []struct {
+		key, value string
+		want       []string // parts of the remedy
+	}{
+		{labelPrefix + "team", "ml team", []string{"delete it: aws autoscaling delete-tags "}},
+		{labelPrefix + "team/x/y", "a", []string{"delete it: "}},
+		{resourcesPrefix + "nvidia.com/gpu", "four", []string{"delete it: "}},
+		{optionsPrefix + "scaledownunneededtime", "soon", []string{"delete it: "}},
+		{optionsPrefix + "ScaleDownUnneededTime", "5m", []string{`"Value":"5m"`, " && aws autoscaling delete-tags "}},
+		{"x-" + labelPrefix + "team", "a", []string{`"Key":"` + labelPrefix + `team","Value":"a"`, " && aws autoscaling delete-tags "}},
+		{taintPrefix + "dedicated", "gpu", []string{`"Value":"gpu:NoSchedule"`}},
+		{taintPrefix + "dedicated", "gpu:NO_EXECUTE", []string{`"Value":"gpu:NoExecute"`}},
+		{taintPrefix + "dedicated", "a b:NO_EXECUTE", []string{"delete it: "}},
+	} {
+		_, problems := ParseTags("web", map[string]string{tt.key: tt.value})
+		if len(problems) != 1 {
+			t.Errorf("%s=%s has the problems %v, want one", tt.key, tt.value, problems)
+			continue
+		}
+		remedy := problems[0].Remedy()
+		for _, want := range tt.want {
+			if !strings.Contains(remedy, want) {
+				t.Errorf("the remedy of %s=%s is %s, want %s in it", tt.key, tt.value, remedy, want)
+			}
+		}
+		if strings.Contains(remedy, `"Value":"a"`) && tt.value != "a" {
+			t.Errorf("the remedy of %s=%s sets a value of an example: %s", tt.key, tt.value, remedy)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package shellword
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+)
+
+// Tag is a tag of an Auto Scaling group.
+type Tag struct {
+	Key, Value string
+	Propagate  bool // to the instances
+}
+
+// groupTag is a tag in the AWS CLI's JSON. Its short form splits at commas.
+type groupTag struct {
+	ResourceID   string `json:"ResourceId"`
+	ResourceType string
+	Key          string
+	Value        *string `json:",omitempty"`
+	Propagate    *bool   `json:"PropagateAtLaunch,omitempty"`
+}
+
+// SetTags is the command that sets tags of an Auto Scaling group. InRegion adds the region.
+func SetTags(group string, tags ...Tag) string {
+	list := make([]string, len(tags))
+	for i, t := range tags {
+		list[i] = encode(groupTag{group, "auto-scaling-group", t.Key, &t.Value, &t.Propagate})
+	}
+	text := "[" + strings.Join(list, ",") + "]"
+	if len(list) > 1 {
+		text = "[\n  " + strings.Join(list, ",\n  ") + "\n]"
+	}
+	return "aws autoscaling create-or-update-tags --tags " + Quote(text)
+}
+
+// DeleteTag is the command that removes a tag of an Auto Scaling group.
+func DeleteTag(group, key string) string {
+	return "aws autoscaling delete-tags --tags " + Quote("["+encode(groupTag{ResourceID: group, ResourceType: "auto-scaling-group", Key: key})+"]")
+}
+
+// encode writes JSON that leaves <, > and & as they are.
+func encode(tag groupTag) string {
+	var b strings.Builder
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(tag) // no text fails
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// command is a command that asks a region, where a step begins with it or names it behind a colon, a comma or another command.
+var command = regexp.MustCompile(`(^|: |, |&& |then )(aws [a-z0-9-]+ [a-z0-9-]+|asgctl (?:account|groups|template))( --region)?\b`)
+
+// InRegion adds the region to the commands of a step, where it lacks. An empty region adds nothing.
+func InRegion(region, step string) string {
+	if region == "" {
+		return step
+	}
+	return command.ReplaceAllStringFunc(step, func(found string) string {
+		if strings.HasSuffix(found, " --region") || strings.Contains(found, "aws iam ") { // IAM has no regions
+			return found
+		}
+		return found + " --region " + Quote(region)
+	})
+}

@@ -1,0 +1,32 @@
+package shellword_test
+
+import (
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+func TestCommandsGetTheRegion(t *testing.T) {
+	for _, tt := range []struct{ step, want string }{
+		{"aws eks update-nodegroup-config --cluster-name prod", "aws eks update-nodegroup-config --region cn-north-1 --cluster-name prod"},
+		{"asgctl account", "asgctl account --region cn-north-1"},
+		{"asgctl template web", "asgctl template --region cn-north-1 web"},
+		{"resume it: aws autoscaling resume-processes --auto-scaling-group-name web", "resume it: aws autoscaling resume-processes --region cn-north-1 --auto-scaling-group-name web"},
+		{"aws autoscaling delete-tags --tags x && aws autoscaling suspend-processes -x",
+			"aws autoscaling delete-tags --region cn-north-1 --tags x && aws autoscaling suspend-processes --region cn-north-1 -x"},
+		{"aws sqs list-queues --region us-east-1", "aws sqs list-queues --region us-east-1"},
+		{"asgctl groups --region us-east-1", "asgctl groups --region us-east-1"},
+		{"kubectl get nodes", "kubectl get nodes"},
+		{"look at the quotas that aws service-quotas lists", "look at the quotas that aws service-quotas lists"},
+	} {
+		if got := shellword.InRegion("cn-north-1", tt.step); got != tt.want {
+			t.Errorf("InRegion(%q) = %q, want %q", tt.step, got, tt.want)
+		}
+		if got := shellword.InRegion("", tt.step); got != tt.step {
+			t.Errorf("without a region, InRegion(%q) = %q", tt.step, got)
+		}
+		if twice := shellword.InRegion("cn-north-1", tt.want); twice != tt.want {
+			t.Errorf("InRegion(%q) = %q, want no second region", tt.want, twice)
+		}
+	}
+}
