@@ -369,7 +369,9 @@ func TestCommandsOfRemediesNameTheRegion(t *testing.T) {
 	r, _ := newRecord()
 	reason := decision.Reason{Remedy: "aws autoscaling delete-tags --tags x"}
 	const want = "aws autoscaling delete-tags --region eu-west-1 --tags x"
-	r.SetGroups(func() []decision.Group { return []decision.Group{{Reason: reason, Problems: []decision.Reason{reason}}} })
+	r.SetGroups(func() []decision.Group {
+		return []decision.Group{{Reason: reason, Problems: []decision.Reason{reason}}}
+	})
 	r.SetPods(func(decision.ByName) decision.Pending { return decision.Pending{Pods: []decision.Pod{{Cause: reason}}} })
 	r.SetNodes(func(decision.ByName) []decision.Node { return []decision.Node{{Reason: reason}} })
 	r.Launched(decision.Launch{Outcome: reason})
