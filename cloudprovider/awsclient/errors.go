@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -136,17 +135,11 @@ func Brief(err error) string {
 			return fmt.Sprintf("status %d, no readable answer", answer.HTTPStatusCode())
 		}
 		return bounded(err.Error())
-	case api.ErrorMessage() == "":
+	case IsDenied(err):
 		return api.ErrorCode()
 	}
-	message, _, _ := strings.Cut(api.ErrorMessage(), " Encoded authorization failure message")
-	if _, action, named := strings.Cut(message, "not authorized to perform: "); named { // who asks is known, and which resource changes
-		message = "not authorized to perform " + onResource.ReplaceAllString(action, "")
-	}
-	return bounded(api.ErrorCode() + ": " + message)
+	return bounded(api.ErrorCode() + ": " + api.ErrorMessage())
 }
-
-var onResource = regexp.MustCompile(` on resource: \S+`)
 
 func bounded(text string) string {
 	if len(text) <= maxBrief {

@@ -106,8 +106,10 @@ func (r *Record) SetNodes(nodes func(ByName) []Node) {
 
 // SetReading replaces the last reading of the groups.
 func (r *Record) SetReading(reading Reading) {
-	reading.Failure = reading.Failure.clipped()
-	r.change(func(f *facts) { f.reading = reading })
+	r.change(func(f *facts) {
+		reading.Failure = reading.Failure.clipped(f.process.Region)
+		f.reading = reading
+	})
 }
 
 // CallsFrom has every new Report ask for the calls.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 // ownedPrefix begins the tag that the shipped policy's condition asks for. The cluster's name follows.
@@ -90,7 +90,7 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 			is = fmt.Sprintf("has the value %q at the tag", value)
 		}
 		c.find(group(g), fmt.Sprintf("it %s %s = owned: the shipped policy lets the autoscaler neither grow nor shrink it", is, key),
-			"DescribeAutoScalingGroups, and the condition of manifests/iam/policy-aws.json", tagging.Command(g.Name, in.region, []tagging.Tag{{Key: key, Value: "owned"}}))
+			"DescribeAutoScalingGroups, and the condition of manifests/iam/policy-aws.json", shellword.SetTags(g.Name, shellword.Tag{Key: key, Value: "owned"}))
 	})
 	if !tagged && len(c.Findings) == 0 && slices.ContainsFunc(in.groups.value.Groups, func(g *asg.Group) bool { return !in.foreign(g) }) {
 		c.skip(subject, "no group has the tag "+key+" = owned, so the role has another policy than the shipped one, or may change no group",

@@ -11,10 +11,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
-// Unmatched says why the filters select none of the groups of a region: how many have each of the tags, and which tags of the
-// autoscaler's prefix they have instead.
+// Unmatched says why the filters select none of the groups of a region: how many have each of the tags, and which other tags of the
+// autoscaler there are.
 func Unmatched(all *reading.Reading, filters []asg.TagFilter) string {
-	var wanted, counts []string
+	var counts, others []string
 	for _, tag := range slices.Concat(filters...) {
 		n := 0
 		for _, g := range all.Groups {
@@ -22,35 +22,20 @@ func Unmatched(all *reading.Reading, filters []asg.TagFilter) string {
 				n++
 			}
 		}
-		wanted = append(wanted, tagText(tag.Key, tag.Value))
-		counts = append(counts, fmt.Sprintf("%d with the tag %s", n, tagText(tag.Key, tag.Value)))
+		counts = append(counts, fmt.Sprintf("%d with the tag %s", n, strings.TrimSuffix(tag.Key+"="+tag.Value, "=")))
 	}
-	text := fmt.Sprintf("no Auto Scaling group matches: %s has %d groups, %s",
-		cmp.Or(all.Region(all.Groups[0]), "the folder"), len(all.Groups), strings.Join(counts, ", "))
-	if others := otherTags(all.Groups, wanted); len(others) > 0 {
-		text += ". Other tags there are " + some(others)
-	}
-	return text
-}
-
-// otherTags are the tags of the autoscaler's prefix that select groups, without those that were wanted.
-func otherTags(groups []*asg.Group, wanted []string) []string {
-	var found []string
-	for _, g := range groups {
+	for _, g := range all.Groups {
 		for key, value := range g.Tags {
-			if strings.HasPrefix(key, "k8s.io/cluster-autoscaler/") && !strings.HasPrefix(key, tagging.Prefix) &&
-				!slices.Contains(wanted, key) && !slices.Contains(wanted, tagText(key, value)) {
-				found = append(found, tagText(key, value))
+			if strings.HasPrefix(key, "k8s.io/cluster-autoscaler/") && !strings.HasPrefix(key, tagging.Prefix) {
+				others = append(others, key+"="+value)
 			}
 		}
 	}
-	slices.Sort(found)
-	return slices.Compact(found)
-}
-
-func tagText(key, value string) string {
-	if value == "" {
-		return key
+	slices.Sort(others)
+	text := fmt.Sprintf("no Auto Scaling group matches: %s has %d groups, %s", cmp.Or(all.Region(all.Groups[0]), "the folder"), len(all.Groups),
+		strings.Join(counts, ", "))
+	if len(others) > 0 {
+		text += ". Tags of the autoscaler there are " + some(slices.Compact(others))
 	}
-	return key + "=" + value
+	return text
 }

@@ -44,11 +44,7 @@ func Text(form string, target Target, tags []Tag) string {
 
 // Command is the AWS CLI's, for a POSIX shell.
 func Command(group, region string, tags []Tag) string {
-	list := make([]shellword.Tag, len(tags))
-	for i, t := range tags {
-		list[i] = shellword.Tag{Key: t.Key, Value: t.Value}
-	}
-	return shellword.InRegion(region, shellword.SetTags(group, list...))
+	return shellword.InRegion(region, shellword.SetTags(group, tags...))
 }
 
 // encode writes v as JSON that leaves <, > and & as they are.

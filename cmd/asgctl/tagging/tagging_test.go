@@ -149,7 +149,8 @@ func TestTerraformTakesNoTextForATemplate(t *testing.T) {
 }
 
 func TestEksctlSpreadsAManagedNodeGroupsTags(t *testing.T) {
-	tags := []Tag{{LabelPrefix + "node.kubernetes.io/pool", "p"}, {LabelPrefix + "team", "a"}, {ResourcesPrefix + "cpu", "2"}, {TaintPrefix + "bare", ":NoExecute"}}
+	tags := []Tag{{Key: LabelPrefix + "node.kubernetes.io/pool", Value: "p"}, {Key: LabelPrefix + "team", Value: "a"}, {Key: ResourcesPrefix + "cpu", Value: "2"},
+		{Key: TaintPrefix + "bare", Value: ":NoExecute"}}
 	want := `# EKS refuses the label node.kubernetes.io/pool of a managed node group
 managedNodeGroups:
 - labels:

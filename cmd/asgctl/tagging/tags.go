@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Prefixes of the tags that describe a group's nodes.
@@ -30,7 +31,7 @@ const (
 const eksLabels = "eks.amazonaws.com/"
 
 // Tag is one tag of an Auto Scaling group.
-type Tag struct{ Key, Value string }
+type Tag = shellword.Tag
 
 // Explicit returns, by key, tags for the derived parts of t: labels and taints from user data alone, except EKS's own labels,
 // and resources from instance types, formulas and defaults. With them the template stays the same, except for its capacity,
