@@ -122,6 +122,7 @@ func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 
 func TestUnlistedTypesArePricedByAnotherRegionsList(t *testing.T) {
 	const ningxia = "# region: cn-northwest-1\n# currency: CNY\n# date: 2026-11-01\n# source: our contract\n" + columns + "\nm5.large,0.7\n"
+	euros := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead)
 	for _, tt := range []struct {
 		name, region, text, instanceType string
 		perHour                          float64
@@ -137,6 +138,9 @@ func TestUnlistedTypesArePricedByAnotherRegionsList(t *testing.T) {
 		{"one price of another family by the user", "cn-northwest-1", ningxia, "r5.large", 1.219, "CNY", "list price of cn-north-1"},
 		{"three prices by the user", "cn-northwest-1", ningxia + "c5.large,0.5\nr6g.large,0.6\n", "t3.large", 0.35575, "CNY",
 			"list price of cn-north-1 × 0.677, as of the listed types"},
+		{"one price in a currency without a list", "eusc-de-east-1", euros + columns + "\nm5.large,0.1\n", "r5.large", 0.13125, "EUR",
+			"list price of us-east-1 × 1.04, as of the listed types"},
+		{"no price in a currency without a list", "eusc-de-east-1", euros + "# discount: all 5%\n", "r5.large", 0, "", ""},
 		{"a region without a list", "eu-west-3", "", "c7i.xlarge", 0.1785, "USD", "list price of us-east-1"},
 		{"what us-east-1 lacks", "us-east-1", "", "t4g.32xlarge", 0, "", ""},
 		{"a partition without lists", "us-iso-east-1", "", "c7i.xlarge", 0.1785, "USD", "list price of us-east-1"},
@@ -146,8 +150,12 @@ func TestUnlistedTypesArePricedByAnotherRegionsList(t *testing.T) {
 			if diff := cmp.Diff(Amount{PerHour: tt.perHour, Currency: tt.currency}, got.Amount, cmpopts.EquateApprox(0, 1e-4)); diff != "" || ok != (tt.perHour > 0) || got.Basis != tt.basis {
 				t.Errorf("OnDemand() = %v by %q (-want +got):\n%s", ok, got.Basis, diff)
 			}
-			if ok && (got.Region != tt.region || got.Source == "" || got.Date.IsZero()) {
-				t.Errorf("origin = %+v, want one for %s", got.Origin, tt.region)
+			oldest := 2026
+			if tt.currency == "CNY" { // Beijing's list has a part in all of them
+				oldest = 2024
+			}
+			if ok && (got.Region != tt.region || got.Source == "" || got.Date.Year() != oldest) {
+				t.Errorf("origin = %+v, want one for %s of the older list, of %d", got.Origin, tt.region, oldest)
 			}
 		})
 	}

@@ -327,7 +327,12 @@ func TestFaultsInTheCluster(t *testing.T) {
 func TestUsersFileEndsFindingOfOldList(t *testing.T) {
 	pod := autoscalerPod("a-first", "asg-autoscaler/cluster-autoscaler:v1")
 	pod.Spec.Containers[0].Args = append(pod.Spec.Containers[0].Args, "--aws-price-file=/etc/prices/prices.csv")
-	newSite(t, nil).create(t, pod)
+	s := newSite(t, nil)
+	s.create(t, pod)
+	s.until(t, "the pod runs", func(ctx context.Context) (bool, error) {
+		now, err := s.client.CoreV1().Pods(namespace).Get(ctx, pod.Name, metav1.GetOptions{})
+		return err == nil && now.Status.Phase == corev1.PodRunning, err
+	})
 	c := checkOf(t, *runAt(t, time.Now().Add(2*365*24*time.Hour)), "data")
 	if f := said(c, "built-in list of prices"); f != nil || len(c.NotChecked) != 1 {
 		t.Errorf("check = %+v, want the date of the file noted as not checked", c)

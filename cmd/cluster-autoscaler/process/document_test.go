@@ -151,6 +151,9 @@ func registerOurs(t *testing.T) *collectors {
 	options.Registerer = ours
 	clients := must(awsclient.New(t.Context(), options))(t)
 	book := must(pricing.NewBook(server.Region(), nil))(t)
+	if err := registerListAge(book, ours); err != nil {
+		t.Fatal(err)
+	}
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}, Types: instancetypes.Embedded()})
 	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), Prices: book,
 		Registerer: ours, Clock: clock.RealClock{}}))(t)

@@ -30,10 +30,7 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 	book, err := pricing.NewBook(region, nil)
 	if err == nil {
 		book.AgeLists(time.Now())
-		err = registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Namespace: "cluster_autoscaler", Name: "aws_price_list_age_seconds",
-			Help: "Age of the list of on-demand prices in use, of --aws-price-file or else the built-in one, in seconds.",
-		}, func() float64 { return time.Since(book.ListDate()).Seconds() }))
+		err = registerListAge(book, registerer)
 	}
 	if err != nil || ours.PriceFile == "" {
 		return &prices{book: book}, err
@@ -46,6 +43,13 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 		return nil, fmt.Errorf("--aws-price-file: %w", err)
 	}
 	return &prices{book: book, keep: []func(context.Context) error{watcher.Run}}, nil
+}
+
+func registerListAge(book *pricing.Book, registerer prometheus.Registerer) error {
+	return registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "cluster_autoscaler", Name: "aws_price_list_age_seconds",
+		Help: "Age of the list of on-demand prices in use, of --aws-price-file or else the built-in one, in seconds.",
+	}, func() float64 { return time.Since(book.ListDate()).Seconds() }))
 }
 
 // followSpot also reads the spot prices of the instance types that the groups may launch.
