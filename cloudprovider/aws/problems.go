@@ -64,8 +64,8 @@ func (v *View) findings() []finding {
 		say(g, g.Problems)
 		say(g, v.zones[g.Name])
 		t := v.templates[ng.Id()]
-		if t == nil || len(g.Problems) > 0 && (g.LaunchSpec == nil || len(g.LaunchSpec.Types) == 0) {
-			continue // the group's own problems say that it cannot be launched
+		if t == nil || g.LaunchSpec == nil || len(g.Problems) > 0 && len(g.LaunchSpec.Types) == 0 {
+			continue // it has not been read yet, or the group's own problems say that it cannot be launched
 		}
 		for _, p := range t.Problems {
 			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String(), remedy: p.Remedy()})

@@ -1,0 +1,22 @@
+package aws_test
+
+import (
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+// Discovery finds a group before anybody has read its launch template.
+func TestGroupNotYetReadHasNoProblem(t *testing.T) {
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), nil)
+	if err := w.AWS.AddGroup(awsworld.Group("new", "m5.large", 0, 0, 5, nil)); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	if len(w.IDs()) != 2 || w.View().Group("new").LaunchSpec != nil {
+		t.Fatalf("groups %q, want the new one without its launch template", w.IDs())
+	}
+	if problems := w.Problems(); len(problems) > 0 {
+		t.Errorf("problems %+v, events %q", problems, w.Events.All())
+	}
+}
