@@ -1,6 +1,7 @@
 package status
 
 import (
+	"cmp"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,6 +31,9 @@ const (
 // It implements the core's ScaleUpStatusProcessor in the place of the core's own, which publishes the other events. The goroutine of
 // the core's loop alone uses it.
 type Unhelped struct {
+	// Recorder is nil for the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
+	Recorder record.EventRecorder
+
 	core   corestatus.ScaleUpStatusProcessor
 	report func() *decision.Report
 	clock  clock.PassiveClock
@@ -67,7 +71,7 @@ func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Scal
 	if s.Result == corestatus.ScaleUpSuccessful || s.Result == corestatus.ScaleUpError {
 		return // as in the core, pods that remain are looked at again at once
 	}
-	u.recorder, u.result, u.groups = ctx.Recorder, s.Result, nil
+	u.recorder, u.result, u.groups = cmp.Or(u.Recorder, ctx.Recorder), s.Result, nil
 	now := u.clock.Now()
 	for _, remaining := range s.PodsRemainUnschedulable {
 		if now.Before(u.said[remaining.Pod.UID].next) {

@@ -1,6 +1,9 @@
 package status
 
 import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -10,6 +13,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -144,5 +150,40 @@ func TestPodsThatLeftAreForgotten(t *testing.T) {
 	w.loop(scaleup.ScaleUpNotNeeded)
 	if len(w.unhelped.said) != 0 {
 		t.Errorf("%d pods are remembered, want none", len(w.unhelped.said))
+	}
+}
+
+// The API server gets the second cause of a pod seconds after the first, through a recorder as the process makes it.
+func TestChangedCauseReachesTheAPIServer(t *testing.T) {
+	w := newUnhelpedWorld(t)
+	said := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
+		var e corev1.Event
+		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
+			t.Error(err)
+		}
+		said <- e.Message
+		answer.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(answer).Encode(&e)
+	}))
+	t.Cleanup(server.Close)
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.unhelped.Recorder = kube_util.CreateEventRecorder(t.Context(), client, true)
+	pod := born(pending("one", "1", nil), w.now.Now())
+	for _, cause := range []string{"a", "b", "a"} {
+		w.says(pod, cause)
+		w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
+		w.now.SetTime(w.now.Now().Add(causeCheckSoon))
+		select {
+		case got := <-said:
+			if want := "pod didn't trigger scale-up: " + cause; got != want {
+				t.Errorf("event %q, want %q", got, want)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("no event with the cause %q", cause)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/client-go/informers"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -118,6 +119,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
 		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, planner: a.cloud.leastCost, nominator: a.nominator,
 		unneeded: a.unneeded, status: a.status, features: features})
+	p.unhelped.Recorder = kube_util.CreateEventRecorder(working, client, true) // Unhelped itself leaves duplicates out
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
