@@ -106,6 +106,22 @@ func busy() *decision.Report {
 	return r
 }
 
+// old is a report whose facts are old, with a group whose nodes come up without their GPUs.
+func old() *decision.Report {
+	r := busy()
+	r.Reading = decision.Reading{At: ago(4*time.Minute + 20*time.Second), Failure: decision.Reason{Code: decision.CodeStale,
+		Message: "AWS denies DescribeAutoScalingGroups (AccessDenied)",
+		Remedy:  "allow autoscaling:DescribeAutoScalingGroups in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account"}}
+	missing := decision.Reason{Code: decision.CodeAccelerator, Message: `Auto Scaling group "resnet": its nodes came up without nvidia.com/gpu`,
+		Remedy: "see whether the vendor's device plugin runs on its nodes: kubectl get daemonsets --all-namespaces"}
+	for i := range r.Groups {
+		if g := &r.Groups[i]; g.Name == "resnet" {
+			g.State, g.Reason, g.Problems, g.CoolDowns = decision.GroupDegraded, missing, []decision.Reason{missing}, nil
+		}
+	}
+	return r
+}
+
 // suffix is the last part of a pod's name.
 func suffix(i int) string {
 	const letters = "bcdfghjklmnpqrstvwxz2456789"

@@ -212,12 +212,25 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 	case served > 0:
 		return headline{Level: moving, Text: wait(served) + ", and each has a place or will get one", Detail: causes[0].Message}
 	case len(groups) > 0 && groupLevel(groups[0]) == warning:
-		return headline{Level: warning, Text: fmt.Sprintf("No pod waits for a node, but group %s cannot grow everywhere", groups[0].Name), Detail: groups[0].Reason.Message}
+		return warningOf(groups[0])
 	case len(causes) > 0:
 		return headline{Level: calm, Text: "All is well, and no node is launched for " + noun(waiting, "pod"), Detail: causes[0].Message}
 	default:
 		return headline{Level: calm, Text: "All is well, no pod waits"}
 	}
+}
+
+// warningOf is the sentence about a group to look at while no pod waits for a node.
+func warningOf(g *decision.Group) headline {
+	says, why := "cannot grow now", g.Reason
+	switch {
+	case g.State == decision.GroupCoolDown:
+	case len(g.CoolDowns) > 0:
+		says, why = "cannot grow everywhere", g.CoolDowns[0].Cause
+	default:
+		says, why = "needs a look", g.Problems[0]
+	}
+	return headline{warning, "No pod waits for a node, but group " + g.Name + " " + says, why.Message, why.Remedy}
 }
 
 // wait is "3 pods wait".
@@ -374,8 +387,9 @@ func newGroups(all []decision.Group, divisor shorter) list[group] {
 	shown := first(sorted, divisor.of(mostGroups))
 	rows := list[group]{More: shown.More}
 	for _, g := range shown.Shown {
+		others := slices.DeleteFunc(slices.Clone(g.Problems), func(p decision.Reason) bool { return p == g.Reason }) // said already
 		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State),
-			CoolDown: first(g.CoolDowns, divisor.of(mostCoolDowns)), Problem: first(g.Problems, divisor.of(mostProblems))}
+			CoolDown: first(g.CoolDowns, divisor.of(mostCoolDowns)), Problem: first(others, divisor.of(mostProblems))}
 		switch {
 		case g.State == decision.GroupReady && g.Starting > 0:
 			row.Word = "growing"

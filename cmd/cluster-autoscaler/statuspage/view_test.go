@@ -60,8 +60,22 @@ func TestHeadline(t *testing.T) {
 			r.Pods, r.PodsLeft = []decision.Pod{pod(decision.PodLaunching, "asked")}, 5000
 		}), headline{Level: moving, Text: "5,001 pods wait, and each has a place or will get one", Detail: "asked"}},
 		{"cool-down", looped(func(r *decision.Report) {
-			r.Groups = []decision.Group{{Name: "a", CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
-		}), headline{Level: warning, Text: "No pod waits for a node, but group a cannot grow everywhere", Detail: "no capacity"}},
+			r.Groups = []decision.Group{{Name: "a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
+		}), headline{Level: warning, Text: "No pod waits for a node, but group a cannot grow now", Detail: "no capacity"}},
+		{"cool-down of one zone", looped(func(r *decision.Report) {
+			r.Groups = []decision.Group{{Name: "a", State: decision.GroupReady, CoolDowns: []decision.CoolDown{{Cause: decision.Reason{Message: "no capacity", Remedy: "wait"}}}}}
+		}), headline{warning, "No pod waits for a node, but group a cannot grow everywhere", "no capacity", "wait"}},
+		{"ignored tag", looped(func(r *decision.Report) {
+			r.Groups = []decision.Group{{Name: "a", State: decision.GroupReady, Problems: []decision.Reason{{Message: "a tag is ignored", Remedy: "correct it"}}}}
+		}), headline{warning, "No pod waits for a node, but group a needs a look", "a tag is ignored", "correct it"}},
+		{"old facts", looped(func(r *decision.Report) {
+			r.At = now
+			r.Reading = decision.Reading{At: ago(4 * time.Minute), Failure: decision.Reason{Message: "AWS denies it", Remedy: "allow it"}}
+			r.Pods = []decision.Pod{pod(decision.PodHelpless, "a")}
+		}), headline{bad, "These facts are 4m old: AWS denies it", "By these facts: 1 pod waits: a", "allow it"}},
+		{"no facts", looped(func(r *decision.Report) {
+			r.Loop.Number, r.Reading = 0, decision.Reading{Failure: decision.Reason{Message: "AWS denies it", Remedy: "allow it"}}
+		}), headline{bad, "Nothing is known of the groups yet: AWS denies it", "By these facts: No loop has run yet", "allow it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want, newView(tt.report, 1).Headline); diff != "" {
