@@ -86,10 +86,12 @@ type Provider struct {
 	ageing     ageing // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
-	seen       evidence    // for Refresh alone
-	changing   sync.Mutex  // held while a view is made from the one before
-	facts      *nodeFacts  // under changing
-	looped     atomic.Bool // Refresh was called
+	seen       evidence                 // for Refresh alone
+	changing   sync.Mutex               // held while a view is made from the one before
+	facts      *nodeFacts               // under changing
+	missing    map[string]missingDevice // by Auto Scaling group, under changing
+	anew       bool                     // missing has changed
+	looped     atomic.Bool              // Refresh was called
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -98,7 +100,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		gpuTypes: gpuTypes(o.Catalogue),
+		gpuTypes: gpuTypes(o.Catalogue), missing: map[string]missingDevice{},
 	}
 	if err := p.registered.follow(o.Nodes); err != nil {
 		return nil, err
@@ -198,14 +200,15 @@ func (p *Provider) refresh() {
 		defer func() { p.spend.show(p.view.Load()) }()
 	}
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
-	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news {
+	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew {
 		return
 	}
+	p.anew = false
 	p.terminated.Compare(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
 	p.types.Want(v.unknownTypes())
 	p.offers.Want(v.zonalTypes())
-	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks()))
+	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(), p.withoutDevices(v)))
 	zeroSizes(before, v)
 	p.view.Store(v)
 }

@@ -58,7 +58,7 @@ func TestOldFactsComeWithTheirAge(t *testing.T) {
 	}
 	read()
 	s := look(t, a.collector.Record, "default", "waiting")
-	const old, why = "These facts are ", "s old: AWS denies autoscaling:DescribeAutoScalingGroups (AccessDenied)"
+	const old, why = "These facts are ", "s old: AWS denies DescribeAutoScalingGroups (AccessDenied)"
 	if !strings.HasPrefix(s.headline, old) || !strings.HasSuffix(s.headline, why) {
 		t.Errorf("the page begins with %q", s.headline)
 	}

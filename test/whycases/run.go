@@ -46,6 +46,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
@@ -224,6 +225,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector}, oneZone,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
 	processors.NodeGroupListProcessor = launchable
+	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
 	unhelped := status.NewUnhelped(processors.ScaleUpStatusProcessor, collector.Record.Report, false, clock.RealClock{})
 	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
 		status.LeftOut{Groups: launchable.LeftOut}, unhelped, decisions.ScaleUp{Collector: collector}})

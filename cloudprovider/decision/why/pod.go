@@ -104,6 +104,14 @@ func (s *search) add(a decision.Answer) {
 		}
 		c.known, c.failing = true, n.failing(s.pod, s.asked, zone, c.group)
 	}
+	if missing, known := MissingDevice(s.pod, c.group); known {
+		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
+			return r.resource != "" && strings.HasSuffix(missing.Message, string(r.resource))
+		})
+		if len(c.failing) == 0 {
+			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
+		}
+	}
 	if c.group != nil {
 		for i, r := range c.failing {
 			c.failing[i] = mended(r, c.group)
@@ -117,6 +125,25 @@ func (s *search) add(a decision.Answer) {
 		c.weight = weightUnknown
 	}
 	s.all = append(s.all, c)
+}
+
+// MissingDevice is the problem of a group, which may be nil, whose nodes came up without an accelerator that the pod asks for.
+func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
+	if g == nil {
+		return decision.Reason{}, false
+	}
+	for _, p := range g.Problems {
+		if p.Code != decision.CodeAccelerator {
+			continue
+		}
+		for name := range requests(pod) {
+			if strings.HasSuffix(p.Message, " "+string(name)) {
+				p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
+				return p, true
+			}
+		}
+	}
+	return decision.Reason{}, false
 }
 
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.
@@ -199,33 +226,48 @@ func (s *search) held() []candidate {
 // order is the order in which reasons of groups that cannot grow are named: limits that the operator set come first, then faults, then
 // what passes.
 var order = []decision.Code{decision.CodeMaxSize, decision.CodeQuota, decision.CodeMaxNodesTotal, decision.CodeDenied, decision.CodeDegraded,
-	decision.CodeStale, decision.CodeCoolDown, decision.CodeBackoff, decision.CodeNotReady}
+	decision.CodeAccelerator, decision.CodeConfiguration, decision.CodeAccountLimit, decision.CodeStale, decision.CodeCoolDown, decision.CodeBackoff,
+	decision.CodeNotReady}
+
+// lasting is the place of the code in the order, the last one for codes that are not in it.
+func lasting(c decision.Code) int {
+	if at := slices.Index(order, c); at >= 0 {
+		return at
+	}
+	return len(order)
+}
 
 // heldBack is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most.
 func heldBack(held []candidate) decision.Reason {
-	place := func(c candidate) int {
-		if at := slices.Index(order, c.Reason.Code); at >= 0 {
-			return at
-		}
-		return len(order)
-	}
-	slices.SortStableFunc(held, func(a, b candidate) int { return place(a) - place(b) })
-	var clauses []string
-	rest := held
-	for len(rest) > 0 && len(clauses) < 2 {
-		n := 1
-		for n < len(rest) && rest[n].Reason.Code == rest[0].Reason.Code {
-			n++
-		}
-		clauses = append(clauses, alike(rest[:n]))
-		rest = rest[n:]
-	}
-	if len(rest) > 0 {
-		clauses = append(clauses, count(len(rest), "more group")+" cannot grow either")
-	}
+	slices.SortStableFunc(held, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
 	r := held[0].Reason
+	var clauses []string
+	for len(held) > 0 && len(clauses) < 2 {
+		var same, others []candidate
+		for _, c := range held {
+			if c.kind() == held[0].kind() {
+				same = append(same, c)
+			} else {
+				others = append(others, c)
+			}
+		}
+		clauses, held = append(clauses, alike(same)), others
+	}
+	if len(held) > 0 {
+		clauses = append(clauses, count(len(held), "more group")+" cannot grow either")
+	}
 	r.Message = clean(strings.Join(clauses, ", and "), maxMessage)
 	return r
+}
+
+// kind is equal for groups that one remedy helps.
+func (c *candidate) kind() string {
+	name, _, _ := strings.Cut(c.Group, "/")
+	if c.Reason.Code == decision.CodeMaxSize {
+		return string(c.Reason.Code) // with figures in the remedy
+	}
+	words := slices.DeleteFunc(strings.Fields(c.Reason.Remedy), func(word string) bool { return word == shell(name) })
+	return string(c.Reason.Code) + strings.Join(words, " ")
 }
 
 // alike says why groups cannot grow that have the same kind of reason.

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,7 +19,13 @@ func Skipped(text string, group *decision.Group) decision.Reason {
 		g = group
 	}
 	name := "group " + quote(g.Name)
+	passes := strings.HasPrefix(text, "in cool-down") || strings.Contains(text, "backoff") ||
+		strings.Contains(text, "not ready for scale-up")
 	switch {
+	case passes && g.State == decision.GroupDegraded && g.Reason.Code != decision.CodeAccelerator:
+		return blocked(g)
+	case passes && g.State != "" && g.State != decision.GroupReady && g.Reason.Message != "":
+		return g.Reason // what the autoscaler weighed, lasting causes first
 	case strings.HasPrefix(text, "in cool-down"):
 		return coolDown(strings.Trim(strings.TrimPrefix(text, "in cool-down"), " ()"), g)
 	case strings.Contains(text, "max node group size reached"):
@@ -26,7 +33,8 @@ func Skipped(text string, group *decision.Group) decision.Reason {
 	case strings.Contains(text, "exceeded quota"):
 		return quota(text, g)
 	case strings.Contains(text, "backoff"):
-		return backoff(g)
+		return decision.Reason{Code: decision.CodeBackoff, Message: name + " is left alone after a failed scale-up",
+			Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
 	case strings.HasPrefix(text, "unable to launch"):
 		return blocked(g)
 	case strings.HasPrefix(text, "unread for minutes"):
@@ -51,12 +59,12 @@ func Skipped(text string, group *decision.Group) decision.Reason {
 
 // Unread says why the groups could not be read, by awsclient's reason and AWS's own words.
 func Unread(reason, text string) decision.Reason {
-	const call = "autoscaling:DescribeAutoScalingGroups"
+	const call = "DescribeAutoScalingGroups"
 	r := decision.Reason{Code: decision.CodeStale, Message: fmt.Sprintf("%s fails (%s)", call, clean(text, maxText)), Remedy: "asgctl account"}
 	switch reason {
 	case "denied":
 		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(text, maxText))
-		r.Remedy = "allow " + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account"
+		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account"
 	case "timeout", "unreachable":
 		r.Message, r.Remedy = fmt.Sprintf("AWS does not answer %s (%s)", call, reason), "check the region, the endpoint and the network: asgctl account"
 	}
@@ -67,15 +75,6 @@ func Unread(reason, text string) decision.Reason {
 func MaxNodesTotal(limit int) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: fmt.Sprintf("the cluster has its maximum of %s (--max-nodes-total=%d)", count(limit, "node"), limit),
 		Remedy: fmt.Sprintf("raise --max-nodes-total=%d", limit)}
-}
-
-// backoff is the reason of a group that the core leaves alone. The group's own reason knows the failure, if anything does.
-func backoff(g *decision.Group) decision.Reason {
-	if g.State == decision.GroupCoolDown && g.Reason.Message != "" {
-		return g.Reason
-	}
-	return decision.Reason{Code: decision.CodeBackoff, Message: "group " + quote(g.Name) + " is left alone after a failed scale-up",
-		Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
 }
 
 // coresCode is the core's code of a call that failed, whatever AWS's is (errors.CloudProviderError). apiError stands before AWS's own words
@@ -137,9 +136,9 @@ var refusals = map[string]struct {
 	says, remedy string
 }{
 	"no-capacity":  {decision.CodeCoolDown, "AWS has no capacity", "wait, or add instance types or zones to the group"},
-	"quota":        {decision.CodeCoolDown, "the AWS account has no more of its quota", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
-	"spot-limit":   {decision.CodeCoolDown, "the AWS account has all spot instances that it may have", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
-	"config-error": {decision.CodeCoolDown, "AWS refuses what the group would launch", "correct the group's launch template"},
+	"quota":        {decision.CodeAccountLimit, "the AWS account has no more of its quota", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
+	"spot-limit":   {decision.CodeAccountLimit, "the AWS account has all spot instances that it may have", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
+	"config-error": {decision.CodeConfiguration, "AWS refuses what the group would launch", "correct the group's launch template"},
 	"permission":   {decision.CodeDenied, "AWS denied a launch", "asgctl account"},
 	"throttle":     {decision.CodeCoolDown, "AWS throttles the calls", "wait"},
 	"transient":    {decision.CodeCoolDown, "AWS failed or did not answer", "wait"},
@@ -169,17 +168,15 @@ func CoolDown(class, message string) decision.Reason {
 	return r
 }
 
-// coolDown is the reason of a group all of whose pools cool down.
+// coolDown is the reason of a group all of whose pools cool down: the most lasting of the causes. Some are other groups' shortages.
 func coolDown(class string, g *decision.Group) decision.Reason {
-	cause := CoolDown(class, "")
-	end := ""
+	cause, end := CoolDown(class, ""), ""
 	if len(g.CoolDowns) > 0 {
-		first := slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int { return a.Until.Compare(b.Until) })
-		if first.Cause.Message != "" {
-			cause.Message = first.Cause.Message
-		}
-		if first.Cause.Remedy != "" {
-			cause.Remedy = first.Cause.Remedy
+		first := slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
+			return cmp.Or(lasting(a.Cause.Code)-lasting(b.Cause.Code), a.Until.Compare(b.Until))
+		})
+		if cause = first.Cause; cause.Message == "" {
+			cause = CoolDown(class, "")
 		}
 		end = untilText(first.Until)
 	}

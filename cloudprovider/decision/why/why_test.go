@@ -70,7 +70,7 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		{"in backoff after failed scale-up", g, decision.CodeBackoff, `group "web" is left alone after a failed scale-up`, "cluster-autoscaler-status"},
 		{"not ready for scale-up", g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
 		{"in cool-down (no-capacity)", g, decision.CodeCoolDown, `group "web" is left alone: AWS has no capacity`, "wait"},
-		{"in cool-down (no-capacity)", cooling, decision.CodeCoolDown, `group "web" is left alone until 12:00:00 UTC: AWS has no capacity: none here`, "wait"},
+		{"in cool-down (no-capacity)", cooling, decision.CodeAccountLimit, `group "web" is left alone until 13:00:00 UTC: the AWS account has no more of its quota: limit of 32`, "ask AWS"},
 		{"in cool-down (permission)", g, decision.CodeDenied, `group "web" is left alone: AWS denied a launch`, "asgctl account"},
 		{"in cool-down (something new)", g, decision.CodeCoolDown, `group "web" is left alone: a launch failed (something new)`, "wait"},
 		{"unable to launch (see the event NodeGroupProblem)", broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},

@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -178,6 +179,9 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 		rest, cooling = k.Provider.CoolDown(g)
 	}
 	backedOff, paused := k.facts.pauses[o.Name]
+	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
+	last := k.facts.failed[o.Name]
+	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
 	switch {
 	case g.Blocked() || template == nil || !template.Known():
 		o.State = decision.GroupDegraded
@@ -189,10 +193,16 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 		}
 	case k.facts.stale:
 		o.State, o.Reason = decision.GroupDegraded, why.Skipped("unread for minutes", o)
+	case noDevice >= 0:
+		o.State, o.Reason = decision.GroupDegraded, o.Problems[noDevice]
 	case o.Desired >= g.MostInstances(): // more than the maximum where another zone has the rest
 		o.State, o.Reason = decision.GroupFull, why.Skipped("max node group size reached", o)
 	case cooling:
 		o.State, o.Reason = decision.GroupCoolDown, why.Skipped("in cool-down ("+string(rest.Class)+")", o)
+		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
+			o.Reason = last
+			o.Reason.Message = fmt.Sprintf("group %q is left alone, and its last launch failed: %s", o.Name, last.Message)
+		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown
 		o.Reason = why.Backoff(o.Name, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)

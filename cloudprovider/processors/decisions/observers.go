@@ -135,6 +135,8 @@ func reasonOf(p aws.Problem) decision.Reason {
 		code = decision.CodeOtherCluster
 	case "launch-" + string(awsmessage.Permission):
 		code = decision.CodeDenied
+	case aws.ReasonMissingDevice:
+		code = decision.CodeAccelerator
 	}
 	return decision.Reason{Code: code, Message: p.Message, Remedy: p.Remedy}
 }

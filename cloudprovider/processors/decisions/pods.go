@@ -45,6 +45,10 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 		if !known {
 			o = s.other(pod)
 		}
+		if missing, known := why.MissingDevice(pod, s.groups[o.group]); known && o.state == decision.PodLaunching {
+			o.state, o.cause = decision.PodHelpless, missing
+			o.cause.Message += ", and the next one is on its way"
+		}
 		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod), Since: pendingSince(pod),
 			State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}

@@ -1,10 +1,13 @@
 package nodegroups
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
@@ -14,7 +17,8 @@ import (
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
 // and groups with a placeholder NodeInfo. The core would ask and complain about each at every scale-up, although all of them have
-// been reported. It leaves out all groups while the last reading is too old to choose by. The core's loop alone uses it.
+// been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose nodes came up
+// without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
 	provider *aws.Provider
 	leftOut  []cloudprovider.NodeGroup
@@ -26,7 +30,7 @@ func NewLaunchable(p *aws.Provider) *Launchable { return &Launchable{provider: p
 
 // Process returns the groups that can grow.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
-	_ []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
+	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
 	l.leftOut, l.reasons = nil, map[string]string{}
 	if l.provider.TooOldToAdd() {
 		for _, ng := range groups {
@@ -48,9 +52,19 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, "in cool-down ("+string(rest.Class)+")")
 			continue
 		}
+		device := l.provider.Withheld(g.Name)
+		if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
+			l.leaveOut(ng, "in cool-down (without "+string(device)+")")
+			continue
+		}
 		able = append(able, candidate(ng, g))
 	}
 	return able, infos, nil
+}
+
+func asks(pod *corev1.Pod, device corev1.ResourceName) bool {
+	asked := podutil.PodRequests(pod)[device]
+	return !asked.IsZero()
 }
 
 func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, why string) {

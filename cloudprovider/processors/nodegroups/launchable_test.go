@@ -52,6 +52,29 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 	}
 }
 
+func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
+	w.SetMissing("gpu", "nvidia.com/gpu", time.Now().Add(time.Hour))
+	pod := func(asked corev1.ResourceList) *corev1.Pod {
+		return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: asked}}}}}
+	}
+	gpu, cpu := pod(awsworld.Resources("nvidia.com/gpu", "1")), pod(awsworld.Resources("cpu", "1"))
+	launchable := NewLaunchable(w.Provider)
+	left := func(pods ...*corev1.Pod) bool {
+		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), pods)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(groups) == 0
+	}
+	if !left(gpu) || left(gpu, cpu) {
+		t.Errorf("left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
+	}
+	if w.SetMissing("gpu", "", time.Time{}); left(gpu) {
+		t.Error("left out although a node shows its GPU")
+	}
+}
+
 func TestOldReadingForbidsGrowth(t *testing.T) {
 	now := clocktesting.NewFakeClock(time.Now())
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, nil), func(o *asg.Options, _ *aws.Options) { o.Clock = now })

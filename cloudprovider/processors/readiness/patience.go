@@ -23,6 +23,8 @@ const (
 	brokenAfter = 2 * time.Minute
 	// unusualAfter is when a wait is reported in a group whose usual time is shorter or unknown.
 	unusualAfter = time.Minute
+	// backOff is how long no node is launched for the accelerator of a group whose nodes failed twice in a row.
+	backOff = 15 * time.Minute
 	// mostSamples is how many of a group's nodes, the latest, make up its usual time.
 	mostSamples = 9
 )

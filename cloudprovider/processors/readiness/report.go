@@ -39,6 +39,13 @@ func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceNa
 	if group := s.provider.NodeGroupOf(node); group != nil {
 		if name := group.AutoScalingGroup(); !seen.ready.Before(s.failed[name].last) {
 			s.failed[name] = failures{s.failed[name].count + 1, s.clock.Now()}
+			if seen.lost.IsZero() {
+				var until time.Time // after the first failure the group gets another chance at once
+				if s.failed[name].count > 1 {
+					until = s.clock.Now().Add(backOff)
+				}
+				s.provider.SetMissing(name, promised, until)
+			}
 		}
 	}
 	what := fmt.Sprintf("has not published %s in %s", promised,

@@ -143,7 +143,10 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 	}
 	if lacks == "" {
 		name := group.AutoScalingGroup()
-		delete(s.failed, name)
+		if s.failed[name].count > 0 {
+			delete(s.failed, name)
+			s.provider.SetMissing(name, "", now)
+		}
 		if seen.missing && !seen.shown {
 			s.learn(name, now.Sub(seen.ready))
 		}

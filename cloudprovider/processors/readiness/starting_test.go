@@ -16,6 +16,7 @@ import (
 	kubelettypes "k8s.io/kubernetes/pkg/kubelet/types"
 	testclock "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
@@ -235,6 +236,48 @@ func TestBrokenDevicePluginIsAwaitedEverLonger(t *testing.T) {
 	g.starts(works)
 	if got := waits(1)[0]; got != 3*time.Minute {
 		t.Errorf("after a node that works, the next is waited for for %s, want 3m", got)
+	}
+}
+
+// After the first failure the group has a problem and another chance. After the second nobody launches for the accelerator, until a node shows it.
+func TestNodesWithoutAcceleratorAreTheGroupsProblem(t *testing.T) {
+	g := newGPUNodes(t, 4, nil)
+	g.now.SetTime(time.Now()) // as the provider's clock
+	fails := func() {
+		node := g.boots()
+		g.startsFor(node)
+		g.NextLoop()
+	}
+	problem := func() string {
+		for _, p := range g.Problems() {
+			if p.Reason == aws.ReasonMissingDevice {
+				return p.Group + " " + p.Message + ", " + p.Remedy
+			}
+		}
+		return ""
+	}
+	fails()
+	if want := `gpu Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu, see whether the vendor's device plugin`; !strings.HasPrefix(problem(), want) {
+		t.Errorf("problem %q, want %q", problem(), want)
+	}
+	if got := g.Withheld("gpu"); got != "" {
+		t.Errorf("%s is withheld after the first failure", got)
+	}
+	fails()
+	if got := g.Withheld("gpu"); got != "nvidia.com/gpu" {
+		t.Errorf("withheld is %q after two failures", got)
+	}
+	works := g.boots()
+	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
+	g.starts(works)
+	g.NextLoop()
+	if problem() != "" || g.Withheld("gpu") != "" {
+		t.Errorf("problem %q and withheld %q while a node shows its GPU", problem(), g.Withheld("gpu"))
+	}
+	works.Status.Allocatable = awsworld.Resources("cpu", "4")
+	g.startsFor(works)
+	if g.NextLoop(); problem() != "" {
+		t.Errorf("problem %q for a GPU that was there", problem())
 	}
 }
 

@@ -1,0 +1,56 @@
+package aws
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// ReasonMissingDevice is the reason of the Problem of a group whose nodes came up without an accelerator.
+const ReasonMissingDevice = "accelerator-missing"
+
+// missingDevice is a resource that the nodes of an Auto Scaling group came up without, although it promises it.
+type missingDevice struct {
+	resource corev1.ResourceName
+	launch   *launchspec.LaunchSpec // of those nodes
+	until    time.Time              // no node is launched for the resource before
+}
+
+// SetMissing notes that nodes of an Auto Scaling group came up without a resource, and until when no node is launched for it. An empty resource ends
+// that, because a node has shown it.
+func (p *Provider) SetMissing(group string, resource corev1.ResourceName, until time.Time) {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	delete(p.missing, group)
+	if g := p.cache.Snapshot().Group(group); g != nil && resource != "" {
+		p.missing[group] = missingDevice{resource, g.LaunchSpec, until}
+	}
+	p.anew = true
+}
+
+// Withheld returns the resource for which no node of an Auto Scaling group is launched now, or "".
+func (p *Provider) Withheld(group string) corev1.ResourceName {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if m := p.missing[group]; p.clock.Now().Before(m.until) {
+		return m.resource
+	}
+	return ""
+}
+
+// withoutDevices returns the groups whose nodes came up without a device. Another launch description makes other nodes.
+func (p *Provider) withoutDevices(v *View) (found []finding) {
+	for group, m := range p.missing {
+		if g := v.snapshot.Group(group); g == nil || g.LaunchSpec != m.launch {
+			delete(p.missing, group)
+			continue
+		}
+		found = append(found, finding{group: group, reason: ReasonMissingDevice,
+			message: fmt.Sprintf("Auto Scaling group %q: its nodes came up without %s", group, m.resource),
+			remedy:  "see whether the vendor's device plugin runs on its nodes: kubectl get daemonsets --all-namespaces"})
+	}
+	return found
+}
