@@ -363,6 +363,24 @@ func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 	})
 }
 
+// AWS launches in each zone, answers with a fault, and the reading after that is older. No desired capacity can make up for it.
+func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
+	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
+	synchronously := func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }
+	inBubble(t, config, synchronously, func(w *world) {
+		t := w.t
+		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
+		time.Sleep(10 * time.Second)
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
+		if _, err := w.cache.Increase(w.t.Context(), "a", 2); err != nil {
+			t.Errorf("%v, want the 2 instances that a later reading shows", err)
+		}
+		if got := w.desired("a"); got != 2 {
+			t.Errorf("%d instances are desired, want 2", got)
+		}
+	})
+}
+
 func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 20)}}
 	for name, fault := range troubles {

@@ -110,9 +110,9 @@ func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, 
 	}
 	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}
-	if o.alone && !awsclient.IsContended(err) || g.Source.Weighted() {
-		// A reading can be older than the launch. The next zone would launch too many then, and a weighted group may have got more
-		// than it was asked for.
+	if (o.alone || l.mode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
+		// A reading can be older than the launch. The next zone would launch too many then, because no desired capacity makes up for it. A
+		// weighted group may have got more than it was asked for.
 		missed.settled = began.Add(settleTime)
 	}
 	return missed
