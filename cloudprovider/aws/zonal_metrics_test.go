@@ -44,7 +44,7 @@ func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
 	events := w.Events.All()
 	slices.Sort(events)
 	if len(events) != 2 || !strings.Contains(events[0], `"garbled"`) || !strings.Contains(events[0], `"perhaps"`) ||
-		!strings.HasSuffix(events[1], "aws autoscaling suspend-processes --scaling-processes AZRebalance --auto-scaling-group-name running") {
+		!strings.HasSuffix(events[1], "aws autoscaling suspend-processes --region cn-northwest-1 --scaling-processes AZRebalance --auto-scaling-group-name running") {
 		t.Errorf("events %q, want one about the tag, and one with the command that suspends AZRebalance", events)
 	}
 	const help = `
