@@ -58,6 +58,16 @@ func (f groupFacts) Catalogue() *instancetypes.Catalogue { return f.provider.typ
 type Spending struct {
 	Total   pricing.Amount            // of all groups
 	ByGroup map[string]pricing.Amount // by node group ID
+
+	pricer *groupprice.Pricer
+}
+
+// Instance returns what an instance of a node group costs, the zero Amount where that is not known.
+func (s Spending) Instance(g *asg.Group, i *asg.Instance) pricing.Amount {
+	if s.pricer == nil || g == nil || i == nil || i.Lifecycle.Leaving() {
+		return pricing.Amount{}
+	}
+	return s.pricer.Instance(g, i)
 }
 
 // Spending returns what the instances cost, and false without prices. The caller must not change the map.
@@ -118,7 +128,7 @@ func (s *spend) show(v *View) {
 	}
 	s.view, s.pricer = v, pricer
 	now := map[spendSeries]bool{}
-	total := Spending{ByGroup: make(map[string]pricing.Amount, len(v.groups))}
+	total := Spending{pricer: pricer, ByGroup: make(map[string]pricing.Amount, len(v.groups))}
 	missing := 0
 	for id, g := range v.groups {
 		unpriced := 0 // in a mixed group each instance counts for both capacity types

@@ -195,7 +195,15 @@ type Node struct {
 	Pod          string    `json:"pod,omitempty"`      // namespace/name of the pod that keeps it
 	Utilization  float64   `json:"utilization"`        // 0 to 1, -1 where it was not computed
 	RemovalAt    time.Time `json:"removalAt,omitzero"` // when its delay is over, zero for none
+	PerHour      float64   `json:"perHour,omitempty"`  // what its instance costs, in the currency of Spend, 0 where that is not known
+	About        bool      `json:"perHourEstimated,omitempty"`
 }
+
+// hoursOfMonth are 365 days of 24 hours by 12 months, as in AWS's own pages of prices.
+const hoursOfMonth = 730
+
+// PerMonth is what its instance costs in a month, 0 where that is not known.
+func (n *Node) PerMonth() float64 { return n.PerHour * hoursOfMonth }
 
 // NodeState says where a node is on its way.
 type NodeState string

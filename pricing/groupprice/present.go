@@ -44,6 +44,20 @@ func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 	return costs
 }
 
+// Instance returns the cost of one instance of g, of a mixed group by the policy's shares. It is zero without a price.
+func (p *Pricer) Instance(g *asg.Group, i *asg.Instance) (cost pricing.Amount) {
+	for capacityType, share := range shares(g, g.DesiredCapacity) {
+		price, known := p.Price(i.Type, capacityType, []string{i.Zone})
+		if share > 0 && !known {
+			return pricing.Amount{}
+		}
+		price.Amount.PerHour *= share
+		price.Amount.Estimated = !price.Exact() || share > 0 && share < 1
+		cost = cost.Plus(price.Amount)
+	}
+	return cost
+}
+
 // shares are how much of the capacity the policy keeps of each capacity type that the group can launch, together 1.
 func shares(g *asg.Group, units int) map[string]float64 {
 	if !g.Source.Mixed {

@@ -49,12 +49,15 @@ func (k *cluster) nodes(groups decision.ByName) []decision.Node {
 		}
 	}
 	members := k.members()
+	spending, _ := k.Provider.Spending()
 	list := make([]decision.Node, 0, len(members))
 	states := make(map[string]stateSince, len(members))
 	for _, m := range members {
 		o := decision.Node{Group: m.group, Utilization: -1}
 		if m.instance != nil {
 			o.Name, o.InstanceID, o.Zone, o.InstanceType = m.instance.ID, m.instance.ID, m.instance.Zone, m.instance.Type
+			cost := spending.Instance(k.facts.view.Group(m.group), m.instance)
+			o.PerHour, o.About = cost.PerHour, cost.Estimated
 		}
 		if g := groups[m.group]; g != nil && g.CapacityType != "mixed" {
 			o.CapacityType = g.CapacityType

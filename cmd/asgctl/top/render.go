@@ -28,6 +28,7 @@ Up Down k j       move the cursor, also PageUp, PageDown, Home, End, g, G
 Enter             everything about the row, and the command that explains it
 s                 sort by the next column
 r                 reverse the order
+n                 all nodes, or those on their way, with use and price for a month
 /                 filter all panels. Enter keeps the filter, Escape ends it
 p, Space          pause, and go on
 ? h               this page
@@ -212,15 +213,19 @@ func (v View) panel(p int, rows []row, shown, all, height int) []Line {
 	var visible []int
 	header := row{cells: make([]cell, len(columns[p]))}
 	for i, c := range columns[p] {
-		if c.from > v.Width {
+		if !v.shows(c) {
 			continue
 		}
 		visible = append(visible, i)
 		title := c.title
+		if i == 0 && p == nodesPanel && v.every {
+			title = "ALL NODES"
+		}
 		if i == 0 {
+			base := title
 			title += fmt.Sprintf(" %d", all)
 			if shown != all {
-				title = fmt.Sprintf("%s %d/%d", c.title, shown, all)
+				title = fmt.Sprintf("%s %d/%d", base, shown, all)
 			}
 		}
 		if c.title == v.sorted(p) {
@@ -302,7 +307,7 @@ func Table(r *decision.Report) string {
 	out := v.where(r) + "  " + spend(r) + "\n" + counts(r) + "\n" + v.loop(r, r.At).String() + "\n"
 	for p := range panels {
 		rows, _, _ := v.rows(p, r, r.At)
-		header := slices.DeleteFunc(titles(p, far), func(title string) bool { return title == barTitle })
+		header := slices.DeleteFunc(v.titles(p), func(title string) bool { return title == barTitle })
 		lines := make([][]string, len(rows))
 		for i, row := range rows {
 			for _, c := range row.cells {

@@ -82,6 +82,8 @@ func TestScreens(t *testing.T) {
 		{name: "80x24-pod-details", width: 80, height: 24, keys: "3\r"},
 		{name: "140x40-group-details", width: 140, height: 40, keys: "jjj\r"},
 		{name: "80x24-node-details", width: 80, height: 24, keys: "2G\r"},
+		{name: "80x24-all-nodes", width: 80, height: 24, keys: "n"},
+		{name: "140x40-all-nodes-by-use", width: 140, height: 40, keys: "nsssssssss"},
 		{name: "80x24-decision-details", width: 80, height: 24, keys: "4\r"},
 		{name: "80x24-filter", width: 80, height: 24, keys: "/GPU\r"},
 		{name: "80x24-filter-typed", width: 80, height: 24, keys: "/webb\x7f"},
@@ -342,7 +344,7 @@ func TestQuit(t *testing.T) {
 func TestEveryColumnSorts(t *testing.T) {
 	r := status(t)
 	for p := range panels {
-		for _, title := range titles(p, far) {
+		for _, title := range (View{Width: far}).titles(p) {
 			for _, reversed := range []bool{false, true} {
 				v := View{Width: far}
 				v.lists[p] = list{sort: title, reversed: reversed}

@@ -21,11 +21,15 @@ type column struct {
 	from   int // width of the screen from which it is shown
 }
 
+// monthTitle is the title of the price of a node for a month.
+const monthTitle = "COST/MO"
+
 // columns are the columns of each panel. The title of the first one is the panel's, and the last one takes the rest of the line.
 var columns = [panels][]column{
 	groupsPanel: {{title: "GROUPS"}, {title: "MIN", number: true}, {title: barTitle, number: true}, {title: "MAX", number: true}, {title: "DES", number: true},
 		{title: "READY", number: true}, {title: "COST/H", number: true}, {title: "BUYS", from: 100}, {title: "ZONES", from: 160}, {title: "STATE"}},
-	nodesPanel: {{title: "MOVING NODES"}, {title: "STATE"}, {title: "FOR", number: true}, {title: "GROUP"}, {title: "TYPE", from: 100}, {title: "ZONE", from: 120},
+	nodesPanel: {{title: "MOVING NODES"}, {title: "STATE"}, {title: "FOR", number: true}, {title: "USED", number: true, from: 140},
+		{title: monthTitle, number: true, from: 140}, {title: "GROUP"}, {title: "TYPE", from: 100}, {title: "ZONE", from: 120},
 		{title: "WHY"}},
 	podsPanel:      {{title: "PENDING"}, {title: "PODS", number: true}, {title: "FOR", number: true}, {title: "STATE"}, {title: "GROUP", from: 100}, {title: "CAUSE"}},
 	decisionsPanel: {{title: "DECISIONS"}, {title: "AGO", number: true}, {title: "OF"}, {title: "WHY"}},
@@ -34,11 +38,16 @@ var columns = [panels][]column{
 // firstSort is the column by which each panel is sorted at the start.
 var firstSort = [panels]string{"GROUPS", "FOR", "FOR", "AGO"}
 
-// titles are the titles of the columns that a screen of this width shows.
-func titles(p, width int) []string {
+// shows reports whether the screen is wide enough for the column. The list of all nodes is about two of them.
+func (v View) shows(c column) bool {
+	return c.from <= v.Width || v.every && (c.title == "USED" || c.title == monthTitle)
+}
+
+// titles are the titles of the columns that the screen shows.
+func (v View) titles(p int) []string {
 	var out []string
 	for _, c := range columns[p] {
-		if c.from <= width {
+		if v.shows(c) {
 			out = append(out, c.title)
 		}
 	}
@@ -149,7 +158,7 @@ func (v View) nodes(r *decision.Report, now time.Time) (out []row, all int) {
 	for i := range r.Nodes {
 		n := &r.Nodes[i]
 		look, moves := moving[n.State]
-		if !moves {
+		if !moves && !v.every {
 			continue
 		}
 		all++
@@ -161,7 +170,8 @@ func (v View) nodes(r *decision.Report, now time.Time) (out []row, all int) {
 			why = because("goes in "+age(n.RemovalAt.Sub(now)), n.Reason)
 		}
 		out = append(out, row{[]cell{
-			text(n.Name, plain), text(string(n.State), look), since(n.Since, now, true), text(n.Group, plain), text(n.InstanceType, plain), text(n.Zone, plain),
+			text(n.Name, plain), text(string(n.State), look), since(n.Since, now, true), used(n), month(n), text(n.Group, plain), text(n.InstanceType, plain),
+			text(n.Zone, plain),
 			text(why, plain),
 		}, func() []string {
 			return append([]string{
@@ -250,6 +260,22 @@ func remedy(why decision.Reason) []string {
 		return nil
 	}
 	return []string{"Remedy: " + why.Remedy}
+}
+
+// used is the share of the node that its pods request, "-" where the core has not computed it.
+func used(n *decision.Node) cell {
+	if n.Utilization < 0 {
+		return value(-1, "-", faint)
+	}
+	return value(n.Utilization, fmt.Sprintf("%.0f%%", n.Utilization*100), plain)
+}
+
+// month is the price of the node for a month, "-" where it is not known.
+func month(n *decision.Node) cell {
+	if n.PerHour == 0 {
+		return value(0, "-", faint)
+	}
+	return value(n.PerMonth(), about(n.About)+fmt.Sprintf("%.0f", n.PerMonth()), plain)
 }
 
 func money(amount float64, estimated bool) cell {

@@ -30,6 +30,7 @@ type View struct {
 	filter string
 	typing bool // the filter
 	page   page
+	every  bool // all nodes, not those on their way alone
 }
 
 // list is the user's view of one panel.
@@ -97,6 +98,11 @@ func (v View) Press(k Key) (_ View, quit bool) {
 			v.filter = ""
 		}
 		v.page = noPage
+	case 'n':
+		v.every, v.focus, v.lists[nodesPanel] = !v.every, nodesPanel, list{}
+		if v.every {
+			v.lists[nodesPanel].sort = monthTitle
+		}
 	case ' ', 'p':
 		v.Paused = !v.Paused
 	case '/':
@@ -108,7 +114,7 @@ func (v View) Press(k Key) (_ View, quit bool) {
 	case '1', '2', '3', '4':
 		v.focus = int(k - '1')
 	case 's':
-		titles := titles(v.focus, v.Width)
+		titles := v.titles(v.focus)
 		*l = list{sort: titles[(slices.Index(titles, v.sorted(v.focus))+1)%len(titles)]}
 	case 'r':
 		l.reversed, l.cursor = !l.reversed, 0
