@@ -26,14 +26,15 @@ const settled = 2 * time.Second
 // It is the core's ScaleDownStatusProcessor and wraps another one. It runs in the core's loop, so no removal of the node begins beside it.
 type Rollback struct {
 	status.ScaleDownStatusProcessor
-	clock  clock.PassiveClock
-	chosen []string             // by this loop
-	failed map[string]time.Time // nodes whose removal failed, with the time
+	clock    clock.PassiveClock
+	chosen   []string             // by this loop
+	failed   map[string]time.Time // nodes whose removal failed, with the time
+	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 }
 
 // NewRollback wraps then.
 func NewRollback(then status.ScaleDownStatusProcessor, c clock.PassiveClock) *Rollback {
-	return &Rollback{ScaleDownStatusProcessor: then, clock: c, failed: map[string]time.Time{}}
+	return &Rollback{ScaleDownStatusProcessor: then, clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}}
 }
 
 // Process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
@@ -49,6 +50,8 @@ func (r *Rollback) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	for name, result := range s.NodeDeleteResults {
 		if result.ResultType != scaledownstatus.NodeDeleteOk {
 			r.failed[name] = now
+		} else {
+			delete(r.cordoned, name)
 		}
 	}
 	empty, drained := ctx.ScaleDownActuator.CheckStatus().DeletionsInProgress()
@@ -59,16 +62,18 @@ func (r *Rollback) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 		if now.Sub(since) < settled {
 			continue
 		}
-		if err := release(ctx, name); err != nil {
+		if err := release(ctx, name, r.cordoned[name]); err != nil {
 			klog.ErrorS(err, "Could not take back the taint of a removal that failed, trying again in the next loop", "node", name)
 			return
 		}
 		delete(r.failed, name)
+		delete(r.cordoned, name)
 	}
 }
 
-// release takes the core's taint off the node, and the core's cordon with it. It leaves nodes whose instances are on their way out.
-func release(ctx *cacontext.AutoscalingContext, name string) error {
+// release takes the core's taint off the node, and the core's cordon with it, unless the node was cordoned before. It leaves nodes whose instances are
+// on their way out.
+func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) error {
 	node, err := ctx.ListerRegistry.AllNodeLister().Get(name)
 	if errors.IsNotFound(err) || err == nil && !taints.HasToBeDeletedTaint(node) {
 		return nil
@@ -79,7 +84,7 @@ func release(ctx *cacontext.AutoscalingContext, name string) error {
 	if stays, err := ctx.CloudProvider.HasInstance(node); err == nil && !stays {
 		return nil
 	}
-	uncordon := ctx.CordonNodeBeforeTerminate && !taints.HasTaint(node, interruption.Taint)
+	uncordon := ctx.CordonNodeBeforeTerminate && !cordoned && !taints.HasTaint(node, interruption.Taint)
 	_, err = taints.CleanToBeDeleted(node, ctx.ClientSet, uncordon)
 	return err
 }
@@ -100,6 +105,13 @@ func (c choices) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scale
 	removable, stay := c.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, candidates)
 	for _, n := range removable {
 		c.rollback.chosen = append(c.rollback.chosen, n.Node.Name)
+		switch {
+		case taints.HasToBeDeletedTaint(n.Node): // the core's own cordon may be left of a removal that failed
+		case n.Node.Spec.Unschedulable:
+			c.rollback.cordoned[n.Node.Name] = true
+		default:
+			delete(c.rollback.cordoned, n.Node.Name)
+		}
 	}
 	return removable, stay
 }

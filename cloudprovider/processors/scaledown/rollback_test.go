@@ -159,3 +159,29 @@ func node(name string) *corev1.Node {
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{Unschedulable: true,
 		Taints: []corev1.Taint{{Key: taints.ToBeDeletedTaint, Value: "1763860000", Effect: corev1.TaintEffectNoSchedule}}}}
 }
+
+func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
+	open, cordoned, left := node("open"), node("cordoned"), node("left")
+	client := fake.NewClientset(open.DeepCopy(), cordoned.DeepCopy(), left.DeepCopy())
+	now := clocktesting.NewFakeClock(time.Now())
+	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
+		CloudProvider: instances{}, ScaleDownActuator: &removing{}}
+	ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
+	r := NewRollback(status.NewDefaultScaleDownStatusProcessor(), now)
+	open.Spec.Taints, open.Spec.Unschedulable = nil, false
+	cordoned.Spec.Taints, cordoned.Spec.Unschedulable = nil, true
+	left.Spec.Unschedulable = true // with the taint of a removal that failed
+	r.Watch(all{}).FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: open}, {Node: cordoned}, {Node: left}})
+	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError})
+	now.Step(settled)
+	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
+	for name, want := range map[string]bool{"open": false, "cordoned": true, "left": false} {
+		got, err := client.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Spec.Unschedulable != want || taints.HasToBeDeletedTaint(got) {
+			t.Errorf("node %s is cordoned: %t, want %t; taints %v, want none", name, got.Spec.Unschedulable, want, got.Spec.Taints)
+		}
+	}
+}
