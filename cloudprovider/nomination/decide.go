@@ -37,11 +37,11 @@ type target struct {
 
 // seen holds the facts about a target from which decide chooses its next step.
 type seen struct {
-	pod     *corev1.Pod  // nil for one that is gone
-	node    *corev1.Node // nil for one that is gone
-	planned bool         // the pod is still planned for the node
-	full    bool         // the pods on the node leave no room for the pod
-	tried   time.Time    // when kube-scheduler last tried a planned pod
+	pod     *corev1.Pod   // nil for one that is gone
+	node    *corev1.Node  // nil for one that is gone
+	planned bool          // the pod is still planned for the node
+	on      []*corev1.Pod // that have the node and use its room
+	tried   time.Time     // when kube-scheduler last tried a planned pod
 	now     time.Time
 }
 
@@ -90,7 +90,7 @@ func (t *target) decide(s seen, o *Options) step {
 	}
 	open := nodeready.Is(node) && !node.Spec.Unschedulable
 	switch {
-	case left <= 0, usable && s.full:
+	case left <= 0, usable && full(node, s.on, pod):
 		return withdraw
 	case current != "" && !open: // the core would count on the node
 		return step{clear: true, after: left}

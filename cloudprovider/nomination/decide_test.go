@@ -157,7 +157,11 @@ func TestDecide(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.target.node = "node-a"
-			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, full: tt.full, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
+			on := []*corev1.Pod{waiting("")} // the node has room for one more
+			if tt.full {
+				on = append(on, waiting(""))
+			}
+			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, on: on, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
 				&Options{ReadyTime: readyTime, UsableOnly: tt.usableOnly})
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
 				t.Errorf("step (-want +got):\n%s", diff)

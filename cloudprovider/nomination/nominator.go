@@ -248,9 +248,8 @@ func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 		return
 	}
 	t := *followed
-	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node, tried: n.tried, now: n.Clock.Now()}
+	now := seen{pod: n.pod(t.namespace, t.name, k.pod), node: n.node(t.node), planned: n.Plan.NodeOf(k.pod) == t.node, on: n.podsOn(t.node), tried: n.tried, now: n.Clock.Now()}
 	n.mu.Unlock()
-	now.full = now.pod != nil && now.node != nil && full(now.node, n.podsOn(t.node), now.pod)
 	next := t.decide(now, &n.Options)
 	if next.nominate || next.clear {
 		next = n.write(ctx, &t, now.pod, next)
