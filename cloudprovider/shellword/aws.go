@@ -25,7 +25,7 @@ type groupTag struct {
 func SetTags(group string, tags ...Tag) string {
 	list := make([]string, len(tags))
 	for i, t := range tags {
-		list[i] = encode(groupTag{group, "auto-scaling-group", t.Key, &t.Value, &t.Propagate})
+		list[i] = JSON(groupTag{group, "auto-scaling-group", t.Key, &t.Value, &t.Propagate})
 	}
 	text := "[" + strings.Join(list, ",") + "]"
 	if len(list) > 1 {
@@ -36,15 +36,15 @@ func SetTags(group string, tags ...Tag) string {
 
 // DeleteTag is the command that removes a tag of an Auto Scaling group.
 func DeleteTag(group, key string) string {
-	return "aws autoscaling delete-tags --tags " + Quote("["+encode(groupTag{ResourceID: group, ResourceType: "auto-scaling-group", Key: key})+"]")
+	return "aws autoscaling delete-tags --tags " + Quote("["+JSON(groupTag{ResourceID: group, ResourceType: "auto-scaling-group", Key: key})+"]")
 }
 
-// encode writes JSON that leaves <, > and & as they are.
-func encode(tag groupTag) string {
+// JSON writes v, which must not fail to be written, as one line of JSON that leaves <, > and & as they are.
+func JSON(v any) string {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	_ = encoder.Encode(tag) // no text fails
+	_ = encoder.Encode(v)
 	return strings.TrimSuffix(b.String(), "\n")
 }
 

@@ -12,7 +12,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 // ownerPrefix begins the tag by which the cloud controller manager knows an instance of its cluster.
@@ -96,14 +95,14 @@ func (in *installation) undiscovered(c *Check, raw autoscalingtypes.AutoScalingG
 	if at < 0 || !anyOurTag(has) {
 		return
 	}
-	var lacks []tagging.Tag
+	var lacks []shellword.Tag
 	for _, tag := range in.wanted() {
 		if value, there := has[tag.Key]; !there || tag.Value != "" && value != tag.Value {
 			value := tag.Value
 			if value == "" {
 				value = "true"
 			}
-			lacks = append(lacks, tagging.Tag{Key: tag.Key, Value: value})
+			lacks = append(lacks, shellword.Tag{Key: tag.Key, Value: value})
 		}
 	}
 	if len(lacks) == 0 {
@@ -112,7 +111,7 @@ func (in *installation) undiscovered(c *Check, raw autoscalingtypes.AutoScalingG
 	c.find(fmt.Sprintf("Auto Scaling group %q", name), fmt.Sprintf("it lacks the discovery tag %q, so that it is not scaled", lacks[0].Key),
 		fmt.Sprintf("it has a tag of the autoscaler, and its instance %s is the node %s", aws.ToString(raw.Instances[at].InstanceId),
 			in.nodes.value[aws.ToString(raw.Instances[at].InstanceId)].Name),
-		strings.ReplaceAll(tagging.Command(name, in.region, lacks), "\n", ""))
+		strings.ReplaceAll(shellword.SetTags(name, lacks...), "\n", ""))
 }
 
 // anyOurTag reports whether a tag of the autoscaler is there, in any spelling.

@@ -2,7 +2,6 @@ package tagging
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,17 +44,6 @@ func Text(form string, target Target, tags []Tag) string {
 // Command is the AWS CLI's, for a POSIX shell.
 func Command(group, region string, tags []Tag) string {
 	return shellword.InRegion(region, shellword.SetTags(group, tags...))
-}
-
-// encode writes v as JSON that leaves <, > and & as they are.
-func encode(v any) string {
-	var b strings.Builder
-	encoder := json.NewEncoder(&b)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return ""
-	}
-	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // Tags by which eksctl and EKS recognise a group as a node group.
@@ -154,7 +142,7 @@ func terraform(group string, tags []Tag) string {
 
 // hcl quotes a string and doubles the start of templates in it. The escapes are JSON's.
 func hcl(s string) string {
-	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(encode(s))
+	return strings.NewReplacer("${", "$${", "%{", "%%{").Replace(shellword.JSON(s))
 }
 
 // identifier turns a name into one that Terraform takes.
