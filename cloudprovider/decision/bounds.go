@@ -59,7 +59,7 @@ func withStarting(groups []Group, nodes []Node) []Group {
 			groups[at].Ready, groups[at].Starting = max(0, groups[at].Ready-more), groups[at].Starting+more
 		}
 	}
-	return orEmpty(groups)
+	return groups
 }
 
 // boundedGroups returns the groups by name, within the bounds.
