@@ -92,13 +92,3 @@ func (s ec2Subnet) field(name string) (string, bool) {
 	}
 	return s.VPCID, true
 }
-
-// SetFreeAddresses sets how many addresses the subnet of a zone has left. Below zero, the subnet is gone.
-func (s *Server) SetFreeAddresses(zone string, free int) {
-	s.account.mu.Lock()
-	defer s.account.mu.Unlock()
-	if s.account.freeAddresses == nil {
-		s.account.freeAddresses = map[string]int{}
-	}
-	s.account.freeAddresses[zone] = free
-}

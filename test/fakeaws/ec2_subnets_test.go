@@ -27,9 +27,10 @@ func free(t *testing.T, c clients, in *ec2.DescribeSubnetsInput) map[string]int 
 }
 
 func TestSubnetsHaveFreeAddresses(t *testing.T) {
-	s, c := overHTTP(t, oneGroup(func(g *AutoScalingGroup) { g.Desired = 3 }))
-	s.SetFreeAddresses("us-west-2b", 7)
-	if diff := cmp.Diff(map[string]int{"us-west-2a": 250, "us-west-2b": 7, "us-west-2c": 250}, free(t, c, &ec2.DescribeSubnetsInput{})); diff != "" {
+	config := oneGroup(func(g *AutoScalingGroup) { g.Desired = 3 })
+	config.FreeAddresses = map[string]int{"us-west-2b": 7, "us-west-2c": -1}
+	_, c := overHTTP(t, config)
+	if diff := cmp.Diff(map[string]int{"us-west-2a": 250, "us-west-2b": 7}, free(t, c, &ec2.DescribeSubnetsInput{})); diff != "" {
 		t.Errorf("subnets differ (-want +got):\n%s", diff)
 	}
 	groups, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
@@ -42,8 +43,7 @@ func TestSubnetsHaveFreeAddresses(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"us-west-2b": 7}, free(t, c, &ec2.DescribeSubnetsInput{SubnetIds: []string{subnetID("us-west-2b")}})); diff != "" {
 		t.Errorf("one subnet differs (-want +got):\n%s", diff)
 	}
-	s.SetFreeAddresses("us-west-2b", -1)
-	byID := &ec2.DescribeSubnetsInput{Filters: []types.Filter{byFilter("subnet-id", subnetID("us-west-2a"), subnetID("us-west-2b"))}}
+	byID := &ec2.DescribeSubnetsInput{Filters: []types.Filter{byFilter("subnet-id", subnetID("us-west-2a"), subnetID("us-west-2c"))}}
 	if diff := cmp.Diff(map[string]int{"us-west-2a": 250}, free(t, c, byID)); diff != "" {
 		t.Errorf("subnets by filter differ (-want +got):\n%s", diff)
 	}

@@ -3,10 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,7 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -32,7 +28,6 @@ const (
 	maxPages    = 200 // 100,000 objects of a kind
 	kubeTimeout = 15 * time.Second
 	kubeQPS     = 50
-	maxVersion  = 1 << 20 // bytes of the answer to /version
 )
 
 // pods are the facts that the checks need of all pods, which may be many.
@@ -50,8 +45,6 @@ func (in *installation) readCluster(ctx context.Context) {
 		in.kube, err = kubernetes.NewForConfig(config)
 	}
 	in.kubeErr = err
-	in.server = fact[version.Info]{what: "the version of the API server", needs: "get on the path /version", err: err}
-	in.serverAhead = fact[time.Duration]{what: "the API server's clock", needs: in.server.needs, err: err}
 	in.nodes = fact[map[string]*corev1.Node]{what: "the nodes", needs: "list nodes", err: err}
 	in.pods = fact[pods]{what: "the pods", needs: "list pods in all namespaces", err: err}
 	in.daemonSets = fact[[]appsv1.DaemonSet]{what: "the DaemonSets", needs: "list daemonsets.apps in all namespaces", err: err}
@@ -59,9 +52,8 @@ func (in *installation) readCluster(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	if in.readVersion(ctx, config); in.server.err != nil {
+	if in.kubeErr = in.kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error(); in.kubeErr != nil {
 		// An API server that does not answer would hold up every further call.
-		in.kubeErr = in.server.err
 		in.nodes.err, in.pods.err, in.daemonSets.err, in.leases.err = in.kubeErr, in.kubeErr, in.kubeErr, in.kubeErr
 		return
 	}
@@ -83,41 +75,6 @@ func (in *installation) restConfig() (*rest.Config, error) {
 	config.Timeout, config.QPS, config.Burst, config.UserAgent = kubeTimeout, kubeQPS, 2*kubeQPS, "asgctl/"+in.Read.Version
 	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON, runtime.ContentTypeProtobuf
 	return config, nil
-}
-
-// readVersion reads version and clock of the API server from one answer.
-func (in *installation) readVersion(ctx context.Context, config *rest.Config) {
-	in.server.err = func() error {
-		client, err := rest.HTTPClientFor(config)
-		if err != nil {
-			return err
-		}
-		url, _, err := rest.DefaultServerUrlFor(config)
-		if err != nil {
-			return err
-		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url.JoinPath("version").String(), nil)
-		if err != nil {
-			return err
-		}
-		answer, err := client.Do(request)
-		if err != nil {
-			return err
-		}
-		defer answer.Body.Close()
-		if at, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
-			in.serverAhead.value = at.Sub(in.Now())
-		} else {
-			in.serverAhead.err = errNoDate
-		}
-		if answer.StatusCode != http.StatusOK {
-			return fmt.Errorf("the API server answers with status %s", answer.Status)
-		}
-		return json.NewDecoder(io.LimitReader(answer.Body, maxVersion)).Decode(&in.server.value)
-	}()
-	if in.server.err != nil {
-		in.serverAhead.err = in.server.err
-	}
 }
 
 // eachPage lists objects page by page, up to the bound. It returns why a part is missing, or "".

@@ -41,7 +41,6 @@ type check struct {
 func checks() []check {
 	return []check{
 		{"running", "what the running autoscaler says of its readings of AWS and of missing accelerators", checkRunning},
-		{"clock", "this machine's clock beside AWS's and the API server's", checkClock},
 		{"iam", "each action of the shipped policy, by a harmless call", checkIAM},
 		{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", checkOwnership},
 		{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", checkRBAC},
@@ -50,15 +49,11 @@ func checks() []check {
 		{"groups", "launch templates, images and user data of the groups", checkGroups},
 		{"processes", "suspended processes, AZRebalance and scale-in protection", checkProcesses},
 		{"zones", "volumes of one zone beside groups of several that cannot launch in it", checkZones},
-		{"sizes", "groups whose instance types differ in size", checkSizes},
 		{"limits", "minimum and maximum sizes beside the pods that run and wait", checkLimits},
-		{"types", "instance types without known facts", checkTypes},
+		{"types", "instance types without known facts, or that differ much", checkTypes},
 		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", checkAccelerators},
-		{"addresses", "free addresses in the groups' subnets", checkAddresses},
 		{"queue", "the queue of interruptions and its rules", checkQueue},
 		{"rivals", "other autoscalers, their leases, and Karpenter", checkRivals},
-		{"versions", "versions of the API server and of the replicas", checkVersions},
-		{"data", "age of the built-in prices and instance types", checkData},
 	}
 }
 

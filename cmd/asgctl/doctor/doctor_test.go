@@ -111,8 +111,6 @@ func TestFaultsInAWS(t *testing.T) {
 				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
 			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
-		{name: "clock of AWS ahead", check: "clock", then: func(_ *testing.T, s *site) { s.aws.SetClockSkew(2 * time.Minute) },
-			want: "behind AWS's", next: "timedatectl"},
 		{name: "one group lacks the owned tag", check: "ownership", account: func(c *fakeaws.Config) { delete(group(c, "gpu").Tags, owned) },
 			want: `group "gpu": it lacks the tag ` + owned + " = owned", next: "create-or-update-tags"},
 		{name: "owned tag with another value", check: "ownership", account: func(c *fakeaws.Config) { group(c, "gpu").Tags[owned] = "true" },
@@ -159,9 +157,6 @@ func TestFaultsInAWS(t *testing.T) {
 			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
 		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Launch")) },
 			want: `group "web": `, next: "resume-processes"},
-		{name: "types of different sizes", check: "sizes", account: mixed("m5.large", "m5.xlarge"),
-			want: "m5.large with 2 vCPU and 8 GiB and m5.xlarge with 4 vCPU and 16 GiB", next: "asgctl template --region us-west-2 web"},
-		{name: "types of different memory", check: "sizes", account: mixed("m5.large", "r5.large"), want: "its types differ in size", next: "asgctl template --region us-west-2 web"},
 		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },
 			want: "minimum and maximum are both 0", next: "aws autoscaling update-auto-scaling-group --region us-west-2 --auto-scaling-group-name other --max-size 1"},
 		{name: "unknown type", check: "types", account: func(c *fakeaws.Config) {
@@ -171,15 +166,14 @@ func TestFaultsInAWS(t *testing.T) {
 				g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "new", Version: "$Latest"}
 			})
 		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "asgctl template --region us-west-2 other"},
+		{name: "types of very different sizes", check: "types", account: func(c *fakeaws.Config) {
+			web := group(c, "web")
+			web.LaunchTemplate, web.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: *web.LaunchTemplate,
+				Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.4xlarge"}}}
+		}, want: `m5.4xlarge`, next: "asgctl template --region us-west-2 web"},
 		{name: "label of an accelerator without one", check: "accelerators", account: func(c *fakeaws.Config) {
 			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/label/k8s.amazonaws.com/accelerator"] = "nvidia-tesla-t4"
 		}, want: "its types have no accelerator", next: "asgctl template --region us-west-2 web"},
-		{name: "subnet without addresses", check: "addresses", then: func(_ *testing.T, s *site) { s.aws.SetFreeAddresses(zoneB, 3) },
-			want: "it has 3 free addresses left in zone us-west-2b", next: "--filters Name=subnet-id,Values=subnet-"},
-		{name: "subnet is gone", check: "addresses", then: func(_ *testing.T, s *site) { s.aws.SetFreeAddresses(zoneB, -1) },
-			want: "it does not exist, so that launches there fail", next: "aws ec2 describe-subnets"},
-		{name: "too few addresses for a group", check: "addresses", account: func(c *fakeaws.Config) { group(c, "gpu").Max = 1000 },
-			want: `group "gpu": it may grow by 999`, next: "aws ec2 describe-subnets"},
 		{name: "missing queue", check: "queue", args: []string{"--aws-interruption-queue", "gone"}, want: "it does not exist in us-west-2", next: "aws sqs list-queues"},
 		{name: "missing queue by URL", check: "queue", args: []string{"--aws-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
 			want: "it does not exist", next: "aws sqs list-queues"},
@@ -224,25 +218,6 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// mixed gives the group web two types.
-func mixed(types ...string) func(*fakeaws.Config) {
-	return func(c *fakeaws.Config) {
-		policy := &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "web", Version: "$Latest"}}
-		for _, name := range types {
-			policy.Overrides = append(policy.Overrides, fakeaws.Override{InstanceType: name})
-		}
-		group(c, "web").LaunchTemplate, group(c, "web").MixedInstancesPolicy = nil, policy
-	}
-}
-
-// Types of one size are one size under several names.
-func TestMixedTypesOfOneSize(t *testing.T) {
-	newSite(t, mixed("m5.large", "m5a.large"))
-	if _, report, _ := run(t); checkOf(t, report, "sizes").Outcome != doctor.Sound {
-		t.Errorf("%+v", checkOf(t, report, "sizes"))
-	}
-}
-
 // Instances with scale-in protection are safe from AZRebalance.
 func TestRebalanceOfProtectedInstances(t *testing.T) {
 	newSite(t, func(c *fakeaws.Config) {
@@ -268,7 +243,6 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: "it may not delete pods", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
-		{name: "clock of the API server", check: "clock", later: -time.Hour, want: "behind the API server's", next: "timedatectl"},
 		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Max = 2 },
 			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2, while 1 pod waits without a node`, next: "--max-size 4"},
 		{name: "managed node group at its maximum", check: "limits", account: func(c *fakeaws.Config) {
@@ -294,17 +268,12 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: `NodePool "default": Karpenter launches nodes`, next: "kubectl get nodepools.karpenter.sh"},
 		{name: "two leases", check: "rivals", then: func(t *testing.T, s *site) { s.lease(t, "kube-system"); s.lease(t, "default") },
 			want: "both are held: two autoscalers lead at once", next: "kubectl get leases.coordination.k8s.io"},
-		{name: "replicas of two versions", check: "versions", then: func(t *testing.T, s *site) {
-			s.create(t, autoscalerPod("cluster-autoscaler-2", "asg-autoscaler/cluster-autoscaler:v2"))
-		}, want: "they run 2 images", next: "rollout status deployment/cluster-autoscaler"},
 		{name: "volume beside a group that cannot launch in its zone", check: "zones", account: func(c *fakeaws.Config) {
 			web := group(c, "web")
 			web.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *web.LaunchTemplate, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: new(50)}}
 			web.LaunchTemplate = nil
 		}, then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its policy mixes on-demand and spot. So a node may come up in another zone than a pod's volume needs, as " +
 			"with the stock autoscaler, and its zones have 1 volume", next: "make it wholly one of them"},
-		{name: "old tables", check: "data", later: 2 * 365 * 24 * time.Hour, want: "built-in list of prices: it is", next: "asgctl prices refresh --region us-west-2"},
-		{name: "old types", check: "data", later: 2 * 365 * 24 * time.Hour, want: "built-in list of instance types: it is", next: "--aws-instance-types-file"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, tt.account)
@@ -321,21 +290,6 @@ func TestFaultsInTheCluster(t *testing.T) {
 				t.Fatalf("want finding %q with %q: %+v", tt.want, tt.next, c)
 			}
 		})
-	}
-}
-
-func TestUsersFileEndsFindingOfOldList(t *testing.T) {
-	pod := autoscalerPod("a-first", "asg-autoscaler/cluster-autoscaler:v1")
-	pod.Spec.Containers[0].Args = append(pod.Spec.Containers[0].Args, "--aws-price-file=/etc/prices/prices.csv")
-	s := newSite(t, nil)
-	s.create(t, pod)
-	s.until(t, "the pod runs", func(ctx context.Context) (bool, error) {
-		now, err := s.client.CoreV1().Pods(namespace).Get(ctx, pod.Name, metav1.GetOptions{})
-		return err == nil && now.Status.Phase == corev1.PodRunning, err
-	})
-	c := checkOf(t, *runAt(t, time.Now().Add(2*365*24*time.Hour)), "data")
-	if f := said(c, "built-in list of prices"); f != nil || len(c.NotChecked) != 1 {
-		t.Errorf("check = %+v, want the date of the file noted as not checked", c)
 	}
 }
 

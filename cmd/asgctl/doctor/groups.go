@@ -20,7 +20,7 @@ var areas = map[string]string{
 	string(nodetemplate.ReasonNoType):        "types",
 	string(nodetemplate.ReasonImageMismatch): "types",
 	string(nodetemplate.ReasonMixedTypes):    "types",
-	string(nodetemplate.ReasonWideSpread):    "sizes", // which compares the types itself
+	string(nodetemplate.ReasonWideSpread):    "types",
 
 	asg.ReasonZonalTag:                          "tags",
 	string(nodetemplate.ReasonUnknownKind):      "tags",

@@ -4,20 +4,15 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -70,13 +65,10 @@ type installation struct {
 	clientsErr error                                     // why AWS cannot be asked
 	account    fact[[]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
 	groups     fact[*reading.Reading]                    // the discovered ones
-	awsAhead   fact[time.Duration]                       // of AWS's clock before ours
 	byName     map[string]autoscalingtypes.AutoScalingGroup
 
 	kube        kubernetes.Interface
 	kubeErr     error // why the cluster cannot be asked
-	server      fact[version.Info]
-	serverAhead fact[time.Duration]
 	nodes       fact[map[string]*corev1.Node] // by instance ID
 	pods        fact[pods]
 	daemonSets  fact[[]appsv1.DaemonSet]
@@ -105,7 +97,6 @@ func read(ctx context.Context, o Options) (*installation, error) {
 func (in *installation) readAccount(ctx context.Context) {
 	const needs = "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"
 	in.account = fact[[]autoscalingtypes.AutoScalingGroup]{what: "the groups of the account", needs: needs, err: in.clientsErr}
-	in.awsAhead = fact[time.Duration]{what: "AWS's clock", needs: needs, err: in.clientsErr}
 	if in.clientsErr != nil {
 		return
 	}
@@ -114,7 +105,6 @@ func (in *installation) readAccount(ctx context.Context) {
 	in.byName = map[string]autoscalingtypes.AutoScalingGroup{}
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
-		in.seeAWSClock(page, err)
 		if err != nil {
 			in.account.err = err
 			return
@@ -129,25 +119,6 @@ func (in *installation) readAccount(ctx context.Context) {
 		in.byName[aws.ToString(g.AutoScalingGroupName)] = g
 	}
 }
-
-// seeAWSClock takes the time of an answer of AWS, which may be a refusal for the wrong time.
-func (in *installation) seeAWSClock(page *autoscaling.DescribeAutoScalingGroupsOutput, err error) {
-	now, at := in.Now(), time.Time{}
-	var refusal *awshttp.ResponseError
-	switch {
-	case err == nil:
-		at, _ = awsmiddleware.GetServerTime(page.ResultMetadata)
-	case errors.As(err, &refusal) && refusal.Response != nil:
-		at, _ = http.ParseTime(refusal.Response.Header.Get("Date"))
-	}
-	if at.IsZero() {
-		in.awsAhead.err = errors.Join(err, errNoDate)
-		return
-	}
-	in.awsAhead.value, in.awsAhead.err = at.Sub(now), nil
-}
-
-var errNoDate = errors.New("the answer has no date")
 
 // readGroups reads the discovered groups as the autoscaler does. The error is about the Options.
 func (in *installation) readGroups(ctx context.Context) error {

@@ -52,6 +52,9 @@ func (in *installation) rivalPods(c *Check) {
 	}
 }
 
+// maxSkew is how much the clock of this machine may differ from the clocks of the lease holders.
+const maxSkew = 30 * time.Second
+
 // rivalLeases finds several leases that are held now. One is as it should be, because all replicas share it.
 func (in *installation) rivalLeases(c *Check) {
 	var held []coordinationv1.Lease
