@@ -2,6 +2,7 @@ package statuspage
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -144,11 +146,62 @@ func TestEstimatesAreMarked(t *testing.T) {
 		r := busy()
 		r.Spend.About, r.Groups[0].AboutSpend = estimated, estimated
 		page := get(t, r, Path).Body.String()
-		for _, want := range []string{"about <b>", "about 0.29", "now about "} {
+		for _, want := range []string{"about <b>", "about 3.04", "now about "} {
 			if strings.Contains(page, want) != estimated {
 				t.Errorf("estimated %v: %q is on the page: %v", estimated, want, !estimated)
 			}
 		}
+	}
+}
+
+// The list of all nodes has the columns and the order of asgctl top, and says that there are more.
+func TestAllNodesAreListedDearestFirst(t *testing.T) {
+	r := busy()
+	last := "ip-10-0-1-5.cn-northwest-1.compute.internal"
+	for i := range r.Nodes {
+		if n := &r.Nodes[i]; n.Name == last {
+			n.PerHour, n.Utilization = 0, -1
+		}
+	}
+	for n := range mostEvery {
+		r.Nodes = append(r.Nodes, decision.Node{Name: fmt.Sprintf("small-%03d", n), State: decision.NodeNeeded, PerHour: 0.01, Utilization: 0.5})
+	}
+	cells := func() (rows [][]string) {
+		page := get(t, r, Path).Body.String()
+		_, list, _ := strings.Cut(page, `data-key="every"`)
+		list, _, _ = strings.Cut(list, "</section>")
+		if !strings.Contains(list, "All nodes: 106") || !strings.Contains(list, "6 more in") {
+			t.Errorf("the list does not say how many nodes there are: %.200s", list)
+		}
+		for _, row := range regexp.MustCompile(`(?s)<tr role="row" data-key.*?</tr>`).FindAllString(list, -1) {
+			var texts []string
+			for _, cell := range regexp.MustCompile(`(?s)<t[hd] .*?</t[hd]>`).FindAllString(row, -1) {
+				texts = append(texts, html.UnescapeString(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(cell, "")))
+			}
+			rows = append(rows, texts)
+		}
+		return rows
+	}
+	rows := cells()
+	if len(rows) != mostEvery {
+		t.Fatalf("%d rows, want %d", len(rows), mostEvery)
+	}
+	want := [][]string{
+		{"i-0a61e8f2b7c94d351g4dn-spot · g4dn.xlarge · spot · cn-northwest-1a", "starting 21 Nov 14:31:27", "-", "about 1,334 CNY", "the instance is launching"},
+		{"ip-10-0-1-17.cn-northwest-1.compute.internalg4dn-spot · g4dn.xlarge · spot · cn-northwest-1a", "starting 21 Nov 14:31:56", "-", "about 1,334 CNY",
+			"the device plugin has not published nvidia.com/gpu yet"},
+		{"ip-10-0-3-77.cn-northwest-1.compute.internalweb · c5.xlarge · spot · cn-northwest-1a", "blocked 21 Nov 11:32:08", "9 %", "about 378 CNY",
+			"a disruption budget allows no eviction pod shop/cart-0Next stepkubectl -n shop get poddisruptionbudget cart "},
+	}
+	if diff := cmp.Diff(want, rows[:3]); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	r.Nodes = r.Nodes[:6]
+	for n := range 100 {
+		r.Nodes = append(r.Nodes, decision.Node{Name: fmt.Sprintf("zero-%03d", n), State: decision.NodeNeeded, Utilization: -1})
+	}
+	if rows = cells(); rows[5][0][:len(last)] != last || rows[5][2] != "-" || rows[5][3] != "-" {
+		t.Errorf("row without a price: %q", rows[5])
 	}
 }
 

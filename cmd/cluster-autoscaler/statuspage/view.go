@@ -19,6 +19,7 @@ const (
 	mostPods      = 20 // of a cause
 	mostAnswers   = 12 // of a cause
 	mostNodes     = 60
+	mostEvery     = 100 // of all nodes
 	mostEntries   = 12
 	mostEarlier   = 60 // folded away
 	mostLaunches  = 30
@@ -36,8 +37,9 @@ type view struct {
 	Graph    *graph
 	Causes   list[cause]
 	Rows     list[group]
-	Moving   list[*decision.Node]
-	Kept     list[*decision.Node] // not needed, but something keeps them
+	Moving   nodeTable
+	Kept     nodeTable // not needed, but something keeps them
+	Every    nodeTable // the dearest first, as in asgctl top
 	Entries  list[decision.Entry]
 	Earlier  list[decision.Entry]
 	Starts   list[decision.Launch]
@@ -49,6 +51,16 @@ type view struct {
 type list[T any] struct {
 	Shown []T
 	More  int
+}
+
+// Count is the length of the longer list.
+func (l list[T]) Count() int { return len(l.Shown) + l.More }
+
+// nodeTable is a list of nodes.
+type nodeTable struct {
+	list[*decision.Node]
+	Caption  string
+	Currency string // of the prices
 }
 
 // shorter is a part of a bound, at least 1.
@@ -116,7 +128,7 @@ func newView(report *decision.Report, divisor shorter) *view {
 	causes := newCauses(report, divisor)
 	v.Causes = first(causes, divisor.of(mostCauses))
 	v.Rows = newGroups(report.Groups, divisor)
-	v.Moving, v.Kept = newNodes(report.Nodes, divisor)
+	v.setNodes(divisor)
 	v.Entries = first(report.Timeline, divisor.of(mostEntries))
 	v.Earlier = first(report.Timeline[len(v.Entries.Shown):], divisor.of(mostEarlier))
 	v.Starts = first(report.Launches, divisor.of(mostLaunches))
@@ -409,9 +421,11 @@ func nodeRank(s decision.NodeState) int {
 	return slices.Index([]decision.NodeState{decision.NodeStarting, decision.NodeDraining, decision.NodeLeaving, decision.NodeUnneeded}, s)
 }
 
-func newNodes(all []decision.Node, divisor shorter) (onTheirWay, kept list[*decision.Node]) {
+// setNodes fills the lists of nodes.
+func (v *view) setNodes(divisor shorter) {
 	var moving, blocked []*decision.Node
-	for _, n := range pointers(all) {
+	every := pointers(v.Nodes)
+	for _, n := range every {
 		switch {
 		case n.State == decision.NodeBlocked:
 			blocked = append(blocked, n)
@@ -420,7 +434,12 @@ func newNodes(all []decision.Node, divisor shorter) (onTheirWay, kept list[*deci
 		}
 	}
 	slices.SortStableFunc(moving, func(a, b *decision.Node) int { return cmp.Compare(nodeRank(a.State), nodeRank(b.State)) })
-	return first(moving, divisor.of(mostNodes)), first(blocked, divisor.of(mostNodes))
+	slices.SortFunc(every, func(a, b *decision.Node) int {
+		return cmp.Or(cmp.Compare(b.PerHour, a.PerHour), strings.Compare(a.Name, b.Name))
+	})
+	v.Moving = nodeTable{first(moving, divisor.of(mostNodes)), "Nodes that start, drain or leave", v.Spend.Currency}
+	v.Kept = nodeTable{first(blocked, divisor.of(mostNodes)), "Nodes that are not needed and that something keeps", v.Spend.Currency}
+	v.Every = nodeTable{first(every, divisor.of(mostEvery)), "All nodes, the dearest first", v.Spend.Currency}
 }
 
 // newCalls puts the actions first that were throttled or failed.
@@ -430,12 +449,6 @@ func newCalls(all []decision.Call, divisor shorter) list[decision.Call] {
 	})
 	return first(sorted, divisor.of(mostCalls))
 }
-
-// MovingCount counts the nodes on their way in or out.
-func (v *view) MovingCount() int { return len(v.Moving.Shown) + v.Moving.More }
-
-// KeptCount counts the nodes that are not needed and that something keeps.
-func (v *view) KeptCount() int { return len(v.Kept.Shown) + v.Kept.More }
 
 func nodeLevel(s decision.NodeState) level {
 	switch s {

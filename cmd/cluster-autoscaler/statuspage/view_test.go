@@ -157,6 +157,7 @@ func TestListsAreBounded(t *testing.T) {
 		{"causes", len(v.Causes.Shown), v.Causes.More, mostCauses, 2000},
 		{"nodes", len(v.Moving.Shown), v.Moving.More, mostNodes, 3334},
 		{"kept nodes", len(v.Kept.Shown), v.Kept.More, mostNodes, 833},
+		{"all nodes", len(v.Every.Shown), v.Every.More, mostEvery, 5000},
 		{"decisions", len(v.Entries.Shown), v.Entries.More, mostEntries, 504},
 		{"earlier decisions", len(v.Earlier.Shown), v.Earlier.More, mostEarlier, 504 - mostEntries},
 	} {

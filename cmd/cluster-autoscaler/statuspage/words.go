@@ -3,6 +3,7 @@ package statuspage
 import (
 	"fmt"
 	"html/template"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ var functions = template.FuncMap{
 	"count64":    count[int64],
 	"took":       took,
 	"amount":     amount,
+	"whole":      func(value float64) string { return count(int64(math.Round(value))) },
 	"list":       func(names []string) string { return bounded(strings.Join(names, ", "), longestName) },
 	"noun":       noun,
 	"nodeLevel":  nodeLevel,
