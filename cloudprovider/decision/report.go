@@ -1,6 +1,8 @@
 package decision
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -94,6 +96,18 @@ type Group struct {
 	Spend        float64    `json:"spendPerHour"`               // of its instances, in the currency of Spend
 	AboutPrice   bool       `json:"nodePriceEstimated,omitempty"`
 	AboutSpend   bool       `json:"spendEstimated,omitempty"`
+}
+
+// Beside returns what to show beside the group's reason: the cool-downs, without causes that it names, and the problems that it does not name.
+func (g *Group) Beside() (coolDowns []CoolDown, problems []Reason) {
+	said := func(cause Reason) bool { return cause.Message != "" && strings.Contains(g.Reason.Message, cause.Message) }
+	coolDowns = slices.Clone(g.CoolDowns)
+	for at := range coolDowns {
+		if said(coolDowns[at].Cause) {
+			coolDowns[at].Cause = Reason{}
+		}
+	}
+	return coolDowns, slices.DeleteFunc(slices.Clone(g.Problems), said)
 }
 
 // Limit is a setting that a group has reached. The sizes are in the capacity units of its Auto Scaling group.

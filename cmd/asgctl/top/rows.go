@@ -139,11 +139,12 @@ func groupDetail(g *decision.Group, now time.Time) []string {
 		out = append(out, "The next node costs "+g.NodePrice+" per hour.")
 	}
 	out = append(out, remedy(g.Reason)...)
-	for _, c := range g.CoolDowns {
-		out = append(out, fmt.Sprintf("Cool-down of %s in %s for another %s: %s", cmp.Or(c.Type, "all types"), cmp.Or(c.Zone, "all zones"), age(c.Until.Sub(now)),
-			c.Cause.Message))
+	coolDowns, problems := g.Beside()
+	for _, c := range coolDowns {
+		out = append(out, because(fmt.Sprintf("Cool-down of %s in %s for another %s", cmp.Or(c.Type, "all types"), cmp.Or(c.Zone, "all zones"),
+			age(c.Until.Sub(now))), c.Cause))
 	}
-	for _, p := range g.Problems {
+	for _, p := range problems {
 		out = append(append(out, "Problem: "+p.Message), remedy(p)...)
 	}
 	return out

@@ -154,6 +154,19 @@ func TestEstimatesAreMarked(t *testing.T) {
 	}
 }
 
+// A group's reason names the cause of its cool-down, or its problem, and no row below repeats it.
+func TestGroupSaysItsCauseOnce(t *testing.T) {
+	for cause, report := range map[string]*decision.Report{
+		"AWS has no capacity for g4dn.xlarge in zone cn-northwest-1b": busy(), "its nodes came up without nvidia.com/gpu": old(),
+	} {
+		_, groups, _ := strings.Cut(get(t, report, Path).Body.String(), `<section id="groups"`)
+		groups, _, _ = strings.Cut(groups, "</section>")
+		if n := strings.Count(groups, cause); n != 1 {
+			t.Errorf("%q stands %d times among the groups", cause, n)
+		}
+	}
+}
+
 // The list of all nodes has the columns and the order of asgctl top, and says that there are more.
 func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	r := busy()

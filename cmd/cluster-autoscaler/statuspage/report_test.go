@@ -22,7 +22,7 @@ func busy() *decision.Report {
 	launching := decision.Reason{Code: decision.CodeLaunching, Message: "3 nodes were asked for in group g4dn-spot 41 s ago"}
 	malformed := decision.Reason{Code: decision.CodeDegraded, Message: "tag k8s.io/cluster-autoscaler/node-template/taint/dedicated has the value nvidia.com/gpu=true without an effect, and is ignored",
 		Remedy: "aws autoscaling create-or-update-tags --region cn-northwest-1 --tags ResourceId=g4dn-spot,ResourceType=auto-scaling-group,Key=k8s.io/cluster-autoscaler/node-template/taint/dedicated,Value=true:NoSchedule,PropagateAtLaunch=false"}
-	capacity := decision.Reason{Code: decision.CodeCoolDown, Message: "EC2 had no capacity (InsufficientInstanceCapacity)"}
+	capacity := decision.Reason{Code: decision.CodeCoolDown, Message: "AWS has no capacity for g4dn.xlarge in zone cn-northwest-1b"}
 	template := decision.Reason{Code: decision.CodeDegraded, Message: "launch template lt-0f3c9a27be418d650 does not exist",
 		Remedy: "aws autoscaling update-auto-scaling-group --region cn-northwest-1 --auto-scaling-group-name dsp-8c64g-kmax-small --launch-template LaunchTemplateName=dsp-8c64g-kmax-small"}
 	r := &decision.Report{
@@ -43,7 +43,7 @@ func busy() *decision.Report {
 			{Name: "ng-1", Zones: []string{"cn-northwest-1b", "cn-northwest-1c"}, Types: []string{"t3.small", "t3.medium", "t3.large"}, CapacityType: "mixed", Min: 4, Max: 8, Desired: 6, Ready: 5, Starting: 1,
 				State: decision.GroupReady, NodePrice: "about 0.046 CNY", Spend: 0.84, AboutSpend: true},
 			{Name: "resnet", Zones: []string{"cn-northwest-1b"}, Types: []string{"g4dn.xlarge"}, CapacityType: "on-demand", Max: 10, Desired: 1, Ready: 1,
-				State: decision.GroupCoolDown, Reason: decision.Reason{Code: decision.CodeCoolDown, Message: "it is left alone after a failed launch"}, NodePrice: "about 5.223 CNY", Spend: 5.22, AboutSpend: true,
+				State: decision.GroupCoolDown, Reason: decision.Reason{Code: decision.CodeCoolDown, Message: `group "resnet" is left alone until 14:35:58 UTC: ` + capacity.Message}, NodePrice: "about 5.223 CNY", Spend: 5.22, AboutSpend: true,
 				CoolDowns: []decision.CoolDown{{Zone: "cn-northwest-1b", Type: "g4dn.xlarge", Cause: capacity, Since: ago(70 * time.Second), Until: now.Add(230 * time.Second)}}},
 			{Name: "web", Zones: []string{"cn-northwest-1a", "cn-northwest-1b"}, Types: []string{"c5.xlarge", "c5a.xlarge", "c6i.xlarge"}, CapacityType: "spot", Min: 1, Max: 60, Desired: 24, Ready: 24,
 				State: decision.GroupReady, NodePrice: "about 0.465 CNY", Spend: 12.08, AboutSpend: true},

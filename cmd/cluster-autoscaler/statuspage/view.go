@@ -399,9 +399,9 @@ func newGroups(all []decision.Group, divisor shorter) list[group] {
 	shown := first(sorted, divisor.of(mostGroups))
 	rows := list[group]{More: shown.More}
 	for _, g := range shown.Shown {
-		others := slices.DeleteFunc(slices.Clone(g.Problems), func(p decision.Reason) bool { return p == g.Reason }) // said already
+		coolDowns, problems := g.Beside()
 		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State),
-			CoolDown: first(g.CoolDowns, divisor.of(mostCoolDowns)), Problem: first(others, divisor.of(mostProblems))}
+			CoolDown: first(coolDowns, divisor.of(mostCoolDowns)), Problem: first(problems, divisor.of(mostProblems))}
 		switch {
 		case g.State == decision.GroupReady && g.Starting > 0:
 			row.Word = "growing"
