@@ -112,6 +112,13 @@ func (r *Record) SetReading(reading Reading) {
 	})
 }
 
+// Reading returns the last reading of the groups.
+func (r *Record) Reading() Reading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.facts.reading
+}
+
 // CallsFrom has every new Report ask for the calls.
 func (r *Record) CallsFrom(calls func() []Call) { r.change(func(f *facts) { f.calls = calls }) }
 

@@ -98,9 +98,12 @@ type Group struct {
 	AboutSpend   bool       `json:"spendEstimated,omitempty"`
 }
 
-// Beside returns what to show beside the group's reason: the cool-downs, without causes that it names, and the problems that it does not name.
+// Beside returns what to show beside the group's reason: the cool-downs, without the causes that it names, and the problems that it
+// does not name.
 func (g *Group) Beside() (coolDowns []CoolDown, problems []Reason) {
-	said := func(cause Reason) bool { return cause.Message != "" && strings.Contains(g.Reason.Message, cause.Message) }
+	said := func(cause Reason) bool {
+		return cause.Message != "" && strings.Contains(g.Reason.Message, cause.Message)
+	}
 	coolDowns = slices.Clone(g.CoolDowns)
 	for at := range coolDowns {
 		if said(coolDowns[at].Cause) {

@@ -60,6 +60,7 @@ func (p *Process) Run(ctx context.Context) error {
 	p.health = &health{HealthCheck: metrics.NewHealthCheck(p.core.MaxInactivityTime, p.core.MaxFailingTime), limit: p.core.MaxFailingTime}
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(p.core.DebuggingSnapshotEnabled)
 	p.record = p.newRecord()
+	p.ready.record = p.record
 	p.registerer = legacyregistry.Registerer()
 	stopServing, err := p.listen(running, fail)
 	if err != nil {

@@ -1,0 +1,34 @@
+package process
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"testing"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+func TestReadinessSaysHowOldFactsAre(t *testing.T) {
+	r := &readiness{record: decision.New(decision.Process{}, clock.RealClock{})}
+	check := func(when string, wantCode int, want string) {
+		t.Helper()
+		answer := httptest.NewRecorder()
+		r.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
+		if answer.Code != wantCode || !regexp.MustCompile(want).MatchString(answer.Body.String()) {
+			t.Errorf("%s: %d %q, want %d %q", when, answer.Code, answer.Body, wantCode, want)
+		}
+	}
+	check("on stand-by", http.StatusOK, `^ok\n$`)
+	r.await("the groups")
+	r.record.SetReading(decision.Reading{Failure: decision.Reason{Message: "AWS denies it"}})
+	check("before the first reading", http.StatusServiceUnavailable, `^waiting for the groups\n$`)
+	r.done()
+	r.record.SetReading(decision.Reading{At: time.Now().Add(-4 * time.Minute)})
+	check("after a reading, or one that failed", http.StatusOK, `^ok\n$`)
+	r.record.SetReading(decision.Reading{At: time.Now().Add(-4 * time.Minute), Failure: decision.Reason{Message: "AWS denies it to arn:aws:iam::1:role/r"}})
+	check("after two that failed", http.StatusOK, `^ok\nThe facts are 4m\d*s? old, see /status and the log for what is in the way\n$`)
+}
