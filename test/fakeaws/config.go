@@ -100,6 +100,15 @@ type LaunchTemplateVersion struct {
 	IAMInstanceProfile string                `json:"iamInstanceProfile,omitempty"`
 	SecurityGroupIDs   []string              `json:"securityGroupIds,omitempty"`
 	Description        string                `json:"description,omitempty"`
+	NetworkInterfaces  []NetworkInterface    `json:"networkInterfaces,omitempty"` // reported only
+}
+
+// A NetworkInterface is one of a launch template.
+type NetworkInterface struct {
+	Type             string   `json:"type,omitempty"` // interface (default), efa or efa-only
+	SubnetID         string   `json:"subnetId,omitempty"`
+	SecurityGroupIDs []string `json:"securityGroupIds,omitempty"`
+	PublicAddress    *bool    `json:"associatePublicIpAddress,omitempty"`
 }
 
 // A BlockDevice is one mapping of a launch template, launch configuration or image.

@@ -31,6 +31,19 @@ type (
 		Market               *ec2Market         `xml:"instanceMarketOptions"`
 		Profile              *ec2Profile        `xml:"iamInstanceProfile"`
 		SecurityGroups       *items[string]     `xml:"securityGroupIdSet"`
+
+		Interfaces *items[ec2Interface] `xml:"networkInterfaceSet"`
+	}
+	ec2Interface struct {
+		DeviceIndex         int       `xml:"deviceIndex"`
+		DeleteOnTermination bool      `xml:"deleteOnTermination"`
+		PublicAddress       *bool     `xml:"associatePublicIpAddress"`
+		Type                string    `xml:"interfaceType,omitempty"`
+		SubnetID            string    `xml:"subnetId,omitempty"`
+		Groups              *groupIDs `xml:"groupSet"`
+	}
+	groupIDs struct {
+		ID []string `xml:"groupId"`
 	}
 	ec2TagSpec struct {
 		ResourceType string        `xml:"resourceType"`
@@ -174,7 +187,7 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 	v := t.Versions[number-1]
 	data := ec2TemplateData{
 		ImageID: v.ImageID, InstanceType: v.InstanceType, InstanceRequirements: v.Requirements.ec2Shape(),
-		UserData: v.UserDataBase64, BlockDevices: ec2Devices(v.BlockDevices), SecurityGroups: optionalItems(v.SecurityGroupIDs),
+		UserData: v.UserDataBase64, BlockDevices: ec2Devices(v.BlockDevices), SecurityGroups: optionalItems(v.SecurityGroupIDs), Interfaces: v.interfaces(),
 	}
 	if data.UserData == "" {
 		data.UserData = base64.StdEncoding.EncodeToString([]byte(v.UserData))
@@ -195,4 +208,19 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 		LaunchTemplateID: t.ID, LaunchTemplateName: t.Name, VersionNumber: number, VersionDescription: v.Description,
 		DefaultVersion: number == t.Default, CreateTime: timestamp(t.created), CreatedBy: a.callerARN(""), Data: data,
 	}
+}
+
+func (v LaunchTemplateVersion) interfaces() *items[ec2Interface] {
+	var out items[ec2Interface]
+	for n, i := range v.NetworkInterfaces {
+		shape := ec2Interface{DeviceIndex: n, DeleteOnTermination: true, PublicAddress: i.PublicAddress, Type: i.Type, SubnetID: i.SubnetID}
+		if len(i.SecurityGroupIDs) > 0 {
+			shape.Groups = &groupIDs{i.SecurityGroupIDs}
+		}
+		out.Item = append(out.Item, shape)
+	}
+	if len(out.Item) == 0 {
+		return nil
+	}
+	return &out
 }

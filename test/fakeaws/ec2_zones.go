@@ -14,6 +14,8 @@ type (
 		RegionName string `xml:"regionName"`
 		OptIn      string `xml:"optInStatus"`
 		Kind       string `xml:"zoneType"`
+
+		Messages items[string] `xml:"messageSet"`
 	}
 	ec2Zones struct {
 		ec2Header

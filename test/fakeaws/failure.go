@@ -27,7 +27,7 @@ var (
 	statuses = map[string]int{
 		"AccessDenied": 403, "UnauthorizedOperation": 403, "AccessDeniedException": 403, "AuthFailure": 401,
 		"ExpiredToken": 403, "RequestExpired": 400, "InvalidClientTokenId": 403,
-		"RequestLimitExceeded": 503, "InternalFailure": 500, "InternalError": 500, "ServiceUnavailable": 503,
+		"RequestLimitExceeded": 503, "DryRunOperation": 412, "InternalFailure": 500, "InternalError": 500, "ServiceUnavailable": 503,
 		"Unavailable": 503, "ServerException": 500, "ThrottlingException": 429, "ResourceContention": 500,
 	}
 	messages = map[string]string{

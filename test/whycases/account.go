@@ -1,20 +1,16 @@
 package whycases
 
 import (
-	"cmp"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/replay"
 )
 
 // account is the recorded account of a case, for the emulator.
@@ -44,9 +40,9 @@ func (c *Case) account(t testing.TB) account {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := account{members: map[string][]string{}, templates: templatesOf(versions.LaunchTemplateVersions)}
+	a := account{members: map[string][]string{}, templates: replay.Templates(versions.LaunchTemplateVersions)}
 	for _, g := range groups.AutoScalingGroups {
-		group := groupOf(g)
+		group := replay.Group(g)
 		a.groups = append(a.groups, group)
 		if name := group.Tags["eks:nodegroup-name"]; name != "" {
 			a.nodegroups = append(a.nodegroups, fakeaws.EKSNodegroup{Cluster: group.Tags["eks:cluster-name"], Name: name, AutoScalingGroup: group.Name})
@@ -57,38 +53,4 @@ func (c *Case) account(t testing.TB) account {
 		}
 	}
 	return a
-}
-
-// groupOf is the group for the emulator.
-func groupOf(in astypes.AutoScalingGroup) fakeaws.AutoScalingGroup {
-	g := fakeaws.AutoScalingGroup{Name: aws.ToString(in.AutoScalingGroupName), Min: int(aws.ToInt32(in.MinSize)), Max: int(aws.ToInt32(in.MaxSize)),
-		Desired: int(aws.ToInt32(in.DesiredCapacity)), Zones: in.AvailabilityZones, Tags: map[string]string{}}
-	for _, tag := range in.Tags {
-		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-	}
-	for _, p := range in.SuspendedProcesses {
-		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))
-	}
-	if ref := in.LaunchTemplate; ref != nil {
-		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{ID: aws.ToString(ref.LaunchTemplateId), Name: aws.ToString(ref.LaunchTemplateName), Version: aws.ToString(ref.Version)}
-	}
-	return g
-}
-
-// templatesOf are the launch templates for the emulator, each with its versions in order.
-func templatesOf(versions []ec2types.LaunchTemplateVersion) []fakeaws.LaunchTemplate {
-	slices.SortFunc(versions, func(a, b ec2types.LaunchTemplateVersion) int {
-		return cmp.Or(strings.Compare(aws.ToString(a.LaunchTemplateId), aws.ToString(b.LaunchTemplateId)), cmp.Compare(aws.ToInt64(a.VersionNumber), aws.ToInt64(b.VersionNumber)))
-	})
-	var templates []fakeaws.LaunchTemplate
-	for _, v := range versions {
-		id := aws.ToString(v.LaunchTemplateId)
-		if len(templates) == 0 || templates[len(templates)-1].ID != id {
-			templates = append(templates, fakeaws.LaunchTemplate{ID: id, Name: aws.ToString(v.LaunchTemplateName)})
-		}
-		last := &templates[len(templates)-1]
-		last.Versions = append(last.Versions, fakeaws.LaunchTemplateVersion{ImageID: aws.ToString(v.LaunchTemplateData.ImageId),
-			InstanceType: string(v.LaunchTemplateData.InstanceType)})
-	}
-	return templates
 }

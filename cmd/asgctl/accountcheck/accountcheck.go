@@ -155,8 +155,20 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`\barn:[^\s"',]+`), "ARN"},
 	{regexp.MustCompile(`\b\d{12}\b`), "ACCOUNT_ID"},
-	{regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni)-[0-9a-f]{8,}\b`), "$1-…"},
+	{regexp.MustCompile(`\bA[A-Z]IA[A-Z2-7]{12,}\b`), "ACCESS_KEY"},
+	{regexp.MustCompile(`\b\d{1,3}(\.\d{1,3}){3}\b`), "ADDRESS"},
 	{regexp.MustCompile(`\S{60,}`), "…"},
+}
+
+// ids are of things in the account.
+var ids = regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni|snap|r|vpce|rtb|eipalloc|cr|fleet)-[0-9a-f]{8,}\b`)
+
+// hide masks the account in a sentence. Id returns what stands for an ID.
+func hide(text string, id func(string) string) string {
+	for _, m := range masks {
+		text = m.pattern.ReplaceAllString(text, m.by)
+	}
+	return ids.ReplaceAllStringFunc(text, id)
 }
 
 // mask hides the account in a line, and the names of the launch.
@@ -164,10 +176,7 @@ func mask(line string, l *Launch) string {
 	if l != nil {
 		line = strings.NewReplacer(l.Group, "GROUP", l.ClientToken, "TOKEN").Replace(line)
 	}
-	for _, m := range masks {
-		line = m.pattern.ReplaceAllString(line, m.by)
-	}
-	return line
+	return hide(line, func(id string) string { return ids.ReplaceAllString(id, "$1-…") })
 }
 
 // Table returns the check for people.

@@ -3,6 +3,7 @@ package command
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 func (c *cli) account() *cobra.Command {
-	group, sure := "", false
+	group, record, sure := "", "", false
 	cmd := &cobra.Command{
 		Use:   "account",
 		Short: "Check a real account: its permissions, and with --launch one launch",
@@ -26,15 +27,31 @@ what to report to the project. It needs the autoscaler's own credentials.
 With --launch GROUP it also launches exactly one instance into GROUP, repeats the call with its client token, which must not
 launch a second one, and waits until the group shows the instance. It then offers to terminate that instance while AWS calls it Pending,
 so before it can be a node. It launches only if the group has room, has the tag k8s.io/cluster-autoscaler/<--aws-cluster-name> = owned and
-states no other cluster, and if you type its name. The instance costs what AWS takes for it. Exits with 3 if a permission lacks, or
-if the launch is refused or did not go as documented.`,
-		Example: "  asgctl account\n  asgctl account --aws-cluster-name prod --launch web",
+states no other cluster, and if you type its name. The instance costs what AWS takes for it.
+
+With --record FILE it also writes every call and AWS's answer to FILE, one JSON document a line, for the project's tests. Names, IDs,
+account numbers, user data and other texts of the account are masked. Look through the file before you send it.
+
+Exits with 3 if a permission lacks, or if the launch is refused or did not go as documented.`,
+		Example: "  asgctl account\n  asgctl account --aws-cluster-name prod --launch web --record answers.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if group != "" && c.read.ClusterName == "" {
 				return fmt.Errorf("--launch needs --aws-cluster-name: without it a group of another cluster is not recognised")
 			}
-			return c.checkAccount(cmd, group, sure)
+			if record == "" {
+				return c.checkAccount(cmd, group, sure)
+			}
+			recorder, err := accountcheck.Record(record)
+			if err != nil {
+				return failure{err}
+			}
+			c.read.Middleware = append(c.read.Middleware, recorder.Middleware)
+			err = c.checkAccount(cmd, group, sure)
+			if closing := recorder.Close(); closing != nil {
+				return failure{errors.Join(err, closing)}
+			}
+			return err
 		},
 	}
 	c.regionFlag(cmd)
@@ -42,6 +59,7 @@ if the launch is refused or did not go as documented.`,
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
 	flags.StringVar(&c.read.ClusterName, "aws-cluster-name", "", "As the autoscaler's: the name of the cluster. --launch needs it.")
 	flags.StringVar(&group, "launch", "", "Auto Scaling group to launch one instance into. If empty: nothing is changed.")
+	flags.StringVar(&record, "record", "", "New file for AWS's answers, with what belongs to the account masked. If empty: none is written.")
 	flags.BoolVar(&sure, "yes", false, "Launch and terminate without asking.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which the reading of the group is waited for no longer.")
 	return cmd

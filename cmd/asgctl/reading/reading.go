@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/smithy-go/middleware"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -46,6 +47,9 @@ type Options struct {
 	InstanceTypesFile string // path, may be ""
 	NodeList          string // path of kubectl's output of nodes, may be ""
 	Version           string // of this binary, for the user agent
+
+	// Middleware is put into the stack of every client of AWS.
+	Middleware []func(*middleware.Stack) error
 }
 
 // Reading is every group as of one moment. It is immutable.
@@ -191,7 +195,7 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 	if err != nil {
 		return nil, err
 	}
-	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version})
+	clients, err := awsclient.New(ctx, awsclient.Options{Region: o.Region, CloudConfig: config, Version: o.Version, Middleware: o.Middleware})
 	if err != nil {
 		return nil, fmt.Errorf("make AWS clients (--region sets the region here): %w", err)
 	}

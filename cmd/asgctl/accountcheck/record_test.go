@@ -1,0 +1,191 @@
+package accountcheck_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/replay"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// at returns what stands under members and positions of an answer.
+func at(t *testing.T, answer any, path ...any) any {
+	t.Helper()
+	for _, step := range path {
+		switch step := step.(type) {
+		case string:
+			members, _ := answer.(map[string]any)
+			answer = members[step]
+		case int:
+			list, _ := answer.([]any)
+			if step >= len(list) {
+				t.Fatalf("%v has no element %d", answer, step)
+			}
+			answer = list[step]
+		}
+	}
+	return answer
+}
+
+func TestRecordingHidesTheAccount(t *testing.T) {
+	const key = "AKIAIOSFODNN7EXAMPLE"
+	server := newAWS(t, func(c *fakeaws.Config) {
+		c.LaunchTemplates[0].Versions[0].UserData = "password=tiger"
+		c.LaunchTemplates[0].Versions[0].IAMInstanceProfile = "arn:aws:iam::123456789012:instance-profile/node-role"
+		c.AutoScalingGroups[0].Tags["team"] = "rocket-science"
+	})
+	t.Setenv("AWS_ACCESS_KEY_ID", key)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7MDENG")
+	t.Setenv("AWS_SESSION_TOKEN", "FwoGZXIvYXdzEJr")
+	server.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: "UnauthorizedOperation", Status: 403,
+		Message: "You are not authorized to perform this operation. " +
+			"User: arn:aws:sts::123456789012:assumed-role/secret/x may not read web or 'the vault' of 123456789012 with " + key +
+			" from 10.1.2.3 in lt-0123456789abcdef0: " + strings.Repeat("Zm9v", 30)})
+	path := filepath.Join(t.TempDir(), "answers.jsonl")
+	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	if code != command.ExitFindings || check.Launch == nil || len(check.Launch.Instances) != 1 {
+		t.Fatalf("exit code %d: %s", code, complaints)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, mode %v, want 0600", err, info.Mode())
+	}
+	all, text := replay.Read(t, path), read(t, path)
+	for _, secret := range []string{
+		"123456789012", "web", "rocket", "team", "k8s.io/cluster-autoscaler", "tiger", "cGFzc3dvcmQ", "node-role", "secret", "the vault", key,
+		"wJalr", "FwoG", "10.1.2.3", "Zm9vZm9v", "lt-0123456789abcdef0", "asgctl-", check.Launch.Instances[0].ID,
+	} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the recording has %q", secret)
+		}
+	}
+	for action := range server.Calls() {
+		if !slices.ContainsFunc(all, func(e accountcheck.Exchange) bool { return e.Action == action }) {
+			t.Errorf("%s was called and is not recorded", action)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+func TestRecordingKeepsWhatAWSAnswered(t *testing.T) {
+	server := newAWS(t, nil)
+	server.Deny("DescribeImages")
+	path := filepath.Join(t.TempDir(), "answers.jsonl")
+	run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	all := replay.Read(t, path)
+	byAction := map[string][]accountcheck.Exchange{}
+	for _, e := range all {
+		byAction[e.Action] = append(byAction[e.Action], e)
+	}
+	if e := byAction["DescribeImages"][0]; e.Service != "EC2" || e.Status != 403 || e.Code != "UnauthorizedOperation" ||
+		!strings.Contains(e.Message, "not authorized") || e.Answer != nil {
+		t.Errorf("%+v", e)
+	}
+	launches := byAction["LaunchInstances"]
+	if len(launches) != 2 {
+		t.Fatalf("%d launches are recorded, want the launch and its repetition", len(launches))
+	}
+	first := launches[0]
+	if first.Service != "Auto Scaling" || first.Region != server.Region() || first.Status != 200 || first.Version == "" {
+		t.Errorf("%+v", first)
+	}
+	if got := at(t, first.Request, "RequestedCapacity"); got != 1.0 {
+		t.Errorf("requested capacity %v", got)
+	}
+	if got := at(t, first.Answer, "Instances", 0, "InstanceType"); got != "m5.large" {
+		t.Errorf("instance type %v", got)
+	}
+	if got := at(t, first.Answer, "Instances", 0, "AvailabilityZone"); got != zone {
+		t.Errorf("zone %v", got)
+	}
+	id := at(t, first.Answer, "Instances", 0, "InstanceIds", 0)
+	if text, _ := id.(string); !strings.HasPrefix(text, "i-") {
+		t.Errorf("instance %v", id)
+	}
+	if got := at(t, launches[1].Answer, "Instances", 0, "InstanceIds", 0); got != id {
+		t.Errorf("instance %v of the repetition, want %v", got, id)
+	}
+	if got := at(t, byAction["TerminateInstanceInAutoScalingGroup"][0].Request, "InstanceId"); got != id {
+		t.Errorf("terminated instance %v, want %v", got, id)
+	}
+	if got := at(t, first.Request, "AutoScalingGroupName"); got != at(t, first.Answer, "AutoScalingGroupName") || got == nil {
+		t.Errorf("group %v is another in the answer", got)
+	}
+}
+
+// What AWS answered until then is worth as much.
+func TestFailedCheckLeavesItsRecording(t *testing.T) {
+	server := newAWS(t, nil)
+	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"})
+	path := filepath.Join(t.TempDir(), "answers.jsonl")
+	code, _, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	if code == command.ExitFine {
+		t.Errorf("exit code %d: %s", code, complaints)
+	}
+	if all := replay.Read(t, path); len(all) < 5 || all[0].Code != "InternalFailure" || all[0].Status != 500 {
+		t.Errorf("%d calls are recorded, the first one %+v", len(all), all)
+	}
+}
+
+func TestRecordingIsNeverOverwritten(t *testing.T) {
+	server := newAWS(t, nil)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "answers.jsonl")
+	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, refused := range []string{path, dir, filepath.Join(dir, "none", "x")} {
+		var out, complaints bytes.Buffer
+		code := command.Run(t.Context(), []string{"account", "--record", refused}, &out, &complaints, "v1")
+		if code != command.ExitCannotRun || !strings.Contains(complaints.String(), refused) || !strings.Contains(complaints.String(), "ame a ") {
+			t.Errorf("exit code %d: %s", code, complaints.String())
+		}
+	}
+	if text, _ := os.ReadFile(path); string(text) != "mine" || len(server.Calls()) > 0 {
+		t.Errorf("the file has %q, calls %v", text, server.Calls())
+	}
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, complaints := run(t, "--record", path); code != command.ExitFine {
+		t.Errorf("empty file: exit code %d: %s", code, complaints)
+	}
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 || info.Size() == 0 {
+		t.Errorf("mode %v, %d bytes", info.Mode(), info.Size())
+	}
+}
+
+// This shows that the file has what a replay needs. It shows nothing about AWS: both sides are the emulator.
+func TestRecordingOfTheEmulatorReplaysAlike(t *testing.T) {
+	server := newAWS(t, func(c *fakeaws.Config) {
+		c.LaunchTemplates[0].Versions[0].UserData = "#!/bin/sh"
+		c.LaunchTemplates[0].Versions[0].BlockDevices = []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 20}}
+		mixed := &fakeaws.MixedInstancesPolicy{
+			LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "t"}, Overrides: []fakeaws.Override{{InstanceType: "m5.xlarge", WeightedCapacity: 2}}}
+		c.AutoScalingGroups = append(c.AutoScalingGroups,
+			fakeaws.AutoScalingGroup{Name: "mixed", Max: 3, Zones: []string{zone}, MixedInstancesPolicy: mixed})
+	})
+	server.Deny("DescribeImages")
+	path := filepath.Join(t.TempDir(), "answers.jsonl")
+	run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	recording := replay.Read(t, path)
+	for _, difference := range replay.Differences(t, replay.State(t, recording), recording) {
+		t.Error(difference)
+	}
+}
