@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fileapi"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden outputs in the scripts")
@@ -31,6 +32,7 @@ func TestMain(m *testing.M) {
 //
 //	code N CMD…    as exec, and wants CMD to exit with N
 //	fakeaws FILE   starts an emulated AWS with the account in FILE
+//	api FILE       serves the objects of FILE as an API server, read-only, and sets KUBECONFIG
 //	record DIR     writes the AWS CLI's output for it into DIR
 //	offer FILE     writes an offer file of EC2, in JSON or CSV by FILE's name
 //	cut FILE N     cuts the last N bytes off FILE
@@ -48,7 +50,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("STATUS", status) // a report of a running autoscaler
 			return err
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fakeaws": startAWS, "record": record, "code": code,
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"fakeaws": startAWS, "api": startAPI, "record": record, "code": code,
 			"offer": writeOffer, "cut": cut, "offers": serveOffers, "asked": asked},
 	})
 }
@@ -77,6 +79,15 @@ func startAWS(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() { _ = server.Close() })
 	ts.Setenv("AWS_ENDPOINT_URL", server.URL())
 	ts.Setenv("AWS_REGION", server.Region())
+}
+
+func startAPI(ts *testscript.TestScript, _ bool, args []string) {
+	server, err := fileapi.Start(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	ts.Defer(server.Close)
+	kubeconfig := ts.MkAbs("kubeconfig")
+	ts.Check(server.WriteKubeconfig(kubeconfig))
+	ts.Setenv("KUBECONFIG", kubeconfig)
 }
 
 // record reads the account with the SDK and writes it as the AWS CLI prints it: with the API's own names, and without unset

@@ -61,7 +61,7 @@ func TestImportRules(t *testing.T) {
 		{[]string{"expander/leastcost/covering"}, "k8s.io/", "a linear program needs no Kubernetes"},
 		{[]string{"test/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
-		{[]string{"cmd/asgctl/accountcheck", "cmd/asgctl/explanation", "cmd/asgctl/grouplist", "cmd/asgctl/messageview", "cmd/asgctl/offline", "cmd/asgctl/output",
+		{[]string{"cmd/asgctl/accountcheck", "cmd/asgctl/explanation", "cmd/asgctl/grouplist", "cmd/asgctl/messageview", "cmd/asgctl/output",
 			"cmd/asgctl/pricelist", "cmd/asgctl/reading", "cmd/asgctl/recorded", "cmd/asgctl/refresh", "cmd/asgctl/running", "cmd/asgctl/tagging",
 			"cmd/asgctl/templateview", "cmd/asgctl/top", "cmd/asgctl/typelist"}, core,
 			"the CLI shows the autoscaler's knowledge of AWS, and only the loop of asgctl explain needs the core"},

@@ -138,9 +138,6 @@ var clocks = regexp.MustCompile(`\d\d:\d\d:\d\d UTC`)
 // WithoutClock replaces the times of day in a text by the one that the cases have.
 func WithoutClock(text string) string { return clocks.ReplaceAllString(text, "12:00:00 UTC") }
 
-// Recorded reports whether files can hold everything about the case. They hold no failure of AWS.
-func (c *Case) Recorded() bool { return c.Files[FaultsFile] == nil }
-
 // faults returns what goes wrong in AWS.
 func (c *Case) faults() (Faults, error) {
 	f := Faults{Loops: 1}

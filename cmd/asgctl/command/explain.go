@@ -23,10 +23,6 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 replace them, and then the running autoscaler is not asked: so you can ask what other flags would do. Such loops are a new autoscaler's
 first. They know of no cool-down and of no delay that has begun.
 
-With --from, --pods and --nodes it computes the answer offline, from files that the AWS CLI and kubectl have written. --pods takes manifests,
-too: of pods, Deployments, StatefulSets, ReplicaSets, Jobs and CronJobs, with the claims, volumes and priority classes they need. Without
-flags after -- every group counts.
-
 Exits with 3 if a pod would get no node, or does not exist.`
 
 func (c *cli) explain() *cobra.Command {
@@ -36,7 +32,7 @@ func (c *cli) explain() *cobra.Command {
 		Short: "Explain why pods wait, why a node stays, or what a message of AWS means",
 		Long:  explainLong,
 		Example: "  asgctl explain pod -n shop web-0\n  asgctl explain deployment/web -n shop\n  asgctl explain pods\n" +
-			"  asgctl explain pods --from ./recorded --nodes nodes.json --pods manifests.yaml -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
+			"  asgctl explain pods -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
@@ -115,10 +111,6 @@ func (e *explainer) flags(cmd *cobra.Command) {
 	e.running.KubeFlags(flags)
 	e.running.Flags(flags)
 	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
-	flags.StringArrayVar(&e.pods, "pods", nil, "File with pods as kubectl get -o json or -o yaml prints them, or with manifests, - for stdin. May be repeated.")
-	flags.StringArrayVar(&e.nodes, "nodes", nil, "File with the nodes, as kubectl get nodes -o json prints them. May be repeated.")
-	flags.StringVar(&e.read.From, "from", "", "Folder with output of the AWS CLI, to read instead of AWS: auto-scaling-groups.json, and "+
-		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
 	e.regionFlag(cmd)
 	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
 }

@@ -5,26 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/explanation"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/offline"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
@@ -32,9 +26,8 @@ import (
 // explainer gets a report and knows its source.
 type explainer struct {
 	*cli
-	running     running.Options
-	namespace   string
-	pods, nodes []string // files
+	running   running.Options
+	namespace string
 
 	source  explanation.Source
 	cluster *rest.Config // nil where no cluster is known
@@ -67,13 +60,10 @@ func collectLess() {
 	}
 }
 
-// report gets the decisions: offline from files, from the running autoscaler, or by loops of our own. flags are the autoscaler's.
+// report gets the decisions from the running autoscaler, or by loops of our own. flags are the autoscaler's.
 func (e *explainer) report(cmd *cobra.Command, flags []string, q question) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 	defer cancel()
-	if e.read.From != "" || len(e.pods)+len(e.nodes) > 0 {
-		return e.offline(ctx, cmd, flags, q)
-	}
 	given := e.running.URL != "" || e.running.File != ""
 	if given && len(flags) > 0 {
 		return nil, errors.New("flags behind -- ask for loops of asgctl's own, which go with neither --url nor --report")
@@ -127,73 +117,9 @@ func (e *explainer) dryRun(ctx context.Context, flags []string, q question) (*de
 	return e.loops(ctx, e.cluster, flags, q.loops)
 }
 
-// offline computes the decisions over files.
-func (e *explainer) offline(ctx context.Context, cmd *cobra.Command, flags []string, q question) (*decision.Report, error) {
-	if e.read.From == "" {
-		return nil, errors.New("--pods and --nodes need --from, the folder with the groups")
-	}
-	collectLess()
-	var account *recorded.Account
-	var cluster *offline.Cluster
-	var reading errgroup.Group
-	reading.Go(func() error {
-		catalogue, err := instancetypes.WithFile(e.read.InstanceTypesFile)
-		if err == nil {
-			account, err = recorded.Load(e.read.From, catalogue)
-		}
-		return err
-	})
-	reading.Go(func() (err error) {
-		cluster, err = offline.Load(append(slices.Clone(e.nodes), e.pods...), cmd.InOrStdin())
-		return err
-	})
-	if err := reading.Wait(); err != nil {
-		return nil, failure{err}
-	}
-	if n := account.Instances(); n > 0 && cluster.Nodes() == 0 {
-		return nil, fmt.Errorf("the groups have %d instances, and there is no node: kubectl get nodes -o json > nodes.json, then add --nodes nodes.json", n)
-	}
-	e.cluster, e.source = cluster.Config(), explanation.DryRun
-	return e.loops(ctx, e.cluster, e.offlineFlags(account, flags), q.loops, account.Middleware)
-}
-
-// offlineFlags are the flags with those that the files ask for. Without discovery every group counts, within its own limits.
-func (e *explainer) offlineFlags(account *recorded.Account, flags []string) []string {
-	flags = slices.Clone(flags)
-	given := func(name string) bool {
-		return slices.ContainsFunc(flags, func(f string) bool { return f == name || strings.HasPrefix(f, name+"=") })
-	}
-	if !given("--nodes") && !given("--node-group-auto-discovery") {
-		for _, name := range account.Names() {
-			flags = append(flags, fmt.Sprintf("--nodes=0:%d:%s", math.MaxInt32, name))
-		}
-	}
-	if types := cmp.Or(e.read.InstanceTypesFile, existing(filepath.Join(e.read.From, recorded.InstanceTypesFile))); types != "" && !given("--aws-instance-types-file") {
-		flags = append(flags, "--aws-instance-types-file="+types)
-	}
-	if region := cmp.Or(e.read.Region, account.Home()); region != "" && !given("--aws-region") {
-		flags = append(flags, "--aws-region="+region)
-	}
-	return flags
-}
-
-// existing returns the path of a file that exists, or "".
-func existing(path string) string {
-	if _, err := os.Stat(path); err != nil {
-		return ""
-	}
-	return path
-}
-
 // inNamespace is the namespace of the pods.
 func (e *explainer) inNamespace() string {
-	switch {
-	case e.namespace != "":
-		return e.namespace
-	case e.read.From != "":
-		return metav1.NamespaceDefault
-	}
-	return e.running.ContextNamespace()
+	return cmp.Or(e.namespace, e.running.ContextNamespace())
 }
 
 // listPods lists the pods of a namespace, none where no cluster is known.

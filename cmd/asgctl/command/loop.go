@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/aws/smithy-go/middleware"
 	"github.com/spf13/pflag"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/rest"
@@ -20,7 +19,7 @@ import (
 
 // loops runs loops of an autoscaler with the flags, until the question is answered. They change nothing. It may be called once, because the core
 // keeps its flags in variables of the program.
-func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, asked process.Question, answers ...func(*middleware.Stack) error) (*decision.Report, error) {
+func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, asked process.Question) (*decision.Report, error) {
 	log := c.log()
 	klog.SetLogger(log)
 	ctrl.SetLogger(klog.NewKlogr())
@@ -40,7 +39,7 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 	if err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}
-	r, err := p.DryRun(klog.NewContext(ctx, log), kube, asked, answers...)
+	r, err := p.DryRun(klog.NewContext(ctx, log), kube, asked)
 	if err != nil {
 		return nil, failure{err}
 	}

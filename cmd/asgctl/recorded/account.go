@@ -93,34 +93,6 @@ func (a *Account) Region(name string) string {
 	return ""
 }
 
-// Names returns the names of all groups.
-func (a *Account) Names() []string {
-	names := make([]string, len(a.groups))
-	for i, g := range a.groups {
-		names[i] = aws.ToString(g.AutoScalingGroupName)
-	}
-	return names
-}
-
-// Instances counts the instances of all groups.
-func (a *Account) Instances() int {
-	n := 0
-	for _, g := range a.groups {
-		n += len(g.Instances)
-	}
-	return n
-}
-
-// Home returns the region of the first group that states one, or "".
-func (a *Account) Home() string {
-	for _, g := range a.groups {
-		if region := a.Region(aws.ToString(g.AutoScalingGroupName)); region != "" {
-			return region
-		}
-	}
-	return ""
-}
-
 // load reads the objects of one file into list. They stand under the member called key, which may be one object or a list.
 // An object without a name is of another kind.
 func load[T any](a *Account, name, key string, list *[]T, named func(T) *string) error {

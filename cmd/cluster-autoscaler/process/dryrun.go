@@ -32,17 +32,16 @@ type Question struct {
 }
 
 // DryRun runs loops over what the API server and AWS answer to reads, and returns their decisions. No write leaves the process: a
-// Guard answers all of them. The middleware of the AWS clients may answer their reads, too. The loops are those of a new autoscaler,
-// which knows of no cool-down and of no delay that has begun. They end when one launches nothing, or when they are enough.
+// Guard answers all of them. The loops are those of a new autoscaler, which knows of no cool-down
+// and of no delay that has begun. They end when one launches nothing, or when they are enough.
 //
 // It ends early with ctx, and where the groups or a kind of object cannot be read. A Process does one DryRun, and does not Run then.
-func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question,
-	answers ...func(*middleware.Stack) error) (*decision.Report, error) {
+func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question) (*decision.Report, error) {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p.guard = dryrun.New(fail)
 	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
-	p.middleware = append([]func(*middleware.Stack) error{p.guard.AWS}, answers...)
+	p.middleware = []func(*middleware.Stack) error{p.guard.AWS}
 	p.registerer = prometheus.NewRegistry()
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
 	p.options.ScaleDown = p.options.ScaleDown && asked.Nodes

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net/http/httptest"
-	"net/http/httputil"
 	"path/filepath"
 	"time"
 
@@ -15,11 +13,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/offline"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fileapi"
 )
 
 const (
@@ -33,7 +29,7 @@ const (
 // A world is an account with the groups of a size, and an API server with its nodes and pods.
 type world struct {
 	aws        *fakeaws.Server
-	api        *httptest.Server
+	api        *fileapi.Server
 	kubeconfig string
 }
 
@@ -47,18 +43,14 @@ func newWorld(ctx context.Context, s size, dir string) (*world, error) {
 	if err := w.write(&objects, s); err != nil {
 		return w, err
 	}
-	cluster, err := offline.Load([]string{"-"}, &objects)
-	if err != nil {
+	if w.api, err = fileapi.Start(&objects); err != nil {
 		return w, err
 	}
-	w.api = httptest.NewServer(&httputil.ReverseProxy{Transport: cluster, FlushInterval: -1, Rewrite: func(*httputil.ProxyRequest) {}})
-	return w, clientcmd.WriteToFile(clientcmdapi.Config{CurrentContext: "growth", Contexts: map[string]*clientcmdapi.Context{"growth": {Cluster: "growth"}},
-		Clusters: map[string]*clientcmdapi.Cluster{"growth": {Server: w.api.URL}}}, w.kubeconfig)
+	return w, w.api.WriteKubeconfig(w.kubeconfig)
 }
 
 func (w *world) close() {
 	if w.api != nil {
-		w.api.CloseClientConnections()
 		w.api.Close()
 	}
 	_ = w.aws.Close()
