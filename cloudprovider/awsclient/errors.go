@@ -118,11 +118,11 @@ func IsGarbled(err error) bool {
 	return errors.As(err, &garbled)
 }
 
-// maxBrief bounds what Brief repeats of AWS's text.
-const maxBrief = 200
+// maxBrief bounds what Brief repeats of AWS's text, and maxDenial what it repeats of a denial, which names the caller and the resource.
+const maxBrief, maxDenial = 200, 700
 
 // Brief describes an error in few words that stay the same for as long as its cause does: no request ID, no encoded
-// authorisation message, no address. It is for people, and for deciding whether an error is new.
+// authorisation message, no address. A denial has all words of AWS. It is for people, and for deciding whether an error is new.
 func Brief(err error) string {
 	var api smithy.APIError
 	switch {
@@ -134,18 +134,18 @@ func Brief(err error) string {
 		if errors.As(err, &answer) && answer.HTTPStatusCode() != 0 { // of a gateway, or of an endpoint that lacks the call
 			return fmt.Sprintf("status %d, no readable answer", answer.HTTPStatusCode())
 		}
-		return bounded(err.Error())
+		return bounded(err.Error(), maxBrief)
 	case IsDenied(err):
-		return api.ErrorCode()
+		return bounded(strings.TrimSuffix(api.ErrorCode()+": "+awsmessage.Readable(api.ErrorMessage()), ": "), maxDenial)
 	}
-	return bounded(api.ErrorCode() + ": " + api.ErrorMessage())
+	return bounded(api.ErrorCode()+": "+api.ErrorMessage(), maxBrief)
 }
 
-func bounded(text string) string {
-	if len(text) <= maxBrief {
+func bounded(text string, limit int) string {
+	if len(text) <= limit {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxBrief], "") + "…"
+	return strings.ToValidUTF8(text[:limit], "") + "…"
 }
 
 // Reason names the kind of an error in one word out of a small set, fit for a metric label: "throttled", "denied",

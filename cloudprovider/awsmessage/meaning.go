@@ -77,6 +77,12 @@ func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
 	return m
 }
 
+// Readable is a text without the encoded part that EC2 puts behind its denials.
+func Readable(text string) string {
+	text, _, _ = strings.Cut(text, " Encoded authorization failure message")
+	return text
+}
+
 // classOf tries a specific code, then the phrases of the text, then the usual class of the code.
 func classOf(code, text string) Class {
 	class, sure := codeClass(code)

@@ -12,8 +12,8 @@ func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
 		err  error
 		want string
 	}{
-		{&smithy.GenericAPIError{Code: "AccessDenied", Message: "encoded"},
-			`Auto Scaling group "spot" did not terminate the instance: AccessDenied; allow autoscaling:TerminateInstanceInAutoScalingGroup on it`},
+		{&smithy.GenericAPIError{Code: "AccessDenied", Message: "User: x is not authorized"},
+			`Auto Scaling group "spot" did not terminate the instance: AccessDenied: User: x is not authorized; allow autoscaling:TerminateInstanceInAutoScalingGroup on it`},
 		{&smithy.GenericAPIError{Code: "ScalingActivityInProgress", Message: "wait"},
 			`Auto Scaling group "spot" did not terminate the instance: ScalingActivityInProgress: wait`},
 		{errors.New("no route to host"), `Auto Scaling group "spot" did not terminate the instance: no route to host`},

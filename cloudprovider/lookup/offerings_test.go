@@ -285,7 +285,7 @@ func TestUnknownOfferingsCountAsOffered(t *testing.T) {
 		fault fakeaws.Fault
 		log   string
 	}{
-		{"denied", fakeaws.Fault{Code: "AccessDenied"}, `err="UnauthorizedOperation" remedy="allow ec2:DescribeInstanceTypeOfferings"`},
+		{"denied", fakeaws.Fault{Code: "AccessDenied"}, `perform: ec2:DescribeInstanceTypeOfferings because no identity-based policy allows the ec2:DescribeInstanceTypeOfferings action" remedy="allow ec2:DescribeInstanceTypeOfferings"`},
 		{"unknown to the partition", fakeaws.Fault{Code: "InvalidAction"}, "InvalidAction"},
 		{"garbled", fakeaws.Fault{Body: fakeaws.Garbled}, "they count as offered in every zone"},
 		{"cut off", fakeaws.Fault{Body: fakeaws.Truncated}, "they count as offered in every zone"},

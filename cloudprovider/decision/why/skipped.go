@@ -63,12 +63,21 @@ func Unread(reason, text string) decision.Reason {
 	r := decision.Reason{Code: decision.CodeStale, Message: fmt.Sprintf("%s fails (%s)", call, clean(text, maxText)), Remedy: "asgctl account"}
 	switch reason {
 	case "denied":
-		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(text, maxText))
-		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account"
+		short, said, _ := strings.Cut(text, ": ")
+		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(short, maxText))
+		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account" + says(said)
 	case "timeout", "unreachable":
 		r.Message, r.Remedy = fmt.Sprintf("AWS does not answer %s (%s)", call, reason), "check the region, the endpoint and the network: asgctl account"
 	}
 	return r
+}
+
+// says is a further line of a step with AWS's own words about a denial: the caller, the action and the resource.
+func says(words string) string {
+	if words = clean(awsmessage.Readable(words), maxMessage); words == "" {
+		return ""
+	}
+	return "\nAWS says: " + words
 }
 
 // MaxNodesTotal is the reason of all pods while the cluster has the nodes that --max-nodes-total allows.
@@ -111,7 +120,7 @@ func blocked(g *decision.Group) decision.Reason {
 	r := decision.Reason{Code: decision.CodeDegraded, Message: fmt.Sprintf("group %s can launch nothing", quote(g.Name)), Remedy: cause.Remedy}
 	cause.Message = plain(cause.Message, g)
 	if cause.Message != "" {
-		r.Message += ": " + clean(cause.Message, maxText)
+		r.Message = clean(r.Message+": "+cause.Message, maxMessage)
 	}
 	if cause.Code == decision.CodeOtherCluster || cause.Code == decision.CodeDenied {
 		r.Code = cause.Code
@@ -159,7 +168,7 @@ func CoolDown(class, message string) decision.Reason {
 	switch m := awsmessage.Of("", message); {
 	case m.Action != "" && known.code == decision.CodeDenied:
 		action := clean(m.Action, maxName)
-		r.Message, r.Remedy = "AWS denied "+action, "allow "+action+" in the autoscaler's IAM policy, and look: asgctl account"
+		r.Message, r.Remedy = "AWS denied "+action, "allow "+action+" in the autoscaler's IAM policy, and look: asgctl account"+says(message)
 	case m.InstanceType != "" && m.Zone != "" && class == string(awsmessage.NoCapacity):
 		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))
 	case message != "":

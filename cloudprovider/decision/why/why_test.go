@@ -139,7 +139,8 @@ func TestBackoffSaysWhatFailed(t *testing.T) {
 		says, remedy  string
 	}{
 		{"AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y", decision.CodeDenied,
-			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow autoscaling:SetDesiredCapacity in the autoscaler's IAM policy"},
+			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow autoscaling:SetDesiredCapacity in the autoscaler's IAM policy, " +
+				"and look: asgctl account\nAWS says: User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y"},
 		{"InternalFailure", "try again", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: AWS failed or did not answer: try again`, "wait"},
 		{"cloudProviderError", "failed to increase node group size: operation error Auto Scaling: SetDesiredCapacity, https response error StatusCode: 403, RequestID: 4711, " +
 			"api error AccessDenied: User: x is not authorized to perform: autoscaling:SetDesiredCapacity", decision.CodeDenied,

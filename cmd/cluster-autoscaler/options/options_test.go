@@ -107,6 +107,16 @@ func TestFlagsWeAddAreDocumented(t *testing.T) {
 	})
 }
 
+// pflag shows the first text in back-quotes as the name of the flag's value.
+func TestHelpNamesEachValueByOneWord(t *testing.T) {
+	fs, _ := register(t)
+	fs.VisitAll(func(f *pflag.Flag) {
+		if name, _ := pflag.UnquoteUsage(f); strings.Contains(name, " ") && name != "<name of discoverer>:[<key>[=<value>]]" { // stock's
+			t.Errorf("the value of --%s is called %q", f.Name, name)
+		}
+	})
+}
+
 func TestGivenInertFlagsAreListed(t *testing.T) {
 	fs, options := register(t)
 	if err := fs.Parse([]string{"--salvo-scale-up=true", "--alsologtostderrthreshold=ERROR", "--scheduler-verbosity=2", "--scale-down-enabled=false"}); err != nil {

@@ -16,7 +16,7 @@ import (
 // The longest texts shown, in characters. AWS and Kubernetes allow names of up to 255.
 const (
 	longestName    = 255
-	longestMessage = 500
+	longestMessage = 1000
 )
 
 var functions = template.FuncMap{
