@@ -117,7 +117,7 @@ func (r *reader) callFacts(c call) Facts {
 	if !c.hasArgs {
 		args = r.kubeletEnv
 	}
-	r.settingsOf(&f).apply(slices.Concat(r.splitArgs(args), r.kubeletArgs), r.kubelet, r.edited)
+	r.settingsOf(&f).apply(slices.Concat(r.splitArgs(args), r.kubeletArgs), r.kubelet)
 	return f
 }
 

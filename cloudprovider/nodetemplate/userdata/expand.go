@@ -11,17 +11,13 @@ const (
 // expansion reads what follows a dollar sign or backquote and returns its value, or an unresolved mark.
 func (s *shell) expansion(c byte) string {
 	if c == '`' {
-		start := s.pos
 		s.skipPast('`')
-		s.substitution(strings.TrimSuffix(s.src[start:s.pos], "`"))
 		return unresolved("")
 	}
 	switch next := s.peek(); {
 	case next == '(':
 		s.pos++
-		start := s.pos
 		s.skipParens()
-		s.substitution(strings.TrimSuffix(s.src[start:s.pos], ")"))
 		return unresolved("")
 	case next == '{':
 		s.pos++
@@ -51,14 +47,6 @@ func (s *shell) expansion(c byte) string {
 	}
 	s.pos += len(name)
 	return s.value(name, false)
-}
-
-// substitution looks through the commands of $(…) or `…` for edits of kubelet's configuration by jq.
-func (s *shell) substitution(commands string) {
-	if s.nesting < maxNesting && strings.Contains(commands, "jq") && s.r.spend(documentWork+len(commands)) {
-		in := &shell{r: s.r, src: commands, nesting: s.nesting + 1, vars: s.vars, depth: s.depth, after: s.after, functions: s.functions, substituted: true}
-		in.run()
-	}
 }
 
 // braced reads ${…} after the brace.

@@ -108,7 +108,6 @@ type reader struct {
 	nodeConfig  *nodeConfig
 	branches    []*nodeConfig  // the same, in branches of a script
 	kubelet     map[string]any // a kubelet configuration written by user data
-	edited      map[string]any // settings of the image's own that scripts edit
 	settings    map[string]any // settings.kubernetes
 
 	bottlerocketDisks bool // Bottlerocket lays its local disks under kubelet's folder

@@ -85,9 +85,6 @@ func (s *shell) readHereDocs() {
 		if !s.r.spend(wordWork + body.Len()) {
 			return
 		}
-		if s.substituted {
-			continue
-		}
 		text := body.String()
 		if !h.literal {
 			text = s.expandText(text)
@@ -106,7 +103,7 @@ func (s *shell) within(read func()) {
 
 // expandText expands a here-document.
 func (s *shell) expandText(text string) string {
-	in := &shell{r: s.r, src: text, nesting: s.nesting, vars: s.vars, depth: s.depth, functions: s.functions, substituted: s.substituted}
+	in := &shell{r: s.r, src: text, nesting: s.nesting, vars: s.vars, depth: s.depth, functions: s.functions}
 	var out strings.Builder
 	for in.pos < len(text) && !s.r.tooMuch {
 		c := text[in.pos]

@@ -2,7 +2,6 @@ package userdata
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 	"strings"
 
@@ -89,10 +88,6 @@ func (r *reader) evaluate(n *nodeConfig) Facts {
 	if f.PodsExpression = nodetemplate.PodsExpression(n.expression); n.expression != "" && !f.PodsExpression.Understood() {
 		r.problem("maxPodsExpression", n.expression, nodetemplate.ReasonUnresolved,
 			"whole numbers, default_enis, ips_per_eni, max_pods, vcpus and physical_memory_mib with + - * / % ( ) < <= > >= == != and ?:, or maxPods in spec.kubelet.config and no expression")
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.edited)) {
-		r.problem("jq "+name, "", nodetemplate.ReasonKubeletSetting,
-			"the setting in spec.kubelet.config of the NodeConfig: nodeadm writes kubelet's configuration when the scripts have run")
 	}
 	return f
 }

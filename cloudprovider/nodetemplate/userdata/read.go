@@ -115,7 +115,7 @@ func (r *reader) inForm(form string) result {
 	case FormBootstrap, FormPowerShell:
 		f = j.bootstrapFacts(form == FormPowerShell)
 	case FormKubelet:
-		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet, j.edited)
+		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet)
 		f.Form = FormKubelet
 	}
 	return result{f, j.problems}
@@ -138,7 +138,7 @@ func (r *reader) forms() []string {
 			forms = append(forms, present.form)
 		}
 	}
-	if forms == nil && (r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil || r.edited != nil) {
+	if forms == nil && (r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil) {
 		forms = append(forms, FormKubelet)
 	}
 	return forms

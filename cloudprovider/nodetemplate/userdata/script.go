@@ -20,12 +20,6 @@ func kubeletVariable(name string) bool {
 
 // command reads one simple command.
 func (s *shell) command(words []string) {
-	if s.substituted {
-		if filter, values := jqProgram(words); filter != "" {
-			s.r.jq(filter, values, s.depth > 0 || s.after)
-		}
-		return
-	}
 	if s.plain {
 		words = s.keywords(words)
 	}
@@ -62,10 +56,6 @@ func (s *shell) command(words []string) {
 		s.bootstrap(args, local, conditional)
 		return
 	}
-	if filter, values := jqProgram(words); filter != "" {
-		s.r.jq(filter, values, conditional)
-		return
-	}
 	if i := slices.Index(words, "-c"); i > 0 && i+1 < len(words) && slices.Contains([]string{"sh", "bash", "su"}, path.Base(words[i-1])) {
 		s.within(func() { s.r.script(words[i+1], s.nesting+1) })
 		return
@@ -91,7 +81,6 @@ func (s *shell) bootstrap(args []string, local map[string]string, conditional bo
 		c.ignoreAddresses = true
 	}
 	s.r.calls = append(s.r.calls, c)
-	s.r.bootstrapped(c.ignoreAddresses)
 }
 
 // keywords removes the shell's keywords from the front of a command, and counts the conditions they open.

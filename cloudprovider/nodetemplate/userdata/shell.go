@@ -13,8 +13,6 @@ type shell struct {
 	vars  map[string]string // a value may hold unresolved expressions
 	depth int               // of if, case and loops
 
-	substituted bool // this is the inside of $(…): only the node knows its output, and only edits by jq matter
-
 	functions bool // one has begun: $1 may be its argument from here on
 
 	// The command being read.
@@ -36,6 +34,7 @@ func newShell(r *reader, src string, nesting int) *shell {
 // script reads a shell script.
 func (r *reader) script(text string, nesting int) {
 	if r.enter(nesting, 0) {
+		r.jqEdits(text)
 		newShell(r, text, nesting).run()
 	}
 }
