@@ -23,12 +23,18 @@ func (r *reader) powerShell(text string) {
 			text = ""
 		}
 		p := &powerShell{r: r, variables: map[string]string{}}
-		p.run(powerShellComment.ReplaceAllString(block, " "))
+		block = powerShellComment.ReplaceAllString(block, " ")
+		for line := range strings.Lines(strings.ReplaceAll(block, "`\n", " ")) { // a backquote continues the line
+			if !r.spend(wordWork + 8*len(line)) {
+				return
+			}
+			p.line(strings.TrimSpace(line))
+		}
 	}
 }
 
 // powerShell reads the forms in which EKS documents its bootstrap for Windows (EKS User Guide, "Launching self-managed
-// Windows nodes"): assignments of one literal, and one call of Start-EKSBootstrap.ps1. It does not evaluate anything else.
+// Windows nodes"): lines that assign one literal, and one that calls Start-EKSBootstrap.ps1. It does not evaluate anything else.
 type powerShell struct {
 	r         *reader
 	variables map[string]string // by name in lower case
@@ -37,121 +43,45 @@ type powerShell struct {
 
 var (
 	powerShellComment    = regexp.MustCompile(`(?s)<#.*?(?:#>|$)`)
-	powerShellAssignment = regexp.MustCompile(`^(?:\[[\w.]+\] ?)?\$(\w+) ?=`)
-	powerShellLiteral    = regexp.MustCompile("^ ?(?:\"[^\"`]*\"|'[^']*'|[\\w./:\\\\$-]+)$")
+	powerShellAssignment = regexp.MustCompile(`^(?:\[[\w.]+\]\s*)?\$(\w+)\s*=\s*`)
+	powerShellLiteral    = regexp.MustCompile("^(\"[^\"`]*\"|'[^']*'|[\\w./:\\\\$-]+)\\s*(?:#.*)?$")
+	powerShellCall       = regexp.MustCompile(`(?i)^&?\s*["']?[^"'#]*(?:Start-EKSBootstrap\.ps1|\$EKSBootstrapScriptFile)\b`)
+	powerShellOption     = regexp.MustCompile(`(?i)\s-(EKSClusterName|KubeletExtraArgs)(?::\s*|\s+)("[^"]*"?|'[^']*'?|\S+)`)
+	powerShellHashTable  = regexp.MustCompile(`\s@\w+`)
 	powerShellPart       = regexp.MustCompile(`'[^']*'?|"[^"]*"?|[^'"]+`)
 	powerShellVariable   = regexp.MustCompile(`(?i)\$(?:\([^)]*\)?|\{[^}]*\}?|(?:env:)?\w+)`)
 )
 
-// run splits a script into statements, and those into words with their quotes.
-func (p *powerShell) run(src string) {
-	var words []string
-	start, quote := -1, byte(0)
-	endWord := func(i int) {
-		if start >= 0 && p.r.spend(wordWork) {
-			words = append(words, src[start:i])
+// line reads an assignment or a call of the bootstrap script.
+func (p *powerShell) line(line string) {
+	if at := powerShellAssignment.FindStringSubmatchIndex(line); at != nil {
+		name, value := line[at[2]:at[3]], unresolved(line[at[2]:at[3]])
+		if literal := powerShellLiteral.FindStringSubmatch(line[at[1]:]); literal != nil && p.depth == 0 {
+			value = p.expand(literal[1])
 		}
-		start = -1
+		if len(value) > maxVariableBytes {
+			value = unresolved(name)
+		}
+		p.variables[strings.ToLower(name)] = value
+	} else if powerShellCall.MatchString(line) {
+		p.call(line)
 	}
-	for i := 0; i < len(src) && p.r.spend(2); i++ {
-		c := src[i]
-		switch {
-		case c == '`' && quote == 0 && strings.HasPrefix(src[i+1:], "\n"): // the statement continues in the next line
-			endWord(i)
-			i++
-			continue
-		case quote == 0 && strings.IndexByte(" \t\r\n;|{}", c) >= 0:
-			endWord(i)
-		case quote == 0 && c == '#' && start < 0:
-			line, _, _ := strings.Cut(src[i:], "\n")
-			i += len(line) - 1
-			p.r.spend(len(line))
-			continue
-		case start < 0:
-			start = i
-		}
-		switch {
-		case c == '`' && quote != '\'':
-			i++
-		case c == quote:
-			quote = 0
-		case quote != 0:
-		case c == '\'' || c == '"':
-			quote = c
-		case strings.IndexByte("\n;|{}", c) >= 0:
-			p.statement(words)
-			words = words[:0]
-			switch c {
-			case '{':
-				p.depth++
-			case '}':
-				p.depth = max(0, p.depth-1)
-			}
-		}
-	}
-	endWord(len(src))
-	p.statement(words)
+	p.depth = max(0, p.depth+strings.Count(line, "{")-strings.Count(line, "}"))
 }
 
-// statement reads an assignment or a call of the bootstrap script.
-func (p *powerShell) statement(words []string) {
-	if len(words) == 0 {
-		return
-	}
-	if words[0][0] == '$' || words[0][0] == '[' {
-		p.assign(strings.Join(words, " "))
-		return
-	}
-	if !p.bootstrap(words) {
-		return
-	}
+func (p *powerShell) call(line string) {
 	c := call{windows: true, conditional: p.depth > 0}
-	for i, word := range words {
-		name, value, joined := strings.Cut(word, ":")
-		if !joined && i+1 < len(words) {
-			value = words[i+1]
+	for _, option := range powerShellOption.FindAllStringSubmatch(line, -1) {
+		if value := p.expand(option[2]); strings.EqualFold(option[1], "EKSClusterName") {
+			c.cluster = value
+		} else {
+			c.args, c.hasArgs = value, true
 		}
-		switch strings.ToLower(name) {
-		case "-eksclustername":
-			c.cluster = p.expand(value)
-		case "-kubeletextraargs":
-			c.args, c.hasArgs = p.expand(value), true
-		}
-		if variable, ok := strings.CutPrefix(word, "@"); ok && isName(variable) {
-			p.r.problem("Start-EKSBootstrap.ps1", word, nodetemplate.ReasonUnresolved, literal) // options in a hash table
-		}
+	}
+	if table := powerShellHashTable.FindString(line); table != "" {
+		p.r.problem("Start-EKSBootstrap.ps1", strings.TrimSpace(table), nodetemplate.ReasonUnresolved, literal) // its options are there
 	}
 	p.r.calls = append(p.r.calls, c)
-}
-
-// assign keeps the variable that a statement sets. Its value is known if it is a literal outside all braces.
-func (p *powerShell) assign(statement string) {
-	at := powerShellAssignment.FindStringSubmatchIndex(statement)
-	if at == nil || !p.r.spend(4*len(statement)) {
-		return
-	}
-	name, value := statement[at[2]:at[3]], statement[at[1]:]
-	if p.depth == 0 && powerShellLiteral.MatchString(value) {
-		value = p.expand(strings.TrimPrefix(value, " "))
-	} else {
-		value = unresolved(name)
-	}
-	if len(value) > maxVariableBytes {
-		value = unresolved(name)
-	}
-	p.variables[strings.ToLower(name)] = value
-}
-
-// bootstrap reports whether a statement calls the bootstrap script: by its name, or through the variable that EKS
-// documents for it.
-func (p *powerShell) bootstrap(words []string) bool {
-	for _, word := range words[:min(2, len(words))] {
-		word = strings.ToLower(p.expand(strings.TrimPrefix(word, "&")))
-		if strings.HasSuffix(word, "start-eksbootstrap.ps1") || strings.Contains(word, "eksbootstrapscriptfile") {
-			return true
-		}
-	}
-	return false
 }
 
 // expand returns a word without its quotes and with the values of variables. A word with escapes is unresolved.
