@@ -81,9 +81,10 @@ func (b *Book) SetTerms(terms *Terms) error {
 	}
 	next.terms, next.currency = terms, currency
 	next.standIns(b.region)
-	for _, of := range slices.Sorted(maps.Keys(terms.discounts)) {
-		if !next.sells(of) {
-			return fmt.Errorf("price list: the discount on %.50q has no effect, because no price is known for it: state its price, or leave the discount out", of)
+	for _, d := range slices.SortedFunc(maps.Values(terms.discounts), byLine) {
+		if !next.sells(d.of) {
+			return fmt.Errorf("price list, line %d: the discount on %.50q has no effect, because no price is known for it: "+
+				"state its price, or leave the discount out", d.line, d.of)
 		}
 	}
 	b.replace(&next)

@@ -1,6 +1,7 @@
 package pricing
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -196,6 +197,9 @@ func TestADiscountWithoutAPriceIsRefused(t *testing.T) {
 		err := b.SetTerms(terms(t, head+strings.TrimPrefix(tt.text, "-")))
 		if refused := err != nil; refused != (tt.text == "") {
 			t.Errorf("discount on %s with %q: error %v", tt.of, tt.text, err)
+		}
+		if line := fmt.Sprintf("line 6: the discount on %q has no effect", tt.of); err != nil && !strings.Contains(err.Error(), line) {
+			t.Errorf("error %v, want %q in it", err, line)
 		}
 	}
 }

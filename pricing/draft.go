@@ -26,10 +26,12 @@ type draft struct {
 type headLines struct{ region, currency int }
 
 type discountRow struct {
-	of   string // an instance type, a family, or everything
-	off  float64
+	of   string  // an instance type, a family, or everything
+	off  float64 // as a ratio
 	line int
 }
+
+func byLine(a, b discountRow) int { return cmp.Compare(a.line, b.line) }
 
 // Members of the head, named alike in tables and in JSON.
 const (
@@ -193,9 +195,9 @@ func (d *draft) asTerms() (*Terms, error) {
 	if len(d.list.rows) == 0 && len(d.spot) == 0 && len(d.discounts) == 0 && d.spotRatio == 0 {
 		return nil, errors.New("price list has no prices, no discount and no spot ratio")
 	}
-	t := &Terms{list: d.list, spot: d.spot, spotRatio: d.spotRatio, lines: d.lines, discounts: make(map[string]float64, len(d.discounts))}
+	t := &Terms{list: d.list, spot: d.spot, spotRatio: d.spotRatio, lines: d.lines, discounts: make(map[string]discountRow, len(d.discounts))}
 	for _, r := range d.discounts {
-		t.discounts[r.of] = r.off
+		t.discounts[r.of] = r
 	}
 	return t, nil
 }

@@ -12,8 +12,8 @@ import (
 type Terms struct {
 	list      *List // on-demand, with the origin and currency of all the Terms
 	spot      []spotRow
-	discounts map[string]float64 // ratio off, by instance type, family, or everything
-	spotRatio float64            // spot price by on-demand list price, 0 where the user does not state it
+	discounts map[string]discountRow // by instance type, family, or everything
+	spotRatio float64                // spot price by on-demand list price, 0 where the user does not state it
 	lines     headLines
 }
 
@@ -43,16 +43,15 @@ func (t *Terms) SpotRatio() float64 { return t.spotRatio }
 // discount returns the discount on the on-demand list price of a type, as a ratio: the type's own, or else its family's, or
 // else the general one. They do not add up.
 func (t *Terms) discount(instanceType string) float64 {
-	if t == nil || len(t.discounts) == 0 {
+	if t == nil {
 		return 0
 	}
-	if off, ok := t.discounts[instanceType]; ok {
-		return off
+	for _, of := range [...]string{instanceType, family(instanceType)} {
+		if d, ok := t.discounts[of]; ok {
+			return d.off
+		}
 	}
-	if off, ok := t.discounts[family(instanceType)]; ok {
-		return off
-	}
-	return t.discounts[everything]
+	return t.discounts[everything].off
 }
 
 // spotIn returns the user's spot price in a zone.

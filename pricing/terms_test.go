@@ -62,7 +62,10 @@ type said struct {
 }
 
 func saidBy(t *Terms) said {
-	s := said{List: t.OnDemand().Format(), Discounts: t.discounts, SpotRatio: t.SpotRatio(), Spot: map[string]float64{}}
+	s := said{List: t.OnDemand().Format(), Discounts: map[string]float64{}, SpotRatio: t.SpotRatio(), Spot: map[string]float64{}}
+	for of, d := range t.discounts {
+		s.Discounts[of] = d.off
+	}
 	for _, r := range t.spot {
 		s.Spot[r.instanceType+" "+r.zone] = r.perHour
 	}
@@ -199,6 +202,10 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 		{"JSON of another version", strings.Replace(object, "v1", "v2", 1) + `"spotRatio": 0.3}`, `line 1: version "v2" is not "v1"`},
 		{"JSON head of another kind", strings.Replace(object, `"USD"`, "1", 1) + `"spotRatio": 0.3}`, "line 1: currency: cannot be a JSON number"},
 		{"JSON twice", object + "\"prices\": [{\"instanceType\": \"m5.large\", \"perHour\": 1},\n{\"instanceType\": \"m5.large\", \"perHour\": 2}]}", `line 3: type "m5.large" is in line 2 already`},
+		{"JSON discount of too much", object + "\"discounts\": [{\"of\": \"all\", \"percent\": 1},\n{\"of\": \"g5\", \"percent\": 100}]}",
+			`line 3: discount on "g5": 100 is not a percentage`},
+		{"JSON discount on nothing", object + "\"discounts\": [\n{\"percent\": 5}]}", `line 3: discount on "": neither "all" nor`},
+		{"JSON discount as text", object + "\"discounts\": [\n{\"of\": \"g5\", \"percent\": \"5%\"}]}", "line 3: discounts: percent cannot be a JSON string"},
 		{"JSON says nothing", object + `"prices": []}`, "no prices, no discount and no spot ratio"},
 		{"JSON as deep as it goes", strings.Repeat("[", 100_000), "line 1: "},
 	} {
