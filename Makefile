@@ -156,9 +156,9 @@ bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zon
 	$(GO) run ./test/bench/zonal $(if $(CELLS)$(CELL),-cells -wait 30s) $(if $(CELL),-cell '$(CELL)') $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: bench-peers
-bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several groups, idle, scale-down (ONLY=reaction,groups-100 PEERS=ours,stock REPEATS=5 IDLE=1m OUTPUT=json REPORT=FILE)
+bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several groups, idle, scale-down (ONLY=reaction,groups-100 PEERS=ours,stock REPEATS=5 IDLE=1m DEFAULT_RATES=1 OUTPUT=json REPORT=FILE)
 	$(GO) run ./test/bench/peers $(if $(ONLY),-only $(ONLY)) $(if $(PEERS),-peers $(PEERS)) $(if $(REPEATS),-repeats $(REPEATS)) \
-		$(if $(IDLE),-idle $(IDLE)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(REPORT),-report $(REPORT))
+		$(if $(IDLE),-idle $(IDLE)) $(if $(DEFAULT_RATES),-default-rates) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(REPORT),-report $(REPORT))
 
 .PHONY: bench-growth
 bench-growth: ## AWS calls, time and memory by groups, nodes and pods: four sizes each, with exponents (ONLY=groups,nodes REPEATS=3 OUTPUT=json)

@@ -40,6 +40,10 @@ type Options struct {
 	// without processor time ends watches, and then kube-scheduler knows of no change for seconds.
 	Crowded bool
 
+	// DefaultRates keeps the default rates of calls: 50 a second for kube-scheduler, 20 for kube-controller-manager. Otherwise it is 500 each,
+	// so that no test waits for them.
+	DefaultRates bool
+
 	// UnschedulableTime is how long kube-scheduler leaves a pod that fits nowhere alone, if no event wakes it. 0 means its default, 5 minutes.
 	UnschedulableTime time.Duration
 

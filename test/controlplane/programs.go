@@ -142,10 +142,14 @@ func schedulerCommand(l layout, b Binaries, p ports, opts Options) command {
 // controllerManagerCommand runs every controller that is on by default, but for controllers of volumes attached to, or
 // networks routed to, real machines.
 func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) command {
+	qps, burst := 500, 1000
+	if opts.DefaultRates {
+		qps, burst = 20, 30
+	}
 	args := []string{
 		"--kubeconfig=" + l.kubeconfig("kube-controller-manager"),
-		"--kube-api-qps=500",
-		"--kube-api-burst=1000",
+		"--kube-api-qps=" + strconv.Itoa(qps),
+		"--kube-api-burst=" + strconv.Itoa(burst),
 		"--leader-elect=false",
 		"--bind-address=127.0.0.1",
 		"--secure-port=" + strconv.Itoa(p.controllerManager),
@@ -211,7 +215,10 @@ func url(scheme string, port int, path string) string {
 // writeConfigs writes the configuration files that the command lines name.
 func writeConfigs(l layout, opts Options) error {
 	qps, burst := 500, 1000
-	if opts.Crowded {
+	switch {
+	case opts.DefaultRates:
+		qps, burst = 50, 100
+	case opts.Crowded:
 		qps, burst = 200, 400
 	}
 	values := strings.NewReplacer("{{KUBECONFIG}}", l.kubeconfig("kube-scheduler"), "{{QPS}}", strconv.Itoa(qps), "{{BURST}}", strconv.Itoa(burst))

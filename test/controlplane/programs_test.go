@@ -38,6 +38,26 @@ func TestCommandLines(t *testing.T) {
 	golden(t, "commands.golden", got.String())
 }
 
+// The rates are kube-scheduler's and kube-controller-manager's own, of Kubernetes 1.35.
+func TestDefaultRatesAreKubernetes(t *testing.T) {
+	l := layout{dir: t.TempDir()}
+	opts := Options{DefaultRates: true}
+	manager := strings.Join(controllerManagerCommand(l, Binaries{}, ports{}, opts).args, " ")
+	if !strings.Contains(manager, "--kube-api-qps=20 --kube-api-burst=30 ") {
+		t.Errorf("kube-controller-manager has %s", manager)
+	}
+	if err := os.MkdirAll(filepath.Dir(l.config("scheduler.yaml")), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeConfigs(l, opts); err != nil {
+		t.Fatal(err)
+	}
+	scheduler, err := os.ReadFile(l.config("scheduler.yaml"))
+	if err != nil || !strings.Contains(string(scheduler), "qps: 50\n  burst: 100\n") {
+		t.Errorf("%v, kube-scheduler has\n%s", err, scheduler)
+	}
+}
+
 func TestTakenPortIsRecognised(t *testing.T) {
 	for _, tt := range []struct {
 		name string

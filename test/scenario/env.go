@@ -45,6 +45,7 @@ type Options struct {
 	FeatureGates      map[string]bool // of the control plane
 	LeaseRenewal      time.Duration   // see controlplane.Options
 	Crowded           bool            // see controlplane.Options
+	DefaultRates      bool            // see controlplane.Options
 	UnschedulableTime time.Duration   // see controlplane.Options
 }
 
@@ -96,6 +97,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 		FeatureGates:    opts.FeatureGates,
 		LeaseRenewal:    opts.LeaseRenewal,
 		Crowded:         opts.Crowded,
+		DefaultRates:    opts.DefaultRates,
 
 		UnschedulableTime: opts.UnschedulableTime,
 	})

@@ -17,9 +17,28 @@ type benchCase struct {
 	nodesGo bool                              // empty nodes may go, after unneededTime
 	// groupsOnly leaves out Karpenter, where the case is about calls to Auto Scaling.
 	groupsOnly bool
+	// defaultRates keeps the control plane's default rates of calls.
+	defaultRates bool
 }
 
 func (c benchCase) String() string { return c.name }
+
+// defaultRates ends the name of a case in which the control plane keeps its default rates of calls.
+const defaultRates = "-default-rates"
+
+func (c benchCase) atDefaultRates() benchCase {
+	c.name, c.title, c.defaultRates = c.name+defaultRates, c.title+", with the control plane's default rates", true
+	return c
+}
+
+// reported are the names of all cases in the order of the report.
+func reported() []string {
+	var all []string
+	for _, name := range names(cases) {
+		all = append(all, name, name+defaultRates)
+	}
+	return all
+}
 
 const (
 	large  = "m5.4xlarge" // takes 31 pods of half a CPU

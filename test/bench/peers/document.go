@@ -16,12 +16,12 @@ func (r *report) writeMarkdown(w io.Writer) error {
 	fmt.Fprintf(&text, `# Benchmarks
 
 `+"`make bench-peers`"+` measured these figures on one machine with %d processors (%s), in %d repeats in which the peers took turns. [The bench's own page](../test/bench/peers/README.md)
-says how it measures. AWS is emulated: each call takes 50 ms, LaunchInstances 500 ms more, and a node registers 3 s after its launch. The control plane is real. Its scheduler and controller manager make up to 500 calls a second, where their defaults are 50 and 20.
+says how it measures. AWS is emulated: each call takes 50 ms, LaunchInstances 500 ms more, and a node registers 3 s after its launch. The control plane is real. Its scheduler and controller manager make up to 500 calls a second, where their defaults are 50 and 20%s.
 A cell has the median with the least and the most. Less is better everywhere, and the best median is bold.
 
 ![Times of each peer, on a logarithmic scale](%s)
 
-`, r.Processors, r.dates(), r.Repeats, chartFile)
+`, r.Processors, r.dates(), r.Repeats, r.exception(), chartFile)
 	row(&text, "name", "what runs", "flags beside the manifest's")
 	row(&text, "---", "---", "---")
 	for _, p := range r.Peers {
@@ -38,6 +38,14 @@ A cell has the median with the least and the most. Less is better everywhere, an
 	r.writeLosses(&text)
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// exception says which cases keep the default rates, if any do.
+func (r *report) exception() string {
+	if slices.ContainsFunc(r.Cases, func(c *caseReport) bool { return strings.HasSuffix(c.Name, defaultRates) }) {
+		return ", which the cases keep whose names end in `" + defaultRates + "`"
+	}
+	return ""
 }
 
 func row(w io.Writer, cells ...string) { fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | ")) }

@@ -31,6 +31,8 @@ type options struct {
 	output  string
 	report  string
 	dir     string
+
+	defaultRates bool
 }
 
 // outputs are the forms of the report.
@@ -76,6 +78,8 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.from, "from", "", "`FILE` with a report as printed by -o json; it is printed in another form, and nothing is run")
 	flags.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table, json, markdown, or svg for the chart")
 	flags.StringVar(&o.report, "report", "", "`FILE` that gets the report in JSON, too, after each case. Cases of the file that are not run stay in it")
+	flags.BoolVar(&o.defaultRates, "default-rates", false, "leave kube-scheduler at 50 and kube-controller-manager at 20 calls a second, "+
+		"not 500. The report has these cases beside the others, with "+defaultRates+" behind their names")
 	dir := flags.String("dir", "", "`DIRECTORY` in which all logs stay; empty keeps them only if something could not be run")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -173,6 +177,9 @@ func compare(ctx context.Context, o options, progress io.Writer) (r *report, err
 	}
 	for _, c := range cases {
 		if slices.Contains(o.only, c.name) && ctx.Err() == nil {
+			if o.defaultRates {
+				c = c.atDefaultRates()
+			}
 			err = errors.Join(err, b.repeat(ctx, c, r), r.save(o.report))
 		}
 	}

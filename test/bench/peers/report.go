@@ -76,7 +76,7 @@ func (r *report) join(earlier *report) error {
 func (r *report) add(c benchCase, peers []peer) *caseReport {
 	out := &caseReport{Name: c.name, Title: c.title, Date: time.Now().UTC().Format(time.DateOnly), Peers: names(peers)}
 	r.Cases = append(slices.DeleteFunc(r.Cases, func(earlier *caseReport) bool { return earlier.Name == c.name }), out)
-	inOrder(r.Cases, names(cases), func(c *caseReport) string { return c.Name })
+	inOrder(r.Cases, reported(), func(c *caseReport) string { return c.Name })
 	return out
 }
 

@@ -82,6 +82,10 @@ func TestReportKeepsEarlierCases(t *testing.T) {
 	if !slices.Equal(got, want) || r.Peers[0].Name != ours || r.Peers[1].Name != stockPlain {
 		t.Errorf("cases %q of peers %v, want %q, each in the bench's order", got, r.Peers, want)
 	}
+	r.add(cases[0].atDefaultRates(), []peer{{name: ours}})
+	if first := r.Cases[0].Name; first != cases[0].name+defaultRates || !strings.Contains(r.exception(), defaultRates) {
+		t.Errorf("the first case is %s, want the bench's first one, at the default rates", first)
+	}
 	if err := some(3, ours, "down-30"); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, want one that says why fewer repeats do not fit into the file", err)
 	}

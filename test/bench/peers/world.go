@@ -39,7 +39,8 @@ func (b *bench) newWorld(ctx context.Context, c benchCase, dir string) (_ *world
 	}
 	w := &world{groups: c.groups(), dir: dir}
 	start := time.Now()
-	if w.env, err = lab.Start(ctx, lab.Options{Dir: filepath.Join(dir, "lab"), Binary: b.ours, Progress: b.progress, LeaseRenewal: c.leases}); err != nil {
+	if w.env, err = lab.Start(ctx, lab.Options{Dir: filepath.Join(dir, "lab"), Binary: b.ours, Progress: b.progress,
+		LeaseRenewal: c.leases, DefaultRates: c.defaultRates}); err != nil {
 		return nil, err
 	}
 	defer func() {
