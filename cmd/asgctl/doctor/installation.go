@@ -67,14 +67,14 @@ type installation struct {
 	groups     fact[*reading.Reading]                    // the discovered ones
 	byName     map[string]autoscalingtypes.AutoScalingGroup
 
-	kube        kubernetes.Interface
-	kubeErr     error // why the cluster cannot be asked
-	nodes       fact[map[string]*corev1.Node] // by instance ID
-	pods        fact[pods]
-	daemonSets  fact[[]appsv1.DaemonSet]
-	leases      fact[[]coordinationv1.Lease]
-	ours        []corev1.Pod // the autoscaler's own, running ones first
-	flags       flags        // of the first of them
+	kube       kubernetes.Interface
+	kubeErr    error                         // why the cluster cannot be asked
+	nodes      fact[map[string]*corev1.Node] // by instance ID
+	pods       fact[pods]
+	daemonSets fact[[]appsv1.DaemonSet]
+	leases     fact[[]coordinationv1.Lease]
+	ours       []corev1.Pod // the autoscaler's own, running ones first
+	flags      flags        // of the first of them
 }
 
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.
