@@ -8,9 +8,9 @@
 // planned nodes and pods. The others stay pending. The core's next loop starts at once and counts the requested nodes as
 // present.
 //
-// A plan is made in two steps. A linear program over packing patterns, with nodes and pods divisible, gives each pod the price
-// of its best place. Then whole nodes are filled by these prices, and the costliest of them packed anew as long as that helps.
-// Package covering solves the program. A plan never costs more than the cheapest single option that takes every pod.
+// A plan is made in three steps. Each pod is worth its share of the node on which that is cheapest, and nodes are filled by these
+// values. Then the nodes are filled again by the prices that the pods had in the last plan, some times. Last, the costliest nodes are
+// packed anew as long as that helps. A plan never costs more than the cheapest single option that takes every pod.
 //
 // A plan puts no pods on one node that required anti-affinity or a host port keeps apart. It takes the pods of DaemonSets off
 // each node, and keeps pods off the DaemonSets that they must not share a node with. Devices of claims and volumes count as far

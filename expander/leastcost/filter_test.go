@@ -21,7 +21,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -592,18 +591,6 @@ func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got); diff != "" {
 		t.Errorf("planned (-want +got):\n%s", diff)
-	}
-}
-
-// A linear program that is cut short may use more of a shape than there is.
-func TestPatternsFillAvailableRoom(t *testing.T) {
-	p := &problem{classes: []class{{request: amounts{1}, count: 20}}, shapes: []shape{{offered: amounts{4}, cost: 1, limit: 3}}}
-	pl := &planner{problem: p}
-	result, room := plan{left: []int{20}}, []int{3}
-	pattern := covering.Column{Cost: 1, Entries: []covering.Entry{{Row: 0, Times: 4}}}
-	pl.take(&result, covering.Used{Column: pattern, Amount: 5}, room)
-	if len(result.nodes) != 3 || room[0] != 0 || result.left[0] != 8 {
-		t.Errorf("%d nodes, room for %d more, %d pods left, want 3, 0 and 8", len(result.nodes), room[0], result.left[0])
 	}
 }
 

@@ -57,7 +57,7 @@ func (pl *planner) pick(of *plan) []int {
 		best, most := -1, math.Inf(-1)
 		for range 3 {
 			i := pl.random.IntN(len(of.nodes))
-			if loss := pl.loss(of.nodes[i]); !slices.Contains(picked, i) && loss > most {
+			if loss := pl.loss(of.nodes[i], pl.values); !slices.Contains(picked, i) && loss > most {
 				best, most = i, loss
 			}
 		}
@@ -70,10 +70,10 @@ func (pl *planner) pick(of *plan) []int {
 }
 
 // loss returns the cost of a node beyond the value of its pods.
-func (pl *planner) loss(node planned) float64 {
+func (pl *planner) loss(node planned, values []float64) float64 {
 	loss := pl.problem.shapes[node.shape].cost
 	for _, sh := range node.shares {
-		loss -= pl.values[sh.class] * float64(sh.count)
+		loss -= values[sh.class] * float64(sh.count)
 	}
 	return loss
 }
@@ -101,7 +101,7 @@ func (pl *planner) forward(of *plan, room []int) {
 			least[d] = min(least[d], n)
 		}
 	}
-	slices.SortStableFunc(of.nodes, func(a, b planned) int { return cmp.Compare(pl.loss(a), pl.loss(b)) })
+	slices.SortStableFunc(of.nodes, func(a, b planned) int { return cmp.Compare(pl.loss(a, pl.values), pl.loss(b, pl.values)) })
 	byShape := make([][]partial, len(p.shapes))
 	for i := range of.nodes {
 		node := &of.nodes[i]

@@ -5,23 +5,19 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
-
-	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
 )
 
 // Bounds of the work, so that a plan of the usual size takes a good part of a second at the most. They count steps, not time: the
 // same input gives the same plan on any machine that gets to the end of it in time.
 const (
-	manyClasses      = 200   // from here on nodes are filled in one order only
-	manyShapes       = 100   // from here on only the most promising are looked at in each step
-	maxRows          = 96    // classes that the linear program knows
-	joinedRows       = 48    // classes that it knows where there are more, for which similar ones are joined
-	maxSteps         = 1500  // of the linear program
-	maxWork          = 7e5   // classes looked at to fill nodes, when packing anew
-	maxTries         = 4000  // to pack some nodes anew
-	scaleUpWorth     = 0.001 // of the plan's cost: a plan may cost this much more to need one scale-up less
-	programTolerance = 1e-3  // relative, a pattern that saves less is not worth another step of the linear program
-	costTolerance    = 1e-9  // relative, smaller differences come from binary arithmetic
+	manyClasses   = 200   // from here on nodes are filled in one order only
+	manyShapes    = 100   // from here on only the most promising are looked at in each step
+	sampled       = 48    // classes by which nodes are judged where there are many shapes
+	maxWork       = 7e5   // classes looked at to fill nodes, when packing anew
+	maxRounds     = 12    // of plans with other values
+	maxTries      = 4000  // to pack some nodes anew
+	scaleUpWorth  = 0.001 // of the plan's cost: a plan may cost this much more to need one scale-up less
+	costTolerance = 1e-9  // relative, smaller differences come from binary arithmetic
 )
 
 // planned is one node of a plan.
@@ -75,10 +71,9 @@ func (p *problem) solve(t *timer) plan {
 	for s := range p.shapes {
 		room[s] = p.shapes[s].limit
 	}
-	for _, used := range pl.setValues() {
-		pl.take(&result, used, room)
-	}
+	pl.setValues()
 	pl.rest(&result, room, pl.values, math.Inf(1), 0)
+	pl.reprice(&result, room)
 	pl.keepShapes(&result)
 	pl.improve(&result, room)
 	pl.forward(&result, room)
@@ -86,24 +81,6 @@ func (p *problem) solve(t *timer) plan {
 	pl.simplify(&result, room)
 	pl.forward(&result, room)
 	return result
-}
-
-// take adds the whole nodes of a pattern that the linear program uses.
-func (pl *planner) take(to *plan, used covering.Used, room []int) {
-	whole := min(int(used.Amount+0.001), room[used.Pool])
-	for range whole {
-		node := planned{shape: used.Pool}
-		for _, e := range used.Entries {
-			if n := min(int(e.Times+0.5), to.left[e.Row]); n > 0 {
-				node.shares = append(node.shares, share{e.Row, n})
-			}
-		}
-		if len(node.shares) < len(used.Entries) {
-			return // the rest is better packed together
-		}
-		to.add(pl.problem, node)
-		room[used.Pool]--
-	}
 }
 
 func (t *plan) add(p *problem, node planned) {

@@ -40,6 +40,14 @@ type problem struct {
 	known   int   // dimensions that are not the core's alone
 }
 
+// counts are the pods by class, and all classes.
+func (p *problem) counts() (counts, all []int) {
+	for c, class := range p.classes {
+		counts, all = append(counts, class.count), append(all, c)
+	}
+	return counts, all
+}
+
 // addShapes joins the candidates that are alike, in their order.
 func (p *problem) addShapes(candidates []candidate, d *demand) {
 	fits := make([]bits, len(candidates)) // by candidate: the classes that it lists

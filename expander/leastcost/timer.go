@@ -8,9 +8,8 @@ import (
 
 // Shares of the time limit at which the steps of a plan end.
 const (
-	limitShare   = 0.2 // the limits that only the core knows are looked for
-	programShare = 0.4 // the linear program is solved
-	planShare    = 0.7 // nodes are filled, and packed anew, the rest is for the explanation
+	limitShare = 0.2 // the limits that only the core knows are looked for
+	planShare  = 0.7 // nodes are filled, and packed anew, the rest is for the explanation
 )
 
 // timer bounds the time of a plan.

@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost/covering"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/covering"
 )
 
 // Kind is a kind of equal pods.
