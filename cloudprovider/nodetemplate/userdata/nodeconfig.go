@@ -85,9 +85,10 @@ func (r *reader) evaluate(n *nodeConfig) Facts {
 		f.ClusterName = n.cluster
 	}
 	r.settingsOf(&f).apply(slices.Concat(n.flags, r.kubeletArgs), r.kubelet, n.config)
-	if f.PodsExpression = nodetemplate.PodsExpression(n.expression); n.expression != "" && !f.PodsExpression.Understood() {
+	f.PodsExpression = nodetemplate.PodsExpression(n.expression)
+	if n.expression != "" && !(r.spend(expressionWork*len(n.expression)) && f.PodsExpression.Understood()) {
 		r.problem("maxPodsExpression", n.expression, nodetemplate.ReasonUnresolved,
-			"whole numbers, default_enis, ips_per_eni, max_pods, vcpus and physical_memory_mib with + - * / % ( ) < <= > >= == != and ?:, or maxPods in spec.kubelet.config and no expression")
+			"a whole number in CEL without macros, of default_enis, ips_per_eni, max_pods, vcpus and physical_memory_mib, or maxPods in spec.kubelet.config and no expression")
 	}
 	return f
 }
