@@ -48,7 +48,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	processors.ScaleStateNotifier.Register(state)
-	core := scaleup.NewPhases(orchestrator.New(), podlist.NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{}), IsPlaceholder, false)
+	core := scaleup.NewPhases(orchestrator.New(), podlist.NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{}), IsPlaceholder)
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
 	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {

@@ -27,20 +27,16 @@ type zones interface {
 // others are spread over the zone groups. Their phase comes first, because kube-scheduler gives nodes to pods as they come. A
 // node launched earlier for a pod with a volume would go to one of the others. The phase of the pods that need a zone is in
 // the next scale-up, which a Salvo makes in the same loop.
-//
-// While there are zone groups, no zone waits for another: the core launches in several groups at once.
 type Phases struct {
 	wrapper
 	zones       zones
 	placeholder func(*framework.NodeInfo) bool
-	parallel    bool
 	zonalNext   bool
 }
 
-// NewPhases wraps inner. placeholder reports whether a NodeInfo stands for nodes of which nothing is known. With parallel the
-// core launches in several node groups at once while there are zone groups. Without it the core's option stays as it is.
-func NewPhases(inner corescaleup.Orchestrator, zones zones, placeholder func(*framework.NodeInfo) bool, parallel bool) *Phases {
-	return &Phases{wrapper: wrapper{Orchestrator: inner}, zones: zones, placeholder: placeholder, parallel: parallel}
+// NewPhases wraps inner. placeholder reports whether a NodeInfo stands for nodes of which nothing is known.
+func NewPhases(inner corescaleup.Orchestrator, zones zones, placeholder func(*framework.NodeInfo) bool) *Phases {
+	return &Phases{wrapper: wrapper{Orchestrator: inner}, zones: zones, placeholder: placeholder}
 }
 
 // ScaleUp scales up for the pods of this phase. It scales up for all pods where no node group helps this phase, the other
@@ -48,7 +44,6 @@ func NewPhases(inner corescaleup.Orchestrator, zones zones, placeholder func(*fr
 // evaluation. Salvo says why a second call of the core's scale-up in one loop is safe.
 func (p *Phases) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
-	p.setParallel()
 	later, now := p.divide(pods)
 	if p.zonalNext {
 		later, now = now, later
@@ -80,17 +75,9 @@ func (p *Phases) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*a
 // passes over a group that has none.
 func (p *Phases) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
 	*status.ScaleUpStatus, errors.AutoscalerError) {
-	p.setParallel()
 	known := maps.Clone(nodeInfos)
 	maps.DeleteFunc(known, func(_ string, info *framework.NodeInfo) bool { return p.placeholder(info) })
 	return p.Orchestrator.ScaleUpToNodeGroupMinSize(nodes, known)
-}
-
-// setParallel sets the core's option, which the core reads at every launch.
-func (p *Phases) setParallel() {
-	if p.parallel && p.context != nil {
-		p.context.ParallelScaleUp = p.zones.Views()
-	}
 }
 
 // ZonalNext reports whether the next phase is for the pods that need a zone: the last scale-up was for the others alone.

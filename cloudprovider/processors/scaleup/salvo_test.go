@@ -257,7 +257,7 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, got := newWorld(t, map[string]zone{"a": {max: 9}}), asked{}
-			o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known, false), 20, got, clock.RealClock{})
+			o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known), 20, got, clock.RealClock{})
 			w.initialize(o)
 			pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 400, 1<<20), utiltest.BuildTestPod("free", tt.free, 1<<20)}
 			result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
@@ -365,7 +365,7 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 
 func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known, false), 20, nil, clock.RealClock{})
+	o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known), 20, nil, clock.RealClock{})
 	w.initialize(o)
 	pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 800, 1<<20), utiltest.BuildTestPod("free", 800, 1<<20)}
 	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
@@ -405,7 +405,7 @@ func TestRequestsGetOneScaleUpALoop(t *testing.T) {
 
 func TestRequestsFollowAfterOtherPods(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
-	o := NewSalvo(NewPhases(provreq.NewWrapperOrchestrator(orchestrator.New()), zonesByName{views: true}, known, false), 2, nil, clock.RealClock{})
+	o := NewSalvo(NewPhases(provreq.NewWrapperOrchestrator(orchestrator.New()), zonesByName{views: true}, known), 2, nil, clock.RealClock{})
 	w.initialize(o)
 	pods := join(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)})
 	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil {

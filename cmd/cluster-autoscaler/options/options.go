@@ -54,7 +54,6 @@ type AWS struct {
 	LaunchMode      asg.LaunchMode
 	ZonalGroups     asg.ZonalGroups
 	ViewsOnly       bool          // only the zonal views of one group are balanced, not other similar node groups
-	ParallelViews   bool          // node groups grow side by side while there are zonal views
 	ScaleUpsPerLoop int           // how often one loop scales up, for the pods that are left
 	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
 	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod

@@ -229,17 +229,14 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 
 func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 	for _, tt := range []struct {
-		flags                                        []string
-		balanced, viewsOnly, parallel, parallelViews bool
+		flags               []string
+		balanced, viewsOnly bool
 	}{
-		{nil, true, true, false, true},
-		{[]string{"--balance-similar-node-groups"}, true, false, false, true},
-		{[]string{"--balance-similar-node-groups=false"}, false, false, false, false},
-		{[]string{"--aws-zonal-groups=off"}, false, false, false, false},
-		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false, false, false},
-		{[]string{"--parallel-scale-up"}, true, true, true, false},
-		{[]string{"--parallel-scale-up=false"}, true, true, false, false},
-		{[]string{"--balance-similar-node-groups", "--parallel-scale-up"}, true, false, true, false},
+		{nil, true, true},
+		{[]string{"--balance-similar-node-groups"}, true, false},
+		{[]string{"--balance-similar-node-groups=false"}, false, false},
+		{[]string{"--aws-zonal-groups=off"}, false, false},
+		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false},
 	} {
 		fs, options := register(t)
 		if err := fs.Parse(tt.flags); err != nil {
@@ -249,15 +246,11 @@ func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		parallel, err := fs.GetBool("parallel-scale-up")
-		if err != nil {
-			t.Fatal(err)
-		}
-		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given, ParallelScaleUp: parallel}
+		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given}
 		options.AWS.FillUnset(fs, &core)
-		got := []bool{core.BalanceSimilarNodeGroups, options.AWS.ViewsOnly, core.ParallelScaleUp, options.AWS.ParallelViews}
-		if want := []bool{tt.balanced, tt.viewsOnly, tt.parallel, tt.parallelViews}; !slices.Equal(got, want) {
-			t.Errorf("with %v balanced, views only, in parallel, and in parallel while there are views: %t, want %t", tt.flags, got, want)
+		got := []bool{core.BalanceSimilarNodeGroups, options.AWS.ViewsOnly}
+		if want := []bool{tt.balanced, tt.viewsOnly}; !slices.Equal(got, want) {
+			t.Errorf("with %v balanced, views only: %t, want %t", tt.flags, got, want)
 		}
 	}
 }

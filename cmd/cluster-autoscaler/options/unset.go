@@ -38,12 +38,6 @@ var unset = []struct {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
 			o.BalanceSimilarNodeGroups = ours.ViewsOnly
 		}},
-	// After balance-similar-node-groups, without which one group grows at a time. The core's option stays as it is: whether there
-	// are views is known only in the loop.
-	{"parallel-scale-up", "true while there are zonal views", "no zone waits for another (see --aws-zonal-groups)",
-		func(o *config.AutoscalingOptions, ours *AWS) {
-			ours.ParallelViews = ours.ZonalGroups != asg.ZonalOff && o.BalanceSimilarNodeGroups
-		}},
 }
 
 // pluginLease is the lease of a plugin, which runs beside a core that has the usual lease.

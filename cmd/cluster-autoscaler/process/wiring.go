@@ -60,9 +60,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
-	phases := scaleup.NewPhases(
-		cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
-		oneZone, nodeinfos.IsPlaceholder, ours.ParallelViews)
+	phases := scaleup.NewPhases(cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), oneZone, nodeinfos.IsPlaceholder)
 	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, with.asked(), clock.RealClock{})
 	salvo.Expander = with.planner
 	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
