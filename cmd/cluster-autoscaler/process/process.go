@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
@@ -50,7 +51,7 @@ type Process struct {
 // ended and everything else has, too.
 func (p *Process) Run(ctx context.Context) error {
 	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", footprint.CollectGarbage())
-	shrink(ctx) // a replica without the lease keeps this size
+	debug.FreeOSMemory() // a replica without the lease keeps this size
 	var err error
 	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
 		return err
@@ -168,15 +169,8 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		p.decisions.End()
 		p.unhelped.Publish()
 		if first {
-			shrink(ctx)
+			debug.FreeOSMemory() // memory that only the start needed
 		}
-	}
-}
-
-// shrink returns the memory that only the start needed. In a small cluster and in a replica without the lease it is most of all.
-func shrink(ctx context.Context) {
-	if err := footprint.Shrink(); err != nil {
-		klog.FromContext(ctx).V(2).Info("Could not return the memory of the start", "err", err)
 	}
 }
 
