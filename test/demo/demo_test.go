@@ -1,8 +1,14 @@
 package main
 
 import (
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -26,7 +32,51 @@ func TestDemoReachesEveryState(t *testing.T) {
 	if err == nil {
 		err = r.reached()
 	}
+	if err == nil {
+		reach(t, s.howToReach())
+	}
 	if err = s.close(err); err != nil {
 		t.Error(err)
+	}
+}
+
+// reach does what make demo KEEP=1 prints: it pastes the commands in their order, and opens the addresses.
+func reach(t *testing.T, text string) {
+	t.Helper()
+	for _, export := range regexp.MustCompile(`([A-Z_]+)=(\S+)`).FindAllStringSubmatch(text[:strings.Index(text, "asgctl")], -1) {
+		t.Setenv(export[1], export[2])
+	}
+	commands, seen := 0, map[string]bool{}
+	for line := range strings.Lines(text) {
+		words := strings.Fields(line)
+		switch {
+		case strings.HasPrefix(line, "    asgctl "):
+			commands++
+			var stdout, stderr strings.Builder
+			if code := command.Run(t.Context(), words[1:], &stdout, &stderr, ""); code != command.ExitFine || stdout.Len() == 0 {
+				t.Errorf("%s: exit code %d\n%s", line, code, &stderr)
+			}
+		case strings.Contains(line, " get nodes"):
+			commands++
+			if out, err := exec.CommandContext(t.Context(), words[0], words[1:]...).CombinedOutput(); err != nil || len(out) == 0 {
+				t.Errorf("%s: %v\n%s", line, err, out)
+			}
+		case strings.Contains(line, ":  ") && strings.Contains(line, "http://"):
+			address := words[len(words)-1]
+			answer, err := http.Get(address)
+			if err != nil || answer.StatusCode != http.StatusOK {
+				t.Errorf("%s: %v, %v", address, answer, err)
+				continue
+			}
+			_ = answer.Body.Close()
+			seen[filepath.Base(address)] = true
+		}
+	}
+	var stdout, stderr strings.Builder
+	if code := command.Run(t.Context(), []string{"groups"}, &stdout, &stderr, ""); code != command.ExitFine || !strings.Contains(stdout.String(), "g4dn-spot") {
+		t.Errorf("asgctl groups with the credentials: exit code %d\n%s%s", code, &stdout, &stderr)
+	}
+	if commands != 3 || !seen["status"] || !seen["metrics"] || !strings.Contains(text, "make down") {
+		t.Errorf("%d commands and the pages %v in:\n%s", commands, seen, text)
 	}
 }

@@ -117,7 +117,7 @@ func hold(ctx context.Context, binary string, withRounds bool) (err error) {
 			return err
 		}
 	}
-	s.sayHowToReach()
+	say("%s", s.howToReach())
 	say(handedOver)
 	<-ctx.Done()
 	return nil
@@ -194,8 +194,9 @@ func down(ctx context.Context) error {
 	return nil
 }
 
-func (s *setup) sayHowToReach() {
-	say(`
+// howToReach is what a user needs for a set-up that is left running.
+func (s *setup) howToReach() string {
+	return fmt.Sprintf(`
 Left running. In another shell:
     export KUBECONFIG=%s
     %s get nodes,pods -A
