@@ -1,6 +1,7 @@
 package manifests_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,6 +34,7 @@ func TestS0RunsWithThePublishedFlags(t *testing.T) {
 		"--v=4",
 		"--stderrthreshold=info",
 		"--cloud-provider=aws",
+		"--aws-nominate=off", // as its roles
 		"--skip-nodes-with-local-storage=false",
 		"--expander=least-waste",
 		"--aws-use-static-instance-list=true",
@@ -77,6 +79,20 @@ func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
 		container := deployment(t, name).Spec.Template.Spec.Containers[0]
 		if container.Image != "REPOSITORY:TAG" || container.Command[0] != "./cluster-autoscaler" || container.WorkingDir != "" {
 			t.Errorf("%s: image %q, command %q in %q", name, container.Image, container.Command[0], container.WorkingDir)
+		}
+	}
+}
+
+// No role of these files allows nominations, and rbac-optional.yaml says what to change for them.
+func TestDeploymentsDoNotNominate(t *testing.T) {
+	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml", "deploy/plugin.yaml"} {
+		if command := deployment(t, name).Spec.Template.Spec.Containers[0].Command; !slices.Contains(command, "--aws-nominate=off") {
+			t.Errorf("%s nominates: %q", name, command)
+		}
+	}
+	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-plugin.yaml", "deploy/rbac-interruption.yaml"} {
+		if strings.Contains(read(t, name), "pods/status") {
+			t.Errorf("%s allows nominations", name)
 		}
 	}
 }

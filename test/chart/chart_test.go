@@ -156,7 +156,7 @@ func TestExamplesMatchTheShippedDeployments(t *testing.T) {
 		}
 		want, got := container(t, kustomized), container(t, rendered)
 		flags := slices.DeleteFunc(got.Command, func(flag string) bool {
-			return flag == "--namespace="+namespace || flag == "--logtostderr=true" || flag == "--aws-nominate=off" // their defaults, and what both roles forbid
+			return flag == "--namespace="+namespace || flag == "--logtostderr=true" // their defaults
 		})
 		slices.Sort(flags)
 		slices.Sort(want.Command)

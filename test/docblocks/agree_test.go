@@ -42,6 +42,7 @@ type installation struct {
 	deployments []appsv1.Deployment
 	accounts    map[string]map[string]string // annotations, by namespace/name
 	subjects    []rbacv1.Subject
+	nominates   bool // a role has the rule
 	pushed      []string
 	roles       map[string]madeRole // by name
 	associated  map[string]string   // roles by namespace/ServiceAccount
@@ -201,6 +202,12 @@ func (i *installation) take(t *testing.T, text string) {
 		var account corev1.ServiceAccount
 		read(&account)
 		i.accounts[account.Namespace+"/"+account.Name] = account.Annotations
+	case "ClusterRole":
+		var role rbacv1.ClusterRole
+		read(&role)
+		i.nominates = i.nominates || slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool {
+			return slices.Contains(rule.Resources, "pods/status") && slices.Contains(rule.Verbs, "patch")
+		})
 	case "RoleBinding", "ClusterRoleBinding":
 		var binding rbacv1.RoleBinding // a ClusterRoleBinding has the same fields
 		read(&binding)
@@ -235,6 +242,15 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 		deployed = append(deployed, d.Name)
 		if got := d.Spec.Template.Spec.Containers[0].Image; got != image {
 			t.Errorf("Deployment %s has the image %s, want %s", d.Name, got, image)
+		}
+		on := true // by default, and the last flag wins
+		for _, flag := range d.Spec.Template.Spec.Containers[0].Command {
+			if value, given := strings.CutPrefix(flag, "--aws-nominate="); given {
+				on = value != "off"
+			}
+		}
+		if on != i.nominates {
+			t.Errorf("Deployment %s nominates: %t, and its roles allow it: %t", d.Name, on, i.nominates)
 		}
 		account := d.Namespace + "/" + d.Spec.Template.Spec.ServiceAccountName
 		annotations, ok := i.accounts[account]

@@ -59,6 +59,7 @@ type Env struct {
 	binary     string
 	coreBinary string   // see Options.Core
 	flags      []string // of every process, beside the manifest's
+	isStock    bool     // the program has none of our flags
 	kubeconfig string   // of the ServiceAccount
 	autoscaler *Autoscaler
 	manifest   string // of the last start
@@ -114,8 +115,9 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 	return e, err
 }
 
-// GrantOptional gives the autoscaler the optional permissions, too.
+// GrantOptional gives the autoscaler the optional permissions, too. Its processes nominate from then on.
 func (e *Env) GrantOptional(ctx context.Context) error {
+	e.flags = append(e.flags, "--aws-nominate=on")
 	optional, err := manifests.FS.ReadFile("deploy/rbac-optional.yaml")
 	if err == nil {
 		_, err = e.Kubectl(ctx, string(optional), "apply", "-f", "-")

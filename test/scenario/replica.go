@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 )
 
 // StartReplica runs one of several autoscalers side by side, as the pods of one Deployment do, under a name of its own, by
@@ -24,6 +25,9 @@ func (e *Env) run(ctx context.Context, log *os.File, manifest string, environmen
 	s, err := readShipped(manifest)
 	if err != nil {
 		return nil, err
+	}
+	if e.isStock { // which ends at a flag of ours
+		s.flags = slices.DeleteFunc(s.flags, func(flag string) bool { return strings.HasPrefix(flag, "--aws-nominate=") })
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

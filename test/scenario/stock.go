@@ -55,7 +55,7 @@ func (e *Env) half(ctx context.Context, half **Env, name, tag string, flags func
 		}
 	}
 	h := &Env{
-		Cluster: e.Cluster, AWS: e.AWS, Timeline: e.Timeline,
+		Cluster: e.Cluster, AWS: e.AWS, Timeline: e.Timeline, isStock: true,
 		dir: dir, binary: binary, flags: own, kubeconfig: e.kubeconfig,
 		observer: e.observer, client: e.client,
 	}
