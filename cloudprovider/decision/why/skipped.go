@@ -65,7 +65,8 @@ func Unread(reason, text string) decision.Reason {
 	case "denied":
 		short, said, _ := strings.Cut(text, ": ")
 		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(short, maxText))
-		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account" + says(said)
+		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account" +
+			says(said)
 	case "timeout", "unreachable":
 		r.Message, r.Remedy = fmt.Sprintf("AWS does not answer %s (%s)", call, reason), "check the region, the endpoint and the network: asgctl account"
 	}

@@ -107,7 +107,8 @@ func TestFaultsInAWS(t *testing.T) {
 		next        string // in the next command
 	}{
 		{name: "denied action", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeImages") },
-			want: "is not authorized to perform: ec2:DescribeImages because no identity-based policy allows the ec2:DescribeImages action. Effect: the operating system", next: "aws iam put-role-policy --role-name ROLE " +
+			want: "is not authorized to perform: ec2:DescribeImages because no identity-based policy allows the ec2:DescribeImages action. " +
+				"Effect: the operating system", next: "aws iam put-role-policy --role-name ROLE " +
 				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
 			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
