@@ -81,29 +81,6 @@ func (r *Record) Looped(l Loop, groups func() []Group, pods func(ByName) Pending
 	})
 }
 
-// SetLoop replaces the last loop.
-func (r *Record) SetLoop(l Loop) {
-	r.change(func(f *facts) {
-		l.Result = l.Result.clipped(f.process.Region)
-		f.loop = l
-	})
-}
-
-// SetGroups replaces the groups, as Looped does.
-func (r *Record) SetGroups(groups func() []Group) {
-	r.change(func(f *facts) { f.groups = groupsPart(groups) })
-}
-
-// SetPods replaces the pending pods and their searches, as Looped does.
-func (r *Record) SetPods(pods func(ByName) Pending) {
-	r.change(func(f *facts) { f.pods = podsPart(pods) })
-}
-
-// SetNodes replaces the nodes, as Looped does.
-func (r *Record) SetNodes(nodes func(ByName) []Node) {
-	r.change(func(f *facts) { f.nodes = nodesPart(nodes) })
-}
-
 // SetReading replaces the last reading of the groups.
 func (r *Record) SetReading(reading Reading) {
 	r.change(func(f *facts) {
