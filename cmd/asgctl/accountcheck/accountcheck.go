@@ -29,29 +29,24 @@ type Check struct {
 
 // New makes the read-only calls, one after the other. Program is the version of this binary.
 func New(ctx context.Context, clients *awsclient.Clients, program string) *Check {
-	c := &Check{Version: output.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), program: program, clients: clients}
-	c.report()
-	return c
+	return &Check{Version: output.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), program: program, clients: clients}
 }
 
 // LaunchInto launches one instance into a group that Refusal has passed. It blocks until the group's readings show the instance, for at most a
 // minute. It returns the IDs of the launched instances: one, if all is well.
 func (c *Check) LaunchInto(ctx context.Context, g *asg.Group) []string {
 	c.Launch = launch(ctx, c.clients, g)
-	c.report()
 	return c.Launch.launched
 }
 
 // TakeAway terminates the launched instances and lowers the desired capacity with them, unless one may be a node by now.
 func (c *Check) TakeAway(ctx context.Context) {
 	c.Launch.takeAway(ctx, c.clients)
-	c.report()
 }
 
 // Keep notes that the operator keeps the instance.
 func (c *Check) Keep() {
 	c.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
-	c.report()
 }
 
 // Findings are the facts that somebody must put right.
@@ -81,8 +76,8 @@ func (c *Check) Findings() []string {
 	return found
 }
 
-// report words the lines for the project.
-func (c *Check) report() {
+// Conclude words the lines for the project.
+func (c *Check) Conclude() {
 	lines := []string{fmt.Sprintf("asgctl %s, region %s", c.program, c.Region)}
 	for _, p := range c.Permissions {
 		lines = append(lines, p.line())
@@ -120,10 +115,10 @@ func (l *Launch) lines() []string {
 	}
 	if l.Repeated != nil {
 		lines = append(lines, fmt.Sprintf("repeated with the same client token: %s, same answer: %s, instances launched in all: %d",
-			strings.TrimPrefix(l.Repeated.line(), "autoscaling:"), yes(l.SameInstances), len(l.launched)))
+			strings.TrimPrefix(l.Repeated.line(), "autoscaling:"), yes[l.SameInstances], len(l.launched)))
 	}
 	if r := l.Reading; r != nil {
-		text := fmt.Sprintf("reading: instance and desired capacity in the first one: %s", yes(r.AtOnce))
+		text := fmt.Sprintf("reading: instance and desired capacity in the first one: %s", yes[r.AtOnce])
 		switch {
 		case r.Complete:
 			text += fmt.Sprintf(", shown %.1f s after the answer", r.Seconds)
@@ -141,14 +136,10 @@ func (l *Launch) lines() []string {
 	return lines
 }
 
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
-}
+var yes = map[bool]string{true: "yes", false: "no"}
 
-// masks hide what belongs to the account. Long words are encoded authorization messages, which hold names.
+// masks hide what belongs to the account. Quoted words are names as a rule. Long words are encoded authorization messages, which hold
+// names.
 var masks = []struct {
 	pattern *regexp.Regexp
 	by      string
@@ -157,6 +148,7 @@ var masks = []struct {
 	{regexp.MustCompile(`\b\d{12}\b`), "ACCOUNT_ID"},
 	{regexp.MustCompile(`\bA[A-Z]IA[A-Z2-7]{12,}\b`), "ACCESS_KEY"},
 	{regexp.MustCompile(`\b\d{1,3}(\.\d{1,3}){3}\b`), "ADDRESS"},
+	{regexp.MustCompile(`["'][^"']+["']\B`), "…"},
 	{regexp.MustCompile(`\S{60,}`), "…"},
 }
 
@@ -219,7 +211,7 @@ func (l *Launch) rows() [][]string {
 	rows := [][]string{l.row(strconv.Itoa(len(l.Instances)))}
 	if l.Repeated != nil {
 		row := l.Repeated.row(strconv.Itoa(l.Repeated.Items))
-		row[len(row)-1] = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes(l.SameInstances))
+		row[len(row)-1] = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes[l.SameInstances])
 		rows = append(rows, row)
 	}
 	if l.TakenAway != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	"github.com/aws/smithy-go/middleware"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -131,18 +130,19 @@ func launch(ctx context.Context, c *awsclient.Clients, g *asg.Group) *Launch {
 // ask makes the call once, or again.
 func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instance, []Failure) {
 	instances, failures := []Instance{}, []Failure{}
-	answer := call(ctx, "autoscaling:LaunchInstances", ask(c.AutoScaling.LaunchInstances, l.input,
-		func(o *autoscaling.LaunchInstancesOutput) (int, middleware.Metadata) {
-			for _, pool := range o.Instances {
-				for _, id := range pool.InstanceIds {
-					instances = append(instances, Instance{id, aws.ToString(pool.InstanceType), aws.ToString(pool.AvailabilityZone), aws.ToString(pool.MarketType)})
-				}
-			}
-			for _, e := range o.Errors {
-				failures = append(failures, Failure{aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType), aws.ToString(e.AvailabilityZone)})
-			}
-			return len(instances), o.ResultMetadata
-		}))
+	answer, out := try(ctx, "autoscaling:LaunchInstances", c.AutoScaling.LaunchInstances, l.input)
+	if out == nil {
+		return answer, instances, failures
+	}
+	for _, pool := range out.Instances {
+		for _, id := range pool.InstanceIds {
+			instances = append(instances, Instance{id, aws.ToString(pool.InstanceType), aws.ToString(pool.AvailabilityZone), aws.ToString(pool.MarketType)})
+		}
+	}
+	for _, e := range out.Errors {
+		failures = append(failures, Failure{aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType), aws.ToString(e.AvailabilityZone)})
+	}
+	answer.Items = len(instances)
 	for _, i := range instances {
 		if !slices.Contains(l.launched, i.ID) {
 			l.launched = append(l.launched, i.ID)
@@ -200,11 +200,8 @@ func (l *Launch) takeAway(ctx context.Context, c *awsclient.Clients) {
 		}
 	}
 	for _, id := range l.launched {
-		answer := call(ctx, "autoscaling:TerminateInstanceInAutoScalingGroup", ask(c.AutoScaling.TerminateInstanceInAutoScalingGroup,
-			&autoscaling.TerminateInstanceInAutoScalingGroupInput{InstanceId: &id, ShouldDecrementDesiredCapacity: aws.Bool(true)},
-			func(o *autoscaling.TerminateInstanceInAutoScalingGroupOutput) (int, middleware.Metadata) {
-				return 1, o.ResultMetadata
-			}))
+		answer, _ := try(ctx, "autoscaling:TerminateInstanceInAutoScalingGroup", c.AutoScaling.TerminateInstanceInAutoScalingGroup,
+			&autoscaling.TerminateInstanceInAutoScalingGroupInput{InstanceId: &id, ShouldDecrementDesiredCapacity: aws.Bool(true)})
 		l.TakenAway = &answer
 		if answer.err != nil {
 			l.Kept = "AWS did not terminate it: " + awsclient.Brief(answer.err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -56,29 +57,21 @@ func (c Call) Fault() bool {
 	return c.err != nil && c.Action != actionFleet && (c.needed || c.Outcome == denied)
 }
 
-// A question is one call. It returns the number of things in the answer, and where the answer's request ID is.
-type question func(context.Context) (items int, answer middleware.Metadata, err error)
-
-// ask makes a question of a method of an SDK client.
-func ask[In, Out, Options any](do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In, read func(*Out) (int, middleware.Metadata)) question {
-	return func(ctx context.Context) (int, middleware.Metadata, error) {
-		out, err := do(ctx, in)
-		if err != nil {
-			return 0, middleware.Metadata{}, err
-		}
-		n, answer := read(out)
-		return n, answer, nil
-	}
-}
-
-// call makes a call and describes its answer.
-func call(ctx context.Context, action string, q question) Call {
+// try makes a call of an SDK client and describes its answer. Items are those of the answer's last list, or one where it has none.
+func try[In, Out, Options any](ctx context.Context, action string, do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In) (Call, *Out) {
 	began := time.Now()
-	items, answer, err := q(ctx)
-	c := Call{Action: action, Outcome: allowed, Items: items, Milliseconds: time.Since(began).Milliseconds(), err: err}
-	c.RequestID, _ = awsmiddleware.GetRequestIDMetadata(answer)
+	out, err := do(ctx, in)
+	c := Call{Action: action, Outcome: allowed, Milliseconds: time.Since(began).Milliseconds(), err: err}
 	if err == nil {
-		return c
+		c.Items = 1
+		answer := reflect.ValueOf(out).Elem()
+		for _, member := range answer.Fields() {
+			if member.Kind() == reflect.Slice {
+				c.Items = member.Len()
+			}
+		}
+		c.RequestID, _ = awsmiddleware.GetRequestIDMetadata(answer.FieldByName("ResultMetadata").Interface().(middleware.Metadata))
+		return c, out
 	}
 	var response *awshttp.ResponseError
 	if errors.As(err, &response) {
@@ -86,7 +79,15 @@ func call(ctx context.Context, action string, q question) Call {
 	}
 	c.Outcome, c.Code = awsclient.Reason(err), awsclient.Code(err)
 	c.Meaning = awsclient.Brief(err)
-	return c
+	return c, nil
+}
+
+// ask is try for later, without the action.
+func ask[In, Out, Options any](do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In) func(context.Context) Call {
+	return func(ctx context.Context) Call {
+		c, _ := try(ctx, "", do, in)
+		return c
+	}
 }
 
 // A permission is an action of the policy, its effect on the autoscaler where AWS refuses it, and the call that tries it. Without a
@@ -94,7 +95,7 @@ func call(ctx context.Context, action string, q question) Call {
 type permission struct {
 	action, without string
 	needed          bool // to start
-	ask             question
+	ask             func(context.Context) Call
 	untried         string
 }
 
@@ -106,31 +107,18 @@ func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGrou
 	fewRecords, few := aws.Int32(1), aws.Int32(fewest)
 	return []permission{
 		{action: "ec2:DescribeLaunchTemplateVersions", needed: true, without: "groups with a launch template do not scale",
-			ask: ask(c.EC2.DescribeLaunchTemplateVersions, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: few},
-				func(o *ec2.DescribeLaunchTemplateVersionsOutput) (int, middleware.Metadata) {
-					return len(o.LaunchTemplateVersions), o.ResultMetadata
-				})},
+			ask: ask(c.EC2.DescribeLaunchTemplateVersions, &ec2.DescribeLaunchTemplateVersionsInput{Versions: []string{"$Latest"}, MaxResults: few})},
 		{action: "autoscaling:SetDesiredCapacity", untried: noDryRun},
 		{action: "autoscaling:TerminateInstanceInAutoScalingGroup", untried: noDryRun + ". --launch tries it"},
 		{action: "autoscaling:LaunchInstances", untried: noDryRun + ". --launch tries it"},
 		{action: "autoscaling:DescribeLaunchConfigurations", without: "groups with a launch configuration do not scale",
-			ask: ask(c.AutoScaling.DescribeLaunchConfigurations, &autoscaling.DescribeLaunchConfigurationsInput{MaxRecords: fewRecords},
-				func(o *autoscaling.DescribeLaunchConfigurationsOutput) (int, middleware.Metadata) {
-					return len(o.LaunchConfigurations), o.ResultMetadata
-				})},
+			ask: ask(c.AutoScaling.DescribeLaunchConfigurations, &autoscaling.DescribeLaunchConfigurationsInput{MaxRecords: fewRecords})},
 		{action: "autoscaling:DescribeScalingActivities", without: "the reasons of failed launches are unknown",
-			ask: ask(c.AutoScaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{MaxRecords: fewRecords},
-				func(o *autoscaling.DescribeScalingActivitiesOutput) (int, middleware.Metadata) {
-					return len(o.Activities), o.ResultMetadata
-				})},
+			ask: ask(c.AutoScaling.DescribeScalingActivities, &autoscaling.DescribeScalingActivitiesInput{MaxRecords: fewRecords})},
 		{action: "ec2:DescribeInstances", without: "nodes of instances that left their group stay until Kubernetes removes them",
-			ask: ask(c.EC2.DescribeInstances, &ec2.DescribeInstancesInput{MaxResults: few},
-				func(o *ec2.DescribeInstancesOutput) (int, middleware.Metadata) {
-					return len(o.Reservations), o.ResultMetadata
-				})},
+			ask: ask(c.EC2.DescribeInstances, &ec2.DescribeInstancesInput{MaxResults: few})},
 		{action: "ec2:DescribeImages", without: "the operating system, architecture and disk of a group's nodes come from other facts",
-			ask: ask(c.EC2.DescribeImages, &ec2.DescribeImagesInput{Owners: []string{"self"}, MaxResults: few},
-				func(o *ec2.DescribeImagesOutput) (int, middleware.Metadata) { return len(o.Images), o.ResultMetadata })},
+			ask: ask(c.EC2.DescribeImages, &ec2.DescribeImagesInput{Owners: []string{"self"}, MaxResults: few})},
 		{action: "ssm:GetParameters", untried: "EC2 makes this call, for launch templates that name their image by a parameter"},
 		nodegroup(c, groups),
 		{action: "ec2:GetInstanceTypesFromInstanceRequirements", without: "groups that select types by requirements do not scale from zero",
@@ -138,35 +126,17 @@ func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGrou
 				ArchitectureTypes: []ec2types.ArchitectureType{ec2types.ArchitectureTypeX8664}, VirtualizationTypes: []ec2types.VirtualizationType{ec2types.VirtualizationTypeHvm},
 				InstanceRequirements: &ec2types.InstanceRequirementsRequest{
 					VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(2)}, MemoryMiB: &ec2types.MemoryMiBRequest{Min: aws.Int32(1024)},
-				}, MaxResults: few},
-				func(o *ec2.GetInstanceTypesFromInstanceRequirementsOutput) (int, middleware.Metadata) {
-					return len(o.InstanceTypes), o.ResultMetadata
-				})},
+				}, MaxResults: few})},
 		{action: "ec2:DescribeInstanceTypes", without: "instance types that the built-in list lacks are unknown",
-			ask: ask(c.EC2.DescribeInstanceTypes, &ec2.DescribeInstanceTypesInput{MaxResults: few},
-				func(o *ec2.DescribeInstanceTypesOutput) (int, middleware.Metadata) {
-					return len(o.InstanceTypes), o.ResultMetadata
-				})},
+			ask: ask(c.EC2.DescribeInstanceTypes, &ec2.DescribeInstanceTypesInput{MaxResults: few})},
 		{action: "ec2:DescribeInstanceTypeOfferings", without: "every instance type counts as offered in every zone",
-			ask: ask(c.EC2.DescribeInstanceTypeOfferings, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: few},
-				func(o *ec2.DescribeInstanceTypeOfferingsOutput) (int, middleware.Metadata) {
-					return len(o.InstanceTypeOfferings), o.ResultMetadata
-				})},
+			ask: ask(c.EC2.DescribeInstanceTypeOfferings, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: few})},
 		{action: "ec2:DescribeAvailabilityZones", without: "pods that ask for a zone by its ID wait, and a zonal shift is not seen",
-			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{},
-				func(o *ec2.DescribeAvailabilityZonesOutput) (int, middleware.Metadata) {
-					return len(o.AvailabilityZones), o.ResultMetadata
-				})},
+			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{})},
 		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
-			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{},
-				func(o *arczonalshift.ListManagedResourcesOutput) (int, middleware.Metadata) {
-					return len(o.Items), o.ResultMetadata
-				})},
+			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{})},
 		{action: "ec2:DescribeSpotPriceHistory", without: "no --aws-spot-prices=live",
-			ask: ask(c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few},
-				func(o *ec2.DescribeSpotPriceHistoryOutput) (int, middleware.Metadata) {
-					return len(o.SpotPriceHistory), o.ResultMetadata
-				})},
+			ask: ask(c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few})},
 	}
 }
 
@@ -185,7 +155,7 @@ func nodegroup(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup)
 			}
 		}
 		if in.ClusterName != nil && in.NodegroupName != nil {
-			p.ask = ask(c.EKS.DescribeNodegroup, in, func(o *eks.DescribeNodegroupOutput) (int, middleware.Metadata) { return 1, o.ResultMetadata })
+			p.ask = ask(c.EKS.DescribeNodegroup, in)
 			break
 		}
 	}
@@ -196,11 +166,10 @@ func nodegroup(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup)
 // among the answers, too.
 func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
 	var groups []autoscalingtypes.AutoScalingGroup
-	first := call(ctx, "autoscaling:DescribeAutoScalingGroups", ask(c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{},
-		func(o *autoscaling.DescribeAutoScalingGroupsOutput) (int, middleware.Metadata) {
-			groups = o.AutoScalingGroups
-			return len(groups), o.ResultMetadata
-		}))
+	first, out := try(ctx, "autoscaling:DescribeAutoScalingGroups", c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{})
+	if out != nil {
+		groups = out.AutoScalingGroups
+	}
 	first.needed = true
 	calls := []Call{first.without("the autoscaler does not start")}
 	for _, p := range permissions(c, groups) {
@@ -208,8 +177,8 @@ func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
 			calls = append(calls, Call{Action: p.action, Outcome: notTried, Meaning: p.untried})
 			continue
 		}
-		answer := call(ctx, p.action, p.ask)
-		answer.needed = p.needed
+		answer := p.ask(ctx)
+		answer.Action, answer.needed = p.action, p.needed
 		calls = append(calls, answer.without(p.without))
 	}
 	return append(calls, fleet(ctx, c, groups))
@@ -230,13 +199,13 @@ func fleet(ctx context.Context, c *awsclient.Clients, groups []autoscalingtypes.
 	if template == nil {
 		return Call{Action: actionFleet, Outcome: notTried, Meaning: "no group on the first page has a launch template"}
 	}
-	answer := call(ctx, actionFleet, ask(c.EC2.CreateFleet, &ec2.CreateFleetInput{
+	answer, _ := try(ctx, actionFleet, c.EC2.CreateFleet, &ec2.CreateFleetInput{
 		DryRun: aws.Bool(true), Type: ec2types.FleetTypeInstant,
 		LaunchTemplateConfigs: []ec2types.FleetLaunchTemplateConfigRequest{{LaunchTemplateSpecification: template}},
 		TargetCapacitySpecification: &ec2types.TargetCapacitySpecificationRequest{
 			TotalTargetCapacity: aws.Int32(1), DefaultTargetCapacityType: ec2types.DefaultTargetCapacityTypeOnDemand,
 		},
-	}, func(o *ec2.CreateFleetOutput) (int, middleware.Metadata) { return len(o.Instances), o.ResultMetadata }))
+	})
 	switch {
 	case answer.Code == "DryRunOperation":
 		answer.Outcome = allowed

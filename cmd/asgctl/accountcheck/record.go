@@ -1,6 +1,7 @@
 package accountcheck
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,6 @@ import (
 	"time"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -88,10 +88,6 @@ func (r *Recorder) write(ctx context.Context, request, answer any, metadata midd
 	if response, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response); ok {
 		e.Status = response.StatusCode
 	}
-	var refusal *awshttp.ResponseError
-	if errors.As(err, &refusal) {
-		e.Status = refusal.HTTPStatusCode()
-	}
 	var api smithy.APIError
 	switch {
 	case errors.As(err, &api):
@@ -101,9 +97,7 @@ func (r *Recorder) write(ctx context.Context, request, answer any, metadata midd
 	default:
 		e.Answer = r.masked("", reflect.ValueOf(answer))
 	}
-	if writing := json.NewEncoder(r.file).Encode(e); r.err == nil {
-		r.err = writing
-	}
+	r.err = cmp.Or(r.err, json.NewEncoder(r.file).Encode(e))
 }
 
 // Members of the SDK's structures that are plain text. Those of public have words of AWS, and those of worded have sentences of AWS.
@@ -117,6 +111,7 @@ var (
 
 // masked returns what v has, as JSON writes it. Member is the name of the member that v is in.
 func (r *Recorder) masked(member string, v reflect.Value) any {
+	members := map[string]any{}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
 		if v.IsNil() {
@@ -127,7 +122,6 @@ func (r *Recorder) masked(member string, v reflect.Value) any {
 		if at, ok := v.Interface().(time.Time); ok {
 			return at
 		}
-		members := map[string]any{}
 		for field, value := range v.Fields() {
 			if !field.IsExported() || field.Name == "ResultMetadata" {
 				continue
@@ -138,7 +132,6 @@ func (r *Recorder) masked(member string, v reflect.Value) any {
 		}
 		return members
 	case reflect.Map:
-		members := map[string]any{}
 		for key, value := range v.Seq2() {
 			members[r.name(member, key.String())] = r.masked(member, value)
 		}
@@ -179,20 +172,15 @@ func (r *Recorder) name(member, text string) string {
 	return r.names[text]
 }
 
-// words masks a sentence of AWS. Quoted words are names of the account as a rule.
+// words masks a sentence of AWS.
 func (r *Recorder) words(text string) string {
 	text = hide(text, func(id string) string { return r.name("", id) })
-	texts := []string{`["'][^"']+["']\B`}
+	var texts []string
 	for known := range r.names {
 		if strings.Trim(known, "0123456789") != "" && strings.Contains(text, known) {
-			texts = append(texts, `\b`+regexp.QuoteMeta(known)+`\b`)
+			texts = append(texts, regexp.QuoteMeta(known))
 		}
 	}
-	slices.SortFunc(texts[1:], func(a, b string) int { return len(b) - len(a) })
-	return regexp.MustCompile(strings.Join(texts, "|")).ReplaceAllStringFunc(text, func(known string) string {
-		if placeholder := r.names[known]; placeholder != "" {
-			return placeholder
-		}
-		return "…"
-	})
+	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) })
+	return regexp.MustCompile(`\b(`+strings.Join(texts, "|")+`)\b`).ReplaceAllStringFunc(text, func(known string) string { return r.names[known] })
 }

@@ -132,6 +132,7 @@ func TestRecordingKeepsWhatAWSAnswered(t *testing.T) {
 // What AWS answered until then is worth as much.
 func TestFailedCheckLeavesItsRecording(t *testing.T) {
 	server := newAWS(t, nil)
+	t.Setenv("AWS_MAX_ATTEMPTS", "2")
 	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
 	code, _, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)

@@ -85,6 +85,7 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 	if group != "" {
 		refusal = c.launch(ctx, check, group, typed)
 	}
+	check.Conclude()
 	if err := output.Print(c.stdout, c.format, check, check.Table); err != nil {
 		return failure{err}
 	}

@@ -43,13 +43,11 @@ type Options struct {
 	From string
 	// Region is AWS's region, or "" for the environment's or the recorded one.
 	Region            string
-	CloudConfig       string // path, may be ""
-	InstanceTypesFile string // path, may be ""
-	NodeList          string // path of kubectl's output of nodes, may be ""
-	Version           string // of this binary, for the user agent
-
-	// Middleware is put into the stack of every client of AWS.
-	Middleware []func(*middleware.Stack) error
+	CloudConfig       string                          // path, may be ""
+	InstanceTypesFile string                          // path, may be ""
+	NodeList          string                          // path of kubectl's output of nodes, may be ""
+	Version           string                          // of this binary, for the user agent
+	Middleware        []func(*middleware.Stack) error // of every client of AWS
 }
 
 // Reading is every group as of one moment. It is immutable.

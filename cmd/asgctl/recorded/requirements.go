@@ -76,13 +76,7 @@ func between[N int | float64, B int32 | float64](n N, least, most *B) bool {
 
 // allowed evaluates a property by EC2's three words for it.
 func allowed(rule string, has bool) bool {
-	switch rule {
-	case "required":
-		return has
-	case "excluded":
-		return !has
-	}
-	return true
+	return (rule != "required" || has) && (rule != "excluded" || !has)
 }
 
 // like matches the name of t against patterns such as m5.* and *3*.
