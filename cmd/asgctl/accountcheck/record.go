@@ -105,7 +105,8 @@ func (r *Recorder) write(ctx context.Context, request, answer any, metadata midd
 var (
 	public = strings.Fields(`AllowedInstanceTypes AvailabilityZone AvailabilityZoneId AvailabilityZoneIds AvailabilityZones DesiredCapacityType
 		ErrorCode ExcludedInstanceTypes HealthCheckType HealthStatus InstanceType InstanceTypes Location MarketType OnDemandAllocationStrategy
-		PlatformDetails ProcessName RegionName SpotAllocationStrategy SpotMaxPrice SpotPrice Version Versions WeightedCapacity ZoneId ZoneName`)
+		PlatformDetails ProcessName RegionName ResourceType SpotAllocationStrategy SpotMaxPrice SpotPrice Version Versions WeightedCapacity
+		ZoneId ZoneName ZoneType`)
 	worded = strings.Fields("Cause ErrorMessage StatusMessage")
 )
 
@@ -182,5 +183,6 @@ func (r *Recorder) words(text string) string {
 		}
 	}
 	slices.SortFunc(texts, func(a, b string) int { return len(b) - len(a) })
-	return regexp.MustCompile(`\b(`+strings.Join(texts, "|")+`)\b`).ReplaceAllStringFunc(text, func(known string) string { return r.names[known] })
+	known := regexp.MustCompile(`\b(` + strings.Join(texts, "|") + `)\b`)
+	return known.ReplaceAllStringFunc(text, func(text string) string { return r.names[text] })
 }

@@ -42,12 +42,19 @@ func at(t *testing.T, answer any, path ...any) any {
 	return answer
 }
 
+// nodegroup makes a group a managed node group.
+func nodegroup(c *fakeaws.Config) {
+	c.AutoScalingGroups[2].Tags["eks:nodegroup-name"] = "hidden-pool"
+	c.EKSNodegroups = []fakeaws.EKSNodegroup{{Cluster: "test", Name: "hidden-pool", Labels: map[string]string{"hidden/label": "hidden-value"}}}
+}
+
 func TestRecordingHidesTheAccount(t *testing.T) {
 	const key = "AKIAIOSFODNN7EXAMPLE"
 	server := newAWS(t, func(c *fakeaws.Config) {
 		c.LaunchTemplates[0].Versions[0].UserData = "password=tiger"
 		c.LaunchTemplates[0].Versions[0].IAMInstanceProfile = "arn:aws:iam::123456789012:instance-profile/node-role"
 		c.AutoScalingGroups[0].Tags["team"] = "rocket-science"
+		nodegroup(c)
 	})
 	t.Setenv("AWS_ACCESS_KEY_ID", key)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7MDENG")
@@ -66,7 +73,8 @@ func TestRecordingHidesTheAccount(t *testing.T) {
 	}
 	all, text := replay.Read(t, path), read(t, path)
 	for _, secret := range []string{
-		"123456789012", "web", "rocket", "team", "k8s.io/cluster-autoscaler", "tiger", "cGFzc3dvcmQ", "node-role", "secret", "the vault", key,
+		"123456789012", "web", "rocket", "team", "k8s.io/cluster-autoscaler", "tiger", "cGFzc3dvcmQ", "node-role", "secret",
+		"the vault", "hidden", key,
 		"wJalr", "FwoG", "10.1.2.3", "Zm9vZm9v", "lt-0123456789abcdef0", "asgctl-", check.Launch.Instances[0].ID,
 	} {
 		if strings.Contains(text, secret) {
@@ -175,6 +183,7 @@ func TestRecordingIsNeverOverwritten(t *testing.T) {
 // This shows that the file has what a replay needs. It shows nothing about AWS: both sides are the emulator.
 func TestRecordingOfTheEmulatorReplaysAlike(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) {
+		nodegroup(c)
 		c.LaunchTemplates[0].Versions[0].UserData = "#!/bin/sh"
 		c.LaunchTemplates[0].Versions[0].BlockDevices = []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 20}}
 		mixed := &fakeaws.MixedInstancesPolicy{
