@@ -40,13 +40,3 @@ func (e Explanation) String() string {
 	return s + plan + fmt.Sprintf(" has %d node(s) of them for %d pod(s) at %v, and costs %v for %d pod(s) in all",
 		e.PlannedNodes, e.PlannedPods, e.PlannedCost, e.TotalCost, e.TotalPods)
 }
-
-// pairs are the explanation's fields for a structured log line.
-func (e Explanation) pairs() []any {
-	return []any{
-		"nodeGroup", e.NodeGroup, "cost", e.Cost.String(), "nodes", e.Nodes, "pods", e.Pods,
-		"penalty", e.Penalty.Ratio, "penaltyReason", e.Penalty.Reason, "plannedNodes", e.PlannedNodes,
-		"plannedPods", e.PlannedPods, "plannedCost", e.PlannedCost.String(),
-		"totalCost", e.TotalCost.String(), "totalPods", e.TotalPods, "cut", e.Cut,
-	}
-}

@@ -123,8 +123,8 @@ func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framewo
 	return &decision{candidates: candidates, choice: b, explanations: f.explain(candidates, b, t.cut), before: before}
 }
 
-// log logs the choice on V(2), and the judgement of each option on V(4). It always logs that time was short, for an operator
-// can act on that.
+// log logs the judgement of each option on V(4). The chain of expanders logs the choice. It always logs that time was short, for an
+// operator can act on that.
 func (d *decision) log() {
 	logger := klog.Background()
 	if d.explanations[0].Cut {
@@ -132,9 +132,6 @@ func (d *decision) log() {
 			"pods", d.explanations[0].TotalPods)
 	}
 	for _, e := range d.explanations {
-		logger.V(4).Info("Weighed a scale-up option", e.pairs()...)
-		if e.Chosen {
-			logger.V(2).Info("Found a scale-up option to begin the cheapest plan with", append(e.pairs(), "options", len(d.explanations))...)
-		}
+		logger.V(4).Info("Weighed a scale-up option", "explanation", e)
 	}
 }
