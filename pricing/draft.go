@@ -33,7 +33,7 @@ type discountRow struct {
 
 func byLine(a, b discountRow) int { return cmp.Compare(a.line, b.line) }
 
-// Members of the head, named alike in tables and in JSON.
+// Members of the head.
 const (
 	headRegion   = "region"
 	headCurrency = "currency"

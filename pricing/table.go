@@ -17,10 +17,10 @@ const MaxBytes = 8 << 20
 
 // Bounds on accepted input, far above anything real.
 const (
-	maxLineBytes = 4 << 10 // of a table, JSON may be all in one line
-	maxTypes     = 10_000  // that room is made for ahead
-	minPerHour   = 1e-9    // Compare and String can distinguish it from 0
-	maxPerHour   = 1e6     // in any currency
+	maxLineBytes = 4 << 10
+	maxTypes     = 10_000 // that room is made for ahead
+	minPerHour   = 1e-9   // Compare and String can distinguish it from 0
+	maxPerHour   = 1e6    // in any currency
 )
 
 // Parse reads a list as Format writes it: head lines "# region: …", "# currency: …", "# date: YYYY-MM-DD", "# source: …" and,

@@ -88,16 +88,14 @@ func (t *Terms) spotOf(instanceType string) []spotRow {
 	return t.spot[from:to]
 }
 
-// ParseTerms reads a user's terms: a table, as Parse reads it, or the same as JSON, recognised by the first character. Beyond a
-// list, a table may have
+// ParseTerms reads a user's terms: a table, as Parse reads it. Beyond a list, it may have
 //
 //	# discount: all 10%          off every on-demand list price, the embedded ones included
 //	# discount: g5 25%           the most specific of type, family and all counts, alone
 //	# spot-ratio: 0.35           of the on-demand list price, where no spot price is known
 //
 // and the columns capacity_type (on-demand, which empty means, or spot) and, for spot, zone (empty: every zone without its own
-// row). It need not have any prices. The JSON form is {"version": "v1", "region", "currency", "date", "source", "basis",
-// "types", "spotRatio", "discounts": [{"of", "percent"}], "prices": [{"instanceType", "perHour", "capacityType", "zone"}]}.
+// row). It need not have any prices.
 //
 // Instance types that are neither in known nor in any embedded list are errors, most likely typing errors, unless the head has
 // "types: unchecked". The first error ends it and names the line. A text of more than MaxBytes is refused.
@@ -105,15 +103,10 @@ func ParseTerms(text string, known []string) (*Terms, error) {
 	if err := checkSize(text); err != nil {
 		return nil, err
 	}
-	begin := strings.TrimLeft(text, " \t\r\n")
-	if begin == "" {
+	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("price list, line 1: there is nothing in it")
 	}
-	parse := parseTable
-	if begin[0] == '{' || begin[0] == '[' {
-		parse = parseJSON
-	}
-	d, err := parse(text)
+	d, err := parseTable(text)
 	if err != nil {
 		return nil, err
 	}
