@@ -1,6 +1,7 @@
 package accountcheck
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -131,9 +132,7 @@ func launch(ctx context.Context, c *awsclient.Clients, g *asg.Group) *Launch {
 func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instance, []Failure) {
 	instances, failures := []Instance{}, []Failure{}
 	answer, out := try(ctx, "autoscaling:LaunchInstances", c.AutoScaling.LaunchInstances, l.input)
-	if out == nil {
-		return answer, instances, failures
-	}
+	out = cmp.Or(out, &autoscaling.LaunchInstancesOutput{})
 	for _, pool := range out.Instances {
 		for _, id := range pool.InstanceIds {
 			instances = append(instances, Instance{id, aws.ToString(pool.InstanceType), aws.ToString(pool.AvailabilityZone), aws.ToString(pool.MarketType)})

@@ -1,6 +1,7 @@
 package accountcheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -165,11 +166,8 @@ func nodegroup(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGroup)
 // Permissions makes one read-only call for each action of the shipped policy that can be tried so, one after the other. Actions that cannot are
 // among the answers, too.
 func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
-	var groups []autoscalingtypes.AutoScalingGroup
 	first, out := try(ctx, "autoscaling:DescribeAutoScalingGroups", c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{})
-	if out != nil {
-		groups = out.AutoScalingGroups
-	}
+	groups := cmp.Or(out, &autoscaling.DescribeAutoScalingGroupsOutput{}).AutoScalingGroups
 	first.needed = true
 	calls := []Call{first.without("the autoscaler does not start")}
 	for _, p := range permissions(c, groups) {
