@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os/exec"
 	"syscall"
@@ -15,31 +14,21 @@ import (
 //
 //	go test -run '^$' -bench Refresh -benchtime 1x ./cmd/asgctl
 func BenchmarkRefresh(b *testing.B) {
-	for _, form := range []struct {
-		name  string
-		types int // such that it is 1 GiB
-		write func(fakeoffer.Offer, io.Writer) error
-	}{
-		{"json", 1<<30/fakeoffer.LargeTypeBytes + 10, fakeoffer.Offer.WriteJSON},
-		{"csv", 1<<30/(fakeoffer.LargeTypeBytes*6/10) + 10, fakeoffer.Offer.WriteCSV},
-	} {
-		b.Run(fmt.Sprintf("form=%s/GiB=1", form.name), func(b *testing.B) {
-			var bytes int64
-			var used *syscall.Rusage
-			for b.Loop() {
-				bytes, used = refresh(b, func(w io.Writer) error { return form.write(fakeoffer.Offer{Products: fakeoffer.Large(form.types)}, w) })
-			}
-			if bytes < 1<<30 {
-				b.Errorf("an offer of %d bytes, want 1 GiB", bytes)
-			}
-			if used.Maxrss > 150<<10 { // KiB
-				b.Errorf("the process had %d KiB of memory, want below 150 MiB", used.Maxrss)
-			}
-			b.SetBytes(bytes)
-			b.ReportMetric(float64(used.Maxrss)/1024, "peak-RSS-MiB")
-			b.ReportMetric(float64(used.Utime.Nano()+used.Stime.Nano())/1e9, "CPU-s")
-		})
+	const types = 1<<30/fakeoffer.LargeTypeBytes + 10 // such that it is 1 GiB
+	var bytes int64
+	var used *syscall.Rusage
+	for b.Loop() {
+		bytes, used = refresh(b, fakeoffer.Offer{Products: fakeoffer.Large(types)}.WriteJSON)
 	}
+	if bytes < 1<<30 {
+		b.Errorf("an offer of %d bytes, want 1 GiB", bytes)
+	}
+	if used.Maxrss > 150<<10 { // KiB
+		b.Errorf("the process had %d KiB of memory, want below 150 MiB", used.Maxrss)
+	}
+	b.SetBytes(bytes)
+	b.ReportMetric(float64(used.Maxrss)/1024, "peak-RSS-MiB")
+	b.ReportMetric(float64(used.Utime.Nano()+used.Stime.Nano())/1e9, "CPU-s")
 }
 
 // refresh runs asgctl prices refresh on write's output, and returns the size of that output and the resources used.

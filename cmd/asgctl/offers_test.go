@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,18 +17,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
 )
 
-// offerIn is an offer of both Chinese regions, and of a Local Zone of another, in a form.
-func offerIn(form string) []byte {
+// offer is an offer of both Chinese regions, and of a Local Zone of another.
+func offer() []byte {
 	free := fakeoffer.Ningxia.Sells("x9.large", 0)
 	o := fakeoffer.Offer{Products: slices.Values(slices.Concat(
 		fakeoffer.Beijing.Sells("m5.large", 1.25), fakeoffer.Ningxia.Sells("m5.large", 1), fakeoffer.Ningxia.Sells("m5.metal", 16), free,
 		fakeoffer.Boston.Sells("m5.large", 0.12), fakeoffer.Virginia.Sells("m5.large", 0.096)))}
 	var b bytes.Buffer
-	write := o.WriteJSON
-	if form == ".csv" {
-		write = o.WriteCSV
-	}
-	if err := write(&b); err != nil {
+	if err := o.WriteJSON(&b); err != nil {
 		panic(err)
 	}
 	return b.Bytes()
@@ -44,9 +39,8 @@ func packed(text []byte) []byte {
 }
 
 func writeOffer(ts *testscript.TestScript, _ bool, args []string) {
-	name, zipped := strings.CutSuffix(args[0], ".gz")
-	text := offerIn(filepath.Ext(name))
-	if zipped {
+	text := offer()
+	if strings.HasSuffix(args[0], ".gz") {
 		text = packed(text)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
@@ -68,7 +62,7 @@ var halves sync.Map // from *testscript.TestScript to chan struct{}
 func serveOffers(ts *testscript.TestScript, _ bool, _ []string) {
 	half, over := make(chan struct{}, 1), make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		text := offerIn(filepath.Ext(r.URL.Path))
+		text := offer()
 		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
 		switch folder, _, _ := strings.Cut(r.URL.Path[1:], "/"); folder {
 		case "whole":

@@ -1,13 +1,11 @@
 // Package offer makes price lists of regions from the offer file of AWS's Price List bulk API for EC2.
 //
-// The file comes as JSON (products first, then terms) or as CSV (five lines about the file, the column names, one line per
-// term), for one region or a whole partition, and can have several GB. Read takes it as a stream, in either form, gzipped or
-// not. It keeps the few thousand products that pass the filter, so memory does not grow with the file.
+// The file is JSON (products first, then terms), for one region or a whole partition, and can have several GB. Read takes it as a
+// stream, gzipped or not. It keeps the few thousand products that pass the filter, so memory does not grow with the file.
 //
 // A file is accepted as a whole or not at all. JSON is read to its last brace, though the reserved terms at its end are not
-// needed, because only the last brace proves that the file is complete. CSV has no such end. Every line must have all its
-// fields, and only the transport can notice a cut exactly between two lines. A price that is missing, 0, in another currency or
-// unit, or ambiguous is left out and reported, never guessed.
+// needed, because only the last brace proves that the file is complete. AWS publishes the same as CSV, which has no such end. A
+// price that is missing, 0, in another currency or unit, or ambiguous is left out and reported, never guessed.
 //
 // The AWS Billing User Guide describes the format in "Reading the service price list file for an AWS service". The filter is
 // the same as for the embedded lists (pricing/data/SOURCES.md): no pre-installed software, capacity in use, on demand,

@@ -15,7 +15,7 @@ var errEarly = fmt.Errorf("it ends early: %w", io.ErrUnexpectedEOF)
 
 // readJSON reads an offer in JSON to its end.
 func readJSON(r io.Reader, c *collector) error {
-	in := &bounded{r: r, unit: "value"}
+	in := &bounded{r: r}
 	s := &jsonStream{in: in, dec: json.NewDecoder(in)}
 	products, terms := false, false
 	err := s.members(func(key string) error {
@@ -94,7 +94,7 @@ func readTerms(s *jsonStream, found *candidate) error {
 	return nil
 }
 
-// jsonStream reads JSON with no more than one value of maxRecord bytes in memory. Objects whose members are read one by one
+// jsonStream reads JSON with no more than one value of maxValue bytes in memory. Objects whose members are read one by one
 // may have any size.
 type jsonStream struct {
 	in      *bounded
@@ -111,7 +111,7 @@ func (s *jsonStream) error(err error) error {
 }
 
 func (s *jsonStream) token() (json.Token, error) {
-	s.in.left = maxRecord
+	s.in.left = maxValue
 	t, err := s.dec.Token()
 	if err != nil {
 		return nil, s.error(err)
@@ -121,7 +121,7 @@ func (s *jsonStream) token() (json.Token, error) {
 
 // value decodes the next value as a whole.
 func (s *jsonStream) value(into any) error {
-	s.in.left = maxRecord
+	s.in.left = maxValue
 	if err := s.dec.Decode(into); err != nil {
 		return s.error(err)
 	}
@@ -152,7 +152,7 @@ func (s *jsonStream) members(member func(key string) error) error {
 	}
 }
 
-// skip passes over the next value. Only its members must fit into maxRecord bytes.
+// skip passes over the next value. Only its members must fit into maxValue bytes.
 func (s *jsonStream) skip() error {
 	open, err := s.token()
 	if _, nested := open.(json.Delim); err != nil || !nested {
@@ -174,7 +174,7 @@ func (s *jsonStream) skip() error {
 
 // finish checks that nothing follows but white space.
 func (s *jsonStream) finish() error {
-	s.in.left = maxRecord
+	s.in.left = maxValue
 	switch t, err := s.dec.Token(); {
 	case err == io.EOF:
 		return nil

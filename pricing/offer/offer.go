@@ -81,10 +81,8 @@ func Read(r io.Reader, o Options) ([]Prices, error) {
 		err = errors.New("it is empty")
 	case first[0] == '{':
 		err = readJSON(in, c)
-	case first[0] == '"' || first[0] == 'F': // FormatVersion, with or without quotes
-		err = readCSV(in, c)
 	default:
-		err = errors.New("it is neither JSON nor CSV as AWS writes it")
+		err = errors.New("it is no JSON as AWS writes it")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read offer: %w", err)

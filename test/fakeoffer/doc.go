@@ -1,4 +1,4 @@
-// Package fakeoffer writes offer files of EC2 as AWS's Price List bulk API serves them, in JSON and in CSV, of any size.
+// Package fakeoffer writes offer files of EC2 as AWS's Price List bulk API serves them, of any size.
 //
 // The contents are made up. The shape is AWS's: attributes, their names and values, order and layout, and some fifty ways in
 // which an instance type is sold, of which an autoscaler wants one ("Reading the service price list file for an AWS service"

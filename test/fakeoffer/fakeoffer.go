@@ -11,7 +11,7 @@ import (
 type Offer struct {
 	Code      string            // "" is AmazonEC2
 	Published string            // RFC 3339, "" is 2026-08-01T12:34:56Z
-	Products  iter.Seq[Product] // read once for a CSV, three times for JSON
+	Products  iter.Seq[Product] // read three times
 }
 
 // Product is one thing for sale, in AWS's words.
@@ -129,5 +129,5 @@ func Large(types int) iter.Seq[Product] {
 	}
 }
 
-// LargeTypeBytes is about how many bytes a type of Large takes in JSON. In CSV it takes two thirds of them.
+// LargeTypeBytes is about how many bytes a type of Large takes.
 const LargeTypeBytes = 298_000

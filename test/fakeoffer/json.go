@@ -69,11 +69,11 @@ func (p Product) writeJSON(b *bufio.Writer) {
 	fmt.Fprintf(b, "\n    %q : {\n      \"sku\" : %q,\n      \"productFamily\" : %q,\n      \"attributes\" : {", p.SKU, p.SKU, p.Family)
 	first := true
 	for _, a := range p.attributes() {
-		if a.value == "" || a.json == "" {
+		if a.value == "" {
 			continue
 		}
 		comma(b, &first)
-		for _, part := range [...]string{"\n        \"", a.json, "\" : \"", a.value, "\""} { // no attribute needs escaping
+		for _, part := range [...]string{"\n        \"", a.name, "\" : \"", a.value, "\""} { // no attribute needs escaping
 			b.WriteString(part)
 		}
 	}

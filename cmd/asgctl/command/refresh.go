@@ -34,13 +34,13 @@ func (c *cli) refresh() *cobra.Command {
 		Use:   "refresh",
 		Short: "Make a price file from the offer file that AWS publishes",
 		Long: `Makes the price file of a region, as --aws-price-file and asgctl prices --file read it, from AWS's bulk offer file of EC2:
-on-demand prices without further software, in shared tenancy, for bare metal else in dedicated tenancy. The offer may be JSON or CSV,
+on-demand prices without further software, in shared tenancy, for bare metal else in dedicated tenancy. The offer is JSON,
 of one region or of all, gzipped or not, and of any size: asgctl reads it as a stream and keeps no copy. It needs no credentials.
 
 asgctl writes the file after it has read the whole offer, and then as a whole: an offer that is interrupted or cut short leaves
-the old file as it is. (A CSV offer on a disk that ends between two lines looks whole, so prefer JSON.)`,
+the old file as it is.`,
 		Example: "  asgctl prices refresh --region cn-northwest-1 --to prices.csv\n" +
-			"  asgctl prices refresh --from ./index.csv.gz --region us-east-1,us-west-2 --to ./prices/",
+			"  asgctl prices refresh --from ./index.json.gz --region us-east-1,us-west-2 --to ./prices/",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.runRefresh(cmd.Context(), r) },
 	}
