@@ -177,7 +177,7 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 		}
 	}
 	for n := range mostEvery {
-		r.Nodes = append(r.Nodes, decision.Node{Name: fmt.Sprintf("small-%03d", n), State: decision.NodeNeeded, PerHour: 0.01, Utilization: 0.5})
+		r.Nodes = append(r.Nodes, decision.Node{Name: fmt.Sprintf("small-%03d", mostEvery-1-n), State: decision.NodeNeeded, PerHour: 0.01, Utilization: 0.5})
 	}
 	cells := func() (rows [][]string) {
 		page := get(t, r, Path).Body.String()
@@ -208,6 +208,9 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rows[:3]); diff != "" {
 		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+	if got := rows[5][0] + rows[mostEvery-1][0]; got != "small-000 · small-094 · " {
+		t.Errorf("equal prices come in the order %q", got)
 	}
 	r.Nodes = r.Nodes[:6]
 	for n := range 100 {
