@@ -24,6 +24,7 @@ const (
 	maxText    = 200 // bytes of a sentence of AWS or the core
 	maxMessage = 900 // bytes of a cause, because an event holds 1,024
 	maxNamed   = 3   // objects that a list names
+	maxLabels  = 5   // labels that a list names
 )
 
 // clean is text from outside in one line, without control characters and other characters that cannot be seen.

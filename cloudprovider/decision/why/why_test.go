@@ -181,6 +181,22 @@ func TestSchedulersReasonsHaveCodes(t *testing.T) {
 	}
 }
 
+func TestTagIsForGroupsWithoutReadyNodes(t *testing.T) {
+	nodes := []*GroupNode{nodeOf("live", "cpu", "2"), nodeOf("zero", "cpu", "2")}
+	pod := podOf("cpu", "1")
+	pod.Spec.NodeSelector = map[string]string{"pool": "db"}
+	groups := map[string]*decision.Group{"live": {Name: "live", Ready: 1}, "zero": {Name: "zero"}}
+	answers := []decision.Answer{rejected("live", decision.Reason{Code: decision.CodeNodeSelector}), rejected("zero", decision.Reason{Code: decision.CodeNodeSelector})}
+	if got := Pod(pod, answers, groups, nodes...).Remedy; !strings.Contains(got, `"ResourceId":"zero"`) {
+		t.Errorf("the remedy %q does not tag the group without nodes", got)
+	}
+	groups["zero"].Ready = 1
+	want := "correct the pod's node selector, or make an Auto Scaling group whose nodes have the label pool=db"
+	if got := Pod(pod, answers, groups, nodes...).Remedy; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestClosestGroupIsTheCause(t *testing.T) {
 	gpu := func(pod *corev1.Pod) *corev1.Pod {
 		pod.Spec.NodeSelector = map[string]string{"gpu": "a100"}
@@ -207,7 +223,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			`the pod asks for 4 CPUs, the largest node of group "a100" has 2`},
 		{"label that no group has", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, "", "no group has nodes with the label gpu=a100"},
 		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
-			"no group has nodes with the label gpu=a100, they have t4 and v100"},
+			"no group has nodes with the label gpu=a100, groups have gpu=t4 and gpu=v100"},
 		{"malformed tag of that label", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, `tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`,
 			`group "small": tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`},
 		{"more than three groups", podOf("cpu", "100"), []*GroupNode{nodeOf("a", "cpu", "1"), nodeOf("b", "cpu", "2"), nodeOf("c", "cpu", "3"), nodeOf("d", "cpu", "4")}, "",

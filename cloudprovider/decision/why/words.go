@@ -28,30 +28,31 @@ func (s *search) say(list []candidate, at int) string {
 	case r.refused:
 		return fmt.Sprintf("the pod refuses nodes with %s, and the nodes of %s have it", r.phrase, groups)
 	case everywhere:
-		return "no group has nodes with " + r.phrase + s.instead(r)
+		text := "no group has nodes with " + r.phrase
+		if instead := s.instead(r); instead != "" {
+			text += ", groups have " + instead
+		}
+		return text
 	}
 	return fmt.Sprintf("the nodes of %s lack %s", groups, r.phrase)
 }
 
-// instead names the values that the nodes of all groups have in the place of the one that is asked for.
+// instead names the labels of the key that nodes of groups have in the place of the one that is asked for.
 func (s *search) instead(r requirement) string {
 	if r.value == "" {
 		return ""
 	}
-	var values []string
-	for _, c := range s.all {
-		n := s.nodes[c.Group]
-		if n == nil || n.Labels[r.key] == "" {
-			return ""
-		}
-		if value := clean(n.Labels[r.key], maxName); !slices.Contains(values, value) {
-			values = append(values, value)
+	var labels []string
+	for _, n := range s.nodes {
+		if value, labelled := n.Labels[r.key]; labelled {
+			labels = append(labels, clean(r.key, maxName)+"="+clean(value, maxName))
 		}
 	}
-	if slices.Sort(values); len(values) > maxNamed {
-		return ""
+	slices.Sort(labels)
+	if labels = slices.Compact(labels); len(labels) > maxLabels {
+		labels = append(labels[:maxLabels], "others")
 	}
-	return ", they have " + enumerate(values)
+	return enumerate(labels)
 }
 
 // said is the scheduler's reason, with the objects of the pod that it is about.
@@ -230,7 +231,10 @@ func (s *search) remedy(list []candidate, at int) string {
 	case ofInstance(r.key):
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
-	return tagCommand(s.unlabelled(list, r.key), labelTag+r.key, r.value) + ifTrue
+	if group := unlabelled(list); group != "" && s.instead(r) == "" {
+		return tagCommand(group, labelTag+r.key, r.value) + ifTrue
+	}
+	return fmt.Sprintf("correct the pod's node selector, or make an Auto Scaling group whose nodes have %s", r.phrase)
 }
 
 // ifTrue follows a tag that states what the pod asks for: a node that then lacks it is launched for nothing.
@@ -244,19 +248,17 @@ func ofInstance(key string) bool {
 		strings.HasSuffix(domain, "failure-domain.beta.kubernetes.io")
 }
 
-// unlabelled is the Auto Scaling group of the first group whose nodes have no label of the key, or of the first at all.
-func (s *search) unlabelled(list []candidate, key string) string {
-	best := list[0]
+// unlabelled is the first Auto Scaling group without a ready node, which would show that the label lacks, or "".
+func unlabelled(list []candidate) string {
 	for _, c := range list {
-		if _, labelled := s.nodes[c.Group].Labels[key]; !labelled {
-			best = c
-			break
+		switch {
+		case c.group == nil:
+			return c.Group
+		case c.group.Ready == 0:
+			return autoScaling(c.group)
 		}
 	}
-	if best.group == nil {
-		return best.Group
-	}
-	return autoScaling(best.group)
+	return ""
 }
 
 // zonalTag has a group scaled zone by zone.
