@@ -111,15 +111,23 @@ func (r *run) burst(ctx context.Context) error {
 	if _, err := r.reach(ctx, r.plan.Allowance(), "not every pod of the burst runs", r.running); err != nil {
 		return err
 	}
-	r.surplus(r.aws.Events()[from:], byName(r.account), r.more)
+	r.surplus(r.aws.Events(), from, byName(r.account), r.more)
 	return nil
 }
 
-// surplus judges the instances that a burst brought: no more than one packing of its pods on the smallest nodes, and one for each
-// that left meanwhile. An instance counts if the autoscaler asked for it.
-func (j *judge) surplus(events []fakeaws.Event, groups map[string]fakeaws.AutoScalingGroup, more map[string]int) {
-	asked, launched, left := map[string]int{}, map[string]int{}, map[string]int{}
-	for _, e := range events {
+// surplus judges the instances that a burst brought, which began at events[from]: no more than one packing of its pods on the smallest
+// nodes, and one for each that left meanwhile or is at risk, whose pods need another place. An instance counts if the autoscaler asked
+// for it.
+func (j *judge) surplus(events []fakeaws.Event, from int, groups map[string]fakeaws.AutoScalingGroup, more map[string]int) {
+	asked, launched, left := map[string]int{}, map[string]int{}, map[string]map[string]bool{webPods: {}, gpuPods: {}, partPods: {}}
+	for _, e := range events[:from] {
+		if g, known := groups[e.Group]; known && e.Kind == fakeaws.Announced {
+			left[g.NodeLabels[poolLabel]][e.Instance] = true
+		} else if known && e.Kind == fakeaws.Terminated {
+			delete(left[g.NodeLabels[poolLabel]], e.Instance)
+		}
+	}
+	for _, e := range events[from:] {
 		g, known := groups[e.Group]
 		if !known {
 			continue
@@ -133,14 +141,14 @@ func (j *judge) surplus(events []fakeaws.Event, groups map[string]fakeaws.AutoSc
 		case fakeaws.Launched:
 			launched[pool]++
 		case fakeaws.TerminateRequested, fakeaws.Reclaimed, fakeaws.Replaced, fakeaws.ScaleInKill:
-			left[pool]++
+			left[pool][e.Instance] = true
 		}
 	}
 	for pool, each := range podsPerNode {
 		needed := (more[pool] + each - 1) / each
-		if beyond := min(asked[pool], launched[pool]) - needed - left[pool]; beyond > 0 {
+		if beyond := min(asked[pool], launched[pool]) - needed - len(left[pool]); beyond > 0 {
 			j.wrong(func(w *Wrongs) { w.Surplus += beyond }, "surplus: %d nodes of %q were asked for and %d launched for %d pods, which need %d at most, and %d left",
-				asked[pool], pool, launched[pool], more[pool], needed, left[pool])
+				asked[pool], pool, launched[pool], more[pool], needed, len(left[pool]))
 		}
 	}
 }

@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -226,6 +227,7 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name   string
+		before []fakeaws.Event
 		events []fakeaws.Event
 		more   map[string]int
 		want   int
@@ -237,6 +239,11 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 			more:   map[string]int{webPods: 5}},
 		{name: "in place of one that left", more: map[string]int{webPods: 5},
 			events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4), of(fakeaws.TerminateRequested, "web-b", 1)[0])},
+		{name: "in place of one at risk", more: map[string]int{webPods: 5},
+			before: of(fakeaws.Announced, "web-a", 1), events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4))},
+		{name: "the one at risk had left before", more: map[string]int{webPods: 5}, want: 1,
+			before: append(of(fakeaws.Announced, "web-a", 1), of(fakeaws.Terminated, "web-a", 1)...),
+			events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4))},
 		{name: "launched by AWS alone", events: of(fakeaws.Launched, "web-a", 4), more: map[string]int{webPods: 5}},
 		{name: "weights", events: append(of(fakeaws.Launched, "web-spot", 3), raised("web-spot", 0, 6)), more: map[string]int{webPods: 5}},
 		{name: "heavier than asked for", events: append(of(fakeaws.Launched, "gpu-spot", 2), raised("gpu-spot", 0, 8)), more: map[string]int{gpuPods: 2}},
@@ -244,7 +251,7 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var j judge
-			if j.surplus(tt.events, groups, tt.more); j.wrongs.Surplus != tt.want {
+			if j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more); j.wrongs.Surplus != tt.want {
 				t.Errorf("surplus = %d, want %d: %q", j.wrongs.Surplus, tt.want, j.violations)
 			}
 		})

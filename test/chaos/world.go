@@ -38,6 +38,7 @@ func account(p Plan) fakeaws.Config {
 		Seed:   p.Seed,
 		Delays: delays,
 		Strict: p.Traits.Strict,
+		Images: []fakeaws.Image{{ID: "ami-00000000000000001"}, {ID: "ami-00000000000000002"}}, // requirements need the architecture
 		LaunchTemplates: []fakeaws.LaunchTemplate{
 			{Name: "web", Versions: []fakeaws.LaunchTemplateVersion{web}},
 			{Name: "gpu", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-00000000000000002", InstanceType: "g4dn.xlarge"}}},
