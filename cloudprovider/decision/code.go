@@ -22,7 +22,7 @@ const (
 	CodeQuota          Code = "quota"             // cluster-wide limits of cores, memory, accelerators, CapacityQuota
 	CodeCoolDown       Code = "cool-down"         // a launch failed before
 	CodeBackoff        Code = "backoff"           // the core's backoff
-	CodeNotReady       Code = "not-ready"         // too many nodes of the group are not ready
+	CodeNotReady       Code = "not-ready"         // too many nodes of the group are not ready, or an instance does not join
 	CodeDegraded       Code = "degraded"          // a fact about the group is missing or wrong
 	CodeOtherCluster   Code = "other-cluster"     // the group states another cluster
 	CodeDenied         Code = "denied"            // AWS denied a call

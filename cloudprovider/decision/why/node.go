@@ -71,6 +71,19 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	return is(decision.NodeNeeded, decision.CodeOther, "", "the core keeps it: %s", clean(f.Reason, maxName))
 }
 
+// Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another.
+func Late(instance, group string, since, until time.Time) decision.Reason {
+	return decision.Reason{Code: decision.CodeNotReady,
+		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (--max-node-provision-time)",
+			clean(instance, maxName), quote(group), clock(since), clock(until)),
+		Remedy: "look at its console output: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text"}
+}
+
+// GivenUp is the reason of the end of such an instance.
+func GivenUp(since time.Time) decision.Reason {
+	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, because it had not joined the cluster since " + clock(since)}
+}
+
 // unneeded says when the node goes.
 func (f NodeFacts) unneeded() (decision.NodeState, decision.Reason) {
 	r := decision.Reason{Code: decision.CodeUnneeded, Message: "it is not needed and goes now"}

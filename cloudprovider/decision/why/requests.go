@@ -3,6 +3,8 @@ package why
 import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // podLevel are the resources that a pod may request as a whole, instead of by container (KEP-2837).
@@ -54,6 +56,11 @@ func (n *GroupNode) Nodes(pods []*corev1.Pod) int {
 		}
 	}
 	return nodes
+}
+
+// Takes reports whether a next node of the group has all that the pod asks for.
+func (n *GroupNode) Takes(pod *corev1.Pod, g *decision.Group) bool {
+	return len(n.failing(pod, requests(pod), "", g)) == 0
 }
 
 func add(sum, more corev1.ResourceList) {

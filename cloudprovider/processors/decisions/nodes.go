@@ -64,6 +64,12 @@ func (k *cluster) nodes(groups decision.ByName) []decision.Node {
 		}
 		if m.node == nil {
 			o.State, o.Reason = decision.NodeStarting, decision.Reason{Code: decision.CodeStarting, Message: "its instance has not registered as a node yet"}
+			if u, known := k.facts.unjoined[m.instance.ID]; known {
+				o.Since = u.UnregisteredSince
+			}
+			if r, isLate := k.late(m); isLate {
+				o.Reason = r
+			}
 			if m.instance.Lifecycle.Leaving() {
 				o.State, o.Reason = decision.NodeLeaving, decision.Reason{Code: decision.CodeUnneeded, Message: "its instance is being terminated"}
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -31,6 +32,8 @@ type outcome struct {
 // pods puts into words what the loop did about the pending pods.
 func (k *cluster) pods(groups decision.ByName) decision.Pending {
 	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}}
+	s.held = sync.OnceValue(func() map[string]decision.Reason { return k.findHeld(groups) })
+	s.upcoming = sync.OnceValue(s.nextNodes)
 	pending := k.facts.pending
 	if !k.facts.listed {
 		pending = k.pendingInCache()
@@ -44,6 +47,11 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 		o, known := s.outcomes[pod.UID]
 		if !known {
 			o = s.other(pod)
+		}
+		if o.state == decision.PodLaunching || o.state == decision.PodFits {
+			if group, r := s.heldFor(pod, o.group); r.Message != "" {
+				o.state, o.cause, o.group = decision.PodHelpless, r, group
+			}
 		}
 		if missing, known := why.MissingDevice(pod, s.groups[o.group]); known && o.state == decision.PodLaunching {
 			o.state, o.cause = decision.PodHelpless, missing
@@ -73,6 +81,8 @@ type speaker struct {
 	groups   decision.ByName
 	reasons  map[answer]decision.Reason // those of the scheduler without a group
 	next     []*why.GroupNode
+	held     func() map[string]decision.Reason // why nodes that pods wait for do not come, by group
+	upcoming func() []*why.GroupNode
 	foreign  []decision.Answer
 	searches []decision.Search
 	outcomes map[types.UID]outcome
@@ -96,7 +106,7 @@ func (s *speaker) unhelped() {
 		}
 		return
 	}
-	s.next = s.nextNodes()
+	s.next = s.upcoming()
 	s.foreign = s.foreignAnswers()
 	told := make([]*outcome, len(u.sets))
 	for i, pod := range u.pods {

@@ -145,14 +145,15 @@ func (u Candidates) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, a
 	u.unneeded = since
 }
 
-// Health sees whether enough nodes of the cluster are ready. It wraps the core's AutoscalingStatusProcessor.
+// Health sees whether enough nodes of the cluster are ready, and which instances have no node. It wraps the core's AutoscalingStatusProcessor.
 type Health struct {
 	corestatus.AutoscalingStatusProcessor
 	*Collector
 }
 
-// Process keeps the answer.
+// Process keeps the answers.
 func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
 	h.now.unhealthy = !state.IsClusterHealthy()
+	h.noteJoins(state.GetUnregisteredNodes())
 	return h.AutoscalingStatusProcessor.Process(ctx, state, at)
 }

@@ -347,6 +347,9 @@ func podLevel(s decision.PodState) level {
 func (c cause) Word() string {
 	switch c.State {
 	case decision.PodHelpless:
+		if c.Pods.Shown[0].Group != "" {
+			return "its node does not come"
+		}
 		return "no group helps"
 	case decision.PodDelayed:
 		return "delayed"

@@ -1,0 +1,156 @@
+package decisions
+
+import (
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+)
+
+// An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
+// Where no node of the group has joined since the process started, it is late after unknownJoin.
+const (
+	patience    = 3
+	leastJoin   = time.Minute
+	unknownJoin = 2 * time.Minute
+)
+
+// noteJoins keeps since when instances have no node, and how long the last node of each group took to join. It records instances that
+// the core gave up.
+func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
+	gone := maps.Clone(c.unjoined) // functions of the Record read it
+	c.unjoined = make(map[string]clusterstate.UnregisteredNode, len(without))
+	for _, u := range without {
+		if id, ok := providerid.Instance(u.Node.Spec.ProviderID); ok {
+			c.unjoined[id] = u
+			delete(gone, id)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	nodes, _ := c.Nodes.List(labels.Everything()) // the lister reads a cache
+	joins := map[string]time.Duration{}
+	maps.Copy(joins, c.joins)
+	for _, node := range nodes {
+		id, _ := providerid.Instance(node.Spec.ProviderID)
+		if u, joined := gone[id]; joined {
+			joins[c.Provider.NodeGroupName(node)] = node.CreationTimestamp.Sub(u.UnregisteredSince)
+			delete(gone, id)
+		}
+	}
+	c.joins = joins
+	for id, u := range gone {
+		group := c.Provider.NodeGroupName(u.Node)
+		if until, known := c.giveUp(c.Provider.View(), group, u.UnregisteredSince); known && !c.now.at.Before(until) {
+			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: group, Node: id, Reason: why.GivenUp(u.UnregisteredSince)})
+		}
+	}
+}
+
+// giveUp returns when the core terminates an instance of the group that has been without a node since a moment.
+func (c *Collector) giveUp(v *aws.View, group string, since time.Time) (time.Time, bool) {
+	ng := v.NodeGroup(group)
+	if ng == nil {
+		return time.Time{}, false
+	}
+	options, err := ng.GetOptions(c.Core.NodeGroupDefaults)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return since.Add(options.MaxNodeProvisionTime), true
+}
+
+// late says that an instance has no node for longer than usual.
+func (k *cluster) late(m member) (decision.Reason, bool) {
+	u, known := k.facts.unjoined[m.instance.ID]
+	usual := unknownJoin
+	if took, joined := k.facts.joins[m.group]; joined {
+		usual = max(leastJoin, patience*took)
+	}
+	until, served := k.giveUp(k.facts.view, m.group, u.UnregisteredSince)
+	if !known || !served || k.facts.at.Sub(u.UnregisteredSince) <= usual {
+		return decision.Reason{}, false
+	}
+	return why.Late(m.instance.ID, m.group, u.UnregisteredSince, until), true
+}
+
+// findHeld says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.
+func (k *cluster) findHeld(groups decision.ByName) map[string]decision.Reason {
+	held, late := map[string]decision.Reason{}, map[string]decision.Reason{}
+	for name, g := range groups {
+		if r, cannot := k.cannotLaunch(g); cannot {
+			held[name] = r
+		}
+	}
+	coming, launched := map[string]int{}, map[string]int{}
+	for _, m := range k.members() {
+		if m.instance == nil || m.instance.Lifecycle.Leaving() {
+			continue
+		}
+		r, isLate := decision.Reason{}, false
+		if m.node == nil {
+			r, isLate = k.late(m)
+		}
+		switch {
+		case isLate:
+			late[m.group] = r
+		case m.node == nil && held[m.group].Code == decision.CodeConfiguration:
+			continue // it dies as the last one did
+		case m.node == nil, !nodeready.Is(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+			coming[m.group]++
+		}
+		launched[m.group]++
+	}
+	for name, g := range groups {
+		if coming[name] > 0 || g.Desired <= launched[name] {
+			delete(held, name)
+		}
+		if r, isLate := late[name]; isLate && coming[name] == 0 && held[name].Message == "" {
+			held[name] = r
+		}
+	}
+	return held
+}
+
+// cannotLaunch says why AWS launches nothing in the group, whether or not it is at its maximum.
+func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
+	own := k.facts.view.Group(g.Name)
+	switch {
+	case own == nil:
+		return decision.Reason{}, false
+	case own.Blocked():
+		return why.Skipped("unable to launch", g), true
+	case g.State == decision.GroupCoolDown:
+		return g.Reason, true
+	case len(g.CoolDowns) == 0: // or the pools of the group are listed for nothing
+		return decision.Reason{}, false
+	}
+	rest, cooling := k.Provider.CoolDown(own)
+	other := *g
+	other.State = "" // its maximum does not matter
+	return why.Skipped("in cool-down ("+string(rest.Class)+")", &other), cooling
+}
+
+// heldFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".
+func (s *speaker) heldFor(pod *corev1.Pod, known string) (string, decision.Reason) {
+	held := s.held()
+	if known != "" || len(held) == 0 {
+		return known, held[known]
+	}
+	for _, n := range s.upcoming() {
+		g := s.groups[n.Group]
+		if r, isHeld := held[n.Group]; (isHeld || g.Starting > 0) && n.Takes(pod, g) {
+			return n.Group, r
+		}
+	}
+	return "", decision.Reason{}
+}

@@ -1,0 +1,105 @@
+package whycases
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+)
+
+// The process Launch is suspended before AWS launches the node that was asked for. The pod waits for it in vain, also after a restart.
+func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
+	c := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 2}})
+	a := c.start(t)
+	if err := a.world.AWS.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{"Launch"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.world.AWS.SetDesired("a", 1); err != nil {
+		t.Fatal(err)
+	}
+	_ = a.world.Cache.Refresh(t.Context())
+	for range 2 {
+		a.loop(t)
+	}
+	const says = `group "a" can launch nothing: its Launch process is suspended`
+	if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Group != "a" || !strings.HasPrefix(pod.Cause.Message, says) {
+		t.Errorf("pod %+v, want it to name the process", pod)
+	}
+	s := look(t, a.collector.Record, "default", "waiting")
+	if !strings.HasPrefix(s.headline, "1 pod waits: "+says) || !strings.HasPrefix(s.explain, says) || !strings.Contains(s.explain, "aws autoscaling resume-processes") {
+		t.Errorf("the page begins with %q, explain says:\n%s", s.headline, s.explain)
+	}
+	if strings.Contains(s.page, "no group helps") || !strings.Contains(s.page, "its node does not come") {
+		t.Errorf("the page does not say that the node does not come:\n%s", s.page)
+	}
+}
+
+// An instance runs and its kubelet never registers.
+func TestInstanceThatDoesNotJoin(t *testing.T) {
+	a := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 1}}).start(t)
+	a.loop(t)
+	a.world.Eventually(func() string {
+		_ = a.world.Cache.Refresh(t.Context())
+		if a.loop(t); len(a.collector.Record.Report().Nodes) != 1 {
+			return "want an instance"
+		}
+		return ""
+	})
+	if pod := waitingPod(t, a); pod.State != decision.PodLaunching {
+		t.Errorf("pod %+v, want it to wait for the instance", pod)
+	}
+	a.next = a.next.Add(3 * time.Minute)
+	a.loop(t)
+	r := a.collector.Record.Report()
+	node, pod := r.Nodes[0], waitingPod(t, a)
+	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "look at its console output: aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
+		node.InstanceID+" --latest --output text"
+	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, says) || pod.Cause.Remedy != remedy || node.Reason != pod.Cause || node.State != decision.NodeStarting {
+		t.Errorf("pod %+v and node %+v, want both to name the instance", pod, node)
+	}
+	s := look(t, a.collector.Record, "default", "waiting")
+	if !strings.HasPrefix(s.headline, "1 pod waits: "+says) || !strings.HasPrefix(s.explain, says) {
+		t.Errorf("the page begins with %q, explain says:\n%s", s.headline, s.explain)
+	}
+	a.next = a.next.Add(15 * time.Minute)
+	a.loop(t)
+	a.world.Eventually(func() string {
+		_ = a.world.Cache.Refresh(t.Context())
+		a.loop(t)
+		for _, e := range a.collector.Record.Report().Timeline {
+			if e.Kind == decision.ScaleDown && e.Node == node.InstanceID && e.Group == "a" && strings.Contains(e.Reason.Message, "had not joined the cluster") {
+				return ""
+			}
+		}
+		return fmt.Sprintf("decisions %+v, want the end of the instance", a.collector.Record.Report().Timeline)
+	})
+}
+
+// AWS accepts the launch, and each instance dies. The pod waits for none of them, and its cause stays while AWS tries again.
+func TestInstancesThatDieAreNoPlace(t *testing.T) {
+	a := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 1}}).start(t)
+	a.world.AWS.AddShortage(fakeaws.Shortage{Group: "a", Dies: fakeaws.Duration(50 * time.Millisecond), Code: "Client.InvalidKMSKey.InvalidState",
+		Message: "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"})
+	a.loop(t)
+	a.world.Eventually(func() string {
+		_ = a.world.Cache.Refresh(t.Context())
+		a.loop(t)
+		if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Cause.Code != decision.CodeConfiguration || !strings.Contains(pod.Cause.Remedy, "launch template") {
+			return fmt.Sprintf("pod %+v, want it to name the failure", pod)
+		}
+		return ""
+	})
+	for range 20 {
+		_ = a.world.Cache.Refresh(t.Context())
+		a.loop(t)
+		if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Cause.Code != decision.CodeConfiguration {
+			t.Fatalf("pod %+v, want it to name the failure while AWS tries again", pod)
+		}
+	}
+	if s := look(t, a.collector.Record, "default", "waiting"); !strings.HasPrefix(s.headline, "1 pod waits: ") {
+		t.Errorf("the page begins with %q:\n%s", s.headline, s.explain)
+	}
+}
