@@ -2,6 +2,7 @@ package awsmessage
 
 import (
 	"cmp"
+	"regexp"
 	"strings"
 )
 
@@ -81,6 +82,28 @@ func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
 func Readable(text string) string {
 	text, _, _ = strings.Cut(text, " Encoded authorization failure message")
 	return text
+}
+
+// boilerplate are the parts of AWS's texts that say nothing about the failure.
+var boilerplate = regexp.MustCompile(`^Instance became unhealthy while waiting for instance to be in InService state\. Termination Reason: |` +
+	`^Could not launch (?:On-Demand|Spot) Instances\. | ?Launching EC2 instance failed\.?$| Placing Spot instance request failed\.?$|` +
+	` Please (?:visit \S+ to request|contact AWS Support to request)[^.]*\.?| Our system will be working on provisioning additional capacity\.|` +
+	`You must use a valid fully-formed launch template\. `)
+
+// Sentence is AWS's text for a person: no boilerplate, and the code once.
+func Sentence(text string) string {
+	said := strings.TrimSpace(boilerplate.ReplaceAllString(Readable(bounded(text)), ""))
+	if code, rest, _ := strings.Cut(said, ": "); strings.HasPrefix(rest, code+": ") {
+		said = rest
+	}
+	return cmp.Or(said, text)
+}
+
+var fullSubnet = regexp.MustCompile(`not (?:have )?enough free (?:addresses|cidr)`)
+
+// LacksAddresses reports whether a subnet has no free addresses. To a launch that is NoCapacity, which another zone may have.
+func LacksAddresses(code, text string) bool {
+	return code == "InsufficientFreeAddressesInSubnet" || fullSubnet.MatchString(text)
 }
 
 // classOf tries a specific code, then the phrases of the text, then the usual class of the code.

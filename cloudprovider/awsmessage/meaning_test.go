@@ -254,6 +254,29 @@ func TestAMessageNamesItsPool(t *testing.T) {
 	}
 }
 
+func TestSentenceHasNoBoilerplate(t *testing.T) {
+	const limit = "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to."
+	for _, tt := range []struct{ text, want string }{
+		{"Could not launch On-Demand Instances. VcpuLimitExceeded - " + limit + " Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit. " +
+			"Launching EC2 instance failed.", "VcpuLimitExceeded - " + limit},
+		{"Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: Client.InvalidKMSKey.InvalidState: Client.InvalidKMSKey.InvalidState: " +
+			"The KMS key provided is in an incorrect state", "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"},
+		{"ValidationError: You must use a valid fully-formed launch template. The key pair 'x' does not exist", "ValidationError: The key pair 'x' does not exist"},
+		{"To do so please visit https://aws.amazon.com/marketplace/pp?sku=1. Launching EC2 instance failed.", "To do so please visit https://aws.amazon.com/marketplace/pp?sku=1."},
+		{"Launching EC2 instance failed.", "Launching EC2 instance failed."},
+		{"", ""},
+	} {
+		if got := awsmessage.Sentence(tt.text); got != tt.want {
+			t.Errorf("Sentence(%q) = %q, want %q", tt.text, got, tt.want)
+		}
+	}
+	for _, r := range rows(t) { // what is left means the same
+		if got, want := awsmessage.Of(r.code, awsmessage.Sentence(r.text)).Class, r.want.Class; got != want {
+			t.Errorf("%q = %q, want %q", awsmessage.Sentence(r.text), got, want)
+		}
+	}
+}
+
 func TestFieldsOfALaunchErrorWinOverItsText(t *testing.T) {
 	const text = "We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-east-1a)."
 	for _, tt := range []struct {

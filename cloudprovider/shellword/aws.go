@@ -48,8 +48,8 @@ func JSON(v any) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// command is a command that asks a region, where a step begins with it or names it behind a colon, a comma or another command.
-var command = regexp.MustCompile(`(^|: |, |&& |then )(aws [a-z0-9-]+ [a-z0-9-]+|asgctl (?:account|groups|template))( --region)?\b`)
+// command is a command that asks a region, where a step begins with it or names it behind a colon, a comma, another command or inside of one.
+var command = regexp.MustCompile(`(^|: |, |&& |then |\$\()(aws [a-z0-9-]+ [a-z0-9-]+|asgctl (?:account|groups|template))( --region)?\b`)
 
 // InRegion adds the region to the commands of a step, where it lacks. An empty region adds nothing.
 func InRegion(region, step string) string {

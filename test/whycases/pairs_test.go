@@ -33,7 +33,7 @@ type gpuGroup struct {
 var troubles = []trouble{
 	{name: "maximum", code: decision.CodeMaxSize, says: "group %q has its maximum size of 1", remedy: "--max-size 2",
 		set: func(g *gpuGroup) { g.most, g.nodes = 1, 1 }},
-	{name: "denied", code: decision.CodeDenied, says: "AWS denied", remedy: "asgctl account",
+	{name: "denied", code: decision.CodeDenied, says: "AWS denied", remedy: "allow autoscaling:SetDesiredCapacity: add ",
 		begin: func(t *testing.T, a *autoscaler, group string) {
 			for _, action := range []string{"LaunchInstances", "SetDesiredCapacity"} {
 				a.world.AWS.Inject(fakeaws.Fault{Action: action, Group: group, Code: "AccessDenied"})

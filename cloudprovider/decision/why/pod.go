@@ -266,7 +266,7 @@ func (c *candidate) kind() string {
 	if c.Reason.Code == decision.CodeMaxSize {
 		return string(c.Reason.Code) // with figures in the remedy
 	}
-	words := slices.DeleteFunc(strings.Fields(c.Reason.Remedy), func(word string) bool { return word == shell(name) })
+	words := slices.DeleteFunc(strings.Fields(c.Reason.Remedy), func(word string) bool { return strings.TrimRight(word, ":") == shell(name) })
 	return string(c.Reason.Code) + strings.Join(words, " ")
 }
 

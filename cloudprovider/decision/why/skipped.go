@@ -67,6 +67,8 @@ func Unread(reason, text string) decision.Reason {
 		r.Message = fmt.Sprintf("AWS denies %s (%s)", call, clean(short, maxText))
 		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account" +
 			says(said)
+	case "throttled":
+		r.Message, r.Remedy = "AWS throttles "+call, otherCallers(call)
 	case "timeout", "unreachable":
 		r.Message, r.Remedy = fmt.Sprintf("AWS does not answer %s (%s)", call, reason), "check the region, the endpoint and the network: asgctl account"
 	}
@@ -96,21 +98,28 @@ const (
 
 // Backoff is the reason of a group that the core leaves alone until a moment, zero for an unknown one, because of a failure with AWS's
 // code and message. What the failure means comes from package awsmessage.
-func Backoff(group string, until time.Time, code, message string) decision.Reason {
+func Backoff(group *decision.Group, until time.Time, code, message string) decision.Reason {
 	if code == coresCode {
 		code = ""
+	}
+	attempt := Attempt{Group: group}
+	if called := operation.FindStringSubmatch(message); called != nil {
+		attempt.Call = called[1]
 	}
 	if _, said, ok := strings.Cut(message, apiError); ok {
 		message = said
 	}
 	m := awsmessage.Of(code, message)
-	cause := CoolDown(string(m.Class), message)
+	cause := CoolDown(string(m.Class), message, attempt)
 	if cause.Code != decision.CodeDenied {
 		cause.Code = decision.CodeBackoff
 	}
-	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(group), untilText(until), cause.Message)
+	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(group.Name), untilText(until), cause.Message)
 	return cause
 }
+
+// operation is the call in an error of the SDK.
+var operation = regexp.MustCompile(`operation error [\w ]{1,40}: (\w{1,60}),`)
 
 // blocked is the reason of a group that can launch nothing until somebody mends it.
 func blocked(g *decision.Group) decision.Reason {
@@ -146,8 +155,8 @@ var refusals = map[string]struct {
 	says, remedy string
 }{
 	"no-capacity":  {decision.CodeCoolDown, "AWS has no capacity", "wait, or add instance types or zones to the group"},
-	"quota":        {decision.CodeAccountLimit, "the AWS account has no more of its quota", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
-	"spot-limit":   {decision.CodeAccountLimit, "the AWS account has all spot instances that it may have", "ask AWS for more: aws service-quotas list-service-quotas --service-code ec2"},
+	"quota":        {decision.CodeAccountLimit, "the AWS account has no more of its quota", ""},
+	"spot-limit":   {decision.CodeAccountLimit, "the AWS account has all spot instances that it may have", ""},
 	"config-error": {decision.CodeConfiguration, "AWS refuses what the group would launch", "correct the group's launch template"},
 	"permission":   {decision.CodeDenied, "AWS denied a launch", "asgctl account"},
 	"throttle":     {decision.CodeCoolDown, "AWS throttles the calls", "wait"},
@@ -156,8 +165,8 @@ var refusals = map[string]struct {
 	"zonal-shift":  {decision.CodeCoolDown, "a zonal shift keeps it out of its zones", "wait, or end the shift: aws arc-zonal-shift list-zonal-shifts"},
 }
 
-// CoolDown is the reason of a cool-down, by the class of the failure and AWS's own text.
-func CoolDown(class, message string) decision.Reason {
+// CoolDown is the reason of a cool-down, by the class of the failure and AWS's own text, without its boilerplate.
+func CoolDown(class, message string, attempt Attempt) decision.Reason {
 	known, ok := refusals[class]
 	if !ok {
 		known.code, known.says, known.remedy = decision.CodeCoolDown, "a launch failed", "wait"
@@ -165,32 +174,26 @@ func CoolDown(class, message string) decision.Reason {
 			known.says += " (" + clean(class, maxName) + ")"
 		}
 	}
-	r := decision.Reason{Code: known.code, Message: known.says, Remedy: known.remedy}
-	switch m := awsmessage.Of("", message); {
-	case m.Action != "" && known.code == decision.CodeDenied:
-		action := clean(m.Action, maxName)
-		r.Message, r.Remedy = "AWS denied "+action, "allow "+action+" in the autoscaler's IAM policy, and look: asgctl account"+says(message)
-	case m.InstanceType != "" && m.Zone != "" && class == string(awsmessage.NoCapacity):
-		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))
-	case message != "":
-		r.Message += ": " + clean(message, maxText)
+	r, done := attempt.refined(awsmessage.Class(class), decision.Reason{Code: known.code, Message: known.says, Remedy: known.remedy}, message)
+	if !done && message != "" {
+		r.Message += ": " + clean(awsmessage.Sentence(message), 2*maxText)
 	}
 	return r
 }
 
 // coolDown is the reason of a group all of whose pools cool down: the most lasting of the causes. Some are other groups' shortages.
 func coolDown(class string, g *decision.Group) decision.Reason {
-	cause, end := CoolDown(class, ""), ""
+	cause, end := CoolDown(class, "", Attempt{Group: g}), ""
 	if len(g.CoolDowns) > 0 {
 		first := slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
 			return cmp.Or(lasting(a.Cause.Code)-lasting(b.Cause.Code), a.Until.Compare(b.Until))
 		})
 		if cause = first.Cause; cause.Message == "" {
-			cause = CoolDown(class, "")
+			cause = CoolDown(class, "", Attempt{Group: g})
 		}
 		end = untilText(first.Until)
 	}
-	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(g.Name), end, clean(cause.Message, maxText))
+	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(g.Name), end, clean(cause.Message, maxMessage))
 	return cause
 }
 

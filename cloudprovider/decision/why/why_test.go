@@ -59,7 +59,7 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 1, Max: 5, Desired: 4, Ready: 1}
 	broken := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Message: `Auto Scaling group "web": its Launch process is suspended`, Remedy: "resume it"}}}
 	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
-		{Cause: CoolDown("quota", "limit of 32"), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here"), Until: noon}}}
+		{Cause: CoolDown("quota", "limit of 32", Attempt{}), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here", Attempt{}), Until: noon}}}
 	for _, tt := range []struct {
 		text    string
 		group   *decision.Group
@@ -139,18 +139,62 @@ func TestBackoffSaysWhatFailed(t *testing.T) {
 		says, remedy  string
 	}{
 		{"AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y", decision.CodeDenied,
-			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow autoscaling:SetDesiredCapacity in the autoscaler's IAM policy, " +
-				"and look: asgctl account\nAWS says: User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y"},
+			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, `allow autoscaling:SetDesiredCapacity: add {"Effect":"Allow",` +
+				`"Action":"autoscaling:SetDesiredCapacity","Resource":"*"} to the policy of user "x"` + "\nAWS says: User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y"},
 		{"InternalFailure", "try again", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: AWS failed or did not answer: try again`, "wait"},
 		{"cloudProviderError", "failed to increase node group size: operation error Auto Scaling: SetDesiredCapacity, https response error StatusCode: 403, RequestID: 4711, " +
 			"api error AccessDenied: User: x is not authorized to perform: autoscaling:SetDesiredCapacity", decision.CodeDenied,
 			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow"},
+		{"cloudProviderError", "failed to increase node group size: operation error Auto Scaling: SetDesiredCapacity, exceeded maximum number of attempts, 3, " +
+			"https response error StatusCode: 400, RequestID: 4711, api error Throttling: Rate exceeded", decision.CodeBackoff,
+			`group "web" is left alone until 12:00:00 UTC: AWS throttles SetDesiredCapacity`, "lookup-events"},
 		{"Odd", "a new thing", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: a launch failed: a new thing`, "wait"},
 	} {
 		t.Run(tt.code, func(t *testing.T) {
-			got := Backoff("web", noon, tt.code, tt.message)
+			got := Backoff(&decision.Group{Name: "web"}, noon, tt.code, tt.message)
 			if got.Code != tt.want || got.Message != tt.says || !strings.Contains(got.Remedy, tt.remedy) {
 				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.want, tt.says, tt.remedy)
+			}
+		})
+	}
+}
+
+func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
+	web := &decision.Group{Name: "web/a", AutoScaling: "web"}
+	const denied = "AccessDenied: User: arn:aws:sts::1:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: arn:aws:autoscaling:us-east-1:1:g/web "
+	for _, tt := range []struct {
+		name, class, message string
+		attempt              Attempt
+		says, remedy         string
+	}{
+		{"addresses of an unnamed subnet", "no-capacity", "The specified subnet does not have enough free addresses to satisfy the request.", Attempt{Group: web},
+			"a subnet of group web has no free IP addresses", "free addresses in it, or add another subnet to group web: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --vpc-zone-"},
+		{"addresses of a managed group", "no-capacity", "There are not enough free addresses in subnet 'subnet-12ab'.", Attempt{Group: &decision.Group{Name: "x", EKS: &decision.Nodegroup{Name: "ng"}}},
+			"subnet subnet-12ab has no free IP addresses", "free addresses in it, or make an EKS node group in another subnet, because ng keeps its own"},
+		{"a key", "config-error", "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: Client.InvalidKMSKey.InvalidState: " +
+			"Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state", Attempt{}, "the KMS key of the volumes is in an incorrect state", "enable it, or use another key"},
+		{"GPUs on-demand", "quota", "VcpuLimitExceeded: your current vCPU limit of 0 allows", Attempt{InstanceType: "g4dn.xlarge"},
+			"the AWS account has no more of its quota: VcpuLimitExceeded: your current vCPU limit of 0 allows", "--quota-code L-DB2E81BA --desired-value 32 # vCPUs, 0 now"},
+		{"spot, the group has one type", "spot-limit", "Max spot instance count exceeded", Attempt{Group: &decision.Group{Types: []string{"m5.large"}}},
+			"the AWS account has all spot instances that it may have: Max spot instance count exceeded", "--quota-code L-34B43A08 --desired-value VCPUS\nthe value now: aws service-quotas get-service-quota"},
+		{"an unknown family", "quota", "your current vCPU limit of 0 allows", Attempt{InstanceType: "hpc6a.48xlarge"}, "the AWS account has no more of its quota: your current vCPU limit of 0 allows",
+			"ask AWS for more, the quotas are: aws service-quotas list-service-quotas --service-code ec2"},
+		{"volumes", "quota", "Volume limit exceeded", Attempt{InstanceType: "m5.large"}, "the AWS account has no more of its quota: Volume limit exceeded", "list-service-quotas"},
+		{"a suspended process", "", "ValidationError: The Launch process of the AutoScalingGroup is suspended", Attempt{Group: web},
+			"the Launch process of group web is suspended", "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name web"},
+		{"a throttled call", "throttle", "Throttling: Rate exceeded", Attempt{Call: "SetDesiredCapacity"}, "AWS throttles SetDesiredCapacity",
+			"it is tried again without you, look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=SetDesiredCapacity'"},
+		{"no policy allows it", "permission", denied + "because no permissions boundary allows the autoscaling:SetDesiredCapacity action", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
+			`add {"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:1:g/web"} to the permissions boundary of role "ca"`},
+		{"a policy denies it", "permission", denied + "with an explicit deny in a service control policy", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
+			`except role "ca" from the explicit deny of autoscaling:SetDesiredCapacity in a service control policy`},
+		{"a role with other characters", "permission", "User: arn:aws:sts::1:assumed-role/$(id)/x is not authorized to perform: ec2:RunInstances on resource: arn:aws:`id`", Attempt{},
+			"AWS denied ec2:RunInstances", `"Resource":"*"} to the policy of the autoscaler's role`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := CoolDown(tt.class, tt.message, tt.attempt)
+			if got.Message != tt.says || !strings.Contains(got.Remedy, tt.remedy) {
+				t.Errorf("got %q %q, want %q and in the remedy %q", got.Message, got.Remedy, tt.says, tt.remedy)
 			}
 		})
 	}
@@ -412,14 +456,14 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	evil := "x\x1b[31m\n\u202e'; rm -rf / #\"" + strings.Repeat("y", 5000)
 	g := &decision.Group{Name: evil, AutoScaling: evil, Max: 1, AtMax: []decision.Limit{{}, {Flag: evil}}, EKS: &decision.Nodegroup{Cluster: evil, Name: evil}, Zones: []string{evil, evil}, Reason: decision.Reason{Message: evil},
 		Problems:  []decision.Reason{{Message: evil + "/" + evil}},
-		CoolDowns: []decision.CoolDown{{Cause: CoolDown("no-capacity", evil), Until: noon}}}
+		CoolDowns: []decision.CoolDown{{Cause: CoolDown("no-capacity", evil, Attempt{}), Until: noon}}}
 	pod := podOf(evil, "1")
 	pod.Namespace, pod.Name = evil, evil
 	pod.Spec.NodeSelector = map[string]string{evil: evil, corev1.LabelTopologyZone: evil}
 	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: evil}}}}
 	node := nodeOf(evil, "cpu", "1").tainted(evil, evil).labelled("a", evil)
 	groups := map[string]*decision.Group{evil: g}
-	all := []decision.Reason{Backoff(evil, noon, evil, evil), CoolDown(evil, evil), Scheduling(evil, []string{evil}, evil), Scheduling("DynamicResources", []string{evil}, evil),
+	all := []decision.Reason{Backoff(&decision.Group{Name: evil}, noon, evil, evil), CoolDown(evil, evil, Attempt{Group: &decision.Group{Name: evil}, InstanceType: evil}), Scheduling(evil, []string{evil}, evil), Scheduling("DynamicResources", []string{evil}, evil),
 		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups, node),
 		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups),
 		Pod(pod, []decision.Answer{{Group: evil, Verdict: decision.Chosen}}, groups)}

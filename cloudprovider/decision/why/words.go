@@ -135,7 +135,7 @@ func (s *search) claims() []string {
 
 // tooMuch says that the pod asks for more of a resource than a node has.
 func tooMuch(list []candidate, at int, everywhere bool) string {
-	largest := largestOf(list, at)
+	largest := largestOf(list, at).failing[at]
 	r, groups := list[0].failing[at], named("group", names(list))
 	switch {
 	case r.resource == corev1.ResourcePods:
@@ -152,6 +152,17 @@ func tooMuch(list []candidate, at int, everywhere bool) string {
 	return text + figure(r.resource, largest.left())
 }
 
+// atMost are the amounts of all resources of which the pod asks for too much, on the node that has the most of the one at the index.
+func atMost(list []candidate, at int) string {
+	var amounts []string
+	for _, r := range largestOf(list, at).failing {
+		if r.resource != "" && r.weight != weightKind {
+			amounts = append(amounts, amount(r.resource, r.left()))
+		}
+	}
+	return enumerate(amounts)
+}
+
 // left is what a node has left for the pod.
 func (r *requirement) left() resource.Quantity {
 	left := r.has.DeepCopy()
@@ -159,12 +170,12 @@ func (r *requirement) left() resource.Quantity {
 	return left
 }
 
-// largestOf is the requirement for the group whose node has the most left for the pod.
-func largestOf(list []candidate, at int) requirement {
+// largestOf is the group whose node has the most left for the pod of the resource at the index.
+func largestOf(list []candidate, at int) candidate {
 	return slices.MaxFunc(list, func(a, b candidate) int {
 		left := a.failing[at].left()
 		return left.Cmp(b.failing[at].left())
-	}).failing[at]
+	})
 }
 
 // zone says that the pod needs a zone that the groups do not have, or do not promise.
@@ -219,13 +230,12 @@ func (s *search) remedy(list []candidate, at int) string {
 	case r.resource != "" && r.weight == weightKind:
 		return "make an Auto Scaling group of an instance type with " + kindOf(r.resource)
 	case r.resource != "":
-		largest := largestOf(list, at)
-		return fmt.Sprintf("make an Auto Scaling group of larger instances, or let the pod ask for at most %s", amount(r.resource, largest.left()))
+		return "make an Auto Scaling group of larger instances, or let the pod ask for at most " + atMost(list, at)
 	case r.weight == weightPromise:
 		return fmt.Sprintf("%s && aws autoscaling suspend-processes --auto-scaling-group-name %s --scaling-processes AZRebalance",
 			tagCommand(group, zonalTag, "true"), shell(group))
 	case r.code == decision.CodeZone:
-		return "make an Auto Scaling group in that zone, or add a subnet of that zone to one"
+		return addSubnet("a subnet of that zone", list[0].group)
 	case r.refused || r.value == "":
 		return "change the pod's node affinity"
 	case ofInstance(r.key):

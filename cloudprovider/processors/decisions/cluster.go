@@ -169,8 +169,8 @@ func (k *cluster) price(id string) (text string, estimated bool) {
 func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 	now := k.facts.at
 	for _, p := range k.Provider.CoolDowns(g) {
-		o.CoolDowns = append(o.CoolDowns, decision.CoolDown{Zone: p.Zone, Type: p.InstanceType, Cause: why.CoolDown(string(p.Class), p.Message),
-			Since: p.Since(), Until: p.Until})
+		o.CoolDowns = append(o.CoolDowns, decision.CoolDown{Zone: p.Zone, Type: p.InstanceType, Since: p.Since(), Until: p.Until,
+			Cause: why.CoolDown(string(p.Class), p.Message, why.Attempt{Group: o, InstanceType: p.InstanceType})})
 	}
 	template := k.facts.view.Template(o.Name)
 	var rest cooldown.Period
@@ -205,7 +205,7 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown
-		o.Reason = why.Backoff(o.Name, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
+		o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
 	default:
 		o.State = decision.GroupReady
 	}

@@ -84,17 +84,21 @@ var outcomes = map[awsmessage.Class]decision.Code{
 // outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.
 func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	var r decision.Reason
+	attempt := why.Attempt{Group: &decision.Group{AutoScaling: l.Group}, Call: l.Call}
 	switch {
 	case len(l.Failures) > 0:
 		kinds := l.Failures.Kinds()
-		r = why.CoolDown(string(kinds[0].Class), kinds[0].Message)
+		attempt.InstanceType = kinds[0].Pool.InstanceType
+		r = why.CoolDown(string(kinds[0].Class), kinds[0].Message, attempt)
 		r.Code = codeOf(kinds[0].Class)
-		r.Message = kinds[0].Pools() + ": " + r.Message
+		if pools := kinds[0].Pools(); pools != "any" {
+			r.Message = pools + ": " + r.Message
+		}
 		if more := len(kinds) - 1; more > 0 {
 			r.Message += ", and " + counted(more, "more failure")
 		}
 	case l.Refused != "":
-		r = why.CoolDown(string(l.Class), l.Refused)
+		r = why.CoolDown(string(l.Class), l.Refused, attempt)
 		r.Code = codeOf(l.Class)
 	case l.Call == "SetDesiredCapacity":
 		return decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + counted(l.Asked, "instance") + " and launches on its own"}, false
@@ -120,11 +124,11 @@ func codeOf(class awsmessage.Class) decision.Code {
 
 // Problem records a problem of a group that has appeared or is mended.
 func (c *Collector) Problem(p aws.Problem, mended bool) {
-	kind := decision.Problem
+	entry := decision.Entry{Kind: decision.Problem, Group: p.Group, Reason: reasonOf(p)}
 	if mended {
-		kind = decision.Mended
+		entry.Kind, entry.Reason.Remedy = decision.Mended, ""
 	}
-	c.Record.Decided(decision.Entry{Kind: kind, Group: p.Group, Reason: reasonOf(p)})
+	c.Record.Decided(entry)
 }
 
 // reasonOf is the problem in the words of the record.
