@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"testing"
@@ -177,6 +178,38 @@ func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"b"}, names(w.cache.Snapshot())); diff != "" {
 		t.Errorf("groups after the deletion (-want +got):\n%s", diff)
+	}
+}
+
+func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
+	t.Parallel()
+	broken := func(name, template, version string) fakeaws.AutoScalingGroup {
+		g := group(name, 0, 0, 3)
+		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: template, Version: version}
+		return g
+	}
+	eks := broken("eks", "doomed", "1")
+	eks.Tags = maps.Clone(eks.Tags)
+	eks.Tags["eks:cluster-name"], eks.Tags["eks:nodegroup-name"] = "prod", "ng"
+	doomed := fakeaws.LaunchTemplate{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), doomed},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken("it's", "doomed", "$Default"), broken("old", "workers", "9"), eks},
+	}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
+		t.Fatal(err)
+	}
+	w.started()
+	gone, old := w.group("eks").Source.Template.ID, w.group("old").Source.Template.ID
+	for name, want := range map[string][2]string{
+		"it's": {"launch template " + gone + " does not exist", `make a launch template, and give it to the group: aws autoscaling update-auto-scaling-group ` +
+			`--auto-scaling-group-name 'it'\''s' --launch-template 'LaunchTemplateName=TEMPLATE,Version=$Default'`},
+		"old": {"launch template " + old + " has no version 9", "choose a version that exists, and give it to the group: aws autoscaling update-auto-scaling-group " +
+			"--auto-scaling-group-name old --launch-template 'LaunchTemplateId=" + old + ",Version=$Default'"},
+		"eks": {"launch template " + gone + " does not exist", `make a launch template, and give it to EKS node group "ng"`},
+	} {
+		if g := w.group(name); len(g.Problems) == 0 || g.Problems[0].Message != want[0] || g.Problems[0].Remedy != want[1] {
+			t.Errorf("group %q has the problems %+v, want %q", name, g.Problems, want)
+		}
 	}
 }
 

@@ -67,8 +67,12 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 		found, err := r.templates.get(ref)
 		complete = complete && found != nil
 		if err != nil {
-			problems = append(problems, unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(),
-				"ec2:DescribeLaunchTemplateVersions", "or point the group at a template that exists"))
+			p := unread(err, ReasonLaunchSourceUnread, "launch template "+ref.String(), "ec2:DescribeLaunchTemplateVersions",
+				"or point the group at a template that exists")
+			if p.Reason == ReasonLaunchSourceMissing {
+				p.Message, p.Remedy = missing(g, ref, err)
+			}
+			problems = append(problems, p)
 		}
 		if found != nil && !isAlias(found.imageID) && !g.Source.replacesImageOf(ref) {
 			origins = append(origins, TemplateOrigin(found.id, found.version))

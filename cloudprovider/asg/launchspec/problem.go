@@ -1,10 +1,12 @@
 package launchspec
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Problem is one reason why a group does not work as it should, in words that an operator can act on.
@@ -40,6 +42,25 @@ func unread(err error, reason, what, action, instead string) Problem {
 		p.Remedy = "create it again, " + instead
 	}
 	return p
+}
+
+// missing says whether the launch template is gone or its version alone, and how the group gets another. A new template has another ID.
+func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
+	message, remedy = "launch template "+cmp.Or(ref.ID, ref.Name)+" does not exist", "make a launch template"
+	other := "LaunchTemplateName=TEMPLATE"
+	if awsclient.Code(err) == "InvalidLaunchTemplateId.VersionNotFound" {
+		message = fmt.Sprintf("launch template %s has no version %s", cmp.Or(ref.ID, ref.Name), ref.Version)
+		remedy, other = "choose a version that exists", "LaunchTemplateId="+ref.ID
+	}
+	_, managed := g.ManagedNodegroup()
+	switch {
+	case managed != "":
+		return message, remedy + fmt.Sprintf(", and give it to EKS node group %q", managed)
+	case g.Source.Mixed:
+		return message, remedy + fmt.Sprintf(", and name it in the mixed instances policy of group %q", g.Name)
+	}
+	return message, fmt.Sprintf("%s, and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --launch-template %s",
+		remedy, shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default"))
 }
 
 // errGone is the error of an object that a successful answer does not list.

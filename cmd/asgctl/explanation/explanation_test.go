@@ -83,7 +83,7 @@ func TestAnswerAboutOwner(t *testing.T) {
 	answer := Owned(report(), Running, "shop", Owner("deploy", "web"))
 	want := `no group has room: web has its maximum of 3
 
-Of 3 waiting pods of Deployment/web, 1 get a node and 2 get none.
+Waiting pods of Deployment/web: 3. Without a node: 2.
 
 PODS   STATE       FIRST    CAUSE
 2      helpless    shop/a   no group has room: web has its maximum of 3

@@ -254,8 +254,8 @@ func (p *Pods) grouped() string {
 		}
 		return len(b.pods) - len(a.pods)
 	})
-	text := output.Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Of %d waiting pods of %s, %d get a node and %d get none.\n\n",
-		len(p.Pods), output.Clean(p.subject), len(p.Pods)-p.Unserved(), p.Unserved())
+	text := output.Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n\n",
+		output.Clean(p.subject), len(p.Pods), p.Unserved())
 	var rows [][]string
 	for _, c := range causes {
 		first := c.pods[0]

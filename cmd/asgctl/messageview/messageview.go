@@ -38,9 +38,13 @@ var meanings = map[awsmessage.Class]string{
 // Of returns the view of a message, with its code if that is known apart from the text.
 func Of(code, text string) View {
 	m := awsmessage.Of(code, text)
+	meaning := meanings[m.Class]
+	if awsmessage.LacksAddresses(m.Code, text) {
+		meaning = "The subnet has no free IP addresses. Free some, or add another subnet to the group."
+	}
 	return View{
 		Version: output.Version, Class: string(m.Class), Code: m.Code, InstanceType: m.InstanceType, Zone: m.Zone,
-		CapacityType: m.CapacityType, Elsewhere: m.Elsewhere, Action: m.Action, Meaning: meanings[m.Class],
+		CapacityType: m.CapacityType, Elsewhere: m.Elsewhere, Action: m.Action, Meaning: meaning,
 	}
 }
 

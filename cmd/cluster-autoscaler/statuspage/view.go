@@ -115,6 +115,7 @@ type group struct {
 	Bar      bar
 	Level    level
 	Word     string
+	Remedy   string
 	CoolDown list[decision.CoolDown]
 	Problem  list[decision.Reason]
 }
@@ -127,7 +128,7 @@ func newView(report *decision.Report, divisor shorter) *view {
 	v := &view{Report: report, Graph: newGraph(report.Spend.History)}
 	causes := newCauses(report, divisor)
 	v.Causes = first(causes, divisor.of(mostCauses))
-	v.Rows = newGroups(report.Groups, divisor)
+	v.Rows = newGroups(report.Groups, causes, divisor)
 	v.setNodes(divisor)
 	v.Entries = first(report.Timeline, divisor.of(mostEntries))
 	v.Earlier = first(report.Timeline[len(v.Entries.Shown):], divisor.of(mostEarlier))
@@ -191,10 +192,10 @@ func waitingPods(report *decision.Report) int { return len(report.Pods) + report
 // newHeadline picks the sentence for the worst that is going on.
 func newHeadline(report *decision.Report, causes []cause) headline {
 	waiting := waitingPods(report)
-	served := waiting // by a node, when the causes before have no pod
+	fits := waiting // a node, when the causes before have no pod
 	for _, c := range causes {
 		if c.State == decision.PodIgnored {
-			served -= c.Count
+			fits -= c.Count
 		}
 	}
 	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
@@ -209,20 +210,26 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		worst := causes[0]
 		h := headline{Level: worst.Level, Text: wait(worst.Count) + ": " + worst.Message, Remedy: worst.Remedy}
 		if others := waiting - worst.Count; others > 0 {
-			h.Detail = more(others) + " for other reasons."
+			h.Detail = more(others)
+			if further := len(causes) - 1; further > 0 {
+				h.Detail += ": " + causes[1].Message
+				if further > 1 {
+					h.Detail += ", and " + noun(further-1, "further reason")
+				}
+			}
 		}
 		return h
 	case len(groups) > 0 && groupLevel(groups[0]) == bad:
 		worst := groups[0]
 		h := headline{Level: bad, Text: fmt.Sprintf("Group %s is degraded: %s", worst.Name, worst.Reason.Message), Remedy: worst.Reason.Remedy}
-		if served > 0 {
-			h.Detail = wait(served) + ", and each has a place or will get one."
+		if fits > 0 {
+			h.Detail = placed(fits) + "."
 		}
 		return h
 	case report.Loop.Result.Code == decision.CodeOther:
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
-	case served > 0:
-		return headline{Level: moving, Text: wait(served) + ", and each has a place or will get one", Detail: causes[0].Message}
+	case fits > 0:
+		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
 	case len(groups) > 0 && groupLevel(groups[0]) == warning:
 		return warningOf(groups[0])
 	case len(causes) > 0:
@@ -251,6 +258,14 @@ func wait(n int) string {
 		return "1 pod waits"
 	}
 	return count(n) + " pods wait"
+}
+
+// placed is about pods that need nothing more.
+func placed(n int) string {
+	if n == 1 {
+		return "1 pod waits, and it has a place or will get one"
+	}
+	return wait(n) + ", and each has a place or will get one"
 }
 
 // more is "3 more wait".
@@ -397,14 +412,19 @@ func byAttention(a, b *decision.Group) int {
 	return cmp.Or(cmp.Compare(groupRank(a), groupRank(b)), strings.Compare(a.Name, b.Name))
 }
 
-func newGroups(all []decision.Group, divisor shorter) list[group] {
+func newGroups(all []decision.Group, causes []cause, divisor shorter) list[group] {
 	sorted := slices.SortedFunc(slices.Values(pointers(all)), byAttention)
 	shown := first(sorted, divisor.of(mostGroups))
 	rows := list[group]{More: shown.More}
 	for _, g := range shown.Shown {
 		coolDowns, problems := g.Beside()
-		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State),
+		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State), Remedy: g.Reason.Remedy,
 			CoolDown: first(coolDowns, divisor.of(mostCoolDowns)), Problem: first(problems, divisor.of(mostProblems))}
+		for _, c := range causes {
+			if c.Message == g.Reason.Message { // the size that is enough for all of its pods
+				row.Remedy = c.Remedy
+			}
+		}
 		switch {
 		case g.State == decision.GroupReady && g.Starting > 0:
 			row.Word = "growing"

@@ -36,11 +36,11 @@ func TestHeadline(t *testing.T) {
 		}), headline{bad, "The autoscaler cannot act", "4 of 6 nodes are not ready", "kubectl get nodes"}},
 		{"pods without a group, two causes", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodFits, "room"), pod(decision.PodFits, "room"), pod(decision.PodFits, "room"), pod(decision.PodHelpless, "a"), pod(decision.PodHelpless, "b"), pod(decision.PodHelpless, "b")}
-		}), headline{bad, "2 pods wait: b", "4 more wait for other reasons.", "mend b"}},
+		}), headline{bad, "2 pods wait: b", "4 more wait: a, and 1 further reason", "mend b"}},
 		{"one pod without a group", looped(func(r *decision.Report) { r.Pods = []decision.Pod{pod(decision.PodHelpless, "a")} }), headline{bad, "1 pod waits: a", "", "mend a"}},
 		{"young pods", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodDelayed, "younger than 30s"), pod(decision.PodLaunching, "asked")}
-		}), headline{moving, "1 pod waits: younger than 30s", "1 more waits for other reasons.", "mend younger than 30s"}},
+		}), headline{moving, "1 pod waits: younger than 30s", "1 more waits: asked", "mend younger than 30s"}},
 		{"degraded group", looped(func(r *decision.Report) {
 			r.Groups = []decision.Group{{Name: "a"}, {Name: "b", State: decision.GroupDegraded, Reason: decision.Reason{Message: "no template", Remedy: "make one"}}}
 		}), headline{bad, "Group b is degraded: no template", "", "make one"}},
@@ -52,7 +52,7 @@ func TestHeadline(t *testing.T) {
 		}), headline{Level: moving, Text: "2 pods wait, and each has a place or will get one", Detail: "asked"}},
 		{"pods that get no node beside others", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodIgnored, "cheap"), pod(decision.PodLaunching, "asked")}
-		}), headline{Level: moving, Text: "1 pod waits, and each has a place or will get one", Detail: "asked"}},
+		}), headline{Level: moving, Text: "1 pod waits, and it has a place or will get one", Detail: "asked"}},
 		{"pods that get no node", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodIgnored, "cheap"), pod(decision.PodIgnored, "cheap")}
 		}), headline{Level: calm, Text: "All is well, and no node is launched for 2 pods", Detail: "cheap"}},
@@ -193,6 +193,21 @@ func TestGraph(t *testing.T) {
 				t.Errorf("line %q up to %v, want %q up to %v", g.Line, g.Top, tt.line, tt.top)
 			}
 		})
+	}
+}
+
+// The row of a group and the pods that wait for it ask for the same size.
+func TestAFullGroupAsksForTheSizeOfItsPods(t *testing.T) {
+	full := decision.Reason{Code: decision.CodeMaxSize, Message: `group "web" has its maximum size of 4`, Remedy: "--max-size 5"}
+	enough := full
+	enough.Remedy = "--max-size 27"
+	report := &decision.Report{Groups: []decision.Group{{Name: "web", State: decision.GroupFull, Reason: full}}}
+	if got := newView(report, 1).Rows.Shown[0].Remedy; got != full.Remedy {
+		t.Errorf("without pods the row says %q, want %q", got, full.Remedy)
+	}
+	report.Pods = []decision.Pod{{State: decision.PodHelpless, Cause: enough}}
+	if got := newView(report, 1).Rows.Shown[0].Remedy; got != enough.Remedy {
+		t.Errorf("the row says %q, want %q", got, enough.Remedy)
 	}
 }
 
