@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -9,6 +10,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Discovery selects our groups: the named groups, and all groups that match the filters.
@@ -73,6 +77,47 @@ func (f TagFilter) with(tag Tag) TagFilter {
 		return f
 	}
 	return append(f, tag)
+}
+
+// ReasonDropped is the reason of the Problem of a group that left the readings.
+const ReasonDropped = "dropped"
+
+// dropped is the problem of a group that left the readings. found has the group if AWS still does.
+func (d Discovery) dropped(e *entry, found map[string]types.AutoScalingGroup) launchspec.Problem {
+	p := launchspec.Problem{Reason: ReasonDropped, Message: "it is no longer served since " + e.droppedAt.UTC().Format("15:04:05 UTC") + ": "}
+	now, exists := found[e.group.Name]
+	if !exists {
+		p.Message += "AWS has no group of this name any more"
+		return p
+	}
+	has := groupFrom(now, e.droppedAt).Tags
+	var lacks []string
+	var tags []shellword.Tag
+	for _, tag := range slices.Concat(d.searches()...) {
+		value, tagged := has[tag.Key]
+		switch {
+		case tagged && (tag.Value == "" || tag.Value == value):
+			continue
+		case tagged:
+			lacks = append(lacks, fmt.Sprintf("its tag %s is %q", tag.Key, value))
+		default:
+			text := fmt.Sprintf("its tag %s is missing", tag.Key)
+			for key := range has {
+				if strings.EqualFold(key, tag.Key) {
+					text += fmt.Sprintf(" (it has %s)", key)
+				}
+			}
+			lacks = append(lacks, text)
+		}
+		tags = append(tags, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, e.group.Tags[tag.Key], "true")})
+	}
+	if len(tags) == 0 {
+		lacks = []string{"a reading did not have it"}
+	} else {
+		p.Remedy = shellword.SetTags(e.group.Name, tags...)
+	}
+	p.Message += strings.Join(lacks, ", and ")
+	return p
 }
 
 // Tag is a key and, where it matters, a value.

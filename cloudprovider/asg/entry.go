@@ -37,6 +37,7 @@ type entry struct {
 	identity  string    // distinguishes groups of one name
 	createdAt time.Time // by AWS
 	droppedAt time.Time // zero unless the group was dropped
+	dropped   *Group    // with the problem that it is dropped, nil before its cause is known
 }
 
 func newEntry() *entry {

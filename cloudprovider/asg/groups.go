@@ -51,6 +51,11 @@ func (s *groups) publish() {
 			groups[name] = e.shown()
 		}
 	}
+	for _, e := range s.dropped {
+		if e.dropped != nil {
+			foreign = append(foreign, e.dropped)
+		}
+	}
 	s.current.Store(newSnapshot(groups, foreign, s.readAt))
 }
 

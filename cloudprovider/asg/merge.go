@@ -169,7 +169,7 @@ func (r *reader) forget(ctx context.Context, found map[string]types.AutoScalingG
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
-		e.droppedAt = start
+		e.droppedAt, e.dropped = start, nil
 		r.groups.dropped[name] = e
 		delete(r.groups.entries, name)
 		r.refusals.forget(name)

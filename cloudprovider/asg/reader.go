@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -69,8 +70,38 @@ func (r *reader) readAll(ctx context.Context) error {
 	}
 	maps.Copy(found, searched)
 	r.apply(ctx, found, start, nil)
+	r.explainDropped(ctx)
 	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", r.clock.Since(start))
 	return nil
+}
+
+// explainDropped shows for an hour why groups left the readings. It asks AWS once for each, and again with the next reading after an error.
+func (r *reader) explainDropped(ctx context.Context) {
+	r.groups.mu.Lock()
+	var names []string
+	for name, e := range r.groups.dropped {
+		if e.dropped == nil && e.group != nil && !r.groups.identity.foreign(e.group) {
+			names = append(names, name)
+		}
+	}
+	r.groups.mu.Unlock()
+	for some := range slices.Chunk(names, maxGroupsPerCall) {
+		found := map[string]types.AutoScalingGroup{}
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
+			return
+		}
+		r.groups.mu.Lock()
+		for _, name := range some {
+			if e := r.groups.dropped[name]; e != nil {
+				g := *e.group
+				g.Problems = []launchspec.Problem{r.discovery.dropped(e, found)}
+				e.dropped = &g
+			}
+		}
+		r.groups.publish()
+		r.groups.mu.Unlock()
+		signal(r.groups.changed)
+	}
 }
 
 // hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It asks AWS

@@ -38,8 +38,8 @@ func newSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snap
 // Groups returns all groups, sorted by name. The slice is shared: do not change it.
 func (s *Snapshot) Groups() []*Group { return s.ordered }
 
-// Foreign returns the discovered groups of other clusters, by name, each with the one Problem about that. Nothing else of the Snapshot shows them or
-// their instances.
+// Foreign returns the discovered groups of other clusters and those that left the readings within the hour, by name, each with the one Problem about
+// that. Nothing else of the Snapshot shows them or their instances.
 func (s *Snapshot) Foreign() []*Group { return s.foreign }
 
 func (s *Snapshot) Group(name string) *Group { return s.groups[name] }

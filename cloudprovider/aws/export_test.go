@@ -87,7 +87,7 @@ func (p *Provider) ForgetView() { p.view.Store(emptyView()) }
 // MoveOn makes the next view of a reading in which nothing changed.
 func (p *Provider) MoveOn() {
 	v := p.nextView(p.view.Load(), p.cache.Snapshot(), p.types.Catalogue(), cniOf(nil), p.offers.Known())
-	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...))
+	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...), v)
 	p.spend.show(v)
 	p.view.Store(v)
 }

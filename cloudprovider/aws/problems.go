@@ -128,8 +128,8 @@ func newReporter(event func(eventType, reason, message string), changed func(Pro
 	return r
 }
 
-// report compares the findings with the last ones. It logs and publishes new ones and sets the metric.
-func (r *reporter) report(ctx context.Context, found []finding) {
+// report compares the findings of a view with the last ones. It logs and publishes new ones and sets the metric.
+func (r *reporter) report(ctx context.Context, found []finding, v *View) {
 	now := make(map[finding]bool, len(found))
 	counts := map[[2]string]int{}
 	shown := make([]Problem, 0, len(found))
@@ -159,7 +159,9 @@ func (r *reporter) report(ctx context.Context, found []finding) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
-			r.changed(f.problem(), true)
+			if f.reason != asg.ReasonDropped || v.AutoScalingGroup(f.group) != nil { // or its hour is over
+				r.changed(f.problem(), true)
+			}
 		}
 	}
 	r.current = now

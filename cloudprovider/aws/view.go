@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -29,6 +30,7 @@ type View struct {
 	catalogue  *instancetypes.Catalogue
 	cni        nodetemplate.CNI
 	templates  map[string]*grouptemplate.Template
+	unserved   map[string]*grouptemplate.Template // last ones of groups that left the readings, which show the pods that need such a group
 	nodeGroups []cloudprovider.NodeGroup
 	byID       map[string]*NodeGroup
 }
@@ -71,7 +73,7 @@ func (v *View) Instance(node *corev1.Node) (*asg.Instance, *asg.Group) {
 // DeclaredNodeInfo returns a new NodeInfo of the template that the node group would have if nobody had observed its nodes. The
 // error is cloudprovider.ErrNotImplemented where the group cannot be simulated.
 func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
-	t, g := v.templates[id], v.groups[id]
+	t, g := cmp.Or(v.templates[id], v.unserved[id]), v.groups[id]
 	if t != nil && t.Seen.Learnt != nil && g != nil {
 		t = grouptemplate.Seen{CNI: t.Seen.CNI}.Build(g, v.region, v.catalogue)
 	}
@@ -89,6 +91,7 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 		divisible: map[string]bool{},
 		launches:  map[zoneLaunch]*launchspec.LaunchSpec{},
 		templates: make(map[string]*grouptemplate.Template, count),
+		unserved:  map[string]*grouptemplate.Template{},
 		byID:      make(map[string]*NodeGroup, count),
 	}
 	for _, g := range snapshot.Groups() {
@@ -100,6 +103,9 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 		for _, g := range groups {
 			p.add(v, before, v.offeredOnly(g, before))
 		}
+	}
+	for _, g := range snapshot.Foreign() {
+		v.unserved[g.Name] = cmp.Or(before.templates[g.Name], before.unserved[g.Name])
 	}
 	v.nodeGroups = slices.Clip(v.nodeGroups)
 	return v

@@ -135,8 +135,8 @@ func blocked(g *decision.Group) decision.Reason {
 	if cause.Code == decision.CodeOtherCluster || cause.Code == decision.CodeDenied {
 		r.Code = cause.Code
 	}
-	if rest, foreign := strings.CutPrefix(cause.Message, "it is left alone"); foreign {
-		r.Message = fmt.Sprintf("group %s is left alone%s", quote(g.Name), clean(rest, maxText))
+	if rest, foreign := strings.CutPrefix(cause.Message, "it is "); foreign {
+		r.Message = fmt.Sprintf("group %s is %s", quote(g.Name), clean(rest, 2*maxText))
 	}
 	if r.Remedy == "" {
 		r.Remedy = "asgctl template " + shell(autoScaling(g))

@@ -1,6 +1,7 @@
 package decisions_test
 
 import (
+	"errors"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -363,6 +364,49 @@ func TestProblemComesAndGoes(t *testing.T) {
 	w.Reread()
 	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "bad" {
 		t.Errorf("mended %+v, want the tag", list)
+	}
+}
+
+func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
+	db := awsworld.Group("db", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/pool": "db"})
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("old", "m5.large", 0, 0, 5, nil), db), options(), true)
+	pod := waiting("one", "web", "1")
+	pod.Spec.NodeSelector = map[string]string{"pool": "db"}
+	w.put(pod)
+	w.loop()
+	key, yes := "k8s.io/cluster-autoscaler/enabled", "true"
+	if err := errors.Join(w.AWS.DeleteGroup("old"), w.AWS.SetTags("db", map[string]*string{key: nil, "k8s.io/cluster-autoscaler/Enabled": &yes})); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	r := w.loop()
+	cause := w.pod(r, "one").Cause
+	if !strings.HasPrefix(cause.Message, `group "db" is no longer served since `) ||
+		!strings.HasSuffix(cause.Message, "its tag "+key+" is missing (it has k8s.io/cluster-autoscaler/Enabled)") ||
+		!strings.Contains(cause.Remedy, `"ResourceId":"db","ResourceType":"auto-scaling-group","Key":"`+key+`","Value":"true"`) {
+		t.Errorf("cause %+v, want the missing tag", cause)
+	}
+	if g := w.group(r, "db"); g.State != decision.GroupDegraded || g.Reason.Remedy != cause.Remedy {
+		t.Errorf("group %+v, want it visible with the step", g)
+	}
+	if g := w.group(r, "old"); !strings.HasSuffix(g.Reason.Message, "AWS has no group of this name any more") {
+		t.Errorf("group %+v, want it deleted", g)
+	}
+	if list := entries(r, decision.Problem); len(list) != 2 {
+		t.Errorf("problems in the timeline %+v, want both groups", list)
+	}
+	typo := waiting("typo", "typo", "1")
+	typo.Spec.NodeSelector = map[string]string{"pool": "bd"}
+	w.put(typo)
+	if got := w.pod(w.loop(), "typo").Cause.Message; got != "no group has nodes with the label pool=bd, groups have pool=db" {
+		t.Errorf("cause %q of a pod that no group would take, want its selector", got)
+	}
+	if err := w.AWS.SetTags("db", map[string]*string{key: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "db" {
+		t.Errorf("mended %+v, want the group that is back", list)
 	}
 }
 

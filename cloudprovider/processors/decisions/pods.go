@@ -215,8 +215,11 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 	list := make([]*why.GroupNode, 0, len(s.groups))
 	infos := s.facts.nodeInfos()
 	for name := range s.groups {
-		info, known := infos[name]
-		if !known || info.Node() == nil || s.facts.unknown[name] {
+		info := infos[name]
+		if s.facts.view.Group(name) == nil {
+			info, _ = s.facts.view.DeclaredNodeInfo(name) // of a group that is not served, nil for most
+		}
+		if info == nil || info.Node() == nil || s.facts.unknown[name] {
 			continue
 		}
 		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,
