@@ -22,13 +22,13 @@ type graph struct {
 	Low, High  float64
 }
 
-// newGraph draws a step for each change of the spend. It returns nil for fewer than two points.
-func newGraph(points []decision.SpendPoint) *graph {
+// newGraph draws a step for each change of the spend, which is perHour now. It returns nil for fewer than two points.
+func newGraph(points []decision.SpendPoint, perHour float64) *graph {
 	if len(points) < 2 {
 		return nil
 	}
 	first, last := points[0], points[len(points)-1]
-	g := &graph{From: first.At, Low: first.PerHour, High: first.PerHour}
+	g := &graph{From: first.At, Low: perHour, High: perHour}
 	for _, p := range points {
 		g.Low, g.High = min(g.Low, p.PerHour), max(g.High, p.PerHour)
 	}

@@ -125,7 +125,7 @@ func newView(report *decision.Report, divisor shorter) *view {
 	if report == nil {
 		report = &decision.Report{}
 	}
-	v := &view{Report: report, Graph: newGraph(report.Spend.History)}
+	v := &view{Report: report, Graph: newGraph(report.Spend.History, report.Spend.PerHour)}
 	causes := newCauses(report, divisor)
 	v.Causes = first(causes, divisor.of(mostCauses))
 	v.Rows = newGroups(report.Groups, causes, divisor)
@@ -199,6 +199,9 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		}
 	}
 	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
+	kept := slices.DeleteFunc(pointers(report.Nodes), func(n *decision.Node) bool {
+		return n.State != decision.NodeBlocked || n.Reason.Code != decision.CodePod && n.Reason.Code != decision.CodeAnnotation
+	})
 	switch result := report.Loop.Result; {
 	case !report.Process.Leader:
 		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
@@ -221,7 +224,7 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		return h
 	case len(groups) > 0 && groupLevel(groups[0]) == bad:
 		worst := groups[0]
-		h := headline{Level: bad, Text: fmt.Sprintf("Group %s is degraded: %s", worst.Name, worst.Reason.Message), Remedy: worst.Reason.Remedy}
+		h := headline{Level: bad, Text: degraded(worst), Remedy: worst.Reason.Remedy}
 		if fits > 0 {
 			h.Detail = placed(fits) + "."
 		}
@@ -230,6 +233,13 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
 	case fits > 0:
 		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
+	case len(kept) > 0:
+		is := " nodes are"
+		if len(kept) == 1 {
+			is = " node is"
+		}
+		return headline{Level: calm, Text: "No pod waits, but " + count(len(kept)) + is + " kept although not needed",
+			Detail: "Node " + kept[0].Name + ": " + kept[0].Reason.Message + ".", Remedy: kept[0].Reason.Remedy}
 	case len(groups) > 0 && groupLevel(groups[0]) == warning:
 		return warningOf(groups[0])
 	case len(causes) > 0:
@@ -237,6 +247,15 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 	default:
 		return headline{Level: calm, Text: "All is well, no pod waits"}
 	}
+}
+
+// degraded is the sentence about a degraded group, which its reason may name, too.
+func degraded(g *decision.Group) string {
+	message := strings.TrimPrefix(g.Reason.Message, fmt.Sprintf("Auto Scaling group %q: ", g.AutoScaling))
+	if rest, is := strings.CutPrefix(message, "it is "); is {
+		return "Group " + g.Name + " is " + rest
+	}
+	return "Group " + g.Name + " is degraded: " + strings.TrimPrefix(message, fmt.Sprintf("group %q ", g.Name))
 }
 
 // warningOf is the sentence about a group to look at while no pod waits for a node.

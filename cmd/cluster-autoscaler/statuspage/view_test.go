@@ -44,6 +44,18 @@ func TestHeadline(t *testing.T) {
 		{"degraded group", looped(func(r *decision.Report) {
 			r.Groups = []decision.Group{{Name: "a"}, {Name: "b", State: decision.GroupDegraded, Reason: decision.Reason{Message: "no template", Remedy: "make one"}}}
 		}), headline{bad, "Group b is degraded: no template", "", "make one"}},
+		{"group that left the readings", looped(func(r *decision.Report) {
+			r.Groups = []decision.Group{{Name: "db", AutoScaling: "db", State: decision.GroupDegraded,
+				Reason: decision.Reason{Message: `Auto Scaling group "db": it is no longer served since 12:00:00 UTC: its tag x is missing`, Remedy: "tag it"}}}
+		}), headline{bad, "Group db is no longer served since 12:00:00 UTC: its tag x is missing", "", "tag it"}},
+		{"kept nodes before a group that nobody needs", looped(func(r *decision.Report) {
+			r.Groups = []decision.Group{{Name: "a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
+			r.Nodes = []decision.Node{{Name: "n1", State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize}}, {Name: "n2",
+				State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodePod, Message: "a budget keeps it", Remedy: "scale it"}}}
+		}), headline{calm, "No pod waits, but 1 node is kept although not needed", "Node n2: a budget keeps it.", "scale it"}},
+		{"nodes at the minimum", looped(func(r *decision.Report) {
+			r.Nodes = []decision.Node{{Name: "n1", State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize}}}
+		}), headline{Level: calm, Text: "All is well, no pod waits"}},
 		{"failed scale-up", looped(func(r *decision.Report) {
 			r.Loop.Result = decision.Reason{Code: decision.CodeOther, Message: "a launch failed"}
 		}), headline{Level: warning, Text: "The last scale-up did not end well", Detail: "a launch failed"}},
@@ -182,12 +194,16 @@ func TestGraph(t *testing.T) {
 		{"level", []decision.SpendPoint{point(0, 1), point(1, 1), point(2, 1)}, "M0 0.0H1000.0", 1},
 		{"nothing to pay", []decision.SpendPoint{point(0, 0), point(1, 0)}, "M0 100.0H1000.0", 1},
 		{"up and down", []decision.SpendPoint{point(0, 1), point(1, 4), point(2, 4), point(3, 2), point(4, 2)}, "M0 80.0H250.0V20.0H750.0V60.0H1000.0", 5},
+		{"less now", []decision.SpendPoint{point(0, 4), point(1, 4)}, "M0 20.0H1000.0", 5},
 		{"one moment", []decision.SpendPoint{point(0, 1), point(0, 2)}, "M0 50.0H0.0V0.0H1000.0", 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := newGraph(tt.points)
+			g := newGraph(tt.points, 1)
 			if g == nil {
 				g = &graph{}
+			}
+			if g.Low > 1 {
+				t.Errorf("between %v and %v, which leaves out the spend of now", g.Low, g.High)
 			}
 			if g.Line != tt.line || g.Top != tt.top {
 				t.Errorf("line %q up to %v, want %q up to %v", g.Line, g.Top, tt.line, tt.top)
