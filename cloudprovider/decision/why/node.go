@@ -5,18 +5,23 @@ import (
 	"strings"
 	"time"
 
+	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // NodeFacts are what the core knows about one node.
 type NodeFacts struct {
-	Name                   string  // of the node, for remedies
-	Reason                 string  // the core's UnremovableReason in words, such as "NotUnderutilized", or "" for a node that goes
-	Utilization, Threshold float64 // 0 to 1
-	Resource               string  // whose utilization it is, such as "cpu", "" where it is not known
-	BlockingPod            string  // namespace/name
-	BlockingReason         string  // the core's BlockingPodReason in words, such as "NotReplicated"
-	Budget                 string  // the disruption budget of the blocking pod, "" where it is not known
+	Name                   string                        // of the node, for remedies
+	Reason                 string                        // the core's UnremovableReason in words, such as "NotUnderutilized", or "" for a node that goes
+	Utilization, Threshold float64                       // 0 to 1
+	Resource               string                        // whose utilization it is, such as "cpu", "" where it is not known
+	BlockingPod            string                        // namespace/name
+	BlockingReason         string                        // the core's BlockingPodReason in words, such as "NotReplicated"
+	Owner                  string                        // of the blocking pod, such as "Deployment/web", or ""
+	Budget                 *policyv1.PodDisruptionBudget // of the blocking pod, nil where it is not known
+	LookedAt, NextLook     time.Time                     // the core looks at a blocked node now and then, zero where it looked just now
 	UnneededSince          time.Time
 	Delay                  time.Duration // --scale-down-unneeded-time, or the group's own
 	Group                  *decision.Group
@@ -40,7 +45,11 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "NotUnderutilized":
 		return is(decision.NodeNeeded, decision.CodeNeeded, "", "its pods request %s, which is above the threshold of %s", f.share(), percent(f.Threshold))
 	case "BlockedByPod":
-		return f.blockedByPod()
+		state, r := f.blockedByPod()
+		if !f.LookedAt.IsZero() {
+			r.Message += fmt.Sprintf(" (as of %s, looked at again at %s)", clock(f.LookedAt), clock(f.NextLook))
+		}
+		return state, r
 	case "BlockedByOnCompletionPod":
 		return is(decision.NodeBlocked, decision.CodePod, "", "a pod on it is safe to evict only when it has completed (cluster-autoscaler.kubernetes.io/safe-to-evict: on-completion)")
 	case "NoPlaceToMovePods":
@@ -131,12 +140,36 @@ func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {
 	case "NotEnoughPdb":
 		r.Message = "the disruption budget of " + pod + " allows no eviction"
 		r.Remedy = fmt.Sprintf("kubectl -n %s get poddisruptionbudgets", shell(namespace))
-		if f.Budget != "" {
-			r.Message = fmt.Sprintf("the disruption budget %s of %s allows no eviction", quote(f.Budget), pod)
-			r.Remedy = fmt.Sprintf("kubectl -n %s describe poddisruptionbudget %s", shell(namespace), shell(f.Budget))
+		if f.Budget != nil {
+			r.Message, r.Remedy = f.noEviction(pod, shell(namespace))
 		}
 	default:
 		r.Message = fmt.Sprintf("%s keeps it (%s)", pod, clean(f.BlockingReason, maxName))
 	}
 	return decision.NodeBlocked, r
+}
+
+// noEviction says why the budget allows no eviction of the pod, and what helps.
+func (f NodeFacts) noEviction(pod, namespace string) (message, remedy string) {
+	b := f.Budget
+	limit, bound := "maxUnavailable", b.Spec.MaxUnavailable
+	if b.Spec.MinAvailable != nil {
+		limit, bound = "minAvailable", b.Spec.MinAvailable
+	}
+	if bound == nil {
+		bound = &intstr.IntOrString{}
+	}
+	has := b.Status
+	message = fmt.Sprintf("the disruption budget %s of %s allows no eviction (%s %s of %s", quote(b.Name), pod, limit, clean(bound.String(), maxName),
+		count(int(has.ExpectedPods), "pod"))
+	remedy = fmt.Sprintf("let it allow an eviction: kubectl -n %s edit poddisruptionbudget %s", namespace, shell(b.Name))
+	kind, name, owned := strings.Cut(f.Owner, "/")
+	switch replicas := has.ExpectedPods + 1; {
+	case has.CurrentHealthy < has.DesiredHealthy:
+		message += fmt.Sprintf(", %d healthy", has.CurrentHealthy)
+		remedy = fmt.Sprintf("kubectl -n %s get pods", namespace)
+	case limit == "minAvailable" && bound.String() != "100%" && owned && kind != "Job" && kind != "DaemonSet":
+		remedy = fmt.Sprintf("kubectl -n %s scale %s %s --replicas=%d", namespace, strings.ToLower(shell(kind)), shell(name), max(replicas, bound.IntVal+1))
+	}
+	return message + ")", remedy
 }

@@ -1,8 +1,8 @@
 package decisions_test
 
 import (
-	"errors"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -336,6 +336,26 @@ func TestBlockedNodeKeepsItsReason(t *testing.T) {
 		if n := w.node(w.loop(), "small-0"); n.Reason.Code != decision.CodePod || n.Pod != "default/lone" {
 			t.Fatalf("node %+v in loop %d, want the pod that blocks it", n, w.record.Report().Loop.Number)
 		}
+	}
+}
+
+// The budget and the pod may be gone before the core looks again.
+func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	pod := running("api", "api", "100m", "small-0")
+	budget := &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+	w.put(objects(w.ready("small"))...)
+	w.put(pod, budget)
+	w.loop()
+	looked := w.at
+	if err := w.factory.Policy().V1().PodDisruptionBudgets().Informer().GetIndexer().Delete(budget); err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("(as of %s, looked at again at %s)", looked.UTC().Format("15:04:05 UTC"),
+		looked.Add(options().UnremovableNodeRecheckTimeout).UTC().Format("15:04:05 UTC"))
+	if n := w.node(w.loop(), "small-0"); !strings.Contains(n.Reason.Message, `"none-may-go"`) || !strings.HasSuffix(n.Reason.Message, want) {
+		t.Errorf("node %+v, want the budget of the last look and %s", n, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
@@ -137,19 +138,17 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode, since time.Time) {
 	facts := why.NodeFacts{Name: o.Name, UnneededSince: since, Delay: k.facts.thresholds[o.Name], Group: group, Now: k.facts.at}
 	if kept != nil {
-		last := unremovableOf(kept)
+		last := k.facts.unremovableOf(kept)
 		if before, known := k.facts.blocked[o.Name]; known && kept.Reason == simulator.RecentlyUnremovable {
 			last = before
+			facts.LookedAt, facts.NextLook = last.at, last.at.Add(k.Core.UnremovableNodeRecheckTimeout)
 		}
 		facts.Reason, facts.BlockingReason = reasonNames[last.reason], last.how
 		if u := last.utilization; u != nil {
 			o.Utilization, facts.Utilization, facts.Resource = u.Utilization, u.Utilization, string(u.ResourceName)
 		}
 		if last.pod != nil {
-			facts.BlockingPod = last.pod.Namespace + "/" + last.pod.Name
-			if last.how == "NotEnoughPdb" {
-				facts.Budget = k.budget(last.pod)
-			}
+			facts.BlockingPod, facts.Owner, facts.Budget = last.pod.Namespace+"/"+last.pod.Name, owner(last.pod), last.budget
 		}
 		facts.Threshold = k.threshold(m)
 	}
@@ -185,22 +184,22 @@ func (k *cluster) threshold(m member) float64 {
 	return options.ScaleDownUtilizationThreshold
 }
 
-// budget names the disruption budget of the pod that allows no eviction, or "".
-func (k *cluster) budget(pod *corev1.Pod) string {
-	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
-		return ""
+// budget returns the disruption budget of the pod that allows no eviction, or nil.
+func (f *facts) budget(pod *corev1.Pod) *policyv1.PodDisruptionBudget {
+	if f.context == nil || f.context.ListerRegistry == nil {
+		return nil
 	}
-	list, err := k.facts.context.PodDisruptionBudgetLister().List()
+	list, err := f.context.PodDisruptionBudgetLister().List()
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, b := range list {
 		if b.Namespace != pod.Namespace || b.Status.DisruptionsAllowed > 0 {
 			continue
 		}
 		if selector, err := metav1.LabelSelectorAsSelector(b.Spec.Selector); err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
-			return b.Name
+			return b
 		}
 	}
-	return ""
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
@@ -91,6 +92,8 @@ type unremovable struct {
 	pod         *corev1.Pod // that blocks it, nil for none
 	how         string      // the pod does
 	utilization *utilization.Info
+	at          time.Time                     // when the core looked
+	budget      *policyv1.PodDisruptionBudget // of the pod at that time, nil for none
 }
 
 // keepBlocked keeps what the core found out about nodes that it does not look into again for some minutes.
@@ -105,7 +108,7 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 	for _, n := range nodes {
 		switch n.Reason {
 		case simulator.BlockedByPod, simulator.NoPlaceToMovePods:
-			keep(n.Node.Name, unremovableOf(n))
+			keep(n.Node.Name, c.now.unremovableOf(n))
 		case simulator.RecentlyUnremovable:
 			if u, known := c.blocked[n.Node.Name]; known {
 				keep(n.Node.Name, u)
@@ -115,10 +118,13 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 	c.blocked = blocked
 }
 
-func unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
-	u := unremovable{reason: n.Reason, utilization: n.UtilInfo}
+func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
+	u := unremovable{reason: n.Reason, utilization: n.UtilInfo, at: f.at}
 	if b := n.BlockingPod; b != nil {
 		u.pod, u.how = b.Pod, b.Reason.String()
+		if u.how == "NotEnoughPdb" {
+			u.budget = f.budget(b.Pod)
+		}
 	}
 	return u
 }
