@@ -22,8 +22,9 @@ type Launch struct {
 	Failures cooldown.Failures // in AWS's words
 
 	// Refused says why AWS was asked in vain, "" where it was not. Class is its kind, which is Unknown for a call without an answer.
-	Refused string
-	Class   awsmessage.Class
+	Refused     string
+	RefusedCall string // "" where the error names none
+	Class       awsmessage.Class
 }
 
 // observed is launchOrder, reported to the observer of launches. A replayed answer is no launch.
@@ -42,7 +43,7 @@ func (s *shared) report(l Launch, err error) {
 	l.Duration = max(0, s.clock.Since(l.Started))
 	var failed *LaunchError
 	if err != nil && !errors.As(err, &failed) {
-		l.Refused, l.Class = awsclient.Brief(err), awsmessage.OfCode(awsclient.Code(err))
+		l.Refused, l.RefusedCall, l.Class = awsclient.Brief(err), awsclient.Operation(err), awsmessage.OfCode(awsclient.Code(err))
 	}
 	s.observe(l)
 }

@@ -25,6 +25,15 @@ func Code(err error) string {
 	return ""
 }
 
+// Operation returns the call of AWS that failed, or "" when err names none.
+func Operation(err error) string {
+	var call *smithy.OperationError
+	if errors.As(err, &call) {
+		return call.OperationName
+	}
+	return ""
+}
+
 // IsThrottled reports whether AWS refused the call for its rate.
 func IsThrottled(err error) bool { return awsmessage.OfCode(Code(err)) == awsmessage.Throttle }
 

@@ -42,7 +42,7 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 	case m.InstanceType != "" && m.Zone != "" && class == awsmessage.NoCapacity:
 		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))
 	case class == awsmessage.Throttle && a.Call != "":
-		r.Message, r.Remedy = "AWS throttles "+a.Call, otherCallers(a.Call)
+		r.Message, r.Remedy = "AWS throttles "+a.Call, otherCallers("by itself", a.Call)
 	default:
 		if r.Code == decision.CodeAccountLimit {
 			r.Remedy = a.raise(class == awsmessage.SpotLimit, message)
@@ -95,9 +95,9 @@ func addSubnet(subnet string, g *decision.Group) string {
 		subnet, clean(name, maxName), shell(name), shell(name))
 }
 
-// otherCallers shows who makes a throttled call. The quota is the account's in the region.
-func otherCallers(call string) string {
-	return "it is tried again without you, look for other callers: aws cloudtrail lookup-events --lookup-attributes " +
+// otherCallers says when a throttled call is repeated, and shows who else makes it. The quota is the account's in the region.
+func otherCallers(when, call string) string {
+	return "it is tried again " + when + ", look for other callers: aws cloudtrail lookup-events --lookup-attributes " +
 		shell("AttributeKey=EventName,AttributeValue="+call)
 }
 

@@ -185,7 +185,7 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 		{"a suspended process", "", "ValidationError: The Launch process of the AutoScalingGroup is suspended", Attempt{Group: web},
 			"the Launch process of group web is suspended", "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name web"},
 		{"a throttled call", "throttle", "Throttling: Rate exceeded", Attempt{Call: "SetDesiredCapacity"}, "AWS throttles SetDesiredCapacity",
-			"it is tried again without you, look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=SetDesiredCapacity'"},
+			"it is tried again by itself, look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=SetDesiredCapacity'"},
 		{"no policy allows it", "permission", denied + "because no permissions boundary allows the autoscaling:SetDesiredCapacity action", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
 			`add {"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:1:g/web"} to the permissions boundary of role "ca"`},
 		{"a policy denies it", "permission", denied + "with an explicit deny in a service control policy", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
@@ -538,5 +538,14 @@ func BenchmarkPod(b *testing.B) {
 	pod.Spec.NodeSelector = map[string]string{"team": "3"}
 	for b.Loop() {
 		Pod(pod, answers, groups, nodes...)
+	}
+}
+
+func TestAThrottledReadingNamesTheCall(t *testing.T) {
+	got := Unread("throttled", "Throttling: Rate exceeded")
+	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --aws-refresh-interval, " +
+		"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

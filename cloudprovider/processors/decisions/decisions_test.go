@@ -382,8 +382,8 @@ func TestProblemComesAndGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Reread()
-	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "bad" {
-		t.Errorf("mended %+v, want the tag", list)
+	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "bad" || list[0].Reason.Remedy != "" {
+		t.Errorf("mended %+v, want the tag and no next step", list)
 	}
 }
 

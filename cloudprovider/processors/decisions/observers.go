@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ var outcomes = map[awsmessage.Class]decision.Code{
 // outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.
 func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	var r decision.Reason
-	attempt := why.Attempt{Group: &decision.Group{AutoScaling: l.Group}, Call: l.Call}
+	attempt := why.Attempt{Group: &decision.Group{AutoScaling: l.Group}, Call: cmp.Or(l.RefusedCall, l.Call)}
 	switch {
 	case len(l.Failures) > 0:
 		kinds := l.Failures.Kinds()

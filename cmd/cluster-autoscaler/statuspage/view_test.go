@@ -213,7 +213,7 @@ func TestGraph(t *testing.T) {
 }
 
 // The row of a group and the pods that wait for it ask for the same size.
-func TestAFullGroupAsksForTheSizeOfItsPods(t *testing.T) {
+func TestAFullGroupAsksForItsPodsSize(t *testing.T) {
 	full := decision.Reason{Code: decision.CodeMaxSize, Message: `group "web" has its maximum size of 4`, Remedy: "--max-size 5"}
 	enough := full
 	enough.Remedy = "--max-size 27"
