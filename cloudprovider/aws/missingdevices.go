@@ -15,18 +15,19 @@ const ReasonMissingDevice = "accelerator-missing"
 // missingDevice is a resource that the nodes of an Auto Scaling group came up without, although it promises it.
 type missingDevice struct {
 	resource corev1.ResourceName
+	node     string                 // the last of them
 	launch   *launchspec.LaunchSpec // of those nodes
 	until    time.Time              // no node is launched for the resource before
 }
 
-// SetMissing notes that nodes of an Auto Scaling group came up without a resource, and until when no node is launched for it. An empty resource ends
-// that, because a node has shown it.
-func (p *Provider) SetMissing(group string, resource corev1.ResourceName, until time.Time) {
+// SetMissing notes that nodes of an Auto Scaling group came up without a resource, the last of them, and until when no node is launched for it. An empty
+// resource ends that, because a node has shown it.
+func (p *Provider) SetMissing(group string, resource corev1.ResourceName, node string, until time.Time) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	delete(p.missing, group)
 	if g := p.cache.Snapshot().Group(group); g != nil && resource != "" {
-		p.missing[group] = missingDevice{resource, g.LaunchSpec, until}
+		p.missing[group] = missingDevice{resource, node, g.LaunchSpec, until}
 	}
 	p.anew = true
 }
@@ -41,15 +42,21 @@ func (p *Provider) Withheld(group string) corev1.ResourceName {
 	return ""
 }
 
-// withoutDevices returns the groups whose nodes came up without a device. Another launch description makes other nodes.
+// withoutDevices returns the groups whose nodes came up without a device. Another launch description makes other nodes, and an empty group that may
+// be tried again says nothing.
 func (p *Provider) withoutDevices(v *View) (found []finding) {
 	for group, m := range p.missing {
-		if g := v.snapshot.Group(group); g == nil || g.LaunchSpec != m.launch {
+		waits := p.clock.Now().Before(m.until)
+		if g := v.snapshot.Group(group); g == nil || g.LaunchSpec != m.launch || !waits && len(g.Instances) == 0 {
 			delete(p.missing, group)
 			continue
 		}
+		try := ""
+		if waits {
+			try = ", next try at " + m.until.UTC().Format("15:04:05 UTC")
+		}
 		found = append(found, finding{group: group, reason: ReasonMissingDevice,
-			message: fmt.Sprintf("Auto Scaling group %q: its nodes came up without %s", group, m.resource),
+			message: fmt.Sprintf("Auto Scaling group %q: its nodes came up without %s (the last one was %s%s)", group, m.resource, m.node, try),
 			remedy:  "see whether the vendor's device plugin runs on its nodes: kubectl get daemonsets --all-namespaces"})
 	}
 	return found

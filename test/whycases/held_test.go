@@ -10,7 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// The process Launch is suspended before AWS launches the node that was asked for. The pod waits for it in vain, also after a restart.
+// The process Launch is suspended before AWS launches the node that was asked for. The pod waits for it in vain.
 func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	c := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 2}})
 	a := c.start(t)
@@ -20,14 +20,15 @@ func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	if err := a.world.AWS.SetDesired("a", 1); err != nil {
 		t.Fatal(err)
 	}
-	_ = a.world.Cache.Refresh(t.Context())
-	for range 2 {
-		a.loop(t)
-	}
 	const says = `group "a" can launch nothing: its Launch process is suspended`
-	if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Group != "a" || !strings.HasPrefix(pod.Cause.Message, says) {
-		t.Errorf("pod %+v, want it to name the process", pod)
-	}
+	a.world.Eventually(func() string {
+		_ = a.world.Cache.Refresh(t.Context())
+		a.loop(t)
+		if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Group != "a" || !strings.HasPrefix(pod.Cause.Message, says) {
+			return fmt.Sprintf("pod %+v, want it to name the process", pod)
+		}
+		return ""
+	})
 	s := look(t, a.collector.Record, "default", "waiting")
 	if !strings.HasPrefix(s.headline, "1 pod waits: "+says) || !strings.HasPrefix(s.explain, says) || !strings.Contains(s.explain, "aws autoscaling resume-processes") {
 		t.Errorf("the page begins with %q, explain says:\n%s", s.headline, s.explain)
@@ -99,7 +100,33 @@ func TestInstancesThatDieAreNoPlace(t *testing.T) {
 			t.Fatalf("pod %+v, want it to name the failure while AWS tries again", pod)
 		}
 	}
-	if s := look(t, a.collector.Record, "default", "waiting"); !strings.HasPrefix(s.headline, "1 pod waits: ") {
+	if s := look(t, a.collector.Record, "default", "waiting"); !strings.HasPrefix(s.headline, "1 pod waits: ") || !strings.Contains(s.headline, "even if it is mended before") {
 		t.Errorf("the page begins with %q:\n%s", s.headline, s.explain)
+	}
+	a.world.AWS.ClearShortages() // AWS's next try succeeds
+	a.world.Eventually(func() string {
+		_ = a.world.Cache.Refresh(t.Context())
+		a.loop(t)
+		if g := a.collector.Record.Report().Groups[0]; len(g.CoolDowns) > 0 {
+			return fmt.Sprintf("group %+v, want an end of the cool-down", g)
+		}
+		return ""
+	})
+}
+
+// A node is Ready and its device plugin publishes nothing yet.
+func TestNodeThatLacksItsGPUSaysSo(t *testing.T) {
+	c := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 5, nodes: 1, withoutGPU: true}})
+	for old, young := range map[string]time.Duration{"2026-01-01T00:00:00Z": 40 * time.Second, "2026-01-01T00:01:00Z": 30 * time.Second} {
+		c.Files[NodesFile] = []byte(strings.ReplaceAll(string(c.Files[NodesFile]), old, time.Now().Add(-young).UTC().Format(time.RFC3339)))
+	}
+	a := c.start(t)
+	for range 2 {
+		a.loop(t)
+	}
+	node := a.collector.Record.Report().Nodes[0]
+	if node.State != decision.NodeStarting || !strings.HasPrefix(node.Reason.Message, "it has been Ready since ") || !strings.HasSuffix(node.Reason.Message, " without nvidia.com/gpu") ||
+		!strings.HasSuffix(node.Reason.Remedy, "kubectl get pods --all-namespaces --field-selector spec.nodeName=a-0") {
+		t.Errorf("node %+v, want it to name what it lacks", node)
 	}
 }

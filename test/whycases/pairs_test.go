@@ -44,7 +44,7 @@ var troubles = []trouble{
 		set: func(g *gpuGroup) { g.suspended = "Launch" }},
 	{name: "missing device", code: decision.CodeAccelerator, says: "group %q: its nodes came up without nvidia.com/gpu", remedy: "kubectl get daemonsets",
 		begin: func(_ *testing.T, a *autoscaler, group string) { // as after its second node without one
-			a.world.SetMissing(group, "nvidia.com/gpu", time.Now().Add(time.Hour))
+			a.world.SetMissing(group, "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
 		}},
 	{name: "degraded", code: decision.CodeConfiguration, says: "AWS refuses what the group would launch", remedy: "correct the group's launch template",
 		begin: func(_ *testing.T, a *autoscaler, group string) {
@@ -130,7 +130,7 @@ func TestGPUThatNeverAppears(t *testing.T) {
 	for range 3 {
 		a.loop(t)
 	}
-	const says = `group "a": its nodes came up without nvidia.com/gpu, and the next one is on its way`
+	const says = `group "a": its nodes came up without nvidia.com/gpu (the last one was a-0), and the next one is on its way`
 	if pod := waitingPod(t, a); pod.State != decision.PodHelpless || pod.Cause.Code != decision.CodeAccelerator || pod.Cause.Message != says {
 		t.Errorf("pod %+v, want it to name the missing GPU", pod)
 	}

@@ -228,7 +228,11 @@ func (l *List) Probing(group string, pool Pool) bool {
 // Succeed ends the cool-downs that an instance proves wrong because it was launched in the pool after they began.
 func (l *List) Succeed(group string, pool Pool, launched time.Time) {
 	l.remove(func(p Period) bool {
-		return p.holdsFor(group, pool) && !p.Since().After(launched) && (p.CapacityType == "" || pool.CapacityType != "")
+		began := p.Since()
+		if p.Class == awsmessage.Configuration {
+			began = began.Add(-retryLead)
+		}
+		return p.holdsFor(group, pool) && !began.After(launched) && (p.CapacityType == "" || pool.CapacityType != "")
 	})
 }
 

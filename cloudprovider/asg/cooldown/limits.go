@@ -14,6 +14,10 @@ const (
 	unansweredCoolDown = time.Minute      // AWS did not report the outcome of a launch
 )
 
+// retryLead is how long before we learn that an instance died at launch AWS may have launched the next one. An instance in service proves the
+// configuration of both.
+const retryLead = time.Minute
+
 // When a Breaker has a call replaced by an older one, and for how long.
 const (
 	// enoughMisses tries in a row must go unanswered first. AWS misses a try if it answers with a fault of its own, does not answer for

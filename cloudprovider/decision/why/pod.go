@@ -106,7 +106,7 @@ func (s *search) add(a decision.Answer) {
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
-			return r.resource != "" && strings.HasSuffix(missing.Message, string(r.resource))
+			return r.resource != "" && lacks(missing, r.resource)
 		})
 		if len(c.failing) == 0 {
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
@@ -137,13 +137,18 @@ func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 			continue
 		}
 		for name := range requests(pod) {
-			if strings.HasSuffix(p.Message, " "+string(name)) {
+			if lacks(p, name) {
 				p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
 				return p, true
 			}
 		}
 	}
 	return decision.Reason{}, false
+}
+
+// lacks reports whether the problem says that nodes came up without the resource.
+func lacks(p decision.Reason, name corev1.ResourceName) bool {
+	return strings.Contains(p.Message+" ", " without "+string(name)+" ")
 }
 
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.

@@ -33,7 +33,7 @@ func Skipped(text string, group *decision.Group) decision.Reason {
 	case strings.Contains(text, "exceeded quota"):
 		return quota(text, g)
 	case strings.Contains(text, "backoff"):
-		return decision.Reason{Code: decision.CodeBackoff, Message: name + " is left alone after a failed scale-up",
+		return decision.Reason{Code: decision.CodeBackoff, Message: name + " cannot grow for a while after a failed scale-up",
 			Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
 	case strings.HasPrefix(text, "unable to launch"):
 		return blocked(g)
@@ -114,7 +114,7 @@ func Backoff(group *decision.Group, until time.Time, code, message string) decis
 	if cause.Code != decision.CodeDenied {
 		cause.Code = decision.CodeBackoff
 	}
-	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(group.Name), untilText(until), cause.Message)
+	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(group.Name), cause.Message, nextTry(cause.Code, time.Time{}, until))
 	return cause
 }
 
@@ -183,7 +183,7 @@ func CoolDown(class, message string, attempt Attempt) decision.Reason {
 
 // coolDown is the reason of a group all of whose pools cool down: the most lasting of the causes. Some are other groups' shortages.
 func coolDown(class string, g *decision.Group) decision.Reason {
-	cause, end := CoolDown(class, "", Attempt{Group: g}), ""
+	cause, try := CoolDown(class, "", Attempt{Group: g}), ""
 	if len(g.CoolDowns) > 0 {
 		first := slices.MinFunc(g.CoolDowns, func(a, b decision.CoolDown) int {
 			return cmp.Or(lasting(a.Cause.Code)-lasting(b.Cause.Code), a.Until.Compare(b.Until))
@@ -191,10 +191,21 @@ func coolDown(class string, g *decision.Group) decision.Reason {
 		if cause = first.Cause; cause.Message == "" {
 			cause = CoolDown(class, "", Attempt{Group: g})
 		}
-		end = untilText(first.Until)
+		try = nextTry(cause.Code, first.Since, first.Until)
 	}
-	cause.Message = fmt.Sprintf("group %s is left alone%s: %s", quote(g.Name), end, clean(cause.Message, maxMessage))
+	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(g.Name), clean(cause.Message, maxMessage), try)
 	return cause
+}
+
+// nextTry says when a group is tried again after a failure. The zero time is a moment that is not known.
+func nextTry(code decision.Code, failed, at time.Time) string {
+	switch {
+	case at.IsZero():
+		return ""
+	case failed.IsZero(), code == decision.CodeCoolDown:
+		return fmt.Sprintf(" (next try at %s)", clock(at))
+	}
+	return fmt.Sprintf(" (failed at %s, next try at %s, even if it is mended before)", clock(failed), clock(at))
 }
 
 // exceeded is the core's text about one quota (core/scaleup/orchestrator/skippedreasons.go).

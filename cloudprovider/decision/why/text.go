@@ -155,14 +155,6 @@ func figure(name corev1.ResourceName, q resource.Quantity) string {
 // clock is a moment in a sentence.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-// untilText is " until ..." of a moment, or "" for none.
-func untilText(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return " until " + clock(t)
-}
-
 // labelTag, taintTag and resourceTag begin the keys of tags that say how the next node of a group looks.
 const (
 	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"

@@ -69,12 +69,12 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 		message string
 		remedy  string // a part
 	}{
-		{"in backoff after failed scale-up", g, decision.CodeBackoff, `group "web" is left alone after a failed scale-up`, "cluster-autoscaler-status"},
+		{"in backoff after failed scale-up", g, decision.CodeBackoff, `group "web" cannot grow for a while after a failed scale-up`, "cluster-autoscaler-status"},
 		{"not ready for scale-up", g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
-		{"in cool-down (no-capacity)", g, decision.CodeCoolDown, `group "web" is left alone: AWS has no capacity`, "wait"},
-		{"in cool-down (no-capacity)", cooling, decision.CodeAccountLimit, `group "web" is left alone until 13:00:00 UTC: the AWS account has no more of its quota: limit of 32`, "ask AWS"},
-		{"in cool-down (permission)", g, decision.CodeDenied, `group "web" is left alone: AWS denied a launch`, "asgctl account"},
-		{"in cool-down (something new)", g, decision.CodeCoolDown, `group "web" is left alone: a launch failed (something new)`, "wait"},
+		{"in cool-down (no-capacity)", g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
+		{"in cool-down (no-capacity)", cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
+		{"in cool-down (permission)", g, decision.CodeDenied, `group "web" cannot grow now: AWS denied a launch`, "asgctl account"},
+		{"in cool-down (something new)", g, decision.CodeCoolDown, `group "web" cannot grow now: a launch failed (something new)`, "wait"},
 		{"unable to launch (see the event NodeGroupProblem)", broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
 		{"unable to launch (see the event NodeGroupProblem)", g, decision.CodeDegraded, `group "web" can launch nothing`, "asgctl template web"},
 		{"unread for minutes (see the event ReadingTooOld)", g, decision.CodeStale, "the groups have not been read for minutes, so that no group may grow", "asgctl account"},
@@ -141,16 +141,16 @@ func TestBackoffSaysWhatFailed(t *testing.T) {
 		says, remedy  string
 	}{
 		{"AccessDenied", "User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y", decision.CodeDenied,
-			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, `allow autoscaling:SetDesiredCapacity: add {"Effect":"Allow",` +
+			`group "web" cannot grow now: AWS denied autoscaling:SetDesiredCapacity (next try at 12:00:00 UTC)`, `allow autoscaling:SetDesiredCapacity: add {"Effect":"Allow",` +
 				`"Action":"autoscaling:SetDesiredCapacity","Resource":"*"} to the policy of user "x"` + "\nAWS says: User: arn:aws:iam::1:user/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: y"},
-		{"InternalFailure", "try again", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: AWS failed or did not answer: try again`, "wait"},
+		{"InternalFailure", "try again", decision.CodeBackoff, `group "web" cannot grow now: AWS failed or did not answer: try again (next try at 12:00:00 UTC)`, "wait"},
 		{"cloudProviderError", "failed to increase node group size: operation error Auto Scaling: SetDesiredCapacity, https response error StatusCode: 403, RequestID: 4711, " +
 			"api error AccessDenied: User: x is not authorized to perform: autoscaling:SetDesiredCapacity", decision.CodeDenied,
-			`group "web" is left alone until 12:00:00 UTC: AWS denied autoscaling:SetDesiredCapacity`, "allow"},
+			`group "web" cannot grow now: AWS denied autoscaling:SetDesiredCapacity (next try at 12:00:00 UTC)`, "allow"},
 		{"cloudProviderError", "failed to increase node group size: operation error Auto Scaling: SetDesiredCapacity, exceeded maximum number of attempts, 3, " +
 			"https response error StatusCode: 400, RequestID: 4711, api error Throttling: Rate exceeded", decision.CodeBackoff,
-			`group "web" is left alone until 12:00:00 UTC: AWS throttles SetDesiredCapacity`, "lookup-events"},
-		{"Odd", "a new thing", decision.CodeBackoff, `group "web" is left alone until 12:00:00 UTC: a launch failed: a new thing`, "wait"},
+			`group "web" cannot grow now: AWS throttles SetDesiredCapacity (next try at 12:00:00 UTC)`, "lookup-events"},
+		{"Odd", "a new thing", decision.CodeBackoff, `group "web" cannot grow now: a launch failed: a new thing (next try at 12:00:00 UTC)`, "wait"},
 	} {
 		t.Run(tt.code, func(t *testing.T) {
 			got := Backoff(&decision.Group{Name: "web"}, noon, tt.code, tt.message)
@@ -350,7 +350,7 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	answers = append(answers, skipped("e", "in cool-down (no-capacity)", &decision.Group{Name: "e"}),
 		skipped("f", "in cool-down (no-capacity)", &decision.Group{Name: "f"}), skipped("g", "not ready for scale-up", &decision.Group{Name: "g"}))
 	got := Pod(podOf("cpu", "1"), answers, nil)
-	want := `4 groups have their maximum size, and group "e" is left alone: AWS has no capacity, likewise group "f", and 1 more group cannot grow either`
+	want := `4 groups have their maximum size, and group "e" cannot grow now: AWS has no capacity, likewise group "f", and 1 more group cannot grow either`
 	if got.Message != want || got.Code != decision.CodeMaxSize {
 		t.Errorf("got  %s %s\nwant %s", got.Code, got.Message, want)
 	}

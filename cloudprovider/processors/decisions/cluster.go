@@ -201,7 +201,7 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 		o.State, o.Reason = decision.GroupCoolDown, why.Skipped("in cool-down ("+string(rest.Class)+")", o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last
-			o.Reason.Message = fmt.Sprintf("group %q is left alone, and its last launch failed: %s", o.Name, last.Message)
+			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed: %s", o.Name, last.Message)
 		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown

@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
@@ -57,12 +56,12 @@ type Collector struct {
 	missed  int    // readings in a row, for Read alone
 
 	// Facts of earlier loops. The maps are replaced and never changed, because functions of the Record read them.
-	asked    map[types.UID]string                     // node group in which a node was asked for, by pod
-	unneeded map[string]time.Time                     // since when, by node
-	blocked  map[string]unremovable                   // the last reason that the core looked into, by node
-	unjoined map[string]clusterstate.UnregisteredNode // instances without a node, by ID
-	joins    map[string]time.Duration                 // how long the last node took to join, by node group
-	states   map[string]stateSince                    // by node, for functions of the Record, which run one at a time
+	asked    map[types.UID]string     // node group in which a node was asked for, by pod
+	unneeded map[string]time.Time     // since when, by node
+	blocked  map[string]unremovable   // the last reason that the core looked into, by node
+	unjoined map[string]unjoined      // instances without a node, by ID
+	joins    map[string]time.Duration // how long the last node took to join, by node group
+	states   map[string]stateSince    // by node, for functions of the Record, which run one at a time
 
 	mu      sync.Mutex                 // guards what follows
 	failed  map[string]decision.Reason // the last launch of a node group, if that failed
@@ -97,7 +96,7 @@ type facts struct {
 	asked      map[types.UID]string
 	unneeded   map[string]time.Time
 	blocked    map[string]unremovable
-	unjoined   map[string]clusterstate.UnregisteredNode
+	unjoined   map[string]unjoined
 	joins      map[string]time.Duration
 	failed     map[string]decision.Reason
 	pauses     map[string]pause

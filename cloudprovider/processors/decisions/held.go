@@ -23,14 +23,20 @@ const (
 	unknownJoin = 2 * time.Minute
 )
 
+// unjoined is an instance that has been without a node since a moment.
+type unjoined struct {
+	group string // ID of the node group
+	since time.Time
+}
+
 // noteJoins keeps since when instances have no node, and how long the last node of each group took to join. It records instances that
 // the core gave up.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	gone := maps.Clone(c.unjoined) // functions of the Record read it
-	c.unjoined = make(map[string]clusterstate.UnregisteredNode, len(without))
+	c.unjoined = make(map[string]unjoined, len(without))
 	for _, u := range without {
 		if id, ok := providerid.Instance(u.Node.Spec.ProviderID); ok {
-			c.unjoined[id] = u
+			c.unjoined[id] = unjoined{c.Provider.NodeGroupName(u.Node), u.UnregisteredSince}
 			delete(gone, id)
 		}
 	}
@@ -43,22 +49,21 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	for _, node := range nodes {
 		id, _ := providerid.Instance(node.Spec.ProviderID)
 		if u, joined := gone[id]; joined {
-			joins[c.Provider.NodeGroupName(node)] = node.CreationTimestamp.Sub(u.UnregisteredSince)
+			joins[u.group] = node.CreationTimestamp.Sub(u.since)
 			delete(gone, id)
 		}
 	}
 	c.joins = joins
 	for id, u := range gone {
-		group := c.Provider.NodeGroupName(u.Node)
-		if until, known := c.giveUp(c.Provider.View(), group, u.UnregisteredSince); known && !c.now.at.Before(until) {
-			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: group, Node: id, Reason: why.GivenUp(u.UnregisteredSince)})
+		if until, known := c.giveUp(c.Provider.View(), u); known && !c.now.at.Before(until) {
+			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})
 		}
 	}
 }
 
-// giveUp returns when the core terminates an instance of the group that has been without a node since a moment.
-func (c *Collector) giveUp(v *aws.View, group string, since time.Time) (time.Time, bool) {
-	ng := v.NodeGroup(group)
+// giveUp returns when the core terminates an instance without a node.
+func (c *Collector) giveUp(v *aws.View, u unjoined) (time.Time, bool) {
+	ng := v.NodeGroup(u.group)
 	if ng == nil {
 		return time.Time{}, false
 	}
@@ -66,7 +71,7 @@ func (c *Collector) giveUp(v *aws.View, group string, since time.Time) (time.Tim
 	if err != nil {
 		return time.Time{}, false
 	}
-	return since.Add(options.MaxNodeProvisionTime), true
+	return u.since.Add(options.MaxNodeProvisionTime), true
 }
 
 // late says that an instance has no node for longer than usual.
@@ -76,11 +81,11 @@ func (k *cluster) late(m member) (decision.Reason, bool) {
 	if took, joined := k.facts.joins[m.group]; joined {
 		usual = max(leastJoin, patience*took)
 	}
-	until, served := k.giveUp(k.facts.view, m.group, u.UnregisteredSince)
-	if !known || !served || k.facts.at.Sub(u.UnregisteredSince) <= usual {
+	until, served := k.giveUp(k.facts.view, u)
+	if !known || !served || k.facts.at.Sub(u.since) <= usual {
 		return decision.Reason{}, false
 	}
-	return why.Late(m.instance.ID, m.group, u.UnregisteredSince, until), true
+	return why.Late(m.instance.ID, m.group, u.since, until), true
 }
 
 // findHeld says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.

@@ -16,6 +16,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // reasonNames are the core's reasons in its own words, without a String method there.
@@ -66,7 +67,7 @@ func (k *cluster) nodes(groups decision.ByName) []decision.Node {
 		if m.node == nil {
 			o.State, o.Reason = decision.NodeStarting, decision.Reason{Code: decision.CodeStarting, Message: "its instance has not registered as a node yet"}
 			if u, known := k.facts.unjoined[m.instance.ID]; known {
-				o.Since = u.UnregisteredSince
+				o.Since = u.since
 			}
 			if r, isLate := k.late(m); isLate {
 				o.Reason = r
@@ -129,9 +130,25 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 	case f.scaleDown == nil || f.scaleDown.Result == scaledownstatus.ScaleDownNotTried:
 		is(decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
 	default:
-		is(decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough, or its devices are not published yet")
+		is(decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
+		if lacks := k.lacks(m); lacks != "" {
+			is(decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
+				shellword.Quote(o.Name), fmt.Sprintf("it has been Ready since %s without %s", nodeready.Since(m.node).UTC().Format("15:04:05 UTC"), lacks))
+		}
 		o.Since = m.node.CreationTimestamp.Time
 	}
+}
+
+// lacks returns a device that the node's group promises and the node does not show, or "".
+func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
+	if t := k.facts.view.Template(m.group); t != nil {
+		for name, q := range t.Accelerators() {
+			if shown := m.node.Status.Allocatable[name]; shown.IsZero() && !q.IsZero() {
+				lacks = max(lacks, name)
+			}
+		}
+	}
+	return lacks
 }
 
 // weigh says why a node that the core weighed stays or goes. kept is nil for a node that the core would remove.

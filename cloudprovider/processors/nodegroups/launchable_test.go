@@ -54,7 +54,7 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 
 func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
-	w.SetMissing("gpu", "nvidia.com/gpu", time.Now().Add(time.Hour))
+	w.SetMissing("gpu", "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
 	pod := func(asked corev1.ResourceList) *corev1.Pod {
 		return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: asked}}}}}
 	}
@@ -70,7 +70,7 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 	if !left(gpu) || left(gpu, cpu) {
 		t.Errorf("left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
 	}
-	if w.SetMissing("gpu", "", time.Time{}); left(gpu) {
+	if w.SetMissing("gpu", "", "", time.Time{}); left(gpu) {
 		t.Error("left out although a node shows its GPU")
 	}
 }

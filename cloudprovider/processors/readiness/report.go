@@ -44,7 +44,7 @@ func (s *StartingNodes) reportLate(node *corev1.Node, promised corev1.ResourceNa
 				if s.failed[name].count > 1 {
 					until = s.clock.Now().Add(backOff)
 				}
-				s.provider.SetMissing(name, promised, until)
+				s.provider.SetMissing(name, promised, node.Name, until)
 			}
 		}
 	}

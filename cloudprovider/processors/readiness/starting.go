@@ -145,7 +145,7 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 		name := group.AutoScalingGroup()
 		if s.failed[name].count > 0 {
 			delete(s.failed, name)
-			s.provider.SetMissing(name, "", now)
+			s.provider.SetMissing(name, "", "", now)
 		}
 		if seen.missing && !seen.shown {
 			s.learn(name, now.Sub(seen.ready))

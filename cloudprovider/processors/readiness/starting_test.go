@@ -257,15 +257,15 @@ func TestNodesWithoutAcceleratorAreTheGroupsProblem(t *testing.T) {
 		return ""
 	}
 	fails()
-	if want := `gpu Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu, see whether the vendor's device plugin`; !strings.HasPrefix(problem(), want) {
+	if want := `gpu Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu (the last one was `; !strings.HasPrefix(problem(), want) {
 		t.Errorf("problem %q, want %q", problem(), want)
 	}
 	if got := g.Withheld("gpu"); got != "" {
 		t.Errorf("%s is withheld after the first failure", got)
 	}
 	fails()
-	if got := g.Withheld("gpu"); got != "nvidia.com/gpu" {
-		t.Errorf("withheld is %q after two failures", got)
+	if got := g.Withheld("gpu"); got != "nvidia.com/gpu" || !strings.Contains(problem(), ", next try at ") {
+		t.Errorf("withheld is %q after two failures, problem %q", got, problem())
 	}
 	works := g.boots()
 	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
