@@ -85,10 +85,11 @@ func Readable(text string) string {
 }
 
 // boilerplate are the parts of AWS's texts that say nothing about the failure.
-var boilerplate = regexp.MustCompile(`^Instance became unhealthy while waiting for instance to be in InService state\. Termination Reason: |` +
-	`^Could not launch (?:On-Demand|Spot) Instances\. | ?Launching EC2 instance failed\.?$| Placing Spot instance request failed\.?$|` +
-	` Please (?:visit \S+ to request|contact AWS Support to request)[^.]*\.?| Our system will be working on provisioning additional capacity\.|` +
-	`You must use a valid fully-formed launch template\. `)
+var boilerplate = regexp.MustCompile(
+	`^Instance became unhealthy while waiting for instance to be in InService state\. Termination Reason: |` +
+		`^Could not launch (?:On-Demand|Spot) Instances\. | ?Launching EC2 instance failed\.?$| Placing Spot instance request failed\.?$|` +
+		` Please (?:visit \S+ to request|contact AWS Support to request)[^.]*\.?|` +
+		` Our system will be working on provisioning additional capacity\.|You must use a valid fully-formed launch template\. `)
 
 // Sentence is AWS's text for a person: no boilerplate, and the code once.
 func Sentence(text string) string {

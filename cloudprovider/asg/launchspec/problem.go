@@ -59,8 +59,8 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 	case g.Source.Mixed:
 		return message, remedy + fmt.Sprintf(", and name it in the mixed instances policy of group %q", g.Name)
 	}
-	return message, fmt.Sprintf("%s, and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --launch-template %s",
-		remedy, shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default"))
+	return message, fmt.Sprintf("%s, and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s "+
+		"--launch-template %s", remedy, shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default"))
 }
 
 // errGone is the error of an object that a successful answer does not list.

@@ -38,7 +38,8 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 		r.Message, r.Remedy = "the KMS key of the volumes is in an incorrect state", "enable it, or use another key in the launch template"
 	case strings.Contains(message, "Launch process of the AutoScalingGroup is suspended") && a.Group != nil:
 		r.Message = "the Launch process of " + group + " is suspended"
-		r.Remedy = "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " + shell(autoScaling(a.Group))
+		r.Remedy = "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " +
+			shell(autoScaling(a.Group))
 	case m.InstanceType != "" && m.Zone != "" && class == awsmessage.NoCapacity:
 		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))
 	case class == awsmessage.Throttle && a.Call != "":
@@ -59,7 +60,8 @@ var (
 	target   = regexp.MustCompile(`on resource: (arn:[\w:/*.+=,@-]+)(?:\s|$)`)
 	refuser  = regexp.MustCompile(`with an explicit deny in (an? [a-z -]{1,60}?(?:policy|boundary))`)
 	lacking  = regexp.MustCompile(`because no ([a-z -]{1,60}?(?:policy|boundary)) allows`)
-	caller   = regexp.MustCompile(`arn:[\w-]+:(?:sts|iam)::\d*:(?:assumed-(role)/([\w+=,.@-]{1,64})|(role|user)/(?:[\w+=,.@-]+/)*([\w+=,.@-]{1,64}) is not)`)
+	caller   = regexp.MustCompile(`arn:[\w-]+:(?:sts|iam)::\d*:` +
+		`(?:assumed-(role)/([\w+=,.@-]{1,64})|(role|user)/(?:[\w+=,.@-]+/)*([\w+=,.@-]{1,64}) is not)`)
 )
 
 // allow is the next step about a denied action: the statement to add, or the one to remove, and whose it is.
@@ -78,7 +80,8 @@ func allow(action, message string) string {
 	if found := target.FindStringSubmatch(message); found != nil {
 		on = clean(found[1], maxText)
 	}
-	return fmt.Sprintf(`allow %s: add {"Effect":"Allow","Action":%q,"Resource":%q} to the %s of %s`, action, action, on, policy, who) + says(message)
+	return fmt.Sprintf(`allow %s: add {"Effect":"Allow","Action":%q,"Resource":%q} to the %s of %s`, action, action, on, policy, who) +
+		says(message)
 }
 
 // addSubnet is the next step that gives an Auto Scaling group, nil for an unknown one, a further subnet. AWS takes the whole list only.
@@ -91,8 +94,8 @@ func addSubnet(subnet string, g *decision.Group) string {
 	}
 	name := autoScaling(g)
 	return fmt.Sprintf("add %s to group %s: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --vpc-zone-identifier "+
-		`"$(aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names %s --query 'AutoScalingGroups[0].VPCZoneIdentifier' --output text),SUBNET"`,
-		subnet, clean(name, maxName), shell(name), shell(name))
+		`"$(aws autoscaling describe-auto-scaling-groups --auto-scaling-group-names %s `+
+		`--query 'AutoScalingGroups[0].VPCZoneIdentifier' --output text),SUBNET"`, subnet, clean(name, maxName), shell(name), shell(name))
 }
 
 // otherCallers says when a throttled call is repeated, and shows who else makes it. The quota is the account's in the region.
@@ -102,7 +105,8 @@ func otherCallers(when, call string) string {
 }
 
 // quotas are the codes of the quotas of vCPUs by the letters of a family, on-demand and spot (Service Quotas, read 2026-11).
-var quotas = map[string][2]string{"standard": {"L-1216C47A", "L-34B43A08"}, "g": {"L-DB2E81BA", "L-3819A6DF"}, "vt": {"L-DB2E81BA", "L-3819A6DF"}, "p": {"L-417A185B"}}
+var quotas = map[string][2]string{"standard": {"L-1216C47A", "L-34B43A08"},
+	"g": {"L-DB2E81BA", "L-3819A6DF"}, "vt": {"L-DB2E81BA", "L-3819A6DF"}, "p": {"L-417A185B"}}
 
 // raise is the next step about a quota: the request for a higher one, or the list of all where it is not known which one it is.
 func (a Attempt) raise(spot bool, message string) string {
