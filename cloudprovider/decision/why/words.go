@@ -156,7 +156,7 @@ func tooMuch(list []candidate, at int, everywhere bool) string {
 func atMost(list []candidate, at int) string {
 	var amounts []string
 	for _, r := range largestOf(list, at).failing {
-		if r.resource != "" && r.weight != weightKind {
+		if r.resource != "" {
 			amounts = append(amounts, amount(r.resource, r.left()))
 		}
 	}
