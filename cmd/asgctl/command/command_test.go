@@ -1,6 +1,7 @@
 package command
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
 // pflag shows the first text in back-quotes as the name of the flag's value.
@@ -66,5 +69,19 @@ func TestNamesAreCompleted(t *testing.T) {
 		if diff := cmp.Diff(tt.want, names[:len(names)-1], cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", tt.args, diff)
 		}
+	}
+}
+
+// The next question goes to the same autoscaler.
+func TestNextQuestionHasTheGivenFlags(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(decision.Report{Version: decision.Version, Process: decision.Process{Leader: true},
+			Pods: []decision.Pod{{Namespace: "default", Name: "web", State: decision.PodHelpless, Search: -1}}})
+	}))
+	defer server.Close()
+	var stdout, stderr strings.Builder
+	Run(t.Context(), []string{"explain", "pods", "--url", server.URL, "--timeout", "1m0s"}, &stdout, &stderr, "")
+	if want := " --timeout=1m0s --url=" + server.URL + "\n"; !strings.HasSuffix(stdout.String(), want) {
+		t.Errorf("got %s\n%s\nwant it to end in %s", &stdout, &stderr, want)
 	}
 }

@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/explanation"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/messageview"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
@@ -138,7 +140,7 @@ func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 	if !found {
 		return finding{fmt.Sprintf("there is no pod %s/%s that waits for a node", namespace, names[0])}
 	}
-	return e.print(answer)
+	return e.print(cmd, answer)
 }
 
 func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
@@ -146,7 +148,7 @@ func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
 	if err != nil {
 		return err
 	}
-	return e.print(explanation.All(r, e.source))
+	return e.print(cmd, explanation.All(r, e.source))
 }
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
@@ -165,10 +167,21 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 			return finding{fmt.Sprintf("%s has no pod in namespace %s", owner, namespace)}
 		}
 	}
-	return e.print(answer)
+	return e.print(cmd, answer)
 }
 
-func (e *explainer) print(answer *explanation.Pods) error {
+func (e *explainer) print(cmd *cobra.Command, answer *explanation.Pods) error {
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if f.Name != "namespace" && f.Name != "output" {
+			answer.Given += " --" + f.Name + "=" + shellword.Quote(f.Value.String())
+		}
+	})
+	if _, flags := afterDash(cmd, cmd.Flags().Args()); len(flags) > 0 {
+		answer.Given += " --"
+		for _, flag := range flags {
+			answer.Given += " " + shellword.Quote(flag)
+		}
+	}
 	if err := output.Print(e.stdout, e.format, answer, answer.Text); err != nil {
 		return failure{err}
 	}

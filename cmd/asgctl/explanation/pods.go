@@ -33,6 +33,7 @@ type Pods struct {
 	Pods     []decision.Pod    `json:"pods"`
 	Searches []decision.Search `json:"searches"` // those of the pods
 
+	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	subject string // such as "Deployment/web", "" for one pod
 }
 
@@ -254,20 +255,22 @@ func (p *Pods) grouped() string {
 		}
 		return len(b.pods) - len(a.pods)
 	})
-	text := output.Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n\n",
+	text := output.Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n",
 		output.Clean(p.subject), len(p.Pods), p.Unserved())
 	var rows [][]string
 	for _, c := range causes {
 		first := c.pods[0]
 		rows = append(rows, []string{output.Count(len(c.pods)), string(c.state), first.Namespace + "/" + first.Name, c.reason.Message})
 	}
-	text += output.Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
+	if len(causes) > 1 {
+		text += "\n" + output.Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
+	}
 	var reasons []decision.Reason
 	for _, c := range causes {
 		reasons = append(reasons, c.reason)
 	}
 	if first := causes[0]; unserved(first.state) {
-		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s", first.pods[0].Namespace, first.pods[0].Name)})
+		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", first.pods[0].Namespace, first.pods[0].Name, p.Given)})
 	}
 	return text + next(reasons...)
 }

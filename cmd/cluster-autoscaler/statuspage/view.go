@@ -234,12 +234,12 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 	case fits > 0:
 		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
 	case len(kept) > 0:
-		is := " nodes are"
-		if len(kept) == 1 {
-			is = " node is"
+		is := "1 node is"
+		if len(kept) > 1 {
+			is = count(len(kept)) + " nodes are"
 		}
-		return headline{Level: calm, Text: "No pod waits, but " + count(len(kept)) + is + " kept although not needed",
-			Detail: "Node " + kept[0].Name + ": " + kept[0].Reason.Message + ".", Remedy: kept[0].Reason.Remedy}
+		return headline{calm, "All is well, no pod waits",
+			is + " kept although not needed: " + kept[0].Name + ", because " + kept[0].Reason.Message + ".", kept[0].Reason.Remedy}
 	case len(groups) > 0 && groupLevel(groups[0]) == warning:
 		return warningOf(groups[0])
 	case len(causes) > 0:

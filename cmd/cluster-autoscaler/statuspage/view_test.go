@@ -52,7 +52,7 @@ func TestHeadline(t *testing.T) {
 			r.Groups = []decision.Group{{Name: "a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
 			r.Nodes = []decision.Node{{Name: "n1", State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize}}, {Name: "n2",
 				State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodePod, Message: "a budget keeps it", Remedy: "scale it"}}}
-		}), headline{calm, "No pod waits, but 1 node is kept although not needed", "Node n2: a budget keeps it.", "scale it"}},
+		}), headline{calm, "All is well, no pod waits", "1 node is kept although not needed: n2, because a budget keeps it.", "scale it"}},
 		{"nodes at the minimum", looped(func(r *decision.Report) {
 			r.Nodes = []decision.Node{{Name: "n1", State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize}}}
 		}), headline{Level: calm, Text: "All is well, no pod waits"}},
