@@ -61,6 +61,7 @@ type Collector struct {
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // how long the last node took to join, by node group
+	refused  map[string]bool          // nodes whose last removal failed
 	states   map[string]stateSince    // by node, for functions of the Record, which run one at a time
 
 	mu      sync.Mutex                 // guards what follows
@@ -104,7 +105,7 @@ type facts struct {
 
 // New makes a Collector.
 func New(c Config) *Collector {
-	return &Collector{Config: c, now: &facts{}}
+	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}}
 }
 
 // Begin begins a loop.

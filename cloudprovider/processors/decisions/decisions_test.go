@@ -9,15 +9,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -356,6 +360,29 @@ func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
 		looked.Add(options().UnremovableNodeRecheckTimeout).UTC().Format("15:04:05 UTC"))
 	if n := w.node(w.loop(), "small-0"); !strings.Contains(n.Reason.Message, `"none-may-go"`) || !strings.HasSuffix(n.Reason.Message, want) {
 		t.Errorf("node %+v, want the budget of the last look and %s", n, want)
+	}
+}
+
+func TestFailedRemovalIsRecordedOnce(t *testing.T) {
+	record := decision.New(decision.Process{}, clock.RealClock{})
+	c := decisions.ScaleDown{Collector: decisions.New(decisions.Config{Record: record})}
+	result := func(kind scaledownstatus.NodeDeleteResultType, err error) {
+		c.Process(nil, &scaledownstatus.ScaleDownStatus{ScaledDownNodes: []*scaledownstatus.ScaleDownNode{{Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}}}}})
+		c.Process(nil, &scaledownstatus.ScaleDownStatus{NodeDeleteResults: map[string]scaledownstatus.NodeDeleteResult{"n": {ResultType: kind, Err: err}}})
+	}
+	denied := errors.New("AccessDenied: User: arn:aws:sts::1:assumed-role/ca/x is not authorized to perform: autoscaling:TerminateInstanceInAutoScalingGroup")
+	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
+	result(scaledownstatus.NodeDeleteErrorFailedToDelete, denied)
+	result(scaledownstatus.NodeDeleteOk, nil)
+	var got []string
+	for _, e := range record.Report().Timeline {
+		got = append(got, string(e.Kind)+" "+e.Reason.Message)
+	}
+	want := []string{"scale-down removed after failed attempts",
+		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
+		"scale-down not needed at a utilization of 0 %"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("timeline (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,6 +1,8 @@
 package decisions
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,7 +16,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 // Pending sees all pending pods. It is the first PodListProcessor of the core.
@@ -79,8 +83,33 @@ func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 		if n.NodeGroup != nil {
 			entry.Group = n.NodeGroup.Id()
 		}
-		d.Record.Decided(entry)
+		if !d.refused[n.Node.Name] { // or it is tried again, maybe each loop
+			d.Record.Decided(entry)
+		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.NodeDeleteResults)) {
+		d.removed(name, s.NodeDeleteResults[name])
+	}
+}
+
+// removed records the first failure to remove a node, and the removal after it.
+func (d ScaleDown) removed(node string, result scaledownstatus.NodeDeleteResult) {
+	failed := result.ResultType != scaledownstatus.NodeDeleteOk
+	if failed == d.refused[node] {
+		return
+	}
+	entry := decision.Entry{Kind: decision.ScaleDown, Node: node, Reason: decision.Reason{Code: decision.CodeUnneeded, Message: "removed after failed attempts"}}
+	delete(d.refused, node)
+	if failed {
+		d.refused[node] = true
+		text := fmt.Sprint(result.Err)
+		entry.Kind, entry.Reason = decision.Problem, decision.Reason{Code: decision.CodeOther, Message: text}
+		if class := awsmessage.Of("", text).Class; class == awsmessage.Permission {
+			entry.Reason = why.CoolDown(string(class), text, why.Attempt{})
+		}
+		entry.Reason.Message = "its removal failed, and is tried again: " + entry.Reason.Message
+	}
+	d.Record.Decided(entry)
 }
 
 // CleanUp implements the core's ScaleDownStatusProcessor.
