@@ -382,7 +382,7 @@ func (c cause) Word() string {
 	switch c.State {
 	case decision.PodHelpless:
 		if c.Pods.Shown[0].Group != "" {
-			return "its node does not come"
+			return "still no node"
 		}
 		return "no group helps"
 	case decision.PodDelayed:
