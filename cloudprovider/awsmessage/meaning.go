@@ -91,13 +91,13 @@ var boilerplate = regexp.MustCompile(
 		` Please (?:visit \S+ to request|contact AWS Support to request)[^.]*\.?|` +
 		` Our system will be working on provisioning additional capacity\.|You must use a valid fully-formed launch template\. `)
 
-// Sentence is AWS's text for a person: no boilerplate, and the code once.
+// Sentence is AWS's text for a person: no boilerplate, no full stop, and the code once.
 func Sentence(text string) string {
 	said := strings.TrimSpace(boilerplate.ReplaceAllString(Readable(bounded(text)), ""))
 	if code, rest, _ := strings.Cut(said, ": "); strings.HasPrefix(rest, code+": ") {
 		said = rest
 	}
-	return cmp.Or(said, text)
+	return cmp.Or(strings.TrimSuffix(said, "."), text)
 }
 
 var fullSubnet = regexp.MustCompile(`not (?:have )?enough free (?:addresses|cidr)`)

@@ -258,11 +258,11 @@ func TestSentenceHasNoBoilerplate(t *testing.T) {
 	const limit = "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance bucket that the specified instance type belongs to."
 	for _, tt := range []struct{ text, want string }{
 		{"Could not launch On-Demand Instances. VcpuLimitExceeded - " + limit + " Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit. " +
-			"Launching EC2 instance failed.", "VcpuLimitExceeded - " + limit},
+			"Launching EC2 instance failed.", "VcpuLimitExceeded - " + strings.TrimSuffix(limit, ".")},
 		{"Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: Client.InvalidKMSKey.InvalidState: Client.InvalidKMSKey.InvalidState: " +
 			"The KMS key provided is in an incorrect state", "Client.InvalidKMSKey.InvalidState: The KMS key provided is in an incorrect state"},
 		{"ValidationError: You must use a valid fully-formed launch template. The key pair 'x' does not exist", "ValidationError: The key pair 'x' does not exist"},
-		{"To do so please visit https://aws.amazon.com/marketplace/pp?sku=1. Launching EC2 instance failed.", "To do so please visit https://aws.amazon.com/marketplace/pp?sku=1."},
+		{"To do so please visit https://aws.amazon.com/marketplace/pp?sku=1. Launching EC2 instance failed.", "To do so please visit https://aws.amazon.com/marketplace/pp?sku=1"},
 		{"Launching EC2 instance failed.", "Launching EC2 instance failed."},
 		{"", ""},
 	} {
