@@ -141,7 +141,7 @@ func TestFaultsInAWS(t *testing.T) {
 			want: "no Auto Scaling group matches the discovery flags", next: "Name=key,Values=none"},
 		{name: "named group does not exist", check: "groups", args: []string{"--nodes", "0:3:gone"}, want: `group "gone": --nodes names it`, next: "describe-auto-scaling-groups"},
 		{name: "launch template is gone", check: "groups", then: func(t *testing.T, s *site) { check(t, s.aws.DeleteLaunchTemplate("web")) },
-			want: `group "web": `, next: "create it again"},
+			want: `group "web": `, next: "give it to the group: aws autoscaling update-auto-scaling-group"},
 		{name: "AZRebalance", check: "processes", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
 			want: "its process AZRebalance runs over 2 zones", next: "aws autoscaling suspend-processes --region us-west-2 --auto-scaling-group-name web --scaling-processes AZRebalance"},
 		{name: "AZRebalance and one unprotected instance", check: "processes", account: func(c *fakeaws.Config) {
