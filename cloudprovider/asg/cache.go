@@ -42,6 +42,8 @@ type Options struct {
 	MotionInterval  time.Duration
 	LaunchMode      LaunchMode  // the zero value is LaunchAuto
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
+	// NoPredecessor means that no launch of an earlier process can be in progress, so that no launch waits for one.
+	NoPredecessor bool
 	// Cluster is the name of our cluster by --aws-cluster-name, StockCluster by --cluster-name. Both may be empty.
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
@@ -109,7 +111,7 @@ func NewCache(o Options) *Cache {
 	}
 	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}, read: o.Read}
 	a := &activities{s}
-	p := &replays{shared: s, reader: r, activities: a}
+	p := &replays{shared: s, reader: r, activities: a, noPredecessor: o.NoPredecessor}
 	l := &launcher{shared: s, reader: r, replays: p}
 	w := &capacity{shared: s, reader: r, activities: a}
 	z := &zoneGroups{shared: s, launcher: l, which: o.ZonalGroups}

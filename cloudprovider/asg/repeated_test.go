@@ -137,9 +137,9 @@ func inOneWindow() (then, now *clocktesting.FakeClock) {
 	return clockAt(150 * time.Second), clockAt(285 * time.Second)
 }
 
-// at is a process that launches synchronously where it can, and reads this clock.
+// at is a process that launches synchronously where it can, reads this clock, and may have had a predecessor.
 func at(clock clock.WithTicker) func(*asg.Options) {
-	return func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, clock }
+	return func(o *asg.Options) { o.LaunchMode, o.Clock, o.NoPredecessor = asg.LaunchAuto, clock, false }
 }
 
 func TestReplayedFailureIsRetried(t *testing.T) {

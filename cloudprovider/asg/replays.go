@@ -23,6 +23,8 @@ type replays struct {
 	*shared
 	reader     *reader
 	activities *activities
+
+	noPredecessor bool // no launch of an earlier process can be in progress
 }
 
 // fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this request. It
@@ -123,10 +125,10 @@ func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstanc
 
 // awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token for another
 // launch. Then it reads the group and returns the new instances. Only a young process waits, just after the edge of a window, because no call
-// outlives predecessorCall.
+// outlives predecessorCall. It does not wait if the previous leader had ended its work.
 func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchRequest, window time.Duration) (come []Instance, err error) {
 	e, _ := p.groups.entry(g.Name)
-	if e == nil {
+	if e == nil || p.noPredecessor {
 		return nil, nil
 	}
 	now := p.clock.Now()

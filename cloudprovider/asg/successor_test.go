@@ -10,6 +10,7 @@ import (
 
 	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -180,14 +181,18 @@ func TestReplacementWhileWaitingIsNoPredecessorsLaunch(t *testing.T) {
 
 func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ began, launches time.Duration }{
-		"an older process":               {-2 * time.Minute, 50 * time.Millisecond},
-		"the predecessor is long gone":   {-11 * time.Second, 50 * time.Millisecond},
-		"a process that begins later on": {11 * time.Second, 11 * time.Second},
+	for name, tt := range map[string]struct {
+		began, launches time.Duration
+		noPredecessor   bool
+	}{
+		"an older process":               {-2 * time.Minute, 50 * time.Millisecond, false},
+		"the predecessor is long gone":   {-11 * time.Second, 50 * time.Millisecond, false},
+		"a process that begins later on": {11 * time.Second, 11 * time.Second, false},
+		"no predecessor at the edge":     {-50 * time.Millisecond, 50 * time.Millisecond, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := clockAt(tt.began)
-			w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).started()
+			w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).with(func(o *asg.Options) { o.NoPredecessor = tt.noPredecessor }).started()
 			now.SetTime(edge.Add(tt.launches))
 			w.aws.ResetCalls()
 			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {

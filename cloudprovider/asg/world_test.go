@@ -21,7 +21,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
@@ -215,13 +214,12 @@ func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Cli
 
 func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *world {
 	t.Helper()
-	tokenwindow.AwayFromEdge(t.Context())
 	server, clients := serve(t, config)
 	hooked := &calls{AutoScaling: clients.AutoScaling}
 	options := asg.Options{
 		AutoScaling: hooked, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovery,
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
-		LaunchMode:  asg.LaunchDesiredCapacity,
+		LaunchMode: asg.LaunchDesiredCapacity, NoPredecessor: true,
 		ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2},
 	}
 	return &world{t: t, aws: server, calls: hooked, options: options, cache: asg.NewCache(options)}

@@ -28,7 +28,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 // The tag that discovery looks for, the beginning of template tags, and the zones of divided groups.
@@ -138,7 +137,6 @@ func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 	if prepare != nil {
 		prepare(&cfg)
 	}
-	tokenwindow.AwayFromEdge(t.Context())
 	server, err := fakeaws.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -181,7 +179,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	}
 	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes()
 	w = &World{T: t, AWS: w.AWS, Events: &EventLog{}, Metrics: prometheus.NewRegistry(), Cluster: Nodes{nodes.Informer().GetIndexer()}}
-	cached := asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
+	cached := asg.Options{NoPredecessor: true, AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: EnabledTag}}}},
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}

@@ -14,7 +14,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 // manifest is the shipped Deployment whose flags the autoscaler runs with.
@@ -64,7 +63,6 @@ func start(ctx context.Context, binary string) (_ *setup, err error) {
 	}
 	say("Starting the autoscaler with the flags of manifests/deploy/%s.yaml and short delays:\n    %s",
 		manifest, strings.Join(shortDelays, " "))
-	tokenwindow.AwayFromEdge(ctx)
 	if err := s.StartAutoscaler(ctx, manifest, shortDelays...); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/tokenwindow"
 )
 
 // Commands returns a script's commands beside testscript's own, for testscript.Params.Cmds. They work on the Env that Setup put
@@ -201,7 +200,6 @@ func (s *script) autoscaler(args []string) error {
 	}
 	switch action := args[0]; {
 	case action == "start" && len(args) > 1:
-		tokenwindow.AwayFromEdge(s.ctx)
 		return s.StartAutoscaler(s.ctx, args[1], args[2:]...)
 	case s.Autoscaler() == nil:
 		return errors.New("start the autoscaler first: autoscaler start MANIFEST [FLAG...]")
@@ -226,8 +224,27 @@ func (s *script) believed(args []string) error {
 	if err != nil {
 		return err
 	}
-	tokenwindow.AwayFromRetryEdge(s.ctx, d)
+	select {
+	case <-s.ctx.Done():
+	case <-time.After(untilBelieved(time.Now(), d)):
+	}
 	return nil
+}
+
+// retryWindow is the length of the windows of tokens by which a process retries past a failure that may be a previous leader's (cloudprovider/asg,
+// failureAge). At the end of a window the failure is forgotten.
+const retryWindow = 2 * time.Minute
+
+// untilBelieved returns how long to wait at the time until no window ends for d, which is below 110 s, or has begun within 10 s.
+func untilBelieved(now time.Time, d time.Duration) time.Duration {
+	const begun = 10 * time.Second
+	switch since := time.Duration(now.UnixNano() % int64(retryWindow)); {
+	case since < begun:
+		return begun - since
+	case since > retryWindow-d:
+		return retryWindow - since + begun
+	}
+	return 0
 }
 
 func (s *script) kubectl(args []string) error {

@@ -16,6 +16,9 @@ import (
 // ErrLost means that the lease was lost while the work was under way.
 var ErrLost = errors.New("the leader lease was lost")
 
+// errUnfinished means that the work did not end within its grace.
+var errUnfinished = errors.New("the work has not ended")
+
 // Config says which lease is held, and for how long things may take.
 type Config struct {
 	Lock          resourcelock.Interface
@@ -55,11 +58,11 @@ func Run(ctx context.Context, config Config, work func(context.Context) error) e
 		defer close(ended)
 		elector.Run(electing)
 	}()
-	giveBack := func() {
+	giveBack := func(idle bool) {
 		stopElecting()
 		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.ReleaseGrace)
 		defer cancel()
-		if err := release(limited, config.Lock, ended); err != nil {
+		if err := release(limited, config.Lock, ended, idle); err != nil {
 			klog.FromContext(ctx).Error(err, "Could not release the leader lease", "lease", config.Lock.Describe())
 		}
 	}
@@ -69,19 +72,25 @@ func Run(ctx context.Context, config Config, work func(context.Context) error) e
 	case <-ended:
 		return ErrLost
 	case <-ctx.Done():
-		giveBack()
+		giveBack(true)
 		return nil
 	}
 	err = lead(ctx, config.WorkGrace, ended, work)
-	if !errors.Is(err, ErrLost) {
-		giveBack()
+	switch {
+	case errors.Is(err, ErrLost):
+	case errors.Is(err, errUnfinished):
+		giveBack(false)
+		return nil
+	default:
+		giveBack(true)
 	}
 	return err
 }
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would
 // try even after it lost the lease, and would report the loss only when it has waited for an API server that does not answer.
-func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}) error {
+// Work that is not idle may still be writing: Succession shows it to the next holder.
+func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-chan struct{}, idle bool) error {
 	select {
 	case <-electionEnded:
 	case <-ctx.Done():
@@ -98,10 +107,14 @@ func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-c
 		return nil
 	}
 	now := metav1.Now()
-	// A record without a holder, which runs out at once.
-	err = lock.Update(ctx, resourcelock.LeaderElectionRecord{
-		LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: 1, AcquireTime: now, RenewTime: now,
-	})
+	// A record without a holder, which anybody may take at once.
+	released := resourcelock.LeaderElectionRecord{
+		LeaderTransitions: record.LeaderTransitions, LeaseDurationSeconds: record.LeaseDurationSeconds, AcquireTime: now, RenewTime: now,
+	}
+	if idle {
+		released.LeaseDurationSeconds = releasedSeconds
+	}
+	err = lock.Update(ctx, released)
 	if err != nil {
 		return fmt.Errorf("update it: %w", err)
 	}
@@ -131,6 +144,6 @@ func lead(ctx context.Context, grace time.Duration, lost <-chan struct{}, work f
 		return <-done
 	case <-time.After(grace):
 		klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
-		return nil
+		return errUnfinished
 	}
 }

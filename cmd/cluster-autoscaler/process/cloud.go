@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -54,7 +55,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
-	if c.cache, err = c.newCache(core, ours, p.decisions); err != nil {
+	if c.cache, err = c.newCache(core, ours, p.succession, p.decisions); err != nil {
 		return nil, err
 	}
 	if ours.SpotPrices == options.SpotPricesLive {
@@ -84,7 +85,7 @@ func (c *cloud) lookUp(ctx context.Context) {
 	c.provider.LookUp(ctx)
 }
 
-func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, observer *decisions.Collector) (*asg.Cache, error) {
+func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succession *leader.Succession, observer *decisions.Collector) (*asg.Cache, error) {
 	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {
 		return nil, err
@@ -99,6 +100,7 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, obser
 		MotionInterval:  ours.MotionInterval,
 		LaunchMode:      ours.LaunchMode,
 		ZonalGroups:     ours.ZonalGroups,
+		NoPredecessor:   succession != nil && succession.Clean(),
 		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Clock:           clock.RealClock{},
 		Types:           c.catalogue,

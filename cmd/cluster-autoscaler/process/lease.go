@@ -59,8 +59,9 @@ func (p *Process) underLease(ctx context.Context, work func(context.Context) err
 	if err != nil {
 		return fmt.Errorf("leader election lock %q: %w", election.ResourceName, err)
 	}
+	p.succession = &leader.Succession{Interface: lock}
 	return leader.Run(ctx, leader.Config{
-		Lock:          lock,
+		Lock:          p.succession,
 		Holder:        p.record.SetHolder,
 		LeaseDuration: election.LeaseDuration.Duration,
 		RenewDeadline: election.RenewDeadline.Duration,

@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/footprint"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
@@ -38,6 +39,7 @@ type Process struct {
 	kube        *rest.Config
 	health      *health
 	ready       readiness
+	succession  *leader.Succession // nil without the lease
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 	record      *decision.Record
 	decisions   *decisions.Collector            // fills the record

@@ -1,0 +1,57 @@
+package leader
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// succeed runs one holder of the lease until it has led for a second, and returns whether it found a clean succession. Its work takes that long to end.
+func succeed(t *testing.T, l *lease, ends time.Duration) bool {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	c, found := config(l), make(chan bool, 1)
+	succession := &Succession{Interface: l}
+	c.Lock = succession
+	err := Run(ctx, c, func(ctx context.Context) error {
+		found <- succession.Clean()
+		time.Sleep(time.Second)
+		stop()
+		time.Sleep(ends)
+		return nil
+	})
+	if err != nil {
+		t.Errorf("Run = %v", err)
+	}
+	return <-found
+}
+
+func TestSuccessionIsCleanAfterTheEndOfWorkAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		if !succeed(t, l, time.Second) {
+			t.Error("the first holder ever has a predecessor")
+		}
+		if !succeed(t, l, time.Hour) {
+			t.Error("a holder that had ended its work counts as at work")
+		}
+		if succeed(t, l, time.Second) {
+			t.Error("a holder that gave up waiting for its work counts as idle")
+		}
+		time.Sleep(2 * time.Hour) // let the endless work go
+		l.mu.Lock()
+		l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15
+		l.mu.Unlock()
+		if succeed(t, l, time.Second) {
+			t.Error("a holder that never released the lease counts as idle")
+		}
+		l.mu.Lock()
+		l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15
+		l.mu.Unlock()
+		if succeed(t, l, time.Second) {
+			t.Error("this holder's own killed process counts as idle")
+		}
+	})
+}
