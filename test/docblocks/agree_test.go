@@ -19,7 +19,7 @@ import (
 )
 
 // stubs stand in for the programs of the commands that install. They render what helm and kubectl would install into $OUT, and write down the others'
-// arguments. An upgrade has the values of the last installation.
+// arguments. An upgrade has the values of the last installation. PARTITION is the caller's.
 var stubs = map[string]string{
 	"helm": `case $1 in
 install) printf '%q ' "${@:4}" > $OUT/values; $HELM template "${@:2}" --kube-version 1.35 > $OUT/$$.yaml;;
@@ -30,10 +30,10 @@ esac`,
 	"aws": `echo $* >> $OUT/aws
 case "$*" in
 *"--query Account"*) echo 123456789012;;
-*"--query Arn"*) echo arn:aws:sts::123456789012:assumed-role/reader/reader;;
+*"--query Arn"*) echo "arn:${PARTITION:-aws}:sts::123456789012:assumed-role/reader/reader";;
 *issuer*) echo https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE;;
 esac`,
-	"crane": `[ $1 != push ] || echo $3 >> $OUT/pushed`, "skopeo": `echo ${4#docker://} >> $OUT/pushed`, "oras": `echo $4 >> $OUT/pushed`, "git": "echo v1",
+	"crane": `case $1 in push) echo $3 >> $OUT/pushed;; auth) echo $3 >> $OUT/logins;; esac`, "go": "", "skopeo": `echo ${4#docker://} >> $OUT/pushed`, "oras": `echo $4 >> $OUT/pushed`, "git": "echo v1",
 	"asgctl": "", "terraform": "", "eksctl": "", "kops": "",
 }
 
@@ -63,12 +63,7 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin, first := t.TempDir(), ""
-	for name, script := range stubs {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	bin, first := stubPrograms(t), ""
 	roles := map[string]madeRole{}
 	found := 0
 	for _, blocks := range documents(t) {
@@ -106,6 +101,18 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 	if found < 12 {
 		t.Errorf("%d installations found: documents install in another way now", found)
 	}
+}
+
+// stubPrograms returns a folder with the stubs.
+func stubPrograms(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	for name, script := range stubs {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin
 }
 
 var shippedFile = regexp.MustCompile(`file://(manifests/iam/[a-z-]+\.json)`)
@@ -327,6 +334,32 @@ func TestREADMEFillsTheFilesOfEveryPartition(t *testing.T) {
 				}
 				if left := unfilled.FindString(string(raw)); left != "" || !strings.Contains(string(raw), want) {
 					t.Errorf("%s still has %q, or lacks %s:\n%s", name, left, want, raw)
+				}
+			}
+		})
+	}
+}
+
+// README.md's commands make the repository, log in to its registry and push into it. China's registries have another domain.
+func TestREADMEPushesInEveryPartition(t *testing.T) {
+	bin, readme := stubPrograms(t), documents(t)[0]
+	for partition, registry := range map[string]string{"aws": "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+		"aws-us-gov": "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com", "aws-cn": "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"} {
+		t.Run(partition, func(t *testing.T) {
+			out, region := t.TempDir(), strings.Split(registry, ".")[3]
+			r := &reader{dir: t.TempDir(), env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "OUT="+out, "PARTITION="+partition)}
+			for _, b := range readme {
+				if b.language != "sh" || !strings.Contains(b.text, "export ") && !strings.Contains(b.text, "crane ") {
+					continue
+				}
+				if printed, err := r.bash(t, strings.ReplaceAll(replaced(b.text), placeholders["REGION"], region)); err != nil {
+					t.Fatalf("%s: %v\n%s", b, err, printed)
+				}
+			}
+			for file, want := range map[string]string{"aws": "ecr create-repository --repository-name cluster-autoscaler", "logins": registry,
+				"pushed": registry + "/cluster-autoscaler:" + placeholders["TAG"]} {
+				if written, err := os.ReadFile(filepath.Join(out, file)); err != nil || !slices.Contains(strings.Split(string(written), "\n"), want) {
+					t.Errorf("%s: %q (%v), want the line %q", file, written, err, want)
 				}
 			}
 		})

@@ -14,7 +14,7 @@
 //   - Blocks of yaml and json are parsed, if they need no placeholder. Blocks of text and hcl are not looked at, but text has no commands.
 //
 // Another test runs the commands of every document that install something, marked or not, with programs that only render and write down. It compares images,
-// ServiceAccounts, roles and their trust policies with each other.
+// ServiceAccounts, roles and their trust policies with each other. README.md's commands also run for each partition of AWS.
 //
 // Placeholders are upper-case words with values of the emulated account. The package is tests alone, and owns the account and the values.
 package docblocks
