@@ -106,6 +106,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 		{name: "ten groups", groups: 10, readings: 1, templates: 1},
 		{name: "ten groups among many templates", groups: 10, unused: 900, readings: 1, templates: 2 + 10},
 		{name: "thousand groups", groups: 1000, readings: 10, templates: 5},
+		{name: "thousand groups and one more template", groups: 1000, unused: 1, readings: 10, templates: 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
