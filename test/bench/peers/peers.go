@@ -46,8 +46,14 @@ var peers = []peer{
 	{name: stockPlain, about: "the stock autoscaler of the same core, with its defaults", kind: stockKind},
 	{name: stockTuned, about: "the stock autoscaler with flags that make it ask fastest", kind: stockKind, flags: tuned},
 	{name: stockPlugin, about: "the unmodified core with its defaults, which asks this autoscaler as a plugin", kind: pluginKind},
-	{name: karpenters, about: "Karpenter %s with its KWOK provider, whose launches are immediate, and disruption budgets of 100 %%", kind: karpenterKind},
+	{name: karpenters, about: aboutKarpenter, kind: karpenterKind},
 }
+
+// aboutKarpenter is for a version. It states what prepare of test/karpenter sets, and where that is not the default.
+const aboutKarpenter = "Karpenter %s with its KWOK provider, which launches at once and refuses nothing, so no launch backs off. " +
+	"It has its default options (a batch ends 1 s after its last pod, and 10 s after its first at the latest), but elects no leader. " +
+	"Its NodePools have disruption budgets of 100 %% (default 10 %%), `consolidationPolicy: WhenEmpty` (default " +
+	"`WhenEmptyOrUnderutilized`), `consolidateAfter` of 10 s in the cases `down` and `Never` in the others (default 0 s), and `expireAfter: Never` (default 720 h)"
 
 // tuned are the flags of stock that make it faster in these cases. The package's documentation says what each is for, and which were
 // left out.
