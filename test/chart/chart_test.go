@@ -429,6 +429,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"doctor", "", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor --aws-cluster-name c"},
 		{"page", "", `port-forward "pod/$(kubectl -n kube-system get lease cluster-autoscaler `},
 		{"open page", "", "Every pod of the cluster may read the status page"},
+		{"what closes the page", "", "networkPolicy.enabled=true, or by asg.statusAddress=127.0.0.1:8086."},
 		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
