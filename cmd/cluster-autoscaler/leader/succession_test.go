@@ -28,7 +28,7 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 	return <-found
 }
 
-func TestSuccessionIsCleanAfterTheEndOfWorkAlone(t *testing.T) {
+func TestOnlyTheEndOfWorkMakesSuccessionClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLease("one")
 		if !succeed(t, l, time.Second) {
