@@ -1,13 +1,13 @@
 package nomination
 
 import (
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
 	resourcehelper "k8s.io/component-helpers/resource"
+	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
@@ -32,6 +32,7 @@ type target struct {
 	written         string    // the pod's resource version with it
 	offered         bool      // it was written when the node could take the pod
 	usable          time.Time // since when the node can take the pod, zero for not yet
+	over            bool      // the pod no longer waits for the node, also if the answer to the removal was lost
 	failures        int       // failed writes in a row
 }
 
@@ -52,7 +53,7 @@ type step struct {
 	after           time.Duration // look again then, 0 for when something happens
 }
 
-// decide returns the next step for the target. It also notes since when the node can take the pod. It has no other effect.
+// decide returns the next step for the target. It also notes since when the node can take the pod, and that the wait is over. It has no other effect.
 func (t *target) decide(s seen, o *Options) step {
 	pod, node := s.pod, s.node
 	if pod == nil || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {
@@ -75,7 +76,7 @@ func (t *target) decide(s seen, o *Options) step {
 		return step{end: elsewhere} // the nomination means nothing any more
 	case current != "" && !ours:
 		return step{end: overruled}
-	case !s.planned || node == nil || node.DeletionTimestamp != nil:
+	case t.over || !s.planned || node == nil || node.DeletionTimestamp != nil:
 		return withdraw
 	}
 	usable := usable(node, pod)
@@ -91,6 +92,7 @@ func (t *target) decide(s seen, o *Options) step {
 	open := nodeready.Is(node) && !node.Spec.Unschedulable
 	switch {
 	case left <= 0, usable && full(node, s.on, pod):
+		t.over = true
 		return withdraw
 	case current != "" && !open: // the core would count on the node
 		return step{clear: true, after: left}
@@ -138,9 +140,7 @@ func usable(node *corev1.Node, pod *corev1.Pod) bool {
 		return false
 	}
 	for _, taint := range node.Spec.Taints {
-		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool {
-			return t.ToleratesTaint(klog.Background(), &taint, true)
-		}) {
+		if taint.Effect != corev1.TaintEffectPreferNoSchedule && !scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
 			return false
 		}
 	}

@@ -5,7 +5,8 @@
 // taint is still there, so that it comes before kube-scheduler uses the node. kube-scheduler removes the name if it tries the pod too early.
 // Then the pod gets it once more when the node can take it.
 //
-// Pods that are all alike are not nominated, because each fits wherever another one does.
+// Pods of a node group that are all alike are not nominated, if no planned pod of another kind can run there: each fits wherever another one
+// does.
 //
 // A nomination by anybody else stays as it is. A nomination of ours is removed when the pod is planned for another node or for none, when the
 // node goes, is cordoned, or does not take the pod in time.

@@ -219,9 +219,9 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 		n.metric.WithLabelValues(string(forbidden)).Add(float64(len(planned.Pods)))
 		return
 	}
-	alike := n.Plan.Alike()
+	alike := n.Plan.Alike(planned, node.Spec.Taints)
 	klog.FromContext(ctx).V(2).Info("A node registered for which pods are planned", "node", klog.KObj(node), "group", group, "pods", len(planned.Pods),
-		"asked", planned.Asked.UTC().Format(time.RFC3339), "allPlannedPodsAlike", alike)
+		"asked", planned.Asked.UTC().Format(time.RFC3339), "podsAlike", alike)
 	if alike {
 		return // kube-scheduler cannot lose anything by another order
 	}

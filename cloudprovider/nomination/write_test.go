@@ -1,14 +1,16 @@
 package nomination
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clienttesting "k8s.io/client-go/testing"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // The pod changes just before the write, so this process has not read the change. Older API servers would nominate a bound pod, too.
@@ -38,11 +40,11 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 					}
 				})
 				written := false
-				w.cluster.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) {
+				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
 					change()
 					written = true
-					return false, nil, nil
-				})
+					return write()
+				}
 				w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
 				w.node("node-1", "small", hasBooted)
 				time.Sleep(time.Minute)
@@ -53,5 +55,86 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 				w.wantNominated(tt.want)
 			})
 		})
+	}
+}
+
+// No answer of the API server comes back. The informer shows which writes it has done.
+func TestLostAnswersStallNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		done   bool // the API server does the writes
+		binds  bool // kube-scheduler binds the pod
+		writes int
+		result string
+	}{
+		"the pod gets its node":       {done: true, binds: true, writes: 1, result: "kept"},
+		"the node does not take it":   {done: true, writes: 2, result: "withdrawn"},
+		"the API server does nothing": {writes: 1 + mostFailures, result: "failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, true, nil, func(w *world) {
+				writes := 0
+				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
+					writes++
+					if tt.done {
+						if _, err := write(); err != nil {
+							t.Error(err)
+						}
+					}
+					return nil, apierrors.NewTimeoutError("the answer is lost", 0)
+				}
+				w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+				w.node("node-1", "small", hasBooted)
+				if tt.done {
+					w.changeNode("node-1", isReady)
+				}
+				if tt.binds {
+					w.changePod("a", boundTo("node-1"))
+				}
+				time.Sleep(time.Hour)
+				synctest.Wait()
+				if writes != tt.writes {
+					t.Errorf("%d writes, want %d", writes, tt.writes)
+				}
+				w.wantResults(map[string]float64{tt.result: 1})
+				if w.Has("a") {
+					t.Error("the pod is still planned")
+				}
+			})
+		})
+	}
+}
+
+// docs/nominations.md and docs/scale.md state the number.
+func TestWritesAtOnceAreBounded(t *testing.T) {
+	inWorld(t, true, nil, func(w *world) {
+		var mu sync.Mutex
+		under, most, all := 0, 0, 0
+		w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
+			mu.Lock()
+			under, all = under+1, all+1
+			most = max(most, under)
+			mu.Unlock()
+			time.Sleep(time.Second) // a slow API server
+			defer mu.Unlock()
+			mu.Lock()
+			under--
+			return write()
+		}
+		planned := make([]*corev1.Pod, 3*workers)
+		for at := range planned {
+			planned[at] = w.pod(fmt.Sprint("pod-", at))
+		}
+		w.Asked("small", [][]*corev1.Pod{planned})
+		w.node("node-1", "small", hasBooted)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if most != workers || all != len(planned) {
+			t.Errorf("%d writes, up to %d at once, want %d and %d", all, most, len(planned), workers)
+		}
+	})
+	for file, sentence := range map[string]string{"nominations.md": fmt.Sprintf(" %d at once ", workers), "scale.md": fmt.Sprintf(" %d at once,", workers)} {
+		if text, err := os.ReadFile("../../docs/" + file); err != nil || !strings.Contains(string(text), sentence) {
+			t.Errorf("docs/%s does not say%q, error %v", file, sentence, err)
+		}
 	}
 }

@@ -10,13 +10,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-helpers/resource"
+	scheduling "k8s.io/component-helpers/scheduling/corev1"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 )
 
 const (
 	// keep bounds the wait for a node. It is longer than any usual --max-node-provision-time, after which the core gives up a node.
 	keep = time.Hour
-	// mostPods bounds the memory. The oldest nodes make room. 100,000 pods take about 20 MB.
+	// mostPods bounds the memory. The oldest nodes make room. 100,000 pods take about 24 MB.
 	mostPods = 100_000
 )
 
@@ -36,11 +38,14 @@ type Pod struct {
 	UID             types.UID
 	// Shape is the same for pods that fit on the same nodes. Pods of different shapes may have the same nodes, too.
 	Shape uint64
+
+	selector    map[string]string
+	tolerations []corev1.Toleration
 }
 
 // Named is the Pod for a pod of the API server.
 func Named(pod *corev1.Pod) Pod {
-	return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Shape: shape(&pod.Spec)}
+	return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Shape: shape(&pod.Spec), selector: pod.Spec.NodeSelector, tolerations: pod.Spec.Tolerations}
 }
 
 // shape is a hash of what kube-scheduler's filters read of a pod beside its labels.
@@ -67,16 +72,28 @@ func shape(spec *corev1.PodSpec) uint64 {
 
 // Plan is safe for concurrent use.
 type Plan struct {
-	clock clock.PassiveClock
-	mu    sync.Mutex
-	nodes []*Node             // the oldest first
-	of    map[types.UID]*Node // of each pod
-	alike map[uint64]int      // pods of each shape
+	clock  clock.PassiveClock
+	mu     sync.Mutex
+	nodes  []*Node             // the oldest first
+	of     map[types.UID]*Node // of each pod
+	shapes map[kind]*alike
+}
+
+// kind is a shape of pods that are planned for a group.
+type kind struct {
+	group string
+	shape uint64
+}
+
+// alike are the pods of a kind.
+type alike struct {
+	count int
+	one   Pod
 }
 
 // New makes an empty Plan.
 func New(c clock.PassiveClock) *Plan {
-	return &Plan{clock: c, of: map[types.UID]*Node{}, alike: map[uint64]int{}}
+	return &Plan{clock: c, of: map[types.UID]*Node{}, shapes: map[kind]*alike{}}
 }
 
 // Asked adds nodes of one group that were asked for now, each with its pods.
@@ -177,11 +194,34 @@ func (p *Plan) NodeOf(uid types.UID) string {
 	return ""
 }
 
-// Alike reports whether all planned pods have one shape.
-func (p *Plan) Alike() bool {
+// Alike reports whether no other pod can take a place of the node's pods: all pods that are planned for its group have one shape, and the
+// others cannot run there. taints are those of the node. One that the node's own pods do not tolerate will go.
+func (p *Plan) Alike(node Node, taints []corev1.Taint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.alike) <= 1
+	own := node.Pods[0]
+	for kind, other := range p.shapes {
+		if kind.shape != own.Shape && (kind.group == node.Group || !keptOut(other.one, own, taints)) {
+			return false
+		}
+	}
+	return true
+}
+
+// keptOut reports whether a node selector or a taint keeps the pod from the node for which own is planned.
+func keptOut(pod, own Pod, taints []corev1.Taint) bool {
+	for label, value := range pod.selector {
+		if has, known := own.selector[label]; known && has != value {
+			return true
+		}
+	}
+	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool {
+		return taint.Effect != corev1.TaintEffectPreferNoSchedule && own.tolerates(&taint) && !pod.tolerates(&taint)
+	})
+}
+
+func (p *Pod) tolerates(taint *corev1.Taint) bool {
+	return scheduling.TolerationsTolerateTaint(klog.Background(), p.tolerations, taint, true)
 }
 
 // put plans the pod for the node, and for no other.
@@ -189,7 +229,11 @@ func (p *Plan) put(n *Node, pod Pod) {
 	p.drop(pod.UID)
 	n.Pods = append(n.Pods, pod)
 	p.of[pod.UID] = n
-	p.alike[pod.Shape]++
+	k := kind{n.Group, pod.Shape}
+	if p.shapes[k] == nil {
+		p.shapes[k] = &alike{one: pod}
+	}
+	p.shapes[k].count++
 }
 
 func (p *Plan) drop(uid types.UID) {
@@ -198,14 +242,15 @@ func (p *Plan) drop(uid types.UID) {
 		return
 	}
 	at := slices.IndexFunc(n.Pods, func(pod Pod) bool { return pod.UID == uid })
-	p.forget(n.Pods[at])
+	p.forget(n, n.Pods[at])
 	n.Pods = slices.Delete(n.Pods, at, at+1)
 }
 
-func (p *Plan) forget(pod Pod) {
+func (p *Plan) forget(n *Node, pod Pod) {
 	delete(p.of, pod.UID)
-	if p.alike[pod.Shape]--; p.alike[pod.Shape] == 0 {
-		delete(p.alike, pod.Shape)
+	k := kind{n.Group, pod.Shape}
+	if p.shapes[k].count--; p.shapes[k].count == 0 {
+		delete(p.shapes, k)
 	}
 }
 
@@ -216,7 +261,7 @@ func (p *Plan) remove(which func(*Node) bool) {
 			return false
 		}
 		for _, pod := range n.Pods {
-			p.forget(pod)
+			p.forget(n, pod)
 		}
 		return true
 	})

@@ -62,7 +62,7 @@ func TestTake(t *testing.T) {
 				taken.Name, taken.entry = "", nil
 				got = append(got, taken)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{}, Pod{})); diff != "" {
 				t.Errorf("nodes taken (-want +got):\n%s", diff)
 			}
 		})
@@ -111,43 +111,95 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-func TestAlike(t *testing.T) {
-	pod := func(name, cpu string, change func(*corev1.Pod)) *corev1.Pod {
-		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
-		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}
-		p.Spec.Volumes = []corev1.Volume{{Name: "kube-api-access-" + name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}}
-		if change != nil {
-			change(p)
-		}
-		return p
+// planned is a pod of a plan, as change makes it.
+func planned(name string, change func(*corev1.PodSpec)) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name)}}
+	p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}}}
+	p.Spec.Volumes = []corev1.Volume{{Name: "kube-api-access-" + name, VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{}}}}
+	if change != nil {
+		change(&p.Spec)
 	}
+	return p
+}
+
+func wants(cpu string) func(*corev1.PodSpec) {
+	return func(p *corev1.PodSpec) {
+		p.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse(cpu)
+	}
+}
+
+func in(pool string) func(*corev1.PodSpec) {
+	return func(p *corev1.PodSpec) { p.NodeSelector = map[string]string{"pool": pool} }
+}
+
+func tolerates(p *corev1.PodSpec) {
+	p.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists}}
+}
+
+func TestAlikeInOneGroup(t *testing.T) {
 	for name, tt := range map[string]struct {
-		other *corev1.Pod
-		want  bool
+		change func(*corev1.PodSpec)
+		want   bool
 	}{
-		"the same amount in other words": {pod("b", "1000m", nil), true},
-		"another amount":                 {pod("b", "2", nil), false},
-		"a node selector":                {pod("b", "1", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"zone": "a"} }), false},
-		"a toleration":                   {pod("b", "1", func(p *corev1.Pod) { p.Spec.Tolerations = []corev1.Toleration{{Key: "spot"}} }), false},
-		"a host port": {pod("b", "1", func(p *corev1.Pod) {
-			p.Spec.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80}}
-		}), false},
-		"a volume of its own": {pod("b", "1", func(p *corev1.Pod) {
-			p.Spec.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "b"}}
-		}), false},
+		"the same amount in other words": {wants("1000m"), true},
+		"another amount":                 {wants("2"), false},
+		"a node selector":                {in("a"), false},
+		"a toleration":                   {tolerates, false},
+		"a host port":                    {func(p *corev1.PodSpec) { p.Containers[0].Ports = []corev1.ContainerPort{{HostPort: 80}} }, false},
+		"a volume of its own": {func(p *corev1.PodSpec) {
+			p.Volumes[0].VolumeSource = corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "b"}}
+		}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
-			p.Asked("group", [][]*corev1.Pod{{pod("a", "1", nil)}, {tt.other}, {pod("c", "1", nil)}})
-			if p.Alike() != tt.want {
-				t.Errorf("alike: %t, want %t", p.Alike(), tt.want)
+			p.Asked("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", tt.change)}, {planned("c", nil)}})
+			node, _ := p.Take("group", "node")
+			if got := p.Alike(node, nil); got != tt.want {
+				t.Errorf("alike: %t, want %t", got, tt.want)
 			}
-			p.Asked("other", [][]*corev1.Pod{{tt.other}})
-			if p.Alike() != tt.want {
-				t.Errorf("alike when planned anew: %t, want %t", p.Alike(), tt.want)
+			p.Asked("other", [][]*corev1.Pod{{planned("b", tt.change)}})
+			if got := p.Alike(node, nil); got != tt.want {
+				t.Errorf("alike when planned anew: %t, want %t", got, tt.want)
 			}
-			if p.Drop("b"); !p.Alike() {
+			if p.Drop("b"); !p.Alike(node, nil) {
 				t.Error("not alike without the other pod")
+			}
+		})
+	}
+}
+
+// All pods that are planned for the group are alike. Others are planned for another one, of two shapes.
+func TestAlikeBesideAnotherGroup(t *testing.T) {
+	gpu := corev1.Taint{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}
+	for name, tt := range map[string]struct {
+		own, other func(*corev1.PodSpec)
+		taint      corev1.Taint
+		want       bool
+	}{
+		"others that could run there":            {other: wants("2")},
+		"others of another pool":                 {own: in("a"), other: in("b"), want: true},
+		"others of the same pool":                {own: in("a"), other: func(p *corev1.PodSpec) { in("a")(p); wants("2")(p) }},
+		"others of any pool":                     {own: in("a")},
+		"a taint keeps others away":              {own: tolerates, taint: gpu, want: true},
+		"others tolerate the taint":              {own: tolerates, other: func(p *corev1.PodSpec) { tolerates(p); wants("2")(p) }, taint: gpu},
+		"a taint that goes before any pod comes": {other: wants("2"), taint: gpu},
+		"a taint that is no more than a wish":    {own: tolerates, taint: corev1.Taint{Key: "gpu", Effect: corev1.TaintEffectPreferNoSchedule}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+			p.Asked("mixed", [][]*corev1.Pod{{planned("a", tt.other)}, {planned("b", func(s *corev1.PodSpec) {
+				if tt.other != nil {
+					tt.other(s)
+				}
+				wants("3")(s)
+			})}})
+			p.Asked("group", [][]*corev1.Pod{{planned("c", tt.own)}, {planned("d", tt.own)}})
+			node, _ := p.Take("group", "node-1")
+			if got := p.Alike(node, []corev1.Taint{tt.taint}); got != tt.want {
+				t.Errorf("alike: %t, want %t", got, tt.want)
+			}
+			if mixed, _ := p.Take("mixed", "node-2"); p.Alike(mixed, nil) {
+				t.Error("pods of two shapes are alike")
 			}
 		})
 	}
