@@ -94,12 +94,19 @@ func (t *timed) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 	return t.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, allOrNothing)
 }
 
-// timedSnapshot adds up runs of the scheduler's filters, and their time.
+// timedSnapshot adds up runs of the scheduler's filters and their time, and looks at nodes.
 type timedSnapshot struct {
 	clustersnapshot.ClusterSnapshot
-	off  bool
-	took time.Duration
-	runs int
+	off         bool
+	took        time.Duration
+	runs, looks int
+}
+
+func (t *timedSnapshot) GetNodeInfo(node string) (*framework.NodeInfo, error) {
+	if !t.off {
+		t.looks++
+	}
+	return t.ClusterSnapshot.GetNodeInfo(node)
 }
 
 func (t *timedSnapshot) SchedulePod(pod *apiv1.Pod, node string) clustersnapshot.SchedulingError {

@@ -3,6 +3,7 @@ package scaleup
 import (
 	"errors"
 	"fmt"
+	"math/rand"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
@@ -146,6 +148,88 @@ func TestLoopsAskForNodesOnce(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// lapsing is a clock that goes on at one look alone. By then the time for a scale-up has ended.
+type lapsing struct {
+	clock.RealClock
+	now       time.Time
+	at, looks int
+}
+
+func (c *lapsing) Now() time.Time {
+	if c.looks++; c.looks == c.at {
+		c.now = c.now.Add(time.Minute)
+	}
+	return c.now
+}
+
+// Wherever the time ends, and however few nodes the core packs in one go, the loops together ask for no more nodes than one packing.
+func TestNodesNeverExceedOnePacking(t *testing.T) {
+	for seed := range int64(8) {
+		random := rand.New(rand.NewSource(seed))
+		zones := map[string]zone{"a": {max: 1 + random.Intn(4), cpus: 4, gpu: true}, "b": {max: 100, cpus: 2, gpu: true}}
+		var pods []*apiv1.Pod
+		for at := range 4 {
+			change := []func(*apiv1.Pod){nil, withGPU, withHostPort, keptApart, spreadOverNodes}[random.Intn(5)]
+			pods = append(pods, replicas(fmt.Sprint("owner-", at), 1+random.Intn(5), 100<<random.Intn(4), change)...)
+		}
+		run := func(c *lapsing, most int) (nodes int, asked []string) {
+			w := newWorld(t, zones)
+			w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+			w.limits = append(w.limits, estimator.NewStaticThreshold(most, 0))
+			planned := plan.New(clock.RealClock{})
+			o := NewSalvo(orchestrator.New(), 20, planned, c)
+			w.initialize(o)
+			if loops := w.loop(o, planned, pods); loops > 40 {
+				t.Errorf("seed %d: pods wait after %d loops", seed, loops)
+			}
+			for _, size := range w.sizes() {
+				nodes += size
+			}
+			return nodes, w.asked
+		}
+		whole := &lapsing{}
+		want, once := run(whole, 0)
+		for _, most := range []int{0, 2} {
+			for at := range whole.looks {
+				if got, asked := run(&lapsing{at: at + 1}, most); got > want {
+					t.Errorf("seed %d, %d nodes in one go, the time ends at look %d: asked for %v, want no more than %v", seed, most, at+1, asked, once)
+				}
+			}
+		}
+	}
+}
+
+// The pods of one scale-up try the nodes just asked for, and the core packs no more than a quarter of the pods in one go.
+func TestTriesGrowWithPodsAlone(t *testing.T) {
+	for name, change := range map[string]func(*apiv1.Pod){"gpu": withGPU, "port": withHostPort, "apart": keptApart, "limit": nil} {
+		t.Run(name, func(t *testing.T) {
+			tries := func(count int) int {
+				w := newWorld(t, map[string]zone{"a": {max: 1000, cpus: 64, gpu: true}},
+					func(o *config.AutoscalingOptions) { o.MaxNodeGroupBinpackingDuration = time.Hour })
+				w.nodeInfos["a"].Node().Status.Allocatable[apiv1.ResourcePods] = resource.MustParse("10")
+				w.nodeInfos["a"].SetNode(w.nodeInfos["a"].Node())
+				w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+				nodes := count
+				if change == nil {
+					nodes /= 10
+				}
+				w.limits = []estimator.Threshold{estimator.NewStaticThreshold(nodes/4, 0)}
+				snapshot := &timedSnapshot{ClusterSnapshot: w.ctx.ClusterSnapshot}
+				w.ctx.ClusterSnapshot = snapshot
+				o := NewSalvo(&timed{Orchestrator: orchestrator.New(), snapshot: snapshot}, 20, asked{}, clock.RealClock{})
+				w.initialize(o)
+				if _, err := o.ScaleUp(replicas("many", count, 100, change), nil, nil, w.nodeInfos, false); err != nil || len(w.asked) != 4 || w.sizes()["a"] != nodes {
+					t.Errorf("error %v, scale-ups %v, want four for %d nodes", err, w.asked, nodes)
+				}
+				return snapshot.runs + snapshot.looks
+			}
+			if few, many := tries(40), tries(160); few == 0 || many > 4*few {
+				t.Errorf("%d tries for 40 pods, and %d for 160, want four times as many at most", few, many)
+			}
+		})
 	}
 }
 
