@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func stateChange(instance, state string) string {
@@ -185,6 +186,46 @@ func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
 			w.wait("in service again, and its node back in use", func() bool { return !w.nodes()[l.instance].Spec.Unschedulable })
 		}
 	})
+}
+
+// One instance of weight 8 serves a desired capacity of 1.
+func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
+	for _, tt := range []struct {
+		name                  string
+		least, desired, stays int
+		asks                  bool // the core asks for another node meanwhile
+	}{
+		{name: "without another"},
+		{name: "AWS replaces it at the minimum size", least: 1, desired: 1, stays: 1},
+		{name: "beside the next that the core asks for", desired: 1, stays: 1, asks: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := group(tt.least, 1, 100)
+			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
+				Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 8}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
+			g.LaunchTemplate = nil
+			inBubble(t, g, func(t *testing.T, w *world) {
+				w.silent()
+				warned := w.inService()[0]
+				w.run(warned, "a")
+				w.refused.Store(true)
+				w.running()
+				w.send(warning(warned, time.Now()))
+				w.wait("cordoned", func() bool { return w.cordoned() > 0 })
+				if tt.asks {
+					if _, err := w.cache.Increase(t.Context(), "spot", 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				w.refused.Store(false)
+				w.waitTerminated(warned)
+				w.wait("the others in service", func() bool { return len(w.inService()) == tt.stays })
+				if w.desired() != tt.desired || w.evictions("a") != 1 {
+					t.Errorf("desired %d, %d evictions, want %d and one", w.desired(), w.evictions("a"), tt.desired)
+				}
+			})
+		})
+	}
 }
 
 func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
