@@ -30,6 +30,8 @@ import (
 //	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
 //	plugin MANIFEST [FLAG...]                run the autoscaler as a plugin. From now on "stock" is an unmodified core that asks the plugin
 //	network slow DURATION | hold | clear     the plugin's answers reach stock late | nothing passes between the two | all is well again
+//	strangers come | go                      callers without a certificate, with large messages or malformed options call the plugin from other
+//	                                         hosts, ten times a second each | they are judged: all were refused, often
 //	kubectl ARG...                           the cluster's kubectl, as its admin, whose output can be compared
 //	fault KEY=VALUE...                       spoil AWS calls, see fakeaws.Fault, whose params are params.KEY=VALUE. "fault clear" ends all of them
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage. "shortage clear" brings it back
@@ -147,6 +149,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"send":       (*script).send,
 		"shortage":   (*script).shortage,
 		"believed":   (*script).believed,
+		"strangers":  (*script).callStrangers,
 		"suspend":    (*script).suspend,
 		"tag":        (*script).tag,
 	}
