@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -79,11 +80,17 @@ func (r *run) lastStart() (last time.Time) {
 	return last
 }
 
-// mostPods returns the number of pods of a workload that have room, whatever is out of capacity: in the smallest of their groups that is left.
-var mostPods = map[string]int{webPods: 16, gpuPods: 4}
+// mostPods returns the number of pods of each workload that are wanted with the burst. They have room, whatever is out of capacity: in the
+// smallest of their groups that is left.
+func (p Plan) mostPods() map[string]int {
+	if p.Traits.Hurried {
+		return map[string]int{webPods: 24, apartPods: 6, crumbPods: 36, gpuPods: 6}
+	}
+	return map[string]int{webPods: 16, gpuPods: 4}
+}
 
 // podsPerNode returns the number of pods of a workload that the smallest node takes.
-var podsPerNode = map[string]int{webPods: 2, gpuPods: 1, partPods: parts}
+var podsPerNode = map[string]int{webPods: 2, apartPods: 1, crumbPods: 12, gpuPods: 1, partPods: parts}
 
 // starvedBurst is for how long the leader of a hurried plan is starved in the burst, and burstPercent the time that it gets.
 const (
@@ -97,8 +104,9 @@ func (r *run) burst(ctx context.Context) error {
 		return nil
 	}
 	from := len(r.aws.Events())
-	for _, app := range []string{gpuPods, webPods} {
-		r.more[app] = max(0, mostPods[app]-r.plan.Wanted()[app])
+	most := r.plan.mostPods()
+	for _, app := range slices.Sorted(maps.Keys(most)) {
+		r.more[app] = max(0, most[app]-r.plan.Wanted()[app])
 		if err := scale(ctx, r.client, app, r.plan.Wanted()[app]+r.more[app]); err != nil {
 			return err
 		}
@@ -116,8 +124,8 @@ func (r *run) burst(ctx context.Context) error {
 }
 
 // surplus judges the instances that a burst brought, which began at events[from]: no more than one packing of its pods on the smallest
-// nodes, and one for each that left meanwhile or is at risk, whose pods need another place. An instance counts if the autoscaler asked
-// for it.
+// nodes, each node for pods of one workload, and one for each that left meanwhile or is at risk, whose pods need another place. An instance
+// counts if the autoscaler asked for it.
 func (j *judge) surplus(events []fakeaws.Event, from int, groups map[string]fakeaws.AutoScalingGroup, more map[string]int) {
 	asked, launched, left := map[string]int{}, map[string]int{}, map[string]map[string]bool{webPods: {}, gpuPods: {}, partPods: {}}
 	for _, e := range events[:from] {
@@ -144,11 +152,16 @@ func (j *judge) surplus(events []fakeaws.Event, from int, groups map[string]fake
 			left[pool][e.Instance] = true
 		}
 	}
-	for pool, each := range podsPerNode {
-		needed := (more[pool] + each - 1) / each
+	pods, packed := map[string]int{}, map[string]int{}
+	for app, count := range more {
+		pods[poolOf(app)] += count
+		packed[poolOf(app)] += (count + podsPerNode[app] - 1) / podsPerNode[app]
+	}
+	for pool := range left {
+		needed := packed[pool]
 		if beyond := min(asked[pool], launched[pool]) - needed - len(left[pool]); beyond > 0 {
 			j.wrong(func(w *Wrongs) { w.Surplus += beyond }, "surplus: %d nodes of %q were asked for and %d launched for %d pods, which need %d at most, and %d left",
-				asked[pool], pool, launched[pool], more[pool], needed, len(left[pool]))
+				asked[pool], pool, launched[pool], pods[pool], needed, len(left[pool]))
 		}
 	}
 }

@@ -59,9 +59,14 @@ func (d *draft) lostWrites() Step {
 // mostWrites is the number of the latest write at which a leader is killed. A burst's nominations are a write a pod.
 const mostWrites = 12
 
+// killAtWrite kills at a write of any kind, or at one of the nominations, which alone write the status of pods.
 func (d *draft) killAtWrite() Step {
-	return Step{Kind: KillAtWrite, For: d.seconds(3, 10), Down: d.seconds(0.1, 3),
+	s := Step{Kind: KillAtWrite, For: d.seconds(3, 10), Down: d.seconds(0.1, 3),
 		API: &APIFault{Writes: pick(d.Rand, writeKinds), Kill: 1 + d.IntN(mostWrites), Late: d.IntN(2) == 0}}
+	if d.IntN(2) == 0 {
+		s.API.Writes, s.API.Path, s.API.Kill = podWrites, "/status", 1+s.API.Kill/2
+	}
+	return s
 }
 
 func (d *draft) userCordons() Step {
@@ -92,6 +97,7 @@ func (r *run) killAtWrite(id string, s Step) {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), liveLook)
 		defer cancel()
+		r.kills.Add(1)
 		if err := r.chosen(ctx, leader).kill(s.Down); err != nil {
 			r.fault(err)
 		}

@@ -193,14 +193,19 @@ func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 			Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2, Running: time.Duration(n) * time.Second, Allowance: time.Minute,
 		}
 		if n == 7 {
+			r.Nominations, r.Launched = 3, 5
 			r.Wrongs.Stalls, r.Violations, r.Allowance = 1, []string{"not every pod runs"}, 2*time.Minute
+		}
+		if n == 8 {
+			r.Launched = 1
 		}
 		results = append(results, r)
 	}
 	got := Summarize(results)
 	got.Results = nil
 	want := Summary{
-		Version: "v3", Runs: 100, Failed: []string{"7"}, Wrongs: Wrongs{Stalls: 1}, Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200,
+		Version: "v4", Runs: 100, Failed: []string{"7"}, Without: []string{"8"}, Silent: []string{}, Wrongs: Wrongs{Stalls: 1},
+		Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200, Nominations: 3, Limits: limitCounts{},
 		Recoveries: []Recovery{
 			{Allowance: 60, Runs: 99, Running: Spread{P50: 50, P99: 99, Max: 99}, Slowest: "99"},
 			{Allowance: 120, Runs: 1, Running: Spread{P50: 7, P99: 7, Max: 7}, Slowest: "7"},
@@ -237,6 +242,9 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 		{name: "over two groups", want: 2,
 			events: append(append(of(fakeaws.Launched, "web-a", 3), of(fakeaws.Launched, "web-b", 2)...), raised("web-a", 1, 4), raised("web-b", 0, 2)),
 			more:   map[string]int{webPods: 5}},
+		{name: "a crowd", events: append(of(fakeaws.Launched, "web-a", 7), raised("web-a", 0, 7)), more: map[string]int{webPods: 5, apartPods: 2, crumbPods: 13}},
+		{name: "a node too many for a crowd", events: append(of(fakeaws.Launched, "web-a", 8), raised("web-a", 0, 8)), want: 1,
+			more: map[string]int{webPods: 5, apartPods: 2, crumbPods: 13}},
 		{name: "in place of one that left", more: map[string]int{webPods: 5},
 			events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4), of(fakeaws.TerminateRequested, "web-b", 1)[0])},
 		{name: "in place of one at risk", more: map[string]int{webPods: 5},

@@ -28,18 +28,24 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 		mode     string
 		replicas int
 	}
+	const killAtNomination Kind = "kill at a nomination"
 	seen := map[place]int{}
 	for seed := range uint64(200) {
 		p := NewPlan(seed+1, Modes)
 		for kind, n := range p.Faults() {
 			seen[place{kind, p.Mode, p.Replicas}] += n
 		}
+		for _, s := range p.Steps {
+			if s.Kind == KillAtWrite && s.API.Path == "/status" {
+				seen[place{killAtNomination, p.Mode, p.Replicas}]++
+			}
+		}
 	}
 	for _, kind := range []Kind{
 		APIErrors, Throttling, Latency, HangingLaunch, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
 		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
 		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Crash, Interruption, Recommendation, Maintenance, Garbage,
-		LostWrites, KillAtWrite, UserCordons, UserUncordons, UserDeletes, Starved,
+		LostWrites, KillAtWrite, killAtNomination, UserCordons, UserUncordons, UserDeletes, Starved,
 	} {
 		for _, mode := range Modes {
 			for replicas := 1; replicas <= 2; replicas++ {

@@ -24,6 +24,9 @@ type Result struct {
 	SpoiledRequests int           `json:"spoiledRequests"` // to the API server, watches that were cut included
 	Launched        int           `json:"launched"`        // instances
 	Terminated      int           `json:"terminated"`      // of them, by the autoscaler
+	Nominations     int           `json:"nominations"`     // written to pods, as the logs say
+	Kills           int           `json:"killsAtWrites"`   // of the leader
+	Limits          limitCounts   `json:"limits"`          // how often each time limit fired
 	Allowance       time.Duration `json:"allowanceNanos"`  // for each of the two that follow
 	Running         time.Duration `json:"runningNanos"`
 	AtRest          time.Duration `json:"atRestNanos"`
@@ -72,6 +75,12 @@ type Summary struct {
 	Calls           int          `json:"calls"`
 	Spoiled         int          `json:"spoiledCalls"`
 	SpoiledRequests int          `json:"spoiledRequests"`
+	Nominations     int          `json:"nominations"`
+	Without         []string     `json:"runsWithoutNominations"` // although instances were launched
+	Kills           int          `json:"killsAtWrites"`
+	Hurried         int          `json:"hurriedRuns"`
+	Limits          limitCounts  `json:"limits"`     // of hurried runs
+	Silent          []string     `json:"silent"`     // limits that never fired, although enough runs were hurried
 	Recoveries      []Recovery   `json:"recoveries"` // by allowance, the shortest first
 	Results         []Result     `json:"results"`
 }
@@ -94,7 +103,8 @@ type Spread struct {
 
 // Summarize sums results up.
 func Summarize(results []Result) Summary {
-	s := Summary{Version: "v3", Runs: len(results), Failed: []string{}, Faults: map[Kind]int{}, Results: results}
+	s := Summary{Version: "v4", Runs: len(results), Failed: []string{}, Without: []string{}, Silent: []string{}, Faults: map[Kind]int{},
+		Limits: limitCounts{}, Results: results}
 	allowed := map[time.Duration][]Result{}
 	for _, r := range results {
 		if len(r.Violations) > 0 {
@@ -113,7 +123,19 @@ func Summarize(results []Result) Summary {
 		s.Calls += r.Calls
 		s.Spoiled += r.Spoiled
 		s.SpoiledRequests += r.SpoiledRequests
+		s.Nominations += r.Nominations
+		if r.Nominations == 0 && r.Launched > 0 {
+			s.Without = append(s.Without, r.Name())
+		}
+		s.Kills += r.Kills
+		if r.Traits.Hurried {
+			s.Hurried++
+			s.Limits.add(r.Limits)
+		}
 		allowed[r.Allowance] = append(allowed[r.Allowance], r)
+	}
+	if s.Hurried >= enoughHurried {
+		s.Silent = append(s.Silent, s.Limits.silent()...)
 	}
 	for _, allowance := range slices.Sorted(maps.Keys(allowed)) {
 		s.Recoveries = append(s.Recoveries, recovery(allowance, allowed[allowance]))
@@ -156,6 +178,8 @@ func (s Summary) Print(w io.Writer) {
 	fmt.Fprintf(table, "  faults in all\t%d\n", all)
 	_ = table.Flush()
 	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled; %d requests to the API server spoiled\n", s.Calls, s.Spoiled, s.SpoiledRequests)
+	fmt.Fprintf(w, "%d leaders killed at a write; %d nominations written, runs without one: %v\n", s.Kills, s.Nominations, s.Without)
+	fmt.Fprintf(w, "limits fired in %d hurried runs: %s\n", s.Hurried, s.Limits)
 	for _, r := range s.Recoveries {
 		fmt.Fprintf(w, "%d runs that are allowed %.0f s, %s the slowest:\n", r.Runs, r.Allowance, r.Slowest)
 		fmt.Fprintf(w, "  until every wanted pod runs: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.Running.P50, r.Running.P99, r.Running.Max)
@@ -166,6 +190,9 @@ func (s Summary) Print(w io.Writer) {
 // printWrongs writes the table by which runs are judged.
 func (s Summary) printWrongs(w io.Writer) {
 	fmt.Fprintf(w, "\n%d runs, %d of them zonal, %d with weights or units of hardware; %d failed %v\n", s.Runs, s.Zonal, s.Weighted, len(s.Failed), s.Failed)
+	if len(s.Silent) > 0 {
+		fmt.Fprintf(w, "FAILED: limits that never fired, although %d runs were hurried: %s\n", s.Hurried, strings.Join(s.Silent, ", "))
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range []struct {
 		what  string

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,6 +49,7 @@ type run struct {
 	ends     sync.WaitGroup // of replicas that take their time
 	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
 	users    users
+	kills    atomic.Int64   // of the leader, at a write
 	more     map[string]int // pods that are wanted beyond the plan's, by workload
 	samples  []Sample       // of a soak, at the end of its run
 	quiet    *calm          // since nothing disturbs the autoscaler any more, nil before, and in plans that are not zonal
@@ -447,9 +449,13 @@ func (r *run) verdict(l *Lab, result *Result) error {
 	events := r.aws.Events()
 	moments := r.env.Timeline.Since(r.began)
 	var logs []string
+	result.Limits, result.Kills = limitCounts{}, int(r.kills.Load())
 	for _, one := range r.replicas {
-		logs = append(logs, one.since(0))
-		r.races(one.since(0))
+		log := one.since(0)
+		logs = append(logs, log)
+		r.races(log)
+		result.Nominations += strings.Count(log, nominated)
+		result.Limits.count(log)
 	}
 	r.doubles(events, wishes(r.began.Year(), logs...), r.account.AutoScalingGroups)
 	if r.plan.Zonal {

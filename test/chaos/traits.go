@@ -26,7 +26,7 @@ type Traits struct {
 	StartupTaints bool   `json:"startupTaints,omitempty"` // nodes of web register with a taint by user data, which an agent takes off some time after Ready
 	Divided       bool   `json:"divided,omitempty"`       // a group has divided GPUs, and a pod waits for a whole one there
 	Unlisted      bool   `json:"unlisted,omitempty"`      // AWS shows a new desired capacity for seconds before it lists the instances that LaunchInstances launched
-	Hurried       bool   `json:"hurried,omitempty"`       // the limits of time are milliseconds, and a burst in the end meets a starved leader
+	Hurried       bool   `json:"hurried,omitempty"`       // the least-cost expander with limits of milliseconds, and in the end a crowd of pods meets a starved leader
 }
 
 // newTraits draws traits from a random source of their own. Groups of zonal plans stay as those plans need them.

@@ -25,22 +25,46 @@ const (
 	// Of plans with divided GPUs: pods that want a part of one, and a pod that wants a whole one, which no node there has.
 	partPods  = "parts"
 	wholePods = "whole"
+	// Of the crowd in hurried plans, in the groups of web: pods that need a node each, and small ones.
+	apartPods = "apart"
+	crumbPods = "crumbs"
 )
+
+// poolOf is the pool of groups that a workload's pods select. Most workloads have one of their own.
+func poolOf(app string) string {
+	switch app {
+	case wholePods:
+		return partPods
+	case apartPods, crumbPods:
+		return webPods
+	}
+	return app
+}
 
 // workloads are the names of the workloads that the plan wants pods of.
 func (p Plan) workloads() []string {
 	if p.Zonal {
 		return []string{webPods, gpuPods, evenPods, diskPods, pinnedPods}
 	}
+	all := []string{webPods, gpuPods}
 	if p.Traits.Divided {
-		return []string{webPods, gpuPods, partPods}
+		all = append(all, partPods)
 	}
-	return []string{webPods, gpuPods}
+	if p.Traits.Hurried {
+		all = append(all, apartPods, crumbPods)
+	}
+	return all
 }
 
 // createWorkloads makes the workloads, without pods at first, and a DaemonSet.
 func createWorkloads(ctx context.Context, client kubernetes.Interface) error {
+	apart := deployment(apartPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("400m")})
+	apart.Spec.Template.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{LabelSelector: selector(apartPods), TopologyKey: corev1.LabelHostname}},
+	}}
 	for _, d := range []*appsv1.Deployment{
+		apart,
+		deployment(crumbPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("150m")}),
 		deployment(webPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("800m")}),
 		deployment(partPods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), part: resource.MustParse("1")}),
 		deployment(wholePods, corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), "nvidia.com/gpu": resource.MustParse("1")}),
@@ -80,10 +104,7 @@ func createBudgets(ctx context.Context, client kubernetes.Interface, apps []stri
 
 func deployment(app string, limits corev1.ResourceList) *appsv1.Deployment {
 	t := template(app, limits)
-	t.Spec.NodeSelector = map[string]string{poolLabel: app}
-	if app == wholePods {
-		t.Spec.NodeSelector[poolLabel] = partPods
-	}
+	t.Spec.NodeSelector = map[string]string{poolLabel: poolOf(app)}
 	return &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: app},
 		Spec:       appsv1.DeploymentSpec{Replicas: ptr.To[int32](0), Selector: selector(app), Template: t},

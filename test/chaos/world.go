@@ -25,6 +25,9 @@ func account(p Plan) fakeaws.Config {
 		groups = append(groups, dividedGPUs())
 	}
 	p.Traits.shape(groups)
+	if p.Traits.Hurried && !p.Zonal {
+		makeRoom(groups)
+	}
 	web := fakeaws.LaunchTemplateVersion{ImageID: "ami-00000000000000001", InstanceType: "m5.large"}
 	if p.Traits.StartupTaints {
 		web.UserData = startupData
@@ -46,6 +49,15 @@ func account(p Plan) fakeaws.Config {
 		},
 		AutoScalingGroups: groups,
 		Queues:            p.Traits.queues(),
+	}
+}
+
+// makeRoom makes room for the crowd of a hurried plan, whatever is out of capacity.
+func makeRoom(groups []fakeaws.AutoScalingGroup) {
+	for n := range groups {
+		if groups[n].Name != dividedGroup {
+			groups[n].Max *= 3
+		}
 	}
 }
 
@@ -146,7 +158,7 @@ func flags(p Plan) []string {
 		all = append(all, "--aws-refresh-interval=1s", "--aws-motion-interval=1s")
 	}
 	if p.Traits.Hurried {
-		all = append(all, "--max-nodegroup-binpacking-duration=20ms", "--max-binpacking-time=100ms")
+		all = append(all, "--expander=least-cost", "--aws-least-cost-plan-limit=1ms", "--max-nodegroup-binpacking-duration=5ms", "--max-binpacking-time=20ms")
 	}
 	if p.Traits.Queue {
 		all = append(all, "--aws-interruption-queue="+queueName)

@@ -145,7 +145,7 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	if missing := o.seeds - len(results); missing > 0 {
 		fmt.Printf("  runs left out (a lab broke, or the command was stopped)  %d\n", missing)
 	}
-	return len(summary.Failed) > 0, err
+	return len(summary.Failed)+len(summary.Silent) > 0, err
 }
 
 func folder(out, name string) string { return filepath.Join(out, "seed-"+name) }
