@@ -98,12 +98,23 @@ const (
 	burstPercent = 25
 )
 
+// mostBurstKill is the number of the latest nomination of a burst at which a leader is killed. Nearly every burst has as many.
+const mostBurstKill = 6
+
+const burstID = "burst"
+
 // burst wants more pods at once, now that nothing disturbs the autoscaler, and judges that it asks for no more nodes than they need.
 func (r *run) burst(ctx context.Context) error {
 	if r.plan.Zonal || r.plan.Day > 0 { // pods that need a zone need more nodes than one packing
 		return nil
 	}
 	from := len(r.aws.Events())
+	if n := r.plan.Traits.BurstKill; n > 0 {
+		nomination := nominationKill(n)
+		nomination.Late = n%2 == 1
+		r.killAtWrite(burstID, Step{Down: restartAfter, API: &nomination})
+		defer r.front.clear(burstID)
+	}
 	most := r.plan.mostPods()
 	for _, app := range slices.Sorted(maps.Keys(most)) {
 		r.more[app] = max(0, most[app]-r.plan.Wanted()[app])

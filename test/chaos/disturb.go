@@ -56,18 +56,21 @@ func (d *draft) lostWrites() Step {
 	return Step{Kind: LostWrites, For: d.seconds(1, 8), API: &fault}
 }
 
-// mostWrites is the number of the latest write at which a leader is killed. A burst's nominations are a write a pod.
-const mostWrites = 12
+// mostWrites is the number of the latest write at which a leader is killed. There are few before the faults are over.
+const mostWrites = 4
 
-// killAtWrite kills at a write of any kind, or at one of the nominations, which alone write the status of pods.
+// killAtWrite kills at a write of any kind, or at a nomination.
 func (d *draft) killAtWrite() Step {
-	s := Step{Kind: KillAtWrite, For: d.seconds(3, 10), Down: d.seconds(0.1, 3),
-		API: &APIFault{Writes: pick(d.Rand, writeKinds), Kill: 1 + d.IntN(mostWrites), Late: d.IntN(2) == 0}}
+	fault := APIFault{Writes: pick(d.Rand, writeKinds), Kill: 1 + d.IntN(mostWrites)}
 	if d.IntN(2) == 0 {
-		s.API.Writes, s.API.Path, s.API.Kill = podWrites, "/status", 1+s.API.Kill/2
+		fault = nominationKill(fault.Kill)
 	}
-	return s
+	fault.Late = d.IntN(2) == 0
+	return Step{Kind: KillAtWrite, For: Length, Down: d.seconds(0.1, 3), API: &fault}
 }
+
+// nominationKill kills at the n-th write of a nomination, which alone writes the status of pods.
+func nominationKill(n int) APIFault { return APIFault{Writes: podWrites, Path: "/status", Kill: n} }
 
 func (d *draft) userCordons() Step {
 	s := Step{Kind: UserCordons, Count: 1 + d.IntN(3), Pick: d.IntN(10)}

@@ -21,7 +21,8 @@
 // Hurried plans have the least-cost expander and limits of milliseconds: 5 ms to pack a group, 20 ms to pack all of them, 1 ms to plan.
 // Their burst is a crowd: large and small pods, pods with anti-affinity, and GPUs. It meets a leader that gets a quarter of a processor's time.
 // The summary says how often each limit fired. A set with enough hurried runs fails if a limit never did. It also counts the nominations and
-// names the runs without one, and counts the leaders that died at a write.
+// names the runs without one, and counts the leaders that died at a write. In some of the other plans the leader dies in the burst, before or
+// after it has nominated for a certain number of pods.
 //
 // After a few seconds every fault is over. From then on the run must converge. First every wanted pod runs on a Ready node.
 // Then no pod is wanted any more, every group returns to its minimum, and no node is left tainted or cordoned for removal. Each
@@ -55,7 +56,8 @@
 // Where past defects hid, and how many plans in a hundred go there. Where no kind of plan is named, it is so in both:
 //
 //   - lost answers of the API server to writes of nodes and pods: LostWrites, 55
-//   - a leader that dies before or after any write: KillAtWrite, 70. In 50 it is a write of a nomination
+//   - a leader that dies before or after any write: KillAtWrite, 70. In 50 it is a nomination
+//   - a leader that dies amid the nominations of the burst: Traits.BurstKill, 30 of those that are not zonal
 //   - users who cordon, uncordon and delete nodes: UserCordons 40, UserUncordons 30, UserDeletes 30
 //   - groups with weights 50, units of hardware 25, divided GPUs 30: Traits of plans that are not zonal
 //   - start-up taints 25, late nodes 35: Traits

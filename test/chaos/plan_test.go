@@ -73,7 +73,7 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 	}
 	for _, mode := range Modes {
 		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets",
-			"units of hardware", "late nodes", "start-up taints", "divided GPUs", "hurried", "unlisted"} {
+			"units of hardware", "late nodes", "start-up taints", "divided GPUs", "hurried", "unlisted", "killed in the burst"} {
 			if seen[mode][trait] < 10 {
 				t.Errorf("of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
 			}

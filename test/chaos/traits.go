@@ -27,6 +27,7 @@ type Traits struct {
 	Divided       bool   `json:"divided,omitempty"`       // a group has divided GPUs, and a pod waits for a whole one there
 	Unlisted      bool   `json:"unlisted,omitempty"`      // AWS shows a new desired capacity for seconds before it lists the instances that LaunchInstances launched
 	Hurried       bool   `json:"hurried,omitempty"`       // the least-cost expander with limits of milliseconds, and in the end a crowd of pods meets a starved leader
+	BurstKill     int    `json:"burstKill,omitempty"`     // the leader dies before (if even) or after its nomination of this number in the burst of the end
 }
 
 // newTraits draws traits from a random source of their own. Groups of zonal plans stay as those plans need them.
@@ -40,8 +41,11 @@ func newTraits(seed uint64, usualRefresh, zonal bool) Traits {
 		t.Units = pick(r, []string{"vcpu", "memory-mib"})
 	}
 	t.Divided, t.Unlisted = r.IntN(3) == 0, r.IntN(3) == 0
+	if r.IntN(2) == 0 && !t.Hurried { // a crowd whose nominations are lost may need more nodes than one packing
+		t.BurstKill = 1 + r.IntN(mostBurstKill)
+	}
 	if zonal {
-		t.Units, t.Divided = "", false
+		t.Units, t.Divided, t.BurstKill = "", false, 0
 		t.CapacityRebalance, t.Weights, t.Mixed = false, false, false
 	}
 	return t
@@ -56,7 +60,7 @@ func (t Traits) String() string {
 		{"strict", t.Strict}, {"usual refresh", t.UsualRefresh}, {"queue", t.Queue}, {"drains at risk", t.DrainAtRisk}, {"hooks", t.Hooks},
 		{"capacity rebalancing", t.CapacityRebalance}, {"weights", t.Weights}, {"mixed policy", t.Mixed}, {"budgets", t.Budgets},
 		{"units of hardware", t.Units != ""}, {"late nodes", t.LateNodes}, {"start-up taints", t.StartupTaints}, {"divided GPUs", t.Divided},
-		{"hurried", t.Hurried}, {"unlisted", t.Unlisted},
+		{"hurried", t.Hurried}, {"unlisted", t.Unlisted}, {"killed in the burst", t.BurstKill > 0},
 	} {
 		if trait.holds {
 			text += trait.name + ", "
