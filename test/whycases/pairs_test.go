@@ -17,22 +17,26 @@ type trouble struct {
 	says   string // of the group, in the place of %s
 	remedy string // a part
 	passes bool
-	set    func(*gpuGroup)
+	read   bool // from the group, so that the group need not try to launch
 	// begin makes the trouble after the first reading, in a group of the name.
 	begin func(t *testing.T, a *autoscaler, group string)
 }
 
-// gpuGroup is a group of one node at most. Its first node is full, or has no GPU.
+// gpuGroup is a group whose first node is full, or has no GPU.
 type gpuGroup struct {
-	name, suspended string
-	most, nodes     int
-	withoutGPU      bool
+	name        string
+	most, nodes int
+	withoutGPU  bool
 }
 
 // troubles are in the order in which causes are named.
 var troubles = []trouble{
-	{name: "maximum", code: decision.CodeMaxSize, says: "group %q has its maximum size of 1", remedy: "--max-size 2",
-		set: func(g *gpuGroup) { g.most, g.nodes = 1, 1 }},
+	{name: "maximum", code: decision.CodeMaxSize, says: "group %q has its maximum size of 1", remedy: "--max-size 2", read: true,
+		begin: func(t *testing.T, a *autoscaler, group string) {
+			if err := a.world.AWS.SetLimits(group, 0, 1); err != nil {
+				t.Fatal(err)
+			}
+		}},
 	{name: "denied", code: decision.CodeDenied, says: "AWS denied", remedy: "allow autoscaling:SetDesiredCapacity: add ",
 		begin: func(t *testing.T, a *autoscaler, group string) {
 			for _, action := range []string{"LaunchInstances", "SetDesiredCapacity"} {
@@ -40,9 +44,13 @@ var troubles = []trouble{
 			}
 			_ = a.world.Grow(group, 1)
 		}},
-	{name: "suspended process", code: decision.CodeDegraded, says: "group %q can launch nothing: its Launch process is suspended", remedy: "resume-processes",
-		set: func(g *gpuGroup) { g.suspended = "Launch" }},
-	{name: "missing device", code: decision.CodeAccelerator, says: "group %q: its nodes came up without nvidia.com/gpu", remedy: "kubectl get daemonsets",
+	{name: "suspended process", code: decision.CodeDegraded, says: "group %q can launch nothing: its Launch process is suspended", remedy: "resume-processes", read: true,
+		begin: func(t *testing.T, a *autoscaler, group string) {
+			if err := a.world.AWS.Suspend(group, "Launch"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	{name: "missing device", code: decision.CodeAccelerator, says: "group %q: its nodes came up without nvidia.com/gpu", remedy: "kubectl get daemonsets", read: true,
 		begin: func(_ *testing.T, a *autoscaler, group string) { // as after its second node without one
 			a.world.SetMissing(group, "nvidia.com/gpu", "gpu-0", time.Now().Add(time.Hour))
 		}},
@@ -73,26 +81,29 @@ func TestLastingCauseComesFirst(t *testing.T) {
 }
 
 func testPair(t *testing.T, first, second trouble, one, other string) {
-	groups := map[string]*gpuGroup{}
-	for _, name := range []string{one, other} {
-		groups[name] = &gpuGroup{name: name, most: 5}
-	}
-	of := []string{one, other}
-	for i, x := range []trouble{first, second} {
-		if x.set != nil {
-			x.set(groups[of[i]])
-		}
+	groups := map[string]*gpuGroup{one: {name: one, most: 5}, other: {name: other, most: 5}}
+	if first.code == decision.CodeMaxSize {
+		groups[one].nodes = 1
 	}
 	a := pairOf(groups).start(t)
-	for i, x := range []trouble{first, second} {
-		if x.begin != nil && (one != other || i == 0 || first.set == nil) { // a group that cannot launch tries nothing
-			x.begin(t, a, of[i])
+	loops := func() decision.Pod {
+		a.world.Reread()
+		for range 3 {
+			a.loop(t)
+		}
+		return waitingPod(t, a)
+	}
+	if one == other && first.read { // a group with the first trouble tries nothing
+		second.begin(t, a, other)
+		if pod := loops(); pod.Cause.Code != second.code {
+			t.Errorf("cause %+v before the other trouble, want %s", pod.Cause, second.code)
 		}
 	}
-	for range 3 {
-		a.loop(t)
+	first.begin(t, a, one)
+	if one != other || !first.read {
+		second.begin(t, a, other)
 	}
-	pod := waitingPod(t, a)
+	pod := loops()
 	said := func(x trouble, group string) string {
 		if strings.Contains(x.says, "%") {
 			return fmt.Sprintf(x.says, group)
@@ -115,12 +126,14 @@ func testPair(t *testing.T, first, second trouble, one, other string) {
 	}
 	a.loop(t)
 	a.world.AWS.ClearFaults(fault)
-	r := a.collector.Record.Report()
-	if stale, old := r.Reading.Stale(r.At); !old || !strings.Contains(stale.Message, "AWS denies") {
-		t.Errorf("reading %+v, want it old", r.Reading)
-	}
 	if again := waitingPod(t, a); again.Cause != pod.Cause {
 		t.Errorf("cause by old facts %+v, want %+v", again.Cause, pod.Cause)
+	}
+	s := look(t, a.collector.Record, "default", "waiting")
+	for name, text := range map[string]string{"page": s.headline, "top": s.top, "explain": s.explain} {
+		if age := strings.Index(text, "These facts are "); age < 0 || !strings.Contains(text, "old: AWS denies") || strings.Contains(text[:age], `group "`) {
+			t.Errorf("%s does not begin with the age of its facts:\n%s", name, text)
+		}
 	}
 }
 
@@ -174,13 +187,9 @@ func pairOf(groups map[string]*gpuGroup) *Case {
 				pods = append(pods, fmt.Sprintf(gpuPod, "running-"+g.name, "nodeName: "+g.name+"-0, ", "Running"))
 			}
 		}
-		suspended := ""
-		if g.suspended != "" {
-			suspended = fmt.Sprintf(`"SuspendedProcesses": [{"ProcessName": %q}],`, g.suspended)
-		}
 		list = append(list, fmt.Sprintf(`{"AutoScalingGroupName": %q, "MinSize": 0, "MaxSize": %d, "DesiredCapacity": %d, "AvailabilityZones": ["cn-northwest-1a"],
-			"LaunchTemplate": {"LaunchTemplateName": "g4dn.xlarge", "Version": "1"}, %s "Instances": [%s], "Tags": [{"Key": "k8s.io/cluster-autoscaler/enabled", "Value": "true"}]}`,
-			g.name, g.most, g.nodes, suspended, strings.Join(members, ",")))
+			"LaunchTemplate": {"LaunchTemplateName": "g4dn.xlarge", "Version": "1"}, "Instances": [%s], "Tags": [{"Key": "k8s.io/cluster-autoscaler/enabled", "Value": "true"}]}`,
+			g.name, g.most, g.nodes, strings.Join(members, ",")))
 	}
 	pods = append(pods, fmt.Sprintf(gpuPod, "waiting", "", "Pending"))
 	c.Files[GroupsFile] = []byte(`{"AutoScalingGroups": [` + strings.Join(list, ",") + `]}`)
