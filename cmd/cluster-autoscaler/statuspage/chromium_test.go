@@ -3,6 +3,8 @@ package statuspage
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"errors"
 	"flag"
 	"fmt"
 	"image"
@@ -146,26 +148,36 @@ func picture(t *testing.T, page *chromium.Page, name string) {
 	}
 }
 
+// The pictures show what the page draws now: a checksum notes the page from which they were made.
+//
 // go test ./cmd/cluster-autoscaler/statuspage -run PicturesOfDocs -update
 func TestPicturesOfDocs(t *testing.T) {
-	const mostBytes = 150_000
+	const mostBytes, sumFile = 150_000, "testdata/pictured.sha256"
+	report := busy()
+	report.Pods = append(report.Pods[:4:4], report.Pods[5:8]...) // few causes, so that the groups are in the picture
+	drawn := sha256.New()
+	for _, path := range []string{Path, Path + "/style.css", Path + "/app.js"} {
+		drawn.Write(get(t, report, path).Body.Bytes())
+	}
+	sum := fmt.Sprintf("%x\n", drawn.Sum(nil))
 	for scheme, name := range map[string]string{"light": "status.png", "dark": "status-dark.png"} {
 		path := filepath.Join("..", "..", "..", "docs", name)
 		if *update {
-			report := busy()
-			report.Pods = append(report.Pods[:4:4], report.Pods[5:8]...) // few causes, so that the groups are in the picture
 			_, server := served(t, testclock.NewFakeClock(now), report)
 			page := chromium.Open(t)
 			page.Look(1280, scheme)
 			page.Go(server.URL + Path)
 			page.Await(isLive)
-			if err := os.WriteFile(path, withPalette(t, page.Picture(0, 1330)), 0o644); err != nil {
+			if err := errors.Join(os.WriteFile(path, withPalette(t, page.Picture(0, 1330)), 0o644), os.WriteFile(sumFile, []byte(sum), 0o644)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if file, err := os.Stat(path); err != nil || file.Size() > mostBytes {
 			t.Errorf("%s is missing or larger than %d bytes: %v", path, mostBytes, err)
 		}
+	}
+	if was, err := os.ReadFile(sumFile); err != nil || string(was) != sum {
+		t.Errorf("the page has changed since its pictures were made (%v): go test -tags externalgrpc ./cmd/cluster-autoscaler/statuspage -run PicturesOfDocs -update", err)
 	}
 }
 
