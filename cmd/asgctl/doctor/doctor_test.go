@@ -19,6 +19,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -292,6 +293,28 @@ func TestFaultsInTheCluster(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The ServiceAccount names its role, and so the account that the autoscaler asks.
+func TestRoleOfAnotherAccount(t *testing.T) {
+	s := newSite(t, nil)
+	accounts := s.client.CoreV1().ServiceAccounts(namespace)
+	name := func(ctx context.Context, value string) {
+		_, err := accounts.Patch(ctx, account, types.MergePatchType, []byte(`{"metadata":{"annotations":{"eks.amazonaws.com/role-arn":`+value+`}}}`), metav1.PatchOptions{})
+		check(t, err)
+	}
+	t.Cleanup(func() { name(context.Background(), "null") })
+	name(t.Context(), `"arn:aws:iam::123456789012:role/autoscaler"`)
+	_, report, _ := run(t)
+	c := checkOf(t, report, "iam")
+	if c.Outcome != doctor.Sound || !slices.ContainsFunc(c.NotChecked, func(u doctor.Unchecked) bool {
+		return strings.Contains(u.Subject, "trusts system:serviceaccount:kube-system:cluster-autoscaler") && strings.Contains(u.Needs, "get-role --role-name autoscaler ")
+	}) {
+		t.Errorf("%+v", c)
+	}
+	name(t.Context(), `"arn:aws:iam::999999999999:role/autoscaler"`)
+	expect(t, "iam", `is in account "999999999999", and AWS answers here for account 123456789012`, "kubectl -n kube-system annotate serviceaccount cluster-autoscaler --overwrite "+
+		"eks.amazonaws.com/role-arn=ROLE_ARN # of account 123456789012")
 }
 
 func TestVolumeBesideDivisibleGroupIsSound(t *testing.T) {
