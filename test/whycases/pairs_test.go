@@ -66,8 +66,8 @@ var troubles = []trouble{
 		}},
 }
 
-// Two groups share a pool, and each has one trouble: a retry of the one renews the cool-down of both. Or one group has both troubles. The cause
-// that waiting does not mend comes first.
+// Two groups share a pool, and each has one trouble: a retry of the one renews the cool-down of both. Or one group has both troubles. The
+// cause that waiting does not mend comes first.
 func TestLastingCauseComesFirst(t *testing.T) {
 	for i, first := range troubles {
 		for _, second := range troubles[i+1:] {
