@@ -130,7 +130,7 @@ func priceTooLow(m awsmessage.Meaning, message string) bool {
 
 // Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone.
 func (l *List) Unanswered(group, zone, why string) {
-	l.add(Period{Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, unansweredCoolDown)
+	l.add(Period{by: group, Group: group, Pool: Pool{Zone: zone}, Class: awsmessage.Transient, Message: why}, unansweredCoolDown)
 }
 
 func (l *List) UnansweredZones(group string) []string {
@@ -151,7 +151,7 @@ func (l *List) add(p Period, length time.Duration) Period {
 	p.Until, p.length = now.Add(length), length
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool || o.over(now) }
+	replaced := func(o Period) bool { return o.Group == p.Group && o.Pool == p.Pool && o.by == p.by || o.over(now) }
 	l.periods = append(slices.DeleteFunc(l.periods, replaced), p)
 	return p
 }
@@ -162,8 +162,8 @@ func (l *List) Of(group string, pool Pool) (Period, bool) {
 	return l.lastToEnd(func(p Period) bool { return p.holdsFor(group, pool) && now.Before(p.Until) })
 }
 
-// Holding returns the cool-downs that hold for any of the group's pools now, the oldest first. It asks for the pools only where there
-// are cool-downs.
+// Holding returns the cool-downs that hold for any of the group's pools now, the oldest first. Of several for one pool it returns the
+// latest. It asks for the pools only where there are cool-downs.
 func (l *List) Holding(group string, pools func() []Pool) []Period {
 	now := l.clock.Now()
 	l.mu.Lock()
@@ -172,10 +172,17 @@ func (l *List) Holding(group string, pools func() []Pool) []Period {
 	if len(holding) == 0 {
 		return nil
 	}
-	own := pools()
-	return slices.DeleteFunc(holding, func(p Period) bool {
-		return !slices.ContainsFunc(own, func(pool Pool) bool { return p.holdsFor(group, pool) })
-	})
+	var latest []Period
+	own, listed := pools(), map[Period]bool{}
+	for _, p := range slices.Backward(holding) {
+		pool := Period{Group: p.Group, Pool: p.Pool}
+		if !listed[pool] && slices.ContainsFunc(own, func(of Pool) bool { return p.holdsFor(group, of) }) {
+			listed[pool] = true
+			latest = append(latest, p)
+		}
+	}
+	slices.Reverse(latest)
+	return latest
 }
 
 // All returns the first cool-down to end if every one of the pools has one. One available pool is enough to launch in.

@@ -53,3 +53,31 @@ func TestLowSpotPriceCoolsDownItsGroupOnly(t *testing.T) {
 		}
 	}
 }
+
+// The mixed group may buy on demand next. So a spot shortage counts for it only once it has met one itself.
+func TestOtherGroupsRenewNoMixedGroupsCoolDown(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	l := NewList(now)
+	spot := Pool{InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}
+	unknown := Pool{InstanceType: "m5.large", Zone: "us-west-2a"}
+	failed := awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: spot.InstanceType, Zone: spot.Zone, CapacityType: spot.CapacityType}
+	l.Fail("mixed", failed, "", time.Time{})
+	now.Step(capacityCoolDown / 2)
+	l.Fail("spot", failed, "", time.Time{})
+	for _, mixed := range []bool{true, false} { // before and after the end of its own cool-down
+		for _, tt := range []struct {
+			group string
+			pool  Pool
+			want  bool
+		}{{"mixed", unknown, mixed}, {"other mixed", unknown, false}, {"spot", spot, true}, {"other spot", spot, true}} {
+			if _, holds := l.Of(tt.group, tt.pool); holds != tt.want {
+				t.Errorf("group %s is left alone: %t, want %t", tt.group, holds, tt.want)
+			}
+		}
+		listed := l.Holding("other spot", func() []Pool { return []Pool{spot} })
+		if end := now.Now().Add(capacityCoolDown); mixed && (len(listed) != 1 || !listed[0].Until.Equal(end)) {
+			t.Errorf("cool-downs %+v of the pool, want the later, until %v", listed, end)
+		}
+		now.Step(capacityCoolDown / 2)
+	}
+}
