@@ -118,8 +118,8 @@ const (
 	hugePagesFixedBytes   = 2 * mib
 )
 
-// hugePages2Mi is the page size that images set aside by themselves.
-const hugePages2Mi = corev1.ResourceHugePagesPrefix + "2Mi"
+// HugePages2Mi is the page size that images set aside by themselves.
+const HugePages2Mi = corev1.ResourceHugePagesPrefix + "2Mi"
 
 // hugePagesBytes returns the memory that a node of type t gives to huge pages of any size and so takes from other uses. Tags
 // declare it, and the image decides for a size without a tag.
@@ -130,8 +130,8 @@ func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 			total = min(total+q.Value(), t.MemoryBytes)
 		}
 	}
-	if _, declared := d.Resources[hugePages2Mi]; !declared {
-		total += imageHugePagesBytes(t)
+	if _, declared := d.Resources[HugePages2Mi]; !declared {
+		total += ImageHugePages(t)
 	}
 	return total
 }
@@ -139,15 +139,15 @@ func hugePagesBytes(t instancetypes.Type, d Declared) int64 {
 // offeredHugePages returns the huge pages that a node of type t offers without a declaration. It is 0 if observed nodes of the
 // type left more memory for pods than such pages would.
 func (in *Input) offeredHugePages(t instancetypes.Type) int64 {
-	offered := imageHugePagesBytes(t)
+	offered := ImageHugePages(t)
 	if m, seen := in.measured(t); seen && m.capacity.memoryBytes-m.allocatable.memoryBytes < offered {
 		return 0
 	}
 	return offered
 }
 
-// imageHugePagesBytes returns the huge pages that EKS images set aside on a node of type t.
-func imageHugePagesBytes(t instancetypes.Type) int64 {
+// ImageHugePages returns the huge pages that EKS images set aside on a node of type t.
+func ImageHugePages(t instancetypes.Type) int64 {
 	if t.EFAInterfaces < hugePagesMinEFA || t.GPU.Count < hugePagesMinGPUs {
 		return 0
 	}

@@ -134,7 +134,7 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 func (t *Template) addHugePages(in *Input) {
 	least := slices.MinFunc(in.Members, func(a, b Member) int { return cmp.Compare(in.offeredHugePages(a.Type), in.offeredHugePages(b.Type)) })
 	if bytes := in.offeredHugePages(least.Type); bytes > 0 {
-		t.declare(hugePages2Mi, binary(bytes), Source{Kind: SourceFormula, Detail: "set aside by the image on a " + least.Type.Name})
+		t.declare(HugePages2Mi, binary(bytes), Source{Kind: SourceFormula, Detail: "set aside by the image on a " + least.Type.Name})
 	}
 }
 

@@ -68,30 +68,45 @@ func showsGPUs(node *corev1.Node) bool {
 	return !q.IsZero() || divided(node, instancetypes.ResourceNVIDIA)
 }
 
+func nvidias(s *resourceapi.ResourceSlice) bool { return s.Spec.Driver == nvidiaDriver }
+
 // ofDriver returns the slices of NVIDIA's driver.
 func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
-	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return s.Spec.Driver != nvidiaDriver })
+	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return !nvidias(s) })
 }
 
-// complete returns info with the devices that the group's next node will show. A live node is the first source, the driver's rules
-// for the group's instance types are the second. A group whose nodes publish their GPUs by count, through the device plugin, gets
-// none. counted reports whether info is the cached NodeInfo of such a node.
+// complete returns info with the devices that the group's next node will show. A live node is the first source if all types of the group
+// have the same GPUs, the driver's rules for the types are the second. A group whose nodes publish their GPUs by count, through the device
+// plugin, gets none. counted reports whether info is the cached NodeInfo of such a node.
 func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
-	switch {
-	case len(cached) > 0 || len(seen.slices) > 0:
+	live := len(cached) > 0 || len(seen.slices) > 0
+	if live {
 		info = s.withoutCount(info, seen.byPlugin)
+	}
+	switch {
+	case live && sameGPUs(t.InstanceTypes, catalogue):
 		if len(cached) == 0 {
 			info = withSlices(info, renamed(seen.slices, info.Node().Name))
 		}
-	case !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
+	case live || !seen.byPlugin && !counted && !divided(info.Node(), instancetypes.ResourceNVIDIA) &&
 		!t.Seen.Learnt.Lacks(instancetypes.ResourceNVIDIA):
+		info = rebuilt(info, info.Node(), slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), nvidias))
 		if devices := nvidiaDevices(t.InstanceTypes, catalogue); len(devices) > 0 {
 			info = withSlices(info, []*resourceapi.ResourceSlice{nvidiaSlice(info.Node().Name, devices)})
 		}
 	}
 	return info
+}
+
+// sameGPUs reports whether the types have the same GPUs, in the same number.
+func sameGPUs(types []string, catalogue *instancetypes.Catalogue) bool {
+	return !slices.ContainsFunc(types, func(name string) bool {
+		first, _ := catalogue.Lookup(types[0])
+		its, _ := catalogue.Lookup(name)
+		return its.GPU != first.GPU
+	})
 }
 
 // withoutCount returns info without nvidia.com/gpu, unless nodes publish it or the driver serves pods that ask for it.

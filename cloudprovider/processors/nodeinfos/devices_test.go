@@ -24,6 +24,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // gpuCluster is a cluster as the core's simulator sees it, with a pending pod that claims a T4 by the device class.
@@ -36,8 +37,8 @@ type gpuCluster struct {
 	pod      *corev1.Pod
 }
 
-func newGPUCluster(t *testing.T, desired int) *gpuCluster {
-	w := awsworld.New(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, desired, 5, nil))
+func newGPUCluster(t *testing.T, g fakeaws.AutoScalingGroup) *gpuCluster {
+	w := awsworld.New(t, nil, g)
 	infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
 	return &gpuCluster{
 		w: w, infos: infos, snapshot: testsnapshot.NewTestSnapshotOrDie(t),
@@ -114,7 +115,7 @@ func published(node, product string) map[string][]*resourceapi.ResourceSlice {
 var wholeNode = awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")
 
 func TestAClaimedGPUWakesAGroupAtZero(t *testing.T) {
-	c := newGPUCluster(t, 0)
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
 	c.loop(nil, nil)
 	if !c.fits() {
 		t.Error("the pod does not fit the group's template")
@@ -127,7 +128,7 @@ func TestAClaimedGPUWakesAGroupAtZero(t *testing.T) {
 }
 
 func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
-	c := newGPUCluster(t, 1)
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 	counted := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29", "nvidia.com/gpu", "1")
 	for _, tt := range []struct {
 		name     string
@@ -163,8 +164,30 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 	}
 }
 
+// AWS may launch any of the types.
+func TestDevicesOfMixedTypesAreAssumed(t *testing.T) {
+	for _, tt := range []struct {
+		name         string // of the other type. A g4dn.xlarge is live
+		fits, slices bool   // a claim of a T4, and whether there are devices
+	}{{"g4dn.2xlarge", true, true}, {"g4dn.12xlarge", true, true}, {"g5.xlarge", false, true}, {"m5.xlarge", false, false}} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := awsworld.Group("gpu", "", 0, 1, 5, nil)
+			g.LaunchTemplate = nil
+			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "g4dn.xlarge", Version: "1"},
+				Overrides: []fakeaws.Override{{InstanceType: "g4dn.xlarge"}, {InstanceType: tt.name}}}
+			c := newGPUCluster(t, g)
+			node := c.node(time.Hour, wholeNode)
+			c.loop([]*corev1.Node{node}, published(node.Name, "Tesla T4"))
+			info, _ := c.registry.GetNodeInfo("gpu")
+			if fits, slices := c.fits(), len(info.LocalResourceSlices) > 0; fits != tt.fits || slices != tt.slices {
+				t.Errorf("the claim fits the next node: %t, want %t. It has devices: %t, want %t", fits, tt.fits, slices, tt.slices)
+			}
+		})
+	}
+}
+
 func TestAssumedDevicesMakeNoNodeUnready(t *testing.T) {
-	c := newGPUCluster(t, 1)
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 	starting := readiness.NewStartingNodes(c.w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(true, false), clock.RealClock{})
 	for _, tt := range []struct {
 		name      string

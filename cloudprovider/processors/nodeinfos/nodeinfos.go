@@ -1,12 +1,14 @@
 package nodeinfos
 
 import (
+	"math"
 	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodeinfosprovider"
@@ -132,30 +134,60 @@ func divided(node *corev1.Node, whole corev1.ResourceName) bool {
 	return false
 }
 
-// sizes are the figures in which the types of a group may differ. 0 is unknown, or none. Disks are left out: only the node knows
+// sizes are the figures in which the types of a group may differ, beside their accelerators. Disks are left out: only the node knows
 // whether it joins its local ones.
 var sizes = map[corev1.ResourceName]func(instancetypes.Type) int64{
-	corev1.ResourceCPU:           func(t instancetypes.Type) int64 { return int64(t.VCPU) },
-	corev1.ResourceMemory:        func(t instancetypes.Type) int64 { return t.MemoryBytes },
-	corev1.ResourcePods:          func(t instancetypes.Type) int64 { return int64(t.ENIMaxPods()) },
-	instancetypes.ResourceNVIDIA: func(t instancetypes.Type) int64 { return int64(t.GPU.Count) },
+	corev1.ResourceCPU:               func(t instancetypes.Type) int64 { return int64(t.VCPU) },
+	corev1.ResourceMemory:            func(t instancetypes.Type) int64 { return t.MemoryBytes },
+	corev1.ResourcePods:              func(t instancetypes.Type) int64 { return int64(t.ENIMaxPods()) },
+	instancetypes.ResourceEFA:        func(t instancetypes.Type) int64 { return int64(t.EFAInterfaces) },
+	instancetypes.ResourcePodENI:     func(t instancetypes.Type) int64 { return int64(t.PodENIs) },
+	nodetemplate.ResourcePrivateIPv4: func(t instancetypes.Type) int64 { return int64(t.IPv4PerENI) },
+	nodetemplate.HugePages2Mi:        nodetemplate.ImageHugePages,
+}
+
+// sizeOf returns the type's figure for a resource, the number of whole accelerators for a part of one.
+func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
+	if of := sizes[name]; of != nil {
+		return of(t)
+	}
+	for _, r := range t.Accelerators() {
+		if whole := corev1.ResourceName(r.Name); name == whole || nodetemplate.Divides(name, whole) {
+			return int64(r.Count)
+		}
+	}
+	return 0
 }
 
 // withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
-// launch any of them. Among types of one size the node's figure stays, because it is exact.
+// launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. Among types of one size
+// the node's figure stays, because it is exact.
 func withLeast(info *framework.NodeInfo, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
-	if len(t.InstanceTypes) < 2 || annotations.Template.On(info.Node()) {
+	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || annotations.Template.On(info.Node()) {
 		return info
 	}
-	own, _ := catalogue.Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
+	own, known := catalogue.Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
 	node := info.Node().DeepCopy()
-	for name, size := range sizes {
-		smaller := slices.ContainsFunc(t.InstanceTypes, func(other string) bool {
+	for name, shown := range info.Node().Status.Allocatable {
+		if sizes[name] == nil && !nodetemplate.IsAccelerator(name) {
+			continue
+		}
+		size, smallest := sizeOf(own, name), int64(math.MaxInt64)
+		for _, other := range t.InstanceTypes {
 			its, _ := catalogue.Lookup(other)
-			return 0 < size(its) && size(its) < size(own)
-		})
-		if least, shown := t.Allocatable[name], node.Status.Allocatable[name]; smaller && least.Cmp(shown) < 0 {
-			node.Status.Capacity[name], node.Status.Allocatable[name] = t.Capacity[name], least
+			smallest = min(smallest, sizeOf(its, name))
+		}
+		if known && size <= smallest {
+			continue
+		}
+		capacity, promised := t.Capacity[name]
+		least := t.Allocatable[name]
+		if !promised {
+			least = *resource.NewQuantity(int64(shown.AsApproximateFloat64()*float64(smallest)/float64(max(1, size))), resource.DecimalSI)
+			capacity = least
+		}
+		if least.Cmp(shown) < 0 {
+			node.Status.Capacity[name], node.Status.Allocatable[name] = capacity, least
 		}
 	}
 	return rebuilt(info, node, info.LocalResourceSlices)

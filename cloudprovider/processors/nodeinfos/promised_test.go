@@ -1,12 +1,14 @@
 package nodeinfos
 
 import (
+	"maps"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -17,6 +19,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -81,7 +84,7 @@ func TestDividedGPUIsNotPromisedAsWhole(t *testing.T) {
 }
 
 func TestNoDevicesAreAssumedOnADividedGPU(t *testing.T) {
-	c := newGPUCluster(t, 1)
+	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
 	for name, shown := range divisions {
 		for _, age := range []time.Duration{time.Second, time.Hour} {
 			c.loop([]*corev1.Node{c.node(age, shown)}, map[string][]*resourceapi.ResourceSlice{})
@@ -128,21 +131,41 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 	}
 }
 
+// offers are the resources that a node of the type shows, with more of them by name and amount.
+func offers(instanceType string, more ...string) corev1.ResourceList {
+	list := awsworld.Resources(append(more, "cpu", "8", "memory", "31Gi", "pods", "58")...)
+	if t, known := instancetypes.Embedded().Lookup(instanceType); known {
+		list[corev1.ResourceCPU] = *resource.NewQuantity(int64(t.VCPU), resource.DecimalSI)
+		list[corev1.ResourceMemory] = *resource.NewQuantity(t.MemoryBytes*95/100, resource.BinarySI)
+		list[corev1.ResourcePods] = *resource.NewQuantity(int64(t.ENIMaxPods()), resource.DecimalSI)
+	}
+	return list
+}
+
 // AWS may launch any of the types.
 func TestMixedSizesPromiseTheLeast(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		types []string
-		live  string
-		shown corev1.ResourceList
-		least bool // in place of the live node's figures
+		types []string            // the first is live
+		more  []string            // what the live one shows beside the usual
+		want  corev1.ResourceList // beside the template's figures, nil for all that is shown
 	}{
-		{name: "a larger one is live", types: []string{"m5.large", "m5.2xlarge"}, live: "m5.2xlarge", least: true,
-			shown: awsworld.Resources("cpu", "8", "memory", "31Gi", "pods", "58")},
-		{name: "the least is live", types: []string{"m5.large", "m5.2xlarge"}, live: "m5.large",
-			shown: awsworld.Resources("cpu", "2", "memory", "7900Mi", "pods", "29")},
-		{name: "one size", types: []string{"m5.large", "m5a.large"}, live: "m5.large",
-			shown: awsworld.Resources("cpu", "2", "memory", "7900Mi", "pods", "29")},
+		{name: "a larger one is live", types: []string{"m5.2xlarge", "m5.large"}, want: corev1.ResourceList{}},
+		{name: "the least is live", types: []string{"m5.large", "m5.2xlarge"}},
+		{name: "one size", types: []string{"m5.large", "m5a.large"}},
+		{name: "an unknown one is live", types: []string{"x9z.large", "m5.large"}, more: []string{"nvidia.com/gpu", "8"}, want: corev1.ResourceList{}},
+		{name: "fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"},
+			more: []string{"nvidia.com/gpu", "4", "vpc.amazonaws.com/efa", "1", "example.com/fuse", "8"}, want: awsworld.Resources("example.com/fuse", "8")},
+		{name: "parts of fewer devices", types: []string{"g5.12xlarge", "g5.xlarge"}, more: []string{"nvidia.com/gpu.shared", "16"},
+			want: awsworld.Resources("nvidia.com/gpu.shared", "4")},
+		{name: "no device in some", types: []string{"g4dn.xlarge", "m5.xlarge"}, more: []string{"nvidia.com/gpu", "1"},
+			want: offers("g4dn.xlarge", "nvidia.com/gpu", "0")},
+		{name: "fewer branch interfaces", types: []string{"m5.2xlarge", "m5.large"}, more: []string{"vpc.amazonaws.com/pod-eni", "38"},
+			want: awsworld.Resources("vpc.amazonaws.com/pod-eni", "9")},
+		{name: "huge pages of the image", types: []string{"p5.48xlarge", "p4d.24xlarge"},
+			more: []string{"hugepages-2Mi", "42242Mi", "vpc.amazonaws.com/efa", "32"}, want: awsworld.Resources("vpc.amazonaws.com/efa", "4")},
+		{name: "huge pages of the owner", types: []string{"m5.2xlarge", "m5.large"}, more: []string{"hugepages-2Mi", "1Gi"},
+			want: awsworld.Resources("hugepages-2Mi", "1Gi")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := awsworld.Group("mixed", "", 0, 1, 20, nil)
@@ -153,12 +176,14 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			}
 			w := awsworld.New(t, nil, g)
 			w.NextLoop()
-			got := nextNode(w, "mixed", showing(w, "mixed", tt.live, 2*time.Minute, tt.shown)...).Node().Status.Allocatable
-			want := tt.shown
-			if tt.least {
-				want = w.View().Template("mixed").Allocatable
+			shown := offers(tt.types[0], tt.more...)
+			got := nextNode(w, "mixed", showing(w, "mixed", tt.types[0], 2*time.Minute, shown)...).Node().Status.Allocatable
+			want := shown
+			if tt.want != nil {
+				want = w.View().Template("mixed").Allocatable.DeepCopy()
+				maps.Copy(want, tt.want)
 			}
-			for name := range tt.shown {
+			for name := range shown {
 				q, least := got[name], want[name]
 				if q.Cmp(least) != 0 {
 					t.Errorf("%s of %s on the next node, want %s", q.String(), name, least.String())
