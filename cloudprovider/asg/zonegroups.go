@@ -84,6 +84,12 @@ func (z *zoneGroups) NodeGroups(g *Group) (groups []*Group, divisible bool, prob
 
 // Keeps returns what would keep the group whole even if a pod needed one of its zones.
 func (z *zoneGroups) Keeps(g *Group) []launchspec.Problem {
+	if _, allowed, _ := z.which.asks(g); !allowed && len(g.launchZones()) > 1 {
+		if z.which == ZonalOff {
+			return []launchspec.Problem{*notZonal("--aws-zonal-groups=off keeps it out", "run with --aws-zonal-groups=tagged")}
+		}
+		return []launchspec.Problem{*notZonal("its tag "+TagZonal+" is false", shellword.DeleteTag(g.Name, TagZonal))}
+	}
 	needed := *g
 	needed.zonesNeeded = true
 	_, _, problems := z.NodeGroups(&needed)

@@ -276,6 +276,13 @@ func TestFaultsInTheCluster(t *testing.T) {
 			web.LaunchTemplate = nil
 		}, then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its policy mixes on-demand and spot. So a node may come up in another zone than a pod's volume needs, as " +
 			"with the stock autoscaler, and its zones have 1 volume", next: "make it wholly one of them"},
+		{name: "volume beside a group whose owner keeps it whole", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").Tags["k8s.io/cluster-autoscaler/zonal"] = "false" },
+			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its tag k8s.io/cluster-autoscaler/zonal is false", next: "aws autoscaling delete-tags"},
+		{name: "volume beside a flag that keeps groups whole", check: "zones", args: []string{"--aws-zonal-groups=off"},
+			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "--aws-zonal-groups=off keeps it out", next: "--aws-zonal-groups=tagged"},
+		{name: "volume beside a group that AWS balances", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
+			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its process AZRebalance runs. So AWS may terminate the node of a pod in the zone that its volume needs, " +
+				"and its zones have 1 volume", next: "aws autoscaling suspend-processes"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := newSite(t, tt.account)
@@ -320,8 +327,10 @@ func TestRoleOfAnotherAccount(t *testing.T) {
 func TestVolumeBesideDivisibleGroupIsSound(t *testing.T) {
 	s := newSite(t, nil)
 	s.volume(t, zoneB)
-	if _, report, _ := run(t); checkOf(t, report, "zones").Outcome != doctor.Sound {
-		t.Errorf("%+v", checkOf(t, report, "zones"))
+	_, report, _ := run(t)
+	c := checkOf(t, report, "zones")
+	if c.Outcome != doctor.Sound || len(c.NotChecked) != 1 || !strings.Contains(c.NotChecked[0].Subject, "autoscaling:LaunchInstances") || !strings.Contains(c.NotChecked[0].Subject, "1 volume") {
+		t.Errorf("want a sound group, and the volume beside the permission that nothing reads: %+v", c)
 	}
 }
 

@@ -40,10 +40,17 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(calls))
 	}
 	in.checkRole(ctx, c)
-	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
-		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+
-			"autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances --resource-arns GROUP_ARN")
+	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", noDryRun,
+		simulate("autoscaling:SetDesiredCapacity autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances"))
 	return true
+}
+
+// noDryRun is the reason why permissions of writes are not checked.
+const noDryRun = "they change groups, and Auto Scaling has no dry run"
+
+// simulate is what shows whether the role has the permissions.
+func simulate(actions string) string {
+	return "iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names " + actions + " --resource-arns GROUP_ARN"
 }
 
 // grant is a command that gives the role a policy of its own with the denied actions, all of which are reads. The role's other policies stay.

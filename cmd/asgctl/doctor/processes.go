@@ -21,19 +21,21 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 	}
 	in.problems(c)
 	in.eachGroup(func(g *asg.Group) {
-		command := func(verb, process string) string {
-			return fmt.Sprintf("aws autoscaling %s-processes --auto-scaling-group-name %s --scaling-processes %s", verb, shellword.Quote(g.Name), process)
-		}
 		if slices.Contains(g.SuspendedProcesses, processTerminate) {
 			c.find(group(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",
-				command("resume", processTerminate))
+				processCommand("resume", g, processTerminate))
 		}
 		if evidence := rebalanced(g); evidence != "" {
 			c.find(group(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", plural(len(g.Zones), "zone")),
-				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, command("suspend", processRebalance))
+				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, processRebalance))
 		}
 	})
 	return true
+}
+
+// processCommand is the command that suspends or resumes a process of the group.
+func processCommand(verb string, g *asg.Group, process string) string {
+	return fmt.Sprintf("aws autoscaling %s-processes --auto-scaling-group-name %s --scaling-processes %s", verb, shellword.Quote(g.Name), process)
 }
 
 // rebalanced returns the evidence that AWS may terminate the group's instances to balance its zones, or "".

@@ -12,7 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// checkZones counts the volumes of which a pod may wait for a node in their zone, because AWS chooses the zone of the group's next node.
+// checkZones counts the volumes whose pods may wait for a node, or lose it, because AWS chooses the zone of the group's next node.
 func checkZones(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.groups.missing(c) {
 		return false
@@ -39,15 +39,30 @@ func checkZones(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if volumes.missing(c) {
 		return false
 	}
+	unsure := 0
 	in.eachGroup(func(g *asg.Group) {
 		var bound []string
 		for _, zone := range g.Zones {
 			bound = append(bound, volumes.value[zone]...)
 		}
-		if whole := in.groups.value.Whole[g.Name]; len(whole) > 0 && len(bound) > 0 {
+		if len(g.Zones) < 2 || len(bound) == 0 {
+			return
+		}
+		evidence, count := "the node affinity of the PersistentVolume "+slices.Min(bound), plural(len(bound), "volume")
+		whole := in.groups.value.Whole[g.Name]
+		if len(whole) > 0 {
 			c.find(group(g), fmt.Sprintf("%s. So a node may come up in another zone than a pod's volume needs, as with the stock autoscaler, and its zones have %s",
-				whole[0].Message, plural(len(bound), "volume")), "the node affinity of the PersistentVolume "+slices.Min(bound), whole[0].Remedy)
+				whole[0].Message, count), evidence, whole[0].Remedy)
+			return
+		}
+		unsure += len(bound)
+		if why := rebalanced(g); why != "" {
+			c.find(group(g), fmt.Sprintf("its process AZRebalance runs. So AWS may terminate the node of a pod in the zone that its volume needs, and its zones have %s", count),
+				evidence+", and "+why, processCommand("suspend", g, processRebalance))
 		}
 	})
+	if unsure > 0 {
+		c.skip("autoscaling:LaunchInstances, without which a node may come up in another zone than "+plural(unsure, "volume")+" need", noDryRun, simulate("autoscaling:LaunchInstances"))
+	}
 	return true
 }
