@@ -136,7 +136,7 @@ func TestUnknownTypesAreNamedAndTagsStandIn(t *testing.T) {
 		problem string
 	}{
 		{name: "nothing known", in: Input{}, problem: `Auto Scaling group "g": expected an instance type in the launch template`},
-		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" ignored: expected types in the catalogue`},
+		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" ignored: expected types that the built-in list, EC2 or --aws-instance-types-file describes`},
 		{
 			name:    "many unknown",
 			in:      Input{UnknownTypes: []string{"g", "f", "e", "d", "c", "b", "a"}, Members: members(t, "m5.large")},

@@ -88,23 +88,38 @@ func (p Problem) String() string {
 // form. Somebody who knows the nodes corrects any other tag, or deletes it.
 func (p Problem) Remedy() string {
 	key, value, _ := strings.Cut(p.Example, "=")
-	own := false
+	own, taint := false, false
 	switch p.Reason {
 	case ReasonMisplacedPrefix, ReasonUnknownOption:
 		own = p.Example != ""
-	case ReasonTaintForm, ReasonTaintEffect:
-		taint, _, _ := strings.Cut(value, ":")
-		own = strings.Contains(p.Value, taint)
+	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintValue:
+		guess, _, _ := strings.Cut(value, ":")
+		own, taint = key == p.Key && strings.Contains(p.Value, guess), true
 	}
 	switch {
+	case p.Reason == ReasonUnknownType:
+		return p.describeTypes()
 	case p.Subject != "" || p.Key == "":
 		return "look at the facts behind it: asgctl template " + shellword.Quote(p.Group)
+	case !own && taint:
+		return "give the tag the value of the taint that the nodes have, as " + taintForm
 	case !own:
 		return "correct the tag, or delete it: " + shellword.DeleteTag(p.Group, p.Key)
 	case key == p.Key:
 		return shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value})
 	}
 	return shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value}) + " && " + shellword.DeleteTag(p.Group, p.Key)
+}
+
+// describeTypes is the next step about types that nothing is known of. The autoscaler asks EC2 for them if it may.
+func (p Problem) describeTypes() string {
+	names, _, _ := strings.Cut(p.Value, " and ")
+	command := "aws ec2 describe-instance-types --output json --instance-types"
+	for _, name := range strings.Split(names, ", ") {
+		command += " " + shellword.Quote(name)
+	}
+	return "correct the name in the launch template if EC2 does not know it: " + command +
+		"\notherwise allow ec2:DescribeInstanceTypes to the autoscaler's role, or write the output to a file for --aws-instance-types-file"
 }
 
 // quote quotes at most limit bytes of s.

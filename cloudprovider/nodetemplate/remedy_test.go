@@ -18,7 +18,10 @@ func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
 		{"x-" + labelPrefix + "team", "a", []string{`"Key":"` + labelPrefix + `team","Value":"a"`, " && aws autoscaling delete-tags "}},
 		{taintPrefix + "dedicated", "gpu", []string{`"Value":"gpu:NoSchedule"`}},
 		{taintPrefix + "dedicated", "gpu:NO_EXECUTE", []string{`"Value":"gpu:NoExecute"`}},
-		{taintPrefix + "dedicated", "a b:NO_EXECUTE", []string{"delete it: "}},
+		{taintPrefix + "dedicated", "a b:NO_EXECUTE", []string{"give the tag the value of the taint that the nodes have, as <value>:<effect>"}},
+		{taintPrefix + "dedicated", "batch=NoSchedule", []string{`"Key":"` + taintPrefix + `dedicated","Value":"batch:NoSchedule"`}},
+		{taintPrefix + "dedicated", "dedicated=batch:NoSchedule", []string{`"Key":"` + taintPrefix + `dedicated","Value":"batch:NoSchedule"`}},
+		{taintPrefix + "dedicated", "nvidia.com/gpu=true", []string{"give the tag the value of the taint that the nodes have, as <value>:<effect>"}},
 	} {
 		_, problems := ParseTags("web", map[string]string{tt.key: tt.value})
 		if len(problems) != 1 {
@@ -30,6 +33,9 @@ func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
 			if !strings.Contains(remedy, want) {
 				t.Errorf("the remedy of %s=%s is %s, want %s in it", tt.key, tt.value, remedy, want)
 			}
+		}
+		if strings.HasPrefix(tt.key, taintPrefix) && strings.Contains(remedy, "delete") {
+			t.Errorf("the remedy of %s=%s deletes the tag: %s", tt.key, tt.value, remedy)
 		}
 		if strings.Contains(remedy, `"Value":"a"`) && tt.value != "a" {
 			t.Errorf("the remedy of %s=%s sets a value of an example: %s", tt.key, tt.value, remedy)

@@ -63,25 +63,33 @@ func (d *Declared) readTaint(name, value string) *Problem {
 }
 
 // repairedTaint guesses the intended taint of a malformed tag, as a tag to copy. It knows the usual slips: the effect alone, a
-// missing effect, an effect spelt as EKS does, and key=value written as the value.
+// missing effect, an effect spelt as EKS does, '=' before the effect, and key=value written as the value.
 func repairedTaint(name, value, effect string) string {
-	meant := corev1.TaintEffectNoSchedule
-	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(effect), "_", ""))
-	for _, e := range TaintEffects {
-		if plain == strings.ToLower(string(e)) {
-			meant = e
-		}
-		if effect == "" && value == string(e) {
-			value, meant = "", e
-		}
+	meant, known := effectLike(effect)
+	before, behind, two := strings.Cut(value, "=")
+	if e, is := effectLike(behind); is && !known {
+		value, meant, two = before, e, false
+	} else if e, is := effectLike(value); is && effect == "" {
+		value, meant = "", e
 	}
-	if key, v, ok := strings.Cut(value, "="); ok && ValidName(key) && ValidValue(v) {
-		name, value = key, v
+	if two && ValidName(before) && ValidValue(behind) {
+		name, value = before, behind
 	}
 	if !ValidValue(value) {
 		value = "true"
 	}
 	return taintPrefix + name + "=" + value + ":" + string(meant)
+}
+
+// effectLike returns the effect that the text spells in any way. Without one it returns NoSchedule.
+func effectLike(text string) (corev1.TaintEffect, bool) {
+	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), "_", ""))
+	for _, e := range TaintEffects {
+		if plain == strings.ToLower(string(e)) {
+			return e, true
+		}
+	}
+	return corev1.TaintEffectNoSchedule, false
 }
 
 func compareTaints(a, b corev1.Taint) int {
