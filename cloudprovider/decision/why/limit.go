@@ -25,17 +25,23 @@ func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit
 	if first.Flag != "" {
 		text += " (--nodes=" + clean(first.Flag, maxName) + ")"
 	}
+	if limit == "maximum" && first.Size == 0 {
+		text += ": nobody may grow it"
+	}
 	return text
 }
 
 // Resize is the next step where a group has reached limits: it changes each of them where it comes from. size is "max" or "min".
 func Resize(g *decision.Group, size string, reached []decision.Limit) string {
-	change, command := "raise", ""
+	change, command, closed := "raise", "", ""
 	if size == "min" {
 		change = "lower"
 	}
 	var flags []string
 	for _, l := range reached {
+		if size == "max" && l.Size == 0 {
+			closed = "if nobody closed it on purpose, open it: "
+		}
 		switch {
 		case l.Flag != "":
 			flags = append(flags, "--nodes="+clean(l.Flag, maxGroup))
@@ -48,11 +54,11 @@ func Resize(g *decision.Group, size string, reached []decision.Limit) string {
 		}
 	}
 	if len(flags) == 0 {
-		return command
+		return closed + command
 	}
 	change += fmt.Sprintf(" the %simum in %s", size, enumerate(flags))
 	if command == "" {
-		return change
+		return closed + change
 	}
-	return command + " # and " + change
+	return closed + command + " # and " + change
 }

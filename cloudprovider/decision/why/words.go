@@ -29,7 +29,7 @@ func (s *search) say(list []candidate, at int) string {
 		return fmt.Sprintf("the pod refuses nodes with %s, and the nodes of %s have it", r.phrase, groups)
 	case everywhere:
 		text := "no group has nodes with " + r.phrase
-		if instead := s.instead(r); instead != "" {
+		if instead, _ := s.instead(r); instead != "" {
 			text += ", groups have " + instead
 		}
 		return text
@@ -37,22 +37,57 @@ func (s *search) say(list []candidate, at int) string {
 	return fmt.Sprintf("the nodes of %s lack %s", groups, r.phrase)
 }
 
-// instead names the labels of the key that nodes of groups have in the place of the one that is asked for.
-func (s *search) instead(r requirement) string {
+// instead names the labels of the key that nodes of groups have in the place of the one that is asked for, and the likely misspelt one.
+func (s *search) instead(r requirement) (all, meant string) {
 	if r.value == "" {
-		return ""
+		return "", ""
 	}
-	var labels []string
+	var values, labels []string
 	for _, n := range s.nodes {
 		if value, labelled := n.Labels[r.key]; labelled {
-			labels = append(labels, clean(r.key, maxName)+"="+clean(value, maxName))
+			values = append(values, value)
 		}
 	}
-	slices.Sort(labels)
-	if labels = slices.Compact(labels); len(labels) > maxLabels {
+	slices.Sort(values)
+	values = slices.Compact(values)
+	slices.SortStableFunc(values, func(a, b string) int { return slips(a, r.value) - slips(b, r.value) })
+	for _, value := range values {
+		labels = append(labels, clean(r.key, maxName)+"="+clean(value, maxName))
+	}
+	if len(labels) > 0 && slips(values[0], r.value) < manySlips {
+		meant = labels[0]
+	}
+	if len(labels) > maxLabels {
 		labels = append(labels[:maxLabels], "others")
 	}
-	return enumerate(labels)
+	return enumerate(labels), meant
+}
+
+// manySlips is a number of slips from which on two words are different ones.
+const manySlips = 4
+
+// slips is how many characters must be added, removed or replaced to make one word of the other, manySlips at most.
+func slips(a, b string) int {
+	if max(len(a)-len(b), len(b)-len(a)) >= manySlips {
+		return manySlips
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		last := i
+		row[0] = i + 1
+		for j := range len(b) {
+			replaced := last
+			if a[i] != b[j] {
+				replaced++
+			}
+			last = row[j+1]
+			row[j+1] = min(replaced, last+1, row[j]+1)
+		}
+	}
+	return min(row[len(b)], manySlips)
 }
 
 // said is the scheduler's reason, with the objects of the pod that it is about.
@@ -241,10 +276,14 @@ func (s *search) remedy(list []candidate, at int) string {
 	case ofInstance(r.key):
 		return "make an Auto Scaling group of such instances, or change the pod's node selector"
 	}
-	if group := unlabelled(list); group != "" && s.instead(r) == "" {
+	instead, meant := s.instead(r)
+	if group := unlabelled(list); group != "" && instead == "" {
 		return tagCommand(group, labelTag+r.key, r.value) + ifTrue
 	}
-	return fmt.Sprintf("correct the pod's node selector, or make an Auto Scaling group whose nodes have %s", r.phrase)
+	if meant != "" {
+		meant = " to " + meant
+	}
+	return fmt.Sprintf("correct the pod's node selector%s, or make an Auto Scaling group whose nodes have %s", meant, r.phrase)
 }
 
 // ifTrue follows a tag that states what the pod asks for: a node that then lacks it is launched for nothing.
