@@ -523,6 +523,9 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	if _, resting := w.cache.CoolDown(w.group("b")); resting {
 		t.Error("the group rests, although it can be raised")
 	}
+	if got := w.cache.Fallbacks(); len(got) != 2 || got[1].Group != "b" || !strings.Contains(got[1].Remedy, `{"Effect":"Allow","Action":"ec2:RunInstances","Resource":"*"}`) {
+		t.Errorf("problems %+v, want the missing statement for each group", got)
+	}
 
 	w = newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.AddShortage(shortage)

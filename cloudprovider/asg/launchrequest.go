@@ -69,6 +69,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	if err := l.deniedIn(ctx, g, o, out); err != nil {
 		return launchResult{err: err}
 	}
+	l.refusals.forget(g.Name)
 	var result launchResult
 	var arrived []Instance
 	instances := out.Instances

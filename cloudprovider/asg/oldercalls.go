@@ -2,6 +2,8 @@ package asg
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/utils/clock"
 
@@ -18,6 +20,7 @@ type newerCalls struct {
 
 // Problem reasons of groups that use an older call.
 const (
+	ReasonLaunchDenied               = "launch-at-once-denied"
 	ReasonLaunchUnanswered           = "launch-unanswered"
 	ReasonBatchTerminationUnanswered = "batch-termination-unanswered"
 )
@@ -38,10 +41,21 @@ type Fallback struct {
 	launchspec.Problem
 }
 
-// Fallbacks returns the groups that use an older call because AWS does not answer the newer one, by name. One Fallback stands for all groups if all
-// do. It makes no call and is safe for concurrent use.
+// Fallbacks returns the groups that use an older call because AWS denies the newer one or does not answer it, by name. One Fallback stands for all
+// groups if all use it for lack of an answer. It makes no call and is safe for concurrent use.
 func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
+	denials := c.refusals.denials()
+	for _, group := range slices.Sorted(maps.Keys(denials)) {
+		action, instead := denials[group], "so instances are asked for by the desired capacity"
+		if c.refusals.mode == LaunchSynchronous {
+			instead = "and --aws-launch-mode=synchronous allows no other call"
+		}
+		fallbacks = append(fallbacks, Fallback{group, launchspec.Problem{Reason: ReasonLaunchDenied,
+			Message: fmt.Sprintf("IAM does not allow %s, which a launch by LaunchInstances needs, %s", action, instead),
+			Remedy: fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role, `+
+				"or do without launches at once: --aws-launch-mode=desired-capacity", action)}})
+	}
 	add := func(outages []cooldown.Outage, reason, instead string) {
 		for _, o := range outages {
 			fallbacks = append(fallbacks, Fallback{o.Group, launchspec.Problem{Reason: reason,

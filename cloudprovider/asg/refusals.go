@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // refusals remembers where AWS refused LaunchInstances. Safe for concurrent use.
@@ -25,6 +27,7 @@ type refusals struct {
 // refusal is why AWS would not launch synchronously in a group, and until when to believe it.
 type refusal struct {
 	reason, remedy string
+	denied         string // the action that IAM does not allow, "" for another reason
 	until          time.Time
 }
 
@@ -44,6 +47,9 @@ func (r *refusals) of(group string) *notSynchronous {
 // refused remembers that AWS would not launch synchronously in the group. It logs each reason once per group, and once if AWS does not know the call.
 func (r *refusals) refused(ctx context.Context, group string, err error) {
 	now := refusal{reason: awsclient.Brief(err), remedy: r.remedy(err), until: r.clock.Now().Add(synchronousRetry)}
+	if awsclient.IsDenied(err) {
+		now.denied = cmp.Or(awsmessage.Of("", err.Error()).Action, "autoscaling:LaunchInstances")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	said := r.groups[group].reason == now.reason
@@ -54,6 +60,19 @@ func (r *refusals) refused(ctx context.Context, group string, err error) {
 	if !said {
 		klog.FromContext(ctx).Info("Instances cannot be launched synchronously", "group", group, "reason", now.reason, "remedy", now.remedy)
 	}
+}
+
+// denials returns the action that IAM does not allow, by group. A denial lasts until a launch succeeds.
+func (r *refusals) denials() map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	actions := map[string]string{}
+	for group, last := range r.groups {
+		if last.denied != "" {
+			actions[group] = last.denied
+		}
+	}
+	return actions
 }
 
 // remedy returns what an operator may do about a refusal.
