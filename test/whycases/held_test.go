@@ -57,7 +57,8 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	r := a.collector.Record.Report()
 	node, pod := r.Nodes[0], waitingPod(t, a)
 	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "look at its console output: aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
-		node.InstanceID+" --latest --output text"
+		node.InstanceID+" --latest --output text\nusual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, "+
+		"a security group or route that keeps it from the API server"
 	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, says) || pod.Cause.Remedy != remedy || node.Reason != pod.Cause || node.State != decision.NodeStarting {
 		t.Errorf("pod %+v and node %+v, want both to name the instance", pod, node)
 	}
@@ -77,6 +78,26 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 		}
 		return fmt.Sprintf("decisions %+v, want the end of the instance", a.collector.Record.Report().Timeline)
 	})
+	pod = waitingPod(t, a)
+	const came = `group "a" cannot grow now: 1 instance came up and registered no node within 15m (--max-node-provision-time) (next try at `
+	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, came) || pod.Cause.Remedy != remedy {
+		t.Errorf("pod %+v, want it to say that no node registered", pod)
+	}
+}
+
+// IAM lacks the permission to launch at once. Pods run all the same.
+func TestDeniedLaunchAtOnceIsAWarning(t *testing.T) {
+	a := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 1}}).start(t)
+	a.world.AWS.Deny("LaunchInstances")
+	for range 2 {
+		a.loop(t)
+		_ = a.world.Cache.Refresh(t.Context())
+		a.world.Reread()
+	}
+	s := look(t, a.collector.Record, "default", "waiting")
+	if !strings.Contains(s.page, "1 to look at") || !strings.Contains(s.page, `{"Effect":"Allow","Action":"autoscaling:LaunchInstances","Resource":"*"}`) {
+		t.Errorf("the page does not show the missing statement as a warning:\n%s", s.page)
+	}
 }
 
 // AWS accepts the launch, and each instance dies. The pod waits for none of them, and its cause stays while AWS tries again.
@@ -100,7 +121,7 @@ func TestInstancesThatDieAreNoPlace(t *testing.T) {
 			t.Fatalf("pod %+v, want it to name the failure while AWS tries again", pod)
 		}
 	}
-	if s := look(t, a.collector.Record, "default", "waiting"); !strings.HasPrefix(s.headline, "1 pod waits: ") || !strings.Contains(s.headline, "even if it is mended before") {
+	if s := look(t, a.collector.Record, "default", "waiting"); !strings.HasPrefix(s.headline, "1 pod waits: ") || !strings.Contains(s.headline, "or when its launch template changes") {
 		t.Errorf("the page begins with %q:\n%s", s.headline, s.explain)
 	}
 	a.world.AWS.ClearShortages() // AWS's next try succeeds

@@ -85,7 +85,25 @@ func Late(instance, group string, since, until time.Time) decision.Reason {
 	return decision.Reason{Code: decision.CodeNotReady,
 		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (--max-node-provision-time)",
 			clean(instance, maxName), quote(group), clock(since), clock(until)),
-		Remedy: "look at its console output: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text"}
+		Remedy: bootstrap(instance)}
+}
+
+// Unjoined is the reason of a group that the core leaves alone until a moment, because no node registered in time. The instances came up.
+func Unjoined(group *decision.Group, instances []string, within time.Duration, until time.Time) decision.Reason {
+	name, came, remedy := quote(group.Name), "no instance came up", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
+		shell(autoScaling(group))
+	if len(instances) > 0 {
+		came, remedy = count(len(instances), "instance")+" came up and registered no node", bootstrap(instances[0])
+	}
+	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (--max-node-provision-time)%s",
+		name, came, decision.Span(within), nextTry(decision.CodeNotReady, time.Time{}, until))}
+}
+
+// bootstrap shows why an instance does not become a node.
+func bootstrap(instance string) string {
+	return "look at its console output: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text\n" +
+		"usual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, " +
+		"a security group or route that keeps it from the API server"
 }
 
 // GivenUp is the reason of the end of such an instance.

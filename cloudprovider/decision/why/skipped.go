@@ -204,6 +204,8 @@ func nextTry(code decision.Code, failed, at time.Time) string {
 		return ""
 	case failed.IsZero(), code == decision.CodeCoolDown:
 		return fmt.Sprintf(" (next try at %s)", clock(at))
+	case code == decision.CodeConfiguration:
+		return fmt.Sprintf(" (failed at %s, next try at %s, or when its launch template changes)", clock(failed), clock(at))
 	}
 	return fmt.Sprintf(" (failed at %s, next try at %s, even if it is mended before)", clock(failed), clock(at))
 }

@@ -108,6 +108,8 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 	}{
 		{"Auto Scaling group", group("web", decision.Limit{Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
 			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
+		{"closed group", &decision.Group{Name: "web", AutoScaling: "web", AtMax: []decision.Limit{{Size: 0, Needs: 1}}}, `group "web" has its maximum size of 0: nobody may grow it`,
+			"if nobody closed it on purpose, open it: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 1"},
 		{"capacity units", group("web", decision.Limit{Size: 20, Needs: 24}), `group "web" has its maximum size of 5`,
 			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 24"},
 		{"managed node group", managed, `group "web" has its maximum size of 5`,
@@ -131,6 +133,22 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 				t.Errorf("at the maximum (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
+	g := &decision.Group{Name: "web/a", AutoScaling: "web"}
+	for _, tt := range []struct {
+		instances     []string
+		says, command string
+	}{
+		{[]string{"i-1", "i-2"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --latest --output text\nusual causes: "},
+		{nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
+	} {
+		r := Unjoined(g, tt.instances, 90*time.Second, noon)
+		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {
+			t.Errorf("%d instances: %+v, want %q and %q", len(tt.instances), r, want, tt.command)
+		}
 	}
 }
 
@@ -269,7 +287,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 			`the pod asks for 4 CPUs, the largest node of group "a100" has 2`},
 		{"label that no group has", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, "", "no group has nodes with the label gpu=a100"},
 		{"label with other values", gpu(podOf("cpu", "1")), []*GroupNode{nodeOf("a", "cpu", "2").labelled("gpu", "t4"), nodeOf("b", "cpu", "2").labelled("gpu", "v100")}, "",
-			"no group has nodes with the label gpu=a100, groups have gpu=t4 and gpu=v100"},
+			"no group has nodes with the label gpu=a100, groups have gpu=v100 and gpu=t4"},
 		{"malformed tag of that label", gpu(podOf("cpu", "1")), []*GroupNode{small, large}, `tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`,
 			`group "small": tag "k8s.io/cluster-autoscaler/node-template/label/gpu"="?" ignored`},
 		{"more than three groups", podOf("cpu", "100"), []*GroupNode{nodeOf("a", "cpu", "1"), nodeOf("b", "cpu", "2"), nodeOf("c", "cpu", "3"), nodeOf("d", "cpu", "4")}, "",

@@ -165,6 +165,9 @@ func (k *cluster) price(id string) (text string, estimated bool) {
 	return strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
 }
 
+// coresTimeout is the core's code of nodes that did not register in time (clusterstate).
+const coresTimeout = "timeout"
+
 // judge says whether the group can grow.
 func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 	now := k.facts.at
@@ -205,7 +208,12 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 		}
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown
-		o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
+		if backedOff.cause.ErrorCode == coresTimeout {
+			within, _ := k.provisionTime(k.facts.view, o.Name)
+			o.Reason = why.Unjoined(o, backedOff.unjoined, within, backedOff.until)
+		} else {
+			o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
+		}
 	default:
 		o.State = decision.GroupReady
 	}

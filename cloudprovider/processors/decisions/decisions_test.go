@@ -15,12 +15,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -503,4 +505,30 @@ func (w *world) ready(group string) []*corev1.Node {
 		n.UID = types.UID(n.Name)
 	}
 	return nodes
+}
+
+func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options(), true)
+	b := w.seen.NewBackoff(backoff.New(5*time.Minute, 30*time.Minute, 3*time.Hour))
+	group := w.Provider.NodeGroups()[0]
+	pauses := func() bool { return b.BackoffStatus(group, nil, w.at).IsBackedOff }
+	b.Backoff(group, nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)
+	if !pauses() {
+		t.Error("the group is tried again, although nothing has changed")
+	}
+	for _, step := range []struct {
+		deed    fakeaws.DeedKind
+		blocked bool
+	}{{fakeaws.SuspendProcesses, true}, {fakeaws.ResumeProcesses, false}} {
+		if err := w.AWS.Do(fakeaws.Deed{Kind: step.deed, Group: "web", Processes: []string{"Launch"}}); err != nil {
+			t.Fatal(err)
+		}
+		w.Eventually(func() string {
+			_ = w.Cache.Refresh(t.Context())
+			if got, blocked := pauses(), w.Provider.View().Group("web").Blocked(); got != step.blocked || blocked != step.blocked {
+				return fmt.Sprintf("after %s: blocked %v and left alone %v, want both %v", step.deed, blocked, got, step.blocked)
+			}
+			return ""
+		})
+	}
 }

@@ -63,15 +63,21 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 
 // giveUp returns when the core terminates an instance without a node.
 func (c *Collector) giveUp(v *aws.View, u unjoined) (time.Time, bool) {
-	ng := v.NodeGroup(u.group)
+	within, known := c.provisionTime(v, u.group)
+	return u.since.Add(within), known
+}
+
+// provisionTime is the group's --max-node-provision-time.
+func (c *Collector) provisionTime(v *aws.View, group string) (time.Duration, bool) {
+	ng := v.NodeGroup(group)
 	if ng == nil {
-		return time.Time{}, false
+		return 0, false
 	}
 	options, err := ng.GetOptions(c.Core.NodeGroupDefaults)
 	if err != nil {
-		return time.Time{}, false
+		return 0, false
 	}
-	return u.since.Add(options.MaxNodeProvisionTime), true
+	return options.MaxNodeProvisionTime, true
 }
 
 // late says that an instance has no node for longer than usual.

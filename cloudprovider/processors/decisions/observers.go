@@ -3,6 +3,7 @@ package decisions
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	corebackoff "k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -138,7 +140,7 @@ func reasonOf(p aws.Problem) decision.Reason {
 	switch p.Reason {
 	case asg.ReasonOtherCluster, asg.ReasonOperator:
 		code = decision.CodeOtherCluster
-	case "launch-" + string(awsmessage.Permission):
+	case "launch-" + string(awsmessage.Permission), asg.ReasonLaunchDenied:
 		code = decision.CodeDenied
 	case aws.ReasonMissingDevice:
 		code = decision.CodeAccelerator
@@ -154,11 +156,14 @@ func (c *Collector) Draining(node, group, reason string) {
 
 // pause is a backoff of the core.
 type pause struct {
-	until time.Time
-	cause cloudprovider.InstanceErrorInfo
+	until    time.Time
+	cause    cloudprovider.InstanceErrorInfo
+	unjoined []string               // instances of the group that had no node
+	launches *launchspec.LaunchSpec // what the group launched
+	blocked  bool                   // the group could launch nothing meanwhile
 }
 
-// Backoff sees which groups the core leaves alone after a failure. It wraps the core's Backoff.
+// Backoff sees which groups the core leaves alone after a failure, and ends that once the group is mended. It wraps the core's Backoff.
 type Backoff struct {
 	inner
 	*Collector
@@ -169,16 +174,60 @@ type inner = corebackoff.Backoff
 // NewBackoff wraps the core's Backoff.
 func (c *Collector) NewBackoff(b corebackoff.Backoff) Backoff { return Backoff{b, c} }
 
-// Backoff keeps the pause.
+// Backoff keeps the pause that lasts longest.
 func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
 	until := b.inner.Backoff(group, info, cause, now)
+	p := pause{until: until, cause: cause}
+	for _, id := range slices.Sorted(maps.Keys(b.unjoined)) {
+		if b.unjoined[id].group == group.Id() {
+			p.unjoined = append(p.unjoined, id)
+		}
+	}
+	if g := b.served(group.Id()); g != nil {
+		p.launches = g.LaunchSpec
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.pauses == nil {
 		b.pauses = map[string]pause{}
 	}
-	b.pauses[group.Id()] = pause{until, cause}
+	if until.After(b.pauses[group.Id()].until) {
+		b.pauses[group.Id()] = p
+	}
 	return until
+}
+
+// BackoffStatus ends the pause of a group that launches something else now, or that could launch nothing and can again.
+func (b Backoff) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) corebackoff.Status {
+	if b.mended(group.Id()) {
+		b.RemoveBackoff(group, info)
+	}
+	return b.inner.BackoffStatus(group, info, now)
+}
+
+// mended reports whether the cause of a group's pause is gone.
+func (b Backoff) mended(id string) bool {
+	g := b.served(id)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p, paused := b.pauses[id]
+	if !paused || g == nil {
+		return false
+	}
+	if g.Blocked() {
+		p.blocked = true
+		b.pauses[id] = p
+		return false
+	}
+	return p.blocked || p.launches != g.LaunchSpec
+}
+
+// served is the Auto Scaling group, or the part of it, that is the node group, or nil.
+func (c *Collector) served(id string) *asg.Group {
+	if c.Provider == nil {
+		return nil
+	}
+	return c.Provider.View().Group(id)
 }
 
 // RemoveBackoff forgets the pause.
