@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,9 +135,45 @@ func (r *Record) Decided(e Entry) {
 			e.At = f.at
 		}
 		f.timeline = added(f.timeline, e, maxEntries)
+		f.timeline = folded(f.timeline, len(f.timeline)-1)
 	}) {
 		o.Decided(e)
 	}
+}
+
+// LaunchedNothing corrects the last scale-up of a group: its launch failed, with the code.
+func (r *Record) LaunchedNothing(group string, code Code) {
+	r.change(func(f *facts) {
+		for at := len(f.timeline) - 1; at >= 0; at-- {
+			e := f.timeline[at]
+			if e.Kind != ScaleUp || e.Group != group {
+				continue
+			}
+			if e.Reason.Code == CodeLaunching {
+				e.Reason.Code, e.Reason.Message = code, clip(e.Reason.Message+", and nothing was launched")
+				f.timeline = slices.Clone(f.timeline) // readers have the others
+				f.timeline[at] = e
+				f.timeline = folded(f.timeline, at)
+			}
+			return
+		}
+	})
+}
+
+// folded returns the timeline in which the failed launch or scale-up at the index counts the earlier one that is the same, and replaces it.
+func folded(timeline []Entry, at int) []Entry {
+	e := timeline[at]
+	if e.Kind != LaunchFailed && e.Kind != ScaleUp || e.Reason.Code == CodeLaunching || e.Reason.Code == CodeNone {
+		return timeline
+	}
+	for i := at - 1; i >= 0; i-- {
+		if was := timeline[i]; was.Kind == e.Kind && was.Group == e.Group && was.Node == e.Node && was.Reason == e.Reason {
+			timeline = slices.Clone(timeline)
+			timeline[at].Times = max(1, was.Times) + 1
+			return slices.Delete(timeline, i, i+1)
+		}
+	}
+	return timeline
 }
 
 // Spent sets the spend, and whether any of it is estimated. The history takes one point a minute, and starts anew with another currency.

@@ -254,6 +254,7 @@ type Entry struct {
 	Group  string    `json:"group,omitempty"`
 	Node   string    `json:"node,omitempty"`
 	Reason Reason    `json:"reason"`
+	Times  int       `json:"times,omitempty"` // that the same failure was decided, 0 for once. Only the last one is listed
 }
 
 // EntryKind says what was decided.

@@ -62,12 +62,14 @@ type Collector struct {
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // how long the last node took to join, by node group
 	refused  map[string]bool          // nodes whose last removal failed
+	grown    map[string]bool          // node groups whose last scale-up has no outcome yet
 	states   map[string]stateSince    // by node, for functions of the Record, which run one at a time
 
-	mu      sync.Mutex                 // guards what follows
-	failed  map[string]decision.Reason // the last launch of a node group, if that failed
-	pauses  map[string]pause           // backoffs, by node group
-	cooling map[string]bool            // node groups with a failed launch, true once one of their pools has been seen to cool down
+	mu       sync.Mutex                 // guards what follows
+	failed   map[string]decision.Reason // the last launch of a node group, if that failed
+	pauses   map[string]pause           // backoffs, by node group
+	launched map[string]bool            // whether the launches since the loop began launched anything, by node group
+	cooling  map[string]bool            // node groups with a failed launch, true once one of their pools has been seen to cool down
 }
 
 type stateSince struct {
@@ -105,12 +107,13 @@ type facts struct {
 
 // New makes a Collector.
 func New(c Config) *Collector {
-	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}}
+	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, grown: map[string]bool{}, launched: map[string]bool{}}
 }
 
 // Begin begins a loop.
 func (c *Collector) Begin(trigger string, at time.Time) {
 	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}
+	c.settle()
 }
 
 // End hands the facts of the loop to the Record.

@@ -41,6 +41,12 @@ func (c *Collector) Launched(l asg.Launch) {
 	} else {
 		delete(c.failed, group)
 	}
+	switch {
+	case !failed || l.Launched > 0:
+		c.launched[group] = true
+	case l.Refused == "" || l.Call != "LaunchInstances": // or SetDesiredCapacity comes next
+		c.launched[group] = c.launched[group]
+	}
 	c.mu.Unlock()
 	if failed {
 		c.Record.Decided(decision.Entry{Kind: decision.LaunchFailed, Group: group, Reason: outcome})
@@ -335,9 +341,26 @@ func (c *Collector) grew(raises []raise) {
 	c.asked = asked
 }
 
+// settle says which scale-ups of earlier loops launched nothing.
+func (c *Collector) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, group := range slices.Sorted(maps.Keys(c.grown)) {
+		launched, answered := c.launched[group]
+		if answered && !launched {
+			c.Record.LaunchedNothing(group, c.failed[group].Code)
+		}
+		if answered {
+			delete(c.grown, group)
+		}
+	}
+	clear(c.launched)
+}
+
 // grewOnce records one scale-up.
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
+		c.grown[info.Group.Id()] = true
 		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"),
 			counted(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
 		if len(scaleUp.pods) == 0 {

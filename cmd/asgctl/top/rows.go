@@ -239,8 +239,12 @@ func (v View) decisions(r *decision.Report, now time.Time) []row {
 		if !v.admits(string(e.Kind), e.Node, e.Group, e.Reason.Message) {
 			continue
 		}
+		message := e.Reason.Message
+		if e.Times > 0 {
+			message = fmt.Sprintf("%d times: %s", e.Times, message)
+		}
 		out = append(out, row{[]cell{
-			text(string(e.Kind), looks[e.Kind]), since(e.At, now, true), text(of, plain), text(e.Reason.Message, plain),
+			text(string(e.Kind), looks[e.Kind]), since(e.At, now, true), text(of, plain), text(message, plain),
 		}, func() []string {
 			return append([]string{because(e.At.UTC().Format(time.DateTime)+" UTC, "+string(e.Kind)+" of "+of, e.Reason)}, remedy(e.Reason)...)
 		}})
