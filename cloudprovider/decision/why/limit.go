@@ -12,6 +12,9 @@ func maxSize(g *decision.Group) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 }
 
+// AtMin says which minimum keeps a group from having a node fewer.
+func AtMin(g *decision.Group) string { return atLimit(g, "minimum", g.Min, g.AtMin) }
+
 // atLimit says which limit a group has reached. A zone group reaches one of its own, or its Auto Scaling group's.
 func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit) string {
 	text := fmt.Sprintf("group %s has its %s size of %d", quote(g.Name), limit, size)

@@ -55,7 +55,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "NoPlaceToMovePods":
 		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "its pods fit on no other node")
 	case "NodeGroupMinSizeReached":
-		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin), "%s", atLimit(group, "minimum", group.Min, group.AtMin))
+		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin), "%s", AtMin(group))
 	case "MinimalResourceLimitExceeded":
 		return is(decision.NodeBlocked, decision.CodeMinQuota, "lower the minimum in --cores-total, --memory-total or --gpu-total",
 			"without it the cluster would have less than its minimum of cores, memory or GPUs")

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -28,6 +29,7 @@ type cluster struct {
 	facts   *facts
 	members func() []member
 	toHelp  func() map[types.UID]bool
+	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
 }
 
 // member is a node of the cluster, or an instance without one.
@@ -47,7 +49,22 @@ func newCluster(c *Collector, f *facts) *cluster {
 		}
 		return uids
 	})
+	k.used = sync.OnceValue(k.findUsed)
 	return k
+}
+
+func (k *cluster) findUsed() map[string]bool {
+	used := map[string]bool{}
+	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
+		return used
+	}
+	pods, _ := k.facts.context.AllPodLister().List() // the lister reads a cache
+	for _, pod := range pods {
+		if pod.Spec.NodeName != "" && !podutil.IsDaemonSetPod(pod) && !podutil.IsMirrorPod(pod) {
+			used[pod.Spec.NodeName] = true
+		}
+	}
+	return used
 }
 
 // findMembers returns all nodes, and the instances of our groups that have none.

@@ -157,6 +157,9 @@ func TestFailedLaunch(t *testing.T) {
 	if p := w.pod(r, "one"); p.Cause.Code != decision.CodeCoolDown {
 		t.Errorf("pod %+v in the next loop, want the cool-down as its cause", p)
 	}
+	if list := entries(r, decision.ScaleUp); len(list) != 1 || !strings.HasSuffix(list[0].Reason.Message, ", and nothing was launched") || list[0].Reason.Code != decision.CodeNoCapacity {
+		t.Errorf("scale-ups %+v, want one that launched nothing", list)
+	}
 	g := w.group(r, "dry")
 	if g.State != decision.GroupCoolDown || g.Reason.Code != decision.CodeCoolDown || len(g.CoolDowns) != 1 || !g.CoolDowns[0].Until.After(g.CoolDowns[0].Since) {
 		t.Errorf("group %+v, want it to cool down", g)
@@ -342,6 +345,20 @@ func TestBlockedNodeKeepsItsReason(t *testing.T) {
 		if n := w.node(w.loop(), "small-0"); n.Reason.Code != decision.CodePod || n.Pod != "default/lone" {
 			t.Fatalf("node %+v in loop %d, want the pod that blocks it", n, w.record.Report().Loop.Number)
 		}
+	}
+}
+
+func TestBlockedNodeIsSoSinceTheFirstLoop(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
+	lone := running("lone", "lone", "100m", "small-0")
+	lone.OwnerReferences = nil
+	w.put(objects(w.ready("small"))...)
+	w.put(lone)
+	w.once()
+	first := w.at
+	w.at = w.at.Add(time.Minute)
+	if n := w.node(w.loop(), "small-0"); n.State != decision.NodeBlocked || !n.Since.Equal(first) {
+		t.Errorf("node %+v, want it blocked since %v, when nobody read the record", n, first)
 	}
 }
 

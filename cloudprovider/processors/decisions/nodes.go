@@ -125,6 +125,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
 	case k.Provider.InStandby(m.node):
 		is(decision.NodeBlocked, decision.CodeOther, "", "its instance is in standby, and AWS does not let it be terminated")
+	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
+		is(decision.NodeNeeded, decision.CodeMinSize, "", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:
 		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: reasonNames[simulator.NodeGroupMinSizeReached], Group: group, Now: f.at})
 	case f.scaleDown == nil || f.scaleDown.Result == scaledownstatus.ScaleDownNotTried:
@@ -156,7 +158,11 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	facts := why.NodeFacts{Name: o.Name, UnneededSince: since, Delay: k.facts.thresholds[o.Name], Group: group, Now: k.facts.at}
 	if kept != nil {
 		last := k.facts.unremovableOf(kept)
-		if before, known := k.facts.blocked[o.Name]; known && kept.Reason == simulator.RecentlyUnremovable {
+		before, known := k.facts.blocked[o.Name]
+		if known {
+			o.Since = before.since
+		}
+		if known && kept.Reason == simulator.RecentlyUnremovable {
 			last = before
 			facts.LookedAt, facts.NextLook = last.at, last.at.Add(k.Core.UnremovableNodeRecheckTimeout)
 		}

@@ -121,11 +121,11 @@ type unremovable struct {
 	pod         *corev1.Pod // that blocks it, nil for none
 	how         string      // the pod does
 	utilization *utilization.Info
-	at          time.Time                     // when the core looked
+	at, since   time.Time                     // when the core looked, and when it first said so
 	budget      *policyv1.PodDisruptionBudget // of the pod at that time, nil for none
 }
 
-// keepBlocked keeps what the core found out about nodes that it does not look into again for some minutes.
+// keepBlocked keeps what the core found out about nodes that it does not look into again for some minutes, and since when a node is blocked.
 func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 	var blocked map[string]unremovable
 	keep := func(name string, u unremovable) {
@@ -136,8 +136,13 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 	}
 	for _, n := range nodes {
 		switch n.Reason {
-		case simulator.BlockedByPod, simulator.NoPlaceToMovePods:
-			keep(n.Node.Name, c.now.unremovableOf(n))
+		case simulator.BlockedByPod, simulator.NoPlaceToMovePods, simulator.BlockedByOnCompletionPod, simulator.NodeGroupMinSizeReached,
+			simulator.MinimalResourceLimitExceeded, simulator.ScaleDownDisabledAnnotation, simulator.ScaleDownUnreadyDisabled, simulator.AtomicScaleDownFailed:
+			u := c.now.unremovableOf(n)
+			if before, known := c.blocked[n.Node.Name]; known && before.reason == u.reason {
+				u.since = before.since
+			}
+			keep(n.Node.Name, u)
 		case simulator.RecentlyUnremovable:
 			if u, known := c.blocked[n.Node.Name]; known {
 				keep(n.Node.Name, u)
@@ -148,7 +153,7 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 }
 
 func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
-	u := unremovable{reason: n.Reason, utilization: n.UtilInfo, at: f.at}
+	u := unremovable{reason: n.Reason, utilization: n.UtilInfo, at: f.at, since: f.at}
 	if b := n.BlockingPod; b != nil {
 		u.pod, u.how = b.Pod, b.Reason.String()
 		if u.how == "NotEnoughPdb" {
