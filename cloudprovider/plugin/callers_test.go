@@ -2,6 +2,9 @@ package plugin
 
 import (
 	"context"
+	"encoding/binary"
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -9,8 +12,11 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	appsv1 "k8s.io/api/apps/v1"
 	externalprotos "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -55,11 +61,21 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	empty := func() cache.Indexer { return cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil) }
 	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()),
 		Launchable: nodegroups.NewLaunchable(w.Provider),
-		Nodes:      corelisters.NewNodeLister(empty()), DaemonSets: appslisters.NewDaemonSetLister(empty()), Refreshed: func() {}})
+		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func() {}})
 	return s, w
+}
+
+func daemonSets(t testing.TB, list ...*appsv1.DaemonSet) appslisters.DaemonSetLister {
+	t.Helper()
+	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
+	for _, d := range list {
+		if err := indexer.Add(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return appslisters.NewDaemonSetLister(indexer)
 }
 
 func TestServeEndsAfterLateDeletions(t *testing.T) {
@@ -74,6 +90,36 @@ func TestServeEndsAfterLateDeletions(t *testing.T) {
 	cancel()
 	if err := s.Serve(ctx); err != nil || !ended {
 		t.Errorf("Serve = %v while a deletion was under way: %t, want its end", err, !ended)
+	}
+}
+
+// The client of a connection learns its limits first, and grpc ends streams beyond them.
+func TestStreamsOfConnectionAreBounded(t *testing.T) {
+	s, _ := emptyServer(t)
+	go func() { _ = s.Serve(t.Context()) }()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	var frame [9]byte // length, type, flags, stream
+	if _, err := io.ReadFull(conn, frame[:]); err != nil || frame[3] != 4 {
+		t.Fatalf("first frame %v, error %v, want SETTINGS", frame, err)
+	}
+	settings := make([]byte, frame[2])
+	if _, err := io.ReadFull(conn, settings); err != nil {
+		t.Fatal(err)
+	}
+	got := map[uint16]uint32{}
+	for ; len(settings) > 0; settings = settings[6:] {
+		got[binary.BigEndian.Uint16(settings)] = binary.BigEndian.Uint32(settings[2:])
+	}
+	const streams, header = 3, 6
+	if got[streams] != callsAtOnce || got[header] != largestHeader {
+		t.Errorf("settings = %v, want %d streams and %d bytes of headers", got, callsAtOnce, largestHeader)
 	}
 }
 
@@ -98,4 +144,20 @@ func TestGivenUpCallDoesNothing(t *testing.T) {
 	if _, err := (&chooser{Server: s}).BestOptions(ctx, &protos.BestOptionsRequest{}); err == nil {
 		t.Error("a question was answered")
 	}
+	ctx, cancel = context.WithCancel(t.Context())
+	s.parts.Load().Expander = givenUp{s.parts.Load().Expander, cancel}
+	if _, err := (&chooser{Server: s}).BestOptions(ctx, onePod(t, w)); err == nil || len(s.chosen) > 0 {
+		t.Errorf("a question given up meanwhile = %v, with the choices %v, want an error and none", err, s.chosen)
+	}
+}
+
+// givenUp is an expander during whose choice the caller gives up.
+type givenUp struct {
+	coreexpander.Strategy
+	giveUp func()
+}
+
+func (e givenUp) BestOption(options []coreexpander.Option, infos map[string]*framework.NodeInfo) *coreexpander.Option {
+	e.giveUp()
+	return e.Strategy.BestOption(options, infos)
 }

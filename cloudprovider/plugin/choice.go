@@ -1,12 +1,16 @@
 package plugin
 
 import (
+	"context"
 	"maps"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
@@ -14,13 +18,14 @@ import (
 )
 
 // choice is a chosen option, as its pods on each of its nodes. The core does not say which pods it counts on which node, so they are put on
-// the first node with room. Pods may be nominated for these nodes, and kube-scheduler looks elsewhere where that is wrong.
+// the first node with room. Pods may be nominated for these nodes, and kube-scheduler looks elsewhere where that is wrong. Pods that only
+// the core has made take room, and are left out then.
 type choice struct {
 	groups map[string]bool // which take all these pods: the core may balance its nodes among them
 	nodes  [][]*corev1.Pod
 }
 
-func newChoice(o *expander.Option, info *framework.NodeInfo, offered []expander.Option) *choice {
+func newChoice(ctx context.Context, o *expander.Option, info *framework.NodeInfo, offered []expander.Option) *choice {
 	c := &choice{groups: map[string]bool{}}
 	chosen := sets.New(o.Pods...)
 	for _, other := range offered {
@@ -30,7 +35,10 @@ func newChoice(o *expander.Option, info *framework.NodeInfo, offered []expander.
 	for _, pod := range info.Pods() {
 		daemonSets = append(daemonSets, pod.Pod)
 	}
-	c.nodes = question.Place(o.Pods, o.NodeCount, info.Node().Status.Allocatable, daemonSets, needs)
+	c.nodes = question.Place(ctx, o.Pods, o.NodeCount, info.Node().Status.Allocatable, daemonSets, needs)
+	for at, pods := range c.nodes {
+		c.nodes[at] = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return fake.IsFake(pod) || capacitybuffer.IsFakeCapacityBuffersPod(pod) })
+	}
 	return c
 }
 

@@ -52,8 +52,12 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if best == nil {
 		return &protos.BestOptionsResponse{}, nil
 	}
+	chosen := newChoice(ctx, best, infos[best.NodeGroup.Id()], options)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	host, _ := hostOf(ctx)
-	c.chosen[host] = newChoice(best, infos[best.NodeGroup.Id()], options)
+	c.chosen[host] = chosen
 	return &protos.BestOptionsResponse{Options: []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}}, nil
 }
 

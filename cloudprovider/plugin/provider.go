@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +17,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin/question"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
@@ -91,8 +94,8 @@ func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceR
 		return nil, err
 	}
 	var pod corev1.Pod
-	if err := pod.Unmarshal(r.GetPodBytes()); err != nil {
-		return nil, err
+	if err := question.Unmarshal(r.GetPodBytes(), &pod); err != nil {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	price, err := model.PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())
 	return &protos.PricingPodPriceResponse{Price: price}, err

@@ -1,6 +1,7 @@
 package plugin_test
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
@@ -324,15 +327,19 @@ func question(t *testing.T, options []coreexpander.Option, infos map[string]*fra
 
 func TestMalformedQuestionIsRefused(t *testing.T) {
 	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
-	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "web")
+	options, infos := p.options(t, []*corev1.Pod{pod("a", "123456789012")}, 1, "web")
 	for name, change := range map[string]func(*protos.BestOptionsRequest){
 		"no node":               func(r *protos.BestOptionsRequest) { r.NodeBytesMap = nil },
 		"node without capacity": func(r *protos.BestOptionsRequest) { r.NodeBytesMap["web"], _ = (&corev1.Node{}).Marshal() },
 		"half a node":           func(r *protos.BestOptionsRequest) { r.NodeBytesMap["web"] = r.NodeBytesMap["web"][:100] },
 		"half a pod":            func(r *protos.BestOptionsRequest) { r.Options[0].PodBytes[0] = r.Options[0].PodBytes[0][:10] },
-		"no pods":               func(r *protos.BestOptionsRequest) { r.Options[0].PodBytes = nil },
-		"no count":              func(r *protos.BestOptionsRequest) { r.Options[0].NodeCount = 0 },
-		"negative count":        func(r *protos.BestOptionsRequest) { r.Options[0].NodeCount = -5 },
+		"absurd quantity": func(r *protos.BestOptionsRequest) {
+			r.Options[0].PodBytes[0] = bytes.Replace(r.Options[0].PodBytes[0], []byte("123456789012"), []byte("1e-100000000"), 1)
+		},
+		"group twice":    func(r *protos.BestOptionsRequest) { r.Options = append(r.Options, r.Options[0]) },
+		"no pods":        func(r *protos.BestOptionsRequest) { r.Options[0].PodBytes = nil },
+		"no count":       func(r *protos.BestOptionsRequest) { r.Options[0].NodeCount = 0 },
+		"negative count": func(r *protos.BestOptionsRequest) { r.Options[0].NodeCount = -5 },
 	} {
 		request := question(t, options, infos)
 		change(request)
@@ -414,6 +421,21 @@ func TestPodsBeyondTheChosenNodesAreLeftOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(map[string][][]string{"web": {{"a", "c"}}}, p.asked); diff != "" {
+		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
+	}
+}
+
+// Buffers and proactive scale-up have the core make pods that the API server does not know.
+func TestPodsOfTheCoreAreLeftOut(t *testing.T) {
+	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	buffer, injected := pod("buffer", "1500m"), fake.WithFakePodAnnotation(pod("injected", "1500m"))
+	buffer.Annotations = map[string]string{capacitybuffer.CapacityBufferFakePodAnnotationKey: capacitybuffer.CapacityBufferFakePodAnnotationValue}
+	options, infos := p.options(t, []*corev1.Pod{buffer, injected, pod("a", "300m"), pod("b", "300m")}, 2, "web")
+	p.chosen(options, infos)
+	if err := p.group(t, "web").IncreaseSize(2); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string][][]string{"web": {{"a"}, {"b"}}}, p.asked); diff != "" {
 		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
 	}
 }

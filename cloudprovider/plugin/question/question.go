@@ -1,6 +1,8 @@
 package question
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -17,15 +19,20 @@ type Option struct {
 	Debug string
 }
 
-// Read returns the options of our groups.
+// Read returns the options of our groups, one for each.
 func Read(r *protos.BestOptionsRequest, ours func(group string) bool) ([]Option, error) {
 	var options []Option
 	pods := map[string]*corev1.Pod{}
+	seen := map[string]bool{}
 	for _, m := range r.GetOptions() {
 		o := Option{Group: m.GetNodeGroupId(), Nodes: int(m.GetNodeCount()), Debug: m.GetDebug(), Node: &corev1.Node{}}
 		if !ours(o.Group) {
 			continue
 		}
+		if seen[o.Group] { // the node of a group is read once
+			return nil, fmt.Errorf("two options are of the group %q", o.Group)
+		}
+		seen[o.Group] = true
 		if o.Nodes < 1 || len(m.GetPodBytes()) == 0 {
 			return nil, fmt.Errorf("the option %q has %d nodes for %d pods", o.Group, o.Nodes, len(m.GetPodBytes()))
 		}
@@ -33,14 +40,14 @@ func Read(r *protos.BestOptionsRequest, ours func(group string) bool) ([]Option,
 			pod := pods[string(bytes)]
 			if pod == nil {
 				pod = &corev1.Pod{}
-				if err := pod.Unmarshal(bytes); err != nil {
+				if err := Unmarshal(bytes, pod); err != nil {
 					return nil, fmt.Errorf("a pod of the option %q: %w", o.Group, err)
 				}
 				pods[string(bytes)] = pod
 			}
 			o.Pods = append(o.Pods, pod)
 		}
-		err := o.Node.Unmarshal(r.GetNodeBytesMap()[o.Group])
+		err := Unmarshal(r.GetNodeBytesMap()[o.Group], o.Node)
 		if err == nil && len(o.Node.Status.Allocatable) == 0 {
 			err = errors.New("it has no allocatable resources")
 		}
@@ -52,9 +59,15 @@ func Read(r *protos.BestOptionsRequest, ours func(group string) bool) ([]Option,
 	return options, nil
 }
 
+// mostRefusals bounds the kinds of requests that are tried in vain on one node. The node is as good as full then.
+const mostRefusals = 32
+
 // Place puts each pod on the first node with room, and leaves out a pod that no node has room for. The pods of DaemonSets are on each
 // node. Function needs returns the requests of a pod and the pod itself, of which a node takes a limited number.
-func Place(pods []*corev1.Pod, nodes int, allocatable corev1.ResourceList, daemonSets []*corev1.Pod,
+//
+// The time is linear in the pods, because a pod begins where the last one with equal requests ended, and behind nodes with mostRefusals.
+// It ends early with ctx.
+func Place(ctx context.Context, pods []*corev1.Pod, nodes int, allocatable corev1.ResourceList, daemonSets []*corev1.Pod,
 	needs func(*corev1.Pod) corev1.ResourceList) [][]*corev1.Pod {
 	empty := allocatable.DeepCopy()
 	for _, pod := range daemonSets {
@@ -62,17 +75,28 @@ func Place(pods []*corev1.Pod, nodes int, allocatable corev1.ResourceList, daemo
 	}
 	var placed [][]*corev1.Pod
 	var free []corev1.ResourceList
+	var refusals []int       // by node
+	first := 0               // the first node with fewer than mostRefusals
+	next := map[string]int{} // the first node that has not refused such requests
 	for _, pod := range pods {
+		if ctx.Err() != nil {
+			break
+		}
 		requests := needs(pod)
-		at := 0
-		for at < len(free) && !fits(requests, free[at]) {
-			at++
+		text, _ := json.Marshal(requests) // quantities can be encoded
+		at := max(next[string(text)], first)
+		for ; at < len(free) && !fits(requests, free[at]); at++ {
+			refusals[at]++
+		}
+		next[string(text)] = at
+		for first < len(free) && refusals[first] >= mostRefusals {
+			first++
 		}
 		if at == nodes {
 			continue
 		}
 		if at == len(free) {
-			free, placed = append(free, empty.DeepCopy()), append(placed, nil)
+			free, placed, refusals = append(free, empty.DeepCopy()), append(placed, nil), append(refusals, 0)
 		}
 		subtract(free[at], requests)
 		placed[at] = append(placed[at], pod)

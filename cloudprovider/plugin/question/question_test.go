@@ -1,8 +1,13 @@
 package question
 
 import (
+	"context"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -44,7 +49,7 @@ func FuzzQuestion(f *testing.F) {
 			t.Errorf("%d options beside the error %v", len(options), err)
 		}
 		for _, o := range options {
-			placed := Place(o.Pods, o.Nodes, o.Node.Status.Allocatable, options[0].Pods, needs)
+			placed := Place(t.Context(), o.Pods, o.Nodes, o.Node.Status.Allocatable, options[0].Pods, needs)
 			if o.Nodes < 1 || len(placed) > o.Nodes {
 				t.Errorf("pods are placed on %d nodes of %d", len(placed), o.Nodes)
 			}
@@ -57,4 +62,87 @@ func FuzzQuestion(f *testing.F) {
 			}
 		}
 	})
+}
+
+// shaped requests CPU and memory in these amounts.
+func shaped(milli, memory int64) *corev1.Pod {
+	return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
+		corev1.ResourceCPU: *resource.NewMilliQuantity(milli, resource.DecimalSI), corev1.ResourceMemory: *resource.NewQuantity(memory, resource.BinarySI)}}}}}}
+}
+
+var twoCPUs = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Ti")}
+
+func TestPodsFillTheFirstNodes(t *testing.T) {
+	pods := []*corev1.Pod{shaped(1500, 1), shaped(400, 1), shaped(1500, 1), shaped(400, 1), shaped(400, 1), shaped(100, 1), shaped(1500, 1)}
+	placed := Place(t.Context(), pods, 3, twoCPUs, nil, needs)
+	want := [][]*corev1.Pod{{pods[0], pods[1], pods[5]}, {pods[2], pods[3]}, {pods[4], pods[6]}}
+	if !slices.EqualFunc(want, placed, slices.Equal) {
+		t.Errorf("placed = %v, want %v", placed, want)
+	}
+}
+
+// Trying every node for each of these pods takes minutes.
+func TestPlacingIsLinearInPods(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	defer cancel()
+	var pods []*corev1.Pod
+	for n := range int64(20_000) {
+		pods = append(pods, shaped(1500, n))
+	}
+	if placed := Place(ctx, pods, len(pods), twoCPUs, nil, needs); len(placed) != len(pods) {
+		t.Errorf("pods got %d nodes in time, want %d", len(placed), len(pods))
+	}
+}
+
+func TestPlacingEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	placed := Place(ctx, slices.Repeat([]*corev1.Pod{shaped(1500, 1)}, 10), 10, twoCPUs, nil, func(pod *corev1.Pod) corev1.ResourceList {
+		if asked++; asked == 3 {
+			cancel()
+		}
+		return needs(pod)
+	})
+	if len(placed) != 3 {
+		t.Errorf("%d pods are placed, want the 3 until then", len(placed))
+	}
+}
+
+// Parsing or comparing such quantities takes minutes.
+func TestAbsurdQuantitiesAreRefusedUnparsed(t *testing.T) {
+	message := func(field protowire.Number, content string) string {
+		return string(protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), []byte(content)))
+	}
+	text := func(amount string) string { return message(1, amount) }
+	for _, tt := range []struct {
+		name, quantity string // quantity is the message
+		want           bool   // refused
+	}{
+		{name: "usual", quantity: text("1500m")},
+		{name: "with an exponent", quantity: text("-12.5E+3")},
+		{name: "large", quantity: text("9e999")},
+		{name: "long", quantity: text(strings.Repeat("1", 1000))},
+		{name: "large exponent", quantity: text("1e10000000"), want: true},
+		{name: "small exponent", quantity: text("+1.5E-10000000"), want: true},
+		{name: "nothing but an exponent", quantity: text("e-10000000"), want: true},
+		{name: "too long", quantity: text(strings.Repeat("1", 100_000)), want: true},
+		{name: "too many decimals", quantity: text("." + strings.Repeat("1", 100_000) + "Ki"), want: true},
+		{name: "superfluous bytes", quantity: "\x8a\x00\x8b\x80\x001e-10000000", want: true},
+	} {
+		pod := &corev1.Pod{}
+		overhead := message(32, message(1, "cpu")+message(2, tt.quantity))
+		err := Unmarshal([]byte(message(2, overhead)), pod)
+		if (err != nil) != tt.want || !tt.want && len(pod.Spec.Overhead) != 1 {
+			t.Errorf("%s: error %v and pod %v, want a refusal: %t", tt.name, err, pod.Spec, tt.want)
+		}
+	}
+	usual := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web-5e10000", UID: "12e45678-0000-4000-8000-123456789012", Labels: map[string]string{"commit": "12e45678"}},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i@sha256:12e4567812e4567812e4567812e4567812e4567812e4567812e4567812e45678"}}}}
+	bytes, err := usual.Marshal()
+	if err == nil {
+		err = Unmarshal(bytes, &corev1.Pod{})
+	}
+	if err != nil {
+		t.Errorf("a pod with names like quantities: %v", err)
+	}
 }

@@ -1,0 +1,102 @@
+package plugin
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protowire"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
+	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+)
+
+func marshal(t testing.TB, o interface{ Marshal() ([]byte, error) }) []byte {
+	t.Helper()
+	bytes, err := o.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bytes
+}
+
+// podOf requests so much CPU. Nobody checks the text of the quantity.
+func podOf(name, cpu string) []byte {
+	message := func(field protowire.Number, content []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), content)
+	}
+	quantity := message(2, message(1, []byte(cpu)))
+	requests := message(8, message(2, append(message(1, []byte("cpu")), quantity...)))
+	return append(message(1, message(1, []byte(name))), message(2, message(2, requests))...)
+}
+
+// onePod asks for a pod that fits the group web.
+func onePod(t testing.TB, w *awsworld.World) *protos.BestOptionsRequest {
+	t.Helper()
+	info, err := w.NodeGroup("web").TemplateNodeInfo()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
+		NodeBytesMap: map[string][]byte{"web": marshal(t, info.Node())}}
+}
+
+// FuzzChoice asks two expanders for a choice among two options. Whatever a caller writes, nothing panics, and the chosen nodes hold no
+// more pods than the caller has named.
+func FuzzChoice(f *testing.F) {
+	s, w := emptyServer(f)
+	agent := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}
+	s.parts.Load().DaemonSets = daemonSets(f, agent)
+	chains := []*expander.Chain{s.parts.Load().Expander.(*expander.Chain)}
+	planner := leastcost.New(w.Costs(), expander.FailurePenalties{Failures: w.Provider}, time.Second, clock.RealClock{})
+	planned, err := expander.New([]string{leastcost.Name}, expander.Config{Provider: w.Provider, Costs: w.Costs(), LeastCost: planner})
+	if err != nil {
+		f.Fatal(err)
+	}
+	chains = append(chains, planned)
+
+	node := onePod(f, w).NodeBytesMap["web"]
+	bare := marshal(f, &corev1.Node{})
+	absurd := &corev1.Node{Status: corev1.NodeStatus{Allocatable: awsworld.Resources("cpu", "-1", "memory", "1e18", "pods", "9E", "nvidia.com/gpu", "1n")}}
+	injected := fake.WithFakePodAnnotation(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "injected"}})
+	f.Add("web", int32(2), int32(1), node, node, podOf("a", "1500m"), podOf("b", "1"), marshal(f, injected))
+	f.Add("web", int32(1), int32(1), bare, node, podOf("a", "1"), podOf("b", "1"), podOf("c", "1"))
+	f.Add("api", int32(1), int32(2), node, node, podOf("a", "1"), podOf("a", "1"), podOf("c", "1"))
+	f.Add("web", int32(1<<31-1), int32(1<<31-1), node, marshal(f, absurd), podOf("a", "-9E"), podOf("b", "9E"), podOf("c", "1n"))
+	f.Add("web", int32(1), int32(1), node, node, podOf("a", "1e-10000000"), podOf("b", "1"), podOf("c", "1"))
+	f.Add("web", int32(1), int32(1), node, node, podOf("a", "1e999"), podOf("b", "1e-999"), podOf("c", "999e999"))
+	f.Add("web", int32(1), int32(-1), []byte(nil), node, []byte(nil), []byte{}, []byte("half a pod"))
+	f.Fuzz(func(t *testing.T, group string, count, other int32, nodeA, nodeB, podA, podB, podC []byte) {
+		request := &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: group, NodeCount: count, PodBytes: [][]byte{podA, podB}},
+			{NodeGroupId: "api", NodeCount: other, PodBytes: [][]byte{podA, podC}}, nil},
+			NodeBytesMap: map[string][]byte{group: nodeA, "api": nodeB}}
+		for _, chain := range chains {
+			clear(s.chosen)
+			s.parts.Load().Expander = chain
+			answer, err := handled(t.Context(), request, func(ctx context.Context, r any) (any, error) {
+				return (&chooser{Server: s}).BestOptions(ctx, r.(*protos.BestOptionsRequest))
+			})
+			if status.Code(err) == codes.Internal {
+				t.Error(err)
+			}
+			if s.chosen[""] == nil {
+				continue
+			}
+			best := answer.(*protos.BestOptionsResponse).Options[0]
+			pods := slices.Concat(s.chosen[""].take(int(best.NodeCount))...)
+			if len(s.chosen[""].nodes) > 0 || len(pods) > 2 || slices.ContainsFunc(pods, fake.IsFake) {
+				t.Errorf("%d nodes of %s hold %d pods, and more nodes %v", best.NodeCount, best.NodeGroupId, len(pods), s.chosen[""].nodes)
+			}
+		}
+	})
+}
