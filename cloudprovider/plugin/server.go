@@ -29,9 +29,9 @@ import (
 
 // Limits of what callers may ask for. The connection's flow control holds back what is above them.
 const (
-	// largestRequest bounds a question to the expander. The core sends each option with all its pods. In a cluster of 5,000 nodes, the
-	// largest that Kubernetes supports, 5,000 pods of 2 KB that fit 20 groups are 200 MB.
-	largestRequest = 256 << 20
+	// largestRequest bounds a question to the expander. The core sends each option with all its pods. A pod of two containers is 2.5 KB, so
+	// 128 MiB are 5,000 pods that fit 10 groups. The core's own client takes no larger answer either. It costs some 500 MiB of memory.
+	largestRequest = 128 << 20
 	// questions bounds the requests to the expander that are read or answered at once. A core asks one at a time. The other one is the next
 	// leader's, or the next loop's after a time-out.
 	questions = 2
@@ -91,7 +91,7 @@ func Listen(ctx context.Context, address string, files Files, r prometheus.Regis
 	if err != nil {
 		return nil, err
 	}
-	s.listener, s.grpc = listener, grpc.NewServer(options...)
+	s.listener, s.grpc = &connections{Listener: listener, open: map[string]int{}}, grpc.NewServer(options...)
 	protos.RegisterCloudProviderServer(s.grpc, &provider{Server: s})
 	expanderprotos.RegisterExpanderServer(s.grpc, &chooser{Server: s})
 	healthpb.RegisterHealthServer(s.grpc, s.health)

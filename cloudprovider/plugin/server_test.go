@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -278,6 +279,45 @@ func TestAnotherHostIsRefusedUnread(t *testing.T) {
 	}
 	if err := call(t, conn, bestOptions); err != nil {
 		t.Errorf("a question from a host that has shown a certificate = %v, want an answer", err)
+	}
+}
+
+// raw sends bytes as they are.
+type raw struct{}
+
+func (raw) Name() string                  { return "proto" }
+func (raw) Marshal(v any) ([]byte, error) { return v.([]byte), nil }
+func (raw) Unmarshal([]byte, any) error   { return nil }
+
+func TestTooLargeQuestionIsRefusedUnread(t *testing.T) {
+	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
+	var sent atomic.Int64
+	conn := p.certified(t, elsewhere(&sent))
+	err := conn.Invoke(t.Context(), bestOptions, make([]byte, plugin.LargestRequest+1), nil, grpc.ForceCodec(raw{}))
+	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "larger than max") {
+		t.Errorf("answer = %v, want ResourceExhausted for the size", err)
+	}
+	if got := sent.Load(); got > 1<<20 {
+		t.Errorf("the plugin has read %d bytes of it", got)
+	}
+}
+
+func TestConnectionsOfOneHostAreBounded(t *testing.T) {
+	p := listen(t)
+	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	var last net.Conn
+	for range plugin.MostConnections + 1 {
+		var err error
+		if last, err = from.DialContext(t.Context(), "tcp", p.server.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer last.Close()
+	}
+	if _, err := last.Read(make([]byte, 1)); err != io.EOF { // the others may be silent for 10 s
+		t.Errorf("a connection beyond %d of a host ends with %v, want EOF", plugin.MostConnections, err)
+	}
+	if err := call(t, p.dial(t), gpuLabel); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not read") {
+		t.Errorf("a call from another host = %v, want an answer", err)
 	}
 }
 

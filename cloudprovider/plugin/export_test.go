@@ -1,0 +1,6 @@
+package plugin
+
+const (
+	LargestRequest  = largestRequest
+	MostConnections = mostConnections
+)
