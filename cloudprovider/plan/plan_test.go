@@ -136,6 +136,8 @@ func tolerates(p *corev1.PodSpec) {
 	p.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists}}
 }
 
+var gpu = corev1.Taint{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}
+
 func TestAlikeInOneGroup(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*corev1.PodSpec)
@@ -157,6 +159,11 @@ func TestAlikeInOneGroup(t *testing.T) {
 			if got := p.Alike(node, nil); got != tt.want {
 				t.Errorf("alike: %t, want %t", got, tt.want)
 			}
+			node, _ = p.Take("group", "next") // its pod may tolerate a taint that the others wait for
+			if got := p.Alike(node, []corev1.Taint{gpu}); got != tt.want {
+				t.Errorf("alike on a node with a taint: %t, want %t", got, tt.want)
+			}
+			node, _ = p.Take("group", "last")
 			p.Asked("other", [][]*corev1.Pod{{planned("b", tt.change)}})
 			if got := p.Alike(node, nil); got != tt.want {
 				t.Errorf("alike when planned anew: %t, want %t", got, tt.want)
@@ -170,7 +177,6 @@ func TestAlikeInOneGroup(t *testing.T) {
 
 // All pods that are planned for the group are alike. Others are planned for another one, of two shapes.
 func TestAlikeBesideAnotherGroup(t *testing.T) {
-	gpu := corev1.Taint{Key: "gpu", Effect: corev1.TaintEffectNoSchedule}
 	for name, tt := range map[string]struct {
 		own, other func(*corev1.PodSpec)
 		taint      corev1.Taint

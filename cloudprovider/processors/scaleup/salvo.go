@@ -109,7 +109,7 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 		for _, info := range result.PodsRemainUnschedulable {
 			helpless[info.Pod] = true // groups only get fewer in this loop
 		}
-		last := failed != nil || !known || len(m.tries) >= s.most || over()
+		last := failed != nil || !known || len(m.tries) >= s.most
 		if !last && from < len(r.nodes) && len(helpless.others(placed.others(pods))) > 0 {
 			failed = r.fit(placed, option, pods, from, over)
 		}

@@ -3,18 +3,21 @@ package scaleup
 import (
 	stdcmp "cmp"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	provreq "k8s.io/autoscaler/cluster-autoscaler/provisioningrequest/orchestrator"
@@ -269,6 +272,45 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 			}
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Nobody knows which pods fit on which of its nodes. Another scale-up could ask for nodes for them again.
+func TestCutOptionEndsTheSalvo(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}})
+	w.ctx.ExpanderStrategy = cutting{}
+	o := NewSalvo(orchestrator.New(), 20, asked{}, clock.RealClock{})
+	w.initialize(o)
+	if _, err := o.ScaleUp(filling(3), nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
+		t.Errorf("launches %q, error %v, want two nodes once", w.asked, err)
+	}
+}
+
+// cutting leaves half of the pods and their nodes out of the option.
+type cutting struct{}
+
+func (cutting) BestOption(options []expander.Option, infos map[string]*framework.NodeInfo) *expander.Option {
+	best := firstByID{}.BestOption(options, infos)
+	half := len(best.Pods) / 2
+	best.Pods, best.NodeCount = best.Pods[half:], best.NodeCount-half
+	return best
+}
+
+// The nodes were asked for all the same. An earlier group's error is not lost.
+func TestRoomNotesNodesItCannotSimulate(t *testing.T) {
+	for name, template := range map[string]*framework.NodeInfo{
+		"no template":        nil,
+		"devices of no node": framework.NewNodeInfo(utiltest.BuildTestNode("template", 1000, 1<<30), []*resourceapi.ResourceSlice{{}}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9}})
+			w.nodeInfos["a"] = template
+			r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos, "asked")
+			defer r.close()
+			if err := r.add(map[string]int{"a": 1, "b": 1}); err == nil || len(r.nodes) != 2 || len(r.list()) != 0 {
+				t.Errorf("error %v, %d nodes, of which %d are simulated. Want an error, two nodes, and none of them simulated", err, len(r.nodes), len(r.list()))
 			}
 		})
 	}

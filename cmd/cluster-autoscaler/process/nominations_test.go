@@ -1,6 +1,9 @@
 package process
 
 import (
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +33,12 @@ func TestNominationsFollowTheCoreAndTheirOwnRate(t *testing.T) {
 		}
 		if qps := nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(); qps != nominationQPS {
 			t.Errorf("%v nominations a second, want %d", qps, nominationQPS)
+		}
+	}
+	for file, sentence := range map[string]string{"nominations.md": " %d a second at most,", "scale.md": " %d patches a second,"} {
+		text, err := os.ReadFile("../../../docs/" + file)
+		if want := fmt.Sprintf(sentence, nominationQPS); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("docs/%s does not say%q, error %v", file, want, err)
 		}
 	}
 }
