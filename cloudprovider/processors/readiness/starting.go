@@ -29,8 +29,6 @@ import (
 // A node that other pods use than the pods of every node counts as it is. So does a node that shows no accelerator in time, after one
 // event: it goes when nothing else needs it, and the waiting pods get another node.
 //
-// A node that is cordoned until its pods are nominated counts as upcoming, too.
-//
 // The core calls StartingNodes before Refresh, so it sees the view of the last loop. A node of a group that was found since then
 // counts as it is for one loop. The core removes such a node, if empty, only where --scale-down-unneeded-time is shorter than a loop.
 //
