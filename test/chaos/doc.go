@@ -20,9 +20,10 @@
 //
 // Hurried plans have the least-cost expander and limits of milliseconds: 5 ms to pack a group, 20 ms to pack all of them, 1 ms to plan.
 // Their burst is a crowd: large and small pods, pods with anti-affinity, and GPUs. It meets a leader that gets a quarter of a processor's time.
-// The summary says how often each limit fired. A set with enough hurried runs fails if a limit never did. It also counts the nominations and
-// names the runs without one, and counts the leaders that died at a write. In some of the other plans the leader dies in the burst, before or
-// after it has nominated for a certain number of pods.
+// In some of the other plans the leader dies in the burst, before or after it has nominated for a certain number of pods.
+//
+// The summary says how often each limit fired, how many nominations were written, and how many leaders died at a write. It names the runs
+// without a nomination, unless a leader died at its first one. A set with enough hurried runs fails if a limit never fired.
 //
 // After a few seconds every fault is over. From then on the run must converge. First every wanted pod runs on a Ready node.
 // Then no pod is wanted any more, every group returns to its minimum, and no node is left tainted or cordoned for removal. Each
@@ -31,8 +32,8 @@
 // and nodes whose object a user deleted may take some seconds longer.
 //
 // Between the two, plans that are not zonal want more pods at once. The autoscaler must not ask for more nodes than one packing of
-// these pods on the smallest nodes needs, where each node has pods of one workload. A minute after the last start of a replica, no node may be cordoned but by a user, and a
-// user's cordon must still be there.
+// these pods on the smallest nodes needs, where each node has pods of one workload. A minute after the last start of a replica, no node may
+// be cordoned but by a user, and a user's cordon must still be there.
 //
 // A judge looks at each event of AWS at the moment it happens: AWS stands still while the judge asks the API server for the
 // pods. The autoscaler must not end an instance that is not drained, or have AWS do so. It must not let pods onto an instance

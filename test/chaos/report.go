@@ -76,7 +76,7 @@ type Summary struct {
 	Spoiled         int          `json:"spoiledCalls"`
 	SpoiledRequests int          `json:"spoiledRequests"`
 	Nominations     int          `json:"nominations"`
-	Without         []string     `json:"runsWithoutNominations"` // although instances were launched
+	Without         []string     `json:"runsWithoutNominations"` // although instances were launched, and no leader died at a write
 	Kills           int          `json:"killsAtWrites"`
 	Hurried         int          `json:"hurriedRuns"`
 	Limits          limitCounts  `json:"limits"`     // of hurried runs
@@ -124,7 +124,7 @@ func Summarize(results []Result) Summary {
 		s.Spoiled += r.Spoiled
 		s.SpoiledRequests += r.SpoiledRequests
 		s.Nominations += r.Nominations
-		if r.Nominations == 0 && r.Launched > 0 {
+		if r.Nominations == 0 && r.Kills == 0 && r.Launched > 0 { // a leader may die at its first one
 			s.Without = append(s.Without, r.Name())
 		}
 		s.Kills += r.Kills
