@@ -201,11 +201,12 @@ Left running. In another shell:
     export KUBECONFIG=%s
     %s get nodes,pods -A
     export AWS_ENDPOINT_URL=%s AWS_REGION=%s AWS_ACCESS_KEY_ID=%s AWS_SECRET_ACCESS_KEY=secret # emulated
-    asgctl top --url http://%s
-    asgctl explain pods --url http://%[6]s
-Status page:  http://%[6]s/status
-Metrics:      http://%[6]s/metrics
-Logs:         %[7]s
+    %s top --url http://%s
+    %[6]s explain pods --url http://%[7]s
+    %[6]s groups
+Status page:  http://%[7]s/status
+Metrics:      http://%[7]s/metrics
+Logs:         %[8]s
 Stop it with: make down`,
-		s.Cluster.Kubeconfig(), s.Cluster.Kubectl(), s.AWS.URL(), s.AWS.Region(), scenario.AccessKey, s.Autoscaler().Address, s.dir)
+		s.Cluster.Kubeconfig(), s.Cluster.Kubectl(), s.AWS.URL(), s.AWS.Region(), scenario.AccessKey, s.asgctl, s.Autoscaler().Address, s.dir)
 }

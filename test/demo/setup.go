@@ -30,6 +30,7 @@ var shortDelays = []string{
 type setup struct {
 	*scenario.Env
 	dir      string
+	asgctl   string // path of the program, which is built beside the autoscaler
 	workload *appsv1.Deployment
 	clock    *roundClock
 }
@@ -39,7 +40,7 @@ func start(ctx context.Context, binary string) (_ *setup, err error) {
 	if binary, err = filepath.Abs(binary); err != nil {
 		return nil, err
 	}
-	s := &setup{clock: newRoundClock()}
+	s := &setup{clock: newRoundClock(), asgctl: filepath.Join(filepath.Dir(binary), "asgctl")}
 	if s.dir, err = os.MkdirTemp("", "asg-demo-"); err != nil {
 		return nil, err
 	}
