@@ -62,6 +62,7 @@ Exits with 3 if a permission lacks, or if the launch is refused or did not go as
 	flags.StringVar(&record, "record", "", "New file for AWS's answers, with what belongs to the account masked. If empty: none is written.")
 	flags.BoolVar(&sure, "yes", false, "Launch and terminate without asking.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which the reading of the group is waited for no longer.")
+	_ = cmd.RegisterFlagCompletionFunc("launch", c.completeGroup) // the flag is there
 	return cmd
 }
 

@@ -40,7 +40,8 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 	}
 }
 
-// A shell completes the names of pods that wait in the namespace, and of nodes and instances, from the running autoscaler's report.
+// A shell completes the names of pods that wait in the namespace, their controllers, nodes and instances, from the running autoscaler's
+// report.
 func TestNamesAreCompleted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join("..", "top", "testdata", "status.json"))
@@ -58,6 +59,11 @@ func TestNamesAreCompleted(t *testing.T) {
 		{[]string{"explain", "pod", "-n", "nowhere", ""}, nil},
 		{[]string{"explain", "pod", "-n", "web", "legacy", ""}, nil},
 		{[]string{"explain", "node", ""}, nodes},
+		{[]string{"explain", "node", nodes[0], ""}, nil},
+		{[]string{"explain", "-n", "batch", "j"}, []string{"job/render"}},
+		{[]string{"explain", "job", "-n", "batch", ""}, []string{"render"}},
+		{[]string{"explain", "rs", "-n", "web", ""}, []string{"api-7d9c5b8f", "preview-5f"}},
+		{[]string{"explain", "job", "-n", "batch", "render", ""}, nil},
 	} {
 		var stdout, stderr strings.Builder
 		args := append([]string{"__complete"}, tt.args[:len(tt.args)-1]...)

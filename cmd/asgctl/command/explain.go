@@ -3,6 +3,7 @@ package command
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func (c *cli) explain() *cobra.Command {
 		Long:  explainLong,
 		Example: "  asgctl explain pod -n shop web-0\n  asgctl explain deployment/web -n shop\n  asgctl explain pods\n" +
 			"  asgctl explain pods -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
-		Args: cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs, ValidArgsFunction: e.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			if len(names) == 0 {
@@ -76,10 +77,10 @@ func (e *explainer) command(use, short string, run func(cmd *cobra.Command, name
 	return cmd
 }
 
-// complete names the pods or nodes of a report that the command may be about.
+// complete names the pods, nodes or controllers of pods in a report that the command may be about.
 func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	autoscaler, err := running.Open(e.running)
-	if err != nil || len(args) > 0 {
+	if err != nil || len(args) > 1 || len(args) == 1 && cmd.Name() != "explain" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	r, err := autoscaler.Report(cmd.Context(), nil)
@@ -88,8 +89,15 @@ func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]str
 	}
 	var names []string
 	for _, pod := range r.Pods {
-		if cmd.Name() == "pod" && pod.Namespace == e.inNamespace() {
+		kind, owner, owned := strings.Cut(pod.Owner, "/")
+		switch {
+		case pod.Namespace != e.inNamespace():
+		case cmd.Name() == "pod":
 			names = append(names, pod.Name)
+		case cmd.Name() == "explain" && owned && len(args) == 0:
+			names = append(names, strings.ToLower(kind)+"/"+owner)
+		case cmd.Name() == "explain" && owned && explanation.Owns(explanation.Owner(args[0], owner), pod.Namespace, &pod):
+			names = append(names, owner)
 		}
 	}
 	for _, node := range r.Nodes {
@@ -97,7 +105,8 @@ func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]str
 			names = append(names, node.Name)
 		}
 	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	slices.Sort(names)
+	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
 
 // afterDash divides the arguments at --.

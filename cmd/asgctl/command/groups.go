@@ -87,15 +87,7 @@ known to add a node.`,
 		Example: "  asgctl template gpu-spot\n  kubectl get nodes -o json > nodes.json; asgctl template gpu-spot --node-list nodes.json\n" +
 			"  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
 			"  asgctl template gpu-spot --from ./recorded -o json",
-		Args: cobra.ExactArgs(1),
-		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
-			if r, err := c.reading(cmd.Context()); err == nil && len(args) == 0 {
-				for _, g := range r.Groups {
-					names = append(names, g.Name)
-				}
-			}
-			return names, cobra.ShellCompDirectiveNoFileComp
-		},
+		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if only != "" {
 				form = only
@@ -122,6 +114,16 @@ known to add a node.`,
 	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")
 	cmd.Flags().StringVar(&only, "tags", "", "Print nothing but the tags, in this form: "+forms+".")
 	return cmd
+}
+
+// completeGroup names the groups, for a command about one of them.
+func (c *cli) completeGroup(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	if r, err := c.reading(cmd.Context()); err == nil && len(args) == 0 {
+		for _, g := range r.Groups {
+			names = append(names, g.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func (c *cli) printTemplate(v templateview.View, form string, tagsOnly bool) error {
