@@ -81,3 +81,12 @@ func TestOtherGroupsRenewNoMixedGroupsCoolDown(t *testing.T) {
 		now.Step(capacityCoolDown / 2)
 	}
 }
+
+func TestReportedFailureReplacesAnUnansweredLaunch(t *testing.T) {
+	l := NewList(clocktesting.NewFakeClock(time.Now()))
+	l.Unanswered("a", "us-west-2a", "timeout")
+	l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, Zone: "us-west-2a"}, "", time.Time{})
+	if zones := l.UnansweredZones("a"); len(zones) > 0 {
+		t.Errorf("launches in %v are unanswered, want none", zones)
+	}
+}
