@@ -225,7 +225,7 @@ func (b Backoff) mended(id string) bool {
 		b.pauses[id] = p
 		return false
 	}
-	return p.blocked || p.launches != g.LaunchSpec
+	return p.blocked || p.launches != nil && p.launches != g.LaunchSpec
 }
 
 // served is the Auto Scaling group, or the part of it, that is the node group, or nil.
