@@ -237,6 +237,11 @@ func (f *apiFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer f.watching(cut)()
 		r = r.WithContext(ctx)
 	}
+	if written(r) != "" { // Kubernetes counts a pod whose eviction broke off as disrupted for two minutes. So a write outlives its caller
+		ctx, done := context.WithCancel(context.WithoutCancel(r.Context()))
+		defer done()
+		r = r.WithContext(ctx)
+	}
 	f.proxy.ServeHTTP(w, r)
 }
 

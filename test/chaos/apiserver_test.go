@@ -38,8 +38,16 @@ func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int
 		_, _ = w.Write([]byte(`{"major":"1","minor":"35"}`))
 	}))
 	t.Cleanup(behind.Close)
+	front, url = frontBefore(t, behind.URL)
+	passed.Store(0)
+	return front, url, passed
+}
+
+// frontBefore is a front before the API server, and its own URL.
+func frontBefore(t *testing.T, server string) (*apiFront, string) {
+	t.Helper()
 	config := clientcmdapi.NewConfig()
-	config.Clusters["c"] = &clientcmdapi.Cluster{Server: behind.URL}
+	config.Clusters["c"] = &clientcmdapi.Cluster{Server: server}
 	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
 	config.CurrentContext = "c"
 	path := filepath.Join(t.TempDir(), "kubeconfig")
@@ -59,8 +67,38 @@ func countedFront(t *testing.T) (front *apiFront, url string, passed *atomic.Int
 	if _, err := kubernetes.NewForConfigOrDie(through).Discovery().ServerVersion(); err != nil {
 		t.Fatal(err)
 	}
-	passed.Store(0)
-	return front, through.Host, passed
+	return front, through.Host
+}
+
+// A write that broke off would leave Kubernetes in a state that it repairs only after minutes.
+func TestWriteOutlivesItsCaller(t *testing.T) {
+	killed, kill := context.WithCancel(t.Context())
+	broke := make(chan error, 1)
+	behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodPost {
+			_, _ = w.Write([]byte(`{"major":"1","minor":"35"}`))
+			return
+		}
+		kill()
+		select {
+		case <-r.Context().Done():
+		case <-time.After(200 * time.Millisecond): // the front would have noticed
+		}
+		broke <- r.Context().Err()
+	}))
+	defer behind.Close()
+	_, url := frontBefore(t, behind.URL)
+	request, err := http.NewRequestWithContext(killed, http.MethodPost, url+"/api/v1/namespaces/default/pods/a/eviction", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		response.Body.Close()
+		t.Error("the caller that was killed got an answer")
+	}
+	if err := <-broke; err != nil {
+		t.Errorf("the write broke off: %v", err)
+	}
 }
 
 func TestAPIFaultsHitOnlyTheirPaths(t *testing.T) {

@@ -11,7 +11,7 @@
 // and in half of the seeds the usual refresh of a minute instead of a second. Half of the plans have disruption budgets. Every
 // plan has stale readings. The autoscaler reaches the API server through a front that can refuse, hang or cut its requests.
 // It can also have a write carried out and lose the answer, and kill the leader before or after its n-th write of a node or a pod.
-// Requests of everybody else pass. Some plans kill kube-apiserver or etcd and start it again, which everybody sees. Users cordon,
+// A write that has reached the API server is carried out, even if its caller is killed meanwhile. Requests of everybody else pass. Some plans kill kube-apiserver or etcd and start it again, which everybody sees. Users cordon,
 // uncordon and delete nodes.
 //
 // Further traits: groups that count in units of hardware, nodes that are Ready late, each at its own time, nodes that register with a
