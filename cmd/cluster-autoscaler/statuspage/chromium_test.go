@@ -69,6 +69,9 @@ func TestPageInBrowser(t *testing.T) {
 					page.Eval(openAll, nil)
 					var faults []string
 					page.Eval(faultsOfLook, &faults)
+					if name == "hostile" { // no column is as wide as its words
+						faults = slices.DeleteFunc(faults, func(fault string) bool { return strings.HasPrefix(fault, "broken word") })
+					}
 					if len(faults) > 0 {
 						t.Errorf("faults: %q", faults)
 					}
@@ -86,8 +89,8 @@ func TestPageInBrowser(t *testing.T) {
 	}
 }
 
-// faultsOfLook lists texts with less contrast than WCAG 2.2 asks for (1.4.3: 4.5, 1.4.11: 3 for the parts of a graph), what lies outside of
-// the window, and tables without a caption.
+// faultsOfLook lists texts with less contrast than WCAG 2.2 asks for (1.4.3: 4.5, 1.4.11: 3 for the parts of a graph), words on two lines, what
+// lies outside of the window, and tables without a caption.
 const faultsOfLook = `(() => {
   const faults = [];
   const parse = (text) => { const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number); return { r, g, b, a }; };
@@ -103,6 +106,7 @@ const faultsOfLook = `(() => {
     return parse("rgb(255,255,255)");
   };
   let looked = 0;
+  const range = document.createRange();
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let text; (text = texts.nextNode());) {
     const element = text.parentElement;
@@ -110,6 +114,12 @@ const faultsOfLook = `(() => {
     looked++;
     const ratio = contrast(parse(getComputedStyle(element).color), ground(element));
     if (ratio < 4.5) faults.push("contrast " + ratio.toFixed(2) + " of " + element.className + ": " + text.data.slice(0, 40));
+    if (element.closest("code, .hidden, thead")) continue;
+    for (const word of text.data.matchAll(/(?<!\S)[A-Za-z]{2,36}(?![^\s.,:])/g)) {
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) faults.push("broken word: " + word[0]);
+    }
   }
   if (looked < 10) faults.push("only " + looked + " texts");
   const stroke = (selector, kind, other) => {
