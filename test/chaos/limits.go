@@ -14,6 +14,7 @@ const nominated = "Nominated a node for a pod"
 var limitLines = map[string]string{
 	"binpacking of a group":    "Capping binpacking after exceeding max duration",
 	"binpacking of a scale-up": "due to exceeding maxBinpackingDuration",
+	"loop":                     "because --max-nodegroup-binpacking-duration is over",
 	"plan":                     "Ended a plan of scale-ups at its time limit",
 }
 

@@ -118,7 +118,11 @@ func (s *Salvo) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*ap
 		}
 		m.place(pods, placed)
 		pods = placed.others(pods)
-		if last || failed != nil || over() || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
+		if last || failed != nil || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
+			break
+		}
+		if over() {
+			klog.Background().V(4).Info("The other pods wait for the next loop, because --max-nodegroup-binpacking-duration is over", "pods", len(pods))
 			break
 		}
 		s.context.ProvisioningRequestScaleUpMode = false
