@@ -12,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	externalprotos "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/utils/clock"
@@ -49,6 +50,16 @@ func onePod(t testing.TB, w *awsworld.World) *protos.BestOptionsRequest {
 	}
 	return &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
 		NodeBytesMap: map[string][]byte{"web": marshal(t, info.Node())}}
+}
+
+func TestChoiceMayServeNobody(t *testing.T) {
+	s, w := emptyServer(t) // without nominations
+	if answer, err := (&chooser{Server: s}).BestOptions(t.Context(), onePod(t, w)); err != nil || len(answer.Options) != 1 {
+		t.Fatalf("choice = %v, error %v", answer, err)
+	}
+	if _, err := (&provider{Server: s}).NodeGroupIncreaseSize(t.Context(), &externalprotos.NodeGroupIncreaseSizeRequest{Id: "web", Delta: 1}); err != nil {
+		t.Errorf("the increase after it = %v, want none", err)
+	}
 }
 
 // FuzzChoice asks two expanders for a choice among two options. Whatever a caller writes, nothing panics, and the chosen nodes hold no

@@ -3,7 +3,15 @@ package process
 import (
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // A hundred instances may get their two minutes at the same moment, and the core's own client writes five times a second.
@@ -15,9 +23,19 @@ func TestInterruptionsHaveTheirOwnRate(t *testing.T) {
 		{qps: 5, burst: 10, wantQPS: 200, wantBurst: 400},
 		{qps: 500, burst: 1000, wantQPS: 500, wantBurst: 1000},
 	} {
-		kube := &rest.Config{QPS: tt.qps, Burst: tt.burst}
-		if got := forInterruptions(kube); got.QPS != tt.wantQPS || got.Burst != tt.wantBurst || kube.QPS != tt.qps {
-			t.Errorf("of %v and %d: %v and %d, want %v and %d", tt.qps, tt.burst, got.QPS, got.Burst, tt.wantQPS, tt.wantBurst)
+		p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: tt.qps, Burst: tt.burst}, registerer: prometheus.NewRegistry()}
+		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
+		handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := forInterruptions(p.kube); got.Burst != tt.wantBurst || p.kube.QPS != tt.qps {
+			t.Errorf("of %d: a burst of %d, want %d, and the core's own rate %v, want %v", tt.burst, got.Burst, tt.wantBurst, p.kube.QPS, tt.qps)
+		}
+		for _, client := range []kubernetes.Interface{handler.Cordons, handler.Client} {
+			if qps := client.CoreV1().RESTClient().GetRateLimiter().QPS(); qps != tt.wantQPS {
+				t.Errorf("of %v calls a second: %v, want %v", tt.qps, qps, tt.wantQPS)
+			}
 		}
 	}
 }
