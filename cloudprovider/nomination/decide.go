@@ -53,7 +53,8 @@ type step struct {
 	after           time.Duration // look again then, 0 for when something happens
 }
 
-// decide returns the next step for the target. It also notes since when the node can take the pod, and that the wait is over. It has no other effect.
+// decide returns the next step for the target. It also notes since when the node can take the pod, and that the wait is over. It has no
+// other effect.
 func (t *target) decide(s seen, o *Options) step {
 	pod, node := s.pod, s.node
 	if pod == nil || pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded {

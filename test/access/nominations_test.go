@@ -139,12 +139,12 @@ func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
 	return pod
 }
 
-// ignored makes a pod that no scheduler looks at, and that is like no other.
+// ignored makes a pod that no scheduler looks at, that is like no other, and that could run where others do.
 func (r *replica) ignored(t *testing.T, name string, annotations map[string]string) *corev1.Pod {
 	t.Helper()
 	pods := r.client.CoreV1().Pods(r.name)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}, Spec: corev1.PodSpec{
-		SchedulerName: "nobody", NodeSelector: map[string]string{"for": name}, TerminationGracePeriodSeconds: ptr.To[int64](0),
+		SchedulerName: "nobody", NodeSelector: map[string]string{"for-" + name: ""}, TerminationGracePeriodSeconds: ptr.To[int64](0),
 		Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/web:dev"}}}}, metav1.CreateOptions{})
 	must(t, err)
 	t.Cleanup(func() { _ = pods.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
