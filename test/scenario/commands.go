@@ -92,7 +92,7 @@ import (
 //     stopped nor killed ("allow exit" takes this back)
 //   - the lease has a holder after that, unless stock has run, which does not release it
 //   - a log shows a panic, an error of Go's runtime or a klog fatal, the last not with "allow exit"
-//   - the shipped policies denied an action that the script had not taken out of them
+//   - the shipped policies denied an action that the script had not taken out of them, and that the account's launchNeeds lacks
 //   - an instance was terminated undrained, unless "allow undrained" says that this is meant
 //   - the API server refused a request of the ServiceAccount, unless "allow forbidden" says that this is meant
 //   - the race detector found our own code at fault
@@ -194,6 +194,9 @@ func (s *script) aws(args []string) error {
 		return err
 	}
 	config.Policies = s.policies
+	for _, action := range config.LaunchNeeds { // on purpose
+		s.allowed[action] = true
+	}
 	return s.StartAWS(s.ctx, config)
 }
 
