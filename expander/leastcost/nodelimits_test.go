@@ -43,6 +43,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 	single, quadruple := claimingDevices(known, 1, replicas("single", 8, "100m", "100Mi")), claimingDevices(known, 4, replicas("quadruple", 2, "100m", "100Mi"))
 	web, busy := replicas("web", 60, "1", "1Gi"), replicas("busy", 20, "3900m", "1Gi")
 	spreading, disks := overNodes(replicas("spreading", 10, "10m", "10Mi")), attaching(1, replicas("disk", 60, "5m", "1Mi"))
+	loose := each(overNodes(replicas("loose", 10, "10m", "10Mi")), func(_ int, pod *apiv1.Pod) { pod.Spec.TopologySpreadConstraints[0].MaxSkew = 5 })
 	port := func(_ int, pod *apiv1.Pod) {
 		pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
 	}
@@ -74,6 +75,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 		{"volumes beside pods that fill the nodes", 5, [][]*apiv1.Pod{busy, disks}, promising, one("disk"), 25, 5},
 		{"spread beside pods that fill the nodes", 21, [][]*apiv1.Pod{web[:45], spreading}, template("4", "16Gi"), one("spreading"), 1, 14},
 		{"spread as the core packs it on fewer nodes", 2, [][]*apiv1.Pod{spreading}, template("4", "16Gi"), one("spreading"), 5, 2},
+		{"spread as far as the skew allows", 10, [][]*apiv1.Pod{loose}, template("4", "16Gi"), one("loose"), 5, 2},
 		{"ports of the node", 10, [][]*apiv1.Pod{each(replicas("proxy", 10, "1", "1Gi"), port)}, template("4", "16Gi"), one("proxy"), 1, 10},
 		{"pods that keep off each other", 10, [][]*apiv1.Pod{avoiding(apiv1.LabelHostname, "app", replicas("quorum", 10, "1", "1Gi"))}, template("4", "16Gi"), one("quorum"), 1, 10},
 	} {

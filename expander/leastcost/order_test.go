@@ -236,3 +236,20 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 		})
 	}
 }
+
+// The next node of a group that grew may have another price, also two raises later.
+func TestPriceOfGrownGroupEndsNoPlan(t *testing.T) {
+	web, big := replicas("web", 8, "1", "1Gi"), replicas("big", 2, "1", "14Gi")
+	last := each(replicas("last", 2, "2", "2Gi"), func(_ int, pod *apiv1.Pod) { pod.Spec.NodeSelector = map[string]string{"for": "last"} })
+	templates := map[string]*framework.NodeInfo{"large": template("8", "16Gi"), "small": template("4", "8Gi"), "third": template("4", "8Gi")}
+	prices := flat{"large": 0.3, "small": 0.05, "third": 0.2}
+	f := newFilter(prices, nil)
+	first := f.BestOptions([]expander.Option{option("large", 3, web, big), option("small", 2, web), option("third", 1, last)}, templates)
+	left := slices.DeleteFunc(slices.Clone(web), func(pod *apiv1.Pod) bool { return slices.Contains(first[0].Pods, pod) })
+	second := f.BestOptions([]expander.Option{option("large", 1, left), option("small", 1, left), option("third", 1, last)}, templates)
+	prices["large"] = 0.01
+	third := f.BestOptions([]expander.Option{option("large", 1, last), option("third", 1, last)}, templates)
+	if diff := cmp.Diff([]string{"large: 2 for 6", "small: 1 for 4", "third: 1 for 2"}, summary(slices.Concat(first, second, third))); diff != "" {
+		t.Errorf("raises (-want +got):\n%s", diff)
+	}
+}
