@@ -167,15 +167,18 @@ func withLeast(info *framework.NodeInfo, t *grouptemplate.Template, catalogue *i
 		return info
 	}
 	own, known := catalogue.Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])
+	all := make([]instancetypes.Type, len(t.InstanceTypes))
+	for i, name := range t.InstanceTypes {
+		all[i], _ = catalogue.Lookup(name)
+	}
 	node := info.Node().DeepCopy()
 	for name, shown := range info.Node().Status.Allocatable {
 		if sizes[name] == nil && !nodetemplate.IsAccelerator(name) {
 			continue
 		}
 		size, smallest := sizeOf(own, name), int64(math.MaxInt64)
-		for _, other := range t.InstanceTypes {
-			its, _ := catalogue.Lookup(other)
-			smallest = min(smallest, sizeOf(its, name))
+		for i := range all {
+			smallest = min(smallest, sizeOf(all[i], name))
 		}
 		if known && size <= smallest {
 			continue

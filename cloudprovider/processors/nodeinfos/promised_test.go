@@ -102,12 +102,12 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		first, other corev1.ResourceList
-		age          time.Duration
+		age, others  time.Duration
 		want         bool
 	}{
-		{name: "for long", first: plain, other: plain, age: time.Hour},
-		{name: "while it may still come", first: plain, other: plain, age: 10 * time.Minute, want: true},
-		{name: "and another has", first: plain, other: with, age: time.Hour, want: true},
+		{name: "for long", first: plain, other: plain, age: time.Hour, others: time.Hour},
+		{name: "while it may still come", first: plain, other: plain, age: 10 * time.Minute, others: time.Hour, want: true},
+		{name: "and another has", first: plain, other: with, age: time.Hour, others: time.Hour, want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tags := map[string]string{awsworld.Template + "resources/example.com/fuse": "8"}
@@ -116,6 +116,7 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 			nodes := showing(w, "gpu", "g4dn.xlarge", tt.age, tt.first)
 			nodes[0].Spec.Taints = []corev1.Taint{{Key: "nvidia.com/gpu", Value: "true", Effect: corev1.TaintEffectNoSchedule}}
 			nodes[1].Status.Allocatable, nodes[1].Status.Capacity = tt.other, tt.other
+			nodes[1].Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-tt.others))
 			w.NextLoop()
 			got := nextNode(w, "gpu", nodes[0]).GetAllocatable().GetScalarResources()
 			for _, name := range []corev1.ResourceName{"nvidia.com/gpu", "example.com/fuse"} {
