@@ -152,7 +152,7 @@ bench-cost: $(if $(WHOLE),controlplane) ## what each choice costs against a lowe
 		$(if $(WHOLE),-whole) $(if $(AT_ONCE),-at-once) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(FLAGS),-flags "$(FLAGS)")
 
 .PHONY: bench-zonal
-bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zones, waiting, waste (ONLY=a,c WHO=ours OUTAGE=1m OUTPUT=json); CELLS=1 compares the pods that run in 48 cells (CELL='spread over zones|untagged')
+bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zones, waiting, waste (ONLY=a,c WHO=ours OUTAGE=1m OUTPUT=json); CELLS=1 compares the pods that run at the end in 77 cells (CELL='spread over zones|untagged')
 	$(GO) run ./test/bench/zonal $(if $(CELLS)$(CELL),-cells -wait 30s) $(if $(CELL),-cell '$(CELL)') $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: bench-peers

@@ -42,6 +42,7 @@ type workload struct {
 
 var workloads = []workload{
 	{name: "bound volumes", yaml: statefulYAML, pods: 3},
+	{name: "bound volumes of one zone", yaml: strings.NewReplacer("us-east-1b", "us-east-1a", "us-east-1c", "us-east-1a").Replace(statefulYAML), pods: 3},
 	{name: "bound volumes, nodes in all zones", yaml: statefulYAML, pods: 3, filled: 3},
 	{name: "volumes that wait for their pod", yaml: unboundYAML, pods: 3},
 	{name: "spread over zones", yaml: strings.Replace(spreadYAML, "replicas: 1", "replicas: 6", 1), pods: 6},
@@ -49,42 +50,60 @@ var workloads = []workload{
 	{name: "anti-affinity by zone", yaml: apartYAML, pods: 3},
 }
 
+// The kinds of groups. AWS lets nobody launch in a named zone of the mixed one, and its owner keeps the last one out.
+const (
+	untagged = "untagged"
+	tagged   = "tagged"
+	oneZone  = "one zone"
+	mixed    = "mixed policy"
+	keptOut  = "tagged false"
+)
+
 // A cell is a workload on one kind of group.
 type cell struct {
 	workload
-	tagged     bool // with asg.TagZonal
+	kind       string
 	rebalanced bool // AZRebalance runs
 	denied     bool // LaunchInstances is
 }
 
-// cells are all combinations.
+// cells are all combinations of groups that can be scaled zone by zone, and the other groups as AWS makes them.
 func cells() []cell {
 	var all []cell
 	for _, w := range workloads {
-		for n := range 8 {
-			all = append(all, cell{workload: w, tagged: n&4 != 0, rebalanced: n&2 != 0, denied: n&1 != 0})
+		for _, kind := range []string{untagged, tagged} {
+			for n := range 4 {
+				all = append(all, cell{w, kind, n&2 != 0, n&1 != 0})
+			}
+		}
+		for _, kind := range []string{oneZone, mixed, keptOut} {
+			all = append(all, cell{w, kind, true, false})
 		}
 	}
 	return all
 }
 
-// rebalancing is the pause between two looks of AWS at the zones of the group.
-const rebalancing = 10 * time.Second
+const (
+	// rebalancing is the pause between two looks of AWS at the zones of the group.
+	rebalancing = 5 * time.Second
+	// patience bounds the time in which AWS balances the zones. A lost pod takes up to a minute until Kubernetes replaces it.
+	patience = 5 * time.Minute
+)
 
-// scenario returns the cell as a scenario, in which a run ends once all of its pods run.
+// scenario returns the cell as a scenario.
 func (c cell) scenario() scenario {
-	name := c.name
+	name := c.name + "|" + c.kind
 	for _, is := range []struct {
 		so      bool
 		yes, no string
-	}{{c.tagged, "tagged", "untagged"}, {c.rebalanced, "AZRebalance", "suspended"}, {c.denied, "denied", "allowed"}} {
+	}{{c.rebalanced, "AZRebalance", "suspended"}, {c.denied, "denied", "allowed"}} {
 		if !is.so {
 			is.yes = is.no
 		}
 		name += "|" + is.yes
 	}
 	return scenario{name: name, title: "one kind of pods on one kind of group", pods: c.pods, do: c.do, wrong: timeline.unused, adapt: c.adapt,
-		flags: []string{"--scan-interval=1s"}}
+		flags: []string{"--scan-interval=1s", "--scale-down-unneeded-time=10m"}}
 }
 
 // adapt makes the group of the account the cell's. Nodes register soon.
@@ -92,8 +111,16 @@ func (c cell) adapt(account *fakeaws.Config) {
 	account.Delays.Register = fakeaws.Duration(2 * time.Second)
 	g := &account.AutoScalingGroups[slices.IndexFunc(account.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == group })]
 	g.Desired = c.filled
-	if !c.tagged {
-		delete(g.Tags, asg.TagZonal)
+	switch delete(g.Tags, asg.TagZonal); c.kind {
+	case tagged:
+		g.Tags[asg.TagZonal] = "true"
+	case keptOut:
+		g.Tags[asg.TagZonal] = "false"
+	case oneZone:
+		g.Zones = g.Zones[:1]
+	case mixed:
+		g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: new(50)}}
+		g.LaunchTemplate = nil
 	}
 	if c.rebalanced {
 		g.SuspendedProcesses = nil
@@ -101,6 +128,7 @@ func (c cell) adapt(account *fakeaws.Config) {
 	}
 }
 
+// do ends once all pods run, or after the wait. If AZRebalance runs, it goes on until AWS has balanced the zones and no lost pod waits.
 func (c cell) do(ctx context.Context, r *run, o options) error {
 	if c.denied {
 		r.env.AWS.Deny("LaunchInstances")
@@ -114,7 +142,27 @@ func (c cell) do(ctx context.Context, r *run, o options) error {
 	if err := r.apply(ctx, c.yaml); err != nil {
 		return err
 	}
-	return r.waitRunning(ctx, c.pods, o.wait)
+	if err := r.waitRunning(ctx, c.pods, o.wait); err != nil || !c.rebalanced {
+		return err
+	}
+	ran := r.pods.running()
+	limited, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_ = until(limited, func() (bool, error) {
+		t := r.pods.timeline(r.env.AWS.Events())
+		return r.balanced() && t.runningAt(t.End) >= ran, nil
+	})
+	return context.Cause(ctx)
+}
+
+// balanced reports whether AWS would move no instance of the group.
+func (r *run) balanced() bool {
+	g, _ := r.env.AWS.Group(group)
+	var counts []int
+	for _, zone := range g.Zones {
+		counts = append(counts, count(g.Instances, func(i fakeaws.InstanceState) bool { return i.Zone == zone }))
+	}
+	return slices.Max(counts)-slices.Min(counts) < 2
 }
 
 // fill fills the nodes of the group, and has them look older than a minute: the core takes no younger one for a template. The fillers are in a
@@ -156,17 +204,6 @@ func (c cell) fill(ctx context.Context, r *run) error {
 	return nil
 }
 
-// most is the largest number of pods that ran at once.
-func (t timeline) most() int {
-	most := 0
-	for _, p := range t.Pods {
-		if p.Running > 0 {
-			most = max(most, count(t.Pods, func(other pod) bool { return other.runsAt(p.Running) }))
-		}
-	}
-	return most
-}
-
 // writeCells prints a line for each cell. It returns how many cells ours ran fewer pods in than stock.
 func (r report) writeCells(w io.Writer) (worse int, err error) {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -177,9 +214,9 @@ func (r report) writeCells(w io.Writer) (worse int, err error) {
 		switch {
 		case theirs.Error != "" || own.Error != "":
 			verdict = "could not be run"
-		case own.Timeline.most() < theirs.Timeline.most():
+		case own.atEnd() < theirs.atEnd():
 			verdict, worse = "worse", worse+1
-		case own.Timeline.most() > theirs.Timeline.most():
+		case own.atEnd() > theirs.atEnd():
 			verdict = "better"
 		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ReplaceAll(own.Scenario, "|", "\t"), theirs.share(), own.share(), verdict)
@@ -187,11 +224,17 @@ func (r report) writeCells(w io.Writer) (worse int, err error) {
 	return worse, table.Flush()
 }
 
-// share says how many of the pods ran at once, and after how long all did.
+// atEnd counts the pods that run when the observation ends.
+func (r result) atEnd() int { return r.Timeline.runningAt(r.Timeline.End) }
+
+// share says how many pods run at the end, when all ran first, and when the lost ones did again.
 func (r result) share() string {
-	text := fmt.Sprintf("%d", r.Timeline.most())
+	text := fmt.Sprintf("%d", r.atEnd())
 	if r.AllRun != nil {
-		text += fmt.Sprintf(" after %.0f s", *r.AllRun)
+		text += fmt.Sprintf(", all after %.0f s", *r.AllRun)
+	}
+	if lost := r.Timeline.lost(); lost > 0 {
+		text += fmt.Sprintf(", %d lost until %.0f s", lost, r.Timeline.End-r.From)
 	}
 	return fmt.Sprintf("%s, %d nodes", text, r.Launched)
 }

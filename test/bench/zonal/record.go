@@ -20,17 +20,18 @@ import (
 // A recorder records the pods of namespace default. Safe for concurrent use.
 type recorder struct {
 	start time.Time
-	close func() // ends it, and waits until it has ended
+	bound map[string]string // zones of volumes, by pod
+	close func()            // ends it, and waits until it has ended
 
 	mu   sync.Mutex
 	pods map[types.UID]*pod
 }
 
 // record records from now on, until it is closed or ctx ends. It returns once it watches.
-func record(ctx context.Context, client kubernetes.Interface, start time.Time) (*recorder, error) {
+func record(ctx context.Context, client kubernetes.Interface, start time.Time, bound map[string]string) (*recorder, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(corev1.NamespaceDefault))
-	r := &recorder{start: start, pods: map[types.UID]*pod{}, close: func() { cancel(); factory.Shutdown() }}
+	r := &recorder{start: start, bound: bound, pods: map[types.UID]*pod{}, close: func() { cancel(); factory.Shutdown() }}
 	informer := factory.Core().V1().Pods().Informer()
 	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    r.seen,
@@ -57,7 +58,7 @@ func (r *recorder) seen(object any) {
 	defer r.mu.Unlock()
 	p := r.pods[seen.UID]
 	if p == nil {
-		p = &pod{Name: seen.Name, Zone: boundTo[seen.Name], Created: since(r.start, time.Now())}
+		p = &pod{Name: seen.Name, Zone: r.bound[seen.Name], Created: since(r.start, time.Now())}
 		r.pods[seen.UID] = p
 	}
 	p.Node = seen.Spec.NodeName

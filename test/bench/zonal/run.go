@@ -22,7 +22,7 @@ import (
 	stockbuild "github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
-// manifest is the shipped Deployment whose flags both autoscalers run with. All of them are stock's own.
+// manifest is the shipped Deployment whose flags both autoscalers run with. Stock gets none of ours.
 const manifest = "s0-gpu-spot-china"
 
 // delays of scale-down, a tenth of the defaults.
@@ -58,7 +58,7 @@ func (r *run) measure(ctx context.Context, o options, dir string) (_ result, err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return result{}, err
 	}
-	r.env, err = lab.Start(ctx, lab.Options{Dir: dir, Binary: r.contestant.binary})
+	r.env, err = lab.Start(ctx, lab.Options{Dir: dir, Binary: r.contestant.binary, Stock: r.contestant.name == stock})
 	if err != nil {
 		return result{}, err
 	}
@@ -67,7 +67,7 @@ func (r *run) measure(ctx context.Context, o options, dir string) (_ result, err
 		return result{}, err
 	}
 	r.start = time.Now()
-	if r.pods, err = record(ctx, r.env.Cluster.Client(), r.start); err != nil {
+	if r.pods, err = record(ctx, r.env.Cluster.Client(), r.start, r.scenario.bound); err != nil {
 		return result{}, err
 	}
 	defer r.pods.close()

@@ -43,14 +43,15 @@ type scenario struct {
 	pods  int // that are to run
 	do    func(context.Context, *run, options) error
 	wrong func(timeline) int
+	bound map[string]string     // the zones of the volumes, by the pod that claims them
 	adapt func(*fakeaws.Config) // the account, nil for none
 	flags []string              // of both autoscalers
 }
 
 var scenarios = []scenario{
-	{name: "a", title: "zonal volumes", pods: 3, do: volumes, wrong: timeline.wrongZone},
+	{name: "a", title: "zonal volumes", pods: 3, do: volumes, wrong: timeline.wrongZone, bound: boundTo},
 	{name: "b", title: "topology spread", pods: 9, do: spread, wrong: timeline.unused},
-	{name: "c", title: "a zone without capacity", pods: 9, do: outage, wrong: timeline.wrongZone},
+	{name: "c", title: "a zone without capacity", pods: 9, do: outage, wrong: timeline.wrongZone, bound: boundTo},
 }
 
 func volumes(ctx context.Context, r *run, o options) error {

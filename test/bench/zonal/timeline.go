@@ -119,6 +119,23 @@ func (t timeline) wanted(n int, i instance) bool {
 	return idle[i.Zone] < bound[i.Zone] || free > 0
 }
 
+// stranded reports whether AWS or the autoscaler has terminated the pod's instance. The API server may still say that the pod runs.
+func (t timeline) stranded(p pod, at seconds) bool {
+	return slices.ContainsFunc(t.Instances, func(i instance) bool {
+		return i.Node != "" && i.Node == p.Node && (i.Released.happened(at) || i.Gone.happened(at))
+	})
+}
+
+// runningAt counts the pods that run on instances which are there.
+func (t timeline) runningAt(at seconds) int {
+	return count(t.Pods, func(p pod) bool { return p.runsAt(at) && !t.stranded(p, at) })
+}
+
+// lost counts the pods that ran on an instance until its end.
+func (t timeline) lost() int {
+	return count(t.Pods, func(p pod) bool { return p.Running > 0 && t.stranded(p, cmp.Or(p.Gone, t.End)) })
+}
+
 // busy reports whether a pod runs on the instance.
 func (t timeline) busy(i instance, at seconds) bool {
 	return slices.ContainsFunc(t.Pods, func(p pod) bool { return i.Node != "" && p.Node == i.Node && p.runsAt(at) })

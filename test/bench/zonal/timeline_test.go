@@ -168,3 +168,12 @@ func TestAllRunOnceTheLastPodRuns(t *testing.T) {
 		t.Errorf("%d pending at 100 s, want the one that was created again", got)
 	}
 }
+
+func TestPodEndsWithItsInstance(t *testing.T) {
+	line := timeline{End: 100, Instances: []instance{{Node: "killed", Released: 50}, {Node: "drained", Released: 50}, {Node: "there"}}, Pods: []pod{
+		{Node: "killed", Running: 10}, {Node: "killed", Running: 10, Gone: 90}, {Node: "drained", Running: 10, Gone: 49}, {Node: "there", Running: 10}, {},
+	}}
+	if before, after, lost := line.runningAt(40), line.runningAt(line.End), line.lost(); before != 4 || after != 1 || lost != 2 {
+		t.Errorf("%d run before, %d after, %d lost, want 4, 1 and 2", before, after, lost)
+	}
+}
