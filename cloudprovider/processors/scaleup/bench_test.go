@@ -109,6 +109,15 @@ func (t *timedSnapshot) GetNodeInfo(node string) (*framework.NodeInfo, error) {
 	return t.ClusterSnapshot.GetNodeInfo(node)
 }
 
+func (t *timedSnapshot) SchedulePodOnAnyNodeMatching(pod *apiv1.Pod, opts clustersnapshot.SchedulingOptions) (string, clustersnapshot.SchedulingError) {
+	if t.off {
+		return t.ClusterSnapshot.SchedulePodOnAnyNodeMatching(pod, opts)
+	}
+	began := time.Now()
+	defer func() { t.took, t.runs = t.took+time.Since(began), t.runs+1 }()
+	return t.ClusterSnapshot.SchedulePodOnAnyNodeMatching(pod, opts)
+}
+
 func (t *timedSnapshot) SchedulePod(pod *apiv1.Pod, node string) clustersnapshot.SchedulingError {
 	if t.off {
 		return t.ClusterSnapshot.SchedulePod(pod, node)

@@ -87,7 +87,7 @@ func (r *room) assign(packed [][]*apiv1.Pod, from int) podSet {
 // others of pods, and adds those to placed. Pods of the option may go to any node of the cluster, because a pod that must be spread may
 // fit on an old node once there is a new one. It ends early once over is true.
 //
-// It runs the scheduler's filters once for each of the others, and once for each node that rejects the first of several equal ones.
+// It runs the scheduler's filters twice at most for each of the others, and once for all nodes that reject the first of several equal ones.
 func (r *room) fit(placed, option podSet, pods []*apiv1.Pod, from int, over func() bool) error {
 	for _, n := range r.nodes[from:] {
 		for _, pod := range n.pods {
@@ -115,7 +115,7 @@ func (r *room) fit(placed, option podSet, pods []*apiv1.Pod, from int, over func
 		}
 		fits, err := r.place(pod, r.nodes[from:], next[pod])
 		if err == nil && !fits && option[pod] {
-			fits, err = r.placeAnywhere(pod)
+			fits, err = r.placeAnywhere(pod, scheduling.ScheduleAnywhere)
 		}
 		if err != nil {
 			return err
@@ -156,6 +156,8 @@ func (r *room) place(pod *apiv1.Pod, nodes []*askedNode, at *int) (bool, error) 
 				return false, err
 			case sameForGroup[err.FailingPredicateName()]:
 				rejecting = n.group
+			default: // such as anti-affinity: the filters look at all pods, and now do so once for all nodes
+				return r.placeOnOne(pod, nodes)
 			}
 		}
 		*at = (*at + 1) % len(nodes)
@@ -163,20 +165,39 @@ func (r *room) place(pod *apiv1.Pod, nodes []*askedNode, at *int) (bool, error) 
 	return false, nil
 }
 
+// placeOnOne puts the pod on one of the nodes.
+func (r *room) placeOnOne(pod *apiv1.Pod, nodes []*askedNode) (bool, error) {
+	by := make(map[string]*askedNode, len(nodes))
+	for _, n := range nodes {
+		by[n.node.Name] = n
+	}
+	return r.placeAnywhere(pod, func(info *framework.NodeInfo) bool { return by[info.Node().Name] != nil && fits(info, pod) })
+}
+
 // mayTake reports whether the node has the resources and host ports for the pod.
 func (r *room) mayTake(n *askedNode, pod *apiv1.Pod) bool {
 	info, err := r.snapshot.GetNodeInfo(n.node.Name)
-	return err == nil && nodeports.Fits(pod, info) &&
+	return err == nil && fits(info, pod)
+}
+
+func fits(info *framework.NodeInfo, pod *apiv1.Pod) bool {
+	return nodeports.Fits(pod, info) &&
 		len(noderesources.Fits(pod, info, nil, noderesources.ResourceRequestsOptions{EnablePodLevelResources: true})) == 0
 }
 
-// placeAnywhere puts the pod on any node of the cluster.
-func (r *room) placeAnywhere(pod *apiv1.Pod) (bool, error) {
-	_, err := r.snapshot.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{IsNodeAcceptable: scheduling.ScheduleAnywhere})
-	if err != nil && err.Type() == clustersnapshot.SchedulingInternalError {
-		return false, errors.ToAutoscalerError(errors.InternalError, err)
+// placeAnywhere puts the pod on any acceptable node of the cluster.
+func (r *room) placeAnywhere(pod *apiv1.Pod, acceptable func(*framework.NodeInfo) bool) (bool, error) {
+	name, err := r.snapshot.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{IsNodeAcceptable: acceptable})
+	if err != nil {
+		if err.Type() == clustersnapshot.SchedulingInternalError {
+			return false, errors.ToAutoscalerError(errors.InternalError, err)
+		}
+		return false, nil
 	}
-	return err == nil, nil
+	if at := slices.IndexFunc(r.nodes, func(n *askedNode) bool { return n.node != nil && n.node.Name == name }); at >= 0 {
+		r.nodes[at].pods = append(r.nodes[at].pods, pod)
+	}
+	return true, nil
 }
 
 // list returns the nodes that the core could simulate.
