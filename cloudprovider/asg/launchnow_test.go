@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -319,50 +318,55 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 
 func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Synchronous = ms(700)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
-	next, other := w.with(nil).started(), w.with(nil).started()
-	begun := make(chan struct{})
-	w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-	go func() { _, _ = w.cache.Increase(context.WithoutCancel(t.Context()), "a", 3) }()
-	<-begun
-	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-	// Another number is not launched beside a launch of which nothing is known.
-	if _, err := other.cache.Increase(t.Context(), "a", 4); err == nil {
-		t.Error("another number was launched beside a launch of which nothing is known")
-	}
-	// The same again is the same launch.
-	g, err := next.cache.Increase(t.Context(), "a", 3)
-	if err != nil || len(g.Counted()) != 3 {
-		t.Errorf("launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
-	}
-	if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
-		t.Errorf("AWS has %d instances of %d desired, want 3 of 3", len(state.Instances), state.Desired)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Synchronous = ms(700)
+		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
+		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		next, other := w.with(nil).started(), w.with(nil).started()
+		begun := make(chan struct{})
+		w.expire()
+		w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
+		go func() { _, _ = w.cache.Increase(t.Context(), "a", 3) }()
+		<-begun
+		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
+		// Another number is not launched beside a launch of which nothing is known.
+		if _, err := other.cache.Increase(t.Context(), "a", 4); err == nil {
+			t.Error("another number was launched beside a launch of which nothing is known")
+		}
+		// The same again is the same launch.
+		g, err := next.cache.Increase(t.Context(), "a", 3)
+		if err != nil || len(g.Counted()) != 3 {
+			t.Errorf("launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
+		}
+		if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
+			t.Errorf("AWS has %d instances of %d desired, want 3 of 3", len(state.Instances), state.Desired)
+		}
+	})
 }
 
 func TestUnshownInstancesAreKept(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Listed = ms(500)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
-	for range 10 {
-		if err := w.cache.Refresh(t.Context()); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Listed = ms(500)
+		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
+		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 			t.Fatal(err)
 		}
-		if g := w.group("a"); len(g.Counted()) != 2 || g.DesiredCapacity != 2 {
-			t.Fatalf("%d instances of %d desired, want 2 of 2 in every reading", len(g.Counted()), g.DesiredCapacity)
+		for range 10 {
+			if err := w.cache.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if g := w.group("a"); len(g.Counted()) != 2 || g.DesiredCapacity != 2 {
+				t.Fatalf("%d instances of %d desired, want 2 of 2 in every reading", len(g.Counted()), g.DesiredCapacity)
+			}
+			time.Sleep(100 * time.Millisecond)
 		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	})
 }
 
 func TestAtomicLaunch(t *testing.T) {
@@ -436,23 +440,26 @@ func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 
 func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Synchronous = ms(700)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
-	next := w.with(nil).started()
-	begun := make(chan struct{})
-	w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-	go func() { _, _ = w.cache.Increase(context.WithoutCancel(t.Context()), "a", 2) }()
-	<-begun
-	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
-		t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Synchronous = ms(700)
+		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
+		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
+			t.Fatal(err)
+		}
+		next := w.with(nil).started()
+		begun := make(chan struct{})
+		w.expire()
+		w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
+		go func() { _, _ = w.cache.Increase(t.Context(), "a", 2) }()
+		<-begun
+		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
+		if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
+			t.Errorf("there are %d of %d desired, error %v, want the 3 that were launched", len(g.Counted()), w.desired("a"), err)
+		}
+	})
 }
 
 func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {

@@ -190,8 +190,7 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 		{"throttled, and another raised", throttled, 6, 6, true},
 		{"throttled", throttled, 0, 4, false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := newWorld(t, group("a", 0, 3, 10)).started()
 			tt.fault.Action, tt.fault.Times = "SetDesiredCapacity", 1
 			w.aws.Inject(tt.fault)
@@ -211,7 +210,7 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 			if got := w.desired("a"); got != tt.want || (err != nil) != tt.fails {
 				t.Errorf("desired capacity is %d, error %v, want %d", got, err, tt.want)
 			}
-		})
+		}))
 	}
 }
 

@@ -124,7 +124,7 @@ func TestOwnSecondFailureIsNoReplay(t *testing.T) {
 		at    time.Duration
 		calls int
 	}{{150 * time.Second, 2}, {7 * time.Minute, 1}} { // the first failure may be a previous leader's
-		now.SetTime(edge.Add(tt.at))
+		now.SetTime(edge().Add(tt.at))
 		w.aws.ResetCalls()
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
 			t.Fatal("launched without capacity")

@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -116,7 +115,7 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 			w.calls.lags = false
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, bubbled(func(t *testing.T) {
 			w := newWorld(t, divided("a", 0, 0, 40)).with(synchronous).started()
 			w.calls.lostLaunch = func(out *autoscaling.LaunchInstancesOutput) {
 				w.calls.lostLaunch = nil
@@ -128,7 +127,7 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 			if got := w.desired("a"); got != 4 {
 				t.Errorf("%d instances are desired, want 4", got)
 			}
-		})
+		}))
 	}
 }
 
@@ -184,48 +183,51 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 
 func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Synchronous = ms(700)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 20)}}
-	then, now := inOneWindow()
-	w := newWorldOf(t, config, discovered).with(at(then)).started()
-	shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err == nil {
-		t.Fatal("a zone without capacity has launched")
-	}
-	w.aws.ClearShortages(shortage)
-	killed, next := w.with(at(now)).started(), w.with(at(now)).started()
-	launches, begun := 0, make(chan struct{})
-	killed.calls.beforeWrite = func() {
-		if launches++; launches == 2 { // past the failure
-			killed.calls.neverAnswer = true
-			close(begun)
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Synchronous = ms(700)
+		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 20)}}
+		then, now := inOneWindow()
+		w := newWorldOf(t, config, discovered).with(at(then)).started()
+		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
+		if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err == nil {
+			t.Fatal("a zone without capacity has launched")
 		}
-	}
-	go func() { _, _ = zoneIncrease(killed.cache, context.Background(), "a", "us-west-2b", 2) }()
-	select {
-	case <-begun:
-	case <-time.After(10 * time.Second):
-		t.Fatal("it did not ask again")
-	}
-	time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
-	done := make(chan error, 1)
-	go func() {
-		_, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
-		done <- err
-	}()
-	for {
-		select {
-		case err := <-done:
-			if err != nil || next.perZone("a")["b"] != 3 || next.desired("a") != 5 {
-				t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", next.perZone("a"), next.desired("a"), err)
+		w.aws.ClearShortages(shortage)
+		killed, next := w.with(at(now)).started(), w.with(at(now)).started()
+		launches, begun := 0, make(chan struct{})
+		killed.expire()
+		killed.calls.beforeWrite = func() {
+			if launches++; launches == 2 { // past the failure
+				killed.calls.neverAnswer = true
+				close(begun)
 			}
-			return
-		case <-time.After(50 * time.Millisecond):
-			now.Step(50 * time.Millisecond)
 		}
-	}
+		go func() { _, _ = zoneIncrease(killed.cache, t.Context(), "a", "us-west-2b", 2) }()
+		select {
+		case <-begun:
+		case <-time.After(10 * time.Second):
+			t.Fatal("it did not ask again")
+		}
+		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
+		done := make(chan error, 1)
+		go func() {
+			_, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
+			done <- err
+		}()
+		for {
+			select {
+			case err := <-done:
+				if err != nil || next.perZone("a")["b"] != 3 || next.desired("a") != 5 {
+					t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", next.perZone("a"), next.desired("a"), err)
+				}
+				return
+			case <-time.After(50 * time.Millisecond):
+				now.Step(50 * time.Millisecond)
+			}
+		}
+	})
 }
 
 func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {

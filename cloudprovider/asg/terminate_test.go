@@ -191,17 +191,19 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 
 func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).started()
-	readings, old := 0, w.past()
-	w.calls.edit = func(g *types.AutoScalingGroup) {
-		if readings++; readings <= 2 {
-			*g = *old
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, group("a", 0, 1, 10)).started()
+		readings, old := 0, w.past()
+		w.calls.edit = func(g *types.AutoScalingGroup) {
+			if readings++; readings <= 2 {
+				*g = *old
+			}
 		}
-	}
-	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
-		t.Errorf("a termination that AWS has done is reported as failed: %v", err)
-	}
+		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
+		if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
+			t.Errorf("a termination that AWS has done is reported as failed: %v", err)
+		}
+	})
 }
 
 func TestReplaceKeepsDesiredCapacity(t *testing.T) {

@@ -1,7 +1,6 @@
 package asg_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -445,11 +444,12 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 		{"as views again", nil, map[string]int{"a": 1, "b": 3, "c": 1}},
 		{"as one group", func(o *asg.Options) { o.ZonalGroups = asg.ZonalOff }, map[string]int{"": 5}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			w := newWorldOf(t, config, discovered).with(synchronous).started()
 			begun := make(chan struct{})
+			w.expire()
 			w.calls.neverAnswer, w.calls.beforeWrite = true, func() { close(begun) }
-			go func() { _, _ = zoneIncrease(w.cache, context.WithoutCancel(t.Context()), "a", "us-west-2b", 2) }()
+			go func() { _, _ = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2) }()
 			<-begun
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
@@ -466,7 +466,7 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 				t.Errorf("AWS has %d instances of %d desired, want 5 of 5", len(state.Instances), state.Desired)
 			}
 			w.untouched()
-		})
+		}))
 	}
 }
 

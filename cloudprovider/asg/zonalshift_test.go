@@ -119,7 +119,7 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 				return ""
 			})
 			if got := w.aws.Calls()[look]; !tt.want(got) {
-				t.Errorf("%d calls in %s", got, now.Since(edge))
+				t.Errorf("%d calls in %s", got, now.Since(edge()))
 			}
 			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
 				t.Errorf("%d are desired, error %v, want a launch all the same", w.desired("a"), err)
