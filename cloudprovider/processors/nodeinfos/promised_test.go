@@ -95,6 +95,19 @@ func TestNoDevicesAreAssumedOnADividedGPU(t *testing.T) {
 	}
 }
 
+func TestNoDevicesAreAssumedWithoutNodes(t *testing.T) {
+	tagged := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, map[string]string{awsworld.Template + "resources/nvidia.com/mig-1g.10gb": "7"}))
+	learnt := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil))
+	learnt.w.NextLoop()
+	showing(learnt.w, "gpu", "g4dn.xlarge", 2*time.Minute, divisions["renamed slices"])
+	learnt.w.NextLoop()
+	for name, c := range map[string]*gpuCluster{"by a tag": tagged, "by a node of before": learnt} {
+		if c.loop(nil, nil); c.fits() {
+			t.Errorf("a claim of a whole GPU fits the next node whose GPU is divided %s", name)
+		}
+	}
+}
+
 // One node may have a broken device plugin.
 func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 	plain := awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")
