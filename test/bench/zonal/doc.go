@@ -25,14 +25,14 @@
 //	make bench-zonal CELL='bound volumes|untagged'         # those with this text in their names
 //
 // With -cells every kind of pods (cells.go) runs on every kind of group: tagged for zonal views or not, with AZRebalance or without,
-// and with LaunchInstances allowed or denied. Three more kinds of groups cannot be scaled zone by zone: a group of one zone, a policy that mixes on-demand and
-// spot, and the tag's value false. AZRebalance runs there, as by default. Both autoscalers look every second, nodes register after 2 s, and
-// nothing is scaled down within ten minutes.
+// and with LaunchInstances allowed or denied. Three more kinds of groups cannot be scaled zone by zone: a group of one zone, a policy
+// that mixes on-demand and spot, and the tag's value false. AZRebalance runs there, as by default. Both autoscalers look every second,
+// nodes register after 2 s, and nothing is scaled down within ten minutes.
 //
-// A cell ends when all pods run, or after -wait. While AZRebalance runs, the account balances the zones every 5 s, and terminates nodes with their pods. Such
-// a cell goes on until the zones are balanced and every lost pod runs again, or for five minutes. The report has the pods that run at the end, on
-// instances that are there, and the lost ones. The exit code is 1 if ours runs fewer than stock anywhere. README.md has the last report. make test runs a few
-// cells with ours alone.
+// A cell ends when all pods run, or after -wait. While AZRebalance runs, the account balances the zones every 5 s, and terminates nodes
+// with their pods. Such a cell goes on until the zones are balanced and every lost pod runs again, or for five minutes. The report has
+// the pods that run at the end, on instances that are there, and the lost ones. The exit code is 1 if ours runs fewer than stock
+// anywhere. README.md has the last report. make test runs a few cells with ours alone.
 //
 // # Report
 //
