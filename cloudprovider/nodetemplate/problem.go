@@ -102,7 +102,7 @@ func (p Problem) Remedy() string {
 	case p.Subject != "" || p.Key == "":
 		return "look at the facts behind it: asgctl template " + shellword.Quote(p.Group)
 	case !own && taint:
-		return "give the tag the value of the taint that the nodes have, as " + taintForm
+		return "state the taint that the nodes have: its key behind taint/, and as the value " + taintForm
 	case !own:
 		return "correct the tag, or delete it: " + shellword.DeleteTag(p.Group, p.Key)
 	case key == p.Key:
