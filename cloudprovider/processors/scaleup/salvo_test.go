@@ -345,6 +345,25 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	}
 }
 
+// The pod also stays off an old node that has room.
+func TestPodsKeptApartGetNewNodes(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 9}})
+	old := utiltest.BuildTestNode("old", 8000, 1<<30)
+	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old)); err != nil {
+		t.Fatal(err)
+	}
+	r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos, "asked")
+	defer r.close()
+	if err := r.add(map[string]int{"a": 2}); err != nil {
+		t.Fatal(err)
+	}
+	placed := podSet{}
+	err := r.fit(placed, podSet{}, replicas("apart", 3, 100, keptApart), 0, func() bool { return false })
+	if diff := cmp.Diff([][]string{{"apart-0"}, {"apart-1"}}, [][]string{names(r.nodes[0].pods), names(r.nodes[1].pods)}); diff != "" || err != nil || len(placed) != 2 {
+		t.Errorf("%d pods placed, want 2, error %v, pods on the new nodes (-want +got):\n%s", len(placed), err, diff)
+	}
+}
+
 func TestSalvoEndsWhenNothingGrows(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
 	o := NewSalvo(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
