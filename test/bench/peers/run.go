@@ -18,7 +18,7 @@ import (
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// manifest is the shipped Deployment whose flags all Cluster Autoscalers run with. All of them are stock's own.
+// manifest is the shipped Deployment whose flags all Cluster Autoscalers run with. Stock gets none of ours.
 const manifest = "s0-gpu-spot-china"
 
 // unneededTime is how long a node must be empty until it may go, for every peer, in the cases in which nodes go.

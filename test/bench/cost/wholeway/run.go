@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// manifest is the shipped Deployment whose flags both autoscalers get. All of them are stock's own.
+	// manifest is the shipped Deployment whose flags both autoscalers get. Stock gets none of ours.
 	manifest = "s0-gpu-spot-china"
 	// settling is how long all pods must run, and no instance be under way, until a run is over.
 	settling = 2 * time.Second
@@ -69,7 +69,7 @@ func Run(ctx context.Context, m *mix.Mix, a Autoscaler, o Options) (_ *Result, e
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	if r.env, err = lab.Start(ctx, lab.Options{Dir: o.Dir, Binary: a.Binary, Progress: o.Progress, Crowded: true}); err != nil {
+	if r.env, err = lab.Start(ctx, lab.Options{Dir: o.Dir, Binary: a.Binary, Stock: a.Stock, Progress: o.Progress, Crowded: true}); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
