@@ -3,6 +3,7 @@ package aws
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -93,11 +94,15 @@ func (p *Provider) refusedLaunches(v *View) []finding {
 	return found
 }
 
-// fallbacks returns the groups that use an older call of Auto Scaling because AWS does not answer the newer one. A finding without a group
-// concerns all groups.
-func (p *Provider) fallbacks() []finding {
+// fallbacks returns the groups that use an older call of Auto Scaling because AWS denies the newer one or does not answer it. A finding without a
+// group concerns all groups. A denial that keeps a group from being scaled zone by zone is a finding of its zones.
+func (p *Provider) fallbacks(v *View) []finding {
 	var found []finding
+	whole := func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }
 	for _, d := range p.cache.Fallbacks() {
+		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], whole) {
+			continue
+		}
 		subject := "All Auto Scaling groups"
 		if d.Group != "" {
 			subject = fmt.Sprintf("Auto Scaling group %q", d.Group)

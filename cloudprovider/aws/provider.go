@@ -208,7 +208,7 @@ func (p *Provider) refresh() {
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
 	p.types.Want(v.unknownTypes())
 	p.offers.Want(v.zonalTypes())
-	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(), p.withoutDevices(v)), v)
+	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v)), v)
 	zeroSizes(before, v)
 	p.view.Store(v)
 }

@@ -118,8 +118,8 @@ func (p Problem) describeTypes() string {
 	for _, name := range strings.Split(names, ", ") {
 		command += " " + shellword.Quote(name)
 	}
-	return "correct the name in the launch template if EC2 does not know it: " + command +
-		"\notherwise allow ec2:DescribeInstanceTypes to the autoscaler's role, or write the output to a file for --aws-instance-types-file"
+	return "look whether EC2 knows the name: " + command + " # if not, correct it in the launch template; if so, allow ec2:DescribeInstanceTypes " +
+		"to the autoscaler's role, or describe the type in --aws-instance-types-file"
 }
 
 // quote quotes at most limit bytes of s.

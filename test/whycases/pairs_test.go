@@ -49,6 +49,13 @@ var troubles = []trouble{
 			if err := a.world.AWS.Suspend(group, "Launch"); err != nil {
 				t.Fatal(err)
 			}
+			a.world.Eventually(func() string {
+				_ = a.world.Cache.Refresh(t.Context())
+				if !a.world.View().Group(group).Blocked() { // what the group would launch is looked up beside the readings
+					return "the suspension is not known"
+				}
+				return ""
+			})
 		}},
 	{name: "missing device", code: decision.CodeAccelerator, says: "group %q: its nodes came up without nvidia.com/gpu", remedy: "kubectl get daemonsets", read: true,
 		begin: func(_ *testing.T, a *autoscaler, group string) { // as after its second node without one

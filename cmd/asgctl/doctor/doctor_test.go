@@ -167,7 +167,7 @@ func TestFaultsInAWS(t *testing.T) {
 			other(c, func(g *fakeaws.AutoScalingGroup) {
 				g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "new", Version: "$Latest"}
 			})
-		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "asgctl template --region us-west-2 other"},
+		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "aws ec2 describe-instance-types --region us-west-2 --output json --instance-types z9.large"},
 		{name: "types of very different sizes", check: "types", account: func(c *fakeaws.Config) {
 			web := group(c, "web")
 			web.LaunchTemplate, web.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: *web.LaunchTemplate,
