@@ -74,14 +74,14 @@ type ledger struct {
 	credit      int             // instances that were taken away since they were requested, and may be requested again
 	own         []raise
 	foreign     []raise
-	wished      []wish // as sizes of the group
+	wished      []wish // for the whole group
 }
 
 // uncertain is how long the autoscaler may set a size that it was to set before, although less is wished for now. A failed
 // write may have taken effect, and a lower size would then end instances.
 const uncertain = 30 * time.Second
 
-// most is the largest size that was wished for lately.
+// most is the largest size that was wished for lately, in instances.
 func (l *ledger) most(at time.Time) (size int) {
 	for _, w := range l.wished {
 		if at.Sub(w.at) < uncertain {
@@ -95,11 +95,13 @@ func (l *ledger) most(at time.Time) (size int) {
 // earlier wish that is neither in the desired capacity nor in the size from which this one starts has failed. The desired capacity may have
 // instances of other writers that the wish does not know.
 func (l *ledger) wish(w wish) {
+	if !w.zonal {
+		l.wished = append(l.wished, w)
+	}
 	if w.zonal || l.perInstance > 1 {
 		l.open += w.to - w.from // its sizes are not the group's
 		return
 	}
-	l.wished = append(l.wished, w)
 	foreign := recent(l.foreign, w.at)
 	unknown := l.desired - max(w.from, len(l.usable)) - foreign
 	known := max(0, min(unknown, recent(l.own, w.at), w.to-w.from))
@@ -127,7 +129,7 @@ func (l *ledger) change(e fakeaws.Event) (double int) {
 		l.credit -= min(l.credit, max(0, -l.open))
 		l.open = max(l.open, 0)
 	}
-	if most := l.most(e.Time); most > 0 {
+	if most := l.most(e.Time) * l.perInstance; most > 0 {
 		double = min(double, max(0, e.To-most))
 	}
 	return double

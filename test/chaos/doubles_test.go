@@ -38,6 +38,7 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 		name    string
 		wishes  []wish
 		events  []fakeaws.Event
+		weight  int // of an instance, 0 for 1
 		doubles int
 	}{
 		{name: "as wished", wishes: []wish{wished(1, 1, 4)}, events: []fakeaws.Event{change(2, ourWrite, 1, 4)}},
@@ -75,12 +76,21 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 		{name: "beside nodes that show no GPU yet", wishes: []wish{wished(1, 1, 2), wished(5, 1, 2)},
 			events:  []fakeaws.Event{change(2, nowUs, 1, 2), usable("i-1", fakeaws.NodeReady, "g4dn.xlarge"), usable("i-2", fakeaws.NodeReady, "g4dn.xlarge"), change(6, ourWrite, 2, 3)},
 			doubles: 1},
+		{name: "to a wished size of heavy instances that have gone", weight: 2, wishes: []wish{wished(1, 1, 3), wished(5, 3, 4)},
+			events: []fakeaws.Event{change(2, ourWrite, 2, 6), change(3, ourTermination, 6, 0), change(6, ourWrite, 0, 8)}},
+		{name: "to more than that", weight: 2, wishes: []wish{wished(1, 1, 3), wished(5, 3, 4)},
+			events: []fakeaws.Event{change(2, ourWrite, 2, 6), change(3, ourTermination, 6, 0), change(6, ourWrite, 0, 10)}, doubles: 2},
 		{name: "by nobody's wish", events: []fakeaws.Event{change(2, ourWrite, 1, 4)}, doubles: 3},
 		{name: "by an operator", events: []fakeaws.Event{change(2, "set-desired", 1, 4)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var j judge
-			j.doubles(tt.events, tt.wishes, []fakeaws.AutoScalingGroup{{Name: "web", Desired: 1}})
+			group := fakeaws.AutoScalingGroup{Name: "web", Desired: 1}
+			if tt.weight > 0 {
+				group.Desired = tt.weight
+				group.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: tt.weight}}}
+			}
+			j.doubles(tt.events, tt.wishes, []fakeaws.AutoScalingGroup{group})
 			if j.wrongs.Doubles != tt.doubles {
 				t.Errorf("doubles = %d, want %d: %q", j.wrongs.Doubles, tt.doubles, j.violations)
 			}

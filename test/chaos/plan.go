@@ -261,7 +261,8 @@ func (d *draft) pods() []Step {
 // But AWS may repeat an old failure to it once, which it believes for up to two minutes. Zonal plans fill whole groups. After a
 // crash, each program of the control plane waits for up to a minute before it watches again: client-go's reflector pauses for
 // half a minute and up to as much again. Nodes that are Ready late, or get no pods before an agent has started, take that longer,
-// and so does an instance whose Node a user deleted: the core waits for it as for a new one.
+// and so does an instance whose Node a user deleted: the core waits for it as for a new one. A look-up that AWS denied is repeated after
+// half a minute.
 func (p Plan) Allowance() time.Duration {
 	allowed := 30 * time.Second
 	switch {
@@ -281,6 +282,9 @@ func (p Plan) Allowance() time.Duration {
 	}
 	if p.Faults()[UserDeletes] > 0 {
 		allowed += 15 * time.Second
+	}
+	if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Fault != nil && s.Fault.Code == accessDenied }) {
+		allowed += 30 * time.Second
 	}
 	return allowed
 }

@@ -149,14 +149,15 @@ func (a *Autoscaler) endedByItself() error {
 	return fmt.Errorf("autoscaler ended by itself, %s; see its log", how)
 }
 
-// Pause stops the process where it stands, like a suspended virtual machine. For the process, no time passes until Resume.
+// Pause stops the process where it stands, like a suspended virtual machine. For the process, no time passes until Resume. A process that
+// has ended needs neither.
 func (a *Autoscaler) Pause() error { return a.signal(syscall.SIGSTOP) }
 
 // Resume ends a Pause.
 func (a *Autoscaler) Resume() error { return a.signal(syscall.SIGCONT) }
 
 func (a *Autoscaler) signal(s syscall.Signal) error {
-	if err := a.cmd.Process.Signal(s); err != nil {
+	if err := a.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("send %s to the autoscaler: %w", s, err)
 	}
 	return nil
