@@ -158,7 +158,7 @@ func (id *identity) whyForeign(g *Group) string {
 // disowned returns the group with the one Problem that it belongs to another cluster or service.
 func (id *identity) disowned(g *Group) *Group {
 	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
-		Remedy: "do nothing if it is that cluster's, or else correct the statement, or name this cluster by " + sourceFlag}
+		Remedy: "if it is that cluster's, leave it alone and make a group of this cluster for the pods; or else correct the statement, or name this cluster by " + sourceFlag}
 	switch {
 	case g.Operator != "":
 		p.Reason, p.Remedy = ReasonOperator, "do nothing if that service is to scale it, or else make a group without an operator"

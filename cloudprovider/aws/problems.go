@@ -89,7 +89,7 @@ func (p *Provider) refusedLaunches(v *View) []finding {
 			continue
 		}
 		found = append(found, finding{group: g.Name, reason: "launch-" + string(rest.Class),
-			message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch (%s): %s", g.Name, rest.Class, awsmessage.Sentence(rest.Message))})
+			message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch such instances (%s): %s", g.Name, rest.Class, awsmessage.Sentence(rest.Message))})
 	}
 	return found
 }

@@ -57,6 +57,14 @@ func (r Reading) Stale(now time.Time) (Reason, bool) {
 	return stale, r.Failure.Message != ""
 }
 
+// Then returns the next step about a fact. While the facts are old, it holds only if the fact is still so afterwards.
+func (r Reading) Then(remedy string, now time.Time) string {
+	if _, old := r.Stale(now); old && remedy != "" {
+		return "if it is still so once the facts are new: " + remedy
+	}
+	return remedy
+}
+
 // Loop is the last loop.
 type Loop struct {
 	Number   int64         `json:"number"` // 1 for the first

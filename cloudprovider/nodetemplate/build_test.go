@@ -136,18 +136,18 @@ func TestUnknownTypesAreNamedAndTagsStandIn(t *testing.T) {
 		problem string
 	}{
 		{name: "nothing known", in: Input{}, problem: `Auto Scaling group "g": expected an instance type in the launch template`},
-		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" ignored: expected types that the built-in list, EC2 or --aws-instance-types-file describes`},
+		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" are unknown: expected types that the built-in list, EC2 or --aws-instance-types-file describes`},
 		{
 			name:    "many unknown",
 			in:      Input{UnknownTypes: []string{"g", "f", "e", "d", "c", "b", "a"}, Members: members(t, "m5.large")},
-			problem: `instance types "a, b, c, d, e and 2 more" ignored`, usable: true,
+			problem: `instance types "a, b, c, d, e and 2 more" are unknown`, usable: true,
 		},
 		{
 			name: "tags stand in",
 			in: Input{UnknownTypes: []string{"zz9.a"}, Tags: map[string]string{
 				resourcesPrefix + "cpu": "8", resourcesPrefix + "memory": "30Gi",
 			}},
-			problem: `instance types "zz9.a" ignored`, usable: true,
+			problem: `instance types "zz9.a" are unknown`, usable: true,
 		},
 		{name: "architectures", in: Input{Members: members(t, "m5.large", "m6g.large")}, usable: true, problem: `instance types "m5.large (amd64), m6g.large (arm64)" used, but expected one architecture`},
 	} {

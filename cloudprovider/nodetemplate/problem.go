@@ -65,6 +65,10 @@ type Problem struct {
 func (p Problem) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Auto Scaling group %s: ", quote(p.Group, maxShownKey))
+	if p.Reason == ReasonUnknownType {
+		fmt.Fprintf(&b, "instance types %s are unknown: expected %s", quote(p.Value, maxShownValue), p.Expected)
+		return b.String()
+	}
 	if p.Key != "" || p.Value != "" {
 		b.WriteString(cmp.Or(p.Subject, "tag") + " ")
 		if p.Key != "" {
@@ -119,7 +123,7 @@ func (p Problem) describeTypes() string {
 		command += " " + shellword.Quote(name)
 	}
 	return "look whether EC2 knows the name: " + command + " # if not, correct it in the launch template; if so, allow ec2:DescribeInstanceTypes " +
-		"to the autoscaler's role, or describe the type in --aws-instance-types-file"
+		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --aws-instance-types-file"
 }
 
 // quote quotes at most limit bytes of s.

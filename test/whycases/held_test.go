@@ -79,7 +79,7 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 		return fmt.Sprintf("decisions %+v, want the end of the instance", a.collector.Record.Report().Timeline)
 	})
 	pod = waitingPod(t, a)
-	const came = `group "a" cannot grow now: 1 instance came up and registered no node within 15m (--max-node-provision-time) (next try at `
+	const came = `group "a" cannot grow now: 1 instance came up and registered no node within 15m (--max-node-provision-time, or the tag of the group) (next try at `
 	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, came) || pod.Cause.Remedy != remedy {
 		t.Errorf("pod %+v, want it to say that no node registered", pod)
 	}

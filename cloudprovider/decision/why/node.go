@@ -83,7 +83,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 // Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another.
 func Late(instance, group string, since, until time.Time) decision.Reason {
 	return decision.Reason{Code: decision.CodeNotReady,
-		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (--max-node-provision-time)",
+		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (--max-node-provision-time, or the tag of the group)",
 			clean(instance, maxName), quote(group), clock(since), clock(until)),
 		Remedy: bootstrap(instance)}
 }
@@ -95,7 +95,7 @@ func Unjoined(group *decision.Group, instances []string, within time.Duration, u
 	if len(instances) > 0 {
 		came, remedy = count(len(instances), "instance")+" came up and registered no node", bootstrap(instances[0])
 	}
-	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (--max-node-provision-time)%s",
+	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (--max-node-provision-time, or the tag of the group)%s",
 		name, came, decision.Span(within), nextTry(decision.CodeNotReady, time.Time{}, until))}
 }
 

@@ -146,7 +146,7 @@ func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
 		{nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
 	} {
 		r := Unjoined(g, tt.instances, 90*time.Second, noon)
-		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {
+		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time, or the tag of the group) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {
 			t.Errorf("%d instances: %+v, want %q and %q", len(tt.instances), r, want, tt.command)
 		}
 	}
@@ -204,6 +204,9 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 			"the Launch process of group web is suspended", "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name web"},
 		{"a throttled call", "throttle", "Throttling: Rate exceeded", Attempt{Call: "SetDesiredCapacity"}, "AWS throttles SetDesiredCapacity",
 			"it is tried again by itself, look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=SetDesiredCapacity'"},
+		{"a low spot price", "no-capacity", "Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0413.", Attempt{},
+			"the maximum spot price of the group is below the market's: Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0413",
+			"raise it in the group's policy or launch template"},
 		{"no policy allows it", "permission", denied + "because no permissions boundary allows the autoscaling:SetDesiredCapacity action", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
 			`add {"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:1:g/web"} to the permissions boundary of role "ca"`},
 		{"a policy denies it", "permission", denied + "with an explicit deny in a service control policy", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",

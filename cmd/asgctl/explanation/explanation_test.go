@@ -210,3 +210,22 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 		}
 	}
 }
+
+func TestNextStepByOldFactsHasItsCondition(t *testing.T) {
+	r := report()
+	r.Reading = decision.Reading{At: now.Add(-4 * time.Minute), Failure: reason("AWS denies DescribeAutoScalingGroups", "allow it")}
+	p, _ := Pod(r, Running, "shop", "a")
+	for _, text := range []string{p.Text(), Owned(r, Running, "shop", "Deployment/web").Text()} {
+		if !strings.Contains(text, "\n  if it is still so once the facts are new: raise the maximum of web:\n") || !strings.Contains(text, "\n  allow it\n") {
+			t.Errorf("answer without condition:\n%s", text)
+		}
+	}
+}
+
+func TestProblemsShowWhereNoPodWaits(t *testing.T) {
+	r := &decision.Report{At: now, Groups: []decision.Group{{Name: "batch", Problems: []decision.Reason{reason("a tag of batch is ignored", "set it anew")}}}}
+	const want = "no pod of the cluster waits for a node\n\na tag of batch is ignored\n\nNext:\n  set it anew\n"
+	if diff := cmp.Diff(want, All(r, Running).Text()); diff != "" {
+		t.Errorf("answer (-want +got):\n%s", diff)
+	}
+}

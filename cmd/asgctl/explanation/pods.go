@@ -34,6 +34,7 @@ type Pods struct {
 	Searches []decision.Search `json:"searches"` // those of the pods
 
 	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
+	groups  []decision.Group
 	subject string // such as "Deployment/web", "" for one pod
 }
 
@@ -55,7 +56,9 @@ func Owns(owner, namespace string, pod *decision.Pod) bool {
 
 // All explains all pods.
 func All(r *decision.Report, source Source) *Pods {
-	return of(r, source, "the cluster", func(*decision.Pod) bool { return true })
+	p := of(r, source, "the cluster", func(*decision.Pod) bool { return true })
+	p.groups = r.Groups
+	return p
 }
 
 func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
@@ -135,9 +138,19 @@ func (p *Pods) Text() string {
 	case p.subject == "":
 		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
-		return text + "no pod of " + output.Clean(p.subject) + " waits for a node\n"
+		return text + "no pod of " + output.Clean(p.subject) + " waits for a node\n" + p.problems()
 	}
 	return text + p.grouped()
+}
+
+// problems are those of the groups.
+func (p *Pods) problems() (text string) {
+	for _, g := range p.groups {
+		for _, why := range g.Problems {
+			text += "\n" + output.Clean(why.Message) + "\n" + next(p.then(why))
+		}
+	}
+	return text
 }
 
 // stale says that the facts are old, why, and what helps, or "".
@@ -156,7 +169,13 @@ func (p *Pods) one(pod *decision.Pod) string {
 	if pod.Search >= 0 {
 		text += "\n" + answers(p.Searches[pod.Search].Answers)
 	}
-	return text + next(pod.Cause)
+	return text + next(p.then(pod.Cause))
+}
+
+// then is the reason with the next step that holds if the facts are old.
+func (p *Pods) then(why decision.Reason) decision.Reason {
+	why.Remedy = p.Reading.Then(why.Remedy, p.At)
+	return why
 }
 
 func owner(pod *decision.Pod) string {
@@ -267,7 +286,7 @@ func (p *Pods) grouped() string {
 	}
 	var reasons []decision.Reason
 	for _, c := range causes {
-		reasons = append(reasons, c.reason)
+		reasons = append(reasons, p.then(c.reason))
 	}
 	if first := causes[0]; unserved(first.state) {
 		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", first.pods[0].Namespace, first.pods[0].Name, p.Given)})

@@ -127,6 +127,9 @@ func newView(report *decision.Report, divisor shorter) *view {
 	}
 	v := &view{Report: report, Graph: newGraph(report.Spend.History, report.Spend.PerHour)}
 	causes := newCauses(report, divisor)
+	for at := range causes {
+		causes[at].Remedy = report.Reading.Then(causes[at].Remedy, report.At)
+	}
 	v.Causes = first(causes, divisor.of(mostCauses))
 	v.Rows = newGroups(report.Groups, causes, divisor)
 	v.setNodes(divisor)
