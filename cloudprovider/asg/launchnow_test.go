@@ -321,9 +321,7 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Synchronous = ms(700)
-		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
-		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		w := newWorldWith(t, delays, group("a", 0, 0, 10)).with(synchronous).started()
 		next, other := w.with(nil).started(), w.with(nil).started()
 		begun := make(chan struct{})
 		w.expire()
@@ -351,9 +349,7 @@ func TestUnshownInstancesAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Listed = ms(500)
-		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
-		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		w := newWorldWith(t, delays, group("a", 0, 0, 10)).with(synchronous).started()
 		if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 			t.Fatal(err)
 		}
@@ -443,9 +439,7 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Synchronous = ms(700)
-		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}
-		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		w := newWorldWith(t, delays, group("a", 0, 0, 10)).with(synchronous).started()
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
 		}

@@ -21,9 +21,7 @@ func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(2000)
-	config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+	w := newWorldWith(t, delays, group("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
@@ -59,9 +57,7 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Terminate = ms(3100) // AWS lists what it ends for a while
-		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{zonal("a", 0, 0, 10)}}
-		w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous)
+		w := newWorldWith(t, delays, zonal("a", 0, 0, 10)).with(synchronous)
 		window := func() time.Time { return time.Now().Truncate(10 * time.Minute) } // in which AWS repeats answers
 		began := window()
 		for round := range 3 { // each from nothing, each by a process that has just started
@@ -186,10 +182,8 @@ func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Synchronous = ms(700)
-		config := fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-			AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 20)}}
 		then, now := inOneWindow()
-		w := newWorldOf(t, config, discovered).with(at(then)).started()
+		w := newWorldWith(t, delays, divided("a", 0, 3, 20)).with(at(then)).started()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
 		if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err == nil {
 			t.Fatal("a zone without capacity has launched")

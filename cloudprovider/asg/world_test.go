@@ -168,8 +168,13 @@ func workers(instanceType string) fakeaws.LaunchTemplate {
 // newWorld starts AWS with the groups and a Cache over it. The Cache has not read yet.
 func newWorld(t *testing.T, groups ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
-	return newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups},
-		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+	return newWorldWith(t, quick, groups...)
+}
+
+// newWorldWith is newWorld with an AWS that takes its time.
+func newWorldWith(t *testing.T, delays fakeaws.Delays, groups ...fakeaws.AutoScalingGroup) *world {
+	t.Helper()
+	return newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}, discovered)
 }
 
 func TestMain(m *testing.M) {

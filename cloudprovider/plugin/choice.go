@@ -9,12 +9,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
-	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin/question"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // choice is a chosen option, as its pods on each of its nodes. The core does not say which pods it counts on which node, so they are put on
@@ -37,7 +36,7 @@ func newChoice(ctx context.Context, o *expander.Option, info *framework.NodeInfo
 	}
 	c.nodes = question.Place(ctx, o.Pods, o.NodeCount, info.Node().Status.Allocatable, daemonSets, needs)
 	for at, pods := range c.nodes {
-		c.nodes[at] = slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return fake.IsFake(pod) || capacitybuffer.IsFakeCapacityBuffersPod(pod) })
+		c.nodes[at] = slices.DeleteFunc(pods, podlist.IsFake)
 	}
 	return c
 }

@@ -334,13 +334,20 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	}
 }
 
-// The core looks into a blocked node every five minutes. In between it says only that it has done so.
-func TestBlockedNodeKeepsItsReason(t *testing.T) {
+// newBlockedWorld has the one node small-0, which a pod without an owner keeps.
+func newBlockedWorld(t *testing.T) *world {
+	t.Helper()
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
 	lone := running("lone", "lone", "100m", "small-0")
 	lone.OwnerReferences = nil
 	w.put(objects(w.ready("small"))...)
 	w.put(lone)
+	return w
+}
+
+// The core looks into a blocked node every five minutes. In between it says only that it has done so.
+func TestBlockedNodeKeepsItsReason(t *testing.T) {
+	w := newBlockedWorld(t)
 	for range 3 {
 		if n := w.node(w.loop(), "small-0"); n.Reason.Code != decision.CodePod || n.Pod != "default/lone" {
 			t.Fatalf("node %+v in loop %d, want the pod that blocks it", n, w.record.Report().Loop.Number)
@@ -349,11 +356,7 @@ func TestBlockedNodeKeepsItsReason(t *testing.T) {
 }
 
 func TestBlockedNodeIsSoSinceTheFirstLoop(t *testing.T) {
-	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
-	lone := running("lone", "lone", "100m", "small-0")
-	lone.OwnerReferences = nil
-	w.put(objects(w.ready("small"))...)
-	w.put(lone)
+	w := newBlockedWorld(t)
 	w.once()
 	first := w.at
 	w.at = w.at.Add(time.Minute)

@@ -7,10 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -207,7 +205,7 @@ func (j joining) Process(_ *cacontext.AutoscalingContext, pending []*corev1.Pod)
 		var beside []*corev1.Pod
 		for _, on := range info.Pods() {
 			pod := j.seats.others[on.UID]
-			if pod != nil && !fake.IsFake(pod) && !capacitybuffer.IsFakeCapacityBuffersPod(pod) { // no kube-scheduler will ever bind those
+			if pod != nil && !IsFake(pod) {
 				beside = append(beside, pod)
 				delete(j.seats.others, on.UID)
 			}

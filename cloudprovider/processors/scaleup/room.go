@@ -7,16 +7,16 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/equivalence"
-	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	plugins "k8s.io/kubernetes/pkg/scheduler/framework/plugins/names"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/nodeports"
 	"k8s.io/kubernetes/pkg/scheduler/framework/plugins/noderesources"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
 // sameForGroup are the filters of the scheduler that reject a pod on all new nodes of a group if they reject it on one.
@@ -215,9 +215,7 @@ func (r *room) list() []*apiv1.Node {
 func (r *room) byGroup() map[string][][]*apiv1.Pod {
 	groups := make(map[string][][]*apiv1.Pod)
 	for _, n := range r.nodes {
-		groups[n.group] = append(groups[n.group], slices.DeleteFunc(n.pods, func(pod *apiv1.Pod) bool {
-			return fake.IsFake(pod) || capacitybuffer.IsFakeCapacityBuffersPod(pod)
-		}))
+		groups[n.group] = append(groups[n.group], slices.DeleteFunc(n.pods, podlist.IsFake))
 	}
 	return groups
 }

@@ -73,9 +73,11 @@ func (in *installation) checkRole(ctx context.Context, c *Check) {
 	if err != nil || role == "" {
 		return
 	}
-	of := accountOf(role)
-	if groups := in.account.value; len(groups) > 0 && accountOf(aws.ToString(groups[0].AutoScalingGroupARN)) != of {
-		answers := accountOf(aws.ToString(groups[0].AutoScalingGroupARN))
+	of, answers := accountOf(role), ""
+	if groups := in.account.value; len(groups) > 0 {
+		answers = accountOf(aws.ToString(groups[0].AutoScalingGroupARN))
+	}
+	if len(in.account.value) > 0 && answers != of {
 		c.find(fmt.Sprintf("ServiceAccount %s/%s", in.namespace, in.serviceAccount),
 			fmt.Sprintf("its role %s is in account %q, and AWS answers here for account %s: the autoscaler sees none of these groups", role, of, answers),
 			"the annotation "+roleAnnotation+", and the names that AWS gives the groups",
