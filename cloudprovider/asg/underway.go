@@ -143,6 +143,21 @@ func (u *underWay) awaited(g *Group, zone string) int {
 	return max(0, u.asked[zone]-max(0, come)/g.Source.MinWeight())
 }
 
+// unlisted is the capacity that AWS is launching in named zones, counts in the desired capacity, and does not list yet. It is awaited in its zones.
+func (u *underWay) unlisted(g *Group) int {
+	awaited := 0
+	for zone := range u.asked {
+		if zone != "" {
+			awaited += u.awaited(g, zone)
+		}
+	}
+	if awaited == 0 {
+		return 0
+	}
+	listed := g.capacityOf(func(i *Instance) bool { return i.Lifecycle.Counts() && u.before.instance(i.ID) == nil })
+	return min(awaited*g.Source.MinWeight(), max(0, g.DesiredCapacity-u.from-listed))
+}
+
 // shown returns the group with the increases that are under way or have failed. The caller holds mu.
 func (e *entry) shown() *Group {
 	u := &e.underWay
@@ -157,6 +172,7 @@ func (e *entry) shown() *Group {
 	for zone := range u.asked {
 		g.booked[zone] += u.awaited(e.group, zone)
 	}
+	g.DesiredCapacity -= u.unlisted(e.group)
 	for _, n := range g.booked {
 		g.Booked += n
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -244,6 +245,32 @@ func TestZonesUnderWayShareOneReading(t *testing.T) {
 		t.Errorf("calls (-want +got):\n%s", diff)
 	}
 	w.wantCounted("a", 6, 0, 0)
+}
+
+// AWS shows the new desired capacity of a launch that it has not answered, and lists its instances later.
+func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
+	w, asked, release := held(t, []string{"a"}, divided("a", 0, 3, 12))
+	var grown atomic.Int32
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.DesiredCapacity = aws.Int32(*g.DesiredCapacity + grown.Load()) }
+	w.running()
+	w.start("a", "us-west-2a", 2)
+	w.start("a", "us-west-2b", 1)
+	<-asked
+	<-asked
+	for n := range int32(4) {
+		grown.Store(n)
+		w.refresh()
+		if diff := cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 1}, w.sizes()); diff != "" {
+			t.Errorf("sizes after the desired capacity grew by %d (-want +got):\n%s", n, diff)
+		}
+		w.wantCounted("a", 6, 3, 0)
+	}
+	grown.Store(5)
+	w.refresh()
+	w.wantCounted("a", 8, 3, 0) // another writer wants two more
+	grown.Store(0)
+	release()
+	w.answered()
 }
 
 func TestFailureUnderWayShowsInItsZone(t *testing.T) {

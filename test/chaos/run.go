@@ -28,6 +28,8 @@ const (
 	// labLimit bounds the lab's own work, on a busy machine.
 	labLimit   = 2 * time.Minute
 	orphanPoll = 300 * time.Millisecond
+	// beatPoll is kubelet's five minutes, in proportion.
+	beatPoll = 5 * time.Second
 	// liveLook bounds a look at the cluster while AWS stands still.
 	liveLook = 3 * time.Second
 	// excused is how long after a fault of the API server a replica may end by itself, because its lease and its start depend
@@ -76,7 +78,8 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	working, stop := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	r.watch(working)
-	workers.Go(func() { r.sweepOrphans(working) })
+	workers.Go(func() { r.every(working, orphanPoll, removeOrphans) })
+	workers.Go(func() { r.every(working, beatPoll, beat) })
 	startReplicas := func() {
 		for n := range p.Replicas {
 			one := r.newReplica(fmt.Sprintf("autoscaler-%d", n))
@@ -136,12 +139,13 @@ func (r *run) watch(ctx context.Context) {
 	})
 }
 
-func (r *run) sweepOrphans(ctx context.Context) {
+// every does what the cluster's programs do all the time.
+func (r *run) every(ctx context.Context, interval time.Duration, do func(context.Context, kubernetes.Interface) error) {
 	for ctx.Err() == nil {
-		if err := removeOrphans(ctx, r.client); err != nil && ctx.Err() == nil && !r.front.troubled(time.Second) {
+		if err := do(ctx, r.client); err != nil && ctx.Err() == nil && !r.front.troubled(time.Second) {
 			r.fault(err)
 		}
-		pause(ctx, orphanPoll)
+		pause(ctx, interval)
 	}
 }
 
@@ -234,6 +238,7 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 // crash kills a program of the control plane and waits until it serves again. Until then nobody reaches the API server, because
 // one that has just started refuses users it does not know yet.
 func (r *run) crash(ctx context.Context, id, program string) error {
+	id = "a crash, " + id // faults hit in the order of their IDs, and others would let writes through
 	r.front.inject(id, APIFault{Broken: true})
 	defer r.front.clear(id)
 	return r.env.Cluster.Restart(ctx, program)

@@ -174,6 +174,27 @@ func setReady(ctx context.Context, client kubernetes.Interface, node string, rea
 	return nil
 }
 
+// beat renews the nodes' heartbeats, as kubelets do. A write that etcd's death broke off is not repeated otherwise: neither KWOK's, which makes a
+// node Ready, nor kube-controller-manager's, which lifts the not-ready taint. Both look at a node again when it changes.
+func beat(ctx context.Context, client kubernetes.Interface) error {
+	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("list nodes: %w", err)
+	}
+	for _, n := range list.Items {
+		if len(n.Status.Conditions) == 0 {
+			continue // the kubelet has not posted yet
+		}
+		now, _ := metav1.Now().MarshalJSON()
+		patch := fmt.Appendf(nil, `{"status":{"conditions":[{"type":%q,"lastHeartbeatTime":%s}]}}`, n.Status.Conditions[0].Type, now)
+		_, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("renew the heartbeat of node %q: %w", n.Name, err)
+		}
+	}
+	return nil
+}
+
 // removeOrphans removes the pods whose node is gone, which in a real cluster takes the pod garbage collector a minute.
 func removeOrphans(ctx context.Context, client kubernetes.Interface) error {
 	// Pods come first, so that a pod's node is read after it, unless the node is gone.
