@@ -164,7 +164,9 @@ func (r *reporter) report(ctx context.Context, found []finding, v *View) {
 		}
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
-			if f.reason != asg.ReasonDropped || v.AutoScalingGroup(f.group) != nil { // or its hour is over
+			reworded := counts[[2]string{f.group, f.reason}] > 0
+			forgotten := f.reason == asg.ReasonDropped && v.AutoScalingGroup(f.group) == nil // its hour is over
+			if !reworded && !forgotten {
 				r.changed(f.problem(), true)
 			}
 		}

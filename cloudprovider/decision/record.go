@@ -82,6 +82,15 @@ func (r *Record) Looped(l Loop, groups func() []Group, pods func(ByName) Pending
 	})
 }
 
+// Reword has the pods of the last loop put into words again, because the writer knows more about them by now.
+func (r *Record) Reword() {
+	r.change(func(f *facts) {
+		if f.pods != nil {
+			f.pods = &part[Pending]{make: f.pods.make}
+		}
+	})
+}
+
 // SetReading replaces the last reading of the groups.
 func (r *Record) SetReading(reading Reading) {
 	r.change(func(f *facts) {
@@ -235,6 +244,7 @@ func (r *Record) Report() *Report {
 // part is a part of the Report that is made when somebody first reads it, under Record.making.
 type part[T any] struct {
 	make func(groups ByName, region string) T
+	once sync.Once
 	made T
 }
 
@@ -254,8 +264,6 @@ func (p *part[T]) get(groups ByName, region string) (made T) {
 	if p == nil {
 		return made
 	}
-	if p.make != nil {
-		p.made, p.make = p.make(groups, region), nil
-	}
+	p.once.Do(func() { p.made = p.make(groups, region) })
 	return p.made
 }

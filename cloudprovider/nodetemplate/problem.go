@@ -122,7 +122,7 @@ func (p Problem) describeTypes() string {
 	for _, name := range strings.Split(names, ", ") {
 		command += " " + shellword.Quote(name)
 	}
-	return "look whether EC2 knows the name: " + command + " # if not, correct it in the launch template; if so, allow ec2:DescribeInstanceTypes " +
+	return "look whether EC2 knows the name: " + command + " # if not, correct it in the launch template, which is read again every 5 minutes; if so, allow ec2:DescribeInstanceTypes " +
 		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --aws-instance-types-file"
 }
 

@@ -62,6 +62,7 @@ var (
 	vcpuSize = regexp.MustCompile(`current vCPU limit of (\d{1,7})\b`)
 	family   = regexp.MustCompile(`^([a-z]+)\d`)
 	target   = regexp.MustCompile(`on resource: (arn:[\w:/*.+=,@-]+)(?:\s|$)`)
+	oneGroup = regexp.MustCompile(`^(arn:.*:autoScalingGroup:).+(:autoScalingGroupName/).+`) // others are refused next
 	refuser  = regexp.MustCompile(`with an explicit deny in (an? [a-z -]{1,60}?(?:policy|boundary))`)
 	lacking  = regexp.MustCompile(`because no ([a-z -]{1,60}?(?:policy|boundary)) allows`)
 	caller   = regexp.MustCompile(`arn:[\w-]+:(?:sts|iam)::\d*:` +
@@ -82,7 +83,7 @@ func allow(action, message string) string {
 		policy = found[1]
 	}
 	if found := target.FindStringSubmatch(message); found != nil {
-		on = clean(found[1], maxText)
+		on = clean(oneGroup.ReplaceAllString(found[1], "${1}*${2}*"), maxText)
 	}
 	return fmt.Sprintf(`allow %s: add {"Effect":"Allow","Action":%q,"Resource":%q} to the %s of %s`, action, action, on, policy, who) +
 		says(message)

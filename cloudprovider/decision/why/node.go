@@ -101,7 +101,7 @@ func Unjoined(group *decision.Group, instances []string, within time.Duration, u
 
 // bootstrap shows why an instance does not become a node.
 func bootstrap(instance string) string {
-	return "look at its console output: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text\n" +
+	return "look at its console output, which EC2 keeps for at least an hour: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text\n" +
 		"usual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, " +
 		"a security group or route that keeps it from the API server"
 }

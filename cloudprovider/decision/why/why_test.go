@@ -181,7 +181,7 @@ func TestBackoffSaysWhatFailed(t *testing.T) {
 
 func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 	web := &decision.Group{Name: "web/a", AutoScaling: "web"}
-	const denied = "AccessDenied: User: arn:aws:sts::1:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: arn:aws:autoscaling:us-east-1:1:g/web "
+	const denied = "AccessDenied: User: arn:aws:sts::1:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity on resource: arn:aws:autoscaling:us-east-1:1:autoScalingGroup:b44f-1:autoScalingGroupName/web "
 	for _, tt := range []struct {
 		name, class, message string
 		attempt              Attempt
@@ -208,7 +208,7 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 			"the maximum spot price of the group is below the market's: Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0413",
 			"raise it in the group's policy or launch template"},
 		{"no policy allows it", "permission", denied + "because no permissions boundary allows the autoscaling:SetDesiredCapacity action", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
-			`add {"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:1:g/web"} to the permissions boundary of role "ca"`},
+			`add {"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:1:autoScalingGroup:*:autoScalingGroupName/*"} to the permissions boundary of role "ca"`},
 		{"a policy denies it", "permission", denied + "with an explicit deny in a service control policy", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
 			`except role "ca" from the explicit deny of autoscaling:SetDesiredCapacity in a service control policy`},
 		{"a role with other characters", "permission", "User: arn:aws:sts::1:assumed-role/$(id)/x is not authorized to perform: ec2:RunInstances on resource: arn:aws:`id`", Attempt{},

@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
@@ -181,6 +182,27 @@ func TestLaunchThatFailsLater(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// AWS refuses a launch for good after the loop that asked for it is over.
+func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil)), options(), true)
+	w.put(waiting("one", "web", "1"))
+	w.loop()
+	for _, tt := range []struct {
+		launch asg.Launch
+		want   decision.PodState
+	}{
+		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration}, decision.PodHelpless},
+		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Launched: 1}, decision.PodLaunching},
+		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodLaunching},
+	} {
+		w.seen.Launched(tt.launch)
+		p := w.pod(w.record.Report(), "one")
+		if said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `); p.State != tt.want || said != (tt.want == decision.PodHelpless) {
+			t.Errorf("pod %+v after %+v, want it %s", p, tt.launch, tt.want)
+		}
+	}
 }
 
 // The race detector sees whether a reader and the loop use anything at the same time.
@@ -427,10 +449,17 @@ func TestProblemComesAndGoes(t *testing.T) {
 	if list := entries(r, decision.Problem); len(list) != 2 {
 		t.Errorf("problems in the timeline %+v, want both", list)
 	}
-	if err := w.AWS.SetTags("bad", map[string]*string{awsworld.Template + "taint/gpu": nil}); err != nil {
-		t.Fatal(err)
+	set := func(value *string) {
+		if err := w.AWS.SetTags("bad", map[string]*string{awsworld.Template + "taint/gpu": value}); err != nil {
+			t.Fatal(err)
+		}
+		w.Reread()
 	}
-	w.Reread()
+	set(ptr.To("no effect either"))
+	if list := entries(w.loop(), decision.Mended); len(list) != 0 {
+		t.Errorf("mended %+v, want nothing, because the tag is as bad with another value", list)
+	}
+	set(nil)
 	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "bad" || list[0].Reason.Remedy != "" {
 		t.Errorf("mended %+v, want the tag and no next step", list)
 	}

@@ -33,6 +33,7 @@ func (c *Collector) Launched(l asg.Launch) {
 	c.Record.Launched(decision.Launch{Group: group, Zone: l.Zone, Mode: l.Call, Asked: l.Asked, Launched: l.Launched, Started: l.Started,
 		Duration: l.Duration, Outcome: outcome})
 	c.mu.Lock()
+	_, failing := c.failed[group]
 	if failed {
 		if c.failed == nil {
 			c.failed, c.cooling = map[string]decision.Reason{}, map[string]bool{}
@@ -48,6 +49,9 @@ func (c *Collector) Launched(l asg.Launch) {
 		c.launched[group] = c.launched[group]
 	}
 	c.mu.Unlock()
+	if failed || failing {
+		c.Record.Reword()
+	}
 	if failed {
 		c.Record.Decided(decision.Entry{Kind: decision.LaunchFailed, Group: group, Reason: outcome})
 	}

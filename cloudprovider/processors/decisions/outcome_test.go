@@ -4,9 +4,13 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 func TestOutcomeNamesTheCallAndTheGroup(t *testing.T) {
@@ -28,5 +32,16 @@ func TestOutcomeNamesTheCallAndTheGroup(t *testing.T) {
 				t.Errorf("outcome %+v, want %q and in the remedy %q", got, tt.says, tt.remedy)
 			}
 		})
+	}
+}
+
+// The scheduler says of a volume's zone that the node's labels do not match.
+func TestVolumeSelectsForAPodThatDoesNot(t *testing.T) {
+	said := why.Scheduling("NodeAffinity", nil, "")
+	if got := ofVolume(&corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{"pool": "web"}}}, said); got != said {
+		t.Errorf("%+v for a pod with a selector, want %+v", got, said)
+	}
+	if got := ofVolume(&corev1.Pod{}, said); got.Code != decision.CodeVolume {
+		t.Errorf("%+v for a pod without one, want its volume", got)
 	}
 }

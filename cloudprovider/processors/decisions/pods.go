@@ -53,6 +53,9 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 				o.state, o.cause, o.group = decision.PodHelpless, r, group
 			}
 		}
+		if r, failed := k.refusedNow(o.group); failed && o.state == decision.PodLaunching {
+			o.state, o.cause = decision.PodHelpless, r
+		}
 		if missing, known := why.MissingDevice(pod, s.groups[o.group]); known && o.state == decision.PodLaunching {
 			o.state, o.cause = decision.PodHelpless, missing
 			o.cause.Message += ", and the next one is on its way"
@@ -61,6 +64,16 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 			State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}
 	return decision.Pending{Pods: list, Searches: s.searches}
+}
+
+// refusedNow says why AWS refuses all launches of a group until somebody changes something, as far as its answer to the last one shows. The answer
+// may be newer than the loop.
+func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r, failed := k.Collector.failed[group]
+	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
+	return r, failed && (r.Code == decision.CodeDenied || r.Code == decision.CodeConfiguration)
 }
 
 // pendingInCache are the unschedulable pods, for a loop that ended before it looked at them.
@@ -153,7 +166,7 @@ func (s *speaker) tell(pod *corev1.Pod, set answers) outcome {
 		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a, true)})
 	}
 	for _, a := range set.rejected {
-		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: s.reason(a, false)})
+		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: ofVolume(pod, s.reason(a, false))})
 	}
 	list = append(list, s.foreign...)
 	o := outcome{state: decision.PodHelpless, search: -1}
@@ -165,6 +178,15 @@ func (s *speaker) tell(pod *corev1.Pod, set answers) outcome {
 		o.cause = why.Pod(pod, list, s.groups) // without the nodes, because there are many such pods
 	}
 	return o
+}
+
+// ofVolume is the reason of a pod that selects no nodes itself: a volume does.
+func ofVolume(pod *corev1.Pod, r decision.Reason) decision.Reason {
+	affinity := pod.Spec.Affinity != nil && pod.Spec.Affinity.NodeAffinity != nil
+	if r.Code == decision.CodeNodeSelector && len(pod.Spec.NodeSelector) == 0 && !affinity && pod.Spec.NodeName == "" {
+		return why.Scheduling("VolumeZone", nil, "")
+	}
+	return r
 }
 
 // cause names the cause why the pod waits, from the answers of all groups.

@@ -31,7 +31,7 @@ func report() *decision.Report {
 		Pods: []decision.Pod{{Namespace: "other", Name: "a", State: decision.PodFits, Cause: reason("it fits", ""), Search: 0},
 			pod("a", decision.PodHelpless, full, 1), pod("b", decision.PodHelpless, full, 1), chosen},
 		Searches: []decision.Search{{Answers: []decision.Answer{{Group: "unseen"}}},
-			{Answers: []decision.Answer{{Group: "web", Verdict: decision.Skipped, Reason: reason("maximum of 3 reached", "")},
+			{Answers: []decision.Answer{{Group: "web", Verdict: decision.Skipped, Reason: full},
 				{Group: "arm-1", Verdict: decision.Rejected, Reason: reason("node selector", "")}, {Group: "arm-2", Verdict: decision.Rejected, Reason: reason("node selector", "")},
 				{Group: "arm-3", Verdict: decision.Rejected, Reason: reason("node selector", "")}, {Group: "arm-4", Verdict: decision.Rejected, Reason: reason("taint", "")}}},
 			{Answers: []decision.Answer{{Group: "spot", Verdict: decision.Chosen, Nodes: 1, Pods: 3, Expander: "0.03 USD/h"},
@@ -48,10 +48,10 @@ func TestAnswerAboutPod(t *testing.T) {
 
 Pod shop/a of Deployment/web, state helpless for 5m.
 
-GROUP                     VERDICT    WHY                    NODES   PODS   EXPANDER
-web                       skipped    maximum of 3 reached   -       -      -
-arm-1, arm-2 and 1 more   rejected   node selector          -       -      -
-arm-4                     rejected   taint                  -       -      -
+GROUP                     VERDICT    WHY             NODES   PODS   EXPANDER
+web                       skipped    as said above   -       -      -
+arm-1, arm-2 and 1 more   rejected   node selector   -       -      -
+arm-4                     rejected   taint           -       -      -
 
 Next:
   raise the maximum of web:

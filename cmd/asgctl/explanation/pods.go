@@ -167,7 +167,7 @@ func (p *Pods) one(pod *decision.Pod) string {
 	text := output.Clean(pod.Cause.Message) + "\n\n" +
 		"Pod " + output.Clean(pod.Namespace+"/"+pod.Name) + owner(pod) + ", state " + string(pod.State) + group(pod) + since(pod.Since, p.At) + ".\n"
 	if pod.Search >= 0 {
-		text += "\n" + answers(p.Searches[pod.Search].Answers)
+		text += "\n" + answers(p.Searches[pod.Search].Answers, pod.Cause.Message)
 	}
 	return text + next(p.then(pod.Cause))
 }
@@ -203,8 +203,9 @@ func since(start, now time.Time) string {
 // manyGroups is the number of groups with the same answer from which on they share a row.
 const manyGroups = 2
 
-// answers is a table of the groups in their order. Groups that do not help for the same reason share the row of the first of them.
-func answers(list []decision.Answer) string {
+// answers is a table of the groups in their order. Groups that do not help for the same reason share the row of the first of them. The first line
+// above it has said why the pod waits.
+func answers(list []decision.Answer, said string) string {
 	type row struct {
 		decision.Answer
 		groups []string
@@ -229,6 +230,9 @@ func answers(list []decision.Answer) string {
 	}
 	table := make([][]string, len(rows))
 	for at, r := range rows {
+		if r.Reason.Message == said {
+			r.Reason.Message = "as said above"
+		}
 		table[at] = []string{some(r.groups), string(r.Verdict), r.Reason.Message, output.Count(r.Nodes), output.Count(r.Pods), r.Expander}
 	}
 	return output.Columns([]string{"GROUP", "VERDICT", "WHY", "NODES", "PODS", "EXPANDER"}, table)

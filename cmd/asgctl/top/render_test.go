@@ -211,6 +211,15 @@ func poisoned(v any, text string) any {
 	return v
 }
 
+func TestStepByOldFactsIsConditional(t *testing.T) {
+	r := status(t)
+	r.Reading = decision.Reading{At: r.At.Add(-time.Hour), Failure: decision.Reason{Message: "denied"}}
+	lines, _ := typing(t, View{Width: 140, Height: 40, Program: "asgctl"}, "3\r").Render(r, r.At)
+	if got := screen(lines); !strings.Contains(got, "Remedy: if it is still so once the facts are new: ") {
+		t.Errorf("no condition on the next step:\n%s", got)
+	}
+}
+
 func TestPausedViewKeepsItsReport(t *testing.T) {
 	first, second := status(t), status(t)
 	l := live{}

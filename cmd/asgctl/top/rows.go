@@ -122,12 +122,12 @@ func (v View) groups(r *decision.Report, now time.Time) []row {
 			text(g.Name, plain), number(g.Min, faint), {bar: g, value: float64(g.Desired)}, number(g.Max, faint), number(g.Desired, bold),
 			value(float64(g.Ready), ready, plain), money(g.Spend, g.AboutSpend), text(g.CapacityType, plain), text(strings.Join(g.Zones, ","), plain),
 			text(because(string(g.State), g.Reason), looks[g.State]),
-		}, func() []string { return groupDetail(g, now) }})
+		}, func() []string { return groupDetail(r, g, now) }})
 	}
 	return out
 }
 
-func groupDetail(g *decision.Group, now time.Time) []string {
+func groupDetail(r *decision.Report, g *decision.Group, now time.Time) []string {
 	out := []string{
 		"Group " + g.Name + ": " + because(string(g.State), g.Reason),
 		fmt.Sprintf("Auto Scaling group %s, minimum %d, desired capacity %d, maximum %d. Ready nodes: %d, starting: %d.", g.AutoScaling, g.Min, g.Desired, g.Max,
@@ -138,14 +138,14 @@ func groupDetail(g *decision.Group, now time.Time) []string {
 	if g.NodePrice != "" {
 		out = append(out, "The next node costs "+g.NodePrice+" per hour.")
 	}
-	out = append(out, remedy(g.Reason)...)
+	out = append(out, remedy(r, g.Reason)...)
 	coolDowns, problems := g.Beside()
 	for _, c := range coolDowns {
 		out = append(out, because(fmt.Sprintf("Cool-down of %s in %s for another %s", cmp.Or(c.Type, "all types"), cmp.Or(c.Zone, "all zones"),
 			age(c.Until.Sub(now))), c.Cause))
 	}
 	for _, p := range problems {
-		out = append(append(out, "Problem: "+p.Message), remedy(p)...)
+		out = append(append(out, "Problem: "+p.Message), remedy(r, p)...)
 	}
 	return out
 }
@@ -178,7 +178,7 @@ func (v View) nodes(r *decision.Report, now time.Time) (out []row, all int) {
 			return append([]string{
 				"Node " + n.Name + ": " + because(string(n.State)+" for "+age(now.Sub(n.Since)), n.Reason),
 				"Instance " + n.InstanceID + ", " + n.InstanceType + " " + n.CapacityType + " in " + n.Zone + ", of group " + n.Group + ".",
-			}, append(remedy(n.Reason), v.Program+" explain node "+n.Name)...)
+			}, append(remedy(r, n.Reason), v.Program+" explain node "+n.Name)...)
 		}})
 	}
 	return out, all
@@ -224,7 +224,7 @@ func (v View) pods(r *decision.Report, now time.Time) []row {
 				head += fmt.Sprintf(" and %d more of %s", more, first.Owner)
 			}
 			return append([]string{head + ": " + because(string(k.state)+" for "+age(now.Sub(first.Since)), first.Cause)},
-				append(remedy(first.Cause), v.Program+" explain pod -n "+first.Namespace+" "+first.Name)...)
+				append(remedy(r, first.Cause), v.Program+" explain pod -n "+first.Namespace+" "+first.Name)...)
 		}}
 	}
 	return out
@@ -246,7 +246,7 @@ func (v View) decisions(r *decision.Report, now time.Time) []row {
 		out = append(out, row{[]cell{
 			text(string(e.Kind), looks[e.Kind]), since(e.At, now, true), text(of, plain), text(message, plain),
 		}, func() []string {
-			return append([]string{because(e.At.UTC().Format(time.DateTime)+" UTC, "+string(e.Kind)+" of "+of, e.Reason)}, remedy(e.Reason)...)
+			return append([]string{because(e.At.UTC().Format(time.DateTime)+" UTC, "+string(e.Kind)+" of "+of, e.Reason)}, remedy(r, e.Reason)...)
 		}})
 	}
 	return out
@@ -260,11 +260,11 @@ func because(state string, why decision.Reason) string {
 	return state + ": " + why.Message
 }
 
-func remedy(why decision.Reason) []string {
+func remedy(r *decision.Report, why decision.Reason) []string {
 	if why.Remedy == "" {
 		return nil
 	}
-	return []string{"Remedy: " + why.Remedy}
+	return []string{"Remedy: " + r.Reading.Then(why.Remedy, r.At)}
 }
 
 // used is the share of the node that its pods request, "-" where the core has not computed it.
