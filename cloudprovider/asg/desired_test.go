@@ -30,6 +30,7 @@ func timedWithoutCapacity(t *testing.T, desired int) (*world, *clocktesting.Fake
 	t.Helper()
 	w, now := newWorld(t, group("a", 0, desired, 10)).timed()
 	w.started()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	return w, now
 }
@@ -138,6 +139,7 @@ func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
 func TestStaleReadingKeepsTheRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old = w.past()
 	w.increase(3)
@@ -198,6 +200,7 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}, discovered).timed()
 	w.started()
+	w.calls.between = true
 	old := w.past()
 	old.DesiredCapacity = aws.Int32(5)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 2})
@@ -422,6 +425,7 @@ func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 	late := group("a", 0, 2, 10)
 	late.Tags = nil
 	w := newWorld(t, late, group("b", 0, 0, 1)).started()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{})
 	w.setDesired(7)
 	w.tagged(true)

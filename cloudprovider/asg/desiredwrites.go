@@ -3,6 +3,7 @@ package asg
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -94,22 +95,34 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
-// the minimum size and the instances that a reading made for the purpose counts. A reading after the write repairs it upwards at once if an instance
-// arrived in between.
+// the minimum size, the instances that a reading made for the purpose counts, and the launches that AWS has begun since: after a failure AWS tries
+// other zones at once. A launch that has waited for its instance for beginsWithin counts no more. A reading after the write repairs the desired
+// capacity upwards at once if an instance arrived in between.
 func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
-	return w.withdraw(ctx, name, func(*Group) int { return n })
+	return w.withdraw(ctx, name, func(ctx context.Context, g *Group) (int, error) {
+		begun, err := w.activities.begun(ctx, name, g.ReadAt.Add(-clockSkew), w.clock.Now().Add(-beginsWithin))
+		begun = slices.DeleteFunc(begun, func(id string) bool { return g.instance(id) != nil })
+		switch {
+		case err != nil && !awsclient.IsDenied(err):
+			return 0, err
+		case len(begun) == 0:
+			return n, nil
+		}
+		return min(n, g.notBegun(begun)), nil
+	})
 }
 
 // withdraw is Withdraw of as many instances as most allows in the fresh reading.
-func (w *capacity) withdraw(ctx context.Context, name string, most func(*Group) int) (int, *Group, error) {
+func (w *capacity) withdraw(ctx context.Context, name string, most func(context.Context, *Group) (int, error)) (int, *Group, error) {
 	ctx, unlock, g, err := w.reader.lockAndRead(ctx, name)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer unlock()
-	desired := g.afterWithdrawal(most(g))
-	if desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
-		return 0, g, nil
+	n, err := most(ctx, g)
+	desired := g.afterWithdrawal(n)
+	if err != nil || desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
+		return 0, g, err
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
 	before, left := g, -taken

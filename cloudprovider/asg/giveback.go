@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"time"
 
 	"k8s.io/klog/v2"
 
@@ -42,19 +43,19 @@ func (w *capacity) StartGiveBack(ctx context.Context, name string, n int) {
 // AWS ends no instance if it begins no launch between the reading of its activities and the write. The activities are read before the group: an
 // instance that AWS lists meanwhile counts twice, and never not at all.
 func (w *capacity) GiveBack(ctx context.Context, name string, n int) (int, *Group, error) {
-	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-readingLag-clockSkew))
+	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-readingLag-clockSkew), time.Time{})
 	if err != nil {
 		return 0, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // for the group lock
 	defer cancel()
-	return w.withdraw(ctx, name, func(g *Group) int {
+	return w.withdraw(ctx, name, func(_ context.Context, g *Group) (int, error) {
 		settling := false
 		w.look(name, func(e *entry) { settling = w.clock.Since(e.written.at) < beginsWithin })
 		if settling {
-			return 0
+			return 0, nil
 		}
-		return min(n, g.notBegun(begun))
+		return min(n, g.notBegun(begun)), nil
 	})
 }
 

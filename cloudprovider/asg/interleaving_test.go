@@ -14,6 +14,7 @@ import (
 func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
 		t.Fatal(err)
@@ -50,6 +51,7 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.loseAnswer = true
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
@@ -65,6 +67,7 @@ func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, group("a", 0, 0, 10)).started()
+		w.calls.between = true
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 		w.calls.loseAnswer = true
 		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
@@ -99,6 +102,7 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)

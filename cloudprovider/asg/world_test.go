@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,7 @@ type calls struct {
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
 	inProgress   *types.Activity                          // is described first
+	between      bool                                     // AWS is between two tries to launch
 	lags         bool                                     // readings show no instance yet
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
 	old          *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
@@ -140,6 +142,11 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 		return nil, ctx.Err()
 	}
 	out, err := c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
+	if err == nil && c.between {
+		out.Activities = slices.DeleteFunc(out.Activities, func(a types.Activity) bool {
+			return a.EndTime == nil && strings.HasPrefix(aws.ToString(a.Description), "Launching")
+		})
+	}
 	if err == nil && c.inProgress != nil {
 		out.Activities = slices.Insert(out.Activities, 0, *c.inProgress)
 	}

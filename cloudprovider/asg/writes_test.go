@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -140,6 +142,7 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).running()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.aws.SetDesired("a", 3); err != nil { // two that another asked for
 		t.Fatal(err)
@@ -162,9 +165,42 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	}
 }
 
+// AWS failed to launch in one zone, and has begun to launch in the other.
+func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name     string
+		activity types.Activity
+		denied   bool
+		taken    int // of two
+	}{
+		{name: "none", taken: 2},
+		{name: "a launch", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now())}, taken: 1},
+		{name: "a known instance", activity: types.Activity{Description: aws.String("Launching a new EC2 instance: i-1"), StartTime: aws.Time(time.Now().Add(-time.Hour))}, taken: 1},
+		{name: "an old wait", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now().Add(-time.Minute))}, taken: 2},
+		{name: "denied", denied: true, taken: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, group("a", 0, 1, 10)).started()
+			w.suspendLaunch()
+			w.increase(2)
+			if tt.activity.Description != nil {
+				w.calls.inProgress = &tt.activity
+			}
+			if tt.denied {
+				w.aws.Deny(activitiesCall)
+			}
+			if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
+				t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
+			}
+		})
+	}
+}
+
 func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).running()
+	w.calls.between = true
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
 	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
 		t.Fatal(err)
@@ -284,6 +320,7 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, group("a", 0, 0, 10)).started()
+			w.calls.between = true
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 			w.increase(3)
 			w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: code, Times: 1})
