@@ -251,7 +251,12 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
 		case awsclient.IsNotFound(err): // gone since the reading. The next one states whether AWS replaces it
-			t.in.look(t.group, func(e *entry) { e.gone[i.ID] = true })
+			t.in.look(t.group, func(e *entry) {
+				e.gone[i.ID] = true
+				if a, arriving := e.arriving[i.ID]; arriving && t.in.clock.Since(a.at) > beginsWithin {
+					delete(e.arriving, i.ID) // it died before a reading could show it
+				}
+			})
 		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
 			blocked[at] = err
 		case awsclient.IsRefused(err):

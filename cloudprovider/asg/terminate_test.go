@@ -283,3 +283,32 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 		t.Errorf("desired capacity is %d (snapshot %d), want 2 of each", w.desired("a"), got)
 	}
 }
+
+// The instance dies before a reading shows it.
+func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
+	t.Parallel()
+	w, now := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).timed()
+	w.started()
+	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = nil }
+	w.increase(1)
+	w.suspendLaunch()
+	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually(func() string {
+		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
+			return "the instance is still there"
+		}
+		return ""
+	})
+	now.Step(25 * time.Second)
+	w.refresh()
+	if got := len(w.group("a").Counted()); got != 1 {
+		t.Fatalf("%d instances count, want the one that a reading may not show yet", got)
+	}
+	w.end("a")
+	w.refresh()
+	if got := len(w.group("a").Counted()); got != 0 {
+		t.Errorf("%d instances count, want none", got)
+	}
+}

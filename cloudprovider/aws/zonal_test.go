@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -180,7 +181,10 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	g := awsworld.Divided("a", "m5.large", 0, 3, 12)
 	g.SuspendedProcesses = nil
-	w := newAWS(t, atOnce, g).restartedWith(zonally)
+	w := newAWS(t, func(c *fakeaws.Config) {
+		atOnce(c)
+		c.Delays.Retry = fakeaws.Duration(time.Hour) // AWS has begun no launch meanwhile
+	}, g).restartedWith(zonally)
 	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "UnsupportedOperation", Times: 1}) // so by desired capacity
 	if err := w.Grow("a", 4); err != nil {
