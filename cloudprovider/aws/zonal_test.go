@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -181,10 +180,7 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	g := awsworld.Divided("a", "m5.large", 0, 3, 12)
 	g.SuspendedProcesses = nil
-	w := newAWS(t, func(c *fakeaws.Config) {
-		atOnce(c)
-		c.Delays.Retry = fakeaws.Duration(time.Hour) // AWS has begun no launch meanwhile
-	}, g).restartedWith(zonally)
+	w := newAWS(t, atOnce, g).restartedWith(zonally)
 	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "UnsupportedOperation", Times: 1}) // so by desired capacity
 	if err := w.Grow("a", 4); err != nil {
@@ -217,9 +213,16 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 			t.Errorf("%d placeholders in %s, want %d", len(placeholders), zone, count)
 		}
 	}
-	if err := w.NodeGroup("a/" + awsworld.ZoneA).DeleteNodes(w.Nodes("a/" + awsworld.ZoneA)[1:]); err != nil {
+	if err := w.AWS.Suspend("a", "Launch"); err != nil { // or AWS tries again at each change
 		t.Fatal(err)
 	}
+	deleted := w.Nodes("a/" + awsworld.ZoneA)[1:]
+	w.Eventually(func() string {
+		if err := w.NodeGroup("a/" + awsworld.ZoneA).DeleteNodes(deleted); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
 	if err := w.NodeGroup("a/" + awsworld.ZoneB).DecreaseTargetSize(-1); err != nil {
 		t.Fatal(err)
 	}
