@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -174,8 +175,9 @@ func setReady(ctx context.Context, client kubernetes.Interface, node string, rea
 	return nil
 }
 
-// beat renews the nodes' heartbeats, as kubelets do. A write that etcd's death broke off is not repeated otherwise: neither KWOK's, which makes a
-// node Ready, nor kube-controller-manager's, which lifts the not-ready taint. Both look at a node again when it changes.
+// beat renews the nodes' heartbeats and touches the pods that wait to run on them, as kubelets do. A write that etcd's death broke off is not repeated
+// otherwise: neither KWOK's, which makes a node Ready and a pod run, nor kube-controller-manager's, which lifts the not-ready taint. Both look at an
+// object again when it changes.
 func beat(ctx context.Context, client kubernetes.Interface) error {
 	list, err := client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -190,6 +192,17 @@ func beat(ctx context.Context, client kubernetes.Interface) error {
 		_, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 		if err != nil && !apierrors.IsNotFound(err) {
 			return fmt.Errorf("renew the heartbeat of node %q: %w", n.Name, err)
+		}
+	}
+	pods, err := client.CoreV1().Pods("").List(ctx, metav1.ListOptions{FieldSelector: "spec.nodeName!=,status.phase=Pending"})
+	if err != nil {
+		return fmt.Errorf("list pods: %w", err)
+	}
+	for _, p := range pods.Items {
+		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{"example.com/touched":%q}}}`, time.Now().Format(time.RFC3339))
+		_, err := client.CoreV1().Pods(p.Namespace).Patch(ctx, p.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("touch pod %q: %w", p.Name, err)
 		}
 	}
 	return nil
