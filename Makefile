@@ -33,8 +33,9 @@ STATIC = CGO_ENABLED=0 GOAMD64=v1 GOARM64=v8.0 $(GO) build -ldflags '$(STATIC_LD
 GO_RUN = CGO_ENABLED=0 $(GO) run
 
 .PHONY: build
-build: ## bin/cluster-autoscaler and bin/asgctl
-	$(STATIC) -o bin/ ./cmd/...
+build: ## bin/cluster-autoscaler, and bin/asgctl, which is the same file under another name, as in the image
+	$(STATIC) -o bin/cluster-autoscaler ./cmd/cluster-autoscaler
+	ln -f bin/cluster-autoscaler bin/asgctl
 
 # go test shows nothing of a package that passed, so the scenarios leave the table of their slowest steps in this file. It lies
 # outside the module, for go test would not cache a test that writes into it.
