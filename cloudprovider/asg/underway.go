@@ -2,6 +2,7 @@ package asg
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -79,8 +80,22 @@ func (i *increases) makeIncreases(ctx context.Context, name string, e *entry) {
 		} else {
 			errs = i.IncreaseZones(ctx, name, wanted)
 		}
+		if inDoubt(errs) {
+			_, _ = i.reader.Reread(ctx, name) // or the failures count without it
+		}
 		i.endIncrease(ctx, name, e, errs)
 	}
+}
+
+// inDoubt reports whether AWS may have launched instances all the same: it refuses to repeat a call that it has carried out and not answered.
+func inDoubt(errs map[string]error) bool {
+	for _, err := range errs {
+		var lacking *LaunchError
+		if err != nil && !errors.As(err, &lacking) {
+			return true
+		}
+	}
+	return false
 }
 
 // nextIncrease takes the next increase: the wishes for any zone, or else those for all named zones. It returns nil if there is none. Zones are

@@ -273,6 +273,16 @@ func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
 	w.answered()
 }
 
+// AWS carries out a launch whose answer is lost, and denies its repetition.
+func TestDeniedRepetitionCountsWhatWasLaunched(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 12))
+	w.calls.lostLaunch = func(*autoscaling.LaunchInstancesOutput) { w.aws.Deny(launchCall) }
+	w.start("a", "us-west-2a", 2)
+	w.answered()
+	w.wantCounted("a", 5, 0, 0)
+	w.wantDesired(5)
+}
+
 func TestFailureUnderWayShowsInItsZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 12))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
