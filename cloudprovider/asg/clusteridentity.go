@@ -158,7 +158,8 @@ func (id *identity) whyForeign(g *Group) string {
 // disowned returns the group with the one Problem that it belongs to another cluster or service.
 func (id *identity) disowned(g *Group) *Group {
 	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
-		Remedy: "if it is that cluster's, leave it alone and make a group of this cluster for the pods; or else correct the statement, or name this cluster by " + sourceFlag}
+		Remedy: "make a group of this cluster for the pods, and take the discovery tags off this one; if it is ours all the same, correct the tag or user data that says otherwise" +
+			", and if this cluster has another name, name it by " + sourceFlag}
 	switch {
 	case g.Operator != "":
 		p.Reason, p.Remedy = ReasonOperator, "do nothing if that service is to scale it, or else make a group without an operator"

@@ -47,14 +47,17 @@ func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
 	denials := c.refusals.denials()
 	for _, group := range slices.Sorted(maps.Keys(denials)) {
-		action, instead := denials[group], "so instances are asked for by the desired capacity"
+		action, needed, instead := denials[group], ", which LaunchInstances needs", "so instances are asked for by the desired capacity"
+		if action == "autoscaling:LaunchInstances" {
+			needed = ""
+		}
 		if c.refusals.mode == LaunchSynchronous {
 			instead = "and --aws-launch-mode=synchronous allows no other call"
 		}
 		fallbacks = append(fallbacks, Fallback{group, launchspec.Problem{Reason: ReasonLaunchDenied,
-			Message: fmt.Sprintf("IAM does not allow %s, which a launch by LaunchInstances needs, %s", action, instead),
+			Message: fmt.Sprintf("IAM does not allow %s%s, %s", action, needed, instead),
 			Remedy: fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role, `+
-				"or do without launches at once: --aws-launch-mode=desired-capacity", action)}})
+				"or do without LaunchInstances: --aws-launch-mode=desired-capacity", action)}})
 	}
 	add := func(outages []cooldown.Outage, reason, instead string) {
 		for _, o := range outages {

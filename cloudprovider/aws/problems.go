@@ -165,8 +165,11 @@ func (r *reporter) report(ctx context.Context, found []finding, v *View) {
 		if !now[f] {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
 			reworded := counts[[2]string{f.group, f.reason}] > 0
-			forgotten := f.reason == asg.ReasonDropped && v.AutoScalingGroup(f.group) == nil // its hour is over
-			if !reworded && !forgotten {
+			g := v.AutoScalingGroup(f.group)
+			forgotten := f.reason == asg.ReasonDropped && g == nil // its hour is over
+			// The group can launch nothing any more.
+			worse := f.reason == "launch-"+string(awsmessage.Configuration) && g != nil && g.Blocked()
+			if !reworded && !forgotten && !worse {
 				r.changed(f.problem(), true)
 			}
 		}

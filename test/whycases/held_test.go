@@ -56,9 +56,9 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	a.loop(t)
 	r := a.collector.Record.Report()
 	node, pod := r.Nodes[0], waitingPod(t, a)
-	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "look at its console output: aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
+	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "look at its console output, which EC2 keeps for at least an hour: aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
 		node.InstanceID+" --latest --output text\nusual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, "+
-		"a security group or route that keeps it from the API server"
+		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
 	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, says) || pod.Cause.Remedy != remedy || node.Reason != pod.Cause || node.State != decision.NodeStarting {
 		t.Errorf("pod %+v and node %+v, want both to name the instance", pod, node)
 	}

@@ -47,20 +47,21 @@ func unread(err error, reason, what, action, instead string) Problem {
 // missing says whether the launch template is gone or its version alone, and how the group gets another. A new template has another ID.
 func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 	message, remedy = "launch template "+cmp.Or(ref.ID, ref.Name)+" does not exist", "make a launch template"
-	other := "LaunchTemplateName=TEMPLATE"
+	other, content := "LaunchTemplateName=TEMPLATE", "\nwhat it held, for 90 days: aws cloudtrail lookup-events --lookup-attributes "+
+		shellword.Quote("AttributeKey=EventName,AttributeValue=CreateLaunchTemplate")
 	if awsclient.Code(err) == "InvalidLaunchTemplateId.VersionNotFound" {
 		message = fmt.Sprintf("launch template %s has no version %s", cmp.Or(ref.ID, ref.Name), ref.Version)
-		remedy, other = "choose a version that exists", "LaunchTemplateId="+ref.ID
+		remedy, other, content = "choose a version that exists", "LaunchTemplateId="+ref.ID, ""
 	}
 	_, managed := g.ManagedNodegroup()
 	switch {
 	case managed != "":
-		return message, remedy + fmt.Sprintf(", and give it to EKS node group %q", managed)
+		return message, remedy + fmt.Sprintf(", and give it to EKS node group %q", managed) + content
 	case g.Source.Mixed:
-		return message, remedy + fmt.Sprintf(", and name it in the mixed instances policy of group %q", g.Name)
+		return message, remedy + fmt.Sprintf(", and name it in the mixed instances policy of group %q", g.Name) + content
 	}
 	return message, fmt.Sprintf("%s, and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s "+
-		"--launch-template %s", remedy, shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default"))
+		"--launch-template %s", remedy, shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default")) + content
 }
 
 // errGone is the error of an object that a successful answer does not list.

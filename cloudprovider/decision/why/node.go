@@ -103,7 +103,7 @@ func Unjoined(group *decision.Group, instances []string, within time.Duration, u
 func bootstrap(instance string) string {
 	return "look at its console output, which EC2 keeps for at least an hour: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text\n" +
 		"usual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, " +
-		"a security group or route that keeps it from the API server"
+		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
 }
 
 // GivenUp is the reason of the end of such an instance.

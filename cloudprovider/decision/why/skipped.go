@@ -178,6 +178,9 @@ func CoolDown(class, message string, attempt Attempt) decision.Reason {
 	if !done && message != "" {
 		r.Message += ": " + clean(awsmessage.Sentence(message), 2*maxText)
 	}
+	if attempt.Group != nil && class == string(awsmessage.NoCapacity) && r.Remedy == known.remedy {
+		r.Remedy += "\n" + addSubnet("a subnet of another zone", attempt.Group)
+	}
 	return r
 }
 
