@@ -24,7 +24,7 @@ func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 3}}}
 	w := newWorld(t, g).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(3)
 	heavy := member("i-1", "InService")

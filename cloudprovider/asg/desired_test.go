@@ -30,7 +30,7 @@ func timedWithoutCapacity(t *testing.T, desired int) (*world, *clocktesting.Fake
 	t.Helper()
 	w, now := newWorld(t, group("a", 0, desired, 10)).timed()
 	w.started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	return w, now
 }
@@ -139,7 +139,7 @@ func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
 func TestStaleReadingKeepsTheRequest(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old = w.past()
 	w.increase(3)
@@ -200,7 +200,7 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}, discovered).timed()
 	w.started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	old := w.past()
 	old.DesiredCapacity = aws.Int32(5)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 2})
@@ -425,7 +425,7 @@ func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 	late := group("a", 0, 2, 10)
 	late.Tags = nil
 	w := newWorld(t, late, group("b", 0, 0, 1)).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{})
 	w.setDesired(7)
 	w.tagged(true)
@@ -542,6 +542,7 @@ func TestRaiseRemembersStartingInstances(t *testing.T) {
 // withdraw takes back what it can of n, and returns how many that were.
 func (w *world) withdraw(n int) int {
 	w.t.Helper()
+	w.calls.between.Store(true)
 	taken, _, err := w.cache.Withdraw(w.t.Context(), "a", n)
 	if err != nil {
 		w.t.Fatal(err)

@@ -14,7 +14,7 @@ import (
 func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.loseAnswer = true
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
@@ -67,7 +67,7 @@ func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, group("a", 0, 0, 10)).started()
-		w.calls.between = true
+		w.calls.between.Store(true)
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 		w.calls.loseAnswer = true
 		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
@@ -102,7 +102,7 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)

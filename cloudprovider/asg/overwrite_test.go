@@ -13,7 +13,7 @@ import (
 func short(t *testing.T) *world {
 	t.Helper()
 	w := newWorld(t, group("a", 0, 3, 10)).started()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +52,7 @@ type calls struct {
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
 	inProgress   *types.Activity                          // is described first
-	between      bool                                     // AWS is between two tries to launch
+	between      atomic.Bool                              // AWS is between two tries to launch
 	lags         bool                                     // readings show no instance yet
 	lostLaunch   func(*autoscaling.LaunchInstancesOutput) // what happens while the answer to a launch is lost
 	old          *types.AutoScalingGroup                  // is what readings of the group show, if they are stale
@@ -142,7 +143,7 @@ func (c *calls) DescribeScalingActivities(ctx context.Context, in *autoscaling.D
 		return nil, ctx.Err()
 	}
 	out, err := c.AutoScaling.DescribeScalingActivities(ctx, in, o...)
-	if err == nil && c.between {
+	if err == nil && c.between.Load() {
 		out.Activities = slices.DeleteFunc(out.Activities, func(a types.Activity) bool {
 			return a.EndTime == nil && strings.HasPrefix(aws.ToString(a.Description), "Launching")
 		})

@@ -142,7 +142,7 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 1, 10)).running()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.aws.SetDesired("a", 3); err != nil { // two that another asked for
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, group("a", 0, 0, 10)).running()
-	w.calls.between = true
+	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
 	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
 		t.Fatal(err)
@@ -320,7 +320,7 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, group("a", 0, 0, 10)).started()
-			w.calls.between = true
+			w.calls.between.Store(true)
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 			w.increase(3)
 			w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: code, Times: 1})

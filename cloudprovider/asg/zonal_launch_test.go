@@ -477,7 +477,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	w := newWorld(t, whole)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	next := w.with(synchronous).started()
-	next.calls.between = true
+	next.calls.between.Store(true)
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "UnsupportedOperation", Times: 1})
 	next.increase(4)
 	if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
