@@ -100,6 +100,8 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 // capacity upwards at once if an instance arrived in between.
 func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
 	return w.withdraw(ctx, name, func(ctx context.Context, g *Group) (int, error) {
+		ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
+		defer cancel()
 		begun, err := w.activities.begun(ctx, name, g.ReadAt.Add(-clockSkew), w.clock.Now().Add(-beginsWithin))
 		begun = slices.DeleteFunc(begun, func(id string) bool { return g.instance(id) != nil })
 		switch {

@@ -174,6 +174,14 @@ func zonally(o *asg.Options, _ *aws.Options) { o.LaunchMode = asg.LaunchAuto }
 // atOnce has synchronous launches take no time to speak of.
 func atOnce(c *fakeaws.Config) { c.Delays.Synchronous = ms(20) }
 
+// stopLaunching has AWS begin no further launch in the group, or it would try again at each change, and a withdrawal waits for that.
+func (w world) stopLaunching(group string) {
+	w.T.Helper()
+	if err := w.AWS.Suspend(group, "Launch"); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
 // owner returns the ID of the node's node group, or "".
 func (w world) owner(n *corev1.Node) string {
 	w.T.Helper()

@@ -130,7 +130,7 @@ func TestFaultsInAWS(t *testing.T) {
 			want: `group "web": it lacks the discovery tag "` + enabled + `"`, next: enabled},
 		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
 			other(c, func(g *fakeaws.AutoScalingGroup) { g.Tags["eks:cluster-name"] = "test" })
-		}, want: `group "other": it is left alone`, next: "if it is that cluster's, leave it alone"},
+		}, want: `group "other": it is left alone`, next: "make a group of this cluster for the pods"},
 		{name: "name not known", check: "identity", account: func(c *fakeaws.Config) {
 			for _, name := range []string{"a", "b"} {
 				other(c, func(g *fakeaws.AutoScalingGroup) {
