@@ -138,9 +138,7 @@ func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
 
 func TestStaleReadingKeepsTheRequest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between.Store(true)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w := withoutCapacity(t, 0)
 	w.calls.old = w.past()
 	w.increase(3)
 	w.refresh()

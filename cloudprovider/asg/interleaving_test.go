@@ -13,9 +13,7 @@ import (
 
 func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between.Store(true)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w := withoutCapacity(t, 0)
 	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
 		t.Fatal(err)
 	}
@@ -50,9 +48,7 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 
 func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between.Store(true)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w := withoutCapacity(t, 0)
 	w.calls.loseAnswer = true
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Errorf("AWS did what it was asked, and still: %v", err)
@@ -66,9 +62,7 @@ func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 10)).started()
-		w.calls.between.Store(true)
-		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+		w := withoutCapacity(t, 0)
 		w.calls.loseAnswer = true
 		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
 		if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
@@ -101,9 +95,7 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 
 func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
-	w.calls.between.Store(true)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w := withoutCapacity(t, 0)
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
 	}

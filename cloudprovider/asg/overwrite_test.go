@@ -12,9 +12,7 @@ import (
 // short is the world of one group "a" that has three instances and wants two more of ours, for which there is no capacity.
 func short(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t, group("a", 0, 3, 10)).started()
-	w.calls.between.Store(true)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	w := withoutCapacity(t, 3)
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
 	}

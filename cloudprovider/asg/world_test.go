@@ -262,6 +262,15 @@ func (w *world) started() *world {
 	return w
 }
 
+// withoutCapacity has a group "a" with so many instances, for which AWS has no more capacity. It is between two tries to launch.
+func withoutCapacity(t *testing.T, desired int) *world {
+	t.Helper()
+	w := newWorld(t, group("a", 0, desired, 10)).started()
+	w.calls.between.Store(true)
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+	return w
+}
+
 // running is the world with the Cache reading in the background until the test ends.
 func (w *world) running() *world {
 	w.t.Helper()

@@ -319,9 +319,7 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"Throttling", "InternalFailure", "ScalingActivityInProgress"} {
 		t.Run(code, func(t *testing.T) {
-			w := newWorld(t, group("a", 0, 0, 10)).started()
-			w.calls.between.Store(true)
-			w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+			w := withoutCapacity(t, 0)
 			w.increase(3)
 			w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: code, Times: 1})
 			if _, _, err := w.cache.Withdraw(t.Context(), "a", 3); err == nil {

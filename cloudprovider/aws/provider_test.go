@@ -290,14 +290,8 @@ func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 	}
 	const failed = "creating InsufficientInstanceCapacity"
 	w.Eventually(func() string { return cmp.Diff([]string{"running", failed, failed}, w.states("a")) })
-	failing := w.Nodes("a")[1:]
 	w.stopLaunching("a")
-	w.Eventually(func() string {
-		if err := w.NodeGroup("a").DeleteNodes(failing); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
+	w.eventuallyDeletes("a", w.Nodes("a")[1:])
 	if state, _ := w.AWS.Group("a"); state.Desired != 1 || w.Target("a") != 1 {
 		t.Errorf("desired capacity is %d and target size %d, want 1 and 1", state.Desired, w.Target("a"))
 	}

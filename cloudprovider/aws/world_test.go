@@ -182,6 +182,17 @@ func (w world) stopLaunching(group string) {
 	}
 }
 
+// eventuallyDeletes deletes the nodes of a node group, once AWS's last try to launch is over.
+func (w world) eventuallyDeletes(id string, nodes []*corev1.Node) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		if err := w.NodeGroup(id).DeleteNodes(nodes); err != nil {
+			return err.Error()
+		}
+		return ""
+	})
+}
+
 // owner returns the ID of the node's node group, or "".
 func (w world) owner(n *corev1.Node) string {
 	w.T.Helper()

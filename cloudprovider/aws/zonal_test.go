@@ -214,13 +214,7 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 		}
 	}
 	w.stopLaunching("a")
-	deleted := w.Nodes("a/" + awsworld.ZoneA)[1:]
-	w.Eventually(func() string {
-		if err := w.NodeGroup("a/" + awsworld.ZoneA).DeleteNodes(deleted); err != nil {
-			return err.Error()
-		}
-		return ""
-	})
+	w.eventuallyDeletes("a/"+awsworld.ZoneA, w.Nodes("a/" + awsworld.ZoneA)[1:])
 	if err := w.NodeGroup("a/" + awsworld.ZoneB).DecreaseTargetSize(-1); err != nil {
 		t.Fatal(err)
 	}

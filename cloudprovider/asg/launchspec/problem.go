@@ -56,12 +56,14 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 	_, managed := g.ManagedNodegroup()
 	switch {
 	case managed != "":
-		return message, remedy + fmt.Sprintf(", and give it to EKS node group %q", managed) + content
+		remedy += fmt.Sprintf(", and give it to EKS node group %q", managed)
 	case g.Source.Mixed:
-		return message, remedy + fmt.Sprintf(", and name it in the mixed instances policy of group %q", g.Name) + content
+		remedy += fmt.Sprintf(", and name it in the mixed instances policy of group %q", g.Name)
+	default:
+		remedy += fmt.Sprintf(", and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s "+
+			"--launch-template %s", shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default"))
 	}
-	return message, fmt.Sprintf("%s, and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s "+
-		"--launch-template %s", remedy, shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default")) + content
+	return message, remedy + content
 }
 
 // errGone is the error of an object that a successful answer does not list.
