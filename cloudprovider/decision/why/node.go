@@ -53,6 +53,10 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "BlockedByOnCompletionPod":
 		return is(decision.NodeBlocked, decision.CodePod, "", "a pod on it is safe to evict only when it has completed (cluster-autoscaler.kubernetes.io/safe-to-evict: on-completion)")
 	case "NoPlaceToMovePods":
+		if f.BlockingPod != "" {
+			return is(decision.NodeNeeded, decision.CodeNoPlace, "raise maxSkew, or set nodeTaintsPolicy: Honor in the constraint",
+				"the topologySpreadConstraints of pod %s leave it no other place while this node exists", quote(f.BlockingPod))
+		}
 		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "its pods fit on no other node")
 	case "NodeGroupMinSizeReached":
 		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin), "%s", AtMin(group))

@@ -461,6 +461,9 @@ func TestNodeReasonsNameState(t *testing.T) {
 		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "Odd", LookedAt: noon, NextLook: noon.Add(5 * time.Minute)}, decision.NodeBlocked,
 			decision.CodePod, `pod "a/b" keeps it (Odd) (as of 12:00:00 UTC, looked at again at 12:05:00 UTC)`},
 		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "Odd"}, decision.NodeBlocked, decision.CodePod, `pod "a/b" keeps it (Odd)`},
+		{NodeFacts{Reason: "NoPlaceToMovePods"}, decision.NodeNeeded, decision.CodeNoPlace, "its pods fit on no other node"},
+		{NodeFacts{Reason: "NoPlaceToMovePods", BlockingPod: "a/b"}, decision.NodeNeeded, decision.CodeNoPlace,
+			`the topologySpreadConstraints of pod "a/b" leave it no other place while this node exists`},
 		{NodeFacts{Reason: "CurrentlyBeingDeleted"}, decision.NodeDraining, decision.CodeUnneeded, "it is drained because it is not needed"},
 		{NodeFacts{Reason: "Odd"}, decision.NodeNeeded, decision.CodeOther, "the core keeps it: Odd"},
 	} {

@@ -183,8 +183,8 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
-	core.ScaleDownSetProcessor = scaledown.NewSharedMinimum(with.provider, with.nodes,
-		core.ScaleDownSetProcessor)
+	core.ScaleDownSetProcessor = scaledown.NewSpread(scaledown.NewSharedMinimum(with.provider, with.nodes,
+		core.ScaleDownSetProcessor))
 	if p.guard != nil {
 		core.ScaleDownSetProcessor = keepsNodes{core.ScaleDownSetProcessor}
 	}
