@@ -122,8 +122,8 @@ func (p Problem) describeTypes() string {
 	for _, name := range strings.Split(names, ", ") {
 		command += " " + shellword.Quote(name)
 	}
-	return "look whether EC2 knows the name: " + command + " # if not, correct it in the launch template, which is read again every 5 minutes; if so, allow ec2:DescribeInstanceTypes " +
-		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --aws-instance-types-file"
+	return "correct the name in the launch template, which is read again every 5 minutes. If EC2 knows the name: allow ec2:DescribeInstanceTypes " +
+		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --aws-instance-types-file\nwhether EC2 knows it: " + command
 }
 
 // quote quotes at most limit bytes of s.

@@ -242,7 +242,8 @@ func lasting(c decision.Code) int {
 	return len(order)
 }
 
-// heldBack is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most.
+// heldBack is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next step of
+// either, unless the second one passes by itself.
 func heldBack(held []candidate) decision.Reason {
 	slices.SortStableFunc(held, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
 	r := held[0].Reason
@@ -255,6 +256,10 @@ func heldBack(held []candidate) decision.Reason {
 			} else {
 				others = append(others, c)
 			}
+		}
+		step, _, _ := strings.Cut(same[0].Reason.Remedy, "\n")
+		if len(clauses) == 1 && step != "" && r.Remedy != "" && !strings.HasPrefix(step, "wait") {
+			r.Remedy += fmt.Sprintf("\nor, for %s: %s", named("group", names(same)), step)
 		}
 		clauses, held = append(clauses, alike(same)), others
 	}

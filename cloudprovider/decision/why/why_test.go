@@ -377,6 +377,20 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	}
 }
 
+func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
+	answers := []decision.Answer{skipped("spot", "in cool-down (config-error)", &decision.Group{Name: "spot"}),
+		skipped("full", "max node group size reached", &decision.Group{Name: "full", Max: 1, AtMax: []decision.Limit{{Size: 1, Needs: 2}}})}
+	got := Pod(podOf("cpu", "1"), answers, nil)
+	steps := strings.Split(got.Remedy, "\n")
+	if last := `or, for group "spot": correct the group's launch template`; len(steps) != 2 || !strings.Contains(steps[0], "--max-size 2") || steps[1] != last {
+		t.Errorf("got %q, want the higher maximum and %q", steps, last)
+	}
+	passes := skipped("spot", "in cool-down (throttle)", &decision.Group{Name: "spot"})
+	if got := Pod(podOf("cpu", "1"), []decision.Answer{passes, answers[1]}, nil); strings.Contains(got.Remedy, "\n") {
+		t.Errorf("got %q, want no step for a cause that passes", got.Remedy)
+	}
+}
+
 func TestPodThatAGroupHelpsIsLaunching(t *testing.T) {
 	answers := []decision.Answer{{Group: "a", Verdict: decision.Fits}, {Group: "b", Verdict: decision.Chosen}}
 	if got := Pod(podOf(), answers, nil); got.Code != decision.CodeLaunching || !strings.Contains(got.Message, `"b"`) {
