@@ -427,9 +427,19 @@ func (r *run) wantNothing(ctx context.Context) error {
 	return nil
 }
 
-// reach waits for an end state to hold. A state that is not reached in time is a stall. An error is the lab's.
+// reach waits for an end state to hold. A state that is not reached in time is a stall. An error is the lab's. It looks again if
+// kube-controller-manager had left a workload with too few or too many pods.
 func (r *run) reach(ctx context.Context, within time.Duration, otherwise string, holds func(context.Context) (string, error)) (time.Duration, error) {
 	after, late := converged(ctx, within, held, holds)
+	if late != nil && ctx.Err() == nil {
+		left, err := r.makePods(ctx)
+		if err != nil {
+			return after, err
+		}
+		if left {
+			after, late = converged(ctx, within, held, holds)
+		}
+	}
 	if ctx.Err() != nil {
 		return after, ctx.Err()
 	}

@@ -3,12 +3,15 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -65,6 +68,31 @@ func (r *run) podCount(ctx context.Context) (wanted, running int, err error) {
 		wanted, running = wanted+int(*d.Spec.Replicas), running+have[d.Name]
 	}
 	return wanted, running, nil
+}
+
+// makePods restarts kube-controller-manager if a workload has another number of pods than it wants, and reports whether one had. A lost watch
+// event leaves the ReplicaSet controller waiting for a pod to come or go. It then makes and deletes none of the ReplicaSet for five minutes, and
+// after that only if the ReplicaSet changes (ExpectationsTimeout in pkg/controller/controller_utils.go, read 2026-11).
+func (r *run) makePods(ctx context.Context) (left bool, err error) {
+	workloads, err := r.client.AppsV1().Deployments(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("list workloads: %w", err)
+	}
+	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return false, fmt.Errorf("list pods: %w", err)
+	}
+	have := map[string]int{}
+	for _, p := range pods.Items {
+		if p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
+			have[p.Labels["app"]]++
+		}
+	}
+	left = slices.ContainsFunc(workloads.Items, func(d appsv1.Deployment) bool { return have[d.Name] != int(*d.Spec.Replicas) })
+	if !left {
+		return false, nil
+	}
+	return true, r.env.Cluster.Restart(ctx, controlplane.ControllerManagerName)
 }
 
 // atRest returns "" once every group is as it was at the start, and names the difference before. A group is at its minimum

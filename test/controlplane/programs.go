@@ -27,9 +27,10 @@ type ports struct {
 
 // Names of programs that callers restart.
 const (
-	EtcdName      = "etcd"
-	APIServerName = "kube-apiserver"
-	SchedulerName = "kube-scheduler"
+	EtcdName              = "etcd"
+	APIServerName         = "kube-apiserver"
+	SchedulerName         = "kube-scheduler"
+	ControllerManagerName = "kube-controller-manager"
 )
 
 // command is the command line of a program, and its health check.
@@ -165,7 +166,7 @@ func controllerManagerCommand(l layout, b Binaries, p ports, opts Options) comma
 		"--profiling=false",
 	}
 	return command{
-		name:   "kube-controller-manager",
+		name:   ControllerManagerName,
 		path:   b.ControllerManager,
 		args:   append(args, kubernetesArgs(opts)...),
 		health: url("https", p.controllerManager, "/healthz"),
