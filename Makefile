@@ -148,7 +148,7 @@ bench-interruption: controlplane ## how soon a hundred interrupted nodes are cor
 	$(GO) run ./test/bench/interruption $(if $(NODES),-nodes $(NODES)) $(if $(PODS),-pods $(PODS)) $(if $(DAEMONSETS),-daemonsets $(DAEMONSETS)) $(if $(HELD),-held $(HELD))
 
 .PHONY: bench-cost
-bench-cost: $(if $(WHOLE),controlplane) ## what each choice costs against a lower bound (MIX=FILE, ONLY=web,batch, EXPANDERS=least-cost,stock/least-waste, OUTPUT=json); WHOLE=1 runs autoscaler and scheduler, too (AT_ONCE=1 REPEATS=3 FLAGS=--aws-nominate=off)
+bench-cost: $(if $(WHOLE),controlplane) ## what each choice costs against a lower bound (MIX=FILE, ONLY=web,batch, EXPANDERS=least-cost,stock/least-waste, OUTPUT=json); WHOLE=1 runs autoscaler and scheduler, too (AT_ONCE=1 REPEATS=3 FLAGS=--asg-nominate=off)
 	$(GO) run ./test/bench/cost $(if $(MIX),-mix $(MIX)) $(if $(ONLY),-only $(ONLY)) $(if $(EXPANDERS),-expanders $(EXPANDERS)) \
 		$(if $(WHOLE),-whole) $(if $(AT_ONCE),-at-once) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(FLAGS),-flags "$(FLAGS)")
 

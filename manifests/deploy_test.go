@@ -34,7 +34,7 @@ func TestS0RunsWithThePublishedFlags(t *testing.T) {
 		"--v=4",
 		"--stderrthreshold=info",
 		"--cloud-provider=aws",
-		"--aws-nominate=off", // as its roles
+		"--asg-nominate=off", // as its roles
 		"--skip-nodes-with-local-storage=false",
 		"--expander=least-waste",
 		"--aws-use-static-instance-list=true",
@@ -86,7 +86,7 @@ func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
 // No role of these files allows nominations, and rbac-optional.yaml says what to change for them.
 func TestDeploymentsDoNotNominate(t *testing.T) {
 	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml", "deploy/plugin.yaml"} {
-		if command := deployment(t, name).Spec.Template.Spec.Containers[0].Command; !slices.Contains(command, "--aws-nominate=off") {
+		if command := deployment(t, name).Spec.Template.Spec.Containers[0].Command; !slices.Contains(command, "--asg-nominate=off") {
 			t.Errorf("%s nominates: %q", name, command)
 		}
 	}

@@ -44,7 +44,7 @@ type Options struct {
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
 	// NoPredecessor means that no launch of an earlier process can be in progress, so that no launch waits for one.
 	NoPredecessor bool
-	// Cluster is the name of our cluster by --aws-cluster-name, StockCluster by --cluster-name. Both may be empty.
+	// Cluster is the name of our cluster by --asg-cluster-name, StockCluster by --cluster-name. Both may be empty.
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string

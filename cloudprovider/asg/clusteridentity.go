@@ -25,7 +25,7 @@ import (
 // discovery tag. The comparison is exact, because EKS distinguishes Prod from prod.
 //
 // The first of these settles our own name:
-//   - --aws-cluster-name
+//   - --asg-cluster-name
 //   - the groups of our registered nodes: each node counts for the one name that its group states, and more than half must agree, also counting
 //     nodes of unread groups. A settled name stays until none of them states it and others state another, because a majority that moves with every
 //     scale-down would hide and show groups
@@ -37,7 +37,7 @@ import (
 // launch source unread, an instance of a group that may state another cluster is terminated only if it is a node of ours or we launched it.
 
 const (
-	sourceFlag      = "--aws-cluster-name"
+	sourceFlag      = "--asg-cluster-name"
 	sourceNodes     = "groups of its nodes"
 	sourceNetwork   = "VPC CNI"
 	sourceStockFlag = "--cluster-name"
@@ -99,7 +99,7 @@ func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
 		if g := entries[name].group; len(g.Stated) > 0 {
 			id.asked = true
 			klog.FromContext(ctx).Info("The name of this cluster is not known, so that instances which never became nodes of it are not terminated in groups that state a cluster",
-				"group", name, "states", g.Stated[0].Cluster, "remedy", "name this cluster by --aws-cluster-name")
+				"group", name, "states", g.Stated[0].Cluster, "remedy", "name this cluster by --asg-cluster-name")
 			return
 		}
 	}

@@ -95,7 +95,7 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 			if err := w.cache.Start(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Contains(log.String(), "--aws-node-group-discovery=any"); got != tt.warns {
+			if got := strings.Contains(log.String(), "--asg-node-group-discovery=any"); got != tt.warns {
 				t.Errorf("the log names the flag: %t, want %t:\n%s", got, tt.warns, log.String())
 			}
 			if got := w.aws.Calls()["DescribeAutoScalingGroups"]; got != tt.calls {
@@ -104,7 +104,7 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 			if err := w.cache.Refresh(ctx); err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Count(log.String(), "--aws-node-group-discovery=any"); got > 1 {
+			if got := strings.Count(log.String(), "--asg-node-group-discovery=any"); got > 1 {
 				t.Errorf("the log names the flag %d times, want once", got)
 			}
 		})

@@ -142,7 +142,7 @@ func TestOtherClustersGroupIsHidden(t *testing.T) {
 		if i, _ := w.cache.Snapshot().Instance(g.Instances[0].ID); i != nil {
 			t.Errorf("%s: its instance is in the snapshot", g.Name)
 		}
-		if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonOtherCluster || g.Problems[0].Blocks || !strings.Contains(g.Problems[0].Remedy, "--aws-cluster-name") {
+		if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonOtherCluster || g.Problems[0].Blocks || !strings.Contains(g.Problems[0].Remedy, "--asg-cluster-name") {
 			t.Errorf("%s: problems %+v, want one that names the flag", g.Name, g.Problems)
 		}
 		if got := g.Problems[0].Message; !strings.Contains(got, g.Stated[len(g.Stated)-1].String()) || !strings.Contains(got, `ours is "a"`) {
@@ -234,7 +234,7 @@ func TestOurNameIsSettled(t *testing.T) {
 		want        launchspec.Statement
 	}{
 		{name: "by nothing"},
-		{name: "by the flag before all else", flag: "c", stock: "d", nodes: map[string]int{"a1": 3}, network: "e", want: launchspec.Statement{Cluster: "c", Source: "--aws-cluster-name"}},
+		{name: "by the flag before all else", flag: "c", stock: "d", nodes: map[string]int{"a1": 3}, network: "e", want: launchspec.Statement{Cluster: "c", Source: "--asg-cluster-name"}},
 		{name: "by its nodes' groups", stock: "d", nodes: map[string]int{"a1": 1}, network: "e", want: launchspec.Statement{Cluster: "a", Source: "groups of its nodes"}},
 		{name: "by the majority of its nodes", nodes: map[string]int{"a1": 1, "b1": 2}, want: launchspec.Statement{Cluster: "b", Source: "groups of its nodes"}},
 		{name: "not by half of its nodes", nodes: map[string]int{"a1": 2, "b1": 2}},
@@ -348,7 +348,7 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	for range 2 {
 		w.cache.SeeCluster(ctx, asg.Evidence{})
 	}
-	if got := strings.Count(log.String(), "--aws-cluster-name"); got != 1 {
+	if got := strings.Count(log.String(), "--asg-cluster-name"); got != 1 {
 		t.Errorf("the log asks %d times for our name, want once:\n%s", got, log.String())
 	}
 	for range 2 {
@@ -393,7 +393,7 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	}
 	launched := grown.Instances[len(grown.Instances)-1].ID
 	var other *asg.OtherClusterError
-	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--aws-cluster-name") {
+	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {
 		t.Errorf("error %v, want one about instance %s that names the flag", err, ids[0])
 	}
 	if _, err := w.cache.Terminate(t.Context(), "silent", w.members("silent")); err != nil {

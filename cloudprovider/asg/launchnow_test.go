@@ -287,7 +287,7 @@ func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
 				t.Errorf("try %d: %v, want %s in it", try, err, want)
 			}
 		}
-		if try > 0 && !strings.Contains(err.Error(), "--aws-launch-mode=auto") {
+		if try > 0 && !strings.Contains(err.Error(), "--asg-launch-mode=auto") {
 			t.Errorf("try %d: %v, want what else can be done", try, err)
 		}
 	}

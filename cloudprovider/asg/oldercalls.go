@@ -52,12 +52,12 @@ func (c *Cache) Fallbacks() []Fallback {
 			needed = ""
 		}
 		if c.refusals.mode == LaunchSynchronous {
-			instead = "and --aws-launch-mode=synchronous allows no other call"
+			instead = "and --asg-launch-mode=synchronous allows no other call"
 		}
 		fallbacks = append(fallbacks, Fallback{group, launchspec.Problem{Reason: ReasonLaunchDenied,
 			Message: fmt.Sprintf("IAM does not allow %s%s, %s", action, needed, instead),
 			Remedy: fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role, `+
-				"or do without LaunchInstances: --aws-launch-mode=desired-capacity", action)}})
+				"or do without LaunchInstances: --asg-launch-mode=desired-capacity", action)}})
 	}
 	add := func(outages []cooldown.Outage, reason, instead string) {
 		for _, o := range outages {

@@ -118,7 +118,7 @@ func (r *reader) hintAtAny(ctx context.Context) {
 		if len(matching) > 0 {
 			klog.FromContext(ctx).Info("No Auto Scaling group has the tags of all --node-group-auto-discovery flags, but some have those of one",
 				"flag", filter, "groups", len(matching),
-				"remedy", "give --aws-node-group-discovery=any if the flags are alternatives, or else correct the tags or the flags")
+				"remedy", "give --asg-node-group-discovery=any if the flags are alternatives, or else correct the tags or the flags")
 			return
 		}
 	}

@@ -84,7 +84,7 @@ func (r *refusals) remedy(err error) string {
 	}
 	switch {
 	case r.mode == LaunchSynchronous:
-		return allow + "the group grows by its desired capacity with --aws-launch-mode=auto, and not at all without"
+		return allow + "the group grows by its desired capacity with --asg-launch-mode=auto, and not at all without"
 	case allow != "":
 		return allow + "until then instances are asked for by the desired capacity"
 	}

@@ -135,7 +135,7 @@ func TestZonalGroups(t *testing.T) {
 		{name: "one zone, AZRebalance runs", change: func(g *fakeaws.AutoScalingGroup) { g.Zones, g.SuspendedProcesses = g.Zones[:1], nil }, want: whole},
 		{name: "nobody knows what it launches", change: func(g *fakeaws.AutoScalingGroup) { g.LaunchTemplate.Name = "gone" }, want: whole},
 		{name: "raised by desired capacity", mode: asg.LaunchDesiredCapacity, want: whole,
-			reason: asg.ReasonNotZonal, message: "leaves the zone to AWS", remedy: "--aws-launch-mode=auto"},
+			reason: asg.ReasonNotZonal, message: "leaves the zone to AWS", remedy: "--asg-launch-mode=auto"},
 		{name: "synchronous alone", mode: asg.LaunchSynchronous, want: views},
 		{name: "another group has the name of a view", others: []fakeaws.AutoScalingGroup{group("a/us-west-2b", 0, 0, 5)}, want: whole,
 			reason: asg.ReasonNotZonal, message: `"a/us-west-2b"`, remedy: "rename one of them"},

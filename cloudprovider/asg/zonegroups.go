@@ -86,7 +86,7 @@ func (z *zoneGroups) NodeGroups(g *Group) (groups []*Group, divisible bool, prob
 func (z *zoneGroups) Keeps(g *Group) []launchspec.Problem {
 	if _, allowed, _ := z.which.asks(g); !allowed && len(g.launchZones()) > 1 {
 		if z.which == ZonalOff {
-			return []launchspec.Problem{*notZonal("--aws-zonal-groups=off keeps it out", "run with --aws-zonal-groups=tagged")}
+			return []launchspec.Problem{*notZonal("--asg-zonal-groups=off keeps it out", "run with --asg-zonal-groups=tagged")}
 		}
 		return []launchspec.Problem{*notZonal("its tag "+TagZonal+" is false", shellword.DeleteTag(g.Name, TagZonal))}
 	}
@@ -147,7 +147,7 @@ func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
 		}
 	}
 	if z.mode == LaunchDesiredCapacity {
-		return notZonal("the launch mode leaves the zone to AWS", "run with --aws-launch-mode=auto")
+		return notZonal("the launch mode leaves the zone to AWS", "run with --asg-launch-mode=auto")
 	}
 	if e := z.launcher.notSynchronous(g); e != nil {
 		return notZonal("its instances cannot be launched synchronously, for "+e.why, e.remedy)

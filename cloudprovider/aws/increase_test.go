@@ -106,7 +106,7 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 }
 
 func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
-	const metric = "cluster_autoscaler_aws_node_group_problems"
+	const metric = "asg_autoscaler_node_group_problems"
 	w := newAWS(t, atOnce, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil), awsworld.Group("c", "m5.large", 0, 0, 9, nil)).restartedWith(zonally)
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "InternalFailure"})
 	for _, step := range []struct {

@@ -106,15 +106,15 @@ func newSpend(costs *model.Model) *spend {
 	labels := []string{"node_group", "capacity_type", "currency"}
 	return &spend{costs: costs, shown: map[spendSeries]bool{},
 		amount: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "cluster_autoscaler", Name: "aws_spend_per_hour",
+			Namespace: "asg_autoscaler", Name: "spend_per_hour",
 			Help: "What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.",
 		}, labels),
 		estimate: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "cluster_autoscaler", Name: "aws_spend_estimated_per_hour",
+			Namespace: "asg_autoscaler", Name: "spend_estimated_per_hour",
 			Help: "How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.",
 		}, labels),
 		unpriced: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "cluster_autoscaler", Name: "aws_spend_unpriced_instances",
+			Namespace: "asg_autoscaler", Name: "spend_unpriced_instances",
 			Help: "Instances of all node groups whose type has no known price, so that they are in no spend.",
 		}),
 	}

@@ -86,27 +86,27 @@ func TestSpendIsShownUntilTheGroupIsDeleted(t *testing.T) {
 	}
 	w.Eventually(func() string {
 		return w.differs(`
-# HELP cluster_autoscaler_aws_spend_per_hour What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.
-# TYPE cluster_autoscaler_aws_spend_per_hour gauge
-cluster_autoscaler_aws_spend_per_hour{capacity_type="on-demand",currency="CNY",node_group="idle"} 0
-cluster_autoscaler_aws_spend_per_hour{capacity_type="on-demand",currency="CNY",node_group="mixed"} 1.013
-cluster_autoscaler_aws_spend_per_hour{capacity_type="spot",currency="CNY",node_group="mixed"} 0.7091
-`, "cluster_autoscaler_aws_spend_per_hour")
+# HELP asg_autoscaler_spend_per_hour What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.
+# TYPE asg_autoscaler_spend_per_hour gauge
+asg_autoscaler_spend_per_hour{capacity_type="on-demand",currency="CNY",node_group="idle"} 0
+asg_autoscaler_spend_per_hour{capacity_type="on-demand",currency="CNY",node_group="mixed"} 1.013
+asg_autoscaler_spend_per_hour{capacity_type="spot",currency="CNY",node_group="mixed"} 0.7091
+`, "asg_autoscaler_spend_per_hour")
 	})
 	if wrong := w.differs(`
-# HELP cluster_autoscaler_aws_spend_estimated_per_hour How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.
-# TYPE cluster_autoscaler_aws_spend_estimated_per_hour gauge
-cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="on-demand",currency="CNY",node_group="idle"} 0
-cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="on-demand",currency="CNY",node_group="mixed"} 1.013
-cluster_autoscaler_aws_spend_estimated_per_hour{capacity_type="spot",currency="CNY",node_group="mixed"} 0.7091
-`, "cluster_autoscaler_aws_spend_estimated_per_hour"); wrong != "" {
+# HELP asg_autoscaler_spend_estimated_per_hour How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.
+# TYPE asg_autoscaler_spend_estimated_per_hour gauge
+asg_autoscaler_spend_estimated_per_hour{capacity_type="on-demand",currency="CNY",node_group="idle"} 0
+asg_autoscaler_spend_estimated_per_hour{capacity_type="on-demand",currency="CNY",node_group="mixed"} 1.013
+asg_autoscaler_spend_estimated_per_hour{capacity_type="spot",currency="CNY",node_group="mixed"} 0.7091
+`, "asg_autoscaler_spend_estimated_per_hour"); wrong != "" {
 		t.Error(wrong)
 	}
 }
 
 func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
-	names := []string{"cluster_autoscaler_aws_spend_per_hour", "cluster_autoscaler_aws_spend_estimated_per_hour"}
+	names := []string{"asg_autoscaler_spend_per_hour", "asg_autoscaler_spend_estimated_per_hour"}
 	for _, name := range names {
 		if count, err := testutil.GatherAndCount(w.Metrics, name); err != nil || count != 1 {
 			t.Errorf("%d series of %s, %v, want 1", count, name, err)

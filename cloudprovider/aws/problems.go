@@ -126,7 +126,7 @@ func newReporter(event func(eventType, reason, message string), changed func(Pro
 		changed = func(Problem, bool) {}
 	}
 	r := &reporter{current: map[finding]bool{}, event: event, changed: changed, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "cluster_autoscaler", Name: "aws_node_group_problems",
+		Namespace: "asg_autoscaler", Name: "node_group_problems",
 		Help: "What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.",
 	}, []string{"node_group", "reason"})}
 	r.shown.Store(&[]Problem{})

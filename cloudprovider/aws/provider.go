@@ -363,7 +363,7 @@ func gpuTypes(c *instancetypes.Catalogue) map[string]struct{} {
 
 func snapshotAge(cache *asg.Cache, c clock.PassiveClock) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "cluster_autoscaler", Name: "aws_snapshot_age_seconds",
+		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
 	}, func() float64 { return c.Since(cache.Snapshot().ReadAt).Seconds() })
 }

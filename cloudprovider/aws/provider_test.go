@@ -458,11 +458,11 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 		}
 	}
 	want := `
-# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE cluster_autoscaler_aws_node_group_problems gauge
-cluster_autoscaler_aws_node_group_problems{node_group="g4dn-spot",reason="invalid_taint_form"} 1
+# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE asg_autoscaler_node_group_problems gauge
+asg_autoscaler_node_group_problems{node_group="g4dn-spot",reason="invalid_taint_form"} 1
 `
-	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "cluster_autoscaler_aws_node_group_problems"); err != nil {
+	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "asg_autoscaler_node_group_problems"); err != nil {
 		t.Error(err)
 	}
 	if err := w.Grow("g4dn-spot", 1); err != nil {
@@ -476,7 +476,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="g4dn-spot",reason="invali
 		t.Fatal(err)
 	}
 	w.NextLoop()
-	if n, err := testutil.GatherAndCount(w.Metrics, "cluster_autoscaler_aws_node_group_problems"); err != nil || n != 0 {
+	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_node_group_problems"); err != nil || n != 0 {
 		t.Errorf("%d problems in the metric after the tag was mended (error %v), want none", n, err)
 	}
 }

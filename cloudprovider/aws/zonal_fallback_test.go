@@ -281,7 +281,7 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 		!strings.Contains(events[0], "autoscaling:LaunchInstances") {
 		t.Errorf("events %q, want one that says what to allow", events)
 	}
-	if got := w.gauges("cluster_autoscaler_aws_node_group_problems"); len(got) != 1 || got[`cluster_autoscaler_aws_node_group_problems{node_group=a,reason=zonal-not-possible}`] != 1 {
+	if got := w.gauges("asg_autoscaler_node_group_problems"); len(got) != 1 || got[`asg_autoscaler_node_group_problems{node_group=a,reason=zonal-not-possible}`] != 1 {
 		t.Errorf("problems %v, want zonal-not-possible", got)
 	}
 }

@@ -26,10 +26,10 @@ func TestProblemOfDividedGroupCountsOnce(t *testing.T) {
 		t.Errorf("events %q, want one", events)
 	}
 	if wrong := w.differs(`
-# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE cluster_autoscaler_aws_node_group_problems gauge
-cluster_autoscaler_aws_node_group_problems{node_group="a",reason="invalid_taint_form"} 1
-`, "cluster_autoscaler_aws_node_group_problems"); wrong != "" {
+# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE asg_autoscaler_node_group_problems gauge
+asg_autoscaler_node_group_problems{node_group="a",reason="invalid_taint_form"} 1
+`, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}
 }
@@ -48,12 +48,12 @@ func TestRefusedDivisionIsReportedWhileItLasts(t *testing.T) {
 		t.Errorf("events %q, want one about the tag, and one with the command that suspends AZRebalance", events)
 	}
 	const help = `
-# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE cluster_autoscaler_aws_node_group_problems gauge
+# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE asg_autoscaler_node_group_problems gauge
 `
-	if wrong := w.differs(help+`cluster_autoscaler_aws_node_group_problems{node_group="garbled",reason="invalid-zonal-tag"} 1
-cluster_autoscaler_aws_node_group_problems{node_group="running",reason="az-rebalance-running"} 1
-`, "cluster_autoscaler_aws_node_group_problems"); wrong != "" {
+	if wrong := w.differs(help+`asg_autoscaler_node_group_problems{node_group="garbled",reason="invalid-zonal-tag"} 1
+asg_autoscaler_node_group_problems{node_group="running",reason="az-rebalance-running"} 1
+`, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}
 	if diff := cmp.Diff([]string{"garbled", "running"}, w.IDs()); diff != "" {
@@ -64,7 +64,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="running",reason="az-rebal
 	}
 	w.setTag("garbled", asg.TagZonal, "false")
 	w.Reread()
-	if wrong := w.differs("", "cluster_autoscaler_aws_node_group_problems"); wrong != "" {
+	if wrong := w.differs("", "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}
 	if diff := cmp.Diff([]string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs()); diff != "" {
@@ -73,7 +73,7 @@ cluster_autoscaler_aws_node_group_problems{node_group="running",reason="az-rebal
 }
 
 func TestSpendOfZoneGroupsAddsUp(t *testing.T) {
-	const name = "cluster_autoscaler_aws_spend_per_hour"
+	const name = "asg_autoscaler_spend_per_hour"
 	w := newDividedWorld(t, nil, twoTypes(awsworld.Divided("a", "m5.large", 0, 5, 9)))
 	views := w.gauges(name)
 	whole := w.restartedWith(func(o *asg.Options, _ *aws.Options) { o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, asg.ZonalOff }).gauges(name)
@@ -152,7 +152,7 @@ func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 			got.Sizes[ng.Id()] = [3]int{ng.MinSize(), w.Target(ng.Id()), ng.MaxSize()}
 			got.Labels[ng.Id()] = w.promised(ng.Id()).Labels
 		}
-		if len(w.gauges("cluster_autoscaler_aws_node_group_problems")) == 0 {
+		if len(w.gauges("asg_autoscaler_node_group_problems")) == 0 {
 			t.Error("the garbled taint is no problem: nothing is compared")
 		}
 		return got

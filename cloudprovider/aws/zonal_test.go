@@ -81,10 +81,10 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 	}
 	w.Reread()
 	if wrong := w.differs(`
-# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE cluster_autoscaler_aws_node_group_problems gauge
-cluster_autoscaler_aws_node_group_problems{node_group="views",reason="declared_zone"} 4
-`, "cluster_autoscaler_aws_node_group_problems"); wrong != "" {
+# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE asg_autoscaler_node_group_problems gauge
+asg_autoscaler_node_group_problems{node_group="views",reason="declared_zone"} 4
+`, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}
 	events := w.Events.All()
@@ -262,10 +262,10 @@ func TestZoneGroupPromisesOfferedTypesOnly(t *testing.T) {
 		}
 	}
 	if wrong := w.differs(`
-# HELP cluster_autoscaler_aws_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
-# TYPE cluster_autoscaler_aws_node_group_problems gauge
-cluster_autoscaler_aws_node_group_problems{node_group="one",reason="not-offered-in-zone"} 1
-`, "cluster_autoscaler_aws_node_group_problems"); wrong != "" {
+# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE asg_autoscaler_node_group_problems gauge
+asg_autoscaler_node_group_problems{node_group="one",reason="not-offered-in-zone"} 1
+`, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}
 	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], `"one"`) || !strings.Contains(events[0], awsworld.ZoneB) {

@@ -104,7 +104,7 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 			}
 			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: tt.flag})
 			if tt.want == "" {
-				if err == nil || !strings.Contains(err.Error(), "--aws-region") {
+				if err == nil || !strings.Contains(err.Error(), "--asg-region") {
 					t.Errorf("error = %v, want one that names the flag", err)
 				}
 				return

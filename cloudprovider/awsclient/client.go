@@ -153,7 +153,7 @@ func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {
 	defer cancel()
 	out, err := imds.NewFromConfig(cfg).GetRegion(ctx, &imds.GetRegionInput{})
 	if err != nil {
-		return "", errors.Join(errors.New("no AWS region: set --aws-region or the environment variable AWS_REGION"),
+		return "", errors.Join(errors.New("no AWS region: set --asg-region or the environment variable AWS_REGION"),
 			fmt.Errorf("ask the instance metadata service for it: %w", err))
 	}
 	return out.Region, nil

@@ -45,7 +45,7 @@ func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 		t.Errorf("%v", w.handled())
 	}
 	for name, want := range map[string]int{"drain_duration_seconds": 1, "time_left_seconds": 1, "pods_evicted_total": 3, "pods_lost_total": 0} {
-		if got := w.count("cluster_autoscaler_aws_interruption_" + name)[""]; got != want {
+		if got := w.count("asg_autoscaler_interruption_" + name)[""]; got != want {
 			t.Errorf("%s: %d, want %d", name, got, want)
 		}
 	}

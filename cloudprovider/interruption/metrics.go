@@ -44,7 +44,7 @@ type metrics struct {
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 	opts := func(name, help string) prometheus.Opts {
-		return prometheus.Opts{Namespace: "cluster_autoscaler", Subsystem: "aws_interruption", Name: name, Help: help}
+		return prometheus.Opts{Namespace: "asg_autoscaler", Subsystem: "interruption", Name: name, Help: help}
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		o := opts(name, help)

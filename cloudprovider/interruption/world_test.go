@@ -338,7 +338,7 @@ func (w *world) waitTerminated(instance string) {
 
 // handled counts the messages by type and outcome.
 func (w *world) handled() map[string]int {
-	return w.count("cluster_autoscaler_aws_interruption_messages_handled_total")
+	return w.count("asg_autoscaler_interruption_messages_handled_total")
 }
 
 // count is a counter's value, or a histogram's number of samples, by the values of its labels, as "outcome type".

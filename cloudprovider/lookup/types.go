@@ -30,7 +30,7 @@ type Types struct {
 func NewTypes(api typelookup.API, known *instancetypes.Catalogue, c clock.Clock) *Types {
 	t := &Types{api: api, known: known, asked: map[string]time.Time{}}
 	t.background = newBackground(c, t.lookUp, api != nil, "Could not look up instance types, the groups that launch only unknown ones stay out",
-		"allow ec2:DescribeInstanceTypes, or bring a list with --aws-instance-types-file")
+		"allow ec2:DescribeInstanceTypes, or bring a list with --asg-instance-types-file")
 	t.every = typesRetry
 	return t
 }

@@ -33,7 +33,7 @@ func (in *Input) memberProblems() []Problem {
 		problems = append(problems, Problem{
 			Group: in.Group, Subject: "instance types", Value: someOf(in.UnknownTypes),
 			Reason:   ReasonUnknownType,
-			Expected: "types that the built-in list, EC2 or --aws-instance-types-file describes",
+			Expected: "types that the built-in list, EC2 or --asg-instance-types-file describes",
 		})
 	}
 	if len(in.Members) == 0 && len(in.UnknownTypes) == 0 {

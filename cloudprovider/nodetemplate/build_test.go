@@ -136,7 +136,7 @@ func TestUnknownTypesAreNamedAndTagsStandIn(t *testing.T) {
 		problem string
 	}{
 		{name: "nothing known", in: Input{}, problem: `Auto Scaling group "g": expected an instance type in the launch template`},
-		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" are unknown: expected types that the built-in list, EC2 or --aws-instance-types-file describes`},
+		{name: "type unknown", in: Input{UnknownTypes: []string{"zz9.a"}}, problem: `Auto Scaling group "g": instance types "zz9.a" are unknown: expected types that the built-in list, EC2 or --asg-instance-types-file describes`},
 		{
 			name:    "many unknown",
 			in:      Input{UnknownTypes: []string{"g", "f", "e", "d", "c", "b", "a"}, Members: members(t, "m5.large")},

@@ -123,7 +123,7 @@ func (p Problem) describeTypes() string {
 		command += " " + shellword.Quote(name)
 	}
 	return "correct the name in the launch template, which is read again every 5 minutes. If EC2 knows the name: allow ec2:DescribeInstanceTypes " +
-		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --aws-instance-types-file\nwhether EC2 knows it: " + command
+		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --asg-instance-types-file\nwhether EC2 knows it: " + command
 }
 
 // quote quotes at most limit bytes of s.

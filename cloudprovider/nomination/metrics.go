@@ -21,7 +21,7 @@ const (
 )
 
 func newMetric(registerer prometheus.Registerer) (*prometheus.CounterVec, error) {
-	metric := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "cluster_autoscaler", Subsystem: "aws", Name: "nominations_total",
+	metric := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "asg_autoscaler", Name: "nominations_total",
 		Help: "Pods whose planned node has registered, by result: whether kube-scheduler put them there."}, []string{"result"})
 	for _, r := range []result{kept, elsewhere, refused, overruled, withdrawn, gone, forbidden, failed} {
 		metric.WithLabelValues(string(r))

@@ -122,7 +122,7 @@ func (n *Nominator) ask(ctx context.Context) (permitted bool) {
 func (n *Nominator) deny(reason string) {
 	n.said.Do(func() {
 		klog.Background().Info("No node is nominated for the pods for which it was launched: the permission is missing", "reason", reason,
-			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), or set --aws-nominate=off",
+			"remedy", "grant patch on pods/status (manifests/deploy/rbac-optional.yaml), or set --asg-nominate=off",
 			"consequence", "kube-scheduler may put the pods on other nodes than planned, so that some need one more node")
 	})
 	n.mu.Lock()

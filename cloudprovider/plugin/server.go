@@ -70,7 +70,7 @@ type Server struct {
 func Listen(ctx context.Context, address string, files Files, r prometheus.Registerer) (*Server, error) {
 	s := &Server{files: files, health: health.NewServer(), asking: make(chan struct{}, questions), chosen: map[string]*choice{}}
 	s.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: "cluster_autoscaler", Name: "aws_plugin_request_duration_seconds",
+		Namespace: "asg_autoscaler", Name: "plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
 		Buckets: []float64{.0001, .0005, .001, .005, .025, .1, .5, 1, 5},
 	}, []string{"method", "code"})

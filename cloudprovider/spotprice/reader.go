@@ -120,7 +120,7 @@ func (r *Reader) fallback() string {
 
 func remedy(err error) string {
 	if awsclient.IsDenied(err) {
-		return "allow ec2:DescribeSpotPriceHistory, or set --aws-spot-prices=off"
+		return "allow ec2:DescribeSpotPriceHistory, or set --asg-spot-prices=off"
 	}
 	return "none, it is tried again"
 }
@@ -132,7 +132,7 @@ func covers(all, some []string) bool {
 // ageMetric is the age of the spot prices. It has no value before the first reading.
 type ageMetric struct{ r *Reader }
 
-var ageDesc = prometheus.NewDesc("cluster_autoscaler_aws_spot_price_age_seconds",
+var ageDesc = prometheus.NewDesc("asg_autoscaler_spot_price_age_seconds",
 	"Age of the last complete reading of the spot prices, in seconds. Absent before the first reading.", nil, nil)
 
 // Describe implements prometheus.Collector.

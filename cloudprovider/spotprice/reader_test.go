@@ -247,7 +247,7 @@ func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 func collectedAge(t *testing.T, r *Reader) float64 {
 	t.Helper()
 	families, err := r.Registerer.(*prometheus.Registry).Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "cluster_autoscaler_aws_spot_price_age_seconds" {
+	if err != nil || len(families) != 1 || families[0].GetName() != "asg_autoscaler_spot_price_age_seconds" {
 		t.Fatalf("metrics %v, error %v", families, err)
 	}
 	return families[0].Metric[0].Gauge.GetValue()

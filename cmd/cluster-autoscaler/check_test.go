@@ -38,15 +38,15 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		{"sound flags", "--v=0", "--kubeconfig", exitCannotRun},
 		{"flag of a later stock release", "--salvo-scale-up=true", `"A flag does nothing here" flag="--salvo-scale-up"`, exitCannotRun},
 		{"cloud provider", "--cloud-provider=gce", "--cloud-provider", exitWrongUse},
-		{"flag of ours", "--aws-refresh-interval=1ms", "--aws-refresh-interval", exitWrongUse},
+		{"flag of ours", "--asg-refresh-interval=1ms", "--asg-refresh-interval", exitWrongUse},
 		{"nodes", "--nodes=workers", "--nodes=workers", exitWrongUse},
 		{"discovery", "--node-group-auto-discovery=label:x", "--node-group-auto-discovery=label:x", exitWrongUse},
 		{"unknown expander", "--expander=cheapest", `--expander=cheapest: expander "cheapest" is unknown`, exitWrongUse},
 		{"expander behind random", "--expander=random,price", "came after", exitWrongUse},
 		{"cloud configuration", "--cloud-config=" + file("cloud.conf", "[ServiceOverride"), "--cloud-config", exitWrongUse},
-		{"instance types", "--aws-instance-types-file=" + file("types.json", "{"), "--aws-instance-types-file", exitWrongUse},
-		{"no price file", "--aws-price-file=" + filepath.Join(dir, "none.csv"), "--aws-price-file", exitWrongUse},
-		{"bad price file", "--aws-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", exitWrongUse},
+		{"instance types", "--asg-instance-types-file=" + file("types.json", "{"), "--asg-instance-types-file", exitWrongUse},
+		{"no price file", "--asg-price-file=" + filepath.Join(dir, "none.csv"), "--asg-price-file", exitWrongUse},
+		{"bad price file", "--asg-price-file=" + file("prices.csv", "m5.large,one dollar"), "prices.csv", exitWrongUse},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			output, err := asProgram(t, "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"), tt.flag)

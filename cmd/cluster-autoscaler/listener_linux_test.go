@@ -97,8 +97,8 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 		want  []string // for each listener: does it serve the metrics, and does it serve the page
 	}{
 		{"by default", nil, []string{"metrics and page"}},
-		{"off", []string{"--aws-status-page=off", "--aws-status-address=127.0.0.1:0"}, []string{"metrics"}},
-		{"own address", []string{"--aws-status-address=127.0.0.1:0"}, []string{"metrics", "page"}},
+		{"off", []string{"--asg-status-page=off", "--asg-status-address=127.0.0.1:0"}, []string{"metrics"}},
+		{"own address", []string{"--asg-status-address=127.0.0.1:0"}, []string{"metrics", "page"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

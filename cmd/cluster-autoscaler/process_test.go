@@ -28,7 +28,7 @@ func leading(ctx context.Context, t *testing.T, cluster, aws string, flags ...st
 		t.Fatal(err)
 	}
 	binary := exec.CommandContext(ctx, os.Args[0], append(flags, "--kubeconfig="+kubeconfig, "--leader-elect=false", "--max-failing-time=5s",
-		"--aws-region=us-west-2", "--nodes=0:1:workers")...)
+		"--asg-region=us-west-2", "--nodes=0:1:workers")...)
 	binary.Env = append(os.Environ(), asBinary+"=1", "AWS_ENDPOINT_URL="+aws, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
 		"AWS_MAX_ATTEMPTS=1")
 	return binary
@@ -99,7 +99,7 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	binary := leading(ctx, t, cluster.URL, aws.URL(), "--address="+address, "--aws-refresh-interval=1s")
+	binary := leading(ctx, t, cluster.URL, aws.URL(), "--address="+address, "--asg-refresh-interval=1s")
 	var log bytes.Buffer
 	binary.Stdout, binary.Stderr = &log, &log
 	if err := binary.Start(); err != nil {

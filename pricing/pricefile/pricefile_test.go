@@ -126,7 +126,7 @@ func (w *world) gauge(name string) float64 {
 		w.t.Fatal(err)
 	}
 	for _, f := range families {
-		if f.GetName() == "cluster_autoscaler_aws_price_file_"+name {
+		if f.GetName() == "asg_autoscaler_price_file_"+name {
 			return f.Metric[0].Gauge.GetValue()
 		}
 	}

@@ -48,8 +48,8 @@ type version struct {
 // caller should not start then, for there is no last good file.
 func New(o Options) (*Watcher, error) {
 	w := &Watcher{Options: o,
-		refused: gauge("aws_price_file_refused", "1 while the price file has an error and the last good one is in use, 0 otherwise."),
-		acceptedAt: gauge("aws_price_file_accepted_timestamp_seconds",
+		refused: gauge("price_file_refused", "1 while the price file has an error and the last good one is in use, 0 otherwise."),
+		acceptedAt: gauge("price_file_accepted_timestamp_seconds",
 			"Time at which the price file in use was read, in seconds since 1970.")}
 	text, err := content(o.Path)
 	if err != nil {
@@ -69,7 +69,7 @@ func New(o Options) (*Watcher, error) {
 }
 
 func gauge(name, help string) prometheus.Gauge {
-	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "cluster_autoscaler", Name: name, Help: help})
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "asg_autoscaler", Name: name, Help: help})
 }
 
 // Run follows the file until ctx ends. It returns nil.

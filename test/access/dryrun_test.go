@@ -48,9 +48,9 @@ func explainsWithoutWrites(t *testing.T, l *lab) {
 		return string(out)
 	}
 	flags := []string{"--namespace=" + r.name, "--node-group-auto-discovery=asg:tag=replica-" + r.name, "--enforce-node-group-min-size",
-		"--scale-down-unneeded-time=0s", "--scale-down-delay-after-add=0s", "--aws-interruption-queue=" + r.name, "--enable-provisioning-requests",
+		"--scale-down-unneeded-time=0s", "--scale-down-delay-after-add=0s", "--asg-interruption-queue=" + r.name, "--enable-provisioning-requests",
 		"--capacity-quotas-enabled", "--capacity-buffer-controller-enabled", "--capacity-buffer-pod-injection-enabled"}
-	if text := explain(append([]string{"pod", "--namespace=" + r.name, "large", "--", "--aws-region=" + region}, flags...)...); !strings.Contains(text, r.name+"   chosen") {
+	if text := explain(append([]string{"pod", "--namespace=" + r.name, "large", "--", "--asg-region=" + region}, flags...)...); !strings.Contains(text, r.name+"   chosen") {
 		t.Errorf("the pod gets a node in group %s:\n%s", r.name, text)
 	}
 	r.apply(t, fmt.Sprintf(`
@@ -66,11 +66,11 @@ spec:
       containers:
       - name: main
         image: registry.example.com/autoscaler:dev
-        command: [./cluster-autoscaler, --aws-price-file=/etc/prices.csv, "%s"]
+        command: [./cluster-autoscaler, --asg-price-file=/etc/prices.csv, "%s"]
         env: [{name: AWS_REGION, value: %s}]
 `, strings.Join(flags, `", "`), region))
 	text := explain("node", nodes[0].Name)
-	if line, answer, _ := strings.Cut(text, "\n"); !strings.HasSuffix(line, "with the flags of Deployment scaler but --aws-price-file.") || !strings.Contains(answer, nodes[0].Name) {
+	if line, answer, _ := strings.Cut(text, "\n"); !strings.HasSuffix(line, "with the flags of Deployment scaler but --asg-price-file.") || !strings.Contains(answer, nodes[0].Name) {
 		t.Errorf("node %s is explained with the flags of the Deployment:\n%s", nodes[0].Name, text)
 	}
 

@@ -98,7 +98,7 @@ func (r *replica) start(t *testing.T, flags ...string) {
 	process, err := r.env.StartReplica(t.Context(), r.name, r.log, "s0-gpu-spot-china", append([]string{
 		"--kubeconfig=" + r.kubeconfig, "--namespace=" + r.name, "--node-group-auto-discovery=asg:tag=replica-" + r.name,
 		"--scan-interval=1s", "--scale-down-unneeded-time=1s", "--scale-down-delay-after-add=1s", "--unremovable-node-recheck-timeout=1s",
-		"--node-delete-delay-after-taint=0s", "--aws-interruption-queue=" + r.name, "--aws-nominate=on",
+		"--node-delete-delay-after-taint=0s", "--asg-interruption-queue=" + r.name, "--asg-nominate=on",
 	}, flags...)...)
 	if err == nil {
 		r.process = process

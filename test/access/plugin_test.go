@@ -14,7 +14,7 @@ const (
 )
 
 // unasked is the address of a plugin that no core asks. A plugin does most of its work in the cluster by itself.
-const unasked = "--aws-plugin-address=127.0.0.1:0"
+const unasked = "--asg-plugin-address=127.0.0.1:0"
 
 // needsItsLease has a plugin handle an interruption. It must need every permission of rbac-plugin.yaml, and no other beside rbac.yaml and rbac-interruption.yaml.
 func needsItsLease(t *testing.T, l *lab) {

@@ -44,7 +44,7 @@
 // deleted group) do not count against it. Nor does a node that AWS chose after SetDesiredCapacity met another writer's raise of
 // the last four seconds: no reading had to show that raise, and the call has no condition. Such races are counted apart.
 //
-// Zonal plans run with --aws-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and
+// Zonal plans run with --asg-zonal-groups=all, in an account whose groups of several zones can all be scaled zone by zone, and
 // want pods that need a zone: by volume, by selector, or by a spread that must be even. They have their own faults: nobody may
 // launch synchronously, a zone has no capacity, AZRebalance is resumed, the tag says no. Beside the rules for every plan, no
 // instance that we launched may come up in a zone for which the core did not ask. The pods run, then more of them are wanted

@@ -24,7 +24,7 @@ var ZonalModes = []string{"auto", "synchronous"}
 // A Plan fixes the events of one run.
 type Plan struct {
 	Seed     uint64         `json:"seed"`
-	Mode     string         `json:"mode"`            // --aws-launch-mode
+	Mode     string         `json:"mode"`            // --asg-launch-mode
 	Replicas int            `json:"replicas"`        // of the autoscaler
 	Zonal    bool           `json:"zonal,omitempty"` // groups of several zones are scaled zone by zone
 	Traits   Traits         `json:"traits"`

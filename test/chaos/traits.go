@@ -14,7 +14,7 @@ type Traits struct {
 	Strict            bool `json:"strict,omitempty"`            // AWS does the worst that its documents allow
 	UsualRefresh      bool `json:"usualRefresh,omitempty"`      // the groups are read each minute, as by default, and not each second
 	Queue             bool `json:"queue,omitempty"`             // interruptions come through a queue, some late, twice or out of order
-	DrainAtRisk       bool `json:"drainAtRisk,omitempty"`       // --aws-rebalance=drain
+	DrainAtRisk       bool `json:"drainAtRisk,omitempty"`       // --asg-rebalance=drain
 	Hooks             bool `json:"hooks,omitempty"`             // instances of some groups wait for a hook before they end
 	CapacityRebalance bool `json:"capacityRebalance,omitempty"` // of spot groups
 	Weights           bool `json:"weights,omitempty"`           // spot groups count in weights

@@ -138,7 +138,7 @@ const provisionTime = 12 * time.Second
 // flags speed up everything that takes minutes in a real cluster.
 func flags(p Plan) []string {
 	all := []string{
-		"--aws-launch-mode=" + p.Mode,
+		"--asg-launch-mode=" + p.Mode,
 		"--scan-interval=1s",
 		"--scale-down-unneeded-time=2s",
 		"--scale-down-unready-time=4s",
@@ -155,19 +155,19 @@ func flags(p Plan) []string {
 	}
 	all = append(all, "--kube-client-qps=100", "--kube-client-burst=200")
 	if !p.Traits.UsualRefresh {
-		all = append(all, "--aws-refresh-interval=1s", "--aws-motion-interval=1s")
+		all = append(all, "--asg-refresh-interval=1s", "--asg-motion-interval=1s")
 	}
 	if p.Traits.Hurried {
-		all = append(all, "--expander=least-cost", "--aws-least-cost-plan-limit=1ms", "--max-nodegroup-binpacking-duration=5ms", "--max-binpacking-time=20ms")
+		all = append(all, "--expander=least-cost", "--asg-least-cost-plan-limit=1ms", "--max-nodegroup-binpacking-duration=5ms", "--max-binpacking-time=20ms")
 	}
 	if p.Traits.Queue {
-		all = append(all, "--aws-interruption-queue="+queueName)
+		all = append(all, "--asg-interruption-queue="+queueName)
 	}
 	if p.Traits.DrainAtRisk {
-		all = append(all, "--aws-rebalance=drain")
+		all = append(all, "--asg-rebalance=drain")
 	}
 	if p.Zonal {
-		all = append(all, "--aws-zonal-groups=all")
+		all = append(all, "--asg-zonal-groups=all")
 	}
 	return all
 }

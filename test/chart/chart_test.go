@@ -183,7 +183,7 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 		{"cluster with a queue", queue, "ClusterRole", []string{"rbac.yaml", "rbac-interruption.yaml"}},
 		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}},
 		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}},
-		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {aws-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}},
+		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {asg-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var want []string
@@ -225,15 +225,15 @@ func TestOurKeysAreFlags(t *testing.T) {
 	rendered := renderFile(t, "testdata/everything.values.yaml")
 	c := container(t, rendered)
 	for _, want := range []string{
-		"--aws-cluster-name=main", "--aws-node-group-discovery=any", "--aws-zonal-groups=all",
-		"--aws-interruption-queue=main-interruptions", "--aws-price-file=/etc/asg-autoscaler/prices/prices",
+		"--asg-cluster-name=main", "--asg-node-group-discovery=any", "--asg-zonal-groups=all",
+		"--asg-interruption-queue=main-interruptions", "--asg-price-file=/etc/asg-autoscaler/prices/prices",
 	} {
 		if !slices.Contains(c.Command, want) {
 			t.Errorf("%q lacks %s", c.Command, want)
 		}
 	}
 	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nrbac: {nominations: true}")).Command {
-		if strings.HasPrefix(flag, "--aws-") {
+		if strings.HasPrefix(flag, "--asg-") {
 			t.Errorf("without values of ours there is %s", flag)
 		}
 	}
@@ -256,7 +256,7 @@ func TestPricesAreMountedFromTheirConfigMap(t *testing.T) {
 			if mount.Name != pod.Volumes[0].Name || mount.SubPath != "" {
 				t.Errorf("mount = %+v", mount)
 			}
-			if want := "--aws-price-file=" + mount.MountPath + "/" + tt.file; !slices.Contains(pod.Containers[0].Command, want) {
+			if want := "--asg-price-file=" + mount.MountPath + "/" + tt.file; !slices.Contains(pod.Containers[0].Command, want) {
 				t.Errorf("%q lacks %s", pod.Containers[0].Command, want)
 			}
 		})
@@ -373,14 +373,14 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 
 // Nominations need a rule. Flag and rule come together, unless the values give the flag.
 func TestNominationsAreOnWithTheirRule(t *testing.T) {
-	const off, rule = "--aws-nominate=off", "patch /pods/status "
+	const off, rule = "--asg-nominate=off", "patch /pods/status "
 	for _, tt := range []struct {
 		name, values string
 		off, rule    bool
 	}{
 		{"default", "", true, false},
 		{"rule", "rbac: {nominations: true}", false, true},
-		{"own rule", "extraArgs: {aws-nominate: 'on'}", false, false},
+		{"own rule", "extraArgs: {asg-nominate: 'on'}", false, false},
 		{"own roles", "rbac: {clusterScoped: false}", false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -426,7 +426,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"no role", "", "It has no role by annotation."},
 		{"role", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/r"}}}`, "Its role is arn:aws:iam::1:role/r"},
 		{"trust", `rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn"}}}`, "system:serviceaccount:kube-system:test-aws-cluster-autoscaler"},
-		{"doctor", "", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor --aws-cluster-name c"},
+		{"doctor", "", "kubectl -n kube-system exec deploy/test-aws-cluster-autoscaler -- /asgctl doctor --asg-cluster-name c"},
 		{"page", "", `port-forward "pod/$(kubectl -n kube-system get lease cluster-autoscaler `},
 		{"open page", "", "Every pod of the cluster may read the status page"},
 		{"what closes the page", "", "networkPolicy.enabled=true, or by asg.statusAddress=127.0.0.1:8086."},

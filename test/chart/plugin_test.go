@@ -98,7 +98,7 @@ func TestPluginRunsAlone(t *testing.T) {
 	_, beside := shippedPlugin(t)
 	var want []string
 	for _, flag := range beside.Containers[0].Command {
-		if strings.HasPrefix(flag, "--aws-plugin-") {
+		if strings.HasPrefix(flag, "--asg-plugin-") {
 			want = append(want, strings.Replace(flag, "127.0.0.1", "", 1))
 		}
 	}
@@ -122,7 +122,7 @@ func TestPluginRunsAlone(t *testing.T) {
 			t.Errorf("the Service selects %s=%s, and the pods have %q", key, value, got)
 		}
 	}
-	if address := fmt.Sprintf("--aws-plugin-address=:%d", service.Spec.Ports[0].Port); len(service.Spec.Selector) == 0 || !slices.Contains(want, address) {
+	if address := fmt.Sprintf("--asg-plugin-address=:%d", service.Spec.Ports[0].Port); len(service.Spec.Selector) == 0 || !slices.Contains(want, address) {
 		t.Errorf("the Service leads to %s of %v, want one of %q", address, service.Spec.Selector, want)
 	}
 	var policy networkingv1.NetworkPolicy

@@ -252,7 +252,7 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 		}
 		on := true // by default, and the last flag wins
 		for _, flag := range d.Spec.Template.Spec.Containers[0].Command {
-			if value, given := strings.CutPrefix(flag, "--aws-nominate="); given {
+			if value, given := strings.CutPrefix(flag, "--asg-nominate="); given {
 				on = value != "off"
 			}
 		}

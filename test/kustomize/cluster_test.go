@@ -99,9 +99,9 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	}
 	container := deployment.Spec.Template.Spec.Containers[0]
 	for _, want := range []string{
-		"--aws-region=eu-central-1",
+		"--asg-region=eu-central-1",
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main",
-		"--aws-interruption-queue=$(INTERRUPTION_QUEUE)",
+		"--asg-interruption-queue=$(INTERRUPTION_QUEUE)",
 	} {
 		if !slices.Contains(container.Command, want) {
 			t.Errorf("command %q lacks %s", container.Command, want)

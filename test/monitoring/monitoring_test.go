@@ -29,7 +29,7 @@ func TestPrometheus(t *testing.T) {
 	running := awaitRunning(t, env, "web", 2)
 	interrupt(t, env, running[0])
 	for _, p := range both {
-		p.await(t, positive(`cluster_autoscaler_aws_interruption_messages_handled_total{type="spot-interruption"}`))
+		p.await(t, positive(`asg_autoscaler_interruption_messages_handled_total{type="spot-interruption"}`))
 	}
 	awaitRunning(t, env, "web", 2)
 	_, err := env.Kubectl(t.Context(), "", "delete", "deployment", "web")
@@ -41,7 +41,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	t.Run("community dashboards have their series", func(t *testing.T) { classic.await(t, community(t)...) })
 	t.Run("native histograms", func(t *testing.T) {
-		for _, name := range []string{"cluster_autoscaler_aws_pending_to_call_duration_seconds", "cluster_autoscaler_aws_pending_to_ready_duration_seconds"} {
+		for _, name := range []string{"asg_autoscaler_pending_to_call_duration_seconds", "asg_autoscaler_pending_to_ready_duration_seconds"} {
 			native.await(t, want{name, func(s sample) bool { return len(s.Histogram) == 2 }}, positive(fmt.Sprintf("histogram_count(%s)", name)))
 			classic.await(t, positive(name+`_bucket{le="+Inf"}`))
 		}
@@ -59,19 +59,19 @@ func operatorsSee(t *testing.T, p *prometheus) {
 		positive(`cluster_autoscaler_node_group_target_count{node_group="full"} == 1`),
 		positive(`cluster_autoscaler_nodes_count{state="ready"}`),
 		positive(`cluster_autoscaler_unschedulable_pods_count`),
-		positive(`cluster_autoscaler_aws_pending_pods{reason="max-size"}`),
-		positive(`sum(cluster_autoscaler_aws_cool_downs{reason!=""})`),
-		positive(`cluster_autoscaler_aws_node_group_nodes{node_group="full",state="ready"}`),
-		positive(`cluster_autoscaler_aws_launches_total{mode="LaunchInstances",outcome="success"}`),
-		positive(`cluster_autoscaler_aws_decisions_total{kind="scale-up"}`),
-		positive(`cluster_autoscaler_aws_decisions_total{kind="scale-down"}`),
-		positive(`cluster_autoscaler_aws_decisions_total{kind="interruption"}`),
-		positive(`cluster_autoscaler_aws_decisions_total{kind="launch-failed",reason="no-capacity"}`),
+		positive(`asg_autoscaler_pending_pods{reason="max-size"}`),
+		positive(`sum(asg_autoscaler_cool_downs{reason!=""})`),
+		positive(`asg_autoscaler_node_group_nodes{node_group="full",state="ready"}`),
+		positive(`asg_autoscaler_launches_total{mode="LaunchInstances",outcome="success"}`),
+		positive(`asg_autoscaler_decisions_total{kind="scale-up"}`),
+		positive(`asg_autoscaler_decisions_total{kind="scale-down"}`),
+		positive(`asg_autoscaler_decisions_total{kind="interruption"}`),
+		positive(`asg_autoscaler_decisions_total{kind="launch-failed",reason="no-capacity"}`),
 		positive(`cluster_autoscaler_aws_request_duration_seconds_count{endpoint="DescribeAutoScalingGroupsPages",status="success"}`),
 		positive(`cluster_autoscaler_aws_request_duration_seconds_count{endpoint="ReceiveMessage",status="AccessDenied"}`),
-		positive(`cluster_autoscaler_aws_interruption_messages_handled_total{outcome="drained"}`),
-		positive(`cluster_autoscaler_aws_interruption_pods_evicted_total`),
-		positive(`cluster_autoscaler_aws_spend_per_hour{node_group="full",currency="CNY"}`),
+		positive(`asg_autoscaler_interruption_messages_handled_total{outcome="drained"}`),
+		positive(`asg_autoscaler_interruption_pods_evicted_total`),
+		positive(`asg_autoscaler_spend_per_hour{node_group="full",currency="CNY"}`),
 		positive(`cluster_autoscaler:spend_per_hour:sum{currency="CNY"}`),
 	)
 }

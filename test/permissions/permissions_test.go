@@ -306,7 +306,7 @@ func shift(w *awsworld.World) string {
 
 // livePrices counts the metric that exists once prices were read.
 func livePrices(w *awsworld.World) string {
-	n, err := testutil.GatherAndCount(w.Metrics, "cluster_autoscaler_aws_spot_price_age_seconds")
+	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spot_price_age_seconds")
 	if err != nil {
 		return err.Error()
 	}

@@ -118,7 +118,7 @@ func Start(ctx context.Context, opts Options) (_ *Env, err error) {
 
 // GrantOptional gives the autoscaler the optional permissions, too. Its processes nominate from then on.
 func (e *Env) GrantOptional(ctx context.Context) error {
-	e.flags = append(e.flags, "--aws-nominate=on")
+	e.flags = append(e.flags, "--asg-nominate=on")
 	optional, err := manifests.FS.ReadFile("deploy/rbac-optional.yaml")
 	if err == nil {
 		_, err = e.Kubectl(ctx, string(optional), "apply", "-f", "-")

@@ -13,8 +13,11 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// metricPrefix begins the name of every metric of the Cluster Autoscaler, the AWS provider's own included.
-const metricPrefix = "cluster_autoscaler_"
+// corePrefix begins the names of the core's metrics, ourPrefix those of ours.
+const (
+	corePrefix = "cluster_autoscaler_"
+	ourPrefix  = "asg_autoscaler_"
+)
 
 // Metrics scrapes the autoscaler and returns its families by name.
 func (a *Autoscaler) Metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
@@ -73,7 +76,7 @@ func carries(metric *dto.Metric, labels map[string]string) bool {
 func metricNames(families map[string]*dto.MetricFamily) string {
 	var lines strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(families)) {
-		if !strings.HasPrefix(name, metricPrefix) {
+		if !strings.HasPrefix(name, corePrefix) && !strings.HasPrefix(name, ourPrefix) {
 			continue
 		}
 		labels := map[string]bool{}

@@ -95,7 +95,7 @@ func (s *script) programHolds(texts []string) error {
 func (s *script) knownMetric(families map[string]*dto.MetricFamily, name string, labels map[string]string) error {
 	samples := families[name].GetMetric()
 	if len(samples) == 0 {
-		short := strings.TrimPrefix(strings.TrimPrefix(name, metricPrefix), "aws_")
+		short := strings.TrimPrefix(strings.TrimPrefix(name, corePrefix), ourPrefix)
 		return s.programHolds([]string{short})
 	}
 	for label := range labels {

@@ -79,7 +79,7 @@ func TestUnknownMetricFailsEvenWhereZeroIsExpected(t *testing.T) {
 	for words, want := range map[string]string{
 		`metric cluster_autoscaler_scaled_up_nodes_total{node_group="z"} == 0`: "",
 		"metric cluster_autoscaler_queue_messages_total == 0":                  "",
-		"metric cluster_autoscaler_aws_queue_messages_total <= 1":              "",
+		"metric asg_autoscaler_queue_messages_total <= 1":                      "",
 		"metric cluster_autoscaler_queue_message_total == 0":                   `holds "queue_message_total"`,
 		`metric cluster_autoscaler_scaled_up_nodes_total{nodegroup="z"} == 0`:  `has no label "nodegroup"`,
 	} {

@@ -75,8 +75,8 @@ func newPluginSide(dir string) (*pluginSide, error) {
 		}
 	}
 	return &pluginSide{
-		flags: []string{"--aws-plugin-address=" + address, "--aws-plugin-cert=" + path("tls.crt"), "--aws-plugin-key=" + path("tls.key"),
-			"--aws-plugin-client-ca=" + path("ca.crt")},
+		flags: []string{"--asg-plugin-address=" + address, "--asg-plugin-cert=" + path("tls.crt"), "--asg-plugin-key=" + path("tls.key"),
+			"--asg-plugin-client-ca=" + path("ca.crt")},
 		stock: []string{"--cloud-provider=externalgrpc", "--cloud-config=" + path("externalgrpc"), "--expander=grpc",
 			"--grpc-expander-url=" + between.address(), "--grpc-expander-cert=" + path("ca.crt")},
 		link: between,

@@ -27,7 +27,7 @@ func (e *Env) run(ctx context.Context, log *os.File, manifest string, environmen
 		return nil, err
 	}
 	if e.isStock { // which ends at a flag of ours
-		s.flags = slices.DeleteFunc(s.flags, func(flag string) bool { return strings.HasPrefix(flag, "--aws-nominate=") })
+		s.flags = slices.DeleteFunc(s.flags, func(flag string) bool { return strings.HasPrefix(flag, "--asg-nominate=") })
 	}
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

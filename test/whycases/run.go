@@ -146,14 +146,14 @@ func (a account) instances(w *awsworld.World) map[string]string {
 	return ids
 }
 
-// parse returns the options that the flags stand for, and the value of --aws-cluster-name. The core parses its flags once in a process, so
+// parse returns the options that the flags stand for, and the value of --asg-cluster-name. The core parses its flags once in a process, so
 // that the ones of the cases are bound to its defaults here.
 func parse(t testing.TB, args []string) (config.AutoscalingOptions, string) {
 	t.Helper()
 	given := flags.AutoscalingOptions()
 	(&options.AWS{}).FillUnset(pflag.NewFlagSet("", pflag.ContinueOnError), &given)
 	fs := pflag.NewFlagSet("flags that a case may have", pflag.ContinueOnError)
-	cluster := fs.String("aws-cluster-name", "", "")
+	cluster := fs.String("asg-cluster-name", "", "")
 	fs.StringArrayVar(&given.NodeGroups, "nodes", nil, "")
 	fs.IntVar(&given.MaxNodesTotal, "max-nodes-total", given.MaxNodesTotal, "")
 	fs.IntVar(&given.OkTotalUnreadyCount, "ok-total-unready-count", given.OkTotalUnreadyCount, "")

@@ -61,19 +61,19 @@ func New(o Options) (*Metrics, error) {
 	return m, nil
 }
 
-const namespace, subsystem = "cluster_autoscaler", "aws"
+const namespace = "asg_autoscaler"
 
 func opts(name, help string) prometheus.Opts {
-	return prometheus.Opts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help}
+	return prometheus.Opts{Namespace: namespace, Name: name, Help: help}
 }
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
 // histogram has classic buckets for every Prometheus. One that asks for native histograms gets buckets of 10 %, at most 160.
 func histogram(name, help string, buckets ...float64) prometheus.HistogramOpts {
-	return prometheus.HistogramOpts{Namespace: namespace, Subsystem: subsystem, Name: name, Help: help, Buckets: buckets,
+	return prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 160, NativeHistogramMinResetDuration: time.Hour}
 }
 

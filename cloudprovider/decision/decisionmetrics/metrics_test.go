@@ -47,7 +47,7 @@ func samples(t *testing.T, registry *prometheus.Registry) string {
 		}
 	}
 	for line := range strings.Lines(page.String()) {
-		if sample, ok := strings.CutPrefix(line, "cluster_autoscaler_aws_"); ok {
+		if sample, ok := strings.CutPrefix(line, "asg_autoscaler_"); ok {
 			kept.WriteString(sample)
 		}
 	}
@@ -141,7 +141,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	}
 	for _, family := range families {
 		limit := maxReasons + 1
-		if family.GetName() == "cluster_autoscaler_aws_launches_total" {
+		if family.GetName() == "asg_autoscaler_launches_total" {
 			limit *= maxCalls + 1
 		}
 		if got := len(family.GetMetric()); got > limit {
@@ -196,7 +196,7 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 		`pending_to_call_duration_seconds_bucket{le="1"} 1`,
 		`pending_to_ready_duration_seconds_bucket{le="45"} 0`,
 	} {
-		if !strings.Contains(string(page), "cluster_autoscaler_aws_"+want) {
+		if !strings.Contains(string(page), "asg_autoscaler_"+want) {
 			t.Errorf("the text lacks %s", want)
 		}
 	}

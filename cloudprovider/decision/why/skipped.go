@@ -68,7 +68,7 @@ func Unread(reason, text string) decision.Reason {
 		r.Remedy = "allow autoscaling:" + call + " in the autoscaler's IAM policy, or correct its credentials, and look: asgctl account" +
 			says(said)
 	case "throttled":
-		r.Message, r.Remedy = "AWS throttles "+call, otherCallers("after --aws-refresh-interval", call)
+		r.Message, r.Remedy = "AWS throttles "+call, otherCallers("after --asg-refresh-interval", call)
 	case "timeout", "unreachable":
 		r.Message, r.Remedy = fmt.Sprintf("AWS does not answer %s (%s)", call, reason), "check the region, the endpoint and the network: asgctl account"
 	}

@@ -581,7 +581,7 @@ func BenchmarkPod(b *testing.B) {
 
 func TestAThrottledReadingNamesTheCall(t *testing.T) {
 	got := Unread("throttled", "Throttling: Rate exceeded")
-	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --aws-refresh-interval, " +
+	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --asg-refresh-interval, " +
 		"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"}
 	if got != want {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -167,7 +167,7 @@ func (c *Consumer) persist(ctx context.Context, call string, make func() error) 
 		c.Failed(call, err)
 		klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
 			"reason", awsclient.Reason(err), "in", pause,
-			"remedy", "check --aws-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
+			"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

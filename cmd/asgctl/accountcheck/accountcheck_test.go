@@ -162,7 +162,7 @@ func TestDeniedPermission(t *testing.T) {
 
 func TestOneLaunchThatIsTakenAway(t *testing.T) {
 	server := newAWS(t, nil)
-	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
 	if code != command.ExitFine {
 		t.Fatalf("exit code %d: %s", code, complaints)
 	}
@@ -193,7 +193,7 @@ func TestReportHidesTheAccount(t *testing.T) {
 	server := newAWS(t, nil)
 	server.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "AccessDenied",
 		Message: "User: arn:aws:sts::123456789012:assumed-role/secret/x may not autoscaling:LaunchInstances web of 123456789012 with lt-0123456789abcdef0: " + strings.Repeat("Zm9v", 30)})
-	code, check, _ := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, _ := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
 	report := strings.Join(check.Report, "\n")
 	for _, secret := range []string{"123456789012", "secret", "web", "lt-0123", "Zm9vZm9v"} {
 		if strings.Contains(report, secret) {
@@ -223,7 +223,7 @@ func TestLaunchIsRefused(t *testing.T) {
 			if tt.change != nil {
 				tt.change(server)
 			}
-			code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", tt.group, "--yes")
+			code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", tt.group, "--yes")
 			if code != command.ExitFindings || !strings.Contains(complaints, tt.want) {
 				t.Errorf("exit code %d: %s, want %q", code, complaints, tt.want)
 			}
@@ -236,14 +236,14 @@ func TestLaunchIsRefused(t *testing.T) {
 
 func TestLaunchNeedsTheClusterName(t *testing.T) {
 	newAWS(t, nil)
-	if code, _, complaints := run(t, "--launch", "web", "--yes"); code != command.ExitWrongUse || !strings.Contains(complaints, "--aws-cluster-name") {
+	if code, _, complaints := run(t, "--launch", "web", "--yes"); code != command.ExitWrongUse || !strings.Contains(complaints, "--asg-cluster-name") {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
 }
 
 func TestEndpointWithoutLaunchInstances(t *testing.T) {
 	newAWS(t, func(c *fakeaws.Config) { c.Lacks.Actions = []string{"LaunchInstances"} })
-	code, check, _ := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, _ := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
 	if code != command.ExitFindings || check.Launch.Outcome != "unsupported" || !strings.Contains(check.Launch.Meaning, "raises the desired capacity") {
 		t.Errorf("exit code %d, %+v", code, check.Launch)
 	}
@@ -254,7 +254,7 @@ func TestEndpointWithoutLaunchInstances(t *testing.T) {
 
 func TestForgottenTokenLaunchesTwice(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) { c.ClientTokens = fakeaws.Duration(time.Nanosecond) })
-	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
 	if code != command.ExitFindings || check.Launch.SameInstances || !strings.Contains(complaints, "answered in another way") {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
@@ -266,7 +266,7 @@ func TestForgottenTokenLaunchesTwice(t *testing.T) {
 func TestNoCapacity(t *testing.T) {
 	server := newAWS(t, nil)
 	server.AddShortage(fakeaws.Shortage{Group: "web"})
-	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
 	if code != command.ExitFindings || len(check.Launch.Errors) != 1 || check.Launch.TakenAway != nil {
 		t.Errorf("exit code %d: %s, %+v", code, complaints, check.Launch)
 	}
@@ -275,7 +275,7 @@ func TestNoCapacity(t *testing.T) {
 // An instance that runs may be a node with pods, so it is not terminated.
 func TestRunningInstanceStays(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) { c.Delays.InService = fakeaws.Duration(time.Millisecond) })
-	_, check, _ := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes")
+	_, check, _ := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
 	if check.Launch.TakenAway != nil || !strings.Contains(check.Launch.Kept, "may be a node") {
 		t.Errorf("%+v", check.Launch)
 	}

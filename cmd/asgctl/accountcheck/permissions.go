@@ -136,7 +136,7 @@ func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGrou
 			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{})},
 		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
 			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{})},
-		{action: "ec2:DescribeSpotPriceHistory", without: "no --aws-spot-prices=live",
+		{action: "ec2:DescribeSpotPriceHistory", without: "no --asg-spot-prices=live",
 			ask: ask(c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few})},
 	}
 }

@@ -64,7 +64,7 @@ func TestRecordingHidesTheAccount(t *testing.T) {
 			"User: arn:aws:sts::123456789012:assumed-role/secret/x may not read web or 'the vault' of 123456789012 with " + key +
 			" from 10.1.2.3 in lt-0123456789abcdef0: " + strings.Repeat("Zm9v", 30)})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	code, check, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
 	if code != command.ExitFindings || check.Launch == nil || len(check.Launch.Instances) != 1 {
 		t.Fatalf("exit code %d: %s", code, complaints)
 	}
@@ -95,7 +95,7 @@ func TestRecordingKeepsWhatAWSAnswered(t *testing.T) {
 	server := newAWS(t, nil)
 	server.Deny("DescribeImages")
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
 	all := replay.Read(t, path)
 	byAction := map[string][]accountcheck.Exchange{}
 	for _, e := range all {
@@ -143,7 +143,7 @@ func TestFailedCheckLeavesItsRecording(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "2")
 	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	code, _, complaints := run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	code, _, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
 	if code == command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
@@ -193,7 +193,7 @@ func TestRecordingOfTheEmulatorReplaysAlike(t *testing.T) {
 	})
 	server.Deny("DescribeImages")
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
-	run(t, "--aws-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
+	run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
 	recording := replay.Read(t, path)
 	for _, difference := range replay.Differences(t, replay.State(t, recording), recording) {
 		t.Error(difference)

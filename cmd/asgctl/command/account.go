@@ -26,18 +26,18 @@ what to report to the project. It needs the autoscaler's own credentials.
 
 With --launch GROUP it also launches exactly one instance into GROUP, repeats the call with its client token, which must not
 launch a second one, and waits until the group shows the instance. It then offers to terminate that instance while AWS calls it Pending,
-so before it can be a node. It launches only if the group has room, has the tag k8s.io/cluster-autoscaler/<--aws-cluster-name> = owned and
+so before it can be a node. It launches only if the group has room, has the tag k8s.io/cluster-autoscaler/<--asg-cluster-name> = owned and
 states no other cluster, and if you type its name. The instance costs what AWS takes for it.
 
 With --record FILE it also writes every call and AWS's answer to FILE, one JSON document a line, for the project's tests. Names, IDs,
 account numbers, user data and other texts of the account are masked. Look through the file before you send it.
 
 Exits with 3 if a permission lacks, or if the launch is refused or did not go as documented.`,
-		Example: "  asgctl account\n  asgctl account --aws-cluster-name prod --launch web --record answers.jsonl",
+		Example: "  asgctl account\n  asgctl account --asg-cluster-name prod --launch web --record answers.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if group != "" && c.read.ClusterName == "" {
-				return fmt.Errorf("--launch needs --aws-cluster-name: without it a group of another cluster is not recognised")
+				return fmt.Errorf("--launch needs --asg-cluster-name: without it a group of another cluster is not recognised")
 			}
 			if record == "" {
 				return c.checkAccount(cmd, group, sure)
@@ -57,7 +57,7 @@ Exits with 3 if a permission lacks, or if the launch is refused or did not go as
 	c.regionFlag(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
-	flags.StringVar(&c.read.ClusterName, "aws-cluster-name", "", "As the autoscaler's: the name of the cluster. --launch needs it.")
+	flags.StringVar(&c.read.ClusterName, "asg-cluster-name", "", "As the autoscaler's: the name of the cluster. --launch needs it.")
 	flags.StringVar(&group, "launch", "", "Auto Scaling group to launch one instance into. If empty: nothing is changed.")
 	flags.StringVar(&record, "record", "", "New file for AWS's answers, with what belongs to the account masked. If empty: none is written.")
 	flags.BoolVar(&sure, "yes", false, "Launch and terminate without asking.")

@@ -143,7 +143,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
 		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "aws-region" { // the autoscaler's name for it
+		if name == "asg-region" { // the autoscaler's name for it
 			name = "region"
 		}
 		return pflag.NormalizedName(name)
@@ -168,11 +168,11 @@ func (c *cli) liveFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
 		"As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, every group counts.")
-	flags.StringVar(&c.read.ClusterName, "aws-cluster-name", "", "As the autoscaler's: groups that state another cluster are left alone. "+
+	flags.StringVar(&c.read.ClusterName, "asg-cluster-name", "", "As the autoscaler's: groups that state another cluster are left alone. "+
 		"If empty: asgctl knows of no nodes, so it shows what each group states and judges none by it.")
-	flags.StringVar((*string)(&c.read.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "As the autoscaler's: all or any.")
+	flags.StringVar((*string)(&c.read.DiscoveryJoin), "asg-node-group-discovery", string(asg.JoinAll), "As the autoscaler's: all or any.")
 	flags.StringArrayVar(&c.read.Nodes, "nodes", nil, "As the autoscaler's: <min>:<max>:<Auto Scaling group>[/<zone>]. May be repeated.")
-	flags.StringVar((*string)(&c.read.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")
+	flags.StringVar((*string)(&c.read.ZonalGroups), "asg-zonal-groups", string(asg.ZonalTagged), "As the autoscaler's: off, tagged or all.")
 	c.regionFlag(cmd)
 	flags.StringVar(&c.read.CloudConfig, "cloud-config", "", "As the autoscaler's: file with ServiceOverride sections.")
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which AWS is waited for no longer.")

@@ -28,7 +28,7 @@ the caller's: run it in the autoscaler's pod to check the autoscaler's own. asgc
 Exits with 3 if it finds something, and with 1 if neither AWS nor the cluster can be read.
 
 Checks: ` + strings.Join(doctor.Names(), ", "),
-		Example: "  asgctl doctor\n  asgctl doctor -o json\n  kubectl -n kube-system exec deploy/cluster-autoscaler -- /asgctl doctor --aws-cluster-name prod\n" +
+		Example: "  asgctl doctor\n  asgctl doctor -o json\n  kubectl -n kube-system exec deploy/cluster-autoscaler -- /asgctl doctor --asg-cluster-name prod\n" +
 			"  asgctl doctor --skip types,limits",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -38,7 +38,7 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 				}
 			}
 			// The pod's flags hold where these have their defaults.
-			for name, value := range map[string]*string{"aws-node-group-discovery": (*string)(&c.read.DiscoveryJoin), "aws-zonal-groups": (*string)(&c.read.ZonalGroups)} {
+			for name, value := range map[string]*string{"asg-node-group-discovery": (*string)(&c.read.DiscoveryJoin), "asg-zonal-groups": (*string)(&c.read.ZonalGroups)} {
 				if !cmd.Flags().Changed(name) {
 					*value = ""
 				}
@@ -56,8 +56,8 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 	flags := cmd.Flags()
 	flags.Lookup("node-group-auto-discovery").Usage = "As the autoscaler's: asg:tag=<key>[=<value>][,…]. May be repeated. Without it and --nodes, those of the " +
 		"autoscaler's pod count, and without a pod the tag k8s.io/cluster-autoscaler/enabled."
-	flags.Lookup("aws-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
-	flags.StringVar(&o.Queue, "aws-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
+	flags.Lookup("asg-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
+	flags.StringVar(&o.Queue, "asg-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
 	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig. If empty: as kubectl finds it, and within a pod its own cluster.")
 	flags.StringVar(&o.Context, "context", "", "Context of the kubeconfig. If empty: its current one.")
 	flags.StringVar(&o.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If it and --service-account are empty: those of the only autoscaler in the cluster, or else kube-system.")

@@ -110,7 +110,7 @@ func but(flags []string) string {
 // dryRun computes the decisions over the cluster and AWS.
 func (e *explainer) dryRun(ctx context.Context, flags []string, q question) (*decision.Report, error) {
 	if e.read.Region != "" {
-		flags = append(slices.Clone(flags), "--aws-region="+e.read.Region)
+		flags = append(slices.Clone(flags), "--asg-region="+e.read.Region)
 	}
 	e.source = explanation.DryRun
 	collectLess()

@@ -42,7 +42,7 @@ a pattern such as 'g4dn.*'. It makes no AWS call. Exits with 3 if the price of a
 	}
 	flags := cmd.Flags()
 	c.regionFlag(cmd)
-	flags.StringVar(&file, "file", "", "Price file to lay over the built-in prices, as the autoscaler's --aws-price-file. Without --region, its region counts.")
+	flags.StringVar(&file, "file", "", "Price file to lay over the built-in prices, as the autoscaler's --asg-price-file. Without --region, its region counts.")
 	flags.StringVar(&capacityType, "capacity-type", capacityType, "Capacity type: on-demand or spot. Spot prices that the file does not state are estimated.")
 	cmd.AddCommand(c.refresh())
 	return cmd

@@ -33,7 +33,7 @@ func (c *cli) refresh() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "refresh",
 		Short: "Make a price file from the offer file that AWS publishes",
-		Long: `Makes the price file of a region, as --aws-price-file and asgctl prices --file read it, from AWS's bulk offer file of EC2:
+		Long: `Makes the price file of a region, as --asg-price-file and asgctl prices --file read it, from AWS's bulk offer file of EC2:
 on-demand prices without further software, in shared tenancy, for bare metal else in dedicated tenancy. The offer is JSON,
 of one region or of all, gzipped or not, and of any size: asgctl reads it as a stream and keeps no copy. It needs no credentials.
 

@@ -14,7 +14,7 @@ import (
 type Options struct {
 	// Read selects the groups as the autoscaler's flags of the same names do. Flags that are not given are taken from the autoscaler's pod.
 	Read reading.Options
-	// Queue is the value of --aws-interruption-queue, or "" for the pod's.
+	// Queue is the value of --asg-interruption-queue, or "" for the pod's.
 	Queue string
 	// Namespace and Account are the autoscaler's namespace and ServiceAccount. If both are empty, the only autoscaler in the cluster counts, or
 	// else the names of the shipped manifests.

@@ -52,7 +52,7 @@ func TestSoundInstallation(t *testing.T) {
 	if !slices.Equal(names, doctor.Names()) {
 		t.Errorf("checks %q, want %q", names, doctor.Names())
 	}
-	if report.Version != "v1" || report.Region != "us-west-2" || report.Cluster != `"prod" (--aws-cluster-name)` {
+	if report.Version != "v1" || report.Region != "us-west-2" || report.Cluster != `"prod" (--asg-cluster-name)` {
 		t.Errorf("version %q, region %q, cluster %q", report.Version, report.Region, report.Cluster)
 	}
 }
@@ -137,7 +137,7 @@ func TestFaultsInAWS(t *testing.T) {
 					g.Name, g.Tags = name, map[string]string{"only": "these", "kubernetes.io/cluster/" + name: "owned"}
 				})
 			}
-		}, args: []string{"--node-group-auto-discovery", "asg:tag=only", "--service-account", "none"}, want: "groups state 2 clusters", next: "--aws-cluster-name=NAME"},
+		}, args: []string{"--node-group-auto-discovery", "asg:tag=only", "--service-account", "none"}, want: "groups state 2 clusters", next: "--asg-cluster-name=NAME"},
 		{name: "no group is discovered", check: "groups", args: []string{"--node-group-auto-discovery", "asg:tag=none"},
 			want: "no Auto Scaling group matches the discovery flags", next: "Name=key,Values=none"},
 		{name: "named group does not exist", check: "groups", args: []string{"--nodes", "0:3:gone"}, want: `group "gone": --nodes names it`, next: "describe-auto-scaling-groups"},
@@ -176,8 +176,8 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "label of an accelerator without one", check: "accelerators", account: func(c *fakeaws.Config) {
 			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/label/k8s.amazonaws.com/accelerator"] = "nvidia-tesla-t4"
 		}, want: "its types have no accelerator", next: "asgctl template --region us-west-2 web"},
-		{name: "missing queue", check: "queue", args: []string{"--aws-interruption-queue", "gone"}, want: "it does not exist in us-west-2", next: "aws sqs list-queues"},
-		{name: "missing queue by URL", check: "queue", args: []string{"--aws-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
+		{name: "missing queue", check: "queue", args: []string{"--asg-interruption-queue", "gone"}, want: "it does not exist in us-west-2", next: "aws sqs list-queues"},
+		{name: "missing queue by URL", check: "queue", args: []string{"--asg-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
 			want: "it does not exist", next: "aws sqs list-queues"},
 		{name: "queue that refuses EventBridge", check: "queue", account: func(c *fakeaws.Config) { c.Queues[0].Events = nil },
 			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml"},
@@ -278,8 +278,8 @@ func TestFaultsInTheCluster(t *testing.T) {
 			"with the stock autoscaler, and its zones have 1 volume", next: "make it wholly one of them"},
 		{name: "volume beside a group whose owner keeps it whole", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").Tags["k8s.io/cluster-autoscaler/zonal"] = "false" },
 			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its tag k8s.io/cluster-autoscaler/zonal is false", next: "aws autoscaling delete-tags"},
-		{name: "volume beside a flag that keeps groups whole", check: "zones", args: []string{"--aws-zonal-groups=off"},
-			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "--aws-zonal-groups=off keeps it out", next: "--aws-zonal-groups=tagged"},
+		{name: "volume beside a flag that keeps groups whole", check: "zones", args: []string{"--asg-zonal-groups=off"},
+			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "--asg-zonal-groups=off keeps it out", next: "--asg-zonal-groups=tagged"},
 		{name: "volume beside a group that AWS balances", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
 			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its process AZRebalance runs. So AWS may terminate the node of a pod in the zone that its volume needs, " +
 				"and its zones have 1 volume", next: "aws autoscaling suspend-processes"},

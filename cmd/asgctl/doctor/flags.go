@@ -78,10 +78,10 @@ func (in *installation) takeFlags() {
 		_, container := autoscalerIn(&in.ours[0])
 		in.flags = flagsOf(container)
 	}
-	in.Queue = cmp.Or(in.Queue, in.flags.last("aws-interruption-queue"))
+	in.Queue = cmp.Or(in.Queue, in.flags.last("asg-interruption-queue"))
 	for name, value := range map[string]*string{
-		"aws-cluster-name": &in.Read.ClusterName, "aws-region": &in.Read.Region,
-		"aws-node-group-discovery": (*string)(&in.Read.DiscoveryJoin), "aws-zonal-groups": (*string)(&in.Read.ZonalGroups),
+		"asg-cluster-name": &in.Read.ClusterName, "asg-region": &in.Read.Region,
+		"asg-node-group-discovery": (*string)(&in.Read.DiscoveryJoin), "asg-zonal-groups": (*string)(&in.Read.ZonalGroups),
 	} {
 		if given := in.flags.last(name); *value == "" && !unknown(given) {
 			*value = given

@@ -102,7 +102,7 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 	}
 	own := in.cluster().Cluster
 	if own == "" {
-		c.skip(subject, "the name of the cluster is not known", "--aws-cluster-name")
+		c.skip(subject, "the name of the cluster is not known", "--asg-cluster-name")
 		return false
 	}
 	key := ownedPrefix + own

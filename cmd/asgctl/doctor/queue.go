@@ -25,7 +25,7 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	case in.Queue == "" && len(in.ours) > 0:
 		return true // the autoscaler reads no queue
 	case in.Queue == "" || unknown(in.Queue):
-		c.skip("the queue of interruptions", "its name is not known", "--aws-interruption-queue, if the autoscaler has that flag")
+		c.skip("the queue of interruptions", "its name is not known", "--asg-interruption-queue, if the autoscaler has that flag")
 		return false
 	case in.clientsErr != nil:
 		c.skip("the queue of interruptions", brief(in.clientsErr), in.account.needs)

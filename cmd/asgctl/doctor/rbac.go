@@ -24,7 +24,7 @@ import (
 // rolesFile has the roles that every installation needs. The chart has the same rules.
 const rolesFile = "deploy/rbac.yaml"
 
-// deletion is the rule of deploy/rbac-interruption.yaml, which --aws-interruption-queue needs.
+// deletion is the rule of deploy/rbac-interruption.yaml, which --asg-interruption-queue needs.
 var deletion = access{resource: "pods", verb: "delete"}
 
 // maxReviews bounds the reviews under way at once.

@@ -34,7 +34,7 @@ func needs(c doctor.Check) string {
 
 func TestChecksWithoutACluster(t *testing.T) {
 	newSite(t, nil)
-	code, report, complaints := run(t, "--kubeconfig", filepath.Join(t.TempDir(), "none"), "--node-group-auto-discovery", "asg:tag="+enabled, "--aws-cluster-name", "prod")
+	code, report, complaints := run(t, "--kubeconfig", filepath.Join(t.TempDir(), "none"), "--node-group-auto-discovery", "asg:tag="+enabled, "--asg-cluster-name", "prod")
 	if code != command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
@@ -80,8 +80,8 @@ func TestChecksWithoutPermissions(t *testing.T) {
 	kubeconfig, err := s.cluster.ServiceAccountKubeconfig(t.Context(), namespace, "default")
 	check(t, err)
 	s.aws.Deny("GetQueueAttributes")
-	code, report, complaints := run(t, "--kubeconfig", kubeconfig, "--node-group-auto-discovery", "asg:tag="+enabled, "--aws-cluster-name", "prod",
-		"--aws-interruption-queue", "interruptions")
+	code, report, complaints := run(t, "--kubeconfig", kubeconfig, "--node-group-auto-discovery", "asg:tag="+enabled, "--asg-cluster-name", "prod",
+		"--asg-interruption-queue", "interruptions")
 	if code != command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
@@ -149,7 +149,7 @@ func TestTimeLimit(t *testing.T) {
 		"AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
 		t.Setenv(name, value)
 	}
-	code, _, complaints := run(t, "--kubeconfig", kubeconfig, "--timeout", "1s", "--aws-interruption-queue", "q")
+	code, _, complaints := run(t, "--kubeconfig", kubeconfig, "--timeout", "1s", "--asg-interruption-queue", "q")
 	if code != command.ExitCannotRun || !strings.Contains(complaints, "neither AWS nor a cluster can be read") {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
@@ -181,7 +181,7 @@ func TestHostileNames(t *testing.T) {
 			t.Errorf("%s: control character at %d: %.80q", format, at, out.String()[at:])
 		}
 	}
-	_, report, _ := run(t, "--aws-interruption-queue", "gone\x1b[2J")
+	_, report, _ := run(t, "--asg-interruption-queue", "gone\x1b[2J")
 	if f := said(checkOf(t, report, "queue"), "does not exist"); f == nil || !strings.Contains(f.Object, "gone") || strings.Contains(f.Object, "\x1b") {
 		t.Errorf("%+v", checkOf(t, report, "queue"))
 	}
@@ -212,7 +212,7 @@ func TestTable(t *testing.T) {
 	command.Run(t.Context(), []string{"doctor"}, &out, &complaints, "v1")
 	lines := strings.Split(out.String(), "\n")
 	for _, want := range []string{
-		`Region us-west-2, cluster "prod" (--aws-cluster-name)`,
+		`Region us-west-2, cluster "prod" (--asg-cluster-name)`,
 		`processes      findings      1          -             suspended processes, AZRebalance and scale-in protection`,
 		`queue          not-checked   -          1             the queue of interruptions and its rules`,
 		`1. processes: Auto Scaling group "web": its process AZRebalance runs over 2 zones: AWS terminates nodes there without a drain, to balance zones`,
@@ -251,7 +251,7 @@ func TestOnlyAutoscalerIsOurs(t *testing.T) {
 	if c := checkOf(t, report, "rivals"); c.Outcome != doctor.Sound {
 		t.Errorf("%+v", c)
 	}
-	if report.Cluster != `"prod" (--aws-cluster-name)` {
+	if report.Cluster != `"prod" (--asg-cluster-name)` {
 		t.Errorf("cluster %s: the flags of the pod are not taken", report.Cluster)
 	}
 }
@@ -284,12 +284,12 @@ func TestNameOfTheCluster(t *testing.T) {
 }
 
 func TestFlagsOfAContainer(t *testing.T) {
-	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on", "--aws-region=$(REGION)"},
-		Args: []string{"--secret=$(SECRET)", "--aws-cluster-name=$(NONE)"},
+	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on", "--asg-region=$(REGION)"},
+		Args: []string{"--secret=$(SECRET)", "--asg-cluster-name=$(NONE)"},
 		Env: []corev1.EnvVar{{Name: "REGION", Value: "old"}, {Name: "REGION", Value: "cn-north-1"},
 			{Name: "SECRET", ValueFrom: &corev1.EnvVarSource{}}}}
-	want := map[string][]string{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "aws-region": {"cn-north-1"}, "secret": {"$(SECRET)"},
-		"aws-cluster-name": {"$(NONE)"}}
+	want := map[string][]string{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-region": {"cn-north-1"}, "secret": {"$(SECRET)"},
+		"asg-cluster-name": {"$(NONE)"}}
 	if diff := cmp.Diff(want, map[string][]string(doctor.FlagsOf(c))); diff != "" {
 		t.Errorf("flags differ (-want +got):\n%s", diff)
 	}

@@ -118,7 +118,7 @@ func autoscalerPod(name, image string) *corev1.Pod {
 		NodeName: "control", ServiceAccountName: account, Tolerations: []corev1.Toleration{{Operator: corev1.TolerationOpExists}},
 		Containers: []corev1.Container{{Name: "cluster-autoscaler", Image: image,
 			Command: []string{"./cluster-autoscaler", "--cloud-provider=aws", "--node-group-auto-discovery=asg:tag=" + enabled},
-			Args:    []string{"--aws-cluster-name", "prod", "--aws-interruption-queue=$(QUEUE)"},
+			Args:    []string{"--asg-cluster-name", "prod", "--asg-interruption-queue=$(QUEUE)"},
 			Env:     []corev1.EnvVar{{Name: "QUEUE", Value: "interruptions"}}}}}}
 }
 

@@ -27,16 +27,16 @@ type Options struct {
 	// Nodes and AutoDiscovery are the values of the autoscaler's flags of those names. With neither, all groups are read.
 	Nodes         []string
 	AutoDiscovery []string
-	// ClusterName is the value of the autoscaler's --aws-cluster-name. Without it no group is taken for another cluster's, unless
+	// ClusterName is the value of the autoscaler's --asg-cluster-name. Without it no group is taken for another cluster's, unless
 	// its own statements disagree.
 	ClusterName string
-	// DiscoveryJoin is the value of the autoscaler's --aws-node-group-discovery. The empty one is its default.
+	// DiscoveryJoin is the value of the autoscaler's --asg-node-group-discovery. The empty one is its default.
 	DiscoveryJoin asg.DiscoveryJoin
 	// Evidence is the cluster's evidence of its name where ClusterName is empty. With nil there is none.
 	Evidence *asg.Evidence
 	// Only is the one group to read, or zonal view of a group, used where neither of the above is given.
 	Only string
-	// ZonalGroups is the value of the autoscaler's --aws-zonal-groups, its default when empty.
+	// ZonalGroups is the value of the autoscaler's --asg-zonal-groups, its default when empty.
 	ZonalGroups asg.ZonalGroups
 
 	// From is a folder of recorded answers (package recorded), or "" for AWS.
@@ -93,13 +93,13 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		return nil, WrongUse{err}
 	}
 	if err := asg.CheckClusterName(o.ClusterName); err != nil {
-		return nil, WrongUse{fmt.Errorf("--aws-cluster-name: %w", err)}
+		return nil, WrongUse{fmt.Errorf("--asg-cluster-name: %w", err)}
 	}
 	if _, err := asg.ParseDiscoveryJoin(string(o.DiscoveryJoin)); err != nil {
-		return nil, WrongUse{fmt.Errorf("--aws-node-group-discovery: %w", err)}
+		return nil, WrongUse{fmt.Errorf("--asg-node-group-discovery: %w", err)}
 	}
 	if _, err := asg.ParseZonalGroups(string(o.ZonalGroups)); err != nil {
-		return nil, WrongUse{fmt.Errorf("--aws-zonal-groups: %w", err)}
+		return nil, WrongUse{fmt.Errorf("--asg-zonal-groups: %w", err)}
 	}
 	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)
 	if err != nil {

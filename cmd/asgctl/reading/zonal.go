@@ -52,5 +52,5 @@ func (r *Reading) noView(g *asg.Group, zone string) string {
 	case g.LaunchSpec == nil:
 		return fmt.Sprintf("what Auto Scaling group %q launches is not known", g.Name)
 	}
-	return fmt.Sprintf("Auto Scaling group %q is one node group. Its tag %s=true, or --aws-zonal-groups=all, would ask for one per zone", g.Name, asg.TagZonal)
+	return fmt.Sprintf("Auto Scaling group %q is one node group. Its tag %s=true, or --asg-zonal-groups=all, would ask for one per zone", g.Name, asg.TagZonal)
 }

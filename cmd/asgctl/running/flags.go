@@ -22,7 +22,7 @@ type Deployed struct {
 }
 
 // ofPod are the flags whose values are files of the pod, or its connection to the API server.
-var ofPod = []string{"--aws-instance-types-file", "--aws-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
+var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
 
 // Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
 // is ErrNone if there is no Deployment of one.
@@ -74,8 +74,8 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		deployed.Flags = append(deployed.Flags, word)
 	}
 	if region := environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
-		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--aws-region=") }) {
-		deployed.Flags = append(deployed.Flags, "--aws-region="+region)
+		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--asg-region=") }) {
+		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
 	}
 	return deployed, nil
 }

@@ -18,10 +18,10 @@ func TestFlagsOfDeployment(t *testing.T) {
 		{"command and arguments", corev1.Container{Command: []string{"./cluster-autoscaler", "--v=4"}, Args: []string{"--nodes=1:2:web"}},
 			&Deployed{Flags: []string{"--v=4", "--nodes=1:2:web"}}},
 		{"arguments alone", corev1.Container{Args: []string{"--nodes=1:2:web"}}, &Deployed{Flags: []string{"--nodes=1:2:web"}}},
-		{"region of the environment", corev1.Container{Env: []corev1.EnvVar{{Name: region, Value: "us-east-1"}}}, &Deployed{Flags: []string{"--aws-region=us-east-1"}}},
-		{"own region", corev1.Container{Args: []string{"--aws-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, &Deployed{Flags: []string{"--aws-region=a"}}},
-		{"files of the pod", corev1.Container{Args: []string{"--cloud-config=/etc/x", "--expander=random", "--aws-price-file=/etc/y"}},
-			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--aws-price-file"}}},
+		{"region of the environment", corev1.Container{Env: []corev1.EnvVar{{Name: region, Value: "us-east-1"}}}, &Deployed{Flags: []string{"--asg-region=us-east-1"}}},
+		{"own region", corev1.Container{Args: []string{"--asg-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, &Deployed{Flags: []string{"--asg-region=a"}}},
+		{"files of the pod", corev1.Container{Args: []string{"--cloud-config=/etc/x", "--expander=random", "--asg-price-file=/etc/y"}},
+			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--asg-price-file"}}},
 		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,7 +31,7 @@ const (
 
 var sectionText = map[string]string{
 	sectionOurs: `The stock autoscaler does not have these flags. [Zones](zones.md), [Prices](prices.md), [Expanders](expanders.md) and
-[Interruptions](interruptions.md) explain the flags of these names.`,
+[Interruptions](interruptions.md) explain the flags of these names. Before, they began with ` + "`--aws-`" + `, which is still understood.`,
 	sectionUnset: `These flags exist in the stock autoscaler. If you do not give them, another value counts here. A value that you give counts as it is.`,
 	sectionNewer: `Releases 1.36 and 1.37 of the stock autoscaler add these flags. They are obeyed here.`,
 	sectionStock: `The text comes from the stock autoscaler.`,
@@ -51,8 +51,8 @@ var ofOthers = map[string]string{
 
 // units are the units of the numbers that have no type of their own, and the forms of some texts.
 var units = map[string]string{
-	"aws-least-cost-penalty":                             "ratio",
-	"aws-scale-ups-per-loop":                             "scale-ups",
+	"asg-least-cost-penalty":                             "ratio",
+	"asg-scale-ups-per-loop":                             "scale-ups",
 	"check-capacity-provisioning-request-max-batch-size": "requests",
 	"cluster-snapshot-parallelism":                       "goroutines",
 	"cores-total":                                        "cores, min:max",

@@ -23,7 +23,7 @@ var inert = []inertFlag{
 	{"enable-inter-pod-affinity-hostname-fast-path", false, "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
 	{"legacy-stderr-threshold-behavior", true, "with --logtostderr every line goes to standard error, as in stock by default"},
 	{"pending-pods-batching-timeout", 4 * time.Minute, "--enable-graceful-degradation does nothing either"},
-	{"salvo-scale-up", false, "--aws-scale-ups-per-loop does the same, and is above 1 by default"},
+	{"salvo-scale-up", false, "--asg-scale-ups-per-loop does the same, and is above 1 by default"},
 	{"salvo-scale-up-budget", time.Minute, "--max-nodegroup-binpacking-duration bounds the scale-ups of a loop"},
 	{"scaleup-simulation-for-skipped-node-groups-enabled", false, "it refines only the reasons that events give for pods without a node"},
 	{"scheduler-verbosity", 0, "the simulated scheduler logs by --v"},

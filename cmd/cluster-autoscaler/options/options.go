@@ -71,19 +71,19 @@ type AWS struct {
 	PluginFiles   plugin.Files
 }
 
-// Values of --aws-spot-prices.
+// Values of --asg-spot-prices.
 const (
 	SpotPricesOff  = "off"
 	SpotPricesLive = "live"
 )
 
-// Values of --aws-nominate.
+// Values of --asg-nominate.
 const (
 	NominateOn  = "on"
 	NominateOff = "off"
 )
 
-// Values of --aws-status-page.
+// Values of --asg-status-page.
 const (
 	StatusPageOn  = "on"
 	StatusPageOff = "off"
@@ -117,9 +117,23 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 		return nil, err
 	}
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
-	fs.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
+	fs.SetNormalizeFunc(formerNames(fs))
 	fs.AddGoFlagSet(stock)
 	return o, documentUnset(fs)
+}
+
+// formerNames lets a caller write --aws- in place of --asg-, as our flags began before.
+func formerNames(fs *pflag.FlagSet) func(*pflag.FlagSet, string) pflag.NormalizedName {
+	ours := map[pflag.NormalizedName]bool{}
+	fs.VisitAll(func(f *pflag.Flag) { ours[pflag.NormalizedName(f.Name)] = strings.HasPrefix(f.Name, "asg-") })
+	return func(fs *pflag.FlagSet, name string) pflag.NormalizedName {
+		n := cliflag.WordSepNormalizeFunc(fs, name)
+		rest, former := strings.CutPrefix(string(n), "aws-")
+		if now := "asg-" + pflag.NormalizedName(rest); former && ours[now] {
+			return now
+		}
+		return n
+	}
 }
 
 // leaderElection has the defaults of the stock autoscaler.
@@ -135,57 +149,57 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 }
 
 func (a *AWS) addFlags(fs *pflag.FlagSet) {
-	fs.StringVar(&a.Region, "aws-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
+	fs.StringVar(&a.Region, "asg-region", "", "AWS region of the Auto Scaling groups, e.g. cn-northwest-1. "+
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
-	fs.StringVar(&a.ClusterName, "aws-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves alone every group that states "+
+	fs.StringVar(&a.ClusterName, "asg-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves alone every group that states "+
 		"another cluster by tags, user data or launch template. If empty: the name that the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
-	fs.StringVar((*string)(&a.DiscoveryJoin), "aws-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
+	fs.StringVar((*string)(&a.DiscoveryJoin), "asg-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
 		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. If no group matches all of them, the log names at the start a flag that finds groups alone.")
-	fs.StringVar(&a.InstanceTypes, "aws-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
+	fs.StringVar(&a.InstanceTypes, "asg-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
 		"aws ec2 describe-instance-types --output json, or the form of the built-in table. If empty: the built-in list alone.")
-	fs.StringVar(&a.PriceFile, "aws-price-file", "", "File with your own prices, discounts or spot ratio for the region, as CSV. "+
+	fs.StringVar(&a.PriceFile, "asg-price-file", "", "File with your own prices, discounts or spot ratio for the region, as CSV. "+
 		"They count before the built-in prices. The autoscaler reads the file again when it changes. If empty: the built-in list prices alone.")
-	fs.StringVar(&a.SpotPrices, "aws-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+
+	fs.StringVar(&a.SpotPrices, "asg-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+
 		"background (ec2:DescribeSpotPriceHistory). "+SpotPricesOff+": it estimates them as a ratio of the on-demand price.")
-	fs.Float64Var(&a.TroublePenalty, "aws-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
+	fs.Float64Var(&a.TroublePenalty, "asg-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
 		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts the price one and a half times. 0 counts the price as it is.")
-	fs.DurationVar(&a.PlanLimit, "aws-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
+	fs.DurationVar(&a.PlanLimit, "asg-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
 		"After that the cheapest plan found so far counts, and the log says so. Above 0s.")
-	fs.DurationVar(&a.RefreshInterval, "aws-refresh-interval", time.Minute,
+	fs.DurationVar(&a.RefreshInterval, "asg-refresh-interval", time.Minute,
 		"Time between two readings of all Auto Scaling groups. A reading is one API call per 100 groups. At least 1s.")
-	fs.DurationVar(&a.MotionInterval, "aws-motion-interval", 2*time.Second,
+	fs.DurationVar(&a.MotionInterval, "asg-motion-interval", 2*time.Second,
 		"Time between two readings of the Auto Scaling groups in motion: groups that the autoscaler just wrote to, and groups that are short of instances. "+
 			"A reading is one API call per 100 groups. At least 1s.")
-	fs.StringVar((*string)(&a.LaunchMode), "aws-launch-mode", string(asg.LaunchAuto), "How the autoscaler asks for instances. "+
+	fs.StringVar((*string)(&a.LaunchMode), "asg-launch-mode", string(asg.LaunchAuto), "How the autoscaler asks for instances. "+
 		"auto: by LaunchInstances, which answers at once, where the group, the partition and the permissions allow it, else by the "+
 		"desired capacity. synchronous: by LaunchInstances only. desired-capacity: by the desired capacity only, as the stock autoscaler does.")
-	fs.StringVar((*string)(&a.ZonalGroups), "aws-zonal-groups", string(asg.ZonalTagged), "Groups of several zones that are scaled zone by zone, "+
+	fs.StringVar((*string)(&a.ZonalGroups), "asg-zonal-groups", string(asg.ZonalTagged), "Groups of several zones that are scaled zone by zone, "+
 		"each zone as a node group <group>/<zone>. tagged: groups with the tag "+asg.TagZonal+"=true. all: groups without the tag "+asg.TagZonal+"=false. off: none. "+
 		"A group must also allow LaunchInstances, and its AZRebalance process must be suspended. Unless it is off, other groups without the tag "+
 		asg.TagZonal+"=false follow once a pod needs one of their zones.")
-	fs.IntVar(&a.ScaleUpsPerLoop, "aws-scale-ups-per-loop", 20, "How often one loop scales up. Each time the expander chooses again, for the pods that are left. "+
+	fs.IntVar(&a.ScaleUpsPerLoop, "asg-scale-ups-per-loop", 20, "How often one loop scales up. Each time the expander chooses again, for the pods that are left. "+
 		"No scale-up begins later than --max-nodegroup-binpacking-duration after the first. With 1 the other pods wait for the next loop, as in the stock autoscaler. At least 1.")
-	fs.DurationVar(&a.PodSettleTime, "aws-pod-settle-time", 100*time.Millisecond,
+	fs.DurationVar(&a.PodSettleTime, "asg-pod-settle-time", 100*time.Millisecond,
 		"How long no further pod must become unschedulable before the autoscaler acts on a burst of unschedulable pods. Half of it once the scheduler has looked at "+
 			"every pod, and longer after a burst that has lasted longer. With 0s it acts on the first pod.")
-	fs.DurationVar(&a.PodSettleLimit, "aws-pod-settle-limit", 3*time.Second,
-		"Longest time from the first pod of a burst of unschedulable pods until the autoscaler acts on the burst. At least --aws-pod-settle-time.")
-	fs.StringVar(&a.InterruptionQueue, "aws-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+
+	fs.DurationVar(&a.PodSettleLimit, "asg-pod-settle-limit", 3*time.Second,
+		"Longest time from the first pod of a burst of unschedulable pods until the autoscaler acts on the burst. At least --asg-pod-settle-time.")
+	fs.StringVar(&a.InterruptionQueue, "asg-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+
 		"recommendations, scheduled changes and lifecycle actions. The autoscaler drains nodes before their instances go, and replaces each node once. If empty: it reads no queue.")
-	fs.StringVar((*string)(&a.InterruptionDeadline), "aws-interruption-deadline", string(interruption.Force), "What happens to pods that a disruption budget still holds back in "+
+	fs.StringVar((*string)(&a.InterruptionDeadline), "asg-interruption-deadline", string(interruption.Force), "What happens to pods that a disruption budget still holds back in "+
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
-	fs.StringVar((*string)(&a.Rebalance), "aws-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
+	fs.StringVar((*string)(&a.Rebalance), "asg-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
-	fs.StringVar(&a.Nominate, "aws-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
+	fs.StringVar(&a.Nominate, "asg-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
 		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
-	fs.StringVar(&a.StatusPage, "aws-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
-	fs.StringVar(&a.StatusAddress, "aws-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
-	fs.StringVar(&a.PluginAddress, "aws-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
+	fs.StringVar(&a.StatusPage, "asg-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
+	fs.StringVar(&a.StatusAddress, "asg-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
+	fs.StringVar(&a.PluginAddress, "asg-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
 		"The program does not autoscale by itself then. 127.0.0.1:8087 can be reached from the same pod only. Any other address needs the three files below. If empty: the program autoscales.")
-	fs.StringVar(&a.PluginFiles.Cert, "aws-plugin-cert", "", "File with the certificate of --aws-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")
-	fs.StringVar(&a.PluginFiles.Key, "aws-plugin-key", "", "File with the key of --aws-plugin-cert, as PEM. The program reads it again when it changes.")
-	fs.StringVar(&a.PluginFiles.ClientCA, "aws-plugin-client-ca", "", "File with the CA that signs the certificates of callers, as PEM. The program reads it again when it changes. "+
-		"If empty: callers need no certificate, which --aws-plugin-address allows on a loopback address only.")
+	fs.StringVar(&a.PluginFiles.Cert, "asg-plugin-cert", "", "File with the certificate of --asg-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")
+	fs.StringVar(&a.PluginFiles.Key, "asg-plugin-key", "", "File with the key of --asg-plugin-cert, as PEM. The program reads it again when it changes.")
+	fs.StringVar(&a.PluginFiles.ClientCA, "asg-plugin-client-ca", "", "File with the CA that signs the certificates of callers, as PEM. The program reads it again when it changes. "+
+		"If empty: callers need no certificate, which --asg-plugin-address allows on a loopback address only.")
 }
 
 // Validate returns an error for the first flag value that cannot work. The error names the flag and the remedy.
@@ -193,55 +207,55 @@ func (a *AWS) Validate() error {
 	for _, interval := range []struct {
 		flag  string
 		value time.Duration
-	}{{"aws-refresh-interval", a.RefreshInterval}, {"aws-motion-interval", a.MotionInterval}} {
+	}{{"asg-refresh-interval", a.RefreshInterval}, {"asg-motion-interval", a.MotionInterval}} {
 		if interval.value < minInterval {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", interval.flag, interval.value, minInterval)
 		}
 	}
 	if !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty) {
-		return fmt.Errorf("--aws-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
+		return fmt.Errorf("--asg-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)
 	}
 	if a.PlanLimit <= 0 {
-		return fmt.Errorf("--aws-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
+		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
 	}
 	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
-		return fmt.Errorf("--aws-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
+		return fmt.Errorf("--asg-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
 	}
 	if err := asg.CheckClusterName(a.ClusterName); err != nil {
-		return fmt.Errorf("--aws-cluster-name: %w", err)
+		return fmt.Errorf("--asg-cluster-name: %w", err)
 	}
 	if _, err := asg.ParseDiscoveryJoin(string(a.DiscoveryJoin)); err != nil {
-		return fmt.Errorf("--aws-node-group-discovery: %w", err)
+		return fmt.Errorf("--asg-node-group-discovery: %w", err)
 	}
 	if _, err := asg.ParseLaunchMode(string(a.LaunchMode)); err != nil {
-		return fmt.Errorf("--aws-launch-mode: %w", err)
+		return fmt.Errorf("--asg-launch-mode: %w", err)
 	}
 	if _, err := asg.ParseZonalGroups(string(a.ZonalGroups)); err != nil {
-		return fmt.Errorf("--aws-zonal-groups: %w", err)
+		return fmt.Errorf("--asg-zonal-groups: %w", err)
 	}
 	if d := a.InterruptionDeadline; d != interruption.Force && d != interruption.Leave {
-		return fmt.Errorf("--aws-interruption-deadline=%q is unknown: use %q or %q", d, interruption.Force, interruption.Leave)
+		return fmt.Errorf("--asg-interruption-deadline=%q is unknown: use %q or %q", d, interruption.Force, interruption.Leave)
 	}
 	if r := a.Rebalance; r != interruption.Count && r != interruption.Drain {
-		return fmt.Errorf("--aws-rebalance=%q is unknown: use %q or %q", r, interruption.Count, interruption.Drain)
+		return fmt.Errorf("--asg-rebalance=%q is unknown: use %q or %q", r, interruption.Count, interruption.Drain)
 	}
 	if a.Nominate != NominateOn && a.Nominate != NominateOff {
-		return fmt.Errorf("--aws-nominate=%q is unknown: use %q or %q", a.Nominate, NominateOn, NominateOff)
+		return fmt.Errorf("--asg-nominate=%q is unknown: use %q or %q", a.Nominate, NominateOn, NominateOff)
 	}
 	if a.StatusPage != StatusPageOn && a.StatusPage != StatusPageOff {
-		return fmt.Errorf("--aws-status-page=%q is unknown: use %q or %q", a.StatusPage, StatusPageOn, StatusPageOff)
+		return fmt.Errorf("--asg-status-page=%q is unknown: use %q or %q", a.StatusPage, StatusPageOn, StatusPageOff)
 	}
 	if err := a.validateAddresses(); err != nil {
 		return err
 	}
 	if a.ScaleUpsPerLoop < 1 {
-		return fmt.Errorf("--aws-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
+		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
 	}
 	if a.PodSettleTime < 0 {
-		return fmt.Errorf("--aws-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)
+		return fmt.Errorf("--asg-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)
 	}
 	if a.PodSettleLimit < a.PodSettleTime {
-		return fmt.Errorf("--aws-pod-settle-limit=%v is shorter than --aws-pod-settle-time=%v: use %v or more",
+		return fmt.Errorf("--asg-pod-settle-limit=%v is shorter than --asg-pod-settle-time=%v: use %v or more",
 			a.PodSettleLimit, a.PodSettleTime, a.PodSettleTime)
 	}
 	return nil
@@ -250,13 +264,13 @@ func (a *AWS) Validate() error {
 // validateAddresses returns an error for the first address that cannot work.
 func (a *AWS) validateAddresses() error {
 	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
-		return fmt.Errorf("--aws-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
+		return fmt.Errorf("--asg-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)
 	}
 	if a.PluginAddress == "" {
 		return nil
 	}
 	if err := a.PluginFiles.Check(a.PluginAddress); err != nil {
-		return fmt.Errorf("--aws-plugin-address: %w", err)
+		return fmt.Errorf("--asg-plugin-address: %w", err)
 	}
 	return nil
 }

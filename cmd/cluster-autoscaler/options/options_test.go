@@ -98,8 +98,8 @@ func TestFlagsWeAddAreDocumented(t *testing.T) {
 		if strings.Contains(stock, "--"+f.Name+" ") || foreign(f.Name) {
 			return
 		}
-		if f.Name != "version" && !strings.HasPrefix(f.Name, "aws-") && !strings.Contains(newer, "--"+f.Name+" ") {
-			t.Errorf("--%s is ours and lacks the prefix --aws-", f.Name)
+		if f.Name != "version" && !strings.HasPrefix(f.Name, "asg-") && !strings.Contains(newer, "--"+f.Name+" ") {
+			t.Errorf("--%s is ours and lacks the prefix --asg-", f.Name)
 		}
 		if len(f.Usage) < 40 || !strings.HasSuffix(f.Usage, ".") {
 			t.Errorf("--%s is not documented: %q", f.Name, f.Usage)
@@ -184,13 +184,26 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 	if err := fs.Parse([]string{
 		"--v=4", "--stderrthreshold=info", "--cloud-provider=aws", "--skip-nodes-with-local-storage=false",
 		"--expander=least-waste", "--aws-use-static-instance-list=true",
-		"--leader-elect=false", "--logging-format=json", "--aws_region=cn-northwest-1",
+		"--leader-elect=false", "--logging-format=json", "--asg_region=cn-northwest-1",
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop",
 	}); err != nil {
 		t.Fatal(err)
 	}
 	if options.AWS.Region != "cn-northwest-1" || options.LeaderElection.LeaderElect {
 		t.Errorf("region %q, leader election %v", options.AWS.Region, options.LeaderElection.LeaderElect)
+	}
+}
+
+func TestOurFlagsHaveTheirFormerNamesToo(t *testing.T) {
+	fs, options := register(t)
+	if err := fs.Parse([]string{"--asg-cluster-name=prod", "--cluster-name=clusterapi", "--asg-price-file=prices.csv", "--aws-use-static-instance-list"}); err != nil {
+		t.Fatal(err)
+	}
+	if options.AWS.ClusterName != "prod" || options.AWS.PriceFile != "prices.csv" || fs.Lookup("cluster-name").Value.String() != "clusterapi" {
+		t.Errorf("cluster %q, price file %q, --cluster-name=%s", options.AWS.ClusterName, options.AWS.PriceFile, fs.Lookup("cluster-name").Value)
+	}
+	if err := fs.Parse([]string{"--aws-foo=1"}); err == nil {
+		t.Error("an unknown flag is taken for one of ours")
 	}
 }
 
@@ -235,8 +248,8 @@ func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 		{nil, true, true},
 		{[]string{"--balance-similar-node-groups"}, true, false},
 		{[]string{"--balance-similar-node-groups=false"}, false, false},
-		{[]string{"--aws-zonal-groups=off"}, false, false},
-		{[]string{"--aws-zonal-groups=off", "--balance-similar-node-groups"}, true, false},
+		{[]string{"--asg-zonal-groups=off"}, false, false},
+		{[]string{"--asg-zonal-groups=off", "--balance-similar-node-groups"}, true, false},
 	} {
 		fs, options := register(t)
 		if err := fs.Parse(tt.flags); err != nil {
@@ -266,28 +279,28 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		change func(*AWS)
 		want   string
 	}{
-		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--aws-refresh-interval=0s is too short: use 1s or more"},
-		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--aws-spot-prices="on" is unknown: use "off" or "live"`},
-		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--aws-least-cost-plan-limit=0s is not above 0s"},
-		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--aws-least-cost-penalty=-1 is not between 0 and 1000"},
-		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--aws-motion-interval=500ms is too short: use 1s or more"},
+		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--asg-refresh-interval=0s is too short: use 1s or more"},
+		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--asg-spot-prices="on" is unknown: use "off" or "live"`},
+		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--asg-least-cost-plan-limit=0s is not above 0s"},
+		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--asg-least-cost-penalty=-1 is not between 0 and 1000"},
+		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--asg-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },
-			`--aws-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
+			`--asg-launch-mode: launch mode "fast": want auto, synchronous or desired-capacity`},
 		{"name that is an ARN", func(a *AWS) { a.ClusterName = "arn:aws:eks:us-west-2:1:cluster/a" },
-			`--aws-cluster-name: "arn:aws:eks:us-west-2:1:cluster/a" is an ARN: give the name alone`},
-		{"unknown discovery", func(a *AWS) { a.DiscoveryJoin = "or" }, `--aws-node-group-discovery: node group discovery "or": want all or any`},
-		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--aws-zonal-groups: zonal groups "some": want off, tagged or all`},
-		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--aws-interruption-deadline="120s" is unknown: use "force" or "leave"`},
-		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--aws-rebalance="" is unknown: use "count" or "drain"`},
-		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--aws-status-page="true" is unknown: use "on" or "off"`},
+			`--asg-cluster-name: "arn:aws:eks:us-west-2:1:cluster/a" is an ARN: give the name alone`},
+		{"unknown discovery", func(a *AWS) { a.DiscoveryJoin = "or" }, `--asg-node-group-discovery: node group discovery "or": want all or any`},
+		{"unknown zonal groups", func(a *AWS) { a.ZonalGroups = "some" }, `--asg-zonal-groups: zonal groups "some": want off, tagged or all`},
+		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--asg-interruption-deadline="120s" is unknown: use "force" or "leave"`},
+		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--asg-rebalance="" is unknown: use "count" or "drain"`},
+		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--asg-status-page="true" is unknown: use "on" or "off"`},
 		{"status address without port", func(a *AWS) { a.StatusAddress = "127.0.0.1" },
-			`--aws-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
+			`--asg-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
 		{"plugin open to everybody", func(a *AWS) { a.PluginAddress = ":8087" },
-			`--aws-plugin-address: ":8087" can be reached from elsewhere: it needs a certificate, its key, and the CA of callers`},
-		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--aws-scale-ups-per-loop=0 is below 1"},
-		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--aws-pod-settle-time=-1ns is negative: use 0s or more"},
+			`--asg-plugin-address: ":8087" can be reached from elsewhere: it needs a certificate, its key, and the CA of callers`},
+		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--asg-scale-ups-per-loop=0 is below 1"},
+		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
-			"--aws-pod-settle-limit=0s is shorter than --aws-pod-settle-time=100ms: use 100ms or more"},
+			"--asg-pod-settle-limit=0s is shorter than --asg-pod-settle-time=100ms: use 100ms or more"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := valid
@@ -321,10 +334,10 @@ func TestTheHelpOfExpanderNamesThemAll(t *testing.T) {
 
 func TestGivenFlagsAreListed(t *testing.T) {
 	fs, _ := register(t)
-	if err := fs.Parse([]string{"--scan-interval=5s", "--nodes=0:1:b", "--aws-region=eu-west-1", "--nodes=0:1:a"}); err != nil {
+	if err := fs.Parse([]string{"--scan-interval=5s", "--nodes=0:1:b", "--asg-region=eu-west-1", "--nodes=0:1:a"}); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := Given(fs), []string{"--aws-region=eu-west-1", "--nodes=[0:1:b 0:1:a]", "--scan-interval=5s"}; !slices.Equal(got, want) {
+	if got, want := Given(fs), []string{"--asg-region=eu-west-1", "--nodes=[0:1:b 0:1:a]", "--scan-interval=5s"}; !slices.Equal(got, want) {
 		t.Errorf("given %q, want %q", got, want)
 	}
 }

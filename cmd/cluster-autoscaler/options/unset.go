@@ -33,7 +33,7 @@ var unset = []struct {
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
 	{"kube-client-burst", kubeClientBurst, "the taints of nodes that leave do not hold up the loop",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientBurst = kubeClientBurst }},
-	{"balance-similar-node-groups", "true between the zonal views of one group", "the zones of a group stay even (see --aws-zonal-groups)",
+	{"balance-similar-node-groups", "true between the zonal views of one group", "the zones of a group stay even (see --asg-zonal-groups)",
 		func(o *config.AutoscalingOptions, ours *AWS) {
 			ours.ViewsOnly = ours.ZonalGroups != asg.ZonalOff
 			o.BalanceSimilarNodeGroups = ours.ViewsOnly
@@ -69,7 +69,7 @@ func documentUnset(fs *pflag.FlagSet) error {
 	if lease == nil {
 		return fmt.Errorf("the components have no flag --%s", leaseFlag)
 	}
-	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --aws-plugin-address, because the core beside it has a lease, too."
+	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --asg-plugin-address, because the core beside it has a lease, too."
 	for name, always := range map[string]string{"startup-taint-prefix": readinessPrefix + " always counts.",
 		"startup-taint": "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
 		f := fs.Lookup(name)

@@ -45,11 +45,11 @@ func (p *Process) check() (err error) {
 	}
 	catalogue, err := instancetypes.WithFile(ours.InstanceTypes)
 	if err != nil {
-		return fmt.Errorf("--aws-instance-types-file: %w", err)
+		return fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
 	if ours.PriceFile != "" {
 		if _, err := pricefile.Read(ours.PriceFile, catalogue.Names()); err != nil {
-			return fmt.Errorf("--aws-price-file: %w", err)
+			return fmt.Errorf("--asg-price-file: %w", err)
 		}
 	}
 	return nil

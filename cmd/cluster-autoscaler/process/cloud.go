@@ -45,7 +45,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	}
 	c := &cloud{registerer: p.registerer}
 	if c.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
-		return nil, fmt.Errorf("--aws-instance-types-file: %w", err)
+		return nil, fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
 	if c.clients, err = awsclient.New(ctx, awsclient.Options{
 		Region: ours.Region, CloudConfig: cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,

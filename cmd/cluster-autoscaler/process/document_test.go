@@ -55,9 +55,9 @@ dashboard and [Alerts](alerts.md) has alerts that use them.
 
 ## Metrics of ours
 
-The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--aws-price-file`" + `, the age of the spot prices needs
-` + "`--aws-spot-prices=live`" + `, the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `, and the calls of a core need ` + "`--aws-plugin-address`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
-` + "`aws_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
+The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--asg-price-file`" + `, the age of the spot prices needs
+` + "`--asg-spot-prices=live`" + `, the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `, and the calls of a core need ` + "`--asg-plugin-address`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
+` + "`asg_autoscaler_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
 ` + "`reason`" + ` of a problem, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + ` of a message. The other reasons and outcomes are [below](#reasons-of-decisions).
 
 *Series* bounds the number of series. A histogram counts as one. As text it has one for each bucket, and two more. The histograms of decisions also come in the native
@@ -90,21 +90,21 @@ The autoscaler records these events beside the events of the stock autoscaler. *
 
 // series bounds the number of series of each metric of ours. A metric without labels has one.
 var series = map[string]string{
-	"aws_cool_downs":                           "65",
-	"aws_decisions_total":                      "7 kinds × 65 reasons",
-	"aws_interruption_messages_handled_total":  "12 types × 23 outcomes",
-	"aws_interruption_messages_received_total": "12 types",
-	"aws_interruption_queue_errors_total":      "one for each call of SQS",
-	"aws_launch_duration_seconds":              "9 calls",
-	"aws_launches_total":                       "9 calls × 65 outcomes",
-	"aws_node_group_nodes":                     "2 × node groups",
-	"aws_node_group_problems":                  "node groups × reasons of their problems",
-	"aws_node_groups":                          "4",
-	"aws_nominations_total":                    "8 results",
-	"aws_pending_pods":                         "65",
-	"aws_plugin_request_duration_seconds":      "16 methods and refused × 17 codes",
-	"aws_spend_estimated_per_hour":             "2 × node groups",
-	"aws_spend_per_hour":                       "2 × node groups",
+	"cool_downs":                           "65",
+	"decisions_total":                      "7 kinds × 65 reasons",
+	"interruption_messages_handled_total":  "12 types × 23 outcomes",
+	"interruption_messages_received_total": "12 types",
+	"interruption_queue_errors_total":      "one for each call of SQS",
+	"launch_duration_seconds":              "9 calls",
+	"launches_total":                       "9 calls × 65 outcomes",
+	"node_group_nodes":                     "2 × node groups",
+	"node_group_problems":                  "node groups × reasons of their problems",
+	"node_groups":                          "4",
+	"nominations_total":                    "8 results",
+	"pending_pods":                         "65",
+	"plugin_request_duration_seconds":      "16 methods and refused × 17 codes",
+	"spend_estimated_per_hour":             "2 × node groups",
+	"spend_per_hour":                       "2 × node groups",
 }
 
 // recordedEvent is an event that the product's code records.
@@ -269,7 +269,7 @@ func stockRow(family *dto.MetricFamily) []string {
 // bound returns the entry of a metric in the table series.
 func bound(t *testing.T, name, labels string) string {
 	t.Helper()
-	text, listed := series[strings.TrimPrefix(name, "cluster_autoscaler_")]
+	text, listed := series[strings.TrimPrefix(name, "asg_autoscaler_")]
 	if listed != (labels != "") {
 		t.Errorf("%s has the labels %q, and %q as its number of series: mend the table series", name, labels, text)
 	}

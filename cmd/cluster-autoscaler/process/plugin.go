@@ -28,7 +28,7 @@ import (
 func (p *Process) serveCore(ctx context.Context) error {
 	server, err := plugin.Listen(ctx, p.options.AWS.PluginAddress, p.options.AWS.PluginFiles, p.registerer)
 	if err != nil {
-		return fmt.Errorf("--aws-plugin-address: %w", err)
+		return fmt.Errorf("--asg-plugin-address: %w", err)
 	}
 	// Everything under the calls outlives ctx and a part that is lost, so that the calls under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))

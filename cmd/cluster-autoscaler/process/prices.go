@@ -20,11 +20,11 @@ import (
 // prices are the price book of the region and the readers that keep it true.
 type prices struct {
 	book *pricing.Book
-	spot *spotprice.Reader             // nil without --aws-spot-prices=live
+	spot *spotprice.Reader             // nil without --asg-spot-prices=live
 	keep []func(context.Context) error // each until its context ends
 }
 
-// newPrices makes the price book of a region with the prices of --aws-price-file. It makes no call.
+// newPrices makes the price book of a region with the prices of --asg-price-file. It makes no call.
 func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalogue,
 	event func(eventType, reason, message string), registerer prometheus.Registerer) (*prices, error) {
 	book, err := pricing.NewBook(region, nil)
@@ -40,15 +40,15 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 		Clock: clock.RealClock{}, Registerer: registerer,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--aws-price-file: %w", err)
+		return nil, fmt.Errorf("--asg-price-file: %w", err)
 	}
 	return &prices{book: book, keep: []func(context.Context) error{watcher.Run}}, nil
 }
 
 func registerListAge(book *pricing.Book, registerer prometheus.Registerer) error {
 	return registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "cluster_autoscaler", Name: "aws_price_list_age_seconds",
-		Help: "Age of the list of on-demand prices in use, of --aws-price-file or else the built-in one, in seconds.",
+		Namespace: "asg_autoscaler", Name: "price_list_age_seconds",
+		Help: "Age of the list of on-demand prices in use, of --asg-price-file or else the built-in one, in seconds.",
 	}, func() float64 { return time.Since(book.ListDate()).Seconds() }))
 }
 

@@ -60,7 +60,7 @@ func (p *Process) listen(ctx context.Context, failed func(error)) (stop func(), 
 	if p.options.AWS.StatusPage == options.StatusPageOn {
 		status = statusEndpoints(p.record)
 		if address := p.options.AWS.StatusAddress; address != "" {
-			if stopStatus, err = serve(ctx, "aws-status-address", address, guarded(status, p.core.ConfigNamespace), failed); err != nil {
+			if stopStatus, err = serve(ctx, "asg-status-address", address, guarded(status, p.core.ConfigNamespace), failed); err != nil {
 				return nil, err
 			}
 			status = nil

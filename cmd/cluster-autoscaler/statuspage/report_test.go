@@ -28,7 +28,7 @@ func busy() *decision.Report {
 	r := &decision.Report{
 		Version: decision.Version, At: ago(2 * time.Second),
 		Process: decision.Process{Version: "v1.4.0", Cluster: "eksworkshop", Region: "cn-northwest-1", Started: ago(53 * time.Hour), Leader: true, Expander: "least-cost",
-			Flags: []string{"--aws-interruption-queue=eksworkshop", "--cloud-provider=aws", "--expander=least-cost",
+			Flags: []string{"--asg-interruption-queue=eksworkshop", "--cloud-provider=aws", "--expander=least-cost",
 				"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop", "--skip-nodes-with-local-storage=false"}},
 		Loop: decision.Loop{Number: 19084, Started: ago(2 * time.Second), Duration: 182 * time.Millisecond, Trigger: "scan interval"},
 		Groups: []decision.Group{

@@ -65,8 +65,8 @@ annotations:
 {{- define "asg.args" -}}
 - --cloud-provider=aws
 - --namespace={{ .Release.Namespace }}
-{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not (hasKey (.Values.extraArgs | default dict) "aws-nominate")) }}
-- --aws-nominate=off
+{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
+- --asg-nominate=off
 {{- end }}
 {{- range .Values.autoscalingGroups }}
 - {{ printf "--nodes=%s:%s:%s" (include "asg.text" .minSize) (include "asg.text" .maxSize) .name | quote }}
@@ -78,10 +78,10 @@ annotations:
 - {{ printf "--cloud-config=%s" . | quote }}
 {{- end }}
 {{- with .Values.asg }}
-{{- $flags := dict "aws-cluster-name" .clusterName "aws-node-group-discovery" .nodeGroupDiscovery
-  "aws-interruption-queue" .interruptionQueue "aws-zonal-groups" .zonalGroups "aws-status-address" .statusAddress }}
+{{- $flags := dict "asg-cluster-name" .clusterName "asg-node-group-discovery" .nodeGroupDiscovery
+  "asg-interruption-queue" .interruptionQueue "asg-zonal-groups" .zonalGroups "asg-status-address" .statusAddress }}
 {{- if or .prices.content .prices.existingConfigMap }}
-{{- $_ := set $flags "aws-price-file" (printf "/etc/asg-autoscaler/prices/%s" .prices.key) }}
+{{- $_ := set $flags "asg-price-file" (printf "/etc/asg-autoscaler/prices/%s" .prices.key) }}
 {{- end }}
 {{- range $flag, $value := $flags }}
 {{- if $value }}

@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	repeats := flags.Int("repeats", 1, "how often each run of -whole is repeated")
 	wait := flags.Duration("wait", 5*time.Minute, "how long all pods of a run of -whole may take to run")
 	atOnce := flags.Bool("at-once", false, "start the autoscaler of -whole once kube-scheduler has judged all pods, so that a busy machine does not stretch their creation")
-	ownFlags := flags.String("flags", "", "`FLAGS` of our autoscaler in runs of -whole, separated by spaces, such as --aws-nominate=off")
+	ownFlags := flags.String("flags", "", "`FLAGS` of our autoscaler in runs of -whole, separated by spaces, such as --asg-nominate=off")
 	dir := flags.String("dir", "", "`DIRECTORY` in which all logs of -whole stay; empty keeps them only if something could not be run")
 	if err := flags.Parse(args); err != nil {
 		return 2

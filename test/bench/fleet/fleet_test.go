@@ -25,7 +25,7 @@ import (
 var (
 	clusters = flag.Int("clusters", 0, "size of the fleet that is simulated and printed, 0 for none")
 	rate     = flag.Float64("rate", 10, "calls a second that Auto Scaling allows the account, with ten seconds' worth at once")
-	refresh  = flag.Duration("refresh", time.Minute, "--aws-refresh-interval of all clusters")
+	refresh  = flag.Duration("refresh", time.Minute, "--asg-refresh-interval of all clusters")
 	period   = flag.Duration("period", 10*time.Minute, "time between two new nodes of a cluster")
 )
 

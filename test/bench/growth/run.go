@@ -31,7 +31,7 @@ const (
 // flags are those of a run. A loop follows the one before at once, so that a profile has many.
 var flags = []string{
 	"--cloud-provider=aws", "--node-group-auto-discovery=asg:tag=" + enabledTag, "--expander=least-cost", "--scan-interval=10ms",
-	"--aws-refresh-interval=" + reading.String(), "--profiling", "--leader-elect=false", "--write-status-configmap=false", "--v=1",
+	"--asg-refresh-interval=" + reading.String(), "--profiling", "--leader-elect=false", "--write-status-configmap=false", "--v=1",
 }
 
 // A figure is one value of a run.

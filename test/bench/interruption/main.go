@@ -82,7 +82,7 @@ func prepare(ctx context.Context, env *scenario.Env, nodes int) error {
 	if err := env.StartAWS(ctx, account(nodes)); err != nil {
 		return err
 	}
-	if err := env.StartAutoscaler(ctx, manifest, "--aws-interruption-queue="+queue, "--v=2"); err != nil {
+	if err := env.StartAutoscaler(ctx, manifest, "--asg-interruption-queue="+queue, "--v=2"); err != nil {
 		return err
 	}
 	if _, err := env.Kubectl(ctx, fmt.Sprintf(web, nodes*perNode), "apply", "-f", "-"); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // answers adds how often a loop asks the plugin, and how long the plugin takes for an answer by its own histogram.
 func (r *run) answers(before, after map[string]*dto.MetricFamily, loops uint64) {
-	const name = "cluster_autoscaler_aws_plugin_request_duration_seconds"
+	const name = "asg_autoscaler_plugin_request_duration_seconds"
 	all := durationsOf(after[name], "", "").since(durationsOf(before[name], "", ""))
 	r.add("plugin: answer, p50", "ms", 1000*all.quantile(0.5))
 	r.add("plugin: answer, p99", "ms", 1000*all.quantile(0.99))

@@ -16,7 +16,7 @@
 //
 // Both autoscalers run with the flags of the same manifest and with scale-down delays of a tenth of the defaults. Stock comes
 // from the same core's module and has --balance-similar-node-groups, as its documentation advises for zones. Ours has
-// --aws-zonal-groups=tagged, or the flags of -ours. A run is observed for a fixed time, so that both have the same time to
+// --asg-zonal-groups=tagged, or the flags of -ours. A run is observed for a fixed time, so that both have the same time to
 // waste. With a shorter -wait a run shows only that the bench works.
 //
 // # Cells

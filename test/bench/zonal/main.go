@@ -83,7 +83,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	who := flags.String("who", "stock,ours", "comma-separated `NAMES` of the autoscalers to run")
 	flags.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the zone of scenario c has no capacity")
 	flags.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a scenario waits for all of its pods to run")
-	own := flags.String("ours", "--aws-zonal-groups=tagged", "blank-separated `FLAGS` of our autoscaler alone")
+	own := flags.String("ours", "--asg-zonal-groups=tagged", "blank-separated `FLAGS` of our autoscaler alone")
 	flags.BoolVar(&o.cells, "cells", false, "compare how many pods run in each cell of pods, groups and permissions, instead of the scenarios")
 	flags.StringVar(&o.named, "cell", "", "only the cells whose name has this `TEXT` in it")
 	flags.StringVar(&o.output, "o", "table", "`FORMAT` of the output: table or json")

@@ -11,7 +11,7 @@ import (
 )
 
 func TestRunIsCountedFromItsWorkload(t *testing.T) {
-	r := &run{scenario: scenarios[1], contestant: contestant{name: ours, flags: []string{"--aws-zonal-groups=all"}}, from: 50, fall: 350}
+	r := &run{scenario: scenarios[1], contestant: contestant{name: ours, flags: []string{"--asg-zonal-groups=all"}}, from: 50, fall: 350}
 	r.scenario.pods = 2
 	got := r.judge(timeline{
 		End: 600,
@@ -28,7 +28,7 @@ func TestRunIsCountedFromItsWorkload(t *testing.T) {
 	}, map[string]int{"DescribeAutoScalingGroups": 70, "LaunchInstances": 2, "TerminateInstanceInAutoScalingGroup": 1})
 	allRun, settled := seconds(240), seconds(0)
 	want := result{
-		Scenario: "b", Title: "topology spread", Autoscaler: "ours", Flags: append(delays[:len(delays):len(delays)], "--aws-zonal-groups=all"),
+		Scenario: "b", Title: "topology spread", Autoscaler: "ours", Flags: append(delays[:len(delays):len(delays)], "--asg-zonal-groups=all"),
 		Launched: 4, WrongZone: 2, Pending: 1, AllRun: &allRun, Settled: &settled,
 		IdleSeconds: 200 + 100 + 100 + 90, Wasted: rounded(490*onDemand("m5.large")/3600, 1e6),
 		Writes: 3, WritesByCall: counts{"LaunchInstances": 2, "TerminateInstanceInAutoScalingGroup": 1},
@@ -99,8 +99,8 @@ func TestWrongUsageIsReportedBeforeBuilding(t *testing.T) {
 			t.Errorf("%q: exit code %d, %q, want 2 and %q", tt.args, code, stderr.String(), tt.want)
 		}
 	}
-	o, err := parse([]string{"-only", "c", "-who", "ours", "-outage", "1m", "-wait", "2m", "-ours", "--aws-zonal-groups=all --v=5"}, &bytes.Buffer{})
-	want := options{only: []string{"c"}, who: []string{"ours"}, outage: time.Minute, wait: 2 * time.Minute, ours: []string{"--aws-zonal-groups=all", "--v=5"}, output: "table"}
+	o, err := parse([]string{"-only", "c", "-who", "ours", "-outage", "1m", "-wait", "2m", "-ours", "--asg-zonal-groups=all --v=5"}, &bytes.Buffer{})
+	want := options{only: []string{"c"}, who: []string{"ours"}, outage: time.Minute, wait: 2 * time.Minute, ours: []string{"--asg-zonal-groups=all", "--v=5"}, output: "table"}
 	if diff := cmp.Diff(want, o, cmp.AllowUnexported(options{})); diff != "" || err != nil {
 		t.Errorf("error %v (-want +got):\n%s", err, diff)
 	}

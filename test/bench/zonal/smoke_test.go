@@ -38,7 +38,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs control planes")
 	}
-	o := options{who: []string{ours}, ours: []string{"--aws-zonal-groups=tagged"}}
+	o := options{who: []string{ours}, ours: []string{"--asg-zonal-groups=tagged"}}
 	who, err := contestants(t.Context(), o, t.TempDir(), io.Discard)
 	if err != nil {
 		t.Fatal(err)

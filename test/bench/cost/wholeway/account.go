@@ -98,7 +98,7 @@ func claims(pod *corev1.Pod) bool { return mix.Devices(pod) > 0 }
 
 func hasVolumes(pod *corev1.Pod) bool { return len(pod.Spec.Volumes) > 0 }
 
-// priceFile is the price list of the mix, in the form of --aws-price-file. It fails if two groups of one type and capacity type
+// priceFile is the price list of the mix, in the form of --asg-price-file. It fails if two groups of one type and capacity type
 // have different prices, which the form cannot say.
 func priceFile(m *mix.Mix) (string, error) {
 	prices := map[string]string{}

@@ -177,7 +177,7 @@ func (r *run) flags() ([]string, error) {
 		return nil, err
 	}
 	path := filepath.Join(r.options.Dir, "prices.csv")
-	return slices.Concat(flags, []string{"--aws-price-file=" + path}, r.options.Flags), os.WriteFile(path, []byte(prices), 0o644)
+	return slices.Concat(flags, []string{"--asg-price-file=" + path}, r.options.Flags), os.WriteFile(path, []byte(prices), 0o644)
 }
 
 // looped reports whether the autoscaler has made a loop: then there is its status.
