@@ -4,23 +4,23 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // ZoneAssumed is a label on the simulated node of a whole group that can be scaled zone by zone. Its zone labels name one zone of
 // several, and a pod that needs one waits until the group is divided. A label rather than an annotation, because pods select nodes by it.
-const ZoneAssumed = "asg-autoscaler/zone-assumed"
+const ZoneAssumed = "asg-autoscaler.github.io/zone-assumed"
 
 // Annotation is the key of an annotation.
 type Annotation string
 
 const (
 	// NodeGroup holds the ID of the node group that a simulated node belongs to.
-	NodeGroup Annotation = "asg-autoscaler/node-group"
+	NodeGroup Annotation = "asg-autoscaler.github.io/node-group"
 	// Template is on a node that was built from a template, rather than copied from a live node. A group may have instances and
 	// still be known by its template alone: the first ones are on their way.
-	Template Annotation = "asg-autoscaler/template"
+	Template Annotation = "asg-autoscaler.github.io/template"
 	// Placeholder is on a node that represents a node group about which nothing is known.
-	Placeholder Annotation = "asg-autoscaler/stand-in"
+	Placeholder Annotation = "asg-autoscaler.github.io/placeholder"
 	// Assumed is on a resource slice that no driver published for a node of that kind.
-	Assumed Annotation = "asg-autoscaler/assumed"
+	Assumed Annotation = "asg-autoscaler.github.io/assumed"
 	// NoCSINode is on a CSINode that replaces a missing one.
-	NoCSINode Annotation = "asg-autoscaler/no-csi-node"
+	NoCSINode Annotation = "asg-autoscaler.github.io/no-csi-node"
 )
 
 // Set annotates the object.

@@ -1,6 +1,7 @@
 package interruption
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -11,28 +12,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
-// Annotations, taint and labels of a node that is being drained. They are all that the next leader has if the message is gone.
+// Taint keeps pods away that tolerate a cordon. Its value is the kind of the event. The annotation of the same key has all that the next
+// leader needs if the message is gone.
+const Taint = "asg-autoscaler.github.io/interruption"
+
 const (
-	// Taint keeps pods away that tolerate a cordon. Its value is the kind of the event.
-	Taint = "asg-autoscaler/interruption"
-	// annotationKind is the kind of the event. annotationReason explains it to people.
-	annotationKind   = "asg-autoscaler/interruption"
-	annotationReason = "asg-autoscaler/interruption-reason"
-	// annotationBegan and annotationDeadline bound the drain, in RFC 3339.
-	annotationBegan    = "asg-autoscaler/interruption-began"
-	annotationDeadline = "asg-autoscaler/interruption-deadline"
-	// annotationStage is stageDraining, or stageTerminating, a space and the time when termination began.
-	annotationStage = "asg-autoscaler/interruption-stage"
-	// annotationEnds is set if AWS stops or terminates the instance at the time of a scheduled change.
-	annotationEnds = "asg-autoscaler/interruption-ends"
-	// annotationUndo lists the changes to undo: undoCordon, undoLabel.
-	annotationUndo = "asg-autoscaler/interruption-undo"
-
-	stageDraining    = "draining"
-	stageTerminating = "handing-back"
-	undoCordon       = "cordon"
-	undoLabel        = "label"
-
 	labelExcluded = corev1.LabelNodeExcludeBalancers
 
 	// The core sets taintDeleted on a node that it removes. Taints of aws-node-termination-handler begin with
@@ -41,30 +25,39 @@ const (
 	terminationHandler = "aws-node-termination-handler/"
 )
 
-// annotation is the content of a node's annotations.
+// state is the JSON of the annotation.
+type state struct {
+	Kind        event.Kind `json:"kind"`
+	Reason      string     `json:"reason"`               // for people
+	Cordoned    bool       `json:"cordoned,omitempty"`   // by the autoscaler, which undoes it in the end
+	Excluded    bool       `json:"excluded,omitempty"`   // from load balancers, likewise
+	Ends        bool       `json:"ends,omitempty"`       // AWS stops or terminates the instance at the time of a scheduled change
+	Deadline    time.Time  `json:"deadline"`             // for the drain
+	Began       time.Time  `json:"began"`                //
+	Terminating time.Time  `json:"terminating,omitzero"` // when termination began
+}
+
+// stateOf reads the annotation of a node, nil for no node. It reports false without one. Of one that somebody has spoilt it reads what comes before.
+func stateOf(node *corev1.Node) (s state, annotated bool) {
+	if node == nil {
+		return s, false
+	}
+	text, annotated := node.Annotations[Taint]
+	_ = json.Unmarshal([]byte(text), &s)
+	return s, annotated
+}
+
+// annotation is why a node is drained, and how far.
 type annotation struct {
 	reason
 	terminating time.Time // when termination began, zero before
 }
 
-// annotationOf reads the annotations of a node. It reports false without them, and without a node. Annotations that somebody
-// has spoilt give a reason of unknown kind whose deadline has passed.
+// annotationOf reads the annotation of a node. It reports false without one, and without a node. An annotation that somebody
+// has spoilt gives a reason of unknown kind whose deadline has passed.
 func annotationOf(node *corev1.Node) (annotation, bool) {
-	if node == nil {
-		return annotation{}, false
-	}
-	a := node.Annotations
-	kind, ok := a[annotationKind]
-	if !ok {
-		return annotation{}, false
-	}
-	m := annotation{reason: reason{kind: event.Kind(kind), text: a[annotationReason], ends: a[annotationEnds] == "true"}}
-	m.began, _ = time.Parse(time.RFC3339, a[annotationBegan])
-	m.deadline, _ = time.Parse(time.RFC3339, a[annotationDeadline])
-	if stage, since, _ := strings.Cut(a[annotationStage], " "); stage == stageTerminating {
-		m.terminating, _ = time.Parse(time.RFC3339, since)
-	}
-	return m, true
+	s, annotated := stateOf(node)
+	return annotation{reason: reason{kind: s.Kind, text: s.Reason, began: s.Began, deadline: s.Deadline, ends: s.Ends}, terminating: s.Terminating}, annotated
 }
 
 // Draining returns why a node is drained for AWS and since when, and false for any other node. The texts come from annotations, which somebody
@@ -88,7 +81,7 @@ func (m annotation) resumed(now time.Time) reason {
 }
 
 // cordoned is a copy of the node that is cordoned, tainted, excluded from load balancers, and annotated with the reason. A node
-// that is annotated already gets the new reason, and keeps its list of changes to undo and the earlier of the two deadlines.
+// that is annotated already gets the new reason, and keeps what is to be undone and the earlier of the two deadlines.
 // Otherwise an instance that Auto Scaling refuses to terminate would be drained again and again, and its node never put back
 // into use.
 func cordoned(node *corev1.Node, m annotation) *corev1.Node {
@@ -99,54 +92,38 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
-	if before, already := annotationOf(node); already {
-		if !before.deadline.IsZero() && m.deadline.After(before.deadline) {
-			m.deadline = before.deadline
+	now := state{Kind: m.kind, Reason: m.text, Began: m.began.UTC().Truncate(time.Second), Deadline: m.deadline.UTC().Truncate(time.Second), Terminating: m.terminating.UTC(), Ends: m.ends}
+	_, excluded := node.Labels[labelExcluded]
+	if before, already := stateOf(node); already {
+		now.Cordoned, now.Excluded = before.Cordoned, before.Excluded
+		if !before.Deadline.IsZero() && m.deadline.After(before.Deadline) {
+			now.Deadline = before.Deadline
 		}
 	} else {
-		var undo []string
-		if !node.Spec.Unschedulable {
-			undo = append(undo, undoCordon)
-		}
-		if _, excluded := node.Labels[labelExcluded]; !excluded {
-			undo = append(undo, undoLabel)
-		}
-		node.Annotations[annotationUndo] = strings.Join(undo, ",")
+		now.Cordoned, now.Excluded = !node.Spec.Unschedulable, !excluded
 	}
 	node.Spec.Unschedulable = true
-	if _, excluded := node.Labels[labelExcluded]; !excluded {
+	if !excluded {
 		node.Labels[labelExcluded] = "true"
 	}
 	node.Spec.Taints = append(withoutTaint(node.Spec.Taints), corev1.Taint{Key: Taint, Value: string(m.kind), Effect: corev1.TaintEffectNoSchedule})
-	node.Annotations[annotationKind] = string(m.kind)
-	node.Annotations[annotationReason] = m.text
-	node.Annotations[annotationBegan] = m.began.UTC().Format(time.RFC3339)
-	node.Annotations[annotationDeadline] = m.deadline.UTC().Format(time.RFC3339)
-	node.Annotations[annotationStage] = stageDraining
-	delete(node.Annotations, annotationEnds)
-	if m.ends {
-		node.Annotations[annotationEnds] = "true"
-	}
-	if !m.terminating.IsZero() {
-		node.Annotations[annotationStage] = stageTerminating + " " + m.terminating.UTC().Format(time.RFC3339)
-	}
+	text, _ := json.Marshal(now) // of times and words, which cannot fail
+	node.Annotations[Taint] = string(text)
 	return node
 }
 
 // uncordoned is a copy of the node with those changes undone that cordoned made.
 func uncordoned(node *corev1.Node) *corev1.Node {
 	node = node.DeepCopy()
-	undo := strings.Split(node.Annotations[annotationUndo], ",")
-	if slices.Contains(undo, undoCordon) {
+	s, _ := stateOf(node)
+	if s.Cordoned {
 		node.Spec.Unschedulable = false
 	}
-	if slices.Contains(undo, undoLabel) {
+	if s.Excluded {
 		delete(node.Labels, labelExcluded)
 	}
 	node.Spec.Taints = withoutTaint(node.Spec.Taints)
-	for _, key := range []string{annotationKind, annotationReason, annotationBegan, annotationDeadline, annotationStage, annotationEnds, annotationUndo} {
-		delete(node.Annotations, key)
-	}
+	delete(node.Annotations, Taint)
 	return node
 }
 

@@ -61,11 +61,11 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	w.silent()
 	kept := w.inService()[0]
 	w.refused.Store(true)
-	w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "interruption", "rebalance-recommendation")
+	w.annotate(kept, "cordon,label", time.Now().Add(13*time.Second), "kind", "rebalance-recommendation")
 	w.boundLate(kept, "late")
 	w.running(drainOnRebalance)
 	w.wait("back in use, or ended", func() bool {
-		return w.terminations() > 0 || w.nodes()[kept].Annotations["asg-autoscaler/interruption"] == ""
+		return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == ""
 	})
 	if w.terminations() != 0 {
 		t.Error("the instance was ended under its pod")
@@ -83,7 +83,7 @@ func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
 	if _, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), unready, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.annotate(warned, "cordon,label", time.Now().Add(20*time.Second), "interruption", "rebalance-recommendation")
+	w.annotate(warned, "cordon,label", time.Now().Add(20*time.Second), "kind", "rebalance-recommendation")
 	w.running(drainOnRebalance)
 	w.waitTerminated(warned)
 	if w.evicted["a"] != 1 {

@@ -1,6 +1,7 @@
 package interruption_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -67,7 +68,7 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	w.running()
 	began := time.Now().Truncate(time.Second)
 	w.send(warning(warned, began))
-	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations["asg-autoscaler/interruption"] != "" })
+	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
 	n := w.nodes()[warned]
 	if !n.Spec.Unschedulable || n.Labels[corev1.LabelNodeExcludeBalancers] == "" ||
 		!slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool {
@@ -75,23 +76,22 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 		}) {
 		t.Errorf("unschedulable %v, labels %v, taints %v", n.Spec.Unschedulable, n.Labels, n.Spec.Taints)
 	}
-	got := maps.Clone(n.Annotations)
-	maps.DeleteFunc(got, func(key, _ string) bool { return !strings.HasPrefix(key, "asg-autoscaler/") })
-	delete(got, "asg-autoscaler/interruption-began")
+	var got struct {
+		Kind, Reason       string
+		Began, Deadline    time.Time
+		Terminating        *time.Time
+		Cordoned, Excluded bool
+	}
+	if err := json.Unmarshal([]byte(n.Annotations[interruption.Taint]), &got); err != nil {
+		t.Fatal(err)
+	}
 	// The age of the event counts from when its message was received, so a busy machine adds what it took from there to here.
-	deadline, err := time.Parse(time.RFC3339, got["asg-autoscaler/interruption-deadline"])
-	if late := deadline.Sub(began.Add(2 * time.Minute)); err != nil || late < 0 || late > time.Since(began) {
-		t.Errorf("deadline %v, %v, want two minutes after %v", deadline, err, began)
+	if late := got.Deadline.Sub(began.Add(2 * time.Minute)); late < 0 || late > time.Since(began) {
+		t.Errorf("deadline %v, want two minutes after %v", got.Deadline, began)
 	}
-	delete(got, "asg-autoscaler/interruption-deadline")
-	want := map[string]string{
-		"asg-autoscaler/interruption":        "spot-interruption",
-		"asg-autoscaler/interruption-reason": "EC2 takes the instance back (terminate), event event-of-" + warned,
-		"asg-autoscaler/interruption-stage":  "draining",
-		"asg-autoscaler/interruption-undo":   "cordon,label",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	if want := "EC2 takes the instance back (terminate), event event-of-" + warned; got.Kind != "spot-interruption" || got.Reason != want ||
+		got.Terminating != nil || !got.Cordoned || !got.Excluded || got.Began.Before(began) {
+		t.Errorf("got %+v, want the reason %q, and what is to be undone", got, want)
 	}
 }
 
@@ -339,22 +339,25 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 	}
 }
 
-// annotate leaves a node as a process does that dies during a drain. More are names and values of annotations.
+// annotate leaves a node as a process does that dies during a drain. More are further fields of the annotation, each with its value.
 func (w *world) annotate(instance, undo string, deadline time.Time, more ...string) {
 	w.t.Helper()
 	node := w.nodes()[instance]
 	node.Spec.Unschedulable = true
 	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: interruption.Taint, Value: "spot-interruption", Effect: corev1.TaintEffectNoSchedule})
 	node.Labels[corev1.LabelNodeExcludeBalancers] = "true"
+	state := map[string]any{"kind": "spot-interruption", "deadline": deadline.UTC(), "cordoned": strings.Contains(undo, "cordon"), "excluded": strings.Contains(undo, "label")}
+	for n := 0; n+1 < len(more); n += 2 {
+		state[more[n]] = more[n+1]
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}
-	node.Annotations["asg-autoscaler/interruption"] = "spot-interruption"
-	node.Annotations["asg-autoscaler/interruption-undo"] = undo
-	node.Annotations["asg-autoscaler/interruption-deadline"] = deadline.UTC().Format(time.RFC3339)
-	for n := 0; n+1 < len(more); n += 2 {
-		node.Annotations["asg-autoscaler/"+more[n]] = more[n+1]
-	}
+	node.Annotations[interruption.Taint] = string(text)
 	if _, err := w.cluster.CoreV1().Nodes().Update(w.t.Context(), node, metav1.UpdateOptions{}); err != nil {
 		w.t.Fatal(err)
 	}
@@ -394,7 +397,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 			spared := w.inService()[0]
 			w.annotate(spared, tt.undo, time.Now().Add(-6*time.Minute))
 			w.running(func(o *interruption.Options) { o.Queue = "" })
-			w.wait("uncordoned", func() bool { return w.nodes()[spared].Annotations["asg-autoscaler/interruption"] == "" })
+			w.wait("uncordoned", func() bool { return w.nodes()[spared].Annotations[interruption.Taint] == "" })
 			n := w.nodes()[spared]
 			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
 			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
@@ -419,7 +422,7 @@ func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 	}
 	w.running()
 	w.send(warning(warned, time.Now()))
-	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations["asg-autoscaler/interruption"] != "" })
+	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
 	time.Sleep(1500 * time.Millisecond)
 	if len(w.evicted) != 0 || w.terminations() != 0 {
 		t.Errorf("evicted %v, %d terminations while the other drains", w.evicted, w.terminations())

@@ -95,11 +95,11 @@ func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 			kept := w.inService()[0]
 			w.run(kept, "a")
 			w.refused.Store(true)
-			w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), append(more, "interruption", kind)...)
+			w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), append(more, "kind", kind)...)
 			w.running(func(o *interruption.Options) { o.Rebalance = interruption.Drain })
 			w.wait("back in use", func() bool {
 				n := w.nodes()[kept]
-				return n.Annotations["asg-autoscaler/interruption"] == "" && !n.Spec.Unschedulable
+				return n.Annotations[interruption.Taint] == "" && !n.Spec.Unschedulable
 			})
 			for _, call := range w.pods.Calls() {
 				if call.Verb == "delete" {
@@ -157,8 +157,8 @@ func TestResumedTerminationBeatsTheDeadline(t *testing.T) {
 	w := newWorld(t, group(0, 2, 5))
 	warned := w.inService()[0]
 	now := time.Now()
-	w.annotate(warned, "cordon,label", now.Add(16*time.Second), "interruption-stage", "handing-back "+now.UTC().Format(time.RFC3339),
-		"interruption-began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
+	w.annotate(warned, "cordon,label", now.Add(16*time.Second), "terminating", now.UTC().Format(time.RFC3339),
+		"began", now.Add(-90*time.Second).UTC().Format(time.RFC3339))
 	w.running(func(o *interruption.Options) { o.Queue = "" })
 	w.within(12*time.Second, "terminated before the deadline", func() bool { return w.terminations() > 0 })
 }
@@ -195,9 +195,9 @@ func TestPlannedDrainKeepsInstanceOfUnlistedNode(t *testing.T) {
 	w.silent()
 	kept := w.inService()[0]
 	w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }
-	w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "interruption", "scheduled-change")
+	w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "kind", "scheduled-change")
 	w.running()
-	w.wait("back in use", func() bool { return w.nodes()[kept].Annotations["asg-autoscaler/interruption"] == "" })
+	w.wait("back in use", func() bool { return w.nodes()[kept].Annotations[interruption.Taint] == "" })
 	if w.terminations() != 0 {
 		t.Error("an instance was ended whose pods nobody has seen")
 	}

@@ -1,6 +1,7 @@
 package interruption
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -190,7 +191,7 @@ func TestSpoiltBeginningCountsAsNow(t *testing.T) {
 	now := time.Now()
 	for _, began := range []string{"", "soon", now.Add(time.Hour).UTC().Format(time.RFC3339)} {
 		m, ok := annotationOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
-			annotationKind: string(event.SpotInterruption), annotationBegan: began, annotationDeadline: now.Add(time.Minute).UTC().Format(time.RFC3339),
+			Taint: fmt.Sprintf(`{"kind": "spot-interruption", "deadline": %q, "began": %q}`, now.Add(time.Minute).UTC().Format(time.RFC3339), began),
 		}}})
 		if got := m.resumed(now).began; !ok || !got.Equal(now) {
 			t.Errorf("%q: a drain that is taken up now began %v ago", began, now.Sub(got))

@@ -18,7 +18,7 @@ import (
 // Taints of nodes that the autoscaler is about to remove.
 const (
 	toBeDeletedTaint  = "ToBeDeletedByClusterAutoscaler"
-	interruptionTaint = "asg-autoscaler/interruption"
+	interruptionTaint = "asg-autoscaler.github.io/interruption"
 )
 
 // running returns "" once the wanted pods of every workload run on Ready nodes, and names the missing pods before.

@@ -19,7 +19,7 @@ import (
 const (
 	gpuResource       = "nvidia.com/gpu"
 	toBeDeletedTaint  = "ToBeDeletedByClusterAutoscaler"
-	interruptionTaint = "asg-autoscaler/interruption"
+	interruptionTaint = "asg-autoscaler.github.io/interruption"
 )
 
 // clusterObserver turns changes of pods and nodes in the API server into Moments. Its handlers run on the informers'

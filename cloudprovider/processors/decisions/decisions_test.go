@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
@@ -512,8 +513,8 @@ func TestInterruptedNode(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 1, 5, nil)), options(), true)
 	node := w.ready("small")[0]
 	began := time.Now().Truncate(time.Second)
-	node.Annotations = map[string]string{"asg-autoscaler/interruption": "spot", "asg-autoscaler/interruption-reason": "EC2 takes the instance back (terminate)",
-		"asg-autoscaler/interruption-began": began.UTC().Format(time.RFC3339)}
+	node.Annotations = map[string]string{interruption.Taint: fmt.Sprintf(`{"kind": "spot", "reason": "EC2 takes the instance back (terminate)", "began": %q}`,
+		began.UTC().Format(time.RFC3339))}
 	w.put(node)
 	w.seen.Draining("small-0", "small", "EC2 takes the instance back (terminate)")
 	r := w.loop()
