@@ -24,7 +24,10 @@ const (
 )
 
 // TagZonal is the tag by which the owner of a group asks for zone groups, or refuses them: true or false.
-const TagZonal = "k8s.io/cluster-autoscaler/zonal"
+const TagZonal = "asg-autoscaler.github.io/zonal"
+
+// formerTagZonal was its key before. It may also be the discovery tag of a cluster with that name, which has another value.
+const formerTagZonal = "k8s.io/cluster-autoscaler/zonal"
 
 // ParseZonalGroups reads a value of the flag. The empty text is ZonalTagged.
 func ParseZonalGroups(text string) (ZonalGroups, error) {
@@ -121,6 +124,9 @@ func (z *zoneGroups) availableZones(g *Group) []string {
 // asks reports whether the group should have zone groups, and whether it may have them once a pod needs one of its zones, or what is wrong with its tag.
 func (z ZonalGroups) asks(g *Group) (asked, allowed bool, problem *launchspec.Problem) {
 	tag, tagged := g.Tags[TagZonal]
+	if former := g.Tags[formerTagZonal]; !tagged && (former == "true" || former == "false") {
+		tag, tagged = former, true
+	}
 	switch {
 	case z == ZonalOff || tag == "false":
 		return false, false, nil

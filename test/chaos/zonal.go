@@ -12,7 +12,7 @@ import (
 const (
 	zoneC = "cn-northwest-1c"
 
-	zonalTag  = "k8s.io/cluster-autoscaler/zonal"
+	zonalTag  = "asg-autoscaler.github.io/zonal"
 	rebalance = "AZRebalance"
 
 	dbPool = "db" // of the pods that need a zone

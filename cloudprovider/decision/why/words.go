@@ -311,7 +311,7 @@ func unlabelled(list []candidate) string {
 }
 
 // zonalTag has a group scaled zone by zone.
-const zonalTag = "k8s.io/cluster-autoscaler/zonal"
+const zonalTag = "asg-autoscaler.github.io/zonal"
 
 // look is the command that shows the objects that a reason of the scheduler is about.
 func (s *search) look(code decision.Code) string {

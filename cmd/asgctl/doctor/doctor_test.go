@@ -153,7 +153,7 @@ func TestFaultsInAWS(t *testing.T) {
 		}, want: "AZRebalance runs", next: "suspend-processes"},
 		{name: "AZRebalance keeps a protected group from being scaled by zone", check: "processes", account: func(c *fakeaws.Config) {
 			web := group(c, "web")
-			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["k8s.io/cluster-autoscaler/zonal"] = nil, true, "true"
+			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["asg-autoscaler.github.io/zonal"] = nil, true, "true"
 		}, want: "so it is one node group until a pod needs one of its zones", next: "AZRebalance"},
 		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Terminate")) },
 			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
@@ -276,8 +276,8 @@ func TestFaultsInTheCluster(t *testing.T) {
 			web.LaunchTemplate = nil
 		}, then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its policy mixes on-demand and spot. So a node may come up in another zone than a pod's volume needs, as " +
 			"with the stock autoscaler, and its zones have 1 volume", next: "make it wholly one of them"},
-		{name: "volume beside a group whose owner keeps it whole", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").Tags["k8s.io/cluster-autoscaler/zonal"] = "false" },
-			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its tag k8s.io/cluster-autoscaler/zonal is false", next: "aws autoscaling delete-tags"},
+		{name: "volume beside a group whose owner keeps it whole", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").Tags["asg-autoscaler.github.io/zonal"] = "false" },
+			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its tag asg-autoscaler.github.io/zonal is false", next: "aws autoscaling delete-tags"},
 		{name: "volume beside a flag that keeps groups whole", check: "zones", args: []string{"--asg-zonal-groups=off"},
 			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "--asg-zonal-groups=off keeps it out", next: "--asg-zonal-groups=tagged"},
 		{name: "volume beside a group that AWS balances", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
