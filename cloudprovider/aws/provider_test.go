@@ -460,7 +460,7 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 	want := `
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
 # TYPE asg_autoscaler_node_group_problems gauge
-asg_autoscaler_node_group_problems{node_group="g4dn-spot",reason="invalid_taint_form"} 1
+asg_autoscaler_node_group_problems{node_group="g4dn-spot",reason="invalid-taint-form"} 1
 `
 	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "asg_autoscaler_node_group_problems"); err != nil {
 		t.Error(err)

@@ -28,7 +28,7 @@ func TestProblemOfDividedGroupCountsOnce(t *testing.T) {
 	if wrong := w.differs(`
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
 # TYPE asg_autoscaler_node_group_problems gauge
-asg_autoscaler_node_group_problems{node_group="a",reason="invalid_taint_form"} 1
+asg_autoscaler_node_group_problems{node_group="a",reason="invalid-taint-form"} 1
 `, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}

@@ -83,7 +83,7 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 	if wrong := w.differs(`
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
 # TYPE asg_autoscaler_node_group_problems gauge
-asg_autoscaler_node_group_problems{node_group="views",reason="declared_zone"} 4
+asg_autoscaler_node_group_problems{node_group="views",reason="declared-zone"} 4
 `, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}

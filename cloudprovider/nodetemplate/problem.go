@@ -12,34 +12,34 @@ import (
 type Reason string
 
 const (
-	ReasonUnknownKind      Reason = "unknown_tag_kind"      // node-template/… of an unknown kind
-	ReasonMisplacedPrefix  Reason = "misplaced_prefix"      // the node-template prefix not at the key's start
-	ReasonLabelKey         Reason = "invalid_label_key"     //
-	ReasonLabelValue       Reason = "invalid_label_value"   //
-	ReasonTaintKey         Reason = "invalid_taint_key"     //
-	ReasonTaintForm        Reason = "invalid_taint_form"    // value and effect not as <value>:<effect>
-	ReasonTaintEffect      Reason = "invalid_taint_effect"  // an effect Kubernetes does not know
-	ReasonTaintValue       Reason = "invalid_taint_value"   //
-	ReasonResourceName     Reason = "invalid_resource_name" //
-	ReasonResourceQuantity Reason = "invalid_resource_quantity"
-	ReasonUnknownOption    Reason = "unknown_option"
-	ReasonOptionValue      Reason = "invalid_option_value"
-	ReasonOptionRange      Reason = "option_out_of_range" // used all the same, as the stock autoscaler does
-	ReasonConflict         Reason = "conflicting_sources" // a tag and the EKS node group differ, the tag is used
-	ReasonPinnedZone       Reason = "declared_zone"       // in a group that is scaled zone by zone
-	ReasonUnknownType      Reason = "unknown_instance_type"
-	ReasonNoType           Reason = "no_instance_type"
-	ReasonMixedTypes       Reason = "mixed_architectures"
-	ReasonImageMismatch    Reason = "image_architecture" // the group's image does not run on these types
-	ReasonWideSpread       Reason = "wide_spread"        // the types differ so much that little fits all of them
-	ReasonImplausibleNode  Reason = "implausible_node"   // a real node differs from nodes of its type and does not count
+	ReasonUnknownKind      Reason = "unknown-tag-kind"      // node-template/… of an unknown kind
+	ReasonMisplacedPrefix  Reason = "misplaced-prefix"      // the node-template prefix not at the key's start
+	ReasonLabelKey         Reason = "invalid-label-key"     //
+	ReasonLabelValue       Reason = "invalid-label-value"   //
+	ReasonTaintKey         Reason = "invalid-taint-key"     //
+	ReasonTaintForm        Reason = "invalid-taint-form"    // value and effect not as <value>:<effect>
+	ReasonTaintEffect      Reason = "invalid-taint-effect"  // an effect Kubernetes does not know
+	ReasonTaintValue       Reason = "invalid-taint-value"   //
+	ReasonResourceName     Reason = "invalid-resource-name" //
+	ReasonResourceQuantity Reason = "invalid-resource-quantity"
+	ReasonUnknownOption    Reason = "unknown-option"
+	ReasonOptionValue      Reason = "invalid-option-value"
+	ReasonOptionRange      Reason = "option-out-of-range" // used all the same, as the stock autoscaler does
+	ReasonConflict         Reason = "conflicting-sources" // a tag and the EKS node group differ, the tag is used
+	ReasonPinnedZone       Reason = "declared-zone"       // in a group that is scaled zone by zone
+	ReasonUnknownType      Reason = "unknown-instance-type"
+	ReasonNoType           Reason = "no-instance-type"
+	ReasonMixedTypes       Reason = "mixed-architectures"
+	ReasonImageMismatch    Reason = "image-architecture" // the group's image does not run on these types
+	ReasonWideSpread       Reason = "wide-spread"        // the types differ so much that little fits all of them
+	ReasonImplausibleNode  Reason = "implausible-node"   // a real node differs from nodes of its type and does not count
 
 	// In user data.
-	ReasonUnreadable      Reason = "unreadable_user_data"    // cannot be decoded or parsed, or too large
-	ReasonUnresolved      Reason = "unresolved_expression"   // known only on the node: $(…), ${VAR}
-	ReasonRestrictedLabel Reason = "restricted_label"        // kubelet may not set it
-	ReasonKubeletSetting  Reason = "invalid_kubelet_setting" //
-	ReasonConditional     Reason = "conditional_setting"     // differs between branches of a script
+	ReasonUnreadable      Reason = "unreadable-user-data"    // cannot be decoded or parsed, or too large
+	ReasonUnresolved      Reason = "unresolved-expression"   // known only on the node: $(…), ${VAR}
+	ReasonRestrictedLabel Reason = "restricted-label"        // kubelet may not set it
+	ReasonKubeletSetting  Reason = "invalid-kubelet-setting" //
+	ReasonConditional     Reason = "conditional-setting"     // differs between branches of a script
 )
 
 // Bounds on the part of a key or value that a message repeats. EC2 allows 128 and 256 characters in a tag.

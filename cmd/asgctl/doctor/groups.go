@@ -17,7 +17,6 @@ var areas = map[string]string{
 	launchspec.ReasonLaunchSuspended: "processes", asg.ReasonAZRebalance: "processes",
 	launchspec.ReasonNoInstanceType:          "types",
 	string(nodetemplate.ReasonUnknownType):   "types",
-	string(nodetemplate.ReasonNoType):        "types",
 	string(nodetemplate.ReasonImageMismatch): "types",
 	string(nodetemplate.ReasonMixedTypes):    "types",
 	string(nodetemplate.ReasonWideSpread):    "types",

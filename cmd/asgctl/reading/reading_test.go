@@ -142,7 +142,7 @@ func TestZonalViewProblemsAppearOnce(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	point(t, server)
-	for zonal, want := range map[asg.ZonalGroups][]string{asg.ZonalAll: {"declared_zone"}, asg.ZonalOff: nil} {
+	for zonal, want := range map[asg.ZonalGroups][]string{asg.ZonalAll: {"declared-zone"}, asg.ZonalOff: nil} {
 		r, err := Read(t.Context(), Options{ZonalGroups: zonal})
 		if err != nil {
 			t.Fatal(err)
