@@ -37,7 +37,7 @@ type Options struct {
 	Region string
 	// CloudConfig holds the endpoint overrides.
 	CloudConfig CloudConfig
-	// Version goes into the user agent behind "cluster-autoscaler/".
+	// Version goes into the user agent behind "asg-autoscaler/".
 	Version string
 	// Registerer receives the request histogram. With nil there is none.
 	Registerer prometheus.Registerer
@@ -123,7 +123,7 @@ func (o Options) load(ctx context.Context) (cfg aws.Config, metric *requestMetri
 		o.Now = time.Now
 	}
 	apiOptions := []func(*middleware.Stack) error{
-		awsmiddleware.AddUserAgentKeyValue("cluster-autoscaler", o.Version),
+		awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version),
 	}
 	if o.Registerer != nil {
 		if metric, err = newRequestMetric(o.Registerer, o.Now); err != nil {

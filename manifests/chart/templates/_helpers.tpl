@@ -1,6 +1,6 @@
 {{/* Names and labels are the stock chart's, so that a release of it can be upgraded: a Deployment's selector cannot change. */}}
 {{- define "asg.name" -}}
-{{- .Values.nameOverride | default (printf "aws-%s" .Chart.Name) | trunc 63 | trimSuffix "-" -}}
+{{- .Values.nameOverride | default "aws-cluster-autoscaler" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- define "asg.fullname" -}}
