@@ -196,7 +196,7 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 
 func TestOurFlagsHaveTheirFormerNamesToo(t *testing.T) {
 	fs, options := register(t)
-	if err := fs.Parse([]string{"--asg-cluster-name=prod", "--cluster-name=clusterapi", "--asg-price-file=prices.csv", "--aws-use-static-instance-list"}); err != nil {
+	if err := fs.Parse([]string{"--aws-cluster-name=prod", "--cluster-name=clusterapi", "--asg-price-file=prices.csv", "--aws-use-static-instance-list"}); err != nil {
 		t.Fatal(err)
 	}
 	if options.AWS.ClusterName != "prod" || options.AWS.PriceFile != "prices.csv" || fs.Lookup("cluster-name").Value.String() != "clusterapi" {
