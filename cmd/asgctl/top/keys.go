@@ -1,34 +1,28 @@
 package top
 
-import "unicode/utf8"
+import (
+	"regexp"
+	"strings"
+)
 
-// sequences are the ends of the escape sequences that terminals send for keys (xterm, "PC-Style Function Keys").
-var sequences = map[string]Key{
-	"A": KeyUp, "B": KeyDown, "H": KeyHome, "F": KeyEnd, "Z": KeyBackTab,
-	"1~": KeyHome, "7~": KeyHome, "4~": KeyEnd, "8~": KeyEnd, "5~": KeyPageUp, "6~": KeyPageDown,
+// names are the keys that a terminal sends as control characters or escape sequences (xterm, "PC-Style Function Keys").
+var names = map[string]string{
+	"\x03": "ctrl+c", "\x15": "ctrl+u", "\x1b": "escape", "\t": "tab", "\x1b[Z": "shift+tab", "\r": "enter", "\n": "enter",
+	"\x7f": "backspace", "\b": "backspace", "\x1b[A": "up", "\x1b[B": "down", "\x1b[5~": "page up", "\x1b[6~": "page down",
+	"\x1b[H": "home", "\x1b[1~": "home", "\x1b[7~": "home", "\x1b[F": "end", "\x1b[4~": "end", "\x1b[8~": "end",
 }
 
-// keys splits what one read of the terminal returned. An escape character at the end is the key Escape.
-func keys(in []byte) []Key {
-	var out []Key
-	for len(in) > 0 {
-		if in[0] == 0x1b && len(in) > 2 && (in[1] == '[' || in[1] == 'O') {
-			end := 2
-			for end < len(in)-1 && (in[end] < 0x40 || in[end] > 0x7e) {
-				end++
-			}
-			key, known := sequences[string(in[2:end+1])]
-			if !known {
-				key = KeyOther
-			}
-			out, in = append(out, key), in[end+1:]
-			continue
+// oneKey matches an escape sequence, the beginning of one at the end of the input, or a character.
+var oneKey = regexp.MustCompile(`\x1b\[([^@-~]*[@-~]|[^@-~]+)|(?s:.)`)
+
+// keys splits what one read of the terminal returned into keys: names, and characters or sequences that have none.
+func keys(in string) []string {
+	// Terminals in application mode send O where others send [.
+	out := oneKey.FindAllString(strings.ReplaceAll(in, "\x1bO", "\x1b["), -1)
+	for i, k := range out {
+		if name, named := names[k]; named {
+			out[i] = name
 		}
-		r, size := utf8.DecodeRune(in)
-		if r == '\n' {
-			r = '\r'
-		}
-		out, in = append(out, Key(r)), in[size:]
 	}
 	return out
 }

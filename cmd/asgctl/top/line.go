@@ -2,27 +2,21 @@ package top
 
 import "strings"
 
-// style is the look of a piece of a line.
-type style uint8
+// style is the look of a piece of a line, as a parameter of Select Graphic Rendition.
+type style string
 
 const (
-	plain style = iota
-	bold
-	faint
-	good
-	warn
-	bad
-	chosen // under the cursor
+	plain  style = ""
+	bold   style = "1"
+	faint  style = "2"
+	chosen style = "7" // under the cursor
+	good   style = "32"
+	warn   style = "33"
+	bad    style = "31"
 )
 
-// sgr holds the parameters of Select Graphic Rendition. Terminals without colour get no colours.
-var sgr = map[style]struct {
-	code   string
-	colour bool
-}{
-	bold: {"1", false}, faint: {"2", false}, chosen: {"7", false},
-	good: {"32", true}, warn: {"33", true}, bad: {"31", true},
-}
+// colour reports whether the style is a colour. Terminals without colour get none.
+func (s style) colour() bool { return strings.HasPrefix(string(s), "3") }
 
 // span is clean text in one style.
 type span struct {
@@ -46,12 +40,11 @@ func (l Line) String() string {
 func (l Line) paint(colour bool) string {
 	var b strings.Builder
 	for _, s := range l {
-		look := sgr[s.style]
-		if look.code == "" || look.colour && !colour {
+		if s.style == plain || s.style.colour() && !colour {
 			b.WriteString(s.text)
 			continue
 		}
-		b.WriteString("\x1b[" + look.code + "m" + s.text + "\x1b[0m")
+		b.WriteString("\x1b[" + string(s.style) + "m" + s.text + "\x1b[0m")
 	}
 	return b.String()
 }

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -51,6 +52,7 @@ type live struct {
 type reading struct {
 	report *decision.Report
 	err    error
+	took   time.Duration
 }
 
 // Run shows reports in a terminal until the user ends it, or the context ends, or the terminal is gone. It then leaves the terminal
@@ -78,37 +80,28 @@ func Run(ctx context.Context, source Source, in, out *os.File, options Options) 
 }
 
 func (l *live) run(ctx context.Context) error {
+	var readers sync.WaitGroup
+	defer readers.Wait()
 	ctx, cancel := context.WithCancel(ctx)
-	readings, ended := make(chan reading), make(chan struct{})
-	go func() {
-		defer close(ended)
-		l.poll(ctx, readings)
-	}()
-	defer func() {
-		cancel()
-		<-ended
-	}()
-	pressed := make(chan []byte)
+	defer cancel()
+	readings := make(chan reading, 1) // of the one reader at a time
+	next := time.After(l.options.Interval)
+	pressed := make(chan string)
 	go func() {
 		defer close(pressed)
+		buffer := make([]byte, 256)
 		for {
-			buffer := make([]byte, 256)
 			n, err := l.in.Read(buffer)
 			if err != nil {
 				return
 			}
-			select {
-			case pressed <- buffer[:n]:
-			case <-ctx.Done():
-				return
-			}
+			pressed <- string(buffer[:n])
 		}
 	}()
 	resized := make(chan os.Signal, 1)
 	notifyResize(resized)
 	defer signal.Stop(resized)
-	clock := time.NewTicker(time.Second)
-	defer clock.Stop()
+	clock := time.Tick(time.Second)
 	for {
 		if err := l.draw(); err != nil {
 			return err
@@ -116,8 +109,11 @@ func (l *live) run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-next:
+			readers.Go(func() { readings <- ask(ctx, l.source) })
 		case r := <-readings:
 			l.take(r)
+			next = time.After(max(l.options.Interval, idleFactor*r.took))
 		case in, open := <-pressed:
 			if !open {
 				return nil
@@ -130,27 +126,7 @@ func (l *live) run(ctx context.Context) error {
 			}
 		case <-resized:
 			l.drawn = nil
-		case <-clock.C:
-		}
-	}
-}
-
-// poll reads reports until the context ends.
-func (l *live) poll(ctx context.Context, to chan<- reading) {
-	wait := l.options.Interval
-	for {
-		select {
-		case <-time.After(wait):
-		case <-ctx.Done():
-			return
-		}
-		start := time.Now()
-		r := ask(ctx, l.source)
-		wait = max(l.options.Interval, idleFactor*time.Since(start))
-		select {
-		case to <- r:
-		case <-ctx.Done():
-			return
+		case <-clock:
 		}
 	}
 }
@@ -158,8 +134,9 @@ func (l *live) poll(ctx context.Context, to chan<- reading) {
 func ask(ctx context.Context, source Source) reading {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
+	start := time.Now()
 	report, err := source.Report(ctx, nil)
-	return reading{report, err}
+	return reading{report, err, time.Since(start)}
 }
 
 // take takes over a reading. One that failed leaves the last report.

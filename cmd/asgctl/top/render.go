@@ -41,7 +41,7 @@ nodes 9 (+3 -2)   9 ready, 3 starting, 2 draining or leaving`
 // The report must not be nil. Now is by the clock of the report.
 func (v View) Render(r *decision.Report, now time.Time) ([]Line, View) {
 	if v.Width < leastWidth || v.Height < leastHeight {
-		return v.filled(Line{{fmt.Sprintf("The window is smaller than %dx%d.", leastWidth, leastHeight), plain}}), v
+		return v.filled([]Line{{{fmt.Sprintf("The window is smaller than %dx%d.", leastWidth, leastHeight), plain}}}), v
 	}
 	var rows [panels][]row
 	var shown, all [panels]int
@@ -70,19 +70,16 @@ func (v View) Render(r *decision.Report, now time.Time) ([]Line, View) {
 			}
 		}
 	}
-	lines = lines[:min(len(lines), v.Height-1)]
-	lines = append(lines, make([]Line, v.Height-1-len(lines))...)
-	return v.filled(append(lines, v.foot())...), v
+	lines = v.filled(lines)
+	lines[v.Height-1] = v.foot().sized(v.Width)
+	return lines, v
 }
 
 // filled makes the lines fill the screen.
-func (v View) filled(lines ...Line) []Line {
+func (v View) filled(lines []Line) []Line {
 	out := make([]Line, v.Height)
-	for i := range out {
-		var line Line
-		if i < len(lines) {
-			line = lines[i]
-		}
+	copy(out, lines)
+	for i, line := range out {
 		out[i] = line.sized(v.Width)
 	}
 	return out

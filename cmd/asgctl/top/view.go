@@ -49,37 +49,12 @@ const (
 	detailPage
 )
 
-// Key is a character, or one of the keys below.
-type Key rune
-
-// Keys without a character.
-const (
-	KeyUp Key = -1 - iota
-	KeyDown
-	KeyPageUp
-	KeyPageDown
-	KeyHome
-	KeyEnd
-	KeyBackTab
-	KeyOther
-)
-
-// Keys with a control character.
-const (
-	keyInterrupt Key = 0x03 // Ctrl-C
-	keyTab       Key = '\t'
-	keyEnter     Key = '\r'
-	keyClear     Key = 0x15 // Ctrl-U
-	keyEscape    Key = 0x1b
-	keyBackspace Key = 0x7f
-)
-
 // far is further than any list is long.
 const far = 1 << 30
 
-// Press returns the view after a key, and whether the key ends the program.
-func (v View) Press(k Key) (_ View, quit bool) {
-	if k == keyInterrupt {
+// Press returns the view after a key of the terminal, and whether the key ends the program.
+func (v View) Press(k string) (_ View, quit bool) {
+	if k == "ctrl+c" {
 		return v, true
 	}
 	if v.typing {
@@ -87,67 +62,67 @@ func (v View) Press(k Key) (_ View, quit bool) {
 	}
 	l := &v.lists[v.focus]
 	switch k {
-	case 'q':
+	case "q":
 		return v, true
-	case '?', 'h':
+	case "?", "h":
 		v.page = toggled(v.page, helpPage)
-	case keyEnter:
+	case "enter":
 		v.page = toggled(v.page, detailPage)
-	case keyEscape:
+	case "escape":
 		if v.page == noPage {
 			v.filter = ""
 		}
 		v.page = noPage
-	case 'n':
+	case "n":
 		v.every, v.focus, v.lists[nodesPanel] = !v.every, nodesPanel, list{}
 		if v.every {
 			v.lists[nodesPanel].sort = monthTitle
 		}
-	case ' ', 'p':
+	case " ", "p":
 		v.Paused = !v.Paused
-	case '/':
+	case "/":
 		v.typing, v.page = true, noPage
-	case keyTab:
+	case "tab":
 		v.focus = (v.focus + 1) % panels
-	case KeyBackTab:
+	case "shift+tab":
 		v.focus = (v.focus + panels - 1) % panels
-	case '1', '2', '3', '4':
-		v.focus = int(k - '1')
-	case 's':
+	case "1", "2", "3", "4":
+		v.focus = int(k[0] - '1')
+	case "s":
 		titles := v.titles(v.focus)
 		*l = list{sort: titles[(slices.Index(titles, v.sorted(v.focus))+1)%len(titles)]}
-	case 'r':
+	case "r":
 		l.reversed, l.cursor = !l.reversed, 0
-	case KeyUp, 'k':
+	case "up", "k":
 		l.cursor--
-	case KeyDown, 'j':
+	case "down", "j":
 		l.cursor++
-	case KeyPageUp:
+	case "page up":
 		l.cursor -= max(1, v.Height/2)
-	case KeyPageDown:
+	case "page down":
 		l.cursor += max(1, v.Height/2)
-	case KeyHome, 'g':
+	case "home", "g":
 		l.cursor = 0
-	case KeyEnd, 'G':
+	case "end", "G":
 		l.cursor = far
 	}
 	return v, false
 }
 
 // typed is Press while the user types a filter. The filter holds at once.
-func (v View) typed(k Key) View {
+func (v View) typed(k string) View {
 	switch {
-	case k == keyEnter:
+	case k == "enter":
 		v.typing = false
-	case k == keyEscape:
+	case k == "escape":
 		v.typing, v.filter = false, ""
-	case k == keyClear:
+	case k == "ctrl+u":
 		v.filter = ""
-	case k == keyBackspace || k == 0x08:
+	case k == "backspace":
 		_, last := utf8.DecodeLastRuneInString(v.filter)
 		v.filter = v.filter[:len(v.filter)-last]
-	case k >= ' ' && len(v.filter)+utf8.RuneLen(rune(k)) <= mostFilter:
-		v.filter += clean(string(rune(k)))
+	case utf8.RuneCountInString(k) == 1 && k >= " " && len(v.filter)+len(k) <= mostFilter:
+		v.filter += clean(k)
 	}
 	for i := range v.lists {
 		v.lists[i].cursor = 0
