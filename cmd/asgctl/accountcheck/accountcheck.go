@@ -11,7 +11,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 // Check is what asgctl account prints.
@@ -29,7 +29,7 @@ type Check struct {
 
 // New makes the read-only calls, one after the other. Program is the version of this binary.
 func New(ctx context.Context, clients *awsclient.Clients, program string) *Check {
-	return &Check{Version: output.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), program: program, clients: clients}
+	return &Check{Version: show.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), program: program, clients: clients}
 }
 
 // LaunchInto launches one instance into a group that Refusal has passed. It blocks until the group's readings show the instance, for at most a
@@ -175,26 +175,26 @@ func mask(line string, l *Launch) string {
 func (c *Check) Table() string {
 	var rows [][]string
 	for _, p := range c.Permissions {
-		rows = append(rows, p.row(output.Count(p.Items)))
+		rows = append(rows, p.row(show.Count(p.Items)))
 	}
 	header := []string{"ACTION", "OUTCOME", "CODE", "MS", "ITEMS", "REQUEST-ID", "MEANING"}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, output.Columns(header, rows))
+	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, show.Columns(header, rows))
 	if l := c.Launch; l != nil {
-		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", output.Clean(l.Group), l.Zone, l.ClientToken, output.Columns(header, l.rows()))
+		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", show.Clean(l.Group), l.Zone, l.ClientToken, show.Columns(header, l.rows()))
 		for _, i := range l.Instances {
 			fmt.Fprintf(&b, "- instance %s: %s, %s, %s\n", i.ID, i.Type, i.Market, i.Zone)
 		}
 		for _, e := range l.Errors {
-			fmt.Fprintf(&b, "- error %s: %s %s: %s\n", e.Code, e.Type, e.Zone, output.Clean(e.Message))
+			fmt.Fprintf(&b, "- error %s: %s %s: %s\n", e.Code, e.Type, e.Zone, show.Clean(e.Message))
 		}
 		if l.Kept != "" {
-			fmt.Fprintf(&b, "- kept: %s\n", output.Clean(l.Kept))
+			fmt.Fprintf(&b, "- kept: %s\n", show.Clean(l.Kept))
 		}
 	}
 	b.WriteString("\nWhat to report, in an issue of the project:\n\n")
 	for _, line := range c.Report {
-		fmt.Fprintf(&b, "    %s\n", output.Clean(line))
+		fmt.Fprintf(&b, "    %s\n", show.Clean(line))
 	}
 	return b.String()
 }

@@ -20,7 +20,7 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 // An Exchange is one call and AWS's answer, a line of a recording. The members of Request and Answer have the SDK's names.
@@ -82,7 +82,7 @@ func (r *Recorder) write(ctx context.Context, request, answer any, metadata midd
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := Exchange{
-		Version: output.Version, Region: awsmiddleware.GetRegion(ctx), Service: middleware.GetServiceID(ctx),
+		Version: show.Version, Region: awsmiddleware.GetRegion(ctx), Service: middleware.GetServiceID(ctx),
 		Action: middleware.GetOperationName(ctx), Request: r.masked("", reflect.ValueOf(request)),
 	}
 	if response, ok := awsmiddleware.GetRawResponse(metadata).(*smithyhttp.Response); ok {

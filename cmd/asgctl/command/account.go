@@ -13,7 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 func (c *cli) account() *cobra.Command {
@@ -87,7 +87,7 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 		refusal = c.launch(ctx, check, group, typed)
 	}
 	check.Conclude()
-	if err := output.Print(c.stdout, c.format, check, check.Table); err != nil {
+	if err := show.Print(c.stdout, c.format, check, check.Table); err != nil {
 		return failure{err}
 	}
 	found := check.Findings()

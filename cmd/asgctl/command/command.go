@@ -18,8 +18,8 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 // asgctl is the program's name, unless it is a plugin.
@@ -49,7 +49,7 @@ type cli struct {
 	version        string
 	program        string // the name by which the user calls it
 
-	format    output.Format
+	format    show.Format
 	verbosity int
 	timeout   time.Duration
 	read      reading.Options
@@ -76,7 +76,7 @@ func isPlugin(path string) bool {
 
 // RunAs is Run for a program whose file has another name. kubectl-asg is the one of a kubectl plugin, and its help says kubectl asg.
 func RunAs(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
-	c := &cli{stdout: stdout, stderr: stderr, version: version, format: output.Table, program: asgctl}
+	c := &cli{stdout: stdout, stderr: stderr, version: version, format: show.Table, program: asgctl}
 	root := c.root()
 	pflag.CommandLine.VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the core's, which cobra shows as flags of every command
 	if isPlugin(path) {

@@ -11,7 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 func (c *cli) doctor() *cobra.Command {
@@ -73,7 +73,7 @@ func (c *cli) printFindings(report *doctor.Report) error {
 	if unread := report.Unread(); len(unread) > 0 && report.Findings == 0 {
 		return failure{errors.New("neither AWS nor a cluster can be read: " + strings.Join(unread, ", "))}
 	}
-	if err := output.Print(c.stdout, c.format, report, report.Table); err != nil {
+	if err := show.Print(c.stdout, c.format, report, report.Table); err != nil {
 		return failure{err}
 	}
 	if report.Findings > 0 {

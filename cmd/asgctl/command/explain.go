@@ -12,10 +12,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/explanation"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/messageview"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 const explainLong = `Explains why pods wait for a node, or why a node stays or goes. The first line is the cause, then come the groups in the expander's order,
@@ -96,7 +94,7 @@ func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]str
 			names = append(names, pod.Name)
 		case cmd.Name() == "explain" && owned && len(args) == 0:
 			names = append(names, strings.ToLower(kind)+"/"+owner)
-		case cmd.Name() == "explain" && owned && explanation.Owns(explanation.Owner(args[0], owner), pod.Namespace, &pod):
+		case cmd.Name() == "explain" && owned && show.Owns(show.Owner(args[0], owner), pod.Namespace, &pod):
 			names = append(names, owner)
 		}
 	}
@@ -134,7 +132,7 @@ func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 	if err != nil {
 		return err
 	}
-	answer, found := explanation.Pod(r, e.source, namespace, names[0])
+	answer, found := show.PodOf(r, e.source, namespace, names[0])
 	if !found {
 		pods, err := e.listPods(cmd.Context(), namespace)
 		if err != nil {
@@ -142,7 +140,7 @@ func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 		}
 		for i := range pods {
 			if pods[i].Name == names[0] {
-				answer, found = explanation.Unlisted(r, e.source, &pods[i]), true
+				answer, found = show.UnlistedPod(r, e.source, &pods[i]), true
 			}
 		}
 	}
@@ -157,29 +155,29 @@ func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
 	if err != nil {
 		return err
 	}
-	return e.print(cmd, explanation.All(r, e.source))
+	return e.print(cmd, show.AllPods(r, e.source))
 }
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
-	namespace, owner := e.inNamespace(), explanation.Owner(kind, name)
-	r, err := e.report(cmd, flags, question{loops: aboutPods(func(pod decision.Pod) bool { return explanation.Owns(owner, namespace, &pod) })})
+	namespace, owner := e.inNamespace(), show.Owner(kind, name)
+	r, err := e.report(cmd, flags, question{loops: aboutPods(func(pod decision.Pod) bool { return show.Owns(owner, namespace, &pod) })})
 	if err != nil {
 		return err
 	}
-	answer := explanation.Owned(r, e.source, namespace, owner)
+	answer := show.PodsOfOwner(r, e.source, namespace, owner)
 	if len(answer.Pods) == 0 {
 		pods, err := e.listPods(cmd.Context(), namespace)
 		if err != nil {
 			return failure{err}
 		}
-		if e.cluster != nil && !explanation.HasPods(owner, pods) {
+		if e.cluster != nil && !show.HasPods(owner, pods) {
 			return finding{fmt.Sprintf("%s has no pod in namespace %s", owner, namespace)}
 		}
 	}
 	return e.print(cmd, answer)
 }
 
-func (e *explainer) print(cmd *cobra.Command, answer *explanation.Pods) error {
+func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	cmd.Flags().Visit(func(f *pflag.Flag) {
 		if f.Name != "namespace" && f.Name != "output" {
 			answer.Given += " --" + f.Name + "=" + shellword.Quote(f.Value.String())
@@ -191,7 +189,7 @@ func (e *explainer) print(cmd *cobra.Command, answer *explanation.Pods) error {
 			answer.Given += " " + shellword.Quote(flag)
 		}
 	}
-	if err := output.Print(e.stdout, e.format, answer, answer.Text); err != nil {
+	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
 		return failure{err}
 	}
 	if n := answer.Unserved(); n > 0 {
@@ -205,11 +203,11 @@ func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
 	if err != nil {
 		return err
 	}
-	answer, found := explanation.OfNode(r, e.source, names[0])
+	answer, found := show.NodeOf(r, e.source, names[0])
 	if !found {
 		return finding{fmt.Sprintf("%s is no node or instance of a group of the autoscaler", names[0])}
 	}
-	if err := output.Print(e.stdout, e.format, answer, answer.Text); err != nil {
+	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
 		return failure{err}
 	}
 	return nil
@@ -229,8 +227,8 @@ JSON and YAML for a text without a known failure.`,
 			"  asgctl explain message --code InsufficientInstanceCapacity '' -o json",
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			view := messageview.Of(code, args[0])
-			if err := output.Print(c.stdout, c.format, view, view.Table); err != nil {
+			view := show.MessageOf(code, args[0])
+			if err := show.Print(c.stdout, c.format, view, view.Table); err != nil {
 				return failure{err}
 			}
 			return nil

@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/explanation"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
@@ -29,7 +29,7 @@ type explainer struct {
 	running   running.Options
 	namespace string
 
-	source  explanation.Source
+	source  show.Source
 	cluster *rest.Config // nil where no cluster is known
 }
 
@@ -86,7 +86,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, q question) (*dec
 		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
 	}
 	if err == nil {
-		e.source = explanation.Running
+		e.source = show.Running
 		return r, nil
 	}
 	if given || ctx.Err() != nil {
@@ -112,7 +112,7 @@ func (e *explainer) dryRun(ctx context.Context, flags []string, q question) (*de
 	if e.read.Region != "" {
 		flags = append(slices.Clone(flags), "--asg-region="+e.read.Region)
 	}
-	e.source = explanation.DryRun
+	e.source = show.DryRun
 	collectLess()
 	return e.loops(ctx, e.cluster, flags, q.loops)
 }

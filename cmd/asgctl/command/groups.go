@@ -9,10 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/grouplist"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/templateview"
 )
 
 func (c *cli) groups() *cobra.Command {
@@ -29,9 +27,9 @@ unknown here. Exits with 3 if no node can be added to one of them, if one that -
 			if err != nil {
 				return err
 			}
-			list := grouplist.Of(r)
-			if len(list.Groups) > 0 || c.format != output.Table {
-				if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
+			list := show.GroupsOf(r)
+			if len(list.Groups) > 0 || c.format != show.Table {
+				if err := show.Print(c.stdout, c.format, list, list.Table); err != nil {
 					return failure{err}
 				}
 			}
@@ -63,7 +61,7 @@ func (c *cli) unmatched(ctx context.Context) error {
 	}
 	switch {
 	case len(all.Groups) > 0:
-		return finding{grouplist.Unmatched(all, wanted.Filters)}
+		return finding{show.Unmatched(all, wanted.Filters)}
 	case c.read.From != "":
 		return finding{"there is no Auto Scaling group in " + c.read.From}
 	}
@@ -104,7 +102,7 @@ known to add a node.`,
 			if err != nil {
 				return finding{err.Error()}
 			}
-			return c.printTemplate(templateview.Of(r, g), form, only != "")
+			return c.printTemplate(show.TemplateOf(r, g), form, only != "")
 		},
 	}
 	c.readFlags(cmd)
@@ -126,12 +124,12 @@ func (c *cli) completeGroup(cmd *cobra.Command, args []string, _ string) (names 
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-func (c *cli) printTemplate(v templateview.View, form string, tagsOnly bool) error {
+func (c *cli) printTemplate(v show.Template, form string, tagsOnly bool) error {
 	format, table := c.format, v.Table
 	if tagsOnly {
-		format, table = output.Table, v.TagText
+		format, table = show.Table, v.TagText
 	}
-	switch err := output.Print(c.stdout, format, v, func() string { return table(form) }); {
+	switch err := show.Print(c.stdout, format, v, func() string { return table(form) }); {
 	case err != nil:
 		return failure{err}
 	case !v.Usable:

@@ -12,8 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/pricelist"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
@@ -37,7 +36,7 @@ a pattern such as 'g4dn.*'. It makes no AWS call. Exits with 3 if the price of a
 			if err != nil {
 				return failure{err}
 			}
-			return c.printPrices(pricelist.Select(pricer, region, known, capacityType, names))
+			return c.printPrices(show.PricesOf(pricer, region, known, capacityType, names))
 		},
 	}
 	flags := cmd.Flags()
@@ -93,9 +92,9 @@ func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) 
 	return clients.Region, nil
 }
 
-func (c *cli) printPrices(list pricelist.List, unknown []string) error {
-	if len(list.Prices) > 0 || c.format != output.Table {
-		if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
+func (c *cli) printPrices(list show.Prices, unknown []string) error {
+	if len(list.Prices) > 0 || c.format != show.Table {
+		if err := show.Print(c.stdout, c.format, list, list.Table); err != nil {
 			return failure{err}
 		}
 	}

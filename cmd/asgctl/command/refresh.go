@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/refresh"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/offer"
 )
@@ -111,7 +111,7 @@ func (c *cli) check(r refreshing) error {
 	sorted := slices.Clone(r.regions)
 	slices.Sort(sorted)
 	switch {
-	case c.format != output.Table:
+	case c.format != show.Table:
 		return errors.New("-o does not apply: a price file has one form")
 	case !slices.Contains(offer.Systems, offer.OS(r.os)):
 		return fmt.Errorf("--os=%s: use one of %v", r.os, offer.Systems)
@@ -137,7 +137,7 @@ func (c *cli) report(f refresh.Fetched, where string) {
 			fmt.Fprintf(c.stderr, "asgctl: %s: %d more types left out (-v 1 lists them)\n", f.Region, len(f.LeftOut)-i)
 			break
 		}
-		fmt.Fprintf(c.stderr, "asgctl: %s: %s left out: %s\n", f.Region, l.InstanceType, output.Clean(l.Reason))
+		fmt.Fprintf(c.stderr, "asgctl: %s: %s left out: %s\n", f.Region, l.InstanceType, show.Clean(l.Reason))
 	}
 	if built := pricing.Embedded(f.Region); built.Origin().Exact() && f.List.Len() < built.Len()*9/10 {
 		fmt.Fprintf(c.stderr, "asgctl: %s: the built-in list has %d prices: is the offer whole?\n", f.Region, built.Len())

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/term"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/top"
 )
 
@@ -58,7 +58,7 @@ If stdin or stdout is no terminal, or with -o json or yaml, it prints one report
 func (c *cli) terminal(cmd *cobra.Command) (in, out *os.File, live bool) {
 	in, isFile := cmd.InOrStdin().(*os.File)
 	out, isFileToo := c.stdout.(*os.File)
-	live = c.format == output.Table && isFile && isFileToo && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb"
+	live = c.format == show.Table && isFile && isFileToo && term.IsTerminal(int(in.Fd())) && term.IsTerminal(int(out.Fd())) && os.Getenv("TERM") != "dumb"
 	return in, out, live
 }
 
@@ -67,5 +67,5 @@ func (c *cli) printReport(cmd *cobra.Command, source *running.Autoscaler) error 
 	if err != nil {
 		return err
 	}
-	return output.Print(c.stdout, c.format, report, func() string { return top.Table(report) })
+	return show.Print(c.stdout, c.format, report, func() string { return top.Table(report) })
 }

@@ -6,8 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/typelist"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 func (c *cli) types() *cobra.Command {
@@ -26,9 +25,9 @@ vpc.amazonaws.com/efa and vpc.amazonaws.com/pod-eni on a node. ENI-PODS counts t
 			if err != nil {
 				return failure{err}
 			}
-			list, unknown := typelist.Select(catalogue, names)
-			if len(list.Types) > 0 || len(unknown) == 0 || c.format != output.Table {
-				if err := output.Print(c.stdout, c.format, list, list.Table); err != nil {
+			list, unknown := show.TypesOf(catalogue, names)
+			if len(list.Types) > 0 || len(unknown) == 0 || c.format != show.Table {
+				if err := show.Print(c.stdout, c.format, list, list.Table); err != nil {
 					return failure{err}
 				}
 			}

@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 // Options name the installation.
@@ -74,7 +74,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Version: output.Version, At: o.Now().UTC(), Region: text(in.region), Cluster: text(in.clusterName())}
+	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region), Cluster: text(in.clusterName())}
 	if in.account.err != nil && in.kubeErr != nil {
 		r.unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
 	}

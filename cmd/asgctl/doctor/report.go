@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 // maxFindings bounds the findings of one check. A thousand groups with one fault are one cause.
@@ -101,18 +101,18 @@ func bounded(s string, most int) string {
 	if len(s) > most {
 		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
-	return output.Clean(s)
+	return show.Clean(s)
 }
 
 // Table returns the report for people.
 func (r *Report) Table() string {
 	var rows [][]string
 	for _, c := range r.Checks {
-		rows = append(rows, []string{c.Name, c.Outcome, output.Count(len(c.Findings) + c.Omitted), output.Count(len(c.NotChecked)), c.Subject})
+		rows = append(rows, []string{c.Name, c.Outcome, show.Count(len(c.Findings) + c.Omitted), show.Count(len(c.NotChecked)), c.Subject})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", output.Clean(r.Region), output.Clean(r.Cluster),
-		output.Columns([]string{"CHECK", "OUTCOME", "FINDINGS", "NOT-CHECKED", "SUBJECT"}, rows))
+	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", show.Clean(r.Region), show.Clean(r.Cluster),
+		show.Columns([]string{"CHECK", "OUTCOME", "FINDINGS", "NOT-CHECKED", "SUBJECT"}, rows))
 	r.tableOfFindings(&b)
 	r.tableOfUnchecked(&b)
 	return b.String()

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 const (
@@ -313,7 +313,7 @@ func Table(r *decision.Report) string {
 				}
 			}
 		}
-		out += "\n" + output.Columns(header, lines)
+		out += "\n" + show.Columns(header, lines)
 	}
 	return out
 }

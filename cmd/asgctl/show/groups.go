@@ -1,4 +1,4 @@
-package grouplist
+package show
 
 import (
 	"cmp"
@@ -9,12 +9,11 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 )
 
-// List is what asgctl groups prints: the groups by name.
-type List struct {
+// Groups are what asgctl groups prints: the groups by name.
+type Groups struct {
 	Version string  `json:"version"`
 	Groups  []Group `json:"groups"`
 }
@@ -53,8 +52,8 @@ type Group struct {
 	WhyNotSynchronous string `json:"whyNotSynchronous,omitempty"`
 	// ScaledBy is zone if each zone of the group is a node group of its own, one of Views, and group if the group itself is
 	// one. Problems name the reasons why a group that asks for it is not scaled by zone.
-	ScaledBy string `json:"scaledBy"`
-	Views    []View `json:"zonalViews,omitempty"`
+	ScaledBy string      `json:"scaledBy"`
+	Views    []ZonalView `json:"zonalViews,omitempty"`
 	// NewInstancesProtected means that AWS terminates no new instance by its own choice. ProtectedInstances counts the
 	// instances with that protection.
 	NewInstancesProtected bool `json:"newInstancesProtected,omitempty"`
@@ -68,10 +67,10 @@ type Group struct {
 	Problems []reading.Problem `json:"problems"`
 }
 
-// View is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
+// ZonalView is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
 // unit. The maxima of all views add up to the group's, though in a scale-up each may get the whole rest. The minimum is the
 // size of the view if it alone gave up the group's surplus above its own minimum.
-type View struct {
+type ZonalView struct {
 	ID        string `json:"id"` // in logs, events, metrics and status
 	Zone      string `json:"zone"`
 	Min       int    `json:"min"`
@@ -107,9 +106,9 @@ type Nodegroup struct {
 	Name    string `json:"name"`
 }
 
-// Of lists the groups of a reading.
-func Of(r *reading.Reading) List {
-	list := List{Version: output.Version, Groups: []Group{}}
+// GroupsOf lists the groups of a reading.
+func GroupsOf(r *reading.Reading) Groups {
+	list := Groups{Version: Version, Groups: []Group{}}
 	for _, g := range r.Groups {
 		list.Groups = append(list.Groups, groupFrom(r, g))
 	}
@@ -161,10 +160,10 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 	return out
 }
 
-func viewsFrom(groups []*asg.Group) []View {
-	var views []View
+func viewsFrom(groups []*asg.Group) []ZonalView {
+	var views []ZonalView
 	for _, g := range groups {
-		v := View{ID: g.ID(), Zone: g.Zone, Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize}
+		v := ZonalView{ID: g.ID(), Zone: g.Zone, Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize}
 		for _, i := range g.Instances {
 			if i.Lifecycle == "InService" {
 				v.InService++
@@ -197,7 +196,7 @@ func launchFrom(s launchspec.Source) Launch {
 }
 
 // Blocked are the names of the groups to which no node can be added.
-func (l List) Blocked() []string {
+func (l Groups) Blocked() []string {
 	var names []string
 	for _, g := range l.Groups {
 		if slices.ContainsFunc(g.Problems, func(p reading.Problem) bool { return p.Blocks }) {
@@ -208,24 +207,24 @@ func (l List) Blocked() []string {
 }
 
 // Table returns the list for people: the groups, then the zonal views there are, then the problems.
-func (l List) Table() string {
+func (l Groups) Table() string {
 	rows := make([][]string, 0, len(l.Groups))
 	for _, g := range l.Groups {
 		rows = append(rows, []string{
 			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			g.zones(), some(g.InstanceTypes), g.capacity(), g.Launch.String(), cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), output.Count(len(g.Problems)),
+			g.zones(), some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch.String(), cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems)),
 		})
 	}
 	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "CLUSTER", "PROBLEMS"}
-	text := output.Columns(header, rows) + l.views()
+	text := Columns(header, rows) + l.views()
 	for _, g := range l.Groups {
-		text += ProblemText(g.Name, g.Problems)
+		text += problemText(g.Name, g.Problems)
 	}
 	return text
 }
 
 // views lists the zonal views of all groups, nothing where there are none.
-func (l List) views() string {
+func (l Groups) views() string {
 	var rows [][]string
 	for _, g := range l.Groups {
 		for _, v := range g.Views {
@@ -235,20 +234,20 @@ func (l List) views() string {
 	if len(rows) == 0 {
 		return ""
 	}
-	return "\n" + output.Columns([]string{"ZONAL-VIEW", "MIN", "DESIRED", "MAX", "IN-SERVICE"}, rows)
+	return "\n" + Columns([]string{"ZONAL-VIEW", "MIN", "DESIRED", "MAX", "IN-SERVICE"}, rows)
 }
 
-// ProblemText lists the problems of one group, nothing where there are none.
-func ProblemText(group string, problems []reading.Problem) string {
+// problemText lists the problems of one group, nothing where there are none.
+func problemText(group string, problems []reading.Problem) string {
 	if len(problems) == 0 {
 		return ""
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "\nProblems of %s:\n", output.Clean(group))
+	fmt.Fprintf(&b, "\nProblems of %s:\n", Clean(group))
 	for _, p := range problems {
-		fmt.Fprintf(&b, "- %s: %s\n", p.Reason, output.Clean(p.Message))
+		fmt.Fprintf(&b, "- %s: %s\n", p.Reason, Clean(p.Message))
 		if p.Remedy != "" {
-			fmt.Fprintf(&b, "  %s\n", output.Clean(p.Remedy))
+			fmt.Fprintf(&b, "  %s\n", Clean(p.Remedy))
 		}
 	}
 	return b.String()
@@ -308,11 +307,13 @@ func (l Launch) String() string {
 	return words[l.Kind]
 }
 
-// some lists the first names of a list that may be long.
-func some(names []string) string {
-	const shown = 4
-	if len(names) <= shown {
-		return strings.Join(names, ",")
+// maxNames bounds the names in one cell.
+const maxNames = 4
+
+// some lists the first names of a list that may be long, and counts the others. The words before their number are rest.
+func some(names []string, most int, between, rest string) string {
+	if len(names) <= most {
+		return strings.Join(names, between)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ","), len(names)-shown)
+	return fmt.Sprintf("%s%s%d more", strings.Join(names[:most], between), rest, len(names)-most)
 }

@@ -1,4 +1,4 @@
-package grouplist
+package show
 
 import (
 	"cmp"
@@ -35,7 +35,7 @@ func Unmatched(all *reading.Reading, filters []asg.TagFilter) string {
 	text := fmt.Sprintf("no Auto Scaling group matches: %s has %d groups, %s", cmp.Or(all.Region(all.Groups[0]), "the folder"), len(all.Groups),
 		strings.Join(counts, ", "))
 	if len(others) > 0 {
-		text += ". Tags of the autoscaler there are " + some(slices.Compact(others))
+		text += ". Tags of the autoscaler there are " + some(slices.Compact(others), maxNames, ",", " and ")
 	}
 	return text
 }

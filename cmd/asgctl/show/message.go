@@ -1,16 +1,15 @@
-package messageview
+package show
 
 import (
 	"cmp"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
-// A View is one message with its meaning. Fields that the message does not name are left out. class is always there, and empty
+// A Message is one message with its meaning. Fields that the message does not name are left out. class is always there, and empty
 // if the message names no known failure.
-type View struct {
+type Message struct {
 	Version      string   `json:"version"`
 	Class        string   `json:"class"`
 	Code         string   `json:"code,omitempty"`
@@ -35,23 +34,23 @@ var meanings = map[awsmessage.Class]string{
 	awsmessage.Cancelled:     "The request was taken back before it was fulfilled.",
 }
 
-// Of returns the view of a message, with its code if that is known apart from the text.
-func Of(code, text string) View {
+// MessageOf returns the view of a message, with its code if that is known apart from the text.
+func MessageOf(code, text string) Message {
 	m := awsmessage.Of(code, text)
 	meaning := meanings[m.Class]
 	if awsmessage.LacksAddresses(m.Code, text) {
 		meaning = "The subnet has no free IP addresses. Free some, or add another subnet to the group."
 	}
-	return View{
-		Version: output.Version, Class: string(m.Class), Code: m.Code, InstanceType: m.InstanceType, Zone: m.Zone,
+	return Message{
+		Version: Version, Class: string(m.Class), Code: m.Code, InstanceType: m.InstanceType, Zone: m.Zone,
 		CapacityType: m.CapacityType, Elsewhere: m.Elsewhere, Action: m.Action, Meaning: meaning,
 	}
 }
 
 // Table returns the view for a person.
-func (v View) Table() string {
+func (v Message) Table() string {
 	row := []string{cmp.Or(v.Class, "unknown"), v.Code, v.InstanceType, v.Zone, v.CapacityType}
-	text := output.Columns([]string{"CLASS", "CODE", "TYPE", "ZONE", "CAPACITY"}, [][]string{row}) + "\n" + v.Meaning
+	text := Columns([]string{"CLASS", "CODE", "TYPE", "ZONE", "CAPACITY"}, [][]string{row}) + "\n" + v.Meaning
 	if len(v.Elsewhere) > 0 {
 		text += " AWS names " + strings.Join(v.Elsewhere, ", ") + "."
 	}

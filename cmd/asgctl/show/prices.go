@@ -1,4 +1,4 @@
-package pricelist
+package show
 
 import (
 	"maps"
@@ -7,12 +7,11 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// List is what asgctl prices prints.
-type List struct {
+// Prices are what asgctl prices prints.
+type Prices struct {
 	Version  string  `json:"version"`
 	Region   string  `json:"region"`
 	Currency string  `json:"currency"` // of every amount, empty where no price is known
@@ -35,15 +34,15 @@ type Price struct {
 	Source string `json:"source"`
 }
 
-// prices are the prices that the autoscaler counts with.
-type prices interface {
+// pricer knows the prices that the autoscaler counts with.
+type pricer interface {
 	Price(instanceType, capacityType string, zones []string) (pricing.Price, bool)
 }
 
-// Select lists the prices of a region, for one capacity type, of the named types, sorted, or of all in known without names. A name may be a
+// PricesOf lists the prices of a region, for one capacity type, of the named types, sorted, or of all in known without names. A name may be a
 // pattern such as g4dn.*. Unknown are the names that match nothing with a price, in their order.
-func Select(p prices, region string, known []string, capacityType string, names []string) (list List, unknown []string) {
-	list = List{Version: output.Version, Region: region, Prices: []Price{}}
+func PricesOf(p pricer, region string, known []string, capacityType string, names []string) (list Prices, unknown []string) {
+	list = Prices{Version: Version, Region: region, Prices: []Price{}}
 	found := map[string]Price{}
 	if len(names) == 0 {
 		match(p, known, capacityType, "*", found)
@@ -60,7 +59,7 @@ func Select(p prices, region string, known []string, capacityType string, names 
 }
 
 // match adds the prices of the candidates that a pattern matches, and reports whether there are any.
-func match(p prices, candidates []string, capacityType, pattern string, found map[string]Price) bool {
+func match(p pricer, candidates []string, capacityType, pattern string, found map[string]Price) bool {
 	matched := false
 	for _, name := range candidates {
 		if matches, err := path.Match(pattern, name); name != pattern && (err != nil || !matches) {
@@ -87,7 +86,7 @@ func rounded(figure float64) float64 {
 }
 
 // Table returns the list for people.
-func (l List) Table() string {
+func (l Prices) Table() string {
 	rows := make([][]string, 0, len(l.Prices))
 	for _, p := range l.Prices {
 		rows = append(rows, []string{
@@ -95,7 +94,7 @@ func (l List) Table() string {
 		})
 	}
 	header := []string{"TYPE", "CAPACITY", "AMOUNT", "CURRENCY", "PER", "DISCOUNT", "STANDING", "BASIS", "DATE", "SOURCE"}
-	return output.Columns(header, rows) + "\nRegion: " + output.Clean(l.Region) + "\n"
+	return Columns(header, rows) + "\nRegion: " + Clean(l.Region) + "\n"
 }
 
 func figure(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }

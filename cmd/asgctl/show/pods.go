@@ -1,4 +1,4 @@
-package explanation
+package show
 
 import (
 	"fmt"
@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
 // Source says who decided.
@@ -38,14 +37,14 @@ type Pods struct {
 	subject string // such as "Deployment/web", "" for one pod
 }
 
-// Pod explains one pod. There is no answer if the report does not have it.
-func Pod(r *decision.Report, source Source, namespace, name string) (*Pods, bool) {
+// PodOf explains one pod. There is no answer if the report does not have it.
+func PodOf(r *decision.Report, source Source, namespace, name string) (*Pods, bool) {
 	p := of(r, source, "", func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name })
 	return p, len(p.Pods) == 1
 }
 
-// Owned explains the pods of an owner such as "Deployment/web".
-func Owned(r *decision.Report, source Source, namespace, owner string) *Pods {
+// PodsOfOwner explains the pods of an owner such as "Deployment/web".
+func PodsOfOwner(r *decision.Report, source Source, namespace, owner string) *Pods {
 	return of(r, source, owner, func(pod *decision.Pod) bool { return Owns(owner, namespace, pod) })
 }
 
@@ -54,15 +53,15 @@ func Owns(owner, namespace string, pod *decision.Pod) bool {
 	return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner)
 }
 
-// All explains all pods.
-func All(r *decision.Report, source Source) *Pods {
+// AllPods explains all pods.
+func AllPods(r *decision.Report, source Source) *Pods {
 	p := of(r, source, "the cluster", func(*decision.Pod) bool { return true })
 	p.groups = r.Groups
 	return p
 }
 
 func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
-	p := &Pods{Version: output.Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
+	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
 	searches := decision.NewCarrier(r.Searches, &p.Searches)
 	for _, pod := range r.Pods {
 		if !match(&pod) {
@@ -74,8 +73,8 @@ func of(r *decision.Report, source Source, subject string, match func(*decision.
 	return p
 }
 
-// Unlisted explains a pod that the report does not have.
-func Unlisted(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
+// UnlistedPod explains a pod that the report does not have.
+func UnlistedPod(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
 	d := decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Since: pod.CreationTimestamp.Time, Search: -1,
 		State: decision.PodDelayed, Cause: decision.Reason{Code: decision.CodeDelay, Message: "the autoscaler does not count the pod among those that wait for a node"}}
 	switch {
@@ -84,7 +83,7 @@ func Unlisted(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
 	}
-	return &Pods{Version: output.Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{d}, Searches: []decision.Search{}}
+	return &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{d}, Searches: []decision.Search{}}
 }
 
 // owners are the kinds by the names that kubectl takes, in lower case.
@@ -138,7 +137,7 @@ func (p *Pods) Text() string {
 	case p.subject == "":
 		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
-		return text + "no pod of " + output.Clean(p.subject) + " waits for a node\n" + p.problems()
+		return text + "no pod of " + Clean(p.subject) + " waits for a node\n" + p.problems()
 	}
 	return text + p.grouped()
 }
@@ -147,7 +146,7 @@ func (p *Pods) Text() string {
 func (p *Pods) problems() (text string) {
 	for _, g := range p.groups {
 		for _, why := range g.Problems {
-			text += "\n" + output.Clean(why.Message) + "\n" + next(p.then(why))
+			text += "\n" + Clean(why.Message) + "\n" + next(p.then(why))
 		}
 	}
 	return text
@@ -159,13 +158,13 @@ func stale(r decision.Reading, now time.Time) string {
 	if !old {
 		return ""
 	}
-	return output.Clean(reason.Message) + "\n" + next(reason) + "\n"
+	return Clean(reason.Message) + "\n" + next(reason) + "\n"
 }
 
 // one is the answer about one pod, with the groups.
 func (p *Pods) one(pod *decision.Pod) string {
-	text := output.Clean(pod.Cause.Message) + "\n\n" +
-		"Pod " + output.Clean(pod.Namespace+"/"+pod.Name) + owner(pod) + ", state " + string(pod.State) + group(pod) + since(pod.Since, p.At) + ".\n"
+	text := Clean(pod.Cause.Message) + "\n\n" +
+		"Pod " + Clean(pod.Namespace+"/"+pod.Name) + owner(pod) + ", state " + string(pod.State) + group(pod) + since(pod.Since, p.At) + ".\n"
 	if pod.Search >= 0 {
 		text += "\n" + answers(p.Searches[pod.Search].Answers, pod.Cause.Message)
 	}
@@ -182,14 +181,14 @@ func owner(pod *decision.Pod) string {
 	if pod.Owner == "" {
 		return ""
 	}
-	return " of " + output.Clean(pod.Owner)
+	return " of " + Clean(pod.Owner)
 }
 
 func group(pod *decision.Pod) string {
 	if pod.Group == "" {
 		return ""
 	}
-	return " in " + output.Clean(pod.Group)
+	return " in " + Clean(pod.Group)
 }
 
 // since says for how long something is so. A zero time is not known.
@@ -200,8 +199,8 @@ func since(start, now time.Time) string {
 	return " for " + duration.HumanDuration(max(0, now.Sub(start)))
 }
 
-// manyGroups is the number of groups with the same answer from which on they share a row.
-const manyGroups = 2
+// maxGroups bounds the groups that one row names.
+const maxGroups = 2
 
 // answers is a table of the groups in their order. Groups that do not help for the same reason share the row of the first of them. The first line
 // above it has said why the pod waits.
@@ -233,17 +232,9 @@ func answers(list []decision.Answer, said string) string {
 		if r.Reason.Message == said {
 			r.Reason.Message = "as said above"
 		}
-		table[at] = []string{some(r.groups), string(r.Verdict), r.Reason.Message, output.Count(r.Nodes), output.Count(r.Pods), r.Expander}
+		table[at] = []string{some(r.groups, maxGroups, ", ", " and "), string(r.Verdict), r.Reason.Message, Count(r.Nodes), Count(r.Pods), r.Expander}
 	}
-	return output.Columns([]string{"GROUP", "VERDICT", "WHY", "NODES", "PODS", "EXPANDER"}, table)
-}
-
-// some names the first of several, and counts the others.
-func some(names []string) string {
-	if len(names) <= manyGroups {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:manyGroups], ", "), len(names)-manyGroups)
+	return Columns([]string{"GROUP", "VERDICT", "WHY", "NODES", "PODS", "EXPANDER"}, table)
 }
 
 // cause are the pods that wait in the same state for the same reason.
@@ -278,15 +269,15 @@ func (p *Pods) grouped() string {
 		}
 		return len(b.pods) - len(a.pods)
 	})
-	text := output.Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n",
-		output.Clean(p.subject), len(p.Pods), p.Unserved())
+	text := Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n",
+		Clean(p.subject), len(p.Pods), p.Unserved())
 	var rows [][]string
 	for _, c := range causes {
 		first := c.pods[0]
-		rows = append(rows, []string{output.Count(len(c.pods)), string(c.state), first.Namespace + "/" + first.Name, c.reason.Message})
+		rows = append(rows, []string{Count(len(c.pods)), string(c.state), first.Namespace + "/" + first.Name, c.reason.Message})
 	}
 	if len(causes) > 1 {
-		text += "\n" + output.Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
+		text += "\n" + Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
 	}
 	var reasons []decision.Reason
 	for _, c := range causes {
@@ -312,7 +303,7 @@ func next(reasons ...decision.Reason) string {
 	text := "\nNext:\n"
 	for _, remedy := range remedies {
 		for line := range strings.Lines(remedy) {
-			text += "  " + output.Clean(strings.TrimSuffix(line, "\n")) + "\n"
+			text += "  " + Clean(strings.TrimSuffix(line, "\n")) + "\n"
 		}
 	}
 	return text

@@ -1,4 +1,4 @@
-package explanation
+package show
 
 import (
 	"fmt"
@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
 // Node explains why a node stays or goes.
@@ -20,14 +19,14 @@ type Node struct {
 	Node    decision.Node    `json:"node"`
 }
 
-// OfNode explains a node by its name or its instance. There is no answer if the report does not have it.
-func OfNode(r *decision.Report, source Source, name string) (*Node, bool) {
+// NodeOf explains a node by its name or its instance. There is no answer if the report does not have it.
+func NodeOf(r *decision.Report, source Source, name string) (*Node, bool) {
 	for _, node := range r.Nodes {
 		if node.Name == name || node.InstanceID == name {
 			if source == DryRun {
 				node.Since = time.Time{} // its loops have only begun
 			}
-			return &Node{Version: output.Version, Source: source, At: r.At, Reading: r.Reading, Node: node}, true
+			return &Node{Version: Version, Source: source, At: r.At, Reading: r.Reading, Node: node}, true
 		}
 	}
 	return nil, false
@@ -48,5 +47,5 @@ func (n *Node) Text() string {
 		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", duration.HumanDuration(max(0, node.RemovalAt.Sub(n.At))),
 			node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
 	}
-	return stale(n.Reading, n.At) + output.Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + output.Columns([]string{"NODE", node.Name}, rows) + next(node.Reason)
+	return stale(n.Reading, n.At) + Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + Columns([]string{"NODE", node.Name}, rows) + next(node.Reason)
 }

@@ -1,4 +1,4 @@
-package typelist
+package show
 
 import (
 	"fmt"
@@ -9,11 +9,10 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 )
 
-// List is what asgctl types prints.
-type List struct {
+// Types are what asgctl types prints.
+type Types struct {
 	Version string `json:"version"`
 	// Source and Date (YYYY-MM-DD) describe the built-in list.
 	Source string `json:"source"`
@@ -56,10 +55,10 @@ type Accelerator struct {
 	Cores       int     `json:"cores,omitempty"`       // of all together
 }
 
-// Select lists the named types of the catalogue, sorted, or all without names. A name may be a pattern such as g4dn.*. Unknown
+// TypesOf lists the named types of the catalogue, sorted, or all without names. A name may be a pattern such as g4dn.*. Unknown
 // are the names that match nothing, in their order.
-func Select(c *instancetypes.Catalogue, names []string) (list List, unknown []string) {
-	list = List{Version: output.Version, Source: c.Source(), Date: c.Date().Format("2006-01-02"), Types: []Type{}}
+func TypesOf(c *instancetypes.Catalogue, names []string) (list Types, unknown []string) {
+	list = Types{Version: Version, Source: c.Source(), Date: c.Date().Format("2006-01-02"), Types: []Type{}}
 	found := map[string]bool{}
 	all := c.Names()
 	for _, name := range names {
@@ -127,7 +126,7 @@ func neuronModel(name string) string {
 }
 
 // Table returns the list for people.
-func (l List) Table() string {
+func (l Types) Table() string {
 	rows := make([][]string, 0, len(l.Types))
 	sources := map[string]int{}
 	for _, t := range l.Types {
@@ -138,13 +137,13 @@ func (l List) Table() string {
 		}
 		rows = append(rows, []string{
 			t.Name, strconv.Itoa(t.VCPU), t.Architecture, gib(t.MemoryBytes), gib(t.NodeMemoryBytes), basis,
-			describe(t.Accelerators), resources(t.Resources), output.Count(t.EFAInterfaces), enis(t), output.Count(t.ENIMaxPods), output.Count(t.PodENIs), disks(t.LocalNVMeBytes), yes(t.BareMetal),
+			describe(t.Accelerators), resources(t.Resources), Count(t.EFAInterfaces), enis(t), Count(t.ENIMaxPods), Count(t.PodENIs), disks(t.LocalNVMeBytes), yes(t.BareMetal),
 		})
 	}
 	header := []string{"TYPE", "VCPU", "ARCH", "MEMORY", "ON-NODE", "BASIS", "ACCELERATORS", "PUBLISHES", "EFA", "ENIS", "ENI-PODS", "POD-ENIS", "NVME", "METAL"}
-	text := output.Columns(header, rows) + "\n"
+	text := Columns(header, rows) + "\n"
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
-		text += fmt.Sprintf("Source of %d: %s\n", sources[source], output.Clean(source))
+		text += fmt.Sprintf("Source of %d: %s\n", sources[source], Clean(source))
 	}
 	return text
 }

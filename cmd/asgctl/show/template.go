@@ -1,4 +1,4 @@
-package templateview
+package show
 
 import (
 	"fmt"
@@ -10,14 +10,12 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/grouplist"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/output"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
-// View is what asgctl template prints.
-type View struct {
+// Template is what asgctl template prints.
+type Template struct {
 	Version string `json:"version"`
 	Group   string `json:"group"`
 	// Zone is the zone of a zonal view of the group. ZonalViews are the IDs of all views if this is the group itself. Then the
@@ -37,7 +35,7 @@ type View struct {
 	Capacity    map[string]string `json:"capacity"`
 	Allocatable map[string]string `json:"allocatable"`
 	Options     map[string]string `json:"options"`
-	Sources     Sources           `json:"sources"`
+	Sources     FieldSources      `json:"sources"`
 	// Refused is what real nodes have shown that is not promised.
 	Refused []Refusal `json:"refused,omitempty"`
 	// Tags would state the derived parts for this group.
@@ -63,30 +61,30 @@ type Taint struct {
 	Effect string `json:"effect"`
 }
 
-// Sources are the origins of the fields: labels (promised and assumed) by key, taints by "<key>:<effect>", the others by
+// FieldSources are the origins of the fields: labels (promised and assumed) by key, taints by "<key>:<effect>", the others by
 // resource name.
-type Sources struct {
-	Labels      map[string]Source `json:"labels"`
-	Taints      map[string]Source `json:"taints"`
-	Capacity    map[string]Source `json:"capacity"`
-	Allocatable map[string]Source `json:"allocatable"`
+type FieldSources struct {
+	Labels      map[string]FieldSource `json:"labels"`
+	Taints      map[string]FieldSource `json:"taints"`
+	Capacity    map[string]FieldSource `json:"capacity"`
+	Allocatable map[string]FieldSource `json:"allocatable"`
 }
 
-// Source is one source: its kind, and what exactly.
-type Source struct {
+// FieldSource is one source: its kind, and what exactly.
+type FieldSource struct {
 	Kind   string `json:"kind"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// Of returns the view of one group of a reading, or of one of its zonal views.
-func Of(r *reading.Reading, g *asg.Group) View {
+// TemplateOf returns the view of one group of a reading, or of one of its zonal views.
+func TemplateOf(r *reading.Reading, g *asg.Group) Template {
 	t := r.Template(g)
 	explicit, notes := tagging.Explicit(t.Template)
-	v := View{
-		Version: output.Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
+	v := Template{
+		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: clone(t.Labels), Assumed: clone(t.Assumed), Taints: []Taint{},
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
-		Sources: Sources{
+		Sources: FieldSources{
 			Labels: sources(t.Sources.Labels), Taints: sources(t.Sources.Taints),
 			Capacity: sources(t.Sources.Capacity), Allocatable: sources(t.Sources.Allocatable),
 		},
@@ -111,7 +109,7 @@ func Of(r *reading.Reading, g *asg.Group) View {
 }
 
 // ID names the group, or group/zone for a zonal view.
-func (v View) ID() string {
+func (v Template) ID() string {
 	if v.Zone == "" {
 		return v.Group
 	}
@@ -132,10 +130,10 @@ func quantities(list corev1.ResourceList) map[string]string {
 	return out
 }
 
-func sources(from map[string]nodetemplate.Source) map[string]Source {
-	out := map[string]Source{}
+func sources(from map[string]nodetemplate.Source) map[string]FieldSource {
+	out := map[string]FieldSource{}
 	for key, s := range from {
-		out[key] = Source{Kind: string(s.Kind), Detail: s.Detail}
+		out[key] = FieldSource{Kind: string(s.Kind), Detail: s.Detail}
 	}
 	return out
 }
@@ -162,47 +160,41 @@ func state[T any](options map[string]string, name string, value *T) {
 
 // TagText returns the tags that would make the template explicit, in one of tagging.Forms. Comments first name the parts that
 // no tag can state.
-func (v View) TagText(form string) string {
+func (v Template) TagText(form string) string {
 	text := ""
 	for _, note := range v.notes {
-		text += "# " + output.Clean(note) + "\n"
+		text += "# " + Clean(note) + "\n"
 	}
 	if len(v.explicit) == 0 {
-		return text + "# nothing to state: every field of " + output.Clean(v.Group) + " is declared by tags\n"
+		return text + "# nothing to state: every field of " + Clean(v.Group) + " is declared by tags\n"
 	}
 	return text + tagging.Text(form, v.target, v.explicit)
 }
 
+// maxTypes bounds the instance types in the first line. A group may have hundreds.
+const maxTypes = 8
+
 // Table returns the view for people, with the tags in the given form below it.
-func (v View) Table(form string) string {
-	text := "Group " + output.Clean(v.ID())
+func (v Template) Table(form string) string {
+	text := "Group " + Clean(v.ID())
 	if v.Region != "" {
-		text += " in " + output.Clean(v.Region)
+		text += " in " + Clean(v.Region)
 	}
-	text += ": a node of type " + output.Clean(oneOf(v.InstanceTypes)) + "\n"
+	text += ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
 	if len(v.ZonalViews) > 0 {
-		text += "It is scaled zone by zone. Each zone has its own template: " + output.Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
+		text += "It is scaled zone by zone. Each zone has its own template: " + Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
-	text += v.fields() + v.resources() + v.refused() + v.options() + grouplist.ProblemText(v.ID(), v.Problems)
+	text += v.fields() + v.resources() + v.refused() + v.options() + problemText(v.ID(), v.Problems)
 	if v.Usable {
 		text += "\nTags that would state the derived fields (" + form + ", --format has other forms):\n\n" + v.TagText(form)
 	}
 	return text
 }
 
-// oneOf lists the first of possibly hundreds of instance types.
-func oneOf(types []string) string {
-	const shown = 8
-	if len(types) <= shown {
-		return strings.Join(types, " or ")
-	}
-	return fmt.Sprintf("%s or one of %d more", strings.Join(types[:shown], " or "), len(types)-shown)
-}
-
 // fields lists labels and taints.
-func (v View) fields() string {
+func (v Template) fields() string {
 	var rows [][]string
-	row := func(kind, name, value string, s Source) {
+	row := func(kind, name, value string, s FieldSource) {
 		rows = append(rows, []string{kind, name, value, s.Kind, s.Detail})
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
@@ -214,7 +206,7 @@ func (v View) fields() string {
 	for _, t := range v.Taints {
 		row("taint", t.Key, t.Value+":"+t.Effect, v.Sources.Taints[t.Key+":"+t.Effect])
 	}
-	text := "\n" + output.Columns([]string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows)
+	text := "\n" + Columns([]string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows)
 	if len(v.Assumed) > 0 {
 		text += "\nAn assumed label is on every node, but its value differs between them: a pod that needs just this one may wait.\n"
 	}
@@ -222,7 +214,7 @@ func (v View) fields() string {
 }
 
 // resources lists capacity and allocatable side by side.
-func (v View) resources() string {
+func (v Template) resources() string {
 	var rows [][]string
 	for _, name := range slices.Sorted(maps.Keys(v.Capacity)) {
 		capacity, allocatable := v.Sources.Capacity[name], v.Sources.Allocatable[name]
@@ -232,11 +224,11 @@ func (v View) resources() string {
 		}
 		rows = append(rows, []string{name, v.Capacity[name], v.Allocatable[name], capacity.Kind, detail})
 	}
-	return "\n" + output.Columns([]string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
+	return "\n" + Columns([]string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
 }
 
 // refused lists the facts that nodes have shown in vain.
-func (v View) refused() string {
+func (v Template) refused() string {
 	if len(v.Refused) == 0 {
 		return ""
 	}
@@ -244,10 +236,10 @@ func (v View) refused() string {
 	for _, r := range v.Refused {
 		rows = append(rows, []string{r.What, r.Node, r.Why})
 	}
-	return "\n" + output.Columns([]string{"REFUSED", "NODE", "WHY"}, rows)
+	return "\n" + Columns([]string{"REFUSED", "NODE", "WHY"}, rows)
 }
 
-func (v View) options() string {
+func (v Template) options() string {
 	if len(v.Options) == 0 {
 		return ""
 	}
@@ -255,5 +247,5 @@ func (v View) options() string {
 	for _, name := range slices.Sorted(maps.Keys(v.Options)) {
 		rows = append(rows, []string{name, v.Options[name], string(nodetemplate.SourceTag)})
 	}
-	return "\n" + output.Columns([]string{"OPTION", "VALUE", "SOURCE"}, rows)
+	return "\n" + Columns([]string{"OPTION", "VALUE", "SOURCE"}, rows)
 }

@@ -1,0 +1,6 @@
+// Package show has the form of what asgctl prints: groups, templates, instance types, prices, messages of AWS, pods and nodes, each
+// as a table for people, or as JSON or YAML for programs.
+//
+// It makes no call and owns no fact. Words about a cause are the report's own, so that every view of a decision has the same. It
+// must not import the core, because the CLI shows the autoscaler's knowledge of AWS and needs no simulated cluster.
+package show
