@@ -35,10 +35,10 @@ type Learnt struct {
 
 // Refusal is something that nodes have shown and the template does not promise for the next one.
 type Refusal struct {
-	Node  string // the node that showed it, "" for a label
-	What  string // figure or label as shown
-	Why   string
-	Wrong bool // the node is faulty, a label that few nodes carry is not
+	Node  string `json:"node,omitempty"` // the node that showed it, "" for a label
+	What  string `json:"what"`           // figure or label as shown
+	Why   string `json:"why"`
+	Wrong bool   `json:"-"` // the node is faulty, a label that few nodes carry is not
 }
 
 // Observed holds the facts of one node. It is immutable and shares nothing with the node.

@@ -15,10 +15,10 @@ const (
 	SourceDefault   SourceKind = "default"       // nothing is known, the usual value
 )
 
-// Source is where one field of a Template comes from.
+// Source is where one field of a Template comes from. asgctl prints it as JSON.
 type Source struct {
-	Kind   SourceKind
-	Detail string // tag key, instance type, or the formula in words, for people
+	Kind   SourceKind `json:"kind"`
+	Detail string     `json:"detail,omitempty"` // tag key, instance type, or the formula in words, for people
 }
 
 // Declared reports whether a person declared the field for this group. Declared facts hold even while a live node does not show
@@ -27,10 +27,10 @@ func (s Source) Declared() bool {
 	return s.Kind == SourceTag || s.Kind == SourceNodegroup || s.Kind == SourceUserData
 }
 
-// Sources holds the Source of every field of a Template.
+// Sources holds the Source of every field of a Template. asgctl prints them as JSON.
 type Sources struct {
-	Labels      map[string]Source // by label key, promised and assumed ones
-	Taints      map[string]Source // by "<key>:<effect>"
-	Capacity    map[string]Source // by resource name
-	Allocatable map[string]Source // by resource name
+	Labels      map[string]Source `json:"labels"`      // by label key, promised and assumed ones
+	Taints      map[string]Source `json:"taints"`      // by "<key>:<effect>"
+	Capacity    map[string]Source `json:"capacity"`    // by resource name
+	Allocatable map[string]Source `json:"allocatable"` // by resource name
 }

@@ -173,15 +173,14 @@ func mask(line string, l *Launch) string {
 
 // Table returns the check for people.
 func (c *Check) Table() string {
-	var rows [][]string
+	var rows []row
 	for _, p := range c.Permissions {
-		rows = append(rows, p.row(show.Count(p.Items)))
+		rows = append(rows, p.row(show.Count(p.Items).String()))
 	}
-	header := []string{"ACTION", "OUTCOME", "CODE", "MS", "ITEMS", "REQUEST-ID", "MEANING"}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, show.Columns(header, rows))
+	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, show.Rows(rows))
 	if l := c.Launch; l != nil {
-		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", show.Clean(l.Group), l.Zone, l.ClientToken, show.Columns(header, l.rows()))
+		fmt.Fprintf(&b, "\nLaunch into %s, zone %s, client token %s\n\n%s", show.Clean(l.Group), l.Zone, l.ClientToken, show.Rows(l.rows()))
 		for _, i := range l.Instances {
 			fmt.Fprintf(&b, "- instance %s: %s, %s, %s\n", i.ID, i.Type, i.Market, i.Zone)
 		}
@@ -199,19 +198,22 @@ func (c *Check) Table() string {
 	return b.String()
 }
 
-func (c Call) row(items string) []string {
+// row is a row of the table: a call and its answer.
+type row struct{ Action, Outcome, Code, MS, Items, RequestID, Meaning string }
+
+func (c Call) row(items string) row {
 	milliseconds := ""
 	if c.Outcome != notTried {
 		milliseconds = strconv.FormatInt(c.Milliseconds, 10)
 	}
-	return []string{c.Action, c.Outcome, c.Code, milliseconds, items, c.RequestID, c.Meaning}
+	return row{c.Action, c.Outcome, c.Code, milliseconds, items, c.RequestID, c.Meaning}
 }
 
-func (l *Launch) rows() [][]string {
-	rows := [][]string{l.row(strconv.Itoa(len(l.Instances)))}
+func (l *Launch) rows() []row {
+	rows := []row{l.row(strconv.Itoa(len(l.Instances)))}
 	if l.Repeated != nil {
 		row := l.Repeated.row(strconv.Itoa(l.Repeated.Items))
-		row[len(row)-1] = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes[l.SameInstances])
+		row.Meaning = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes[l.SameInstances])
 		rows = append(rows, row)
 	}
 	if l.TakenAway != nil {

@@ -106,13 +106,17 @@ func bounded(s string, most int) string {
 
 // Table returns the report for people.
 func (r *Report) Table() string {
-	var rows [][]string
+	type row struct {
+		Check, Outcome       string
+		Findings, NotChecked show.Count
+		Subject              string
+	}
+	var rows []row
 	for _, c := range r.Checks {
-		rows = append(rows, []string{c.Name, c.Outcome, show.Count(len(c.Findings) + c.Omitted), show.Count(len(c.NotChecked)), c.Subject})
+		rows = append(rows, row{c.Name, c.Outcome, show.Count(len(c.Findings) + c.Omitted), show.Count(len(c.NotChecked)), c.Subject})
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", show.Clean(r.Region), show.Clean(r.Cluster),
-		show.Columns([]string{"CHECK", "OUTCOME", "FINDINGS", "NOT-CHECKED", "SUBJECT"}, rows))
+	fmt.Fprintf(&b, "Region %s, cluster %s\n\n%s", show.Clean(r.Region), show.Clean(r.Cluster), show.Rows(rows))
 	r.tableOfFindings(&b)
 	r.tableOfUnchecked(&b)
 	return b.String()

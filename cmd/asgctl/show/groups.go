@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -20,15 +19,11 @@ type Groups struct {
 
 // Group is one Auto Scaling group. Sizes are in capacity units: instances, unless the policy gives its types weights.
 type Group struct {
-	Name    string   `json:"name"`
-	Region  string   `json:"region,omitempty"`
-	Zones   []string `json:"zones"`
-	Min     int      `json:"min"`
-	Desired int      `json:"desired"`
-	Max     int      `json:"max"`
-	// InService are instances in that lifecycle state, of all that Instances counts.
-	InService int `json:"inService"`
-	Instances int `json:"instances"`
+	Name   string   `json:"name"`
+	Region string   `json:"region,omitempty"`
+	Zones  []string `json:"zones"`
+	Sizes
+	Instances int `json:"instances"` // in any lifecycle state
 	// States counts the instances by lifecycle state.
 	States        map[string]int `json:"states,omitempty"`
 	InstanceTypes []string       `json:"instanceTypes"`
@@ -71,12 +66,27 @@ type Group struct {
 // unit. The maxima of all views add up to the group's, though in a scale-up each may get the whole rest. The minimum is the
 // size of the view if it alone gave up the group's surplus above its own minimum.
 type ZonalView struct {
-	ID        string `json:"id"` // in logs, events, metrics and status
-	Zone      string `json:"zone"`
-	Min       int    `json:"min"`
-	Desired   int    `json:"desired"`
-	Max       int    `json:"max"`
-	InService int    `json:"inService"`
+	ID   string `json:"id" table:"ZONAL-VIEW"` // in logs, events, metrics and status
+	Zone string `json:"zone" table:"-"`
+	Sizes
+}
+
+// Sizes are those of a group or of a zonal view, and how many of its instances have the lifecycle state InService.
+type Sizes struct {
+	Min       int `json:"min"`
+	Desired   int `json:"desired"`
+	Max       int `json:"max"`
+	InService int `json:"inService"`
+}
+
+func sizesOf(g *asg.Group) Sizes {
+	sizes := Sizes{Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize}
+	for _, i := range g.Instances {
+		if i.Lifecycle == "InService" {
+			sizes.InService++
+		}
+	}
+	return sizes
 }
 
 // Launch says where a group's instances are described.
@@ -117,15 +127,15 @@ func GroupsOf(r *reading.Reading) Groups {
 
 func groupFrom(r *reading.Reading, g *asg.Group) Group {
 	out := Group{
-		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize,
+		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Sizes: sizesOf(g),
 		Instances: len(g.Instances), InstanceTypes: []string{}, CapacityType: capacityType(g), Launch: launchFrom(g.Source),
 		Suspended: g.SuspendedProcesses, Problems: r.Problems(g),
 	}
 	mode, why := g.AskedFor(asg.LaunchAuto)
 	out.AskedFor, out.WhyNotSynchronous = string(mode), why
-	out.ScaledBy, out.Views = "group", viewsFrom(r.Views(g))
-	if len(out.Views) > 0 {
-		out.ScaledBy = "zone"
+	out.ScaledBy = "group"
+	for _, view := range r.Views(g) {
+		out.ScaledBy, out.Views = "zone", append(out.Views, ZonalView{ID: view.ID(), Zone: view.Zone, Sizes: sizesOf(view)})
 	}
 	out.NewInstancesProtected, out.WarmPool = g.ProtectsNewInstances, g.WarmPool
 	out.ZonalShift, out.ImpairedHealth, out.Operator, out.Segments = g.ZonalShift, g.ImpairedHealth, g.Operator, g.Source.Segments
@@ -144,7 +154,6 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 			out.ProtectedInstances++
 		}
 	}
-	out.InService = out.States["InService"]
 	if g.Source.Mixed {
 		out.OnDemandBase, out.OnDemandPercentageAboveBase = &g.Source.OnDemandBase, &g.Source.OnDemandPercentageAboveBase
 	}
@@ -158,20 +167,6 @@ func groupFrom(r *reading.Reading, g *asg.Group) Group {
 		out.Nodegroup = &Nodegroup{Cluster: n.Cluster, Name: n.Name}
 	}
 	return out
-}
-
-func viewsFrom(groups []*asg.Group) []ZonalView {
-	var views []ZonalView
-	for _, g := range groups {
-		v := ZonalView{ID: g.ID(), Zone: g.Zone, Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize}
-		for _, i := range g.Instances {
-			if i.Lifecycle == "InService" {
-				v.InService++
-			}
-		}
-		views = append(views, v)
-	}
-	return views
 }
 
 // capacityType returns the one capacity type of all the group's instances, or mixed.
@@ -208,33 +203,24 @@ func (l Groups) Blocked() []string {
 
 // Table returns the list for people: the groups, then the zonal views there are, then the problems.
 func (l Groups) Table() string {
-	rows := make([][]string, 0, len(l.Groups))
+	type row struct {
+		Group string
+		Sizes
+		Zones, Types, Capacity        string
+		LaunchesFrom                  Launch
+		AskedForBy, ScaledBy, Cluster string
+		Problems                      Count
+	}
+	var rows []row
+	var views []ZonalView
+	problems := ""
 	for _, g := range l.Groups {
-		rows = append(rows, []string{
-			g.Name, strconv.Itoa(g.Min), strconv.Itoa(g.Desired), strconv.Itoa(g.Max), strconv.Itoa(g.InService),
-			g.zones(), some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch.String(), cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems)),
-		})
+		rows = append(rows, row{g.Name, g.Sizes, g.zones(), some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch,
+			cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems))})
+		views = append(views, g.Views...)
+		problems += problemText(g.Name, g.Problems)
 	}
-	header := []string{"GROUP", "MIN", "DESIRED", "MAX", "IN-SERVICE", "ZONES", "TYPES", "CAPACITY", "LAUNCHES-FROM", "ASKED-FOR-BY", "SCALED-BY", "CLUSTER", "PROBLEMS"}
-	text := Columns(header, rows) + l.views()
-	for _, g := range l.Groups {
-		text += problemText(g.Name, g.Problems)
-	}
-	return text
-}
-
-// views lists the zonal views of all groups, nothing where there are none.
-func (l Groups) views() string {
-	var rows [][]string
-	for _, g := range l.Groups {
-		for _, v := range g.Views {
-			rows = append(rows, []string{v.ID, strconv.Itoa(v.Min), strconv.Itoa(v.Desired), strconv.Itoa(v.Max), strconv.Itoa(v.InService)})
-		}
-	}
-	if len(rows) == 0 {
-		return ""
-	}
-	return "\n" + Columns([]string{"ZONAL-VIEW", "MIN", "DESIRED", "MAX", "IN-SERVICE"}, rows)
+	return Rows(rows) + below(views) + problems
 }
 
 // problemText lists the problems of one group, nothing where there are none.

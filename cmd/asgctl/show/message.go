@@ -10,16 +10,22 @@ import (
 // A Message is one message with its meaning. Fields that the message does not name are left out. class is always there, and empty
 // if the message names no known failure.
 type Message struct {
-	Version      string   `json:"version"`
-	Class        string   `json:"class"`
+	Version      string   `json:"version" table:"-"`
+	Class        Class    `json:"class"`
 	Code         string   `json:"code,omitempty"`
-	InstanceType string   `json:"instanceType,omitempty"`
+	InstanceType string   `json:"instanceType,omitempty" table:"TYPE"`
 	Zone         string   `json:"zone,omitempty"`
-	CapacityType string   `json:"capacityType,omitempty"`
-	Elsewhere    []string `json:"zonesElsewhere,omitempty"` // that AWS recommends instead
-	Action       string   `json:"action,omitempty"`         // that IAM does not allow
-	Meaning      string   `json:"meaning"`
+	CapacityType string   `json:"capacityType,omitempty" table:"CAPACITY"`
+	Elsewhere    []string `json:"zonesElsewhere,omitempty" table:"-"` // that AWS recommends instead
+	Action       string   `json:"action,omitempty" table:"-"`         // that IAM does not allow
+	Meaning      string   `json:"meaning" table:"-"`
 }
+
+// Class is the class of a message. An unknown one is empty.
+type Class awsmessage.Class
+
+// String returns the class in a word.
+func (c Class) String() string { return cmp.Or(string(c), "unknown") }
 
 // meanings describe each class to an operator.
 var meanings = map[awsmessage.Class]string{
@@ -42,15 +48,14 @@ func MessageOf(code, text string) Message {
 		meaning = "The subnet has no free IP addresses. Free some, or add another subnet to the group."
 	}
 	return Message{
-		Version: Version, Class: string(m.Class), Code: m.Code, InstanceType: m.InstanceType, Zone: m.Zone,
+		Version: Version, Class: Class(m.Class), Code: m.Code, InstanceType: m.InstanceType, Zone: m.Zone,
 		CapacityType: m.CapacityType, Elsewhere: m.Elsewhere, Action: m.Action, Meaning: meaning,
 	}
 }
 
 // Table returns the view for a person.
 func (v Message) Table() string {
-	row := []string{cmp.Or(v.Class, "unknown"), v.Code, v.InstanceType, v.Zone, v.CapacityType}
-	text := Columns([]string{"CLASS", "CODE", "TYPE", "ZONE", "CAPACITY"}, [][]string{row}) + "\n" + v.Meaning
+	text := Rows([]Message{v}) + "\n" + v.Meaning
 	if len(v.Elsewhere) > 0 {
 		text += " AWS names " + strings.Join(v.Elsewhere, ", ") + "."
 	}

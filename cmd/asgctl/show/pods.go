@@ -164,7 +164,7 @@ func stale(r decision.Reading, now time.Time) string {
 // one is the answer about one pod, with the groups.
 func (p *Pods) one(pod *decision.Pod) string {
 	text := Clean(pod.Cause.Message) + "\n\n" +
-		"Pod " + Clean(pod.Namespace+"/"+pod.Name) + owner(pod) + ", state " + string(pod.State) + group(pod) + since(pod.Since, p.At) + ".\n"
+		"Pod " + Clean(pod.Namespace+"/"+pod.Name) + with(" of ", pod.Owner) + ", state " + string(pod.State) + with(" in ", pod.Group) + since(pod.Since, p.At) + ".\n"
 	if pod.Search >= 0 {
 		text += "\n" + answers(p.Searches[pod.Search].Answers, pod.Cause.Message)
 	}
@@ -177,18 +177,12 @@ func (p *Pods) then(why decision.Reason) decision.Reason {
 	return why
 }
 
-func owner(pod *decision.Pod) string {
-	if pod.Owner == "" {
+// with puts a word before a text from outside. It returns nothing where there is no text.
+func with(word, text string) string {
+	if text == "" {
 		return ""
 	}
-	return " of " + Clean(pod.Owner)
-}
-
-func group(pod *decision.Pod) string {
-	if pod.Group == "" {
-		return ""
-	}
-	return " in " + Clean(pod.Group)
+	return word + Clean(text)
 }
 
 // since says for how long something is so. A zero time is not known.
@@ -202,46 +196,53 @@ func since(start, now time.Time) string {
 // maxGroups bounds the groups that one row names.
 const maxGroups = 2
 
+// names are those of the groups in one row.
+type names []string
+
+// String names the first of several, and counts the others.
+func (n names) String() string { return some(n, maxGroups, ", ", " and ") }
+
 // answers is a table of the groups in their order. Groups that do not help for the same reason share the row of the first of them. The first line
 // above it has said why the pod waits.
 func answers(list []decision.Answer, said string) string {
-	type row struct {
-		decision.Answer
-		groups []string
-	}
 	type key struct {
 		verdict decision.Verdict
 		reason  decision.Reason
 	}
-	var rows []*row
-	shared := map[key]*row{}
+	type row struct {
+		Group       names
+		Verdict     decision.Verdict
+		Why         string
+		Nodes, Pods Count
+		Expander    string
+	}
+	var rows []row
+	shared := map[key]int{}
 	for _, a := range list {
 		k := key{a.Verdict, a.Reason}
-		if r := shared[k]; r != nil {
-			r.groups = append(r.groups, a.Group)
+		if at, known := shared[k]; known {
+			rows[at].Group = append(rows[at].Group, a.Group)
 			continue
 		}
-		r := &row{a, []string{a.Group}}
-		rows = append(rows, r)
 		if a.Verdict == decision.Rejected || a.Verdict == decision.Skipped {
-			shared[k] = r
+			shared[k] = len(rows)
 		}
-	}
-	table := make([][]string, len(rows))
-	for at, r := range rows {
-		if r.Reason.Message == said {
-			r.Reason.Message = "as said above"
+		if a.Reason.Message == said {
+			a.Reason.Message = "as said above"
 		}
-		table[at] = []string{some(r.groups, maxGroups, ", ", " and "), string(r.Verdict), r.Reason.Message, Count(r.Nodes), Count(r.Pods), r.Expander}
+		rows = append(rows, row{names{a.Group}, a.Verdict, a.Reason.Message, Count(a.Nodes), Count(a.Pods), a.Expander})
 	}
-	return Columns([]string{"GROUP", "VERDICT", "WHY", "NODES", "PODS", "EXPANDER"}, table)
+	return Rows(rows)
 }
 
-// cause are the pods that wait in the same state for the same reason.
+// cause is a row about the pods that wait in the same state for the same reason.
 type cause struct {
-	state  decision.PodState
+	Pods         int
+	State        decision.PodState
+	First, Cause string // First names a pod
+
 	reason decision.Reason
-	pods   []decision.Pod
+	first  *decision.Pod
 }
 
 // grouped is the answer about several pods, grouped by cause. Pods that get no node come first, then the more numerous ones.
@@ -250,41 +251,37 @@ func (p *Pods) grouped() string {
 		state  decision.PodState
 		reason decision.Reason
 	}
-	var causes []*cause
-	known := map[key]*cause{}
-	for _, pod := range p.Pods {
+	var causes []cause
+	known := map[key]int{}
+	for i := range p.Pods {
+		pod := &p.Pods[i]
 		k := key{pod.State, pod.Cause}
-		if known[k] == nil {
-			known[k] = &cause{state: pod.State, reason: pod.Cause}
-			causes = append(causes, known[k])
+		at, seen := known[k]
+		if !seen {
+			at, known[k] = len(causes), len(causes)
+			causes = append(causes, cause{State: pod.State, First: pod.Namespace + "/" + pod.Name, Cause: pod.Cause.Message, reason: pod.Cause, first: pod})
 		}
-		known[k].pods = append(known[k].pods, pod)
+		causes[at].Pods++
 	}
-	slices.SortStableFunc(causes, func(a, b *cause) int {
-		if unserved(a.state) != unserved(b.state) {
-			if unserved(a.state) {
+	slices.SortStableFunc(causes, func(a, b cause) int {
+		if unserved(a.State) != unserved(b.State) {
+			if unserved(a.State) {
 				return -1
 			}
 			return 1
 		}
-		return len(b.pods) - len(a.pods)
+		return b.Pods - a.Pods
 	})
-	text := Clean(causes[0].reason.Message) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n",
-		Clean(p.subject), len(p.Pods), p.Unserved())
-	var rows [][]string
-	for _, c := range causes {
-		first := c.pods[0]
-		rows = append(rows, []string{Count(len(c.pods)), string(c.state), first.Namespace + "/" + first.Name, c.reason.Message})
-	}
+	text := Clean(causes[0].Cause) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n", Clean(p.subject), len(p.Pods), p.Unserved())
 	if len(causes) > 1 {
-		text += "\n" + Columns([]string{"PODS", "STATE", "FIRST", "CAUSE"}, rows)
+		text += "\n" + Rows(causes)
 	}
 	var reasons []decision.Reason
 	for _, c := range causes {
 		reasons = append(reasons, p.then(c.reason))
 	}
-	if first := causes[0]; unserved(first.state) {
-		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", first.pods[0].Namespace, first.pods[0].Name, p.Given)})
+	if c := causes[0]; unserved(c.State) {
+		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", c.first.Namespace, c.first.Name, p.Given)})
 	}
 	return text + next(reasons...)
 }

@@ -6,9 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
-	"strings"
-	"text/tabwriter"
 
 	"sigs.k8s.io/yaml"
 )
@@ -80,40 +77,4 @@ func withoutControls(document string) []byte {
 		b.WriteRune(r)
 	}
 	return b.Bytes()
-}
-
-// Columns returns aligned rows under a header. Text from outside cannot break a row.
-func Columns(header []string, rows [][]string) string {
-	var b strings.Builder // no write to it fails
-	tw := tabwriter.NewWriter(&b, 0, 0, 3, ' ', 0)
-	for _, row := range append([][]string{header}, rows...) {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = Clean(cell)
-		}
-		fmt.Fprintln(tw, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
-	}
-	_ = tw.Flush()
-	return b.String()
-}
-
-// Count is a number of things, or nothing for none.
-func Count(n int) string {
-	if n == 0 {
-		return ""
-	}
-	return strconv.Itoa(n)
-}
-
-// Clean replaces control characters, so that text from outside can move no cursor and end no line. "-" stands for nothing.
-func Clean(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return '\ufffd'
-		}
-		return r
-	}, s)
 }

@@ -30,14 +30,14 @@ type Template struct {
 	Labels map[string]string `json:"labels"`
 	// Assumed are labels that every node will carry, with values that differ between nodes. The value here is an example.
 	Assumed map[string]string `json:"assumed"`
-	Taints  []Taint           `json:"taints"`
+	Taints  []corev1.Taint    `json:"taints"`
 	// Capacity and Allocatable are Kubernetes quantities by resource name.
-	Capacity    map[string]string `json:"capacity"`
-	Allocatable map[string]string `json:"allocatable"`
-	Options     map[string]string `json:"options"`
-	Sources     FieldSources      `json:"sources"`
+	Capacity    map[string]string    `json:"capacity"`
+	Allocatable map[string]string    `json:"allocatable"`
+	Options     map[string]string    `json:"options"`
+	Sources     nodetemplate.Sources `json:"sources"`
 	// Refused is what real nodes have shown that is not promised.
-	Refused []Refusal `json:"refused,omitempty"`
+	Refused []nodetemplate.Refusal `json:"refused,omitempty"`
 	// Tags would state the derived parts for this group.
 	Tags     map[string]string `json:"tags"`
 	Problems []reading.Problem `json:"problems"`
@@ -47,55 +47,17 @@ type Template struct {
 	target   tagging.Target
 }
 
-// Refusal is something that nodes have shown and the template does not promise. A label has no node.
-type Refusal struct {
-	Node string `json:"node,omitempty"`
-	What string `json:"what"`
-	Why  string `json:"why"`
-}
-
-// Taint is a taint as Kubernetes spells it.
-type Taint struct {
-	Key    string `json:"key"`
-	Value  string `json:"value,omitempty"`
-	Effect string `json:"effect"`
-}
-
-// FieldSources are the origins of the fields: labels (promised and assumed) by key, taints by "<key>:<effect>", the others by
-// resource name.
-type FieldSources struct {
-	Labels      map[string]FieldSource `json:"labels"`
-	Taints      map[string]FieldSource `json:"taints"`
-	Capacity    map[string]FieldSource `json:"capacity"`
-	Allocatable map[string]FieldSource `json:"allocatable"`
-}
-
-// FieldSource is one source: its kind, and what exactly.
-type FieldSource struct {
-	Kind   string `json:"kind"`
-	Detail string `json:"detail,omitempty"`
-}
-
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
 func TemplateOf(r *reading.Reading, g *asg.Group) Template {
 	t := r.Template(g)
 	explicit, notes := tagging.Explicit(t.Template)
 	v := Template{
 		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
-		Labels: clone(t.Labels), Assumed: clone(t.Assumed), Taints: []Taint{},
+		Labels: t.Labels, Assumed: t.Assumed, Taints: append([]corev1.Taint{}, t.Taints...),
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
-		Sources: FieldSources{
-			Labels: sources(t.Sources.Labels), Taints: sources(t.Sources.Taints),
-			Capacity: sources(t.Sources.Capacity), Allocatable: sources(t.Sources.Allocatable),
-		},
+		Sources: t.Sources, Refused: t.Seen.Learnt.Refused(),
 		Tags: map[string]string{}, Problems: r.Problems(g),
 		explicit: explicit, notes: notes, target: tagging.Target{Group: g.Name, Region: r.Region(g), Tags: g.Tags},
-	}
-	for _, taint := range t.Taints {
-		v.Taints = append(v.Taints, Taint{Key: taint.Key, Value: taint.Value, Effect: string(taint.Effect)})
-	}
-	for _, refused := range t.Seen.Learnt.Refused() {
-		v.Refused = append(v.Refused, Refusal{Node: refused.Node, What: refused.What, Why: refused.Why})
 	}
 	for _, tag := range explicit {
 		v.Tags[tag.Key] = tag.Value
@@ -116,24 +78,10 @@ func (v Template) ID() string {
 	return asg.ZoneGroupID(v.Group, v.Zone)
 }
 
-func clone(m map[string]string) map[string]string {
-	out := map[string]string{}
-	maps.Copy(out, m)
-	return out
-}
-
 func quantities(list corev1.ResourceList) map[string]string {
 	out := map[string]string{}
 	for name, q := range list {
 		out[string(name)] = q.String()
-	}
-	return out
-}
-
-func sources(from map[string]nodetemplate.Source) map[string]FieldSource {
-	out := map[string]FieldSource{}
-	for key, s := range from {
-		out[key] = FieldSource{Kind: string(s.Kind), Detail: s.Detail}
 	}
 	return out
 }
@@ -176,11 +124,7 @@ const maxTypes = 8
 
 // Table returns the view for people, with the tags in the given form below it.
 func (v Template) Table(form string) string {
-	text := "Group " + Clean(v.ID())
-	if v.Region != "" {
-		text += " in " + Clean(v.Region)
-	}
-	text += ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
+	text := "Group " + Clean(v.ID()) + with(" in ", v.Region) + ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
 	if len(v.ZonalViews) > 0 {
 		text += "It is scaled zone by zone. Each zone has its own template: " + Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
@@ -193,20 +137,22 @@ func (v Template) Table(form string) string {
 
 // fields lists labels and taints.
 func (v Template) fields() string {
-	var rows [][]string
-	row := func(kind, name, value string, s FieldSource) {
-		rows = append(rows, []string{kind, name, value, s.Kind, s.Detail})
+	type row struct{ Field, Name, Value, Source, Detail string }
+	var rows []row
+	add := func(kind, name, value string, s nodetemplate.Source) {
+		rows = append(rows, row{kind, name, value, string(s.Kind), s.Detail})
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Labels)) {
-		row("label", key, v.Labels[key], v.Sources.Labels[key])
+		add("label", key, v.Labels[key], v.Sources.Labels[key])
 	}
 	for _, key := range slices.Sorted(maps.Keys(v.Assumed)) {
-		row("assumed label", key, v.Assumed[key], v.Sources.Labels[key])
+		add("assumed label", key, v.Assumed[key], v.Sources.Labels[key])
 	}
 	for _, t := range v.Taints {
-		row("taint", t.Key, t.Value+":"+t.Effect, v.Sources.Taints[t.Key+":"+t.Effect])
+		effect := ":" + string(t.Effect)
+		add("taint", t.Key, t.Value+effect, v.Sources.Taints[t.Key+effect])
 	}
-	text := "\n" + Columns([]string{"FIELD", "NAME", "VALUE", "SOURCE", "DETAIL"}, rows)
+	text := "\n" + Rows(rows)
 	if len(v.Assumed) > 0 {
 		text += "\nAn assumed label is on every node, but its value differs between them: a pod that needs just this one may wait.\n"
 	}
@@ -215,37 +161,34 @@ func (v Template) fields() string {
 
 // resources lists capacity and allocatable side by side.
 func (v Template) resources() string {
-	var rows [][]string
+	type row struct{ Resource, Capacity, Allocatable, Source, Detail string }
+	var rows []row
 	for _, name := range slices.Sorted(maps.Keys(v.Capacity)) {
 		capacity, allocatable := v.Sources.Capacity[name], v.Sources.Allocatable[name]
 		detail := capacity.Detail
 		if allocatable != capacity {
 			detail += "; allocatable: " + allocatable.Detail
 		}
-		rows = append(rows, []string{name, v.Capacity[name], v.Allocatable[name], capacity.Kind, detail})
+		rows = append(rows, row{name, v.Capacity[name], v.Allocatable[name], string(capacity.Kind), detail})
 	}
-	return "\n" + Columns([]string{"RESOURCE", "CAPACITY", "ALLOCATABLE", "SOURCE", "DETAIL"}, rows)
+	return "\n" + Rows(rows)
 }
 
 // refused lists the facts that nodes have shown in vain.
 func (v Template) refused() string {
-	if len(v.Refused) == 0 {
-		return ""
-	}
-	var rows [][]string
+	type row struct{ Refused, Node, Why string }
+	var rows []row
 	for _, r := range v.Refused {
-		rows = append(rows, []string{r.What, r.Node, r.Why})
+		rows = append(rows, row{r.What, r.Node, r.Why})
 	}
-	return "\n" + Columns([]string{"REFUSED", "NODE", "WHY"}, rows)
+	return below(rows)
 }
 
 func (v Template) options() string {
-	if len(v.Options) == 0 {
-		return ""
-	}
-	var rows [][]string
+	type row struct{ Option, Value, Source string }
+	var rows []row
 	for _, name := range slices.Sorted(maps.Keys(v.Options)) {
-		rows = append(rows, []string{name, v.Options[name], string(nodetemplate.SourceTag)})
+		rows = append(rows, row{name, v.Options[name], string(nodetemplate.SourceTag)})
 	}
-	return "\n" + Columns([]string{"OPTION", "VALUE", "SOURCE"}, rows)
+	return below(rows)
 }

@@ -22,27 +22,28 @@ type Types struct {
 
 // Type is one instance type.
 type Type struct {
-	Name         string `json:"name"`
+	Name         string `json:"name" table:"TYPE"`
 	VCPU         int    `json:"vcpu"`
-	Architecture string `json:"architecture"`
+	Architecture string `json:"architecture" table:"ARCH"`
 	// MemoryBytes is EC2's figure. NodeMemoryBytes is the capacity a node reports at least, measured on a node of the type or
 	// estimated.
-	MemoryBytes        int64         `json:"memoryBytes"`
-	NodeMemoryBytes    int64         `json:"nodeMemoryBytes"`
-	NodeMemoryMeasured bool          `json:"nodeMemoryMeasured"`
-	Accelerators       []Accelerator `json:"accelerators"`
+	MemoryBytes        GiB          `json:"memoryBytes" table:"MEMORY"`
+	NodeMemoryBytes    GiB          `json:"nodeMemoryBytes" table:"ON-NODE"`
+	NodeMemoryMeasured bool         `json:"nodeMemoryMeasured" table:"BASIS,measured|estimated"`
+	Accelerators       Accelerators `json:"accelerators"`
 	// Resources are those under which a node publishes its accelerators once their device plugin runs.
-	Resources map[string]int `json:"resources"`
+	Resources Resources `json:"resources" table:"PUBLISHES"`
 	// EFAInterfaces can be had as vpc.amazonaws.com/efa, PodENIs as vpc.amazonaws.com/pod-eni (ENABLE_POD_ENI).
-	EFAInterfaces  int   `json:"efaInterfaces"`
-	MaxENIs        int   `json:"maxENIs"`
-	IPv4PerENI     int   `json:"ipv4PerENI"`
-	ENIMaxPods     int   `json:"eniMaxPods"`
-	PodENIs        int   `json:"podENIs"`
-	LocalNVMeBytes int64 `json:"localNVMeBytes"`
-	BareMetal      bool  `json:"bareMetal"`
+	EFAInterfaces  Count  `json:"efaInterfaces" table:"EFA"`
+	MaxENIs        int    `json:"maxENIs" table:"-"`
+	IPv4PerENI     int    `json:"ipv4PerENI" table:"-"`
+	ENIs           string `json:"-" table:"ENIS"` // the two figures above
+	ENIMaxPods     Count  `json:"eniMaxPods" table:"ENI-PODS"`
+	PodENIs        Count  `json:"podENIs" table:"POD-ENIS"`
+	LocalNVMeBytes Disks  `json:"localNVMeBytes" table:"NVME"`
+	BareMetal      bool   `json:"bareMetal" table:"METAL,yes"`
 	// Source names the source of the facts and its date.
-	Source string `json:"source"`
+	Source string `json:"source" table:"-"`
 }
 
 // Accelerator is a kind of accelerator that a type has.
@@ -50,7 +51,7 @@ type Accelerator struct {
 	Vendor      string  `json:"vendor"`
 	Model       string  `json:"model,omitempty"`
 	Count       int     `json:"count"`
-	MemoryBytes int64   `json:"memoryBytes,omitempty"` // of each
+	MemoryBytes GiB     `json:"memoryBytes,omitempty"` // of each
 	Fraction    float64 `json:"fraction,omitempty"`    // of a card that each is, none for whole cards
 	Cores       int     `json:"cores,omitempty"`       // of all together
 }
@@ -58,37 +59,53 @@ type Accelerator struct {
 // TypesOf lists the named types of the catalogue, sorted, or all without names. A name may be a pattern such as g4dn.*. Unknown
 // are the names that match nothing, in their order.
 func TypesOf(c *instancetypes.Catalogue, names []string) (list Types, unknown []string) {
-	list = Types{Version: Version, Source: c.Source(), Date: c.Date().Format("2006-01-02"), Types: []Type{}}
-	found := map[string]bool{}
-	all := c.Names()
-	for _, name := range names {
-		matched := false
-		for _, candidate := range all {
-			if ok, err := path.Match(name, candidate); candidate == name || err == nil && ok {
-				found[candidate], matched = true, true
+	list = Types{Version: Version, Source: c.Source(), Date: c.Date().Format("2006-01-02")}
+	list.Types, unknown = matching(names, c.Names(), func(name string) (Type, bool) {
+		t, ok := c.Lookup(name)
+		return typeFrom(t), ok
+	})
+	return list, unknown
+}
+
+// matching returns the values of the names that match one of the patterns, sorted by name, or of all known names without a pattern. A
+// pattern may be a name that is not known. Unknown are the patterns without a value, in their order.
+func matching[T any](patterns, known []string, look func(name string) (T, bool)) (values []T, unknown []string) {
+	all := len(patterns) == 0
+	if all {
+		patterns = []string{"*"}
+	}
+	found := map[string]T{}
+	for _, pattern := range patterns {
+		matched := all
+		for _, name := range append([]string{pattern}, known...) {
+			if ok, err := path.Match(pattern, name); name != pattern && (err != nil || !ok) {
+				continue
+			}
+			if value, ok := look(name); ok {
+				found[name], matched = value, true
 			}
 		}
 		if !matched {
-			unknown = append(unknown, name)
+			unknown = append(unknown, pattern)
 		}
 	}
-	if len(names) > 0 {
-		all = slices.Sorted(maps.Keys(found))
+	values = []T{} // not null in JSON
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		values = append(values, found[name])
 	}
-	for _, name := range all {
-		t, _ := c.Lookup(name)
-		list.Types = append(list.Types, typeFrom(t))
-	}
-	return list, unknown
+	return values, unknown
 }
 
 func typeFrom(t instancetypes.Type) Type {
 	memory, measured := t.MemoryCapacity()
 	out := Type{
-		Name: t.Name, VCPU: t.VCPU, Architecture: t.Architecture, MemoryBytes: t.MemoryBytes,
-		NodeMemoryBytes: memory, NodeMemoryMeasured: measured, Accelerators: accelerators(t), Resources: map[string]int{},
-		EFAInterfaces: t.EFAInterfaces, MaxENIs: t.MaxENIs, IPv4PerENI: t.IPv4PerENI, ENIMaxPods: t.ENIMaxPods(), PodENIs: t.PodENIs,
-		LocalNVMeBytes: t.LocalNVMeBytes, BareMetal: t.BareMetal, Source: t.Source,
+		Name: t.Name, VCPU: t.VCPU, Architecture: t.Architecture, MemoryBytes: GiB(t.MemoryBytes),
+		NodeMemoryBytes: GiB(memory), NodeMemoryMeasured: measured, Accelerators: accelerators(t), Resources: Resources{},
+		EFAInterfaces: Count(t.EFAInterfaces), MaxENIs: t.MaxENIs, IPv4PerENI: t.IPv4PerENI, ENIMaxPods: Count(t.ENIMaxPods()), PodENIs: Count(t.PodENIs),
+		LocalNVMeBytes: Disks(t.LocalNVMeBytes), BareMetal: t.BareMetal, Source: t.Source,
+	}
+	if t.MaxENIs > 0 {
+		out.ENIs = fmt.Sprintf("%dx%d", t.MaxENIs, t.IPv4PerENI)
 	}
 	for _, r := range t.Accelerators() {
 		out.Resources[r.Name] = r.Count
@@ -96,67 +113,47 @@ func typeFrom(t instancetypes.Type) Type {
 	return out
 }
 
-func accelerators(t instancetypes.Type) []Accelerator {
-	list := []Accelerator{}
+func accelerators(t instancetypes.Type) Accelerators {
+	list := Accelerators{}
 	if g := t.GPU; g.Count > 0 {
-		list = append(list, Accelerator{Vendor: g.Manufacturer, Model: g.Name, Count: g.Count, MemoryBytes: g.MemoryBytes, Fraction: g.Fraction})
+		list = append(list, Accelerator{Vendor: g.Manufacturer, Model: g.Name, Count: g.Count, MemoryBytes: GiB(g.MemoryBytes), Fraction: g.Fraction})
 	}
 	if t.NeuronDevices > 0 {
-		list = append(list, Accelerator{Vendor: "AWS", Model: neuronModel(t.Name), Count: t.NeuronDevices, Cores: t.NeuronCores})
+		list = append(list, Accelerator{Vendor: "AWS", Model: neuronModels[t.Name[:min(len("inf1"), len(t.Name))]], Count: t.NeuronDevices, Cores: t.NeuronCores})
 	}
 	return list
 }
 
-// neuronModel follows from the family, for the catalogue keeps no name of Neuron devices.
-func neuronModel(name string) string {
-	family, _, _ := strings.Cut(name, ".")
-	switch {
-	case strings.HasPrefix(family, "inf1"):
-		return "Inferentia"
-	case strings.HasPrefix(family, "inf2"):
-		return "Inferentia2"
-	case strings.HasPrefix(family, "trn1"):
-		return "Trainium"
-	case strings.HasPrefix(family, "trn2"):
-		return "Trainium2"
-	case strings.HasPrefix(family, "trn3"):
-		return "Trainium3"
-	}
-	return ""
-}
+// neuronModels are the models of Neuron devices by the beginning of the family, for the catalogue keeps no name of them.
+var neuronModels = map[string]string{"inf1": "Inferentia", "inf2": "Inferentia2", "trn1": "Trainium", "trn2": "Trainium2", "trn3": "Trainium3"}
 
 // Table returns the list for people.
 func (l Types) Table() string {
-	rows := make([][]string, 0, len(l.Types))
 	sources := map[string]int{}
 	for _, t := range l.Types {
 		sources[t.Source]++
-		basis := "estimated"
-		if t.NodeMemoryMeasured {
-			basis = "measured"
-		}
-		rows = append(rows, []string{
-			t.Name, strconv.Itoa(t.VCPU), t.Architecture, gib(t.MemoryBytes), gib(t.NodeMemoryBytes), basis,
-			describe(t.Accelerators), resources(t.Resources), Count(t.EFAInterfaces), enis(t), Count(t.ENIMaxPods), Count(t.PodENIs), disks(t.LocalNVMeBytes), yes(t.BareMetal),
-		})
 	}
-	header := []string{"TYPE", "VCPU", "ARCH", "MEMORY", "ON-NODE", "BASIS", "ACCELERATORS", "PUBLISHES", "EFA", "ENIS", "ENI-PODS", "POD-ENIS", "NVME", "METAL"}
-	text := Columns(header, rows) + "\n"
+	text := Rows(l.Types) + "\n"
 	for _, source := range slices.Sorted(maps.Keys(sources)) {
 		text += fmt.Sprintf("Source of %d: %s\n", sources[source], Clean(source))
 	}
 	return text
 }
 
-func describe(list []Accelerator) string {
+// Accelerators are all kinds of accelerators that a type has.
+type Accelerators []Accelerator
+
+// String returns for example "1 x NVIDIA T4 16Gi".
+func (list Accelerators) String() string {
 	var words []string
 	for _, a := range list {
-		s := fmt.Sprintf("%d x %s", a.Count, strings.TrimSpace(a.Vendor+" "+a.Model))
+		s := strings.TrimSpace(a.Vendor + " " + a.Model)
 		if a.Fraction > 0 {
-			s = fmt.Sprintf("%d x %g of %s", a.Count, a.Fraction, strings.TrimSpace(a.Vendor+" "+a.Model))
+			s = fmt.Sprintf("%g of %s", a.Fraction, s)
 		}
+		s = fmt.Sprintf("%d x %s", a.Count, s)
 		if a.MemoryBytes > 0 {
-			s += " " + gib(a.MemoryBytes)
+			s += " " + a.MemoryBytes.String()
 		}
 		if a.Cores > 0 {
 			s += fmt.Sprintf(", %d cores", a.Cores)
@@ -166,36 +163,33 @@ func describe(list []Accelerator) string {
 	return strings.Join(words, "; ")
 }
 
-func resources(list map[string]int) string {
+// Resources are numbers by resource name.
+type Resources map[string]int
+
+// String returns for example "nvidia.com/gpu=1".
+func (r Resources) String() string {
 	var words []string
-	for _, name := range slices.Sorted(maps.Keys(list)) {
-		words = append(words, name+"="+strconv.Itoa(list[name]))
+	for _, name := range slices.Sorted(maps.Keys(r)) {
+		words = append(words, name+"="+strconv.Itoa(r[name]))
 	}
 	return strings.Join(words, ",")
 }
 
-// gib writes an amount in GiB, with two decimals where they matter.
-func gib(bytes int64) string {
-	return strconv.FormatFloat(float64(bytes/(1<<20)*100/1024)/100, 'f', -1, 64) + "Gi"
+// GiB is an amount of bytes, shown in GiB.
+type GiB int64
+
+// String has two decimals where they matter.
+func (b GiB) String() string {
+	return figure(float64(b/(1<<20)*100/1024)/100) + "Gi"
 }
 
-func disks(bytes int64) string {
-	if bytes == 0 {
+// Disks is an amount of bytes, shown in GB.
+type Disks int64
+
+// String returns for example "125G", and nothing for none.
+func (b Disks) String() string {
+	if b == 0 {
 		return ""
 	}
-	return strconv.FormatInt(bytes/1e9, 10) + "G"
-}
-
-func enis(t Type) string {
-	if t.MaxENIs == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%dx%d", t.MaxENIs, t.IPv4PerENI)
-}
-
-func yes(b bool) string {
-	if b {
-		return "yes"
-	}
-	return ""
+	return strconv.FormatInt(int64(b)/1e9, 10) + "G"
 }

@@ -1,0 +1,29 @@
+package show
+
+import "testing"
+
+func TestColumnsAreTheFieldsOfRows(t *testing.T) {
+	type sizes struct{ Min, InService int }
+	type row struct {
+		Name string `json:"name" table:"GROUP"`
+		Zone string `json:"zone" table:"-"`
+		sizes
+		Price    float64
+		Problems Count
+		Memory   GiB
+		Exact    bool `table:"STANDING,exact|estimate"`
+		Metal    bool `table:",yes"`
+
+		note string
+	}
+	rows := []row{{"web", "us-east-1a", sizes{1, 3}, 1.5, 2, 1 << 30, true, true, "n"}, {Name: "gpu", Price: 0.00001, Memory: 3 << 29}}
+	const want = "GROUP   MIN   IN-SERVICE   PRICE     PROBLEMS   MEMORY   STANDING   METAL\n" +
+		"web     1     3            1.5       2          1Gi      exact      yes\n" +
+		"gpu     0     0            0.00001   -          1.5Gi    estimate   -\n"
+	if got := Rows(rows); got != want {
+		t.Errorf("table:\n%swant:\n%s", got, want)
+	}
+	if got := below([]row{}); got != "" {
+		t.Errorf("a table without rows that stands below another: %q, want none", got)
+	}
+}
