@@ -8,7 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/replay"
 )
@@ -28,7 +28,7 @@ func (c *Case) account(t testing.TB) account {
 	if err := c.Write(dir); err != nil {
 		t.Fatal(err)
 	}
-	from, err := recorded.Load(dir, instancetypes.Embedded())
+	from, err := source.LoadAccount(dir, instancetypes.Embedded())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,8 +18,8 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 // asgctl is the program's name, unless it is a plugin.
@@ -52,7 +52,7 @@ type cli struct {
 	format    show.Format
 	verbosity int
 	timeout   time.Duration
-	read      reading.Options
+	read      source.Options
 }
 
 // Run runs asgctl with the arguments that follow its name, and returns the exit code.
@@ -111,7 +111,7 @@ func rename(cmd *cobra.Command, name string) {
 
 func exitCode(err error) int {
 	var found finding
-	var wrong reading.WrongUse
+	var wrong source.WrongUse
 	var failed failure
 	switch {
 	case err == nil:
@@ -187,11 +187,11 @@ func (c *cli) log() klog.Logger {
 }
 
 // reading reads the groups, with logs as asked for.
-func (c *cli) reading(ctx context.Context) (*reading.Reading, error) {
+func (c *cli) reading(ctx context.Context) (*source.Reading, error) {
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, c.log()), c.timeout)
 	defer cancel()
 	c.read.Version = c.version
-	r, err := reading.Read(ctx, c.read)
+	r, err := source.Read(ctx, c.read)
 	if err != nil {
 		return nil, failure{err}
 	}

@@ -6,14 +6,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 // Options name the installation.
 type Options struct {
 	// Read selects the groups as the autoscaler's flags of the same names do. Flags that are not given are taken from the autoscaler's pod.
-	Read reading.Options
+	Read source.Options
 	// Queue is the value of --asg-interruption-queue, or "" for the pod's.
 	Queue string
 	// Namespace and Account are the autoscaler's namespace and ServiceAccount. If both are empty, the only autoscaler in the cluster counts, or
@@ -66,7 +66,7 @@ func Names() []string {
 	return names
 }
 
-// Run reads the installation and judges it. It blocks for at most the Timeout. The error is about the Options alone, a reading.WrongUse.
+// Run reads the installation and judges it. It blocks for at most the Timeout. The error is about the Options alone, a source.WrongUse.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()

@@ -19,7 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 // maxGroups bounds the groups of the account that are read, at a hundred a call.
@@ -64,7 +64,7 @@ type installation struct {
 	clients    *awsclient.Clients
 	clientsErr error                                     // why AWS cannot be asked
 	account    fact[[]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
-	groups     fact[*reading.Reading]                    // the discovered ones
+	groups     fact[*source.Reading]                     // the discovered ones
 	byName     map[string]autoscalingtypes.AutoScalingGroup
 
 	kube       kubernetes.Interface
@@ -122,7 +122,7 @@ func (in *installation) readAccount(ctx context.Context) {
 
 // readGroups reads the discovered groups as the autoscaler does. The error is about the Options.
 func (in *installation) readGroups(ctx context.Context) error {
-	in.groups = fact[*reading.Reading]{what: "the discovered groups", needs: in.account.needs, err: in.account.err}
+	in.groups = fact[*source.Reading]{what: "the discovered groups", needs: in.account.needs, err: in.account.err}
 	if in.groups.err != nil {
 		return nil
 	}
@@ -134,8 +134,8 @@ func (in *installation) readGroups(ctx context.Context) error {
 		}
 		slices.Sort(options.Evidence.Nodes)
 	}
-	in.groups.value, in.groups.err = reading.Read(ctx, options)
-	var wrong reading.WrongUse
+	in.groups.value, in.groups.err = source.Read(ctx, options)
+	var wrong source.WrongUse
 	if errors.As(in.groups.err, &wrong) {
 		return in.groups.err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 // Groups are what asgctl groups prints: the groups by name.
@@ -58,8 +58,8 @@ type Group struct {
 	ZonalShift     bool   `json:"zonalShift,omitempty"`
 	ImpairedHealth string `json:"impairedZoneHealthCheckBehavior,omitempty"`
 	// Operator is the service that alone may change the group. The autoscaler leaves it alone.
-	Operator string            `json:"operator,omitempty"`
-	Problems []reading.Problem `json:"problems"`
+	Operator string           `json:"operator,omitempty"`
+	Problems []source.Problem `json:"problems"`
 }
 
 // ZonalView is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
@@ -117,7 +117,7 @@ type Nodegroup struct {
 }
 
 // GroupsOf lists the groups of a reading.
-func GroupsOf(r *reading.Reading) Groups {
+func GroupsOf(r *source.Reading) Groups {
 	list := Groups{Version: Version, Groups: []Group{}}
 	for _, g := range r.Groups {
 		list.Groups = append(list.Groups, groupFrom(r, g))
@@ -125,7 +125,7 @@ func GroupsOf(r *reading.Reading) Groups {
 	return list
 }
 
-func groupFrom(r *reading.Reading, g *asg.Group) Group {
+func groupFrom(r *source.Reading, g *asg.Group) Group {
 	out := Group{
 		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Sizes: sizesOf(g),
 		Instances: len(g.Instances), InstanceTypes: []string{}, CapacityType: capacityType(g), Launch: launchFrom(g.Source),
@@ -194,7 +194,7 @@ func launchFrom(s launchspec.Source) Launch {
 func (l Groups) Blocked() []string {
 	var names []string
 	for _, g := range l.Groups {
-		if slices.ContainsFunc(g.Problems, func(p reading.Problem) bool { return p.Blocks }) {
+		if slices.ContainsFunc(g.Problems, func(p source.Problem) bool { return p.Blocks }) {
 			names = append(names, g.Name)
 		}
 	}
@@ -224,7 +224,7 @@ func (l Groups) Table() string {
 }
 
 // problemText lists the problems of one group, nothing where there are none.
-func problemText(group string, problems []reading.Problem) string {
+func problemText(group string, problems []source.Problem) string {
 	if len(problems) == 0 {
 		return ""
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
@@ -40,7 +40,7 @@ type Template struct {
 	Refused []nodetemplate.Refusal `json:"refused,omitempty"`
 	// Tags would state the derived parts for this group.
 	Tags     map[string]string `json:"tags"`
-	Problems []reading.Problem `json:"problems"`
+	Problems []source.Problem  `json:"problems"`
 
 	explicit []tagging.Tag
 	notes    []string
@@ -48,7 +48,7 @@ type Template struct {
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
-func TemplateOf(r *reading.Reading, g *asg.Group) Template {
+func TemplateOf(r *source.Reading, g *asg.Group) Template {
 	t := r.Template(g)
 	explicit, notes := tagging.Explicit(t.Template)
 	v := Template{

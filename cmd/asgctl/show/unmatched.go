@@ -7,13 +7,13 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/reading"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 // Unmatched says why the filters select none of the groups of a region: how many have each of the tags, and which other tags of the
 // autoscaler there are.
-func Unmatched(all *reading.Reading, filters []asg.TagFilter) string {
+func Unmatched(all *source.Reading, filters []asg.TagFilter) string {
 	var counts, others []string
 	for _, tag := range slices.Concat(filters...) {
 		n := 0

@@ -1,4 +1,4 @@
-package reading
+package source
 
 import (
 	"cmp"
@@ -19,7 +19,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 )
 
 // Options select the source and the groups of a reading.
@@ -39,7 +38,7 @@ type Options struct {
 	// ZonalGroups is the value of the autoscaler's --asg-zonal-groups, its default when empty.
 	ZonalGroups asg.ZonalGroups
 
-	// From is a folder of recorded answers (package recorded), or "" for AWS.
+	// From is a folder of recorded answers, or "" for AWS.
 	From string
 	// Region is AWS's region, or "" for the environment's or the recorded one.
 	Region            string
@@ -109,7 +108,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := o.source(ctx, catalogue)
+	src, err := o.apis(ctx, catalogue)
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +155,8 @@ func (o Options) discovery() (asg.Discovery, error) {
 	return d, nil
 }
 
-// source is where a reading comes from.
-type source struct {
+// apis answer the calls of a reading.
+type apis struct {
 	autoscaling asg.AutoScalingAPI
 	launches    launchspec.APIs
 	types       typelookup.API // nil: unknown types stay unknown
@@ -165,22 +164,22 @@ type source struct {
 	region      func(group string) string
 }
 
-func (o Options) source(ctx context.Context, catalogue *instancetypes.Catalogue) (source, error) {
+func (o Options) apis(ctx context.Context, catalogue *instancetypes.Catalogue) (apis, error) {
 	if o.From != "" {
-		account, err := recorded.Load(o.From, catalogue)
+		account, err := LoadAccount(o.From, catalogue)
 		if err != nil {
-			return source{}, err
+			return apis{}, err
 		}
-		return source{
+		return apis{
 			autoscaling: account, launches: launchspec.APIs{EC2: account, EKS: account}, catalogue: account.Catalogue(),
 			region: func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
 		}, nil
 	}
 	clients, err := o.Clients(ctx)
 	if err != nil {
-		return source{}, err
+		return apis{}, err
 	}
-	return source{
+	return apis{
 		autoscaling: clients.AutoScaling, launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		types: clients.EC2, catalogue: catalogue,
 		region: func(string) string { return clients.Region },
@@ -201,12 +200,12 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 }
 
 // read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.
-func (s source) read(ctx context.Context, discovery asg.Discovery, o Options) (*asg.Cache, error) {
+func (a apis) read(ctx context.Context, discovery asg.Discovery, o Options) (*asg.Cache, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cache := asg.NewCache(asg.Options{
-		AutoScaling: firstFailureEnds{s.autoscaling, cancel}, Launches: s.launches, Discovery: discovery, ZonalGroups: o.ZonalGroups,
-		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{}, Types: s.catalogue,
+		AutoScaling: firstFailureEnds{a.autoscaling, cancel}, Launches: a.launches, Discovery: discovery, ZonalGroups: o.ZonalGroups,
+		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{}, Types: a.catalogue,
 		Cluster: o.ClusterName, ClusterInUserData: userdata.Cluster,
 	})
 	if err := cache.Start(ctx); err != nil {

@@ -1,4 +1,4 @@
-package reading
+package source
 
 import (
 	"fmt"
@@ -10,7 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/recorded"
 )
 
 // Problem is one thing about a group that its owner should put right.
@@ -93,13 +92,13 @@ func (r *Reading) remedy(p launchspec.Problem) string {
 	}
 	switch p.Reason {
 	case launchspec.ReasonNodegroupUnread:
-		return write("eks describe-nodegroup --cluster-name … --nodegroup-name …", recorded.NodegroupsFile)
+		return write("eks describe-nodegroup --cluster-name … --nodegroup-name …", nodegroupsFile)
 	case launchspec.ReasonLaunchSourceUnread, launchspec.ReasonLaunchSourceMissing:
 		if strings.HasPrefix(p.Message, "launch configuration") {
-			return write("autoscaling describe-launch-configurations", recorded.ConfigurationsFile)
+			return write("autoscaling describe-launch-configurations", configurationsFile)
 		}
 		if strings.HasPrefix(p.Message, "launch template") {
-			return write("ec2 describe-launch-template-versions --versions '$Latest' '$Default'", recorded.TemplatesFile)
+			return write("ec2 describe-launch-template-versions --versions '$Latest' '$Default'", templatesFile)
 		}
 	}
 	return p.Remedy

@@ -1,4 +1,4 @@
-package recorded
+package source
 
 import (
 	"encoding/json"
@@ -22,12 +22,12 @@ import (
 
 // File names within the folder, and the command that writes each.
 const (
-	GroupsFile         = "auto-scaling-groups.json"
-	TemplatesFile      = "launch-template-versions.json"
-	ConfigurationsFile = "launch-configurations.json"
-	ImagesFile         = "images.json"
-	NodegroupsFile     = "nodegroups.json"
-	InstanceTypesFile  = "instance-types.json"
+	groupsFile         = "auto-scaling-groups.json"
+	templatesFile      = "launch-template-versions.json"
+	configurationsFile = "launch-configurations.json"
+	imagesFile         = "images.json"
+	nodegroupsFile     = "nodegroups.json"
+	instanceTypesFile  = "instance-types.json"
 )
 
 // maxFileBytes bounds one file: a page of a hundred groups with all their instances and tags takes about a megabyte.
@@ -45,22 +45,22 @@ type Account struct {
 	types          *instancetypes.Catalogue
 }
 
-// Load reads the files in dir. Only the groups' file must exist, and every existing file must be valid. The folder's own list
+// LoadAccount reads the files in dir. Only the groups' file must exist, and every existing file must be valid. The folder's own list
 // of instance types, if any, is laid over the catalogue.
-func Load(dir string, catalogue *instancetypes.Catalogue) (*Account, error) {
+func LoadAccount(dir string, catalogue *instancetypes.Catalogue) (*Account, error) {
 	a := &Account{dir: dir, missing: map[string]bool{}, types: catalogue}
 	if err := errors.Join(
-		load(a, GroupsFile, "AutoScalingGroups", &a.groups, func(g astypes.AutoScalingGroup) *string { return g.AutoScalingGroupName }),
-		load(a, TemplatesFile, "LaunchTemplateVersions", &a.templates, func(v ec2types.LaunchTemplateVersion) *string { return v.LaunchTemplateId }),
-		load(a, ConfigurationsFile, "LaunchConfigurations", &a.configurations, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName }),
-		load(a, ImagesFile, "Images", &a.images, func(i ec2types.Image) *string { return i.ImageId }),
-		load(a, NodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
+		load(a, groupsFile, "AutoScalingGroups", &a.groups, func(g astypes.AutoScalingGroup) *string { return g.AutoScalingGroupName }),
+		load(a, templatesFile, "LaunchTemplateVersions", &a.templates, func(v ec2types.LaunchTemplateVersion) *string { return v.LaunchTemplateId }),
+		load(a, configurationsFile, "LaunchConfigurations", &a.configurations, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName }),
+		load(a, imagesFile, "Images", &a.images, func(i ec2types.Image) *string { return i.ImageId }),
+		load(a, nodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
 		a.loadTypes(),
 	); err != nil {
 		return nil, err
 	}
-	if a.missing[GroupsFile] {
-		return nil, fmt.Errorf("no file %q in %q: write it with aws autoscaling describe-auto-scaling-groups --output json", GroupsFile, dir)
+	if a.missing[groupsFile] {
+		return nil, fmt.Errorf("no file %q in %q: write it with aws autoscaling describe-auto-scaling-groups --output json", groupsFile, dir)
 	}
 	return a, nil
 }
@@ -69,7 +69,7 @@ func Load(dir string, catalogue *instancetypes.Catalogue) (*Account, error) {
 func (a *Account) Catalogue() *instancetypes.Catalogue { return a.types }
 
 func (a *Account) loadTypes() error {
-	found, err := instancetypes.ReadFile(filepath.Join(a.dir, InstanceTypesFile))
+	found, err := instancetypes.ReadFile(filepath.Join(a.dir, instanceTypesFile))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil

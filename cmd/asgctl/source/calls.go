@@ -1,4 +1,4 @@
-package recorded
+package source
 
 import (
 	"context"
@@ -58,7 +58,7 @@ func (a *Account) DescribeScalingActivities(context.Context, *autoscaling.Descri
 // DescribeLaunchConfigurations answers with the named ones.
 func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
 	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
-	if err := a.recorded(ConfigurationsFile); err != nil {
+	if err := a.recorded(configurationsFile); err != nil {
 		return nil, err
 	}
 	out := &autoscaling.DescribeLaunchConfigurationsOutput{}
@@ -92,7 +92,7 @@ func (a *Account) TerminateInstanceInAutoScalingGroup(context.Context, *autoscal
 // was recorded.
 func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
 	_ ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
-	if err := a.recorded(TemplatesFile); err != nil {
+	if err := a.recorded(templatesFile); err != nil {
 		return nil, err
 	}
 	id, name := aws.ToString(in.LaunchTemplateId), aws.ToString(in.LaunchTemplateName)
@@ -106,7 +106,7 @@ func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.Desc
 		newest[aws.ToString(v.LaunchTemplateId)] = max(newest[aws.ToString(v.LaunchTemplateId)], aws.ToInt64(v.VersionNumber))
 	}
 	if len(found) == 0 && id+name != "" {
-		return nil, notRecorded("InvalidLaunchTemplateId.NotFound", "launch template "+id+name, TemplatesFile)
+		return nil, notRecorded("InvalidLaunchTemplateId.NotFound", "launch template "+id+name, templatesFile)
 	}
 	wanted := func(v ec2types.LaunchTemplateVersion) bool {
 		latest := aws.ToInt64(v.VersionNumber) == newest[aws.ToString(v.LaunchTemplateId)]
@@ -116,7 +116,7 @@ func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.Desc
 	found = slices.DeleteFunc(found, func(v ec2types.LaunchTemplateVersion) bool { return !wanted(v) })
 	if len(found) == 0 && id+name != "" {
 		return nil, notRecorded("InvalidLaunchTemplateId.VersionNotFound",
-			fmt.Sprintf("version %s of launch template %s", strings.Join(in.Versions, ", "), id+name), TemplatesFile)
+			fmt.Sprintf("version %s of launch template %s", strings.Join(in.Versions, ", "), id+name), templatesFile)
 	}
 	return &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: found}, nil
 }
@@ -124,7 +124,7 @@ func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.Desc
 // DescribeImages answers with the requested images. Without a file it only knows that they exist.
 func (a *Account) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput, _ ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
 	out := &ec2.DescribeImagesOutput{}
-	if a.missing[ImagesFile] {
+	if a.missing[imagesFile] {
 		for _, id := range in.ImageIds {
 			out.Images = append(out.Images, ec2types.Image{ImageId: aws.String(id)})
 		}
@@ -136,14 +136,14 @@ func (a *Account) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput,
 		}
 	}
 	if len(out.Images) == 0 && len(in.ImageIds) > 0 {
-		return nil, notRecorded("InvalidAMIID.NotFound", "image "+strings.Join(in.ImageIds, ", "), ImagesFile)
+		return nil, notRecorded("InvalidAMIID.NotFound", "image "+strings.Join(in.ImageIds, ", "), imagesFile)
 	}
 	return out, nil
 }
 
 // DescribeNodegroup answers with the node group of the cluster.
 func (a *Account) DescribeNodegroup(_ context.Context, in *eks.DescribeNodegroupInput, _ ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error) {
-	if err := a.recorded(NodegroupsFile); err != nil {
+	if err := a.recorded(nodegroupsFile); err != nil {
 		return nil, err
 	}
 	for i, n := range a.nodegroups {
@@ -152,7 +152,7 @@ func (a *Account) DescribeNodegroup(_ context.Context, in *eks.DescribeNodegroup
 		}
 	}
 	return nil, notRecorded("ResourceNotFoundException",
-		fmt.Sprintf("node group %s of cluster %s", aws.ToString(in.NodegroupName), aws.ToString(in.ClusterName)), NodegroupsFile)
+		fmt.Sprintf("node group %s of cluster %s", aws.ToString(in.NodegroupName), aws.ToString(in.ClusterName)), nodegroupsFile)
 }
 
 // recorded returns the error of a call whose file is missing.

@@ -1,4 +1,4 @@
-package recorded
+package source
 
 import (
 	"os"
@@ -21,7 +21,7 @@ import (
 // account loads files by name and content.
 func account(t *testing.T, files map[string]string) *Account {
 	t.Helper()
-	a, err := Load(folder(t, files), instancetypes.Embedded())
+	a, err := LoadAccount(folder(t, files), instancetypes.Embedded())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ const groups = `{"AutoScalingGroups": [
 	{"AutoScalingGroupName": "c"}]}`
 
 func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
-	a := account(t, map[string]string{GroupsFile: groups})
+	a := account(t, map[string]string{groupsFile: groups})
 	filter := func(name string, values ...string) astypes.Filter {
 		return astypes.Filter{Name: aws.String(name), Values: values}
 	}
@@ -84,7 +84,7 @@ func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
 }
 
 func TestVersionsOfALaunchTemplate(t *testing.T) {
-	a := account(t, map[string]string{GroupsFile: groups, TemplatesFile: `
+	a := account(t, map[string]string{groupsFile: groups, templatesFile: `
 		{"LaunchTemplateVersions": [
 			{"LaunchTemplateId": "lt-1", "LaunchTemplateName": "one", "VersionNumber": 1, "DefaultVersion": true},
 			{"LaunchTemplateId": "lt-1", "LaunchTemplateName": "one", "VersionNumber": 3, "DefaultVersion": false}]}
@@ -132,7 +132,7 @@ func TestNodegroupsMayBeListedOrConcatenated(t *testing.T) {
 		"a list of objects":   `{"nodegroups": [{"nodegroupName": "a", "clusterName": "x"}, ` + b + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			account := account(t, map[string]string{GroupsFile: groups, NodegroupsFile: text})
+			account := account(t, map[string]string{groupsFile: groups, nodegroupsFile: text})
 			for _, n := range []string{"a", "b"} {
 				if _, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)}); err != nil {
 					t.Errorf("node group %s: %v", n, err)
@@ -152,23 +152,23 @@ func TestAFileThatCannotBeUnderstoodIsAnError(t *testing.T) {
 		files map[string]string
 		want  string
 	}{
-		{"no groups", map[string]string{ImagesFile: `{"Images": []}`}, "no file \"auto-scaling-groups.json\""},
-		{"cut off", map[string]string{GroupsFile: `{"AutoScalingGroups": [`}, "unexpected EOF"},
-		{"of another kind", map[string]string{GroupsFile: groups, TemplatesFile: groups}, "launch-template-versions.json: an object that is not of LaunchTemplateVersions"},
-		{"names alone", map[string]string{GroupsFile: groups, NodegroupsFile: `{"nodegroups": ["a"]}`}, "nodegroups.json: a is not an object"},
-		{"a text for a number", map[string]string{GroupsFile: `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "MinSize": "x"}]}`}, "MinSize"},
-		{"bad types", map[string]string{GroupsFile: groups, InstanceTypesFile: `{"InstanceTypes": [{}]}`}, "instance-types.json"},
+		{"no groups", map[string]string{imagesFile: `{"Images": []}`}, "no file \"auto-scaling-groups.json\""},
+		{"cut off", map[string]string{groupsFile: `{"AutoScalingGroups": [`}, "unexpected EOF"},
+		{"of another kind", map[string]string{groupsFile: groups, templatesFile: groups}, "launch-template-versions.json: an object that is not of LaunchTemplateVersions"},
+		{"names alone", map[string]string{groupsFile: groups, nodegroupsFile: `{"nodegroups": ["a"]}`}, "nodegroups.json: a is not an object"},
+		{"a text for a number", map[string]string{groupsFile: `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "MinSize": "x"}]}`}, "MinSize"},
+		{"bad types", map[string]string{groupsFile: groups, instanceTypesFile: `{"InstanceTypes": [{}]}`}, "instance-types.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Load(folder(t, tt.files), instancetypes.Embedded()); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Load() error = %v, want one with %q", err, tt.want)
+			if _, err := LoadAccount(folder(t, tt.files), instancetypes.Embedded()); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("LoadAccount() error = %v, want one with %q", err, tt.want)
 			}
 		})
 	}
 }
 
 func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
-	a := account(t, map[string]string{GroupsFile: groups})
+	a := account(t, map[string]string{groupsFile: groups})
 	size := func(vcpu, memoryMiB int32) ec2types.InstanceRequirementsRequest {
 		return ec2types.InstanceRequirementsRequest{
 			VCpuCount: &ec2types.VCpuCountRangeRequest{Min: aws.Int32(vcpu), Max: aws.Int32(vcpu)},
@@ -223,7 +223,7 @@ func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
 }
 
 func TestNothingCanBeWritten(t *testing.T) {
-	a := account(t, map[string]string{GroupsFile: groups})
+	a := account(t, map[string]string{groupsFile: groups})
 	if _, err := a.SetDesiredCapacity(t.Context(), nil); err == nil {
 		t.Error("SetDesiredCapacity has no error")
 	}
