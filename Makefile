@@ -145,25 +145,25 @@ verify: ## generate, and fail if that changes a table
 
 .PHONY: bench-interruption
 bench-interruption: controlplane ## how soon a hundred interrupted nodes are cordoned and drained, and their instances terminated (PODS=20000 DAEMONSETS=10 HELD=1 NODES=100)
-	$(GO) run ./test/bench/interruption $(if $(NODES),-nodes $(NODES)) $(if $(PODS),-pods $(PODS)) $(if $(DAEMONSETS),-daemonsets $(DAEMONSETS)) $(if $(HELD),-held $(HELD))
+	$(GO) run ./test/bench interruption $(if $(NODES),-nodes $(NODES)) $(if $(PODS),-pods $(PODS)) $(if $(DAEMONSETS),-daemonsets $(DAEMONSETS)) $(if $(HELD),-held $(HELD))
 
 .PHONY: bench-cost
 bench-cost: $(if $(WHOLE),controlplane) ## what each choice costs against a lower bound (MIX=FILE, ONLY=web,batch, EXPANDERS=least-cost,stock/least-waste, OUTPUT=json); WHOLE=1 runs autoscaler and scheduler, too (AT_ONCE=1 REPEATS=3 FLAGS=--asg-nominate=off)
-	$(GO) run ./test/bench/cost $(if $(MIX),-mix $(MIX)) $(if $(ONLY),-only $(ONLY)) $(if $(EXPANDERS),-expanders $(EXPANDERS)) \
+	$(GO) run ./test/bench cost $(if $(MIX),-mix $(MIX)) $(if $(ONLY),-only $(ONLY)) $(if $(EXPANDERS),-expanders $(EXPANDERS)) \
 		$(if $(WHOLE),-whole) $(if $(AT_ONCE),-at-once) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(FLAGS),-flags "$(FLAGS)")
 
 .PHONY: bench-zonal
 bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zones, waiting, waste (ONLY=a,c WHO=ours OUTAGE=1m OUTPUT=json); CELLS=1 compares the pods that run at the end in 77 cells (CELL='spread over zones|untagged')
-	$(GO) run ./test/bench/zonal $(if $(CELLS)$(CELL),-cells -wait 30s) $(if $(CELL),-cell '$(CELL)') $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
+	$(GO) run ./test/bench zonal $(if $(CELLS)$(CELL),-cells -wait 30s) $(if $(CELL),-cell '$(CELL)') $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: bench-peers
 bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several groups, idle, scale-down (ONLY=reaction,groups-100 PEERS=ours,stock REPEATS=5 IDLE=1m DEFAULT_RATES=1 OUTPUT=json REPORT=FILE)
-	$(GO) run ./test/bench/peers $(if $(ONLY),-only $(ONLY)) $(if $(PEERS),-peers $(PEERS)) $(if $(REPEATS),-repeats $(REPEATS)) \
+	$(GO) run ./test/bench peers $(if $(ONLY),-only $(ONLY)) $(if $(PEERS),-peers $(PEERS)) $(if $(REPEATS),-repeats $(REPEATS)) \
 		$(if $(IDLE),-idle $(IDLE)) $(if $(DEFAULT_RATES),-default-rates) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(REPORT),-report $(REPORT))
 
 .PHONY: bench-growth
 bench-growth: ## AWS calls, time and memory by groups, nodes and pods: four sizes each, with exponents (ONLY=groups,nodes REPEATS=3 OUTPUT=json)
-	$(GO) run ./test/bench/growth $(if $(ONLY),-only $(ONLY)) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT))
+	$(GO) run ./test/bench growth $(if $(ONLY),-only $(ONLY)) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: bench-fleet
 bench-fleet: ## many clusters in one account, simulated: calls, throttling, launches (CLUSTERS=500 RATE=10 PERIOD=10m REFRESH=1m)
@@ -171,8 +171,8 @@ bench-fleet: ## many clusters in one account, simulated: calls, throttling, laun
 
 .PHONY: benchmarks
 benchmarks: ## docs/benchmarks.md and its chart, from docs/benchmarks.json
-	$(GO) run ./test/bench/peers -from docs/benchmarks.json -o markdown > docs/benchmarks.md
-	$(GO) run ./test/bench/peers -from docs/benchmarks.json -o svg > docs/benchmarks.svg
+	$(GO) run ./test/bench peers -from docs/benchmarks.json -o markdown > docs/benchmarks.md
+	$(GO) run ./test/bench peers -from docs/benchmarks.json -o svg > docs/benchmarks.svg
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
-	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 // stockValues are an operator's values for the stock chart. Our chart gets them unchanged.
@@ -34,7 +33,7 @@ rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::
 `
 
 func TestAgainstARealAPIServer(t *testing.T) {
-	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	for _, version := range helmVersions {
 		t.Run("stock is upgraded in place/"+version, func(t *testing.T) { upgradeAndUninstall(t, cluster, version) })
 	}

@@ -144,10 +144,10 @@ func (c *Cluster) RunKubectl(ctx context.Context, stdin string, args ...string) 
 	return string(out), err
 }
 
-// Define creates the CustomResourceDefinitions in the folders, and waits until the API server serves their kinds.
-func (c *Cluster) Define(ctx context.Context, folders ...string) error {
-	for _, folder := range folders {
-		if _, err := c.RunKubectl(ctx, "", "create", "-f", folder); err != nil {
+// Define creates the CustomResourceDefinitions in the files and folders, and waits until the API server serves their kinds.
+func (c *Cluster) Define(ctx context.Context, paths ...string) error {
+	for _, path := range paths {
+		if _, err := c.RunKubectl(ctx, "", "create", "-f", path); err != nil {
 			return err
 		}
 	}

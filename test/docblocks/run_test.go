@@ -29,7 +29,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 // blockTimeout bounds one block.
@@ -136,7 +135,7 @@ func newReader(t *testing.T) *reader {
 	t.Helper()
 	r := &reader{bin: t.TempDir()}
 	r.log = filepath.Join(r.bin, "autoscaler.log")
-	r.cluster = testcluster.Start(t, controlplane.Options{})
+	r.cluster = controlplane.StartFor(t, controlplane.Options{})
 	config, err := fakeaws.LoadConfig(filepath.Join("testdata", "account.yaml"))
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,6 @@ func TestImportRules(t *testing.T) {
 		{[]string{"test/fakeoffer"}, module + "pricing", "a writer of offers must not share the reader's mistakes"},
 		{[]string{"cloudprovider/decision/decisionmetrics"}, core, "metrics are made of reports, whoever writes them"},
 		{[]string{"cloudprovider/decision/decisionmetrics"}, sdk, "metrics are made of reports, whoever writes them"},
-		{[]string{"test/bench/cost/covering"}, "k8s.io/", "a linear program needs no Kubernetes"},
 		{[]string{"test/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
 		{[]string{"cmd/asgctl/accountcheck", "cmd/asgctl/refresh", "cmd/asgctl/running", "cmd/asgctl/show", "cmd/asgctl/source",

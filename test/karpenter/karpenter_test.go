@@ -8,12 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
-	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 // The program itself takes minutes to build, so this test does its part. The API server judges our pools by Karpenter's definitions.
 func TestPoolsAreValidAndClaimsAreSeen(t *testing.T) {
-	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	node := &corev1.Node{Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1930m")}}}
 	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a"}
 	if err := prepare(t.Context(), Options{

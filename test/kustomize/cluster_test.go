@@ -1,7 +1,6 @@
 package kustomize
 
 import (
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,11 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
-	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 func TestAgainstARealAPIServer(t *testing.T) {
-	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	admin := func(t *testing.T, args ...string) {
 		t.Helper()
 		kubectl(t, append([]string{"--kubeconfig", cluster.Kubeconfig()}, args...)...)
@@ -27,10 +25,15 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		t.Helper()
 		admin(t, append([]string{"apply", "--dry-run=server", "--warnings-as-errors"}, args...)...)
 	}
-	for _, kind := range []string{"servicemonitors", "podmonitors", "prometheusrules"} {
-		definition := filepath.Join(operator(t), "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml")
-		admin(t, "create", "-f", definition)
-		admin(t, "wait", "--for=condition=Established", "crd/"+kind+".monitoring.coreos.com")
+	module, err := controlplane.DownloadModule(t.Context(), "operator", "github.com/prometheus-operator/prometheus-operator")
+	if err != nil {
+		t.Fatal(err)
+	}
+	definition := func(kind string) string {
+		return filepath.Join(module, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml")
+	}
+	if err := cluster.Define(t.Context(), definition("servicemonitors"), definition("podmonitors"), definition("prometheusrules")); err != nil {
+		t.Fatal(err)
 	}
 	for _, name := range names(t, "overlays") {
 		t.Run("overlay/"+name, func(t *testing.T) { accepted(t, "-k", filepath.Join(kustomize, "overlays", name)) })
@@ -45,23 +48,6 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		t.Run("component/"+name, func(t *testing.T) { accepted(t, "-k", compose(t, name)) })
 	}
 	t.Run("the document's example is applied", func(t *testing.T) { applyExample(t, cluster) })
-}
-
-// operator returns the directory of the Prometheus Operator's module.
-func operator(t *testing.T) string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", "github.com/prometheus-operator/prometheus-operator")
-	cmd.Dir = "operator"
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=readonly", "GOWORK=off")
-	out, err := cmd.Output()
-	if err != nil {
-		t.Fatalf("download the definitions: %v\n%s", err, out)
-	}
-	var module struct{ Dir string }
-	if err := json.Unmarshal(out, &module); err != nil {
-		t.Fatal(err)
-	}
-	return module.Dir
 }
 
 var example = regexp.MustCompile("(?ms)^## Kustomize\n.*?^```sh\n(.*?)^```$")

@@ -66,7 +66,7 @@ func RunAutoscaler(ctx context.Context, binary string, flags, environment []stri
 
 func (a *Autoscaler) waitHealthy(ctx context.Context) error {
 	for {
-		if _, err := a.get(ctx, "/health-check"); err == nil {
+		if _, err := a.Get(ctx, "/health-check"); err == nil {
 			return nil
 		}
 		select {
@@ -79,8 +79,8 @@ func (a *Autoscaler) waitHealthy(ctx context.Context) error {
 	}
 }
 
-// get reads one page of the autoscaler's own server.
-func (a *Autoscaler) get(ctx context.Context, path string) (string, error) {
+// Get reads one page of the autoscaler's own server.
+func (a *Autoscaler) Get(ctx context.Context, path string) (string, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+a.Address+path, nil)
 	if err != nil {
 		return "", err

@@ -22,7 +22,7 @@ func (s *script) reportMatches(line string) (condition, error) {
 		if s.Autoscaler() == nil {
 			return false, "", errors.New("no autoscaler to ask")
 		}
-		text, err := s.Autoscaler().get(ctx, "/status.json")
+		text, err := s.Autoscaler().Get(ctx, "/status.json")
 		if err != nil {
 			return false, "", err
 		}

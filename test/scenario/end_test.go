@@ -92,7 +92,7 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 			}
 			for line := range strings.Lines(tt.lines) {
 				if strings.TrimSpace(line) == "end" {
-					if _, err := s.Autoscaler().get(t.Context(), "/end"); err != nil {
+					if _, err := s.Autoscaler().Get(t.Context(), "/end"); err != nil {
 						t.Logf("the stand-in ended before it answered: %v", err)
 					}
 					<-s.Autoscaler().Done()
@@ -144,7 +144,7 @@ func TestStockThatEndsByItselfFails(t *testing.T) {
 	if err := s.end(); err != nil {
 		t.Errorf("while stock leads: %v", err)
 	}
-	if _, err := stock.Autoscaler().get(t.Context(), "/end"); err != nil {
+	if _, err := stock.Autoscaler().Get(t.Context(), "/end"); err != nil {
 		t.Logf("the stand-in ended before it answered: %v", err)
 	}
 	<-stock.Autoscaler().Done()
@@ -167,7 +167,7 @@ func TestStopOfEndedProcessFails(t *testing.T) {
 	if err := s.lines("autoscaler start s0-gpu-spot-china"); err != nil {
 		t.Fatal(err)
 	}
-	_, _ = s.Autoscaler().get(t.Context(), "/end")
+	_, _ = s.Autoscaler().Get(t.Context(), "/end")
 	<-s.Autoscaler().Done()
 	if err := s.lines("autoscaler stop"); err == nil || !strings.Contains(err.Error(), "ended by itself") {
 		t.Errorf("error %v, want that it ended by itself", err)

@@ -38,7 +38,6 @@ const startTimeout = time.Minute
 type Options struct {
 	Dir      string    // for logs and kubeconfigs, must exist
 	Binary   string    // the autoscaler, see BuildAutoscaler
-	Stock    bool      // the autoscaler is the stock one, which has none of our flags
 	Core     string    // the unmodified core that asks the plugin, empty for the one that go.mod requires
 	Progress io.Writer // receives a line for each step of building the control plane, nil discards them
 
@@ -85,7 +84,7 @@ type Env struct {
 
 // Start runs a control plane, applies the shipped RBAC and ServiceAccount to it, and observes it from then on.
 func Start(ctx context.Context, opts Options) (_ *Env, err error) {
-	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary, isStock: opts.Stock, coreBinary: opts.Core}
+	e := &Env{Timeline: &Timeline{}, dir: opts.Dir, binary: opts.Binary, coreBinary: opts.Core}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Close())

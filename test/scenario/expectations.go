@@ -173,7 +173,7 @@ func (s *script) saysReady(want bool) condition {
 		if s.Autoscaler() == nil {
 			return false, "", errors.New("no autoscaler to ask")
 		}
-		text, err := s.Autoscaler().get(ctx, "/readyz")
+		text, err := s.Autoscaler().Get(ctx, "/readyz")
 		if err == nil {
 			return want, text, nil
 		}
@@ -233,7 +233,7 @@ func (s *script) metricIs(selector, operator, number string) (condition, error) 
 		if err == nil && compare(0) {
 			err = s.knownMetric(families, name, labels)
 		}
-		got := metricSum(families, name, labels)
+		got := MetricSum(families, name, labels)
 		return compare(got), strconv.FormatFloat(got, 'g', -1, 64), err
 	}, nil
 }

@@ -21,7 +21,7 @@ const (
 
 // Metrics scrapes the autoscaler and returns its families by name.
 func (a *Autoscaler) Metrics(ctx context.Context) (map[string]*dto.MetricFamily, error) {
-	page, err := a.get(ctx, "/metrics")
+	page, err := a.Get(ctx, "/metrics")
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +48,9 @@ func (a *Autoscaler) PeakMemory() (bytes uint64, err error) {
 	return 0, fmt.Errorf("peak memory: no VmHWM in %q", status)
 }
 
-// metricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by their count.
+// MetricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by their count.
 // A missing family is 0, like a counter that never counted.
-func metricSum(families map[string]*dto.MetricFamily, name string, labels map[string]string) float64 {
+func MetricSum(families map[string]*dto.MetricFamily, name string, labels map[string]string) float64 {
 	var sum float64
 	for _, metric := range families[name].GetMetric() {
 		if !carries(metric, labels) {

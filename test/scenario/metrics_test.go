@@ -53,7 +53,7 @@ func TestMetricSumAddsSamplesThatCarryTheLabels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := metricSum(families, name, labels); got != tt.want {
+		if got := MetricSum(families, name, labels); got != tt.want {
 			t.Errorf("%s = %v, want %v", tt.selector, got, tt.want)
 		}
 	}

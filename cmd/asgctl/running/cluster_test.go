@@ -20,7 +20,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
-	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 var (
@@ -36,7 +35,7 @@ type lab struct {
 
 func startLab(t *testing.T) lab {
 	t.Helper()
-	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		t.Fatal(err)

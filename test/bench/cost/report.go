@@ -1,7 +1,6 @@
-package main
+package cost
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -12,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/bound"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 // report is the output of -o json.
@@ -79,14 +79,12 @@ func (r *runReport) set(result *simulate.Result) {
 	r.nodesReport.set(result.Asked)
 	r.Settled.set(result.Settled)
 	r.Unplaced = result.Unplaced
-	r.ChoosingSeconds, r.Seconds = rounded(result.Choosing.Seconds(), 1e4), rounded(result.Took.Seconds(), 1e2)
+	r.ChoosingSeconds, r.Seconds = harness.Round(result.Choosing.Seconds(), 1e4), harness.Round(result.Took.Seconds(), 1e2)
 }
 
 func (n *nodesReport) set(nodes simulate.Nodes) {
-	n.PerHour, n.Raises, n.Nodes = rounded(nodes.PerHour, 1e6), nodes.Raises, nodes.Count
+	n.PerHour, n.Raises, n.Nodes = harness.Round(nodes.PerHour, 1e6), nodes.Raises, nodes.Count
 }
-
-func rounded(x, steps float64) float64 { return math.Round(x*steps) / steps }
 
 // finish computes the ratios once all runs are in.
 func (r *report) finish() {
@@ -95,11 +93,11 @@ func (r *report) finish() {
 		for k := range m.Runs {
 			for _, n := range []*nodesReport{&m.Runs[k].nodesReport, &m.Runs[k].Settled} {
 				if m.Bound > 0 {
-					n.Ratio, n.RatioWhole = rounded(n.PerHour/m.Bound, 1e4), rounded(n.PerHour/m.WholePods, 1e4)
+					n.Ratio, n.RatioWhole = harness.Round(n.PerHour/m.Bound, 1e4), harness.Round(n.PerHour/m.WholePods, 1e4)
 				}
 			}
 		}
-		m.Bound, m.WholePods = rounded(m.Bound, 1e6), rounded(m.WholePods, 1e6)
+		m.Bound, m.WholePods = harness.Round(m.Bound, 1e6), harness.Round(m.WholePods, 1e6)
 	}
 	for k, name := range r.Expanders {
 		var asked, settled []float64
@@ -114,20 +112,11 @@ func (r *report) finish() {
 	}
 }
 
-func median(list []float64) float64 {
-	slices.Sort(list)
-	return rounded((list[(len(list)-1)/2]+list[len(list)/2])/2, 1e4)
-}
+func median(list []float64) float64 { return harness.Round(harness.Median(list), 1e4) }
 
-func writeJSON(w io.Writer, report any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
-}
-
-// writeTable prints a line per mix: the bound, how much higher it is with whole pods, and for each expander the cost of its
+// WriteTable prints a line per mix: the bound, how much higher it is with whole pods, and for each expander the cost of its
 // nodes with the ratio to the bound. A second table shows the cost once kube-scheduler has bound the pods.
-func (r *report) writeTable(w io.Writer) error {
+func (r *report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	head := strings.Join(r.Expanders, "\t")
 	fmt.Fprintf(table, "nodes asked for\tpods\tgroups\tbound/h\twhole pods\t%s\n", head)

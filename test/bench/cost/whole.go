@@ -1,4 +1,4 @@
-package main
+package cost
 
 import (
 	"cmp"
@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,8 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/simulate"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/wholeway"
-	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	stockbuild "github.com/asg-autoscaler/asg-autoscaler/test/stock"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 // stockPrefix begins the names of the stock autoscaler's expanders.
@@ -35,7 +33,6 @@ type wholeOptions struct {
 	wait      time.Duration
 	atOnce    bool
 	flags     []string // of our autoscaler
-	dir       string
 }
 
 // wholeReport is the output of -whole -o json.
@@ -82,69 +79,39 @@ type wholeRate struct {
 
 // measureWhole runs each mix with each expander, one after the other, because the times count. The report is nil if nothing could
 // be run.
-func measureWhole(ctx context.Context, mixes []*mix.Mix, o wholeOptions, progress io.Writer) (_ writer, err error) {
+func measureWhole(ctx context.Context, mixes []*mix.Mix, o wholeOptions, c *harness.Command, progress io.Writer) (harness.Report, error) {
 	for _, m := range mixes {
 		if err := wholeway.Check(m); err != nil {
 			return nil, fmt.Errorf("mix %q: %w", m.Name, err)
 		}
 	}
-	dir := o.dir
-	if dir == "" {
-		if dir, err = os.MkdirTemp("", "asg-bench-cost-"); err != nil {
-			return nil, err
+	var r *wholeReport
+	err := c.InDir(func(dir string) error {
+		isStock := func(expander string) bool { return strings.HasPrefix(expander, stockPrefix) }
+		binary, err := harness.Build(ctx, dir, progress, slices.ContainsFunc(o.expanders, isStock))
+		if err != nil {
+			return err
 		}
-	} else if err = os.MkdirAll(dir, 0o755); err != nil {
+		r = &wholeReport{Version: "v1"}
+		for _, m := range mixes {
+			r.Mixes = append(r.Mixes, wholeMix{Name: m.Name, Pods: len(m.Pods), Groups: len(m.Groups), Currency: m.Currency})
+			for _, name := range o.expanders {
+				err = errors.Join(err, r.run(ctx, m, name, binary, o, dir, progress))
+			}
+		}
+		r.finish(o.expanders)
+		return err
+	})
+	if r == nil {
 		return nil, err
 	}
-	defer func() {
-		switch {
-		case err != nil:
-			err = fmt.Errorf("%w\nLogs are in %s", err, dir)
-		case o.dir == "":
-			err = os.RemoveAll(dir)
-		}
-	}()
-	programs, err := wholePrograms(ctx, o.expanders, dir, progress)
-	if err != nil {
-		return nil, err
-	}
-	r := &wholeReport{Version: "v1"}
-	for _, m := range mixes {
-		r.Mixes = append(r.Mixes, wholeMix{Name: m.Name, Pods: len(m.Pods), Groups: len(m.Groups), Currency: m.Currency})
-		for _, name := range o.expanders {
-			err = errors.Join(err, r.run(ctx, m, name, programs[name], o, dir, progress))
-		}
-	}
-	r.finish(o.expanders)
 	return r, err
 }
 
-// wholePrograms are the autoscalers by name of the expander, built if necessary.
-func wholePrograms(ctx context.Context, expanders []string, dir string, progress io.Writer) (map[string]wholeway.Autoscaler, error) {
-	programs := map[string]wholeway.Autoscaler{}
-	binaries := map[bool]string{}
-	for _, name := range expanders {
-		expander, stock := strings.CutPrefix(name, stockPrefix)
-		if binaries[stock] == "" {
-			var err error
-			if stock {
-				binaries[stock], err = stockbuild.Build(ctx, progress, stockbuild.AWS, false)
-			} else {
-				fmt.Fprintln(progress, "Building our autoscaler")
-				binaries[stock], err = lab.BuildAutoscaler(ctx, dir)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-		programs[name] = wholeway.Autoscaler{Binary: binaries[stock], Stock: stock, Expander: expander}
-	}
-	return programs, nil
-}
-
 // run runs the newest mix with one expander, and repeats it.
-func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name string, program wholeway.Autoscaler, o wholeOptions, dir string, progress io.Writer) error {
+func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name, binary string, o wholeOptions, dir string, progress io.Writer) error {
 	into := &r.Mixes[len(r.Mixes)-1]
+	expander, isStock := strings.CutPrefix(name, stockPrefix)
 	var results []*wholeway.Result
 	var failed error
 	for repeat := range o.repeats {
@@ -152,7 +119,8 @@ func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name string, program 
 			return context.Cause(ctx)
 		}
 		logs := filepath.Join(dir, fmt.Sprintf("%s-%s-%d", m.Name, strings.ReplaceAll(name, "/", "-"), repeat+1))
-		result, err := wholeway.Run(ctx, m, program, wholeway.Options{Dir: logs, Wait: o.wait, AtOnce: o.atOnce, Flags: o.flags, Progress: progress})
+		result, err := wholeway.Run(ctx, m, wholeway.Options{Binary: binary, Stock: isStock, Expander: expander,
+			Dir: logs, Wait: o.wait, AtOnce: o.atOnce, Flags: o.flags, Progress: progress})
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("mix %q with %s: %w", m.Name, name, err))
 			fmt.Fprintf(progress, "%s, %s: could not be run: %v\n", m.Name, name, err)
@@ -168,10 +136,10 @@ func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name string, program 
 	}
 	if len(results) > 0 {
 		slices.SortFunc(results, func(a, b *wholeway.Result) int { return cmp.Compare(a.PerHour, b.PerHour) })
-		into.Bound = rounded(results[0].Bound, 1e6)
+		into.Bound = harness.Round(results[0].Bound, 1e6)
 		run.set(results)
 		if plan, err := simulate.Run(ctx, m, cmp.Or(planned[name], name)); err == nil { // not every expander is simulated
-			run.Plan = rounded(plan.Asked.PerHour/results[0].Bound, 1e4)
+			run.Plan = harness.Round(plan.Asked.PerHour/results[0].Bound, 1e4)
 		}
 	}
 	into.Runs = append(into.Runs, run)
@@ -181,17 +149,17 @@ func (r *wholeReport) run(ctx context.Context, m *mix.Mix, name string, program 
 // set takes the figures of the median, and all ratios. The results are sorted by cost.
 func (r *wholeRun) set(results []*wholeway.Result) {
 	for _, result := range results {
-		r.Ratios = append(r.Ratios, rounded(result.PerHour/result.Bound, 1e4))
+		r.Ratios = append(r.Ratios, harness.Round(result.PerHour/result.Bound, 1e4))
 	}
 	at := len(results) / 2
 	median := results[at]
-	r.PerHour, r.Ratio, r.Nodes = rounded(median.PerHour, 1e6), r.Ratios[at], median.Nodes
+	r.PerHour, r.Ratio, r.Nodes = harness.Round(median.PerHour, 1e6), r.Ratios[at], median.Nodes
 	r.Unused, r.Raises, r.Waiting = median.Unused, median.Raises, median.Waiting
 	for _, time := range []struct {
 		to   *float64
 		from time.Duration
 	}{{&r.Created, median.Created}, {&r.Asked, median.Asked}, {&r.Ready, median.Ready}, {&r.Running, median.Running}} {
-		*time.to = rounded(time.from.Seconds(), 1e2)
+		*time.to = harness.Round(time.from.Seconds(), 1e2)
 	}
 }
 
@@ -219,8 +187,8 @@ func (r *wholeReport) finish(expanders []string) {
 	}
 }
 
-// writeTable prints a line per mix and expander, and the ratios of each expander over all mixes.
-func (r *wholeReport) writeTable(w io.Writer) error {
+// WriteTable prints a line per mix and expander, and the ratios of each expander over all mixes.
+func (r *wholeReport) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "the whole way\tpods\tgroups\tbound/h\texpander\tplan\tfleet/h\tnodes\twithout a pod\traises\tpods exist\tlast raise\tlast Ready\tall run\twaiting")
 	for _, m := range r.Mixes {

@@ -1,4 +1,4 @@
-package main
+package cost
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ pods:
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-whole", "-mix", path, "-expanders", "least-cost", "-o", "json"}, &stdout, &stderr); code != 0 {
+	if code := Main(t.Context(), []string{"-whole", "-mix", path, "-expanders", "least-cost", "-o", "json"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var r wholeReport
@@ -65,7 +65,7 @@ func TestWholeReportTakesTheMedianRepeat(t *testing.T) {
 		t.Errorf("ratios %+v, want 1.5 and 1.75 of least-cost alone, since not all pods of stock/random ran", r.Ratios)
 	}
 	var table strings.Builder
-	if err := r.writeTable(&table); err != nil {
+	if err := r.WriteTable(&table); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"2.500 (1.250)", "1.2 s", "could not be run"} {

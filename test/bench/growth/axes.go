@@ -1,4 +1,4 @@
-package main
+package growth
 
 // A size is how much of everything a cluster has.
 type size struct {

@@ -1,9 +1,6 @@
-package main
+package growth
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 const (
 	// flat is the share by which a figure must grow from the first size to the last until an exponent says anything.
@@ -25,9 +22,4 @@ func exponent(values []float64) float64 {
 		above, below = above+x*math.Log2(max(value, values[last]/1000)), below+x*x
 	}
 	return math.Round(100*above/below) / 100
-}
-
-func median(list []float64) float64 {
-	sorted := slices.Sorted(slices.Values(list))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ func TestBenchMeasuresGroups(t *testing.T) {
 		t.Skip("runs the autoscaler four times")
 	}
 	var stdout, stderr bytes.Buffer
-	if code := command(t.Context(), []string{"-only", "groups", "-divide", "5", "-window", "1s", "-o", "json"}, &stdout, &stderr); code != 0 && code != 3 {
+	if code := Main(t.Context(), []string{"-only", "groups", "-divide", "5", "-window", "1s", "-o", "json"}, &stdout, &stderr); code != 0 && code != 3 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var got report

@@ -1,4 +1,4 @@
-package main
+package growth
 
 import (
 	"bufio"
@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -46,9 +47,9 @@ func (s split) all() map[string]float64 {
 }
 
 // split keeps a profile in the run's folder and splits it.
-func (r *run) split(ctx context.Context, raw []byte, kind, unit string) (split, error) {
+func (r *run) split(ctx context.Context, raw, kind, unit string) (split, error) {
 	path := filepath.Join(r.dir, kind+".pprof")
-	if err := os.WriteFile(path, raw, 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(raw), 0o644); err != nil {
 		return split{}, err
 	}
 	cmd := exec.CommandContext(ctx, "go", "tool", "pprof", "-traces", "-sample_index="+kind, "-unit="+unit, path)
@@ -102,10 +103,10 @@ func splitTraces(text []byte, unit string) (split, error) {
 // owner is whose code a stack runs.
 func owner(stack []string) string {
 	for _, function := range stack {
-		if path, found := strings.CutPrefix(function, module); found {
-			folder, name, _ := cutLast(path, "/")
-			name, _, _ = strings.Cut(name, ".")
-			return strings.TrimPrefix(folder+"/"+name, "/")
+		if name, found := strings.CutPrefix(function, module); found {
+			folder, file := path.Split(name)
+			file, _, _ = strings.Cut(file, ".")
+			return folder + file
 		}
 		switch {
 		case strings.HasPrefix(function, core):
@@ -115,14 +116,6 @@ func owner(stack []string) string {
 		}
 	}
 	return noOwner
-}
-
-func cutLast(text, sep string) (before, after string, found bool) {
-	at := strings.LastIndex(text, sep)
-	if at < 0 {
-		return "", text, false
-	}
-	return text[:at], text[at+len(sep):], true
 }
 
 // ofOurs reports whether an owner is one of our packages.

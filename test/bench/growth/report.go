@@ -1,7 +1,6 @@
-package main
+package growth
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -10,6 +9,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 // report is the output of -o json.
@@ -82,7 +83,7 @@ func valueOf(runs [][]figure, like figure) (value, floor float64) {
 		}
 		values = append(values, value)
 	}
-	return median(values), floor
+	return harness.Median(values), floor
 }
 
 // tooFast are the figures of our packages that grow faster than linearly.
@@ -97,14 +98,8 @@ func (r *report) tooFast() (list []string) {
 	return list
 }
 
-func (r *report) writeJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
-}
-
-// writeTable prints a table for each axis: a line for each figure, with its exponents at the end.
-func (r *report) writeTable(w io.Writer) error {
+// WriteTable prints a table for each axis: a line for each figure, with its exponents at the end.
+func (r *report) WriteTable(w io.Writer) error {
 	for _, a := range r.Axes {
 		table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(table, "%s: %s", a.Name, a.Unit)

@@ -1,19 +1,16 @@
-package main
+package growth
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -95,10 +92,8 @@ func (r *run) idle(ctx context.Context, began time.Time) error {
 	if err := r.firstLoop(ctx, began); err != nil {
 		return err
 	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(settling):
+	if err := harness.Rest(ctx, settling, r.Autoscaler); err != nil {
+		return err
 	}
 	r.startCalls()
 	loops, calls, start := r.loops(ctx), len(r.aws.CallLog()), time.Now()
@@ -145,21 +140,13 @@ func (r *run) wholeStart(ctx context.Context, began time.Time) error {
 
 // firstLoop waits for the end of the first loop.
 func (r *run) firstLoop(ctx context.Context, began time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, starting)
+	ctx, cancel := context.WithTimeoutCause(ctx, starting, errors.New("the first loop takes too long"))
 	defer cancel()
-	for r.loops(ctx) == 0 {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the first loop: %w", ctx.Err())
-		case <-r.Done():
-			return errors.New("the autoscaler ended by itself")
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	if !r.axis.once {
+	err := harness.Until(ctx, 20*time.Millisecond, r.Autoscaler, func() (bool, error) { return r.loops(ctx) > 0, nil })
+	if err == nil && !r.axis.once {
 		r.add("start to end of first loop", "s", time.Since(began).Seconds())
 	}
-	return nil
+	return err
 }
 
 // startCalls adds the calls until now without those of readings after the first.
@@ -178,13 +165,13 @@ func (r *run) startCalls() {
 }
 
 // processor takes a profile of the processor over the window.
-func (r *run) processor(ctx context.Context) ([]byte, error) {
-	return r.get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(r.window.Seconds())))
+func (r *run) processor(ctx context.Context) (string, error) {
+	return r.Get(ctx, fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(r.window.Seconds())))
 }
 
 // memoryAndPages measures the live heap, resident memory, and how long the pages of the record take.
 func (r *run) memoryAndPages(ctx context.Context) error {
-	raw, err := r.get(ctx, "/debug/pprof/heap?gc=1")
+	raw, err := r.Get(ctx, "/debug/pprof/heap?gc=1")
 	if err != nil {
 		return err
 	}
@@ -197,12 +184,12 @@ func (r *run) memoryAndPages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.add("resident memory", "MiB", gauge(metrics["process_resident_memory_bytes"])/(1<<20))
+	r.add("resident memory", "MiB", scenario.MetricSum(metrics, "process_resident_memory_bytes", nil)/(1<<20))
 	for _, path := range []string{"/status.json", "/status"} {
 		fastest, bytes := time.Hour, 0
 		for range looks {
 			before := time.Now()
-			page, err := r.get(ctx, path)
+			page, err := r.Get(ctx, path)
 			if err != nil {
 				return err
 			}
@@ -220,37 +207,5 @@ func (r *run) loops(ctx context.Context) float64 {
 	if err != nil {
 		return 0
 	}
-	for _, m := range metrics["cluster_autoscaler_function_duration_seconds"].GetMetric() {
-		for _, label := range m.GetLabel() {
-			if label.GetName() == "function" && label.GetValue() == "main" {
-				return float64(m.GetHistogram().GetSampleCount())
-			}
-		}
-	}
-	return 0
-}
-
-func gauge(family *dto.MetricFamily) float64 {
-	for _, m := range family.GetMetric() {
-		return m.GetGauge().GetValue()
-	}
-	return 0
-}
-
-// get reads a page of the autoscaler's.
-func (r *run) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.Address+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	page, err := io.ReadAll(response.Body)
-	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("get %s: %s", path, response.Status)
-	}
-	return page, err
+	return scenario.MetricSum(metrics, "cluster_autoscaler_function_duration_seconds", map[string]string{"function": "main"})
 }

@@ -1,9 +1,9 @@
-package main
+package interruption
 
 import (
 	"context"
 	"fmt"
-	"os"
+	"io"
 	"strings"
 	"time"
 
@@ -33,13 +33,8 @@ const (
 )
 
 // gather creates the crowd and waits until all of it runs.
-func (c *crowd) gather(ctx context.Context, env *scenario.Env) error {
-	config := env.Cluster.RESTConfig()
-	config.QPS = -1
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
+func (c *crowd) gather(ctx context.Context, env *scenario.Env, progress io.Writer) error {
+	client := env.Cluster.Client()
 	for n := range c.daemonSets {
 		if _, err := env.Kubectl(ctx, fmt.Sprintf(agent, n), "apply", "-f", "-"); err != nil {
 			return err
@@ -50,15 +45,13 @@ func (c *crowd) gather(ctx context.Context, env *scenario.Env) error {
 	}
 	more := c.pods - c.nodes*(perNode+c.daemonSets) - c.held
 	if more > 0 {
-		if err := fill(ctx, client, more); err != nil {
+		if err := fill(ctx, client, more, progress); err != nil {
 			return err
 		}
 	}
 	want := c.nodes*(perNode+c.daemonSets) + c.held + max(0, more)
 	return wait(ctx, 15*time.Minute, fmt.Sprintf("%d pods running", want), func() (bool, error) {
-		time.Sleep(3 * time.Second) // a list of twenty thousand pods is work for the API server
-		running, err := runningPods(ctx, env)
-		return running >= want, err
+		return seen(env, scenario.PodRunning) >= want, nil
 	})
 }
 
@@ -90,7 +83,7 @@ func (c *crowd) hold(ctx context.Context, client kubernetes.Interface) error {
 }
 
 // fill creates pods on a node that is in no Auto Scaling group.
-func fill(ctx context.Context, client kubernetes.Interface, pods int) error {
+func fill(ctx context.Context, client kubernetes.Interface, pods int, progress io.Writer) error {
 	room := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10000"), corev1.ResourceMemory: resource.MustParse("10Ti"),
 		corev1.ResourcePods: resource.MustParse("100000")}
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: crowdNode, Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}},
@@ -103,7 +96,7 @@ func fill(ctx context.Context, client kubernetes.Interface, pods int) error {
 	creations.SetLimit(writers)
 	for n := range pods {
 		if n%1000 == 0 {
-			fmt.Fprintf(os.Stderr, "%d of %d pods created\n", n, pods)
+			fmt.Fprintf(progress, "%d of %d pods created\n", n, pods)
 		}
 		creations.Go(func() error {
 			_, err := client.CoreV1().Pods("default").Create(ctx, pod(fmt.Sprint("crowd-", n), crowdNode), metav1.CreateOptions{})

@@ -1,4 +1,4 @@
-// Command interruption measures how soon the autoscaler cordons and drains many nodes, and terminates their spot instances,
+// Package interruption measures how soon the autoscaler cordons and drains many nodes, and terminates their spot instances,
 // when all are warned at the same moment. It uses a real control plane and the emulated AWS account.
 //
 //	make bench-interruption                                     # 100 nodes of 3 pods each
@@ -14,5 +14,5 @@
 // measurement. It leaves out the latency of SQS, EventBridge and a real API server, and the minute that a real node takes to
 // boot.
 //
-// The command owns the measurements. Package scenario runs the autoscaler.
-package main
+// The package owns the measurements. Package scenario runs the autoscaler.
+package interruption

@@ -1,9 +1,10 @@
-package main
+package peers
 
 import (
 	"fmt"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -65,11 +66,7 @@ func account(groups []group) fakeaws.Config {
 	add(group{system, "m5.large", 1}, nil, fakeaws.AutoScalingGroup{Min: 1, Max: 1,
 		NodeConfig: fakeaws.NodeConfig{NodeTaints: []string{"CriticalAddonsOnly=true:NoSchedule"}}})
 	for _, g := range groups {
-		add(g, map[string]string{
-			"k8s.io/cluster-autoscaler/enabled":                           "true",
-			"k8s.io/cluster-autoscaler/eksworkshop":                       "owned", // as the manifest's flag asks
-			"k8s.io/cluster-autoscaler/node-template/label/" + groupLabel: g.name,
-		}, fakeaws.AutoScalingGroup{Max: 1000, NodeConfig: fakeaws.NodeConfig{NodeLabels: map[string]string{groupLabel: g.name}}})
+		add(g, harness.Tags(map[string]string{"k8s.io/cluster-autoscaler/node-template/label/" + groupLabel: g.name}), fakeaws.AutoScalingGroup{Max: 1000, NodeConfig: fakeaws.NodeConfig{NodeLabels: map[string]string{groupLabel: g.name}}})
 	}
 	return config
 }

@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"maps"
@@ -8,16 +8,16 @@ import (
 )
 
 // answers adds how often a loop asks the plugin, and how long the plugin takes for an answer by its own histogram.
-func (r *run) answers(before, after map[string]*dto.MetricFamily, loops uint64) {
+func (r *run) answers(before, after map[string]*dto.MetricFamily, loops float64) {
 	const name = "asg_autoscaler_plugin_request_duration_seconds"
-	all := durationsOf(after[name], "", "").since(durationsOf(before[name], "", ""))
+	all := durationsSince(before[name], after[name], "", "")
 	r.add("plugin: answer, p50", "ms", 1000*all.quantile(0.5))
 	r.add("plugin: answer, p99", "ms", 1000*all.quantile(0.99))
-	r.add("plugin: calls a loop", "", float64(all.count)/float64(loops))
+	r.add("plugin: calls a loop", "", all.count/loops)
 	for _, method := range labelValues(after[name], "method") {
-		d := durationsOf(after[name], "method", method).since(durationsOf(before[name], "method", method))
+		d := durationsSince(before[name], after[name], "method", method)
 		if d.count > 0 {
-			r.add("plugin: "+method+" a loop", "", float64(d.count)/float64(loops))
+			r.add("plugin: "+method+" a loop", "", d.count/loops)
 			r.add("plugin: "+method+", p99", "ms", 1000*d.quantile(0.99))
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"context"
@@ -90,18 +90,3 @@ func (b *bench) once(ctx context.Context, c benchCase, p peer, w *world, dir str
 
 // pause is the time between two looks at a run.
 const pause = 100 * time.Millisecond
-
-// until waits until something is so.
-func until(ctx context.Context, pause time.Duration, so func() (bool, error)) error {
-	for {
-		done, err := so()
-		if done || err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(pause):
-		}
-	}
-}

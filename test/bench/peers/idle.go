@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+
+	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 // busy are ten pods for each node, which keep it from becoming unneeded.
@@ -41,12 +43,12 @@ func idle(ctx context.Context, r *run) error {
 		return err
 	}
 	took := time.Since(start)
-	l := loopsOf(after.core).since(loopsOf(before.core))
+	l := loopsSince(before.core, after.core)
 	if l.count == 0 {
 		return fmt.Errorf("no loop within %s", took)
 	}
 	r.add("AWS calls a minute", "", float64(r.callCount()-calls)/took.Minutes())
-	r.add("loop, mean", "s", l.sum/float64(l.count))
+	r.add("loop, mean", "s", l.sum/l.count)
 	r.add("loop, p50", "s", l.quantile(0.5))
 	r.add("loop, p99", "s", l.quantile(0.99))
 	r.add("processor time", "% of a core", 100*(after.sum("process_cpu_seconds_total")-before.sum("process_cpu_seconds_total"))/took.Seconds())
@@ -86,12 +88,6 @@ func (r *run) scrape(ctx context.Context) (s scrape, err error) {
 }
 
 // sum adds up a metric of the two processes.
-func (s scrape) sum(name string) float64 { return value(s.core, name) + value(s.plugin, name) }
-
-// value is the value of a metric without labels.
-func value(families map[string]*dto.MetricFamily, name string) float64 {
-	for _, m := range families[name].GetMetric() {
-		return m.GetCounter().GetValue() + m.GetGauge().GetValue()
-	}
-	return 0
+func (s scrape) sum(name string) float64 {
+	return lab.MetricSum(s.core, name, nil) + lab.MetricSum(s.plugin, name, nil)
 }

@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"context"
@@ -7,8 +7,8 @@ import (
 	"os/exec"
 	"slices"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/karpenter"
-	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
@@ -64,13 +64,8 @@ var tuned = []string{
 
 // build makes the program of each kind that takes part.
 func (b *bench) build(ctx context.Context) error {
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return err
-	}
-	// The lab needs ours for its own half, whoever takes part.
-	fmt.Fprintln(b.progress, "Building our autoscaler")
 	var err error
-	if b.ours, err = lab.BuildAutoscaler(ctx, b.dir); err != nil {
+	if b.ours, err = harness.Build(ctx, b.dir, b.progress, false); err != nil { // the lab needs it, whoever takes part
 		return err
 	}
 	b.programs = []string{b.ours}

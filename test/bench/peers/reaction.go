@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
@@ -121,7 +122,7 @@ func hanging(count, pods int) func(context.Context, *run) error {
 		sets := setsOf(count, pods)
 		stuck := sets[0].group
 		defer r.env.AWS.ClearFaults()
-		for _, action := range raises {
+		for _, action := range harness.Raises {
 			r.env.AWS.Inject(fakeaws.Fault{Group: stuck, Action: action, Latency: fakeaws.Duration(hang)})
 		}
 		c, err := r.react(ctx, sets...)

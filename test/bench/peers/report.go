@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"bytes"
@@ -13,6 +13,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 // report is the output of -o json. Less is better in all of its figures.
@@ -107,10 +109,7 @@ func (c *caseReport) note(peer string, run figures) {
 	}
 }
 
-func (v values) median() float64 {
-	sorted := slices.Sorted(slices.Values(v))
-	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
-}
+func (v values) median() float64 { return harness.Median(v) }
 
 // cell is the median with its spread, in a unit. A peer without the figure has a dash.
 func (f *figureReport) cell(peer string) string {
@@ -202,20 +201,14 @@ func (r *report) save(path string) error {
 		return nil
 	}
 	var text bytes.Buffer
-	if err := r.writeJSON(&text); err != nil {
+	if err := harness.WriteJSON(&text, r); err != nil {
 		return err
 	}
 	return os.WriteFile(path, text.Bytes(), 0o644)
 }
 
-func (r *report) writeJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
-}
-
-// writeTable prints a table for each case: a line for each figure, with the median and in brackets the least and the most.
-func (r *report) writeTable(w io.Writer) error {
+// WriteTable prints a table for each case: a line for each figure, with the median and in brackets the least and the most.
+func (r *report) WriteTable(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, c := range r.Cases {
 		fmt.Fprintf(table, "%s: %s\n", c.Name, c.Title)

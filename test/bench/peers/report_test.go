@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"bytes"
@@ -19,7 +19,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func TestReportIsPrintedInEveryForm(t *testing.T) {
 	for _, form := range []string{"table", "markdown", "svg"} {
 		var stdout, stderr bytes.Buffer
-		if code := command(t.Context(), []string{"-from", "testdata/report.json", "-o", form}, &stdout, &stderr); code != 0 {
+		if code := Main(t.Context(), []string{"-from", "testdata/report.json", "-o", form}, &stdout, &stderr); code != 0 {
 			t.Fatalf("exit code %d: %s", code, stderr.String())
 		}
 		golden := filepath.Join("testdata", "report."+form)
@@ -42,7 +42,7 @@ func TestDocumentHasTheFiguresOfItsReport(t *testing.T) {
 	docs := filepath.Join("..", "..", "..", "docs")
 	for form, name := range map[string]string{"markdown": "benchmarks.md", "svg": "benchmarks.svg"} {
 		var stdout, stderr bytes.Buffer
-		if code := command(t.Context(), []string{"-from", filepath.Join(docs, "benchmarks.json"), "-o", form}, &stdout, &stderr); code != 0 {
+		if code := Main(t.Context(), []string{"-from", filepath.Join(docs, "benchmarks.json"), "-o", form}, &stdout, &stderr); code != 0 {
 			t.Fatalf("exit code %d: %s", code, stderr.String())
 		}
 		have, err := os.ReadFile(filepath.Join(docs, name))
@@ -113,17 +113,16 @@ func TestOnlyTakesKindsOfCases(t *testing.T) {
 }
 
 func TestLoopQuantilesLeaveOutEarlierLoops(t *testing.T) {
-	histogram := func(sum float64, cumulative ...uint64) durations {
-		l := durations{count: cumulative[len(cumulative)-1], sum: sum}
-		for n, count := range cumulative {
-			bound := []float64{1, 2, 4}[n]
-			l.buckets = append(l.buckets, &dto.Bucket{CumulativeCount: &count, UpperBound: &bound})
+	histogram := func(sum float64, cumulative ...uint64) *dto.MetricFamily {
+		h := &dto.Histogram{SampleCount: &cumulative[len(cumulative)-1], SampleSum: &sum}
+		for n := range cumulative {
+			h.Bucket = append(h.Bucket, &dto.Bucket{CumulativeCount: &cumulative[n], UpperBound: new([]float64{1, 2, 4}[n])})
 		}
-		return l
+		return &dto.MetricFamily{Metric: []*dto.Metric{{Histogram: h}}}
 	}
 	// One loop of up to 4 s before, then four: two of up to 1 s, and two of up to 2 s.
-	l := histogram(9, 2, 4, 5).since(histogram(4, 0, 0, 1))
+	l := durationsSince(histogram(4, 0, 0, 1), histogram(9, 2, 4, 5), "", "")
 	if l.count != 4 || l.sum != 5 || l.quantile(0.25) != 0.5 || l.quantile(0.5) != 1 || l.quantile(1) != 2 {
-		t.Errorf("%d loops of %v s, quantiles %v, %v and %v, want 4 of 5 s, and 0.5, 1 and 2", l.count, l.sum, l.quantile(0.25), l.quantile(0.5), l.quantile(1))
+		t.Errorf("%v loops of %v s, quantiles %v, %v and %v, want 4 of 5 s, and 0.5, 1 and 2", l.count, l.sum, l.quantile(0.25), l.quantile(0.5), l.quantile(1))
 	}
 }

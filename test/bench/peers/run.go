@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"context"
@@ -13,13 +13,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/karpenter"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
-
-// manifest is the shipped Deployment whose flags all Cluster Autoscalers run with. Stock gets none of ours.
-const manifest = "s0-gpu-spot-china"
 
 // unneededTime is how long a node must be empty until it may go, for every peer, in the cases in which nodes go.
 const unneededTime = 10 * time.Second
@@ -69,7 +67,7 @@ func (r *run) launch(ctx context.Context) error {
 	r.env.AWS.ResetCalls()
 	r.started = time.Now()
 	if r.peer.kind == pluginKind {
-		if err := r.env.StartPlugin(ctx, manifest); err != nil {
+		if err := r.env.StartPlugin(ctx, harness.Manifest); err != nil {
 			return err
 		}
 		r.plugin = r.env.Autoscaler()
@@ -82,14 +80,14 @@ func (r *run) launch(ctx context.Context) error {
 	if r.shared {
 		flags = append(flags, leaseFlag)
 	}
-	if err := env.StartAutoscaler(ctx, manifest, flags...); err != nil {
+	if err := env.StartAutoscaler(ctx, harness.Manifest, flags...); err != nil {
 		return err
 	}
 	r.autoscaler = env.Autoscaler()
 	r.processes = append(r.processes, r.autoscaler)
-	err = until(ctx, 10*time.Millisecond, func() (bool, error) {
+	err = harness.Until(ctx, 10*time.Millisecond, r.autoscaler, func() (bool, error) {
 		metrics, err := r.autoscaler.Metrics(ctx)
-		return loopsOf(metrics).count > 0, err
+		return loopsSince(nil, metrics).count > 0, err
 	})
 	r.ready = time.Now()
 	return err
@@ -177,7 +175,7 @@ func (r *run) ended() error {
 
 // until waits until something is so, or with an error until a process has ended by itself.
 func (r *run) until(ctx context.Context, so func() (bool, error)) error {
-	return until(ctx, pause, func() (bool, error) {
+	return harness.Until(ctx, pause, nil, func() (bool, error) {
 		if err := r.ended(); err != nil {
 			return false, err
 		}
@@ -191,11 +189,8 @@ type request struct {
 	group string
 }
 
-// raises are the calls that ask for instances, and cuts those that terminate them.
-var (
-	raises = []string{"LaunchInstances", "SetDesiredCapacity", "UpdateAutoScalingGroup"}
-	cuts   = []string{"TerminateInstanceInAutoScalingGroup", "TerminateInstances", "SetDesiredCapacity", "DetachInstances"}
-)
+// cuts are the calls that terminate instances.
+var cuts = []string{"TerminateInstanceInAutoScalingGroup", "TerminateInstances", "SetDesiredCapacity", "DetachInstances"}
 
 // asked are the accepted requests for instances since then, in their order.
 func (r *run) asked(since time.Time) []request {
@@ -208,7 +203,7 @@ func (r *run) asked(since time.Time) []request {
 		}
 		return all
 	}
-	return r.calls(since, raises)
+	return r.calls(since, harness.Raises)
 }
 
 // calls are the accepted calls of some actions since then, in the order of their arrival.

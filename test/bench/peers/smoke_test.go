@@ -1,4 +1,4 @@
-package main
+package peers
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ func TestBenchRunsOurAutoscaler(t *testing.T) {
 		t.Skip("runs a control plane")
 	}
 	var stdout, stderr bytes.Buffer
-	if code := command(t.Context(), []string{"-only", "several-2", "-peers", "ours", "-repeats", "1", "-o", "json"}, &stdout, &stderr); code != 0 {
+	if code := Main(t.Context(), []string{"-only", "several-2", "-peers", "ours", "-repeats", "1", "-o", "json"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var got report

@@ -1,4 +1,4 @@
-package main
+package zonal
 
 import (
 	"context"
@@ -145,11 +145,11 @@ func (c cell) do(ctx context.Context, r *run, o options) error {
 	if err := r.waitRunning(ctx, c.pods, o.wait); err != nil || !c.rebalanced {
 		return err
 	}
-	ran := r.pods.running()
+	ran := r.running()
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_ = until(limited, func() (bool, error) {
-		t := r.pods.timeline(r.env.AWS.Events())
+		t := r.timeline()
 		return r.balanced() && t.runningAt(t.End) >= ran, nil
 	})
 	return context.Cause(ctx)
@@ -204,24 +204,39 @@ func (c cell) fill(ctx context.Context, r *run) error {
 	return nil
 }
 
-// writeCells prints a line for each cell. It returns how many cells ours ran fewer pods in than stock.
-func (r report) writeCells(w io.Writer) (worse int, err error) {
+// writeCells prints a line for each cell.
+func (r *report) writeCells(w io.Writer) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "pods\tgroup\tAZRebalance\tLaunchInstances\tstock\tours\t")
-	for n := 0; n+1 < len(r.Runs); n += 2 {
-		theirs, own := r.Runs[n], r.Runs[n+1]
-		verdict := ""
-		switch {
-		case theirs.Error != "" || own.Error != "":
-			verdict = "could not be run"
-		case own.atEnd() < theirs.atEnd():
-			verdict, worse = "worse", worse+1
-		case own.atEnd() > theirs.atEnd():
-			verdict = "better"
+	for pair := range slices.Chunk(r.Runs, 2) {
+		if len(pair) == 2 {
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ReplaceAll(pair[1].Scenario, "|", "\t"), pair[0].share(), pair[1].share(), verdict(pair[0], pair[1]))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ReplaceAll(own.Scenario, "|", "\t"), theirs.share(), own.share(), verdict)
 	}
-	return worse, table.Flush()
+	return table.Flush()
+}
+
+// isWorse is the verdict on a cell in which ours ran fewer pods than stock.
+const isWorse = "worse"
+
+// worse counts the cells with that verdict.
+func (r *report) worse() int {
+	if !r.cells {
+		return 0
+	}
+	return count(slices.Collect(slices.Chunk(r.Runs, 2)), func(pair []result) bool { return len(pair) == 2 && verdict(pair[0], pair[1]) == isWorse })
+}
+
+func verdict(theirs, own result) string {
+	switch {
+	case theirs.Error != "" || own.Error != "":
+		return "could not be run"
+	case own.atEnd() < theirs.atEnd():
+		return isWorse
+	case own.atEnd() > theirs.atEnd():
+		return "better"
+	}
+	return ""
 }
 
 // atEnd counts the pods that run when the observation ends.

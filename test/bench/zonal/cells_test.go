@@ -1,4 +1,4 @@
-package main
+package zonal
 
 import (
 	"strings"
@@ -29,7 +29,8 @@ func TestCellWithFewerPodsThanStockIsWorse(t *testing.T) {
 		{"not run", runs(0), failed, 0, "could not be run"},
 	} {
 		var out strings.Builder
-		worse, err := report{Runs: []result{tt.theirs, tt.ours}}.writeCells(&out)
+		r := report{Runs: []result{tt.theirs, tt.ours}, cells: true}
+		err, worse := r.WriteTable(&out), r.worse()
 		if err != nil || worse != tt.worse || !strings.Contains(out.String(), tt.verdict) {
 			t.Errorf("%s: %d worse (error %v), want %d and %q in\n%s", tt.name, worse, err, tt.worse, tt.verdict, out.String())
 		}

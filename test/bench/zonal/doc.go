@@ -1,10 +1,10 @@
-// Command zonal compares the stock autoscaler with ours in three scenarios of pods that need particular zones, each on a fresh
+// Package zonal compares the stock autoscaler with ours in three scenarios of pods that need particular zones, each on a fresh
 // control plane with the emulated AWS account. It reports the instances that each launched, in which zone, and which of them
 // were useless.
 //
 //	make bench-zonal                           # all three, both autoscalers side by side: half an hour, mostly waiting
 //	make bench-zonal ONLY=c WHO=ours OUTAGE=1m
-//	go run -tags externalgrpc ./test/bench/zonal -only a -o json -dir /tmp/zonal   # with every instance and pod, and the logs stay
+//	go run -tags externalgrpc ./test/bench zonal -only a -o json -dir /tmp/zonal   # with every instance and pod, and the logs stay
 //
 // The account (account.yaml) has one group of three zones, empty at first, at most nine m5.large, with AZRebalance suspended
 // and tagged for zonal views. Every pod takes one of its nodes. Three small tainted nodes, one in each zone, belong to somebody
@@ -56,4 +56,4 @@
 // Among zones with equally many instances the emulator takes the first one listed, where AWS takes any. This is stock's best
 // case, whose node template is of that zone. Nodes register 30 s after their launch. Nothing is judged: the exit code is 1 only
 // if something could not be run.
-package main
+package zonal

@@ -1,16 +1,15 @@
-package main
+package zonal
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 // report is the output of -o json.
@@ -19,6 +18,12 @@ type report struct {
 	OutageSeconds seconds  `json:"outageSeconds"`
 	Currency      string   `json:"currency"`
 	Runs          []result `json:"runs"`
+
+	cells bool // the runs are of cells, stock's before ours
+}
+
+func newReport(o options) *report {
+	return &report{Version: "v1", OutageSeconds: seconds(o.outage.Seconds()), Currency: string(pricing.Embedded(region).Currency()), cells: o.cells}
 }
 
 // result is one run, counted as the package's documentation says. Seconds of states that were never reached are left out.
@@ -78,7 +83,7 @@ func (r *run) blank() result {
 }
 
 func after(from, at seconds) *seconds {
-	d := seconds(rounded(float64(at-from), 1000))
+	d := seconds(harness.Round(float64(at-from), 1000))
 	return &d
 }
 
@@ -88,7 +93,7 @@ func waste(t timeline, perHour func(instanceType string) float64) (idle seconds,
 		idle += t.idle(i)
 		cost += float64(t.idle(i)) / 3600 * perHour(i.Type)
 	}
-	return seconds(rounded(float64(idle), 1000)), rounded(cost, 1e6)
+	return seconds(harness.Round(float64(idle), 1000)), harness.Round(cost, 1e6)
 }
 
 // region is the account's, whose price list has all its types.
@@ -109,15 +114,11 @@ func writes(calls map[string]int) counts {
 	return some
 }
 
-func rounded(x, steps float64) float64 { return math.Round(x*steps) / steps }
-
-func (r report) writeJSON(w io.Writer) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(r)
-}
-
-func (r report) writeTable(w io.Writer) error {
+// WriteTable prints a line for each run, or for each cell.
+func (r *report) WriteTable(w io.Writer) error {
+	if r.cells {
+		return r.writeCells(w)
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(table, "scenario\tautoscaler\twrong zone\tpending after 3 min\tall run after\tlaunched\tidle\twasted %s\twrite calls\n", r.Currency)
 	for _, run := range r.Runs {

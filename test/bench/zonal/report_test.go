@@ -1,4 +1,4 @@
-package main
+package zonal
 
 import (
 	"bytes"
@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 func TestRunIsCountedFromItsWorkload(t *testing.T) {
@@ -30,7 +33,7 @@ func TestRunIsCountedFromItsWorkload(t *testing.T) {
 	want := result{
 		Scenario: "b", Title: "topology spread", Autoscaler: "ours", Flags: append(delays[:len(delays):len(delays)], "--asg-zonal-groups=all"),
 		Launched: 4, WrongZone: 2, Pending: 1, AllRun: &allRun, Settled: &settled,
-		IdleSeconds: 200 + 100 + 100 + 90, Wasted: rounded(490*onDemand("m5.large")/3600, 1e6),
+		IdleSeconds: 200 + 100 + 100 + 90, Wasted: harness.Round(490*onDemand("m5.large")/3600, 1e6),
 		Writes: 3, WritesByCall: counts{"LaunchInstances": 2, "TerminateInstanceInAutoScalingGroup": 1},
 		From: 50, Fall: 350, Timeline: got.Timeline,
 	}
@@ -50,7 +53,7 @@ func TestTableHasALinePerRun(t *testing.T) {
 		{Scenario: "c", Title: "a zone without capacity", Autoscaler: "stock", Error: "no luck"},
 	}}
 	var out bytes.Buffer
-	if err := r.writeTable(&out); err != nil {
+	if err := r.WriteTable(&out); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -70,14 +73,14 @@ func TestJSONReadsBackAsItWas(t *testing.T) {
 	want := report{Version: "v1", Currency: "USD", Runs: []result{{Scenario: "a", WritesByCall: counts{"LaunchInstances": 1},
 		Timeline: timeline{End: 300, Pods: []pod{{Name: "db-0", Zone: zoneA, Created: 0.125, Running: 44}}}}}}
 	var out bytes.Buffer
-	if err := want.writeJSON(&out); err != nil {
+	if err := harness.WriteJSON(&out, &want); err != nil {
 		t.Fatal(err)
 	}
 	var got report
 	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(report{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -95,13 +98,13 @@ func TestWrongUsageIsReportedBeforeBuilding(t *testing.T) {
 		{[]string{"c"}, `no arguments beside the flags, but ["c"]`},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := command(t.Context(), tt.args, &stdout, &stderr); code != 2 || !strings.Contains(stderr.String(), tt.want) {
+		if code := Main(t.Context(), tt.args, &stdout, &stderr); code != 2 || !strings.Contains(stderr.String(), tt.want) {
 			t.Errorf("%q: exit code %d, %q, want 2 and %q", tt.args, code, stderr.String(), tt.want)
 		}
 	}
-	o, err := parse([]string{"-only", "c", "-who", "ours", "-outage", "1m", "-wait", "2m", "-ours", "--asg-zonal-groups=all --v=5"}, &bytes.Buffer{})
-	want := options{only: []string{"c"}, who: []string{"ours"}, outage: time.Minute, wait: 2 * time.Minute, ours: []string{"--asg-zonal-groups=all", "--v=5"}, output: "table"}
-	if diff := cmp.Diff(want, o, cmp.AllowUnexported(options{})); diff != "" || err != nil {
-		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	o, _, ok := parse([]string{"-only", "c", "-who", "ours", "-outage", "1m", "-wait", "2m", "-ours", "--asg-zonal-groups=all --v=5"}, &bytes.Buffer{})
+	want := options{only: []string{"c"}, who: []string{"ours"}, outage: time.Minute, wait: 2 * time.Minute, ours: []string{"--asg-zonal-groups=all", "--v=5"}}
+	if diff := cmp.Diff(want, o, cmp.AllowUnexported(options{})); diff != "" || !ok {
+		t.Errorf("right: %t (-want +got):\n%s", ok, diff)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package zonal
 
 import (
 	"context"
@@ -13,17 +13,10 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	stockbuild "github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
-
-// manifest is the shipped Deployment whose flags both autoscalers run with. Stock gets none of ours.
-const manifest = "s0-gpu-spot-china"
 
 // delays of scale-down, a tenth of the defaults.
 var delays = []string{"--scale-down-unneeded-time=1m", "--scale-down-delay-after-add=1m", "--unremovable-node-recheck-timeout=30s"}
@@ -32,17 +25,18 @@ const startLimit = 2 * time.Minute
 
 // A contestant is one of the autoscalers.
 type contestant struct {
-	name   string
-	binary string
-	flags  []string
+	name  string
+	flags []string
 }
 
 // A run is one contestant in one scenario.
 type run struct {
 	scenario   scenario
 	contestant contestant
+	binary     string // our autoscaler
 	env        *lab.Env
-	pods       *recorder
+	side       *lab.Env // of the autoscaler
+	pods       *harness.Record
 	start      time.Time
 	from       seconds // when the measured workload was there
 	fall       seconds // when it shrank, if it did
@@ -58,30 +52,30 @@ func (r *run) measure(ctx context.Context, o options, dir string) (_ result, err
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return result{}, err
 	}
-	r.env, err = lab.Start(ctx, lab.Options{Dir: dir, Binary: r.contestant.binary, Stock: r.contestant.name == stock})
+	r.env, err = lab.Start(ctx, lab.Options{Dir: dir, Binary: r.binary})
 	if err != nil {
 		return result{}, err
 	}
-	defer func() { err = errors.Join(err, r.close()) }()
-	if err := r.prepare(ctx, dir); err != nil {
+	defer func() { err = errors.Join(err, harness.End(r.env)) }()
+	if err := r.prepare(ctx); err != nil {
 		return result{}, err
 	}
 	r.start = time.Now()
-	if r.pods, err = record(ctx, r.env.Cluster.Client(), r.start, r.scenario.bound); err != nil {
+	if r.pods, err = harness.RecordPods(ctx, r.env.Cluster.Client()); err != nil {
 		return result{}, err
 	}
-	defer r.pods.close()
+	defer r.pods.Close()
 	r.env.Timeline.Listen(r.follow)
 	r.env.AWS.ResetCalls()
 	if err := r.scenario.do(ctx, r, o); err != nil {
 		return result{}, err
 	}
 	r.tell("done")
-	return r.judge(r.pods.timeline(r.env.AWS.Events()), r.env.AWS.Calls()), nil
+	return r.judge(r.timeline(), r.env.AWS.Calls()), nil
 }
 
 // prepare starts the account, waits for the system nodes, and starts the autoscaler.
-func (r *run) prepare(ctx context.Context, dir string) error {
+func (r *run) prepare(ctx context.Context) error {
 	account, err := fakeaws.ParseConfig(accountYAML)
 	if err != nil {
 		return err
@@ -95,28 +89,16 @@ func (r *run) prepare(ctx context.Context, dir string) error {
 	limit, cancel := context.WithTimeoutCause(ctx, startLimit, errors.New("the system nodes are not Ready"))
 	defer cancel()
 	if err := until(limit, func() (bool, error) {
-		nodes, err := r.env.Cluster.Client().CoreV1().Nodes().List(limit, metav1.ListOptions{ResourceVersion: "0"})
-		return err == nil && count(nodes.Items, func(n corev1.Node) bool { return nodeready.Is(&n) }) >= systemNodes, err
+		return lab.Count(r.env.Timeline.Since(r.start), lab.NodeReady) >= systemNodes, nil
 	}); err != nil {
 		return err
 	}
-	flags := slices.Concat(delays, r.scenario.flags, r.contestant.flags)
-	if r.contestant.name == stock {
-		config, err := stockbuild.CloudConfig(dir, region, r.env.AWS.URL())
-		if err != nil {
+	if r.side = r.env; r.contestant.name == stock {
+		if r.side, err = r.env.StartStock(ctx); err != nil {
 			return err
 		}
-		flags = append(flags, "--cloud-config="+config)
 	}
-	return r.env.StartAutoscaler(ctx, manifest, flags...)
-}
-
-// close ends everything. It kills the autoscaler, because its end is not measured.
-func (r *run) close() error {
-	if a := r.env.Autoscaler(); a != nil {
-		a.Kill()
-	}
-	return r.env.Close()
+	return r.side.StartAutoscaler(ctx, harness.Manifest, slices.Concat(delays, r.scenario.flags, r.contestant.flags)...)
 }
 
 func (r *run) now() seconds { return since(r.start, time.Now()) }
@@ -136,42 +118,17 @@ func (r *run) scale(ctx context.Context, replicas int) error {
 func (r *run) waitRunning(ctx context.Context, want int, limit time.Duration) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	_ = until(limited, func() (bool, error) { return r.pods.running() >= want, nil })
+	_ = until(limited, func() (bool, error) { return r.running() >= want, nil })
 	return context.Cause(ctx)
 }
 
 // wait returns after d, or with the reason why the run cannot go on.
 func (r *run) wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-r.env.Autoscaler().Done():
-		return errors.New("the autoscaler ended by itself")
-	case <-time.After(d):
-		return nil
-	}
-}
-
-// wait returns after d, or with the reason why ctx ended before.
-func wait(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(d):
-		return nil
-	}
+	return harness.Rest(ctx, d, r.side.Autoscaler())
 }
 
 func until(ctx context.Context, so func() (bool, error)) error {
-	for {
-		done, err := so()
-		if done || err != nil {
-			return err
-		}
-		if err := wait(ctx, time.Second/4); err != nil {
-			return err
-		}
-	}
+	return harness.Until(ctx, time.Second/4, nil, so)
 }
 
 // follow prints events of instances and pods.

@@ -1,10 +1,9 @@
-package main
+package zonal
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"regexp"
 	"slices"
@@ -12,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 )
 
 // It runs our autoscaler alone, in the shortest scenario, until it has launched. It leaves out stock, because building it takes
@@ -21,7 +22,7 @@ func TestBenchRunsOurAutoscaler(t *testing.T) {
 		t.Skip("runs a control plane")
 	}
 	var stdout, stderr bytes.Buffer
-	if code := command(t.Context(), []string{"-only", "a", "-who", "ours", "-wait", "15s", "-o", "json"}, &stdout, &stderr); code != 0 {
+	if code := Main(t.Context(), []string{"-only", "a", "-who", "ours", "-wait", "15s", "-o", "json"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var got report
@@ -39,7 +40,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 		t.Skip("runs control planes")
 	}
 	o := options{who: []string{ours}, ours: []string{"--asg-zonal-groups=tagged"}}
-	who, err := contestants(t.Context(), o, t.TempDir(), io.Discard)
+	binary, err := harness.Build(t.Context(), t.TempDir(), t.Output(), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestPodsRunAtTheEnd(t *testing.T) {
 			if o.wait = 20 * time.Second; c.kind == untagged && !c.denied {
 				o.wait, want = time.Minute, c.pods
 			}
-			r := &run{scenario: s, contestant: who[0], progress: t.Output(), mu: &sync.Mutex{}}
+			r := &run{scenario: s, contestant: o.contestants()[0], binary: binary, progress: t.Output(), mu: &sync.Mutex{}}
 			got, err := r.measure(t.Context(), o, t.TempDir())
 			if err != nil {
 				t.Fatal(err)

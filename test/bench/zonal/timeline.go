@@ -1,4 +1,4 @@
-package main
+package zonal
 
 import (
 	"cmp"
@@ -33,11 +33,6 @@ type pod struct {
 	Created seconds `json:"created"`
 	Running seconds `json:"running,omitempty"`
 	Gone    seconds `json:"gone,omitempty"`
-}
-
-// compare orders by creation, then by name.
-func (p pod) compare(q pod) int {
-	return cmp.Or(cmp.Compare(p.Created, q.Created), cmp.Compare(p.Name, q.Name))
 }
 
 // happened reports whether a moment is at or before another.

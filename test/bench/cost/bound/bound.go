@@ -3,8 +3,6 @@ package bound
 import (
 	"math"
 	"slices"
-
-	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/covering"
 )
 
 // Kind is a kind of equal pods.
@@ -41,39 +39,67 @@ func Of(p Problem) Bounds {
 	return Bounds{Fractional: fractional, WholePods: max(fractional, p.solve(p.wholeFill))}
 }
 
+// maxCuts bounds the search for better fillings. The built-in mixes take a few hundred.
+const maxCuts = 5000
+
 // filling is a node's worth of pods, by kind, of the highest value, and an upper bound for the value of any filling.
 type filling func(g int, values []float64) (pods []float64, atMost float64)
 
-// solve finds good prices for the pods, and makes them a bound.
+// A cut is a filling of a node of a group, whose pods must not be worth more than the node costs.
+type cut struct {
+	group int
+	pods  []float64
+}
+
+// solve finds good prices for the pods, and makes them a bound. It knows the most valuable fillings at the prices so far, and asks
+// for better ones until there are none (Gilmore and Gomory 1961).
 func (p Problem) solve(fill filling) float64 {
-	program := covering.Program{MaxSteps: 20000}
-	for _, k := range p.Kinds {
-		program.Demands = append(program.Demands, float64(k.Count))
-	}
-	for _, g := range p.Groups {
-		program.Limits = append(program.Limits, float64(g.Max))
-		program.Penalty = max(program.Penalty, 10*g.PerHour)
-	}
-	program.Generate = func(values, pools []float64) []covering.Column {
-		var columns []covering.Column
+	var values, pools []float64
+	var cuts []cut
+	for more := true; more; {
+		values, pools = p.prices(cuts)
+		known := len(cuts)
 		for g, group := range p.Groups {
 			pods, _ := fill(g, values)
-			column := covering.Column{Pool: g, Cost: group.PerHour}
-			worth := pools[g]
+			worth := -pools[g]
 			for kind, n := range pods {
-				if n > 0 {
-					column.Entries = append(column.Entries, covering.Entry{Row: kind, Times: n})
-					worth += n * values[kind]
-				}
+				worth += n * values[kind]
 			}
 			if worth > group.PerHour*(1+1e-9) {
-				columns = append(columns, column)
+				cuts = append(cuts, cut{g, pods})
 			}
 		}
-		return columns
+		more = len(cuts) > known && len(cuts) < maxCuts
 	}
-	solution := covering.Solve(program)
-	return p.checked(solution.Rows, solution.Pools, fill)
+	return p.checked(values, pools, fill)
+}
+
+// prices are the values of the pods by kind and of one more node by group, both 0 or more, at which all pods are worth the most and
+// no cut is broken.
+func (p Problem) prices(cuts []cut) (values, pools []float64) {
+	kinds := len(p.Kinds)
+	var worth, limits []float64
+	var rows [][]float64
+	dearest := 0.0
+	for _, g := range p.Groups {
+		dearest = max(dearest, g.PerHour)
+	}
+	for kind, k := range p.Kinds {
+		worth = append(worth, float64(k.Count))
+		row := make([]float64, kinds+len(p.Groups))
+		row[kind] = 1
+		rows, limits = append(rows, row), append(limits, 10*dearest)
+	}
+	for _, g := range p.Groups {
+		worth = append(worth, -float64(g.Max))
+	}
+	for _, c := range cuts {
+		row := append(slices.Clone(c.pods), make([]float64, len(p.Groups))...)
+		row[kinds+c.group] = -1
+		rows, limits = append(rows, row), append(limits, p.Groups[c.group].PerHour)
+	}
+	best, _ := maximise(worth, rows, limits)
+	return best[:kinds], best[kinds:]
 }
 
 // checked is the value of the prices as a solution of the dual program: no node may hold pods of a higher value than it costs.
@@ -82,7 +108,7 @@ func (p Problem) checked(values, pools []float64, fill filling) float64 {
 	scale := 1.0
 	for g, group := range p.Groups {
 		if _, atMost := fill(g, values); atMost > 0 {
-			scale = min(scale, (group.PerHour-min(0, pools[g]))/atMost)
+			scale = min(scale, (group.PerHour+pools[g])/atMost)
 		}
 	}
 	total := 0.0
@@ -90,7 +116,7 @@ func (p Problem) checked(values, pools []float64, fill filling) float64 {
 		total += scale * max(0, values[kind]) * float64(k.Count)
 	}
 	for g, group := range p.Groups {
-		total += min(0, pools[g]) * float64(group.Max)
+		total -= pools[g] * float64(group.Max)
 	}
 	return max(0, total*(1-1e-9))
 }
@@ -117,38 +143,28 @@ func (p Problem) fractionalFill(g int, values []float64) ([]float64, float64) {
 			kinds = append(kinds, kind)
 		}
 	}
-	resources := len(p.Groups[g].Offers)
-	width := len(kinds) + resources + 1 // kinds, slacks, right side
-	rows := make([][]float64, resources+1)
-	for d := range resources {
-		rows[d] = make([]float64, width)
-		offer := p.Groups[g].Offers[d]
-		if offer <= 0 {
-			rows[d][len(kinds)+d] = 1 // no kind that fits asks for it
-			continue
+	var worth []float64
+	for _, kind := range kinds {
+		worth = append(worth, values[kind])
+	}
+	var rows [][]float64
+	var limits []float64
+	for d, offer := range p.Groups[g].Offers {
+		row, limit := make([]float64, len(kinds)), 0.0
+		if offer > 0 { // else no kind that fits asks for it
+			limit = 1
+			for j, kind := range kinds {
+				row[j] = p.Kinds[kind].Requests[d] / offer
+			}
 		}
-		for j, kind := range kinds {
-			rows[d][j] = p.Kinds[kind].Requests[d] / offer
-		}
-		rows[d][len(kinds)+d], rows[d][width-1] = 1, 1
+		rows, limits = append(rows, row), append(limits, limit)
 	}
-	last := make([]float64, width)
-	for j, kind := range kinds {
-		last[j] = -values[kind]
-	}
-	rows[resources] = last
-	basis := make([]int, resources)
-	for d := range basis {
-		basis[d] = len(kinds) + d
-	}
-	maximise(rows, basis)
+	amounts, prices := maximise(worth, rows, limits)
 	pods := make([]float64, len(p.Kinds))
-	for d, j := range basis {
-		if j < len(kinds) {
-			pods[kinds[j]] = rows[d][width-1]
-		}
+	for j, kind := range kinds {
+		pods[kind] = amounts[j]
 	}
-	return pods, p.dualValue(g, kinds, values, last[len(kinds):len(kinds)+resources])
+	return pods, p.dualValue(g, kinds, values, prices)
 }
 
 // dualValue is the value of a full node at those prices of its resources, raised until no kind is worth more than it takes. No
@@ -174,43 +190,63 @@ func (p Problem) dualValue(g int, kinds []int, values, prices []float64) float64
 	return total * scale
 }
 
-// maximise brings a tableau to its optimum by Bland's rule, which cannot cycle.
-func maximise(rows [][]float64, basis []int) {
-	last := rows[len(rows)-1]
-	width := len(last)
+// maximise returns the amounts, 0 or more, of the highest total worth that keep all rows below their limits, which are 0 or more, and the
+// price of one more of each limit. It is the simplex method on a tableau, with Bland's rule, which cannot cycle.
+func maximise(worth []float64, rows [][]float64, limits []float64) (amounts, prices []float64) {
+	n, width := len(worth), len(worth)+len(rows)+1 // amounts, slacks, right side
+	tableau, basis := make([][]float64, len(rows)+1), make([]int, len(rows))
+	for i := range tableau {
+		tableau[i] = make([]float64, width)
+	}
+	for i, row := range rows {
+		copy(tableau[i], row)
+		tableau[i][n+i], tableau[i][width-1] = 1, limits[i]
+		basis[i] = n + i
+	}
+	last := tableau[len(rows)]
+	for j, w := range worth {
+		last[j] = -w
+	}
 	for range 10000 {
-		enter := -1
-		for j := range width - 1 {
-			if last[j] < -1e-12 {
-				enter = j
-				break
-			}
-		}
+		enter := slices.IndexFunc(last[:width-1], func(x float64) bool { return x < -1e-12 })
 		if enter < 0 {
-			return
+			break
 		}
 		leave, ratio := -1, math.Inf(1)
-		for i := range len(rows) - 1 {
-			if rows[i][enter] > 1e-12 {
-				if r := rows[i][width-1] / rows[i][enter]; r < ratio-1e-15 || r <= ratio && basis[i] < basis[max(leave, 0)] {
+		for i := range rows {
+			if tableau[i][enter] > 1e-12 {
+				if r := tableau[i][width-1] / tableau[i][enter]; r < ratio-1e-15 || r <= ratio && basis[i] < basis[max(leave, 0)] {
 					leave, ratio = i, r
 				}
 			}
 		}
 		if leave < 0 {
-			return
+			break
 		}
-		pivot := rows[leave][enter]
-		for j := range width {
-			rows[leave][j] /= pivot
+		pivot(tableau, leave, enter)
+		basis[leave] = enter
+	}
+	amounts = make([]float64, n)
+	for i, j := range basis {
+		if j < n {
+			amounts[j] = tableau[i][width-1]
 		}
-		for i, row := range rows {
-			if f := row[enter]; i != leave && f != 0 {
-				for j := range width {
-					row[j] -= f * rows[leave][j]
-				}
+	}
+	return amounts, last[n : width-1]
+}
+
+// pivot makes the column a unit of the row.
+func pivot(tableau [][]float64, leave, enter int) {
+	row := tableau[leave]
+	by := row[enter]
+	for j := range row {
+		row[j] /= by
+	}
+	for i, other := range tableau {
+		if f := other[enter]; i != leave && f != 0 {
+			for j, x := range row {
+				other[j] -= f * x
 			}
 		}
-		basis[leave] = enter
 	}
 }

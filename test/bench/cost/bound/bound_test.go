@@ -146,6 +146,13 @@ func TestBoundMatchesFormulas(t *testing.T) {
 				Kinds: []Kind{{Count: 10, Requests: []float64{3, 1}, Fits: []bool{true}}, {Count: 10, Requests: []float64{1, 3}, Fits: []bool{true}}}},
 			fractional: 20, whole: 20,
 		},
+		{
+			name: "rolls of 100 cut into four widths (Chvátal, Linear Programming, chapter 13)",
+			p: Problem{Groups: []Group{{PerHour: 1, Max: 10000, Offers: []float64{100}}}, Kinds: []Kind{
+				{Count: 97, Requests: []float64{45}, Fits: []bool{true}}, {Count: 610, Requests: []float64{36}, Fits: []bool{true}},
+				{Count: 395, Requests: []float64{31}, Fits: []bool{true}}, {Count: 211, Requests: []float64{14}, Fits: []bool{true}}}},
+			fractional: 415.24, whole: 452.25,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := Of(tt.p)

@@ -14,9 +14,14 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
+
+// defaultRegion is the Region of a mix that states none.
+const defaultRegion = "us-east-1"
 
 // Limits of a file's contents.
 const (
@@ -132,6 +137,11 @@ func Parse(text []byte) (*Mix, error) {
 	if err := yaml.UnmarshalStrict(text, &f); err != nil {
 		return nil, errors.New(strings.ReplaceAll(err.Error(), "error unmarshaling JSON: while decoding JSON: ", ""))
 	}
+	return f.mix()
+}
+
+// mix makes the mix that the file describes.
+func (f *file) mix() (*Mix, error) {
 	s, err := f.source()
 	if err != nil {
 		return nil, err
@@ -152,7 +162,8 @@ func Parse(text []byte) (*Mix, error) {
 
 // source is the catalogue and the price list, with the file's own figures over them.
 func (f *file) source() (*source, error) {
-	s := newSource(cmp.Or(f.Region, "us-east-1"))
+	region := cmp.Or(f.Region, defaultRegion)
+	s := &source{region: region, list: pricing.Embedded(region), prices: map[string]float64{}, own: map[string]ownType{}, spotRatio: pricing.DefaultSpotRatio}
 	if f.SpotRatio != nil {
 		if !(*f.SpotRatio > 0 && *f.SpotRatio <= 1) {
 			return nil, fmt.Errorf("spotRatio %v is not above 0 and up to 1", *f.SpotRatio)
@@ -192,7 +203,7 @@ func (t *fileType) addTo(s *source) error {
 		s.prices[t.Name] = *t.Price
 	}
 	if t.CPU == nil && t.Memory == nil {
-		if _, ok := s.catalogue.Lookup(t.Name); !ok {
+		if _, ok := instancetypes.Embedded().Lookup(t.Name); !ok {
 			return fmt.Errorf("%q is not in the catalogue of instance types: describe it with cpu and memory", t.Name)
 		}
 		if t.GPU != nil || t.Pods != nil || len(t.Resources) > 0 || t.Arch != "" {
@@ -257,100 +268,11 @@ func (f *file) groups(s *source) ([]Group, error) {
 	}
 	var list []Group
 	for i, spec := range specs {
-		made, err := spec.groupSpec()
-		if err == nil {
-			var g Group
-			if g, err = s.group(made); err == nil {
-				list = append(list, g)
-				continue
-			}
+		g, err := s.group(spec)
+		if err != nil {
+			return nil, fmt.Errorf("groups, item %d: %w", i+1, err)
 		}
-		return nil, fmt.Errorf("groups, item %d: %w", i+1, err)
+		list = append(list, g)
 	}
 	return list, nil
-}
-
-func (g *fileGroup) groupSpec() (groupSpec, error) {
-	spec := groupSpec{name: g.Name, instanceType: g.Type, capacityType: g.CapacityType, zone: g.Zone, labels: g.Labels}
-	if g.Type == "" {
-		return spec, fmt.Errorf("group %q has no type", g.Name)
-	}
-	if spec.name == "" {
-		spec.name = g.Type
-		if g.CapacityType == spot {
-			spec.name += "-spot"
-		}
-	}
-	if g.Price != nil {
-		if err := validPrice(*g.Price); err != nil {
-			return spec, fmt.Errorf("group %q: %w", spec.name, err)
-		}
-		spec.perHour = *g.Price
-	}
-	if g.Max != nil {
-		if *g.Max < 1 {
-			return spec, fmt.Errorf("group %q: max %d is below 1", spec.name, *g.Max)
-		}
-		spec.max = *g.Max
-	}
-	for _, text := range g.Taints {
-		taint, err := parseTaint(text)
-		if err != nil {
-			return spec, fmt.Errorf("group %q: %w", spec.name, err)
-		}
-		spec.taints = append(spec.taints, taint)
-	}
-	return spec, nil
-}
-
-// podsOf makes the pods of a list of the file.
-func podsOf(list []filePods, where string) ([]*corev1.Pod, error) {
-	var pods []*corev1.Pod
-	for i, entry := range list {
-		w, err := entry.workload(fmt.Sprintf("%s-%d", where, i+1))
-		if err != nil {
-			return nil, fmt.Errorf("%s, item %d: %w", where, i+1, err)
-		}
-		if len(pods)+w.count > maxPods {
-			return nil, fmt.Errorf("%s: more than %d", where, maxPods)
-		}
-		pods = append(pods, w.pods()...)
-	}
-	return pods, nil
-}
-
-func (p *filePods) workload(unnamed string) (workload, error) {
-	w := workload{name: cmp.Or(p.Name, unnamed), count: 1, selector: p.NodeSelector, apart: p.OnePerNode, exclusive: p.Exclusive,
-		hostPort: p.HostPort, devices: p.Claims, volumes: p.Volumes}
-	switch {
-	case p.Claims < 0 || p.Volumes < 0 || p.Volumes > Attachable:
-		return w, fmt.Errorf("%q: %d claims and %d volumes are not 0 or more, of volumes up to %d", w.name, p.Claims, p.Volumes, Attachable)
-	case p.HostPort < 0 || p.HostPort > 65535:
-		return w, fmt.Errorf("%q: hostPort %d is not between 1 and 65535", w.name, p.HostPort)
-	case len(validation.IsValidLabelValue(p.Exclusive)) > 0:
-		return w, fmt.Errorf("%q: exclusive %q is no value of a label", w.name, p.Exclusive)
-	case p.Spread == "node":
-		w.spread = corev1.LabelHostname
-	case p.Spread == "zone":
-		w.spread = corev1.LabelTopologyZone
-	case p.Spread != "":
-		return w, fmt.Errorf("%q: spread %q is neither \"node\" nor \"zone\"", w.name, p.Spread)
-	}
-	if p.Count != nil {
-		if w.count = *p.Count; w.count < 1 || w.count > maxPods {
-			return w, fmt.Errorf("%q: count %d is not between 1 and %d", w.name, w.count, maxPods)
-		}
-	}
-	var err error
-	if w.requests, err = resources(p.CPU, p.Memory, p.GPU, p.Resources); err != nil {
-		return w, fmt.Errorf("%q: %w", w.name, err)
-	}
-	for _, text := range p.Tolerations {
-		t, err := parseToleration(text)
-		if err != nil {
-			return w, fmt.Errorf("%q: %w", w.name, err)
-		}
-		w.tolerations = append(w.tolerations, t)
-	}
-	return w, nil
 }

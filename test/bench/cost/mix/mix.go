@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 )
 
@@ -50,90 +49,6 @@ type Group struct {
 	Labels       map[string]string // on its nodes, beside the labels that nodes of its type have anywhere
 	Stated       bool              // the mix states what its nodes offer, so that they are no nodes of the catalogue
 	Devices      int               // GPUs of one node that a driver shares out by claims
-}
-
-// workload is a set of equal pods, as if of one Deployment.
-type workload struct {
-	name        string
-	count       int
-	requests    corev1.ResourceList
-	selector    map[string]string
-	tolerations []corev1.Toleration
-	apart       bool   // no two on one node
-	exclusive   string // no two pods of any workload with this word on one node, "" for none
-	hostPort    int    // port of the node that each takes, 0 for none
-	spread      string // topology key over which they are spread evenly, "" for none
-	devices     int    // GPUs in each pod's claim
-	volumes     int    // EBS volumes of each pod
-}
-
-func (w workload) pods() []*corev1.Pod {
-	var list []*corev1.Pod
-	owner := metav1.OwnerReference{
-		APIVersion: "apps/v1", Kind: "ReplicaSet", Name: w.name, UID: types.UID("owner-" + w.name), Controller: new(true),
-	}
-	for i := range w.count {
-		name := fmt.Sprintf("%s-%d", w.name, i)
-		pod := &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{
-				Namespace: "default", Name: name, UID: types.UID(name),
-				Labels: map[string]string{"app": w.name}, OwnerReferences: []metav1.OwnerReference{owner},
-			},
-			Spec: corev1.PodSpec{
-				Containers:    []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{Requests: w.requests}}},
-				NodeSelector:  w.selector,
-				Tolerations:   w.tolerations,
-				SchedulerName: corev1.DefaultSchedulerName,
-			},
-			Status: corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{
-				Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: corev1.PodReasonUnschedulable,
-			}}},
-		}
-		w.depend(pod)
-		list = append(list, pod)
-	}
-	return list
-}
-
-// depend adds the dependencies of the pod's place beside resources.
-func (w workload) depend(pod *corev1.Pod) {
-	if w.apart {
-		keepOff(pod, "app", w.name)
-	}
-	if w.exclusive != "" {
-		pod.Labels[labelExclusive] = w.exclusive
-		keepOff(pod, labelExclusive, w.exclusive)
-	}
-	if w.hostPort > 0 {
-		pod.Spec.Containers[0].Ports = []corev1.ContainerPort{{ContainerPort: int32(w.hostPort), HostPort: int32(w.hostPort), Protocol: corev1.ProtocolTCP}}
-	}
-	if w.spread != "" {
-		pod.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{
-			MaxSkew: 1, TopologyKey: w.spread, WhenUnsatisfiable: corev1.DoNotSchedule,
-			LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels},
-		}}
-	}
-	if w.devices > 0 {
-		pod.Annotations = map[string]string{annotationDevices: strconv.Itoa(w.devices)}
-		pod.Spec.ResourceClaims = []corev1.PodResourceClaim{{Name: "gpu", ResourceClaimTemplateName: new(w.name)}}
-		pod.Status.ResourceClaimStatuses = []corev1.PodResourceClaimStatus{{Name: "gpu", ResourceClaimName: new(pod.Name + "-gpu")}}
-	}
-	for i := range w.volumes {
-		name := fmt.Sprintf("data-%d", i)
-		pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name + "-" + pod.Name}}})
-	}
-}
-
-// keepOff keeps the pod off the nodes where pods with that label are.
-func keepOff(pod *corev1.Pod, label, value string) {
-	if pod.Spec.Affinity == nil {
-		pod.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{}}
-	}
-	terms := &pod.Spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
-	*terms = append(*terms, corev1.PodAffinityTerm{
-		LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{label: value}}, TopologyKey: corev1.LabelHostname,
-	})
 }
 
 const (

@@ -8,6 +8,10 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // Seeded are the mixes of the bench. Ten have pods that ask for resources alone, smallest first. Six have pods whose nodes
@@ -48,7 +52,7 @@ type part struct {
 	apart     bool   // no two of a workload on a node
 	exclusive string // words to draw from: a node takes one pod of all workloads with the same, empty for none
 	hostPorts string // ports of the node to draw from, one for each workload, empty for none
-	spread    string // topology keys to draw from, over which a workload is spread evenly, empty for none
+	spread    string // "node" and "zone" to draw from, over which a workload is spread evenly, empty for none
 	devices   string // GPUs to claim, to draw from, empty for none
 	volumes   int    // EBS volumes of each pod
 }
@@ -104,7 +108,7 @@ var seeded = []seededPlan{
 			{name: "mesh", pods: 1, workloads: 1, cpu: "150m", memory: "2"}}},
 	{name: "spread", about: "services spread over nodes or zones, and some that are not, in three zones",
 		types: "m5:large,xlarge,2xlarge c5:xlarge,2xlarge r5:large,xlarge", zones: 3,
-		parts: []part{{name: "spread", pods: 120, workloads: 10, cpu: "250m 500m 1", memory: "1 2 4", spread: corev1.LabelHostname + " " + corev1.LabelTopologyZone},
+		parts: []part{{name: "spread", pods: 120, workloads: 10, cpu: "250m 500m 1", memory: "1 2 4", spread: "node zone"},
 			{name: "web", pods: 120, workloads: 6, cpu: "250m 500m 1", memory: "1 2 4"}}},
 	{name: "volumes", about: "many light stateful pods with volumes of their own, and services",
 		types: "m5:large,xlarge,2xlarge,4xlarge c5:xlarge,2xlarge r5:large,xlarge,2xlarge,4xlarge", zones: 1,
@@ -129,105 +133,101 @@ var seeded = []seededPlan{
 }
 
 // GPU nodes and spot nodes keep others away.
-var (
-	gpuTaint  = corev1.Taint{Key: "nvidia.com/gpu", Effect: corev1.TaintEffectNoSchedule}
-	spotTaint = corev1.Taint{Key: "lifecycle", Value: "spot", Effect: corev1.TaintEffectNoSchedule}
+const (
+	gpuTaint  = "nvidia.com/gpu"
+	spotTaint = "lifecycle"
 )
 
 func (p seededPlan) mix(seed uint64) (*Mix, error) {
 	random := rand.New(rand.NewPCG(seed, 2026))
-	s := newSource("us-east-1")
-	m := &Mix{Name: p.name, About: p.about, Region: s.region, Currency: string(s.list.Currency())}
+	f := file{Name: p.name, About: p.about}
 	for _, entry := range strings.Fields(p.types) {
 		family, sizes, _ := strings.Cut(entry, ":")
 		ratio := 0.3 + 0.25*random.Float64()
 		for _, size := range strings.Split(sizes, ",") {
 			for zone := range p.zones {
-				groups, err := p.groups(s, family+"."+size, zone, ratio)
-				if err != nil {
-					return nil, err
-				}
-				m.Groups = append(m.Groups, groups...)
+				f.Groups = append(f.Groups, p.groups(family+"."+size, zone, ratio)...)
 			}
 		}
 	}
 	for _, part := range p.parts {
-		m.Pods = append(m.Pods, part.draw(random)...)
+		f.Pods = append(f.Pods, part.draw(random)...)
 	}
 	for _, part := range p.daemons {
-		m.DaemonSets = append(m.DaemonSets, part.draw(random)...)
+		f.DaemonSets = append(f.DaemonSets, part.draw(random)...)
 	}
-	m.shareDevices()
-	return m, m.check()
+	return f.mix()
 }
 
 // groups are the groups of an instance type in one zone: on-demand and, if the plan says so, spot.
-func (p seededPlan) groups(s *source, instanceType string, zone int, ratio float64) ([]Group, error) {
-	spec := groupSpec{instanceType: instanceType, capacityType: onDemand, zone: s.region + string(rune('a'+zone))}
-	spec.name = instanceType
+func (p seededPlan) groups(instanceType string, zone int, ratio float64) []fileGroup {
+	letter := string(rune('a' + zone))
+	g := fileGroup{Name: instanceType, Type: instanceType, Zone: defaultRegion + letter}
 	if p.zones > 1 {
-		spec.name += "-" + spec.zone[len(spec.zone)-1:]
+		g.Name += "-" + letter
 	}
-	if t, ok := s.catalogue.Lookup(instanceType); ok && t.GPU.Count > 0 {
-		spec.taints = append(spec.taints, gpuTaint)
+	if t, ok := instancetypes.Embedded().Lookup(instanceType); ok && t.GPU.Count > 0 {
+		g.Taints = append(g.Taints, gpuTaint+":NoSchedule")
 	}
-	g, err := s.group(spec)
-	if err != nil || !p.spot {
-		return []Group{g}, err
+	if !p.spot {
+		return []fileGroup{g}
 	}
-	spec.name, spec.capacityType, spec.perHour = spec.name+"-spot", spot, g.PerHour*ratio
-	spec.taints = append(slices.Clone(spec.taints), spotTaint)
-	other, err := s.group(spec)
-	return []Group{g, other}, err
+	price, _ := pricing.Embedded(defaultRegion).Lookup(instanceType)
+	other := g
+	other.Name, other.CapacityType, other.Price = g.Name+"-spot", spot, new(price.Amount.PerHour*ratio)
+	other.Taints = append(slices.Clone(g.Taints), spotTaint+"=spot:NoSchedule")
+	return []fileGroup{g, other}
 }
 
-// draw makes the pods of a part, shared unevenly among its workloads.
-func (p part) draw(random *rand.Rand) []*corev1.Pod {
+// draw makes the workloads of a part, and shares its pods unevenly among them.
+func (p part) draw(random *rand.Rand) []filePods {
 	weights, total := make([]float64, p.workloads), 0.0
 	for i := range weights {
 		weights[i] = 0.3 + random.Float64()
 		total += weights[i]
 	}
-	var pods []*corev1.Pod
+	var list []filePods
+	left := p.pods
 	for i, weight := range weights {
-		w := workload{name: fmt.Sprintf("%s-%d", p.name, i+1), apart: p.apart, volumes: p.volumes}
-		w.count = int(float64(p.pods)*weight/total + 0.5)
+		w := filePods{Name: fmt.Sprintf("%s-%d", p.name, i+1), OnePerNode: p.apart, Volumes: p.volumes}
+		count := int(float64(p.pods)*weight/total + 0.5)
 		if i == p.workloads-1 {
-			w.count = p.pods - len(pods)
+			count = left
 		}
-		cpu, perCPU := oneOf(random, p.cpu), oneOf(random, p.memory)
-		w.requests = quantities(map[corev1.ResourceName]string{corev1.ResourceCPU: cpu})
-		gib, _ := strconv.ParseFloat(perCPU, 64)
-		mebibytes := int64(float64(w.requests.Cpu().MilliValue())*gib*1.024 + 0.5)
-		w.requests[corev1.ResourceMemory] = quantities(map[corev1.ResourceName]string{"m": fmt.Sprintf("%dMi", mebibytes)})["m"]
+		w.Count, left = &count, left-count
+		w.CPU = amount(oneOf(random, p.cpu))
+		gib, _ := strconv.ParseFloat(oneOf(random, p.memory), 64)
+		w.Memory = amount(fmt.Sprintf("%dMi", int64(float64(w.CPU.MilliValue())*gib*1.024+0.5)))
 		if p.gpu != "" {
-			gpus := oneOf(random, p.gpu)
-			w.requests["nvidia.com/gpu"] = quantities(map[corev1.ResourceName]string{"g": gpus})["g"]
-			w.tolerations = append(w.tolerations, corev1.Toleration{Key: gpuTaint.Key, Operator: corev1.TolerationOpExists})
+			w.GPU = amount(oneOf(random, p.gpu))
 		}
 		if p.devices != "" {
-			w.devices, _ = strconv.Atoi(oneOf(random, p.devices))
-			w.tolerations = append(w.tolerations, corev1.Toleration{Key: gpuTaint.Key, Operator: corev1.TolerationOpExists})
+			w.Claims, _ = strconv.Atoi(oneOf(random, p.devices))
+		}
+		if p.gpu != "" || p.devices != "" {
+			w.Tolerations = append(w.Tolerations, gpuTaint)
 		}
 		if p.exclusive != "" {
-			w.exclusive = oneOf(random, p.exclusive)
+			w.Exclusive = oneOf(random, p.exclusive)
 		}
 		if p.hostPorts != "" {
-			w.hostPort, _ = strconv.Atoi(oneOf(random, p.hostPorts))
+			w.HostPort, _ = strconv.Atoi(oneOf(random, p.hostPorts))
 		}
 		if p.spread != "" {
-			w.spread = oneOf(random, p.spread)
+			w.Spread = oneOf(random, p.spread)
 		}
 		if p.spot {
-			w.tolerations = append(w.tolerations, corev1.Toleration{Key: spotTaint.Key, Operator: corev1.TolerationOpExists})
+			w.Tolerations = append(w.Tolerations, spotTaint)
 		}
 		if p.arch != "" {
-			w.selector = map[string]string{corev1.LabelArchStable: p.arch}
+			w.NodeSelector = map[string]string{corev1.LabelArchStable: p.arch}
 		}
-		pods = append(pods, w.pods()...)
+		list = append(list, w)
 	}
-	return pods
+	return list
 }
+
+func amount(text string) *quantity { return &quantity{resource.MustParse(text)} }
 
 func oneOf(random *rand.Rand, list string) string {
 	fields := strings.Fields(list)

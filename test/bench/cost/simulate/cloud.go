@@ -169,7 +169,7 @@ func (g *group) info(node *corev1.Node, running ...*framework.PodInfo) *framewor
 	var slices []*resourceapi.ResourceSlice
 	if g.Devices > 0 {
 		slice := &resourceapi.ResourceSlice{ObjectMeta: metav1.ObjectMeta{Name: node.Name + "-gpus"}, Spec: resourceapi.ResourceSliceSpec{
-			Driver: deviceClass, NodeName: &node.Name, Pool: resourceapi.ResourcePool{Name: node.Name, ResourceSliceCount: 1}}}
+			Driver: mix.DeviceClass, NodeName: &node.Name, Pool: resourceapi.ResourcePool{Name: node.Name, ResourceSliceCount: 1}}}
 		for i := range g.Devices {
 			slice.Spec.Devices = append(slice.Spec.Devices, resourceapi.Device{Name: fmt.Sprint("gpu-", i)})
 		}
@@ -178,7 +178,7 @@ func (g *group) info(node *corev1.Node, running ...*framework.PodInfo) *framewor
 	return framework.NewNodeInfo(node, slices, running...).SetCSINode(&storagev1.CSINode{
 		ObjectMeta: metav1.ObjectMeta{Name: node.Name},
 		Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{{
-			Name: volumeDriver, NodeID: node.Name, Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(mix.Attachable))},
+			Name: mix.VolumeDriver, NodeID: node.Name, Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(mix.Attachable))},
 		}}},
 	})
 }

@@ -3,8 +3,6 @@ package simulate
 import (
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
-	storagev1 "k8s.io/api/storage/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,32 +11,22 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
-const (
-	deviceClass  = "gpu.nvidia.com" // of NVIDIA's driver, and the driver's name
-	volumeDriver = "ebs.csi.aws.com"
-	storageClass = "gp3"
-)
-
-// volumeClaims are the claims of the pods' volumes, and their class: a volume is made where its pod is.
+// volumeClaims are the claims of the pods' volumes, and their class.
 func volumeClaims(pods []*corev1.Pod) []runtime.Object {
 	var list []runtime.Object
 	for _, pod := range pods {
 		for _, v := range pod.Spec.Volumes {
 			list = append(list, &corev1.PersistentVolumeClaim{
 				ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: v.PersistentVolumeClaim.ClaimName, UID: types.UID(v.PersistentVolumeClaim.ClaimName)},
-				Spec: corev1.PersistentVolumeClaimSpec{
-					StorageClassName: new(storageClass), AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-					Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}},
-				},
-				Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending},
+				Spec:       mix.VolumeClaim(),
+				Status:     corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimPending},
 			})
 		}
 	}
 	if len(list) == 0 {
 		return nil
 	}
-	return append(list, &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: storageClass}, Provisioner: volumeDriver,
-		VolumeBindingMode: new(storagev1.VolumeBindingWaitForFirstConsumer)})
+	return append(list, mix.StorageClass())
 }
 
 // deviceClaims are the pods' claims, none of them allocated, and the class of the devices.
@@ -49,14 +37,11 @@ func deviceClaims(pods []*corev1.Pod) *drasnapshot.Snapshot {
 			claim := &resourceapi.ResourceClaim{ObjectMeta: metav1.ObjectMeta{
 				Namespace: pod.Namespace, Name: *status.ResourceClaimName, UID: types.UID(*status.ResourceClaimName),
 				OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID, Controller: new(true)}},
-			}}
-			claim.Spec.Devices.Requests = []resourceapi.DeviceRequest{{Name: "gpu", Exactly: &resourceapi.ExactDeviceRequest{
-				DeviceClassName: deviceClass, AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: int64(mix.Devices(pod)),
-			}}}
+			}, Spec: mix.DeviceClaim(pod)}
 			claims[drasnapshot.GetClaimId(claim)] = claim
 		}
 	}
 	return drasnapshot.NewSnapshot(claims, nil, nil, map[string]*resourceapi.DeviceClass{
-		deviceClass: {ObjectMeta: metav1.ObjectMeta{Name: deviceClass}},
+		mix.DeviceClass: {ObjectMeta: metav1.ObjectMeta{Name: mix.DeviceClass}},
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -58,10 +59,7 @@ func account(m *mix.Mix) (fakeaws.Config, error) {
 func group(m *mix.Mix, g mix.Group) fakeaws.AutoScalingGroup {
 	made := fakeaws.AutoScalingGroup{
 		Name: g.Name, Max: g.Max, Zones: []string{g.Node.Labels[corev1.LabelTopologyZone]},
-		Tags: map[string]string{
-			"k8s.io/cluster-autoscaler/enabled":     "true",
-			"k8s.io/cluster-autoscaler/eksworkshop": "owned", // as the manifest's flag asks
-		},
+		Tags: harness.Tags(nil),
 		NodeConfig: fakeaws.NodeConfig{
 			NodeLabels: g.Labels, RegisterAfter: fakeaws.Duration(registerAfter), ReadyAfter: fakeaws.Duration(readyAfter),
 			ReadyJitter:   fakeaws.Duration(readyJitter),

@@ -15,14 +15,12 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/bound"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
 const (
-	// manifest is the shipped Deployment whose flags both autoscalers get. Stock gets none of ours.
-	manifest = "s0-gpu-spot-china"
 	// settling is how long all pods must run, and no instance be under way, until a run is over.
 	settling = 2 * time.Second
 	// preparing bounds the wait for the autoscaler's first loop, or for kube-scheduler's verdict on all pods.
@@ -31,15 +29,11 @@ const (
 	pause = 100 * time.Millisecond
 )
 
-// An Autoscaler is the program to run.
-type Autoscaler struct {
-	Binary   string
-	Stock    bool // it is the stock autoscaler
-	Expander string
-}
-
 // Options configure a run.
 type Options struct {
+	Binary   string // our autoscaler
+	Stock    bool   // the stock autoscaler runs in its place
+	Expander string
 	Dir      string        // of all logs, created if it is missing
 	Wait     time.Duration // how long all pods may take to run
 	Progress io.Writer     // receives a line for each step of building the control plane
@@ -64,12 +58,12 @@ type Result struct {
 }
 
 // Run has the autoscaler scale a new cluster up for the mix. Pods that do not run in time are a finding, and no error.
-func Run(ctx context.Context, m *mix.Mix, a Autoscaler, o Options) (_ *Result, err error) {
-	r := &run{mix: m, autoscaler: a, options: o}
+func Run(ctx context.Context, m *mix.Mix, o Options) (_ *Result, err error) {
+	r := &run{mix: m, Options: o}
 	if err := os.MkdirAll(o.Dir, 0o755); err != nil {
 		return nil, err
 	}
-	if r.env, err = lab.Start(ctx, lab.Options{Dir: o.Dir, Binary: a.Binary, Stock: a.Stock, Progress: o.Progress, Crowded: true}); err != nil {
+	if r.env, err = lab.Start(ctx, lab.Options{Dir: o.Dir, Binary: o.Binary, Progress: o.Progress, Crowded: true}); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
@@ -79,28 +73,28 @@ func Run(ctx context.Context, m *mix.Mix, a Autoscaler, o Options) (_ *Result, e
 	if err := r.await(ctx); err != nil {
 		return nil, err
 	}
-	return r.result()
+	return r.result(), nil
 }
 
 type run struct {
-	mix        *mix.Mix
-	autoscaler Autoscaler
-	options    Options
-	env        *lab.Env
-	bound      float64
-	pods       *observer
-	start      time.Time
+	Options
+	mix     *mix.Mix
+	env     *lab.Env
+	side    *lab.Env // of the autoscaler
+	bound   float64
+	pods    *harness.Record
+	devices *publisher
+	start   time.Time
 }
 
-// close ends everything. It kills the autoscaler, because its end is not measured.
 func (r *run) close() error {
 	if r.pods != nil {
-		r.pods.close()
+		r.pods.Close()
 	}
-	if a := r.env.Autoscaler(); a != nil {
-		a.Kill()
+	if r.devices != nil {
+		r.devices.close()
 	}
-	return r.env.Close()
+	return harness.End(r.env)
 }
 
 // prepare starts the account and the autoscaler, waits for its first loop, and creates the pods. With Options.AtOnce the autoscaler
@@ -129,19 +123,23 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !r.options.AtOnce {
-		if err := r.env.StartAutoscaler(ctx, manifest, flags...); err != nil {
+	if r.side = r.env; r.Stock {
+		if r.side, err = r.env.StartStock(ctx); err != nil {
+			return err
+		}
+	}
+	if !r.AtOnce {
+		if err := r.side.StartAutoscaler(ctx, harness.Manifest, flags...); err != nil {
 			return err
 		}
 		if err := r.until(ctx, "the autoscaler has made no loop", r.looped); err != nil {
 			return err
 		}
 	}
-	devices := map[string]int{}
-	for _, g := range r.mix.Groups {
-		devices[g.Name] = g.Devices
+	if r.devices, err = publish(ctx, client, r.mix); err != nil {
+		return err
 	}
-	if r.pods, err = observe(ctx, client, len(r.mix.Pods), devices); err != nil {
+	if r.pods, err = harness.RecordPods(ctx, client); err != nil {
 		return err
 	}
 	r.env.AWS.ResetCalls()
@@ -149,35 +147,35 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := createPods(ctx, client, r.mix); err != nil {
 		return fmt.Errorf("create the pods: %w", err)
 	}
-	if !r.options.AtOnce {
+	if !r.AtOnce {
 		return nil
 	}
-	if err := r.until(ctx, "kube-scheduler has not judged all pods", r.judged); err != nil {
+	judged := func(context.Context) (bool, error) { return r.look().judged >= len(r.mix.Pods), nil }
+	if err := r.until(ctx, "kube-scheduler has not judged all pods", judged); err != nil {
 		return err
 	}
 	r.start = time.Now()
-	return r.env.StartAutoscaler(ctx, manifest, flags...)
+	return r.side.StartAutoscaler(ctx, harness.Manifest, flags...)
 }
 
 // flags are the autoscaler's, beside the manifest's.
 func (r *run) flags() ([]string, error) {
-	flags := []string{"--expander=" + r.autoscaler.Expander, "--scale-down-unneeded-time=1h"}
+	flags := []string{"--expander=" + r.Expander, "--scale-down-unneeded-time=1h"}
 	if anyPod(r.mix, claims) {
 		flags = append(flags, "--enable-dynamic-resource-allocation")
 	}
 	if anyPod(r.mix, hasVolumes) {
 		flags = append(flags, "--enable-csi-node-aware-scheduling")
 	}
-	if r.autoscaler.Stock {
-		config, err := stock.CloudConfig(r.options.Dir, r.env.AWS.Region(), r.env.AWS.URL())
-		return append(flags, "--cloud-config="+config), err
+	if r.Stock {
+		return flags, nil
 	}
 	prices, err := priceFile(r.mix)
 	if err != nil {
 		return nil, err
 	}
-	path := filepath.Join(r.options.Dir, "prices.csv")
-	return slices.Concat(flags, []string{"--asg-price-file=" + path}, r.options.Flags), os.WriteFile(path, []byte(prices), 0o644)
+	path := filepath.Join(r.Dir, "prices.csv")
+	return slices.Concat(flags, []string{"--asg-price-file=" + path}, r.Flags), os.WriteFile(path, []byte(prices), 0o644)
 }
 
 // looped reports whether the autoscaler has made a loop: then there is its status.
@@ -189,69 +187,77 @@ func (r *run) looped(ctx context.Context) (bool, error) {
 	return err == nil, err
 }
 
-// judged reports whether kube-scheduler has found no node for any of the pods.
-func (r *run) judged(context.Context) (bool, error) {
-	seen, err := r.pods.look()
-	return seen.judged >= len(r.mix.Pods), err
-}
-
 // until waits until something is so, with the reason why it is not if that takes too long.
 func (r *run) until(ctx context.Context, reason string, so func(context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, preparing, errors.New(reason))
 	defer cancel()
-	for {
-		done, err := so(ctx)
-		if done || err != nil {
-			return err
-		}
-		if err := r.wait(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// wait waits a moment. It returns the reason if the run cannot go on.
-func (r *run) wait(ctx context.Context) error {
-	var ended <-chan struct{}
-	if a := r.env.Autoscaler(); a != nil {
-		ended = a.Done()
-	}
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-ended:
-		return errors.New("the autoscaler ended by itself")
-	case <-time.After(pause):
-		return nil
-	}
+	return harness.Until(ctx, pause, r.side.Autoscaler(), func() (bool, error) { return so(ctx) })
 }
 
 // await waits until all pods run and no instance is under way, or for as long as the pods may take.
 func (r *run) await(ctx context.Context) error {
-	for time.Since(r.start) < r.options.Wait {
-		seen, err := r.pods.look()
-		if err != nil {
-			return err
+	return harness.Until(ctx, pause, r.side.Autoscaler(), func() (bool, error) {
+		if time.Since(r.start) >= r.Wait {
+			return true, nil
 		}
 		desired := 0
 		for _, g := range r.env.AWS.Groups() {
 			desired += g.Desired
 		}
-		if !seen.allRun.IsZero() && time.Since(seen.allRun) >= settling && seen.ready == desired {
-			return nil
-		}
-		if err := r.wait(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+		seen := r.look()
+		return !seen.allRun.IsZero() && time.Since(seen.allRun) >= settling && r.readyNodes() == desired, r.devices.failed()
+	})
 }
 
-func (r *run) result() (*Result, error) {
-	seen, err := r.pods.look()
-	if err != nil {
-		return nil, err
+// A look is the pods at one moment.
+type look struct {
+	running int
+	judged  int             // those for which kube-scheduler found no node
+	used    map[string]bool // nodes with a running pod
+	created time.Time       // when all existed
+	allRun  time.Time       // since when all run, zero while they do not
+}
+
+func (r *run) look() look {
+	l := look{used: map[string]bool{}}
+	want := len(r.mix.Pods)
+	for n, p := range r.pods.Pods() {
+		if n+1 == want {
+			l.created = p.Created
+		}
+		if !p.Refused.IsZero() {
+			l.judged++
+		}
+		if p.Runs() {
+			l.running++
+			l.used[p.Node] = true
+			if p.Running.After(l.allRun) {
+				l.allRun = p.Running
+			}
+		}
 	}
+	if l.running < want {
+		l.allRun = time.Time{}
+	}
+	return l
+}
+
+// readyNodes counts the nodes that have become Ready and are still there.
+func (r *run) readyNodes() int {
+	ready := map[string]bool{}
+	for _, m := range r.env.Timeline.Since(time.Time{}) {
+		switch m.Kind {
+		case lab.NodeReady:
+			ready[m.Object] = true
+		case lab.NodeGone:
+			delete(ready, m.Object)
+		}
+	}
+	return len(ready)
+}
+
+func (r *run) result() *Result {
+	seen := r.look()
 	out := &Result{Bound: r.bound, Nodes: map[string]int{}, Waiting: len(r.mix.Pods) - seen.running,
 		Created: r.since(seen.created), Running: r.since(seen.allRun)}
 	perHour := map[string]float64{}
@@ -268,7 +274,7 @@ func (r *run) result() (*Result, error) {
 		}
 	}
 	for _, call := range r.env.AWS.CallLog() {
-		if call.Code == "" && slices.Contains(raises, call.Action) {
+		if call.Code == "" && slices.Contains(harness.Raises, call.Action) {
 			out.Raises++
 			out.Asked = max(out.Asked, r.since(call.Time))
 		}
@@ -278,11 +284,8 @@ func (r *run) result() (*Result, error) {
 			out.Ready = max(out.Ready, r.since(e.Time))
 		}
 	}
-	return out, nil
+	return out
 }
-
-// raises are the calls that ask for instances.
-var raises = []string{"LaunchInstances", "SetDesiredCapacity", "UpdateAutoScalingGroup"}
 
 func (r *run) since(at time.Time) time.Duration {
 	if at.IsZero() {

@@ -8,7 +8,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -17,20 +16,14 @@ import (
 )
 
 const (
-	namespace    = metav1.NamespaceDefault // of the mix's pods, and of nothing else
-	deviceClass  = "gpu.nvidia.com"        // of NVIDIA's driver, and the driver's name
-	volumeDriver = "ebs.csi.aws.com"
-	storageClass = "gp3"
-	image        = "app"
+	namespace = metav1.NamespaceDefault // of the mix's pods, and of nothing else
+	image     = "app"
 )
 
 // prepare creates all that the pods depend on, and the DaemonSets.
 func prepare(ctx context.Context, client kubernetes.Interface, m *mix.Mix) error {
 	if anyPod(m, hasVolumes) {
-		if _, err := client.StorageV1().StorageClasses().Create(ctx, &storagev1.StorageClass{
-			ObjectMeta: metav1.ObjectMeta{Name: storageClass}, Provisioner: volumeDriver,
-			VolumeBindingMode: new(storagev1.VolumeBindingWaitForFirstConsumer),
-		}, metav1.CreateOptions{}); err != nil {
+		if _, err := client.StorageV1().StorageClasses().Create(ctx, mix.StorageClass(), metav1.CreateOptions{}); err != nil {
 			return err
 		}
 	}
@@ -39,11 +32,7 @@ func prepare(ctx context.Context, client kubernetes.Interface, m *mix.Mix) error
 			return err
 		}
 	}
-	daemons := []*corev1.Pod{kubeProxy()}
-	for _, pod := range m.DaemonSets {
-		daemons = append(daemons, pod)
-	}
-	for _, pod := range daemons {
+	for _, pod := range append([]*corev1.Pod{kubeProxy()}, m.DaemonSets...) {
 		labels := map[string]string{"daemon": pod.Name}
 		template := templateOf(pod)
 		template.Labels = labels
@@ -73,22 +62,23 @@ func kubeProxy() *corev1.Pod {
 
 func prepareClaims(ctx context.Context, client kubernetes.Interface, m *mix.Mix) error {
 	if _, err := client.ResourceV1().DeviceClasses().Create(ctx, &resourceapi.DeviceClass{
-		ObjectMeta: metav1.ObjectMeta{Name: deviceClass},
+		ObjectMeta: metav1.ObjectMeta{Name: mix.DeviceClass},
 		Spec: resourceapi.DeviceClassSpec{Selectors: []resourceapi.DeviceSelector{{
-			CEL: &resourceapi.CELDeviceSelector{Expression: fmt.Sprintf("device.driver == %q", deviceClass)},
+			CEL: &resourceapi.CELDeviceSelector{Expression: fmt.Sprintf("device.driver == %q", mix.DeviceClass)},
 		}}},
 	}, metav1.CreateOptions{}); err != nil {
 		return err
 	}
 	for _, pods := range workloads(m.Pods) {
-		for _, claim := range pods[0].Spec.ResourceClaims {
-			template := &resourceapi.ResourceClaimTemplate{ObjectMeta: metav1.ObjectMeta{Name: *claim.ResourceClaimTemplateName}}
-			template.Spec.Spec.Devices.Requests = []resourceapi.DeviceRequest{{Name: claim.Name, Exactly: &resourceapi.ExactDeviceRequest{
-				DeviceClassName: deviceClass, AllocationMode: resourceapi.DeviceAllocationModeExactCount, Count: int64(mix.Devices(pods[0])),
-			}}}
-			if _, err := client.ResourceV1().ResourceClaimTemplates(namespace).Create(ctx, template, metav1.CreateOptions{}); err != nil {
-				return err
-			}
+		if !claims(pods[0]) {
+			continue
+		}
+		template := &resourceapi.ResourceClaimTemplate{
+			ObjectMeta: metav1.ObjectMeta{Name: *pods[0].Spec.ResourceClaims[0].ResourceClaimTemplateName},
+			Spec:       resourceapi.ResourceClaimTemplateSpec{Spec: mix.DeviceClaim(pods[0])},
+		}
+		if _, err := client.ResourceV1().ResourceClaimTemplates(namespace).Create(ctx, template, metav1.CreateOptions{}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -135,10 +125,7 @@ func createOwner(ctx context.Context, client kubernetes.Interface, pods []*corev
 	for _, volume := range pods[0].Spec.Volumes {
 		set.Spec.VolumeClaimTemplates = append(set.Spec.VolumeClaimTemplates, corev1.PersistentVolumeClaim{
 			ObjectMeta: metav1.ObjectMeta{Name: volume.Name},
-			Spec: corev1.PersistentVolumeClaimSpec{
-				StorageClassName: new(storageClass), AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
-				Resources: corev1.VolumeResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}},
-			},
+			Spec:       mix.VolumeClaim(),
 		})
 	}
 	_, err := client.AppsV1().StatefulSets(namespace).Create(ctx, set, metav1.CreateOptions{})

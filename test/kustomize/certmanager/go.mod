@@ -1,4 +1,4 @@
-module github.com/asg-autoscaler/asg-autoscaler/test/certmanager/definitions
+module github.com/asg-autoscaler/asg-autoscaler/test/kustomize/certmanager
 
 go 1.26.0
 

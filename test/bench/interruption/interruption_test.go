@@ -1,4 +1,4 @@
-package main
+package interruption
 
 import (
 	"strings"
@@ -28,9 +28,9 @@ func TestBenchDrainsTwoNodes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a control plane")
 	}
-	var out strings.Builder
-	if err := run(t.Context(), crowd{nodes: 2}, &out); err != nil {
-		t.Fatal(err)
+	var out, stderr strings.Builder
+	if code := Main(t.Context(), []string{"-nodes", "2"}, &out, &stderr); code != 0 {
+		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	for _, line := range []string{"nodes warned at once      2, with 3 pods each\n", "ended with pods on them   0\n", "desired capacity          2 before,"} {
 		if !strings.Contains(out.String(), line) {

@@ -1,4 +1,4 @@
-package certmanager
+package kustomize
 
 import (
 	"path/filepath"
@@ -7,12 +7,11 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
-	"github.com/asg-autoscaler/asg-autoscaler/test/testcluster"
 )
 
 func TestPluginsCertificatesAreValid(t *testing.T) {
-	cluster := testcluster.Start(t, controlplane.Options{WithoutKWOK: true})
-	module, err := controlplane.DownloadModule(t.Context(), "definitions", "github.com/cert-manager/cert-manager")
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
+	module, err := controlplane.DownloadModule(t.Context(), "certmanager", "github.com/cert-manager/cert-manager")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package cost
 
 import (
 	"bytes"
@@ -15,7 +15,7 @@ import (
 func measured(t *testing.T, args ...string) report {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), append(args, "-o", "json"), &stdout, &stderr); code != 0 {
+	if code := Main(t.Context(), append(args, "-o", "json"), &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var r report
@@ -56,7 +56,7 @@ func TestSameMixCostsTheSameAgain(t *testing.T) {
 
 func TestTableHasALinePerMix(t *testing.T) {
 	var stdout, stderr bytes.Buffer
-	if code := run(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr); code != 0 {
+	if code := Main(t.Context(), []string{"-only", "web-small", "-expanders", "least-cost,random"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	if n := strings.Count(stdout.String(), "\nweb-small "); n != 2 {
@@ -71,16 +71,16 @@ func TestWrongUsageAndFilesThatCannotBeRead(t *testing.T) {
 		want string
 	}{
 		{[]string{"-o", "yaml"}, 2, "-o takes table or json"},
-		{[]string{"mix.yaml"}, 2, "no other arguments"},
+		{[]string{"mix.yaml"}, 2, "no arguments beside the flags"},
 		{[]string{"-nonsense"}, 2, "flag provided but not defined"},
 		{[]string{"-mix", "testdata/none.yaml"}, 1, "no such file"},
 		{[]string{"-only", "web-small,none"}, 1, "not all of these are seeded mixes"},
 		{[]string{"-only", "web-small", "-expanders", "best"}, 1, `expander "best" is none of least-cost`},
-		{[]string{"-whole", "-repeats", "0"}, 2, "-repeats 1 or more"},
+		{[]string{"-whole", "-repeats", "0"}, 2, "-repeats takes 1 or more"},
 		{[]string{"-whole", "-mix", "testdata/shop.yaml"}, 1, `group "own.small": the mix states what a own.small offers`},
 	} {
 		var stdout, stderr bytes.Buffer
-		if code := run(context.Background(), tt.args, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {
+		if code := Main(context.Background(), tt.args, &stdout, &stderr); code != tt.code || !strings.Contains(stderr.String(), tt.want) {
 			t.Errorf("%v: exit code %d with %q, want %d with %q", tt.args, code, stderr.String(), tt.code, tt.want)
 		}
 	}
