@@ -89,35 +89,34 @@ func boundedNodes(nodes []Node, region string) []Node {
 	return nodes
 }
 
-// bounded returns the pods by namespace and name, within the bounds, with the searches that have room.
+// Room reports whether the record has room for more answers.
+func (p *Pending) Room(answers int) bool { return p.answers+answers <= maxAnswers }
+
+// Keep adds a search, and returns its index, -1 without room for its answers.
+func (p *Pending) Keep(s Search) int {
+	if !p.Room(len(s.Answers)) {
+		return -1
+	}
+	p.answers += len(s.Answers)
+	p.Searches = append(p.Searches, s)
+	return len(p.Searches) - 1
+}
+
+// bounded returns the pods by namespace and name, within the bounds.
 func (p Pending) bounded(region string) Pending {
 	slices.SortFunc(p.Pods, func(a, b Pod) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
-	kept := Pending{Pods: first(p.Pods, maxPods), Left: p.Left + max(0, len(p.Pods)-maxPods)}
-	places, room := make(map[int]int, len(p.Searches)), maxAnswers
-	for at := range kept.Pods {
-		pod := &kept.Pods[at]
-		old := pod.Search
-		pod.Cause, pod.Search = pod.Cause.clipped(region), -1
-		if old < 0 || old >= len(p.Searches) {
-			continue
-		}
-		place, seen := places[old]
-		if !seen {
-			place = -1
-			if answers := p.Searches[old].Answers; len(answers) <= room {
-				for at := range answers {
-					answers[at].Reason, answers[at].Expander = answers[at].Reason.clipped(region), clip(answers[at].Expander)
-				}
-				place, room = len(kept.Searches), room-len(answers)
-				kept.Searches = append(kept.Searches, p.Searches[old])
-			}
-			places[old] = place
-		}
-		pod.Search = place
+	p.Pods, p.Left = first(p.Pods, maxPods), p.Left+max(0, len(p.Pods)-maxPods)
+	for at := range p.Pods {
+		p.Pods[at].Cause = p.Pods[at].Cause.clipped(region)
 	}
-	return kept
+	for _, s := range p.Searches {
+		for at := range s.Answers {
+			s.Answers[at].Reason, s.Answers[at].Expander = s.Answers[at].Reason.clipped(region), clip(s.Answers[at].Expander)
+		}
+	}
+	return p
 }
 
 // added appends an element to a list of which the last ones matter, and drops others now and then. It never changes an element

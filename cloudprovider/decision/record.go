@@ -47,11 +47,12 @@ type published struct {
 	changes uint64
 }
 
-// Pending are pending pods. Equivalent pods share a Search.
+// Pending are pending pods. Equivalent pods share a Search, which Keep adds.
 type Pending struct {
 	Pods     []Pod
 	Searches []Search
 	Left     int // pods that are missing in Pods
+	answers  int // of Searches
 }
 
 // ByName are the groups of a Report by name. The caller must not change them.

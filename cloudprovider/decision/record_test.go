@@ -147,13 +147,16 @@ func TestListsAreBounded(t *testing.T) {
 
 func TestPodsWithoutRoomAreCounted(t *testing.T) {
 	r, _ := newRecord()
+	kept := 0
 	r.SetPods(func(decision.ByName) decision.Pending {
 		p := decision.Pending{Left: 3}
 		for at := range 10_500 {
-			p.Pods = append(p.Pods, decision.Pod{Namespace: "n", Name: fmt.Sprintf("p%05d", 10_499-at), Search: at % 100})
+			p.Pods = append(p.Pods, decision.Pod{Namespace: "n", Name: fmt.Sprintf("p%05d", 10_499-at)})
 		}
-		for at := range 100 {
-			p.Searches = append(p.Searches, decision.Search{Answers: make([]decision.Answer, 1_000), At: start.Add(time.Duration(at))})
+		for range 100 {
+			if p.Keep(decision.Search{Answers: make([]decision.Answer, 1_000)}) == kept {
+				kept++
+			}
 		}
 		return p
 	})
@@ -161,17 +164,8 @@ func TestPodsWithoutRoomAreCounted(t *testing.T) {
 	if len(report.Pods) != 10_000 || report.PodsLeft != 503 || report.Pods[0].Name != "p00000" || report.Pods[9_999].Name != "p09999" {
 		t.Errorf("%d pods to %q and %d left out, want the first 10000 by name and 503", len(report.Pods), report.Pods[len(report.Pods)-1].Name, report.PodsLeft)
 	}
-	if len(report.Searches) != 60 {
-		t.Errorf("%d searches with 1000 answers each, want 60", len(report.Searches))
-	}
-	for at, pod := range report.Pods {
-		was := (10_499 - at) % 100 // its search before
-		switch {
-		case pod.Search >= 0 && report.Searches[pod.Search].At != start.Add(time.Duration(was)):
-			t.Fatalf("pod %q has the search of another", pod.Name)
-		case pod.Search < 0 != (at%100 >= 60):
-			t.Fatalf("pod %q has search %d", pod.Name, pod.Search)
-		}
+	if len(report.Searches) != 60 || kept != 60 {
+		t.Errorf("%d searches with 1000 answers each, of which %d were kept; want 60", len(report.Searches), kept)
 	}
 }
 
@@ -294,16 +288,19 @@ func TestRecordHoldsLittleMemory(t *testing.T) {
 			return list
 		})
 		r.SetPods(func(known decision.ByName) decision.Pending {
-			p := decision.Pending{Pods: make([]decision.Pod, pods), Searches: make([]decision.Search, 100)}
-			for at := range p.Pods {
-				p.Pods[at] = decision.Pod{Namespace: name("namespace", at), Name: name("a-deployment-with-a-usual-name", at), UID: name("12345678-1234-1234-1234", at),
-					Owner: name("Deployment/a-deployment", at), Cause: reason("pod", at), State: decision.PodHelpless, Search: at % 100}
-			}
-			for at := range p.Searches {
+			p := decision.Pending{Pods: make([]decision.Pod, pods)}
+			searches := make([]int, 100)
+			for at := range searches {
+				var s decision.Search
 				for answer := range groups {
-					p.Searches[at].Answers = append(p.Searches[at].Answers, decision.Answer{Group: known[name("group", answer)].Name, Verdict: decision.Rejected,
+					s.Answers = append(s.Answers, decision.Answer{Group: known[name("group", answer)].Name, Verdict: decision.Rejected,
 						Reason: decision.Reason{Code: decision.CodeResources, Message: known[name("group", answer)].Reason.Message}})
 				}
+				searches[at] = p.Keep(s)
+			}
+			for at := range p.Pods {
+				p.Pods[at] = decision.Pod{Namespace: name("namespace", at), Name: name("a-deployment-with-a-usual-name", at), UID: name("12345678-1234-1234-1234", at),
+					Owner: name("Deployment/a-deployment", at), Cause: reason("pod", at), State: decision.PodHelpless, Search: searches[at%100]}
 			}
 			return p
 		})

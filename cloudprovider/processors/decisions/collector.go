@@ -87,7 +87,7 @@ type facts struct {
 	listed          bool // the loop got as far as the pending pods
 	pending, toHelp []*corev1.Pod
 	status          *corestatus.ScaleUpStatus // nil before the scale-up
-	unhelped        *unhelped                 // in the place of status.PodsRemainUnschedulable, nil where there are few
+	unhelped        unhelped                  // in the place of status.PodsRemainUnschedulable
 	raises          []raise                   // successful scale-ups of status
 	choices         []*choice                 // of the expander, in order
 	members         int                       // pods in the options of the choices
@@ -145,7 +145,7 @@ func (c *Collector) End() {
 // placeholders returns the groups of whose next nodes nothing is known, if pods remain. The loop looks at the annotations, because the
 // next loop changes them.
 func (f *facts) placeholders() map[string]bool {
-	if f.status == nil || f.unhelped == nil && len(f.status.PodsRemainUnschedulable) == 0 {
+	if f.unhelped.count == 0 {
 		return nil
 	}
 	list := map[string]bool{}
@@ -199,10 +199,6 @@ func (f *facts) result() decision.Reason {
 	case f.status == nil || f.status.Result == corestatus.ScaleUpNotTried:
 		return decision.Reason{Code: decision.CodeOther, Message: "the loop ended before it looked for pending pods", Remedy: "look for errors in the autoscaler's log"}
 	}
-	waiting := len(f.status.PodsRemainUnschedulable)
-	if f.unhelped != nil {
-		waiting = len(f.unhelped.pods)
-	}
 	switch f.status.Result {
 	case corestatus.ScaleUpSuccessful:
 		return decision.Reason{Code: decision.CodeLaunching, Message: "launched " + grown(f.status.ScaleUpInfos)}
@@ -213,7 +209,7 @@ func (f *facts) result() decision.Reason {
 		}
 		return decision.Reason{Code: decision.CodeOther, Message: text}
 	case corestatus.ScaleUpNoOptionsAvailable:
-		return decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("no group helps %s", counted(waiting, "pending pod"))}
+		return decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("no group helps %s", counted(f.unhelped.count, "pending pod"))}
 	case corestatus.ScaleUpInCooldown:
 		return decision.Reason{Code: decision.CodeDelay, Message: "all pending pods are very young"}
 	case corestatus.ScaleUpLimitedByMaxNodesTotal:

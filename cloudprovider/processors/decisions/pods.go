@@ -42,7 +42,6 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 		s.unhelped()
 		s.helped()
 	}
-	list := make([]decision.Pod, 0, len(pending))
 	for _, pod := range pending {
 		o, known := s.outcomes[pod.UID]
 		if !known {
@@ -60,10 +59,10 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 			o.state, o.cause = decision.PodHelpless, missing
 			o.cause.Message += ", and the next one is on its way"
 		}
-		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod), Since: pendingSince(pod),
-			State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
+		s.pending.Pods = append(s.pending.Pods, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
+			Since: pendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}
-	return decision.Pending{Pods: list, Searches: s.searches}
+	return s.pending
 }
 
 // refusedNow says why AWS refuses all launches of a group until somebody changes something, as far as its answer to the last one shows. The answer
@@ -97,48 +96,43 @@ type speaker struct {
 	held     func() map[string]decision.Reason // why nodes that pods wait for do not come, by group
 	upcoming func() []*why.GroupNode
 	foreign  []decision.Answer
-	searches []decision.Search
+	order    []int // of the groups that answered, by name
+	pending  decision.Pending
 	outcomes map[types.UID]outcome
+}
+
+type answer struct {
+	group string
+	why   *refusal
 }
 
 // unhelped enters the pods that no group helps.
 func (s *speaker) unhelped() {
-	u, status := s.facts.unhelped, s.facts.status
-	if u == nil {
-		if u = compacted(status.PodsRemainUnschedulable, -1); u == nil {
-			return
-		}
-	}
-	if len(u.pods) == 0 {
+	u := &s.facts.unhelped
+	if u.count == 0 {
 		return
 	}
-	if status.Result == corestatus.ScaleUpLimitedByMaxNodesTotal {
-		cause := why.MaxNodesTotal(s.Core.MaxNodesTotal)
-		for _, pod := range u.pods {
-			s.outcomes[pod.UID] = outcome{state: decision.PodHelpless, cause: cause, search: -1}
-		}
-		return
+	tell := func(kind) outcome {
+		return outcome{state: decision.PodHelpless, cause: why.MaxNodesTotal(s.Core.MaxNodesTotal), search: -1}
 	}
-	s.next = s.upcoming()
-	s.foreign = s.foreignAnswers()
-	told := make([]*outcome, len(u.sets))
-	for i, pod := range u.pods {
-		at := u.set[i]
-		if told[at] == nil {
-			o := s.tell(pod, u.sets[at])
-			told[at] = &o
-		}
-		s.outcomes[pod.UID] = *told[at]
+	if s.facts.status.Result != corestatus.ScaleUpLimitedByMaxNodesTotal {
+		s.next, s.foreign, s.order, tell = s.upcoming(), s.foreignAnswers(), u.byName(), s.tell
 	}
-	s.resize(u.pods)
+	for _, k := range u.kinds {
+		o := tell(k)
+		for _, pod := range k.pods {
+			s.outcomes[pod.UID] = o
+		}
+	}
+	s.resize(u.kinds)
 }
 
 // resize has the pods that wait for a group at its maximum name a size that is enough for all of them, by their requests.
-func (s *speaker) resize(pods []*corev1.Pod) {
+func (s *speaker) resize(kinds []kind) {
 	waiting := map[string][]*corev1.Pod{} // by the remedy, which names the group
-	for _, pod := range pods {
-		if o := s.outcomes[pod.UID]; o.cause.Code == decision.CodeMaxSize {
-			waiting[o.cause.Remedy] = append(waiting[o.cause.Remedy], pod)
+	for _, k := range kinds {
+		if o := s.outcomes[k.pods[0].UID]; o.cause.Code == decision.CodeMaxSize {
+			waiting[o.cause.Remedy] = append(waiting[o.cause.Remedy], k.pods...)
 		}
 	}
 	for _, n := range s.next {
@@ -157,27 +151,36 @@ func (s *speaker) resize(pods []*corev1.Pod) {
 	}
 }
 
-// tell puts the answers to a pod, and the cause why it waits, into words.
-func (s *speaker) tell(pod *corev1.Pod, set answers) outcome {
-	sortByGroup(set.skipped)
-	sortByGroup(set.rejected)
-	list := make([]decision.Answer, 0, len(set.skipped)+len(set.rejected)+len(s.foreign))
-	for _, a := range set.skipped {
-		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a, true)})
-	}
-	for _, a := range set.rejected {
-		list = append(list, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: ofVolume(pod, s.reason(a, false))})
-	}
-	list = append(list, s.foreign...)
+// tell says why equivalent pods wait.
+func (s *speaker) tell(k kind) outcome {
 	o := outcome{state: decision.PodHelpless, search: -1}
-	if set.whole {
-		o.cause = s.cause(pod, list)
-		o.search = len(s.searches)
-		s.searches = append(s.searches, decision.Search{At: s.facts.at, Answers: list})
-	} else {
-		o.cause = why.Pod(pod, list, s.groups) // without the nodes, because there are many such pods
+	if !s.pending.Room(len(s.order) + len(s.foreign)) {
+		o.cause = why.Pod(k.pods[0], s.answers(k, false), s.groups) // without the nodes, because there are many such pods
+		return o
 	}
+	answers := s.answers(k, true)
+	o.cause, o.search = s.cause(k.pods[0], answers), s.pending.Keep(decision.Search{At: s.facts.at, Answers: answers})
 	return o
+}
+
+// answers puts the answers of the groups to equivalent pods into words: all of them, or one of each kind of rejection, because the
+// cause is among them.
+func (s *speaker) answers(k kind, all bool) []decision.Answer {
+	var skipped, rejected []decision.Answer
+	said := map[*refusal]bool{}
+	for _, at := range s.order {
+		if at >= len(k.answers) || k.answers[at] == nil {
+			continue
+		}
+		a := answer{s.facts.unhelped.groups[at], k.answers[at]}
+		if a.why.skipped {
+			skipped = append(skipped, decision.Answer{Group: a.group, Verdict: decision.Skipped, Reason: s.reason(a)})
+		} else if all || !said[a.why] {
+			said[a.why] = true
+			rejected = append(rejected, decision.Answer{Group: a.group, Verdict: decision.Rejected, Reason: ofVolume(k.pods[0], s.reason(a))})
+		}
+	}
+	return slices.Concat(skipped, rejected, s.foreign)
 }
 
 // ofVolume is the reason of a pod that selects no nodes itself: a volume does.
@@ -199,9 +202,9 @@ func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer) decision.Reason
 }
 
 // reason puts an answer into words. All groups share a reason of the scheduler.
-func (s *speaker) reason(a answer, skipped bool) decision.Reason {
+func (s *speaker) reason(a answer) decision.Reason {
 	key := answer{why: a.why}
-	if skipped || a.why.plugin == "" {
+	if a.why.skipped || a.why.plugin == "" {
 		key.group = a.group
 	}
 	r, known := s.reasons[key]
@@ -334,9 +337,8 @@ func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
 		}
 		at, made := known[string(in)]
 		if !made {
-			at = len(s.searches)
+			at = s.pending.Keep(decision.Search{At: s.facts.at, Answers: s.optionAnswers(ch, in)})
 			known[string(in)] = at
-			s.searches = append(s.searches, decision.Search{At: s.facts.at, Answers: s.optionAnswers(ch, in)})
 		}
 		return at
 	}

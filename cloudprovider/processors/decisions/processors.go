@@ -59,12 +59,9 @@ func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	if before := u.now.status; before != nil && before.Result != corestatus.ScaleUpNotTried {
 		return // a second one of the loop raises groups to their minimum sizes, and has no pods
 	}
-	u.now.status, u.now.raises = s, raises
-	if u.now.unhelped = compacted(s.PodsRemainUnschedulable, maxRaw); u.now.unhelped != nil {
-		kept := *s
-		kept.PodsRemainUnschedulable = nil
-		u.now.status = &kept
-	}
+	kept := *s
+	kept.PodsRemainUnschedulable = nil
+	u.now.status, u.now.unhelped, u.now.raises = &kept, compacted(s.PodsRemainUnschedulable), raises
 }
 
 // CleanUp implements the core's ScaleUpStatusProcessor.

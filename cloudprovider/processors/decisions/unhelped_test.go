@@ -2,7 +2,10 @@ package decisions
 
 import (
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,10 +15,12 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// unschedulable are pods in sets of equivalent ones, and what the core says about them: one of the groups is at its maximum, half of the
-// others have a taint, and the rest are too small.
+// unschedulable are pods in sets of equivalent ones, and what the core says about them: one of the groups is at its maximum, some of the
+// others have a taint, and the rest are too small. Each two sets have the same answers.
 func unschedulable(pods, sets, groups int) []corestatus.NoScaleUpInfo {
 	skipped := map[string]corestatus.Reasons{"group-0000": orchestrator.MaxLimitReachedReason}
 	var list []corestatus.NoScaleUpInfo
@@ -29,7 +34,7 @@ func unschedulable(pods, sets, groups int) []corestatus.NoScaleUpInfo {
 			name, pod := fmt.Sprintf("group-%04d", g), list[len(list)-1].Pod
 			rejected[name] = clustersnapshot.NewFailingPredicateError(pod, "NodeResourcesFit", []string{"Insufficient cpu"}, "",
 				fmt.Sprintf("nodeName: %q", "template-of-"+name))
-			if g%2 == 0 {
+			if g%(2+s/2) == 0 {
 				taints := []corev1.Taint{{Key: "dedicated", Value: "gpu", Effect: corev1.TaintEffectNoSchedule}}
 				rejected[name] = clustersnapshot.NewFailingPredicateError(pod, "TaintToleration", []string{"node(s) had untolerated taint(s)"}, "",
 					fmt.Sprintf("nodeName: %q, nodeTaints: %#v", "template-of-"+name, taints))
@@ -41,46 +46,55 @@ func unschedulable(pods, sets, groups int) []corestatus.NoScaleUpInfo {
 
 func TestAnswersAreShared(t *testing.T) {
 	pods := unschedulable(20, 2, 5)
-	if compacted(pods, 8) != nil {
-		t.Error("few answers were compacted")
+	u := compacted(pods)
+	if u.count != 20 || len(u.kinds) != 2 || len(u.kinds[0].pods) != 10 || u.kinds[1].pods[0] != pods[10].Pod {
+		t.Fatalf("%d pods of %d kinds, want 20 of 2", u.count, len(u.kinds))
 	}
-	u := compacted(pods, 7)
-	if len(u.pods) != 20 || len(u.sets) != 2 || u.set[9] != u.set[0] || u.set[10] == u.set[0] {
-		t.Fatalf("%d pods in %d sets %v, want 20 in 2", len(u.pods), len(u.sets), u.set)
+	first, second := u.kinds[0].answers, u.kinds[1].answers
+	if len(first) != 5 || &first[0] != &second[0] {
+		t.Errorf("answers %v and %v, want one list for both kinds", first, second)
 	}
-	first, second := u.sets[0], u.sets[1]
-	sortByGroup(first.rejected)
-	sortByGroup(second.rejected)
-	if len(first.rejected) != 4 || first.rejected[0].why != first.rejected[2].why || first.rejected[0].why != second.rejected[0].why {
-		t.Errorf("answers %+v and %+v, want one refusal for all groups that are too small", first, second)
+	said := map[*refusal]refusal{}
+	for _, r := range first {
+		said[r] = *r
 	}
-	if len(first.skipped) != 1 || !first.whole {
-		t.Errorf("answers %+v, want all", first)
-	}
-	want := refusal{plugin: "TaintToleration", reasons: "node(s) had untolerated taint(s)"}
-	if got := *first.rejected[1].why; got != want {
-		t.Errorf("refusal %+v, want %+v", got, want)
+	got := slices.SortedFunc(maps.Values(said), func(a, b refusal) int { return strings.Compare(a.reasons, b.reasons) })
+	if want := []refusal{{plugin: "NodeResourcesFit", reasons: "Insufficient cpu"}, {skipped: true, reasons: "max node group size reached"},
+		{plugin: "TaintToleration", reasons: "node(s) had untolerated taint(s)"}}; !slices.Equal(got, want) {
+		t.Errorf("refusals %+v, want %+v", got, want)
 	}
 	silent := compactor{refusals: map[refusal]*refusal{}}
 	failed := clustersnapshot.NewFailingPredicateError(pods[0].Pod, "VolumeBinding", nil, "PreFilter failed", "nodeName: \"n\"")
-	if got := *silent.refusal(failed); got.detail != "PreFilter failed" {
+	if got := silent.refusal(failed, false); got.detail != "PreFilter failed" {
 		t.Errorf("refusal %+v without a reason, want what went wrong", got)
 	}
 }
 
-func TestFurtherAnswersAreSummedUp(t *testing.T) {
-	const groups = 1_001
-	u := compacted(unschedulable(100, 100, groups), 0)
-	whole := 0
-	for _, set := range u.sets {
-		if set.whole {
-			whole++
-		} else if len(set.rejected) != 2 {
-			t.Fatalf("%d answers, want one of each kind", len(set.rejected))
+// Several scale-ups of a loop ask different groups.
+func TestAnswersOfKind(t *testing.T) {
+	pods := unschedulable(2, 2, 5)
+	delete(pods[0].RejectedNodeGroups, "group-0002")
+	pods[1].SkippedNodeGroups = map[string]corestatus.Reasons{"group-0009": orchestrator.MaxLimitReachedReason}
+	s := &speaker{cluster: &cluster{facts: &facts{unhelped: compacted(pods)}}, reasons: map[answer]decision.Reason{},
+		groups: decision.ByName{"group-0000": {}, "group-0009": {}}}
+	s.order = s.facts.unhelped.byName()
+	for _, tt := range []struct {
+		kind int
+		all  bool
+		want string
+	}{
+		{0, true, "group-0000 skipped, group-0001 rejected, group-0003 rejected, group-0004 rejected"},
+		{0, false, "group-0000 skipped, group-0001 rejected, group-0004 rejected"},
+		{1, true, "group-0009 skipped, group-0001 rejected, group-0002 rejected, group-0003 rejected, group-0004 rejected"},
+		{1, false, "group-0009 skipped, group-0001 rejected, group-0002 rejected"},
+	} {
+		var list []string
+		for _, a := range s.answers(s.facts.unhelped.kinds[tt.kind], tt.all) {
+			list = append(list, a.Group+" "+string(a.Verdict))
 		}
-	}
-	if want := maxKept / groups; whole != want {
-		t.Errorf("%d sets with all answers, want %d", whole, want)
+		if got := strings.Join(list, ", "); got != tt.want {
+			t.Errorf("answers to kind %d, all: %t, are %s, want %s", tt.kind, tt.all, got, tt.want)
+		}
 	}
 }
 
@@ -122,7 +136,7 @@ func BenchmarkCompact(b *testing.B) {
 	pods := unschedulable(10_000, 50, 1_000)
 	b.ReportAllocs()
 	for b.Loop() {
-		compacted(pods, 0)
+		compacted(pods)
 	}
 	b.ReportMetric(float64(b.Elapsed()/time.Microsecond)/float64(b.N)/50_000, "µs/answer")
 }

@@ -62,12 +62,20 @@ func AllPods(r *decision.Report, source Source) *Pods {
 
 func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
-	searches := decision.NewCarrier(r.Searches, &p.Searches)
+	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
 			continue
 		}
-		pod.Search = searches.Carry(pod.Search)
+		place, carried := places[pod.Search]
+		switch known := pod.Search >= 0 && pod.Search < len(r.Searches); {
+		case !known:
+			place = -1
+		case !carried:
+			place = len(p.Searches)
+			p.Searches, places[pod.Search] = append(p.Searches, r.Searches[pod.Search]), place
+		}
+		pod.Search = place
 		p.Pods = append(p.Pods, pod)
 	}
 	return p

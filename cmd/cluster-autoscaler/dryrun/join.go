@@ -15,18 +15,19 @@ func Join(before, loop *decision.Report) *decision.Report {
 	}
 	joined := *before
 	joined.Loop, joined.Launches, joined.Timeline, joined.Calls = loop.Loop, loop.Launches, loop.Timeline, loop.Calls
-	joined.Pods, joined.Searches = slices.Clone(before.Pods), slices.Clone(before.Searches)
+	joined.Pods, joined.Searches = slices.Clone(before.Pods), slices.Concat(before.Searches, loop.Searches)
 	later := map[string]decision.Pod{}
 	for _, pod := range loop.Pods {
 		later[pod.UID] = pod
 	}
-	searches := decision.NewCarrier(loop.Searches, &joined.Searches)
 	for at, pod := range joined.Pods {
 		now, there := later[pod.UID]
 		if pod.State != decision.PodDelayed || !there {
 			continue
 		}
-		now.Search = searches.Carry(now.Search)
+		if now.Search >= 0 {
+			now.Search += len(before.Searches)
+		}
 		joined.Pods[at] = now
 	}
 	return &joined

@@ -17,8 +17,8 @@ func TestFirstLoopThatDecidesCounts(t *testing.T) {
 		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodDelayed, -1), pod("twin", decision.PodDelayed, -1), pod("gone", decision.PodDelayed, -1)}}
 	second := &decision.Report{Groups: []decision.Group{{Name: "a", Desired: 2}}, Loop: decision.Loop{Number: 2}, Searches: []decision.Search{search("x"), search("b")},
 		Pods: []decision.Pod{pod("launches", decision.PodFits, -1), pod("left", decision.PodHelpless, 1), pod("twin", decision.PodHelpless, 1)}}
-	want := &decision.Report{Groups: first.Groups, Loop: second.Loop, Searches: []decision.Search{search("a"), search("b")},
-		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodHelpless, 1), pod("twin", decision.PodHelpless, 1), pod("gone", decision.PodDelayed, -1)}}
+	want := &decision.Report{Groups: first.Groups, Loop: second.Loop, Searches: []decision.Search{search("a"), search("x"), search("b")},
+		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodHelpless, 2), pod("twin", decision.PodHelpless, 2), pod("gone", decision.PodDelayed, -1)}}
 	if diff := cmp.Diff(want, Join(Join(nil, first), second)); diff != "" {
 		t.Errorf("two loops (-want +got):\n%s", diff)
 	}
