@@ -52,14 +52,13 @@ type account struct {
 	providers  []string            // of OpenID Connect, without the scheme
 	offerings  map[string][]string // zones by instance type
 
-	freeAddresses map[string]int // of subnets, by zone
-	past          past
-	strict        bool
-	skew          time.Duration // how far AWS's clock is ahead
-	deeds         []Deed        // to come from the start
-	random        *rand.Rand
-	created       map[string]int               // how often, by name of the group
-	returning     map[string]*AutoScalingGroup // by name, groups that were deleted and are to come back
+	past      past
+	strict    bool
+	skew      time.Duration // how far AWS's clock is ahead
+	deeds     []Deed        // to come from the start
+	random    *rand.Rand
+	created   map[string]int               // how often, by name of the group
+	returning map[string]*AutoScalingGroup // by name, groups that were deleted and are to come back
 }
 
 // A nodeSink creates and deletes the Nodes of instances. Its methods must not block.
@@ -97,13 +96,11 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		lacks:      cfg.Lacks,
 		offerings:  cfg.Offerings,
 
-		freeAddresses: maps.Clone(cfg.FreeAddresses),
-		past:          past{StaleReads: cfg.StaleReads},
-		deeds:         cfg.Deeds,
-		random:        newRandom(cfg.Seed),
-		created:       map[string]int{},
-		returning:     map[string]*AutoScalingGroup{},
-		authority:     authority{used: map[string]bool{}},
+		deeds:     cfg.Deeds,
+		random:    newRandom(cfg.Seed),
+		created:   map[string]int{},
+		returning: map[string]*AutoScalingGroup{},
+		authority: authority{used: map[string]bool{}},
 	}
 	a.authority.policies, _ = parsePolicies(cfg.Policies) // New has validated them
 	for _, t := range cfg.LaunchTemplates {

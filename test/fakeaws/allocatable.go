@@ -110,11 +110,6 @@ func devices(t InstanceType, c NodeConfig) corev1.ResourceList {
 	if t.NeuronDevices > 0 {
 		out["aws.amazon.com/neuron"] = *resource.NewQuantity(int64(t.NeuronDevices), resource.DecimalSI)
 	}
-	for name, quantity := range c.NodeResources {
-		if q, err := parseQuantity(quantity); err == nil { // checked when the group came
-			out[corev1.ResourceName(name)] = q
-		}
-	}
 	return out
 }
 
@@ -132,15 +127,5 @@ func sharedGPUs(gpus int, c NodeConfig) map[string]int {
 			out[name] += gpus * parts
 		}
 	}
-	if c.TimeSlicing == nil {
-		return out
-	}
-	slices := map[string]int{}
-	for name, count := range out {
-		if c.TimeSlicing.RenameByDefault && count > 0 {
-			name += ".shared"
-		}
-		slices[name] = count * c.TimeSlicing.Replicas
-	}
-	return slices
+	return out
 }

@@ -117,6 +117,10 @@ type (
 		ProtectedFromScaleIn    bool             `xml:"ProtectedFromScaleIn"`
 		WeightedCapacity        string           `xml:"WeightedCapacity,omitempty"`
 	}
+	xmlWarmPool struct {
+		MinSize   int    `xml:"MinSize"`
+		PoolState string `xml:"PoolState"`
+	}
 	xmlSuspension struct {
 		ProcessName      string `xml:"ProcessName"`
 		SuspensionReason string `xml:"SuspensionReason"`
@@ -148,7 +152,7 @@ func (a *account) shape(g *group) xmlGroup {
 	x := xmlGroup{
 		AutoScalingGroupName: g.Name, AutoScalingGroupARN: g.arn, LaunchConfigurationName: g.LaunchConfiguration,
 		MinSize: g.Min, MaxSize: g.Max, DesiredCapacity: g.Desired, DesiredCapacityType: g.DesiredCapacityType,
-		DefaultCooldown: int(g.cooldown.Seconds()), HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
+		DefaultCooldown: 300, HealthCheckType: "EC2", HealthCheckGracePeriod: 300,
 		Operator: g.Operator, CreatedTime: timestamp(g.created), NewInstancesProtectedFromScaleIn: g.ProtectNewInstances,
 		ServiceLinkedRoleARN: "arn:" + a.partition + ":iam::" + a.id + ":role/aws-service-role/autoscaling.amazonaws.com/AWSServiceRoleForAutoScaling",
 		AvailabilityZones:    members[string]{g.Zones},
@@ -194,8 +198,7 @@ func (a *account) shape(g *group) xmlGroup {
 		x.SuspendedProcesses.Member = append(x.SuspendedProcesses.Member, xmlSuspension{process, "User suspended at " + seconds(g.created)})
 	}
 	if g.WarmPool != nil {
-		size := len(g.warm)
-		x.WarmPool, x.WarmPoolSize = g.WarmPool.shape(), &size
+		x.WarmPool, x.WarmPoolSize = &xmlWarmPool{g.WarmPool.Min, "Stopped"}, new(int)
 	}
 	x.Tags.Member = g.tagShapes()
 	return x

@@ -26,8 +26,6 @@ func (a *account) setDesiredCapacity(r *request) (any, error) {
 		return nil, invalid("New SetDesiredCapacity value %d is above max value %d for the AutoScalingGroup.", desired, g.Max)
 	case desired < g.Min:
 		return nil, invalid("New SetDesiredCapacity value %d is below min value %d for the AutoScalingGroup.", desired, g.Min)
-	case r.form.boolean("HonorCooldown") && g.cooling():
-		return nil, inProgress(g.lastScale)
 	}
 	a.setDesired(g, desired, r.by())
 	return nil, nil
@@ -40,11 +38,6 @@ func inProgress(act *activity) *apiError {
 		Code:    "ScalingActivityInProgress",
 		Message: "Scaling activity " + act.id + " is in progress and blocks this action",
 	}
-}
-
-// cooling reports whether the last launch is under way, or ended less than the cool-down ago.
-func (g *group) cooling() bool {
-	return g.lastScale != nil && (g.lastScale.ended.IsZero() || time.Since(g.lastScale.ended) < g.cooldown)
 }
 
 func (a *account) terminateInstance(r *request) (any, error) {
@@ -131,9 +124,6 @@ func (a *account) managed(ids []string, groupName string) ([]*instance, error) {
 		if !ok || !i.ended.IsZero() || i.state == detached || groupName != "" && i.group.Name != groupName {
 			return nil, invalid("Instance Id not found - No managed instance found for instance ID: %s", id)
 		}
-		if i.isWarm() {
-			return nil, invalid("The instance %s is in a warm pool, on whose instances this operation cannot be called", id)
-		}
 		if !slices.Contains(out, i) {
 			out = append(out, i)
 		}
@@ -181,120 +171,14 @@ func (a *account) terminateAll(victims []*instance, decrement bool, by string) (
 	return out, nil
 }
 
-func (a *account) updateAutoScalingGroup(r *request) (any, error) {
-	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
-	if err != nil {
-		return nil, err
-	}
-	if g.deleting {
-		return nil, pendingDelete
-	}
-	lower, upper, desired, err := sizes(r.form, g.Min, g.Max, g.Desired)
-	if err != nil {
-		return nil, err
-	}
-	if r.form.has("NewInstancesProtectedFromScaleIn") {
-		g.ProtectNewInstances = r.form.boolean("NewInstancesProtectedFromScaleIn")
-	}
-	if ref := templateRef(r.form.sub("LaunchTemplate")); ref != nil {
-		g.LaunchTemplate, g.LaunchConfiguration, g.MixedInstancesPolicy = ref, "", nil
-	}
-	if lower != g.Min || upper != g.Max {
-		g.Min, g.Max = lower, upper
-		a.events.add(Event{Kind: GroupUpdated, Group: g.Name, By: r.by(), From: lower, To: upper})
-	}
-	a.setDesired(g, desired, r.by())
-	return nil, nil
-}
-
-// sizes parses minimum, maximum and desired capacity, with their present values as defaults, and checks them. A desired
-// capacity that is not given moves with the limits.
-func sizes(f form, lower, upper, desired int) (int, int, int, error) {
-	var err error
-	for _, size := range []struct {
-		key   string
-		value *int
-	}{{"MinSize", &lower}, {"MaxSize", &upper}, {"DesiredCapacity", &desired}} {
-		if *size.value, err = f.number(size.key, *size.value); err != nil {
-			return 0, 0, 0, err
-		}
-	}
-	if !f.has("DesiredCapacity") {
-		desired = min(max(desired, lower), upper)
-	}
-	return lower, upper, desired, checkSizes(lower, upper, desired)
-}
-
-func checkSizes(lower, upper, desired int) error {
-	switch {
-	case lower < 0:
-		return invalid("Min bound, %d, must be greater than or equal to 0", lower)
-	case upper > maxGroupSize:
-		return invalid("Max bound, %d, must be less than or equal to %d", upper, maxGroupSize)
-	case lower > upper:
-		return invalid("Max bound, %d, must be greater than or equal to min bound, %d", upper, lower)
-	case desired < lower || desired > upper:
-		return invalid("Desired capacity:%d must be between the specified min size:%d and max size:%d", desired, lower, upper)
-	}
-	return nil
-}
-
-// createAutoScalingGroup creates groups of one launch template or launch configuration. Others come with the Config or
-// AddGroup.
-func (a *account) createAutoScalingGroup(r *request) (any, error) {
-	name := r.form.get("AutoScalingGroupName")
-	if _, exists := a.groups[name]; exists {
-		return nil, &apiError{Code: "AlreadyExists", Message: "AutoScalingGroup by this name already exists - A group with the name " + name + " already exists"}
-	}
-	lower, upper, desired, err := sizes(r.form, 0, 0, 0)
-	if err != nil {
-		return nil, err
-	}
-	cfg := AutoScalingGroup{
-		Name: name, Min: lower, Max: upper, Desired: desired, Zones: r.form.list("AvailabilityZones.member"),
-		LaunchTemplate: templateRef(r.form.sub("LaunchTemplate")), LaunchConfiguration: r.form.get("LaunchConfigurationName"),
-		ProtectNewInstances: r.form.boolean("NewInstancesProtectedFromScaleIn"), Tags: map[string]string{},
-	}
-	for _, tag := range r.form.structs("Tags.member") {
-		cfg.Tags[tag.get("Key")] = tag.get("Value")
-	}
-	if err := cfg.validate(); err != nil {
-		return nil, invalid("%s", err)
-	}
-	a.create(cfg, r.by())
-	return nil, nil
-}
-
-func templateRef(f form) *LaunchTemplateRef {
-	if len(f) == 0 {
-		return nil
-	}
-	return &LaunchTemplateRef{ID: f.get("LaunchTemplateId"), Name: f.get("LaunchTemplateName"), Version: f.get("Version")}
-}
-
-func (a *account) deleteAutoScalingGroup(r *request) (any, error) {
-	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
-	if err != nil {
-		return nil, err
-	}
-	if len(g.instances)+len(g.warm) > 0 && !r.form.boolean("ForceDelete") {
-		return nil, &apiError{
-			Code:    "ResourceInUse",
-			Message: "You cannot delete an AutoScalingGroup while there are instances or pending Spot instance request(s) still in the group.",
-		}
-	}
-	a.deleteGroup(g)
-	return nil, nil
-}
-
 // deleteGroup ends a group and its instances. The group stays visible until the last of them is gone.
 func (a *account) deleteGroup(g *group) {
-	if len(g.instances)+len(g.warm) == 0 {
+	if len(g.instances) == 0 {
 		a.dropGroup(g)
 		return
 	}
 	g.deleting, g.Min, g.Desired = true, 0, 0
-	for _, i := range append(slices.Clone(g.instances), g.warm...) {
+	for _, i := range slices.Clone(g.instances) {
 		if i.ending != nil && len(i.actions) > 0 { // outstanding lifecycle actions are deleted with the group
 			i.actions = nil
 			i.onward()

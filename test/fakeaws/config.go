@@ -33,11 +33,23 @@ type Config struct {
 	// LaunchNeeds are further actions, such as ec2:RunInstances and iam:PassRole, that LaunchInstances needs. AWS documents ec2:CreateFleet.
 	LaunchNeeds []string `json:"launchNeeds,omitempty"`
 
-	// Strict makes AWS do the worst that its documents allow, by the seed. SetStrict lists it.
+	// Strict makes AWS do the worst that its documents allow, by the seed. Where they say nothing, each rule is a guess on the strict side:
+	//
+	//   - strictThrottles limit calls, unless Throttles are named.
+	//   - Terminating an instance that is terminating already is refused half of the time. Not documented.
+	//   - A batch with such an instance, an unknown one, or one too many for the minimum is refused as a whole half of the time, and else
+	//     done for the other instances. Not documented.
+	//   - The activities of a batch come in any order. Not documented.
+	//   - Launches that failed in every zone are repeated after half to three times Delays.Retry. Documented without figures.
+	//   - Scale-in takes any of the instances that the termination policy does not distinguish. Documented.
+	//   - A group of several zones balances them by itself, 3 to 15 seconds after its last look, unless AZRebalance is suspended.
+	//     Documented without figures.
+	//   - AWS forgets a client token after a tenth of ClientTokens or later. Not documented.
+	//
+	// Readings stay up to date, unless StaleReads says otherwise.
 	Strict bool `json:"strict,omitempty"`
 
-	StaleReads StaleReads `json:"staleReads,omitzero"` // how old readings can be
-	Throttles  []Throttle `json:"throttles,omitempty"` // how often actions may be called, any number of times by default
+	Throttles []Throttle `json:"throttles,omitempty"` // how often actions may be called, any number of times by default
 
 	// ClientTokens is how long AWS remembers a client token of LaunchInstances, 10m by default. AWS documents no time.
 	ClientTokens Duration `json:"clientTokens,omitempty"`
@@ -56,7 +68,6 @@ type Config struct {
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
 	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type, other types are offered in all
-	FreeAddresses        map[string]int        `json:"freeAddresses,omitempty"` // of subnets, by zone, by default 251 less one for each instance, and -1 for none
 	SSMParameters        map[string]string     `json:"ssmParameters,omitempty"` // image IDs behind resolve:ssm: aliases
 	SpotPrices           []SpotPrice           `json:"spotPrices,omitempty"`    // since an hour before the start
 	Queues               []Queue               `json:"queues,omitempty"`        // of SQS, with the EventBridge rules that fill them
@@ -92,14 +103,12 @@ type LaunchTemplateVersion struct {
 	ImageID            string                `json:"imageId,omitempty"` // ami-… or resolve:ssm:<parameter>
 	InstanceType       string                `json:"instanceType,omitempty"`
 	Requirements       *InstanceRequirements `json:"instanceRequirements,omitempty"`
-	UserData           string                `json:"userData,omitempty"`       // plain text, base64 on the wire
-	UserDataBase64     string                `json:"userDataBase64,omitempty"` // raw, for gzip and MIME, wins over UserData
-	Tags               map[string]string     `json:"tags,omitempty"`           // of the instances
+	UserData           string                `json:"userData,omitempty"` // plain text, base64 on the wire
+	Tags               map[string]string     `json:"tags,omitempty"`     // of the instances
 	BlockDevices       []BlockDevice         `json:"blockDevices,omitempty"`
 	Spot               bool                  `json:"spot,omitempty"` // instance market options ask for spot
 	IAMInstanceProfile string                `json:"iamInstanceProfile,omitempty"`
 	SecurityGroupIDs   []string              `json:"securityGroupIds,omitempty"`
-	Description        string                `json:"description,omitempty"`
 	NetworkInterfaces  []NetworkInterface    `json:"networkInterfaces,omitempty"` // reported only
 }
 
@@ -155,7 +164,6 @@ type AutoScalingGroup struct {
 	Operator            string   `json:"operator,omitempty"`       // the only service that may change it
 	ProtectNewInstances bool     `json:"newInstancesProtectedFromScaleIn,omitempty"`
 	SuspendedProcesses  []string `json:"suspendedProcesses,omitempty"`
-	CooldownSeconds     *int     `json:"defaultCooldown,omitempty"` // 300
 	TerminationPolicies []string `json:"terminationPolicies,omitempty"`
 	LoadBalancerTargets []string `json:"targetGroupARNs,omitempty"`
 
@@ -164,11 +172,16 @@ type AutoScalingGroup struct {
 	Cluster string `json:"cluster,omitempty"`
 
 	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`
-	WarmPool       *WarmPool       `json:"warmPool,omitempty"`
+	WarmPool       *WarmPool       `json:"warmPool,omitempty"` // reported only
 
 	CapacityReservations *CapacityReservations `json:"capacityReservations,omitempty"` // reported only
 
 	NodeConfig `json:",inline"`
+}
+
+// A WarmPool keeps instances ready beside the group. They are not part of it, and here there are none.
+type WarmPool struct {
+	Min int `json:"min,omitempty"`
 }
 
 // CapacityReservations name the capacity reservations that a group's instances are launched into.
@@ -189,27 +202,19 @@ type NodeConfig struct {
 	ReadyAfter     Duration          `json:"readyAfter,omitempty"`    // from registration until KWOK may make the Node Ready, none by default
 	ReadyJitter    Duration          `json:"readyJitter,omitempty"`   // each Node up to this much later, by the Config's seed
 	MaxPods        int               `json:"maxPods,omitempty"`       // kubelet's value, default is the ENI formula
-	NodeResources  map[string]string `json:"nodeResources,omitempty"` // further extended resources, published with the GPUs
 	VolumeLimit    int32             `json:"volumeLimit,omitempty"`   // reported by the EBS driver in the CSINode, 0 runs no driver
 
 	// StartupTaints are further taints, written as in NodeTaints. An agent such as a CSI driver or a CNI takes them off the Node.
 	StartupTaints           []string `json:"startupTaints,omitempty"`
 	StartupTaintsAfterReady Duration `json:"startupTaintsAfterReady,omitempty"` // until then they stay, 1 s, "never" is possible
 
-	MIG         *MIG         `json:"mig,omitempty"`         // divides the NVIDIA GPUs, for good
-	TimeSlicing *TimeSlicing `json:"timeSlicing,omitempty"` // shares them, or their parts
+	MIG *MIG `json:"mig,omitempty"` // divides the NVIDIA GPUs, for good
 }
 
 // A MIG says how NVIDIA's device plugin publishes GPUs that are divided into parts, in the words of the GPU operator.
 type MIG struct {
 	Strategy string         `json:"strategy"` // none: whole GPUs, single: the parts as nvidia.com/gpu, mixed: nvidia.com/mig-1g.10gb: 7, and 0 whole GPUs
 	Devices  map[string]int `json:"devices"`  // parts of each GPU, by profile, such as 1g.10gb: 7
-}
-
-// A TimeSlicing lets pods share GPUs, in the words of NVIDIA's device plugin.
-type TimeSlicing struct {
-	Replicas        int  `json:"replicas"`                  // of each GPU or part
-	RenameByDefault bool `json:"renameByDefault,omitempty"` // publishes nvidia.com/gpu.shared: 4, and no nvidia.com/gpu
 }
 
 // A LaunchTemplateRef names a launch template by ID or by name. Version is a number, $Latest or $Default.

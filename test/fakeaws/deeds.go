@@ -13,33 +13,24 @@ import (
 // the fields that count. In the configuration file:
 //
 //	deeds:
-//	- {kind: scheduled-action, group: gpu, after: 1m, every: 1h, min: 1, desired: 3}
-//	- {kind: reclaim, group: gpu, after: 90s, jitter: 30s, count: 2}
+//	- {kind: scheduled-action, group: gpu, after: 1m, every: 1h, desired: 3}
+//	- {kind: reclaim, group: gpu, after: 90s, count: 2}
 type Deed struct {
 	Kind  DeedKind `json:"kind"`
 	Group string   `json:"group"`
-	By    string   `json:"by,omitempty"` // for the events, default is the kind
 
-	After  Duration `json:"after,omitempty"`  // from the start of the Server, or from the request
-	Every  Duration `json:"every,omitempty"`  // and then again and again
-	Jitter Duration `json:"jitter,omitempty"` // each time up to this much later, by the Config's seed
+	After Duration `json:"after,omitempty"` // from the start of the Server, or from the request
+	Every Duration `json:"every,omitempty"` // and then again and again
 
-	Min        *int               `json:"min,omitempty"`
-	Max        *int               `json:"max,omitempty"`
-	Desired    *int               `json:"desired,omitempty"`
-	Add        int                `json:"add,omitempty"`
-	Count      int                `json:"count,omitempty"`
-	Instances  []string           `json:"instances,omitempty"`
-	MinHealthy *int               `json:"minHealthyPercentage,omitempty"`
-	Surge      int                `json:"surge,omitempty"`
-	Tags       map[string]*string `json:"tags,omitempty"`
-	Processes  []string           `json:"processes,omitempty"`
-	Template   *LaunchTemplateRef `json:"launchTemplate,omitempty"`
-	BackAfter  Duration           `json:"backAfter,omitempty"`
-	Notice     Duration           `json:"notice,omitempty"`
-	Backup     bool               `json:"backup,omitempty"`
-	States     []string           `json:"states,omitempty"`
-	Each       Duration           `json:"each,omitempty"`
+	Desired   *int     `json:"desired,omitempty"`
+	Add       int      `json:"add,omitempty"`
+	Count     int      `json:"count,omitempty"`
+	Instances []string `json:"instances,omitempty"`
+	Processes []string `json:"processes,omitempty"`
+	BackAfter Duration `json:"backAfter,omitempty"`
+	Notice    Duration `json:"notice,omitempty"`
+	Backup    bool     `json:"backup,omitempty"`
+	Each      Duration `json:"each,omitempty"`
 }
 
 // A DeedKind is the kind of a Deed.
@@ -47,32 +38,23 @@ type DeedKind string
 
 // Kinds of deeds, with the fields that count.
 const (
-	// ScheduledAction sets the given ones of Min, Max and Desired, unless the process ScheduledActions is suspended.
-	ScheduledAction DeedKind = "scheduled-action"
 	// OperatorDesired sets the desired capacity to Desired, or raises it by Add, within the limits.
 	OperatorDesired DeedKind = "set-desired"
-	// OperatorLimits sets the given ones of Min and Max. The desired capacity moves with them.
-	OperatorLimits DeedKind = "set-limits"
+	// ScheduledAction does the same, unless the process ScheduledActions is suspended.
+	ScheduledAction DeedKind = "scheduled-action"
 	// Rebalance evens the zones out, one instance at a time. It launches the new one before it terminates the old one.
 	Rebalance DeedKind = "az-rebalance"
-	// Refresh replaces every instance, with Template if it is given, and keeps MinHealthy percent (90) of the desired capacity
-	// in service. It leaves protected instances and those in standby alone.
+	// Refresh replaces every instance, and keeps 90 percent of the desired capacity in service. It leaves protected instances and those
+	// in standby alone.
 	Refresh DeedKind = "instance-refresh"
-	// NodegroupUpdate replaces every instance as EKS does with a managed node group. It raises max and desired by Surge (twice
-	// the zones), terminates the old instances one by one, and then lowers both again, one by one, and Auto Scaling chooses the
-	// instances to end. Nodes are not drained.
-	NodegroupUpdate DeedKind = "nodegroup-update"
 	// Reclaim makes EC2 take away Instances, or Count (1) that are in service, by the seed, spot ones if there are any.
 	Reclaim DeedKind = "reclaim"
-	// Standby, Detach and Protect act on Instances, or on Count (1) that are in service, by the seed. The desired capacity
-	// follows into standby and on detaching unless that goes below the minimum.
+	// Standby and Detach act on Instances, or on Count (1) that are in service, by the seed. The desired capacity follows unless that
+	// goes below the minimum.
 	Standby DeedKind = "standby"
 	Detach  DeedKind = "detach"
-	Protect DeedKind = "protect"
 	// Delete deletes the group with its instances. BackAfter it is gone, one of the same name and configuration is created.
 	Delete DeedKind = "delete"
-	// ChangeTags sets Tags. null deletes one.
-	ChangeTags DeedKind = "tags"
 	// SuspendProcesses and ResumeProcesses act on Processes, or on all of them.
 	SuspendProcesses DeedKind = "suspend"
 	ResumeProcesses  DeedKind = "resume"
@@ -80,18 +62,14 @@ const (
 
 // deedsDone are the functions of the kinds. Each gets the group of that time.
 var deedsDone = map[DeedKind]func(*account, *group, Deed) error{
-	ScheduledAction:  (*account).scheduledAction,
-	OperatorDesired:  (*account).operatorDesired,
-	OperatorLimits:   (*account).operatorLimits,
+	ScheduledAction:  (*account).deedDesired,
+	OperatorDesired:  (*account).deedDesired,
 	Rebalance:        (*account).rebalance,
 	Refresh:          (*account).refresh,
-	NodegroupUpdate:  (*account).nodegroupUpdate,
 	Reclaim:          (*account).reclaim,
 	Standby:          (*account).toStandby,
 	Detach:           (*account).detach,
-	Protect:          (*account).protect,
 	Delete:           (*account).deleteDeed,
-	ChangeTags:       (*account).changeTags,
 	SuspendProcesses: (*account).suspendDeed,
 	ResumeProcesses:  (*account).suspendDeed,
 
@@ -103,7 +81,7 @@ var deedsDone = map[DeedKind]func(*account, *group, Deed) error{
 	ScheduleChange:       (*account).announce,
 }
 
-func (d Deed) by() string { return first(d.By, string(d.Kind)) }
+func (d Deed) by() string { return string(d.Kind) }
 
 func (d Deed) validate() error {
 	switch {
@@ -111,12 +89,10 @@ func (d Deed) validate() error {
 		return fmt.Errorf("deed %q: no such kind; there are %v", d.Kind, slices.Sorted(maps.Keys(deedsDone)))
 	case d.Group == "":
 		return fmt.Errorf("deed %q: which group?", d.Kind)
-	case d.Every < 0 || d.After < 0 || d.Jitter < 0 || d.BackAfter < 0:
+	case d.Every < 0 || d.After < 0 || d.BackAfter < 0:
 		return fmt.Errorf("deed %q of %q: never is no time", d.Kind, d.Group)
-	case d.MinHealthy != nil && (*d.MinHealthy < 0 || *d.MinHealthy > 100):
-		return fmt.Errorf("deed %q of %q: %d is no percentage", d.Kind, d.Group, *d.MinHealthy)
 	}
-	return d.validateStates()
+	return nil
 }
 
 // Do plans a Deed. A deed that is refused when it comes, for instance because its group does not exist, leaves an event of the
@@ -133,9 +109,6 @@ func (s *Server) Do(d Deed) error {
 
 // plot plans a deed for a while from now, and repeats it if it has Every.
 func (a *account) plot(d Deed, in time.Duration) {
-	if d.Jitter > 0 {
-		in += time.Duration(a.random.Int64N(int64(d.Jitter)))
-	}
 	done := func() {
 		g, err := a.findGroup(d.Group)
 		if err == nil {
@@ -164,39 +137,14 @@ func or(given *int, otherwise int) int {
 	return *given
 }
 
-func (a *account) scheduledAction(g *group, d Deed) error {
-	if g.suspended("ScheduledActions") {
-		return errors.New("the process ScheduledActions is suspended")
-	}
-	return a.resize(g, d)
-}
-
-func (a *account) operatorLimits(g *group, d Deed) error {
-	d.Desired = nil
-	return a.resize(g, d)
-}
-
-// resize sets limits and desired capacity as UpdateAutoScalingGroup does.
-func (a *account) resize(g *group, d Deed) error {
-	if g.deleting {
-		return pendingDelete
-	}
-	lower, upper := or(d.Min, g.Min), or(d.Max, g.Max)
-	desired := or(d.Desired, min(max(g.Desired, lower), upper))
-	if err := checkSizes(lower, upper, desired); err != nil {
-		return err
-	}
-	if lower != g.Min || upper != g.Max {
-		g.Min, g.Max = lower, upper
-		a.events.add(Event{Kind: GroupUpdated, Group: g.Name, By: d.by(), From: lower, To: upper})
-	}
-	a.setDesired(g, desired, d.by())
-	return nil
-}
-
-func (a *account) operatorDesired(g *group, d Deed) error {
+func (a *account) deedDesired(g *group, d Deed) error {
 	desired := or(d.Desired, g.Desired+d.Add)
-	if desired < g.Min || desired > g.Max {
+	switch {
+	case d.Kind == ScheduledAction && g.suspended("ScheduledActions"):
+		return errors.New("the process ScheduledActions is suspended")
+	case g.deleting:
+		return pendingDelete
+	case desired < g.Min || desired > g.Max:
 		return fmt.Errorf("desired capacity %d is not within %d and %d", desired, g.Min, g.Max)
 	}
 	a.setDesired(g, desired, d.by())
@@ -230,35 +178,6 @@ func (a *account) reclaim(g *group, d Deed) error {
 	return nil
 }
 
-func (a *account) protect(g *group, d Deed) error {
-	for _, i := range a.chosen(g, d) {
-		i.protected = true
-	}
-	return nil
-}
-
-func (a *account) toStandby(g *group, d Deed) error { return a.asCaller(g, d, (*account).enterStandby) }
-
-func (a *account) detach(g *group, d Deed) error { return a.asCaller(g, d, (*account).detachInstances) }
-
-// asCaller performs a deed as a caller of the API would.
-func (a *account) asCaller(g *group, d Deed, op operation) error {
-	f := form{"AutoScalingGroupName": {g.Name}, "ShouldDecrementDesiredCapacity": {"true"}}
-	weight := 0
-	for n, i := range a.chosen(g, d) {
-		f[fmt.Sprintf("InstanceIds.member.%d", n+1)] = []string{i.id}
-		weight += i.weight
-	}
-	if weight == 0 {
-		return errors.New("no such instance in service")
-	}
-	if g.Desired-weight < g.Min {
-		f["ShouldDecrementDesiredCapacity"] = []string{"false"}
-	}
-	_, err := op(a, &request{service: serviceAutoScaling, action: d.by(), form: f})
-	return err
-}
-
 func (a *account) suspendDeed(g *group, d Deed) error {
 	names, err := processNames(d.Processes)
 	if err == nil {
@@ -267,16 +186,15 @@ func (a *account) suspendDeed(g *group, d Deed) error {
 	return err
 }
 
-func (a *account) changeTags(g *group, d Deed) error {
-	for key, value := range d.Tags {
+func (a *account) setTags(g *group, tags map[string]*string) {
+	for key, value := range tags {
 		if value == nil {
 			delete(g.Tags, key)
 		} else {
 			g.Tags[key] = *value
 		}
 	}
-	a.events.add(Event{Kind: TagsChanged, Group: g.Name, By: d.by()})
-	return nil
+	a.events.add(Event{Kind: TagsChanged, Group: g.Name, By: admin})
 }
 
 // recreatePoll is the pause between two looks for a deleted group.

@@ -193,33 +193,9 @@ func tagValue(tags []types.TagDescription, key string) string {
 	return ""
 }
 
-func TestTagsCanBeChangedAndListed(t *testing.T) {
-	_, c := overHTTP(t, manyGroups(2))
-	ctx := t.Context()
-	tag := types.Tag{ResourceId: aws.String("group-0001"), ResourceType: aws.String("auto-scaling-group"), Key: aws.String("team"), Value: aws.String("blue"), PropagateAtLaunch: aws.Bool(true)}
-	if _, err := c.autoscaling.CreateOrUpdateTags(ctx, &autoscaling.CreateOrUpdateTagsInput{Tags: []types.Tag{tag}}); err != nil {
-		t.Fatal(err)
-	}
-	filters := []types.Filter{{Name: aws.String("key"), Values: []string{"team"}}}
-	out, err := c.autoscaling.DescribeTags(ctx, &autoscaling.DescribeTagsInput{Filters: filters})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(out.Tags) != 1 || *out.Tags[0].ResourceId != "group-0001" || *out.Tags[0].Value != "blue" {
-		t.Errorf("tags = %+v, want team=blue of group-0001", out.Tags)
-	}
-	if _, err := c.autoscaling.DeleteTags(ctx, &autoscaling.DeleteTagsInput{Tags: []types.Tag{tag}}); err != nil {
-		t.Fatal(err)
-	}
-	if out, err = c.autoscaling.DescribeTags(ctx, &autoscaling.DescribeTagsInput{Filters: filters}); err != nil || len(out.Tags) != 0 {
-		t.Errorf("after delete: tags = %+v, error %v", out.Tags, err)
-	}
-}
-
 func TestStaleReadingsHaveAnyAgeUpToMost(t *testing.T) {
-	cfg := oneGroup()
-	cfg.StaleReads.Most = Duration(2 * time.Second)
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.SetStaleReads(2 * time.Second)
 		pass(10 * time.Second)
 		setDesired(t, c, "g", 3)
 		seen := map[int32]bool{}

@@ -6,34 +6,32 @@
 // cluster it also publishes the Node each instance would register as, and removes it with the instance.
 //
 // A Config describes the account, in Go or as a YAML file such as testdata/s0.yaml. Faults, shortages and edits come through the
-// methods of Server or, from other processes, through the admin interface below /_fakeaws/.
+// methods of Server.
 //
 // Others change the account, too. Deeds, in the Config or one by one, are the actions of schedules, operators, Auto Scaling's
 // own processes, EKS and EC2 on its groups. All chance follows the Config's seed.
 //
 // A Config can ask for the worst that AWS may do:
 //
-//	strict: true                                         # undocumented behaviour goes wrong by the seed, see SetStrict
-//	staleReads: {most: 3s, worst: true}                  # readings of groups, activities and instances are old
+//	strict: true                                         # undocumented behaviour goes wrong by the seed, see Config.Strict
 //	throttles: [{service: ec2, burst: 5, perSecond: 1}]  # each action has a token bucket
 //	clientTokens: 1m                                     # a token launches again after that time
 //	delays: {unlisted: 2s}                               # LaunchInstances raises the desired capacity before its instances are listed
 //	launchNeeds: [ec2:RunInstances, iam:PassRole]        # LaunchInstances asks for more permissions than AWS documents
 //	deeds: [{kind: replace-root-volume, group: gpu, after: 1m, count: 2}]
 //
-// The first three can change later, through methods and admin paths. A Shortage with Dies lets EC2 accept launches that then die.
+// SetStale makes readings of groups, activities and instances old. A Shortage with Dies lets EC2 accept launches that then die.
 // A Fault with Share or Answers makes Auto Scaling act on a part of a batch, or answer for a part of it.
 //
 // The bootstrap of a group (NodeConfig) decides what its Nodes show. It can divide their GPUs, and have agents take a start-up taint off
 // some time after a Node is Ready:
 //
 //	mig: {strategy: mixed, devices: {1g.10gb: 7}}             # nvidia.com/mig-1g.10gb: 7 for each GPU, nvidia.com/gpu: 0
-//	timeSlicing: {replicas: 4, renameByDefault: true}         # nvidia.com/gpu.shared: 4 for each GPU, no nvidia.com/gpu
 //	startupTaints: ["ebs.csi.aws.com/agent-not-ready:NoExecute"]
 //	startupTaintsAfterReady: 2s
 //
 // Its Queues fill like SQS queues that EventBridge rules and lifecycle hooks fill. An interruption is a Deed, or comes with
-// Server.Interrupt or POST /_fakeaws/instances/{id}/interrupt. The warning is in the queues at once, and the instance goes
+// Server.Interrupt. The warning is in the queues at once, and the instance goes
 // when its notice is over, unless it has gone by then. So a test of a queue's reader says
 //
 //	s, err := fakeaws.Start(ctx, fakeaws.Config{

@@ -210,10 +210,8 @@ func (i *instance) ec2State() ec2State {
 	switch {
 	case !i.ended.IsZero() || i.dead && i.ending == nil:
 		return ec2State{48, "terminated"}
-	case i.state == terminating || i.state == terminatingProceed || i.state == warmedTerminating:
+	case i.state == terminating || i.state == terminatingProceed:
 		return ec2State{32, "shutting-down"}
-	case i.stopped():
-		return ec2State{80, "stopped"}
 	case i.running:
 		return ec2State{16, "running"}
 	}

@@ -15,7 +15,6 @@ type (
 		LaunchTemplateID   string          `xml:"launchTemplateId"`
 		LaunchTemplateName string          `xml:"launchTemplateName"`
 		VersionNumber      int             `xml:"versionNumber"`
-		VersionDescription string          `xml:"versionDescription,omitempty"`
 		DefaultVersion     bool            `xml:"defaultVersion"`
 		CreateTime         string          `xml:"createTime"`
 		CreatedBy          string          `xml:"createdBy"`
@@ -187,10 +186,7 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 	v := t.Versions[number-1]
 	data := ec2TemplateData{
 		ImageID: v.ImageID, InstanceType: v.InstanceType, InstanceRequirements: v.Requirements.ec2Shape(),
-		UserData: v.UserDataBase64, BlockDevices: ec2Devices(v.BlockDevices), SecurityGroups: optionalItems(v.SecurityGroupIDs), Interfaces: v.interfaces(),
-	}
-	if data.UserData == "" {
-		data.UserData = base64.StdEncoding.EncodeToString([]byte(v.UserData))
+		UserData: base64.StdEncoding.EncodeToString([]byte(v.UserData)), BlockDevices: ec2Devices(v.BlockDevices), SecurityGroups: optionalItems(v.SecurityGroupIDs), Interfaces: v.interfaces(),
 	}
 	if path, ok := strings.CutPrefix(v.ImageID, "resolve:ssm:"); ok && resolve {
 		data.ImageID = first(a.ssm[path], v.ImageID)
@@ -205,7 +201,7 @@ func (a *account) versionShape(t *template, number int, resolve bool) ec2Templat
 		data.Profile = &ec2Profile{v.IAMInstanceProfile}
 	}
 	return ec2TemplateVersion{
-		LaunchTemplateID: t.ID, LaunchTemplateName: t.Name, VersionNumber: number, VersionDescription: v.Description,
+		LaunchTemplateID: t.ID, LaunchTemplateName: t.Name, VersionNumber: number,
 		DefaultVersion: number == t.Default, CreateTime: timestamp(t.created), CreatedBy: a.callerARN(""), Data: data,
 	}
 }

@@ -178,7 +178,7 @@ func (s *Server) EditGroup(name string, e GroupEdit) error {
 		g.AutoScalingGroup = edited
 		a.events.add(Event{Kind: GroupUpdated, Group: name, By: admin, From: g.Min, To: g.Max})
 		if len(e.Tags) > 0 {
-			_ = a.changeTags(g, Deed{By: admin, Tags: e.Tags})
+			a.setTags(g, e.Tags)
 		}
 		a.setDesired(g, desired, admin)
 	})
@@ -187,9 +187,7 @@ func (s *Server) EditGroup(name string, e GroupEdit) error {
 
 // SetTags adds or changes tags of a group. A nil value deletes one.
 func (s *Server) SetTags(name string, tags map[string]*string) error {
-	return s.change(name, func(a *account, g *group) {
-		_ = a.changeTags(g, Deed{By: admin, Tags: tags})
-	})
+	return s.change(name, func(a *account, g *group) { a.setTags(g, tags) })
 }
 
 // SetNodeConfig changes the bootstrap of a group for Nodes that register from now on. It also holds for a group that is to come

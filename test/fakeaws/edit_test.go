@@ -64,14 +64,6 @@ func TestInvalidEditChangesNothing(t *testing.T) {
 	}
 }
 
-func TestGroupIsEditedOverHTTP(t *testing.T) {
-	s, c := overHTTP(t, oneGroup())
-	adminCall(t, s, "POST", "groups/g", "{max: 4, tags: {zonal: 'true'}, launchTemplate: {name: other}}", nil)
-	if g := describe(t, c, "g"); *g.MaxSize != 4 || *g.LaunchTemplate.LaunchTemplateName != "other" || *g.Tags[0].Key != "zonal" {
-		t.Errorf("max %d, template %v, tags %v", *g.MaxSize, g.LaunchTemplate, g.Tags)
-	}
-}
-
 // A withdrawn permission comes back only when somebody grants it again.
 func TestRefusalOfLaunchInstancesLastsUntilCleared(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {

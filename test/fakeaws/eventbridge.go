@@ -59,7 +59,6 @@ type (
 		Hook       string `json:"LifecycleHookName"`
 		Instance   string `json:"EC2InstanceId"`
 		Transition string `json:"LifecycleTransition"`
-		Metadata   string `json:"NotificationMetadata,omitempty"`
 	}
 	healthDetail struct {
 		ARN         string              `json:"eventArn"`

@@ -2,8 +2,6 @@ package fakeaws
 
 import (
 	"encoding/json"
-	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -50,14 +48,6 @@ func TestEventsAreWrittenAsAWSWritesThem(t *testing.T) {
 			Details: activityPlaces{"us-west-2b", "subnet-12345678"}, Request: "12345678-1234-1234-1234-123456789012", Message: "message-text",
 			End: "yyyy-mm-ddThh:mm:ssZ", Instance: "i-1234567890abcdef0", Start: "yyyy-mm-ddThh:mm:ssZ", Cause: "description-text",
 		}, `{"StatusCode":"Failed","AutoScalingGroupName":"my-auto-scaling-group","ActivityId":"87654321-4321-4321-4321-210987654321","Details":{"Availability Zone":"us-west-2b","Subnet ID":"subnet-12345678"},"RequestId":"12345678-1234-1234-1234-123456789012","StatusMessage":"message-text","EndTime":"yyyy-mm-ddThh:mm:ssZ","EC2InstanceId":"i-1234567890abcdef0","StartTime":"yyyy-mm-ddThh:mm:ssZ","Cause":"description-text"}`},
-		{"direct lifecycle action", hookNotification{
-			Hook: "hook", Account: "123456789012", Request: "5d858daa-5692-135e-98ca-ef04118c2ab5", Transition: "autoscaling:EC2_INSTANCE_TERMINATING",
-			Group: "g", Service: "AWS Auto Scaling", Time: "2018-05-16T20:13:40.414Z", Instance: "i-0194708ef7e24dcc7", Token: "602063c7-4a06-4a67-b8cf-87ccc33bdc86",
-		}, `{"LifecycleHookName":"hook","AccountId":"123456789012","RequestId":"5d858daa-5692-135e-98ca-ef04118c2ab5","LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","AutoScalingGroupName":"g","Service":"AWS Auto Scaling","Time":"2018-05-16T20:13:40.414Z","EC2InstanceId":"i-0194708ef7e24dcc7","LifecycleActionToken":"602063c7-4a06-4a67-b8cf-87ccc33bdc86"}`},
-		{"test notification", testNotification{
-			"123456789012", "b36d6757-57c7-11e8-a9ca-b3409db76d91", "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:d3ab:autoScalingGroupName/g", "g",
-			"AWS Auto Scaling", "autoscaling:TEST_NOTIFICATION", "2018-05-14T22:39:45.555Z",
-		}, `{"AccountId":"123456789012","RequestId":"b36d6757-57c7-11e8-a9ca-b3409db76d91","AutoScalingGroupARN":"arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:d3ab:autoScalingGroupName/g","AutoScalingGroupName":"g","Service":"AWS Auto Scaling","Event":"autoscaling:TEST_NOTIFICATION","Time":"2018-05-14T22:39:45.555Z"}`},
 	} {
 		if diff := cmp.Diff(tt.want, compactJSON(tt.value)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
@@ -260,34 +250,23 @@ func TestFailedLaunchesAreRecorded(t *testing.T) {
 	})
 }
 
-func TestHooksNotifyEventBridgeAndTheirTarget(t *testing.T) {
+func TestHooksNotifyEventBridge(t *testing.T) {
 	cfg := spotGroup(terminateAction, launchAction)
-	cfg.Queues = append(cfg.Queues, Queue{Name: "direct"})
-	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating", NotificationTarget: "direct", NotificationMetadata: "m"}}
+	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
 		if _, err := terminate(t, c, true, &victim.ID); err != nil {
 			t.Fatal(err)
 		}
-		s.account.mu.Lock()
-		direct := s.account.queue("direct").messages
-		s.account.mu.Unlock()
-		if len(direct) != 2 || !strings.Contains(direct[0].body, "autoscaling:TEST_NOTIFICATION") {
-			t.Fatalf("%d direct messages, want a test notification and one action", len(direct))
-		}
-		var own hookNotification
 		var bus struct{ Detail lifecycleDetail }
-		if err := json.Unmarshal([]byte(direct[1].body), &own); err != nil {
-			t.Fatal(err)
-		}
 		if err := json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus); err != nil {
 			t.Fatal(err)
 		}
-		want := lifecycleDetail{own.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING", "m"}
-		if diff := cmp.Diff(want, bus.Detail); diff != "" || own.Instance != victim.ID {
-			t.Errorf("EventBridge got another message than the target (-want +got):\n%s", diff)
+		want := lifecycleDetail{bus.Detail.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING"}
+		if diff := cmp.Diff(want, bus.Detail); diff != "" || bus.Detail.Token == "" {
+			t.Errorf("EventBridge got (-want +got):\n%s", diff)
 		}
-		if err := complete(t, c, &own.Instance, own.Hook, "CONTINUE"); err != nil {
+		if err := complete(t, c, &victim.ID, "down", "CONTINUE"); err != nil {
 			t.Error(err)
 		}
 	})
@@ -310,44 +289,10 @@ func TestDuplicatesAndLagOfEvents(t *testing.T) {
 	})
 }
 
-func TestInterruptionsComeThroughTheAdminInterface(t *testing.T) {
-	s, c := overHTTP(t, spotGroup(spotWarning))
-	post := func(path, body string) int {
-		resp, err := http.Post(s.URL()+"/_fakeaws/"+path, "application/yaml", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		return resp.StatusCode
-	}
-	victim := spotInstance(t, s)
-	for _, tt := range []struct {
-		path, body string
-		want       int
-	}{
-		{"instances/" + victim.ID + "/interrupt", `{notice: 1h}`, http.StatusNoContent},
-		{"instances/" + victim.ID + "/interrupt", `{kind: rebalance-recommendation}`, http.StatusNoContent},
-		{"instances/" + victim.ID + "/interrupt", `{kind: reclaim}`, http.StatusBadRequest},
-		{"instances/i-nobody/interrupt", ``, http.StatusBadRequest},
-		{"queues/q/messages", `{body: "garbage", times: 2}`, http.StatusNoContent},
-		{"queues/other/messages", `{body: "garbage"}`, http.StatusBadRequest},
-		{"queues", `{name: q, duplicates: 101}`, http.StatusBadRequest},
-		{"queues", `{name: q, events: ["*"]}`, http.StatusNoContent},
-	} {
-		if got := post(tt.path, tt.body); got != tt.want {
-			t.Errorf("%s %s: status %d, want %d", tt.path, tt.body, got, tt.want)
-		}
-	}
-	got := receive(t, c)
-	if len(got) != 3 || *got[1].Body != "garbage" {
-		t.Errorf("messages %q", bodies(got))
-	}
-}
-
 func TestInvalidQueueConfigs(t *testing.T) {
 	for _, q := range []Queue{
-		{Name: ""}, {Name: "a/b"}, {Name: "q", Events: []string{"EC2 Something"}}, {Name: "q", Duplicates: 101}, {Name: "q", WaitTime: Duration(time.Minute)},
-		{Name: "q", DeadLetter: &DeadLetter{Queue: "nowhere", MaxReceiveCount: 1}}, {Name: "q", DeadLetter: &DeadLetter{Queue: "q"}}, {Name: "q", Retention: Never},
+		{Name: ""}, {Name: "a/b"}, {Name: "q", Events: []string{"EC2 Something"}}, {Name: "q", Duplicates: 101},
+		{Name: "q", VisibilityTimeout: Duration(13 * time.Hour)}, {Name: "q", Retention: Never},
 	} {
 		if _, err := New(Config{Queues: []Queue{q}}); err == nil {
 			t.Errorf("%+v was accepted", q)
@@ -355,9 +300,5 @@ func TestInvalidQueueConfigs(t *testing.T) {
 	}
 	if _, err := New(Config{Queues: []Queue{{Name: "q"}, {Name: "q"}}}); err == nil {
 		t.Error("two queues of one name were accepted")
-	}
-	cfg := oneGroup(withHook(LifecycleHook{Name: "h", Transition: "launching", NotificationTarget: "nowhere"}))
-	if _, err := New(cfg); err == nil || !strings.Contains(fmt.Sprint(err), "nowhere") {
-		t.Errorf("a hook without its queue: %v", err)
 	}
 }

@@ -29,10 +29,6 @@ type Fault struct {
 	Status  int    `json:"status,omitempty"`
 	Late    bool   `json:"late,omitempty"` // fail only after the call has taken effect
 
-	// First makes the call ignore its InstanceIds beyond so many, as if they had not been named. In a batch of SQS, the entries
-	// beyond it fail.
-	First int `json:"first,omitempty"`
-
 	// Share makes TerminateInstanceInAutoScalingGroup act on only so many percent of its InstanceIds, at least one, by the
 	// seed. Answers makes it answer for only so many percent of the instances it acted on. 0 is all. AWS does not document that
 	// a batch is acted on as a whole.
@@ -131,18 +127,6 @@ func (s *Server) AddShortage(sh Shortage) string { return s.faults.addShortage(s
 // ClearShortages removes the Shortages with the given IDs, or all of them if none is given. Groups notice at their next attempt
 // to launch, at most Delays.Retry later.
 func (s *Server) ClearShortages(ids ...string) { s.faults.clearShortages(ids) }
-
-// Shortages returns the Shortages in force, Available counted down.
-func (s *Server) Shortages() []Shortage {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.expire()
-	out := []Shortage{}
-	for _, sh := range s.faults.shortages {
-		out = append(out, sh.Shortage)
-	}
-	return out
-}
 
 func (fs *faultSet) inject(f Fault) string {
 	fs.mu.Lock()

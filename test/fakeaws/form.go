@@ -2,7 +2,6 @@ package fakeaws
 
 import (
 	"encoding/base64"
-	"maps"
 	"net/url"
 	"strconv"
 	"strings"
@@ -25,19 +24,6 @@ func (f form) list(prefix string) []string {
 		}
 		out = append(out, f.get(key))
 	}
-}
-
-// cut returns the parameters without the values of a list beyond the first n, or all of them if n is 0.
-func (f form) cut(prefix string, n int) form {
-	values := f.list(prefix)
-	if n == 0 || len(values) <= n {
-		return f
-	}
-	out := form(maps.Clone(url.Values(f)))
-	for i := n + 1; i <= len(values); i++ {
-		delete(out, prefix+"."+strconv.Itoa(i))
-	}
-	return out
 }
 
 // sub returns the parameters below prefix, without it.

@@ -20,8 +20,6 @@ const (
 	enteringStandby    = "EnteringStandby"
 	standby            = "Standby"
 	detached           = "Detached"
-	warmedPending      = "Warmed:Pending"
-	warmedTerminating  = "Warmed:Terminating"
 )
 
 // A group is an Auto Scaling group at work. Desired capacity, weights and counts are in the group's units.
@@ -29,16 +27,12 @@ type group struct {
 	AutoScalingGroup
 	arn       string
 	created   time.Time
-	cooldown  time.Duration
 	deleting  bool
 	instances []*instance    // in the order of launch
-	warm      []*instance    // of the warm pool, in the order of launch
 	surplus   int            // temporary weight of the instances beyond the desired capacity
 	retryAt   time.Time      // no launches before, after one failed in every zone
-	lastScale *activity      // begins the cool-down
 	attempts  map[int][]slot // requested from EC2 and not answered yet, by attempt number
 	launching int            // capacity of the synchronous launches under way
-	balances  bool           // it will look at its zones of its own accord
 }
 
 // A pool is a unit of EC2's capacity.
@@ -81,16 +75,12 @@ type instance struct {
 }
 
 func newGroup(a *account, cfg AutoScalingGroup) *group {
-	g := &group{AutoScalingGroup: cfg, created: time.Now(), cooldown: 300 * time.Second, attempts: map[int][]slot{}}
+	g := &group{AutoScalingGroup: cfg, created: time.Now(), attempts: map[int][]slot{}}
 	g.arn = a.groupARN(uuidOf("group", cfg.Name), cfg.Name)
 	if a.created[cfg.Name]++; a.created[cfg.Name] > 1 {
 		g.arn = a.groupARN(uuidOf("group", cfg.Name, a.created[cfg.Name]), cfg.Name)
 	}
 	g.Tags = cloneMap(cfg.Tags)
-	if cfg.CooldownSeconds != nil {
-		g.cooldown = time.Duration(*cfg.CooldownSeconds) * time.Second
-	}
-	a.testHooks(g)
 	a.balanceItself(g)
 	return g
 }

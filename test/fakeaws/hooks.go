@@ -32,9 +32,6 @@ type LifecycleHook struct {
 	Transition       string   `json:"transition"`                 // launching or terminating
 	HeartbeatTimeout Duration `json:"heartbeatTimeout,omitempty"` // 1h
 	DefaultResult    string   `json:"defaultResult,omitempty"`    // ABANDON (default) or CONTINUE
-
-	NotificationTarget   string `json:"notificationTarget,omitempty"` // name of a queue, beside EventBridge
-	NotificationMetadata string `json:"notificationMetadata,omitempty"`
 }
 
 // Limits of lifecycle hooks (user guide, read 2026-11): an instance waits no longer than 48 hours or 100 heartbeats.
@@ -88,6 +85,17 @@ func (a *account) wait(i *instance, transition string, onward func()) bool {
 		a.beat(i, i.actions[name])
 	}
 	return len(i.actions) > 0
+}
+
+// notifyHook announces to EventBridge that an instance waits.
+func (a *account) notifyHook(i *instance, act *lifecycleAction) {
+	detailType := terminateAction
+	if act.hook.Transition == hookLaunching {
+		detailType = launchAction
+	}
+	a.publish(detailType, sourceAutoScaling, []string{i.group.arn}, lifecycleDetail{
+		Token: act.token, Group: i.group.Name, Hook: act.hook.Name, Instance: i.id, Transition: transitions[act.hook.Transition],
+	})
 }
 
 // beat extends an action by another heartbeat's time.
@@ -175,8 +183,6 @@ type xmlHook struct {
 	HeartbeatTimeout     int    `xml:"HeartbeatTimeout"`
 	GlobalTimeout        int    `xml:"GlobalTimeout"`
 	DefaultResult        string `xml:"DefaultResult"`
-	NotificationTarget   string `xml:"NotificationTargetARN,omitempty"`
-	NotificationMetadata string `xml:"NotificationMetadata,omitempty"`
 }
 
 func (a *account) describeLifecycleHooks(r *request) (any, error) {
@@ -195,7 +201,6 @@ func (a *account) describeLifecycleHooks(r *request) (any, error) {
 		out.Hooks.Member = append(out.Hooks.Member, xmlHook{
 			Name: h.Name, AutoScalingGroupName: g.Name, Transition: transitions[h.Transition],
 			HeartbeatTimeout: int(h.heartbeat().Seconds()), GlobalTimeout: int(h.limit().Seconds()), DefaultResult: h.result(),
-			NotificationTarget: a.targetARN(h), NotificationMetadata: h.NotificationMetadata,
 		})
 	}
 	slices.SortFunc(out.Hooks.Member, func(x, y xmlHook) int { return strings.Compare(x.Name, y.Name) })

@@ -20,7 +20,6 @@ func (a *account) reconcile(g *group, why string) {
 	if a.groups[g.Name] != g {
 		return
 	}
-	a.keepWarm(g)
 	if g.capacity() > g.Desired+g.surplus {
 		a.scaleIn(g)
 		return
@@ -101,10 +100,6 @@ func (a *account) fulfil(g *group, slots []slot, candidates []candidate, failed 
 // fill launches one instance of the first candidate with capacity and returns its weight, with the reasons of the candidates
 // without.
 func (a *account) fill(g *group, s slot, candidates []candidate, began time.Time, why string) (weight int, failures []launchFailure) {
-	if i := g.takeWarm(); i != nil {
-		a.wake(i, began, why)
-		return i.weight, nil
-	}
 	for _, c := range a.preferred(g, s, candidates) {
 		p := pool{instanceType: c.instanceType, zone: s.zone, capacityType: s.capacityType}
 		failure := a.poolFailure(g, p)

@@ -17,7 +17,7 @@ func (a *account) launch(g *group, c candidate, p pool, began time.Time, why str
 		cause:       why + launchCause(began, g.capacity(), g.Desired),
 		status:      activityPreInService, progress: 30, started: began, zone: p.zone,
 	})
-	g.lastScale, i.launching = act, act
+	i.launching = act
 	g.instances = append(g.instances, i)
 	a.emit(Launched, i)
 	a.changeState(i, "pending")
@@ -131,11 +131,7 @@ func (a *account) terminate(i *instance, cause string) *activity {
 	if i.ending != nil {
 		return i.ending
 	}
-	warm := slices.Contains(i.group.warm, i)
 	i.state = terminating
-	if warm {
-		i.state = warmedTerminating
-	}
 	i.actions = nil
 	if i.launching != nil && i.launching.ended.IsZero() {
 		i.launching.finish(activityCancelled, "")
@@ -144,7 +140,7 @@ func (a *account) terminate(i *instance, cause string) *activity {
 		description: "Terminating EC2 instance: " + i.id, cause: cause,
 		status: activityInProgress, started: time.Now(), zone: i.pool.zone,
 	})
-	if !i.dead && !i.group.deleting && !warm && a.wait(i, hookTerminating, func() {
+	if !i.dead && !i.group.deleting && a.wait(i, hookTerminating, func() {
 		i.state = terminatingProceed
 		a.shutDown(i)
 	}) {
@@ -172,7 +168,7 @@ func (a *account) gone(i *instance) {
 	a.publishActivity(terminateSuccess, activityInProgress, i.ending, i.id)
 	a.removeNode(i)
 	a.at(i.ended, Duration(shownAfterEnd), func() { delete(a.instances, i.id) })
-	if g.deleting && len(g.instances)+len(g.warm) == 0 {
+	if g.deleting && len(g.instances) == 0 {
 		a.dropGroup(g)
 		return
 	}
@@ -181,7 +177,6 @@ func (a *account) gone(i *instance) {
 
 func (g *group) drop(i *instance) {
 	g.instances = slices.DeleteFunc(g.instances, func(x *instance) bool { return x == i })
-	g.warm = slices.DeleteFunc(g.warm, func(x *instance) bool { return x == i })
 }
 
 // removeNode takes an instance's Node out of the cluster.
@@ -215,7 +210,6 @@ func (a *account) launchInitial() {
 	for _, g := range a.sortedGroups() {
 		a.settle(g)
 	}
-	a.remember()
 	for _, d := range a.deeds {
 		a.plot(d, time.Duration(d.After))
 	}

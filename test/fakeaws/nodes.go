@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
@@ -383,7 +384,7 @@ func (s *Server) SetNodeResources(ctx context.Context, node string, resources ma
 	}
 	list := corev1.ResourceList{}
 	for name, quantity := range resources {
-		q, err := parseQuantity(quantity)
+		q, err := resource.ParseQuantity(quantity)
 		if err != nil {
 			return fmt.Errorf("set node resources: %q of %q: %w", name, node, err)
 		}

@@ -323,9 +323,6 @@ func TestDividedGPUsArePublishedUnderOtherNames(t *testing.T) {
 		{name: "MIG single", config: NodeConfig{MIG: &MIG{Strategy: "single", Devices: parts}}, want: map[corev1.ResourceName]int64{"nvidia.com/gpu": 28}},
 		{name: "MIG mixed", config: NodeConfig{MIG: &MIG{Strategy: "mixed", Devices: parts}},
 			want: map[corev1.ResourceName]int64{"nvidia.com/mig-1g.10gb": 28, "nvidia.com/gpu": 0}},
-		{name: "time slices", config: NodeConfig{TimeSlicing: &TimeSlicing{Replicas: 3}}, want: map[corev1.ResourceName]int64{"nvidia.com/gpu": 12}},
-		{name: "renamed time slices", config: NodeConfig{TimeSlicing: &TimeSlicing{Replicas: 3, RenameByDefault: true}},
-			want: map[corev1.ResourceName]int64{"nvidia.com/gpu.shared": 12}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := map[corev1.ResourceName]int64{}

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -190,8 +189,6 @@ func parseTaint(text string) (corev1.Taint, error) {
 	}
 	return corev1.Taint{}, fmt.Errorf("taint %q: effect is NoSchedule, NoExecute or PreferNoSchedule", text)
 }
-
-func parseQuantity(text string) (resource.Quantity, error) { return resource.ParseQuantity(text) }
 
 func (i *instance) ip() string {
 	return fmt.Sprintf("%d.%d.%d.%d", i.address[0], i.address[1], i.address[2], i.address[3])

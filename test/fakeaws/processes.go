@@ -16,23 +16,6 @@ func (g *group) suspended(anyOf ...string) bool {
 	return slices.ContainsFunc(anyOf, func(process string) bool { return slices.Contains(g.SuspendedProcesses, process) })
 }
 
-func (a *account) suspendProcesses(r *request) (any, error) { return a.switchProcesses(r, true) }
-
-func (a *account) resumeProcesses(r *request) (any, error) { return a.switchProcesses(r, false) }
-
-func (a *account) switchProcesses(r *request, suspend bool) (any, error) {
-	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
-	if err != nil {
-		return nil, err
-	}
-	names, err := processNames(r.form.list("ScalingProcesses.member"))
-	if err != nil {
-		return nil, invalid("%s", err)
-	}
-	a.suspend(g, names, suspend, r.by())
-	return nil, nil
-}
-
 // processNames are all processes if none is given.
 func processNames(names []string) ([]string, error) {
 	if len(names) == 0 {

@@ -3,21 +3,18 @@ package fakeaws
 import (
 	"testing"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 )
 
 // User guide, "Suspend and resume processes".
 func TestSuspendedProcessesRest(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
 		suspend := func(names ...string) {
-			if _, err := c.autoscaling.SuspendProcesses(t.Context(), &autoscaling.SuspendProcessesInput{AutoScalingGroupName: aws.String("g"), ScalingProcesses: names}); err != nil {
+			if err := s.Suspend("g", names...); err != nil {
 				t.Fatal(err)
 			}
 		}
 		resume := func(names ...string) {
-			if _, err := c.autoscaling.ResumeProcesses(t.Context(), &autoscaling.ResumeProcessesInput{AutoScalingGroupName: aws.String("g"), ScalingProcesses: names}); err != nil {
+			if err := s.Resume("g", names...); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -48,7 +45,8 @@ func TestSuspendedProcessesRest(t *testing.T) {
 		if got := len(describe(t, c, "g").SuspendedProcesses); got != 9 {
 			t.Errorf("%d processes suspended, want 9", got)
 		}
-		_, err := c.autoscaling.SuspendProcesses(t.Context(), &autoscaling.SuspendProcessesInput{AutoScalingGroupName: aws.String("g"), ScalingProcesses: []string{"Sleep"}})
-		wantAPIError(t, err, "ValidationError", "")
+		if err := s.Suspend("g", "Sleep"); err == nil {
+			t.Error("a process that does not exist was suspended")
+		}
 	})
 }

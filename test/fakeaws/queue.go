@@ -62,14 +62,10 @@ func (q *queue) send(body string, delay time.Duration) *message {
 	q.sent++
 	now := time.Now()
 	m := &message{id: uuidOf(q.arn, "message", q.sent), body: body, sent: now, visible: now.Add(delay)}
-	q.add(m)
-	return m
-}
-
-func (q *queue) add(m *message) {
 	q.expires = earliest(q.expires, m.sent.Add(q.retention()))
 	q.messages, q.byID[m.id] = append(q.messages, m), m
 	q.wake()
+	return m
 }
 
 func (q *queue) wake() {
@@ -101,9 +97,8 @@ func (q *queue) expire(now time.Time) {
 	})
 }
 
-// take receives up to limit messages and hides them for a while. Messages received too often go to dead instead, if there is
-// such a queue.
-func (q *queue) take(limit int, hide time.Duration, dead *queue) []*message {
+// take receives up to limit messages and hides them for a while.
+func (q *queue) take(limit int, hide time.Duration) []*message {
 	now := time.Now()
 	q.expire(now)
 	var out []*message
@@ -114,11 +109,6 @@ func (q *queue) take(limit int, hide time.Duration, dead *queue) []*message {
 		}
 		if len(out) == limit || len(out) > 0 && bytes+len(m.body) > maxReceivedBytes {
 			break
-		}
-		if dead != nil && m.receives >= q.DeadLetter.MaxReceiveCount {
-			q.remove(m)
-			dead.add(m)
-			continue
 		}
 		q.receive(m, now, hide)
 		bytes += len(m.body)

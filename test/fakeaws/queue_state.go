@@ -55,9 +55,6 @@ func (s *Server) SetQueue(cfg Queue) error {
 	if err := cfg.validate(); err != nil {
 		return err
 	}
-	if cfg.DeadLetter != nil && s.account.lockedQueue(cfg.DeadLetter.Queue) == nil {
-		return fmt.Errorf("queue %q: no queue %q for dead letters", cfg.Name, cfg.DeadLetter.Queue)
-	}
 	return s.withQueue(cfg.Name, func(q *queue) { q.Queue, q.expires = cfg, time.Time{} })
 }
 
@@ -80,11 +77,4 @@ func (a *account) queue(name string) *queue {
 		}
 	}
 	return nil
-}
-
-// lockedQueue is queue for callers that do not hold mu.
-func (a *account) lockedQueue(name string) *queue {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.queue(name)
 }

@@ -55,22 +55,11 @@ func (g *group) oldOnes() map[string]bool {
 	return old
 }
 
-// retemplate has the group launch from another template or version.
-func (g *group) retemplate(ref *LaunchTemplateRef) {
-	switch {
-	case ref == nil:
-	case g.MixedInstancesPolicy != nil:
-		policy := *g.MixedInstancesPolicy
-		policy.LaunchTemplate = *ref
-		g.MixedInstancesPolicy = &policy
-	default:
-		g.LaunchTemplate, g.LaunchConfiguration = ref, ""
-	}
-}
+// healthyPercent of a group stay in service while it is refreshed.
+const healthyPercent = 90
 
 func (a *account) refresh(g *group, d Deed) error {
-	g.retemplate(d.Template)
-	old, percentage := g.oldOnes(), or(d.MinHealthy, 90)
+	old := g.oldOnes()
 	a.every(g, func() bool {
 		victim := slices.IndexFunc(g.instances, func(i *instance) bool { return old[i.id] && i.state == inService && !i.protected })
 		if victim < 0 {
@@ -80,7 +69,7 @@ func (a *account) refresh(g *group, d Deed) error {
 			return true
 		}
 		healthy, all := g.inService(), g.counted()
-		least := (all*percentage + 99) / 100
+		least := (all*healthyPercent + 99) / 100
 		if healthy > least || healthy == all && g.capacity() >= g.Desired {
 			a.replaceOne(g.instances[victim], d.by(), "an instance refresh")
 			a.reconcile(g, "")
@@ -91,10 +80,16 @@ func (a *account) refresh(g *group, d Deed) error {
 }
 
 func (a *account) rebalance(g *group, d Deed) error {
+	a.evenOut(g, d.by())
+	return nil
+}
+
+// evenOut moves instances from the fullest zone to the emptiest, on behalf of by.
+func (a *account) evenOut(g *group, by string) {
 	var arriving *instance
 	a.every(g, func() bool {
 		if arriving != nil {
-			return a.arrived(g, d, &arriving)
+			return a.arrived(g, by, &arriving)
 		}
 		if g.suspended("Launch", "Terminate", "AZRebalance") || g.surplus > 0 {
 			return false
@@ -119,18 +114,17 @@ func (a *account) rebalance(g *group, d Deed) error {
 		arriving = a.launch(g, c, p, time.Now(), "At "+seconds(time.Now())+" an instance was launched to balance the Availability Zones.  ")
 		return true
 	})
-	return nil
 }
 
 // arrived terminates one instance of the fullest zone once its replacement is in service.
-func (a *account) arrived(g *group, d Deed, arriving **instance) bool {
+func (a *account) arrived(g *group, by string, arriving **instance) bool {
 	i := *arriving
 	if i.counts() && i.state != inService {
 		return true
 	}
 	g.surplus, *arriving = g.surplus-i.weight, nil
 	if victim := a.victim(g); i.counts() && victim != nil && victim != i && g.capacity()-victim.weight >= g.Desired {
-		a.replaceOne(victim, d.by(), "an unbalanced number of instances in its Availability Zone")
+		a.replaceOne(victim, by, "an unbalanced number of instances in its Availability Zone")
 	}
 	a.reconcile(g, "")
 	return true
@@ -144,29 +138,4 @@ func (g *group) zoneCounts() map[string]int {
 		}
 	}
 	return zones
-}
-
-func (a *account) nodegroupUpdate(g *group, d Deed) error {
-	g.retemplate(d.Template)
-	old := g.oldOnes()
-	upper, desired, surge := g.Max, g.Desired, first(d.Surge, 2*len(g.Zones))
-	g.Max += surge
-	a.events.add(Event{Kind: GroupUpdated, Group: g.Name, By: d.by(), From: g.Min, To: g.Max})
-	a.setDesired(g, g.Desired+surge, d.by())
-	a.every(g, func() bool {
-		settled := g.counted() == g.inService() && g.capacity() >= g.Desired
-		victim := slices.IndexFunc(g.instances, func(i *instance) bool { return old[i.id] && i.state == inService })
-		switch {
-		case victim >= 0 && settled:
-			a.replaceOne(g.instances[victim], d.by(), "a managed node group update")
-			a.reconcile(g, "")
-		case victim < 0 && settled && g.Max > upper:
-			g.Max--
-			if g.Desired > desired { // somebody else may have changed it meanwhile
-				a.setDesired(g, g.Desired-1, d.by())
-			}
-		}
-		return victim >= 0 || g.Max > upper
-	})
-	return nil
 }

@@ -3,13 +3,12 @@ package fakeaws
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
 // ReplaceRootVolume makes Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an
 // instance refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each
-// instance passes through States, by default all four, and stays Each (1s) in one. With Each never it stays in the last one. It
+// instance passes through four states, and stays Each (1s) in one. With Each never it stays in the last one. It
 // remains a member that counts as capacity, and runs. AWS documents health checks only at the end. The return to InService is a
 // guess.
 const ReplaceRootVolume DeedKind = "replace-root-volume"
@@ -24,23 +23,10 @@ const (
 
 var rootVolumeStates = []string{replacingRootVolume, replacingRootVolumeWait, replacingRootVolumeProceed, rootVolumeReplaced}
 
-func (d Deed) validateStates() error {
-	for _, state := range d.States {
-		if !slices.Contains(rootVolumeStates, state) {
-			return fmt.Errorf("deed %q of %q: state %q is none of %v", d.Kind, d.Group, state, rootVolumeStates)
-		}
-	}
-	return nil
-}
-
 func (a *account) replaceRootVolume(g *group, d Deed) error {
 	chosen := a.chosen(g, d)
 	if len(chosen) == 0 {
 		return errors.New("no such instance in service")
-	}
-	states := d.States
-	if len(states) == 0 {
-		states = rootVolumeStates
 	}
 	for _, i := range chosen {
 		if i.state != inService || i.dead {
@@ -52,7 +38,7 @@ func (a *account) replaceRootVolume(g *group, d Deed) error {
 			description: "Replacing root volume of EC2 instance: " + i.id, status: activityInProgress, started: time.Now(), zone: i.pool.zone,
 			cause: fmt.Sprintf("At %s the root volume of an instance was replaced in response to an instance refresh.", seconds(time.Now())),
 		})
-		a.throughStates(i, inService, states, d.Each, act)
+		a.throughStates(i, inService, rootVolumeStates, d.Each, act)
 	}
 	return nil
 }

@@ -22,9 +22,9 @@ func TestReplacedRootVolumesKeepTheirPlace(t *testing.T) {
 
 func TestReplacedRootVolumeStaysInLastState(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
-		do(t, s, Deed{Kind: ReplaceRootVolume, Group: "g", Count: 2, States: []string{"ReplacingRootVolume:Wait"}, Each: Never})
+		do(t, s, Deed{Kind: ReplaceRootVolume, Group: "g", Count: 2, Each: Never})
 		pass(time.Hour)
-		statesAre(t, c, "an hour later", map[string]int{"InService": 1, "ReplacingRootVolume:Wait": 2})
+		statesAre(t, c, "an hour later", map[string]int{"InService": 1, "RootVolumeReplaced": 2})
 		if got := *describe(t, c, "g").DesiredCapacity; got != 3 {
 			t.Errorf("desired capacity %d, want 3", got)
 		}

@@ -81,13 +81,12 @@ func New(cfg Config) (*Server, error) {
 		events:   newEventLog(),
 		calls:    newCallLog(),
 		faults:   newFaultSet(cfg.Seed),
-		buckets:  &buckets{},
+		buckets:  newBuckets(cfg.Throttles),
 		nodes:    map[string]*publisher{},
 		stop:     make(chan struct{}),
 	}
 	s.account = newAccount(cfg, types, s.timeline, s.events, s.faults)
-	s.buckets.set(cfg.Throttles)
-	s.handler = s.routes()
+	s.handler = s.tracked(s.serveAWS)
 	s.spawn(s.timeline.run)
 	s.account.launchInitial()
 	return s, nil
@@ -135,6 +134,23 @@ func (s *Server) Close() error {
 	}
 	s.workers.Wait()
 	return err
+}
+
+// tracked makes Close wait for requests under way.
+func (s *Server) tracked(next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		closed := s.closed
+		if !closed {
+			s.workers.Add(1)
+		}
+		s.mu.Unlock()
+		if closed {
+			panic(http.ErrAbortHandler)
+		}
+		defer s.workers.Done()
+		next(w, r)
+	})
 }
 
 // spawn runs work on a goroutine that Close waits for. On a closed Server it runs nothing and returns false.

@@ -1,12 +1,8 @@
 package fakeaws
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -21,7 +17,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestActionsThatAreNotServedAreRefused(t *testing.T) {
@@ -153,120 +148,4 @@ func TestEventsCanBeAwaited(t *testing.T) {
 	if _, err := s.WaitFor(ctx, func(Event) bool { return false }); err == nil {
 		t.Error("waited for nothing without an error")
 	}
-}
-
-// adminCall makes one request to the admin interface and decodes the answer.
-func adminCall(t *testing.T, s *Server, method, path, body string, into any) int {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, s.URL()+"/_fakeaws/"+path, bytes.NewBufferString(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	data, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if into != nil {
-		if err := json.Unmarshal(data, into); err != nil {
-			t.Fatalf("%s %s: %v in %s", method, path, err, data)
-		}
-	}
-	return resp.StatusCode
-}
-
-func TestEverythingCanBeDoneOverHTTP(t *testing.T) {
-	s, c := overHTTP(t, oneGroup(withDesired(1)))
-	var faultID string
-	adminCall(t, s, "POST", "faults", `{"action": "DescribeAutoScalingGroups", "code": "Throttling"}`, &faultID)
-	wantAPIError(t, describeAll(t, c), "Throttling", "")
-	adminCall(t, s, "DELETE", "faults?id="+faultID, "", nil)
-	adminCall(t, s, "POST", "shortages", "zone: us-west-2a", nil)
-	adminCall(t, s, "POST", "groups/g/tags", `{"team": "blue"}`, nil)
-	adminCall(t, s, "POST", "groups/g/limits", `{"min": 1, "max": 5}`, nil)
-	adminCall(t, s, "POST", "groups/g/desired", "2", nil)
-	var groups []GroupState
-	adminCall(t, s, "GET", "state", "", &groups)
-	if len(groups) != 1 || groups[0].Desired != 2 || groups[0].Max != 5 || groups[0].Tags["team"] != "blue" || groups[0].Instances[0].State != "InService" {
-		t.Errorf("state = %+v", groups)
-	}
-	var calls map[string]int
-	adminCall(t, s, "GET", "calls", "", &calls)
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1}, calls); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
-	adminCall(t, s, "DELETE", "launch-templates/t", "", nil)
-	adminCall(t, s, "POST", "groups", `{"name": "new/1", "max": 1, "zones": ["us-west-2b"], "launchTemplate": {"name": "t"}}`, nil)
-	adminCall(t, s, "DELETE", "groups/new%2F1", "", nil)
-	var events []Event
-	adminCall(t, s, "GET", "events?from=2", "", &events)
-	var seen []EventKind
-	for _, e := range events {
-		seen = append(seen, e.Kind)
-	}
-	want := []EventKind{TagsChanged, GroupUpdated, DesiredChanged, TemplateDeleted, GroupCreated, GroupDeleted}
-	if diff := cmp.Diff(want, seen); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
-	if status := adminCall(t, s, "POST", "faults", `{"unknown": 1}`, nil); status != http.StatusBadRequest {
-		t.Errorf("an unknown field: status %d", status)
-	}
-}
-
-func TestWorstCasesCanBeAskedForOverHTTP(t *testing.T) {
-	s, c := overHTTP(t, oneGroup(withDesired(1)))
-	for _, call := range []struct{ path, body string }{
-		{"stale-reads", `{"most": "1h", "worst": true, "actions": ["DescribeAutoScalingGroups"]}`},
-		{"throttles", `[{"service": "autoscaling", "action": "DescribeScalingActivities", "burst": 1}]`},
-		{"strict", "true"},
-		{"shortages", `{"group": "g", "dies": "20s", "times": 1, "percent": 50, "noRetry": true}`},
-		{"faults", `{"action": "TerminateInstanceInAutoScalingGroup", "share": 50, "answers": 50}`},
-		{"deeds", `{"kind": "replace-root-volume", "group": "g", "states": ["RootVolumeReplaced"], "each": "never"}`},
-	} {
-		if status := adminCall(t, s, "POST", call.path, call.body, nil); status >= http.StatusBadRequest {
-			t.Errorf("%s %s: status %d", call.path, call.body, status)
-		}
-	}
-	if status := adminCall(t, s, "POST", "deeds", `{"kind": "replace-root-volume", "group": "g", "states": ["Pending"]}`, nil); status != http.StatusBadRequest {
-		t.Errorf("a state that is none of a root volume's: status %d", status)
-	}
-	if got := states(describe(t, c, "g")); got["InService"] != 1 {
-		t.Errorf("the first reading shows %v, want it from before the root volume was replaced", got)
-	}
-	if got := states(describe(t, c, "g")); got["RootVolumeReplaced"] != 1 {
-		t.Errorf("the second reading shows %v, want the present", got)
-	}
-	activities(t, c, "g")
-	_, err := c.autoscaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{})
-	wantAPIError(t, err, "Throttling", "")
-	var throttles []Throttle
-	adminCall(t, s, "GET", "throttles", "", &throttles)
-	if len(throttles) != 1 || len(s.Faults()) != 1 || len(s.Shortages()) != 1 {
-		t.Errorf("limits %v, faults %v, shortages %v; want one of each", throttles, s.Faults(), s.Shortages())
-	}
-}
-
-func TestEventsAreStreamed(t *testing.T) {
-	s, c := overHTTP(t, oneGroup(withDesired(1)))
-	resp, err := http.Get(s.URL() + "/_fakeaws/events?follow")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	setDesired(t, c, "g", 2)
-	lines := bufio.NewScanner(resp.Body)
-	for lines.Scan() {
-		var e Event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			t.Fatal(err)
-		}
-		if e.Kind == DesiredChanged {
-			return
-		}
-	}
-	t.Error("the stream ended before the event came")
 }

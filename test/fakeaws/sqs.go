@@ -126,26 +126,15 @@ func (q *queue) attributes() map[string]string {
 		"MessageRetentionPeriod":                whole(q.retention()),
 		"MaximumMessageSize":                    strconv.Itoa(maxMessageBytes),
 		"DelaySeconds":                          "0",
-		"ReceiveMessageWaitTimeSeconds":         whole(time.Duration(q.WaitTime)),
+		"ReceiveMessageWaitTimeSeconds":         "0",
 		"QueueArn":                              q.arn,
 		"SqsManagedSseEnabled":                  "true",
 	}
-	if policy := q.policy(); policy != "" {
-		out["Policy"] = policy
-	}
-	if q.DeadLetter != nil {
-		source := q.arn[:strings.LastIndex(q.arn, ":")+1]
-		out["RedrivePolicy"] = fmt.Sprintf(`{"deadLetterTargetArn":%q,"maxReceiveCount":%d}`, source+q.DeadLetter.Queue, q.DeadLetter.MaxReceiveCount)
+	if len(q.Events) > 0 { // EventBridge may send
+		out["Policy"] = fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},`+
+			`"Action":"sqs:SendMessage","Resource":%q}]}`, q.arn)
 	}
 	return out
-}
-
-// policy is the access policy, or "".
-func (q *queue) policy() string {
-	if q.Policy != "" || len(q.Events) == 0 {
-		return q.Policy
-	}
-	return fmt.Sprintf(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},"Action":"sqs:SendMessage","Resource":%q}]}`, q.arn)
 }
 
 // within parses a number of seconds between 0 and the maximum.

@@ -5,43 +5,24 @@ import (
 	"time"
 )
 
-type sqsSent struct {
-	ID        string `json:"Id,omitempty"` // of a batch's entry
-	MD5OfBody string `json:"MD5OfMessageBody"`
-	MessageID string `json:"MessageId"`
-}
-
 func (a *account) sendMessage(r *request) (any, error) {
 	q, err := a.findQueue(r.form)
 	if err != nil {
 		return nil, err
 	}
-	return q.accept(r.form)
-}
-
-// accept puts a caller's message into the queue.
-func (q *queue) accept(f form) (any, error) {
-	body := f.get("MessageBody")
+	body := r.form.get("MessageBody")
 	if body == "" {
 		return nil, &apiError{Code: "MissingParameter", Message: "The request must contain the parameter MessageBody."}
 	}
 	if len(body) > maxMessageBytes {
 		return nil, parameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", maxMessageBytes)
 	}
-	delay, err := f.within("DelaySeconds", 0, maxDelay)
+	delay, err := r.form.within("DelaySeconds", 0, maxDelay)
 	if err != nil {
 		return nil, err
 	}
 	m := q.send(body, delay)
-	return sqsSent{ID: f.get("Id"), MD5OfBody: md5Of(body), MessageID: m.id}, nil
-}
-
-func (a *account) deleteMessage(r *request) (any, error) {
-	q, err := a.findQueue(r.form)
-	if err != nil {
-		return nil, err
-	}
-	return q.discard(r.form)
+	return map[string]string{"MD5OfMessageBody": md5Of(body), "MessageId": m.id}, nil
 }
 
 // discard deletes a message. With a handle that is not the newest, or of a message that is gone, it silently does nothing (API
@@ -55,20 +36,7 @@ func (q *queue) discard(f form) (any, error) {
 		q.remove(m)
 		q.deleted++
 	}
-	return sqsDone{f.get("Id")}, nil
-}
-
-// sqsDone is a successful entry of a batch, or nothing.
-type sqsDone struct {
-	ID string `json:"Id,omitempty"`
-}
-
-func (a *account) changeMessageVisibility(r *request) (any, error) {
-	q, err := a.findQueue(r.form)
-	if err != nil {
-		return nil, err
-	}
-	return q.hide(r.form)
+	return map[string]string{"Id": f.get("Id")}, nil
 }
 
 // hide sets for how long from now a message in flight stays hidden. 0 makes it visible.
@@ -93,7 +61,7 @@ func (q *queue) hide(f form) (any, error) {
 	}
 	m.visible = now.Add(timeout)
 	q.wake()
-	return sqsDone{f.get("Id")}, nil
+	return map[string]string{"Id": f.get("Id")}, nil
 }
 
 type (
@@ -121,11 +89,7 @@ func batch(one func(*queue, form) (any, error)) operation {
 			return nil, err
 		}
 		out := sqsBatch{Successful: []any{}, Failed: []sqsFailed{}}
-		for n, entry := range entries {
-			if r.first > 0 && n >= r.first {
-				out.Failed = append(out.Failed, sqsFailed{ID: entry.get("Id"), Code: "InternalError", Message: "Internal Error"})
-				continue
-			}
+		for _, entry := range entries {
 			done, err := one(q, entry)
 			if err != nil {
 				known := asAPIError(err)
@@ -140,14 +104,12 @@ func batch(one func(*queue, form) (any, error)) operation {
 
 func checkBatch(entries []form) error {
 	seen := map[string]bool{}
-	bytes := 0
 	for _, entry := range entries {
 		id := entry.get("Id")
 		if seen[id] {
 			return &apiError{Code: "BatchEntryIdsNotDistinct", Message: "Id " + id + " repeated."}
 		}
 		seen[id] = true
-		bytes += len(entry.get("MessageBody"))
 	}
 	switch {
 	case len(entries) == 0:
@@ -157,8 +119,6 @@ func checkBatch(entries []form) error {
 			Code:    "TooManyEntriesInBatchRequest",
 			Message: fmt.Sprintf("Maximum number of entries per request are %d. You have sent %d.", maxReceived, len(entries)),
 		}
-	case bytes > maxMessageBytes:
-		return &apiError{Code: "BatchRequestTooLong", Message: fmt.Sprintf("Batch requests cannot be longer than %d bytes. You have sent %d bytes.", maxMessageBytes, bytes)}
 	}
 	return nil
 }

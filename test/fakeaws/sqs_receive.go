@@ -34,7 +34,7 @@ func (a *account) receiveMessage(r *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	wait, err := r.form.within("WaitTimeSeconds", time.Duration(q.WaitTime), maxWaitTime)
+	wait, err := r.form.within("WaitTimeSeconds", 0, maxWaitTime)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (a *account) receiveMessage(r *request) (any, error) {
 	var look func() any
 	look = func() any {
 		var out sqsReceived
-		for _, m := range q.take(limit, hide, a.deadLetters(q)) {
+		for _, m := range q.take(limit, hide) {
 			out.Messages = append(out.Messages, q.shape(m, a, names))
 		}
 		if len(out.Messages) > 0 || !time.Now().Before(end) {
@@ -52,13 +52,6 @@ func (a *account) receiveMessage(r *request) (any, error) {
 		return polling{changed: q.changed, due: earliest(end, q.next()), again: look}
 	}
 	return look(), nil
-}
-
-func (a *account) deadLetters(q *queue) *queue {
-	if q.DeadLetter == nil {
-		return nil
-	}
-	return a.queue(q.DeadLetter.Queue)
 }
 
 // earliest is the first of the times that are not zero.

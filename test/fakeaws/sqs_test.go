@@ -68,6 +68,37 @@ func send(t *testing.T, s *Server, bodies ...string) {
 	}
 }
 
+// remove deletes a message of queue q. An error is one of the batch's entry.
+func remove(t *testing.T, c clients, handle *string) (code string) {
+	t.Helper()
+	out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: queueURL(t, c, "q"),
+		Entries: []types.DeleteMessageBatchRequestEntry{{Id: aws.String("a"), ReceiptHandle: handle}}})
+	return codeOf(t, err, out.Successful, out.Failed)
+}
+
+// hide hides a message of queue q for some seconds from now. An error is one of the batch's entry.
+func hide(t *testing.T, c clients, handle *string, seconds int32) (code string) {
+	t.Helper()
+	out, err := c.sqs.ChangeMessageVisibilityBatch(t.Context(), &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: queueURL(t, c, "q"),
+		Entries: []types.ChangeMessageVisibilityBatchRequestEntry{{Id: aws.String("a"), ReceiptHandle: handle, VisibilityTimeout: seconds}}})
+	return codeOf(t, err, out.Successful, out.Failed)
+}
+
+// codeOf is the code of the one entry of a batch, "" if it succeeded.
+func codeOf[T any](t *testing.T, err error, done []T, failed []types.BatchResultErrorEntry) string {
+	t.Helper()
+	if err != nil || len(done)+len(failed) != 1 {
+		t.Fatalf("done %v, failed %v, error %v", done, failed, err)
+	}
+	if len(failed) == 0 {
+		return ""
+	}
+	if !failed[0].SenderFault {
+		t.Errorf("%s is not the sender's fault", *failed[0].Code)
+	}
+	return *failed[0].Code
+}
+
 func TestQueuesAreFoundByNameInBothPartitions(t *testing.T) {
 	for region, want := range map[string]string{
 		"us-west-2":  "https://sqs.us-west-2.amazonaws.com/123456789012/q",
@@ -113,17 +144,15 @@ func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 		if n := again[0].Attributes["ApproximateReceiveCount"]; n != "2" || *again[0].ReceiptHandle == *got[0].ReceiptHandle {
 			t.Errorf("receive count %s, or the handle is the same", n)
 		}
-		remove := func(handle *string) error {
-			_, err := c.sqs.DeleteMessage(t.Context(), &sqs.DeleteMessageInput{QueueUrl: queueURL(t, c, "q"), ReceiptHandle: handle})
-			return err
+		if code := remove(t, c, got[0].ReceiptHandle); code != "" || s.Queues()[0].InFlight != 1 {
+			t.Errorf("an old handle: %q, queue %+v; want neither error nor effect", code, s.Queues()[0])
 		}
-		if err := remove(got[0].ReceiptHandle); err != nil || s.Queues()[0].InFlight != 1 {
-			t.Errorf("an old handle: error %v, queue %+v; want neither error nor effect", err, s.Queues()[0])
+		if code := remove(t, c, again[0].ReceiptHandle); code != "" || s.Queues()[0].Deleted != 1 {
+			t.Errorf("the newest handle: %q, queue %+v", code, s.Queues()[0])
 		}
-		if err := remove(again[0].ReceiptHandle); err != nil || s.Queues()[0].Deleted != 1 {
-			t.Errorf("the newest handle: error %v, queue %+v", err, s.Queues()[0])
+		if code := remove(t, c, aws.String("rubbish")); code != "ReceiptHandleIsInvalid" {
+			t.Errorf("no handle: %q", code)
 		}
-		wantAPIError(t, remove(aws.String("rubbish")), "ReceiptHandleIsInvalid", "")
 		pass(time.Hour)
 		wantBodies(t, "after it is deleted", receive(t, c))
 	})
@@ -169,24 +198,22 @@ func TestVisibilityIsExtendedWithinTwelveHours(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q", VisibilityTimeout: Duration(10 * time.Second)}), func(t *testing.T, s *Server, c clients) {
 		send(t, s, "one")
 		handle := receive(t, c)[0].ReceiptHandle
-		change := func(seconds int32) error {
-			_, err := c.sqs.ChangeMessageVisibility(t.Context(), &sqs.ChangeMessageVisibilityInput{
-				QueueUrl: queueURL(t, c, "q"), ReceiptHandle: handle, VisibilityTimeout: seconds,
-			})
-			return err
-		}
-		for range 3 {
-			pass(9 * time.Second)
-			if err := change(10); err != nil {
-				t.Fatal(err)
+		for _, step := range []struct {
+			after   time.Duration
+			seconds int32
+			code    string
+		}{
+			{9 * time.Second, 10, ""}, {9 * time.Second, 10, ""}, {9 * time.Second, 10, ""},
+			{0, 43200, "InvalidParameterValue"}, {0, 0, ""}, {0, 10, "MessageNotInflight"},
+		} {
+			pass(step.after)
+			if code := hide(t, c, handle, step.seconds); code != step.code {
+				t.Errorf("hidden for %d more seconds: %q, want %q", step.seconds, code, step.code)
 			}
-			wantBodies(t, "while it is extended", receive(t, c))
+			if step.after > 0 {
+				wantBodies(t, "while it is extended", receive(t, c))
+			}
 		}
-		wantAPIError(t, change(43200), "InvalidParameterValue", "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
-		if err := change(0); err != nil {
-			t.Fatal(err)
-		}
-		wantAPIError(t, change(10), "AWS.SimpleQueueService.MessageNotInflight", "")
 		wantBodies(t, "once it is given back", receive(t, c), "one")
 	})
 }
@@ -194,60 +221,27 @@ func TestVisibilityIsExtendedWithinTwelveHours(t *testing.T) {
 func TestBatchesAnswerForEachEntry(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		url := queueURL(t, c, "q")
-		sent, err := c.sqs.SendMessageBatch(t.Context(), &sqs.SendMessageBatchInput{QueueUrl: url, Entries: []types.SendMessageBatchRequestEntry{
-			{Id: aws.String("a"), MessageBody: aws.String("one")}, {Id: aws.String("b"), MessageBody: aws.String("two")},
-			{Id: aws.String("c"), MessageBody: aws.String("three"), DelaySeconds: 5},
-		}})
-		if err != nil || len(sent.Successful) != 3 {
-			t.Fatalf("sent %+v, %v", sent, err)
+		send(t, s, "one")
+		if _, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("two"), DelaySeconds: 5}); err != nil {
+			t.Fatal(err)
 		}
 		got := receive(t, c)
-		wantBodies(t, "before the delay is over", got, "one", "two")
-		s.Inject(Fault{Action: "DeleteMessageBatch", First: 1, Times: 1})
-		entries := []types.DeleteMessageBatchRequestEntry{
-			{Id: aws.String("a"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("b"), ReceiptHandle: got[1].ReceiptHandle},
-		}
-		remove := func() *sqs.DeleteMessageBatchOutput {
-			out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: entries})
-			if err != nil {
-				t.Fatal(err)
-			}
-			return out
-		}
-		if out := remove(); len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "InternalError" || out.Failed[0].SenderFault {
-			t.Errorf("partly failed: %+v", out)
-		}
-		entries = append(entries[1:], types.DeleteMessageBatchRequestEntry{Id: aws.String("x"), ReceiptHandle: aws.String("rubbish")})
-		if out := remove(); len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "ReceiptHandleIsInvalid" || !out.Failed[0].SenderFault {
-			t.Errorf("one handle is rubbish: %+v", out)
+		wantBodies(t, "before the delay is over", got, "one")
+		out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []types.DeleteMessageBatchRequestEntry{
+			{Id: aws.String("a"), ReceiptHandle: got[0].ReceiptHandle}, {Id: aws.String("x"), ReceiptHandle: aws.String("rubbish")},
+		}})
+		if err != nil || len(out.Successful) != 1 || len(out.Failed) != 1 || *out.Failed[0].Code != "ReceiptHandleIsInvalid" || !out.Failed[0].SenderFault {
+			t.Errorf("one handle is rubbish: %+v, %v", out, err)
 		}
 		_, err = c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: make([]types.DeleteMessageBatchRequestEntry, 0)})
 		wantAPIError(t, err, "AWS.SimpleQueueService.EmptyBatchRequest", "")
 		pass(6 * time.Second)
 		late := receive(t, c)
-		wantBodies(t, "after the delay", late, "three")
-		out, err := c.sqs.ChangeMessageVisibilityBatch(t.Context(), &sqs.ChangeMessageVisibilityBatchInput{
-			QueueUrl: url, Entries: []types.ChangeMessageVisibilityBatchRequestEntry{{Id: aws.String("c"), ReceiptHandle: late[0].ReceiptHandle, VisibilityTimeout: 0}},
-		})
-		if err != nil || len(out.Successful) != 1 {
-			t.Errorf("changed %+v, %v", out, err)
+		wantBodies(t, "after the delay", late, "two")
+		if code := hide(t, c, late[0].ReceiptHandle, 0); code != "" {
+			t.Errorf("changed: %q", code)
 		}
-		wantBodies(t, "given back", receive(t, c), "three")
-	})
-}
-
-func TestMessageReceivedTooOftenIsADeadLetter(t *testing.T) {
-	cfg := queues(Queue{Name: "q", DeadLetter: &DeadLetter{Queue: "dead", MaxReceiveCount: 2}}, Queue{Name: "dead"})
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		send(t, s, "poison")
-		for range 2 {
-			wantBodies(t, "while there is patience", receive(t, c), "poison")
-			pass(time.Minute)
-		}
-		wantBodies(t, "after that", receive(t, c))
-		if dead := s.Queues()[1]; dead.Visible != 1 {
-			t.Errorf("dead letters %+v", dead)
-		}
+		wantBodies(t, "given back", receive(t, c), "two")
 	})
 }
 
@@ -314,7 +308,7 @@ func TestSQSFaultsLookAsInSQS(t *testing.T) {
 }
 
 func TestQueueAttributes(t *testing.T) {
-	cfg := queues(Queue{Name: "q", Events: []string{"*"}, Retention: Duration(5 * time.Minute), DeadLetter: &DeadLetter{"dead", 3}}, Queue{Name: "dead"})
+	cfg := queues(Queue{Name: "q", Events: []string{"*"}, Retention: Duration(5 * time.Minute)})
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		send(t, s, "one", "two", "three")
 		receive(t, c, func(in *sqs.ReceiveMessageInput) { in.MaxNumberOfMessages = 1 })
@@ -329,7 +323,6 @@ func TestQueueAttributes(t *testing.T) {
 			"VisibilityTimeout": "30", "SqsManagedSseEnabled": "true", "QueueArn": "arn:aws:sqs:us-west-2:123456789012:q",
 			"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},` +
 				`"Action":"sqs:SendMessage","Resource":"arn:aws:sqs:us-west-2:123456789012:q"}]}`,
-			"RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-west-2:123456789012:dead","maxReceiveCount":3}`,
 		} {
 			if got := out.Attributes[name]; got != want {
 				t.Errorf("%s = %q, want %q", name, got, want)

@@ -1,8 +1,6 @@
 package fakeaws
 
 import (
-	"bytes"
-	"encoding/json"
 	"slices"
 	"strings"
 	"time"
@@ -17,30 +15,14 @@ const staleStep = 100 * time.Millisecond
 // nothing: old readings of groups and activities are a guess on the strict side.
 var staleActions = []string{"DescribeAutoScalingGroups", "DescribeScalingActivities", "DescribeInstances"}
 
-// StaleReads sets how old readings can be. In the configuration file it is a duration alone, or
-//
-//	staleReads: {most: 3s, worst: true, actions: [DescribeAutoScalingGroups]}
+// StaleReads says how old readings can be.
 type StaleReads struct {
 	// Most is the greatest age of a reading. 0 reads the present. The seed gives each reading an age, so a reading may show an earlier
 	// time than the reading before it.
-	Most Duration `json:"most"`
+	Most Duration
 	// Worst makes readings of an action take turns: the first after a write is as old as Most allows, the second shows the
 	// present, and so on. So the reading right after a write never shows that write, and time goes back again and again.
-	Worst bool `json:"worst,omitempty"`
-	// Actions are the readings concerned. Default is DescribeAutoScalingGroups, DescribeScalingActivities and DescribeInstances.
-	Actions []string `json:"actions,omitempty"`
-}
-
-// UnmarshalJSON reads a duration, or all fields.
-func (s *StaleReads) UnmarshalJSON(data []byte) error {
-	if strings.HasPrefix(strings.TrimSpace(string(data)), `"`) {
-		*s = StaleReads{}
-		return json.Unmarshal(data, &s.Most)
-	}
-	type plain StaleReads
-	decoder := json.NewDecoder(bytes.NewReader(data))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode((*plain)(s))
+	Worst bool
 }
 
 // A past keeps earlier states of the account, for readings that lag behind, as a replica's do.
@@ -113,11 +95,7 @@ func (a *account) noteWrite(action string) {
 // read picks the moment that one call sees in all its readings. It is nil for the present.
 func (a *account) read(action string) *moment {
 	p := &a.past
-	concerned := p.Actions
-	if len(concerned) == 0 {
-		concerned = staleActions
-	}
-	if len(p.readings) == 0 || !slices.Contains(concerned, action) {
+	if len(p.readings) == 0 || !slices.Contains(staleActions, action) {
 		return nil
 	}
 	age := time.Duration(p.Most)

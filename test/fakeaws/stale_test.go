@@ -7,15 +7,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 )
 
-func staleConfig(reads StaleReads) Config {
-	cfg := oneGroup()
-	cfg.StaleReads = reads
-	return cfg
+// inStale runs a test in an account of one group whose readings are up to three seconds old, in the worst way.
+func inStale(t *testing.T, test func(*testing.T, *Server, clients)) {
+	t.Helper()
+	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
+		s.SetStale(StaleReads{Most: Duration(3 * time.Second), Worst: true})
+		pass(10 * time.Second)
+		test(t, s, c)
+	})
 }
 
 func TestWorstStaleReadingMissesTheWriteBefore(t *testing.T) {
-	inBubble(t, staleConfig(StaleReads{Most: Duration(3 * time.Second), Worst: true}), func(t *testing.T, s *Server, c clients) {
-		pass(10 * time.Second)
+	inStale(t, func(t *testing.T, s *Server, c clients) {
 		for round := range int32(3) {
 			setDesired(t, c, "g", round+1)
 			for n, want := range []int32{round, round + 1, round, round + 1} {
@@ -29,8 +32,7 @@ func TestWorstStaleReadingMissesTheWriteBefore(t *testing.T) {
 }
 
 func TestStaleReadingOfInstancesLacksNewOnes(t *testing.T) {
-	inBubble(t, staleConfig(StaleReads{Most: Duration(3 * time.Second), Worst: true}), func(t *testing.T, s *Server, c clients) {
-		pass(10 * time.Second)
+	inStale(t, func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 1)
 		if err != nil {
 			t.Fatal(err)
@@ -49,8 +51,7 @@ func TestStaleReadingOfInstancesLacksNewOnes(t *testing.T) {
 }
 
 func TestStaleReadingOfActivitiesIsAsItWas(t *testing.T) {
-	inBubble(t, staleConfig(StaleReads{Most: Duration(3 * time.Second), Worst: true}), func(t *testing.T, s *Server, c clients) {
-		pass(10 * time.Second)
+	inStale(t, func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 1)
 		pass(600 * time.Millisecond)
 		if got := activities(t, c, "g"); len(got) != 0 {
@@ -69,35 +70,4 @@ func TestStaleReadingOfActivitiesIsAsItWas(t *testing.T) {
 			t.Errorf("a reading from during the launch shows %+v, want it under way", got)
 		}
 	})
-}
-
-func TestStaleReadsConcernChosenActionsOnly(t *testing.T) {
-	inBubble(t, staleConfig(StaleReads{Most: Duration(3 * time.Second), Worst: true, Actions: []string{"DescribeScalingActivities"}}), func(t *testing.T, s *Server, c clients) {
-		pass(10 * time.Second)
-		setDesired(t, c, "g", 1)
-		if got := *describe(t, c, "g").DesiredCapacity; got != 1 {
-			t.Errorf("desired capacity is read as %d, want 1", got)
-		}
-		pass(time.Second)
-		if got := activities(t, c, "g"); len(got) != 0 {
-			t.Errorf("%d activities are shown, want none yet", len(got))
-		}
-	})
-}
-
-func TestStaleReadsAreReadFromConfig(t *testing.T) {
-	for text, want := range map[string]StaleReads{
-		"staleReads: 2s":                          {Most: Duration(2 * time.Second)},
-		"staleReads: {most: 3s, worst: true}":     {Most: Duration(3 * time.Second), Worst: true},
-		"staleReads: {most: 1s, actions: [A, B]}": {Most: Duration(time.Second), Actions: []string{"A", "B"}},
-		"region: us-west-2":                       {},
-	} {
-		cfg, err := ParseConfig([]byte(text))
-		if err != nil || cfg.StaleReads.Most != want.Most || cfg.StaleReads.Worst != want.Worst || len(cfg.StaleReads.Actions) != len(want.Actions) {
-			t.Errorf("%q: %+v, error %v; want %+v", text, cfg.StaleReads, err, want)
-		}
-	}
-	if _, err := ParseConfig([]byte("staleReads: {must: 3s}")); err == nil {
-		t.Error("a field that does not exist is accepted")
-	}
 }

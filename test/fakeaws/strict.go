@@ -6,33 +6,6 @@ import (
 	"time"
 )
 
-// SetStrict has AWS do, from now on, the worst that its documents allow. The seed decides. Where the documents say nothing, each rule is
-// a guess on the strict side:
-//
-//   - StrictThrottles limit calls, where the Config has Strict and names no limits. SetStrict leaves limits alone.
-//   - Terminating an instance that is terminating already is refused half of the time. Not documented.
-//   - A batch with such an instance, an unknown one, or one too many for the minimum is refused as a whole half of the time, and else
-//     done for the other instances. Not documented.
-//   - The activities of a batch come in any order. Not documented.
-//   - Launches that failed in every zone are repeated after half to three times Delays.Retry. Documented without figures.
-//   - Scale-in takes any of the instances that the termination policy does not distinguish. Documented.
-//   - A group of several zones balances them by itself, 3 to 15 seconds after its last look, unless AZRebalance is suspended.
-//     Documented without figures.
-//   - AWS forgets a client token after a tenth of Config.ClientTokens or later. Not documented.
-//
-// Readings stay up to date, unless StaleReads says otherwise.
-func (s *Server) SetStrict(strict bool) {
-	a := s.account
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.strict = strict
-	if strict {
-		for _, g := range a.sortedGroups() {
-			a.balanceItself(g)
-		}
-	}
-}
-
 // chance is true half of the time in a strict account, and never in another.
 func (a *account) chance() bool { return a.strict && a.random.IntN(2) == 0 }
 
@@ -63,19 +36,17 @@ const (
 	mostBalance  = 15 * time.Second
 )
 
-// balanceItself makes a group of several zones balance them repeatedly, while the account is strict.
+// balanceItself makes a group of several zones balance them repeatedly, if the account is strict.
 func (a *account) balanceItself(g *group) {
-	if !a.strict || g.balances || len(g.Zones) < 2 {
+	if !a.strict || len(g.Zones) < 2 {
 		return
 	}
-	g.balances = true
 	a.at(time.Now(), Duration(a.between(leastBalance, mostBalance)), func() {
-		g.balances = false
 		if a.groups[g.Name] != g || g.deleting {
 			return
 		}
-		if a.strict && g.counted() == g.inService() {
-			_ = a.rebalance(g, Deed{Kind: Rebalance, Group: g.Name, By: "AZRebalance"})
+		if g.counted() == g.inService() {
+			a.evenOut(g, "AZRebalance")
 		}
 		a.balanceItself(g)
 	})

@@ -231,11 +231,10 @@ func TestStrictGroupEvensOutZonesByItself(t *testing.T) {
 }
 
 func TestStrictAccountThrottlesUnlessItNamesLimits(t *testing.T) {
-	s, _ := overHTTP(t, Config{Strict: true})
-	if !slices.Equal(s.Throttles(), StrictThrottles) {
-		t.Errorf("limits %v, want the limits of a strict account", s.Throttles())
+	if got := (Config{Strict: true}).withDefaults().Throttles; !slices.Equal(got, strictThrottles) {
+		t.Errorf("limits %v, want the limits of a strict account", got)
 	}
-	if s, _ = overHTTP(t, Config{}); len(s.Throttles()) != 0 {
-		t.Errorf("limits %v, want none", s.Throttles())
+	if got := (Config{}).withDefaults().Throttles; len(got) != 0 {
+		t.Errorf("limits %v, want none", got)
 	}
 }

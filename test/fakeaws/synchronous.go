@@ -241,7 +241,7 @@ func (a *account) launchOne(call synchronousLaunch, candidates []candidate, why 
 	return nil
 }
 
-// raise raises the desired capacity by instances that were launched already.
+// raise raises the desired capacity by instances that are there already, or lowers it by instances that have left.
 func (a *account) raise(g *group, by int, who string) {
 	g.Desired += by
 	a.events.add(Event{Kind: DesiredChanged, Group: g.Name, By: who, From: g.Desired - by, To: g.Desired})

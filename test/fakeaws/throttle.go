@@ -23,10 +23,10 @@ type Throttle struct {
 	Shared    bool    `json:"shared,omitempty"`  // one bucket for all actions of the Service that match
 }
 
-// StrictThrottles are the limits of a strict account that names none. EC2's for Describe* are documented ("Request throttling
+// strictThrottles are the limits of a strict account that names none. EC2's for Describe* are documented ("Request throttling
 // for the Amazon EC2 API", read 2026-11: 100 tokens, 20 a second, each action for itself). Auto Scaling documents no figures.
 // Its limits here are a guess on the strict side.
-var StrictThrottles = []Throttle{
+var strictThrottles = []Throttle{
 	{Service: serviceEC2, Burst: 100, PerSecond: 20},
 	{Service: serviceAutoScaling, Action: "Describe*", Burst: 40, PerSecond: 10},
 	{Service: serviceAutoScaling, Burst: 20, PerSecond: 5},
@@ -49,8 +49,8 @@ func (t Throttle) covers(service, action string) bool {
 
 // buckets count the calls against the Throttles.
 type buckets struct {
-	mu        sync.Mutex
 	throttles []Throttle
+	mu        sync.Mutex
 	levels    map[[2]string]bucket // by service and action, or by service and Throttle
 }
 
@@ -59,28 +59,8 @@ type bucket struct {
 	at     time.Time
 }
 
-// SetThrottles replaces the limits of all actions. Buckets begin full. Without arguments it ends all limits.
-func (s *Server) SetThrottles(throttles ...Throttle) error {
-	for _, t := range throttles {
-		if err := t.validate(); err != nil {
-			return err
-		}
-	}
-	s.buckets.set(throttles)
-	return nil
-}
-
-// Throttles returns the limits in force.
-func (s *Server) Throttles() []Throttle {
-	s.buckets.mu.Lock()
-	defer s.buckets.mu.Unlock()
-	return append([]Throttle{}, s.buckets.throttles...)
-}
-
-func (b *buckets) set(throttles []Throttle) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.throttles, b.levels = slices.Clone(throttles), map[[2]string]bucket{}
+func newBuckets(throttles []Throttle) *buckets {
+	return &buckets{throttles: throttles, levels: map[[2]string]bucket{}}
 }
 
 // take uses up one call of an action. It returns false where none is left.

@@ -45,27 +45,21 @@ func TestActionsCanShareOneBucket(t *testing.T) {
 }
 
 func TestThrottledWriteTakesNoEffect(t *testing.T) {
-	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
-		if err := s.SetThrottles(Throttle{Action: "SetDesiredCapacity", Burst: 1}); err != nil {
-			t.Fatal(err)
-		}
+	cfg := oneGroup()
+	cfg.Throttles = []Throttle{{Action: "SetDesiredCapacity", Burst: 1}}
+	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 1)
 		_, err := setTo(t, c, 2)
 		wantAPIError(t, err, "Throttling", "Rate exceeded")
 		if got := *describe(t, c, "g").DesiredCapacity; got != 1 {
 			t.Errorf("desired capacity %d, want 1", got)
 		}
-		if err := s.SetThrottles(); err != nil {
-			t.Fatal(err)
-		}
-		setDesired(t, c, "g", 2)
 	})
 }
 
 func TestUselessThrottlesAreRefused(t *testing.T) {
-	s, _ := overHTTP(t, Config{})
 	for _, throttle := range []Throttle{{Burst: 0, PerSecond: 1}, {Burst: 1, PerSecond: -1}, {Action: "[", Burst: 1}} {
-		if s.SetThrottles(throttle) == nil {
+		if _, err := New(Config{Throttles: []Throttle{throttle}}); err == nil {
 			t.Errorf("%+v is accepted", throttle)
 		}
 	}

@@ -18,7 +18,7 @@ func (c Config) withDefaults() Config {
 	c.Latency = first(c.Latency, Duration(5*time.Millisecond))
 	c.ClientTokens = first(c.ClientTokens, Duration(10*time.Minute))
 	if c.Strict && c.Throttles == nil {
-		c.Throttles = StrictThrottles
+		c.Throttles = strictThrottles
 	}
 	d := &c.Delays
 	d.Listed = first(d.Listed, Duration(500*time.Millisecond))
@@ -116,11 +116,6 @@ func (g AutoScalingGroup) validate() error {
 			return fmt.Errorf("auto scaling group %q: %w", g.Name, err)
 		}
 	}
-	for name, quantity := range g.NodeResources {
-		if _, err := parseQuantity(quantity); err != nil {
-			return fmt.Errorf("auto scaling group %q: node resource %q: %w", g.Name, name, err)
-		}
-	}
 	if g.MIG != nil && !slices.Contains([]string{"none", "single", "mixed"}, g.MIG.Strategy) {
 		return fmt.Errorf("auto scaling group %q: MIG strategy %q: want none, single or mixed", g.Name, g.MIG.Strategy)
 	}
@@ -133,14 +128,6 @@ func (g AutoScalingGroup) validateLifecycle() error {
 			return err
 		}
 	}
-	if _, err := processNames(g.SuspendedProcesses); err != nil {
-		return err
-	}
-	if g.WarmPool != nil && warmStates[first(g.WarmPool.State, "Stopped")] == "" {
-		return fmt.Errorf("warm pool state %q: want Stopped, Running or Hibernated", g.WarmPool.State)
-	}
-	if g.WarmPool != nil && g.MixedInstancesPolicy != nil {
-		return errors.New("a warm pool needs a group of one instance type")
-	}
-	return nil
+	_, err := processNames(g.SuspendedProcesses)
+	return err
 }

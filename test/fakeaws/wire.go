@@ -47,7 +47,6 @@ type request struct {
 	json    bool     // the answer is expected in JSON, whatever the service
 	caller  string   // access key ID
 	agent   string
-	first   int // entries of a batch beyond it fail, 0 is all
 	share   int // percent of the InstanceIds that are acted on, 0 for all
 	answers int // percent of the activities that are answered, 0 for all
 }
@@ -68,28 +67,15 @@ func Serves(action string) bool {
 var operations = map[string]map[string]operation{
 	serviceAutoScaling: {
 		"CompleteLifecycleAction":             (*account).completeLifecycleAction,
-		"CreateAutoScalingGroup":              (*account).createAutoScalingGroup,
-		"CreateOrUpdateTags":                  (*account).createOrUpdateTags,
-		"DeleteAutoScalingGroup":              (*account).deleteAutoScalingGroup,
-		"DeleteTags":                          (*account).deleteTags,
 		"DescribeAutoScalingGroups":           (*account).describeAutoScalingGroups,
 		"DescribeAutoScalingInstances":        (*account).describeAutoScalingInstances,
 		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
 		"DescribeLifecycleHooks":              (*account).describeLifecycleHooks,
 		"DescribeScalingActivities":           (*account).describeScalingActivities,
-		"DescribeTags":                        (*account).describeTags,
-		"DescribeWarmPool":                    (*account).describeWarmPool,
-		"DetachInstances":                     (*account).detachInstances,
-		"EnterStandby":                        (*account).enterStandby,
-		"ExitStandby":                         (*account).exitStandby,
 		"LaunchInstances":                     (*account).launchInstances,
 		"RecordLifecycleActionHeartbeat":      (*account).recordLifecycleActionHeartbeat,
-		"ResumeProcesses":                     (*account).resumeProcesses,
 		"SetDesiredCapacity":                  (*account).setDesiredCapacity,
-		"SetInstanceProtection":               (*account).setInstanceProtection,
-		"SuspendProcesses":                    (*account).suspendProcesses,
 		"TerminateInstanceInAutoScalingGroup": (*account).terminateInstance,
-		"UpdateAutoScalingGroup":              (*account).updateAutoScalingGroup,
 	},
 	serviceEC2: {
 		"DescribeAvailabilityZones":                (*account).describeAvailabilityZones,
@@ -99,7 +85,6 @@ var operations = map[string]map[string]operation{
 		"DescribeInstanceTypeOfferings":            (*account).describeInstanceTypeOfferings,
 		"DescribeLaunchTemplateVersions":           (*account).describeLaunchTemplateVersions,
 		"DescribeSpotPriceHistory":                 (*account).describeSpotPriceHistory,
-		"DescribeSubnets":                          (*account).describeSubnets,
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
 	},
 	serviceEKS: {
@@ -107,15 +92,12 @@ var operations = map[string]map[string]operation{
 		"DescribeNodegroup": (*account).describeNodegroup,
 	},
 	serviceSQS: {
-		"ChangeMessageVisibility":      (*account).changeMessageVisibility,
 		"ChangeMessageVisibilityBatch": batch((*queue).hide),
-		"DeleteMessage":                (*account).deleteMessage,
 		"DeleteMessageBatch":           batch((*queue).discard),
 		"GetQueueAttributes":           (*account).getQueueAttributes,
 		"GetQueueUrl":                  (*account).getQueueURL,
 		"ReceiveMessage":               (*account).receiveMessage,
 		"SendMessage":                  (*account).sendMessage,
-		"SendMessageBatch":             batch((*queue).accept),
 	},
 	serviceZonalShift: {
 		"ListManagedResources": (*account).listManagedResources,
@@ -131,7 +113,7 @@ var operations = map[string]map[string]operation{
 	},
 }
 
-// serveAWS answers every request that is not for the admin interface.
+// serveAWS answers every request.
 func (s *Server) serveAWS(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	req, err := readRequest(r)
@@ -216,8 +198,6 @@ func (s *Server) answer(ctx context.Context, req *request, hits []Fault) (p repl
 	var result any
 	var err error
 	for _, f := range hits {
-		req.form = req.form.cut("InstanceIds.member", f.First)
-		req.first = first(f.First, req.first)
 		req.share, req.answers = first(f.Share, req.share), first(f.Answers, req.answers)
 	}
 	failure := failureOf(req, s.account, hits)
@@ -259,7 +239,6 @@ func (a *account) perform(req *request) (any, error) {
 	if err := a.authorize(req); err != nil {
 		return nil, err
 	}
-	req.form = a.lacks.known(req)
 	a.noteWrite(req.action)
 	return op(a, req)
 }

@@ -43,7 +43,7 @@ type member struct {
 
 // account has the groups of all clusters.
 func account(clusters int, limits []fakeaws.Throttle) fakeaws.Config {
-	config := fakeaws.Config{Region: "us-east-1", Throttles: limits, Latency: fakeaws.Duration(50 * time.Millisecond), FreeAddresses: map[string]int{"us-east-1a": 100_000}}
+	config := fakeaws.Config{Region: "us-east-1", Throttles: limits, Latency: fakeaws.Duration(50 * time.Millisecond)}
 	for c := range clusters {
 		for n := range ownGroups {
 			name := fmt.Sprintf("%s-%d", clusterName(c), n)

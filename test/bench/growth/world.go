@@ -57,7 +57,7 @@ func (w *world) close() {
 }
 
 func account(s size) fakeaws.Config {
-	config := fakeaws.Config{Region: region, FreeAddresses: map[string]int{zone: 100_000}}
+	config := fakeaws.Config{Region: region}
 	for n := range s.groups {
 		name := fmt.Sprintf("group-%04d", n)
 		nodes := 0

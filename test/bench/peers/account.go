@@ -49,7 +49,7 @@ func spread(nodes int, instanceType string) []group {
 
 func account(groups []group) fakeaws.Config {
 	config := fakeaws.Config{
-		Region: region, FreeAddresses: map[string]int{zone: 60_000}, Latency: fakeaws.Duration(callTime),
+		Region: region, Latency: fakeaws.Duration(callTime),
 		Delays: fakeaws.Delays{
 			Synchronous: fakeaws.Duration(launchTime), Register: fakeaws.Duration(bootTime), GPU: fakeaws.Duration(time.Millisecond),
 		},

@@ -26,9 +26,6 @@ const (
 	gpuAfter      = time.Second     // from Ready until the device plugin publishes
 )
 
-// freeAddresses of a zone are more than any mix needs.
-const freeAddresses = 60000
-
 const templatePrefix = "k8s.io/cluster-autoscaler/node-template/"
 
 // Check returns why the mix cannot be run the whole way, or nil: its nodes are of no real instance type, or its prices differ within
@@ -41,7 +38,7 @@ func Check(m *mix.Mix) error {
 
 // account is an account with the groups of the mix, at zero. It fails for a mix with nodes of no real instance type.
 func account(m *mix.Mix) (fakeaws.Config, error) {
-	config := fakeaws.Config{Region: m.Region, FreeAddresses: map[string]int{}}
+	config := fakeaws.Config{Region: m.Region}
 	for _, g := range m.Groups {
 		if g.Stated {
 			return config, fmt.Errorf("group %q: the mix states what a %s offers, so no node of it can register", g.Name, g.InstanceType)
@@ -49,9 +46,7 @@ func account(m *mix.Mix) (fakeaws.Config, error) {
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{
 			Name: g.Name, Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: g.InstanceType}},
 		})
-		made := group(m, g)
-		config.AutoScalingGroups = append(config.AutoScalingGroups, made)
-		config.FreeAddresses[made.Zones[0]] = freeAddresses
+		config.AutoScalingGroups = append(config.AutoScalingGroups, group(m, g))
 	}
 	return config, nil
 }
