@@ -42,7 +42,7 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 			shell(autoScaling(a.Group))
 	case strings.Contains(message, "Spot request price"):
 		r.Message = "the maximum spot price of " + group + " is below the market's"
-		r.Remedy = "raise it in the group's policy or launch template, or take it out: the limit is the on-demand price then"
+		r.Remedy = "raise that price in the group's policy or launch template, or take it out: the limit is the on-demand price then"
 		return r, false
 	case m.InstanceType != "" && m.Zone != "" && class == awsmessage.NoCapacity:
 		r.Message += fmt.Sprintf(" for %s in zone %s", clean(m.InstanceType, maxName), clean(m.Zone, maxName))

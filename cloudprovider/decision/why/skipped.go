@@ -115,7 +115,17 @@ func Backoff(group *decision.Group, until time.Time, code, message string) decis
 		cause.Code = decision.CodeBackoff
 	}
 	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(group.Name), cause.Message, nextTry(cause.Code, time.Time{}, until))
-	return cause
+	return withOtherDenials(cause, group)
+}
+
+// withOtherDenials adds the steps about other calls that AWS denies for the group. The mended one would lead to them.
+func withOtherDenials(r decision.Reason, g *decision.Group) decision.Reason {
+	for _, p := range g.Problems {
+		if step, _, _ := strings.Cut(p.Remedy, "\n"); r.Code == decision.CodeDenied && p.Code == decision.CodeDenied {
+			r.Remedy += "\n" + step
+		}
+	}
+	return r
 }
 
 // operation is the call in an error of the SDK.
@@ -197,7 +207,7 @@ func coolDown(class string, g *decision.Group) decision.Reason {
 		try = nextTry(cause.Code, first.Since, first.Until)
 	}
 	cause.Message = fmt.Sprintf("group %s cannot grow now: %s%s", quote(g.Name), clean(cause.Message, maxMessage), try)
-	return cause
+	return withOtherDenials(cause, g)
 }
 
 // nextTry says when a group is tried again after a failure. The zero time is a moment that is not known.

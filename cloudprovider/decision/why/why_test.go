@@ -206,7 +206,7 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 			"it is tried again by itself, look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=SetDesiredCapacity'"},
 		{"a low spot price", "no-capacity", "Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0413.", Attempt{},
 			"the maximum spot price of the group is below the market's: Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0413",
-			"raise it in the group's policy or launch template"},
+			"raise that price in the group's policy or launch template"},
 		{"no policy allows it", "permission", denied + "because no permissions boundary allows the autoscaling:SetDesiredCapacity action", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
 			`add {"Effect":"Allow","Action":"autoscaling:SetDesiredCapacity","Resource":"arn:aws:autoscaling:us-east-1:1:autoScalingGroup:*:autoScalingGroupName/*"} to the permissions boundary of role "ca"`},
 		{"a policy denies it", "permission", denied + "with an explicit deny in a service control policy", Attempt{}, "AWS denied autoscaling:SetDesiredCapacity",
@@ -388,6 +388,20 @@ func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
 	passes := skipped("spot", "in cool-down (throttle)", &decision.Group{Name: "spot"})
 	if got := Pod(podOf("cpu", "1"), []decision.Answer{passes, answers[1]}, nil); strings.Contains(got.Remedy, "\n") {
 		t.Errorf("got %q, want no step for a cause that passes", got.Remedy)
+	}
+}
+
+func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
+	g := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Code: decision.CodeDenied, Remedy: "allow the other call\nin full"},
+		{Code: decision.CodeDegraded, Remedy: "mend the tag"}}}
+	const denied = "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity"
+	for _, got := range []decision.Reason{Skipped("in cool-down (permission)", g), Backoff(g, noon, "cloudProviderError", denied)} {
+		if !strings.HasSuffix(got.Remedy, "\nallow the other call") {
+			t.Errorf("got %q, want the step about the other call, too", got.Remedy)
+		}
+	}
+	if got := Skipped("in cool-down (no-capacity)", g); strings.Contains(got.Remedy, "the other call") {
+		t.Errorf("got %q for a lack of capacity", got.Remedy)
 	}
 }
 
