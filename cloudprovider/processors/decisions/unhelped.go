@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"hash/maphash"
 	"reflect"
 	"slices"
 	"strings"
@@ -33,7 +34,8 @@ type refusal struct {
 
 // compacted returns the pods in a form that takes little memory. The core gives all equivalent pods the same maps of answers.
 func compacted(pods []corestatus.NoScaleUpInfo) unhelped {
-	c := compactor{unhelped: unhelped{count: len(pods)}, places: map[string]int{}, refusals: map[refusal]*refusal{}}
+	c := compactor{unhelped: unhelped{count: len(pods)}, places: map[string]int{}, refusals: map[refusal]*refusal{},
+		lists: map[uint64][]*refusal{}, seed: maphash.MakeSeed()}
 	kinds := map[[2]uintptr]int{}
 	for _, p := range pods {
 		maps := [2]uintptr{reflect.ValueOf(p.RejectedNodeGroups).Pointer(), reflect.ValueOf(p.SkippedNodeGroups).Pointer()}
@@ -51,6 +53,8 @@ type compactor struct {
 	unhelped
 	places   map[string]int // of the groups
 	refusals map[refusal]*refusal
+	lists    map[uint64][]*refusal // of answers, by their hash
+	seed     maphash.Seed
 }
 
 func (c *compactor) answers(p corestatus.NoScaleUpInfo) []*refusal {
@@ -67,9 +71,16 @@ func (c *compactor) answers(p corestatus.NoScaleUpInfo) []*refusal {
 	}
 	enter(p.RejectedNodeGroups, false)
 	enter(p.SkippedNodeGroups, true)
-	if like := slices.IndexFunc(c.kinds, func(k kind) bool { return slices.Equal(k.answers, list) }); like >= 0 {
-		return c.kinds[like].answers // of pods that differ in size, for example
+	var hash maphash.Hash
+	hash.SetSeed(c.seed)
+	for _, r := range list {
+		maphash.WriteComparable(&hash, r)
 	}
+	key := hash.Sum64()
+	if like := c.lists[key]; slices.Equal(like, list) {
+		return like // of pods that differ in size, for example
+	}
+	c.lists[key] = list
 	return list
 }
 

@@ -82,8 +82,9 @@ func (s *Spread) move(snapshot clustersnapshot.ClusterSnapshot, node string, pod
 		if err := snapshot.UnschedulePod(p.Namespace, p.Name, node); err != nil {
 			return nil, err
 		}
-		unbound[i] = p.DeepCopy()
-		unbound[i].Spec.NodeName = ""
+		free := *p // the snapshot changes no pod, so the parts may be shared
+		free.Spec.NodeName = ""
+		unbound[i] = &free
 	}
 	moved, _, err := s.simulator.TrySchedulePods(snapshot, unbound, true, elsewhere)
 	return moved, err
