@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
 // flags are the flags of a container, by name. A flag may be repeated.
@@ -37,6 +38,7 @@ func flagsOf(c corev1.Container) flags {
 		if !given && at+1 < len(words) && !strings.HasPrefix(words[at+1], "-") {
 			value = words[at+1]
 		}
+		name = running.Current(name)
 		found[name] = append(found[name], expand(value, c.Env))
 	}
 	return found

@@ -284,11 +284,11 @@ func TestNameOfTheCluster(t *testing.T) {
 }
 
 func TestFlagsOfAContainer(t *testing.T) {
-	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on", "--asg-region=$(REGION)"},
+	c := corev1.Container{Command: []string{"./cluster-autoscaler", "--nodes=0:1:a", "--nodes", "0:2:b", "-v=4", "--on", "--asg-region=$(REGION)", "--aws-use-static-instance-list", "--aws-zonal-groups=all"},
 		Args: []string{"--secret=$(SECRET)", "--asg-cluster-name=$(NONE)"},
 		Env: []corev1.EnvVar{{Name: "REGION", Value: "old"}, {Name: "REGION", Value: "cn-north-1"},
 			{Name: "SECRET", ValueFrom: &corev1.EnvVarSource{}}}}
-	want := map[string][]string{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-region": {"cn-north-1"}, "secret": {"$(SECRET)"},
+	want := map[string][]string{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-region": {"cn-north-1"}, "aws-use-static-instance-list": {""}, "asg-zonal-groups": {"all"}, "secret": {"$(SECRET)"},
 		"asg-cluster-name": {"$(NONE)"}}
 	if diff := cmp.Diff(want, map[string][]string(doctor.FlagsOf(c))); diff != "" {
 		t.Errorf("flags differ (-want +got):\n%s", diff)

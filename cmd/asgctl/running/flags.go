@@ -24,6 +24,14 @@ type Deployed struct {
 // ofPod are the flags whose values are files of the pod, or its connection to the API server.
 var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
 
+// Current returns the name of a flag, which a user may have given by its former name: flags of ours began with aws-, as one of stock's does.
+func Current(name string) string {
+	if rest, former := strings.CutPrefix(name, "aws-"); former && name != "aws-use-static-instance-list" {
+		return "asg-" + rest
+	}
+	return name
+}
+
 // Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
 // is ErrNone if there is no Deployment of one.
 func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
@@ -66,6 +74,10 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 	}
 	deployed := &Deployed{Name: d.Name}
 	for _, word := range words {
+		if rest, isFlag := strings.CutPrefix(word, "--"); isFlag {
+			name, _, _ := strings.Cut(rest, "=")
+			word = "--" + Current(name) + strings.TrimPrefix(rest, name)
+		}
 		name, _, _ := strings.Cut(word, "=")
 		if slices.Contains(ofPod, name) {
 			deployed.Left = append(deployed.Left, name)

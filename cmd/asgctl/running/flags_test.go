@@ -22,6 +22,8 @@ func TestFlagsOfDeployment(t *testing.T) {
 		{"own region", corev1.Container{Args: []string{"--asg-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, &Deployed{Flags: []string{"--asg-region=a"}}},
 		{"files of the pod", corev1.Container{Args: []string{"--cloud-config=/etc/x", "--expander=random", "--asg-price-file=/etc/y"}},
 			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--asg-price-file"}}},
+		{"former names", corev1.Container{Args: []string{"--aws-nominate=off", "--aws-price-file=/etc/y", "--aws-use-static-instance-list=true"}},
+			&Deployed{Flags: []string{"--asg-nominate=off", "--aws-use-static-instance-list=true"}, Left: []string{"--asg-price-file"}}},
 		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
