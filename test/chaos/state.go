@@ -41,13 +41,21 @@ func (r *run) onReadyNodes(ctx context.Context) (map[string]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	return r.count(ctx, func(p *corev1.Pod) bool {
+		node, known := nodes[p.Spec.NodeName]
+		return known && p.Status.Phase == corev1.PodRunning && nodeready.Is(&node)
+	})
+}
+
+// count counts the pods that are not being deleted and that match, by workload.
+func (r *run) count(ctx context.Context, match func(*corev1.Pod) bool) (map[string]int, error) {
 	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
 	have := map[string]int{}
 	for _, p := range pods.Items {
-		if node, known := nodes[p.Spec.NodeName]; known && p.Status.Phase == corev1.PodRunning && p.DeletionTimestamp == nil && nodeready.Is(&node) {
+		if p.DeletionTimestamp == nil && match(&p) {
 			have[p.Labels["app"]]++
 		}
 	}
@@ -78,18 +86,13 @@ func (r *run) makePods(ctx context.Context) (left bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("list workloads: %w", err)
 	}
-	pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
+	have, err := r.count(ctx, func(p *corev1.Pod) bool {
+		return p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded
+	})
 	if err != nil {
-		return false, fmt.Errorf("list pods: %w", err)
+		return false, err
 	}
-	have := map[string]int{}
-	for _, p := range pods.Items {
-		if p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded {
-			have[p.Labels["app"]]++
-		}
-	}
-	left = slices.ContainsFunc(workloads.Items, func(d appsv1.Deployment) bool { return have[d.Name] != int(*d.Spec.Replicas) })
-	if !left {
+	if !slices.ContainsFunc(workloads.Items, func(d appsv1.Deployment) bool { return have[d.Name] != int(*d.Spec.Replicas) }) {
 		return false, nil
 	}
 	return true, r.env.Cluster.Restart(ctx, controlplane.ControllerManagerName)
