@@ -143,19 +143,24 @@ func (a *activities) terminatedSince(ctx context.Context, name string, since tim
 }
 
 // begun returns the instances that AWS is launching in the group, or has launched since a moment of its clock. An instance without an ID yet is "", and
-// is left out if its launch began before waiting.
+// is left out if its launch began before waiting. So is an instance that AWS has begun to terminate.
 //
 // AWS lists a launch from its beginning. The API reference names the states of a launch in progress and does not explain them (Activity, StatusCode,
 // read 2026-11). So every launch that has not ended counts, also where AWS waits for a spot instance: its request stands, and may be fulfilled.
 func (a *activities) begun(ctx context.Context, name string, since, waiting time.Time) ([]string, error) {
 	var ids []string
+	ended := map[string]bool{}
 	all, err := a.eachSince(ctx, name, since, func(act types.Activity) {
-		id, launching, _ := cooldown.Subject(act)
+		id, launching, terminating := cooldown.Subject(act)
 		givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
-		if launching && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)) {
+		switch {
+		case terminating && id != "":
+			ended[id] = true
+		case launching && !givenUp && (id != "" || !aws.ToTime(act.StartTime).Before(waiting)):
 			ids = append(ids, id)
 		}
 	})
+	ids = slices.DeleteFunc(ids, func(id string) bool { return ended[id] })
 	if err == nil && !all {
 		err = fmt.Errorf("describe scaling activities of %q: there are more than %d", name, maxActivityPages*activitiesPerCall)
 	}

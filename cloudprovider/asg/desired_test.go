@@ -580,6 +580,12 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err != nil {
 		t.Fatal(err)
 	}
+	w.eventually(func() string { // its launch is one of the newest activities still
+		if state, _ := w.aws.Group("a"); len(state.Instances) != 4 {
+			return "AWS lists the terminated instance"
+		}
+		return ""
+	})
 	w.increase(1)
 	if taken := w.withdraw(1); taken != 1 || w.desired("a") != 4 {
 		t.Errorf("withdrew %d of our 1, desired capacity is %d, want the 4 that are left of the other's 5", taken, w.desired("a"))
