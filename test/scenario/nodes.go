@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -76,25 +77,44 @@ func (s *script) age(args []string) error {
 	if err != nil {
 		return err
 	}
-	return s.eachNode(args[0], func(node corev1.Node) error { return s.readySince(s.ctx, node, time.Now().Add(-age)) })
+	since := time.Now().Add(-age)
+	return s.eachNode(args[0], func(node corev1.Node) error { return s.readySince(s.ctx, node.Name, since) })
 }
 
-// readySince moves the time at which a node became Ready. The core takes the youngest of several conditions for it, so all are
-// moved.
-func (s *script) readySince(ctx context.Context, node corev1.Node, since time.Time) error {
-	conditions := node.Status.Conditions
-	if len(conditions) == 0 {
-		return fmt.Errorf("age: node %q is not Ready", node.Name)
+// settlesWithin is how long a late write of KWOK is awaited. KWOK makes a node Ready once more, as of now, when it comes late to an event
+// from before the node was Ready (playStage in its node_controller.go, v0.8.0).
+const settlesWithin = 2 * time.Second
+
+// readySince moves the time at which a node became Ready, until nobody moves it back. The core takes the youngest of several conditions for
+// it, so all are moved.
+func (s *script) readySince(ctx context.Context, name string, since time.Time) error {
+	for settled := time.Now().Add(settlesWithin); time.Now().Before(settled); time.Sleep(pollInterval) {
+		node, err := s.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		if !nodeready.Is(node) {
+			return fmt.Errorf("age: node %q is not Ready", name)
+		}
+		conditions, moved := node.Status.Conditions, false
+		for i := range conditions {
+			if conditions[i].LastTransitionTime.After(since) {
+				conditions[i].LastTransitionTime, moved = metav1.NewTime(since), true
+			}
+		}
+		if !moved {
+			continue
+		}
+		settled = time.Now().Add(settlesWithin)
+		patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": conditions}})
+		if err != nil {
+			return err
+		}
+		if _, err = s.client.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+			return err
+		}
 	}
-	for i := range conditions {
-		conditions[i].LastTransitionTime = metav1.NewTime(since)
-	}
-	patch, err := json.Marshal(map[string]any{"status": map[string]any{"conditions": conditions}})
-	if err != nil {
-		return err
-	}
-	_, err = s.Cluster.Client().CoreV1().Nodes().Patch(ctx, node.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
-	return err
+	return nil
 }
 
 // eachNode calls do with every node that has the labels. It is an error if there is none.
