@@ -201,13 +201,13 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	}
 	w.started()
 	gone, old := w.group("eks").Source.Template.ID, w.group("old").Source.Template.ID
-	const content = "\nwhat it held, for 90 days: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=CreateLaunchTemplate'"
+	const content = "see what it held, within 90 days: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=CreateLaunchTemplate'\nmake such a launch template again"
 	for name, want := range map[string][2]string{
-		"it's": {"launch template " + gone + " does not exist", `make a launch template, and give it to the group: aws autoscaling update-auto-scaling-group ` +
-			`--auto-scaling-group-name 'it'\''s' --launch-template 'LaunchTemplateName=TEMPLATE,Version=$Default'` + content},
+		"it's": {"launch template " + gone + " does not exist", content + `, and give it to the group: aws autoscaling update-auto-scaling-group ` +
+			`--auto-scaling-group-name 'it'\''s' --launch-template 'LaunchTemplateName=TEMPLATE,Version=$Default'`},
 		"old": {"launch template " + old + " has no version 9", "choose a version that exists, and give it to the group: aws autoscaling update-auto-scaling-group " +
 			"--auto-scaling-group-name old --launch-template 'LaunchTemplateId=" + old + ",Version=$Default'"},
-		"eks": {"launch template " + gone + " does not exist", `make a launch template, and give it to EKS node group "ng"` + content},
+		"eks": {"launch template " + gone + " does not exist", content + `, and give it to EKS node group "ng"`},
 	} {
 		if g := w.group(name); len(g.Problems) == 0 || g.Problems[0].Message != want[0] || g.Problems[0].Remedy != want[1] {
 			t.Errorf("group %q has the problems %+v, want %q", name, g.Problems, want)

@@ -158,7 +158,7 @@ func (id *identity) whyForeign(g *Group) string {
 // disowned returns the group with the one Problem that it belongs to another cluster or service.
 func (id *identity) disowned(g *Group) *Group {
 	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
-		Remedy: "make a group of this cluster for the pods, and take the discovery tags off this one; if it is ours all the same, correct the tag or user data that says otherwise" +
+		Remedy: "unless it is ours, make a group of this cluster for the pods, and take the discovery tags off this one\nif it is ours, correct the tag or user data that says otherwise" +
 			", and if this cluster has another name, name it by " + sourceFlag}
 	switch {
 	case g.Operator != "":

@@ -47,7 +47,7 @@ func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
 	denials := c.refusals.denials()
 	for _, group := range slices.Sorted(maps.Keys(denials)) {
-		action, needed, instead := denials[group], ", which LaunchInstances needs", "so instances are asked for by the desired capacity"
+		action, needed, instead := denials[group], ", which LaunchInstances needs", "so instances are asked for by the desired capacity: AWS then chooses the zones, and says later that it has no capacity"
 		if action == "autoscaling:LaunchInstances" {
 			needed = ""
 		}

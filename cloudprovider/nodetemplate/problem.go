@@ -78,14 +78,28 @@ func (p Problem) String() string {
 		if p.Used {
 			b.WriteString(" used, but ")
 		} else {
-			b.WriteString(" ignored: ")
+			b.WriteString(" ignored" + p.effect() + ": ")
 		}
 	}
 	fmt.Fprintf(&b, "expected %s", p.Expected)
 	if p.Example != "" {
-		fmt.Fprintf(&b, ", for example %s", quote(p.Example, maxShownKey+maxShownValue))
+		fmt.Fprintf(&b, ", for example %s", quote(strings.TrimPrefix(p.Example, p.Key+"="), maxShownKey+maxShownValue))
 	}
 	return b.String()
+}
+
+// effect says what a tag that is left out means for pods.
+func (p Problem) effect() string {
+	if p.Subject != "" {
+		return ""
+	}
+	switch p.Reason {
+	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintKey, ReasonTaintValue:
+		return ", so that nodes count as free of this taint and may be launched for pods that it keeps away"
+	case ReasonLabelKey, ReasonLabelValue, ReasonResourceName, ReasonResourceQuantity:
+		return ", so that no node is launched for pods that ask for it"
+	}
+	return ""
 }
 
 // Remedy returns the next step. An example becomes a command only if it has the owner's own value, under the right key or in the right
@@ -109,10 +123,12 @@ func (p Problem) Remedy() string {
 		return "state the taint that the nodes have: its key behind taint/, and as the value " + taintForm
 	case !own:
 		return "correct the tag, or delete it: " + shellword.DeleteTag(p.Group, p.Key)
-	case key == p.Key:
-		return shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value})
 	}
-	return shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value}) + " && " + shellword.DeleteTag(p.Group, p.Key)
+	correct := "correct the tag: " + shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value})
+	if key == p.Key {
+		return correct
+	}
+	return correct + " && " + shellword.DeleteTag(p.Group, p.Key)
 }
 
 // describeTypes is the next step about types that nothing is known of. The autoscaler asks EC2 for them if it may.

@@ -264,7 +264,8 @@ func TestMalformedTaintOfThePublishedGPUGroupIsNamed(t *testing.T) {
 		t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
 	}
 	const want = `Auto Scaling group "g4dn-spot": tag "k8s.io/cluster-autoscaler/node-template/taint/dedicated"="nvidia.com/gpu=true" ` +
-		`ignored: expected <value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute, ` +
+		`ignored, so that nodes count as free of this taint and may be launched for pods that it keeps away: ` +
+		`expected <value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute, ` +
 		`for example "k8s.io/cluster-autoscaler/node-template/taint/nvidia.com/gpu=true:NoSchedule"`
 	if len(problems) != 1 || problems[0].String() != want {
 		t.Errorf("problems = %v\nwant %s", problems, want)

@@ -14,7 +14,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 	if slices.Contains(g.SuspendedProcesses, "Launch") {
 		problems = append(problems, Problem{Reason: ReasonLaunchSuspended, Blocks: true,
 			Message: "its Launch process is suspended, so AWS launches nothing in it",
-			Remedy:  "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " + shellword.Quote(g.Name)})
+			Remedy:  "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " + shellword.Quote(g.Name)})
 	}
 	key := nodegroupOf(g)
 	if launch == nil || key == (nodegroupKey{}) {

@@ -46,12 +46,13 @@ func unread(err error, reason, what, action, instead string) Problem {
 
 // missing says whether the launch template is gone or its version alone, and how the group gets another. A new template has another ID.
 func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
-	message, remedy = "launch template "+cmp.Or(ref.ID, ref.Name)+" does not exist", "make a launch template"
-	other, content := "LaunchTemplateName=TEMPLATE", "\nwhat it held, for 90 days: aws cloudtrail lookup-events --lookup-attributes "+
-		shellword.Quote("AttributeKey=EventName,AttributeValue=CreateLaunchTemplate")
+	name, other := cmp.Or(ref.ID, ref.Name), "LaunchTemplateName=TEMPLATE"
+	message = "launch template " + name + " does not exist"
+	remedy = "see what it held, within 90 days: aws cloudtrail lookup-events --lookup-attributes " +
+		shellword.Quote("AttributeKey=EventName,AttributeValue=CreateLaunchTemplate") + "\nmake such a launch template again"
 	if awsclient.Code(err) == "InvalidLaunchTemplateId.VersionNotFound" {
-		message = fmt.Sprintf("launch template %s has no version %s", cmp.Or(ref.ID, ref.Name), ref.Version)
-		remedy, other, content = "choose a version that exists", "LaunchTemplateId="+ref.ID, ""
+		message = fmt.Sprintf("launch template %s has no version %s", name, ref.Version)
+		remedy, other = "choose a version that exists", "LaunchTemplateId="+ref.ID
 	}
 	_, managed := g.ManagedNodegroup()
 	switch {
@@ -63,7 +64,7 @@ func missing(g *Group, ref TemplateRef, err error) (message, remedy string) {
 		remedy += fmt.Sprintf(", and give it to the group: aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s "+
 			"--launch-template %s", shellword.Quote(g.Name), shellword.Quote(other+",Version=$Default"))
 	}
-	return message, remedy + content
+	return message, remedy
 }
 
 // errGone is the error of an object that a successful answer does not list.

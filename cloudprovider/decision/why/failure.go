@@ -38,7 +38,7 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 		r.Message, r.Remedy = "the KMS key of the volumes is in an incorrect state", "enable it, or use another key in the launch template"
 	case strings.Contains(message, "Launch process of the AutoScalingGroup is suspended") && a.Group != nil:
 		r.Message = "the Launch process of " + group + " is suspended"
-		r.Remedy = "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " +
+		r.Remedy = "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " +
 			shell(autoScaling(a.Group))
 	case strings.Contains(message, "Spot request price"):
 		r.Message = "the maximum spot price of " + group + " is below the market's"

@@ -36,18 +36,19 @@ func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit
 
 // Resize is the next step where a group has reached limits: it changes each of them where it comes from. size is "max" or "min".
 func Resize(g *decision.Group, size string, reached []decision.Limit) string {
-	change, command, closed := "raise", "", ""
+	change, closed, command, needs := "raise the maximum", "", "", 0
 	if size == "min" {
-		change = "lower"
+		change = "lower the minimum"
 	}
 	var flags []string
 	for _, l := range reached {
 		if size == "max" && l.Size == 0 {
-			closed = "if nobody closed it on purpose, open it: "
+			closed = "if nobody closed it on purpose, "
 		}
 		switch {
 		case l.Flag != "":
 			flags = append(flags, "--nodes="+clean(l.Flag, maxGroup))
+			continue
 		case g.EKS != nil:
 			command = fmt.Sprintf("aws eks update-nodegroup-config --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d",
 				shell(g.EKS.Cluster), shell(g.EKS.Name), size, l.Needs)
@@ -55,13 +56,15 @@ func Resize(g *decision.Group, size string, reached []decision.Limit) string {
 			command = fmt.Sprintf("aws autoscaling update-auto-scaling-group --auto-scaling-group-name %s --%s-size %d",
 				shell(autoScaling(g)), size, l.Needs)
 		}
+		needs = l.Needs
 	}
-	if len(flags) == 0 {
-		return closed + command
+	switch {
+	case len(reached) == 0:
+		return ""
+	case command == "":
+		return closed + change + " in " + enumerate(flags)
+	case len(flags) > 0:
+		change += " in " + enumerate(flags) + ", and in AWS"
 	}
-	change += fmt.Sprintf(" the %simum in %s", size, enumerate(flags))
-	if command == "" {
-		return closed + change
-	}
-	return closed + command + " # and " + change
+	return closed + fmt.Sprintf("%s to %d: ", change, needs) + command
 }

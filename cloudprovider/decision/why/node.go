@@ -64,7 +64,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 		return is(decision.NodeBlocked, decision.CodeMinQuota, "lower the minimum in --cores-total, --memory-total or --gpu-total",
 			"without it the cluster would have less than its minimum of cores, memory or GPUs")
 	case "ScaleDownDisabledAnnotation":
-		return is(decision.NodeBlocked, decision.CodeAnnotation, "kubectl annotate node "+shell(f.Name)+" cluster-autoscaler.kubernetes.io/scale-down-disabled-",
+		return is(decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shell(f.Name)+" cluster-autoscaler.kubernetes.io/scale-down-disabled-",
 			"its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it")
 	case "ScaleDownUnreadyDisabled":
 		return is(decision.NodeBlocked, decision.CodeScaleDownOff, "", "it is not ready, and --scale-down-unready-enabled=false keeps such nodes")
@@ -84,28 +84,31 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	return is(decision.NodeNeeded, decision.CodeOther, "", "the core keeps it: %s", clean(f.Reason, maxName))
 }
 
-// Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another.
-func Late(instance, group string, since, until time.Time) decision.Reason {
+// Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another. setting is
+// where that limit comes from.
+func Late(instance, group string, since, until time.Time, setting string) decision.Reason {
 	return decision.Reason{Code: decision.CodeNotReady,
-		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (--max-node-provision-time, or the tag of the group)",
-			clean(instance, maxName), quote(group), clock(since), clock(until)),
-		Remedy: bootstrap(instance)}
+		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (%s)",
+			clean(instance, maxName), quote(group), clock(since), clock(until), setting),
+		Remedy: "look at its console output: " + bootstrap(instance)}
 }
 
 // Unjoined is the reason of a group that the core leaves alone until a moment, because no node registered in time. The instances came up.
-func Unjoined(group *decision.Group, instances []string, within time.Duration, until time.Time) decision.Reason {
+// setting is where that time comes from.
+func Unjoined(group *decision.Group, instances []string, within time.Duration, setting string, until time.Time) decision.Reason {
 	name, came, remedy := quote(group.Name), "no instance came up", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
 		shell(autoScaling(group))
 	if len(instances) > 0 {
-		came, remedy = count(len(instances), "instance")+" came up and registered no node", bootstrap(instances[0])
+		came = count(len(instances), "instance") + " came up and registered no node"
+		remedy = "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: " + bootstrap(instances[0])
 	}
-	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (--max-node-provision-time, or the tag of the group)%s",
-		name, came, decision.Span(within), nextTry(decision.CodeNotReady, time.Time{}, until))}
+	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (%s)%s",
+		name, came, decision.Span(within), setting, nextTry(decision.CodeNotReady, time.Time{}, until))}
 }
 
-// bootstrap shows why an instance does not become a node.
+// bootstrap shows the console output of an instance that does not become a node, and says what is usually wrong.
 func bootstrap(instance string) string {
-	return "look at its console output, which EC2 keeps for at least an hour: aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text\n" +
+	return "aws ec2 get-console-output --instance-id " + shell(instance) + " --latest --output text\n" +
 		"usual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, " +
 		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
 }
@@ -141,27 +144,27 @@ func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {
 	namespace, name, _ := strings.Cut(f.BlockingPod, "/")
 	pod := "pod " + quote(f.BlockingPod)
 	annotate := fmt.Sprintf("kubectl -n %s annotate pod %s cluster-autoscaler.kubernetes.io/safe-to-evict=true --overwrite", shell(namespace), shell(name))
-	r := decision.Reason{Code: decision.CodePod, Remedy: annotate}
+	r := decision.Reason{Code: decision.CodePod, Remedy: "if it may be evicted: " + annotate}
 	switch f.BlockingReason {
 	case "NotReplicated":
 		r.Message = pod + " has no controller that would start it elsewhere"
-		r.Remedy += " # it then ends with the node, for good"
+		r.Remedy = "if it may end with the node, for good: " + annotate
 	case "ControllerNotFound":
 		r.Message = "the controller of " + pod + " does not exist"
-		r.Remedy += " # it then ends with the node, for good"
+		r.Remedy = "if it may end with the node, for good: " + annotate
 	case "MinReplicasReached":
 		r.Message = "the controller of " + pod + " has no more replicas than it must have (--min-replica-count)"
 	case "LocalStorageRequested":
 		r.Message = pod + " has local storage, an emptyDir or hostPath volume, that it would lose"
-		r.Remedy += " # it then loses them"
+		r.Remedy = "if it may lose them: " + annotate
 	case "NotSafeToEvictAnnotation":
 		r.Message = pod + " has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
 	case "UnmovableKubeSystemPod":
 		r.Message = pod + " is a system pod without a disruption budget"
-		r.Remedy = fmt.Sprintf("give it a PodDisruptionBudget, or %s", annotate)
+		r.Remedy = "give it a PodDisruptionBudget, or if it may be evicted: " + annotate
 	case "NotEnoughPdb":
 		r.Message = "the disruption budget of " + pod + " allows no eviction"
-		r.Remedy = fmt.Sprintf("kubectl -n %s get poddisruptionbudgets", shell(namespace))
+		r.Remedy = fmt.Sprintf("see which: kubectl -n %s get poddisruptionbudgets", shell(namespace))
 		if f.Budget != nil {
 			r.Message, r.Remedy = f.noEviction(pod, shell(namespace))
 		}
@@ -189,9 +192,9 @@ func (f NodeFacts) noEviction(pod, namespace string) (message, remedy string) {
 	switch replicas := has.ExpectedPods + 1; {
 	case has.CurrentHealthy < has.DesiredHealthy:
 		message += fmt.Sprintf(", %d healthy", has.CurrentHealthy)
-		remedy = fmt.Sprintf("kubectl -n %s get pods", namespace)
+		remedy = fmt.Sprintf("see which pods are not ready: kubectl -n %s get pods", namespace)
 	case limit == "minAvailable" && bound.String() != "100%" && owned && kind != "Job" && kind != "DaemonSet":
-		remedy = fmt.Sprintf("kubectl -n %s scale %s %s --replicas=%d", namespace, strings.ToLower(shell(kind)), shell(name), max(replicas, bound.IntVal+1))
+		remedy = fmt.Sprintf("run one pod more than the budget needs: kubectl -n %s scale %s %s --replicas=%d", namespace, strings.ToLower(shell(kind)), shell(name), max(replicas, bound.IntVal+1))
 	}
 	return message + ")", remedy
 }

@@ -107,20 +107,20 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 		message, remedy string // remedy is the whole text
 	}{
 		{"Auto Scaling group", group("web", decision.Limit{Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
-			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
+			"raise the maximum to 6: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
 		{"closed group", &decision.Group{Name: "web", AutoScaling: "web", AtMax: []decision.Limit{{Size: 0, Needs: 1}}}, `group "web" has its maximum size of 0: nobody may grow it`,
-			"if nobody closed it on purpose, open it: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 1"},
+			"if nobody closed it on purpose, raise the maximum to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 1"},
 		{"capacity units", group("web", decision.Limit{Size: 20, Needs: 24}), `group "web" has its maximum size of 5`,
-			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 24"},
+			"raise the maximum to 24: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 24"},
 		{"managed node group", managed, `group "web" has its maximum size of 5`,
-			"aws eks update-nodegroup-config --cluster-name shop --nodegroup-name 'work ers' --scaling-config maxSize=6"},
+			"raise the maximum to 6: aws eks update-nodegroup-config --cluster-name shop --nodegroup-name 'work ers' --scaling-config maxSize=6"},
 		{"flag", group("web", decision.Limit{Flag: "0:5:web", Size: 5, Needs: 6}), `group "web" has its maximum size of 5 (--nodes=0:5:web)`,
 			"raise the maximum in --nodes=0:5:web"},
 		{"Auto Scaling group and flag", group("web", decision.Limit{Size: 5, Needs: 6}, decision.Limit{Flag: "0:5:web", Size: 5, Needs: 6}), `group "web" has its maximum size of 5`,
-			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6 # and raise the maximum in --nodes=0:5:web"},
+			"raise the maximum in --nodes=0:5:web, and in AWS to 6: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 6"},
 		{"zone of a full group", group("web/eu-central-1a", decision.Limit{Size: 9, Needs: 10}),
 			`group "web/eu-central-1a" is a zone of Auto Scaling group "web", which has its maximum size of 9`,
-			"aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 10"},
+			"raise the maximum to 10: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --max-size 10"},
 		{"zone of a group with a flag", group("web/eu-central-1a", decision.Limit{Flag: "0:9:web", Size: 9, Needs: 10}),
 			`group "web/eu-central-1a" is a zone of Auto Scaling group "web", which has its maximum size of 9 (--nodes=0:9:web)`, "raise the maximum in --nodes=0:9:web"},
 		{"zone with a flag", group("web/eu-central-1a", decision.Limit{Flag: "0:5:web/eu-central-1a", Size: 5, Needs: 6}),
@@ -145,8 +145,8 @@ func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
 		{[]string{"i-1", "i-2"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --latest --output text\nusual causes: "},
 		{nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
 	} {
-		r := Unjoined(g, tt.instances, 90*time.Second, noon)
-		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time, or the tag of the group) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {
+		r := Unjoined(g, tt.instances, 90*time.Second, "--max-node-provision-time", noon)
+		if want := `group "web/a" cannot grow now: ` + tt.says + " (--max-node-provision-time) (next try at 12:00:00 UTC)"; r.Message != want || !strings.Contains(r.Remedy, tt.command) {
 			t.Errorf("%d instances: %+v, want %q and %q", len(tt.instances), r, want, tt.command)
 		}
 	}
@@ -201,7 +201,7 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 			"ask AWS for more, the quotas are: aws service-quotas list-service-quotas --service-code ec2"},
 		{"volumes", "quota", "Volume limit exceeded", Attempt{InstanceType: "m5.large"}, "the AWS account has no more of its quota: Volume limit exceeded", "list-service-quotas"},
 		{"a suspended process", "", "ValidationError: The Launch process of the AutoScalingGroup is suspended", Attempt{Group: web},
-			"the Launch process of group web is suspended", "resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name web"},
+			"the Launch process of group web is suspended", "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name web"},
 		{"a throttled call", "throttle", "Throttling: Rate exceeded", Attempt{Call: "SetDesiredCapacity"}, "AWS throttles SetDesiredCapacity",
 			"it is tried again by itself, look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=SetDesiredCapacity'"},
 		{"a low spot price", "no-capacity", "Your Spot request price of 0.02 is lower than the minimum required Spot request fulfillment price of 0.0413.", Attempt{},
@@ -500,7 +500,7 @@ func TestNodeReasonsNameState(t *testing.T) {
 			if state != tt.state || got.Code != tt.code || got.Message != tt.want {
 				t.Errorf("got %s %+v, want %s %s %q", state, got, tt.state, tt.code, tt.want)
 			}
-			lower := "aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1 # and lower the minimum in --nodes=2:5:web"
+			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
 			if tt.code == decision.CodeMinSize && got.Remedy != lower {
 				t.Errorf("remedy %q, want %q", got.Remedy, lower)
 			}
@@ -517,13 +517,13 @@ func TestBudgetThatAllowsNoEviction(t *testing.T) {
 		message, remedy string
 	}{
 		{"too few replicas", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
-			"minAvailable 1 of 1 pod", "kubectl -n default scale deployment api --replicas=2"},
+			"minAvailable 1 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=2"},
 		{"none may go", policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &zero}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
 			"maxUnavailable 0 of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
 		{"all must stay", policyv1.PodDisruptionBudgetSpec{MinAvailable: &all}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
 			"minAvailable 100% of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
 		{"broken pods", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 0, DesiredHealthy: 1},
-			"minAvailable 1 of 2 pods, 0 healthy", "kubectl -n default get pods"},
+			"minAvailable 1 of 2 pods, 0 healthy", "see which pods are not ready: kubectl -n default get pods"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, got := Node(NodeFacts{Reason: "BlockedByPod", BlockingPod: "default/api-1", BlockingReason: "NotEnoughPdb", Owner: "Deployment/api",

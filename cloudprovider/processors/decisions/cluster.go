@@ -226,8 +226,8 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 	case paused && now.Before(backedOff.until):
 		o.State = decision.GroupCoolDown
 		if backedOff.cause.ErrorCode == coresTimeout {
-			within, _ := k.provisionTime(k.facts.view, o.Name)
-			o.Reason = why.Unjoined(o, backedOff.unjoined, within, backedOff.until)
+			within, setting := k.provisionTime(k.facts.view, o.Name)
+			o.Reason = why.Unjoined(o, backedOff.unjoined, within, setting, backedOff.until)
 		} else {
 			o.Reason = why.Backoff(o, backedOff.until, backedOff.cause.ErrorCode, backedOff.cause.ErrorMessage)
 		}

@@ -63,21 +63,24 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 
 // giveUp returns when the core terminates an instance without a node.
 func (c *Collector) giveUp(v *aws.View, u unjoined) (time.Time, bool) {
-	within, known := c.provisionTime(v, u.group)
-	return u.since.Add(within), known
+	within, setting := c.provisionTime(v, u.group)
+	return u.since.Add(within), setting != ""
 }
 
-// provisionTime is the group's --max-node-provision-time.
-func (c *Collector) provisionTime(v *aws.View, group string) (time.Duration, bool) {
+// provisionTime is the group's --max-node-provision-time, and where it is set, "" for a group that is not known.
+func (c *Collector) provisionTime(v *aws.View, group string) (within time.Duration, setting string) {
 	ng := v.NodeGroup(group)
 	if ng == nil {
-		return 0, false
+		return 0, ""
 	}
 	options, err := ng.GetOptions(c.Core.NodeGroupDefaults)
 	if err != nil {
-		return 0, false
+		return 0, ""
 	}
-	return options.MaxNodeProvisionTime, true
+	if t := v.Template(group); t != nil && t.Options.MaxNodeProvisionTime != nil {
+		return options.MaxNodeProvisionTime, "the group's tag maxnodeprovisiontime"
+	}
+	return options.MaxNodeProvisionTime, "--max-node-provision-time"
 }
 
 // late says that an instance has no node for longer than usual.
@@ -91,7 +94,8 @@ func (k *cluster) late(m member) (decision.Reason, bool) {
 	if !known || !served || k.facts.at.Sub(u.since) <= usual {
 		return decision.Reason{}, false
 	}
-	return why.Late(m.instance.ID, m.group, u.since, until), true
+	_, setting := k.provisionTime(k.facts.view, m.group)
+	return why.Late(m.instance.ID, m.group, u.since, until, setting), true
 }
 
 // findHeld says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.

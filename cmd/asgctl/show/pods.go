@@ -55,13 +55,11 @@ func Owns(owner, namespace string, pod *decision.Pod) bool {
 
 // AllPods explains all pods.
 func AllPods(r *decision.Report, source Source) *Pods {
-	p := of(r, source, "the cluster", func(*decision.Pod) bool { return true })
-	p.groups = r.Groups
-	return p
+	return of(r, source, "the cluster", func(*decision.Pod) bool { return true })
 }
 
 func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
-	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, subject: subject}
+	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, groups: r.Groups, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
 		if !match(&pod) {
