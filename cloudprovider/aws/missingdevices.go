@@ -44,7 +44,7 @@ func (p *Provider) Withheld(group string) corev1.ResourceName {
 
 // withoutDevices returns the groups whose nodes came up without a device. Another launch description makes other nodes, and an empty group that may
 // be tried again says nothing.
-func (p *Provider) withoutDevices(v *View) (found []finding) {
+func (p *Provider) withoutDevices(v *View) (found []Problem) {
 	for group, m := range p.missing {
 		waits := p.clock.Now().Before(m.until)
 		if g := v.snapshot.Group(group); g == nil || g.LaunchSpec != m.launch || !waits && len(g.Instances) == 0 {
@@ -55,9 +55,9 @@ func (p *Provider) withoutDevices(v *View) (found []finding) {
 		if waits {
 			try = ", next try at " + m.until.UTC().Format("15:04:05 UTC")
 		}
-		found = append(found, finding{group: group, reason: ReasonMissingDevice,
-			message: fmt.Sprintf("Auto Scaling group %q: its nodes came up without %s (the last one was %s%s)", group, m.resource, m.node, try),
-			remedy: "see whether the vendor's device plugin runs on such nodes, and install it if it is missing: kubectl get daemonsets --all-namespaces\n" +
+		found = append(found, Problem{Group: group, Reason: ReasonMissingDevice, About: string(m.resource),
+			Message: fmt.Sprintf("Auto Scaling group %q: its nodes came up without %s (the last one was %s%s)", group, m.resource, m.node, try),
+			Remedy: "see whether the vendor's device plugin runs on such nodes, and install it if it is missing: kubectl get daemonsets --all-namespaces\n" +
 				"if it is there: see that it selects these nodes and tolerates their taints, and that the image has the driver\n" +
 				"once it runs, restart the autoscaler: it then tries the group at once"})
 	}

@@ -17,44 +17,33 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// finding is one problem of one group. It is reported once, and again only after it disappeared.
-type finding struct {
-	group   string
-	reason  string // out of a small set
-	message string // one sentence with problem and cause
-	remedy  string // the next step, may be empty
-}
-
-// String is one sentence with problem, cause and remedy.
-func (f finding) String() string {
-	if f.remedy == "" {
-		return f.message
-	}
-	return f.message + "; to mend it, " + f.remedy
-}
-
-func (f finding) problem() Problem {
-	return Problem{Group: f.group, Reason: f.reason, Message: f.message, Remedy: f.remedy}
-}
-
-// Problem is something wrong with a group.
+// Problem is something wrong with a group. It is reported once, and again only after it disappeared. It is comparable.
 type Problem struct {
 	Group   string // name of the Auto Scaling group, "" for all groups
 	Reason  string // out of a small set
-	Message string // problem and cause
+	About   string // the tag's key or the resource, "" where the Reason says enough
+	Message string // one sentence with problem and cause
 	Remedy  string // the next step, may be empty
+}
+
+// String is one sentence with problem, cause and remedy.
+func (p Problem) String() string {
+	if p.Remedy == "" {
+		return p.Message
+	}
+	return p.Message + "; to mend it, " + p.Remedy
 }
 
 // Problems returns the problems of all groups. The caller must not change them.
 func (p *Provider) Problems() []Problem { return *p.problems.shown.Load() }
 
 // findings returns the problems of all groups.
-func (v *View) findings() []finding {
-	var found []finding
+func (v *View) findings() []Problem {
+	var found []Problem
 	say := func(g *asg.Group, problems []launchspec.Problem) {
 		for _, p := range problems {
-			found = append(found, finding{group: g.Name, reason: p.Reason,
-				message: "Auto Scaling group \"" + g.Name + "\": " + p.Message, remedy: p.Remedy})
+			found = append(found, Problem{Group: g.Name, Reason: p.Reason,
+				Message: "Auto Scaling group \"" + g.Name + "\": " + p.Message, Remedy: p.Remedy})
 		}
 	}
 	for _, g := range v.snapshot.Foreign() {
@@ -69,18 +58,18 @@ func (v *View) findings() []finding {
 			continue // it has not been read yet, or the group's own problems say that it cannot be launched
 		}
 		for _, p := range t.Problems {
-			found = append(found, finding{group: g.Name, reason: string(p.Reason), message: p.String(), remedy: p.Remedy()})
+			found = append(found, Problem{Group: g.Name, Reason: string(p.Reason), About: p.Key, Message: p.String(), Remedy: p.Remedy()})
 		}
 	}
 	for at := range found {
-		found[at].remedy = shellword.InRegion(v.region, found[at].remedy)
+		found[at].Remedy = shellword.InRegion(v.region, found[at].Remedy)
 	}
 	return found
 }
 
 // refusedLaunches returns the groups in which AWS launches nothing until somebody changes something. A lack of capacity is none of them.
-func (p *Provider) refusedLaunches(v *View) []finding {
-	var found []finding
+func (p *Provider) refusedLaunches(v *View) []Problem {
+	var found []Problem
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
 		rest, cooling := p.CoolDown(g)
@@ -88,16 +77,16 @@ func (p *Provider) refusedLaunches(v *View) []finding {
 			rest.Class == cooldown.ZonalShift || g.Blocked() {
 			continue
 		}
-		found = append(found, finding{group: g.Name, reason: "launch-" + string(rest.Class),
-			message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch such instances (%s): %s", g.Name, rest.Class, awsmessage.Sentence(rest.Message))})
+		found = append(found, Problem{Group: g.Name, Reason: "launch-" + string(rest.Class),
+			Message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch such instances (%s): %s", g.Name, rest.Class, awsmessage.Sentence(rest.Message))})
 	}
 	return found
 }
 
 // fallbacks returns the groups that use an older call of Auto Scaling because AWS denies the newer one or does not answer it. A finding without a
 // group concerns all groups. A denial that keeps a group from being scaled zone by zone is a finding of its zones.
-func (p *Provider) fallbacks(v *View) []finding {
-	var found []finding
+func (p *Provider) fallbacks(v *View) []Problem {
+	var found []Problem
 	whole := func(q launchspec.Problem) bool { return q.Reason == asg.ReasonNotZonal }
 	for _, d := range p.cache.Fallbacks() {
 		if d.Reason == asg.ReasonLaunchDenied && slices.ContainsFunc(v.zones[d.Group], whole) {
@@ -107,14 +96,14 @@ func (p *Provider) fallbacks(v *View) []finding {
 		if d.Group != "" {
 			subject = fmt.Sprintf("Auto Scaling group %q", d.Group)
 		}
-		found = append(found, finding{group: d.Group, reason: d.Reason, message: subject + ": " + d.Message, remedy: d.Remedy})
+		found = append(found, Problem{Group: d.Group, Reason: d.Reason, Message: subject + ": " + d.Message, Remedy: d.Remedy})
 	}
 	return found
 }
 
 // reporter publishes findings as they appear and disappear. One goroutine uses it, but any may read shown.
 type reporter struct {
-	current map[finding]bool
+	current map[Problem]bool
 	shown   atomic.Pointer[[]Problem]
 	changed func(p Problem, mended bool)
 	gauge   *prometheus.GaugeVec
@@ -125,7 +114,7 @@ func newReporter(event func(eventType, reason, message string), changed func(Pro
 	if changed == nil {
 		changed = func(Problem, bool) {}
 	}
-	r := &reporter{current: map[finding]bool{}, event: event, changed: changed, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+	r := &reporter{current: map[Problem]bool{}, event: event, changed: changed, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "node_group_problems",
 		Help: "What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.",
 	}, []string{"node_group", "reason"})}
@@ -134,8 +123,8 @@ func newReporter(event func(eventType, reason, message string), changed func(Pro
 }
 
 // report compares the findings of a view with the last ones. It logs and publishes new ones and sets the metric.
-func (r *reporter) report(ctx context.Context, found []finding, v *View) {
-	now := make(map[finding]bool, len(found))
+func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
+	now := make(map[Problem]bool, len(found))
 	counts := map[[2]string]int{}
 	shown := make([]Problem, 0, len(found))
 	for _, f := range found {
@@ -143,34 +132,34 @@ func (r *reporter) report(ctx context.Context, found []finding, v *View) {
 			continue
 		}
 		now[f] = true
-		shown = append(shown, f.problem())
-		counts[[2]string{f.group, f.reason}]++
+		shown = append(shown, f)
+		counts[[2]string{f.Group, f.Reason}]++
 		if r.current[f] {
 			continue
 		}
 		// klog has warnings in this form only.
-		klog.Warningf("Node group problem %s: %s", f.reason, f)
+		klog.Warningf("Node group problem %s: %s", f.Reason, f)
 		if r.event != nil {
 			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.String())
 		}
-		r.changed(f.problem(), false)
+		r.changed(f, false)
 	}
 	for labels, count := range counts {
 		r.gauge.WithLabelValues(labels[0], labels[1]).Set(float64(count))
 	}
 	for f := range r.current {
-		if counts[[2]string{f.group, f.reason}] == 0 {
-			r.gauge.DeleteLabelValues(f.group, f.reason)
+		if counts[[2]string{f.Group, f.Reason}] == 0 {
+			r.gauge.DeleteLabelValues(f.Group, f.Reason)
 		}
 		if !now[f] {
-			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.group, "problem", f.reason)
-			reworded := counts[[2]string{f.group, f.reason}] > 0
-			g := v.AutoScalingGroup(f.group)
-			forgotten := f.reason == asg.ReasonDropped && g == nil // its hour is over
+			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
+			reworded := counts[[2]string{f.Group, f.Reason}] > 0
+			g := v.AutoScalingGroup(f.Group)
+			forgotten := f.Reason == asg.ReasonDropped && g == nil // its hour is over
 			// The group can launch nothing any more.
-			worse := f.reason == "launch-"+string(awsmessage.Configuration) && g != nil && g.Blocked()
+			worse := f.Reason == "launch-"+string(awsmessage.Configuration) && g != nil && g.Blocked()
 			if !reworded && !forgotten && !worse {
-				r.changed(f.problem(), true)
+				r.changed(f, true)
 			}
 		}
 	}

@@ -79,6 +79,9 @@ type Reason struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`          // names the cause with its objects and figures, no full stop
 	Remedy  string `json:"remedy,omitempty"` // the next step: a command that can be pasted, or a change to make
+	// For the process itself:
+	About  string `json:"-"` // the tag's key, the resource or the rule of the scheduler that it is about, where the code leaves that open
+	Passes bool   `json:"-"` // it passes by itself
 }
 
 // Group is a node group: an Auto Scaling group, or its part in one zone.

@@ -21,6 +21,8 @@ var NameLabels = []string{corev1.LabelTopologyZone, corev1.LabelFailureDomainBet
 type Need struct {
 	Zone string // its name, or its identifier where the name is not known
 	Said string // by what, such as `nodeSelector` or `volume "data" of claim "data-0"`
+
+	OfVolume bool // a volume has to, or its storage class
 }
 
 // Constraint is a condition on the labels of a pod's node. It holds if one of the terms does.
@@ -34,8 +36,9 @@ type Constraint struct {
 // the name of the zone with an ID, or "".
 func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (Need, bool) {
 	var left []string
-	constrained, said := false, ""
-	for _, c := range append(ofPod(pod), volumes...) {
+	constrained, said, ofVolume := false, "", false
+	own := ofPod(pod)
+	for at, c := range append(own, volumes...) {
 		zones, ok := c.zones(nameOf)
 		if !ok {
 			continue
@@ -48,12 +51,12 @@ func Of(pod *corev1.Pod, volumes []Constraint, nameOf func(id string) string) (N
 		} else {
 			left, constrained = zones, true
 		}
-		said = c.Said
+		said, ofVolume = c.Said, at >= len(own)
 	}
 	if len(left) != 1 {
 		return Need{}, false
 	}
-	return Need{Zone: left[0], Said: said}, true
+	return Need{Zone: left[0], Said: said, OfVolume: ofVolume}, true
 }
 
 // ofPod are the constraints in the pod's own fields.

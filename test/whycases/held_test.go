@@ -56,10 +56,11 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 	a.loop(t)
 	r := a.collector.Record.Report()
 	node, pod := r.Nodes[0], waitingPod(t, a)
-	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "look at its console output, which EC2 keeps for at least an hour: aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
+	const there, gone = "look at its console output: ", "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: "
+	says, remedy := "instance "+node.InstanceID+` of group "a" has run since `, "aws ec2 get-console-output --region cn-northwest-1 --instance-id "+
 		node.InstanceID+" --latest --output text\nusual causes: a wrong cluster name or API endpoint in its user data, a node role that the cluster does not map, "+
 		"a security group or route that keeps it from the API server, a limit below the time that such nodes need to boot"
-	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, says) || pod.Cause.Remedy != remedy || node.Reason != pod.Cause || node.State != decision.NodeStarting {
+	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, says) || pod.Cause.Remedy != there+remedy || node.Reason != pod.Cause || node.State != decision.NodeStarting {
 		t.Errorf("pod %+v and node %+v, want both to name the instance", pod, node)
 	}
 	s := look(t, a.collector.Record, "default", "waiting")
@@ -79,8 +80,8 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 		return fmt.Sprintf("decisions %+v, want the end of the instance", a.collector.Record.Report().Timeline)
 	})
 	pod = waitingPod(t, a)
-	const came = `group "a" cannot grow now: 1 instance came up and registered no node within 15m (--max-node-provision-time, or the tag of the group) (next try at `
-	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, came) || pod.Cause.Remedy != remedy {
+	const came = `group "a" cannot grow now: 1 instance came up and registered no node within 15m (--max-node-provision-time) (next try at `
+	if pod.State != decision.PodHelpless || !strings.HasPrefix(pod.Cause.Message, came) || pod.Cause.Remedy != gone+remedy {
 		t.Errorf("pod %+v, want it to say that no node registered", pod)
 	}
 }

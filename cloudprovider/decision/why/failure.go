@@ -34,14 +34,16 @@ func (a Attempt) refined(class awsmessage.Class, r decision.Reason, message stri
 			subnet = "subnet " + id
 		}
 		r.Message, r.Remedy = subnet+" has no free IP addresses", "free addresses in it, or "+addSubnet("another subnet", a.Group)
+		r.Passes = false
 	case strings.HasSuffix(m.Code, "InvalidKMSKey.InvalidState"):
 		r.Message, r.Remedy = "the KMS key of the volumes is in an incorrect state", "enable it, or use another key in the launch template"
+		r.Passes = false
 	case strings.Contains(message, "Launch process of the AutoScalingGroup is suspended") && a.Group != nil:
-		r.Message = "the Launch process of " + group + " is suspended"
+		r.Message, r.Passes = "the Launch process of "+group+" is suspended", false
 		r.Remedy = "if nobody suspended it on purpose, resume it: aws autoscaling resume-processes --scaling-processes Launch --auto-scaling-group-name " +
 			shell(autoScaling(a.Group))
 	case strings.Contains(message, "Spot request price"):
-		r.Message = "the maximum spot price of " + group + " is below the market's"
+		r.Message, r.Passes = "the maximum spot price of "+group+" is below the market's", false
 		r.Remedy = "raise that price in the group's policy or launch template, or take it out: the limit is the on-demand price then"
 		return r, false
 	case m.InstanceType != "" && m.Zone != "" && class == awsmessage.NoCapacity:

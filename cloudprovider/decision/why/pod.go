@@ -106,7 +106,7 @@ func (s *search) add(a decision.Answer) {
 	}
 	if missing, known := MissingDevice(s.pod, c.group); known {
 		c.failing = slices.DeleteFunc(c.failing, func(r requirement) bool {
-			return r.resource != "" && lacks(missing, r.resource)
+			return r.resource != "" && string(r.resource) == missing.About
 		})
 		if len(c.failing) == 0 {
 			c.Verdict, c.Reason, a.Verdict = decision.Skipped, missing, decision.Skipped
@@ -133,22 +133,12 @@ func MissingDevice(pod *corev1.Pod, g *decision.Group) (decision.Reason, bool) {
 		return decision.Reason{}, false
 	}
 	for _, p := range g.Problems {
-		if p.Code != decision.CodeAccelerator {
-			continue
-		}
-		for name := range requests(pod) {
-			if lacks(p, name) {
-				p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
-				return p, true
-			}
+		if asked := requests(pod)[corev1.ResourceName(p.About)]; p.Code == decision.CodeAccelerator && !asked.IsZero() {
+			p.Message = fmt.Sprintf("group %s: %s", quote(g.Name), plain(p.Message, g))
+			return p, true
 		}
 	}
 	return decision.Reason{}, false
-}
-
-// lacks reports whether the problem says that nodes came up without the resource.
-func lacks(p decision.Reason, name corev1.ResourceName) bool {
-	return strings.Contains(p.Message+" ", " without "+string(name)+" ")
 }
 
 // spread enters a reason that holds for every node with the groups that the scheduler was not asked about.
@@ -177,7 +167,7 @@ func scheduler(said decision.Reason) requirement {
 
 // needOfVolume reports whether a volume needs the zone, rather than the pod's own fields.
 func (s *search) needOfVolume() bool {
-	return s.need.Zone != "" && strings.Contains(s.need.Said, "claim ")
+	return s.need.Zone != "" && s.need.OfVolume
 }
 
 // covers reports whether the requirement says as much as a code of the scheduler's.
@@ -201,7 +191,7 @@ func mended(r requirement, g *decision.Group) requirement {
 		return r
 	}
 	for _, p := range g.Problems {
-		if !strings.Contains(p.Message, "/"+r.key+`"`) {
+		if !strings.HasSuffix(p.About, "/"+r.key) {
 			continue
 		}
 		remedy := p.Remedy
@@ -258,7 +248,7 @@ func heldBack(held []candidate) decision.Reason {
 			}
 		}
 		step, _, _ := strings.Cut(same[0].Reason.Remedy, "\n")
-		if len(clauses) == 1 && step != "" && r.Remedy != "" && !strings.HasPrefix(step, "wait") {
+		if len(clauses) == 1 && step != "" && r.Remedy != "" && !same[0].Reason.Passes {
 			r.Remedy += fmt.Sprintf("\nor, for %s: %s", named("group", names(same)), step)
 		}
 		clauses, held = append(clauses, alike(same)), others

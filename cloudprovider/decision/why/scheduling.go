@@ -60,7 +60,7 @@ func Scheduling(plugin string, reasons []string, detail string) decision.Reason 
 			if !p.theirs {
 				said = ""
 			}
-			return decision.Reason{Code: p.code, Message: p.says + inBrackets(said)}
+			return decision.Reason{Code: p.code, Message: p.says + inBrackets(said), About: p.says}
 		}
 	}
 	if said == "" {
@@ -72,7 +72,7 @@ func Scheduling(plugin string, reasons []string, detail string) decision.Reason 
 // ofPod reports whether a reason of the scheduler's holds for every node.
 func ofPod(r decision.Reason) bool {
 	for _, p := range plugins {
-		if p.ofPod && p.code == r.Code && strings.HasPrefix(r.Message, p.says) {
+		if p.ofPod && p.says == r.About {
 			return true
 		}
 	}

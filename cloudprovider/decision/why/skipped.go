@@ -12,49 +12,50 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Skipped translates the core's words, or ours, about a group that cannot grow now. A nil group is one about which nothing is known.
-func Skipped(text string, group *decision.Group) decision.Reason {
+// Skipped says why a group cannot grow now. A nil group is one about which nothing is known.
+func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	g := &decision.Group{}
 	if group != nil {
 		g = group
 	}
 	name := "group " + quote(g.Name)
-	passes := strings.HasPrefix(text, "in cool-down") || strings.Contains(text, "backoff") ||
-		strings.Contains(text, "not ready for scale-up")
+	passes := r.Kind == RefusedCoolDown || r.Kind == RefusedBackoff || r.Kind == RefusedNotReady
 	switch {
 	case passes && g.State == decision.GroupDegraded && g.Reason.Code != decision.CodeAccelerator:
 		return blocked(g)
 	case passes && g.State != "" && g.State != decision.GroupReady && g.Reason.Message != "":
 		return g.Reason // what the autoscaler weighed, lasting causes first
-	case strings.HasPrefix(text, "in cool-down"):
-		return coolDown(strings.Trim(strings.TrimPrefix(text, "in cool-down"), " ()"), g)
-	case strings.Contains(text, "max node group size reached"):
+	}
+	switch r.Kind {
+	case RefusedCoolDown:
+		return coolDown(r.Class, g)
+	case RefusedFull:
 		return maxSize(g)
-	case strings.Contains(text, "exceeded quota"):
-		return quota(text, g)
-	case strings.Contains(text, "backoff"):
+	case RefusedQuota:
+		return quota(r.Text, g)
+	case RefusedBackoff:
 		return decision.Reason{Code: decision.CodeBackoff, Message: name + " cannot grow for a while after a failed scale-up",
-			Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
-	case strings.HasPrefix(text, "unable to launch"):
+			Passes: true, Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}
+	case RefusedDegraded:
 		return blocked(g)
-	case strings.HasPrefix(text, "unread for minutes"):
+	case RefusedUnread:
 		return decision.Reason{Code: decision.CodeStale, Message: "the groups have not been read for minutes, so that no group may grow",
 			Remedy: "check the endpoint, the credentials and the permission autoscaling:DescribeAutoScalingGroups: asgctl account"}
-	case strings.Contains(text, "not ready for scale-up"):
+	case RefusedNotReady:
 		return decision.Reason{Code: decision.CodeNotReady, Message: fmt.Sprintf("%s has too many nodes that are not ready: %d of %d are", name, g.Ready, g.Desired),
 			Remedy: "kubectl get nodes"}
-	case strings.Contains(text, "atomic scale-up"):
+	case RefusedAtomic:
 		return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: name + " grows to its maximum at once, and that is more than --max-nodes-total allows",
 			Remedy: "raise --max-nodes-total"}
-	case strings.Contains(text, "all-or-nothing"):
+	case RefusedAllOrNothing:
 		return decision.Reason{Code: decision.CodeAllOrNothing, Message: name + " has no room for all pods of the request at once"}
-	case strings.Contains(text, "expansion options"):
+	case RefusedNotChosen:
 		return decision.Reason{Code: decision.CodeNotChosen, Message: "the expander took no group", Remedy: "look at --expander and its settings"}
 	}
 	if g.Name == "" {
-		return decision.Reason{Code: decision.CodeOther, Message: clean(text, maxText)}
+		return decision.Reason{Code: decision.CodeOther, Message: clean(r.Text, maxText)}
 	}
-	return decision.Reason{Code: decision.CodeOther, Message: name + ": " + clean(text, maxText)}
+	return decision.Reason{Code: decision.CodeOther, Message: name + ": " + clean(r.Text, maxText)}
 }
 
 // Unread says why the groups could not be read, by awsclient's reason and AWS's own words.
@@ -145,7 +146,7 @@ func blocked(g *decision.Group) decision.Reason {
 	if cause.Code == decision.CodeOtherCluster || cause.Code == decision.CodeDenied {
 		r.Code = cause.Code
 	}
-	if rest, foreign := strings.CutPrefix(cause.Message, "it is "); foreign {
+	if rest, clause := strings.CutPrefix(cause.Message, "it is "); clause {
 		r.Message = fmt.Sprintf("group %s is %s", quote(g.Name), clean(rest, 2*maxText))
 	}
 	if r.Remedy == "" {
@@ -184,7 +185,8 @@ func CoolDown(class, message string, attempt Attempt) decision.Reason {
 			known.says += " (" + clean(class, maxName) + ")"
 		}
 	}
-	r, done := attempt.refined(awsmessage.Class(class), decision.Reason{Code: known.code, Message: known.says, Remedy: known.remedy}, message)
+	r, done := attempt.refined(awsmessage.Class(class), decision.Reason{Code: known.code, Message: known.says, Remedy: known.remedy,
+		Passes: known.code == decision.CodeCoolDown}, message)
 	if !done && message != "" {
 		r.Message += ": " + clean(awsmessage.Sentence(message), 2*maxText)
 	}

@@ -53,8 +53,8 @@ func rejected(group string, r decision.Reason) decision.Answer {
 	return decision.Answer{Group: group, Verdict: decision.Rejected, Reason: r}
 }
 
-func skipped(group, text string, g *decision.Group) decision.Answer {
-	return decision.Answer{Group: group, Verdict: decision.Skipped, Reason: Skipped(text, g)}
+func skipped(group string, r Refusal, g *decision.Group) decision.Answer {
+	return decision.Answer{Group: group, Verdict: decision.Skipped, Reason: Skipped(r, g)}
 }
 
 func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
@@ -63,31 +63,31 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	cooling := &decision.Group{Name: "web", AutoScaling: "web", CoolDowns: []decision.CoolDown{
 		{Cause: CoolDown("quota", "limit of 32", Attempt{}), Until: noon.Add(time.Hour)}, {Cause: CoolDown("no-capacity", "none here", Attempt{}), Until: noon}}}
 	for _, tt := range []struct {
-		text    string
+		refusal Refusal
 		group   *decision.Group
 		code    decision.Code
 		message string
 		remedy  string // a part
 	}{
-		{"in backoff after failed scale-up", g, decision.CodeBackoff, `group "web" cannot grow for a while after a failed scale-up`, "cluster-autoscaler-status"},
-		{"not ready for scale-up", g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
-		{"in cool-down (no-capacity)", g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
-		{"in cool-down (no-capacity)", cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
-		{"in cool-down (permission)", g, decision.CodeDenied, `group "web" cannot grow now: AWS denied a launch`, "asgctl account"},
-		{"in cool-down (something new)", g, decision.CodeCoolDown, `group "web" cannot grow now: a launch failed (something new)`, "wait"},
-		{"unable to launch (see the event NodeGroupProblem)", broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
-		{"unable to launch (see the event NodeGroupProblem)", g, decision.CodeDegraded, `group "web" can launch nothing`, "asgctl template web"},
-		{"unread for minutes (see the event ReadingTooOld)", g, decision.CodeStale, "the groups have not been read for minutes, so that no group may grow", "asgctl account"},
-		{`exceeded quota: "cluster-wide", resources: cpu, memory`, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of cpu, memory (--cores-total and --memory-total)`, "raise --cores-total and --memory-total"},
-		{`exceeded quota: "cluster-wide", resources: nvidia-tesla-t4`, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of nvidia-tesla-t4 (--gpu-total)`, "raise --gpu-total"},
-		{`exceeded quota: "CapacityQuota/team", resources: nodes`, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "team" (nodes)`, "kubectl edit capacityquota team"},
-		{`exceeded quota: "a", resources: cpu, exceeded quota: "b", resources: nodes`, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "a" (cpu)`, "capacityquota a"},
-		{"atomic scale-up exceeds cluster node count limit", g, decision.CodeMaxNodesTotal, `group "web" grows to its maximum at once, and that is more than --max-nodes-total allows`, "raise"},
-		{"not all pods would fit and scale-up is using all-or-nothing strategy", g, decision.CodeAllOrNothing, `group "web" has no room for all pods of the request at once`, ""},
-		{"something new", nil, decision.CodeOther, "something new", ""},
+		{Refusal{Kind: RefusedBackoff}, g, decision.CodeBackoff, `group "web" cannot grow for a while after a failed scale-up`, "cluster-autoscaler-status"},
+		{Refusal{Kind: RefusedNotReady}, g, decision.CodeNotReady, `group "web" has too many nodes that are not ready: 1 of 4 are`, "kubectl get nodes"},
+		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g, decision.CodeCoolDown, `group "web" cannot grow now: AWS has no capacity`, "wait"},
+		{Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, cooling, decision.CodeAccountLimit, `group "web" cannot grow now: the AWS account has no more of its quota: limit of 32 (next try at 13:00:00 UTC)`, "ask AWS"},
+		{Refusal{Kind: RefusedCoolDown, Class: "permission"}, g, decision.CodeDenied, `group "web" cannot grow now: AWS denied a launch`, "asgctl account"},
+		{Refusal{Kind: RefusedCoolDown, Class: "something new"}, g, decision.CodeCoolDown, `group "web" cannot grow now: a launch failed (something new)`, "wait"},
+		{Refusal{Kind: RefusedDegraded}, broken, decision.CodeDegraded, `group "web" can launch nothing: its Launch process is suspended`, "resume it"},
+		{Refusal{Kind: RefusedDegraded}, g, decision.CodeDegraded, `group "web" can launch nothing`, "asgctl template web"},
+		{Refusal{Kind: RefusedUnread}, g, decision.CodeStale, "the groups have not been read for minutes, so that no group may grow", "asgctl account"},
+		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "cluster-wide", resources: cpu, memory`}, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of cpu, memory (--cores-total and --memory-total)`, "raise --cores-total and --memory-total"},
+		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "cluster-wide", resources: nvidia-tesla-t4`}, g, decision.CodeQuota, `another node of group "web" would exceed the cluster's limit of nvidia-tesla-t4 (--gpu-total)`, "raise --gpu-total"},
+		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "CapacityQuota/team", resources: nodes`}, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "team" (nodes)`, "kubectl edit capacityquota team"},
+		{Refusal{Kind: RefusedQuota, Text: `exceeded quota: "a", resources: cpu, exceeded quota: "b", resources: nodes`}, g, decision.CodeQuota, `another node of group "web" would exceed the CapacityQuota "a" (cpu)`, "capacityquota a"},
+		{Refusal{Kind: RefusedAtomic}, g, decision.CodeMaxNodesTotal, `group "web" grows to its maximum at once, and that is more than --max-nodes-total allows`, "raise"},
+		{Refusal{Kind: RefusedAllOrNothing}, g, decision.CodeAllOrNothing, `group "web" has no room for all pods of the request at once`, ""},
+		{Refusal{Text: "something new"}, nil, decision.CodeOther, "something new", ""},
 	} {
-		t.Run(tt.text, func(t *testing.T) {
-			got := Skipped(tt.text, tt.group)
+		t.Run(strings.Join(tt.refusal.Reasons(), " "), func(t *testing.T) {
+			got := Skipped(tt.refusal, tt.group)
 			if got.Code != tt.code || got.Message != tt.message || !strings.Contains(got.Remedy, tt.remedy) {
 				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.code, tt.message, tt.remedy)
 			}
@@ -129,7 +129,7 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := decision.Reason{Code: decision.CodeMaxSize, Message: tt.message, Remedy: tt.remedy}
-			if diff := cmp.Diff(want, Skipped("max node group size reached", tt.group)); diff != "" {
+			if diff := cmp.Diff(want, Skipped(Refusal{Kind: RefusedFull}, tt.group)); diff != "" {
 				t.Errorf("at the maximum (-want +got):\n%s", diff)
 			}
 		})
@@ -305,7 +305,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 				answers = append(answers, rejected(n.Group, decision.Reason{Code: firstCode(n, tt.pod)}))
 				groups[n.Group] = &decision.Group{Name: n.Group, AutoScaling: n.Group}
 				if i == 0 && tt.problem != "" {
-					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem}}
+					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: labelTag + "gpu"}}
 				}
 			}
 			if got := Pod(tt.pod, answers, groups, tt.nodes...); got.Message != tt.want {
@@ -342,7 +342,7 @@ func TestFittingGroupComesFirst(t *testing.T) {
 		{"nothing is known of its nodes", []*GroupNode{nodeOf("other", "cpu", "4").tainted("a", "b")}, `the pod does not tolerate the taint a=b:NoSchedule of group "other"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Pod(podOf("cpu", "2"), []decision.Answer{skipped("full", "max node group size reached", full), taint}, groups, tt.nodes...)
+			got := Pod(podOf("cpu", "2"), []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), taint}, groups, tt.nodes...)
 			if got.Message != tt.want {
 				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
 			}
@@ -356,7 +356,7 @@ func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
 	unbound := rejected("small", Scheduling("VolumeBinding", []string{"pod has unbound immediate PersistentVolumeClaims"}, ""))
 	pod := podOf("cpu", "2")
 	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
-	got := Pod(pod, []decision.Answer{skipped("full", "max node group size reached", full), unbound}, map[string]*decision.Group{"full": full},
+	got := Pod(pod, []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), unbound}, map[string]*decision.Group{"full": full},
 		nodeOf("full", "cpu", "4"), nodeOf("small", "cpu", "1"))
 	if want := `a volume claim of the pod is not bound: claim "data"`; got.Message != want || got.Remedy != "kubectl -n default describe pvc data" {
 		t.Errorf("got %+v, want %q", got, want)
@@ -366,10 +366,10 @@ func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
 func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	var answers []decision.Answer
 	for _, name := range []string{"a", "b", "c", "d"} {
-		answers = append(answers, skipped(name, "max node group size reached", &decision.Group{Name: name, Max: 1}))
+		answers = append(answers, skipped(name, Refusal{Kind: RefusedFull}, &decision.Group{Name: name, Max: 1}))
 	}
-	answers = append(answers, skipped("e", "in cool-down (no-capacity)", &decision.Group{Name: "e"}),
-		skipped("f", "in cool-down (no-capacity)", &decision.Group{Name: "f"}), skipped("g", "not ready for scale-up", &decision.Group{Name: "g"}))
+	answers = append(answers, skipped("e", Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, &decision.Group{Name: "e"}),
+		skipped("f", Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, &decision.Group{Name: "f"}), skipped("g", Refusal{Kind: RefusedNotReady}, &decision.Group{Name: "g"}))
 	got := Pod(podOf("cpu", "1"), answers, nil)
 	want := `4 groups have their maximum size, and group "e" cannot grow now: AWS has no capacity, likewise group "f", and 1 more group cannot grow either`
 	if got.Message != want || got.Code != decision.CodeMaxSize {
@@ -378,14 +378,14 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 }
 
 func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
-	answers := []decision.Answer{skipped("spot", "in cool-down (config-error)", &decision.Group{Name: "spot"}),
-		skipped("full", "max node group size reached", &decision.Group{Name: "full", Max: 1, AtMax: []decision.Limit{{Size: 1, Needs: 2}}})}
+	answers := []decision.Answer{skipped("spot", Refusal{Kind: RefusedCoolDown, Class: "config-error"}, &decision.Group{Name: "spot"}),
+		skipped("full", Refusal{Kind: RefusedFull}, &decision.Group{Name: "full", Max: 1, AtMax: []decision.Limit{{Size: 1, Needs: 2}}})}
 	got := Pod(podOf("cpu", "1"), answers, nil)
 	steps := strings.Split(got.Remedy, "\n")
 	if last := `or, for group "spot": correct the group's launch template`; len(steps) != 2 || !strings.Contains(steps[0], "--max-size 2") || steps[1] != last {
 		t.Errorf("got %q, want the higher maximum and %q", steps, last)
 	}
-	passes := skipped("spot", "in cool-down (throttle)", &decision.Group{Name: "spot"})
+	passes := skipped("spot", Refusal{Kind: RefusedCoolDown, Class: "throttle"}, &decision.Group{Name: "spot"})
 	if got := Pod(podOf("cpu", "1"), []decision.Answer{passes, answers[1]}, nil); strings.Contains(got.Remedy, "\n") {
 		t.Errorf("got %q, want no step for a cause that passes", got.Remedy)
 	}
@@ -395,12 +395,12 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 	g := &decision.Group{Name: "web", AutoScaling: "web", Problems: []decision.Reason{{Code: decision.CodeDenied, Remedy: "allow the other call\nin full"},
 		{Code: decision.CodeDegraded, Remedy: "mend the tag"}}}
 	const denied = "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity"
-	for _, got := range []decision.Reason{Skipped("in cool-down (permission)", g), Backoff(g, noon, "cloudProviderError", denied)} {
+	for _, got := range []decision.Reason{Skipped(Refusal{Kind: RefusedCoolDown, Class: "permission"}, g), Backoff(g, noon, "cloudProviderError", denied)} {
 		if !strings.HasSuffix(got.Remedy, "\nallow the other call") {
 			t.Errorf("got %q, want the step about the other call, too", got.Remedy)
 		}
 	}
-	if got := Skipped("in cool-down (no-capacity)", g); strings.Contains(got.Remedy, "the other call") {
+	if got := Skipped(Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g); strings.Contains(got.Remedy, "the other call") {
 		t.Errorf("got %q for a lack of capacity", got.Remedy)
 	}
 }
@@ -419,7 +419,7 @@ func TestPodThatAGroupHelpsIsLaunching(t *testing.T) {
 }
 
 func TestZoneOfAVolumeIsNamed(t *testing.T) {
-	need := podzone.Need{Zone: "eu-central-1b", Said: `volume "pv" of claim "data"`}
+	need := podzone.Need{Zone: "eu-central-1b", Said: `volume "pv" of claim "data"`, OfVolume: true}
 	node := nodeOf("a", "cpu", "4").labelled(corev1.LabelTopologyZone, "eu-central-1a")
 	answers := []decision.Answer{rejected("a", Scheduling("VolumeBinding", []string{"node(s) didn't match PersistentVolume's node affinity"}, ""))}
 	got := PodInZone(podOf("cpu", "1"), need, answers, nil, node)
@@ -551,9 +551,9 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups, node),
 		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups),
 		Pod(pod, []decision.Answer{{Group: evil, Verdict: decision.Chosen}}, groups)}
-	for _, text := range []string{evil, "max node group size reached", "in cool-down (" + evil + ")", "unable to launch", `exceeded quota: "` + evil + `", resources: ` + evil,
-		"in backoff after failed scale-up", "not ready for scale-up"} {
-		r := Skipped(text, g)
+	for _, refusal := range []Refusal{{Text: evil}, {Kind: RefusedFull}, {Kind: RefusedCoolDown, Class: evil}, {Kind: RefusedDegraded},
+		{Kind: RefusedQuota, Text: `exceeded quota: "` + evil + `", resources: ` + evil}, {Kind: RefusedBackoff}, {Kind: RefusedNotReady}} {
+		r := Skipped(refusal, g)
 		all = append(all, r, Pod(podOf(), []decision.Answer{{Group: evil, Verdict: decision.Skipped, Reason: r}}, groups))
 	}
 	for _, reason := range []string{"NodeGroupMinSizeReached", "BlockedByPod", "ScaleDownDisabledAnnotation", evil} {

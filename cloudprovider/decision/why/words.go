@@ -118,7 +118,7 @@ func (s *search) objects(said decision.Reason) []string {
 			objects = append(objects, quote(c.Name))
 		}
 	case decision.CodePodAffinity:
-		objects = s.near(strings.HasPrefix(said.Message, ownAffinity), strings.HasPrefix(said.Message, ownAntiAffinity))
+		objects = s.near(said.About == ownAffinity, said.About == ownAntiAffinity)
 	case decision.CodeTopologySpread:
 		for _, c := range s.pod.Spec.TopologySpreadConstraints {
 			if c.WhenUnsatisfiable == corev1.DoNotSchedule {

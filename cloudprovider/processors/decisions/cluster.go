@@ -212,13 +212,13 @@ func (k *cluster) judge(o *decision.Group, g *asg.Group) {
 				Remedy: "asgctl template " + shellword.Quote(o.AutoScaling)}
 		}
 	case k.facts.stale:
-		o.State, o.Reason = decision.GroupDegraded, why.Skipped("unread for minutes", o)
+		o.State, o.Reason = decision.GroupDegraded, why.Skipped(why.Refusal{Kind: why.RefusedUnread}, o)
 	case noDevice >= 0:
 		o.State, o.Reason = decision.GroupDegraded, o.Problems[noDevice]
 	case o.Desired >= g.MostInstances(): // more than the maximum where another zone has the rest
-		o.State, o.Reason = decision.GroupFull, why.Skipped("max node group size reached", o)
+		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedFull}, o)
 	case cooling:
-		o.State, o.Reason = decision.GroupCoolDown, why.Skipped("in cool-down ("+string(rest.Class)+")", o)
+		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last
 			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed: %s", o.Name, last.Message)

@@ -195,7 +195,7 @@ func (f *facts) result() decision.Reason {
 		return decision.Reason{Code: decision.CodeUnhealthy, Message: "too many nodes of the cluster are not ready (--max-total-unready-percentage, --ok-total-unready-count)",
 			Remedy: "kubectl get nodes"}
 	case f.stale:
-		return why.Skipped("unread for minutes", nil)
+		return why.Skipped(why.Refusal{Kind: why.RefusedUnread}, nil)
 	case f.status == nil || f.status.Result == corestatus.ScaleUpNotTried:
 		return decision.Reason{Code: decision.CodeOther, Message: "the loop ended before it looked for pending pods", Remedy: "look for errors in the autoscaler's log"}
 	}

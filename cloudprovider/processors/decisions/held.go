@@ -143,7 +143,7 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 	case own == nil:
 		return decision.Reason{}, false
 	case own.Blocked():
-		return why.Skipped("unable to launch", g), true
+		return why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, g), true
 	case g.State == decision.GroupCoolDown:
 		return g.Reason, true
 	case len(g.CoolDowns) == 0: // or the pools of the group are listed for nothing
@@ -152,7 +152,7 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 	rest, cooling := k.Provider.CoolDown(own)
 	other := *g
 	other.State = "" // its maximum does not matter
-	return why.Skipped("in cool-down ("+string(rest.Class)+")", &other), cooling
+	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}, &other), cooling
 }
 
 // heldFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".

@@ -155,7 +155,7 @@ func reasonOf(p aws.Problem) decision.Reason {
 	case aws.ReasonMissingDevice:
 		code = decision.CodeAccelerator
 	}
-	return decision.Reason{Code: code, Message: p.Message, Remedy: p.Remedy}
+	return decision.Reason{Code: code, Message: p.Message, Remedy: p.Remedy, About: p.About}
 }
 
 // Draining records that a node is drained because AWS takes it.

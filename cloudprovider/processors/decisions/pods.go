@@ -210,7 +210,7 @@ func (s *speaker) reason(a answer) decision.Reason {
 	r, known := s.reasons[key]
 	if !known {
 		if key.group != "" {
-			r = why.Skipped(strings.ReplaceAll(a.why.reasons, "\n", ", "), s.groups[a.group])
+			r = why.Skipped(a.why.cores, s.groups[a.group])
 		} else {
 			r = why.Scheduling(a.why.plugin, lines(a.why.reasons), a.why.detail)
 		}
@@ -230,7 +230,7 @@ func lines(text string) []string {
 func (s *speaker) foreignAnswers() []decision.Answer {
 	var list []decision.Answer
 	for _, g := range s.facts.view.Foreign() {
-		list = append(list, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped("unable to launch", s.groups[g.Name])})
+		list = append(list, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
 	}
 	return list
 }

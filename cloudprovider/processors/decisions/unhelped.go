@@ -7,8 +7,11 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 // unhelped are the pods that no group helps. An answer of a group takes 8 bytes, where the core's own takes half a kilobyte.
@@ -24,11 +27,12 @@ type kind struct {
 	answers []*refusal
 }
 
-// refusal is an answer in the core's words. Many groups share one.
+// refusal is an answer. Many groups share one.
 type refusal struct {
 	skipped bool
-	plugin  string // of the scheduler, "" for a reason of the core's own
-	reasons string // one a line
+	cores   why.Refusal // a reason of the core's own, or ours
+	plugin  string      // of the scheduler, "" for a reason of the core's own
+	reasons string      // the plugin's, one a line
 	detail  string
 }
 
@@ -90,7 +94,7 @@ func (c *compactor) refusal(reasons corestatus.Reasons, skipped bool) *refusal {
 	if e, ok := reasons.(clustersnapshot.SchedulingError); ok && e.FailingPredicateName() != "" {
 		r.plugin, r.reasons, r.detail = e.FailingPredicateName(), strings.Join(e.FailingPredicateReasons(), "\n"), detail(e)
 	} else if reasons != nil {
-		r.reasons = strings.Join(reasons.Reasons(), "\n")
+		r.cores = refused(reasons)
 	}
 	if c.refusals[r] == nil {
 		kept := r // or each answer would take memory
@@ -98,6 +102,37 @@ func (c *compactor) refusal(reasons corestatus.Reasons, skipped bool) *refusal {
 	}
 	return c.refusals[r]
 }
+
+// refused returns the kind of the core's reason. The core has a value for most, and makes those with figures, and one of atomic
+// groups, anew.
+func refused(reasons corestatus.Reasons) why.Refusal {
+	switch reasons {
+	case orchestrator.BackoffReason:
+		return why.Refusal{Kind: why.RefusedBackoff}
+	case orchestrator.MaxLimitReachedReason:
+		return why.Refusal{Kind: why.RefusedFull}
+	case orchestrator.NotReadyReason:
+		return why.Refusal{Kind: why.RefusedNotReady}
+	case orchestrator.AllOrNothingReason:
+		return why.Refusal{Kind: why.RefusedAllOrNothing}
+	case orchestrator.ExpansionOptionsFilteredOutReason:
+		return why.Refusal{Kind: why.RefusedNotChosen}
+	}
+	if r, ours := reasons.(why.Refusal); ours {
+		return r
+	}
+	text := strings.Join(reasons.Reasons(), ", ")
+	switch _, quota := reasons.(*orchestrator.MaxResourceLimitReached); {
+	case quota:
+		return why.Refusal{Kind: why.RefusedQuota, Text: text}
+	case text == atomicTooLarge:
+		return why.Refusal{Kind: why.RefusedAtomic}
+	}
+	return why.Refusal{Text: text}
+}
+
+// atomicTooLarge is the reason that the core makes anew for each group (core/scaleup/orchestrator/orchestrator.go, IsNodeGroupResourceExceeded).
+const atomicTooLarge = "atomic scale-up exceeds cluster node count limit"
 
 // byName returns the places of the groups by their names.
 func (u *unhelped) byName() []int {

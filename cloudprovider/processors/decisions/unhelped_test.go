@@ -17,6 +17,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 // unschedulable are pods in sets of equivalent ones, and what the core says about them: one of the groups is at its maximum, some of the
@@ -59,7 +60,7 @@ func TestAnswersAreShared(t *testing.T) {
 		said[r] = *r
 	}
 	got := slices.SortedFunc(maps.Values(said), func(a, b refusal) int { return strings.Compare(a.reasons, b.reasons) })
-	if want := []refusal{{plugin: "NodeResourcesFit", reasons: "Insufficient cpu"}, {skipped: true, reasons: "max node group size reached"},
+	if want := []refusal{{skipped: true, cores: why.Refusal{Kind: why.RefusedFull}}, {plugin: "NodeResourcesFit", reasons: "Insufficient cpu"},
 		{plugin: "TaintToleration", reasons: "node(s) had untolerated taint(s)"}}; !slices.Equal(got, want) {
 		t.Errorf("refusals %+v, want %+v", got, want)
 	}

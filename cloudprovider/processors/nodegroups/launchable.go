@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
@@ -13,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 )
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
@@ -22,7 +24,7 @@ import (
 type Launchable struct {
 	provider *aws.Provider
 	leftOut  []cloudprovider.NodeGroup
-	reasons  map[string]string // by ID of leftOut
+	reasons  map[string]corestatus.Reasons // by ID of leftOut
 }
 
 // NewLaunchable makes a Launchable.
@@ -31,10 +33,10 @@ func NewLaunchable(p *aws.Provider) *Launchable { return &Launchable{provider: p
 // Process returns the groups that can grow.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
-	l.leftOut, l.reasons = nil, map[string]string{}
+	l.leftOut, l.reasons = nil, map[string]corestatus.Reasons{}
 	if l.provider.TooOldToAdd() {
 		for _, ng := range groups {
-			l.leaveOut(ng, "unread for minutes (see the event ReadingTooOld)")
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedUnread})
 		}
 		return nil, infos, nil
 	}
@@ -43,18 +45,18 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 	for _, ng := range groups {
 		g := v.Group(ng.Id())
 		if info := infos[ng.Id()]; g == nil || info == nil || annotations.Placeholder.On(info.Node()) || g.Blocked() {
-			l.leaveOut(ng, "unable to launch (see the event NodeGroupProblem)")
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedDegraded})
 			continue
 		}
 		if rest, cooling := l.provider.CoolDown(g); cooling {
 			klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
 				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
-			l.leaveOut(ng, "in cool-down ("+string(rest.Class)+")")
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)})
 			continue
 		}
 		device := l.provider.Withheld(g.Name)
 		if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
-			l.leaveOut(ng, "in cool-down (without "+string(device)+")")
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
 			continue
 		}
 		able = append(able, candidate(ng, g))
@@ -67,12 +69,12 @@ func asks(pod *corev1.Pod, device corev1.ResourceName) bool {
 	return !asked.IsZero()
 }
 
-func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, why string) {
-	l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), why
+func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, r why.Refusal) {
+	l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), r
 }
 
 // LeftOut returns the groups that the last Process left out, and the reason by ID. Callers must not change them.
-func (l *Launchable) LeftOut() (groups []cloudprovider.NodeGroup, reasons map[string]string) {
+func (l *Launchable) LeftOut() (groups []cloudprovider.NodeGroup, reasons map[string]corestatus.Reasons) {
 	return l.leftOut, l.reasons
 }
 

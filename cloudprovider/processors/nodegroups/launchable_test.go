@@ -1,7 +1,6 @@
 package nodegroups
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -93,7 +93,7 @@ func TestOldReadingForbidsGrowth(t *testing.T) {
 		if err != nil || len(groups) == 1 != step.grow {
 			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", w.Cache.Age(), len(groups), err, step.grow)
 		}
-		if leftOut, reasons := launchable.LeftOut(); len(leftOut) == 1 == step.grow || strings.Contains(reasons["a"], "ReadingTooOld") == step.grow {
+		if leftOut, reasons := launchable.LeftOut(); len(leftOut) == 1 == step.grow || (reasons["a"] == why.Refusal{Kind: why.RefusedUnread}) == step.grow {
 			t.Errorf("after %s %d groups are left out by the reasons %q, want growth allowed: %t", w.Cache.Age(), len(leftOut), reasons, step.grow)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 // It implements the core's ScaleUpStatusProcessor and belongs before the ones that publish events. The core's loop alone uses it.
 type LeftOut struct {
 	// Groups returns the groups that the last scale-up left out, and the reason by ID.
-	Groups func() (groups []cloudprovider.NodeGroup, reasons map[string]string)
+	Groups func() (groups []cloudprovider.NodeGroup, reasons map[string]corestatus.Reasons)
 }
 
 // Process adds the groups to the status.
@@ -25,10 +25,7 @@ func (l LeftOut) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpS
 		return
 	}
 	s.ConsideredNodeGroups = slices.Concat(s.ConsideredNodeGroups, groups)
-	skipped := make(map[string]corestatus.Reasons, len(reasons))
-	for id, why := range reasons {
-		skipped[id] = reason(why)
-	}
+	skipped := maps.Clone(reasons)
 	for at := range s.PodsRemainUnschedulable {
 		pod := &s.PodsRemainUnschedulable[at]
 		if pod.SkippedNodeGroups == nil {
@@ -41,9 +38,3 @@ func (l LeftOut) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpS
 
 // CleanUp implements the core's ScaleUpStatusProcessor.
 func (LeftOut) CleanUp() {}
-
-// reason is a text that the core puts behind a number of groups.
-type reason string
-
-// Reasons implements the core's Reasons.
-func (r reason) Reasons() []string { return []string{string(r)} }

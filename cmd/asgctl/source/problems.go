@@ -31,7 +31,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 	known := r.Template(g).Known()
 	for _, p := range g.Problems {
 		blocks := p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
-		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: r.remedy(p), Blocks: blocks})
+		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: r.remedy(g, p), Blocks: blocks})
 	}
 	if g.Failure != nil {
 		problems = append(problems, Problem{Reason: g.Failure.Code, Message: "the last launch failed: " + g.Failure.Message})
@@ -83,7 +83,7 @@ func (r *Reading) ofTemplate(g *asg.Group, p nodetemplate.Problem) Problem {
 }
 
 // remedy is the problem's own, unless it was recorded answers that fell short.
-func (r *Reading) remedy(p launchspec.Problem) string {
+func (r *Reading) remedy(g *asg.Group, p launchspec.Problem) string {
 	if r.from == "" {
 		return p.Remedy
 	}
@@ -94,10 +94,10 @@ func (r *Reading) remedy(p launchspec.Problem) string {
 	case launchspec.ReasonNodegroupUnread:
 		return write("eks describe-nodegroup --cluster-name … --nodegroup-name …", nodegroupsFile)
 	case launchspec.ReasonLaunchSourceUnread, launchspec.ReasonLaunchSourceMissing:
-		if strings.HasPrefix(p.Message, "launch configuration") {
+		if g.Source.ConfigurationName != "" {
 			return write("autoscaling describe-launch-configurations", configurationsFile)
 		}
-		if strings.HasPrefix(p.Message, "launch template") {
+		if (g.Source.Template != launchspec.TemplateRef{}) {
 			return write("ec2 describe-launch-template-versions --versions '$Latest' '$Default'", templatesFile)
 		}
 	}

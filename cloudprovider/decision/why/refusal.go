@@ -1,0 +1,37 @@
+package why
+
+// Refusal says why a group is left out of a scale-up: in the core's kinds, or in ours. It is comparable.
+type Refusal struct {
+	Kind  RefusalKind
+	Class string // of the failure that a cool-down follows
+	Text  string // in the core's own words: of a quota or of something that has no kind
+}
+
+// RefusalKind is the kind of a Refusal.
+type RefusalKind string
+
+// The kinds, with what the core says of each in an event of a waiting pod.
+const (
+	RefusedUnread       RefusalKind = "unread for minutes (see the event ReadingTooOld)"
+	RefusedDegraded     RefusalKind = "unable to launch (see the event NodeGroupProblem)"
+	RefusedCoolDown     RefusalKind = "in cool-down"
+	RefusedFull         RefusalKind = "max node group size reached"
+	RefusedQuota        RefusalKind = "exceeded quota"
+	RefusedBackoff      RefusalKind = "in backoff"
+	RefusedNotReady     RefusalKind = "not ready for scale-up"
+	RefusedAtomic       RefusalKind = "atomic scale-up"
+	RefusedAllOrNothing RefusalKind = "all-or-nothing"
+	RefusedNotChosen    RefusalKind = "expansion options filtered out"
+	RefusedOther        RefusalKind = ""
+)
+
+// Reasons implements the core's Reasons.
+func (r Refusal) Reasons() []string {
+	switch {
+	case r.Text != "":
+		return []string{r.Text}
+	case r.Class != "":
+		return []string{string(r.Kind) + " (" + r.Class + ")"}
+	}
+	return []string{string(r.Kind)}
+}
