@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -85,7 +85,7 @@ func (c *cloud) lookUp(ctx context.Context) {
 	c.provider.LookUp(ctx)
 }
 
-func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succession *leader.Succession, observer *decisions.Collector) (*asg.Cache, error) {
+func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succession *lifecycle.Succession, observer *decisions.Collector) (*asg.Cache, error) {
 	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {
 		return nil, err

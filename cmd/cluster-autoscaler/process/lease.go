@@ -10,7 +10,7 @@ import (
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 )
 
 // tryLimit bounds the call that finds out early whether the API server can be reached.
@@ -59,8 +59,8 @@ func (p *Process) underLease(ctx context.Context, work func(context.Context) err
 	if err != nil {
 		return fmt.Errorf("leader election lock %q: %w", election.ResourceName, err)
 	}
-	p.succession = &leader.Succession{Interface: lock}
-	return leader.Run(ctx, leader.Config{
+	p.succession = &lifecycle.Succession{Interface: lock}
+	return lifecycle.Lead(ctx, lifecycle.Election{
 		Lock:          p.succession,
 		Holder:        p.record.SetHolder,
 		LeaseDuration: election.LeaseDuration.Duration,

@@ -18,9 +18,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/footprint"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/rewatch"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
 
 // serveCore serves an unmodified core until ctx ends. Every replica answers, because the core that leads chooses whom it asks. It returns
@@ -49,9 +48,9 @@ func (p *Process) serveCore(ctx context.Context) error {
 	if ctx.Err() == nil {
 		broken = context.Cause(alive)
 	}
-	teardown.Run(context.WithoutCancel(ctx),
-		teardown.Step{Name: "calls", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, answered) }},
-		teardown.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
+	lifecycle.End(context.WithoutCancel(ctx),
+		lifecycle.Step{Name: "calls", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, answered) }},
+		lifecycle.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
 			server.Stop()
 			endWork()
 			_ = background.Wait()
@@ -146,7 +145,7 @@ func (p *Process) nextRecord() func() {
 			p.decisions.End()
 		}
 		begun = true
-		footprint.AdjustGarbage()
+		lifecycle.AdjustGarbage()
 		p.decisions.Begin("refresh", time.Now())
 	}
 }

@@ -22,10 +22,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/footprint"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/leader"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/teardown"
 )
 
 // Process is the autoscaler as configured. New makes it, and it runs once.
@@ -39,7 +37,7 @@ type Process struct {
 	kube        *rest.Config
 	health      *health
 	ready       readiness
-	succession  *leader.Succession // nil without the lease
+	succession  *lifecycle.Succession // nil without the lease
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 	record      *decision.Record
 	decisions   *decisions.Collector            // fills the record
@@ -52,7 +50,7 @@ type Process struct {
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that autoscales. It returns nil once ctx has
 // ended and everything else has, too.
 func (p *Process) Run(ctx context.Context) error {
-	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", footprint.CollectGarbage())
+	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", lifecycle.CollectGarbage())
 	debug.FreeOSMemory() // a replica without the lease keeps this size
 	var err error
 	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
@@ -135,10 +133,10 @@ func (p *Process) work(ctx context.Context) error {
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		klog.FromContext(ctx).Info("Stopping", "reason", cause.Error())
 	}
-	teardown.Run(context.WithoutCancel(ctx),
-		teardown.Step{Name: "loop", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, loopEnded) }},
-		teardown.Step{Name: "core", Limit: cleanUpLimit, Do: func(context.Context) { cleanUp(a, loopEnded) }},
-		teardown.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
+	lifecycle.End(context.WithoutCancel(ctx),
+		lifecycle.Step{Name: "loop", Limit: loopEndLimit, Do: func(ctx context.Context) { await(ctx, loopEnded) }},
+		lifecycle.Step{Name: "core", Limit: cleanUpLimit, Do: func(context.Context) { cleanUp(a, loopEnded) }},
+		lifecycle.Step{Name: "background", Limit: backgroundEndLimit, Do: func(context.Context) {
 			endWork()
 			_ = background.Wait()
 			a.informers.Shutdown()
@@ -165,7 +163,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		}
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
-		footprint.AdjustGarbage()
+		lifecycle.AdjustGarbage()
 		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()

@@ -1,4 +1,4 @@
-package leader
+package lifecycle
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// ErrLost means that the lease was lost while the work was under way.
-var ErrLost = errors.New("the leader lease was lost")
+// errLost means that the lease was lost while the work was under way.
+var errLost = errors.New("the leader lease was lost")
 
 // errUnfinished means that the work did not end within its grace.
 var errUnfinished = errors.New("the work has not ended")
 
-// Config says which lease is held, and for how long things may take.
-type Config struct {
+// Election says which lease is held, and for how long things may take.
+type Election struct {
 	Lock          resourcelock.Interface
 	Holder        func(name string) // receives the name of each new holder, "" for nobody, in a goroutine of its own
 	LeaseDuration time.Duration     // others wait this long after the last renewal
@@ -31,23 +31,23 @@ type Config struct {
 	ReleaseGrace time.Duration // how long releasing the lease may take
 }
 
-// Run waits for the lease, then does the work, and releases the lease when the work has ended. It returns the work's error,
-// nil when ctx ends before the lease was taken, and ErrLost as soon as the lease is lost. After ErrLost the work's context
-// is done, but the work may not have ended. After ctx has ended, Run returns within the two graces together.
-func Run(ctx context.Context, config Config, work func(context.Context) error) error {
+// Lead waits for the lease, then does the work, and releases the lease when the work has ended. It returns the work's error,
+// nil when ctx ends before the lease was taken, and an error as soon as the lease is lost. The work's context is done then,
+// but the work may not have ended. After ctx has ended, Lead returns within the two graces together.
+func Lead(ctx context.Context, election Election, work func(context.Context) error) error {
 	// The election outlives ctx: the lease is held and renewed until the work has ended.
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
 	leading := make(chan struct{}, 1)
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:          config.Lock,
-		LeaseDuration: config.LeaseDuration,
-		RenewDeadline: config.RenewDeadline,
-		RetryPeriod:   config.RetryPeriod,
+		Lock:          election.Lock,
+		LeaseDuration: election.LeaseDuration,
+		RenewDeadline: election.RenewDeadline,
+		RetryPeriod:   election.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
 			OnStartedLeading: func(context.Context) { leading <- struct{}{} },
 			OnStoppedLeading: func() {},
-			OnNewLeader:      config.Holder,
+			OnNewLeader:      election.Holder,
 		},
 	})
 	if err != nil {
@@ -60,24 +60,24 @@ func Run(ctx context.Context, config Config, work func(context.Context) error) e
 	}()
 	giveBack := func(idle bool) {
 		stopElecting()
-		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.ReleaseGrace)
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), election.ReleaseGrace)
 		defer cancel()
-		if err := release(limited, config.Lock, ended, idle); err != nil {
-			klog.FromContext(ctx).Error(err, "Could not release the leader lease", "lease", config.Lock.Describe())
+		if err := release(limited, election.Lock, ended, idle); err != nil {
+			klog.FromContext(ctx).Error(err, "Could not release the leader lease", "lease", election.Lock.Describe())
 		}
 	}
 
 	select {
 	case <-leading:
 	case <-ended:
-		return ErrLost
+		return errLost
 	case <-ctx.Done():
 		giveBack(true)
 		return nil
 	}
-	err = lead(ctx, config.WorkGrace, ended, work)
+	err = whileLeading(ctx, election.WorkGrace, ended, work)
 	switch {
-	case errors.Is(err, ErrLost):
+	case errors.Is(err, errLost):
 	case errors.Is(err, errUnfinished):
 		giveBack(false)
 		return nil
@@ -121,8 +121,8 @@ func release(ctx context.Context, lock resourcelock.Interface, electionEnded <-c
 	return nil
 }
 
-// lead does the work until it ends, ctx ends and its grace with it, or the lease is lost.
-func lead(ctx context.Context, grace time.Duration, lost <-chan struct{}, work func(context.Context) error) error {
+// whileLeading does the work until it ends, ctx ends and its grace with it, or the lease is lost.
+func whileLeading(ctx context.Context, grace time.Duration, lost <-chan struct{}, work func(context.Context) error) error {
 	working, stopWork := context.WithCancelCause(ctx)
 	defer stopWork(nil)
 	done := make(chan error, 1)
@@ -135,8 +135,8 @@ func lead(ctx context.Context, grace time.Duration, lost <-chan struct{}, work f
 	case <-finished:
 		return <-done
 	case <-lost:
-		stopWork(ErrLost)
-		return ErrLost
+		stopWork(errLost)
+		return errLost
 	case <-ctx.Done():
 	}
 	select {

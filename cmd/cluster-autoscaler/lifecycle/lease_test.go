@@ -1,4 +1,4 @@
-package leader
+package lifecycle
 
 import (
 	"context"
@@ -81,8 +81,8 @@ func (l *lease) RecordEvent(string) {}
 func (l *lease) Identity() string   { return l.identity }
 func (l *lease) Describe() string   { return "kube-system/cluster-autoscaler" }
 
-func config(l *lease) Config {
-	return Config{
+func election(l *lease) Election {
+	return Election{
 		Lock: l, LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second,
 		WorkGrace: 3 * time.Second, ReleaseGrace: time.Second,
 	}
@@ -97,7 +97,7 @@ func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 		l.log = log
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
-		err := Run(ctx, config(l), func(ctx context.Context) error {
+		err := Lead(ctx, election(l), func(ctx context.Context) error {
 			log("work begins")
 			<-ctx.Done()
 			time.Sleep(2 * time.Second)
@@ -107,7 +107,7 @@ func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 		log("returned")
 		want := []string{"0s holder one", "0s work begins", "1m2s work ends", "1m2s holder ", "1m2s returned"}
 		if diff := cmp.Diff(want, events); diff != "" || err != nil {
-			t.Errorf("Run = %v, events (-want +got):\n%s", err, diff)
+			t.Errorf("Lead = %v, events (-want +got):\n%s", err, diff)
 		}
 	})
 }
@@ -115,9 +115,9 @@ func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 func TestLeaseIsReleasedWhenWorkFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, failed := newLease("one"), errors.New("no provider")
-		err := Run(t.Context(), config(l), func(context.Context) error { return failed })
+		err := Lead(t.Context(), election(l), func(context.Context) error { return failed })
 		if !errors.Is(err, failed) || l.holder() != "" {
-			t.Errorf("Run = %v with the lease held by %q, want %v and nobody", err, l.holder(), failed)
+			t.Errorf("Lead = %v with the lease held by %q, want %v and nobody", err, l.holder(), failed)
 		}
 	})
 }
@@ -128,7 +128,7 @@ func TestEndlessWorkAndHangingLeaseAreGivenUp(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		release := make(chan struct{})
 		var began time.Time
-		err := Run(ctx, config(l), func(context.Context) error {
+		err := Lead(ctx, election(l), func(context.Context) error {
 			l.mu.Lock()
 			l.hang = make(chan struct{})
 			l.mu.Unlock()
@@ -138,7 +138,7 @@ func TestEndlessWorkAndHangingLeaseAreGivenUp(t *testing.T) {
 			return nil
 		})
 		if took := time.Since(began); took != 4*time.Second || err != nil {
-			t.Errorf("Run = %v after %v, want nil after 4s", err, took)
+			t.Errorf("Lead = %v after %v, want nil after 4s", err, took)
 		}
 		close(release)
 		time.Sleep(time.Minute) // let the election end
@@ -152,7 +152,7 @@ func TestLostLeaseIsReportedAtOnce(t *testing.T) {
 		var cause error
 		stopped := make(chan struct{})
 		began := time.Now()
-		err := Run(t.Context(), config(l), func(ctx context.Context) error {
+		err := Lead(t.Context(), election(l), func(ctx context.Context) error {
 			l.mu.Lock()
 			l.hang = make(chan struct{})
 			l.mu.Unlock()
@@ -162,12 +162,12 @@ func TestLostLeaseIsReportedAtOnce(t *testing.T) {
 			time.Sleep(time.Hour)
 			return nil
 		})
-		if took := time.Since(began); !errors.Is(err, ErrLost) || took > 12*time.Second {
-			t.Errorf("Run = %v after %v, want %v within the renew deadline and a retry, 12s", err, took, ErrLost)
+		if took := time.Since(began); !errors.Is(err, errLost) || took > 12*time.Second {
+			t.Errorf("Lead = %v after %v, want %v within the renew deadline and a retry, 12s", err, took, errLost)
 		}
 		<-stopped
-		if !errors.Is(cause, ErrLost) {
-			t.Errorf("the work was stopped because of %v, want %v", cause, ErrLost)
+		if !errors.Is(cause, errLost) {
+			t.Errorf("the work was stopped because of %v, want %v", cause, errLost)
 		}
 		time.Sleep(2 * time.Hour) // let the work go
 	})
@@ -182,14 +182,14 @@ func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 		defer stop()
 		worked := false
 		go func() {
-			_ = Run(ctx, config(other), func(ctx context.Context) error { <-ctx.Done(); return nil })
+			_ = Lead(ctx, election(other), func(ctx context.Context) error { <-ctx.Done(); return nil })
 		}()
 		time.Sleep(time.Second)
 		short, stopShort := context.WithTimeout(ctx, 20*time.Second)
 		defer stopShort()
-		err := Run(short, config(&mine), func(context.Context) error { worked = true; return nil })
+		err := Lead(short, election(&mine), func(context.Context) error { worked = true; return nil })
 		if err != nil || worked || time.Until(func() time.Time { d, _ := ctx.Deadline(); return d }()) != 39*time.Second {
-			t.Errorf("Run = %v, worked %v; want to wait until told to stop", err, worked)
+			t.Errorf("Lead = %v, worked %v; want to wait until told to stop", err, worked)
 		}
 		if holder := other.holder(); holder != "other" {
 			t.Errorf("lease held by %q after the end of a process that waited for it, want its holder", holder)
@@ -203,9 +203,9 @@ func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 }
 
 func TestInvalidConfigurationIsRefused(t *testing.T) {
-	c := config(newLease("one"))
+	c := election(newLease("one"))
 	c.RenewDeadline = c.LeaseDuration
-	if err := Run(t.Context(), c, nil); err == nil {
-		t.Error("Run accepted a renew deadline as long as the lease")
+	if err := Lead(t.Context(), c, nil); err == nil {
+		t.Error("Lead accepted a renew deadline as long as the lease")
 	}
 }

@@ -1,4 +1,4 @@
-package leader
+package lifecycle
 
 import (
 	"context"
@@ -12,10 +12,10 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	c, found := config(l), make(chan bool, 1)
+	c, found := election(l), make(chan bool, 1)
 	succession := &Succession{Interface: l}
 	c.Lock = succession
-	err := Run(ctx, c, func(ctx context.Context) error {
+	err := Lead(ctx, c, func(ctx context.Context) error {
 		found <- succession.Clean()
 		time.Sleep(time.Second)
 		stop()
@@ -23,7 +23,7 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 		return nil
 	})
 	if err != nil {
-		t.Errorf("Run = %v", err)
+		t.Errorf("Lead = %v", err)
 	}
 	return <-found
 }

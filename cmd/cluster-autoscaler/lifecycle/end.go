@@ -1,4 +1,4 @@
-package teardown
+package lifecycle
 
 import (
 	"context"
@@ -7,7 +7,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Step ends one part.
+// Step ends one part of the process.
 type Step struct {
 	Name string
 	// Limit is how long the step may take. Past it the next step begins, whether this one has ended or not.
@@ -16,28 +16,24 @@ type Step struct {
 	Do func(ctx context.Context)
 }
 
-// Run takes the steps in order and reports whether each ended within its limit. It takes no longer than their limits
-// together. A step that overruns keeps its goroutine, because the process is about to exit. The context gives the
+// End takes the steps in order, and no longer than their limits together. A step that overruns keeps its goroutine, because the process is about to exit. The context gives the
 // logger, and ends all steps early once it is done.
-func Run(ctx context.Context, steps ...Step) bool {
-	complete := true
+func End(ctx context.Context, steps ...Step) {
 	for _, step := range steps {
-		if !run(ctx, step) {
+		if !step.run(ctx) {
 			klog.FromContext(ctx).Info("Gave up waiting for a part to end", "part", step.Name, "limit", step.Limit)
-			complete = false
 		}
 	}
-	return complete
 }
 
 // run reports whether the step ended within its limit.
-func run(ctx context.Context, step Step) bool {
-	ctx, cancel := context.WithTimeout(ctx, step.Limit)
+func (s Step) run(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.Limit)
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		step.Do(ctx)
+		s.Do(ctx)
 	}()
 	select {
 	case <-ended:
