@@ -39,7 +39,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return response(r, "application/json", []byte(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}`)), nil
 }
 
-// read ends the dry run where the reader may not read. The questions of package served, whose answer may be no, ask for one object.
+// read ends the dry run where the reader may not read. The questions of informers.SwitchOff, whose answer may be no, ask for one object.
 func (t transport) read(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	switch {

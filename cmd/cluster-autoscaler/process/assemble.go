@@ -16,7 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
-	"k8s.io/client-go/informers"
+	kubeinformers "k8s.io/client-go/informers"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	kubecache "k8s.io/client-go/tools/cache"
@@ -38,9 +38,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/rewatch"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/served"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trim"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
@@ -50,7 +48,7 @@ type assembly struct {
 	trigger    *loop.Trigger
 	cloud      *cloud
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
-	informers  informers.SharedInformerFactory
+	informers  kubeinformers.SharedInformerFactory
 	handler    *interruption.Handler
 	wake       <-chan struct{} // a loop is wanted now, for an interruption
 	plan       *plan.Plan
@@ -67,9 +65,8 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	p.decisions = p.newDecisions()
-	served.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim.Transform))
-	rewatch.Register(factory)
+	informers.SwitchOff(ctx, client.Discovery().RESTClient(), &p.core)
+	factory := informers.New(client, informers.Trim)
 	// The scheduler's plugin for resource claims cannot be left out. Where the API is switched off it finds no claim, so that a pod
 	// with a claim fits nowhere.
 	handle, err := framework.NewHandle(working, factory, p.core.SchedulerConfig, true, p.core.CSINodeAwareSchedulingEnabled)
@@ -191,8 +188,8 @@ func (p *Process) watch(a *assembly) error {
 const cachesInterval = 20 * time.Second
 
 // awaitCaches waits for the caches of the informers. Until then the log and /readyz name the empty ones.
-func (p *Process) awaitCaches(ctx context.Context, factory served.Informers) error {
-	return served.Await(ctx, factory, cachesInterval, func(kinds string) { p.ready.await("the caches of " + kinds) })
+func (p *Process) awaitCaches(ctx context.Context, factory informers.Started) error {
+	return informers.Await(ctx, factory, cachesInterval, func(kinds string) { p.ready.await("the caches of " + kinds) })
 }
 
 // coreOptions are the parts of the core that depend neither on AWS nor on the API server.

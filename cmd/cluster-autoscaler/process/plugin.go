@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/client-go/informers"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
@@ -18,8 +17,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/rewatch"
 )
 
 // serveCore serves an unmodified core until ctx ends. Every replica answers, because the core that leads chooses whom it asks. It returns
@@ -106,8 +105,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	if _, err := p.measure(); err != nil {
 		return nil, parts, err
 	}
-	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(cache.TransformStripManagedFields()))
-	rewatch.Register(factory)
+	factory := informers.New(client, cache.TransformStripManagedFields())
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),

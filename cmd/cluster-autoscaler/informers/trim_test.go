@@ -1,4 +1,4 @@
-package trim
+package informers
 
 import (
 	"testing"
@@ -78,7 +78,7 @@ func forKubelet(s *corev1.PodSpec) {
 // trimmed fails unless the trimmed object is the one that is wanted.
 func trimmed(t *testing.T, object, want any) {
 	t.Helper()
-	got, err := Transform(object)
+	got, err := Trim(object)
 	if err != nil {
 		t.Fatal(err)
 	}

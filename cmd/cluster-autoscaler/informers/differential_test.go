@@ -1,4 +1,4 @@
-package trim_test
+package informers_test
 
 import (
 	"context"
@@ -44,12 +44,12 @@ import (
 	"k8s.io/kubernetes/pkg/features"
 	schedconfig "k8s.io/kubernetes/pkg/scheduler/apis/config/latest"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/trim"
+	ours "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 )
 
 // clusters is small in make test. More have been compared with no other result.
 //
-//	go test -run SameAnswers ./cmd/cluster-autoscaler/trim -trim.clusters 120
+//	go test -run SameAnswers ./cmd/cluster-autoscaler/informers -trim.clusters 120
 var clusters = flag.Int("trim.clusters", 11, "how many random clusters to compare for each set of feature gates")
 
 func ptr[T any](v T) *T { return &v }
@@ -459,7 +459,7 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 	client := fake.NewSimpleClientset(copied...)
 	var opts []informers.SharedInformerOption
 	if trimmed {
-		opts = append(opts, informers.WithTransform(trim.Transform))
+		opts = append(opts, informers.WithTransform(ours.Trim))
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, opts...)
 	config, err := schedconfig.Default()

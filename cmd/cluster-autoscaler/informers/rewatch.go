@@ -1,4 +1,4 @@
-package rewatch
+package informers
 
 import (
 	"context"
@@ -23,8 +23,15 @@ const (
 	firstPause, longestPause = 50 * time.Millisecond, 5 * time.Second
 )
 
-// Register makes the factory's informers of pods and nodes watch again soon. Nobody must have asked the factory for them before.
-func Register(factory informers.SharedInformerFactory) {
+// New makes a factory of informers for the client. Transform sees each object before anybody else does.
+func New(client kubernetes.Interface, transform cache.TransformFunc) informers.SharedInformerFactory {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(transform))
+	register(factory)
+	return factory
+}
+
+// register makes the factory's informers of pods and nodes watch again soon. Nobody must have asked the factory for them before.
+func register(factory informers.SharedInformerFactory) {
 	factory.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
 		pods := client.CoreV1().Pods(metav1.NamespaceAll)
 		return informer(client, &corev1.Pod{}, resync, pods.List, pods.Watch)

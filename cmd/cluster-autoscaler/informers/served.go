@@ -1,4 +1,4 @@
-package served
+package informers
 
 import (
 	"context"
@@ -95,14 +95,14 @@ func ask(ctx context.Context, client rest.Interface, path string) string {
 	}
 }
 
-// Informers are a factory of informers that has been started.
-type Informers interface {
+// Started are the informers of a factory that has been started.
+type Started interface {
 	WaitForCacheSync(stop <-chan struct{}) map[reflect.Type]bool
 }
 
 // Await returns when the caches of all started informers are filled. After each interval it says which are not, in the log and by
 // missing. The error of a ctx that ended names them, too.
-func Await(ctx context.Context, informers Informers, interval time.Duration, missing func(kinds string)) error {
+func Await(ctx context.Context, informers Started, interval time.Duration, missing func(kinds string)) error {
 	for {
 		waiting, cancel := context.WithTimeout(ctx, interval)
 		var empty []string

@@ -1,4 +1,4 @@
-package rewatch
+package informers
 
 import (
 	"sync/atomic"
@@ -37,7 +37,7 @@ func TestShortWatches(t *testing.T) {
 				return true, &corev1.PodList{ListMeta: metav1.ListMeta{ResourceVersion: "7"}}, nil
 			})
 			factory := informers.NewSharedInformerFactory(client, 0)
-			Register(factory)
+			register(factory)
 			informer := factory.Core().V1().Pods().Informer()
 			began := time.Now()
 			factory.Start(t.Context().Done())

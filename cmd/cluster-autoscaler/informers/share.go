@@ -1,4 +1,4 @@
-package trim
+package informers
 
 import (
 	"hash/maphash"

@@ -1,4 +1,4 @@
-package trim
+package informers
 
 import (
 	"slices"
@@ -13,8 +13,8 @@ import (
 
 var stripManagedFields = cache.TransformStripManagedFields()
 
-// Transform trims an object in place. It is the transform of an informer, and so sees each object before anybody else does.
-func Transform(object any) (any, error) {
+// Trim trims an object in place. It is the transform of an informer.
+func Trim(object any) (any, error) {
 	if _, isNode := object.(*corev1.Node); !isNode { // a write of a node would remove the annotation from it
 		if o, err := meta.Accessor(object); err == nil {
 			delete(o.GetAnnotations(), corev1.LastAppliedConfigAnnotation)
