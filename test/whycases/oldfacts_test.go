@@ -11,8 +11,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusjson"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statuspage"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
 )
 
 // screens are the record as people see it.
@@ -22,8 +21,8 @@ type screens struct{ headline, page, top, explain string }
 func look(t *testing.T, record *decision.Record, namespace, pod string) screens {
 	t.Helper()
 	paths := http.NewServeMux()
-	paths.Handle(statuspage.Path, statuspage.New(record.Report, record.Changed, clock.RealClock{}))
-	paths.Handle(statuspage.Path+".json", statusjson.New(record))
+	paths.Handle(pages.Path, pages.NewPage(record.Report, record.Changed, clock.RealClock{}))
+	paths.Handle(pages.Path+".json", pages.NewJSON(record))
 	server := httptest.NewServer(paths)
 	defer server.Close()
 	ask := func(args ...string) string {
@@ -31,7 +30,7 @@ func look(t *testing.T, record *decision.Record, namespace, pod string) screens 
 		command.Run(t.Context(), append(args, "--url", server.URL), &stdout, &stderr, "")
 		return stdout.String()
 	}
-	s := screens{page: html.UnescapeString(string(get(t, server.URL+statuspage.Path))), top: ask("top"), explain: ask("explain", "pod", "-n", namespace, pod)}
+	s := screens{page: html.UnescapeString(string(get(t, server.URL+pages.Path))), top: ask("top"), explain: ask("explain", "pod", "-n", namespace, pod)}
 	_, s.headline, _ = strings.Cut(s.page, "<h1><bdi>")
 	s.headline, _, _ = strings.Cut(s.headline, "</bdi></h1>")
 	return s

@@ -20,8 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusjson"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statuspage"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
 )
 
 var update = flag.Bool("update", false, "rewrite want.txt of every case")
@@ -71,14 +70,14 @@ func TestFirstLineNamesTheCause(t *testing.T) {
 func checkReaders(t *testing.T, c *Case, o Outcome) {
 	t.Helper()
 	paths := http.NewServeMux()
-	paths.Handle(statuspage.Path, statuspage.New(o.Record.Report, o.Record.Changed, clock.RealClock{}))
-	paths.Handle(statuspage.Path+".json", statusjson.New(o.Record))
+	paths.Handle(pages.Path, pages.NewPage(o.Record.Report, o.Record.Changed, clock.RealClock{}))
+	paths.Handle(pages.Path+".json", pages.NewJSON(o.Record))
 	server := httptest.NewServer(paths)
 	defer server.Close()
 	kind, name := c.Asked()
 
 	var narrowed decision.Report
-	if err := json.Unmarshal(get(t, server.URL+statuspage.Path+".json?"+url.Values{kind: {name}}.Encode()), &narrowed); err != nil {
+	if err := json.Unmarshal(get(t, server.URL+pages.Path+".json?"+url.Values{kind: {name}}.Encode()), &narrowed); err != nil {
 		t.Fatal(err)
 	}
 	var served []decision.Reason
@@ -94,7 +93,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 		t.Errorf("causes in the JSON (-want +got):\n%s", diff)
 	}
 
-	page := html.UnescapeString(string(get(t, server.URL+statuspage.Path)))
+	page := html.UnescapeString(string(get(t, server.URL+pages.Path)))
 	if !strings.Contains(page, "<bdi>"+o.Reason.Message+"</bdi>") {
 		t.Errorf("the cause is not on the page:\n%s", page)
 	}

@@ -17,8 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusjson"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statuspage"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
 )
 
 // endpoints are the paths of the stock autoscaler and /readyz. Flags switch /snapshotz and /debug/pprof on. status is nil where the
@@ -36,9 +35,9 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 		routes.Profiling{}.Install(paths)
 	}
 	if status != nil {
-		paths.Handle(statuspage.Path, status)
-		paths.HandlePrefix(statuspage.Path+"/", status)
-		paths.Handle(statuspage.Path+".json", status)
+		paths.Handle(pages.Path, status)
+		paths.HandlePrefix(pages.Path+"/", status)
+		paths.Handle(pages.Path+".json", status)
 	}
 	return paths
 }
@@ -46,10 +45,10 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 // statusEndpoints are the status page and the report behind it.
 func statusEndpoints(record *decision.Record) http.Handler {
 	paths := http.NewServeMux()
-	page := statuspage.New(record.Report, record.Changed, clock.RealClock{})
-	paths.Handle(statuspage.Path, page)
-	paths.Handle(statuspage.Path+"/", page)
-	paths.Handle(statuspage.Path+".json", statusjson.New(record))
+	page := pages.NewPage(record.Report, record.Changed, clock.RealClock{})
+	paths.Handle(pages.Path, page)
+	paths.Handle(pages.Path+"/", page)
+	paths.Handle(pages.Path+".json", pages.NewJSON(record))
 	return paths
 }
 

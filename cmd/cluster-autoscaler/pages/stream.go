@@ -1,4 +1,4 @@
-package statuspage
+package pages
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ type patch struct {
 
 // serveEvents sends the sections as server-sent events, at first all of them and then each when it has changed, until the client or the server
 // ends the connection.
-func (h *Handler) serveEvents(w http.ResponseWriter, r *http.Request) {
+func (h *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
 	select {
 	case h.streams <- struct{}{}:
 		defer func() { <-h.streams }()
@@ -91,7 +91,7 @@ func send(w http.ResponseWriter, out *http.ResponseController, b []byte) error {
 
 // awaitChange returns when the report has changed and another rendering is allowed. Until then it calls beat. The error is
 // beat's, or says that ctx has ended.
-func (h *Handler) awaitChange(ctx context.Context, shown *rendering, beat func() error) error {
+func (h *Page) awaitChange(ctx context.Context, shown *rendering, beat func() error) error {
 	for outdated := shown.outdated; outdated != nil; {
 		select {
 		case <-outdated:

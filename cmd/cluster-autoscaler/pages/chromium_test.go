@@ -1,4 +1,4 @@
-package statuspage
+package pages
 
 import (
 	"bytes"
@@ -39,7 +39,7 @@ var (
 func served(t testing.TB, clock clock.Clock, report *decision.Report) (*source, *httptest.Server) {
 	t.Helper()
 	s := &source{report: report, next: make(chan struct{})}
-	server := httptest.NewServer(New(s.Report, s.Changed, clock))
+	server := httptest.NewServer(NewPage(s.Report, s.Changed, clock))
 	t.Cleanup(func() {
 		server.CloseClientConnections() // streams
 		server.Close()
@@ -160,7 +160,7 @@ func picture(t *testing.T, page *chromium.Page, name string) {
 
 // The pictures show what the page draws now: a checksum notes the page from which they were made.
 //
-// go test ./cmd/cluster-autoscaler/statuspage -run PicturesOfDocs -update
+// go test ./cmd/cluster-autoscaler/pages -run PicturesOfDocs -update
 func TestPicturesOfDocs(t *testing.T) {
 	const mostBytes, sumFile = 150_000, "testdata/pictured.sha256"
 	report := busy()
@@ -187,7 +187,7 @@ func TestPicturesOfDocs(t *testing.T) {
 		}
 	}
 	if was, err := os.ReadFile(sumFile); err != nil || string(was) != sum {
-		t.Errorf("the page has changed since its pictures were made (%v): go test -tags externalgrpc ./cmd/cluster-autoscaler/statuspage -run PicturesOfDocs -update", err)
+		t.Errorf("the page has changed since its pictures were made (%v): go test -tags externalgrpc ./cmd/cluster-autoscaler/pages -run PicturesOfDocs -update", err)
 	}
 }
 
@@ -347,7 +347,7 @@ func TestPageComesBack(t *testing.T) {
 	s.set(quiet())
 	page.Await(isLive + ` && document.querySelector("h1").textContent.startsWith("All is well")`)
 
-	streams := server.Config.Handler.(*Handler).streams
+	streams := server.Config.Handler.(*Page).streams
 	for range maxStreams - 1 {
 		streams <- struct{}{}
 	}

@@ -1,4 +1,4 @@
-package statuspage
+package pages
 
 import (
 	"bufio"
@@ -31,7 +31,7 @@ type client struct {
 	ended  chan struct{}
 }
 
-func open(ctx context.Context, h *Handler, gate chan struct{}) *client {
+func open(ctx context.Context, h *Page, gate chan struct{}) *client {
 	ctx, end := context.WithCancel(ctx)
 	c := &client{header: http.Header{}, code: http.StatusOK, gate: gate, end: end, ended: make(chan struct{})}
 	go func() {
@@ -79,7 +79,7 @@ func (c *client) updates(t *testing.T) (sections [][]string) {
 func TestStreamSendsWhatChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{report: busy(), next: make(chan struct{})}
-		c := open(t.Context(), New(s.Report, s.Changed, clock.RealClock{}), nil)
+		c := open(t.Context(), NewPage(s.Report, s.Changed, clock.RealClock{}), nil)
 		defer c.end()
 		time.Sleep(time.Millisecond)
 		all := slices.Sorted(slices.Values(sections))
@@ -131,7 +131,7 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 func TestStreamEndsWithLastState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{report: busy(), next: make(chan struct{})}
-		c := open(t.Context(), New(s.Report, s.Changed, clock.RealClock{}), nil)
+		c := open(t.Context(), NewPage(s.Report, s.Changed, clock.RealClock{}), nil)
 		defer c.end()
 		for n := range 40 {
 			next := *s.Report()
@@ -152,7 +152,7 @@ func TestStreamEndsWithLastState(t *testing.T) {
 func TestStreamsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{report: busy(), next: make(chan struct{})}
-		h := New(s.Report, s.Changed, clock.RealClock{})
+		h := NewPage(s.Report, s.Changed, clock.RealClock{})
 		var clients []*client
 		for range maxStreams {
 			clients = append(clients, open(t.Context(), h, nil))
@@ -181,7 +181,7 @@ func TestStreamsAreBounded(t *testing.T) {
 func TestSlowClientStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &source{report: busy(), next: make(chan struct{})}
-		h := New(s.Report, s.Changed, clock.RealClock{})
+		h := NewPage(s.Report, s.Changed, clock.RealClock{})
 		gate := make(chan struct{})
 		slow := open(t.Context(), h, gate)
 		other := open(t.Context(), h, nil)
@@ -212,7 +212,7 @@ func TestStreamEndsWithServer(t *testing.T) {
 	if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, "data: ") {
 		t.Fatalf("first line %.40q, %v", line, err)
 	}
-	handler := server.Config.Handler.(*Handler)
+	handler := server.Config.Handler.(*Page)
 	if n := len(handler.streams); n != 1 {
 		t.Fatalf("%d streams, want 1", n)
 	}

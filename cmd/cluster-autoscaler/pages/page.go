@@ -1,4 +1,4 @@
-package statuspage
+package pages
 
 import (
 	"bytes"
@@ -37,8 +37,8 @@ var templates = template.Must(template.New("").Funcs(functions).ParseFS(files, "
 // sections are the templates of the page's parts, in their order. Each makes one element whose id is the template's name.
 var sections = []string{"headline", "summary", "pods", "groups", "nodes", "timeline", "launches", "calls", "process"}
 
-// Handler serves the page below Path. It is safe for use by several goroutines.
-type Handler struct {
+// Page serves the page below Path. It is safe for use by several goroutines.
+type Page struct {
 	report  func() *decision.Report
 	changed func() <-chan struct{}
 	clock   clock.Clock
@@ -57,10 +57,10 @@ type rendering struct {
 	outdated <-chan struct{} // closed when the report has changed
 }
 
-// New makes the handler. Function report returns the report of now, or nil while there is none. Function changed returns a channel, never nil,
+// NewPage makes a Page. Function report returns the report of now, or nil while there is none. Function changed returns a channel, never nil,
 // that is closed at the report's next change.
-func New(report func() *decision.Report, changed func() <-chan struct{}, clock clock.Clock) *Handler {
-	h := &Handler{report: report, changed: changed, clock: clock, streams: make(chan struct{}, maxStreams)}
+func NewPage(report func() *decision.Report, changed func() <-chan struct{}, clock clock.Clock) *Page {
+	h := &Page{report: report, changed: changed, clock: clock, streams: make(chan struct{}, maxStreams)}
 	h.paths.HandleFunc("GET "+Path, h.servePage)
 	h.paths.HandleFunc("GET "+Path+"/events", h.serveEvents)
 	for name, kind := range map[string]string{"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"} {
@@ -69,7 +69,7 @@ func New(report func() *decision.Report, changed func() <-chan struct{}, clock c
 	return h
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Content-Security-Policy", policy)
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -95,7 +95,7 @@ func serveFile(name, kind string) http.HandlerFunc {
 	}
 }
 
-func (h *Handler) servePage(w http.ResponseWriter, r *http.Request) {
+func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	shown, err := h.render()
 	var page bytes.Buffer
 	if err == nil {
@@ -112,7 +112,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request) {
 }
 
 // render returns the sections as of now, or as of at most renderInterval ago.
-func (h *Handler) render() (*rendering, error) {
+func (h *Page) render() (*rendering, error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	now := h.clock.Now()

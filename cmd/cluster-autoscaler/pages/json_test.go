@@ -1,4 +1,4 @@
-package statusjson_test
+package pages_test
 
 import (
 	"compress/gzip"
@@ -15,14 +15,14 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/statusjson"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
 )
 
 // served is a server with a record of two groups, two pods and two nodes.
 func served(t *testing.T) (*httptest.Server, *decision.Record) {
 	t.Helper()
 	r := decision.New(decision.Process{Version: "1", Leader: true}, clock.RealClock{})
-	server := httptest.NewServer(statusjson.New(r))
+	server := httptest.NewServer(pages.NewJSON(r))
 	t.Cleanup(server.Close)
 	r.Looped(decision.Loop{Number: 3},
 		func() []decision.Group { return []decision.Group{{Name: "a"}, {Name: "b"}, {Name: "c"}} },
@@ -156,7 +156,7 @@ func TestReportIsCompressedOnRequest(t *testing.T) {
 
 func TestProcessWithoutLeaseSaysSo(t *testing.T) {
 	r := decision.New(decision.Process{Version: "1", Started: time.Unix(1, 0)}, clock.RealClock{})
-	server := httptest.NewServer(statusjson.New(r))
+	server := httptest.NewServer(pages.NewJSON(r))
 	t.Cleanup(server.Close)
 	got, _ := get(t, server.URL)
 	if got.Process.Leader || got.Process.Version != "1" || got.Groups == nil || len(got.Groups) > 0 {

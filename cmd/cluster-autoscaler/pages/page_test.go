@@ -1,4 +1,4 @@
-package statuspage
+package pages
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ func get(t testing.TB, report *decision.Report, path string) *httptest.ResponseR
 	t.Helper()
 	s := &source{report: report, next: make(chan struct{})}
 	answer := httptest.NewRecorder()
-	New(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	NewPage(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 	return answer
 }
 
@@ -45,7 +45,7 @@ func TestFilesAreServed(t *testing.T) {
 
 func TestOnlyReadsAreAnswered(t *testing.T) {
 	s := &source{next: make(chan struct{})}
-	handler := New(s.Report, s.Changed, testclock.NewFakeClock(now))
+	handler := NewPage(s.Report, s.Changed, testclock.NewFakeClock(now))
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, Path, nil))
@@ -62,7 +62,7 @@ func TestFilesHaveTags(t *testing.T) {
 	request.Header.Set("If-None-Match", first.Header().Get("ETag"))
 	s := &source{next: make(chan struct{})}
 	answer := httptest.NewRecorder()
-	New(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, request)
+	NewPage(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, request)
 	if answer.Code != http.StatusNotModified || answer.Body.Len() > 0 {
 		t.Errorf("%d with %d bytes, want %d", answer.Code, answer.Body.Len(), http.StatusNotModified)
 	}
@@ -237,7 +237,7 @@ func TestOneRenderingServesAll(t *testing.T) {
 	clock := testclock.NewFakeClock(now)
 	renderings := 0
 	never := make(chan struct{})
-	handler := New(func() *decision.Report { renderings++; return busy() }, func() <-chan struct{} { return never }, clock)
+	handler := NewPage(func() *decision.Report { renderings++; return busy() }, func() <-chan struct{} { return never }, clock)
 	ask := func() {
 		for range 10 {
 			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, Path, nil))
@@ -251,7 +251,7 @@ func TestOneRenderingServesAll(t *testing.T) {
 	}
 }
 
-// go test ./cmd/cluster-autoscaler/statuspage -run - -bench Page
+// go test ./cmd/cluster-autoscaler/pages -run - -bench Page
 func BenchmarkPage(b *testing.B) {
 	report := large(1000, 10_000, 5000)
 	b.Run("groups=1000/pods=10000/nodes=5000", func(b *testing.B) {

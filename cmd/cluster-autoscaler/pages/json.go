@@ -1,4 +1,4 @@
-package statusjson
+package pages
 
 import (
 	"compress/gzip"
@@ -18,20 +18,20 @@ const (
 	sendLimit = 30 * time.Second
 )
 
-// Handler answers with the report of a record. With ?pod=NAMESPACE/NAME it has that pending pod alone, and the groups that its search
+// JSON answers with the report of a record. With ?pod=NAMESPACE/NAME it has that pending pod alone, and the groups that its search
 // names. With ?node=NAME, of a node or an instance, it has that node and its group. A pod that is not pending, or an unknown node, leaves the
 // list empty.
-type Handler struct {
+type JSON struct {
 	record *decision.Record
 	slots  chan struct{}
 }
 
-// New makes a Handler.
-func New(record *decision.Record) *Handler {
-	return &Handler{record: record, slots: make(chan struct{}, atOnce)}
+// NewJSON makes a JSON.
+func NewJSON(record *decision.Record) *JSON {
+	return &JSON{record: record, slots: make(chan struct{}, atOnce)}
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (j *JSON) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET is served here", http.StatusMethodNotAllowed)
@@ -45,23 +45,23 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
+	case j.slots <- struct{}{}:
+		defer func() { <-j.slots }()
 	case <-r.Context().Done():
 		return
 	}
-	report := h.record.Report()
+	report := j.record.Report()
 	switch {
 	case pod != "":
 		report = ofPod(report, namespace, name)
 	case node != "":
 		report = ofNode(report, node)
 	}
-	send(w, r, report)
+	sendJSON(w, r, report)
 }
 
-// send writes the report, compressed where the reader accepts that.
-func send(w http.ResponseWriter, r *http.Request, report *decision.Report) {
+// sendJSON writes the report, compressed where the reader accepts that.
+func sendJSON(w http.ResponseWriter, r *http.Request, report *decision.Report) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendLimit)) // a recorder in a test has none
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
