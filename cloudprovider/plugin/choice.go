@@ -12,7 +12,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin/question"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 )
 
@@ -34,7 +33,7 @@ func newChoice(ctx context.Context, o *expander.Option, info *framework.NodeInfo
 	for _, pod := range info.Pods() {
 		daemonSets = append(daemonSets, pod.Pod)
 	}
-	c.nodes = question.Place(ctx, o.Pods, o.NodeCount, info.Node().Status.Allocatable, daemonSets, needs)
+	c.nodes = place(ctx, o.Pods, o.NodeCount, info.Node().Status.Allocatable, daemonSets)
 	for at, pods := range c.nodes {
 		c.nodes[at] = slices.DeleteFunc(pods, podlist.IsFake)
 	}

@@ -2,21 +2,14 @@ package plugin
 
 import (
 	"context"
-	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin/question"
 )
 
 // chooser answers the calls of the gRPC expander.
@@ -38,7 +31,7 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if err != nil {
 		return nil, err
 	}
-	options, infos, err := read(r, with.Provider.View(), daemonSets)
+	options, infos, err := readOptions(r, with.Provider.View(), daemonSets)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
@@ -82,31 +75,4 @@ func (with *Parts) launchable(options []expander.Option, infos map[string]*frame
 		}
 	}
 	return list, nil
-}
-
-// read returns the options of our groups and the NodeInfos of these groups.
-func read(r *protos.BestOptionsRequest, v *aws.View, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
-	asked, err := question.Read(r, func(group string) bool { return v.NodeGroup(group) != nil })
-	if err != nil {
-		return nil, nil, err
-	}
-	var options []expander.Option
-	infos := map[string]*framework.NodeInfo{}
-	for _, o := range asked {
-		options = append(options, expander.Option{NodeGroup: v.NodeGroup(o.Group), NodeCount: o.Nodes, Debug: o.Debug, Pods: o.Pods})
-		if infos[o.Group], err = nodeInfo(o, daemonSets); err != nil {
-			return nil, nil, fmt.Errorf("the node of the option %q: %w", o.Group, err)
-		}
-	}
-	return options, infos, nil
-}
-
-// nodeInfo returns the next node of the group. The core sends no pods of it, so the pods of DaemonSets come from our own copy of the cluster.
-func nodeInfo(o question.Option, daemonSets []*appsv1.DaemonSet) (*framework.NodeInfo, error) {
-	annotations.NodeGroup.Set(o.Node, o.Group)
-	pods, err := daemonset.GetDaemonSetPodsForNode(framework.NewNodeInfo(o.Node, nil), daemonSets)
-	if err != nil {
-		return nil, err
-	}
-	return framework.NewNodeInfo(o.Node, nil, pods...), nil
 }

@@ -17,7 +17,6 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin/question"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 )
@@ -94,7 +93,7 @@ func (p *provider) PricingPodPrice(_ context.Context, r *protos.PricingPodPriceR
 		return nil, err
 	}
 	var pod corev1.Pod
-	if err := question.Unmarshal(r.GetPodBytes(), &pod); err != nil {
+	if err := unmarshal(r.GetPodBytes(), &pod); err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
 	price, err := model.PodPrice(&pod, r.GetStartTimestamp().AsTime(), r.GetEndTimestamp().AsTime())

@@ -1,4 +1,4 @@
-package question
+package plugin
 
 import (
 	"context"
@@ -12,12 +12,14 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
-	resourcehelper "k8s.io/component-helpers/resource"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 )
 
-func needs(pod *corev1.Pod) corev1.ResourceList {
-	return resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
-}
+// named are node groups by ID.
+type named map[string]*aws.NodeGroup
+
+func (n named) NodeGroup(id string) *aws.NodeGroup { return n[id] }
 
 // FuzzQuestion asks with two groups and three pods. Nothing that a caller writes may end the process, and no pod is placed twice.
 func FuzzQuestion(f *testing.F) {
@@ -40,25 +42,30 @@ func FuzzQuestion(f *testing.F) {
 	f.Add("api", int32(1<<31-1), int32(-1), node, []byte{}, pod("a", "-1"), pod("a", "9E"), []byte("half a pod"))
 	f.Add("nobody", int32(0), int32(0), []byte{}, []byte{}, []byte{}, []byte{}, []byte{})
 	f.Fuzz(func(t *testing.T, group string, count, other int32, nodeA, nodeB, podA, podB, podC []byte) {
-		options, err := Read(&protos.BestOptionsRequest{
+		options, infos, err := readOptions(&protos.BestOptionsRequest{
 			Options: []*protos.Option{{NodeGroupId: group, NodeCount: count, PodBytes: [][]byte{podA, podB}},
 				{NodeGroupId: "api", NodeCount: other, PodBytes: [][]byte{podA, podC}}, nil},
 			NodeBytesMap: map[string][]byte{group: nodeA, "api": nodeB},
-		}, func(group string) bool { return group == "web" || group == "api" })
+		}, named{"web": {}, "api": {}}, nil)
 		if err != nil && len(options) > 0 {
 			t.Errorf("%d options beside the error %v", len(options), err)
 		}
+		if len(infos) != len(options) {
+			t.Errorf("%d options have %d nodes", len(options), len(infos))
+		}
 		for _, o := range options {
-			placed := Place(t.Context(), o.Pods, o.Nodes, o.Node.Status.Allocatable, options[0].Pods, needs)
-			if o.Nodes < 1 || len(placed) > o.Nodes {
-				t.Errorf("pods are placed on %d nodes of %d", len(placed), o.Nodes)
-			}
-			pods := 0
-			for _, of := range placed {
-				pods += len(of)
-			}
-			if pods > len(o.Pods) {
-				t.Errorf("%d pods are placed, want at most %d", pods, len(o.Pods))
+			for _, info := range infos {
+				placed := place(t.Context(), o.Pods, o.NodeCount, info.Node().Status.Allocatable, options[0].Pods)
+				if o.NodeCount < 1 || len(placed) > o.NodeCount {
+					t.Errorf("pods are placed on %d nodes of %d", len(placed), o.NodeCount)
+				}
+				pods := 0
+				for _, of := range placed {
+					pods += len(of)
+				}
+				if pods > len(o.Pods) {
+					t.Errorf("%d pods are placed, want at most %d", pods, len(o.Pods))
+				}
 			}
 		}
 	})
@@ -70,11 +77,12 @@ func shaped(milli, memory int64) *corev1.Pod {
 		corev1.ResourceCPU: *resource.NewMilliQuantity(milli, resource.DecimalSI), corev1.ResourceMemory: *resource.NewQuantity(memory, resource.BinarySI)}}}}}}
 }
 
-var twoCPUs = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Ti")}
+var twoCPUs = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Ti"),
+	corev1.ResourcePods: resource.MustParse("110")}
 
 func TestPodsFillTheFirstNodes(t *testing.T) {
 	pods := []*corev1.Pod{shaped(1500, 1), shaped(400, 1), shaped(1500, 1), shaped(400, 1), shaped(400, 1), shaped(100, 1), shaped(1500, 1)}
-	placed := Place(t.Context(), pods, 3, twoCPUs, nil, needs)
+	placed := place(t.Context(), pods, 3, twoCPUs, nil)
 	want := [][]*corev1.Pod{{pods[0], pods[1], pods[5]}, {pods[2], pods[3]}, {pods[4], pods[6]}}
 	if !slices.EqualFunc(want, placed, slices.Equal) {
 		t.Errorf("placed = %v, want %v", placed, want)
@@ -89,20 +97,27 @@ func TestPlacingIsLinearInPods(t *testing.T) {
 	for n := range int64(20_000) {
 		pods = append(pods, shaped(1500, n))
 	}
-	if placed := Place(ctx, pods, len(pods), twoCPUs, nil, needs); len(placed) != len(pods) {
+	if placed := place(ctx, pods, len(pods), twoCPUs, nil); len(placed) != len(pods) {
 		t.Errorf("pods got %d nodes in time, want %d", len(placed), len(pods))
 	}
 }
 
+// patience ends after some questions.
+type patience struct {
+	context.Context
+	left int
+}
+
+func (p *patience) Err() error {
+	if p.left == 0 {
+		return context.Canceled
+	}
+	p.left--
+	return nil
+}
+
 func TestPlacingEndsWithItsContext(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	asked := 0
-	placed := Place(ctx, slices.Repeat([]*corev1.Pod{shaped(1500, 1)}, 10), 10, twoCPUs, nil, func(pod *corev1.Pod) corev1.ResourceList {
-		if asked++; asked == 3 {
-			cancel()
-		}
-		return needs(pod)
-	})
+	placed := place(&patience{t.Context(), 3}, slices.Repeat([]*corev1.Pod{shaped(1500, 1)}, 10), 10, twoCPUs, nil)
 	if len(placed) != 3 {
 		t.Errorf("%d pods are placed, want the 3 until then", len(placed))
 	}
@@ -131,7 +146,7 @@ func TestAbsurdQuantitiesAreRefusedUnparsed(t *testing.T) {
 	} {
 		pod := &corev1.Pod{}
 		overhead := message(32, message(1, "cpu")+message(2, tt.quantity))
-		err := Unmarshal([]byte(message(2, overhead)), pod)
+		err := unmarshal([]byte(message(2, overhead)), pod)
 		if (err != nil) != tt.want || !tt.want && len(pod.Spec.Overhead) != 1 {
 			t.Errorf("%s: error %v and pod %v, want a refusal: %t", tt.name, err, pod.Spec, tt.want)
 		}
@@ -140,7 +155,7 @@ func TestAbsurdQuantitiesAreRefusedUnparsed(t *testing.T) {
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i@sha256:12e4567812e4567812e4567812e4567812e4567812e4567812e4567812e45678"}}}}
 	bytes, err := usual.Marshal()
 	if err == nil {
-		err = Unmarshal(bytes, &corev1.Pod{})
+		err = unmarshal(bytes, &corev1.Pod{})
 	}
 	if err != nil {
 		t.Errorf("a pod with names like quantities: %v", err)

@@ -1,4 +1,4 @@
-package question
+package plugin
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ const (
 	mostExponent = 3
 )
 
-// Unmarshal reads a Pod or a Node. It refuses quantities that nobody can calculate with.
-func Unmarshal(message []byte, into interface{ Unmarshal([]byte) error }) error {
+// unmarshal reads a Pod or a Node. It refuses quantities that nobody can calculate with.
+func unmarshal(message []byte, into interface{ Unmarshal([]byte) error }) error {
 	const first = 1<<3 | 2 // tag of a text in field 1, where a Quantity has it
 	for at, tag := range message {
 		if tag != first && tag != 0 { // a tag with superfluous bytes ends with 0

@@ -1,0 +1,141 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// groups are our node groups.
+type groups interface {
+	// NodeGroup returns the node group with the ID, or nil.
+	NodeGroup(id string) *aws.NodeGroup
+}
+
+// readOptions returns the options of our groups, one for each, and the NodeInfos of these groups. Each option has at least one node and
+// one pod. A pod of several options is one object, as in the core. It trusts no caller.
+func readOptions(r *protos.BestOptionsRequest, ours groups, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
+	var options []expander.Option
+	infos := map[string]*framework.NodeInfo{}
+	known := map[string]*corev1.Pod{}
+	for _, m := range r.GetOptions() {
+		id, group := m.GetNodeGroupId(), ours.NodeGroup(m.GetNodeGroupId())
+		if group == nil {
+			continue
+		}
+		if infos[id] != nil { // the node of a group is read once
+			return nil, nil, fmt.Errorf("two options are of the group %q", id)
+		}
+		if m.GetNodeCount() < 1 || len(m.GetPodBytes()) == 0 {
+			return nil, nil, fmt.Errorf("the option %q has %d nodes for %d pods", id, m.GetNodeCount(), len(m.GetPodBytes()))
+		}
+		o := expander.Option{NodeGroup: group, NodeCount: int(m.GetNodeCount()), Debug: m.GetDebug()}
+		for _, bytes := range m.GetPodBytes() {
+			pod := known[string(bytes)]
+			if pod == nil {
+				pod = &corev1.Pod{}
+				if err := unmarshal(bytes, pod); err != nil {
+					return nil, nil, fmt.Errorf("a pod of the option %q: %w", id, err)
+				}
+				known[string(bytes)] = pod
+			}
+			o.Pods = append(o.Pods, pod)
+		}
+		info, err := readNode(r.GetNodeBytesMap()[id], id, daemonSets)
+		if err != nil {
+			return nil, nil, fmt.Errorf("the node of the option %q: %w", id, err)
+		}
+		options, infos[id] = append(options, o), info
+	}
+	return options, infos, nil
+}
+
+// readNode returns the next node of the group. The core sends no pods of it, so the pods of DaemonSets come from our own copy of the
+// cluster.
+func readNode(message []byte, group string, daemonSets []*appsv1.DaemonSet) (*framework.NodeInfo, error) {
+	node := &corev1.Node{}
+	if err := unmarshal(message, node); err != nil {
+		return nil, err
+	}
+	if len(node.Status.Allocatable) == 0 {
+		return nil, errors.New("it has no allocatable resources")
+	}
+	annotations.NodeGroup.Set(node, group)
+	pods, err := daemonset.GetDaemonSetPodsForNode(framework.NewNodeInfo(node, nil), daemonSets)
+	if err != nil {
+		return nil, err
+	}
+	return framework.NewNodeInfo(node, nil, pods...), nil
+}
+
+// mostRefusals bounds the kinds of requests that are tried in vain on one node. The node is as good as full then.
+const mostRefusals = 32
+
+// place puts each pod on the first node with room, and leaves out a pod that no node has room for. The pods of DaemonSets are on each
+// node.
+//
+// The time is linear in the pods, because a pod begins where the last one with equal requests ended, and behind nodes with mostRefusals.
+// It ends early with ctx.
+func place(ctx context.Context, pods []*corev1.Pod, nodes int, allocatable corev1.ResourceList, daemonSets []*corev1.Pod) [][]*corev1.Pod {
+	empty := allocatable.DeepCopy()
+	for _, pod := range daemonSets {
+		subtract(empty, needs(pod))
+	}
+	var placed [][]*corev1.Pod
+	var free []corev1.ResourceList
+	var refusals []int       // by node
+	first := 0               // the first node with fewer than mostRefusals
+	next := map[string]int{} // the first node that has not refused such requests
+	for _, pod := range pods {
+		if ctx.Err() != nil {
+			break
+		}
+		requests := needs(pod)
+		text, _ := json.Marshal(requests) // quantities can be encoded
+		at := max(next[string(text)], first)
+		for ; at < len(free) && !fits(requests, free[at]); at++ {
+			refusals[at]++
+		}
+		next[string(text)] = at
+		for first < len(free) && refusals[first] >= mostRefusals {
+			first++
+		}
+		if at == nodes {
+			continue
+		}
+		if at == len(free) {
+			free, placed, refusals = append(free, empty.DeepCopy()), append(placed, nil), append(refusals, 0)
+		}
+		subtract(free[at], requests)
+		placed[at] = append(placed[at], pod)
+	}
+	return placed
+}
+
+func fits(wanted, room corev1.ResourceList) bool {
+	for name, amount := range wanted {
+		if amount.Cmp(room[name]) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func subtract(room, taken corev1.ResourceList) {
+	for name, amount := range taken {
+		left := room[name]
+		left.Sub(amount)
+		room[name] = left
+	}
+}
