@@ -9,6 +9,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
@@ -78,8 +80,16 @@ func (p *Provider) Spend() *prometheus.GaugeVec { return p.spend.amount }
 // TakeOfferings replaces the look-up of offerings by another Provider's, for the same types.
 func (p *Provider) TakeOfferings(other *Provider, types ...string) {
 	p.offers = other.offers
-	p.offers.Want(types)
+	p.offers.Want(types...)
 }
+
+// OfferedIn returns the types that a zone offers, or may offer for all that is known.
+func OfferedIn(zone string, known *lookup.Answers[[]string], types []launchspec.Type) []launchspec.Type {
+	return (&View{offered: known}).offeredIn(zone, types)
+}
+
+// LookUpTerminated asks EC2 about the instances that left their groups.
+func (p *Provider) LookUpTerminated(ctx context.Context) { p.terminated.Once(ctx) }
 
 // ForgetView begins with an empty view.
 func (p *Provider) ForgetView() { p.view.Store(emptyView()) }

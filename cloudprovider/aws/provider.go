@@ -21,10 +21,9 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/lookup"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
@@ -40,7 +39,7 @@ type Options struct {
 	Region    string
 	Catalogue *instancetypes.Catalogue
 	// InstanceTypes looks up instance types the catalogue lacks. Nil leaves them unknown.
-	InstanceTypes typelookup.API
+	InstanceTypes lookup.TypesAPI
 	// Zones looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown.
 	Zones lookup.ZonesAPI
 	// Offerings looks up which zones offer instance types. Nil leaves that unknown.
@@ -76,13 +75,13 @@ type Provider struct {
 	clock      clock.WithTicker
 	types      *lookup.Types
 	zones      *lookup.Zones
-	offers     *lookup.Offerings
+	offers     *lookup.Cache[[]string]
 	problems   *reporter
 	costs      *model.Model // nil without prices
 	spend      *spend       // nil without prices
 	gpuTypes   map[string]struct{}
 	deletions  *deletions
-	terminated *lookup.Terminated
+	terminated *lookup.Cache[bool]
 	ageing     ageing // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
@@ -91,6 +90,7 @@ type Provider struct {
 	facts      *nodeFacts               // under changing
 	missing    map[string]missingDevice // by Auto Scaling group, under changing
 	anew       bool                     // missing has changed
+	unknown    []string                 // instance types in use that the catalogue lacks, under changing
 	looped     atomic.Bool              // Refresh was called
 }
 
@@ -201,13 +201,15 @@ func (p *Provider) refresh() {
 	}
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew {
+		p.types.Want(p.unknown...) // EC2 may know them by now
 		return
 	}
 	p.anew = false
-	p.terminated.Compare(before.snapshot, snapshot)
+	p.noteDepartures(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
-	p.types.Want(v.unknownTypes())
-	p.offers.Want(v.zonalTypes())
+	p.unknown = v.unknownTypes()
+	p.types.Want(p.unknown...)
+	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v)), v)
 	zeroSizes(before, v)
 	p.view.Store(v)
@@ -232,9 +234,32 @@ func (p *Provider) adopt(name string) {
 	if g := p.cache.Snapshot().Group(name); g != nil {
 		before := p.view.Load()
 		after := before.with(g)
-		p.terminated.Compare(before.snapshot, after.snapshot)
+		p.noteDepartures(before.snapshot, after.snapshot)
 		p.view.Store(after)
 	}
+}
+
+// noteDepartures takes in which instances left their groups between two Snapshots. EC2 knows whether those that were not leaving
+// were terminated.
+func (p *Provider) noteDepartures(before, now *asg.Snapshot) {
+	terminated := map[string]bool{}
+	var open []string
+	for _, g := range before.Groups() {
+		if now.Group(g.Name) == g {
+			continue
+		}
+		for _, i := range g.Instances {
+			switch {
+			case now.GroupOf(i.ID) != nil:
+			case i.Lifecycle.Leaving():
+				terminated[i.ID] = true
+			default:
+				open = append(open, i.ID)
+			}
+		}
+	}
+	p.terminated.Learn(terminated)
+	p.terminated.Want(open...)
 }
 
 // Name implements cloudprovider.CloudProvider.
@@ -317,7 +342,7 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	if i, _ := snapshot.Instance(id); i != nil {
 		return !i.Lifecycle.Leaving(), nil
 	}
-	if p.terminated.Has(id) {
+	if terminated, _ := p.terminated.Known().Of(id); terminated {
 		return false, nil
 	}
 	return true, cloudprovider.ErrNotImplemented

@@ -15,7 +15,10 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	clocktesting "k8s.io/utils/clock/testing"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -514,6 +517,23 @@ func TestTypeOutsideTheCatalogueIsLookedUp(t *testing.T) {
 	})
 	if got := w.AWS.Calls()["DescribeInstanceTypes"]; got != 1 {
 		t.Errorf("%d calls for the type, want 1", got)
+	}
+}
+
+func TestTypeThatEC2DoesNotKnowIsLookedUpAgain(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	w := newWorld(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 3, nil)).
+		restartedWith(func(_ *asg.Options, o *aws.Options) { o.Clock = now })
+	w.AWS.ResetCalls()
+	for want := range 3 { // the process before has asked, too
+		now.Step(10 * time.Minute)
+		w.NextLoop()
+		w.Eventually(func() string {
+			if got := w.AWS.Calls()["DescribeInstanceTypes"]; got < want {
+				return fmt.Sprintf("%d calls after %d times ten minutes", got, want)
+			}
+			return ""
+		})
 	}
 }
 

@@ -96,6 +96,16 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 	})
 }
 
+func TestPresentInstanceIsNotLookedUp(t *testing.T) {
+	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	w.setTag("a", "team", "dsp")
+	w.Reread()
+	w.LookUpTerminated(t.Context())
+	if n := w.AWS.Calls()["DescribeInstances"]; n > 0 {
+		t.Errorf("%d calls about instances of a group that lost none", n)
+	}
+}
+
 // A group loses its tag while the core drains one of its nodes. The instance stays, and after a success the core would leave its taint on the
 // node for ever.
 func TestNodeOfDroppedGroupIsNotReportedGone(t *testing.T) {

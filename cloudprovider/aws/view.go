@@ -11,9 +11,9 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
@@ -24,7 +24,7 @@ type View struct {
 	zones      map[string][]launchspec.Problem // what keeps a group from having zone groups, or endangers them, by Auto Scaling group
 	divisible  map[string]bool                 // a group that will have zone groups once a pod needs one of its zones
 	zonal      bool                            // there are zone groups
-	offered    *lookup.Offered
+	offered    *lookup.Answers[[]string]
 	launches   map[zoneLaunch]*launchspec.LaunchSpec
 	region     string
 	catalogue  *instancetypes.Catalogue
@@ -82,7 +82,7 @@ func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 
 // nextView returns the view of a newer Snapshot. It takes unchanged parts over from the view before.
 func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI,
-	offered *lookup.Offered) *View {
+	offered *lookup.Answers[[]string]) *View {
 	count := len(snapshot.Groups())
 	v := &View{
 		snapshot: snapshot, region: p.region, catalogue: catalogue, cni: cni, offered: offered,

@@ -21,7 +21,7 @@ func (v *View) offeredOnly(g *asg.Group, before *View) *asg.Group {
 	if g.Zone == "" || g.LaunchSpec == nil {
 		return g
 	}
-	types := v.offered.In(g.Zone, g.LaunchSpec.Types)
+	types := v.offeredIn(g.Zone, g.LaunchSpec.Types)
 	if len(types) == len(g.LaunchSpec.Types) {
 		return g
 	}
@@ -41,6 +41,18 @@ func (v *View) offeredOnly(g *asg.Group, before *View) *asg.Group {
 			Remedy:  "allow a type that is, or take the zone's subnet out of the group"})
 	}
 	return &cut
+}
+
+// offeredIn returns the types that the zone offers, or may offer for all that is known. It is the same slice if those are all.
+func (v *View) offeredIn(zone string, types []launchspec.Type) []launchspec.Type {
+	absent := func(t launchspec.Type) bool {
+		zones, known := v.offered.Of(t.Name)
+		return known && !slices.Contains(zones, zone)
+	}
+	if !slices.ContainsFunc(types, absent) {
+		return types
+	}
+	return slices.DeleteFunc(slices.Clone(types), absent)
 }
 
 // reasonNotOffered is the reason of a zone group whose zone offers none of its types.

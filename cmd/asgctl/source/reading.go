@@ -15,10 +15,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 )
 
 // Options select the source and the groups of a reading.
@@ -159,7 +159,7 @@ func (o Options) discovery() (asg.Discovery, error) {
 type apis struct {
 	autoscaling asg.AutoScalingAPI
 	launches    launchspec.APIs
-	types       typelookup.API // nil: unknown types stay unknown
+	types       lookup.TypesAPI // nil: unknown types stay unknown
 	catalogue   *instancetypes.Catalogue
 	region      func(group string) string
 }

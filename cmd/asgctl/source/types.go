@@ -6,12 +6,12 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/typelookup"
 )
 
 // lookUp adds to the catalogue the types that the groups launch and it lacks. The catalogue is of use even with an error.
-func lookUp(ctx context.Context, api typelookup.API, groups []*asg.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
+func lookUp(ctx context.Context, api lookup.TypesAPI, groups []*asg.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
 	unknown := map[string]bool{}
 	for _, g := range groups {
 		if g.LaunchSpec == nil {
@@ -23,6 +23,6 @@ func lookUp(ctx context.Context, api typelookup.API, groups []*asg.Group, catalo
 			}
 		}
 	}
-	found, err := typelookup.Describe(ctx, api, slices.Sorted(maps.Keys(unknown)))
+	found, err := lookup.DescribeTypes(ctx, api, slices.Sorted(maps.Keys(unknown)))
 	return catalogue.With(found...), err
 }

@@ -1,15 +1,17 @@
-package typelookup
+package lookup
 
 import (
 	"fmt"
 	"slices"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -20,13 +22,13 @@ func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	return server, ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: aws.String(server.URL()), RetryMaxAttempts: 1,
+	return server, ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
 }
 
 func TestMissingTypesDoNotBlockOthers(t *testing.T) {
 	server, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
-	found, err := Describe(t.Context(), api, []string{"x9z.large", "no.such", "g4dn.xlarge"})
+	found, err := DescribeTypes(t.Context(), api, []string{"x9z.large", "no.such", "g4dn.xlarge"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +52,7 @@ func TestAHundredTypesCostOneCall(t *testing.T) {
 		names = append(names, types[i].Name)
 	}
 	server, api := client(t, types...)
-	found, err := Describe(t.Context(), api, names)
+	found, err := DescribeTypes(t.Context(), api, names)
 	if err != nil || len(found) != 150 {
 		t.Errorf("found %d types, error %v, want 150", len(found), err)
 	}
@@ -64,8 +66,24 @@ func TestADeniedCallKeepsWhatWasFound(t *testing.T) {
 	names := slices.Repeat([]string{"none"}, maxTypesPerCall)
 	names[0] = "m5.large"
 	server.Inject(fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Params: map[string]string{"Filter.1.Value.1": "c5.large"}})
-	found, err := Describe(t.Context(), api, append(names, "c5.large"))
+	found, err := DescribeTypes(t.Context(), api, append(names, "c5.large"))
 	if err == nil || len(found) != 1 || found[0].Name != "m5.large" {
 		t.Errorf("found %v with error %v, want m5.large and an error", found, err)
+	}
+}
+
+func TestTypesAreRequestedAgainAfterFailure(t *testing.T) {
+	server, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
+	types := NewTypes(api, instancetypes.Embedded(), clock.RealClock{})
+	types.Want("x9z.large")
+	server.Inject(fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "Throttling", Times: 1})
+	if err := types.lookUp(t.Context()); err == nil {
+		t.Error("a look-up that AWS throttled succeeded")
+	}
+	if err := types.lookUp(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, known := types.Catalogue().Lookup("x9z.large"); !known {
+		t.Error("the type is not known after AWS answered")
 	}
 }

@@ -3,6 +3,7 @@ package lookup
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,13 +18,12 @@ import (
 	"k8s.io/klog/v2/ktesting"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-// offeringsWorld is an offerings that runs over an emulated AWS until the test ends.
+// offeringsWorld is a Cache of offerings that runs over an emulated AWS until the test ends.
 type offeringsWorld struct {
-	*Offerings
+	*Cache[[]string]
 	t     *testing.T
 	aws   *fakeaws.Server
 	api   *ec2.Client
@@ -42,7 +42,7 @@ func newOfferingsWorld(t *testing.T, cfg fakeaws.Config) *offeringsWorld {
 		BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})}
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	w.log = logger.GetSink().(ktesting.Underlier).GetBuffer()
-	w.Offerings = NewOfferings(w.api, w.clock)
+	w.Cache = NewOfferings(w.api, w.clock)
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), logger))
 	var running sync.WaitGroup
 	running.Go(func() { w.Run(ctx) })
@@ -90,7 +90,7 @@ func (w *offeringsWorld) later() {
 }
 
 // learns waits for news.
-func (w *offeringsWorld) learns(before *Offered) *Offered {
+func (w *offeringsWorld) learns(before *Answers[[]string]) *Answers[[]string] {
 	w.t.Helper()
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if now := w.Known(); now != before {
@@ -101,19 +101,13 @@ func (w *offeringsWorld) learns(before *Offered) *Offered {
 	return nil
 }
 
-func launchTypes(names ...string) []launchspec.Type {
-	var types []launchspec.Type
-	for _, name := range names {
-		types = append(types, launchspec.Type{Name: name, Weight: 1})
-	}
-	return types
-}
-
-// left are the names of the types that are left in a zone.
-func (o *Offered) left(zone string, names ...string) string {
+// left are the types that the zone offers, or may offer for all that is known.
+func left(o *Answers[[]string], zone string, names ...string) string {
 	var left []string
-	for _, t := range o.In(zone, launchTypes(names...)) {
-		left = append(left, t.Name)
+	for _, name := range names {
+		if zones, known := o.Of(name); !known || slices.Contains(zones, zone) {
+			left = append(left, name)
+		}
 	}
 	return strings.Join(left, " ")
 }
@@ -121,15 +115,15 @@ func (o *Offered) left(zone string, names ...string) string {
 func TestOfferedTypesByZone(t *testing.T) {
 	w := newOfferingsWorld(t, limited())
 	names := []string{"m5.large", "m5.xlarge", "c5.large", "no.such"}
-	if got, want := w.Known().left("cn-northwest-1b", names...), strings.Join(names, " "); got != want {
+	if got, want := left(w.Known(), "cn-northwest-1b", names...), strings.Join(names, " "); got != want {
 		t.Errorf("before anything is known: %s, want %s", got, want)
 	}
 	before := w.Known()
-	w.Want(names)
+	w.Want(names...)
 	known := w.learns(before)
 	got := map[string]string{}
 	for _, zone := range []string{"cn-northwest-1a", "cn-northwest-1b", "cn-northwest-1z"} {
-		got[zone] = known.left(zone, names...)
+		got[zone] = left(known, zone, names...)
 	}
 	want := map[string]string{
 		"cn-northwest-1a": "m5.large m5.xlarge c5.large no.such",
@@ -139,22 +133,8 @@ func TestOfferedTypesByZone(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("types by zone (-want +got):\n%s", diff)
 	}
-	if before.left("cn-northwest-1b", names...) != strings.Join(names, " ") {
+	if left(before, "cn-northwest-1b", names...) != strings.Join(names, " ") {
 		t.Error("what was handed out before has changed")
-	}
-}
-
-func TestOfferedTypesKeepTheirSlice(t *testing.T) {
-	o := &Offered{zones: map[string][]string{"m5.large": {"a", "b"}, "m5.xlarge": {"b"}}}
-	types := launchTypes("m5.large", "m5.xlarge", "c5.large")
-	if got := o.In("b", types); &got[0] != &types[0] || len(got) != 3 {
-		t.Errorf("%v is not the slice it was", got)
-	}
-	if diff := cmp.Diff(launchTypes("m5.large", "c5.large"), o.In("a", types)); diff != "" {
-		t.Errorf("in a (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(launchTypes("m5.large", "m5.xlarge", "c5.large"), types); diff != "" {
-		t.Errorf("the slice handed in has changed (-want +got):\n%s", diff)
 	}
 }
 
@@ -162,24 +142,24 @@ func TestOfferingsAreRequestedOncePerHour(t *testing.T) {
 	w := newOfferingsWorld(t, limited())
 	unknown := w.Known()
 	w.calls(0)
-	w.Want(nil)
+	w.Want()
 	w.calls(0)
-	w.Want([]string{"m5.large", "m5.xlarge", "m5.large"})
+	w.Want("m5.large", "m5.xlarge", "m5.large")
 	known := w.learns(unknown)
 	w.calls(1)
 	for range 3 {
 		w.clock.Step(19 * time.Minute)
-		w.Want([]string{"m5.xlarge", "m5.large"})
+		w.Want("m5.xlarge", "m5.large")
 	}
 	w.calls(1)
 	w.clock.Step(3 * time.Minute)
-	w.Want([]string{"m5.xlarge", "m5.large"})
+	w.Want("m5.xlarge", "m5.large")
 	w.calls(2) // an hour later: types come to further zones
 	if w.Known() != known {
 		t.Error("another pointer without news")
 	}
-	w.Want([]string{"m5.large", "r5.large"})
-	if got := w.learns(known).left("cn-northwest-1b", "m5.large", "r5.large"); got != "r5.large" {
+	w.Want("m5.large", "r5.large")
+	if got := left(w.learns(known), "cn-northwest-1b", "m5.large", "r5.large"); got != "r5.large" {
 		t.Errorf("in b: %q, want the new type, and still not the old one", got)
 	}
 	w.calls(3)
@@ -193,7 +173,7 @@ func TestTypesWithoutZoneAreRequestedOncePerHour(t *testing.T) {
 		calls int
 	}{{0, 1}, {59 * time.Minute, 1}, {time.Minute, 2}, {time.Minute, 2}} {
 		w.clock.Step(tt.later)
-		w.Want([]string{"c5.large"})
+		w.Want("c5.large")
 		w.calls(tt.calls)
 	}
 	if w.Known() != before {
@@ -219,10 +199,10 @@ func TestManyTypesCostOneCallPerPage(t *testing.T) {
 	cfg, names := wide()
 	w := newOfferingsWorld(t, cfg)
 	before := w.Known()
-	w.Want(names)
+	w.Want(names...)
 	known := w.learns(before)
 	w.calls(3) // 200 types in 6 zones are two pages, and then the other 50
-	if got := len(known.In("cn-northwest-1f", launchTypes(names...))); got != 249 {
+	if got := len(strings.Fields(left(known, "cn-northwest-1f", names...))); got != 249 {
 		t.Errorf("%d types in f, want 249", got)
 	}
 }
@@ -246,14 +226,14 @@ func TestIncompleteAnswerIsIgnored(t *testing.T) {
 	page := w.firstPage(names[:200])
 	before := w.Known()
 	fault := w.aws.Inject(fakeaws.Fault{Params: map[string]string{"NextToken": *page.NextToken}, Code: "AccessDenied"})
-	w.Want(names)
+	w.Want(names...)
 	w.calls(2)
 	if w.Known() != before {
 		t.Error("something was learnt from the first page of two")
 	}
 	w.aws.ClearFaults(fault)
 	w.later()
-	if got := len(w.learns(before).In("cn-northwest-1f", launchTypes(names...))); got != 249 {
+	if got := len(strings.Fields(left(w.learns(before), "cn-northwest-1f", names...))); got != 249 {
 		t.Errorf("%d types in f, want 249", got)
 	}
 }
@@ -263,19 +243,19 @@ func TestAnswersBeforeFailureStay(t *testing.T) {
 	w := newOfferingsWorld(t, cfg)
 	before := w.Known()
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeInstanceTypeOfferings", Params: map[string]string{"Filter.1.Value.1": names[200]}, Code: "Throttling"})
-	w.Want(names)
+	w.Want(names...)
 	known := w.learns(before)
-	if got := len(known.zones); got != 200 {
+	if got := len(known.byKey); got != 200 {
 		t.Errorf("%d types are known, want the 200 of the first question", got)
 	}
 	w.calls(3)
 	w.aws.ClearFaults()
 	w.later()
-	if got := len(w.learns(known).zones); got != 250 {
+	if got := len(w.learns(known).byKey); got != 250 {
 		t.Errorf("%d types are known, want all 250", got)
 	}
 	w.calls(4) // the other 50
-	w.Want(names)
+	w.Want(names...)
 	w.calls(6) // the oldest answers, too, which are an hour old
 }
 
@@ -296,17 +276,17 @@ func TestUnknownOfferingsCountAsOffered(t *testing.T) {
 			tt.fault.Action = "DescribeInstanceTypeOfferings"
 			w.aws.Inject(tt.fault)
 			for range 5 {
-				w.Want([]string{"m5.large"})
+				w.Want("m5.large")
 			}
 			w.calls(1)
 			w.later()
 			w.calls(2)
-			if got := w.Known(); got != before || got.left("cn-northwest-1b", "m5.large") != "m5.large" {
+			if got := w.Known(); got != before || left(got, "cn-northwest-1b", "m5.large") != "m5.large" {
 				t.Error("m5.large does not count as offered in b any more")
 			}
 			w.aws.ClearFaults()
 			w.later()
-			if got := w.learns(before).left("cn-northwest-1b", "m5.large"); got != "" {
+			if got := left(w.learns(before), "cn-northwest-1b", "m5.large"); got != "" {
 				t.Errorf("once EC2 answers: %q in b, want nothing", got)
 			}
 			if log := w.log.String(); strings.Count(log, "Could not look up") != 1 || !strings.Contains(log, tt.log) {
@@ -334,17 +314,17 @@ func TestAnswerToAnotherQuestionIsIgnored(t *testing.T) {
 		garble func(*ec2.DescribeInstanceTypeOfferingsInput)
 		want   map[string][]string
 	}{
-		{"of the region", func(in *ec2.DescribeInstanceTypeOfferingsInput) { in.LocationType = ec2types.LocationTypeRegion }, nil},
+		{"of the region", func(in *ec2.DescribeInstanceTypeOfferingsInput) { in.LocationType = ec2types.LocationTypeRegion }, map[string][]string{}},
 		{"of all types", func(in *ec2.DescribeInstanceTypeOfferingsInput) { in.Filters = nil }, map[string][]string{"m5.large": {"cn-northwest-1a"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newOfferingsWorld(t, limited())
 			o := NewOfferings(garbler{w.api, tt.garble}, w.clock)
-			o.Want([]string{"m5.large"})
+			o.Want("m5.large")
 			if err := o.lookUp(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, o.Known().zones); diff != "" {
+			if diff := cmp.Diff(tt.want, o.Known().byKey); diff != "" {
 				t.Errorf("known (-want +got):\n%s", diff)
 			}
 		})
@@ -353,10 +333,10 @@ func TestAnswerToAnotherQuestionIsIgnored(t *testing.T) {
 
 func TestWithoutEC2NothingIsEverKnown(t *testing.T) {
 	o := NewOfferings(nil, clocktesting.NewFakeClock(time.Now()))
-	o.Want([]string{"m5.large"})
+	o.Want("m5.large")
 	o.Run(t.Context()) // returns
-	if got := o.Known().left("cn-northwest-1b", "m5.large"); got != "m5.large" || len(o.asked) != 0 {
-		t.Errorf("%q in b, %v asked for; want m5.large and nothing", got, o.asked)
+	if got := left(o.Known(), "cn-northwest-1b", "m5.large"); got != "m5.large" || len(o.dated) != 0 {
+		t.Errorf("%q in b, %v asked for; want m5.large and nothing", got, o.dated)
 	}
 }
 
@@ -366,8 +346,8 @@ func TestOfferingsAreSafeForConcurrentUse(t *testing.T) {
 	for n := range 4 {
 		users.Go(func() {
 			for i := range 50 {
-				w.Want([]string{fmt.Sprintf("x%d.%dxlarge", n, i), "m5.large"})
-				w.Known().left("cn-northwest-1b", "m5.large")
+				w.Want(fmt.Sprintf("x%d.%dxlarge", n, i), "m5.large")
+				left(w.Known(), "cn-northwest-1b", "m5.large")
 			}
 		})
 	}

@@ -1,0 +1,34 @@
+package aws_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
+)
+
+func TestOfferedTypesKeepTheirSlice(t *testing.T) {
+	offerings := lookup.NewOfferings(nil, clock.RealClock{})
+	offerings.Learn(map[string][]string{"m5.large": {"a", "b"}, "m5.xlarge": {"b"}})
+	launchTypes := func(names ...string) []launchspec.Type {
+		var types []launchspec.Type
+		for _, name := range names {
+			types = append(types, launchspec.Type{Name: name, Weight: 1})
+		}
+		return types
+	}
+	types := launchTypes("m5.large", "m5.xlarge", "c5.large")
+	if got := aws.OfferedIn("b", offerings.Known(), types); &got[0] != &types[0] || len(got) != 3 {
+		t.Errorf("%v is not the slice it was", got)
+	}
+	if diff := cmp.Diff(launchTypes("m5.large", "c5.large"), aws.OfferedIn("a", offerings.Known(), types)); diff != "" {
+		t.Errorf("in a (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(launchTypes("m5.large", "m5.xlarge", "c5.large"), types); diff != "" {
+		t.Errorf("the slice handed in has changed (-want +got):\n%s", diff)
+	}
+}

@@ -1,0 +1,178 @@
+package lookup
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// question is one kind of question to EC2.
+type question[V any] struct {
+	// ask makes the call for up to atOnce keys. It leaves out keys of which EC2 knows nothing, and may add others. The Cache keeps values that
+	// come with an error.
+	ask     func(ctx context.Context, keys []string) (map[string]V, error)
+	atOnce  int
+	age     time.Duration // how long EC2 is left alone about a key
+	keep    time.Duration // how long a key is remembered, 0 for ever
+	failure string        // log line for a call that failed
+	remedy  string
+}
+
+// Answers are EC2's answers by key. They never change.
+type Answers[V any] struct{ byKey map[string]V }
+
+// Of returns the value of a key, if there is one.
+func (a *Answers[V]) Of(key string) (V, bool) {
+	value, known := a.byKey[key]
+	return value, known
+}
+
+// Cache keeps EC2's answers to one question. Safe for concurrent use.
+type Cache[V any] struct {
+	question[V]
+	clock clock.Clock
+	asks  bool // false where there is nobody to ask
+	wake  chan struct{}
+
+	mu     sync.Mutex
+	known  *Answers[V]
+	dated  map[string]time.Time // when a key was first wanted or last answered
+	wanted map[string]bool
+}
+
+func newCache[V any](c clock.Clock, asks bool, q question[V]) *Cache[V] {
+	return &Cache[V]{question: q, clock: c, asks: asks, wake: make(chan struct{}, 1),
+		known: &Answers[V]{map[string]V{}}, dated: map[string]time.Time{}, wanted: map[string]bool{}}
+}
+
+// Known returns EC2's answers so far: the same pointer until there is news, never nil.
+func (c *Cache[V]) Known() *Answers[V] {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known
+}
+
+// Want requests a look-up of the keys, except those that were wanted or answered within the age. It never blocks.
+func (c *Cache[V]) Want(keys ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget()
+	if !c.asks {
+		return
+	}
+	now := c.clock.Now()
+	for _, key := range keys {
+		if at, dated := c.dated[key]; !c.wanted[key] && (!dated || now.Sub(at) >= c.age) {
+			c.dated[key], c.wanted[key] = now, true
+		}
+	}
+	if len(c.wanted) > 0 {
+		select {
+		case c.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Learn adds values. Their keys, and others without a value, count as answered now, because the request may be long ago.
+func (c *Cache[V]) Learn(values map[string]V, others ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, key := range slices.AppendSeq(others, maps.Keys(values)) {
+		c.dated[key] = c.clock.Now()
+		delete(c.wanted, key)
+	}
+	known := maps.Clone(c.known.byKey)
+	maps.Copy(known, values)
+	c.publish(known)
+}
+
+// forget drops the keys that are too old to be kept. The caller holds the lock.
+func (c *Cache[V]) forget() {
+	if c.keep == 0 {
+		return
+	}
+	known := maps.Clone(c.known.byKey)
+	for key, at := range c.dated {
+		if c.clock.Since(at) > c.keep {
+			delete(c.dated, key)
+			delete(c.wanted, key)
+			delete(known, key)
+		}
+	}
+	c.publish(known)
+}
+
+// publish replaces the answers, if these are others. The caller holds the lock.
+func (c *Cache[V]) publish(known map[string]V) {
+	if !reflect.DeepEqual(known, c.known.byKey) {
+		c.known = &Answers[V]{known}
+	}
+}
+
+// errNotAsked is the error of a look-up that had nothing to ask EC2.
+var errNotAsked = errors.New("nothing to look up")
+
+// lookUp publishes each answer at once. Keys without an answer stay wanted.
+func (c *Cache[V]) lookUp(ctx context.Context) error {
+	c.mu.Lock()
+	wanted := slices.Sorted(maps.Keys(c.wanted))
+	c.mu.Unlock()
+	if len(wanted) == 0 {
+		return errNotAsked
+	}
+	for keys := range slices.Chunk(wanted, c.atOnce) {
+		values, err := c.ask(ctx, keys)
+		if err != nil {
+			c.Learn(values)
+			return err
+		}
+		c.Learn(values, keys...)
+	}
+	return nil
+}
+
+// Once makes the look-up that is wanted, and logs a failure. It does not go with Run.
+func (c *Cache[V]) Once(ctx context.Context) {
+	if err := c.lookUp(ctx); err != nil && !errors.Is(err, errNotAsked) {
+		klog.FromContext(ctx).Info(c.failure, "err", awsclient.Brief(err), "remedy", c.remedy)
+	}
+}
+
+// Run looks up at once and then at every request, until ctx ends. After a failure it leaves EC2 alone for a while, whatever the
+// requests, and then tries again. It logs a failure when the reason is news. It returns at once where there is nobody to ask.
+func (c *Cache[V]) Run(ctx context.Context) {
+	reported := ""
+	for failed := 0; c.asks; {
+		waking := c.wake
+		var again <-chan time.Time
+		err := c.lookUp(ctx)
+		switch failed++; {
+		case err == nil:
+			failed, reported = 0, ""
+		case errors.Is(err, errNotAsked): // EC2 may still refuse
+			failed = 0
+		default:
+			waking, again = nil, c.clock.After(awsclient.RetryAfter(err, failed))
+			if reason := awsclient.Reason(err); reason != reported && ctx.Err() == nil {
+				reported = reason
+				klog.FromContext(ctx).Info(c.failure, "err", awsclient.Brief(err), "remedy", c.remedy)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-waking:
+		case <-again:
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package lookup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/smithy-go"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+	"k8s.io/utils/clock"
+	clocktesting "k8s.io/utils/clock/testing"
+)
+
+func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var calls atomic.Int32
+		var allowed atomic.Bool
+		ask := func(context.Context, []string) (map[string]bool, error) {
+			calls.Add(1)
+			if allowed.Load() {
+				return nil, nil
+			}
+			return nil, &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+		}
+		c := newCache(clock.RealClock{}, true, question[bool]{ask: ask, atOnce: 1})
+		go c.Run(ctx)
+		want := func(after time.Duration, n int32) {
+			t.Helper()
+			time.Sleep(after)
+			synctest.Wait()
+			if got := calls.Load(); got != n {
+				t.Errorf("%d calls, want %d", got, n)
+			}
+		}
+		for range 20 {
+			c.Want("a")
+			want(time.Second, 1)
+		}
+		want(11*time.Second, 2)
+		allowed.Store(true)
+		want(time.Minute, 3)
+		want(time.Hour, 3)
+		c.Want("a")
+		want(0, 4)
+	})
+}
+
+func TestLastingFailureIsLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log)))))
+		denied := &smithy.GenericAPIError{Code: "UnauthorizedOperation"}
+		answers := []error{denied, denied, nil, denied}
+		var asked atomic.Int32
+		ask := func(context.Context, []string) (map[string]bool, error) {
+			at := int(asked.Add(1))
+			if at == len(answers) {
+				cancel()
+			}
+			return nil, answers[at-1]
+		}
+		c := newCache(clock.RealClock{}, true, question[bool]{ask: ask, atOnce: 1, keep: 3 * time.Hour, failure: "Could not look up"})
+		go c.Run(ctx)
+		for hour := 0; ctx.Err() == nil; hour++ {
+			if hour != 1 { // nothing to ask for
+				c.Want("a")
+			}
+			time.Sleep(time.Hour)
+			synctest.Wait()
+		}
+		if n := strings.Count(log.String(), "Could not look up"); n != 1 {
+			t.Errorf("%d lines, want one before AWS answered:\n%s", n, log.String())
+		}
+	})
+}
+
+func TestKeysAreForgotten(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	c := newCache(now, true, question[bool]{keep: time.Hour})
+	c.Want("open")
+	c.Learn(map[string]bool{"known": true})
+	now.Step(time.Hour)
+	c.Want()
+	if _, known := c.Known().Of("known"); !known || !c.wanted["open"] {
+		t.Errorf("within the hour: %v are known and %v wanted", c.known, c.wanted)
+	}
+	now.Step(time.Second)
+	c.Want()
+	if len(c.wanted)+len(c.dated)+len(c.Known().byKey) > 0 {
+		t.Errorf("still kept an hour later: %v, %v, %v", c.wanted, c.dated, c.known)
+	}
+}
+
+func TestAnswersThatComeWithAnErrorStay(t *testing.T) {
+	refused := errors.New("refused")
+	c := newCache(clock.RealClock{}, true, question[bool]{atOnce: 2,
+		ask: func(context.Context, []string) (map[string]bool, error) { return map[string]bool{"a": true}, refused }})
+	c.Want("a", "b")
+	if err := c.lookUp(t.Context()); !errors.Is(err, refused) {
+		t.Errorf("error %v", err)
+	}
+	if a, _ := c.Known().Of("a"); !a || c.wanted["a"] || !c.wanted["b"] {
+		t.Errorf("%v are known and %v wanted, want a known and b wanted", c.known, c.wanted)
+	}
+}

@@ -1,0 +1,57 @@
+package lookup
+
+import (
+	"context"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// instancesPerCall is the most values a filter of DescribeInstances takes (EC2 API reference, Filters).
+	instancesPerCall = 200
+	// terminatedAge is how long an instance that left its group is remembered. Its node is long deleted by then.
+	terminatedAge = time.Hour
+)
+
+// InstancesAPI is the one EC2 call that NewTerminated needs.
+type InstancesAPI interface {
+	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
+}
+
+// NewTerminated makes a Cache that finds out whether instances that left their groups were terminated, or detached and still run. It makes
+// one call per 200. With a nil api it knows what it learns.
+func NewTerminated(api InstancesAPI, c clock.Clock) *Cache[bool] {
+	return newCache(c, api != nil, question[bool]{atOnce: instancesPerCall, keep: terminatedAge,
+		ask:     func(ctx context.Context, ids []string) (map[string]bool, error) { return terminated(ctx, api, ids) },
+		failure: "Could not see whether instances that left their groups were terminated",
+		remedy:  "allow ec2:DescribeInstances; until then their nodes are left to Kubernetes"})
+}
+
+// terminated reports of each instance whether EC2 terminates it or has it no more.
+func terminated(ctx context.Context, api InstancesAPI, ids []string) (map[string]bool, error) {
+	terminated := map[string]bool{}
+	for _, id := range ids {
+		terminated[id] = true
+	}
+	pages := ec2.NewDescribeInstancesPaginator(api, &ec2.DescribeInstancesInput{
+		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				if s := i.State; s == nil || s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
+					terminated[awssdk.ToString(i.InstanceId)] = false
+				}
+			}
+		}
+	}
+	return terminated, nil
+}

@@ -1,0 +1,96 @@
+package lookup
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+)
+
+// maxTypesPerCall is the largest page of DescribeInstanceTypes (EC2 API reference, MaxResults).
+const maxTypesPerCall = 100
+
+// TypesAPI is the one EC2 call that describes instance types.
+type TypesAPI interface {
+	DescribeInstanceTypes(context.Context, *ec2.DescribeInstanceTypesInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error)
+}
+
+// typesAge is how long EC2 is left alone about a type that it does not know.
+const typesAge = 10 * time.Minute
+
+// Types keeps the catalogue, and adds the types in use that it lacks: one call per hundred. Safe for concurrent use.
+type Types struct {
+	*Cache[struct{}] // the catalogue has the answers
+	catalogue        atomic.Pointer[instancetypes.Catalogue]
+}
+
+// NewTypes makes a Types over a catalogue. A nil api never adds to it.
+func NewTypes(api TypesAPI, known *instancetypes.Catalogue, c clock.Clock) *Types {
+	t := &Types{}
+	t.catalogue.Store(known)
+	t.Cache = newCache(c, api != nil, question[struct{}]{atOnce: maxTypesPerCall, age: typesAge,
+		ask: func(ctx context.Context, names []string) (map[string]struct{}, error) {
+			found, err := DescribeTypes(ctx, api, names)
+			if len(found) > 0 {
+				t.catalogue.Store(t.catalogue.Load().With(found...))
+				klog.FromContext(ctx).V(1).Info("Looked up instance types that the built-in list lacks", "asked", names, "found", len(found))
+			}
+			return nil, err
+		},
+		failure: "Could not look up instance types, the groups that launch only unknown ones stay out",
+		remedy:  "allow ec2:DescribeInstanceTypes, or bring a list with --asg-instance-types-file"})
+	return t
+}
+
+// Catalogue returns all known types. The pointer stays the same until a type is added.
+func (t *Types) Catalogue() *instancetypes.Catalogue { return t.catalogue.Load() }
+
+// DescribeTypes returns the facts of the named types that the region has, in no order. With an error, those found before it. It
+// asks by filter: asked by name, one type the region lacks would fail all the others.
+func DescribeTypes(ctx context.Context, api TypesAPI, names []string) ([]instancetypes.Type, error) {
+	var found []instancetypes.Type
+	for some := range slices.Chunk(names, maxTypesPerCall) {
+		pages := ec2.NewDescribeInstanceTypesPaginator(api, &ec2.DescribeInstanceTypesInput{
+			Filters:    []ec2types.Filter{{Name: awssdk.String("instance-type"), Values: some}},
+			MaxResults: awssdk.Int32(maxTypesPerCall),
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return found, fmt.Errorf("describe instance types: %w", err)
+			}
+			types, err := decode(page.InstanceTypes)
+			if err != nil {
+				return found, err
+			}
+			found = append(found, types...)
+		}
+	}
+	return found, nil
+}
+
+// decode reads the answer like a file of the AWS CLI, whose members have the names of the SDK's fields.
+func decode(infos []ec2types.InstanceTypeInfo) ([]instancetypes.Type, error) {
+	if len(infos) == 0 {
+		return nil, nil
+	}
+	text, err := json.Marshal(infos)
+	if err != nil {
+		return nil, fmt.Errorf("instance types of EC2's answer: %w", err)
+	}
+	read, err := instancetypes.ParseDump(text)
+	if err != nil {
+		return nil, fmt.Errorf("instance types of EC2's answer: %w", err)
+	}
+	return read.Types(), nil
+}
