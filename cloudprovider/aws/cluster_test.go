@@ -12,7 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -24,7 +24,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 		awsworld.Group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}), awsworld.Group("silent", "m5.large", 0, 1, 3, nil))
 	instance := func(name string) string {
 		state, _ := w.AWS.Group(name)
-		return providerid.Of("cn-northwest-1a", state.Instances[0].ID)
+		return nodemeta.ProviderID("cn-northwest-1a", state.Instances[0].ID)
 	}
 	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", instance("ours"))))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
@@ -68,7 +68,7 @@ asg_autoscaler_node_group_problems{node_group="theirs",reason="other-cluster"} 1
 func TestNodesVoteAnewOnceTheirGroupStatesACluster(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("ours", "m5.large", 0, 1, 3, nil), awsworld.Group("theirs", "m5.large", 0, 1, 3, map[string]string{ownerTag + "b": "owned"}))
 	state, _ := w.AWS.Group("ours")
-	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", providerid.Of("cn-northwest-1a", state.Instances[0].ID))))
+	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", nodemeta.ProviderID("cn-northwest-1a", state.Instances[0].ID))))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	w.NextLoop()
 	w.setTag("ours", ownerTag+"a", "owned")

@@ -14,10 +14,9 @@ import (
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // loopPatience is how long the core's loop waits for another write to a group to end, such as a launch that AWS does not answer. The core tries again
@@ -217,7 +216,7 @@ func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 	for _, i := range g.Instances {
 		id := registered[i.ID]
 		if id == "" {
-			id = providerid.Of(i.Zone, i.ID)
+			id = nodemeta.ProviderID(i.Zone, i.ID)
 		}
 		instances = append(instances, cloudprovider.Instance{Id: id, Status: status(i.Lifecycle)})
 	}
@@ -251,7 +250,7 @@ func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
 	}
 	var missing []cloudprovider.Instance
 	add := func(id string, why *cloudprovider.InstanceErrorInfo) {
-		missing = append(missing, cloudprovider.Instance{Id: providerid.Of(zone, id),
+		missing = append(missing, cloudprovider.Instance{Id: nodemeta.ProviderID(zone, id),
 			Status: &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating, ErrorInfo: why}})
 	}
 	for at := len(g.Counted()); at < placed; at++ {
@@ -284,7 +283,7 @@ func nodeInfo(t *grouptemplate.Template) (*framework.NodeInfo, error) {
 		return nil, cloudprovider.ErrNotImplemented
 	}
 	node := t.Node(fmt.Sprintf("template-of-%s", t.Group))
-	annotations.Template.Mark(node)
+	nodemeta.Template.Mark(node)
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }
 

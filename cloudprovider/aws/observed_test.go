@@ -17,8 +17,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -347,7 +347,7 @@ func BenchmarkLearn(b *testing.B) {
 	b.Run("nodes=5000", func(b *testing.B) {
 		indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
 		for i := range 5000 {
-			if err := indexer.Add(awsworld.M5Large(fmt.Sprint("n", i), providerid.Of("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
+			if err := indexer.Add(awsworld.M5Large(fmt.Sprint("n", i), nodemeta.ProviderID("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
 				b.Fatal(err)
 			}
 		}

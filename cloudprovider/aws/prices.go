@@ -8,9 +8,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
@@ -42,7 +42,7 @@ func (f groupFacts) Group(id string) *asg.Group { return f.provider.view.Load().
 
 // GroupOf returns the node group of a simulated or a live node, or nil.
 func (f groupFacts) GroupOf(node *corev1.Node) *asg.Group {
-	if id := annotations.NodeGroup.Of(node); id != "" {
+	if id := nodemeta.NodeGroup.Of(node); id != "" {
 		return f.Group(id)
 	}
 	if ng := f.provider.NodeGroupOf(node); ng != nil {

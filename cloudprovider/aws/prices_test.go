@@ -10,10 +10,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -37,7 +36,7 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		annotations.NodeGroup.Set(info.Node(), id)
+		nodemeta.NodeGroup.Set(info.Node(), id)
 		return info.Node()
 	}
 	start := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
@@ -49,7 +48,7 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 	}{
 		{"the template of a group with GPUs", gpu, "g4dn.xlarge"},
 		{"the template of a group without instances", web, "m5.large"},
-		{"an instance without labels", &corev1.Node{Spec: corev1.NodeSpec{ProviderID: providerid.Of(member.Zone, member.ID)}}, "g4dn.xlarge"},
+		{"an instance without labels", &corev1.Node{Spec: corev1.NodeSpec{ProviderID: nodemeta.ProviderID(member.Zone, member.ID)}}, "g4dn.xlarge"},
 		{"a name that only looks like a group's", &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "template-of-gpu",
 			Labels: map[string]string{corev1.LabelInstanceTypeStable: "c5.large"}}}, "c5.large"},
 	} {

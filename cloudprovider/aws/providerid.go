@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // placeholderPrefix begins the ID of a placeholder instance, which is desired and not launched.
@@ -14,10 +14,11 @@ const placeholderPrefix = "i-placeholder-"
 // instanceID returns the instance or the placeholder instance in a node's provider ID. A placeholder ends in the name of its group, which
 // may contain nearly anything. It is not ok for a node that is not on EC2, or not yet known to be.
 func instanceID(id string) (instance string, ok bool) {
-	if _, rest, found := strings.Cut(strings.TrimPrefix(id, providerid.Prefix), "/"); found && strings.HasPrefix(rest, placeholderPrefix) {
+	_, rest, found := strings.Cut(strings.TrimPrefix(id, nodemeta.ProviderIDPrefix), "/")
+	if found && strings.HasPrefix(rest, placeholderPrefix) {
 		return rest, true
 	}
-	return providerid.Instance(id)
+	return nodemeta.Instance(id)
 }
 
 // placeholderID names the n-th place of a node group. The places of a group that launch first have the lowest numbers.

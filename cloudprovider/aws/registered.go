@@ -14,7 +14,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
@@ -92,7 +92,8 @@ func (r *registeredNodes) noOtherNode(instance string, node *corev1.Node) error 
 	}
 	unregistered := node.Annotations[cloudprovider.FakeNodeReasonAnnotation] == cloudprovider.FakeNodeUnregistered
 	for _, other := range registered {
-		if id, ok := instanceID(other.Spec.ProviderID); ok && id == instance && other.Name != node.Name && (unregistered || nodeready.Is(other)) {
+		if id, ok := instanceID(other.Spec.ProviderID); ok && id == instance && other.Name != node.Name &&
+			(unregistered || nodemeta.Ready(other)) {
 			return fmt.Errorf("delete node %q: its instance has registered as node %q, too", node.Name, other.Name)
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -17,7 +17,7 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
 	nodes := w.Nodes("a")
 	reclaimed, detached, standby := nodes[0], nodes[1], nodes[2]
-	id := func(n *corev1.Node) string { id, _ := providerid.Instance(n.Spec.ProviderID); return id }
+	id := func(n *corev1.Node) string { id, _ := nodemeta.Instance(n.Spec.ProviderID); return id }
 	for _, deed := range []fakeaws.Deed{
 		{Kind: fakeaws.Detach, Group: "a", Instances: []string{id(detached)}},
 		{Kind: fakeaws.Standby, Group: "a", Instances: []string{id(standby)}},
@@ -51,7 +51,7 @@ func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.Deny("DescribeInstances")
 	n := w.Nodes("a")[0]
-	id, _ := providerid.Instance(n.Spec.ProviderID)
+	id, _ := nodemeta.Instance(n.Spec.ProviderID)
 	if err := w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Detach, Group: "a", Instances: []string{id}}); err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
 	reclaimed := w.Nodes("a")[0]
-	id, _ := providerid.Instance(reclaimed.Spec.ProviderID)
+	id, _ := nodemeta.Instance(reclaimed.Spec.ProviderID)
 	if err := w.AWS.Reclaim(id); err != nil {
 		t.Fatal(err)
 	}

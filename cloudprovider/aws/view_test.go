@@ -9,7 +9,7 @@ import (
 
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -50,7 +50,7 @@ func TestGroupOutsideTheViewStaysOutside(t *testing.T) {
 	}
 	w.Adopt("young")
 	young := w.Cache.Snapshot().Group("young").Instances[0]
-	if _, err := w.HasInstance(awsworld.Node("n", providerid.Of(young.Zone, young.ID))); err != cloudprovider.ErrNotImplemented {
+	if _, err := w.HasInstance(awsworld.Node("n", nodemeta.ProviderID(young.Zone, young.ID))); err != cloudprovider.ErrNotImplemented {
 		t.Errorf("HasInstance of its node gave %v, want ErrNotImplemented: the core knows no node group of it", err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -24,7 +24,7 @@ import (
 func (w world) everyNode(name string) (nodes []*corev1.Node) {
 	state, _ := w.AWS.Group(name)
 	for _, i := range state.Instances {
-		nodes = append(nodes, awsworld.Node(i.ID, providerid.Of(i.Zone, i.ID)))
+		nodes = append(nodes, awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
 	return nodes
 }
@@ -201,7 +201,7 @@ func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
 		}
 	}
 	young := w.Cache.Snapshot().Group(name).Instances[0] // of which this loop knows nothing
-	if got := w.owner(awsworld.Node("n", providerid.Of(young.Zone, young.ID))); got != "" {
+	if got := w.owner(awsworld.Node("n", nodemeta.ProviderID(young.Zone, young.ID))); got != "" {
 		t.Errorf("its node is in %q, want in none", got)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -102,7 +102,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
 	state, _ := w.AWS.Group("a")
 	for _, i := range state.Instances {
-		if got := w.owner(awsworld.Node(i.ID, providerid.Of(i.Zone, i.ID))); got != "a/"+i.Zone {
+		if got := w.owner(awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID))); got != "a/"+i.Zone {
 			t.Errorf("the node in %s belongs to %q", i.Zone, got)
 		}
 	}
@@ -125,7 +125,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	}
 	after, _ := w.AWS.Group("a")
 	young := after.Instances[len(before.Instances)]
-	if got := w.owner(awsworld.Node("young", providerid.Of(young.Zone, young.ID))); got != "a/"+awsworld.ZoneC {
+	if got := w.owner(awsworld.Node("young", nodemeta.ProviderID(young.Zone, young.ID))); got != "a/"+awsworld.ZoneC {
 		t.Errorf("an instance younger than the loop belongs to %q, want a/%s", got, awsworld.ZoneC)
 	}
 }

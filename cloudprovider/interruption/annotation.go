@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Taint keeps pods away that tolerate a cordon. Its value is the kind of the event. The annotation of the same key has all that the next
@@ -144,6 +144,6 @@ func drainedByOther(node *corev1.Node) bool {
 
 // instanceOf is the instance behind a node, empty if unknown.
 func instanceOf(node *corev1.Node) string {
-	id, _ := providerid.Instance(node.Spec.ProviderID)
+	id, _ := nodemeta.Instance(node.Spec.ProviderID)
 	return id
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Deadline decides about pods that disruption budgets hold back until the last seconds.
@@ -174,7 +174,7 @@ func (h *Handler) nodes(instance string) []*corev1.Node {
 	var nodes []*corev1.Node
 	for _, object := range found {
 		node, at := object.(*corev1.Node), len(nodes)
-		if nodeready.Is(node) {
+		if nodemeta.Ready(node) {
 			at = 0
 		}
 		nodes = slices.Insert(nodes, at, node)

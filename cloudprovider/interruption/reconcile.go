@@ -8,7 +8,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // sparedAfter is how long after its deadline an instance that is still in service counts as spared.
@@ -37,7 +37,7 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
 	case now.Sub(m.deadline) > sparedAfter:
-		if instance != nil || nodeready.Is(node) {
+		if instance != nil || nodemeta.Ready(node) {
 			h.restore(ctx, node, "the instance is still there")
 		}
 	case reused[id] && (m.kind == event.TerminateHook || m.kind == event.StateChange): // which have ended with its stay in the pool

@@ -14,7 +14,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -234,7 +234,7 @@ func (h *Handler) replaced() bool {
 			return false
 		}
 		for _, i := range g.Counted() {
-			if node := h.node(i.ID); i.Lifecycle.Starting() || node == nil || !nodeready.Is(node) {
+			if node := h.node(i.ID); i.Lifecycle.Starting() || node == nil || !nodemeta.Ready(node) {
 				return false
 			}
 		}

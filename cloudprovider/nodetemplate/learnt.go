@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Learnt holds facts observed on real nodes of a group that the next node, started from the same description, will show too:
@@ -88,13 +88,14 @@ const (
 // Settled reports whether the node represents others like it at that time: it has been Ready for a minute, and nobody is
 // removing it or has set it aside. Somebody who set it aside may have labelled it as well.
 func Settled(node *corev1.Node, now time.Time) bool {
-	return !node.Spec.Unschedulable && node.DeletionTimestamp == nil && nodeready.Is(node) && now.Sub(nodeready.Since(node)) > settledAfter
+	return !node.Spec.Unschedulable && node.DeletionTimestamp == nil && nodemeta.Ready(node) &&
+		now.Sub(nodemeta.ReadySince(node)) > settledAfter
 }
 
 // Observe returns the facts of a settled node of the instance type.
 func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 	o := figuresOf(node, instanceType)
-	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodeready.Since(node)) > completeAfter
+	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodemeta.ReadySince(node)) > completeAfter
 	for _, taint := range node.Spec.Taints {
 		if lastingTaint(taint) {
 			o.shown[shownTaint+taintName(taint)] = true

@@ -10,7 +10,7 @@ import (
 	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -90,7 +90,7 @@ func (t *target) decide(s seen, o *Options) step {
 		}
 		left = min(max(t.usable.Sub(s.now), s.tried.Sub(s.now))+bindTime, t.usable.Sub(s.now)+longestBind)
 	}
-	open := nodeready.Is(node) && !node.Spec.Unschedulable
+	open := nodemeta.Ready(node) && !node.Spec.Unschedulable
 	switch {
 	case left <= 0, usable && full(node, s.on, pod):
 		t.over = true
@@ -137,7 +137,7 @@ func requests(pod *corev1.Pod) corev1.ResourceList {
 // usable reports whether kube-scheduler may put the pod on the node, by the node's readiness, taints and devices. Devices appear some time
 // after the node is Ready.
 func usable(node *corev1.Node, pod *corev1.Pod) bool {
-	if node.Spec.Unschedulable || !nodeready.Is(node) {
+	if node.Spec.Unschedulable || !nodemeta.Ready(node) {
 		return false
 	}
 	for _, taint := range node.Spec.Taints {

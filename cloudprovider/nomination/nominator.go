@@ -16,7 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
@@ -209,7 +209,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	}
 	planned, found := n.Plan.Take(group, node.Name)
 	if !found {
-		if nodeready.Is(node) {
+		if nodemeta.Ready(node) {
 			n.known(k.node)
 		}
 		return

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // nodeAdded counts a node that registers while this process leads.
@@ -25,7 +25,8 @@ func (n *Nominator) nodeAdded(object any, isInInitialList bool) {
 func (n *Nominator) nodeUpdated(before, after any) {
 	old, okOld := before.(*corev1.Node)
 	node, ok := after.(*corev1.Node)
-	if !ok || !okOld || nodeready.Is(old) == nodeready.Is(node) && old.Spec.Unschedulable == node.Spec.Unschedulable && (old.DeletionTimestamp == nil) == (node.DeletionTimestamp == nil) &&
+	if !ok || !okOld || nodemeta.Ready(old) == nodemeta.Ready(node) && old.Spec.Unschedulable == node.Spec.Unschedulable &&
+		(old.DeletionTimestamp == nil) == (node.DeletionTimestamp == nil) &&
 		equality.Semantic.DeepEqual(old.Spec.Taints, node.Spec.Taints) && equality.Semantic.DeepEqual(old.Status.Allocatable, node.Status.Allocatable) {
 		return
 	}

@@ -15,8 +15,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -180,7 +180,7 @@ func (p *provider) NodeGroupTemplateNodeInfo(_ context.Context, r *protos.NodeGr
 		return nil, err
 	}
 	node := info.Node()
-	annotations.NodeGroup.Set(node, g.Id())
+	nodemeta.NodeGroup.Set(node, g.Id())
 	p.parts.Load().ZoneIDs.Label(node)
 	p.pages.complete(node)
 	bytes, err := node.Marshal()

@@ -27,7 +27,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -49,7 +49,7 @@ func TestCoreSeesTheBuiltInGroups(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	annotations.NodeGroup.Set(want.Node(), "gpu")
+	nodemeta.NodeGroup.Set(want.Node(), "gpu")
 	got, err := core.TemplateNodeInfo()
 	if err != nil {
 		t.Fatal(err)

@@ -13,8 +13,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // groups are our node groups.
@@ -71,7 +71,7 @@ func readNode(message []byte, group string, daemonSets []*appsv1.DaemonSet) (*fr
 	if len(node.Status.Allocatable) == 0 {
 		return nil, errors.New("it has no allocatable resources")
 	}
-	annotations.NodeGroup.Set(node, group)
+	nodemeta.NodeGroup.Set(node, group)
 	pods, err := daemonset.GetDaemonSetPodsForNode(framework.NewNodeInfo(node, nil), daemonSets)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -187,7 +187,7 @@ func (r *run) divideGPU(ctx context.Context) {
 			continue
 		}
 		node := list.Items[0]
-		if count := node.Status.Allocatable[part]; count.IsZero() || !nodeready.Is(&node) {
+		if count := node.Status.Allocatable[part]; count.IsZero() || !nodemeta.Ready(&node) {
 			continue
 		}
 		var conditions []string

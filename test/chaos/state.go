@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -43,7 +43,7 @@ func (r *run) onReadyNodes(ctx context.Context) (map[string]int, error) {
 	}
 	return r.count(ctx, func(p *corev1.Pod) bool {
 		node, known := nodes[p.Spec.NodeName]
-		return known && p.Status.Phase == corev1.PodRunning && nodeready.Is(&node)
+		return known && p.Status.Phase == corev1.PodRunning && nodemeta.Ready(&node)
 	})
 }
 
@@ -154,7 +154,7 @@ func untidy(i fakeaws.InstanceState, nodes map[string]corev1.Node) []string {
 	switch {
 	case !joined:
 		return []string{fmt.Sprintf("instance %s has no node", i.ID)}
-	case !nodeready.Is(&node):
+	case !nodemeta.Ready(&node):
 		return []string{fmt.Sprintf("node %s is not Ready", i.Node)}
 	case node.Spec.Unschedulable:
 		return []string{fmt.Sprintf("node %s is cordoned", i.Node)}

@@ -23,7 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/spotprice"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
@@ -177,7 +177,7 @@ func reclaim(t *testing.T, w *awsworld.World) error {
 	w.NextLoop()
 	node := w.Nodes("g")[0]
 	w.Cluster.Put(t, node)
-	id, _ := providerid.Instance(node.Spec.ProviderID)
+	id, _ := nodemeta.Instance(node.Spec.ProviderID)
 	if err := w.AWS.Reclaim(id); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -112,7 +112,7 @@ func (s *script) readyNodes(ctx context.Context, selector string) (int, error) {
 	}
 	ready := 0
 	for _, node := range nodes.Items {
-		if nodeready.Is(&node) {
+		if nodemeta.Ready(&node) {
 			ready++
 		}
 	}

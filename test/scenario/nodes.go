@@ -15,7 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -93,7 +93,7 @@ func (s *script) readySince(ctx context.Context, name string, since time.Time) e
 		if err != nil {
 			return err
 		}
-		if !nodeready.Is(node) {
+		if !nodemeta.Ready(node) {
 			return fmt.Errorf("age: node %q is not Ready", name)
 		}
 		conditions, moved := node.Status.Conditions, false

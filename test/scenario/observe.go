@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -115,7 +115,7 @@ func (o *clusterObserver) nodeSeen(node *corev1.Node) {
 	o.nodes[node.Name] = node
 	key := string(node.UID)
 	o.once(key, NodeRegistered, node.Name, node.Labels[corev1.LabelInstanceTypeStable])
-	if nodeready.Is(node) {
+	if nodemeta.Ready(node) {
 		o.once(key, NodeReady, node.Name, "")
 	}
 	if gpus := node.Status.Allocatable[gpuResource]; gpus.Cmp(resource.Quantity{}) > 0 {

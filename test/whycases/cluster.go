@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // podAge is how old pods are. After an hour the core no longer lets a system pod keep its node.
@@ -60,7 +60,7 @@ func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string)
 		node := &nodes.Items[i]
 		zone, recorded, _ := strings.Cut(strings.TrimPrefix(node.Spec.ProviderID, "aws:///"), "/")
 		if id := instances[recorded]; id != "" {
-			node.Spec.ProviderID = providerid.Of(zone, id)
+			node.Spec.ProviderID = nodemeta.ProviderID(zone, id)
 		}
 		k.nodes, k.objects = append(k.nodes, node), append(k.objects, node)
 	}

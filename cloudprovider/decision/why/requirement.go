@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -156,7 +156,7 @@ func (n *GroupNode) expression(e corev1.NodeSelectorRequirement, g *decision.Gro
 	has, ok := n.Labels[e.Key]
 	r := requirement{code: decision.CodeNodeSelector, key: e.Key, weight: weightSelector}
 	switch {
-	case e.Key == annotations.ZoneAssumed:
+	case e.Key == nodemeta.ZoneAssumed:
 		r.code, r.weight = decision.CodeZone, weightPromise
 	case zone && g != nil && len(g.Zones) > 1:
 		if e.Operator != corev1.NodeSelectorOpIn || slices.ContainsFunc(e.Values, func(v string) bool { return slices.Contains(g.Zones, v) }) {

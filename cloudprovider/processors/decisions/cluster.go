@@ -17,7 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -101,7 +101,7 @@ func (k *cluster) groups() []decision.Group {
 	for _, m := range k.members() {
 		switch {
 		case m.node == nil || m.group == "":
-		case nodeready.Is(m.node):
+		case nodemeta.Ready(m.node):
 			ready[m.group]++
 		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > startupTime:
 			broken[m.group]++

@@ -18,10 +18,10 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -150,7 +150,7 @@ func (f *facts) placeholders() map[string]bool {
 	}
 	list := map[string]bool{}
 	for group, info := range f.nodeInfos() {
-		if info.Node() == nil || annotations.Placeholder.On(info.Node()) {
+		if info.Node() == nil || nodemeta.Placeholder.On(info.Node()) {
 			list[group] = true
 		}
 	}

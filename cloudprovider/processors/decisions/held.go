@@ -11,8 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
@@ -35,7 +34,7 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	gone := maps.Clone(c.unjoined) // functions of the Record read it
 	c.unjoined = make(map[string]unjoined, len(without))
 	for _, u := range without {
-		if id, ok := providerid.Instance(u.Node.Spec.ProviderID); ok {
+		if id, ok := nodemeta.Instance(u.Node.Spec.ProviderID); ok {
 			c.unjoined[id] = unjoined{c.Provider.NodeGroupName(u.Node), u.UnregisteredSince}
 			delete(gone, id)
 		}
@@ -47,7 +46,7 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	joins := map[string]time.Duration{}
 	maps.Copy(joins, c.joins)
 	for _, node := range nodes {
-		id, _ := providerid.Instance(node.Spec.ProviderID)
+		id, _ := nodemeta.Instance(node.Spec.ProviderID)
 		if u, joined := gone[id]; joined {
 			joins[u.group] = node.CreationTimestamp.Sub(u.since)
 			delete(gone, id)
@@ -120,7 +119,7 @@ func (k *cluster) findHeld(groups decision.ByName) map[string]decision.Reason {
 			late[m.group] = r
 		case m.node == nil && held[m.group].Code == decision.CodeConfiguration:
 			continue // it dies as the last one did
-		case m.node == nil, !nodeready.Is(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+		case m.node == nil, !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
 			coming[m.group]++
 		}
 		launched[m.group]++

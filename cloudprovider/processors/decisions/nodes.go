@@ -15,7 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -114,7 +114,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
 	case kept != nil || unneeded:
 		k.weigh(o, m, group, kept, since)
-	case !nodeready.Is(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
 		is(decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
 		o.Since = m.node.CreationTimestamp.Time
 	case !k.ScaleDown:
@@ -135,7 +135,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
 		if lacks := k.lacks(m); lacks != "" {
 			is(decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
-				shellword.Quote(o.Name), fmt.Sprintf("it has been Ready since %s without %s", nodeready.Since(m.node).UTC().Format("15:04:05 UTC"), lacks))
+				shellword.Quote(o.Name),
+				fmt.Sprintf("it has been Ready since %s without %s", nodemeta.ReadySince(m.node).UTC().Format("15:04:05 UTC"), lacks))
 		}
 		o.Since = m.node.CreationTimestamp.Time
 	}

@@ -12,6 +12,6 @@
 // its handlers, so a loop that was started for a pod always finds that pod listed. A pod that becomes unschedulable
 // while a loop runs is remembered, and the next loop follows right after.
 //
-// The package owns the timing of loops and nothing they do. It knows no AWS and imports none of this module's packages. A
+// The package owns the timing of loops and nothing they do. It knows no AWS, and imports nodemeta alone of this module's packages. A
 // Trigger starts no goroutines. Its handlers may be called beside Wait, and Wait itself is for one caller at a time.
 package loop

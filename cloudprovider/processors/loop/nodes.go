@@ -11,7 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -80,7 +80,7 @@ func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
 func (t *Trigger) updateNode(before, after any) {
 	old, okOld := before.(*apiv1.Node)
 	node, ok := after.(*apiv1.Node)
-	if ok && okOld && nodeready.Is(node) && (!nodeready.Is(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
+	if ok && okOld && nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
 		now := t.clock.Now()
 		t.nodes.add(now, now)
 	}

@@ -21,8 +21,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -42,7 +42,7 @@ func infos(w *awsworld.World) map[string]*framework.NodeInfo {
 
 // balancing is a Balancing over the core's own processor.
 func balancing(w *awsworld.World, viewsOnly bool) *Balancing {
-	similar := NewSimilar(w.Provider, nodegroupset.CreateAwsNodeInfoComparator([]string{annotations.ZoneAssumed}, config.NewDefaultNodeGroupDifferenceRatios()))
+	similar := NewSimilar(w.Provider, nodegroupset.CreateAwsNodeInfoComparator([]string{nodemeta.ZoneAssumed}, config.NewDefaultNodeGroupDifferenceRatios()))
 	return NewBalancing(w.Provider, &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: similar}, viewsOnly)
 }
 

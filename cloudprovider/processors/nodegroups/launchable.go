@@ -11,10 +11,10 @@ import (
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
@@ -44,7 +44,7 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
 		g := v.Group(ng.Id())
-		if info := infos[ng.Id()]; g == nil || info == nil || annotations.Placeholder.On(info.Node()) || g.Blocked() {
+		if info := infos[ng.Id()]; g == nil || info == nil || nodemeta.Placeholder.On(info.Node()) || g.Blocked() {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedDegraded})
 			continue
 		}

@@ -8,10 +8,10 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -37,7 +37,7 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 		awsworld.Group("placeholder", "m5.large", 0, 0, 5, nil), awsworld.Group("sound", "m5.large", 0, 0, 5, nil))
 	all, infos := w.NodeGroups(), infos(w)
 	delete(infos, "unread")
-	annotations.Placeholder.Mark(infos["placeholder"].Node())
+	nodemeta.Placeholder.Mark(infos["placeholder"].Node())
 	if err := w.AWS.DeleteGroup("deleted"); err != nil {
 		t.Fatal(err)
 	}

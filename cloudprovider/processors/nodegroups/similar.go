@@ -4,8 +4,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // NewSimilar makes the comparator that decides which node groups are alike enough to be balanced (--balance-similar-node-groups).
@@ -22,14 +22,14 @@ func NewSimilar(p *aws.Provider, core nodegroupset.NodeInfoComparator) nodegroup
 		if live(v, a) && live(v, b) {
 			return false
 		}
-		templateA, errA := v.DeclaredNodeInfo(annotations.NodeGroup.Of(a.Node()))
-		templateB, errB := v.DeclaredNodeInfo(annotations.NodeGroup.Of(b.Node()))
+		templateA, errA := v.DeclaredNodeInfo(nodemeta.NodeGroup.Of(a.Node()))
+		templateB, errB := v.DeclaredNodeInfo(nodemeta.NodeGroup.Of(b.Node()))
 		return errA == nil && errB == nil && core(templateA, templateB)
 	}
 }
 
 // live reports whether the NodeInfo shows a node of a group that has instances. One from elsewhere counts as live.
 func live(v *aws.View, info *framework.NodeInfo) bool {
-	g := v.Group(annotations.NodeGroup.Of(info.Node()))
-	return !annotations.Template.On(info.Node()) && (g == nil || len(g.Instances) > 0)
+	g := v.Group(nodemeta.NodeGroup.Of(info.Node()))
+	return !nodemeta.Template.On(info.Node()) && (g == nil || len(g.Instances) > 0)
 }

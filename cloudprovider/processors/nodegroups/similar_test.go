@@ -9,7 +9,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -93,6 +93,6 @@ func TestObservedFactsMakeNoGroupDifferent(t *testing.T) {
 }
 
 func named(info *framework.NodeInfo, id string) *framework.NodeInfo {
-	annotations.NodeGroup.Set(info.Node(), id)
+	nodemeta.NodeGroup.Set(info.Node(), id)
 	return info
 }

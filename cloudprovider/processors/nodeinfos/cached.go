@@ -9,12 +9,11 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // dropMisleading replaces cached NodeInfos that do not show the group's next node: the group now launches something else or in other
@@ -25,7 +24,7 @@ import (
 func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeInfo, daemonSets []*appsv1.DaemonSet, taintConfig taints.TaintConfig) {
 	for id, info := range infos {
 		group, t := v.NodeGroup(id), v.Template(id)
-		if group == nil || t == nil || annotations.Template.On(info.Node()) {
+		if group == nil || t == nil || nodemeta.Template.On(info.Node()) {
 			continue
 		}
 		if !outsideZones(info.Node(), v.Group(id)) && !n.provider.Outdated(group.AutoScalingGroup()) && !refused(v, group, t, info.Node()) {
@@ -42,7 +41,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 // outsideZones reports whether the node group launches no more instances in the node's zone. It reads the provider ID: owners of a
 // cluster may change the labels.
 func outsideZones(node *corev1.Node, g *asg.Group) bool {
-	zone := providerid.Zone(node.Spec.ProviderID)
+	zone := nodemeta.Zone(node.Spec.ProviderID)
 	return zone != "" && len(g.Zones) > 0 && !slices.Contains(g.Zones, zone)
 }
 

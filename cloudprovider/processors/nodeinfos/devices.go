@@ -13,9 +13,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/ptr"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // nvidiaDriver is NVIDIA's driver for dynamic resource allocation, and the device class it installs for whole GPUs
@@ -123,7 +123,7 @@ func (s *sharing) withoutCount(info *framework.NodeInfo, published bool) *framew
 // withSlices returns info with further slices, which it marks as assumed. It changes the slices.
 func withSlices(info *framework.NodeInfo, more []*resourceapi.ResourceSlice) *framework.NodeInfo {
 	for _, slice := range more {
-		annotations.Assumed.Mark(slice)
+		nodemeta.Assumed.Mark(slice)
 	}
 	return rebuilt(info, info.Node(), slices.Concat(info.LocalResourceSlices, more))
 }

@@ -17,10 +17,10 @@ import (
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
@@ -65,7 +65,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	n.zoneIDs.Learn(nodes, v)
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
-			counted := !annotations.Template.On(info.Node()) && showsGPUs(info.Node())
+			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())
 			info = withPromised(withLeast(withOneProxy(info), t, v.Catalogue()), t)
 			if shared != nil {
 				info = shared.complete(info, counted, t, v.Catalogue())
@@ -75,7 +75,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 			}
 			n.zoneIDs.complete(info, t, v.Divisible(id))
 		}
-		annotations.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
+		nodemeta.NodeGroup.Set(info.Node(), id) // the core's own copy of the node
 		infos[id] = info
 	}
 	addPlaceholders(infos, v.NodeGroups())
@@ -88,7 +88,7 @@ func (n *Provider) CleanUp() { n.live.CleanUp() }
 // withOneProxy returns the NodeInfo of a template without the kube-proxy that the template assumes if the core has put the pod of its
 // DaemonSet on the node, too.
 func withOneProxy(info *framework.NodeInfo) *framework.NodeInfo {
-	if !annotations.Template.On(info.Node()) || !slices.ContainsFunc(info.Pods(), runsProxy) {
+	if !nodemeta.Template.On(info.Node()) || !slices.ContainsFunc(info.Pods(), runsProxy) {
 		return info
 	}
 	pods := slices.DeleteFunc(info.Pods(), func(pod *framework.PodInfo) bool { return podutils.IsMirrorPod(pod.Pod) })
@@ -163,7 +163,7 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 // launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. Among types of one size
 // the node's figure stays, because it is exact.
 func withLeast(info *framework.NodeInfo, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
-	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || annotations.Template.On(info.Node()) {
+	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(info.Node()) {
 		return info
 	}
 	own, known := catalogue.Lookup(info.Node().Labels[corev1.LabelInstanceTypeStable])

@@ -6,7 +6,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // addPlaceholders adds a placeholder NodeInfo for each node group that has none. Without it the core would give up every scale-up, for
@@ -15,7 +15,7 @@ func addPlaceholders(infos map[string]*framework.NodeInfo, groups []cloudprovide
 	for _, ng := range groups {
 		if id := ng.Id(); infos[id] == nil {
 			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "unknown-node-of-" + id}, Spec: corev1.NodeSpec{Unschedulable: true}}
-			annotations.Placeholder.Mark(node)
+			nodemeta.Placeholder.Mark(node)
 			ensureLists(node)
 			infos[id] = framework.NewNodeInfo(node, nil)
 		}
@@ -23,4 +23,4 @@ func addPlaceholders(infos map[string]*framework.NodeInfo, groups []cloudprovide
 }
 
 // IsPlaceholder reports whether nothing is known about the node of the NodeInfo.
-func IsPlaceholder(info *framework.NodeInfo) bool { return annotations.Placeholder.On(info.Node()) }
+func IsPlaceholder(info *framework.NodeInfo) bool { return nodemeta.Placeholder.On(info.Node()) }

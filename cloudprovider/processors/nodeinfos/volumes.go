@@ -8,8 +8,8 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // ebsDriver is the CSI driver of EBS volumes.
@@ -32,7 +32,7 @@ func ebsLimits(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) *volumeL
 	limits, listed, running := &volumeLimits{measured: map[string]int32{}}, false, false
 	for _, node := range nodes {
 		drivers, err := ctx.ClusterSnapshot.CsiSnapshot().Get(node.Name)
-		if err != nil || annotations.NoCSINode.On(drivers) {
+		if err != nil || nodemeta.NoCSINode.On(drivers) {
 			continue
 		}
 		driver := ebsOf(drivers)

@@ -7,9 +7,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -98,6 +98,6 @@ func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template, 
 	node := info.Node()
 	z.Label(node)
 	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed && divisible {
-		node.Labels[annotations.ZoneAssumed] = "true"
+		node.Labels[nodemeta.ZoneAssumed] = "true"
 	}
 }

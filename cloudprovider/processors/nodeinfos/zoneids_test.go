@@ -13,8 +13,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -38,7 +38,7 @@ func shownZones(w *awsworld.World, nodes ...*corev1.Node) map[string][]string {
 	shown := map[string][]string{}
 	for id, info := range infos {
 		labels := info.Node().Labels
-		shown[id] = []string{labels[corev1.LabelTopologyZone], labels[podzone.LabelZoneID], labels[annotations.ZoneAssumed]}
+		shown[id] = []string{labels[corev1.LabelTopologyZone], labels[podzone.LabelZoneID], labels[nodemeta.ZoneAssumed]}
 	}
 	return shown
 }

@@ -20,13 +20,13 @@ import (
 	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // givenBack keeps what was given back.
 type givenBack []string
 
-func (g *givenBack) NodeGroupName(node *corev1.Node) string { return annotations.NodeGroup.Of(node) }
+func (g *givenBack) NodeGroupName(node *corev1.Node) string { return nodemeta.NodeGroup.Of(node) }
 func (g *givenBack) GiveBack(nodeGroup string, n int)       { *g = append(*g, fmt.Sprint(nodeGroup, " ", n)) }
 
 // coming is a loop after some time: how many nodes of each group are under way, and the pods that wait. A pod fills a node.
@@ -122,7 +122,7 @@ func (c coming) run(t *testing.T, giveBack *GiveBack) {
 // nextNode is the template of a group whose nodes have 2 CPUs, with the pod of a DaemonSet.
 func nextNode(group string) *framework.NodeInfo {
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "template-node-for-" + group, Annotations: map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}}}
-	annotations.NodeGroup.Set(node, group)
+	nodemeta.NodeGroup.Set(node, group)
 	node.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourcePods: resource.MustParse("10")}
 	node.Status.Capacity = node.Status.Allocatable
 	agent := daemon(0)

@@ -6,8 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -56,9 +56,9 @@ func (z *OneZone) Needs(pod *corev1.Pod) bool {
 // Views reports whether a group is scaled zone by zone.
 func (z *OneZone) Views() bool { return z.provider.View().HasZoneGroups() }
 
-// withPromisedZone returns a copy of the pod that no node with annotations.ZoneAssumed takes. Everything else is shared with the pod.
+// withPromisedZone returns a copy of the pod that no node with nodemeta.ZoneAssumed takes. Everything else is shared with the pod.
 func withPromisedZone(pod *corev1.Pod) *corev1.Pod {
-	promised := corev1.NodeSelectorRequirement{Key: annotations.ZoneAssumed, Operator: corev1.NodeSelectorOpDoesNotExist}
+	promised := corev1.NodeSelectorRequirement{Key: nodemeta.ZoneAssumed, Operator: corev1.NodeSelectorOpDoesNotExist}
 	required := &corev1.NodeSelector{}
 	if before := podzone.Required(pod); before != nil {
 		for _, term := range before.NodeSelectorTerms {

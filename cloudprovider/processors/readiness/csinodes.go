@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // addCSINodes gives every node without a CSINode an empty one in the snapshot, which is nil where the core does not simulate volumes.
@@ -21,7 +21,7 @@ func addCSINodes(volumes *csisnapshot.Snapshot, nodes []*corev1.Node) {
 			continue
 		}
 		empty := &storagev1.CSINode{ObjectMeta: metav1.ObjectMeta{Name: node.Name}}
-		annotations.NoCSINode.Mark(empty)
+		nodemeta.NoCSINode.Mark(empty)
 		_ = volumes.AddCSINode(empty) // fails only for a CSINode that is there
 	}
 }

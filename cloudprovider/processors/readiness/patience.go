@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // A node counts as starting for three times as long as nodes of its group usually need from Ready until they show their accelerator,
@@ -70,7 +70,7 @@ func (s *StartingNodes) usual(group string, nodes []*corev1.Node, uses usesOfNod
 	}
 	shortest := time.Duration(0)
 	for _, node := range nodes {
-		bound, ready := uses.bound[node.Name], nodeready.Since(node)
+		bound, ready := uses.bound[node.Name], nodemeta.ReadySince(node)
 		if bound.IsZero() || ready.IsZero() || bound.Before(ready) || bound.Sub(ready) > most {
 			continue
 		}

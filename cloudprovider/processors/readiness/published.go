@@ -7,7 +7,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // publishedOnly wraps the core's registry and hides assumed slices. The core takes a Ready node for unready while it lacks a slice of
@@ -24,7 +24,7 @@ func (p publishedOnly) GetNodeInfo(id string) (*framework.NodeInfo, bool) {
 	}
 	published := *info
 	published.LocalResourceSlices = slices.DeleteFunc(slices.Clone(info.LocalResourceSlices), func(s *resourceapi.ResourceSlice) bool {
-		return annotations.Assumed.On(s)
+		return nodemeta.Assumed.On(s)
 	})
 	return &published, true
 }

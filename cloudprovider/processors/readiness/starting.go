@@ -18,7 +18,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
@@ -136,7 +136,7 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 		seen = &startup{ready: now}
 		s.nodes[node.Spec.ProviderID] = seen
 	}
-	if since := nodeready.Since(node); !since.IsZero() && since.Before(seen.ready) {
+	if since := nodemeta.ReadySince(node); !since.IsZero() && since.Before(seen.ready) {
 		seen.ready = since
 	}
 	if lacks == "" {

@@ -17,8 +17,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -339,7 +338,7 @@ func TestUsualTimeIsKnownAfterARestart(t *testing.T) {
 	bound := func(n *corev1.Node, after time.Duration, phase corev1.PodPhase) *corev1.Pod {
 		p := finished(podOn(n.Name, "Job"), phase)
 		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: awsworld.Resources("nvidia.com/gpu", "1")}}}
-		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(nodeready.Since(n).Add(after))}}
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(nodemeta.ReadySince(n).Add(after))}}
 		return p
 	}
 	g.publishes(2 * time.Minute)
@@ -472,7 +471,7 @@ func TestNodeOfNewGroupStartsOneLoopLater(t *testing.T) {
 	}
 	i := w.Cache.Snapshot().Group("gpu").Instances[0]
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
-	n := awsworld.Node("n", providerid.Of(i.Zone, i.ID))
+	n := awsworld.Node("n", nodemeta.ProviderID(i.Zone, i.ID))
 	n.CreationTimestamp = metav1.NewTime(now)
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 	s := NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, false), testclock.NewFakePassiveClock(now))

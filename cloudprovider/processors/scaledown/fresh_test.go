@@ -13,7 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -54,7 +54,7 @@ func TestShiftedZoneHasNoCandidates(t *testing.T) {
 	w = w.RestartedWith(nil)
 	var all []*corev1.Node
 	for _, i := range w.Cache.Snapshot().Group("a").Instances {
-		all = append(all, awsworld.Node(i.Zone, providerid.Of(i.Zone, i.ID)))
+		all = append(all, awsworld.Node(i.Zone, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
 	w.Eventually(func() string {
 		candidates, err := NewFreshCandidates(w.Provider, everyNode{}).GetScaleDownCandidates(nil, all)

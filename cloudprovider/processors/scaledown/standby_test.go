@@ -5,7 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -27,7 +27,7 @@ func TestInstanceInStandbyIsNoCandidate(t *testing.T) {
 	})
 	var all []*corev1.Node
 	for _, i := range w.Cache.Snapshot().Group("a").Instances {
-		all = append(all, awsworld.Node(i.ID, providerid.Of(i.Zone, i.ID)))
+		all = append(all, awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
 	candidates, err := NewFreshCandidates(w.Provider, everyNode{}).GetScaleDownCandidates(nil, all)
 	if err != nil || len(candidates) != 1 || candidates[0].Name != other {

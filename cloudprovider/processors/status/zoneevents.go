@@ -17,9 +17,9 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -167,7 +167,7 @@ func (f *fitting) fits(pod *corev1.Pod, group, zone string) bool {
 		return false
 	}
 	node := info.Node()
-	delete(node.Labels, annotations.ZoneAssumed)
+	delete(node.Labels, nodemeta.ZoneAssumed)
 	for _, key := range podzone.NameLabels {
 		node.Labels[key] = zone
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -39,7 +39,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 				published = published || nodetemplate.IsAccelerator(name) && !quantity.IsZero()
 			}
 			for _, name := range names {
-				quantity, since := node.Status.Allocatable[name], nodeready.Since(node)
+				quantity, since := node.Status.Allocatable[name], nodemeta.ReadySince(node)
 				if quantity.IsZero() && !since.IsZero() && in.Now().Sub(since) > startTime {
 					c.find("node "+node.Name, fmt.Sprintf("it does not publish %s, which its group %q promises", name, g.Name),
 						fmt.Sprintf("it is Ready since %s, and its allocatable resources lack %s", since.UTC().Format(time.RFC3339), name), "kubectl describe node "+shellword.Quote(node.Name))

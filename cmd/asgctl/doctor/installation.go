@@ -18,7 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
@@ -186,6 +186,6 @@ func (in *installation) nodesOf(g *asg.Group) []*corev1.Node {
 
 // instanceOf returns the instance ID of a node, or "".
 func instanceOf(node *corev1.Node) string {
-	id, _ := providerid.Instance(node.Spec.ProviderID)
+	id, _ := nodemeta.Instance(node.Spec.ProviderID)
 	return id
 }

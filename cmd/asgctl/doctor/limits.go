@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodeready"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // checkLimits judges the limits of groups by the pods that wait, and by the nodes that nobody uses.
@@ -61,7 +61,7 @@ func wait(n int) string {
 func (in *installation) idle(g *asg.Group) []string {
 	var names []string
 	for _, node := range in.nodesOf(g) {
-		if !nodeready.Since(node).IsZero() && in.Now().Sub(nodeready.Since(node)) > startTime && in.pods.value.busy[node.Name] == 0 {
+		if !nodemeta.ReadySince(node).IsZero() && in.Now().Sub(nodemeta.ReadySince(node)) > startTime && in.pods.value.busy[node.Name] == 0 {
 			names = append(names, node.Name)
 		}
 	}

@@ -22,7 +22,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
 	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
@@ -193,7 +193,7 @@ func (s *site) nodes(ctx context.Context) ([]corev1.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all.Items, func(n corev1.Node) bool { _, ok := providerid.Instance(n.Spec.ProviderID); return !ok }), nil
+	return slices.DeleteFunc(all.Items, func(n corev1.Node) bool { _, ok := nodemeta.Instance(n.Spec.ProviderID); return !ok }), nil
 }
 
 func (s *site) until(t *testing.T, what string, done func(context.Context) (bool, error)) {

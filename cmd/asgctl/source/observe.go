@@ -11,8 +11,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/providerid"
 )
 
 // readNodes reads the output of kubectl get nodes -o json. "" is no nodes.
@@ -38,7 +38,7 @@ func (r *Reading) observe(g *asg.Group, nodes []corev1.Node, now time.Time) *nod
 	}
 	var observed []*nodetemplate.Observed
 	for i := range nodes {
-		id, _ := providerid.Instance(nodes[i].Spec.ProviderID)
+		id, _ := nodemeta.Instance(nodes[i].Spec.ProviderID)
 		at := slices.IndexFunc(g.Instances, func(instance asg.Instance) bool { return id != "" && instance.ID == id })
 		if at >= 0 && slices.Contains(g.LaunchSpec.Origins, g.Instances[at].Origin) && nodetemplate.Settled(&nodes[i], now) {
 			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type, now))

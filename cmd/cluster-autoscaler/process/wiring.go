@@ -19,8 +19,8 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -206,7 +206,7 @@ func (p *Process) similarity(provider *aws.Provider) nodegroupset.NodeInfoCompar
 
 // ignoredLabels are the labels in which balanced node groups may differ.
 func (p *Process) ignoredLabels() []string {
-	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), annotations.ZoneAssumed)
+	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), nodemeta.ZoneAssumed)
 }
 
 // present returns the list without the parts of features that are off.

@@ -22,8 +22,8 @@ import (
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/annotations"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -249,7 +249,7 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 		t.Fatalf("%d pods are pending, want 1", len(pending))
 	}
 	node := utiltest.BuildTestNode("several-zones", 1000, 1<<30)
-	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", annotations.ZoneAssumed: "true"}
+	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", nodemeta.ZoneAssumed: "true"}
 	cluster := testsnapshot.NewTestSnapshotOrDie(t)
 	if err := cluster.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
 		t.Fatal(err)
@@ -282,7 +282,7 @@ func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
 	labelled := func(key string) *framework.NodeInfo {
 		return framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{key: "true"}}}, nil)
 	}
-	for key, want := range map[string]bool{annotations.ZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
+	for key, want := range map[string]bool{nodemeta.ZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
 		if got := similar(labelled(key), labelled("kubernetes.io/hostname")); got != want {
 			t.Errorf("with the label %s on one of them, groups are similar: %t, want %t", key, got, want)
 		}

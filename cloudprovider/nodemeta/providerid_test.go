@@ -1,4 +1,4 @@
-package providerid
+package nodemeta
 
 import (
 	"regexp"
@@ -36,8 +36,8 @@ func compare(t *testing.T, id string) {
 		wantZone, want = match[1], match[2]
 	}
 	alone := id
-	if len(id) >= len(Prefix) && id[:len(Prefix)] == Prefix {
-		alone = id[len(Prefix):]
+	if len(id) >= len(ProviderIDPrefix) && id[:len(ProviderIDPrefix)] == ProviderIDPrefix {
+		alone = id[len(ProviderIDPrefix):]
 	}
 	if bare.MatchString(alone) {
 		want = alone
@@ -50,7 +50,7 @@ func compare(t *testing.T, id string) {
 	}
 }
 
-// BenchmarkInstance reads the provider ID of one node: go test -run - -bench Instance ./cloudprovider/providerid
+// BenchmarkInstance reads the provider ID of one node: go test -run - -bench Instance ./cloudprovider/nodemeta
 func BenchmarkInstance(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {

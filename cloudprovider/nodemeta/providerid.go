@@ -1,17 +1,17 @@
-package providerid
+package nodemeta
 
 import (
 	"fmt"
 	"strings"
 )
 
-// Prefix begins the provider ID of a node on EC2.
-const Prefix = "aws:///"
+// ProviderIDPrefix begins the provider ID of a node on EC2.
+const ProviderIDPrefix = "aws:///"
 
 // Instance returns the instance in a node's provider ID. It is not ok for a node that is not on EC2, or not yet known to be. A loop asks it
 // for every node several times, and regular expressions would take an eighth of the loop.
 func Instance(id string) (instance string, ok bool) {
-	if alone := strings.TrimPrefix(id, Prefix); strings.HasPrefix(alone, "i-") && len(alone) > len("i-") && made(alone, "-") {
+	if alone := strings.TrimPrefix(id, ProviderIDPrefix); strings.HasPrefix(alone, "i-") && len(alone) > len("i-") && made(alone, "-") {
 		return alone, true
 	}
 	_, instance, ok = split(id)
@@ -26,7 +26,7 @@ func Zone(id string) string {
 
 // split splits aws:///<zone>/<instance>, which has one more element on Fargate.
 func split(id string) (zone, instance string, ok bool) {
-	rest, ours := strings.CutPrefix(id, Prefix)
+	rest, ours := strings.CutPrefix(id, ProviderIDPrefix)
 	zone, rest, parted := strings.Cut(rest, "/")
 	instance, more, _ := strings.Cut(rest, "/")
 	if !ours || !parted || !made(zone, "-") || !made(instance, "-") || !made(more, "-.") {
@@ -46,5 +46,7 @@ func made(text, others string) bool {
 	return true
 }
 
-// Of returns the provider ID of an instance in a zone.
-func Of(zone, instance string) string { return fmt.Sprintf("%s%s/%s", Prefix, zone, instance) }
+// ProviderID returns the provider ID of an instance in a zone.
+func ProviderID(zone, instance string) string {
+	return fmt.Sprintf("%s%s/%s", ProviderIDPrefix, zone, instance)
+}

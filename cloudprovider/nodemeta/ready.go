@@ -1,4 +1,4 @@
-package nodeready
+package nodemeta
 
 import (
 	"time"
@@ -6,11 +6,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Is reports whether the node's kubelet says that it is Ready.
-func Is(node *corev1.Node) bool { return condition(node) != nil }
+// Ready reports whether the node's kubelet says that it is Ready.
+func Ready(node *corev1.Node) bool { return condition(node) != nil }
 
-// Since returns when the node became Ready, zero if it is not.
-func Since(node *corev1.Node) time.Time {
+// ReadySince returns when the node became Ready, zero if it is not.
+func ReadySince(node *corev1.Node) time.Time {
 	if c := condition(node); c != nil {
 		return c.LastTransitionTime.Time
 	}

@@ -1,4 +1,4 @@
-package nodeready
+package nodemeta
 
 import (
 	"testing"
@@ -24,8 +24,8 @@ func TestNodeIsReadyByItsCondition(t *testing.T) {
 		"ready and pressure": {[]corev1.NodeCondition{condition(corev1.NodeDiskPressure, corev1.ConditionTrue), condition(corev1.NodeReady, corev1.ConditionTrue)}, true},
 	} {
 		node := &corev1.Node{Status: corev1.NodeStatus{Conditions: tt.conditions}}
-		if Is(node) != tt.ready || Since(node).Equal(then.Time) != tt.ready || Since(node).IsZero() == tt.ready {
-			t.Errorf("%s: ready %t since %s, want %t", name, Is(node), Since(node), tt.ready)
+		if Ready(node) != tt.ready || ReadySince(node).Equal(then.Time) != tt.ready || ReadySince(node).IsZero() == tt.ready {
+			t.Errorf("%s: ready %t since %s, want %t", name, Ready(node), ReadySince(node), tt.ready)
 		}
 	}
 }

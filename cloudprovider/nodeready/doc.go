@@ -1,2 +1,0 @@
-// Package nodeready says whether a node is Ready.
-package nodeready
