@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // gatherFor is how long a deletion waits for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
@@ -14,7 +14,7 @@ import (
 const gatherFor = 200 * time.Millisecond
 
 // deletions gathers the instances of a group whose nodes are deleted within a moment, so that they share one call.
-type deletions = batch.Batcher[string, []string, error]
+type deletions = awsclient.Batcher[string, []string, error]
 
 // terminateTogether terminates the instances, together with the instances of other callers, and returns why any of its own stays. It waits longer
 // than ctx for other writes to the group, because the node would get new pods.

@@ -21,8 +21,8 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
@@ -106,7 +106,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		return nil, err
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.deletions = batch.New[string, []string, error](o.Clock, max(o.GatherDeletions, gatherFor))
+	p.deletions = awsclient.NewBatcher[string, []string, error](o.Clock, max(o.GatherDeletions, gatherFor))
 	p.ageing.event = o.Event
 	p.view.Store(emptyView())
 	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -136,7 +136,7 @@ func New(o Options) (*Handler, error) {
 		return nil, err
 	}
 	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
-	h.terminations = batch.New[terminationKey, []string, error](o.Clock, terminateGather)
+	h.terminations = awsclient.NewBatcher[terminationKey, []string, error](o.Clock, terminateGather)
 	return h, nil
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
@@ -136,7 +135,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 }
 
 // terminations gathers the instances of a group that are to be terminated within a moment, so that they share one call.
-type terminations = batch.Batcher[terminationKey, []string, error]
+type terminations = awsclient.Batcher[terminationKey, []string, error]
 
 type terminationKey struct {
 	group   string

@@ -1,4 +1,4 @@
-package batch
+package awsclient
 
 import (
 	"sync"
@@ -24,8 +24,8 @@ type pending[W, R any] struct {
 	result R // set when done is closed
 }
 
-// New makes a Batcher whose first caller waits so long for others.
-func New[K comparable, W, R any](c clock.Clock, wait time.Duration) *Batcher[K, W, R] {
+// NewBatcher makes a Batcher whose first caller waits so long for others.
+func NewBatcher[K comparable, W, R any](c clock.Clock, wait time.Duration) *Batcher[K, W, R] {
 	return &Batcher[K, W, R]{clock: c, wait: wait, open: map[K]*pending[W, R]{}}
 }
 

@@ -1,4 +1,4 @@
-package batch_test
+package awsclient_test
 
 import (
 	"errors"
@@ -8,12 +8,12 @@ import (
 
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/batch"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 func TestJoinGoesOnAfterBadFirstCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := batch.New[string, int, int](clock.RealClock{}, time.Second)
+		b := awsclient.NewBatcher[string, int, int](clock.RealClock{}, time.Second)
 		wanted := func(n int) int { return n }
 		refused := errors.New("refused")
 		if _, err := b.Join("a", func(*int) error { return refused }, wanted); err != refused {
