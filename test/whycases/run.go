@@ -41,7 +41,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -241,7 +240,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		AutoscalingOptions: snapshot.ForDeletions(given), FrameworkHandle: handle, ClusterSnapshot: clusterSnapshot,
 		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false), DeleteOptions: deletions, DrainabilityRules: drainRules,
 		KubeClient: client, InformerFactory: factory, CloudProvider: w.Provider, Processors: processors,
-		Backoff: collector.NewBackoff(backoff.New(given.InitialNodeGroupBackoffDuration, given.MaxNodeGroupBackoffDuration, given.NodeGroupBackoffResetTimeout)),
+		Backoff: collector.NewBackoff(nodegroups.NewPauses(given.InitialNodeGroupBackoffDuration, given.MaxNodeGroupBackoffDuration, given.NodeGroupBackoffResetTimeout)),
 		QuotasTrackerOptions: resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCombinedQuotasProvider([]resourcequotas.Provider{
 			resourcequotas.NewCloudQuotasProvider(w.Provider), capacityquota.NewCapacityQuotasProvider(quotas)})},
 		AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{ListerRegistry: kubelisters.NewListerRegistryWithDefaultListers(factory),

@@ -24,8 +24,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -559,7 +559,7 @@ func (w *world) ready(group string) []*corev1.Node {
 
 func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), options(), true)
-	b := w.seen.NewBackoff(backoff.New(5*time.Minute, 30*time.Minute, 3*time.Hour))
+	b := w.seen.NewBackoff(nodegroups.NewPauses(5*time.Minute, 30*time.Minute, 3*time.Hour))
 	group := w.Provider.NodeGroups()[0]
 	pauses := func() bool { return b.BackoffStatus(group, nil, w.at).IsBackedOff }
 	b.Backoff(group, nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)

@@ -32,7 +32,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -114,7 +113,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	list := []pods.PodListProcessor{podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)}
 	after := []corestatus.ScaleUpStatusProcessor{status.LeftOut{Groups: launchable.LeftOut}}
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
-	opts.Backoff = backoff.New(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
+	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
 	salvo := scaleup.NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
 	opts.ScaleUpOrchestrator = salvo
 	if c := w.seen; c != nil {

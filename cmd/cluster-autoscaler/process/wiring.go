@@ -24,7 +24,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/backoff"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -88,7 +87,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
 		ours.ViewsOnly)
 	opts.Backoff = with.decisions.NewBackoff(
-		backoff.New(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
+		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		status.LeftOut{Groups: launchable.LeftOut}, // before buffers.status, which publishes events
 		injection.status, // takes out fake pods, which get no events

@@ -1,4 +1,4 @@
-package backoff
+package nodegroups
 
 import (
 	"testing"
@@ -32,7 +32,7 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 		{name: "nodes that did not come up", causes: []cloudprovider.InstanceErrorInfo{timeout}, want: 5 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := New(5*time.Minute, 30*time.Minute, 3*time.Hour)
+			b := NewPauses(5*time.Minute, 30*time.Minute, 3*time.Hour)
 			g, now := group{id: "a"}, time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 			var until time.Time
 			for at, cause := range tt.causes {

@@ -1,4 +1,4 @@
-package backoff
+package nodegroups
 
 import (
 	"time"
@@ -20,18 +20,18 @@ const (
 	capacityPause = 3 * time.Minute
 )
 
-// ByCause implements the core's Backoff. It is used by the core's loop alone.
-type ByCause struct {
+// Pauses implements the core's Backoff. It is used by the core's loop alone.
+type Pauses struct {
 	calls  backoff.Backoff // calls that failed
 	pools  backoff.Backoff // launches without capacity
 	groups backoff.Backoff // everything else
 }
 
-// New makes a ByCause with the durations of the flags --initial-node-group-backoff-duration,
+// NewPauses makes a Pauses with the durations of the flags --initial-node-group-backoff-duration,
 // --max-node-group-backoff-duration and --node-group-backoff-reset-timeout. Failed calls and missing capacity never pause a
 // group for longer than initial.
-func New(initial, most, reset time.Duration) *ByCause {
-	return &ByCause{
+func NewPauses(initial, most, reset time.Duration) *Pauses {
+	return &Pauses{
 		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), initial, min(callsForgotten, reset)),
 		pools:  backoff.NewIdBasedExponentialBackoff(min(capacityPause, initial), min(capacityPause, initial), reset),
 		groups: backoff.NewIdBasedExponentialBackoff(initial, most, reset),
@@ -39,7 +39,7 @@ func New(initial, most, reset time.Duration) *ByCause {
 }
 
 // Backoff leaves the group alone from now on, and returns until when.
-func (b *ByCause) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
+func (b *Pauses) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo, cause cloudprovider.InstanceErrorInfo, now time.Time) time.Time {
 	if cause.ErrorCode == string(errors.CloudProviderError) {
 		return b.calls.Backoff(group, info, cause, now)
 	}
@@ -51,7 +51,7 @@ func (b *ByCause) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInf
 }
 
 // BackoffStatus reports whether the group is left alone, and why.
-func (b *ByCause) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) backoff.Status {
+func (b *Pauses) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) backoff.Status {
 	for _, causes := range []backoff.Backoff{b.groups, b.pools} {
 		if status := causes.BackoffStatus(group, info, now); status.IsBackedOff {
 			return status
@@ -61,14 +61,14 @@ func (b *ByCause) BackoffStatus(group cloudprovider.NodeGroup, info *framework.N
 }
 
 // RemoveBackoff forgets the group's failures.
-func (b *ByCause) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
+func (b *Pauses) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
 	b.calls.RemoveBackoff(group, info)
 	b.pools.RemoveBackoff(group, info)
 	b.groups.RemoveBackoff(group, info)
 }
 
 // RemoveStaleBackoffData forgets failures that are long over.
-func (b *ByCause) RemoveStaleBackoffData(now time.Time) {
+func (b *Pauses) RemoveStaleBackoffData(now time.Time) {
 	b.calls.RemoveStaleBackoffData(now)
 	b.pools.RemoveStaleBackoffData(now)
 	b.groups.RemoveStaleBackoffData(now)
