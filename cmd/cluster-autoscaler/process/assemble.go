@@ -37,7 +37,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
@@ -53,7 +53,7 @@ type assembly struct {
 	wake       <-chan struct{} // a loop is wanted now, for an interruption
 	plan       *plan.Plan
 	nominator  *nomination.Nominator // nil if it is off
-	status     *statusmap.Writer     // nil if it is off
+	status     *status.Writer        // nil if it is off
 	unneeded   *scaledown.UnneededTimes
 }
 
@@ -111,7 +111,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	a.unneeded = scaledown.NewUnneededTimes(p.core)
 	if p.core.WriteStatusConfigMap {
-		a.status = statusmap.New(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
+		a.status = status.NewWriter(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
 	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
 		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, planner: a.cloud.leastCost, nominator: a.nominator,
@@ -203,7 +203,7 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 		DeleteOptions:        deleteOptions,
 		DrainabilityRules:    rules.Default(deleteOptions),
 	}
-	opts.WriteStatusConfigMap = false    // statusmap does
+	opts.WriteStatusConfigMap = false    // status.Writer does
 	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed
 	return opts
 }

@@ -32,7 +32,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
 )
 
 // parts are made before the adapters, which stand on them.
@@ -48,7 +47,7 @@ type parts struct {
 	planner   scaleup.Planner       // least-cost
 	nominator *nomination.Nominator // nil if it is off
 	unneeded  *scaledown.UnneededTimes
-	status    *statusmap.Writer // nil if it is off
+	status    *status.Writer // nil if it is off
 	features
 }
 

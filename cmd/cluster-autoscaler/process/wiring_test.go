@@ -31,7 +31,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/statusmap"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
@@ -45,7 +44,7 @@ func wired(change func(*Process)) coreoptions.AutoscalerOptions {
 	opts := p.coreOptions(nil)
 	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
 		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{}),
-		status: statusmap.New(nil, "", "")}
+		status: status.NewWriter(nil, "", "")}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
 		with.buffers = newBuffers(nil)

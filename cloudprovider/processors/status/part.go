@@ -1,4 +1,4 @@
-package statusmap
+package status
 
 import (
 	"slices"

@@ -1,4 +1,4 @@
-package statusmap
+package status
 
 import (
 	"context"
@@ -48,7 +48,7 @@ func inWorld(t *testing.T, test func(*world)) {
 		if _, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		w.writer, w.writes = New(w.server, namespace, name), 0
+		w.writer, w.writes = NewWriter(w.server, namespace, name), 0
 		w.writer.AutoscalingStatusProcessor = corestatus.NewDefaultAutoscalingStatusProcessor()
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -65,7 +65,7 @@ func inWorld(t *testing.T, test func(*world)) {
 func (w *world) loop(message string) {
 	w.t.Helper()
 	start := time.Now()
-	w.writer.take(status{start, &api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: message}})
+	w.writer.take(loopStatus{start, &api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: message}})
 	if took := time.Since(start); took > 0 {
 		w.t.Errorf("the loop waited %v for its status", took)
 	}
@@ -161,7 +161,7 @@ func TestContentIsTheCores(t *testing.T) {
 	for _, groups := range []int{0, 1, groupsAtOnce, 2*groupsAtOnce + 1} {
 		t.Run(fmt.Sprint(groups), func(t *testing.T) {
 			facts := manyGroups(groups, at)
-			w := New(fake.NewClientset(), namespace, name)
+			w := NewWriter(fake.NewClientset(), namespace, name)
 			w.wantTheCores(t, facts, at)
 			later := at.Add(10 * time.Second)
 			w.wantTheCores(t, manyGroups(groups, later), later)
@@ -206,7 +206,7 @@ func manyGroups(groups int, now time.Time) *api.ClusterAutoscalerStatus {
 
 func (w *Writer) wantTheCores(t *testing.T, facts *api.ClusterAutoscalerStatus, at time.Time) {
 	t.Helper()
-	w.take(status{at, facts})
+	w.take(loopStatus{at, facts})
 	if err := w.write(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func (w *Writer) wantTheCores(t *testing.T, facts *api.ClusterAutoscalerStatus, 
 
 // One status of a thousand groups, of which none has changed but for the times.
 func BenchmarkText(b *testing.B) {
-	w, now := New(fake.NewClientset(), namespace, name), time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
+	w, now := NewWriter(fake.NewClientset(), namespace, name), time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
 	for b.Loop() {
 		now = now.Add(10 * time.Second)
 		if _, err := w.text(*manyGroups(1000, now), "now"); err != nil {

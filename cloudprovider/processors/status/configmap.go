@@ -1,4 +1,4 @@
-package statusmap
+package status
 
 import (
 	"context"
@@ -33,31 +33,31 @@ type Writer struct {
 	writing         chan struct{} // has an element during a write or the deletion
 
 	mu     sync.Mutex
-	unsent *status // the newest, nil if it is written
-	ended  bool    // the ConfigMap is deleted for good
+	unsent *loopStatus // the newest, nil if it is written
+	ended  bool        // the ConfigMap is deleted for good
 
 	parts []part // of the last text, for the write under way alone
 }
 
-// A status is what the core knows at the end of a loop.
-type status struct {
+// A loopStatus is what the core knows at the end of a loop.
+type loopStatus struct {
 	at    time.Time
 	facts *api.ClusterAutoscalerStatus
 }
 
-// New makes a Writer of the ConfigMap with this name, which wraps nothing yet.
-func New(client kubernetes.Interface, namespace, name string) *Writer {
+// NewWriter makes a Writer of the ConfigMap with this name, which wraps nothing yet.
+func NewWriter(client kubernetes.Interface, namespace, name string) *Writer {
 	return &Writer{client: client, namespace: namespace, name: name,
 		wake: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 }
 
 // Process takes the status of a loop, and returns at once.
 func (w *Writer) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
-	w.take(status{at, state.GetStatus(at)})
+	w.take(loopStatus{at, state.GetStatus(at)})
 	return w.AutoscalingStatusProcessor.Process(ctx, state, at)
 }
 
-func (w *Writer) take(newest status) {
+func (w *Writer) take(newest loopStatus) {
 	w.mu.Lock()
 	w.unsent = &newest
 	w.mu.Unlock()
