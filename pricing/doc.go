@@ -5,14 +5,23 @@
 // us-gov-west-1 in USD. Currencies are never converted, and amounts in two of them never compared.
 //
 // A Book answers for one region: the user's own Terms, over live spot prices, over the embedded list, over the lists of other
-// regions times the ratio of the regions, with the user's discounts. Every figure has its currency, date and source, and an estimate its basis. Package pricefile reads the user's
-// file, and cloudprovider/spotprice asks EC2. pricing owns the order of these sources. It must import neither the AWS SDK
-// nor net, because prices are known offline, nor the core, because prices of instances need none.
+// regions times the ratio of the regions, with the user's discounts. Every figure has its currency, date and source, and an
+// estimate its basis. Package pricefile reads the user's file, and cloudprovider/spotprice asks EC2. pricing owns the order of
+// these sources. It must import neither the AWS SDK nor net, because prices are known offline, nor the core, because prices of
+// instances need none.
 //
-// A List and Terms are immutable and safe for any number of readers. A Book changes as a whole and is safe for concurrent use.
+// Rates estimate what no list of prices has: an instance type that is too new, and a pod. A new size of a known family costs as
+// its family does, by vCPU, memory and accelerators. A new family of the m, c and r types costs what the same variant costs in
+// another of these classes, times what the two classes cost by each other. All others cost as their class does. On the embedded
+// list of us-east-1, with a family left out of it that no other list has, an m, c or r type is met exactly in the median and
+// within 5 % for nine in ten, any other only within a quarter in the median.
+//
+// A List, Terms and Rates are immutable and safe for any number of readers. A Book changes as a whole and is safe for concurrent
+// use.
 //
 // Size and cost: 3,002 prices in 59 KB of plain text, embedded uncompressed so that names stay slices of the binary's read-only
 // data. Each list is parsed at its first use: the largest, 1,367 prices, in 0.3 ms with 49 KB in 4 allocations
 // (BenchmarkParse). A Lookup takes 0.05 µs, an answer of a Book below 0.5 µs. Neither allocates, except for an estimate by a
-// ratio (BenchmarkLookup, BenchmarkBook). The ratios to another list are found at the first use of that list, in a millisecond. All figures are for one core of a two-core cloud machine.
+// ratio (BenchmarkLookup, BenchmarkBook). The ratios to another list are found at the first use of that list, in a millisecond.
+// All figures are for one core of a two-core cloud machine.
 package pricing

@@ -7,7 +7,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/rates"
 )
 
 // Prices are the prices of one region, in one currency.
@@ -23,17 +22,17 @@ type Prices interface {
 type Pricer struct {
 	prices    Prices
 	catalogue *instancetypes.Catalogue
-	rates     func() *rates.Rates
+	rates     func() *pricing.Rates
 }
 
 // New makes a Pricer. Prices of similar types are fitted when the first is needed.
 func New(p Prices, catalogue *instancetypes.Catalogue) *Pricer {
 	return &Pricer{prices: p, catalogue: catalogue,
-		rates: sync.OnceValue(func() *rates.Rates { return rates.Fit(p, catalogue) })}
+		rates: sync.OnceValue(func() *pricing.Rates { return pricing.FitRates(p, catalogue) })}
 }
 
 // Rates are what CPU, memory and accelerators cost by the same prices.
-func (p *Pricer) Rates() *rates.Rates { return p.rates() }
+func (p *Pricer) Rates() *pricing.Rates { return p.rates() }
 
 // Cost is the hourly cost of some instances of a group.
 type Cost struct {

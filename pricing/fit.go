@@ -1,17 +1,16 @@
-package rates
+package pricing
 
 import (
 	"slices"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // prices are the on-demand prices of one region, in one currency.
 type prices interface {
-	OnDemand(instanceType string) (pricing.Price, bool)
-	Currency() pricing.Currency
+	OnDemand(instanceType string) (Price, bool)
+	Currency() Currency
 }
 
 // sample is one type with its price.
@@ -20,8 +19,8 @@ type sample struct {
 	perHour float64
 }
 
-// Fit makes the Rates from p's prices of types in the catalogue. Without any price all rates are 0.
-func Fit(p prices, catalogue *instancetypes.Catalogue) *Rates {
+// FitRates makes the Rates from p's prices of types in the catalogue. Without any price all rates are 0.
+func FitRates(p prices, catalogue *instancetypes.Catalogue) *Rates {
 	r := &Rates{currency: p.Currency(), accelerators: map[string]float64{}, perHour: map[string]float64{}}
 	var samples []sample
 	for _, t := range catalogue.Types() {
@@ -49,7 +48,7 @@ var pure = []string{"m", "c", "r"}
 
 // variantOf divides a type's name into its class and the rest, such as "m" and "7a.large".
 func variantOf(name string) (class, variant string) {
-	class = strings.TrimSuffix(pricing.Kin(name)[1], "*")
+	class = strings.TrimSuffix(Kin(name)[1], "*")
 	return class, name[len(class):]
 }
 
@@ -87,7 +86,7 @@ func (r *Rates) fitAccelerators(samples []sample) {
 			each[m] = append(each[m], rest/float64(a.Count))
 		}
 	}
-	for m, rate := range pricing.Medians(each) {
+	for m, rate := range Medians(each) {
 		if cheapest, ok := r.accelerators[m.resource]; !ok || rate < cheapest {
 			r.accelerators[m.resource] = rate
 		}
@@ -99,7 +98,7 @@ func (r *Rates) compare(samples []sample) {
 	kin, classes := map[string][]float64{}, map[[3]string][]float64{}
 	for _, s := range samples {
 		if fitted := r.plain(s.Type) + r.accelerated(s.Type); fitted > 0 {
-			for _, of := range pricing.Kin(s.Name) {
+			for _, of := range Kin(s.Name) {
 				kin[of] = append(kin[of], s.perHour/fitted)
 			}
 		}
@@ -112,7 +111,7 @@ func (r *Rates) compare(samples []sample) {
 			}
 		}
 	}
-	r.kin, r.classes = pricing.Medians(kin), pricing.Medians(classes)
+	r.kin, r.classes = Medians(kin), Medians(classes)
 }
 
 const anyTraits = "*"

@@ -1,4 +1,4 @@
-package rates
+package pricing
 
 import (
 	"math"
@@ -6,24 +6,23 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// book sells the list of us-east-1 without the left-out types.
-type book struct {
+// market sells the list of us-east-1 without the left-out types.
+type market struct {
 	lack func(string) bool // nil for none
 }
 
-func (b book) OnDemand(name string) (pricing.Price, bool) {
+func (b market) OnDemand(name string) (Price, bool) {
 	if b.lack != nil && b.lack(name) {
-		return pricing.Price{}, false
+		return Price{}, false
 	}
-	return pricing.Embedded("us-east-1").Lookup(name)
+	return Embedded("us-east-1").Lookup(name)
 }
 
-func (b book) Currency() pricing.Currency { return "USD" }
+func (b market) Currency() Currency { return "USD" }
 
-func facts(t *testing.T, name string) instancetypes.Type {
+func typeOf(t *testing.T, name string) instancetypes.Type {
 	t.Helper()
 	found, ok := instancetypes.Embedded().Lookup(name)
 	if !ok {
@@ -35,7 +34,7 @@ func facts(t *testing.T, name string) instancetypes.Type {
 // The list of us-east-1 stands for a market where no other list has the type either.
 func TestLeftOutTypesAreEstimated(t *testing.T) {
 	isPure := func(name string) bool { class, _ := variantOf(name); return slices.Contains(pure, class) }
-	family := func(a, b string) bool { return pricing.Kin(a)[0] == pricing.Kin(b)[0] }
+	family := func(a, b string) bool { return Kin(a)[0] == Kin(b)[0] }
 	for _, tt := range []struct {
 		name           string
 		of             func(string) bool
@@ -49,11 +48,11 @@ func TestLeftOutTypesAreEstimated(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var errors []float64
 			for i, each := range instancetypes.Embedded().Types() {
-				price, ok := book{}.OnDemand(each.Name)
+				price, ok := market{}.OnDemand(each.Name)
 				if !ok || i%7 > 0 || !tt.of(each.Name) { // one in seven keeps the test short
 					continue
 				}
-				estimate, ok := Fit(book{func(name string) bool { return tt.same(each.Name, name) }}, instancetypes.Embedded()).Type(each)
+				estimate, ok := FitRates(market{func(name string) bool { return tt.same(each.Name, name) }}, instancetypes.Embedded()).Type(each)
 				if !ok {
 					continue
 				}
@@ -74,8 +73,8 @@ func TestLeftOutTypesAreEstimated(t *testing.T) {
 
 func TestAnEstimateNamesItsBasis(t *testing.T) {
 	size := func(name string) bool { return name == "m7a.2xlarge" }
-	r7a := func(name string) bool { return pricing.Kin(name)[0] == "r7a" }
-	gaudi := func(name string) bool { return pricing.Kin(name)[0] == "dl1" }
+	r7a := func(name string) bool { return Kin(name)[0] == "r7a" }
+	gaudi := func(name string) bool { return Kin(name)[0] == "dl1" }
 	for _, tt := range []struct {
 		name  string
 		lack  func(string) bool
@@ -87,7 +86,7 @@ func TestAnEstimateNamesItsBasis(t *testing.T) {
 		{"dl1.24xlarge", gaudi, ""}, // no other type has Gaudi, so its price is unknown
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, ok := Fit(book{tt.lack}, instancetypes.Embedded()).Type(facts(t, tt.name))
+			got, ok := FitRates(market{tt.lack}, instancetypes.Embedded()).Type(typeOf(t, tt.name))
 			if got.Basis != tt.basis || ok != (tt.basis != "") {
 				t.Errorf("Type() = %+v, %v, want the basis %q", got, ok, tt.basis)
 			}
@@ -96,7 +95,7 @@ func TestAnEstimateNamesItsBasis(t *testing.T) {
 }
 
 func TestRatesOfAListAreThoseOfItsTypes(t *testing.T) {
-	r := Fit(book{}, instancetypes.Embedded())
+	r := FitRates(market{}, instancetypes.Embedded())
 	t.Logf("vCPU %.4f, GiB %.4f, accelerators %v", r.VCPU, r.GiB, r.accelerators)
 	if r.VCPU < 0.02 || r.VCPU > 0.06 || r.GiB < 0.002 || r.GiB > 0.008 {
 		t.Errorf("vCPU %v, GiB %v, want what the m, c and r families are made of", r.VCPU, r.GiB)
@@ -113,7 +112,7 @@ func TestRatesOfAListAreThoseOfItsTypes(t *testing.T) {
 }
 
 func TestDeviceUnderTwoNamesCountsOnce(t *testing.T) {
-	r := Fit(book{}, instancetypes.Embedded())
+	r := FitRates(market{}, instancetypes.Embedded())
 	both := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuron": 1, "aws.amazon.com/neuroncore": 2}).Amount.PerHour
 	device := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuron": 1}).Amount.PerHour
 	cores := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuroncore": 2}).Amount.PerHour
@@ -123,8 +122,8 @@ func TestDeviceUnderTwoNamesCountsOnce(t *testing.T) {
 }
 
 func TestWithoutPricesNothingIsEstimated(t *testing.T) {
-	r := Fit(book{func(string) bool { return true }}, instancetypes.Embedded())
-	if got, ok := r.Type(facts(t, "m5.large")); ok {
+	r := FitRates(market{func(string) bool { return true }}, instancetypes.Embedded())
+	if got, ok := r.Type(typeOf(t, "m5.large")); ok {
 		t.Errorf("m5.large = %+v without any price", got)
 	}
 	if got := r.Resources(1000, gib, map[string]int64{"nvidia.com/gpu": 1}).Amount.PerHour; got != 0 {
@@ -136,6 +135,6 @@ func BenchmarkFit(b *testing.B) {
 	instancetypes.Embedded()
 	b.ReportAllocs()
 	for b.Loop() {
-		Fit(book{}, instancetypes.Embedded())
+		FitRates(market{}, instancetypes.Embedded())
 	}
 }

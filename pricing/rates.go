@@ -1,4 +1,4 @@
-package rates
+package pricing
 
 import (
 	"fmt"
@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 const gib = 1 << 30
@@ -16,19 +15,19 @@ type Rates struct {
 	VCPU float64 // an hour of one vCPU
 	GiB  float64 // an hour of one GiB of memory
 
-	origin       pricing.Origin
-	currency     pricing.Currency
+	origin       Origin
+	currency     Currency
 	accelerators map[string]float64    // the cheapest whole one, by the resource it is published under
-	kin          map[string]float64    // prices relative to the fit, by pricing.Kin
+	kin          map[string]float64    // prices relative to the fit, by Kin
 	perHour      map[string]float64    // of each type of the pure classes
 	classes      map[[3]string]float64 // what a class costs by another for the same variant, by its traits
 }
 
 // Type estimates the on-demand price of an instance type. It is not ok without any price to go by, or where nothing is known of the
 // type's accelerators.
-func (r *Rates) Type(t instancetypes.Type) (price pricing.Price, ok bool) {
+func (r *Rates) Type(t instancetypes.Type) (price Price, ok bool) {
 	fitted := r.plain(t) + r.accelerated(t)
-	kin := pricing.Kin(t.Name)
+	kin := Kin(t.Name)
 	if factor, known := r.kin[kin[0]]; known {
 		return r.price(t.Name, fitted*factor, "what the other "+kin[0]+" types cost"), true
 	}
@@ -36,14 +35,14 @@ func (r *Rates) Type(t instancetypes.Type) (price pricing.Price, ok bool) {
 		return r.price(t.Name, perHour, basis), true
 	}
 	if resource, count := t.Accelerator(); count > 0 && r.accelerators[resource] == 0 {
-		return pricing.Price{}, false
+		return Price{}, false
 	}
 	for _, of := range kin[1:] {
 		if factor, known := r.kin[of]; known {
 			return r.price(t.Name, fitted*factor, "what similar types cost"), true
 		}
 	}
-	return pricing.Price{}, false
+	return Price{}, false
 }
 
 // variant estimates a type of a pure class by the same variant in another.
@@ -64,7 +63,7 @@ func (r *Rates) variant(name string) (perHour float64, basis string) {
 }
 
 // Resources estimates the price of CPU, memory and accelerators, the latter by resource name.
-func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]int64) pricing.Price {
+func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]int64) Price {
 	perHour := r.VCPU*float64(max(0, cpuMillis))/1000 + r.GiB*float64(max(0, memoryBytes))/gib
 	dearest := 0.0 // one device under two names is paid for once
 	for name, count := range accelerators {
@@ -92,10 +91,10 @@ func (r *Rates) Accelerator(resource string) float64 {
 	return least
 }
 
-func (r *Rates) price(name string, perHour float64, basis string) pricing.Price {
+func (r *Rates) price(name string, perHour float64, basis string) Price {
 	origin := r.origin
 	origin.Basis = basis
-	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
+	return Price{InstanceType: name, Amount: Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
 }
 
 // plain returns the fit's price of CPU and memory.
