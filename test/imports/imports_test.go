@@ -60,7 +60,7 @@ func TestImportRules(t *testing.T) {
 		{[]string{"test/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
 		{[]string{"cmd/asgctl/accountcheck", "cmd/asgctl/refresh", "cmd/asgctl/running", "cmd/asgctl/show", "cmd/asgctl/source",
-			"cmd/asgctl/tagging", "cmd/asgctl/top"}, core,
+			"cmd/asgctl/top"}, core,
 			"the CLI shows the autoscaler's knowledge of AWS, and only the loop of asgctl explain needs the core"},
 		{[]string{"cmd/cluster-autoscaler/pages"}, core, "the page shows a report, however that was made"},
 		{[]string{"cmd/cluster-autoscaler/pages"}, sdk, "the page shows a report, however that was made"},

@@ -10,7 +10,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 func (c *cli) groups() *cobra.Command {
@@ -73,7 +72,7 @@ func (c *cli) unmatched(ctx context.Context) error {
 }
 
 func (c *cli) template() *cobra.Command {
-	form, only := tagging.AWSCLI, ""
+	form, only := show.AWSCLI, ""
 	cmd := &cobra.Command{
 		Use:   "template GROUP[/ZONE]",
 		Short: "The node that a group would add, field by field with its source",
@@ -90,8 +89,8 @@ known to add a node.`,
 			if only != "" {
 				form = only
 			}
-			if !slices.Contains(tagging.Forms, form) {
-				return fmt.Errorf("tags cannot be written as %q: use %s", form, strings.Join(tagging.Forms, ", "))
+			if !slices.Contains(show.TagForms, form) {
+				return fmt.Errorf("tags cannot be written as %q: use %s", form, strings.Join(show.TagForms, ", "))
 			}
 			c.read.Only = args[0]
 			r, err := c.reading(cmd.Context())
@@ -108,7 +107,7 @@ known to add a node.`,
 	c.readFlags(cmd)
 	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File with the output of kubectl get nodes -o json: facts observed on real nodes of the group, "+
 		"and the refused ones with their reasons.")
-	forms := strings.Join(tagging.Forms, ", ")
+	forms := strings.Join(show.TagForms, ", ")
 	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")
 	cmd.Flags().StringVar(&only, "tags", "", "Print nothing but the tags, in this form: "+forms+".")
 	return cmd

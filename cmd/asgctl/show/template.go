@@ -11,7 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 // Template is what asgctl template prints.
@@ -42,22 +41,22 @@ type Template struct {
 	Tags     map[string]string `json:"tags"`
 	Problems []source.Problem  `json:"problems"`
 
-	explicit []tagging.Tag
+	explicit []tag
 	notes    []string
-	target   tagging.Target
+	target   tagTarget
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
 func TemplateOf(r *source.Reading, g *asg.Group) Template {
 	t := r.Template(g)
-	explicit, notes := tagging.Explicit(t.Template)
+	explicit, notes := explicitTags(t.Template)
 	v := Template{
 		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: t.Labels, Assumed: t.Assumed, Taints: append([]corev1.Taint{}, t.Taints...),
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
 		Sources: t.Sources, Refused: t.Seen.Learnt.Refused(),
 		Tags: map[string]string{}, Problems: r.Problems(g),
-		explicit: explicit, notes: notes, target: tagging.Target{Group: g.Name, Region: r.Region(g), Tags: g.Tags},
+		explicit: explicit, notes: notes, target: tagTarget{Group: g.Name, Region: r.Region(g), Tags: g.Tags},
 	}
 	for _, tag := range explicit {
 		v.Tags[tag.Key] = tag.Value
@@ -106,7 +105,7 @@ func state[T any](options map[string]string, name string, value *T) {
 	}
 }
 
-// TagText returns the tags that would make the template explicit, in one of tagging.Forms. Comments first name the parts that
+// TagText returns the tags that would make the template explicit, in one of TagForms. Comments first name the parts that
 // no tag can state.
 func (v Template) TagText(form string) string {
 	text := ""
@@ -116,7 +115,7 @@ func (v Template) TagText(form string) string {
 	if len(v.explicit) == 0 {
 		return text + "# nothing to state: every field of " + Clean(v.Group) + " is declared by tags\n"
 	}
-	return text + tagging.Text(form, v.target, v.explicit)
+	return text + tagText(form, v.target, v.explicit)
 }
 
 // maxTypes bounds the instance types in the first line. A group may have hundreds.

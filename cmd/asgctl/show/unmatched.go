@@ -8,7 +8,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/tagging"
 )
 
 // Unmatched says why the filters select none of the groups of a region: how many have each of the tags, and which other tags of the
@@ -26,7 +25,7 @@ func Unmatched(all *source.Reading, filters []asg.TagFilter) string {
 	}
 	for _, g := range all.Groups {
 		for key, value := range g.Tags {
-			if strings.HasPrefix(key, "k8s.io/cluster-autoscaler/") && !strings.HasPrefix(key, tagging.Prefix) {
+			if strings.HasPrefix(key, "k8s.io/cluster-autoscaler/") && !strings.HasPrefix(key, templateTag) {
 				others = append(others, key+"="+value)
 			}
 		}

@@ -1,4 +1,4 @@
-package tagging
+package show
 
 import (
 	"fmt"
@@ -14,10 +14,10 @@ import (
 
 // Prefixes of the tags that describe a group's nodes.
 const (
-	Prefix          = "k8s.io/cluster-autoscaler/node-template/"
-	LabelPrefix     = Prefix + "label/"
-	TaintPrefix     = Prefix + "taint/"
-	ResourcesPrefix = Prefix + "resources/"
+	templateTag  = "k8s.io/cluster-autoscaler/node-template/"
+	labelTag     = templateTag + "label/"
+	taintTag     = templateTag + "taint/"
+	resourcesTag = templateTag + "resources/"
 )
 
 // Limits of EC2 Auto Scaling on a tag (user guide, "Tag naming and usage restrictions").
@@ -30,25 +30,25 @@ const (
 // and the launch template. A tag would keep the old value.
 const eksLabels = "eks.amazonaws.com/"
 
-// Tag is one tag of an Auto Scaling group.
-type Tag = shellword.Tag
+// tag is one tag of an Auto Scaling group.
+type tag = shellword.Tag
 
-// Explicit returns, by key, tags for the derived parts of t: labels and taints from user data alone, except EKS's own labels,
+// explicitTags returns, by key, tags for the derived parts of t: labels and taints from user data alone, except EKS's own labels,
 // and resources from instance types, formulas and defaults. With them the template stays the same, except for its capacity,
 // which a resources tag sets equal to allocatable. Notes name the parts that no tag can state.
-func Explicit(t nodetemplate.Template) (tags []Tag, notes []string) {
+func explicitTags(t nodetemplate.Template) (tags []tag, notes []string) {
 	add := func(key, value string) {
 		if len(key) > maxKey || len(value) > maxValue {
 			notes = append(notes, fmt.Sprintf("%s is too long for a tag", key))
 			return
 		}
-		tags = append(tags, Tag{Key: key, Value: value})
+		tags = append(tags, tag{Key: key, Value: value})
 	}
 	nodegroup := t.Sources.Labels[eksLabels+"nodegroup"].Kind
 	managed := nodegroup != "" && nodegroup != nodetemplate.SourceUserData // there, it is a label of the owner's
 	for _, key := range slices.Sorted(maps.Keys(t.Labels)) {
 		if t.Sources.Labels[key].Kind == nodetemplate.SourceUserData && !(managed && strings.HasPrefix(key, eksLabels)) {
-			add(LabelPrefix+key, t.Labels[key])
+			add(labelTag+key, t.Labels[key])
 		}
 	}
 	written := map[string]corev1.Taint{}
@@ -61,13 +61,13 @@ func Explicit(t nodetemplate.Template) (tags []Tag, notes []string) {
 			continue
 		}
 		written[taint.Key] = taint
-		add(TaintPrefix+taint.Key, taint.Value+":"+string(taint.Effect))
+		add(taintTag+taint.Key, taint.Value+":"+string(taint.Effect))
 	}
 	for _, name := range slices.Sorted(maps.Keys(t.Allocatable)) {
 		if q := t.Allocatable[name]; t.Sources.Allocatable[string(name)].Kind != nodetemplate.SourceTag && !q.IsZero() {
-			add(ResourcesPrefix+string(name), q.String())
+			add(resourcesTag+string(name), q.String())
 		}
 	}
-	slices.SortFunc(tags, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
+	slices.SortFunc(tags, func(a, b tag) int { return strings.Compare(a.Key, b.Key) })
 	return tags, notes
 }

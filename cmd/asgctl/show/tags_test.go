@@ -1,4 +1,4 @@
-package tagging
+package show
 
 import (
 	"maps"
@@ -17,7 +17,7 @@ import (
 func input(t *testing.T, types ...string) nodetemplate.Input {
 	t.Helper()
 	in := nodetemplate.Input{Group: "g", Zones: []string{"us-west-2a"}, Tags: map[string]string{
-		LabelPrefix + "stated": "yes", ResourcesPrefix + "example.com/thing": "2",
+		labelTag + "stated": "yes", resourcesTag + "example.com/thing": "2",
 	}, UserData: &nodetemplate.UserData{
 		Form:   "bootstrap.sh",
 		Labels: map[string]string{"team": "a", "stated": "no", "example.com/empty": ""},
@@ -38,7 +38,7 @@ func TestTagsStateDerivedFactsAndKeepAllocatable(t *testing.T) {
 		t.Run(strings.Join(types, ","), func(t *testing.T) {
 			in := input(t, types...)
 			derived, _ := nodetemplate.Build(in)
-			tags, notes := Explicit(derived)
+			tags, notes := explicitTags(derived)
 			if len(notes) > 0 {
 				t.Errorf("notes = %q, want none", notes)
 			}
@@ -65,7 +65,7 @@ func TestTagsStateDerivedFactsAndKeepAllocatable(t *testing.T) {
 					t.Errorf("%s comes from %+v, want a tag", name, source)
 				}
 			}
-			if more, _ := Explicit(stated); len(more) > 0 {
+			if more, _ := explicitTags(stated); len(more) > 0 {
 				t.Errorf("with the tags in place there is still %v to state", more)
 			}
 		})
@@ -78,11 +78,11 @@ func TestWhatNoTagCanStateIsNoted(t *testing.T) {
 	in.UserData.Labels = map[string]string{long: "x"}
 	in.UserData.Taints = []corev1.Taint{{Key: "k", Value: "v", Effect: corev1.TaintEffectNoSchedule}, {Key: "k", Value: "v", Effect: corev1.TaintEffectNoExecute}}
 	template, _ := nodetemplate.Build(in)
-	tags, notes := Explicit(template)
+	tags, notes := explicitTags(template)
 	if len(notes) != 2 || !strings.Contains(notes[0], "too long for a tag") || !strings.Contains(notes[1], "of which a tag can state one") {
 		t.Errorf("notes = %q, want one on the label and one on the taint", notes)
 	}
-	if slices.ContainsFunc(tags, func(tag Tag) bool { return len(tag.Key) > maxKey }) {
+	if slices.ContainsFunc(tags, func(tag tag) bool { return len(tag.Key) > maxKey }) {
 		t.Errorf("tags = %v, want none longer than %d", tags, maxKey)
 	}
 }
@@ -102,10 +102,10 @@ func TestEKSLabelsAreNoTags(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			in.Tags = tt.tags
 			template, _ := nodetemplate.Build(in)
-			tags, _ := Explicit(template)
+			tags, _ := explicitTags(template)
 			var labels []string
 			for _, tag := range tags {
-				if key, ok := strings.CutPrefix(tag.Key, LabelPrefix); ok {
+				if key, ok := strings.CutPrefix(tag.Key, labelTag); ok {
 					labels = append(labels, key)
 				}
 			}
@@ -123,7 +123,7 @@ func TestEKSLabelsAreNoTags(t *testing.T) {
 const hostile = "it's $(touch /tmp/x) `id` \"q\" ${var} %{if} \\ <&>"
 
 func TestTheCommandIsOneArgumentToAShell(t *testing.T) {
-	command := Command(hostile, "us-west-2", []Tag{{Key: LabelPrefix + "a", Value: hostile}, {Key: "k", Value: "v"}})
+	command := tagCommand(hostile, "us-west-2", []tag{{Key: labelTag + "a", Value: hostile}, {Key: "k", Value: "v"}})
 	out, err := exec.Command("sh", "-c", `aws() { printf '%s\0' "$@"; }; `+command).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -140,7 +140,7 @@ func TestTheCommandIsOneArgumentToAShell(t *testing.T) {
 const quoted = `"it's $(touch /tmp/x) ` + "`id`" + ` \"q\" ${var} %{if} \\ <&>"`
 
 func TestTerraformTakesNoTextForATemplate(t *testing.T) {
-	text := Text(Terraform, Target{Group: "0 " + hostile}, []Tag{{Key: "k", Value: hostile}})
+	text := tagText(Terraform, tagTarget{Group: "0 " + hostile}, []tag{{Key: "k", Value: hostile}})
 	for _, want := range []string{`"_0_it_s___touch__tmp_x___id___q____var____if________node_template"`, `$${var} %%{if} \\ <&>"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("want %s in:\n%s", want, text)
@@ -149,8 +149,8 @@ func TestTerraformTakesNoTextForATemplate(t *testing.T) {
 }
 
 func TestEksctlSpreadsAManagedNodeGroupsTags(t *testing.T) {
-	tags := []Tag{{Key: LabelPrefix + "node.kubernetes.io/pool", Value: "p"}, {Key: LabelPrefix + "team", Value: "a"}, {Key: ResourcesPrefix + "cpu", Value: "2"},
-		{Key: TaintPrefix + "bare", Value: ":NoExecute"}}
+	tags := []tag{{Key: labelTag + "node.kubernetes.io/pool", Value: "p"}, {Key: labelTag + "team", Value: "a"}, {Key: resourcesTag + "cpu", Value: "2"},
+		{Key: taintTag + "bare", Value: ":NoExecute"}}
 	want := `# EKS refuses the label node.kubernetes.io/pool of a managed node group
 managedNodeGroups:
 - labels:
@@ -164,7 +164,7 @@ managedNodeGroups:
     key: bare
     value: ""
 `
-	got := Text(Eksctl, Target{Group: "eks-a-0", Tags: map[string]string{"eks:nodegroup-name": "a"}}, tags)
+	got := tagText(Eksctl, tagTarget{Group: "eks-a-0", Tags: map[string]string{"eks:nodegroup-name": "a"}}, tags)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
 	}

@@ -1,4 +1,4 @@
-package tagging
+package show
 
 import (
 	"cmp"
@@ -18,21 +18,21 @@ const (
 	Terraform = "terraform"
 )
 
-// Forms are all of them.
-var Forms = []string{AWSCLI, Eksctl, Terraform}
+// TagForms are all of them.
+var TagForms = []string{AWSCLI, Eksctl, Terraform}
 
-// Target is the group the tags are for.
-type Target struct {
+// tagTarget is the group the tags are for.
+type tagTarget struct {
 	Group  string
 	Region string            // "" where it is not known
 	Tags   map[string]string // that the group has
 }
 
-// Text returns the tags in one of the Forms, ready to paste. It is empty for any other form.
-func Text(form string, target Target, tags []Tag) string {
+// tagText returns the tags in one of the TagForms, ready to paste. It is empty for any other form.
+func tagText(form string, target tagTarget, tags []tag) string {
 	switch form {
 	case AWSCLI:
-		return Command(target.Group, target.Region, tags) + "\n"
+		return tagCommand(target.Group, target.Region, tags) + "\n"
 	case Eksctl:
 		return eksctl(target, tags)
 	case Terraform:
@@ -41,8 +41,8 @@ func Text(form string, target Target, tags []Tag) string {
 	return ""
 }
 
-// Command is the AWS CLI's, for a POSIX shell.
-func Command(group, region string, tags []Tag) string {
+// tagCommand is the AWS CLI's, for a POSIX shell.
+func tagCommand(group, region string, tags []tag) string {
 	return shellword.InRegion(region, shellword.SetTags(group, tags...))
 }
 
@@ -55,7 +55,7 @@ const (
 // eksctl writes the part of a ClusterConfig. The tags of an unmanaged node group become tags of its Auto Scaling group. Tags of
 // a managed one do not: propagateASGTags copies labels and taints there, and the EKS node group's own tags hold resources
 // (eksctl user guide, "Auto Scaling", read 2026-11).
-func eksctl(target Target, tags []Tag) string {
+func eksctl(target tagTarget, tags []tag) string {
 	group := map[string]any{"name": cmp.Or(target.Tags[eksctlNodegroupTag], target.Tags[eksNodegroupTag], target.Group)}
 	var b strings.Builder
 	list := "nodeGroups"
@@ -87,14 +87,14 @@ func refusedLabel(key string) bool {
 
 // managed spreads the tags over the fields of a managed node group, and returns the keys of those labels that have no
 // place there.
-func managed(group map[string]any, tags []Tag) (refused []string) {
+func managed(group map[string]any, tags []tag) (refused []string) {
 	labels, resources, taints := map[string]string{}, map[string]string{}, []any{}
 	for _, t := range tags {
-		if key, ok := strings.CutPrefix(t.Key, LabelPrefix); ok && refusedLabel(key) {
+		if key, ok := strings.CutPrefix(t.Key, labelTag); ok && refusedLabel(key) {
 			refused = append(refused, key)
 		} else if ok {
 			labels[key] = t.Value
-		} else if key, ok := strings.CutPrefix(t.Key, TaintPrefix); ok {
+		} else if key, ok := strings.CutPrefix(t.Key, taintTag); ok {
 			value, effect, _ := strings.Cut(t.Value, ":")
 			taints = append(taints, map[string]string{"key": key, "value": value, "effect": effect})
 		} else {
@@ -116,7 +116,7 @@ func managed(group map[string]any, tags []Tag) (refused []string) {
 	return refused
 }
 
-func tagMap(tags []Tag) map[string]string {
+func tagMap(tags []tag) map[string]string {
 	m := map[string]string{}
 	for _, t := range tags {
 		m[t.Key] = t.Value
@@ -125,7 +125,7 @@ func tagMap(tags []Tag) map[string]string {
 }
 
 // terraform writes one resource for all tags. aws_autoscaling_group_tag leaves the group's other tags alone.
-func terraform(group string, tags []Tag) string {
+func terraform(group string, tags []tag) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "resource \"aws_autoscaling_group_tag\" %q {\n  for_each = {\n", identifier(group)+"_node_template")
 	width := 0 // terraform fmt aligns the values
