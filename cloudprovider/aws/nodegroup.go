@@ -15,8 +15,8 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // loopPatience is how long the core's loop waits for another write to a group to end, such as a launch that AWS does not answer. The core tries again
@@ -277,7 +277,7 @@ func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
 }
 
 // nodeInfo returns a new NodeInfo of the template, or cloudprovider.ErrNotImplemented where the group cannot be simulated.
-func nodeInfo(t *grouptemplate.Template) (*framework.NodeInfo, error) {
+func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 	if t == nil || !t.Known() {
 		// The core passes over a group with this error in silence. The group's problem has been reported.
 		return nil, cloudprovider.ErrNotImplemented

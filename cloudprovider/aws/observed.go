@@ -11,9 +11,9 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 const (
@@ -259,7 +259,7 @@ func (f *nodeFacts) sumUp(changed map[string]bool) (news bool) {
 				deleted = append(deleted, r.observed)
 			}
 		}
-		sum := nodetemplate.Conclude(present[group], deleted, grouptemplate.Facts(known.launch, f.catalogue()))
+		sum := nodetemplate.Conclude(present[group], deleted, fromgroup.Facts(known.launch, f.catalogue()))
 		if !sum.Equal(known.conclusion) {
 			known.conclusion, news = sum, true
 		}

@@ -12,9 +12,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // View is everything that the core sees of the groups during one loop, the loop view. It is immutable. Its maps are keyed by node group ID.
@@ -29,8 +29,8 @@ type View struct {
 	region     string
 	catalogue  *instancetypes.Catalogue
 	cni        nodetemplate.CNI
-	templates  map[string]*grouptemplate.Template
-	unserved   map[string]*grouptemplate.Template // last ones of groups that left the readings, which show the pods that need such a group
+	templates  map[string]*fromgroup.Template
+	unserved   map[string]*fromgroup.Template // last ones of groups that left the readings, which show the pods that need such a group
 	nodeGroups []cloudprovider.NodeGroup
 	byID       map[string]*NodeGroup
 }
@@ -53,7 +53,7 @@ func (v *View) AutoScalingGroup(name string) *asg.Group { return v.snapshot.Grou
 func (v *View) Foreign() []*asg.Group { return v.snapshot.Foreign() }
 
 // Template returns the template of a node group, or nil.
-func (v *View) Template(id string) *grouptemplate.Template { return v.templates[id] }
+func (v *View) Template(id string) *fromgroup.Template { return v.templates[id] }
 
 // Catalogue returns the instance types that the templates were built from.
 func (v *View) Catalogue() *instancetypes.Catalogue { return v.catalogue }
@@ -75,7 +75,7 @@ func (v *View) Instance(node *corev1.Node) (*asg.Instance, *asg.Group) {
 func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 	t, g := cmp.Or(v.templates[id], v.unserved[id]), v.groups[id]
 	if t != nil && t.Seen.Learnt != nil && g != nil {
-		t = grouptemplate.Seen{CNI: t.Seen.CNI}.Build(g, v.region, v.catalogue)
+		t = fromgroup.Seen{CNI: t.Seen.CNI}.Build(g, v.region, v.catalogue)
 	}
 	return nodeInfo(t)
 }
@@ -90,8 +90,8 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 		zones:     map[string][]launchspec.Problem{},
 		divisible: map[string]bool{},
 		launches:  map[zoneLaunch]*launchspec.LaunchSpec{},
-		templates: make(map[string]*grouptemplate.Template, count),
-		unserved:  map[string]*grouptemplate.Template{},
+		templates: make(map[string]*fromgroup.Template, count),
+		unserved:  map[string]*fromgroup.Template{},
 		byID:      make(map[string]*NodeGroup, count),
 	}
 	for _, g := range snapshot.Groups() {
@@ -114,7 +114,7 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 // add adds a node group to v.
 func (p *Provider) add(v, before *View, g *asg.Group) {
 	id := g.ID()
-	t := grouptemplate.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)
+	t := fromgroup.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)
 	ng := before.byID[id]
 	if ng == nil || ng.name != g.Name { // a zone group may have had the name of this group
 		ng = &NodeGroup{provider: p, id: id, name: g.Name, zone: g.Zone}

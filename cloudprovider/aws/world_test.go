@@ -16,7 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -112,8 +112,8 @@ func (w world) promised(id string) *corev1.Node {
 }
 
 // templates are the templates at the moment, by group.
-func (w world) templates() map[string]*grouptemplate.Template {
-	templates := map[string]*grouptemplate.Template{}
+func (w world) templates() map[string]*fromgroup.Template {
+	templates := map[string]*fromgroup.Template{}
 	for _, id := range w.IDs() {
 		templates[id] = w.View().Template(id)
 	}
@@ -121,9 +121,9 @@ func (w world) templates() map[string]*grouptemplate.Template {
 }
 
 // rebuiltSince are the groups whose template is another one than before, sorted.
-func (w world) rebuiltSince(before map[string]*grouptemplate.Template) []string {
+func (w world) rebuiltSince(before map[string]*fromgroup.Template) []string {
 	now := w.templates()
-	maps.DeleteFunc(now, func(name string, t *grouptemplate.Template) bool { return before[name] == t })
+	maps.DeleteFunc(now, func(name string, t *fromgroup.Template) bool { return before[name] == t })
 	return slices.Sorted(maps.Keys(now))
 }
 

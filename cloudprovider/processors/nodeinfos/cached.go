@@ -12,8 +12,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // dropMisleading replaces cached NodeInfos that do not show the group's next node: the group now launches something else or in other
@@ -46,16 +46,16 @@ func outsideZones(node *corev1.Node, g *asg.Group) bool {
 }
 
 // refused reports whether the figures of the node are not the figures of the group's next node.
-func refused(v *aws.View, group *aws.NodeGroup, t *grouptemplate.Template, node *corev1.Node) bool {
+func refused(v *aws.View, group *aws.NodeGroup, t *fromgroup.Template, node *corev1.Node) bool {
 	var launch *launchspec.LaunchSpec
 	if whole := v.AutoScalingGroup(group.AutoScalingGroup()); whole != nil {
 		launch = whole.LaunchSpec
 	}
-	return t.Seen.Learnt.Refuses(node, node.Labels[corev1.LabelInstanceTypeStable], grouptemplate.Facts(launch, v.Catalogue()))
+	return t.Seen.Learnt.Refuses(node, node.Labels[corev1.LabelInstanceTypeStable], fromgroup.Facts(launch, v.Catalogue()))
 }
 
 // withoutOddLabels returns info without the labels that most nodes of the group lack, unless its template promises them.
-func withoutOddLabels(info *framework.NodeInfo, t *grouptemplate.Template) *framework.NodeInfo {
+func withoutOddLabels(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
 	var node *corev1.Node
 	for key, value := range info.Node().Labels {
 		if !t.Seen.Learnt.Odd(key, value) || t.Labels[key] == value {

@@ -13,9 +13,9 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/ptr"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // nvidiaDriver is NVIDIA's driver for dynamic resource allocation, and the device class it installs for whole GPUs
@@ -78,7 +78,7 @@ func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
 // complete returns info with the devices that the group's next node will show. A live node is the first source if all types of the group
 // have the same GPUs, the driver's rules for the types are the second. A group whose nodes publish their GPUs by count, through the device
 // plugin, gets none. counted reports whether info is the cached NodeInfo of such a node.
-func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
+func (s *sharing) complete(info *framework.NodeInfo, counted bool, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	seen := s.nodes[t.Group]
 	cached := ofDriver(info.LocalResourceSlices)
 	live := len(cached) > 0 || len(seen.slices) > 0

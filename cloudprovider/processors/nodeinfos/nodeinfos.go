@@ -18,10 +18,10 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // Provider predicts the next node of each group.
@@ -104,7 +104,7 @@ func runsProxy(pod *framework.PodInfo) bool {
 // withPromised returns info with the template's extended resources that its node lacks or shows as zero, unless the node, or other
 // nodes of the group, show that they lack it for good. It makes a new NodeInfo, because the scheduler computes its own sums only when
 // a node is set.
-func withPromised(info *framework.NodeInfo, t *grouptemplate.Template) *framework.NodeInfo {
+func withPromised(info *framework.NodeInfo, t *fromgroup.Template) *framework.NodeInfo {
 	var node *corev1.Node
 	for name, promised := range t.Capacity {
 		shown := info.Node().Status.Allocatable[name]
@@ -162,7 +162,7 @@ func sizeOf(t instancetypes.Type, name corev1.ResourceName) int64 {
 // withLeast returns info with no more than the template counts on, where another type of the group is smaller than the node's: AWS may
 // launch any of them. Of a resource without a promise, such as a part of a GPU, it keeps the smaller type's share. Among types of one size
 // the node's figure stays, because it is exact.
-func withLeast(info *framework.NodeInfo, t *grouptemplate.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
+func withLeast(info *framework.NodeInfo, t *fromgroup.Template, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	if len(t.InstanceTypes) == 0 || len(t.InstanceTypes)+len(t.UnknownTypes) < 2 || nodemeta.Template.On(info.Node()) {
 		return info
 	}

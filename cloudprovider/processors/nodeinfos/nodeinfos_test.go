@@ -18,8 +18,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 )
 
@@ -40,7 +40,7 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 				Status: corev1.NodeStatus{Capacity: tt.live.DeepCopy(), Allocatable: tt.live.DeepCopy()}}
 			pod := framework.NewPodInfo(cloudprovider.BuildKubeProxy("live"), nil)
 			info := framework.NewNodeInfo(node, nil, pod)
-			got := withPromised(info, &grouptemplate.Template{Template: nodetemplate.Template{Capacity: promised, Allocatable: promised}})
+			got := withPromised(info, &fromgroup.Template{Template: nodetemplate.Template{Capacity: promised, Allocatable: promised}})
 
 			shown := got.Node().Status.Allocatable["nvidia.com/gpu"]
 			if shown.Value() != tt.wantGPUs {

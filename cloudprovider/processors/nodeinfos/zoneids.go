@@ -8,8 +8,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -94,7 +94,7 @@ func (z *ZoneIDs) Label(node *corev1.Node) {
 
 // complete adds the zone's identifier to the labels of the NodeInfo's node, which is the core's own copy. A label from a tag or from
 // the live node stays. A divisible group need not promise a zone that it only assumes.
-func (z *ZoneIDs) complete(info *framework.NodeInfo, t *grouptemplate.Template, divisible bool) {
+func (z *ZoneIDs) complete(info *framework.NodeInfo, t *fromgroup.Template, divisible bool) {
 	node := info.Node()
 	z.Label(node)
 	if _, assumed := t.Assumed[corev1.LabelTopologyZone]; assumed && divisible {

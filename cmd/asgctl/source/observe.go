@@ -10,9 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
 // readNodes reads the output of kubectl get nodes -o json. "" is no nodes.
@@ -44,5 +44,5 @@ func (r *Reading) observe(g *asg.Group, nodes []corev1.Node, now time.Time) *nod
 			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type, now))
 		}
 	}
-	return nodetemplate.Conclude(observed, nil, grouptemplate.Facts(g.LaunchSpec, r.Catalogue))
+	return nodetemplate.Conclude(observed, nil, fromgroup.Facts(g.LaunchSpec, r.Catalogue))
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 )
 
@@ -64,13 +64,13 @@ type Reading struct {
 	undivided  map[string][]launchspec.Problem
 	// Whole says what keeps groups of several zones from a launch in one of them, by name.
 	Whole     map[string][]launchspec.Problem
-	templates map[string]*grouptemplate.Template // of groups and zonal views, by ID
+	templates map[string]*fromgroup.Template // of groups and zonal views, by ID
 	regions   map[string]string
 	from      string // the folder, "" for AWS
 }
 
 // Template returns the template of a group of the reading, or of a zonal view of one.
-func (r *Reading) Template(g *asg.Group) *grouptemplate.Template { return r.templates[g.ID()] }
+func (r *Reading) Template(g *asg.Group) *fromgroup.Template { return r.templates[g.ID()] }
 
 // Region returns the region of a group of the reading, or "" where it is unknown.
 func (r *Reading) Region(g *asg.Group) string { return r.regions[g.Name] }
@@ -123,13 +123,13 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	slices.SortFunc(groups, func(a, b *asg.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Catalogue: src.catalogue, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]launchspec.Problem{}, Whole: map[string][]launchspec.Problem{},
-		templates: map[string]*grouptemplate.Template{}, regions: map[string]string{}}
+		templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if src.types != nil {
 		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
 	}
 	for _, g := range r.Groups {
 		region := src.region(g.Name)
-		seen := grouptemplate.Seen{Learnt: r.observe(g, nodes, time.Now())}
+		seen := fromgroup.Seen{Learnt: r.observe(g, nodes, time.Now())}
 		template := seen.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)

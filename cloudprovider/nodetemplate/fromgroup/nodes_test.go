@@ -1,4 +1,4 @@
-package grouptemplate_test
+package fromgroup_test
 
 import (
 	"maps"
@@ -10,8 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -74,7 +74,7 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	server, cache := over(t, config)
 	nodes := nodesOf(t, server)
 	for _, g := range cache.Snapshot().Groups() {
-		template := grouptemplate.Seen{}.Build(g, config.Region, instancetypes.Embedded())
+		template := fromgroup.Seen{}.Build(g, config.Region, instancetypes.Embedded())
 		if !template.Known() || len(template.Problems) > 0 {
 			t.Errorf("%s: problems %v", g.Name, template.Problems)
 		}
@@ -89,7 +89,7 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 }
 
 // checkLabels compares the template's labels with the labels of a new node.
-func checkLabels(t *testing.T, group string, template *grouptemplate.Template, node corev1.Node) {
+func checkLabels(t *testing.T, group string, template *fromgroup.Template, node corev1.Node) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(template.Labels)) {
 		if got, ok := node.Labels[key]; !ok || got != template.Labels[key] {

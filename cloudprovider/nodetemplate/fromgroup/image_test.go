@@ -1,4 +1,4 @@
-package grouptemplate
+package fromgroup
 
 import (
 	"encoding/base64"

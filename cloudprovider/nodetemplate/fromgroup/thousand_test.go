@@ -1,4 +1,4 @@
-package grouptemplate_test
+package fromgroup_test
 
 import (
 	"fmt"
@@ -11,8 +11,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/grouptemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -66,10 +66,10 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 }
 
 // stale are the groups whose template would be built again.
-func stale(templates map[string]*grouptemplate.Template, s *asg.Snapshot) []string {
+func stale(templates map[string]*fromgroup.Template, s *asg.Snapshot) []string {
 	var names []string
 	for _, g := range s.Groups() {
-		if t := templates[g.Name]; (grouptemplate.Seen{}).Rebuild(t, g, region, instancetypes.Embedded()) != t {
+		if t := templates[g.Name]; (fromgroup.Seen{}).Rebuild(t, g, region, instancetypes.Embedded()) != t {
 			names = append(names, g.Name)
 		}
 	}
@@ -79,9 +79,9 @@ func stale(templates map[string]*grouptemplate.Template, s *asg.Snapshot) []stri
 func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
 	const groups = 1000
 	cache := read(t, groups)
-	templates := map[string]*grouptemplate.Template{}
+	templates := map[string]*fromgroup.Template{}
 	for _, g := range cache.Snapshot().Groups() {
-		templates[g.Name] = grouptemplate.Seen{}.Build(g, region, instancetypes.Embedded())
+		templates[g.Name] = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded())
 		if !templates[g.Name].Known() || len(templates[g.Name].Problems) > 0 {
 			t.Fatalf("%s: problems %v", g.Name, templates[g.Name].Problems)
 		}
@@ -111,8 +111,8 @@ func TestATemplateDoesNotReadUserData(t *testing.T) {
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "long", Max: 3, Zones: []string{"us-west-2a"}, Tags: map[string]string{discoveryTag: "true"},
 			LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "long", Version: "$Latest"}}}})
 	g := cache.Snapshot().Group("long")
-	var template *grouptemplate.Template
-	allocated := costlimit.Allocated(func() { template = grouptemplate.Seen{}.Build(g, region, instancetypes.Embedded()) })
+	var template *fromgroup.Template
+	allocated := costlimit.Allocated(func() { template = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded()) })
 	if template.Labels["team"] != "a" {
 		t.Fatalf("labels %v, want that of the user data", template.Labels)
 	}
@@ -122,26 +122,26 @@ func TestATemplateDoesNotReadUserData(t *testing.T) {
 }
 
 // BenchmarkBuild makes the template of one group of two types with two tags, user data and an image, without reading it:
-// go test -run - -bench Build ./cloudprovider/grouptemplate
+// go test -run - -bench Build ./cloudprovider/nodetemplate/fromgroup
 func BenchmarkBuild(b *testing.B) {
 	g := read(b, 1).Snapshot().Groups()[0]
 	catalogue := instancetypes.Embedded()
 	b.ReportAllocs()
 	for b.Loop() {
-		if !(grouptemplate.Seen{}).Build(g, region, catalogue).Known() {
+		if !(fromgroup.Seen{}).Build(g, region, catalogue).Known() {
 			b.Fatal("not known")
 		}
 	}
 }
 
 // BenchmarkUnchanged looks through groups=1000 that were read anew and have not changed, as every loop of the autoscaler
-// does: go test -run - -bench Unchanged ./cloudprovider/grouptemplate
+// does: go test -run - -bench Unchanged ./cloudprovider/nodetemplate/fromgroup
 func BenchmarkUnchanged(b *testing.B) {
 	b.Run("groups=1000", func(b *testing.B) {
 		cache := read(b, 1000)
-		templates := map[string]*grouptemplate.Template{}
+		templates := map[string]*fromgroup.Template{}
 		for _, g := range cache.Snapshot().Groups() {
-			templates[g.Name] = grouptemplate.Seen{}.Build(g, region, instancetypes.Embedded())
+			templates[g.Name] = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded())
 		}
 		if err := cache.Refresh(b.Context()); err != nil {
 			b.Fatal(err)
