@@ -25,7 +25,7 @@
 // come node by node, and first fit in their order gives the nodes of the plan.
 //
 // Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.Planned shows it to the core, and
-// cloudprovider/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.
+// cloudprovider/plan/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.
 //
 // A plan has a time limit. At its end the cheapest plan so far counts, or the cheapest option if that places more pods. The log
 // and the Explanation say so. Within its limit the same options give the same answer: nothing depends on map order or on

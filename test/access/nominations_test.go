@@ -21,8 +21,8 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 )
 
 // notReady is the annotation that keeps a simulated node from becoming Ready (test/controlplane/config/stages.yaml).

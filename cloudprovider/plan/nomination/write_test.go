@@ -133,7 +133,7 @@ func TestWritesAtOnceAreBounded(t *testing.T) {
 		}
 	})
 	for file, sentence := range map[string]string{"nominations.md": fmt.Sprintf(" %d at once ", workers), "scale.md": fmt.Sprintf(" %d at once,", workers)} {
-		if text, err := os.ReadFile("../../docs/" + file); err != nil || !strings.Contains(string(text), sentence) {
+		if text, err := os.ReadFile("../../../docs/" + file); err != nil || !strings.Contains(string(text), sentence) {
 			t.Errorf("docs/%s does not say%q, error %v", file, sentence, err)
 		}
 	}
