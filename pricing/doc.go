@@ -6,7 +6,7 @@
 //
 // A Book answers for one region: the user's own Terms, over live spot prices, over the embedded list, over the lists of other
 // regions times the ratio of the regions, with the user's discounts. Every figure has its currency, date and source, and an
-// estimate its basis. Package pricefile reads the user's file, and cloudprovider/spotprice asks EC2. pricing owns the order of
+// estimate its basis. Package pricefile reads the user's file, and spotprice asks EC2. pricing owns the order of
 // these sources. It must import neither the AWS SDK nor net, because prices are known offline, nor the core, because prices of
 // instances need none.
 //
