@@ -8,6 +8,10 @@
 // The vocabulary changes here: an Auto Scaling group becomes a node group, its desired capacity a target size. A group with
 // several zones may become several node groups, its zone groups, which share its limits.
 //
+// Its Model answers the core's questions about prices. A node of one of our groups costs as much as the group's next instance: by its
+// policy, its allocation strategy, and its present instances. The groups know their nodes, so nothing is guessed from names. A node of an
+// unknown type, and a pod, cost as much as similar types charge for CPU, memory and accelerators. Neither question ever fails.
+//
 // The package owns the View, the observed node facts, and the batches of deletions. It imports none of the core's
 // adapters in cloudprovider/processors, which stand on it. The core's interfaces carry no context, so New keeps one, and every
 // write derives its deadline from it.

@@ -13,7 +13,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
 // prices are the region's current prices, in one currency.
@@ -32,7 +31,7 @@ func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError
 }
 
 // Costs returns the model of prices, or nil if the Provider was made without prices.
-func (p *Provider) Costs() *model.Model { return p.costs }
+func (p *Provider) Costs() *Model { return p.costs }
 
 // groupFacts presents the current view to the model of prices.
 type groupFacts struct{ provider *Provider }
@@ -84,7 +83,7 @@ func (p *Provider) Spending() (Spending, bool) {
 // spend shows the cost of each group's instances. It computes when the groups or the prices have changed, neither per loop nor per
 // scrape. One goroutine at a time uses it.
 type spend struct {
-	costs    *model.Model
+	costs    *Model
 	amount   *prometheus.GaugeVec
 	estimate *prometheus.GaugeVec
 	unpriced prometheus.Gauge
@@ -102,7 +101,7 @@ func (s spendSeries) labels() prometheus.Labels {
 	return prometheus.Labels{"node_group": s.group, "capacity_type": s.capacityType, "currency": s.currency}
 }
 
-func newSpend(costs *model.Model) *spend {
+func newSpend(costs *Model) *spend {
 	labels := []string{"node_group", "capacity_type", "currency"}
 	return &spend{costs: costs, shown: map[spendSeries]bool{},
 		amount: prometheus.NewGaugeVec(prometheus.GaugeOpts{

@@ -24,7 +24,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing/model"
 )
 
 // GPULabel is the node label by which the core knows a node that should have accelerators.
@@ -77,8 +76,8 @@ type Provider struct {
 	zones      *lookup.Zones
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
-	costs      *model.Model // nil without prices
-	spend      *spend       // nil without prices
+	costs      *Model // nil without prices
+	spend      *spend // nil without prices
 	gpuTypes   map[string]struct{}
 	deletions  *deletions
 	terminated *lookup.Cache[bool]
@@ -111,7 +110,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.view.Store(emptyView())
 	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
 	if o.Prices != nil {
-		p.costs = model.New(groupFacts{p}, o.Prices)
+		p.costs = newModel(groupFacts{p}, o.Prices)
 		p.spend = newSpend(p.costs)
 		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced)
 	}

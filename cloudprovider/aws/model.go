@@ -1,11 +1,11 @@
-package model
+package aws
 
 import (
 	"cmp"
 	"sync/atomic"
 	"time"
 
-	apiv1 "k8s.io/api/core/v1"
+	corev1 "k8s.io/api/core/v1"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -15,25 +15,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
-// groups knows the Auto Scaling groups and the facts about instance types.
-type groups interface {
+// pricedGroups knows the Auto Scaling groups and the facts about instance types.
+type pricedGroups interface {
 	// Group returns the group of that name, or nil.
 	Group(name string) *asg.Group
 	// GroupOf returns the group of the node, or the group whose template the node is, or nil.
-	GroupOf(node *apiv1.Node) *asg.Group
+	GroupOf(node *corev1.Node) *asg.Group
 	Catalogue() *instancetypes.Catalogue
-}
-
-// prices are the prices of one region, in one currency, at one moment.
-type prices interface {
-	groupprice.Prices
-	// Generation is another number whenever an answer of the others may have changed.
-	Generation() uint64
 }
 
 // Model implements the core's PricingModel. Amounts are in the currency of the prices.
 type Model struct {
-	groups  groups
+	groups  pricedGroups
 	prices  prices
 	current atomic.Pointer[pricer]
 }
@@ -45,8 +38,9 @@ type pricer struct {
 	catalogue  *instancetypes.Catalogue
 }
 
-// New makes a Model.
-func New(groups groups, prices prices) *Model { return &Model{groups: groups, prices: prices} }
+func newModel(groups pricedGroups, prices prices) *Model {
+	return &Model{groups: groups, prices: prices}
+}
 
 // Pricer prices groups by the present facts. It is the same one until they change.
 func (m *Model) Pricer() *groupprice.Pricer {
@@ -60,7 +54,7 @@ func (m *Model) Pricer() *groupprice.Pricer {
 }
 
 // NodePrice returns the cost of the node from start to end. The error is always nil.
-func (m *Model) NodePrice(node *apiv1.Node, start, end time.Time) (float64, error) {
+func (m *Model) NodePrice(node *corev1.Node, start, end time.Time) (float64, error) {
 	if g := m.groups.GroupOf(node); g != nil {
 		return m.next(m.Pricer(), g, node, 1).Amount.PerHour * hours(start, end), nil
 	}
@@ -69,7 +63,7 @@ func (m *Model) NodePrice(node *apiv1.Node, start, end time.Time) (float64, erro
 
 // PodPrice returns the on-demand cost of the pod's requests for CPU, memory and accelerators from start to end, in a type that
 // they fill. The error is always nil.
-func (m *Model) PodPrice(pod *apiv1.Pod, start, end time.Time) (float64, error) {
+func (m *Model) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error) {
 	r := resources(podutils.PodRequests(pod))
 	price := m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
 	return price.Amount.PerHour * hours(start, end), nil
@@ -78,13 +72,13 @@ func (m *Model) PodPrice(pod *apiv1.Pod, start, end time.Time) (float64, error) 
 // NodeCost returns the hourly cost of the group's next count nodes together. The template is the node that the group would add.
 // It stands in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types
 // and no template.
-func (m *Model) NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool) {
+func (m *Model) NodeCost(nodeGroup string, template *corev1.Node, count int) (pricing.Amount, bool) {
 	cost, ok := m.Next(nodeGroup, template, count)
 	return cost.Amount, ok
 }
 
 // Next is NodeCost with its parts, and how much of it is estimated.
-func (m *Model) Next(nodeGroup string, template *apiv1.Node, count int) (groupprice.Cost, bool) {
+func (m *Model) Next(nodeGroup string, template *corev1.Node, count int) (groupprice.Cost, bool) {
 	g := m.groups.Group(nodeGroup)
 	if g == nil {
 		return groupprice.Cost{}, false
@@ -96,7 +90,7 @@ func (m *Model) Next(nodeGroup string, template *apiv1.Node, count int) (grouppr
 }
 
 // next returns the cost of the next count nodes of g, which resemble node if their types are unknown.
-func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *apiv1.Node, count int) groupprice.Cost {
+func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *corev1.Node, count int) groupprice.Cost {
 	if cost, ok := p.Next(g, count); ok {
 		return cost
 	}
@@ -104,8 +98,8 @@ func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *apiv1.Node, count
 }
 
 // ofNobody prices a node outside our groups, by its instance type or else by its resources.
-func (m *Model) ofNobody(node *apiv1.Node) pricing.Amount {
-	name := cmp.Or(node.Labels[apiv1.LabelInstanceTypeStable], node.Labels[apiv1.LabelInstanceType])
+func (m *Model) ofNobody(node *corev1.Node) pricing.Amount {
+	name := cmp.Or(node.Labels[corev1.LabelInstanceTypeStable], node.Labels[corev1.LabelInstanceType])
 	if price, ok := m.prices.OnDemand(name); ok {
 		return price.Amount
 	}
@@ -114,7 +108,7 @@ func (m *Model) ofNobody(node *apiv1.Node) pricing.Amount {
 }
 
 // resources returns the resources of a list that cost money.
-func resources(list apiv1.ResourceList) groupprice.Resources {
+func resources(list corev1.ResourceList) groupprice.Resources {
 	r := groupprice.Resources{CPUMillis: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value(), Accelerators: map[string]int64{}}
 	for name, quantity := range list {
 		if nodetemplate.IsAccelerator(name) {

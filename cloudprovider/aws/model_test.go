@@ -1,4 +1,4 @@
-package model
+package aws
 
 import (
 	"math"
@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	apiv1 "k8s.io/api/core/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -28,9 +28,9 @@ const groupAnnotation = "group"
 // cluster has the groups it maps to, each named on the nodes that belong to it.
 type cluster map[string]*asg.Group
 
-func (c cluster) Group(name string) *asg.Group        { return c[name] }
-func (c cluster) GroupOf(node *apiv1.Node) *asg.Group { return c[node.Annotations[groupAnnotation]] }
-func (c cluster) Catalogue() *instancetypes.Catalogue { return instancetypes.Embedded() }
+func (c cluster) Group(name string) *asg.Group         { return c[name] }
+func (c cluster) GroupOf(node *corev1.Node) *asg.Group { return c[node.Annotations[groupAnnotation]] }
+func (c cluster) Catalogue() *instancetypes.Catalogue  { return instancetypes.Embedded() }
 func (c cluster) add(name, instanceType string, spot bool) {
 	c[name] = groupOf(name, instanceType, spot)
 }
@@ -49,30 +49,30 @@ func bookOf(t *testing.T, region string) *pricing.Book {
 }
 
 // node is one of the group, with what its instance type has.
-func node(t *testing.T, group, instanceType string) *apiv1.Node {
+func node(t *testing.T, group, instanceType string) *corev1.Node {
 	t.Helper()
 	facts, ok := instancetypes.Embedded().Lookup(instanceType)
 	if !ok {
 		t.Fatalf("%s is not in the catalogue", instanceType)
 	}
-	capacity := apiv1.ResourceList{
-		apiv1.ResourceCPU:    *resource.NewQuantity(int64(facts.VCPU), resource.DecimalSI),
-		apiv1.ResourceMemory: *resource.NewQuantity(facts.MemoryBytes, resource.BinarySI),
+	capacity := corev1.ResourceList{
+		corev1.ResourceCPU:    *resource.NewQuantity(int64(facts.VCPU), resource.DecimalSI),
+		corev1.ResourceMemory: *resource.NewQuantity(facts.MemoryBytes, resource.BinarySI),
 	}
 	for _, r := range facts.Accelerators() {
-		capacity[apiv1.ResourceName(r.Name)] = *resource.NewQuantity(int64(r.Count), resource.DecimalSI)
+		capacity[corev1.ResourceName(r.Name)] = *resource.NewQuantity(int64(r.Count), resource.DecimalSI)
 	}
-	return &apiv1.Node{ObjectMeta: metav1.ObjectMeta{Name: group, Annotations: map[string]string{groupAnnotation: group},
-		Labels: map[string]string{apiv1.LabelInstanceTypeStable: instanceType}},
-		Status: apiv1.NodeStatus{Capacity: capacity, Allocatable: capacity}}
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: group, Annotations: map[string]string{groupAnnotation: group},
+		Labels: map[string]string{corev1.LabelInstanceTypeStable: instanceType}},
+		Status: corev1.NodeStatus{Capacity: capacity, Allocatable: capacity}}
 }
 
-func pod(requests ...string) *apiv1.Pod {
-	list := apiv1.ResourceList{}
+func pod(requests ...string) *corev1.Pod {
+	list := corev1.ResourceList{}
 	for i := 0; i < len(requests); i += 2 {
-		list[apiv1.ResourceName(requests[i])] = resource.MustParse(requests[i+1])
+		list[corev1.ResourceName(requests[i])] = resource.MustParse(requests[i+1])
 	}
-	return &apiv1.Pod{Spec: apiv1.PodSpec{Containers: []apiv1.Container{{Resources: apiv1.ResourceRequirements{Requests: list}}}}}
+	return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: list}}}}}
 }
 
 var start = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
@@ -83,7 +83,7 @@ func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
 	groups.add("unknown-type", "zz9.xlarge", false)
 	groups.add("unknown-type-spot", "zz9.xlarge", true)
 	for _, region := range []string{"us-east-1", "cn-north-1", "us-gov-east-1", "eu-west-3", "us-iso-east-1"} {
-		m := New(groups, bookOf(t, region))
+		m := newModel(groups, bookOf(t, region))
 		for name := range groups {
 			got, err := m.NodePrice(node(t, name, "m5.large"), start, start.Add(time.Hour))
 			if err != nil || !(got > 0) || math.IsInf(got, 0) {
@@ -105,7 +105,7 @@ func TestNoKnownGroupIsWithoutAPrice(t *testing.T) {
 func TestPricesAreForTheTimeAskedFor(t *testing.T) {
 	groups := cluster{}
 	groups.add("web", "m5.large", false)
-	m := New(groups, bookOf(t, "us-east-1"))
+	m := newModel(groups, bookOf(t, "us-east-1"))
 	for _, tt := range []struct {
 		time time.Duration
 		want float64
@@ -117,7 +117,7 @@ func TestPricesAreForTheTimeAskedFor(t *testing.T) {
 }
 
 func TestPodsArePricedWithTheirAccelerators(t *testing.T) {
-	m := New(cluster{}, bookOf(t, "us-east-1"))
+	m := newModel(cluster{}, bookOf(t, "us-east-1"))
 	price := func(requests ...string) float64 {
 		got, err := m.PodPrice(pod(requests...), start, start.Add(time.Hour))
 		if err != nil || got < 0 {
@@ -141,7 +141,7 @@ func TestPodsArePricedWithTheirAccelerators(t *testing.T) {
 
 func TestThePricerIsNewWhenPricesAre(t *testing.T) {
 	book := bookOf(t, "us-east-1")
-	m := New(cluster{}, book)
+	m := newModel(cluster{}, book)
 	before := m.Pricer()
 	if m.Pricer() != before {
 		t.Error("another pricer without need")
@@ -163,8 +163,8 @@ func (p provider) GPULabel() string                                             
 
 type preferred struct{}
 
-func (preferred) Node() (*apiv1.Node, error) {
-	return &apiv1.Node{Status: apiv1.NodeStatus{Capacity: apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("4")}}}, nil
+func (preferred) Node() (*corev1.Node, error) {
+	return &corev1.Node{Status: corev1.NodeStatus{Capacity: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4")}}}, nil
 }
 
 // nodeGroup is a node group of which the price expander asks no more.
@@ -196,7 +196,7 @@ func TestTheCoresPriceExpanderChoosesWell(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name    string
-		pod     *apiv1.Pod
+		pod     *corev1.Pod
 		options []option
 		want    string
 	}{
@@ -208,11 +208,11 @@ func TestTheCoresPriceExpanderChoosesWell(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, region := range []string{"us-east-1", "us-west-2", "cn-northwest-1", "us-iso-east-1"} {
-				filter := price.NewFilter(provider{model: New(groups, bookOf(t, region))}, preferred{}, price.SimpleNodeUnfitness)
+				filter := price.NewFilter(provider{model: newModel(groups, bookOf(t, region))}, preferred{}, price.SimpleNodeUnfitness)
 				var options []expander.Option
 				infos := map[string]*framework.NodeInfo{}
 				for _, o := range tt.options {
-					options = append(options, expander.Option{NodeGroup: nodeGroup{id: o.group}, NodeCount: o.nodes, Pods: slices.Repeat([]*apiv1.Pod{tt.pod}, 5)})
+					options = append(options, expander.Option{NodeGroup: nodeGroup{id: o.group}, NodeCount: o.nodes, Pods: slices.Repeat([]*corev1.Pod{tt.pod}, 5)})
 					infos[o.group] = framework.NewNodeInfo(node(t, o.group, types[o.group]), nil)
 				}
 				got := filter.BestOptions(options, infos)
