@@ -71,8 +71,9 @@ func (r *reader) writtenFile(item any, nesting int) {
 
 // eksctl turns eksctl's variables into the call that its script will make.
 func (r *reader) eksctl(content string, nesting int) {
-	s := newShell(r, content, nesting+1)
-	s.run()
+	s := newShell(r, nesting+1)
+	statements, _ := r.parseShell(content)
+	s.statements(statements)
 	args := ""
 	for _, a := range []struct{ variable, flag string }{
 		{"NODE_LABELS", "--node-labels"}, {"NODE_TAINTS", "--register-with-taints"}, {"MAX_PODS", "--max-pods"},

@@ -58,7 +58,7 @@ func (r *reader) file(text string, nesting int) {
 	case kind == "" && isKubeletConfig(text):
 		r.kubeletConfig(text)
 	case kind == "" || kind == "unmarked" || kind == "toml":
-		r.script(text, nesting)
+		r.runScript(text, nesting)
 	default:
 		r.dispatch(text, "", nesting)
 	}

@@ -1,6 +1,10 @@
 package userdata
 
-import "strings"
+import (
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+)
 
 // Expansions can make a short script long.
 const (
@@ -8,78 +12,118 @@ const (
 	expansionWork    = 4 // for every byte
 )
 
-// expansion reads what follows a dollar sign or backquote and returns its value, or an unresolved mark.
-func (s *shell) expansion(c byte) string {
-	if c == '`' {
-		s.skipPast('`')
+// Characters that a backslash quotes in a text, all of them in words without quotes.
+const (
+	quotedInWord         = ""
+	quotedInDoubleQuotes = "$`\"\\"
+	quotedInHereDocument = "$`\\"
+)
+
+// fields expands words as a shell does, each to none, one or several.
+func (s *shell) fields(words []*syntax.Word) []string {
+	var list []string
+	for _, word := range words {
+		var field strings.Builder
+		open := false // there is a field, if an empty one
+		end := func() {
+			if open && s.r.spend(wordWork+field.Len()/2) {
+				list = append(list, field.String())
+			}
+			field.Reset()
+			open = false
+		}
+		for _, part := range word.Parts {
+			text := s.part(part, quotedInWord)
+			if _, split := part.(*syntax.ParamExp); !split {
+				field.WriteString(text)
+				open = true
+				continue
+			}
+			for _, c := range text {
+				if strings.ContainsRune(" \t\n", c) {
+					end()
+					continue
+				}
+				field.WriteRune(c)
+				open = true
+			}
+		}
+		end()
+	}
+	return list
+}
+
+// text expands parts of a word to one text. quoted are the characters that a backslash quotes in it.
+func (s *shell) text(parts []syntax.WordPart, quoted string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		if text := s.part(part, quoted); s.r.spend(len(text)/2 + 1) {
+			b.WriteString(text)
+		}
+	}
+	return b.String()
+}
+
+func (s *shell) part(part syntax.WordPart, quoted string) string {
+	switch part := part.(type) {
+	case *syntax.Lit:
+		return withoutBackslashes(part.Value, quoted)
+	case *syntax.SglQuoted:
+		if !part.Dollar || !strings.Contains(part.Value, `\`) {
+			return part.Value
+		}
+	case *syntax.DblQuoted:
+		return s.text(part.Parts, quotedInDoubleQuotes)
+	case *syntax.ParamExp:
+		return s.parameter(part)
+	}
+	return unresolved("") // $(…), $((…)), <(…) and patterns
+}
+
+// withoutBackslashes removes each backslash that quotes the character behind it.
+func withoutBackslashes(text, quoted string) string {
+	if !strings.Contains(text, `\`) {
+		return text
+	}
+	var b strings.Builder
+	for i := 0; i < len(text); i++ {
+		if text[i] == '\\' && i+1 < len(text) && (quoted == quotedInWord || strings.IndexByte(quoted, text[i+1]) >= 0) {
+			i++
+		}
+		b.WriteByte(text[i])
+	}
+	return b.String()
+}
+
+// parameter returns the value of $name, or of ${name} with an operator, or an unresolved mark.
+func (s *shell) parameter(p *syntax.ParamExp) string {
+	if p.Param == nil {
 		return unresolved("")
 	}
-	switch next := s.peek(); {
-	case next == '(':
-		s.pos++
-		s.skipParens()
-		return unresolved("")
-	case next == '{':
-		s.pos++
-		return s.braced()
-	case next == '\'': // $'…'
-		s.pos++
-		text := s.until('\'')
-		if strings.Contains(text, "\\") {
+	name := p.Param.Value
+	if index, ok := p.Index.(*syntax.Word); ok && (index.Lit() == "@" || index.Lit() == "*") {
+		return unresolved(name + "[" + index.Lit() + "]")
+	}
+	if p.Excl || p.Length || p.Index != nil || p.Slice != nil || p.Repl != nil || p.Names != 0 {
+		return unresolved(name)
+	}
+	if !syntax.ValidName(name) {
+		switch {
+		case strings.Trim(name, "0123456789@*") != "": // such as $?
 			return unresolved("")
-		}
-		return text
-	case next == '"':
-		return ""
-	case next != 0 && strings.IndexByte("0123456789@*#?!-$", next) >= 0:
-		s.pos++
-		if next == '#' || next == '?' || next == '!' || next == '$' || next == '-' {
-			return unresolved("")
-		}
-		if s.functions {
-			return unresolved(string(next))
+		case s.inFunction || p.Exp != nil:
+			return unresolved(name)
 		}
 		return "" // arguments, a script run at boot has none
 	}
-	name := leadingName(s.src[s.pos:])
-	if name == "" {
-		return "$"
-	}
-	s.pos += len(name)
-	return s.value(name, false)
-}
-
-// braced reads ${…} after the brace.
-func (s *shell) braced() string {
-	start, depth := s.pos, 1
-	for s.pos < len(s.src) && depth > 0 {
-		switch s.src[s.pos] {
-		case '\\':
-			s.pos++ // this may pass the end of the text, see below
-		case '{':
-			depth++
-		case '}':
-			depth--
-		}
-		s.pos++
-	}
-	s.pos = min(s.pos, len(s.src))
-	text := strings.TrimSuffix(s.src[start:s.pos], "}")
-	name := leadingName(text)
-	operator := text[len(name):]
-	switch {
-	case name == "":
-		return unresolved("")
-	case operator == "":
+	if p.Exp == nil {
 		return s.value(name, false)
-	case operator == ":-" || operator == "-": // ${NAME:-}
+	}
+	switch op := p.Exp.Op; {
+	case p.Exp.Word == nil && (op == syntax.DefaultUnset || op == syntax.DefaultUnsetOrNull): // ${NAME:-}
 		return s.value(name, true)
-	case operator == "[@]" || operator == "[*]":
-		return unresolved(name + operator)
-	case strings.HasPrefix(operator, ":-") || strings.HasPrefix(operator, ":?"):
-		if value, ok := s.vars[name]; ok && value != "" {
-			return value
-		}
+	case s.vars[name] != "" && (op == syntax.DefaultUnsetOrNull || op == syntax.ErrorUnsetOrNull):
+		return s.value(name, false)
 	}
 	return unresolved(name)
 }
@@ -97,37 +141,6 @@ func (s *shell) value(name string, mayBeUnset bool) string {
 	return unresolved(name)
 }
 
-// skipParens reads past the parenthesis that closes the one just read. Quotes hide parentheses.
-func (s *shell) skipParens() {
-	for depth := 1; s.pos < len(s.src) && depth > 0; {
-		c := s.src[s.pos]
-		s.pos++
-		switch c {
-		case '(':
-			depth++
-		case ')':
-			depth--
-		case '\\':
-			s.pos = min(len(s.src), s.pos+1)
-		case '\'':
-			s.until('\'')
-		case '"':
-			s.skipPast('"')
-		}
-	}
-}
-
-// skipPast reads past the next quote that no backslash precedes.
-func (s *shell) skipPast(quote byte) {
-	for s.pos < len(s.src) && s.src[s.pos] != quote {
-		if s.src[s.pos] == '\\' {
-			s.pos++
-		}
-		s.pos++
-	}
-	s.pos = min(len(s.src), s.pos+1)
-}
-
 // assign sets a variable. If the assignment may not happen, the value is known only if it does not change.
 func (s *shell) assign(name, value string, conditional bool) {
 	old, set := s.vars[name]
@@ -137,19 +150,3 @@ func (s *shell) assign(name, value string, conditional bool) {
 	}
 	s.vars[name] = value
 }
-
-func isNameByte(c byte, digits bool) bool {
-	return c == '_' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || digits && c >= '0' && c <= '9'
-}
-
-// leadingName returns the name of a variable with which s begins, or "".
-func leadingName(s string) string {
-	for i := range len(s) {
-		if !isNameByte(s[i], i > 0) {
-			return s[:i]
-		}
-	}
-	return s
-}
-
-func isName(s string) bool { return s != "" && leadingName(s) == s }

@@ -57,7 +57,8 @@ const (
 // Steps for pieces of work beside the steps for their bytes. BenchmarkHostile shows whether they are still right.
 const (
 	documentWork   = 256  // a document, a script or a part, however short
-	parserWork     = 1024 // the parser of a YAML stream or of TOML
+	parserWork     = 1024 // the parser of a YAML stream, of TOML or of a script
+	shellWork      = 16   // a byte of a script for its parser
 	gzipWork       = 8192 // the tables of a decoder
 	packedWork     = 16   // a byte of gzip, which may unpack to nothing
 	wordWork       = 8    // a word of a command

@@ -2,7 +2,6 @@ package userdata
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -17,9 +16,6 @@ func (r *reader) jqEdits(script string) {
 		return
 	}
 	for _, edit := range jqEdit.FindAllStringSubmatch(script, -1) {
-		key := "jq " + edit[1]
-		if !slices.ContainsFunc(r.problems, func(p nodetemplate.Problem) bool { return p.Key == key }) {
-			r.problem(key, "", nodetemplate.ReasonUnresolved, "the setting in a NodeConfig, in the arguments of kubelet or in a file that user data writes")
-		}
+		r.problem("jq "+edit[1], "", nodetemplate.ReasonUnresolved, "the setting in a NodeConfig, in the arguments of kubelet or in a file that user data writes")
 	}
 }

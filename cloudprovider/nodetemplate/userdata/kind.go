@@ -9,6 +9,7 @@ import (
 const maxFirstLine = 256
 
 var (
+	nameGoesOn = regexp.MustCompile(`^\w`)
 	mimeHeader = regexp.MustCompile(`(?i)^\s*(mime-version|content-type)[ \t]*:`)
 	shellLine  = regexp.MustCompile(`^#![ \t]*\S*?/?(?:env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|z|k|a)?sh\b`)
 )
@@ -111,7 +112,7 @@ func hasSettings(text string) bool {
 func isKubeletConfig(text string) bool {
 	return anyAround(text, "KubeletConfiguration", func(before, behind string) bool {
 		before, colon := strings.CutSuffix(strings.TrimRight(withoutQuote(before), " \t"), ":")
-		return colon && strings.HasSuffix(withoutQuote(before), "kind") && (behind == "" || !isNameByte(behind[0], true))
+		return colon && strings.HasSuffix(withoutQuote(before), "kind") && !nameGoesOn.MatchString(behind)
 	})
 }
 

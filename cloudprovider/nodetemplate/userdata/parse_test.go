@@ -130,7 +130,10 @@ func TestScripts(t *testing.T) {
 				"else cat > n <<EOF\napiVersion: node.eks.aws/v1alpha1\nkind: NodeConfig\nspec: {kubelet: {flags: [\"--node-labels=a=1,t=o\"]}}\nEOF\nfi",
 		},
 		{name: "unknown arguments", script: bootstrap + `"--node-labels=a=1 $MORE"`, want: "a=1 ! kubelet arguments"},
-		{name: "unfinished", script: bootstrap + `"--node-labels=a=1`, want: "a=1"},
+		{name: "unfinished", script: bootstrap + `"--node-labels=a=1`, want: " ! shell script"}, // a shell does not run it
+		{name: "after a line that is no shell", script: "x )\n" + bootstrap + `"--node-labels=a=1"`, want: "a=1 ! shell script"},
+		{name: "block after a condition", script: "T=a\nspot && { echo; T=b; }\n" + bootstrap + `"--node-labels=a=1,t=$T"`, want: "a=1 ! --node-labels t"},
+		{name: "argument in braces", script: bootstrap + `"--node-labels=a=1 ${1}"`, want: "a=1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, problems := Parse("#!/bin/bash\n"+tt.script, "")
@@ -313,6 +316,10 @@ func hostile(t testing.TB) map[string]string {
 		"brackets":               zip(t, strings.Repeat("<", 250_000)),
 		"settings":               zip(t, strings.Repeat("[ settings ", 22_000)),
 		"kinds":                  script + "cat <<''\n" + strings.Repeat(" KubeletConfiguration", 3000) + "\n",
+	}
+	for _, opener := range []string{"$(", "((", "$((", "{ ", "(", "`\\", "\"$(", "${a:-", "a&&", "a|", "! ", "((-", "if ", "case x in x) ", "f()", "[[ (", "<(",
+		"a=(", "a[", "a[a[", "$[", "time ", "coproc ", "((a=", "((a?", "$A", "<a ", "a;", "while a;do ", "$'", "a\n)\n", "a 'b\n) "} {
+		all["opened "+opener] = zip(t, script+strings.Repeat(opener, 250_000/len(opener)))
 	}
 	for name, data := range all {
 		if len(data) > maxRawBytes {

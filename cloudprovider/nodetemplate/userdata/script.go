@@ -5,48 +5,35 @@ import (
 	"slices"
 	"strings"
 
+	"mvdan.cc/sh/v3/syntax"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// kubeletVariable reports whether a variable of that name holds arguments of kubelet, by the customs of the EKS images,
-// kubeadm and kops.
-func kubeletVariable(name string) bool {
-	switch name {
-	case "KUBELET_EXTRA_ARGS", "KUBELET_ARGS", "KUBELET_OPTS", "DAEMON_ARGS":
-		return true
-	}
-	return false
-}
+// kubeletVariables hold arguments of kubelet, by the customs of the EKS images, kubeadm and kops.
+var kubeletVariables = []string{"KUBELET_EXTRA_ARGS", "KUBELET_OPTS", "DAEMON_ARGS", "KUBELET_ARGS"}
 
-// command reads one simple command.
-func (s *shell) command(words []string) {
-	if s.plain {
-		words = s.keywords(words)
-	}
+func kubeletVariable(name string) bool { return slices.Contains(kubeletVariables, name) }
+
+// call reads one simple command with its assignments.
+func (s *shell) call(command *syntax.CallExpr) {
+	words := s.fields(command.Args)
 	conditional := s.depth > 0 || s.after
 	local := map[string]string{}
-	environment := len(words) > 0 && !assignmentsOnly(words) // assignments hold only for the command behind them
-	for len(words) > 0 {
-		name, value, ok := assignment(words[0])
-		if !ok {
-			break
-		}
-		local[name] = value
-		s.assignment(words[0], conditional || environment)
-		words = words[1:]
+	for _, a := range command.Assigns {
+		local[a.Name.Value] = s.assignment(a, conditional || len(words) > 0) // before a command it holds only for that one
 	}
-	if len(words) == 0 {
-		return
+	if len(words) > 0 {
+		s.command(words, local, conditional)
 	}
+}
+
+// command reads a command without its assignments, local.
+func (s *shell) command(words []string, local map[string]string, conditional bool) {
 	switch words[0] {
-	case "export", "declare", "local", "readonly", "typeset":
-		for _, word := range words[1:] {
-			s.assignment(word, conditional)
-		}
-		return
 	case "read", "unset", "getopts", "mapfile", "readarray":
 		for _, word := range words[1:] {
-			if isName(word) {
+			if syntax.ValidName(word) {
 				s.vars[word] = unresolved(word)
 			}
 		}
@@ -57,11 +44,11 @@ func (s *shell) command(words []string) {
 		return
 	}
 	if i := slices.Index(words, "-c"); i > 0 && i+1 < len(words) && slices.Contains([]string{"sh", "bash", "su"}, path.Base(words[i-1])) {
-		s.within(func() { s.r.script(words[i+1], s.nesting+1) })
+		s.within(func() { s.r.runScript(words[i+1], s.nesting+1) })
 		return
 	}
 	if words[0] == "eval" {
-		s.within(func() { s.r.script(strings.Join(words[1:], " "), s.nesting+1) })
+		s.within(func() { s.r.runScript(strings.Join(words[1:], " "), s.nesting+1) })
 		return
 	}
 	s.r.mentions(words, conditional)
@@ -83,54 +70,38 @@ func (s *shell) bootstrap(args []string, local map[string]string, conditional bo
 	s.r.calls = append(s.r.calls, c)
 }
 
-// keywords removes the shell's keywords from the front of a command, and counts the conditions they open.
-func (s *shell) keywords(words []string) []string {
-	for len(words) > 0 {
-		switch words[0] {
-		case "if", "while", "until":
-			s.depth++
-		case "for", "select":
-			s.depth++
-			if len(words) > 1 && isName(words[1]) {
-				s.vars[words[1]] = unresolved(words[1])
+// declare reads an export or declare command.
+func (s *shell) declare(command *syntax.DeclClause) {
+	conditional := s.depth > 0 || s.after
+	for _, a := range command.Args {
+		if !a.Naked {
+			s.assignment(a, conditional)
+		} else if a.Value != nil { // quoted as a whole
+			if name, value, ok := strings.Cut(s.text(a.Value.Parts, quotedInWord), "="); ok && syntax.ValidName(name) {
+				s.set(name, value, conditional)
 			}
-			return nil
-		case "case":
-			s.depth++
-			return nil
-		case "fi", "done", "esac":
-			s.depth = max(0, s.depth-1)
-		case "then", "do", "else", "elif", "!", "{", "}", "time":
-		case "function":
-			s.functions = true
-			return nil
-		default:
-			return words
 		}
-		words = words[1:]
 	}
-	return nil
 }
 
-// assignment splits NAME=value and NAME+=value.
-func assignment(word string) (name, value string, ok bool) {
-	name, value, ok = strings.Cut(word, "=")
-	return strings.TrimSuffix(name, "+"), value, ok && isName(strings.TrimSuffix(name, "+"))
-}
-
-func assignmentsOnly(words []string) bool {
-	return !slices.ContainsFunc(words, func(w string) bool { _, _, ok := assignment(w); return !ok })
-}
-
-// assignment reads one word that may assign a variable.
-func (s *shell) assignment(word string, conditional bool) {
-	name, value, ok := assignment(word)
-	if !ok {
-		return
+// assignment reads one assignment and returns the value assigned.
+func (s *shell) assignment(a *syntax.Assign, conditional bool) string {
+	name, value := a.Name.Value, ""
+	switch {
+	case a.Array != nil || a.Index != nil:
+		value = unresolved("")
+	case a.Value != nil:
+		value = s.text(a.Value.Parts, quotedInWord)
 	}
-	if strings.HasPrefix(word, name+"+=") {
+	if a.Append {
 		value = s.value(name, true) + value
 	}
+	s.set(name, value, conditional)
+	return value
+}
+
+// set sets a variable and notices the ones with a meaning for kubelet.
+func (s *shell) set(name, value string, conditional bool) {
 	if name == "Environment" { // a line of a systemd unit
 		s.r.mentions([]string{value}, conditional)
 		return
@@ -152,7 +123,7 @@ func (r *reader) mentions(words []string, conditional bool) {
 		return
 	}
 	for _, word := range words {
-		for _, name := range []string{"KUBELET_EXTRA_ARGS", "KUBELET_OPTS", "DAEMON_ARGS", "KUBELET_ARGS"} {
+		for _, name := range kubeletVariables {
 			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
 				for _, field := range strings.FieldsFunc(word[at:], isSpaceOrQuote) {
 					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {

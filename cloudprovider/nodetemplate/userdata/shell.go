@@ -1,259 +1,201 @@
 package userdata
 
-import "strings"
+import (
+	"errors"
+	"io"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
 
-// shell reads a script command by command, without running any. It keeps the variables with plain text, and the depth of
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// shell follows a script command by command, without running any. It keeps the variables with plain text, and the depth of
 // conditions.
 type shell struct {
 	r       *reader
-	src     string
-	pos     int
 	nesting int
 
-	vars  map[string]string // a value may hold unresolved expressions
-	depth int               // of if, case and loops
-
-	functions bool // one has begun: $1 may be its argument from here on
-
-	// The command being read.
-	words  []string
-	cur    strings.Builder
-	open   bool // cur is a word, if an empty one
-	quoted bool // part of cur was quoted
-	plain  bool // the first word is unquoted: it may be a keyword
-	after  bool // the command follows && or ||, so it may not run
-	skip   bool // the next word is the target of a redirection
-
-	hereDocs []hereDoc // announced in this line
+	vars       map[string]string // a value may hold unresolved expressions
+	depth      int               // of if, case and loops
+	after      bool              // the command follows && or ||, so it may not run
+	inFunction bool              // $1 is an argument of the function
 }
 
-func newShell(r *reader, src string, nesting int) *shell {
-	return &shell{r: r, src: src, nesting: nesting, vars: map[string]string{}, depth: r.conditions}
+func newShell(r *reader, nesting int) *shell {
+	return &shell{r: r, nesting: nesting, vars: map[string]string{}, depth: r.conditions}
 }
 
-// script reads a shell script.
+// script reads a shell script. Lines that are no shell are left out and reported.
 func (r *reader) script(text string, nesting int) {
-	if r.enter(nesting, 0) {
-		r.jqEdits(text)
-		newShell(r, text, nesting).run()
+	if r.runScript(text, nesting) {
+		r.unreadable("shell script", "commands that can be parsed")
 	}
 }
 
-// run reads to the end of the script.
-func (s *shell) run() {
-	for s.pos < len(s.src) && s.r.spend(1) {
-		s.step()
-	}
-	s.endCommand(false)
-}
-
-// byteSet makes a table of bytes.
-func byteSet(bytes string) (set [256]bool) {
-	for i := range len(bytes) {
-		set[bytes[i]] = true
-	}
-	return set
-}
-
-// special are the bytes with a meaning to a shell, specialQuoted the ones within double quotes.
-var (
-	special       = byteSet("\n \t#\\'\";()&|<>$`")
-	specialQuoted = byteSet("\"\\$`")
-)
-
-// step reads one character, or one construct that begins with it.
-func (s *shell) step() {
-	c := s.src[s.pos]
-	s.pos++
-	switch c {
-	case '\n':
-		s.endCommand(false)
-		s.readHereDocs()
-	case ' ', '\t':
-		s.endWord()
-	case '#':
-		if s.open {
-			s.add("#")
-			return
-		}
-		if end := strings.IndexByte(s.src[s.pos:], '\n'); end >= 0 {
-			s.pos += end
-		} else {
-			s.pos = len(s.src)
-		}
-	case '\\':
-		s.backslash()
-	case '\'':
-		s.add(s.until('\''))
-		s.quoted = true
-	case '"':
-		s.doubleQuoted()
-	case ';', ')':
-		s.endCommand(false)
-	case '(':
-		s.openParen()
-	case '&', '|':
-		twice := s.peek() == c
-		if twice {
-			s.pos++
-		}
-		s.endCommand(twice)
-	case '<', '>':
-		s.redirect(c)
-	case '$', '`':
-		s.addUnquoted(s.expansion(c))
-	default:
-		start := s.pos - 1
-		for s.pos < len(s.src) && !special[s.src[s.pos]] {
-			s.pos++
-		}
-		s.add(s.src[start:s.pos])
-	}
-}
-
-func (s *shell) peek() byte {
-	if s.pos < len(s.src) {
-		return s.src[s.pos]
-	}
-	return 0
-}
-
-// add appends to the current word.
-func (s *shell) add(text string) {
-	if len(s.words) == 0 && !s.open {
-		s.plain = true
-	}
-	s.open = true
-	if s.r.spend(len(text)/2 + 1) {
-		s.cur.WriteString(text)
-	}
-}
-
-// addUnquoted appends the value of an expansion, which the shell splits at white space.
-func (s *shell) addUnquoted(value string) {
-	if len(s.words) == 0 && !s.open {
-		s.plain = false
-	}
-	assigning := s.assigning()
-	for i, field := range strings.Split(strings.Map(spaces, value), " ") {
-		if s.r.tooMuch {
-			return
-		}
-		if i > 0 && !assigning {
-			s.endWord()
-		} else if i > 0 {
-			s.add(" ")
-		}
-		if field != "" {
-			s.add(field)
-		}
-	}
-}
-
-func spaces(c rune) rune {
-	if c == '\n' || c == '\t' {
-		return ' '
-	}
-	return c
-}
-
-// assigning reports whether the current word is an assignment, in which values are not split.
-func (s *shell) assigning() bool {
-	if len(s.words) > 0 {
+// runScript reads a text as a shell script, and reports whether lines were left out.
+func (r *reader) runScript(text string, nesting int) (broken bool) {
+	if !r.enter(nesting, parserWork) {
 		return false
 	}
-	name, _, ok := strings.Cut(s.cur.String(), "=")
-	return ok && isName(strings.TrimSuffix(name, "+"))
+	r.jqEdits(text)
+	statements, broken := r.parseShell(text)
+	newShell(r, nesting).statements(statements)
+	return broken
 }
 
-func (s *shell) endWord() {
-	if !s.open {
+// Bounds on the shell's parser, which recurses.
+const (
+	maxSyntaxErrors = 64   // after each the next line is tried
+	maxFrames       = 1000 // of the stack, which takes a quarter of a megabyte. Ten commands within commands take a hundred
+)
+
+// parseShell parses a script. A shell runs the commands before a syntax error, and no other. The ones behind it count here,
+// because files that are no scripts have some lines in the shell's form.
+func (r *reader) parseShell(text string) (list []*syntax.Stmt, broken bool) {
+	parser := syntax.NewParser()
+	text = strings.ToValidUTF8(text, "?")
+	for range maxSyntaxErrors {
+		var err error
+		for statement, failure := range parser.StmtsSeq(&source{&r.budget, text}) {
+			if err = failure; err == nil {
+				list = append(list, statement)
+			}
+		}
+		var wrong syntax.ParseError
+		if !errors.As(err, &wrong) {
+			return list, broken || err != nil && !r.tooMuch
+		}
+		broken = true
+		_, text, _ = strings.Cut(text[min(len(text), int(wrong.Pos.Offset())):], "\n")
+	}
+	return list, broken
+}
+
+// source hands text to the shell's parser while there is budget for it, and room on the stack.
+type source struct {
+	*budget
+	text string
+}
+
+var errTooMuch = errors.New("too long or too deeply nested")
+
+func (s *source) Read(b []byte) (int, error) {
+	if s.text == "" {
+		return 0, io.EOF
+	}
+	n := copy(b, s.text)
+	s.text = s.text[n:]
+	if !s.spend(shellWork*n) || runtime.Callers(maxFrames, make([]uintptr, 1)) > 0 {
+		return 0, errTooMuch
+	}
+	return n, nil
+}
+
+// statements reads commands in their order.
+func (s *shell) statements(list []*syntax.Stmt) {
+	for _, statement := range list {
+		s.statement(statement)
+	}
+}
+
+// branch reads commands under a condition.
+func (s *shell) branch(lists ...[]*syntax.Stmt) {
+	s.depth++
+	s.statements(slices.Concat(lists...))
+	s.depth--
+}
+
+// statement reads one command, and the commands within it as if they ran where they stand.
+func (s *shell) statement(statement *syntax.Stmt) {
+	if s.r.tooMuch {
 		return
 	}
-	if s.skip {
-		s.skip = false
-	} else if s.r.spend(wordWork) {
-		s.words = append(s.words, s.cur.String())
+	switch command := statement.Cmd.(type) {
+	case *syntax.CallExpr:
+		s.call(command)
+	case *syntax.DeclClause:
+		s.declare(command)
+	case *syntax.BinaryCmd:
+		s.chain(command)
+	case *syntax.Block:
+		s.statements(command.Stmts)
+	case *syntax.Subshell:
+		s.statements(command.Stmts)
+	case *syntax.TimeClause:
+		if command.Stmt != nil {
+			s.statement(command.Stmt)
+		}
+	case *syntax.CoprocClause:
+		s.statement(command.Stmt)
+	case *syntax.FuncDecl:
+		outer := s.inFunction
+		s.inFunction = true
+		s.statement(command.Body)
+		s.inFunction = outer
+	case *syntax.IfClause:
+		for ; command != nil; command = command.Else {
+			s.branch(command.Cond, command.Then)
+		}
+	case *syntax.WhileClause:
+		s.branch(command.Cond, command.Do)
+	case *syntax.ForClause:
+		if loop, ok := command.Loop.(*syntax.WordIter); ok {
+			s.vars[loop.Name.Value] = unresolved(loop.Name.Value)
+		}
+		s.branch(command.Do)
+	case *syntax.CaseClause:
+		for _, item := range command.Items {
+			s.branch(item.Stmts)
+		}
 	}
-	s.cur.Reset()
-	s.open, s.quoted = false, false
-}
-
-// endCommand ends the command. conditional means that the next one depends on how it ends.
-func (s *shell) endCommand(conditional bool) {
-	s.endWord()
-	s.skip = false
-	if len(s.words) > 0 {
-		s.command(s.words)
-	}
-	if len(s.words) > 0 || conditional { // else an empty line, after which && still holds
-		s.after = conditional
-	}
-	s.words, s.plain = nil, false
-}
-
-func (s *shell) backslash() {
-	switch c := s.peek(); c {
-	case 0:
-	case '\n':
-		s.pos++
-	default:
-		s.pos++
-		s.add(s.src[s.pos-1 : s.pos]) // the rest of a longer character follows as it is
-		s.quoted = true
-	}
-}
-
-// until reads up to the given quote and past it.
-func (s *shell) until(quote byte) string {
-	end := strings.IndexByte(s.src[s.pos:], quote)
-	if end < 0 {
-		end = len(s.src) - s.pos
-	}
-	text := s.src[s.pos : s.pos+end]
-	s.pos = min(len(s.src), s.pos+end+1)
-	return text
-}
-
-func (s *shell) doubleQuoted() {
-	s.add("")
-	s.quoted = true
-	for s.pos < len(s.src) && !s.r.tooMuch {
-		c := s.src[s.pos]
-		s.pos++
-		switch c {
-		case '"':
-			return
-		case '\\':
-			next := s.peek()
-			switch {
-			case next == '\n':
-				s.pos++
-			case next != 0 && strings.IndexByte("$`\"\\", next) >= 0:
-				s.pos++
-				s.add(s.src[s.pos-1 : s.pos])
-			default:
-				s.add("\\")
-			}
-		case '$', '`':
-			s.add(s.expansion(c))
-		default:
-			start := s.pos - 1
-			for s.pos < len(s.src) && !specialQuoted[s.src[s.pos]] {
-				s.pos++
-			}
-			s.add(s.src[start:s.pos])
+	for _, redirect := range statement.Redirs {
+		if redirect.Hdoc != nil {
+			s.hereDocument(redirect)
 		}
 	}
 }
 
-// openParen reads a parenthesis: a subshell, the "()" of a function, or the values of an array.
-func (s *shell) openParen() {
-	if s.open && strings.HasSuffix(s.cur.String(), "=") {
-		s.skipParens()
-		s.add(unresolved(""))
-		return
+// chain reads commands joined by pipes, && and ||. Thousands of && make a tree that is as deep to its left.
+func (s *shell) chain(last *syntax.BinaryCmd) {
+	first, links := last.X, []*syntax.BinaryCmd{last}
+	for {
+		link, ok := first.Cmd.(*syntax.BinaryCmd)
+		if !ok {
+			break
+		}
+		first, links = link.X, append(links, link)
 	}
-	s.functions = s.functions || s.peek() == ')'
-	s.endCommand(false)
+	s.statement(first)
+	for _, link := range slices.Backward(links) {
+		outer := s.after
+		s.after = outer || link.Op == syntax.AndStmt || link.Op == syntax.OrStmt
+		s.statement(link.Y)
+		s.after = outer
+	}
+}
+
+var leadingTabs = regexp.MustCompile(`(?m)^\t+`)
+
+// hereDocument reads a here-document. It is a file or the input of some program, and both are read alike.
+func (s *shell) hereDocument(redirect *syntax.Redirect) {
+	var text string
+	if delimiter := redirect.Word.Lit(); delimiter != "" && !strings.Contains(delimiter, `\`) {
+		text = s.text(redirect.Hdoc.Parts, "$`\\")
+	} else if whole, ok := redirect.Hdoc.Parts[0].(*syntax.Lit); ok { // a quoted delimiter: nothing in it is expanded
+		text = whole.Value
+	}
+	if redirect.Op == syntax.DashHdoc {
+		text = leadingTabs.ReplaceAllString(text, "")
+	}
+	s.within(func() { s.r.file(text, s.nesting+1) })
+}
+
+// within reads something that this script holds, under the same conditions.
+func (s *shell) within(read func()) {
+	outer := s.r.conditions
+	s.r.conditions = s.depth
+	read()
+	s.r.conditions = outer
 }

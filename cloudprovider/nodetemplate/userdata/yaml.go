@@ -56,7 +56,7 @@ func yamlWork(text string) int {
 	for line := range strings.SplitSeq(text, "\n") {
 		tokens++
 		for i := range len(line) {
-			if yamlTokens[line[i]] {
+			if strings.IndexByte(",[{:-?*&", line[i]) >= 0 {
 				tokens++
 			}
 		}
@@ -68,8 +68,6 @@ func yamlWork(text string) int {
 }
 
 const yamlTokenWork = 64
-
-var yamlTokens = byteSet(",[{:-?*&")
 
 // yamlValue turns a node into maps, lists and scalars.
 func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
