@@ -132,6 +132,10 @@ func TestScripts(t *testing.T) {
 		{name: "unknown arguments", script: bootstrap + `"--node-labels=a=1 $MORE"`, want: "a=1 ! kubelet arguments"},
 		{name: "unfinished", script: bootstrap + `"--node-labels=a=1`, want: " ! shell script"}, // a shell does not run it
 		{name: "after a line that is no shell", script: "x )\n" + bootstrap + `"--node-labels=a=1"`, want: "a=1 ! shell script"},
+		{name: "two here-documents", script: "cat >a <<A; cat >b <<'B'\nKUBELET_EXTRA_ARGS=--node-labels=a=1\nA\nEnvironment=\"KUBELET_EXTRA_ARGS=--node-labels=b=2\" \"B=2\"\nB\n", want: "a=1 b=2"},
+		{name: "systemd unit", script: "cat >a <<A\n; note (x)\nDescription=Kubelet's (local)\nExecStart=/usr/bin/kubelet --node-labels=a=1\nA\n", want: "a=1"},
+		{name: "exported in quotes", script: "export \"KUBELET_EXTRA_ARGS=--node-labels=a=1\"", want: "a=1"},
+		{name: "Latin-1", script: "# Gr\xf6\xdfe\n" + bootstrap + "--node-labels=a=1", want: "a=1"},
 		{name: "block after a condition", script: "T=a\nspot && { echo; T=b; }\n" + bootstrap + `"--node-labels=a=1,t=$T"`, want: "a=1 ! --node-labels t"},
 		{name: "argument in braces", script: bootstrap + `"--node-labels=a=1 ${1}"`, want: "a=1"},
 	} {

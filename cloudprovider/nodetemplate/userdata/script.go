@@ -15,13 +15,17 @@ var kubeletVariables = []string{"KUBELET_EXTRA_ARGS", "KUBELET_OPTS", "DAEMON_AR
 
 func kubeletVariable(name string) bool { return slices.Contains(kubeletVariables, name) }
 
+// unitEnvironment begins a line of a systemd unit.
+const unitEnvironment = "Environment"
+
 // call reads one simple command with its assignments.
 func (s *shell) call(command *syntax.CallExpr) {
 	words := s.fields(command.Args)
 	conditional := s.depth > 0 || s.after
 	local := map[string]string{}
 	for _, a := range command.Assigns {
-		local[a.Name.Value] = s.assignment(a, conditional || len(words) > 0) // before a command it holds only for that one
+		mayNotHold := len(words) > 0 && a.Name.Value != unitEnvironment // it holds only for the command behind it
+		local[a.Name.Value] = s.assignment(a, conditional || mayNotHold)
 	}
 	if len(words) > 0 {
 		s.command(words, local, conditional)
@@ -102,7 +106,7 @@ func (s *shell) assignment(a *syntax.Assign, conditional bool) string {
 
 // set sets a variable and notices the ones with a meaning for kubelet.
 func (s *shell) set(name, value string, conditional bool) {
-	if name == "Environment" { // a line of a systemd unit
+	if name == unitEnvironment {
 		s.r.mentions([]string{value}, conditional)
 		return
 	}
