@@ -158,8 +158,8 @@ func (id *identity) whyForeign(g *Group) string {
 // disowned returns the group with the one Problem that it belongs to another cluster or service.
 func (id *identity) disowned(g *Group) *Group {
 	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
-		Remedy: "unless it is ours, make a group of this cluster for the pods, and take the discovery tags off this one\nif it is ours, correct the tag or user data that says otherwise" +
-			", and if this cluster has another name, name it by " + sourceFlag}
+		Remedy: "if it is another cluster's: make a group of this cluster for the pods, and take off this one only the discovery tag that names this cluster\n" +
+			"if it is ours: correct the tag and the user data that say otherwise, or the name of this cluster by " + sourceFlag}
 	switch {
 	case g.Operator != "":
 		p.Reason, p.Remedy = ReasonOperator, "do nothing if that service is to scale it, or else make a group without an operator"

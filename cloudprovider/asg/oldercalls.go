@@ -47,7 +47,7 @@ func (c *Cache) Fallbacks() []Fallback {
 	var fallbacks []Fallback
 	denials := c.refusals.denials()
 	for _, group := range slices.Sorted(maps.Keys(denials)) {
-		action, needed, instead := denials[group], ", which LaunchInstances needs", "so instances are asked for by the desired capacity: AWS then chooses the zones, and says later that it has no capacity"
+		action, needed, instead := denials[group], ", which LaunchInstances needs", "so instances are asked for by the desired capacity: AWS then chooses the zones, and a lack of capacity shows only later"
 		if action == "autoscaling:LaunchInstances" {
 			needed = ""
 		}
@@ -56,7 +56,7 @@ func (c *Cache) Fallbacks() []Fallback {
 		}
 		fallbacks = append(fallbacks, Fallback{group, launchspec.Problem{Reason: ReasonLaunchDenied,
 			Message: fmt.Sprintf("IAM does not allow %s%s, %s", action, needed, instead),
-			Remedy: fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role, `+
+			Remedy: fmt.Sprintf(`add {"Effect":"Allow","Action":%q,"Resource":"*"} to the policy of the autoscaler's role`+"\n"+
 				"or do without LaunchInstances: --asg-launch-mode=desired-capacity", action)}})
 	}
 	add := func(outages []cooldown.Outage, reason, instead string) {

@@ -58,7 +58,7 @@ func (p *Provider) withoutDevices(v *View) (found []Problem) {
 		found = append(found, Problem{Group: group, Reason: ReasonMissingDevice, About: string(m.resource),
 			Message: fmt.Sprintf("Auto Scaling group %q: its nodes came up without %s (the last one was %s%s)", group, m.resource, m.node, try),
 			Remedy: "see whether the vendor's device plugin runs on such nodes, and install it if it is missing: kubectl get daemonsets --all-namespaces\n" +
-				"if it is there: see that it selects these nodes and tolerates their taints, and that the image has the driver\n" +
+				"if it is there: see that it selects these nodes and tolerates their taints, and that their AMI has the driver\n" +
 				"once it runs, restart the autoscaler: it then tries the group at once"})
 	}
 	return found

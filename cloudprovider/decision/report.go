@@ -57,10 +57,10 @@ func (r Reading) Stale(now time.Time) (Reason, bool) {
 	return stale, r.Failure.Message != ""
 }
 
-// Then returns the next step about a fact. While the facts are old, it holds only if the fact is still so afterwards.
+// Then returns the next step about a fact. While the facts are old, a command may undo what somebody has changed meanwhile, and none is shown.
 func (r Reading) Then(remedy string, now time.Time) string {
 	if _, old := r.Stale(now); old && remedy != "" {
-		return "if it is still so once the facts are new: " + remedy
+		return "mend the reading first, because this may no longer be so"
 	}
 	return remedy
 }
@@ -90,7 +90,7 @@ type Group struct {
 	AutoScaling  string     `json:"autoScalingGroup"`
 	Zones        []string   `json:"zones"`
 	Types        []string   `json:"instanceTypes"`
-	CapacityType string     `json:"capacityType"` // "on-demand", "spot" or "mixed"
+	CapacityType string     `json:"capacityType"` // "on-demand", "spot" or "mixed", or "unknown"
 	Min          int        `json:"min"`
 	Max          int        `json:"max"`
 	Desired      int        `json:"desired"`

@@ -138,7 +138,7 @@ func (p Problem) describeTypes() string {
 	for _, name := range strings.Split(names, ", ") {
 		command += " " + shellword.Quote(name)
 	}
-	return "correct the name in the launch template, which is read again every 5 minutes. If EC2 knows the name: allow ec2:DescribeInstanceTypes " +
+	return "make a new version of the launch template with a type that exists, and have the group use it: the autoscaler reads it again within 5 minutes. If EC2 knows the name: allow ec2:DescribeInstanceTypes " +
 		"to the autoscaler's role and take off --aws-use-static-instance-list, or describe the type in --asg-instance-types-file\nwhether EC2 knows it: " + command
 }
 

@@ -100,7 +100,7 @@ func Unjoined(group *decision.Group, instances []string, within time.Duration, s
 		shell(autoScaling(group))
 	if len(instances) > 0 {
 		came = count(len(instances), "instance") + " came up and registered no node"
-		remedy = "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: " + bootstrap(instances[0])
+		remedy = "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: " + strings.Replace(bootstrap(instances[0]), " --latest", "", 1)
 	}
 	return decision.Reason{Code: decision.CodeNotReady, Remedy: remedy, Message: fmt.Sprintf("group %s cannot grow now: %s within %s (%s)%s",
 		name, came, decision.Span(within), setting, nextTry(decision.CodeNotReady, time.Time{}, until))}

@@ -123,7 +123,7 @@ func Backoff(group *decision.Group, until time.Time, code, message string) decis
 func withOtherDenials(r decision.Reason, g *decision.Group) decision.Reason {
 	for _, p := range g.Problems {
 		if step, _, _ := strings.Cut(p.Remedy, "\n"); r.Code == decision.CodeDenied && p.Code == decision.CodeDenied {
-			r.Remedy += "\n" + step
+			r.Remedy += "\nthen also " + step
 		}
 	}
 	return r

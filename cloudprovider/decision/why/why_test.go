@@ -142,7 +142,7 @@ func TestGroupWhoseInstancesDoNotJoinSaysWhy(t *testing.T) {
 		instances     []string
 		says, command string
 	}{
-		{[]string{"i-1", "i-2"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --latest --output text\nusual causes: "},
+		{[]string{"i-1", "i-2"}, "2 instances came up and registered no node within 1m30s", "aws ec2 get-console-output --instance-id i-1 --output text\nusual causes: "},
 		{nil, "no instance came up within 1m30s", "aws autoscaling describe-scaling-activities --auto-scaling-group-name web"},
 	} {
 		r := Unjoined(g, tt.instances, 90*time.Second, "--max-node-provision-time", noon)
@@ -396,7 +396,7 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 		{Code: decision.CodeDegraded, Remedy: "mend the tag"}}}
 	const denied = "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity"
 	for _, got := range []decision.Reason{Skipped(Refusal{Kind: RefusedCoolDown, Class: "permission"}, g), Backoff(g, noon, "cloudProviderError", denied)} {
-		if !strings.HasSuffix(got.Remedy, "\nallow the other call") {
+		if !strings.HasSuffix(got.Remedy, "\nthen also allow the other call") {
 			t.Errorf("got %q, want the step about the other call, too", got.Remedy)
 		}
 	}

@@ -144,7 +144,11 @@ const startupTime = 15 * time.Minute
 func describe(g *asg.Group, id string) decision.Group {
 	o := decision.Group{Name: id, AutoScaling: g.Name, Zones: g.Zones, CapacityType: g.CapacityType(), Min: g.MinInstances(), Max: g.MaxInstances(),
 		Desired: g.TargetInstances()}
-	if o.CapacityType == "" {
+	switch {
+	case o.CapacityType != "":
+	case g.LaunchSpec == nil:
+		o.CapacityType = "unknown"
+	default:
 		o.CapacityType = "mixed"
 	}
 	if cluster, name := g.ManagedNodegroup(); name != "" {

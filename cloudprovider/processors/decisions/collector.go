@@ -67,6 +67,7 @@ type Collector struct {
 
 	mu       sync.Mutex                 // guards what follows
 	failed   map[string]decision.Reason // the last launch of a node group, if that failed
+	nothing  map[string]bool            // groups whose last launch brought nothing
 	pauses   map[string]pause           // backoffs, by node group
 	launched map[string]bool            // whether the launches since the loop began launched anything, by node group
 	cooling  map[string]bool            // node groups with a failed launch, true once one of their pools has been seen to cool down

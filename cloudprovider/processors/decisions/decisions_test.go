@@ -196,7 +196,9 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	}{
 		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "no such launch template", Class: awsmessage.Configuration}, decision.PodHelpless},
 		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Launched: 1}, decision.PodLaunching},
-		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodLaunching},
+		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "none left", Class: awsmessage.NoCapacity}, decision.PodHelpless},
+		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 2, Launched: 1, Refused: "no more", Class: awsmessage.NoCapacity}, decision.PodLaunching},
+		{asg.Launch{Group: "small", Call: "LaunchInstances", Asked: 1, Refused: "slow down", Class: awsmessage.Throttle}, decision.PodLaunching},
 	} {
 		w.seen.Launched(tt.launch)
 		p := w.pod(w.record.Report(), "one")

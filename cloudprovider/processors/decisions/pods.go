@@ -65,14 +65,20 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 	return s.pending
 }
 
-// refusedNow says why AWS refuses all launches of a group until somebody changes something, as far as its answer to the last one shows. The answer
-// may be newer than the loop.
+// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either. AWS's answer to it may be newer than
+// the loop.
 func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r, failed := k.Collector.failed[group]
 	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
-	return r, failed && (r.Code == decision.CodeDenied || r.Code == decision.CodeConfiguration)
+	switch r.Code {
+	case decision.CodeDenied, decision.CodeConfiguration:
+		return r, failed
+	case decision.CodeNoCapacity, decision.CodeAccountLimit:
+		return r, failed && k.Collector.nothing[group]
+	}
+	return r, false
 }
 
 // pendingInCache are the unschedulable pods, for a loop that ended before it looked at them.

@@ -216,7 +216,7 @@ func TestNextStepByOldFactsHasItsCondition(t *testing.T) {
 	r.Reading = decision.Reading{At: now.Add(-4 * time.Minute), Failure: reason("AWS denies DescribeAutoScalingGroups", "allow it")}
 	p, _ := PodOf(r, Running, "shop", "a")
 	for _, text := range []string{p.Text(), PodsOfOwner(r, Running, "shop", "Deployment/web").Text()} {
-		if !strings.Contains(text, "\n  if it is still so once the facts are new: raise the maximum of web:\n") || !strings.Contains(text, "\n  allow it\n") {
+		if !strings.Contains(text, "\n  mend the reading first, because this may no longer be so\n") || !strings.Contains(text, "\n  allow it\n") {
 			t.Errorf("answer without condition:\n%s", text)
 		}
 	}

@@ -215,7 +215,7 @@ func TestStepByOldFactsIsConditional(t *testing.T) {
 	r := status(t)
 	r.Reading = decision.Reading{At: r.At.Add(-time.Hour), Failure: decision.Reason{Message: "denied"}}
 	lines, _ := typing(t, View{Width: 140, Height: 40, Program: "asgctl"}, "3\r").Render(r, r.At)
-	if got := screen(lines); !strings.Contains(got, "Remedy: if it is still so once the facts are new: ") {
+	if got := screen(lines); !strings.Contains(got, "Remedy: mend the reading first, because this may no longer be so") {
 		t.Errorf("no condition on the next step:\n%s", got)
 	}
 }
