@@ -14,6 +14,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -68,7 +69,7 @@ func (a *activities) failuresDue() []string {
 // lookFailed plans another look after an error, and logs once if AWS denies it.
 func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 	news := false
-	a.groups.update(name, func(e *entry, _ *Group) {
+	a.groups.update(name, func(e *entry, _ *group.Group) {
 		e.look.due = later(e.look.due, a.clock.Now().Add(awsclient.RetryAfter(err, e.look.count)))
 		news, e.look.denied = !e.look.denied, true
 	})
@@ -81,7 +82,7 @@ func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 // noteFailures enters failed launches as far as they may explain the shortage, and wakes the core if one is news.
 func (a *activities) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
 	var ours, others *cooldown.Failure // nil unless they are news
-	a.groups.update(name, func(e *entry, g *Group) {
+	a.groups.update(name, func(e *entry, g *group.Group) {
 		e.look.denied = false
 		r, s := &e.request, &e.shortage
 		if e.requestOpen() {
@@ -191,14 +192,14 @@ func (a *activities) eachSince(ctx context.Context, name string, since time.Time
 
 // movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still excess in g
 // because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
-func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) int {
+func (a *activities) movedSince(ctx context.Context, g *group.Group, since time.Time) int {
 	capacity := 0
 	for _, act := range a.newest(ctx, g.Name) {
 		if aws.ToTime(act.StartTime).Before(since.Truncate(time.Second)) || !evensOut(act) {
 			continue
 		}
 		id, launching, terminating := cooldown.Subject(act)
-		i := g.instance(id)
+		i := g.Instance(id)
 		switch counts := i != nil && i.Lifecycle.Counts(); {
 		case counts && launching:
 			capacity += i.Weight
@@ -212,10 +213,10 @@ func (a *activities) movedSince(ctx context.Context, g *Group, since time.Time) 
 // replacements is the capacity of the instances that AWS launched since the reading before to replace others, or to even out zones. ended is the
 // capacity that ended since then: a launch of unstated cause replaces no more than that, because AWS also repeats a launch that has failed. It is 0
 // where AWS does not say. It costs a call.
-func (a *activities) replacements(ctx context.Context, g, before *Group, ended int) int {
+func (a *activities) replacements(ctx context.Context, g, before *group.Group, ended int) int {
 	come := map[string]int{}
 	for _, i := range g.Counted() {
-		if before.instance(i.ID) == nil {
+		if before.Instance(i.ID) == nil {
 			come[i.ID] = i.Weight
 		}
 	}
@@ -261,9 +262,9 @@ func (a *activities) newest(ctx context.Context, name string) []types.Activity {
 }
 
 // meaning returns the failure's statement about pools, completed by the group where it has only one choice. The group may be nil.
-func meaning(g *Group, f *cooldown.Failure) awsmessage.Meaning {
+func meaning(g *group.Group, f *cooldown.Failure) awsmessage.Meaning {
 	if g == nil {
 		return f.Meaning()
 	}
-	return g.complete(f.Meaning())
+	return g.Complete(f.Meaning())
 }

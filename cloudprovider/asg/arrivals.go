@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"slices"
 	"time"
 )
@@ -8,12 +9,12 @@ import (
 // arrive enters instances that AWS has launched for us. Readings since the call may have shown their part of the desired capacity, with
 // the instances or before them. An instance that AWS began to terminate by predecessorsLast was launched for a previous leader. g is not
 // shared yet.
-func (e *entry) arrive(g *Group, instances []Instance, now, predecessorsLast time.Time) {
+func (e *entry) arrive(g *group.Group, instances []group.Instance, now, predecessorsLast time.Time) {
 	g.Instances = slices.Clone(g.Instances)
 	for _, i := range instances {
 		shown := min(i.Weight, e.grown)
 		e.grown -= shown
-		if g.instance(i.ID) != nil {
+		if g.Instance(i.ID) != nil {
 			continue // a reading has shown it already
 		}
 		g.Instances = append(g.Instances, i)
@@ -23,9 +24,9 @@ func (e *entry) arrive(g *Group, instances []Instance, now, predecessorsLast tim
 }
 
 // markArriving adds launched instances to a reading that does not show them yet, and forgets the others.
-func (e *entry) markArriving(g *Group) {
+func (e *entry) markArriving(g *group.Group) {
 	for id, a := range e.arriving {
-		if g.instance(id) != nil || g.ReadAt.Sub(a.at) > arrivalLag {
+		if g.Instance(id) != nil || g.ReadAt.Sub(a.at) > arrivalLag {
 			delete(e.arriving, id)
 			continue
 		}
@@ -35,13 +36,13 @@ func (e *entry) markArriving(g *Group) {
 
 // noteRecent remembers new instances of the reading, and counts recent ones that it misses. It returns the recent ones that have just
 // come into service.
-func (e *entry) noteRecent(g *Group) (inService []arrival) {
+func (e *entry) noteRecent(g *group.Group) (inService []arrival) {
 	there := make(map[string]bool, len(g.Instances))
 	for _, i := range g.Instances {
 		there[i.ID] = true
 	}
 	if e.group != nil {
-		before := make(map[string]Lifecycle, len(e.group.Instances))
+		before := make(map[string]group.Lifecycle, len(e.group.Instances))
 		for _, i := range e.group.Instances {
 			before[i.ID] = i.Lifecycle
 		}
@@ -61,7 +62,7 @@ func (e *entry) noteRecent(g *Group) (inService []arrival) {
 		case leaving, g.ReadAt.Sub(s.at) > readingLag:
 			delete(e.recent, id)
 		case !there[id]:
-			g.unshown += s.Weight
+			g.UnshownCapacity += s.Weight
 		}
 	}
 	return inService
@@ -69,7 +70,7 @@ func (e *entry) noteRecent(g *Group) (inService []arrival) {
 
 // markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and terminations that an earlier
 // reading showed. No instance comes back from there.
-func (e *entry) markDeparted(g *Group) {
+func (e *entry) markDeparted(g *group.Group) {
 	shown := map[string]bool{}
 	for at := range g.Instances {
 		i := &g.Instances[at]
@@ -81,7 +82,7 @@ func (e *entry) markDeparted(g *Group) {
 		case i.Lifecycle.Leaving():
 			shown[i.ID] = true
 		case known && i.Lifecycle.Counts() && g.ReadAt.Sub(d.at) <= readingLag:
-			i.Lifecycle = terminating
+			i.Lifecycle = group.Terminating
 			g.DesiredCapacity -= d.weight
 		}
 	}
@@ -93,20 +94,20 @@ func (e *entry) markDeparted(g *Group) {
 }
 
 // noteTermination enters an accepted termination, unless a reading has shown it. g is not shared yet.
-func (e *entry) noteTermination(g *Group, i Instance, now time.Time, decrement bool) {
+func (e *entry) noteTermination(g *group.Group, i group.Instance, now time.Time, decrement bool) {
 	lowered := 0
 	if decrement {
 		lowered = i.Weight
 	}
-	member := g.instance(i.ID)
+	member := g.Instance(i.ID)
 	e.departed[i.ID] = departed{at: now, weight: lowered}
 	delete(e.arriving, i.ID)
 	delete(e.recent, i.ID)
 	inReading := member == nil || member.Lifecycle.Leaving()
 	if !inReading {
-		member.Lifecycle = terminating
+		member.Lifecycle = group.Terminating
 	}
-	if !inReading || g.DesiredCapacity-lowered >= g.stated { // else the reading states the lower value already
+	if !inReading || g.DesiredCapacity-lowered >= g.StatedCapacity { // else the reading states the lower value already
 		e.shift(g, -lowered, now, inReading)
 	}
 }

@@ -19,7 +19,7 @@ import (
 
 func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 0, 20)
+	g := scalingGroup("a", 0, 0, 20)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 3}}}
@@ -43,7 +43,7 @@ func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 
 func TestTerminationRereadsStaleGroup(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
 	w.started()
 	if err := w.aws.SetDesired("a", 2); err != nil {
 		t.Fatal(err)
@@ -59,7 +59,7 @@ func TestTerminationRereadsStaleGroup(t *testing.T) {
 
 func TestIncreaseKeepsEarlierExcess(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10))
+	w := newWorld(t, scalingGroup("a", 0, 3, 10))
 	w.calls.edit = func(g *types.AutoScalingGroup) {
 		g.Instances = append(g.Instances, member("i-1", "InService"), member("i-2", "InService")) // while AWS moves instances between zones
 	}
@@ -70,7 +70,7 @@ func TestIncreaseKeepsEarlierExcess(t *testing.T) {
 
 func TestMinimumSizeIsNeverOverdue(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).timed()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.started()
 	if err := w.aws.SetLimits("a", 2, 10); err != nil {

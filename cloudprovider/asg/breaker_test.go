@@ -151,7 +151,7 @@ func (w *world) spans() (took []time.Duration) {
 
 func TestUnansweredActionDelaysLittle(t *testing.T) {
 	const most = 20 * time.Second
-	for name, g := range map[string]fakeaws.AutoScalingGroup{"one zone": group("a", 0, 2, 20), "three zones": zonal("a", 0, 2, 20), "zone by zone": divided("a", 0, 2, 20)} {
+	for name, g := range map[string]fakeaws.AutoScalingGroup{"one zone": scalingGroup("a", 0, 2, 20), "three zones": zonal("a", 0, 2, 20), "zone by zone": divided("a", 0, 2, 20)} {
 		t.Run(name, func(t *testing.T) {
 			config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
 			span := func(t *testing.T, fault *fakeaws.Fault) (took []time.Duration) {
@@ -186,7 +186,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 
 func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 2, 20), group("b", 0, 2, 20)}}
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 2, 20), scalingGroup("b", 0, 2, 20)}}
 	inBubble(t, config, nil, func(w *world) {
 		t := w.t
 		time.Sleep(10 * time.Second)
@@ -222,7 +222,7 @@ func fallbacks(c *asg.Cache) (all []string) {
 }
 
 func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
-	groups := []fakeaws.AutoScalingGroup{group("a", 0, 9, 30), group("b", 0, 9, 30), group("c", 0, 9, 30), group("d", 0, 9, 30)}
+	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 9, 30), scalingGroup("b", 0, 9, 30), scalingGroup("c", 0, 9, 30), scalingGroup("d", 0, 9, 30)}
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
 	for _, tt := range []struct {
 		call   string
@@ -301,7 +301,7 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 
 // Several groups want something in one loop, one after the other. They wait together for little more than one does.
 func TestSequentialWishesWaitLittle(t *testing.T) {
-	groups := []fakeaws.AutoScalingGroup{group("a", 0, 4, 30), group("b", 0, 4, 30), group("c", 0, 4, 30), group("d", 0, 4, 30)}
+	groups := []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 4, 30), scalingGroup("b", 0, 4, 30), scalingGroup("c", 0, 4, 30), scalingGroup("d", 0, 4, 30)}
 	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: groups}
 	for call, tt := range map[string]struct {
 		params map[string]string
@@ -402,7 +402,7 @@ func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 }
 
 func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
-	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": group("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
+	for zones, g := range map[string]fakeaws.AutoScalingGroup{"": scalingGroup("a", 0, 0, 20), "us-west-2b": divided("a", 0, 0, 20)} {
 		config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
 		for name, fault := range troubles {
 			t.Run(name+" "+zones, func(t *testing.T) {
@@ -427,7 +427,7 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 
 // The mode has no older call: a group is left alone for a minute, and tried again.
 func TestSynchronousModeRetries(t *testing.T) {
-	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 20)}}
+	config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 20)}}
 	inBubble(t, config, func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }, func(w *world) {
 		t := w.t
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
@@ -450,7 +450,7 @@ func TestSynchronousModeRetries(t *testing.T) {
 
 func TestSlowLaunchIsPolledByToken(t *testing.T) {
 	for _, slow := range []time.Duration{3 * time.Second, 11 * time.Second, 25 * time.Second} {
-		for zone, g := range map[string]fakeaws.AutoScalingGroup{"": group("a", 0, 0, 20), "us-west-2a": divided("a", 0, 0, 20)} {
+		for zone, g := range map[string]fakeaws.AutoScalingGroup{"": scalingGroup("a", 0, 0, 20), "us-west-2a": divided("a", 0, 0, 20)} {
 			t.Run(slow.String()+" "+zone, func(t *testing.T) {
 				config := fakeaws.Config{Delays: fakeaws.Delays{Synchronous: fakeaws.Duration(slow)}, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 					AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}
@@ -489,7 +489,7 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 	} {
 		t.Run(tt.fault.Code+" "+tt.fault.Message, func(t *testing.T) {
 			config := fakeaws.Config{LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 20), group("b", 0, 60, 100)}}
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 20), scalingGroup("b", 0, 60, 100)}}
 			inBubble(t, config, nil, func(w *world) {
 				t := w.t
 				time.Sleep(10 * time.Second)

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -125,29 +126,31 @@ func NewCache(o Options) *Cache {
 func (c *Cache) Changed() <-chan struct{} { return c.changed }
 
 // CoolDown returns the first cool-down to end if no zone of the group is available. It makes no call and is safe for concurrent use.
-func (c *Cache) CoolDown(g *Group) (cooldown.Period, bool) { return c.available.inAllZones(g, "") }
+func (c *Cache) CoolDown(g *group.Group) (cooldown.Period, bool) {
+	return c.available.inAllZones(g, "")
+}
 
 // CoolDowns returns the cool-downs of the group's pools, and of its zones under a zonal shift. It makes no call and is safe for concurrent use.
-func (c *Cache) CoolDowns(g *Group) []cooldown.Period {
+func (c *Cache) CoolDowns(g *group.Group) []cooldown.Period {
 	var shifts []cooldown.Period
 	for _, zone := range g.Zones {
 		if p, shifted := c.available.shifted(g, zone); shifted {
 			shifts = append(shifts, p)
 		}
 	}
-	return append(shifts, c.available.failed.Holding(g.Name, func() []cooldown.Pool { return g.pools(g.Zones...) })...)
+	return append(shifts, c.available.failed.Holding(g.Name, func() []cooldown.Pool { return g.Pools(g.Zones...) })...)
 }
 
 // Shifted reports whether a zonal shift keeps launches out of the group's zone. It makes no call and is safe for concurrent use.
-func (c *Cache) Shifted(g *Group, zone string) bool {
+func (c *Cache) Shifted(g *group.Group, zone string) bool {
 	_, shifted := c.available.shifted(g, zone)
 	return shifted
 }
 
 // Trouble returns the latest failure to launch in any pool of the group, during its cool-down and for as long after it. Nothing has come from the
 // pool since. Other pools of the group may work. It makes no call and is safe for concurrent use.
-func (c *Cache) Trouble(g *Group) (cooldown.Period, bool) {
-	return c.available.failed.Latest(g.Name, g.pools(g.Zones...))
+func (c *Cache) Trouble(g *group.Group) (cooldown.Period, bool) {
+	return c.available.failed.Latest(g.Name, g.Pools(g.Zones...))
 }
 
 // Interrupted remembers for the length of a cool-down that EC2 takes a spot instance back from the pool. Other pools come first meanwhile. A group
@@ -162,7 +165,7 @@ func (c *Cache) Interrupted(pool cooldown.Pool, message string) {
 
 // WasInterrupted reports whether EC2 has lately interrupted instances in all pools and zones where the group would launch. It makes no call and is
 // safe for concurrent use.
-func (c *Cache) WasInterrupted(g *Group) bool { return c.available.interruptedIn(g, g.Zones...) }
+func (c *Cache) WasInterrupted(g *group.Group) bool { return c.available.interruptedIn(g, g.Zones...) }
 
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 

@@ -15,11 +15,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-func names(s *asg.Snapshot) []string {
+func names(s *group.Snapshot) []string {
 	var all []string
 	for _, g := range s.Groups() {
 		all = append(all, g.Name)
@@ -28,7 +29,7 @@ func names(s *asg.Snapshot) []string {
 }
 
 func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
-	g := group(name, 0, 0, 3)
+	g := scalingGroup(name, 0, 0, 3)
 	g.Tags = tags
 	return g
 }
@@ -40,7 +41,7 @@ func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 3), group("b", 0, 0, 3)}}, discovery).started()
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)}}, discovery).started()
 	if diff := cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()); diff != "" {
 		t.Errorf("absent names (-want +got):\n%s", diff)
 	}
@@ -87,7 +88,7 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 				t.Fatal(err)
 			}
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 2, 2, 6)}}, discovery).started()
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 2, 2, 6)}}, discovery).started()
 			if g := w.group("a"); g.MinSize != tt.least || g.MaxSize != tt.most {
 				t.Errorf("limits are %d to %d, want %d to %d", g.MinSize, g.MaxSize, tt.least, tt.most)
 			}
@@ -116,7 +117,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 				config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{ID: fmt.Sprintf("lt-%017d", n), Name: name,
 					Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}})
 				if n >= tt.unused {
-					g := group(name, 0, 0, 3)
+					g := scalingGroup(name, 0, 0, 3)
 					g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
 					config.AutoScalingGroups = append(config.AutoScalingGroups, g)
 				}
@@ -148,7 +149,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 1, 3)).started()
+		w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 1, 3)).started()
 		before := w.cache.Snapshot()
 		for _, fault := range []fakeaws.Fault{
 			{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"},
@@ -169,7 +170,7 @@ func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 3), group("b", 0, 0, 3)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)).started()
 	if err := w.aws.DeleteGroup("a"); err != nil {
 		t.Fatal(err)
 	}
@@ -185,7 +186,7 @@ func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	t.Parallel()
 	broken := func(name, template, version string) fakeaws.AutoScalingGroup {
-		g := group(name, 0, 0, 3)
+		g := scalingGroup(name, 0, 0, 3)
 		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: template, Version: version}
 		return g
 	}
@@ -217,12 +218,12 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 
 func TestGroupTroubleStaysInGroup(t *testing.T) {
 	t.Parallel()
-	broken := group("broken", 0, 0, 3)
+	broken := scalingGroup("broken", 0, 0, 3)
 	broken.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "doomed", Version: "1"}
 	config := fakeaws.Config{Delays: quick,
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"),
 			{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, group("sound", 0, 0, 3)},
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, scalingGroup("sound", 0, 0, 3)},
 	}
 	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
 	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
@@ -240,7 +241,7 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	t.Parallel()
-	managed := group("managed", 0, 0, 3)
+	managed := scalingGroup("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
 	w := newWorld(t, managed)
 	w.aws.Deny("DescribeNodegroup")
@@ -256,7 +257,7 @@ func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 
 func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
 	t.Parallel()
-	managed := group("managed", 0, 0, 3)
+	managed := scalingGroup("managed", 0, 0, 3)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
 	problems := func() []launchspec.Problem {
 		w := newWorld(t, managed)
@@ -272,7 +273,7 @@ func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
 func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 3)).running()
+		w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
 		if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
 			t.Fatal(err)
 		}
@@ -293,9 +294,9 @@ func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 
 func TestSuspendedLaunchProcessBlocksGroup(t *testing.T) {
 	t.Parallel()
-	suspended := group("a", 0, 0, 3)
+	suspended := scalingGroup("a", 0, 0, 3)
 	suspended.SuspendedProcesses = []string{"AZRebalance", "Launch"}
-	rebalance := group("b", 0, 0, 3)
+	rebalance := scalingGroup("b", 0, 0, 3)
 	rebalance.SuspendedProcesses = []string{"AZRebalance"}
 	w := newWorld(t, suspended, rebalance).started()
 	if !w.group("a").Blocked() || w.group("b").Blocked() {
@@ -307,13 +308,13 @@ func TestPolicyTypes(t *testing.T) {
 	t.Parallel()
 	percent := func(n int) *int { return &n }
 	mixed := func(overrides ...fakeaws.Override) fakeaws.AutoScalingGroup {
-		g := group("g", 0, 0, 9)
+		g := scalingGroup("g", 0, 0, 9)
 		g.LaunchTemplate = nil
 		g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "$Latest"},
 			Overrides: overrides, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: percent(0)}}
 		return g
 	}
-	configured := group("g", 0, 0, 9)
+	configured := scalingGroup("g", 0, 0, 9)
 	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old"
 	most := 4
 	for _, tt := range []struct {
@@ -321,7 +322,7 @@ func TestPolicyTypes(t *testing.T) {
 		group fakeaws.AutoScalingGroup
 		want  []launchspec.Type
 	}{
-		{name: "launch template", group: group("g", 0, 0, 9), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
+		{name: "launch template", group: scalingGroup("g", 0, 0, 9), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "launch configuration", group: configured, want: []launchspec.Type{{Name: "c5.large", Weight: 1}}},
 		{name: "policy without overrides", group: mixed(), want: []launchspec.Type{{Name: "m5.large", Weight: 1}}},
 		{name: "policy with types", group: mixed(fakeaws.Override{InstanceType: "g4dn.xlarge"}, fakeaws.Override{InstanceType: "g4dn.2xlarge", WeightedCapacity: 2}),
@@ -348,7 +349,7 @@ func TestPolicyTypes(t *testing.T) {
 
 func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 3)).running()
+	w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
 	before := w.group("a").LaunchSpec
 	for range 3 {
 		if err := w.cache.Refresh(t.Context()); err != nil {
@@ -362,7 +363,7 @@ func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 
 func TestSnapshotsDoNotChange(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 3)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 3)).started()
 	s := w.cache.Snapshot()
 	before := *s.Group("a")
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
@@ -379,7 +380,7 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 3))
+		w := newWorld(t, scalingGroup("a", 0, 0, 3))
 		fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
 		w.running()
 		if g := w.group("a"); g.LaunchSpec != nil || len(g.Problems) != 1 {
@@ -420,7 +421,7 @@ func TestNewestVersionIsKnownDespiteUnreadPage(t *testing.T) {
 	config := fakeaws.Config{Delays: quick}
 	old, latest := fakeaws.LaunchTemplateVersion{InstanceType: "m5.large"}, fakeaws.LaunchTemplateVersion{InstanceType: "m5.xlarge"}
 	for n := range 30 {
-		g := group(fmt.Sprintf("workers-%02d", n), 0, 0, 3)
+		g := scalingGroup(fmt.Sprintf("workers-%02d", n), 0, 0, 3)
 		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: g.Name, Version: "$Latest"}
 		template := fakeaws.LaunchTemplate{ID: fmt.Sprintf("lt-%017d", n), Name: g.Name, Versions: []fakeaws.LaunchTemplateVersion{old, latest}}
 		if n == 29 {

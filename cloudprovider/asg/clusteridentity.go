@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -106,13 +107,13 @@ func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
 }
 
 // foreign reports whether the group belongs to another cluster, or to another service that alone may change it.
-func (id *identity) foreign(g *Group) bool {
-	return g.Operator != "" || g.disagreesWith(id.own.Cluster)
+func (id *identity) foreign(g *group.Group) bool {
+	return g.Operator != "" || disagrees(g, id.own.Cluster)
 }
 
 // unproven reports whether the group may turn out to belong to another cluster.
-func (id *identity) unproven(g *Group) bool {
-	return g.unread || id.own.Cluster == "" && len(g.Stated) > 0
+func (id *identity) unproven(g *group.Group) bool {
+	return g.LaunchUnread || id.own.Cluster == "" && len(g.Stated) > 0
 }
 
 func (id *identity) knows(instance string) bool {
@@ -140,7 +141,7 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 
 // whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
 // would report the Problem again.
-func (id *identity) whyForeign(g *Group) string {
+func (id *identity) whyForeign(g *group.Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)
 	}
@@ -156,7 +157,7 @@ func (id *identity) whyForeign(g *Group) string {
 }
 
 // disowned returns the group with the one Problem that it belongs to another cluster or service.
-func (id *identity) disowned(g *Group) *Group {
+func (id *identity) disowned(g *group.Group) *group.Group {
 	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
 		Remedy: "if it is another cluster's: make a group of this cluster for the pods, and take off this one only the discovery tag that names this cluster\n" +
 			"if it is ours: correct the tag and the user data that say otherwise, or the name of this cluster by " + sourceFlag}
@@ -193,13 +194,13 @@ func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
 	}
 	votes, undecided := map[string]int{}, 0
 	for _, entry := range c.groups.entries {
-		name := entry.group.states()
+		name := states(entry.group)
 		for _, i := range entry.group.Instances {
 			switch {
 			case !c.groups.identity.nodes[i.ID]:
 			case name != "":
 				votes[name]++
-			case entry.group.unread && len(entry.group.Stated) == 0:
+			case entry.group.LaunchUnread && len(entry.group.Stated) == 0:
 				undecided++
 			}
 		}
@@ -233,40 +234,40 @@ func CheckClusterName(name string) error {
 // noteStatements enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a part of the
 // source is unread.
 func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news bool) {
-	for _, s := range e.group.launchStated {
+	for _, s := range e.group.LaunchStated {
 		if unread && !slices.Contains(stated, s) {
 			stated = append(stated, s)
 		}
 	}
-	if slices.Equal(stated, e.group.launchStated) && unread == e.group.unread {
+	if slices.Equal(stated, e.group.LaunchStated) && unread == e.group.LaunchUnread {
 		return false
 	}
 	g := *e.group
-	g.launchStated, g.unread = stated, unread
+	g.LaunchStated, g.LaunchUnread = stated, unread
 	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), stated)
 	e.group = &g
 	return true
 }
 
 // inheritStatements takes over the statements of an earlier reading of the same launch source.
-func (g *Group) inheritStatements(before *Group) {
-	g.unread = true
+func inheritStatements(g, before *group.Group) {
+	g.LaunchUnread = true
 	if before != nil {
-		g.launchStated, g.unread = before.launchStated, before.unread || !before.launchGroup().SameSource(g.launchGroup())
+		g.LaunchStated, g.LaunchUnread = before.LaunchStated, before.LaunchUnread || !before.LaunchGroup().SameSource(g.LaunchGroup())
 	}
-	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.launchStated)
+	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), g.LaunchStated)
 }
 
 // states returns the one name that the group states, empty for none or several.
-func (g *Group) states() string {
-	if len(g.Stated) == 0 || g.disagreesWith("") {
+func states(g *group.Group) string {
+	if len(g.Stated) == 0 || disagrees(g, "") {
 		return ""
 	}
 	return g.Stated[0].Cluster
 }
 
-// disagreesWith reports whether the group states another cluster than ours, or two.
-func (g *Group) disagreesWith(ours string) bool {
+// disagrees reports whether the group states another cluster than ours, or two.
+func disagrees(g *group.Group, ours string) bool {
 	for _, s := range g.Stated {
 		if ours == "" {
 			ours = s.Cluster

@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"slices"
 	"time"
 )
@@ -28,7 +29,7 @@ func (l *knownDesired) isPast(desired int, at time.Time) bool {
 // resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's wish, as a whole: they may
 // have counted on ours. A lower one counts once the reading cannot be older than our knowledge, because of its age, or because it is newer than a
 // reading that showed our value.
-func (e *entry) resolve(g *Group, newest bool) {
+func (e *entry) resolve(g *group.Group, newest bool) {
 	stated, l, o := g.DesiredCapacity, &e.desired, &e.written
 	if o.unanswered && g.ReadAt.Sub(o.at) >= readingLag {
 		o.unanswered = false // a reading would have shown it by now
@@ -56,19 +57,19 @@ func (e *entry) resolve(g *Group, newest bool) {
 		}
 	}
 	l.shown = l.shown || stated == l.known
-	g.stated, g.DesiredCapacity, g.others = stated, l.known, l.others
+	g.StatedCapacity, g.DesiredCapacity, g.OthersWant = stated, l.known, l.others
 }
 
 // shift enters that AWS moved the desired capacity by the weight of an instance that it launched or terminated for us. Every counter of the desired
 // capacity moves along, but the stated one does not if the reading g shows the instance's change already. g is not shared yet.
-func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
+func (e *entry) shift(g *group.Group, by int, at time.Time, inReading bool) {
 	g.DesiredCapacity += by
 	if !inReading {
-		g.stated += by
+		g.StatedCapacity += by
 	}
 	e.desired.known += by
 	e.desired.others += by
-	g.others = e.desired.others
+	g.OthersWant = e.desired.others
 	e.written.desired += by
 	e.written.unconfirmed += by
 	if by > 0 {
@@ -83,7 +84,7 @@ func (e *entry) shift(g *Group, by int, at time.Time, inReading bool) {
 
 // set enters that AWS took a desired capacity from us. A different one that a reading showed since then stays, because it may be newer. g is not
 // shared yet.
-func (e *entry) set(g *Group, desired int, now time.Time) {
+func (e *entry) set(g *group.Group, desired int, now time.Time) {
 	o := &e.written
 	overtaken := e.desired.known > desired && e.desired.since.After(o.at)
 	o.desired, o.unconfirmed, o.unanswered = desired, desired, false
@@ -92,7 +93,7 @@ func (e *entry) set(g *Group, desired int, now time.Time) {
 		return
 	}
 	e.desired.know(desired, now)
-	g.DesiredCapacity, g.stated, g.others = desired, desired, e.desired.others
+	g.DesiredCapacity, g.StatedCapacity, g.OthersWant = desired, desired, e.desired.others
 }
 
 // least is the floor of a raise: the most that AWS may have taken from us.
@@ -104,9 +105,9 @@ func (e *entry) least() int {
 }
 
 // lostMember reports whether an instance counted in the reading before and no longer does.
-func (e *entry) lostMember(g *Group) bool {
-	return slices.ContainsFunc(e.group.Counted(), func(was Instance) bool {
-		i := g.instance(was.ID)
+func (e *entry) lostMember(g *group.Group) bool {
+	return slices.ContainsFunc(e.group.Counted(), func(was group.Instance) bool {
+		i := g.Instance(was.ID)
 		return i == nil || !i.Lifecycle.Counts()
 	})
 }
@@ -114,7 +115,7 @@ func (e *entry) lostMember(g *Group) bool {
 // isNewest reports whether the reading is newer than all before: an instance that counted in them has departed. An instance in standby may have come
 // back since. A missing one has departed unless it came so lately that the reading may be older. After our start, we know that only where AWS said that
 // it has no such instance.
-func (e *entry) isNewest(g *Group) bool {
+func (e *entry) isNewest(g *group.Group) bool {
 	if e.group == nil || g.DesiredCapacity >= e.desired.known {
 		return false // the answer matters below the known value only
 	}
@@ -123,22 +124,22 @@ func (e *entry) isNewest(g *Group) bool {
 			return true
 		}
 	}
-	return slices.ContainsFunc(e.group.Counted(), func(was Instance) bool {
+	return slices.ContainsFunc(e.group.Counted(), func(was group.Instance) bool {
 		if _, known := e.departed[was.ID]; known {
 			return false
 		}
-		if i := g.instance(was.ID); i != nil {
-			return i.Lifecycle.departedForGood()
+		if i := g.Instance(was.ID); i != nil {
+			return i.Lifecycle.DepartedForGood()
 		}
 		return e.missing(g, was.ID) && g.ReadAt.Sub(e.metAt) > readingLag
 	})
 }
 
 // missing reports whether the reading lacks the instance, and not because it is older than the instance.
-func (e *entry) missing(g *Group, id string) bool {
+func (e *entry) missing(g *group.Group, id string) bool {
 	_, recent := e.recent[id]
 	_, arriving := e.arriving[id]
-	return g.instance(id) == nil && !recent && !arriving
+	return g.Instance(id) == nil && !recent && !arriving
 }
 
 func (e *entry) wrote(now time.Time) { e.writtenAt, e.movedAt, e.readDue = now, now, time.Time{} }

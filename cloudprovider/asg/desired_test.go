@@ -11,6 +11,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -28,7 +29,7 @@ func (w *world) timed() (*world, *clocktesting.FakeClock) {
 // timedWithoutCapacity has a group "a" with so many instances, for which AWS has no more capacity, and a clock that the test moves.
 func timedWithoutCapacity(t *testing.T, desired int) (*world, *clocktesting.FakeClock) {
 	t.Helper()
-	w, now := newWorld(t, group("a", 0, desired, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, desired, 10)).timed()
 	w.started()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
@@ -68,7 +69,7 @@ func (w *world) wantDesired(want int) {
 
 func TestStaleReadingNeverLowersIncrease(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 5, 50)).started()
+	w := newWorld(t, scalingGroup("a", 0, 5, 50)).started()
 	w.calls.old = w.past()
 	w.increase(4)
 	w.increase(1)
@@ -82,7 +83,7 @@ func TestStaleReadingNeverLowersIncrease(t *testing.T) {
 
 func TestOutOfOrderReadingNeverLowersIncrease(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 5, 50)).started()
+	w := newWorld(t, scalingGroup("a", 0, 5, 50)).started()
 	w.staleAfter(func() {
 		w.setDesired(9)
 		w.eventuallyInService("a", 9)
@@ -123,7 +124,7 @@ func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, now := newWorld(t, group("a", 0, 3, 10)).with(synchronous).timed()
+			w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).with(synchronous).timed()
 			young(w, now)
 			for range 2 {
 				now.Step(readingLag / 3)
@@ -154,7 +155,7 @@ func TestStaleReadingKeepsTheRequest(t *testing.T) {
 
 func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 2, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old, w.calls.loseAnswer = w.past(), true
 	if _, err := w.cache.Increase(t.Context(), "a", 3); err == nil {
@@ -196,7 +197,7 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	delays := quick
 	delays.InService = ms(20000) // until then they are still ours to withdraw
 	w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 1, 10)}}, discovered).timed()
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 1, 10)}}, discovered).timed()
 	w.started()
 	w.calls.between.Store(true)
 	old := w.past()
@@ -219,7 +220,7 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 
 func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
 	w.started()
 	w.staleAfter(w.oneMore)
 	ids := w.ids("a")
@@ -236,7 +237,7 @@ func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 
 func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
 	ids := w.started().ids("a")
 	w.staleAfter(func() {
 		if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
@@ -303,7 +304,7 @@ func TestWithdrawalNeverRaisesForeignLowering(t *testing.T) {
 
 func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).running()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).running()
 	w.setDesired(2)
 	w.refresh()
 	if got := w.group("a").DesiredCapacity; got != 2 {
@@ -330,7 +331,7 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+			w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
 			ids := w.started().ids("a")
 			now.Step(tt.known)
 			w.refresh()
@@ -371,7 +372,7 @@ func TestStatesInsideGroupCount(t *testing.T) {
 	outside := []string{"Terminating", "Terminated", "Detaching", "Detached", "Standby", "Warmed:"}
 	for _, state := range append(types.LifecycleState("").Values(), "", "SomethingNew:Wait") {
 		want := !slices.ContainsFunc(outside, func(prefix string) bool { return strings.HasPrefix(string(state), prefix) })
-		if got := asg.Lifecycle(state).Counts(); got != want {
+		if got := group.Lifecycle(state).Counts(); got != want {
 			t.Errorf("%q counts: %t, want %t", state, got, want)
 		}
 	}
@@ -380,7 +381,7 @@ func TestStatesInsideGroupCount(t *testing.T) {
 func TestRootVolumeReplacementCountsAsPresent(t *testing.T) {
 	t.Parallel()
 	for _, state := range []types.LifecycleState{"ReplacingRootVolume", "ReplacingRootVolume:Wait", "ReplacingRootVolume:Proceed", "RootVolumeReplaced"} {
-		w, now := newWorld(t, group("a", 0, 3, 10)).timed()
+		w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
 		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
 		w.started()
 		now.Step(16 * time.Minute)
@@ -406,7 +407,7 @@ func (w *world) tagged(on bool) {
 
 func TestReturnedGroupKeepsForeignShortage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 2, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{})
 	w.setDesired(7)
 	w.refresh()
@@ -420,9 +421,9 @@ func TestReturnedGroupKeepsForeignShortage(t *testing.T) {
 
 func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 	t.Parallel()
-	late := group("a", 0, 2, 10)
+	late := scalingGroup("a", 0, 2, 10)
 	late.Tags = nil
-	w := newWorld(t, late, group("b", 0, 0, 1)).started()
+	w := newWorld(t, late, scalingGroup("b", 0, 0, 1)).started()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{})
 	w.setDesired(7)
@@ -484,7 +485,7 @@ func TestReadingOfDeletedGroupKeepsNewGroup(t *testing.T) {
 
 func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 10, 20)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 10, 20)).timed()
 	w.started()
 	for _, then := range []struct {
 		after   time.Duration
@@ -515,7 +516,7 @@ func TestWithdrawalWaitsForDoubtfulForeignWrite(t *testing.T) {
 
 func TestStandbyInstanceMakesNoReadingNewest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	old := w.past()
 	old.DesiredCapacity, old.Instances[0].LifecycleState = aws.Int32(2), "Standby"
 	w.calls.old = old // the instance has come back since
@@ -553,7 +554,7 @@ func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 	delays := quick
 	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
 	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 10)}}, discovered).started()
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 10)}}, discovered).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	for _, desired := range []int{8, 2} {
 		w.setDesired(desired)
@@ -572,7 +573,7 @@ func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 
 func TestTerminationLowersForeignFloor(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.setDesired(5)
 	w.eventuallyInService("a", 5)
 	w.refresh()
@@ -594,7 +595,7 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 
 func TestLostInstanceBlocksNoWithdrawal(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 0, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).timed()
 	w.started()
 	w.increase(2)
 	w.eventuallyInService("a", 2)
@@ -616,7 +617,7 @@ func TestLostInstanceBlocksNoWithdrawal(t *testing.T) {
 
 func TestWithdrawalHappensOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil { // AWS wants another in its place
 		t.Fatal(err)

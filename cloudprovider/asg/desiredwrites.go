@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -23,14 +24,14 @@ type capacity struct {
 // setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
 // and g is fresh. After a lost or throttled call, the SDK repeats it only if a reading states the desired capacity of g, because another writer may
 // have set theirs since.
-func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
+func (w *capacity) setDesired(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
 	now := w.clock.Now()
 	out, err := w.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
 	}, awsclient.RepeatIf(func() error {
 		again, err := w.reader.Reread(ctx, g.Name)
-		if err == nil && again.stated != g.stated {
-			err = fmt.Errorf("desired capacity was %d and is %d now", g.stated, again.stated)
+		if err == nil && again.StatedCapacity != g.StatedCapacity {
+			err = fmt.Errorf("desired capacity was %d and is %d now", g.StatedCapacity, again.StatedCapacity)
 		}
 		return err
 	}))
@@ -45,16 +46,16 @@ func (w *capacity) setDesired(ctx context.Context, g *Group, desired int) (accep
 // next one that succeeds. Other writers may have raised it between the reading and the write. AWS would terminate their instances, so a reading after
 // the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought. AWS launches nothing
 // for that.
-func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, err error) {
+func (w *capacity) raise(ctx context.Context, g *group.Group, n int) (raised *group.Group, err error) {
 	name := g.Name
 	before, extra := g, n*g.Source.MinWeight()
 	var asked, least int
 	w.look(name, func(e *entry) { asked, least = e.request.asked, e.least() })
-	reached := g.reached()
+	reached := g.Reached()
 	began, wanted := w.clock.Now(), max(reached+extra, min(least, g.MaxSize))
-	desired := max(wanted, g.stated) // a seemingly old reading may show another writer's new value
+	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
 	if desired > g.MaxSize {
-		return nil, &LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+		return nil, &group.LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
 	}
 	defer func() {
 		if n == 0 {
@@ -68,7 +69,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 	if err != nil && awsclient.IsRefused(err) {
 		return nil, err
 	}
-	g = w.groups.update(name, func(e *entry, g *Group) {
+	g = w.groups.update(name, func(e *entry, g *group.Group) {
 		e.request = request{asked: asked, instances: missing, since: since}
 		e.look.soon(began)
 		e.wrote(w.clock.Now())
@@ -79,7 +80,7 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 	})
 	if err != nil {
 		now, readErr := w.reader.Reread(ctx, name)
-		if readErr != nil || now.stated < desired {
+		if readErr != nil || now.StatedCapacity < desired {
 			return g, err
 		}
 		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
@@ -98,45 +99,45 @@ func (w *capacity) raise(ctx context.Context, g *Group, n int) (raised *Group, e
 // the minimum size, the instances that a reading made for the purpose counts, and the launches that AWS has begun since: after a failure AWS tries
 // other zones at once. A launch that has waited for its instance for beginsWithin counts no more. A reading after the write repairs the desired
 // capacity upwards at once if an instance arrived in between.
-func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *Group, error) {
-	return w.withdraw(ctx, name, func(ctx context.Context, g *Group) (int, error) {
+func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
+	return w.withdraw(ctx, name, func(ctx context.Context, g *group.Group) (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
 		defer cancel()
 		begun, err := w.activities.begun(ctx, name, g.ReadAt.Add(-clockSkew), w.clock.Now().Add(-beginsWithin))
-		begun = slices.DeleteFunc(begun, func(id string) bool { return g.instance(id) != nil })
+		begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 		switch {
 		case err != nil && !awsclient.IsDenied(err):
 			return 0, err
 		case len(begun) == 0:
 			return n, nil
 		}
-		return min(n, g.notBegun(begun)), nil
+		return min(n, g.NotBegun(begun)), nil
 	})
 }
 
 // withdraw is Withdraw of as many instances as most allows in the fresh reading.
-func (w *capacity) withdraw(ctx context.Context, name string, most func(context.Context, *Group) (int, error)) (int, *Group, error) {
+func (w *capacity) withdraw(ctx context.Context, name string, most func(context.Context, *group.Group) (int, error)) (int, *group.Group, error) {
 	ctx, unlock, g, err := w.reader.lockAndRead(ctx, name)
 	if err != nil {
 		return 0, nil, err
 	}
 	defer unlock()
 	n, err := most(ctx, g)
-	desired := g.afterWithdrawal(n)
-	if err != nil || desired == g.DesiredCapacity || g.stated != g.DesiredCapacity { // or somebody else may have set it
+	desired := g.AfterWithdrawal(n)
+	if err != nil || desired == g.DesiredCapacity || g.StatedCapacity != g.DesiredCapacity { // or somebody else may have set it
 		return 0, g, err
 	}
 	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
 	before, left := g, -taken
 	w.look(name, func(e *entry) { left += e.request.asked })
 	if err := w.lower(ctx, g, desired); err != nil {
-		g = w.groups.update(name, func(e *entry, g *Group) {
+		g = w.groups.update(name, func(e *entry, g *group.Group) {
 			e.request.withdrawalFailed = awsclient.IsDenied(err) || awsclient.IsInvalid(err) // else the next try may succeed
 			e.request.settle(g)
 		})
 		return 0, g, err
 	}
-	w.groups.update(name, func(e *entry, g *Group) {
+	w.groups.update(name, func(e *entry, g *group.Group) {
 		e.request.asked = min(e.request.asked, left)
 		e.set(g, desired, w.clock.Now())
 		e.request.settle(g)
@@ -146,7 +147,7 @@ func (w *capacity) withdraw(ctx context.Context, name string, most func(context.
 }
 
 // lower sets a lower desired capacity. After a lost answer, a reading shows the outcome.
-func (w *capacity) lower(ctx context.Context, g *Group, desired int) error {
+func (w *capacity) lower(ctx context.Context, g *group.Group, desired int) error {
 	_, err := w.setWatched(ctx, g, desired)
 	if err == nil || awsclient.IsRefused(err) {
 		return err

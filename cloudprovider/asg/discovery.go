@@ -3,21 +3,20 @@ package asg
 import (
 	"cmp"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Discovery selects our groups: the named groups, and all groups that match the filters.
 type Discovery struct {
-	Named   []NamedGroup
+	Named   []group.Named
 	Filters []TagFilter
 	Join    DiscoveryJoin // the zero value is JoinAll
 }
@@ -57,15 +56,6 @@ func (d Discovery) searches() []TagFilter {
 	}
 	return []TagFilter{all}
 }
-
-// NamedGroup is a group of the --nodes flag with its limits, or a zone group if the name is group/zone.
-type NamedGroup struct {
-	Name             string
-	MinSize, MaxSize int
-}
-
-// String returns the value of the flag.
-func (n NamedGroup) String() string { return fmt.Sprintf("%d:%d:%s", n.MinSize, n.MaxSize, n.Name) }
 
 // TagFilter is one --node-group-auto-discovery flag. A group matches when it has all the tags. A tag without a value matches every value.
 type TagFilter []Tag
@@ -127,12 +117,12 @@ type Tag struct{ Key, Value string }
 func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
 	var d Discovery
 	for _, spec := range nodes {
-		named, err := parseNamedGroup(spec)
+		named, err := group.ParseNamed(spec)
 		if err != nil {
 			return Discovery{}, fmt.Errorf("--nodes=%s: %w", spec, err)
 		}
 		// As in stock, the last flag that names a group holds.
-		d.Named = slices.DeleteFunc(d.Named, func(n NamedGroup) bool { return n.Name == named.Name })
+		d.Named = slices.DeleteFunc(d.Named, func(n group.Named) bool { return n.Name == named.Name })
 		d.Named = append(d.Named, named)
 	}
 	for _, spec := range autoDiscovery {
@@ -143,25 +133,6 @@ func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
 		d.Filters = append(d.Filters, filter)
 	}
 	return d, nil
-}
-
-func parseNamedGroup(spec string) (NamedGroup, error) {
-	parts := strings.SplitN(spec, ":", 3)
-	if len(parts) != 3 || parts[2] == "" {
-		return NamedGroup{}, fmt.Errorf("want <min>:<max>:<Auto Scaling group name>, such as 0:10:workers")
-	}
-	least, err := strconv.Atoi(parts[0])
-	if err != nil {
-		return NamedGroup{}, fmt.Errorf("minimum size %q is not a whole number", parts[0])
-	}
-	most, err := strconv.Atoi(parts[1])
-	if err != nil {
-		return NamedGroup{}, fmt.Errorf("maximum size %q is not a whole number", parts[1])
-	}
-	if least < 0 || most < least {
-		return NamedGroup{}, fmt.Errorf("want 0 <= min <= max, got %d and %d", least, most)
-	}
-	return NamedGroup{Name: parts[2], MinSize: least, MaxSize: most}, nil
 }
 
 func parseTagFilter(spec string) (TagFilter, error) {
@@ -199,7 +170,7 @@ func (d Discovery) names() []string {
 	names := make([]string, 0, len(d.Named))
 	for _, n := range d.Named {
 		names = append(names, n.Name)
-		if group, _, ok := n.zoneGroup(); ok {
+		if group, _, ok := n.ZoneGroup(); ok {
 			names = append(names, group)
 		}
 	}
@@ -207,22 +178,11 @@ func (d Discovery) names() []string {
 	return slices.Compact(names)
 }
 
-// zoneName matches the names of availability, local and wavelength zones.
-var zoneName = regexp.MustCompile(`^[a-z]{2,}(-[a-z0-9]+)+-[0-9]+[a-z]?$`)
-
-func (n NamedGroup) zoneGroup() (group, zone string, ok bool) {
-	at := strings.LastIndexByte(n.Name, '/')
-	if at <= 0 || !zoneName.MatchString(n.Name[at+1:]) {
-		return "", "", false
-	}
-	return n.Name[:at], n.Name[at+1:], true
-}
-
 // zoneLimits returns the limits of the group's zone groups, by zone.
-func (d Discovery) zoneLimits(name string) map[string]NamedGroup {
-	limits := map[string]NamedGroup{}
+func (d Discovery) zoneLimits(name string) map[string]group.Named {
+	limits := map[string]group.Named{}
 	for _, n := range d.Named {
-		if group, zone, ok := n.zoneGroup(); ok && group == name {
+		if group, zone, ok := n.ZoneGroup(); ok && group == name {
 			limits[zone] = n
 		}
 	}

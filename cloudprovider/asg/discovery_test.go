@@ -114,7 +114,7 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 1, 3))
+		w := newWorld(t, scalingGroup("a", 0, 1, 3))
 		w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"})
 		for _, limit := range []time.Duration{0, 500 * time.Millisecond} { // before the first answer and after it
 			ctx, cancel := context.WithTimeout(t.Context(), limit)

@@ -4,11 +4,12 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // entry has our knowledge of one group beyond its last reading.
 type entry struct {
-	group   *Group
+	group   *group.Group
 	lock    chan struct{} // one write at a time: the token's owner has the lock
 	request request
 	// writtenAt is the end of our last write. A reading that began earlier may miss it.
@@ -34,10 +35,10 @@ type entry struct {
 	endedBefore    map[string]time.Time
 	replaysChecked bool
 
-	identity  string    // distinguishes groups of one name
-	createdAt time.Time // by AWS
-	droppedAt time.Time // zero unless the group was dropped
-	dropped   *Group    // with the problem that it is dropped, nil before its cause is known
+	identity  string       // distinguishes groups of one name
+	createdAt time.Time    // by AWS
+	droppedAt time.Time    // zero unless the group was dropped
+	dropped   *group.Group // with the problem that it is dropped, nil before its cause is known
 }
 
 func newEntry() *entry {
@@ -107,7 +108,7 @@ type departed struct {
 
 // arrival is an instance that has come lately.
 type arrival struct {
-	Instance
+	group.Instance
 	at time.Time
 	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
 	// It is zero if that cannot be.

@@ -3,6 +3,7 @@ package asg
 import (
 	"context"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -20,5 +21,5 @@ func Cluster(c *Cache) launchspec.Statement { return c.cluster() }
 
 // MakeStale makes the last reading of the group too old to terminate by.
 func MakeStale(c *Cache, name string) {
-	c.groups.update(name, func(_ *entry, g *Group) { g.ReadAt = g.ReadAt.Add(-2 * freshEnough) })
+	c.groups.update(name, func(_ *entry, g *group.Group) { g.ReadAt = g.ReadAt.Add(-2 * freshEnough) })
 }

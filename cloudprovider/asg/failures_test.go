@@ -51,7 +51,7 @@ func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
 
 func TestManyTypesMakeShortFailure(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 0, 9)
+	g := scalingGroup("a", 0, 0, 9)
 	g.LaunchTemplate, g.Zones = nil, []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}}
 	var types []fakeaws.InstanceType

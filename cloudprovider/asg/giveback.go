@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -42,34 +43,19 @@ func (w *capacity) StartGiveBack(ctx context.Context, name string, n int) {
 //
 // AWS ends no instance if it begins no launch between the reading of its activities and the write. The activities are read before the group: an
 // instance that AWS lists meanwhile counts twice, and never not at all.
-func (w *capacity) GiveBack(ctx context.Context, name string, n int) (int, *Group, error) {
+func (w *capacity) GiveBack(ctx context.Context, name string, n int) (int, *group.Group, error) {
 	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-readingLag-clockSkew), time.Time{})
 	if err != nil {
 		return 0, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // for the group lock
 	defer cancel()
-	return w.withdraw(ctx, name, func(_ context.Context, g *Group) (int, error) {
+	return w.withdraw(ctx, name, func(_ context.Context, g *group.Group) (int, error) {
 		settling := false
 		w.look(name, func(e *entry) { settling = w.clock.Since(e.written.at) < beginsWithin })
 		if settling {
 			return 0, nil
 		}
-		return min(n, g.notBegun(begun)), nil
+		return min(n, g.NotBegun(begun)), nil
 	})
-}
-
-// notBegun is how many of the missing instances AWS has not begun to launch, if every begun instance that the reading lacks brings the greatest weight.
-func (g *Group) notBegun(begun []string) int {
-	left := g.DesiredCapacity - g.countedCapacity()
-	for _, id := range begun {
-		if g.instance(id) != nil {
-			continue
-		}
-		if g.Source.CountsHardware() {
-			return 0 // nobody knows how much it brings
-		}
-		left -= g.Source.MaxWeight()
-	}
-	return max(0, left) / g.Source.MinWeight()
 }

@@ -49,7 +49,7 @@ func (w *world) wantGivenBack(n, want, desired int) {
 
 func TestOnlyLaunchesNotBegunAreGivenBack(t *testing.T) {
 	t.Parallel()
-	w, now := comingWorld(t, group("a", 0, 1, 10))
+	w, now := comingWorld(t, scalingGroup("a", 0, 1, 10))
 	w.increase(2) // AWS begins to launch them
 	w.suspendLaunch()
 	w.increase(3)
@@ -69,7 +69,7 @@ func TestOnlyLaunchesNotBegunAreGivenBack(t *testing.T) {
 func TestGivenBackInstancesAreNotLaunchedLater(t *testing.T) {
 	t.Parallel()
 	now := clocktesting.NewFakeClock(time.Now())
-	w := newWorld(t, group("a", 0, 1, 10)).with(func(o *asg.Options) { o.Clock = now }).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(func(o *asg.Options) { o.Clock = now }).started()
 	w.suspendLaunch()
 	w.increase(3)
 	now.Step(20 * time.Second)
@@ -102,7 +102,7 @@ func TestBegunLaunchesByTheirState(t *testing.T) {
 		{status: types.ScalingActivityStatusCodeInProgress, description: "Terminating EC2 instance: i-unlisted", given: 2},
 	} {
 		t.Run(fmt.Sprint(tt.status, " ", tt.description), func(t *testing.T) {
-			w, now := comingWorld(t, group("a", 0, 1, 10))
+			w, now := comingWorld(t, scalingGroup("a", 0, 1, 10))
 			w.suspendLaunch()
 			w.increase(2)
 			now.Step(20 * time.Second)
@@ -118,7 +118,7 @@ func TestBegunLaunchesByTheirState(t *testing.T) {
 func TestListedLaunchCountsOnce(t *testing.T) {
 	t.Parallel()
 	now := clocktesting.NewFakeClock(time.Now())
-	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.Clock = now }).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.Clock = now }).started()
 	w.increase(2)
 	w.eventuallyInService("a", 2)
 	w.suspendLaunch()
@@ -130,7 +130,7 @@ func TestListedLaunchCountsOnce(t *testing.T) {
 // The group counts 2 or 3 for an instance. Nobody knows which one AWS is launching.
 func TestBegunLaunchMayBringTheGreatestWeight(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 0, 20)
+	g := scalingGroup("a", 0, 0, 20)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 3}}}
@@ -144,7 +144,7 @@ func TestBegunLaunchMayBringTheGreatestWeight(t *testing.T) {
 
 func TestGivingBackLeavesMinimumAndOthersRequests(t *testing.T) {
 	t.Parallel()
-	w, now := comingWorld(t, group("a", 0, 0, 10))
+	w, now := comingWorld(t, scalingGroup("a", 0, 0, 10))
 	w.suspendLaunch()
 	w.increase(3)
 	if err := w.aws.SetLimits("a", 1, 10); err != nil {
@@ -162,7 +162,7 @@ func TestGivingBackLeavesMinimumAndOthersRequests(t *testing.T) {
 
 func TestNothingIsGivenBackInTheDark(t *testing.T) {
 	t.Parallel()
-	w, now := comingWorld(t, group("a", 0, 0, 10))
+	w, now := comingWorld(t, scalingGroup("a", 0, 0, 10))
 	w.suspendLaunch()
 	w.increase(2)
 	now.Step(20 * time.Second)
@@ -175,7 +175,7 @@ func TestNothingIsGivenBackInTheDark(t *testing.T) {
 func TestGivingBackRunsBesideTheLoop(t *testing.T) {
 	t.Parallel()
 	now, gaveBack := clocktesting.NewFakeClock(time.Now()), make(chan string, 1)
-	w := newWorld(t, group("a", 0, 1, 10)).with(func(o *asg.Options) {
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(func(o *asg.Options) {
 		o.Clock, o.GaveBack = now, func(group string, instances int) { gaveBack <- fmt.Sprint(group, " ", instances) }
 	}).started()
 	w.suspendLaunch()

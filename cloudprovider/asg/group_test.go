@@ -8,12 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestOperatedGroupIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	theirs, ours := group("theirs", 0, 2, 5), group("ours", 0, 0, 5)
+	theirs, ours := scalingGroup("theirs", 0, 2, 5), scalingGroup("ours", 0, 0, 5)
 	theirs.Operator = "eks.amazonaws.com"
 	w := newWorld(t, theirs, ours).started()
 	if w.cache.Snapshot().Group("theirs") != nil || w.cache.Snapshot().Group("ours") == nil {
@@ -38,7 +39,7 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 
 func TestCapacityTypeOfPolicy(t *testing.T) {
 	t.Parallel()
-	g := group("g", 0, 0, 5)
+	g := scalingGroup("g", 0, 0, 5)
 	g.LaunchTemplate, g.ZonalShift = nil, true
 	g.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"},
@@ -47,14 +48,14 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	if diff := cmp.Diff([][]string{{"capacity-block", "on-demand"}, {"on-demand"}}, got.Source.Segments); diff != "" {
 		t.Errorf("segments (-want +got):\n%s", diff)
 	}
-	want := asg.Reservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
+	want := group.Reservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
 	if diff := cmp.Diff(want, got.Reservations); diff != "" {
 		t.Errorf("reservations (-want +got):\n%s", diff)
 	}
 	if !got.ZonalShift || got.ImpairedHealth != "IgnoreUnhealthy" {
 		t.Errorf("zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
 	}
-	if mode, why := got.AskedFor(asg.LaunchAuto); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
+	if mode, why := asg.AskedFor(got, asg.LaunchAuto); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
 		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
 	}
 	if !got.Source.PaidAhead() {

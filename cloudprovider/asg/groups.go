@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 // groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.
 type groups struct {
-	current atomic.Pointer[Snapshot]
+	current atomic.Pointer[group.Snapshot]
 	changed chan struct{} // something the core should look at
 
 	mu       sync.Mutex // guards the fields below, and is never held across a call
@@ -38,12 +39,12 @@ func newGroups(cluster, stockCluster string) *groups {
 }
 
 // Snapshot returns the newest reading. It is empty before Start.
-func (s *groups) Snapshot() *Snapshot { return s.current.Load() }
+func (s *groups) Snapshot() *group.Snapshot { return s.current.Load() }
 
 // publish makes the entries the next Snapshot. The caller holds mu.
 func (s *groups) publish() {
-	groups := make(map[string]*Group, len(s.entries))
-	var foreign []*Group
+	groups := make(map[string]*group.Group, len(s.entries))
+	var foreign []*group.Group
 	for name, e := range s.entries {
 		if s.identity.foreign(e.group) {
 			foreign = append(foreign, s.identity.disowned(e.group))
@@ -56,14 +57,14 @@ func (s *groups) publish() {
 			foreign = append(foreign, e.dropped)
 		}
 	}
-	s.current.Store(newSnapshot(groups, foreign, s.readAt))
+	s.current.Store(group.NewSnapshot(groups, foreign, s.readAt))
 }
 
 // all returns the groups of the last reading, with other clusters' groups.
-func (s *groups) all() []*Group {
+func (s *groups) all() []*group.Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	groups := make([]*Group, 0, len(s.entries))
+	groups := make([]*group.Group, 0, len(s.entries))
 	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
 		groups = append(groups, s.entries[name].group)
 	}
@@ -71,7 +72,7 @@ func (s *groups) all() []*Group {
 }
 
 // update publishes a changed copy of a group. The caller does not hold mu.
-func (s *groups) update(name string, change func(*entry, *Group)) *Group {
+func (s *groups) update(name string, change func(*entry, *group.Group)) *group.Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(name)
@@ -96,7 +97,7 @@ func (s *groups) find(name string) *entry {
 	return s.dropped[name]
 }
 
-func (s *groups) entry(name string) (*entry, *Group) {
+func (s *groups) entry(name string) (*entry, *group.Group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[name]; e != nil {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -153,7 +154,7 @@ func (w guarded) disowns(ours string, i ec2types.Instance) error {
 func (w guarded) strangers(ids []string) ([]string, error) {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
-	groups := make(map[string]*Group, len(ids)) // by instance
+	groups := make(map[string]*group.Group, len(ids)) // by instance
 	for _, id := range ids {
 		groups[id] = nil
 	}

@@ -14,7 +14,7 @@ import (
 // hardware is a world with a group "a" whose capacity is counted in the unit, and which may launch the types.
 func hardware(t *testing.T, unit string, zones int, instanceTypes ...string) *world {
 	t.Helper()
-	g := group("a", 0, 0, map[string]int{"vcpu": 1_000, "memory-mib": 1_000_000}[unit])
+	g := scalingGroup("a", 0, 0, map[string]int{"vcpu": 1_000, "memory-mib": 1_000_000}[unit])
 	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}[:zones]
 	g.LaunchTemplate, g.DesiredCapacityType = nil, unit
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},

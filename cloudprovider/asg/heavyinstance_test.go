@@ -121,7 +121,7 @@ func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
+		w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 1})
 		before := w.ids("a")
 		first := true
@@ -156,7 +156,7 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 // Another writer asked for five instances, which AWS cannot launch, before we start.
 func TestStartTakesOverNobodysRequest(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 20))
+	w := newWorld(t, scalingGroup("a", 0, 1, 20))
 	w.eventuallyInService("a", 1)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.aws.SetDesired("a", 5); err != nil {

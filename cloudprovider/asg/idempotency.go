@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,7 +13,7 @@ import (
 )
 
 // keyOf returns the key of a planned request, g being the group behind the plan.
-func keyOf(g *Group, o launchRequest) idempotencyKey {
+func keyOf(g *group.Group, o launchRequest) idempotencyKey {
 	var there []string
 	for _, i := range g.Counted() {
 		if i.Zone == o.zone {
@@ -37,7 +38,7 @@ func (k idempotencyKey) oldUntil() time.Time {
 
 // token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
 // its predecessor did not live to see, instead of making another. See awaitPredecessor for the edge of a window.
-func (l *launcher) token(g *Group, as idempotencyKey) string {
+func (l *launcher) token(g *group.Group, as idempotencyKey) string {
 	uses := 0
 	l.look(g.Name, func(e *entry) { uses = e.keyUses[as] })
 	hash := sha256.New()
@@ -57,7 +58,7 @@ func (e *entry) useKey(as idempotencyKey) {
 // noteConflict remembers that a previous leader began another launch in the zone. It will end: its instances show, or nothing came of it.
 func (l *launcher) noteConflict(name string, o launchRequest) {
 	now := l.clock.Now()
-	l.groups.update(name, func(e *entry, _ *Group) {
+	l.groups.update(name, func(e *entry, _ *group.Group) {
 		switch since, before := e.conflicts[o.zone]; {
 		case !before:
 			e.conflicts[o.zone] = now

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
@@ -42,7 +43,7 @@ var launchTemplates = []fakeaws.LaunchTemplate{
 
 // ofCluster is a group with desired instances that start from the template, and with tags beside the one of discovery.
 func ofCluster(name, template string, desired int, tags ...string) fakeaws.AutoScalingGroup {
-	g := group(name, 0, desired, 5)
+	g := scalingGroup(name, 0, desired, 5)
 	g.LaunchTemplate.Name = template
 	for at := 0; at < len(tags); at += 2 {
 		g.Tags[tags[at]] = tags[at+1]
@@ -79,7 +80,7 @@ func (w *world) members(name string) []string {
 	return ids
 }
 
-func foreign(s *asg.Snapshot) []string {
+func foreign(s *group.Snapshot) []string {
 	var all []string
 	for _, g := range s.Foreign() {
 		all = append(all, g.Name)

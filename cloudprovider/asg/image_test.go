@@ -23,7 +23,7 @@ func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...f
 	t.Helper()
 	return newWorldOf(t, fakeaws.Config{Delays: quick, Images: images, SSMParameters: map[string]string{"/eks/ami": "ami-0abc"},
 		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{version}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("g", 0, 0, 3)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("g", 0, 0, 3)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
 }
 
 func TestImageFacts(t *testing.T) {
@@ -97,7 +97,7 @@ func TestMissingImageSpoilsNoOther(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}}
 	for _, image := range []string{"ami-0abc", "ami-0gone"} {
-		g := group(image, 0, 0, 3)
+		g := scalingGroup(image, 0, 0, 3)
 		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: image, Version: "1"}
 		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: image,
@@ -114,7 +114,7 @@ func TestHundredImagesAreReadPerCall(t *testing.T) {
 	config := fakeaws.Config{Delays: quick}
 	for n := range 150 {
 		name := fmt.Sprintf("ami-%04d", n)
-		g := group(name, 0, 0, 3)
+		g := scalingGroup(name, 0, 0, 3)
 		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: name, Version: "1"}
 		config.AutoScalingGroups = append(config.AutoScalingGroups, g)
 		config.Images = append(config.Images, fakeaws.Image{ID: name})
@@ -154,7 +154,7 @@ func TestImageParameterIsResolved(t *testing.T) {
 func TestOverrideTemplateBringsItsImage(t *testing.T) {
 	t.Parallel()
 	arm := fakeaws.Image{ID: "ami-0arm", Architecture: "arm64"}
-	g := group("g", 0, 0, 9)
+	g := scalingGroup("g", 0, 0, 9)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6g.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}}}}
@@ -183,7 +183,7 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 		{name: "that of all overrides", overrides: []fakeaws.Override{{InstanceType: "m6g.large", LaunchTemplate: ref}, {InstanceType: "m7g.large", LaunchTemplate: ref}}, want: "arm"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := group("g", 0, 0, 9)
+			g := scalingGroup("g", 0, 0, 9)
 			g.LaunchTemplate = nil
 			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "own", Version: "1"}, Overrides: tt.overrides}
 			version := func(text string) []fakeaws.LaunchTemplateVersion {
@@ -263,7 +263,7 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 		{name: "none of its own", overrides: []fakeaws.Override{{Requirements: requirements}}, want: []string{"m5.large x86_64"}, image: "ami-0abc", origins: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := group("g", 0, 0, 3)
+			g := scalingGroup("g", 0, 0, 3)
 			g.LaunchTemplate = nil
 			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "$Latest"}, Overrides: tt.overrides}
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm},

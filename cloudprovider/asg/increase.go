@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"k8s.io/klog/v2"
 )
 
@@ -23,7 +24,7 @@ type increases struct {
 // Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so requests
 // of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere
 // Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
-func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, error) {
+func (i *increases) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, unlock, g, n, err := i.beginIncrease(ctx, name, "", n)
 	if err != nil {
@@ -46,7 +47,7 @@ func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, e
 		}
 		answers := i.calls.launch.Answers(name)
 		launched, err := i.launcher.launch(ctx, g, "", n)
-		if g.shortfall(n, launched) > 0 {
+		if g.Shortfall(n, launched) > 0 {
 			signal(i.groups.changed) // another group may launch at once for the pods that still wait
 		}
 		if missed := unansweredIn(err); missed != nil {
@@ -62,8 +63,8 @@ func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, e
 		if g, err = i.reader.Reread(ctx, name); err != nil { // the failed launch took its time
 			return nil, err
 		}
-		if n = min(n, g.room()); n <= 0 {
-			return nil, g.full("", 1, g.room())
+		if n = min(n, g.Room()); n <= 0 {
+			return nil, g.Full("", 1, g.Room())
 		}
 	}
 	return i.capacity.raise(ctx, g, n)
@@ -72,7 +73,7 @@ func (i *increases) Increase(ctx context.Context, name string, n int) (*Group, e
 // IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only
 // groups that can be launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in
 // IncreaseZones.
-func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*Group, error) {
+func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*group.Group, error) {
 	_, before := i.groups.entry(name)
 	ctx, unlock, g, room, err := i.beginIncrease(ctx, name, zone, n)
 	if err != nil {
@@ -80,7 +81,7 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 	}
 	defer unlock()
 	if room < n {
-		return nil, g.full(zone, n, g.room())
+		return nil, g.Full(zone, n, g.Room())
 	}
 	if now, err := i.launcher.synchronously(g); !now {
 		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
@@ -90,7 +91,7 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 	}
 	answers := i.calls.launch.Answers(name)
 	launched, err := i.launcher.launchSurely(ctx, g, zone, n)
-	lacking := g.shortfall(n, launched)
+	lacking := g.Shortfall(n, launched)
 	if missed := unansweredIn(err); missed != nil && i.launcher.settleUnanswered(ctx, g, zone != "", answers, missed) {
 		err = because(errNotSynchronous, err)
 	}
@@ -104,7 +105,7 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 	case err != nil || lacking == 0:
 		return g, err
 	}
-	named := slices.DeleteFunc(launched, func(l Instance) bool { return !i.groups.answered(l.ID) }) // others may be another writer's
+	named := slices.DeleteFunc(launched, func(l group.Instance) bool { return !i.groups.answered(l.ID) }) // others may be another writer's
 	t := &termination{in: i.terminator, group: name, stays: map[string]error{}}
 	t.all(ctx, named)
 	_, g = i.groups.entry(name)
@@ -119,11 +120,11 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
-func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *Group, room int, err error) {
+func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *group.Group, room int, err error) {
 	if held, unlock, g, err = i.reader.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
-	if room, err = i.allowed(held, g, zone, n, g.room()); err != nil {
+	if room, err = i.allowed(held, g, zone, n, g.Room()); err != nil {
 		unlock()
 		return nil, nil, nil, 0, err
 	}
@@ -132,8 +133,8 @@ func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int)
 
 // allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave. It is at
 // least one, or there is an error.
-func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left int) (int, error) {
-	room := min(left, g.roomIn(zone))
+func (i *increases) allowed(ctx context.Context, g *group.Group, zone string, n, left int) (int, error) {
+	room := min(left, g.RoomIn(zone))
 	switch {
 	case n <= 0:
 		return 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", g.Name, n)
@@ -141,7 +142,7 @@ func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left 
 		signal(i.groups.changed)
 		return 0, notZonalNow(g.Name, zone)
 	case room <= 0:
-		return 0, g.full(zone, n, left)
+		return 0, g.Full(zone, n, left)
 	case n > room:
 		klog.FromContext(ctx).Info("The group has less room than it seemed", "group", g.Name, "zone", zone, "asked", n, "room", room)
 	}
@@ -153,7 +154,7 @@ func (i *increases) allowed(ctx context.Context, g *Group, zone string, n, left 
 // attempt.
 func (i *increases) retryOverdue(name string, n int) int {
 	again := 0
-	i.groups.update(name, func(e *entry, g *Group) {
+	i.groups.update(name, func(e *entry, g *group.Group) {
 		if e.shortage.failure == nil || e.shortage.failure.LacksCapacity() || g.Overdue == 0 {
 			return
 		}
@@ -169,25 +170,24 @@ func (i *increases) retryOverdue(name string, n int) int {
 // raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group before them,
 // and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as theirs. If the reading is
 // older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already reached.
-func (i *increases) raiseInstead(ctx context.Context, before *Group, n, answers int, missed *unansweredError) (*Group, error) {
+func (i *increases) raiseInstead(ctx context.Context, before *group.Group, n, answers int, missed *unansweredError) (*group.Group, error) {
 	_, g := i.groups.entry(before.Name)
 	if g == nil {
 		return nil, fmt.Errorf("auto scaling group %q: %w", before.Name, ErrGroupNotFound)
 	}
-	weight := g.Source.MinWeight()
-	lacking := ceilDiv(max(0, n*weight-max(0, g.DesiredCapacity-before.DesiredCapacity)), weight)
+	lacking := g.InstancesFor(n*g.Source.MinWeight() - max(0, g.DesiredCapacity-before.DesiredCapacity))
 	if lacking == 0 {
 		return g, nil
 	}
-	if lacking = min(lacking, g.room()); lacking <= 0 {
-		return nil, g.full("", 1, g.room())
+	if lacking = min(lacking, g.Room()); lacking <= 0 {
+		return nil, g.Full("", 1, g.Room())
 	}
 	raised, err := i.capacity.raise(ctx, g, lacking)
 	switch {
 	case err != nil: // the trouble is not with the one call
 	case i.calls.launch.Answers(g.Name) == answers:
 		i.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
-	case len(missed.zones) < len(g.launchZones()):
+	case len(missed.zones) < len(g.LaunchZones()):
 		i.launcher.leaveAlone(g, missed)
 	}
 	return raised, err

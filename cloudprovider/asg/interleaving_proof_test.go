@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // The tests here prove the following, by every interleaving of a write of ours with AWS's steps, one or two other writers, a crash, stale readings
@@ -180,7 +181,7 @@ func (p *script) resolve() {
 	}
 }
 
-func (p *process) group() *asg.Group { return p.cache.Snapshot().Group("a") }
+func (p *process) group() *group.Group { return p.cache.Snapshot().Group("a") }
 
 // Our own acts.
 

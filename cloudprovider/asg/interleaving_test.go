@@ -35,7 +35,7 @@ func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 
 func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
 	g, err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
 	if err != nil {
@@ -78,7 +78,7 @@ func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 
 func TestRefusedRequestIsNotOurs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.aws.Deny("SetDesiredCapacity")
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
@@ -114,7 +114,7 @@ func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("bad", 0, 0, 5), group("good", 0, 0, 5)).running()
+		w := newWorld(t, scalingGroup("bad", 0, 0, 5), scalingGroup("good", 0, 0, 5)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
 		asked := make(chan struct{}, 100)
 		w.calls.activities = func(name string) bool { asked <- struct{}{}; return name == "bad" }

@@ -14,7 +14,7 @@ import (
 func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
 		w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
@@ -31,7 +31,7 @@ func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 
 func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.Clock, o.MotionInterval = clockAt(time.Minute), time.Hour }).running()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.Clock, o.MotionInterval = clockAt(time.Minute), time.Hour }).running()
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.increase(1)
 	w.aws.ResetCalls()

@@ -10,9 +10,9 @@ import (
 
 func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 	t.Parallel()
-	spot := group("spot", 0, 0, 5)
+	spot := scalingGroup("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
-	onDemand, mixed, half := group("on-demand", 0, 0, 5), group("mixed", 0, 0, 5), 50
+	onDemand, mixed, half := scalingGroup("on-demand", 0, 0, 5), scalingGroup("mixed", 0, 0, 5), 50
 	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *mixed.LaunchTemplate,
 		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}
 	mixed.LaunchTemplate, mixed.Zones = nil, spot.Zones
@@ -38,7 +38,7 @@ func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 
 func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	t.Parallel()
-	spot := group("spot", 0, 0, 5)
+	spot := scalingGroup("spot", 0, 0, 5)
 	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{

@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -18,12 +19,12 @@ import (
 // its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring all. If nothing was launched, the
 // error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with instances. It costs a call per zone and 100
 // instances. The caller has the group lock.
-func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
+func (l *launcher) launch(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
 	name := g.Name
 	var failures cooldown.Failures
 	repeated, before, answers := 0, g, l.calls.launch.Answers(name)
-	for rounds := 2*len(g.Zones) + 1; g.shortfall(n, launched) > 0 && rounds > 0; rounds-- {
-		plan := l.plan(g, zone, g.shortfall(n, launched))
+	for rounds := 2*len(g.Zones) + 1; g.Shortfall(n, launched) > 0 && rounds > 0; rounds-- {
+		plan := l.plan(g, zone, g.Shortfall(n, launched))
 		if len(plan) == 0 {
 			break
 		}
@@ -68,9 +69,9 @@ func (l *launcher) launch(ctx context.Context, g *Group, zone string, n int) (la
 }
 
 // launchSurely is launch, repeated for the instances that had ended before: a caller that wants all or nothing must not count on them.
-func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n int) (launched []Instance, err error) {
+func (l *launcher) launchSurely(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
 	for range maxReplays {
-		some, err := l.launch(ctx, g, zone, g.shortfall(n, launched))
+		some, err := l.launch(ctx, g, zone, g.Shortfall(n, launched))
 		real := l.replays.confirmed(ctx, g.Name, some)
 		if launched = append(launched, real...); err != nil && len(launched) == 0 {
 			return nil, err
@@ -86,7 +87,7 @@ func (l *launcher) launchSurely(ctx context.Context, g *Group, zone string, n in
 }
 
 // launchRound makes the calls of a plan, several at a time, and joins their results.
-func (l *launcher) launchRound(ctx context.Context, g *Group, plan []launchRequest) launchResult {
+func (l *launcher) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
 	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.observed(ctx, g, plan[at]) })
 	var all launchResult
@@ -102,4 +103,13 @@ func (l *launcher) launchRound(ctx context.Context, g *Group, plan []launchReque
 		}
 	}
 	return all
+}
+
+func union(list, others []group.Instance) []group.Instance {
+	for _, o := range others {
+		if !slices.ContainsFunc(list, func(i group.Instance) bool { return i.ID == o.ID }) {
+			list = append(list, o)
+		}
+	}
+	return list
 }

@@ -12,11 +12,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
-func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) launchResult {
+func (l *launcher) launchOrder(ctx context.Context, g *group.Group, o launchRequest) launchResult {
 	l.look(g.Name, func(e *entry) { e.launching++ })
 	defer l.look(g.Name, func(e *entry) {
 		if e.launching--; e.launching == 0 {
@@ -31,7 +32,7 @@ func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) l
 	o.key = keyOf(g, o)
 	out, err := l.launchInstances(ctx, g, o)
 	if err == nil && l.replays.isOldFailure(g, o, out) {
-		l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
+		l.groups.update(g.Name, func(e *entry, _ *group.Group) { e.useKey(o.key) })
 		if come, err = l.replays.awaitPredecessor(ctx, g, o, failureAge); err != nil || len(come) > 0 {
 			return launchResult{launched: come, err: o.wrap(err)}
 		}
@@ -46,7 +47,7 @@ func (l *launcher) launchOrder(ctx context.Context, g *Group, o launchRequest) l
 }
 
 // launchInstances makes one call and repeats it with its token until AWS reports the outcome. The token makes the tries one launch.
-func (l *launcher) launchInstances(ctx context.Context, g *Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
+func (l *launcher) launchInstances(ctx context.Context, g *group.Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
 	in := &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(g.Name),
 		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
@@ -104,9 +105,9 @@ func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
 // unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone must be
 // asked again with the same one.
-func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, err error) error {
+func (l *launcher) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
 	if l.mode != LaunchSynchronous && !o.alone {
-		l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
+		l.groups.update(g.Name, func(e *entry, _ *group.Group) { e.useKey(o.key) })
 	}
 	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}
@@ -119,7 +120,7 @@ func (l *launcher) unansweredLaunch(g *Group, o launchRequest, began time.Time, 
 }
 
 // leaveZone begins a cool-down of the zone of an unanswered launch, and returns the error.
-func (l *launcher) leaveZone(g *Group, o launchRequest, err error) error {
+func (l *launcher) leaveZone(g *group.Group, o launchRequest, err error) error {
 	l.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
@@ -134,12 +135,12 @@ func (l *launcher) overtaken(ctx context.Context, o launchRequest, refusal error
 		return false
 	}
 	now, err := l.reader.Reread(ctx, o.group)
-	return errors.Is(err, ErrGroupNotFound) || err == nil && now.room() < o.count
+	return errors.Is(err, ErrGroupNotFound) || err == nil && now.Room() < o.count
 }
 
 // outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how often AWS had
 // answered by then. It adds the instances in the reading to the launched ones. If some of n are still missing, the error is missed, or the reading's.
-func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n, answers int, launched []Instance, missed *unansweredError) ([]Instance, error) {
+func (l *launcher) outcomeOf(ctx context.Context, before *group.Group, zone string, n, answers int, launched []group.Instance, missed *unansweredError) ([]group.Instance, error) {
 	if wait := missed.settled.Sub(l.clock.Now()); wait > 0 {
 		if err := pause(ctx, l.clock, wait); err != nil {
 			return launched, err
@@ -149,8 +150,8 @@ func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n,
 	if err != nil {
 		return launched, err
 	}
-	launched = union(launched, g.newSince(before, zone))
-	if g.shortfall(n, launched) > 0 {
+	launched = union(launched, g.NewSince(before, zone))
+	if g.Shortfall(n, launched) > 0 {
 		return launched, missed
 	}
 	klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
@@ -163,7 +164,7 @@ func (l *launcher) outcomeOf(ctx context.Context, before *Group, zone string, n,
 // settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the zones
 // alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call itself is in
 // trouble: the group uses the older one for a minute, and settleUnanswered returns true.
-func (l *launcher) settleUnanswered(ctx context.Context, g *Group, zonal bool, answers int, missed *unansweredError) bool {
+func (l *launcher) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
 	silent := append(slices.Clone(missed.zones), l.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
 	if l.mode == LaunchSynchronous || l.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
@@ -175,7 +176,7 @@ func (l *launcher) settleUnanswered(ctx context.Context, g *Group, zonal bool, a
 	return true
 }
 
-func (l *launcher) leaveAlone(g *Group, missed *unansweredError) {
+func (l *launcher) leaveAlone(g *group.Group, missed *unansweredError) {
 	for _, zone := range missed.zones {
 		l.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))
 	}

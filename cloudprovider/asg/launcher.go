@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 type launcher struct {
@@ -14,7 +15,7 @@ type launcher struct {
 }
 
 // synchronously reports whether the group's next instances are launched synchronously, and if not, why.
-func (l *launcher) synchronously(g *Group) (bool, error) {
+func (l *launcher) synchronously(g *group.Group) (bool, error) {
 	if l.mode == LaunchDesiredCapacity {
 		return false, nil
 	}
@@ -26,8 +27,8 @@ func (l *launcher) synchronously(g *Group) (bool, error) {
 }
 
 // notSynchronous returns why LaunchInstances does not serve the group now, or nil.
-func (l *launcher) notSynchronous(g *Group) *notSynchronous {
-	if e := g.launchableSynchronously(); e != nil {
+func (l *launcher) notSynchronous(g *group.Group) *notSynchronous {
+	if e := launchableSynchronously(g); e != nil {
 		return e
 	}
 	if why, open := l.calls.launch.Open(g.Name); open {
@@ -38,13 +39,13 @@ func (l *launcher) notSynchronous(g *Group) *notSynchronous {
 
 // plan divides n instances among the available zones of the group, or puts them all into the one named zone. The zone with the fewest instances comes
 // first, and AWS's order decides among equals. A zone whose cool-down has just ended gets one as a probe.
-func (l *launcher) plan(g *Group, named string, n int) []launchRequest {
+func (l *launcher) plan(g *group.Group, named string, n int) []launchRequest {
 	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, i := range g.Counted() {
 		have[i.Zone]++
 	}
 	var open []string
-	for _, zone := range g.launchZones() {
+	for _, zone := range g.LaunchZones() {
 		if _, closed := l.available.inZone(g, zone); closed || named != "" && zone != named {
 			continue
 		}
@@ -53,7 +54,7 @@ func (l *launcher) plan(g *Group, named string, n int) []launchRequest {
 	open = l.available.leastInterrupted(g, open)
 	for _, zone := range open {
 		most[zone] = n
-		if !slices.ContainsFunc(g.pools(zone), func(p cooldown.Pool) bool { return !l.available.failed.Probing(g.Name, p) }) {
+		if !slices.ContainsFunc(g.Pools(zone), func(p cooldown.Pool) bool { return !l.available.failed.Probing(g.Name, p) }) {
 			most[zone] = 1
 		}
 	}

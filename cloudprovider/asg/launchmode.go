@@ -3,6 +3,7 @@ package asg
 import (
 	"errors"
 	"fmt"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 type LaunchMode string
@@ -39,13 +40,13 @@ func (e *notSynchronous) Error() string {
 
 func (e *notSynchronous) Is(target error) bool { return target == errNotSynchronous }
 
-// AskedFor returns how a Cache in the mode would ask for instances of the group, LaunchSynchronous or LaunchDesiredCapacity, and why not
+// AskedFor returns how a Cache in the mode would ask for instances of a group, LaunchSynchronous or LaunchDesiredCapacity, and why not
 // synchronously. It does not know AWS's refusals.
-func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
+func AskedFor(g *group.Group, mode LaunchMode) (LaunchMode, string) {
 	if mode == LaunchDesiredCapacity {
 		return LaunchDesiredCapacity, "the launch mode says so"
 	}
-	if e := g.launchableSynchronously(); e != nil {
+	if e := launchableSynchronously(g); e != nil {
 		return LaunchDesiredCapacity, e.why + ": " + e.remedy
 	}
 	return LaunchSynchronous, ""
@@ -53,7 +54,7 @@ func (g *Group) AskedFor(mode LaunchMode) (LaunchMode, string) {
 
 // launchableSynchronously returns why LaunchInstances cannot serve the group, or nil (Amazon EC2 Auto Scaling User Guide, Launch instances
 // synchronously). The guide does not say how LaunchInstances treats distribution segments (read 2026-11).
-func (g *Group) launchableSynchronously() *notSynchronous {
+func launchableSynchronously(g *group.Group) *notSynchronous {
 	switch {
 	case g.Source.ConfigurationName != "" || g.Source.Template.IsZero():
 		return &notSynchronous{"it has no launch template", "give it one in place of the launch configuration"}

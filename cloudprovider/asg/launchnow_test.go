@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -27,7 +28,7 @@ func synchronous(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }
 
 // zonal is a group over three zones.
 func zonal(name string, least, desired, most int) fakeaws.AutoScalingGroup {
-	g := group(name, least, desired, most)
+	g := scalingGroup(name, least, desired, most)
 	g.Zones = []string{"us-west-2a", "us-west-2b", "us-west-2c"}
 	return g
 }
@@ -44,7 +45,7 @@ func (w *world) perZone(name string) map[string]int {
 
 func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	w.aws.ResetCalls()
 	g, err := w.cache.Increase(t.Context(), "a", 3)
 	if err != nil {
@@ -94,7 +95,7 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 
 func TestLaunchTakesOneCallPerHundredInstances(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 300)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 300)).with(synchronous).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 300); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +127,7 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 20), group("b", 0, 0, 20)).
+	w := newWorld(t, scalingGroup("a", 0, 0, 20), scalingGroup("b", 0, 0, 20)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 	now.Step(20 * time.Minute) // no failure can be an old one
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
@@ -200,7 +201,7 @@ func TestRaisedGroups(t *testing.T) {
 		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := group("a", 0, 0, 10)
+			g := scalingGroup("a", 0, 0, 10)
 			if tt.change != nil {
 				tt.change(&g)
 			}
@@ -245,7 +246,7 @@ func TestRaisedGroups(t *testing.T) {
 
 func TestUnknownLaunchCallIsTriedOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
 	for _, name := range []string{"a", "b", "a"} {
 		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
@@ -259,7 +260,7 @@ func TestUnknownLaunchCallIsTriedOnce(t *testing.T) {
 
 func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Code: "UnsupportedOperation"})
 	for _, name := range []string{"a", "b", "a"} {
 		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
@@ -275,7 +276,7 @@ func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 
 func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.aws.Deny(launchCall)
 	for try := range 3 {
 		_, err := w.cache.Increase(t.Context(), "a", 1)
@@ -302,7 +303,7 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 		{Code: "InternalFailure", Late: true}, {Body: fakeaws.Truncated}, {Body: fakeaws.Garbled}, {Code: "InternalFailure"},
 	} {
 		t.Run(fmt.Sprintf("%s %s late=%t", fault.Code, fault.Body, fault.Late), bubbled(func(t *testing.T) {
-			w := newWorld(t, group("a", 0, 0, 10)).with(synchronous).started()
+			w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 			fault.Action, fault.Times = launchCall, 1
 			w.aws.Inject(fault)
 			g, err := w.cache.Increase(t.Context(), "a", 2)
@@ -321,7 +322,7 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Synchronous = ms(700)
-		w := newWorldWith(t, delays, group("a", 0, 0, 10)).with(synchronous).started()
+		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		next, other := w.with(nil).started(), w.with(nil).started()
 		begun := make(chan struct{})
 		w.expire()
@@ -349,7 +350,7 @@ func TestUnshownInstancesAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Listed = ms(500)
-		w := newWorldWith(t, delays, group("a", 0, 0, 10)).with(synchronous).started()
+		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 			t.Fatal(err)
 		}
@@ -378,7 +379,7 @@ func TestAtomicLaunch(t *testing.T) {
 	if got := w.desired("a"); got != 4 || w.group("a").DesiredCapacity != 4 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 4: two were given back", got, w.group("a").DesiredCapacity)
 	}
-	var limit *asg.LimitError
+	var limit *group.LimitError
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 7); !errors.As(err, &limit) || w.desired("a") != 4 {
 		t.Errorf("error = %v, want a LimitError", err)
 	}
@@ -390,7 +391,7 @@ func TestAtomicLaunch(t *testing.T) {
 
 func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.beforeWrite = func() {
 		if err := w.aws.SetDesired("a", 5); err != nil {
 			t.Error(err)
@@ -407,7 +408,7 @@ func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 1, 20)).started()
+		w := newWorld(t, scalingGroup("a", 0, 1, 20)).started()
 		once := true
 		w.calls.beforeWrite = func() {
 			if !once {
@@ -439,7 +440,7 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		delays := quick
 		delays.Synchronous = ms(700)
-		w := newWorldWith(t, delays, group("a", 0, 0, 10)).with(synchronous).started()
+		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
 		}
@@ -458,7 +459,7 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 
 func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	next := w.with(nil).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil { // whose answer comes between the next one's decision and its write
 		t.Fatal(err)
@@ -478,10 +479,12 @@ func heavier(name string) fakeaws.AutoScalingGroup {
 }
 
 func TestHeavyInstancesAreFewer(t *testing.T) {
-	for name, launch := range map[string]func(*world) (*asg.Group, error){
-		"in a zone": func(w *world) (*asg.Group, error) { return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 4) },
-		"anywhere":  func(w *world) (*asg.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
-		"all or nothing": func(w *world) (*asg.Group, error) {
+	for name, launch := range map[string]func(*world) (*group.Group, error){
+		"in a zone": func(w *world) (*group.Group, error) {
+			return zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 4)
+		},
+		"anywhere": func(w *world) (*group.Group, error) { return w.cache.Increase(w.t.Context(), "a", 4) },
+		"all or nothing": func(w *world) (*group.Group, error) {
 			return w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 4)
 		},
 	} {
@@ -514,7 +517,7 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	t.Parallel()
 	shortage := fakeaws.Shortage{Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation. " +
 		"User: arn:aws:sts::123456789012:assumed-role/autoscaler/i is not authorized to perform: ec2:RunInstances"}
-	w := newWorld(t, zonal("a", 0, 0, 10), group("b", 0, 0, 10)).with(synchronous).started()
+	w := newWorld(t, zonal("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.AddShortage(shortage)
 	for _, name := range []string{"a", "b"} {
 		if _, err := w.cache.Increase(t.Context(), name, 2); err != nil || w.desired(name) != 2 {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
@@ -36,13 +37,13 @@ func (o launchRequest) wrap(err error) error {
 	return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
 }
 
-func meaningOf(g *Group, o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
-	return g.complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
+func meaningOf(g *group.Group, o launchRequest, e types.LaunchInstancesError) awsmessage.Meaning {
+	return g.Complete(awsmessage.OfLaunch(aws.ToString(e.ErrorCode), cooldown.Bounded(aws.ToString(e.ErrorMessage)), aws.ToString(e.InstanceType),
 		cmp.Or(aws.ToString(e.AvailabilityZone), o.zone), aws.ToString(e.MarketType)))
 }
 
 type launchResult struct {
-	launched []Instance
+	launched []group.Instance
 	failures cooldown.Failures
 	replayed bool // AWS replayed an answer to a previous leader
 	// unweighed reports that the weight of some instances is unknown.
@@ -65,20 +66,20 @@ func (e *LaunchError) Error() string {
 	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
 }
 
-func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
+func (l *launcher) launched(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
 	if err := l.deniedIn(ctx, g, o, out); err != nil {
 		return launchResult{err: err}
 	}
 	l.refusals.forget(g.Name)
 	var result launchResult
-	var arrived []Instance
+	var arrived []group.Instance
 	instances := out.Instances
 	if result.replayed = hasAny(g, out) || l.replays.endedBefore(o, out); result.replayed {
 		instances = nil
 	}
 	for _, some := range instances {
 		for _, id := range some.InstanceIds {
-			i := Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
+			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
 			var weighed bool
 			i.Weight, weighed = g.Source.WeightOf(i.Type, l.types)
 			result.unweighed = result.unweighed || !weighed
@@ -100,7 +101,7 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
 	}
-	l.groups.update(g.Name, func(e *entry, g *Group) {
+	l.groups.update(g.Name, func(e *entry, g *group.Group) {
 		e.wrote(now)
 		e.useKey(o.key)
 		e.arrive(g, arrived, now, e.predecessorsLast(o, out, now))
@@ -109,14 +110,14 @@ func (l *launcher) launched(ctx context.Context, g *Group, o launchRequest, out 
 	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
-	if g.shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
+	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !l.closed(g, result.failures) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
 }
 
 // closed reports whether the failures began a cool-down, so that another try goes elsewhere.
-func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
+func (l *launcher) closed(g *group.Group, failures cooldown.Failures) bool {
 	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
 		_, resting := l.available.failed.Of(g.Name, f.Pool)
 		return resting
@@ -125,12 +126,12 @@ func (l *launcher) closed(g *Group, failures cooldown.Failures) bool {
 
 // deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
 // Auto Scaling's own, so this counts as a refusal of the call.
-func (l *launcher) deniedIn(ctx context.Context, g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
+func (l *launcher) deniedIn(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
 	denied := func(e types.LaunchInstancesError) bool { return meaningOf(g, o, e).Class == awsmessage.Permission }
 	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
 		return nil
 	}
-	l.groups.update(g.Name, func(e *entry, _ *Group) { e.useKey(o.key) })
+	l.groups.update(g.Name, func(e *entry, _ *group.Group) { e.useKey(o.key) })
 	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
 	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
 		"action", meaningOf(g, o, out.Errors[0]).Action)

@@ -15,7 +15,7 @@ import (
 func TestOldProcessHasNoPredecessor(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).started()
 	now.Step(2 * time.Minute)
 	if err := w.aws.SetDesired("a", 2); err != nil { // somebody else's
 		t.Fatal(err)
@@ -28,7 +28,7 @@ func TestOldProcessHasNoPredecessor(t *testing.T) {
 
 func TestTokenDoesNotDependOnOrder(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 9))
+	w := newWorld(t, scalingGroup("a", 0, 3, 9))
 	var tokens []string
 	for _, reverses := range []bool{false, true} {
 		next := w.with(at(clockAt(time.Minute)))
@@ -46,7 +46,7 @@ func TestTokenDoesNotDependOnOrder(t *testing.T) {
 
 func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 9))
+	w := newWorld(t, scalingGroup("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.with(at(clockAt(time.Minute))).started().cache.Increase(t.Context(), "a", 4); err == nil {
 		t.Fatal("a group without capacity has launched")
@@ -85,7 +85,7 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 
 func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
 	}
@@ -113,7 +113,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
 			w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 9)}}, discovered).running()
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 9)}}, discovered).running()
 			second := time.Now().Truncate(time.Second).Add(time.Second)
 			time.Sleep(time.Until(second.Add(700 * time.Millisecond)))
 			w.calls.inProgress = &types.Activity{StartTime: aws.Time(second.Add(tt.began)), StatusCode: types.ScalingActivityStatusCodeFailed,
@@ -134,7 +134,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 
 func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 9), group("b", 0, 0, 9)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 9), scalingGroup("b", 0, 0, 9)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
 		t.Fatal("a group without capacity has launched")
@@ -148,10 +148,10 @@ func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 
 func TestOldFailureCausesNoProbe(t *testing.T) {
 	t.Parallel()
-	b := group("b", 0, 0, 9)
+	b := scalingGroup("b", 0, 0, 9)
 	b.Zones = []string{"us-west-2b"}
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 9), b).with(at(now)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 9), b).with(at(now)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	for _, name := range []string{"a", "b"} {
 		if _, err := w.cache.Increase(t.Context(), name, 1); err == nil {

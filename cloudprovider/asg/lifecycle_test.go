@@ -13,7 +13,7 @@ import (
 
 func TestHookedInstanceCounts(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 0, 5)
+	g := scalingGroup("a", 0, 0, 5)
 	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "boot", Transition: "launching"}}
 	w := newWorld(t, g).with(synchronous).running()
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
@@ -36,7 +36,7 @@ func TestHookedInstanceCounts(t *testing.T) {
 
 func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 3, 5)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 3, 5)).timed()
 	id := w.started().ids("a")[0]
 	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}); err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 
 func TestWarmPoolDoesNotCount(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 1, 5)
+	g := scalingGroup("a", 0, 1, 5)
 	g.WarmPool = &fakeaws.WarmPool{Min: 2}
 	w := newWorld(t, g).running()
 	w.eventually(func() string {
@@ -71,7 +71,7 @@ func TestWarmPoolDoesNotCount(t *testing.T) {
 
 func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 2, 5)
+	g := scalingGroup("a", 0, 2, 5)
 	g.ProtectNewInstances = true
 	w := newWorld(t, g).started()
 	if g := w.group("a"); !g.ProtectsNewInstances || !g.Instances[0].Protected {
@@ -84,7 +84,7 @@ func TestScaleInProtectionAllowsNamedTermination(t *testing.T) {
 
 func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 2, 5)
+	g := scalingGroup("a", 0, 2, 5)
 	g.SuspendedProcesses = []string{"AZRebalance", "Terminate"}
 	w := newWorld(t, g).started()
 	if got := w.group("a").SuspendedProcesses; !slices.Equal(got, g.SuspendedProcesses) || w.group("a").Blocked() {
@@ -97,8 +97,8 @@ func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {
 
 func TestLaunchModeOfGroup(t *testing.T) {
 	t.Parallel()
-	one := group("a", 0, 0, 5)
-	config := group("b", 0, 0, 5)
+	one := scalingGroup("a", 0, 0, 5)
+	config := scalingGroup("b", 0, 0, 5)
 	config.LaunchTemplate, config.LaunchConfiguration = nil, "old"
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
@@ -112,7 +112,7 @@ func TestLaunchModeOfGroup(t *testing.T) {
 		{"a", asg.LaunchDesiredCapacity, asg.LaunchDesiredCapacity},
 		{"b", asg.LaunchAuto, asg.LaunchDesiredCapacity},
 	} {
-		got, why := w.group(tt.group).AskedFor(tt.mode)
+		got, why := asg.AskedFor(w.group(tt.group), tt.mode)
 		if got != tt.want || (why == "") != (got == asg.LaunchSynchronous) {
 			t.Errorf("group %s in mode %s is asked for by %s (%q), want %s", tt.group, tt.mode, got, why, tt.want)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -18,19 +19,19 @@ import (
 
 // setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and
 // the answer may be lost. It takes the note back if AWS refuses.
-func (w *capacity) setWatched(ctx context.Context, g *Group, desired int) (accepted time.Time, err error) {
+func (w *capacity) setWatched(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
 	var was lostUpdate
 	now := w.clock.Now()
-	w.groups.update(g.Name, func(e *entry, _ *Group) { was = e.attempt(desired, g.excess(), now) })
+	w.groups.update(g.Name, func(e *entry, _ *group.Group) { was = e.attempt(desired, g.Excess(), now) })
 	if accepted, err = w.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
-		w.groups.update(g.Name, func(e *entry, _ *Group) { e.written = was })
+		w.groups.update(g.Name, func(e *entry, _ *group.Group) { e.written = was })
 	}
 	return accepted, err
 }
 
 // lost reports whether more instances arrived than our last write left room for, and no other write followed.
-func (o lostUpdate) lost(g *Group) bool {
-	return (g.stated == o.desired || g.stated == o.unconfirmed) && g.countedCapacity()-g.stated >= o.excess+lightest(g)
+func (o lostUpdate) lost(g *group.Group) bool {
+	return (g.StatedCapacity == o.desired || g.StatedCapacity == o.unconfirmed) && g.CountedCapacity()-g.StatedCapacity >= o.excess+g.Lightest()
 }
 
 // repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for the next
@@ -76,26 +77,26 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	}
 	o.excess += w.activities.movedSince(ctx, g, o.at)
 	if o.lost(g) {
-		_, err = w.repairTo(ctx, g, g.countedCapacity()-o.excess)
+		_, err = w.repairTo(ctx, g, g.CountedCapacity()-o.excess)
 	}
 	return err
 }
 
 // repairTo raises the desired capacity to its floor, as far as the maximum allows.
-func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group, error) {
+func (w *capacity) repairTo(ctx context.Context, g *group.Group, desired int) (*group.Group, error) {
 	var least int
 	w.look(g.Name, func(e *entry) { least = e.least() })
-	if desired = min(max(desired, least), g.MaxSize); desired <= g.stated || desired < least { // the maximum may be old
+	if desired = min(max(desired, least), g.MaxSize); desired <= g.StatedCapacity || desired < least { // the maximum may be old
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
 	var was lostUpdate
-	w.groups.update(g.Name, func(e *entry, _ *Group) {
+	w.groups.update(g.Name, func(e *entry, _ *group.Group) {
 		was = e.written
 		e.unansweredRaise(desired, w.clock.Now())
 	})
 	_, err := w.setDesired(ctx, g, desired)
-	after := w.groups.update(g.Name, func(e *entry, now *Group) {
+	after := w.groups.update(g.Name, func(e *entry, now *group.Group) {
 		if err == nil {
 			e.set(now, desired, w.clock.Now())
 		} else if awsclient.IsRefused(err) {
@@ -111,17 +112,17 @@ func (w *capacity) repairTo(ctx context.Context, g *Group, desired int) (*Group,
 // repair looks for a lost update after our write. before is the group behind the decision, and written our value. If AWS has launched more for
 // another writer than is desired now, it is about to terminate the excess. Then repair raises the desired capacity to the other's value, as far as
 // can be seen, plus extra. An excess from before the write stays, and a later write of somebody else stays theirs.
-func (w *capacity) repair(ctx context.Context, before *Group, written, extra int) (*Group, error) {
+func (w *capacity) repair(ctx context.Context, before *group.Group, written, extra int) (*group.Group, error) {
 	g, err := w.reader.Reread(ctx, before.Name)
 	if err != nil {
 		return nil, err
 	}
-	ended := endedSince(g, before)
-	there := g.countedCapacity() + ended - before.excess()
-	if there-written < lightest(g) || g.stated != written { // AWS may have launched a heavy instance for our own write
+	ended := g.EndedSince(before)
+	there := g.CountedCapacity() + ended - before.Excess()
+	if there-written < g.Lightest() || g.StatedCapacity != written { // AWS may have launched a heavy instance for our own write
 		return g, nil
 	}
-	if there -= w.activities.replacements(ctx, g, before, ended); there-written < lightest(g) {
+	if there -= w.activities.replacements(ctx, g, before, ended); there-written < g.Lightest() {
 		return g, nil
 	}
 	return w.repairTo(ctx, g, there+extra)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all.
@@ -43,10 +44,10 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 			before, e.droppedAt = nil, time.Time{}
 		}
 		r.merge(e, groupFrom(described, start))
-		if before == nil || !before.sameMotion(e.group) {
+		if before == nil || !before.SameMotion(e.group) {
 			e.movedAt, moved = start, true
 		}
-		newSource = newSource || !before.launchGroup().SameSource(e.group.launchGroup())
+		newSource = newSource || !before.LaunchGroup().SameSource(e.group.LaunchGroup())
 	}
 	moved = r.forget(ctx, found, start, asked) || moved
 	if asked == nil {
@@ -64,27 +65,25 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 }
 
 // merge makes the reading g the entry's group, with our knowledge beside it.
-func (r *reader) merge(e *entry, g *Group) {
+func (r *reader) merge(e *entry, g *group.Group) {
 	for _, limits := range r.discovery.Named {
 		if limits.Name == g.Name {
-			g.flag = limits
-			g.MaxSize = min(g.MaxSize, limits.MaxSize)
-			g.MinSize = min(max(g.MinSize, limits.MinSize), g.MaxSize)
+			g.Narrow(limits)
 		}
 	}
-	g.zoneLimits = r.discovery.zoneLimits(g.Name)
+	g.ZoneLimits = r.discovery.zoneLimits(g.Name)
 	r.weigh(g)
-	g.inheritStatements(e.group)
+	inheritStatements(g, e.group)
 	inService := e.noteRecent(g)
 	newest := e.isNewest(g)
-	maps.DeleteFunc(e.gone, func(id string, _ bool) bool { return g.instance(id) == nil })
+	maps.DeleteFunc(e.gone, func(id string, _ bool) bool { return g.Instance(id) == nil })
 	e.markDeparted(g)
 	e.resolve(g, newest)
 	e.markArriving(g)
 	if e.group == nil {
 		e.noteFirst(g)
 	} else {
-		g.LaunchSpec, g.Problems, g.zonesNeeded = e.group.LaunchSpec, e.group.Problems, e.group.zonesNeeded
+		g.LaunchSpec, g.Problems, g.ZonesNeeded = e.group.LaunchSpec, e.group.Problems, e.group.ZonesNeeded
 		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
 			r.refusals.forget(g.Name) // it may have caused the refusal
 		}
@@ -105,7 +104,7 @@ func (r *reader) merge(e *entry, g *Group) {
 	e.group = g
 }
 
-func (r *reader) weigh(g *Group) {
+func (r *reader) weigh(g *group.Group) {
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
 			i.Weight, _ = g.Source.WeightOf(i.Type, r.types)
@@ -132,10 +131,10 @@ func identityOf(g types.AutoScalingGroup) string {
 }
 
 // noteFirst makes g the first reading of the group. Nothing shows who asked for the instances that it lacks, so none is ours to withdraw.
-func (e *entry) noteFirst(g *Group) {
+func (e *entry) noteFirst(g *group.Group) {
 	e.metAt = g.ReadAt
 	e.desired.others = g.DesiredCapacity
-	g.others = e.desired.others
+	g.OthersWant = e.desired.others
 }
 
 // noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
@@ -143,7 +142,7 @@ func (r *reader) noteAbsent(ctx context.Context, found map[string]types.AutoScal
 	for _, named := range r.discovery.Named {
 		name := named.Name
 		_, ok := found[name]
-		if group, zone, isView := named.zoneGroup(); isView && !ok {
+		if group, zone, isView := named.ZoneGroup(); isView && !ok {
 			ok = slices.Contains(found[group].AvailabilityZones, zone)
 		}
 		if ok {

@@ -14,7 +14,7 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 		{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.large"}}}
 	alias := fakeaws.LaunchTemplate{ID: "lt-2", Name: "alias", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "resolve:ssm:/ours/ami", InstanceType: "m5.large"}}}
 	from := func(name, template, version string) fakeaws.AutoScalingGroup {
-		g := group(name, 0, 1, 3)
+		g := scalingGroup(name, 0, 1, 3)
 		g.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: template, Version: version}
 		return g
 	}

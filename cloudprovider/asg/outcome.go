@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -28,7 +29,7 @@ type Launch struct {
 }
 
 // observed is launchOrder, reported to the observer of launches. A replayed answer is no launch.
-func (l *launcher) observed(ctx context.Context, g *Group, o launchRequest) launchResult {
+func (l *launcher) observed(ctx context.Context, g *group.Group, o launchRequest) launchResult {
 	began := l.clock.Now()
 	r := l.launchOrder(ctx, g, o)
 	if !r.replayed {

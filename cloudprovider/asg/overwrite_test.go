@@ -104,7 +104,7 @@ func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
 
 func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 7)).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 7)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.increase(2)
 	w.withdraw(2)
@@ -150,7 +150,7 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	slow := quick
 	slow.Terminate = ms(60_000)
 	w := newWorldOf(t, fakeaws.Config{Delays: slow, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 3, 10)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 10)}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increase(1)
 	if got := w.desired("a"); got != 4 {
@@ -160,7 +160,7 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 
 func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 4, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +190,7 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 		{"throttled", throttled, 0, 4, false},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			w := newWorld(t, group("a", 0, 3, 10)).started()
+			w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 			tt.fault.Action, tt.fault.Times = "SetDesiredCapacity", 1
 			w.aws.Inject(tt.fault)
 			w.calls.sdkRepeats = true
@@ -237,9 +237,9 @@ func arrive(t *testing.T, w *world, n int) {
 
 func TestMovedInstancesAreNotRestored(t *testing.T) {
 	t.Parallel()
-	t.Run("while it moves them", bubbled(func(t *testing.T) { movesInstances(t, newWorld(t, group("a", 0, 4, 10))) }))
+	t.Run("while it moves them", bubbled(func(t *testing.T) { movesInstances(t, newWorld(t, scalingGroup("a", 0, 4, 10))) }))
 	t.Run("moved once AWS says why", bubbled(func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 4, 10))
+		w := newWorld(t, scalingGroup("a", 0, 4, 10))
 		w.calls.activities = func(string) bool {
 			w.eventually(func() string {
 				if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {

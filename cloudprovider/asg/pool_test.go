@@ -36,12 +36,12 @@ func TestFailureCoolsDownPools(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			now := clockAt(time.Minute)
-			other := group("other", 0, 0, 10)
+			other := scalingGroup("other", 0, 0, 10)
 			other.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "gpus", Version: "1"}
 			gpus := workers("g5.xlarge")
 			gpus.Name = "gpus"
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), gpus},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10), other}},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10), other}},
 				asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).
 				with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			now.Step(20 * time.Minute) // no failure can be an old one
@@ -63,7 +63,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).running()
+		w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 
 func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).with(synchronous).running()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InvalidKeyPair.NotFound"})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
 		t.Fatal("launched with a key pair that does not exist")
@@ -90,7 +90,7 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 		t.Fatal("the group does not rest")
 	}
-	latest := group("a", 0, 0, 10)
+	latest := scalingGroup("a", 0, 0, 10)
 	latest.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}
 	template := workers("m5.large")
 	template.Versions = append(template.Versions, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "mended"})

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -140,7 +141,7 @@ func (r *reader) refreshNamed(ctx context.Context, names []string) error {
 }
 
 // Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.
-func (r *reader) Reread(ctx context.Context, name string) (*Group, error) {
+func (r *reader) Reread(ctx context.Context, name string) (*group.Group, error) {
 	if err := r.refreshNamed(ctx, []string{name}); err != nil {
 		return nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
@@ -152,7 +153,7 @@ func (r *reader) Reread(ctx context.Context, name string) (*Group, error) {
 
 // lockAndRead takes the group lock and reads the group. A group that the reading shows to be recreated is not the one that the caller knows, so
 // the error is ErrGroupNotFound.
-func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *Group, err error) {
+func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *group.Group, err error) {
 	held, unlock, locked, err := r.locks.lockEntry(ctx, name)
 	if err != nil {
 		return nil, nil, nil, err

@@ -51,7 +51,7 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 // A reading amid a launch shows another writer's raise. It is theirs, and the next launch counts whole.
 func TestForeignRaiseAmidLaunchIsKept(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 20)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.launching = func(*autoscaling.LaunchInstancesInput) {
 		if err := w.aws.SetDesired("a", 6); err != nil {
 			t.Error(err)
@@ -73,7 +73,7 @@ func TestForeignRaiseAmidLaunchIsKept(t *testing.T) {
 // A reading of before our launch shows an instance on its way out. It is newer than all readings before, and older than the launch.
 func TestOldReadingWithDepartureKeepsLaunch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(synchronous).started()
 	old := w.past()
 	old.Instances[0].LifecycleState = types.LifecycleStateTerminating
 	w.increase(2)
@@ -87,7 +87,7 @@ func TestOldReadingWithDepartureKeepsLaunch(t *testing.T) {
 // A reading begins between a launch and the termination of its instance, and ends after both. It shows the raised desired capacity alone.
 func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(synchronous).started()
 	before := w.ids("a")
 	w.increase(1)
 	begun, release, read := make(chan struct{}), make(chan struct{}), make(chan error, 1)
@@ -118,7 +118,7 @@ func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 func TestOwnSecondFailureIsNoReplay(t *testing.T) {
 	t.Parallel()
 	now := clockAt(150 * time.Second)
-	w := newWorld(t, group("a", 0, 1, 9)).with(at(now)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 9)).with(at(now)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	for _, tt := range []struct {
 		at    time.Duration
@@ -138,7 +138,7 @@ func TestOwnSecondFailureIsNoReplay(t *testing.T) {
 func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 10), group("b", 0, 0, 10)).with(at(now)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(at(now)).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction", Times: 1})
 	for _, name := range []string{"a", "b"} {
 		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
@@ -170,7 +170,7 @@ func TestLaunchWithoutUndocumentedPermissionRaisesDesiredCapacity(t *testing.T) 
 	for _, action := range []string{"ec2:RunInstances", "iam:PassRole"} {
 		t.Run(action, func(t *testing.T) {
 			now := clockAt(time.Minute)
-			g := group("a", 0, 0, 10)
+			g := scalingGroup("a", 0, 0, 10)
 			g.Tags["k8s.io/cluster-autoscaler/c"] = "owned"
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, Policies: []string{policy},
 				LaunchNeeds: []string{action}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(at(now)).started()

@@ -21,7 +21,7 @@ func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(2000)
-	w := newWorldWith(t, delays, group("a", 0, 1, 10)).with(synchronous).started()
+	w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
 	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
@@ -147,8 +147,8 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 		asked int // how often, while it lasts
 	}{
 		{"no capacity where no other zone will do", divided("a", 0, 3, 9), "us-west-2b", "InsufficientInstanceCapacity", 2},
-		{"no capacity in the only zone", group("a", 0, 1, 9), "", "InsufficientInstanceCapacity", 2},
-		{"a group that was wrong", group("a", 0, 1, 9), "", "InvalidKeyPair.NotFound", 2},
+		{"no capacity in the only zone", scalingGroup("a", 0, 1, 9), "", "InsufficientInstanceCapacity", 2},
+		{"a group that was wrong", scalingGroup("a", 0, 1, 9), "", "InvalidKeyPair.NotFound", 2},
 		{"a throttled launch", divided("a", 0, 3, 9), "us-west-2b", "RequestLimitExceeded", 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -266,12 +266,12 @@ func TestEarlyDeathIsNoReplay(t *testing.T) {
 
 func TestReplayEndsNoCoolDown(t *testing.T) {
 	t.Parallel()
-	both := group("a", 0, 0, 9)
+	both := scalingGroup("a", 0, 0, 9)
 	both.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *both.LaunchTemplate,
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.xlarge"}}}
 	both.LaunchTemplate = nil
 	now := clockAt(3 * time.Minute) // no window of tokens has just begun
-	w := newWorld(t, both, group("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
+	w := newWorld(t, both, scalingGroup("b", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
 	w.increase(1)
 	next := w.with(at(now)).started()
 	next.end("a")

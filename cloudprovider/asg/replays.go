@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -29,7 +30,7 @@ type replays struct {
 
 // fromPredecessor counts instances that appeared since before because a previous leader already asked for them. They satisfy part of this request. It
 // counts in instances of the least weight, in the zone if one is named.
-func (p *replays) fromPredecessor(before, g *Group, zone string) int {
+func (p *replays) fromPredecessor(before, g *group.Group, zone string) int {
 	p.groups.mu.Lock()
 	defer p.groups.mu.Unlock()
 	e := p.groups.entries[g.Name]
@@ -37,7 +38,7 @@ func (p *replays) fromPredecessor(before, g *Group, zone string) int {
 		return 0
 	}
 	come := 0
-	for _, i := range g.newSince(before, zone) {
+	for _, i := range g.NewSince(before, zone) {
 		come += i.Weight
 	}
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
@@ -52,23 +53,23 @@ func namesAny(out *autoscaling.LaunchInstancesOutput, is func(id string) bool) b
 }
 
 // hasAny reports whether the group already had some of the instances. Then the answer is a replay: a previous leader had it, and saw them go.
-func hasAny(g *Group, out *autoscaling.LaunchInstancesOutput) bool {
-	return namesAny(out, func(id string) bool { return g.instance(id) != nil })
+func hasAny(g *group.Group, out *autoscaling.LaunchInstancesOutput) bool {
+	return namesAny(out, func(id string) bool { return g.Instance(id) != nil })
 }
 
 // noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so, with the
 // time. It stops when AWS can no longer replay an answer about them.
-func (e *entry) noteEndedBefore(g *Group) {
+func (e *entry) noteEndedBefore(g *group.Group) {
 	if e.endedBefore == nil || !e.mayReplay(windowOf(g.ReadAt, tokenAge)) {
 		e.endedBefore = nil // to free the memory: no launch brings back an ended instance
 		return
 	}
-	for _, reading := range []*Group{e.group, g} {
+	for _, reading := range []*group.Group{e.group, g} {
 		if reading == nil {
 			continue
 		}
 		for _, i := range reading.Instances {
-			if _, known := e.endedBefore[i.ID]; !known && (i.Lifecycle.Leaving() || g.instance(i.ID) == nil) {
+			if _, known := e.endedBefore[i.ID]; !known && (i.Lifecycle.Leaving() || g.Instance(i.ID) == nil) {
 				e.endedBefore[i.ID] = g.ReadAt
 			}
 		}
@@ -89,9 +90,9 @@ func (p *replays) endedBefore(o launchRequest, out *autoscaling.LaunchInstancesO
 // isOldFailure reports whether the answer may be a failure that a previous leader had, and is worth another try: there may be capacity now, and
 // somebody may have mended the group. The retry uses a token that all processes share for failureAge, so that the next process gets its answer if
 // this one ends meanwhile. A process does not retry its own launches.
-func (p *replays) isOldFailure(g *Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
+func (p *replays) isOldFailure(g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {
-		return o.coolsDown(meaningOf(g, o, e).Class, len(g.launchZones()))
+		return o.coolsDown(meaningOf(g, o, e).Class, len(g.LaunchZones()))
 	}
 	if o.key.retryWindow > 0 || len(out.Instances) > 0 || !slices.ContainsFunc(out.Errors, lasting) {
 		return false
@@ -126,7 +127,7 @@ func (e *entry) predecessorsLast(o launchRequest, out *autoscaling.LaunchInstanc
 // awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token for another
 // launch. Then it reads the group and returns the new instances. Only a young process waits, just after the edge of a window, because no call
 // outlives predecessorCall. It does not wait if the previous leader had ended its work.
-func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchRequest, window time.Duration) (come []Instance, err error) {
+func (p *replays) awaitPredecessor(ctx context.Context, g *group.Group, o launchRequest, window time.Duration) (come []group.Instance, err error) {
 	e, _ := p.groups.entry(g.Name)
 	if e == nil || p.noPredecessor {
 		return nil, nil
@@ -152,7 +153,7 @@ func (p *replays) awaitPredecessor(ctx context.Context, g *Group, o launchReques
 	if o.alone {
 		zone = o.zone
 	}
-	return after.newSince(g, zone), nil
+	return after.NewSince(g, zone), nil
 }
 
 // check asks AWS whether it terminated launched instances, which no reading shows, before we asked for them. It costs one call per group.
@@ -170,7 +171,7 @@ func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) 
 	case err == nil:
 		p.dropReplayed(ctx, name, ended, until)
 	case awsclient.IsDenied(err):
-		p.groups.update(name, func(e *entry, _ *Group) { e.replaysChecked = true })
+		p.groups.update(name, func(e *entry, _ *group.Group) { e.replaysChecked = true })
 		klog.FromContext(ctx).Info("Could not check whether AWS replayed an answer to a previous leader", "group", name,
 			"err", awsclient.Brief(err), "remedy", "allow autoscaling:DescribeScalingActivities, because the autoscaler waits for such instances until then")
 	default:
@@ -180,10 +181,10 @@ func (p *replays) checkGroup(ctx context.Context, name string, until time.Time) 
 
 // confirmed returns the launched instances that did not end before we asked for them. It makes no call if no previous leader can have had the answer,
 // else one, and a second if a reading does not show all of them.
-func (p *replays) confirmed(ctx context.Context, name string, launched []Instance) []Instance {
+func (p *replays) confirmed(ctx context.Context, name string, launched []group.Instance) []group.Instance {
 	p.groups.mu.Lock()
 	e := p.groups.entries[name]
-	sure := e == nil || !slices.ContainsFunc(launched, func(i Instance) bool { return !e.arriving[i.ID].predecessorsLast.IsZero() })
+	sure := e == nil || !slices.ContainsFunc(launched, func(i group.Instance) bool { return !e.arriving[i.ID].predecessorsLast.IsZero() })
 	p.groups.mu.Unlock()
 	if sure {
 		return launched
@@ -195,7 +196,7 @@ func (p *replays) confirmed(ctx context.Context, name string, launched []Instanc
 		p.checkGroup(ctx, name, until)
 	}
 	_, g := p.groups.entry(name)
-	return slices.DeleteFunc(slices.Clone(launched), func(i Instance) bool { return g == nil || g.instance(i.ID) == nil })
+	return slices.DeleteFunc(slices.Clone(launched), func(i group.Instance) bool { return g == nil || g.Instance(i.ID) == nil })
 }
 
 // due returns the groups with possibly replayed launches, with the last moment at which their instances can have ended.
@@ -219,7 +220,7 @@ func (p *replays) due() map[string]time.Time {
 // dropReplayed stops waiting for instances that had ended before we asked for them, and reads the group without them.
 func (p *replays) dropReplayed(ctx context.Context, name string, ended map[string]time.Time, until time.Time) {
 	dropped := 0
-	p.groups.update(name, func(e *entry, g *Group) {
+	p.groups.update(name, func(e *entry, g *group.Group) {
 		e.replaysChecked = true
 		for id := range ended {
 			if e.endedBefore != nil {

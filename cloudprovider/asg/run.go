@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -113,7 +114,7 @@ func (c *Cache) motionDue() []string {
 	defer c.groups.mu.Unlock()
 	var due []string
 	for name, e := range c.groups.entries {
-		if e.group == nil || !e.group.inMotion() && !e.watched(now) || now.Before(e.readDue) || c.groups.identity.foreign(e.group) {
+		if e.group == nil || !e.group.InMotion() && !e.watched(now) || now.Before(e.readDue) || c.groups.identity.foreign(e.group) {
 			continue
 		}
 		interval := c.motion
@@ -151,7 +152,7 @@ func (c *Cache) shiftLoop(ctx context.Context) {
 	}
 	for {
 		// No call is worth it while no group enables zonal shift.
-		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
+		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {
 			signal(c.groups.changed)
 		}
 		if pause(ctx, c.clock, cooldown.ShiftInterval) != nil {
@@ -166,14 +167,14 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 	groups := c.groups.all()
 	sources := make([]*launchspec.Group, len(groups))
 	for at, g := range groups {
-		sources[at] = g.launchGroup()
+		sources[at] = g.LaunchGroup()
 	}
 	c.specs.Fetch(ctx, sources)
 	changed := false
 	c.groups.mu.Lock()
 	for at, g := range groups {
 		e := c.groups.entries[g.Name]
-		if e == nil || !sources[at].SameSource(e.group.launchGroup()) {
+		if e == nil || !sources[at].SameSource(e.group.LaunchGroup()) {
 			continue // gone, or a newer source waits for the next round
 		}
 		before := e.group.LaunchSpec

@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"slices"
 	"time"
 )
@@ -15,8 +16,8 @@ func (l *look) soon(now time.Time) {
 }
 
 // noteShortage follows the missing instances through the readings.
-func (e *entry) noteShortage(g *Group) {
-	s, missing, open := &e.shortage, g.Missing(), g.notInService()
+func (e *entry) noteShortage(g *group.Group) {
+	s, missing, open := &e.shortage, g.Missing(), g.NotInService()
 	if s.missing == 0 || missing < s.missing {
 		s.began = g.ReadAt
 	}
@@ -37,12 +38,12 @@ func (e *entry) noteShortage(g *Group) {
 }
 
 // lostStarting reports whether an instance that was starting in the reading before has gone, and not by our doing.
-func (e *entry) lostStarting(g *Group) bool {
-	return e.group != nil && slices.ContainsFunc(e.group.Instances, func(was Instance) bool {
+func (e *entry) lostStarting(g *group.Group) bool {
+	return e.group != nil && slices.ContainsFunc(e.group.Instances, func(was group.Instance) bool {
 		if !was.Lifecycle.Starting() {
 			return false
 		}
-		i := g.instance(was.ID)
+		i := g.Instance(was.ID)
 		return i == nil || i.Lifecycle.Leaving()
 	})
 }
@@ -54,14 +55,14 @@ func (e *entry) requestOpen() bool {
 }
 
 // shortageOpen reports whether instances that are not ours to withdraw are missing in g, or have died, for an unknown reason.
-func (e *entry) shortageOpen(g *Group) bool {
+func (e *entry) shortageOpen(g *group.Group) bool {
 	s := &e.shortage
 	return s.failure == nil && (s.died || g.Missing() > g.Withdrawable())
 }
 
 // markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter. Instances for
 // the minimum size are never overdue, because the core would ask for them again.
-func (e *entry) markOverdue(g *Group) {
+func (e *entry) markOverdue(g *group.Group) {
 	g.Overdue = 0
 	if s := e.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
 		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
@@ -69,15 +70,15 @@ func (e *entry) markOverdue(g *Group) {
 }
 
 // fulfil takes the instances in service off the request. A starting instance may still die, and is then ours to withdraw.
-func (r *request) fulfil(g *Group) { r.asked = max(0, min(r.asked, g.notInService())) }
+func (r *request) fulfil(g *group.Group) { r.asked = max(0, min(r.asked, g.NotInService())) }
 
 // settle enters the missing part of the request in the group.
-func (r *request) settle(g *Group) {
+func (r *request) settle(g *group.Group) {
 	if r.asked == 0 {
 		*r = request{}
 	}
 	r.instances = min(r.asked, g.Missing())
-	g.Requested, g.Failure, g.withdrawalFailed = r.instances, r.failure, r.withdrawalFailed
+	g.Requested, g.Failure, g.WithdrawalFailed = r.instances, r.failure, r.withdrawalFailed
 	if r.instances == 0 {
 		g.Failure = nil
 	}

@@ -44,7 +44,7 @@ func (w *world) counting(target, instances int) func() string {
 func deadLaunch(t *testing.T, mode asg.LaunchMode) (*world, *clocktesting.FakeClock) {
 	t.Helper()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = mode, now }).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(100), NoRetry: true})
 	w.increase(1)
 	w.within(now, 30*time.Second, func() string {
@@ -81,7 +81,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	delays := quick
 	delays.InService = ms(500)
 	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10)}}, discovered).
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10)}}, discovered).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
@@ -118,7 +118,7 @@ func TestDyingInstancesDoNotAddUp(t *testing.T) {
 func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 3, 10)).with(at(now)).running()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(at(now)).running()
 	w.eventuallyInService("a", 3)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil {
@@ -167,7 +167,7 @@ func TestFailuresOfShortage(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
 			w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 9)}}, discovered).timed()
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 9)}}, discovered).timed()
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = &tt.failed
 			w.running()
@@ -198,7 +198,7 @@ func TestShortGroupsAreLookedAtInTurn(t *testing.T) {
 	const groups = 50
 	var all []fakeaws.AutoScalingGroup
 	for at := range groups {
-		all = append(all, group(fmt.Sprintf("g%02d", at), 0, 1, 9))
+		all = append(all, scalingGroup(fmt.Sprintf("g%02d", at), 0, 1, 9))
 	}
 	w := newWorld(t, all...)
 	w.aws.AddShortage(fakeaws.Shortage{})

@@ -172,7 +172,7 @@ func TestReplacementWhileWaitingIsNoPredecessorsLaunch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		now := clockAt(50 * time.Millisecond)
-		w := newWorld(t, group("a", 0, 1, 9)).with(at(now)).started()
+		w := newWorld(t, scalingGroup("a", 0, 1, 9)).with(at(now)).started()
 		there := w.ids("a")[0]
 		done := make(chan error, 1)
 		go func() { _, err := w.cache.Increase(t.Context(), "a", 2); done <- err }()
@@ -205,7 +205,7 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := clockAt(tt.began)
-			w := newWorld(t, group("a", 0, 0, 9)).with(at(now)).with(func(o *asg.Options) { o.NoPredecessor = tt.noPredecessor }).started()
+			w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).with(func(o *asg.Options) { o.NoPredecessor = tt.noPredecessor }).started()
 			now.SetTime(edge().Add(tt.launches))
 			w.aws.ResetCalls()
 			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
@@ -220,7 +220,7 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 
 func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 9))
+	w := newWorld(t, scalingGroup("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	if _, err := w.with(at(clockAt(11*time.Second))).started().cache.Increase(t.Context(), "a", 1); err == nil {
 		t.Fatal("a group without capacity has launched")

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -48,12 +49,12 @@ type terminator struct {
 // A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document whether it lets the instance
 // go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
 // readings and a write.
-func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (*Group, error) {
-	return t.terminate(ctx, name, ids, func(ctx context.Context, g *Group, members []Instance, t *termination) {
-		left, ending := g.reached(), 0
-		members = slices.DeleteFunc(members, func(i Instance) bool {
+func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (*group.Group, error) {
+	return t.terminate(ctx, name, ids, func(ctx context.Context, g *group.Group, members []group.Instance, t *termination) {
+		left, ending := g.Reached(), 0
+		members = slices.DeleteFunc(members, func(i group.Instance) bool {
 			if left-i.Weight < g.MinSize {
-				t.stay(i.ID, &LimitError{Group: name, Desired: left - i.Weight, Limit: g.MinSize})
+				t.stay(i.ID, &group.LimitError{Group: name, Desired: left - i.Weight, Limit: g.MinSize})
 				return true
 			}
 			left, ending = left-i.Weight, ending+i.Weight
@@ -75,8 +76,8 @@ func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (
 
 // Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the same as
 // Terminate.
-func (t *terminator) Replace(ctx context.Context, name string, ids []string) (*Group, error) {
-	return t.terminate(ctx, name, ids, func(ctx context.Context, _ *Group, members []Instance, t *termination) {
+func (t *terminator) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
+	return t.terminate(ctx, name, ids, func(ctx context.Context, _ *group.Group, members []group.Instance, t *termination) {
 		t.keepDesired = true
 		t.all(ctx, members)
 	})
@@ -84,7 +85,7 @@ func (t *terminator) Replace(ctx context.Context, name string, ids []string) (*G
 
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (t *terminator) terminate(ctx context.Context, name string, ids []string,
-	act func(context.Context, *Group, []Instance, *termination)) (*Group, error) {
+	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {
 	ctx, unlock, err := t.locks.lock(ctx, name)
 	if err != nil {
 		return nil, err
@@ -123,17 +124,17 @@ func (t *termination) stay(id string, err error) {
 	t.stays[id] = err
 }
 
-func (t *termination) stayAll(instances []Instance, err error) {
+func (t *termination) stayAll(instances []group.Instance, err error) {
 	for _, i := range instances {
 		t.stay(i.ID, err)
 	}
 }
 
 // members returns the instances of the group with the IDs, each once, without those on their way out.
-func (t *termination) members(ctx context.Context, g *Group, ids []string) []Instance {
-	var members []Instance
+func (t *termination) members(ctx context.Context, g *group.Group, ids []string) []group.Instance {
+	var members []group.Instance
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
-		i := g.instance(id)
+		i := g.Instance(id)
 		if i == nil {
 			i = t.recentArrival(id)
 		}
@@ -150,7 +151,7 @@ func (t *termination) members(ctx context.Context, g *Group, ids []string) []Ins
 }
 
 // recentArrival returns the instance if it came so lately that a reading without it may be older, or nil.
-func (t *termination) recentArrival(id string) (i *Instance) {
+func (t *termination) recentArrival(id string) (i *group.Instance) {
 	t.in.look(t.group, func(e *entry) {
 		if recent, ok := e.recent[id]; ok {
 			i = &recent.Instance
@@ -159,7 +160,7 @@ func (t *termination) recentArrival(id string) (i *Instance) {
 	return i
 }
 
-func (t *termination) all(ctx context.Context, members []Instance) {
+func (t *termination) all(ctx context.Context, members []group.Instance) {
 	for batch := range slices.Chunk(members, terminationsPerCall) {
 		t.batch(ctx, batch)
 	}
@@ -167,7 +168,7 @@ func (t *termination) all(ctx context.Context, members []Instance) {
 
 // batch terminates up to 100 instances by one call. AWS may do a part of it. If AWS refuses the call or does not answer, the instances that are still
 // in service are terminated one by one.
-func (t *termination) batch(ctx context.Context, members []Instance) {
+func (t *termination) batch(ctx context.Context, members []group.Instance) {
 	for misses := 0; len(members) > 1; {
 		if _, open := t.in.calls.batchTermination.Open(t.group); open {
 			break
@@ -204,7 +205,7 @@ func (t *termination) batch(ctx context.Context, members []Instance) {
 	t.each(ctx, members)
 }
 
-func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+func (t *termination) tryBatch(ctx context.Context, members []group.Instance) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
 	ids := make([]string, len(members))
 	for at, i := range members {
 		ids[at] = i.ID
@@ -214,7 +215,7 @@ func (t *termination) tryBatch(ctx context.Context, members []Instance) (*autosc
 	}, awsclient.Impatient)
 }
 
-func (t *termination) answered(ctx context.Context, members []Instance, out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, err error) {
+func (t *termination) answered(ctx context.Context, members []group.Instance, out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, err error) {
 	var unreadTags *unreadTagsError
 	switch {
 	case err == nil:
@@ -236,7 +237,7 @@ func (t *termination) answered(ctx context.Context, members []Instance, out *aut
 }
 
 // each terminates the instances by one call each, several at a time, and returns how many calls succeeded.
-func (t *termination) each(ctx context.Context, members []Instance) int {
+func (t *termination) each(ctx context.Context, members []group.Instance) int {
 	var succeeded atomic.Int32
 	blocked := make([]error, len(members))
 	parallel(len(members), terminationsAtOnce, func(at int) {
@@ -270,8 +271,8 @@ func (t *termination) each(ctx context.Context, members []Instance) int {
 }
 
 // readBlocked reads once which instances with an error are on their way out. The others stay.
-func (t *termination) readBlocked(ctx context.Context, members []Instance, errs []error) {
-	var blocked []Instance
+func (t *termination) readBlocked(ctx context.Context, members []group.Instance, errs []error) {
+	var blocked []group.Instance
 	of := map[string]error{}
 	for at, err := range errs {
 		if err != nil {
@@ -289,7 +290,7 @@ func (t *termination) readBlocked(ctx context.Context, members []Instance, errs 
 }
 
 // byAnswer divides the instances of a batch by whether AWS's answer names them. AWS may have terminated the others or not.
-func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch []Instance) (named, unnamed []Instance) {
+func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch []group.Instance) (named, unnamed []group.Instance) {
 	activities := out.Activities
 	if out.Activity != nil {
 		activities = append(slices.Clone(activities), *out.Activity)
@@ -307,24 +308,24 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
 
 // settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new pods.
-func (t *termination) settle(ctx context.Context, members []Instance, cause error) {
+func (t *termination) settle(ctx context.Context, members []group.Instance, cause error) {
 	staying, _ := t.staying(ctx, members, t.in.clock.Now().Add(settleTime), cause)
 	t.stayAll(staying, cause)
 }
 
 // staying returns the instances that readings show in service until a moment after an unanswered call. The others are done. sure is false if no
 // reading came after that moment.
-func (t *termination) staying(ctx context.Context, members []Instance, until time.Time, cause error) (staying []Instance, sure bool) {
+func (t *termination) staying(ctx context.Context, members []group.Instance, until time.Time, cause error) (staying []group.Instance, sure bool) {
 	for {
 		g, err := t.in.reader.Reread(ctx, t.group)
 		if err == nil {
-			members = slices.DeleteFunc(slices.Clone(members), func(i Instance) bool {
-				now := g.instance(i.ID)
+			members = slices.DeleteFunc(slices.Clone(members), func(i group.Instance) bool {
+				now := g.Instance(i.ID)
 				if now == nil && t.recentArrival(i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
-				t.accepted(ctx, []Instance{i})
+				t.accepted(ctx, []group.Instance{i})
 				return true
 			})
 		}
@@ -338,12 +339,12 @@ func (t *termination) staying(ctx context.Context, members []Instance, until tim
 	}
 }
 
-func (t *termination) accepted(ctx context.Context, members []Instance) {
+func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
 	now := t.in.clock.Now()
-	t.in.groups.update(t.group, func(e *entry, g *Group) {
+	t.in.groups.update(t.group, func(e *entry, g *group.Group) {
 		e.wrote(now)
 		g.Instances = slices.Clone(g.Instances)
 		for _, i := range members {

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -43,7 +44,7 @@ func staying(t *testing.T, err error) []string {
 func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
-		w := newWorld(t, group("a", 0, tt.instances, 300)).started()
+		w := newWorld(t, scalingGroup("a", 0, tt.instances, 300)).started()
 		if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
 			t.Fatal(err)
 		}
@@ -55,10 +56,10 @@ func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 
 func TestTerminateStopsAtMinimum(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 2, 4, 10)).started()
+	w := newWorld(t, scalingGroup("a", 2, 4, 10)).started()
 	ids := slices.Sorted(slices.Values(w.ids("a")))
 	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
-	var limit *asg.LimitError
+	var limit *group.LimitError
 	if diff := cmp.Diff(ids[2:3], staying(t, err)); diff != "" || !errors.As(err, &limit) {
 		t.Errorf("error %v, instances that stay (-want +got):\n%s", err, diff)
 	}
@@ -69,7 +70,7 @@ func TestTerminateStopsAtMinimum(t *testing.T) {
 
 func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 4, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 	ids := w.ids("a")
 	if err := w.aws.Reclaim(ids[1]); err != nil { // the Cache does not know
 		t.Fatal(err)
@@ -97,7 +98,7 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 
 func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 6, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 6, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ValidationError",
 		Message: "1 validation error detected: Value null at 'instanceId' failed to satisfy constraint: Member must not be null"})
 	ids := w.ids("a")
@@ -117,7 +118,7 @@ func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 
 func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 3, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	ids := w.ids("a")
 	for _, code := range []string{"AccessDenied", "Throttling"} {
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
@@ -150,7 +151,7 @@ func TestTerminationWithLostAnswerIsRead(t *testing.T) {
 			{name: "not done", fault: fakeaws.Fault{Code: "InternalFailure"}, stay: true},
 		} {
 			for _, count := range []int{1, 3} {
-				w := newWorld(t, group("a", 0, count, 10)).started()
+				w := newWorld(t, scalingGroup("a", 0, count, 10)).started()
 				tt.fault.Action, tt.fault.Times = terminateCall, 1
 				w.aws.Inject(tt.fault)
 				_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
@@ -178,7 +179,7 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 		{name: "AWS answers for a part", fault: fakeaws.Fault{Answers: 50}},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
-			w := newWorld(t, group("a", 0, 4, 10)).started()
+			w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 			tt.fault.Action, tt.fault.Times = terminateCall, 1
 			w.aws.Inject(tt.fault)
 			_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
@@ -192,7 +193,7 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 1, 10)).started()
+		w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 		readings, old := 0, w.past()
 		w.calls.edit = func(g *types.AutoScalingGroup) {
 			if readings++; readings <= 2 {
@@ -208,7 +209,7 @@ func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 
 func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 2, 2, 10)).running()
+	w := newWorld(t, scalingGroup("a", 2, 2, 10)).running()
 	ids := w.ids("a")
 	if _, err := w.cache.Replace(t.Context(), "a", ids); err != nil {
 		t.Fatal(err)
@@ -231,7 +232,7 @@ func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 
 func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).with(synchronous).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 		t.Fatal(err)
@@ -256,7 +257,7 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 
 func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 1, 10)).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
 	w.started()
 	there := w.ids("a")
 	w.staleAfter(w.oneMore)
@@ -287,7 +288,7 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 // The instance dies before a reading shows it.
 func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	t.Parallel()
-	w, now := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).timed()
+	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).timed()
 	w.started()
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = nil }
 	w.increase(1)

@@ -16,7 +16,7 @@ import (
 func shortOfCapacity(t *testing.T) (*world, *clocktesting.FakeClock) {
 	t.Helper()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 10), group("same", 0, 0, 10)).
+	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 	if trouble, known := w.cache.Trouble(w.group("a")); known {
 		t.Errorf("before any failure: %+v", trouble)
@@ -51,7 +51,7 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			now, delays := clockAt(time.Minute), quick
 			delays.InService = ms(500)
 			w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{group("a", 0, 0, 10), group("same", 0, 0, 10)}}, discovered).with(at(now)).started()
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)}}, discovered).with(at(now)).started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
 				if !launches {
@@ -84,7 +84,7 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 func TestPartOfLaunchEndsNoTrouble(t *testing.T) {
 	t.Parallel()
 	now := clockAt(time.Minute)
-	w := newWorld(t, group("a", 0, 0, 10)).with(at(now)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(at(now)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
 	w.increase(2)
 	now.Step(3 * time.Second)
@@ -98,7 +98,7 @@ func TestPartOfLaunchEndsNoTrouble(t *testing.T) {
 
 // mixedGroup buys the percentage of its instances on demand and the rest on the spot market.
 func mixedGroup(name string, onDemand int) fakeaws.AutoScalingGroup {
-	g := group(name, 0, 0, 10)
+	g := scalingGroup(name, 0, 0, 10)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &onDemand}}

@@ -7,21 +7,12 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"k8s.io/klog/v2"
 )
 
 // An increase under way is one that nobody waits for. Only readers of the Snapshot see it: their Group counts it as though AWS had accepted it.
 // Writes do not count it, so an increase that AWS may still refuse neither lowers nor raises a desired capacity.
-
-// FailedIncrease is an increase that was under way and has failed. Its instances still count until it is dismissed.
-type FailedIncrease struct {
-	ID        int    // distinguishes the failures of a group
-	Zone      string // "" where AWS chooses the zones
-	Instances int    // that did not come
-	Err       error  // as Increase and IncreaseZones return it
-
-	shown bool // for a whole loop
-}
 
 // underWay has the increases of a group that are under way. One goroutine makes them, one after the other. The mu of groups guards it. Slices are
 // replaced and never changed, because Groups share them.
@@ -29,10 +20,11 @@ type underWay struct {
 	done   chan struct{}  // closed by the goroutine as it ends, nil while there is none
 	wanted map[string]int // instances that AWS will be asked for, by zone, "" for any
 	asked  map[string]int // instances that AWS is being asked for
-	before *Group         // the group before AWS was asked
+	before *group.Group   // the group before AWS was asked
 	from   int            // its desired capacity, less our terminations since
-	failed []FailedIncrease
+	failed []group.FailedIncrease
 	count  int // of all failures so far
+	shown  int // the last failure that a whole loop could see
 }
 
 // StartIncrease books n more instances, or as many as the maximum leaves room for, and returns. A named zone gets all of them, as in IncreaseZones.
@@ -47,7 +39,7 @@ func (i *increases) StartIncrease(ctx context.Context, name, zone string, n int)
 	i.groups.mu.Lock()
 	defer i.groups.mu.Unlock()
 	g := e.shown()
-	if n, err = i.allowed(ctx, g, zone, n, g.room()); err != nil {
+	if n, err = i.allowed(ctx, g, zone, n, g.Room()); err != nil {
 		i.locks.writes.Done()
 		return err
 	}
@@ -137,7 +129,7 @@ func (i *increases) endIncrease(ctx context.Context, name string, e *entry, errs
 		klog.FromContext(ctx).Info("Could not increase the group", "group", name, "zone", zone, "instances", short, "of", u.asked[zone], "err", err)
 		if short > 0 {
 			u.count++
-			failed = append(failed, FailedIncrease{ID: u.count, Zone: zone, Instances: short, Err: err})
+			failed = append(failed, group.FailedIncrease{ID: u.count, Zone: zone, Instances: short, Err: err})
 			i.groups.failures = true
 		}
 	}
@@ -148,18 +140,18 @@ func (i *increases) endIncrease(ctx context.Context, name string, e *entry, errs
 }
 
 // awaited returns how many of the instances that AWS is being asked for have not come: all growth since counts for them.
-func (u *underWay) awaited(g *Group, zone string) int {
+func (u *underWay) awaited(g *group.Group, zone string) int {
 	come := g.DesiredCapacity - u.from
 	if zone != "" {
-		come = g.capacityOf(func(i *Instance) bool {
-			return i.Lifecycle.Counts() && i.Zone == zone && u.before.instance(i.ID) == nil
+		come = g.CapacityOf(func(i *group.Instance) bool {
+			return i.Lifecycle.Counts() && i.Zone == zone && u.before.Instance(i.ID) == nil
 		})
 	}
 	return max(0, u.asked[zone]-max(0, come)/g.Source.MinWeight())
 }
 
 // unlisted is the capacity that AWS is launching in named zones, counts in the desired capacity, and does not list yet. It is awaited in its zones.
-func (u *underWay) unlisted(g *Group) int {
+func (u *underWay) unlisted(g *group.Group) int {
 	awaited := 0
 	for zone := range u.asked {
 		if zone != "" {
@@ -169,36 +161,36 @@ func (u *underWay) unlisted(g *Group) int {
 	if awaited == 0 {
 		return 0
 	}
-	listed := g.capacityOf(func(i *Instance) bool { return i.Lifecycle.Counts() && u.before.instance(i.ID) == nil })
+	listed := g.CapacityOf(func(i *group.Instance) bool { return i.Lifecycle.Counts() && u.before.Instance(i.ID) == nil })
 	return min(awaited*g.Source.MinWeight(), max(0, g.DesiredCapacity-u.from-listed))
 }
 
 // shown returns the group with the increases that are under way or have failed. The caller holds mu.
-func (e *entry) shown() *Group {
+func (e *entry) shown() *group.Group {
 	u := &e.underWay
 	if len(u.wanted)+len(u.asked)+len(u.failed) == 0 {
 		return e.group
 	}
 	g := *e.group
-	g.booked, g.Failed = maps.Clone(u.wanted), u.failed
-	if g.booked == nil {
-		g.booked = map[string]int{}
+	g.BookedIn, g.Failed = maps.Clone(u.wanted), u.failed
+	if g.BookedIn == nil {
+		g.BookedIn = map[string]int{}
 	}
 	for zone := range u.asked {
-		g.booked[zone] += u.awaited(e.group, zone)
+		g.BookedIn[zone] += u.awaited(e.group, zone)
 	}
 	g.DesiredCapacity -= u.unlisted(e.group)
-	for _, n := range g.booked {
+	for _, n := range g.BookedIn {
 		g.Booked += n
 	}
-	g.DesiredCapacity = g.reached() + g.bookedCapacity()
+	g.DesiredCapacity = g.Reached() + g.BookedCapacity()
 	return &g
 }
 
 // DismissFailed ends the counting of the failed increases with the IDs. It makes no call and is safe for concurrent use.
 func (i *increases) DismissFailed(name string, ids ...int) {
-	i.groups.update(name, func(e *entry, _ *Group) {
-		e.underWay.failed = slices.DeleteFunc(slices.Clone(e.underWay.failed), func(f FailedIncrease) bool { return slices.Contains(ids, f.ID) })
+	i.groups.update(name, func(e *entry, _ *group.Group) {
+		e.underWay.failed = slices.DeleteFunc(slices.Clone(e.underWay.failed), func(f group.FailedIncrease) bool { return slices.Contains(ids, f.ID) })
 	})
 }
 
@@ -212,14 +204,10 @@ func (i *increases) BeginLoop() {
 	}
 	i.groups.failures = false
 	for _, e := range i.groups.entries {
-		var left []FailedIncrease
-		for _, f := range e.underWay.failed {
-			if !f.shown {
-				f.shown, i.groups.failures = true, true
-				left = append(left, f)
-			}
-		}
-		e.underWay.failed = left
+		u := &e.underWay
+		u.failed = slices.DeleteFunc(slices.Clone(u.failed), func(f group.FailedIncrease) bool { return f.ID <= u.shown })
+		u.shown = u.count
+		i.groups.failures = i.groups.failures || len(u.failed) > 0
 	}
 	i.groups.publish()
 }

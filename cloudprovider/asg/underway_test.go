@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -60,7 +61,7 @@ func (w *world) wantCounted(name string, desired, booked, failed int) {
 
 func TestIncreaseUnderWayCountsFromTheStart(t *testing.T) {
 	t.Parallel()
-	w, asked, release := held(t, []string{"a"}, group("a", 0, 1, 10))
+	w, asked, release := held(t, []string{"a"}, scalingGroup("a", 0, 1, 10))
 	w.running()
 	w.start("a", "", 2)
 	w.wantCounted("a", 3, 2, 0)
@@ -80,7 +81,7 @@ func TestIncreaseUnderWayCountsFromTheStart(t *testing.T) {
 
 func TestIncreasesOfOneGroupAreMadeTogether(t *testing.T) {
 	t.Parallel()
-	w, asked, release := held(t, []string{"a"}, group("a", 0, 0, 10))
+	w, asked, release := held(t, []string{"a"}, scalingGroup("a", 0, 0, 10))
 	w.running()
 	w.start("a", "", 2)
 	<-asked
@@ -97,7 +98,7 @@ func TestIncreasesOfOneGroupAreMadeTogether(t *testing.T) {
 
 func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
 	t.Parallel()
-	w, asked, release := held(t, []string{"bad"}, group("bad", 0, 0, 10), group("good", 0, 0, 10), group("fine", 0, 0, 10))
+	w, asked, release := held(t, []string{"bad"}, scalingGroup("bad", 0, 0, 10), scalingGroup("good", 0, 0, 10), scalingGroup("fine", 0, 0, 10))
 	defer func() { release(); w.answered() }()
 	w.started()
 	w.start("bad", "", 1)
@@ -122,12 +123,12 @@ func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
 
 func TestIncreasesUnderWayShareTheMaximum(t *testing.T) {
 	t.Parallel()
-	w, _, release := held(t, []string{"a"}, group("a", 0, 1, 5))
+	w, _, release := held(t, []string{"a"}, scalingGroup("a", 0, 1, 5))
 	w.started()
 	w.start("a", "", 3)
 	w.start("a", "", 3)
 	w.wantCounted("a", 5, 4, 0)
-	var full *asg.LimitError
+	var full *group.LimitError
 	if err := w.cache.StartIncrease(t.Context(), "a", "", 1); !errors.As(err, &full) {
 		t.Errorf("error = %v, want that the group is full", err)
 	}
@@ -138,7 +139,7 @@ func TestIncreasesUnderWayShareTheMaximum(t *testing.T) {
 
 func TestFailedIncreaseShowsInOneLoop(t *testing.T) {
 	t.Parallel()
-	w, asked, release := held(t, []string{"a"}, group("a", 0, 1, 10))
+	w, asked, release := held(t, []string{"a"}, scalingGroup("a", 0, 1, 10))
 	w.started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
 	w.start("a", "", 1)
@@ -162,7 +163,7 @@ func TestFailedIncreaseShowsInOneLoop(t *testing.T) {
 
 func TestDismissedFailureCountsNoLonger(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Deny("SetDesiredCapacity")
 	w.start("a", "", 3)
 	w.answered()
@@ -182,7 +183,7 @@ func TestDismissedFailureCountsNoLonger(t *testing.T) {
 
 func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
 	t.Parallel()
-	w, asked, release := held(t, []string{"a"}, group("a", 0, 2, 10))
+	w, asked, release := held(t, []string{"a"}, scalingGroup("a", 0, 2, 10))
 	w.running()
 	victim := w.group("a").Instances[0].ID
 	w.start("a", "", 2)
@@ -210,7 +211,7 @@ func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
 
 func TestEndingProcessFinishesOnlyTheCallUnderWay(t *testing.T) {
 	t.Parallel()
-	w, asked, release := held(t, []string{"a"}, group("a", 0, 0, 10))
+	w, asked, release := held(t, []string{"a"}, scalingGroup("a", 0, 0, 10))
 	_, stop := w.runningUntil()
 	w.start("a", "", 1)
 	<-asked
@@ -301,7 +302,7 @@ func TestFailureUnderWayShowsInItsZone(t *testing.T) {
 // A group is deleted while an increase for it is under way, and another one gets its name.
 func TestIncreaseEndsWithItsGroup(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).with(func(o *asg.Options) { o.RefreshInterval = time.Hour })
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.RefreshInterval = time.Hour })
 	w, stop := w.runningUntil()
 	w.calls.edit = func(g *types.AutoScalingGroup) { // from the reading that the increase makes
 		g.AutoScalingGroupARN, g.CreatedTime = aws.String("arn:aws:autoscaling:another"), aws.Time(g.CreatedTime.Add(time.Minute))

@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
@@ -161,7 +162,7 @@ var quick = fakeaws.Delays{
 
 func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * time.Millisecond) }
 
-func group(name string, least, desired, most int) fakeaws.AutoScalingGroup {
+func scalingGroup(name string, least, desired, most int) fakeaws.AutoScalingGroup {
 	return fakeaws.AutoScalingGroup{
 		Name: name, Min: least, Max: most, Desired: desired, Zones: []string{"us-west-2a"},
 		Tags:           map[string]string{discoveryTag: "true"},
@@ -265,7 +266,7 @@ func (w *world) started() *world {
 // withoutCapacity has a group "a" with so many instances, for which AWS has no more capacity. It is between two tries to launch.
 func withoutCapacity(t *testing.T, desired int) *world {
 	t.Helper()
-	w := newWorld(t, group("a", 0, desired, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, desired, 10)).started()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	return w
@@ -294,7 +295,7 @@ func (w *world) runningUntil() (_ *world, stop func()) {
 	}
 }
 
-func (w *world) group(name string) *asg.Group {
+func (w *world) group(name string) *group.Group {
 	w.t.Helper()
 	g := w.cache.Snapshot().Group(name)
 	if g == nil {
@@ -401,7 +402,7 @@ func (w *world) kills() []string {
 }
 
 // zoneIncrease launches n instances in one zone, as the autoscaler does for several at once.
-func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n int) (*asg.Group, error) {
+func zoneIncrease(cache *asg.Cache, ctx context.Context, name, zone string, n int) (*group.Group, error) {
 	err := cache.IncreaseZones(ctx, name, map[string]int{zone: n})[zone]
 	return cache.Snapshot().Group(name), err
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	if err := w.aws.SetDesired("a", 4); err != nil { // the Cache does not know
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 
 func TestIncreaseStopsAtMaximum(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	if err := w.aws.SetLimits("a", 0, 3); err != nil { // the Cache does not know
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func TestIncreaseStopsAtMaximum(t *testing.T) {
 	}
 	w.aws.ResetCalls()
 	_, err := w.cache.Increase(t.Context(), "a", 1)
-	var limit *asg.LimitError
+	var limit *group.LimitError
 	if !errors.As(err, &limit) || limit.Desired != 4 || limit.Limit != 3 {
 		t.Errorf("error = %v, want a LimitError of 4 over 3", err)
 	}
@@ -54,7 +54,7 @@ func TestIncreaseStopsAtMaximum(t *testing.T) {
 
 func TestGarbledAnswerIsRetried(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
 		t.Errorf("desired capacity is %d, error %v, want 2", w.desired("a"), err)
@@ -63,7 +63,7 @@ func TestGarbledAnswerIsRetried(t *testing.T) {
 
 func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 	t.Parallel()
-	g := group("a", 0, 0, 20)
+	g := scalingGroup("a", 0, 0, 20)
 	g.LaunchTemplate = nil
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
@@ -89,7 +89,7 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 
 func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	// The next reading sees the old desired capacity and arrives after the write.
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Times: 1, Latency: ms(300)})
 	var reading sync.WaitGroup
@@ -112,7 +112,7 @@ func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 
 func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 1, 4, 10)).started()
+	w := newWorld(t, scalingGroup("a", 1, 4, 10)).started()
 	members := w.group("a").Instances
 	ids := []string{members[1].ID, members[2].ID}
 	g, err := w.cache.Terminate(t.Context(), "a", ids)
@@ -141,7 +141,7 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 
 func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 1, 10)).running()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).running()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	if err := w.aws.SetDesired("a", 3); err != nil { // two that another asked for
@@ -181,7 +181,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "denied", denied: true, taken: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld(t, group("a", 0, 1, 10)).started()
+			w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 			w.suspendLaunch()
 			w.increase(2)
 			if tt.activity.Description != nil {
@@ -199,7 +199,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 
 func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).running()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).running()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
 	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
@@ -222,7 +222,7 @@ func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, group("a", 0, 0, 10)).running()
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).running()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
 			t.Fatal(err)
@@ -246,7 +246,7 @@ func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 
 func TestWriteUnderWayOutlivesRun(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 10)).started()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: ms(300)})
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
@@ -275,7 +275,7 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 // Run under the race detector: one Cache refreshed, written to and read at once.
 func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group("a", 0, 0, 1000), group("b", 0, 5, 1000), group("c", 0, 0, 10)).running()
+	w := newWorld(t, scalingGroup("a", 0, 0, 1000), scalingGroup("b", 0, 5, 1000), scalingGroup("c", 0, 0, 10)).running()
 	var all sync.WaitGroup
 	repeat := func(do func(i int) error) {
 		all.Add(1)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -25,10 +26,10 @@ func (w *world) untouched() {
 }
 
 // view is the zonal view of the group a in the zone with the letter.
-func (w *world) view(letter string) *asg.Group {
+func (w *world) view(letter string) *group.Group {
 	w.t.Helper()
 	views, _, problems := w.cache.NodeGroups(w.group("a"))
-	at := slices.IndexFunc(views, func(v *asg.Group) bool { return v.Zone == "us-west-2"+letter })
+	at := slices.IndexFunc(views, func(v *group.Group) bool { return v.Zone == "us-west-2"+letter })
 	if at < 0 {
 		w.t.Fatalf("the group has no view in %s: %+v", letter, problems)
 	}
@@ -98,7 +99,7 @@ func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
 			for letter, n := range tt.asks {
 				all.Go(func() {
 					_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2"+letter, n)
-					var limit *asg.LimitError
+					var limit *group.LimitError
 					switch {
 					case errors.As(err, &limit) && limit.LimitIsMost && limit.Limit == tt.most:
 						mu.Lock()
@@ -304,8 +305,8 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 		t.Fatalf("error %v, want two more", err)
 	}
 	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-	var limit *asg.LimitError
-	if !errors.As(err, &limit) || *limit != (asg.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}) {
+	var limit *group.LimitError
+	if !errors.As(err, &limit) || *limit != (group.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}) {
 		t.Errorf("error = %v, want a LimitError of 4 over 3 of the view", err)
 	}
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1); !errors.As(err, &limit) {
@@ -320,7 +321,7 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
 		t.Errorf("beyond the maximum of the group: %v, want a LimitError", err)
 	}
-	want := []asg.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
+	want := []group.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
 	if diff := cmp.Diff(want, w.view("b").AtMax(w.group("a"))); diff != "" {
 		t.Errorf("what keeps the view from growing (-want +got):\n%s", diff)
 	}
@@ -329,23 +330,23 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 
 func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	t.Parallel()
-	managed := group("managed", 1, 1, 1)
+	managed := scalingGroup("managed", 1, 1, 1)
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "shop", "workers"
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{group("free", 0, 1, 5), group("flag", 0, 2, 5), group("both", 1, 2, 2), managed}}
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed}}
 	discovery, err := asg.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := newWorldOf(t, config, discovery).started()
-	for name, want := range map[string][2][]asg.Limit{
+	for name, want := range map[string][2][]group.Limit{
 		"free":    {},
 		"flag":    {{{Flag: "2:2:flag", Size: 2, Needs: 1}}, {{Flag: "2:2:flag", Size: 2, Needs: 3}}},
 		"both":    {{{Flag: "2:2:both", Size: 2, Needs: 1}}, {{Size: 2, Needs: 3}, {Flag: "2:2:both", Size: 2, Needs: 3}}},
 		"managed": {{{Size: 1, Needs: 0}}, {{Size: 1, Needs: 2}}},
 	} {
 		g := w.group(name)
-		if diff := cmp.Diff(want, [2][]asg.Limit{g.AtMin(g), g.AtMax(g)}); diff != "" {
+		if diff := cmp.Diff(want, [2][]group.Limit{g.AtMin(g), g.AtMax(g)}); diff != "" {
 			t.Errorf("%s, at its minimum and its maximum (-want +got):\n%s", name, diff)
 		}
 		if cluster, nodegroup := g.ManagedNodegroup(); (cluster == "shop" && nodegroup == "workers") != (name == "managed") {

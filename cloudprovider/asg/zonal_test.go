@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -137,9 +138,9 @@ func TestZonalGroups(t *testing.T) {
 		{name: "raised by desired capacity", mode: asg.LaunchDesiredCapacity, want: whole,
 			reason: asg.ReasonNotZonal, message: "leaves the zone to AWS", remedy: "--asg-launch-mode=auto"},
 		{name: "synchronous alone", mode: asg.LaunchSynchronous, want: views},
-		{name: "another group has the name of a view", others: []fakeaws.AutoScalingGroup{group("a/us-west-2b", 0, 0, 5)}, want: whole,
+		{name: "another group has the name of a view", others: []fakeaws.AutoScalingGroup{scalingGroup("a/us-west-2b", 0, 0, 5)}, want: whole,
 			reason: asg.ReasonNotZonal, message: `"a/us-west-2b"`, remedy: "rename one of them"},
-		{name: "another group has the name of what is no view", others: []fakeaws.AutoScalingGroup{group("a/us-west-2d", 0, 0, 5)}, want: views},
+		{name: "another group has the name of what is no view", others: []fakeaws.AutoScalingGroup{scalingGroup("a/us-west-2d", 0, 0, 5)}, want: views},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := divided("a", 0, 3, 9)
@@ -189,7 +190,7 @@ func TestZonalGroups(t *testing.T) {
 func TestInstanceWithoutZoneKeepsGroupWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	g := *w.group("a")
-	g.Instances = append(slices.Clone(g.Instances), asg.Instance{ID: "i-lost", Lifecycle: "InService", Weight: 1})
+	g.Instances = append(slices.Clone(g.Instances), group.Instance{ID: "i-lost", Lifecycle: "InService", Weight: 1})
 	groups, _, problems := w.cache.NodeGroups(&g)
 	if len(groups) != 1 || groups[0] != &g || len(problems) > 0 {
 		t.Errorf("%d node groups, problems %v, want the group itself and none", len(groups), problems)

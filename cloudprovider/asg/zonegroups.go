@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -50,6 +51,10 @@ const (
 // ErrNotZonal is the error of a launch in one zone of a group that is not scaled zone by zone any more. Nothing was launched.
 var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 
+// processRebalance is AWS's process that terminates instances in one zone and launches others in another in their place (Amazon EC2 Auto Scaling User
+// Guide, Process types).
+const processRebalance = "AZRebalance"
+
 type zoneGroups struct {
 	*shared
 	launcher *launcher
@@ -59,42 +64,42 @@ type zoneGroups struct {
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
 // asks for them, or what endangers them. A group whose launch spec is unknown has a Problem of its own for that. divisible reports that the group
 // will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
-func (z *zoneGroups) NodeGroups(g *Group) (groups []*Group, divisible bool, problems []launchspec.Problem) {
-	whole := []*Group{g}
+func (z *zoneGroups) NodeGroups(g *group.Group) (groups []*group.Group, divisible bool, problems []launchspec.Problem) {
+	whole := []*group.Group{g}
 	asked, allowed, problem := z.which.asks(g)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
-	unplaced := slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Zone == "" })
-	if !allowed || len(g.launchZones()) < 2 || g.LaunchSpec == nil || unplaced {
+	unplaced := slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return i.Zone == "" })
+	if !allowed || len(g.LaunchZones()) < 2 || g.LaunchSpec == nil || unplaced {
 		return whole, false, problems
 	}
 	rebalanced := !slices.Contains(g.SuspendedProcesses, processRebalance)
-	if rebalanced && (asked || g.zonesNeeded) {
-		problems = append(problems, g.rebalanceProblem())
+	if rebalanced && (asked || g.ZonesNeeded) {
+		problems = append(problems, rebalanceProblem(g))
 	}
 	if problem := z.undivided(g); problem != nil {
-		if asked || g.zonesNeeded {
+		if asked || g.ZonesNeeded {
 			problems = append(problems, *problem)
 		}
 		return whole, false, problems
 	}
-	if asked && !rebalanced || g.zonesNeeded {
-		return g.divide(nil, z.availableZones(g)), false, problems
+	if asked && !rebalanced || g.ZonesNeeded {
+		return g.Divide(nil, z.availableZones(g)), false, problems
 	}
 	return whole, true, problems
 }
 
 // Keeps returns what would keep the group whole even if a pod needed one of its zones.
-func (z *zoneGroups) Keeps(g *Group) []launchspec.Problem {
-	if _, allowed, _ := z.which.asks(g); !allowed && len(g.launchZones()) > 1 {
+func (z *zoneGroups) Keeps(g *group.Group) []launchspec.Problem {
+	if _, allowed, _ := z.which.asks(g); !allowed && len(g.LaunchZones()) > 1 {
 		if z.which == ZonalOff {
 			return []launchspec.Problem{*notZonal("--asg-zonal-groups=off keeps it out", "run with --asg-zonal-groups=tagged")}
 		}
 		return []launchspec.Problem{*notZonal("its tag "+TagZonal+" is false", shellword.DeleteTag(g.Name, TagZonal))}
 	}
 	needed := *g
-	needed.zonesNeeded = true
+	needed.ZonesNeeded = true
 	_, _, problems := z.NodeGroups(&needed)
 	return slices.DeleteFunc(problems, func(p launchspec.Problem) bool { return p.Reason != ReasonNotZonal })
 }
@@ -102,15 +107,15 @@ func (z *zoneGroups) Keeps(g *Group) []launchspec.Problem {
 // NeedZones has a group scaled zone by zone as soon as possible, because a pod needs one of its zones. It holds until the process ends.
 func (z *zoneGroups) NeedZones(ctx context.Context, name string) {
 	known := false
-	if z.groups.update(name, func(_ *entry, g *Group) { known, g.zonesNeeded = g.zonesNeeded, true }); !known {
+	if z.groups.update(name, func(_ *entry, g *group.Group) { known, g.ZonesNeeded = g.ZonesNeeded, true }); !known {
 		klog.FromContext(ctx).Info("A pod needs one of the zones of a group, so the group is scaled zone by zone from now on", "group", name)
 		signal(z.groups.changed)
 	}
 }
 
 // availableZones returns the zones in which the group could launch now, or all if there are none.
-func (z *zoneGroups) availableZones(g *Group) []string {
-	zones := g.launchZones()
+func (z *zoneGroups) availableZones(g *group.Group) []string {
+	zones := g.LaunchZones()
 	if g.DesiredCapacity >= g.MinSize {
 		return zones // the minimum size needs no launch
 	}
@@ -122,7 +127,7 @@ func (z *zoneGroups) availableZones(g *Group) []string {
 }
 
 // asks reports whether the group should have zone groups, and whether it may have them once a pod needs one of its zones, or what is wrong with its tag.
-func (z ZonalGroups) asks(g *Group) (asked, allowed bool, problem *launchspec.Problem) {
+func (z ZonalGroups) asks(g *group.Group) (asked, allowed bool, problem *launchspec.Problem) {
 	tag, tagged := g.Tags[TagZonal]
 	if former := g.Tags[formerTagZonal]; !tagged && (former == "true" || former == "false") {
 		tag, tagged = former, true
@@ -137,7 +142,7 @@ func (z ZonalGroups) asks(g *Group) (asked, allowed bool, problem *launchspec.Pr
 	return tagged || z == ZonalAll, true, nil
 }
 
-func (g *Group) rebalanceProblem() launchspec.Problem {
+func rebalanceProblem(g *group.Group) launchspec.Problem {
 	return launchspec.Problem{Reason: ReasonAZRebalance,
 		Message: "its process AZRebalance runs, by which AWS ends nodes that were launched in the zone that pods need, so it is one node group until a pod " +
 			"needs one of its zones",
@@ -146,10 +151,10 @@ func (g *Group) rebalanceProblem() launchspec.Problem {
 }
 
 // undivided returns what keeps a group of several zones from being scaled zone by zone, or nil. Its launch spec is known.
-func (z *zoneGroups) undivided(g *Group) *launchspec.Problem {
-	for _, zone := range g.launchZones() {
-		if z.groups.Snapshot().Group(ZoneGroupID(g.Name, zone)) != nil {
-			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", ZoneGroupID(g.Name, zone)), "rename one of them")
+func (z *zoneGroups) undivided(g *group.Group) *launchspec.Problem {
+	for _, zone := range g.LaunchZones() {
+		if z.groups.Snapshot().Group(group.ZoneGroupID(g.Name, zone)) != nil {
+			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", group.ZoneGroupID(g.Name, zone)), "rename one of them")
 		}
 	}
 	if z.mode == LaunchDesiredCapacity {
@@ -166,12 +171,12 @@ func notZonal(why, remedy string) *launchspec.Problem {
 }
 
 // servesZone reports whether the group is scaled zone by zone and may launch in the zone. The empty zone is any.
-func (z *zoneGroups) servesZone(g *Group, zone string) bool {
+func (z *zoneGroups) servesZone(g *group.Group, zone string) bool {
 	if zone == "" {
 		return true
 	}
 	views, _, _ := z.NodeGroups(g)
-	return slices.Contains(g.Zones, zone) && slices.ContainsFunc(views, func(v *Group) bool { return v.Zone == zone })
+	return slices.Contains(g.Zones, zone) && slices.ContainsFunc(views, func(v *group.Group) bool { return v.Zone == zone })
 }
 
 func notZonalNow(name, zone string) error {

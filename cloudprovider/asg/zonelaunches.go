@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -56,9 +57,9 @@ func (i *increases) IncreaseZones(ctx context.Context, name string, wanted map[s
 }
 
 // allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as launched.
-func (i *increases) allot(ctx context.Context, before, g *Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
+func (i *increases) allot(ctx context.Context, before, g *group.Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
-	left := g.room()
+	left := g.Room()
 	for _, zone := range zones {
 		n, err := i.allowed(ctx, g, zone, wanted[zone], left)
 		if err != nil {
@@ -74,9 +75,9 @@ func (i *increases) allot(ctx context.Context, before, g *Group, zones []string,
 }
 
 // launchIn launches n instances in the zone, from the fresh reading g. The caller has the group lock.
-func (i *increases) launchIn(ctx context.Context, g *Group, zone string, n int) error {
+func (i *increases) launchIn(ctx context.Context, g *group.Group, zone string, n int) error {
 	launched, err := i.launcher.launch(ctx, g, zone, n)
-	if g.shortfall(n, launched) > 0 {
+	if g.Shortfall(n, launched) > 0 {
 		signal(i.groups.changed) // another zone may launch at once for the pods that still wait
 	}
 	switch {

@@ -9,6 +9,7 @@ import (
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
@@ -27,7 +28,7 @@ const (
 type evidence struct {
 	nodes    *map[string]string
 	network  string
-	snapshot *asg.Snapshot // the nodes vote by their groups
+	snapshot *group.Snapshot // the nodes vote by their groups
 }
 
 // seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change.

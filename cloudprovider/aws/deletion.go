@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -53,22 +54,22 @@ func (p *Provider) terminate(ctx context.Context, group string, ids []string) er
 }
 
 // forceTerminate terminates the instances of the group. AWS replaces instances that the minimum size asks for.
-func (p *Provider) forceTerminate(ctx context.Context, group string, ids []string) error {
-	err := p.terminate(ctx, group, ids)
+func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
+	err := p.terminate(ctx, name, ids)
 	var partial *asg.TerminationError
 	if !errors.As(err, &partial) {
 		return err
 	}
 	var needed []string
 	for id, why := range partial.Stays {
-		var limit *asg.LimitError
+		var limit *group.LimitError
 		if errors.As(why, &limit) {
 			needed = append(needed, id)
 			delete(partial.Stays, id)
 		}
 	}
-	_, replaceErr := p.cache.Replace(ctx, group, needed)
-	p.adopt(group)
+	_, replaceErr := p.cache.Replace(ctx, name, needed)
+	p.adopt(name)
 	if len(partial.Stays) == 0 {
 		return replaceErr
 	}

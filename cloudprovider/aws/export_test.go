@@ -8,7 +8,7 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -34,7 +34,7 @@ type (
 )
 
 // Learn looks at the nodes that changed.
-func (f *nodeFacts) Learn(s *asg.Snapshot, now time.Time) bool { return f.learn(s, now) }
+func (f *nodeFacts) Learn(s *group.Snapshot, now time.Time) bool { return f.learn(s, now) }
 
 // Of returns the facts about the group's next node, or nil.
 func (f *nodeFacts) Of(group string) *nodetemplate.Learnt { return f.of(group) }

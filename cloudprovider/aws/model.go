@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -18,9 +18,9 @@ import (
 // pricedGroups knows the Auto Scaling groups and the facts about instance types.
 type pricedGroups interface {
 	// Group returns the group of that name, or nil.
-	Group(name string) *asg.Group
+	Group(name string) *group.Group
 	// GroupOf returns the group of the node, or the group whose template the node is, or nil.
-	GroupOf(node *corev1.Node) *asg.Group
+	GroupOf(node *corev1.Node) *group.Group
 	Catalogue() *instancetypes.Catalogue
 }
 
@@ -90,7 +90,7 @@ func (m *Model) Next(nodeGroup string, template *corev1.Node, count int) (groupp
 }
 
 // next returns the cost of the next count nodes of g, which resemble node if their types are unknown.
-func (m *Model) next(p *groupprice.Pricer, g *asg.Group, node *corev1.Node, count int) groupprice.Cost {
+func (m *Model) next(p *groupprice.Pricer, g *group.Group, node *corev1.Node, count int) groupprice.Cost {
 	if cost, ok := p.Next(g, count); ok {
 		return cost
 	}

@@ -15,7 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -26,16 +26,16 @@ var _ cloudprovider.PricingModel = (*Model)(nil)
 const groupAnnotation = "group"
 
 // cluster has the groups it maps to, each named on the nodes that belong to it.
-type cluster map[string]*asg.Group
+type cluster map[string]*group.Group
 
-func (c cluster) Group(name string) *asg.Group         { return c[name] }
-func (c cluster) GroupOf(node *corev1.Node) *asg.Group { return c[node.Annotations[groupAnnotation]] }
-func (c cluster) Catalogue() *instancetypes.Catalogue  { return instancetypes.Embedded() }
+func (c cluster) Group(name string) *group.Group         { return c[name] }
+func (c cluster) GroupOf(node *corev1.Node) *group.Group { return c[node.Annotations[groupAnnotation]] }
+func (c cluster) Catalogue() *instancetypes.Catalogue    { return instancetypes.Embedded() }
 func (c cluster) add(name, instanceType string, spot bool) {
 	c[name] = groupOf(name, instanceType, spot)
 }
-func groupOf(name, instanceType string, spot bool) *asg.Group {
-	return &asg.Group{Name: name, Source: launchspec.Source{CapacityUnit: "units"},
+func groupOf(name, instanceType string, spot bool) *group.Group {
+	return &group.Group{Name: name, Source: launchspec.Source{CapacityUnit: "units"},
 		LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: []launchspec.Type{{Name: instanceType, Weight: 1}}}}
 }
 

@@ -15,6 +15,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
@@ -33,9 +34,9 @@ type NodeGroup struct {
 }
 
 // vanished replaces a node group that the view has no longer.
-var vanished = &asg.Group{}
+var vanished = &group.Group{}
 
-func (n *NodeGroup) group() *asg.Group {
+func (n *NodeGroup) group() *group.Group {
 	if g := n.provider.view.Load().groups[n.id]; g != nil {
 		return g
 	}
@@ -224,7 +225,7 @@ func (n *NodeGroup) Nodes() ([]cloudprovider.Instance, error) {
 }
 
 // status translates a lifecycle state. An instance in standby or on its way out is not expected to register.
-func status(l asg.Lifecycle) *cloudprovider.InstanceStatus {
+func status(l group.Lifecycle) *cloudprovider.InstanceStatus {
 	switch {
 	case l.Starting():
 		return &cloudprovider.InstanceStatus{State: cloudprovider.InstanceCreating}
@@ -237,7 +238,7 @@ func status(l asg.Lifecycle) *cloudprovider.InstanceStatus {
 // placeholders returns the placeholder instances. One that AWS could not launch carries the reason if and only if it can be withdrawn.
 // The core takes a group's size for wrong while an error persists, and in the end stops scaling. The instances of a failed increase are there
 // for one loop.
-func (n *NodeGroup) placeholders(g *asg.Group) []cloudprovider.Instance {
+func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 	zone := ""
 	if len(g.Zones) > 0 {
 		zone = g.Zones[0]

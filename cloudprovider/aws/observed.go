@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -32,7 +32,7 @@ type nodeFacts struct {
 	round       int
 	forgot      time.Time // when deleted nodes were last looked through
 	generations int       // given out so far
-	snapshot    *asg.Snapshot
+	snapshot    *group.Snapshot
 	groups      map[string]*groupNodeFacts
 	current     map[string]*observedNode // the nodes of the cluster, by name
 }
@@ -59,7 +59,7 @@ type deletedNode struct {
 type observedNode struct {
 	round      int
 	node       *corev1.Node // the informer's pointer, another one after every change
-	snapshot   *asg.Snapshot
+	snapshot   *group.Snapshot
 	settled    bool // the node as it is has nothing more to show
 	group      string
 	generation int
@@ -79,7 +79,7 @@ func (f *nodeFacts) of(group string) *nodetemplate.Learnt {
 }
 
 // learn looks at the nodes that changed since the last call, and reports whether any facts changed.
-func (f *nodeFacts) learn(s *asg.Snapshot, now time.Time) (news bool) {
+func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
 	if f.nodes == nil {
 		return false
 	}
@@ -99,7 +99,7 @@ func (f *nodeFacts) learn(s *asg.Snapshot, now time.Time) (news bool) {
 }
 
 // follow starts a new generation for each group whose launch description changed.
-func (f *nodeFacts) follow(s *asg.Snapshot, now time.Time, changed map[string]bool) {
+func (f *nodeFacts) follow(s *group.Snapshot, now time.Time, changed map[string]bool) {
 	if f.snapshot == s {
 		return
 	}
@@ -140,7 +140,7 @@ func sameDescription(a, b *launchspec.LaunchSpec) bool {
 }
 
 // look observes the node, unless it has shown everything already.
-func (f *nodeFacts) look(node *corev1.Node, s *asg.Snapshot, now time.Time, changed map[string]bool) {
+func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time, changed map[string]bool) {
 	w := f.current[node.Name]
 	if w == nil {
 		w = &observedNode{}
@@ -196,7 +196,7 @@ func (f *nodeFacts) outdated(group string, now time.Time) bool {
 
 // startedAlike reports whether the node started from the description of the next node. Where AWS does not name the instance's launch
 // template, the node must be younger than our knowledge of the description.
-func (k *groupNodeFacts) startedAlike(instance *asg.Instance, node *corev1.Node) bool {
+func (k *groupNodeFacts) startedAlike(instance *group.Instance, node *corev1.Node) bool {
 	if k.launch == nil || len(k.launch.Origins) == 0 {
 		return false
 	}

@@ -13,7 +13,7 @@ import (
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -205,18 +205,18 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	snapshot := w.Cache.Snapshot()
 	for _, tt := range []struct {
 		name   string
-		change func(*asg.Group, *launchspec.LaunchSpec, *corev1.Node)
+		change func(*group.Group, *launchspec.LaunchSpec, *corev1.Node)
 		want   bool // still known
 	}{
-		{name: "another reading of the same", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
-		{name: "another version", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
+		{name: "another reading of the same", change: func(g *group.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.DesiredCapacity = 3 }, want: true},
+		{name: "another version", change: func(g *group.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
 			l.Origins = []string{"lt-1 version 2"}
 			g.LaunchSpec = l
 		}},
-		{name: "the same version, other facts about it", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = l }, want: true},
-		{name: "an image named by a parameter", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { l.Origins = nil; g.LaunchSpec = l }},
-		{name: "nothing known any more", change: func(g *asg.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = nil }},
-		{name: "one more type", change: func(g *asg.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
+		{name: "the same version, other facts about it", change: func(g *group.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = l }, want: true},
+		{name: "an image named by a parameter", change: func(g *group.Group, l *launchspec.LaunchSpec, _ *corev1.Node) { l.Origins = nil; g.LaunchSpec = l }},
+		{name: "nothing known any more", change: func(g *group.Group, _ *launchspec.LaunchSpec, _ *corev1.Node) { g.LaunchSpec = nil }},
+		{name: "one more type", change: func(g *group.Group, l *launchspec.LaunchSpec, _ *corev1.Node) {
 			l.Types = append([]launchspec.Type{{Name: "m5a.large"}}, l.Types...)
 			g.LaunchSpec = l
 		}, want: true},
@@ -228,7 +228,7 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 				t.Fatal("nothing learnt")
 			}
 			g := *snapshot.Group("a")
-			g.Instances = append([]asg.Instance(nil), g.Instances...)
+			g.Instances = append([]group.Instance(nil), g.Instances...)
 			launch, changed := *g.LaunchSpec, real[0].DeepCopy()
 			tt.change(&g, &launch, changed)
 			nodes.Put(t, changed)
@@ -240,7 +240,7 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 	}
 	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
 	l.Learn(snapshot, time.Now())
-	l.Learn(&asg.Snapshot{}, time.Now())
+	l.Learn(&group.Snapshot{}, time.Now())
 	if l.Groups() > 0 || l.Of("a") != nil {
 		t.Error("a group that is gone is remembered")
 	}
@@ -267,7 +267,7 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := *snapshot.Group("a")
-			g.Instances = append([]asg.Instance(nil), g.Instances...)
+			g.Instances = append([]group.Instance(nil), g.Instances...)
 			if tt.origin != "" || tt.unknown {
 				g.Instances[0].Origin = tt.origin
 			}
@@ -351,7 +351,7 @@ func BenchmarkLearn(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		l, snapshot := aws.NewNodeFacts(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &asg.Snapshot{}
+		l, snapshot := aws.NewNodeFacts(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &group.Snapshot{}
 		b.ReportAllocs()
 		for b.Loop() {
 			l.Learn(snapshot, time.Time{})

@@ -8,7 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -37,10 +37,10 @@ func (p *Provider) Costs() *Model { return p.costs }
 type groupFacts struct{ provider *Provider }
 
 // Group returns the node group with the ID, or nil.
-func (f groupFacts) Group(id string) *asg.Group { return f.provider.view.Load().groups[id] }
+func (f groupFacts) Group(id string) *group.Group { return f.provider.view.Load().groups[id] }
 
 // GroupOf returns the node group of a simulated or a live node, or nil.
-func (f groupFacts) GroupOf(node *corev1.Node) *asg.Group {
+func (f groupFacts) GroupOf(node *corev1.Node) *group.Group {
 	if id := nodemeta.NodeGroup.Of(node); id != "" {
 		return f.Group(id)
 	}
@@ -62,7 +62,7 @@ type Spending struct {
 }
 
 // Instance returns what an instance of a node group costs, the zero Amount where that is not known.
-func (s Spending) Instance(g *asg.Group, i *asg.Instance) pricing.Amount {
+func (s Spending) Instance(g *group.Group, i *group.Instance) pricing.Amount {
 	if s.pricer == nil || g == nil || i == nil || i.Lifecycle.Leaving() {
 		return pricing.Amount{}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
@@ -40,7 +41,7 @@ func (p *Provider) Problems() []Problem { return *p.problems.shown.Load() }
 // findings returns the problems of all groups.
 func (v *View) findings() []Problem {
 	var found []Problem
-	say := func(g *asg.Group, problems []launchspec.Problem) {
+	say := func(g *group.Group, problems []launchspec.Problem) {
 		for _, p := range problems {
 			found = append(found, Problem{Group: g.Name, Reason: p.Reason,
 				Message: "Auto Scaling group \"" + g.Name + "\": " + p.Message, Remedy: p.Remedy})

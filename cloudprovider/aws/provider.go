@@ -21,6 +21,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -168,7 +169,7 @@ func (p *Provider) NeedZones(group string) { p.cache.NeedZones(p.ctx, group) }
 
 // Dividing reports whether the next loop will see zone groups of a group that is whole in this one.
 func (p *Provider) Dividing() bool {
-	return slices.ContainsFunc(p.cache.Snapshot().Groups(), func(g *asg.Group) bool {
+	return slices.ContainsFunc(p.cache.Snapshot().Groups(), func(g *group.Group) bool {
 		groups, _, _ := p.cache.NodeGroups(g)
 		return len(groups) > 1 && p.View().Divisible(g.Name)
 	})
@@ -240,7 +241,7 @@ func (p *Provider) adopt(name string) {
 
 // noteDepartures takes in which instances left their groups between two Snapshots. EC2 knows whether those that were not leaving
 // were terminated.
-func (p *Provider) noteDepartures(before, now *asg.Snapshot) {
+func (p *Provider) noteDepartures(before, now *group.Snapshot) {
 	terminated := map[string]bool{}
 	var open []string
 	for _, g := range before.Groups() {

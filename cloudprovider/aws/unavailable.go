@@ -5,8 +5,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // TooOldToAdd reports whether the last reading of the groups is too old to choose a group to grow by.
@@ -16,10 +16,10 @@ func (p *Provider) TooOldToAdd() bool { return p.cache.TooOldToAdd() }
 func (p *Provider) TooOldToRemove() bool { return p.cache.TooOldToRemove() }
 
 // CoolDown returns why a node group can launch nothing for now, and until when. It is false if the group can.
-func (p *Provider) CoolDown(g *asg.Group) (cooldown.Period, bool) { return p.cache.CoolDown(g) }
+func (p *Provider) CoolDown(g *group.Group) (cooldown.Period, bool) { return p.cache.CoolDown(g) }
 
 // CoolDowns returns the cool-downs of a node group's pools. Others of its pools may be free.
-func (p *Provider) CoolDowns(g *asg.Group) []cooldown.Period { return p.cache.CoolDowns(g) }
+func (p *Provider) CoolDowns(g *group.Group) []cooldown.Period { return p.cache.CoolDowns(g) }
 
 // InShiftedZone reports whether a zonal shift keeps the node's group out of the node's zone.
 func (p *Provider) InShiftedZone(node *corev1.Node) bool {

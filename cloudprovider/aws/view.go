@@ -9,7 +9,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -19,8 +19,8 @@ import (
 
 // View is everything that the core sees of the groups during one loop, the loop view. It is immutable. Its maps are keyed by node group ID.
 type View struct {
-	snapshot   *asg.Snapshot
-	groups     map[string]*asg.Group           // Auto Scaling groups, or their zone groups
+	snapshot   *group.Snapshot
+	groups     map[string]*group.Group         // Auto Scaling groups, or their zone groups
 	zones      map[string][]launchspec.Problem // what keeps a group from having zone groups, or endangers them, by Auto Scaling group
 	divisible  map[string]bool                 // a group that will have zone groups once a pod needs one of its zones
 	zonal      bool                            // there are zone groups
@@ -35,7 +35,7 @@ type View struct {
 	byID       map[string]*NodeGroup
 }
 
-func emptyView() *View { return &View{snapshot: &asg.Snapshot{}} }
+func emptyView() *View { return &View{snapshot: &group.Snapshot{}} }
 
 // NodeGroups returns the node groups, by name of their Auto Scaling groups. Callers must not change the slice.
 func (v *View) NodeGroups() []cloudprovider.NodeGroup { return v.nodeGroups }
@@ -44,13 +44,13 @@ func (v *View) NodeGroups() []cloudprovider.NodeGroup { return v.nodeGroups }
 func (v *View) NodeGroup(id string) *NodeGroup { return v.byID[id] }
 
 // Group returns the facts of a node group, or nil. The group of a zone group covers that zone alone.
-func (v *View) Group(id string) *asg.Group { return v.groups[id] }
+func (v *View) Group(id string) *group.Group { return v.groups[id] }
 
 // AutoScalingGroup returns the facts of a whole Auto Scaling group, or nil.
-func (v *View) AutoScalingGroup(name string) *asg.Group { return v.snapshot.Group(name) }
+func (v *View) AutoScalingGroup(name string) *group.Group { return v.snapshot.Group(name) }
 
 // Foreign returns the discovered groups of other clusters and operators, by name.
-func (v *View) Foreign() []*asg.Group { return v.snapshot.Foreign() }
+func (v *View) Foreign() []*group.Group { return v.snapshot.Foreign() }
 
 // Template returns the template of a node group, or nil.
 func (v *View) Template(id string) *fromgroup.Template { return v.templates[id] }
@@ -65,7 +65,7 @@ func (v *View) Divisible(id string) bool { return v.divisible[id] }
 func (v *View) HasZoneGroups() bool { return v.zonal }
 
 // Instance returns the instance behind a node and its Auto Scaling group, or nil and nil.
-func (v *View) Instance(node *corev1.Node) (*asg.Instance, *asg.Group) {
+func (v *View) Instance(node *corev1.Node) (*group.Instance, *group.Group) {
 	id, _ := instanceID(node.Spec.ProviderID)
 	return v.snapshot.Instance(id)
 }
@@ -81,12 +81,12 @@ func (v *View) DeclaredNodeInfo(id string) (*framework.NodeInfo, error) {
 }
 
 // nextView returns the view of a newer Snapshot. It takes unchanged parts over from the view before.
-func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI,
+func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *instancetypes.Catalogue, cni nodetemplate.CNI,
 	offered *lookup.Answers[[]string]) *View {
 	count := len(snapshot.Groups())
 	v := &View{
 		snapshot: snapshot, region: p.region, catalogue: catalogue, cni: cni, offered: offered,
-		groups:    make(map[string]*asg.Group, count),
+		groups:    make(map[string]*group.Group, count),
 		zones:     map[string][]launchspec.Problem{},
 		divisible: map[string]bool{},
 		launches:  map[zoneLaunch]*launchspec.LaunchSpec{},
@@ -112,7 +112,7 @@ func (p *Provider) nextView(before *View, snapshot *asg.Snapshot, catalogue *ins
 }
 
 // add adds a node group to v.
-func (p *Provider) add(v, before *View, g *asg.Group) {
+func (p *Provider) add(v, before *View, g *group.Group) {
 	id := g.ID()
 	t := fromgroup.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)
 	ng := before.byID[id]
@@ -125,7 +125,7 @@ func (p *Provider) add(v, before *View, g *asg.Group) {
 }
 
 // with returns the view with one group replaced, in the form that the group has in this view. An unknown group changes nothing.
-func (v *View) with(g *asg.Group) *View {
+func (v *View) with(g *group.Group) *View {
 	if v.snapshot.Group(g.Name) == nil {
 		return v
 	}
@@ -144,9 +144,9 @@ func (v *View) with(g *asg.Group) *View {
 }
 
 // nodeGroupOf returns the node group of an instance of g, or nil.
-func (v *View) nodeGroupOf(i *asg.Instance, g *asg.Group) *NodeGroup {
+func (v *View) nodeGroupOf(i *group.Instance, g *group.Group) *NodeGroup {
 	if ng := v.byID[g.Name]; ng != nil && ng.zone == "" {
 		return ng
 	}
-	return v.byID[asg.ZoneGroupID(g.Name, i.Zone)]
+	return v.byID[group.ZoneGroupID(g.Name, i.Zone)]
 }

@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -17,7 +17,7 @@ type zoneLaunch struct {
 
 // offeredOnly returns a zone group without the instance types that its zone does not offer, and any other group as it is. The launch
 // description keeps its pointer from the view before while nothing in it changes, because templates and prices are cached by it.
-func (v *View) offeredOnly(g *asg.Group, before *View) *asg.Group {
+func (v *View) offeredOnly(g *group.Group, before *View) *group.Group {
 	if g.Zone == "" || g.LaunchSpec == nil {
 		return g
 	}

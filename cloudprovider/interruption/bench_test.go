@@ -22,7 +22,7 @@ func BenchmarkHundredWarningsAtOnce(b *testing.B) {
 	rounds := 0
 	for b.Loop() {
 		b.StopTimer()
-		w := newWorld(b, group(0, nodes, nodes))
+		w := newWorld(b, scalingGroup(0, nodes, nodes))
 		ids := w.inService()
 		for n, id := range ids {
 			w.run(id, fmt.Sprint(n, "-a"), fmt.Sprint(n, "-b"), fmt.Sprint(n, "-c"))

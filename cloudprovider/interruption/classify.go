@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
 )
@@ -131,7 +131,7 @@ func putBack(ctx context.Context) outcome {
 }
 
 // nothingToDo reports whether an event about an instance of our groups is only counted.
-func (h *Handler) nothingToDo(e event.Event, i *asg.Instance) bool {
+func (h *Handler) nothingToDo(e event.Event, i *group.Instance) bool {
 	switch e.Kind {
 	case event.Rebalance:
 		return h.Rebalance != Drain || i.Lifecycle.Leaving() || h.node(i.ID) == nil

@@ -26,7 +26,7 @@ func (w *world) state(clusters ...string) {
 // At least one of two owners is another cluster.
 func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.running()
@@ -43,7 +43,7 @@ func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 
 func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	w.state("b")
 	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}); err != nil {

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
@@ -43,7 +44,7 @@ func drainOnRebalance(o *interruption.Options) { o.Rebalance = interruption.Drai
 // kube-scheduler may have chosen the node before it was cordoned.
 func TestPodBoundLateIsMoved(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	warned := w.inService()[0]
 	w.boundLate(warned, "late")
@@ -57,7 +58,7 @@ func TestPodBoundLateIsMoved(t *testing.T) {
 
 func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]
 	w.refused.Store(true)
@@ -74,7 +75,7 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 
 func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	warned, other := w.inService()[0], w.inService()[1]
 	w.run(warned, "a")
@@ -94,7 +95,7 @@ func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
 // overdue shows the groups as if AWS had long failed to launch the missing instances.
 type overdue struct{ *asg.Cache }
 
-func (o overdue) Snapshot() *asg.Snapshot {
+func (o overdue) Snapshot() *group.Snapshot {
 	s := o.Cache.Snapshot()
 	g := *s.Group("spot")
 	g.Overdue = g.Missing()
@@ -103,7 +104,7 @@ func (o overdue) Snapshot() *asg.Snapshot {
 
 func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	warned := w.inService()[0]
 	w.run(warned, "a")
@@ -120,7 +121,7 @@ func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
 // A recommendation waits while other nodes of its group are drained. By then it may be older than a warning may be.
 func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	warned := w.inService()[0]
 	w.running(drainOnRebalance)
@@ -130,7 +131,7 @@ func TestRecommendationIsFollowedHoweverOld(t *testing.T) {
 
 func TestWarningHurriesPlannedDrain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	warned := w.inService()[0]
 	w.run(warned, "a")
@@ -148,7 +149,7 @@ func TestWarningHurriesPlannedDrain(t *testing.T) {
 
 func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, hooked(group(0, 2, 5)))
+	w := newWorld(t, hooked(scalingGroup(0, 2, 5)))
 	w.silent()
 	ended := w.inService()[0]
 	w.run(ended, "a")
@@ -177,7 +178,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 
 func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	standby := w.inService()[0]
 	w.run(standby, "a")
 	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{standby}}); err != nil {
@@ -194,7 +195,7 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 
 func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 3, 5))
+	w := newWorld(t, scalingGroup(0, 3, 5))
 	h := w.handler()
 	ids := w.inService()
 	var both sync.WaitGroup
@@ -215,7 +216,7 @@ func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 
 func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, hooked(group(0, 1, 5)))
+	w := newWorld(t, hooked(scalingGroup(0, 1, 5)))
 	warned := w.inService()[0]
 	w.run(warned, "a")
 	h := w.handler()
@@ -237,7 +238,7 @@ func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 
 func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 1, 5))
+	w := newWorld(t, scalingGroup(0, 1, 5))
 	id := w.inService()[0]
 	w.annotate(id, "cordon,label", time.Now().Add(-6*time.Minute))
 	h := w.handler()

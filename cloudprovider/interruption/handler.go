@@ -18,8 +18,8 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
@@ -45,10 +45,10 @@ const (
 
 // groups reads and changes the Auto Scaling groups. Implemented by asg.Cache.
 type groups interface {
-	Snapshot() *asg.Snapshot
-	Reread(ctx context.Context, name string) (*asg.Group, error)
-	Terminate(ctx context.Context, name string, ids []string) (*asg.Group, error)
-	Replace(ctx context.Context, name string, ids []string) (*asg.Group, error)
+	Snapshot() *group.Snapshot
+	Reread(ctx context.Context, name string) (*group.Group, error)
+	Terminate(ctx context.Context, name string, ids []string) (*group.Group, error)
+	Replace(ctx context.Context, name string, ids []string) (*group.Group, error)
 	Interrupted(pool cooldown.Pool, message string)
 	LaunchFailed(name string)
 }

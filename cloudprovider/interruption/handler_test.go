@@ -24,7 +24,7 @@ import (
 
 func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.inService()[1]
 	w.run(warned, "a", "b", "c")
 	w.run(other, "d")
@@ -61,7 +61,7 @@ func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 
 func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 1, 5))
+	w := newWorld(t, scalingGroup(0, 1, 5))
 	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.refused.Store(true)
@@ -97,7 +97,7 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 
 func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	w.running()
 	w.send(warning(warned, time.Now()))
@@ -110,7 +110,7 @@ func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
 
 func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.inService()[1]
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
@@ -170,7 +170,7 @@ func (c countingIndexer) count(list []any) []any {
 // A hundred drains look every second, and a controller may have twenty thousand pods.
 func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned, other := w.inService()[0], w.nodes()[w.inService()[1]].Name
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
@@ -193,7 +193,7 @@ func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 
 func TestAWSReplacesInstanceAtMinimumSize(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(2, 2, 5))
+	w := newWorld(t, scalingGroup(2, 2, 5))
 	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.running()
@@ -210,7 +210,7 @@ func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 	for deadline, want := range map[interruption.Deadline]string{interruption.Force: "forced", interruption.Leave: "lost"} {
 		t.Run(string(deadline), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, group(0, 2, 5))
+			w := newWorld(t, scalingGroup(0, 2, 5))
 			warned := w.inService()[0]
 			w.run(warned, "a")
 			w.refused.Store(true)
@@ -227,7 +227,7 @@ func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 
 func TestIrrelevantMessagesChangeNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	ids := w.inService()
 	w.run(ids[0], "a")
 	w.running()
@@ -272,7 +272,7 @@ func hookMessage(instance string, at time.Time) string {
 
 func TestDuplicateMessagesShareOneJob(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 3, 5))
+	w := newWorld(t, scalingGroup(0, 3, 5))
 	warned := w.inService()[0]
 	w.run(warned, "a", "b")
 	for range 20 {
@@ -292,7 +292,7 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 
 func TestInstanceWithoutNodeIsTerminated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
@@ -311,7 +311,7 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 	for _, withMessage := range []bool{true, false} {
 		t.Run(fmt.Sprintf("with its message %v", withMessage), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, group(0, 2, 5))
+			w := newWorld(t, scalingGroup(0, 2, 5))
 			warned := w.inService()[0]
 			w.run(warned, "a")
 			w.refused.Store(true)
@@ -365,7 +365,7 @@ func (w *world) annotate(instance, undo string, deadline time.Time, more ...stri
 
 func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	late := w.inService()[0]
 	w.run(late, "a")
 	w.refused.Store(true)
@@ -393,7 +393,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, group(0, 1, 5))
+			w := newWorld(t, scalingGroup(0, 1, 5))
 			spared := w.inService()[0]
 			w.annotate(spared, tt.undo, time.Now().Add(-6*time.Minute))
 			w.running(func(o *interruption.Options) { o.Queue = "" })
@@ -411,7 +411,7 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 // aws-node-termination-handler taints, cordons and evicts by itself, and never lowers the desired capacity.
 func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	w.run(warned, "a", "b")
 	node := w.nodes()[warned]
@@ -441,7 +441,7 @@ func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 3, 5))
+	w := newWorld(t, scalingGroup(0, 3, 5))
 	ids := w.inService()
 	for n, id := range ids[:2] {
 		w.run(id, fmt.Sprint("pod-", n))
@@ -473,7 +473,7 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 
 func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, hooked(group(0, 2, 5)))
+	w := newWorld(t, hooked(scalingGroup(0, 2, 5)))
 	warned := w.inService()[0]
 	w.run(warned, "a", "b")
 	w.running()
@@ -492,7 +492,7 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 
 func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, hooked(group(0, 2, 5)))
+	w := newWorld(t, hooked(scalingGroup(0, 2, 5)))
 	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.running()
@@ -506,9 +506,9 @@ func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
 
 func TestSeveralClustersCanShareAQueue(t *testing.T) {
 	t.Parallel()
-	theirs := group(0, 1, 5)
+	theirs := scalingGroup(0, 1, 5)
 	theirs.Name, theirs.Tags = "theirs", map[string]string{"other": "true"}
-	w := newWorld(t, group(0, 3, 5), theirs)
+	w := newWorld(t, scalingGroup(0, 3, 5), theirs)
 	other, _ := w.aws.Group("theirs")
 	w.wait("their instance", func() bool { other, _ = w.aws.Group("theirs"); return len(other.Instances) == 1 })
 	id := other.Instances[0].ID

@@ -7,7 +7,7 @@ import (
 
 // Such a tool may need a minute to copy logs off the instance, and completes its hook then.
 func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
-	g := hooked(group(0, 2, 5))
+	g := hooked(scalingGroup(0, 2, 5))
 	g.LifecycleHooks[0].Name = "copy-logs"
 	inBubble(t, g, func(t *testing.T, w *world) {
 		w.running()
@@ -34,7 +34,7 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 		{name: "unknown", without: action, timeout: 20 * time.Minute, want: 10 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, within(tt.timeout, hooked(group(0, 1, 5))), func(t *testing.T, w *world) {
+			inBubble(t, within(tt.timeout, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 				w.policed(tt.without)
 				w.refused.Store(true)
 				w.running()

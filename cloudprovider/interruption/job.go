@@ -12,7 +12,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
@@ -152,7 +152,7 @@ func (s *jobs) dealtWith(instance string) bool {
 
 // forget drops the instances that were dealt with long ago. It also drops and returns the instances that a warm pool took back
 // and that are in service again.
-func (s *jobs) forget(now time.Time, groups *asg.Snapshot) (reused map[string]bool) {
+func (s *jobs) forget(now time.Time, groups *group.Snapshot) (reused map[string]bool) {
 	reused = map[string]bool{}
 	s.mu.Lock()
 	defer s.mu.Unlock()

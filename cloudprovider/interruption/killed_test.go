@@ -125,7 +125,7 @@ func eachSeed(t *testing.T, live func(*world) (stop func())) {
 	}
 	worlds := make([]*world, *seeds)
 	for n := range worlds { // one after the other: each sets the environment for its clients
-		worlds[n] = newWorld(t, group(2, 6, 12))
+		worlds[n] = newWorld(t, scalingGroup(2, 6, 12))
 	}
 	t.Run("seeds", func(t *testing.T) {
 		for n, w := range worlds {

@@ -30,7 +30,7 @@ func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 	} {
 		t.Run(tt.kind, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, group(0, 2, 5))
+			w := newWorld(t, scalingGroup(0, 2, 5))
 			warned := w.inService()[0]
 			w.run(warned, "a")
 			w.running()
@@ -48,7 +48,7 @@ func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 }
 
 func TestEvictionWaitsForTheCore(t *testing.T) {
-	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		warned := w.inService()[0]
 		w.run(warned, "a")
 		woken := make(chan struct{}, 100)

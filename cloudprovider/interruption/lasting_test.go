@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -27,7 +28,7 @@ func stateChange(instance, state string) string {
 func TestStoppedInstanceThatAWSKeepsIsOnlyDrained(t *testing.T) {
 	for _, process := range []string{"HealthCheck", "ReplaceUnhealthy", "Terminate"} {
 		t.Run(process, func(t *testing.T) {
-			g := group(0, 2, 5)
+			g := scalingGroup(0, 2, 5)
 			g.SuspendedProcesses = []string{process}
 			inBubble(t, g, func(t *testing.T, w *world) {
 				w.silent()
@@ -50,7 +51,7 @@ func TestStoppedInstanceThatAWSKeepsIsOnlyDrained(t *testing.T) {
 func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 	for _, name := range []string{"aa-first", "zz-last"} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 				w.silent()
 				warned := w.inService()[0]
 				w.run(warned, "a", "b")
@@ -79,7 +80,7 @@ func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 
 // A thousand messages wait for their turn, as many as the queue has handled at once.
 func TestWaitingPlannedDrainsDoNotDelayWarnings(t *testing.T) {
-	inBubble(t, group(0, 3, 5), func(t *testing.T, w *world) {
+	inBubble(t, scalingGroup(0, 3, 5), func(t *testing.T, w *world) {
 		w.silent()
 		ids := w.inService()
 		w.run(ids[0], "held")
@@ -101,7 +102,7 @@ func TestWaitingPlannedDrainsDoNotDelayWarnings(t *testing.T) {
 
 // EKS names nodes by IP address, and a name may come again.
 func TestDrainEndsWithItsNode(t *testing.T) {
-	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
 		leaves := w.inService()[0]
 		w.run(leaves, "held")
@@ -139,7 +140,7 @@ type leaving struct {
 	is       atomic.Bool
 }
 
-func (l *leaving) change(g *asg.Group) *asg.Group {
+func (l *leaving) change(g *group.Group) *group.Group {
 	if g == nil || !l.is.Load() {
 		return g
 	}
@@ -153,7 +154,7 @@ func (l *leaving) change(g *asg.Group) *asg.Group {
 	return &c
 }
 
-func (l *leaving) Snapshot() *asg.Snapshot {
+func (l *leaving) Snapshot() *group.Snapshot {
 	s := l.Cache.Snapshot()
 	if g := s.Group("spot"); g != nil && l.is.Load() {
 		return s.With(l.change(g))
@@ -161,14 +162,14 @@ func (l *leaving) Snapshot() *asg.Snapshot {
 	return s
 }
 
-func (l *leaving) Reread(ctx context.Context, name string) (*asg.Group, error) {
+func (l *leaving) Reread(ctx context.Context, name string) (*group.Group, error) {
 	g, err := l.Cache.Reread(ctx, name)
 	return l.change(g), err
 }
 
 // Auto Scaling ends an instance, a warm pool takes it back (ReuseOnScaleIn), and it comes into service again with the same ID.
 func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
-	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
 		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
 		h := w.handler(func(o *interruption.Options) { o.Groups = l })
@@ -200,7 +201,7 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 		{name: "beside the next that the core asks for", desired: 1, stays: 1, asks: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := group(tt.least, 1, 100)
+			g := scalingGroup(tt.least, 1, 100)
 			g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *g.LaunchTemplate,
 				Overrides: []fakeaws.Override{{InstanceType: "m5.2xlarge", WeightedCapacity: 8}, {InstanceType: "m5.large", WeightedCapacity: 1}}}
 			g.LaunchTemplate = nil
@@ -229,7 +230,7 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 }
 
 func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
-	inBubble(t, group(0, 1, 5), func(t *testing.T, w *world) {
+	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
 		l := &leaving{Cache: w.cache, instance: w.inService()[0]}
 		l.is.Store(true)
 		w.annotate(l.instance, "cordon,label", time.Now().Add(-6*time.Minute))
@@ -242,7 +243,7 @@ func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
 
 // The first drain meets a fault of ours.
 func TestPanicBreaksOneDrainOff(t *testing.T) {
-	inBubble(t, group(0, 2, 5), func(t *testing.T, w *world) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
 		w.silent()
 		warned := w.inService()[0]
 		w.run(warned, "a")
@@ -287,7 +288,7 @@ func TestGroupAtItsMinimumWaitsForTheCore(t *testing.T) {
 		{name: "but not for ever", clock: timed{lateDecision: interruption.LateDecision}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			inBubble(t, group(2, 2, 5), func(t *testing.T, w *world) {
+			inBubble(t, scalingGroup(2, 2, 5), func(t *testing.T, w *world) {
 				w.silent()
 				warned := w.inService()[0]
 				w.run(warned, "a")

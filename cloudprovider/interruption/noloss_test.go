@@ -36,7 +36,7 @@ func (w *world) cordoned() int {
 // A reading may be older than the message. Otherwise the instance would wait out its hook with pods on it.
 func TestHookMessageOutlastsStaleReading(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, hooked(group(0, 1, 5)))
+	w := newWorld(t, hooked(scalingGroup(0, 1, 5)))
 	w.silent()
 	warned := w.inService()[0]
 	w.run(warned, "a")
@@ -57,7 +57,7 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 4, 5))
+	w := newWorld(t, scalingGroup(0, 4, 5))
 	w.silent()
 	ids := w.inService()
 	for _, id := range ids[:3] {
@@ -90,7 +90,7 @@ func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, group(0, 2, 5))
+			w := newWorld(t, scalingGroup(0, 2, 5))
 			w.silent()
 			kept := w.inService()[0]
 			w.run(kept, "a")
@@ -115,7 +115,7 @@ func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 
 func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	t.Parallel()
-	g := group(0, 2, 5)
+	g := scalingGroup(0, 2, 5)
 	g.CapacityRebalance = true
 	w := newWorld(t, g)
 	warned := w.inService()[0]
@@ -140,7 +140,7 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 
 func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	owned := func(p *corev1.Pod) {
 		p.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "web", Controller: ptr.To(true)}}
@@ -154,7 +154,7 @@ func TestWaitForPodsLeavesTimeToTerminate(t *testing.T) {
 
 func TestResumedTerminationBeatsTheDeadline(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	now := time.Now()
 	w.annotate(warned, "cordon,label", now.Add(16*time.Second), "terminating", now.UTC().Format(time.RFC3339),
@@ -178,7 +178,7 @@ func (f *failures) LaunchFailed(name string) {
 
 func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 1, 5))
+	w := newWorld(t, scalingGroup(0, 1, 5))
 	noted := &failures{Cache: w.cache}
 	w.running(func(o *interruption.Options) { o.Groups = noted })
 	w.send(`{"id":"l","detail-type":"EC2 Instance Launch Unsuccessful","source":"aws.autoscaling","detail":{"AutoScalingGroupName":"spot"}}`)
@@ -191,7 +191,7 @@ func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 // An API server that fails to list pods says nothing about them.
 func TestPlannedDrainKeepsInstanceOfUnlistedNode(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, group(0, 2, 5))
+	w := newWorld(t, scalingGroup(0, 2, 5))
 	w.silent()
 	kept := w.inService()[0]
 	w.pods.RefuseList = func() error { return fmt.Errorf("etcd has no leader") }

@@ -49,7 +49,7 @@ func (w *world) evictions(pod string) int {
 // The instance is drained all the same. Then it waits until the hook's time is over.
 func TestDeniedCompletionLeavesTheHookItsTime(t *testing.T) {
 	const action = "autoscaling:CompleteLifecycleAction"
-	inBubble(t, hooked(group(0, 1, 5)), func(t *testing.T, w *world) {
+	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.running()
 		if err := w.aws.SetDesired("spot", 0); err != nil {
@@ -71,7 +71,7 @@ func within(timeout time.Duration, g fakeaws.AutoScalingGroup) fakeaws.AutoScali
 
 func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 	const action = "autoscaling:RecordLifecycleActionHeartbeat"
-	inBubble(t, within(time.Minute, hooked(group(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(t, within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.refused.Store(true)
 		w.running()
@@ -87,7 +87,7 @@ func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 }
 
 func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
-	inBubble(t, within(time.Minute, hooked(group(0, 1, 5))), func(t *testing.T, w *world) {
+	inBubble(t, within(time.Minute, hooked(scalingGroup(0, 1, 5))), func(t *testing.T, w *world) {
 		w.policed("")
 		w.refused.Store(true)
 		w.running()

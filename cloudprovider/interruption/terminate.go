@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
@@ -85,7 +86,7 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 
 // keepsStopped reports whether AWS keeps an instance of the group that somebody stops or terminates, so that he may start it
 // again (EC2 Auto Scaling user guide, Suspend and resume processes, read 2026-11).
-func keepsStopped(g *asg.Group) bool {
+func keepsStopped(g *group.Group) bool {
 	return g != nil && slices.ContainsFunc(g.SuspendedProcesses, func(process string) bool {
 		return process == "HealthCheck" || process == "ReplaceUnhealthy" || process == "Terminate"
 	})
@@ -112,7 +113,7 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 		return h.gatherTermination(ctx, j.group, j.instance, true) // AWS has launched a replacement, or is about to
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)
-	var limit *asg.LimitError
+	var limit *group.LimitError
 	if !errors.As(err, &limit) {
 		return err
 	}

@@ -61,7 +61,7 @@ type world struct {
 	evicted map[string]int // by pod
 }
 
-func group(least, desired, most int) fakeaws.AutoScalingGroup {
+func scalingGroup(least, desired, most int) fakeaws.AutoScalingGroup {
 	return fakeaws.AutoScalingGroup{
 		Name: "spot", Min: least, Max: most, Desired: desired, Zones: []string{zone}, Tags: map[string]string{tag: "true"},
 		LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "spot", Version: "1"},

@@ -3,7 +3,7 @@ package groupprice
 import (
 	"sync"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -101,7 +101,7 @@ type Resources struct {
 }
 
 // NextOfUnknownType estimates the cost of the next n instances of g if each has these resources.
-func (p *Pricer) NextOfUnknownType(g *asg.Group, n int, r Resources) Cost {
+func (p *Pricer) NextOfUnknownType(g *group.Group, n int, r Resources) Cost {
 	price := p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
 	var c Cost
 	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -158,7 +158,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		{name: "less than none", source: mixed(0, 0), launch: launching("m5.large"), n: -3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := &asg.Group{Name: "g", Source: tt.source, LaunchSpec: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
+			g := &group.Group{Name: "g", Source: tt.source, LaunchSpec: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
 			got, ok := New(market, instancetypes.Embedded()).Next(g, tt.n)
 			if !ok {
 				t.Fatal("no cost")
@@ -197,7 +197,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 	full := book{pricing.Embedded("us-east-1")}
 	p := New(full, instancetypes.Embedded().With(instancetypes.Type{Name: "m5.3xlarge", VCPU: 12, MemoryBytes: 48 << 30, Architecture: "amd64"}))
 	for _, spot := range []bool{false, true} {
-		g := &asg.Group{Name: "g", LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: launching("m5.3xlarge").Types}}
+		g := &group.Group{Name: "g", LaunchSpec: &launchspec.LaunchSpec{Spot: spot, Types: launching("m5.3xlarge").Types}}
 		got, ok := p.Next(g, 2)
 		want := 2 * 0.576 // between m5.2xlarge and m5.4xlarge
 		if spot {
@@ -207,7 +207,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 			t.Errorf("spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
 		}
 	}
-	unheard := &asg.Group{Name: "g", LaunchSpec: launching("zz9.plural")}
+	unheard := &group.Group{Name: "g", LaunchSpec: launching("zz9.plural")}
 	if got, ok := p.Next(unheard, 1); ok {
 		t.Errorf("Next() of a type nobody knows = %+v, want none", got)
 	}
@@ -215,7 +215,7 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 	if got.Amount.PerHour < 2*0.25 || got.Amount.PerHour > 2*1 || estimatedRatio(got) != 1 {
 		t.Errorf("NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
 	}
-	if got, ok := p.Next(&asg.Group{Name: "g"}, 1); ok {
+	if got, ok := p.Next(&group.Group{Name: "g"}, 1); ok {
 		t.Errorf("Next() of a group of which nothing is known = %+v, want none", got)
 	}
 }
@@ -233,7 +233,7 @@ func (b book) Spot(name string, _ []string) (pricing.Price, bool) {
 
 func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 	p := New(market, instancetypes.Embedded())
-	g := &asg.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []asg.Instance{
+	g := &group.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []group.Instance{
 		{Type: "zz9.plural", Zone: "x", Lifecycle: "InService", Weight: 1}, {Type: "m5.large", Zone: "x", Lifecycle: "InService", Weight: 1}}}
 	next, ok := p.Next(g, 1)
 	if !ok || !next.Amount.Estimated || next.Parts[0].Price.Basis != "without 1 of 2 types, whose price is unknown" {
@@ -251,10 +251,10 @@ func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 func (book) SpotRatio(string) float64 { return 0.25 }
 
 func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
-	in := func(lifecycle asg.Lifecycle, name, zone string) asg.Instance {
-		return asg.Instance{ID: "i-" + name + zone, Type: name, Zone: zone, Lifecycle: lifecycle, Weight: 1}
+	in := func(lifecycle group.Lifecycle, name, zone string) group.Instance {
+		return group.Instance{ID: "i-" + name + zone, Type: name, Zone: zone, Lifecycle: lifecycle, Weight: 1}
 	}
-	inService := func(name string) asg.Instance { return in("InService", name, "x") }
+	inService := func(name string) group.Instance { return in("InService", name, "x") }
 	type want struct {
 		PerHour, EstimatedRatio float64
 	}
@@ -262,30 +262,30 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 		name      string
 		source    launchspec.Source
 		spot      bool
-		instances []asg.Instance
+		instances []group.Instance
 		want      map[string]want
 	}{
 		{name: "no instance", source: mixed(1, 50), want: map[string]want{awsmessage.OnDemand: {}, awsmessage.Spot: {}}},
 		{name: "no spot instance, ever", source: mixed(1, 100), want: map[string]want{awsmessage.OnDemand: {}}},
 		{name: "no on-demand instance, ever", source: mixed(0, 0), want: map[string]want{awsmessage.Spot: {}}},
-		{name: "all on-demand", instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")}, want: map[string]want{awsmessage.OnDemand: {0.3, 0}}},
+		{name: "all on-demand", instances: []group.Instance{inService("m5.large"), inService("m5.xlarge")}, want: map[string]want{awsmessage.OnDemand: {0.3, 0}}},
 		{name: "all spot, each at the price of its zone", spot: true,
-			instances: []asg.Instance{in("InService", "m5.large", "a"), in("InService", "m5.large", "b")}, want: map[string]want{awsmessage.Spot: {0.08, 0}}},
+			instances: []group.Instance{in("InService", "m5.large", "a"), in("InService", "m5.large", "b")}, want: map[string]want{awsmessage.Spot: {0.08, 0}}},
 		{name: "the starting and the idle are paid for, the terminating are not",
-			instances: []asg.Instance{in("Pending", "m5.large", "a"), in("Standby", "m5.large", "a"), in("Terminating", "m5.large", "a")},
+			instances: []group.Instance{in("Pending", "m5.large", "a"), in("Standby", "m5.large", "a"), in("Terminating", "m5.large", "a")},
 			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}}},
 		{name: "two of four alike are the base", source: mixed(2, 0),
-			instances: []asg.Instance{inService("m5.large"), inService("m5.large"), inService("m5.large"), inService("m5.large")},
+			instances: []group.Instance{inService("m5.large"), inService("m5.large"), inService("m5.large"), inService("m5.large")},
 			want:      map[string]want{awsmessage.OnDemand: {0.2, 0}, awsmessage.Spot: {0.02, 0}}},
-		{name: "which of two kinds are spot is not known", source: mixed(1, 0), instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")},
+		{name: "which of two kinds are spot is not known", source: mixed(1, 0), instances: []group.Instance{inService("m5.large"), inService("m5.xlarge")},
 			want: map[string]want{awsmessage.OnDemand: {0.15, 1}, awsmessage.Spot: {0.015, 1}}},
-		{name: "all in the base", source: mixed(5, 0), instances: []asg.Instance{inService("m5.large"), inService("m5.xlarge")},
+		{name: "all in the base", source: mixed(5, 0), instances: []group.Instance{inService("m5.large"), inService("m5.xlarge")},
 			want: map[string]want{awsmessage.OnDemand: {0.3, 0}, awsmessage.Spot: {}}},
-		{name: "a type nobody knows is left out", instances: []asg.Instance{inService("zz9.plural"), inService("m5.large")}, want: map[string]want{awsmessage.OnDemand: {0.1, 0}}},
-		{name: "types nobody knows", instances: []asg.Instance{inService("zz9.plural")}, want: map[string]want{awsmessage.OnDemand: {}}},
+		{name: "a type nobody knows is left out", instances: []group.Instance{inService("zz9.plural"), inService("m5.large")}, want: map[string]want{awsmessage.OnDemand: {0.1, 0}}},
+		{name: "types nobody knows", instances: []group.Instance{inService("zz9.plural")}, want: map[string]want{awsmessage.OnDemand: {}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := &asg.Group{Name: "g", Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}, Instances: tt.instances}
+			g := &group.Group{Name: "g", Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}, Instances: tt.instances}
 			got := map[string]want{}
 			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
 				got[capacityType] = want{cost.Amount.PerHour, estimatedRatio(cost)}
@@ -304,7 +304,7 @@ func BenchmarkNext(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	g := &asg.Group{Name: "g", Source: mixed(2, 25), LaunchSpec: launching(names[:300]...), Zones: []string{"us-east-1a", "us-east-1b"}}
+	g := &group.Group{Name: "g", Source: mixed(2, 25), LaunchSpec: launching(names[:300]...), Zones: []string{"us-east-1a", "us-east-1b"}}
 	pricer := New(p, instancetypes.Embedded())
 	b.Run("types=300", func(b *testing.B) {
 		b.ReportAllocs()

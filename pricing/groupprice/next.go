@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -23,7 +23,7 @@ const (
 // Next returns the cost of the instances that come if the desired capacity grows by n nodes of the least weight. With weights,
 // AWS may launch fewer and larger instances. It is not ok where the group's instance types are unknown. n below 1 costs
 // nothing.
-func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
+func (p *Pricer) Next(g *group.Group, n int) (c Cost, ok bool) {
 	types := p.candidates(g)
 	if len(types) == 0 {
 		return Cost{}, false
@@ -59,7 +59,7 @@ func (p *Pricer) Next(g *asg.Group, n int) (c Cost, ok bool) {
 
 // split divides the additional units of desired capacity among on-demand and spot. The present instances follow the policy
 // already: AWS launches and replaces to keep it.
-func split(g *asg.Group, units int) (onDemand, spot int) {
+func split(g *group.Group, units int) (onDemand, spot int) {
 	if !g.Source.Mixed {
 		if g.LaunchSpec != nil && g.LaunchSpec.Spot {
 			return 0, units
@@ -94,7 +94,7 @@ type choice struct {
 func (c choice) perUnit() float64 { return c.price.Amount.PerHour / float64(c.weight) }
 
 // candidates are the types that g can launch: those its image runs on, unless that leaves none.
-func (p *Pricer) candidates(g *asg.Group) []candidate {
+func (p *Pricer) candidates(g *group.Group) []candidate {
 	if g.LaunchSpec == nil {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 // choose returns the types that come by the allocation strategy for the capacity type, each for an equal share. Where that is
 // unknown, it returns the most likely type or a mean, marked as an estimate. It skips types without a price, and returns none
 // if none has one.
-func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []choice {
+func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) []choice {
 	var priced []choice
 	for _, t := range types {
 		if price, ok := p.Price(t.name, capacityType, g.Zones); ok {
@@ -170,7 +170,7 @@ func (p *Pricer) choose(g *asg.Group, types []candidate, capacityType string) []
 }
 
 // strategyOf returns the allocation strategy, with AWS's defaults. Without a policy there is only one type.
-func strategyOf(g *asg.Group, capacityType string) string {
+func strategyOf(g *group.Group, capacityType string) string {
 	byRequirements := slices.ContainsFunc(g.Source.Overrides, func(o launchspec.Override) bool { return o.Requirements != nil })
 	switch {
 	case capacityType == awsmessage.Spot:

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
@@ -16,8 +16,8 @@ const sharedOut = "AWS does not list which of the group's instances are spot: sh
 // instance. An instance counts until it is terminating. AWS's list of a group's instances has no capacity types. Where the
 // policy allows both, each instance counts for both by the policy's shares, and unless all instances are alike, the result is
 // an estimate, as it is where instances of unknown types are left out.
-func (p *Pricer) Present(g *asg.Group) map[string]Cost {
-	running := slices.DeleteFunc(slices.Clone(g.Instances), func(i asg.Instance) bool { return i.Lifecycle.Leaving() })
+func (p *Pricer) Present(g *group.Group) map[string]Cost {
+	running := slices.DeleteFunc(slices.Clone(g.Instances), func(i group.Instance) bool { return i.Lifecycle.Leaving() })
 	units, alike := 0, true
 	for _, i := range running {
 		units += i.Weight
@@ -45,7 +45,7 @@ func (p *Pricer) Present(g *asg.Group) map[string]Cost {
 }
 
 // Instance returns the cost of one instance of g, of a mixed group by the policy's shares. It is zero without a price.
-func (p *Pricer) Instance(g *asg.Group, i *asg.Instance) (cost pricing.Amount) {
+func (p *Pricer) Instance(g *group.Group, i *group.Instance) (cost pricing.Amount) {
 	for capacityType, share := range shares(g, g.DesiredCapacity) {
 		price, known := p.Price(i.Type, capacityType, []string{i.Zone})
 		if share > 0 && !known {
@@ -59,7 +59,7 @@ func (p *Pricer) Instance(g *asg.Group, i *asg.Instance) (cost pricing.Amount) {
 }
 
 // shares are how much of the capacity the policy keeps of each capacity type that the group can launch, together 1.
-func shares(g *asg.Group, units int) map[string]float64 {
+func shares(g *group.Group, units int) map[string]float64 {
 	if !g.Source.Mixed {
 		return map[string]float64{cmp.Or(g.CapacityType(), awsmessage.OnDemand): 1}
 	}

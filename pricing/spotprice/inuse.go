@@ -4,12 +4,12 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // InUse returns the instance types and zones, sorted, of the groups that may launch spot instances: the types and zones of
 // future launches, and of present instances.
-func InUse(groups []*asg.Group) Pools {
+func InUse(groups []*group.Group) Pools {
 	types, zones := map[string]bool{}, map[string]bool{}
 	for _, g := range groups {
 		if !mayLaunchSpot(g) {
@@ -31,7 +31,7 @@ func InUse(groups []*asg.Group) Pools {
 }
 
 // mayLaunchSpot reports whether a group's policy or template asks for spot instances, as far as it is known yet.
-func mayLaunchSpot(g *asg.Group) bool {
+func mayLaunchSpot(g *group.Group) bool {
 	switch {
 	case g.LaunchSpec == nil:
 		return false

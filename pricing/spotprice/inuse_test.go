@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -17,11 +17,11 @@ func TestInUseCoversOnlySpotGroups(t *testing.T) {
 		}
 		return l
 	}
-	got := InUse([]*asg.Group{
+	got := InUse([]*group.Group{
 		{Name: "template", Zones: []string{"z-1b", "z-1a"}, LaunchSpec: launch(true, "m5.large")},
 		{Name: "mixed", Zones: []string{"z-1a"}, LaunchSpec: launch(false, "g5.xlarge", "g4dn.xlarge"),
 			Source:    launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 50},
-			Instances: []asg.Instance{{Type: "g5.2xlarge", Zone: "z-1c"}, {}}},
+			Instances: []group.Instance{{Type: "g5.2xlarge", Zone: "z-1c"}, {}}},
 		{Name: "on-demand", Zones: []string{"z-1d"}, LaunchSpec: launch(false, "c5.large")},
 		{Name: "mixed, on-demand only", Zones: []string{"z-1d"}, LaunchSpec: launch(true, "c5.large"),
 			Source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100}},

@@ -5,7 +5,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -54,12 +54,12 @@ type Seen struct {
 }
 
 // Build makes the template of g in the region from the facts of AWS and of the cluster.
-func (s Seen) Build(g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
+func (s Seen) Build(g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
 	return s.Rebuild(nil, g, region, catalogue)
 }
 
 // Rebuild is Build, but returns the template before if that was built from the same. A nil before was built from nothing.
-func (s Seen) Rebuild(before *Template, g *asg.Group, region string, catalogue *instancetypes.Catalogue) *Template {
+func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue *instancetypes.Catalogue) *Template {
 	k := key{launch: g.LaunchSpec, catalogue: catalogue, seen: s, region: region, zone: g.Zone, capacityType: capacityType(g), zones: g.Zones, tags: g.Tags}
 	if before != nil && before.key.equal(k) {
 		return before
@@ -150,7 +150,7 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 }
 
 // capacityType returns the one capacity type of all the group's instances, or "" where it is unknown or both can come.
-func capacityType(g *asg.Group) string {
+func capacityType(g *group.Group) string {
 	s := g.Source
 	switch {
 	case g.LaunchSpec == nil, s.PaidAhead():

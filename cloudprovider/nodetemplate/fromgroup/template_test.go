@@ -6,33 +6,33 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-func spotGroup() *asg.Group {
-	return &asg.Group{Name: "a", Zones: []string{"us-west-2a"}, Tags: map[string]string{"a": "b"},
+func spotGroup() *group.Group {
+	return &group.Group{Name: "a", Zones: []string{"us-west-2a"}, Tags: map[string]string{"a": "b"},
 		LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large", Weight: 1}}}, Source: launchspec.Source{Mixed: true}}
 }
 
 // built is the template of g without any facts of a cluster.
-func built(g *asg.Group) *Template { return Seen{}.Build(g, "us-west-2", instancetypes.Embedded()) }
+func built(g *group.Group) *Template { return Seen{}.Build(g, "us-west-2", instancetypes.Embedded()) }
 
 func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		change func(*asg.Group)
+		change func(*group.Group)
 		want   bool
 	}{
-		{name: "nothing", change: func(*asg.Group) {}, want: true},
-		{name: "another reading of the same", change: func(g *asg.Group) { g.Tags = maps.Clone(g.Tags); g.DesiredCapacity = 3 }, want: true},
-		{name: "a tag", change: func(g *asg.Group) { g.Tags = map[string]string{"a": "c"} }},
-		{name: "zones", change: func(g *asg.Group) { g.Zones = []string{"us-west-2a", "us-west-2b"} }},
-		{name: "a view of its zone", change: func(g *asg.Group) { g.Zone = "us-west-2a" }},
-		{name: "what it launches", change: func(g *asg.Group) { g.LaunchSpec = &launchspec.LaunchSpec{} }},
-		{name: "spot to on-demand", change: func(g *asg.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
+		{name: "nothing", change: func(*group.Group) {}, want: true},
+		{name: "another reading of the same", change: func(g *group.Group) { g.Tags = maps.Clone(g.Tags); g.DesiredCapacity = 3 }, want: true},
+		{name: "a tag", change: func(g *group.Group) { g.Tags = map[string]string{"a": "c"} }},
+		{name: "zones", change: func(g *group.Group) { g.Zones = []string{"us-west-2a", "us-west-2b"} }},
+		{name: "a view of its zone", change: func(g *group.Group) { g.Zone = "us-west-2a" }},
+		{name: "what it launches", change: func(g *group.Group) { g.LaunchSpec = &launchspec.LaunchSpec{} }},
+		{name: "spot to on-demand", change: func(g *group.Group) { g.Source.OnDemandPercentageAboveBase = 100 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := spotGroup()
@@ -128,7 +128,7 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 		{name: "policy with capacity blocks", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := capacityType(&asg.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}); got != tt.want {
+			if got := capacityType(&group.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}); got != tt.want {
 				t.Errorf("capacity type is %q, want %q", got, tt.want)
 			}
 		})

@@ -9,6 +9,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -66,7 +67,7 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 }
 
 // stale are the groups whose template would be built again.
-func stale(templates map[string]*fromgroup.Template, s *asg.Snapshot) []string {
+func stale(templates map[string]*fromgroup.Template, s *group.Snapshot) []string {
 	var names []string
 	for _, g := range s.Groups() {
 		if t := templates[g.Name]; (fromgroup.Seen{}).Rebuild(t, g, region, instancetypes.Embedded()) != t {

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -34,9 +34,9 @@ type cluster struct {
 
 // member is a node of the cluster, or an instance without one.
 type member struct {
-	node     *corev1.Node  // nil for an instance without one
-	instance *asg.Instance // nil for a node outside our groups
-	group    string        // ID of the node group
+	node     *corev1.Node    // nil for an instance without one
+	instance *group.Instance // nil for a node outside our groups
+	group    string          // ID of the node group
 }
 
 func newCluster(c *Collector, f *facts) *cluster {
@@ -141,7 +141,7 @@ func (k *cluster) groups() []decision.Group {
 const startupTime = 15 * time.Minute
 
 // describe returns the facts of AWS about a group.
-func describe(g *asg.Group, id string) decision.Group {
+func describe(g *group.Group, id string) decision.Group {
 	o := decision.Group{Name: id, AutoScaling: g.Name, Zones: g.Zones, CapacityType: g.CapacityType(), Min: g.MinInstances(), Max: g.MaxInstances(),
 		Desired: g.TargetInstances()}
 	switch {
@@ -162,7 +162,7 @@ func describe(g *asg.Group, id string) decision.Group {
 	return o
 }
 
-func limits(reached []asg.Limit) []decision.Limit {
+func limits(reached []group.Limit) []decision.Limit {
 	var list []decision.Limit
 	for _, l := range reached {
 		list = append(list, decision.Limit(l))
@@ -190,7 +190,7 @@ func (k *cluster) price(id string) (text string, estimated bool) {
 const coresTimeout = "timeout"
 
 // judge says whether the group can grow.
-func (k *cluster) judge(o *decision.Group, g *asg.Group) {
+func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	now := k.facts.at
 	for _, p := range k.Provider.CoolDowns(g) {
 		o.CoolDowns = append(o.CoolDowns, decision.CoolDown{Zone: p.Zone, Type: p.InstanceType, Since: p.Since(), Until: p.Until,

@@ -18,6 +18,7 @@ import (
 	corebackoff "k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
@@ -81,7 +82,7 @@ func (c *Collector) Read(last time.Time, reason, text string) {
 // nodeGroup is the ID of the node group of an Auto Scaling group in a zone.
 func (c *Collector) nodeGroup(name, zone string) string {
 	if zone != "" && c.Provider != nil {
-		if id := asg.ZoneGroupID(name, zone); c.Provider.View().Group(id) != nil {
+		if id := group.ZoneGroupID(name, zone); c.Provider.View().Group(id) != nil {
 			return id
 		}
 	}
@@ -233,7 +234,7 @@ func (b Backoff) mended(id string) bool {
 }
 
 // served is the Auto Scaling group, or the part of it, that is the node group, or nil.
-func (c *Collector) served(id string) *asg.Group {
+func (c *Collector) served(id string) *group.Group {
 	if c.Provider == nil {
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -413,7 +414,7 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 			}
 		})
 	}
-	failed := map[int]asg.FailedIncrease{} // by ID: each shows in a loop
+	failed := map[int]group.FailedIncrease{} // by ID: each shows in a loop
 	look := func() {
 		w.NextLoop()
 		for _, f := range w.Cache.Snapshot().Group("a").Failed {

@@ -11,7 +11,7 @@ import (
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -92,7 +92,7 @@ func (b *bounded) MaxSize() int { return b.most }
 
 // candidate is the node group as the core weighs it for a scale-up. A zone group may get all that is left of its group: pods that need
 // its zone gain nothing from another zone's share.
-func candidate(ng cloudprovider.NodeGroup, g *asg.Group) cloudprovider.NodeGroup {
+func candidate(ng cloudprovider.NodeGroup, g *group.Group) cloudprovider.NodeGroup {
 	own, ok := ng.(*aws.NodeGroup)
 	if !ok || g.Zone == "" {
 		return ng

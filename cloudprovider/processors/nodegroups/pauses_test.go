@@ -7,12 +7,12 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 )
 
-type group struct {
+type idGroup struct {
 	cloudprovider.NodeGroup
 	id string
 }
 
-func (g group) Id() string { return g.id }
+func (g idGroup) Id() string { return g.id }
 
 func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 	call := cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "cloudProviderError"}
@@ -33,7 +33,7 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := NewPauses(5*time.Minute, 30*time.Minute, 3*time.Hour)
-			g, now := group{id: "a"}, time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+			g, now := idGroup{id: "a"}, time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 			var until time.Time
 			for at, cause := range tt.causes {
 				if at > 0 {
@@ -47,7 +47,7 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 			if !b.BackoffStatus(g, nil, now).IsBackedOff || b.BackoffStatus(g, nil, until.Add(time.Second)).IsBackedOff {
 				t.Error("the status does not agree")
 			}
-			if b.BackoffStatus(group{id: "b"}, nil, now).IsBackedOff {
+			if b.BackoffStatus(idGroup{id: "b"}, nil, now).IsBackedOff {
 				t.Error("another group is left alone as well")
 			}
 			b.RemoveBackoff(g, nil)

@@ -9,7 +9,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -40,7 +40,7 @@ func (n *Provider) dropMisleading(v *aws.View, infos map[string]*framework.NodeI
 
 // outsideZones reports whether the node group launches no more instances in the node's zone. It reads the provider ID: owners of a
 // cluster may change the labels.
-func outsideZones(node *corev1.Node, g *asg.Group) bool {
+func outsideZones(node *corev1.Node, g *group.Group) bool {
 	zone := nodemeta.Zone(node.Spec.ProviderID)
 	return zone != "" && len(g.Zones) > 0 && !slices.Contains(g.Zones, zone)
 }

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -34,7 +34,7 @@ func New(ctx context.Context, clients *awsclient.Clients, program string) *Check
 
 // LaunchInto launches one instance into a group that Refusal has passed. It blocks until the group's readings show the instance, for at most a
 // minute. It returns the IDs of the launched instances: one, if all is well.
-func (c *Check) LaunchInto(ctx context.Context, g *asg.Group) []string {
+func (c *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 	c.Launch = launch(ctx, c.clients, g)
 	return c.Launch.launched
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -76,14 +77,14 @@ type Reading struct {
 }
 
 // Refusal returns the reason why no instance may be launched into the group, or "". The group is a reading's, judged for the cluster.
-func Refusal(g *asg.Group, cluster string) string {
+func Refusal(g *group.Group, cluster string) string {
 	for _, p := range g.Problems {
 		if p.Reason == asg.ReasonOtherCluster || p.Reason == asg.ReasonOperator {
 			return p.Message
 		}
 	}
 	tag := "k8s.io/cluster-autoscaler/" + cluster
-	mode, why := g.AskedFor(asg.LaunchAuto)
+	mode, why := asg.AskedFor(g, asg.LaunchAuto)
 	switch {
 	case g.Tags[tag] != "owned":
 		return fmt.Sprintf("it lacks the tag %s = owned, without which the shipped policy allows no launch", tag)
@@ -102,7 +103,7 @@ func Refusal(g *asg.Group, cluster string) string {
 }
 
 // launch launches one instance into the group, repeats the call with the same client token, and reads the group until it shows the result.
-func launch(ctx context.Context, c *awsclient.Clients, g *asg.Group) *Launch {
+func launch(ctx context.Context, c *awsclient.Clients, g *group.Group) *Launch {
 	l := &Launch{Group: g.Name, Zone: slices.Min(g.Zones), ClientToken: "asgctl-" + rand.Text(), Desired: g.DesiredCapacity, Instances: []Instance{}, Errors: []Failure{}}
 	l.input = &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: &l.Group, RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{l.Zone},

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -123,13 +123,13 @@ func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string
 }
 
 // launchable reads the group and everything that it states.
-func (c *cli) launchable(ctx context.Context, name string) (*asg.Group, error) {
+func (c *cli) launchable(ctx context.Context, name string) (*group.Group, error) {
 	c.read.Only = name
 	r, err := c.reading(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if at := slices.IndexFunc(r.Groups, func(g *asg.Group) bool { return g.Name == name }); at >= 0 {
+	if at := slices.IndexFunc(r.Groups, func(g *group.Group) bool { return g.Name == name }); at >= 0 {
 		return r.Groups[at], nil
 	}
 	return nil, fmt.Errorf("no Auto Scaling group %q: asgctl groups lists those there are", name)

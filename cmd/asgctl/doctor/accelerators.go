@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
@@ -29,7 +29,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		return false
 	}
 	plugin := in.daemonSets.missing(c) || in.hasPlugin() // unknown is no fault
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) {
 		promised := in.groups.value.Template(g).Accelerators()
 		names := slices.Sorted(maps.Keys(promised))
 		label := in.groups.value.Template(g).Labels[instancetypes.AcceleratorLabel]
@@ -48,10 +48,10 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		}
 		switch {
 		case len(names) > 0 && !published && !plugin && !brings(g):
-			c.find(group(g), fmt.Sprintf("its nodes have %s, and no DaemonSet of a device plugin publishes it", names[0]), "the names and images of all DaemonSets",
+			c.find(quoted(g), fmt.Sprintf("its nodes have %s, and no DaemonSet of a device plugin publishes it", names[0]), "the names and images of all DaemonSets",
 				"kubectl get daemonsets --all-namespaces, then install the device plugin of the vendor")
 		case len(names) == 0 && !published && label != "" && in.typesKnown(g):
-			c.find(group(g), fmt.Sprintf("its nodes have the label %s=%s, and its types have no accelerator: each new node is waited for until it counts as failed",
+			c.find(quoted(g), fmt.Sprintf("its nodes have the label %s=%s, and its types have no accelerator: each new node is waited for until it counts as failed",
 				instancetypes.AcceleratorLabel, label), "the template of the group", "asgctl template "+shellword.Quote(g.Name))
 		}
 	})
@@ -59,11 +59,11 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 }
 
 // brings reports whether the group's image has a device plugin of its own.
-func brings(g *asg.Group) bool {
+func brings(g *group.Group) bool {
 	return g.LaunchSpec != nil && g.LaunchSpec.Image != nil && strings.Contains(strings.ToLower(g.LaunchSpec.Image.Name), "bottlerocket")
 }
 
-func (in *installation) typesKnown(g *asg.Group) bool { return in.groups.value.Template(g).Known() }
+func (in *installation) typesKnown(g *group.Group) bool { return in.groups.value.Template(g).Known() }
 
 func (in *installation) hasPlugin() bool {
 	for _, d := range in.daemonSets.value {

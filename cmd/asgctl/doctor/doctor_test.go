@@ -81,13 +81,13 @@ func TestOldFactsOfTheRunningAutoscaler(t *testing.T) {
 }
 
 // group returns a group of the Config.
-func group(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
+func quoted(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
 	return &c.AutoScalingGroups[slices.IndexFunc(c.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == name })]
 }
 
 // other adds a group like web under another name, without instances.
 func other(c *fakeaws.Config, change func(*fakeaws.AutoScalingGroup)) {
-	g := *group(c, "web")
+	g := *quoted(c, "web")
 	g.Name, g.Desired = "other", 0
 	tags := map[string]string{}
 	for key, value := range g.Tags {
@@ -113,20 +113,20 @@ func TestFaultsInAWS(t *testing.T) {
 				`--policy-name cluster-autoscaler-reads --policy-document '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["ec2:DescribeImages"],"Resource":"*"}]}'`},
 		{name: "denied reading of groups", check: "iam", then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeAutoScalingGroups") },
 			want: "autoscaling:DescribeAutoScalingGroups: it is denied", next: `"Action":["autoscaling:DescribeAutoScalingGroups"]`},
-		{name: "one group lacks the owned tag", check: "ownership", account: func(c *fakeaws.Config) { delete(group(c, "gpu").Tags, owned) },
+		{name: "one group lacks the owned tag", check: "ownership", account: func(c *fakeaws.Config) { delete(quoted(c, "gpu").Tags, owned) },
 			want: `group "gpu": it lacks the tag ` + owned + " = owned", next: "create-or-update-tags"},
-		{name: "owned tag with another value", check: "ownership", account: func(c *fakeaws.Config) { group(c, "gpu").Tags[owned] = "true" },
+		{name: "owned tag with another value", check: "ownership", account: func(c *fakeaws.Config) { quoted(c, "gpu").Tags[owned] = "true" },
 			want: `it has the value "true" at the tag ` + owned, next: `"Value":"owned"`},
 		{name: "malformed tag", check: "tags", account: func(c *fakeaws.Config) {
-			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/taint/dedicated"] = "web"
+			quoted(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/taint/dedicated"] = "web"
 		}, want: `group "web": `, next: "aws autoscaling create-or-update-tags"},
-		{name: "key in another case", check: "tags", account: func(c *fakeaws.Config) { group(c, "web").Tags["K8s.io/Cluster-Autoscaler/enabled"] = "true" },
+		{name: "key in another case", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["K8s.io/Cluster-Autoscaler/enabled"] = "true" },
 			want: `the tags "K8s.io/Cluster-Autoscaler/enabled" and "` + enabled + `", which count as two`, next: `"Key":"K8s.io/Cluster-Autoscaler/enabled"`},
-		{name: "key with another prefix", check: "tags", account: func(c *fakeaws.Config) { group(c, "web").Tags["kubernetes.io/cluster-autoscaler/enabled"] = "true" },
+		{name: "key with another prefix", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["kubernetes.io/cluster-autoscaler/enabled"] = "true" },
 			want: "which count as two", next: `"Key":"kubernetes.io/cluster-autoscaler/enabled"`},
-		{name: "tag not propagated", check: "tags", account: func(c *fakeaws.Config) { group(c, "web").NotPropagated = []string{"kubernetes.io/cluster/prod"} },
+		{name: "tag not propagated", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").NotPropagated = []string{"kubernetes.io/cluster/prod"} },
 			want: `"kubernetes.io/cluster/prod" is not propagated`, next: `"PropagateAtLaunch":true`},
-		{name: "missing discovery tag", check: "tags", account: func(c *fakeaws.Config) { delete(group(c, "web").Tags, enabled) },
+		{name: "missing discovery tag", check: "tags", account: func(c *fakeaws.Config) { delete(quoted(c, "web").Tags, enabled) },
 			want: `group "web": it lacks the discovery tag "` + enabled + `"`, next: enabled},
 		{name: "group of another cluster", check: "identity", account: func(c *fakeaws.Config) {
 			other(c, func(g *fakeaws.AutoScalingGroup) { g.Tags["eks:cluster-name"] = "test" })
@@ -143,16 +143,16 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "named group does not exist", check: "groups", args: []string{"--nodes", "0:3:gone"}, want: `group "gone": --nodes names it`, next: "describe-auto-scaling-groups"},
 		{name: "launch template is gone", check: "groups", then: func(t *testing.T, s *site) { check(t, s.aws.DeleteLaunchTemplate("web")) },
 			want: `group "web": `, next: "give it to the group: aws autoscaling update-auto-scaling-group"},
-		{name: "AZRebalance", check: "processes", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
+		{name: "AZRebalance", check: "processes", account: func(c *fakeaws.Config) { quoted(c, "web").SuspendedProcesses = nil },
 			want: "its process AZRebalance runs over 2 zones", next: "aws autoscaling suspend-processes --region us-west-2 --auto-scaling-group-name web --scaling-processes AZRebalance"},
 		{name: "AZRebalance and one unprotected instance", check: "processes", account: func(c *fakeaws.Config) {
-			group(c, "web").SuspendedProcesses, group(c, "web").ProtectNewInstances = nil, true
+			quoted(c, "web").SuspendedProcesses, quoted(c, "web").ProtectNewInstances = nil, true
 		}, then: func(t *testing.T, s *site) {
 			g, _ := s.aws.Group("web")
 			check(t, s.aws.ProtectInstance(g.Instances[0].ID, false))
 		}, want: "AZRebalance runs", next: "suspend-processes"},
 		{name: "AZRebalance keeps a protected group from being scaled by zone", check: "processes", account: func(c *fakeaws.Config) {
-			web := group(c, "web")
+			web := quoted(c, "web")
 			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["asg-autoscaler.github.io/zonal"] = nil, true, "true"
 		}, want: "so it is one node group until a pod needs one of its zones", next: "AZRebalance"},
 		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Terminate")) },
@@ -169,12 +169,12 @@ func TestFaultsInAWS(t *testing.T) {
 			})
 		}, then: func(_ *testing.T, s *site) { s.aws.Deny("DescribeInstanceTypes") }, want: "z9.large", next: "aws ec2 describe-instance-types --region us-west-2 --output json --instance-types z9.large"},
 		{name: "types of very different sizes", check: "types", account: func(c *fakeaws.Config) {
-			web := group(c, "web")
+			web := quoted(c, "web")
 			web.LaunchTemplate, web.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: *web.LaunchTemplate,
 				Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m5.4xlarge"}}}
 		}, want: `m5.4xlarge`, next: "asgctl template --region us-west-2 web"},
 		{name: "label of an accelerator without one", check: "accelerators", account: func(c *fakeaws.Config) {
-			group(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/label/k8s.amazonaws.com/accelerator"] = "nvidia-tesla-t4"
+			quoted(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/label/k8s.amazonaws.com/accelerator"] = "nvidia-tesla-t4"
 		}, want: "its types have no accelerator", next: "asgctl template --region us-west-2 web"},
 		{name: "missing queue", check: "queue", args: []string{"--asg-interruption-queue", "gone"}, want: "it does not exist in us-west-2", next: "aws sqs list-queues"},
 		{name: "missing queue by URL", check: "queue", args: []string{"--asg-interruption-queue", "https://sqs.us-west-2.amazonaws.com/123456789012/gone"},
@@ -223,7 +223,7 @@ func check(t *testing.T, err error) {
 // Instances with scale-in protection are safe from AZRebalance.
 func TestRebalanceOfProtectedInstances(t *testing.T) {
 	newSite(t, func(c *fakeaws.Config) {
-		group(c, "web").SuspendedProcesses, group(c, "web").ProtectNewInstances = nil, true
+		quoted(c, "web").SuspendedProcesses, quoted(c, "web").ProtectNewInstances = nil, true
 	})
 	if _, report, _ := run(t); checkOf(t, report, "processes").Outcome != doctor.Sound {
 		t.Errorf("%+v", checkOf(t, report, "processes"))
@@ -245,20 +245,20 @@ func TestFaultsInTheCluster(t *testing.T) {
 			want: "it may not delete pods", next: "kubectl apply -f manifests/deploy/rbac-interruption.yaml"},
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
-		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Max = 2 },
+		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { quoted(c, "web").Max = 2 },
 			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2, while 1 pod waits without a node`, next: "--max-size 4"},
 		{name: "managed node group at its maximum", check: "limits", account: func(c *fakeaws.Config) {
-			web := group(c, "web")
+			web := quoted(c, "web")
 			web.Max, web.Tags["eks:cluster-name"], web.Tags["eks:nodegroup-name"] = 2, "prod", "workers"
 		}, then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`,
 			next: "aws eks update-nodegroup-config --region us-west-2 --cluster-name prod --nodegroup-name workers --scaling-config maxSize=4"},
 		{name: "maximum of a flag", check: "limits", args: []string{"--nodes=0:2:web"},
 			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`, next: "raise the maximum in --nodes=0:2:web"},
-		{name: "minimum above the need", check: "limits", account: func(c *fakeaws.Config) { group(c, "web").Min = 2 }, later: time.Hour,
+		{name: "minimum above the need", check: "limits", account: func(c *fakeaws.Config) { quoted(c, "web").Min = 2 }, later: time.Hour,
 			want: `group "web": its minimum of 2 keeps 2 nodes without a pod`, next: "--min-size 0"},
 		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
-		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { group(c, "gpu").Desired = 0 },
+		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },
 			then: func(t *testing.T, s *site) { s.removePlugin(t) }, want: "no DaemonSet of a device plugin publishes it", next: "kubectl get daemonsets"},
 		{name: "second autoscaler", check: "rivals", then: func(t *testing.T, s *site) {
 			s.deployment(t, "stock", "registry.k8s.io/autoscaling/cluster-autoscaler:v1.35.0")
@@ -271,16 +271,16 @@ func TestFaultsInTheCluster(t *testing.T) {
 		{name: "two leases", check: "rivals", then: func(t *testing.T, s *site) { s.lease(t, "kube-system"); s.lease(t, "default") },
 			want: "both are held: two autoscalers lead at once", next: "kubectl get leases.coordination.k8s.io"},
 		{name: "volume beside a group that cannot launch in its zone", check: "zones", account: func(c *fakeaws.Config) {
-			web := group(c, "web")
+			web := quoted(c, "web")
 			web.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *web.LaunchTemplate, Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: new(50)}}
 			web.LaunchTemplate = nil
 		}, then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its policy mixes on-demand and spot. So a node may come up in another zone than a pod's volume needs, as " +
 			"with the stock autoscaler, and its zones have 1 volume", next: "make it wholly one of them"},
-		{name: "volume beside a group whose owner keeps it whole", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").Tags["asg-autoscaler.github.io/zonal"] = "false" },
+		{name: "volume beside a group whose owner keeps it whole", check: "zones", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["asg-autoscaler.github.io/zonal"] = "false" },
 			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its tag asg-autoscaler.github.io/zonal is false", next: "aws autoscaling delete-tags"},
 		{name: "volume beside a flag that keeps groups whole", check: "zones", args: []string{"--asg-zonal-groups=off"},
 			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "--asg-zonal-groups=off keeps it out", next: "--asg-zonal-groups=tagged"},
-		{name: "volume beside a group that AWS balances", check: "zones", account: func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil },
+		{name: "volume beside a group that AWS balances", check: "zones", account: func(c *fakeaws.Config) { quoted(c, "web").SuspendedProcesses = nil },
 			then: func(t *testing.T, s *site) { s.volume(t, zoneB) }, want: "its process AZRebalance runs. So AWS may terminate the node of a pod in the zone that its volume needs, " +
 				"and its zones have 1 volume", next: "aws autoscaling suspend-processes"},
 	} {
@@ -346,7 +346,7 @@ func TestLeaseThatRanOut(t *testing.T) {
 
 // A node has some minutes for its device plugin, and a minimum size for its first pods.
 func TestYoungNodesAreSound(t *testing.T) {
-	newSite(t, func(c *fakeaws.Config) { c.Delays.GPU, group(c, "web").Min = fakeaws.Never, 2 })
+	newSite(t, func(c *fakeaws.Config) { c.Delays.GPU, quoted(c, "web").Min = fakeaws.Never, 2 })
 	_, report, _ := run(t)
 	for _, name := range []string{"accelerators", "limits"} {
 		if c := checkOf(t, report, name); c.Outcome != doctor.Sound {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
@@ -57,7 +58,7 @@ func (in *installation) problems(c *Check) {
 			if next == "" {
 				next = "asgctl template " + shellword.Quote(g.Name)
 			}
-			c.find(group(g), p.Message, "asgctl groups: the problem "+p.Reason, next)
+			c.find(quoted(g), p.Message, "asgctl groups: the problem "+p.Reason, next)
 		}
 	}
 }
@@ -98,7 +99,7 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 		return true
 	}
 	var names []string
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) {
 		for _, s := range g.Stated {
 			if !slices.Contains(names, s.Cluster) {
 				names = append(names, s.Cluster)

@@ -12,7 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
@@ -107,8 +107,8 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 	}
 	key := ownedPrefix + own
 	tagged := false
-	in.eachGroup(func(g *asg.Group) { tagged = tagged || g.Tags[key] == "owned" })
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) { tagged = tagged || g.Tags[key] == "owned" })
+	in.eachGroup(func(g *group.Group) {
 		value, has := g.Tags[key]
 		if value == "owned" || !has && !tagged {
 			return
@@ -117,10 +117,10 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 		if has {
 			is = fmt.Sprintf("has the value %q at the tag", value)
 		}
-		c.find(group(g), fmt.Sprintf("it %s %s = owned: the shipped policy lets the autoscaler neither grow nor shrink it", is, key),
+		c.find(quoted(g), fmt.Sprintf("it %s %s = owned: the shipped policy lets the autoscaler neither grow nor shrink it", is, key),
 			"DescribeAutoScalingGroups, and the condition of manifests/iam/policy-aws.json", shellword.SetTags(g.Name, shellword.Tag{Key: key, Value: "owned"}))
 	})
-	if !tagged && len(c.Findings) == 0 && slices.ContainsFunc(in.groups.value.Groups, func(g *asg.Group) bool { return !in.foreign(g) }) {
+	if !tagged && len(c.Findings) == 0 && slices.ContainsFunc(in.groups.value.Groups, func(g *group.Group) bool { return !in.foreign(g) }) {
 		c.skip(subject, "no group has the tag "+key+" = owned, so the role has another policy than the shipped one, or may change no group",
 			"asgctl account --launch GROUP")
 		return false
@@ -129,4 +129,4 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 }
 
 // group names a group in a finding.
-func group(g *asg.Group) string { return fmt.Sprintf("Auto Scaling group %q", g.Name) }
+func quoted(g *group.Group) string { return fmt.Sprintf("Auto Scaling group %q", g.Name) }

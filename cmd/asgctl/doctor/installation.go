@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -158,7 +159,7 @@ func (in *installation) clusterName() string {
 }
 
 // eachGroup calls do with every discovered group that this cluster may scale.
-func (in *installation) eachGroup(do func(*asg.Group)) {
+func (in *installation) eachGroup(do func(*group.Group)) {
 	for _, g := range in.groups.value.Groups {
 		if !in.foreign(g) {
 			do(g)
@@ -167,14 +168,14 @@ func (in *installation) eachGroup(do func(*asg.Group)) {
 }
 
 // foreign reports whether the autoscaler leaves the group alone, because it belongs to another cluster or service.
-func (in *installation) foreign(g *asg.Group) bool {
+func (in *installation) foreign(g *group.Group) bool {
 	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool {
 		return p.Reason == asg.ReasonOtherCluster || p.Reason == asg.ReasonOperator
 	})
 }
 
 // nodesOf returns the registered nodes of a group, in the order of its instances.
-func (in *installation) nodesOf(g *asg.Group) []*corev1.Node {
+func (in *installation) nodesOf(g *group.Group) []*corev1.Node {
 	var found []*corev1.Node
 	for _, i := range g.Instances {
 		if node := in.nodes.value[i.ID]; node != nil {

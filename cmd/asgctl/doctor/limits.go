@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -18,18 +18,18 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 	if in.pods.missing(c) || in.nodes.missing(c) {
 		return false
 	}
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) {
 		waiting := in.pods.value.waiting
 		switch {
 		case g.DesiredCapacity >= g.MaxSize && g.MaxSize > 0 && waiting > 0:
-			c.find(group(g), fmt.Sprintf("it has its maximum size of %d, while %s without a node", g.MaxSize, wait(waiting)),
+			c.find(quoted(g), fmt.Sprintf("it has its maximum size of %d, while %s without a node", g.MaxSize, wait(waiting)),
 				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, "max", g.AtMax(g), 2*g.MaxSize))
 		case g.MaxSize == g.MinSize:
-			c.find(group(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
+			c.find(quoted(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
 				in.resize(g, "max", g.AtMax(g), max(2*g.MaxSize, 1)))
 		}
 		if idle := in.idle(g); len(idle) > 0 && g.DesiredCapacity == g.MinSize {
-			c.find(group(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, plural(len(idle), "node")),
+			c.find(quoted(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, plural(len(idle), "node")),
 				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), in.resize(g, "min", g.AtMin(g), max(g.MinSize-len(idle), 0)))
 		}
 	})
@@ -37,7 +37,7 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 }
 
 // resize is the step that changes the limits which the group has reached.
-func (in *installation) resize(g *asg.Group, size string, reached []asg.Limit, to int) string {
+func (in *installation) resize(g *group.Group, size string, reached []group.Limit, to int) string {
 	limited := &decision.Group{AutoScaling: g.Name}
 	if cluster, name := g.ManagedNodegroup(); name != "" {
 		limited.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
@@ -58,7 +58,7 @@ func wait(n int) string {
 }
 
 // idle returns the names of the group's Ready nodes that no pod uses, but pods of DaemonSets.
-func (in *installation) idle(g *asg.Group) []string {
+func (in *installation) idle(g *group.Group) []string {
 	var names []string
 	for _, node := range in.nodesOf(g) {
 		if !nodemeta.ReadySince(node).IsZero() && in.Now().Sub(nodemeta.ReadySince(node)) > startTime && in.pods.value.busy[node.Name] == 0 {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -20,13 +20,13 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 		return false
 	}
 	in.problems(c)
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) {
 		if slices.Contains(g.SuspendedProcesses, processTerminate) {
-			c.find(group(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",
+			c.find(quoted(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",
 				processCommand("resume", g, processTerminate))
 		}
 		if evidence := rebalanced(g); evidence != "" {
-			c.find(group(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", plural(len(g.Zones), "zone")),
+			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", plural(len(g.Zones), "zone")),
 				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, processRebalance))
 		}
 	})
@@ -34,19 +34,19 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 }
 
 // processCommand is the command that suspends or resumes a process of the group.
-func processCommand(verb string, g *asg.Group, process string) string {
+func processCommand(verb string, g *group.Group, process string) string {
 	return fmt.Sprintf("aws autoscaling %s-processes --auto-scaling-group-name %s --scaling-processes %s", verb, shellword.Quote(g.Name), process)
 }
 
 // rebalanced returns the evidence that AWS may terminate the group's instances to balance its zones, or "".
-func rebalanced(g *asg.Group) string {
+func rebalanced(g *group.Group) string {
 	if len(g.Zones) < 2 || slices.Contains(g.SuspendedProcesses, processRebalance) {
 		return ""
 	}
 	if !g.ProtectsNewInstances {
 		return "NewInstancesProtectedFromScaleIn is false"
 	}
-	if at := slices.IndexFunc(g.Instances, func(i asg.Instance) bool { return !i.Protected }); at >= 0 {
+	if at := slices.IndexFunc(g.Instances, func(i group.Instance) bool { return !i.Protected }); at >= 0 {
 		return "instance " + g.Instances[at].ID + " has no scale-in protection"
 	}
 	return ""

@@ -156,7 +156,7 @@ func TestTimeLimit(t *testing.T) {
 }
 
 func TestSkippedChecks(t *testing.T) {
-	newSite(t, func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil })
+	newSite(t, func(c *fakeaws.Config) { quoted(c, "web").SuspendedProcesses = nil })
 	if code, report, complaints := run(t, "--skip", "processes"); code != command.ExitFine || len(report.Checks) != len(doctor.Names())-1 {
 		t.Errorf("exit code %d, %d checks: %s", code, len(report.Checks), complaints)
 	}
@@ -168,8 +168,8 @@ func TestSkippedChecks(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	const name = "web'; rm -rf /\x1b[2J\u009b"
 	newSite(t, func(c *fakeaws.Config) {
-		group(c, "web").Desired, group(c, "web").SuspendedProcesses = 0, []string{"Launch"}
-		group(c, "web").Name = name
+		quoted(c, "web").Desired, quoted(c, "web").SuspendedProcesses = 0, []string{"Launch"}
+		quoted(c, "web").Name = name
 		c.AutoScalingGroups[0].Tags["K8S.io/cluster-autoscaler/enabled\x1b]0;x\a"] = "true"
 	})
 	for _, format := range []string{"table", "json", "yaml"} {
@@ -206,7 +206,7 @@ func TestManyFindings(t *testing.T) {
 }
 
 func TestTable(t *testing.T) {
-	s := newSite(t, func(c *fakeaws.Config) { group(c, "web").SuspendedProcesses = nil })
+	s := newSite(t, func(c *fakeaws.Config) { quoted(c, "web").SuspendedProcesses = nil })
 	s.aws.Deny("GetQueueAttributes")
 	var out, complaints bytes.Buffer
 	command.Run(t.Context(), []string{"doctor"}, &out, &complaints, "v1")

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -22,7 +22,7 @@ func checkTags(_ context.Context, in *installation, c *Check) (looked bool) {
 		return false
 	}
 	in.problems(c)
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) {
 		raw := in.byName[g.Name]
 		in.duplicateTags(c, g, raw)
 		in.unpropagatedTags(c, g, raw)
@@ -43,7 +43,7 @@ func checkTags(_ context.Context, in *installation, c *Check) (looked bool) {
 }
 
 // duplicateTags finds keys that people take for one: AWS and the autoscaler distinguish them.
-func (in *installation) duplicateTags(c *Check, g *asg.Group, raw autoscalingtypes.AutoScalingGroup) {
+func (in *installation) duplicateTags(c *Check, g *group.Group, raw autoscalingtypes.AutoScalingGroup) {
 	first := map[string]string{}
 	for _, tag := range raw.Tags {
 		key := aws.ToString(tag.Key)
@@ -60,13 +60,13 @@ func (in *installation) duplicateTags(c *Check, g *asg.Group, raw autoscalingtyp
 		if strings.HasPrefix(key, ownedPrefix) && !strings.HasPrefix(before, ownedPrefix) {
 			wrong = before
 		}
-		c.find(group(g), fmt.Sprintf("it has the tags %q and %q, which count as two: only the exact key is obeyed", before, key), "the tags of DescribeAutoScalingGroups",
+		c.find(quoted(g), fmt.Sprintf("it has the tags %q and %q, which count as two: only the exact key is obeyed", before, key), "the tags of DescribeAutoScalingGroups",
 			shellword.DeleteTag(g.Name, wrong))
 	}
 }
 
 // unpropagatedTags finds the tag of the cloud controller manager where instances do not get it. The launch template may give it to them.
-func (in *installation) unpropagatedTags(c *Check, g *asg.Group, raw autoscalingtypes.AutoScalingGroup) {
+func (in *installation) unpropagatedTags(c *Check, g *group.Group, raw autoscalingtypes.AutoScalingGroup) {
 	for _, tag := range raw.Tags {
 		key, value := aws.ToString(tag.Key), aws.ToString(tag.Value)
 		name, owner := strings.CutPrefix(key, ownerPrefix)
@@ -78,7 +78,7 @@ func (in *installation) unpropagatedTags(c *Check, g *asg.Group, raw autoscaling
 		}) {
 			continue
 		}
-		c.find(group(g), fmt.Sprintf("its tag %q is not propagated at launch: the cloud controller manager does not know the group's instances as nodes of the cluster", key),
+		c.find(quoted(g), fmt.Sprintf("its tag %q is not propagated at launch: the cloud controller manager does not know the group's instances as nodes of the cluster", key),
 			"PropagateAtLaunch of DescribeAutoScalingGroups", shellword.SetTags(g.Name, shellword.Tag{Key: key, Value: value, Propagate: true}))
 	}
 }

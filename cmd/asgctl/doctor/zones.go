@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -40,7 +40,7 @@ func checkZones(ctx context.Context, in *installation, c *Check) (looked bool) {
 		return false
 	}
 	unsure := 0
-	in.eachGroup(func(g *asg.Group) {
+	in.eachGroup(func(g *group.Group) {
 		var bound []string
 		for _, zone := range g.Zones {
 			bound = append(bound, volumes.value[zone]...)
@@ -51,13 +51,13 @@ func checkZones(ctx context.Context, in *installation, c *Check) (looked bool) {
 		evidence, count := "the node affinity of the PersistentVolume "+slices.Min(bound), plural(len(bound), "volume")
 		whole := in.groups.value.Whole[g.Name]
 		if len(whole) > 0 {
-			c.find(group(g), fmt.Sprintf("%s. So a node may come up in another zone than a pod's volume needs, as with the stock autoscaler, and its zones have %s",
+			c.find(quoted(g), fmt.Sprintf("%s. So a node may come up in another zone than a pod's volume needs, as with the stock autoscaler, and its zones have %s",
 				whole[0].Message, count), evidence, whole[0].Remedy)
 			return
 		}
 		unsure += len(bound)
 		if why := rebalanced(g); why != "" {
-			c.find(group(g), fmt.Sprintf("its process AZRebalance runs. So AWS may terminate the node of a pod in the zone that its volume needs, and its zones have %s", count),
+			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs. So AWS may terminate the node of a pod in the zone that its volume needs, and its zones have %s", count),
 				evidence+", and "+why, processCommand("suspend", g, processRebalance))
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
@@ -79,7 +80,7 @@ type Sizes struct {
 	InService int `json:"inService"`
 }
 
-func sizesOf(g *asg.Group) Sizes {
+func sizesOf(g *group.Group) Sizes {
 	sizes := Sizes{Min: g.MinSize, Desired: g.DesiredCapacity, Max: g.MaxSize}
 	for _, i := range g.Instances {
 		if i.Lifecycle == "InService" {
@@ -125,13 +126,13 @@ func GroupsOf(r *source.Reading) Groups {
 	return list
 }
 
-func groupFrom(r *source.Reading, g *asg.Group) Group {
+func groupFrom(r *source.Reading, g *group.Group) Group {
 	out := Group{
 		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Sizes: sizesOf(g),
 		Instances: len(g.Instances), InstanceTypes: []string{}, CapacityType: capacityType(g), Launch: launchFrom(g.Source),
 		Suspended: g.SuspendedProcesses, Problems: r.Problems(g),
 	}
-	mode, why := g.AskedFor(asg.LaunchAuto)
+	mode, why := asg.AskedFor(g, asg.LaunchAuto)
 	out.AskedFor, out.WhyNotSynchronous = string(mode), why
 	out.ScaledBy = "group"
 	for _, view := range r.Views(g) {
@@ -170,7 +171,7 @@ func groupFrom(r *source.Reading, g *asg.Group) Group {
 }
 
 // capacityType returns the one capacity type of all the group's instances, or mixed.
-func capacityType(g *asg.Group) string {
+func capacityType(g *group.Group) string {
 	if one := g.CapacityType(); one != "" || !g.Source.Mixed {
 		return one
 	}

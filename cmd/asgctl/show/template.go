@@ -8,7 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
@@ -47,7 +47,7 @@ type Template struct {
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
-func TemplateOf(r *source.Reading, g *asg.Group) Template {
+func TemplateOf(r *source.Reading, g *group.Group) Template {
 	t := r.Template(g)
 	explicit, notes := explicitTags(t.Template)
 	v := Template{
@@ -74,7 +74,7 @@ func (v Template) ID() string {
 	if v.Zone == "" {
 		return v.Group
 	}
-	return asg.ZoneGroupID(v.Group, v.Zone)
+	return group.ZoneGroupID(v.Group, v.Zone)
 }
 
 func quantities(list corev1.ResourceList) map[string]string {

@@ -9,7 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
@@ -32,14 +32,14 @@ func readNodes(path string) ([]corev1.Node, error) {
 }
 
 // observe concludes from the nodes how the next one of g will look, as a newly started autoscaler does.
-func (r *Reading) observe(g *asg.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
+func (r *Reading) observe(g *group.Group, nodes []corev1.Node, now time.Time) *nodetemplate.Learnt {
 	if g.LaunchSpec == nil {
 		return nil
 	}
 	var observed []*nodetemplate.Observed
 	for i := range nodes {
 		id, _ := nodemeta.Instance(nodes[i].Spec.ProviderID)
-		at := slices.IndexFunc(g.Instances, func(instance asg.Instance) bool { return id != "" && instance.ID == id })
+		at := slices.IndexFunc(g.Instances, func(instance group.Instance) bool { return id != "" && instance.ID == id })
 		if at >= 0 && slices.Contains(g.LaunchSpec.Origins, g.Instances[at].Origin) && nodetemplate.Settled(&nodes[i], now) {
 			observed = append(observed, nodetemplate.Observe(&nodes[i], g.Instances[at].Type, now))
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
@@ -26,7 +26,7 @@ type Problem struct {
 
 // Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
 // and types, then the reasons why it is not scaled zone by zone where that is asked for.
-func (r *Reading) Problems(g *asg.Group) []Problem {
+func (r *Reading) Problems(g *group.Group) []Problem {
 	problems := []Problem{}
 	known := r.Template(g).Known()
 	for _, p := range g.Problems {
@@ -55,7 +55,7 @@ func (r *Reading) Problems(g *asg.Group) []Problem {
 }
 
 // templateProblems returns the problems of the group's template, and further ones of its zonal views.
-func (r *Reading) templateProblems(g *asg.Group) []nodetemplate.Problem {
+func (r *Reading) templateProblems(g *group.Group) []nodetemplate.Problem {
 	problems := slices.Clone(r.Template(g).Problems)
 	if g.Zone != "" {
 		return problems
@@ -71,7 +71,7 @@ func (r *Reading) templateProblems(g *asg.Group) []nodetemplate.Problem {
 }
 
 // ofTemplate words a problem of the template.
-func (r *Reading) ofTemplate(g *asg.Group, p nodetemplate.Problem) Problem {
+func (r *Reading) ofTemplate(g *group.Group, p nodetemplate.Problem) Problem {
 	out := Problem{
 		Reason:  string(p.Reason),
 		Message: strings.TrimPrefix(p.String(), fmt.Sprintf("Auto Scaling group %q: ", p.Group)),
@@ -83,7 +83,7 @@ func (r *Reading) ofTemplate(g *asg.Group, p nodetemplate.Problem) Problem {
 }
 
 // remedy is the problem's own, unless it was recorded answers that fell short.
-func (r *Reading) remedy(g *asg.Group, p launchspec.Problem) string {
+func (r *Reading) remedy(g *group.Group, p launchspec.Problem) string {
 	if r.from == "" {
 		return p.Remedy
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
@@ -51,7 +52,7 @@ type Options struct {
 
 // Reading is every group as of one moment. It is immutable.
 type Reading struct {
-	Groups    []*asg.Group // by name
+	Groups    []*group.Group // by name
 	Catalogue *instancetypes.Catalogue
 	// Cluster is the name of this cluster and its source, zero if it is not known.
 	Cluster launchspec.Statement
@@ -60,7 +61,7 @@ type Reading struct {
 	// Unlooked is the reason why instance types missing in the catalogue could not be looked up, or nil.
 	Unlooked error
 
-	nodeGroups map[string][]*asg.Group // by Auto Scaling group: itself, or its zonal views
+	nodeGroups map[string][]*group.Group // by Auto Scaling group: itself, or its zonal views
 	undivided  map[string][]launchspec.Problem
 	// Whole says what keeps groups of several zones from a launch in one of them, by name.
 	Whole     map[string][]launchspec.Problem
@@ -70,10 +71,10 @@ type Reading struct {
 }
 
 // Template returns the template of a group of the reading, or of a zonal view of one.
-func (r *Reading) Template(g *asg.Group) *fromgroup.Template { return r.templates[g.ID()] }
+func (r *Reading) Template(g *group.Group) *fromgroup.Template { return r.templates[g.ID()] }
 
 // Region returns the region of a group of the reading, or "" where it is unknown.
-func (r *Reading) Region(g *asg.Group) string { return r.regions[g.Name] }
+func (r *Reading) Region(g *group.Group) string { return r.regions[g.Name] }
 
 // labelRegion is corev1.LabelTopologyRegion. A template without its own region takes the region of its zones.
 const labelRegion = "topology.kubernetes.io/region"
@@ -120,9 +121,9 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		cache.SeeCluster(ctx, *o.Evidence)
 	}
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
-	slices.SortFunc(groups, func(a, b *asg.Group) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Catalogue: src.catalogue, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*asg.Group{}, undivided: map[string][]launchspec.Problem{}, Whole: map[string][]launchspec.Problem{},
+		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, Whole: map[string][]launchspec.Problem{},
 		templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if src.types != nil {
 		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
@@ -148,7 +149,7 @@ func (o Options) discovery() (asg.Discovery, error) {
 	case err != nil || len(o.Nodes)+len(o.AutoDiscovery) > 0:
 		return d, err
 	case o.Only != "":
-		d.Named = []asg.NamedGroup{{Name: o.Only, MaxSize: math.MaxInt}}
+		d.Named = []group.Named{{Name: o.Only, MaxSize: math.MaxInt}}
 	default:
 		d.Filters = []asg.TagFilter{{}}
 	}

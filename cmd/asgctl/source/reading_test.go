@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -107,7 +108,7 @@ func TestZonalViewIsFoundByID(t *testing.T) {
 		t.Run(string(tt.zonal)+" "+tt.id, func(t *testing.T) {
 			before := server.Calls()["DescribeAutoScalingGroups"]
 			r, err := Read(t.Context(), Options{Only: tt.id, ZonalGroups: tt.zonal})
-			var g *asg.Group
+			var g *group.Group
 			if err == nil {
 				g, err = r.Find(tt.id)
 				if calls := server.Calls()["DescribeAutoScalingGroups"] - before; calls != 1 {

@@ -5,13 +5,13 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // lookUp adds to the catalogue the types that the groups launch and it lacks. The catalogue is of use even with an error.
-func lookUp(ctx context.Context, api lookup.TypesAPI, groups []*asg.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
+func lookUp(ctx context.Context, api lookup.TypesAPI, groups []*group.Group, catalogue *instancetypes.Catalogue) (*instancetypes.Catalogue, error) {
 	unknown := map[string]bool{}
 	for _, g := range groups {
 		if g.LaunchSpec == nil {

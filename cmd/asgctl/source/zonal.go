@@ -6,12 +6,13 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // Views returns the zonal views of a group of the reading, one node group for each zone, where the autoscaler would scale it
 // zone by zone. There are none if the group is one node group itself. AWS's refusals to the autoscaler at run time are unknown
 // here, and so are the zones where an instance type is offered.
-func (r *Reading) Views(g *asg.Group) []*asg.Group {
+func (r *Reading) Views(g *group.Group) []*group.Group {
 	if views := r.nodeGroups[g.Name]; len(views) > 0 && views[0].Zone != "" {
 		return views
 	}
@@ -19,14 +20,14 @@ func (r *Reading) Views(g *asg.Group) []*asg.Group {
 }
 
 // Find returns the group of that name or the zonal view of that ID. The error names the reason if there is none.
-func (r *Reading) Find(id string) (*asg.Group, error) {
-	var whole *asg.Group // the group whose zone the ID names
+func (r *Reading) Find(id string) (*group.Group, error) {
+	var whole *group.Group // the group whose zone the ID names
 	zone := ""
 	for _, g := range r.Groups {
 		if g.Name == id {
 			return g, nil
 		}
-		if of, ok := strings.CutPrefix(id, asg.ZoneGroupID(g.Name, "")); ok && !strings.Contains(of, "/") {
+		if of, ok := strings.CutPrefix(id, group.ZoneGroupID(g.Name, "")); ok && !strings.Contains(of, "/") {
 			whole, zone = g, of
 		}
 	}
@@ -34,14 +35,14 @@ func (r *Reading) Find(id string) (*asg.Group, error) {
 		return nil, fmt.Errorf("no Auto Scaling group %q: asgctl groups lists those there are", id)
 	}
 	views := r.Views(whole)
-	if at := slices.IndexFunc(views, func(v *asg.Group) bool { return v.Zone == zone }); at >= 0 {
+	if at := slices.IndexFunc(views, func(v *group.Group) bool { return v.Zone == zone }); at >= 0 {
 		return views[at], nil
 	}
 	return nil, fmt.Errorf("no node group %q: %s", id, r.noView(whole, zone))
 }
 
 // noView explains why the group has no zonal view in the zone.
-func (r *Reading) noView(g *asg.Group, zone string) string {
+func (r *Reading) noView(g *group.Group, zone string) string {
 	switch problems := r.undivided[g.Name]; {
 	case !slices.Contains(g.Zones, zone):
 		return fmt.Sprintf("Auto Scaling group %q has no zone %q", g.Name, zone)

@@ -1,4 +1,6 @@
-package asg
+package group
+
+import "fmt"
 
 // Limit is a setting that keeps a group from growing or from shrinking. Its sizes are in the group's capacity units.
 type Limit struct {
@@ -25,15 +27,41 @@ func (g *Group) limits(whole *Group, by int) []Limit {
 			reached = append(reached, Limit{Flag: flag, Size: least, Needs: needs})
 		}
 	}
-	check("", g.awsMin, g.awsMax, whole.reached())
+	check("", g.AWSMin, g.AWSMax, whole.Reached())
 	if n := g.flag; n.Name != "" {
-		check(n.String(), n.MinSize, n.MaxSize, whole.reached())
+		check(n.String(), n.MinSize, n.MaxSize, whole.Reached())
 	}
-	if n, limited := g.zoneLimits[g.Zone]; limited {
+	if n, limited := g.ZoneLimits[g.Zone]; limited {
 		check(n.String(), n.MinSize, n.MaxSize, g.DesiredCapacity)
 	}
 	return reached
 }
 
 // ManagedNodegroup names the EKS managed node group whose instances these are, "" and "" for none. EKS writes the group's sizes then.
-func (g *Group) ManagedNodegroup() (cluster, name string) { return g.launchGroup().ManagedNodegroup() }
+func (g *Group) ManagedNodegroup() (cluster, name string) { return g.LaunchGroup().ManagedNodegroup() }
+
+// LimitError is the error of a write beyond the group's limits. Nothing was written.
+type LimitError struct {
+	Group       string
+	Desired     int // if it had been written
+	Limit       int
+	LimitIsMost bool
+}
+
+func (e *LimitError) Error() string {
+	side, verb := "minimum", "below"
+	if e.LimitIsMost {
+		side, verb = "maximum", "above"
+	}
+	return fmt.Sprintf("auto scaling group %q: a desired capacity of %d is %s its %s size of %d", e.Group, e.Desired, verb, side, e.Limit)
+}
+
+// Full returns the error of an increase by n without room: in the group, where left is the part that other zones leave, or else in the zone.
+func (g *Group) Full(zone string, n, left int) error {
+	e := &LimitError{Group: g.Name, Desired: g.Reached() + (g.Room()-left)*g.Source.MinWeight(), Limit: g.MaxSize, LimitIsMost: true}
+	if v := g.zoneGroupIn(zone); v != nil && left > 0 {
+		e.Group, e.Desired, e.Limit = v.ID(), v.DesiredCapacity, v.most
+	}
+	e.Desired += n * g.Source.MinWeight()
+	return e
+}

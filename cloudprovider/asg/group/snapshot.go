@@ -1,4 +1,4 @@
-package asg
+package group
 
 import (
 	"maps"
@@ -22,7 +22,7 @@ type member struct {
 	group    *Group
 }
 
-func newSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snapshot {
+func NewSnapshot(groups map[string]*Group, foreign []*Group, at time.Time) *Snapshot {
 	slices.SortFunc(foreign, func(a, b *Group) int { return strings.Compare(a.Name, b.Name) })
 	s := &Snapshot{groups: groups, foreign: foreign, byInstance: map[string]member{}, ReadAt: at}
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
@@ -56,5 +56,5 @@ func (s *Snapshot) Instance(id string) (*Instance, *Group) {
 func (s *Snapshot) With(g *Group) *Snapshot {
 	groups := maps.Clone(s.groups)
 	groups[g.Name] = g
-	return newSnapshot(groups, s.foreign, s.ReadAt)
+	return NewSnapshot(groups, s.foreign, s.ReadAt)
 }

@@ -1,12 +1,8 @@
-package asg
+package group
 
 import (
-	"slices"
 	"strings"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -59,23 +55,23 @@ type Group struct {
 	// ours to withdraw.
 	Overdue int
 
-	// launchStated are the statements of the launch source. More may come while it is unread.
-	launchStated     []launchspec.Statement
-	unread           bool
-	arn              string
-	withdrawalFailed bool // AWS did not let us take back our request
-	// stated is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
-	stated     int
-	unshown    int                   // the capacity of recent instances that the reading misses, maybe because it is older
-	others     int                   // the least desired capacity that other writers want, as far as is known
-	flag       NamedGroup            // the --nodes flag that names the group, or zero
-	zoneLimits map[string]NamedGroup // of --nodes flags that name a zone of the group, by zone
-	booked     map[string]int        // Booked by zone, "" for any
-	most       int                   // the maximum size of a zone group that gets all the rest of the group's
-	// zonesNeeded reports that a pod needed one of the zones.
-	zonesNeeded bool
+	ARN            string
+	AWSMin, AWSMax int // AWS's own sizes
+	// LaunchStated are the statements of the launch source. More may come while it is unread.
+	LaunchStated []launchspec.Statement
+	LaunchUnread bool
+	ZonesNeeded  bool             // a pod needed one of the zones
+	ZoneLimits   map[string]Named // of --nodes flags that name a zone of the group, by zone
 
-	awsMin, awsMax int // AWS's own sizes
+	// StatedCapacity is the reading's own desired capacity. DesiredCapacity differs while the reading may be older than our knowledge.
+	StatedCapacity   int
+	UnshownCapacity  int            // of recent instances that the reading misses, maybe because it is older
+	OthersWant       int            // the least desired capacity that other writers want, as far as is known
+	BookedIn         map[string]int // Booked by zone, "" for any
+	WithdrawalFailed bool           // AWS did not let us take back our request
+
+	flag Named // the --nodes flag that names the group, or zero
+	most int   // the maximum size of a zone group that gets all the rest of the group's
 }
 
 type Instance struct {
@@ -97,12 +93,8 @@ type Reservations struct {
 	Groups     []string // ARNs of resource groups of reservations
 }
 
-// processRebalance is AWS's process that terminates instances in one zone and launches others in another in their place (Amazon EC2 Auto Scaling User
-// Guide, Process types).
-const processRebalance = "AZRebalance"
-
-// launchGroup returns the group in the form of the launch spec Resolver, nil for nil.
-func (g *Group) launchGroup() *launchspec.Group {
+// LaunchGroup returns the group in the form of the launch spec Resolver, nil for nil.
+func (g *Group) LaunchGroup() *launchspec.Group {
 	if g == nil {
 		return nil
 	}
@@ -127,73 +119,14 @@ func (l Lifecycle) Starting() bool { return strings.HasPrefix(string(l), "Pendin
 
 func (l Lifecycle) Leaving() bool { return strings.HasPrefix(string(l), "Terminat") }
 
-func (l Lifecycle) departedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
+func (l Lifecycle) DepartedForGood() bool { return l.Leaving() || l == "Detaching" || l == "Detached" }
 
-const terminating Lifecycle = "Terminating"
+const Terminating Lifecycle = "Terminating"
 
-// groupFrom turns AWS's description into a Group. Every field of it may be missing.
-func groupFrom(in types.AutoScalingGroup, at time.Time) *Group {
-	g := &Group{
-		Name:            aws.ToString(in.AutoScalingGroupName),
-		MinSize:         int(aws.ToInt32(in.MinSize)),
-		MaxSize:         int(aws.ToInt32(in.MaxSize)),
-		DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
-		Zones:           slices.Clone(in.AvailabilityZones),
-		Tags:            make(map[string]string, len(in.Tags)),
-		Instances:       make([]Instance, 0, len(in.Instances)),
-		Source:          launchspec.SourceFrom(in),
-		WarmPool:        in.WarmPoolConfiguration != nil,
-
-		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
-		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
-		ReadAt:            at,
-
-		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
-	}
-	g.arn = aws.ToString(in.AutoScalingGroupARN)
-	g.awsMin, g.awsMax = g.MinSize, g.MaxSize
-	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
-		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
-	}
-	if in.Operator != nil {
-		g.Operator = aws.ToString(in.Operator.Principal)
-	}
-	g.Reservations = reservationsFrom(in.CapacityReservationSpecification)
-	for _, tag := range in.Tags {
-		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
-	}
-	for _, i := range in.Instances {
-		g.Instances = append(g.Instances, Instance{
-			ID:        aws.ToString(i.InstanceId),
-			Type:      aws.ToString(i.InstanceType),
-			Zone:      aws.ToString(i.AvailabilityZone),
-			Lifecycle: Lifecycle(i.LifecycleState),
-			Weight:    launchspec.ParseWeight(i.WeightedCapacity),
-			Protected: aws.ToBool(i.ProtectedFromScaleIn),
-			Origin:    instanceOrigin(i),
-		})
-	}
-	for _, p := range in.SuspendedProcesses {
-		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))
-	}
-	slices.Sort(g.SuspendedProcesses)
-	return g
-}
-
-func instanceOrigin(i types.Instance) string {
-	if t := i.LaunchTemplate; t != nil {
-		return launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
-	}
-	return aws.ToString(i.LaunchConfigurationName)
-}
-
-func reservationsFrom(spec *types.CapacityReservationSpecification) Reservations {
-	if spec == nil {
-		return Reservations{}
-	}
-	r := Reservations{Preference: string(spec.CapacityReservationPreference)}
-	if target := spec.CapacityReservationTarget; target != nil {
-		r.IDs, r.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
-	}
-	return r
+// FailedIncrease is an increase that was under way and has failed. Its instances still count until it is dismissed.
+type FailedIncrease struct {
+	ID        int    // distinguishes the failures of a group
+	Zone      string // "" where AWS chooses the zones
+	Instances int    // that did not come
+	Err       error  // as Increase and IncreaseZones return it
 }

@@ -1,4 +1,4 @@
-package asg
+package group
 
 import (
 	"maps"
@@ -15,8 +15,8 @@ func (g *Group) ID() string {
 
 func ZoneGroupID(group, zone string) string { return group + "/" + zone }
 
-// launchZones returns the zones that the group may launch in, each once.
-func (g *Group) launchZones() []string {
+// LaunchZones returns the zones that the group may launch in, each once.
+func (g *Group) LaunchZones() []string {
 	zones := make([]string, 0, len(g.Zones))
 	for _, zone := range g.Zones {
 		if !slices.Contains(zones, zone) {
@@ -30,10 +30,10 @@ func (g *Group) launchZones() []string {
 // instances. Their desired capacities add up to the group's. The missing instances count in the zone with the fewest, where AWS would launch them.
 // Their maximum sizes add up to the group's, with the rest dealt out evenly. The minimum size of each assumes that it alone loses all capacity beyond
 // the group's minimum. Every instance must have a zone.
-func (g *Group) ByZone(among ...string) []*Group { return g.divide(among, g.launchZones()) }
+func (g *Group) ByZone(among ...string) []*Group { return g.Divide(among, g.LaunchZones()) }
 
-// divide is ByZone with the instances that the minimum size lacks in the zones that are available.
-func (g *Group) divide(among, awake []string) []*Group {
+// Divide is ByZone with the instances that the minimum size lacks in the zones that are available.
+func (g *Group) Divide(among, awake []string) []*Group {
 	views := g.emptyZoneGroups()
 	byZone := make(map[string]*Group, len(views))
 	for _, v := range views {
@@ -44,19 +44,19 @@ func (g *Group) divide(among, awake []string) []*Group {
 		v.Instances = append(v.Instances, i)
 	}
 	for _, v := range views {
-		v.DesiredCapacity = v.countedCapacity()
+		v.DesiredCapacity = v.CountedCapacity()
 	}
-	open := views[:len(g.launchZones())]
-	g.accepted().dealMissing(open)
-	g.accepted().takeExcess(views)
+	open := views[:len(g.LaunchZones())]
+	g.Accepted().dealMissing(open)
+	g.Accepted().takeExcess(views)
 	for _, v := range views {
-		v.DesiredCapacity += v.bookedCapacity()
+		v.DesiredCapacity += v.BookedCapacity()
 	}
-	spare, left := max(0, g.reached()-g.MinSize), max(0, g.MaxSize-sizes(views))
+	spare, left := max(0, g.Reached()-g.MinSize), max(0, g.MaxSize-sizes(views))
 	for at, v := range views {
 		v.MinSize, v.MaxSize, v.most = max(0, v.DesiredCapacity-spare), v.DesiredCapacity, v.DesiredCapacity
 		if at < len(open) {
-			v.most = g.zoneLimits[v.Zone].most(v.DesiredCapacity + left)
+			v.most = g.ZoneLimits[v.Zone].most(v.DesiredCapacity + left)
 		}
 	}
 	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(awake, v.Zone) })
@@ -64,7 +64,7 @@ func (g *Group) divide(among, awake []string) []*Group {
 	growing := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return len(among) > 0 && !slices.Contains(among, v.Zone) })
 	g.level(growing, left, func(v *Group) (*int, int) { return &v.MaxSize, v.most })
 	for _, v := range views {
-		if limit, ok := g.zoneLimits[v.Zone]; ok {
+		if limit, ok := g.ZoneLimits[v.Zone]; ok {
 			v.MaxSize = min(v.MaxSize, limit.MaxSize)
 			v.MinSize = max(v.MinSize, min(limit.MinSize, v.most))
 		}
@@ -115,7 +115,7 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 }
 
 func (g *Group) emptyZoneGroups() []*Group {
-	zones, others := g.launchZones(), map[string]bool{}
+	zones, others := g.LaunchZones(), map[string]bool{}
 	for _, i := range g.Instances {
 		if !slices.Contains(zones, i.Zone) {
 			others[i.Zone] = true
@@ -126,8 +126,8 @@ func (g *Group) emptyZoneGroups() []*Group {
 	for at, zone := range zones {
 		v := *g
 		v.Zone, v.Zones, v.Instances = zone, []string{zone}, nil
-		v.Requested, v.Overdue, v.others, v.unshown = 0, 0, 0, 0
-		v.Booked, v.Failed, v.booked = 0, nil, nil
+		v.Requested, v.Overdue, v.OthersWant, v.UnshownCapacity = 0, 0, 0, 0
+		v.Booked, v.Failed, v.BookedIn = 0, nil, nil
 		views[at] = &v
 	}
 	if len(views) > 0 {
@@ -141,7 +141,7 @@ func (g *Group) dealBooked(views []*Group) {
 	in := func(zone string) *Group {
 		return views[max(0, slices.IndexFunc(views, func(v *Group) bool { return v.Zone == zone }))]
 	}
-	for zone, n := range g.booked {
+	for zone, n := range g.BookedIn {
 		in(zone).Booked += n
 	}
 	for _, f := range g.Failed {
@@ -175,7 +175,7 @@ func (g *Group) takeExcess(views []*Group) {
 	if g.Source.Weighted() {
 		return // AWS keeps a part of an instance too much
 	}
-	for range g.excess() {
+	for range g.Excess() {
 		least(views, func(v *Group) int { return -v.DesiredCapacity }).DesiredCapacity--
 	}
 }
@@ -183,14 +183,6 @@ func (g *Group) takeExcess(views []*Group) {
 // least returns the smallest zone group, the first of equals.
 func least(views []*Group, size func(*Group) int) *Group {
 	return slices.MinFunc(views, func(a, b *Group) int { return size(a) - size(b) })
-}
-
-// most limits the size by a --nodes flag. The zero NamedGroup has no limit.
-func (n NamedGroup) most(size int) int {
-	if n.Name == "" {
-		return size
-	}
-	return min(size, n.MaxSize)
 }
 
 // MostInstances is how many instances a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show. For a
@@ -203,10 +195,10 @@ func (g *Group) MostInstances() int {
 	return alone.MaxInstances()
 }
 
-// roomIn is how many more instances the maximum size allows in a zone, "" for any.
-func (g *Group) roomIn(zone string) int {
-	if _, limited := g.zoneLimits[zone]; zone == "" || !limited {
-		return g.room()
+// RoomIn is how many more instances the maximum size allows in a zone, "" for any.
+func (g *Group) RoomIn(zone string) int {
+	if _, limited := g.ZoneLimits[zone]; zone == "" || !limited {
+		return g.Room()
 	}
 	if v := g.zoneGroupIn(zone); v != nil {
 		return (v.most - v.DesiredCapacity) / g.Source.MinWeight()

@@ -1,4 +1,4 @@
-package asg
+package group
 
 import (
 	"fmt"
@@ -42,15 +42,15 @@ func anyGroup(r *rand.Rand) *Group {
 		}
 		g.Instances = append(g.Instances, i)
 	}
-	g.DesiredCapacity = max(0, g.countedCapacity()-4+r.IntN(16))
+	g.DesiredCapacity = max(0, g.CountedCapacity()-4+r.IntN(16))
 	g.MinSize = r.IntN(g.DesiredCapacity + 5)
 	g.MaxSize = g.MinSize + r.IntN(30)
 	if r.IntN(3) > 0 {
 		g.MaxSize = max(g.MaxSize, g.DesiredCapacity)
 	}
 	g.Requested = r.IntN(g.Missing() + 1)
-	g.withdrawalFailed = r.IntN(8) == 0
-	g.others = r.IntN(2) * r.IntN(g.DesiredCapacity+1)
+	g.WithdrawalFailed = r.IntN(8) == 0
+	g.OthersWant = r.IntN(2) * r.IntN(g.DesiredCapacity+1)
 	if r.IntN(2) == 0 { // as markOverdue has it
 		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
 	}
@@ -59,10 +59,10 @@ func anyGroup(r *rand.Rand) *Group {
 
 // limit gives some zones of the group limits of their own.
 func limit(g *Group, r *rand.Rand) {
-	g.zoneLimits = map[string]NamedGroup{}
+	g.ZoneLimits = map[string]Named{}
 	for _, zone := range append([]string{"x"}, g.Zones...) {
 		if least := r.IntN(4); r.IntN(2) == 0 {
-			g.zoneLimits[zone] = NamedGroup{Name: "g/" + zone, MinSize: least, MaxSize: least + r.IntN(10)}
+			g.ZoneLimits[zone] = Named{Name: "g/" + zone, MinSize: least, MaxSize: least + r.IntN(10)}
 		}
 	}
 }
@@ -134,18 +134,18 @@ func wrong(g *Group, views []*Group) (found []string) {
 	same("overdue", func(g *Group) int { return g.Overdue })
 	same("placeholders", placeholders)
 	most := max(g.MaxInstances(), g.TargetInstances()+g.Overdue)
-	if g.zoneLimits == nil {
+	if g.ZoneLimits == nil {
 		same("withdrawable", (*Group).Withdrawable)
 		must(total(views, (*Group).MaxInstances) == most, "maximum: %d over all views, %d in the group", total(views, (*Group).MaxInstances), most)
 	} else {
 		must(total(views, (*Group).Withdrawable) <= g.Withdrawable(), "withdrawable: %d over all views, %d in the group", total(views, (*Group).Withdrawable), g.Withdrawable())
 		must(total(views, (*Group).MaxInstances) <= most, "maximum: %d over all views, %d in the group", total(views, (*Group).MaxInstances), most)
 	}
-	if !g.Source.Weighted() && g.zoneLimits == nil {
+	if !g.Source.Weighted() && g.ZoneLimits == nil {
 		size := func(v *Group) int { return v.MaxSize }
 		must(total(views, size) == max(g.MaxSize, g.DesiredCapacity), "maximum size: %d over all views, %d in the group of %d", total(views, size), g.MaxSize, g.DesiredCapacity)
 	}
-	if least := func(v *Group) int { return v.MinSize }; !g.Source.Weighted() && g.zoneLimits == nil && g.MinSize >= g.DesiredCapacity && g.MaxSize >= g.MinSize {
+	if least := func(v *Group) int { return v.MinSize }; !g.Source.Weighted() && g.ZoneLimits == nil && g.MinSize >= g.DesiredCapacity && g.MaxSize >= g.MinSize {
 		same("minimum that is not reached", least)
 	}
 	left := g.MaxSize - total(views, func(v *Group) int { return v.DesiredCapacity })
@@ -154,13 +154,13 @@ func wrong(g *Group, views []*Group) (found []string) {
 	for at, v := range views {
 		must(v.Zone != "" && slices.Equal(v.Zones, []string{v.Zone}) && v.ID() == "g/"+v.Zone, "view of %q in %v is named %q", v.Zone, v.Zones, v.ID())
 		must(slices.IndexFunc(views, func(o *Group) bool { return o.Zone == v.Zone }) == at, "two views of %s", v.Zone)
-		must(g.reached()-removable(v) >= min(g.MinSize, g.reached()), "%s: taking %d brings the group of %d below its minimum of %d", v.ID(), removable(v), g.reached(), g.MinSize)
+		must(g.Reached()-removable(v) >= min(g.MinSize, g.Reached()), "%s: taking %d brings the group of %d below its minimum of %d", v.ID(), removable(v), g.Reached(), g.MinSize)
 		must(v.MinSize <= max(v.DesiredCapacity, v.most), "%s: minimum %d of %d, and never more than %d", v.ID(), v.MinSize, v.DesiredCapacity, v.most)
 		instances = append(instances, v.Instances...)
 		for _, i := range v.Instances {
 			must(i.Zone == v.Zone, "%s has %s of %s", v.ID(), i.ID, i.Zone)
 		}
-		limited, isLimited := g.zoneLimits[v.Zone]
+		limited, isLimited := g.ZoneLimits[v.Zone]
 		share := byTurns[v.Zone]
 		if isLimited {
 			share = min(share, limited.MaxSize)
@@ -191,9 +191,9 @@ func TestZoneGroupsAddUpToGroup(t *testing.T) {
 		if r.IntN(4) == 0 {
 			limit(g, r)
 		}
-		for what, is := range map[string]bool{"weights": g.Source.Weighted(), "excess": g.excess() > 0, "withdrawable": g.Withdrawable() > 0,
+		for what, is := range map[string]bool{"weights": g.Source.Weighted(), "excess": g.Excess() > 0, "withdrawable": g.Withdrawable() > 0,
 			"overdue": g.Overdue > 0, "narrowed": g.MaxSize < g.DesiredCapacity, "below the minimum": g.DesiredCapacity < g.MinSize,
-			"zone limits": len(g.zoneLimits) > 0, "withdrawable and overdue": g.Withdrawable() > 0 && g.Overdue > 0} {
+			"zone limits": len(g.ZoneLimits) > 0, "withdrawable and overdue": g.Withdrawable() > 0 && g.Overdue > 0} {
 			if is {
 				seen[what]++
 			}
@@ -225,7 +225,7 @@ func TestZoneGroupsAddUpToGroup(t *testing.T) {
 }
 
 // inside has cmp look into groups.
-var inside = cmp.AllowUnexported(Group{}, NamedGroup{})
+var inside = cmp.AllowUnexported(Group{})
 
 func TestRestIsDealtAmongNamedZones(t *testing.T) {
 	for seed := range uint64(5_000) {
@@ -236,7 +236,7 @@ func TestRestIsDealtAmongNamedZones(t *testing.T) {
 		}
 		all := g.ByZone()
 		var among []string
-		for _, zone := range g.launchZones() {
+		for _, zone := range g.LaunchZones() {
 			if r.IntN(2) == 0 {
 				among = append(among, zone)
 			}
@@ -258,7 +258,7 @@ func TestRestIsDealtAmongNamedZones(t *testing.T) {
 			rooms += max(0, v.MaxInstances()-v.TargetInstances()-v.Overdue)
 		}
 		left := max(0, g.MaxInstances()-g.TargetInstances()-g.Overdue)
-		if rooms > left || g.zoneLimits == nil && rooms != left {
+		if rooms > left || g.ZoneLimits == nil && rooms != left {
 			t.Errorf("seed %d: room for %d among %v, %d in the group", seed, rooms, among, left)
 		}
 		if t.Failed() {
@@ -269,7 +269,7 @@ func TestRestIsDealtAmongNamedZones(t *testing.T) {
 
 // BenchmarkByZone divides a group of instances=1000 in zones=3, whatever its maximum, with a thousand more that are
 // missing, and with a limit on one of the zones:
-// go test -run - -bench ByZone ./cloudprovider/asg
+// go test -run - -bench ByZone ./cloudprovider/asg/group
 func BenchmarkByZone(b *testing.B) {
 	for _, size := range []struct{ missing, most, limit int }{{most: 1000}, {most: 10_000}, {most: 1_000_000}, {missing: 1000, most: 10_000}, {most: 10_000, limit: 500}} {
 		b.Run(fmt.Sprintf("instances=1000/zones=3/missing=%d/max=%d/limit=%d", size.missing, size.most, size.limit), func(b *testing.B) {
@@ -278,7 +278,7 @@ func BenchmarkByZone(b *testing.B) {
 				g.Instances = append(g.Instances, Instance{ID: fmt.Sprint("i-", n), Zone: g.Zones[n%7%3], Lifecycle: "InService", Weight: 1})
 			}
 			if size.limit > 0 {
-				g.zoneLimits = map[string]NamedGroup{"a": {Name: "g/a", MaxSize: size.limit}}
+				g.ZoneLimits = map[string]Named{"a": {Name: "g/a", MaxSize: size.limit}}
 			}
 			b.ReportAllocs()
 			for b.Loop() {

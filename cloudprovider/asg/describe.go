@@ -1,0 +1,80 @@
+package asg
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// groupFrom turns AWS's description into a Group. Every field of it may be missing.
+func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
+	g := &group.Group{
+		Name:            aws.ToString(in.AutoScalingGroupName),
+		MinSize:         int(aws.ToInt32(in.MinSize)),
+		MaxSize:         int(aws.ToInt32(in.MaxSize)),
+		DesiredCapacity: int(aws.ToInt32(in.DesiredCapacity)),
+		Zones:           slices.Clone(in.AvailabilityZones),
+		Tags:            make(map[string]string, len(in.Tags)),
+		Instances:       make([]group.Instance, 0, len(in.Instances)),
+		Source:          launchspec.SourceFrom(in),
+		WarmPool:        in.WarmPoolConfiguration != nil,
+
+		CapacityRebalance: aws.ToBool(in.CapacityRebalance),
+		Deleting:          strings.HasPrefix(aws.ToString(in.Status), "Delete"),
+		ReadAt:            at,
+
+		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
+	}
+	g.ARN = aws.ToString(in.AutoScalingGroupARN)
+	g.AWSMin, g.AWSMax = g.MinSize, g.MaxSize
+	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
+		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
+	}
+	if in.Operator != nil {
+		g.Operator = aws.ToString(in.Operator.Principal)
+	}
+	g.Reservations = reservationsFrom(in.CapacityReservationSpecification)
+	for _, tag := range in.Tags {
+		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+	}
+	for _, i := range in.Instances {
+		g.Instances = append(g.Instances, group.Instance{
+			ID:        aws.ToString(i.InstanceId),
+			Type:      aws.ToString(i.InstanceType),
+			Zone:      aws.ToString(i.AvailabilityZone),
+			Lifecycle: group.Lifecycle(i.LifecycleState),
+			Weight:    launchspec.ParseWeight(i.WeightedCapacity),
+			Protected: aws.ToBool(i.ProtectedFromScaleIn),
+			Origin:    instanceOrigin(i),
+		})
+	}
+	for _, p := range in.SuspendedProcesses {
+		g.SuspendedProcesses = append(g.SuspendedProcesses, aws.ToString(p.ProcessName))
+	}
+	slices.Sort(g.SuspendedProcesses)
+	return g
+}
+
+func instanceOrigin(i types.Instance) string {
+	if t := i.LaunchTemplate; t != nil {
+		return launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
+	}
+	return aws.ToString(i.LaunchConfigurationName)
+}
+
+func reservationsFrom(spec *types.CapacityReservationSpecification) group.Reservations {
+	if spec == nil {
+		return group.Reservations{}
+	}
+	r := group.Reservations{Preference: string(spec.CapacityReservationPreference)}
+	if target := spec.CapacityReservationTarget; target != nil {
+		r.IDs, r.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
+	}
+	return r
+}

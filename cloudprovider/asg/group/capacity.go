@@ -1,0 +1,211 @@
+package group
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// Missing is how many instances AWS still has to launch for the desired capacity, at the smallest weight, so that it is never too few.
+func (g *Group) Missing() int {
+	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity())
+}
+
+// NotInService is how many instances are missing or still starting, at the smallest weight.
+func (g *Group) NotInService() int {
+	missing := g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() })
+	return g.InstancesFor(missing)
+}
+
+// TargetInstances is the desired capacity in instances: the counted and the missing ones, less the overdue.
+func (g *Group) TargetInstances() int {
+	if !g.Source.Weighted() {
+		return g.DesiredCapacity - g.Overdue
+	}
+	return len(g.Counted()) + g.Missing() - g.Overdue
+}
+
+// Withdrawable is how many of the missing instances Withdraw would take back: our own, unless the minimum size or another writer wants them.
+func (g *Group) Withdrawable() int {
+	if g.WithdrawalFailed {
+		return 0
+	}
+	g = g.Accepted()
+	return (g.DesiredCapacity - g.AfterWithdrawal(g.Requested)) / g.Source.MinWeight()
+}
+
+// AfterWithdrawal is the desired capacity without up to n unfulfilled instances of ours.
+func (g *Group) AfterWithdrawal(n int) int {
+	floor := max(g.MinSize, g.CountedCapacity()+g.UnshownCapacity, g.OthersWant)
+	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
+}
+
+// MaxInstances is how many instances the group can hold, as far as its weights show: the present ones, and the smallest that still fit.
+func (g *Group) MaxInstances() int {
+	if !g.Source.Weighted() {
+		return g.MaxSize
+	}
+	return len(g.Counted()) + max(0, g.MaxSize-g.CountedCapacity())/g.Source.MinWeight()
+}
+
+// MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go.
+func (g *Group) MinInstances() int {
+	if !g.Source.Weighted() {
+		return g.MinSize
+	}
+	spare := max(0, g.Reached()-g.MinSize) / g.heaviest()
+	return max(0, len(g.Counted())+g.Missing()-spare)
+}
+
+// heaviest is the weight of the heaviest instance, as far as the weights show.
+func (g *Group) heaviest() int {
+	heaviest := 1
+	if g.Missing() > 0 {
+		heaviest = g.Source.MinWeight()
+	}
+	for _, i := range g.Counted() {
+		heaviest = max(heaviest, i.Weight)
+	}
+	return heaviest
+}
+
+func (g *Group) CountedCapacity() int {
+	return g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Counts() })
+}
+
+func (g *Group) CapacityOf(counts func(*Instance) bool) int {
+	capacity := 0
+	for at := range g.Instances {
+		if i := &g.Instances[at]; counts(i) {
+			capacity += i.Weight
+		}
+	}
+	return capacity
+}
+
+func (g *Group) Instance(id string) *Instance {
+	if at := slices.IndexFunc(g.Instances, func(i Instance) bool { return i.ID == id }); at >= 0 {
+		return &g.Instances[at]
+	}
+	return nil
+}
+
+// InMotion reports whether the group is expected to look different in a moment.
+func (g *Group) InMotion() bool {
+	if g.Missing() > 0 || g.StatedCapacity != g.DesiredCapacity {
+		return true
+	}
+	return slices.ContainsFunc(g.Instances, func(i Instance) bool {
+		return i.Lifecycle != "InService" && i.Lifecycle != "Standby"
+	})
+}
+
+// SameMotion reports whether two readings agree in everything that moves.
+func (g *Group) SameMotion(o *Group) bool {
+	return g.DesiredCapacity == o.DesiredCapacity && slices.Equal(g.Instances, o.Instances) &&
+		(g.Failure == nil) == (o.Failure == nil)
+}
+
+// Accepted returns the group without the increases that AWS has not accepted.
+func (g *Group) Accepted() *Group {
+	if g.Booked == 0 && len(g.Failed) == 0 {
+		return g
+	}
+	a := *g
+	a.DesiredCapacity -= g.BookedCapacity()
+	a.Booked, a.Failed, a.BookedIn = 0, nil, nil
+	return &a
+}
+
+// FailedInstances counts the instances of the failed increases.
+func (g *Group) FailedInstances() int {
+	failed := 0
+	for _, f := range g.Failed {
+		failed += f.Instances
+	}
+	return failed
+}
+
+// BookedCapacity is the capacity that AWS has not accepted.
+func (g *Group) BookedCapacity() int { return (g.Booked + g.FailedInstances()) * g.Source.MinWeight() }
+
+// InstancesFor is how many instances of the least weight bring the capacity.
+func (g *Group) InstancesFor(capacity int) int {
+	least := g.Source.MinWeight()
+	return max(0, capacity+least-1) / least
+}
+
+func (g *Group) Room() int { return (g.MaxSize - g.Reached()) / g.Source.MinWeight() }
+
+// Excess is the capacity that AWS is about to terminate, or holds while it moves instances.
+func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
+
+// Reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to the
+// maximum size. AWS launches nothing until the desired capacity exceeds it.
+func (g *Group) Reached() int {
+	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, g.MaxSize))
+}
+
+// EndedSince is the capacity of the departing instances that were present, or not yet there, before.
+func (g *Group) EndedSince(before *Group) int {
+	return g.CapacityOf(func(i *Instance) bool {
+		was := before.Instance(i.ID)
+		return i.Lifecycle.Leaving() && (was == nil || !was.Lifecycle.Leaving())
+	})
+}
+
+// Lightest is the least weight of the counted instances. With weights, AWS launches up to one part of an instance too much, and keeps it.
+func (g *Group) Lightest() int {
+	counted := g.Counted()
+	if len(counted) == 0 {
+		return g.Source.MinWeight()
+	}
+	return slices.MinFunc(counted, func(a, b Instance) int { return cmp.Compare(a.Weight, b.Weight) }).Weight
+}
+
+// Shortfall is how many instances of the least weight are still to come out of n, after launched. A heavier instance counts several times.
+func (g *Group) Shortfall(n int, launched []Instance) int {
+	missing := n * g.Source.MinWeight()
+	for _, i := range launched {
+		missing -= i.Weight
+	}
+	return g.InstancesFor(missing)
+}
+
+// NewSince returns the counted instances that were not there before, in the zone if one is named. It returns none beyond the growth of the desired
+// capacity, because the rest replaces others.
+func (g *Group) NewSince(before *Group, zone string) []Instance {
+	var come []Instance
+	grown := g.DesiredCapacity - before.DesiredCapacity
+	for _, i := range g.Counted() {
+		if grown > 0 && before.Instance(i.ID) == nil && (zone == "" || i.Zone == zone) {
+			come = append(come, i)
+			grown -= i.Weight
+		}
+	}
+	return come
+}
+
+func (g *Group) Blocked() bool {
+	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks })
+}
+
+func (g *Group) Counted() []Instance {
+	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return !i.Lifecycle.Counts() })
+}
+
+// NotBegun is how many of the missing instances AWS has not begun to launch, if every begun instance that the reading lacks brings the greatest weight.
+func (g *Group) NotBegun(begun []string) int {
+	left := g.DesiredCapacity - g.CountedCapacity()
+	for _, id := range begun {
+		if g.Instance(id) != nil {
+			continue
+		}
+		if g.Source.CountsHardware() {
+			return 0 // nobody knows how much it brings
+		}
+		left -= g.Source.MaxWeight()
+	}
+	return max(0, left) / g.Source.MinWeight()
+}
