@@ -45,7 +45,7 @@ func (a *activities) failuresDue() []string {
 	defer a.groups.mu.Unlock()
 	var due []string
 	for name, e := range a.groups.entries {
-		if now.Before(e.look.due) || !e.requestOpen() && !e.shortageOpen(e.group) || a.groups.identity.foreign(e.group) {
+		if now.Before(e.look.due) || !e.requestOpen() && !e.shortageOpen(e.group) || a.groups.identity.Foreign(e.group) {
 			continue
 		}
 		due = append(due, name)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -119,7 +120,7 @@ func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cache := asg.NewCache(asg.Options{AutoScaling: &silent{readings: tt.readings}, Clock: clock.RealClock{}, LaunchMode: asg.LaunchDesiredCapacity,
-					Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}})
+					Discovery: ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}})
 				if err := cache.Refresh(t.Context()); err != nil {
 					t.Fatal(err)
 				}

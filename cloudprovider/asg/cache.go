@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -37,7 +38,7 @@ type Options struct {
 	AutoScaling AutoScalingAPI
 	Launches    launchspec.APIs
 	Instances   InstancesAPI // may be nil, then nobody checks the tags of instances
-	Discovery   Discovery
+	Discovery   ownership.Discovery
 	// RefreshInterval is the interval of readings of all groups, MotionInterval of the groups in motion.
 	RefreshInterval time.Duration
 	MotionInterval  time.Duration
@@ -187,3 +188,17 @@ func (c *Cache) LaunchFailed(name string) {
 	c.groups.mu.Unlock()
 	signal(c.failures)
 }
+
+// SeeCluster takes in the cluster's evidence of its name, and publishes the groups anew if the name is news. It makes no call. Before its first call,
+// no instance counts as a node of ours.
+func (c *Cache) SeeCluster(ctx context.Context, e ownership.Evidence) {
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
+	if c.groups.identity.See(ctx, e, c.groups.allGroups()) {
+		c.groups.publish()
+		signal(c.groups.changed)
+	}
+}
+
+// ClusterName returns our name and the place that settled it, zero while it is not known.
+func (c *Cache) ClusterName() launchspec.Statement { return c.cluster() }

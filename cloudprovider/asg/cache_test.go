@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -36,7 +37,7 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 
 func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 	t.Parallel()
-	discovery, err := asg.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
+	discovery, err := ownership.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +65,7 @@ func TestSenselessDiscoveryFlagsAreRefused(t *testing.T) {
 		{name: "tag without key", auto: []string{"asg:tag=a,=b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d, err := asg.ParseDiscovery(tt.nodes, tt.auto); err == nil {
+			if d, err := ownership.ParseDiscovery(tt.nodes, tt.auto); err == nil {
 				t.Errorf("ParseDiscovery(%q, %q) = %+v, want an error", tt.nodes, tt.auto, d)
 			}
 		})
@@ -83,7 +84,7 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 		{"0:0:a", 0, 0},
 	} {
 		t.Run(tt.flag, func(t *testing.T) {
-			discovery, err := asg.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)
+			discovery, err := ownership.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +123,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 					config.AutoScalingGroups = append(config.AutoScalingGroups, g)
 				}
 			}
-			w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+			w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
 			if got := len(w.cache.Snapshot().Groups()); got != tt.groups {
 				t.Fatalf("discovered %d groups, want %d", got, tt.groups)
 			}
@@ -196,7 +197,7 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	doomed := fakeaws.LaunchTemplate{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), doomed},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken("it's", "doomed", "$Default"), broken("old", "workers", "9"), eks},
-	}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+	}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
 	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,7 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 			{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, scalingGroup("sound", 0, 0, 3)},
 	}
-	w := newWorldOf(t, config, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+	w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
 	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
 		t.Fatal(err)
 	}
@@ -335,7 +336,7 @@ func TestPolicyTypes(t *testing.T) {
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large"}},
 				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
-				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
 			g := w.group("g")
 			if g.LaunchSpec == nil {
 				t.Fatalf("what it launches is not known: %+v", g.Problems)

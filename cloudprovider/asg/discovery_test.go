@@ -13,14 +13,14 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
 // discovered starts a world with the groups and returns the names that the flags select.
-func discoveredBy(t *testing.T, join asg.DiscoveryJoin, flags []string, groups ...fakeaws.AutoScalingGroup) (*world, []string) {
+func discoveredBy(t *testing.T, join ownership.DiscoveryJoin, flags []string, groups ...fakeaws.AutoScalingGroup) (*world, []string) {
 	t.Helper()
-	discovery, err := asg.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, flags)
+	discovery, err := ownership.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, flags)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,15 +42,15 @@ func TestDiscoveryFlagsJoin(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
-		join  asg.DiscoveryJoin
+		join  ownership.DiscoveryJoin
 		flags []string
 		want  []string
 	}{
 		{name: "by AND as in stock", flags: []string{"asg:tag=a,b=1", "asg:tag=c"}, want: []string{"all", "by-name"}},
-		{name: "by AND if said", join: asg.JoinAll, flags: []string{"asg:tag=a", "asg:tag=b"}, want: []string{"a-and-b", "a-and-other-b", "all", "by-name"}},
-		{name: "as alternatives", join: asg.JoinAny, flags: []string{"asg:tag=a,b=1", "asg:tag=c"}, want: []string{"a-and-b", "all", "by-name", "c-only"}},
+		{name: "by AND if said", join: ownership.JoinAll, flags: []string{"asg:tag=a", "asg:tag=b"}, want: []string{"a-and-b", "a-and-other-b", "all", "by-name"}},
+		{name: "as alternatives", join: ownership.JoinAny, flags: []string{"asg:tag=a,b=1", "asg:tag=c"}, want: []string{"a-and-b", "all", "by-name", "c-only"}},
 		{name: "last value of a key wins", flags: []string{"asg:tag=a,b=1", "asg:tag=b=2"}, want: []string{"a-and-other-b", "by-name"}},
-		{name: "last value wins within a flag", join: asg.JoinAny, flags: []string{"asg:tag=b=1,b=2"}, want: []string{"a-and-other-b", "by-name"}},
+		{name: "last value wins within a flag", join: ownership.JoinAny, flags: []string{"asg:tag=b=1,b=2"}, want: []string{"a-and-other-b", "by-name"}},
 		{name: "last key without value takes any", flags: []string{"asg:tag=b=1", "asg:tag=b"}, want: []string{"a-and-b", "a-and-other-b", "all", "by-name"}},
 		{name: "names alone", want: []string{"by-name"}},
 	} {
@@ -70,7 +70,7 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
-		join  asg.DiscoveryJoin
+		join  ownership.DiscoveryJoin
 		flags []string
 		warns bool
 		calls int // readings of a start, the one of the named groups included
@@ -79,12 +79,12 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 		{name: "alternatives find nothing either", flags: []string{"asg:tag=none", "asg:tag=nothing"}, calls: 4},
 		{name: "one flag has no alternative", flags: []string{"asg:tag=none"}, calls: 2},
 		{name: "AND finds a group", flags: []string{"asg:tag=a", "asg:tag=c"}, calls: 2},
-		{name: "alternatives are in force", join: asg.JoinAny, flags: []string{"asg:tag=none", "asg:tag=c"}, calls: 3},
+		{name: "alternatives are in force", join: ownership.JoinAny, flags: []string{"asg:tag=none", "asg:tag=c"}, calls: 3},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var log bytes.Buffer
 			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
-			discovery, err := asg.ParseDiscovery([]string{"0:1:by-name"}, tt.flags)
+			discovery, err := ownership.ParseDiscovery([]string{"0:1:by-name"}, tt.flags)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -61,7 +62,7 @@ func TestManyTypesMakeShortFailure(t *testing.T) {
 		g.MixedInstancesPolicy.Overrides = append(g.MixedInstancesPolicy.Overrides, fakeaws.Override{InstanceType: name})
 	}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")}, InstanceTypes: types,
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	_, err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)

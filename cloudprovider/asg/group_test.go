@@ -9,6 +9,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -21,11 +22,11 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 		t.Fatalf("groups %v, want the one without an operator alone", w.cache.Snapshot().Groups())
 	}
 	foreign := w.cache.Snapshot().Foreign()
-	if len(foreign) != 1 || len(foreign[0].Problems) != 1 || foreign[0].Problems[0].Reason != asg.ReasonOperator ||
+	if len(foreign) != 1 || len(foreign[0].Problems) != 1 || foreign[0].Problems[0].Reason != ownership.ReasonOperator ||
 		!strings.Contains(foreign[0].Problems[0].Message, `"eks.amazonaws.com"`) {
 		t.Fatalf("left alone are %+v, want one with a problem that names its operator", foreign)
 	}
-	var refused *asg.OtherClusterError
+	var refused *ownership.OtherClusterError
 	if _, err := w.cache.Increase(t.Context(), "theirs", 1); !errors.As(err, &refused) {
 		t.Errorf("Increase = %v, want an OtherClusterError", err)
 	}

@@ -74,8 +74,9 @@ func (l *locks) beginWrite(name string) (*entry, error) {
 		return nil, errEnding
 	case e == nil:
 		return nil, ErrGroupNotFound
-	case l.groups.identity.foreign(e.group):
-		return nil, &OtherClusterError{Group: name, Why: l.groups.identity.whyForeign(e.group)}
+	}
+	if err := l.groups.identity.MayChange(e.group); err != nil {
+		return nil, err
 	}
 	l.writes.Add(1)
 	return e, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
 // groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.
@@ -28,12 +29,12 @@ type groups struct {
 	readAt   time.Time
 	ending   bool // refuse further writes
 	failures bool // a failed increase may be left to dismiss
-	identity identity
+	identity *ownership.Identity
 }
 
 func newGroups(cluster, stockCluster string) *groups {
 	s := &groups{changed: make(chan struct{}, 1), entries: map[string]*entry{}, dropped: map[string]*entry{},
-		identity: newIdentity(cluster, stockCluster)}
+		identity: ownership.NewIdentity(cluster, stockCluster)}
 	s.publish()
 	return s
 }
@@ -46,8 +47,8 @@ func (s *groups) publish() {
 	groups := make(map[string]*group.Group, len(s.entries))
 	var foreign []*group.Group
 	for name, e := range s.entries {
-		if s.identity.foreign(e.group) {
-			foreign = append(foreign, s.identity.disowned(e.group))
+		if s.identity.Foreign(e.group) {
+			foreign = append(foreign, s.identity.Disowned(e.group))
 		} else {
 			groups[name] = e.shown()
 		}
@@ -64,6 +65,11 @@ func (s *groups) publish() {
 func (s *groups) all() []*group.Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.allGroups()
+}
+
+// allGroups is all. The caller holds mu.
+func (s *groups) allGroups() []*group.Group {
 	groups := make([]*group.Group, 0, len(s.entries))
 	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
 		groups = append(groups, s.entries[name].group)
@@ -110,8 +116,7 @@ func (s *groups) entry(name string) (*entry, *group.Group) {
 func (s *groups) answered(instance string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_, named := s.identity.launched[instance]
-	return named
+	return s.identity.DidLaunch(instance)
 }
 
 // look shows the entry of a group to see, if there is one, also a dropped one's.
@@ -155,7 +160,7 @@ func (s *groups) Cluster() string { return s.cluster().Cluster }
 func (s *groups) cluster() launchspec.Statement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.identity.own
+	return s.identity.Cluster()
 }
 
 // parallel runs do for 0 to n-1, at most limit at a time, and waits for all.
@@ -166,4 +171,27 @@ func parallel(n, limit int, do func(int)) {
 		calls.Go(func() error { do(i); return nil })
 	}
 	_ = calls.Wait()
+}
+
+// strangers returns the instances that are not certainly ours, or an *OtherClusterError.
+func (s *groups) strangers(ids []string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	in := make(map[string]*group.Group, len(ids)) // by instance
+	for _, id := range ids {
+		in[id] = nil
+	}
+	for _, e := range s.entries {
+		for _, i := range e.group.Instances {
+			if _, asked := in[i.ID]; asked {
+				in[i.ID] = e.group
+			}
+		}
+		for id := range e.recent { // a reading may be older than the instance
+			if g, asked := in[id]; asked && g == nil {
+				in[id] = e.group
+			}
+		}
+	}
+	return s.identity.Strangers(ids, func(id string) *group.Group { return in[id] })
 }

@@ -11,8 +11,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -20,18 +19,6 @@ import (
 type InstancesAPI interface {
 	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
 }
-
-// OtherClusterError is the error of a write to what may belong to another cluster. AWS was not asked.
-type OtherClusterError struct {
-	Group    string
-	Instance string // empty for the whole group
-	Why      string
-}
-
-func (e *OtherClusterError) Error() string { return e.Why }
-
-// Unsent makes awsclient.IsRefused true.
-func (e *OtherClusterError) Unsent() bool { return true }
 
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
 type unreadTagsError struct{ cause error }
@@ -74,7 +61,7 @@ func (w guarded) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInst
 		defer w.groups.mu.Unlock()
 		for _, some := range out.Instances {
 			for _, id := range some.InstanceIds {
-				w.groups.identity.launched[id] = w.clock.Now()
+				w.groups.identity.Launched(id, w.clock.Now())
 			}
 		}
 	}
@@ -98,15 +85,15 @@ func (w guarded) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *au
 func (w guarded) mayChange(name string) error {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
-	if e := w.groups.entries[name]; e != nil && w.groups.identity.foreign(e.group) {
-		return &OtherClusterError{Group: name, Why: w.groups.identity.whyForeign(e.group)}
+	if e := w.groups.entries[name]; e != nil {
+		return w.groups.identity.MayChange(e.group)
 	}
 	return nil
 }
 
 // mayTerminate returns an *OtherClusterError if an instance may belong to another cluster, or the error of EC2.
 func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
-	strangers, err := w.strangers(ids)
+	strangers, err := w.groups.strangers(ids)
 	if err != nil || len(strangers) == 0 || w.instances == nil {
 		return err
 	}
@@ -125,66 +112,15 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
-				if err := w.disowns(ours, i); err != nil {
+				tags := make(map[string]string, len(i.Tags))
+				for _, t := range i.Tags {
+					tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
+				}
+				if err := ownership.CheckTags(ours, aws.ToString(i.InstanceId), tags); err != nil {
 					return err
 				}
 			}
 		}
 	}
 	return nil
-}
-
-// disowns returns an *OtherClusterError if the tags of the instance state another cluster, or any while our name is not known.
-func (w guarded) disowns(ours string, i ec2types.Instance) error {
-	tags := make(map[string]string, len(i.Tags))
-	for _, t := range i.Tags {
-		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-	}
-	for _, s := range launchspec.StatedByTags(tags, "") {
-		if s.Cluster != ours {
-			return &OtherClusterError{Group: tags["aws:autoscaling:groupName"], Instance: aws.ToString(i.InstanceId),
-				Why: fmt.Sprintf("it is left alone, for it states cluster %s and never became a node of ours", s)}
-		}
-	}
-	return nil
-}
-
-// strangers returns the instances that are not certainly ours, or an *OtherClusterError if one of them is in a group that may belong to another
-// cluster.
-func (w guarded) strangers(ids []string) ([]string, error) {
-	w.groups.mu.Lock()
-	defer w.groups.mu.Unlock()
-	groups := make(map[string]*group.Group, len(ids)) // by instance
-	for _, id := range ids {
-		groups[id] = nil
-	}
-	for _, e := range w.groups.entries {
-		for _, i := range e.group.Instances {
-			if _, asked := groups[i.ID]; asked {
-				groups[i.ID] = e.group
-			}
-		}
-		for id := range e.recent { // a reading may be older than the instance
-			if g, asked := groups[id]; asked && g == nil {
-				groups[id] = e.group
-			}
-		}
-	}
-	var strangers []string
-	for _, id := range ids {
-		g, known := groups[id], w.groups.identity.knows(id)
-		switch {
-		case g == nil && !known:
-			return nil, &OtherClusterError{Instance: id, Why: "it is left alone, for no reading shows it in a group of ours"}
-		case g != nil && w.groups.identity.foreign(g):
-			return nil, &OtherClusterError{Group: g.Name, Why: w.groups.identity.whyForeign(g)}
-		case known:
-			continue
-		case w.groups.identity.unproven(g):
-			return nil, &OtherClusterError{Group: g.Name, Instance: id,
-				Why: "it is left alone, for it never became a node of ours, and whose group it is, is not known yet; name this cluster by " + sourceFlag + " where that lasts"}
-		}
-		strangers = append(strangers, id)
-	}
-	return strangers, nil
 }

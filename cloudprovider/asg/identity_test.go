@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -56,7 +57,7 @@ func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGr
 	t.Helper()
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: launchTemplates, AutoScalingGroups: groups,
 		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old-b", ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join b"}}},
-		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+		ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
 	clients, err := awsclient.New(t.Context(), awsclients.Options(w.aws))
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +144,7 @@ func TestOtherClustersGroupIsHidden(t *testing.T) {
 		if i, _ := w.cache.Snapshot().Instance(g.Instances[0].ID); i != nil {
 			t.Errorf("%s: its instance is in the snapshot", g.Name)
 		}
-		if len(g.Problems) != 1 || g.Problems[0].Reason != asg.ReasonOtherCluster || g.Problems[0].Blocks || !strings.Contains(g.Problems[0].Remedy, "--asg-cluster-name") {
+		if len(g.Problems) != 1 || g.Problems[0].Reason != ownership.ReasonOtherCluster || g.Problems[0].Blocks || !strings.Contains(g.Problems[0].Remedy, "--asg-cluster-name") {
 			t.Errorf("%s: problems %+v, want one that names the flag", g.Name, g.Problems)
 		}
 		if got := g.Problems[0].Message; !strings.Contains(got, g.Stated[len(g.Stated)-1].String()) || !strings.Contains(got, `ours is "a"`) {
@@ -167,7 +168,7 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 	for name, write := range map[string]func() error{
 		"increase": func() error { _, err := w.cache.Increase(t.Context(), "theirs", 1); return err },
 		"increase of nodes": func() error {
-			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids})
+			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
 			_, err := w.cache.Increase(t.Context(), "theirs", 1)
 			return err
 		},
@@ -176,7 +177,7 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 		"termination":     func() error { _, err := w.cache.Terminate(t.Context(), "theirs", ids); return err },
 		"replacement":     func() error { _, err := w.cache.Replace(t.Context(), "theirs", ids[:1]); return err },
 	} {
-		var other *asg.OtherClusterError
+		var other *ownership.OtherClusterError
 		if err := write(); !errors.As(err, &other) || other.Group != "theirs" {
 			t.Errorf("%s: error %v, want an OtherClusterError", name, err)
 		}
@@ -205,14 +206,14 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 			t.Run(string(mode)+"/"+name, func(t *testing.T) {
 				w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 				ids := w.members("g")
-				w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids})
+				w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
 				owner := "owned"
 				if err := w.aws.SetTags("g", map[string]*string{ownedBy + "b": &owner}); err != nil {
 					t.Fatal(err)
 				}
 				asg.MakeStale(w.cache, "g")
 				err := write(w, ids)
-				var other *asg.OtherClusterError
+				var other *ownership.OtherClusterError
 				if !errors.As(err, &other) && !(mode == asg.LaunchDesiredCapacity && errors.Is(err, asg.ErrNotAtomic)) {
 					t.Errorf("error %v, want an OtherClusterError", err)
 				}
@@ -251,7 +252,7 @@ func TestOurNameIsSettled(t *testing.T) {
 			for name, n := range tt.nodes {
 				nodes = append(nodes, w.members(name)[:n]...)
 			}
-			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes, Network: tt.network})
+			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes, Network: tt.network})
 			if got := asg.Cluster(w.cache); got != tt.want {
 				t.Errorf("our cluster is %v, want %v", got, tt.want)
 			}
@@ -265,13 +266,13 @@ func TestUnreadGroupsPreventMinorityName(t *testing.T) {
 		fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
 		w.started()
 		nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
-		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
+		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
 		if got := asg.Cluster(w.cache); got != (launchspec.Statement{}) {
 			t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
 		}
 		w.aws.ClearFaults(fault)
 		w = w.with(nil).started()
-		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: nodes})
+		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
 		if got := asg.Cluster(w.cache).Cluster; got != "a" {
 			t.Errorf("our cluster is %q, want a", got)
 		}
@@ -283,7 +284,7 @@ func TestStockFlagWaitsForClusterEvidence(t *testing.T) {
 	if got := foreign(w.cache.Snapshot()); len(got) != 0 {
 		t.Errorf("groups of other clusters %q before the cluster was seen, want none", got)
 	}
-	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: w.members("a1")})
+	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: w.members("a1")})
 	if got := asg.Cluster(w.cache).Cluster; got != "a" {
 		t.Errorf("our cluster is %q, want a", got)
 	}
@@ -332,7 +333,7 @@ func TestSettledNameOutlivesMajority(t *testing.T) {
 		{nodes: nil, want: "a"}, // a cluster without nodes is the same still
 		{nodes: b, want: "b"},
 	} {
-		w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: step.nodes})
+		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: step.nodes})
 		if got := asg.Cluster(w.cache).Cluster; got != step.want {
 			t.Errorf("with nodes %q our cluster is %q, want %q", step.nodes, got, step.want)
 		}
@@ -347,13 +348,13 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 		t.Fatalf("groups %q, want both while our name is not known", got)
 	}
 	for range 2 {
-		w.cache.SeeCluster(ctx, asg.Evidence{})
+		w.cache.SeeCluster(ctx, ownership.Evidence{})
 	}
 	if got := strings.Count(log.String(), "--asg-cluster-name"); got != 1 {
 		t.Errorf("the log asks %d times for our name, want once:\n%s", got, log.String())
 	}
 	for range 2 {
-		w.cache.SeeCluster(ctx, asg.Evidence{Nodes: w.members("a1")})
+		w.cache.SeeCluster(ctx, ownership.Evidence{Nodes: w.members("a1")})
 	}
 	if diff := cmp.Diff([]string{"b1"}, foreign(w.cache.Snapshot())); diff != "" {
 		t.Errorf("groups of other clusters (-want +got):\n%s", diff)
@@ -393,7 +394,7 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	launched := grown.Instances[len(grown.Instances)-1].ID
-	var other *asg.OtherClusterError
+	var other *ownership.OtherClusterError
 	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {
 		t.Errorf("error %v, want one about instance %s that names the flag", err, ids[0])
 	}
@@ -403,7 +404,7 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	if _, err := w.cache.Terminate(t.Context(), "g", []string{launched}); err != nil {
 		t.Errorf("terminate an instance that we launched: %v", err)
 	}
-	w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids[1:]})
+	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[1:]})
 	if _, err := w.cache.Terminate(t.Context(), "g", ids); err != nil {
 		t.Errorf("terminate in a group of our cluster: %v", err)
 	}
@@ -434,9 +435,9 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 			w.started()
 			w.refresh() // a second reading of the group says no more about its template
 			ids := w.members("g")
-			w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids[:1]})
+			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[:1]})
 			_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
-			var other *asg.OtherClusterError
+			var other *ownership.OtherClusterError
 			if stays := errors.As(err, &other); stays != (tt.stay || tt.code == "") {
 				t.Errorf("terminate an instance that is no node: %v", err)
 			}
@@ -474,7 +475,7 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 			w.started()
 			ids := w.members("g")
 			if tt.nodes {
-				w.cache.SeeCluster(t.Context(), asg.Evidence{Nodes: ids})
+				w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
 			}
 			if tt.code != "" {
 				w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: tt.code})
@@ -514,7 +515,7 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	if err := w.cache.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	var other *asg.OtherClusterError
+	var other *ownership.OtherClusterError
 	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) {
 		t.Errorf("error %v before the new template was read, want an OtherClusterError", err)
 	}
@@ -530,7 +531,7 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.started()
-	var other *asg.OtherClusterError
+	var other *ownership.OtherClusterError
 	if _, err := w.cache.Terminate(t.Context(), "g", w.members("g")); !errors.As(err, &other) {
 		t.Errorf("error %v, want an OtherClusterError", err)
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -19,7 +20,7 @@ func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand, mixed},
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
 			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
-		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+		ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
 
 	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
@@ -43,7 +44,7 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
 			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
-		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).
+		ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).
 		with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
 	g, err := w.cache.Increase(t.Context(), "spot", 3)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -102,7 +103,7 @@ func TestLaunchModeOfGroup(t *testing.T) {
 	config.LaunchTemplate, config.LaunchConfiguration = nil, "old"
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
-		AutoScalingGroups:    []fakeaws.AutoScalingGroup{one, config}}, asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}).started()
+		AutoScalingGroups:    []fakeaws.AutoScalingGroup{one, config}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
 	for _, tt := range []struct {
 		group string
 		mode  asg.LaunchMode

@@ -26,8 +26,6 @@ const (
 	oldestToAdd    = 10 * time.Minute
 	// droppedTTL is how long a dropped group is remembered, in case it comes back.
 	droppedTTL = time.Hour
-	// launchedTTL is how long an instance that we launched is remembered beside the readings that show it.
-	launchedTTL = 10 * time.Minute
 	// overdueAfter is how long instances may be missing without a failed launch before they stop counting, unless they are ours to withdraw. It is
 	// well above the time of a launch, and below the core's --max-node-provision-time.
 	overdueAfter = 5 * time.Minute

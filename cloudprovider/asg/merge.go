@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
 // apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all.
@@ -53,7 +54,7 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 	if asked == nil {
 		r.groups.readAt = start
 		r.noteAbsent(ctx, found)
-		r.groups.identity.forget(r.groups.entries, start)
+		r.groups.identity.Forget(r.groups.allGroups(), start)
 	}
 	r.groups.publish()
 	if moved {
@@ -66,14 +67,9 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 
 // merge makes the reading g the entry's group, with our knowledge beside it.
 func (r *reader) merge(e *entry, g *group.Group) {
-	for _, limits := range r.discovery.Named {
-		if limits.Name == g.Name {
-			g.Narrow(limits)
-		}
-	}
-	g.ZoneLimits = r.discovery.zoneLimits(g.Name)
+	r.discovery.Limit(g)
 	r.weigh(g)
-	inheritStatements(g, e.group)
+	ownership.Inherit(g, e.group)
 	inService := e.noteRecent(g)
 	newest := e.isNewest(g)
 	maps.DeleteFunc(e.gone, func(id string, _ bool) bool { return g.Instance(id) == nil })
@@ -89,7 +85,7 @@ func (r *reader) merge(e *entry, g *group.Group) {
 		}
 	}
 	for _, i := range inService {
-		if _, answered := r.groups.identity.launched[i.ID]; !answered { // an answer proves its pool itself, and its failures are newer
+		if !r.groups.identity.DidLaunch(i.ID) { // an answer proves its pool itself, and its failures are newer
 			pool := cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}
 			r.available.failed.Succeed(g.Name, pool, i.at.Add(-clockSkew))
 		}

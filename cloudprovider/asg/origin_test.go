@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
@@ -20,7 +20,7 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 	}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{versions, alias}, AutoScalingGroups: []fakeaws.AutoScalingGroup{
 		from("numbered", "workers", "1"), from("latest", "workers", "$Latest"), from("default", "workers", "$Default"), from("alias", "alias", "1")}},
-		asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}})
+		ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
 	if err := w.cache.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -14,13 +14,14 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // reader reads groups from AWS and merges the readings with what the Cache knows.
 type reader struct {
 	*shared
-	discovery Discovery
+	discovery ownership.Discovery
 	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	read      func(last time.Time, reason, text string)
 }
@@ -55,14 +56,14 @@ func (r *reader) Refresh(ctx context.Context) error {
 func (r *reader) readAll(ctx context.Context) error {
 	start := r.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
-	for names := range slices.Chunk(r.discovery.names(), maxGroupsPerCall) {
+	for names := range slices.Chunk(r.discovery.Names(), maxGroupsPerCall) {
 		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
 			return err
 		}
 	}
 	searched := map[string]types.AutoScalingGroup{}
-	for _, filter := range r.discovery.searches() {
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, searched); err != nil {
+	for _, filter := range r.discovery.Searches() {
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, searched); err != nil {
 			return err
 		}
 	}
@@ -81,7 +82,7 @@ func (r *reader) explainDropped(ctx context.Context) {
 	r.groups.mu.Lock()
 	var names []string
 	for name, e := range r.groups.dropped {
-		if e.dropped == nil && e.group != nil && !r.groups.identity.foreign(e.group) {
+		if e.dropped == nil && e.group != nil && !r.groups.identity.Foreign(e.group) {
 			names = append(names, name)
 		}
 	}
@@ -95,7 +96,11 @@ func (r *reader) explainDropped(ctx context.Context) {
 		for _, name := range some {
 			if e := r.groups.dropped[name]; e != nil {
 				g := *e.group
-				g.Problems = []launchspec.Problem{r.discovery.dropped(e, found)}
+				var has map[string]string
+				if now, exists := found[name]; exists {
+					has = groupFrom(now, e.droppedAt).Tags
+				}
+				g.Problems = []launchspec.Problem{r.discovery.Dropped(e.group, e.droppedAt, has)}
 				e.dropped = &g
 			}
 		}
@@ -108,12 +113,12 @@ func (r *reader) explainDropped(ctx context.Context) {
 // hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It asks AWS
 // for each flag until one matches a group.
 func (r *reader) hintAtAny(ctx context.Context) {
-	if r.discovery.Join == JoinAny || len(r.discovery.Filters) < 2 {
+	if r.discovery.Join == ownership.JoinAny || len(r.discovery.Filters) < 2 {
 		return
 	}
 	for _, filter := range r.discovery.Filters {
 		matching := map[string]types.AutoScalingGroup{}
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filter.filters()}, matching); err != nil {
+		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, matching); err != nil {
 			return // a hint is not worth another try
 		}
 		if len(matching) > 0 {
@@ -186,4 +191,17 @@ func (r *reader) describe(ctx context.Context, in *autoscaling.DescribeAutoScali
 		}
 	}
 	return nil
+}
+
+// filtersOf returns the filters of one DescribeAutoScalingGroups call, which AWS joins by AND.
+func filtersOf(f ownership.TagFilter) []types.Filter {
+	out := make([]types.Filter, 0, len(f))
+	for _, tag := range f {
+		if tag.Value == "" {
+			out = append(out, types.Filter{Name: aws.String("tag-key"), Values: []string{tag.Key}})
+		} else {
+			out = append(out, types.Filter{Name: aws.String("tag:" + tag.Key), Values: []string{tag.Value}})
+		}
+	}
+	return out
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -42,7 +43,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	c.resolveLaunches(resolveCtx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
-		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.reader.discovery.names(), "filters", c.reader.discovery.Filters,
+		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.reader.discovery.Names(), "filters", c.reader.discovery.Filters,
 			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
 	}
 	return ctx.Err()
@@ -114,7 +115,7 @@ func (c *Cache) motionDue() []string {
 	defer c.groups.mu.Unlock()
 	var due []string
 	for name, e := range c.groups.entries {
-		if e.group == nil || !e.group.InMotion() && !e.watched(now) || now.Before(e.readDue) || c.groups.identity.foreign(e.group) {
+		if e.group == nil || !e.group.InMotion() && !e.watched(now) || now.Before(e.readDue) || c.groups.identity.Foreign(e.group) {
 			continue
 		}
 		interval := c.motion
@@ -178,7 +179,10 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 			continue // gone, or a newer source waits for the next round
 		}
 		before := e.group.LaunchSpec
-		changed = e.noteStatements(c.specs.Statements(sources[at])) || changed
+		stated, unread := c.specs.Statements(sources[at])
+		var news bool
+		e.group, news = ownership.WithStatements(e.group, stated, unread)
+		changed = news || changed
 		changed = e.noteSpec(c.specs.Spec(sources[at])) || changed
 		if e.group.LaunchSpec != before {
 			c.available.failed.Forget(g.Name)

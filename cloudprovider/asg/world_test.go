@@ -21,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
@@ -229,7 +230,7 @@ func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Cli
 	return server, clients
 }
 
-func newWorldOf(t *testing.T, config fakeaws.Config, discovery asg.Discovery) *world {
+func newWorldOf(t *testing.T, config fakeaws.Config, discovery ownership.Discovery) *world {
 	t.Helper()
 	server, clients := serve(t, config)
 	hooked := &calls{AutoScaling: clients.AutoScaling}

@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -290,7 +291,7 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
-	discovery, err := asg.ParseDiscovery([]string{"0:3:a/us-west-2b", "2:9:a/us-west-2c"}, []string{"asg:tag=" + discoveryTag})
+	discovery, err := ownership.ParseDiscovery([]string{"0:3:a/us-west-2b", "2:9:a/us-west-2c"}, []string{"asg:tag=" + discoveryTag})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -334,7 +335,7 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "shop", "workers"
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed}}
-	discovery, err := asg.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
+	discovery, err := ownership.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +360,7 @@ func TestZoneLimitsSelectGroup(t *testing.T) {
 	t.Parallel()
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9), divided("b", 0, 3, 9)}}
-	discovery, err := asg.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
+	discovery, err := ownership.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,10 +10,11 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
 
-var discovered = asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}
+var discovered = ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}
 
 // divided is a group over three zones that asks for zonal views and can have them.
 func divided(name string, least, desired, most int) fakeaws.AutoScalingGroup {

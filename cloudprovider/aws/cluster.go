@@ -8,8 +8,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
@@ -37,14 +37,14 @@ func (p *Provider) seeCluster() {
 	if now.nodes == nil || now == p.seen {
 		return
 	}
-	p.cache.SeeCluster(p.ctx, asg.Evidence{Nodes: slices.Collect(maps.Keys(*now.nodes)), Network: now.network})
+	p.cache.SeeCluster(p.ctx, ownership.Evidence{Nodes: slices.Collect(maps.Keys(*now.nodes)), Network: now.network})
 	p.seen = now
 }
 
 // clusterOfCNI returns the cluster's name from its VPC CNI, or "".
 func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	name := cniVariable(cniEnvironment(daemonSets), cniClusterName)
-	if asg.CheckClusterName(name) != nil {
+	if ownership.CheckClusterName(name) != nil {
 		return ""
 	}
 	return name

@@ -1,6 +1,6 @@
 // Package aws implements the core's CloudProvider and NodeGroup over Auto Scaling groups.
 //
-// A Provider answers the core from a View of an group.Snapshot. The View stays the same during a loop, except for the loop's own
+// A Provider answers the core from a View of a group.Snapshot. The View stays the same during a loop, except for the loop's own
 // writes. Refresh moves on to the newest Snapshot and makes no call. The Provider builds the template of a group again only when its
 // key changed. It reports a problem of a group once, as a log line, an event and a metric, and no problem keeps another
 // group from scaling.

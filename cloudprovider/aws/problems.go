@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -156,7 +157,7 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 			klog.FromContext(ctx).Info("Node group problem is gone", "nodeGroup", f.Group, "problem", f.Reason)
 			reworded := counts[[2]string{f.Group, f.Reason}] > 0
 			g := v.AutoScalingGroup(f.Group)
-			forgotten := f.Reason == asg.ReasonDropped && g == nil // its hour is over
+			forgotten := f.Reason == ownership.ReasonDropped && g == nil // its hour is over
 			// The group can launch nothing any more.
 			worse := f.Reason == "launch-"+string(awsmessage.Configuration) && g != nil && g.Blocked()
 			if !reworded && !forgotten && !worse {

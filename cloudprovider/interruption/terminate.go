@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
@@ -69,7 +70,7 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 		if ctx.Err() != nil {
 			return false
 		}
-		if other := (*asg.OtherClusterError)(nil); errors.As(err, &other) {
+		if other := (*ownership.OtherClusterError)(nil); errors.As(err, &other) {
 			log.Info("The instance may be another cluster's", "reason", other.Why)
 			return false
 		}

@@ -26,6 +26,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
@@ -136,7 +137,7 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 	}
 	w.cache = asg.NewCache(asg.Options{
 		AutoScaling: w.clients.AutoScaling, Launches: launchspec.APIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
-		Discovery:       asg.Discovery{Filters: []asg.TagFilter{{{Key: tag}}}},
+		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: tag}}}},
 		RefreshInterval: 20 * pause, MotionInterval: 10 * pause, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity,
 	})

@@ -20,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -431,7 +432,7 @@ func TestStartNeedsTheGroups(t *testing.T) {
 	defer cancel()
 	now := onWait{RealClock: clock.RealClock{}, do: cancel}
 	err = asg.NewCache(asg.Options{AutoScaling: c.AutoScaling, Launches: launchspec.APIs{EC2: c.EC2, EKS: c.EKS}, Clock: now,
-		Discovery: asg.Discovery{Filters: []asg.TagFilter{{{Key: awsworld.EnabledTag}}}}}).Start(ctx)
+		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{{{Key: awsworld.EnabledTag}}}}}).Start(ctx)
 	if err == nil || !strings.Contains(err.Error(), action) {
 		t.Errorf("start gave %v, want an error that names %s", err, action)
 	}

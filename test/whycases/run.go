@@ -38,6 +38,7 @@ import (
 	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -72,7 +73,7 @@ func (c *Case) start(t testing.TB) *autoscaler {
 	t.Helper()
 	now := time.Now()
 	given, name := parse(t, c.Flags())
-	discovery, err := asg.ParseDiscovery(given.NodeGroups, nil)
+	discovery, err := ownership.ParseDiscovery(given.NodeGroups, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
@@ -59,7 +60,7 @@ func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 	}
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		ClusterInUserData: userdata.Cluster,
-		Discovery:         asg.Discovery{Filters: []asg.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
+		Discovery:         ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
 	if err := cache.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

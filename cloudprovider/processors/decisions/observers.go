@@ -20,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -149,7 +150,7 @@ func (c *Collector) Problem(p aws.Problem, mended bool) {
 func reasonOf(p aws.Problem) decision.Reason {
 	code := decision.CodeDegraded
 	switch p.Reason {
-	case asg.ReasonOtherCluster, asg.ReasonOperator:
+	case ownership.ReasonOtherCluster, ownership.ReasonOperator:
 		code = decision.CodeOtherCluster
 	case "launch-" + string(awsmessage.Permission), asg.ReasonLaunchDenied:
 		code = decision.CodeDenied

@@ -18,6 +18,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -29,7 +30,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	w := awsworld.NewAWS(t, nil, awsworld.Group("unknown", "x9z.large", 0, 0, 5, nil), awsworld.Group("known", "m5.large", 0, 0, 5, nil)).
 		RestartedWith(func(o *asg.Options, p *aws.Options) {
 			p.Limiter = cloudprovider.NewResourceLimiter(nil, nil)
-			o.Discovery = asg.Discovery{Named: []group.Named{{Name: "unknown", MinSize: 2, MaxSize: 5}, {Name: "known", MinSize: 2, MaxSize: 5}}}
+			o.Discovery = ownership.Discovery{Named: []group.Named{{Name: "unknown", MinSize: 2, MaxSize: 5}, {Name: "known", MinSize: 2, MaxSize: 5}}}
 		})
 	processors, _ := processorstest.NewTestProcessors(config.AutoscalingOptions{})
 	ctx, err := coretest.NewScaleTestAutoscalingContext(config.AutoscalingOptions{}, &fake.Clientset{}, nil, w.Provider, nil, nil, nil)

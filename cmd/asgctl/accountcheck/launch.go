@@ -14,6 +14,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -79,7 +80,7 @@ type Reading struct {
 // Refusal returns the reason why no instance may be launched into the group, or "". The group is a reading's, judged for the cluster.
 func Refusal(g *group.Group, cluster string) string {
 	for _, p := range g.Problems {
-		if p.Reason == asg.ReasonOtherCluster || p.Reason == asg.ReasonOperator {
+		if p.Reason == ownership.ReasonOtherCluster || p.Reason == ownership.ReasonOperator {
 			return p.Message
 		}
 	}

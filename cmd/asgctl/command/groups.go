@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
@@ -49,7 +49,7 @@ unknown here. Exits with 3 if no node can be added to one of them, if one that -
 
 // unmatched is the finding that discovery selects no group. It reads every group, to say which tags they have.
 func (c *cli) unmatched(ctx context.Context) error {
-	wanted, err := asg.ParseDiscovery(nil, c.read.AutoDiscovery)
+	wanted, err := ownership.ParseDiscovery(nil, c.read.AutoDiscovery)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
 // Bounds of the readings from the API server.
@@ -233,7 +233,7 @@ func networkName(daemonSets []appsv1.DaemonSet) string {
 	for _, d := range daemonSets {
 		for _, c := range d.Spec.Template.Spec.Containers {
 			for _, e := range c.Env {
-				if d.Namespace == "kube-system" && d.Name == "aws-node" && c.Name == d.Name && e.Name == "CLUSTER_NAME" && asg.CheckClusterName(e.Value) == nil {
+				if d.Namespace == "kube-system" && d.Name == "aws-node" && c.Name == d.Name && e.Name == "CLUSTER_NAME" && ownership.CheckClusterName(e.Value) == nil {
 					name = e.Value
 				}
 			}

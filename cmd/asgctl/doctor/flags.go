@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
@@ -139,12 +139,12 @@ func (in *installation) ourDeployment() string {
 }
 
 // wanted returns the tags of the discovery flags, with their values where these matter.
-func (in *installation) wanted() []asg.Tag {
-	d, err := asg.ParseDiscovery(nil, in.Read.AutoDiscovery)
+func (in *installation) wanted() []ownership.Tag {
+	d, err := ownership.ParseDiscovery(nil, in.Read.AutoDiscovery)
 	if err != nil {
 		return nil
 	}
-	var tags []asg.Tag
+	var tags []ownership.Tag
 	for _, filter := range d.Filters {
 		tags = append(tags, filter...)
 	}

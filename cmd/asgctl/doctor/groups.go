@@ -8,13 +8,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // areas say which check reports a problem of a group, by its reason. All others belong to checkGroups.
 var areas = map[string]string{
-	asg.ReasonOtherCluster: "identity", asg.ReasonOperator: "identity",
+	ownership.ReasonOtherCluster: "identity", ownership.ReasonOperator: "identity",
 	launchspec.ReasonLaunchSuspended: "processes", asg.ReasonAZRebalance: "processes",
 	launchspec.ReasonNoInstanceType:          "types",
 	string(nodetemplate.ReasonUnknownType):   "types",

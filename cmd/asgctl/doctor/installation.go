@@ -15,9 +15,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
@@ -129,7 +129,7 @@ func (in *installation) readGroups(ctx context.Context) error {
 	}
 	options := in.Read
 	if in.nodes.err == nil {
-		options.Evidence = &asg.Evidence{Network: networkName(in.daemonSets.value)}
+		options.Evidence = &ownership.Evidence{Network: networkName(in.daemonSets.value)}
 		for id := range in.nodes.value {
 			options.Evidence.Nodes = append(options.Evidence.Nodes, id)
 		}
@@ -170,7 +170,7 @@ func (in *installation) eachGroup(do func(*group.Group)) {
 // foreign reports whether the autoscaler leaves the group alone, because it belongs to another cluster or service.
 func (in *installation) foreign(g *group.Group) bool {
 	return slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool {
-		return p.Reason == asg.ReasonOtherCluster || p.Reason == asg.ReasonOperator
+		return p.Reason == ownership.ReasonOtherCluster || p.Reason == ownership.ReasonOperator
 	})
 }
 

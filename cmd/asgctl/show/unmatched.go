@@ -6,13 +6,13 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 // Unmatched says why the filters select none of the groups of a region: how many have each of the tags, and which other tags of the
 // autoscaler there are.
-func Unmatched(all *source.Reading, filters []asg.TagFilter) string {
+func Unmatched(all *source.Reading, filters []ownership.TagFilter) string {
 	var counts, others []string
 	for _, tag := range slices.Concat(filters...) {
 		n := 0

@@ -15,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -31,9 +32,9 @@ type Options struct {
 	// its own statements disagree.
 	ClusterName string
 	// DiscoveryJoin is the value of the autoscaler's --asg-node-group-discovery. The empty one is its default.
-	DiscoveryJoin asg.DiscoveryJoin
+	DiscoveryJoin ownership.DiscoveryJoin
 	// Evidence is the cluster's evidence of its name where ClusterName is empty. With nil there is none.
-	Evidence *asg.Evidence
+	Evidence *ownership.Evidence
 	// Only is the one group to read, or zonal view of a group, used where neither of the above is given.
 	Only string
 	// ZonalGroups is the value of the autoscaler's --asg-zonal-groups, its default when empty.
@@ -92,10 +93,10 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, WrongUse{err}
 	}
-	if err := asg.CheckClusterName(o.ClusterName); err != nil {
+	if err := ownership.CheckClusterName(o.ClusterName); err != nil {
 		return nil, WrongUse{fmt.Errorf("--asg-cluster-name: %w", err)}
 	}
-	if _, err := asg.ParseDiscoveryJoin(string(o.DiscoveryJoin)); err != nil {
+	if _, err := ownership.ParseDiscoveryJoin(string(o.DiscoveryJoin)); err != nil {
 		return nil, WrongUse{fmt.Errorf("--asg-node-group-discovery: %w", err)}
 	}
 	if _, err := asg.ParseZonalGroups(string(o.ZonalGroups)); err != nil {
@@ -142,8 +143,8 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	return r, nil
 }
 
-func (o Options) discovery() (asg.Discovery, error) {
-	d, err := asg.ParseDiscovery(o.Nodes, o.AutoDiscovery)
+func (o Options) discovery() (ownership.Discovery, error) {
+	d, err := ownership.ParseDiscovery(o.Nodes, o.AutoDiscovery)
 	d.Join = o.DiscoveryJoin
 	switch {
 	case err != nil || len(o.Nodes)+len(o.AutoDiscovery) > 0:
@@ -151,7 +152,7 @@ func (o Options) discovery() (asg.Discovery, error) {
 	case o.Only != "":
 		d.Named = []group.Named{{Name: o.Only, MaxSize: math.MaxInt}}
 	default:
-		d.Filters = []asg.TagFilter{{}}
+		d.Filters = []ownership.TagFilter{{}}
 	}
 	return d, nil
 }
@@ -201,7 +202,7 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 }
 
 // read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.
-func (a apis) read(ctx context.Context, discovery asg.Discovery, o Options) (*asg.Cache, error) {
+func (a apis) read(ctx context.Context, discovery ownership.Discovery, o Options) (*asg.Cache, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	cache := asg.NewCache(asg.Options{

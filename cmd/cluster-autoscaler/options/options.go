@@ -24,6 +24,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
@@ -43,7 +44,7 @@ type Options struct {
 type AWS struct {
 	Region          string // empty: from the environment, the shared configuration or the instance metadata
 	ClusterName     string // name of the cluster to scale, empty: the autoscaler finds it out
-	DiscoveryJoin   asg.DiscoveryJoin
+	DiscoveryJoin   ownership.DiscoveryJoin
 	InstanceTypes   string        // file with a list of instance types that overrides the built-in one, may be empty
 	PriceFile       string        // file with the user's own prices, may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
@@ -153,7 +154,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
 	fs.StringVar(&a.ClusterName, "asg-cluster-name", "", "Name of the cluster to scale, as its Auto Scaling groups state it. The autoscaler leaves alone every group that states "+
 		"another cluster by tags, user data or launch template. If empty: the name that the groups of its own nodes state, else the VPC CNI's CLUSTER_NAME, else --cluster-name.")
-	fs.StringVar((*string)(&a.DiscoveryJoin), "asg-node-group-discovery", string(asg.JoinAll), "How several --node-group-auto-discovery flags count. "+
+	fs.StringVar((*string)(&a.DiscoveryJoin), "asg-node-group-discovery", string(ownership.JoinAll), "How several --node-group-auto-discovery flags count. "+
 		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. If no group matches all of them, the log names at the start a flag that finds groups alone.")
 	fs.StringVar(&a.InstanceTypes, "asg-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
 		"aws ec2 describe-instance-types --output json, or the form of the built-in table. If empty: the built-in list alone.")
@@ -221,10 +222,10 @@ func (a *AWS) Validate() error {
 	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
 		return fmt.Errorf("--asg-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
 	}
-	if err := asg.CheckClusterName(a.ClusterName); err != nil {
+	if err := ownership.CheckClusterName(a.ClusterName); err != nil {
 		return fmt.Errorf("--asg-cluster-name: %w", err)
 	}
-	if _, err := asg.ParseDiscoveryJoin(string(a.DiscoveryJoin)); err != nil {
+	if _, err := ownership.ParseDiscoveryJoin(string(a.DiscoveryJoin)); err != nil {
 		return fmt.Errorf("--asg-node-group-discovery: %w", err)
 	}
 	if _, err := asg.ParseLaunchMode(string(a.LaunchMode)); err != nil {

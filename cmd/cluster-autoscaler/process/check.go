@@ -7,7 +7,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	kubefeatures "k8s.io/kubernetes/pkg/features"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -34,7 +34,7 @@ func (p *Process) check() (err error) {
 	if err := ours.Validate(); err != nil {
 		return err
 	}
-	if _, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery); err != nil {
+	if _, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery); err != nil {
 		return err
 	}
 	if p.expanders, err = expander.Parse(core.ExpanderNames); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -86,7 +87,7 @@ func (c *cloud) lookUp(ctx context.Context) {
 }
 
 func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succession *lifecycle.Succession, observer *decisions.Collector) (*asg.Cache, error) {
-	discovery, err := asg.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
+	discovery, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ import (
 
 	"k8s.io/klog/v2"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
 )
@@ -85,7 +85,7 @@ func simulate(t *testing.T, size int, perSecond float64, period, lived time.Dura
 		ctx, cancel := context.WithCancel(t.Context())
 		var starting, background sync.WaitGroup
 		for n := range size {
-			m := newMember(t, server, clusterName(n), asg.Tag{Key: clusterTag + clusterName(n)})
+			m := newMember(t, server, clusterName(n), ownership.Tag{Key: clusterTag + clusterName(n)})
 			l.members = append(l.members, m)
 			starting.Go(func() {
 				if err := m.start(ctx, &background); err != nil {
@@ -152,7 +152,7 @@ func TestShardsOfOneClusterHaveDisjointGroups(t *testing.T) {
 		var shards [2]*member
 		owner := map[string]int{}
 		for n := range shards {
-			shards[n] = newMember(t, server, clusterName(0), asg.Tag{Key: clusterTag + clusterName(0)}, asg.Tag{Key: shardTag, Value: fmt.Sprint(n)})
+			shards[n] = newMember(t, server, clusterName(0), ownership.Tag{Key: clusterTag + clusterName(0)}, ownership.Tag{Key: shardTag, Value: fmt.Sprint(n)})
 			if err := shards[n].start(ctx, &background); err != nil {
 				t.Fatal(err)
 			}

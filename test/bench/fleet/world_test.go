@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -73,15 +74,15 @@ func inherit(t *testing.T) {
 var noNodes = informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes()
 
 // newMember makes the clients and the Cache of an autoscaler that discovers the groups with all of the tags.
-func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...asg.Tag) *member {
+func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
 	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	filter := append(asg.TagFilter{{Key: awsworld.EnabledTag}}, tags...)
+	filter := append(ownership.TagFilter{{Key: awsworld.EnabledTag}}, tags...)
 	m := &member{name: name, cache: asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
-		Discovery: asg.Discovery{Filters: []asg.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,
+		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
 	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), InstanceTypes: clients.EC2,
 		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noNodes, Clock: clock.RealClock{}})

@@ -1,4 +1,4 @@
-package asg
+package ownership
 
 import (
 	"context"
@@ -44,14 +44,17 @@ const (
 	sourceStockFlag = "--cluster-name"
 )
 
+// launchedTTL is how long an instance that we launched is remembered beside the readings that show it.
+const launchedTTL = 10 * time.Minute
+
 // ReasonOtherCluster is the reason of the Problem of a group that states another cluster.
 const ReasonOtherCluster = "other-cluster"
 
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
 const ReasonOperator = "other-operator"
 
-// identity is guarded by the mu of groups.
-type identity struct {
+// Identity knows the name of our cluster, and which instances are ours. It is not safe for concurrent use.
+type Identity struct {
 	flag, stockFlag string
 	own             launchspec.Statement // zero while our name is not known
 	nodes           map[string]bool      // registered nodes of ours
@@ -59,8 +62,9 @@ type identity struct {
 	asked           bool                 // the log has asked the operator for the name
 }
 
-func newIdentity(flag, stockFlag string) identity {
-	id := identity{flag: flag, stockFlag: stockFlag, launched: map[string]time.Time{}}
+// NewIdentity returns the Identity of a cluster that is named by --asg-cluster-name and by --cluster-name. Both may be empty.
+func NewIdentity(flag, stockFlag string) *Identity {
+	id := &Identity{flag: flag, stockFlag: stockFlag, launched: map[string]time.Time{}}
 	if flag != "" {
 		id.own = launchspec.Statement{Cluster: flag, Source: sourceFlag}
 	}
@@ -69,7 +73,7 @@ func newIdentity(flag, stockFlag string) identity {
 
 // settle returns our name by all evidence if no flag gives it. votes counts our nodes by the name that their groups state. undecided counts those
 // whose groups may state one when they are read.
-func (id *identity) settle(votes map[string]int, undecided int, e Evidence) launchspec.Statement {
+func (id *Identity) settle(votes map[string]int, undecided int, e Evidence) launchspec.Statement {
 	total := 0
 	for _, n := range votes {
 		total += n
@@ -92,45 +96,56 @@ func (id *identity) settle(votes map[string]int, undecided int, e Evidence) laun
 }
 
 // ask asks the operator once for our name if groups state one and nothing settles which is ours.
-func (id *identity) ask(ctx context.Context, entries map[string]*entry) {
+func (id *Identity) ask(ctx context.Context, groups []*group.Group) {
 	if id.asked || id.own.Cluster != "" {
 		return
 	}
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if g := entries[name].group; len(g.Stated) > 0 {
+	for _, g := range groups {
+		if len(g.Stated) > 0 {
 			id.asked = true
 			klog.FromContext(ctx).Info("The name of this cluster is not known, so that instances which never became nodes of it are not terminated in groups that state a cluster",
-				"group", name, "states", g.Stated[0].Cluster, "remedy", "name this cluster by --asg-cluster-name")
+				"group", g.Name, "states", g.Stated[0].Cluster, "remedy", "name this cluster by --asg-cluster-name")
 			return
 		}
 	}
 }
 
-// foreign reports whether the group belongs to another cluster, or to another service that alone may change it.
-func (id *identity) foreign(g *group.Group) bool {
+// Foreign reports whether the group belongs to another cluster, or to another service that alone may change it.
+func (id *Identity) Foreign(g *group.Group) bool {
 	return g.Operator != "" || disagrees(g, id.own.Cluster)
 }
 
 // unproven reports whether the group may turn out to belong to another cluster.
-func (id *identity) unproven(g *group.Group) bool {
+func (id *Identity) unproven(g *group.Group) bool {
 	return g.LaunchUnread || id.own.Cluster == "" && len(g.Stated) > 0
 }
 
-func (id *identity) knows(instance string) bool {
-	_, launched := id.launched[instance]
-	return launched || id.nodes[instance]
+// Launched remembers that AWS launched the instance for us.
+func (id *Identity) Launched(instance string, at time.Time) { id.launched[instance] = at }
+
+// DidLaunch reports whether an answer of AWS to a launch of ours named the instance.
+func (id *Identity) DidLaunch(instance string) bool {
+	_, named := id.launched[instance]
+	return named
 }
 
-// forget drops instances that we launched long ago and that no group has any more.
-func (id *identity) forget(entries map[string]*entry, now time.Time) {
+// Cluster returns our name and the place that settled it, zero while it is not known.
+func (id *Identity) Cluster() launchspec.Statement { return id.own }
+
+func (id *Identity) knows(instance string) bool {
+	return id.DidLaunch(instance) || id.nodes[instance]
+}
+
+// Forget drops instances that we launched long ago and that no group has any more.
+func (id *Identity) Forget(groups []*group.Group, now time.Time) {
 	old := map[string]bool{}
 	for instance, at := range id.launched {
 		if now.Sub(at) >= launchedTTL {
 			old[instance] = true
 		}
 	}
-	for _, e := range entries {
-		for _, i := range e.group.Instances {
+	for _, g := range groups {
+		for _, i := range g.Instances {
 			delete(old, i.ID)
 		}
 	}
@@ -139,9 +154,9 @@ func (id *identity) forget(entries map[string]*entry, now time.Time) {
 	}
 }
 
-// whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
+// WhyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
 // would report the Problem again.
-func (id *identity) whyForeign(g *group.Group) string {
+func (id *Identity) WhyForeign(g *group.Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)
 	}
@@ -156,9 +171,9 @@ func (id *identity) whyForeign(g *group.Group) string {
 	return fmt.Sprintf("it is left alone, for it states cluster %s, and ours is %q", all, id.own.Cluster)
 }
 
-// disowned returns the group with the one Problem that it belongs to another cluster or service.
-func (id *identity) disowned(g *group.Group) *group.Group {
-	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
+// Disowned returns the group with the one Problem that it belongs to another cluster or service.
+func (id *Identity) Disowned(g *group.Group) *group.Group {
+	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.WhyForeign(g),
 		Remedy: "if it is another cluster's: make a group of this cluster for the pods, and take off this one only the discovery tag that names this cluster\n" +
 			"if it is ours: correct the tag and the user data that say otherwise, or the name of this cluster by " + sourceFlag}
 	switch {
@@ -180,46 +195,6 @@ type Evidence struct {
 	Network string
 }
 
-// SeeCluster takes in the cluster's evidence of its name, and publishes the groups anew if the name is news. It makes no call. Before its first call,
-// no instance counts as a node of ours.
-func (c *Cache) SeeCluster(ctx context.Context, e Evidence) {
-	c.groups.mu.Lock()
-	defer c.groups.mu.Unlock()
-	c.groups.identity.nodes = make(map[string]bool, len(e.Nodes))
-	for _, id := range e.Nodes {
-		c.groups.identity.nodes[id] = true
-	}
-	if c.groups.identity.flag != "" {
-		return // no evidence changes a given name
-	}
-	votes, undecided := map[string]int{}, 0
-	for _, entry := range c.groups.entries {
-		name := states(entry.group)
-		for _, i := range entry.group.Instances {
-			switch {
-			case !c.groups.identity.nodes[i.ID]:
-			case name != "":
-				votes[name]++
-			case entry.group.LaunchUnread && len(entry.group.Stated) == 0:
-				undecided++
-			}
-		}
-	}
-	own := c.groups.identity.settle(votes, undecided, e)
-	if own == c.groups.identity.own {
-		c.groups.identity.ask(ctx, c.groups.entries)
-		return
-	}
-	klog.FromContext(ctx).V(0).Info("Settled the name of this cluster: groups that state another are left alone", "cluster", own.Cluster,
-		"source", own.Source, "before", c.groups.identity.own.Cluster)
-	c.groups.identity.own = own
-	c.groups.publish()
-	signal(c.groups.changed)
-}
-
-// ClusterName returns our name and the place that settled it, zero while it is not known.
-func (c *Cache) ClusterName() launchspec.Statement { return c.cluster() }
-
 // CheckClusterName refuses a text that cannot be the name of a cluster. The empty text is fine.
 func CheckClusterName(name string) error {
 	switch {
@@ -231,26 +206,8 @@ func CheckClusterName(name string) error {
 	return nil
 }
 
-// noteStatements enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a part of the
-// source is unread.
-func (e *entry) noteStatements(stated []launchspec.Statement, unread bool) (news bool) {
-	for _, s := range e.group.LaunchStated {
-		if unread && !slices.Contains(stated, s) {
-			stated = append(stated, s)
-		}
-	}
-	if slices.Equal(stated, e.group.LaunchStated) && unread == e.group.LaunchUnread {
-		return false
-	}
-	g := *e.group
-	g.LaunchStated, g.LaunchUnread = stated, unread
-	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), stated)
-	e.group = &g
-	return true
-}
-
-// inheritStatements takes over the statements of an earlier reading of the same launch source.
-func inheritStatements(g, before *group.Group) {
+// Inherit has a reading take over the statements of an earlier one of the same launch source.
+func Inherit(g, before *group.Group) {
 	g.LaunchUnread = true
 	if before != nil {
 		g.LaunchStated, g.LaunchUnread = before.LaunchStated, before.LaunchUnread || !before.LaunchGroup().SameSource(g.LaunchGroup())
@@ -277,4 +234,54 @@ func disagrees(g *group.Group, ours string) bool {
 		}
 	}
 	return false
+}
+
+// WithStatements returns the group with the statements of its launch source, and whether they are news. Earlier statements stay while a part of the
+// source is unread.
+func WithStatements(g *group.Group, stated []launchspec.Statement, unread bool) (with *group.Group, news bool) {
+	for _, s := range g.LaunchStated {
+		if unread && !slices.Contains(stated, s) {
+			stated = append(stated, s)
+		}
+	}
+	if slices.Equal(stated, g.LaunchStated) && unread == g.LaunchUnread {
+		return g, false
+	}
+	other := *g
+	other.LaunchStated, other.LaunchUnread = stated, unread
+	other.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), stated)
+	return &other, true
+}
+
+// See takes in the cluster's evidence of its name. It reports whether the name is news. groups are all discovered ones by name, with other clusters'.
+func (id *Identity) See(ctx context.Context, e Evidence, groups []*group.Group) (news bool) {
+	id.nodes = make(map[string]bool, len(e.Nodes))
+	for _, node := range e.Nodes {
+		id.nodes[node] = true
+	}
+	if id.flag != "" {
+		return false // no evidence changes a given name
+	}
+	votes, undecided := map[string]int{}, 0
+	for _, g := range groups {
+		name := states(g)
+		for _, i := range g.Instances {
+			switch {
+			case !id.nodes[i.ID]:
+			case name != "":
+				votes[name]++
+			case g.LaunchUnread && len(g.Stated) == 0:
+				undecided++
+			}
+		}
+	}
+	own := id.settle(votes, undecided, e)
+	if own == id.own {
+		id.ask(ctx, groups)
+		return false
+	}
+	klog.FromContext(ctx).V(0).Info("Settled the name of this cluster: groups that state another are left alone", "cluster", own.Cluster,
+		"source", own.Source, "before", id.own.Cluster)
+	id.own = own
+	return true
 }

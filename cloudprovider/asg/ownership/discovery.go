@@ -1,13 +1,11 @@
-package asg
+package ownership
 
 import (
 	"cmp"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -43,8 +41,8 @@ func ParseDiscoveryJoin(text string) (DiscoveryJoin, error) {
 	return "", fmt.Errorf("node group discovery %q: want %s or %s", text, JoinAll, JoinAny)
 }
 
-// searches returns the filters of the calls to AWS. A group is selected when it matches one of them.
-func (d Discovery) searches() []TagFilter {
+// Searches returns the filters of the calls to AWS. A group is selected when it matches one of them.
+func (d Discovery) Searches() []TagFilter {
 	if d.Join == JoinAny || len(d.Filters) < 2 {
 		return d.Filters
 	}
@@ -72,18 +70,16 @@ func (f TagFilter) with(tag Tag) TagFilter {
 // ReasonDropped is the reason of the Problem of a group that left the readings.
 const ReasonDropped = "dropped"
 
-// dropped is the problem of a group that left the readings. found has the group if AWS still does.
-func (d Discovery) dropped(e *entry, found map[string]types.AutoScalingGroup) launchspec.Problem {
-	p := launchspec.Problem{Reason: ReasonDropped, Message: "it is no longer served since " + e.droppedAt.UTC().Format("15:04:05 UTC") + ": "}
-	now, exists := found[e.group.Name]
-	if !exists {
+// Dropped is the problem of a group that left the readings at a moment. has are its tags by AWS, or nil if AWS has it no more.
+func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) launchspec.Problem {
+	p := launchspec.Problem{Reason: ReasonDropped, Message: "it is no longer served since " + at.UTC().Format("15:04:05 UTC") + ": "}
+	if has == nil {
 		p.Message += "AWS has no group of this name any more"
 		return p
 	}
-	has := groupFrom(now, e.droppedAt).Tags
 	var lacks []string
 	var tags []shellword.Tag
-	for _, tag := range slices.Concat(d.searches()...) {
+	for _, tag := range slices.Concat(d.Searches()...) {
 		value, tagged := has[tag.Key]
 		switch {
 		case tagged && (tag.Value == "" || tag.Value == value):
@@ -99,12 +95,12 @@ func (d Discovery) dropped(e *entry, found map[string]types.AutoScalingGroup) la
 			}
 			lacks = append(lacks, text)
 		}
-		tags = append(tags, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, e.group.Tags[tag.Key], "true")})
+		tags = append(tags, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, g.Tags[tag.Key], "true")})
 	}
 	if len(tags) == 0 {
 		lacks = []string{"a reading did not have it"}
 	} else {
-		p.Remedy = shellword.SetTags(e.group.Name, tags...)
+		p.Remedy = shellword.SetTags(g.Name, tags...)
 	}
 	p.Message += strings.Join(lacks, ", and ")
 	return p
@@ -152,21 +148,8 @@ func parseTagFilter(spec string) (TagFilter, error) {
 	return filter, nil
 }
 
-// filters returns the filters of one DescribeAutoScalingGroups call, which AWS joins by AND.
-func (f TagFilter) filters() []types.Filter {
-	out := make([]types.Filter, 0, len(f))
-	for _, tag := range f {
-		if tag.Value == "" {
-			out = append(out, types.Filter{Name: aws.String("tag-key"), Values: []string{tag.Key}})
-		} else {
-			out = append(out, types.Filter{Name: aws.String("tag:" + tag.Key), Values: []string{tag.Value}})
-		}
-	}
-	return out
-}
-
-// names returns the groups that the --nodes flags may mean, each once. A name that looks like a zone group's may be a whole group's.
-func (d Discovery) names() []string {
+// Names returns the groups that the --nodes flags may mean, each once. A name that looks like a zone group's may be a whole group's.
+func (d Discovery) Names() []string {
 	names := make([]string, 0, len(d.Named))
 	for _, n := range d.Named {
 		names = append(names, n.Name)
@@ -178,13 +161,14 @@ func (d Discovery) names() []string {
 	return slices.Compact(names)
 }
 
-// zoneLimits returns the limits of the group's zone groups, by zone.
-func (d Discovery) zoneLimits(name string) map[string]group.Named {
-	limits := map[string]group.Named{}
+// Limit has the --nodes flags limit the sizes of the group and of its zone groups.
+func (d Discovery) Limit(g *group.Group) {
+	g.ZoneLimits = map[string]group.Named{}
 	for _, n := range d.Named {
-		if group, zone, ok := n.ZoneGroup(); ok && group == name {
-			limits[zone] = n
+		if n.Name == g.Name {
+			g.Narrow(n)
+		} else if name, zone, ok := n.ZoneGroup(); ok && name == g.Name {
+			g.ZoneLimits[zone] = n
 		}
 	}
-	return limits
 }

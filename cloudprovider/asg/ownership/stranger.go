@@ -1,0 +1,61 @@
+package ownership
+
+import (
+	"fmt"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+)
+
+// OtherClusterError is the error of a write to what may belong to another cluster. AWS was not asked.
+type OtherClusterError struct {
+	Group    string
+	Instance string // empty for the whole group
+	Why      string
+}
+
+func (e *OtherClusterError) Error() string { return e.Why }
+
+// Unsent makes awsclient.IsRefused true.
+func (e *OtherClusterError) Unsent() bool { return true }
+
+// MayChange returns an *OtherClusterError if the group belongs to another cluster or service.
+func (id *Identity) MayChange(g *group.Group) error {
+	if id.Foreign(g) {
+		return &OtherClusterError{Group: g.Name, Why: id.WhyForeign(g)}
+	}
+	return nil
+}
+
+// Strangers returns the instances that are not certainly ours, or an *OtherClusterError if one of them is in a group that may belong to another
+// cluster. groupOf returns the group of an instance, or nil.
+func (id *Identity) Strangers(instances []string, groupOf func(instance string) *group.Group) ([]string, error) {
+	var strangers []string
+	for _, i := range instances {
+		g, known := groupOf(i), id.knows(i)
+		switch {
+		case g == nil && !known:
+			return nil, &OtherClusterError{Instance: i, Why: "it is left alone, for no reading shows it in a group of ours"}
+		case g != nil && id.Foreign(g):
+			return nil, id.MayChange(g)
+		case known:
+			continue
+		case id.unproven(g):
+			return nil, &OtherClusterError{Group: g.Name, Instance: i,
+				Why: "it is left alone, for it never became a node of ours, and whose group it is, is not known yet; name this cluster by " + sourceFlag + " where that lasts"}
+		}
+		strangers = append(strangers, i)
+	}
+	return strangers, nil
+}
+
+// CheckTags returns an *OtherClusterError if the tags of an instance state another cluster than ours, or any while our name is "".
+func CheckTags(ours, instance string, tags map[string]string) error {
+	for _, s := range launchspec.StatedByTags(tags, "") {
+		if s.Cluster != ours {
+			return &OtherClusterError{Group: tags["aws:autoscaling:groupName"], Instance: instance,
+				Why: fmt.Sprintf("it is left alone, for it states cluster %s and never became a node of ours", s)}
+		}
+	}
+	return nil
+}
