@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -37,31 +38,21 @@ func (a *activities) readFailures(ctx context.Context) {
 	})
 }
 
-// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first. A group is due soon
-// after its shortage changed, then ever more rarely, and not at all once the reason is known.
+// failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first.
 func (a *activities) failuresDue() []string {
 	now := a.clock.Now()
 	a.groups.mu.Lock()
 	defer a.groups.mu.Unlock()
-	var due []string
+	since := map[string]time.Time{}
 	for name, e := range a.groups.entries {
-		if now.Before(e.look.due) || !e.requestOpen() && !e.shortageOpen(e.group) || a.groups.identity.Foreign(e.group) {
-			continue
+		if at, due := e.LookDue(now); due && !a.groups.identity.Foreign(e.Group()) {
+			since[name] = at
 		}
-		due = append(due, name)
 	}
-	slices.SortFunc(due, func(x, y string) int {
-		return cmp.Or(a.groups.entries[x].look.due.Compare(a.groups.entries[y].look.due), cmp.Compare(x, y))
-	})
+	due := slices.SortedFunc(maps.Keys(since), func(x, y string) int { return cmp.Or(since[x].Compare(since[y]), cmp.Compare(x, y)) })
 	due = due[:min(len(due), looksPerRound)]
 	for _, name := range due {
-		e := a.groups.entries[name]
-		l, slowest := &e.look, slowestLook
-		if now.Sub(e.movedAt) > restlessFor {
-			slowest *= slowMotionFactor
-		}
-		l.due, l.at = now.Add(min(firstLook<<min(l.count, 10), slowest)), now
-		l.count++
+		a.groups.entries[name].Look(now)
 	}
 	return due
 }
@@ -69,10 +60,7 @@ func (a *activities) failuresDue() []string {
 // lookFailed plans another look after an error, and logs once if AWS denies it.
 func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 	news := false
-	a.groups.update(name, func(e *entry, _ *group.Group) {
-		e.look.due = later(e.look.due, a.clock.Now().Add(awsclient.RetryAfter(err, e.look.count)))
-		news, e.look.denied = !e.look.denied, true
-	})
+	a.groups.update(name, func(e *entry) { news = e.LookFailed(a.clock.Now().Add(awsclient.RetryAfter(err, e.Looks()))) })
 	if news {
 		klog.FromContext(ctx).Info("Could not see why AWS does not launch missing instances", "group", name, "err", awsclient.Brief(err),
 			"remedy", "allow autoscaling:DescribeScalingActivities, because until then the autoscaler waits for its own instances until --max-node-provision-time, and for others some minutes")
@@ -82,22 +70,7 @@ func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 // noteFailures enters failed launches as far as they may explain the shortage, and wakes the core if one is news.
 func (a *activities) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
 	var ours, others *cooldown.Failure // nil unless they are news
-	a.groups.update(name, func(e *entry, g *group.Group) {
-		e.look.denied = false
-		r, s := &e.request, &e.shortage
-		if e.requestOpen() {
-			ours = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
-			r.failure = ours
-			r.settle(g)
-		}
-		if e.shortageOpen(g) {
-			since := s.since.Truncate(time.Second)
-			others = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
-			s.failure = others
-		}
-		s.died = false
-		e.markOverdue(g)
-	})
+	a.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead) })
 	news := cmp.Or(ours, others)
 	if news == nil {
 		return

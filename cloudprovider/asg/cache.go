@@ -176,14 +176,12 @@ func (c *Cache) TooOldToRemove() bool { return c.Age() > max(oldestToRemove, 2*c
 // TooOldToAdd reports whether the last reading is too old to choose a group to grow by.
 func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.refresh) }
 
-// LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay firstLook apart, however often it is called. It
-// makes no call and is safe for concurrent use.
+// LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay some seconds apart, however often it is called.
+// It makes no call and is safe for concurrent use.
 func (c *Cache) LaunchFailed(name string) {
 	c.groups.mu.Lock()
 	if e := c.groups.entries[name]; e != nil {
-		if soonest := e.look.at.Add(firstLook); soonest.Before(e.look.due) {
-			e.look.due = soonest
-		}
+		e.LookSoon()
 	}
 	c.groups.mu.Unlock()
 	signal(c.failures)

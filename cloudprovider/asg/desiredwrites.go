@@ -11,6 +11,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -47,15 +48,11 @@ func (w *capacity) setDesired(ctx context.Context, g *group.Group, desired int) 
 // the write repairs that at once. With an n of 0 the desired capacity covers what heavy instances have brought. AWS launches nothing
 // for that.
 func (w *capacity) raise(ctx context.Context, g *group.Group, n int) (raised *group.Group, err error) {
-	name := g.Name
-	before, extra := g, n*g.Source.MinWeight()
-	var asked, least int
-	w.look(name, func(e *entry) { asked, least = e.request.asked, e.least() })
-	reached := g.Reached()
-	began, wanted := w.clock.Now(), max(reached+extra, min(least, g.MaxSize))
-	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
-	if desired > g.MaxSize {
-		return nil, &group.LimitError{Group: name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+	name, before, began := g.Name, g, w.clock.Now()
+	plan, err := ledger.Raise{}, notFound(name)
+	w.look(name, func(e *entry) { plan, err = e.PlanRaise(g, n) })
+	if err != nil {
+		return nil, err
 	}
 	defer func() {
 		if n == 0 {
@@ -63,47 +60,37 @@ func (w *capacity) raise(ctx context.Context, g *group.Group, n int) (raised *gr
 		}
 		w.report(Launch{Group: name, Call: "SetDesiredCapacity", Asked: n, Started: began}, err)
 	}()
-	asked += max(0, wanted-max(least, reached)) / g.Source.MinWeight() // with the instances that are still starting
-	missing := g.Requested + (wanted-reached)/g.Source.MinWeight()
-	since, err := w.setWatched(ctx, g, desired)
+	since, err := w.setWatched(ctx, g, plan.Desired)
 	if err != nil && awsclient.IsRefused(err) {
 		return nil, err
 	}
-	g = w.groups.update(name, func(e *entry, g *group.Group) {
-		e.request = request{asked: asked, instances: missing, since: since}
-		e.look.soon(began)
-		e.wrote(w.clock.Now())
-		if err == nil {
-			e.set(g, desired, w.clock.Now())
-			e.request.settle(g)
-		} // else the answer was lost, and the next reading decides
-	})
+	g = w.groups.update(name, func(e *entry) { e.Raised(plan, err == nil, since, began, w.clock.Now()) })
 	if err != nil {
 		now, readErr := w.reader.Reread(ctx, name)
-		if readErr != nil || now.StatedCapacity < desired {
+		if readErr != nil || now.StatedCapacity < plan.Desired {
 			return g, err
 		}
 		klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", name, "desired", now.DesiredCapacity, "err", awsclient.Brief(err))
 		g = now
 	}
-	if repaired, err := w.repair(ctx, before, desired, extra); err == nil {
+	if repaired, err := w.repair(ctx, before, plan.Desired, n*before.Source.MinWeight()); err == nil {
 		return repaired, nil
 	}
 	if g == nil {
-		return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+		return nil, notFound(name)
 	}
 	return g, nil // the next reading will do
 }
 
 // Withdraw takes back up to n instances that we asked for and AWS has not launched, and returns how many. It leaves a desired capacity of at least
 // the minimum size, the instances that a reading made for the purpose counts, and the launches that AWS has begun since: after a failure AWS tries
-// other zones at once. A launch that has waited for its instance for beginsWithin counts no more. A reading after the write repairs the desired
+// other zones at once. A launch that has waited for its instance for BeginsWithin counts no more. A reading after the write repairs the desired
 // capacity upwards at once if an instance arrived in between.
 func (w *capacity) Withdraw(ctx context.Context, name string, n int) (int, *group.Group, error) {
 	return w.withdraw(ctx, name, func(ctx context.Context, g *group.Group) (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, freshEnough) // the core's loop waits
 		defer cancel()
-		begun, err := w.activities.begun(ctx, name, g.ReadAt.Add(-clockSkew), w.clock.Now().Add(-beginsWithin))
+		begun, err := w.activities.begun(ctx, name, g.ReadAt.Add(-ledger.ClockSkew), w.clock.Now().Add(-ledger.BeginsWithin))
 		begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 		switch {
 		case err != nil && !awsclient.IsDenied(err):
@@ -123,27 +110,18 @@ func (w *capacity) withdraw(ctx context.Context, name string, most func(context.
 	}
 	defer unlock()
 	n, err := most(ctx, g)
-	desired := g.AfterWithdrawal(n)
-	if err != nil || desired == g.DesiredCapacity || g.StatedCapacity != g.DesiredCapacity { // or somebody else may have set it
+	plan := ledger.Withdrawal{Desired: g.DesiredCapacity}
+	w.look(name, func(e *entry) { plan = e.PlanWithdrawal(g, n) })
+	if err != nil || plan.Desired == g.DesiredCapacity {
 		return 0, g, err
 	}
-	taken := (g.DesiredCapacity - desired) / g.Source.MinWeight()
-	before, left := g, -taken
-	w.look(name, func(e *entry) { left += e.request.asked })
-	if err := w.lower(ctx, g, desired); err != nil {
-		g = w.groups.update(name, func(e *entry, g *group.Group) {
-			e.request.withdrawalFailed = awsclient.IsDenied(err) || awsclient.IsInvalid(err) // else the next try may succeed
-			e.request.settle(g)
-		})
-		return 0, g, err
+	if err := w.lower(ctx, g, plan.Desired); err != nil {
+		again := !awsclient.IsDenied(err) && !awsclient.IsInvalid(err)
+		return 0, w.groups.update(name, func(e *entry) { e.NotWithdrawn(again) }), err
 	}
-	w.groups.update(name, func(e *entry, g *group.Group) {
-		e.request.asked = min(e.request.asked, left)
-		e.set(g, desired, w.clock.Now())
-		e.request.settle(g)
-	})
-	g, err = w.repair(ctx, before, desired, 0)
-	return taken, g, err
+	w.groups.update(name, func(e *entry) { e.Withdrew(plan, w.clock.Now()) })
+	g, err = w.repair(ctx, g, plan.Desired, 0)
+	return plan.Instances, g, err
 }
 
 // lower sets a lower desired capacity. After a lost answer, a reading shows the outcome.

@@ -9,6 +9,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
+func notFound(name string) error {
+	return fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+}
+
 // unansweredError is the error of a call that AWS did not answer. AWS may have done it.
 type unansweredError struct {
 	cause   error

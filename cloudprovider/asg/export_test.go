@@ -21,5 +21,7 @@ func Cluster(c *Cache) launchspec.Statement { return c.cluster() }
 
 // MakeStale makes the last reading of the group too old to terminate by.
 func MakeStale(c *Cache, name string) {
-	c.groups.update(name, func(_ *entry, g *group.Group) { g.ReadAt = g.ReadAt.Add(-2 * freshEnough) })
+	c.groups.update(name, func(e *entry) {
+		e.Describe(func(g *group.Group) { g.ReadAt = g.ReadAt.Add(-2 * freshEnough) })
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
@@ -44,16 +45,16 @@ func (w *capacity) StartGiveBack(ctx context.Context, name string, n int) {
 // AWS ends no instance if it begins no launch between the reading of its activities and the write. The activities are read before the group: an
 // instance that AWS lists meanwhile counts twice, and never not at all.
 func (w *capacity) GiveBack(ctx context.Context, name string, n int) (int, *group.Group, error) {
-	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-readingLag-clockSkew), time.Time{})
+	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-ledger.ReadingLag-ledger.ClockSkew), time.Time{})
 	if err != nil {
 		return 0, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // for the group lock
 	defer cancel()
 	return w.withdraw(ctx, name, func(_ context.Context, g *group.Group) (int, error) {
-		settling := false
-		w.look(name, func(e *entry) { settling = w.clock.Since(e.written.at) < beginsWithin })
-		if settling {
+		var last time.Time
+		w.look(name, func(e *entry) { last = e.AttemptedAt() })
+		if w.clock.Since(last) < ledger.BeginsWithin {
 			return 0, nil
 		}
 		return min(n, g.NotBegun(begun)), nil

@@ -32,7 +32,7 @@ func (l *locks) lockEntry(ctx context.Context, name string) (held context.Contex
 		held, unlock = l.locked(ctx, e)
 		if now, _ := l.groups.entry(name); now != e { // dropped or recreated while we waited
 			unlock()
-			return nil, nil, nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+			return nil, nil, nil, notFound(name)
 		}
 		return held, unlock, e, nil
 	case <-waiting.Done():
@@ -75,7 +75,7 @@ func (l *locks) beginWrite(name string) (*entry, error) {
 	case e == nil:
 		return nil, ErrGroupNotFound
 	}
-	if err := l.groups.identity.MayChange(e.group); err != nil {
+	if err := l.groups.identity.MayChange(e.Group()); err != nil {
 		return nil, err
 	}
 	l.writes.Add(1)

@@ -47,10 +47,10 @@ func (s *groups) publish() {
 	groups := make(map[string]*group.Group, len(s.entries))
 	var foreign []*group.Group
 	for name, e := range s.entries {
-		if s.identity.Foreign(e.group) {
-			foreign = append(foreign, s.identity.Disowned(e.group))
+		if s.identity.Foreign(e.Group()) {
+			foreign = append(foreign, s.identity.Disowned(e.Group()))
 		} else {
-			groups[name] = e.shown()
+			groups[name] = e.Shown()
 		}
 	}
 	for _, e := range s.dropped {
@@ -72,27 +72,25 @@ func (s *groups) all() []*group.Group {
 func (s *groups) allGroups() []*group.Group {
 	groups := make([]*group.Group, 0, len(s.entries))
 	for _, name := range slices.Sorted(maps.Keys(s.entries)) {
-		groups = append(groups, s.entries[name].group)
+		groups = append(groups, s.entries[name].Group())
 	}
 	return groups
 }
 
-// update publishes a changed copy of a group. The caller does not hold mu.
-func (s *groups) update(name string, change func(*entry, *group.Group)) *group.Group {
+// update publishes a change of what we know of a group, and returns the group. The caller does not hold mu.
+func (s *groups) update(name string, change func(*entry)) *group.Group {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.find(name)
 	if e == nil {
 		return nil
 	}
-	g := *e.group
-	change(e, &g)
-	e.group = &g
+	change(e)
 	if s.entries[name] == nil {
 		return nil
 	}
 	s.publish()
-	return &g
+	return e.Group()
 }
 
 // find returns the entry of a group, also of a dropped one, or nil. The caller holds mu.
@@ -107,7 +105,7 @@ func (s *groups) entry(name string) (*entry, *group.Group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if e := s.entries[name]; e != nil {
-		return e, e.group
+		return e, e.Group()
 	}
 	return nil, nil
 }
@@ -182,14 +180,14 @@ func (s *groups) strangers(ids []string) ([]string, error) {
 		in[id] = nil
 	}
 	for _, e := range s.entries {
-		for _, i := range e.group.Instances {
+		for _, i := range e.Group().Instances {
 			if _, asked := in[i.ID]; asked {
-				in[i.ID] = e.group
+				in[i.ID] = e.Group()
 			}
 		}
-		for id := range e.recent { // a reading may be older than the instance
-			if g, asked := in[id]; asked && g == nil {
-				in[id] = e.group
+		for _, id := range ids { // a reading may be older than the instance
+			if _, recent := e.Recent(id); recent && in[id] == nil {
+				in[id] = e.Group()
 			}
 		}
 	}

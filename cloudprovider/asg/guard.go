@@ -86,7 +86,7 @@ func (w guarded) mayChange(name string) error {
 	w.groups.mu.Lock()
 	defer w.groups.mu.Unlock()
 	if e := w.groups.entries[name]; e != nil {
-		return w.groups.identity.MayChange(e.group)
+		return w.groups.identity.MayChange(e.Group())
 	}
 	return nil
 }

@@ -31,7 +31,9 @@ func (i *increases) Increase(ctx context.Context, name string, n int) (*group.Gr
 		return nil, err
 	}
 	defer unlock()
-	if again := i.retryOverdue(name, n); again > 0 {
+	again := 0
+	i.groups.update(name, func(e *entry) { again = e.RetryOverdue(n, i.clock.Now()) })
+	if again > 0 {
 		if _, g = i.groups.entry(name); again == n || g == nil {
 			return g, nil
 		}
@@ -149,31 +151,13 @@ func (i *increases) allowed(ctx context.Context, g *group.Group, zone string, n,
 	return min(n, room), nil
 }
 
-// retryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and each
-// increase would otherwise leave one more instance to launch for ever. Where AWS lacks capacity, a new launch finds it sooner than AWS's next
-// attempt.
-func (i *increases) retryOverdue(name string, n int) int {
-	again := 0
-	i.groups.update(name, func(e *entry, g *group.Group) {
-		if e.shortage.failure == nil || e.shortage.failure.LacksCapacity() || g.Overdue == 0 {
-			return
-		}
-		again = min(n, g.Overdue)
-		now := i.clock.Now()
-		e.shortage.began, e.shortage.since, e.shortage.failure = now, now, nil
-		e.look.soon(now)
-		e.markOverdue(g)
-	})
-	return again
-}
-
 // raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group before them,
 // and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as theirs. If the reading is
 // older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already reached.
 func (i *increases) raiseInstead(ctx context.Context, before *group.Group, n, answers int, missed *unansweredError) (*group.Group, error) {
 	_, g := i.groups.entry(before.Name)
 	if g == nil {
-		return nil, fmt.Errorf("auto scaling group %q: %w", before.Name, ErrGroupNotFound)
+		return nil, notFound(before.Name)
 	}
 	lacking := g.InstancesFor(n*g.Source.MinWeight() - max(0, g.DesiredCapacity-before.DesiredCapacity))
 	if lacking == 0 {

@@ -54,7 +54,7 @@ func (l *launcher) launch(ctx context.Context, g *group.Group, zone string, n in
 			return launched, nil
 		}
 		if _, g = l.groups.entry(name); g == nil {
-			return launched, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+			return launched, notFound(name)
 		}
 	}
 	if len(launched) > 0 {

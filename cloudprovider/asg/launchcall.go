@@ -13,31 +13,28 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
 func (l *launcher) launchOrder(ctx context.Context, g *group.Group, o launchRequest) launchResult {
-	l.look(g.Name, func(e *entry) { e.launching++ })
-	defer l.look(g.Name, func(e *entry) {
-		if e.launching--; e.launching == 0 {
-			e.grown = 0
-		}
-	})
-	come, err := l.replays.awaitPredecessor(ctx, g, o, tokenAge)
+	l.look(g.Name, func(e *entry) { e.BeginLaunch() })
+	defer l.look(g.Name, func(e *entry) { e.EndLaunch() })
+	come, err := l.replays.awaitPredecessor(ctx, g, o, ledger.TokenAge)
 	if err != nil || len(come) > 0 {
 		return launchResult{launched: come, err: o.wrap(err)}
 	}
 	o.began = l.clock.Now()
-	o.key = keyOf(g, o)
+	o.key = ledger.KeyOf(g, o.zone, o.batch, o.began)
 	out, err := l.launchInstances(ctx, g, o)
 	if err == nil && l.replays.isOldFailure(g, o, out) {
-		l.groups.update(g.Name, func(e *entry, _ *group.Group) { e.useKey(o.key) })
-		if come, err = l.replays.awaitPredecessor(ctx, g, o, failureAge); err != nil || len(come) > 0 {
+		l.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
+		if come, err = l.replays.awaitPredecessor(ctx, g, o, ledger.FailureAge); err != nil || len(come) > 0 {
 			return launchResult{launched: come, err: o.wrap(err)}
 		}
 		o.began = l.clock.Now()
-		o.key.retryWindow = windowOf(o.began, failureAge)
+		o.key = o.key.Retry(o.began)
 		out, err = l.launchInstances(ctx, g, o)
 	}
 	if err != nil {
@@ -48,11 +45,13 @@ func (l *launcher) launchOrder(ctx context.Context, g *group.Group, o launchRequ
 
 // launchInstances makes one call and repeats it with its token until AWS reports the outcome. The token makes the tries one launch.
 func (l *launcher) launchInstances(ctx context.Context, g *group.Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
+	uses := 0
+	l.look(g.Name, func(e *entry) { uses = e.Uses(o.key) })
 	in := &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(g.Name),
 		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
 		AvailabilityZones:    []string{o.zone},
-		ClientToken:          aws.String(l.token(g, o.key)),
+		ClientToken:          aws.String(o.key.Token(g.Name, uses)),
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for misses, working := 0, false; ; {
@@ -75,7 +74,7 @@ func (l *launcher) launchInstances(ctx context.Context, g *group.Group, o launch
 			}
 			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
 		case awsclient.IsTokenDisputed(err):
-			l.noteConflict(g.Name, o)
+			l.groups.update(g.Name, func(e *entry) { e.NoteConflict(o.key, l.clock.Now()) })
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
 		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
 			if !l.overtaken(ctx, o, err) {
@@ -107,7 +106,7 @@ func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 // asked again with the same one.
 func (l *launcher) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
 	if l.mode != LaunchSynchronous && !o.alone {
-		l.groups.update(g.Name, func(e *entry, _ *group.Group) { e.useKey(o.key) })
+		l.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
 	}
 	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
@@ -25,7 +26,7 @@ type launchRequest struct {
 	zone  string
 	count int
 	batch int // its number among the requests for the zone
-	key   idempotencyKey
+	key   ledger.Key
 	began time.Time // the first try
 	alone bool      // no other zone serves
 }
@@ -92,7 +93,7 @@ func (l *launcher) launched(ctx context.Context, g *group.Group, o launchRequest
 	for _, e := range out.Errors {
 		m := meaningOf(g, o, e)
 		failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
-		l.available.failed.Fail(g.Name, m, failure.Message, o.key.oldUntil())
+		l.available.failed.Fail(g.Name, m, failure.Message, o.key.OldUntil())
 		result.failures = append(result.failures, *failure)
 	}
 	for _, k := range result.failures.Kinds() {
@@ -101,11 +102,7 @@ func (l *launcher) launched(ctx context.Context, g *group.Group, o launchRequest
 	if len(arrived) > 0 {
 		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
 	}
-	l.groups.update(g.Name, func(e *entry, g *group.Group) {
-		e.wrote(now)
-		e.useKey(o.key)
-		e.arrive(g, arrived, now, e.predecessorsLast(o, out, now))
-	})
+	l.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, o.began, serverTime(out.ResultMetadata, now), now) })
 	result.launched = arrived
 	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
@@ -131,7 +128,7 @@ func (l *launcher) deniedIn(ctx context.Context, g *group.Group, o launchRequest
 	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
 		return nil
 	}
-	l.groups.update(g.Name, func(e *entry, _ *group.Group) { e.useKey(o.key) })
+	l.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
 	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
 	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
 		"action", meaningOf(g, o, out.Errors[0]).Action)

@@ -2,7 +2,6 @@ package asg
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -13,25 +12,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for them,
-// or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice. So the capacity writer watches every
-// group that it wrote to, and raises the desired capacity again.
-
 // setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and
 // the answer may be lost. It takes the note back if AWS refuses.
 func (w *capacity) setWatched(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
-	var was lostUpdate
 	now := w.clock.Now()
-	w.groups.update(g.Name, func(e *entry, _ *group.Group) { was = e.attempt(desired, g.Excess(), now) })
+	w.groups.update(g.Name, func(e *entry) { e.Attempt(desired, g.Excess(), now) })
 	if accepted, err = w.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
-		w.groups.update(g.Name, func(e *entry, _ *group.Group) { e.written = was })
+		w.groups.update(g.Name, func(e *entry) { e.Refused() })
 	}
 	return accepted, err
-}
-
-// lost reports whether more instances arrived than our last write left room for, and no other write followed.
-func (o lostUpdate) lost(g *group.Group) bool {
-	return (g.StatedCapacity == o.desired || g.StatedCapacity == o.unconfirmed) && g.CountedCapacity()-g.StatedCapacity >= o.excess+g.Lightest()
 }
 
 // repairLost raises the desired capacity of the groups in which more arrived than our last write left room for. It leaves locked groups for the next
@@ -56,7 +45,7 @@ func (w *capacity) lostUpdates() []string {
 	defer w.groups.mu.Unlock()
 	short := map[string]bool{}
 	for name, e := range w.groups.entries {
-		if e.watched(now) && e.written.lost(e.group) {
+		if _, lost := e.Lost(0); lost && e.Watched(now) {
 			short[name] = true
 		}
 	}
@@ -70,14 +59,14 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	var o lostUpdate
-	w.look(name, func(e *entry) { o = e.written })
-	if !o.lost(g) {
+	covering, lost, at := 0, false, time.Time{}
+	w.look(name, func(e *entry) { _, lost = e.Lost(0); at = e.AttemptedAt() })
+	if !lost {
 		return nil
 	}
-	o.excess += w.activities.movedSince(ctx, g, o.at)
-	if o.lost(g) {
-		_, err = w.repairTo(ctx, g, g.CountedCapacity()-o.excess)
+	moved := w.activities.movedSince(ctx, g, at)
+	if w.look(name, func(e *entry) { covering, lost = e.Lost(moved) }); lost {
+		_, err = w.repairTo(ctx, g, covering)
 	}
 	return err
 }
@@ -85,26 +74,22 @@ func (w *capacity) repairGroup(ctx context.Context, name string) error {
 // repairTo raises the desired capacity to its floor, as far as the maximum allows.
 func (w *capacity) repairTo(ctx context.Context, g *group.Group, desired int) (*group.Group, error) {
 	var least int
-	w.look(g.Name, func(e *entry) { least = e.least() })
+	w.look(g.Name, func(e *entry) { least = e.Floor() })
 	if desired = min(max(desired, least), g.MaxSize); desired <= g.StatedCapacity || desired < least { // the maximum may be old
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)
-	var was lostUpdate
-	w.groups.update(g.Name, func(e *entry, _ *group.Group) {
-		was = e.written
-		e.unansweredRaise(desired, w.clock.Now())
-	})
+	w.groups.update(g.Name, func(e *entry) { e.AttemptRepair(desired, w.clock.Now()) })
 	_, err := w.setDesired(ctx, g, desired)
-	after := w.groups.update(g.Name, func(e *entry, now *group.Group) {
+	after := w.groups.update(g.Name, func(e *entry) {
 		if err == nil {
-			e.set(now, desired, w.clock.Now())
+			e.Repaired(desired, w.clock.Now())
 		} else if awsclient.IsRefused(err) {
-			e.written = was
+			e.Refused()
 		}
 	})
 	if after == nil && err == nil {
-		err = fmt.Errorf("auto scaling group %q: %w", g.Name, ErrGroupNotFound)
+		err = notFound(g.Name)
 	}
 	return after, err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
@@ -37,18 +38,15 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 			e = r.entryFor(name, described)
 			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
 		}
-		if e.group != nil && (start.Before(e.group.ReadAt) || start.Before(e.writtenAt)) {
-			continue // older than our knowledge
+		if e.IsOld(start) {
+			continue
 		}
-		before := e.group
+		before := e.Group()
 		if !e.droppedAt.IsZero() {
 			before, e.droppedAt = nil, time.Time{}
 		}
-		r.merge(e, groupFrom(described, start))
-		if before == nil || !before.SameMotion(e.group) {
-			e.movedAt, moved = start, true
-		}
-		newSource = newSource || !before.LaunchGroup().SameSource(e.group.LaunchGroup())
+		moved = r.merge(e, groupFrom(described, start)) || moved
+		newSource = newSource || !before.LaunchGroup().SameSource(e.Group().LaunchGroup())
 	}
 	moved = r.forget(ctx, found, start, asked) || moved
 	if asked == nil {
@@ -65,39 +63,23 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 	}
 }
 
-// merge makes the reading g the entry's group, with our knowledge beside it.
-func (r *reader) merge(e *entry, g *group.Group) {
+// merge has the entry take in the reading g, and reports whether the group moved.
+func (r *reader) merge(e *entry, g *group.Group) (moved bool) {
+	before := e.Group()
 	r.discovery.Limit(g)
 	r.weigh(g)
-	ownership.Inherit(g, e.group)
-	inService := e.noteRecent(g)
-	newest := e.isNewest(g)
-	maps.DeleteFunc(e.gone, func(id string, _ bool) bool { return g.Instance(id) == nil })
-	e.markDeparted(g)
-	e.resolve(g, newest)
-	e.markArriving(g)
-	if e.group == nil {
-		e.noteFirst(g)
-	} else {
-		g.LaunchSpec, g.Problems, g.ZonesNeeded = e.group.LaunchSpec, e.group.Problems, e.group.ZonesNeeded
-		if !slices.Equal(g.SuspendedProcesses, e.group.SuspendedProcesses) {
-			r.refusals.forget(g.Name) // it may have caused the refusal
-		}
+	ownership.Inherit(g, before)
+	moved, inService := e.Read(g)
+	if before != nil && !slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) {
+		r.refusals.forget(g.Name) // it may have caused the refusal
 	}
 	for _, i := range inService {
 		if !r.groups.identity.DidLaunch(i.ID) { // an answer proves its pool itself, and its failures are newer
 			pool := cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}
-			r.available.failed.Succeed(g.Name, pool, i.at.Add(-clockSkew))
+			r.available.failed.Succeed(g.Name, pool, i.At.Add(-ledger.ClockSkew))
 		}
 	}
-	if !e.written.unanswered {
-		e.request.fulfil(g)
-	}
-	e.request.settle(g)
-	e.noteShortage(g)
-	e.markOverdue(g)
-	e.noteEndedBefore(g)
-	e.group = g
+	return moved
 }
 
 func (r *reader) weigh(g *group.Group) {
@@ -114,8 +96,7 @@ func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry 
 	e, id := r.groups.dropped[name], identityOf(described)
 	delete(r.groups.dropped, name)
 	if e == nil || e.identity != id {
-		e = newEntry()
-		e.identity, e.createdAt = id, aws.ToTime(described.CreatedTime)
+		e = &entry{Ledger: ledger.New(), lock: make(chan struct{}, 1), identity: id, createdAt: aws.ToTime(described.CreatedTime)}
 	}
 	r.groups.entries[name] = e
 	return e
@@ -124,13 +105,6 @@ func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry 
 // identityOf distinguishes a group from an earlier one of its name.
 func identityOf(g types.AutoScalingGroup) string {
 	return aws.ToString(g.AutoScalingGroupARN) + " " + aws.ToTime(g.CreatedTime).UTC().Format(time.RFC3339)
-}
-
-// noteFirst makes g the first reading of the group. Nothing shows who asked for the instances that it lacks, so none is ours to withdraw.
-func (e *entry) noteFirst(g *group.Group) {
-	e.metAt = g.ReadAt
-	e.desired.others = g.DesiredCapacity
-	g.OthersWant = e.desired.others
 }
 
 // noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
@@ -160,11 +134,12 @@ func (r *reader) forget(ctx context.Context, found map[string]types.AutoScalingG
 	}
 	for _, name := range asked {
 		e := r.groups.entries[name]
-		if _, ok := found[name]; ok || e == nil || e.group != nil && start.Before(e.group.ReadAt) {
+		if _, ok := found[name]; ok || e == nil || e.Group() != nil && start.Before(e.Group().ReadAt) {
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
 		e.droppedAt, e.dropped = start, nil
+		e.Leave()
 		r.groups.dropped[name] = e
 		delete(r.groups.entries, name)
 		r.refusals.forget(name)

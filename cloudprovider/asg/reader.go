@@ -82,7 +82,7 @@ func (r *reader) explainDropped(ctx context.Context) {
 	r.groups.mu.Lock()
 	var names []string
 	for name, e := range r.groups.dropped {
-		if e.dropped == nil && e.group != nil && !r.groups.identity.Foreign(e.group) {
+		if e.dropped == nil && e.Group() != nil && !r.groups.identity.Foreign(e.Group()) {
 			names = append(names, name)
 		}
 	}
@@ -95,12 +95,12 @@ func (r *reader) explainDropped(ctx context.Context) {
 		r.groups.mu.Lock()
 		for _, name := range some {
 			if e := r.groups.dropped[name]; e != nil {
-				g := *e.group
+				g := *e.Group()
 				var has map[string]string
 				if now, exists := found[name]; exists {
 					has = groupFrom(now, e.droppedAt).Tags
 				}
-				g.Problems = []launchspec.Problem{r.discovery.Dropped(e.group, e.droppedAt, has)}
+				g.Problems = []launchspec.Problem{r.discovery.Dropped(e.Group(), e.droppedAt, has)}
 				e.dropped = &g
 			}
 		}
@@ -153,7 +153,7 @@ func (r *reader) Reread(ctx context.Context, name string) (*group.Group, error) 
 	if _, g := r.groups.entry(name); g != nil {
 		return g, nil
 	}
-	return nil, fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+	return nil, notFound(name)
 }
 
 // lockAndRead takes the group lock and reads the group. A group that the reading shows to be recreated is not the one that the caller knows, so

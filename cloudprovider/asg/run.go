@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -113,19 +112,18 @@ func (c *Cache) motionDue() []string {
 	now := c.clock.Now()
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
-	var due []string
+	var names []string
 	for name, e := range c.groups.entries {
-		if e.group == nil || !e.group.InMotion() && !e.watched(now) || now.Before(e.readDue) || c.groups.identity.Foreign(e.group) {
+		g := e.Group()
+		due := !now.Before(e.readDue) || !e.WrittenAt().Before(e.plannedAt)
+		if g == nil || !due || !g.InMotion() && !e.Watched(now) || c.groups.identity.Foreign(g) {
 			continue
 		}
-		interval := c.motion
-		if now.Sub(e.movedAt) > restlessFor {
-			interval *= slowMotionFactor
-		}
-		e.readDue = now.Add(interval - interval/10)
-		due = append(due, name)
+		interval := e.Pace(c.motion, now)
+		e.readDue, e.plannedAt = now.Add(interval-interval/10), now
+		names = append(names, name)
 	}
-	return due
+	return names
 }
 
 func (c *Cache) resolveLoop(ctx context.Context) {
@@ -175,16 +173,14 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 	c.groups.mu.Lock()
 	for at, g := range groups {
 		e := c.groups.entries[g.Name]
-		if e == nil || !sources[at].SameSource(e.group.LaunchGroup()) {
+		if e == nil || !sources[at].SameSource(e.Group().LaunchGroup()) {
 			continue // gone, or a newer source waits for the next round
 		}
-		before := e.group.LaunchSpec
+		before := e.Group().LaunchSpec
 		stated, unread := c.specs.Statements(sources[at])
-		var news bool
-		e.group, news = ownership.WithStatements(e.group, stated, unread)
-		changed = news || changed
-		changed = e.noteSpec(c.specs.Spec(sources[at])) || changed
-		if e.group.LaunchSpec != before {
+		e.Describe(func(g *group.Group) { changed = ownership.Describe(g, stated, unread) || changed })
+		changed = e.NoteSpec(c.specs.Spec(sources[at])) || changed
+		if e.Group().LaunchSpec != before {
 			c.available.failed.Forget(g.Name)
 			c.refusals.forget(g.Name)
 		}
@@ -197,20 +193,4 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		klog.FromContext(ctx).V(4).Info("Launch specs of the groups changed")
 		signal(c.groups.changed)
 	}
-}
-
-// noteSpec enters the group's launch spec and reports whether it is news. A known spec stays where nothing better is known, unless the group can
-// launch nothing at all.
-func (e *entry) noteSpec(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
-	g := *e.group
-	g.Problems = problems
-	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.LaunchSpec) {
-		launch = g.LaunchSpec
-	}
-	if launch == e.group.LaunchSpec && slices.Equal(problems, e.group.Problems) {
-		return false
-	}
-	g.LaunchSpec = launch
-	e.group = &g
-	return true
 }

@@ -136,7 +136,7 @@ func (t *termination) members(ctx context.Context, g *group.Group, ids []string)
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		i := g.Instance(id)
 		if i == nil {
-			i = t.recentArrival(id)
+			i = t.recent(id)
 		}
 		switch {
 		case i == nil || i.Lifecycle.Leaving():
@@ -150,11 +150,11 @@ func (t *termination) members(ctx context.Context, g *group.Group, ids []string)
 	return members
 }
 
-// recentArrival returns the instance if it came so lately that a reading without it may be older, or nil.
-func (t *termination) recentArrival(id string) (i *group.Instance) {
+// recent returns the instance if it came so lately that a reading without it may be older, or nil.
+func (t *termination) recent(id string) (i *group.Instance) {
 	t.in.look(t.group, func(e *entry) {
-		if recent, ok := e.recent[id]; ok {
-			i = &recent.Instance
+		if recent, ok := e.Recent(id); ok {
+			i = &recent
 		}
 	})
 	return i
@@ -251,13 +251,8 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 			succeeded.Add(1)
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
-		case awsclient.IsNotFound(err): // gone since the reading. The next one states whether AWS replaces it
-			t.in.look(t.group, func(e *entry) {
-				e.gone[i.ID] = true
-				if a, arriving := e.arriving[i.ID]; arriving && t.in.clock.Since(a.at) > beginsWithin {
-					delete(e.arriving, i.ID) // it died before a reading could show it
-				}
-			})
+		case awsclient.IsNotFound(err): // gone since the reading
+			t.in.look(t.group, func(e *entry) { e.NotFound(i.ID, t.in.clock.Now()) })
 		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
 			blocked[at] = err
 		case awsclient.IsRefused(err):
@@ -321,7 +316,7 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i group.Instance) bool {
 				now := g.Instance(i.ID)
-				if now == nil && t.recentArrival(i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
+				if now == nil && t.recent(i.ID) != nil || now != nil && !now.Lifecycle.Leaving() {
 					return false // the reading may be older than the instance
 				}
 				klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", t.group, "instance", i.ID, "err", awsclient.Brief(cause))
@@ -343,12 +338,5 @@ func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
-	now := t.in.clock.Now()
-	t.in.groups.update(t.group, func(e *entry, g *group.Group) {
-		e.wrote(now)
-		g.Instances = slices.Clone(g.Instances)
-		for _, i := range members {
-			e.noteTermination(g, i, now, !t.keepDesired)
-		}
-	})
+	t.in.groups.update(t.group, func(e *entry) { e.Terminated(members, !t.keepDesired, t.in.clock.Now()) })
 }

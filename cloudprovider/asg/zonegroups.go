@@ -107,7 +107,10 @@ func (z *zoneGroups) Keeps(g *group.Group) []launchspec.Problem {
 // NeedZones has a group scaled zone by zone as soon as possible, because a pod needs one of its zones. It holds until the process ends.
 func (z *zoneGroups) NeedZones(ctx context.Context, name string) {
 	known := false
-	if z.groups.update(name, func(_ *entry, g *group.Group) { known, g.ZonesNeeded = g.ZonesNeeded, true }); !known {
+	z.groups.update(name, func(e *entry) {
+		e.Describe(func(g *group.Group) { known, g.ZonesNeeded = g.ZonesNeeded, true })
+	})
+	if !known {
 		klog.FromContext(ctx).Info("A pod needs one of the zones of a group, so the group is scaled zone by zone from now on", "group", name)
 		signal(z.groups.changed)
 	}

@@ -2,6 +2,7 @@ package imports
 
 import (
 	"bytes"
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"os/exec"
@@ -31,6 +32,8 @@ func TestImportRules(t *testing.T) {
 			"a cool-down is about pools, whatever a group would launch there"},
 		{[]string{"cloudprovider/asg/launchspec"}, module + "cloudprovider/asg/cooldown",
 			"a launch specification does not depend on past failures"},
+		{[]string{"cloudprovider/asg/ledger"}, module + "cloudprovider/asg/ownership", "a ledger counts, whoever's the group is"},
+		{[]string{"cloudprovider/asg/ownership"}, module + "cloudprovider/asg/ledger", "whose a group is does not depend on its size"},
 		{[]string{"cloudprovider/nodetemplate", "cloudprovider/nodetemplate/userdata", "cloudprovider/instancetypes"}, sdk,
 			"templates are pure, without I/O, so that they can be built anywhere and fuzzed"},
 		{[]string{"cloudprovider/instancetypes"}, "k8s.io/", "facts about hardware need no Kubernetes"},
@@ -147,8 +150,37 @@ func aboveView(room string) bool {
 }
 
 // pure reports whether a room of cloudprovider/asg has values and functions alone.
-func pure(room string) bool {
-	return slices.Contains([]string{"cloudprovider/asg/group", "cloudprovider/asg/ownership"}, room)
+func pure(room string) bool { return slices.Contains(pureRooms, room) }
+
+var pureRooms = []string{"cloudprovider/asg/group", "cloudprovider/asg/ledger", "cloudprovider/asg/ownership"}
+
+// A function from what was known and what came to what is known can be tested in every order of events.
+func TestPureRoomsHaveNoClockAndNoGoroutine(t *testing.T) {
+	clocks := []string{"Now", "Since", "Until", "After", "Sleep"}
+	for _, room := range pureRooms {
+		paths, err := filepath.Glob(filepath.Join("../..", room, "*.go"))
+		if err != nil || len(paths) == 0 {
+			t.Fatalf("%s: %d files, error %v", room, len(paths), err)
+		}
+		for _, path := range paths {
+			set := token.NewFileSet()
+			f, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt:
+					t.Errorf("%s: a goroutine", set.Position(n.Pos()))
+				case *ast.SelectorExpr:
+					if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && slices.Contains(clocks, n.Sel.Name) {
+						t.Errorf("%s: a clock, and the caller passes the time", set.Position(n.Pos()))
+					}
+				}
+				return true
+			})
+		}
+	}
 }
 
 // directImports are the imports of every room, tests left out.

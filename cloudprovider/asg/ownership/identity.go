@@ -236,21 +236,20 @@ func disagrees(g *group.Group, ours string) bool {
 	return false
 }
 
-// WithStatements returns the group with the statements of its launch source, and whether they are news. Earlier statements stay while a part of the
-// source is unread.
-func WithStatements(g *group.Group, stated []launchspec.Statement, unread bool) (with *group.Group, news bool) {
+// Describe enters the statements of the group's launch source, and reports whether they are news. Earlier statements stay while a part of the source
+// is unread.
+func Describe(g *group.Group, stated []launchspec.Statement, unread bool) (news bool) {
 	for _, s := range g.LaunchStated {
 		if unread && !slices.Contains(stated, s) {
 			stated = append(stated, s)
 		}
 	}
 	if slices.Equal(stated, g.LaunchStated) && unread == g.LaunchUnread {
-		return g, false
+		return false
 	}
-	other := *g
-	other.LaunchStated, other.LaunchUnread = stated, unread
-	other.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), stated)
-	return &other, true
+	g.LaunchStated, g.LaunchUnread = stated, unread
+	g.Stated = slices.Concat(launchspec.StatedByTags(g.Tags, ""), stated)
+	return true
 }
 
 // See takes in the cluster's evidence of its name. It reports whether the name is news. groups are all discovered ones by name, with other clusters'.

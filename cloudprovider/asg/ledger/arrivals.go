@@ -1,0 +1,162 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+)
+
+const terminating group.Lifecycle = "Terminating"
+
+// Arrival is an instance that has come lately.
+type Arrival struct {
+	group.Instance
+	At time.Time
+	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
+	// It is zero if that cannot be.
+	predecessorsLast time.Time
+}
+
+type departed struct {
+	at     time.Time
+	weight int // our termination has lowered the desired capacity by this
+}
+
+// BeginLaunch enters that AWS is being asked to launch. EndLaunch must follow.
+func (l *Ledger) BeginLaunch() { l.launching++ }
+
+// EndLaunch enters that a launch has ended.
+func (l *Ledger) EndLaunch() {
+	if l.launching--; l.launching == 0 {
+		l.grown = 0
+	}
+}
+
+// Launched enters AWS's answer to the launch with the key, which we began to ask for at began: the instances that it launched for us. answered is the
+// time of the answer by AWS's clock. Readings since the call may have shown their part of the desired capacity, with the instances or before them.
+func (l *Ledger) Launched(key Key, instances []group.Instance, began, answered, now time.Time) {
+	g := l.change()
+	l.wrote(now)
+	l.UseKey(key)
+	last := l.predecessorsLast(key, answered.Add(began.Sub(now)-ClockSkew))
+	g.Instances = slices.Clone(g.Instances)
+	for _, i := range instances {
+		shown := min(i.Weight, l.grown)
+		l.grown -= shown
+		if g.Instance(i.ID) != nil {
+			continue // a reading has shown it already
+		}
+		g.Instances = append(g.Instances, i)
+		l.shift(g, i.Weight-shown, now, false)
+		l.arriving[i.ID] = Arrival{Instance: i, At: now, predecessorsLast: last}
+	}
+}
+
+// Recent returns the instance if it came so lately that a reading without it may be older.
+func (l *Ledger) Recent(id string) (i group.Instance, recent bool) {
+	a, recent := l.recent[id]
+	return a.Instance, recent
+}
+
+// Terminated enters that AWS took our terminations of the instances. decrement reports that each lowered the desired capacity.
+func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time.Time) {
+	g := l.change()
+	l.wrote(now)
+	g.Instances = slices.Clone(g.Instances)
+	for _, i := range instances {
+		lowered := 0
+		if decrement {
+			lowered = i.Weight
+		}
+		l.departed[i.ID] = departed{at: now, weight: lowered}
+		delete(l.arriving, i.ID)
+		delete(l.recent, i.ID)
+		member := g.Instance(i.ID)
+		inReading := member == nil || member.Lifecycle.Leaving()
+		if !inReading {
+			member.Lifecycle = terminating
+		}
+		if !inReading || g.DesiredCapacity-lowered >= g.StatedCapacity { // else the reading states the lower value already
+			l.shift(g, -lowered, now, inReading)
+		}
+	}
+}
+
+// NotFound enters that AWS has no such instance. The next reading states whether AWS replaces it.
+func (l *Ledger) NotFound(id string, now time.Time) {
+	l.gone[id] = true
+	if a, arriving := l.arriving[id]; arriving && now.Sub(a.At) > BeginsWithin {
+		delete(l.arriving, id) // it died before a reading could show it
+	}
+}
+
+// markArriving adds launched instances to a reading that does not show them yet, and forgets the others.
+func (l *Ledger) markArriving(g *group.Group) {
+	for id, a := range l.arriving {
+		if g.Instance(id) != nil || g.ReadAt.Sub(a.At) > arrivalLag {
+			delete(l.arriving, id)
+			continue
+		}
+		g.Instances = append(g.Instances, a.Instance)
+	}
+}
+
+// noteRecent remembers new instances of the reading, and counts recent ones that it misses. It returns the recent ones that have just
+// come into service.
+func (l *Ledger) noteRecent(g *group.Group) (inService []Arrival) {
+	there := make(map[string]bool, len(g.Instances))
+	for _, i := range g.Instances {
+		there[i.ID] = true
+	}
+	if l.group != nil {
+		before := make(map[string]group.Lifecycle, len(l.group.Instances))
+		for _, i := range l.group.Instances {
+			before[i.ID] = i.Lifecycle
+		}
+		for _, i := range g.Instances {
+			_, arriving := l.arriving[i.ID]
+			_, seen := l.recent[i.ID]
+			if i.Lifecycle.Counts() && !seen && (arriving || before[i.ID] == "") {
+				l.recent[i.ID] = Arrival{Instance: i, At: g.ReadAt}
+			}
+			if a, recent := l.recent[i.ID]; recent && i.Lifecycle == "InService" && before[i.ID] != "InService" {
+				inService = append(inService, a)
+			}
+		}
+	}
+	for id, s := range l.recent {
+		switch _, leaving := l.departed[id]; {
+		case leaving, g.ReadAt.Sub(s.At) > ReadingLag:
+			delete(l.recent, id)
+		case !there[id]:
+			g.UnshownCapacity += s.Weight
+		}
+	}
+	return inService
+}
+
+// markDeparted carries terminations into a reading that misses them: our accepted ones with their lower desired capacity, and terminations that an earlier
+// reading showed. No instance comes back from there.
+func (l *Ledger) markDeparted(g *group.Group) {
+	shown := map[string]bool{}
+	for at := range g.Instances {
+		i := &g.Instances[at]
+		d, known := l.departed[i.ID]
+		switch {
+		case i.Lifecycle.Leaving() && !known:
+			l.departed[i.ID] = departed{at: g.ReadAt}
+			shown[i.ID] = true
+		case i.Lifecycle.Leaving():
+			shown[i.ID] = true
+		case known && i.Lifecycle.Counts() && g.ReadAt.Sub(d.at) <= ReadingLag:
+			i.Lifecycle = terminating
+			g.DesiredCapacity -= d.weight
+		}
+	}
+	for id, d := range l.departed {
+		if !shown[id] && g.ReadAt.Sub(d.at) > ReadingLag {
+			delete(l.departed, id)
+		}
+	}
+}

@@ -1,0 +1,185 @@
+package ledger
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+)
+
+// AWS answers a launch whose token it remembers with the instances of the first time. It documents no length for its memory, so nothing depends on
+// one beyond a call: tokens change with the window, and nobody asks again for what a reading shows. So a process learns the outcome of a launch that
+// a previous leader made. It may also learn of instances that have come and gone since. A reading will never show those.
+
+// Key identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.
+type Key struct {
+	zone        string
+	batch       int
+	window      int64 // since 1970, counted in TokenAge
+	members     string
+	retryWindow int64 // since 1970, counted in FailureAge: a retry past a failure that may be old. Else zero
+}
+
+// KeyOf returns the key of a launch in the zone that begins now, g being the group behind the plan. batch is its number among the launches in the zone.
+func KeyOf(g *group.Group, zone string, batch int, now time.Time) Key {
+	var there []string
+	for _, i := range g.Counted() {
+		if i.Zone == zone {
+			there = append(there, i.ID)
+		}
+	}
+	slices.Sort(there)
+	return Key{zone: zone, batch: batch, window: windowOf(now, TokenAge), members: strings.Join(there, " ")}
+}
+
+// windowOf returns the number of the window of that length that contains the moment, counted since 1970.
+func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
+
+// Retry returns the key of a retry past a failure that may be old.
+func (k Key) Retry(now time.Time) Key {
+	k.retryWindow = windowOf(now, FailureAge)
+	return k
+}
+
+// OldUntil returns when a failure past another one can no longer be a replay: the token of the next try is another then. It is zero where the answer is
+// no replay.
+func (k Key) OldUntil() time.Time {
+	if k.retryWindow == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, (k.retryWindow+1)*int64(FailureAge))
+}
+
+// Token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
+// its predecessor did not live to see, instead of making another. uses is how many calls with the key have ended. See LastPredecessor for the edge of a
+// window.
+func (k Key) Token(name string, uses int) string {
+	hash := sha256.New()
+	for _, p := range []string{name, k.zone, strconv.Itoa(k.batch), strconv.FormatInt(k.window, 10), strconv.Itoa(uses), k.members,
+		strconv.FormatInt(k.retryWindow, 10)} {
+		_, _ = fmt.Fprintf(hash, "%d:%s", len(p), p)
+	}
+	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
+}
+
+// Uses is how many calls with the key have ended.
+func (l *Ledger) Uses(k Key) int { return l.keyUses[k] }
+
+// UseKey counts a call that ended, and forgets the keys of past windows.
+func (l *Ledger) UseKey(k Key) {
+	maps.DeleteFunc(l.keyUses, func(old Key, _ int) bool { return old.window < k.window })
+	l.keyUses[k]++
+}
+
+// NoteConflict enters that a previous leader began another launch in the zone. It will end: its instances show, or nothing came of it.
+func (l *Ledger) NoteConflict(k Key, now time.Time) {
+	switch since, before := l.conflicts[k.zone]; {
+	case !before:
+		l.conflicts[k.zone] = now
+	case now.Sub(since) >= PredecessorCall:
+		delete(l.conflicts, k.zone)
+		l.UseKey(k)
+	}
+}
+
+// mayReplay reports whether a previous leader may have used tokens of the window.
+func (l *Ledger) mayReplay(window int64) bool { return window <= windowOf(l.metAt, TokenAge) }
+
+// MayBeOldFailure reports whether a failure with the key may be one that a previous leader had. A process does not retry its own launches.
+func (l *Ledger) MayBeOldFailure(k Key) bool {
+	return k.retryWindow == 0 && l.keyUses[k] == 0 && l.mayReplay(k.window)
+}
+
+// FromPredecessor counts instances of the fresh reading g that appeared since before because a previous leader already asked for them. It counts in
+// instances of the least weight, in the zone if one is named.
+func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.Time) int {
+	if before == nil || now.Sub(l.metAt) > predecessorLaunches {
+		return 0
+	}
+	come := 0
+	for _, i := range g.NewSince(before, zone) {
+		come += i.Weight
+	}
+	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
+}
+
+// LastPredecessor is when a previous leader can have used a token of the window before for the last time. AWS would take ours for another launch.
+func (l *Ledger) LastPredecessor(window time.Duration, now time.Time) time.Time {
+	last := time.Unix(0, windowOf(now, window)*int64(window))
+	if l.metAt.Before(last) {
+		return l.metAt // the previous leader ended before our first reading
+	}
+	return last
+}
+
+// predecessorsLast returns last, the last moment by AWS's clock at which a replayed instance can have ended. It is zero if this process has lived too
+// long for replays, or has already asked AWS.
+func (l *Ledger) predecessorsLast(k Key, last time.Time) time.Time {
+	if l.replaysChecked || !l.mayReplay(k.window) {
+		return time.Time{}
+	}
+	return last
+}
+
+// noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so, with the
+// time. It stops when AWS can no longer replay an answer about them.
+func (l *Ledger) noteEndedBefore(g *group.Group) {
+	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt, TokenAge)) {
+		l.endedBefore = nil // to free the memory: no launch brings back an ended instance
+		return
+	}
+	for _, reading := range []*group.Group{l.group, g} {
+		if reading == nil {
+			continue
+		}
+		for _, i := range reading.Instances {
+			if _, known := l.endedBefore[i.ID]; !known && (i.Lifecycle.Leaving() || g.Instance(i.ID) == nil) {
+				l.endedBefore[i.ID] = g.ReadAt
+			}
+		}
+	}
+}
+
+// EndedBefore reports whether the instance had been on its way out before the moment.
+func (l *Ledger) EndedBefore(id string, moment time.Time) bool {
+	at, ended := l.endedBefore[id]
+	return ended && at.Before(moment)
+}
+
+// MayBeReplayed reports whether AWS may have launched the instance for a previous leader, and terminated it since.
+func (l *Ledger) MayBeReplayed(id string) bool { return !l.arriving[id].predecessorsLast.IsZero() }
+
+// ReplaysUntil is the last moment by AWS's clock at which instances can have ended that we were told of as launched, and that a later reading does not
+// show. It is zero if there are none.
+func (l *Ledger) ReplaysUntil() (until time.Time) {
+	for _, a := range l.arriving {
+		if !l.replaysChecked && !a.predecessorsLast.IsZero() && l.group.ReadAt.After(a.At) {
+			until = later(until, a.predecessorsLast)
+		}
+	}
+	return until
+}
+
+// ReplaysChecked enters that AWS was asked which instances it terminated: ended, with the time. It drops launched ones that ended until the moment, and
+// returns how many.
+func (l *Ledger) ReplaysChecked(ended map[string]time.Time, until time.Time) (dropped int) {
+	g := l.change()
+	l.replaysChecked = true
+	for id, at := range ended {
+		if l.endedBefore != nil {
+			l.endedBefore[id] = time.Time{} // before every later request
+		}
+		if a, arriving := l.arriving[id]; arriving && !at.After(until) && !a.predecessorsLast.IsZero() {
+			delete(l.arriving, id)
+			l.shift(g, -a.Weight, g.ReadAt, false)
+			dropped++
+		}
+	}
+	return dropped
+}

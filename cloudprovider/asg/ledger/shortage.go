@@ -1,0 +1,181 @@
+package ledger
+
+import (
+	"slices"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+)
+
+// request counts instances that we asked for and AWS has not launched.
+type request struct {
+	asked     int       // none of these has been in service yet
+	instances int       // the missing ones among asked
+	since     time.Time // by AWS's clock where the answer has its time
+	failure   *cooldown.Failure
+	// withdrawalFailed reports that AWS did not let us take it back.
+	withdrawalFailed bool
+}
+
+// look plans the readings of activities of a group that is short of instances.
+type look struct {
+	due    time.Time // the next one
+	at     time.Time // the last one
+	count  int       // since the last change of the shortage
+	denied bool      // AWS denied the look, and the log says so
+}
+
+// shortage is the gap between the desired and the launched capacity, whoever asked for it.
+type shortage struct {
+	missing int       // by the last reading
+	began   time.Time // when instances were first missing, or last came
+	open    int       // missing or not in service yet: instances that die early come and go
+	since   time.Time // the reading before the last change of open: a later failure may explain it
+	died    bool      // one of these has died and nobody has asked AWS why
+	failure *cooldown.Failure
+}
+
+// LookDue reports whether the group has been short for long enough to ask AWS why, and since when. It is due soon after its shortage changed, then ever
+// more rarely, and not at all once the reason is known.
+func (l *Ledger) LookDue(now time.Time) (since time.Time, due bool) {
+	return l.look.due, !now.Before(l.look.due) && (l.requestOpen() || l.shortageOpen(l.group))
+}
+
+// Look enters that AWS is asked now, and plans the next look.
+func (l *Ledger) Look(now time.Time) {
+	k := &l.look
+	k.due, k.at = now.Add(min(firstLook<<min(k.count, 10), l.Pace(slowestLook, now))), now
+	k.count++
+}
+
+// Looks is how often AWS has been asked since the last change of the shortage.
+func (l *Ledger) Looks() int { return l.look.count }
+
+// LookFailed plans another look for no sooner than due, after an error. It reports whether that is news.
+func (l *Ledger) LookFailed(due time.Time) (news bool) {
+	news, l.look.denied = !l.look.denied, true
+	l.look.due = later(l.look.due, due)
+	return news
+}
+
+// LookSoon has the next look as soon as looks may follow each other.
+func (l *Ledger) LookSoon() {
+	if soonest := l.look.at.Add(firstLook); soonest.Before(l.look.due) {
+		l.look.due = soonest
+	}
+}
+
+// soon plans a look for when AWS has had a moment, and restarts the slow-down of looks.
+func (k *look) soon(now time.Time) {
+	due := now.Add(firstLook)
+	if k.count == 0 && k.due.After(now.Add(-slowestLook)) && k.due.Before(due) {
+		due = k.due // it waits for the look already: instances come and die
+	}
+	k.due, k.count = later(due, k.at.Add(firstLook)), 0
+}
+
+// NoteFailures enters failed launches as far as they may explain the shortage: of our request, and of others. Each is nil unless it is news. ahead is
+// how far AWS's clock is ahead.
+func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others *cooldown.Failure) {
+	g := l.change()
+	l.look.denied = false
+	r, s := &l.request, &l.shortage
+	if l.requestOpen() {
+		ours = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return !f.At.Before(r.since.Truncate(time.Second)) })
+		r.failure = ours
+		r.settle(g)
+	}
+	if l.shortageOpen(g) {
+		since := s.since.Truncate(time.Second)
+		others = cooldown.Newest(failures, func(f cooldown.FailedLaunch) bool { return f.Lasts() && !f.Ended.Before(since.Add(ahead)) })
+		s.failure = others
+	}
+	s.died = false
+	l.markOverdue(g)
+	return ours, others
+}
+
+// RetryOverdue counts overdue instances as part of an increase by n, and returns how many. AWS goes on launching the desired capacity, and each
+// increase would otherwise leave one more instance to launch for ever. Where AWS lacks capacity, a new launch finds it sooner than AWS's next
+// attempt.
+func (l *Ledger) RetryOverdue(n int, now time.Time) (again int) {
+	if l.shortage.failure == nil || l.shortage.failure.LacksCapacity() || l.group.Overdue == 0 {
+		return 0
+	}
+	g := l.change()
+	again = min(n, g.Overdue)
+	l.shortage.began, l.shortage.since, l.shortage.failure = now, now, nil
+	l.look.soon(now)
+	l.markOverdue(g)
+	return again
+}
+
+// noteShortage follows the missing instances through the readings.
+func (l *Ledger) noteShortage(g *group.Group) {
+	s, missing, open := &l.shortage, g.Missing(), g.NotInService()
+	if s.missing == 0 || missing < s.missing {
+		s.began = g.ReadAt
+	}
+	s.missing = missing
+	if l.lostStarting(g) {
+		s.died = true
+		l.look.soon(g.ReadAt)
+	}
+	if open == s.open {
+		return
+	}
+	s.open, s.failure, s.since = open, nil, g.ReadAt
+	if l.group == nil {
+		return // the first look is due at once, because AWS has had time
+	}
+	s.since = later(g.ReadAt.Add(-FailureAge), l.group.ReadAt)
+	l.look.soon(g.ReadAt)
+}
+
+// lostStarting reports whether an instance that was starting in the reading before has gone, and not by our doing.
+func (l *Ledger) lostStarting(g *group.Group) bool {
+	return l.group != nil && slices.ContainsFunc(l.group.Instances, func(was group.Instance) bool {
+		if !was.Lifecycle.Starting() {
+			return false
+		}
+		i := g.Instance(was.ID)
+		return i == nil || i.Lifecycle.Leaving()
+	})
+}
+
+// requestOpen reports whether instances of our request are missing or have died for an unknown reason.
+func (l *Ledger) requestOpen() bool {
+	r := &l.request
+	return r.failure == nil && (r.instances > 0 || r.asked > 0 && l.shortage.died)
+}
+
+// shortageOpen reports whether instances that are not ours to withdraw are missing in g, or have died, for an unknown reason.
+func (l *Ledger) shortageOpen(g *group.Group) bool {
+	s := &l.shortage
+	return s.failure == nil && (s.died || g.Missing() > g.Withdrawable())
+}
+
+// markOverdue enters how many missing instances are overdue: all that are not ours to withdraw, after a failed launch or overdueAfter. Instances for
+// the minimum size are never overdue, because the core would ask for them again.
+func (l *Ledger) markOverdue(g *group.Group) {
+	g.Overdue = 0
+	if s := l.shortage; s.failure != nil || s.missing > 0 && g.ReadAt.Sub(s.began) >= overdueAfter {
+		g.Overdue = max(0, min(g.Missing(), g.TargetInstances()-g.MinInstances())-g.Withdrawable())
+	}
+}
+
+// fulfil takes the instances in service off the request. A starting instance may still die, and is then ours to withdraw.
+func (r *request) fulfil(g *group.Group) { r.asked = max(0, min(r.asked, g.NotInService())) }
+
+// settle enters the missing part of the request in the group.
+func (r *request) settle(g *group.Group) {
+	if r.asked == 0 {
+		*r = request{}
+	}
+	r.instances = min(r.asked, g.Missing())
+	g.Requested, g.Failure, g.WithdrawalFailed = r.instances, r.failure, r.withdrawalFailed
+	if r.instances == 0 {
+		g.Failure = nil
+	}
+}

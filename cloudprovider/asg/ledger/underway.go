@@ -1,0 +1,135 @@
+package ledger
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+)
+
+// underWay has the increases that nobody waits for. Only Shown counts them, as though AWS had accepted them. Writes do not count them, so an increase
+// that AWS may still refuse neither lowers nor raises a desired capacity. Slices are replaced and never changed, because Groups share them.
+type underWay struct {
+	wanted map[string]int // instances that AWS will be asked for, by zone, "" for any
+	asked  map[string]int // instances that AWS is being asked for
+	before *group.Group   // the group before AWS was asked
+	from   int            // its desired capacity, less our terminations since
+	failed []group.FailedIncrease
+	count  int // of all failures so far
+	shown  int // the last failure that a whole loop could see
+}
+
+// Book enters that AWS will be asked for n more instances, in the zone if one is named.
+func (l *Ledger) Book(zone string, n int) {
+	if l.underWay.wanted == nil {
+		l.underWay.wanted = map[string]int{}
+	}
+	l.underWay.wanted[zone] += n
+}
+
+// BookedInZonesOnly reports whether AWS will be asked for instances, and for all of them in named zones.
+func (l *Ledger) BookedInZonesOnly() bool {
+	return len(l.underWay.wanted) > 0 && l.underWay.wanted[""] == 0
+}
+
+// NextIncrease enters that AWS is now asked for the bookings for any zone, or else those for all named zones. It returns them, or nil if there is none.
+// EndIncrease must follow.
+func (l *Ledger) NextIncrease() map[string]int {
+	u := &l.underWay
+	switch n, anyZone := u.wanted[""]; {
+	case len(u.wanted) == 0:
+		return nil
+	case anyZone:
+		u.asked = map[string]int{"": n}
+		delete(u.wanted, "")
+	default:
+		u.asked, u.wanted = u.wanted, nil
+	}
+	u.before, u.from = l.group, l.group.DesiredCapacity
+	return maps.Clone(u.asked)
+}
+
+// EndIncrease ends what NextIncrease began, once AWS has answered. The instances that did not come in zones with an error count until they are dismissed.
+// It returns how many these are, by zone.
+func (l *Ledger) EndIncrease(errs map[string]error) (short map[string]int) {
+	u := &l.underWay
+	short, failed := map[string]int{}, slices.Clone(u.failed)
+	for _, zone := range slices.Sorted(maps.Keys(errs)) {
+		if errs[zone] == nil {
+			continue
+		}
+		if short[zone] = u.awaited(l.group, zone); short[zone] > 0 {
+			u.count++
+			failed = append(failed, group.FailedIncrease{ID: u.count, Zone: zone, Instances: short[zone], Err: errs[zone]})
+		}
+	}
+	u.failed, u.asked, u.before = failed, nil, nil
+	return short
+}
+
+// Failed reports whether a failed increase counts.
+func (l *Ledger) Failed() bool { return len(l.underWay.failed) > 0 }
+
+// Dismiss ends the counting of the failed increases with the IDs.
+func (l *Ledger) Dismiss(ids ...int) {
+	l.dismiss(func(f group.FailedIncrease) bool { return slices.Contains(ids, f.ID) })
+}
+
+// BeginLoop dismisses the failed increases that the loop before could see from its beginning. So each shows in one whole loop.
+func (l *Ledger) BeginLoop() {
+	u := &l.underWay
+	l.dismiss(func(f group.FailedIncrease) bool { return f.ID <= u.shown })
+	u.shown = u.count
+}
+
+func (l *Ledger) dismiss(which func(group.FailedIncrease) bool) {
+	l.underWay.failed = slices.DeleteFunc(slices.Clone(l.underWay.failed), which)
+}
+
+// awaited returns how many of the instances that AWS is being asked for have not come: all growth since counts for them.
+func (u *underWay) awaited(g *group.Group, zone string) int {
+	come := g.DesiredCapacity - u.from
+	if zone != "" {
+		come = g.CapacityOf(func(i *group.Instance) bool {
+			return i.Lifecycle.Counts() && i.Zone == zone && u.before.Instance(i.ID) == nil
+		})
+	}
+	return max(0, u.asked[zone]-max(0, come)/g.Source.MinWeight())
+}
+
+// unlisted is the capacity that AWS is launching in named zones, counts in the desired capacity, and does not list yet. It is awaited in its zones.
+func (u *underWay) unlisted(g *group.Group) int {
+	awaited := 0
+	for zone := range u.asked {
+		if zone != "" {
+			awaited += u.awaited(g, zone)
+		}
+	}
+	if awaited == 0 {
+		return 0
+	}
+	listed := g.CapacityOf(func(i *group.Instance) bool { return i.Lifecycle.Counts() && u.before.Instance(i.ID) == nil })
+	return min(awaited*g.Source.MinWeight(), max(0, g.DesiredCapacity-u.from-listed))
+}
+
+// Shown returns the group with the increases that are under way or have failed.
+func (l *Ledger) Shown() *group.Group {
+	u := &l.underWay
+	if len(u.wanted)+len(u.asked)+len(u.failed) == 0 {
+		return l.group
+	}
+	g := *l.group
+	g.BookedIn, g.Failed = maps.Clone(u.wanted), u.failed
+	if g.BookedIn == nil {
+		g.BookedIn = map[string]int{}
+	}
+	for zone := range u.asked {
+		g.BookedIn[zone] += u.awaited(l.group, zone)
+	}
+	g.DesiredCapacity -= u.unlisted(l.group)
+	for _, n := range g.BookedIn {
+		g.Booked += n
+	}
+	g.DesiredCapacity = g.Reached() + g.BookedCapacity()
+	return &g
+}

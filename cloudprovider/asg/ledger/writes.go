@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+)
+
+// lostUpdate is a desired capacity that we have set, maybe too low.
+//
+// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for them,
+// or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice, unless the desired capacity is raised
+// again.
+type lostUpdate struct {
+	desired     int // our value, less our terminations since
+	unconfirmed int // our value if only the answer was lost
+	excess      int // AWS's capacity beyond the desired one before, while it moves instances
+	at          time.Time
+	// unanswered reports that AWS may or may not have taken unconfirmed.
+	unanswered bool
+	until      time.Time
+}
+
+// A Raise is a raise of the desired capacity to come.
+type Raise struct {
+	Desired int
+	request request // of ours once AWS has accepted it
+}
+
+// PlanRaise plans a raise by n instances from the fresh reading g. With an n of 0 the desired capacity covers what heavy instances have brought. The
+// error is a *group.LimitError.
+func (l *Ledger) PlanRaise(g *group.Group, n int) (Raise, error) {
+	reached, least, weight := g.Reached(), l.Floor(), g.Source.MinWeight()
+	wanted := max(reached+n*weight, min(least, g.MaxSize))
+	desired := max(wanted, g.StatedCapacity) // a seemingly old reading may show another writer's new value
+	if desired > g.MaxSize {
+		return Raise{}, &group.LimitError{Group: g.Name, Desired: desired, Limit: g.MaxSize, LimitIsMost: true}
+	}
+	return Raise{Desired: desired, request: request{
+		asked:     l.request.asked + max(0, wanted-max(least, reached))/weight, // with the instances that are still starting
+		instances: g.Requested + (wanted-reached)/weight,
+	}}, nil
+}
+
+// Attempt enters that we are about to set a desired capacity with excess capacity present. It comes before the call, because a reading may show the
+// write before AWS answers, and the answer may be lost.
+func (l *Ledger) Attempt(desired, excess int, now time.Time) {
+	l.before = l.written
+	if l.Watched(now) {
+		excess = min(excess, l.before.excess) // the rest is for us to repair
+	}
+	l.written = lostUpdate{desired: desired, unconfirmed: desired, excess: excess, at: now, unanswered: true, until: now.Add(lostUpdateWatch)}
+}
+
+// AttemptRepair is Attempt of a raise that repairs the last write.
+func (l *Ledger) AttemptRepair(desired int, now time.Time) {
+	l.before = l.written
+	l.written.unconfirmed, l.written.at, l.written.unanswered = desired, now, true
+}
+
+// Refused enters that AWS refused the last attempt.
+func (l *Ledger) Refused() { l.written = l.before }
+
+// Raised enters that AWS took the raise that we attempted at began, or may have taken it if answered is false: the next reading decides then. since
+// is when AWS accepted it, by its clock.
+func (l *Ledger) Raised(r Raise, answered bool, since, began, now time.Time) {
+	g := l.change()
+	l.request = r.request
+	l.request.since = since
+	l.look.soon(began)
+	l.wrote(now)
+	if answered {
+		l.set(g, r.Desired, now)
+		l.request.settle(g)
+	}
+}
+
+// Repaired enters that AWS took the raise of an AttemptRepair.
+func (l *Ledger) Repaired(desired int, now time.Time) { l.set(l.change(), desired, now) }
+
+// A Withdrawal takes back instances that we asked for and AWS has not launched.
+type Withdrawal struct {
+	Desired   int // without them
+	Instances int
+	asked     int // the instances of ours that remain
+}
+
+// PlanWithdrawal plans a withdrawal of up to n instances from the fresh reading g. It changes nothing if none is to be had, or if somebody else may have
+// set the desired capacity.
+func (l *Ledger) PlanWithdrawal(g *group.Group, n int) Withdrawal {
+	w := Withdrawal{Desired: g.DesiredCapacity}
+	if g.StatedCapacity == g.DesiredCapacity {
+		w.Desired = g.AfterWithdrawal(n)
+	}
+	w.Instances = (g.DesiredCapacity - w.Desired) / g.Source.MinWeight()
+	w.asked = l.request.asked - w.Instances
+	return w
+}
+
+// Withdrew enters that AWS took a withdrawal.
+func (l *Ledger) Withdrew(w Withdrawal, now time.Time) {
+	g := l.change()
+	l.request.asked = min(l.request.asked, w.asked)
+	l.set(g, w.Desired, now)
+	l.request.settle(g)
+}
+
+// NotWithdrawn enters that a withdrawal failed. again reports that the next try may succeed.
+func (l *Ledger) NotWithdrawn(again bool) {
+	l.request.withdrawalFailed = !again
+	l.request.settle(l.change())
+}
+
+// AttemptedAt is when we last attempted to set a desired capacity.
+func (l *Ledger) AttemptedAt() time.Time { return l.written.at }
+
+// Watched reports whether a write of ours is so young that instances of another writer may still arrive.
+func (l *Ledger) Watched(now time.Time) bool { return now.Before(l.written.until) }
+
+// Lost reports whether more instances arrived than our last write left room for, and no other write followed. moved is the capacity that AWS has
+// launched to move others. covering is the desired capacity that covers the instances.
+func (l *Ledger) Lost(moved int) (covering int, lost bool) {
+	g, o := l.group, l.written
+	covering = g.CountedCapacity() - o.excess - moved
+	return covering, (g.StatedCapacity == o.desired || g.StatedCapacity == o.unconfirmed) && covering-g.StatedCapacity >= g.Lightest()
+}
