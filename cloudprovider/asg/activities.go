@@ -20,47 +20,44 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// activities reads scaling activities: which launches failed, and which instances AWS terminated or moved.
-type activities struct{ *shared }
-
 // readFailures looks up why instances are missing, with one call per group that is short, several at a time.
-func (a *activities) readFailures(ctx context.Context) {
-	due := a.failuresDue()
+func (c *Cache) readFailures(ctx context.Context) {
+	due := c.failuresDue()
 	parallel(len(due), looksAtOnce, func(i int) {
-		failures, ahead, err := a.failedLaunches(ctx, due[i])
+		failures, ahead, err := c.failedLaunches(ctx, due[i])
 		switch {
 		case ctx.Err() != nil:
 		case err != nil:
-			a.lookFailed(ctx, due[i], err)
+			c.lookFailed(ctx, due[i], err)
 		default:
-			a.noteFailures(ctx, due[i], failures, ahead)
+			c.noteFailures(ctx, due[i], failures, ahead)
 		}
 	})
 }
 
 // failuresDue returns up to looksPerRound groups that have been short for long enough to ask AWS why, the longest waiting first.
-func (a *activities) failuresDue() []string {
-	now := a.clock.Now()
-	a.groups.mu.Lock()
-	defer a.groups.mu.Unlock()
+func (c *Cache) failuresDue() []string {
+	now := c.clock.Now()
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
 	since := map[string]time.Time{}
-	for name, e := range a.groups.entries {
-		if at, due := e.LookDue(now); due && !a.groups.identity.Foreign(e.Group()) {
+	for name, e := range c.groups.entries {
+		if at, due := e.LookDue(now); due && !c.groups.identity.Foreign(e.Group()) {
 			since[name] = at
 		}
 	}
 	due := slices.SortedFunc(maps.Keys(since), func(x, y string) int { return cmp.Or(since[x].Compare(since[y]), cmp.Compare(x, y)) })
 	due = due[:min(len(due), looksPerRound)]
 	for _, name := range due {
-		a.groups.entries[name].Look(now)
+		c.groups.entries[name].Look(now)
 	}
 	return due
 }
 
 // lookFailed plans another look after an error, and logs once if AWS denies it.
-func (a *activities) lookFailed(ctx context.Context, name string, err error) {
+func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 	news := false
-	a.groups.update(name, func(e *entry) { news = e.LookFailed(a.clock.Now().Add(awsclient.RetryAfter(err, e.Looks()))) })
+	c.groups.update(name, func(e *entry) { news = e.LookFailed(c.clock.Now().Add(awsclient.RetryAfter(err, e.Looks()))) })
 	if news {
 		klog.FromContext(ctx).Info("Could not see why AWS does not launch missing instances", "group", name, "err", awsclient.Brief(err),
 			"remedy", "allow autoscaling:DescribeScalingActivities, because until then the autoscaler waits for its own instances until --max-node-provision-time, and for others some minutes")
@@ -68,43 +65,43 @@ func (a *activities) lookFailed(ctx context.Context, name string, err error) {
 }
 
 // noteFailures enters failed launches as far as they may explain the shortage, and wakes the core if one is news.
-func (a *activities) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
+func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
 	var ours, others *cooldown.Failure // nil unless they are news
-	a.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead) })
+	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead) })
 	news := cmp.Or(ours, others)
 	if news == nil {
 		return
 	}
-	_, g := a.groups.entry(name)
-	if _, known := a.available.failed.Fail(name, meaning(g, news), news.Message, time.Time{}); !known && others != nil {
-		a.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
+	_, g := c.groups.entry(name)
+	if _, known := c.available.failed.Fail(name, meaning(g, news), news.Message, time.Time{}); !known && others != nil {
+		c.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
-	a.report(Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}, nil)
+	c.observe(Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}.ended(c.clock.Now(), nil))
 	klog.FromContext(ctx).Info("AWS could not launch missing instances", "group", name, "code", news.Code, "message", news.Message)
-	a.specs.Suspect(name)
-	signal(a.groups.changed)
-	signal(a.resolve)
+	c.specs.Suspect(name)
+	signal(c.groups.changed)
+	signal(c.resolve)
 }
 
 // failedLaunches returns the failed launches among the newest activities of the group, the newest first. ahead is how far AWS's clock is ahead.
-func (a *activities) failedLaunches(ctx context.Context, name string) (failures []cooldown.FailedLaunch, ahead time.Duration, err error) {
+func (c *Cache) failedLaunches(ctx context.Context, name string) (failures []cooldown.FailedLaunch, ahead time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	out, err := a.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
+	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
 		AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(maxActivities),
 	})
 	if err != nil {
 		return nil, 0, fmt.Errorf("describe scaling activities of %q: %w", name, err)
 	}
-	now := a.clock.Now()
+	now := c.clock.Now()
 	return cooldown.FailedLaunches(out.Activities), serverTime(out.ResultMetadata, now).Sub(now), nil
 }
 
 // terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its newest
 // activities show.
-func (a *activities) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
+func (c *Cache) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ended := map[string]time.Time{}
-	_, err := a.eachSince(ctx, name, since, func(act types.Activity) {
+	_, err := c.eachSince(ctx, name, since, func(act types.Activity) {
 		began := aws.ToTime(act.StartTime)
 		if id, _, terminating := cooldown.Subject(act); !began.Before(since) && terminating && id != "" {
 			ended[id] = began
@@ -121,10 +118,10 @@ func (a *activities) terminatedSince(ctx context.Context, name string, since tim
 //
 // AWS lists a launch from its beginning. The API reference names the states of a launch in progress and does not explain them (Activity, StatusCode,
 // read 2026-11). So every launch that has not ended counts, also where AWS waits for a spot instance: its request stands, and may be fulfilled.
-func (a *activities) begun(ctx context.Context, name string, since, waiting time.Time) ([]string, error) {
+func (c *Cache) begun(ctx context.Context, name string, since, waiting time.Time) ([]string, error) {
 	var ids []string
 	ended := map[string]bool{}
-	all, err := a.eachSince(ctx, name, since, func(act types.Activity) {
+	all, err := c.eachSince(ctx, name, since, func(act types.Activity) {
 		id, launching, terminating := cooldown.Subject(act)
 		givenUp := act.StatusCode == types.ScalingActivityStatusCodeFailed || act.StatusCode == types.ScalingActivityStatusCodeCancelled
 		switch {
@@ -143,11 +140,11 @@ func (a *activities) begun(ctx context.Context, name string, since, waiting time
 
 // eachSince calls do with the activities of the group that are in progress or began since a moment of AWS's clock. It reports whether maxActivityPages
 // had them all.
-func (a *activities) eachSince(ctx context.Context, name string, since time.Time, do func(types.Activity)) (all bool, err error) {
+func (c *Cache) eachSince(ctx context.Context, name string, since time.Time, do func(types.Activity)) (all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	in := &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)}
-	pages := autoscaling.NewDescribeScalingActivitiesPaginator(a.api, in)
+	pages := autoscaling.NewDescribeScalingActivitiesPaginator(c.api, in)
 	for n := 0; pages.HasMorePages() && n < maxActivityPages; n++ {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -165,9 +162,9 @@ func (a *activities) eachSince(ctx context.Context, name string, since time.Time
 
 // movedSince returns the capacity that AWS launched since a moment to even out zones or to replace instances at risk, and that is still excess in g
 // because AWS had not terminated the replaced instances by then. It is 0 where AWS does not say. It costs a call.
-func (a *activities) movedSince(ctx context.Context, g *group.Group, since time.Time) int {
+func (c *Cache) movedSince(ctx context.Context, g *group.Group, since time.Time) int {
 	capacity := 0
-	for _, act := range a.newest(ctx, g.Name) {
+	for _, act := range c.newest(ctx, g.Name) {
 		if aws.ToTime(act.StartTime).Before(since.Truncate(time.Second)) || !evensOut(act) {
 			continue
 		}
@@ -186,7 +183,7 @@ func (a *activities) movedSince(ctx context.Context, g *group.Group, since time.
 // replacements is the capacity of the instances that AWS launched since the reading before to replace others, or to even out zones. ended is the
 // capacity that ended since then: a launch of unstated cause replaces no more than that, because AWS also repeats a launch that has failed. It is 0
 // where AWS does not say. It costs a call.
-func (a *activities) replacements(ctx context.Context, g, before *group.Group, ended int) int {
+func (c *Cache) replacements(ctx context.Context, g, before *group.Group, ended int) int {
 	come := map[string]int{}
 	for _, i := range g.Counted() {
 		if before.Instance(i.ID) == nil {
@@ -194,7 +191,7 @@ func (a *activities) replacements(ctx context.Context, g, before *group.Group, e
 		}
 	}
 	moved, unstated := 0, 0
-	for _, act := range a.newest(ctx, g.Name) {
+	for _, act := range c.newest(ctx, g.Name) {
 		id, launching, _ := cooldown.Subject(act)
 		switch {
 		case !launching || changesDesired(act):
@@ -222,10 +219,10 @@ func evensOut(a types.Activity) bool {
 }
 
 // newest returns the newest activities of the group, or none where AWS does not answer within movedTimeout.
-func (a *activities) newest(ctx context.Context, name string) []types.Activity {
+func (c *Cache) newest(ctx context.Context, name string) []types.Activity {
 	ctx, cancel := context.WithTimeout(ctx, movedTimeout)
 	defer cancel()
-	out, err := a.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
+	out, err := c.api.DescribeScalingActivities(ctx, &autoscaling.DescribeScalingActivitiesInput{
 		AutoScalingGroupName: aws.String(name), MaxRecords: aws.Int32(activitiesPerCall)})
 	if err != nil {
 		klog.FromContext(ctx).V(2).Info("Could not see why AWS launched or terminated instances", "group", name, "err", awsclient.Brief(err))

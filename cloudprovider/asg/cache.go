@@ -2,10 +2,8 @@ package asg
 
 import (
 	"context"
-	"errors"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -15,24 +13,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
-
-// ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
-var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
-
-// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
-type AutoScalingAPI interface {
-	launchspec.ConfigurationsAPI
-	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
-	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
-		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
-	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
-		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
-	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
-		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
-}
 
 type Options struct {
 	AutoScaling AutoScalingAPI
@@ -65,62 +45,47 @@ type Options struct {
 	Types *instancetypes.Catalogue
 }
 
-// Cache keeps the groups. Its embedded parts have most of its methods. It is safe for concurrent use, but Start and then Run are called once each, by
-// the owner.
+// Cache keeps the groups. It is safe for concurrent use, but Start and then Run are called once each, by the owner.
 type Cache struct {
-	*shared
-	*reader
-	*capacity
-	*increases
-	*zoneGroups
-	*terminator
-	activities *activities
-	replays    *replays
-	refresh    time.Duration
-	motion     time.Duration
-	failures   chan struct{} // wakes the failure loop
-}
-
-// shared belongs to every part of a Cache.
-type shared struct {
 	*groups
-	locks     *locks
-	api       guarded
-	clock     clock.WithTicker
-	mode      LaunchMode
-	types     *instancetypes.Catalogue // may be nil
-	specs     *launchspec.Resolver
-	available availability
-	calls     newerCalls
-	refusals  *refusals
-	resolve   chan struct{} // a launch source may be new
-	observe   func(Launch)
-	gaveBack  func(group string, instances int)
+	locks         *locks
+	api           guarded
+	clock         clock.WithTicker
+	discovery     ownership.Discovery
+	mode          LaunchMode
+	zonal         ZonalGroups
+	noPredecessor bool                     // no launch of an earlier process can be in progress
+	types         *instancetypes.Catalogue // may be nil
+	specs         *launchspec.Resolver
+	available     availability
+	calls         newerCalls
+	refusals      *refusals
+	absent        map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	observe       func(Launch)
+	gaveBack      func(group string, instances int)
+	read          func(last time.Time, reason, text string)
+	refresh       time.Duration
+	motion        time.Duration
+	resolve       chan struct{} // a launch source may be new
+	failures      chan struct{} // wakes the failure loop
 }
 
 func NewCache(o Options) *Cache {
 	g := newGroups(o.Cluster, o.StockCluster)
-	s := &shared{groups: g, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock, mode: o.LaunchMode,
-		types: o.Types, specs: launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
+	c := &Cache{groups: g, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
+		discovery: o.Discovery, mode: o.LaunchMode, zonal: o.ZonalGroups, noPredecessor: o.NoPredecessor, types: o.Types,
+		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		calls:     newNewerCalls(o.Clock),
-		refusals:  &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, resolve: make(chan struct{}, 1), observe: o.Launched, gaveBack: o.GaveBack}
-	if s.observe == nil {
-		s.observe = func(Launch) {}
+		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
+		absent: map[string]bool{}, observe: o.Launched, gaveBack: o.GaveBack, read: o.Read, refresh: o.RefreshInterval, motion: o.MotionInterval,
+		resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
+	if c.observe == nil {
+		c.observe = func(Launch) {}
 	}
-	if s.gaveBack == nil {
-		s.gaveBack = func(string, int) {}
+	if c.gaveBack == nil {
+		c.gaveBack = func(string, int) {}
 	}
-	r := &reader{shared: s, discovery: o.Discovery, absent: map[string]bool{}, read: o.Read}
-	a := &activities{s}
-	p := &replays{shared: s, reader: r, activities: a, noPredecessor: o.NoPredecessor}
-	l := &launcher{shared: s, reader: r, replays: p}
-	w := &capacity{shared: s, reader: r, activities: a}
-	z := &zoneGroups{shared: s, launcher: l, which: o.ZonalGroups}
-	t := &terminator{shared: s, reader: r, capacity: w}
-	i := &increases{shared: s, reader: r, capacity: w, replays: p, launcher: l, zoneGroups: z, terminator: t}
-	return &Cache{shared: s, reader: r, capacity: w, increases: i, zoneGroups: z, terminator: t, activities: a, replays: p,
-		refresh: o.RefreshInterval, motion: o.MotionInterval, failures: make(chan struct{}, 1)}
+	return c
 }
 
 // Changed receives after a reading in which a group moved: instances came or went, or a launch failed.
@@ -197,6 +162,3 @@ func (c *Cache) SeeCluster(ctx context.Context, e ownership.Evidence) {
 		signal(c.groups.changed)
 	}
 }
-
-// ClusterName returns our name and the place that settled it, zero while it is not known.
-func (c *Cache) ClusterName() launchspec.Statement { return c.cluster() }

@@ -4,13 +4,32 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
+// ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
+var ErrGroupNotFound = errors.New("auto scaling group not found: it was deleted, or lost the tags that select it")
+
 func notFound(name string) error {
 	return fmt.Errorf("auto scaling group %q: %w", name, ErrGroupNotFound)
+}
+
+// LaunchError is the error of a launch that brought nothing, in AWS's words.
+type LaunchError struct {
+	Group string
+	cooldown.Failures
+}
+
+func (e *LaunchError) Error() string {
+	var all []string
+	for _, k := range e.Kinds() {
+		all = append(all, fmt.Sprintf("%s (%s): %s", k.Code, k.Pools(), k.Message))
+	}
+	return fmt.Sprintf("launch in auto scaling group %q: %s", e.Group, strings.Join(all, "; "))
 }
 
 // unansweredError is the error of a call that AWS did not answer. AWS may have done it.

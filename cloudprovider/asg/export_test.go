@@ -1,8 +1,6 @@
 package asg
 
 import (
-	"context"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
@@ -11,13 +9,13 @@ import (
 var ReadMoving = (*Cache).readMoving
 
 // ReadFailures reads the activities of groups that are short of instances, as the failure loop does.
-var ReadFailures = func(c *Cache, ctx context.Context) { c.activities.readFailures(ctx) }
+var ReadFailures = (*Cache).readFailures
 
 // Resolve runs one round of the resolve loop.
 var Resolve = (*Cache).resolveLaunches
 
 // Cluster returns the name of the Cache's cluster and its source, both empty while the name is not known.
-func Cluster(c *Cache) launchspec.Statement { return c.cluster() }
+func Cluster(c *Cache) launchspec.Statement { return c.ClusterName() }
 
 // MakeStale makes the last reading of the group too old to terminate by.
 func MakeStale(c *Cache, name string) {

@@ -19,21 +19,21 @@ import (
 // file. The core withdraws them as soon as the activities show them (activities.go), whether the nodes are needed or not.
 
 // StartGiveBack begins to give back up to n instances, as GiveBack does, and returns. Changed reports the success. Run awaits the goroutine.
-func (w *capacity) StartGiveBack(ctx context.Context, name string, n int) {
-	if _, err := w.locks.beginWrite(name); err != nil {
+func (c *Cache) StartGiveBack(ctx context.Context, name string, n int) {
+	if _, err := c.locks.beginWrite(name); err != nil {
 		return
 	}
 	go func() {
-		defer w.locks.writes.Done()
-		given, _, err := w.GiveBack(ctx, name, n)
+		defer c.locks.writes.Done()
+		given, _, err := c.GiveBack(ctx, name, n)
 		if err != nil {
 			klog.FromContext(ctx).V(2).Info("Could not give back instances, they are tried again if no pod needs them", "group", name,
 				"err", awsclient.Brief(err))
 		}
 		if given > 0 {
 			klog.FromContext(ctx).V(0).Info("Gave back instances that no pod needs and AWS had not begun to launch", "group", name, "instances", given)
-			w.gaveBack(name, given)
-			signal(w.groups.changed)
+			c.gaveBack(name, given)
+			signal(c.groups.changed)
 		}
 	}()
 }
@@ -44,17 +44,17 @@ func (w *capacity) StartGiveBack(ctx context.Context, name string, n int) {
 //
 // AWS ends no instance if it begins no launch between the reading of its activities and the write. The activities are read before the group: an
 // instance that AWS lists meanwhile counts twice, and never not at all.
-func (w *capacity) GiveBack(ctx context.Context, name string, n int) (int, *group.Group, error) {
-	begun, err := w.activities.begun(ctx, name, w.clock.Now().Add(-ledger.ReadingLag-ledger.ClockSkew), time.Time{})
+func (c *Cache) GiveBack(ctx context.Context, name string, n int) (int, *group.Group, error) {
+	begun, err := c.begun(ctx, name, c.clock.Now().Add(-ledger.ReadingLag-ledger.ClockSkew), time.Time{})
 	if err != nil {
 		return 0, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, freshEnough) // for the group lock
 	defer cancel()
-	return w.withdraw(ctx, name, func(_ context.Context, g *group.Group) (int, error) {
+	return c.withdraw(ctx, name, func(_ context.Context, g *group.Group) (int, error) {
 		var last time.Time
-		w.look(name, func(e *entry) { last = e.AttemptedAt() })
-		if w.clock.Since(last) < ledger.BeginsWithin {
+		c.look(name, func(e *entry) { last = e.AttemptedAt() })
+		if c.clock.Since(last) < ledger.BeginsWithin {
 			return 0, nil
 		}
 		return min(n, g.NotBegun(begun)), nil

@@ -28,7 +28,6 @@ type groups struct {
 	dropped  map[string]*entry // groups that were dropped, in case they come back
 	readAt   time.Time
 	ending   bool // refuse further writes
-	failures bool // a failed increase may be left to dismiss
 	identity *ownership.Identity
 }
 
@@ -153,9 +152,10 @@ func signal(c chan<- struct{}) {
 }
 
 // Cluster returns the name of our cluster, "" before it is known.
-func (s *groups) Cluster() string { return s.cluster().Cluster }
+func (s *groups) Cluster() string { return s.ClusterName().Cluster }
 
-func (s *groups) cluster() launchspec.Statement {
+// ClusterName returns our name and the place that settled it, zero while it is not known.
+func (s *groups) ClusterName() launchspec.Statement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.identity.Cluster()
@@ -175,21 +175,15 @@ func parallel(n, limit int, do func(int)) {
 func (s *groups) strangers(ids []string) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	in := make(map[string]*group.Group, len(ids)) // by instance
-	for _, id := range ids {
-		in[id] = nil
-	}
-	for _, e := range s.entries {
-		for _, i := range e.Group().Instances {
-			if _, asked := in[i.ID]; asked {
-				in[i.ID] = e.Group()
+	return s.identity.Strangers(ids, func(id string) (in *group.Group) {
+		if in = s.Snapshot().GroupOf(id); in != nil {
+			return in
+		}
+		for _, e := range s.entries { // another cluster's, or younger than the reading
+			if _, recent := e.Recent(id); recent && in == nil || e.Group().Instance(id) != nil {
+				in = e.Group()
 			}
 		}
-		for _, id := range ids { // a reading may be older than the instance
-			if _, recent := e.Recent(id); recent && in[id] == nil {
-				in[id] = e.Group()
-			}
-		}
-	}
-	return s.identity.Strangers(ids, func(id string) *group.Group { return in[id] })
+		return in
+	})
 }

@@ -11,9 +11,25 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
+
+// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
+type AutoScalingAPI interface {
+	launchspec.ConfigurationsAPI
+	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
+	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
+	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
+		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
+	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
+		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
+	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
+}
 
 // InstancesAPI is the EC2 call that reads the tags of instances.
 type InstancesAPI interface {
@@ -97,7 +113,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	if err != nil || len(strangers) == 0 || w.instances == nil {
 		return err
 	}
-	ours := w.groups.cluster().Cluster
+	ours := w.groups.Cluster()
 	pages := ec2.NewDescribeInstancesPaginator(w.instances, &ec2.DescribeInstancesInput{
 		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
 	for pages.HasMorePages() {

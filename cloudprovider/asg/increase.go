@@ -10,74 +10,63 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// increases launches instances for a group, as its launch mode asks.
-type increases struct {
-	*shared
-	reader     *reader
-	capacity   *capacity
-	replays    *replays
-	launcher   *launcher
-	zoneGroups *zoneGroups
-	terminator *terminator
-}
-
 // Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so requests
 // of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere
 // Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
-func (i *increases) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
-	_, before := i.groups.entry(name)
-	ctx, unlock, g, n, err := i.beginIncrease(ctx, name, "", n)
+func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
+	_, before := c.groups.entry(name)
+	ctx, unlock, g, n, err := c.beginIncrease(ctx, name, "", n)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
 	again := 0
-	i.groups.update(name, func(e *entry) { again = e.RetryOverdue(n, i.clock.Now()) })
+	c.groups.update(name, func(e *entry) { again = e.RetryOverdue(n, c.clock.Now()) })
 	if again > 0 {
-		if _, g = i.groups.entry(name); again == n || g == nil {
+		if _, g = c.groups.entry(name); again == n || g == nil {
 			return g, nil
 		}
 		n -= again
 	}
-	now, err := i.launcher.synchronously(g)
+	now, err := c.synchronously(g)
 	if err != nil {
 		return nil, fmt.Errorf("increase auto scaling group %q: %w", name, err)
 	}
 	if now {
-		if n -= i.replays.fromPredecessor(before, g, ""); n <= 0 {
+		if n -= c.fromPredecessor(before, g, ""); n <= 0 {
 			return g, nil
 		}
-		answers := i.calls.launch.Answers(name)
-		launched, err := i.launcher.launch(ctx, g, "", n)
+		answers := c.calls.launch.Answers(name)
+		launched, err := c.launch(ctx, g, "", n)
 		if g.Shortfall(n, launched) > 0 {
-			signal(i.groups.changed) // another group may launch at once for the pods that still wait
+			signal(c.groups.changed) // another group may launch at once for the pods that still wait
 		}
 		if missed := unansweredIn(err); missed != nil {
-			if i.mode != LaunchSynchronous {
-				return i.raiseInstead(ctx, g, n, answers, missed)
+			if c.mode != LaunchSynchronous {
+				return c.raiseInstead(ctx, g, n, answers, missed)
 			}
-			i.launcher.leaveAlone(g, missed)
+			c.leaveAlone(g, missed)
 		}
-		if err == nil || !errors.Is(err, errNotSynchronous) || i.mode == LaunchSynchronous {
-			_, g = i.groups.entry(name)
+		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
+			_, g = c.groups.entry(name)
 			return g, err
 		}
-		if g, err = i.reader.Reread(ctx, name); err != nil { // the failed launch took its time
+		if g, err = c.Reread(ctx, name); err != nil { // the failed launch took its time
 			return nil, err
 		}
 		if n = min(n, g.Room()); n <= 0 {
 			return nil, g.Full("", 1, g.Room())
 		}
 	}
-	return i.capacity.raise(ctx, g, n)
+	return c.raise(ctx, g, n)
 }
 
 // IncreaseAtomically launches n more instances or none. If AWS launches fewer, it terminates those that an answer of AWS named. Only
 // groups that can be launched synchronously can do that. The error of others wraps ErrNotAtomic. A named zone gets all instances, as in
 // IncreaseZones.
-func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*group.Group, error) {
-	_, before := i.groups.entry(name)
-	ctx, unlock, g, room, err := i.beginIncrease(ctx, name, zone, n)
+func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int) (*group.Group, error) {
+	_, before := c.groups.entry(name)
+	ctx, unlock, g, room, err := c.beginIncrease(ctx, name, zone, n)
 	if err != nil {
 		return nil, err
 	}
@@ -85,32 +74,32 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 	if room < n {
 		return nil, g.Full(zone, n, g.Room())
 	}
-	if now, err := i.launcher.synchronously(g); !now {
+	if now, err := c.synchronously(g); !now {
 		return nil, because(fmt.Errorf("increase auto scaling group %q: %w", name, ErrNotAtomic), err)
 	}
-	if n -= i.replays.fromPredecessor(before, g, zone); n <= 0 {
+	if n -= c.fromPredecessor(before, g, zone); n <= 0 {
 		return g, nil
 	}
-	answers := i.calls.launch.Answers(name)
-	launched, err := i.launcher.launchSurely(ctx, g, zone, n)
+	answers := c.calls.launch.Answers(name)
+	launched, err := c.launchSurely(ctx, g, zone, n)
 	lacking := g.Shortfall(n, launched)
-	if missed := unansweredIn(err); missed != nil && i.launcher.settleUnanswered(ctx, g, zone != "", answers, missed) {
+	if missed := unansweredIn(err); missed != nil && c.settleUnanswered(ctx, g, zone != "", answers, missed) {
 		err = because(errNotSynchronous, err)
 	}
-	_, g = i.groups.entry(name)
+	_, g = c.groups.entry(name)
 	switch {
 	case errors.Is(err, errNotSynchronous) && zone != "":
-		signal(i.groups.changed)
+		signal(c.groups.changed)
 		return nil, because(notZonalNow(name, zone), err)
 	case errors.Is(err, errNotSynchronous):
 		return nil, because(ErrNotAtomic, err)
 	case err != nil || lacking == 0:
 		return g, err
 	}
-	named := slices.DeleteFunc(launched, func(l group.Instance) bool { return !i.groups.answered(l.ID) }) // others may be another writer's
-	t := &termination{in: i.terminator, group: name, stays: map[string]error{}}
+	named := slices.DeleteFunc(launched, func(l group.Instance) bool { return !c.groups.answered(l.ID) }) // others may be another writer's
+	t := &termination{Cache: c, group: name, stays: map[string]error{}}
 	t.all(ctx, named)
-	_, g = i.groups.entry(name)
+	_, g = c.groups.entry(name)
 	err = fmt.Errorf("auto scaling group %q: AWS launched %d instances of %d, and %d were terminated again", name, n-lacking, n, len(named))
 	if len(t.stays) > 0 {
 		err = because(err, &TerminationError{Group: name, Stays: t.stays})
@@ -122,11 +111,11 @@ func (i *increases) IncreaseAtomically(ctx context.Context, name, zone string, n
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
-func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *group.Group, room int, err error) {
-	if held, unlock, g, err = i.reader.lockAndRead(ctx, name); err != nil {
+func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *group.Group, room int, err error) {
+	if held, unlock, g, err = c.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
-	if room, err = i.allowed(held, g, zone, n, g.Room()); err != nil {
+	if room, err = c.allowed(held, g, zone, n, g.Room()); err != nil {
 		unlock()
 		return nil, nil, nil, 0, err
 	}
@@ -135,13 +124,13 @@ func (i *increases) beginIncrease(ctx context.Context, name, zone string, n int)
 
 // allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave. It is at
 // least one, or there is an error.
-func (i *increases) allowed(ctx context.Context, g *group.Group, zone string, n, left int) (int, error) {
+func (c *Cache) allowed(ctx context.Context, g *group.Group, zone string, n, left int) (int, error) {
 	room := min(left, g.RoomIn(zone))
 	switch {
 	case n <= 0:
 		return 0, fmt.Errorf("increase auto scaling group %q by %d: want a positive number", g.Name, n)
-	case !i.zoneGroups.servesZone(g, zone):
-		signal(i.groups.changed)
+	case !c.servesZone(g, zone):
+		signal(c.groups.changed)
 		return 0, notZonalNow(g.Name, zone)
 	case room <= 0:
 		return 0, g.Full(zone, n, left)
@@ -154,8 +143,8 @@ func (i *increases) allowed(ctx context.Context, g *group.Group, zone string, n,
 // raiseInstead raises the desired capacity by the shortfall of n instances, because AWS did not answer the launches. before is the group before them,
 // and answers is how often AWS had answered. The last reading is newer than the launches, so all growth since counts as theirs. If the reading is
 // older than a launch all the same, the raise counts from the reading's value, and so sets what AWS has already reached.
-func (i *increases) raiseInstead(ctx context.Context, before *group.Group, n, answers int, missed *unansweredError) (*group.Group, error) {
-	_, g := i.groups.entry(before.Name)
+func (c *Cache) raiseInstead(ctx context.Context, before *group.Group, n, answers int, missed *unansweredError) (*group.Group, error) {
+	_, g := c.groups.entry(before.Name)
 	if g == nil {
 		return nil, notFound(before.Name)
 	}
@@ -166,13 +155,13 @@ func (i *increases) raiseInstead(ctx context.Context, before *group.Group, n, an
 	if lacking = min(lacking, g.Room()); lacking <= 0 {
 		return nil, g.Full("", 1, g.Room())
 	}
-	raised, err := i.capacity.raise(ctx, g, lacking)
+	raised, err := c.raise(ctx, g, lacking)
 	switch {
 	case err != nil: // the trouble is not with the one call
-	case i.calls.launch.Answers(g.Name) == answers:
-		i.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
+	case c.calls.launch.Answers(g.Name) == answers:
+		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
 	case len(missed.zones) < len(g.LaunchZones()):
-		i.launcher.leaveAlone(g, missed)
+		c.leaveAlone(g, missed)
 	}
 	return raised, err
 }

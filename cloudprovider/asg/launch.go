@@ -19,19 +19,19 @@ import (
 // its hardware, it launches in one zone after the other, because AWS chooses the types and the first zone may bring all. If nothing was launched, the
 // error is a *LaunchError, wraps errNotSynchronous, or wraps the SDK's. An *unansweredError can come with instances. It costs a call per zone and 100
 // instances. The caller has the group lock.
-func (l *launcher) launch(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
+func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
 	name := g.Name
 	var failures cooldown.Failures
-	repeated, before, answers := 0, g, l.calls.launch.Answers(name)
+	repeated, before, answers := 0, g, c.calls.launch.Answers(name)
 	for rounds := 2*len(g.Zones) + 1; g.Shortfall(n, launched) > 0 && rounds > 0; rounds-- {
-		plan := l.plan(g, zone, g.Shortfall(n, launched))
+		plan := c.plan(g, zone, g.Shortfall(n, launched))
 		if len(plan) == 0 {
 			break
 		}
 		if g.Source.CountsHardware() {
 			plan = []launchRequest{slices.MaxFunc(plan, func(a, b launchRequest) int { return cmp.Compare(a.count, b.count) })}
 		}
-		got := l.launchRound(ctx, g, plan)
+		got := c.launchRound(ctx, g, plan)
 		launched = union(launched, got.launched)
 		failures = append(failures, got.failures...)
 		if got.replayed && repeated < maxReplays {
@@ -41,7 +41,7 @@ func (l *launcher) launch(ctx context.Context, g *group.Group, zone string, n in
 			rounds++
 		}
 		if got.missed != nil {
-			return l.outcomeOf(ctx, before, zone, n, answers, launched, got.missed)
+			return c.outcomeOf(ctx, before, zone, n, answers, launched, got.missed)
 		}
 		if got.unweighed {
 			return launched, nil // the next reading shows their weight
@@ -53,7 +53,7 @@ func (l *launcher) launch(ctx context.Context, g *group.Group, zone string, n in
 			klog.FromContext(ctx).Info("Launched less than asked", "group", name, "launched", len(launched), "of", n, "err", awsclient.Brief(got.err))
 			return launched, nil
 		}
-		if _, g = l.groups.entry(name); g == nil {
+		if _, g = c.groups.entry(name); g == nil {
 			return launched, notFound(name)
 		}
 	}
@@ -61,25 +61,25 @@ func (l *launcher) launch(ctx context.Context, g *group.Group, zone string, n in
 		return launched, nil
 	}
 	if len(failures) == 0 { // no zone was available
-		rest, _ := l.available.inAllZones(g, zone)
-		failures = cooldown.Failures{{At: l.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
+		rest, _ := c.available.inAllZones(g, zone)
+		failures = cooldown.Failures{{At: c.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
 			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
 	}
 	return nil, &LaunchError{Group: name, Failures: failures}
 }
 
 // launchSurely is launch, repeated for the instances that had ended before: a caller that wants all or nothing must not count on them.
-func (l *launcher) launchSurely(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
+func (c *Cache) launchSurely(ctx context.Context, g *group.Group, zone string, n int) (launched []group.Instance, err error) {
 	for range maxReplays {
-		some, err := l.launch(ctx, g, zone, g.Shortfall(n, launched))
-		real := l.replays.confirmed(ctx, g.Name, some)
+		some, err := c.launch(ctx, g, zone, g.Shortfall(n, launched))
+		real := c.confirmed(ctx, g.Name, some)
 		if launched = append(launched, real...); err != nil && len(launched) == 0 {
 			return nil, err
 		}
 		if err != nil || len(real) == len(some) {
 			break
 		}
-		if _, g = l.groups.entry(g.Name); g == nil {
+		if _, g = c.groups.entry(g.Name); g == nil {
 			break
 		}
 	}
@@ -87,9 +87,9 @@ func (l *launcher) launchSurely(ctx context.Context, g *group.Group, zone string
 }
 
 // launchRound makes the calls of a plan, several at a time, and joins their results.
-func (l *launcher) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {
+func (c *Cache) launchRound(ctx context.Context, g *group.Group, plan []launchRequest) launchResult {
 	outcomes := make([]launchResult, len(plan))
-	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = l.observed(ctx, g, plan[at]) })
+	parallel(len(plan), launchesAtOnce, func(at int) { outcomes[at] = c.launchOrder(ctx, g, plan[at]) })
 	var all launchResult
 	for _, o := range outcomes {
 		all.launched = union(all.launched, o.launched)
@@ -103,13 +103,4 @@ func (l *launcher) launchRound(ctx context.Context, g *group.Group, plan []launc
 		}
 	}
 	return all
-}
-
-func union(list, others []group.Instance) []group.Instance {
-	for _, o := range others {
-		if !slices.ContainsFunc(list, func(i group.Instance) bool { return i.ID == o.ID }) {
-			list = append(list, o)
-		}
-	}
-	return list
 }

@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,43 +11,54 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/smithy-go"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure.
-func (l *launcher) launchOrder(ctx context.Context, g *group.Group, o launchRequest) launchResult {
-	l.look(g.Name, func(e *entry) { e.BeginLaunch() })
-	defer l.look(g.Name, func(e *entry) { e.EndLaunch() })
-	come, err := l.replays.awaitPredecessor(ctx, g, o, ledger.TokenAge)
+// launchOrder makes one call and enters its answer. It calls again where the first answer may be an old failure. A replayed answer is not observed: it is no
+// launch.
+func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest) (r launchResult) {
+	began := c.clock.Now()
+	defer func() {
+		if !r.replayed {
+			c.observe(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
+				Failures: r.failures}.ended(c.clock.Now(), r.err))
+		}
+	}()
+	c.look(g.Name, func(e *entry) { e.BeginLaunch() })
+	defer c.look(g.Name, func(e *entry) { e.EndLaunch() })
+	come, err := c.awaitPredecessor(ctx, g, o, ledger.TokenAge)
 	if err != nil || len(come) > 0 {
 		return launchResult{launched: come, err: o.wrap(err)}
 	}
-	o.began = l.clock.Now()
+	o.began = c.clock.Now()
 	o.key = ledger.KeyOf(g, o.zone, o.batch, o.began)
-	out, err := l.launchInstances(ctx, g, o)
-	if err == nil && l.replays.isOldFailure(g, o, out) {
-		l.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
-		if come, err = l.replays.awaitPredecessor(ctx, g, o, ledger.FailureAge); err != nil || len(come) > 0 {
+	out, err := c.launchInstances(ctx, g, o)
+	if err == nil && c.isOldFailure(g, o, out) {
+		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
+		if come, err = c.awaitPredecessor(ctx, g, o, ledger.FailureAge); err != nil || len(come) > 0 {
 			return launchResult{launched: come, err: o.wrap(err)}
 		}
-		o.began = l.clock.Now()
+		o.began = c.clock.Now()
 		o.key = o.key.Retry(o.began)
-		out, err = l.launchInstances(ctx, g, o)
+		out, err = c.launchInstances(ctx, g, o)
 	}
 	if err != nil {
 		return launchResult{err: o.wrap(err)}
 	}
-	return l.launched(ctx, g, o, out)
+	return c.launched(ctx, g, o, out)
 }
 
 // launchInstances makes one call and repeats it with its token until AWS reports the outcome. The token makes the tries one launch.
-func (l *launcher) launchInstances(ctx context.Context, g *group.Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
+func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchRequest) (*autoscaling.LaunchInstancesOutput, error) {
 	uses := 0
-	l.look(g.Name, func(e *entry) { uses = e.Uses(o.key) })
+	c.look(g.Name, func(e *entry) { uses = e.Uses(o.key) })
 	in := &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: aws.String(g.Name),
 		RequestedCapacity:    aws.Int32(int32(o.count * g.Source.MinWeight())),
@@ -55,30 +67,30 @@ func (l *launcher) launchInstances(ctx context.Context, g *group.Group, o launch
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for misses, working := 0, false; ; {
-		began := l.clock.Now()
-		out, err := l.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
-		asked := l.clock.Since(o.began)
+		began := c.clock.Now()
+		out, err := c.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
+		asked := c.clock.Since(o.began)
 		if err == nil || awsclient.IsInProgress(err) || awsclient.IsRefused(err) && !awsclient.IsUnsent(err) {
-			l.calls.launch.Answered(g.Name)
+			c.calls.launch.Answered(g.Name)
 		}
 		switch {
 		case err == nil:
 			return out, nil
 		case awsclient.IsInProgress(err): // our own launch, or a previous leader's
 			if misses, working = 0, true; asked > workingPatience {
-				return nil, l.leaveZone(g, o, err)
+				return nil, c.leaveZone(g, o, err)
 			}
 		case awsclient.IsContended(err):
 			if asked >= contendedPatience {
-				return nil, l.unansweredLaunch(g, o, began, err)
+				return nil, c.unansweredLaunch(g, o, began, err)
 			}
 			klog.FromContext(ctx).Info("AWS is at another change of the group, asking again", "group", g.Name, "zone", o.zone)
 		case awsclient.IsTokenDisputed(err):
-			l.groups.update(g.Name, func(e *entry) { e.NoteConflict(o.key, l.clock.Now()) })
+			c.groups.update(g.Name, func(e *entry) { e.NoteConflict(o.key, c.clock.Now()) })
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
 		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
-			if !l.overtaken(ctx, o, err) {
-				l.refusals.refused(ctx, g.Name, err)
+			if !c.overtaken(ctx, o, err) {
+				c.refusals.refused(ctx, g.Name, err)
 			}
 			return nil, because(errNotSynchronous, err)
 		case awsclient.IsThrottled(err) && asked < throttledPatience:
@@ -86,14 +98,14 @@ func (l *launcher) launchInstances(ctx context.Context, g *group.Group, o launch
 			return nil, err
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer a launch, asking again with its token", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
-			if misses++; l.calls.launch.Enough(misses) {
+			if misses++; c.calls.launch.Enough(misses) {
 				if working {
-					return nil, l.leaveZone(g, o, err)
+					return nil, c.leaveZone(g, o, err)
 				}
-				return nil, l.unansweredLaunch(g, o, began, err)
+				return nil, c.unansweredLaunch(g, o, began, err)
 			}
 		}
-		if ended := pause(ctx, l.clock, began.Add(unansweredPoll).Sub(l.clock.Now())); ended != nil {
+		if ended := pause(ctx, c.clock, began.Add(unansweredPoll).Sub(c.clock.Now())); ended != nil {
 			return nil, because(err, ended)
 		}
 	}
@@ -104,13 +116,13 @@ func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 
 // unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone must be
 // asked again with the same one.
-func (l *launcher) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
-	if l.mode != LaunchSynchronous && !o.alone {
-		l.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
+func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
+	if c.mode != LaunchSynchronous && !o.alone {
+		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
 	}
 	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}
-	if (o.alone || l.mode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
+	if (o.alone || c.mode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
 		// A reading can be older than the launch. The next zone would launch too many then, because no desired capacity makes up for it. A
 		// weighted group may have got more than it was asked for.
 		missed.settled = began.Add(settleTime)
@@ -119,33 +131,33 @@ func (l *launcher) unansweredLaunch(g *group.Group, o launchRequest, began time.
 }
 
 // leaveZone begins a cool-down of the zone of an unanswered launch, and returns the error.
-func (l *launcher) leaveZone(g *group.Group, o launchRequest, err error) error {
-	l.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
+func (c *Cache) leaveZone(g *group.Group, o launchRequest, err error) error {
+	c.available.failed.Unanswered(g.Name, o.zone, awsclient.Brief(err))
 	return fmt.Errorf("its outcome is not known: %w", err)
 }
 
 // overtaken reports whether AWS refused a launch because the group has changed since the plan: it is gone, or has no room. Another launch may be
 // allowed. It costs a call.
-func (l *launcher) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
+func (c *Cache) overtaken(ctx context.Context, o launchRequest, refusal error) bool {
 	switch {
 	case awsclient.IsGroupNotFound(refusal):
 		return true
 	case !awsclient.IsInvalid(refusal):
 		return false
 	}
-	now, err := l.reader.Reread(ctx, o.group)
+	now, err := c.Reread(ctx, o.group)
 	return errors.Is(err, ErrGroupNotFound) || err == nil && now.Room() < o.count
 }
 
 // outcomeOf reads the group to find out the outcome of unanswered launches. before is the group before all launches, and answers is how often AWS had
 // answered by then. It adds the instances in the reading to the launched ones. If some of n are still missing, the error is missed, or the reading's.
-func (l *launcher) outcomeOf(ctx context.Context, before *group.Group, zone string, n, answers int, launched []group.Instance, missed *unansweredError) ([]group.Instance, error) {
-	if wait := missed.settled.Sub(l.clock.Now()); wait > 0 {
-		if err := pause(ctx, l.clock, wait); err != nil {
+func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string, n, answers int, launched []group.Instance, missed *unansweredError) ([]group.Instance, error) {
+	if wait := missed.settled.Sub(c.clock.Now()); wait > 0 {
+		if err := pause(ctx, c.clock, wait); err != nil {
 			return launched, err
 		}
 	}
-	g, err := l.reader.Reread(ctx, before.Name)
+	g, err := c.Reread(ctx, before.Name)
 	if err != nil {
 		return launched, err
 	}
@@ -154,8 +166,8 @@ func (l *launcher) outcomeOf(ctx context.Context, before *group.Group, zone stri
 		return launched, missed
 	}
 	klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
-	if zone == "" && l.mode != LaunchSynchronous && l.calls.launch.Answers(g.Name) == answers {
-		l.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
+	if zone == "" && c.mode != LaunchSynchronous && c.calls.launch.Answers(g.Name) == answers {
+		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
 	}
 	return launched, nil
 }
@@ -163,20 +175,89 @@ func (l *launcher) outcomeOf(ctx context.Context, before *group.Group, zone stri
 // settleUnanswered decides what follows from unanswered launches. answers is how often AWS had answered before them. Usually it leaves the zones
 // alone, so that launches go elsewhere. But if AWS has answered no launch since, and has missed zonal launches in two zones, the call itself is in
 // trouble: the group uses the older one for a minute, and settleUnanswered returns true.
-func (l *launcher) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
-	silent := append(slices.Clone(missed.zones), l.available.failed.UnansweredZones(g.Name)...)
+func (c *Cache) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
+	silent := append(slices.Clone(missed.zones), c.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
-	if l.mode == LaunchSynchronous || l.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
-		l.leaveAlone(g, missed)
+	if c.mode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
+		c.leaveAlone(g, missed)
 		return false
 	}
-	l.available.failed.Answered(g.Name)
-	l.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
+	c.available.failed.Answered(g.Name)
+	c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause)
 	return true
 }
 
-func (l *launcher) leaveAlone(g *group.Group, missed *unansweredError) {
+func (c *Cache) leaveAlone(g *group.Group, missed *unansweredError) {
 	for _, zone := range missed.zones {
-		l.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))
+		c.available.failed.Unanswered(g.Name, zone, awsclient.Brief(missed.cause))
 	}
+}
+
+func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) launchResult {
+	if err := c.deniedIn(ctx, g, o, out); err != nil {
+		return launchResult{err: err}
+	}
+	c.refusals.forget(g.Name)
+	var result launchResult
+	var arrived []group.Instance
+	instances := out.Instances
+	if result.replayed = c.replayed(g, o, out); result.replayed {
+		instances = nil
+	}
+	for _, some := range instances {
+		for _, id := range some.InstanceIds {
+			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
+			var weighed bool
+			i.Weight, weighed = g.Source.WeightOf(i.Type, c.types)
+			result.unweighed = result.unweighed || !weighed
+			arrived = append(arrived, i)
+		}
+		pool := cooldown.Pool{InstanceType: aws.ToString(some.InstanceType), Zone: o.zone, CapacityType: g.CapacityType()}
+		c.available.failed.Succeed(g.Name, pool, c.clock.Now())
+	}
+	now := c.clock.Now()
+	for _, e := range out.Errors {
+		m := meaningOf(g, o, e)
+		failure := cooldown.NewFailure(m, aws.ToString(e.ErrorMessage), now)
+		c.available.failed.Fail(g.Name, m, failure.Message, o.key.OldUntil())
+		result.failures = append(result.failures, *failure)
+	}
+	for _, k := range result.failures.Kinds() {
+		klog.FromContext(ctx).Info("AWS could not launch requested instances", "group", g.Name, "pool", k.Pools(), "code", k.Code, "message", k.Message)
+	}
+	if len(arrived) > 0 {
+		klog.FromContext(ctx).V(0).Info("Launched instances", "group", g.Name, "zone", o.zone, "instances", len(arrived), "of", o.count)
+	}
+	c.groups.update(g.Name, func(e *entry) { e.Launched(o.key, arrived, o.began, serverTime(out.ResultMetadata, now), now) })
+	result.launched = arrived
+	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
+		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
+	}
+	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !c.closed(g, result.failures) {
+		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
+	}
+	return result
+}
+
+// closed reports whether the failures began a cool-down, so that another try goes elsewhere.
+func (c *Cache) closed(g *group.Group, failures cooldown.Failures) bool {
+	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
+		_, resting := c.available.failed.Of(g.Name, f.Pool)
+		return resting
+	})
+}
+
+// deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
+// Auto Scaling's own, so this counts as a refusal of the call.
+func (c *Cache) deniedIn(ctx context.Context, g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) error {
+	denied := func(e types.LaunchInstancesError) bool { return meaningOf(g, o, e).Class == awsmessage.Permission }
+	if len(out.Instances) > 0 || len(out.Errors) == 0 || slices.ContainsFunc(out.Errors, func(e types.LaunchInstancesError) bool { return !denied(e) }) {
+		return nil
+	}
+	c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
+	err := &smithy.GenericAPIError{Code: aws.ToString(out.Errors[0].ErrorCode), Message: cooldown.Bounded(aws.ToString(out.Errors[0].ErrorMessage))}
+	klog.FromContext(ctx).Info("AWS was not allowed to launch requested instances", "group", g.Name, "code", err.Code,
+		"action", meaningOf(g, o, out.Errors[0]).Action)
+	c.refusals.refused(ctx, g.Name, err)
+	return because(errNotSynchronous, err)
 }

@@ -69,3 +69,25 @@ func launchableSynchronously(g *group.Group) *notSynchronous {
 	}
 	return nil
 }
+
+// ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone. The others, but for those whose TagZonal is
+// false, follow once a pod needs one of their zones.
+type ZonalGroups string
+
+// The zero ZonalGroups is ZonalTagged.
+const (
+	ZonalOff    ZonalGroups = "off"    // none, whatever a pod needs
+	ZonalTagged ZonalGroups = "tagged" // those whose TagZonal is true
+	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
+)
+
+// ParseZonalGroups reads a value of the flag. The empty text is ZonalTagged.
+func ParseZonalGroups(text string) (ZonalGroups, error) {
+	switch z := ZonalGroups(text); z {
+	case "":
+		return ZonalTagged, nil
+	case ZonalOff, ZonalTagged, ZonalAll:
+		return z, nil
+	}
+	return "", fmt.Errorf("zonal groups %q: want %s, %s or %s", text, ZonalOff, ZonalTagged, ZonalAll)
+}

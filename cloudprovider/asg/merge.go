@@ -17,25 +17,25 @@ import (
 )
 
 // apply merges a reading that began at start and publishes the result. asked names the groups it was about, nil for all.
-func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
-	r.groups.mu.Lock()
-	defer r.groups.mu.Unlock()
+func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) {
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
 	for name, described := range found {
-		e := r.groups.entries[name]
+		e := c.groups.entries[name]
 		if e != nil && e.identity != identityOf(described) {
 			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {
 				continue // the reading is from before the group was recreated
 			}
 			klog.FromContext(ctx).Info("Auto Scaling group was deleted and recreated under its name", "group", name)
-			r.refusals.forget(name)
-			e = r.entryFor(name, described)
+			c.refusals.forget(name)
+			e = c.entryFor(name, described)
 		}
 		if e == nil && asked != nil {
 			continue // dropped by a complete reading meanwhile
 		}
 		if e == nil {
-			e = r.entryFor(name, described)
+			e = c.entryFor(name, described)
 			klog.FromContext(ctx).V(2).Info("Discovered Auto Scaling group", "group", name)
 		}
 		if e.IsOld(start) {
@@ -45,60 +45,60 @@ func (r *reader) apply(ctx context.Context, found map[string]types.AutoScalingGr
 		if !e.droppedAt.IsZero() {
 			before, e.droppedAt = nil, time.Time{}
 		}
-		moved = r.merge(e, groupFrom(described, start)) || moved
+		moved = c.merge(e, groupFrom(described, start)) || moved
 		newSource = newSource || !before.LaunchGroup().SameSource(e.Group().LaunchGroup())
 	}
-	moved = r.forget(ctx, found, start, asked) || moved
+	moved = c.forget(ctx, found, start, asked) || moved
 	if asked == nil {
-		r.groups.readAt = start
-		r.noteAbsent(ctx, found)
-		r.groups.identity.Forget(r.groups.allGroups(), start)
+		c.groups.readAt = start
+		c.noteAbsent(ctx, found)
+		c.groups.identity.Forget(c.groups.allGroups(), start)
 	}
-	r.groups.publish()
+	c.groups.publish()
 	if moved {
-		signal(r.groups.changed)
+		signal(c.groups.changed)
 	}
 	if newSource {
-		signal(r.resolve)
+		signal(c.resolve)
 	}
 }
 
 // merge has the entry take in the reading g, and reports whether the group moved.
-func (r *reader) merge(e *entry, g *group.Group) (moved bool) {
+func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	before := e.Group()
-	r.discovery.Limit(g)
-	r.weigh(g)
+	c.discovery.Limit(g)
+	c.weigh(g)
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
 	if before != nil && !slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) {
-		r.refusals.forget(g.Name) // it may have caused the refusal
+		c.refusals.forget(g.Name) // it may have caused the refusal
 	}
 	for _, i := range inService {
-		if !r.groups.identity.DidLaunch(i.ID) { // an answer proves its pool itself, and its failures are newer
+		if !c.groups.identity.DidLaunch(i.ID) { // an answer proves its pool itself, and its failures are newer
 			pool := cooldown.Pool{InstanceType: i.Type, Zone: i.Zone, CapacityType: g.CapacityType()}
-			r.available.failed.Succeed(g.Name, pool, i.At.Add(-ledger.ClockSkew))
+			c.available.failed.Succeed(g.Name, pool, i.At.Add(-ledger.ClockSkew))
 		}
 	}
 	return moved
 }
 
-func (r *reader) weigh(g *group.Group) {
+func (c *Cache) weigh(g *group.Group) {
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			i.Weight, _ = g.Source.WeightOf(i.Type, r.types)
+			i.Weight, _ = g.Source.WeightOf(i.Type, c.types)
 		}
 	}
 }
 
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its
 // entry: our request stays ours, and a write under way keeps its lock. A new group of the same name starts afresh. The caller holds mu.
-func (r *reader) entryFor(name string, described types.AutoScalingGroup) *entry {
-	e, id := r.groups.dropped[name], identityOf(described)
-	delete(r.groups.dropped, name)
+func (c *Cache) entryFor(name string, described types.AutoScalingGroup) *entry {
+	e, id := c.groups.dropped[name], identityOf(described)
+	delete(c.groups.dropped, name)
 	if e == nil || e.identity != id {
 		e = &entry{Ledger: ledger.New(), lock: make(chan struct{}, 1), identity: id, createdAt: aws.ToTime(described.CreatedTime)}
 	}
-	r.groups.entries[name] = e
+	c.groups.entries[name] = e
 	return e
 }
 
@@ -108,17 +108,17 @@ func identityOf(g types.AutoScalingGroup) string {
 }
 
 // noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
-func (r *reader) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
-	for _, named := range r.discovery.Named {
+func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
+	for _, named := range c.discovery.Named {
 		name := named.Name
 		_, ok := found[name]
 		if group, zone, isView := named.ZoneGroup(); isView && !ok {
 			ok = slices.Contains(found[group].AvailabilityZones, zone)
 		}
 		if ok {
-			delete(r.absent, name)
-		} else if !r.absent[name] {
-			r.absent[name] = true
+			delete(c.absent, name)
+		} else if !c.absent[name] {
+			c.absent[name] = true
 			klog.FromContext(ctx).Info("There is no Auto Scaling group of the name that a --nodes flag gives, in this region and account",
 				"group", name)
 		}
@@ -126,24 +126,24 @@ func (r *reader) noteAbsent(ctx context.Context, found map[string]types.AutoScal
 }
 
 // forget drops the groups that the reading was about and did not find.
-func (r *reader) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
+func (c *Cache) forget(ctx context.Context, found map[string]types.AutoScalingGroup, start time.Time, asked []string) bool {
 	dropped := false
-	maps.DeleteFunc(r.groups.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > droppedTTL })
+	maps.DeleteFunc(c.groups.dropped, func(_ string, e *entry) bool { return start.Sub(e.droppedAt) > droppedTTL })
 	if asked == nil {
-		asked = slices.Collect(maps.Keys(r.groups.entries))
+		asked = slices.Collect(maps.Keys(c.groups.entries))
 	}
 	for _, name := range asked {
-		e := r.groups.entries[name]
+		e := c.groups.entries[name]
 		if _, ok := found[name]; ok || e == nil || e.Group() != nil && start.Before(e.Group().ReadAt) {
 			continue
 		}
 		klog.FromContext(ctx).Info("Auto Scaling group is gone or no longer selected, dropped it", "group", name)
 		e.droppedAt, e.dropped = start, nil
 		e.Leave()
-		r.groups.dropped[name] = e
-		delete(r.groups.entries, name)
-		r.refusals.forget(name)
-		r.calls.forget(name)
+		c.groups.dropped[name] = e
+		delete(c.groups.entries, name)
+		c.refusals.forget(name)
+		c.calls.forget(name)
 		dropped = true
 	}
 	return dropped

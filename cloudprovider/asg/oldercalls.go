@@ -5,18 +5,9 @@ import (
 	"maps"
 	"slices"
 
-	"k8s.io/utils/clock"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
-
-// newerCalls are the circuit breakers before calls that an older one can replace: SetDesiredCapacity replaces LaunchInstances, and a termination with
-// one InstanceId replaces one with InstanceIds. A partition may lack the newer call, and AWS may have trouble with it alone. AWS may do a call that
-// it does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
-type newerCalls struct {
-	launch, batchTermination *cooldown.Breaker
-}
 
 // Problem reasons of groups that use an older call.
 const (
@@ -24,16 +15,6 @@ const (
 	ReasonLaunchUnanswered           = "launch-unanswered"
 	ReasonBatchTerminationUnanswered = "batch-termination-unanswered"
 )
-
-func newNewerCalls(c clock.PassiveClock) newerCalls {
-	return newerCalls{launch: cooldown.NewBreaker(c, "LaunchInstances"),
-		batchTermination: cooldown.NewBreaker(c, "the termination of several instances in one call")}
-}
-
-func (n newerCalls) forget(group string) {
-	n.launch.Forget(group)
-	n.batchTermination.Forget(group)
-}
 
 // Fallback is the Problem of a group that uses an older call of Auto Scaling, or of all groups where Group is empty.
 type Fallback struct {

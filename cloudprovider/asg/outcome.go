@@ -1,12 +1,10 @@
 package asg
 
 import (
-	"context"
 	"errors"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
@@ -28,23 +26,12 @@ type Launch struct {
 	Class       awsmessage.Class
 }
 
-// observed is launchOrder, reported to the observer of launches. A replayed answer is no launch.
-func (l *launcher) observed(ctx context.Context, g *group.Group, o launchRequest) launchResult {
-	began := l.clock.Now()
-	r := l.launchOrder(ctx, g, o)
-	if !r.replayed {
-		l.report(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
-			Failures: r.failures}, r.err)
-	}
-	return r
-}
-
-// report completes the launch, which has just ended with the error, and hands it to the observer of launches.
-func (s *shared) report(l Launch, err error) {
-	l.Duration = max(0, s.clock.Since(l.Started))
+// ended returns the launch as it ended now.
+func (l Launch) ended(now time.Time, err error) Launch {
+	l.Duration = max(0, now.Sub(l.Started))
 	var failed *LaunchError
 	if err != nil && !errors.As(err, &failed) {
 		l.Refused, l.RefusedCall, l.Class = awsclient.Brief(err), awsclient.Operation(err), awsmessage.OfCode(awsclient.Code(err))
 	}
-	s.observe(l)
+	return l
 }

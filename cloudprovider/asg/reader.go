@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -18,21 +17,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// reader reads groups from AWS and merges the readings with what the Cache knows.
-type reader struct {
-	*shared
-	discovery ownership.Discovery
-	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
-	read      func(last time.Time, reason, text string)
-}
-
 // Absent returns the names in --nodes flags that no group and no zone of a group has, as of the last complete reading.
-func (r *reader) Absent() []string {
-	r.groups.mu.Lock()
-	defer r.groups.mu.Unlock()
+func (c *Cache) Absent() []string {
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
 	var names []string
-	for _, named := range r.discovery.Named {
-		if r.absent[named.Name] {
+	for _, named := range c.discovery.Named {
+		if c.absent[named.Name] {
 			names = append(names, named.Name)
 		}
 	}
@@ -41,84 +32,84 @@ func (r *reader) Absent() []string {
 
 // Refresh reads every group that the flags name or the filters match, keyed by name, and publishes them. It makes one call per 100 groups and search.
 // On error the last Snapshot stays and keeps its age: stale beats partial.
-func (r *reader) Refresh(ctx context.Context) error {
-	err := r.readAll(ctx)
-	switch last := r.groups.Snapshot().ReadAt; {
-	case r.read == nil || ctx.Err() != nil:
+func (c *Cache) Refresh(ctx context.Context) error {
+	err := c.readAll(ctx)
+	switch last := c.groups.Snapshot().ReadAt; {
+	case c.read == nil || ctx.Err() != nil:
 	case err == nil:
-		r.read(last, "", "")
+		c.read(last, "", "")
 	default:
-		r.read(last, awsclient.Reason(err), awsclient.Brief(err))
+		c.read(last, awsclient.Reason(err), awsclient.Brief(err))
 	}
 	return err
 }
 
-func (r *reader) readAll(ctx context.Context) error {
-	start := r.clock.Now()
+func (c *Cache) readAll(ctx context.Context) error {
+	start := c.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
-	for names := range slices.Chunk(r.discovery.Names(), maxGroupsPerCall) {
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
+	for names := range slices.Chunk(c.discovery.Names(), maxGroupsPerCall) {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
 			return err
 		}
 	}
 	searched := map[string]types.AutoScalingGroup{}
-	for _, filter := range r.discovery.Searches() {
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, searched); err != nil {
+	for _, filter := range c.discovery.Searches() {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, searched); err != nil {
 			return err
 		}
 	}
-	if len(searched) == 0 && r.groups.Snapshot().ReadAt.IsZero() {
-		r.hintAtAny(ctx)
+	if len(searched) == 0 && c.groups.Snapshot().ReadAt.IsZero() {
+		c.hintAtAny(ctx)
 	}
 	maps.Copy(found, searched)
-	r.apply(ctx, found, start, nil)
-	r.explainDropped(ctx)
-	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", r.clock.Since(start))
+	c.apply(ctx, found, start, nil)
+	c.explainDropped(ctx)
+	klog.FromContext(ctx).V(4).Info("Refreshed Auto Scaling groups", "groups", len(found), "duration", c.clock.Since(start))
 	return nil
 }
 
 // explainDropped shows for an hour why groups left the readings. It asks AWS once for each, and again with the next reading after an error.
-func (r *reader) explainDropped(ctx context.Context) {
-	r.groups.mu.Lock()
+func (c *Cache) explainDropped(ctx context.Context) {
+	c.groups.mu.Lock()
 	var names []string
-	for name, e := range r.groups.dropped {
-		if e.dropped == nil && e.Group() != nil && !r.groups.identity.Foreign(e.Group()) {
+	for name, e := range c.groups.dropped {
+		if e.dropped == nil && e.Group() != nil && !c.groups.identity.Foreign(e.Group()) {
 			names = append(names, name)
 		}
 	}
-	r.groups.mu.Unlock()
+	c.groups.mu.Unlock()
 	for some := range slices.Chunk(names, maxGroupsPerCall) {
 		found := map[string]types.AutoScalingGroup{}
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
 			return
 		}
-		r.groups.mu.Lock()
+		c.groups.mu.Lock()
 		for _, name := range some {
-			if e := r.groups.dropped[name]; e != nil {
+			if e := c.groups.dropped[name]; e != nil {
 				g := *e.Group()
 				var has map[string]string
 				if now, exists := found[name]; exists {
 					has = groupFrom(now, e.droppedAt).Tags
 				}
-				g.Problems = []launchspec.Problem{r.discovery.Dropped(e.Group(), e.droppedAt, has)}
+				g.Problems = []launchspec.Problem{c.discovery.Dropped(e.Group(), e.droppedAt, has)}
 				e.dropped = &g
 			}
 		}
-		r.groups.publish()
-		r.groups.mu.Unlock()
-		signal(r.groups.changed)
+		c.groups.publish()
+		c.groups.mu.Unlock()
+		signal(c.groups.changed)
 	}
 }
 
 // hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It asks AWS
 // for each flag until one matches a group.
-func (r *reader) hintAtAny(ctx context.Context) {
-	if r.discovery.Join == ownership.JoinAny || len(r.discovery.Filters) < 2 {
+func (c *Cache) hintAtAny(ctx context.Context) {
+	if c.discovery.Join == ownership.JoinAny || len(c.discovery.Filters) < 2 {
 		return
 	}
-	for _, filter := range r.discovery.Filters {
+	for _, filter := range c.discovery.Filters {
 		matching := map[string]types.AutoScalingGroup{}
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, matching); err != nil {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, matching); err != nil {
 			return // a hint is not worth another try
 		}
 		if len(matching) > 0 {
@@ -131,26 +122,26 @@ func (r *reader) hintAtAny(ctx context.Context) {
 }
 
 // refreshNamed reads the named groups only. Groups that AWS does not return are gone.
-func (r *reader) refreshNamed(ctx context.Context, names []string) error {
+func (c *Cache) refreshNamed(ctx context.Context, names []string) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for some := range slices.Chunk(names, maxGroupsPerCall) {
-		start := r.clock.Now()
+		start := c.clock.Now()
 		found := map[string]types.AutoScalingGroup{}
-		if err := r.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
+		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: some}, found); err != nil {
 			return err
 		}
-		r.apply(ctx, found, start, some)
+		c.apply(ctx, found, start, some)
 	}
 	return nil
 }
 
 // Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.
-func (r *reader) Reread(ctx context.Context, name string) (*group.Group, error) {
-	if err := r.refreshNamed(ctx, []string{name}); err != nil {
+func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
+	if err := c.refreshNamed(ctx, []string{name}); err != nil {
 		return nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
-	if _, g := r.groups.entry(name); g != nil {
+	if _, g := c.groups.entry(name); g != nil {
 		return g, nil
 	}
 	return nil, notFound(name)
@@ -158,13 +149,13 @@ func (r *reader) Reread(ctx context.Context, name string) (*group.Group, error) 
 
 // lockAndRead takes the group lock and reads the group. A group that the reading shows to be recreated is not the one that the caller knows, so
 // the error is ErrGroupNotFound.
-func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *group.Group, err error) {
-	held, unlock, locked, err := r.locks.lockEntry(ctx, name)
+func (c *Cache) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *group.Group, err error) {
+	held, unlock, locked, err := c.locks.lockEntry(ctx, name)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if g, err = r.Reread(held, name); err == nil {
-		if now, _ := r.groups.entry(name); now != locked {
+	if g, err = c.Reread(held, name); err == nil {
+		if now, _ := c.groups.entry(name); now != locked {
 			err = fmt.Errorf("auto scaling group %q was recreated: %w", name, ErrGroupNotFound)
 		}
 	}
@@ -176,9 +167,9 @@ func (r *reader) lockAndRead(ctx context.Context, name string) (held context.Con
 }
 
 // describe follows the pages of one request and adds the groups to found, by name.
-func (r *reader) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, found map[string]types.AutoScalingGroup) error {
+func (c *Cache) describe(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, found map[string]types.AutoScalingGroup) error {
 	in.MaxRecords = aws.Int32(maxGroupsPerCall)
-	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(r.api, in)
+	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(c.api, in)
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {

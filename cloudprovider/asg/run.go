@@ -42,7 +42,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	c.resolveLaunches(resolveCtx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
-		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.reader.discovery.Names(), "filters", c.reader.discovery.Filters,
+		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.discovery.Names(), "filters", c.discovery.Filters,
 			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
 	}
 	return ctx.Err()
@@ -55,8 +55,8 @@ func (c *Cache) Run(ctx context.Context) error {
 	loops.Go(func() { c.everyMotion(ctx, nil, c.readMoving) })
 	loops.Go(func() {
 		c.everyMotion(ctx, c.failures, func(ctx context.Context) {
-			c.activities.readFailures(ctx)
-			c.replays.check(ctx)
+			c.readFailures(ctx)
+			c.check(ctx)
 		})
 	})
 	loops.Go(func() { c.resolveLoop(ctx) })
@@ -101,10 +101,10 @@ func (c *Cache) readMoving(ctx context.Context) {
 	if len(due) == 0 {
 		return
 	}
-	if err := c.reader.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
+	if err := c.refreshNamed(ctx, due); err != nil && ctx.Err() == nil {
 		klog.FromContext(ctx).V(2).Info("Reading the groups in motion failed", "groups", due, "reason", awsclient.Reason(err), "err", err)
 	}
-	c.capacity.repairLost(ctx)
+	c.repairLost(ctx)
 }
 
 // motionDue returns the groups in motion whose next reading is due, and plans the one after.

@@ -36,12 +36,6 @@ func (e *TerminationError) Error() string {
 
 func (e *TerminationError) Unwrap() []error { return slices.Collect(maps.Values(e.Stays)) }
 
-type terminator struct {
-	*shared
-	reader   *reader
-	capacity *capacity
-}
-
 // Terminate terminates the instances and lowers the desired capacity by them, on a reading at most two seconds old. It refuses instances of other
 // groups, and those whose loss would leave less than the minimum size. An instance that is on its way out or gone counts as done. It costs one call
 // per 100 instances, or one call per instance where AWS does not take several. The error is ErrGroupNotFound, the reading's, or a *TerminationError.
@@ -49,8 +43,8 @@ type terminator struct {
 // A heavy instance may weigh more than the desired capacity beyond the minimum size. AWS does not document whether it lets the instance
 // go then. So the desired capacity is first raised to what the instances have reached, for which AWS launches nothing. That costs two
 // readings and a write.
-func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (*group.Group, error) {
-	return t.terminate(ctx, name, ids, func(ctx context.Context, g *group.Group, members []group.Instance, t *termination) {
+func (c *Cache) Terminate(ctx context.Context, name string, ids []string) (*group.Group, error) {
+	return c.terminate(ctx, name, ids, func(ctx context.Context, g *group.Group, members []group.Instance, t *termination) {
 		left, ending := g.Reached(), 0
 		members = slices.DeleteFunc(members, func(i group.Instance) bool {
 			if left-i.Weight < g.MinSize {
@@ -61,9 +55,9 @@ func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (
 			return false
 		})
 		if g.DesiredCapacity-ending < g.MinSize && len(members) > 0 {
-			g, err := t.in.reader.Reread(ctx, name)
+			g, err := c.Reread(ctx, name)
 			if err == nil {
-				_, err = t.in.capacity.raise(ctx, g, 0)
+				_, err = c.raise(ctx, g, 0)
 			}
 			if err != nil {
 				t.stayAll(members, err)
@@ -76,33 +70,33 @@ func (t *terminator) Terminate(ctx context.Context, name string, ids []string) (
 
 // Replace terminates the instances and keeps the desired capacity, so that AWS launches others in their place. It costs and returns the same as
 // Terminate.
-func (t *terminator) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
-	return t.terminate(ctx, name, ids, func(ctx context.Context, _ *group.Group, members []group.Instance, t *termination) {
+func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.Group, error) {
+	return c.terminate(ctx, name, ids, func(ctx context.Context, _ *group.Group, members []group.Instance, t *termination) {
 		t.keepDesired = true
 		t.all(ctx, members)
 	})
 }
 
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
-func (t *terminator) terminate(ctx context.Context, name string, ids []string,
+func (c *Cache) terminate(ctx context.Context, name string, ids []string,
 	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {
-	ctx, unlock, err := t.locks.lock(ctx, name)
+	ctx, unlock, err := c.locks.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	_, g := t.groups.entry(name)
+	_, g := c.groups.entry(name)
 	if g == nil {
 		return nil, fmt.Errorf("terminate in %q: %w", name, ErrGroupNotFound)
 	}
-	if t.clock.Since(g.ReadAt) > freshEnough {
-		if g, err = t.reader.Reread(ctx, name); err != nil {
+	if c.clock.Since(g.ReadAt) > freshEnough {
+		if g, err = c.Reread(ctx, name); err != nil {
 			return nil, err
 		}
 	}
-	run := &termination{in: t, group: name, stays: map[string]error{}}
+	run := &termination{Cache: c, group: name, stays: map[string]error{}}
 	act(ctx, g, run.members(ctx, g, ids), run)
-	_, g = t.groups.entry(name)
+	_, g = c.groups.entry(name)
 	if len(run.stays) > 0 {
 		return g, &TerminationError{Group: name, Stays: run.stays}
 	}
@@ -110,7 +104,7 @@ func (t *terminator) terminate(ctx context.Context, name string, ids []string,
 }
 
 type termination struct {
-	in          *terminator
+	*Cache
 	group       string
 	keepDesired bool // AWS launches others in their place
 
@@ -152,7 +146,7 @@ func (t *termination) members(ctx context.Context, g *group.Group, ids []string)
 
 // recent returns the instance if it came so lately that a reading without it may be older, or nil.
 func (t *termination) recent(id string) (i *group.Instance) {
-	t.in.look(t.group, func(e *entry) {
+	t.look(t.group, func(e *entry) {
 		if recent, ok := e.Recent(id); ok {
 			i = &recent
 		}
@@ -170,14 +164,14 @@ func (t *termination) all(ctx context.Context, members []group.Instance) {
 // in service are terminated one by one.
 func (t *termination) batch(ctx context.Context, members []group.Instance) {
 	for misses := 0; len(members) > 1; {
-		if _, open := t.in.calls.batchTermination.Open(t.group); open {
+		if _, open := t.calls.batchTermination.Open(t.group); open {
 			break
 		}
-		began := t.in.clock.Now()
+		began := t.clock.Now()
 		out, err := t.tryBatch(ctx, members)
 		if err == nil || awsclient.IsRefused(err) {
 			if !awsclient.IsUnsent(err) {
-				t.in.calls.batchTermination.Answered(t.group)
+				t.calls.batchTermination.Answered(t.group)
 			}
 			t.answered(ctx, members, out, err)
 			return
@@ -185,7 +179,7 @@ func (t *termination) batch(ctx context.Context, members []group.Instance) {
 		klog.FromContext(ctx).Info("AWS did not answer a termination, reading its outcome", "group", t.group, "instances", len(members),
 			"err", awsclient.Brief(err))
 		misses++
-		until, enough := began.Add(settleTime), t.in.calls.batchTermination.Enough(misses)
+		until, enough := began.Add(settleTime), t.calls.batchTermination.Enough(misses)
 		if !enough {
 			until = began.Add(unansweredPoll)
 		}
@@ -196,7 +190,7 @@ func (t *termination) batch(ctx context.Context, members []group.Instance) {
 			return
 		case enough:
 			if t.each(ctx, staying) > 0 {
-				t.in.calls.batchTermination.Missed(ctx, t.group, began, err)
+				t.calls.batchTermination.Missed(ctx, t.group, began, err)
 			}
 			return
 		}
@@ -210,7 +204,7 @@ func (t *termination) tryBatch(ctx context.Context, members []group.Instance) (*
 	for at, i := range members {
 		ids[at] = i.ID
 	}
-	return t.in.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+	return t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 		AutoScalingGroupName: aws.String(t.group), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 	}, awsclient.Impatient)
 }
@@ -231,7 +225,7 @@ func (t *termination) answered(ctx context.Context, members []group.Instance, ou
 		klog.FromContext(ctx).V(2).Info("AWS refused to terminate several instances at once, trying one by one", "group", t.group,
 			"instances", len(members), "err", awsclient.Brief(err))
 		if t.each(ctx, members) == len(members) && (awsclient.IsUnsupported(err) || awsclient.NamesParameter(err, "InstanceId")) {
-			t.in.calls.batchTermination.Refuse(ctx, err)
+			t.calls.batchTermination.Refuse(ctx, err)
 		}
 	}
 }
@@ -242,7 +236,7 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 	blocked := make([]error, len(members))
 	parallel(len(members), terminationsAtOnce, func(at int) {
 		i := members[at]
-		_, err := t.in.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+		_, err := t.api.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(!t.keepDesired),
 		})
 		switch {
@@ -252,7 +246,7 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
 		case awsclient.IsNotFound(err): // gone since the reading
-			t.in.look(t.group, func(e *entry) { e.NotFound(i.ID, t.in.clock.Now()) })
+			t.look(t.group, func(e *entry) { e.NotFound(i.ID, t.clock.Now()) })
 		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
 			blocked[at] = err
 		case awsclient.IsRefused(err):
@@ -278,7 +272,7 @@ func (t *termination) readBlocked(ctx context.Context, members []group.Instance,
 	if len(blocked) == 0 {
 		return
 	}
-	staying, _ := t.staying(ctx, blocked, t.in.clock.Now(), of[blocked[0].ID])
+	staying, _ := t.staying(ctx, blocked, t.clock.Now(), of[blocked[0].ID])
 	for _, i := range staying {
 		t.stay(i.ID, of[i.ID])
 	}
@@ -304,7 +298,7 @@ var errNotNamed = errors.New("AWS terminated others of the same call and not thi
 
 // settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new pods.
 func (t *termination) settle(ctx context.Context, members []group.Instance, cause error) {
-	staying, _ := t.staying(ctx, members, t.in.clock.Now().Add(settleTime), cause)
+	staying, _ := t.staying(ctx, members, t.clock.Now().Add(settleTime), cause)
 	t.stayAll(staying, cause)
 }
 
@@ -312,7 +306,7 @@ func (t *termination) settle(ctx context.Context, members []group.Instance, caus
 // reading came after that moment.
 func (t *termination) staying(ctx context.Context, members []group.Instance, until time.Time, cause error) (staying []group.Instance, sure bool) {
 	for {
-		g, err := t.in.reader.Reread(ctx, t.group)
+		g, err := t.Reread(ctx, t.group)
 		if err == nil {
 			members = slices.DeleteFunc(slices.Clone(members), func(i group.Instance) bool {
 				now := g.Instance(i.ID)
@@ -325,12 +319,12 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 			})
 		}
 		switch {
-		case len(members) == 0, err == nil && !t.in.clock.Now().Before(until):
+		case len(members) == 0, err == nil && !t.clock.Now().Before(until):
 			return members, true
 		case ctx.Err() != nil, errors.Is(err, ErrGroupNotFound):
 			return members, false
 		}
-		_ = pause(ctx, t.in.clock, unansweredPoll) // the next reading reports the end of ctx
+		_ = pause(ctx, t.clock, unansweredPoll) // the next reading reports the end of ctx
 	}
 }
 
@@ -338,5 +332,5 @@ func (t *termination) accepted(ctx context.Context, members []group.Instance) {
 	for _, i := range members {
 		klog.FromContext(ctx).V(1).Info("Terminated instance", "group", t.group, "instance", i.ID, "replaced", t.keepDesired)
 	}
-	t.in.groups.update(t.group, func(e *entry) { e.Terminated(members, !t.keepDesired, t.in.clock.Now()) })
+	t.groups.update(t.group, func(e *entry) { e.Terminated(members, !t.keepDesired, t.clock.Now()) })
 }

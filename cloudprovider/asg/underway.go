@@ -8,53 +8,55 @@ import (
 	"slices"
 
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // StartIncrease books n more instances, or as many as the maximum leaves room for, and returns. A named zone gets all of them, as in IncreaseZones.
 // AWS is asked by a goroutine, which Run awaits. Until AWS has answered, the instances count as missing in the Snapshot. A failure shows as
 // a FailedIncrease, and Changed reports every end. Increases of a group that come while AWS is being asked for others wait for that answer, and
 // are made together. It makes no call and waits for no lock of a group. The error is ErrGroupNotFound, a *LimitError, or wraps ErrNotZonal.
-func (i *increases) StartIncrease(ctx context.Context, name, zone string, n int) error {
-	e, err := i.locks.beginWrite(name)
+func (c *Cache) StartIncrease(ctx context.Context, name, zone string, n int) error {
+	e, err := c.locks.beginWrite(name)
 	if err != nil {
 		return fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
-	i.groups.mu.Lock()
-	defer i.groups.mu.Unlock()
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
 	g := e.Shown()
-	if n, err = i.allowed(ctx, g, zone, n, g.Room()); err != nil {
-		i.locks.writes.Done()
+	if n, err = c.allowed(ctx, g, zone, n, g.Room()); err != nil {
+		c.locks.writes.Done()
 		return err
 	}
 	e.Book(zone, n)
-	i.groups.publish()
+	c.groups.publish()
 	if e.increasing != nil {
-		i.locks.writes.Done()
+		c.locks.writes.Done()
 		return nil // the goroutine sees to it
 	}
 	e.increasing = make(chan struct{})
-	go i.makeIncreases(ctx, name, e)
+	go c.makeIncreases(ctx, name, e)
 	return nil
 }
 
 // makeIncreases makes the increases of the group until none is left.
-func (i *increases) makeIncreases(ctx context.Context, name string, e *entry) {
-	defer i.locks.writes.Done()
+func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
+	defer c.locks.writes.Done()
 	for {
-		wanted := i.nextIncrease(ctx, e)
+		wanted := c.nextIncrease(ctx, e)
 		if wanted == nil {
 			return
 		}
 		errs := map[string]error{}
 		if n, anyZone := wanted[""]; anyZone {
-			_, errs[""] = i.Increase(ctx, name, n)
+			_, errs[""] = c.Increase(ctx, name, n)
 		} else {
-			errs = i.IncreaseZones(ctx, name, wanted)
+			errs = c.IncreaseZones(ctx, name, wanted)
 		}
 		if inDoubt(errs) {
-			_, _ = i.reader.Reread(ctx, name) // or the failures count without it
+			_, _ = c.Reread(ctx, name) // or the failures count without it
 		}
-		i.endIncrease(ctx, name, e, wanted, errs)
+		c.endIncrease(ctx, name, e, wanted, errs)
 	}
 }
 
@@ -71,13 +73,13 @@ func inDoubt(errs map[string]error) bool {
 
 // nextIncrease takes the next increase: the wishes for any zone, or else those for all named zones. It returns nil if there is none. Zones are
 // gathered for a moment, because the core increases zone groups one by one.
-func (i *increases) nextIncrease(ctx context.Context, e *entry) map[string]int {
-	i.groups.mu.Lock()
-	defer i.groups.mu.Unlock()
+func (c *Cache) nextIncrease(ctx context.Context, e *entry) map[string]int {
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
 	if e.BookedInZonesOnly() {
-		i.groups.mu.Unlock()
-		_ = pause(ctx, i.clock, gatherZonesFor) // the increase reports the end of ctx
-		i.groups.mu.Lock()
+		c.groups.mu.Unlock()
+		_ = pause(ctx, c.clock, gatherZonesFor) // the increase reports the end of ctx
+		c.groups.mu.Lock()
 	}
 	wanted := e.NextIncrease()
 	if wanted == nil {
@@ -88,50 +90,49 @@ func (i *increases) nextIncrease(ctx context.Context, e *entry) map[string]int {
 }
 
 // endIncrease ends the booking once AWS has answered, enters the failures, and wakes the core.
-func (i *increases) endIncrease(ctx context.Context, name string, e *entry, asked map[string]int, errs map[string]error) {
-	i.groups.mu.Lock()
+func (c *Cache) endIncrease(ctx context.Context, name string, e *entry, asked map[string]int, errs map[string]error) {
+	c.groups.mu.Lock()
 	short := e.EndIncrease(errs)
 	for _, zone := range slices.Sorted(maps.Keys(short)) {
 		klog.FromContext(ctx).Info("Could not increase the group", "group", name, "zone", zone, "instances", short[zone], "of", asked[zone], "err", errs[zone])
 	}
-	i.groups.failures = i.groups.failures || e.Failed()
-	i.groups.publish()
-	i.groups.mu.Unlock()
-	signal(i.groups.changed)
+	c.groups.publish()
+	c.groups.mu.Unlock()
+	signal(c.groups.changed)
 }
 
 // DismissFailed ends the counting of the failed increases with the IDs. It makes no call and is safe for concurrent use.
-func (i *increases) DismissFailed(name string, ids ...int) {
-	i.groups.update(name, func(e *entry) { e.Dismiss(ids...) })
+func (c *Cache) DismissFailed(name string, ids ...int) {
+	c.groups.update(name, func(e *entry) {
+		e.Dismiss(func(f group.FailedIncrease) bool { return slices.Contains(ids, f.ID) })
+	})
 }
 
 // BeginLoop dismisses the failed increases that the loop before could see from its beginning. So each shows in one whole loop, whatever the core does
 // about it. It makes no call and is safe for concurrent use.
-func (i *increases) BeginLoop() {
-	i.groups.mu.Lock()
-	defer i.groups.mu.Unlock()
-	if !i.groups.failures {
-		return
+func (c *Cache) BeginLoop() {
+	c.groups.mu.Lock()
+	defer c.groups.mu.Unlock()
+	changed := false
+	for _, e := range c.groups.entries {
+		changed = e.BeginLoop() || changed
 	}
-	i.groups.failures = false
-	for _, e := range i.groups.entries {
-		e.BeginLoop()
-		i.groups.failures = i.groups.failures || e.Failed()
+	if changed {
+		c.groups.publish()
 	}
-	i.groups.publish()
 }
 
 // AwaitIncreases waits until no increase is under way, and returns the error of ctx if that ends first.
-func (i *increases) AwaitIncreases(ctx context.Context) error {
+func (c *Cache) AwaitIncreases(ctx context.Context) error {
 	for {
 		var running chan struct{}
-		i.groups.mu.Lock()
-		for _, e := range i.groups.entries {
+		c.groups.mu.Lock()
+		for _, e := range c.groups.entries {
 			if e.increasing != nil {
 				running = e.increasing
 			}
 		}
-		i.groups.mu.Unlock()
+		c.groups.mu.Unlock()
 		if running == nil {
 			return nil
 		}

@@ -13,33 +13,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// ZonalGroups selects the groups of several zones to scale zone by zone, with one node group a zone. The others, but for those whose TagZonal is
-// false, follow once a pod needs one of their zones.
-type ZonalGroups string
-
-// The zero ZonalGroups is ZonalTagged.
-const (
-	ZonalOff    ZonalGroups = "off"    // none, whatever a pod needs
-	ZonalTagged ZonalGroups = "tagged" // those whose TagZonal is true
-	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
-)
-
 // TagZonal is the tag by which the owner of a group asks for zone groups, or refuses them: true or false.
 const TagZonal = "asg-autoscaler.github.io/zonal"
 
 // formerTagZonal was its key before. It may also be the discovery tag of a cluster with that name, which has another value.
 const formerTagZonal = "k8s.io/cluster-autoscaler/zonal"
-
-// ParseZonalGroups reads a value of the flag. The empty text is ZonalTagged.
-func ParseZonalGroups(text string) (ZonalGroups, error) {
-	switch z := ZonalGroups(text); z {
-	case "":
-		return ZonalTagged, nil
-	case ZonalOff, ZonalTagged, ZonalAll:
-		return z, nil
-	}
-	return "", fmt.Errorf("zonal groups %q: want %s, %s or %s", text, ZonalOff, ZonalTagged, ZonalAll)
-}
 
 // Problem reasons of groups that should be scaled zone by zone and are not.
 const (
@@ -55,18 +33,12 @@ var ErrNotZonal = errors.New("cannot be scaled zone by zone now")
 // Guide, Process types).
 const processRebalance = "AZRebalance"
 
-type zoneGroups struct {
-	*shared
-	launcher *launcher
-	which    ZonalGroups
-}
-
 // NodeGroups returns the node groups to scale: the group itself, or its zone groups. The Problems say why there are no zone groups where somebody
 // asks for them, or what endangers them. A group whose launch spec is unknown has a Problem of its own for that. divisible reports that the group
 // will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
-func (z *zoneGroups) NodeGroups(g *group.Group) (groups []*group.Group, divisible bool, problems []launchspec.Problem) {
+func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible bool, problems []launchspec.Problem) {
 	whole := []*group.Group{g}
-	asked, allowed, problem := z.which.asks(g)
+	asked, allowed, problem := c.zonal.asks(g)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
@@ -78,51 +50,51 @@ func (z *zoneGroups) NodeGroups(g *group.Group) (groups []*group.Group, divisibl
 	if rebalanced && (asked || g.ZonesNeeded) {
 		problems = append(problems, rebalanceProblem(g))
 	}
-	if problem := z.undivided(g); problem != nil {
+	if problem := c.undivided(g); problem != nil {
 		if asked || g.ZonesNeeded {
 			problems = append(problems, *problem)
 		}
 		return whole, false, problems
 	}
 	if asked && !rebalanced || g.ZonesNeeded {
-		return g.Divide(nil, z.availableZones(g)), false, problems
+		return g.Divide(nil, c.availableZones(g)), false, problems
 	}
 	return whole, true, problems
 }
 
 // Keeps returns what would keep the group whole even if a pod needed one of its zones.
-func (z *zoneGroups) Keeps(g *group.Group) []launchspec.Problem {
-	if _, allowed, _ := z.which.asks(g); !allowed && len(g.LaunchZones()) > 1 {
-		if z.which == ZonalOff {
+func (c *Cache) Keeps(g *group.Group) []launchspec.Problem {
+	if _, allowed, _ := c.zonal.asks(g); !allowed && len(g.LaunchZones()) > 1 {
+		if c.zonal == ZonalOff {
 			return []launchspec.Problem{*notZonal("--asg-zonal-groups=off keeps it out", "run with --asg-zonal-groups=tagged")}
 		}
 		return []launchspec.Problem{*notZonal("its tag "+TagZonal+" is false", shellword.DeleteTag(g.Name, TagZonal))}
 	}
 	needed := *g
 	needed.ZonesNeeded = true
-	_, _, problems := z.NodeGroups(&needed)
+	_, _, problems := c.NodeGroups(&needed)
 	return slices.DeleteFunc(problems, func(p launchspec.Problem) bool { return p.Reason != ReasonNotZonal })
 }
 
 // NeedZones has a group scaled zone by zone as soon as possible, because a pod needs one of its zones. It holds until the process ends.
-func (z *zoneGroups) NeedZones(ctx context.Context, name string) {
+func (c *Cache) NeedZones(ctx context.Context, name string) {
 	known := false
-	z.groups.update(name, func(e *entry) {
+	c.groups.update(name, func(e *entry) {
 		e.Describe(func(g *group.Group) { known, g.ZonesNeeded = g.ZonesNeeded, true })
 	})
 	if !known {
 		klog.FromContext(ctx).Info("A pod needs one of the zones of a group, so the group is scaled zone by zone from now on", "group", name)
-		signal(z.groups.changed)
+		signal(c.groups.changed)
 	}
 }
 
 // availableZones returns the zones in which the group could launch now, or all if there are none.
-func (z *zoneGroups) availableZones(g *group.Group) []string {
+func (c *Cache) availableZones(g *group.Group) []string {
 	zones := g.LaunchZones()
 	if g.DesiredCapacity >= g.MinSize {
 		return zones // the minimum size needs no launch
 	}
-	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := z.available.inAllZones(g, zone); return resting })
+	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := c.available.inAllZones(g, zone); return resting })
 	if len(awake) == 0 {
 		return zones
 	}
@@ -154,16 +126,16 @@ func rebalanceProblem(g *group.Group) launchspec.Problem {
 }
 
 // undivided returns what keeps a group of several zones from being scaled zone by zone, or nil. Its launch spec is known.
-func (z *zoneGroups) undivided(g *group.Group) *launchspec.Problem {
+func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
 	for _, zone := range g.LaunchZones() {
-		if z.groups.Snapshot().Group(group.ZoneGroupID(g.Name, zone)) != nil {
+		if c.groups.Snapshot().Group(group.ZoneGroupID(g.Name, zone)) != nil {
 			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", group.ZoneGroupID(g.Name, zone)), "rename one of them")
 		}
 	}
-	if z.mode == LaunchDesiredCapacity {
+	if c.mode == LaunchDesiredCapacity {
 		return notZonal("the launch mode leaves the zone to AWS", "run with --asg-launch-mode=auto")
 	}
-	if e := z.launcher.notSynchronous(g); e != nil {
+	if e := c.notSynchronous(g); e != nil {
 		return notZonal("its instances cannot be launched synchronously, for "+e.why, e.remedy)
 	}
 	return nil
@@ -174,11 +146,11 @@ func notZonal(why, remedy string) *launchspec.Problem {
 }
 
 // servesZone reports whether the group is scaled zone by zone and may launch in the zone. The empty zone is any.
-func (z *zoneGroups) servesZone(g *group.Group, zone string) bool {
+func (c *Cache) servesZone(g *group.Group, zone string) bool {
 	if zone == "" {
 		return true
 	}
-	views, _, _ := z.NodeGroups(g)
+	views, _, _ := c.NodeGroups(g)
 	return slices.Contains(g.Zones, zone) && slices.ContainsFunc(views, func(v *group.Group) bool { return v.Zone == zone })
 }
 

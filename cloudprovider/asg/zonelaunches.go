@@ -17,10 +17,10 @@ import (
 // without one got its instances, or as many as there were. The error of a group that is not scaled zone by zone, or turns out not to be, wraps
 // ErrNotZonal. If AWS leaves the launches in one zone unanswered for some seconds, that zone is left alone for a minute, so that the others need not
 // wait for it. If it answers in none of two zones, the group is scaled as one for that time.
-func (i *increases) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
-	_, before := i.groups.entry(name)
+func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
+	_, before := c.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	held, unlock, g, err := i.reader.lockAndRead(ctx, name)
+	held, unlock, g, err := c.lockAndRead(ctx, name)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {
@@ -29,14 +29,14 @@ func (i *increases) IncreaseZones(ctx context.Context, name string, wanted map[s
 		return errs
 	}
 	defer unlock()
-	counts, errs := i.allot(held, before, g, zones, wanted)
-	answers := i.calls.launch.Answers(name)
+	counts, errs := c.allot(held, before, g, zones, wanted)
+	answers := c.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *unansweredError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
-			if err := i.launchIn(held, g, zone, n); err != nil {
+			if err := c.launchIn(held, g, zone, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
@@ -48,7 +48,7 @@ func (i *increases) IncreaseZones(ctx context.Context, name string, wanted map[s
 		})
 	}
 	_ = launches.Wait()
-	if missed != nil && i.launcher.settleUnanswered(held, g, true, answers, missed) {
+	if missed != nil && c.settleUnanswered(held, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}
@@ -57,16 +57,16 @@ func (i *increases) IncreaseZones(ctx context.Context, name string, wanted map[s
 }
 
 // allot divides the room of g, a fresh reading, among the zones that want instances. A previous leader's launches since before count as launched.
-func (i *increases) allot(ctx context.Context, before, g *group.Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
+func (c *Cache) allot(ctx context.Context, before, g *group.Group, zones []string, wanted map[string]int) (counts map[string]int, errs map[string]error) {
 	counts, errs = map[string]int{}, map[string]error{}
 	left := g.Room()
 	for _, zone := range zones {
-		n, err := i.allowed(ctx, g, zone, wanted[zone], left)
+		n, err := c.allowed(ctx, g, zone, wanted[zone], left)
 		if err != nil {
 			errs[zone] = err
 			continue
 		}
-		if n -= i.replays.fromPredecessor(before, g, zone); n > 0 {
+		if n -= c.fromPredecessor(before, g, zone); n > 0 {
 			counts[zone] = n
 			left -= n
 		}
@@ -75,10 +75,10 @@ func (i *increases) allot(ctx context.Context, before, g *group.Group, zones []s
 }
 
 // launchIn launches n instances in the zone, from the fresh reading g. The caller has the group lock.
-func (i *increases) launchIn(ctx context.Context, g *group.Group, zone string, n int) error {
-	launched, err := i.launcher.launch(ctx, g, zone, n)
+func (c *Cache) launchIn(ctx context.Context, g *group.Group, zone string, n int) error {
+	launched, err := c.launch(ctx, g, zone, n)
 	if g.Shortfall(n, launched) > 0 {
-		signal(i.groups.changed) // another zone may launch at once for the pods that still wait
+		signal(c.groups.changed) // another zone may launch at once for the pods that still wait
 	}
 	switch {
 	case errors.Is(err, errNotSynchronous):

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // Group is one Auto Scaling group as of one reading. It is immutable, so a holder of a *Group may read it for ever.
@@ -129,4 +130,45 @@ type FailedIncrease struct {
 	Zone      string // "" where AWS chooses the zones
 	Instances int    // that did not come
 	Err       error  // as Increase and IncreaseZones return it
+}
+
+// Narrow has the flag that names the group limit its sizes.
+func (g *Group) Narrow(n Named) {
+	g.flag = n
+	g.MaxSize = min(g.MaxSize, n.MaxSize)
+	g.MinSize = min(max(g.MinSize, n.MinSize), g.MaxSize)
+}
+
+// CapacityType is how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where its policy mixes both or that is not
+// known.
+func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
+
+// Pools are where the group may launch in the zones. Unknown types make one pool without a type for each zone.
+func (g *Group) Pools(zones ...string) []cooldown.Pool {
+	types := []launchspec.Type{{}}
+	if g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 {
+		types = g.LaunchSpec.Types
+	}
+	capacityType := g.CapacityType()
+	pools := make([]cooldown.Pool, 0, len(zones)*len(types))
+	for _, zone := range zones {
+		for _, t := range types {
+			pools = append(pools, cooldown.Pool{InstanceType: t.Name, Zone: zone, CapacityType: capacityType})
+		}
+	}
+	return pools
+}
+
+// complete fills in what a message leaves open about a pool if the group has only one choice.
+func (g *Group) Complete(m awsmessage.Meaning) awsmessage.Meaning {
+	if m.CapacityType == "" {
+		m.CapacityType = g.CapacityType()
+	}
+	if m.InstanceType == "" && g.LaunchSpec != nil && len(g.LaunchSpec.Types) == 1 {
+		m.InstanceType = g.LaunchSpec.Types[0].Name
+	}
+	if m.Zone == "" && len(g.Zones) == 1 {
+		m.Zone = g.Zones[0]
+	}
+	return m
 }

@@ -9,20 +9,6 @@ import (
 
 const terminating group.Lifecycle = "Terminating"
 
-// Arrival is an instance that has come lately.
-type Arrival struct {
-	group.Instance
-	At time.Time
-	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
-	// It is zero if that cannot be.
-	predecessorsLast time.Time
-}
-
-type departed struct {
-	at     time.Time
-	weight int // our termination has lowered the desired capacity by this
-}
-
 // BeginLaunch enters that AWS is being asked to launch. EndLaunch must follow.
 func (l *Ledger) BeginLaunch() { l.launching++ }
 

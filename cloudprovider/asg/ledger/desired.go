@@ -13,22 +13,6 @@ import (
 // markDeparted corrects a reading before resolve sees it. The correction must not go through shift, which would subtract it again from our own
 // knowledge.
 
-// knownDesired is our knowledge of a group's desired capacity.
-type knownDesired struct {
-	known int       // the newest that a reading showed or a write of ours set
-	since time.Time // when we learnt it: a reading that began within ReadingLag of it may be older
-	shown bool      // by a reading since then: a newer one than all readings is newer than this
-	past  []formerDesired
-	// others is the highest desired capacity of other writers. A withdrawal must not go below it.
-	others int
-}
-
-// formerDesired is an earlier desired capacity that a reading may still show.
-type formerDesired struct {
-	desired int
-	until   time.Time
-}
-
 func (k *knownDesired) know(desired int, at time.Time) {
 	k.past = slices.DeleteFunc(k.past, func(p formerDesired) bool { return at.After(p.until) })
 	if desired != k.known {

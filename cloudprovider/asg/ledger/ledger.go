@@ -1,13 +1,10 @@
 package ledger
 
 import (
-	"maps"
-	"reflect"
-	"slices"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
 // Ledger has our knowledge of one group. New makes one.
@@ -42,6 +39,91 @@ type Ledger struct {
 	replaysChecked bool
 }
 
+// knownDesired is our knowledge of a group's desired capacity.
+type knownDesired struct {
+	known int       // the newest that a reading showed or a write of ours set
+	since time.Time // when we learnt it: a reading that began within ReadingLag of it may be older
+	shown bool      // by a reading since then: a newer one than all readings is newer than this
+	past  []formerDesired
+	// others is the highest desired capacity of other writers. A withdrawal must not go below it.
+	others int
+}
+
+// formerDesired is an earlier desired capacity that a reading may still show.
+type formerDesired struct {
+	desired int
+	until   time.Time
+}
+
+// lostUpdate is a desired capacity that we have set, maybe too low.
+//
+// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for them,
+// or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice, unless the desired capacity is raised
+// again.
+type lostUpdate struct {
+	desired     int // our value, less our terminations since
+	unconfirmed int // our value if only the answer was lost
+	excess      int // AWS's capacity beyond the desired one before, while it moves instances
+	at          time.Time
+	// unanswered reports that AWS may or may not have taken unconfirmed.
+	unanswered bool
+	until      time.Time
+}
+
+// request counts instances that we asked for and AWS has not launched.
+type request struct {
+	asked     int       // none of these has been in service yet
+	instances int       // the missing ones among asked
+	since     time.Time // by AWS's clock where the answer has its time
+	failure   *cooldown.Failure
+	// withdrawalFailed reports that AWS did not let us take it back.
+	withdrawalFailed bool
+}
+
+// shortage is the gap between the desired and the launched capacity, whoever asked for it.
+type shortage struct {
+	missing int       // by the last reading
+	began   time.Time // when instances were first missing, or last came
+	open    int       // missing or not in service yet: instances that die early come and go
+	since   time.Time // the reading before the last change of open: a later failure may explain it
+	died    bool      // one of these has died and nobody has asked AWS why
+	failure *cooldown.Failure
+}
+
+// look plans the readings of activities of a group that is short of instances.
+type look struct {
+	due    time.Time // the next one
+	at     time.Time // the last one
+	count  int       // since the last change of the shortage
+	denied bool      // AWS denied the look, and the log says so
+}
+
+// underWay has the increases that nobody waits for. Only Shown counts them, as though AWS had accepted them. Writes do not count them, so an increase
+// that AWS may still refuse neither lowers nor raises a desired capacity. Slices are replaced and never changed, because Groups share them.
+type underWay struct {
+	wanted map[string]int // instances that AWS will be asked for, by zone, "" for any
+	asked  map[string]int // instances that AWS is being asked for
+	before *group.Group   // the group before AWS was asked
+	from   int            // its desired capacity, less our terminations since
+	failed []group.FailedIncrease
+	count  int // of all failures so far
+	shown  int // the last failure that a whole loop could see
+}
+
+type departed struct {
+	at     time.Time
+	weight int // our termination has lowered the desired capacity by this
+}
+
+// Arrival is an instance that has come lately.
+type Arrival struct {
+	group.Instance
+	At time.Time
+	// predecessorsLast is a moment of AWS's clock. If AWS began to terminate the instance no later, the answer was a replay of a previous leader's.
+	// It is zero if that cannot be.
+	predecessorsLast time.Time
+}
+
 func New() *Ledger {
 	return &Ledger{departed: map[string]departed{}, recent: map[string]Arrival{}, arriving: map[string]Arrival{}, gone: map[string]bool{},
 		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
@@ -55,37 +137,6 @@ func (l *Ledger) change() *group.Group {
 	g := *l.group
 	l.group = &g
 	return l.group
-}
-
-// Read takes in the reading g, and makes it the group with our knowledge beside it. It returns whether the group moved, and the recent instances that
-// have just come into service. g must not be older than our knowledge, and belongs to the Ledger from then on.
-func (l *Ledger) Read(g *group.Group) (moved bool, inService []Arrival) {
-	before := l.group
-	inService = l.noteRecent(g)
-	newest := l.isNewest(g)
-	maps.DeleteFunc(l.gone, func(id string, _ bool) bool { return g.Instance(id) == nil })
-	l.markDeparted(g)
-	l.resolve(g, newest)
-	l.markArriving(g)
-	if before == nil { // nothing shows who asked for the instances that it lacks, so none is ours to withdraw
-		l.metAt = g.ReadAt
-		l.desired.others = g.DesiredCapacity
-		g.OthersWant = l.desired.others
-	} else {
-		g.LaunchSpec, g.Problems, g.ZonesNeeded = before.LaunchSpec, before.Problems, before.ZonesNeeded
-	}
-	if !l.written.unanswered {
-		l.request.fulfil(g)
-	}
-	l.request.settle(g)
-	l.noteShortage(g)
-	l.markOverdue(g)
-	l.noteEndedBefore(g)
-	moved = before == nil || l.away || !before.SameMotion(g)
-	if l.group, l.away = g, false; moved {
-		l.movedAt = g.ReadAt
-	}
-	return moved, inService
 }
 
 // IsOld reports whether a reading that began then is older than our knowledge.
@@ -105,25 +156,6 @@ func (l *Ledger) Pace(interval time.Duration, now time.Time) time.Duration {
 		return interval * slowMotionFactor
 	}
 	return interval
-}
-
-// Describe has describe change facts of the group that depend on no reading: its statements, and that a pod needs its zones.
-func (l *Ledger) Describe(describe func(*group.Group)) { describe(l.change()) }
-
-// NoteSpec enters the group's launch spec and reports whether it is news. A known spec stays where nothing better is known, unless the group can
-// launch nothing at all.
-func (l *Ledger) NoteSpec(launch *launchspec.LaunchSpec, problems []launchspec.Problem) (news bool) {
-	g := *l.group
-	g.Problems = problems
-	if launch == nil && !g.Blocked() || launch != nil && reflect.DeepEqual(launch, g.LaunchSpec) {
-		launch = g.LaunchSpec
-	}
-	if launch == l.group.LaunchSpec && slices.Equal(problems, l.group.Problems) {
-		return false
-	}
-	g.LaunchSpec = launch
-	l.group = &g
-	return true
 }
 
 func (l *Ledger) wrote(now time.Time) { l.writtenAt, l.movedAt = now, now }

@@ -8,34 +8,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// request counts instances that we asked for and AWS has not launched.
-type request struct {
-	asked     int       // none of these has been in service yet
-	instances int       // the missing ones among asked
-	since     time.Time // by AWS's clock where the answer has its time
-	failure   *cooldown.Failure
-	// withdrawalFailed reports that AWS did not let us take it back.
-	withdrawalFailed bool
-}
-
-// look plans the readings of activities of a group that is short of instances.
-type look struct {
-	due    time.Time // the next one
-	at     time.Time // the last one
-	count  int       // since the last change of the shortage
-	denied bool      // AWS denied the look, and the log says so
-}
-
-// shortage is the gap between the desired and the launched capacity, whoever asked for it.
-type shortage struct {
-	missing int       // by the last reading
-	began   time.Time // when instances were first missing, or last came
-	open    int       // missing or not in service yet: instances that die early come and go
-	since   time.Time // the reading before the last change of open: a later failure may explain it
-	died    bool      // one of these has died and nobody has asked AWS why
-	failure *cooldown.Failure
-}
-
 // LookDue reports whether the group has been short for long enough to ask AWS why, and since when. It is due soon after its shortage changed, then ever
 // more rarely, and not at all once the reason is known.
 func (l *Ledger) LookDue(now time.Time) (since time.Time, due bool) {

@@ -7,18 +7,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// underWay has the increases that nobody waits for. Only Shown counts them, as though AWS had accepted them. Writes do not count them, so an increase
-// that AWS may still refuse neither lowers nor raises a desired capacity. Slices are replaced and never changed, because Groups share them.
-type underWay struct {
-	wanted map[string]int // instances that AWS will be asked for, by zone, "" for any
-	asked  map[string]int // instances that AWS is being asked for
-	before *group.Group   // the group before AWS was asked
-	from   int            // its desired capacity, less our terminations since
-	failed []group.FailedIncrease
-	count  int // of all failures so far
-	shown  int // the last failure that a whole loop could see
-}
-
 // Book enters that AWS will be asked for n more instances, in the zone if one is named.
 func (l *Ledger) Book(zone string, n int) {
 	if l.underWay.wanted == nil {
@@ -67,23 +55,19 @@ func (l *Ledger) EndIncrease(errs map[string]error) (short map[string]int) {
 	return short
 }
 
-// Failed reports whether a failed increase counts.
-func (l *Ledger) Failed() bool { return len(l.underWay.failed) > 0 }
-
-// Dismiss ends the counting of the failed increases with the IDs.
-func (l *Ledger) Dismiss(ids ...int) {
-	l.dismiss(func(f group.FailedIncrease) bool { return slices.Contains(ids, f.ID) })
+// Dismiss ends the counting of the failed increases for which done returns true.
+func (l *Ledger) Dismiss(done func(group.FailedIncrease) bool) {
+	l.underWay.failed = slices.DeleteFunc(slices.Clone(l.underWay.failed), done)
 }
 
-// BeginLoop dismisses the failed increases that the loop before could see from its beginning. So each shows in one whole loop.
-func (l *Ledger) BeginLoop() {
+// BeginLoop dismisses the failed increases that the loop before could see from its beginning, and reports whether there are any. So each shows in one
+// whole loop.
+func (l *Ledger) BeginLoop() (dismissed bool) {
 	u := &l.underWay
-	l.dismiss(func(f group.FailedIncrease) bool { return f.ID <= u.shown })
+	before := len(u.failed)
+	l.Dismiss(func(f group.FailedIncrease) bool { return f.ID <= u.shown })
 	u.shown = u.count
-}
-
-func (l *Ledger) dismiss(which func(group.FailedIncrease) bool) {
-	l.underWay.failed = slices.DeleteFunc(slices.Clone(l.underWay.failed), which)
+	return len(u.failed) < before
 }
 
 // awaited returns how many of the instances that AWS is being asked for have not come: all growth since counts for them.

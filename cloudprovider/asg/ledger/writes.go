@@ -6,21 +6,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// lostUpdate is a desired capacity that we have set, maybe too low.
-//
-// SetDesiredCapacity has no condition. Our write overwrites another writer's of a moment before, and the instances that AWS was launching for them,
-// or for a request that we take back, are too many when they arrive. AWS then ends instances of its own choice, unless the desired capacity is raised
-// again.
-type lostUpdate struct {
-	desired     int // our value, less our terminations since
-	unconfirmed int // our value if only the answer was lost
-	excess      int // AWS's capacity beyond the desired one before, while it moves instances
-	at          time.Time
-	// unanswered reports that AWS may or may not have taken unconfirmed.
-	unanswered bool
-	until      time.Time
-}
-
 // A Raise is a raise of the desired capacity to come.
 type Raise struct {
 	Desired int

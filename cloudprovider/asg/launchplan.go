@@ -8,53 +8,47 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-type launcher struct {
-	*shared
-	reader  *reader
-	replays *replays
-}
-
 // synchronously reports whether the group's next instances are launched synchronously, and if not, why.
-func (l *launcher) synchronously(g *group.Group) (bool, error) {
-	if l.mode == LaunchDesiredCapacity {
+func (c *Cache) synchronously(g *group.Group) (bool, error) {
+	if c.mode == LaunchDesiredCapacity {
 		return false, nil
 	}
-	e := l.notSynchronous(g)
-	if e != nil && l.mode == LaunchSynchronous {
+	e := c.notSynchronous(g)
+	if e != nil && c.mode == LaunchSynchronous {
 		return false, e
 	}
 	return e == nil, nil
 }
 
 // notSynchronous returns why LaunchInstances does not serve the group now, or nil.
-func (l *launcher) notSynchronous(g *group.Group) *notSynchronous {
+func (c *Cache) notSynchronous(g *group.Group) *notSynchronous {
 	if e := launchableSynchronously(g); e != nil {
 		return e
 	}
-	if why, open := l.calls.launch.Open(g.Name); open {
+	if why, open := c.calls.launch.Open(g.Name); open {
 		return &notSynchronous{fmt.Sprintf("AWS does not answer LaunchInstances (%s)", why), "wait: it is tried again after some minutes"}
 	}
-	return l.refusals.of(g.Name)
+	return c.refusals.of(g.Name)
 }
 
 // plan divides n instances among the available zones of the group, or puts them all into the one named zone. The zone with the fewest instances comes
 // first, and AWS's order decides among equals. A zone whose cool-down has just ended gets one as a probe.
-func (l *launcher) plan(g *group.Group, named string, n int) []launchRequest {
+func (c *Cache) plan(g *group.Group, named string, n int) []launchRequest {
 	have, want, most := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, i := range g.Counted() {
 		have[i.Zone]++
 	}
 	var open []string
 	for _, zone := range g.LaunchZones() {
-		if _, closed := l.available.inZone(g, zone); closed || named != "" && zone != named {
+		if _, closed := c.available.inZone(g, zone); closed || named != "" && zone != named {
 			continue
 		}
 		open = append(open, zone)
 	}
-	open = l.available.leastInterrupted(g, open)
+	open = c.available.leastInterrupted(g, open)
 	for _, zone := range open {
 		most[zone] = n
-		if !slices.ContainsFunc(g.Pools(zone), func(p cooldown.Pool) bool { return !l.available.failed.Probing(g.Name, p) }) {
+		if !slices.ContainsFunc(g.Pools(zone), func(p cooldown.Pool) bool { return !c.available.failed.Probing(g.Name, p) }) {
 			most[zone] = 1
 		}
 	}
