@@ -76,7 +76,8 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 	if _, known := c.available.failed.Fail(name, meaning(g, news), news.Message, time.Time{}); !known && others != nil {
 		c.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
-	c.observe(Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}.ended(c.clock.Now(), nil))
+	failed := Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}
+	c.options.Launched(failed.ended(c.clock.Now(), nil))
 	klog.FromContext(ctx).Info("AWS could not launch missing instances", "group", name, "code", news.Code, "message", news.Message)
 	c.specs.Suspect(name)
 	signal(c.groups.changed)

@@ -48,44 +48,35 @@ type Options struct {
 // Cache keeps the groups. It is safe for concurrent use, but Start and then Run are called once each, by the owner.
 type Cache struct {
 	*groups
-	locks         *locks
-	api           guarded
-	clock         clock.WithTicker
-	discovery     ownership.Discovery
-	mode          LaunchMode
-	zonal         ZonalGroups
-	noPredecessor bool                     // no launch of an earlier process can be in progress
-	types         *instancetypes.Catalogue // may be nil
-	specs         *launchspec.Resolver
-	available     availability
-	calls         newerCalls
-	refusals      *refusals
-	absent        map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
-	observe       func(Launch)
-	gaveBack      func(group string, instances int)
-	read          func(last time.Time, reason, text string)
-	refresh       time.Duration
-	motion        time.Duration
-	resolve       chan struct{} // a launch source may be new
-	failures      chan struct{} // wakes the failure loop
+	options   Options // without nil functions
+	locks     *locks
+	api       guarded
+	clock     clock.WithTicker
+	specs     *launchspec.Resolver
+	available availability
+	calls     newerCalls
+	refusals  *refusals
+	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	resolve   chan struct{}   // a launch source may be new
+	failures  chan struct{}   // wakes the failure loop
 }
 
 func NewCache(o Options) *Cache {
+	if o.Launched == nil {
+		o.Launched = func(Launch) {}
+	}
+	if o.GaveBack == nil {
+		o.GaveBack = func(string, int) {}
+	}
+	if o.Read == nil {
+		o.Read = func(time.Time, string, string) {}
+	}
 	g := newGroups(o.Cluster, o.StockCluster)
-	c := &Cache{groups: g, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
-		discovery: o.Discovery, mode: o.LaunchMode, zonal: o.ZonalGroups, noPredecessor: o.NoPredecessor, types: o.Types,
+	return &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
-		absent: map[string]bool{}, observe: o.Launched, gaveBack: o.GaveBack, read: o.Read, refresh: o.RefreshInterval, motion: o.MotionInterval,
-		resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
-	if c.observe == nil {
-		c.observe = func(Launch) {}
-	}
-	if c.gaveBack == nil {
-		c.gaveBack = func(string, int) {}
-	}
-	return c
+		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
 }
 
 // Changed receives after a reading in which a group moved: instances came or went, or a launch failed.
@@ -136,10 +127,12 @@ func (c *Cache) WasInterrupted(g *group.Group) bool { return c.available.interru
 func (c *Cache) Age() time.Duration { return c.clock.Since(c.groups.Snapshot().ReadAt) }
 
 // TooOldToRemove reports whether the last reading is too old to choose nodes to remove by.
-func (c *Cache) TooOldToRemove() bool { return c.Age() > max(oldestToRemove, 2*c.refresh) }
+func (c *Cache) TooOldToRemove() bool {
+	return c.Age() > max(oldestToRemove, 2*c.options.RefreshInterval)
+}
 
 // TooOldToAdd reports whether the last reading is too old to choose a group to grow by.
-func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.refresh) }
+func (c *Cache) TooOldToAdd() bool { return c.Age() > max(oldestToAdd, 2*c.options.RefreshInterval) }
 
 // LaunchFailed has the group's failed launches read now, before their next look is due. Looks stay some seconds apart, however often it is called.
 // It makes no call and is safe for concurrent use.

@@ -24,7 +24,7 @@ func (c *Cache) raise(ctx context.Context, g *group.Group, n int) (raised *group
 	}
 	defer func() {
 		if n > 0 {
-			c.observe(Launch{Group: name, Call: "SetDesiredCapacity", Asked: n, Started: began}.ended(c.clock.Now(), err))
+			c.options.Launched(Launch{Group: name, Call: "SetDesiredCapacity", Asked: n, Started: began}.ended(c.clock.Now(), err))
 		}
 	}()
 	since, err := c.setWatched(ctx, g, plan.Desired)

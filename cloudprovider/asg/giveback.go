@@ -32,7 +32,7 @@ func (c *Cache) StartGiveBack(ctx context.Context, name string, n int) {
 		}
 		if given > 0 {
 			klog.FromContext(ctx).V(0).Info("Gave back instances that no pod needs and AWS had not begun to launch", "group", name, "instances", given)
-			c.gaveBack(name, given)
+			c.options.GaveBack(name, given)
 			signal(c.groups.changed)
 		}
 	}()

@@ -13,15 +13,9 @@ type locks struct {
 	writes sync.WaitGroup // the ones under way
 }
 
-// lock waits until no other write to the group is under way. unlock releases it. A write that has the lock is not cancelled with ctx, because half a
-// write is worse than a late end.
-func (l *locks) lock(ctx context.Context, name string) (held context.Context, unlock func(), err error) {
-	held, unlock, _, err = l.lockEntry(ctx, name)
-	return held, unlock, err
-}
-
-// lockEntry is lock, and returns what it locked. A group that is recreated later has another entry.
-func (l *locks) lockEntry(ctx context.Context, name string) (held context.Context, unlock func(), e *entry, err error) {
+// lock waits until no other write to the group is under way, and returns what it locked: a group that is recreated later has another entry. unlock
+// releases it. A write that has the lock is not cancelled with ctx, because half a write is worse than a late end.
+func (l *locks) lock(ctx context.Context, name string) (held context.Context, unlock func(), e *entry, err error) {
 	if e, err = l.beginWrite(name); err != nil {
 		return nil, nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}

@@ -42,12 +42,12 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 			signal(c.groups.changed) // another group may launch at once for the pods that still wait
 		}
 		if missed := unansweredIn(err); missed != nil {
-			if c.mode != LaunchSynchronous {
+			if c.options.LaunchMode != LaunchSynchronous {
 				return c.raiseInstead(ctx, g, n, answers, missed)
 			}
 			c.leaveAlone(g, missed)
 		}
-		if err == nil || !errors.Is(err, errNotSynchronous) || c.mode == LaunchSynchronous {
+		if err == nil || !errors.Is(err, errNotSynchronous) || c.options.LaunchMode == LaunchSynchronous {
 			_, g = c.groups.entry(name)
 			return g, err
 		}

@@ -27,7 +27,7 @@ func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest
 	began := c.clock.Now()
 	defer func() {
 		if !r.replayed {
-			c.observe(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
+			c.options.Launched(Launch{Group: g.Name, Zone: o.zone, Call: "LaunchInstances", Asked: o.count, Launched: len(r.launched), Started: began,
 				Failures: r.failures}.ended(c.clock.Now(), r.err))
 		}
 	}()
@@ -117,12 +117,12 @@ func once(o *autoscaling.Options) { o.RetryMaxAttempts = 1 }
 // unansweredLaunch returns the error of a launch that AWS has not answered. Later launches in the zone get another token, unless the zone must be
 // asked again with the same one.
 func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Time, err error) error {
-	if c.mode != LaunchSynchronous && !o.alone {
+	if c.options.LaunchMode != LaunchSynchronous && !o.alone {
 		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
 	}
 	missed := newUnanswered(began, err)
 	missed.zones = []string{o.zone}
-	if (o.alone || c.mode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
+	if (o.alone || c.options.LaunchMode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
 		// A reading can be older than the launch. The next zone would launch too many then, because no desired capacity makes up for it. A
 		// weighted group may have got more than it was asked for.
 		missed.settled = began.Add(settleTime)
@@ -166,7 +166,7 @@ func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string,
 		return launched, missed
 	}
 	klog.FromContext(ctx).Info("AWS carried out an unanswered call", "group", g.Name, "desired", g.DesiredCapacity, "err", awsclient.Brief(missed.cause))
-	if zone == "" && c.mode != LaunchSynchronous && c.calls.launch.Answers(g.Name) == answers {
+	if zone == "" && c.options.LaunchMode != LaunchSynchronous && c.calls.launch.Answers(g.Name) == answers {
 		c.calls.launch.Missed(ctx, g.Name, missed.began, missed.cause) // or the next launch would wait as long
 	}
 	return launched, nil
@@ -178,7 +178,7 @@ func (c *Cache) outcomeOf(ctx context.Context, before *group.Group, zone string,
 func (c *Cache) settleUnanswered(ctx context.Context, g *group.Group, zonal bool, answers int, missed *unansweredError) bool {
 	silent := append(slices.Clone(missed.zones), c.available.failed.UnansweredZones(g.Name)...)
 	slices.Sort(silent)
-	if c.mode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
+	if c.options.LaunchMode == LaunchSynchronous || c.calls.launch.Answers(g.Name) > answers || zonal && len(slices.Compact(silent)) < 2 {
 		c.leaveAlone(g, missed)
 		return false
 	}
@@ -208,7 +208,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 		for _, id := range some.InstanceIds {
 			i := group.Instance{ID: id, Type: aws.ToString(some.InstanceType), Zone: cmp.Or(aws.ToString(some.AvailabilityZone), o.zone), Lifecycle: "Pending"}
 			var weighed bool
-			i.Weight, weighed = g.Source.WeightOf(i.Type, c.types)
+			i.Weight, weighed = g.Source.WeightOf(i.Type, c.options.Types)
 			result.unweighed = result.unweighed || !weighed
 			arrived = append(arrived, i)
 		}

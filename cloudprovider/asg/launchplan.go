@@ -10,11 +10,11 @@ import (
 
 // synchronously reports whether the group's next instances are launched synchronously, and if not, why.
 func (c *Cache) synchronously(g *group.Group) (bool, error) {
-	if c.mode == LaunchDesiredCapacity {
+	if c.options.LaunchMode == LaunchDesiredCapacity {
 		return false, nil
 	}
 	e := c.notSynchronous(g)
-	if e != nil && c.mode == LaunchSynchronous {
+	if e != nil && c.options.LaunchMode == LaunchSynchronous {
 		return false, e
 	}
 	return e == nil, nil

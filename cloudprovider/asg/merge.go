@@ -66,7 +66,7 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 // merge has the entry take in the reading g, and reports whether the group moved.
 func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	before := e.Group()
-	c.discovery.Limit(g)
+	c.options.Discovery.Limit(g)
 	c.weigh(g)
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
@@ -85,7 +85,7 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 func (c *Cache) weigh(g *group.Group) {
 	for at := range g.Instances {
 		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			i.Weight, _ = g.Source.WeightOf(i.Type, c.types)
+			i.Weight, _ = g.Source.WeightOf(i.Type, c.options.Types)
 		}
 	}
 }
@@ -109,7 +109,7 @@ func identityOf(g types.AutoScalingGroup) string {
 
 // noteAbsent logs once for each group in a --nodes flag that AWS does not have it.
 func (c *Cache) noteAbsent(ctx context.Context, found map[string]types.AutoScalingGroup) {
-	for _, named := range c.discovery.Named {
+	for _, named := range c.options.Discovery.Named {
 		name := named.Name
 		_, ok := found[name]
 		if group, zone, isView := named.ZoneGroup(); isView && !ok {

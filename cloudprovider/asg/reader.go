@@ -22,7 +22,7 @@ func (c *Cache) Absent() []string {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
 	var names []string
-	for _, named := range c.discovery.Named {
+	for _, named := range c.options.Discovery.Named {
 		if c.absent[named.Name] {
 			names = append(names, named.Name)
 		}
@@ -35,11 +35,11 @@ func (c *Cache) Absent() []string {
 func (c *Cache) Refresh(ctx context.Context) error {
 	err := c.readAll(ctx)
 	switch last := c.groups.Snapshot().ReadAt; {
-	case c.read == nil || ctx.Err() != nil:
+	case ctx.Err() != nil:
 	case err == nil:
-		c.read(last, "", "")
+		c.options.Read(last, "", "")
 	default:
-		c.read(last, awsclient.Reason(err), awsclient.Brief(err))
+		c.options.Read(last, awsclient.Reason(err), awsclient.Brief(err))
 	}
 	return err
 }
@@ -47,13 +47,13 @@ func (c *Cache) Refresh(ctx context.Context) error {
 func (c *Cache) readAll(ctx context.Context) error {
 	start := c.clock.Now()
 	found := map[string]types.AutoScalingGroup{}
-	for names := range slices.Chunk(c.discovery.Names(), maxGroupsPerCall) {
+	for names := range slices.Chunk(c.options.Discovery.Names(), maxGroupsPerCall) {
 		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: names}, found); err != nil {
 			return err
 		}
 	}
 	searched := map[string]types.AutoScalingGroup{}
-	for _, filter := range c.discovery.Searches() {
+	for _, filter := range c.options.Discovery.Searches() {
 		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, searched); err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (c *Cache) explainDropped(ctx context.Context) {
 				if now, exists := found[name]; exists {
 					has = groupFrom(now, e.droppedAt).Tags
 				}
-				g.Problems = []launchspec.Problem{c.discovery.Dropped(e.Group(), e.droppedAt, has)}
+				g.Problems = []launchspec.Problem{c.options.Discovery.Dropped(e.Group(), e.droppedAt, has)}
 				e.dropped = &g
 			}
 		}
@@ -104,10 +104,10 @@ func (c *Cache) explainDropped(ctx context.Context) {
 // hintAtAny logs if no group matches all discovery flags while some match one of them, because the flags may be meant as alternatives. It asks AWS
 // for each flag until one matches a group.
 func (c *Cache) hintAtAny(ctx context.Context) {
-	if c.discovery.Join == ownership.JoinAny || len(c.discovery.Filters) < 2 {
+	if c.options.Discovery.Join == ownership.JoinAny || len(c.options.Discovery.Filters) < 2 {
 		return
 	}
-	for _, filter := range c.discovery.Filters {
+	for _, filter := range c.options.Discovery.Filters {
 		matching := map[string]types.AutoScalingGroup{}
 		if err := c.describe(ctx, &autoscaling.DescribeAutoScalingGroupsInput{Filters: filtersOf(filter)}, matching); err != nil {
 			return // a hint is not worth another try
@@ -150,7 +150,7 @@ func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
 // lockAndRead takes the group lock and reads the group. A group that the reading shows to be recreated is not the one that the caller knows, so
 // the error is ErrGroupNotFound.
 func (c *Cache) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *group.Group, err error) {
-	held, unlock, locked, err := c.locks.lockEntry(ctx, name)
+	held, unlock, locked, err := c.locks.lock(ctx, name)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -55,7 +55,7 @@ func (c *Cache) isOldFailure(g *group.Group, o launchRequest, out *autoscaling.L
 func (c *Cache) awaitPredecessor(ctx context.Context, g *group.Group, o launchRequest, window time.Duration) (come []group.Instance, err error) {
 	wait, now := time.Duration(0), c.clock.Now()
 	c.look(g.Name, func(e *entry) { wait = e.LastPredecessor(window, now).Add(ledger.PredecessorCall).Sub(now) })
-	if wait <= 0 || c.noPredecessor {
+	if wait <= 0 || c.options.NoPredecessor {
 		return nil, nil
 	}
 	klog.FromContext(ctx).Info("Waiting for a launch that a previous leader may have begun", "group", g.Name, "zone", o.zone, "wait", wait)
@@ -80,13 +80,21 @@ func (c *Cache) check(ctx context.Context) {
 	parallel(len(names), looksAtOnce, func(i int) { c.checkGroup(ctx, names[i], due[names[i]]) })
 }
 
-// checkGroup is check for one group. Its instances can have ended until then at the latest.
+// checkGroup is check for one group, whose instances can have ended until then at the latest. It stops waiting for those that ended before we asked
+// for them, and reads the group without them.
 func (c *Cache) checkGroup(ctx context.Context, name string, until time.Time) {
 	ended, err := c.terminatedSince(ctx, name, until.Add(-ledger.TokenAge))
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:
-		c.dropReplayed(ctx, name, ended, until)
+		dropped := 0
+		if c.groups.update(name, func(e *entry) { dropped = e.ReplaysChecked(ended, until) }); dropped == 0 {
+			return
+		}
+		klog.FromContext(ctx).Info("AWS replayed an answer to a previous leader: its instances are gone", "group", name, "instances", dropped)
+		if err := c.refreshNamed(ctx, []string{name}); err != nil && ctx.Err() == nil {
+			klog.FromContext(ctx).V(2).Info("Reading the group anew failed, trying again", "group", name, "err", awsclient.Brief(err))
+		}
 	case awsclient.IsDenied(err):
 		c.groups.update(name, func(e *entry) { e.ReplaysChecked(nil, until) })
 		klog.FromContext(ctx).Info("Could not check whether AWS replayed an answer to a previous leader", "group", name,
@@ -127,17 +135,4 @@ func (c *Cache) due() map[string]time.Time {
 		}
 	}
 	return due
-}
-
-// dropReplayed stops waiting for instances that had ended before we asked for them, and reads the group without them.
-func (c *Cache) dropReplayed(ctx context.Context, name string, ended map[string]time.Time, until time.Time) {
-	dropped := 0
-	c.groups.update(name, func(e *entry) { dropped = e.ReplaysChecked(ended, until) })
-	if dropped == 0 {
-		return
-	}
-	klog.FromContext(ctx).Info("AWS replayed an answer to a previous leader: its instances are gone", "group", name, "instances", dropped)
-	if err := c.refreshNamed(ctx, []string{name}); err != nil && ctx.Err() == nil {
-		klog.FromContext(ctx).V(2).Info("Reading the group anew failed, trying again", "group", name, "err", awsclient.Brief(err))
-	}
 }

@@ -42,7 +42,7 @@ func (c *Cache) Start(ctx context.Context) error {
 	c.resolveLaunches(resolveCtx)
 	log.V(1).Info("Read the Auto Scaling groups", "groups", len(c.groups.Snapshot().Groups()))
 	if len(c.groups.all()) == 0 {
-		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.discovery.Names(), "filters", c.discovery.Filters,
+		log.Info("No Auto Scaling group is selected, so nothing can be scaled", "named", c.options.Discovery.Names(), "filters", c.options.Discovery.Filters,
 			"remedy", "check --nodes and --node-group-auto-discovery against the groups' names and tags, and the region")
 	}
 	return ctx.Err()
@@ -67,7 +67,7 @@ func (c *Cache) Run(ctx context.Context) error {
 }
 
 func (c *Cache) readLoop(ctx context.Context) {
-	ticker := c.clock.NewTicker(c.refresh)
+	ticker := c.clock.NewTicker(c.options.RefreshInterval)
 	defer ticker.Stop()
 	for {
 		select {
@@ -88,7 +88,7 @@ func (c *Cache) everyMotion(ctx context.Context, wake <-chan struct{}, do func(c
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.clock.After(c.motion):
+		case <-c.clock.After(c.options.MotionInterval):
 		case <-wake:
 		}
 		do(ctx)
@@ -119,7 +119,7 @@ func (c *Cache) motionDue() []string {
 		if g == nil || !due || !g.InMotion() && !e.Watched(now) || c.groups.identity.Foreign(g) {
 			continue
 		}
-		interval := e.Pace(c.motion, now)
+		interval := e.Pace(c.options.MotionInterval, now)
 		e.readDue, e.plannedAt = now.Add(interval-interval/10), now
 		names = append(names, name)
 	}

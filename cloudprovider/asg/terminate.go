@@ -80,7 +80,7 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (c *Cache) terminate(ctx context.Context, name string, ids []string,
 	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {
-	ctx, unlock, err := c.locks.lock(ctx, name)
+	ctx, unlock, _, err := c.locks.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}

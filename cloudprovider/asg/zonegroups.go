@@ -38,7 +38,7 @@ const processRebalance = "AZRebalance"
 // will have zone groups after NeedZones. It makes no call and is safe for concurrent use.
 func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible bool, problems []launchspec.Problem) {
 	whole := []*group.Group{g}
-	asked, allowed, problem := c.zonal.asks(g)
+	asked, allowed, problem := c.options.ZonalGroups.asks(g)
 	if problem != nil {
 		problems = append(problems, *problem)
 	}
@@ -64,8 +64,8 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 
 // Keeps returns what would keep the group whole even if a pod needed one of its zones.
 func (c *Cache) Keeps(g *group.Group) []launchspec.Problem {
-	if _, allowed, _ := c.zonal.asks(g); !allowed && len(g.LaunchZones()) > 1 {
-		if c.zonal == ZonalOff {
+	if _, allowed, _ := c.options.ZonalGroups.asks(g); !allowed && len(g.LaunchZones()) > 1 {
+		if c.options.ZonalGroups == ZonalOff {
 			return []launchspec.Problem{*notZonal("--asg-zonal-groups=off keeps it out", "run with --asg-zonal-groups=tagged")}
 		}
 		return []launchspec.Problem{*notZonal("its tag "+TagZonal+" is false", shellword.DeleteTag(g.Name, TagZonal))}
@@ -132,7 +132,7 @@ func (c *Cache) undivided(g *group.Group) *launchspec.Problem {
 			return notZonal(fmt.Sprintf("another Auto Scaling group has the name %q", group.ZoneGroupID(g.Name, zone)), "rename one of them")
 		}
 	}
-	if c.mode == LaunchDesiredCapacity {
+	if c.options.LaunchMode == LaunchDesiredCapacity {
 		return notZonal("the launch mode leaves the zone to AWS", "run with --asg-launch-mode=auto")
 	}
 	if e := c.notSynchronous(g); e != nil {

@@ -80,7 +80,7 @@ func (l *Ledger) NotFound(id string, now time.Time) {
 // markArriving adds launched instances to a reading that does not show them yet, and forgets the others.
 func (l *Ledger) markArriving(g *group.Group) {
 	for id, a := range l.arriving {
-		if g.Instance(id) != nil || g.ReadAt.Sub(a.At) > arrivalLag {
+		if g.Instance(id) != nil || g.ReadAt.Sub(a.At) > ReadingLag {
 			delete(l.arriving, id)
 			continue
 		}

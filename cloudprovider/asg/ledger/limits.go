@@ -5,8 +5,6 @@ import "time"
 const (
 	// ReadingLag is how old a reading can be when we get it. AWS states no bound. Readings a few seconds old occur, so a minute leaves room.
 	ReadingLag = time.Minute
-	// arrivalLag is how long a reading may miss an instance that AWS has launched for us.
-	arrivalLag = ReadingLag
 	// lostUpdateWatch is how long a group is watched after a write of its desired capacity. Instances that AWS had already ordered from EC2 arrive
 	// within seconds.
 	lostUpdateWatch = 30 * time.Second
