@@ -124,6 +124,15 @@ type Arrival struct {
 	predecessorsLast time.Time
 }
 
+// Key identifies a launch: equal for two leaders that want the same, different for two launches in a row. It seeds the client token.
+type Key struct {
+	zone        string
+	batch       int
+	window      int64 // since 1970, counted in TokenAge
+	members     string
+	retryWindow int64 // since 1970, counted in FailureAge: a retry past a failure that may be old. Else zero
+}
+
 func New() *Ledger {
 	return &Ledger{departed: map[string]departed{}, recent: map[string]Arrival{}, arriving: map[string]Arrival{}, gone: map[string]bool{},
 		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
