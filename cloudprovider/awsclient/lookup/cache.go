@@ -21,8 +21,8 @@ type question[V any] struct {
 	// come with an error.
 	ask     func(ctx context.Context, keys []string) (map[string]V, error)
 	atOnce  int
-	age     time.Duration // how long EC2 is left alone about a key
-	keep    time.Duration // how long a key is remembered, 0 for ever
+	age     time.Duration // the time before EC2 is asked about a key again
+	keep    time.Duration // the time for which a key is remembered, 0 for ever
 	failure string        // log line for a call that failed
 	remedy  string
 }
@@ -90,6 +90,9 @@ func (c *Cache[V]) Learn(values map[string]V, others ...string) {
 	for _, key := range slices.AppendSeq(others, maps.Keys(values)) {
 		c.dated[key] = c.clock.Now()
 		delete(c.wanted, key)
+	}
+	if len(values) == 0 {
+		return // as after most readings
 	}
 	known := maps.Clone(c.known.byKey)
 	maps.Copy(known, values)

@@ -224,7 +224,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	case cooling:
 		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
-			o.Reason = last
+			o.Reason = last.Reason
 			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed: %s", o.Name, last.Message)
 		}
 	case paused && now.Before(backedOff.until):

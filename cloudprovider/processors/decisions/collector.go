@@ -65,12 +65,17 @@ type Collector struct {
 	grown    map[string]bool          // node groups whose last scale-up has no outcome yet
 	states   map[string]stateSince    // by node, for functions of the Record, which run one at a time
 
-	mu       sync.Mutex                 // guards what follows
-	failed   map[string]decision.Reason // the last launch of a node group, if that failed
-	nothing  map[string]bool            // groups whose last launch brought nothing
-	pauses   map[string]pause           // backoffs, by node group
-	launched map[string]bool            // whether the launches since the loop began launched anything, by node group
-	cooling  map[string]bool            // node groups with a failed launch, true once one of their pools has been seen to cool down
+	mu       sync.Mutex             // guards what follows
+	failed   map[string]lastFailure // the last launch of a node group, if that failed
+	pauses   map[string]pause       // backoffs, by node group
+	launched map[string]bool        // whether the launches since the loop began launched anything, by node group
+	cooling  map[string]bool        // node groups with a failed launch, true once one of their pools has been seen to cool down
+}
+
+// lastFailure is the outcome of a failed launch.
+type lastFailure struct {
+	decision.Reason
+	nothing bool // AWS launched no instance
 }
 
 type stateSince struct {
@@ -102,7 +107,7 @@ type facts struct {
 	blocked    map[string]unremovable
 	unjoined   map[string]unjoined
 	joins      map[string]time.Duration
-	failed     map[string]decision.Reason
+	failed     map[string]lastFailure
 	pauses     map[string]pause
 }
 

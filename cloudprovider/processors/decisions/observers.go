@@ -38,9 +38,9 @@ func (c *Collector) Launched(l asg.Launch) {
 	_, failing := c.failed[group]
 	if failed {
 		if c.failed == nil {
-			c.failed, c.nothing, c.cooling = map[string]decision.Reason{}, map[string]bool{}, map[string]bool{}
+			c.failed, c.cooling = map[string]lastFailure{}, map[string]bool{}
 		}
-		c.failed[group], c.nothing[group], c.cooling[group] = outcome, l.Launched == 0, c.cooling[group]
+		c.failed[group], c.cooling[group] = lastFailure{outcome, l.Launched == 0}, c.cooling[group]
 	} else {
 		delete(c.failed, group)
 	}

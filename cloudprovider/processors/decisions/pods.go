@@ -70,13 +70,14 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r, failed := k.Collector.failed[group]
+	last, failed := k.Collector.failed[group]
+	r := last.Reason
 	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
 	switch r.Code {
 	case decision.CodeDenied, decision.CodeConfiguration:
 		return r, failed
 	case decision.CodeNoCapacity, decision.CodeAccountLimit:
-		return r, failed && k.Collector.nothing[group]
+		return r, failed && last.nothing
 	}
 	return r, false
 }
@@ -312,7 +313,8 @@ func (s *speaker) helped() {
 func (s *speaker) failedLaunch() decision.Reason {
 	groups := s.facts.status.FailedResizeNodeGroups
 	for _, g := range groups {
-		if r, known := s.facts.failed[g.Id()]; known {
+		if last, known := s.facts.failed[g.Id()]; known {
+			r := last.Reason
 			r.Message = fmt.Sprintf("a launch in group %q failed: %s", g.Id(), r.Message)
 			return r
 		}
