@@ -81,7 +81,7 @@ func (s *script) age(args []string) error {
 	return s.eachNode(args[0], func(node corev1.Node) error { return s.readySince(s.ctx, node.Name, since) })
 }
 
-// settlesWithin is how long a late write of KWOK is awaited. KWOK makes a node Ready once more, as of now, when it comes late to an event
+// settlesWithin is the time in which a late write of KWOK comes. KWOK makes a node Ready once more, as of now, when it comes late to an event
 // from before the node was Ready (playStage in its node_controller.go, v0.8.0).
 const settlesWithin = 2 * time.Second
 

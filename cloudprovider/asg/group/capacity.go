@@ -7,12 +7,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// Missing is how many instances AWS still has to launch for the desired capacity, at the smallest weight, so that it is never too few.
+// Missing returns the number of instances that AWS still has to launch for the desired capacity. Each counts at the smallest weight, so that they are
+// never too few.
 func (g *Group) Missing() int {
 	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity())
 }
 
-// NotInService is how many instances are missing or still starting, at the smallest weight.
+// NotInService returns the number of instances that are missing or still starting, each at the smallest weight.
 func (g *Group) NotInService() int {
 	missing := g.DesiredCapacity - g.CountedCapacity() + g.CapacityOf(func(i *Instance) bool { return i.Lifecycle.Starting() })
 	return g.InstancesFor(missing)
@@ -26,7 +27,7 @@ func (g *Group) TargetInstances() int {
 	return len(g.Counted()) + g.Missing() - g.Overdue
 }
 
-// Withdrawable is how many of the missing instances Withdraw would take back: our own, unless the minimum size or another writer wants them.
+// Withdrawable returns the number of missing instances that Withdraw would take back: our own, unless the minimum size or another writer wants them.
 func (g *Group) Withdrawable() int {
 	if g.WithdrawalFailed {
 		return 0
@@ -41,7 +42,7 @@ func (g *Group) AfterWithdrawal(n int) int {
 	return min(g.DesiredCapacity, max(g.DesiredCapacity-min(n, g.Requested)*g.Source.MinWeight(), floor))
 }
 
-// MaxInstances is how many instances the group can hold, as far as its weights show: the present ones, and the smallest that still fit.
+// MaxInstances returns the number of instances that the group can hold by its weights: the present ones, and the smallest that still fit.
 func (g *Group) MaxInstances() int {
 	if !g.Source.Weighted() {
 		return g.MaxSize
@@ -130,7 +131,7 @@ func (g *Group) FailedInstances() int {
 // BookedCapacity is the capacity that AWS has not accepted.
 func (g *Group) BookedCapacity() int { return (g.Booked + g.FailedInstances()) * g.Source.MinWeight() }
 
-// InstancesFor is how many instances of the least weight bring the capacity.
+// InstancesFor returns the number of instances of the least weight that bring the capacity.
 func (g *Group) InstancesFor(capacity int) int {
 	least := g.Source.MinWeight()
 	return max(0, capacity+least-1) / least
@@ -164,7 +165,8 @@ func (g *Group) Lightest() int {
 	return slices.MinFunc(counted, func(a, b Instance) int { return cmp.Compare(a.Weight, b.Weight) }).Weight
 }
 
-// Shortfall is how many instances of the least weight are still to come out of n, after launched. A heavier instance counts several times.
+// Shortfall returns the number of instances of the least weight that are still to come out of n, after launched. A heavier instance counts several
+// times.
 func (g *Group) Shortfall(n int, launched []Instance) int {
 	missing := n * g.Source.MinWeight()
 	for _, i := range launched {
@@ -195,7 +197,8 @@ func (g *Group) Counted() []Instance {
 	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return !i.Lifecycle.Counts() })
 }
 
-// NotBegun is how many of the missing instances AWS has not begun to launch, if every begun instance that the reading lacks brings the greatest weight.
+// NotBegun returns the number of missing instances that AWS has not begun to launch. Every begun instance that the reading lacks counts at the
+// greatest weight.
 func (g *Group) NotBegun(begun []string) int {
 	left := g.DesiredCapacity - g.CountedCapacity()
 	for _, id := range begun {

@@ -185,7 +185,7 @@ func least(views []*Group, size func(*Group) int) *Group {
 	return slices.MinFunc(views, func(a, b *Group) int { return size(a) - size(b) })
 }
 
-// MostInstances is how many instances a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show. For a
+// MostInstances returns the number of instances that a zone group could hold if it alone got the rest of the group's maximum size, as far as weights show. For a
 // whole group it is MaxInstances.
 func (g *Group) MostInstances() int {
 	alone := *g
@@ -195,7 +195,7 @@ func (g *Group) MostInstances() int {
 	return alone.MaxInstances()
 }
 
-// RoomIn is how many more instances the maximum size allows in a zone, "" for any.
+// RoomIn returns the number of further instances that the maximum size allows in a zone, "" for any.
 func (g *Group) RoomIn(zone string) int {
 	if _, limited := g.ZoneLimits[zone]; zone == "" || !limited {
 		return g.Room()

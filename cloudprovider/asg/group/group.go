@@ -27,7 +27,7 @@ type Group struct {
 	Tags map[string]string
 	// Instances in AWS's order, with those on their way out.
 	Instances []Instance
-	// Source is where the group's instances are described: template, configuration or policy.
+	// Source describes the group's instances: template, configuration or policy.
 	Source               launchspec.Source
 	SuspendedProcesses   []string // by an operator, sorted
 	ProtectsNewInstances bool     // AWS terminates no new instance by its own choice, whatever is desired
@@ -48,11 +48,11 @@ type Group struct {
 	Problems   []launchspec.Problem   // they keep this group, and only this one, from working as it should
 	Failure    *cooldown.Failure      // the reported launch failure of our outstanding request, or nil
 	Requested  int                    // our instances that AWS has not launched yet
-	// Booked is how many of the missing instances AWS is about to be asked for, or has not answered for yet. DesiredCapacity counts them, and those of
+	// Booked counts the missing instances that we are about to ask AWS for, or that AWS has not answered for yet. DesiredCapacity counts them, and those of
 	// the failed increases.
 	Booked int
 	Failed []FailedIncrease // the latest last
-	// Overdue is how many missing instances nobody should count on: AWS failed to launch them, or has not done it for some minutes, and they are not
+	// Overdue counts the missing instances that nobody should rely on: AWS failed to launch them, or has not done it for some minutes, and they are not
 	// ours to withdraw.
 	Overdue int
 
@@ -139,11 +139,11 @@ func (g *Group) Narrow(n Named) {
 	g.MinSize = min(max(g.MinSize, n.MinSize), g.MaxSize)
 }
 
-// CapacityType is how the group's next instances are bought: awsmessage.OnDemand or Spot, or "" where its policy mixes both or that is not
+// CapacityType returns the purchase option of the group's next instances: awsmessage.OnDemand or Spot, or "" where its policy mixes both or that is not
 // known.
 func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
-// Pools are where the group may launch in the zones. Unknown types make one pool without a type for each zone.
+// Pools returns the pools in which the group may launch in the zones. Unknown types make one pool without a type for each zone.
 func (g *Group) Pools(zones ...string) []cooldown.Pool {
 	types := []launchspec.Type{{}}
 	if g.LaunchSpec != nil && len(g.LaunchSpec.Types) > 0 {

@@ -13,7 +13,7 @@ type Snapshot struct {
 	byInstance map[string]member
 	ordered    []*Group
 	foreign    []*Group
-	// ReadAt is when the last complete reading of all groups began.
+	// ReadAt is the beginning of the last complete reading of all groups.
 	ReadAt time.Time
 }
 

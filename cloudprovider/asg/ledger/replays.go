@@ -48,7 +48,7 @@ func (k Key) OldUntil() time.Time {
 }
 
 // Token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
-// its predecessor did not live to see, instead of making another. uses is how many calls with the key have ended. See LastPredecessor for the edge of a
+// its predecessor did not live to see, instead of making another. uses counts the calls with the key that have ended. See LastPredecessor for the edge of a
 // window.
 func (k Key) Token(name string, uses int) string {
 	hash := sha256.New()
@@ -59,7 +59,7 @@ func (k Key) Token(name string, uses int) string {
 	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
 }
 
-// Uses is how many calls with the key have ended.
+// Uses returns the number of calls with the key that have ended.
 func (l *Ledger) Uses(k Key) int { return l.keyUses[k] }
 
 // UseKey counts a call that ended, and forgets the keys of past windows.
@@ -100,7 +100,7 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
 }
 
-// LastPredecessor is when a previous leader can have used a token of the window before for the last time. AWS would take ours for another launch.
+// LastPredecessor returns the last moment at which a previous leader can have used a token of the window before. AWS would take ours for another launch.
 func (l *Ledger) LastPredecessor(window time.Duration, now time.Time) time.Time {
 	last := time.Unix(0, windowOf(now, window)*int64(window))
 	if l.metAt.Before(last) {

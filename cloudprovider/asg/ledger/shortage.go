@@ -21,7 +21,7 @@ func (l *Ledger) Look(now time.Time) {
 	k.count++
 }
 
-// Looks is how often AWS has been asked since the last change of the shortage.
+// Looks returns the number of times that we have asked AWS since the last change of the shortage.
 func (l *Ledger) Looks() int { return l.look.count }
 
 // LookFailed plans another look for no sooner than due, after an error. It reports whether that is news.

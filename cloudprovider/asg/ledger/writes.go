@@ -96,7 +96,7 @@ func (l *Ledger) NotWithdrawn(again bool) {
 	l.request.settle(l.change())
 }
 
-// AttemptedAt is when we last attempted to set a desired capacity.
+// AttemptedAt returns the time of our last attempt to set a desired capacity.
 func (l *Ledger) AttemptedAt() time.Time { return l.written.at }
 
 // Watched reports whether a write of ours is so young that instances of another writer may still arrive.

@@ -44,7 +44,7 @@ const (
 	sourceStockFlag = "--cluster-name"
 )
 
-// launchedTTL is how long an instance that we launched is remembered beside the readings that show it.
+// launchedTTL is the time for which we remember an instance that we launched, beside the readings that show it.
 const launchedTTL = 10 * time.Minute
 
 // ReasonOtherCluster is the reason of the Problem of a group that states another cluster.

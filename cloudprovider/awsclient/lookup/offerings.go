@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// offeringsAge is how long EC2 is left alone about a type. A zone that an answer lacked will not appear soon, but types come to
+	// offeringsAge is the time before we ask EC2 about a type again. A zone that an answer lacked will not appear soon, but types come to
 	// further zones now and then.
 	offeringsAge = time.Hour
-	// offeringTypesPerCall is how many values the filters of one call of EC2 may have, and offeringsPerPage the most offerings
+	// offeringTypesPerCall is the most values that the filters of one call of EC2 may have, and offeringsPerPage the most offerings
 	// of one answer (EC2 API reference, DescribeInstanceTypeOfferings, read 2026-11).
 	offeringTypesPerCall = 200
 	offeringsPerPage     = 1000

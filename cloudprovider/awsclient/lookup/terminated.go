@@ -13,7 +13,7 @@ import (
 const (
 	// instancesPerCall is the most values a filter of DescribeInstances takes (EC2 API reference, Filters).
 	instancesPerCall = 200
-	// terminatedAge is how long an instance that left its group is remembered. Its node is long deleted by then.
+	// terminatedAge is the time for which we remember an instance that left its group. Its node is long deleted by then.
 	terminatedAge = time.Hour
 )
 

@@ -25,7 +25,7 @@ type TypesAPI interface {
 	DescribeInstanceTypes(context.Context, *ec2.DescribeInstanceTypesInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error)
 }
 
-// typesAge is how long EC2 is left alone about a type that it does not know.
+// typesAge is the time before we ask EC2 again about a type that it does not know.
 const typesAge = 10 * time.Minute
 
 // Types keeps the catalogue, and adds the types in use that it lacks: one call per hundred. Safe for concurrent use.

@@ -16,7 +16,7 @@ type ZonesAPI interface {
 		...func(*ec2.Options)) (*ec2.DescribeAvailabilityZonesOutput, error)
 }
 
-// zonesAge is how long EC2 is left alone after a request: an identifier that its answer lacked will not appear soon.
+// zonesAge is the time before we ask EC2 again: an identifier that its answer lacked will not appear soon.
 const zonesAge = time.Hour
 
 // Zones looks up the identifiers of the region's zones once somebody wants them: one call. Safe for concurrent use.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// shortWatch is how short a watch without events must be that client-go takes for a failure (handleAnyWatch in tools/cache).
+	// client-go takes a watch without events that is shorter than shortWatch for a failure (handleAnyWatch in tools/cache).
 	shortWatch = time.Second
 	// firstPause is the pause after such a watch. It doubles with each further one in a row, up to longestPause.
 	firstPause, longestPause = 50 * time.Millisecond, 5 * time.Second

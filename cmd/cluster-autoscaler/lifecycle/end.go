@@ -10,7 +10,7 @@ import (
 // Step ends one part of the process.
 type Step struct {
 	Name string
-	// Limit is how long the step may take. Past it the next step begins, whether this one has ended or not.
+	// Limit bounds the time of the step. Past it the next step begins, whether this one has ended or not.
 	Limit time.Duration
 	// Do ends the part and returns when it has. Its context is done at the limit.
 	Do func(ctx context.Context)

@@ -17,7 +17,7 @@ const (
 	// burstGarbage is the garbage that may pile up while much is allocated for a short time. A scale-up for 2,000 pods and 60 groups spent
 	// two thirds of its time on collections before.
 	burstGarbage = 128 << 20
-	// nearPercent is how far the percentage may be from the right one. Less is not worth a change.
+	// nearPercent is the least difference to the right percentage that is worth a change.
 	nearPercent = 5
 	// heapPercent is the heap's part of the container's memory limit. The rest is for pages of the program's file, which the kernel
 	// counts, too, and Go does not.
