@@ -71,48 +71,48 @@ test-image: ## build the image twice, compare both, read it back and run it (ARC
 test: verify ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target, known vulnerabilities
 	@# both compile for minutes, and one has work for a core while the other waits for a package
 	@$(COMPILING) $(MAKE) --no-print-directory -j2 lint controlplane
-	@# lint has run go vet already, and test/fuzz below runs the fuzz targets
+	@# lint has run go vet already, and test/repo/fuzz below runs the fuzz targets
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
 	@# linked without debug information, which takes a third less time
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/e2e ./...
+	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/scenario/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
 	@cat $(TIMES)
 	@# with the race detector, with which the core has been compiled above
-	$(GO) run -race ./test/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
-	$(GO) run ./test/fuzz -fuzztime 10s
+	$(GO) run -race ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
+	$(GO) run ./test/repo/fuzz -fuzztime 10s
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for ten minutes each (FUZZTIME=1h)
-	$(GO) run ./test/fuzz $(if $(FUZZTIME),-fuzztime $(FUZZTIME))
+	$(GO) run ./test/repo/fuzz $(if $(FUZZTIME),-fuzztime $(FUZZTIME))
 
 .PHONY: e2e
 e2e: controlplane ## the scenarios alone; RUN=s0 runs those whose name matches
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -parallel 3 -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/e2e
+	SCENARIO_TIMES=$(TIMES) $(GO) test -race -parallel 3 -timeout 30m -run 'TestScenarios$(if $(RUN),/$(RUN))' ./test/scenario/e2e
 	@cat $(TIMES)
 
 # It needs the network, so make test leaves it out.
 .PHONY: canary
 canary: controlplane ## the scenarios of the plugin with the newest core that the module proxy has (CORE=VERSION for another one)
-	CORE_VERSION='$(or $(CORE),latest)' $(GO) test -race -count=1 -parallel 3 -timeout 60m -v -run 'TestScenarios/^plugin_' ./test/e2e
+	CORE_VERSION='$(or $(CORE),latest)' $(GO) test -race -count=1 -parallel 3 -timeout 60m -v -run 'TestScenarios/^plugin_' ./test/scenario/e2e
 
 .PHONY: chaos
 chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, RESUME=1 goes on, or SEED=17 again; ZONAL=1 with zonal views, HALF=1 every second one
-	$(GO) run ./test/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(HALF),-half) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
+	$(GO) run ./test/scenario/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(HALF),-half) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
 		$(if $(WORKERS),-workers $(WORKERS)) $(if $(RESUME),-resume)
 
 .PHONY: soak
 soak: controlplane ## a day of load, rollouts, spot reclaims and faults in HOURS=2, with memory, goroutines and groups compared (SEED=1 OUTPUT=json, DAY=10m for less)
-	$(GO) run ./test/chaos/cmd/soak -for $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
+	$(GO) run ./test/scenario/chaos/cmd/soak -for $(or $(DAY),$(or $(HOURS),2)h) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)
-	$(GO_RUN) ./test/controlplane/cmd/controlplane build
+	$(GO_RUN) ./test/emulator/controlplane/cmd/controlplane build
 
 # vet takes the tests' own build, with the race detector, so that nothing is compiled for it alone.
 .PHONY: lint
 lint: ## go vet, gofmt
 	@unformatted=$$(gofmt -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
-	$(GO) vet -race -vettool=$(CURDIR)/test/tools/vet.sh ./...
+	$(GO) vet -race -vettool=$(CURDIR)/test/repo/tools/vet.sh ./...
 
 .PHONY: generate
 generate: ## the embedded tables of instance types and prices, checked and in their one format
@@ -121,11 +121,11 @@ generate: ## the embedded tables of instance types and prices, checked and in th
 
 .PHONY: vulncheck
 vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)
-	$(GO) run ./test/vulncheck $(if $(VULNDB),-db $(VULNDB))
+	$(GO) run ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB))
 
 .PHONY: licences
 licences: ## docs/licences.md, from the licence files of the linked modules
-	$(GO) test ./test/licences -run 'Document$$' -update
+	$(GO) test ./test/repo/licences -run 'Document$$' -update
 
 .PHONY: docs
 docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
@@ -133,7 +133,7 @@ docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events o
 
 .PHONY: monitoring
 monitoring: ## the files of manifests/monitoring that are made from rules.yaml
-	$(GO) test ./test/monitoring -run 'GeneratedFiles$$' -update
+	$(GO) test ./test/scenario/monitoring -run 'GeneratedFiles$$' -update
 
 TABLES := cloudprovider/instancetypes/data pricing/data
 
@@ -176,15 +176,15 @@ benchmarks: ## docs/benchmarks.md and its chart, from docs/benchmarks.json
 
 .PHONY: demo
 demo: build controlplane ## a GPU spot group 0 -> 3 -> 0 -> 3 on a real control plane (KEEP=1 leaves it running)
-	$(GO_RUN) ./test/demo $(if $(KEEP),-keep)
+	$(GO_RUN) ./test/scenario/demo $(if $(KEEP),-keep)
 
 .PHONY: up
 up: build controlplane ## the demo's set-up without its rounds, left running
-	$(GO_RUN) ./test/demo up
+	$(GO_RUN) ./test/scenario/demo up
 
 .PHONY: down
 down: ## stop what `make up` or `make demo KEEP=1` left running
-	$(GO_RUN) ./test/demo down
+	$(GO_RUN) ./test/scenario/demo down
 
 .PHONY: clean
 clean: ## remove bin/

@@ -14,7 +14,7 @@ import (
 	"k8s.io/klog/v2/textlogger"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // discovered starts a world with the groups and returns the names that the flags select.

@@ -17,8 +17,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
-	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
 )
 
 // nodeInformer is a filled informer of the cluster's nodes, until the test ends.

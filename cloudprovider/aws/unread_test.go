@@ -3,7 +3,7 @@ package aws_test
 import (
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // Discovery finds a group before anybody has read its launch template.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
 
 const dumpFile = "testdata/describe-instance-types.json"

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/permissions"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
 )
 
 // policed puts the world's one instance, which runs pod a, under the shipped policies without an action, if it is not "".

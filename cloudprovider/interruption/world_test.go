@@ -29,10 +29,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsclients"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
-	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
 
 // declared fills in what ParseTags always returns, so that a row holds only what its tags make.

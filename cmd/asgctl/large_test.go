@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
 )
 
 // BenchmarkRefresh makes a price file of an offer of 1 GiB that comes through a pipe, and reports the peak memory of the

@@ -18,8 +18,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fileapi"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fileapi"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden outputs in the scripts")

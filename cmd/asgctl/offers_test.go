@@ -14,7 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
 )
 
 // offer is an offer of both Chinese regions, and of a Local Zone of another.

@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 // leading is the autoscaler as a process of its own, between an API server and AWS, by their URLs.

@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
-	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
 )
 
 // check reads an offer and checks the properties of any offer: the result is a price list, and a second reading gives the same.

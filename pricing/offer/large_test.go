@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
 )
 
 // stream is a large offer that is written as it is read, so that it is nowhere as a whole. Whoever calls it reads it to its end.

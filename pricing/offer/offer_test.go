@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeoffer"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
 )
 
 var update = flag.Bool("update", false, "rewrite the offers and lists in testdata")

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 // Autoscaler is one process of the program under test. Its methods are safe for concurrent use.

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/filelock"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/filelock"
 )
 
 // autoscalerPackage is the program under test. go build finds it from any directory of this module.

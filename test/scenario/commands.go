@@ -17,7 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // Commands returns a script's commands beside testscript's own, for testscript.Params.Cmds. They work on the Env that Setup put

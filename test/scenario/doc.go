@@ -9,7 +9,7 @@
 //
 // The stock autoscaler can run in the same Env, so that one of the two replaces the other.
 //
-// Commands turns an Env into a language for testscript files. test/e2e holds the scripts. An Env owns its processes and
+// Commands turns an Env into a language for testscript files. test/scenario/e2e holds the scripts. An Env owns its processes and
 // goroutines, and Close ends them all.
 //
 // An expectation that has to wait may take about four times as long as it does on two busy cores with the race detector, in

@@ -3,7 +3,7 @@ package scenario
 import (
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // AccessKey is the key with which the autoscaler signs its calls. Events that name their caller end with it.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // namesScript is a script over an account with group g, and a program that can log two messages.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {

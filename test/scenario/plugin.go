@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
-	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 // pluginSide is the autoscaler as a plugin of stock.

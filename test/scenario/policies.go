@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
-	"github.com/asg-autoscaler/asg-autoscaler/test/permissions"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
 )
 
 // clusterName is the cluster whose tag the discovery flag of the manifests names.

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
 )
 
 // StartStock makes the stock autoscaler ready to run in this cluster, on this account, with this ServiceAccount and the same lease. It

@@ -25,8 +25,8 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
-	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
-	"github.com/asg-autoscaler/asg-autoscaler/test/podserver"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
 )
 
 // cluster is an API server whose pods take their grace to end, and a cache of them that is up to date until it is frozen.

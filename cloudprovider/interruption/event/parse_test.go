@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
 
 func at(text string) time.Time {

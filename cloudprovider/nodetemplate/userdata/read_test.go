@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/test/costlimit"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
 
 func TestUserDataIsReadOnce(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/informed"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
 )
 
 var settings = Config{ScanInterval: 10 * time.Second, SettleTime: 100 * time.Millisecond, SettleLimit: time.Second}

@@ -23,8 +23,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // gpuCluster is a cluster as the core's simulator sees it, with a pending pod that claims a T4 by the device class.

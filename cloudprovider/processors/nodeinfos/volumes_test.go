@@ -26,7 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 // claims are bound EBS volumes with their claims, named volume-0 and so on.

@@ -9,7 +9,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
 
 func TestEventNamesGroupsThatGrewForThePod(t *testing.T) {

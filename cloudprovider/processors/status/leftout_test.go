@@ -9,8 +9,8 @@ import (
 	scaleup "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {

@@ -31,8 +31,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
-	"github.com/asg-autoscaler/asg-autoscaler/test/awsworld"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // zonalWorld is a world with the core's simulator over it.

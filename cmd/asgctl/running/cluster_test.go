@@ -19,7 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/test/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 )
 
 var (

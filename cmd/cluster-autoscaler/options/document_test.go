@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/document"
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
 
 const flagsHead = `# Flags

@@ -27,7 +27,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/test/chromium"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/chromium"
 )
 
 var (

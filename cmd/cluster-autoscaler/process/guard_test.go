@@ -15,7 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
-	"github.com/asg-autoscaler/asg-autoscaler/test/loopback"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 var fine = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
-	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
 )
 
 // Manifest is the shipped Deployment whose flags all Cluster Autoscalers run with. Stock gets none of ours.

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestEndsDistinguishTerminatedFromInterrupted(t *testing.T) {

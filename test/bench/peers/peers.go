@@ -8,8 +8,8 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/karpenter"
-	"github.com/asg-autoscaler/asg-autoscaler/test/stock"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/karpenter"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
 )
 
 // A kind is a program. A peer is a program with flags.
@@ -49,7 +49,7 @@ var peers = []peer{
 	{name: karpenters, about: aboutKarpenter, kind: karpenterKind},
 }
 
-// aboutKarpenter is for a version. It states what prepare of test/karpenter sets, and where that is not the default.
+// aboutKarpenter is for a version. It states what prepare of test/emulator/karpenter sets, and where that is not the default.
 const aboutKarpenter = "Karpenter %s with its KWOK provider, which launches at once and refuses nothing, so no launch backs off. " +
 	"It has its default options (a batch ends 1 s after its last pod, and 10 s after its first at the latest), but elects no leader. " +
 	"Its NodePools have disruption budgets of 100 %% (default 10 %%), `consolidationPolicy: WhenEmpty` (default " +

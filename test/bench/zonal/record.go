@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // timeline is the record so far: the pods, and the group's instances from the account's events.

@@ -5,7 +5,7 @@ import (
 	_ "embed"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // The account and what runs in the cluster.

@@ -14,7 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // Times of a node. The first and the last are shorter than on AWS, which makes the runs short. EKS nodes are Ready 4 s to 8 s after they register,

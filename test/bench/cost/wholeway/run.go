@@ -16,7 +16,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/bound"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 

@@ -1,6 +1,0 @@
-module github.com/asg-autoscaler/asg-autoscaler/test/kustomize/operator
-
-go 1.26.0
-
-// The Prometheus Operator, for its definitions of ServiceMonitor and PrometheusRule. Nothing of it is built.
-require github.com/prometheus-operator/prometheus-operator v0.86.1

@@ -1,0 +1,174 @@
+package chart
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+)
+
+// stockValues are an operator's values for the stock chart. Our chart gets them unchanged.
+const stockValues = `
+autoDiscovery: {clusterName: main}
+awsRegion: eu-central-1
+awsAccessKeyID: id
+awsSecretAccessKey: secret
+extraArgs: {expander: priority, balance-similar-node-groups: true, skip-nodes-with-local-storage: false}
+expanderPriorities: {10: [".*"]}
+podLabels: {team: blue}
+rbac: {serviceAccount: {annotations: {eks.amazonaws.com/role-arn: "arn:aws:iam::1:role/r"}}}
+`
+
+func TestAgainstARealAPIServer(t *testing.T) {
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
+	for _, version := range helmVersions {
+		t.Run("stock is upgraded in place/"+version, func(t *testing.T) { upgradeAndUninstall(t, cluster, version) })
+	}
+	t.Run("the README's command installs the definitions", func(t *testing.T) { installDefinitions(t, cluster) })
+}
+
+// upgradeAndUninstall turns a release of the stock chart into ours, back, into ours again, and uninstalls it.
+func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version string) {
+	r := release{cluster: cluster, version: version, namespace: "scaler-" + version, name: "release-" + version}
+	// The strictest of the Pod Security Standards admits our pods.
+	_, err := cluster.Client().CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: r.namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := writeValues(t, stockValues)
+	r.helm(t, "install", r.name, mustStockChart(t), "--values", values)
+	stock := r.deployment(t)
+
+	if _, err := r.try(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values"); err == nil || !strings.Contains(err.Error(), "image.repository") {
+		t.Errorf("upgrade without an image = %v", err)
+	}
+	if _, err := r.try(t, "upgrade", r.name, chartDir, "--reuse-values"); err == nil || !strings.Contains(err.Error(), "--reset-then-reuse-values") {
+		t.Errorf("upgrade --reuse-values = %v, which would run the stock image", err)
+	}
+	r.helm(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values", "--values", image)
+	ours := r.deployment(t)
+	if ours.UID != stock.UID {
+		t.Error("the Deployment is another one")
+	}
+	if got := *ours.Spec.Replicas; got != 2 {
+		t.Errorf("%d replicas, want 2", got)
+	}
+	if got, want := ours.Spec.Template.Spec.Containers[0].Image, "registry.example.com/cluster-autoscaler:pushed"; got != want {
+		t.Errorf("image %s, want %s", got, want)
+	}
+	for _, flag := range stock.Spec.Template.Spec.Containers[0].Command {
+		if !slices.Contains(ours.Spec.Template.Spec.Containers[0].Command, flag) {
+			t.Errorf("flag %s of the stock release is lost", flag)
+		}
+	}
+	r.awaitPod(t, ours.Spec.Template.Spec.Containers[0].Image)
+
+	r.helm(t, "rollback", r.name, "1")
+	if got, want := r.deployment(t).Spec.Template.Spec.Containers[0].Image, stock.Spec.Template.Spec.Containers[0].Image; got != want {
+		t.Errorf("after the rollback the image is %s, want %s", got, want)
+	}
+	r.helm(t, "upgrade", r.name, chartDir, "--values", image, "--values", values)
+	if got := r.objects(t); len(got) != 10 {
+		t.Errorf("the release has the objects %q, want one of each kind", got)
+	}
+	r.helm(t, "uninstall", r.name, "--wait")
+	if got := r.objects(t); len(got) > 0 {
+		t.Errorf("the release has left %q", got)
+	}
+}
+
+var definitionsCommand = regexp.MustCompile(`(?m)^kubectl (apply -f "\$\(go list .*)$`)
+
+func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
+	readme, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := definitionsCommand.FindSubmatch(readme)
+	if command == nil {
+		t.Fatal("the README has no command for the definitions")
+	}
+	shell := exec.CommandContext(t.Context(), "sh", "-c", "exec "+cluster.Kubectl()+" --kubeconfig "+cluster.Kubeconfig()+" "+string(command[1]))
+	if out, err := shell.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, kind := range []string{"provisioningrequests", "capacitybuffers", "capacityquotas"} {
+		var definition struct{ Spec struct{ Group string } }
+		raw, err := cluster.Client().CoreV1().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + kind + ".autoscaling.x-k8s.io").DoRaw(t.Context())
+		if err != nil {
+			t.Error(err)
+		} else if err := json.Unmarshal(raw, &definition); err != nil || definition.Spec.Group != "autoscaling.x-k8s.io" {
+			t.Errorf("%s: group %q, %v", kind, definition.Spec.Group, err)
+		}
+	}
+}
+
+// A release is one installation of a chart.
+type release struct {
+	cluster                  *controlplane.Cluster
+	version, namespace, name string
+}
+
+func (r release) try(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	return helm(t, r.version, append(args, "--namespace", r.namespace, "--kubeconfig", r.cluster.Kubeconfig())...)
+}
+
+func (r release) helm(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := r.try(t, args...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (r release) deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	d, err := r.cluster.Client().AppsV1().Deployments(r.namespace).Get(t.Context(), r.name+"-aws-cluster-autoscaler", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// awaitPod waits until the API server has admitted a pod with the image. Nothing runs it.
+func (r release) awaitPod(t *testing.T, image string) {
+	t.Helper()
+	err := wait.PollUntilContextTimeout(t.Context(), 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		pods, err := r.cluster.Client().CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{LabelSelector: "team=blue"})
+		if err != nil {
+			return false, err
+		}
+		return slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Spec.Containers[0].Image == image }), nil
+	})
+	if err != nil {
+		t.Fatalf("no pod of %s is admitted: %v", image, err)
+	}
+}
+
+// objects names the objects of the release, in all namespaces and outside. Pods and ReplicaSets are the Deployment's.
+func (r release) objects(t *testing.T) []string {
+	t.Helper()
+	const kinds = "deployments,poddisruptionbudgets,services,serviceaccounts,secrets,configmaps,roles,rolebindings,clusterroles,clusterrolebindings"
+	cmd := exec.CommandContext(t.Context(), r.cluster.Kubectl(), "--kubeconfig", r.cluster.Kubeconfig(), "get", kinds,
+		"--all-namespaces", "--selector=app.kubernetes.io/instance="+r.name, "--output=name")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}

@@ -1,0 +1,135 @@
+package chart
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// A documented is a key of values.yaml that has a comment.
+type documented struct{ key, meaning string }
+
+var (
+	meaningLine = regexp.MustCompile(`^ *# -- (.+)$`)
+	keyLine     = regexp.MustCompile(`^( *)([A-Za-z]+):`)
+)
+
+// documentedKeys returns the keys of values.yaml with a comment "# -- meaning" in the line above, in order.
+func documentedKeys(t *testing.T) []documented {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var (
+		found   []documented
+		parents []string // the keys above, by depth
+		meaning string
+	)
+	for line := range strings.Lines(string(raw)) {
+		if m := meaningLine.FindStringSubmatch(strings.TrimRight(line, "\n")); m != nil {
+			meaning = m[1]
+			continue
+		}
+		m := keyLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		depth := len(m[1]) / 2
+		if depth > len(parents) {
+			continue // inside a list
+		}
+		parents = append(parents[:depth], m[2])
+		if meaning != "" {
+			found = append(found, documented{strings.Join(parents, "."), meaning})
+		}
+		meaning = ""
+	}
+	return found
+}
+
+// at returns the value of a key.
+func at(values map[string]any, key string) any {
+	first, rest, nested := strings.Cut(key, ".")
+	if !nested {
+		return values[first]
+	}
+	inner, _ := values[first].(map[string]any)
+	return at(inner, rest)
+}
+
+// The table of the chart's README comes from values.yaml. Rewrite it by: go test ./test/repo/chart -run README -update
+func TestREADMEHasTheTableOfValues(t *testing.T) {
+	values := readValues(t, filepath.Join(chartDir, "values.yaml"))
+	var table strings.Builder
+	table.WriteString("| key | default | meaning |\n|---|---|---|\n")
+	for _, d := range documentedKeys(t) {
+		standard, err := json.Marshal(at(values, d.key))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", d.key, standard, d.meaning)
+	}
+	path := filepath.Join(chartDir, "README.md")
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), "| key | default |")
+	_, after, ended := strings.Cut(rest, "\n\n")
+	if !found || !ended {
+		t.Fatal("the README has no table of values")
+	}
+	want := before + table.String() + "\n" + after
+	if *update {
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(want, string(raw)); diff != "" {
+		t.Errorf("README.md (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryKeyIsDocumented(t *testing.T) {
+	explained := map[string]bool{}
+	for _, d := range documentedKeys(t) {
+		explained[d.key] = true
+	}
+	for _, key := range keys(readValues(t, filepath.Join(chartDir, "values.yaml")), "") {
+		if !explained[key] {
+			t.Errorf("values.yaml has no comment above %s", key)
+		}
+	}
+}
+
+// The schema has each key, so that its type is checked.
+func TestEveryKeyIsInTheSchema(t *testing.T) {
+	raw, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type schema struct {
+		Properties map[string]json.RawMessage
+	}
+	for _, key := range keys(readValues(t, filepath.Join(chartDir, "values.yaml")), "") {
+		level := raw
+		for name := range strings.SplitSeq(key, ".") {
+			var s schema
+			if err := json.Unmarshal(level, &s); err != nil {
+				t.Fatal(err)
+			}
+			if level = s.Properties[name]; level == nil {
+				t.Errorf("values.schema.json lacks %s", key)
+				break
+			}
+		}
+	}
+}

@@ -1,0 +1,367 @@
+package docblocks
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
+)
+
+// stubs stand in for the programs of the commands that install. They render what helm and kubectl would install into $OUT, and write down the others'
+// arguments. An upgrade has the values of the last installation. PARTITION is the caller's.
+var stubs = map[string]string{
+	"helm": `case $1 in
+install) printf '%q ' "${@:4}" > $OUT/values; $HELM template "${@:2}" --kube-version 1.35 > $OUT/$$.yaml;;
+upgrade) new=(); for word in "${@:4}"; do [ $word = --reset-then-reuse-values ] || new+=($word); done
+  eval "old=($(cat $OUT/values))"; $HELM template $2 $3 "${old[@]}" "${new[@]}" --kube-version 1.35 > $OUT/$$.yaml;;
+esac`,
+	"kubectl": `if [ "$1 $2" = "apply -k" ]; then $KUBECTL kustomize $3 > $OUT/$$.yaml; fi`,
+	"aws": `echo $* >> $OUT/aws
+case "$*" in
+*"--query Account"*) echo 123456789012;;
+*"--query Arn"*) echo "arn:${PARTITION:-aws}:sts::123456789012:assumed-role/reader/reader";;
+*issuer*) echo https://oidc.eks.us-east-1.amazonaws.com/id/EXAMPLED539D4633E53DE1B71EXAMPLE;;
+esac`,
+	"crane": `case $1 in push) echo $3 >> $OUT/pushed;; auth) echo $3 >> $OUT/logins;; esac`, "go": "", "skopeo": `echo ${4#docker://} >> $OUT/pushed`, "oras": `echo $4 >> $OUT/pushed`, "git": "echo v1",
+	"asgctl": "", "terraform": "", "eksctl": "", "kops": "",
+}
+
+// An installation is what a reader has after the commands of a document.
+type installation struct {
+	deployments []appsv1.Deployment
+	accounts    map[string]map[string]string // annotations, by namespace/name
+	subjects    []rbacv1.Subject
+	nominates   bool // a role has the rule
+	pushed      []string
+	roles       map[string]madeRole // by name
+	associated  map[string]string   // roles by namespace/ServiceAccount
+}
+
+type madeRole struct{ trust, policy string }
+
+// concerns are the blocks that make the installation.
+var concerns = regexp.MustCompile(`(?m)^(export|helm (install|upgrade)|kubectl apply -k|aws (iam|sts|eks (describe-cluster|create-pod))|crane|skopeo|oras)\b`)
+
+// Every way of the documents leads to an image that somebody has pushed, and to an account that its role trusts.
+func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
+	helm, err := chart.Helm(t.Context(), root, "v4")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs, err := controlplane.Build(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin, first := stubPrograms(t), ""
+	roles := map[string]madeRole{}
+	found := 0
+	for _, blocks := range documents(t) {
+		if len(blocks) == 0 {
+			continue
+		}
+		t.Run(blocks[0].document, func(t *testing.T) {
+			raw, err := os.ReadFile(filepath.Join(root, blocks[0].document))
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, out := string(raw), t.TempDir()
+			r := &reader{env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "OUT="+out, "HELM="+helm, "KUBECTL="+programs.Kubectl)}
+			r.copyRepository(t)
+			if err := os.WriteFile(filepath.Join(out, "values"), []byte(first), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			fillIn(t, text, r.dir, blocks)
+			for _, b := range blocks {
+				if b.language == "sh" && concerns.MatchString(b.text) {
+					if printed, err := r.bash(t, replaced(b.text)); err != nil {
+						t.Fatalf("%s: %v\n%s", b, err, printed)
+					}
+				}
+			}
+			got := readInstallation(t, r.dir, out)
+			maps.Copy(roles, got.roles)
+			got.check(t, text, roles)
+			found += len(got.deployments)
+			if values, err := os.ReadFile(filepath.Join(out, "values")); err == nil && first == "" {
+				first = string(values) // README.md comes first
+			}
+		})
+	}
+	if found < 12 {
+		t.Errorf("%d installations found: documents install in another way now", found)
+	}
+}
+
+// stubPrograms returns a folder with the stubs.
+func stubPrograms(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	for name, script := range stubs {
+		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return bin
+}
+
+var shippedFile = regexp.MustCompile(`file://(manifests/iam/[a-z-]+\.json)`)
+
+// fillIn writes the cluster's name into the shipped files that the commands name, where the document asks for it.
+func fillIn(t *testing.T, text, dir string, blocks []block) {
+	t.Helper()
+	for _, b := range blocks {
+		for _, file := range shippedFile.FindAllStringSubmatch(b.text, -1) {
+			if !strings.Contains(text, "rite your cluster's name into") {
+				t.Errorf("%s uses %s, and nobody is asked to write a name into it", b, file[1])
+				continue
+			}
+			path := filepath.Join(dir, file[1])
+			raw, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(raw), "CLUSTER_NAME", placeholders["CLUSTER_NAME"])), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// readInstallation reads what the stubs have left.
+func readInstallation(t *testing.T, dir, out string) installation {
+	t.Helper()
+	got := installation{accounts: map[string]map[string]string{}, roles: map[string]madeRole{}, associated: map[string]string{}}
+	rendered, err := filepath.Glob(filepath.Join(out, "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range rendered {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for text := range strings.SplitSeq("\n"+string(raw), "\n---") {
+			got.take(t, text)
+		}
+	}
+	if raw, err := os.ReadFile(filepath.Join(out, "pushed")); err == nil {
+		got.pushed = strings.Fields(string(raw))
+	}
+	calls, err := os.ReadFile(filepath.Join(out, "aws"))
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(calls)) {
+		words := strings.Fields(line)
+		flags := map[string]string{}
+		for i := 2; i+1 < len(words); i += 2 {
+			flags[words[i]] = words[i+1]
+			if file, ok := strings.CutPrefix(words[i+1], "file://"); ok {
+				raw, err := os.ReadFile(filepath.Join(dir, file))
+				if err != nil {
+					t.Fatal(err)
+				}
+				flags[words[i]] = string(raw)
+			}
+		}
+		role := got.roles[flags["--role-name"]]
+		switch words[1] {
+		case "create-role":
+			role.trust = flags["--assume-role-policy-document"]
+			got.roles[flags["--role-name"]] = role
+		case "put-role-policy":
+			role.policy = flags["--policy-document"]
+			got.roles[flags["--role-name"]] = role
+		case "create-pod-identity-association":
+			got.associated[flags["--namespace"]+"/"+flags["--service-account"]] = flags["--role-arn"]
+		}
+	}
+	return got
+}
+
+// take adds an object that would be installed.
+func (i *installation) take(t *testing.T, text string) {
+	t.Helper()
+	var is struct{ Kind string }
+	read := func(into any) {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			t.Fatalf("%v in\n%s", err, text)
+		}
+	}
+	read(&is)
+	switch is.Kind {
+	case "Deployment":
+		var d appsv1.Deployment
+		read(&d)
+		i.deployments = append(i.deployments, d)
+	case "ServiceAccount":
+		var account corev1.ServiceAccount
+		read(&account)
+		i.accounts[account.Namespace+"/"+account.Name] = account.Annotations
+	case "ClusterRole":
+		var role rbacv1.ClusterRole
+		read(&role)
+		i.nominates = i.nominates || slices.ContainsFunc(role.Rules, func(rule rbacv1.PolicyRule) bool {
+			return slices.Contains(rule.Resources, "pods/status") && slices.Contains(rule.Verbs, "patch")
+		})
+	case "RoleBinding", "ClusterRoleBinding":
+		var binding rbacv1.RoleBinding // a ClusterRoleBinding has the same fields
+		read(&binding)
+		i.subjects = append(i.subjects, binding.Subjects...)
+	}
+}
+
+var (
+	namedDeployment = regexp.MustCompile("\\bkube-system\\b[^\n`]*?\\bdeploy(?:ment)?[/ ]([a-z-]+)")
+	unfilled        = regexp.MustCompile(`\b(CLUSTER_NAME|REGION|ACCOUNT_ID|OIDC_ID)\b`)
+)
+
+// check compares the names with each other. The roles are those of the documents so far.
+func (i installation) check(t *testing.T, text string, roles map[string]madeRole) {
+	t.Helper()
+	image := placeholders["REPOSITORY"] + ":" + placeholders["TAG"]
+	for _, pushed := range i.pushed {
+		if pushed != image {
+			t.Errorf("%s is pushed, and %s is installed", pushed, image)
+		}
+	}
+	for name, role := range i.roles {
+		if role.trust == "" || role.policy == "" {
+			t.Errorf("role %s has no trust policy or no policy", name)
+		}
+		if left := unfilled.FindString(role.trust + role.policy); left != "" {
+			t.Errorf("the policies of role %s still have %s", name, left)
+		}
+	}
+	deployed := []string{"cluster-autoscaler"} // by README.md
+	for _, d := range i.deployments {
+		deployed = append(deployed, d.Name)
+		if got := d.Spec.Template.Spec.Containers[0].Image; got != image {
+			t.Errorf("Deployment %s has the image %s, want %s", d.Name, got, image)
+		}
+		on := true // by default, and the last flag wins
+		for _, flag := range d.Spec.Template.Spec.Containers[0].Command {
+			if value, given := strings.CutPrefix(flag, "--asg-nominate="); given {
+				on = value != "off"
+			}
+		}
+		if on != i.nominates {
+			t.Errorf("Deployment %s nominates: %t, and its roles allow it: %t", d.Name, on, i.nominates)
+		}
+		account := d.Namespace + "/" + d.Spec.Template.Spec.ServiceAccountName
+		annotations, ok := i.accounts[account]
+		if !ok {
+			t.Errorf("Deployment %s has the ServiceAccount %s, which nothing makes: %q", d.Name, account, slices.Collect(maps.Keys(i.accounts)))
+		}
+		if !slices.ContainsFunc(i.subjects, func(s rbacv1.Subject) bool { return s.Namespace+"/"+s.Name == account }) {
+			t.Errorf("nothing is bound to ServiceAccount %s", account)
+		}
+		i.checkRole(t, text, account, annotations["eks.amazonaws.com/role-arn"], roles)
+	}
+	for account, role := range i.associated {
+		i.checkRole(t, text, account, role, roles)
+	}
+	for _, named := range namedDeployment.FindAllStringSubmatch(text, -1) {
+		if !slices.Contains(deployed, named[1]) {
+			t.Errorf("%q names another Deployment than %q", named[0], deployed)
+		}
+	}
+}
+
+// checkRole wants the role of a ServiceAccount to trust it. Without a role the document must speak of the nodes' role, and where nobody makes the role
+// it must name the account.
+func (i installation) checkRole(t *testing.T, text, account, role string, roles map[string]madeRole) {
+	t.Helper()
+	namespace, name, _ := strings.Cut(account, "/")
+	if role == "" {
+		if !strings.Contains(text, "install.md#credentials") || !strings.Contains(text, "odes' role") && !strings.Contains(text, "the nodes on which the autoscaler runs") {
+			t.Errorf("ServiceAccount %s has no role, and the document says nothing about the nodes' role", account)
+		}
+		return
+	}
+	made, ok := roles[strings.TrimPrefix(role, "arn:aws:iam::"+placeholders["ACCOUNT_ID"]+":role/")]
+	if !ok {
+		if !strings.Contains(text, "`"+name+"`") {
+			t.Errorf("no document makes role %s, and this one does not say that it trusts %s", role, name)
+		}
+		return
+	}
+	irsa := strings.Contains(made.trust, `:sub": "system:serviceaccount:`+namespace+":"+name+`"`)
+	association := strings.Contains(made.trust, `kubernetes-namespace": "`+namespace+`"`) && strings.Contains(made.trust, `kubernetes-service-account": "`+name+`"`)
+	if !irsa && !association {
+		t.Errorf("role %s does not trust %s:\n%s", role, account, made.trust)
+	}
+}
+
+var fillCommand = regexp.MustCompile(`(?m)^sed .*> (trust|policy)\.json$`)
+
+// README.md's commands fill in the files of each partition.
+func TestREADMEFillsTheFilesOfEveryPartition(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := fillCommand.FindAllString(string(readme), -1)
+	if len(commands) != 2 {
+		t.Fatalf("commands %q, want one for the trust policy and one for the policy", commands)
+	}
+	for partition, provider := range map[string]string{"aws": "oidc.eks.eu-west-1.amazonaws.com/id/A1", "aws-us-gov": "oidc.eks.us-gov-west-1.amazonaws.com/id/A1",
+		"aws-cn": "oidc.eks.cn-north-1.amazonaws.com.cn/id/A1"} {
+		t.Run(partition, func(t *testing.T) {
+			r := &reader{env: append(os.Environ(), "cluster=main.example.com", "account=123456789012", "partition="+partition, "issuer=https://"+provider)}
+			r.copyRepository(t)
+			if out, err := r.bash(t, strings.Join(commands, "\n")); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			for name, want := range map[string]string{
+				"trust.json":  `"arn:` + partition + `:iam::123456789012:oidc-provider/` + provider + `"`,
+				"policy.json": `"aws:ResourceTag/k8s.io/cluster-autoscaler/main.example.com": "owned"`,
+			} {
+				raw, err := os.ReadFile(filepath.Join(r.dir, name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if left := unfilled.FindString(string(raw)); left != "" || !strings.Contains(string(raw), want) {
+					t.Errorf("%s still has %q, or lacks %s:\n%s", name, left, want, raw)
+				}
+			}
+		})
+	}
+}
+
+// README.md's commands make the repository, log in to its registry and push into it. China's registries have another domain.
+func TestREADMEPushesInEveryPartition(t *testing.T) {
+	bin, readme := stubPrograms(t), documents(t)[0]
+	for partition, registry := range map[string]string{"aws": "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+		"aws-us-gov": "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com", "aws-cn": "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"} {
+		t.Run(partition, func(t *testing.T) {
+			out, region := t.TempDir(), strings.Split(registry, ".")[3]
+			r := &reader{dir: t.TempDir(), env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "OUT="+out, "PARTITION="+partition)}
+			for _, b := range readme {
+				if b.language != "sh" || !strings.Contains(b.text, "export ") && !strings.Contains(b.text, "crane ") {
+					continue
+				}
+				if printed, err := r.bash(t, strings.ReplaceAll(replaced(b.text), placeholders["REGION"], region)); err != nil {
+					t.Fatalf("%s: %v\n%s", b, err, printed)
+				}
+			}
+			for file, want := range map[string]string{"aws": "ecr create-repository --repository-name cluster-autoscaler", "logins": registry,
+				"pushed": registry + "/cluster-autoscaler:" + placeholders["TAG"]} {
+				if written, err := os.ReadFile(filepath.Join(out, file)); err != nil || !slices.Contains(strings.Split(string(written), "\n"), want) {
+					t.Errorf("%s: %q (%v), want the line %q", file, written, err, want)
+				}
+			}
+		})
+	}
+}

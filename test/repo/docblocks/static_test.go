@@ -1,0 +1,202 @@
+package docblocks
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// languages are the languages that a fence may name, and their content.
+var languages = map[string]string{"sh": "commands", "text": "output and drawings", "yaml": "YAML", "json": "JSON", "hcl": "Terraform"}
+
+// ourCommands begin a line that a reader would type.
+var ourCommands = regexp.MustCompile(`(?m)^\$? *(asgctl|aws|cluster-autoscaler|curl|eksctl|go|helm|kubectl|make|terraform) +[a-z./-]`)
+
+func TestBlocks(t *testing.T) {
+	found := 0
+	for _, b := range slices.Concat(documents(t)...) {
+		found++
+		for _, p := range problems(b) {
+			t.Errorf("%s: %s", b, p)
+		}
+	}
+	if found < 15 {
+		t.Errorf("%d blocks found: fences are written in another way now", found)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	for _, tt := range []struct {
+		name, language, text string
+		want                 string // none where it is empty
+	}{
+		{name: "no language", text: "kubectl get pods\n", want: "three backticks"},
+		{name: "command in text", language: "text", text: "$ kubectl get pods\n", want: "language sh"},
+		{name: "output", language: "text", text: "pod/web created\n"},
+		{name: "bad YAML", language: "yaml", text: "a: [\n", want: "yaml"},
+		{name: "two YAML documents", language: "yaml", text: "a: 1\n---\nb: GROUP\n"},
+		{name: "bad JSON", language: "json", text: "{\n", want: "not JSON"},
+		{name: "bad shell", language: "sh", text: "# needs an AWS account\nif true\n", want: "bash cannot read it"},
+		{name: "unknown placeholder", language: "sh", text: "kubectl get pod POD\n", want: `"POD"`},
+		{name: "variable", language: "sh", text: "NAME=a\nkubectl get pod $NAME ${NAME}\n"},
+		{name: "comment", language: "sh", text: "kubectl get pods # not POD\n"},
+		{name: "known placeholder", language: "sh", text: "asgctl template GROUP\n"},
+		{name: "no such target", language: "sh", text: "make nothing\n", want: "make nothing"},
+		{name: "target", language: "sh", text: "make build\n"},
+		{name: "make among others", language: "sh", text: "make build\nkubectl get pods\n", want: "block of their own"},
+		{name: "no such package", language: "sh", text: "go test ./nothing\n", want: "go list"},
+		{name: "no such test", language: "sh", text: "go test ./test/repo/docblocks -run Nothing\n", want: `no test matches "Nothing"`},
+		{name: "test", language: "sh", text: "go test ./test/repo/docblocks -run 'TestProblems$'\n"},
+		{name: "no such scenario", language: "sh", text: "go test ./test/scenario/e2e -run 'TestScenarios/nothing$'\n", want: "no scenario"},
+		{name: "no command", language: "sh", text: "go run ./test/repo/docblocks\n", want: "no command"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := strings.Join(problems(block{language: tt.language, text: tt.text}), "\n")
+			if tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+				t.Errorf("problems = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestBlocksOf(t *testing.T) {
+	got, err := blocksOf("d.md", "text\n```sh\na\n```\n- item\n\n  ```yaml\n  b:\n    c\n  ```\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []block{{"d.md", 3, "sh", "a\n"}, {"d.md", 8, "yaml", "b:\n  c\n"}}
+	if !slices.Equal(got, want) {
+		t.Errorf("blocks = %q, want %q", got, want)
+	}
+	if _, err := blocksOf("d.md", "```sh\na\n"); err == nil {
+		t.Error("an open fence has no error")
+	}
+}
+
+// problems returns the faults of a block that show without running it, worded for its writer.
+func problems(b block) []string {
+	switch b.language {
+	case "sh":
+		return commandProblems(b)
+	case "text":
+		if line := ourCommands.FindString(b.text); line != "" {
+			return []string{fmt.Sprintf("%q is a command: give commands a block of their own with the language sh", line)}
+		}
+	case "yaml":
+		decoder := yaml.NewDecoder(strings.NewReader(replaced(b.text)))
+		for {
+			var document any
+			if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return []string{err.Error()}
+			}
+		}
+	case "json":
+		if !json.Valid([]byte(replaced(b.text))) {
+			return []string{"it is not JSON"}
+		}
+	case "hcl":
+	default:
+		return []string{fmt.Sprintf("the fence names the language %q. Write one of %v behind the three backticks", b.language, languages)}
+	}
+	return nil
+}
+
+func commandProblems(b block) []string {
+	var found []string
+	add := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
+	if words := unknownPlaceholders(b.text); len(words) > 0 && !b.needsAccount() {
+		add("the upper-case words %q have no value: use the placeholders of test/repo/docblocks/blocks_test.go, or write an example", words)
+	}
+	check := exec.Command("bash", "-n")
+	check.Stdin = strings.NewReader(b.text)
+	if out, err := check.CombinedOutput(); err != nil {
+		add("bash cannot read it: %v: %s", err, out)
+		return found
+	}
+	if kindOf(b) == blended {
+		add("make, go test and go run do not run here, and the other commands do: give them a block of their own")
+		return found
+	}
+	for _, command := range commands(b.text) {
+		switch {
+		case makeLine.MatchString(command):
+			dry := exec.Command("bash", "-c", strings.Replace(command, "make", "make --dry-run", 1))
+			dry.Dir = root
+			if out, err := dry.CombinedOutput(); err != nil {
+				add("%s: %v: %s", command, err, out)
+			}
+		case goLine.MatchString(command):
+			found = append(found, goProblems(command)...)
+		}
+	}
+	return found
+}
+
+var choice = regexp.MustCompile(`-(run|bench)[ =]'?([^ ']+)`)
+
+// goProblems checks that the packages of a go test or go run exist, and that they have the tests that it chooses.
+func goProblems(command string) []string {
+	rooms := slices.DeleteFunc(strings.Fields(command), func(word string) bool { return !strings.HasPrefix(word, "./") })
+	if len(rooms) == 0 {
+		return []string{command + ": it names no package that begins with ./"}
+	}
+	list := exec.Command("go", append([]string{"list", "-tags", "externalgrpc", "-f", "{{.Dir}} {{.Name}}"}, rooms...)...)
+	list.Dir = root
+	out, err := list.Output()
+	if err != nil {
+		return []string{fmt.Sprintf("%s: go list: %v", command, err)}
+	}
+	var dirs, found []string
+	for line := range strings.Lines(string(out)) {
+		dir, name, _ := strings.Cut(strings.TrimSpace(line), " ")
+		dirs = append(dirs, dir)
+		if strings.HasPrefix(command, "go run") && name != "main" {
+			found = append(found, fmt.Sprintf("%s: package %s is no command", command, name))
+		}
+	}
+	for _, chosen := range choice.FindAllStringSubmatch(command, -1) {
+		test, scenario, _ := strings.Cut(chosen[2], "/")
+		pattern, err := regexp.Compile(test)
+		kind := map[string]string{"run": "Test", "bench": "Benchmark"}[chosen[1]]
+		switch {
+		case err != nil:
+			found = append(found, fmt.Sprintf("%s: %v", command, err))
+		case test != "^$" && !slices.ContainsFunc(dirs, func(dir string) bool { return declares(dir, kind, pattern) }):
+			found = append(found, fmt.Sprintf("%s: no %s matches %q", command, strings.ToLower(kind), test))
+		case test == "TestScenarios" && scenario != "":
+			files, err := filepath.Glob(filepath.Join(root, "test", "scenario", "e2e", "testdata", "*"+strings.TrimSuffix(scenario, "$")+"*"))
+			if err != nil || len(files) == 0 {
+				found = append(found, fmt.Sprintf("%s: there is no scenario %q", command, scenario))
+			}
+		}
+	}
+	return found
+}
+
+// declares reports whether a test file of the directory has a function of the kind whose name matches.
+func declares(dir, kind string, pattern *regexp.Regexp) bool {
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		return false
+	}
+	declared := regexp.MustCompile(`(?m)^func (` + kind + `\w+)\(`)
+	return slices.ContainsFunc(files, func(file string) bool {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return false
+		}
+		return slices.ContainsFunc(declared.FindAllStringSubmatch(string(content), -1), func(name []string) bool { return pattern.MatchString(name[1]) })
+	})
+}

@@ -1,0 +1,359 @@
+package docs
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+)
+
+const root = "../../.."
+
+// A doc is a Markdown file.
+type doc struct {
+	path string // relative to root
+	text string
+}
+
+// documents returns README.md, CONTRIBUTING.md, SECURITY.md, docs/*.md, docs/recipes/*.md and the README of the Helm chart.
+func documents(t *testing.T) []doc {
+	t.Helper()
+	var paths []string
+	for _, dir := range []string{"docs", "docs/recipes"} {
+		found, err := filepath.Glob(filepath.Join(root, dir, "*.md"))
+		if err != nil || len(found) == 0 {
+			t.Fatalf("no documents in %s: %v", dir, err)
+		}
+		paths = append(paths, found...)
+	}
+	var docs []doc
+	for _, path := range append(paths, filepath.Join(root, "README.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md"),
+		filepath.Join(root, "manifests", "chart", "README.md")) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, err := filepath.Rel(root, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		docs = append(docs, doc{name, string(content)})
+	}
+	return docs
+}
+
+var fence = regexp.MustCompile("(?ms)^```.*?^```$")
+
+// prose returns the text without its code blocks.
+func (d doc) prose() string { return fence.ReplaceAllString(d.text, "") }
+
+var span = regexp.MustCompile("`[^`\n]+`")
+
+// code returns the code spans of the prose and the lines of the code blocks.
+func (d doc) code() []string {
+	var code []string
+	for _, s := range span.FindAllString(d.prose(), -1) {
+		code = append(code, strings.Trim(s, "`"))
+	}
+	for _, block := range fence.FindAllString(d.text, -1) {
+		code = append(code, strings.Split(strings.Trim(block, "`"), "\n")...)
+	}
+	return code
+}
+
+var heading = regexp.MustCompile(`(?m)^#+ +(.+)$`)
+
+// anchors returns the anchors of the headings, as GitHub makes them.
+func (d doc) anchors() []string {
+	var anchors []string
+	for _, found := range heading.FindAllStringSubmatch(d.prose(), -1) {
+		anchors = append(anchors, strings.Map(func(r rune) rune {
+			switch {
+			case r == ' ':
+				return '-'
+			case r == '-', r == '_', unicode.IsLetter(r), unicode.IsDigit(r):
+				return unicode.ToLower(r)
+			}
+			return -1
+		}, strings.TrimSpace(found[1])))
+	}
+	return anchors
+}
+
+var link = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+
+func TestLinksExist(t *testing.T) {
+	docs := documents(t)
+	for _, d := range docs {
+		for _, found := range link.FindAllStringSubmatch(d.prose(), -1) {
+			file, anchor, anchored := strings.Cut(found[1], "#")
+			if strings.Contains(file, "://") {
+				continue
+			}
+			target := d.path
+			if file != "" {
+				target = filepath.Join(filepath.Dir(d.path), file)
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				t.Errorf("%s: link to %s: there is no %s", d.path, found[1], target)
+				continue
+			}
+			i := slices.IndexFunc(docs, func(other doc) bool { return other.path == target })
+			if anchored && (i < 0 || !slices.Contains(docs[i].anchors(), anchor)) {
+				t.Errorf("%s: link to %s: %s has no such heading", d.path, found[1], target)
+			}
+		}
+	}
+}
+
+// Two headings of one name would have anchors that depend on their order.
+func TestHeadingsOfADocumentDiffer(t *testing.T) {
+	for _, d := range documents(t) {
+		anchors := d.anchors()
+		slices.Sort(anchors)
+		if len(slices.Compact(slices.Clone(anchors))) != len(anchors) {
+			t.Errorf("%s has a heading twice: %q", d.path, anchors)
+		}
+	}
+}
+
+var repositoryPath = regexp.MustCompile(`^(?:\./)?((?:build|cloudprovider|cmd|docs|expander|manifests|pricing|test)(?:/[^\s,;:)]*)+)`)
+
+func TestPathsExist(t *testing.T) {
+	for _, d := range documents(t) {
+		for _, code := range d.code() {
+			for _, word := range strings.Fields(code) {
+				found := repositoryPath.FindStringSubmatch(word)
+				if found == nil {
+					continue
+				}
+				if _, err := os.Stat(filepath.Join(root, strings.TrimSuffix(found[1], "/..."))); err != nil {
+					t.Errorf("%s: there is no %s", d.path, found[1])
+				}
+			}
+		}
+	}
+}
+
+var makeTarget = regexp.MustCompile(`\bmake ([a-z0-9-]+)`)
+
+func TestMakeTargetsExist(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range documents(t) {
+		for _, code := range d.code() {
+			for _, found := range makeTarget.FindAllStringSubmatch(code, -1) {
+				if !strings.Contains(string(makefile), "\n"+found[1]+":") {
+					t.Errorf("%s: %q: there is no such target", d.path, found[0])
+				}
+			}
+		}
+	}
+}
+
+var (
+	chosenTests = regexp.MustCompile(`-(?:run|bench) '?(\w+)`)
+	testedRoom  = regexp.MustCompile(`\./([\w/-]+)`)
+)
+
+func TestCommandsChooseTestsThatExist(t *testing.T) {
+	for _, d := range documents(t) {
+		for _, code := range d.code() {
+			rooms := testedRoom.FindStringSubmatch(code)
+			if !strings.HasPrefix(code, "go test ") || rooms == nil {
+				continue
+			}
+			for _, chosen := range chosenTests.FindAllStringSubmatch(code, -1) {
+				if !hasTest(t, rooms[1], chosen[1]) {
+					t.Errorf("%s: %q: %s has no test of that name", d.path, code, rooms[1])
+				}
+			}
+		}
+	}
+}
+
+// hasTest reports whether the name of a test or a benchmark of the package has the part.
+func hasTest(t *testing.T, room, part string) bool {
+	t.Helper()
+	declared := regexp.MustCompile(`(?m)^func (Test|Benchmark)\w*`)
+	files, err := filepath.Glob(filepath.Join(root, room, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(files, func(file string) bool {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(declared.FindAllString(string(content), -1), func(name string) bool { return strings.Contains(name, part) })
+	})
+}
+
+// The lists of all flags and of all metrics are generated.
+func TestFlagsAndMetricsExist(t *testing.T) {
+	docs := documents(t)
+	for _, kind := range []struct {
+		name *regexp.Regexp
+		list string
+	}{
+		{regexp.MustCompile(`--aws-[a-z-]*[a-z]`), "docs/flags.md"},
+		{regexp.MustCompile(`cluster_autoscaler_[a-z_]*[a-z]`), "docs/metrics.md"},
+	} {
+		list := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == kind.list })].text
+		for _, d := range docs {
+			for _, name := range kind.name.FindAllString(d.text, -1) {
+				if !strings.Contains(list, "| `"+name+"` |") {
+					t.Errorf("%s: %s is not in %s", d.path, name, kind.list)
+				}
+			}
+		}
+	}
+}
+
+var permission = regexp.MustCompile(`"((?:arc-zonal-shift|autoscaling|ec2|eks|sqs|ssm):\w+)"`)
+
+func TestPermissionsAreExplained(t *testing.T) {
+	docs := documents(t)
+	install := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/install.md" })].text
+	policies, err := filepath.Glob(filepath.Join(root, "manifests", "iam", "*-aws.json"))
+	if err != nil || len(policies) == 0 {
+		t.Fatalf("no policies: %v", err)
+	}
+	for _, policy := range policies {
+		content, err := os.ReadFile(policy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, action := range permission.FindAllStringSubmatch(string(content), -1) {
+			if !strings.Contains(install, "`"+action[1]+"`") {
+				t.Errorf("docs/install.md does not say what %s needs %s for", policy, action[1])
+			}
+		}
+	}
+}
+
+// The table of the loop names our adapters in the order in which the wiring calls them.
+func TestArchitectureFollowsTheWiring(t *testing.T) {
+	docs := documents(t)
+	table := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/architecture.md" })].text
+	wiring, err := os.ReadFile(filepath.Join(root, "cmd", "cluster-autoscaler", "process", "testdata", "wiring.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plain, _ := strings.Cut(string(wiring), "== all features off\n")
+	plain, _, _ = strings.Cut(plain, "\n== ")
+	found := 0
+	for line := range strings.Lines(plain) {
+		name := strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "  ") || name == "-" || strings.HasSuffix(name, "(core)") {
+			continue
+		}
+		found++
+		var named bool
+		if _, table, named = strings.Cut(table, "`"+name+"`"); !named {
+			t.Fatalf("docs/architecture.md lacks `%s` at its place in the loop", name)
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d adapters: wiring.txt has another form now", found)
+	}
+}
+
+var (
+	inertFlag = regexp.MustCompile("(?m)^\\| `--")
+	numbers   = strings.Fields("no one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen " +
+		"eighteen nineteen twenty")
+	inertLink = regexp.MustCompile(`\[(\S+) do\s+nothing\]\(docs/flags\.md#flags-that-do-nothing-here\)`)
+)
+
+// docs/flags.md is generated from the flags themselves.
+func TestREADMECountsFlagsThatDoNothing(t *testing.T) {
+	docs := documents(t)
+	text := func(path string) string {
+		return docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == path })].text
+	}
+	_, section, _ := strings.Cut(text("docs/flags.md"), "\n## Flags that do nothing here\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	said := inertLink.FindStringSubmatch(text("README.md"))
+	if said == nil {
+		t.Fatal("README.md does not link the flags that do nothing")
+	}
+	if want := len(inertFlag.FindAllString(section, -1)); slices.Index(numbers, strings.ToLower(said[1])) != want {
+		t.Errorf("README.md says that %s flags do nothing, and docs/flags.md has %d", said[1], want)
+	}
+}
+
+func TestREADMEIsShort(t *testing.T) {
+	docs := documents(t)
+	readme := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "README.md" })]
+	if words := len(strings.Fields(readme.text)); words > 2050 {
+		t.Errorf("README.md has %d words, at most 2,050 are read", words)
+	}
+}
+
+// A reason is a word that a metric or an event shows, and for which an operator looks in the documents.
+func TestReasonsAreExplained(t *testing.T) {
+	var explained strings.Builder
+	for _, d := range documents(t) {
+		if d.path != "docs/metrics.md" {
+			explained.WriteString(d.text)
+		}
+	}
+	found := 0
+	err := filepath.WalkDir(filepath.Join(root, "cloudprovider"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			for name, value := range reasons(node) {
+				found++
+				if !strings.Contains(explained.String(), "`"+value+"`") {
+					t.Errorf("%s: no document explains `%s` (%s)", path, value, name)
+				}
+			}
+			return true
+		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found < 50 {
+		t.Errorf("found %d reasons: they are declared in another way now", found)
+	}
+}
+
+// reasons returns the constants of a declaration that are reasons, by name: those called so, and outcomes of interruptions.
+func reasons(node ast.Node) map[string]string {
+	spec, ok := node.(*ast.ValueSpec)
+	if !ok || len(spec.Names) != len(spec.Values) {
+		return nil
+	}
+	kind, _ := spec.Type.(*ast.Ident)
+	found := map[string]string{}
+	for i, name := range spec.Names {
+		value, ok := spec.Values[i].(*ast.BasicLit)
+		if !ok || value.Kind != token.STRING {
+			continue
+		}
+		called := strings.HasPrefix(strings.ToLower(name.Name), "reason")
+		if called || kind != nil && (kind.Name == "Reason" || kind.Name == "outcome") {
+			found[name.Name], _ = strconv.Unquote(value.Value)
+		}
+	}
+	return found
+}

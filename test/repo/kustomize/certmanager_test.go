@@ -1,0 +1,32 @@
+package kustomize
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/manifests"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+)
+
+func TestPluginsCertificatesAreValid(t *testing.T) {
+	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
+	module, err := controlplane.DownloadModule(t.Context(), "certmanager", "github.com/cert-manager/cert-manager")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Define(t.Context(), filepath.Join(module, "deploy", "crds")); err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := manifests.FS.ReadFile("deploy/plugin-cert-manager.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := cluster.RunKubectl(t.Context(), strings.Replace(string(shipped), "secretName:", "secret:", 1), "create", "-f", "-", "--dry-run=server"); err == nil {
+		t.Errorf("the API server accepts an unknown field:\n%s", out)
+	}
+	out, err := cluster.RunKubectl(t.Context(), string(shipped), "create", "-f", "-")
+	if want := strings.Count(string(shipped), "\nkind: "); err != nil || strings.Count(out, " created") != want {
+		t.Errorf("error %v, want %d objects:\n%s", err, want, out)
+	}
+}

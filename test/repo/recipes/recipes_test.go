@@ -1,0 +1,327 @@
+package recipes
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	provisioningv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	strictyaml "sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+const root = "../../.."
+
+// A recipe is a document of docs/recipes.
+type recipe struct {
+	name   string
+	text   string
+	blocks []block
+}
+
+// A block is a fenced block of code.
+type block struct{ language, text string }
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
+
+// recipes returns the recipes, and the lines of Terraform that they share.
+func recipes(t *testing.T) (found []recipe, shared string) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, "docs", "recipes", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := recipe{name: strings.TrimSuffix(filepath.Base(path), ".md"), text: string(content)}
+		for _, b := range fence.FindAllStringSubmatch(r.text, -1) {
+			r.blocks = append(r.blocks, block{b[1], b[2]})
+		}
+		if r.name == "README" {
+			shared = strings.Join(r.of("hcl"), "\n")
+			continue
+		}
+		found = append(found, r)
+	}
+	if len(found) < 10 || shared == "" {
+		t.Fatalf("%d recipes, shared lines %q", len(found), shared)
+	}
+	return found, shared
+}
+
+// of returns the texts of the blocks in a language.
+func (r recipe) of(language string) []string {
+	var texts []string
+	for _, b := range r.blocks {
+		if b.language == language {
+			texts = append(texts, b.text)
+		}
+	}
+	return texts
+}
+
+// documents returns the YAML documents of a recipe.
+func (r recipe) documents() []string {
+	var documents []string
+	for _, text := range r.of("yaml") {
+		documents = append(documents, strings.Split(text, "\n---\n")...)
+	}
+	return documents
+}
+
+// account returns the account with the groups of the recipe's snippets. It has none where the recipe makes none.
+func (r recipe) account(t *testing.T, shared string) fakeaws.Config {
+	t.Helper()
+	var account fakeaws.Config
+	for _, text := range r.of("hcl") {
+		made, err := accountOf(shared + text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		account = made
+	}
+	for _, document := range r.documents() {
+		if strings.Contains(document, "kind: InstanceGroup") {
+			account = instanceGroupAccount(t, document)
+		}
+	}
+	return account
+}
+
+// The outputs of asgctl in a recipe are lines, in order, of its output for the recipe's own groups.
+func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
+	found, shared := recipes(t)
+	shown := 0
+	for _, r := range found {
+		t.Run(r.name, func(t *testing.T) {
+			account := r.account(t, shared)
+			if len(account.AutoScalingGroups) == 0 {
+				return
+			}
+			server, err := fakeaws.Start(t.Context(), account)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { server.Close() })
+			for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": account.Region,
+				"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
+				t.Setenv(name, value)
+			}
+			for _, b := range r.of("text") {
+				group := regexp.MustCompile(`^Group (\S+) in `).FindStringSubmatch(b)
+				if group == nil {
+					continue
+				}
+				shown++
+				if i := slices.IndexFunc(account.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == group[1] }); i < 0 {
+					t.Errorf("the snippets make no group %s", group[1])
+				}
+				checkLines(t, asgctl(t, "template", group[1]), b)
+			}
+		})
+	}
+	if shown < 7 {
+		t.Errorf("%d outputs of asgctl: the recipes show them in another way now", shown)
+	}
+}
+
+// asgctl returns what the command prints. Findings are no failure.
+func asgctl(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, complaints bytes.Buffer
+	if code := command.Run(t.Context(), args, &out, &complaints, "test"); code != command.ExitFine && code != command.ExitFindings {
+		t.Fatalf("asgctl %s: exit code %d: %s", strings.Join(args, " "), code, complaints.String())
+	}
+	return out.String()
+}
+
+// checkLines wants each line of part in whole, in order.
+func checkLines(t *testing.T, whole, part string) {
+	t.Helper()
+	rest := strings.Split(whole, "\n")
+	for line := range strings.Lines(part) {
+		i := slices.Index(rest, strings.TrimSuffix(line, "\n"))
+		if i < 0 {
+			t.Errorf("asgctl does not print %q here, but\n%s", line, whole)
+			return
+		}
+		rest = rest[i+1:]
+	}
+}
+
+// The two snippets of a recipe make the same groups.
+func TestEksctlMakesTheGroupsOfTerraform(t *testing.T) {
+	found, shared := recipes(t)
+	compared := 0
+	for _, r := range found {
+		t.Run(r.name, func(t *testing.T) {
+			account := r.account(t, shared)
+			for _, document := range r.documents() {
+				if !strings.Contains(document, "kind: ClusterConfig") {
+					continue
+				}
+				file := decodeStrictly[eksctlFile](t, document)
+				if file.Metadata.Region != account.Region {
+					t.Errorf("eksctl in %q, Terraform in %q", file.Metadata.Region, account.Region)
+				}
+				groups := append(file.NodeGroups, file.ManagedNodeGroups...)
+				if len(groups) != len(account.AutoScalingGroups) {
+					t.Errorf("%d groups by eksctl, %d by Terraform", len(groups), len(account.AutoScalingGroups))
+				}
+				for _, g := range groups {
+					compared++
+					g.compare(t, account)
+				}
+			}
+		})
+	}
+	if compared < 7 {
+		t.Errorf("%d groups compared: the recipes show eksctl's files in another way now", compared)
+	}
+}
+
+func TestManifestsAreOfTheirKinds(t *testing.T) {
+	found, _ := recipes(t)
+	kinds := map[string]func(*testing.T, string){
+		"Deployment":          func(t *testing.T, text string) { decodeStrictly[appsv1.Deployment](t, text) },
+		"Job":                 func(t *testing.T, text string) { decodeStrictly[batchv1.Job](t, text) },
+		"Pod":                 func(t *testing.T, text string) { decodeStrictly[corev1.Pod](t, text) },
+		"PodTemplate":         func(t *testing.T, text string) { decodeStrictly[corev1.PodTemplate](t, text) },
+		"ConfigMap":           func(t *testing.T, text string) { decodeStrictly[corev1.ConfigMap](t, text) },
+		"PodDisruptionBudget": func(t *testing.T, text string) { decodeStrictly[policyv1.PodDisruptionBudget](t, text) },
+		"ProvisioningRequest": func(t *testing.T, text string) { decodeStrictly[provisioningv1.ProvisioningRequest](t, text) },
+		"ClusterConfig":       func(t *testing.T, text string) { decodeStrictly[eksctlFile](t, text) },
+		"InstanceGroup":       func(t *testing.T, text string) { decodeStrictly[instanceGroup](t, text) },
+		"":                    checkValues,
+	}
+	// Their types are in no module that the tests have. They are only parsed.
+	foreign := []string{"NodePool", "ProvisioningRequestConfig", "AdmissionCheck", "ResourceFlavor", "ClusterQueue", "LocalQueue"}
+	for _, r := range found {
+		for _, document := range r.documents() {
+			var object struct{ Kind string }
+			if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+				t.Errorf("%s: %v in\n%s", r.name, err, document)
+				continue
+			}
+			if slices.Contains(foreign, object.Kind) {
+				continue
+			}
+			check, known := kinds[object.Kind]
+			if !known {
+				t.Errorf("%s: nothing is known of %s", r.name, object.Kind)
+				continue
+			}
+			t.Run(r.name+"/"+object.Kind, func(t *testing.T) { check(t, document) })
+		}
+	}
+}
+
+// checkValues wants every key of values for the Helm chart among the chart's own values.
+func checkValues(t *testing.T, text string) {
+	chart, err := os.ReadFile(filepath.Join(root, "manifests", "chart", "values.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var known, given map[string]any
+	if err := errors.Join(yaml.Unmarshal(chart, &known), yaml.Unmarshal([]byte(text), &given)); err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range given {
+		default_, ok := known[key]
+		if !ok {
+			t.Errorf("the chart has no value %s", key)
+		}
+		inner, _ := default_.(map[string]any)
+		values, _ := value.(map[string]any)
+		for name := range values {
+			if _, ok := inner[name]; !ok && key != "podAnnotations" {
+				t.Errorf("the chart has no value %s.%s", key, name)
+			}
+		}
+	}
+}
+
+func decodeStrictly[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	// The other package knows no anchors.
+	var plain any
+	if err := yaml.Unmarshal([]byte(text), &plain); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := yaml.Marshal(plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := strictyaml.UnmarshalStrict(raw, &v); err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return v
+}
+
+var costRow = regexp.MustCompile(`(?m)^\| (\d+) × (\S+), (on-demand|spot) \| ([\d.]+) ([A-Z]+) \| (\d+) min \| ([\d.]+) ([A-Z]+) \|$`)
+
+// A cost is the number of instances × the built-in price × the time.
+func TestCostsAreComputedFromThePrices(t *testing.T) {
+	found, shared := recipes(t)
+	rows := 0
+	for _, r := range found {
+		for _, row := range costRow.FindAllStringSubmatch(r.text, -1) {
+			rows++
+			price, currency := priceOf(t, r.account(t, shared).Region, row[2], row[3])
+			if row[4] != strconv.FormatFloat(price, 'f', -1, 64) || row[5] != currency || row[8] != currency {
+				t.Errorf("%s: %q, but the price is %v %s", r.name, row[0], price, currency)
+			}
+			count, minutes, cost := number(t, row[1]), number(t, row[6]), number(t, row[7])
+			if want := count * price * minutes / 60; math.Abs(cost-want) > 0.005 {
+				t.Errorf("%s: %q, but it costs %.4f", r.name, row[0], want)
+			}
+		}
+	}
+	if rows < 7 {
+		t.Errorf("%d costs: the recipes state them in another way now", rows)
+	}
+}
+
+// priceOf returns the built-in price of an hour.
+func priceOf(t *testing.T, region, instanceType, capacityType string) (float64, string) {
+	t.Helper()
+	var list struct {
+		Prices []struct {
+			Amount   float64 `json:"amount"`
+			Currency string  `json:"currency"`
+		} `json:"prices"`
+	}
+	out := asgctl(t, "prices", instanceType, "--region", region, "--capacity-type", capacityType, "-o", "json")
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Prices) != 1 {
+		t.Fatalf("prices of %s in %s: %v in\n%s", instanceType, region, err, out)
+	}
+	return list.Prices[0].Amount, list.Prices[0].Currency
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

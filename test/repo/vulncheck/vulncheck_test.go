@@ -1,0 +1,110 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+// The database of this test has one entry that is about the product, and four that are not. So the check of the real binaries must
+// find that one, and must say of every exception that nothing needs it.
+func TestPlantedVulnerabilityFailsTheCheck(t *testing.T) {
+	if err := scenario.LookAtSources("../../.."); err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for id, entry := range map[string]string{
+		"GO-2000-0001": `"affected": [{"package": {"name": "k8s.io/klog/v2", "ecosystem": "Go"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "9.9.9"}]}],
+			"ecosystem_specific": {"imports": [{"path": "k8s.io/klog/v2", "symbols": ["InitFlags"]}]}}]`,
+		"GO-2000-0002": `"affected": [{"package": {"name": "k8s.io/klog/v2", "ecosystem": "Go"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}],
+			"ecosystem_specific": {"imports": [{"path": "k8s.io/klog/v2", "symbols": ["NotLinked"]}]}}]`,
+		"GO-2000-0003": `"affected": [{"package": {"name": "k8s.io/klog/v2", "ecosystem": "Go"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "2.0.0"}]}],
+			"ecosystem_specific": {"imports": [{"path": "k8s.io/klog/v2", "symbols": ["InitFlags"]}]}}]`,
+		"GO-2000-0004": `"affected": [{"package": {"name": "example.com/not/linked", "ecosystem": "Go"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}],
+			"ecosystem_specific": {}}]`,
+		"GO-2000-0005": `"withdrawn": "2020-01-01T00:00:00Z", "affected": [{"package": {"name": "k8s.io/klog/v2", "ecosystem": "Go"},
+			"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}], "ecosystem_specific": {}}]`,
+	} {
+		text := `{"schema_version": "1.3.1", "id": "` + id + `", "modified": "2020-01-01T00:00:00Z", ` + entry + `}`
+		if err := os.WriteFile(filepath.Join(folder, id+".json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := check(t.Context(), "../../..", folder)
+	if err == nil {
+		t.Fatal("the check passes with a planted vulnerability")
+	}
+	planted := 0
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		switch {
+		case strings.HasPrefix(line, "GO-2000-0001: k8s.io/klog/v2 ") && strings.Contains(line, "InitFlags") && strings.Contains(line, "fixed in v9.9.9"):
+			planted++
+		case !strings.HasSuffix(line, "remove the exception"):
+			t.Errorf("unexpected: %s", line)
+		}
+	}
+	if planted != 1 {
+		t.Errorf("check = %v, want the planted vulnerability once", err)
+	}
+}
+
+func TestUnreachableDatabaseIsAnError(t *testing.T) {
+	missing := (&url.URL{Scheme: "file", Path: filepath.Join(t.TempDir(), "missing")}).String()
+	for _, db := range []string{missing, "http://127.0.0.1:1"} {
+		findings, err := scan(t.Context(), "../tools", db, "/proc/self/exe")
+		if err == nil || !strings.Contains(err.Error(), db) {
+			t.Errorf("scan with %s = %v, %v, want an error that names the database", db, findings, err)
+		}
+	}
+	if _, err := index(t.TempDir(), t.TempDir()); err == nil {
+		t.Error("an empty folder is taken for a database")
+	}
+}
+
+func TestOnlyADatabaseThatAnswersIsReachable(t *testing.T) {
+	paths := make(chan string, 1)
+	good := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.URL.Path }))
+	defer good.Close()
+	bad := httptest.NewServer(http.NotFoundHandler())
+	defer bad.Close()
+	if err := reachable(t.Context(), good.URL); err != nil || <-paths != "/index/db.json" {
+		t.Errorf("reachable = %v, want a look at the index", err)
+	}
+	for _, db := range []string{bad.URL, "http://127.0.0.1:1"} {
+		if reachable(t.Context(), db) == nil {
+			t.Errorf("%s counts as reachable", db)
+		}
+	}
+}
+
+func TestUnexplainedFindingFails(t *testing.T) {
+	found := finding{ID: "GO-2026-1", Module: "example.com/m", Version: "v1.0.0", Fixed: "v1.0.1"}
+	good := exception{ID: "GO-2026-1", Module: "example.com/m", Seen: "2026-11-21", Reason: "because"}
+	bare, other := good, good
+	bare.Reason, other.Module = "", "example.com/n"
+	for _, tt := range []struct {
+		name       string
+		findings   []finding
+		exceptions []exception
+		want       string // part of the error, empty for none
+	}{
+		{"explained", []finding{found}, []exception{good}, ""},
+		{"unexplained", []finding{found}, nil, "fixed in v1.0.1"},
+		{"another module", []finding{found}, []exception{other}, "fixed in v1.0.1"},
+		{"no reason", []finding{found}, []exception{bare}, "lacks its reason"},
+		{"no finding", nil, []exception{good}, "remove the exception"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := judge(tt.findings, tt.exceptions)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("judge = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,271 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/chaos"
+)
+
+type options struct {
+	seed, first uint64
+	seeds       int
+	workers     int
+	zonal, half bool
+	modes       []string
+	planOnly    bool
+	keep        bool
+	resume      bool
+	binary      string
+	out         string
+}
+
+func parse() options {
+	var o options
+	flag.Uint64Var(&o.seed, "seed", 0, "run this seed alone; 0 runs many")
+	flag.Uint64Var(&o.first, "first", 1, "first of the seeds")
+	flag.IntVar(&o.seeds, "seeds", 200, "how many seeds")
+	flag.IntVar(&o.workers, "workers", 1, "control planes side by side; each takes a core or two")
+	modes := flag.String("modes", "", "launch modes, which take turns from seed to seed; a seed replays with the same list (default "+
+		strings.Join(chaos.Modes, ",")+", with -zonal "+strings.Join(chaos.ZonalModes, ",")+")")
+	flag.BoolVar(&o.zonal, "zonal", false, "scale groups of several zones zone by zone, with pods that need a zone and more faults; such plans are others than without")
+	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
+	flag.BoolVar(&o.planOnly, "plan", false, "print the plans and run nothing")
+	flag.BoolVar(&o.keep, "keep", false, "keep what runs that did not fail leave behind, too")
+	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
+	flag.StringVar(&o.binary, "binary", "", "autoscaler to run; built from this module if empty")
+	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the summary, and for what failed runs leave behind")
+	flag.Parse()
+	if *modes != "" {
+		o.modes = strings.Split(*modes, ",")
+	}
+	if o.seed != 0 {
+		o.first, o.seeds = o.seed, 1
+	}
+	return o
+}
+
+// plan is the plan of a seed.
+func (o options) plan(seed uint64, zonal bool) chaos.Plan {
+	modes := func(usual []string) []string {
+		if o.modes != nil {
+			return o.modes
+		}
+		return usual
+	}
+	if zonal {
+		return chaos.NewZonalPlan(seed, modes(chaos.ZonalModes))
+	}
+	return chaos.NewPlan(seed, modes(chaos.Modes))
+}
+
+// nth is the plan of the n-th run.
+func (o options) nth(n int) chaos.Plan {
+	if o.half {
+		return o.plan(o.first+uint64(n/2), n%2 == 1)
+	}
+	return o.plan(o.first+uint64(n), o.zonal)
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	failed, err := run(ctx, parse())
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		os.Exit(1)
+	case failed:
+		os.Exit(3)
+	}
+}
+
+func run(ctx context.Context, o options) (failed bool, err error) {
+	if o.planOnly {
+		for n := range o.seeds {
+			fmt.Println(o.nth(n))
+		}
+		return false, nil
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return false, err
+	}
+	if o.binary == "" {
+		if o.binary, err = scenario.BuildAutoscaler(ctx, o.out); err != nil {
+			return false, err
+		}
+	}
+	if o.binary, err = filepath.Abs(o.binary); err != nil {
+		return false, err
+	}
+	if o.seed != 0 {
+		fmt.Println(o.nth(0))
+	}
+	record, results, err := openRecord(filepath.Join(o.out, "results.jsonl"), o.resume)
+	if err != nil {
+		return false, err
+	}
+	defer record.Close()
+	for _, r := range results {
+		if r.Zonal != o.zonal && !o.half || r.Mode != o.plan(r.Seed, r.Zonal).Mode {
+			return false, fmt.Errorf("the results in %s are of other plans: give the same flags, or start without -resume", record.Name())
+		}
+	}
+	fmt.Println(chaos.Header)
+	more, err := runAll(ctx, o, done(results), record)
+	results = append(results, more...)
+	slices.SortFunc(results, func(a, b chaos.Result) int {
+		return cmp.Or(cmp.Compare(a.Seed, b.Seed), strings.Compare(a.Name(), b.Name()))
+	})
+	summary := chaos.Summarize(results)
+	raw, marshalErr := json.MarshalIndent(summary, "", "  ")
+	path := filepath.Join(o.out, "summary.json")
+	err = errors.Join(err, marshalErr, os.WriteFile(path, append(raw, '\n'), 0o644))
+	for _, name := range summary.Failed {
+		again, zonal := strings.CutSuffix(name, "z")
+		if zonal {
+			again += " ZONAL=1"
+		}
+		fmt.Printf("run %s left its plan, events and logs in %s; again: make chaos SEED=%s\n", name, folder(o.out, name), again)
+	}
+	summary.Print(os.Stdout)
+	if missing := o.seeds - len(results); missing > 0 {
+		fmt.Printf("  runs left out (a lab broke, or the command was stopped)  %d\n", missing)
+	}
+	return len(summary.Failed)+len(summary.Silent) > 0, err
+}
+
+func folder(out, name string) string { return filepath.Join(out, "seed-"+name) }
+
+// openRecord opens the file that takes one result a line, and reads its results if the run is to go on.
+func openRecord(path string, resume bool) (*os.File, []chaos.Result, error) {
+	mode := os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	if !resume {
+		file, err := os.OpenFile(path, mode|os.O_TRUNC, 0o644)
+		return file, nil, err
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, nil, err
+	}
+	var results []chaos.Result
+	for line := range strings.Lines(string(raw)) {
+		var r chaos.Result
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w; start without -resume", path, err)
+		}
+		results = append(results, r)
+	}
+	file, err := os.OpenFile(path, mode, 0o644)
+	return file, results, err
+}
+
+func done(results []chaos.Result) map[string]bool {
+	names := map[string]bool{}
+	for _, r := range results {
+		names[r.Name()] = true
+	}
+	return names
+}
+
+// runAll runs the plans that are not done in as many labs as there are workers, and records each result at once. It goes on as long as a
+// worker has a lab.
+func runAll(ctx context.Context, o options, done map[string]bool, record io.Writer) ([]chaos.Result, error) {
+	plans := make(chan chaos.Plan)
+	var mu sync.Mutex
+	var results []chaos.Result
+	var errs []error
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var workers sync.WaitGroup
+	for n := range o.workers {
+		workers.Go(func() {
+			err := work(ctx, o, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), plans, func(r chaos.Result) error {
+				mu.Lock()
+				defer mu.Unlock()
+				fmt.Println(r)
+				results = append(results, r)
+				return json.NewEncoder(record).Encode(r)
+			})
+			if err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				if errs = append(errs, err); len(errs) == o.workers {
+					cancel()
+				}
+			}
+		})
+	}
+	for n := range o.seeds {
+		plan := o.nth(n)
+		if done[plan.Name()] {
+			continue
+		}
+		select {
+		case plans <- plan:
+		case <-ctx.Done():
+		}
+	}
+	close(plans)
+	workers.Wait()
+	return results, errors.Join(errs...)
+}
+
+// labAttempts bounds how many labs a worker breaks, one after another, before it gives up.
+const labAttempts = 3
+
+// work runs plans until there are no more, in one lab unless that breaks.
+func work(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) error {
+	for attempt := 1; ; attempt++ {
+		err := workInLab(ctx, o, dir, plans, func(r chaos.Result) error {
+			attempt = 0
+			return done(r)
+		})
+		if err == nil || ctx.Err() != nil || attempt == labAttempts {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "chaos: a lab broke, and its plan is left out; run again with -resume: %v\n", err)
+	}
+}
+
+// workInLab runs plans in one lab. It keeps the folder of a failed run.
+func workInLab(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) (err error) {
+	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	lab, err := chaos.NewLab(ctx, chaos.Options{Dir: dir, Binary: o.binary, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lab.Close()) }()
+	for plan := range plans {
+		left := folder(dir, plan.Name())
+		result, err := lab.Run(ctx, plan)
+		if err != nil {
+			return err
+		}
+		if len(result.Violations) > 0 || o.keep {
+			kept := folder(o.out, plan.Name())
+			err = errors.Join(os.RemoveAll(kept), os.Rename(left, kept))
+		} else {
+			err = os.RemoveAll(left)
+		}
+		if err = errors.Join(err, done(result)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

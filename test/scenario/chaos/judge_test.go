@@ -1,0 +1,310 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+)
+
+const (
+	ourWrite       = "SetDesiredCapacity autoscaler"
+	ourTermination = "TerminateInstanceInAutoScalingGroup autoscaler"
+)
+
+func launched(instances ...string) (events []fakeaws.Event) {
+	for _, id := range instances {
+		events = append(events, fakeaws.Event{Kind: fakeaws.Launched, Group: "web", Instance: id, InstanceType: "m5.large"})
+	}
+	return events
+}
+
+func desired(by string, from, to int) fakeaws.Event {
+	return fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: "web", By: by, From: from, To: to}
+}
+
+func about(kind fakeaws.EventKind, instance, by string) fakeaws.Event {
+	return fakeaws.Event{Kind: kind, Group: "web", Instance: instance, By: by}
+}
+
+func later(after time.Duration, e fakeaws.Event) fakeaws.Event {
+	e.Time = time.Unix(0, 0).Add(after)
+	return e
+}
+
+// Node i-1 holds a pod all the time.
+func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		events []fakeaws.Event
+		lost   int
+	}{
+		{name: "nothing terminated"},
+		{name: "we terminate a busy node", events: []fakeaws.Event{about(fakeaws.TerminateRequested, "i-1", ourTermination)}, lost: 1},
+		{name: "we terminate a drained node", events: []fakeaws.Event{about(fakeaws.TerminateRequested, "i-2", ourTermination)}},
+		{name: "somebody else terminates", events: []fakeaws.Event{about(fakeaws.TerminateRequested, "i-1", "operator")}},
+		{name: "AWS chooses after our write", events: []fakeaws.Event{desired(ourWrite, 2, 1), about(fakeaws.ScaleInKill, "i-1", "")}, lost: 1},
+		{name: "AWS chooses a drained node after our write", events: []fakeaws.Event{desired(ourWrite, 2, 1), about(fakeaws.ScaleInKill, "i-2", "")}},
+		{name: "AWS chooses after a schedule", events: []fakeaws.Event{desired("scheduled-action", 2, 1), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "AWS chooses after a schedule and our raise",
+			events: []fakeaws.Event{desired("scheduled-action", 2, 1), desired(ourWrite, 1, 2), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "AWS chooses between our write and a schedule",
+			events: []fakeaws.Event{desired(ourWrite, 3, 1), about(fakeaws.ScaleInKill, "i-1", ""), desired("scheduled-action", 1, 0)}, lost: 1},
+		{name: "our write meets another writer's raise",
+			events: []fakeaws.Event{later(0, desired("set-desired", 2, 4)), later(time.Second, desired(ourWrite, 4, 3)), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "our write lowers what readings had to show", lost: 1,
+			events: []fakeaws.Event{later(0, desired("set-desired", 2, 4)), later(unseenFor, desired(ourWrite, 4, 3)), about(fakeaws.ScaleInKill, "i-1", "")}},
+		{name: "we let a busy node go while a hook holds it", lost: 1,
+			events: []fakeaws.Event{about(fakeaws.Replaced, "i-1", "az-rebalance"), about(fakeaws.HookCompleted, "i-1", "CompleteLifecycleAction autoscaler")}},
+		{name: "we let a drained node go while a hook holds it",
+			events: []fakeaws.Event{about(fakeaws.Replaced, "i-2", "az-rebalance"), about(fakeaws.HookCompleted, "i-2", "CompleteLifecycleAction autoscaler")}},
+		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost; got != tt.lost {
+				t.Errorf("lost = %d, want %d", got, tt.lost)
+			}
+		})
+	}
+}
+
+func judged(events []fakeaws.Event) *judge {
+	var j judge
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(instance string) scenario.NodeLook {
+		if instance == "i-1" {
+			return scenario.NodeLook{Node: "node-1", Pods: []string{"default/web"}}
+		}
+		return scenario.NodeLook{Node: "node-2", Marked: true}
+	})
+	for _, e := range events {
+		b.see(e)
+	}
+	return &j
+}
+
+func TestDrainedNodeWithNewPodsIsReused(t *testing.T) {
+	var pods []string
+	var j judge
+	b := newBench(&j, func(_, _ string) int { return 1 }, func(string) scenario.NodeLook {
+		return scenario.NodeLook{Node: "node-1", Marked: len(pods) == 0, Pods: pods}
+	})
+	for _, id := range []string{"i-1", "i-2"} {
+		pods = nil
+		b.see(about(fakeaws.TerminateRequested, id, ourTermination))
+		if id == "i-2" {
+			pods = []string{"default/web"}
+		}
+		b.see(about(fakeaws.Terminated, id, ""))
+	}
+	if want := (Wrongs{Reused: 1}); j.wrongs != want {
+		t.Errorf("wrongs = %+v, want %+v: %q", j.wrongs, want, j.violations)
+	}
+}
+
+func TestLoweringBelowMembersIsViolation(t *testing.T) {
+	ended := about(fakeaws.TerminateRequested, "i-2", ourTermination)
+	for _, tt := range []struct {
+		name   string
+		events []fakeaws.Event // after two launches
+		guilty bool
+	}{
+		{name: "we, below the members", events: []fakeaws.Event{desired(ourWrite, 2, 1)}, guilty: true},
+		{name: "an operator, below the members", events: []fakeaws.Event{desired("set-desired", 2, 1)}},
+		{name: "we take back what never came", events: []fakeaws.Event{desired(ourWrite, 4, 2)}},
+		{name: "we take back one too many", events: []fakeaws.Event{desired(ourWrite, 4, 1)}, guilty: true},
+		{name: "we terminate one", events: []fakeaws.Event{ended, desired(ourTermination, 2, 1)}},
+		{name: "a termination counts twice", events: []fakeaws.Event{ended, desired(ourTermination, 2, 0)}, guilty: true},
+		{name: "an instance that EC2 took is lowered for", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-2", ""), desired(ourWrite, 2, 1)}},
+		{name: "we terminate one of those beyond the desired capacity", events: []fakeaws.Event{
+			launched("i-3")[0], ended, desired(ourTermination, 2, 1)}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			j := judged(append(launched("i-1", "i-2"), tt.events...))
+			if got := j.wrongs.Lowered > 0; got != tt.guilty {
+				t.Errorf("violations = %q, want any: %t", j.violations, tt.guilty)
+			}
+		})
+	}
+}
+
+func TestStateCountsOnceHeld(t *testing.T) {
+	broken := errors.New("broken")
+	for _, tt := range []struct {
+		name  string
+		holds func(after time.Duration) (string, error)
+		want  time.Duration
+		late  bool
+	}{
+		{name: "at once", holds: func(time.Duration) (string, error) { return "", nil }},
+		{name: "after a second", holds: missingUntil(time.Second), want: time.Second},
+		{name: "for a moment and then for good", want: 6 * time.Second, holds: func(after time.Duration) (string, error) {
+			if after >= 2*time.Second && after < 4*time.Second {
+				return "", nil
+			}
+			return missingUntil(6 * time.Second)(after)
+		}},
+		{name: "right before the limit", holds: missingUntil(29 * time.Second), want: 29 * time.Second},
+		{name: "too late", holds: missingUntil(31 * time.Second), late: true},
+		{name: "never for long", late: true, holds: func(after time.Duration) (string, error) {
+			if after/time.Second%4 == 0 {
+				return "one pod", nil
+			}
+			return "", nil
+		}},
+		{name: "an error", late: true, holds: func(time.Duration) (string, error) { return "", broken }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				got, err := converged(t.Context(), 30*time.Second, held, func(context.Context) (string, error) { return tt.holds(time.Since(start)) })
+				if (err != nil) != tt.late || !tt.late && got != tt.want {
+					t.Errorf("converged after %s, error %v; want %s, late %t", got, err, tt.want, tt.late)
+				}
+			})
+		})
+	}
+}
+
+func missingUntil(limit time.Duration) func(time.Duration) (string, error) {
+	return func(after time.Duration) (string, error) {
+		if after < limit {
+			return "one pod", nil
+		}
+		return "", nil
+	}
+}
+
+func TestSummaryCountsFailuresAndFaults(t *testing.T) {
+	var results []Result
+	for n := range 100 {
+		r := Result{
+			Seed: uint64(n), Faults: map[Kind]int{Latency: 1}, Calls: 10, Spoiled: 2, Running: time.Duration(n) * time.Second, Allowance: time.Minute,
+		}
+		if n == 7 {
+			r.Nominations, r.Launched = 3, 5
+			r.Wrongs.Stalls, r.Violations, r.Allowance = 1, []string{"not every pod runs"}, 2*time.Minute
+		}
+		if n == 8 {
+			r.Launched = 1
+		}
+		results = append(results, r)
+	}
+	got := Summarize(results)
+	got.Results = nil
+	want := Summary{
+		Version: "v4", Runs: 100, Failed: []string{"7"}, Without: []string{"8"}, Silent: []string{}, Wrongs: Wrongs{Stalls: 1},
+		Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200, Nominations: 3, Limits: limitCounts{},
+		Recoveries: []Recovery{
+			{Allowance: 60, Runs: 99, Running: Spread{P50: 50, P99: 99, Max: 99}, Slowest: "99"},
+			{Allowance: 120, Runs: 1, Running: Spread{P50: 7, P99: 7, Max: 7}, Slowest: "7"},
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("summary (-want +got):\n%s", diff)
+	}
+	if line := results[7].String(); !strings.Contains(line, "FAILED: not every pod runs") {
+		t.Errorf("line of a failed run = %q", line)
+	}
+}
+
+func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
+	groups := byName(account(Plan{Traits: Traits{Weights: true, Divided: true}}))
+	raised := func(group string, from, to int) fakeaws.Event {
+		return fakeaws.Event{Kind: fakeaws.DesiredChanged, Group: group, By: ourWrite, From: from, To: to}
+	}
+	of := func(kind fakeaws.EventKind, group string, count int) (events []fakeaws.Event) {
+		for range count {
+			events = append(events, fakeaws.Event{Kind: kind, Group: group})
+		}
+		return events
+	}
+	for _, tt := range []struct {
+		name   string
+		before []fakeaws.Event
+		events []fakeaws.Event
+		more   map[string]int
+		want   int
+	}{
+		{name: "one packing", events: append(of(fakeaws.Launched, "web-a", 3), raised("web-a", 0, 3)), more: map[string]int{webPods: 5}},
+		{name: "a node too many", events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4)), more: map[string]int{webPods: 5}, want: 1},
+		{name: "over two groups", want: 2,
+			events: append(append(of(fakeaws.Launched, "web-a", 3), of(fakeaws.Launched, "web-b", 2)...), raised("web-a", 1, 4), raised("web-b", 0, 2)),
+			more:   map[string]int{webPods: 5}},
+		{name: "a crowd", events: append(of(fakeaws.Launched, "web-a", 7), raised("web-a", 0, 7)), more: map[string]int{webPods: 5, apartPods: 2, crumbPods: 13}},
+		{name: "a node too many for a crowd", events: append(of(fakeaws.Launched, "web-a", 8), raised("web-a", 0, 8)), want: 1,
+			more: map[string]int{webPods: 5, apartPods: 2, crumbPods: 13}},
+		{name: "in place of one that left", more: map[string]int{webPods: 5},
+			events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4), of(fakeaws.TerminateRequested, "web-b", 1)[0])},
+		{name: "in place of one at risk", more: map[string]int{webPods: 5},
+			before: of(fakeaws.Announced, "web-a", 1), events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4))},
+		{name: "the one at risk had left before", more: map[string]int{webPods: 5}, want: 1,
+			before: append(of(fakeaws.Announced, "web-a", 1), of(fakeaws.Terminated, "web-a", 1)...),
+			events: append(of(fakeaws.Launched, "web-a", 4), raised("web-a", 0, 4))},
+		{name: "launched by AWS alone", events: of(fakeaws.Launched, "web-a", 4), more: map[string]int{webPods: 5}},
+		{name: "weights", events: append(of(fakeaws.Launched, "web-spot", 3), raised("web-spot", 0, 6)), more: map[string]int{webPods: 5}},
+		{name: "heavier than asked for", events: append(of(fakeaws.Launched, "gpu-spot", 2), raised("gpu-spot", 0, 8)), more: map[string]int{gpuPods: 2}},
+		{name: "a whole GPU where all are divided", events: append(of(fakeaws.Launched, dividedGroup, 1), raised(dividedGroup, 1, 2)), want: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var j judge
+			if j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more); j.wrongs.Surplus != tt.want {
+				t.Errorf("surplus = %d, want %d: %q", j.wrongs.Surplus, tt.want, j.violations)
+			}
+		})
+	}
+}
+
+func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
+	const minute = time.Minute
+	for _, tt := range []struct {
+		name     string
+		node     corev1.Node
+		byUser   bool
+		openAt   time.Duration // after the last start of a leader, 0 for never
+		cordoned int
+		others   int
+		after    time.Duration
+	}{
+		{name: "open"},
+		{name: "by us, for good", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, cordoned: 1, after: minute},
+		{name: "by us, for a while", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, openAt: 50 * time.Second, after: 50 * time.Second},
+		{name: "by a user", node: corev1.Node{Spec: corev1.NodeSpec{Unschedulable: true}}, byUser: true},
+		{name: "by a user, and opened by somebody", byUser: true, others: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				tt.node.Name, tt.node.UID = "n", "u"
+				client := fake.NewClientset(&tt.node)
+				start := time.Now()
+				r := &run{client: client, replicas: []*replica{{started: start}}, users: users{cordoned: map[types.UID]string{}}}
+				r.users.set(&tt.node, tt.byUser)
+				if tt.openAt > 0 {
+					time.AfterFunc(tt.openAt, func() {
+						_, _ = client.CoreV1().Nodes().Update(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u"}}, metav1.UpdateOptions{})
+					})
+				}
+				if err := r.judgeCordons(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if r.wrongs.Cordoned != tt.cordoned || r.wrongs.Others != tt.others {
+					t.Errorf("cordoned = %d, others = %d, want %d and %d: %q", r.wrongs.Cordoned, r.wrongs.Others, tt.cordoned, tt.others, r.violations)
+				}
+				if got := time.Since(start); got < tt.after || got > tt.after+time.Second {
+					t.Errorf("judged after %s, want %s", got, tt.after)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,182 @@
+package chaos
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+func TestSeedGivesTheSamePlan(t *testing.T) {
+	for seed := range uint64(50) {
+		if diff := cmp.Diff(NewPlan(seed, Modes), NewPlan(seed, Modes)); diff != "" {
+			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
+		}
+	}
+	if cmp.Equal(NewPlan(1, Modes).Steps, NewPlan(5, Modes).Steps) {
+		t.Error("seeds 1 and 5 give the same steps")
+	}
+}
+
+func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
+	type place struct {
+		kind     Kind
+		mode     string
+		replicas int
+	}
+	const killAtNomination Kind = "kill at a nomination"
+	seen := map[place]int{}
+	for seed := range uint64(200) {
+		p := NewPlan(seed+1, Modes)
+		for kind, n := range p.Faults() {
+			seen[place{kind, p.Mode, p.Replicas}] += n
+		}
+		for _, s := range p.Steps {
+			if s.Kind == KillAtWrite && s.API.Path == "/status" {
+				seen[place{killAtNomination, p.Mode, p.Replicas}]++
+			}
+		}
+	}
+	for _, kind := range []Kind{
+		APIErrors, Throttling, Latency, HangingLaunch, Truncated, Garbled, LostAnswers, LateErrors, NoCapacity, StaleReads, ClockJump, Reclaim, Recreate,
+		ForeignDesired, ForeignMinimum, Moves, TagsChanged, NeverJoins, NotReady, KillReplica, StopReplica, PauseReplica, StealLease,
+		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Crash, Interruption, Recommendation, Maintenance, Garbage,
+		LostWrites, KillAtWrite, killAtNomination, UserCordons, UserUncordons, UserDeletes, Starved,
+	} {
+		for _, mode := range Modes {
+			for replicas := 1; replicas <= 2; replicas++ {
+				if at := (place{kind, mode, replicas}); seen[at] == 0 {
+					t.Errorf("200 seeds have no %+v", at)
+				}
+			}
+		}
+	}
+}
+
+func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
+	seen := map[string]map[string]int{}
+	for _, mode := range Modes {
+		seen[mode] = map[string]int{}
+	}
+	for seed := range uint64(200) {
+		p := NewPlan(seed+1, Modes)
+		for trait := range strings.SplitSeq(strings.TrimSuffix(p.Traits.String(), ", "), ", ") {
+			seen[p.Mode][trait]++
+		}
+		if p.Faults()[StaleReads] == 0 {
+			t.Errorf("seed %d has no stale readings", p.Seed)
+		}
+	}
+	for _, mode := range Modes {
+		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets",
+			"units of hardware", "late nodes", "start-up taints", "divided GPUs", "hurried", "unlisted", "killed in the burst"} {
+			if seen[mode][trait] < 10 {
+				t.Errorf("of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
+			}
+		}
+		if got := seen[mode]["weights"]; got < 40 {
+			t.Errorf("of 100 seeds in mode %q, %d have weights, want about half: zonal plans have none", mode, got)
+		}
+		if got := seen[mode]["usual refresh"]; got != 50 {
+			t.Errorf("of 100 seeds in mode %q, %d have the usual refresh, want half", mode, got)
+		}
+	}
+}
+
+func TestEveryFaultIsOverInTime(t *testing.T) {
+	for seed := range uint64(200) {
+		overInTime(t, NewPlan(seed, Modes))
+	}
+}
+
+func overInTime(t *testing.T, p Plan) {
+	t.Helper()
+	if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
+		t.Errorf("seed %d: steps are not in order:\n%s", p.Seed, p)
+	}
+	for _, s := range p.Steps {
+		if s.At < 0 || s.At >= Length || s.At+s.For > Length {
+			t.Errorf("seed %d: not within %s: %s", p.Seed, Length, s)
+		}
+	}
+}
+
+// Pools without capacity are remembered for minutes, so a plan in which a workload had none left could not converge in time.
+func TestEveryLackLeavesEachWorkloadAPool(t *testing.T) {
+	for _, traits := range []Traits{{}, {Weights: true}, {Mixed: true}, {Units: "vcpu"}, {Divided: true}, {Weights: true, Mixed: true}} {
+		leavesEachWorkloadAPool(t, account(Plan{Traits: traits}))
+	}
+}
+
+func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
+	t.Helper()
+	for _, lack := range shortages {
+		left := map[string]bool{}
+		for _, g := range config.AutoScalingGroups {
+			for _, pool := range pools(g) {
+				if !lacks(lack, pool) {
+					left[g.NodeLabels[poolLabel]] = true
+				}
+			}
+		}
+		delete(left, partPods) // its group keeps the node that it has
+		if want := map[string]bool{webPods: true, gpuPods: true}; !cmp.Equal(left, want) {
+			t.Errorf("lack of %+v leaves capacity to %v, want %v", lack, left, want)
+		}
+	}
+}
+
+// pools are the pools a group of the account launches in, each as the Shortage that covers nothing else.
+func pools(g fakeaws.AutoScalingGroup) (all []fakeaws.Shortage) {
+	types, capacity := []string{"m5.large"}, "on-demand"
+	if g.NodeLabels[poolLabel] == gpuPods {
+		types = []string{"g4dn.xlarge"}
+	}
+	if g.MixedInstancesPolicy != nil {
+		types, capacity = nil, "spot"
+		for _, o := range g.MixedInstancesPolicy.Overrides {
+			if types = append(types, o.InstanceType); o.Requirements != nil {
+				types = append(types[:len(types)-1], o.Requirements.AllowedInstanceTypes...)
+			}
+		}
+	}
+	for _, zone := range g.Zones {
+		for _, name := range types {
+			all = append(all, fakeaws.Shortage{InstanceType: name, Zone: zone, CapacityType: capacity})
+		}
+	}
+	return all
+}
+
+func lacks(lack, pool fakeaws.Shortage) bool {
+	return (lack.InstanceType == "" || lack.InstanceType == pool.InstanceType) && (lack.Zone == "" || lack.Zone == pool.Zone) &&
+		(lack.CapacityType == "" || lack.CapacityType == pool.CapacityType)
+}
+
+func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
+	zoneOut := []Step{{Kind: ZoneOut, Shortage: &fakeaws.Shortage{Zone: zoneC}}}
+	for _, tt := range []struct {
+		name string
+		plan Plan
+		want time.Duration
+	}{
+		{name: "a reading each second", plan: Plan{}, want: 30 * time.Second},
+		{name: "a crash", plan: Plan{Steps: []Step{{Kind: Crash}}}, want: 90 * time.Second},
+		{name: "late nodes", plan: Plan{Traits: Traits{LateNodes: true}}, want: 45 * time.Second},
+		{name: "a start-up taint, a crash and a deleted node", plan: Plan{Traits: Traits{StartupTaints: true}, Steps: []Step{{Kind: Crash}, {Kind: UserDeletes}}},
+			want: 2 * time.Minute},
+		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
+		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
+		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.plan.Allowance(); got != tt.want {
+				t.Errorf("allowance = %s, want %s", got, tt.want)
+			}
+		})
+	}
+}

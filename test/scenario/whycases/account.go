@@ -1,0 +1,56 @@
+package whycases
+
+import (
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
+)
+
+// account is the recorded account of a case, for the emulator.
+type account struct {
+	groups     []fakeaws.AutoScalingGroup
+	templates  []fakeaws.LaunchTemplate
+	nodegroups []fakeaws.EKSNodegroup // that tags of groups name
+	members    map[string][]string    // recorded instance IDs, by group
+}
+
+// account reads the recorded answers of AWS with the code of asgctl.
+func (c *Case) account(t testing.TB) account {
+	t.Helper()
+	dir := t.TempDir()
+	if err := c.Write(dir); err != nil {
+		t.Fatal(err)
+	}
+	from, err := source.LoadAccount(dir, instancetypes.Embedded())
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, err := from.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions, err := from.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := account{members: map[string][]string{}, templates: replay.Templates(versions.LaunchTemplateVersions)}
+	for _, g := range groups.AutoScalingGroups {
+		group := replay.Group(g)
+		a.groups = append(a.groups, group)
+		if name := group.Tags["eks:nodegroup-name"]; name != "" {
+			a.nodegroups = append(a.nodegroups, fakeaws.EKSNodegroup{Cluster: group.Tags["eks:cluster-name"], Name: name, AutoScalingGroup: group.Name})
+		}
+		for _, i := range g.Instances {
+			name := aws.ToString(g.AutoScalingGroupName)
+			a.members[name] = append(a.members[name], aws.ToString(i.InstanceId))
+		}
+	}
+	return a
+}

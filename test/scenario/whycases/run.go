@@ -1,0 +1,266 @@
+package whycases
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/config/flags"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core"
+	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
+	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/emptycandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas/capacityquota"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	kubelisters "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/units"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/utils/clock"
+	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// loopInterval is the time between two loops of a case. A pause after a failed call is longer.
+const loopInterval = time.Second
+
+// Run runs the autoscaler's loops over the case.
+func (c *Case) Run(t testing.TB) Outcome {
+	t.Helper()
+	a := c.start(t)
+	for range max(a.faults.Loops, 1) {
+		a.loop(t)
+	}
+	return a.outcome(t, c)
+}
+
+// start makes the autoscaler over the account and the cluster of the case.
+func (c *Case) start(t testing.TB) *autoscaler {
+	t.Helper()
+	now := time.Now()
+	given, name := parse(t, c.Flags())
+	discovery, err := ownership.ParseDiscovery(given.NodeGroups, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	faults, err := c.faults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	account := c.account(t)
+	w := awsworld.NewAWS(t, func(cfg *fakeaws.Config) {
+		cfg.LaunchTemplates, cfg.EKSNodegroups, cfg.Delays.Synchronous = account.templates, account.nodegroups, fakeaws.Duration(20*time.Millisecond)
+	}, account.groups...)
+	for _, name := range faults.Deleted {
+		if err := w.AWS.DeleteLaunchTemplate(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, f := range faults.Early {
+		w.AWS.Inject(f)
+	}
+	kept := decision.New(decision.Process{Cluster: name, Region: w.AWS.Region(), Started: now, Leader: true, Expander: given.ExpanderNames, Flags: c.Flags()}, clock.RealClock{})
+	collector := decisions.New(decisions.Config{Record: kept, Core: given, Clock: clock.RealClock{}, ScaleDown: true})
+	w = w.RestartedWith(func(o *asg.Options, p *aws.Options) {
+		if len(given.NodeGroups) > 0 {
+			o.Discovery = discovery
+		}
+		o.LaunchMode, o.Cluster, o.Launched, o.Read = asg.LaunchAuto, name, collector.Launched, collector.Read
+		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
+	})
+	collector.Provider = w.Provider
+	k := c.cluster(t, now, account.instances(w))
+	w.Cluster.Put(t, k.nodes...)
+	w.Reread()
+	for _, f := range faults.Faults {
+		w.AWS.Inject(f)
+	}
+	for _, s := range faults.Shortages {
+		w.AWS.AddShortage(s)
+	}
+	a := newAutoscaler(t, w, collector, k)
+	a.world, a.faults, a.next = w, faults, now
+	return a
+}
+
+// loop runs one loop, and waits for what AWS answers.
+func (a *autoscaler) loop(t testing.TB) {
+	t.Helper()
+	a.collector.Begin("start", a.next)
+	if err := a.RunOnce(a.next); err != nil {
+		t.Logf("loop: %v", err)
+	}
+	a.collector.End()
+	a.unhelped.Publish()
+	if err := a.world.AwaitIncreases(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.next = a.next.Add(loopInterval)
+}
+
+// instances returns the emulator's instance IDs by the recorded ones.
+func (a account) instances(w *awsworld.World) map[string]string {
+	ids := map[string]string{}
+	for group, recorded := range a.members {
+		state, _ := w.AWS.Group(group)
+		for i, id := range recorded {
+			if i < len(state.Instances) {
+				ids[id] = state.Instances[i].ID
+			}
+		}
+	}
+	return ids
+}
+
+// parse returns the options that the flags stand for, and the value of --asg-cluster-name. The core parses its flags once in a process, so
+// that the ones of the cases are bound to its defaults here.
+func parse(t testing.TB, args []string) (config.AutoscalingOptions, string) {
+	t.Helper()
+	given := flags.AutoscalingOptions()
+	(&options.AWS{}).FillUnset(pflag.NewFlagSet("", pflag.ContinueOnError), &given)
+	fs := pflag.NewFlagSet("flags that a case may have", pflag.ContinueOnError)
+	cluster := fs.String("asg-cluster-name", "", "")
+	fs.StringArrayVar(&given.NodeGroups, "nodes", nil, "")
+	fs.IntVar(&given.MaxNodesTotal, "max-nodes-total", given.MaxNodesTotal, "")
+	fs.IntVar(&given.OkTotalUnreadyCount, "ok-total-unready-count", given.OkTotalUnreadyCount, "")
+	fs.Float64Var(&given.MaxTotalUnreadyPercentage, "max-total-unready-percentage", given.MaxTotalUnreadyPercentage, "")
+	fs.DurationVar(&given.NewPodScaleUpDelay, "new-pod-scale-up-delay", given.NewPodScaleUpDelay, "")
+	fs.DurationVar(&given.NodeGroupDefaults.ScaleDownUnneededTime, "scale-down-unneeded-time", given.NodeGroupDefaults.ScaleDownUnneededTime, "")
+	fs.BoolVar(&given.CapacityQuotasEnabled, "capacity-quotas-enabled", given.CapacityQuotasEnabled, "")
+	fs.BoolVar(&given.ForceDaemonSets, "force-ds", given.ForceDaemonSets, "")
+	cores, memory, gpus := fs.String("cores-total", "", ""), fs.String("memory-total", "", ""), fs.String("gpu-total", "", "")
+	if err := fs.Parse(args); err != nil {
+		t.Fatal(err)
+	}
+	if *cores != "" {
+		scan(t, *cores, "%d:%d", &given.MinCoresTotal, &given.MaxCoresTotal)
+	}
+	if *memory != "" {
+		scan(t, *memory, "%d:%d", &given.MinMemoryTotal, &given.MaxMemoryTotal)
+		given.MinMemoryTotal, given.MaxMemoryTotal = given.MinMemoryTotal*units.GiB, given.MaxMemoryTotal*units.GiB
+	}
+	if kind, limits, ok := strings.Cut(*gpus, ":"); ok {
+		limit := config.GpuLimits{GpuType: kind}
+		scan(t, limits, "%d:%d", &limit.Min, &limit.Max)
+		given.GpuTotal = append(given.GpuTotal, limit)
+	}
+	return given, *cluster
+}
+
+func scan(t testing.TB, text, format string, into ...any) {
+	t.Helper()
+	if _, err := fmt.Sscanf(text, format, into...); err != nil {
+		t.Fatalf("%q: %v", text, err)
+	}
+}
+
+// autoscaler is the core's loop with the adapters that the causes come from.
+type autoscaler struct {
+	core.Autoscaler
+	collector *decisions.Collector
+	unhelped  *status.Unhelped
+	recorder  *record.FakeRecorder
+	world     *awsworld.World
+	faults    Faults
+	next      time.Time // of the next loop
+}
+
+// newAutoscaler makes the autoscaler of a case.
+func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collector, k cluster) *autoscaler {
+	t.Helper()
+	given := collector.Core
+	client := fake.NewClientset(k.objects...)
+	factory := informers.NewSharedInformerFactory(client, 0)
+	handle, err := framework.NewHandle(t.Context(), factory, given.SchedulerConfig, true, given.CSINodeAwareSchedulingEnabled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorder := record.NewFakeRecorder(1000)
+	log, err := utils.NewStatusMapRecorder(client, given.ConfigNamespace, recorder, false, given.StatusConfigMapName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
+		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
+	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
+	oneZone := podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes)
+	collector.Nodes, collector.Need = factory.Core().V1().Nodes().Lister(), oneZone.Need
+	launchable := nodegroups.NewLaunchable(w.Provider)
+	processors := caprocessors.DefaultProcessors(given)
+	processors.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, given.NodeInfoCacheExpireTime, given.ForceDaemonSets)
+	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector}, oneZone,
+		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
+	processors.NodeGroupListProcessor = launchable
+	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
+	unhelped := status.NewUnhelped(processors.ScaleUpStatusProcessor, collector.Record.Report, false, clock.RealClock{})
+	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
+		status.LeftOut{Groups: launchable.LeftOut}, unhelped, decisions.ScaleUp{Collector: collector}})
+	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
+	deletions := simulator.NewNodeDeleteOptions(given)
+	drainRules, clusterSnapshot := rules.Default(deletions), snapshot.New(given, handle)
+	processors.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(w.Provider, sorted(processors, clusterSnapshot, deletions, drainRules))
+	processors.ScaleDownSetProcessor = scaledown.NewSharedMinimum(w.Provider, collector.Nodes, processors.ScaleDownSetProcessor)
+	processors.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: collector}
+	processors.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: collector})
+	quotas := ctrlfake.NewClientBuilder().WithScheme(kinds).WithObjects(k.quotas...).Build()
+	made, coreErr := core.NewAutoscaler(t.Context(), coreoptions.AutoscalerOptions{
+		AutoscalingOptions: snapshot.ForDeletions(given), FrameworkHandle: handle, ClusterSnapshot: clusterSnapshot,
+		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false), DeleteOptions: deletions, DrainabilityRules: drainRules,
+		KubeClient: client, InformerFactory: factory, CloudProvider: w.Provider, Processors: processors,
+		Backoff: collector.NewBackoff(nodegroups.NewPauses(given.InitialNodeGroupBackoffDuration, given.MaxNodeGroupBackoffDuration, given.NodeGroupBackoffResetTimeout)),
+		QuotasTrackerOptions: resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCombinedQuotasProvider([]resourcequotas.Provider{
+			resourcequotas.NewCloudQuotasProvider(w.Provider), capacityquota.NewCapacityQuotasProvider(quotas)})},
+		AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{ListerRegistry: kubelisters.NewListerRegistryWithDefaultListers(factory),
+			ClientSet: client, Recorder: recorder, LogRecorder: log},
+	}, factory)
+	if coreErr != nil {
+		t.Fatal(coreErr)
+	}
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	return &autoscaler{Autoscaler: made, collector: collector, unhelped: unhelped, recorder: recorder}
+}
+
+// sorted are the candidates for removal, empty ones first.
+func sorted(processors *caprocessors.AutoscalingProcessors, s clustersnapshot.ClusterSnapshot, deletions simulator.NodeDeleteOptions, drainRules rules.Rules) nodes.ScaleDownNodeProcessor {
+	previous := previouscandidates.NewPreviousCandidates()
+	processors.ScaleDownCandidatesNotifier.Register(previous)
+	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
+	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
+		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(s), deletions, drainRules), previous}))
+	return candidates
+}
