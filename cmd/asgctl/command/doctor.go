@@ -58,13 +58,14 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 		"autoscaler's pod count, and without a pod the tag k8s.io/cluster-autoscaler/enabled."
 	flags.Lookup("asg-cluster-name").Usage = "As the autoscaler's: groups that state another cluster are left alone. If empty: found out as by the autoscaler."
 	flags.StringVar(&o.Queue, "asg-interruption-queue", "", "As the autoscaler's: name or URL of the queue of interruptions.")
-	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "Path of the kubeconfig. If empty: as kubectl finds it, and within a pod its own cluster.")
-	flags.StringVar(&o.Context, "context", "", "Context of the kubeconfig. If empty: its current one.")
-	flags.StringVar(&o.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If it and --service-account are empty: those of the only autoscaler in the cluster, or else kube-system.")
+	o.Running.KubeFlags(flags)
+	flags.StringVar(&o.Running.Namespace, "autoscaler-namespace", "", "Namespace of the autoscaler. If it and --service-account are empty: "+
+		"those of the only autoscaler in the cluster, or else kube-system.")
 	flags.StringVar(&o.Account, "service-account", "", "ServiceAccount of the autoscaler. If empty: as for --autoscaler-namespace, or else cluster-autoscaler.")
-	flags.StringVarP(&o.Namespace, "namespace", "n", "", "As --autoscaler-namespace.")
+	flags.StringVarP(&o.Running.Namespace, "namespace", "n", "", "As --autoscaler-namespace.")
 	_ = flags.MarkHidden("namespace") // the flag is there
-	flags.StringVar(&o.URL, "url", "", "Address of the running autoscaler, such as http://127.0.0.1:8085 after kubectl port-forward. If empty: it is asked through the API server.")
+	flags.StringVar(&o.Running.URL, "url", "", "Address of the running autoscaler, such as http://127.0.0.1:8085 after kubectl port-forward. "+
+		"If empty: it is asked through the API server.")
 	flags.StringSliceVar(&o.Skip, "skip", nil, "Checks to leave out, with commas.")
 	return cmd
 }

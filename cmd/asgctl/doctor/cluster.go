@@ -3,7 +3,6 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,21 +12,19 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/pager"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
 // Bounds of the readings from the API server.
 const (
-	perPage     = 500
-	maxPages    = 200 // 100,000 objects of a kind
 	kubeTimeout = 15 * time.Second
 	kubeQPS     = 50
+	// maxAutoscalers bounds the pods of autoscalers that are kept.
+	maxAutoscalers = 500
 )
 
 // pods are the facts that the checks need of all pods, which may be many.
@@ -40,89 +37,62 @@ type pods struct {
 
 // readCluster reads the facts of the cluster. Each keeps its own error.
 func (in *installation) readCluster(ctx context.Context) {
-	config, err := in.restConfig()
-	if err == nil {
-		in.kube, err = kubernetes.NewForConfig(config)
-	}
+	err := in.connect(ctx)
 	in.kubeErr = err
-	in.nodes = fact[map[string]*corev1.Node]{what: "the nodes", needs: "list nodes", err: err}
-	in.pods = fact[pods]{what: "the pods", needs: "list pods in all namespaces", err: err}
+	in.nodes = fact[map[string]*corev1.Node]{value: map[string]*corev1.Node{}, what: "the nodes", needs: "list nodes", err: err}
+	in.pods = fact[pods]{value: pods{busy: map[string]int{}}, what: "the pods", needs: "list pods in all namespaces", err: err}
 	in.daemonSets = fact[[]appsv1.DaemonSet]{what: "the DaemonSets", needs: "list daemonsets.apps in all namespaces", err: err}
 	in.leases = fact[[]coordinationv1.Lease]{what: "the leases", needs: "list leases.coordination.k8s.io in all namespaces", err: err}
 	if err != nil {
 		return
 	}
-	if in.kubeErr = in.kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error(); in.kubeErr != nil {
-		// An API server that does not answer would hold up every further call.
-		in.nodes.err, in.pods.err, in.daemonSets.err, in.leases.err = in.kubeErr, in.kubeErr, in.kubeErr, in.kubeErr
-		return
-	}
-	in.readNodes(ctx)
-	in.readPods(ctx)
+	in.nodes.err = each(ctx, in.kube.CoreV1().Nodes().List, "", func(node *corev1.Node) {
+		node.ManagedFields, node.Status.Images = nil, nil
+		if id := instanceOf(node); id != "" {
+			in.nodes.value[id] = node
+		}
+	})
+	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, "", in.pods.value.add)
 	in.takeFlags()
-	in.readDaemonSets(ctx)
-	in.readLeases(ctx)
+	in.daemonSets.err = each(ctx, in.kube.AppsV1().DaemonSets(metav1.NamespaceAll).List, "", func(d *appsv1.DaemonSet) {
+		in.daemonSets.value = append(in.daemonSets.value, *d)
+	})
+	// Each node has a lease, so outside the autoscaler's namespace only those of the usual name are read.
+	const usualName = metav1.ObjectNameField + "=" + clusterAutoscaler
+	for namespace, selector := range map[string]string{in.namespace: "", metav1.NamespaceAll: usualName} {
+		in.leases.err = cmp.Or(in.leases.err, each(ctx, in.kube.CoordinationV1().Leases(namespace).List, selector, in.addLease))
+	}
 }
 
-// restConfig finds the cluster as kubectl does.
-func (in *installation) restConfig() (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = in.Kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: in.Context}).ClientConfig()
+// connect finds the cluster as kubectl does. An API server that does not answer here would hold up every further call.
+func (in *installation) connect(ctx context.Context) error {
+	config, err := in.Running.Kube()
 	if err != nil {
-		return nil, fmt.Errorf("no cluster (--kubeconfig and --context select one): %w", err)
+		return err
 	}
 	config.Timeout, config.QPS, config.Burst, config.UserAgent = kubeTimeout, kubeQPS, 2*kubeQPS, "asgctl/"+in.Read.Version
 	config.AcceptContentTypes, config.ContentType = runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON, runtime.ContentTypeProtobuf
-	return config, nil
-}
-
-// eachPage lists objects page by page, up to the bound. It returns why a part is missing, or "".
-func eachPage(list func(metav1.ListOptions) (metav1.ListInterface, error)) (partial string, err error) {
-	options := metav1.ListOptions{Limit: perPage}
-	for range maxPages {
-		page, err := list(options)
-		if err != nil {
-			return "", err
-		}
-		if options.Continue = page.GetContinue(); options.Continue == "" {
-			return "", nil
-		}
+	if in.kube, err = kubernetes.NewForConfig(config); err != nil {
+		return err
 	}
-	return fmt.Sprintf("there are more than %d", perPage*maxPages), nil
+	return in.kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
 }
 
-func (in *installation) readNodes(ctx context.Context) {
-	in.nodes.value = map[string]*corev1.Node{}
-	in.nodes.partial, in.nodes.err = eachPage(func(o metav1.ListOptions) (metav1.ListInterface, error) {
-		page, err := in.kube.CoreV1().Nodes().List(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page.Items {
-			node := &page.Items[i]
-			node.ManagedFields, node.Status.Images = nil, nil
-			if id := instanceOf(node); id != "" {
-				in.nodes.value[id] = node
-			}
-		}
-		return page, nil
+// each lists objects page by page, and calls do with each. The selector is one of fields, "" for all objects.
+func each[T any, L runtime.Object](ctx context.Context, list func(context.Context, metav1.ListOptions) (L, error), selector string,
+	do func(*T)) error {
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) })
+	return pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: selector}, func(object runtime.Object) error {
+		do(any(object).(*T))
+		return nil
 	})
 }
 
-func (in *installation) readPods(ctx context.Context) {
-	found := &in.pods.value
-	found.busy = map[string]int{}
-	in.pods.partial, in.pods.err = eachPage(func(o metav1.ListOptions) (metav1.ListInterface, error) {
-		page, err := in.kube.CoreV1().Pods(metav1.NamespaceAll).List(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		for i := range page.Items {
-			found.add(&page.Items[i])
-		}
-		return page, nil
-	})
+func (in *installation) addLease(lease *coordinationv1.Lease) {
+	known := slices.ContainsFunc(in.leases.value, func(l coordinationv1.Lease) bool { return l.UID == lease.UID })
+	if strings.Contains(lease.Name, clusterAutoscaler) && !known {
+		in.leases.value = append(in.leases.value, *lease)
+	}
 }
 
 func (p *pods) add(pod *corev1.Pod) {
@@ -138,7 +108,7 @@ func (p *pods) add(pod *corev1.Pod) {
 		p.waiting++
 		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
 	}
-	if kind, _ := autoscalerIn(pod); kind != "" && len(p.autoscalers) < perPage {
+	if kind, _ := autoscalerIn(pod); kind != "" && len(p.autoscalers) < maxAutoscalers {
 		pod.ManagedFields = nil
 		p.autoscalers = append(p.autoscalers, *pod)
 	}
@@ -187,44 +157,6 @@ func autoscalerIn(pod *corev1.Pod) (kind string, c corev1.Container) {
 		}
 	}
 	return "", c
-}
-
-func (in *installation) readDaemonSets(ctx context.Context) {
-	in.daemonSets.partial, in.daemonSets.err = eachPage(func(o metav1.ListOptions) (metav1.ListInterface, error) {
-		page, err := in.kube.AppsV1().DaemonSets(metav1.NamespaceAll).List(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		in.daemonSets.value = append(in.daemonSets.value, page.Items...)
-		return page, nil
-	})
-}
-
-// readLeases reads the leases of the autoscaler's namespace, and elsewhere the leases of the usual name. Each node has a lease, so not all are read.
-func (in *installation) readLeases(ctx context.Context) {
-	for namespace, selector := range map[string]fields.Selector{
-		in.namespace:        fields.Everything(),
-		metav1.NamespaceAll: fields.OneTermEqualSelector(metav1.ObjectNameField, clusterAutoscaler),
-	} {
-		partial, err := eachPage(func(o metav1.ListOptions) (metav1.ListInterface, error) {
-			o.FieldSelector = selector.String()
-			page, err := in.kube.CoordinationV1().Leases(namespace).List(ctx, o)
-			if err != nil {
-				return nil, err
-			}
-			for _, lease := range page.Items {
-				if strings.Contains(lease.Name, clusterAutoscaler) && !slices.ContainsFunc(in.leases.value, func(l coordinationv1.Lease) bool { return l.UID == lease.UID }) {
-					in.leases.value = append(in.leases.value, lease)
-				}
-			}
-			return page, nil
-		})
-		if err != nil {
-			in.leases.err = err
-			return
-		}
-		in.leases.partial += partial
-	}
 }
 
 // networkName returns the cluster's name that EKS has given to the VPC CNI, or "".

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
@@ -16,13 +17,10 @@ type Options struct {
 	Read source.Options
 	// Queue is the value of --asg-interruption-queue, or "" for the pod's.
 	Queue string
-	// Namespace and Account are the autoscaler's namespace and ServiceAccount. If both are empty, the only autoscaler in the cluster counts, or
-	// else the names of the shipped manifests.
-	Namespace, Account string
-	// Kubeconfig and Context select the cluster, as for kubectl. Empty means kubectl's defaults, and within a pod its own cluster.
-	Kubeconfig, Context string
-	// URL is the address of the running autoscaler. Empty means through the API server.
-	URL string
+	// Running selects the cluster and the autoscaler, and Account is the autoscaler's ServiceAccount. If it and the namespace are empty, the
+	// only autoscaler in the cluster counts, or else the names of the shipped manifests.
+	Running running.Options
+	Account string
 	// Skip names checks to leave out.
 	Skip []string
 	// Timeout bounds all calls together.
@@ -31,29 +29,31 @@ type Options struct {
 	Now func() time.Time
 }
 
-// A check judges one kind of facts. run adds to the Check, and reports whether it could look at anything.
+// A check judges one kind of facts. run adds to the Check, and reports whether it could look at anything. A check of groups first reports
+// their problems of its area, and can look at nothing where the groups are not known.
 type check struct {
 	name, subject string
+	groups        bool
 	run           func(context.Context, *installation, *Check) (looked bool)
 }
 
 // checks are all checks, in the order of the report and of docs/asgctl.md.
 func checks() []check {
 	return []check{
-		{"running", "what the running autoscaler says of its readings of AWS and of missing accelerators", checkRunning},
-		{"iam", "each action of the shipped policy, by a harmless call", checkIAM},
-		{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", checkOwnership},
-		{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", checkRBAC},
-		{"tags", "tags that are malformed, missing, duplicate or not propagated", checkTags},
-		{"identity", "groups of other clusters, and the name of this one", checkIdentity},
-		{"groups", "launch templates, images and user data of the groups", checkGroups},
-		{"processes", "suspended processes, AZRebalance and scale-in protection", checkProcesses},
-		{"zones", "volumes of one zone beside groups of several that cannot launch in it", checkZones},
-		{"limits", "minimum and maximum sizes beside the pods that run and wait", checkLimits},
-		{"types", "instance types without known facts, or that differ much", checkTypes},
-		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", checkAccelerators},
-		{"queue", "the queue of interruptions and its rules", checkQueue},
-		{"rivals", "other autoscalers, their leases, and Karpenter", checkRivals},
+		{"running", "what the running autoscaler says of its readings of AWS and of missing accelerators", false, checkRunning},
+		{"iam", "each action of the shipped policy, by a harmless call", false, checkIAM},
+		{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", true, checkOwnership},
+		{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", false, checkRBAC},
+		{"tags", "tags that are malformed, missing, duplicate or not propagated", true, checkTags},
+		{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
+		{"groups", "launch templates, images and user data of the groups", true, checkGroups},
+		{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},
+		{"zones", "volumes of one zone beside groups of several that cannot launch in it", true, checkZones},
+		{"limits", "minimum and maximum sizes beside the pods that run and wait", true, checkLimits},
+		{"types", "instance types without known facts, or that differ much", true, nil},
+		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", true, checkAccelerators},
+		{"queue", "the queue of interruptions and its rules", false, checkQueue},
+		{"rivals", "other autoscalers, their leases, and Karpenter", false, checkRivals},
 	}
 }
 
@@ -83,7 +83,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			continue
 		}
 		result := Check{Name: c.name, Subject: c.subject, Outcome: NotChecked, region: in.region}
-		looked := c.run(ctx, in, &result)
+		looked := !c.groups || !in.groups.missing(&result)
+		if looked && c.groups {
+			in.problems(&result)
+		}
+		if looked && c.run != nil {
+			looked = c.run(ctx, in, &result)
+		}
 		switch {
 		case len(result.Findings) > 0:
 			result.Outcome = Faulty

@@ -2,9 +2,9 @@ package doctor
 
 import (
 	"cmp"
+	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,7 +69,7 @@ func (in *installation) takeFlags() {
 			identities[of] = append(identities[of], pod)
 		}
 	}
-	if given := in.Options.Namespace + in.Options.Account; given == "" && len(identities) == 1 {
+	if given := in.Running.Namespace + in.Account; given == "" && len(identities) == 1 {
 		for of := range identities {
 			in.namespace, in.serviceAccount = of[0], of[1]
 		}
@@ -153,11 +153,8 @@ func (in *installation) wanted() []ownership.Tag {
 
 // plural is a count with its noun.
 func plural(n int, noun string) string {
-	switch {
-	case n == 1:
+	if n == 1 {
 		return "1 " + noun
-	case strings.HasSuffix(noun, "s"):
-		noun += "e"
 	}
-	return strconv.Itoa(n) + " " + noun + "s"
+	return fmt.Sprintf("%d %ss", n, noun)
 }

@@ -65,9 +65,6 @@ func (in *installation) problems(c *Check) {
 }
 
 func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.groups.missing(c) {
-		return false
-	}
 	for _, name := range in.groups.value.Absent {
 		c.find(fmt.Sprintf("Auto Scaling group %q", name), "--nodes names it, and there is no such group", "DescribeAutoScalingGroups in "+in.region,
 			"aws autoscaling describe-auto-scaling-groups --query 'AutoScalingGroups[].AutoScalingGroupName'")
@@ -79,23 +76,10 @@ func checkGroups(_ context.Context, in *installation, c *Check) (looked bool) {
 	if in.groups.value.Unlooked != nil {
 		c.skip("instance types that the built-in list lacks", brief(in.groups.value.Unlooked), "ec2:DescribeInstanceTypes")
 	}
-	in.problems(c)
-	return true
-}
-
-func checkTypes(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.groups.missing(c) {
-		return false
-	}
-	in.problems(c)
 	return true
 }
 
 func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.groups.missing(c) {
-		return false
-	}
-	in.problems(c)
 	if in.cluster().Cluster != "" {
 		return true
 	}

@@ -23,9 +23,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
-// maxGroups bounds the groups of the account that are read, at a hundred a call.
-const maxGroups = 10000
-
 // usualNamespace is where the shipped manifests put the autoscaler. Its ServiceAccount has the name clusterAutoscaler there.
 const usualNamespace = "kube-system"
 
@@ -34,16 +31,12 @@ type fact[T any] struct {
 	value       T
 	what, needs string // its name, and the permission or flag that gives it
 	err         error
-	partial     string // why a part of it is missing, "" if all is there
 }
 
-// missing notes a fact that is missing, or a part of it. It reports whether all of it is.
+// missing notes a fact that is missing, and reports whether it is.
 func (f fact[T]) missing(c *Check) bool {
-	switch {
-	case f.err != nil:
+	if f.err != nil {
 		c.skip(f.what, brief(f.err), f.needs)
-	case f.partial != "":
-		c.skip(f.what, f.partial, f.needs)
 	}
 	return f.err != nil
 }
@@ -81,7 +74,7 @@ type installation struct {
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.
 func read(ctx context.Context, o Options) (*installation, error) {
 	in := &installation{Options: o}
-	in.namespace, in.serviceAccount = cmp.Or(o.Namespace, usualNamespace), cmp.Or(o.Account, clusterAutoscaler)
+	in.namespace, in.serviceAccount = cmp.Or(o.Running.Namespace, usualNamespace), cmp.Or(o.Account, clusterAutoscaler)
 	half, cancel := context.WithTimeout(ctx, o.Timeout/2) // a slow API server leaves time for AWS
 	defer cancel()
 	in.readCluster(half)
@@ -111,10 +104,6 @@ func (in *installation) readAccount(ctx context.Context) {
 			return
 		}
 		in.account.value = append(in.account.value, page.AutoScalingGroups...)
-		if len(in.account.value) >= maxGroups {
-			in.account.partial = "the account has more groups than are read at once"
-			break
-		}
 	}
 	for _, g := range in.account.value {
 		in.byName[aws.ToString(g.AutoScalingGroupName)] = g

@@ -16,10 +16,6 @@ const (
 )
 
 func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.groups.missing(c) {
-		return false
-	}
-	in.problems(c)
 	in.eachGroup(func(g *group.Group) {
 		if slices.Contains(g.SuspendedProcesses, processTerminate) {
 			c.find(quoted(g), "its process Terminate is suspended, so that unneeded nodes are drained and stay", "SuspendedProcesses of DescribeAutoScalingGroups",

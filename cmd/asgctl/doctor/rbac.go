@@ -15,23 +15,28 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 )
 
-// rolesFile has the roles that every installation needs. The chart has the same rules.
-const rolesFile = "deploy/rbac.yaml"
+// Files with the roles that every installation needs, and with the one that --asg-interruption-queue needs. The chart has the same rules.
+const (
+	rolesFile    = "deploy/rbac.yaml"
+	deletionFile = "deploy/rbac-interruption.yaml"
+)
 
-// deletion is the rule of deploy/rbac-interruption.yaml, which --asg-interruption-queue needs.
-var deletion = access{resource: "pods", verb: "delete"}
-
-// maxReviews bounds the reviews under way at once.
+// maxReviews bounds the objects under review at once.
 const maxReviews = 8
 
-// An access is one thing that the roles allow.
-type access struct{ namespace, group, resource, subresource, name, verb string }
+// An access is what the roles allow with one object.
+type access struct {
+	file   string // of manifests, with the rule
+	object authorizationv1.ResourceAttributes
+	verbs  []string
+}
 
 func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 	user := fmt.Sprintf("system:serviceaccount:%s:%s", in.namespace, in.serviceAccount)
@@ -39,35 +44,38 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 		c.skip("the roles of "+user, brief(in.kubeErr), "--kubeconfig")
 		return false
 	}
-	wanted, err := in.grants()
+	wanted, err := in.accesses()
 	if err != nil {
 		c.skip("the roles of "+user, brief(err), "another build of asgctl")
 		return false
 	}
-	refused := make([]bool, len(wanted))
+	refused := make([][]string, len(wanted)) // verbs
 	reviews, limited := errgroup.WithContext(ctx)
 	reviews.SetLimit(maxReviews)
 	for at, a := range wanted {
 		reviews.Go(func() error {
-			allowed, err := in.allowed(limited, user, a)
-			refused[at] = !allowed
-			return err
+			for _, verb := range a.verbs {
+				asked := a.object
+				asked.Verb = verb
+				allowed, err := in.allowed(limited, user, &asked)
+				if err != nil {
+					return err
+				}
+				if !allowed {
+					refused[at] = append(refused[at], verb)
+				}
+			}
+			return nil
 		})
 	}
 	if err := reviews.Wait(); err != nil {
 		c.skip("the roles of "+user, brief(err), "create subjectaccessreviews.authorization.k8s.io, or the ServiceAccount's own credentials")
 		return false
 	}
-	for at := 0; at < len(wanted); {
-		first, verbs := wanted[at], []string{}
-		for ; at < len(wanted) && wanted[at].object() == first.object(); at++ {
-			if refused[at] {
-				verbs = append(verbs, wanted[at].verb)
-			}
-		}
-		if len(verbs) > 0 {
-			c.find("ServiceAccount "+user, "it may not "+strings.Join(verbs, ", ")+" "+first.String(), "a SubjectAccessReview for each rule of manifests/"+first.file(),
-				in.remedy(user, first, verbs[0]))
+	for at, a := range wanted {
+		if len(refused[at]) > 0 {
+			c.find("ServiceAccount "+user, "it may not "+strings.Join(refused[at], ", ")+" "+a.String(),
+				"a SubjectAccessReview for each rule of manifests/"+a.file, in.remedy(user, a, refused[at][0]))
 		}
 	}
 	return true
@@ -76,71 +84,58 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 // remedy applies the roles, which name the usual namespace and account.
 func (in *installation) remedy(user string, a access, verb string) string {
 	if in.namespace == usualNamespace && in.serviceAccount == clusterAutoscaler {
-		return "kubectl apply -f manifests/" + a.file()
+		return "kubectl apply -f manifests/" + a.file
 	}
-	resource := a.resource
-	if a.group != "" {
-		resource += "." + a.group
-	}
-	return fmt.Sprintf("kubectl auth can-i %s %s --as %s, and give its role the rules of manifests/%s", verb, resource, shellword.Quote(user), a.file())
+	return fmt.Sprintf("kubectl auth can-i %s %s --as %s, and give its role the rules of manifests/%s",
+		verb, a.resource(), shellword.Quote(user), a.file)
 }
 
-// file is the file of manifests with the rule.
-func (a access) file() string {
-	if a == deletion {
-		return "deploy/rbac-interruption.yaml"
-	}
-	return rolesFile
+// resource is the resource with its API group.
+func (a access) resource() string {
+	return schema.GroupResource{Group: a.object.Group, Resource: a.object.Resource}.String()
 }
 
-func (a access) object() access { a.verb = ""; return a }
-
+// String names the object.
 func (a access) String() string {
-	text := a.resource
-	if a.group != "" {
-		text += "." + a.group
+	text := a.resource()
+	if a.object.Subresource != "" {
+		text += "/" + a.object.Subresource
 	}
-	if a.subresource != "" {
-		text += "/" + a.subresource
+	if a.object.Name != "" {
+		text += " " + a.object.Name
 	}
-	if a.name != "" {
-		text += " " + a.name
-	}
-	if a.namespace != "" {
-		text += " in namespace " + a.namespace
+	if a.object.Namespace != "" {
+		text += " in namespace " + a.object.Namespace
 	}
 	return text
 }
 
-// grants are the accesses of the shipped roles, grouped by object, with the namespace and names of this installation.
-func (in *installation) grants() ([]access, error) {
-	raw, err := manifests.FS.ReadFile(rolesFile)
-	if err != nil {
-		return nil, err
+// accesses are those of the shipped roles, with the namespace and names of this installation.
+func (in *installation) accesses() ([]access, error) {
+	files := []string{rolesFile}
+	if in.Queue != "" {
+		files = append(files, deletionFile)
 	}
 	var found []access
-	documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), len(raw))
-	for {
-		var role rbacv1.Role // a ClusterRole has the same fields
-		switch err := documents.Decode(&role); {
-		case errors.Is(err, io.EOF) && in.Queue != "":
-			return append(found, deletion), nil
-		case errors.Is(err, io.EOF):
-			return found, nil
-		case err != nil:
-			return nil, fmt.Errorf("%s: %w", rolesFile, err)
+	for _, file := range files {
+		raw, err := manifests.FS.ReadFile(file)
+		if err != nil {
+			return nil, err
 		}
-		namespace := ""
-		if role.Namespace != "" {
-			namespace = in.namespace
-		}
-		for _, rule := range role.Rules {
-			for at, name := range rule.ResourceNames {
-				rule.ResourceNames[at] = in.nameOf(name)
+		documents := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(raw), len(raw))
+		for {
+			var role rbacv1.Role // a ClusterRole has the same fields
+			if err := documents.Decode(&role); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return nil, fmt.Errorf("%s: %w", file, err)
 			}
-			found = append(found, accesses(namespace, rule)...)
+			for _, rule := range role.Rules {
+				found = append(found, in.accessesOf(file, &role, rule)...)
+			}
 		}
 	}
+	return found, nil
 }
 
 // nameOf is the name of the lease or the config map that the roles name, as the autoscaler's flags change it.
@@ -148,19 +143,22 @@ func (in *installation) nameOf(name string) string {
 	return cmp.Or(in.flags.last(map[string]string{"cluster-autoscaler": "leader-elect-resource-name", "cluster-autoscaler-status": "status-config-map-name"}[name]), name)
 }
 
-func accesses(namespace string, rule rbacv1.PolicyRule) []access {
+// accessesOf are those of one rule of a role.
+func (in *installation) accessesOf(file string, role *rbacv1.Role, rule rbacv1.PolicyRule) []access {
 	var found []access
-	names := rule.ResourceNames
-	if len(names) == 0 {
-		names = []string{""}
+	object := authorizationv1.ResourceAttributes{}
+	if role.Namespace != "" {
+		object.Namespace = in.namespace
 	}
-	for _, group := range rule.APIGroups {
+	names := []string{""}
+	for at, name := range rule.ResourceNames {
+		names = append(names[:at], in.nameOf(name))
+	}
+	for _, object.Group = range rule.APIGroups {
 		for _, resource := range rule.Resources {
-			resource, subresource, _ := strings.Cut(resource, "/")
-			for _, name := range names {
-				for _, verb := range rule.Verbs {
-					found = append(found, access{namespace, group, resource, subresource, name, verb})
-				}
+			object.Resource, object.Subresource, _ = strings.Cut(resource, "/")
+			for _, object.Name = range names {
+				found = append(found, access{file, object, rule.Verbs})
 			}
 		}
 	}
@@ -168,9 +166,7 @@ func accesses(namespace string, rule rbacv1.PolicyRule) []access {
 }
 
 // allowed asks the API server whether the user may. Without the right to ask about others it asks about itself, if it is that user.
-func (in *installation) allowed(ctx context.Context, user string, a access) (bool, error) {
-	attributes := &authorizationv1.ResourceAttributes{Namespace: a.namespace, Verb: a.verb, Group: a.group, Resource: a.resource,
-		Subresource: a.subresource, Name: a.name}
+func (in *installation) allowed(ctx context.Context, user string, attributes *authorizationv1.ResourceAttributes) (bool, error) {
 	authorization := in.kube.AuthorizationV1()
 	review, err := authorization.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + in.namespace, "system:authenticated"}, ResourceAttributes: attributes,

@@ -9,7 +9,9 @@ import (
 
 // checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
-	a, err := running.Open(running.Options{Kubeconfig: in.Kubeconfig, Context: in.Context, Namespace: in.namespace, URL: in.URL})
+	from := in.Running
+	from.Namespace = in.namespace
+	a, err := running.Open(from)
 	r := &decision.Report{}
 	if err == nil {
 		r, err = a.Report(ctx, nil)

@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -237,8 +238,10 @@ func run(t *testing.T, args ...string) (int, doctor.Report, string) {
 // runAt runs the checks at another time, by the clock of this machine.
 func runAt(t *testing.T, at time.Time) *doctor.Report {
 	t.Helper()
-	report, err := doctor.Run(klog.NewContext(t.Context(), klog.New(nil)), doctor.Options{Namespace: namespace, Account: account, Timeout: patience,
-		Now: func() time.Time { return at }})
+	report, err := doctor.Run(klog.NewContext(t.Context(), klog.New(nil)), doctor.Options{
+		Running: running.Options{Namespace: namespace}, Account: account, Timeout: patience,
+		Now: func() time.Time { return at },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

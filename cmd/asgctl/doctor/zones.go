@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
@@ -14,26 +13,16 @@ import (
 
 // checkZones counts the volumes whose pods may wait for a node, or lose it, because AWS chooses the zone of the group's next node.
 func checkZones(ctx context.Context, in *installation, c *Check) (looked bool) {
-	if in.groups.missing(c) {
-		return false
-	}
 	volumes := fact[map[string][]string]{what: "the volumes", needs: "list persistentvolumes", value: map[string][]string{}, err: in.kubeErr} // names by zone
 	if volumes.err == nil {
-		volumes.partial, volumes.err = eachPage(func(o metav1.ListOptions) (metav1.ListInterface, error) {
-			page, err := in.kube.CoreV1().PersistentVolumes().List(ctx, o)
-			if err != nil {
-				return nil, err
+		volumes.err = each(ctx, in.kube.CoreV1().PersistentVolumes().List, "", func(v *corev1.PersistentVolume) {
+			if v.Spec.NodeAffinity == nil || v.Spec.NodeAffinity.Required == nil {
+				return
 			}
-			for _, v := range page.Items {
-				if v.Spec.NodeAffinity == nil || v.Spec.NodeAffinity.Required == nil {
-					continue
-				}
-				constraint := podzone.Constraint{Terms: v.Spec.NodeAffinity.Required.NodeSelectorTerms}
-				if need, ok := podzone.Of(&corev1.Pod{}, []podzone.Constraint{constraint}, func(string) string { return "" }); ok {
-					volumes.value[need.Zone] = append(volumes.value[need.Zone], v.Name)
-				}
+			constraint := podzone.Constraint{Terms: v.Spec.NodeAffinity.Required.NodeSelectorTerms}
+			if need, ok := podzone.Of(&corev1.Pod{}, []podzone.Constraint{constraint}, func(string) string { return "" }); ok {
+				volumes.value[need.Zone] = append(volumes.value[need.Zone], v.Name)
 			}
-			return page, nil
 		})
 	}
 	if volumes.missing(c) {

@@ -38,7 +38,7 @@ func (o *Options) Flags(flags *pflag.FlagSet) {
 func (o *Options) Kube() (*rest.Config, error) {
 	config, err := o.config().ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w", err)
+		return nil, fmt.Errorf("find the cluster (--kubeconfig and --context select one): %w", err)
 	}
 	return config, nil
 }
