@@ -45,7 +45,6 @@ type live struct {
 	report *decision.Report
 	read   time.Time // when the report came
 	shown  time.Time // the clock of the report, which stands while the view is paused
-	drawn  []string  // the lines on the screen
 }
 
 // reading is the answer of a source.
@@ -125,7 +124,6 @@ func (l *live) run(ctx context.Context) error {
 				}
 			}
 		case <-resized:
-			l.drawn = nil
 		case <-clock:
 		}
 	}
@@ -150,7 +148,7 @@ func (l *live) take(r reading) {
 	}
 }
 
-// draw writes the lines that have changed.
+// draw writes all lines, each over the one that is there.
 func (l *live) draw() error {
 	width, height, err := term.GetSize(int(l.out.Fd()))
 	if err != nil {
@@ -159,24 +157,15 @@ func (l *live) draw() error {
 	if width == 0 || height == 0 { // nobody has set it
 		width, height = 80, 24
 	}
-	if width != l.view.Width || height != l.view.Height {
-		l.view.Width, l.view.Height, l.drawn = width, height, nil
-	}
+	l.view.Width, l.view.Height = width, height
 	if !l.view.Paused || l.shown.IsZero() {
 		l.shown = l.report.At.Add(time.Since(l.read))
 	}
 	var lines []Line
 	lines, l.view = l.view.Render(l.report, l.shown)
 	var frame strings.Builder
-	if l.drawn == nil {
-		l.drawn = make([]string, height)
-		frame.WriteString("\x1b[2J")
-	}
 	for i, line := range lines {
-		if text := line.paint(l.options.Colour); text != l.drawn[i] {
-			l.drawn[i] = text
-			frame.WriteString("\x1b[" + strconv.Itoa(i+1) + ";1H" + text)
-		}
+		frame.WriteString("\x1b[" + strconv.Itoa(i+1) + ";1H" + line.paint(l.options.Colour))
 	}
 	_, err = l.out.WriteString(frame.String())
 	return err
