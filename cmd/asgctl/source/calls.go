@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,9 +15,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/smithy-go"
 )
-
-// errReadOnly is the error of every write.
-var errReadOnly = errors.New("recorded answers of AWS cannot be written to")
 
 // DescribeAutoScalingGroups answers with the groups that are named and match all filters, in one page.
 func (a *Account) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
@@ -68,24 +64,6 @@ func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscalin
 		}
 	}
 	return out, nil
-}
-
-// SetDesiredCapacity always fails.
-func (a *Account) SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
-	...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
-	return nil, errReadOnly
-}
-
-// LaunchInstances always fails.
-func (a *Account) LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
-	...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
-	return nil, errReadOnly
-}
-
-// TerminateInstanceInAutoScalingGroup always fails.
-func (a *Account) TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
-	...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
-	return nil, errReadOnly
 }
 
 // DescribeLaunchTemplateVersions answers with the versions asked for, of one template or of all. $Latest is the newest that

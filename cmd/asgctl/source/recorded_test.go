@@ -221,16 +221,3 @@ func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
 		})
 	}
 }
-
-func TestNothingCanBeWritten(t *testing.T) {
-	a := account(t, map[string]string{groupsFile: groups})
-	if _, err := a.SetDesiredCapacity(t.Context(), nil); err == nil {
-		t.Error("SetDesiredCapacity has no error")
-	}
-	if _, err := a.LaunchInstances(t.Context(), nil); err == nil {
-		t.Error("LaunchInstances has no error")
-	}
-	if _, err := a.TerminateInstanceInAutoScalingGroup(t.Context(), nil); err == nil {
-		t.Error("TerminateInstanceInAutoScalingGroup has no error")
-	}
-}
