@@ -94,7 +94,7 @@ func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]str
 			names = append(names, pod.Name)
 		case cmd.Name() == "explain" && owned && len(args) == 0:
 			names = append(names, strings.ToLower(kind)+"/"+owner)
-		case cmd.Name() == "explain" && owned && show.Owns(show.Owner(args[0], owner), pod.Namespace, &pod):
+		case cmd.Name() == "explain" && owned && show.Owned(pod.Namespace, show.Owner(args[0], owner))(&pod):
 			names = append(names, owner)
 		}
 	}
@@ -126,45 +126,41 @@ func (e *explainer) flags(cmd *cobra.Command) {
 
 func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 	namespace := e.inNamespace()
-	r, err := e.report(cmd, flags, question{url.Values{"pod": {namespace + "/" + names[0]}}, aboutPods(func(pod decision.Pod) bool {
-		return pod.Namespace == namespace && pod.Name == names[0]
-	})})
+	answer, err := e.pods(cmd, flags, url.Values{"pod": {namespace + "/" + names[0]}}, "", show.Named(namespace, names[0]))
 	if err != nil {
 		return err
 	}
-	answer, found := show.PodOf(r, e.source, namespace, names[0])
-	if !found {
+	if len(answer.Pods) == 0 {
 		pods, err := e.listPods(cmd.Context(), namespace)
 		if err != nil {
 			return failure{err}
 		}
 		for i := range pods {
 			if pods[i].Name == names[0] {
-				answer, found = show.UnlistedPod(r, e.source, &pods[i]), true
+				answer.AddUnlisted(&pods[i])
 			}
 		}
 	}
-	if !found {
+	if len(answer.Pods) == 0 {
 		return finding{fmt.Sprintf("there is no pod %s/%s that waits for a node", namespace, names[0])}
 	}
 	return e.print(cmd, answer)
 }
 
 func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
-	r, err := e.report(cmd, flags, question{loops: aboutPods(func(decision.Pod) bool { return true })})
+	answer, err := e.pods(cmd, flags, nil, "the cluster", func(*decision.Pod) bool { return true })
 	if err != nil {
 		return err
 	}
-	return e.print(cmd, show.AllPods(r, e.source))
+	return e.print(cmd, answer)
 }
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	namespace, owner := e.inNamespace(), show.Owner(kind, name)
-	r, err := e.report(cmd, flags, question{loops: aboutPods(func(pod decision.Pod) bool { return show.Owns(owner, namespace, &pod) })})
+	answer, err := e.pods(cmd, flags, nil, owner, show.Owned(namespace, owner))
 	if err != nil {
 		return err
 	}
-	answer := show.PodsOfOwner(r, e.source, namespace, owner)
 	if len(answer.Pods) == 0 {
 		pods, err := e.listPods(cmd.Context(), namespace)
 		if err != nil {
@@ -199,7 +195,7 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 }
 
 func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
-	r, err := e.report(cmd, flags, question{url.Values{"node": {names[0]}}, aboutNodes})
+	r, err := e.report(cmd, flags, url.Values{"node": {names[0]}}, aboutNodes)
 	if err != nil {
 		return err
 	}

@@ -33,21 +33,8 @@ type explainer struct {
 	cluster *rest.Config // nil where no cluster is known
 }
 
-// question narrows what has to be known.
-type question struct {
-	query url.Values       // for the running autoscaler, nil for everything
-	loops process.Question // for loops of our own
-}
-
 // aboutNodes is answered by one loop, which knows all that is known of nodes.
 var aboutNodes = process.Question{Nodes: true, Enough: func(*decision.Report) bool { return true }}
-
-// aboutPods is answered when a loop has looked at each of the pods.
-func aboutPods(of func(decision.Pod) bool) process.Question {
-	return process.Question{Enough: func(r *decision.Report) bool {
-		return !slices.ContainsFunc(r.Pods, func(pod decision.Pod) bool { return pod.State == decision.PodDelayed && of(pod) })
-	}}
-}
 
 // enoughGarbage is the garbage that is collected at once, in percent of the heap. Collecting it more often took a fifth of the time of a
 // question about 5,000 nodes.
@@ -60,8 +47,20 @@ func collectLess() {
 	}
 }
 
-// report gets the decisions from the running autoscaler, or by loops of our own. flags are the autoscaler's.
-func (e *explainer) report(cmd *cobra.Command, flags []string, q question) (*decision.Report, error) {
+// pods explains the pods that match, from the decisions of loops that have looked at each of them.
+func (e *explainer) pods(cmd *cobra.Command, flags []string, query url.Values, subject string,
+	match func(*decision.Pod) bool) (*show.Pods, error) {
+	r, err := e.report(cmd, flags, query, process.Question{Enough: func(r *decision.Report) bool {
+		return !slices.ContainsFunc(r.Pods, func(pod decision.Pod) bool { return pod.State == decision.PodDelayed && match(&pod) })
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return show.PodsOf(r, e.source, subject, match), nil
+}
+
+// report gets the decisions from the running autoscaler, which the query narrows, or by loops of our own. flags are the autoscaler's.
+func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values, asked process.Question) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 	defer cancel()
 	given := e.running.URL != "" || e.running.File != ""
@@ -75,13 +74,13 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, q question) (*dec
 		}
 	}
 	if len(flags) > 0 {
-		return e.dryRun(ctx, flags, q)
+		return e.dryRun(ctx, flags, asked)
 	}
 	autoscaler, err := running.Open(e.running)
 	if err != nil {
 		return nil, err
 	}
-	r, err := autoscaler.Report(ctx, q.query)
+	r, err := autoscaler.Report(ctx, query)
 	if err == nil && !r.Process.Leader {
 		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
 	}
@@ -97,7 +96,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, q question) (*dec
 		return nil, failure{fmt.Errorf("%w, and no flags to compute the answer with: %w: give the autoscaler's flags behind --", err, noFlags)}
 	}
 	fmt.Fprintf(e.stderr, "asgctl: %v. So asgctl computes the answer itself, with the flags of Deployment %s%s.\n", err, deployed.Name, but(deployed.Left))
-	return e.dryRun(ctx, deployed.Flags, q)
+	return e.dryRun(ctx, deployed.Flags, asked)
 }
 
 func but(flags []string) string {
@@ -108,13 +107,13 @@ func but(flags []string) string {
 }
 
 // dryRun computes the decisions over the cluster and AWS.
-func (e *explainer) dryRun(ctx context.Context, flags []string, q question) (*decision.Report, error) {
+func (e *explainer) dryRun(ctx context.Context, flags []string, asked process.Question) (*decision.Report, error) {
 	if e.read.Region != "" {
 		flags = append(slices.Clone(flags), "--asg-region="+e.read.Region)
 	}
 	e.source = show.DryRun
 	collectLess()
-	return e.loops(ctx, e.cluster, flags, q.loops)
+	return e.loops(ctx, e.cluster, flags, asked)
 }
 
 // inNamespace is the namespace of the pods.

@@ -42,6 +42,8 @@ func report() *decision.Report {
 			{Name: "ip-2", InstanceID: "i-2", Group: "web", Zone: "us-east-1a", State: decision.NodeStarting, Reason: reason("it starts", ""), Utilization: -1}}}
 }
 
+func everyPod(*decision.Pod) bool { return true }
+
 func TestAnswerAboutPod(t *testing.T) {
 	for name, want := range map[string]string{
 		"a": `no group has room: web has its maximum of 3
@@ -66,21 +68,18 @@ spot    chosen    -     1       3      0.03 USD/h
 web     fits      -     2       3      0.19 USD/h
 `,
 	} {
-		answer, found := PodOf(report(), Running, "shop", name)
-		if !found {
-			t.Fatalf("pod %s is not found", name)
-		}
+		answer := PodsOf(report(), Running, "", Named("shop", name))
 		if diff := cmp.Diff(want, answer.Text()); diff != "" {
 			t.Errorf("pod %s (-want +got):\n%s", name, diff)
 		}
 	}
-	if _, found := PodOf(report(), Running, "other", "b"); found {
+	if other := PodsOf(report(), Running, "", Named("other", "b")); len(other.Pods) > 0 {
 		t.Error("a pod of another namespace is found")
 	}
 }
 
 func TestAnswerAboutOwner(t *testing.T) {
-	answer := PodsOfOwner(report(), Running, "shop", Owner("deploy", "web"))
+	answer := PodsOf(report(), Running, Owner("deploy", "web"), Owned("shop", Owner("deploy", "web")))
 	want := `no group has room: web has its maximum of 3
 
 Waiting pods of Deployment/web: 3. Without a node: 2.
@@ -100,13 +99,13 @@ Next:
 	if n := answer.Unserved(); n != 2 {
 		t.Errorf("%d pods get no node, want 2", n)
 	}
-	if text := PodsOfOwner(report(), Running, "shop", "Deployment/none").Text(); text != "no pod of Deployment/none waits for a node\n" {
+	if text := PodsOf(report(), Running, "Deployment/none", Owned("shop", "Deployment/none")).Text(); text != "no pod of Deployment/none waits for a node\n" {
 		t.Errorf("an owner without waiting pods: %q", text)
 	}
 }
 
 func TestSearchesAreThoseOfThePods(t *testing.T) {
-	text, err := json.Marshal(PodsOfOwner(report(), DryRun, "shop", "Deployment/web"))
+	text, err := json.Marshal(PodsOf(report(), DryRun, "Deployment/web", Owned("shop", "Deployment/web")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +122,7 @@ func TestSearchesAreThoseOfThePods(t *testing.T) {
 			t.Errorf("pod %s has the answers of %s first, want %s", pod.Name, group, want)
 		}
 	}
-	if all := AllPods(report(), Running); len(all.Pods) != 4 || len(all.Searches) != 3 {
+	if all := PodsOf(report(), Running, "the cluster", everyPod); len(all.Pods) != 4 || len(all.Searches) != 3 {
 		t.Errorf("all: %d pods and %d searches, want 4 and 3", len(all.Pods), len(all.Searches))
 	}
 }
@@ -172,7 +171,8 @@ func TestUnlistedPod(t *testing.T) {
 		{corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "quota"}}}, "scheduling gate quota holds it back", 1},
 		{corev1.PodSpec{}, "the autoscaler does not count the pod among those that wait for a node", 1},
 	} {
-		answer := UnlistedPod(report(), Running, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}, Spec: tt.spec})
+		answer := PodsOf(report(), Running, "", Named("shop", "x"))
+		answer.AddUnlisted(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}, Spec: tt.spec})
 		if text := answer.Text(); !strings.HasPrefix(text, tt.message) || answer.Unserved() != tt.unserved {
 			t.Errorf("%d unserved, want %d and %q:\n%s", answer.Unserved(), tt.unserved, tt.message, text)
 		}
@@ -202,9 +202,9 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 	r.Pods[1].Owner, r.Pods[1].Cause.Message = "Deployment/"+evil, evil
 	r.Searches[1].Answers[0].Group, r.Searches[1].Answers[0].Reason.Message = evil, evil
 	r.Nodes[0].Pod, r.Nodes[0].Reason.Message, r.Nodes[0].Group = evil, evil, evil
-	pod, _ := PodOf(r, Running, "shop", "a")
+	pod := PodsOf(r, Running, "", Named("shop", "a"))
 	node, _ := NodeOf(r, Running, "ip-1")
-	for _, text := range []string{pod.Text(), node.Text(), AllPods(r, Running).Text()} {
+	for _, text := range []string{pod.Text(), node.Text(), PodsOf(r, Running, "the cluster", everyPod).Text()} {
 		if strings.Contains(text, "\x1b") || strings.Count(text, "\nNext:\n") > 1 || strings.Contains(text, "\n  rm -rf") {
 			t.Errorf("text of others breaks the answer:\n%q", text)
 		}
@@ -214,8 +214,8 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 func TestNextStepByOldFactsHasItsCondition(t *testing.T) {
 	r := report()
 	r.Reading = decision.Reading{At: now.Add(-4 * time.Minute), Failure: reason("AWS denies DescribeAutoScalingGroups", "allow it")}
-	p, _ := PodOf(r, Running, "shop", "a")
-	for _, text := range []string{p.Text(), PodsOfOwner(r, Running, "shop", "Deployment/web").Text()} {
+	p := PodsOf(r, Running, "", Named("shop", "a"))
+	for _, text := range []string{p.Text(), PodsOf(r, Running, "Deployment/web", Owned("shop", "Deployment/web")).Text()} {
 		if !strings.Contains(text, "\n  mend the reading first, because this may no longer be so\n") || !strings.Contains(text, "\n  allow it\n") {
 			t.Errorf("answer without condition:\n%s", text)
 		}
@@ -225,7 +225,7 @@ func TestNextStepByOldFactsHasItsCondition(t *testing.T) {
 func TestProblemsShowWhereNoPodWaits(t *testing.T) {
 	r := &decision.Report{At: now, Groups: []decision.Group{{Name: "batch", Problems: []decision.Reason{reason("a tag of batch is ignored", "set it anew")}}}}
 	const want = "no pod of the cluster waits for a node\n\na tag of batch is ignored\n\nNext:\n  set it anew\n"
-	if diff := cmp.Diff(want, AllPods(r, Running).Text()); diff != "" {
+	if diff := cmp.Diff(want, PodsOf(r, Running, "the cluster", everyPod).Text()); diff != "" {
 		t.Errorf("answer (-want +got):\n%s", diff)
 	}
 }

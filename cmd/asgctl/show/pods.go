@@ -37,28 +37,18 @@ type Pods struct {
 	subject string // such as "Deployment/web", "" for one pod
 }
 
-// PodOf explains one pod. There is no answer if the report does not have it.
-func PodOf(r *decision.Report, source Source, namespace, name string) (*Pods, bool) {
-	p := of(r, source, "", func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name })
-	return p, len(p.Pods) == 1
+// Named matches the pod of that name.
+func Named(namespace, name string) func(*decision.Pod) bool {
+	return func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name }
 }
 
-// PodsOfOwner explains the pods of an owner such as "Deployment/web".
-func PodsOfOwner(r *decision.Report, source Source, namespace, owner string) *Pods {
-	return of(r, source, owner, func(pod *decision.Pod) bool { return Owns(owner, namespace, pod) })
+// Owned matches the pods of an owner such as "Deployment/web".
+func Owned(namespace, owner string) func(*decision.Pod) bool {
+	return func(pod *decision.Pod) bool { return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner) }
 }
 
-// Owns reports whether the pod is one of the owner in a namespace.
-func Owns(owner, namespace string, pod *decision.Pod) bool {
-	return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner)
-}
-
-// AllPods explains all pods.
-func AllPods(r *decision.Report, source Source) *Pods {
-	return of(r, source, "the cluster", func(*decision.Pod) bool { return true })
-}
-
-func of(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
+// PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
+func PodsOf(r *decision.Report, source Source, subject string, match func(*decision.Pod) bool) *Pods {
 	p := &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{}, Searches: []decision.Search{}, groups: r.Groups, subject: subject}
 	places := map[int]int{} // of the searches in p, by their places in r
 	for _, pod := range r.Pods {
@@ -79,8 +69,8 @@ func of(r *decision.Report, source Source, subject string, match func(*decision.
 	return p
 }
 
-// UnlistedPod explains a pod that the report does not have.
-func UnlistedPod(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
+// AddUnlisted explains a pod that the report does not have.
+func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 	d := decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Since: pod.CreationTimestamp.Time, Search: -1,
 		State: decision.PodDelayed, Cause: decision.Reason{Code: decision.CodeDelay, Message: "the autoscaler does not count the pod among those that wait for a node"}}
 	switch {
@@ -89,7 +79,7 @@ func UnlistedPod(r *decision.Report, source Source, pod *corev1.Pod) *Pods {
 	case len(pod.Spec.SchedulingGates) > 0:
 		d.Cause.Message = fmt.Sprintf("scheduling gate %s holds it back, the scheduler does not look for a node yet", pod.Spec.SchedulingGates[0].Name)
 	}
-	return &Pods{Version: Version, Source: source, At: r.At, Reading: r.Reading, Pods: []decision.Pod{d}, Searches: []decision.Search{}}
+	p.Pods = append(p.Pods, d)
 }
 
 // owners are the kinds by the names that kubectl takes, in lower case.
