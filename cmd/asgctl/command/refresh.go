@@ -77,7 +77,7 @@ func (c *cli) runRefresh(ctx context.Context, r refreshing) error {
 	}
 	fetched, err := refresh.Fetch(ctx, refresh.Options{
 		From: r.from, Regions: r.regions, OS: offer.OS(r.os), Stall: r.stall,
-		Clock: clock.RealClock{}, Progress: c.stderr, Terminal: isTerminal(c.stderr),
+		Clock: clock.RealClock{}, Progress: c.stderr,
 	})
 	if err != nil {
 		return failure{fmt.Errorf("%w, nothing was written", err)}
@@ -89,18 +89,14 @@ func (c *cli) runRefresh(ctx context.Context, r refreshing) error {
 		}
 		return nil
 	}
-	files := map[string]string{}
 	for _, f := range fetched {
 		path := r.to
 		if folder {
 			path = filepath.Join(r.to, f.Region+".csv")
 		}
-		files[path] = f.List.Format()
-	}
-	if err := refresh.Write(files); err != nil {
-		return failure{fmt.Errorf("write prices: %w", err)}
-	}
-	for _, f := range fetched {
+		if err := refresh.Write(path, f.List.Format()); err != nil {
+			return failure{fmt.Errorf("write prices: %w", err)}
+		}
 		c.report(f, " written to "+r.to)
 	}
 	return nil
@@ -142,14 +138,4 @@ func (c *cli) report(f refresh.Fetched, where string) {
 	if built := pricing.Embedded(f.Region); built.Origin().Exact() && f.List.Len() < built.Len()*9/10 {
 		fmt.Fprintf(c.stderr, "asgctl: %s: the built-in list has %d prices: is the offer whole?\n", f.Region, built.Len())
 	}
-}
-
-// isTerminal reports whether a person may be reading.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

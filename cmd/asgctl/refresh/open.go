@@ -13,22 +13,26 @@ import (
 	"time"
 )
 
+// lineEvery is the time between two lines of progress.
+const lineEvery = 10 * time.Second
+
 // source is an offer being read. Its bytes are as transported, gzipped or not.
 type source struct {
-	name  string // for people: without what may be secret in a URL
-	size  int64  // bytes, below 0 if unknown
-	in    io.ReadCloser
-	ctx   context.Context // kept, for io.Reader passes none
-	stop  func()
-	stall time.Duration
-	timer *time.Timer
+	Options
+	name       string // for people: without what may be secret in a URL
+	size, done int64  // bytes, the size below 0 if unknown
+	in         io.ReadCloser
+	ctx        context.Context // kept, for io.Reader passes none
+	stop       func()
+	timer      *time.Timer
+	begun, due time.Time // due is the next line of progress
 }
 
-// open opens a URL, a path or, for "-", standard input. Reading ends with ctx, and when no byte comes for as long as stall.
-func open(ctx context.Context, from string, stall time.Duration) (*source, error) {
+// open opens a URL, a path or, for "-", standard input. Reading ends with ctx, and when no byte comes for as long as o.Stall.
+func open(ctx context.Context, from string, o Options) (*source, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	s := &source{ctx: ctx, stall: stall, name: from, size: -1}
-	s.timer = time.AfterFunc(stall, func() { cancel(fmt.Errorf("no byte came for %v", stall)) })
+	s := &source{Options: o, ctx: ctx, name: from, size: -1, begun: o.Clock.Now(), due: o.Clock.Now().Add(lineEvery)}
+	s.timer = time.AfterFunc(o.Stall, func() { cancel(fmt.Errorf("no byte came for %v", o.Stall)) })
 	s.stop = func() {
 		s.timer.Stop()
 		cancel(nil)
@@ -108,18 +112,43 @@ func (s *source) openFile(path string) error {
 	return nil
 }
 
-// Read reads on.
+// Read reads on, and reports progress when it is time.
 func (s *source) Read(p []byte) (int, error) {
 	if s.ctx.Err() != nil {
 		return 0, s.interrupted()
 	}
-	s.timer.Reset(s.stall)
+	s.timer.Reset(s.Stall)
 	n, err := s.in.Read(p)
+	s.done += int64(n)
+	if now := s.Clock.Now(); !now.Before(s.due) {
+		s.due = now.Add(lineEvery)
+		fmt.Fprintln(s.Progress, "asgctl: read "+s.state(now))
+	}
 	if err != nil && err != io.EOF && s.ctx.Err() != nil {
 		err = s.interrupted()
 	}
 	return n, err
 }
+
+// finish reports the total.
+func (s *source) finish() {
+	now := s.Clock.Now()
+	fmt.Fprintf(s.Progress, "asgctl: read %s in %v\n", s.state(now), now.Sub(s.begun).Round(time.Second/10))
+}
+
+// state is how much was read, of how much, and how fast.
+func (s *source) state(now time.Time) string {
+	text := megabytes(s.done)
+	if s.size > 0 {
+		text += fmt.Sprintf(" of %s (%d %%)", megabytes(s.size), 100*s.done/s.size)
+	}
+	if took := now.Sub(s.begun).Seconds(); took > 0 {
+		text += ", " + megabytes(int64(float64(s.done)/took)) + "/s"
+	}
+	return text
+}
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
 
 // interrupted is why reading was given up from outside, or nil.
 func (s *source) interrupted() error {

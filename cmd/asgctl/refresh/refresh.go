@@ -20,9 +20,8 @@ type Options struct {
 	OS      offer.OS
 	Stall   time.Duration // the fetch fails after so long without a byte
 	Clock   clock.PassiveClock
-	// Progress receives the progress: one changing line if Terminal, otherwise a line now and then.
+	// Progress receives a line now and then.
 	Progress io.Writer
-	Terminal bool
 }
 
 // Fetched are the prices of one region.
@@ -77,14 +76,13 @@ func fetch(ctx context.Context, o Options, from string, regions []string) ([]Fet
 			return nil, fmt.Errorf("%.50q is not the code of a region, such as eu-central-1", region)
 		}
 	}
-	in, err := open(ctx, from, o.Stall)
+	in, err := open(ctx, from, o)
 	if err != nil {
 		return nil, err
 	}
 	defer in.Close()
-	meter := newMeter(in, in.size, o)
-	prices, err := offer.Read(meter, offer.Options{Regions: regions, OS: o.OS, Source: in.name})
-	meter.finish()
+	prices, err := offer.Read(in, offer.Options{Regions: regions, OS: o.OS, Source: in.name})
+	in.finish()
 	if cause := in.interrupted(); err != nil && cause != nil {
 		err = cause
 	}

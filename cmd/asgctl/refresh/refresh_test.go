@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 )
 
@@ -44,35 +45,35 @@ func (s *slowly) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestProgressFormDependsOnTerminal(t *testing.T) {
+func (s *slowly) Close() error { return nil }
+
+func TestProgress(t *testing.T) {
 	const tenMB = 10_000_000
 	for _, tt := range []struct {
-		name     string
-		size     int64
-		terminal bool
-		want     string
+		name string
+		size int64
+		want string
 	}{
-		{name: "lines", size: 2 * tenMB, want: "asgctl: read 10.0 MB of 20.0 MB (50 %), 1.0 MB/s\nasgctl: read 12.0 MB of 20.0 MB (60 %), 1.0 MB/s in 12s\n"},
-		{name: "lines, length unknown", size: -1, want: "asgctl: read 10.0 MB, 1.0 MB/s\nasgctl: read 12.0 MB, 1.0 MB/s in 12s\n"},
-		{name: "bar", size: 2 * tenMB, terminal: true, want: "\r[==================            ] 12.0 MB of 20.0 MB (60 %), 1.0 MB/s" + "\r" + strings.Repeat(" ", 68) + "\rasgctl: read 12.0 MB of 20.0 MB (60 %), 1.0 MB/s in 12s\n"},
-		{name: "length wrong", size: tenMB, terminal: true, want: "\r[==============================] 12.0 MB of 10.0 MB (120 %), 1.0 MB/s" + "\r" + strings.Repeat(" ", 69) + "\rasgctl: read 12.0 MB of 10.0 MB (120 %), 1.0 MB/s in 12s\n"},
+		{name: "length known", size: 2 * tenMB, want: "asgctl: read 10.0 MB of 20.0 MB (50 %), 1.0 MB/s\nasgctl: read 12.0 MB of 20.0 MB (60 %), 1.0 MB/s in 12s\n"},
+		{name: "length unknown", size: -1, want: "asgctl: read 10.0 MB, 1.0 MB/s\nasgctl: read 12.0 MB, 1.0 MB/s in 12s\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var told bytes.Buffer
 			clock := testclock.NewFakePassiveClock(time.Unix(1e9, 0))
-			m := newMeter(&slowly{clock: clock, left: 1 << 30}, tt.size, Options{Clock: clock, Progress: &told, Terminal: tt.terminal})
+			s, err := open(t.Context(), os.DevNull, Options{Clock: clock, Progress: &told, Stall: time.Hour})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			s.in, s.size = &slowly{clock: clock, left: 1 << 30}, tt.size
 			for range 12 {
-				m.done += 999_990 // as if more had come
-				if _, err := m.Read(make([]byte, 10)); err != nil {
+				s.done += 999_990 // as if more had come
+				if _, err := s.Read(make([]byte, 10)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			m.finish()
-			got := told.String()
-			if tt.terminal { // the last state drawn
-				got = got[strings.LastIndex(got[:strings.LastIndex(got, "]")], "\r"):]
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			s.finish()
+			if diff := cmp.Diff(tt.want, told.String()); diff != "" {
 				t.Errorf("progress differs (-want +got):\n%s", diff)
 			}
 		})
@@ -98,7 +99,7 @@ func TestWriteReplacesLinkTargetAndKeepsPermissions(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte("old, and longer"), 0o600), os.Symlink("prices.csv", link)); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(map[string]string{link: "new", filepath.Join(folder, "another.csv"): "more"}); err != nil {
+	if err := errors.Join(Write(link, "new"), Write(filepath.Join(folder, "another.csv"), "more")); err != nil {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(file)
@@ -115,7 +116,7 @@ func TestWriteReplacesLinkTargetAndKeepsPermissions(t *testing.T) {
 func TestNewFileObeysUmask(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "prices.csv")
 	old := syscall.Umask(0o077)
-	err := Write(map[string]string{file: "new"})
+	err := Write(file, "new")
 	syscall.Umask(old)
 	if err != nil {
 		t.Fatal(err)
@@ -125,23 +126,19 @@ func TestNewFileObeysUmask(t *testing.T) {
 	}
 }
 
-func TestFailedWriteReplacesNoFile(t *testing.T) {
+func TestFailedWriteLeavesNothing(t *testing.T) {
 	folder := t.TempDir()
-	file := filepath.Join(folder, "prices.csv")
-	for range 20 { // in either order
-		if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if err := Write(map[string]string{file: "new", filepath.Join(folder, "missing", "prices.csv"): "new"}); err == nil {
-			t.Fatal("no error for a folder that does not exist")
-		}
-		text, err := os.ReadFile(file)
-		if err != nil || string(text) != "old" || names(t, folder) != "prices.csv" {
-			t.Fatalf("file = %q, %v, beside %s, want the old one alone", text, err, names(t, folder))
+	taken := filepath.Join(folder, "prices.csv")
+	if err := os.Mkdir(taken, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{taken, filepath.Join(folder, "missing", "prices.csv"), "/dev/null"} {
+		if err := Write(path, "new"); err == nil {
+			t.Errorf("%s was replaced", path)
 		}
 	}
-	if err := Write(map[string]string{"/dev/null": "new"}); err == nil {
-		t.Error("a device was replaced")
+	if got := names(t, folder); got != "prices.csv" {
+		t.Errorf("files are %s", got)
 	}
 }
 
@@ -157,7 +154,7 @@ func TestAReaderOfAPipeCanBeInterrupted(t *testing.T) {
 	}
 	defer w.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	s, err := open(ctx, from, time.Hour)
+	s, err := open(ctx, from, Options{Clock: clock.RealClock{}, Stall: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +163,7 @@ func TestAReaderOfAPipeCanBeInterrupted(t *testing.T) {
 	if _, err := s.Read(make([]byte, 1)); err == nil || err.Error() != "interrupted" {
 		t.Errorf("Read() error = %v, want that it was interrupted", err)
 	}
-	stalled, err := open(t.Context(), from, 50*time.Millisecond)
+	stalled, err := open(t.Context(), from, Options{Clock: clock.RealClock{}, Stall: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}

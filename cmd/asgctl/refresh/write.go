@@ -8,61 +8,24 @@ import (
 	"path/filepath"
 )
 
-// Write writes files by path, each as a whole: a name holds the old content or the new. No file takes its name before all of
-// them are on the disk.
-func Write(files map[string]string) error {
-	staged := map[string]string{}
-	defer func() {
-		for _, temporary := range staged {
-			_ = os.Remove(temporary)
-		}
-	}()
-	for path, text := range files {
-		final, err := target(path)
-		if err != nil {
-			return err
-		}
-		temporary, err := stage(final, text)
-		if err != nil {
-			return err
-		}
-		staged[final] = temporary
+// Write writes a file as a whole: its name holds the old content or the new. A link stays, and the file that it leads to is replaced.
+// The file keeps its permissions. A new one has 0644 without the bits of the user's umask.
+func Write(path, text string) error {
+	if final, err := filepath.EvalSymlinks(path); err == nil {
+		path = final
 	}
-	for final, temporary := range staged {
-		if err := os.Rename(temporary, final); err != nil {
-			return err
-		}
-		delete(staged, final)
+	old, missing := os.Stat(path)
+	if missing == nil && !old.Mode().IsRegular() {
+		return fmt.Errorf("%q is not a regular file", path)
 	}
-	return nil
-}
-
-// target is the file that a path leads to, links followed, so that it is replaced rather than the link.
-func target(path string) (string, error) {
-	final, err := filepath.EvalSymlinks(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return path, nil
-	}
+	staged := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
+	f, err := os.OpenFile(staged, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
-		return "", err
+		return err
 	}
-	info, err := os.Stat(final)
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%q is not a regular file", path)
-	}
-	return final, err
-}
-
-// stage writes the text to a file of another name beside the final one, and returns that name. The file has the permissions of the
-// final one, or, where that is new, 0644 without the bits of the user's umask.
-func stage(final, text string) (temporary string, err error) {
-	temporary = filepath.Join(filepath.Dir(final), "."+filepath.Base(final)+"."+rand.Text())
-	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if err != nil {
-		return "", err
-	}
-	if info, missing := os.Stat(final); missing == nil {
-		err = f.Chmod(info.Mode().Perm())
+	defer func() { _ = os.Remove(staged) }() // unless it has the name by then
+	if missing == nil {
+		err = f.Chmod(old.Mode().Perm())
 	}
 	if err == nil {
 		_, err = f.WriteString(text)
@@ -71,7 +34,7 @@ func stage(final, text string) (temporary string, err error) {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(f.Name()))
+		return err
 	}
-	return f.Name(), nil
+	return os.Rename(staged, path)
 }
