@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/smithy-go/middleware"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -77,9 +78,6 @@ func (r *Reading) Template(g *group.Group) *fromgroup.Template { return r.templa
 // Region returns the region of a group of the reading, or "" where it is unknown.
 func (r *Reading) Region(g *group.Group) string { return r.regions[g.Name] }
 
-// labelRegion is corev1.LabelTopologyRegion. A template without its own region takes the region of its zones.
-const labelRegion = "topology.kubernetes.io/region"
-
 // WrongUse is an error in the caller's request, not in the reading.
 type WrongUse struct{ error }
 
@@ -133,7 +131,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		region := src.region(g.Name)
 		seen := fromgroup.Seen{Learnt: r.observe(g, nodes, time.Now())}
 		template := seen.Build(g, region, r.Catalogue)
-		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[labelRegion])
+		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
 		r.Whole[g.Name] = cache.Keeps(g)
 		for _, view := range r.Views(g) {

@@ -19,6 +19,8 @@ import (
 const (
 	// readTimeout bounds one reading of the report.
 	readTimeout = 30 * time.Second
+	// drawEvery is the time after which ages, and another size of the terminal, are shown. Not every system signals a change of the size.
+	drawEvery = time.Second / 2
 	// idleFactor bounds the share of the time in which reports are read: after a slow reading the next one waits longer.
 	idleFactor = 5
 )
@@ -97,10 +99,7 @@ func (l *live) run(ctx context.Context) error {
 			pressed <- string(buffer[:n])
 		}
 	}()
-	resized := make(chan os.Signal, 1)
-	notifyResize(resized)
-	defer signal.Stop(resized)
-	clock := time.Tick(time.Second)
+	clock := time.Tick(drawEvery)
 	for {
 		if err := l.draw(); err != nil {
 			return err
@@ -123,7 +122,6 @@ func (l *live) run(ctx context.Context) error {
 					return nil
 				}
 			}
-		case <-resized:
 		case <-clock:
 		}
 	}
