@@ -115,9 +115,9 @@ lint: ## go vet, gofmt
 	$(GO) vet -race -vettool=$(CURDIR)/test/repo/tools/vet.sh ./...
 
 .PHONY: generate
-generate: ## the embedded tables of instance types and prices, checked and in their one format
-	$(GO) run ./cloudprovider/instancetypes/generate
-	$(GO) run ./pricing/generate
+generate: ## the embedded tables of instance types and prices, checked and in their one format (DUMP=file of aws ec2 describe-instance-types --output json: with its types)
+	$(GO) test ./cloudprovider/instancetypes ./pricing -run 'FormatReproducesEmbedded' -update
+	$(if $(DUMP),$(GO) test ./cloudprovider/instancetypes -run 'FormatReproducesEmbedded' -update -dump $(abspath $(DUMP)))
 
 .PHONY: vulncheck
 vulncheck: ## known vulnerabilities of the binary, by the public database, which must be reachable (VULNDB=URL or a folder of OSV files)

@@ -1,7 +1,9 @@
 package pricing
 
 import (
+	"flag"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -15,14 +17,23 @@ const (
 	head  = facts + columns + "\n"
 )
 
+var update = flag.Bool("update", false, "rewrite the embedded lists in their one format")
+
 func TestFormatReproducesEmbeddedLists(t *testing.T) {
-	for _, table := range []string{cnNorth1, usEast1, usGovEast1, usGovWest1} {
+	for region, table := range map[string]string{"cn-north-1": cnNorth1, "us-east-1": usEast1, "us-gov-east-1": usGovEast1, "us-gov-west-1": usGovWest1} {
 		l, err := Parse(table)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(table, l.Format()); diff != "" {
-			t.Errorf("run go run ./pricing/generate (-embedded +formatted):\n%s", diff)
+		if l.Origin().Region != region {
+			t.Fatalf("the list of %q is in the file of %q", l.Origin().Region, region)
+		}
+		if *update {
+			if err := os.WriteFile("data/"+region+".csv", []byte(l.Format()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		} else if diff := cmp.Diff(table, l.Format()); diff != "" {
+			t.Errorf("run make generate (-embedded +formatted):\n%s", diff)
 		}
 	}
 }
