@@ -1,9 +1,9 @@
 package pricing
 
 import (
-	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -17,49 +17,127 @@ type Rates struct {
 
 	origin       Origin
 	currency     Currency
-	accelerators map[string]float64    // the cheapest whole one, by the resource it is published under
-	kin          map[string]float64    // prices relative to the fit, by Kin
-	perHour      map[string]float64    // of each type of the pure classes
-	classes      map[[3]string]float64 // what a class costs by another for the same variant, by its traits
+	accelerators map[string]float64 // the cheapest whole one, by the resource it is published under
+	kin          map[string]float64 // prices relative to the rates, by alike
+}
+
+// prices are the on-demand prices of one region, in one currency.
+type prices interface {
+	OnDemand(instanceType string) (Price, bool)
+	Currency() Currency
+}
+
+// sample is one type with its price.
+type sample struct {
+	instancetypes.Type
+	perHour float64
+}
+
+// FitRates makes the Rates from p's prices of types in the catalogue. Without any price all rates are 0.
+func FitRates(p prices, catalogue *instancetypes.Catalogue) *Rates {
+	r := &Rates{currency: p.Currency(), accelerators: map[string]float64{}}
+	var samples []sample
+	for _, t := range catalogue.Types() {
+		price, ok := p.OnDemand(t.Name)
+		if !ok || !(price.Amount.PerHour > 0) || t.VCPU <= 0 || t.MemoryBytes <= 0 {
+			continue
+		}
+		if len(samples) == 0 {
+			r.origin = price.Origin
+		}
+		samples = append(samples, sample{Type: t, perHour: price.Amount.PerHour})
+	}
+	r.fitPlain(samples)
+	r.fitAccelerators(samples)
+	kin := map[string][]float64{}
+	for _, s := range samples {
+		if fitted := r.fitted(s.Type); fitted > 0 {
+			for _, of := range alike(s.Name) {
+				kin[of] = append(kin[of], s.perHour/fitted)
+			}
+		}
+	}
+	r.kin = Medians(kin)
+	return r
+}
+
+// pure are the classes whose types are mostly CPU and memory: general purpose, compute and memory. Disks and fast clocks of
+// other classes would distort the rates.
+var pure = []string{"m*", "c*", "r*"}
+
+// alike is Kin with the families of one generation and processor in the pure classes, such as "*7a", behind the family itself.
+func alike(instanceType string) []string {
+	kin := Kin(instanceType)
+	if !slices.Contains(pure, kin[1]) {
+		return kin[:]
+	}
+	return slices.Insert(kin[:], 1, "*"+kin[0][1:])
+}
+
+// fitPlain finds the rates of CPU and memory with the least sum of squared relative errors, over the pure classes. The sums
+// belong to the two normal equations of x·cpu/price + y·memory/price = 1.
+func (r *Rates) fitPlain(samples []sample) {
+	var cc, cm, mm, c, m float64
+	for _, s := range samples {
+		if slices.Contains(pure, Kin(s.Name)[1]) {
+			cpu, memory := float64(s.VCPU)/s.perHour, float64(s.MemoryBytes)/gib/s.perHour
+			cc, cm, mm, c, m = cc+cpu*cpu, cm+cpu*memory, mm+memory*memory, c+cpu, m+memory
+		}
+	}
+	if det := cc*mm - cm*cm; det > 1e-9*cc*mm {
+		r.VCPU, r.GiB = max(0, c*mm-m*cm)/det, max(0, m*cc-c*cm)/det
+	}
+}
+
+// leastShare is the least share of its price that a type must cost beyond CPU and memory to count for an accelerator's price.
+// Below it, as with the old M60 beside much memory, the rest is mostly the error of the fit.
+const leastShare = 0.1
+
+// fitAccelerators divides what types cost beyond their CPU and memory among their accelerators, and keeps the cheapest whole one
+// of each resource.
+func (r *Rates) fitAccelerators(samples []sample) {
+	type model struct{ resource, name string }
+	each := map[model][]float64{}
+	for _, s := range samples {
+		rest := s.perHour - r.fitted(s.Type)
+		if rest <= leastShare*s.perHour || s.GPU.Fraction > 0 {
+			continue
+		}
+		for _, a := range s.Accelerators() {
+			m := model{a.Name, s.GPU.Name}
+			each[m] = append(each[m], rest/float64(a.Count))
+		}
+	}
+	for m, rate := range Medians(each) {
+		if cheapest, ok := r.accelerators[m.resource]; !ok || rate < cheapest {
+			r.accelerators[m.resource] = rate
+		}
+	}
+}
+
+// fitted returns the price of a type by the rates of its CPU, memory and accelerators, each accelerator as the cheapest of its
+// resource.
+func (r *Rates) fitted(t instancetypes.Type) float64 {
+	resource, count := t.Accelerator()
+	return r.VCPU*float64(t.VCPU) + r.GiB*float64(t.MemoryBytes)/gib + r.accelerators[resource]*float64(count)
 }
 
 // Type estimates the on-demand price of an instance type. It is not ok without any price to go by, or where nothing is known of the
 // type's accelerators.
 func (r *Rates) Type(t instancetypes.Type) (price Price, ok bool) {
-	fitted := r.plain(t) + r.accelerated(t)
-	kin := Kin(t.Name)
+	kin := alike(t.Name)
 	if factor, known := r.kin[kin[0]]; known {
-		return r.price(t.Name, fitted*factor, "what the other "+kin[0]+" types cost"), true
-	}
-	if perHour, basis := r.variant(t.Name); basis != "" {
-		return r.price(t.Name, perHour, basis), true
+		return r.price(t.Name, r.fitted(t)*factor, "what the other "+kin[0]+" types cost"), true
 	}
 	if resource, count := t.Accelerator(); count > 0 && r.accelerators[resource] == 0 {
 		return Price{}, false
 	}
 	for _, of := range kin[1:] {
 		if factor, known := r.kin[of]; known {
-			return r.price(t.Name, fitted*factor, "what similar types cost"), true
+			return r.price(t.Name, r.fitted(t)*factor, "what similar types cost"), true
 		}
 	}
 	return Price{}, false
-}
-
-// variant estimates a type of a pure class by the same variant in another.
-func (r *Rates) variant(name string) (perHour float64, basis string) {
-	class, variant := variantOf(name)
-	for _, other := range pure {
-		price, known := r.perHour[other+variant]
-		if !known || !slices.Contains(pure, class) {
-			continue
-		}
-		for _, traits := range [...]string{traitsOf(variant), anyTraits} {
-			if ratio, ok := r.classes[[3]string{class, other, traits}]; ok {
-				return price * ratio, fmt.Sprintf("price of %s × %.3g, as %s types cost by %s types", other+variant, ratio, class, other)
-			}
-		}
-	}
-	return 0, ""
 }
 
 // Resources estimates the price of CPU, memory and accelerators, the latter by resource name.
@@ -91,19 +169,19 @@ func (r *Rates) Accelerator(resource string) float64 {
 	return least
 }
 
+// wholeOf is the resource of whole accelerators that the slices published under a resource are cut from.
+func wholeOf(resource string) string {
+	for _, whole := range []string{instancetypes.ResourceNVIDIA, instancetypes.ResourceAMD, instancetypes.ResourceGaudi} {
+		vendor, _, _ := strings.Cut(whole, "/")
+		if strings.HasPrefix(resource, vendor+"/") {
+			return whole
+		}
+	}
+	return resource
+}
+
 func (r *Rates) price(name string, perHour float64, basis string) Price {
 	origin := r.origin
 	origin.Basis = basis
 	return Price{InstanceType: name, Amount: Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
-}
-
-// plain returns the fit's price of CPU and memory.
-func (r *Rates) plain(t instancetypes.Type) float64 {
-	return r.VCPU*float64(t.VCPU) + r.GiB*float64(t.MemoryBytes)/gib
-}
-
-// accelerated returns the price of t's accelerators, each as the cheapest of its resource.
-func (r *Rates) accelerated(t instancetypes.Type) float64 {
-	resource, count := t.Accelerator()
-	return r.accelerators[resource] * float64(count)
 }
