@@ -74,17 +74,18 @@ func (b *Book) SetTerms(terms *Terms) error {
 	switch {
 	case origin.Region != b.region:
 		return fmt.Errorf("price list, line %d: the prices are for region %.50q, not for %q: give a list of that region, or where there is none, "+
-			`write "region: %s" with a "basis: …", which marks them as estimates`, terms.lines.region, origin.Region, b.region, b.region)
+			`write "region: %s" with a "basis: …", which marks them as estimates`, terms.lines["region"], origin.Region, b.region, b.region)
 	case next.currency != "" && currency != next.currency:
 		return fmt.Errorf("price list, line %d: the prices are in %s, but those of %s are in %s: amounts in two currencies cannot be compared, "+
-			"and none is converted, so give the prices in %s", terms.lines.currency, currency, b.region, next.currency, next.currency)
+			"and none is converted, so give the prices in %s", terms.lines["currency"], currency, b.region, next.currency, next.currency)
 	}
 	next.terms, next.currency = terms, currency
 	next.standIns(b.region)
-	for _, d := range slices.SortedFunc(maps.Values(terms.discounts), byLine) {
-		if !next.sells(d.of) {
+	byLine := func(a, b string) int { return cmp.Compare(terms.discounts[a].line, terms.discounts[b].line) }
+	for _, of := range slices.SortedFunc(maps.Keys(terms.discounts), byLine) {
+		if !next.sells(of) {
 			return fmt.Errorf("price list, line %d: the discount on %.50q has no effect, because no price is known for it: "+
-				"state its price, or leave the discount out", d.line, d.of)
+				"state its price, or leave the discount out", terms.discounts[of].line, of)
 		}
 	}
 	b.replace(&next)

@@ -10,16 +10,18 @@ type List struct {
 	unchecked bool  // its types need not be known to anyone else
 }
 
-// row is one line of a list.
+// row is one price, a spot price in one zone or in all zones that have no row of their own.
 type row struct {
 	instanceType string
+	zone         string // empty for all
 	perHour      float64
 	line         int // of the table it was read from
+	spot         bool
 }
 
 // Lookup returns the price of an instance type, and whether the list has it.
 func (l *List) Lookup(instanceType string) (Price, bool) {
-	i, ok := slices.BinarySearchFunc(l.rows, row{instanceType: instanceType}, byType)
+	i, ok := slices.BinarySearchFunc(l.rows, row{instanceType: instanceType}, byPool)
 	if !ok {
 		return Price{}, false
 	}
@@ -64,6 +66,6 @@ func NewList(origin Origin, currency Currency, perHour map[string]float64) (*Lis
 	for instanceType, amount := range perHour {
 		l.rows = append(l.rows, row{instanceType: instanceType, perHour: amount})
 	}
-	slices.SortFunc(l.rows, byType)
+	slices.SortFunc(l.rows, byPool)
 	return Parse(l.Format())
 }

@@ -76,7 +76,7 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 		{name: "nothing to pay", table: head + "a1.large,0\n", want: `price "0"`},
 		{name: "negative", table: head + "a1.large,-1\n", want: `price "-1"`},
 		{name: "NaN", table: head + "a1.large,NaN\n", want: `price "NaN"`},
-		{name: "infinite", table: head + "a1.large,Inf\n", want: `price "+Inf"`},
+		{name: "infinite", table: head + "a1.large,Inf\n", want: `price "Inf"`},
 		{name: "beyond a float", table: head + "a1.large,1e999\n", want: `price "1e999"`},
 		{name: "absurd", table: head + "a1.large,1000001\n", want: "up to 1000000"},
 		{name: "twice", table: head + "b1.large,1\na1.large,1\nb1.large,2\n", want: `line 8: type "b1.large" is in line 6 already`},

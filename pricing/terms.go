@@ -3,26 +3,26 @@ package pricing
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // Terms are a user's own prices for one region, discounts, and a spot ratio for pools without a spot price. Each part may be
 // missing. They never change.
 type Terms struct {
-	list      *List // on-demand, with the origin and currency of all the Terms
-	spot      []spotRow
-	discounts map[string]discountRow // by instance type, family, or everything
-	spotRatio float64                // spot price by on-demand list price, 0 where the user does not state it
-	lines     headLines
+	list      *List               // on-demand, with the origin and currency of all the Terms
+	spot      []row               // sorted by instance type and zone
+	discounts map[string]discount // by instance type, family, or everything
+	spotRatio float64             // spot price by on-demand list price, 0 where the user does not state it
+	lines     map[string]int      // of the members of the head
 }
 
-// spotRow is the spot price of a type in one zone, or in all that have no row of their own.
-type spotRow struct {
-	instanceType string
-	zone         string // empty for all
-	perHour      float64
-	line         int
+// discount is taken off the on-demand prices of an instance type, of a family, or of everything.
+type discount struct {
+	off  float64 // as a ratio
+	line int
 }
 
 // everything stands for a discount on all instance types.
@@ -60,16 +60,12 @@ func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
 		return 0, false
 	}
 	for _, z := range [...]string{zone, ""} {
-		i, found := slices.BinarySearchFunc(t.spot, spotRow{instanceType: instanceType, zone: z}, byPool)
+		i, found := slices.BinarySearchFunc(t.spot, row{instanceType: instanceType, zone: z}, byPool)
 		if found {
 			return t.spot[i].perHour, true
 		}
 	}
 	return 0, false
-}
-
-func byPool(a, b spotRow) int {
-	return cmp.Or(strings.Compare(a.instanceType, b.instanceType), strings.Compare(a.zone, b.zone))
 }
 
 // family is the part of an instance type before its size.
@@ -79,8 +75,8 @@ func family(instanceType string) string {
 }
 
 // spotOf are the user's spot prices of a type, that for all zones first.
-func (t *Terms) spotOf(instanceType string) []spotRow {
-	from, _ := slices.BinarySearchFunc(t.spot, spotRow{instanceType: instanceType}, byPool)
+func (t *Terms) spotOf(instanceType string) []row {
+	from, _ := slices.BinarySearchFunc(t.spot, row{instanceType: instanceType}, byPool)
 	to := from
 	for to < len(t.spot) && t.spot[to].instanceType == instanceType {
 		to++
@@ -100,20 +96,80 @@ func (t *Terms) spotOf(instanceType string) []spotRow {
 // Instance types that are neither in known nor in any embedded list are errors, most likely typing errors, unless the head has
 // "types: unchecked". The first error ends it and names the line. A text of more than MaxBytes is refused.
 func ParseTerms(text string, known []string) (*Terms, error) {
-	if err := checkSize(text); err != nil {
-		return nil, err
-	}
 	if strings.TrimSpace(text) == "" {
 		return nil, errors.New("price list, line 1: there is nothing in it")
 	}
-	d, err := parseTable(text)
-	if err != nil {
-		return nil, err
+	t, err := parse(text)
+	if err == nil && !t.list.unchecked {
+		err = t.checkTypes(known)
 	}
-	if !d.list.unchecked {
-		if err := d.checkTypes(known); err != nil {
-			return nil, err
+	switch {
+	case err != nil:
+		return nil, err
+	case len(t.list.rows) == 0 && len(t.spot) == 0 && len(t.discounts) == 0 && t.spotRatio == 0:
+		return nil, errors.New("price list has no prices, no discount and no spot ratio")
+	}
+	return t, nil
+}
+
+// parseDiscount reads a discount on the on-demand prices of a type, a family or everything.
+func (t *Terms) parseDiscount(value string, line int) error {
+	of, text, _ := strings.Cut(value, " ")
+	percent, err := strconv.ParseFloat(strings.TrimSuffix(text, "%"), 64)
+	switch first, twice := t.discounts[of]; {
+	case err != nil || !strings.HasSuffix(text, "%"):
+		return fmt.Errorf(`discount %.50q is not of the form "all 10%%", "g5 25%%" or "g5.xlarge 25%%"`, value)
+	case of != everything && !ValidType(of) && !ValidType(of+".any"):
+		return fmt.Errorf("discount on %.50q: neither %q nor a family nor an instance type", of, everything)
+	case !(percent >= 0 && percent < 100): // not < 0 ||, which would let NaN pass
+		return fmt.Errorf("discount on %.50q: %v is not a percentage from 0 to below 100", of, percent)
+	case twice:
+		return fmt.Errorf("discount on %.50q is in line %d already", of, first.line)
+	}
+	t.discounts[of] = discount{off: percent / 100, line: line}
+	return nil
+}
+
+// minSpotRatio keeps a slip of the pen from making spot instances cost nothing.
+const minSpotRatio = 0.001
+
+// parseRatio reads the ratio of spot prices to on-demand list prices.
+func (t *Terms) parseRatio(value string) error {
+	ratio, err := strconv.ParseFloat(value, 64)
+	switch {
+	case err != nil:
+		return fmt.Errorf("spot ratio %.50q is not a number", value)
+	case !(ratio >= minSpotRatio && ratio <= 1):
+		return fmt.Errorf("spot ratio %v is not a number from %v to 1", ratio, minSpotRatio)
+	case t.spotRatio != 0:
+		return fmt.Errorf("a second spot ratio %v: there is one", ratio)
+	}
+	t.spotRatio = ratio
+	return nil
+}
+
+// checkTypes refuses instance types and families that are neither in known nor in any embedded list.
+func (t *Terms) checkTypes(known []string) error {
+	for _, list := range embedded {
+		known = append(slices.Clip(known), list().Types()...)
+	}
+	names := map[string]bool{}
+	for _, name := range known {
+		names[name] = true
+	}
+	unknown := slices.DeleteFunc(slices.Concat(t.list.rows, t.spot), func(r row) bool { return names[r.instanceType] })
+	for _, name := range known {
+		names[family(name)] = true
+	}
+	for of, d := range t.discounts {
+		if of != everything && !names[of] {
+			unknown = append(unknown, row{instanceType: of, line: d.line})
 		}
 	}
-	return d.asTerms()
+	if len(unknown) == 0 {
+		return nil
+	}
+	first := slices.MinFunc(unknown, func(a, b row) int { return cmp.Compare(a.line, b.line) })
+	return fmt.Errorf("price list, line %d: instance type or family %.50q is not known (%d such in all): correct the name; "+
+		`if AWS sells it, state "%s: %s" in the head`, first.line, first.instanceType, len(unknown), headTypes, typesUnchecked)
 }
