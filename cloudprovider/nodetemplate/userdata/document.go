@@ -31,7 +31,7 @@ func (r *reader) enter(nesting, n int) bool {
 func (r *reader) dispatch(text, contentType string, nesting int) {
 	switch kind := kind(text, contentType); kind {
 	case "mime":
-		r.multipart(text, nesting)
+		r.entity(strings.TrimLeft(text, " \t\n"), nesting)
 	case "cloud-config":
 		r.cloudConfig(text, nesting)
 	case "node-config":
@@ -55,7 +55,7 @@ func (r *reader) file(text string, nesting int) {
 		return
 	}
 	switch kind := kind(text, ""); {
-	case kind == "" && isKubeletConfig(text):
+	case kind == "" && kubeletKind.MatchString(text):
 		r.kubeletConfig(text)
 	case kind == "" || kind == "unmarked" || kind == "toml":
 		r.runScript(text, nesting)
@@ -64,82 +64,49 @@ func (r *reader) file(text string, nesting int) {
 	}
 }
 
-// multipart reads a MIME message and its parts in their order. mime/multipart refuses what EKS generates: parts whose header is
-// followed by the script without an empty line.
-func (r *reader) multipart(text string, nesting int) {
-	header, body := splitHeader(strings.TrimLeft(text, " \t\n"))
-	mediaType, params, err := mime.ParseMediaType(header["content-type"])
-	if err != nil && mediaType == "" {
-		r.unreadable("MIME", "a Content-Type that can be parsed")
-		return
-	}
-	body, ok := r.transferDecode(body, header["content-transfer-encoding"])
-	if !ok {
-		return
-	}
-	if !strings.HasPrefix(mediaType, "multipart/") {
-		r.document(body, mediaType, nesting+1)
-		return
-	}
-	if params["boundary"] == "" {
-		r.unreadable("MIME", "a boundary in the Content-Type")
-		return
-	}
-	for _, part := range splitParts(body, "--"+params["boundary"]) {
-		if r.tooMuch {
-			return
-		}
-		r.part(part, nesting)
-	}
-}
-
-// part reads one part of a MIME message.
-func (r *reader) part(text string, nesting int) {
-	if !r.spend(documentWork) {
+// entity reads a MIME message, or a part of one, and its parts in their order. mime/multipart refuses what EKS generates: parts
+// whose header is followed by the script without an empty line.
+func (r *reader) entity(text string, nesting int) {
+	if !r.enter(nesting, len(text)) {
 		return
 	}
 	header, body := splitHeader(strings.TrimPrefix(text, "\n"))
-	mediaType, _, _ := mime.ParseMediaType(header["content-type"])
-	if strings.HasPrefix(mediaType, "multipart/") {
-		if nesting >= maxNesting || !r.spend(len(text)) {
-			r.unreadable("MIME", "fewer parts within parts")
-			return
-		}
-		r.multipart(strings.TrimPrefix(text, "\n"), nesting+1)
-		return
-	}
-	if body, ok := r.transferDecode(body, header["content-transfer-encoding"]); ok {
+	mediaType, params, _ := mime.ParseMediaType(header["content-type"])
+	body, ok := r.transferDecode(body, header["content-transfer-encoding"])
+	switch {
+	case !ok:
+	case !strings.HasPrefix(mediaType, "multipart/"):
 		r.document(body, mediaType, nesting+1)
+	case params["boundary"] == "":
+		r.unreadable("MIME", "a boundary in the Content-Type")
+	default:
+		for _, part := range splitParts(body, "--"+params["boundary"]) {
+			r.entity(part, nesting+1)
+		}
 	}
 }
+
+// maxHeaderBytes is far more than the media type and a boundary of 70 characters take (RFC 2046, 5.1.1).
+const maxHeaderBytes = 2 << 10
 
 // splitHeader splits the header lines from a MIME entity. Keys are in lower case. The first line that cannot be a header begins
 // the body. The rest of a header longer than maxHeaderBytes is left out.
 func splitHeader(text string) (header map[string]string, body string) {
 	header = map[string]string{}
 	last := ""
-	var value strings.Builder
-	keep := func() {
-		if last != "" {
-			header[last] = value.String()[:min(value.Len(), maxHeaderBytes)]
-		}
-		value.Reset()
-	}
-	defer keep()
 	for text != "" {
 		line, rest, _ := strings.Cut(text, "\n")
-		key, first, colon := strings.Cut(line, ":")
+		key, value, colon := strings.Cut(line, ":")
 		switch {
 		case strings.TrimSpace(line) == "":
 			return header, rest
 		case last != "" && (line[0] == ' ' || line[0] == '\t'):
-			if value.Len() < maxHeaderBytes {
-				value.WriteString(" " + strings.TrimSpace(line))
+			if len(header[last]) < maxHeaderBytes {
+				header[last] += " " + strings.TrimSpace(line)
 			}
 		case colon && !strings.ContainsAny(key, " \t#/<"):
-			keep()
 			last = strings.ToLower(key)
-			value.WriteString(strings.TrimSpace(first))
+			header[last] = strings.TrimSpace(value[:min(len(value), maxHeaderBytes)])
 		default:
 			return header, text
 		}
@@ -148,30 +115,21 @@ func splitHeader(text string) (header map[string]string, body string) {
 	return header, ""
 }
 
-// maxHeaderBytes is far more than the media type and a boundary of 70 characters take (RFC 2046, 5.1.1).
-const maxHeaderBytes = 2 << 10
-
 // splitParts returns the text between lines that begin with the delimiter, up to the closing one.
 func splitParts(body, delimiter string) []string {
 	var parts []string
-	start := -1
-	for at := 0; at < len(body); {
-		end := strings.IndexByte(body[at:], '\n')
-		next := at + end + 1
-		if end < 0 {
-			next = len(body)
-		}
-		line := strings.TrimRight(body[at:next], " \t\n")
-		if rest, ok := strings.CutPrefix(line, delimiter); ok && (rest == "" || rest == "--") {
+	start, at := -1, 0
+	for line := range strings.Lines(body) {
+		rest, ok := strings.CutPrefix(strings.TrimRight(line, " \t\n"), delimiter)
+		if ok && (rest == "" || rest == "--") {
 			if start >= 0 {
 				parts = append(parts, body[start:at])
 			}
-			start = next
-			if rest != "" {
+			if start = at + len(line); rest != "" {
 				return parts
 			}
 		}
-		at = next
+		at += len(line)
 	}
 	if start >= 0 {
 		parts = append(parts, body[start:])

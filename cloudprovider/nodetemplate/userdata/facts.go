@@ -66,16 +66,6 @@ const (
 	expressionWork = 64   // a byte of maxPodsExpression
 )
 
-// Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects
-// the form that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share
-// bootstrap.sh.
-//
-// The Problems have no Group, which Parse does not know. A setting with a Problem is missing from the Facts, unless the Problem
-// is Used. Facts share their maps and lists with every other Parse of the same user data, so nobody may change them.
-func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
-	return read(data).facts(family)
-}
-
 // clusterName matches the names that EKS accepts for a cluster (EKS API reference, CreateCluster), and dots, which other
 // clusters use.
 var clusterName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z._-]{0,99}$`)
@@ -88,10 +78,9 @@ func Cluster(data string) string {
 	return ""
 }
 
-// Common returns the facts that two user data share, and their differences as Problems.
+// Common returns the facts that two user data share, and their differences as Problems. It changes f.
 func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 	r := &reader{}
-	f = f.clone()
 	r.intersect(&f, other, "the same in all launch templates of the group's overrides")
 	f.Form, f.AMIFamily = cmp.Or(f.Form, other.Form), cmp.Or(f.AMIFamily, other.AMIFamily)
 	return f, r.problems
@@ -125,6 +114,8 @@ type budget struct {
 	problems []nodetemplate.Problem
 }
 
+const tooMuchWork = "user data that takes less work to read, the rest of it was left out"
+
 // spend takes n steps from the budget, and reports whether there were as many left.
 func (b *budget) spend(n int) bool {
 	if b.tooMuch {
@@ -132,7 +123,7 @@ func (b *budget) spend(n int) bool {
 	}
 	if b.work -= n; b.work < 0 {
 		b.tooMuch = true
-		b.problem("", "", nodetemplate.ReasonUnreadable, "user data that takes less work to read, the rest of it was left out")
+		b.unreadable("", tooMuchWork)
 	}
 	return !b.tooMuch
 }

@@ -9,9 +9,13 @@ import (
 const maxFirstLine = 256
 
 var (
-	nameGoesOn = regexp.MustCompile(`^\w`)
 	mimeHeader = regexp.MustCompile(`(?i)^\s*(mime-version|content-type)[ \t]*:`)
 	shellLine  = regexp.MustCompile(`^#![ \t]*\S*?/?(?:env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|z|k|a)?sh\b`)
+	// A line or a map in braces begins with apiVersion: node.eks.aws/….
+	nodeConfigKind = regexp.MustCompile(`(?m)(?:^|[{,])[ \t]*"?apiVersion"?:[ \t]*["']?node\.eks\.aws/`)
+	// A line begins with a table or a key within Bottlerocket's settings.
+	settingsKey = regexp.MustCompile(`(?m)^[ \t]*(?:\[+[ \t]*"?settings"?[ \t]*[\].]|settings[ \t]*[.=])`)
+	kubeletKind = regexp.MustCompile(`kind["']?:[ \t]*["']?KubeletConfiguration\b`)
 )
 
 // kind returns the kind of a document, or "" if nothing here reads it.
@@ -43,14 +47,19 @@ func kind(text, contentType string) string {
 		return ""
 	case indexFold(text, powerShellStart) >= 0:
 		return "powershell"
-	case isNodeConfig(text):
+	case matches(text, "node.eks.aws/", nodeConfigKind):
 		return "node-config"
-	case hasSettings(text):
+	case matches(text, "settings", settingsKey):
 		return "toml"
 	case strings.Contains(text, "eks/bootstrap.sh"):
 		return "unmarked"
 	}
 	return ""
+}
+
+// matches reports whether an expression matches, which takes far longer to find out than whether a word of it is there.
+func matches(text, word string, expression *regexp.Regexp) bool {
+	return strings.Contains(text, word) && expression.MatchString(text)
 }
 
 // isShell reports whether the first line names a shell.
@@ -67,59 +76,4 @@ func indexFold(text, tag string) int {
 			return at
 		}
 	}
-}
-
-// anyAround reports whether right holds around any occurrence of the word in text.
-func anyAround(text, word string, right func(before, behind string) bool) bool {
-	for at := 0; ; {
-		next := strings.Index(text[at:], word)
-		if next < 0 {
-			return false
-		}
-		if at += next + len(word); right(text[:at-len(word)], text[at:]) {
-			return true
-		}
-	}
-}
-
-// The functions below look for one line of a document by its rarest word, and from there to both sides. A regular expression
-// over the whole text would take ten times as long.
-
-// isNodeConfig reports whether a line or a map in braces begins with apiVersion: node.eks.aws/….
-func isNodeConfig(text string) bool {
-	return anyAround(text, "node.eks.aws/", func(before, _ string) bool {
-		before, colon := strings.CutSuffix(strings.TrimRight(withoutQuote(before), " \t"), ":")
-		before, key := strings.CutSuffix(strings.TrimSuffix(before, `"`), "apiVersion")
-		before = strings.TrimRight(before, " \t\"")
-		return colon && key && (before == "" || strings.HasSuffix(before, "\n") || strings.HasSuffix(before, "{") || strings.HasSuffix(before, ","))
-	})
-}
-
-// hasSettings reports whether a line begins with a table or a key within Bottlerocket's settings.
-func hasSettings(text string) bool {
-	return anyAround(text, "settings", func(before, behind string) bool {
-		start := strings.TrimRight(strings.TrimSuffix(before, `"`), " \t")
-		ends := ".="
-		if table := strings.TrimRight(start, "["); table != start {
-			before, behind, ends = table, strings.TrimPrefix(behind, `"`), "]."
-		}
-		before, behind = strings.TrimRight(before, " \t"), strings.TrimLeft(behind, " \t")
-		return (before == "" || strings.HasSuffix(before, "\n")) && behind != "" && strings.Contains(ends, behind[:1])
-	})
-}
-
-// isKubeletConfig reports whether a text holds kind: KubeletConfiguration.
-func isKubeletConfig(text string) bool {
-	return anyAround(text, "KubeletConfiguration", func(before, behind string) bool {
-		before, colon := strings.CutSuffix(strings.TrimRight(withoutQuote(before), " \t"), ":")
-		return colon && strings.HasSuffix(withoutQuote(before), "kind") && !nameGoesOn.MatchString(behind)
-	})
-}
-
-// withoutQuote takes one quote off the end of a text.
-func withoutQuote(s string) string {
-	if strings.HasSuffix(s, `"`) || strings.HasSuffix(s, "'") {
-		return s[:len(s)-1]
-	}
-	return s
 }

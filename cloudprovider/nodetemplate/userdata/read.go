@@ -1,124 +1,94 @@
 package userdata
 
 import (
-	"maps"
 	"slices"
 	"sync"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// document holds the results of user data for every image. It is immutable.
-type document struct {
-	forms   []string          // in it, newer images' first
-	results map[string]result // by form, "" for an image that knows none of them
-	// bottlerocket holds the settings that Bottlerocket takes from user data without its own.
-	bottlerocket *result
-}
-
-// result holds the facts of user data in one form.
-type result struct {
-	facts    Facts
-	problems []nodetemplate.Problem
-}
-
-// maxCachedBytes bounds the user data whose documents are remembered. A thousand groups have about 4 MB.
+// maxCachedBytes bounds the user data that is remembered. A thousand groups have about 4 MB.
 const maxCachedBytes = 32 << 20
 
-// cache holds the documents by user data. User data belongs to a version of a launch template and never changes. Many
-// groups and zones may use it again and again.
+// cache holds the readers by user data. User data belongs to a version of a launch template and never changes. Many groups and
+// zones may use it again and again.
 var cache struct {
 	sync.Mutex
-	documents map[string]*document
-	bytes     int // of their user data
+	readers map[string]*reader
+	bytes   int // of their user data
 }
 
-// read reads user data, once while it is remembered.
-func read(data string) *document {
+// Parse reads user data as EC2 keeps it (base64), or before that encoding. family is the family of the image, or "". It selects
+// the form that counts where there are several, as an image does, and it distinguishes Ubuntu from Amazon Linux, which share
+// bootstrap.sh.
+//
+// The Problems have no Group, which Parse does not know. A setting with a Problem is missing from the Facts, unless the Problem
+// is Used. The caller owns both.
+func Parse(data string, family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
+	return read(data).judge(family)
+}
+
+// read reads the documents of user data, once while it is remembered. The reader must not be changed.
+func read(data string) *reader {
 	cache.Lock()
-	known := cache.documents[data]
+	known := cache.readers[data]
 	cache.Unlock()
 	if known != nil {
 		return known
 	}
-	d := readUncached(data)
+	r := readUncached(data)
+	if len(data) > maxRawBytes {
+		return r
+	}
 	cache.Lock()
 	defer cache.Unlock()
-	if known := cache.documents[data]; known != nil {
+	if known := cache.readers[data]; known != nil {
 		return known // another goroutine was quicker
 	}
-	if cache.bytes+len(data) > maxCachedBytes || cache.documents == nil {
-		cache.documents, cache.bytes = map[string]*document{}, 0
+	if cache.bytes+len(data) > maxCachedBytes || cache.readers == nil {
+		cache.readers, cache.bytes = map[string]*reader{}, 0
 	}
-	if len(data) <= maxRawBytes {
-		cache.documents[data] = d
-		cache.bytes += len(data)
-	}
-	return d
+	cache.readers[data] = r
+	cache.bytes += len(data)
+	return r
 }
 
-// readUncached reads user data that is not remembered.
-func readUncached(data string) *document {
+func readUncached(data string) *reader {
 	r := &reader{budget: budget{work: maxWork}}
 	if text, ok := r.unwrap(data); ok {
 		r.document(text, "", 0)
 	}
-	d := &document{results: map[string]result{}}
-	if r.settings == nil && len(r.others) > 0 {
-		bare := *r
-		bare.problems = slices.Clone(r.problems)
-		for _, text := range r.others {
-			bare.bottlerocket(text)
-		}
-		found := bare.inForm(formOf(bare.forms(), nodetemplate.Bottlerocket))
-		d.bottlerocket = &found
-	}
-	if r.unmarked {
-		r.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
-	}
-	d.forms = r.forms()
-	for _, form := range append(slices.Clone(d.forms), "") {
-		d.results[form] = r.inForm(form)
-	}
-	return d
+	return r
 }
 
-// facts returns the facts that an image of the family takes from user data. The caller owns the list of Problems.
-func (d *document) facts(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
-	found := d.results[formOf(d.forms, family)]
-	if family == nodetemplate.Bottlerocket && d.bottlerocket != nil {
-		found = *d.bottlerocket
-	}
-	f := found.facts
-	switch {
-	case f.Form == FormKubelet:
-		f.AMIFamily = family
-	case f.Form == FormBootstrap && family == nodetemplate.Ubuntu:
-		f.AMIFamily = nodetemplate.Ubuntu
-	}
-	return f, slices.Clone(found.problems)
-}
-
-// inForm evaluates the settings in one form. It does not change the reader and has its own budget: hostile documents must not
-// hide a good one.
-func (r *reader) inForm(form string) result {
+// judge evaluates the settings in the form that counts for an image of the family. It has its own budget: hostile documents must
+// not hide a good one.
+func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Problem) {
 	j := *r
 	j.problems, j.work, j.tooMuch = slices.Clone(r.problems), formWork, false
+	if family == nodetemplate.Bottlerocket && j.settings == nil {
+		for _, text := range j.others { // it takes whatever it is given for its settings
+			j.bottlerocket(text)
+		}
+	} else if j.unmarked {
+		j.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
+	}
 	var f Facts
-	switch form {
+	switch form := formOf(j.forms(), family); form {
 	case FormBottlerocket:
 		f = j.bottlerocketFacts()
 	case FormNodeConfig:
 		f = j.nodeConfigFacts()
 	case FormBootstrap, FormPowerShell:
 		f = j.bootstrapFacts(form == FormPowerShell)
+		if family == nodetemplate.Ubuntu && form == FormBootstrap {
+			f.AMIFamily = family
+		}
 	case FormKubelet:
 		j.settingsOf(&f).apply(slices.Concat(j.splitArgs(j.kubeletEnv), j.kubeletArgs), j.kubelet)
-		f.Form = FormKubelet
+		f.Form, f.AMIFamily = FormKubelet, family
 	}
-	return result{f, j.problems}
+	return f, j.problems
 }
 
 // forms returns the forms of the user data, newer ones first. Templates that serve several images often carry the older ones
@@ -159,13 +129,4 @@ func formOf(forms []string, family nodetemplate.AMIFamily) string {
 		return form
 	}
 	return append(slices.Clone(forms), "")[0]
-}
-
-// clone returns f with its own maps and lists.
-func (f Facts) clone() Facts {
-	f.Labels, f.Taints = maps.Clone(f.Labels), slices.Clone(f.Taints)
-	for _, reserved := range []*corev1.ResourceList{&f.KubeReserved.Resources, &f.SystemReserved.Resources} {
-		*reserved = reserved.DeepCopy()
-	}
-	return f
 }

@@ -29,7 +29,7 @@ func TestRememberedUserDataIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes of user data are remembered", cache.bytes)
 		}
 	}
-	if n := len(cache.documents); n == 0 {
+	if n := len(cache.readers); n == 0 {
 		t.Error("none is remembered")
 	}
 }
