@@ -52,17 +52,20 @@ func ParseTags(group string, tags map[string]string) (Declared, []Problem) {
 		d.ManagedNodegroup = ""
 		report(eksNodegroupTag, &Problem{Reason: ReasonLabelValue, Expected: "the name of an EKS managed node group"})
 	}
+	read := map[string]bool{} // the keys that were read, from templatePrefix on
 	var misplaced []string
 	for _, key := range slices.Sorted(maps.Keys(tags)) {
 		switch at := strings.Index(key, templatePrefix); {
 		case at == 0:
-			report(key, d.read(key, tags[key]))
+			p := d.read(key, tags[key])
+			read[key] = p == nil
+			report(key, p)
 		case at > 0:
 			misplaced = append(misplaced, key)
 		}
 	}
 	for _, key := range misplaced {
-		report(key, d.readMisplaced(key, tags[key]))
+		report(key, d.readMisplaced(key[strings.Index(key, templatePrefix):], tags[key], read))
 	}
 	slices.SortFunc(d.Taints, compareTaints)
 	slices.SortStableFunc(problems, func(a, b Problem) int { return cmp.Compare(a.Key, b.Key) })
@@ -89,42 +92,20 @@ func (d *Declared) read(key, value string) *Problem {
 	}
 }
 
-// readMisplaced reads one tag whose key has templatePrefix further on. The stock provider reads the labels, taints and
-// resources of such tags. They count here too, with a warning, where no proper tag overrides them.
-func (d *Declared) readMisplaced(key, value string) *Problem {
-	key = key[strings.Index(key, templatePrefix):]
+// readMisplaced reads one tag whose key had templatePrefix further on. The stock provider reads the labels, taints and
+// resources of such tags. They count here too, with a warning, where no other tag has been read for the same.
+func (d *Declared) readMisplaced(key, value string, read map[string]bool) *Problem {
 	misplaced := &Problem{
 		Reason:   ReasonMisplacedPrefix,
 		Expected: "the key to begin with " + templatePrefix,
 		Example:  key + "=" + value,
 	}
-	if strings.HasPrefix(key, optionsPrefix) {
+	if read[key] || strings.HasPrefix(key, optionsPrefix) {
 		return misplaced
 	}
-	alone := Declared{Labels: map[string]string{}, Resources: corev1.ResourceList{}}
-	if p := alone.read(key, value); p != nil {
+	if p := d.read(key, value); p != nil {
 		return p
 	}
-	misplaced.Used = d.addMissing(alone)
+	read[key], misplaced.Used = true, true
 	return misplaced
-}
-
-// addMissing copies what d does not have yet, and reports whether it copied anything.
-func (d *Declared) addMissing(from Declared) (added bool) {
-	for k, v := range from.Labels {
-		if _, ok := d.Labels[k]; !ok {
-			d.Labels[k], added = v, true
-		}
-	}
-	for k, v := range from.Resources {
-		if _, ok := d.Resources[k]; !ok {
-			d.Resources[k], added = v, true
-		}
-	}
-	for _, t := range from.Taints {
-		if !slices.ContainsFunc(d.Taints, func(have corev1.Taint) bool { return have.Key == t.Key }) {
-			d.Taints, added = append(d.Taints, t), true
-		}
-	}
-	return added
 }

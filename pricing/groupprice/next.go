@@ -100,7 +100,10 @@ func (p *Pricer) candidates(g *group.Group) []candidate {
 	}
 	var all, fit []candidate
 	for _, t := range g.LaunchSpec.Types {
-		c := candidate{name: t.Name, weight: p.weight(g.Source.CapacityUnit, t)}
+		c := candidate{name: t.Name, weight: max(1, t.Weight)}
+		if units, known := g.Source.WeightOf(t.Name, p.catalogue); known && g.Source.CountsHardware() {
+			c.weight = units
+		}
 		all = append(all, c)
 		if p.runs(cmp.Or(t.Image, g.LaunchSpec.Image), t.Name) {
 			fit = append(fit, c)
@@ -110,18 +113,6 @@ func (p *Pricer) candidates(g *group.Group) []candidate {
 		return fit
 	}
 	return all
-}
-
-// weight is how many units of desired capacity one instance counts for.
-func (p *Pricer) weight(unit string, t launchspec.Type) int {
-	facts, known := p.catalogue.Lookup(t.Name)
-	switch {
-	case known && unit == "vcpu":
-		return max(1, facts.VCPU)
-	case known && unit == "memory-mib":
-		return max(1, int(facts.MemoryBytes>>20))
-	}
-	return max(1, t.Weight)
 }
 
 // architectures maps the catalogue's names to EC2's.

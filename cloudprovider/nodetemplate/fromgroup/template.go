@@ -7,7 +7,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
@@ -151,16 +150,10 @@ func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplat
 
 // capacityType returns the one capacity type of all the group's instances, or "" where it is unknown or both can come.
 func capacityType(g *group.Group) string {
-	s := g.Source
-	switch {
-	case g.LaunchSpec == nil, s.PaidAhead():
+	if g.LaunchSpec == nil || g.Source.PaidAhead() {
 		return ""
-	case s.Mixed && s.OnDemandPercentageAboveBase == 100, !s.Mixed && !g.LaunchSpec.Spot:
-		return awsmessage.OnDemand
-	case !s.Mixed, s.OnDemandBase == 0 && s.OnDemandPercentageAboveBase == 0:
-		return awsmessage.Spot
 	}
-	return ""
+	return g.CapacityType()
 }
 
 func nodegroupInput(n *launchspec.Nodegroup) *nodetemplate.Nodegroup {
