@@ -35,7 +35,7 @@ func ParseDump(dump []byte) (*Catalogue, error) {
 	return &Catalogue{types: d.types, source: dumpSource}, nil
 }
 
-// dumpReader walks through a dump. Its offsets are those in text, so that a fault has a line.
+// dumpReader walks through a dump.
 type dumpReader struct {
 	text  []byte
 	types []Type
@@ -45,100 +45,73 @@ type dumpReader struct {
 func (d *dumpReader) read() error {
 	decoder := json.NewDecoder(bytes.NewReader(d.text))
 	for {
-		value, start, err := next(decoder)
+		var value json.RawMessage
+		err := decoder.Decode(&value)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, io.ErrUnexpectedEOF):
-			err = d.at(decoder.InputOffset(), errors.New("the file ends in the middle"))
+			return d.at(decoder.InputOffset(), errors.New("the file ends in the middle"))
 		case err != nil:
-			err = d.at(decoder.InputOffset(), err)
-		default:
-			err = d.value(value, start, 0)
+			return d.at(decoder.InputOffset(), err)
 		}
-		if err != nil {
+		if err := d.value(value, 0); err != nil {
 			return err
 		}
 	}
 }
 
-// next reads one value and returns it with its offset in the decoder's input.
-func next(decoder *json.Decoder) (json.RawMessage, int64, error) {
-	var value json.RawMessage
-	if err := decoder.Decode(&value); err != nil {
-		return nil, 0, err
-	}
-	return value, decoder.InputOffset() - int64(len(value)), nil
-}
-
+// at adds the line to a fault at an offset in the text.
 func (d *dumpReader) at(offset int64, err error) error {
-	offset = min(offset, int64(len(d.text)))
-	return fmt.Errorf("line %d: %w", 1+bytes.Count(d.text[:offset], []byte("\n")), err)
+	return fmt.Errorf("line %d: %w", 1+bytes.Count(d.text[:min(offset, int64(len(d.text)))], []byte("\n")), err)
 }
 
-// value reads a page, a type, or a list of them, which is known to be sound JSON.
-func (d *dumpReader) value(raw json.RawMessage, start int64, depth int) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	token, err := decoder.Token()
+// in is at for a fault in a value. A value that is there twice has the same fault at its first place.
+func (d *dumpReader) in(value json.RawMessage, err error) error {
+	return d.at(int64(max(0, bytes.Index(d.text, value))), err)
+}
+
+// value reads a page, a type, or a list of them, which is known to be sound JSON. It ignores the other members of a page.
+func (d *dumpReader) value(raw json.RawMessage, depth int) error {
+	var list []json.RawMessage
+	var page struct{ InstanceTypes, InstanceType json.RawMessage }
 	switch {
-	case err != nil:
-		return d.at(start, err)
 	case depth > maxDumpNesting:
-		return d.at(start, errors.New("lists within lists"))
-	case token == json.Delim('['):
-		for decoder.More() {
-			element, at, err := next(decoder)
-			if err != nil {
-				return d.at(start, err)
-			}
-			if err := d.value(element, start+at, depth+1); err != nil {
+		return d.in(raw, errors.New("lists within lists"))
+	case raw[0] == '[' && json.Unmarshal(raw, &list) == nil:
+		for _, element := range list {
+			if err := d.value(element, depth+1); err != nil {
 				return err
 			}
 		}
 		return nil
-	case token == json.Delim('{'):
-		return d.object(decoder, raw, start, depth)
+	case raw[0] != '{' || json.Unmarshal(raw, &page) != nil:
+		return d.in(raw, fmt.Errorf("%.50s is not a page of DescribeInstanceTypes", raw))
+	case page.InstanceTypes != nil:
+		return d.value(page.InstanceTypes, depth+1)
+	case page.InstanceType != nil:
+		return d.instanceType(raw)
 	}
-	return d.at(start, fmt.Errorf("%.50s is not a page of DescribeInstanceTypes", raw))
+	return d.in(raw, errors.New(`an object with neither "InstanceTypes" nor "InstanceType" is not of DescribeInstanceTypes`))
 }
 
-// object reads a type, or the list of types of a page, and ignores the page's other members.
-func (d *dumpReader) object(members *json.Decoder, raw json.RawMessage, start int64, depth int) error {
-	for members.More() {
-		key, err := members.Token()
-		if err != nil {
-			return d.at(start, err)
-		}
-		member, at, err := next(members)
-		switch {
-		case err != nil:
-			return d.at(start, err)
-		case key == "InstanceTypes":
-			return d.value(member, start+at, depth+1)
-		case key == "InstanceType":
-			return d.instanceType(raw, start)
-		}
-	}
-	return d.at(start, errors.New(`an object with neither "InstanceTypes" nor "InstanceType" is not of DescribeInstanceTypes`))
-}
-
-func (d *dumpReader) instanceType(raw json.RawMessage, start int64) error {
+func (d *dumpReader) instanceType(raw json.RawMessage) error {
 	var described dumpType
 	if err := json.Unmarshal(raw, &described); err != nil {
 		var wrong *json.UnmarshalTypeError
 		if errors.As(err, &wrong) {
-			start += wrong.Offset
 			err = fmt.Errorf("type %.50q: %s is a %s", described.InstanceType, wrong.Field, wrong.Value)
+			return d.at(int64(bytes.Index(d.text, raw))+wrong.Offset, err)
 		}
-		return d.at(start, err)
+		return d.in(raw, err)
 	}
 	t := described.facts()
 	if err := t.check(); err != nil {
-		return d.at(start, err)
+		return d.in(raw, err)
 	}
 	if i, twice := d.seen[t.Name]; twice {
 		if d.types[i] != t {
-			return d.at(start, fmt.Errorf("type %.50q is there twice with different facts", t.Name))
+			return d.in(raw, fmt.Errorf("type %.50q is there twice with different facts", t.Name))
 		}
 		return nil
 	}
