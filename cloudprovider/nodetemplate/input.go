@@ -13,10 +13,8 @@ type Input struct {
 	Region string   // "" takes the region from the first zone's name
 	Zones  []string // availability zones the group may launch in, in AWS's order
 
-	// NextZone is the zone where the next instance will probably appear, "" takes the first. With PinnedZone the caller
-	// guarantees that zone, and the template promises it, whatever was declared.
-	NextZone   string
-	PinnedZone bool
+	// PinnedZone is the zone that the caller guarantees for every instance, or "". The template promises it, whatever was declared.
+	PinnedZone string
 
 	// Members are the instance types the group can launch, with known facts, in the policy's order. UnknownTypes names the
 	// other types it can launch.

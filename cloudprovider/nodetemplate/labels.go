@@ -159,7 +159,7 @@ func (t *Template) addTagLabels(in *Input, d Declared) []Problem {
 	var problems []Problem
 	for _, key := range slices.Sorted(maps.Keys(d.Labels)) {
 		value := d.Labels[key]
-		pinned := in.pinned() != "" && slices.Contains(zoneLabels, key) // pinZone reports these
+		pinned := in.PinnedZone != "" && slices.Contains(zoneLabels, key) // pinZone reports these
 		if old, ok := t.Labels[key]; ok && old != value && t.Sources.Labels[key].Kind == SourceNodegroup && !pinned {
 			problems = append(problems, Problem{
 				Group: in.Group, Key: labelPrefix + key, Value: value, Reason: ReasonConflict, Used: true,

@@ -23,9 +23,7 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 		{name: "one", in: Input{Zones: []string{"us-east-1b"}}, promised: "us-east-1b", region: "us-east-1"},
 		{name: "one, twice", in: Input{Zones: []string{"us-east-1b", "us-east-1b"}}, promised: "us-east-1b", region: "us-east-1"},
 		{name: "three, AWS's first", in: Input{Zones: []string{"us-east-1c", "us-east-1a", "us-east-1b"}}, assumed: "us-east-1c", region: "us-east-1"},
-		{name: "three, next known", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, NextZone: "us-east-1c"}, assumed: "us-east-1c", region: "us-east-1"},
-		{name: "three, pinned", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, NextZone: "us-east-1c", PinnedZone: true}, promised: "us-east-1c", region: "us-east-1"},
-		{name: "next is not one of them", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, NextZone: "us-east-1f", PinnedZone: true}, assumed: "us-east-1c", region: "us-east-1"},
+		{name: "three, pinned", in: Input{Zones: []string{"us-east-1c", "us-east-1a"}, PinnedZone: "us-east-1c"}, promised: "us-east-1c", region: "us-east-1"},
 		{name: "Local Zone", in: Input{Zones: []string{"us-west-2-lax-1a"}}, promised: "us-west-2-lax-1a", region: "us-west-2"},
 		{name: "Wavelength Zone", in: Input{Zones: []string{"us-east-1-wl1-bos-wlz-1"}}, promised: "us-east-1-wl1-bos-wlz-1", region: "us-east-1"},
 		{name: "GovCloud", in: Input{Zones: []string{"us-gov-west-1a"}}, promised: "us-gov-west-1a", region: "us-gov-west-1"},
@@ -81,7 +79,7 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 				tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
 				reported := map[Problem]bool{}
 				for _, zone := range []string{"us-east-1a", "us-east-1b", "us-east-1c"} {
-					tt.in.Zones, tt.in.NextZone, tt.in.PinnedZone = []string{zone}, zone, true
+					tt.in.Zones, tt.in.PinnedZone = []string{zone}, zone
 					template, problems := Build(tt.in)
 					for _, label := range []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"} {
 						if got := template.Node("n").Labels[label]; got != zone || template.Sources.Labels[label].Kind != SourceGroup {

@@ -21,27 +21,18 @@ func (in *Input) region() string {
 // provider's template: a pod that fits there wakes the group.
 func (in *Input) zone() (name string, promised bool) {
 	switch zones := slices.Compact(slices.Clone(in.Zones)); {
-	case len(zones) == 0:
-		return "", false
-	case in.NextZone != "" && slices.Contains(zones, in.NextZone):
-		return in.NextZone, in.PinnedZone || len(zones) == 1
-	default:
+	case in.PinnedZone != "":
+		return in.PinnedZone, true
+	case len(zones) > 0:
 		return zones[0], len(zones) == 1
 	}
-}
-
-// pinned returns the zone that the caller guarantees for every node, or "".
-func (in *Input) pinned() string {
-	if in.PinnedZone && slices.Contains(in.Zones, in.NextZone) {
-		return in.NextZone
-	}
-	return ""
+	return "", false
 }
 
 // pinZone replaces all zone labels by the pinned zone, and reports who declared another. A declared zone ID never matches the
 // zone's name, so whoever declares one gets a problem for each pinned zone.
 func (t *Template) pinZone(in *Input) []Problem {
-	zone := in.pinned()
+	zone := in.PinnedZone
 	if zone == "" {
 		return nil
 	}

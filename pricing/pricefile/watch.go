@@ -2,7 +2,6 @@ package pricefile
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -38,11 +37,8 @@ type Watcher struct {
 	pending    version // a different content from the last reading, to be confirmed
 }
 
-// version identifies a content or a failure to read.
-type version struct {
-	sum     [sha256.Size]byte
-	failure string
-}
+// version is a content or a failure to read.
+type version struct{ text, failure string }
 
 // New reads the file for the first time into the book. On error, which names the file and the line, the book is as it was. The
 // caller should not start then, for there is no last good file.
@@ -58,7 +54,7 @@ func New(o Options) (*Watcher, error) {
 	if err := w.take(text); err != nil {
 		return nil, err
 	}
-	w.taken = versionOf(text, nil)
+	w.taken.text = text
 	if o.Registerer == nil {
 		return w, nil
 	}
@@ -89,7 +85,10 @@ func (w *Watcher) Run(ctx context.Context) error {
 // poll reads the file and takes what two readings agree on.
 func (w *Watcher) poll(ctx context.Context) {
 	text, err := content(w.Path)
-	found := versionOf(text, err)
+	found := version{text: text}
+	if err != nil {
+		found.failure = err.Error()
+	}
 	confirmed := found == w.pending
 	w.pending = found
 	if found == w.taken || !confirmed {
@@ -102,13 +101,6 @@ func (w *Watcher) poll(ctx context.Context) {
 	if err != nil {
 		w.refuse(ctx, err)
 	}
-}
-
-func versionOf(text string, err error) version {
-	if err != nil {
-		return version{failure: err.Error()}
-	}
-	return version{sum: sha256.Sum256([]byte(text))}
 }
 
 // take reads the text into the book.

@@ -65,7 +65,7 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 	}
 	t := &Template{Seen: s, key: k}
 	in := nodetemplate.Input{Group: g.Name, Tags: g.Tags, Region: region, Zones: g.Zones, CapacityType: k.capacityType,
-		NextZone: g.Zone, PinnedZone: g.Zone != "", CNI: s.CNI, Learnt: s.Learnt}
+		PinnedZone: g.Zone, CNI: s.CNI, Learnt: s.Learnt}
 	if l := g.LaunchSpec; l != nil {
 		facts := Facts(l, catalogue)
 		for _, lt := range l.Types {

@@ -182,7 +182,7 @@ var leadingTabs = regexp.MustCompile(`(?m)^\t+`)
 func (s *shell) hereDocument(redirect *syntax.Redirect) {
 	var text string
 	if delimiter := redirect.Word.Lit(); delimiter != "" && !strings.Contains(delimiter, `\`) {
-		text = s.text(redirect.Hdoc.Parts, "$`\\")
+		text = s.text(redirect.Hdoc.Parts, quotedInHereDocument)
 	} else if whole, ok := redirect.Hdoc.Parts[0].(*syntax.Lit); ok { // a quoted delimiter: nothing in it is expanded
 		text = whole.Value
 	}
