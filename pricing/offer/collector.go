@@ -24,7 +24,6 @@ const (
 // product is one product of an offer, in AWS's words.
 type product struct {
 	sku, family  string
-	fault        string // why it has no price, if it cannot be read
 	Region       string `json:"regionCode"`
 	Location     string `json:"location"`
 	LocationType string `json:"locationType"`
@@ -79,7 +78,7 @@ func (c *collector) add(p product) error {
 	sku := strings.Clone(p.sku)
 	c.bySKU[sku] = &candidate{
 		sku: sku, region: strings.Clone(p.Region), location: strings.Clone(p.Location), instanceType: strings.Clone(p.InstanceType),
-		rank: rank, currency: currencyOf(p.Region), fault: p.fault,
+		rank: rank, currency: currencyOf(p.Region),
 	}
 	return nil
 }
@@ -102,9 +101,6 @@ func (o Options) rank(p product) (rank int, ok bool) {
 	}
 	if !is(p.Operation, "", systems[o.OS].operation) {
 		rank++
-	}
-	if p.fault != "" {
-		rank += 4 // behind every other product of its type
 	}
 	return rank, true
 }

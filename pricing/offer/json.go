@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // errEarly reports an input that ends before the offer does.
@@ -58,16 +57,11 @@ func readProduct(s *jsonStream, c *collector, sku string) error {
 		ProductFamily string
 		Attributes    product
 	}
-	err := s.value(&v)
-	p := v.Attributes
-	p.sku, p.family = sku, v.ProductFamily
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) && strings.HasPrefix(mismatch.Field, "Attributes.") {
-		p.fault, err = fmt.Sprintf("an attribute %.50q that is no text", strings.TrimPrefix(mismatch.Field, "Attributes.")), nil
-	}
-	if err != nil {
+	if err := s.value(&v); err != nil {
 		return err
 	}
+	p := v.Attributes
+	p.sku, p.family = sku, v.ProductFamily
 	return c.add(p)
 }
 
@@ -92,6 +86,25 @@ func readTerms(s *jsonStream, found *candidate) error {
 		}
 	}
 	return nil
+}
+
+// maxValue bounds one value of JSON, in bytes. It is far above a real offer's.
+const maxValue = 1 << 20
+
+// bounded ends the reading of a value that is too long, for example one whose quote never closes. Whoever reads through it
+// sets left to maxValue before each value.
+type bounded struct {
+	r    io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("a value is longer than %d bytes", maxValue)
+	}
+	n, err := b.r.Read(p)
+	b.left -= n
+	return n, err
 }
 
 // jsonStream reads JSON with no more than one value of maxValue bytes in memory. Objects whose members are read one by one

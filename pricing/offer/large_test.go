@@ -40,6 +40,18 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	}
 }
 
+// counted counts the bytes that are read through it.
+type counted struct {
+	io.Reader
+	n int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
 // peak measures the heap after a garbage collection every 8 MB.
 type peak struct {
 	io.Reader

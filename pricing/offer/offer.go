@@ -92,14 +92,13 @@ func Read(r io.Reader, o Options) ([]Prices, error) {
 
 // plain unpacks gzip, and skips a byte order mark and leading white space.
 func plain(r io.Reader) (*bufio.Reader, error) {
-	packed := &counted{Reader: r}
-	in := bufio.NewReaderSize(packed, 1<<16)
+	in := bufio.NewReaderSize(r, 1<<16)
 	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
 		text, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, err
 		}
-		in = bufio.NewReaderSize(&unpacked{counted{Reader: text}, packed}, 1<<16)
+		in = bufio.NewReaderSize(text, 1<<16)
 	}
 	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte{0xef, 0xbb, 0xbf}) {
 		_, _ = in.Discard(len(mark))

@@ -202,31 +202,6 @@ func TestALocalZoneDoesNotStandForItsRegion(t *testing.T) {
 	}
 }
 
-// A product with an attribute that is no text may be anything, so it counts only as the reason why its type has no price.
-func TestAnUnreadableAttributeLeavesOneProductOut(t *testing.T) {
-	shared, other := only(fakeoffer.Virginia, "m5.large", "Shared", 0.096), only(fakeoffer.Virginia, "c5.large", "Shared", 0.085)
-	licensed := shared
-	licensed.SKU, licensed.Software = "ANOTHERSKU000000", "unreadable"
-	licensed.Prices = []fakeoffer.Price{{Unit: "Hrs", Currency: "USD", Amount: "7"}}
-	for name, tt := range map[string]struct {
-		products []fakeoffer.Product
-		want     string
-	}{
-		"beside another":    {[]fakeoffer.Product{shared, licensed, other}, "c5.large 0.085 USD/h\nm5.large 0.096 USD/h"},
-		"alone of its type": {[]fakeoffer.Product{licensed, other}, "c5.large 0.085 USD/h\nm5.large: an attribute \"preInstalledSw\" that is no text"},
-	} {
-		offer := strings.ReplaceAll(string(written(t, tt.products)), `"unreadable"`, `["SQL Std"]`)
-		got, err := Read(strings.NewReader(offer), Options{Regions: []string{"us-east-1"}})
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if diff := cmp.Diff(tt.want, prices(got[0])); diff != "" {
-			t.Errorf("%s: prices differ (-want +got):\n%s", name, diff)
-		}
-	}
-}
-
 func TestTruncatedOfferIsRefused(t *testing.T) {
 	offer := written(t, fakeoffer.Virginia.Sells("m5.large", 0.096)[:3])
 	end := bytes.LastIndexAny(offer, "}\"") // what follows is white space
