@@ -41,8 +41,8 @@ type layers struct {
 func NewBook(region string, terms *Terms) (*Book, error) {
 	b := &Book{region: region}
 	first := &layers{generation: 1, currency: Embedded(region).Currency(), own: &List{}}
-	if list, ok := embedded[region]; ok {
-		first.own = list()
+	if list := Embedded(region); list.origin.Region == region {
+		first.own = list
 	}
 	first.standIns(region)
 	b.current.Store(first)

@@ -114,8 +114,8 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 
 func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 	got, ok := book(t, "cn-northwest-1", "").Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
-	want := Price{InstanceType: "g4dn.xlarge", Amount: Amount{PerHour: 5.223 * 0.35, Currency: "CNY"}, Origin: Embedded("cn-northwest-1").Origin()}
-	want.Basis = "0.35 × list price of cn-north-1"
+	want := Price{InstanceType: "g4dn.xlarge", Amount: Amount{PerHour: 5.223 * 0.35, Currency: "CNY"}, Origin: Embedded("cn-north-1").Origin()}
+	want.Region, want.Basis = "cn-northwest-1", "0.35 × list price of cn-north-1"
 	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
 		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
 	}

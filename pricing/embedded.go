@@ -37,30 +37,28 @@ func lazily(table string) func() *List {
 }
 
 // Embedded returns the list for a region that ships with this binary, parsed at its first use. A region without one gets the
-// nearest list of its partition, with every price marked as an estimate. A region of a partition without lists gets an empty
-// one. It never returns nil.
+// nearest list of its partition, which says by its origin whose prices it has. A region of a partition without lists gets an
+// empty one. It never returns nil.
 func Embedded(region string) *List {
-	if list, ok := embedded[region]; ok {
-		return list()
+	for _, of := range []string{region, nearest(region)} {
+		if list, ok := embedded[of]; ok {
+			return list()
+		}
 	}
-	nearest, ok := nearestRegion(region)
-	if !ok {
-		return &List{}
-	}
-	return embedded[nearest]().standIn(region)
+	return &List{}
 }
 
-// nearestRegion returns the region whose embedded list stands in for region's, and whether there is one. In the public
-// partition it is the region where most types are sold, in China the only known one, in GovCloud the one with more types. The
-// isolated and sovereign partitions publish no prices. Their names have one part more than a public region's.
-func nearestRegion(region string) (string, bool) {
+// nearest returns the region whose embedded list has the currency of a region and first stands in for its own, or "". In the
+// public partition it is the region where most types are sold, in China the only known one, in GovCloud the one with more types.
+// The isolated and sovereign partitions publish no prices. Their names have one part more than a public region's.
+func nearest(region string) string {
 	switch {
 	case strings.HasPrefix(region, "cn-"):
-		return "cn-north-1", true
+		return "cn-north-1"
 	case strings.HasPrefix(region, "us-gov-"):
-		return "us-gov-west-1", true
+		return "us-gov-west-1"
 	case strings.Count(region, "-") == 2:
-		return "us-east-1", true
+		return worldwide
 	}
-	return "", false
+	return ""
 }

@@ -73,14 +73,14 @@ func TestRegionWithoutListUsesNearestAsEstimate(t *testing.T) {
 		{region: "us-gov-north-1", want: Amount{PerHour: 0.663, Currency: "USD"}, basis: "list price of us-gov-west-1"},
 	} {
 		t.Run(tt.region, func(t *testing.T) {
-			got, ok := Embedded(tt.region).Lookup("g4dn.xlarge")
+			got, ok := book(t, tt.region, "").OnDemand("g4dn.xlarge")
 			if !ok || got.Exact() != (tt.basis == "") || got.Source == "" || got.Date.IsZero() {
-				t.Errorf("Lookup() = %+v, %v, want a price with source and date", got, ok)
+				t.Errorf("OnDemand() = %+v, %v, want a price with source and date", got, ok)
 			}
 			got.Source, got.Date = "", time.Time{}
 			want := Price{InstanceType: "g4dn.xlarge", Amount: tt.want, Origin: Origin{Region: tt.region, Basis: tt.basis}}
 			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("Lookup() differs (-want +got):\n%s", diff)
+				t.Errorf("OnDemand() differs (-want +got):\n%s", diff)
 			}
 		})
 	}

@@ -50,14 +50,6 @@ func (l *List) Types() []string {
 	return names
 }
 
-// standIn is the list as an estimate for another region.
-func (l *List) standIn(region string) *List {
-	other := *l
-	other.origin.Region = region
-	other.origin.Basis = "list price of " + l.origin.Region
-	return &other
-}
-
 // NewList makes a list of AWS's own offers. Its head says "types: unchecked", so a type newer than the catalogue is no error
 // where a user takes the list for their own prices. perHour is by instance type. Its errors are Parse's for the same list as a
 // table.

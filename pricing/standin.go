@@ -30,9 +30,8 @@ type standIn struct {
 // when it is first needed.
 func (l *layers) standIns(region string) {
 	l.stands = nil
-	nearest, _ := nearestRegion(region)
 	have := map[string]bool{region: true, "": true}
-	for _, other := range []string{nearest, worldwide, "us-gov-west-1", "us-gov-east-1", "cn-north-1"} {
+	for _, other := range []string{nearest(region), worldwide, "us-gov-west-1", "us-gov-east-1", "cn-north-1"} {
 		if have[other] {
 			continue
 		}

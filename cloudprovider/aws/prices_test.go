@@ -53,7 +53,7 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 			Labels: map[string]string{corev1.LabelInstanceTypeStable: "c5.large"}}}, "c5.large"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			price, ok := pricing.Embedded("cn-northwest-1").Lookup(tt.like)
+			price, ok := pricing.Embedded("cn-north-1").Lookup(tt.like)
 			if !ok {
 				t.Fatalf("%s has no price", tt.like)
 			}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// ReadFile reads a user's list of instance types: a table as Format writes it, or the AWS CLI's output of
+// ReadFile reads a user's list of instance types: a table as Parse reads it, or the AWS CLI's output of
 // describe-instance-types. It holds only the types of the file. Errors name the file, the line and the fault. The source of a
 // dump is the file's name, and its date the day the file was written.
 func ReadFile(path string) (*Catalogue, error) {

@@ -3,7 +3,6 @@ package instancetypes
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ const (
 	maxBytes      = 1 << 60
 )
 
-// Parse reads a table as Format writes it: comment lines "# source: …" and "# date: YYYY-MM-DD", a header line with
+// Parse reads a table like the embedded one: comment lines "# source: …" and "# date: YYYY-MM-DD", a header line with
 // the column names, then one line per type. Lines may be in any order. The first error ends it, naming the line. The
 // catalogue keeps slices of table.
 func Parse(table string) (*Catalogue, error) {
@@ -220,31 +219,4 @@ func (t Type) validate() error {
 		return fmt.Errorf("type %.50q: measured memory is above EC2's", t.Name)
 	}
 	return nil
-}
-
-// Format writes types as a table that Parse reads, sorted by name, with the given source and date in its head.
-func Format(types []Type, source string, date time.Time) string {
-	types = slices.Clone(types)
-	sortTypes(types)
-	var b strings.Builder
-	fmt.Fprintf(&b, "# source: %s\n# date: %s\n%s\n", source, date.Format(dateLayout), strings.Join(columns, ","))
-	for _, t := range types {
-		b.WriteString(strings.Join([]string{
-			t.Name, field(t.VCPU), field(t.MemoryBytes / mib), t.Architecture,
-			field(t.GPU.Count), t.GPU.Manufacturer, t.GPU.Name, field(t.GPU.MemoryBytes / mib), field(t.GPU.Fraction),
-			field(t.NeuronDevices), field(t.NeuronCores), field(t.EFAInterfaces),
-			field(t.MaxENIs), field(t.IPv4PerENI), field(t.PodENIs),
-			field(t.BareMetal), field(t.LocalNVMeBytes / 1e9), field(t.MeasuredMemoryBytes / kib),
-		}, ","))
-		b.WriteByte('\n')
-	}
-	return b.String()
-}
-
-// field writes a fact, and nothing for zero.
-func field[T comparable](fact T) string {
-	if fact == *new(T) {
-		return ""
-	}
-	return fmt.Sprint(fact)
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // InUse returns the instance types and zones, sorted, of the groups that may launch spot instances: the types and zones of
@@ -32,11 +33,5 @@ func InUse(groups []*group.Group) Pools {
 
 // mayLaunchSpot reports whether a group's policy or template asks for spot instances, as far as it is known yet.
 func mayLaunchSpot(g *group.Group) bool {
-	switch {
-	case g.LaunchSpec == nil:
-		return false
-	case g.Source.Mixed:
-		return g.Source.OnDemandPercentageAboveBase < 100
-	}
-	return g.LaunchSpec.Spot
+	return g.LaunchSpec != nil && g.CapacityType() != awsmessage.OnDemand
 }

@@ -135,7 +135,7 @@ func (c *cli) report(f refresh.Fetched, where string) {
 		}
 		fmt.Fprintf(c.stderr, "asgctl: %s: %s left out: %s\n", f.Region, l.InstanceType, show.Clean(l.Reason))
 	}
-	if built := pricing.Embedded(f.Region); built.Origin().Exact() && f.List.Len() < built.Len()*9/10 {
+	if built := pricing.Embedded(f.Region); built.Origin().Region == f.Region && f.List.Len() < built.Len()*9/10 {
 		fmt.Fprintf(c.stderr, "asgctl: %s: the built-in list has %d prices: is the offer whole?\n", f.Region, built.Len())
 	}
 }
