@@ -11,18 +11,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
 
-// Bounds on TOML, whose parser recurses.
-const (
-	maxTOMLBytes = 128 << 10
-	maxTOMLDepth = 64
-)
-
 // bottlerocket reads Bottlerocket's settings. Later documents are laid over earlier ones.
 func (r *reader) bottlerocket(text string) {
-	if len(text) > maxTOMLBytes || deep(text, maxTOMLDepth) {
-		r.unreadable("TOML", "128 KiB and few nested brackets at most")
-		return
-	}
 	if !r.spend(tomlWork(text)) {
 		return
 	}
@@ -44,7 +34,7 @@ func (r *reader) bottlerocket(text string) {
 	}
 }
 
-// tomlWork estimates the parser's steps for a text. It looks for each key among all earlier ones.
+// tomlWork estimates the parser's steps for a text. It looks for each key among all earlier ones, and recurses for each bracket.
 func tomlWork(text string) int {
 	keys := strings.Count(text, "=") + strings.Count(text, ".") + strings.Count(text, "[")
 	return parserWork + 4*len(text) + 32*keys + keys*keys/4
@@ -61,29 +51,6 @@ func bindsKubelet(commands any) bool {
 		}
 		return len(words) == 3 || slices.Contains(words, any("/var/lib/kubelet"))
 	})
-}
-
-// deep reports whether brackets, or the dots of a key, are nested deeper than limit.
-func deep(text string, limit int) bool {
-	for line := range strings.SplitSeq(text, "\n") {
-		key, _, _ := strings.Cut(line, "=")
-		if strings.Count(key, ".") > 4*limit {
-			return true
-		}
-	}
-	depth := 0
-	for _, c := range text {
-		switch c {
-		case '[', '{':
-			depth++
-		case ']', '}':
-			depth = max(0, depth-1)
-		}
-		if depth > limit {
-			return true
-		}
-	}
-	return false
 }
 
 // bottlerocketFacts evaluates settings.kubernetes. Settings that are not named stay as the image has them.

@@ -87,7 +87,7 @@ func (r *reader) entity(text string, nesting int) {
 }
 
 // maxHeaderBytes is far more than the media type and a boundary of 70 characters take (RFC 2046, 5.1.1).
-const maxHeaderBytes = 2 << 10
+const maxHeaderBytes = 1 << 10
 
 // splitHeader splits the header lines from a MIME entity. Keys are in lower case. The first line that cannot be a header begins
 // the body. The rest of a header longer than maxHeaderBytes is left out.

@@ -11,7 +11,6 @@ import (
 const (
 	maxYAMLDepth     = 32
 	maxYAMLDocuments = 64
-	maxYAMLBytes     = 256 << 10
 )
 
 var errYAMLTooLarge = errors.New("too deeply nested or too large with its aliases")
@@ -19,10 +18,6 @@ var errYAMLTooLarge = errors.New("too deeply nested or too large with its aliase
 // yamlDocuments decodes all documents of a YAML stream, JSON included, up to the first that does not parse. Aliases are
 // followed within the budget: a few hundred bytes of them can stand for gigabytes.
 func (r *reader) yamlDocuments(text, what string) []map[string]any {
-	if len(text) > maxYAMLBytes {
-		r.unreadable(what, "256 KiB at most")
-		return nil
-	}
 	if !r.spend(yamlWork(text)) {
 		return nil
 	}
