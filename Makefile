@@ -46,6 +46,8 @@ REVISION ?= $(shell git rev-parse HEAD)
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct)
 ARCHS ?= amd64 arm64
 BIN ?= bin
+# A test builds a small program in place of the product.
+PROGRAM ?= ./cmd/cluster-autoscaler
 PACK = $(GO) run -C build/image . -programs '$(abspath $(BIN))' -archs '$(ARCHS)' -version '$(VERSION)' -revision '$(REVISION)' \
 	-epoch '$(SOURCE_DATE_EPOCH)' -ldflags '$(STATIC_LDFLAGS)'
 
@@ -60,7 +62,43 @@ image-root: programs
 
 .PHONY: programs
 programs:
-	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(STATIC) -trimpath -o '$(BIN)'/linux_$$arch/ ./cmd/cluster-autoscaler || exit 1; done
+	for arch in $(ARCHS); do GOOS=linux GOARCH=$$arch $(STATIC) -trimpath -o '$(BIN)'/linux_$$arch/cluster-autoscaler $(PROGRAM) || exit 1; done
+
+# RELEASE.md explains the steps. Those after the first need the accounts of a forge, and their programs in the PATH.
+RELEASE ?= bin/release
+REGISTRY ?= ghcr.io/asg-autoscaler
+ASGCTL ?= ./cmd/asgctl
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+RELEASE_STEP = VERSION='$(VERSION)' REVISION='$(REVISION)' SOURCE_DATE_EPOCH='$(SOURCE_DATE_EPOCH)' ARCHS='$(ARCHS)' PLATFORMS='$(PLATFORMS)' \
+	PROGRAM='$(PROGRAM)' RELEASE='$(abspath $(RELEASE))' ASGCTL='$(ASGCTL)' REGISTRY='$(REGISTRY)' GO='$(GO)' build/release.sh
+
+.PHONY: release
+release: ## everything of a release, in bin/release: image built twice and compared, chart, asgctl, checksums (VERSION=v0.2.0 REGISTRY=ghcr.io/OWNER)
+	$(RELEASE_STEP) build
+
+.PHONY: release-check
+release-check: ## whether the commit may become the release VERSION: nothing uncommitted, and the changelog and the chart are of that version
+	$(RELEASE_STEP) check
+
+.PHONY: registry-login
+registry-login: ## log in to REGISTRY as GITHUB_ACTOR with GITHUB_TOKEN
+	$(RELEASE_STEP) login
+
+.PHONY: publish
+publish: ## push image and chart of bin/release to REGISTRY
+	$(RELEASE_STEP) publish
+
+.PHONY: sign
+sign: ## sign the published image and chart, and attest the SBOMs, with cosign and the identity of the workflow
+	$(RELEASE_STEP) sign
+
+.PHONY: release-page
+release-page: ## the release's page at the forge, with the files of bin/release, by gh
+	$(RELEASE_STEP) page
+
+.PHONY: asgctl
+asgctl: ## bin/asgctl for another platform (PLATFORM=darwin/arm64)
+	GOOS=$(firstword $(subst /, ,$(PLATFORM))) GOARCH=$(lastword $(subst /, ,$(PLATFORM))) $(STATIC) -trimpath -o '$(BIN)/asgctl' $(ASGCTL)
 
 # The core is compiled for this test alone, for minutes, so `make test` packs small programs instead.
 .PHONY: test-image

@@ -1,0 +1,139 @@
+#!/usr/bin/env bash
+# One step of a release. The Makefile calls it, and RELEASE.md explains the steps.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+version=${VERSION#v}
+registry=${REGISTRY,,} # a registry knows lower case alone, and an owner's name may have upper case
+files=$RELEASE/files   # what the release's page offers for download
+
+fail() {
+  echo "release: $*" >&2
+  exit 1
+}
+
+[[ $VERSION =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-rc\.[0-9]+)?$ ]] || fail "VERSION is \"$VERSION\", want one such as v0.2.0 or v0.2.0-rc.1"
+
+# helm and crane are the tests' helm and the crane of README.md, compiled once.
+helm() {
+  GOFLAGS="-mod=readonly -buildvcs=false -gcflags=all=-dwarf=false" CGO_ENABLED=0 "$GO" -C "$PWD/test/repo/chart/helm" tool helm.sh/helm/v3/cmd/helm "$@"
+}
+crane() { GOFLAGS= CGO_ENABLED=0 "$GO" -C "$PWD/build/image" tool crane "$@"; }
+
+# packed writes a directory's files as tar.gz, with the same bytes for the same files and commit.
+packed() {
+  tar --directory "$1" --sort=name --owner=0 --group=0 --numeric-owner --mode=u+rw,go+r-w --mtime="@$SOURCE_DATE_EPOCH" --create $(ls "$1") |
+    gzip --no-name --best >"$2"
+}
+
+# digest prints the digest of the image of all architectures in a folder that make image has written.
+digest() { grep --only-matching 'sha256:[0-9a-f]*' "$1/image/index.json"; }
+
+image_into() { # directory of the sources, directory to write to
+  make --no-print-directory -C "$1" image BIN="$2" ARCHS="$ARCHS" PROGRAM="$PROGRAM" VERSION="$VERSION" REVISION="$REVISION" \
+    SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH"
+}
+
+build_image() {
+  image_into . "$RELEASE"
+  # the second build is of a copy of the sources, in another directory and without the git repository
+  mkdir -p "$work/sources"
+  git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --ignore-failed-read --create | tar --extract --directory "$work/sources"
+  image_into "$work/sources" "$work/again"
+  local built
+  for built in "$RELEASE"/asg-autoscaler*; do
+    cmp "$built" "$work/again/${built##*/}" || fail "two builds of the image differ in ${built##*/}"
+  done
+  mkdir -p "$files"
+  mv "$RELEASE"/asg-autoscaler* "$files"
+}
+
+build_asgctl() {
+  local platform os arch
+  for platform in $PLATFORMS; do
+    os=${platform%/*} arch=${platform#*/}
+    mkdir -p "$work/asgctl"
+    if [[ -e $RELEASE/linux_$arch/cluster-autoscaler && $os = linux ]]; then
+      cp "$RELEASE/linux_$arch/cluster-autoscaler" "$work/asgctl/asgctl" # the same program, as in the image
+    else
+      make --no-print-directory asgctl PLATFORM="$platform" BIN="$work/asgctl" ASGCTL="$ASGCTL" VERSION="$VERSION"
+    fi
+    cp LICENSE docs/licences.md "$work/asgctl"
+    packed "$work/asgctl" "$files/asgctl_${VERSION}_${os}_$arch.tar.gz"
+    rm -r "$work/asgctl"
+  done
+}
+
+# build_chart packs the chart so that its values name the release's image.
+build_chart() {
+  cp -r manifests/chart "$work/chart"
+  sed -i "/^image:/,/^[a-z]*:/ {
+    s|^  repository: \"\"|  repository: $registry/asg-autoscaler|
+    s|^  tag: \"\"|  tag: $VERSION|
+    s|^  digest: \"\"|  digest: $(digest "$RELEASE")|
+  }" "$work/chart/values.yaml"
+  helm package "$work/chart" --version "$version" --app-version "$version" --destination "$work" >/dev/null
+  mkdir "$work/unpacked"
+  tar --extract --warning=no-timestamp --file "$work/asg-autoscaler-$version.tgz" --directory "$work/unpacked"
+  packed "$work/unpacked" "$files/asg-autoscaler-$version.tgz"
+  helm template asg "$files/asg-autoscaler-$version.tgz" --kube-version 1.35.0 --set autoDiscovery.clusterName=c --set awsRegion=us-east-1 |
+    grep --quiet "image: .*$registry/asg-autoscaler:$VERSION@$(digest "$RELEASE")" || fail "the packed chart does not name the image"
+}
+
+build() {
+  rm -rf "$RELEASE"
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  build_image
+  build_asgctl
+  build_chart
+  (cd "$files" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
+  echo "$registry/asg-autoscaler@$(digest "$RELEASE")"
+}
+
+# top prints a part of the newest section of CHANGELOG.md: its version, its day or its text.
+changelog_top() {
+  awk -v part="$1" '/^## \[/ { if (++sections > 1) exit; split($2, v, /[][]/); if (part == "version") print v[2]; if (part == "day") print $4; next }
+    sections && part == "text"' CHANGELOG.md
+}
+
+check() {
+  [[ -z $(git status --porcelain) ]] || fail "there are uncommitted changes"
+  local released=${version%-rc.*}
+  [[ $(changelog_top version) = "$released" ]] || fail "CHANGELOG.md begins with $(changelog_top version), want $released"
+  [[ $VERSION = *-rc.* || $(changelog_top day) =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] || fail "CHANGELOG.md has no day for $released"
+  grep --quiet "^version: $released\$" manifests/chart/Chart.yaml || fail "the version in manifests/chart/Chart.yaml is not $released"
+  echo "$VERSION may be released"
+}
+
+# helm and cosign read what crane writes, Docker's configuration.
+login() { printf %s "$GITHUB_TOKEN" | crane auth login "${registry%%/*}" --username "$GITHUB_ACTOR" --password-stdin; }
+
+publish() {
+  crane push "$RELEASE/image" "$registry/asg-autoscaler:$VERSION"
+  helm push "$files/asg-autoscaler-$version.tgz" "oci://$registry/charts" ${HELM_PUSH_FLAGS:-}
+  [[ $(crane digest "$registry/asg-autoscaler:$VERSION") = "$(digest "$RELEASE")" ]] || fail "the registry has another image under $VERSION"
+  if [[ -n ${GITHUB_OUTPUT:-} ]]; then # the step of the workflow that attests the provenance reads them
+    printf 'name=%s\ndigest=%s\n' "$registry/asg-autoscaler" "$(digest "$RELEASE")" >>"$GITHUB_OUTPUT"
+  fi
+}
+
+sign() {
+  local image=$registry/asg-autoscaler chart=$registry/charts/asg-autoscaler arch
+  cosign sign --yes --recursive "$image@$(digest "$RELEASE")"
+  cosign sign --yes "$chart@$(crane digest "$chart:$version")"
+  for arch in $ARCHS; do
+    cosign attest --yes --type spdxjson --predicate "$files/asg-autoscaler-$arch.spdx.json" "$image@$(crane digest --platform "linux/$arch" "$image:$VERSION")"
+  done
+}
+
+page() {
+  local kind=()
+  [[ $VERSION != *-rc.* ]] || kind=(--prerelease)
+  changelog_top text | gh release create "$VERSION" --verify-tag --title "$VERSION" --notes-file - "${kind[@]}" "$files"/*
+}
+
+case $1 in
+build | check | login | publish | sign | page) "$1" ;;
+*) fail "no step is called \"$1\"" ;;
+esac
