@@ -1,0 +1,205 @@
+package workflows
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const root = "../../.."
+
+// A workflow has the fields that the rules are about.
+type workflow struct {
+	On          yaml.Node
+	Permissions *map[string]string
+	Env         map[string]string
+	Jobs        map[string]struct {
+		Permissions map[string]string
+		Env         map[string]string
+		Timeout     int    `yaml:"timeout-minutes"`
+		RunsOn      string `yaml:"runs-on"`
+		Steps       []struct {
+			Uses, Run, Shell string
+			With, Env        map[string]string
+		}
+	}
+}
+
+// workflows returns the text of each workflow by its file's name.
+func workflows(t *testing.T) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no workflows: %v", err)
+	}
+	texts := map[string]string{}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[filepath.Base(path)] = string(text)
+	}
+	return texts
+}
+
+func parsed(t *testing.T, text string) workflow {
+	t.Helper()
+	var w workflow
+	if err := yaml.Unmarshal([]byte(text), &w); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// makeCommand allows quoted variables and no other word that the shell or make would read.
+var makeCommand = regexp.MustCompile(`^make ([a-z0-9-]+)( [A-Z]+="[\w./$]+")*$`)
+
+func TestStepsRunWhatADeveloperRuns(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range workflows(t) {
+		for job, j := range parsed(t, text).Jobs {
+			for _, step := range j.Steps {
+				if step.Run == "" || step.Run == ".ci/run" {
+					continue
+				}
+				found := makeCommand.FindStringSubmatch(step.Run)
+				if found == nil {
+					t.Errorf("%s: job %s runs %q, want .ci/run or a target of make", name, job, step.Run)
+				} else if !strings.Contains(string(makefile), "\n"+found[1]+":") {
+					t.Errorf("%s: job %s runs %q: there is no such target", name, job, step.Run)
+				}
+			}
+		}
+	}
+}
+
+func TestCIRunsOneScript(t *testing.T) {
+	for job, j := range parsed(t, workflows(t)["ci.yaml"]).Jobs {
+		var runs []string
+		for _, step := range j.Steps {
+			if step.Run != "" {
+				runs = append(runs, step.Run)
+			}
+		}
+		if !slices.Equal(runs, []string{".ci/run"}) {
+			t.Errorf("job %s runs %q, want .ci/run alone", job, runs)
+		}
+	}
+}
+
+var (
+	uses   = regexp.MustCompile(`(?m)^.*\buses:.*$`)
+	pinned = regexp.MustCompile(`^ +(?:- )?uses: ([\w.-]+/[\w.-]+)(?:/[\w./-]+)?@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)$`)
+)
+
+// A tag can be moved to another commit, and a commit cannot be changed. All uses of one action are of one version.
+func TestActionsArePinnedByCommit(t *testing.T) {
+	pins := map[string]string{}
+	for name, text := range workflows(t) {
+		for _, line := range uses.FindAllString(text, -1) {
+			found := pinned.FindStringSubmatch(line)
+			if found == nil {
+				t.Errorf("%s: %q, want uses: OWNER/ACTION@COMMIT # VERSION", name, strings.TrimSpace(line))
+				continue
+			}
+			pin := found[2] + " " + found[3]
+			if other, ok := pins[found[1]]; ok && other != pin {
+				t.Errorf("%s: %s is pinned to %s here, and to %s elsewhere", name, found[1], pin, other)
+			}
+			pins[found[1]] = pin
+		}
+	}
+}
+
+var secret = regexp.MustCompile(`secrets(?:\.|\[)[^\s}]*`)
+
+func TestOnlyTheForgesOwnTokenIsUsed(t *testing.T) {
+	for name, text := range workflows(t) {
+		for _, used := range secret.FindAllString(text, -1) {
+			if used != "secrets.GITHUB_TOKEN" {
+				t.Errorf("%s: %s is a secret that a fork lacks", name, used)
+			}
+		}
+		if strings.Contains(text, "secrets: inherit") {
+			t.Errorf("%s hands all secrets on", name)
+		}
+	}
+}
+
+// writes are the jobs that may write anything, each with what it may write.
+var writes = map[string][]string{
+	"codeql.yaml analyze":     {"security-events"},
+	"scorecard.yaml analysis": {"id-token", "security-events"},
+	"release.yaml publish":    {"attestations", "contents", "id-token", "packages"},
+}
+
+func TestJobsMayDoWhatTheyNeed(t *testing.T) {
+	seen := map[string]bool{}
+	for name, text := range workflows(t) {
+		w := parsed(t, text)
+		if w.Permissions == nil || len(*w.Permissions) > 0 {
+			t.Errorf("%s: the workflow has permissions %v, want {}: each job has its own", name, w.Permissions)
+		}
+		if len(w.Jobs) == 0 || w.On.IsZero() {
+			t.Errorf("%s has no jobs or no events", name)
+		}
+		for job, j := range w.Jobs {
+			var written []string
+			for scope, access := range j.Permissions {
+				switch access {
+				case "read":
+				case "write":
+					written = append(written, scope)
+				default:
+					t.Errorf("%s: job %s has %s: %s", name, job, scope, access)
+				}
+			}
+			slices.Sort(written)
+			key := name + " " + job
+			seen[key] = true
+			if !slices.Equal(written, writes[key]) {
+				t.Errorf("%s: job %s may write %q, want %q", name, job, written, writes[key])
+			}
+			if len(j.Permissions) == 0 || j.Timeout == 0 || strings.HasSuffix(j.RunsOn, "latest") {
+				t.Errorf("%s: job %s lacks its permissions, its timeout or the version of its machine", name, job)
+			}
+			for _, step := range j.Steps {
+				if strings.HasPrefix(step.Uses, "actions/checkout@") && step.With["persist-credentials"] != "false" {
+					t.Errorf("%s: job %s leaves the token in the clone", name, job)
+				}
+			}
+		}
+	}
+	for key := range maps.Keys(writes) {
+		if !seen[key] {
+			t.Errorf("there is no job %s", key)
+		}
+	}
+}
+
+// Whoever opens a pull request chooses its title, its branch's name and its texts.
+func TestNoTextOfStrangersIsRun(t *testing.T) {
+	for name, text := range workflows(t) {
+		w := parsed(t, text)
+		for job, j := range w.Jobs {
+			for _, step := range j.Steps {
+				if strings.Contains(step.Run, "${{") {
+					t.Errorf("%s: job %s runs an expression: %q. Give it as a variable of the environment", name, job, step.Run)
+				}
+			}
+		}
+		if strings.Contains(text, "pull_request_target") || strings.Contains(text, "workflow_run") {
+			t.Errorf("%s runs code of a pull request with the rights of the repository", name)
+		}
+	}
+}
