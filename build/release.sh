@@ -80,6 +80,17 @@ build_chart() {
     grep --quiet "image: .*$registry/asg-autoscaler:$VERSION@$(digest "$RELEASE")" || fail "the packed chart does not name the image"
 }
 
+# write_krew fills the manifest of the kubectl plugin in.
+write_krew() {
+  local platform name sum program="s|VERSION|$VERSION|g"
+  for platform in $PLATFORMS; do
+    name=${platform/\//_}
+    sum=$(sha256sum <"$files/asgctl_${VERSION}_$name.tar.gz")
+    program+="; s|SHA256_$name|${sum%% *}|"
+  done
+  sed "1d; $program" manifests/krew/asg.yaml >"$files/asg.yaml"
+}
+
 build() {
   rm -rf "$RELEASE"
   work=$(mktemp -d)
@@ -87,6 +98,8 @@ build() {
   build_image
   build_asgctl
   build_chart
+  write_krew
+  cp docs/openvex.json "$files/asg-autoscaler.openvex.json"
   (cd "$files" && sha256sum -- * >"$work/sums" && mv "$work/sums" SHA256SUMS)
   echo "$registry/asg-autoscaler@$(digest "$RELEASE")"
 }

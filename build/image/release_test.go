@@ -63,7 +63,7 @@ func (r release) make(target, version string, more ...string) (string, error) {
 	program := filepath.Join(r.dir, "main.go")
 	cmd := exec.Command("make", append([]string{"--no-print-directory", "-C", "../..", target, "VERSION=" + version, "RELEASE=" + filepath.Join(r.dir, "release"),
 		"REGISTRY=" + r.registry, "PROGRAM=" + program, "ASGCTL=" + program, "ARCHS=" + runtime.GOARCH,
-		"PLATFORMS=linux/" + runtime.GOARCH + " darwin/arm64", "REVISION=" + revision, "SOURCE_DATE_EPOCH=1700000000"}, more...)...)
+		"REVISION=" + revision, "SOURCE_DATE_EPOCH=1700000000"}, more...)...)
 	cmd.Env = r.env
 	out, err := cmd.CombinedOutput()
 	return string(out), err
@@ -123,13 +123,21 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 	files := filepath.Join(r.dir, "release", "files")
 	sums := string(r.file("release", "files", "SHA256SUMS"))
 	for _, name := range []string{
-		"asgctl_v0.2.0_linux_" + runtime.GOARCH + ".tar.gz", "asgctl_v0.2.0_darwin_arm64.tar.gz", "asg-autoscaler-0.2.0.tgz",
-		"asg-autoscaler.oci.tar", "asg-autoscaler.provenance.json", sbomName(runtime.GOARCH),
+		"asgctl_v0.2.0_linux_amd64.tar.gz", "asgctl_v0.2.0_darwin_arm64.tar.gz", "asg-autoscaler-0.2.0.tgz",
+		"asgctl_v0.2.0_linux_arm64.tar.gz", "asgctl_v0.2.0_darwin_amd64.tar.gz",
+		"asg-autoscaler.oci.tar", "asg-autoscaler.provenance.json", "asg-autoscaler.openvex.json", sbomName(runtime.GOARCH), "asg.yaml",
 	} {
 		sum := sha256.Sum256(read(t, files, name))
 		if !strings.Contains(sums, hex.EncodeToString(sum[:])+"  "+name+"\n") {
 			t.Errorf("SHA256SUMS has another sum of %s:\n%s", name, sums)
 		}
+		entry := "/releases/download/v0.2.0/" + name + "\n      sha256: " + hex.EncodeToString(sum[:]) + "\n"
+		if strings.HasPrefix(name, "asgctl_") && !strings.Contains(string(read(t, files, "asg.yaml")), entry) {
+			t.Errorf("the manifest of the kubectl plugin lacks %q", entry)
+		}
+	}
+	if krew := string(read(t, files, "asg.yaml")); strings.Contains(krew, "SHA256") || strings.Contains(krew, "VERSION") {
+		t.Errorf("the manifest of the kubectl plugin is not filled in:\n%s", krew)
 	}
 	for name, magic := range map[string]string{"linux_" + runtime.GOARCH: "\x7fELF", "darwin_arm64": "\xcf\xfa\xed\xfe"} {
 		archive := filesOf(t, read(t, files, "asgctl_v0.2.0_"+name+".tar.gz"))

@@ -15,6 +15,8 @@ const (
 	root = "../../.."
 	// account marks a block that only a real account can run.
 	account = "# needs an AWS account"
+	// release marks a block about a published release.
+	release = "# needs a release"
 )
 
 // A block is the content of one fence.
@@ -28,7 +30,9 @@ type block struct {
 func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line) }
 
 // needsAccount reports whether the block is marked.
-func (b block) needsAccount() bool { return strings.HasPrefix(b.text, account+"\n") }
+func (b block) needsAccount() bool {
+	return strings.HasPrefix(b.text, account+"\n") || strings.HasPrefix(b.text, release+"\n")
+}
 
 var opening = regexp.MustCompile("^ *```+ *([^ `]*) *$")
 

@@ -8,7 +8,8 @@
 //     The kubelets are KWOK's, so no image is pulled. Once a block has installed our Deployment, its command runs here as a process, and
 //     scales the account's groups. It starts only under the ServiceAccount that its role trusts. One process serves all documents, and
 //     README.md comes first.
-//   - Blocks of sh that begin with "# needs an AWS account" do not run. bash reads them (bash -n), and the flags of our own programs in them exist.
+//   - Blocks of sh that begin with "# needs an AWS account" or "# needs a release" do not run. bash reads them (bash -n), and the flags of our own
+//     programs in them exist.
 //   - Blocks of make are dry-run (make -n) and do not run, because most of them are tests and benches themselves. make test is CI, and
 //     test/scenario/demo runs make demo.
 //   - Blocks of go test and go run do not run either. Their packages exist, and so do the tests that they choose. Nothing is compiled for that.

@@ -27,6 +27,8 @@ type exception struct {
 	Module string `json:"module"`
 	Seen   string `json:"seen"` // the day
 	Reason string `json:"reason"`
+	// Justification is the reason in one of OpenVEX's words.
+	Justification string `json:"justification"`
 }
 
 // scan runs govulncheck over the binaries. It returns one finding for each vulnerability and module, sorted by both: those whose

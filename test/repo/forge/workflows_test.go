@@ -1,4 +1,4 @@
-package workflows
+package forge
 
 import (
 	"maps"
@@ -117,6 +117,25 @@ func TestActionsArePinnedByCommit(t *testing.T) {
 				t.Errorf("%s: %s is pinned to %s here, and to %s elsewhere", name, found[1], pin, other)
 			}
 			pins[found[1]] = pin
+		}
+	}
+}
+
+var goImage = regexp.MustCompile(`golang:(\S+)`)
+
+// The image has the same digest only if the same release of Go compiles it.
+func TestOneGoReleaseBuildsEverywhere(t *testing.T) {
+	found := goImage.FindStringSubmatch(read(t, "Dockerfile", nil))
+	if found == nil {
+		t.Fatal("the Dockerfile names no release of Go")
+	}
+	for name, text := range workflows(t) {
+		for job, j := range parsed(t, text).Jobs {
+			for _, step := range j.Steps {
+				if strings.HasPrefix(step.Uses, "actions/setup-go@") && step.With["go-version"] != found[1] {
+					t.Errorf("%s: job %s has Go %s, and the Dockerfile %s", name, job, step.With["go-version"], found[1])
+				}
+			}
 		}
 	}
 }

@@ -1,0 +1,167 @@
+package forge
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+)
+
+func read(t *testing.T, path string, into any) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if into != nil {
+		if err := yaml.Unmarshal(text, into); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+	}
+	return string(text)
+}
+
+func TestIssueForms(t *testing.T) {
+	paths, err := filepath.Glob(filepath.Join(root, ".github", "ISSUE_TEMPLATE", "*.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := 0
+	for _, path := range paths {
+		if filepath.Base(path) == "config.yml" {
+			continue
+		}
+		forms++
+		var form struct {
+			Name, Description string
+			Body              []struct {
+				Type, ID   string
+				Attributes struct{ Label, Value string }
+			}
+		}
+		name := ".github/ISSUE_TEMPLATE/" + filepath.Base(path)
+		read(t, name, &form)
+		if form.Name == "" || form.Description == "" || len(form.Body) == 0 {
+			t.Errorf("%s has no name, no description or no body", name)
+		}
+		var ids []string
+		for _, part := range form.Body {
+			if part.Type == "markdown" {
+				continue
+			}
+			if part.Attributes.Label == "" || part.ID == "" || slices.Contains(ids, part.ID) {
+				t.Errorf("%s: a field lacks its label or an ID of its own: %+v", name, part)
+			}
+			ids = append(ids, part.ID)
+		}
+	}
+	if forms < 2 {
+		t.Errorf("%d forms, want one for faults and one for wishes", forms)
+	}
+	if wrong := read(t, ".github/ISSUE_TEMPLATE/wrong.yml", nil); !strings.Contains(wrong, "asgctl doctor -o json") {
+		t.Error("the form for faults does not ask for asgctl doctor -o json")
+	}
+}
+
+// A module without updates grows old unseen, and the core's module moves by hand alone.
+func TestUpdatesReachEveryModule(t *testing.T) {
+	var config struct {
+		Updates []struct {
+			Ecosystem   string `yaml:"package-ecosystem"`
+			Directories []string
+			Groups      map[string]struct{ Patterns []string }
+			Ignore      []struct {
+				Name  string   `yaml:"dependency-name"`
+				Types []string `yaml:"update-types"`
+			}
+		}
+	}
+	read(t, ".github/dependabot.yml", &config)
+	var updated []string
+	for _, u := range config.Updates {
+		if u.Ecosystem != "gomod" {
+			continue
+		}
+		updated = append(updated, u.Directories...)
+		if !slices.Contains(u.Directories, "/") {
+			continue
+		}
+		if !slices.Equal(u.Groups["kubernetes"].Patterns, []string{"k8s.io/*", "sigs.k8s.io/*"}) || !slices.Equal(u.Groups["aws"].Patterns, []string{"github.com/aws/*"}) {
+			t.Errorf("groups %v, want one for Kubernetes and one for the SDK", u.Groups)
+		}
+		core := false
+		for _, ignored := range u.Ignore {
+			core = core || ignored.Name == "k8s.io/autoscaler/*" && len(ignored.Types) == 0
+		}
+		if !core {
+			t.Error("the core's pin is not left alone")
+		}
+	}
+	var modules []string
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() && (entry.Name() == ".git" || entry.Name() == "testdata" || path == filepath.Join(root, "bin")) {
+			return filepath.SkipDir
+		}
+		if entry.Name() == "go.mod" {
+			dir, err := filepath.Rel(root, filepath.Dir(path))
+			modules = append(modules, strings.TrimSuffix("/"+filepath.ToSlash(dir), "."))
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(updated)
+	slices.Sort(modules)
+	if !slices.Equal(updated, modules) {
+		t.Errorf("modules with updates %q, want %q", updated, modules)
+	}
+}
+
+var ownFile = regexp.MustCompile(`https://(?:github\.com/asg-autoscaler/asg-autoscaler/blob|raw\.githubusercontent\.com/asg-autoscaler/asg-autoscaler)/main/([\w./-]*\w)`)
+
+// The forge and other sites read these files outside the repository, so their links are whole addresses.
+func TestAddressesOfOurFilesExist(t *testing.T) {
+	found := 0
+	for _, path := range []string{"SECURITY-INSIGHTS.yml", "manifests/chart/Chart.yaml", "manifests/krew/asg.yaml", "docs/openvex.json",
+		".github/ISSUE_TEMPLATE/config.yml", ".github/ISSUE_TEMPLATE/wrong.yml", ".github/ISSUE_TEMPLATE/wish.yml"} {
+		for _, match := range ownFile.FindAllStringSubmatch(read(t, path, nil), -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
+				t.Errorf("%s: there is no %s", path, match[1])
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("found %d addresses: they are written in another way now", found)
+	}
+}
+
+// The schema is https://github.com/ossf/security-insights, version 2.2.0. These are the fields that it requires.
+func TestSecurityInsights(t *testing.T) {
+	var insights map[string]any
+	read(t, "SECURITY-INSIGHTS.yml", &insights)
+	for _, key := range []string{
+		"header.schema-version", "header.last-updated", "header.last-reviewed", "header.url", "project.name", "project.administrators", "project.repositories",
+		"project.vulnerability-reporting.reports-accepted", "project.vulnerability-reporting.bug-bounty-available", "repository.url", "repository.status",
+		"repository.accepts-change-request", "repository.accepts-automated-change-request", "repository.core-team", "repository.license.url",
+		"repository.license.expression", "repository.security.assessments.self.comment", "repository.release.automated-pipeline", "repository.release.distribution-points",
+	} {
+		var value any = insights
+		for part := range strings.SplitSeq(key, ".") {
+			fields, _ := value.(map[string]any)
+			value = fields[part]
+		}
+		if value == nil {
+			t.Errorf("%s is missing", key)
+		}
+	}
+}
