@@ -171,8 +171,8 @@ licences: ## docs/licences.md, from the licence files of the linked modules
 	$(GO) test ./test/repo/licences -run 'Document$$' -update
 
 .PHONY: docs
-docs: ## docs/flags.md and docs/metrics.md, from the flags, metrics and events of the program
-	$(GO) test ./cmd/cluster-autoscaler/process ./cmd/cluster-autoscaler/options -run 'Document$$' -update
+docs: ## docs/flags.md, docs/metrics.md and docs/compatibility.md, from the program and from what the tests run
+	$(GO) test ./cmd/cluster-autoscaler/process ./cmd/cluster-autoscaler/options ./test/repo/compatibility -run 'Document$$' -update
 
 .PHONY: monitoring
 monitoring: ## the files of manifests/monitoring that are made from rules.yaml
