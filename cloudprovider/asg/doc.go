@@ -19,4 +19,6 @@
 //
 // The package must not import the core, whose interfaces only adapters may follow, nor a Kubernetes API type, because it
 // speaks AWS's vocabulary. Its files use each other in one direction: cache.go knows no call, and what makes one knows no caller.
+//
+// Decisions: docs/adr/launch-instances.md, docs/adr/launches-beside-the-loop.md.
 package asg

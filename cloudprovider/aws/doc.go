@@ -15,4 +15,6 @@
 // The package owns the View, the observed node facts, and the batches of deletions. It imports none of the core's
 // adapters in cloudprovider/processors, which stand on it. The core's interfaces carry no context, so New keeps one, and every
 // write derives its deadline from it.
+//
+// Decisions: docs/adr/snapshots.md, docs/adr/zone-groups.md.
 package aws

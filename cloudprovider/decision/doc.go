@@ -5,4 +5,6 @@
 //
 // Readers get a Report, which is immutable. The package starts no goroutine, makes no call, and imports neither the Cluster
 // Autoscaler's core nor the AWS SDK.
+//
+// Decisions: docs/adr/record-of-decisions.md.
 package decision

@@ -12,4 +12,6 @@
 // KB of heap. As plain text, names and models stay slices of the binary's read-only data. The first call of Embedded parses it,
 // in 0.8 ms at most with 271 KB in 11 allocations (BenchmarkParse). A Lookup takes 0.2 µs at most and allocates nothing
 // (BenchmarkLookup). Both figures are for one core of a two-core cloud machine.
+//
+// Decisions: docs/adr/embedded-prices.md.
 package instancetypes

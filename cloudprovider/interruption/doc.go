@@ -15,4 +15,6 @@
 //
 // The package owns the jobs of interrupted instances. A Handler owns its goroutines, and Run ends them all. The package must
 // not import the core, whose interfaces only adapters may follow.
+//
+// Decisions: docs/adr/interruptions-inside.md.
 package interruption

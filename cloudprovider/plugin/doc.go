@@ -6,4 +6,6 @@
 // answers until the next Refresh come from it, except for the writes that the core asks for.
 //
 // A Server owns its listener, its certificates and its goroutines, which Serve ends. It makes no AWS call of its own.
+//
+// Decisions: docs/adr/plugin-second.md.
 package plugin

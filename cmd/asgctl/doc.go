@@ -4,4 +4,6 @@
 //
 // It owns nothing but its exit code: package command reads the flags. Only account --launch changes anything in AWS, and nothing
 // changes anything in a cluster.
+//
+// Decisions: docs/adr/one-program.md.
 package main

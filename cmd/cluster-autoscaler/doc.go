@@ -5,4 +5,6 @@
 // The command owns flags, log and exit codes. The package process below it is the autoscaler.
 //
 // It exits 0 after a signal to stop, 1 when it could not run or lost its lease, and 2 when it was started wrongly.
+//
+// Decisions: docs/adr/core-as-a-library.md.
 package main

@@ -3,4 +3,6 @@
 //
 // They are immutable once they are published, and know neither the clock nor a lock nor a call. All arithmetic of capacities is here: what is
 // missing, what fits, what may be withdrawn, and how it is divided among zones.
+//
+// Decisions: docs/adr/snapshots.md.
 package group

@@ -8,4 +8,6 @@
 //
 // A Ledger has no clock, no lock and no goroutine, and makes no call. The caller passes the time, and serializes the calls. Groups are never changed
 // once they are handed out.
+//
+// Decisions: docs/adr/ledger.md.
 package ledger

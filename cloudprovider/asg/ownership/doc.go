@@ -2,4 +2,6 @@
 // may be terminated.
 //
 // It makes no call and has no lock. Its caller hands it groups and evidence.
+//
+// Decisions: docs/adr/whose-group.md.
 package ownership

@@ -13,4 +13,6 @@
 //
 // The package owns these nominations and their goroutines, which Run ends. It changes no node. It needs the permission to patch pods/status,
 // and does nothing without it. It must not import the core.
+//
+// Decisions: docs/adr/nodes-are-not-held.md.
 package nomination

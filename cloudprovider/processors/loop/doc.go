@@ -14,4 +14,6 @@
 //
 // The package owns the timing of loops and nothing they do. It knows no AWS, and imports nodemeta alone of this module's packages. A
 // Trigger starts no goroutines. Its handlers may be called beside Wait, and Wait itself is for one caller at a time.
+//
+// Decisions: docs/adr/bursts.md.
 package loop

@@ -5,4 +5,6 @@
 //
 // The package owns names, defaults, help texts and the checks of values. It must not import anything of test, because
 // nothing that ships may know the emulator.
+//
+// Decisions: docs/adr/names.md.
 package options

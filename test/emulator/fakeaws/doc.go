@@ -60,4 +60,6 @@
 // contain it.
 //
 // Start owns all goroutines of a Server and Close waits for them. Every method of Server is safe for concurrent use.
+//
+// Decisions: docs/adr/emulated-aws.md.
 package fakeaws

@@ -27,7 +27,7 @@ type doc struct {
 func documents(t *testing.T) []doc {
 	t.Helper()
 	var paths []string
-	for _, dir := range []string{".", "docs", "docs/recipes"} {
+	for _, dir := range []string{".", "docs", "docs/adr", "docs/recipes"} {
 		found, err := filepath.Glob(filepath.Join(root, dir, "*.md"))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no documents in %s: %v", dir, err)
@@ -241,6 +241,63 @@ func TestPermissionsAreExplained(t *testing.T) {
 				t.Errorf("docs/install.md does not say what %s needs %s for", policy, action[1])
 			}
 		}
+	}
+}
+
+var (
+	decisionPath = regexp.MustCompile(`docs/adr/[\w-]+\.md`)
+	packagesLine = regexp.MustCompile(`(?m)^Packages: (.+)\.$`)
+)
+
+// A reader of the code finds the decision in the package's doc.go, and a reader of the decision the package.
+func TestDecisionsAndPackagesNameEachOther(t *testing.T) {
+	said := map[string][]string{} // decisions by package
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.Name() != "doc.go" {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		room, err := filepath.Rel(root, filepath.Dir(path))
+		for _, found := range decisionPath.FindAllString(string(content), -1) {
+			said[found] = append(said[found], room)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	docs := documents(t)
+	index := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/adr/README.md" })].text
+	decisions := 0
+	for _, d := range docs {
+		if filepath.Dir(d.path) != "docs/adr" || d.path == "docs/adr/README.md" {
+			continue
+		}
+		decisions++
+		named := packagesLine.FindStringSubmatch(d.text)
+		if named == nil {
+			t.Errorf("%s names no packages", d.path)
+			continue
+		}
+		packages := strings.Split(strings.ReplaceAll(named[1], "`", ""), ", ")
+		slices.Sort(packages)
+		slices.Sort(said[d.path])
+		if !slices.Equal(packages, said[d.path]) {
+			t.Errorf("%s names the packages %q, and it is named by %q", d.path, packages, said[d.path])
+		}
+		if !strings.Contains(index, "("+filepath.Base(d.path)+")") {
+			t.Errorf("docs/adr/README.md lacks %s", d.path)
+		}
+		delete(said, d.path)
+	}
+	for path := range said {
+		t.Errorf("there is no %s, which %q name", path, said[path])
+	}
+	if decisions < 10 {
+		t.Errorf("found %d decisions: they are written in another way now", decisions)
 	}
 }
 
