@@ -83,7 +83,7 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 			}
 			fillIn(t, text, r.dir, blocks)
 			for _, b := range blocks {
-				if b.language == "sh" && concerns.MatchString(b.text) {
+				if b.language == "sh" && !b.needsRelease() && concerns.MatchString(b.text) {
 					if printed, err := r.bash(t, replaced(b.text)); err != nil {
 						t.Fatalf("%s: %v\n%s", b, err, printed)
 					}

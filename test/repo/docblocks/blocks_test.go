@@ -15,6 +15,8 @@ const (
 	root = "../../.."
 	// account marks a block that only a real account can run.
 	account = "# needs an AWS account"
+	// translated ends the name of a translation, whose blocks are those of its original (test/repo/translation).
+	translated = ".zh-CN.md"
 	// release marks a block about a published release.
 	release = "# needs a release"
 )
@@ -31,8 +33,11 @@ func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line)
 
 // needsAccount reports whether the block is marked.
 func (b block) needsAccount() bool {
-	return strings.HasPrefix(b.text, account+"\n") || strings.HasPrefix(b.text, release+"\n")
+	return strings.HasPrefix(b.text, account+"\n") || b.needsRelease()
 }
+
+// needsRelease reports whether the block is about files of a release.
+func (b block) needsRelease() bool { return strings.HasPrefix(b.text, release+"\n") }
 
 var opening = regexp.MustCompile("^ *```+ *([^ `]*) *$")
 
@@ -67,9 +72,10 @@ func documents(t *testing.T) [][]block {
 	if err != nil {
 		t.Fatal(err)
 	}
+	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, translated) })
 	for _, dir := range []string{"docs", "manifests"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
-			if filepath.Ext(path) == ".md" {
+			if filepath.Ext(path) == ".md" && !strings.HasSuffix(path, translated) {
 				paths = append(paths, path)
 			}
 			return err

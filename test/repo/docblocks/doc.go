@@ -15,7 +15,7 @@
 //   - Blocks of go test and go run do not run either. Their packages exist, and so do the tests that they choose. Nothing is compiled for that.
 //   - Blocks of yaml and json are parsed, if they need no placeholder. Blocks of text and hcl are not looked at, but text has no commands.
 //
-// Another test runs the commands of every document that install something, marked or not, with programs that only render and write down. It compares images,
+// Another test runs the commands of every document that install something, marked or not unless they need a release, with programs that only render and write down. It compares images,
 // ServiceAccounts, roles and their trust policies with each other. README.md's commands also run for each partition of AWS.
 //
 // Placeholders are upper-case words with values of the emulated account. The package is tests alone, and owns the account and the values.

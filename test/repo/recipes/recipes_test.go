@@ -47,6 +47,9 @@ func recipes(t *testing.T) (found []recipe, shared string) {
 		t.Fatal(err)
 	}
 	for _, path := range paths {
+		if strings.HasSuffix(path, ".zh-CN.md") {
+			continue // test/repo/translation compares the snippets
+		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
