@@ -153,9 +153,11 @@ controlplane: ## the control plane's programs, built into the user's cache (once
 
 # vet takes the tests' own build, with the race detector, so that nothing is compiled for it alone.
 .PHONY: lint
-lint: ## go vet, gofmt
+lint: ## go vet, gofmt, staticcheck, errcheck
 	@unformatted=$$(gofmt -l .) || exit 1; if [ -n "$$unformatted" ]; then echo "gofmt -w these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet -race -vettool=$(CURDIR)/test/repo/tools/vet.sh ./...
+	CGO_ENABLED=0 $(GO) build -C test/repo/tools/lint -o '$(abspath $(BIN))/lint' .
+	LINT='$(abspath $(BIN))/lint' $(GO) vet -race -vettool=$(CURDIR)/test/repo/tools/vet.sh ./...
 
 .PHONY: generate
 generate: ## the embedded tables of instance types and prices, checked and in their one format (DUMP=file of aws ec2 describe-instance-types --output json: with its types)

@@ -43,7 +43,7 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 				panic(http.ErrAbortHandler)
 			}
 		default:
-			json.NewEncoder(w).Encode(apiv1.ConfigMapList{TypeMeta: metav1.TypeMeta{Kind: "ConfigMapList", APIVersion: "v1"},
+			_ = json.NewEncoder(w).Encode(apiv1.ConfigMapList{TypeMeta: metav1.TypeMeta{Kind: "ConfigMapList", APIVersion: "v1"},
 				ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []apiv1.ConfigMap{configMap}})
 		}
 	}))

@@ -108,7 +108,7 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%q: MemoryCapacity() = %d with %d of memory", typ.Name, bytes, typ.MemoryBytes)
 			}
 			typ.Accelerator()
-			typ.ENIMaxPods()
+			_ = typ.ENIMaxPods()
 		}
 	})
 }

@@ -146,7 +146,7 @@ func TestTemplatesNeverPromiseMoreThanRealNodesHave(t *testing.T) {
 			triple(n.allocDiskBytes/mib, ours.allocDiskBytes/mib), []string{n.note},
 		), "\t"))
 	}
-	table.Flush()
+	table.Flush() //nolint:errcheck // it writes into memory
 	slices.Sort(errors)
 	median := errors[len(errors)/2]
 	fmt.Fprintf(&golden, "\nAllocatable memory of %d nodes: never above the real one, median error %.2f %%, largest %.2f %%.\n",

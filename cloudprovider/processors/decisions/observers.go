@@ -40,7 +40,7 @@ func (c *Collector) Launched(l asg.Launch) {
 		if c.failed == nil {
 			c.failed, c.cooling = map[string]lastFailure{}, map[string]bool{}
 		}
-		c.failed[group], c.cooling[group] = lastFailure{outcome, l.Launched == 0}, c.cooling[group]
+		c.failed[group], c.cooling[group] = lastFailure{outcome, l.Launched == 0}, c.cooling[group] //nolint:staticcheck // the group has an entry from now on
 	} else {
 		delete(c.failed, group)
 	}
@@ -48,7 +48,7 @@ func (c *Collector) Launched(l asg.Launch) {
 	case !failed || l.Launched > 0:
 		c.launched[group] = true
 	case l.Refused == "" || l.Call != "LaunchInstances": // or SetDesiredCapacity comes next
-		c.launched[group] = c.launched[group]
+		c.launched[group] = c.launched[group] //nolint:staticcheck // the group has an entry from now on
 	}
 	c.mu.Unlock()
 	if failed || failing {

@@ -166,7 +166,7 @@ func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
 	defer cancel()
 	c, err := Start(ctx, Options{Binaries: binaries})
 	if err == nil {
-		c.Stop()
+		_ = c.Stop()
 		t.Fatal("Start() has waited for no answer of the API server")
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {
@@ -207,7 +207,7 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	if err := victim.Start(); err != nil {
 		t.Fatal(err)
 	}
-	defer victim.Process.Kill()
+	defer victim.Process.Kill() //nolint:errcheck // it has ended already
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -222,7 +222,7 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	if err := victim.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	victim.Wait() // its error is the signal
+	victim.Wait() //nolint:errcheck // its error is the signal
 	eventually(t, func(context.Context) error { return was.leftovers() })
 }
 
@@ -233,6 +233,6 @@ func playVictim() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	json.NewEncoder(os.Stdout).Encode(describe(c))
+	_ = json.NewEncoder(os.Stdout).Encode(describe(c))
 	select {}
 }

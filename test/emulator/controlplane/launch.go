@@ -2,7 +2,6 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -96,7 +95,7 @@ func (c *Cluster) Restart(ctx context.Context, program string) error {
 
 // awaitHealthy polls a program's health URL until it answers 200, the program ends, or the context does.
 func (c *Cluster) awaitHealthy(ctx context.Context, program *child) error {
-	last := errors.New("no answer yet")
+	var last error
 	for {
 		if last = c.probe(ctx, program.command.health); last == nil {
 			return nil

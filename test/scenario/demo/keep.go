@@ -47,7 +47,7 @@ func detach(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(output.Name())
+	defer os.Remove(output.Name()) //nolint:errcheck // a temporary file
 	defer output.Close()
 	holder := exec.Command(self, append([]string{"-held"}, args...)...)
 	holder.Stdout, holder.Stderr = output, output
