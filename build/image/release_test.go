@@ -53,7 +53,8 @@ func newRelease(t *testing.T) release {
 	if err := os.WriteFile(filepath.Join(r.dir, "main.go"), []byte(small), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	r.env = append(os.Environ(), "MAKEFLAGS=", "PATH="+bin+":"+os.Getenv("PATH"), "HELM_PUSH_FLAGS=--plain-http", "GITHUB_OUTPUT="+filepath.Join(r.dir, "output"))
+	r.env = append(os.Environ(), "MAKEFLAGS=", "PATH="+bin+":"+os.Getenv("PATH"), "HELM_PUSH_FLAGS=--plain-http", "GITHUB_OUTPUT="+filepath.Join(r.dir, "output"),
+		"DOCKER_CONFIG="+r.dir, "GITHUB_ACTOR=maintainer", "GITHUB_TOKEN=secret")
 	return r
 }
 
@@ -155,6 +156,10 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 		t.Errorf("the chart has another version:\n%s", chart["asg-autoscaler/Chart.yaml"])
 	}
 
+	r.must("registry-login")
+	if config := string(r.file("config.json")); !strings.Contains(config, `"`+strings.Split(r.registry, "/")[0]+`"`) {
+		t.Errorf("the login is not where crane, helm and cosign look for it: %s", config)
+	}
 	r.must("publish")
 	ref, err := name.ParseReference(image + ":v0.2.0")
 	if err != nil {
@@ -185,6 +190,14 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 		if !strings.Contains(calls, want) {
 			t.Errorf("no call %q in\n%s", want, calls)
 		}
+	}
+
+	r.must("release-page")
+	if calls, want := string(r.file("calls")), "gh release create v0.2.0 --verify-tag --title v0.2.0 --notes-file - "+files+"/SHA256SUMS "; !strings.Contains(calls, want) {
+		t.Errorf("no call %q in\n%s", want, calls)
+	}
+	if notes := string(r.file("notes")); !strings.HasPrefix(notes, "\n### ") || strings.Contains(notes, "\n## ") {
+		t.Errorf("the notes are not one section of the changelog: %q", notes)
 	}
 }
 
