@@ -12,31 +12,22 @@ import (
 // Bounds of a Report.
 const (
 	maxPods        = 10_000
-	maxAnswers     = 60_000 // of all searches
 	maxNodes       = 10_000
 	maxLaunches    = 200
 	maxEntries     = 500
 	maxText        = 1_000 // bytes of a message or a remedy, because AWS and tags can say anything
 	maxProblems    = 5     // of a group
 	maxCoolDowns   = 50    // of a group
-	maxTypes       = 30    // of a group
 	spendInterval  = time.Minute
 	maxSpendPoints = 6 * 60
 )
 
 // report puts the facts together.
 func (f facts) report() *Report {
+	words := f.once()
 	r := &Report{Version: Version, At: f.at, Process: f.process, Reading: f.reading, Loop: f.loop, Spend: f.spend,
+		Groups: words.Groups, Pods: words.Pods, PodsLeft: words.left, Searches: words.Searches, Nodes: words.Nodes,
 		Launches: newest(f.launches, maxLaunches), Timeline: newest(f.timeline, maxEntries), Calls: []Call{}}
-	r.Groups = orEmpty(f.groups.get(nil, f.process.Region))
-	byName := make(ByName, len(r.Groups))
-	for at := range r.Groups {
-		byName[r.Groups[at].Name] = &r.Groups[at]
-	}
-	pending := f.pods.get(byName, f.process.Region)
-	r.Pods, r.Searches, r.PodsLeft = orEmpty(pending.Pods), orEmpty(pending.Searches), pending.Left
-	r.Nodes = orEmpty(f.nodes.get(byName, f.process.Region))
-	r.Groups = withStarting(r.Groups, r.Nodes)
 	if f.calls != nil {
 		r.Calls = orEmpty(f.calls())
 		slices.SortFunc(r.Calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
@@ -45,30 +36,29 @@ func (f facts) report() *Report {
 	return r
 }
 
-// withStarting counts a node as starting, and not as ready, for as long as it is shown so: a node whose GPU is not there is Ready.
-func withStarting(groups []Group, nodes []Node) []Group {
+// bounded returns the lists in the order of the Report, with texts and lists within the bounds.
+func (w Words) bounded(region string) Words {
+	slices.SortFunc(w.Groups, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(w.Nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortFunc(w.Pods, func(a, b Pod) int {
+		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	w = Words{orEmpty(w.Groups), first(orEmpty(w.Pods), maxPods), orEmpty(w.Searches), first(orEmpty(w.Nodes), maxNodes), max(0, len(w.Pods)-maxPods)}
 	starting := map[string]int{}
-	for _, n := range nodes {
+	for at := range w.Nodes {
+		n := &w.Nodes[at]
+		n.Reason = n.Reason.clipped(region)
 		if n.State == NodeStarting {
 			starting[n.Group]++
 		}
 	}
-	groups = slices.Clone(groups) // readers have the others
-	for at := range groups {
-		if more := starting[groups[at].Name] - groups[at].Starting; more > 0 {
-			groups[at].Ready, groups[at].Starting = max(0, groups[at].Ready-more), groups[at].Starting+more
-		}
-	}
-	return groups
-}
-
-// boundedGroups returns the groups by name, within the bounds.
-func boundedGroups(groups []Group, region string) []Group {
-	slices.SortFunc(groups, func(a, b Group) int { return strings.Compare(a.Name, b.Name) })
-	for at := range groups {
-		g := &groups[at]
+	for at := range w.Groups {
+		g := &w.Groups[at]
+		// A node counts as starting, and not as ready, for as long as it is shown so: a node whose GPU is not there is Ready.
+		more := max(0, starting[g.Name]-g.Starting)
+		g.Ready, g.Starting = max(0, g.Ready-more), g.Starting+more
 		g.Reason = g.Reason.clipped(region)
-		g.Types, g.CoolDowns, g.Problems = first(g.Types, maxTypes), first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems)
+		g.CoolDowns, g.Problems = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems)
 		for at := range g.CoolDowns {
 			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped(region)
 		}
@@ -76,47 +66,15 @@ func boundedGroups(groups []Group, region string) []Group {
 			g.Problems[at] = g.Problems[at].clipped(region)
 		}
 	}
-	return groups
-}
-
-// boundedNodes returns the nodes by name, within the bounds.
-func boundedNodes(nodes []Node, region string) []Node {
-	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name, b.Name) })
-	nodes = first(nodes, maxNodes)
-	for at := range nodes {
-		nodes[at].Reason = nodes[at].Reason.clipped(region)
+	for at := range w.Pods {
+		w.Pods[at].Cause = w.Pods[at].Cause.clipped(region)
 	}
-	return nodes
-}
-
-// Room reports whether the record has room for more answers.
-func (p *Pending) Room(answers int) bool { return p.answers+answers <= maxAnswers }
-
-// Keep adds a search, and returns its index, -1 without room for its answers.
-func (p *Pending) Keep(s Search) int {
-	if !p.Room(len(s.Answers)) {
-		return -1
-	}
-	p.answers += len(s.Answers)
-	p.Searches = append(p.Searches, s)
-	return len(p.Searches) - 1
-}
-
-// bounded returns the pods by namespace and name, within the bounds.
-func (p Pending) bounded(region string) Pending {
-	slices.SortFunc(p.Pods, func(a, b Pod) int {
-		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
-	})
-	p.Pods, p.Left = first(p.Pods, maxPods), p.Left+max(0, len(p.Pods)-maxPods)
-	for at := range p.Pods {
-		p.Pods[at].Cause = p.Pods[at].Cause.clipped(region)
-	}
-	for _, s := range p.Searches {
+	for _, s := range w.Searches {
 		for at := range s.Answers {
 			s.Answers[at].Reason, s.Answers[at].Expander = s.Answers[at].Reason.clipped(region), clip(s.Answers[at].Expander)
 		}
 	}
-	return p
+	return w
 }
 
 // added appends an element to a list of which the last ones matter, and drops others now and then. It never changes an element

@@ -3,7 +3,6 @@ package decision
 import (
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"k8s.io/utils/clock"
@@ -11,19 +10,20 @@ import (
 
 // Record holds the decisions of the running process. It is safe for use by several goroutines.
 //
-// Writers hand over facts and go on. They never wait for a reader, because a reader puts the facts into words: the functions that the
-// Set methods take run when somebody reads the next Report, at most once each, and one at a time.
+// Writers hand over facts and go on. They never wait for a reader, because a reader puts the facts into words: the function that Looped
+// takes runs when somebody reads the next Report, at most once, and no other one runs beside it.
 type Record struct {
 	clock clock.PassiveClock
 
 	mu        sync.Mutex
 	facts     facts
+	changes   int
 	waiting   chan struct{} // closed by the next change, nil while nobody waits
 	observers []Observer
 
-	changes atomic.Uint64
-	making  sync.Mutex // held by the reader that makes the next Report
-	last    atomic.Pointer[published]
+	making sync.Mutex // held by the reader that makes the next Report
+	last   *Report
+	made   int // changes in last
 }
 
 // facts are everything a Report is made of. A copy may be read without a lock: lists only grow behind its end, or are replaced.
@@ -32,35 +32,27 @@ type facts struct {
 	process  Process
 	reading  Reading
 	loop     Loop
-	groups   *part[[]Group]
-	pods     *part[Pending]
-	nodes    *part[[]Node]
+	words    func() Words // of the last loop
+	once     func() Words // the same within the bounds, made once
 	calls    func() []Call
 	launches []Launch // oldest first
 	timeline []Entry  // oldest first
 	spend    Spend
 }
 
-// published is a Report and the number of changes in it.
-type published struct {
-	report  *Report
-	changes uint64
-}
-
-// Pending are pending pods. Equivalent pods share a Search, which Keep adds.
-type Pending struct {
+// Words are what a loop found out, put into words. The lists may be in any order.
+type Words struct {
+	Groups   []Group
 	Pods     []Pod
 	Searches []Search
-	Left     int // pods that are missing in Pods
-	answers  int // of Searches
-}
+	Nodes    []Node
 
-// ByName are the groups of a Report by name. The caller must not change them.
-type ByName map[string]*Group
+	left int // pods that are missing in Pods
+}
 
 // New makes a Record without decisions.
 func New(process Process, c clock.PassiveClock) *Record {
-	return &Record{clock: c, facts: facts{at: c.Now(), process: process}}
+	return &Record{clock: c, changes: 1, facts: facts{at: c.Now(), process: process, once: func() Words { return Words{}.bounded("") }}}
 }
 
 // SetProcess replaces the facts about the process, but not the holder of the lease.
@@ -74,22 +66,28 @@ func (r *Record) SetProcess(p Process) {
 // SetHolder sets the name of the replica that holds the lease.
 func (r *Record) SetHolder(name string) { r.change(func(f *facts) { f.process.Holder = name }) }
 
-// Looped replaces everything that a loop finds out in one change: the loop, the groups, the pending pods and the nodes. The slices may be
-// in any order, and the Record takes them over. It calls the functions, if at all, in this order and one at a time.
-func (r *Record) Looped(l Loop, groups func() []Group, pods func(ByName) Pending, nodes func(ByName) []Node) {
+// Looped replaces everything that a loop finds out in one change. The Record takes over the lists that words returns, and calls it, if
+// at all, when somebody reads.
+func (r *Record) Looped(l Loop, words func() Words) {
 	r.change(func(f *facts) {
 		l.Result = l.Result.clipped(f.process.Region)
-		f.loop, f.groups, f.pods, f.nodes = l, groupsPart(groups), podsPart(pods), nodesPart(nodes)
+		f.loop, f.words = l, words
+		f.reword()
 	})
 }
 
-// Reword has the pods of the last loop put into words again, because the writer knows more about them by now.
+// Reword has the last loop put into words again, because the writer knows more about it by now.
 func (r *Record) Reword() {
 	r.change(func(f *facts) {
-		if f.pods != nil {
-			f.pods = &part[Pending]{make: f.pods.make}
+		if f.words != nil {
+			f.reword()
 		}
 	})
+}
+
+func (f *facts) reword() {
+	words, region := f.words, f.process.Region
+	f.once = sync.OnceValue(func() Words { return words().bounded(region) })
 }
 
 // SetReading replaces the last reading of the groups.
@@ -111,14 +109,7 @@ func (r *Record) Reading() Reading {
 func (r *Record) CallsFrom(calls func() []Call) { r.change(func(f *facts) { f.calls = calls }) }
 
 // SetCluster sets the name of the cluster, which may turn out late.
-func (r *Record) SetCluster(name string) {
-	r.mu.Lock()
-	known := r.facts.process.Cluster == name
-	r.mu.Unlock()
-	if !known {
-		r.change(func(f *facts) { f.process.Cluster = name })
-	}
-}
+func (r *Record) SetCluster(name string) { r.change(func(f *facts) { f.process.Cluster = name }) }
 
 // Observe has the observer called from now on.
 func (r *Record) Observe(o Observer) {
@@ -206,7 +197,7 @@ func (r *Record) change(change func(*facts)) []Observer {
 	defer r.mu.Unlock()
 	r.facts.at = r.clock.Now()
 	change(&r.facts)
-	r.changes.Add(1)
+	r.changes++
 	if r.waiting != nil {
 		close(r.waiting)
 		r.waiting = nil
@@ -226,45 +217,13 @@ func (r *Record) Changed() <-chan struct{} {
 
 // Report returns what is known now. The caller must not change it. Without a change since the last call it returns the same Report.
 func (r *Record) Report() *Report {
-	if p := r.last.Load(); p != nil && p.changes == r.changes.Load() {
-		return p.report
-	}
 	r.making.Lock()
 	defer r.making.Unlock()
 	r.mu.Lock()
-	f, changes := r.facts, r.changes.Load()
+	f, changes := r.facts, r.changes
 	r.mu.Unlock()
-	if p := r.last.Load(); p != nil && p.changes == changes {
-		return p.report
+	if r.made != changes {
+		r.last, r.made = f.report(), changes
 	}
-	p := &published{report: f.report(), changes: changes}
-	r.last.Store(p)
-	return p.report
-}
-
-// part is a part of the Report that is made when somebody first reads it, under Record.making.
-type part[T any] struct {
-	make func(groups ByName, region string) T
-	once sync.Once
-	made T
-}
-
-func groupsPart(groups func() []Group) *part[[]Group] {
-	return &part[[]Group]{make: func(_ ByName, region string) []Group { return boundedGroups(groups(), region) }}
-}
-
-func podsPart(pods func(ByName) Pending) *part[Pending] {
-	return &part[Pending]{make: func(groups ByName, region string) Pending { return pods(groups).bounded(region) }}
-}
-
-func nodesPart(nodes func(ByName) []Node) *part[[]Node] {
-	return &part[[]Node]{make: func(groups ByName, region string) []Node { return boundedNodes(nodes(groups), region) }}
-}
-
-func (p *part[T]) get(groups ByName, region string) (made T) {
-	if p == nil {
-		return made
-	}
-	p.once.Do(func() { p.made = p.make(groups, region) })
-	return p.made
+	return r.last
 }

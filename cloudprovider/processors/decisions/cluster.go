@@ -23,7 +23,7 @@ import (
 
 var one = *resource.NewQuantity(1, resource.DecimalSI)
 
-// cluster is what the functions for one loop share. The Record calls them one at a time.
+// cluster puts one loop into words. The Record has one do so at a time.
 type cluster struct {
 	*Collector
 	facts   *facts
@@ -51,6 +51,18 @@ func newCluster(c *Collector, f *facts) *cluster {
 	})
 	k.used = sync.OnceValue(k.findUsed)
 	return k
+}
+
+// words puts the loop into words.
+func (k *cluster) words() decision.Words {
+	groups := k.groups()
+	byName := make(map[string]*decision.Group, len(groups))
+	for at := range groups {
+		byName[groups[at].Name] = &groups[at]
+	}
+	s := newSpeaker(k, byName)
+	pods := s.pods()
+	return decision.Words{Groups: groups, Pods: pods, Searches: s.searches, Nodes: k.nodes(byName)}
 }
 
 func (k *cluster) findUsed() map[string]bool {

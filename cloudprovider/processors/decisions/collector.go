@@ -143,9 +143,8 @@ func (c *Collector) End() {
 	if c.Remote {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}
 	}
-	k := newCluster(c, f)
 	c.Record.Looped(decision.Loop{Number: c.number, Started: f.at, Duration: now.Sub(f.at), Trigger: c.trigger, Result: result},
-		k.groups, k.pods, k.nodes)
+		newCluster(c, f).words)
 }
 
 // placeholders returns the groups of whose next nodes nothing is known, if pods remain. The loop looks at the annotations, because the

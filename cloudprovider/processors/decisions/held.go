@@ -98,7 +98,7 @@ func (k *cluster) late(m member) (decision.Reason, bool) {
 }
 
 // findHeld says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.
-func (k *cluster) findHeld(groups decision.ByName) map[string]decision.Reason {
+func (k *cluster) findHeld(groups map[string]*decision.Group) map[string]decision.Reason {
 	held, late := map[string]decision.Reason{}, map[string]decision.Reason{}
 	for name, g := range groups {
 		if r, cannot := k.cannotLaunch(g); cannot {

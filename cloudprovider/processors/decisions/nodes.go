@@ -43,7 +43,7 @@ var reasonNames = map[simulator.UnremovableReason]string{
 }
 
 // nodes says why nodes stay or go.
-func (k *cluster) nodes(groups decision.ByName) []decision.Node {
+func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	unremovable := map[string]*scaledownstatus.UnremovableNode{}
 	if k.facts.scaleDown != nil {
 		for _, n := range k.facts.scaleDown.UnremovableNodes {

@@ -30,15 +30,13 @@ type outcome struct {
 }
 
 // pods puts into words what the loop did about the pending pods.
-func (k *cluster) pods(groups decision.ByName) decision.Pending {
-	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}}
-	s.held = sync.OnceValue(func() map[string]decision.Reason { return k.findHeld(groups) })
-	s.upcoming = sync.OnceValue(s.nextNodes)
-	pending := k.facts.pending
-	if !k.facts.listed {
-		pending = k.pendingInCache()
+func (s *speaker) pods() []decision.Pod {
+	pending := s.facts.pending
+	if !s.facts.listed {
+		pending = s.pendingInCache()
 	}
-	if k.facts.status != nil {
+	list := make([]decision.Pod, 0, len(pending))
+	if s.facts.status != nil {
 		s.unhelped()
 		s.helped()
 	}
@@ -52,17 +50,17 @@ func (k *cluster) pods(groups decision.ByName) decision.Pending {
 				o.state, o.cause, o.group = decision.PodHelpless, r, group
 			}
 		}
-		if r, failed := k.refusedNow(o.group); failed && o.state == decision.PodLaunching {
+		if r, failed := s.refusedNow(o.group); failed && o.state == decision.PodLaunching {
 			o.state, o.cause = decision.PodHelpless, r
 		}
 		if missing, known := why.MissingDevice(pod, s.groups[o.group]); known && o.state == decision.PodLaunching {
 			o.state, o.cause = decision.PodHelpless, missing
 			o.cause.Message += ", and the next one is on its way"
 		}
-		s.pending.Pods = append(s.pending.Pods, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
+		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
 			Since: pendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}
-	return s.pending
+	return list
 }
 
 // refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either. AWS's answer to it may be newer than
@@ -97,15 +95,36 @@ func (k *cluster) pendingInCache() []*corev1.Pod {
 // speaker puts answers into words.
 type speaker struct {
 	*cluster
-	groups   decision.ByName
+	groups   map[string]*decision.Group
 	reasons  map[answer]decision.Reason // those of the scheduler without a group
 	next     []*why.GroupNode
 	held     func() map[string]decision.Reason // why nodes that pods wait for do not come, by group
 	upcoming func() []*why.GroupNode
 	foreign  []decision.Answer
 	order    []int // of the groups that answered, by name
-	pending  decision.Pending
+	searches []decision.Search
+	room     int // for answers in searches
 	outcomes map[types.UID]outcome
+}
+
+// maxAnswers bounds the answers of all searches.
+const maxAnswers = 60_000
+
+func newSpeaker(k *cluster, groups map[string]*decision.Group) *speaker {
+	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}, room: maxAnswers}
+	s.held = sync.OnceValue(func() map[string]decision.Reason { return k.findHeld(groups) })
+	s.upcoming = sync.OnceValue(s.nextNodes)
+	return s
+}
+
+// keep keeps a search, and returns its index, -1 without room for its answers.
+func (s *speaker) keep(answers []decision.Answer) int {
+	if len(answers) > s.room {
+		return -1
+	}
+	s.room -= len(answers)
+	s.searches = append(s.searches, decision.Search{At: s.facts.at, Answers: answers})
+	return len(s.searches) - 1
 }
 
 type answer struct {
@@ -161,12 +180,12 @@ func (s *speaker) resize(kinds []kind) {
 // tell says why equivalent pods wait.
 func (s *speaker) tell(k kind) outcome {
 	o := outcome{state: decision.PodHelpless, search: -1}
-	if !s.pending.Room(len(s.order) + len(s.foreign)) {
+	if len(s.order)+len(s.foreign) > s.room {
 		o.cause = why.Pod(k.pods[0], s.answers(k, false), s.groups) // without the nodes, because there are many such pods
 		return o
 	}
 	answers := s.answers(k, true)
-	o.cause, o.search = s.cause(k.pods[0], answers), s.pending.Keep(decision.Search{At: s.facts.at, Answers: answers})
+	o.cause, o.search = s.cause(k.pods[0], answers), s.keep(answers)
 	return o
 }
 
@@ -345,7 +364,7 @@ func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
 		}
 		at, made := known[string(in)]
 		if !made {
-			at = s.pending.Keep(decision.Search{At: s.facts.at, Answers: s.optionAnswers(ch, in)})
+			at = s.keep(s.optionAnswers(ch, in))
 			known[string(in)] = at
 		}
 		return at

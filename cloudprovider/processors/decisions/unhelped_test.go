@@ -71,13 +71,25 @@ func TestAnswersAreShared(t *testing.T) {
 	}
 }
 
+func TestSearchesAreBounded(t *testing.T) {
+	s := newSpeaker(&cluster{facts: &facts{}}, nil)
+	kept := 0
+	for range 100 {
+		if s.keep(make([]decision.Answer, 1_000)) == kept {
+			kept++
+		}
+	}
+	if len(s.searches) != 60 || kept != 60 {
+		t.Errorf("%d searches with 1000 answers each, of which %d were kept; want 60", len(s.searches), kept)
+	}
+}
+
 // Several scale-ups of a loop ask different groups.
 func TestAnswersOfKind(t *testing.T) {
 	pods := unschedulable(2, 2, 5)
 	delete(pods[0].RejectedNodeGroups, "group-0002")
 	pods[1].SkippedNodeGroups = map[string]corestatus.Reasons{"group-0009": orchestrator.MaxLimitReachedReason}
-	s := &speaker{cluster: &cluster{facts: &facts{unhelped: compacted(pods)}}, reasons: map[answer]decision.Reason{},
-		groups: decision.ByName{"group-0000": {}, "group-0009": {}}}
+	s := newSpeaker(&cluster{facts: &facts{unhelped: compacted(pods)}}, map[string]*decision.Group{"group-0000": {}, "group-0009": {}})
 	s.order = s.facts.unhelped.byName()
 	for _, tt := range []struct {
 		kind int

@@ -24,17 +24,14 @@ func served(t *testing.T) (*httptest.Server, *decision.Record) {
 	r := decision.New(decision.Process{Version: "1", Leader: true}, clock.RealClock{})
 	server := httptest.NewServer(pages.NewJSON(r))
 	t.Cleanup(server.Close)
-	r.Looped(decision.Loop{Number: 3},
-		func() []decision.Group { return []decision.Group{{Name: "a"}, {Name: "b"}, {Name: "c"}} },
-		func(decision.ByName) decision.Pending {
-			return decision.Pending{
-				Pods:     []decision.Pod{{Namespace: "x", Name: "p", Search: 0}, {Namespace: "y", Name: "p", Search: 1, Group: "c"}},
-				Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a"}}}, {Answers: []decision.Answer{{Group: "b"}}}},
-			}
-		},
-		func(decision.ByName) []decision.Node {
-			return []decision.Node{{Name: "n1", InstanceID: "i-1", Group: "a"}, {Name: "n2", InstanceID: "i-2", Group: "b"}}
-		})
+	r.Looped(decision.Loop{Number: 3}, func() decision.Words {
+		return decision.Words{
+			Groups:   []decision.Group{{Name: "a"}, {Name: "b"}, {Name: "c"}},
+			Pods:     []decision.Pod{{Namespace: "x", Name: "p", Search: 0}, {Namespace: "y", Name: "p", Search: 1, Group: "c"}},
+			Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a"}}}, {Answers: []decision.Answer{{Group: "b"}}}},
+			Nodes:    []decision.Node{{Name: "n1", InstanceID: "i-1", Group: "a"}, {Name: "n2", InstanceID: "i-2", Group: "b"}},
+		}
+	})
 	for _, group := range []string{"a", "b", "c"} {
 		r.Launched(decision.Launch{Group: group})
 		r.Decided(decision.Entry{Group: group})
