@@ -1,6 +1,7 @@
 package decisionmetrics
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -19,10 +20,9 @@ type Options struct {
 
 // Metrics counts decisions. It is safe for use by several goroutines.
 type Metrics struct {
-	decisions, launches      *prometheus.CounterVec
-	duration                 *prometheus.HistogramVec
-	asked, ready             prometheus.Histogram
-	reasons, outcomes, modes values
+	decisions, launches *prometheus.CounterVec
+	duration            *prometheus.HistogramVec
+	asked, ready        prometheus.Histogram
 }
 
 // New registers the metrics.
@@ -43,13 +43,13 @@ func New(o Options) (*Metrics, error) {
 			5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)),
 	}
 	all := []prometheus.Collector{m.decisions, m.launches, m.duration, m.asked, m.ready,
-		&counts{report: o.Report, desc: describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"), count: pendingPods},
-		&counts{report: o.Report, desc: describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"), count: coolDowns},
-		&counts{report: o.Report, desc: describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"), count: groupStates},
+		gauge{describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"), o.Report, counts(pendingPods)},
+		gauge{describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"), o.Report, counts(coolDowns)},
+		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"), o.Report, counts(groupStates)},
 	}
 	if o.PerNodeGroup {
-		all = append(all, groupNodes{report: o.Report, desc: describe("node_group_nodes",
-			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state")})
+		all = append(all, gauge{describe("node_group_nodes",
+			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state"), o.Report, groupNodes})
 	}
 	var errs []error
 	for _, c := range all {
@@ -79,17 +79,13 @@ func histogram(name, help string, buckets ...float64) prometheus.HistogramOpts {
 
 // Decided counts an entry of the timeline.
 func (m *Metrics) Decided(e decision.Entry) {
-	m.decisions.WithLabelValues(string(e.Kind), m.reasons.bounded(reason(e.Reason.Code), maxReasons)).Inc()
+	m.decisions.WithLabelValues(string(e.Kind), reason(e.Reason.Code)).Inc()
 }
 
 // Launched counts a launch and its duration.
 func (m *Metrics) Launched(l decision.Launch) {
-	mode, outcome := m.modes.bounded(l.Mode, maxCalls), m.outcomes.bounded(string(l.Outcome.Code), maxReasons)
-	if outcome == "" {
-		outcome = "success"
-	}
-	m.launches.WithLabelValues(mode, outcome).Inc()
-	m.duration.WithLabelValues(mode).Observe(l.Duration.Seconds())
+	m.launches.WithLabelValues(l.Mode, string(cmp.Or(l.Outcome.Code, "success"))).Inc()
+	m.duration.WithLabelValues(l.Mode).Observe(l.Duration.Seconds())
 }
 
 // PodAsked counts a pod for which AWS is asked for a node after the time.
@@ -99,9 +95,4 @@ func (m *Metrics) PodAsked(waited time.Duration) { m.asked.Observe(waited.Second
 func (m *Metrics) PodReady(waited time.Duration) { m.ready.Observe(waited.Seconds()) }
 
 // reason returns the code as the value of a label. An empty value would be no label to Prometheus.
-func reason(code decision.Code) string {
-	if code == decision.CodeNone {
-		return "none"
-	}
-	return string(code)
-}
+func reason(code decision.Code) string { return string(cmp.Or(code, "none")) }

@@ -1,7 +1,6 @@
 package decisionmetrics
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -123,33 +122,6 @@ launches_total{mode="SetDesiredCapacity",outcome="success"} 1
 `
 	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
-func TestLabelsAreBounded(t *testing.T) {
-	m, report, registry := newMetrics(t, false)
-	*report = &decision.Report{}
-	for i := range 10 * maxReasons {
-		text := fmt.Sprintf("text-%d", i)
-		m.Decided(decision.Entry{Kind: decision.Problem, Reason: because(decision.Code(text))})
-		m.Launched(decision.Launch{Mode: text, Outcome: because(decision.Code(text))})
-		(*report).Pods = append((*report).Pods, decision.Pod{Cause: because(decision.Code(text))})
-	}
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, family := range families {
-		limit := maxReasons + 1
-		if family.GetName() == "asg_autoscaler_launches_total" {
-			limit *= maxCalls + 1
-		}
-		if got := len(family.GetMetric()); got > limit {
-			t.Errorf("%s has %d series, want at most %d", family.GetName(), got, limit)
-		}
-	}
-	if got := samples(t, registry); !strings.Contains(got, fmt.Sprintf(`pending_pods{reason="other"} %d`, 9*maxReasons)) {
-		t.Errorf("pods are lost:\n%s", got)
 	}
 }
 
