@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	scheduling "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -85,16 +86,12 @@ func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
 func (n *GroupNode) taints(pod *corev1.Pod) []requirement {
 	var failing []requirement
 	for _, taint := range n.Taints {
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule || tolerates(pod, taint) {
+		if taint.Effect == corev1.TaintEffectPreferNoSchedule || scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
 			continue
 		}
 		failing = append(failing, requirement{code: decision.CodeTaint, id: "taint " + taint.ToString(), key: taint.Key, weight: weightTaint, taint: taint})
 	}
 	return failing
-}
-
-func tolerates(pod *corev1.Pod, taint corev1.Taint) bool {
-	return slices.ContainsFunc(pod.Spec.Tolerations, func(t corev1.Toleration) bool { return t.ToleratesTaint(klog.Background(), &taint, true) })
 }
 
 // selectors are the conditions on labels that the node fails. Of the alternative terms of the node affinity the one counts that the
