@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
 // outcome is what a loop did about a pod.
@@ -58,7 +59,7 @@ func (s *speaker) pods() []decision.Pod {
 			o.cause.Message += ", and the next one is on its way"
 		}
 		list = append(list, decision.Pod{Namespace: pod.Namespace, Name: pod.Name, UID: string(pod.UID), Owner: owner(pod),
-			Since: pendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
+			Since: status.PendingSince(pod), State: o.state, Cause: o.cause, Group: o.group, Search: o.search})
 	}
 	return list
 }
@@ -440,16 +441,6 @@ func (s *speaker) delay(pod *corev1.Pod) time.Duration {
 		own = 0
 	}
 	return max(own, s.Core.NewPodScaleUpDelay)
-}
-
-// pendingSince is when the pod became unschedulable, or was created.
-func pendingSince(pod *corev1.Pod) time.Time {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && !c.LastTransitionTime.IsZero() {
-			return c.LastTransitionTime.Time
-		}
-	}
-	return pod.CreationTimestamp.Time
 }
 
 // owner names the pod's controller, the Deployment in the place of its ReplicaSet.

@@ -10,6 +10,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/tools/cache"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	"k8s.io/utils/clock"
 )
 
@@ -49,7 +50,7 @@ func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleU
 		if timed || requested || len(r.since) >= maxTimed {
 			continue
 		}
-		since := pendingSince(pod)
+		since := PendingSince(pod)
 		r.since[pod.UID] = since
 		r.waits.PodAsked(r.clock.Since(since))
 	}
@@ -62,7 +63,7 @@ func (*Reaction) CleanUp() {}
 func (r *Reaction) PodHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		UpdateFunc: func(_, now any) {
-			if pod, ok := now.(*corev1.Pod); ok && pod.Spec.NodeName != "" && isReady(pod) {
+			if pod, ok := now.(*corev1.Pod); ok && pod.Spec.NodeName != "" && podutil.IsPodReady(pod) {
 				if since, timed := r.forget(pod.UID); timed {
 					r.waits.PodReady(r.clock.Since(since))
 				}
@@ -88,21 +89,11 @@ func (r *Reaction) forget(uid types.UID) (since time.Time, timed bool) {
 	return since, timed
 }
 
-// pendingSince returns when the scheduler found no node for the pod, or when the pod was created.
-func pendingSince(pod *corev1.Pod) time.Time {
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && !c.LastTransitionTime.IsZero() {
-			return c.LastTransitionTime.Time
-		}
+// PendingSince returns when the scheduler found no node for the pod, or when the pod was created.
+func PendingSince(pod *corev1.Pod) time.Time {
+	_, c := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+	if c != nil && c.Status == corev1.ConditionFalse && !c.LastTransitionTime.IsZero() {
+		return c.LastTransitionTime.Time
 	}
 	return pod.CreationTimestamp.Time
-}
-
-func isReady(pod *corev1.Pod) bool {
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }

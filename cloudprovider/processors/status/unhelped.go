@@ -33,6 +33,9 @@ const (
 type Unhelped struct {
 	// Recorder is nil for the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
 	Recorder record.EventRecorder
+	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods, so that the core's events on pods
+	// name only the groups that grew for them. Nil means one scale-up a loop.
+	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 
 	core   corestatus.ScaleUpStatusProcessor
 	report func() *decision.Report
@@ -67,7 +70,13 @@ func NewUnhelped(core corestatus.ScaleUpStatusProcessor, report func() *decision
 func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	others := *s
 	others.PodsRemainUnschedulable = nil
-	u.core.Process(ctx, &others)
+	raises := []*corestatus.ScaleUpStatus{&others}
+	if u.Raises != nil {
+		raises = u.Raises(&others)
+	}
+	for _, raise := range raises {
+		u.core.Process(ctx, raise)
+	}
 	if s.Result == corestatus.ScaleUpSuccessful || s.Result == corestatus.ScaleUpError {
 		return // as in the core, pods that remain are looked at again at once
 	}

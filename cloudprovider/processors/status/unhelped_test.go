@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // unhelpedWorld is a world with a report of decisions and a clock.
@@ -31,9 +34,13 @@ type unhelpedWorld struct {
 	read     int // reports
 }
 
-func newUnhelpedWorld(t *testing.T) *unhelpedWorld {
+func newUnhelpedWorld(t *testing.T, names ...string) *unhelpedWorld {
 	t.Helper()
-	w := &unhelpedWorld{zonalWorld: newZonalWorld(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))),
+	var groups []fakeaws.AutoScalingGroup
+	for _, name := range names {
+		groups = append(groups, awsworld.Group(name, "m5.large", 0, 0, 5, nil))
+	}
+	w := &unhelpedWorld{zonalWorld: newZonalWorld(t, awsworld.New(t, nil, groups...)),
 		now: testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))}
 	w.unhelped = NewUnhelped(&scaleup.EventingScaleUpStatusProcessor{}, func() *decision.Report { w.read++; return w.report }, false, w.now)
 	return w
@@ -62,7 +69,7 @@ func born(pod *corev1.Pod, at time.Time) *corev1.Pod {
 }
 
 func TestEventOnPodHasTheReportsCause(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	pod := born(pending("one", "1", nil), w.now.Now())
 	w.says(pod, `group "web" has its maximum size of 5`)
 	got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
@@ -75,7 +82,7 @@ func TestEventOnPodHasTheReportsCause(t *testing.T) {
 func TestEventWithoutCauseHasTheCoresWords(t *testing.T) {
 	for name, report := range map[string]*decision.Report{"no report": nil, "another pod": {Pods: []decision.Pod{{UID: "other", Cause: decision.Reason{Message: "x"}}}}} {
 		t.Run(name, func(t *testing.T) {
-			w := newUnhelpedWorld(t)
+			w := newUnhelpedWorld(t, "web")
 			w.report = report
 			got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pending("one", "1", nil))
 			if diff := cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: 1 max node group size reached"}, got); diff != "" {
@@ -86,7 +93,7 @@ func TestEventWithoutCauseHasTheCoresWords(t *testing.T) {
 }
 
 func TestSameCauseIsRepeatedAfterTenMinutes(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	pod := born(pending("one", "1", nil), w.now.Now())
 	w.says(pod, "a")
 	var at []time.Duration
@@ -106,7 +113,7 @@ func TestSameCauseIsRepeatedAfterTenMinutes(t *testing.T) {
 }
 
 func TestChangedCauseIsAnEvent(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	pod := born(pending("one", "1", nil), w.now.Now())
 	for _, cause := range []string{"a", "b", "a"} {
 		w.says(pod, cause)
@@ -119,7 +126,7 @@ func TestChangedCauseIsAnEvent(t *testing.T) {
 }
 
 func TestOtherResultsPublishNoCause(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	pod := pending("one", "1", nil)
 	w.says(pod, "a")
 	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpSuccessful, scaleup.ScaleUpError} {
@@ -133,7 +140,7 @@ func TestOtherResultsPublishNoCause(t *testing.T) {
 }
 
 func TestCoreStillPublishesLaunches(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	w.unhelped.Process(w.ctx, &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpSuccessful, PodsTriggeredScaleUp: []*corev1.Pod{pending("one", "1", nil)},
 		ScaleUpInfos: []nodegroupset.ScaleUpInfo{{Group: w.NodeGroup("web"), NewSize: 1, MaxSize: 5}}})
 	w.unhelped.Publish()
@@ -143,7 +150,7 @@ func TestCoreStillPublishesLaunches(t *testing.T) {
 }
 
 func TestPodsThatLeftAreForgotten(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	pod := born(pending("one", "1", nil), w.now.Now())
 	w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
 	w.now.SetTime(w.now.Now().Add(causeAgain))
@@ -155,7 +162,7 @@ func TestPodsThatLeftAreForgotten(t *testing.T) {
 
 // The API server gets the second cause of a pod seconds after the first, through a recorder as the process makes it.
 func TestChangedCauseReachesTheAPIServer(t *testing.T) {
-	w := newUnhelpedWorld(t)
+	w := newUnhelpedWorld(t, "web")
 	said := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		var e corev1.Event
@@ -185,5 +192,21 @@ func TestChangedCauseReachesTheAPIServer(t *testing.T) {
 		case <-time.After(time.Minute):
 			t.Fatalf("no event with the cause %q", cause)
 		}
+	}
+}
+
+func TestEventNamesGroupsThatGrewForThePod(t *testing.T) {
+	w := newUnhelpedWorld(t, "api", "web")
+	grew := func(group, pod string) *scaleup.ScaleUpStatus {
+		return &scaleup.ScaleUpStatus{PodsTriggeredScaleUp: []*corev1.Pod{pending(pod, "1", nil)},
+			ScaleUpInfos: []nodegroupset.ScaleUpInfo{{Group: w.NodeGroup(group), NewSize: 1, MaxSize: 5}}}
+	}
+	parts := []*scaleup.ScaleUpStatus{grew("api", "one"), grew("web", "two")}
+	w.unhelped.Raises = func(*scaleup.ScaleUpStatus) []*scaleup.ScaleUpStatus { return parts }
+	w.unhelped.Process(w.ctx, &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpSuccessful})
+	events := w.published()
+	slices.Sort(events)
+	if len(events) != 2 || !strings.Contains(events[0], "{api 0->1 (max: 5)}") || !strings.Contains(events[1], "{web 0->1 (max: 5)}") {
+		t.Errorf("events %q, want one with each group", events)
 	}
 }

@@ -73,7 +73,7 @@ func (z *ZoneEvents) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Sc
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
-	l := &zoneLook{fitting: fitting{ctx: ctx, zoneID: z.pods.ZoneID, left: maxZoneChecks}, provider: z.provider, groups: s.ConsideredNodeGroups}
+	l := &zoneLook{ZoneEvents: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}
 	pods := slices.Clone(s.PodsRemainUnschedulable)
 	for _, pod := range s.PodsTriggeredScaleUp {
 		pods = append(pods, corestatus.NoScaleUpInfo{Pod: pod})
@@ -108,9 +108,10 @@ func (*ZoneEvents) CleanUp() {}
 
 // zoneLook is a look at the pods of one loop.
 type zoneLook struct {
-	fitting
-	provider *aws.Provider
-	groups   []cloudprovider.NodeGroup
+	*ZoneEvents
+	ctx    *cacontext.AutoscalingContext
+	groups []cloudprovider.NodeGroup
+	left   int // simulations until the other pods wait for the next loop
 }
 
 // groupsFor has each group divided whose nodes the pod would fit in the zone. The empty zone is any. If it finds none, it returns the groups that
@@ -147,17 +148,10 @@ func (l *zoneLook) groupsFor(info corestatus.NoScaleUpInfo, zone string, helped 
 	return names, divided
 }
 
-// fitting tries pods on nodes that groups would add, in the core's simulator.
-type fitting struct {
-	ctx    *cacontext.AutoscalingContext
-	zoneID func(name string) string
-	left   int // simulations until the other pods wait for the next loop
-}
-
-// fits reports whether the pod would fit a node of the group in the zone.
-func (f *fitting) fits(pod *corev1.Pod, group, zone string) bool {
-	f.left--
-	cached, ok := f.ctx.TemplateNodeInfoRegistry.GetNodeInfo(group)
+// fits reports whether the pod would fit a node of the group in the zone, by the core's simulator.
+func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
+	l.left--
+	cached, ok := l.ctx.TemplateNodeInfoRegistry.GetNodeInfo(group)
 	if !ok {
 		return false
 	}
@@ -172,15 +166,15 @@ func (f *fitting) fits(pod *corev1.Pod, group, zone string) bool {
 		node.Labels[key] = zone
 	}
 	delete(node.Labels, podzone.LabelZoneID)
-	if id := f.zoneID(zone); id != "" {
+	if id := l.pods.ZoneID(zone); id != "" {
 		node.Labels[podzone.LabelZoneID] = id
 	}
 	fits := false
-	_, err = clustersnapshot.WithForkedSnapshot(f.ctx.ClusterSnapshot, func() (bool, error) {
-		if err := f.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
+	_, err = clustersnapshot.WithForkedSnapshot(l.ctx.ClusterSnapshot, func() (bool, error) {
+		if err := l.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
 			return false, err
 		}
-		fits = f.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
+		fits = l.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
 		return false, nil
 	})
 	if err != nil {

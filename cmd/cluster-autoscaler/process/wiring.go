@@ -65,7 +65,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)
 	with.decisions.Need, with.decisions.Raises = oneZone.Need, salvo.Raises
-	p.unhelped = status.NewUnhelped(status.ByRaise{ScaleUpStatusProcessor: core.ScaleUpStatusProcessor, Raises: salvo.Raises}, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
+	p.unhelped = status.NewUnhelped(core.ScaleUpStatusProcessor, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
+	p.unhelped.Raises = salvo.Raises
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
