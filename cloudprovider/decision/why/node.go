@@ -15,7 +15,7 @@ import (
 type NodeFacts struct {
 	Name                   string                        // of the node, for remedies
 	Reason                 string                        // the core's UnremovableReason in words, such as "NotUnderutilized", or "" for a node that goes
-	Utilization, Threshold float64                       // 0 to 1
+	Utilization, Threshold float64                       // 0 to 1, -1 for a utilization that was not computed
 	Resource               string                        // whose utilization it is, such as "cpu", "" where it is not known
 	BlockingPod            string                        // namespace/name
 	BlockingReason         string                        // the core's BlockingPodReason in words, such as "NotReplicated"
@@ -99,7 +99,7 @@ func Unjoined(group *decision.Group, instances []string, within time.Duration, s
 	name, came, remedy := quote(group.Name), "no instance came up", "look at its launches: aws autoscaling describe-scaling-activities --auto-scaling-group-name "+
 		shell(autoScaling(group))
 	if len(instances) > 0 {
-		came = count(len(instances), "instance") + " came up and registered no node"
+		came = Count(len(instances), "instance") + " came up and registered no node"
 		remedy = "the autoscaler has terminated such instances, and EC2 keeps their console output for at least an hour: " +
 			bootstrap(instances[0], "")
 	}
@@ -187,7 +187,7 @@ func (f NodeFacts) noEviction(pod, namespace string) (message, remedy string) {
 	}
 	has := b.Status
 	message = fmt.Sprintf("the disruption budget %s of %s allows no eviction (%s %s of %s", quote(b.Name), pod, limit, clean(bound.String(), maxName),
-		count(int(has.ExpectedPods), "pod"))
+		Count(int(has.ExpectedPods), "pod"))
 	remedy = fmt.Sprintf("let it allow an eviction: kubectl -n %s edit poddisruptionbudget %s", namespace, shell(b.Name))
 	kind, name, owned := strings.Cut(f.Owner, "/")
 	switch replicas := has.ExpectedPods + 1; {

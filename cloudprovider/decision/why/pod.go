@@ -254,7 +254,7 @@ func heldBack(held []candidate) decision.Reason {
 		clauses, held = append(clauses, alike(same)), others
 	}
 	if len(held) > 0 {
-		clauses = append(clauses, count(len(held), "more group")+" cannot grow either")
+		clauses = append(clauses, Count(len(held), "more group")+" cannot grow either")
 	}
 	r.Message = clean(strings.Join(clauses, ", and "), maxMessage)
 	return r
@@ -319,7 +319,7 @@ func (s *search) closest() decision.Reason {
 		clauses = append(clauses, clause)
 	}
 	if more := len(list[0].failing) - len(shown); more > 0 {
-		clauses = append(clauses, verb(count(more, "more requirement"), "fails", "fail"))
+		clauses = append(clauses, verb(Count(more, "more requirement"), "fails", "fail"))
 	}
 	return decision.Reason{Code: list[0].failing[0].code, Message: clean(strings.Join(clauses, ", and "), maxMessage), Remedy: s.remedy(list, 0)}
 }

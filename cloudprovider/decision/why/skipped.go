@@ -86,7 +86,7 @@ func says(words string) string {
 
 // MaxNodesTotal is the reason of all pods while the cluster has the nodes that --max-nodes-total allows.
 func MaxNodesTotal(limit int) decision.Reason {
-	return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: fmt.Sprintf("the cluster has its maximum of %s (--max-nodes-total=%d)", count(limit, "node"), limit),
+	return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: fmt.Sprintf("the cluster has its maximum of %s (--max-nodes-total=%d)", Count(limit, "node"), limit),
 		Remedy: fmt.Sprintf("raise --max-nodes-total=%d", limit)}
 }
 

@@ -88,8 +88,8 @@ func enumerate(parts []string) string {
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
 
-// count is a number with its noun.
-func count(n int, noun string) string {
+// Count is a number with its noun, whose plural has an s.
+func Count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}

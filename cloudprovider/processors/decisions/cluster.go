@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,6 +28,8 @@ var one = *resource.NewQuantity(1, resource.DecimalSI)
 type cluster struct {
 	*Collector
 	facts   *facts
+	failed  map[string]lastFailure // the newest ones, which may be newer than the loop
+	pauses  map[string]pause
 	members func() []member
 	toHelp  func() map[types.UID]bool
 	used    func() map[string]bool // nodes with a pod that is of no DaemonSet and no static one
@@ -55,6 +58,9 @@ func newCluster(c *Collector, f *facts) *cluster {
 
 // words puts the loop into words.
 func (k *cluster) words() decision.Words {
+	k.mu.Lock()
+	k.failed, k.pauses = maps.Clone(k.Collector.failed), maps.Clone(k.Collector.pauses)
+	k.mu.Unlock()
 	groups := k.groups()
 	byName := make(map[string]*decision.Group, len(groups))
 	for at := range groups {
@@ -214,9 +220,9 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	if len(o.CoolDowns) > 0 { // or the pools of the group are listed for nothing
 		rest, cooling = k.Provider.CoolDown(g)
 	}
-	backedOff, paused := k.facts.pauses[o.Name]
+	backedOff, paused := k.pauses[o.Name]
 	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
-	last := k.facts.failed[o.Name]
+	last := k.failed[o.Name]
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
 	switch {
 	case g.Blocked() || template == nil || !template.Known():

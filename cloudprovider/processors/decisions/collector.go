@@ -55,21 +55,25 @@ type Collector struct {
 	now     *facts // of the loop under way
 	missed  int    // readings in a row, for Read alone
 
-	// Facts of earlier loops. The maps are replaced and never changed, because functions of the Record read them.
-	asked    map[types.UID]string     // node group in which a node was asked for, by pod
-	unneeded map[string]time.Time     // since when, by node
-	blocked  map[string]unremovable   // the last reason that the core looked into, by node
-	unjoined map[string]unjoined      // instances without a node, by ID
-	joins    map[string]time.Duration // how long the last node took to join, by node group
-	refused  map[string]bool          // nodes whose last removal failed
-	grown    map[string]bool          // node groups whose last scale-up has no outcome yet
-	states   map[string]stateSince    // by node, for functions of the Record, which run one at a time
+	earlier
+	refused map[string]bool       // nodes whose last removal failed
+	grown   map[string]bool       // node groups whose last scale-up has no outcome yet
+	states  map[string]stateSince // by node, for the goroutine that puts a loop into words
 
 	mu       sync.Mutex             // guards what follows
 	failed   map[string]lastFailure // the last launch of a node group, if that failed
 	pauses   map[string]pause       // backoffs, by node group
 	launched map[string]bool        // whether the launches since the loop began launched anything, by node group
 	cooling  map[string]bool        // node groups with a failed launch, true once one of their pools has been seen to cool down
+}
+
+// earlier are facts of earlier loops. The maps are replaced and never changed, because the words of a loop are made of them later.
+type earlier struct {
+	asked    map[types.UID]string     // node group in which a node was asked for, by pod
+	unneeded map[string]time.Time     // since when, by node
+	blocked  map[string]unremovable   // the last reason that the core looked into, by node
+	unjoined map[string]unjoined      // instances without a node, by ID
+	joins    map[string]time.Duration // the time that the last node took to join, by node group
 }
 
 // lastFailure is the outcome of a failed launch.
@@ -102,13 +106,7 @@ type facts struct {
 
 	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
 	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
-	asked      map[types.UID]string
-	unneeded   map[string]time.Time
-	blocked    map[string]unremovable
-	unjoined   map[string]unjoined
-	joins      map[string]time.Duration
-	failed     map[string]lastFailure
-	pauses     map[string]pause
+	earlier
 }
 
 // New makes a Collector.
@@ -127,11 +125,7 @@ func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
-	f.asked, f.unneeded, f.blocked, f.unjoined, f.joins = c.asked, c.unneeded, c.blocked, c.unjoined, c.joins
-	f.unknown = f.placeholders()
-	c.mu.Lock()
-	f.failed, f.pauses = maps.Clone(c.failed), maps.Clone(c.pauses)
-	c.mu.Unlock()
+	f.earlier, f.unknown = c.earlier, f.placeholders()
 	c.reportCooled(f.view)
 	if c.Cluster != nil {
 		c.Record.SetCluster(c.Cluster())
@@ -214,7 +208,7 @@ func (f *facts) result() decision.Reason {
 		}
 		return decision.Reason{Code: decision.CodeOther, Message: text}
 	case corestatus.ScaleUpNoOptionsAvailable:
-		return decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("no group helps %s", counted(f.unhelped.count, "pending pod"))}
+		return decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("no group helps %s", why.Count(f.unhelped.count, "pending pod"))}
 	case corestatus.ScaleUpInCooldown:
 		return decision.Reason{Code: decision.CodeDelay, Message: "all pending pods are very young"}
 	case corestatus.ScaleUpLimitedByMaxNodesTotal:
@@ -233,18 +227,10 @@ func grown(infos []nodegroupset.ScaleUpInfo) string {
 		if i == maxNamed {
 			return text + "and more"
 		}
-		text += fmt.Sprintf("%s in group %q", counted(info.NewSize-info.CurrentSize, "node"), info.Group.Id())
+		text += fmt.Sprintf("%s in group %q", why.Count(info.NewSize-info.CurrentSize, "node"), info.Group.Id())
 	}
 	return text
 }
 
-// maxNamed is how many groups a message names.
+// maxNamed bounds the groups that a message names.
 const maxNamed = 5
-
-// counted is a number with its noun.
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

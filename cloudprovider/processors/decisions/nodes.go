@@ -156,7 +156,7 @@ func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
 
 // weigh says why a node that the core weighed stays or goes. kept is nil for a node that the core would remove.
 func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode, since time.Time) {
-	facts := why.NodeFacts{Name: o.Name, UnneededSince: since, Delay: k.facts.thresholds[o.Name], Group: group, Now: k.facts.at}
+	var facts why.NodeFacts
 	if kept != nil {
 		last := k.facts.unremovableOf(kept)
 		before, known := k.facts.blocked[o.Name]
@@ -165,18 +165,12 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 		}
 		if known && kept.Reason == simulator.RecentlyUnremovable {
 			last = before
-			facts.LookedAt, facts.NextLook = last.at, last.at.Add(k.Core.UnremovableNodeRecheckTimeout)
+			last.LookedAt, last.NextLook = last.at, last.at.Add(k.Core.UnremovableNodeRecheckTimeout)
 		}
-		facts.Reason, facts.BlockingReason = reasonNames[last.reason], last.how
-		if u := last.utilization; u != nil {
-			o.Utilization, facts.Utilization, facts.Resource = u.Utilization, u.Utilization, string(u.ResourceName)
-		}
-		if last.pod != nil {
-			facts.BlockingPod, facts.Owner, facts.Budget = last.pod.Namespace+"/"+last.pod.Name, owner(last.pod), last.budget
-		}
+		facts, o.Utilization, o.Pod = last.NodeFacts, last.Utilization, last.BlockingPod
 		facts.Threshold = k.threshold(m)
 	}
-	o.Pod = facts.BlockingPod
+	facts.Name, facts.Group, facts.Now, facts.UnneededSince, facts.Delay = o.Name, group, k.facts.at, since, k.facts.thresholds[o.Name]
 	o.State, o.Reason = why.Node(facts)
 	if o.State != decision.NodeUnneeded {
 		return

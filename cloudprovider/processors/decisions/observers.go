@@ -62,7 +62,7 @@ func (c *Collector) Launched(l asg.Launch) {
 // GaveBack records instances that were given back before AWS began to launch them.
 func (c *Collector) GaveBack(group string, instances int) {
 	c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: group, Reason: decision.Reason{Code: decision.CodeUnneeded,
-		Message: "gave back " + counted(instances, "instance") + " that no pod needs and AWS had not begun to launch"}})
+		Message: "gave back " + why.Count(instances, "instance") + " that no pod needs and AWS had not begun to launch"}})
 }
 
 // enoughMissed readings in a row make the age of the last one a fact to show. AWS misses a single one now and then.
@@ -90,12 +90,6 @@ func (c *Collector) nodeGroup(name, zone string) string {
 	return name
 }
 
-// outcomes are the codes of failed launches by class.
-var outcomes = map[awsmessage.Class]decision.Code{
-	awsmessage.NoCapacity: decision.CodeNoCapacity, awsmessage.Quota: decision.CodeAccountLimit, awsmessage.SpotLimit: decision.CodeAccountLimit,
-	awsmessage.Configuration: decision.CodeConfiguration, awsmessage.Permission: decision.CodeDenied, awsmessage.Throttle: decision.CodeThrottled,
-}
-
 // outcomeOf puts the outcome of a launch into words, and reports whether AWS launched less than it was asked for.
 func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	var r decision.Reason
@@ -104,23 +98,21 @@ func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	case len(l.Failures) > 0:
 		kinds := l.Failures.Kinds()
 		attempt.InstanceType = kinds[0].Pool.InstanceType
-		r = why.CoolDown(string(kinds[0].Class), kinds[0].Message, attempt)
-		r.Code = codeOf(kinds[0].Class)
+		r = failure(kinds[0].Class, kinds[0].Message, attempt)
 		if pools := kinds[0].Pools(); pools != "any" {
 			r.Message = pools + ": " + r.Message
 		}
 		if more := len(kinds) - 1; more > 0 {
-			r.Message += ", and " + counted(more, "more failure")
+			r.Message += ", and " + why.Count(more, "more failure")
 		}
 	case l.Refused != "":
-		r = why.CoolDown(string(l.Class), l.Refused, attempt)
-		r.Code = codeOf(l.Class)
+		r = failure(l.Class, l.Refused, attempt)
 	case l.Call == "SetDesiredCapacity":
-		return decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + counted(l.Asked, "instance") + " and launches on its own"}, false
+		return decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + why.Count(l.Asked, "instance") + " and launches on its own"}, false
 	case l.Launched < l.Asked:
 		r = decision.Reason{Code: decision.CodeNoCapacity, Message: "AWS launched fewer instances than it was asked for"}
 	}
-	launched := fmt.Sprintf("launched %d of %s", l.Launched, counted(l.Asked, "instance"))
+	launched := fmt.Sprintf("launched %d of %s", l.Launched, why.Count(l.Asked, "instance"))
 	if r.Message == "" {
 		return decision.Reason{Code: decision.CodeNone, Message: launched}, false
 	}
@@ -130,11 +122,18 @@ func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	return r, true
 }
 
-func codeOf(class awsmessage.Class) decision.Code {
-	if code, known := outcomes[class]; known {
-		return code
+// failure is the reason of the cool-down after a failed launch, with the launch's own code.
+func failure(class awsmessage.Class, message string, attempt why.Attempt) decision.Reason {
+	r := why.CoolDown(string(class), message, attempt)
+	switch {
+	case class == awsmessage.NoCapacity:
+		r.Code = decision.CodeNoCapacity
+	case class == awsmessage.Throttle:
+		r.Code = decision.CodeThrottled
+	case r.Code == decision.CodeCoolDown:
+		r.Code = decision.CodeUnanswered
 	}
-	return decision.CodeUnanswered
+	return r
 }
 
 // Problem records a problem of a group that has appeared or is mended.
@@ -367,10 +366,10 @@ func (c *Collector) settle() {
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
 		c.grown[info.Group.Id()] = true
-		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"),
-			counted(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
+		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d", why.Count(info.NewSize-info.CurrentSize, "node"),
+			why.Count(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
 		if len(scaleUp.pods) == 0 {
-			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", counted(info.NewSize-info.CurrentSize, "node"), info.CurrentSize, info.NewSize)
+			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", why.Count(info.NewSize-info.CurrentSize, "node"), info.CurrentSize, info.NewSize)
 		} else if ch := scaleUp.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
 			r.Message += " (" + ch.said + ")"
 		}
@@ -385,7 +384,7 @@ func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
 		text += " for " + decision.Span(now.Sub(since).Round(time.Second))
 	}
 	if moved := len(n.EvictedPods); moved > 0 {
-		text += ", " + counted(moved, "pod") + " run elsewhere"
+		text += ", " + why.Count(moved, "pod") + " run elsewhere"
 	}
 	return text
 }

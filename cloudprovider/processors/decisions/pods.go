@@ -2,7 +2,6 @@ package decisions
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,12 +63,9 @@ func (s *speaker) pods() []decision.Pod {
 	return list
 }
 
-// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either. AWS's answer to it may be newer than
-// the loop.
+// refusedNow says why the last launch in a group brought nothing, where another one may bring nothing, either.
 func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	last, failed := k.Collector.failed[group]
+	last, failed := k.failed[group]
 	r := last.Reason
 	r.Message = fmt.Sprintf("the last launch in group %q failed: %s", group, r.Message)
 	switch r.Code {
@@ -333,7 +329,7 @@ func (s *speaker) helped() {
 func (s *speaker) failedLaunch() decision.Reason {
 	groups := s.facts.status.FailedResizeNodeGroups
 	for _, g := range groups {
-		if last, known := s.facts.failed[g.Id()]; known {
+		if last, known := s.failed[g.Id()]; known {
 			r := last.Reason
 			r.Message = fmt.Sprintf("a launch in group %q failed: %s", g.Id(), r.Message)
 			return r
@@ -351,10 +347,10 @@ func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
 	if ch == nil {
 		return func(*corev1.Pod) int { return -1 }
 	}
-	member := map[*corev1.Pod][]byte{} // the indexes of its options
+	member := map[*corev1.Pod]string{} // the indexes of its options, a character each
 	for i, o := range ch.options {
 		for _, pod := range o.pods {
-			member[pod] = binary.AppendUvarint(member[pod], uint64(i))
+			member[pod] += string(rune(i))
 		}
 	}
 	known := map[string]int{}
@@ -363,21 +359,19 @@ func (s *speaker) optionSearches(ch *choice) func(*corev1.Pod) int {
 		if !found {
 			return -1
 		}
-		at, made := known[string(in)]
+		at, made := known[in]
 		if !made {
 			at = s.keep(s.optionAnswers(ch, in))
-			known[string(in)] = at
+			known[in] = at
 		}
 		return at
 	}
 }
 
 // optionAnswers are the answers of the groups whose options have the indexes.
-func (s *speaker) optionAnswers(ch *choice, in []byte) []decision.Answer {
+func (s *speaker) optionAnswers(ch *choice, in string) []decision.Answer {
 	var list []decision.Answer
-	for len(in) > 0 {
-		i, size := binary.Uvarint(in)
-		in = in[size:]
+	for _, i := range in {
 		o := ch.options[i]
 		a := decision.Answer{Group: o.group, Verdict: decision.Fits, Nodes: o.nodes, Pods: o.count, Expander: ch.words(o.group)}
 		switch {

@@ -7,14 +7,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/utilization"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -114,35 +112,26 @@ func (ScaleDown) CleanUp() {}
 
 // unremovable is why the core keeps a node.
 type unremovable struct {
-	reason      simulator.UnremovableReason
-	pod         *corev1.Pod // that blocks it, nil for none
-	how         string      // the pod does
-	utilization *utilization.Info
-	at, since   time.Time                     // when the core looked, and when it first said so
-	budget      *policyv1.PodDisruptionBudget // of the pod at that time, nil for none
+	why.NodeFacts           // those that the core found out
+	at, since     time.Time // when the core looked, and when it first said so
 }
 
 // keepBlocked keeps what the core found out about nodes that it does not look into again for some minutes, and since when a node is blocked.
 func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
-	var blocked map[string]unremovable
-	keep := func(name string, u unremovable) {
-		if blocked == nil {
-			blocked = map[string]unremovable{}
-		}
-		blocked[name] = u
-	}
+	blocked := map[string]unremovable{}
 	for _, n := range nodes {
+		before, known := c.blocked[n.Node.Name]
 		switch n.Reason {
 		case simulator.BlockedByPod, simulator.NoPlaceToMovePods, simulator.BlockedByOnCompletionPod, simulator.NodeGroupMinSizeReached,
 			simulator.MinimalResourceLimitExceeded, simulator.ScaleDownDisabledAnnotation, simulator.ScaleDownUnreadyDisabled, simulator.AtomicScaleDownFailed:
 			u := c.now.unremovableOf(n)
-			if before, known := c.blocked[n.Node.Name]; known && before.reason == u.reason {
+			if known && before.Reason == u.Reason {
 				u.since = before.since
 			}
-			keep(n.Node.Name, u)
+			blocked[n.Node.Name] = u
 		case simulator.RecentlyUnremovable:
-			if u, known := c.blocked[n.Node.Name]; known {
-				keep(n.Node.Name, u)
+			if known {
+				blocked[n.Node.Name] = before
 			}
 		}
 	}
@@ -150,11 +139,14 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 }
 
 func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
-	u := unremovable{reason: n.Reason, utilization: n.UtilInfo, at: f.at, since: f.at}
+	u := unremovable{NodeFacts: why.NodeFacts{Reason: reasonNames[n.Reason], Utilization: -1}, at: f.at, since: f.at}
+	if i := n.UtilInfo; i != nil {
+		u.Utilization, u.Resource = i.Utilization, string(i.ResourceName)
+	}
 	if b := n.BlockingPod; b != nil {
-		u.pod, u.how = b.Pod, b.Reason.String()
-		if u.how == "NotEnoughPdb" {
-			u.budget = f.budget(b.Pod)
+		u.BlockingPod, u.BlockingReason, u.Owner = b.Pod.Namespace+"/"+b.Pod.Name, b.Reason.String(), owner(b.Pod)
+		if u.BlockingReason == "NotEnoughPdb" {
+			u.Budget = f.budget(b.Pod)
 		}
 	}
 	return u

@@ -1,7 +1,6 @@
 package decisions
 
 import (
-	"hash/maphash"
 	"reflect"
 	"slices"
 	"strings"
@@ -38,8 +37,7 @@ type refusal struct {
 
 // compacted returns the pods in a form that takes little memory. The core gives all equivalent pods the same maps of answers.
 func compacted(pods []corestatus.NoScaleUpInfo) unhelped {
-	c := compactor{unhelped: unhelped{count: len(pods)}, places: map[string]int{}, refusals: map[refusal]*refusal{},
-		lists: map[uint64][]*refusal{}, seed: maphash.MakeSeed()}
+	c := compactor{unhelped: unhelped{count: len(pods)}, places: map[string]int{}, refusals: map[refusal]*refusal{}}
 	kinds := map[[2]uintptr]int{}
 	for _, p := range pods {
 		maps := [2]uintptr{reflect.ValueOf(p.RejectedNodeGroups).Pointer(), reflect.ValueOf(p.SkippedNodeGroups).Pointer()}
@@ -57,8 +55,6 @@ type compactor struct {
 	unhelped
 	places   map[string]int // of the groups
 	refusals map[refusal]*refusal
-	lists    map[uint64][]*refusal // of answers, by their hash
-	seed     maphash.Seed
 }
 
 func (c *compactor) answers(p corestatus.NoScaleUpInfo) []*refusal {
@@ -75,16 +71,6 @@ func (c *compactor) answers(p corestatus.NoScaleUpInfo) []*refusal {
 	}
 	enter(p.RejectedNodeGroups, false)
 	enter(p.SkippedNodeGroups, true)
-	var hash maphash.Hash
-	hash.SetSeed(c.seed)
-	for _, r := range list {
-		maphash.WriteComparable(&hash, r)
-	}
-	key := hash.Sum64()
-	if like := c.lists[key]; slices.Equal(like, list) {
-		return like // of pods that differ in size, for example
-	}
-	c.lists[key] = list
 	return list
 }
 
