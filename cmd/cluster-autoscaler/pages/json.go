@@ -51,11 +51,10 @@ func (j *JSON) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	report := j.record.Report()
-	switch {
-	case pod != "":
-		report = ofPod(report, namespace, name)
-	case node != "":
-		report = ofNode(report, node)
+	if pod != "" || node != "" {
+		report = excerpt(report,
+			func(p *decision.Pod) bool { return isPod && p.Namespace == namespace && p.Name == name },
+			func(n *decision.Node) bool { return node != "" && (n.Name == node || n.InstanceID == node) })
 	}
 	sendJSON(w, r, report)
 }
@@ -78,55 +77,34 @@ func sendJSON(w http.ResponseWriter, r *http.Request, report *decision.Report) {
 	_ = compressed.Close()
 }
 
-// ofPod returns the part of the report that is about a pod.
-func ofPod(r *decision.Report, namespace, name string) *decision.Report {
-	part := head(r)
-	at := slices.IndexFunc(r.Pods, func(p decision.Pod) bool { return p.Namespace == namespace && p.Name == name })
-	if at < 0 {
-		return part.Report
+// excerpt returns the part of a report about some pods or nodes: these, what their searches say, and their groups.
+func excerpt(r *decision.Report, pod func(*decision.Pod) bool, node func(*decision.Node) bool) *decision.Report {
+	part := *r
+	part.PodsLeft, part.Searches, part.Calls, part.Spend.History = 0, []decision.Search{}, []decision.Call{}, []decision.SpendPoint{}
+	part.Pods, part.Nodes = kept(r.Pods, pod), kept(r.Nodes, node)
+	named := map[string]bool{}
+	for at := range part.Nodes {
+		named[part.Nodes[at].Group] = true
 	}
-	pod, named := r.Pods[at], map[string]bool{r.Pods[at].Group: true}
-	if pod.Search >= 0 {
-		search := r.Searches[pod.Search]
-		part.Searches, pod.Search = []decision.Search{search}, 0
+	for at := range part.Pods {
+		p := &part.Pods[at]
+		named[p.Group] = true
+		if p.Search < 0 {
+			continue
+		}
+		search := r.Searches[p.Search]
+		p.Search, part.Searches = len(part.Searches), append(part.Searches, search)
 		for _, a := range search.Answers {
 			named[a.Group] = true
 		}
 	}
-	part.Pods = []decision.Pod{pod}
-	part.about(r, func(group string) bool { return named[group] })
-	return part.Report
+	delete(named, "") // of a pod or node without a group
+	part.Groups = kept(r.Groups, func(g *decision.Group) bool { return named[g.Name] })
+	part.Launches = kept(r.Launches, func(l *decision.Launch) bool { return named[l.Group] })
+	part.Timeline = kept(r.Timeline, func(e *decision.Entry) bool { return named[e.Group] })
+	return &part
 }
 
-// ofNode returns the part of the report that is about a node.
-func ofNode(r *decision.Report, name string) *decision.Report {
-	part := head(r)
-	at := slices.IndexFunc(r.Nodes, func(n decision.Node) bool { return n.Name == name || n.InstanceID == name })
-	if at < 0 {
-		return part.Report
-	}
-	part.Nodes = r.Nodes[at : at+1]
-	part.about(r, func(group string) bool { return group == part.Nodes[0].Group })
-	return part.Report
-}
-
-// excerpt is a part of a report.
-type excerpt struct{ *decision.Report }
-
-// head returns what every excerpt has: process, loop, and no list.
-func head(r *decision.Report) excerpt {
-	return excerpt{&decision.Report{Version: r.Version, At: r.At, Process: r.Process, Reading: r.Reading, Loop: r.Loop, Groups: []decision.Group{}, Pods: []decision.Pod{},
-		Searches: []decision.Search{}, Nodes: []decision.Node{}, Launches: []decision.Launch{}, Timeline: []decision.Entry{}, Calls: []decision.Call{},
-		Spend: decision.Spend{Currency: r.Spend.Currency, PerHour: r.Spend.PerHour, History: []decision.SpendPoint{}}}}
-}
-
-// about adds the groups, their launches and their entries in the timeline.
-func (e excerpt) about(r *decision.Report, group func(name string) bool) {
-	e.Groups = append(e.Groups, kept(r.Groups, func(g decision.Group) bool { return group(g.Name) })...)
-	e.Launches = append(e.Launches, kept(r.Launches, func(l decision.Launch) bool { return group(l.Group) })...)
-	e.Timeline = append(e.Timeline, kept(r.Timeline, func(t decision.Entry) bool { return t.Group != "" && group(t.Group) })...)
-}
-
-func kept[T any](list []T, keep func(T) bool) []T {
-	return slices.DeleteFunc(slices.Clone(list), func(element T) bool { return !keep(element) })
+func kept[T any](list []T, keep func(*T) bool) []T {
+	return slices.DeleteFunc(slices.Clone(list), func(element T) bool { return !keep(&element) })
 }

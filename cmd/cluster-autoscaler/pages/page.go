@@ -22,9 +22,6 @@ const Path = "/status"
 // renderInterval is the least time between two renderings.
 const renderInterval = time.Second
 
-// mostBytes bounds the sections of a page. A page of usual names has less than half of it.
-const mostBytes = 900_000
-
 // policy lets the browser load style, script, icon and stream from the page's own origin, and nothing from elsewhere.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -120,34 +117,15 @@ func (h *Page) render() (*rendering, error) {
 		return h.current, nil
 	}
 	next := &rendering{at: now, outdated: h.changed()} // before the report is read, so that no change is missed
-	report := h.report()
-	for divisor := shorter(1); ; divisor *= 4 { // a second time only for names and texts of unusual length
-		if err := next.draw(newView(report, divisor)); err != nil {
-			return nil, err
-		}
-		if next.size() <= mostBytes || divisor >= mostGroups {
-			h.current = next
-			return next, nil
-		}
-	}
-}
-
-// draw fills the sections.
-func (r *rendering) draw(v *view) error {
-	r.title, r.sections = v.Title(), nil
+	v := newView(h.report())
+	next.title = v.Title()
 	for _, name := range sections {
 		var b bytes.Buffer
 		if err := templates.ExecuteTemplate(&b, name, v); err != nil {
-			return err
+			return nil, err
 		}
-		r.sections = append(r.sections, template.HTML(b.String()))
+		next.sections = append(next.sections, template.HTML(b.String()))
 	}
-	return nil
-}
-
-func (r *rendering) size() (bytes int) {
-	for _, html := range r.sections {
-		bytes += len(html)
-	}
-	return bytes
+	h.current = next
+	return next, nil
 }

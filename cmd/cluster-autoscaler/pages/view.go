@@ -63,11 +63,6 @@ type nodeTable struct {
 	Currency string // of the prices
 }
 
-// shorter is a part of a bound, at least 1.
-type shorter int
-
-func (divisor shorter) of(most int) int { return max(1, most/int(divisor)) }
-
 func first[T any](all []T, most int) list[T] {
 	n := min(len(all), most)
 	return list[T]{all[:n], len(all) - n}
@@ -102,7 +97,9 @@ type cause struct {
 	decision.Reason
 	Key     string // stays while only figures of the message change
 	State   decision.PodState
+	rank    int // of the state
 	Level   level
+	Word    string // the state in words
 	Count   int
 	Since   time.Time // when the first of them became pending
 	Pods    list[*decision.Pod]
@@ -120,24 +117,24 @@ type group struct {
 	Problem  list[decision.Reason]
 }
 
-// newView puts a report, nil for none, into the page's order: what needs attention comes first. Lists are shorter by the divisor.
-func newView(report *decision.Report, divisor shorter) *view {
+// newView puts a report, nil for none, into the page's order: what needs attention comes first.
+func newView(report *decision.Report) *view {
 	if report == nil {
 		report = &decision.Report{}
 	}
 	v := &view{Report: report, Graph: newGraph(report.Spend.History, report.Spend.PerHour)}
-	causes := newCauses(report, divisor)
+	causes := newCauses(report)
 	for at := range causes {
 		causes[at].Remedy = report.Reading.Then(causes[at].Remedy, report.At)
 	}
-	v.Causes = first(causes, divisor.of(mostCauses))
-	v.Rows = newGroups(report.Groups, causes, divisor)
-	v.setNodes(divisor)
-	v.Entries = first(report.Timeline, divisor.of(mostEntries))
-	v.Earlier = first(report.Timeline[len(v.Entries.Shown):], divisor.of(mostEarlier))
-	v.Starts = first(report.Launches, divisor.of(mostLaunches))
-	v.APICalls = newCalls(report.Calls, divisor)
-	v.Given = first(report.Process.Flags, divisor.of(mostFlags))
+	v.Causes = first(causes, mostCauses)
+	v.Rows = newGroups(report.Groups, causes)
+	v.setNodes()
+	v.Entries = first(report.Timeline, mostEntries)
+	v.Earlier = first(report.Timeline[len(v.Entries.Shown):], mostEarlier)
+	v.Starts = first(report.Launches, mostLaunches)
+	v.APICalls = newCalls(report.Calls)
+	v.Given = first(report.Process.Flags, mostFlags)
 	v.Total = newTotals(report)
 	v.Headline = newHeadline(report, causes)
 	if stale, old := report.Reading.Stale(report.At); old && report.Process.Leader {
@@ -306,13 +303,21 @@ func pointers[T any](all []T) []*T {
 	return p
 }
 
-// podRank orders the states of pods: first the ones that an operator can do something about.
-func podRank(s decision.PodState) int {
-	return slices.Index([]decision.PodState{decision.PodHelpless, decision.PodDelayed, decision.PodLaunching, decision.PodFits, decision.PodIgnored}, s)
+// podStates are the states of pods: first the ones that an operator can do something about.
+var podStates = []struct {
+	state decision.PodState
+	level level
+	word  string
+}{
+	{decision.PodHelpless, bad, "no group helps"},
+	{decision.PodDelayed, moving, "delayed"},
+	{decision.PodLaunching, moving, "node on its way"},
+	{decision.PodFits, moving, "has a place"},
+	{decision.PodIgnored, calm, "gets no node"},
 }
 
 // newCauses groups the pending pods by state and cause, the most urgent and then the largest first.
-func newCauses(report *decision.Report, divisor shorter) []cause {
+func newCauses(report *decision.Report) []cause {
 	type key struct {
 		state   decision.PodState
 		code    decision.Code
@@ -327,10 +332,19 @@ func newCauses(report *decision.Report, divisor shorter) []cause {
 		if !known {
 			i = len(causes)
 			index[k] = i
-			causes = append(causes, cause{Reason: pod.Cause, State: pod.State, Level: podLevel(pod.State), Since: pod.Since})
+			c := cause{Reason: pod.Cause, State: pod.State, Since: pod.Since}
+			for rank, s := range podStates {
+				if s.state == pod.State {
+					c.rank, c.Level, c.Word = rank, s.level, s.word
+				}
+			}
+			if pod.State == decision.PodHelpless && pod.Group != "" {
+				c.Word = "still no node"
+			}
+			causes = append(causes, c)
 			members = append(members, nil)
 			if s := pod.Search; s >= 0 && s < len(report.Searches) {
-				causes[i].Answers = first(report.Searches[s].Answers, divisor.of(mostAnswers))
+				causes[i].Answers = first(report.Searches[s].Answers, mostAnswers)
 			}
 		}
 		c := &causes[i]
@@ -338,7 +352,7 @@ func newCauses(report *decision.Report, divisor shorter) []cause {
 		if pod.Since.Before(c.Since) {
 			c.Since = pod.Since
 		}
-		if len(members[i]) < divisor.of(mostPods) {
+		if len(members[i]) < mostPods {
 			members[i] = append(members[i], pod)
 		}
 	}
@@ -346,7 +360,7 @@ func newCauses(report *decision.Report, divisor shorter) []cause {
 		causes[i].Pods = list[*decision.Pod]{members[i], causes[i].Count - len(members[i])}
 	}
 	slices.SortStableFunc(causes, func(a, b cause) int {
-		return cmp.Or(cmp.Compare(podRank(a.State), podRank(b.State)), cmp.Compare(b.Count, a.Count), strings.Compare(a.Message, b.Message))
+		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.Count, a.Count), strings.Compare(a.Message, b.Message))
 	})
 	seen := map[string]int{}
 	for i := range causes[:min(len(causes), mostCauses)] {
@@ -367,38 +381,6 @@ func stableKey(kind, message string) string {
 		return r
 	}, message)))
 	return fmt.Sprintf("%x", sum.Sum64())
-}
-
-func podLevel(s decision.PodState) level {
-	switch s {
-	case decision.PodHelpless:
-		return bad
-	case decision.PodIgnored:
-		return calm
-	default:
-		return moving
-	}
-}
-
-// Word is the state of the pods in words.
-func (c cause) Word() string {
-	switch c.State {
-	case decision.PodHelpless:
-		if c.Pods.Shown[0].Group != "" {
-			return "still no node"
-		}
-		return "no group helps"
-	case decision.PodDelayed:
-		return "delayed"
-	case decision.PodLaunching:
-		return "node on its way"
-	case decision.PodFits:
-		return "has a place"
-	case decision.PodIgnored:
-		return "gets no node"
-	default:
-		return string(c.State)
-	}
 }
 
 func groupLevel(g *decision.Group) level {
@@ -434,14 +416,14 @@ func byAttention(a, b *decision.Group) int {
 	return cmp.Or(cmp.Compare(groupRank(a), groupRank(b)), strings.Compare(a.Name, b.Name))
 }
 
-func newGroups(all []decision.Group, causes []cause, divisor shorter) list[group] {
+func newGroups(all []decision.Group, causes []cause) list[group] {
 	sorted := slices.SortedFunc(slices.Values(pointers(all)), byAttention)
-	shown := first(sorted, divisor.of(mostGroups))
+	shown := first(sorted, mostGroups)
 	rows := list[group]{More: shown.More}
 	for _, g := range shown.Shown {
 		coolDowns, problems := g.Beside()
 		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State), Remedy: g.Reason.Remedy,
-			CoolDown: first(coolDowns, divisor.of(mostCoolDowns)), Problem: first(problems, divisor.of(mostProblems))}
+			CoolDown: first(coolDowns, mostCoolDowns), Problem: first(problems, mostProblems)}
 		for _, c := range causes {
 			if c.Message == g.Reason.Message { // the size that is enough for all of its pods
 				row.Remedy = c.Remedy
@@ -461,82 +443,53 @@ func newGroups(all []decision.Group, causes []cause, divisor shorter) list[group
 	return rows
 }
 
-// nodeRank orders the states of nodes that are on their way in or out, -1 for the others.
-func nodeRank(s decision.NodeState) int {
-	return slices.Index([]decision.NodeState{decision.NodeStarting, decision.NodeDraining, decision.NodeLeaving, decision.NodeUnneeded}, s)
-}
+// movingStates are the states of nodes that are on their way in or out, in the order of the page.
+var movingStates = []decision.NodeState{decision.NodeStarting, decision.NodeDraining, decision.NodeLeaving, decision.NodeUnneeded}
+
+func nodeRank(n *decision.Node) int { return slices.Index(movingStates, n.State) }
 
 // setNodes fills the lists of nodes.
-func (v *view) setNodes(divisor shorter) {
+func (v *view) setNodes() {
 	var moving, blocked []*decision.Node
 	every := pointers(v.Nodes)
 	for _, n := range every {
 		switch {
 		case n.State == decision.NodeBlocked:
 			blocked = append(blocked, n)
-		case nodeRank(n.State) >= 0:
+		case nodeRank(n) >= 0:
 			moving = append(moving, n)
 		}
 	}
-	slices.SortStableFunc(moving, func(a, b *decision.Node) int { return cmp.Compare(nodeRank(a.State), nodeRank(b.State)) })
+	slices.SortStableFunc(moving, func(a, b *decision.Node) int { return cmp.Compare(nodeRank(a), nodeRank(b)) })
 	slices.SortFunc(every, func(a, b *decision.Node) int {
 		return cmp.Or(cmp.Compare(b.PerHour, a.PerHour), strings.Compare(a.Name, b.Name))
 	})
-	v.Moving = nodeTable{first(moving, divisor.of(mostNodes)), "Nodes that start, drain or leave", v.Spend.Currency}
-	v.Kept = nodeTable{first(blocked, divisor.of(mostNodes)), "Nodes that are not needed and that something keeps", v.Spend.Currency}
-	v.Every = nodeTable{first(every, divisor.of(mostEvery)), "All nodes, the dearest first", v.Spend.Currency}
+	v.Moving = nodeTable{first(moving, mostNodes), "Nodes that start, drain or leave", v.Spend.Currency}
+	v.Kept = nodeTable{first(blocked, mostNodes), "Nodes that are not needed and that something keeps", v.Spend.Currency}
+	v.Every = nodeTable{first(every, mostEvery), "All nodes, the dearest first", v.Spend.Currency}
 }
 
 // newCalls puts the actions first that were throttled or failed.
-func newCalls(all []decision.Call, divisor shorter) list[decision.Call] {
+func newCalls(all []decision.Call) list[decision.Call] {
 	sorted := slices.SortedStableFunc(slices.Values(all), func(a, b decision.Call) int {
 		return cmp.Or(cmp.Compare(b.Throttled+b.Failed, a.Throttled+a.Failed), cmp.Compare(b.Count, a.Count))
 	})
-	return first(sorted, divisor.of(mostCalls))
+	return first(sorted, mostCalls)
 }
 
-func nodeLevel(s decision.NodeState) level {
-	switch s {
-	case decision.NodeStarting:
-		return moving
-	case decision.NodeDraining, decision.NodeLeaving:
-		return warning
-	default:
-		return calm
-	}
-}
+// nodeLevels are the levels of states of nodes that are not calm.
+var nodeLevels = map[decision.NodeState]level{decision.NodeStarting: moving, decision.NodeDraining: warning, decision.NodeLeaving: warning}
 
-func entryLevel(k decision.EntryKind) level {
-	switch k {
-	case decision.LaunchFailed, decision.Problem:
-		return bad
-	case decision.Interrupted:
-		return warning
-	case decision.ScaleUp:
-		return moving
-	default:
-		return calm
-	}
-}
-
-// entryWord is the kind of a decision in words.
-func entryWord(k decision.EntryKind) string {
-	switch k {
-	case decision.ScaleUp:
-		return "Scale-up"
-	case decision.ScaleDown:
-		return "Scale-down"
-	case decision.LaunchFailed:
-		return "Launch failed"
-	case decision.CoolDownOver:
-		return "Cool-down over"
-	case decision.Interrupted:
-		return "Interruption"
-	case decision.Problem:
-		return "Problem"
-	case decision.Mended:
-		return "Mended"
-	default:
-		return string(k)
-	}
+// entryKinds are the kinds of decisions, in words.
+var entryKinds = map[decision.EntryKind]struct {
+	word  string
+	level level
+}{
+	decision.ScaleUp:      {"Scale-up", moving},
+	decision.ScaleDown:    {"Scale-down", calm},
+	decision.LaunchFailed: {"Launch failed", bad},
+	decision.CoolDownOver: {"Cool-down over", calm},
+	decision.Interrupted:  {"Interruption", warning},
+	decision.Problem:      {"Problem", bad},
+	decision.Mended:       {"Mended", calm},
 }

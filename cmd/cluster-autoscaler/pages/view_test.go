@@ -90,7 +90,7 @@ func TestHeadline(t *testing.T) {
 		}), headline{bad, "Nothing is known of the groups yet: AWS denies it", "By these facts: No loop has run yet", "allow it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, newView(tt.report, 1).Headline); diff != "" {
+			if diff := cmp.Diff(tt.want, newView(tt.report).Headline); diff != "" {
 				t.Errorf("headline (-want +got):\n%s", diff)
 			}
 		})
@@ -100,7 +100,7 @@ func TestHeadline(t *testing.T) {
 // An operator with 1,000 groups finds the ones to look at on top.
 func TestGroupsThatNeedAttentionComeFirst(t *testing.T) {
 	var names []string
-	for _, row := range newView(busy(), 1).Rows.Shown {
+	for _, row := range newView(busy()).Rows.Shown {
 		names = append(names, fmt.Sprintf("%s %s %s", row.Name, row.Level, row.Word))
 	}
 	want := []string{"dsp-8c64g-kmax-small bad degraded", "g4dn-spot warning growing", "resnet warning cool-down", "ng-1 moving growing",
@@ -112,7 +112,7 @@ func TestGroupsThatNeedAttentionComeFirst(t *testing.T) {
 
 func TestPodsAreGroupedByCause(t *testing.T) {
 	var got []string
-	for _, c := range newView(busy(), 1).Causes.Shown {
+	for _, c := range newView(busy()).Causes.Shown {
 		got = append(got, fmt.Sprintf("%d %s %s %d answers, first %v ago", c.Count, c.State, c.Code, len(c.Answers.Shown), now.Sub(c.Since)))
 	}
 	want := []string{"4 helpless max-size 4 answers, first 7m3s ago", "1 helpless accelerator 0 answers, first 1h35m0s ago",
@@ -129,7 +129,7 @@ func TestKeysOfCausesOutliveFigures(t *testing.T) {
 		for _, m := range messages {
 			r.Pods = append(r.Pods, decision.Pod{Cause: decision.Reason{Message: m}})
 		}
-		for _, c := range newView(r, 1).Causes.Shown {
+		for _, c := range newView(r).Causes.Shown {
 			keys = append(keys, c.Key)
 		}
 		return keys
@@ -143,7 +143,7 @@ func TestKeysOfCausesOutliveFigures(t *testing.T) {
 }
 
 func TestNodesOnTheirWay(t *testing.T) {
-	v := newView(busy(), 1)
+	v := newView(busy())
 	states := func(nodes []*decision.Node) (states []decision.NodeState) {
 		for _, n := range nodes {
 			states = append(states, n.State)
@@ -159,7 +159,7 @@ func TestNodesOnTheirWay(t *testing.T) {
 }
 
 func TestListsAreBounded(t *testing.T) {
-	v := newView(large(1000, 10_000, 5000), 1)
+	v := newView(large(1000, 10_000, 5000))
 	for _, list := range []struct {
 		name               string
 		shown, more        int
@@ -218,11 +218,11 @@ func TestAFullGroupAsksForItsPodsSize(t *testing.T) {
 	enough := full
 	enough.Remedy = "--max-size 27"
 	report := &decision.Report{Groups: []decision.Group{{Name: "web", State: decision.GroupFull, Reason: full}}}
-	if got := newView(report, 1).Rows.Shown[0].Remedy; got != full.Remedy {
+	if got := newView(report).Rows.Shown[0].Remedy; got != full.Remedy {
 		t.Errorf("without pods the row says %q, want %q", got, full.Remedy)
 	}
 	report.Pods = []decision.Pod{{State: decision.PodHelpless, Cause: enough}}
-	if got := newView(report, 1).Rows.Shown[0].Remedy; got != enough.Remedy {
+	if got := newView(report).Rows.Shown[0].Remedy; got != enough.Remedy {
 		t.Errorf("the row says %q, want %q", got, enough.Remedy)
 	}
 }

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
@@ -34,9 +35,9 @@ var functions = template.FuncMap{
 	"whole":      func(value float64) string { return count(int64(math.Round(value))) },
 	"list":       func(names []string) string { return bounded(strings.Join(names, ", "), longestName) },
 	"noun":       noun,
-	"nodeLevel":  nodeLevel,
-	"entryLevel": entryLevel,
-	"entryWord":  entryWord,
+	"nodeLevel":  func(s decision.NodeState) level { return cmp.Or(nodeLevels[s], calm) },
+	"entryLevel": func(k decision.EntryKind) level { return entryKinds[k].level },
+	"entryWord":  func(k decision.EntryKind) string { return entryKinds[k].word },
 	"percent":    func(ratio float64) string { return strconv.Itoa(int(ratio*100+0.5)) + " %" },
 }
 
