@@ -37,56 +37,47 @@ type refusal struct {
 
 // compacted returns the pods in a form that takes little memory. The core gives all equivalent pods the same maps of answers.
 func compacted(pods []corestatus.NoScaleUpInfo) unhelped {
-	c := compactor{unhelped: unhelped{count: len(pods)}, places: map[string]int{}, refusals: map[refusal]*refusal{}}
-	kinds := map[[2]uintptr]int{}
+	u := unhelped{count: len(pods)}
+	kinds, places, refusals := map[[2]uintptr]int{}, map[string]int{}, map[refusal]*refusal{}
+	answers := func(p corestatus.NoScaleUpInfo) []*refusal {
+		list := make([]*refusal, len(u.groups))
+		for i, said := range []map[string]corestatus.Reasons{p.RejectedNodeGroups, p.SkippedNodeGroups} {
+			for group, reasons := range said {
+				at, known := places[group]
+				if !known {
+					at = len(u.groups)
+					places[group], u.groups, list = at, append(u.groups, group), append(list, nil)
+				}
+				r := refusalOf(reasons, i == 1)
+				if refusals[r] == nil {
+					kept := r // or each answer would take memory
+					refusals[r] = &kept
+				}
+				list[at] = refusals[r]
+			}
+		}
+		return list
+	}
 	for _, p := range pods {
 		maps := [2]uintptr{reflect.ValueOf(p.RejectedNodeGroups).Pointer(), reflect.ValueOf(p.SkippedNodeGroups).Pointer()}
 		at, known := kinds[maps]
 		if !known {
-			at = len(c.kinds)
-			kinds[maps], c.kinds = at, append(c.kinds, kind{answers: c.answers(p)})
+			at = len(u.kinds)
+			kinds[maps], u.kinds = at, append(u.kinds, kind{answers: answers(p)})
 		}
-		c.kinds[at].pods = append(c.kinds[at].pods, p.Pod)
+		u.kinds[at].pods = append(u.kinds[at].pods, p.Pod)
 	}
-	return c.unhelped
+	return u
 }
 
-type compactor struct {
-	unhelped
-	places   map[string]int // of the groups
-	refusals map[refusal]*refusal
-}
-
-func (c *compactor) answers(p corestatus.NoScaleUpInfo) []*refusal {
-	list := make([]*refusal, len(c.groups))
-	enter := func(answers map[string]corestatus.Reasons, skipped bool) {
-		for group, reasons := range answers {
-			at, known := c.places[group]
-			if !known {
-				at = len(c.groups)
-				c.places[group], c.groups, list = at, append(c.groups, group), append(list, nil)
-			}
-			list[at] = c.refusal(reasons, skipped)
-		}
-	}
-	enter(p.RejectedNodeGroups, false)
-	enter(p.SkippedNodeGroups, true)
-	return list
-}
-
-// refusal returns the one refusal with the content.
-func (c *compactor) refusal(reasons corestatus.Reasons, skipped bool) *refusal {
-	r := refusal{skipped: skipped}
+func refusalOf(reasons corestatus.Reasons, skipped bool) refusal {
 	if e, ok := reasons.(clustersnapshot.SchedulingError); ok && e.FailingPredicateName() != "" {
-		r.plugin, r.reasons, r.detail = e.FailingPredicateName(), strings.Join(e.FailingPredicateReasons(), "\n"), detail(e)
-	} else if reasons != nil {
-		r.cores = refused(reasons)
+		return refusal{skipped: skipped, plugin: e.FailingPredicateName(), reasons: strings.Join(e.FailingPredicateReasons(), "\n"), detail: detail(e)}
 	}
-	if c.refusals[r] == nil {
-		kept := r // or each answer would take memory
-		c.refusals[r] = &kept
+	if reasons == nil {
+		return refusal{skipped: skipped}
 	}
-	return c.refusals[r]
+	return refusal{skipped: skipped, cores: refused(reasons)}
 }
 
 // refused returns the kind of the core's reason. The core has a value for most, and makes those with figures, and one of atomic

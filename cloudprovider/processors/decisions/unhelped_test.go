@@ -64,9 +64,8 @@ func TestAnswersAreShared(t *testing.T) {
 		{plugin: "TaintToleration", reasons: "node(s) had untolerated taint(s)"}}; !slices.Equal(got, want) {
 		t.Errorf("refusals %+v, want %+v", got, want)
 	}
-	silent := compactor{refusals: map[refusal]*refusal{}}
 	failed := clustersnapshot.NewFailingPredicateError(pods[0].Pod, "VolumeBinding", nil, "PreFilter failed", "nodeName: \"n\"")
-	if got := silent.refusal(failed, false); got.detail != "PreFilter failed" {
+	if got := refusalOf(failed, false); got.detail != "PreFilter failed" {
 		t.Errorf("refusal %+v without a reason, want what went wrong", got)
 	}
 }
