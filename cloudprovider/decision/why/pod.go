@@ -26,15 +26,10 @@ type GroupNode struct {
 // A group that would take the pod and cannot grow is the cause. If there is none, the cause is whatever keeps the closest group from
 // taking it, and of several the one that the most groups have in common.
 //
-// The cause depends on the pod's namespace and spec alone, so equivalent pods share it.
-func Pod(pod *corev1.Pod, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
-	need, _ := podzone.Of(pod, nil, func(string) string { return "" })
-	return PodInZone(pod, need, answers, groups, nodes...)
-}
-
-// PodInZone is Pod for a caller who knows more about the one zone that the pod needs, such as the zone of its volume. The zero need
-// means that the pod has a choice.
-func PodInZone(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
+// need is the one zone that the pod needs, because of its own fields or of a volume. The zero need means that the pod has a choice.
+//
+// The cause depends on the pod's namespace, its spec and the need alone, so equivalent pods share it.
+func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
 	if len(answers) == 0 {
 		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
 			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}

@@ -3,7 +3,6 @@ package why
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,33 +28,14 @@ const (
 
 // clean is text from outside in one line, without control characters and other characters that cannot be seen.
 func clean(s string, limit int) string {
-	if len(s) <= limit && plainText(s) {
-		return s
+	unseen := func(r rune) bool { return r == ' ' || r == unicode.ReplacementChar || !unicode.IsGraphic(r) }
+	if strings.ContainsFunc(s, unseen) {
+		s = strings.Join(strings.FieldsFunc(s, unseen), " ")
 	}
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsGraphic(r) && r != unicode.ReplacementChar {
-			return r
-		}
-		return ' '
-	}, s)
-	s = strings.TrimSpace(spaces.ReplaceAllString(s, " "))
 	if len(s) <= limit {
 		return s
 	}
 	return strings.ToValidUTF8(s[:limit], "") + "…"
-}
-
-// spaces are what clean leaves of several characters that cannot be seen.
-var spaces = regexp.MustCompile(`  +`)
-
-// plainText reports whether all characters are of ASCII and can be seen, spaces left out.
-func plainText(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
 
 // quote quotes a name from outside.

@@ -31,6 +31,12 @@ func list(pairs ...string) corev1.ResourceList {
 	return l
 }
 
+// cause is the cause of a pod without volumes.
+func cause(pod *corev1.Pod, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
+	need, _ := podzone.Of(pod, nil, func(string) string { return "" })
+	return Pod(pod, need, answers, groups, nodes...)
+}
+
 // podOf is a pod with the requests.
 func podOf(pairs ...string) *corev1.Pod {
 	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: corev1.PodSpec{
@@ -254,12 +260,12 @@ func TestTagIsForGroupsWithoutReadyNodes(t *testing.T) {
 	pod.Spec.NodeSelector = map[string]string{"pool": "db"}
 	groups := map[string]*decision.Group{"live": {Name: "live", Ready: 1}, "zero": {Name: "zero"}}
 	answers := []decision.Answer{rejected("live", decision.Reason{Code: decision.CodeNodeSelector}), rejected("zero", decision.Reason{Code: decision.CodeNodeSelector})}
-	if got := Pod(pod, answers, groups, nodes...).Remedy; !strings.Contains(got, `"ResourceId":"zero"`) {
+	if got := cause(pod, answers, groups, nodes...).Remedy; !strings.Contains(got, `"ResourceId":"zero"`) {
 		t.Errorf("the remedy %q does not tag the group without nodes", got)
 	}
 	groups["zero"].Ready = 1
 	want := "correct the pod's node selector, or make an Auto Scaling group whose nodes have the label pool=db"
-	if got := Pod(pod, answers, groups, nodes...).Remedy; got != want {
+	if got := cause(pod, answers, groups, nodes...).Remedy; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
@@ -308,7 +314,7 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: labelTag + "gpu"}}
 				}
 			}
-			if got := Pod(tt.pod, answers, groups, tt.nodes...); got.Message != tt.want {
+			if got := cause(tt.pod, answers, groups, tt.nodes...); got.Message != tt.want {
 				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
 			}
 		})
@@ -342,7 +348,7 @@ func TestFittingGroupComesFirst(t *testing.T) {
 		{"nothing is known of its nodes", []*GroupNode{nodeOf("other", "cpu", "4").tainted("a", "b")}, `the pod does not tolerate the taint a=b:NoSchedule of group "other"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Pod(podOf("cpu", "2"), []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), taint}, groups, tt.nodes...)
+			got := cause(podOf("cpu", "2"), []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), taint}, groups, tt.nodes...)
 			if got.Message != tt.want {
 				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
 			}
@@ -356,7 +362,7 @@ func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
 	unbound := rejected("small", Scheduling("VolumeBinding", []string{"pod has unbound immediate PersistentVolumeClaims"}, ""))
 	pod := podOf("cpu", "2")
 	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
-	got := Pod(pod, []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), unbound}, map[string]*decision.Group{"full": full},
+	got := cause(pod, []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), unbound}, map[string]*decision.Group{"full": full},
 		nodeOf("full", "cpu", "4"), nodeOf("small", "cpu", "1"))
 	if want := `a volume claim of the pod is not bound: claim "data"`; got.Message != want || got.Remedy != "kubectl -n default describe pvc data" {
 		t.Errorf("got %+v, want %q", got, want)
@@ -370,7 +376,7 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 	}
 	answers = append(answers, skipped("e", Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, &decision.Group{Name: "e"}),
 		skipped("f", Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, &decision.Group{Name: "f"}), skipped("g", Refusal{Kind: RefusedNotReady}, &decision.Group{Name: "g"}))
-	got := Pod(podOf("cpu", "1"), answers, nil)
+	got := cause(podOf("cpu", "1"), answers, nil)
 	want := `4 groups have their maximum size, and group "e" cannot grow now: AWS has no capacity, likewise group "f", and 1 more group cannot grow either`
 	if got.Message != want || got.Code != decision.CodeMaxSize {
 		t.Errorf("got  %s %s\nwant %s", got.Code, got.Message, want)
@@ -380,13 +386,13 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
 	answers := []decision.Answer{skipped("spot", Refusal{Kind: RefusedCoolDown, Class: "config-error"}, &decision.Group{Name: "spot"}),
 		skipped("full", Refusal{Kind: RefusedFull}, &decision.Group{Name: "full", Max: 1, AtMax: []decision.Limit{{Size: 1, Needs: 2}}})}
-	got := Pod(podOf("cpu", "1"), answers, nil)
+	got := cause(podOf("cpu", "1"), answers, nil)
 	steps := strings.Split(got.Remedy, "\n")
 	if last := `or, for group "spot": correct the group's launch template`; len(steps) != 2 || !strings.Contains(steps[0], "--max-size 2") || steps[1] != last {
 		t.Errorf("got %q, want the higher maximum and %q", steps, last)
 	}
 	passes := skipped("spot", Refusal{Kind: RefusedCoolDown, Class: "throttle"}, &decision.Group{Name: "spot"})
-	if got := Pod(podOf("cpu", "1"), []decision.Answer{passes, answers[1]}, nil); strings.Contains(got.Remedy, "\n") {
+	if got := cause(podOf("cpu", "1"), []decision.Answer{passes, answers[1]}, nil); strings.Contains(got.Remedy, "\n") {
 		t.Errorf("got %q, want no step for a cause that passes", got.Remedy)
 	}
 }
@@ -407,13 +413,13 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 
 func TestPodThatAGroupHelpsIsLaunching(t *testing.T) {
 	answers := []decision.Answer{{Group: "a", Verdict: decision.Fits}, {Group: "b", Verdict: decision.Chosen}}
-	if got := Pod(podOf(), answers, nil); got.Code != decision.CodeLaunching || !strings.Contains(got.Message, `"b"`) {
+	if got := cause(podOf(), answers, nil); got.Code != decision.CodeLaunching || !strings.Contains(got.Message, `"b"`) {
 		t.Errorf("got %+v, want the chosen group", got)
 	}
-	if got := Pod(podOf(), answers[:1], nil); got.Code != decision.CodeNotChosen || !strings.Contains(got.Message, `"a"`) {
+	if got := cause(podOf(), answers[:1], nil); got.Code != decision.CodeNotChosen || !strings.Contains(got.Message, `"a"`) {
 		t.Errorf("got %+v, want the group that fits", got)
 	}
-	if got := Pod(podOf(), nil, nil); got.Code != decision.CodeNoGroups {
+	if got := cause(podOf(), nil, nil); got.Code != decision.CodeNoGroups {
 		t.Errorf("got %+v without groups", got)
 	}
 }
@@ -422,7 +428,7 @@ func TestZoneOfAVolumeIsNamed(t *testing.T) {
 	need := podzone.Need{Zone: "eu-central-1b", Said: `volume "pv" of claim "data"`, OfVolume: true}
 	node := nodeOf("a", "cpu", "4").labelled(corev1.LabelTopologyZone, "eu-central-1a")
 	answers := []decision.Answer{rejected("a", Scheduling("VolumeBinding", []string{"node(s) didn't match PersistentVolume's node affinity"}, ""))}
-	got := PodInZone(podOf("cpu", "1"), need, answers, nil, node)
+	got := Pod(podOf("cpu", "1"), need, answers, nil, node)
 	if want := `the pod needs zone eu-central-1b (volume "pv" of claim "data"), and no group has it`; got.Message != want || got.Code != decision.CodeZone {
 		t.Errorf("got %+v, want %q", got, want)
 	}
@@ -548,13 +554,13 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	node := nodeOf(evil, "cpu", "1").tainted(evil, evil).labelled("a", evil)
 	groups := map[string]*decision.Group{evil: g}
 	all := []decision.Reason{Backoff(&decision.Group{Name: evil}, noon, evil, evil), CoolDown(evil, evil, Attempt{Group: &decision.Group{Name: evil}, InstanceType: evil}), Scheduling(evil, []string{evil}, evil), Scheduling("DynamicResources", []string{evil}, evil),
-		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups, node),
-		Pod(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups),
-		Pod(pod, []decision.Answer{{Group: evil, Verdict: decision.Chosen}}, groups)}
+		cause(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups, node),
+		cause(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups),
+		cause(pod, []decision.Answer{{Group: evil, Verdict: decision.Chosen}}, groups)}
 	for _, refusal := range []Refusal{{Text: evil}, {Kind: RefusedFull}, {Kind: RefusedCoolDown, Class: evil}, {Kind: RefusedDegraded},
 		{Kind: RefusedQuota, Text: `exceeded quota: "` + evil + `", resources: ` + evil}, {Kind: RefusedBackoff}, {Kind: RefusedNotReady}} {
 		r := Skipped(refusal, g)
-		all = append(all, r, Pod(podOf(), []decision.Answer{{Group: evil, Verdict: decision.Skipped, Reason: r}}, groups))
+		all = append(all, r, cause(podOf(), []decision.Answer{{Group: evil, Verdict: decision.Skipped, Reason: r}}, groups))
 	}
 	for _, reason := range []string{"NodeGroupMinSizeReached", "BlockedByPod", "ScaleDownDisabledAnnotation", evil} {
 		_, r := Node(NodeFacts{Name: evil, Reason: reason, BlockingPod: evil, BlockingReason: evil, Resource: evil, Group: g})
@@ -589,7 +595,7 @@ func BenchmarkPod(b *testing.B) {
 	pod := podOf("cpu", "64", "memory", "100Gi")
 	pod.Spec.NodeSelector = map[string]string{"team": "3"}
 	for b.Loop() {
-		Pod(pod, answers, groups, nodes...)
+		cause(pod, answers, groups, nodes...)
 	}
 }
 

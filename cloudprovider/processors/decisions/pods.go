@@ -18,6 +18,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
@@ -178,11 +179,11 @@ func (s *speaker) resize(kinds []kind) {
 func (s *speaker) tell(k kind) outcome {
 	o := outcome{state: decision.PodHelpless, search: -1}
 	if len(s.order)+len(s.foreign) > s.room {
-		o.cause = why.Pod(k.pods[0], s.answers(k, false), s.groups) // without the nodes, because there are many such pods
+		o.cause = s.cause(k.pods[0], s.answers(k, false)) // without the nodes, because there are many such pods
 		return o
 	}
 	answers := s.answers(k, true)
-	o.cause, o.search = s.cause(k.pods[0], answers), s.keep(answers)
+	o.cause, o.search = s.cause(k.pods[0], answers, s.next...), s.keep(answers)
 	return o
 }
 
@@ -215,13 +216,13 @@ func ofVolume(pod *corev1.Pod, r decision.Reason) decision.Reason {
 	return r
 }
 
-// cause names the cause why the pod waits, from the answers of all groups.
-func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer) decision.Reason {
-	if s.Need == nil {
-		return why.Pod(pod, list, s.groups, s.next...)
+// cause names the cause why the pod waits, from the answers of all groups, and from the next nodes.
+func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.GroupNode) decision.Reason {
+	var need podzone.Need
+	if s.Need != nil {
+		need, _ = s.Need(pod)
 	}
-	need, _ := s.Need(pod)
-	return why.PodInZone(pod, need, list, s.groups, s.next...)
+	return why.Pod(pod, need, list, s.groups, next...)
 }
 
 // reason puts an answer into words. All groups share a reason of the scheduler.
