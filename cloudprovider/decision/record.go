@@ -18,7 +18,6 @@ type Record struct {
 	mu        sync.Mutex
 	facts     facts
 	changes   int
-	waiting   chan struct{} // closed by the next change, nil while nobody waits
 	observers []Observer
 
 	making sync.Mutex // held by the reader that makes the next Report
@@ -198,28 +197,14 @@ func (r *Record) Spent(currency string, perHour float64, estimated bool) {
 	})
 }
 
-// change changes the facts and wakes those who wait. It returns the observers.
+// change changes the facts. It returns the observers.
 func (r *Record) change(change func(*facts)) []Observer {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.facts.at = r.clock.Now()
 	change(&r.facts)
 	r.changes++
-	if r.waiting != nil {
-		close(r.waiting)
-		r.waiting = nil
-	}
 	return r.observers
-}
-
-// Changed returns a channel that the next change closes. A reader that must miss nothing gets the channel before the Report.
-func (r *Record) Changed() <-chan struct{} {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.waiting == nil {
-		r.waiting = make(chan struct{})
-	}
-	return r.waiting
 }
 
 // Report returns what is known now. The caller must not change it. Without a change since the last call it returns the same Report.

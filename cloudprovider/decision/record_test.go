@@ -89,24 +89,6 @@ func TestReaderDoesNotBlockWriter(t *testing.T) {
 	}
 }
 
-func TestChangeWakesWhoeverWaits(t *testing.T) {
-	r, _ := newRecord()
-	one, other := r.Changed(), r.Changed()
-	select {
-	case <-one:
-		t.Fatal("woken without a change")
-	default:
-	}
-	r.Decided(decision.Entry{Kind: decision.ScaleUp})
-	<-one
-	<-other
-	select {
-	case <-r.Changed():
-		t.Error("woken by the change before")
-	default:
-	}
-}
-
 func TestSameFailureIsListedOnce(t *testing.T) {
 	r, c := newRecord()
 	grow := decision.Entry{Kind: decision.ScaleUp, Group: "web", Reason: decision.Reason{Code: decision.CodeLaunching, Message: "1 node"}}
@@ -247,14 +229,8 @@ func TestRecordServesManyAtOnce(t *testing.T) {
 		})
 		wait.Go(func() {
 			for range 100 {
-				changed := r.Changed()
-				report := r.Report()
-				if _, err := json.Marshal(report); err != nil {
+				if _, err := json.Marshal(r.Report()); err != nil {
 					t.Error(err)
-				}
-				select {
-				case <-changed:
-				default:
 				}
 			}
 		})

@@ -38,8 +38,8 @@ var (
 // served is a server of the page of a report that can change.
 func served(t testing.TB, clock clock.Clock, report *decision.Report) (*source, *httptest.Server) {
 	t.Helper()
-	s := &source{report: report, next: make(chan struct{})}
-	server := httptest.NewServer(NewPage(s.Report, s.Changed, clock))
+	s := &source{report: report}
+	server := httptest.NewServer(NewPage(s.Report, clock))
 	t.Cleanup(func() {
 		server.CloseClientConnections() // streams
 		server.Close()

@@ -37,7 +37,6 @@ var sections = []string{"headline", "summary", "pods", "groups", "nodes", "timel
 // Page serves the page below Path. It is safe for use by several goroutines.
 type Page struct {
 	report  func() *decision.Report
-	changed func() <-chan struct{}
 	clock   clock.Clock
 	paths   http.ServeMux
 	streams chan struct{} // holds one element for each open stream
@@ -49,15 +48,14 @@ type Page struct {
 // rendering is the page's sections as of one moment. It is immutable.
 type rendering struct {
 	at       time.Time
+	report   *decision.Report
 	title    string
 	sections []template.HTML // as in the variable sections
-	outdated <-chan struct{} // closed when the report has changed
 }
 
-// NewPage makes a Page. Function report returns the report of now, or nil while there is none. Function changed returns a channel, never nil,
-// that is closed at the report's next change.
-func NewPage(report func() *decision.Report, changed func() <-chan struct{}, clock clock.Clock) *Page {
-	h := &Page{report: report, changed: changed, clock: clock, streams: make(chan struct{}, maxStreams)}
+// NewPage makes a Page. Function report returns the report of now, the same one as long as nothing changes, or nil while there is none.
+func NewPage(report func() *decision.Report, clock clock.Clock) *Page {
+	h := &Page{report: report, clock: clock, streams: make(chan struct{}, maxStreams)}
 	h.paths.HandleFunc("GET "+Path, h.servePage)
 	h.paths.HandleFunc("GET "+Path+"/events", h.serveEvents)
 	for name, kind := range map[string]string{"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"} {
@@ -96,7 +94,7 @@ func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	shown, err := h.render()
 	var page bytes.Buffer
 	if err == nil {
-		err = templates.ExecuteTemplate(&page, "page", map[string]any{"Title": shown.title, "Now": shown.at, "Sections": shown.sections})
+		err = templates.ExecuteTemplate(&page, "page", map[string]any{"Title": shown.title, "Now": h.clock.Now(), "Sections": shown.sections})
 	}
 	if err != nil {
 		klog.FromContext(r.Context()).Error(err, "Could not render the status page")
@@ -108,7 +106,7 @@ func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(page.Bytes())
 }
 
-// render returns the sections as of now, or as of at most renderInterval ago.
+// render returns the sections as of now, or as of at most renderInterval ago. A report that has not changed is not rendered again.
 func (h *Page) render() (*rendering, error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
@@ -116,9 +114,12 @@ func (h *Page) render() (*rendering, error) {
 	if h.current != nil && now.Sub(h.current.at) < renderInterval {
 		return h.current, nil
 	}
-	next := &rendering{at: now, outdated: h.changed()} // before the report is read, so that no change is missed
-	v := newView(h.report())
-	next.title = v.Title()
+	report := h.report()
+	if h.current != nil && h.current.report == report {
+		return h.current, nil
+	}
+	v := newView(report)
+	next := &rendering{at: now, report: report, title: v.Title()}
 	for _, name := range sections {
 		var b bytes.Buffer
 		if err := templates.ExecuteTemplate(&b, name, v); err != nil {

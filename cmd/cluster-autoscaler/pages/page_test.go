@@ -20,9 +20,9 @@ import (
 // get returns the answer of a new handler.
 func get(t testing.TB, report *decision.Report, path string) *httptest.ResponseRecorder {
 	t.Helper()
-	s := &source{report: report, next: make(chan struct{})}
+	s := &source{report: report}
 	answer := httptest.NewRecorder()
-	NewPage(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	NewPage(s.Report, testclock.NewFakeClock(now)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
 	return answer
 }
 
@@ -44,8 +44,8 @@ func TestFilesAreServed(t *testing.T) {
 }
 
 func TestOnlyReadsAreAnswered(t *testing.T) {
-	s := &source{next: make(chan struct{})}
-	handler := NewPage(s.Report, s.Changed, testclock.NewFakeClock(now))
+	s := &source{}
+	handler := NewPage(s.Report, testclock.NewFakeClock(now))
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, Path, nil))
@@ -60,9 +60,9 @@ func TestFilesHaveTags(t *testing.T) {
 	first := get(t, nil, "/status/app.js")
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/status/app.js", nil)
 	request.Header.Set("If-None-Match", first.Header().Get("ETag"))
-	s := &source{next: make(chan struct{})}
+	s := &source{}
 	answer := httptest.NewRecorder()
-	NewPage(s.Report, s.Changed, testclock.NewFakeClock(now)).ServeHTTP(answer, request)
+	NewPage(s.Report, testclock.NewFakeClock(now)).ServeHTTP(answer, request)
 	if answer.Code != http.StatusNotModified || answer.Body.Len() > 0 {
 		t.Errorf("%d with %d bytes, want %d", answer.Code, answer.Body.Len(), http.StatusNotModified)
 	}
@@ -243,8 +243,7 @@ func TestLargePageIsSmall(t *testing.T) {
 func TestOneRenderingServesAll(t *testing.T) {
 	clock := testclock.NewFakeClock(now)
 	renderings := 0
-	never := make(chan struct{})
-	handler := NewPage(func() *decision.Report { renderings++; return busy() }, func() <-chan struct{} { return never }, clock)
+	handler := NewPage(func() *decision.Report { renderings++; return busy() }, clock)
 	ask := func() {
 		for range 10 {
 			handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, Path, nil))

@@ -10,7 +10,6 @@ import (
 type source struct {
 	mutex  sync.Mutex
 	report *decision.Report
-	next   chan struct{}
 }
 
 func (s *source) Report() *decision.Report {
@@ -19,16 +18,8 @@ func (s *source) Report() *decision.Report {
 	return s.report
 }
 
-func (s *source) Changed() <-chan struct{} {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return s.next
-}
-
 func (s *source) set(report *decision.Report) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.report = report
-	close(s.next)
-	s.next = make(chan struct{})
 }

@@ -2,7 +2,6 @@ package pages
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"html/template"
 	"net/http"
@@ -16,7 +15,7 @@ const (
 	maxStreams = 32
 	// heartbeat is the longest time without a byte on a stream, so that proxies keep it open and dead clients are noticed.
 	heartbeat = 15 * time.Second
-	// writeLimit is how long a client may take to receive what was sent.
+	// writeLimit bounds the time that a client takes to receive what was sent.
 	writeLimit = 10 * time.Second
 )
 
@@ -42,25 +41,34 @@ func (h *Page) serveEvents(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)
 	sent := make([]template.HTML, len(sections))
-	for r.Context().Err() == nil {
+	for silence := time.Duration(0); ; silence += renderInterval {
 		shown, err := h.render()
 		if err != nil {
 			klog.FromContext(r.Context()).Error(err, "Could not render the status page")
 			return
 		}
-		if err := send(w, out, event(shown, sent)); err != nil {
-			return // the client is gone
+		b := event(shown, sent, h.clock.Now())
+		if b == nil && silence >= heartbeat {
+			b = []byte(":\n\n")
+		}
+		if b != nil {
+			silence = 0
+			if err := send(w, out, b); err != nil {
+				return // the client is gone
+			}
 		}
 		copy(sent, shown.sections)
-		if err := h.awaitChange(r.Context(), shown, func() error { return send(w, out, []byte(":\n\n")) }); err != nil {
+		select {
+		case <-h.clock.After(renderInterval):
+		case <-r.Context().Done():
 			return
 		}
 	}
 }
 
 // event returns the sections that differ from sent ones in the form of a server-sent event, nothing if none does.
-func event(shown *rendering, sent []template.HTML) []byte {
-	p := patch{Now: shown.at, Title: shown.title, Sections: map[string]template.HTML{}}
+func event(shown *rendering, sent []template.HTML, now time.Time) []byte {
+	p := patch{Now: now, Title: shown.title, Sections: map[string]template.HTML{}}
 	for i, html := range shown.sections {
 		if html != sent[i] {
 			p.Sections[sections[i]] = html
@@ -79,35 +87,9 @@ func event(shown *rendering, sent []template.HTML) []byte {
 
 // send writes to a client that has a bounded time to receive it.
 func send(w http.ResponseWriter, out *http.ResponseController, b []byte) error {
-	if len(b) == 0 {
-		return nil
-	}
 	_ = out.SetWriteDeadline(time.Now().Add(writeLimit)) // by the kernel's clock. A writer without a connection has no deadline
 	if _, err := w.Write(b); err != nil {
 		return err
 	}
 	return out.Flush()
-}
-
-// awaitChange returns when the report has changed and another rendering is allowed. Until then it calls beat. The error is
-// beat's, or says that ctx has ended.
-func (h *Page) awaitChange(ctx context.Context, shown *rendering, beat func() error) error {
-	for outdated := shown.outdated; outdated != nil; {
-		select {
-		case <-outdated:
-			outdated = nil
-		case <-h.clock.After(heartbeat):
-			if err := beat(); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	select {
-	case <-h.clock.After(renderInterval - h.clock.Since(shown.at)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -78,8 +78,8 @@ func (c *client) updates(t *testing.T) (sections [][]string) {
 
 func TestStreamSendsWhatChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &source{report: busy(), next: make(chan struct{})}
-		c := open(t.Context(), NewPage(s.Report, s.Changed, clock.RealClock{}), nil)
+		s := &source{report: busy()}
+		c := open(t.Context(), NewPage(s.Report, clock.RealClock{}), nil)
 		defer c.end()
 		time.Sleep(time.Millisecond)
 		all := slices.Sorted(slices.Values(sections))
@@ -130,8 +130,8 @@ func TestStreamSendsWhatChanged(t *testing.T) {
 // No change is missed, however it falls between the readings of the report.
 func TestStreamEndsWithLastState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &source{report: busy(), next: make(chan struct{})}
-		c := open(t.Context(), NewPage(s.Report, s.Changed, clock.RealClock{}), nil)
+		s := &source{report: busy()}
+		c := open(t.Context(), NewPage(s.Report, clock.RealClock{}), nil)
 		defer c.end()
 		for n := range 40 {
 			next := *s.Report()
@@ -151,8 +151,8 @@ func TestStreamEndsWithLastState(t *testing.T) {
 
 func TestStreamsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &source{report: busy(), next: make(chan struct{})}
-		h := NewPage(s.Report, s.Changed, clock.RealClock{})
+		s := &source{report: busy()}
+		h := NewPage(s.Report, clock.RealClock{})
 		var clients []*client
 		for range maxStreams {
 			clients = append(clients, open(t.Context(), h, nil))
@@ -180,8 +180,8 @@ func TestStreamsAreBounded(t *testing.T) {
 // The report is read while a client takes nothing, so that a slow browser stops neither other readers nor the loop.
 func TestSlowClientStopsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &source{report: busy(), next: make(chan struct{})}
-		h := NewPage(s.Report, s.Changed, clock.RealClock{})
+		s := &source{report: busy()}
+		h := NewPage(s.Report, clock.RealClock{})
 		gate := make(chan struct{})
 		slow := open(t.Context(), h, gate)
 		other := open(t.Context(), h, nil)

@@ -45,7 +45,7 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 // statusEndpoints are the status page and the report behind it.
 func statusEndpoints(record *decision.Record) http.Handler {
 	paths := http.NewServeMux()
-	page := pages.NewPage(record.Report, record.Changed, clock.RealClock{})
+	page := pages.NewPage(record.Report, clock.RealClock{})
 	paths.Handle(pages.Path, page)
 	paths.Handle(pages.Path+"/", page)
 	paths.Handle(pages.Path+".json", pages.NewJSON(record))

@@ -21,7 +21,7 @@ type screens struct{ headline, page, top, explain string }
 func look(t *testing.T, record *decision.Record, namespace, pod string) screens {
 	t.Helper()
 	paths := http.NewServeMux()
-	paths.Handle(pages.Path, pages.NewPage(record.Report, record.Changed, clock.RealClock{}))
+	paths.Handle(pages.Path, pages.NewPage(record.Report, clock.RealClock{}))
 	paths.Handle(pages.Path+".json", pages.NewJSON(record))
 	server := httptest.NewServer(paths)
 	defer server.Close()

@@ -70,7 +70,7 @@ func TestFirstLineNamesTheCause(t *testing.T) {
 func checkReaders(t *testing.T, c *Case, o Outcome) {
 	t.Helper()
 	paths := http.NewServeMux()
-	paths.Handle(pages.Path, pages.NewPage(o.Record.Report, o.Record.Changed, clock.RealClock{}))
+	paths.Handle(pages.Path, pages.NewPage(o.Record.Report, clock.RealClock{}))
 	paths.Handle(pages.Path+".json", pages.NewJSON(o.Record))
 	server := httptest.NewServer(paths)
 	defer server.Close()
