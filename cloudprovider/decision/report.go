@@ -230,7 +230,7 @@ type Node struct {
 // hoursOfMonth are 365 days of 24 hours by 12 months, as in AWS's own pages of prices.
 const hoursOfMonth = 730
 
-// PerMonth is what its instance costs in a month, 0 where that is not known.
+// PerMonth is the price of its instance for a month, 0 where that is not known.
 func (n *Node) PerMonth() float64 { return n.PerHour * hoursOfMonth }
 
 // NodeState says where a node is on its way.

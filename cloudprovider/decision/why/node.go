@@ -130,7 +130,7 @@ func (f NodeFacts) unneeded() (decision.NodeState, decision.Reason) {
 	return decision.NodeUnneeded, r
 }
 
-// share is what the pods request of the node.
+// share is the part of the node that its pods request, in words.
 func (f NodeFacts) share() string {
 	if f.Resource == "" {
 		return percent(f.Utilization) + " of it"

@@ -20,8 +20,8 @@ type GroupNode struct {
 	DaemonSets  corev1.ResourceList // requests of the pods that come with every node, their number as "pods"
 }
 
-// Pod names the one true cause why a pod waits, from the answers of all groups by name. nodes are the next nodes of groups, as far as
-// they are known. They let it name everything that a pod lacks, where the scheduler stops at the first.
+// Pod names the one true cause why a pod waits, from the answers of all groups by name. nodes are the next nodes of groups that
+// are known. They let it name everything that a pod lacks, where the scheduler stops at the first.
 //
 // A group that would take the pod and cannot grow is the cause. If there is none, the cause is whatever keeps the closest group from
 // taking it, and of several the one that the most groups have in common.
@@ -52,8 +52,8 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 		s.add(a)
 	}
 	s.spread()
-	if held := s.held(); len(held) > 0 {
-		return heldBack(held)
+	if takers := slices.DeleteFunc(slices.Clone(s.all), func(c candidate) bool { return c.Verdict != decision.Skipped || c.weight > 0 }); len(takers) > 0 {
+		return cannotGrow(takers)
 	}
 	return s.closest()
 }
@@ -75,7 +75,7 @@ type candidate struct {
 	weight  int
 }
 
-// weightUnknown is how far a group is that cannot grow and of whose nodes nothing is known. It is further away than one whose node is
+// weightUnknown is the weight of a group that cannot grow and of whose nodes nothing is known. It is further away than one whose node is
 // too small, and closer than one that the pod does not select.
 const weightUnknown = 4
 
@@ -109,7 +109,7 @@ func (s *search) add(a decision.Answer) {
 	}
 	if c.group != nil {
 		for i, r := range c.failing {
-			c.failing[i] = mended(r, c.group)
+			c.failing[i] = byProblem(r, c.group)
 		}
 	}
 	if a.Verdict == decision.Rejected && !slices.ContainsFunc(c.failing, func(r requirement) bool { return s.covers(r, a.Reason.Code) }) {
@@ -180,8 +180,8 @@ func (s *search) covers(r requirement, code decision.Code) bool {
 	return false
 }
 
-// mended replaces a requirement by the problem of the group that is its cause: a malformed tag that names the label or resource.
-func mended(r requirement, g *decision.Group) requirement {
+// byProblem replaces a requirement by the problem of the group that is its cause: a malformed tag that names the label or resource.
+func byProblem(r requirement, g *decision.Group) requirement {
 	if r.taint.Key != "" || r.key == "" {
 		return r
 	}
@@ -202,17 +202,6 @@ func mended(r requirement, g *decision.Group) requirement {
 	return r
 }
 
-// held are the groups that would take the pod, but cannot grow now.
-func (s *search) held() []candidate {
-	var held []candidate
-	for _, c := range s.all {
-		if c.Verdict == decision.Skipped && c.weight == 0 {
-			held = append(held, c)
-		}
-	}
-	return held
-}
-
 // order is the order in which reasons of groups that cannot grow are named: limits that the operator set come first, then faults, then
 // what passes.
 var order = []decision.Code{decision.CodeMaxSize, decision.CodeQuota, decision.CodeMaxNodesTotal, decision.CodeDenied, decision.CodeDegraded,
@@ -227,32 +216,45 @@ func lasting(c decision.Code) int {
 	return len(order)
 }
 
-// heldBack is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next step of
+// cannotGrow is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next step of
 // either, unless the second one passes by itself.
-func heldBack(held []candidate) decision.Reason {
-	slices.SortStableFunc(held, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
-	r := held[0].Reason
+func cannotGrow(list []candidate) decision.Reason {
+	slices.SortStableFunc(list, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
+	r := list[0].Reason
 	var clauses []string
-	for len(held) > 0 && len(clauses) < 2 {
-		var same, others []candidate
-		for _, c := range held {
-			if c.kind() == held[0].kind() {
-				same = append(same, c)
-			} else {
-				others = append(others, c)
-			}
+	others := 0
+	for at, same := range grouped(list, (*candidate).kind) {
+		if at > 1 {
+			others += len(same)
+			continue
 		}
 		step, _, _ := strings.Cut(same[0].Reason.Remedy, "\n")
-		if len(clauses) == 1 && step != "" && r.Remedy != "" && !same[0].Reason.Passes {
+		if at == 1 && step != "" && r.Remedy != "" && !same[0].Reason.Passes {
 			r.Remedy += fmt.Sprintf("\nor, for %s: %s", named("group", names(same)), step)
 		}
-		clauses, held = append(clauses, alike(same)), others
+		clauses = append(clauses, alike(same))
 	}
-	if len(held) > 0 {
-		clauses = append(clauses, Count(len(held), "more group")+" cannot grow either")
+	if others > 0 {
+		clauses = append(clauses, Count(others, "more group")+" cannot grow either")
 	}
 	r.Message = clean(strings.Join(clauses, ", and "), maxMessage)
 	return r
+}
+
+// grouped puts candidates with the same key together, in the order in which each key first comes.
+func grouped(list []candidate, key func(*candidate) string) [][]candidate {
+	var groups [][]candidate
+	index := map[string]int{}
+	for _, c := range list {
+		k := key(&c)
+		at, known := index[k]
+		if !known {
+			at = len(groups)
+			index[k], groups = at, append(groups, nil)
+		}
+		groups[at] = append(groups[at], c)
+	}
+	return groups
 }
 
 // kind is equal for groups that one remedy helps.
@@ -288,21 +290,10 @@ func names(list []candidate) []string {
 // closest is the reason of the groups that come closest to taking the pod.
 func (s *search) closest() decision.Reason {
 	least := slices.MinFunc(s.all, func(a, b candidate) int { return a.weight - b.weight }).weight
-	sets, ids := map[string][]candidate{}, []string(nil)
-	for _, c := range s.all {
-		if c.weight != least {
-			continue
-		}
-		id := c.id()
-		if len(sets[id]) == 0 {
-			ids = append(ids, id)
-		}
-		sets[id] = append(sets[id], c)
-	}
-	best := slices.MinFunc(ids, func(a, b string) int { return len(sets[b]) - len(sets[a]) })
-	list := sets[best]
+	near := slices.DeleteFunc(slices.Clone(s.all), func(c candidate) bool { return c.weight != least })
+	list := slices.MinFunc(grouped(near, (*candidate).id), func(a, b []candidate) int { return len(b) - len(a) })
 	if list[0].Verdict == decision.Skipped && len(list[0].failing) == 0 {
-		return heldBack(list)
+		return cannotGrow(list)
 	}
 	var clauses []string
 	shown := list[0].failing[:min(len(list[0].failing), 2)]

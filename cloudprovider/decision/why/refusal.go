@@ -22,7 +22,6 @@ const (
 	RefusedAtomic       RefusalKind = "atomic scale-up"
 	RefusedAllOrNothing RefusalKind = "all-or-nothing"
 	RefusedNotChosen    RefusalKind = "expansion options filtered out"
-	RefusedOther        RefusalKind = ""
 )
 
 // Reasons implements the core's Reasons.

@@ -146,8 +146,8 @@ func blocked(g *decision.Group) decision.Reason {
 	if cause.Code == decision.CodeOtherCluster || cause.Code == decision.CodeDenied {
 		r.Code = cause.Code
 	}
-	if rest, clause := strings.CutPrefix(cause.Message, "it is "); clause {
-		r.Message = fmt.Sprintf("group %s is %s", quote(g.Name), clean(rest, 2*maxText))
+	if state, clause := strings.CutPrefix(cause.Message, "it is "); clause {
+		r.Message = fmt.Sprintf("group %s is %s", quote(g.Name), clean(state, 2*maxText))
 	}
 	if r.Remedy == "" {
 		r.Remedy = "asgctl template " + shell(autoScaling(g))

@@ -66,7 +66,7 @@ func (s *search) instead(r requirement) (all, meant string) {
 // manySlips is a number of slips from which on two words are different ones.
 const manySlips = 4
 
-// slips is how many characters must be added, removed or replaced to make one word of the other, manySlips at most.
+// slips returns the number of characters to add, remove or replace to make one word of the other, manySlips at most.
 func slips(a, b string) int {
 	if max(len(a)-len(b), len(b)-len(a)) >= manySlips {
 		return manySlips
@@ -198,7 +198,7 @@ func atMost(list []candidate, at int) string {
 	return enumerate(amounts)
 }
 
-// left is what a node has left for the pod.
+// left is the part of a node that is free for the pod.
 func (r *requirement) left() resource.Quantity {
 	left := r.has.DeepCopy()
 	left.Sub(r.daemon)

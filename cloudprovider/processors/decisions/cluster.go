@@ -155,7 +155,7 @@ func (k *cluster) groups() []decision.Group {
 	return list
 }
 
-// startupTime is how long a node may take to be ready, by default (core, --max-node-startup-time).
+// startupTime is the time that a node may take to be ready, by default (core, --max-node-startup-time).
 const startupTime = 15 * time.Minute
 
 // describe returns the facts of AWS about a group.
@@ -188,7 +188,7 @@ func limits(reached []group.Limit) []decision.Limit {
 	return list
 }
 
-// maxTypes is how many instance types of a group are named.
+// maxTypes bounds the instance types of a group that are named.
 const maxTypes = 30
 
 // price returns the price of the group's next node, "" where there is none, and whether it is an estimate.
@@ -215,10 +215,10 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 			Cause: why.CoolDown(string(p.Class), p.Message, why.Attempt{Group: o, InstanceType: p.InstanceType})})
 	}
 	template := k.facts.view.Template(o.Name)
-	var rest cooldown.Period
+	var period cooldown.Period
 	cooling := false
 	if len(o.CoolDowns) > 0 { // or the pools of the group are listed for nothing
-		rest, cooling = k.Provider.CoolDown(g)
+		period, cooling = k.Provider.CoolDown(g)
 	}
 	backedOff, paused := k.pauses[o.Name]
 	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
@@ -240,7 +240,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	case o.Desired >= g.MostInstances(): // more than the maximum where another zone has the rest
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedFull}, o)
 	case cooling:
-		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}, o)
+		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class)}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down
 			o.Reason = last.Reason
 			o.Reason.Message = fmt.Sprintf("group %q cannot grow now, its last launch failed: %s", o.Name, last.Message)

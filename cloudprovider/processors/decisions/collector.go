@@ -87,7 +87,7 @@ type stateSince struct {
 	since time.Time
 }
 
-// facts are what a loop finds out.
+// facts are found out by one loop.
 type facts struct {
 	at        time.Time
 	view      *aws.View

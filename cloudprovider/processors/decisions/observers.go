@@ -210,14 +210,14 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 
 // BackoffStatus ends the pause of a group that launches something else now, or that could launch nothing and can again.
 func (b Backoff) BackoffStatus(group cloudprovider.NodeGroup, info *framework.NodeInfo, now time.Time) corebackoff.Status {
-	if b.mended(group.Id()) {
+	if b.over(group.Id()) {
 		b.RemoveBackoff(group, info)
 	}
 	return b.inner.BackoffStatus(group, info, now)
 }
 
-// mended reports whether the cause of a group's pause is gone.
-func (b Backoff) mended(id string) bool {
+// over reports whether the cause of a group's pause is gone.
+func (b Backoff) over(id string) bool {
 	g := b.served(id)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -263,7 +263,7 @@ type option struct {
 	pods         []*corev1.Pod // nil where there are too many in all
 }
 
-// maxMembers is how many pods of options are kept for one loop. One scale-up has up to as many as groups and pods together.
+// maxMembers bounds the pods of options that are kept for one loop. One scale-up has up to as many as groups and pods together.
 const maxMembers = 100_000
 
 // Chose keeps the expander's choice. A loop has one for each scale-up.

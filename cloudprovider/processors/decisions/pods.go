@@ -22,7 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
-// outcome is what a loop did about a pod.
+// outcome says what a loop did about a pod.
 type outcome struct {
 	state  decision.PodState
 	cause  decision.Reason
@@ -47,7 +47,7 @@ func (s *speaker) pods() []decision.Pod {
 			o = s.other(pod)
 		}
 		if o.state == decision.PodLaunching || o.state == decision.PodFits {
-			if group, r := s.heldFor(pod, o.group); r.Message != "" {
+			if group, r := s.lateFor(pod, o.group); r.Message != "" {
 				o.state, o.cause, o.group = decision.PodHelpless, r, group
 			}
 		}
@@ -96,12 +96,12 @@ type speaker struct {
 	groups   map[string]*decision.Group
 	reasons  map[answer]decision.Reason // those of the scheduler without a group
 	next     []*why.GroupNode
-	held     func() map[string]decision.Reason // why nodes that pods wait for do not come, by group
+	late     func() map[string]decision.Reason // why nodes that pods wait for do not come, by group
 	upcoming func() []*why.GroupNode
 	foreign  []decision.Answer
 	order    []int // of the groups that answered, by name
 	searches []decision.Search
-	room     int // for answers in searches
+	spare    int // answers for which searches have a place
 	outcomes map[types.UID]outcome
 }
 
@@ -109,18 +109,18 @@ type speaker struct {
 const maxAnswers = 60_000
 
 func newSpeaker(k *cluster, groups map[string]*decision.Group) *speaker {
-	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}, room: maxAnswers}
-	s.held = sync.OnceValue(func() map[string]decision.Reason { return k.findHeld(groups) })
+	s := &speaker{cluster: k, groups: groups, reasons: map[answer]decision.Reason{}, outcomes: map[types.UID]outcome{}, spare: maxAnswers}
+	s.late = sync.OnceValue(func() map[string]decision.Reason { return k.findLate(groups) })
 	s.upcoming = sync.OnceValue(s.nextNodes)
 	return s
 }
 
-// keep keeps a search, and returns its index, -1 without room for its answers.
+// keep keeps a search, and returns its index, -1 without a place for its answers.
 func (s *speaker) keep(answers []decision.Answer) int {
-	if len(answers) > s.room {
+	if len(answers) > s.spare {
 		return -1
 	}
-	s.room -= len(answers)
+	s.spare -= len(answers)
 	s.searches = append(s.searches, decision.Search{At: s.facts.at, Answers: answers})
 	return len(s.searches) - 1
 }
@@ -178,7 +178,7 @@ func (s *speaker) resize(kinds []kind) {
 // tell says why equivalent pods wait.
 func (s *speaker) tell(k kind) outcome {
 	o := outcome{state: decision.PodHelpless, search: -1}
-	if len(s.order)+len(s.foreign) > s.room {
+	if len(s.order)+len(s.foreign) > s.spare {
 		o.cause = s.cause(k.pods[0], s.answers(k, false)) // without the nodes, because there are many such pods
 		return o
 	}
@@ -236,18 +236,11 @@ func (s *speaker) reason(a answer) decision.Reason {
 		if key.group != "" {
 			r = why.Skipped(a.why.cores, s.groups[a.group])
 		} else {
-			r = why.Scheduling(a.why.plugin, lines(a.why.reasons), a.why.detail)
+			r = why.Scheduling(a.why.plugin, []string{a.why.reasons}, a.why.detail)
 		}
 		s.reasons[key] = r
 	}
 	return r
-}
-
-func lines(text string) []string {
-	if text == "" {
-		return nil
-	}
-	return strings.Split(text, "\n")
 }
 
 // foreignAnswers are the answers of the discovered groups of other clusters.
@@ -429,7 +422,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 // podDelayAnnotation lengthens --new-pod-scale-up-delay for one pod.
 const podDelayAnnotation = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
 
-// delay is how old the pod must be before the core looks for it.
+// delay returns the age that the pod must have before the core looks for it.
 func (s *speaker) delay(pod *corev1.Pod) time.Duration {
 	own, err := time.ParseDuration(pod.Annotations[podDelayAnnotation])
 	if err != nil {

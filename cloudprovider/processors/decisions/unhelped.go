@@ -31,7 +31,7 @@ type refusal struct {
 	skipped bool
 	cores   why.Refusal // a reason of the core's own, or ours
 	plugin  string      // of the scheduler, "" for a reason of the core's own
-	reasons string      // the plugin's, one a line
+	reasons string      // the plugin's
 	detail  string
 }
 
@@ -72,7 +72,7 @@ func compacted(pods []corestatus.NoScaleUpInfo) unhelped {
 
 func refusalOf(reasons corestatus.Reasons, skipped bool) refusal {
 	if e, ok := reasons.(clustersnapshot.SchedulingError); ok && e.FailingPredicateName() != "" {
-		return refusal{skipped: skipped, plugin: e.FailingPredicateName(), reasons: strings.Join(e.FailingPredicateReasons(), "\n"), detail: detail(e)}
+		return refusal{skipped: skipped, plugin: e.FailingPredicateName(), reasons: strings.Join(e.FailingPredicateReasons(), ", "), detail: detail(e)}
 	}
 	if reasons == nil {
 		return refusal{skipped: skipped}

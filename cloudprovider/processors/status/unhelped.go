@@ -18,7 +18,7 @@ import (
 const (
 	// reasonNotTriggered is the core's reason of the event on a pod that no node group helps.
 	reasonNotTriggered = "NotTriggerScaleUp"
-	// causeAgain is how long after its event a pod gets another one with the same text.
+	// causeAgain is the time until a pod gets another event with the same text.
 	causeAgain = 10 * time.Minute
 	// causeCheckSoon is the least time between two looks for another cause of a pod. The time is half the pod's age otherwise, up to
 	// causeAgain. A change mostly comes soon after the pod. With --record-duplicated-events each loop looks and publishes.

@@ -26,15 +26,15 @@ import (
 const (
 	// reasonZoneNotPromised is the reason of the event on a pod which a node group of several zones could help, but for the zone.
 	reasonZoneNotPromised = "ZoneNotPromised"
-	// zoneEventAgain is how long after its event a pod gets another. The API server forgets events after an hour, by default.
+	// zoneEventAgain is the time until a pod gets another event. The API server forgets events after an hour, by default.
 	zoneEventAgain = 30 * time.Minute
 	// zoneCheckSoon and zoneCheckLate bound how long a pod without an event is left alone: half its age. A change, such as a
 	// bound claim, mostly comes soon after the pod.
 	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
-	// maxZoneChecks is how many simulations a loop makes before it leaves the other pods to the next loops. Each takes a fraction
+	// maxZoneChecks bounds the simulations of a loop, which leaves the other pods to the next loops. Each takes a fraction
 	// of a millisecond.
 	maxZoneChecks = 200
-	// maxZoneGroups is how many groups an event names.
+	// maxZoneGroups bounds the groups that an event names.
 	maxZoneGroups = 3
 )
 

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// atOnce is how many answers are made and sent at once. One takes up to some 20 MiB, and the others wait.
+	// atOnce bounds the answers that are made and sent at once. One takes up to some 20 MiB, and the others wait.
 	atOnce = 2
 	// sendLimit bounds the time for sending an answer, so that slow readers do not keep the others waiting.
 	sendLimit = 30 * time.Second

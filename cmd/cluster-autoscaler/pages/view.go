@@ -252,8 +252,8 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 // degraded is the sentence about a degraded group, which its reason may name, too.
 func degraded(g *decision.Group) string {
 	message := strings.TrimPrefix(g.Reason.Message, fmt.Sprintf("Auto Scaling group %q: ", g.AutoScaling))
-	if rest, is := strings.CutPrefix(message, "it is "); is {
-		return "Group " + g.Name + " is " + rest
+	if state, is := strings.CutPrefix(message, "it is "); is {
+		return "Group " + g.Name + " is " + state
 	}
 	return "Group " + g.Name + " is degraded: " + strings.TrimPrefix(message, fmt.Sprintf("group %q ", g.Name))
 }
@@ -394,7 +394,7 @@ func groupLevel(g *decision.Group) level {
 	}
 }
 
-// groupRank orders groups: those that need attention, then full ones, those in motion, those with nodes, the rest.
+// groupRank orders groups: those that need attention, then full ones, those in motion, those with nodes, and the others.
 func groupRank(g *decision.Group) int {
 	switch l := groupLevel(g); {
 	case l == bad:

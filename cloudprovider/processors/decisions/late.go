@@ -54,16 +54,10 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	}
 	c.joins = joins
 	for id, u := range gone {
-		if until, known := c.giveUp(c.Provider.View(), u); known && !c.now.at.Before(until) {
+		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && !c.now.at.Before(u.since.Add(within)) {
 			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})
 		}
 	}
-}
-
-// giveUp returns when the core terminates an instance without a node.
-func (c *Collector) giveUp(v *aws.View, u unjoined) (time.Time, bool) {
-	within, setting := c.provisionTime(v, u.group)
-	return u.since.Add(within), setting != ""
 }
 
 // provisionTime is the group's --max-node-provision-time, and where it is set, "" for a group that is not known.
@@ -89,20 +83,19 @@ func (k *cluster) late(m member) (decision.Reason, bool) {
 	if took, joined := k.facts.joins[m.group]; joined {
 		usual = max(leastJoin, patience*took)
 	}
-	until, served := k.giveUp(k.facts.view, u)
-	if !known || !served || k.facts.at.Sub(u.since) <= usual {
+	within, setting := k.provisionTime(k.facts.view, m.group)
+	if !known || setting == "" || k.facts.at.Sub(u.since) <= usual {
 		return decision.Reason{}, false
 	}
-	_, setting := k.provisionTime(k.facts.view, m.group)
-	return why.Late(m.instance.ID, m.group, u.since, until, setting), true
+	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting), true
 }
 
-// findHeld says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.
-func (k *cluster) findHeld(groups map[string]*decision.Group) map[string]decision.Reason {
-	held, late := map[string]decision.Reason{}, map[string]decision.Reason{}
+// findLate says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.
+func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decision.Reason {
+	missing, late := map[string]decision.Reason{}, map[string]decision.Reason{}
 	for name, g := range groups {
 		if r, cannot := k.cannotLaunch(g); cannot {
-			held[name] = r
+			missing[name] = r
 		}
 	}
 	coming, launched := map[string]int{}, map[string]int{}
@@ -117,7 +110,7 @@ func (k *cluster) findHeld(groups map[string]*decision.Group) map[string]decisio
 		switch {
 		case isLate:
 			late[m.group] = r
-		case m.node == nil && held[m.group].Code == decision.CodeConfiguration:
+		case m.node == nil && missing[m.group].Code == decision.CodeConfiguration:
 			continue // it dies as the last one did
 		case m.node == nil, !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
 			coming[m.group]++
@@ -126,13 +119,13 @@ func (k *cluster) findHeld(groups map[string]*decision.Group) map[string]decisio
 	}
 	for name, g := range groups {
 		if coming[name] > 0 || g.Desired <= launched[name] {
-			delete(held, name)
+			delete(missing, name)
 		}
-		if r, isLate := late[name]; isLate && coming[name] == 0 && held[name].Message == "" {
-			held[name] = r
+		if r, isLate := late[name]; isLate && coming[name] == 0 && missing[name].Message == "" {
+			missing[name] = r
 		}
 	}
-	return held
+	return missing
 }
 
 // cannotLaunch says why AWS launches nothing in the group, whether or not it is at its maximum.
@@ -148,21 +141,21 @@ func (k *cluster) cannotLaunch(g *decision.Group) (decision.Reason, bool) {
 	case len(g.CoolDowns) == 0: // or the pools of the group are listed for nothing
 		return decision.Reason{}, false
 	}
-	rest, cooling := k.Provider.CoolDown(own)
+	period, cooling := k.Provider.CoolDown(own)
 	other := *g
 	other.State = "" // its maximum does not matter
-	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)}, &other), cooling
+	return why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class)}, &other), cooling
 }
 
-// heldFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".
-func (s *speaker) heldFor(pod *corev1.Pod, known string) (string, decision.Reason) {
-	held := s.held()
-	if known != "" || len(held) == 0 {
-		return known, held[known]
+// lateFor returns why no node comes for a pod, and of which group. known is the group in which one was asked for, or "".
+func (s *speaker) lateFor(pod *corev1.Pod, known string) (string, decision.Reason) {
+	missing := s.late()
+	if known != "" || len(missing) == 0 {
+		return known, missing[known]
 	}
 	for _, n := range s.upcoming() {
 		g := s.groups[n.Group]
-		if r, isHeld := held[n.Group]; (isHeld || g.Starting > 0) && n.Takes(pod, g) {
+		if r, isLate := missing[n.Group]; (isLate || g.Starting > 0) && n.Takes(pod, g) {
 			return n.Group, r
 		}
 	}
