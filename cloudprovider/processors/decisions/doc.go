@@ -1,8 +1,7 @@
 // Package decisions hands the facts of each loop of the core to a decision.Record.
 //
-// A Collector sits at the core's extension points, changes nothing there, and keeps what it sees until the end of the loop. It does
-// not put it into words. That is the work of functions that the Record calls when somebody reads the next report. They see the facts
-// of the loop, which nobody changes any more.
+// A Collector sits at the core's extension points, changes nothing there, and keeps what it sees until the end of the loop. A function
+// that the Record calls when somebody reads the next report puts these facts into words. Nobody changes them any more by then.
 //
 // The package makes no AWS call and starts no goroutine. It must not import the SDK or awsclient.
 package decisions
