@@ -43,7 +43,8 @@ func (w Words) bounded(region string) Words {
 	slices.SortFunc(w.Pods, func(a, b Pod) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 	})
-	w = Words{orEmpty(w.Groups), first(orEmpty(w.Pods), maxPods), orEmpty(w.Searches), first(orEmpty(w.Nodes), maxNodes), max(0, len(w.Pods)-maxPods)}
+	w = Words{Groups: orEmpty(w.Groups), Pods: first(orEmpty(w.Pods), maxPods), Searches: orEmpty(w.Searches),
+		Nodes: first(orEmpty(w.Nodes), maxNodes), left: max(0, len(w.Pods)-maxPods)}
 	starting := map[string]int{}
 	for at := range w.Nodes {
 		n := &w.Nodes[at]

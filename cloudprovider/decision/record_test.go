@@ -144,7 +144,8 @@ func TestPodsWithoutRoomAreCounted(t *testing.T) {
 	loop(r, decision.Words{Pods: pods})
 	report := r.Report()
 	if len(report.Pods) != 10_000 || report.PodsLeft != 500 || report.Pods[0].Name != "p00000" || report.Pods[9_999].Name != "p09999" {
-		t.Errorf("%d pods to %q and %d left out, want the first 10000 by name and 500", len(report.Pods), report.Pods[len(report.Pods)-1].Name, report.PodsLeft)
+		t.Errorf("%d pods to %q and %d left out, want the first 10000 by name and 500",
+			len(report.Pods), report.Pods[len(report.Pods)-1].Name, report.PodsLeft)
 	}
 }
 
@@ -153,7 +154,8 @@ func TestLongTextsAreCut(t *testing.T) {
 	long := decision.Reason{Message: strings.Repeat("é", 2_000), Remedy: "x" + strings.Repeat("é", 2_000)}
 	r.Looped(decision.Loop{Result: long}, func() decision.Words {
 		return decision.Words{
-			Groups:   []decision.Group{{Name: "g", Reason: long, Problems: slicesOf(long, 9), CoolDowns: slicesOf(decision.CoolDown{Cause: long}, 90)}},
+			Groups: []decision.Group{{Name: "g", Reason: long, Problems: slicesOf(long, 9),
+				CoolDowns: slicesOf(decision.CoolDown{Cause: long}, 90)}},
 			Pods:     []decision.Pod{{Cause: long}},
 			Searches: []decision.Search{{Answers: []decision.Answer{{Reason: long, Expander: long.Message}}}},
 			Nodes:    []decision.Node{{Reason: long}},
@@ -249,8 +251,9 @@ func TestRecordHoldsLittleMemory(t *testing.T) {
 	for at := range 2 { // the second round leaves nothing of the first
 		w := decision.Words{Groups: make([]decision.Group, groups), Pods: make([]decision.Pod, pods), Nodes: make([]decision.Node, nodes)}
 		for at := range w.Groups {
-			w.Groups[at] = decision.Group{Name: name("group", at), AutoScaling: name("group", at), Zones: []string{"eu-west-1a"}, Types: []string{"m5.large", "m6i.large"},
-				State: decision.GroupCoolDown, Reason: reason("group", at), Problems: []decision.Reason{reason("problem", at)},
+			w.Groups[at] = decision.Group{Name: name("group", at), AutoScaling: name("group", at), Zones: []string{"eu-west-1a"},
+				Types: []string{"m5.large", "m6i.large"}, State: decision.GroupCoolDown, Reason: reason("group", at),
+				Problems:  []decision.Reason{reason("problem", at)},
 				CoolDowns: []decision.CoolDown{{Zone: "eu-west-1a", Cause: reason("cause", at)}}, NodePrice: "0.096 USD"}
 		}
 		for range 60 {
@@ -262,11 +265,12 @@ func TestRecordHoldsLittleMemory(t *testing.T) {
 			w.Searches = append(w.Searches, s)
 		}
 		for at := range w.Pods {
-			w.Pods[at] = decision.Pod{Namespace: name("namespace", at), Name: name("a-deployment-with-a-usual-name", at), UID: name("12345678-1234-1234-1234", at),
-				Owner: name("Deployment/a-deployment", at), Cause: reason("pod", at), State: decision.PodHelpless, Search: at % 60}
+			w.Pods[at] = decision.Pod{Namespace: name("namespace", at), Name: name("a-deployment-with-a-usual-name", at),
+				UID: name("12345678-1234-1234-1234", at), Owner: name("Deployment/a-deployment", at), Cause: reason("pod", at), State: decision.PodHelpless, Search: at % 60}
 		}
 		for at := range w.Nodes {
-			w.Nodes[at] = decision.Node{Name: name("ip-10-0-0-0.eu-west-1.compute.internal", at), InstanceID: name("i-0123456789abcdef", at), Reason: reason("node", at)}
+			w.Nodes[at] = decision.Node{Name: name("ip-10-0-0-0.eu-west-1.compute.internal", at), InstanceID: name("i-0123456789abcdef", at),
+				Reason: reason("node", at)}
 		}
 		loop(r, w)
 		for range 1_000 {
@@ -327,7 +331,8 @@ func BenchmarkReport(b *testing.B) {
 func TestStartingNodeIsNotCountedAsReady(t *testing.T) {
 	r, _ := newRecord()
 	loop(r, decision.Words{Groups: []decision.Group{{Name: "gpu", Desired: 3, Ready: 3}, {Name: "web", Desired: 2, Ready: 1, Starting: 1}},
-		Nodes: []decision.Node{{Name: "a", Group: "gpu", State: decision.NodeStarting}, {Name: "b", Group: "gpu"}, {Name: "c", Group: "web", State: decision.NodeStarting}}})
+		Nodes: []decision.Node{{Name: "a", Group: "gpu", State: decision.NodeStarting}, {Name: "b", Group: "gpu"},
+			{Name: "c", Group: "web", State: decision.NodeStarting}}})
 	if g := r.Report().Groups; g[0].Ready != 2 || g[0].Starting != 1 || g[1].Ready != 1 || g[1].Starting != 1 {
 		t.Errorf("%d ready and %d starting of gpu, %d and %d of web, want 2 and 1, 1 and 1", g[0].Ready, g[0].Starting, g[1].Ready, g[1].Starting)
 	}
@@ -337,8 +342,8 @@ func TestCommandsOfRemediesNameTheRegion(t *testing.T) {
 	r, _ := newRecord()
 	reason := decision.Reason{Remedy: "aws autoscaling delete-tags --tags x"}
 	const want = "aws autoscaling delete-tags --region eu-west-1 --tags x"
-	loop(r, decision.Words{Groups: []decision.Group{{Reason: reason, Problems: []decision.Reason{reason}}}, Pods: []decision.Pod{{Cause: reason}},
-		Nodes: []decision.Node{{Reason: reason}}})
+	loop(r, decision.Words{Groups: []decision.Group{{Reason: reason, Problems: []decision.Reason{reason}}},
+		Pods: []decision.Pod{{Cause: reason}}, Nodes: []decision.Node{{Reason: reason}}})
 	r.Launched(decision.Launch{Outcome: reason})
 	r.Decided(decision.Entry{Reason: reason})
 	got := r.Report()

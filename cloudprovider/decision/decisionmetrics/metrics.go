@@ -43,13 +43,17 @@ func New(o Options) (*Metrics, error) {
 			5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)),
 	}
 	all := []prometheus.Collector{m.decisions, m.launches, m.duration, m.asked, m.ready,
-		gauge{describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"), o.Report, counts(pendingPods)},
-		gauge{describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"), o.Report, counts(coolDowns)},
-		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"), o.Report, counts(groupStates)},
+		gauge{describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"),
+			o.Report, counts(pendingPods)},
+		gauge{describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"),
+			o.Report, counts(coolDowns)},
+		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"),
+			o.Report, counts(groupStates)},
 	}
 	if o.PerNodeGroup {
 		all = append(all, gauge{describe("node_group_nodes",
-			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state"), o.Report, groupNodes})
+			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state"),
+			o.Report, groupNodes})
 	}
 	var errs []error
 	for _, c := range all {

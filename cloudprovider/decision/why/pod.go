@@ -29,7 +29,8 @@ type GroupNode struct {
 // need is the one zone that the pod needs, because of its own fields or of a volume. The zero need means that the pod has a choice.
 //
 // The cause depends on the pod's namespace, its spec and the need alone, so equivalent pods share it.
-func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups map[string]*decision.Group, nodes ...*GroupNode) decision.Reason {
+func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups map[string]*decision.Group,
+	nodes ...*GroupNode) decision.Reason {
 	if len(answers) == 0 {
 		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
 			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}
@@ -52,7 +53,8 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 		s.add(a)
 	}
 	s.spread()
-	if takers := slices.DeleteFunc(slices.Clone(s.all), func(c candidate) bool { return c.Verdict != decision.Skipped || c.weight > 0 }); len(takers) > 0 {
+	takers := slices.DeleteFunc(slices.Clone(s.all), func(c candidate) bool { return c.Verdict != decision.Skipped || c.weight > 0 })
+	if len(takers) > 0 {
 		return cannotGrow(takers)
 	}
 	return s.closest()
@@ -216,8 +218,8 @@ func lasting(c decision.Code) int {
 	return len(order)
 }
 
-// cannotGrow is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next step of
-// either, unless the second one passes by itself.
+// cannotGrow is the reason of groups that would take the pod, but cannot grow now. It names two kinds of causes at most, and the next
+// step of either, unless the second one passes by itself.
 func cannotGrow(list []candidate) decision.Reason {
 	slices.SortStableFunc(list, func(a, b candidate) int { return lasting(a.Reason.Code) - lasting(b.Reason.Code) })
 	r := list[0].Reason

@@ -86,7 +86,8 @@ func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
 func (n *GroupNode) taints(pod *corev1.Pod) []requirement {
 	var failing []requirement
 	for _, taint := range n.Taints {
-		if taint.Effect == corev1.TaintEffectPreferNoSchedule || scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
+		if taint.Effect == corev1.TaintEffectPreferNoSchedule ||
+			scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, &taint, true) {
 			continue
 		}
 		failing = append(failing, requirement{code: decision.CodeTaint, id: "taint " + taint.ToString(), key: taint.Key, weight: weightTaint, taint: taint})

@@ -86,8 +86,9 @@ func says(words string) string {
 
 // MaxNodesTotal is the reason of all pods while the cluster has the nodes that --max-nodes-total allows.
 func MaxNodesTotal(limit int) decision.Reason {
-	return decision.Reason{Code: decision.CodeMaxNodesTotal, Message: fmt.Sprintf("the cluster has its maximum of %s (--max-nodes-total=%d)", Count(limit, "node"), limit),
-		Remedy: fmt.Sprintf("raise --max-nodes-total=%d", limit)}
+	return decision.Reason{Code: decision.CodeMaxNodesTotal,
+		Message: fmt.Sprintf("the cluster has its maximum of %s (--max-nodes-total=%d)", Count(limit, "node"), limit),
+		Remedy:  fmt.Sprintf("raise --max-nodes-total=%d", limit)}
 }
 
 // coresCode is the core's code of a call that failed, whatever AWS's is (errors.CloudProviderError). apiError stands before AWS's own words

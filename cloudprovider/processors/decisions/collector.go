@@ -208,7 +208,7 @@ func (f *facts) result() decision.Reason {
 		}
 		return decision.Reason{Code: decision.CodeOther, Message: text}
 	case corestatus.ScaleUpNoOptionsAvailable:
-		return decision.Reason{Code: decision.CodeScheduling, Message: fmt.Sprintf("no group helps %s", why.Count(f.unhelped.count, "pending pod"))}
+		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps " + why.Count(f.unhelped.count, "pending pod")}
 	case corestatus.ScaleUpInCooldown:
 		return decision.Reason{Code: decision.CodeDelay, Message: "all pending pods are very young"}
 	case corestatus.ScaleUpLimitedByMaxNodesTotal:

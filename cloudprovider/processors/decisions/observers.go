@@ -108,7 +108,8 @@ func outcomeOf(l asg.Launch) (decision.Reason, bool) {
 	case l.Refused != "":
 		r = failure(l.Class, l.Refused, attempt)
 	case l.Call == "SetDesiredCapacity":
-		return decision.Reason{Code: decision.CodeLaunching, Message: "AWS was asked for " + why.Count(l.Asked, "instance") + " and launches on its own"}, false
+		return decision.Reason{Code: decision.CodeLaunching,
+			Message: "AWS was asked for " + why.Count(l.Asked, "instance") + " and launches on its own"}, false
 	case l.Launched < l.Asked:
 		r = decision.Reason{Code: decision.CodeNoCapacity, Message: "AWS launched fewer instances than it was asked for"}
 	}
@@ -366,10 +367,11 @@ func (c *Collector) settle() {
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
 		c.grown[info.Group.Id()] = true
-		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d", why.Count(info.NewSize-info.CurrentSize, "node"),
-			why.Count(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
+		nodes := why.Count(info.NewSize-info.CurrentSize, "node")
+		r := decision.Reason{Code: decision.CodeLaunching,
+			Message: fmt.Sprintf("%s for %s, from %d to %d", nodes, why.Count(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
 		if len(scaleUp.pods) == 0 {
-			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", why.Count(info.NewSize-info.CurrentSize, "node"), info.CurrentSize, info.NewSize)
+			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", nodes, info.CurrentSize, info.NewSize)
 		} else if ch := scaleUp.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
 			r.Message += " (" + ch.said + ")"
 		}

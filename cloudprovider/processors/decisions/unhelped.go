@@ -72,7 +72,8 @@ func compacted(pods []corestatus.NoScaleUpInfo) unhelped {
 
 func refusalOf(reasons corestatus.Reasons, skipped bool) refusal {
 	if e, ok := reasons.(clustersnapshot.SchedulingError); ok && e.FailingPredicateName() != "" {
-		return refusal{skipped: skipped, plugin: e.FailingPredicateName(), reasons: strings.Join(e.FailingPredicateReasons(), ", "), detail: detail(e)}
+		return refusal{skipped: skipped, plugin: e.FailingPredicateName(),
+			reasons: strings.Join(e.FailingPredicateReasons(), ", "), detail: detail(e)}
 	}
 	if reasons == nil {
 		return refusal{skipped: skipped}
