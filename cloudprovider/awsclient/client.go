@@ -77,18 +77,14 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		return nil, err
 	}
 	autoscalingOptions := func(s *autoscaling.Options) {
-		if found := o.CloudConfig.override("autoscaling", cfg.Region); found != nil {
-			s.EndpointResolverV2 = autoscalingEndpoint{fixedEndpoint{"autoscaling", *found}}
-		}
+		override(&s.EndpointResolverV2, o.CloudConfig, "autoscaling", cfg.Region)
 	}
 	writes := autoscaling.NewFromConfig(cfg, autoscalingOptions)
 	queues := sqs.NewFromConfig(cfg, func(s *sqs.Options) {
 		if o.HTTPClient == nil {
 			s.HTTPClient = awshttp.NewBuildableClient().WithTimeout(longPollTimeout)
 		}
-		if found := o.CloudConfig.override("sqs", cfg.Region); found != nil {
-			s.EndpointResolverV2 = sqsEndpoint{fixedEndpoint{"sqs", *found}}
-		}
+		override(&s.EndpointResolverV2, o.CloudConfig, "sqs", cfg.Region)
 	})
 	if cfg.RetryMode == "" {
 		cfg.RetryMode = aws.RetryModeAdaptive
@@ -99,20 +95,14 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions),
 			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
 		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
-			if found := o.CloudConfig.override("ec2", cfg.Region); found != nil {
-				s.EndpointResolverV2 = ec2Endpoint{fixedEndpoint{"ec2", *found}}
-			}
+			override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region)
 		}),
 		EKS: eks.NewFromConfig(cfg, func(s *eks.Options) {
-			if found := o.CloudConfig.override("eks", cfg.Region); found != nil {
-				s.EndpointResolverV2 = eksEndpoint{fixedEndpoint{"eks", *found}}
-			}
+			override(&s.EndpointResolverV2, o.CloudConfig, "eks", cfg.Region)
 		}),
 		SQS: queues,
 		ZonalShifts: arczonalshift.NewFromConfig(cfg, func(s *arczonalshift.Options) {
-			if found := o.CloudConfig.override("arc-zonal-shift", cfg.Region); found != nil {
-				s.EndpointResolverV2 = zonalShiftEndpoint{fixedEndpoint{"arc-zonal-shift", *found}}
-			}
+			override(&s.EndpointResolverV2, o.CloudConfig, "arc-zonal-shift", cfg.Region)
 		}),
 	}, nil
 }

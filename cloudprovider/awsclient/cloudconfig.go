@@ -81,13 +81,3 @@ func (c CloudConfig) validate() error {
 }
 
 func (c CloudConfig) sectionNames() []string { return slices.Sorted(maps.Keys(c.ServiceOverride)) }
-
-// override returns the override of the service in the region, or nil.
-func (c CloudConfig) override(service, region string) *ServiceOverride {
-	for _, name := range c.sectionNames() {
-		if o := c.ServiceOverride[name]; o.Service == service && o.Region == region {
-			return o
-		}
-	}
-	return nil
-}

@@ -1,35 +1,40 @@
 package awsclient
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
 
-	"github.com/aws/aws-sdk-go-v2/service/arczonalshift"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/eks"
-	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	smithyauth "github.com/aws/smithy-go/auth"
 	smithyendpoints "github.com/aws/smithy-go/endpoints"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
-// fixedEndpoint answers every request of a service's client with the endpoint of a ServiceOverride.
-type fixedEndpoint struct {
-	service string
-	ServiceOverride
+// endpointResolver is a service's EndpointResolverV2. P is its EndpointParameters.
+type endpointResolver[P any] interface {
+	ResolveEndpoint(context.Context, P) (smithyendpoints.Endpoint, error)
 }
 
-func (f fixedEndpoint) endpoint() (smithyendpoints.Endpoint, error) {
+// override has a client of the service resolve its endpoint by the ServiceOverride for the region, if there is one.
+func override[R endpointResolver[P], P any](resolver *R, c CloudConfig, service, region string) {
+	for _, name := range c.sectionNames() {
+		if o := c.ServiceOverride[name]; o.Service == service && o.Region == region {
+			*resolver = any(fixedEndpoint[P]{*o}).(R)
+		}
+	}
+}
+
+// fixedEndpoint answers every request of a service's client with the endpoint of a ServiceOverride.
+type fixedEndpoint[P any] struct{ ServiceOverride }
+
+// ResolveEndpoint implements the service's EndpointResolverV2.
+func (f fixedEndpoint[P]) ResolveEndpoint(context.Context, P) (smithyendpoints.Endpoint, error) {
 	uri, err := url.Parse(f.URL)
 	if err != nil {
 		return smithyendpoints.Endpoint{}, fmt.Errorf("service override of %s in %s: %w", f.Service, f.Region, err)
 	}
-	signingName := f.SigningName
-	if signingName == "" {
-		signingName = f.service
-	}
+	signingName := cmp.Or(f.SigningName, f.Service)
 	signer := smithyauth.Option{SchemeID: smithyauth.SchemeIDSigV4}
 	smithyhttp.SetSigV4SigningName(&signer.SignerProperties, signingName)
 	smithyhttp.SetSigV4ASigningName(&signer.SignerProperties, signingName)
@@ -37,37 +42,4 @@ func (f fixedEndpoint) endpoint() (smithyendpoints.Endpoint, error) {
 	endpoint := smithyendpoints.Endpoint{URI: *uri}
 	smithyauth.SetAuthOptions(&endpoint.Properties, []*smithyauth.Option{&signer})
 	return endpoint, nil
-}
-
-type (
-	autoscalingEndpoint struct{ fixedEndpoint }
-	ec2Endpoint         struct{ fixedEndpoint }
-	eksEndpoint         struct{ fixedEndpoint }
-	sqsEndpoint         struct{ fixedEndpoint }
-	zonalShiftEndpoint  struct{ fixedEndpoint }
-)
-
-// ResolveEndpoint implements autoscaling.EndpointResolverV2.
-func (e autoscalingEndpoint) ResolveEndpoint(context.Context, autoscaling.EndpointParameters) (smithyendpoints.Endpoint, error) {
-	return e.endpoint()
-}
-
-// ResolveEndpoint implements ec2.EndpointResolverV2.
-func (e ec2Endpoint) ResolveEndpoint(context.Context, ec2.EndpointParameters) (smithyendpoints.Endpoint, error) {
-	return e.endpoint()
-}
-
-// ResolveEndpoint implements eks.EndpointResolverV2.
-func (e eksEndpoint) ResolveEndpoint(context.Context, eks.EndpointParameters) (smithyendpoints.Endpoint, error) {
-	return e.endpoint()
-}
-
-// ResolveEndpoint implements sqs.EndpointResolverV2.
-func (e sqsEndpoint) ResolveEndpoint(context.Context, sqs.EndpointParameters) (smithyendpoints.Endpoint, error) {
-	return e.endpoint()
-}
-
-// ResolveEndpoint implements arczonalshift.EndpointResolverV2.
-func (e zonalShiftEndpoint) ResolveEndpoint(context.Context, arczonalshift.EndpointParameters) (smithyendpoints.Endpoint, error) {
-	return e.endpoint()
 }
