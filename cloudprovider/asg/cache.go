@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -59,6 +60,7 @@ type Cache struct {
 	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	resolve   chan struct{}   // a launch source may be new
 	failures  chan struct{}   // wakes the failure loop
+	together  awsclient.Batcher[togetherKey, string, error]
 }
 
 func NewCache(o Options) *Cache {
@@ -72,11 +74,13 @@ func NewCache(o Options) *Cache {
 		o.Read = func(time.Time, string, string) {}
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
-	return &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
+	c := &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
 		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
+	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
+	return c
 }
 
 // Changed receives after a reading in which a group moved: instances came or went, or a launch failed.

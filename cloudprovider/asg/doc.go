@@ -7,9 +7,10 @@
 // Its rooms below make no call of Auto Scaling. group has the values. ledger knows what follows from readings and writes, and ownership whose a group
 // is. launchspec resolves what a group launches, and cooldown remembers what is left alone after a failure.
 //
-// Writes to one group follow each other, each on its own reading. If AWS turns out to have launched more than a write left room for, the Cache raises
-// the desired capacity again before AWS terminates the excess. An accepted write is in the Snapshot at once. A call holds only the lock of its group,
-// which no reader takes. StartIncrease waits for no answer.
+// Writes to one group follow each other, each on its own reading. Terminations that come within a moment share one write. If AWS turns
+// out to have launched more than a write left room for, the Cache raises the desired capacity again before AWS terminates the excess.
+// An accepted write is in the Snapshot at once. A call holds only the lock of its group, which no reader takes. StartIncrease waits for
+// no answer.
 //
 // If AWS does not answer LaunchInstances, or a termination of several instances, a reading shows the outcome and an older call does the rest:
 // for one group, or for all groups for a while.

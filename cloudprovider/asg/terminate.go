@@ -77,6 +77,37 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.
 	})
 }
 
+// TerminateTogether is Terminate, or Replace, of the instances together with those of other callers within the wait. Its error is about its own
+// instances. The context is the one of the first caller.
+func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
+	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
+	var partial *TerminationError
+	if !errors.As(err, &partial) {
+		return err
+	}
+	stays := maps.Clone(partial.Stays)
+	maps.DeleteFunc(stays, func(id string, _ error) bool { return !slices.Contains(ids, id) })
+	if len(stays) == 0 {
+		return nil
+	}
+	return &TerminationError{Group: name, Stays: stays}
+}
+
+// togetherKey says which terminations share one call.
+type togetherKey struct {
+	group   string
+	replace bool
+}
+
+func (c *Cache) terminateTogether(ctx context.Context, key togetherKey, ids []string) (err error) {
+	if key.replace {
+		_, err = c.Replace(ctx, key.group, ids)
+	} else {
+		_, err = c.Terminate(ctx, key.group, ids)
+	}
+	return err
+}
+
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (c *Cache) terminate(ctx context.Context, name string, ids []string,
 	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {

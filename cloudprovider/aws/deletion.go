@@ -7,42 +7,18 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // gatherFor is how long a deletion waits for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 
-// deletions gathers the instances of a group whose nodes are deleted within a moment, so that they share one call.
-type deletions = awsclient.Batcher[string, []string, error]
-
-// terminateTogether terminates the instances, together with the instances of other callers, and returns why any of its own stays. It waits longer
-// than ctx for other writes to the group, because the node would get new pods.
-func (n *NodeGroup) terminateTogether(_ context.Context, group string, ids []string) error {
-	err, _ := n.provider.deletions.Join(group, func(wanted *[]string) error {
-		*wanted = append(*wanted, ids...)
-		return nil
-	}, func(ids []string) error { return n.provider.terminate(n.provider.ctx, group, ids) })
-	return errorOf(err, ids)
-}
-
-// errorOf returns the part of a termination's error about the instances, nil where all of them go.
-func errorOf(err error, ids []string) error {
-	var partial *asg.TerminationError
-	if !errors.As(err, &partial) {
-		return err
-	}
-	own := &asg.TerminationError{Group: partial.Group, Stays: map[string]error{}}
-	for _, id := range ids {
-		if why := partial.Stays[id]; why != nil {
-			own.Stays[id] = why
-		}
-	}
-	if len(own.Stays) == 0 {
-		return nil
-	}
-	return own
+// terminateTogether terminates the instances, together with the instances of other callers. It waits longer than the caller's context for other
+// writes to the group, because the node would get new pods.
+func (p *Provider) terminateTogether(_ context.Context, group string, ids []string) error {
+	err := p.cache.TerminateTogether(p.ctx, group, ids, false, p.gatherFor)
+	p.adopt(group)
+	return err
 }
 
 // terminate terminates the instances of the group and takes the result into the view of the current loop. It waits for other writes to the

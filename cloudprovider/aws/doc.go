@@ -12,7 +12,7 @@
 // policy, its allocation strategy, and its present instances. The groups know their nodes, so nothing is guessed from names. A node of an
 // unknown type, and a pod, cost as much as similar types charge for CPU, memory and accelerators. Neither question ever fails.
 //
-// The package owns the View, the observed node facts, and the batches of deletions. It imports none of the core's
+// The package owns the View and the observed node facts. It imports none of the core's
 // adapters in cloudprovider/processors, which stand on it. The core's interfaces carry no context, so New keeps one, and every
 // write derives its deadline from it.
 //

@@ -15,20 +15,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
-// pricedGroups knows the Auto Scaling groups and the facts about instance types.
-type pricedGroups interface {
-	// Group returns the group of that name, or nil.
-	Group(name string) *group.Group
-	// GroupOf returns the group of the node, or the group whose template the node is, or nil.
-	GroupOf(node *corev1.Node) *group.Group
-	Catalogue() *instancetypes.Catalogue
-}
-
 // Model implements the core's PricingModel. Amounts are in the currency of the prices.
 type Model struct {
-	groups  pricedGroups
-	prices  prices
-	current atomic.Pointer[pricer]
+	provider *Provider
+	prices   prices
+	current  atomic.Pointer[pricer]
 }
 
 // pricer is a Pricer with its inputs.
@@ -38,13 +29,9 @@ type pricer struct {
 	catalogue  *instancetypes.Catalogue
 }
 
-func newModel(groups pricedGroups, prices prices) *Model {
-	return &Model{groups: groups, prices: prices}
-}
-
 // Pricer prices groups by the present facts. It is the same one until they change.
 func (m *Model) Pricer() *groupprice.Pricer {
-	generation, catalogue := m.prices.Generation(), m.groups.Catalogue()
+	generation, catalogue := m.prices.Generation(), m.provider.types.Catalogue()
 	if now := m.current.Load(); now != nil && now.generation == generation && now.catalogue == catalogue {
 		return now.Pricer
 	}
@@ -55,7 +42,7 @@ func (m *Model) Pricer() *groupprice.Pricer {
 
 // NodePrice returns the cost of the node from start to end. The error is always nil.
 func (m *Model) NodePrice(node *corev1.Node, start, end time.Time) (float64, error) {
-	if g := m.groups.GroupOf(node); g != nil {
+	if g := m.provider.groupOf(node); g != nil {
 		return m.next(m.Pricer(), g, node, 1).Amount.PerHour * hours(start, end), nil
 	}
 	return m.ofNobody(node).PerHour * hours(start, end), nil
@@ -73,20 +60,15 @@ func (m *Model) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error)
 // It stands in for unknown types and may be nil. NodeCost is not ok where the group is not one of ours, or has unknown types
 // and no template.
 func (m *Model) NodeCost(nodeGroup string, template *corev1.Node, count int) (pricing.Amount, bool) {
-	cost, ok := m.Next(nodeGroup, template, count)
+	g := m.provider.View().Group(nodeGroup)
+	switch {
+	case g == nil:
+		return pricing.Amount{}, false
+	case template != nil:
+		return m.next(m.Pricer(), g, template, count).Amount, true
+	}
+	cost, ok := m.Pricer().Next(g, count)
 	return cost.Amount, ok
-}
-
-// Next is NodeCost with its parts, and how much of it is estimated.
-func (m *Model) Next(nodeGroup string, template *corev1.Node, count int) (groupprice.Cost, bool) {
-	g := m.groups.Group(nodeGroup)
-	if g == nil {
-		return groupprice.Cost{}, false
-	}
-	if template == nil {
-		return m.Pricer().Next(g, count)
-	}
-	return m.next(m.Pricer(), g, template, count), true
 }
 
 // next returns the cost of the next count nodes of g, which resemble node if their types are unknown.

@@ -14,23 +14,28 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/price"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 var _ cloudprovider.PricingModel = (*Model)(nil)
 
-const groupAnnotation = "group"
-
-// cluster has the groups it maps to, each named on the nodes that belong to it.
+// cluster has the groups by name.
 type cluster map[string]*group.Group
 
-func (c cluster) Group(name string) *group.Group         { return c[name] }
-func (c cluster) GroupOf(node *corev1.Node) *group.Group { return c[node.Annotations[groupAnnotation]] }
-func (c cluster) Catalogue() *instancetypes.Catalogue    { return instancetypes.Embedded() }
+// newModel makes the Model of a Provider whose view has the groups.
+func newModel(groups cluster, prices prices) *Model {
+	p := &Provider{types: lookup.NewTypes(nil, instancetypes.Embedded(), clock.RealClock{})}
+	p.view.Store(&View{groups: groups, snapshot: &group.Snapshot{}})
+	return &Model{provider: p, prices: prices}
+}
+
 func (c cluster) add(name, instanceType string, spot bool) {
 	c[name] = groupOf(name, instanceType, spot)
 }
@@ -62,9 +67,10 @@ func node(t *testing.T, group, instanceType string) *corev1.Node {
 	for _, r := range facts.Accelerators() {
 		capacity[corev1.ResourceName(r.Name)] = *resource.NewQuantity(int64(r.Count), resource.DecimalSI)
 	}
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: group, Annotations: map[string]string{groupAnnotation: group},
-		Labels: map[string]string{corev1.LabelInstanceTypeStable: instanceType}},
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: group, Labels: map[string]string{corev1.LabelInstanceTypeStable: instanceType}},
 		Status: corev1.NodeStatus{Capacity: capacity, Allocatable: capacity}}
+	nodemeta.NodeGroup.Set(n, group)
+	return n
 }
 
 func pod(requests ...string) *corev1.Pod {

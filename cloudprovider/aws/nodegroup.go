@@ -134,7 +134,7 @@ func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
 	if unregistered(nodes) {
 		return n.remove(nodes, n.provider.terminate)
 	}
-	return n.remove(nodes, n.terminateTogether)
+	return n.remove(nodes, n.provider.terminateTogether)
 }
 
 // ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.

@@ -4,13 +4,10 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
@@ -32,26 +29,6 @@ func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError
 
 // Costs returns the model of prices, or nil if the Provider was made without prices.
 func (p *Provider) Costs() *Model { return p.costs }
-
-// groupFacts presents the current view to the model of prices.
-type groupFacts struct{ provider *Provider }
-
-// Group returns the node group with the ID, or nil.
-func (f groupFacts) Group(id string) *group.Group { return f.provider.view.Load().groups[id] }
-
-// GroupOf returns the node group of a simulated or a live node, or nil.
-func (f groupFacts) GroupOf(node *corev1.Node) *group.Group {
-	if id := nodemeta.NodeGroup.Of(node); id != "" {
-		return f.Group(id)
-	}
-	if ng := f.provider.NodeGroupOf(node); ng != nil {
-		return f.Group(ng.id)
-	}
-	return nil
-}
-
-// Catalogue returns the known instance types.
-func (f groupFacts) Catalogue() *instancetypes.Catalogue { return f.provider.types.Catalogue() }
 
 // Spending is what the instances of the groups cost per hour.
 type Spending struct {

@@ -22,9 +22,9 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // GPULabel is the node label by which the core knows a node that should have accelerators.
@@ -80,7 +80,7 @@ type Provider struct {
 	costs      *Model // nil without prices
 	spend      *spend // nil without prices
 	gpuTypes   map[string]struct{}
-	deletions  *deletions
+	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
 	ageing     ageing // under changing
 	view       atomic.Pointer[View]
@@ -100,18 +100,17 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		gpuTypes: gpuTypes(o.Catalogue), missing: map[string]missingDevice{},
+		gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
 	if err := p.registered.follow(o.Nodes); err != nil {
 		return nil, err
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
-	p.deletions = awsclient.NewBatcher[string, []string, error](o.Clock, max(o.GatherDeletions, gatherFor))
 	p.ageing.event = o.Event
 	p.view.Store(emptyView())
 	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
 	if o.Prices != nil {
-		p.costs = newModel(groupFacts{p}, o.Prices)
+		p.costs = &Model{provider: p, prices: o.Prices}
 		p.spend = newSpend(p.costs)
 		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced)
 	}
@@ -231,8 +230,8 @@ func zeroSizes(before, now *View) {
 func (p *Provider) adopt(name string) {
 	p.changing.Lock()
 	defer p.changing.Unlock()
-	if g := p.cache.Snapshot().Group(name); g != nil {
-		before := p.view.Load()
+	before := p.view.Load()
+	if g := p.cache.Snapshot().Group(name); g != nil && g != before.snapshot.Group(name) {
 		after := before.with(g)
 		p.noteDepartures(before.snapshot, after.snapshot)
 		p.view.Store(after)
@@ -321,10 +320,21 @@ func (p *Provider) GroupName(nodeGroup string) string {
 
 // NodeGroupName returns the ID of the node group that a live or simulated node belongs to, or "".
 func (p *Provider) NodeGroupName(node *corev1.Node) string {
-	if g := (groupFacts{p}).GroupOf(node); g != nil {
+	if g := p.groupOf(node); g != nil {
 		return g.ID()
 	}
 	return ""
+}
+
+// groupOf returns the facts of the node group of a live or simulated node, or nil.
+func (p *Provider) groupOf(node *corev1.Node) *group.Group {
+	id := nodemeta.NodeGroup.Of(node)
+	if id == "" {
+		if ng := p.NodeGroupOf(node); ng != nil {
+			id = ng.id
+		}
+	}
+	return p.View().Group(id)
 }
 
 // HasInstance reports whether the node's instance is in its group and will stay. An instance that left its group counts as terminated

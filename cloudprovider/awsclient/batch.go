@@ -1,58 +1,52 @@
 package awsclient
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"k8s.io/utils/clock"
 )
 
-// Batcher gathers requests of type W by key and makes one call for each batch. Every caller gets the call's result R. Safe for
+// Batcher gathers by key what callers want, and makes one call for each batch. Every caller gets the call's result R. Safe for
 // concurrent use.
 type Batcher[K comparable, W, R any] struct {
-	clock clock.Clock
-	wait  time.Duration
+	Clock clock.Clock
+	// Call is made with the context of the caller who opened the batch, in its goroutine.
+	Call func(ctx context.Context, key K, wanted []W) R
 
 	mu   sync.Mutex
-	open map[K]*pending[W, R] // guarded by mu
+	open map[K]*batch[W, R] // guarded by mu
 }
 
-// pending is one call to come.
-type pending[W, R any] struct {
-	wanted W // guarded by Batcher.mu while the batch is open
+// batch is one call to come.
+type batch[W, R any] struct {
+	wanted []W // guarded by Batcher.mu while the batch is open
 	done   chan struct{}
 	result R // set when done is closed
 }
 
-// NewBatcher makes a Batcher whose first caller waits so long for others.
-func NewBatcher[K comparable, W, R any](c clock.Clock, wait time.Duration) *Batcher[K, W, R] {
-	return &Batcher[K, W, R]{clock: c, wait: wait, open: map[K]*pending[W, R]{}}
-}
-
-// Join has add enter the caller's request into the open batch of the key, and returns the result of its call. The caller who
-// opened the batch makes the call, in its own goroutine. The error is add's, and a request whose add failed has no part in the
-// batch.
-func (b *Batcher[K, W, R]) Join(key K, add func(*W) error, call func(W) R) (result R, err error) {
+// Join adds to the open batch of the key, and returns the result of its call. The caller who opens the batch waits for others.
+func (b *Batcher[K, W, R]) Join(ctx context.Context, key K, wait time.Duration, wanted ...W) R {
 	b.mu.Lock()
-	p := b.open[key]
-	first := p == nil
-	if first {
-		p = &pending[W, R]{done: make(chan struct{})}
+	joined, others := b.open[key]
+	if !others {
+		joined = &batch[W, R]{done: make(chan struct{})}
+		if b.open == nil {
+			b.open = map[K]*batch[W, R]{}
+		}
+		b.open[key] = joined
 	}
-	if err := add(&p.wanted); err != nil {
-		b.mu.Unlock()
-		return result, err
-	}
-	b.open[key] = p
+	joined.wanted = append(joined.wanted, wanted...)
 	b.mu.Unlock()
-	if first {
-		b.clock.Sleep(b.wait)
+	if !others {
+		b.Clock.Sleep(wait)
 		b.mu.Lock()
 		delete(b.open, key)
 		b.mu.Unlock()
-		p.result = call(p.wanted)
-		close(p.done)
+		joined.result = b.Call(ctx, key, joined.wanted)
+		close(joined.done)
 	}
-	<-p.done
-	return p.result, nil
+	<-joined.done
+	return joined.result
 }

@@ -1,29 +1,38 @@
 package awsclient_test
 
 import (
-	"errors"
+	"context"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-func TestJoinGoesOnAfterBadFirstCaller(t *testing.T) {
+func TestCallersWithinTheWaitShareOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := awsclient.NewBatcher[string, int, int](clock.RealClock{}, time.Second)
-		wanted := func(n int) int { return n }
-		refused := errors.New("refused")
-		if _, err := b.Join("a", func(*int) error { return refused }, wanted); err != refused {
-			t.Errorf("error = %v, want the refusal", err)
+		var calls [][]int
+		b := awsclient.Batcher[string, int, int]{Clock: clock.RealClock{}, Call: func(_ context.Context, _ string, wanted []int) int {
+			calls = append(calls, slices.Sorted(slices.Values(wanted)))
+			return len(calls)
+		}}
+		var callers sync.WaitGroup
+		for at, want := range []int{1, 1, 2} { // the third caller comes after the first call
+			callers.Go(func() {
+				time.Sleep(time.Duration(at) * 600 * time.Millisecond)
+				if got := b.Join(t.Context(), "a", time.Second, at); got != want {
+					t.Errorf("Join of caller %d = %d, want %d", at, got, want)
+				}
+			})
 		}
-		for want := range 2 { // each in a batch of its own
-			got, err := b.Join("a", func(n *int) error { *n += want; return nil }, wanted)
-			if got != want || err != nil {
-				t.Errorf("Join = %d, %v, want %d", got, err, want)
-			}
+		callers.Wait()
+		if diff := cmp.Diff([][]int{{0, 1}, {2}}, calls); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -25,56 +24,40 @@ const (
 	terminationHandler = "aws-node-termination-handler/"
 )
 
-// state is the JSON of the annotation.
-type state struct {
-	Kind        event.Kind `json:"kind"`
-	Reason      string     `json:"reason"`               // for people
-	Cordoned    bool       `json:"cordoned,omitempty"`   // by the autoscaler, which undoes it in the end
-	Excluded    bool       `json:"excluded,omitempty"`   // from load balancers, likewise
-	Ends        bool       `json:"ends,omitempty"`       // AWS stops or terminates the instance at the time of a scheduled change
-	Deadline    time.Time  `json:"deadline"`             // for the drain
-	Began       time.Time  `json:"began"`                //
-	Terminating time.Time  `json:"terminating,omitzero"` // when termination began
-}
-
-// stateOf reads the annotation of a node, nil for no node. It reports false without one. Of one that somebody has spoilt it reads what comes before.
-func stateOf(node *corev1.Node) (s state, annotated bool) {
-	if node == nil {
-		return s, false
-	}
-	text, annotated := node.Annotations[Taint]
-	_ = json.Unmarshal([]byte(text), &s)
-	return s, annotated
-}
-
-// annotation is why a node is drained, and how far.
+// annotation is the JSON of the annotation: why a node is drained, and how far.
 type annotation struct {
 	reason
-	terminating time.Time // when termination began, zero before
+	Cordoned    bool      `json:"cordoned,omitempty"`   // by the autoscaler, which undoes it in the end
+	Excluded    bool      `json:"excluded,omitempty"`   // from load balancers, likewise
+	Terminating time.Time `json:"terminating,omitzero"` // when termination began
 }
 
-// annotationOf reads the annotation of a node. It reports false without one, and without a node. An annotation that somebody
-// has spoilt gives a reason of unknown kind whose deadline has passed.
-func annotationOf(node *corev1.Node) (annotation, bool) {
-	s, annotated := stateOf(node)
-	return annotation{reason: reason{kind: s.Kind, text: s.Reason, began: s.Began, deadline: s.Deadline, ends: s.Ends}, terminating: s.Terminating}, annotated
+// annotationOf reads the annotation of a node. It reports false without one, and without a node. Of one that somebody has spoilt it reads
+// what comes before: the reason may be of unknown kind, with a deadline that has passed.
+func annotationOf(node *corev1.Node) (m annotation, annotated bool) {
+	if node == nil {
+		return m, false
+	}
+	text, annotated := node.Annotations[Taint]
+	_ = json.Unmarshal([]byte(text), &m)
+	return m, annotated
 }
 
 // Draining returns why a node is drained for AWS and since when, and false for any other node. The texts come from annotations, which somebody
 // may have changed.
 func Draining(node *corev1.Node) (reason string, since time.Time, draining bool) {
 	a, draining := annotationOf(node)
-	return a.text, a.began, draining
+	return a.Text, a.Began, draining
 }
 
 // resumed is the reason for which a drain is taken up again. An instance that outlived its deadline keeps its pods for as long
 // as after a warning. If somebody has spoilt the time of beginning, the drain begins now.
 func (m annotation) resumed(now time.Time) reason {
 	c := m.reason
-	if c.began.IsZero() || now.Before(c.began) {
-		c.began = now
+	if c.Began.IsZero() || now.Before(c.Began) {
+		c.Began = now
 	}
-	if !now.Before(c.deadline) {
+	if !now.Before(c.Deadline) {
 		c.extended = now.Add(notice)
 	}
 	return c
@@ -92,22 +75,22 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 	if node.Labels == nil {
 		node.Labels = map[string]string{}
 	}
-	now := state{Kind: m.kind, Reason: m.text, Began: m.began.UTC().Truncate(time.Second), Deadline: m.deadline.UTC().Truncate(time.Second), Terminating: m.terminating.UTC(), Ends: m.ends}
+	m.Began, m.Deadline, m.Terminating = m.Began.UTC().Truncate(time.Second), m.Deadline.UTC().Truncate(time.Second), m.Terminating.UTC()
 	_, excluded := node.Labels[labelExcluded]
-	if before, already := stateOf(node); already {
-		now.Cordoned, now.Excluded = before.Cordoned, before.Excluded
-		if !before.Deadline.IsZero() && m.deadline.After(before.Deadline) {
-			now.Deadline = before.Deadline
+	if before, already := annotationOf(node); already {
+		m.Cordoned, m.Excluded = before.Cordoned, before.Excluded
+		if !before.Deadline.IsZero() && m.Deadline.After(before.Deadline) {
+			m.Deadline = before.Deadline
 		}
 	} else {
-		now.Cordoned, now.Excluded = !node.Spec.Unschedulable, !excluded
+		m.Cordoned, m.Excluded = !node.Spec.Unschedulable, !excluded
 	}
 	node.Spec.Unschedulable = true
 	if !excluded {
 		node.Labels[labelExcluded] = "true"
 	}
-	node.Spec.Taints = append(withoutTaint(node.Spec.Taints), corev1.Taint{Key: Taint, Value: string(m.kind), Effect: corev1.TaintEffectNoSchedule})
-	text, _ := json.Marshal(now) // of times and words, which cannot fail
+	node.Spec.Taints = append(withoutTaint(node.Spec.Taints), corev1.Taint{Key: Taint, Value: string(m.Kind), Effect: corev1.TaintEffectNoSchedule})
+	text, _ := json.Marshal(m) // of times and words, which cannot fail
 	node.Annotations[Taint] = string(text)
 	return node
 }
@@ -115,11 +98,11 @@ func cordoned(node *corev1.Node, m annotation) *corev1.Node {
 // uncordoned is a copy of the node with those changes undone that cordoned made.
 func uncordoned(node *corev1.Node) *corev1.Node {
 	node = node.DeepCopy()
-	s, _ := stateOf(node)
-	if s.Cordoned {
+	m, _ := annotationOf(node)
+	if m.Cordoned {
 		node.Spec.Unschedulable = false
 	}
-	if s.Excluded {
+	if m.Excluded {
 		delete(node.Labels, labelExcluded)
 	}
 	node.Spec.Taints = withoutTaint(node.Spec.Taints)

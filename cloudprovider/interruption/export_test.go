@@ -16,7 +16,7 @@ func (h *Handler) LeaveToOthers(d time.Duration) { h.ownersTime = d }
 // TerminateFails plants a job whose instance could not be terminated, until the returned function is called.
 func (h *Handler) TerminateFails(instance, group string) (forget func()) {
 	now := h.Clock.Now()
-	j := newJob(instance, group, reason{kind: event.SpotInterruption, began: now, deadline: now.Add(notice)})
+	j := newJob(instance, group, reason{Kind: event.SpotInterruption, Began: now, Deadline: now.Add(notice)})
 	j.outcome = terminateFailed
 	close(j.done)
 	h.mu.Lock()

@@ -20,7 +20,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/queue"
@@ -47,8 +46,7 @@ const (
 type groups interface {
 	Snapshot() *group.Snapshot
 	Reread(ctx context.Context, name string) (*group.Group, error)
-	Terminate(ctx context.Context, name string, ids []string) (*group.Group, error)
-	Replace(ctx context.Context, name string, ids []string) (*group.Group, error)
+	TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error
 	Interrupted(pool cooldown.Pool, message string)
 	LaunchFailed(name string)
 }
@@ -93,11 +91,10 @@ type Options struct {
 type Handler struct {
 	Options
 	*jobs
-	drainer      *drain.Drainer
-	terminations *terminations
-	metrics      *metrics
-	planned      atomic.Int32  // messages of planned drains that are being handled
-	ownersTime   time.Duration // ownersTime, but in tests
+	drainer    *drain.Drainer
+	metrics    *metrics
+	planned    atomic.Int32  // messages of planned drains that are being handled
+	ownersTime time.Duration // ownersTime, but in tests
 }
 
 // byInstance indexes the nodes by instance.
@@ -136,7 +133,6 @@ func New(o Options) (*Handler, error) {
 		return nil, err
 	}
 	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
-	h.terminations = awsclient.NewBatcher[terminationKey, []string, error](o.Clock, terminateGather)
 	return h, nil
 }
 

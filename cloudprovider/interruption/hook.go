@@ -49,7 +49,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 		return queue.Done(), empty
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
-	r.deadline = r.began.Add(max(hookTime, h.heartbeatTimeout(ctx, e)))
+	r.Deadline = r.Began.Add(max(hookTime, h.heartbeatTimeout(ctx, e)))
 	j, ok := h.begin(ctx, id, group.Name, r)
 	if !ok {
 		return queue.Retry(retryLater), putBack(ctx)

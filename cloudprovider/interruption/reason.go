@@ -28,14 +28,14 @@ const (
 	staleAfter = notice + sparedAfter
 )
 
-// reason is why an instance is terminated, and by when.
+// reason is why an instance is terminated, and by when. The annotation has it as JSON.
 type reason struct {
-	kind     event.Kind
-	began    time.Time // when the message came
-	deadline time.Time // when the instance is terminated, or the drain given up
-	text     string    // for people
-	// ends means that AWS stops or terminates the instance at the deadline of a scheduled change.
-	ends bool
+	Kind event.Kind `json:"kind"`
+	Text string     `json:"reason"` // for people
+	// Ends means that AWS stops or terminates the instance at the deadline of a scheduled change.
+	Ends     bool      `json:"ends,omitempty"`
+	Deadline time.Time `json:"deadline"` // when the instance is terminated, or the drain given up
+	Began    time.Time `json:"began"`    // when the message came
 	// extended is the deadline of a drain that was taken up again after its deadline, otherwise zero. The deadline in the
 	// annotation stays, and by it the node is put back into use.
 	extended time.Time
@@ -43,29 +43,29 @@ type reason struct {
 
 // reasonFor is the reason that an event gives for an instance. now bounds the effect of a wrong clock.
 func reasonFor(e event.Event, announced, now time.Time) reason {
-	r := reason{kind: e.Kind, began: now}
+	r := reason{Kind: e.Kind, Began: now}
 	switch e.Kind {
 	case event.SpotInterruption, event.ReservationEnd:
-		r.deadline = now.Add(min(max(announced.Add(notice).Sub(now), minDrainTime), notice))
-		r.text = fmt.Sprintf("EC2 takes the instance back (%s)", cmp.Or(e.State, "unknown"))
+		r.Deadline = now.Add(min(max(announced.Add(notice).Sub(now), minDrainTime), notice))
+		r.Text = fmt.Sprintf("EC2 takes the instance back (%s)", cmp.Or(e.State, "unknown"))
 	case event.StateChange:
-		r.deadline, r.text = now.Add(shutdownTime), "the instance is "+e.State
+		r.Deadline, r.Text = now.Add(shutdownTime), "the instance is "+e.State
 		if e.State == "stopped" || e.State == "terminated" {
-			r.deadline = now.Add(minDrainTime)
+			r.Deadline = now.Add(minDrainTime)
 		}
 	case event.ScheduledChange:
-		r.deadline, r.text = now.Add(plannedTime), "AWS plans a change of the instance ("+cmp.Or(e.Code, "unknown")+")"
-		r.ends = endsInstance(e.Code) && e.Starts.After(now)
-		if r.ends || e.Starts.After(r.deadline) {
-			r.deadline = e.Starts
+		r.Deadline, r.Text = now.Add(plannedTime), "AWS plans a change of the instance ("+cmp.Or(e.Code, "unknown")+")"
+		r.Ends = endsInstance(e.Code) && e.Starts.After(now)
+		if r.Ends || e.Starts.After(r.Deadline) {
+			r.Deadline = e.Starts
 		}
 	case event.TerminateHook:
-		r.deadline, r.text = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)
+		r.Deadline, r.Text = now.Add(hookTime), fmt.Sprintf("Auto Scaling ends the instance, lifecycle hook %q", e.Hook)
 	case event.Rebalance:
-		r.deadline, r.text = now.Add(plannedTime), "EC2 recommends to replace the instance"
+		r.Deadline, r.Text = now.Add(plannedTime), "EC2 recommends to replace the instance"
 	}
 	if e.ID != "" {
-		r.text += ", event " + e.ID
+		r.Text += ", event " + e.ID
 	}
 	return r
 }
@@ -77,16 +77,16 @@ func endsInstance(code string) bool {
 }
 
 // final reports whether the instance is terminated whatever we do.
-func (r reason) final() bool { return r.kind != event.Rebalance }
+func (r reason) final() bool { return r.Kind != event.Rebalance }
 
 // planned reports whether there is no hurry: the replacement comes first, and the instance stays until it is there.
-func (r reason) planned() bool { return r.kind == event.Rebalance || r.kind == event.ScheduledChange }
+func (r reason) planned() bool { return r.Kind == event.Rebalance || r.Kind == event.ScheduledChange }
 
 // endsAtDeadline reports whether the instance ends at the deadline. Otherwise the deadline is our own. Pods that are still
 // there then keep their node, and their budgets hold to the end.
 func (r reason) endsAtDeadline() bool {
 	if r.planned() {
-		return r.ends && r.extended.IsZero()
+		return r.Ends && r.extended.IsZero()
 	}
 	return true
 }
@@ -94,7 +94,7 @@ func (r reason) endsAtDeadline() bool {
 // drainBy is the deadline of the drain.
 func (r reason) drainBy() time.Time {
 	if r.extended.IsZero() {
-		return r.deadline
+		return r.Deadline
 	}
 	return r.extended
 }
@@ -106,14 +106,14 @@ func (r reason) waitsForOthers(now time.Time) bool {
 }
 
 // holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.
-func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.Sub(r.began) < turnTime }
+func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.Sub(r.Began) < turnTime }
 
 // poolIsShort reports whether the instance's pool is short of capacity.
-func (r reason) poolIsShort() bool { return r.kind == event.SpotInterruption }
+func (r reason) poolIsShort() bool { return r.Kind == event.SpotInterruption }
 
 // force is when pods that disruption budgets still hold back are deleted, some seconds before the deadline.
 func (r reason) force() time.Time {
-	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.began)/8, 2*time.Second), 10*time.Second))
+	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.Began)/8, 2*time.Second), 10*time.Second))
 }
 
 // outranks reports whether this reason replaces the other one as the reason of a job.

@@ -49,7 +49,7 @@ func TestReasonDeadlines(t *testing.T) {
 			if plan := (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
 				force = plan.Force.Sub(now)
 			}
-			if left := c.deadline.Sub(now); left != tt.left || force != tt.force {
+			if left := c.Deadline.Sub(now); left != tt.left || force != tt.force {
 				t.Errorf("%v left, force after %v; want %v and %v", left, force, tt.left, tt.force)
 			}
 		})
@@ -109,14 +109,14 @@ func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 	for n := range 3 {
 		now := start.Add(time.Duration(3+n) * time.Minute)
 		m, ok := annotationOf(node)
-		if !ok || !m.deadline.Equal(c.deadline) {
-			t.Fatalf("after %d resumptions the deadline on the node is %v, want %v", n, m.deadline, c.deadline)
+		if !ok || !m.Deadline.Equal(c.Deadline) {
+			t.Fatalf("after %d resumptions the deadline on the node is %v, want %v", n, m.Deadline, c.Deadline)
 		}
 		resumed := m.resumed(now)
 		if left := resumed.drainBy().Sub(now); left != notice {
 			t.Errorf("resumption %d has %v for the pods, want %v", n, left, notice)
 		}
-		node = cordoned(node, annotation{reason: resumed, terminating: now})
+		node = cordoned(node, annotation{reason: resumed, Terminating: now})
 		node = cordoned(node, annotation{reason: reasonFor(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
 	}
 }
@@ -158,8 +158,8 @@ func TestMoreUrgentReasonSetsTheDeadline(t *testing.T) {
 	j := newJob("i-1", "group", advice)
 	for _, step := range []struct{ hear, want reason }{{planned, planned}, {advice, planned}, {warning, warning}, {planned, warning}} {
 		j.escalate(step.hear)
-		if got := j.current(); got.kind != step.want.kind {
-			t.Errorf("after %s: %s, want %s", step.hear.kind, got.kind, step.want.kind)
+		if got := j.current(); got.Kind != step.want.Kind {
+			t.Errorf("after %s: %s, want %s", step.hear.Kind, got.Kind, step.want.Kind)
 		}
 	}
 }
@@ -193,7 +193,7 @@ func TestSpoiltBeginningCountsAsNow(t *testing.T) {
 		m, ok := annotationOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
 			Taint: fmt.Sprintf(`{"kind": "spot-interruption", "deadline": %q, "began": %q}`, now.Add(time.Minute).UTC().Format(time.RFC3339), began),
 		}}})
-		if got := m.resumed(now).began; !ok || !got.Equal(now) {
+		if got := m.resumed(now).Began; !ok || !got.Equal(now) {
 			t.Errorf("%q: a drain that is taken up now began %v ago", began, now.Sub(got))
 		}
 	}

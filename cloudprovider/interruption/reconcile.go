@@ -36,16 +36,16 @@ func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annota
 	switch {
 	case h.has(id):
 	case instance != nil && instance.Lifecycle.Leaving(): // the node goes with it, and a hook that waits has its message
-	case now.Sub(m.deadline) > sparedAfter:
+	case now.Sub(m.Deadline) > sparedAfter:
 		if instance != nil || nodemeta.Ready(node) {
 			h.restore(ctx, node, "the instance is still there")
 		}
-	case reused[id] && (m.kind == event.TerminateHook || m.kind == event.StateChange): // which have ended with its stay in the pool
+	case reused[id] && (m.Kind == event.TerminateHook || m.Kind == event.StateChange): // which have ended with its stay in the pool
 		h.restore(ctx, node, "the instance is in service again")
 	case instance == nil: // terminated or detached: the node goes, or its deadline comes
 	case h.dealtWith(id): // terminated, which AWS has yet to show
 	default:
-		klog.FromContext(ctx).Info("Taking up a drain", "node", klog.KObj(node), "kind", m.kind, "deadline", m.deadline, "terminating", m.terminating)
+		klog.FromContext(ctx).Info("Taking up a drain", "node", klog.KObj(node), "kind", m.Kind, "deadline", m.Deadline, "terminating", m.Terminating)
 		h.begin(ctx, id, group.Name, m.resumed(now))
 	}
 }

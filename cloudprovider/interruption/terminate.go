@@ -36,7 +36,7 @@ const (
 // terminates again. An instance that somebody stops, and that AWS keeps, stays.
 func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) bool {
 	log := klog.FromContext(ctx)
-	if since := j.resumed.terminating; !since.IsZero() {
+	if since := j.resumed.Terminating; !since.IsZero() {
 		latest := j.current().drainBy().Add(-terminateReserve).Sub(since)
 		until := since.Add(min(latest, terminateSettle))
 		for h.Clock.Now().Before(until) && h.inGroup(j.instance) && ctx.Err() == nil {
@@ -50,14 +50,14 @@ func (h *Handler) terminate(ctx context.Context, j *job, nodes []*corev1.Node) b
 		log.V(1).Info("The instance is terminated or detached already")
 		return true
 	}
-	if keepsStopped(h.Groups.Snapshot().Group(j.group)) && j.current().kind == event.StateChange {
+	if keepsStopped(h.Groups.Snapshot().Group(j.group)) && j.current().Kind == event.StateChange {
 		log.Info("The instance stays, because its group has suspended a process by which AWS would replace it")
 		return true
 	}
 	for _, node := range nodes {
 		writing, cancel := context.WithTimeout(ctx, max(time.Second, j.current().drainBy().Sub(h.Clock.Now())-terminateReserve))
 		h.write(writing, node, func(n *corev1.Node) *corev1.Node {
-			return cordoned(n, annotation{reason: j.current(), terminating: h.Clock.Now()})
+			return cordoned(n, annotation{reason: j.current(), Terminating: h.Clock.Now()})
 		})
 		cancel()
 	}
@@ -136,27 +136,9 @@ func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
 	return h.gatherTermination(ctx, j.group, j.instance, true)
 }
 
-// terminations gathers the instances of a group that are to be terminated within a moment, so that they share one call.
-type terminations = awsclient.Batcher[terminationKey, []string, error]
-
-type terminationKey struct {
-	group   string
-	replace bool // AWS replaces the instances
-}
-
 // gatherTermination terminates the instance, together with other callers' instances, and returns why it stays.
 func (h *Handler) gatherTermination(ctx context.Context, group, instance string, replace bool) error {
-	call := h.Groups.Terminate
-	if replace {
-		call = h.Groups.Replace
-	}
-	err, _ := h.terminations.Join(terminationKey{group, replace}, func(ids *[]string) error {
-		*ids = append(*ids, instance)
-		return nil
-	}, func(ids []string) error {
-		_, err := call(ctx, group, ids)
-		return err
-	})
+	err := h.Groups.TerminateTogether(ctx, group, []string{instance}, replace, terminateGather)
 	var partial *asg.TerminationError
 	if errors.As(err, &partial) {
 		return partial.Stays[instance]

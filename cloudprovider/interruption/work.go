@@ -42,13 +42,13 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	c := j.current()
-	if c.poolIsShort() && j.resumed.kind == "" {
+	if c.poolIsShort() && j.resumed.Kind == "" {
 		if i, _ := h.Groups.Snapshot().Instance(j.instance); i != nil {
 			h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
 		}
 	}
 	if len(nodes) == 0 {
-		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.kind, "reason", c.text)
+		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
 		if !h.terminate(ctx, j, nil) {
 			return terminateFailed
 		}
@@ -57,13 +57,13 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
 	for _, node := range nodes {
 		h.write(ctx, node, func(n *corev1.Node) *corev1.Node {
-			return cordoned(n, annotation{reason: j.current(), terminating: j.resumed.terminating})
+			return cordoned(n, annotation{reason: j.current(), Terminating: j.resumed.Terminating})
 		})
-		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.kind, "reason", c.text,
-			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.kind != "")
+		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.Kind, "reason", c.Text,
+			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.Kind != "")
 		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
-			c.drainBy().UTC().Format(time.RFC3339), c.text)
-		h.Draining(node.Name, j.group, c.text)
+			c.drainBy().UTC().Format(time.RFC3339), c.Text)
+		h.Draining(node.Name, j.group, c.Text)
 	}
 	return h.drain(ctx, j, nodes)
 }
@@ -130,12 +130,12 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	}
 	c := j.current()
 	now := h.Clock.Now()
-	h.metrics.duration.Observe(now.Sub(c.began).Seconds())
+	h.metrics.duration.Observe(now.Sub(c.Began).Seconds())
 	if result.Lost == 0 {
 		h.metrics.timeLeft.Observe(max(0, c.drainBy().Sub(now).Seconds()))
 	}
 	h.metrics.lost.Add(float64(result.Lost))
-	klog.FromContext(ctx).Info("Drained a node", "kind", c.kind, "took", now.Sub(c.began).Round(time.Millisecond),
+	klog.FromContext(ctx).Info("Drained a node", "kind", c.Kind, "took", now.Sub(c.Began).Round(time.Millisecond),
 		"evicted", result.Evicted, "forced", result.Forced, "lost", result.Lost)
 	if result.Lost == 0 && !result.Unseen {
 		h.awaitPodsReady(ctx, j, result.Owners)

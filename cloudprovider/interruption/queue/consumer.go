@@ -30,8 +30,6 @@ const (
 	// visibility is how long a received message stays hidden, and renewAfter the age at which that is renewed.
 	visibility = 30 * time.Second
 	renewAfter = 10 * time.Second
-	// helpers read beside the first reader while there is much to read.
-	helpers = 3
 	// retryFirst and retryMost bound the pause after a failed call. It doubles each time.
 	retryFirst, retryMost = time.Second, time.Minute
 	// afterPanic is the pause of a message whose handler panicked.
@@ -43,7 +41,8 @@ const (
 type API interface {
 	GetQueueUrl(context.Context, *sqs.GetQueueUrlInput, ...func(*sqs.Options)) (*sqs.GetQueueUrlOutput, error)
 	ReceiveMessage(context.Context, *sqs.ReceiveMessageInput, ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error)
-	settlesAPI
+	DeleteMessageBatch(context.Context, *sqs.DeleteMessageBatchInput, ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error)
+	ChangeMessageVisibilityBatch(context.Context, *sqs.ChangeMessageVisibilityBatchInput, ...func(*sqs.Options)) (*sqs.ChangeMessageVisibilityBatchOutput, error)
 }
 
 // Message is one message as received.
@@ -94,8 +93,7 @@ type Consumer struct {
 	url     string
 	slots   chan struct{} // one token for each message that may still be received
 	work    sync.WaitGroup
-	busy    chan struct{} // wakes the helpers after a full batch
-	settler *settler
+	settles awsclient.Batcher[bool, settled, error] // true for deletions
 
 	hide, renewAfter time.Duration // visibility and renewAfter, but in tests
 }
@@ -108,8 +106,8 @@ func New(c Config) *Consumer {
 	if c.Failed == nil {
 		c.Failed = func(string, error) {}
 	}
-	q := &Consumer{Config: c, slots: make(chan struct{}, c.InFlight), busy: make(chan struct{}, helpers),
-		hide: visibility, renewAfter: renewAfter}
+	q := &Consumer{Config: c, slots: make(chan struct{}, c.InFlight), hide: visibility, renewAfter: renewAfter}
+	q.settles.Clock, q.settles.Call = c.Clock, q.settleAll
 	for range c.InFlight {
 		q.slots <- struct{}{}
 	}
@@ -123,19 +121,10 @@ func (c *Consumer) Run(ctx context.Context) error {
 		return nil // ctx ended
 	}
 	klog.FromContext(ctx).V(1).Info("Reading the interruption queue", "queue", c.url)
-	c.settler = newSettler(c)
-	settling, stopSettling := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopSettling()
-	var settled, readers sync.WaitGroup
-	settled.Go(func() { c.settler.run(settling) })
-	readers.Go(func() { c.read(ctx) })
-	for range helpers {
-		readers.Go(func() { c.help(ctx) })
+	for ctx.Err() == nil {
+		c.receive(ctx)
 	}
-	readers.Wait()
 	c.work.Wait()
-	stopSettling()
-	settled.Wait()
 	return nil
 }
 
@@ -176,76 +165,42 @@ func (c *Consumer) persist(ctx context.Context, call string, make func() error) 
 	}
 }
 
-// read waits for messages until ctx ends.
-func (c *Consumer) read(ctx context.Context) {
-	for ctx.Err() == nil {
-		if c.receive(ctx, longPoll) == maxBatch {
-			for range helpers {
-				select {
-				case c.busy <- struct{}{}:
-				default: // woken already
-				}
-			}
-		}
-	}
-}
-
-// help reads while there is much to read.
-func (c *Consumer) help(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-c.busy:
-		}
-		for ctx.Err() == nil && c.receive(ctx, 0) == maxBatch {
-		}
-	}
-}
-
-// receive receives up to ten messages, as many as there are slots, has them handled and returns their number.
-func (c *Consumer) receive(ctx context.Context, wait time.Duration) int {
+// receive waits for messages, receives up to ten, as many as there are slots, and has them handled.
+func (c *Consumer) receive(ctx context.Context) {
 	taken := c.take(ctx)
 	if taken == 0 {
-		return 0
+		return
 	}
 	var out *sqs.ReceiveMessageOutput
 	err := c.persist(ctx, "ReceiveMessage", func() (err error) {
 		out, err = c.API.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 			QueueUrl: aws.String(c.url), MaxNumberOfMessages: int32(taken), VisibilityTimeout: int32(c.hide / time.Second),
-			WaitTimeSeconds: int32(wait / time.Second),
+			WaitTimeSeconds: int32(longPoll / time.Second),
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{
 				types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp},
 		})
 		return err
 	})
-	var messages []types.Message
-	if out != nil {
-		messages = out.Messages
+	if out == nil {
+		out = &sqs.ReceiveMessageOutput{}
 	}
-	for range taken - len(messages) {
+	for range taken - len(out.Messages) {
 		c.slots <- struct{}{}
 	}
-	received := c.Clock.Now()
-	bySQS := received
-	if out != nil {
-		if at, ok := awsmiddleware.GetServerTime(out.ResultMetadata); ok {
-			bySQS = at
-		}
+	received, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+	if !ok {
+		received = c.Clock.Now()
 	}
-	for _, m := range messages {
-		id := c.settler.hold(aws.ToString(m.ReceiptHandle), received)
-		if err != nil {
-			c.settler.settle(id, Retry(0)) // received as ctx ended
-			c.slots <- struct{}{}
-			continue
-		}
+	for _, m := range out.Messages {
 		c.work.Go(func() {
-			c.settler.settle(id, c.handle(ctx, messageFrom(m, bySQS)))
+			if err != nil {
+				c.settle(ctx, m, Retry(0)) // received as ctx ended
+			} else {
+				c.keep(ctx, m, received)
+			}
 			c.slots <- struct{}{}
 		})
 	}
-	return len(messages)
 }
 
 // take waits for a free slot, takes up to a batch of them, and returns their number.
@@ -263,6 +218,23 @@ func (c *Consumer) take(ctx context.Context) int {
 		case <-c.slots:
 		default:
 			return n
+		}
+	}
+}
+
+// keep has a message handled, hides it meanwhile, and settles it.
+func (c *Consumer) keep(ctx context.Context, m types.Message, received time.Time) {
+	result := make(chan Result, 1)
+	go func() { result <- c.handle(ctx, messageFrom(m, received)) }()
+	renewals := c.Clock.NewTicker(c.renewAfter)
+	defer renewals.Stop()
+	for {
+		select {
+		case r := <-result:
+			c.settle(ctx, m, r)
+			return
+		case <-renewals.C():
+			c.settle(ctx, m, Retry(c.hide))
 		}
 	}
 }

@@ -9,12 +9,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/utils/clock"
 )
 
 // slow is SQS whose changes of visibility take a second. It records the calls that have ended.
-type slow struct{ ended []string }
+type slow struct {
+	API
+	ended []string
+}
 
 func (s *slow) DeleteMessageBatch(_ context.Context, in *sqs.DeleteMessageBatchInput, _ ...func(*sqs.Options)) (*sqs.DeleteMessageBatchOutput, error) {
 	s.ended = append(s.ended, fmt.Sprint("deleted ", aws.ToString(in.Entries[0].ReceiptHandle)))
@@ -28,15 +32,17 @@ func (s *slow) ChangeMessageVisibilityBatch(_ context.Context, in *sqs.ChangeMes
 	return &sqs.ChangeMessageVisibilityBatchOutput{}, nil
 }
 
+// reader is a Consumer of slow messages, which it hides again after two seconds.
+func reader(api *slow, handle Handler) *Consumer {
+	return New(Config{API: api, Clock: clock.RealClock{}, Handle: handle}).Hide(time.Minute, 2*time.Second)
+}
+
 // A renewal that overtook the deletion would fail. SQS refuses a renewal of a deleted message.
 func TestDeletionWaitsForRenewals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &slow{}
-		s := &settler{api: api, clock: clock.RealClock{}, wake: make(chan struct{}, 1), hide: time.Minute, renewAfter: time.Second, held: map[int]*held{}}
-		id := s.hold("receipt", time.Now().Add(-time.Minute))
-		s.renew()
-		s.settle(id, Done())
-		s.flush(t.Context(), time.Minute)
+		c := reader(api, func(context.Context, Message) Result { time.Sleep(2500 * time.Millisecond); return Done() })
+		c.keep(t.Context(), types.Message{ReceiptHandle: aws.String("receipt")}, time.Now())
 		if diff := cmp.Diff([]string{"renewed receipt", "deleted receipt"}, api.ended); diff != "" {
 			t.Error(diff)
 		}
@@ -47,13 +53,9 @@ func TestDeletionWaitsForRenewals(t *testing.T) {
 func TestRetriedMessageIsNotHiddenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &slow{}
-		s := &settler{api: api, clock: clock.RealClock{}, wake: make(chan struct{}, 1), hide: time.Minute, renewAfter: time.Second, held: map[int]*held{}}
-		s.settle(s.hold("receipt", time.Now()), Retry(0))
-		for range 3 {
-			s.flush(t.Context(), time.Minute)
-			time.Sleep(time.Minute)
-			s.renew()
-		}
+		c := reader(api, func(context.Context, Message) Result { return Retry(0) })
+		c.keep(t.Context(), types.Message{ReceiptHandle: aws.String("receipt")}, time.Now())
+		time.Sleep(3 * time.Minute)
 		if diff := cmp.Diff([]string{"renewed receipt"}, api.ended); diff != "" {
 			t.Error(diff)
 		}
