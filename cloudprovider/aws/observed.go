@@ -27,24 +27,24 @@ const (
 // the last node was deleted. It keeps them in memory alone, so a new process observes the nodes that it finds. The provider's lock
 // guards it.
 type nodeFacts struct {
-	nodes       corelisters.NodeLister // nil: nothing is ever observed
-	catalogue   func() *instancetypes.Catalogue
-	round       int
-	forgot      time.Time // when deleted nodes were last looked through
-	generations int       // given out so far
-	snapshot    *group.Snapshot
-	groups      map[string]*groupNodeFacts
-	current     map[string]*observedNode // the nodes of the cluster, by name
+	nodes     corelisters.NodeLister // nil: nothing is ever observed
+	catalogue func() *instancetypes.Catalogue
+	round     int
+	forgot    time.Time // when deleted nodes were last looked through
+	snapshot  *group.Snapshot
+	groups    map[string]*groupNodeFacts
+	current   map[string]*observedNode // the nodes of the cluster, by name
 }
 
-// groupNodeFacts are the facts about the nodes of one group.
+// groupNodeFacts are the facts about the nodes of one group. Another launch description makes others.
 type groupNodeFacts struct {
-	launch     *launchspec.LaunchSpec // the description that the next node starts from, and that the facts hold for
-	since      time.Time              // when it was first seen
-	generation int                    // another number for every launch description of every group
-	replaced   bool                   // nodes may have started from another description
-	shown      bool                   // a node has settled that seems to have started from this description
-	deleted    []deletedNode          // the newest last
+	group    string
+	launch   *launchspec.LaunchSpec // the description that the next node starts from, and that the facts hold for
+	since    time.Time              // when it was first seen
+	replaced bool                   // nodes may have started from another description
+	shown    bool                   // a node has settled that seems to have started from this description
+	deleted  []deletedNode          // the newest last
+	changed  bool                   // since they were summed up
 	// conclusion sums up all nodes, deleted ones included. Another pointer means other facts.
 	conclusion *nodetemplate.Learnt
 }
@@ -57,13 +57,12 @@ type deletedNode struct {
 
 // observedNode is one node as of its last change.
 type observedNode struct {
-	round      int
-	node       *corev1.Node // the informer's pointer, another one after every change
-	snapshot   *group.Snapshot
-	settled    bool // the node as it is has nothing more to show
-	group      string
-	generation int
-	observed   *nodetemplate.Observed // nil until the node has settled once
+	round    int
+	node     *corev1.Node // the informer's pointer, another one after every change
+	snapshot *group.Snapshot
+	settled  bool                   // the node as it is has nothing more to show
+	of       *groupNodeFacts        // nil until a reading has its instance
+	observed *nodetemplate.Observed // nil until the node has settled once
 }
 
 func newNodeFacts(nodes corelisters.NodeLister, catalogue func() *instancetypes.Catalogue) *nodeFacts {
@@ -87,36 +86,31 @@ func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
 	if err != nil {
 		return false // the lister reads a cache, and the core's own listing fails too
 	}
-	changed := map[string]bool{}
-	f.follow(s, now, changed)
+	f.follow(s, now)
 	f.round++
 	for _, node := range nodes {
-		f.look(node, s, now, changed)
+		f.look(node, s, now)
 	}
-	f.retire(now, changed)
-	f.forget(now, changed)
-	return f.sumUp(changed)
+	f.retire(now)
+	f.forget(now)
+	return f.sumUp()
 }
 
-// follow starts a new generation for each group whose launch description changed.
-func (f *nodeFacts) follow(s *group.Snapshot, now time.Time, changed map[string]bool) {
+// follow begins new facts for each group whose launch description changed.
+func (f *nodeFacts) follow(s *group.Snapshot, now time.Time) {
 	if f.snapshot == s {
 		return
 	}
 	f.snapshot = s
 	for _, g := range s.Groups() {
-		known := f.groups[g.Name]
-		switch {
+		switch known := f.groups[g.Name]; {
 		case known == nil:
-			f.generations++
-			f.groups[g.Name] = &groupNodeFacts{launch: g.LaunchSpec, since: now, generation: f.generations}
+			f.groups[g.Name] = &groupNodeFacts{group: g.Name, launch: g.LaunchSpec, since: now}
 		case known.launch == g.LaunchSpec, sameDescription(known.launch, g.LaunchSpec):
 			known.launch = g.LaunchSpec
 		default:
-			f.generations++
-			f.groups[g.Name] = &groupNodeFacts{launch: g.LaunchSpec, since: now, generation: f.generations,
+			f.groups[g.Name] = &groupNodeFacts{group: g.Name, launch: g.LaunchSpec, since: now, changed: true,
 				replaced: known.replaced || known.launch != nil, conclusion: known.conclusion /* until it is summed up */}
-			changed[g.Name] = true
 		}
 	}
 	for name := range f.groups {
@@ -140,7 +134,7 @@ func sameDescription(a, b *launchspec.LaunchSpec) bool {
 }
 
 // look observes the node, unless it has shown everything already.
-func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time, changed map[string]bool) {
+func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time) {
 	w := f.current[node.Name]
 	if w == nil {
 		w = &observedNode{}
@@ -157,8 +151,8 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time, ch
 		return
 	}
 	known := f.groups[group.Name]
-	if w.group != group.Name || w.generation != known.generation {
-		w.group, w.generation, w.observed = group.Name, known.generation, nil
+	if w.of != known {
+		w.of, w.observed = known, nil
 	}
 	if w.settled = nodetemplate.Settled(node, now); !w.settled {
 		return
@@ -169,14 +163,13 @@ func (f *nodeFacts) look(node *corev1.Node, s *group.Snapshot, now time.Time, ch
 		return
 	}
 	if observed := nodetemplate.Observe(node, instance.Type, now); !observed.Equal(w.observed) {
-		w.observed, changed[group.Name] = observed, true
+		w.observed, known.changed = observed, true
 	}
 }
 
 // belongs reports whether the node's group still launches from the description that it had when the node was observed.
 func (f *nodeFacts) belongs(w *observedNode) bool {
-	known := f.groups[w.group]
-	return known != nil && known.generation == w.generation
+	return w.of != nil && f.groups[w.of.group] == w.of
 }
 
 // outdated reports whether nothing is known about nodes that started from the group's launch description, only about nodes from an earlier
@@ -187,7 +180,7 @@ func (f *nodeFacts) outdated(group string, now time.Time) bool {
 		return false
 	}
 	for _, w := range f.current {
-		if w.group == group && nodetemplate.Settled(w.node, now) {
+		if w.of != nil && w.of.group == group && nodetemplate.Settled(w.node, now) {
 			return false
 		}
 	}
@@ -207,15 +200,14 @@ func (k *groupNodeFacts) startedAlike(instance *group.Instance, node *corev1.Nod
 }
 
 // retire keeps the facts about deleted nodes.
-func (f *nodeFacts) retire(now time.Time, changed map[string]bool) {
+func (f *nodeFacts) retire(now time.Time) {
 	for name, w := range f.current {
 		if w.round == f.round {
 			continue
 		}
 		delete(f.current, name)
 		if w.observed != nil && f.belongs(w) {
-			f.groups[w.group].remember(w.observed, now)
-			changed[w.group] = true
+			w.of.remember(w.observed, now)
 		}
 	}
 }
@@ -224,42 +216,42 @@ func (f *nodeFacts) retire(now time.Time, changed map[string]bool) {
 func (k *groupNodeFacts) remember(o *nodetemplate.Observed, now time.Time) {
 	k.deleted = slices.DeleteFunc(k.deleted, func(r deletedNode) bool { return r.observed.Node == o.Node })
 	k.deleted = append(k.deleted, deletedNode{observed: o, until: now.Add(deletedFor)})
-	k.deleted = k.deleted[max(0, len(k.deleted)-maxDeleted):]
+	k.deleted, k.changed = k.deleted[max(0, len(k.deleted)-maxDeleted):], true
 }
 
 // forget drops, once an hour, nodes that were deleted too long ago.
-func (f *nodeFacts) forget(now time.Time, changed map[string]bool) {
+func (f *nodeFacts) forget(now time.Time) {
 	if now.Sub(f.forgot) < time.Hour {
 		return
 	}
 	f.forgot = now
-	for group, k := range f.groups {
+	for _, k := range f.groups {
 		for len(k.deleted) > 0 && now.After(k.deleted[0].until) {
-			k.deleted, changed[group] = k.deleted[1:], true
+			k.deleted, k.changed = k.deleted[1:], true
 		}
 	}
 }
 
 // sumUp draws the conclusions for the groups that changed, and reports whether any is news.
-func (f *nodeFacts) sumUp(changed map[string]bool) (news bool) {
-	present := map[string][]*nodetemplate.Observed{}
+func (f *nodeFacts) sumUp() (news bool) {
+	present := map[*groupNodeFacts][]*nodetemplate.Observed{}
 	for _, w := range f.current {
-		if changed[w.group] && w.observed != nil && f.belongs(w) {
-			present[w.group] = append(present[w.group], w.observed)
+		if w.observed != nil && w.of.changed {
+			present[w.of] = append(present[w.of], w.observed)
 		}
 	}
-	for group := range changed {
-		known := f.groups[group]
-		if known == nil {
+	for _, known := range f.groups {
+		if !known.changed {
 			continue
 		}
+		known.changed = false
 		var deleted []*nodetemplate.Observed
 		for _, r := range known.deleted {
 			if w := f.current[r.observed.Node]; w == nil || w.observed == nil {
 				deleted = append(deleted, r.observed)
 			}
 		}
-		sum := nodetemplate.Conclude(present[group], deleted, fromgroup.Facts(known.launch, f.catalogue()))
+		sum := nodetemplate.Conclude(present[known], deleted, fromgroup.Facts(known.launch, f.catalogue()))
 		if !sum.Equal(known.conclusion) {
 			known.conclusion, news = sum, true
 		}
