@@ -30,8 +30,9 @@ func (l *Ledger) Launched(key Key, instances []group.Instance, began, answered, 
 	for _, i := range instances {
 		shown := min(i.Weight, l.grown)
 		l.grown -= shown
-		if g.Instance(i.ID) != nil {
-			continue // a reading has shown it already
+		if g.Instance(i.ID) != nil { // a reading has shown it already, maybe with an earlier desired capacity, which looked old
+			l.shift(g, max(0, min(i.Weight-shown, g.StatedCapacity-g.DesiredCapacity)), now, true)
+			continue
 		}
 		g.Instances = append(g.Instances, i)
 		l.shift(g, i.Weight-shown, now, false)

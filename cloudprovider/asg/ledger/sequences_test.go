@@ -112,7 +112,6 @@ func (w *world) read(back int) bool {
 		w.fail("a reading that was older than our write lowered %d to %d", known, got)
 	}
 	w.stated = w.Group().StatedCapacity
-	w.sure = w.sure && (got == s.desired || !w.writing()) // a launch that restores an earlier desired capacity looks like an old reading for a minute
 	if s.desired == w.doubted || w.now.Sub(w.began) >= ledger.ReadingLag {
 		w.doubted = certain
 	}
