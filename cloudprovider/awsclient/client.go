@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -45,8 +46,6 @@ type Options struct {
 	HTTPClient aws.HTTPClient
 	// Middleware is put into the stack of every client.
 	Middleware []func(*middleware.Stack) error
-	// Now is the clock of the request histogram, by default time.Now.
-	Now func() time.Time
 }
 
 // Clients are the AWS services the autoscaler talks to, all in one region and with the same credentials.
@@ -66,7 +65,9 @@ func (c *Clients) Calls() []Calls {
 	if c.metric == nil {
 		return nil
 	}
-	return c.metric.calls()
+	c.metric.mu.Lock()
+	defer c.metric.mu.Unlock()
+	return slices.Collect(maps.Values(c.metric.calls))
 }
 
 // New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
@@ -109,14 +110,11 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 
 // load returns the SDK's configuration with the region, the metric and the user agent set.
 func (o Options) load(ctx context.Context) (cfg aws.Config, metric *requestMetric, err error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
 	apiOptions := []func(*middleware.Stack) error{
 		awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version),
 	}
 	if o.Registerer != nil {
-		if metric, err = newRequestMetric(o.Registerer, o.Now); err != nil {
+		if metric, err = newRequestMetric(o.Registerer); err != nil {
 			return aws.Config{}, nil, fmt.Errorf("register AWS request metric: %w", err)
 		}
 		apiOptions = append(apiOptions, metric.attach)

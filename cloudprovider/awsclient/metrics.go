@@ -2,23 +2,23 @@ package awsclient
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
 // requestMetric observes each call, its retries included, under the name and labels of the stock provider.
 type requestMetric struct {
 	duration *prometheus.HistogramVec
-	now      func() time.Time
+
+	mu    sync.Mutex
+	calls map[string]Calls // by action, guarded by mu
 }
 
-func newRequestMetric(registerer prometheus.Registerer, now func() time.Time) (*requestMetric, error) {
-	m := &requestMetric{now: now, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func newRequestMetric(registerer prometheus.Registerer) (*requestMetric, error) {
+	m := &requestMetric{calls: map[string]Calls{}, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "cluster_autoscaler",
 		Name:      "aws_request_duration_seconds",
 		Help:      "Time taken by AWS requests, by method and status code, in seconds",
@@ -32,10 +32,9 @@ func (m *requestMetric) attach(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("RequestMetric",
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
 			middleware.InitializeOutput, middleware.Metadata, error) {
-			start := m.now()
+			start := time.Now()
 			out, metadata, err := next.HandleInitialize(ctx, in)
-			m.duration.WithLabelValues(endpointLabel(middleware.GetOperationName(ctx)), statusLabel(err)).
-				Observe(m.now().Sub(start).Seconds())
+			m.observe(middleware.GetOperationName(ctx), time.Since(start), err)
 			return out, metadata, err
 		}), middleware.Before)
 }
@@ -46,58 +45,27 @@ type Calls struct {
 	All, Throttled, Failed int64 // Failed leaves the throttled ones out
 }
 
-// calls counts the calls by action, in no order.
-func (m *requestMetric) calls() []Calls {
-	series := make(chan prometheus.Metric)
-	go func() {
-		m.duration.Collect(series)
-		close(series)
-	}()
-	byAction := map[string]*Calls{}
-	for s := range series {
-		var values dto.Metric
-		if s.Write(&values) != nil {
-			continue
-		}
-		action, code := "", ""
-		for _, label := range values.GetLabel() {
-			switch label.GetName() {
-			case "endpoint":
-				if action = label.GetValue(); action == endpointLabel(groupsOperation) {
-					action = groupsOperation
-				}
-			case "status":
-				code = label.GetValue()
-			}
-		}
-		c := byAction[action]
-		if c == nil {
-			c = &Calls{Action: action}
-			byAction[action] = c
-		}
-		count := int64(values.GetHistogram().GetSampleCount())
-		c.All += count
-		switch {
-		case code == "success":
-		case awsmessage.OfCode(code) == awsmessage.Throttle:
-			c.Throttled += count
-		default:
-			c.Failed += count
-		}
+func (m *requestMetric) observe(action string, took time.Duration, err error) {
+	m.duration.WithLabelValues(endpointLabel(action), statusLabel(err)).Observe(took.Seconds())
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.calls[action]
+	c.Action = action
+	c.All++
+	switch {
+	case err == nil:
+	case IsThrottled(err):
+		c.Throttled++
+	default:
+		c.Failed++
 	}
-	list := make([]Calls, 0, len(byAction))
-	for _, c := range byAction {
-		list = append(list, *c)
-	}
-	return list
+	m.calls[action] = c
 }
-
-const groupsOperation = "DescribeAutoScalingGroups"
 
 // endpointLabel is the operation's name, except for the one operation that the stock provider counts under its paginator's
 // name.
 func endpointLabel(operation string) string {
-	if operation == groupsOperation {
+	if operation == "DescribeAutoScalingGroups" {
 		return "DescribeAutoScalingGroupsPages"
 	}
 	return operation

@@ -93,7 +93,7 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 	switch m.Class {
 	case awsmessage.NoCapacity:
 		switch {
-		case outOfAddresses(m, message):
+		case awsmessage.LacksAddresses(m.Code, message):
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
 		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", priceTooLow(m, message):
 			p.Group = group // AWS does not name the type, or the reservation or the price is the group's
@@ -116,11 +116,6 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 		length = left
 	}
 	return l.add(p, length), true
-}
-
-// outOfAddresses reports whether the group's subnet lacks addresses, rather than EC2 capacity.
-func outOfAddresses(m awsmessage.Meaning, message string) bool {
-	return m.Code == "InsufficientFreeAddressesInSubnet" || strings.Contains(message, "not enough free addresses")
 }
 
 // priceTooLow reports whether the group's maximum price is below the market's.

@@ -7,8 +7,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-const terminating group.Lifecycle = "Terminating"
-
 // BeginLaunch enters that AWS is being asked to launch. EndLaunch must follow.
 func (l *Ledger) BeginLaunch() { l.launching++ }
 
@@ -62,7 +60,7 @@ func (l *Ledger) Terminated(instances []group.Instance, decrement bool, now time
 		member := g.Instance(i.ID)
 		inReading := member == nil || member.Lifecycle.Leaving()
 		if !inReading {
-			member.Lifecycle = terminating
+			member.Lifecycle = group.Terminating
 		}
 		if !inReading || g.DesiredCapacity-lowered >= g.StatedCapacity { // else the reading states the lower value already
 			l.shift(g, -lowered, now, inReading)
@@ -137,7 +135,7 @@ func (l *Ledger) markDeparted(g *group.Group) {
 		case i.Lifecycle.Leaving():
 			shown[i.ID] = true
 		case known && i.Lifecycle.Counts() && g.ReadAt.Sub(d.at) <= ReadingLag:
-			i.Lifecycle = terminating
+			i.Lifecycle = group.Terminating
 			g.DesiredCapacity -= d.weight
 		}
 	}

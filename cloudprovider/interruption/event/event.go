@@ -28,8 +28,7 @@ type Event struct {
 	ID        string
 	Kind      Kind
 	Time      time.Time // when it happened by AWS's clock, zero if unknown
-	Region    string
-	Instances []string // at least one, but for launches and terminations that failed
+	Instances []string  // at least one, but for launches and terminations that failed
 	// State is the instance's new state for StateChange, such as "shutting-down". For interruptions it is the action:
 	// "terminate", "stop" or "hibernate".
 	State string
@@ -41,8 +40,6 @@ type Event struct {
 	Group string
 	// Hook and Token name the lifecycle action that waits.
 	Hook, Token string
-	// Message explains a failed launch.
-	Message string
 }
 
 // Ending reports whether a StateChange takes the instance out of service.

@@ -34,7 +34,6 @@ type message struct {
 	DetailType string          `json:"detail-type"`
 	Source     string          `json:"source"`
 	Time       string          `json:"time"` // also a lifecycle hook's "Time"
-	Region     string          `json:"region"`
 	Detail     json.RawMessage `json:"detail"`
 	// SNS.
 	Message string `json:"Message"`
@@ -77,7 +76,7 @@ func fromEventBridge(m message) (Event, error) {
 	if read == nil {
 		return Event{}, unusable(UnknownType, "%.64q of %.64q", m.DetailType, m.Source)
 	}
-	return read(Event{ID: bounded(m.ID), Time: timeOf(m.Time), Region: bounded(m.Region)}, m.Detail)
+	return read(Event{ID: bounded(m.ID), Time: timeOf(m.Time)}, m.Detail)
 }
 
 // readers read the details of the known events, by source and type.
@@ -184,7 +183,6 @@ func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 	return func(e Event, detail json.RawMessage) (Event, error) {
 		var d struct {
 			AutoScalingGroupName string
-			StatusMessage        string
 			EC2InstanceID        string `json:"EC2InstanceId"`
 		}
 		if err := json.Unmarshal(detail, &d); err != nil {
@@ -193,7 +191,7 @@ func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 		if d.AutoScalingGroupName == "" {
 			return Event{}, unusable(Garbage, "an activity without its group")
 		}
-		e.Kind, e.Group, e.Message = kind, bounded(d.AutoScalingGroupName), bounded(d.StatusMessage)
+		e.Kind, e.Group = kind, bounded(d.AutoScalingGroupName)
 		if validInstance.MatchString(d.EC2InstanceID) { // a failed launch has none
 			e.Instances = []string{d.EC2InstanceID}
 		}

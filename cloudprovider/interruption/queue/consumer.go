@@ -14,6 +14,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
@@ -91,7 +92,7 @@ type Config struct {
 type Consumer struct {
 	Config
 	url     string
-	slots   chan struct{} // one token for each message that may still be received
+	slots   *semaphore.Weighted // of messages that are handled
 	work    sync.WaitGroup
 	settles awsclient.Batcher[bool, settled, error] // true for deletions
 
@@ -106,11 +107,8 @@ func New(c Config) *Consumer {
 	if c.Failed == nil {
 		c.Failed = func(string, error) {}
 	}
-	q := &Consumer{Config: c, slots: make(chan struct{}, c.InFlight), hide: visibility, renewAfter: renewAfter}
+	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}
 	q.settles.Clock, q.settles.Call = c.Clock, q.settleAll
-	for range c.InFlight {
-		q.slots <- struct{}{}
-	}
 	return q
 }
 
@@ -167,9 +165,12 @@ func (c *Consumer) persist(ctx context.Context, call string, make func() error) 
 
 // receive waits for messages, receives up to ten, as many as there are slots, and has them handled.
 func (c *Consumer) receive(ctx context.Context) {
-	taken := c.take(ctx)
-	if taken == 0 {
+	if c.slots.Acquire(ctx, 1) != nil {
 		return
+	}
+	taken := 1
+	for taken < maxBatch && c.slots.TryAcquire(1) {
+		taken++
 	}
 	var out *sqs.ReceiveMessageOutput
 	err := c.persist(ctx, "ReceiveMessage", func() (err error) {
@@ -184,9 +185,7 @@ func (c *Consumer) receive(ctx context.Context) {
 	if out == nil {
 		out = &sqs.ReceiveMessageOutput{}
 	}
-	for range taken - len(out.Messages) {
-		c.slots <- struct{}{}
-	}
+	c.slots.Release(int64(taken - len(out.Messages)))
 	received, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
 	if !ok {
 		received = c.Clock.Now()
@@ -198,27 +197,8 @@ func (c *Consumer) receive(ctx context.Context) {
 			} else {
 				c.keep(ctx, m, received)
 			}
-			c.slots <- struct{}{}
+			c.slots.Release(1)
 		})
-	}
-}
-
-// take waits for a free slot, takes up to a batch of them, and returns their number.
-func (c *Consumer) take(ctx context.Context) int {
-	select {
-	case <-ctx.Done():
-		return 0
-	case <-c.slots:
-	}
-	for n := 1; ; n++ {
-		if n == maxBatch {
-			return n
-		}
-		select {
-		case <-c.slots:
-		default:
-			return n
-		}
 	}
 }
 

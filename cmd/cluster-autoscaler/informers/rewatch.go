@@ -2,7 +2,6 @@ package informers
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -66,7 +65,7 @@ func (w *watcher) watch(ctx context.Context, o metav1.ListOptions) (watch.Interf
 	if err != nil {
 		return nil, err
 	}
-	s := &softened{inner: inner, events: make(chan watch.Event), stopped: make(chan struct{})}
+	s := soften(inner)
 	go w.pass(s, o.ResourceVersion)
 	return s, nil
 }
@@ -118,27 +117,28 @@ func endsList(bookmark runtime.Object) bool {
 
 // softened is a watch that ends softly.
 type softened struct {
-	inner   watch.Interface
-	events  chan watch.Event
-	stop    sync.Once
-	stopped chan struct{}
+	*watch.ProxyWatcher
+	inner  watch.Interface
+	events chan watch.Event
+}
+
+func soften(inner watch.Interface) *softened {
+	events := make(chan watch.Event)
+	return &softened{ProxyWatcher: watch.NewProxyWatcher(events), inner: inner, events: events}
 }
 
 // Stop ends the watch.
 func (s *softened) Stop() {
-	s.stop.Do(func() { close(s.stopped) })
+	s.ProxyWatcher.Stop()
 	s.inner.Stop()
 }
-
-// ResultChan has the events of the watch.
-func (s *softened) ResultChan() <-chan watch.Event { return s.events }
 
 // send reports false if the watch was stopped.
 func (s *softened) send(event watch.Event) bool {
 	select {
 	case s.events <- event:
 		return true
-	case <-s.stopped:
+	case <-s.StopChan():
 		return false
 	}
 }
@@ -148,7 +148,7 @@ func (s *softened) sleep(pause time.Duration) bool {
 	select {
 	case <-time.After(pause):
 		return true
-	case <-s.stopped:
+	case <-s.StopChan():
 		return false
 	}
 }

@@ -56,7 +56,7 @@ func TestWatchThatListsFirst(t *testing.T) {
 		end := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{ResourceVersion: "9", Annotations: map[string]string{metav1.InitialEventsAnnotationKey: "true"}}}
 		w := &watcher{example: &corev1.Pod{}}
 		inner := watch.NewFake()
-		s := &softened{inner: inner, events: make(chan watch.Event), stopped: make(chan struct{})}
+		s := soften(inner)
 		go w.pass(s, "")
 		go func() {
 			inner.Add(&corev1.Pod{})
@@ -76,7 +76,7 @@ func TestWatchThatListsFirst(t *testing.T) {
 func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, inner := &watcher{example: &corev1.Pod{}}, watch.NewFake()
-		s := &softened{inner: inner, events: make(chan watch.Event), stopped: make(chan struct{})}
+		s := soften(inner)
 		go w.pass(s, "7")
 		go inner.Add(&corev1.Pod{}) // nobody takes it
 		synctest.Wait()

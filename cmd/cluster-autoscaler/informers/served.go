@@ -21,30 +21,26 @@ const askLimit = 10 * time.Second
 var features = []struct {
 	flag        string
 	paths       []string // of the kinds that it reads
-	on          func(*config.AutoscalingOptions) bool
-	off         func(*config.AutoscalingOptions)
+	switches    func(*config.AutoscalingOptions) []*bool
 	consequence string
 }{
 	{
 		flag: "--enable-dynamic-resource-allocation", // since Kubernetes 1.34
 		paths: []string{"/apis/resource.k8s.io/v1/deviceclasses", "/apis/resource.k8s.io/v1/resourceclaims",
 			"/apis/resource.k8s.io/v1/resourceslices"},
-		on:          func(o *config.AutoscalingOptions) bool { return o.DynamicResourceAllocationEnabled },
-		off:         func(o *config.AutoscalingOptions) { o.DynamicResourceAllocationEnabled = false },
+		switches:    func(o *config.AutoscalingOptions) []*bool { return []*bool{&o.DynamicResourceAllocationEnabled} },
 		consequence: "no node is launched for pods with resource claims, and none that has such pods is removed",
 	},
 	{
 		flag:        "--capacity-quotas-enabled",
 		paths:       []string{"/apis/autoscaling.x-k8s.io/v1alpha1/capacityquotas"},
-		on:          func(o *config.AutoscalingOptions) bool { return o.CapacityQuotasEnabled },
-		off:         func(o *config.AutoscalingOptions) { o.CapacityQuotasEnabled = false },
+		switches:    func(o *config.AutoscalingOptions) []*bool { return []*bool{&o.CapacityQuotasEnabled} },
 		consequence: "no CapacityQuota limits the nodes",
 	},
 	{
 		flag:        "--enable-provisioning-requests",
 		paths:       []string{"/apis/autoscaling.x-k8s.io/v1/provisioningrequests", "/api/v1/podtemplates"},
-		on:          func(o *config.AutoscalingOptions) bool { return o.ProvisioningRequestEnabled },
-		off:         func(o *config.AutoscalingOptions) { o.ProvisioningRequestEnabled = false },
+		switches:    func(o *config.AutoscalingOptions) []*bool { return []*bool{&o.ProvisioningRequestEnabled} },
 		consequence: "no ProvisioningRequest is worked on",
 	},
 	{
@@ -52,11 +48,8 @@ var features = []struct {
 		// The core waits for all of them for ever.
 		paths: []string{"/apis/autoscaling.x-k8s.io/v1beta1/capacitybuffers", "/api/v1/podtemplates", "/api/v1/resourcequotas",
 			"/apis/apps/v1/deployments"},
-		on: func(o *config.AutoscalingOptions) bool {
-			return o.CapacitybufferControllerEnabled || o.CapacitybufferPodInjectionEnabled
-		},
-		off: func(o *config.AutoscalingOptions) {
-			o.CapacitybufferControllerEnabled, o.CapacitybufferPodInjectionEnabled = false, false
+		switches: func(o *config.AutoscalingOptions) []*bool {
+			return []*bool{&o.CapacitybufferControllerEnabled, &o.CapacitybufferPodInjectionEnabled}
 		},
 		consequence: "no CapacityBuffer keeps room",
 	},
@@ -66,12 +59,15 @@ var features = []struct {
 // so once, with the consequence. It makes one call for each kind. An API server that fails otherwise counts as serving the kind.
 func SwitchOff(ctx context.Context, client rest.Interface, options *config.AutoscalingOptions) {
 	for _, f := range features {
-		if !f.on(options) {
+		switches := f.switches(options)
+		if !slices.ContainsFunc(switches, func(on *bool) bool { return *on }) {
 			continue
 		}
 		for _, path := range f.paths {
 			if missing := ask(ctx, client, path); missing != "" {
-				f.off(options)
+				for _, on := range switches {
+					*on = false
+				}
 				klog.FromContext(ctx).Info("Switched a feature off until the next start: the API server does not let us read what it needs",
 					"flag", f.flag, "api", strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"), "/api/"), "reason", missing, "consequence", f.consequence)
 				break

@@ -126,22 +126,18 @@ func whileLeading(ctx context.Context, grace time.Duration, lost <-chan struct{}
 	working, stopWork := context.WithCancelCause(ctx)
 	defer stopWork(nil)
 	done := make(chan error, 1)
-	finished := make(chan struct{})
-	go func() {
-		defer close(finished)
-		done <- work(working)
-	}()
+	go func() { done <- work(working) }()
 	select {
-	case <-finished:
-		return <-done
+	case err := <-done:
+		return err
 	case <-lost:
 		stopWork(errLost)
 		return errLost
 	case <-ctx.Done():
 	}
 	select {
-	case <-finished:
-		return <-done
+	case err := <-done:
+		return err
 	case <-time.After(grace):
 		klog.FromContext(ctx).Info("Gave up waiting for the work to end", "limit", grace)
 		return errUnfinished

@@ -134,8 +134,8 @@ func section(t *testing.T, f *pflag.Flag) string {
 
 // why returns the reason why a flag does nothing, "" if it does something.
 func why(f *pflag.Flag) string {
-	if i := slices.IndexFunc(inert, func(i inertFlag) bool { return i.name == f.Name }); i >= 0 {
-		return inert[i].why
+	if i := slices.IndexFunc(inert, func(i Inert) bool { return i.Name == f.Name }); i >= 0 {
+		return inert[i].Why
 	}
 	return ofOthers[f.Name]
 }

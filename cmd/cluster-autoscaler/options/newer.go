@@ -2,22 +2,23 @@ package options
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 )
 
-// inertFlag is a flag that does nothing here.
-type inertFlag struct {
-	name         string
+// Inert is a flag that does nothing here.
+type Inert struct {
+	Name         string
 	defaultValue any // bool, int, time.Duration or severity, as in stock
-	why          string
+	Why          string
 }
 
 // inert are the flags of stock releases after our core (1.36 and 1.37) that change nothing here. They are accepted, so that a
 // Deployment of such a release starts with only its image changed.
-var inert = []inertFlag{
+var inert = []Inert{
 	{"alsologtostderrthreshold", severity("0"), "with --alsologtostderr every line goes to standard error, as in stock by default"},
 	{"enable-graceful-degradation", false, "a loop looks at all pending pods, however long that takes"},
 	{"enable-inter-pod-affinity-hostname-fast-path", false, "the simulated scheduler is Kubernetes 1.35's, which has no such path"},
@@ -42,18 +43,18 @@ func (o *Options) addNewer(fs *pflag.FlagSet) error {
 	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+
 		"After that the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
 	for _, f := range inert {
-		usage := fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.why)
+		usage := fmt.Sprintf("A flag of later releases of the stock autoscaler. It does nothing here: %s.", f.Why)
 		switch value := f.defaultValue.(type) {
 		case bool:
-			fs.Bool(f.name, value, usage)
+			fs.Bool(f.Name, value, usage)
 		case int:
-			fs.Int(f.name, value, usage)
+			fs.Int(f.Name, value, usage)
 		case time.Duration:
-			fs.Duration(f.name, value, usage)
+			fs.Duration(f.Name, value, usage)
 		case severity:
-			fs.Var(&value, f.name, usage)
+			fs.Var(&value, f.Name, usage)
 		default:
-			return fmt.Errorf("--%s: no flags of type %T", f.name, value)
+			return fmt.Errorf("--%s: no flags of type %T", f.Name, value)
 		}
 	}
 	return nil
@@ -70,16 +71,7 @@ func (o *Options) FillStartupTime(fs *pflag.FlagSet, core config.AutoscalingOpti
 	}
 }
 
-// Inert is a flag that was given and does nothing.
-type Inert struct{ Name, Why string }
-
 // GivenInert lists the flags that were given and do nothing, sorted by name. fs is parsed.
 func GivenInert(fs *pflag.FlagSet) []Inert {
-	var given []Inert
-	for _, f := range inert {
-		if fs.Changed(f.name) {
-			given = append(given, Inert{f.name, f.why})
-		}
-	}
-	return given
+	return slices.DeleteFunc(slices.Clone(inert), func(f Inert) bool { return !fs.Changed(f.Name) })
 }
