@@ -64,7 +64,7 @@ func (c *Cache) lookFailed(ctx context.Context, name string, err error) {
 	}
 }
 
-// noteFailures enters failed launches as far as they may explain the shortage, and wakes the core if one is news.
+// noteFailures enters the failed launches that may explain the shortage, and wakes the core if one is news.
 func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldown.FailedLaunch, ahead time.Duration) {
 	var ours, others *cooldown.Failure // nil unless they are news
 	c.groups.update(name, func(e *entry) { ours, others = e.NoteFailures(failures, ahead) })
@@ -98,8 +98,8 @@ func (c *Cache) failedLaunches(ctx context.Context, name string) (failures []coo
 	return cooldown.FailedLaunches(out.Activities), serverTime(out.ResultMetadata, now).Sub(now), nil
 }
 
-// terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, as far as its newest
-// activities show.
+// terminatedSince returns the instances of the group that AWS began to terminate since a moment of its clock, with the time, if the newest
+// activities show them.
 func (c *Cache) terminatedSince(ctx context.Context, name string, since time.Time) (map[string]time.Time, error) {
 	ended := map[string]time.Time{}
 	_, err := c.eachSince(ctx, name, since, func(act types.Activity) {

@@ -15,7 +15,7 @@ type locks struct {
 
 // lock waits until no other write to the group is under way, and returns what it locked: a group that is recreated later has another entry. unlock
 // releases it. A write that has the lock is not cancelled with ctx, because half a write is worse than a late end.
-func (l *locks) lock(ctx context.Context, name string) (held context.Context, unlock func(), e *entry, err error) {
+func (l *locks) lock(ctx context.Context, name string) (writing context.Context, unlock func(), e *entry, err error) {
 	if e, err = l.beginWrite(name); err != nil {
 		return nil, nil, nil, fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
@@ -23,36 +23,36 @@ func (l *locks) lock(ctx context.Context, name string) (held context.Context, un
 	defer stopWaiting()
 	select {
 	case e.lock <- struct{}{}:
-		held, unlock = l.locked(ctx, e)
+		writing, unlock = l.locked(ctx, e)
 		if now, _ := l.groups.entry(name); now != e { // dropped or recreated while we waited
 			unlock()
 			return nil, nil, nil, notFound(name)
 		}
-		return held, unlock, e, nil
+		return writing, unlock, e, nil
 	case <-waiting.Done():
 		l.writes.Done()
 		return nil, nil, nil, fmt.Errorf("auto scaling group %q: wait for the group lock: %w", name, waiting.Err())
 	}
 }
 
-func (l *locks) tryLock(ctx context.Context, name string) (held context.Context, unlock func(), ok bool) {
+func (l *locks) tryLock(ctx context.Context, name string) (writing context.Context, unlock func(), ok bool) {
 	e, err := l.beginWrite(name)
 	if err != nil {
 		return nil, nil, false
 	}
 	select {
 	case e.lock <- struct{}{}:
-		held, unlock = l.locked(ctx, e)
-		return held, unlock, true
+		writing, unlock = l.locked(ctx, e)
+		return writing, unlock, true
 	default:
 		l.writes.Done()
 		return nil, nil, false
 	}
 }
 
-func (l *locks) locked(ctx context.Context, e *entry) (held context.Context, unlock func()) {
-	held, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
-	return held, func() { <-e.lock; cancel(); l.writes.Done() }
+func (l *locks) locked(ctx context.Context, e *entry) (writing context.Context, unlock func()) {
+	writing, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	return writing, func() { <-e.lock; cancel(); l.writes.Done() }
 }
 
 // errEnding is the error of a write that came after Run began to end.

@@ -111,19 +111,19 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
-func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (held context.Context, unlock func(), g *group.Group, room int, err error) {
-	if held, unlock, g, err = c.lockAndRead(ctx, name); err != nil {
+func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (writing context.Context, unlock func(), g *group.Group, room int, err error) {
+	if writing, unlock, g, err = c.lockAndRead(ctx, name); err != nil {
 		return nil, nil, nil, 0, err
 	}
-	if room, err = c.allowed(held, g, zone, n, g.Room()); err != nil {
+	if room, err = c.allowed(writing, g, zone, n, g.Room()); err != nil {
 		unlock()
 		return nil, nil, nil, 0, err
 	}
-	return held, unlock, g, room, nil
+	return writing, unlock, g, room, nil
 }
 
-// allowed is how many of n instances the group may launch in the zone. g is a fresh reading, and left is its room that other zones leave. It is at
-// least one, or there is an error.
+// allowed returns the number of instances, up to n, that the group may launch in the zone: at least one, or an error. g is a fresh reading,
+// and left is its room that other zones leave.
 func (c *Cache) allowed(ctx context.Context, g *group.Group, zone string, n, left int) (int, error) {
 	room := min(left, g.RoomIn(zone))
 	switch {

@@ -61,9 +61,9 @@ func (c *Cache) launch(ctx context.Context, g *group.Group, zone string, n int) 
 		return launched, nil
 	}
 	if len(failures) == 0 { // no zone was available
-		rest, _ := c.available.inAllZones(g, zone)
-		failures = cooldown.Failures{{At: c.clock.Now(), Code: string(rest.Class), Pool: rest.Pool,
-			Message: fmt.Sprintf("left alone until %s: %s", rest.Until.UTC().Format(time.TimeOnly), rest.Message)}}
+		coolDown, _ := c.available.inAllZones(g, zone)
+		failures = cooldown.Failures{{At: c.clock.Now(), Code: string(coolDown.Class), Pool: coolDown.Pool,
+			Message: fmt.Sprintf("left alone until %s: %s", coolDown.Until.UTC().Format(time.TimeOnly), coolDown.Message)}}
 	}
 	return nil, &LaunchError{Group: name, Failures: failures}
 }

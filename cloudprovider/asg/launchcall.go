@@ -242,8 +242,8 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 // closed reports whether the failures began a cool-down, so that another try goes elsewhere.
 func (c *Cache) closed(g *group.Group, failures cooldown.Failures) bool {
 	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
-		_, resting := c.available.failed.Of(g.Name, f.Pool)
-		return resting
+		_, cooling := c.available.failed.Of(g.Name, f.Pool)
+		return cooling
 	})
 }
 

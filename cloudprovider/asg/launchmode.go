@@ -18,15 +18,13 @@ const (
 	LaunchDesiredCapacity LaunchMode = "desired-capacity"
 )
 
-// ParseLaunchMode reads a launch mode. The empty text is LaunchAuto.
-func ParseLaunchMode(text string) (LaunchMode, error) {
-	switch mode := LaunchMode(text); mode {
-	case "":
-		return LaunchAuto, nil
-	case LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity:
-		return mode, nil
+// Check refuses an unknown launch mode.
+func (m LaunchMode) Check() error {
+	switch m {
+	case "", LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity:
+		return nil
 	}
-	return "", fmt.Errorf("launch mode %q: want %s, %s or %s", text, LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity)
+	return fmt.Errorf("launch mode %q: want %s, %s or %s", string(m), LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity)
 }
 
 // errNotSynchronous is the error of a group that cannot be launched synchronously. Nothing was launched.
@@ -81,13 +79,11 @@ const (
 	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
 )
 
-// ParseZonalGroups reads a value of the flag. The empty text is ZonalTagged.
-func ParseZonalGroups(text string) (ZonalGroups, error) {
-	switch z := ZonalGroups(text); z {
-	case "":
-		return ZonalTagged, nil
-	case ZonalOff, ZonalTagged, ZonalAll:
-		return z, nil
+// Check refuses an unknown value of the flag.
+func (z ZonalGroups) Check() error {
+	switch z {
+	case "", ZonalOff, ZonalTagged, ZonalAll:
+		return nil
 	}
-	return "", fmt.Errorf("zonal groups %q: want %s, %s or %s", text, ZonalOff, ZonalTagged, ZonalAll)
+	return fmt.Errorf("zonal groups %q: want %s, %s or %s", string(z), ZonalOff, ZonalTagged, ZonalAll)
 }

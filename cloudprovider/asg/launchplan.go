@@ -57,7 +57,7 @@ func union(list, others []group.Instance) []group.Instance {
 	return list
 }
 
-// coolsDown reports whether a failure of the class keeps a group of so many zones from launching for minutes. If one zone lacks capacity, other zones
+// coolsDown reports whether a failure of the class keeps a group with that number of zones from launching for minutes. If one zone lacks capacity, other zones
 // are tried at once, where they serve.
 func (o launchRequest) coolsDown(class awsmessage.Class, zones int) bool {
 	switch class {
@@ -127,9 +127,9 @@ func (c *Cache) plan(g *group.Group, named string, n int) []launchRequest {
 	}
 	var orders []launchRequest
 	for _, zone := range open {
-		for part := 0; want[zone] > 0; part++ {
+		for batch := 0; want[zone] > 0; batch++ {
 			count := min(want[zone], launchesPerCall)
-			orders = append(orders, launchRequest{group: g.Name, zone: zone, count: count, batch: part, alone: named != ""})
+			orders = append(orders, launchRequest{group: g.Name, zone: zone, count: count, batch: batch, alone: named != ""})
 			want[zone] -= count
 		}
 	}

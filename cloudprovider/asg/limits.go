@@ -20,7 +20,7 @@ const (
 	// Writes read their group anew whatever its age. But a reading that is minutes old is no ground to choose by.
 	oldestToRemove = 3 * time.Minute
 	oldestToAdd    = 10 * time.Minute
-	// droppedTTL is how long a dropped group is remembered, in case it comes back.
+	// A dropped group is remembered for droppedTTL, in case it comes back.
 	droppedTTL = time.Hour
 )
 
@@ -45,14 +45,14 @@ const (
 const (
 	// writeTimeout bounds a write with its reading, its wait for the group lock and its retries.
 	writeTimeout = 45 * time.Second
-	// gatherZonesFor is how long an increase of a zone waits for others of its group, so that they share one reading and run in parallel. The core makes
+	// An increase of a zone waits gatherZonesFor for others of its group, so that they share one reading and run in parallel. The core makes
 	// the increases of one scale-up at the same moment, or one after the other.
 	gatherZonesFor = 20 * time.Millisecond
 	// unansweredPoll is the time between two tries of an unanswered call, and between two readings of its outcome.
 	unansweredPoll = time.Second
-	// settleTime is how long after an unanswered call a reading shows its outcome. An earlier one can be older than the call.
+	// A reading shows the outcome of an unanswered call settleTime after the call. An earlier one can be older than the call.
 	settleTime = 5 * time.Second
-	// freshEnough is how old the reading may be for the termination of a named instance.
+	// freshEnough is the greatest age of the reading for the termination of a named instance.
 	freshEnough = 2 * time.Second
 	// terminationsPerCall is the most instances one TerminateInstanceInAutoScalingGroup takes (EC2 Auto Scaling API reference, InstanceIds).
 	terminationsPerCall = 100
@@ -69,7 +69,7 @@ const (
 	throttledPatience = 5 * time.Second
 	contendedPatience = 6 * time.Second
 	workingPatience   = 30 * time.Second
-	// synchronousRetry is how long a refused group is scaled by its desired capacity. Somebody may allow the call meanwhile.
+	// A refused group is scaled by its desired capacity for synchronousRetry. Somebody may allow the call meanwhile.
 	synchronousRetry = 15 * time.Minute
 	// maxReplays bounds how many replayed answers (same token, earlier leader) one launch skips. A previous leader would have launched as often
 	// within ledger.TokenAge, each time from the same instances.

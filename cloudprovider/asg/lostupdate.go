@@ -51,11 +51,11 @@ func (c *Cache) setWatched(ctx context.Context, g *group.Group, desired int) (ac
 // time.
 func (c *Cache) repairLost(ctx context.Context) {
 	for _, name := range c.lostUpdates() {
-		held, unlock, ok := c.locks.tryLock(ctx, name)
+		writing, unlock, ok := c.locks.tryLock(ctx, name)
 		if !ok {
 			continue
 		}
-		if err := c.repairGroup(held, name); err != nil {
+		if err := c.repairGroup(writing, name); err != nil {
 			klog.FromContext(ctx).Error(err, "Could not raise the desired capacity to the launched instances, trying again", "group", name)
 		}
 		unlock()
@@ -95,7 +95,7 @@ func (c *Cache) repairGroup(ctx context.Context, name string) error {
 	return err
 }
 
-// repairTo raises the desired capacity to its floor, as far as the maximum allows.
+// repairTo raises the desired capacity to its floor, up to the maximum.
 func (c *Cache) repairTo(ctx context.Context, g *group.Group, desired int) (*group.Group, error) {
 	var least int
 	c.look(g.Name, func(e *entry) { least = e.Floor() })

@@ -149,12 +149,12 @@ func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
 
 // lockAndRead takes the group lock and reads the group. A group that the reading shows to be recreated is not the one that the caller knows, so
 // the error is ErrGroupNotFound.
-func (c *Cache) lockAndRead(ctx context.Context, name string) (held context.Context, unlock func(), g *group.Group, err error) {
-	held, unlock, locked, err := c.locks.lock(ctx, name)
+func (c *Cache) lockAndRead(ctx context.Context, name string) (writing context.Context, unlock func(), g *group.Group, err error) {
+	writing, unlock, locked, err := c.locks.lock(ctx, name)
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if g, err = c.Reread(held, name); err == nil {
+	if g, err = c.Reread(writing, name); err == nil {
 		if now, _ := c.groups.entry(name); now != locked {
 			err = fmt.Errorf("auto scaling group %q was recreated: %w", name, ErrGroupNotFound)
 		}
@@ -163,7 +163,7 @@ func (c *Cache) lockAndRead(ctx context.Context, name string) (held context.Cont
 		unlock()
 		return nil, nil, nil, err
 	}
-	return held, unlock, g, nil
+	return writing, unlock, g, nil
 }
 
 // describe follows the pages of one request and adds the groups to found, by name.

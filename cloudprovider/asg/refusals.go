@@ -25,7 +25,7 @@ type refusals struct {
 	groups map[string]refusal // the last one of each
 }
 
-// refusal is why AWS would not launch synchronously in a group, and until when to believe it.
+// refusal is AWS's reason not to launch synchronously in a group, and the time until which it is believed.
 type refusal struct {
 	reason, remedy string
 	denied         string // the action that IAM does not allow, "" for another reason

@@ -35,7 +35,7 @@ func (c *Cache) replayed(g *group.Group, o launchRequest, out *autoscaling.Launc
 }
 
 // isOldFailure reports whether the answer may be a failure that a previous leader had, and is worth another try: there may be capacity now, and
-// somebody may have mended the group. The retry uses a token that all processes share for FailureAge, so that the next process gets its answer if
+// somebody may have corrected the group. The retry uses a token that all processes share for FailureAge, so that the next process gets its answer if
 // this one ends meanwhile. A process does not retry its own launches.
 func (c *Cache) isOldFailure(g *group.Group, o launchRequest, out *autoscaling.LaunchInstancesOutput) bool {
 	lasting := func(e types.LaunchInstancesError) bool {

@@ -71,7 +71,7 @@ func inDoubt(errs map[string]error) bool {
 	return false
 }
 
-// nextIncrease takes the next increase: the wishes for any zone, or else those for all named zones. It returns nil if there is none. Zones are
+// nextIncrease takes the next increase: the bookings for any zone, or else those for all named zones. It returns nil if there is none. Zones are
 // gathered for a moment, because the core increases zone groups one by one.
 func (c *Cache) nextIncrease(ctx context.Context, e *entry) map[string]int {
 	c.groups.mu.Lock()

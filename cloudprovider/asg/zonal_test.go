@@ -258,14 +258,14 @@ func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 }
 
 func TestFlagValues(t *testing.T) {
-	for text, want := range map[string]asg.ZonalGroups{"": asg.ZonalTagged, "off": asg.ZonalOff, "tagged": asg.ZonalTagged, "all": asg.ZonalAll} {
-		if got, err := asg.ParseZonalGroups(text); err != nil || got != want {
-			t.Errorf("%q is %q, %v, want %q", text, got, err, want)
+	for _, z := range []asg.ZonalGroups{"", "off", "tagged", "all"} {
+		if err := z.Check(); err != nil {
+			t.Errorf("%q: %v", z, err)
 		}
 	}
-	for _, text := range []string{"All", "true", " off", "tagged,all"} {
-		if got, err := asg.ParseZonalGroups(text); err == nil || !strings.Contains(err.Error(), "off, tagged or all") {
-			t.Errorf("%q is %q, %v, want an error that names the values", text, got, err)
+	for _, z := range []asg.ZonalGroups{"All", "true", " off", "tagged,all"} {
+		if err := z.Check(); err == nil || !strings.Contains(err.Error(), "off, tagged or all") {
+			t.Errorf("%q: %v, want an error that names the values", z, err)
 		}
 	}
 }

@@ -94,11 +94,11 @@ func (c *Cache) availableZones(g *group.Group) []string {
 	if g.DesiredCapacity >= g.MinSize {
 		return zones // the minimum size needs no launch
 	}
-	awake := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, resting := c.available.inAllZones(g, zone); return resting })
-	if len(awake) == 0 {
+	available := slices.DeleteFunc(slices.Clone(zones), func(zone string) bool { _, cooling := c.available.inAllZones(g, zone); return cooling })
+	if len(available) == 0 {
 		return zones
 	}
-	return awake
+	return available
 }
 
 // asks reports whether the group should have zone groups, and whether it may have them once a pod needs one of its zones, or what is wrong with its tag.

@@ -20,7 +20,7 @@ import (
 func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[string]int) map[string]error {
 	_, before := c.groups.entry(name)
 	zones := slices.Sorted(maps.Keys(wanted))
-	held, unlock, g, err := c.lockAndRead(ctx, name)
+	writing, unlock, g, err := c.lockAndRead(ctx, name)
 	if err != nil {
 		errs := map[string]error{}
 		for _, zone := range zones {
@@ -29,14 +29,14 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 		return errs
 	}
 	defer unlock()
-	counts, errs := c.allot(held, before, g, zones, wanted)
+	counts, errs := c.allot(writing, before, g, zones, wanted)
 	answers := c.calls.launch.Answers(name)
 	var mu sync.Mutex // guards errs and missed
 	var missed *unansweredError
 	var launches errgroup.Group
 	for zone, n := range counts {
 		launches.Go(func() error {
-			if err := c.launchIn(held, g, zone, n); err != nil {
+			if err := c.launchIn(writing, g, zone, n); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				errs[zone] = err
@@ -48,7 +48,7 @@ func (c *Cache) IncreaseZones(ctx context.Context, name string, wanted map[strin
 		})
 	}
 	_ = launches.Wait()
-	if missed != nil && c.settleUnanswered(held, g, true, answers, missed) {
+	if missed != nil && c.settleUnanswered(writing, g, true, answers, missed) {
 		for _, zone := range missed.zones {
 			errs[zone] = because(notZonalNow(name, zone), errs[zone])
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// gatherFor is how long a deletion waits for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
+// A deletion waits gatherFor for others of its group, unless the flags say longer. The core deletes nodes one by one, each from a goroutine of
 // its own, so that the deletions of one loop come within milliseconds, or with pods of DaemonSets to evict a little later.
 const gatherFor = 200 * time.Millisecond
 

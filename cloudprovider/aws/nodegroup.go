@@ -20,7 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 )
 
-// loopPatience is how long the core's loop waits for another write to a group to end, such as a launch that AWS does not answer. The core tries again
+// The core's loop waits loopPatience for another write to a group to end, such as a launch that AWS does not answer. The core tries again
 // in its next loop.
 const loopPatience = 100 * time.Millisecond
 

@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// deletedFor is how long a deleted node counts. A group that runs at weekends only is still known at the next weekend.
+	// A deleted node counts for deletedFor. A group that runs at weekends only is still known at the next weekend.
 	deletedFor = 8 * 24 * time.Hour
-	// maxDeleted is how many deleted nodes of a group count at most, the newest.
+	// maxDeleted bounds the deleted nodes of a group that count, the newest.
 	maxDeleted = 16
 )
 

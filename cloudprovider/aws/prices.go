@@ -30,7 +30,7 @@ func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError
 // Costs returns the model of prices, or nil if the Provider was made without prices.
 func (p *Provider) Costs() *Model { return p.costs }
 
-// Spending is what the instances of the groups cost per hour.
+// Spending is the hourly cost of the groups' instances.
 type Spending struct {
 	Total   pricing.Amount            // of all groups
 	ByGroup map[string]pricing.Amount // by node group ID

@@ -74,13 +74,13 @@ func (p *Provider) refusedLaunches(v *View) []Problem {
 	var found []Problem
 	for _, ng := range v.nodeGroups {
 		g := v.groups[ng.Id()]
-		rest, cooling := p.CoolDown(g)
-		if !cooling || rest.Class == awsmessage.NoCapacity || rest.Class == awsmessage.Transient ||
-			rest.Class == cooldown.ZonalShift || g.Blocked() {
+		coolDown, cooling := p.CoolDown(g)
+		if !cooling || coolDown.Class == awsmessage.NoCapacity || coolDown.Class == awsmessage.Transient ||
+			coolDown.Class == cooldown.ZonalShift || g.Blocked() {
 			continue
 		}
-		found = append(found, Problem{Group: g.Name, Reason: "launch-" + string(rest.Class),
-			Message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch such instances (%s): %s", g.Name, rest.Class, awsmessage.Sentence(rest.Message))})
+		found = append(found, Problem{Group: g.Name, Reason: "launch-" + string(coolDown.Class),
+			Message: fmt.Sprintf("Auto Scaling group %q: AWS refused to launch such instances (%s): %s", g.Name, coolDown.Class, awsmessage.Sentence(coolDown.Message))})
 	}
 	return found
 }
@@ -107,7 +107,7 @@ func (p *Provider) fallbacks(v *View) []Problem {
 type reporter struct {
 	current map[Problem]bool
 	shown   atomic.Pointer[[]Problem]
-	changed func(p Problem, mended bool)
+	changed func(p Problem, solved bool)
 	gauge   *prometheus.GaugeVec
 	event   func(eventType, reason, message string)
 }

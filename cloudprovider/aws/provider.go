@@ -51,14 +51,14 @@ type Options struct {
 	Nodes coreinformers.NodeInformer
 	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one. It is nil where DaemonSets are unknown.
 	DaemonSets appslisters.DaemonSetLister
-	// GatherDeletions is how long deletions of a group are gathered, if longer than gatherFor.
+	// GatherDeletions is the time for which deletions of a group are gathered, if longer than gatherFor.
 	GatherDeletions time.Duration
 	// Prices are the region's, nil for none.
 	Prices prices
 	// Event publishes an event about a node group, nil for none.
 	Event func(eventType, reason, message string)
-	// Problem is called when a problem of a group appears, and when it is mended. It must return at once. Nil is not called.
-	Problem func(p Problem, mended bool)
+	// Problem is called when a problem of a group appears, and when it is solved. It must return at once. Nil is not called.
+	Problem func(p Problem, solved bool)
 	// Registerer receives the provider's metrics, nil for none.
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker

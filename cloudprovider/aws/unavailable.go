@@ -45,8 +45,8 @@ func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {
 	if g == nil {
 		return "", false
 	}
-	if rest, known := p.cache.Trouble(g); known {
-		return fmt.Sprintf("%s in pool %s", rest.Class, rest.Pool), true
+	if trouble, known := p.cache.Trouble(g); known {
+		return fmt.Sprintf("%s in pool %s", trouble.Class, trouble.Pool), true
 	}
 	if p.cache.WasInterrupted(g) {
 		return "spot instances taken back", true

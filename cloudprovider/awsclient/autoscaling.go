@@ -21,14 +21,14 @@ type AutoScaling struct {
 	writes              *autoscaling.Client
 }
 
-// garbledRetries is how often an answer that could not be read is asked for again.
+// garbledRetries bounds the repetitions of a call whose answer could not be read.
 const garbledRetries = 2
 
 // DescribeAutoScalingGroups is the call of the SDK, repeated where a page cannot be read: every loop and every command needs it.
 func (a *AutoScaling) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
 	page, err := a.Client.DescribeAutoScalingGroups(ctx, in, o...)
-	for again := 0; IsGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
+	for again := 0; isGarbled(err) && again < garbledRetries && ctx.Err() == nil; again++ {
 		page, err = a.Client.DescribeAutoScalingGroups(ctx, in, o...)
 	}
 	return page, err

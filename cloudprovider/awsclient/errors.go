@@ -121,8 +121,8 @@ func IsUnsent(err error) bool {
 	return errors.As(err, &unsent) && unsent.Unsent()
 }
 
-// IsGarbled reports whether an answer came that could not be read. The SDK does not try again on its own.
-func IsGarbled(err error) bool {
+// isGarbled reports whether an answer came that could not be read. The SDK does not try again on its own.
+func isGarbled(err error) bool {
 	var garbled *smithy.DeserializationError
 	return errors.As(err, &garbled)
 }

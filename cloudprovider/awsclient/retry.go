@@ -16,10 +16,10 @@ var pauses = struct{ denied, unknown, throttled, other pause }{
 
 type pause struct{ first, most time.Duration }
 
-// jitter is the part of a pause that is drawn by lot: processes that began together do not ask together for ever.
+// jitter is the random part of a pause: processes that began together do not ask together for ever.
 const jitter = 5
 
-// RetryAfter returns the pause after a look-up that failed with the error, so many times in a row. It doubles each time up to a
+// RetryAfter returns the pause after a look-up that failed with the error for the n-th time in a row, n being failed. It doubles each time up to a
 // bound, both by the cause, and is partly random. It is safe for concurrent use.
 func RetryAfter(err error, failed int) time.Duration {
 	p := pauses.other

@@ -129,7 +129,7 @@ var codeShapes = []*regexp.Regexp{
 
 const codeWord = `[A-Z][A-Za-z0-9]{4,80}(?:\.[A-Z][A-Za-z0-9]{2,80})*`
 
-// surely is how many of the codeShapes have nothing but a code in that place.
+// surely counts the first codeShapes, which have nothing but a code in that place.
 const surely = 3
 
 // codeIn returns the code in a text, from the surest shape that has one, or "".

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// ownersTime is how long other readers of the queue get for a message about an unknown instance, and ownersTimeHook for a
+	// Other readers of the queue get ownersTime for a message about an unknown instance, and ownersTimeHook for a
 	// lifecycle action: as long as the instance's owner can still act on it.
 	ownersTime, ownersTimeHook = 150 * time.Second, 30 * time.Minute
 	// deliveryTime is well above the 24 hours for which EventBridge tries to deliver an event (EventBridge user guide, retry
 	// policy). An event that seems older when SQS receives it has a wrong time.
 	deliveryTime = 48 * time.Hour
-	// patience is how long a message waits for its work before it returns to the queue.
+	// A message waits for its work for patience before it returns to the queue.
 	patience = 10 * time.Minute
 	// turnAgain is the pause between two tries of a node that waits for other nodes of its group.
 	turnAgain = time.Second

@@ -17,11 +17,11 @@ import (
 // shipped rules of EventBridge send only these, too.
 const hookPrefix = "asg-autoscaler"
 
-// heartbeatEvery is how often a lifecycle action is extended while its node is drained. The shortest timeout of a hook is 30
+// heartbeatEvery is the time between two extensions of a lifecycle action while its node is drained. The shortest timeout of a hook is 30
 // seconds (EC2 Auto Scaling API reference, HeartbeatTimeout).
 const heartbeatEvery = 15 * time.Second
 
-// hookSettle is how long a group's readings may lag behind its hook's message. hookPauses are the pauses between readings.
+// A group's readings may lag behind its hook's message for hookSettle. hookPauses are the pauses between readings.
 const hookSettle = 2 * time.Minute
 
 var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second}
@@ -88,12 +88,8 @@ func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
 		if ctx.Err() != nil {
 			return
 		}
-		in := &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
-			InstanceId: aws.String(e.Instances[0])}
-		if e.Token != "" {
-			in.LifecycleActionToken = aws.String(e.Token)
-		}
-		_, err := h.Hooks.RecordLifecycleActionHeartbeat(ctx, in)
+		_, err := h.Hooks.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{AutoScalingGroupName: aws.String(e.Group),
+			LifecycleHookName: aws.String(e.Hook), InstanceId: aws.String(e.Instances[0]), LifecycleActionToken: tokenOf(e)})
 		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).V(1).Info("Could not extend a lifecycle action", "group", e.Group, "hook", e.Hook, "instance", e.Instances[0],
 				"err", awsclient.Brief(err), "remedy", "allow autoscaling:RecordLifecycleActionHeartbeat")
@@ -104,16 +100,21 @@ func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
 	}
 }
 
+// tokenOf returns the token of a lifecycle action, nil if it has none.
+func tokenOf(e event.Event) *string {
+	if e.Token == "" {
+		return nil
+	}
+	return aws.String(e.Token)
+}
+
 // completions bounds the tries to complete an action. After them the action times out.
 const completions = 5
 
 // complete lets Auto Scaling go on with an instance. An action that is over already is no error.
 func (h *Handler) complete(ctx context.Context, e event.Event) {
 	in := &autoscaling.CompleteLifecycleActionInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
-		InstanceId: aws.String(e.Instances[0]), LifecycleActionResult: aws.String("CONTINUE")}
-	if e.Token != "" {
-		in.LifecycleActionToken = aws.String(e.Token)
-	}
+		InstanceId: aws.String(e.Instances[0]), LifecycleActionToken: tokenOf(e), LifecycleActionResult: aws.String("CONTINUE")}
 	for try := range completions {
 		_, err := h.Hooks.CompleteLifecycleAction(ctx, in)
 		log := klog.FromContext(ctx).WithValues("group", e.Group, "hook", e.Hook, "instance", e.Instances[0])

@@ -16,7 +16,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
-// rememberFor is how long an instance stays known as dealt with.
+// An instance stays known as dealt with for rememberFor.
 const rememberFor = time.Hour
 
 // job is the work on one instance.
@@ -169,7 +169,7 @@ func (s *jobs) forget(now time.Time, groups *group.Snapshot) (reused map[string]
 // plannedDrain is a planned drain of an instance for an event.
 type plannedDrain struct{ event, instance string }
 
-// givenUpFor is how long a planned drain that was given up is not begun again for the same event. Its queue keeps no message
+// A planned drain that was given up is not begun again for the same event for givenUpFor. Its queue keeps no message
 // longer.
 const givenUpFor = 24 * time.Hour
 

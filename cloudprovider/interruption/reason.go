@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// notice is how long before a spot interruption EC2 warns, at best (EC2 user guide, spot instance interruption notices).
+	// EC2 warns notice before a spot interruption, at best (EC2 user guide, spot instance interruption notices).
 	notice = 2 * time.Minute
 	// minDrainTime is the least time a drain gets, however late its message.
 	minDrainTime = 5 * time.Second
-	// shutdownTime is how long an instance that is shutting down may still take.
+	// An instance that is shutting down may still take shutdownTime.
 	shutdownTime = 30 * time.Second
 	// hookTime is the least time for the drain of an instance that waits for us. Heartbeats extend a shorter timeout of its hook.
 	hookTime = 10 * time.Minute
 	// plannedTime bounds a planned drain.
 	plannedTime = 15 * time.Minute
-	// turnTime is how long a planned drain delays other planned drains of its group: the time for its replacement and for
+	// A planned drain delays other planned drains of its group for turnTime: the time for its replacement and for
 	// itself.
 	turnTime = replacementTime + plannedTime
 	// staleAfter is the age at which an event is ignored. By then the instance is terminated, or was spared and its node is
@@ -28,7 +28,7 @@ const (
 	staleAfter = notice + sparedAfter
 )
 
-// reason is why an instance is terminated, and by when. The annotation has it as JSON.
+// reason is the cause and the deadline of a termination. The annotation has it as JSON.
 type reason struct {
 	Kind event.Kind `json:"kind"`
 	Text string     `json:"reason"` // for people
@@ -111,7 +111,7 @@ func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.S
 // poolIsShort reports whether the instance's pool is short of capacity.
 func (r reason) poolIsShort() bool { return r.Kind == event.SpotInterruption }
 
-// force is when pods that disruption budgets still hold back are deleted, some seconds before the deadline.
+// force returns the time, some seconds before the deadline, at which pods are deleted that disruption budgets still hold back.
 func (r reason) force() time.Time {
 	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.Began)/8, 2*time.Second), 10*time.Second))
 }

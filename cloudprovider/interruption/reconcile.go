@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// sparedAfter is how long after its deadline an instance that is still in service counts as spared.
+// An instance that is still in service sparedAfter its deadline counts as spared.
 const sparedAfter = 5 * time.Minute
 
 // reconcile looks for annotated nodes without a job. It takes up their drain or, if the instance was spared, puts them back

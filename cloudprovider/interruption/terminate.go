@@ -19,15 +19,15 @@ import (
 )
 
 const (
-	// terminateGather is how long a termination waits for others of its group.
+	// A termination waits terminateGather for others of its group.
 	terminateGather = 100 * time.Millisecond
 	// terminateRetryFirst and terminateRetryMost bound the pause after a failure, terminateTime the tries.
 	terminateRetryFirst, terminateRetryMost = time.Second, 15 * time.Second
 	terminateTime                           = 3 * time.Minute
-	// terminateSettle is how long a reading of AWS may not show a termination by an earlier leader. terminateReserve is how
-	// long before the instance's deadline that wait and the write of the annotations end.
+	// A reading of AWS may not show a termination by an earlier leader for terminateSettle. That wait and the write of the
+	// annotations end terminateReserve before the instance's deadline.
 	terminateSettle, terminateReserve = 30 * time.Second, 10 * time.Second
-	// lateDecision is how long a group at its minimum waits for a raise that the core is about to make.
+	// A group at its minimum waits lateDecision for a raise that the core is about to make.
 	lateDecision = 10 * time.Second
 )
 
@@ -102,7 +102,7 @@ func notTerminated(group string, err error) string {
 	return text
 }
 
-// inGroup reports whether the instance counts in its group, as far as is known. An instance that does not is terminating, or in
+// inGroup reports whether the instance is known to count in its group. An instance that does not is terminating, or in
 // standby, where it costs the group nothing.
 func (h *Handler) inGroup(instance string) bool {
 	i, _ := h.Groups.Snapshot().Instance(instance)

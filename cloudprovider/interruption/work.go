@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// decisionTime is how long the eviction waits for the core to decide on the replacement, wakeAgain the pause before the
+	// The eviction waits decisionTime for the core to decide on the replacement. wakeAgain is the pause before the
 	// core is woken once more.
 	decisionTime, wakeAgain = 3 * time.Second, 500 * time.Millisecond
-	// replacementTime is how long a planned drain waits for the replacement to be ready.
+	// A planned drain waits replacementTime for the replacement to be ready.
 	replacementTime = 5 * time.Minute
-	// podsReadyTime is how long an empty node is kept until its pods run on other nodes, podsReadyReserve the time that must
+	// An empty node is kept for podsReadyTime until its pods run on other nodes. podsReadyReserve is the time that must
 	// then be left: an instance that AWS takes before it is terminated here is replaced twice.
 	podsReadyTime, podsReadyReserve = 25 * time.Second, 15 * time.Second
-	// joiningTime is how long to wait for the unknown node of an instance.
+	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
 	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries.
 	writeRetry, writeTime = 200 * time.Millisecond, 15 * time.Second
@@ -165,7 +165,7 @@ func (h *Handler) drain(ctx context.Context, j *job, nodes []*corev1.Node) outco
 	return empty
 }
 
-// bindTime is how long after the cordon kube-scheduler may still bind a pod to the node, because it had chosen the node before.
+// Up to bindTime after the cordon, kube-scheduler may still bind a pod to the node, because it had chosen the node before.
 const bindTime = time.Second
 
 // drainLate looks once more before the termination, and moves the pods that came after the node was found empty.
@@ -242,7 +242,7 @@ func (h *Handler) replaced() bool {
 	return true
 }
 
-// awaitPodsReady waits until the moved pods run on other nodes, as far as the time allows.
+// awaitPodsReady waits until the moved pods run on other nodes, or the time is over.
 func (h *Handler) awaitPodsReady(ctx context.Context, j *job, owners []types.UID) {
 	until := h.Clock.Now().Add(podsReadyTime)
 	for len(owners) > 0 && ctx.Err() == nil && h.inGroup(j.instance) {

@@ -126,7 +126,7 @@ func (p *provider) Cleanup(context.Context, *protos.CleanupRequest) (*protos.Cle
 	return &protos.CleanupResponse{}, nil
 }
 
-// nodeOf is the Node as far as the message has it.
+// nodeOf returns the parts of a Node that the message has.
 func nodeOf(m *protos.ExternalGrpcNode) *corev1.Node {
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: m.GetName(), Labels: m.GetLabels(), Annotations: m.GetAnnotations()},

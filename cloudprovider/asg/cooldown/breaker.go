@@ -19,17 +19,17 @@ type Breaker struct {
 	call  string
 	clock clock.PassiveClock
 
-	mu      sync.Mutex
-	wishes  int               // unanswered since AWS last answered, concurrent ones counted once
-	counted time.Time         // the end of the last of them
-	quiet   time.Time         // until then one more miss is enough
-	all     outage            // of all groups
-	refused bool              // AWS refused the call, so all is no outage to report
-	groups  map[string]outage // of one group each
-	answers map[string]int    // by group
+	mu       sync.Mutex
+	requests int               // unanswered since AWS last answered, concurrent ones counted once
+	counted  time.Time         // the end of the last of them
+	quiet    time.Time         // until then one more miss is enough
+	all      outage            // of all groups
+	refused  bool              // AWS refused the call, so all is no outage to report
+	groups   map[string]outage // of one group each
+	answers  map[string]int    // by group
 }
 
-// outage is why the older call is used, and until when.
+// outage is the reason to use the older call, and its end.
 type outage struct {
 	why   string
 	until time.Time
@@ -67,7 +67,7 @@ func (b *Breaker) Enough(misses int) bool {
 func (b *Breaker) Answered(group string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.wishes, b.quiet = 0, time.Time{}
+	b.requests, b.quiet = 0, time.Time{}
 	b.answers[group]++
 }
 
@@ -77,18 +77,18 @@ func (b *Breaker) Answers(group string) int {
 	return b.answers[group]
 }
 
-// Missed notes that AWS missed a wish of the group which the older call can fulfil. began is the start of the last try.
+// Missed notes that AWS missed a request of the group which the older call can fulfil. began is the start of the last try.
 func (b *Breaker) Missed(ctx context.Context, group string, began time.Time, err error) {
 	now := b.clock.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !began.Before(b.counted) {
-		b.wishes, b.counted = b.wishes+1, now
+		b.requests, b.counted = b.requests+1, now
 	}
 	why := awsclient.Brief(err)
 	b.groups[group] = outage{why, now.Add(groupFallback)}
 	klog.FromContext(ctx).Info("AWS did not answer a call, using an older one in its place", "call", b.call, "group", group, "err", why)
-	if b.wishes >= enoughWishes {
+	if b.requests >= enoughRequests {
 		b.all, b.refused = outage{why, now.Add(sharedFallback)}, false
 		klog.FromContext(ctx).Info("Using an older call for all groups", "call", b.call, "until", b.all.until, "err", why)
 	}

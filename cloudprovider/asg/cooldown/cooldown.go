@@ -11,7 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
 )
 
-// Pool is where instances come from: one type in one zone, bought in one way. An empty field stands for any.
+// Pool is a source of instances: one type in one zone, bought in one way. An empty field stands for any.
 type Pool struct {
 	InstanceType string
 	Zone         string

@@ -14,7 +14,7 @@ const (
 	unansweredCoolDown = time.Minute      // AWS did not report the outcome of a launch
 )
 
-// retryLead is how long before we learn that an instance died at launch AWS may have launched the next one. An instance in service proves the
+// AWS may have launched the next instance up to retryLead before we learn that one died at launch. An instance in service proves the
 // configuration of both.
 const retryLead = time.Minute
 
@@ -23,17 +23,17 @@ const (
 	// enoughMisses tries in a row must go unanswered first. AWS misses a try if it answers with a fault of its own, does not answer for
 	// some seconds, or breaks the connection. If AWS continues a launch whose caller has gone, the second try shows that.
 	enoughMisses = 2
-	// groupFallback is how long one group uses the older call.
+	// One group uses the older call for groupFallback.
 	groupFallback = time.Minute
-	// enoughWishes unanswered wishes in a row have all groups use the older call for sharedFallback.
-	enoughWishes   = 3
+	// enoughRequests unanswered requests in a row have all groups use the older call for sharedFallback.
+	enoughRequests = 3
 	sharedFallback = 15 * time.Minute
 )
 
 const (
-	// ShiftInterval is how often the caller should look up the shifts.
+	// ShiftInterval is the time between two look-ups of the shifts by the caller.
 	ShiftInterval = 30 * time.Second
-	// noShiftsRetry is how long the service is left alone where it does not exist.
+	// The service is left alone for noShiftsRetry where it does not exist.
 	noShiftsRetry = time.Hour
 	// shiftTimeout bounds one look-up with its pages and retries.
 	shiftTimeout = 30 * time.Second
@@ -42,7 +42,7 @@ const (
 )
 
 const (
-	// namedTypes is how many of many instance types a failure names.
+	// namedTypes bounds the instance types that a failure names.
 	namedTypes = 3
 	// maxMessage bounds the stored part of AWS's text, in bytes.
 	maxMessage = 500

@@ -32,7 +32,7 @@ func (g *Group) Withdrawable() int {
 	if g.WithdrawalFailed {
 		return 0
 	}
-	g = g.Accepted()
+	g = g.accepted()
 	return (g.DesiredCapacity - g.AfterWithdrawal(g.Requested)) / g.Source.MinWeight()
 }
 
@@ -108,8 +108,8 @@ func (g *Group) SameMotion(o *Group) bool {
 		(g.Failure == nil) == (o.Failure == nil)
 }
 
-// Accepted returns the group without the increases that AWS has not accepted.
-func (g *Group) Accepted() *Group {
+// accepted returns the group without the increases that AWS has not accepted.
+func (g *Group) accepted() *Group {
 	if g.Booked == 0 && len(g.Failed) == 0 {
 		return g
 	}

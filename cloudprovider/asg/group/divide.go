@@ -33,7 +33,7 @@ func (g *Group) LaunchZones() []string {
 func (g *Group) ByZone(among ...string) []*Group { return g.Divide(among, g.LaunchZones()) }
 
 // Divide is ByZone with the instances that the minimum size lacks in the zones that are available.
-func (g *Group) Divide(among, awake []string) []*Group {
+func (g *Group) Divide(among, available []string) []*Group {
 	views := g.emptyZoneGroups()
 	byZone := make(map[string]*Group, len(views))
 	for _, v := range views {
@@ -47,8 +47,8 @@ func (g *Group) Divide(among, awake []string) []*Group {
 		v.DesiredCapacity = v.CountedCapacity()
 	}
 	open := views[:len(g.LaunchZones())]
-	g.Accepted().dealMissing(open)
-	g.Accepted().takeExcess(views)
+	g.accepted().dealMissing(open)
+	g.accepted().takeExcess(views)
 	for _, v := range views {
 		v.DesiredCapacity += v.BookedCapacity()
 	}
@@ -59,7 +59,7 @@ func (g *Group) Divide(among, awake []string) []*Group {
 			v.most = g.ZoneLimits[v.Zone].most(v.DesiredCapacity + left)
 		}
 	}
-	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(awake, v.Zone) })
+	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(available, v.Zone) })
 	g.level(able, g.MinSize-g.DesiredCapacity, func(v *Group) (*int, int) { return &v.MinSize, v.most })
 	growing := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return len(among) > 0 && !slices.Contains(among, v.Zone) })
 	g.level(growing, left, func(v *Group) (*int, int) { return &v.MaxSize, v.most })
@@ -87,7 +87,7 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 	weight := g.Source.MinWeight()
 	for left := capacity / weight; left > 0; {
 		var lowest []*int
-		gap, room := left, left // the distance to the next size above the lowest, and the room in the lowest
+		gap, space := left, left // the distance to the next size above the lowest, and the space in the lowest
 		for _, v := range views {
 			size, most := of(v)
 			switch {
@@ -96,9 +96,9 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 				if len(lowest) > 0 {
 					gap = max(1, (*lowest[0]-*size)/weight)
 				}
-				lowest, room = []*int{size}, (most-*size)/weight
+				lowest, space = []*int{size}, (most-*size)/weight
 			case *size == *lowest[0]:
-				lowest, room = append(lowest, size), min(room, (most-*size)/weight)
+				lowest, space = append(lowest, size), min(space, (most-*size)/weight)
 			default:
 				gap = min(gap, max(1, (*size-*lowest[0])/weight))
 			}
@@ -106,7 +106,7 @@ func (g *Group) level(views []*Group, capacity int, of func(*Group) (size *int, 
 		if len(lowest) == 0 {
 			return
 		}
-		rounds := max(1, min(gap, room, left/len(lowest)))
+		rounds := max(1, min(gap, space, left/len(lowest)))
 		for _, size := range lowest[:min(len(lowest), left)] {
 			*size += rounds * weight
 			left -= rounds

@@ -27,7 +27,7 @@ func (k *knownDesired) isPast(desired int, at time.Time) bool {
 	return slices.ContainsFunc(k.past, func(p formerDesired) bool { return p.desired == desired && at.Before(p.until) })
 }
 
-// resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's wish, as a whole: they may
+// resolve replaces the reading's desired capacity by the newest that we know. An unknown higher one is another writer's, as a whole: they may
 // have counted on ours. A lower one counts once the reading cannot be older than our knowledge, because of its age, or because it is newer than a
 // reading that showed our value.
 func (l *Ledger) resolve(g *group.Group, newest bool) {

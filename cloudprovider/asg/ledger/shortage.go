@@ -47,7 +47,7 @@ func (k *look) soon(now time.Time) {
 	k.due, k.count = later(due, k.at.Add(firstLook)), 0
 }
 
-// NoteFailures enters failed launches as far as they may explain the shortage: of our request, and of others. Each is nil unless it is news. ahead is
+// NoteFailures enters the failed launches that may explain the shortage of our request, and of others. Each is nil unless it is news. ahead is
 // how far AWS's clock is ahead.
 func (l *Ledger) NoteFailures(failures []cooldown.FailedLaunch, ahead time.Duration) (ours, others *cooldown.Failure) {
 	g := l.change()

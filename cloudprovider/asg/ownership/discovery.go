@@ -30,15 +30,13 @@ const (
 	JoinAny DiscoveryJoin = "any"
 )
 
-// ParseDiscoveryJoin reads a value of the flag. The empty text is JoinAll.
-func ParseDiscoveryJoin(text string) (DiscoveryJoin, error) {
-	switch j := DiscoveryJoin(text); j {
-	case "":
-		return JoinAll, nil
-	case JoinAll, JoinAny:
-		return j, nil
+// Check refuses an unknown value of the flag.
+func (j DiscoveryJoin) Check() error {
+	switch j {
+	case "", JoinAll, JoinAny:
+		return nil
 	}
-	return "", fmt.Errorf("node group discovery %q: want %s or %s", text, JoinAll, JoinAny)
+	return fmt.Errorf("node group discovery %q: want %s or %s", string(j), JoinAll, JoinAny)
 }
 
 // Searches returns the filters of the calls to AWS. A group is selected when it matches one of them.

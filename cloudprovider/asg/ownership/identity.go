@@ -154,9 +154,9 @@ func (id *Identity) Forget(groups []*group.Group, now time.Time) {
 	}
 }
 
-// WhyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
+// whyForeign says why the group of another cluster or service is left alone. It does not name the source of our own name, because a change of source
 // would report the Problem again.
-func (id *Identity) WhyForeign(g *group.Group) string {
+func (id *Identity) whyForeign(g *group.Group) string {
 	if g.Operator != "" {
 		return fmt.Sprintf("it is left alone, for only the service %q may change it", g.Operator)
 	}
@@ -173,7 +173,7 @@ func (id *Identity) WhyForeign(g *group.Group) string {
 
 // Disowned returns the group with the one Problem that it belongs to another cluster or service.
 func (id *Identity) Disowned(g *group.Group) *group.Group {
-	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.WhyForeign(g),
+	p := launchspec.Problem{Reason: ReasonOtherCluster, Message: id.whyForeign(g),
 		Remedy: "if it is another cluster's: make a group of this cluster for the pods, and take off this one only the discovery tag that names this cluster\n" +
 			"if it is ours: correct the tag and the user data that say otherwise, or the name of this cluster by " + sourceFlag}
 	switch {

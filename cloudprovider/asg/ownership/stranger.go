@@ -22,7 +22,7 @@ func (e *OtherClusterError) Unsent() bool { return true }
 // MayChange returns an *OtherClusterError if the group belongs to another cluster or service.
 func (id *Identity) MayChange(g *group.Group) error {
 	if id.Foreign(g) {
-		return &OtherClusterError{Group: g.Name, Why: id.WhyForeign(g)}
+		return &OtherClusterError{Group: g.Name, Why: id.whyForeign(g)}
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ const (
 )
 
 const (
-	// visibility is how long a received message stays hidden, and renewAfter the age at which that is renewed.
+	// A received message stays hidden for visibility, which is renewed after renewAfter.
 	visibility = 30 * time.Second
 	renewAfter = 10 * time.Second
 	// retryFirst and retryMost bound the pause after a failed call. It doubles each time.

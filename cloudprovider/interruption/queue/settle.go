@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// gatherFor is how long a result waits for others to share its call.
+	// A result waits gatherFor for others to share its call.
 	gatherFor = 20 * time.Millisecond
 	// callsAtOnce bounds the calls of one batch of results.
 	callsAtOnce = 8

@@ -94,10 +94,10 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err := ownership.CheckClusterName(o.ClusterName); err != nil {
 		return nil, WrongUse{fmt.Errorf("--asg-cluster-name: %w", err)}
 	}
-	if _, err := ownership.ParseDiscoveryJoin(string(o.DiscoveryJoin)); err != nil {
+	if err := o.DiscoveryJoin.Check(); err != nil {
 		return nil, WrongUse{fmt.Errorf("--asg-node-group-discovery: %w", err)}
 	}
-	if _, err := asg.ParseZonalGroups(string(o.ZonalGroups)); err != nil {
+	if err := o.ZonalGroups.Check(); err != nil {
 		return nil, WrongUse{fmt.Errorf("--asg-zonal-groups: %w", err)}
 	}
 	catalogue, err := instancetypes.WithFile(o.InstanceTypesFile)

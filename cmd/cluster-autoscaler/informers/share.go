@@ -14,18 +14,18 @@ import (
 
 // alike shares what the pods of one owner have in common, because most of them differ in their names and nodes alone. Nobody changes
 // these parts of a cached object.
-var alike siblings
+var alike recent
 
-// siblings knows a pod of each owner that was seen lately. The zero value knows none. It is safe for concurrent use.
-type siblings struct {
+// recent keeps a pod of each owner that was seen lately. The zero value knows none. It is safe for concurrent use.
+type recent struct {
 	mu   sync.Mutex
 	last [4096]weak.Pointer[corev1.Pod] // by the hash of the owner, so that there is no owner to forget
 }
 
 var seed = maphash.MakeSeed()
 
-// share gives the pod the parts of its sibling that are equal.
-func (s *siblings) share(pod *corev1.Pod) {
+// share gives the pod the parts of its other that are equal.
+func (s *recent) share(pod *corev1.Pod) {
 	owner := metav1.GetControllerOfNoCopy(pod)
 	if owner == nil {
 		return
@@ -33,8 +33,8 @@ func (s *siblings) share(pod *corev1.Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := &s.last[maphash.String(seed, string(owner.UID))%uint64(len(s.last))]
-	if sibling := last.Value(); sibling != nil && ownerOf(sibling) == owner.UID {
-		shareParts(pod, sibling)
+	if other := last.Value(); other != nil && ownerOf(other) == owner.UID {
+		shareParts(pod, other)
 	}
 	*last = weak.Make(pod)
 }
@@ -46,18 +46,18 @@ func ownerOf(pod *corev1.Pod) types.UID {
 	return ""
 }
 
-func shareParts(pod, sibling *corev1.Pod) {
-	shareMap(&pod.Labels, sibling.Labels)
-	shareMap(&pod.Annotations, sibling.Annotations)
-	shareMap(&pod.Spec.NodeSelector, sibling.Spec.NodeSelector)
-	shareDeep(&pod.OwnerReferences, sibling.OwnerReferences)
-	shareDeep(&pod.Spec.Tolerations, sibling.Spec.Tolerations)
-	shareDeep(&pod.Spec.Affinity, sibling.Spec.Affinity)
-	shareDeep(&pod.Spec.TopologySpreadConstraints, sibling.Spec.TopologySpreadConstraints)
-	shareContainers(pod.Spec.InitContainers, sibling.Spec.InitContainers)
-	shareContainers(pod.Spec.Containers, sibling.Spec.Containers)
-	shareDeep(&pod.GenerateName, sibling.GenerateName)
-	shareDeep(&pod.Namespace, sibling.Namespace)
+func shareParts(pod, other *corev1.Pod) {
+	shareMap(&pod.Labels, other.Labels)
+	shareMap(&pod.Annotations, other.Annotations)
+	shareMap(&pod.Spec.NodeSelector, other.Spec.NodeSelector)
+	shareDeep(&pod.OwnerReferences, other.OwnerReferences)
+	shareDeep(&pod.Spec.Tolerations, other.Spec.Tolerations)
+	shareDeep(&pod.Spec.Affinity, other.Spec.Affinity)
+	shareDeep(&pod.Spec.TopologySpreadConstraints, other.Spec.TopologySpreadConstraints)
+	shareContainers(pod.Spec.InitContainers, other.Spec.InitContainers)
+	shareContainers(pod.Spec.Containers, other.Spec.Containers)
+	shareDeep(&pod.GenerateName, other.GenerateName)
+	shareDeep(&pod.Namespace, other.Namespace)
 }
 
 // shareContainers shares no container as a whole: the core writes to the environment and the mounts of the containers in its cache, which it

@@ -20,7 +20,7 @@ func replica(owner string, n int) *corev1.Pod {
 }
 
 func TestPodsOfOneOwnerShareWhatIsEqual(t *testing.T) {
-	var s siblings
+	var s recent
 	first, second := replica("a", 1), replica("a", 2)
 	s.share(first)
 	s.share(second)
@@ -56,7 +56,7 @@ func TestPodsThatDifferShareNothing(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			var s siblings
+			var s recent
 			first, second := replica("a", 1), replica("a", 2)
 			tt.change(second)
 			want := second.DeepCopy()

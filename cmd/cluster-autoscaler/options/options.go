@@ -225,13 +225,13 @@ func (a *AWS) Validate() error {
 	if err := ownership.CheckClusterName(a.ClusterName); err != nil {
 		return fmt.Errorf("--asg-cluster-name: %w", err)
 	}
-	if _, err := ownership.ParseDiscoveryJoin(string(a.DiscoveryJoin)); err != nil {
+	if err := a.DiscoveryJoin.Check(); err != nil {
 		return fmt.Errorf("--asg-node-group-discovery: %w", err)
 	}
-	if _, err := asg.ParseLaunchMode(string(a.LaunchMode)); err != nil {
+	if err := a.LaunchMode.Check(); err != nil {
 		return fmt.Errorf("--asg-launch-mode: %w", err)
 	}
-	if _, err := asg.ParseZonalGroups(string(a.ZonalGroups)); err != nil {
+	if err := a.ZonalGroups.Check(); err != nil {
 		return fmt.Errorf("--asg-zonal-groups: %w", err)
 	}
 	if d := a.InterruptionDeadline; d != interruption.Force && d != interruption.Leave {
