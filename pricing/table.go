@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // The columns of a table. A list has the first two, a user's own prices may have all four.

@@ -23,7 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -477,7 +477,7 @@ func TestBriefOfAnAnswerThatIsNoXML(t *testing.T) {
 
 // Messages of scaling activities carry the same codes as errors of the SDK.
 func TestErrorsAgreeWithMessages(t *testing.T) {
-	file, err := os.Open("../awsmessage/testdata/messages.csv")
+	file, err := os.Open("awsmessage/testdata/messages.csv")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // InUse returns the instance types and zones, sorted, of the groups that may launch spot instances: the types and zones of

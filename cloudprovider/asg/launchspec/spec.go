@@ -3,7 +3,7 @@ package launchspec
 import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // LaunchSpec is what a group's next instances start from: its policy, launch template or configuration, image and EKS node group. It is immutable,

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // A Message is one message with its meaning. Fields that the message does not name are left out. class is always there, and empty

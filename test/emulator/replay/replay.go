@@ -14,7 +14,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
