@@ -24,7 +24,7 @@ type recent struct {
 
 var seed = maphash.MakeSeed()
 
-// share gives the pod the parts of its other that are equal.
+// share gives the pod the parts that are equal in another pod of its owner.
 func (s *recent) share(pod *corev1.Pod) {
 	owner := metav1.GetControllerOfNoCopy(pod)
 	if owner == nil {

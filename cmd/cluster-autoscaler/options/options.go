@@ -219,9 +219,6 @@ func (a *AWS) Validate() error {
 	if a.PlanLimit <= 0 {
 		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
 	}
-	if a.SpotPrices != SpotPricesOff && a.SpotPrices != SpotPricesLive {
-		return fmt.Errorf("--asg-spot-prices=%q is unknown: use %q or %q", a.SpotPrices, SpotPricesOff, SpotPricesLive)
-	}
 	if err := ownership.CheckClusterName(a.ClusterName); err != nil {
 		return fmt.Errorf("--asg-cluster-name: %w", err)
 	}
@@ -234,17 +231,16 @@ func (a *AWS) Validate() error {
 	if err := a.ZonalGroups.Check(); err != nil {
 		return fmt.Errorf("--asg-zonal-groups: %w", err)
 	}
-	if d := a.InterruptionDeadline; d != interruption.Force && d != interruption.Leave {
-		return fmt.Errorf("--asg-interruption-deadline=%q is unknown: use %q or %q", d, interruption.Force, interruption.Leave)
-	}
-	if r := a.Rebalance; r != interruption.Count && r != interruption.Drain {
-		return fmt.Errorf("--asg-rebalance=%q is unknown: use %q or %q", r, interruption.Count, interruption.Drain)
-	}
-	if a.Nominate != NominateOn && a.Nominate != NominateOff {
-		return fmt.Errorf("--asg-nominate=%q is unknown: use %q or %q", a.Nominate, NominateOn, NominateOff)
-	}
-	if a.StatusPage != StatusPageOn && a.StatusPage != StatusPageOff {
-		return fmt.Errorf("--asg-status-page=%q is unknown: use %q or %q", a.StatusPage, StatusPageOn, StatusPageOff)
+	for _, choice := range []struct{ flag, value, one, other string }{
+		{"asg-spot-prices", a.SpotPrices, SpotPricesOff, SpotPricesLive},
+		{"asg-interruption-deadline", string(a.InterruptionDeadline), string(interruption.Force), string(interruption.Leave)},
+		{"asg-rebalance", string(a.Rebalance), string(interruption.Count), string(interruption.Drain)},
+		{"asg-nominate", a.Nominate, NominateOn, NominateOff},
+		{"asg-status-page", a.StatusPage, StatusPageOn, StatusPageOff},
+	} {
+		if choice.value != choice.one && choice.value != choice.other {
+			return fmt.Errorf("--%s=%q is unknown: use %q or %q", choice.flag, choice.value, choice.one, choice.other)
+		}
 	}
 	if err := a.validateAddresses(); err != nil {
 		return err
