@@ -18,38 +18,45 @@ import (
 const (
 	// keep bounds the wait for a node. It is longer than any usual --max-node-provision-time, after which the core gives up a node.
 	keep = time.Hour
-	// mostPods bounds the memory. The oldest nodes make room. 100,000 pods take about 24 MB.
+	// mostPods bounds the memory. The oldest nodes make room.
 	mostPods = 100_000
 )
 
-// Node is a node that was asked for, and its pods.
+// Node is a node that a plan adds to a group, and its pods.
 type Node struct {
-	Group string // the core's node group ID
-	Name  string // of the node that registered for it, "" before
-	Pods  []Pod  // those that still wait
-	Asked time.Time
+	Group string        // the core's node group ID
+	Pods  []*corev1.Pod // those that still wait, as they were when they were planned
 
-	entry *Node // of the plan, where this is a copy
+	Asked time.Time // zero before the node is asked for
+	Name  string    // of the node that registered for it, "" before
+
+	entry *Node // of the Plan, where this is a copy
 }
 
-// Pod names a pod. A pod that was deleted and made again has another UID.
-type Pod struct {
-	Namespace, Name string
-	UID             types.UID
-	// Shape is the same for pods that fit on the same nodes. Pods of different shapes may have the same nodes, too.
-	Shape uint64
-
-	selector    map[string]string
-	tolerations []corev1.Toleration
+// Nodes returns nodes of a group, by the pods of each.
+func Nodes(group string, perNode [][]*corev1.Pod) []Node {
+	nodes := make([]Node, len(perNode))
+	for at, pods := range perNode {
+		nodes[at] = Node{Group: group, Pods: pods}
+	}
+	return nodes
 }
 
-// Named is the Pod for a pod of the API server.
-func Named(pod *corev1.Pod) Pod {
-	return Pod{Namespace: pod.Namespace, Name: pod.Name, UID: pod.UID, Shape: shape(&pod.Spec), selector: pod.Spec.NodeSelector, tolerations: pod.Spec.Tolerations}
+// Waiting returns the node's pods that are pending, as they are now.
+func (n *Node) Waiting(pending map[types.UID]*corev1.Pod) []*corev1.Pod {
+	var waiting []*corev1.Pod
+	for _, pod := range n.Pods {
+		if now := pending[pod.UID]; now != nil {
+			waiting = append(waiting, now)
+		}
+	}
+	return waiting
 }
 
-// shape is a hash of what kube-scheduler's filters read of a pod beside its labels.
-func shape(spec *corev1.PodSpec) uint64 {
+// Shape is the same for pods that fit on the same nodes: a hash of what kube-scheduler's filters read of a pod beside its labels. Pods of
+// different shapes may have the same nodes, too.
+func Shape(pod *corev1.Pod) uint64 {
+	spec := &pod.Spec
 	var ports []corev1.ContainerPort
 	for _, c := range spec.Containers {
 		ports = append(ports, c.Ports...)
@@ -60,7 +67,7 @@ func shape(spec *corev1.PodSpec) uint64 {
 			claims = append(claims, v)
 		}
 	}
-	text, err := json.Marshal([]any{resource.PodRequests(&corev1.Pod{Spec: *spec}, resource.PodResourcesOptions{}), ports, spec.NodeSelector, spec.Affinity,
+	text, err := json.Marshal([]any{resource.PodRequests(pod, resource.PodResourcesOptions{}), ports, spec.NodeSelector, spec.Affinity,
 		spec.Tolerations, spec.TopologySpreadConstraints, spec.Priority, claims, spec.ResourceClaims})
 	if err != nil { // a pod of the API server always is JSON
 		return 0
@@ -70,13 +77,20 @@ func shape(spec *corev1.PodSpec) uint64 {
 	return hash.Sum64()
 }
 
-// Plan is safe for concurrent use.
+// Plan is the nodes that were asked for. It is safe for concurrent use.
 type Plan struct {
-	clock  clock.PassiveClock
-	mu     sync.Mutex
-	nodes  []*Node             // the oldest first
-	of     map[types.UID]*Node // of each pod
-	shapes map[kind]*alike
+	clock   clock.PassiveClock
+	mu      sync.Mutex
+	nodes   []*Node // the oldest first
+	of      map[types.UID]place
+	shapes  map[kind]*alike
+	changed func(asked bool, pods []types.UID) // nil for nobody
+}
+
+// place is where a pod is planned.
+type place struct {
+	node  *Node
+	shape uint64
 }
 
 // kind is a shape of pods that are planned for a group.
@@ -88,24 +102,32 @@ type kind struct {
 // alike are the pods of a kind.
 type alike struct {
 	count int
-	one   Pod
+	one   *corev1.Pod
 }
 
 // New makes an empty Plan.
 func New(c clock.PassiveClock) *Plan {
-	return &Plan{clock: c, of: map[types.UID]*Node{}, shapes: map[kind]*alike{}}
+	return &Plan{clock: c, of: map[types.UID]place{}, shapes: map[kind]*alike{}}
 }
 
-// Asked adds nodes of one group that were asked for now, each with its pods.
-func (p *Plan) Asked(group string, perNode [][]*corev1.Pod) {
-	nodes := make([]Node, len(perNode))
-	for at, pods := range perNode {
-		nodes[at] = Node{Group: group, Asked: p.clock.Now()}
-		for _, pod := range pods {
-			nodes[at].Pods = append(nodes[at].Pods, Named(pod))
+// Watch has the function called after nodes were asked for, and after pods left the plan. It must return at once. A Plan has one watcher.
+func (p *Plan) Watch(changed func(asked bool, pods []types.UID)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changed = changed
+}
+
+// Asked adds nodes that were asked for now.
+func (p *Plan) Asked(nodes ...Node) {
+	var pods []types.UID
+	for at := range nodes {
+		nodes[at].Asked = p.clock.Now()
+		for _, pod := range nodes[at].Pods {
+			pods = append(pods, pod.UID)
 		}
 	}
 	p.Add(nodes...)
+	p.notify(len(nodes) > 0, pods)
 }
 
 // Add adds nodes, the oldest first. Their pods leave the nodes for which they were planned before.
@@ -164,16 +186,24 @@ func (p *Plan) Join(node Node, pods []*corev1.Pod) {
 		return
 	}
 	for _, pod := range pods {
-		p.put(node.entry, Named(pod))
+		p.put(node.entry, pod)
 	}
 }
 
 // Drop forgets pods that no longer wait.
 func (p *Plan) Drop(uids ...types.UID) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, uid := range uids {
-		p.drop(uid)
+	dropped := slices.DeleteFunc(slices.Clone(uids), func(uid types.UID) bool { return !p.drop(uid) })
+	p.mu.Unlock()
+	p.notify(false, dropped)
+}
+
+func (p *Plan) notify(asked bool, pods []types.UID) {
+	p.mu.Lock()
+	changed := p.changed
+	p.mu.Unlock()
+	if changed != nil && (asked || len(pods) > 0) {
+		changed(asked, pods)
 	}
 }
 
@@ -181,14 +211,14 @@ func (p *Plan) Drop(uids ...types.UID) {
 func (p *Plan) Has(uid types.UID) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.of[uid] != nil
+	return p.of[uid].node != nil
 }
 
 // NodeOf returns the name of the node that has registered for the pod, "" for none.
 func (p *Plan) NodeOf(uid types.UID) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := p.of[uid]; n != nil {
+	if n := p.of[uid].node; n != nil {
 		return n.Name
 	}
 	return ""
@@ -200,8 +230,9 @@ func (p *Plan) Alike(node Node, taints []corev1.Taint) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	own := node.Pods[0]
+	shape := Shape(own)
 	for kind, other := range p.shapes {
-		if kind.shape != own.Shape && (kind.group == node.Group || !keptOut(other.one, own, taints)) {
+		if kind.shape != shape && (kind.group == node.Group || !keptOut(other.one, own, taints)) {
 			return false
 		}
 	}
@@ -209,46 +240,49 @@ func (p *Plan) Alike(node Node, taints []corev1.Taint) bool {
 }
 
 // keptOut reports whether a node selector or a taint keeps the pod from the node for which own is planned.
-func keptOut(pod, own Pod, taints []corev1.Taint) bool {
-	for label, value := range pod.selector {
-		if has, known := own.selector[label]; known && has != value {
+func keptOut(pod, own *corev1.Pod, taints []corev1.Taint) bool {
+	for label, value := range pod.Spec.NodeSelector {
+		if has, known := own.Spec.NodeSelector[label]; known && has != value {
 			return true
 		}
 	}
 	return slices.ContainsFunc(taints, func(taint corev1.Taint) bool {
-		return taint.Effect != corev1.TaintEffectPreferNoSchedule && own.tolerates(&taint) && !pod.tolerates(&taint)
+		return taint.Effect != corev1.TaintEffectPreferNoSchedule && tolerated(own, &taint) && !tolerated(pod, &taint)
 	})
 }
 
-func (p *Pod) tolerates(taint *corev1.Taint) bool {
-	return scheduling.TolerationsTolerateTaint(klog.Background(), p.tolerations, taint, true)
+func tolerated(pod *corev1.Pod, taint *corev1.Taint) bool {
+	return scheduling.TolerationsTolerateTaint(klog.Background(), pod.Spec.Tolerations, taint, true)
 }
 
 // put plans the pod for the node, and for no other.
-func (p *Plan) put(n *Node, pod Pod) {
+func (p *Plan) put(n *Node, pod *corev1.Pod) {
 	p.drop(pod.UID)
 	n.Pods = append(n.Pods, pod)
-	p.of[pod.UID] = n
-	k := kind{n.Group, pod.Shape}
+	at := place{n, Shape(pod)}
+	p.of[pod.UID] = at
+	k := kind{n.Group, at.shape}
 	if p.shapes[k] == nil {
 		p.shapes[k] = &alike{one: pod}
 	}
 	p.shapes[k].count++
 }
 
-func (p *Plan) drop(uid types.UID) {
-	n := p.of[uid]
+// drop reports whether the pod was planned.
+func (p *Plan) drop(uid types.UID) bool {
+	n := p.of[uid].node
 	if n == nil {
-		return
+		return false
 	}
-	at := slices.IndexFunc(n.Pods, func(pod Pod) bool { return pod.UID == uid })
-	p.forget(n, n.Pods[at])
-	n.Pods = slices.Delete(n.Pods, at, at+1)
+	p.forget(uid)
+	n.Pods = slices.DeleteFunc(n.Pods, func(pod *corev1.Pod) bool { return pod.UID == uid })
+	return true
 }
 
-func (p *Plan) forget(n *Node, pod Pod) {
-	delete(p.of, pod.UID)
-	k := kind{n.Group, pod.Shape}
+func (p *Plan) forget(uid types.UID) {
+	at := p.of[uid]
+	delete(p.of, uid)
+	k := kind{at.node.Group, at.shape}
 	if p.shapes[k].count--; p.shapes[k].count == 0 {
 		delete(p.shapes, k)
 	}
@@ -261,7 +295,7 @@ func (p *Plan) remove(which func(*Node) bool) {
 			return false
 		}
 		for _, pod := range n.Pods {
-			p.forget(n, pod)
+			p.forget(pod.UID)
 		}
 		return true
 	})

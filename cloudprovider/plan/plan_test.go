@@ -16,7 +16,7 @@ import (
 func node(group string, asked time.Time, uids ...types.UID) Node {
 	n := Node{Group: group, Asked: asked}
 	for _, uid := range uids {
-		n.Pods = append(n.Pods, Pod{Namespace: "default", Name: string(uid), UID: uid})
+		n.Pods = append(n.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: string(uid), UID: uid}})
 	}
 	return n
 }
@@ -62,7 +62,7 @@ func TestTake(t *testing.T) {
 				taken.Name, taken.entry = "", nil
 				got = append(got, taken)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{}, Pod{})); diff != "" {
+			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{})); diff != "" {
 				t.Errorf("nodes taken (-want +got):\n%s", diff)
 			}
 		})
@@ -154,7 +154,7 @@ func TestAlikeInOneGroup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
-			p.Asked("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", tt.change)}, {planned("c", nil)}})
+			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", tt.change)}, {planned("c", nil)}})...)
 			node, _ := p.Take("group", "node")
 			if got := p.Alike(node, nil); got != tt.want {
 				t.Errorf("alike: %t, want %t", got, tt.want)
@@ -164,7 +164,7 @@ func TestAlikeInOneGroup(t *testing.T) {
 				t.Errorf("alike on a node with a taint: %t, want %t", got, tt.want)
 			}
 			node, _ = p.Take("group", "last")
-			p.Asked("other", [][]*corev1.Pod{{planned("b", tt.change)}})
+			p.Asked(Nodes("other", [][]*corev1.Pod{{planned("b", tt.change)}})...)
 			if got := p.Alike(node, nil); got != tt.want {
 				t.Errorf("alike when planned anew: %t, want %t", got, tt.want)
 			}
@@ -193,13 +193,13 @@ func TestAlikeBesideAnotherGroup(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
-			p.Asked("mixed", [][]*corev1.Pod{{planned("a", tt.other)}, {planned("b", func(s *corev1.PodSpec) {
+			p.Asked(Nodes("mixed", [][]*corev1.Pod{{planned("a", tt.other)}, {planned("b", func(s *corev1.PodSpec) {
 				if tt.other != nil {
 					tt.other(s)
 				}
 				wants("3")(s)
-			})}})
-			p.Asked("group", [][]*corev1.Pod{{planned("c", tt.own)}, {planned("d", tt.own)}})
+			})}})...)
+			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("c", tt.own)}, {planned("d", tt.own)}})...)
 			node, _ := p.Take("group", "node-1")
 			if got := p.Alike(node, []corev1.Taint{tt.taint}); got != tt.want {
 				t.Errorf("alike: %t, want %t", got, tt.want)
@@ -219,5 +219,17 @@ func TestNodeOf(t *testing.T) {
 		if got := p.NodeOf(uid); got != want {
 			t.Errorf("node of pod %s: %q, want %q", uid, got, want)
 		}
+	}
+}
+
+func TestWatcherHearsOfPodsThatAreAskedForAndDropped(t *testing.T) {
+	p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
+	var heard []string
+	p.Watch(func(asked bool, pods []types.UID) { heard = append(heard, fmt.Sprint(asked, pods)) })
+	p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", nil)}})...)
+	p.Drop("b", "unknown")
+	p.Drop("b")
+	if diff := cmp.Diff([]string{"true [a b]", "false [b]"}, heard); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }

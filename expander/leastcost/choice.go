@@ -9,6 +9,7 @@ import (
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -16,10 +17,6 @@ import (
 type choice struct {
 	chosen []int // options that do equally well
 	first  int   // the one of them to which the plan gives the nodes
-	nodes  int   // to ask one of them for, 0 for the whole option
-	pods   []*apiv1.Pod
-	// nodePods are those pods node by node.
-	nodePods [][]*apiv1.Pod
 
 	planned []assignment // by candidate
 	alike   [][]int      // by candidate: those whose nodes are equal to the plan, itself among them, nil for a whole option
@@ -28,9 +25,9 @@ type choice struct {
 
 // assignment is one group's part of a plan.
 type assignment struct {
-	nodes    int
-	pods     []*apiv1.Pod
-	nodePods [][]*apiv1.Pod // the pods node by node, nil for a whole option
+	count int          // of nodes
+	pods  []*apiv1.Pod // of all of them
+	nodes []plan.Node  // nil for a whole option
 }
 
 // cheapestChoice returns the first scale-up of the cheapest plan.
@@ -77,7 +74,7 @@ func (f *Filter) cheapestSingle(candidates []candidate, d *demand) (choice, int)
 	b.chosen = d.leastIdle(candidates, b.chosen)
 	b.planned = make([]assignment, len(candidates))
 	o := candidates[b.chosen[0]].option
-	b.planned[b.chosen[0]] = assignment{nodes: o.NodeCount, pods: o.Pods}
+	b.first, b.planned[b.chosen[0]] = b.chosen[0], assignment{count: o.NodeCount, pods: o.Pods}
 	return b, most
 }
 
@@ -117,7 +114,7 @@ func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	b := f.plannedAt(first, d, t)
 	counts := make([]int, len(candidates))
 	for i, a := range b.planned {
-		counts[i] = a.nodes
+		counts[i] = a.count
 	}
 	again := f.priced(candidates, counts)
 	same := func(x, y candidate) bool { return math.Abs(x.unit-y.unit) <= 0.001*x.unit }
@@ -153,43 +150,43 @@ func (f *Filter) plannedAt(candidates []candidate, d *demand, t *timer) choice {
 func (b *choice) begin(f *Filter, candidates []candidate) {
 	first, most := 0, -1
 	for i, a := range b.planned {
-		if a.nodes > 0 {
-			b.total += f.weighed(&candidates[i], a.nodes)
+		if a.count > 0 {
+			b.total += f.weighed(&candidates[i], a.count)
 		}
 		if len(a.pods) > most {
 			first, most = i, len(a.pods)
 		}
 	}
-	b.first, b.nodes, b.pods, b.nodePods = first, b.planned[first].nodes, b.planned[first].pods, b.planned[first].nodePods
+	b.first = first
 	for _, i := range b.alike[first] {
-		if i == first || candidates[i].option.NodeCount >= b.nodes {
+		if i == first || candidates[i].option.NodeCount >= b.planned[first].count {
 			b.chosen = append(b.chosen, i)
 		}
 	}
 }
 
 // assign gives the planned nodes and their pods to the groups. Groups of one shape come in the order of the candidates.
-func (p *problem) assign(result plan, candidates []candidate) []assignment {
+func (p *problem) assign(result packing, candidates []candidate) []assignment {
 	assigned := make([]assignment, len(candidates))
 	next := make([]int, len(p.classes))
 	for _, node := range result.nodes {
 		groups := p.shapes[node.shape].groups
-		i := slices.IndexFunc(groups, func(c int) bool { return assigned[c].nodes < candidates[c].option.NodeCount })
-		to := &assigned[groups[max(0, i)]]
+		i := slices.IndexFunc(groups, func(c int) bool { return assigned[c].count < candidates[c].option.NodeCount })
+		to := groups[max(0, i)]
 		var pods []*apiv1.Pod
 		for _, sh := range node.shares {
 			pods = append(pods, p.classes[sh.class].pods[next[sh.class]:next[sh.class]+sh.count]...)
 			next[sh.class] += sh.count
 		}
-		to.add(pods)
+		assigned[to].add(candidates[to].id, pods)
 	}
 	return assigned
 }
 
-// add adds a node with these pods.
-func (a *assignment) add(pods []*apiv1.Pod) {
-	a.nodes++
-	a.pods, a.nodePods = append(a.pods, pods...), append(a.nodePods, pods)
+// add adds a node of the group with these pods.
+func (a *assignment) add(group string, pods []*apiv1.Pod) {
+	a.count++
+	a.pods, a.nodes = append(a.pods, pods...), append(a.nodes, plan.Node{Group: group, Pods: pods})
 }
 
 // all are the pods of the plan.
@@ -206,8 +203,8 @@ func (b choice) options(candidates []candidate, explanations []Explanation) []ex
 	var list []expander.Option
 	for _, i := range b.chosen {
 		o := candidates[i].option
-		if b.nodes > 0 {
-			o.NodeCount, o.Pods = b.nodes, slices.Clone(b.pods)
+		if first := b.planned[b.first]; len(first.nodes) > 0 {
+			o.NodeCount, o.Pods = first.count, slices.Clone(first.pods)
 		}
 		if o.Debug != "" {
 			o.Debug += " | "
@@ -227,9 +224,9 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 		e.NodeGroup, e.Nodes, e.Pods, e.Penalty = c.id, c.option.NodeCount, len(c.option.Pods), c.penalty
 		e.Cost, _ = f.cost(c, c.option.NodeCount)
 		e.PlannedCost.Currency = e.Cost.Currency
-		e.PlannedNodes, e.PlannedPods = a.nodes, len(a.pods)
-		if a.nodes > 0 {
-			e.PlannedCost, _ = f.cost(c, a.nodes)
+		e.PlannedNodes, e.PlannedPods = a.count, len(a.pods)
+		if a.count > 0 {
+			e.PlannedCost, _ = f.cost(c, a.count)
 			total, about = total+e.PlannedCost.PerHour, about || e.PlannedCost.Estimated
 		}
 		e.Chosen = slices.Contains(b.chosen, i)

@@ -468,10 +468,10 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 		b := f.cheapestChoice(candidates, newDemand(candidates, nil), unhurried())
 		total, seen := 0.0, map[types.UID]bool{}
 		for i, a := range b.planned {
-			total += prices[candidates[i].id] * float64(a.nodes)
+			total += prices[candidates[i].id] * float64(a.count)
 			node := templates[candidates[i].id].Node().Status.Allocatable
-			for _, on := range a.nodePods {
-				if firstFit(on, node) != 1 {
+			for _, planned := range a.nodes {
+				if on := planned.Pods; firstFit(on, node) != 1 {
 					t.Errorf("round %d: %d pods do not fit a node of %s", round, len(on), candidates[i].id)
 				}
 			}

@@ -8,7 +8,7 @@ import (
 
 // improve packs a few nodes anew, again and again, and keeps cheaper results. It prefers nodes that cost more than their pods
 // are worth.
-func (pl *planner) improve(to *plan, room []int) {
+func (pl *planner) improve(to *packing, room []int) {
 	p := pl.problem
 	values := slices.Clone(pl.values)
 	limit := pl.filler.work + maxWork
@@ -18,7 +18,7 @@ func (pl *planner) improve(to *plan, room []int) {
 	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0 && !pl.timer.past(planShare); try++ {
 		picked := pl.pick(to)
 		left = append(left[:0], to.left...)
-		part := plan{left: left}
+		part := packing{left: left}
 		before := 0.0
 		for _, i := range picked {
 			node := to.nodes[i]
@@ -50,7 +50,7 @@ func (pl *planner) improve(to *plan, room []int) {
 }
 
 // pick chooses up to four nodes, by index.
-func (pl *planner) pick(of *plan) []int {
+func (pl *planner) pick(of *packing) []int {
 	count := min(len(of.nodes), 1+pl.random.IntN(4))
 	var picked []int
 	for len(picked) < count {
@@ -93,7 +93,7 @@ func (n *partial) take(class *class, count int) {
 // forward moves pods to the first node of the same shape that has room for them, and drops the nodes that this leaves empty. Nodes
 // that are worth the most to their pods come first. First fit over the pods, node by node, then gives the same nodes again. So
 // whoever books the pods on the nodes in this order follows the plan without knowing it.
-func (pl *planner) forward(of *plan, room []int) {
+func (pl *planner) forward(of *packing, room []int) {
 	p := pl.problem
 	least := slices.Clone(p.classes[0].request) // by dimension, of any class
 	for _, class := range p.classes {
@@ -141,7 +141,7 @@ func (pl *planner) forward(of *plan, room []int) {
 
 // settle moves each node's pods to the cheapest shape that can take them, and among equally cheap ones to the one that leaves
 // the least idle.
-func (pl *planner) settle(to *plan, room []int) {
+func (pl *planner) settle(to *packing, room []int) {
 	p := pl.problem
 	sum := make(amounts, pl.filler.dims)
 	for i, node := range to.nodes {
@@ -166,7 +166,7 @@ func (pl *planner) settle(to *plan, room []int) {
 
 // simplify does without whole shapes, those with the cheapest nodes first, as far as the pods have a place in what room
 // the others leave or on a few more of them. Each shape needs its own scale-up, and the last pods wait for all of them.
-func (pl *planner) simplify(to *plan, room []int) {
+func (pl *planner) simplify(to *packing, room []int) {
 	for {
 		costs := make([]float64, len(pl.problem.shapes))
 		var used []int
@@ -184,13 +184,13 @@ func (pl *planner) simplify(to *plan, room []int) {
 }
 
 // without tries to replace the nodes of a shape by room on nodes of the other shapes in use, and reports whether it did.
-func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
+func (pl *planner) without(to *packing, room []int, s int, used []int) bool {
 	if pl.timer.past(planShare) {
 		return false
 	}
 	p := pl.problem
 	counts, _ := p.counts()
-	part := plan{left: counts}
+	part := packing{left: counts}
 	for _, node := range to.nodes {
 		if node.shape != s {
 			part.add(p, planned{node.shape, slices.Clip(node.shares)}) // top makes a copy to add to
@@ -221,7 +221,7 @@ func (pl *planner) without(to *plan, room []int, s int, used []int) bool {
 }
 
 // top adds pods that are left of some classes to a node that has room for them, in the order of the classes.
-func (pl *planner) top(to *plan, i int, classes []int) {
+func (pl *planner) top(to *packing, i int, classes []int) {
 	p, node := pl.problem, &to.nodes[i]
 	room := slices.Clone(p.shapes[node.shape].offered)
 	var present separation

@@ -84,8 +84,8 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 			f.CountDevices(func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) })
 			d := f.decide([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
 			best := d.choice.options(d.candidates, d.explanations)
-			if len(best) != 1 || best[0].NodeCount != tt.planned || len(d.choice.nodePods) != tt.planned {
-				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(d.choice.nodePods), tt.planned)
+			if len(best) != 1 || best[0].NodeCount != tt.planned || len(firstNodes(d)) != tt.planned {
+				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(firstNodes(d)), tt.planned)
 			}
 			for _, pods := range planNodes(d) {
 				count := 0

@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 // node is an empty node that is filled pod by pod.
@@ -54,8 +56,17 @@ next:
 // planNodes are the nodes of the plan's first group, with their pods.
 func planNodes(d *decision) [][]types.UID {
 	var list [][]types.UID
-	for _, pods := range d.choice.nodePods {
-		list = append(list, uids(pods))
+	for _, node := range firstNodes(d) {
+		list = append(list, uids(node.Pods))
+	}
+	return list
+}
+
+func firstNodes(d *decision) []plan.Node { return d.choice.planned[d.choice.first].nodes }
+
+func uids(pods []*apiv1.Pod) (list []types.UID) {
+	for _, pod := range pods {
+		list = append(list, pod.UID)
 	}
 	return list
 }
@@ -88,7 +99,7 @@ func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 		}
 		d := newFilter(prices, nil).decide(options, templates)
 		best := d.choice.options(d.candidates, d.explanations)
-		if len(d.choice.nodePods) == 0 {
+		if len(firstNodes(d)) == 0 {
 			continue // a whole option, in the core's order
 		}
 		cut++
@@ -144,12 +155,18 @@ func restOf(f *Filter, options []expander.Option) (rest []expander.Option) {
 			pods[pod.UID] = pod
 		}
 	}
-	for id, nodes := range f.Rest() {
-		o := option(id, len(nodes))
-		for _, uid := range slices.Concat(nodes...) {
-			o.Pods = append(o.Pods, pods[uid])
+	_, later := f.Plan()
+	groups := map[string]*expander.Option{}
+	for _, node := range later {
+		o := groups[node.Group]
+		if o == nil {
+			made := option(node.Group, 0)
+			o, groups[node.Group] = &made, &made
 		}
-		rest = append(rest, o)
+		o.NodeCount, o.Pods = o.NodeCount+1, append(o.Pods, node.Waiting(pods)...)
+	}
+	for _, o := range groups {
+		rest = append(rest, *o)
 	}
 	return rest
 }

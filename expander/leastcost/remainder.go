@@ -7,30 +7,26 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
-// remainder is the part of a plan that was not asked for yet.
+// remainder is a plan after a choice.
 type remainder struct {
-	chosen [][]*apiv1.Pod     // by the last BestOptions, node by node
+	chosen []plan.Node        // by the last BestOptions
+	later  []plan.Node        // in the order of the plan
+	groups [][]string         // that may add a later node, by the node's index
 	costs  map[string]float64 // of one more node, penalty included, by group, NaN for the groups that were asked for
-	nodes  []place            // in the order of the plan
 	cut    bool               // time was short for the plan
-}
-
-// place is one node of a plan, with its pods.
-type place struct {
-	group  string   // that the plan gives it to
-	groups []string // that may add it
-	pods   []types.UID
 }
 
 // remainder returns what is left of the plan after its choice, or nil.
 func (d *decision) remainder(f *Filter) *remainder {
 	b := d.choice
-	if b.nodes == 0 {
+	if len(b.planned[b.first].nodes) == 0 {
 		return nil
 	}
-	r := &remainder{chosen: b.nodePods, costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
+	r := &remainder{chosen: b.planned[b.first].nodes, costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
 	if d.before != nil {
 		maps.Copy(r.costs, d.before.costs) // also of groups that were not among the options this time
 	}
@@ -44,36 +40,24 @@ func (d *decision) remainder(f *Filter) *remainder {
 		if i == b.first {
 			continue
 		}
-		for _, pods := range b.planned[i].nodePods {
-			node := place{group: d.candidates[i].id, pods: uids(pods)}
-			for _, k := range b.alike[i] {
-				node.groups = append(node.groups, d.candidates[k].id)
-			}
-			r.nodes = append(r.nodes, node)
+		var groups []string
+		for _, k := range b.alike[i] {
+			groups = append(groups, d.candidates[k].id)
+		}
+		for _, node := range b.planned[i].nodes {
+			r.later, r.groups = append(r.later, node), append(r.groups, groups)
 		}
 	}
 	return r
 }
 
-// Chosen returns the pods of the last choice of BestOptions node by node. It is nil for a whole option.
-func (f *Filter) Chosen() [][]*apiv1.Pod {
+// Plan returns the nodes that the last BestOptions has chosen, none for a whole option, and those that the plan has for later. If BestOptions
+// gets the later nodes and their pods as its options, and no others, the plan goes on.
+func (f *Filter) Plan() (chosen, later []plan.Node) {
 	if f.rest == nil {
-		return nil
+		return nil, nil
 	}
-	return f.rest.chosen
-}
-
-// Rest returns the nodes of the last plan that BestOptions has not chosen, as the UIDs of the pods on each, by node group ID. It is
-// empty where no plan goes on. If BestOptions gets the same nodes and pods as its options, and no others, the plan goes on.
-func (f *Filter) Rest() map[string][][]types.UID {
-	if f.rest == nil {
-		return nil
-	}
-	nodes := make(map[string][][]types.UID)
-	for _, n := range f.rest.nodes {
-		nodes[n.group] = append(nodes[n.group], n.pods)
-	}
-	return nodes
+	return f.rest.chosen, f.rest.later
 }
 
 // groups are the IDs of the groups that may get the chosen nodes: the equally good options, then the groups balanced with them.
@@ -90,14 +74,6 @@ func (b choice) groups(candidates []candidate) []string {
 		}
 	}
 	return groups
-}
-
-func uids(pods []*apiv1.Pod) []types.UID {
-	list := make([]types.UID, len(pods))
-	for i, pod := range pods {
-		list[i] = pod.UID
-	}
-	return list
 }
 
 // next returns the next scale-up of the plan, and how many of its pods are no longer pending. It returns -1 where the plan no longer
@@ -117,21 +93,16 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 		}
 	}
 	d.shareAbility(candidates)
-	pending := make(map[types.UID]int, len(d.pods))
-	for i, pod := range d.pods {
-		pending[pod.UID] = i
+	pending := make(map[types.UID]*apiv1.Pod, len(d.pods))
+	for _, pod := range d.pods {
+		pending[pod.UID] = pod
 	}
 	b = choice{planned: make([]assignment, len(candidates)), alike: make([][]int, len(candidates))}
 	placed := 0
-	for _, node := range r.nodes {
-		var pods []int
-		for _, uid := range node.pods {
-			if i, known := pending[uid]; known {
-				pods = append(pods, i)
-			}
-		}
-		placed, missing = placed+len(pods), missing+len(node.pods)-len(pods)
-		if len(pods) > 0 && !b.assign(candidates, d, node.alike(at, d, pods), pods) {
+	for i, node := range r.later {
+		pods := node.Waiting(pending)
+		placed, missing = placed+len(pods), missing+len(node.Pods)-len(pods)
+		if len(pods) > 0 && !b.assign(candidates, takers(r.groups[i], at, d, pods), pods) {
 			return b, -1
 		}
 	}
@@ -142,11 +113,11 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 	return b, missing
 }
 
-// alike are the candidates that the node may be of and that take its pods.
-func (n place) alike(at map[string]int, d *demand, pods []int) []int {
+// takers are the candidates of some groups that take the pods.
+func takers(groups []string, at map[string]int, d *demand, pods []*apiv1.Pod) []int {
 	var list []int
-	for _, id := range n.groups {
-		if c, known := at[id]; known && !slices.ContainsFunc(pods, func(i int) bool { return !d.able[i].has(c) }) {
+	for _, id := range groups {
+		if c, known := at[id]; known && !slices.ContainsFunc(pods, func(pod *apiv1.Pod) bool { return !d.able[d.index[pod]].has(c) }) {
 			list = append(list, c)
 		}
 	}
@@ -154,21 +125,17 @@ func (n place) alike(at map[string]int, d *demand, pods []int) []int {
 }
 
 // assign gives a node with these pods to the first of the groups that can add it, and reports whether there is one.
-func (b *choice) assign(candidates []candidate, d *demand, groups, pods []int) bool {
-	k := slices.IndexFunc(groups, func(c int) bool { return b.planned[c].nodes < candidates[c].option.NodeCount })
+func (b *choice) assign(candidates []candidate, groups []int, pods []*apiv1.Pod) bool {
+	k := slices.IndexFunc(groups, func(c int) bool { return b.planned[c].count < candidates[c].option.NodeCount })
 	if k < 0 {
 		return false
 	}
 	c := groups[k]
-	if to := &b.planned[c]; to.nodes == 0 {
+	if b.planned[c].count == 0 {
 		b.alike[c] = slices.Clone(groups)
 	} else {
 		b.alike[c] = slices.DeleteFunc(b.alike[c], func(other int) bool { return !slices.Contains(groups, other) })
 	}
-	var node []*apiv1.Pod
-	for _, i := range pods {
-		node = append(node, d.pods[i])
-	}
-	b.planned[c].add(node)
+	b.planned[c].add(candidates[c].id, pods)
 	return true
 }

@@ -44,26 +44,26 @@ func (pl *planner) estimate() {
 
 // reprice plans again with the values that the pods had in the last plan, and keeps the cheapest plan and its values. Pods on nodes
 // that were not full become more valuable, so the next plan combines them earlier.
-func (pl *planner) reprice(best *plan, room []int) {
+func (pl *planner) reprice(best *packing, room []int) {
 	now, values := *best, pl.values
 	limit := pl.filler.work + maxWork
 	for round := 0; round < maxRounds && pl.filler.work < limit; round++ {
 		values = pl.paid(now, values)
 		counts, _ := pl.problem.counts()
-		now = plan{left: counts}
+		now = packing{left: counts}
 		free := make([]int, len(room))
 		for s, shape := range pl.problem.shapes {
 			free[s] = shape.limit
 		}
 		if pl.rest(&now, free, values, math.Inf(1), 0) && now.cost < best.cost && slices.Equal(now.left, best.left) {
-			*best, pl.values = plan{slices.Clone(now.nodes), slices.Clone(now.left), now.cost}, values
+			*best, pl.values = packing{slices.Clone(now.nodes), slices.Clone(now.left), now.cost}, values
 			copy(room, free)
 		}
 	}
 }
 
 // paid returns values halfway between the given ones and the plan's. There, the pods of a node share its cost by their values.
-func (pl *planner) paid(of plan, values []float64) []float64 {
+func (pl *planner) paid(of packing, values []float64) []float64 {
 	sum := make([]float64, len(values))
 	for _, node := range of.nodes {
 		cost := pl.problem.shapes[node.shape].cost

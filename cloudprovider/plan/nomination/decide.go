@@ -26,7 +26,7 @@ const (
 type target struct {
 	namespace, name string
 	node            string
-	shape           uint64    // see plan.Pod
+	shape           uint64    // see plan.Shape
 	nominated       string    // the node in our last nomination, "" before the first
 	last            time.Time // our last nomination, zero before the first
 	written         string    // the pod's resource version with it

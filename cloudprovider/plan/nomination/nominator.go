@@ -31,7 +31,7 @@ const (
 
 // Options of a Nominator.
 type Options struct {
-	*plan.Plan
+	Plan   *plan.Plan
 	Client kubernetes.Interface
 	// Nodes and Pods are informers of all nodes and pods. New adds handlers to them.
 	Nodes, Pods cache.SharedIndexInformer
@@ -64,7 +64,7 @@ type Nominator struct {
 	said    sync.Once                     // the missing permission is logged
 }
 
-// key names what a worker looks at: a node that has registered, or a target.
+// key names what a worker looks at: a node that has registered, a target, or with neither all nodes that have found no plan yet.
 type key struct {
 	node string
 	pod  types.UID
@@ -93,38 +93,17 @@ func New(o Options) (*Nominator, error) {
 	if _, err := o.Pods.AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: n.podUpdated, DeleteFunc: n.podDeleted}); err != nil {
 		return nil, fmt.Errorf("watch pods: %w", err)
 	}
+	o.Plan.Watch(n.planChanged)
 	return n, nil
 }
 
-// Asked adds nodes that were asked for in a group, each with its pods, to the plan. It withdraws nominations that the pods have for other nodes.
-func (n *Nominator) Asked(group string, perNode [][]*corev1.Pod) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.Plan.Asked(group, perNode)
-	for _, pods := range perNode {
-		for _, pod := range pods {
-			n.lookAgain(pod.UID)
-		}
-	}
-	for name := range n.fresh {
-		n.queue.Add(key{node: name})
-	}
-}
-
-// Drop has the plan forget pods, and withdraws their nominations.
-func (n *Nominator) Drop(pods ...types.UID) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.Plan.Drop(pods...)
+// planChanged looks at the nodes that have found no plan yet, and withdraws nominations of pods that are planned anew or no longer.
+func (n *Nominator) planChanged(asked bool, pods []types.UID) {
 	for _, uid := range pods {
-		n.lookAgain(uid)
-	}
-}
-
-// lookAgain has a worker look at the pod if it is a target. It needs the lock.
-func (n *Nominator) lookAgain(uid types.UID) {
-	if n.targets[uid] != nil {
 		n.queue.Add(key{pod: uid})
+	}
+	if asked {
+		n.queue.Add(key{})
 	}
 }
 
@@ -154,10 +133,17 @@ func (n *Nominator) Run(ctx context.Context) error {
 }
 
 func (n *Nominator) look(ctx context.Context, k key) {
-	if k.node != "" {
+	switch {
+	case k.node != "":
 		n.lookAtNode(ctx, k)
-	} else {
+	case k.pod != "":
 		n.lookAtPod(ctx, k)
+	default:
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for name := range n.fresh {
+			n.queue.Add(key{node: name})
+		}
 	}
 }
 
@@ -228,7 +214,7 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, pod := range planned.Pods {
-		n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, shape: pod.Shape, node: node.Name})
+		n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, shape: plan.Shape(pod), node: node.Name})
 	}
 }
 
@@ -239,7 +225,7 @@ func (n *Nominator) known(node string) {
 	delete(n.fresh, node)
 }
 
-// lookAtPod does the next step for a target. The queue lets one worker at a time look at it, so only Asked and follow change it beside.
+// lookAtPod does the next step for a target. The queue lets one worker at a time look at it, so only follow changes it beside.
 func (n *Nominator) lookAtPod(ctx context.Context, k key) {
 	n.mu.Lock()
 	followed := n.targets[k.pod]
@@ -300,7 +286,7 @@ func (n *Nominator) exchange(pod *corev1.Pod, t *target) {
 		if waits == nil || waits.Spec.NodeName != "" || other.shape != t.shape {
 			continue
 		}
-		n.Plan.Add(plan.Node{Group: n.Group(left), Name: t.node, Asked: n.Clock.Now(), Pods: []plan.Pod{plan.Named(waits)}})
+		n.Plan.Add(plan.Node{Group: n.Group(left), Name: t.node, Asked: n.Clock.Now(), Pods: []*corev1.Pod{waits}})
 		n.follow(uid, target{namespace: other.namespace, name: other.name, shape: other.shape, node: t.node})
 		return
 	}

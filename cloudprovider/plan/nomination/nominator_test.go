@@ -22,6 +22,7 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
@@ -98,7 +99,8 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.Plan.Add(plan.Node{Group: "other", Pods: []plan.Pod{{UID: otherShape, Shape: 1}}, Asked: time.Now()})
+		other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: otherShape}, Spec: corev1.PodSpec{Priority: ptr.To[int32](1)}}
+		w.Plan.Add(plan.Node{Group: "other", Pods: []*corev1.Pod{other}, Asked: time.Now()})
 		ctx, cancel := context.WithCancel(t.Context())
 		factory.Start(ctx.Done())
 		factory.WaitForCacheSync(ctx.Done())
@@ -213,7 +215,7 @@ func (w *world) wantResults(want map[string]float64) {
 func TestPodsGetTheirNodes(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a, b, c := w.pod("a"), w.pod("b"), w.pod("c", func(p *corev1.Pod) { p.Spec.Priority = new(int32(1)) })
-		w.Asked("small", [][]*corev1.Pod{{a, b}, {c}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, b}, {c}})...)
 		w.node("node-0", "large")
 		w.node("node-1", "small")
 		w.node("node-2", "small")
@@ -245,8 +247,8 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, true, nil, func(w *world) {
-				w.Drop(tt.gone)
-				w.Asked("small", [][]*corev1.Pod{{w.pod("a", tt.pod)}, {w.pod("b", tt.pod)}})
+				w.Plan.Drop(tt.gone)
+				w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a", tt.pod)}, {w.pod("b", tt.pod)}})...)
 				w.node("node-1", "small", tt.node)
 				w.node("node-2", "small", tt.node)
 				time.Sleep(time.Minute)
@@ -264,7 +266,7 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 // kube-scheduler tries the pod before the node takes pods, and again afterwards.
 func TestPodIsNominatedTwiceAtMost(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
 		w.changePod("a", removed)
@@ -282,10 +284,10 @@ func TestPodIsNominatedTwiceAtMost(t *testing.T) {
 // The podlist drops a pod that is not pending for one loop. The core no longer counts on its place.
 func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
-		w.Drop("a")
+		w.Plan.Drop("a")
 		synctest.Wait()
 		w.wantNominated("a=")
 		w.changeNode("node-1", isReady)
@@ -298,7 +300,7 @@ func TestDroppedPodIsNotNominatedOn(t *testing.T) {
 // A user cordons the node, and uncordons it.
 func TestCordonedNodeIsNotNominated(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
 		w.changeNode("node-1", isReady, isCordoned)
@@ -312,7 +314,7 @@ func TestCordonedNodeIsNotNominated(t *testing.T) {
 func TestPodsAlikeExchangePlaces(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a, b, c := w.pod("a"), w.pod("b", wantsGPU), w.pod("c")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b, c}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}, {b, c}})...)
 		w.node("node-1", "small")
 		w.node("node-2", "small")
 		w.changePod("a", boundTo("node-2"))
@@ -326,7 +328,7 @@ func TestPodsAlikeExchangePlaces(t *testing.T) {
 
 func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
-		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 		w.node("node-1", "small", isReady)
 		time.Sleep(bindTime - time.Second)
 		synctest.Wait()
@@ -335,7 +337,7 @@ func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
 		synctest.Wait()
 		w.wantNominated("a=")
 		w.wantResults(map[string]float64{"withdrawn": 1})
-		if w.Has("a") {
+		if w.Plan.Has("a") {
 			t.Error("the plan still has the pod")
 		}
 	})
@@ -345,7 +347,7 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a, b := w.pod("a"), w.pod("b", wantsGPU)
 		w.pod("stranger")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}, {b}})...)
 		w.node("node-1", "small")
 		w.node("node-2", "small")
 		w.changeNode("node-1", isReady)
@@ -354,7 +356,7 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 		w.wantNominated("a=node-1", "b=", "stranger=") // both fit
 		w.changePod("b", boundTo("node-1"))
 		w.wantNominated("a=", "b=", "stranger=")
-		if w.Has("a") {
+		if w.Plan.Has("a") {
 			t.Error("the pod is still planned for the full node")
 		}
 		w.wantResults(map[string]float64{"elsewhere": 1, "withdrawn": 1})
@@ -368,7 +370,7 @@ func TestNodeRegistersBeforeItsPlan(t *testing.T) {
 		w.node("starting", "small")
 		w.node("later", "")
 		a, b := w.pod("a"), w.pod("b")
-		w.Asked("small", [][]*corev1.Pod{{a}, {b}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}, {b}})...)
 		synctest.Wait()
 		w.changeNode("later", func(n *corev1.Node) { n.Labels["group"] = "small" }) // a reading of the groups has its instance
 		time.Sleep(2 * groupPause)
@@ -392,7 +394,7 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 			t.Errorf("still looked at: %v, want the node without a group", w.fresh)
 		}
 		time.Sleep(readyTime)
-		w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 		w.changeNode("old", isReady, func(n *corev1.Node) { n.Labels["group"] = "small" })
 		time.Sleep(2 * groupPause)
 		w.wantNominated("a=")
@@ -405,10 +407,10 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 func TestPlanChanges(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		a := w.pod("a")
-		w.Asked("small", [][]*corev1.Pod{{a}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a}})...)
 		w.node("node-1", "small", hasBooted)
 		w.wantNominated("a=node-1")
-		w.Asked("large", [][]*corev1.Pod{{a}})
+		w.Plan.Asked(plan.Nodes("large", [][]*corev1.Pod{{a}})...)
 		synctest.Wait()
 		w.wantNominated("a=")
 		w.wantResults(map[string]float64{"withdrawn": 1})
@@ -420,7 +422,7 @@ func TestPlanChanges(t *testing.T) {
 func TestWithoutPermission(t *testing.T) {
 	inWorld(t, false, nil, func(w *world) {
 		a, b := w.pod("a"), w.pod("b")
-		w.Asked("small", [][]*corev1.Pod{{a, b}})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{a, b}})...)
 		w.node("node-1", "small", isReady)
 		w.wantNominated("a=", "b=")
 		w.wantResults(map[string]float64{"forbidden": 2})

@@ -11,6 +11,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 // The pod changes just before the write, so this process has not read the change. Older API servers would nominate a bound pod, too.
@@ -45,7 +47,7 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 					written = true
 					return write()
 				}
-				w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+				w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 				w.node("node-1", "small", hasBooted)
 				time.Sleep(time.Minute)
 				synctest.Wait()
@@ -82,7 +84,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 					}
 					return nil, apierrors.NewTimeoutError("the answer is lost", 0)
 				}
-				w.Asked("small", [][]*corev1.Pod{{w.pod("a")}})
+				w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 				w.node("node-1", "small", hasBooted)
 				if tt.done {
 					w.changeNode("node-1", isReady)
@@ -96,7 +98,7 @@ func TestLostAnswersStallNothing(t *testing.T) {
 					t.Errorf("%d writes, want %d", writes, tt.writes)
 				}
 				w.wantResults(map[string]float64{tt.result: 1})
-				if w.Has("a") {
+				if w.Plan.Has("a") {
 					t.Error("the pod is still planned")
 				}
 			})
@@ -124,7 +126,7 @@ func TestWritesAtOnceAreBounded(t *testing.T) {
 		for at := range planned {
 			planned[at] = w.pod(fmt.Sprint("pod-", at))
 		}
-		w.Asked("small", [][]*corev1.Pod{planned})
+		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{planned})...)
 		w.node("node-1", "small", hasBooted)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()

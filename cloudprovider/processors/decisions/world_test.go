@@ -36,7 +36,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -111,11 +110,11 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	t.Helper()
 	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), nodegroups.NewLaunchable(w.Provider)
 	list := []pods.PodListProcessor{podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)}
-	after := []corestatus.ScaleUpStatusProcessor{status.LeftOut{Groups: launchable.LeftOut}}
+	var after []corestatus.ScaleUpStatusProcessor
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
-	salvo := scaleup.NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
-	opts.ScaleUpOrchestrator = salvo
+	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: clock.RealClock{}})
+	opts.ScaleUpOrchestrator = scaleUp
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c})
@@ -123,7 +122,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
-		c.Raises = salvo.Raises
+		c.Raises = scaleUp.Raises
 	}
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
 	p.NodeGroupListProcessor = launchable

@@ -1,6 +1,7 @@
 package nodegroups
 
 import (
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,9 +74,22 @@ func (l *Launchable) leaveOut(ng cloudprovider.NodeGroup, r why.Refusal) {
 	l.leftOut, l.reasons[ng.Id()] = append(l.leftOut, ng), r
 }
 
-// LeftOut returns the groups that the last Process left out, and the reason by ID. Callers must not change them.
-func (l *Launchable) LeftOut() (groups []cloudprovider.NodeGroup, reasons map[string]corestatus.Reasons) {
-	return l.leftOut, l.reasons
+// AddLeftOut adds the groups that the last Process left out to the result of a scale-up, so that the events on waiting pods count them. The
+// core itself counts only the groups that it considered, and gives no reason where there is none.
+func (l *Launchable) AddLeftOut(s *corestatus.ScaleUpStatus) {
+	if len(l.leftOut) == 0 || len(s.PodsRemainUnschedulable) == 0 {
+		return
+	}
+	s.ConsideredNodeGroups = slices.Concat(s.ConsideredNodeGroups, l.leftOut)
+	skipped := maps.Clone(l.reasons)
+	for at := range s.PodsRemainUnschedulable {
+		pod := &s.PodsRemainUnschedulable[at]
+		if pod.SkippedNodeGroups == nil {
+			pod.SkippedNodeGroups = skipped
+		} else if _, added := pod.SkippedNodeGroups[l.leftOut[0].Id()]; !added { // the core's pods share one map
+			maps.Copy(pod.SkippedNodeGroups, skipped)
+		}
+	}
 }
 
 // CleanUp implements the core's NodeGroupListProcessor.

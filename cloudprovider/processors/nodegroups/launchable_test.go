@@ -5,6 +5,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -47,7 +49,7 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
 		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
 	}
-	if leftOut, _ := launchable.LeftOut(); len(leftOut) != 3 {
+	if leftOut, _ := leftOut(launchable); len(leftOut) != 3 {
 		t.Errorf("left out are %v, want the three others", leftOut)
 	}
 }
@@ -93,7 +95,7 @@ func TestOldReadingForbidsGrowth(t *testing.T) {
 		if err != nil || len(groups) == 1 != step.grow {
 			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", w.Cache.Age(), len(groups), err, step.grow)
 		}
-		if leftOut, reasons := launchable.LeftOut(); len(leftOut) == 1 == step.grow || (reasons["a"] == why.Refusal{Kind: why.RefusedUnread}) == step.grow {
+		if leftOut, reasons := leftOut(launchable); len(leftOut) == 1 == step.grow || (reasons["a"] == why.Refusal{Kind: why.RefusedUnread}) == step.grow {
 			t.Errorf("after %s %d groups are left out by the reasons %q, want growth allowed: %t", w.Cache.Age(), len(leftOut), reasons, step.grow)
 		}
 	}
@@ -129,4 +131,11 @@ func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
 	if len(able) != 6 {
 		t.Errorf("%d node groups may grow, want all but one of 7", len(able))
 	}
+}
+
+// leftOut are the groups that the Launchable adds to the result of a scale-up, and their reasons.
+func leftOut(l *Launchable) ([]cloudprovider.NodeGroup, map[string]corestatus.Reasons) {
+	s := corestatus.ScaleUpStatus{PodsRemainUnschedulable: []corestatus.NoScaleUpInfo{{}}}
+	l.AddLeftOut(&s)
+	return s.ConsideredNodeGroups, s.PodsRemainUnschedulable[0].SkippedNodeGroups
 }

@@ -20,8 +20,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -50,7 +48,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	processors.ScaleStateNotifier.Register(state)
-	core := scaleup.NewPhases(orchestrator.New(), podlist.NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{}), IsPlaceholder)
+	core := scaleup.New(scaleup.Options{Core: orchestrator.New(), Placeholder: IsPlaceholder})
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
 	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {

@@ -9,7 +9,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
@@ -25,19 +24,19 @@ type noStatus struct{ scaledown.ActuationStatus }
 
 func (noStatus) DeletionsInProgress() (empty, drained []string) { return nil, nil }
 
-// loop runs one loop's list of pending pods through p and the core's own processors. Node a-starting has registered and is not Ready. The
+// loop runs one loop's list of pending pods through r and the core's own processors. Node a-starting has registered and is not Ready. The
 // snapshot has a placeholder instead of it.
-func (p *Planned) loop(t *testing.T, pending ...*corev1.Pod) []*corev1.Pod {
+func (r *FreeRoom) loop(t *testing.T, pending ...*corev1.Pod) []*corev1.Pod {
 	t.Helper()
-	_, ctx := newPlanned(t, []string{"a-placeholder"})
+	_, ctx := newFreeRoom(t, []string{"a-placeholder"}, nil)
 	starting := utiltest.BuildTestNode("a-starting", 4000, 1<<30)
 	utiltest.SetNodeReadyState(starting, false, time.Unix(0, 0))
 	lister := kubernetes.NewTestNodeLister([]*corev1.Node{starting})
 	ctx.AutoscalingKubeClients = cacontext.AutoscalingKubeClients{
 		ListerRegistry: kubernetes.NewListerRegistry(lister, lister, kubernetes.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)}
 	ctx.ScaleDownActuator, ctx.DebuggingSnapshotter = noDeletions{}, debuggingsnapshot.NewDebuggingSnapshotter(false)
-	left, err := pods.NewCombinedPodListProcessor([]pods.PodListProcessor{
-		p, podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), p.Joining()}).Process(ctx, pending)
+	r.Core = podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)
+	left, err := r.Process(ctx, pending)
 	if err != nil {
 		t.Fatalf("no pod is helped in this loop: %v", err)
 	}
@@ -52,8 +51,8 @@ func TestNominationsOutsideThePlanStallNobody(t *testing.T) {
 		"a pod planned anew":    {planned("b", "", plannedPod("nominated", 1, ""))},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, _ := newPlanned(t, nil, of...)
-			left := p.loop(t, plannedPod("nominated", 1, "a-starting"), plannedPod("late", 1, ""), plannedPod("huge", 64, ""))
+			r, _ := newFreeRoom(t, nil, nil, of...)
+			left := r.loop(t, plannedPod("nominated", 1, "a-starting"), plannedPod("late", 1, ""), plannedPod("huge", 64, ""))
 			if len(left) != 1 || left[0].Name != "huge" {
 				t.Errorf("%d pods are left, want the one that fits on no node", len(left))
 			}
@@ -63,10 +62,10 @@ func TestNominationsOutsideThePlanStallNobody(t *testing.T) {
 
 // kube-scheduler's last try of a pod may end with the reason SchedulerError. Then the core lists it as pending only in a later loop.
 func TestPodAbsentForALoopStallsNobody(t *testing.T) {
-	p, _ := newPlanned(t, nil, planned("a", "a-starting", plannedPod("nominated", 1, "")))
+	r, _ := newFreeRoom(t, nil, nil, planned("a", "a-starting", plannedPod("nominated", 1, "")))
 	nominated, huge := plannedPod("nominated", 1, "a-starting"), plannedPod("huge", 64, "")
 	for at, pending := range [][]*corev1.Pod{{nominated, huge}, {huge}, {nominated, huge}} {
-		if left := p.loop(t, pending...); len(left) != 1 {
+		if left := r.loop(t, pending...); len(left) != 1 {
 			t.Errorf("loop %d: %d pods are left, want the one that fits on no node", at+1, len(left))
 		}
 	}

@@ -22,17 +22,17 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
-// BenchmarkSalvo scales up for pods of which something other than CPU fills the nodes: a GPU, a host port, anti-affinity, or the number
+// BenchmarkOrchestrator scales up for pods of which something other than CPU fills the nodes: a GPU, a host port, anti-affinity, or the number
 // of pods on a node. One pod more has its own pool, so that there are two scale-ups, and all pods of the first are put on their nodes in
 // between.
 //
-//	go test -run - -bench Salvo -benchtime 1x ./cloudprovider/processors/scaleup
+//	go test -run - -bench Orchestrator -benchtime 1x ./cloudprovider/processors/scaleup
 //
 // core-ns/pod is the time of the core's scale-ups, filter-ns/pod that of the scheduler's filters on the nodes just asked for, and
 // ours-ns/pod all other time. filters/pod counts runs of the filters. The core packs for 10 s at most, and leaves the pods behind
 // unplanned. Its time for a pod grows with the nodes, and with anti-affinity with the pods, because each run of the scheduler's filters
 // looks at them.
-func BenchmarkSalvo(b *testing.B) {
+func BenchmarkOrchestrator(b *testing.B) {
 	for _, tt := range []struct {
 		name   string
 		change func(*apiv1.Pod)
@@ -53,7 +53,7 @@ func BenchmarkSalvo(b *testing.B) {
 					w.ctx.ClusterSnapshot = snapshot
 					timed := &timed{Orchestrator: orchestrator.New(), snapshot: snapshot}
 					planned := plan.New(clock.RealClock{})
-					o := NewSalvo(timed, 2, planned, clock.RealClock{})
+					o := New(Options{Core: timed, Most: 2, Plan: planned, Clock: clock.RealClock{}})
 					w.initialize(o)
 					pods := join(replicas("many", count, 100, tt.change), inPool("b", replicas("other", 1, 100, nil)))
 					b.StartTimer()

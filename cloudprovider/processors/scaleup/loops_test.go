@@ -129,10 +129,10 @@ func TestLoopsAskForNodesOnce(t *testing.T) {
 					w.limits = append(w.limits, estimator.NewStaticThreshold(most, 0))
 					c := &ticking{now: time.Now(), tick: tick}
 					planned := plan.New(c)
-					o := NewSalvo(orchestrator.New(), 20, planned, c)
+					o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: c})
 					if tt.leastCost {
 						filter := leastcost.New(perCPU{}, nil, time.Minute, clock.RealClock{})
-						o.Expander, w.ctx.ExpanderStrategy = filter, cheapest{filter}
+						o.Planner, w.ctx.ExpanderStrategy = filter, cheapest{filter}
 					}
 					w.initialize(o)
 					if loops := w.loop(o, planned, tt.pods); loops > 40 {
@@ -180,7 +180,7 @@ func TestNodesNeverExceedOnePacking(t *testing.T) {
 			w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
 			w.limits = append(w.limits, estimator.NewStaticThreshold(most, 0))
 			planned := plan.New(clock.RealClock{})
-			o := NewSalvo(orchestrator.New(), 20, planned, c)
+			o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: c})
 			w.initialize(o)
 			if loops := w.loop(o, planned, pods); loops > 40 {
 				t.Errorf("seed %d: pods wait after %d loops", seed, loops)
@@ -227,7 +227,7 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 				w.limits = []estimator.Threshold{estimator.NewStaticThreshold(nodes/4, 0)}
 				snapshot := &timedSnapshot{ClusterSnapshot: w.ctx.ClusterSnapshot}
 				w.ctx.ClusterSnapshot = snapshot
-				o := NewSalvo(&timed{Orchestrator: orchestrator.New(), snapshot: snapshot}, 20, asked{}, clock.RealClock{})
+				o := New(Options{Core: &timed{Orchestrator: orchestrator.New(), snapshot: snapshot}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 				w.initialize(o)
 				if _, err := o.ScaleUp(replicas("many", count, 100, change), nil, nil, w.nodeInfos, false); err != nil || len(w.asked) != 4 || w.sizes()["a"] != nodes {
 					t.Errorf("error %v, scale-ups %v, want four for %d nodes", err, w.asked, nodes)
@@ -242,11 +242,11 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 }
 
 // loop runs loops until no pod is left for which nodes must be asked for, and returns how many. All nodes that were asked for are upcoming.
-func (w *world) loop(o *Salvo, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
+func (w *world) loop(o *Orchestrator, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
 	w.t.Helper()
 	w.ctx.DebuggingSnapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
-	planned := podlist.NewPlanned(of, func(node *apiv1.Node) string { id, _, _ := strings.Cut(node.Name, "-up-"); return id })
-	others := podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere)
+	room := podlist.FreeRoom{Core: podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere), Plan: of,
+		GroupOf: func(node *apiv1.Node) string { id, _, _ := strings.Cut(node.Name, "-up-"); return id }}
 	for ; loops <= 40; loops++ {
 		w.ctx.ClusterSnapshot.Fork()
 		for id, size := range w.sizes() {
@@ -260,13 +260,7 @@ func (w *world) loop(o *Salvo, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
 				}
 			}
 		}
-		left, err := planned.Process(w.ctx, slices.Clone(pods))
-		if err == nil {
-			left, err = others.Process(w.ctx, left)
-		}
-		if err == nil {
-			_, err = planned.Joining().Process(w.ctx, left)
-		}
+		left, err := room.Process(w.ctx, slices.Clone(pods))
 		if err != nil {
 			w.t.Fatal(err)
 		}
@@ -286,7 +280,7 @@ func (w *world) loop(o *Salvo, of *plan.Plan, pods []*apiv1.Pod) (loops int) {
 // A node that ends meanwhile lowers the target size. Its group was asked for all nodes of the option all the same.
 func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	o := NewSalvo(after{orchestrator.New(), func() { w.resize("a", -1) }}, 20, asked{}, clock.RealClock{})
+	o := New(Options{Core: after{orchestrator.New(), func() { w.resize("a", -1) }}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 	w.initialize(o)
 	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
 		t.Errorf("launches %q, error %v, want two nodes once", w.asked, err)
@@ -294,12 +288,12 @@ func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
 }
 
 func TestPlanIsCompleteBesideGroupOfUnknownSize(t *testing.T) {
-	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), asked{}
-	o := NewSalvo(orchestrator.New(), 20, planned, clock.RealClock{})
+	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: clock.RealClock{}})
 	w.initialize(o)
 	w.provider.InsertNodeGroup(sizeless{w.provider.GetNodeGroup("a")})
 	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
-	if err != nil || !slices.Equal(w.asked, []string{"a +2"}) || len(planned["a"]) != 2 {
+	if err != nil || !slices.Equal(w.asked, []string{"a +2"}) || len(planned.Planned()) != 2 {
 		t.Errorf("launches %q, plan %v, error %v, want two nodes in both", w.asked, planned, err)
 	}
 }
@@ -316,7 +310,7 @@ func TestFastPathPodsAreAskedForOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9, pool: "b"}})
 	w.fastPath = true
 	planned := plan.New(clock.RealClock{})
-	o := NewSalvo(orchestrator.New(), 20, planned, clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: clock.RealClock{}})
 	w.initialize(o)
 	pods := join(replicas("web", 10, 300, nil), inPool("b", replicas("other", 1, 300, nil)))
 	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +4", "b +1"}) {
@@ -332,7 +326,7 @@ func TestFastPathPodsAreAskedForOnce(t *testing.T) {
 // Buffers and proactive scale-up have the core make pods that the API server does not know.
 func TestPodsOfTheCoreAreInNoPlan(t *testing.T) {
 	w, planned := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
-	o := NewSalvo(orchestrator.New(), 20, planned, clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: clock.RealClock{}})
 	w.initialize(o)
 	pods := join(replicas("buffer", 1, 700, nil), replicas("injected", 1, 600, nil), replicas("real", 2, 300, nil))
 	pods[0].Annotations = map[string]string{

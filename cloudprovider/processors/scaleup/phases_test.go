@@ -119,7 +119,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			recorder := &inner{results: tt.results, err: tt.err}
-			o := NewPhases(recorder, zonesByName{views: !tt.noViews}, known)
+			o := New(Options{Core: recorder, Zones: zonesByName{views: !tt.noViews}})
 			o.Initialize(&cacontext.AutoscalingContext{}, nil, nil, nil, taints.TaintConfig{}, nil)
 			var later [][]string
 			for _, pods := range tt.loops {

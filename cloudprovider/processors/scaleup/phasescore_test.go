@@ -30,7 +30,7 @@ import (
 )
 
 // startCore initializes o with the core's parts, over the groups "a" and "b". A node of each group is on its way, and every launch fails.
-func startCore(t *testing.T, o *Phases) {
+func startCore(t *testing.T, o *Orchestrator) {
 	t.Helper()
 	infos, options := map[string]*framework.NodeInfo{}, config.AutoscalingOptions{}
 	provider := testprovider.NewTestCloudProviderBuilder().WithOnScaleUp(func(string, int) error { return errors.New("denied") }).Build()
@@ -70,7 +70,7 @@ func (r *requests) ScaleUp([]*apiv1.Pod, []*apiv1.Node, []*appsv1.DaemonSet, map
 
 func TestRequestsDoNotPassOverOtherPods(t *testing.T) {
 	r := &requests{}
-	o := NewPhases(provreq.NewWrapperOrchestrator(r), zonesByName{views: true}, known)
+	o := New(Options{Core: provreq.NewWrapperOrchestrator(r), Zones: zonesByName{views: true}})
 	startCore(t, o)
 	waiting := append(podsNamed("free", "in-a"), requested("request")...)
 	var phases []string // the kind of each: the core's own scale-up fails, too, as it is given no NodeInfo of the nodes on their way

@@ -41,7 +41,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: able, PodsRemainUnschedulable: []scaleup.NoScaleUpInfo{
 				{Pod: pending("one", "1", nil), SkippedNodeGroups: tt.skipped}, {Pod: pending("two", "1", nil), SkippedNodeGroups: tt.skipped}}}
-			LeftOut{Groups: launchable.LeftOut}.Process(z.ctx, s)
+			launchable.AddLeftOut(s)
 			(&scaleup.EventingScaleUpStatusProcessor{}).Process(z.ctx, s)
 			events := z.published()
 			if len(events) != 2 {

@@ -108,7 +108,7 @@ func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.
 				SkippedNodeGroups: map[string]scaleup.Reasons{atMaximum: nil}})
 		}
 	}
-	LeftOut{Groups: launchable.LeftOut}.Process(z.ctx, s)
+	launchable.AddLeftOut(s)
 	events.Process(z.ctx, s)
 	return woken
 }

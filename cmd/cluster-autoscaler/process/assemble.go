@@ -114,7 +114,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		a.status = status.NewWriter(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
 	}
 	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, planner: a.cloud.leastCost, nominator: a.nominator,
+		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, planner: a.cloud.leastCost,
 		unneeded: a.unneeded, status: a.status, features: features})
 	p.unhelped.Recorder = kube_util.CreateEventRecorder(working, client, true) // Unhelped itself leaves duplicates out
 	return p.start(ctx, working, opts, a, features.requests.productive)

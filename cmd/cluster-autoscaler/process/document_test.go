@@ -32,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/decisionmetrics"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -171,7 +172,7 @@ func registerOurs(t *testing.T) *collectors {
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
-	must(nomination.New(nomination.Options{Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
+	must(nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
 	readOnce(t, spot)
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}}
 	must(decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }}))(t)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/utils/clock"
@@ -122,14 +123,15 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	if a.handler, _, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, parts, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, plan.New(clock.RealClock{}), nil); err != nil {
+	a.plan = plan.New(clock.RealClock{})
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, nil); err != nil {
 		return nil, parts, err
 	}
 	p.follow(a, in)
 	parts = plugin.Parts{Provider: a.cloud.provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
 		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: in.Nodes.Lister(), DaemonSets: in.DaemonSets, Refreshed: p.nextRecord()}
 	if a.nominator != nil {
-		parts.Asked = a.nominator.Asked
+		parts.Asked = func(group string, perNode [][]*corev1.Pod) { a.plan.Asked(plan.Nodes(group, perNode)...) }
 	}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)

@@ -17,12 +17,12 @@ import (
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -32,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 )
 
 // parts are made before the adapters, which stand on them.
@@ -39,13 +40,13 @@ type parts struct {
 	provider  *aws.Provider
 	nodes     corelisters.NodeLister
 	event     func(eventType, reason, message string)
+	recorder  record.EventRecorder // drops no second event on a pod
 	volumes   podzone.Volumes
 	draining  *podlist.Draining
 	reaction  *status.Reaction
 	decisions *decisions.Collector
-	plan      *plan.Plan            // of the nodes that were asked for
-	planner   scaleup.Planner       // least-cost
-	nominator *nomination.Nominator // nil if it is off
+	plan      *plan.Plan      // of the nodes that were asked for
+	planner   scaleup.Planner // least-cost
 	unneeded  *scaledown.UnneededTimes
 	status    *status.Writer // nil if it is off
 	features
@@ -58,15 +59,21 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
-	phases := scaleup.NewPhases(cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()), oneZone, nodeinfos.IsPlaceholder)
-	salvo := scaleup.NewSalvo(phases, ours.ScaleUpsPerLoop, with.asked(), clock.RealClock{})
-	salvo.Expander = with.planner
-	oneZoneFirst := podlist.NewOneZoneFirst(oneZone)
-	oneZoneFirst.OthersFirst(phases.ZonalNext)
 	launchable := nodegroups.NewLaunchable(provider)
-	with.decisions.Need, with.decisions.Raises = oneZone.Need, salvo.Raises
+	scaleUp := scaleup.New(scaleup.Options{
+		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
+		Most:        ours.ScaleUpsPerLoop,
+		Plan:        with.plan,
+		Planner:     with.planner,
+		Zones:       oneZone,
+		Placeholder: nodeinfos.IsPlaceholder,
+		Complete:    launchable.AddLeftOut,
+		Memory:      lifecycle.Burst,
+		Clock:       clock.RealClock{},
+	})
+	with.decisions.Need, with.decisions.Raises = oneZone.Need, scaleUp.Raises
 	p.unhelped = status.NewUnhelped(core.ScaleUpStatusProcessor, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
-	p.unhelped.Raises = salvo.Raises
+	p.unhelped.Raises = scaleUp.Raises
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
@@ -79,9 +86,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = requests.loopStart
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, oneZoneFirst, p.giveBack(provider)))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext, p.giveBack(provider)))
 	core.ScaleUpEnforcer = noPodAgeDelay
-	opts.ScaleUpOrchestrator = burst{salvo}
+	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
 	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
@@ -89,7 +96,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	opts.Backoff = with.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
-		status.LeftOut{Groups: launchable.LeftOut}, // before buffers.status, which publishes events
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		p.unhelped,
@@ -112,13 +118,12 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
 // pass the guard of oneZone there: a group of several zones cannot promise a zone to them either, and a request is for all
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
-func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor) []pods.PodListProcessor {
+func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveBack pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	requestsGuard := oneZone
-	if requests.injector == nil {
-		requestsGuard = nil
+	var requestsGuard pods.PodListProcessor
+	if requests.injector != nil {
+		requestsGuard = oneZone
 	}
-	planned := podlist.NewPlanned(with.asked(), with.provider.NodeGroupName)
 	return present[pods.PodListProcessor](
 		podlist.NewSiblings(clock.RealClock{}),
 		decisions.Pending{Collector: with.decisions},
@@ -126,10 +131,10 @@ func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor)
 		injection.pods,
 		buffers.pods,
 		oneZone,
-		planned,
-		oneZoneFirst,
-		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
-		planned.Joining(),
+		&podlist.FreeRoom{
+			Plan: with.plan, GroupOf: with.provider.NodeGroupName, Zones: oneZone, OthersFirst: zonalNext,
+			Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
+		},
 		requests.filter,
 		requests.injector,
 		requestsGuard,
@@ -138,17 +143,6 @@ func (with parts) podList(oneZone, oneZoneFirst, giveBack pods.PodListProcessor)
 		giveBack, // behind all that put pods on upcoming nodes
 		decisions.ToHelp{Collector: with.decisions},
 	)
-}
-
-// asked is the plan of the nodes that were asked for, which their pods get if nominations are on.
-func (with parts) asked() interface {
-	scaleup.Plan
-	podlist.Plan
-} {
-	if with.nominator != nil {
-		return with.nominator
-	}
-	return with.plan
 }
 
 // giveBack gives nodes under way back. It is nil where the autoscaler is to remove no node.

@@ -25,7 +25,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -43,7 +42,7 @@ func wired(change func(*Process)) coreoptions.AutoscalerOptions {
 	change(p)
 	opts := p.coreOptions(nil)
 	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
-		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), nominator: &nomination.Nominator{}, decisions: decisions.New(decisions.Config{}),
+		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{}),
 		status: status.NewWriter(nil, "", "")}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {

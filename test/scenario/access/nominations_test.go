@@ -38,9 +38,9 @@ func keepsThePlan(t *testing.T, r *replica) {
 	small1, small2, wide := r.planned(t, "small-1", label, "900m"), r.planned(t, "small-2", label, "900m"), r.planned(t, "wide", label, "1700m")
 	first, second, third := label+"-1", label+"-2", label+"-3"
 	nominator, results := r.nominator(t)
-	nominator.Asked(first, [][]*corev1.Pod{{small1, small2}})
-	nominator.Asked(second, [][]*corev1.Pod{{wide}})
-	nominator.Asked("nowhere", [][]*corev1.Pod{{r.ignored(t, "later", nil)}}) // pods that are all alike are not nominated
+	nominator.Plan.Asked(plan.Nodes(first, [][]*corev1.Pod{{small1, small2}})...)
+	nominator.Plan.Asked(plan.Nodes(second, [][]*corev1.Pod{{wide}})...)
+	nominator.Plan.Asked(plan.Nodes("nowhere", [][]*corev1.Pod{{r.ignored(t, "later", nil)}})...) // pods that are all alike are not nominated
 	r.registers(t, first, label)
 	r.registers(t, second, label)
 	nominated := func(p *corev1.Pod) string { return p.Status.NominatedNodeName }
@@ -56,7 +56,7 @@ func keepsThePlan(t *testing.T, r *replica) {
 	awaitResult(t, results, "kept", 3)
 
 	waits := r.planned(t, "waits", label, "1900m")
-	nominator.Asked(third, [][]*corev1.Pod{{waits}})
+	nominator.Plan.Asked(plan.Nodes(third, [][]*corev1.Pod{{waits}})...)
 	r.registers(t, third, label)
 	r.becomesReady(t, third)
 	r.awaitPods(t, nominated, map[string]string{"waits": third})
@@ -79,8 +79,8 @@ func (r *replica) overwritesNobody(t *testing.T, nominator *nomination.Nominator
 	must(t, pods.Bind(t.Context(), &corev1.Binding{ObjectMeta: bound.ObjectMeta, Target: corev1.ObjectReference{Kind: "Node", Name: label + "-1"}}, metav1.CreateOptions{}))
 	anew := r.ignored(t, "anew", map[string]string{readEarly: "before"})
 	anew.UID = "before"
-	nominator.Asked(fourth, [][]*corev1.Pod{{nominated, bound, anew}})
-	nominator.Asked(fifth, [][]*corev1.Pod{{r.ignored(t, "last", nil)}})
+	nominator.Plan.Asked(plan.Nodes(fourth, [][]*corev1.Pod{{nominated, bound, anew}})...)
+	nominator.Plan.Asked(plan.Nodes(fifth, [][]*corev1.Pod{{r.ignored(t, "last", nil)}})...)
 	for _, node := range []string{fourth, fifth} {
 		r.registers(t, node, label)
 		r.becomesReady(t, node)
@@ -95,7 +95,7 @@ func worksWithoutNominations(t *testing.T, l *lab) {
 	r.kubeconfig = l.grant(t, r.name, shipped(t, "rbac"))
 	pod := r.planned(t, "small", r.name, "900m")
 	nominator, results := r.nominator(t)
-	nominator.Asked(r.name, [][]*corev1.Pod{{pod}})
+	nominator.Plan.Asked(plan.Nodes(r.name, [][]*corev1.Pod{{pod}})...)
 	r.registers(t, r.name, r.name)
 	awaitResult(t, results, "forbidden", 1)
 	r.becomesReady(t, r.name)

@@ -12,7 +12,7 @@ func TestLimitsThatNeverFireFailASet(t *testing.T) {
 I1124 1 threshold_based_limiter.go:50] Capping binpacking after exceeding threshold of 3 nodes
 I1124 1 filter.go:131] "Ended a plan of scale-ups at its time limit: the cheapest found so far counts" options=3 pods=40
 I1124 1 filter.go:131] "Ended a plan of scale-ups at its time limit: the cheapest found so far counts" options=2 pods=4
-I1124 1 salvo.go:127] "The other pods wait for the next loop, because --max-nodegroup-binpacking-duration is over" pods=4
+I1124 1 orchestrator.go:127] "The other pods wait for the next loop, because --max-nodegroup-binpacking-duration is over" pods=4
 `)
 	hurried := Result{Traits: Traits{Hurried: true}, Limits: fired}
 	for _, tt := range []struct {

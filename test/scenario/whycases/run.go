@@ -14,6 +14,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
@@ -48,6 +49,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -228,7 +230,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
 	unhelped := status.NewUnhelped(processors.ScaleUpStatusProcessor, collector.Record.Report, false, clock.RealClock{})
 	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
-		status.LeftOut{Groups: launchable.LeftOut}, unhelped, decisions.ScaleUp{Collector: collector}})
+		unhelped, decisions.ScaleUp{Collector: collector}})
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := rules.Default(deletions), snapshot.New(given, handle)
@@ -241,7 +243,8 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		AutoscalingOptions: snapshot.ForDeletions(given), FrameworkHandle: handle, ClusterSnapshot: clusterSnapshot,
 		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false), DeleteOptions: deletions, DrainabilityRules: drainRules,
 		KubeClient: client, InformerFactory: factory, CloudProvider: w.Provider, Processors: processors,
-		Backoff: collector.NewBackoff(nodegroups.NewPauses(given.InitialNodeGroupBackoffDuration, given.MaxNodeGroupBackoffDuration, given.NodeGroupBackoffResetTimeout)),
+		ScaleUpOrchestrator: scaleup.New(scaleup.Options{Core: orchestrator.New(), Complete: launchable.AddLeftOut, Clock: clock.RealClock{}}),
+		Backoff:             collector.NewBackoff(nodegroups.NewPauses(given.InitialNodeGroupBackoffDuration, given.MaxNodeGroupBackoffDuration, given.NodeGroupBackoffResetTimeout)),
 		QuotasTrackerOptions: resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCombinedQuotasProvider([]resourcequotas.Provider{
 			resourcequotas.NewCloudQuotasProvider(w.Provider), capacityquota.NewCapacityQuotasProvider(quotas)})},
 		AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{ListerRegistry: kubelisters.NewListerRegistryWithDefaultListers(factory),

@@ -217,17 +217,16 @@ func newScaler(ctx context.Context, m *mix.Mix, expanderName string) (*scaler, e
 		podlistprocessor.NewFilterOutDaemonSetPodListProcessor(),
 	}
 	s.orchestrator = orchestrator.New()
+	s.processors.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	if !slices.Contains(Stock, expanderName) {
 		asked := plan.New(clock.RealClock{})
-		planned := podlist.NewPlanned(asked, s.cloud.groupOf)
-		list = slices.Concat([]pods.PodListProcessor{planned}, list, []pods.PodListProcessor{planned.Joining()})
-		salvo := scaleup.NewSalvo(s.orchestrator, 1, asked, clock.RealClock{})
+		s.processors.PodListProcessor = &podlist.FreeRoom{Core: s.processors.PodListProcessor, Plan: asked, GroupOf: s.cloud.groupOf}
+		options := scaleup.Options{Core: s.orchestrator, Most: 1, Plan: asked, Clock: clock.RealClock{}}
 		if c, ok := strategy.(*chain); ok {
-			salvo.Expander, _ = c.filter.(scaleup.Planner)
+			options.Planner, _ = c.filter.(scaleup.Planner)
 		}
-		s.orchestrator = salvo
+		s.orchestrator = scaleup.New(options)
 	}
-	s.processors.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	s.ctx = &cacontext.AutoscalingContext{
 		AutoscalingOptions: options,
 		AutoscalingKubeClients: cacontext.AutoscalingKubeClients{

@@ -26,8 +26,8 @@ type planned struct {
 	shares []share
 }
 
-// plan is nodes for pods.
-type plan struct {
+// packing is nodes for pods.
+type packing struct {
 	nodes []planned
 	left  []int // pods without a node, by class
 	cost  float64
@@ -60,9 +60,9 @@ func newPlanner(p *problem, t *timer) *planner {
 }
 
 // solve plans. Out of time it may leave pods without a node.
-func (p *problem) solve(t *timer) plan {
+func (p *problem) solve(t *timer) packing {
 	counts, _ := p.counts()
-	result := plan{left: counts}
+	result := packing{left: counts}
 	if len(p.classes) == 0 || len(p.shapes) == 0 {
 		return result
 	}
@@ -83,7 +83,7 @@ func (p *problem) solve(t *timer) plan {
 	return result
 }
 
-func (t *plan) add(p *problem, node planned) {
+func (t *packing) add(p *problem, node planned) {
 	for _, sh := range node.shares {
 		t.left[sh.class] -= sh.count
 	}
@@ -92,7 +92,7 @@ func (t *plan) add(p *problem, node planned) {
 }
 
 // keepShapes leaves only those to choose from that are in the plan and, besides, the most promising, where there are many.
-func (pl *planner) keepShapes(of *plan) {
+func (pl *planner) keepShapes(of *packing) {
 	if len(pl.problem.best) <= manyShapes {
 		return
 	}
@@ -115,7 +115,7 @@ func (pl *planner) promiseAll() {
 
 // rest adds nodes for all remaining pods, always the node with the most value for its cost. noise from 0 to 1 makes it choose
 // others at random. It gives up and reports false if the plan would cost more than most, or time is up.
-func (pl *planner) rest(to *plan, room []int, values []float64, most, noise float64) bool {
+func (pl *planner) rest(to *packing, room []int, values []float64, most, noise float64) bool {
 	active := make([]int, 0, 16)
 	for _, c := range pl.all {
 		if to.left[c] > 0 {
@@ -144,7 +144,7 @@ func (pl *planner) rest(to *plan, room []int, values []float64, most, noise floa
 }
 
 // more adds nodes of the shape of one just added, as long as they can be filled about as well.
-func (pl *planner) more(to *plan, room []int, values []float64, like planned) {
+func (pl *planner) more(to *packing, room []int, values []float64, like planned) {
 	worth := 0.0
 	for _, sh := range like.shares {
 		worth += values[sh.class] * float64(sh.count)

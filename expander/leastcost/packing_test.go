@@ -8,7 +8,7 @@ import (
 )
 
 // crowd is a planner for more shapes than are looked at in each step, with its values set, and room for all their nodes.
-func crowd(t *testing.T) (pl *planner, all plan, room []int) {
+func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	t.Helper()
 	options, templates, prices := world(rand.New(rand.NewPCG(3, 3)), 2*manyShapes, 30, 20)
 	f := newFilter(prices, nil)
@@ -46,21 +46,21 @@ func TestFewOfManyShapesAreLookedAt(t *testing.T) {
 func TestNoStepGoesOnWithoutTime(t *testing.T) {
 	for _, tt := range []struct {
 		name string
-		step func(pl *planner, full, none *plan, room []int)
+		step func(pl *planner, full, none *packing, room []int)
 	}{
-		{"fill nodes", func(pl *planner, _, none *plan, room []int) {
+		{"fill nodes", func(pl *planner, _, none *packing, room []int) {
 			pl.promiseAll()
 			pl.rest(none, room, pl.values, math.Inf(1), 0)
 		}},
-		{"find a node", func(pl *planner, _, none *plan, room []int) { pl.next(none.left, room, pl.values, pl.all, 0) }},
-		{"pack anew", func(pl *planner, full, _ *plan, room []int) { pl.improve(full, room) }},
-		{"do without a shape", func(pl *planner, full, _ *plan, room []int) {
+		{"find a node", func(pl *planner, _, none *packing, room []int) { pl.next(none.left, room, pl.values, pl.all, 0) }},
+		{"pack anew", func(pl *planner, full, _ *packing, room []int) { pl.improve(full, room) }},
+		{"do without a shape", func(pl *planner, full, _ *packing, room []int) {
 			pl.without(full, room, full.nodes[0].shape, []int{full.nodes[0].shape})
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			pl, none, room := crowd(t)
-			full := plan{left: append([]int(nil), none.left...)}
+			full := packing{left: append([]int(nil), none.left...)}
 			pl.rest(&full, room, pl.values, math.Inf(1), 0)
 			now := &ticking{}
 			pl.timer = &timer{clock: now, start: now.now, limit: 1}

@@ -12,9 +12,11 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -74,8 +76,8 @@ func TestOneZonePodsTakeRoomFirst(t *testing.T) {
 			if err := ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(n, nil)); err != nil {
 				t.Fatal(err)
 			}
-			first := NewOneZoneFirst(NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{}))
-			first.OthersFirst(func() bool { return tt.owed })
+			first := &FreeRoom{Core: packing{}, Plan: plan.New(clock.RealClock{}), OthersFirst: func() bool { return tt.owed },
+				Zones: NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{})}
 			left, err := first.Process(ctx, tt.pods)
 			if err != nil {
 				t.Fatal(err)

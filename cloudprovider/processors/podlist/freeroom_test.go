@@ -46,13 +46,30 @@ func podsOn(t *testing.T, snapshot clustersnapshot.ClusterSnapshot) map[string][
 func planned(group, name string, pods ...*corev1.Pod) plan.Node {
 	node := plan.Node{Group: group, Name: name, Asked: time.Unix(0, 0)}
 	for _, pod := range pods {
-		node.Pods = append(node.Pods, plan.Named(pod))
+		node.Pods = append(node.Pods, pod)
 	}
 	return node
 }
 
-// newPlanned has the plan, and a snapshot of Ready nodes with 4 CPUs. The first letter of a node's name is its group.
-func newPlanned(t *testing.T, nodes []string, of ...plan.Node) (*Planned, *cacontext.AutoscalingContext) {
+// packing is the core's processor. It puts pods on nodes by name, and leaves the others.
+type packing map[*corev1.Pod]string
+
+func (p packing) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+	var left []*corev1.Pod
+	for _, pod := range pods {
+		if p[pod] == "" {
+			left = append(left, pod)
+		} else if err := ctx.ClusterSnapshot.SchedulePod(pod, p[pod]); err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
+func (packing) CleanUp() {}
+
+// newFreeRoom has the plan, and a snapshot of Ready nodes with 4 CPUs. The first letter of a node's name is its group.
+func newFreeRoom(t *testing.T, nodes []string, core packing, of ...plan.Node) (*FreeRoom, *cacontext.AutoscalingContext) {
 	t.Helper()
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	for _, name := range nodes {
@@ -64,27 +81,20 @@ func newPlanned(t *testing.T, nodes []string, of ...plan.Node) (*Planned, *cacon
 	}
 	p := plan.New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
 	p.Add(of...)
-	return NewPlanned(p, func(node *corev1.Node) string { return node.Name[:1] }), &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+	return &FreeRoom{Core: core, Plan: p, GroupOf: func(node *corev1.Node) string { return node.Name[:1] }}, &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 }
 
 // Pods that find room on an upcoming node of the plan join it. One that was planned for another node leaves that.
-func TestJoining(t *testing.T) {
+func TestPodsJoinThePlan(t *testing.T) {
 	huge, late, moved, elsewhere := plannedPod("huge", 3, ""), plannedPod("late", 1, ""), plannedPod("moved", 1, ""), plannedPod("elsewhere", 1, "")
-	p, ctx := newPlanned(t, []string{"a-1", "a-2", "b-1"}, planned("a", "", huge), planned("a", "a-2", elsewhere), planned("c", "gone", moved))
-	left, err := p.Process(ctx, []*corev1.Pod{huge, late, moved, elsewhere})
-	if err != nil || len(left) != 2 {
-		t.Fatalf("%d pods are left (%v), want all but those with a seat", len(left), err)
-	}
-	for pod, node := range map[*corev1.Pod]string{late: "a-2", moved: "a-1"} { // as the core packs them
-		if err := ctx.ClusterSnapshot.SchedulePod(pod, node); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := p.Joining().Process(ctx, left); err != nil {
-		t.Fatal(err)
+	r, ctx := newFreeRoom(t, []string{"a-1", "a-2", "b-1"}, packing{late: "a-2", moved: "a-1"},
+		planned("a", "", huge), planned("a", "a-2", elsewhere), planned("c", "gone", moved))
+	left, err := r.Process(ctx, []*corev1.Pod{huge, late, moved, elsewhere})
+	if err != nil || len(left) != 0 {
+		t.Fatalf("%d pods are left (%v), want none", len(left), err)
 	}
 	got := map[string][]types.UID{}
-	for _, node := range p.plan.Planned() {
+	for _, node := range r.Plan.Planned() {
 		for _, pod := range node.Pods {
 			got[node.Name] = append(got[node.Name], pod.UID)
 		}
@@ -103,25 +113,18 @@ func TestPodsThatDoNotExistDoNotJoin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			large, made := plannedPod("large", 2, ""), plannedPod("made", 1, "")
 			made.Annotations = map[string]string{annotation[0]: annotation[1]}
-			p, ctx := newPlanned(t, []string{"a-1"}, planned("a", "", large))
-			left, err := p.Process(ctx, []*corev1.Pod{large, made})
-			if err == nil {
-				err = ctx.ClusterSnapshot.SchedulePod(made, "a-1")
-			}
-			if err == nil {
-				_, err = p.Joining().Process(ctx, left)
-			}
-			if err != nil {
+			r, ctx := newFreeRoom(t, []string{"a-1"}, packing{made: "a-1"}, planned("a", "", large))
+			if _, err := r.Process(ctx, []*corev1.Pod{large, made}); err != nil {
 				t.Fatal(err)
 			}
-			if pods := p.plan.Planned()[0].Pods; len(pods) != 1 {
+			if pods := r.Plan.Planned()[0].Pods; len(pods) != 1 {
 				t.Errorf("%d pods are planned for the node, want the one that exists", len(pods))
 			}
 		})
 	}
 }
 
-func TestPlanned(t *testing.T) {
+func TestPlannedPodsGetTheirNodes(t *testing.T) {
 	small, large, late := plannedPod("small", 1, ""), plannedPod("large", 3, ""), plannedPod("late", 1, "")
 	for _, tt := range []struct {
 		name    string
@@ -156,8 +159,8 @@ func TestPlanned(t *testing.T) {
 			pending: []*corev1.Pod{small}, on: map[string][]string{"a-1": {"small"}}, still: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p, ctx := newPlanned(t, tt.nodes, tt.planned...)
-			pods, err := p.Process(ctx, tt.pending)
+			r, ctx := newFreeRoom(t, tt.nodes, nil, tt.planned...)
+			pods, err := r.Process(ctx, tt.pending)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -176,7 +179,7 @@ func TestPlanned(t *testing.T) {
 			if diff := cmp.Diff(tt.on, podsOn(t, ctx.ClusterSnapshot)); diff != "" {
 				t.Errorf("pods by node (-want +got):\n%s", diff)
 			}
-			if still := len(p.plan.Planned()); still != tt.still {
+			if still := len(r.Plan.Planned()); still != tt.still {
 				t.Errorf("%d nodes are planned, want %d", still, tt.still)
 			}
 		})

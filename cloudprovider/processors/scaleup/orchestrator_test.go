@@ -3,6 +3,7 @@ package scaleup
 import (
 	stdcmp "cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -27,6 +28,8 @@ import (
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
 // sized are pods of about one size, named after it. None has the size of another, because the core has no order among equals.
@@ -103,7 +106,7 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 			if tt.pods == nil {
 				tt.pods = filling(5)
 			}
-			o := NewSalvo(orchestrator.New(), stdcmp.Or(tt.most, 20), nil, clock.RealClock{})
+			o := New(Options{Core: orchestrator.New(), Most: stdcmp.Or(tt.most, 20), Clock: clock.RealClock{}})
 			w.initialize(o)
 			result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
 			if (err != nil) != tt.failed || (result.Result == status.ScaleUpError) != tt.failed {
@@ -124,25 +127,24 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 	type nodes = map[string][][]types.UID
 	for _, tt := range []struct {
 		name  string
-		rests []nodes // after each scale-up
+		later []nodes // after each scale-up
 		asked []string
 	}{
 		{name: "no plan", asked: []string{"a +1", "b +4"}},
-		{name: "one group", rests: []nodes{{"d": {{"800m-1"}, {"800m-2"}, {"800m-3"}, {"800m-4"}}}}, asked: []string{"a +1", "d +4"}},
-		{name: "two groups", rests: []nodes{{"c": {{"800m-1"}}, "d": {{"800m-2"}, {"800m-3"}, {"800m-4"}}}, {"d": {{"800m-2"}, {"800m-3"}, {"800m-4"}}}},
+		{name: "one group", later: []nodes{{"d": {{"800m-1"}, {"800m-2"}, {"800m-3"}, {"800m-4"}}}}, asked: []string{"a +1", "d +4"}},
+		{name: "two groups", later: []nodes{{"c": {{"800m-1"}}, "d": {{"800m-2"}, {"800m-3"}, {"800m-4"}}}, {"d": {{"800m-2"}, {"800m-3"}, {"800m-4"}}}},
 			asked: []string{"a +1", "c +1", "d +3"}},
-		{name: "pods beside the plan", rests: []nodes{{"d": {{"800m-1"}}}}, asked: []string{"a +1", "d +1", "b +3"}},
-		{name: "pods that wait no longer", rests: []nodes{{"d": {{"800m-0"}, {"800m-4", "gone"}}}}, asked: []string{"a +1", "d +1", "b +3"}},
-		{name: "none of its pods waits", rests: []nodes{{"d": {{"gone"}}}}, asked: []string{"a +1", "b +4"}},
-		{name: "a group that is gone", rests: []nodes{{"gone": {{"800m-1"}}}}, asked: []string{"a +1", "b +4"}},
-		{name: "a group that is full", rests: []nodes{{"a": {{"800m-1"}}}}, asked: []string{"a +1", "b +4"}},
-		{name: "more nodes than the group may have", rests: []nodes{{"c": {{"800m-1"}, {"800m-2"}, {"800m-3"}}}}, asked: []string{"a +1", "c +2", "b +2"}},
-		{name: "a group that fails", rests: []nodes{{"e": {{"800m-1"}}}, {"d": {{"800m-2"}}}}, asked: []string{"a +1", "e +1", "b +4"}},
+		{name: "pods beside the plan", later: []nodes{{"d": {{"800m-1"}}}}, asked: []string{"a +1", "d +1", "b +3"}},
+		{name: "pods that wait no longer", later: []nodes{{"d": {{"800m-0"}, {"800m-4", "gone"}}}}, asked: []string{"a +1", "d +1", "b +3"}},
+		{name: "none of its pods waits", later: []nodes{{"d": {{"gone"}}}}, asked: []string{"a +1", "b +4"}},
+		{name: "a group that is gone", later: []nodes{{"gone": {{"800m-1"}}}}, asked: []string{"a +1", "b +4"}},
+		{name: "a group that is full", later: []nodes{{"a": {{"800m-1"}}}}, asked: []string{"a +1", "b +4"}},
+		{name: "more nodes than the group may have", later: []nodes{{"c": {{"800m-1"}, {"800m-2"}, {"800m-3"}}}}, asked: []string{"a +1", "c +2", "b +2"}},
+		{name: "a group that fails", later: []nodes{{"e": {{"800m-1"}}}, {"d": {{"800m-2"}}}}, asked: []string{"a +1", "e +1", "b +4"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 9}, "c": {max: 2}, "d": {max: 9}, "e": {max: 9, dry: true}})
-			o := NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
-			o.Expander = &rests{tt.rests}
+			o := New(Options{Core: orchestrator.New(), Most: 20, Planner: &planner{tt.later}, Clock: clock.RealClock{}})
 			w.initialize(o)
 			result, err := o.ScaleUp(sized(5, 800), nil, nil, w.nodeInfos, false)
 			if err != nil || len(result.PodsTriggeredScaleUp) != 5 {
@@ -155,18 +157,25 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 	}
 }
 
-// rests is an expander that chooses whole options, and returns what is left after each.
-type rests struct{ left []map[string][][]types.UID }
+// planner is an expander that chooses whole options, and has nodes for later after each.
+type planner struct{ later []map[string][][]types.UID }
 
-func (*rests) Chosen() [][]*apiv1.Pod { return nil }
-
-func (r *rests) Rest() map[string][][]types.UID {
-	if len(r.left) == 0 {
-		return nil
+func (p *planner) Plan() (chosen, later []plan.Node) {
+	if len(p.later) == 0 {
+		return nil, nil
 	}
-	next := r.left[0]
-	r.left = r.left[1:]
-	return next
+	next := p.later[0]
+	p.later = p.later[1:]
+	for _, group := range slices.Sorted(maps.Keys(next)) {
+		for _, uids := range next[group] {
+			node := plan.Node{Group: group}
+			for _, uid := range uids {
+				node.Pods = append(node.Pods, &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}})
+			}
+			later = append(later, node)
+		}
+	}
+	return nil, later
 }
 
 func TestNoScaleUpBeginsLate(t *testing.T) {
@@ -183,7 +192,7 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := clocktesting.NewFakePassiveClock(time.Now())
 			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
-			o := NewSalvo(after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, 20, nil, c)
+			o := New(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Most: 20, Clock: c})
 			w.initialize(o)
 			if _, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false); (err != nil) != tt.dry {
 				t.Errorf("error %v, want one %t", err, tt.dry)
@@ -210,10 +219,12 @@ func (a after) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*app
 // asked are the nodes that a plan received, as the names of their pods.
 type asked map[string][][]string
 
-func (a asked) Asked(group string, nodes [][]*apiv1.Pod) {
-	for _, pods := range nodes {
-		a[group] = append(a[group], names(pods))
+func askedOf(p *plan.Plan) asked {
+	list := asked{}
+	for _, node := range p.Planned() {
+		list[node.Group] = append(list[node.Group], names(node.Pods))
 	}
+	return list
 }
 
 func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
@@ -235,13 +246,13 @@ func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
 		{name: "nothing asked for", zones: map[string]zone{"a": {max: 9}}, most: 20, pods: sized(1, 1800), want: asked{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w, got := newWorld(t, tt.zones), asked{}
-			o := NewSalvo(orchestrator.New(), tt.most, got, clock.RealClock{})
+			w, got := newWorld(t, tt.zones), plan.New(clock.RealClock{})
+			o := New(Options{Core: orchestrator.New(), Most: tt.most, Plan: got, Clock: clock.RealClock{}})
 			w.initialize(o)
 			if _, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false); err != nil {
 				t.Error(err)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, askedOf(got)); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
 		})
@@ -259,8 +270,8 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 		{name: "no room", free: 800, asked: []string{"a +1", "a +1"}, want: asked{"a": {{"free"}, {"in-a"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w, got := newWorld(t, map[string]zone{"a": {max: 9}}), asked{}
-			o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known), 20, got, clock.RealClock{})
+			w, got := newWorld(t, map[string]zone{"a": {max: 9}}), plan.New(clock.RealClock{})
+			o := New(Options{Core: orchestrator.New(), Zones: zonesByName{views: true}, Most: 20, Plan: got, Clock: clock.RealClock{}})
 			w.initialize(o)
 			pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 400, 1<<20), utiltest.BuildTestPod("free", tt.free, 1<<20)}
 			result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
@@ -270,7 +281,7 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
 				t.Errorf("launches (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			if diff := cmp.Diff(tt.want, askedOf(got)); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
 		})
@@ -278,10 +289,10 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 }
 
 // Nobody knows which pods fit on which of its nodes. Another scale-up could ask for nodes for them again.
-func TestCutOptionEndsTheSalvo(t *testing.T) {
+func TestCutOptionIsTheLast(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	w.ctx.ExpanderStrategy = cutting{}
-	o := NewSalvo(orchestrator.New(), 20, asked{}, clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 	w.initialize(o)
 	if _, err := o.ScaleUp(filling(3), nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
 		t.Errorf("launches %q, error %v, want two nodes once", w.asked, err)
@@ -299,7 +310,7 @@ func (cutting) BestOption(options []expander.Option, infos map[string]*framework
 }
 
 // The nodes were asked for all the same. An earlier group's error is not lost.
-func TestRoomNotesNodesItCannotSimulate(t *testing.T) {
+func TestNodesThatCannotBeSimulatedAreNoted(t *testing.T) {
 	for name, template := range map[string]*framework.NodeInfo{
 		"no template":        nil,
 		"devices of no node": framework.NewNodeInfo(utiltest.BuildTestNode("template", 1000, 1<<30), []*resourceapi.ResourceSlice{{}}),
@@ -307,10 +318,10 @@ func TestRoomNotesNodesItCannotSimulate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9}})
 			w.nodeInfos["a"] = template
-			r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos, "asked")
-			defer r.close()
-			if err := r.add(map[string]int{"a": 1, "b": 1}); err == nil || len(r.nodes) != 2 || len(r.list()) != 0 {
-				t.Errorf("error %v, %d nodes, of which %d are simulated. Want an error, two nodes, and none of them simulated", err, len(r.nodes), len(r.list()))
+			s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
+			defer s.end()
+			if err := s.add(map[string]int{"a": 1, "b": 1}); err == nil || len(s.asked) != 2 || len(s.nodes()) != 0 {
+				t.Errorf("error %v, %d nodes, of which %d are simulated. Want an error, two nodes, and none of them simulated", err, len(s.asked), len(s.nodes()))
 			}
 		})
 	}
@@ -332,15 +343,15 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, spread(sized(1, 500))[0])); err != nil {
 		t.Fatal(err)
 	}
-	r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos, "asked")
-	defer r.close()
-	if err := r.add(map[string]int{"a": 1}); err != nil {
+	s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
+	defer s.end()
+	if err := s.add(map[string]int{"a": 1}); err != nil {
 		t.Fatal(err)
 	}
 	pods, option, placed := spread(sized(4, 800)), podSet{}, podSet{}
 	option.added(pods)
-	err := r.fit(placed, option, pods, 0, func() bool { return false })
-	if diff := cmp.Diff([][]string{{"800m-0", "800m-1", "800m-3"}}, [][]string{names(r.nodes[0].pods)}); diff != "" || err != nil || len(placed) != 4 {
+	err := s.fit(placed, option, pods, 0, func() bool { return false })
+	if diff := cmp.Diff([][]string{{"800m-0", "800m-1", "800m-3"}}, [][]string{names(s.asked[0].Pods)}); diff != "" || err != nil || len(placed) != 4 {
 		t.Errorf("%d pods placed, want 4, error %v, pods on the new node (-want +got):\n%s", len(placed), err, diff)
 	}
 }
@@ -352,24 +363,24 @@ func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old)); err != nil {
 		t.Fatal(err)
 	}
-	r := newRoom(w.ctx.ClusterSnapshot, w.nodeInfos, "asked")
-	defer r.close()
-	if err := r.add(map[string]int{"a": 2}); err != nil {
+	s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
+	defer s.end()
+	if err := s.add(map[string]int{"a": 2}); err != nil {
 		t.Fatal(err)
 	}
 	placed := podSet{}
-	err := r.fit(placed, podSet{}, replicas("apart", 3, 100, keptApart), 0, func() bool { return false })
-	if diff := cmp.Diff([][]string{{"apart-0"}, {"apart-1"}}, [][]string{names(r.nodes[0].pods), names(r.nodes[1].pods)}); diff != "" || err != nil || len(placed) != 2 {
+	err := s.fit(placed, podSet{}, replicas("apart", 3, 100, keptApart), 0, func() bool { return false })
+	if diff := cmp.Diff([][]string{{"apart-0"}, {"apart-1"}}, [][]string{names(s.asked[0].Pods), names(s.asked[1].Pods)}); diff != "" || err != nil || len(placed) != 2 {
 		t.Errorf("%d pods placed, want 2, error %v, pods on the new nodes (-want +got):\n%s", len(placed), err, diff)
 	}
 }
 
-func TestSalvoEndsWhenNothingGrows(t *testing.T) {
+func TestScaleUpsEndWhenNothingGrows(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	o := NewSalvo(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	o := New(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		calls++
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}, 20, nil, clock.RealClock{})
+	}}, Most: 20, Clock: clock.RealClock{}})
 	w.initialize(o)
 	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil || calls != 1 {
 		t.Errorf("%d calls, error %v, want one", calls, err)
@@ -398,7 +409,7 @@ func inWords(infos []nodegroupset.ScaleUpInfo) []string {
 func TestResultCoversAllScaleUps(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 1, cpus: 2, pool: "a"}, "b": {max: 2, dry: true, pool: "b"}, "c": {max: 2, pool: "c"}})
 	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
-	o := NewSalvo(orchestrator.New(), 3, nil, clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Most: 3, Clock: clock.RealClock{}})
 	w.initialize(o)
 	result, err := o.ScaleUp(join(inPool("c", sized(3, 800)), inPool("none", sized(1, 100)), inPool("a", sized(2, 900)), inPool("b", sized(1, 500))),
 		nil, nil, w.nodeInfos, false)
@@ -426,7 +437,7 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 
 func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
-	o := NewSalvo(NewPhases(orchestrator.New(), zonesByName{views: true}, known), 20, nil, clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Zones: zonesByName{views: true}, Most: 20, Clock: clock.RealClock{}})
 	w.initialize(o)
 	pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 800, 1<<20), utiltest.BuildTestPod("free", 800, 1<<20)}
 	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
@@ -439,13 +450,13 @@ func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 }
 
 func TestRequestsGetOneScaleUpALoop(t *testing.T) {
-	w, plan := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}), asked{}
+	w, got := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}}), plan.New(clock.RealClock{})
 	requests := 0
-	o := NewSalvo(provreq.NewWrapperOrchestrator(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	o := New(Options{Core: provreq.NewWrapperOrchestrator(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		requests++
 		w.resize("c", 1)
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful, PodsTriggeredScaleUp: requested("request")}, nil
-	}}), 20, plan, clock.RealClock{})
+	}}), Most: 20, Plan: got, Clock: clock.RealClock{}})
 	w.initialize(o)
 	pods := join(requested("request"), sized(2, 800))
 	for loop, want := range []struct {
@@ -459,14 +470,14 @@ func TestRequestsGetOneScaleUpALoop(t *testing.T) {
 			t.Errorf("loop %d: requests tried %d times, want %d, launches (-want +got):\n%s", loop, requests, want.requests, diff)
 		}
 	}
-	if diff := cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, plan); diff != "" {
+	if diff := cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, askedOf(got)); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
 }
 
 func TestRequestsFollowAfterOtherPods(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 1}, "b": {max: 1}, "c": {max: 9}})
-	o := NewSalvo(NewPhases(provreq.NewWrapperOrchestrator(orchestrator.New()), zonesByName{views: true}, known), 2, nil, clock.RealClock{})
+	o := New(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2, Clock: clock.RealClock{}})
 	w.initialize(o)
 	pods := join(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)})
 	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil {
@@ -479,11 +490,11 @@ func TestRequestsFollowAfterOtherPods(t *testing.T) {
 
 func TestAllOrNothingIsAskedOnce(t *testing.T) {
 	w, calls := newWorld(t, map[string]zone{"a": {max: 9}}), 0
-	o := NewSalvo(scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	o := New(Options{Core: scripted{orchestrator.New(), func() (*status.ScaleUpStatus, caerrors.AutoscalerError) {
 		calls++
 		w.resize("a", 1)
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
-	}}, 20, asked{}, clock.RealClock{})
+	}}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 	w.initialize(o)
 	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true); err != nil || calls != 1 {
 		t.Errorf("%d calls, error %v, want one", calls, err)
@@ -493,7 +504,7 @@ func TestAllOrNothingIsAskedOnce(t *testing.T) {
 func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {min: 2, max: 9}})
 	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 3}))
-	o := NewSalvo(orchestrator.New(), 20, nil, clock.RealClock{})
+	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
 	w.initialize(o)
 	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil {
 		t.Fatal(err)

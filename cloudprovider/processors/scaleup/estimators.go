@@ -4,11 +4,53 @@ import (
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
+
+// packings are the nodes of options. The key is the first place in the option's list of pods, by which an option is known that no expander
+// has cut.
+type packings map[**apiv1.Pod][]plan.Node
+
+// add adds an option, and returns the number of its nodes, and its pods.
+func (p packings) add(nodes []plan.Node, pods []*apiv1.Pod) (int, []*apiv1.Pod) {
+	if len(pods) == 0 {
+		return 0, nil
+	}
+	p[&pods[0]] = nodes
+	return len(nodes), pods
+}
+
+// planned is an estimator that does not pack. Its options are what the expander's plan still has for each group.
+type planned struct {
+	nodes  []plan.Node
+	packed packings
+}
+
+// Estimate returns the nodes that the plan has for the group, and those of its pods that the group can take.
+func (p planned) Estimate(pending []estimator.PodEquivalenceGroup, _ *framework.NodeInfo, group cloudprovider.NodeGroup) (int, []*apiv1.Pod) {
+	waiting := make(map[types.UID]*apiv1.Pod)
+	for _, similar := range pending {
+		for _, pod := range similar.Pods {
+			waiting[pod.UID] = pod
+		}
+	}
+	var perNode [][]*apiv1.Pod
+	for _, node := range p.nodes {
+		if node.Group != group.Id() {
+			continue
+		}
+		if pods := node.Waiting(waiting); len(pods) > 0 {
+			perNode = append(perNode, pods)
+		}
+	}
+	return p.packed.add(plan.Nodes(group.Id(), perNode), slices.Concat(perNode...))
+}
 
 // packer is an estimator that notes on which of its new nodes it puts each pod. To do so it is the snapshot of the estimator that it wraps.
 type packer struct {
@@ -22,10 +64,10 @@ type packer struct {
 // Estimate returns the nodes that have pods, and the pods. The core counts an old node, too, if it puts a pod there that must be spread.
 func (p *packer) Estimate(groups []estimator.PodEquivalenceGroup, info *framework.NodeInfo, group cloudprovider.NodeGroup) (int, []*apiv1.Pod) {
 	count, pods := p.inner.Estimate(groups, info, group)
-	var packed [][]*apiv1.Pod
+	var perNode [][]*apiv1.Pod
 	for _, name := range p.nodes {
 		if on := p.pods[name]; len(on) > 0 {
-			packed = append(packed, on)
+			perNode = append(perNode, on)
 		}
 	}
 	simulated := 0
@@ -34,9 +76,9 @@ func (p *packer) Estimate(groups []estimator.PodEquivalenceGroup, info *framewor
 	}
 	// The core's fast path counts further nodes, with equally many of the last pods on each, and simulates none of them.
 	if beyond := count - len(p.pods); beyond > 0 {
-		packed = slices.AppendSeq(packed, slices.Chunk(pods[simulated:], max(1, (len(pods)-simulated+beyond-1)/beyond)))
+		perNode = slices.AppendSeq(perNode, slices.Chunk(pods[simulated:], max(1, (len(pods)-simulated+beyond-1)/beyond)))
 	}
-	return p.packed.add(packed, pods)
+	return p.packed.add(plan.Nodes(group.Id(), perNode), pods)
 }
 
 // AddNodeInfo adds a new node.

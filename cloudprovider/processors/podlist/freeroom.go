@@ -1,0 +1,252 @@
+package podlist
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+)
+
+// FreeRoom gives pending pods the room that is free or on its way, and returns the pods without any. It wraps the core's own processor,
+// which packs pending pods in an order of its own.
+//
+//   - First, planned pods get the nodes that were asked for them, as far as the scheduler's filters agree. Otherwise pods planned for another
+//     node take their room, and they cause another scale-up. The core would also pack a pod anew whose nomination kube-scheduler has just
+//     removed, though its room is kept.
+//   - Then the pods that need a zone get the room there, see zoneFirst.
+//   - The core gives the room that is left to the others. Those on upcoming nodes of the plan join it.
+//
+// A pod that is nominated for a node of the snapshot stays on the list for the core, because the core puts it there. The core does not see a
+// nomination for any other node, whoever wrote it.
+//
+// The core's loop alone uses it.
+type FreeRoom struct {
+	Core pods.PodListProcessor
+	Plan *plan.Plan
+	// GroupOf returns the group of a node of the snapshot, real or a placeholder, or "".
+	GroupOf func(*corev1.Node) string
+	// Zones is nil where no pod needs a zone.
+	Zones *OneZone
+	// OthersFirst reports whether pods that need no zone come first in this loop. It is needed where Zones is.
+	OthersFirst func() bool
+}
+
+// Process puts the pods on nodes of the snapshot. Pods that are no longer pending leave the plan. The pods themselves stay as they are.
+func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	pending = withoutAbsent(ctx.ClusterSnapshot, pending)
+	planned := r.Plan.Planned()
+	upcoming := map[string]plan.Node{}
+	left := pending
+	if len(planned) > 0 {
+		var err error
+		if left, upcoming, err = r.putPlanned(ctx.ClusterSnapshot, pending, planned); err != nil {
+			return pending, err
+		}
+	}
+	others := left
+	left, err := r.zoneFirst(ctx, left)
+	if err != nil {
+		return nil, err
+	}
+	if left, err = r.Core.Process(ctx, left); err != nil {
+		return nil, err
+	}
+	return left, r.join(ctx.ClusterSnapshot, upcoming, others)
+}
+
+// CleanUp cleans up the core's processor.
+func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
+
+// putPlanned puts planned pods on their nodes. It returns the others, and the nodes of the plan that have not registered by their names in
+// the snapshot.
+func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod, planned []plan.Node) ([]*corev1.Pod, map[string]plan.Node, error) {
+	nodes, err := r.nodesFor(s, planned)
+	if err != nil {
+		return nil, nil, err
+	}
+	waiting := make(map[types.UID]*corev1.Pod, len(pending))
+	for _, pod := range pending {
+		waiting[pod.UID] = pod
+	}
+	upcoming := map[string]plan.Node{}
+	for _, node := range planned {
+		for _, pod := range node.Pods {
+			if waiting[pod.UID] == nil {
+				r.Plan.Drop(pod.UID)
+			}
+		}
+		pods := slices.DeleteFunc(node.Waiting(waiting), func(pod *corev1.Pod) bool {
+			return node.Name != "" && pod.Status.NominatedNodeName == node.Name // the core puts it there
+		})
+		name, placed := nodes.put(s, node, pods)
+		for pod := range placed {
+			delete(waiting, pod.UID)
+		}
+		if name != "" && node.Name == "" {
+			upcoming[name] = node
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(pending), func(pod *corev1.Pod) bool { return waiting[pod.UID] == nil })
+	if put := len(pending) - len(left); put > 0 {
+		klog.Background().V(4).Info("Put pending pods on the nodes planned for them", "pods", put)
+	}
+	return left, upcoming, nil
+}
+
+// withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node.
+//
+// A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
+// by its name all the same, fail, and help no pod in this loop.
+func withoutAbsent(snapshot clustersnapshot.ClusterSnapshot, pending []*corev1.Pod) []*corev1.Pod {
+	pending = slices.Clone(pending)
+	for at, pod := range pending {
+		name := pod.Status.NominatedNodeName
+		if name == "" {
+			continue
+		}
+		if _, err := snapshot.NodeInfos().Get(name); err != nil {
+			unnominated := *pod
+			unnominated.Status.NominatedNodeName = ""
+			pending[at] = &unnominated
+		}
+	}
+	return pending
+}
+
+// planNodes finds the nodes of the plan in the snapshot.
+type planNodes struct {
+	present map[string]bool     // all nodes of the snapshot
+	free    map[string][]string // by group: nodes that are not of the plan, sorted
+	standIn map[string]string   // placeholders of planned nodes that have registered and are not ready
+}
+
+func (r *FreeRoom) nodesFor(s clustersnapshot.ClusterSnapshot, planned []plan.Node) (*planNodes, error) {
+	infos, err := s.ListNodeInfos()
+	if err != nil {
+		return nil, err
+	}
+	registered := make(map[string]bool, len(planned))
+	for _, node := range planned {
+		registered[node.Name] = true
+	}
+	n := &planNodes{present: make(map[string]bool, len(infos)), free: make(map[string][]string), standIn: make(map[string]string)}
+	for _, info := range infos {
+		node := info.Node()
+		n.present[node.Name] = true
+		if group := r.GroupOf(node); group != "" && !registered[node.Name] {
+			n.free[group] = append(n.free[group], node.Name)
+		}
+	}
+	for _, names := range n.free {
+		slices.SortFunc(names, strings.Compare)
+	}
+	return n, nil
+}
+
+// put puts the pods on their node. If that is not in the snapshot, it is the next of its group that takes the first pod. A node that was
+// tried so is not tried for another. It returns the name in the snapshot, "" for none.
+func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, pods []*corev1.Pod) (string, map[*corev1.Pod]string) {
+	name := planned.Name
+	if !n.present[name] {
+		name = n.standIn[name]
+	}
+	placed := map[*corev1.Pod]string{}
+	for name == "" && len(pods) > 0 && len(n.free[planned.Group]) > 0 {
+		next := n.free[planned.Group][0]
+		n.free[planned.Group] = n.free[planned.Group][1:]
+		if placed = placeOn(s, next, pods[:1]); len(placed) > 0 {
+			name = next
+		}
+	}
+	if name == "" {
+		return "", nil
+	}
+	if planned.Name != "" {
+		n.standIn[planned.Name] = name
+	}
+	for pod := range placeOn(s, name, slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return placed[pod] != "" })) {
+		placed[pod] = name
+	}
+	return name, placed
+}
+
+// placeOn places pods on one node. A pod that cannot be tried has no place there.
+func placeOn(s clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod) map[*corev1.Pod]string {
+	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: []string{node}})
+	if err != nil {
+		klog.Background().Error(err, "Could not try all pods on the node planned for them", "node", node)
+	}
+	return placed
+}
+
+// zoneFirst gives the room in a zone to pods that must run there, before the core gives the rest to pods that can run anywhere.
+//
+// If a pod without a zone takes the node that another pod waits for, the other pod gets a second node and the first node stays empty. After a
+// launch for the pods without a zone alone, the next loop reverses the order: those nodes are theirs. Pods with a lower priority than a pod of
+// the other kind stay where the core has them. Without zone groups all pods do.
+func (r *FreeRoom) zoneFirst(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
+	if r.Zones == nil || !r.Zones.Views() {
+		return pods, nil
+	}
+	var first, others []*corev1.Pod
+	for _, pod := range pods {
+		if podutil.IsDaemonSetPod(pod) {
+			continue // its node exists, whatever its priority
+		}
+		if r.Zones.Needs(pod) {
+			first = append(first, pod)
+		} else {
+			others = append(others, pod)
+		}
+	}
+	if len(first) == 0 || len(others) == 0 {
+		return pods, nil
+	}
+	if r.OthersFirst() {
+		first, others = others, first
+	}
+	highest := priority(slices.MaxFunc(others, byPriority))
+	first = slices.DeleteFunc(first, func(pod *corev1.Pod) bool { return priority(pod) < highest })
+	slices.SortStableFunc(first, func(a, b *corev1.Pod) int { return byPriority(b, a) })
+	placed, err := snapshot.Place(ctx.ClusterSnapshot, first, snapshot.Nodes{Anywhere: func(*corev1.Pod) bool { return true }})
+	return slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return placed[pod] != "" }), err
+}
+
+func priority(pod *corev1.Pod) int32 { return ptr.Deref(pod.Spec.Priority, 0) }
+
+func byPriority(a, b *corev1.Pod) int { return cmp.Compare(priority(a), priority(b)) }
+
+// join has the pods join the plan that are on its upcoming nodes.
+func (r *FreeRoom) join(s clustersnapshot.ClusterSnapshot, upcoming map[string]plan.Node, pods []*corev1.Pod) error {
+	others := make(map[types.UID]*corev1.Pod, len(pods))
+	for _, pod := range pods {
+		others[pod.UID] = pod
+	}
+	for name, node := range upcoming {
+		info, err := s.GetNodeInfo(name)
+		if err != nil {
+			return err
+		}
+		var beside []*corev1.Pod
+		for _, on := range info.Pods() {
+			if pod := others[on.UID]; pod != nil && !IsFake(pod) {
+				beside = append(beside, pod)
+			}
+		}
+		if len(beside) > 0 {
+			r.Plan.Join(node, beside)
+		}
+	}
+	return nil
+}

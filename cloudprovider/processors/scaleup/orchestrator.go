@@ -1,0 +1,312 @@
+package scaleup
+
+import (
+	stderrors "errors"
+	"maps"
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apiv1 "k8s.io/api/core/v1"
+	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
+	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+)
+
+// Planner is an expander whose choice is one part of a plan.
+type Planner interface {
+	// Plan returns the nodes of the last choice, none for a whole option, and the nodes of the plan that come after it.
+	Plan() (chosen, later []plan.Node)
+}
+
+// zones knows the zone groups, and the pods that need one zone.
+type zones interface {
+	// Views reports whether there are zone groups at all.
+	Views() bool
+	// Needs reports whether the pod has to run in one particular zone.
+	Needs(pod *apiv1.Pod) bool
+}
+
+// Options of an Orchestrator. Fields that may be nil are for something that is off.
+type Options struct {
+	Core    corescaleup.Orchestrator
+	Most    int        // scale-ups in one loop
+	Plan    *plan.Plan // receives the nodes that were asked for. May be nil
+	Planner Planner    // the expander. Nil for one without plans
+	Zones   zones      // May be nil
+	// Placeholder reports whether a NodeInfo stands for nodes of which nothing is known. May be nil.
+	Placeholder func(*framework.NodeInfo) bool
+	// Complete adds to the result of a scale-up what only others know. May be nil.
+	Complete func(*status.ScaleUpStatus)
+	// Memory gives a scale-up the memory that makes it fast, until the function is called that it returns. May be nil.
+	Memory func() func()
+	Clock  clock.PassiveClock
+}
+
+// Orchestrator has the core scale up several times in one loop, until no group helps the pods that are left.
+//
+// The core scales up for one option a loop, and the other pods wait for the next loops. An Orchestrator repeats the scale-up as the next
+// loop would. The nodes just asked for are in the core's snapshot of the cluster, as copies of their templates. The pods that they
+// were asked for are on them, and other pods take the room that is left. The nodes count for the limits of the cluster, and the
+// target sizes for the limits of the groups. A further call in one loop is safe because the core keeps nothing of the last but the
+// backoffs. It reverts every fork of the snapshot, makes pod groups, quotas and the limits of its packing again, and runs the processors of
+// the status once, after ScaleUp. It writes to nodeInfos only where it creates node groups, which ours never need.
+//
+// While an expander's plan goes on, its later nodes make the options of the next scale-up, see Planner. Once none is chosen, the core packs
+// the pods that are left on nodes of all groups again.
+//
+// The pods of each node are those for which the expander or the core's estimator counted the node. So no time limit leaves a pod out of the
+// plan once its node was asked for. A later loop asks again for a pod that the scheduler's filters then reject on all nodes.
+//
+// Pods of a provisioning request get one scale-up a loop, and so do pods that want all or nothing.
+type Orchestrator struct {
+	Options
+	context   *cacontext.AutoscalingContext
+	zonalNext bool                    // see phase
+	later     []plan.Node             // what the expander's plan has for the scale-up under way, none while the core packs the pods
+	packed    packings                // of the scale-up under way
+	raises    []*status.ScaleUpStatus // successful ones of the last loop
+	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
+}
+
+// New makes an Orchestrator.
+func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
+
+// Initialize wraps the estimators, and notes how they pack. While an expander's plan goes on, an option is the plan's part for its group.
+// The core packs the pods on new nodes of every group otherwise, at every scale-up: it takes seconds for thousands of pods and dozens of groups.
+func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
+	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
+	quotas *resourcequotas.TrackerFactory) {
+	o.context = ctx
+	o.Core.Initialize(ctx, processors, clusterState, func(snapshot clustersnapshot.ClusterSnapshot, c estimator.EstimationContext) estimator.Estimator {
+		if len(o.later) > 0 {
+			return planned{o.later, o.packed}
+		}
+		p := &packer{ClusterSnapshot: snapshot, pods: make(map[string][]*apiv1.Pod), packed: o.packed}
+		p.inner = estimators(p, c)
+		return p
+	}, taintConfig, quotas)
+}
+
+// ScaleUp scales up until no pod is left, none was helped, or Most is reached. After a failure it goes on if a group failed for the
+// first time, because the core leaves that group alone. No scale-up begins later than --max-nodegroup-binpacking-duration after the
+// first. The snapshot is as before in the end.
+//
+// The result is a success if one scale-up was, and otherwise the first failure. Raises takes it apart again.
+func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
+	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	if o.Memory != nil {
+		defer o.Memory()()
+	}
+	o.raises, o.asked, o.packed = nil, nil, packings{}
+	once := func(pods []*apiv1.Pod, asked []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError) {
+		return o.Core.ScaleUp(pods, slices.Concat(nodes, asked), daemonSets, nodeInfos, allOrNothing)
+	}
+	var result *status.ScaleUpStatus
+	var err errors.AutoscalerError
+	switch {
+	case allOrNothing:
+		o.zonalNext = false
+		result, err = once(pods, nil)
+	case o.Most <= 1 && o.Plan == nil:
+		result, err = o.phase(pods, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, nil) })
+	default:
+		s := simulate(o.context.ClusterSnapshot, nodeInfos)
+		result, err = o.repeat(pods, s, once)
+		s.end()
+	}
+	if o.Complete != nil && result != nil {
+		o.Complete(result)
+	}
+	return result, err
+}
+
+// repeat scales up for the pods again and again. It simulates the nodes that were asked for.
+func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
+	once func([]*apiv1.Pod, []*apiv1.Node) (*status.ScaleUpStatus, errors.AutoscalerError)) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	end := o.Clock.Now().Add(o.context.MaxNodeGroupBinpackingDuration)
+	over := func() bool { return !o.Clock.Now().Before(end) }
+	all := results{failed: make(map[string]bool)}
+	helpless := podSet{}
+	requestsNext := false // for the core's orchestrator of provisioning requests, which changes to the other kind at every call
+	for {
+		before := o.targetSizes()
+		o.packed = packings{}
+		result, err := o.phase(helpless.others(pods), func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, s.nodes()) })
+		if len(o.later) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
+			o.later = nil // the plan ends here, and the core packs the pods that are left
+			o.context.ProvisioningRequestScaleUpMode = false
+			continue
+		}
+		failedAnew := all.add(result, err)
+		if len(all.list) == 1 {
+			requestsNext = o.context.ProvisioningRequestScaleUpMode
+		}
+		if result == nil || slices.ContainsFunc(result.PodsTriggeredScaleUp, ofRequest) {
+			break
+		}
+		from, option := len(s.asked), podSet{}
+		option.added(result.PodsTriggeredScaleUp)
+		failed := o.addAsked(s, result, before)
+		chosen, later, known := o.chosen(result.PodsTriggeredScaleUp)
+		placed := s.assign(chosen, from)
+		pods = slices.DeleteFunc(slices.Clone(pods), ofRequest) // their class looks for room itself
+		for _, info := range result.PodsRemainUnschedulable {
+			helpless[info.Pod] = true // groups only get fewer in this loop
+		}
+		last := failed != nil || !known || len(all.list) >= o.Most
+		if !last && from < len(s.asked) && len(helpless.others(placed.others(pods))) > 0 {
+			failed = s.fit(placed, option, pods, from, over)
+		}
+		if failed != nil {
+			klog.Background().Error(failed, "Could not simulate the nodes just asked for: the other pods wait for the next loop")
+		}
+		all.count(pods, placed)
+		pods = placed.others(pods)
+		if last || failed != nil || len(helpless.others(pods)) == 0 || len(placed) == 0 && !failedAnew {
+			break
+		}
+		if over() {
+			klog.Background().V(4).Info("The other pods wait for the next loop, because --max-nodegroup-binpacking-duration is over", "pods", len(pods))
+			break
+		}
+		o.context.ProvisioningRequestScaleUpMode = false
+		if o.later = later; err != nil {
+			o.later = nil // the failure changes the plan
+		}
+	}
+	o.later, o.packed = nil, packings{}
+	o.context.ProvisioningRequestScaleUpMode = requestsNext
+	o.raises, o.asked = all.successful(), s.nodes()
+	if o.Plan != nil {
+		o.Plan.Asked(s.planned()...)
+	}
+	if len(o.raises) > 1 {
+		klog.Background().V(2).Info("Scaled up several times in one loop", "scaleUps", len(o.raises), "nodes", len(o.asked))
+	}
+	return all.joined(pods)
+}
+
+// chosen returns the nodes of the chosen option, and those that the expander's plan has after them. It is not known where an expander has
+// cut the option and nobody knows how.
+func (o *Orchestrator) chosen(option []*apiv1.Pod) (nodes, later []plan.Node, known bool) {
+	if o.Planner != nil {
+		nodes, later = o.Planner.Plan()
+	}
+	if len(option) == 0 {
+		return nil, later, true
+	}
+	if slices.Equal(podsOf(nodes), option) {
+		return nodes, later, true
+	}
+	nodes, known = o.packed[&option[0]]
+	return nodes, later, known
+}
+
+func podsOf(nodes []plan.Node) []*apiv1.Pod {
+	var pods []*apiv1.Pod
+	for _, n := range nodes {
+		pods = append(pods, n.Pods...)
+	}
+	return pods
+}
+
+// addAsked adds the nodes of a scale-up to the simulation: first those of its option, then all by which groups have grown beyond. Groups may
+// also shrink meanwhile, and the nodes of the option were asked for all the same.
+func (o *Orchestrator) addAsked(s *simulation, result *status.ScaleUpStatus, before map[string]int) error {
+	asked := make(map[string]int)
+	grown, known := o.grown(before)
+	if result.Result == status.ScaleUpSuccessful {
+		for _, info := range result.ScaleUpInfos {
+			asked[info.Group.Id()] = info.NewSize - info.CurrentSize
+			grown[info.Group.Id()] -= asked[info.Group.Id()]
+		}
+	}
+	if err := stderrors.Join(s.add(asked), s.add(grown)); err != nil || known {
+		return err
+	}
+	return stderrors.New("a node group has no known target size")
+}
+
+// targetSizes are the known target sizes by node group ID.
+func (o *Orchestrator) targetSizes() map[string]int {
+	sizes := make(map[string]int)
+	for _, group := range o.context.CloudProvider.NodeGroups() {
+		if size, err := group.TargetSize(); err == nil {
+			sizes[group.Id()] = size
+		}
+	}
+	return sizes
+}
+
+// grown returns by how much each node group has grown, and whether all sizes are known. Nodes may be removed meanwhile.
+func (o *Orchestrator) grown(before map[string]int) (grown map[string]int, known bool) {
+	grown, known = make(map[string]int), true
+	now := o.targetSizes()
+	for _, group := range o.context.CloudProvider.NodeGroups() {
+		size, is := now[group.Id()]
+		was, knew := before[group.Id()]
+		if known = known && knew && is; knew && is && size > was {
+			grown[group.Id()] = size - was
+		}
+	}
+	return grown, known
+}
+
+// ScaleUpToNodeGroupMinSize raises the groups below their minimum sizes. The nodes that the loop has just asked for count for the
+// limits of the cluster. The core does not look at the NodeInfo for this, and passes over a group that has none. So groups of whose nodes
+// nothing is known get none.
+func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
+	*status.ScaleUpStatus, errors.AutoscalerError) {
+	nodes = slices.Concat(nodes, o.asked)
+	o.raises, o.asked = nil, nil
+	if o.Placeholder != nil {
+		nodeInfos = maps.Clone(nodeInfos)
+		maps.DeleteFunc(nodeInfos, func(_ string, info *framework.NodeInfo) bool { return o.Placeholder(info) })
+	}
+	return o.Core.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
+}
+
+// Raises takes the result of the last ScaleUp apart: one result for each scale-up, with the groups that grew and with the pods of
+// result that they grew for. It returns result alone if there was one scale-up, or none.
+func (o *Orchestrator) Raises(result *status.ScaleUpStatus) []*status.ScaleUpStatus {
+	if len(o.raises) < 2 || len(result.PodsTriggeredScaleUp) == 0 {
+		return []*status.ScaleUpStatus{result}
+	}
+	by := make(map[*apiv1.Pod]int, len(result.PodsTriggeredScaleUp)) // the last scale-up for a pod is the one that helps it
+	for at, raise := range o.raises {
+		for _, pod := range raise.PodsTriggeredScaleUp {
+			by[pod] = at
+		}
+	}
+	list := make([]*status.ScaleUpStatus, len(o.raises))
+	for at, raise := range o.raises {
+		part := *result
+		part.ScaleUpInfos, part.PodsTriggeredScaleUp, part.PodsRemainUnschedulable, part.PodsAwaitEvaluation = raise.ScaleUpInfos, nil, nil, nil
+		list[at] = &part
+	}
+	for _, pod := range result.PodsTriggeredScaleUp {
+		if at, known := by[pod]; known {
+			list[at].PodsTriggeredScaleUp = append(list[at].PodsTriggeredScaleUp, pod)
+		}
+	}
+	return list
+}
+
+// ofRequest reports whether the pod belongs to a provisioning request.
+func ofRequest(pod *apiv1.Pod) bool {
+	_, has := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]
+	return has
+}

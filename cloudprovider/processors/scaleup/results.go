@@ -1,0 +1,191 @@
+package scaleup
+
+import (
+	"slices"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/klog/v2"
+)
+
+// results are those of the scale-ups of one loop.
+type results struct {
+	list   []result
+	failed map[string]bool // node groups, by ID
+}
+
+// result is that of one scale-up of the core. The status may be nil only with an error.
+type result struct {
+	status *status.ScaleUpStatus
+	err    errors.AutoscalerError
+}
+
+func (r result) successful() bool {
+	return r.err == nil && r.status != nil && r.status.Result == status.ScaleUpSuccessful
+}
+
+// add adds a result, and reports whether a node group failed for the first time.
+func (rs *results) add(s *status.ScaleUpStatus, err errors.AutoscalerError) bool {
+	rs.list = append(rs.list, result{s, err})
+	anew := false
+	for _, id := range ids(s) {
+		anew = anew || !rs.failed[id]
+		rs.failed[id] = true
+	}
+	return anew
+}
+
+// count counts the placed ones of pods as pods that the last scale-up was for, although the option did not count them in.
+func (rs *results) count(pods []*apiv1.Pod, placed podSet) {
+	last := rs.list[len(rs.list)-1]
+	if !last.successful() {
+		return
+	}
+	others := slices.DeleteFunc(without(pods, last.status.PodsTriggeredScaleUp), func(pod *apiv1.Pod) bool { return !placed[pod] })
+	last.status.PodsTriggeredScaleUp = slices.Concat(last.status.PodsTriggeredScaleUp, others)
+	last.status.PodsAwaitEvaluation = slices.DeleteFunc(last.status.PodsAwaitEvaluation, func(pod *apiv1.Pod) bool { return placed[pod] })
+}
+
+// successful returns the results of the successful scale-ups.
+func (rs *results) successful() []*status.ScaleUpStatus {
+	var list []*status.ScaleUpStatus
+	for _, r := range rs.list {
+		if r.successful() {
+			list = append(list, r.status)
+		}
+	}
+	return list
+}
+
+// joined returns the result of all scale-ups together, which leave the pods.
+func (rs *results) joined(left []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	if len(rs.list) == 1 {
+		return rs.list[0].status, rs.list[0].err
+	}
+	if len(rs.successful()) == 0 {
+		return rs.failure()
+	}
+	all := &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}
+	triggered := podSet{}
+	for _, r := range rs.list {
+		if r.status == nil {
+			continue
+		}
+		all.FailedCreationNodeGroups = addGroups(all.FailedCreationNodeGroups, r.status.FailedCreationNodeGroups)
+		all.FailedResizeNodeGroups = addGroups(all.FailedResizeNodeGroups, r.status.FailedResizeNodeGroups)
+		if r.status.ConsideredNodeGroups != nil {
+			all.ConsideredNodeGroups = r.status.ConsideredNodeGroups // by the last, as the groups that were left out
+		}
+		if r.successful() {
+			all.ScaleUpInfos = addInfos(all.ScaleUpInfos, r.status.ScaleUpInfos)
+			all.CreateNodeGroupResults = append(all.CreateNodeGroupResults, r.status.CreateNodeGroupResults...)
+			all.PodsTriggeredScaleUp = append(all.PodsTriggeredScaleUp, triggered.added(r.status.PodsTriggeredScaleUp)...)
+		} else if r.err != nil {
+			klog.Background().Info("Scaled up for some of the pods only", "failed", ids(r.status), "err", r.err)
+		}
+	}
+	rs.addOthers(all, triggered, left)
+	return all, nil
+}
+
+// addOthers adds the pods that are left and that no scale-up was for. The last answer of the node groups to a pod counts.
+func (rs *results) addOthers(all *status.ScaleUpStatus, known podSet, left []*apiv1.Pod) {
+	waiting := podSet{}
+	waiting.added(left)
+	for _, r := range slices.Backward(rs.list) {
+		if r.status == nil {
+			continue
+		}
+		for _, info := range r.status.PodsRemainUnschedulable {
+			if waiting[info.Pod] && len(known.added([]*apiv1.Pod{info.Pod})) > 0 {
+				all.PodsRemainUnschedulable = append(all.PodsRemainUnschedulable, info)
+			}
+		}
+	}
+	all.PodsAwaitEvaluation = known.added(left)
+}
+
+// failure returns the first failure, with the groups and pods of the others.
+func (rs *results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
+	first := slices.IndexFunc(rs.list, func(r result) bool { return r.err != nil && r.status != nil })
+	if first < 0 {
+		last := rs.list[len(rs.list)-1]
+		return last.status, last.err
+	}
+	base := rs.list[first]
+	known := podSet{}
+	known.added(base.status.PodsTriggeredScaleUp)
+	for _, r := range rs.list[first+1:] {
+		if r.err != nil && r.status != nil {
+			base.status.FailedResizeNodeGroups = addGroups(base.status.FailedResizeNodeGroups, r.status.FailedResizeNodeGroups)
+			base.status.PodsTriggeredScaleUp = append(base.status.PodsTriggeredScaleUp, known.added(r.status.PodsTriggeredScaleUp)...)
+		}
+	}
+	base.status.PodsAwaitEvaluation = slices.DeleteFunc(base.status.PodsAwaitEvaluation, func(pod *apiv1.Pod) bool { return known[pod] })
+	return base.status, base.err
+}
+
+// podSet is a set of pods.
+type podSet map[*apiv1.Pod]bool
+
+// added adds the pods, and returns the ones that are new.
+func (s podSet) added(pods []*apiv1.Pod) []*apiv1.Pod {
+	var list []*apiv1.Pod
+	for _, pod := range pods {
+		if !s[pod] {
+			s[pod] = true
+			list = append(list, pod)
+		}
+	}
+	return list
+}
+
+// others returns the pods that are not in the set.
+func (s podSet) others(pods []*apiv1.Pod) []*apiv1.Pod {
+	return slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return s[pod] })
+}
+
+// without returns the pods that are not among others.
+func without(pods, others []*apiv1.Pod) []*apiv1.Pod {
+	among := podSet{}
+	among.added(others)
+	return among.others(pods)
+}
+
+// addInfos adds what later scale-ups did to the infos. A group that grew twice has one info.
+func addInfos(infos, later []nodegroupset.ScaleUpInfo) []nodegroupset.ScaleUpInfo {
+	for _, info := range later {
+		at := slices.IndexFunc(infos, func(known nodegroupset.ScaleUpInfo) bool { return known.Group.Id() == info.Group.Id() })
+		if at < 0 {
+			infos = append(infos, info)
+		} else {
+			infos[at].NewSize, infos[at].MaxSize = info.NewSize, info.MaxSize
+		}
+	}
+	return infos
+}
+
+// addGroups adds the groups that are not among groups yet.
+func addGroups(groups, more []cloudprovider.NodeGroup) []cloudprovider.NodeGroup {
+	for _, g := range more {
+		if !slices.ContainsFunc(groups, func(known cloudprovider.NodeGroup) bool { return known.Id() == g.Id() }) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
+// ids are the IDs of the node groups that failed.
+func ids(s *status.ScaleUpStatus) []string {
+	if s == nil {
+		return nil
+	}
+	var list []string
+	for _, group := range s.FailedResizeNodeGroups {
+		list = append(list, group.Id())
+	}
+	return list
+}
