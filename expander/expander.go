@@ -99,11 +99,8 @@ func New(names []string, config Config) (*Chain, error) {
 // filters make the expanders by name.
 func (c Config) filters() map[string]func() coreexpander.Filter {
 	return map[string]func() coreexpander.Filter{
-		coreexpander.GRPCExpanderName: func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
-		leastcost.Name: func() coreexpander.Filter {
-			c.LeastCost.CountDevices(c.Devices)
-			return c.LeastCost
-		},
+		coreexpander.GRPCExpanderName:       func() coreexpander.Filter { return grpcplugin.NewFilter(c.GRPCCert, c.GRPCURL) },
+		leastcost.Name:                      func() coreexpander.Filter { return c.LeastCost },
 		coreexpander.LeastNodesExpanderName: leastnodes.NewFilter,
 		coreexpander.LeastWasteExpanderName: func() coreexpander.Filter { return leastwaste.New(c.Devices) },
 		LeastWasteStock:                     waste.NewFilter,

@@ -102,7 +102,7 @@ func TestChainDecidesAndNamesBreakTies(t *testing.T) {
 	} {
 		t.Run(tt.names, func(t *testing.T) {
 			costs := flat{"a": 1, "b": 2, "large": 9}
-			strategy, err := parsed(tt.names, Config{Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil, time.Minute, clock.RealClock{})})
+			strategy, err := parsed(tt.names, Config{Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil, nil, time.Minute, clock.RealClock{})})
 			if err != nil {
 				t.Fatal(err)
 			}

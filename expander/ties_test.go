@@ -125,7 +125,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 	for _, names := range []string{"least-waste", "least-cost", "least-nodes", "most-pods", "least-waste-stock", "least-nodes,least-waste"} {
 		t.Run(names, func(t *testing.T) {
 			config := Config{Provider: unpriced{}, Costs: prices, Problems: problems.ProblemCount,
-				LeastCost: leastcost.New(prices, FailurePenalties{Failures: problems}, time.Minute, clock.RealClock{})}
+				LeastCost: leastcost.New(prices, FailurePenalties{Failures: problems}, nil, time.Minute, clock.RealClock{})}
 			strategy, err := parsed(names, config)
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +143,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 	for _, p := range options[0].Pods {
 		p.Spec.Containers[0].Resources.Requests = apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("3")}
 	}
-	filter := leastcost.New(prices, FailurePenalties{Failures: problems}, time.Minute, clock.RealClock{})
+	filter := leastcost.New(prices, FailurePenalties{Failures: problems}, nil, time.Minute, clock.RealClock{})
 	if got := filter.BestOptions(options, templates); len(got) == 0 || got[0].NodeGroup.Id() != "b" || got[0].NodeCount != 2 {
 		t.Errorf("best options %+v, want the two nodes of b", got)
 	}

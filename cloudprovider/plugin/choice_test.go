@@ -69,7 +69,7 @@ func FuzzChoice(f *testing.F) {
 	agent := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}
 	s.parts.Load().DaemonSets = daemonSets(f, agent)
 	chains := []*expander.Chain{s.parts.Load().Expander.(*expander.Chain)}
-	planner := leastcost.New(w.Costs(), expander.FailurePenalties{Failures: w.Provider}, time.Second, clock.RealClock{})
+	planner := leastcost.New(w.Costs(), expander.FailurePenalties{Failures: w.Provider}, nil, time.Second, clock.RealClock{})
 	planned, err := expander.New([]string{leastcost.Name}, expander.Config{Provider: w.Provider, Costs: w.Costs(), LeastCost: planner})
 	if err != nil {
 		f.Fatal(err)

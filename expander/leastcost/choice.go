@@ -36,7 +36,7 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 	if !separable(candidates, d.pods) {
 		return single
 	}
-	d.classify(candidates, t)
+	d.classify(candidates)
 	planned := f.planned(candidates, d, t)
 	if all := len(planned.all()); covered > all || covered == all && single.total < planned.total*(1-costTolerance) {
 		return single

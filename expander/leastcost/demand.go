@@ -27,8 +27,6 @@ type demand struct {
 	classOf []int     // by pod
 	ables   []bits    // by class
 	offered []amounts // by candidate
-
-	scratch []lot
 }
 
 // newDemand collects the pods of the candidates. devices may be nil.
@@ -73,7 +71,7 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 // classify joins equal pods, and finds the nodes' resources. A limit may cut an option's list of pods short. So a pod outside
 // the list counts as fit if the list has one with the same needs. It does not count where pods on other nodes matter, for then
 // the list may be complete.
-func (d *demand) classify(candidates []candidate, t *timer) {
+func (d *demand) classify(candidates []candidate) {
 	perNode := d.perNode(candidates)
 	d.shareAbility(candidates)
 	index := make(map[string]int)
@@ -95,7 +93,7 @@ func (d *demand) classify(candidates []candidate, t *timer) {
 	for c := range candidates {
 		d.offered = append(d.offered, d.dimensions.offeredBy(candidates[c].info))
 	}
-	d.addLimits(candidates, t)
+	d.checkPromises(candidates)
 }
 
 // shareAbility makes pods with the same needs beside resources fit wherever one of them fits. problem checks the resources.
@@ -165,12 +163,12 @@ func (d *demand) perNode(candidates []candidate) []nodeLimit {
 	return list
 }
 
-// mean is how many of so many pods a node of the candidate's option holds, rounded up.
+// mean is pods per node of the candidate's option, rounded up.
 func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / c.option.NodeCount }
 
 // problem returns the packing problem at the candidates' prices.
 func (d *demand) problem(candidates []candidate) *problem {
-	p := &problem{known: d.dimensions.known, classes: slices.Clone(d.classes)}
+	p := &problem{classes: slices.Clone(d.classes)}
 	p.addShapes(candidates, d)
 	for i := range p.classes {
 		class := &p.classes[i]

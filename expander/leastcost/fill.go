@@ -18,9 +18,8 @@ type filler struct {
 	hasty   bool        // fill tries two orders, by all dimensions and by one in turn
 	turn    int
 
-	requests []int64     // by class and dimension
-	fits     []bits      // by shape: the classes that fit, nil where nobody asked
-	inverses [][]float64 // by shape, then weight and class: 1 by the weighed size, nil where nobody asked, or for too many
+	requests []int64 // by class and dimension
+	fits     []bits  // by shape: the classes that fit, nil where nobody asked
 
 	order  []int // classes that fit, the most worth for their size first
 	last   []int // the order tried before
@@ -38,7 +37,7 @@ type filler struct {
 const maxWeights = 7
 
 func newFiller(p *problem) *filler {
-	f := &filler{problem: p, fits: make([]bits, len(p.shapes)), inverses: make([][]float64, len(p.shapes))}
+	f := &filler{problem: p, fits: make([]bits, len(p.shapes))}
 	if len(p.classes) == 0 {
 		return f
 	}
@@ -102,12 +101,6 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 	if len(f.order) < 2 {
 		weights = min(1, weights)
 	}
-	try := func(fewer int) {
-		if worth := f.greedy(s, values, left, fewer); worth > best*(1+1e-12) {
-			best = worth
-			f.best = append(f.best[:0], f.chosen...)
-		}
-	}
 	f.last = f.last[:0]
 	f.turn++
 	for w := range weights {
@@ -116,14 +109,11 @@ func (f *filler) fill(s int, values []float64, left []int, among []int) ([]share
 		}
 		f.sort(s, values, w)
 		if !slices.Equal(f.order, f.last) {
-			try(-1)
+			if worth := f.greedy(s, values, left); worth > best*(1+1e-12) {
+				best = worth
+				f.best = append(f.best[:0], f.chosen...)
+			}
 			f.last = append(f.last[:0], f.order...)
-		}
-	}
-	// The first class of the best order may be in the way of better fits: try with one of it less.
-	if len(f.order) > 1 && !f.hasty {
-		for _, first := range slices.Clone(f.best) {
-			try(first.class)
 		}
 	}
 	return f.best, best
@@ -163,7 +153,7 @@ func (f *filler) fillRanked(s int, values []float64, left []int) ([]share, float
 	f.work += len(f.ranked[s])
 	own := f.order
 	f.order = f.ranked[s]
-	worth := f.greedy(s, values, left, -1)
+	worth := f.greedy(s, values, left)
 	f.order = own
 	return f.chosen, worth
 }
@@ -173,15 +163,9 @@ const classBits = 20
 
 // sort puts the classes that are worth the most for their weighed size first.
 func (f *filler) sort(s int, values []float64, weight int) {
-	inverse := f.inverse(s, weight)
 	f.keys = f.keys[:0]
 	for _, c := range f.order {
-		var worth float64
-		if inverse != nil {
-			worth = values[c] * inverse[c]
-		} else {
-			worth = values[c] / f.size(s, c, weight)
-		}
+		worth := values[c] / f.size(s, c, weight)
 		// The bits of numbers above 0 are in the order of the numbers.
 		f.keys = append(f.keys, ^math.Float64bits(worth)>>classBits<<classBits|uint64(c))
 	}
@@ -200,28 +184,8 @@ func (f *filler) size(s, c, weight int) float64 {
 	return size
 }
 
-// maxSizes bounds the memory for sizes that are kept, of 8 bytes each. Beyond it each is computed when it is used.
-const maxSizes = 1 << 20
-
-// inverse is 1 by the sizes of all classes, or nil where there are too many to keep.
-func (f *filler) inverse(s, weight int) []float64 {
-	classes := len(f.problem.classes)
-	if classes*len(f.weights)*len(f.problem.shapes) > maxSizes {
-		return nil
-	}
-	if f.inverses[s] == nil {
-		f.inverses[s] = make([]float64, len(f.weights)*classes)
-		for w := range f.weights {
-			for c := range classes {
-				f.inverses[s][w*classes+c] = 1 / f.size(s, c, w)
-			}
-		}
-	}
-	return f.inverses[s][weight*classes : (weight+1)*classes]
-}
-
-// greedy takes as many of each class as still fit, in order, but one less of the class called fewer.
-func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 {
+// greedy takes as many of each class as still fit, in order.
+func (f *filler) greedy(s int, values []float64, left []int) float64 {
 	f.chosen = f.chosen[:0]
 	copy(f.room, f.problem.shapes[s].offered)
 	total, misses := 0.0, 0
@@ -233,9 +197,6 @@ func (f *filler) greedy(s int, values []float64, left []int, fewer int) float64 
 		class := &f.problem.classes[c]
 		request := amounts(f.requests[c*f.dims : (c+1)*f.dims])
 		count := request.fitting(f.room, min(left[c], class.perNode))
-		if c == fewer {
-			count--
-		}
 		if count <= 0 || class.separation.has != nil && class.separation.from(present) {
 			if misses++; misses > maxMisses {
 				break

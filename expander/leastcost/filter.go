@@ -60,15 +60,12 @@ func (f *Filter) Words() func() map[string]string {
 	}
 }
 
-// New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. A plan
-// that takes longer than the limit ends with the cheapest found by then.
-func New(prices prices, penalties penalties, limit time.Duration, clock clock.PassiveClock) *Filter {
-	return &Filter{prices: prices, penalties: penalties, limit: limit, clock: clock}
+// New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. devices returns
+// the devices of claims, which the core's snapshot of the cluster knows. It may be nil, or return nil, and then a claim counts as one device.
+// A plan that takes longer than the limit ends with the cheapest found by then.
+func New(prices prices, penalties penalties, devices func() *drasnapshot.Snapshot, limit time.Duration, clock clock.PassiveClock) *Filter {
+	return &Filter{prices: prices, penalties: penalties, devices: devices, limit: limit, clock: clock}
 }
-
-// CountDevices has f count the devices of claims, which the core's snapshot of the cluster knows. devices may return nil. Without
-// it a claim counts as one device.
-func (f *Filter) CountDevices(devices func() *drasnapshot.Snapshot) { f.devices = devices }
 
 // BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly
 // as well. The pods come node by node: first fit in their order gives the plan's nodes. If the other pods of the plan are what is

@@ -58,7 +58,7 @@ func (c costs) NodeCost(id string, _ *apiv1.Node, count int) (pricing.Amount, bo
 
 // newFilter returns a Filter that has all the time it wants.
 func newFilter(prices prices, penalties penalties) *Filter {
-	return New(prices, penalties, time.Hour, clock.RealClock{})
+	return New(prices, penalties, nil, time.Hour, clock.RealClock{})
 }
 
 func unhurried() *timer {
@@ -556,12 +556,12 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 	}
 	var last Explanation
 	for _, limit := range []time.Duration{1, 5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, time.Hour} {
-		f := New(prices, nil, limit, &ticking{})
+		f := New(prices, nil, nil, limit, &ticking{})
 		best := f.BestOptions(options, templates)
 		if len(best) == 0 || best[0].NodeCount == 0 || len(best[0].Pods) == 0 {
 			t.Fatalf("limit %v: best options %v, want one to begin with", limit, summary(best))
 		}
-		first := New(prices, nil, limit, &ticking{}).Explain(options, templates)[0]
+		first := New(prices, nil, nil, limit, &ticking{}).Explain(options, templates)[0]
 		if want := limit < time.Hour; first.Cut != want || strings.Contains(first.String(), "found in the time for it") != want {
 			t.Errorf("limit %v: cut short %t, explained as %q, want %t", limit, first.Cut, first, want)
 		}
@@ -629,9 +629,9 @@ func BenchmarkBestOptions(b *testing.B) {
 	plan := func(b *testing.B, options []expander.Option, templates map[string]*framework.NodeInfo, prices flat) {
 		b.ReportAllocs()
 		for b.Loop() {
-			New(prices, nil, time.Second, clock.RealClock{}).BestOptions(options, templates)
+			New(prices, nil, nil, time.Second, clock.RealClock{}).BestOptions(options, templates)
 		}
-		e := New(prices, nil, time.Second, clock.RealClock{}).Explain(options, templates)[0]
+		e := New(prices, nil, nil, time.Second, clock.RealClock{}).Explain(options, templates)[0]
 		b.ReportMetric(e.TotalCost.PerHour, "USD/h")
 		b.ReportMetric(float64(e.TotalPods), "pods")
 		if e.Cut {

@@ -139,31 +139,6 @@ func (pl *planner) forward(of *packing, room []int) {
 	})
 }
 
-// settle moves each node's pods to the cheapest shape that can take them, and among equally cheap ones to the one that leaves
-// the least idle.
-func (pl *planner) settle(to *packing, room []int) {
-	p := pl.problem
-	sum := make(amounts, pl.filler.dims)
-	for i, node := range to.nodes {
-		p.add(sum, node.shares)
-		best := node.shape
-		for s, shape := range p.shapes {
-			difference := shape.cost - p.shapes[best].cost
-			same := math.Abs(difference) <= costTolerance*shape.cost
-			if s == best || room[s] <= 0 || difference > 0 && !same || !sum.within(shape.offered) || !p.fit(s, node.shares) {
-				continue
-			}
-			if !same && difference < 0 || same && pl.idle(s, node.shares) < pl.idle(best, node.shares)-costTolerance {
-				best = s
-			}
-		}
-		room[node.shape]++
-		room[best]--
-		to.cost += p.shapes[best].cost - p.shapes[node.shape].cost
-		to.nodes[i].shape = best
-	}
-}
-
 // simplify does without whole shapes, those with the cheapest nodes first, as far as the pods have a place in what room
 // the others leave or on a few more of them. Each shape needs its own scale-up, and the last pods wait for all of them.
 func (pl *planner) simplify(to *packing, room []int) {
@@ -265,31 +240,4 @@ func (pl *planner) byValue() []int {
 		})
 	}
 	return pl.sorted
-}
-
-// add sets sum to the requests of all pods of the shares.
-func (p *problem) add(sum amounts, shares []share) {
-	clear(sum)
-	for _, sh := range shares {
-		sum.add(p.classes[sh.class].request, sh.count)
-	}
-}
-
-// fit reports whether a shape can take pods of all these classes.
-func (p *problem) fit(s int, shares []share) bool {
-	return !slices.ContainsFunc(shares, func(sh share) bool { return !p.classes[sh.class].fits.has(s) })
-}
-
-// idle is the mean idle ratio of a node with these pods, over all dimensions that are known here but the count of pods.
-func (pl *planner) idle(s int, shares []share) float64 {
-	p := pl.problem
-	total := 0.0
-	for d := 1; d < p.known; d++ {
-		used := 0.0
-		for _, sh := range shares {
-			used += p.share(s, sh.class, d) * float64(sh.count)
-		}
-		total += 1 - used
-	}
-	return total / float64(max(1, p.known-1))
 }

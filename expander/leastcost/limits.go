@@ -1,12 +1,7 @@
 package leastcost
 
 import (
-	"cmp"
-	"encoding/binary"
-	"fmt"
 	"math"
-	"slices"
-	"sort"
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -79,176 +74,19 @@ func promised(info *framework.NodeInfo, name apiv1.ResourceName) int64 {
 	return count
 }
 
-// addLimits infers limits per node that only the core knows for sure: the available devices for claims, and the volumes that can
-// be attached. The core filled the nodes of an option by them. If first-fit by the known limits and the nodes' promises needs fewer
-// nodes for the option's pods than the core did, addLimits sets a limit for each dimension: the least with which first-fit needs
-// no more nodes than the core. It ignores a promise that the core's nodes exceed.
-func (d *demand) addLimits(candidates []candidate, t *timer) {
-	if d.dimensions.known == len(d.dimensions.names) {
-		return
-	}
-	known := make(map[string]amounts) // groups that are alike have the same limits
-	counts := make([]int, len(d.classes))
-	for c := range candidates {
-		o := candidates[c].option
-		clear(counts)
-		for _, pod := range o.Pods {
-			counts[d.classOf[d.index[pod]]]++
-		}
-		key := binary.AppendVarint([]byte(keyOf(d.offered[c])), int64(o.NodeCount))
-		for _, n := range counts {
-			key = binary.AppendUvarint(key, uint64(n))
-		}
-		if _, found := known[string(key)]; !found {
-			known[string(key)] = d.limited(counts, d.offered[c], o.NodeCount, t)
-		}
-		d.offered[c] = known[string(key)]
-	}
-}
-
-// limited is what nodes offer on which the core found room for so many pods of each class, with the limits that this shows. Without
-// time to look, the core's mean counts.
-func (d *demand) limited(counts []int, offered amounts, nodes int, t *timer) amounts {
-	total, largest := make(amounts, len(offered)), make(amounts, len(offered))
-	for i, count := range counts {
-		for dim := d.dimensions.known; count > 0 && dim < len(offered); dim++ {
-			total[dim] += d.classes[i].request[dim] * int64(count)
-			largest[dim] = max(largest[dim], d.classes[i].request[dim])
-		}
-	}
-	if slices.Max(total) == 0 {
-		return offered
-	}
-	for dim, sum := range total {
-		if largest[dim] > offered[dim] || sum > offered[dim]*int64(nodes) { // the core's nodes take more than they promise
-			offered = slices.Clone(offered)
-			offered[dim] = boundless
-		}
-	}
-	var lots []lot
-	late := t.past(limitShare)
-	if !late {
-		lots = d.lots(counts, offered)
-		if nodesFor(lots, offered) >= nodes {
-			return offered
-		}
-	}
-	result := slices.Clone(offered)
-	for dim, sum := range total {
-		if sum == 0 {
-			continue
-		}
-		// No limit is below the mean. As a rule it is the mean: more is looked for only where other pods fill nodes, too.
-		least, trial := max(largest[dim], (sum+int64(nodes)-1)/int64(nodes)), slices.Clone(offered)
-		enough := func(more int) bool {
-			trial[dim] = least + int64(more)
-			return nodesFor(lots, trial) <= nodes
-		}
-		result[dim] = least
-		if !late && !enough(0) {
-			result[dim] = min(offered[dim], least+int64(sort.Search(int(sum-least), enough)))
-		}
-	}
-	return result
-}
-
-// lot is pods that are packed one after the other.
-type lot struct {
-	request amounts
-	count   int
-	perNode int
-	size    float64 // share of an empty node's CPU and memory that one takes, added up
-}
-
-// maxLots is into how many steps of size pods of more classes are joined.
-const maxLots = 32
-
-// lots are the pods in the order of the core's estimator: those first that take most of a node's CPU and memory. Pods of many sizes
-// are joined to lots of about one size.
-func (d *demand) lots(counts []int, offered amounts) []lot {
-	list := d.scratch[:0]
-	for i, count := range counts {
-		if count == 0 {
-			continue
-		}
-		l := lot{request: d.classes[i].request, count: count, perNode: d.classes[i].perNode}
-		for dim, name := range d.dimensions.names[:d.dimensions.known] {
-			if name == apiv1.ResourceCPU || name == apiv1.ResourceMemory {
-				l.size += float64(l.request[dim]) / float64(max(1, offered[dim]))
+// checkPromises makes promises boundless that the core's own nodes exceed.
+func (d *demand) checkPromises(candidates []candidate) {
+	for dim := d.dimensions.known; dim < len(d.dimensions.names); dim++ {
+		for c := range candidates {
+			o := candidates[c].option
+			var sum, largest int64
+			for _, pod := range o.Pods {
+				n := d.requests[d.index[pod]][dim]
+				sum, largest = sum+n, max(largest, n)
 			}
-		}
-		list = append(list, l)
-	}
-	d.scratch = list
-	slices.SortStableFunc(list, func(a, b lot) int { return cmp.Compare(b.size, a.size) })
-	if len(list) <= maxLots {
-		return list
-	}
-	var joined []lot
-	index := make(map[string]int)
-	for i, l := range list {
-		key := keyOf(l.request[d.dimensions.known:]) + fmt.Sprint(" ", l.perNode, " ", i*maxLots/len(list))
-		at, known := index[key]
-		if !known {
-			at = len(joined)
-			index[key] = at
-			joined = append(joined, lot{request: make(amounts, len(l.request)), perNode: l.perNode})
-		}
-		joined[at].count += l.count
-		joined[at].request.add(l.request, l.count)
-	}
-	for _, l := range joined {
-		for dim := range l.request {
-			l.request[dim] /= int64(l.count)
-		}
-	}
-	return joined
-}
-
-// alike are nodes with the same room.
-type alike struct {
-	room  amounts
-	nodes int
-}
-
-// with are so many of the nodes with pods of a lot on each.
-func (a alike) with(l lot, pods, nodes int) alike {
-	room := slices.Clone(a.room)
-	room.add(l.request, -pods)
-	return alike{room, nodes}
-}
-
-// nodesFor is how many nodes the lots take by first-fit. A pod that fits no empty node is left out.
-func nodesFor(lots []lot, offered amounts) int {
-	var filled []alike
-	total := 0
-	for _, l := range lots {
-		left := l.count
-		for i, before := 0, len(filled); i <= before && left > 0; i++ {
-			at := alike{offered, math.MaxInt32}
-			if i < before {
-				at = filled[i]
-			}
-			each := l.request.fitting(at.room, l.perNode)
-			if each <= 0 || at.nodes == 0 {
-				continue
-			}
-			full := min(at.nodes, left/each)
-			if full > 0 {
-				filled = append(filled, at.with(l, each, full))
-			}
-			left -= full * each
-			last := min(1, left, at.nodes-full)
-			if last > 0 {
-				filled = append(filled, at.with(l, left, 1))
-				left = 0
-			}
-			if i < before {
-				filled[i].nodes -= full + last
-			} else {
-				total += full + last
+			if offered := d.offered[c][dim]; largest > offered || sum > offered*int64(o.NodeCount) {
+				d.offered[c][dim] = boundless
 			}
 		}
 	}
-	return total
 }

@@ -2,11 +2,12 @@ package leastcost
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	apiv1 "k8s.io/api/core/v1"
+	resourceapi "k8s.io/api/resource/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 )
@@ -28,9 +29,15 @@ func attaching(count int, pods []*apiv1.Pod) []*apiv1.Pod {
 	})
 }
 
-// Only the core knows what devices a claim gets, and how many volumes a node can attach. By CPU and memory alone each row's pods have
-// room on fewer nodes.
-func TestPlansKeepInferredLimits(t *testing.T) {
+// promising is the node with devices for claims and volumes that it can attach, 0 for no promise.
+func promising(info *framework.NodeInfo, devices int, volumes int32) *framework.NodeInfo {
+	info = framework.NewNodeInfo(info.Node(), []*resourceapi.ResourceSlice{{Spec: resourceapi.ResourceSliceSpec{Devices: make([]resourceapi.Device, devices)}}})
+	return info.SetCSINode(&storagev1.CSINode{Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
+		{Name: "efs.csi.aws.com"}, {Name: "ebs.csi.aws.com", Allocatable: &storagev1.VolumeNodeResources{Count: &volumes}}}}})
+}
+
+// By CPU and memory alone each row's pods have room on fewer nodes.
+func TestPlansKeepPromises(t *testing.T) {
 	gpus := claiming(replicas("gpu", 40, "1", "1Gi"))
 	more := claiming(replicas("more", 40, "1", "1Gi"))
 	var jobs []*apiv1.Pod // each of its own owner and size
@@ -41,7 +48,8 @@ func TestPlansKeepInferredLimits(t *testing.T) {
 	pairs := attaching(2, replicas("pair", 24, "100m", "100Mi"))
 	quarters, bits := attaching(1, replicas("quarter", 8, "3990m", "1Gi")), attaching(1, replicas("bit", 40, "10m", "1Mi"))
 	web := replicas("web", 400, "1500m", "1Gi")
-	large, small, disk := template("96", "1Ti"), template("4", "16Gi"), template("16", "64Gi")
+	large, small := promising(template("96", "1Ti"), 8, 0), promising(template("4", "16Gi"), 1, 0)
+	disk, bare := promising(template("16", "64Gi"), 0, 25), template("16", "64Gi")
 	for _, tt := range []struct {
 		name      string
 		options   []expander.Option
@@ -101,59 +109,24 @@ func TestPlansKeepInferredLimits(t *testing.T) {
 			want:      []string{"eight: 10 for 480"},
 		},
 		{
-			// CPU alone fills the core's three nodes: none of them has all the small pods, but one can, beside three large ones.
-			name:      "no limit where CPU fills the nodes",
-			options:   []expander.Option{option("disk", 3, quarters, bits), option("small", 8, quarters)},
-			templates: map[string]*framework.NodeInfo{"disk": disk, "small": small},
-			prices:    flat{"disk": 1, "small": 0.1},
-			want:      []string{"disk: 1 for 43"},
+			name:      "no limit without a promise",
+			options:   []expander.Option{option("bare", 3, quarters, bits), option("small", 8, quarters)},
+			templates: map[string]*framework.NodeInfo{"bare": bare, "small": small},
+			prices:    flat{"bare": 1, "small": 0.1},
+			want:      []string{"bare: 1 for 43"},
+		},
+		{
+			name:      "a promise that the core's nodes exceed",
+			options:   []expander.Option{option("disk", 1, disks)},
+			templates: map[string]*framework.NodeInfo{"disk": disk},
+			prices:    flat{"disk": 1},
+			want:      []string{"disk: 1 for 50"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			best := newFilter(tt.prices, nil).BestOptions(tt.options, tt.templates)
 			if diff := cmp.Diff(tt.want, summary(best)); diff != "" {
 				t.Errorf("best options (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-// Without time to look further, the mean of the core's nodes counts.
-func TestLimitsHoldWithoutTime(t *testing.T) {
-	web, gpus := replicas("web", 400, "1500m", "1Gi"), claiming(replicas("gpu", 80, "1", "1Gi"))
-	options := []expander.Option{option("eight", 16, web, gpus)}
-	candidates := newFilter(flat{"eight": 1}, nil).candidates(options, map[string]*framework.NodeInfo{"eight": template("96", "1Ti")})
-	for _, tt := range []struct {
-		timer *timer
-		want  int64
-	}{{unhurried(), 8}, {&timer{clock: &ticking{}}, 5}} {
-		d := newDemand(candidates, nil)
-		d.classify(candidates, tt.timer)
-		if at := slices.Index(d.dimensions.names, claims); at < 0 || d.offered[0][at] != tt.want {
-			t.Errorf("a node offers %v of %v, want %d claims", d.offered[0], d.dimensions.names, tt.want)
-		}
-	}
-}
-
-func TestNodesForCountsNodes(t *testing.T) {
-	one := func(cpu int64, count, perNode int) lot {
-		return lot{request: amounts{1, cpu}, count: count, perNode: perNode}
-	}
-	for _, tt := range []struct {
-		name string
-		lots []lot
-		want int
-	}{
-		{"none", nil, 0},
-		{"two on each", []lot{one(4, 5, 99)}, 3},
-		{"small ones beside large ones", []lot{one(6, 3, 99), one(2, 7, 99)}, 4},
-		{"one on each", []lot{one(1, 3, 1), one(1, 6, 99)}, 3},
-		{"by the count of pods", []lot{one(0, 11, 99)}, 3},
-		{"larger than a node", []lot{one(11, 2, 99), one(1, 1, 99)}, 1},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if got := nodesFor(tt.lots, amounts{5, 10}); got != tt.want {
-				t.Errorf("%d nodes, want %d", got, tt.want)
 			}
 		})
 	}

@@ -8,7 +8,6 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
-	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -48,8 +47,6 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 		pod.Spec.Containers[0].Ports = []apiv1.ContainerPort{{ContainerPort: 80, HostPort: 80}}
 	}
 	withDaemon := framework.NewNodeInfo(template("4", "16Gi").Node(), nil, framework.NewPodInfo(daemon, nil))
-	promising := template("16", "64Gi").SetCSINode(&storagev1.CSINode{Spec: storagev1.CSINodeSpec{Drivers: []storagev1.CSINodeDriver{
-		{Name: "efs.csi.aws.com"}, {Name: "ebs.csi.aws.com", Allocatable: &storagev1.VolumeNodeResources{Count: new(int32(25))}}}}})
 	one := func(name string) func(*apiv1.Pod) int {
 		return func(pod *apiv1.Pod) int {
 			if pod.Labels["app"] == name {
@@ -68,11 +65,11 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 		planned int // nodes
 	}{
 		{"DaemonSets take their part", 20, [][]*apiv1.Pod{web}, withDaemon, one("web"), 3, 20},
-		{"claims of several devices", 4, [][]*apiv1.Pod{single, quadruple}, template("96", "1Ti"), func(pod *apiv1.Pod) int {
+		{"claims of several devices", 4, [][]*apiv1.Pod{single, quadruple}, promising(template("96", "1Ti"), 4, 0), func(pod *apiv1.Pod) int {
 			count, _ := strconv.Atoi(pod.Annotations["devices"])
 			return count
 		}, 4, 4},
-		{"volumes beside pods that fill the nodes", 5, [][]*apiv1.Pod{busy, disks}, promising, one("disk"), 25, 5},
+		{"volumes beside pods that fill the nodes", 5, [][]*apiv1.Pod{busy, disks}, promising(template("16", "64Gi"), 0, 25), one("disk"), 25, 5},
 		{"spread beside pods that fill the nodes", 21, [][]*apiv1.Pod{web[:45], spreading}, template("4", "16Gi"), one("spreading"), 1, 14},
 		{"spread as the core packs it on fewer nodes", 2, [][]*apiv1.Pod{spreading}, template("4", "16Gi"), one("spreading"), 5, 2},
 		{"spread as far as the skew allows", 10, [][]*apiv1.Pod{loose}, template("4", "16Gi"), one("loose"), 5, 2},
@@ -81,7 +78,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFilter(flat{"a": 1}, nil)
-			f.CountDevices(func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) })
+			f.devices = func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) }
 			d := f.decide([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
 			best := d.choice.options(d.candidates, d.explanations)
 			if len(best) != 1 || best[0].NodeCount != tt.planned || len(firstNodes(d)) != tt.planned {

@@ -77,7 +77,6 @@ func (p *problem) solve(t *timer) packing {
 	pl.keepShapes(&result)
 	pl.improve(&result, room)
 	pl.forward(&result, room)
-	pl.settle(&result, room)
 	pl.simplify(&result, room)
 	pl.forward(&result, room)
 	return result
@@ -93,7 +92,7 @@ func (t *packing) add(p *problem, node planned) {
 
 // keepShapes leaves only those to choose from that are in the plan and, besides, the most promising, where there are many.
 func (pl *planner) keepShapes(of *packing) {
-	if len(pl.problem.best) <= manyShapes {
+	if len(pl.problem.shapes) <= manyShapes {
 		return
 	}
 	for _, node := range of.nodes {
@@ -197,18 +196,12 @@ func (pl *planner) next(left, room []int, values []float64, active []int, noise 
 	return best, whole
 }
 
-// open reports whether nodes of a shape may be added: there is room for one, and not for a node of a better shape.
-func (pl *planner) open(s int, room []int) bool {
-	better := pl.problem.shapes[s].better
-	return room[s] > 0 && (better < 0 || room[better] <= 0)
-}
-
 // mostPromising returns the shape that promises most, -1 for none. Shapes without promise are looked at once.
 func (pl *planner) mostPromising(room []int) int {
 	top := -1
 	for _, s := range pl.shapes {
 		promise := pl.promise[s]
-		if pl.open(s, room) && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !pl.looked[s]) {
+		if room[s] > 0 && (top < 0 || promise > pl.promise[top]) && (promise > 0 || !pl.looked[s]) {
 			top = s
 		}
 	}

@@ -14,15 +14,15 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	f := newFilter(prices, nil)
 	candidates := f.priced(f.candidates(options, templates), nil)
 	d := newDemand(candidates, nil)
-	d.classify(candidates, unhurried())
+	d.classify(candidates)
 	p := d.problem(candidates)
 	pl = newPlanner(p, unhurried())
 	all.left, _ = p.counts()
 	for s := range p.shapes {
 		room = append(room, p.shapes[s].limit)
 	}
-	if pl.setValues(); len(p.best) <= manyShapes {
-		t.Fatalf("%d shapes are too few for this test", len(p.best))
+	if pl.setValues(); len(p.shapes) <= manyShapes {
+		t.Fatalf("%d shapes are too few for this test", len(p.shapes))
 	}
 	return pl, all, room
 }

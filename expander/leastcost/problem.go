@@ -1,9 +1,7 @@
 package leastcost
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
 	"strconv"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -28,7 +26,6 @@ type shape struct {
 	offered amounts
 	cost    float64 // of one node per hour, penalty included, above 0
 	limit   int     // nodes that all its groups can add
-	better  int     // a shape that costs no more, and has room for all that this one has room for, -1 for none
 	groups  []int   // candidates, by index, in their order
 }
 
@@ -36,8 +33,6 @@ type shape struct {
 type problem struct {
 	classes []class
 	shapes  []shape
-	best    []int // the shapes without a better one
-	known   int   // dimensions that are not the core's alone
 }
 
 // counts are the pods by class, and all classes.
@@ -69,31 +64,6 @@ func (p *problem) addShapes(candidates []candidate, d *demand) {
 		p.shapes[i].groups = append(p.shapes[i].groups, c)
 		p.shapes[i].limit += candidates[c].option.NodeCount
 	}
-	p.setBetter(fits)
-}
-
-// setBetter finds the shapes that need not be looked at while there is a better one. fits are the classes by candidate.
-func (p *problem) setBetter(fits []bits) {
-	order := make([]int, len(p.shapes))
-	for s := range order {
-		order[s] = s
-	}
-	slices.SortFunc(order, func(a, b int) int {
-		return cmp.Or(cmp.Compare(p.shapes[a].cost, p.shapes[b].cost), slices.Compare(p.shapes[b].offered, p.shapes[a].offered), cmp.Compare(a, b))
-	})
-	for _, s := range order {
-		shape := &p.shapes[s]
-		at := slices.IndexFunc(p.best, func(t int) bool {
-			other := &p.shapes[t]
-			return shape.offered.within(other.offered) && fits[shape.groups[0]].in(fits[other.groups[0]])
-		})
-		if shape.better = -1; at < 0 {
-			p.best = append(p.best, s)
-		} else {
-			shape.better = p.best[at]
-		}
-	}
-	slices.Sort(p.best)
 }
 
 // within reports whether a fits in b.
@@ -150,16 +120,6 @@ func (b bits) add(other bits) {
 	for i, w := range other {
 		b[i] |= w
 	}
-}
-
-// in reports whether the other set has all numbers of this one.
-func (b bits) in(other bits) bool {
-	for i, w := range b {
-		if w&^other[i] != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 func (b bits) meets(other bits) bool {

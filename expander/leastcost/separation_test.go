@@ -117,7 +117,7 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 			f := newFilter(flat{"cheap": 0.1, "dear": 0.2}, nil)
 			candidates := f.priced(f.candidates(options, templates), nil)
 			d := newDemand(candidates, nil)
-			d.classify(candidates, unhurried())
+			d.classify(candidates)
 			p := d.problem(candidates)
 			got := 0
 			for _, class := range p.classes {

@@ -8,8 +8,7 @@ import (
 
 // Shares of the time limit at which the steps of a plan end.
 const (
-	limitShare = 0.2 // the limits that only the core knows are looked for
-	planShare  = 0.7 // nodes are filled, and packed anew, the rest is for the explanation
+	planShare = 0.7 // nodes are filled, and packed anew, the rest is for the explanation
 )
 
 // timer bounds the time of a plan.

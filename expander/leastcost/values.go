@@ -12,7 +12,7 @@ func (pl *planner) setValues() {
 	pl.values = make([]float64, len(p.classes))
 	for c, class := range p.classes {
 		least := math.Inf(1)
-		for _, s := range p.best {
+		for s := range p.shapes {
 			if class.fits.has(s) {
 				least = min(least, p.shapes[s].cost*p.largest(s, c))
 			}
@@ -21,7 +21,7 @@ func (pl *planner) setValues() {
 			pl.values[c] = least
 		}
 	}
-	if len(p.best) > manyShapes {
+	if len(p.shapes) > manyShapes {
 		pl.estimate()
 	}
 }

@@ -38,10 +38,6 @@ type Config struct {
 	// Provider and Nodes are set before the first loop.
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister
-	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
-	Need func(*corev1.Pod) (podzone.Need, bool)
-	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. Nil means one scale-up a loop.
-	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
 	Cluster func() string
 }
@@ -96,6 +92,7 @@ type facts struct {
 
 	listed          bool // the loop got as far as the pending pods
 	pending, toHelp []*corev1.Pod
+	need            func(*corev1.Pod) (podzone.Need, bool)
 	status          *corestatus.ScaleUpStatus // nil before the scale-up
 	unhelped        unhelped                  // in the place of status.PodsRemainUnschedulable
 	raises          []raise                   // successful scale-ups of status

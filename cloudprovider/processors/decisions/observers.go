@@ -298,12 +298,8 @@ type raise struct {
 	choice *choice // nil for none
 }
 
-// raisesOf takes the status of a loop apart. The choices are in the order of the scale-ups, among the choices of groups that failed.
-func (c *Collector) raisesOf(s *corestatus.ScaleUpStatus) []raise {
-	parts := []*corestatus.ScaleUpStatus{s}
-	if c.Raises != nil {
-		parts = c.Raises(s)
-	}
+// raisesOf finds the choices behind the scale-ups of a loop. The choices are in the order of the scale-ups, among the choices of groups that failed.
+func (c *Collector) raisesOf(parts []*corestatus.ScaleUpStatus) []raise {
 	var list []raise
 	from := 0
 	for _, part := range parts {

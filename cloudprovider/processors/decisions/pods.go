@@ -219,8 +219,8 @@ func ofVolume(pod *corev1.Pod, r decision.Reason) decision.Reason {
 // cause names the cause why the pod waits, from the answers of all groups, and from the next nodes.
 func (s *speaker) cause(pod *corev1.Pod, list []decision.Answer, next ...*why.GroupNode) decision.Reason {
 	var need podzone.Need
-	if s.Need != nil {
-		need, _ = s.Need(pod)
+	if s.facts.need != nil {
+		need, _ = s.facts.need(pod)
 	}
 	return why.Pod(pod, need, list, s.groups, next...)
 }

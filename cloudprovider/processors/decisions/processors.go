@@ -17,14 +17,19 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
 // Pending sees all pending pods. It is the first PodListProcessor of the core.
-type Pending struct{ *Collector }
+type Pending struct {
+	*Collector
+	// Need returns the one zone that a pod must run in, and by what. It is safe for concurrent use, and may be nil.
+	Need func(*corev1.Pod) (podzone.Need, bool)
+}
 
 // Process keeps the list.
 func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
-	p.now.listed, p.now.context, p.now.pending = true, ctx, slices.Clone(pods) // others may change the list
+	p.now.listed, p.now.context, p.now.need, p.now.pending = true, ctx, p.Need, slices.Clone(pods) // others may change the list
 	return pods, nil
 }
 
@@ -44,14 +49,22 @@ func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]
 func (ToHelp) CleanUp() {}
 
 // ScaleUp sees the end of each scale-up. It is the last ScaleUpStatusProcessor of the core, because others complete the status.
-type ScaleUp struct{ *Collector }
+type ScaleUp struct {
+	*Collector
+	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. Nil means one scale-up a loop.
+	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
+}
 
 // Process keeps the status, and records the groups that grew.
 func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	u.now.context = ctx
 	var raises []raise
 	if s.Result == corestatus.ScaleUpSuccessful {
-		raises = u.raisesOf(s)
+		parts := []*corestatus.ScaleUpStatus{s}
+		if u.Raises != nil {
+			parts = u.Raises(s)
+		}
+		raises = u.raisesOf(parts)
 		u.grew(raises)
 	}
 	if before := u.now.status; before != nil && before.Result != corestatus.ScaleUpNotTried {

@@ -119,7 +119,7 @@ func TestAnswersHoldLittleMemory(t *testing.T) {
 			for _, p := range pods {
 				cluster = append(cluster, p.Pod)
 			}
-			u := &ScaleUp{New(Config{})}
+			u := &ScaleUp{Collector: New(Config{})}
 			u.Process(nil, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpNoOptionsAvailable, PodsRemainUnschedulable: pods})
 			pods = nil
 			with := heap()

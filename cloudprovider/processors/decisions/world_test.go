@@ -117,12 +117,11 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	opts.ScaleUpOrchestrator = scaleUp
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
-		after = append(after, decisions.ScaleUp{Collector: c})
+		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
 		p.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: c}
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
-		c.Raises = scaleUp.Raises
 	}
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
 	p.NodeGroupListProcessor = launchable

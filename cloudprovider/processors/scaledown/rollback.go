@@ -6,8 +6,6 @@ import (
 	"k8s.io/apimachinery/pkg/api/errors"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/klog/v2"
@@ -16,30 +14,27 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
 
-// settled is how old a failure is before Rollback looks at it. By then the node cache shows what the core has done.
+// settled is how old a failure is before rollback looks at it. By then the node cache shows what the core has done.
 const settled = 2 * time.Second
 
-// Rollback finishes what the core leaves of a removal that failed. The core taints and cordons nodes before it removes them. If it cannot taint all of
+// rollback finishes what the core leaves of a removal that failed. The core taints and cordons nodes before it removes them. If it cannot taint all of
 // them, or a removal fails, it takes that back. If the API server refuses that, the core leaves the node as it is, until it chooses the node again after five
-// minutes or more, or until its next start (taintNodesSync and CleanUpAndRecordFailedScaleDownEvent, read 2026-11). Rollback takes it back in a later loop.
+// minutes or more, or until its next start (taintNodesSync and CleanUpAndRecordFailedScaleDownEvent, read 2026-11). rollback takes it back in a later loop.
 //
-// It is the core's ScaleDownStatusProcessor and wraps another one. It runs in the core's loop, so no removal of the node begins beside it.
-type Rollback struct {
-	status.ScaleDownStatusProcessor
+// It runs in the core's loop, so no removal of the node begins beside it.
+type rollback struct {
 	clock    clock.PassiveClock
 	chosen   []string             // by this loop
 	failed   map[string]time.Time // nodes whose removal failed, with the time
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 }
 
-// NewRollback wraps then.
-func NewRollback(then status.ScaleDownStatusProcessor, c clock.PassiveClock) *Rollback {
-	return &Rollback{ScaleDownStatusProcessor: then, clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}}
+func newRollback(c clock.PassiveClock) *rollback {
+	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}}
 }
 
-// Process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
-func (r *Rollback) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
-	r.ScaleDownStatusProcessor.Process(ctx, s)
+// process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
+func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	now := r.clock.Now()
 	if s.Result == scaledownstatus.ScaleDownError {
 		for _, name := range r.chosen {
@@ -89,29 +84,16 @@ func release(ctx *cacontext.AutoscalingContext, name string, cordoned bool) erro
 	return err
 }
 
-// Watch returns a processor that tells r which nodes then lets the core remove.
-func (r *Rollback) Watch(then nodes.ScaleDownSetProcessor) nodes.ScaleDownSetProcessor {
-	return choices{ScaleDownSetProcessor: then, rollback: r}
-}
-
-type choices struct {
-	nodes.ScaleDownSetProcessor
-	rollback *Rollback
-}
-
-// FilterUnremovableNodes returns the nodes that may be removed, and the nodes that stay.
-func (c choices) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
-	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
-	removable, stay := c.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, candidates)
+// chose notes the nodes that the core is to remove.
+func (r *rollback) chose(removable []simulator.NodeToBeRemoved) {
 	for _, n := range removable {
-		c.rollback.chosen = append(c.rollback.chosen, n.Node.Name)
+		r.chosen = append(r.chosen, n.Node.Name)
 		switch {
 		case taints.HasToBeDeletedTaint(n.Node): // the core's own cordon may be left of a removal that failed
 		case n.Node.Spec.Unschedulable:
-			c.rollback.cordoned[n.Node.Name] = true
+			r.cordoned[n.Node.Name] = true
 		default:
-			delete(c.rollback.cordoned, n.Node.Name)
+			delete(r.cordoned, n.Node.Name)
 		}
 	}
-	return removable, stay
 }

@@ -16,7 +16,6 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
@@ -27,13 +26,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
-
-// all lets every node go.
-type all struct{ nodes.ScaleDownSetProcessor }
-
-func (all) FilterUnremovableNodes(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
-	return candidates, nil
-}
 
 // removing is the nodes that are being removed.
 type removing struct {
@@ -118,14 +110,13 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
 				CloudProvider: instances{}, ScaleDownActuator: removals}
 			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
-			r := NewRollback(status.NewDefaultScaleDownStatusProcessor(), now)
-			watched := r.Watch(all{})
+			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
 			for n, l := range tt.loops {
 				var chosen []simulator.NodeToBeRemoved
 				for _, name := range l.chosen {
 					chosen = append(chosen, simulator.NodeToBeRemoved{Node: node(name)})
 				}
-				watched.FilterUnremovableNodes(ctx, nil, chosen)
+				r.FilterUnremovableNodes(ctx, nil, chosen)
 				removals.nodes, refuses = l.removing, l.refuses
 				r.Process(ctx, l.status)
 				now.Step(settled)
@@ -167,11 +158,11 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
 		CloudProvider: instances{}, ScaleDownActuator: &removing{}}
 	ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
-	r := NewRollback(status.NewDefaultScaleDownStatusProcessor(), now)
+	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
 	open.Spec.Taints, open.Spec.Unschedulable = nil, false
 	cordoned.Spec.Taints, cordoned.Spec.Unschedulable = nil, true
 	left.Spec.Unschedulable = true // with the taint of a removal that failed
-	r.Watch(all{}).FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: open}, {Node: cordoned}, {Node: left}})
+	r.FilterUnremovableNodes(ctx, nil, []simulator.NodeToBeRemoved{{Node: open}, {Node: cordoned}, {Node: left}})
 	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownError})
 	now.Step(settled)
 	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})

@@ -10,21 +10,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 )
 
-// SharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
-// and counts removals that began while the group had another form. It wraps another processor of the core.
-type SharedMinimum struct {
-	nodes.ScaleDownSetProcessor
+// sharedMinimum keeps the nodes that the minimum size of an Auto Scaling group asks for. It counts over all zone groups of the group,
+// and counts removals that began while the group had another form.
+type sharedMinimum struct {
 	provider *aws.Provider
 	nodes    corelisters.NodeLister
 }
 
-// NewSharedMinimum wraps then. Without a lister no removal under way is counted.
-func NewSharedMinimum(p *aws.Provider, nodes corelisters.NodeLister, then nodes.ScaleDownSetProcessor) *SharedMinimum {
-	return &SharedMinimum{ScaleDownSetProcessor: then, provider: p, nodes: nodes}
-}
-
-// FilterUnremovableNodes returns the nodes that may be removed, and the nodes that stay.
-func (m *SharedMinimum) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
+func (m sharedMinimum) filter(_ *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
 	spare := map[string]int{} // by Auto Scaling group
 	var removable []simulator.NodeToBeRemoved
@@ -49,12 +42,11 @@ func (m *SharedMinimum) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext
 	if len(stay) > 0 {
 		klog.V(2).InfoS("Kept nodes that the minimum size of a group asks for over all its zones", "nodes", len(stay))
 	}
-	removable, unremovable := m.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, removable)
-	return removable, append(stay, unremovable...)
+	return removable, stay
 }
 
 // spare counts the nodes of an Auto Scaling group beyond its minimum size, without the nodes that are being removed.
-func (m *SharedMinimum) spare(name string, scaleDown *nodes.ScaleDownContext) int {
+func (m sharedMinimum) spare(name string, scaleDown *nodes.ScaleDownContext) int {
 	v := m.provider.View()
 	g := v.AutoScalingGroup(name)
 	if g == nil {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -53,6 +54,9 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 			}
 		}
 	}
+	removals := func(core noneOf) *Removals {
+		return NewRemovals(Options{Core: core, Provider: w.Provider, Nodes: lister, Clock: clock.RealClock{}})
+	}
 	a := slices.Concat(of["a/"+awsworld.ZoneA], of["a/"+awsworld.ZoneB], of["a/"+awsworld.ZoneC]) // two a zone
 	other := slices.Concat(of["other/"+awsworld.ZoneA], of["other/"+awsworld.ZoneB], of["other/"+awsworld.ZoneC])
 	vanished := awsworld.Node("vanished", "aws:///"+awsworld.ZoneA+"/i-0fffffffffffffff0")
@@ -81,7 +85,7 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 			for _, n := range slices.Concat(tt.removed, tt.stayElse, tt.stay) {
 				candidates = append(candidates, simulator.NodeToBeRemoved{Node: n})
 			}
-			removable, unremovable := NewSharedMinimum(w.Provider, lister, noneOf{tt.keeps}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: tt.status}, candidates)
+			removable, unremovable := removals(noneOf{tt.keeps}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: tt.status}, candidates)
 			var removed, stay, stayElse []*corev1.Node
 			for _, r := range removable {
 				removed = append(removed, r.Node)
@@ -102,12 +106,12 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 	if err := w.NodeGroup("a/" + awsworld.ZoneA).DeleteNodes(a[:1]); err != nil {
 		t.Fatal(err)
 	}
-	removable, _ := NewSharedMinimum(w.Provider, lister, noneOf{}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
+	removable, _ := removals(noneOf{}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
 		[]simulator.NodeToBeRemoved{{Node: a[2]}, {Node: a[4]}})
 	if len(removable) != 1 {
 		t.Errorf("with one gone of two that may go, %d more may be removed, want one", len(removable))
 	}
-	if removable, _ := NewSharedMinimum(w.Provider, lister, noneOf{}).FilterUnremovableNodes(nil, nil, []simulator.NodeToBeRemoved{{Node: a[2]}}); len(removable) != 1 {
+	if removable, _ := removals(noneOf{}).FilterUnremovableNodes(nil, nil, []simulator.NodeToBeRemoved{{Node: a[2]}}); len(removable) != 1 {
 		t.Error("without anybody to tell what is being deleted, nothing may be removed")
 	}
 }

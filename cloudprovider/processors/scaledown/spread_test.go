@@ -71,7 +71,7 @@ func TestSpreadPodsHaveAPlaceWhileTheirNodeExists(t *testing.T) {
 				}
 				candidates = append(candidates, c)
 			}
-			removable, unremovable := NewSpread(noneOf{}).FilterUnremovableNodes(&cacontext.AutoscalingContext{ClusterSnapshot: snapshot}, nil, candidates)
+			removable, unremovable := keepSpread(&cacontext.AutoscalingContext{ClusterSnapshot: snapshot}, nil, candidates)
 			stay := map[string]string{}
 			for _, u := range unremovable {
 				if u.Reason != simulator.NoPlaceToMovePods {

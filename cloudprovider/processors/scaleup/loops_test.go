@@ -131,7 +131,7 @@ func TestLoopsAskForNodesOnce(t *testing.T) {
 					planned := plan.New(c)
 					o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: c})
 					if tt.leastCost {
-						filter := leastcost.New(perCPU{}, nil, time.Minute, clock.RealClock{})
+						filter := leastcost.New(perCPU{}, nil, nil, time.Minute, clock.RealClock{})
 						o.Planner, w.ctx.ExpanderStrategy = filter, cheapest{filter}
 					}
 					w.initialize(o)

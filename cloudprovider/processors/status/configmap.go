@@ -24,8 +24,7 @@ import (
 // Writer writes the status after each loop. It wraps the core's AutoscalingStatusProcessor, which the core's loop calls. Run does the
 // writes. The core itself must write no status (AutoscalingOptions.WriteStatusConfigMap).
 type Writer struct {
-	corestatus.AutoscalingStatusProcessor // the wrapped one
-
+	core            corestatus.AutoscalingStatusProcessor
 	client          kubernetes.Interface
 	namespace, name string
 	wake            chan struct{}
@@ -44,16 +43,16 @@ type loopStatus struct {
 	facts *api.ClusterAutoscalerStatus
 }
 
-// NewWriter makes a Writer of the ConfigMap with this name, which wraps nothing yet.
-func NewWriter(client kubernetes.Interface, namespace, name string) *Writer {
-	return &Writer{client: client, namespace: namespace, name: name,
+// NewWriter makes a Writer of the ConfigMap with this name.
+func NewWriter(core corestatus.AutoscalingStatusProcessor, client kubernetes.Interface, namespace, name string) *Writer {
+	return &Writer{core: core, client: client, namespace: namespace, name: name,
 		wake: make(chan struct{}, 1), writing: make(chan struct{}, 1)}
 }
 
 // Process takes the status of a loop, and returns at once.
 func (w *Writer) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
 	w.take(loopStatus{at, state.GetStatus(at)})
-	return w.AutoscalingStatusProcessor.Process(ctx, state, at)
+	return w.core.Process(ctx, state, at)
 }
 
 func (w *Writer) take(newest loopStatus) {
@@ -175,5 +174,5 @@ func (w *Writer) CleanUp() {
 	w.writing <- struct{}{}
 	defer func() { <-w.writing }()
 	_ = utils.DeleteStatusConfigMap(w.client, w.namespace, w.name) // the core logs the error
-	w.AutoscalingStatusProcessor.CleanUp()
+	w.core.CleanUp()
 }

@@ -48,8 +48,7 @@ func inWorld(t *testing.T, test func(*world)) {
 		if _, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now()); err != nil {
 			t.Fatal(err)
 		}
-		w.writer, w.writes = NewWriter(w.server, namespace, name), 0
-		w.writer.AutoscalingStatusProcessor = corestatus.NewDefaultAutoscalingStatusProcessor()
+		w.writer, w.writes = NewWriter(corestatus.NewDefaultAutoscalingStatusProcessor(), w.server, namespace, name), 0
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- w.writer.Run(ctx) }()
@@ -161,7 +160,7 @@ func TestContentIsTheCores(t *testing.T) {
 	for _, groups := range []int{0, 1, 7} {
 		t.Run(fmt.Sprint(groups), func(t *testing.T) {
 			facts := manyGroups(groups, at)
-			w := NewWriter(fake.NewClientset(), namespace, name)
+			w := NewWriter(nil, fake.NewClientset(), namespace, name)
 			w.wantTheCores(t, facts, at)
 			later := at.Add(10 * time.Second)
 			w.wantTheCores(t, manyGroups(groups, later), later)
@@ -225,7 +224,7 @@ func (w *Writer) wantTheCores(t *testing.T, facts *api.ClusterAutoscalerStatus, 
 
 // One status of a thousand groups, of which none has changed but for the times.
 func BenchmarkText(b *testing.B) {
-	w, now := NewWriter(fake.NewClientset(), namespace, name), time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
+	w, now := NewWriter(nil, fake.NewClientset(), namespace, name), time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
 	for b.Loop() {
 		now = now.Add(10 * time.Second)
 		if _, err := w.text(*manyGroups(1000, now), "now"); err != nil {

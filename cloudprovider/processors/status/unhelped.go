@@ -18,7 +18,7 @@ import (
 const (
 	// reasonNotTriggered is the core's reason of the event on a pod that no node group helps.
 	reasonNotTriggered = "NotTriggerScaleUp"
-	// causeAgain is the time until a pod gets another event with the same text.
+	// causeAgain is how long after its event a pod gets another one with the same text.
 	causeAgain = 10 * time.Minute
 	// causeCheckSoon is the least time between two looks for another cause of a pod. The time is half the pod's age otherwise, up to
 	// causeAgain. A change mostly comes soon after the pod. With --record-duplicated-events each loop looks and publishes.
@@ -31,22 +31,28 @@ const (
 // It implements the core's ScaleUpStatusProcessor in the place of the core's own, which publishes the other events. The goroutine of
 // the core's loop alone uses it.
 type Unhelped struct {
-	// Recorder is nil for the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
-	Recorder record.EventRecorder
-	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods, so that the core's events on pods
-	// name only the groups that grew for them. Nil means one scale-up a loop.
-	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
-
-	core   corestatus.ScaleUpStatusProcessor
-	report func() *decision.Report
-	clock  clock.PassiveClock
-	again  time.Duration // causeAgain, or 0 for an event in each loop
+	Options
+	again time.Duration // causeAgain, or 0 for an event in each loop
 
 	recorder record.EventRecorder
 	result   corestatus.ScaleUpResult
 	waiting  []corestatus.NoScaleUpInfo // of the loop under way
 	groups   map[string]cloudprovider.NodeGroup
 	said     map[types.UID]lastSaid
+}
+
+// Options of an Unhelped.
+type Options struct {
+	Core corestatus.ScaleUpStatusProcessor
+	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. So the events on pods name only the
+	// groups that grew for them. Nil means one scale-up a loop.
+	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
+	// Report returns the decisions of the loops, the last one included when Publish is called.
+	Report func() *decision.Report
+	// Recorder is nil for the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
+	Recorder record.EventRecorder
+	EachLoop bool // --record-duplicated-events
+	Clock    clock.PassiveClock
 }
 
 // lastSaid is the last event on a pod.
@@ -56,11 +62,10 @@ type lastSaid struct {
 	next time.Time // when to look for another cause
 }
 
-// NewUnhelped makes an Unhelped. report returns the decisions of the loops, the last one included when Publish is called. eachLoop
-// is --record-duplicated-events.
-func NewUnhelped(core corestatus.ScaleUpStatusProcessor, report func() *decision.Report, eachLoop bool, c clock.PassiveClock) *Unhelped {
-	u := &Unhelped{core: core, report: report, clock: c, again: causeAgain, said: map[types.UID]lastSaid{}}
-	if eachLoop {
+// NewUnhelped makes an Unhelped.
+func NewUnhelped(o Options) *Unhelped {
+	u := &Unhelped{Options: o, again: causeAgain, said: map[types.UID]lastSaid{}}
+	if o.EachLoop {
 		u.again = 0
 	}
 	return u
@@ -75,13 +80,13 @@ func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Scal
 		raises = u.Raises(&others)
 	}
 	for _, raise := range raises {
-		u.core.Process(ctx, raise)
+		u.Core.Process(ctx, raise)
 	}
 	if s.Result == corestatus.ScaleUpSuccessful || s.Result == corestatus.ScaleUpError {
 		return // as in the core, pods that remain are looked at again at once
 	}
 	u.recorder, u.result, u.groups = cmp.Or(u.Recorder, ctx.Recorder), s.Result, nil
-	now := u.clock.Now()
+	now := u.Clock.Now()
 	for _, remaining := range s.PodsRemainUnschedulable {
 		if now.Before(u.said[remaining.Pod.UID].next) {
 			continue
@@ -95,7 +100,7 @@ func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Scal
 
 // Publish publishes the events of the loop, once the report has the loop. Without pods that are due it does not read the report.
 func (u *Unhelped) Publish() {
-	now := u.clock.Now()
+	now := u.Clock.Now()
 	for uid, last := range u.said {
 		if now.Sub(last.at) >= u.again && !now.Before(last.next) {
 			delete(u.said, uid)
@@ -104,7 +109,7 @@ func (u *Unhelped) Publish() {
 	if len(u.waiting) == 0 {
 		return
 	}
-	causes := causesOf(u.report())
+	causes := causesOf(u.Report())
 	for _, remaining := range u.waiting {
 		u.publish(remaining, causes, now)
 	}
@@ -142,4 +147,4 @@ func causesOf(r *decision.Report) map[types.UID]string {
 }
 
 // CleanUp implements the core's ScaleUpStatusProcessor.
-func (u *Unhelped) CleanUp() { u.core.CleanUp() }
+func (u *Unhelped) CleanUp() { u.Core.CleanUp() }

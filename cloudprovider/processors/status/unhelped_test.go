@@ -42,7 +42,7 @@ func newUnhelpedWorld(t *testing.T, names ...string) *unhelpedWorld {
 	}
 	w := &unhelpedWorld{zonalWorld: newZonalWorld(t, awsworld.New(t, nil, groups...)),
 		now: testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))}
-	w.unhelped = NewUnhelped(&scaleup.EventingScaleUpStatusProcessor{}, func() *decision.Report { w.read++; return w.report }, false, w.now)
+	w.unhelped = NewUnhelped(Options{Core: &scaleup.EventingScaleUpStatusProcessor{}, Report: func() *decision.Report { w.read++; return w.report }, Clock: w.now})
 	return w
 }
 

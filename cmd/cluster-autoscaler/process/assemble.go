@@ -35,11 +35,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // assembly is the core with everything it stands on, ready to start.
@@ -53,8 +52,7 @@ type assembly struct {
 	wake       <-chan struct{} // a loop is wanted now, for an interruption
 	plan       *plan.Plan
 	nominator  *nomination.Nominator // nil if it is off
-	status     *status.Writer        // nil if it is off
-	unneeded   *scaledown.UnneededTimes
+	wired
 }
 
 // assemble builds the core. It returns when all caches are filled, so that the first loop sees the whole cluster. Parts that it
@@ -90,9 +88,11 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}
 	opts.CloudProvider = a.cloud.provider
-	if opts.ExpanderStrategy, err = p.newExpander(opts, a.cloud); err != nil {
+	leastCost, chain, err := p.newExpander(opts, a.cloud)
+	if err != nil {
 		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
 	}
+	opts.ExpanderStrategy = chain
 	if a.manager, err = newManager(p.kube); err != nil {
 		return nil, err
 	}
@@ -109,29 +109,27 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.unneeded = scaledown.NewUnneededTimes(p.core)
-	if p.core.WriteStatusConfigMap {
-		a.status = status.NewWriter(client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
-	}
-	p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes,
-		draining: podlist.NewDraining(a.handler), decisions: p.decisions, reaction: reaction, plan: a.plan, planner: a.cloud.leastCost,
-		unneeded: a.unneeded, status: a.status, features: features})
-	p.unhelped.Recorder = kube_util.CreateEventRecorder(working, client, true) // Unhelped itself leaves duplicates out
+	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes, client: client,
+		recorder: kube_util.CreateEventRecorder(working, client, true), draining: podlist.NewDraining(a.handler), decisions: p.decisions,
+		reaction: reaction, plan: a.plan, planner: leastCost, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
-// newExpander builds the chain of --expander. A plugin has no snapshot of the cluster.
-func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*expander.Chain, error) {
+// newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.
+func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*leastcost.Filter, *expander.Chain, error) {
 	var devices func() *drasnapshot.Snapshot
 	if opts.ClusterSnapshot != nil {
 		devices = opts.ClusterSnapshot.DraSnapshot
 	}
-	return expander.New(p.expanders, expander.Config{
-		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: cloud.leastCost,
+	failures := expander.FailurePenalties{Failures: cloud.provider, Ratio: p.options.AWS.TroublePenalty}
+	leastCost := leastcost.New(cloud.provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
+	chain, err := expander.New(p.expanders, expander.Config{
+		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: leastCost,
 		Devices: devices, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted, Problems: cloud.provider.ProblemCount,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
+	return leastCost, chain, err
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.

@@ -20,8 +20,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
-	"github.com/asg-autoscaler/asg-autoscaler/expander"
-	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
 // cloud is AWS as the core and the adapters see it.
@@ -31,7 +29,6 @@ type cloud struct {
 	prices    *prices
 	cache     *asg.Cache
 	provider  *aws.Provider
-	leastCost *leastcost.Filter
 
 	registerer prometheus.Registerer
 }
@@ -70,8 +67,6 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if c.provider, err = c.newProvider(working, core, in); err != nil {
 		return nil, err
 	}
-	failures := expander.FailurePenalties{Failures: c.provider, Ratio: ours.TroublePenalty}
-	c.leastCost = leastcost.New(c.provider.Costs(), failures, ours.PlanLimit, clock.RealClock{})
 	return c, nil
 }
 

@@ -3,16 +3,12 @@ package process
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
-	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -88,15 +84,4 @@ func because(ctx context.Context, err error) error {
 		return context.Cause(ctx)
 	}
 	return err
-}
-
-// keepsNodes lets no node of a dry run be drained. A Guard would answer the writes, but they would go on after the loop.
-type keepsNodes struct{ nodes.ScaleDownSetProcessor }
-
-// FilterUnremovableNodes returns the nodes that stay for a reason. It lets only nodes pass whose pods have to complete first, because the
-// core itself keeps them.
-func (k keepsNodes) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
-	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
-	removable, stay := k.ScaleDownSetProcessor.FilterUnremovableNodes(ctx, scaleDown, candidates)
-	return slices.DeleteFunc(removable, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), stay
 }

@@ -116,7 +116,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, parts, err
 	}
-	chain, err := p.newExpander(opts, a.cloud)
+	_, chain, err := p.newExpander(opts, a.cloud)
 	if err != nil {
 		return nil, parts, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
 	}

@@ -20,7 +20,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -44,7 +43,6 @@ type Process struct {
 	registerer  prometheus.Registerer           // of our metrics
 	guard       *dryrun.Guard                   // nil but in a dry run
 	middleware  []func(*middleware.Stack) error // of the AWS clients
-	unhelped    *status.Unhelped                // publishes the causes of the last loop
 }
 
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that autoscales. It returns nil once ctx has
@@ -167,7 +165,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
-		p.unhelped.Publish()
+		a.unhelped.Publish()
 		if first {
 			debug.FreeOSMemory() // memory that only the start needed
 		}

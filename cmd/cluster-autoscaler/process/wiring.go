@@ -16,6 +16,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
@@ -40,6 +41,7 @@ type parts struct {
 	provider  *aws.Provider
 	nodes     corelisters.NodeLister
 	event     func(eventType, reason, message string)
+	client    kubernetes.Interface
 	recorder  record.EventRecorder // drops no second event on a pod
 	volumes   podzone.Volumes
 	draining  *podlist.Draining
@@ -47,14 +49,19 @@ type parts struct {
 	decisions *decisions.Collector
 	plan      *plan.Plan      // of the nodes that were asked for
 	planner   scaleup.Planner // least-cost
-	unneeded  *scaledown.UnneededTimes
-	status    *status.Writer // nil if it is off
 	features
+}
+
+// wired are the adapters that work beside the core's loops, too.
+type wired struct {
+	unhelped *status.Unhelped // publishes the causes of the last loop
+	unneeded *scaledown.UnneededTimes
+	status   *status.Writer // nil if it is off
 }
 
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
 // that wraps another stands on the line before it. testdata/wiring.txt shows the result.
-func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
+func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
@@ -71,9 +78,14 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 		Memory:      lifecycle.Burst,
 		Clock:       clock.RealClock{},
 	})
-	with.decisions.Need, with.decisions.Raises = oneZone.Need, scaleUp.Raises
-	p.unhelped = status.NewUnhelped(core.ScaleUpStatusProcessor, p.record.Report, p.core.RecordDuplicatedEvents, clock.RealClock{})
-	p.unhelped.Raises = scaleUp.Raises
+	made := wired{unneeded: scaledown.NewUnneededTimes(p.core), unhelped: status.NewUnhelped(status.Options{
+		Core:     core.ScaleUpStatusProcessor,
+		Raises:   scaleUp.Raises,
+		Report:   with.decisions.Record.Report,
+		Recorder: with.recorder,
+		EachLoop: p.core.RecordDuplicatedEvents,
+		Clock:    clock.RealClock{},
+	})}
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
 		ActionableClusterProcessor: core.ActionableClusterProcessor,
 		Enforcer:                   cmp.Or(requests.enforcer, core.ScaleUpEnforcer),
@@ -98,19 +110,21 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) {
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
-		p.unhelped,
+		made.unhelped,
 		status.NewZoneEvents(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
 		with.reaction,
-		decisions.ScaleUp{Collector: with.decisions},
+		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
-	p.wireScaleDown(opts, core, with)
+	p.wireScaleDown(opts, core, with, made.unneeded)
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
-	if with.status != nil {
-		with.status.AutoscalingStatusProcessor, core.AutoscalingStatusProcessor = core.AutoscalingStatusProcessor, with.status
+	if p.core.WriteStatusConfigMap {
+		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
+		core.AutoscalingStatusProcessor = made.status
 	}
 	opts.CapacityBufferPodsRegistry = buffers.registry
 	opts.Processors = core
+	return made
 }
 
 // podList makes the list of pending pods.
@@ -126,7 +140,7 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 	}
 	return present[pods.PodListProcessor](
 		podlist.NewSiblings(clock.RealClock{}),
-		decisions.Pending{Collector: with.decisions},
+		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
 		with.draining,
 		injection.pods,
 		buffers.pods,
@@ -155,11 +169,12 @@ func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
 // --scale-down-delay-type-local the delays after other changes count per node group. The end of a loop takes back what the core leaves of a removal that failed.
-func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts) {
+func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts,
+	unneeded *scaledown.UnneededTimes) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
-	core.ScaleDownCandidatesNotifier.Register(with.unneeded)
+	core.ScaleDownCandidatesNotifier.Register(unneeded)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
@@ -171,21 +186,19 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
-	core.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(with.provider,
-		candidates)
+	core.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(with.provider, candidates)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
-	core.ScaleDownSetProcessor = scaledown.NewSpread(scaledown.NewSharedMinimum(with.provider, with.nodes,
-		core.ScaleDownSetProcessor))
-	if p.guard != nil {
-		core.ScaleDownSetProcessor = keepsNodes{core.ScaleDownSetProcessor}
-	}
-	rollback := scaledown.NewRollback(
-		decisions.ScaleDown{Collector: with.decisions},
-		clock.RealClock{})
-	core.ScaleDownSetProcessor = rollback.Watch(core.ScaleDownSetProcessor)
-	core.ScaleDownStatusProcessor = rollback
+	removals := scaledown.NewRemovals(scaledown.Options{
+		Core:     core.ScaleDownSetProcessor,
+		Report:   decisions.ScaleDown{Collector: with.decisions},
+		Provider: with.provider,
+		Nodes:    with.nodes,
+		DryRun:   p.guard != nil,
+		Clock:    clock.RealClock{},
+	})
+	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 }
 
 // similarity says which node groups are alike enough to be balanced.

@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
@@ -35,15 +37,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 )
 
-// wired is the wiring of a process with features as flags would switch them on.
-func wired(change func(*Process)) coreoptions.AutoscalerOptions {
+// wiredWith is the wiring of a process with features as flags would switch them on.
+func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
 	p := &Process{}
-	p.core.ScaleUpFromZero, p.options.ScaleDown = true, true
+	p.core.ScaleUpFromZero, p.core.WriteStatusConfigMap, p.options.ScaleDown = true, true, true
 	change(p)
 	opts := p.coreOptions(nil)
 	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
-		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{}),
-		status: status.NewWriter(nil, "", "")}
+		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
 		with.buffers = newBuffers(nil)
@@ -68,6 +69,7 @@ var steps = []struct{ name, field string }{
 	{"similar groups", "NodeGroupSetProcessor"},
 	{"pause after a failure", "Backoff"},
 	{"report of a scale-up", "ScaleUpStatusProcessor"},
+	{"nodes that are not needed", "ScaleDownCandidatesNotifier"},
 	{"candidates for removal", "ScaleDownNodeProcessor"},
 	{"nodes that are removed", "ScaleDownSetProcessor"},
 	{"report of a scale-down", "ScaleDownStatusProcessor"},
@@ -76,7 +78,7 @@ var steps = []struct{ name, field string }{
 
 // leftToTheCore are the other extension points.
 var leftToTheCore = []string{"BinpackingLimiter", "NodeGroupManager",
-	"NodeGroupConfigProcessor", "ScaleDownCandidatesNotifier", "ScaleStateNotifier", "AsyncNodeGroupStateChecker"}
+	"NodeGroupConfigProcessor", "ScaleStateNotifier", "AsyncNodeGroupStateChecker"}
 
 func TestWiring(t *testing.T) {
 	requests := func(p *Process) {
@@ -88,7 +90,7 @@ func TestWiring(t *testing.T) {
 	off := func(p *Process) { p.options.ScaleDown = false }
 	dry := func(p *Process) { p.guard = &dryrun.Guard{} }
 	var b strings.Builder
-	defaults := printed(wired(func(*Process) {}))
+	defaults := printed(wiredWith(func(*Process) {}))
 	b.WriteString("# Adapters in call order. An indented line is called by the line above it.\n# go test ./cmd/cluster-autoscaler/process -run TestWiring -update\n")
 	for _, variant := range []struct {
 		name   string
@@ -108,7 +110,7 @@ func TestWiring(t *testing.T) {
 		}},
 	} {
 		fmt.Fprintf(&b, "\n== %s\n", variant.name)
-		for at, text := range printed(wired(variant.change)) {
+		for at, text := range printed(wiredWith(variant.change)) {
 			if variant.name == "all features off" || text != defaults[at] {
 				b.WriteString(text)
 			}
@@ -119,7 +121,7 @@ func TestWiring(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		chain, err := expander.New(list, expander.Config{LeastCost: leastcost.New(nil, nil, 0, clock.RealClock{}), Interrupted: func(string) bool { return false }})
+		chain, err := expander.New(list, expander.Config{LeastCost: leastcost.New(nil, nil, nil, 0, clock.RealClock{}), Interrupted: func(string) bool { return false }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,6 +132,23 @@ func TestWiring(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/wiring.txt", b.String())
+}
+
+// mostAdapters is how many adapters of ours are wired with every feature off. Merge two that are one idea before you add another.
+const mostAdapters = 28
+
+func TestAdaptersStayFew(t *testing.T) {
+	ours := map[string]bool{}
+	for _, text := range printed(wiredWith(func(*Process) {})) {
+		for line := range strings.SplitSeq(text, "\n") {
+			if name, indented := strings.CutPrefix(line, "  "); indented && !strings.HasSuffix(name, "(core)") && strings.TrimSpace(name) != "-" {
+				ours[strings.TrimSpace(name)] = true
+			}
+		}
+	}
+	if len(ours) > mostAdapters {
+		t.Errorf("%d adapters are wired with every feature off, want at most %d: %q", len(ours), mostAdapters, slices.Sorted(maps.Keys(ours)))
+	}
 }
 
 func TestWiringKnowsEveryExtensionPoint(t *testing.T) {
@@ -155,8 +174,11 @@ func printed(opts coreoptions.AutoscalerOptions) []string {
 			field = reflect.ValueOf(opts).FieldByName(s.field)
 		}
 		point := field.Type()
-		if s.field == "LoopStartNotifier" {
+		switch s.field {
+		case "LoopStartNotifier":
 			point = reflect.TypeFor[loopstart.Observer]()
+		case "ScaleDownCandidatesNotifier":
+			point = reflect.TypeFor[scaledowncandidates.Observer]()
 		}
 		list = append(list, fmt.Sprintf("%s (%s)\n%s", s.name, s.field, adapters(field, point, "  ")))
 	}

@@ -220,23 +220,24 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
 	oneZone := podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes)
-	collector.Nodes, collector.Need = factory.Core().V1().Nodes().Lister(), oneZone.Need
+	collector.Nodes = factory.Core().V1().Nodes().Lister()
 	launchable := nodegroups.NewLaunchable(w.Provider)
 	processors := caprocessors.DefaultProcessors(given)
 	processors.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, given.NodeInfoCacheExpireTime, given.ForceDaemonSets)
-	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector}, oneZone,
+	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector, Need: oneZone.Need}, oneZone,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
 	processors.NodeGroupListProcessor = launchable
 	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
-	unhelped := status.NewUnhelped(processors.ScaleUpStatusProcessor, collector.Record.Report, false, clock.RealClock{})
+	unhelped := status.NewUnhelped(status.Options{Core: processors.ScaleUpStatusProcessor, Report: collector.Record.Report, Clock: clock.RealClock{}})
 	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
 		unhelped, decisions.ScaleUp{Collector: collector}})
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := rules.Default(deletions), snapshot.New(given, handle)
 	processors.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(w.Provider, sorted(processors, clusterSnapshot, deletions, drainRules))
-	processors.ScaleDownSetProcessor = scaledown.NewSharedMinimum(w.Provider, collector.Nodes, processors.ScaleDownSetProcessor)
-	processors.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: collector}
+	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
+		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
+	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
 	processors.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: collector})
 	quotas := ctrlfake.NewClientBuilder().WithScheme(kinds).WithObjects(k.quotas...).Build()
 	made, coreErr := core.NewAutoscaler(t.Context(), coreoptions.AutoscalerOptions{

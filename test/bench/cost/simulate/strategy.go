@@ -35,8 +35,7 @@ func newStrategy(name string, c *cloud, devices func() *drasnapshot.Snapshot) (e
 	lots := &lots{rand.New(rand.NewPCG(4, 8))}
 	switch name {
 	case "least-cost":
-		filter := leastcost.New(c, nil, planLimit, clock.RealClock{})
-		filter.CountDevices(devices)
+		filter := leastcost.New(c, nil, devices, planLimit, clock.RealClock{})
 		return &chain{filter, cheapest{c}}, nil
 	case "least-waste":
 		return &chain{leastwaste.New(devices), cheapest{c}}, nil

@@ -1,0 +1,80 @@
+package scaledown
+
+import (
+	"slices"
+
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+)
+
+// Removals decides which of the nodes go that the core would remove, and finishes what the core leaves of a removal that failed. It is the
+// core's ScaleDownSetProcessor and its ScaleDownStatusProcessor, and wraps one of each.
+type Removals struct {
+	nodes    nodes.ScaleDownSetProcessor
+	report   status.ScaleDownStatusProcessor
+	filters  []filter // in call order
+	rollback *rollback
+}
+
+// filter divides the candidates into nodes that may be removed, and nodes that stay.
+type filter func(*cacontext.AutoscalingContext, *nodes.ScaleDownContext, []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode)
+
+// Options of Removals.
+type Options struct {
+	Core     nodes.ScaleDownSetProcessor
+	Report   status.ScaleDownStatusProcessor // sees the status first
+	Provider *aws.Provider
+	Nodes    corelisters.NodeLister // nil for a minimum that counts no removal under way
+	DryRun   bool                   // no node may be drained
+	Clock    clock.PassiveClock
+}
+
+// NewRemovals makes Removals.
+func NewRemovals(o Options) *Removals {
+	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
+		keepSpread,
+		sharedMinimum{o.Provider, o.Nodes}.filter,
+		o.Core.FilterUnremovableNodes,
+	}}
+	if o.DryRun {
+		r.filters = append(r.filters, drainNothing)
+	}
+	return r
+}
+
+// FilterUnremovableNodes returns the nodes that may be removed, and the nodes that stay.
+func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
+	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	var stay []simulator.UnremovableNode
+	for _, f := range r.filters {
+		removable, more := f(ctx, scaleDown, candidates)
+		candidates, stay = removable, append(stay, more...)
+	}
+	r.rollback.chose(candidates)
+	return candidates, stay
+}
+
+// Process takes back what removals that failed have left.
+func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
+	r.report.Process(ctx, s)
+	r.rollback.process(ctx, s)
+}
+
+// CleanUp cleans up the wrapped processors.
+func (r *Removals) CleanUp() {
+	r.nodes.CleanUp()
+	r.report.CleanUp()
+}
+
+// drainNothing lets only nodes pass whose pods have to complete first, because the core itself keeps them. A dry run answers the writes of
+// a drain, but they would go on after the loop.
+func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), nil
+}
