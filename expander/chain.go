@@ -28,8 +28,14 @@ type Choice struct {
 
 // explainer is an expander that judges each option.
 type explainer interface {
-	// Words returns the judgement of each option of the last BestOptions, by node group ID. The function may be called later.
-	Words() func() map[string]string
+	// Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
+	Words() func(nodeGroup string) string
+}
+
+// judgement is what an expander says of the options.
+type judgement struct {
+	expander string
+	words    func(nodeGroup string) string
 }
 
 // step narrows the options. Expanders of --expander say why in the option that they choose.
@@ -57,15 +63,19 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 	return best
 }
 
-// best takes the steps until one option is left. An expander of --expander judges even a single option, because nothing
-// else says why it was chosen.
+// best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges even a
+// single option, because nothing else says why it was chosen.
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
 	judged := false
-	var judgements []func() map[string]string
+	var judgements []judgement
 	for _, s := range c.steps {
 		options = s.filter.BestOptions(options, nodeInfos)
-		if e, ok := s.filter.(explainer); ok && c.chose != nil {
-			judgements = append(judgements, e.Words())
+		if e, ok := s.filter.(explainer); ok {
+			said := judgement{s.name, e.Words()}
+			judgements = append(judgements, said)
+			for i := range options {
+				options[i].Debug = join(options[i].Debug, said.of(options[i].NodeGroup.Id()))
+			}
 		}
 		judged = judged || s.flag
 		if judged && len(options) == 1 {
@@ -75,21 +85,28 @@ func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framew
 	return nil, joined(judgements) // the last step leaves one option of any
 }
 
-// joined puts the judgements of several expanders about an option behind each other. It asks each expander once.
-func joined(judgements []func() map[string]string) func(nodeGroup string) string {
-	var made []map[string]string
+// joined puts the judgements of several expanders about an option behind each other.
+func joined(judgements []judgement) func(nodeGroup string) string {
 	return func(nodeGroup string) string {
-		if made == nil {
-			for _, judgement := range judgements {
-				made = append(made, judgement())
-			}
+		text := ""
+		for _, by := range judgements {
+			text = join(text, by.of(nodeGroup))
 		}
-		var words []string
-		for _, by := range made {
-			if text := by[nodeGroup]; text != "" {
-				words = append(words, text)
-			}
-		}
-		return strings.Join(words, " | ")
+		return text
 	}
+}
+
+// of returns the expander's name and what it says of the option of the group, "" for nothing.
+func (j judgement) of(nodeGroup string) string {
+	if words := j.words(nodeGroup); words != "" {
+		return j.expander + ": " + words
+	}
+	return ""
+}
+
+func join(text, more string) string {
+	if text == "" || more == "" {
+		return text + more
+	}
+	return text + " | " + more
 }

@@ -198,18 +198,14 @@ func (b choice) all() []*apiv1.Pod {
 	return pods
 }
 
-// options returns the options with their explanations added. They are copies, cut where necessary.
-func (b choice) options(candidates []candidate, explanations []Explanation) []expander.Option {
+// options returns copies of the options, cut where necessary.
+func (b choice) options(candidates []candidate) []expander.Option {
 	var list []expander.Option
 	for _, i := range b.chosen {
 		o := candidates[i].option
 		if first := b.planned[b.first]; len(first.nodes) > 0 {
 			o.NodeCount, o.Pods = first.count, slices.Clone(first.pods)
 		}
-		if o.Debug != "" {
-			o.Debug += " | "
-		}
-		o.Debug += Name + ": " + explanations[i].String()
 		list = append(list, o)
 	}
 	return list

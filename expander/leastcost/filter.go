@@ -44,19 +44,18 @@ type Filter struct {
 	limit     time.Duration // of one plan
 	clock     clock.PassiveClock
 	devices   func() *drasnapshot.Snapshot
-	rest      *remainder    // of the last plan, nil for none
-	last      []Explanation // of the last BestOptions
+	rest      *remainder             // of the last plan, nil for none
+	last      map[string]Explanation // of the last BestOptions, by node group ID
 }
 
-// Words returns the judgement of each option of the last BestOptions, by node group ID. The function may be called later.
-func (f *Filter) Words() func() map[string]string {
+// Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
+func (f *Filter) Words() func(nodeGroup string) string {
 	last := f.last
-	return func() map[string]string {
-		words := make(map[string]string, len(last))
-		for _, e := range last {
-			words[e.NodeGroup] = Name + ": " + e.String()
+	return func(nodeGroup string) string {
+		if e, judged := last[nodeGroup]; judged {
+			return e.String()
 		}
-		return words
+		return ""
 	}
 }
 
@@ -82,9 +81,12 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 		return options
 	}
 	d.log()
-	f.last = d.explanations
+	f.last = make(map[string]Explanation, len(d.explanations))
+	for _, e := range d.explanations {
+		f.last[e.NodeGroup] = e
+	}
 	f.rest = d.remainder(f)
-	return d.choice.options(d.candidates, d.explanations)
+	return d.choice.options(d.candidates)
 }
 
 // decision is what comes of a set of options.

@@ -80,7 +80,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 			f := newFilter(flat{"a": 1}, nil)
 			f.devices = func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) }
 			d := f.decide([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
-			best := d.choice.options(d.candidates, d.explanations)
+			best := d.choice.options(d.candidates)
 			if len(best) != 1 || best[0].NodeCount != tt.planned || len(firstNodes(d)) != tt.planned {
 				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(firstNodes(d)), tt.planned)
 			}

@@ -98,7 +98,7 @@ func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 			continue
 		}
 		d := newFilter(prices, nil).decide(options, templates)
-		best := d.choice.options(d.candidates, d.explanations)
+		best := d.choice.options(d.candidates)
 		if len(firstNodes(d)) == 0 {
 			continue // a whole option, in the core's order
 		}

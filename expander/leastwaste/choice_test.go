@@ -203,8 +203,9 @@ func TestEachVerdictSaysWhy(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("explanations (-want +got):\n%s", diff)
 	}
-	best := New(nil).BestOptions(options, templates)
-	if len(best) != 1 || best[0].Debug != "least-waste: "+want[3] || options[3].Debug != "" {
-		t.Errorf("best options = %+v, want the last, which says why, and the options left as they were", best)
+	f := New(nil)
+	best := f.BestOptions(options, templates)
+	if words := f.Words(); len(best) != 1 || words("small") != want[3] || words("unknown") != "" {
+		t.Errorf("best options = %+v because of %q, want the last", best, words("small"))
 	}
 }

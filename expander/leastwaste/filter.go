@@ -10,18 +10,17 @@ import (
 // Filter keeps the options that leave the least idle.
 type Filter struct {
 	devices func() *drasnapshot.Snapshot
-	last    []Explanation // of the last BestOptions
+	last    map[string]Explanation // of the last BestOptions, by node group ID
 }
 
-// Words returns the judgement of each option of the last BestOptions, by node group ID. The function may be called later.
-func (f *Filter) Words() func() map[string]string {
+// Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
+func (f *Filter) Words() func(nodeGroup string) string {
 	last := f.last
-	return func() map[string]string {
-		words := make(map[string]string, len(last))
-		for _, e := range last {
-			words[e.NodeGroup] = "least-waste: " + e.String()
+	return func(nodeGroup string) string {
+		if e, judged := last[nodeGroup]; judged {
+			return e.String()
 		}
-		return words
+		return ""
 	}
 }
 
@@ -29,20 +28,16 @@ func (f *Filter) Words() func() map[string]string {
 // dynamic resource allocation from the core's snapshot of the cluster. It is nil, or returns nil, where there are none.
 func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices: devices} }
 
-// BestOptions returns the options that share the first place, in the given order, each with its explanation added. It leaves
-// out an option whose group has no node template, and returns nil if none can be judged.
+// BestOptions returns the options that share the first place, in the given order. It leaves out an option whose group has no node
+// template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	explanations, judged := f.explainAll(options, nodeInfos)
-	f.last = explanations
+	f.last = make(map[string]Explanation, len(explanations))
 	var best []expander.Option
 	for i, e := range explanations {
+		f.last[e.NodeGroup] = e
 		if e.Verdict == Chosen {
-			option := judged[i]
-			if option.Debug != "" {
-				option.Debug += " | "
-			}
-			option.Debug += "least-waste: " + e.String()
-			best = append(best, option)
+			best = append(best, judged[i])
 		}
 	}
 	logChoice(explanations)
