@@ -16,15 +16,15 @@
 // each node, and keeps pods off the DaemonSets that they must not share a node with. Devices of claims and volumes count as far
 // as the node's template promises them. Pods that are spread over nodes share one no more often than their skew allows. The plan
 // does not know which pods others must be near, or how pods spread over zones. The core knows, and filled the nodes of its
-// options accordingly. If the core put fewer pods with claims, volumes, or such dependencies on a node than would have room, the
-// planned nodes hold no more. Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
+// options accordingly. If the core put fewer pods with such dependencies on a node than would have room, the planned nodes hold no
+// more. A promise of devices or volumes that the core's own nodes exceed does not count. Where other nodes matter, only an option's own list of pods counts. Where the plan was wrong the
 // core finds pods pending, and scales up again.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
 // are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan. The pods of an option
 // come node by node, and first fit in their order gives the nodes of the plan.
 //
-// Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.Planned shows it to the core, and
+// Neither the core nor kube-scheduler knows the plan when it packs pending pods. podlist.FreeRoom shows it to the core, and
 // cloudprovider/plan/nomination to kube-scheduler. Without them a plan of several kinds of nodes may need more nodes.
 //
 // A plan has a time limit. At its end the cheapest plan so far counts, or the cheapest option if that places more pods. The log
