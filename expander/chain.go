@@ -63,8 +63,8 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 	return best
 }
 
-// best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges even a
-// single option, because nothing else says why it was chosen.
+// best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges
+// even a single option, because nothing else says why it was chosen.
 func (c *Chain) best(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (*coreexpander.Option, func(string) string) {
 	judged := false
 	var judgements []judgement

@@ -21,8 +21,8 @@ import (
 // FreeRoom gives pending pods the room that is free or on its way, and returns the pods without any. It wraps the core's own processor,
 // which packs pending pods in an order of its own.
 //
-//   - First, planned pods get the nodes that were asked for them, as far as the scheduler's filters agree. Otherwise pods planned for another
-//     node take their room, and they cause another scale-up. The core would also pack a pod anew whose nomination kube-scheduler has just
+//   - First, planned pods get the nodes that were asked for them, as far as the scheduler's filters agree. Otherwise pods planned for
+//     another node take their room, and they cause another scale-up. The core would also pack a pod anew whose nomination kube-scheduler has just
 //     removed, though its room is kept.
 //   - Then the pods that need a zone get the room there, see zoneFirst.
 //   - The core gives the room that is left to the others. Those on upcoming nodes of the plan join it.
@@ -70,7 +70,8 @@ func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
 // putPlanned puts planned pods on their nodes. It returns the others, and the nodes of the plan that have not registered by their names in
 // the snapshot.
-func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod, planned []plan.Node) ([]*corev1.Pod, map[string]plan.Node, error) {
+func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod, planned []plan.Node) (
+	[]*corev1.Pod, map[string]plan.Node, error) {
 	nodes, err := r.nodesFor(s, planned)
 	if err != nil {
 		return nil, nil, err
@@ -192,8 +193,8 @@ func placeOn(s clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod)
 
 // zoneFirst gives the room in a zone to pods that must run there, before the core gives the rest to pods that can run anywhere.
 //
-// If a pod without a zone takes the node that another pod waits for, the other pod gets a second node and the first node stays empty. After a
-// launch for the pods without a zone alone, the next loop reverses the order: those nodes are theirs. Pods with a lower priority than a pod of
+// If a pod without a zone takes the node that another pod waits for, the other pod gets a second node and the first node stays empty.
+// After a launch for the pods without a zone alone, the next loop reverses the order: those nodes are theirs. Pods with a lower priority than a pod of
 // the other kind stay where the core has them. Without zone groups all pods do.
 func (r *FreeRoom) zoneFirst(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	if r.Zones == nil || !r.Zones.Views() {

@@ -24,7 +24,8 @@ type Removals struct {
 }
 
 // filter divides the candidates into nodes that may be removed, and nodes that stay.
-type filter func(*cacontext.AutoscalingContext, *nodes.ScaleDownContext, []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode)
+type filter func(*cacontext.AutoscalingContext, *nodes.ScaleDownContext, []simulator.NodeToBeRemoved) (
+	[]simulator.NodeToBeRemoved, []simulator.UnremovableNode)
 
 // Options of Removals.
 type Options struct {
@@ -75,6 +76,7 @@ func (r *Removals) CleanUp() {
 
 // drainNothing lets only nodes pass whose pods have to complete first, because the core itself keeps them. A dry run answers the writes of
 // a drain, but they would go on after the loop.
-func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) (
+	[]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
 	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), nil
 }

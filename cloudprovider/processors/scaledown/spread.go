@@ -14,13 +14,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
-// keepSpread keeps a node whose spread pods would have no place while the node exists. The core looks for their places as if the node were gone
-// (findPlaceFor, read 2026-11). If the node is the last one of its zone, the zone is gone there, too, and the pods may crowd elsewhere.
+// keepSpread keeps a node whose spread pods would have no place while the node exists. The core looks for their places as if the node
+// were gone (findPlaceFor, read 2026-11). If the node is the last one of its zone, the zone is gone there, too, and the pods may crowd elsewhere.
 // kube-scheduler counts the zone until the node object is deleted, a minute after the drain. Until then the pods are unschedulable, so the
 // autoscaler launches the same node again, and removes it again, for ever.
 //
-// It moves the spread pods of one candidate after the other. Pods that have come to a candidate move on with its own. It leaves the snapshot as
-// it was.
+// It moves the spread pods of one candidate after the other. Pods that have come to a candidate move on with its own. It leaves the
+// snapshot as it was.
 func keepSpread(ctx *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) (
 	removable []simulator.NodeToBeRemoved, stay []simulator.UnremovableNode) {
 	if !slices.ContainsFunc(candidates, func(c simulator.NodeToBeRemoved) bool { return slices.ContainsFunc(c.PodsToReschedule, spread) }) {
@@ -61,7 +61,8 @@ func keepSpread(ctx *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, ca
 }
 
 // move schedules pods of a node elsewhere, but on no leaving node. It returns them as unbound pods, and the nodes of those that have a place.
-func move(cluster clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod, leaving map[string]bool) ([]*corev1.Pod, map[*corev1.Pod]string, error) {
+func move(cluster clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod, leaving map[string]bool) (
+	[]*corev1.Pod, map[*corev1.Pod]string, error) {
 	unbound := make([]*corev1.Pod, len(pods))
 	for i, p := range pods {
 		if err := cluster.UnschedulePod(p.Namespace, p.Name, node); err != nil {

@@ -144,7 +144,9 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 	for {
 		before := o.targetSizes()
 		o.packed = packings{}
-		result, err := o.phase(helpless.others(pods), func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, s.nodes()) })
+		result, err := o.phase(helpless.others(pods), func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) {
+			return once(pods, s.nodes())
+		})
 		if len(o.later) > 0 && err == nil && result != nil && result.Result != status.ScaleUpSuccessful && !over() {
 			o.later = nil // the plan ends here, and the core packs the pods that are left
 			o.context.ProvisioningRequestScaleUpMode = false
@@ -179,7 +181,8 @@ func (o *Orchestrator) repeat(pods []*apiv1.Pod, s *simulation,
 			break
 		}
 		if over() {
-			klog.Background().V(4).Info("The other pods wait for the next loop, because --max-nodegroup-binpacking-duration is over", "pods", len(pods))
+			klog.Background().V(4).Info("The other pods wait for the next loop, because --max-nodegroup-binpacking-duration is over",
+				"pods", len(pods))
 			break
 		}
 		o.context.ProvisioningRequestScaleUpMode = false
