@@ -16,8 +16,11 @@ import (
 
 func TestCallersWithinTheWaitShareOneCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var calls [][]int
 		b := awsclient.Batcher[string, int, int]{Clock: clock.RealClock{}, Call: func(_ context.Context, _ string, wanted []int) int {
+			mu.Lock()
+			defer mu.Unlock()
 			calls = append(calls, slices.Sorted(slices.Values(wanted)))
 			return len(calls)
 		}}
