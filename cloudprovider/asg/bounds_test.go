@@ -46,15 +46,11 @@ func TestTerminationRereadsStaleGroup(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 1, 10)).timed()
 	w.started()
-	if err := w.aws.SetDesired("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(2)
 	w.eventuallyInService("a", 2)
 	state, _ := w.aws.Group("a")
 	now.Step(3 * time.Second)
-	if _, err := w.cache.Terminate(t.Context(), "a", []string{state.Instances[1].ID}); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", []string{state.Instances[1].ID}))
 	w.wantDesired(1)
 }
 
@@ -74,12 +70,8 @@ func TestMinimumSizeIsNeverOverdue(t *testing.T) {
 	w, now := newWorld(t, scalingGroup("a", 0, 0, 10)).timed()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.started()
-	if err := w.aws.SetLimits("a", 2, 10); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.aws.SetDesired("a", 3); err != nil { // one of the three is not the minimum size's
-		t.Fatal(err)
-	}
+	w.must(w.aws.SetLimits("a", 2, 10))
+	w.setDesired(3) // one of the three is not the minimum size's
 	w.refresh()
 	now.Step(6 * time.Minute)
 	w.refresh()

@@ -502,9 +502,7 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 				}{{"a", 0, false}, {"b", time.Minute, !tt.off}, {"b", 15 * time.Minute, true}} {
 					time.Sleep(step.after)
 					w.aws.ResetCalls()
-					if _, err := w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]); err != nil {
-						t.Fatal(err)
-					}
+					w.done(w.cache.Terminate(w.t.Context(), step.group, w.stay(step.group)[:3]))
 					if got := w.aws.Calls()[terminateCall]; (got == 1) != step.one {
 						t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
 					}

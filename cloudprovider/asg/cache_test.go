@@ -137,9 +137,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 				t.Errorf("calls at start (-want +got):\n%s", diff)
 			}
 			w.aws.ResetCalls()
-			if err := w.cache.Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.refresh()
 			if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": tt.readings}, w.aws.Calls()); diff != "" {
 				t.Errorf("calls of one refresh (-want +got):\n%s", diff)
 			}
@@ -172,9 +170,7 @@ func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)).started()
-	if err := w.aws.DeleteGroup("a"); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.DeleteGroup("a"))
 	_, err := w.cache.Increase(t.Context(), "a", 1)
 	if !errors.Is(err, asg.ErrGroupNotFound) {
 		t.Errorf("Increase of a deleted group = %v, want ErrGroupNotFound", err)
@@ -198,9 +194,7 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), doomed},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken("it's", "doomed", "$Default"), broken("old", "workers", "9"), eks},
 	}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
-	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.DeleteLaunchTemplate("doomed"))
 	w.started()
 	gone, old := w.group("eks").Source.Template.ID, w.group("old").Source.Template.ID
 	const content = "see what it held, within 90 days: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=CreateLaunchTemplate'\nmake such a launch template again"
@@ -227,9 +221,7 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, scalingGroup("sound", 0, 0, 3)},
 	}
 	w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
-	if err := w.aws.DeleteLaunchTemplate("doomed"); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.DeleteLaunchTemplate("doomed"))
 	w.started()
 	if g := w.group("sound"); g.LaunchSpec == nil || len(g.Problems) > 0 {
 		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.LaunchSpec, g.Problems)
@@ -275,21 +267,15 @@ func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
-		if err := w.aws.DeleteLaunchTemplate("workers"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.must(w.aws.DeleteLaunchTemplate("workers"))
+		w.increase(1)
 		w.eventually(func() string {
 			if g := w.group("a"); !g.Blocked() || g.LaunchSpec != nil {
 				return fmt.Sprintf("launches %+v with problems %+v, want nothing and a problem that blocks", g.LaunchSpec, g.Problems)
 			}
 			return ""
 		})
-		if err := w.aws.PutLaunchTemplate(workers("m5.large")); err != nil {
-			t.Fatal(err)
-		}
+		w.must(w.aws.PutLaunchTemplate(workers("m5.large")))
 	})
 }
 
@@ -353,9 +339,7 @@ func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 3)).running()
 	before := w.group("a").LaunchSpec
 	for range 3 {
-		if err := w.cache.Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		w.refresh()
 	}
 	if after := w.group("a").LaunchSpec; after != before || before == nil {
 		t.Errorf("launch facts went from %p to %p without a change", before, after)
@@ -367,9 +351,7 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 3)).started()
 	s := w.cache.Snapshot()
 	before := *s.Group("a")
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(1)
 	if after := s.Group("a"); after.DesiredCapacity != before.DesiredCapacity || !slices.Equal(after.Instances, before.Instances) {
 		t.Errorf("a snapshot taken before the write shows it: desired %d, was %d", after.DesiredCapacity, before.DesiredCapacity)
 	}

@@ -52,14 +52,6 @@ func (w *world) oneMore() {
 	w.refresh()
 }
 
-// setDesired is another writer's.
-func (w *world) setDesired(desired int) {
-	w.t.Helper()
-	if err := w.aws.SetDesired("a", desired); err != nil {
-		w.t.Fatal(err)
-	}
-}
-
 func (w *world) wantDesired(want int) {
 	w.t.Helper()
 	if got, kills := w.desired("a"), w.kills(); got != want || len(kills) > 0 {
@@ -225,9 +217,7 @@ func TestTerminationReachesInstanceMissingFromStaleReading(t *testing.T) {
 	w.staleAfter(w.oneMore)
 	ids := w.ids("a")
 	now.Step(3 * time.Second)
-	if _, err := w.cache.Terminate(t.Context(), "a", ids[1:]); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", ids[1:]))
 	w.wantDesired(1)
 	w.calls.old = nil
 	w.refresh()
@@ -240,16 +230,12 @@ func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 	w, now := newWorld(t, scalingGroup("a", 0, 3, 10)).timed()
 	ids := w.started().ids("a")
 	w.staleAfter(func() {
-		if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 		w.refresh() // it shows the instance on its way out
 	})
 	for range 2 {
 		now.Step(3 * time.Second)
-		if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 	}
 	if got := w.aws.Calls()[terminateCall]; got != 1 {
 		t.Errorf("the instance was terminated %d times", got)
@@ -356,9 +342,7 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 				tt.second.Action = terminateCall
 				w.aws.Inject(tt.second)
 			}
-			if _, err := w.cache.Terminate(t.Context(), "a", ids[:1]); err != nil {
-				t.Fatal(err)
-			}
+			w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 			isGone()
 			w.refresh()
 			if g, calls := w.group("a"), w.aws.Calls()[terminateCall]; g.DesiredCapacity != 3 || calls != 2 {
@@ -399,9 +383,7 @@ func (w *world) tagged(on bool) {
 	if !on {
 		tag = nil
 	}
-	if err := w.aws.SetTags("a", map[string]*string{discoveryTag: tag}); err != nil {
-		w.t.Fatal(err)
-	}
+	w.must(w.aws.SetTags("a", map[string]*string{discoveryTag: tag}))
 	w.refresh()
 }
 
@@ -578,9 +560,7 @@ func TestTerminationLowersForeignFloor(t *testing.T) {
 	w.eventuallyInService("a", 5)
 	w.refresh()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	w.eventually(func() string { // its launch is one of the newest activities still
 		if state, _ := w.aws.Group("a"); len(state.Instances) != 4 {
 			return "AWS lists the terminated instance"
@@ -619,9 +599,7 @@ func TestWithdrawalHappensOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil { // AWS wants another in its place
-		t.Fatal(err)
-	}
+	w.must(w.aws.Reclaim(w.ids("a")[0])) // AWS wants another in its place
 	w.eventually(func() string {
 		if w.refresh(); w.group("a").Missing() != 1 {
 			return "the reclaimed instance is there"
@@ -643,9 +621,7 @@ func TestShownTerminationLowersKnownCapacity(t *testing.T) {
 	w.increase(1) // no reading shows it yet
 	w.calls.old = nil
 	w.calls.afterWrite = w.refresh
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
 	w.calls.afterWrite = nil
 	w.increase(1)
 	w.wantDesired(4)

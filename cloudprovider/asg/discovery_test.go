@@ -92,18 +92,14 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{
 					tagged("by-name", nil), tagged("c-only", map[string]string{"c": ""}), tagged("a-and-c", map[string]string{"a": "", "c": ""})}}, discovery)
-			if err := w.cache.Start(ctx); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.cache.Start(ctx))
 			if got := strings.Contains(log.String(), "--asg-node-group-discovery=any"); got != tt.warns {
 				t.Errorf("the log names the flag: %t, want %t:\n%s", got, tt.warns, log.String())
 			}
 			if got := w.aws.Calls()["DescribeAutoScalingGroups"]; got != tt.calls {
 				t.Errorf("%d readings, want %d", got, tt.calls)
 			}
-			if err := w.cache.Refresh(ctx); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.cache.Refresh(ctx))
 			if got := strings.Count(log.String(), "--asg-node-group-discovery=any"); got > 1 {
 				t.Errorf("the log names the flag %d times, want once", got)
 			}

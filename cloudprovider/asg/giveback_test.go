@@ -27,9 +27,7 @@ func comingWorld(t *testing.T, g fakeaws.AutoScalingGroup) (*world, *clocktestin
 // suspendLaunch keeps AWS from beginning a launch.
 func (w *world) suspendLaunch() {
 	w.t.Helper()
-	if err := w.aws.Suspend("a", "Launch"); err != nil {
-		w.t.Fatal(err)
-	}
+	w.must(w.aws.Suspend("a", "Launch"))
 }
 
 // wantGivenBack gives back up to n instances, and checks how many AWS desires and ended.
@@ -74,9 +72,7 @@ func TestGivenBackInstancesAreNotLaunchedLater(t *testing.T) {
 	w.increase(3)
 	now.Step(20 * time.Second)
 	w.wantGivenBack(2, 2, 2)
-	if err := w.aws.Resume("a", "Launch"); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Resume("a", "Launch"))
 	w.eventuallyInService("a", 2)
 	now.Step(20 * time.Second)
 	w.wantGivenBack(2, 0, 2)
@@ -147,15 +143,11 @@ func TestGivingBackLeavesMinimumAndOthersRequests(t *testing.T) {
 	w, now := comingWorld(t, scalingGroup("a", 0, 0, 10))
 	w.suspendLaunch()
 	w.increase(3)
-	if err := w.aws.SetLimits("a", 1, 10); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.SetLimits("a", 1, 10))
 	now.Step(20 * time.Second)
 	w.wantGivenBack(3, 2, 1)
 	w.increase(1)
-	if err := w.aws.SetDesired("a", 4); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(4)
 	now.Step(2 * time.Minute)
 	w.wantGivenBack(3, 0, 4)
 }

@@ -46,9 +46,7 @@ func TestHeavyInstanceCanGo(t *testing.T) {
 	if limits := g.AtMin(g); len(limits) > 0 {
 		t.Errorf("limits %v keep the instance, want none", limits)
 	}
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 	w.eventually(func() string {
 		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 || state.Desired != 0 {
 			return fmt.Sprintf("%d instances of %d desired, want none", len(state.Instances), state.Desired)
@@ -60,9 +58,7 @@ func TestHeavyInstanceCanGo(t *testing.T) {
 func TestHeavyInstancesKeepMinimum(t *testing.T) {
 	t.Parallel()
 	w := oneHeavy(t)
-	if err := w.aws.SetLimits("a", 2, 1000); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.SetLimits("a", 2, 1000))
 	w.refresh()
 	if got := w.group("a").MinInstances(); got != 1 {
 		t.Errorf("the group keeps at least %d instances, want 1", got)
@@ -79,9 +75,7 @@ func TestHeavyInstancesKeepMinimum(t *testing.T) {
 func TestHeavyInstanceAboveMaximumStays(t *testing.T) {
 	t.Parallel()
 	w := oneHeavy(t)
-	if err := w.aws.SetLimits("a", 0, 8); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.SetLimits("a", 0, 8))
 	w.refresh()
 	if got := w.group("a").MinInstances(); got != 1 {
 		t.Errorf("the group keeps at least %d instances, want 1", got)
@@ -96,15 +90,11 @@ func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		t.Run(string(mode), func(t *testing.T) {
 			w := oneHeavy(t).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
-			if err := w.cache.StartIncrease(t.Context(), "a", "", 1); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.cache.StartIncrease(t.Context(), "a", "", 1))
 			if got := w.group("a").TargetInstances(); got != 2 {
 				t.Errorf("a target of %d while AWS is being asked, want 2", got)
 			}
-			if err := w.cache.AwaitIncreases(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.cache.AwaitIncreases(t.Context()))
 			if got := w.group("a").TargetInstances(); got != 2 {
 				t.Errorf("a target of %d, want 2", got)
 			}
@@ -159,9 +149,7 @@ func TestStartTakesOverNobodysRequest(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 20))
 	w.eventuallyInService("a", 1)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.aws.SetDesired("a", 5); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(5)
 	w.started()
 	n := w.group("a").Withdrawable()
 	taken, _, err := w.cache.Withdraw(t.Context(), "a", 4)

@@ -208,9 +208,7 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 				ids := w.members("g")
 				w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids})
 				owner := "owned"
-				if err := w.aws.SetTags("g", map[string]*string{ownedBy + "b": &owner}); err != nil {
-					t.Fatal(err)
-				}
+				w.must(w.aws.SetTags("g", map[string]*string{ownedBy + "b": &owner}))
 				asg.MakeStale(w.cache, "g")
 				err := write(w, ids)
 				var other *ownership.OtherClusterError
@@ -371,12 +369,8 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 		{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.aws.EditGroup("b1", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b2", Version: "1"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.cache.Refresh(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("b1", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b2", Version: "1"}}))
+	w.must(w.cache.Refresh(ctx))
 	if got := foreign(w.cache.Snapshot()); len(got) != 1 {
 		t.Errorf("groups of other clusters %q before the new template was read, want the one still", got)
 	}
@@ -465,12 +459,8 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := sharedAccount(t, "a", ofCluster("g", "tags-b", 1)).with(nil)
-			if err := w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.aws.SetDesired("g", 2); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}))
+			w.must(w.aws.SetDesired("g", 2))
 			w.eventuallyInService("g", 2)
 			w.started()
 			ids := w.members("g")
@@ -509,12 +499,8 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("g", "joins-a", 2)).started()
 	ids := w.members("g")
-	if err := w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}))
+	w.refresh()
 	var other *ownership.OtherClusterError
 	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) {
 		t.Errorf("error %v before the new template was read, want an OtherClusterError", err)
@@ -527,9 +513,7 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 
 func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("g", "tags-b", 2))
-	if err := w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}))
 	w.started()
 	var other *ownership.OtherClusterError
 	if _, err := w.cache.Terminate(t.Context(), "g", w.members("g")); !errors.As(err, &other) {
@@ -543,9 +527,7 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 func TestForeignMovingGroupCostsNoReading(t *testing.T) {
 	w := sharedAccount(t, "a", ofCluster("theirs", "joins-b", 1))
 	w.aws.AddShortage(fakeaws.Shortage{})
-	if err := w.aws.SetDesired("theirs", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.SetDesired("theirs", 3))
 	w.started()
 	if got := w.cache.Snapshot().Foreign()[0].Missing(); got == 0 {
 		t.Fatal("the group is not short of instances")

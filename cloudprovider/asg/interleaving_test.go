@@ -14,9 +14,7 @@ import (
 func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	t.Parallel()
 	w := withoutCapacity(t, 0)
-	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(3)
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
 		t.Fatal(err)
@@ -25,9 +23,7 @@ func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	if g := w.group("a"); g.Requested != 1 || g.DesiredCapacity != 1 {
 		t.Errorf("%d requested of a desired capacity of %d, want 1 of 1", g.Requested, g.DesiredCapacity)
 	}
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil || w.desired("a") != 0 {
 		t.Errorf("withdrew %d of 3, error %v, desired capacity %d, want all", taken, err, w.desired("a"))
 	}
@@ -85,9 +81,7 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 		t.Error("no error although the call was denied")
 	}
 	w.aws.ClearFaults()
-	if err := w.aws.SetDesired("a", 2); err != nil { // another's
-		t.Fatal(err)
-	}
+	w.setDesired(2) // another's
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 2 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want none of the other's 2", taken, err, w.desired("a"))
 	}
@@ -96,9 +90,7 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := withoutCapacity(t, 0)
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	if got := w.group("a").Withdrawable(); got != 2 {
 		t.Fatalf("%d withdrawable, want 2", got)
 	}
@@ -118,13 +110,9 @@ func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {
 		w.aws.AddShortage(fakeaws.Shortage{Group: "bad"})
 		asked := make(chan struct{}, 100)
 		w.calls.activities = func(name string) bool { asked <- struct{}{}; return name == "bad" }
-		if _, err := w.cache.Increase(t.Context(), "bad", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), "bad", 1))
 		<-asked
-		if _, err := w.cache.Increase(t.Context(), "good", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), "good", 1))
 		start := time.Now()
 		w.eventually(func() string {
 			if len(w.group("good").Instances) == 0 {

@@ -16,9 +16,7 @@ func TestReportedLaunchFailureIsReadAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(func(o *asg.Options) { o.MotionInterval = time.Hour }).running()
 		w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.increase(1)
 		w.eventually(func() string {
 			w.cache.LaunchFailed("a")
 			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {

@@ -78,17 +78,13 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 		{7, map[string]int{"a": 3, "b": 2, "c": 2}},
 	} {
 		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
-		if _, err := w.cache.Increase(t.Context(), "a", tt.n); err != nil {
-			t.Fatal(err)
-		}
+		w.increase(tt.n)
 		if diff := cmp.Diff(tt.want, w.perZone("a")); diff != "" {
 			t.Errorf("%d instances by zone (-want +got):\n%s", tt.n, diff)
 		}
 	}
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(5)
 	if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
 		t.Errorf("instances by zone beside one that was there (-want +got):\n%s", diff)
 	}
@@ -97,9 +93,7 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 func TestLaunchTakesOneCallPerHundredInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 300)).with(synchronous).started()
-	if _, err := w.cache.Increase(t.Context(), "a", 300); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(300)
 	if calls := w.aws.Calls()[launchCall]; calls != 3 || w.desired("a") != 300 {
 		t.Errorf("%d calls for a desired capacity of %d, want 3 for 300", calls, w.desired("a"))
 	}
@@ -117,9 +111,7 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 		t.Errorf("instances by zone (-want +got):\n%s", diff)
 	}
 	w.aws.ResetCalls()
-	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(3)
 	if calls := w.aws.Calls()[launchCall]; calls != 1 {
 		t.Errorf("%d calls, want 1: the zones without capacity are left alone", calls)
 	}
@@ -215,9 +207,7 @@ func TestRaisedGroups(t *testing.T) {
 				w.aws.Inject(tt.fault)
 			}
 			for range 2 {
-				if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-					t.Fatal(err)
-				}
+				w.increase(1)
 			}
 			want := map[string]int{launchCall: 2}
 			switch {
@@ -250,9 +240,7 @@ func TestUnknownLaunchCallIsTriedOnce(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
 	for _, name := range []string{"a", "b", "a"} {
-		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), name, 1))
 	}
 	if got := w.aws.Calls()[launchCall]; got != 1 || w.desired("a") != 2 || w.desired("b") != 1 {
 		t.Errorf("%d calls, desired capacities %d and %d, want 1, 2 and 1", got, w.desired("a"), w.desired("b"))
@@ -264,9 +252,7 @@ func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Group: "a", Code: "UnsupportedOperation"})
 	for _, name := range []string{"a", "b", "a"} {
-		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), name, 1))
 	}
 	want := map[string]int{launchCall: 2, desiredCall: 2}
 	got := map[string]int{launchCall: w.aws.Calls()[launchCall], desiredCall: w.aws.Calls()[desiredCall]}
@@ -352,13 +338,9 @@ func TestUnshownInstancesAreKept(t *testing.T) {
 		delays := quick
 		delays.Listed = ms(500)
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
-		if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-			t.Fatal(err)
-		}
+		w.increase(2)
 		for range 10 {
-			if err := w.cache.Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			w.refresh()
 			if g := w.group("a"); len(g.Counted()) != 2 || g.DesiredCapacity != 2 {
 				t.Fatalf("%d instances of %d desired, want 2 of 2 in every reading", len(g.Counted()), g.DesiredCapacity)
 			}
@@ -398,9 +380,7 @@ func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	if got, kills := w.desired("a"), w.kills(); got != 7 || len(kills) > 0 {
 		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 5 of the other writer and 2 of ours", got, kills)
 	}
@@ -442,9 +422,7 @@ func TestNextProcessRecognisesLastLaunch(t *testing.T) {
 		delays := quick
 		delays.Synchronous = ms(700)
 		w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.increase(1)
 		next := w.with(nil).started()
 		begun := make(chan struct{})
 		w.expire()
@@ -462,9 +440,7 @@ func TestPredecessorsLaunchIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	next := w.with(nil).started()
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil { // whose answer comes between the next one's decision and its write
-		t.Fatal(err)
-	}
+	w.increase(2) // whose answer comes between the next one's decision and its write
 	if g, err := next.cache.Increase(t.Context(), "a", 3); err != nil || len(g.Counted()) != 4 || w.desired("a") != 4 {
 		t.Errorf("there are %d of %d desired, error %v, want 4: of the three, two had come", len(g.Counted()), w.desired("a"), err)
 	}
@@ -506,9 +482,7 @@ func TestHeavyInstancesAreFewer(t *testing.T) {
 func TestPredecessorsHeavyInstancesCountByWeight(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4); err != nil {
-		t.Fatal(err)
-	}
+	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
 	if _, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4); err != nil || next.desired("a") != 4 {
 		t.Errorf("%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
 	}

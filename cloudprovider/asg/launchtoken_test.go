@@ -17,9 +17,7 @@ func TestOldProcessHasNoPredecessor(t *testing.T) {
 	now := clockAt(time.Minute)
 	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).started()
 	now.Step(2 * time.Minute)
-	if err := w.aws.SetDesired("a", 2); err != nil { // somebody else's
-		t.Fatal(err)
-	}
+	w.setDesired(2) // somebody else's
 	w.eventuallyInService("a", 2)
 	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 5 {
 		t.Errorf("%d are desired, error %v, want 2 of somebody else and 3 of ours", w.desired("a"), err)
@@ -86,9 +84,7 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(clockAt(time.Minute))).started()
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	w.end("a")
 	w.aws.Deny("DescribeScalingActivities") // which would show that they are gone
 	next := w.with(at(clockAt(61 * time.Minute))).started()

@@ -17,9 +17,7 @@ func TestHookedInstanceCounts(t *testing.T) {
 	g := scalingGroup("a", 0, 0, 5)
 	g.LifecycleHooks = []fakeaws.LifecycleHook{{Name: "boot", Transition: "launching"}}
 	w := newWorld(t, g).with(synchronous).running()
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	w.eventually(func() string {
 		g := w.group("a")
 		waiting := 0
@@ -39,9 +37,7 @@ func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 	t.Parallel()
 	w, now := newWorld(t, scalingGroup("a", 0, 3, 5)).timed()
 	id := w.started().ids("a")[0]
-	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{id}}))
 	now.Step(readingLag) // a reading that shows it in standby may be older than its return
 	w.eventually(func() string {
 		if err := w.cache.Refresh(t.Context()); err != nil {

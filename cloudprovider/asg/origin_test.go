@@ -21,9 +21,7 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{versions, alias}, AutoScalingGroups: []fakeaws.AutoScalingGroup{
 		from("numbered", "workers", "1"), from("latest", "workers", "$Latest"), from("default", "workers", "$Default"), from("alias", "alias", "1")}},
 		ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
-	if err := w.cache.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.cache.Start(t.Context()))
 	for _, tt := range []struct {
 		group, origin string
 		same          bool

@@ -14,23 +14,17 @@ import (
 func short(t *testing.T) *world {
 	t.Helper()
 	w := withoutCapacity(t, 3)
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	return w
 }
 
 func TestWithdrawalKeepsForeignCapacity(t *testing.T) {
 	w := short(t)
-	if err := w.aws.SetDesired("a", 8); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(8)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want the other's 8", taken, err, w.desired("a"))
 	}
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(1)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 1 || err != nil || w.desired("a") != 8 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want the one above the other's 8", taken, err, w.desired("a"))
 	}
@@ -68,16 +62,12 @@ func TestForeignLoweringAfterWriteStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	suspend(t, w, "Terminate")
-	if err := w.aws.SetDesired("a", 1); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(1)
 	asg.ReadMoving(w.cache, t.Context())
 	if got := w.desired("a"); got != 1 {
 		t.Errorf("desired capacity is %d, want the 1 of the other writer", got)
 	}
-	if err := w.aws.SetDesired("a", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(3)
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
 		if err := w.aws.SetDesired("a", 2); err != nil {
@@ -113,9 +103,7 @@ func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 	suspend(t, w, "Terminate")
 	arrive(t, w, 1)
 	w.staleAfter(func() {
-		if err := w.aws.SetLimits("a", 0, 20); err != nil {
-			t.Fatal(err)
-		}
+		w.must(w.aws.SetLimits("a", 0, 20))
 		w.setDesired(9)
 		w.refresh()
 	})
@@ -162,9 +150,7 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
-	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	w.withinNextWrite(fakeaws.Rebalance, func(instances, _ int) bool { return instances == 6 })
 	w.increase(1)
 	if got := w.desired("a"); got != 5 {
@@ -217,22 +203,16 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 // suspend suspends a process of the group "a".
 func suspend(t *testing.T, w *world, process string) {
 	t.Helper()
-	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{process}}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{process}}))
 }
 
 // arrive has n more instances come up in the group "a" than are desired.
 func arrive(t *testing.T, w *world, n int) {
 	t.Helper()
 	state, _ := w.aws.Group("a")
-	if err := w.aws.SetDesired("a", state.Desired+n); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(state.Desired + n)
 	w.eventuallyInService("a", len(state.Instances)+n)
-	if err := w.aws.SetDesired("a", state.Desired); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(state.Desired)
 	time.Sleep(10 * time.Millisecond)
 }
 
@@ -258,17 +238,11 @@ func movesInstances(t *testing.T, w *world) {
 	t.Helper()
 	w.started()
 	w.eventuallyInService("a", 4)
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(1)
 	w.eventuallyInService("a", 5)
 	// A zone is added. AWS launches there, and ends nothing before the new instance is in service.
-	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
+	w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Rebalance, Group: "a"}))
 	w.eventually(func() string {
 		if err := w.cache.Refresh(t.Context()); err != nil {
 			return err.Error()

@@ -66,9 +66,7 @@ func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.increase(1)
 		w.eventually(func() string {
 			if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
 				return fmt.Sprintf("it rests: %t, %+v", resting, rest)
@@ -95,18 +93,10 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	latest.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}
 	template := workers("m5.large")
 	template.Versions = append(template.Versions, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "mended"})
-	if err := w.aws.PutLaunchTemplate(template); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.aws.DeleteGroup("a"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.aws.AddGroup(latest); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.PutLaunchTemplate(template))
+	w.must(w.aws.DeleteGroup("a"))
+	w.must(w.aws.AddGroup(latest))
+	w.refresh()
 	w.eventually(func() string {
 		if w.group("a").LaunchSpec == nil {
 			return "the new template has not been read"

@@ -141,18 +141,14 @@ func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(at(now)).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction", Times: 1})
 	for _, name := range []string{"a", "b"} {
-		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), name, 1))
 	}
 	if got := w.aws.Calls()[launchCall]; got != 1 {
 		t.Fatalf("AWS was asked %d times to launch, want once", got)
 	}
 	now.Step(16 * time.Minute)
 	for _, name := range []string{"a", "b"} {
-		if _, err := w.cache.Increase(t.Context(), name, 1); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), name, 1))
 	}
 	if got := w.aws.Calls()[launchCall]; got != 3 {
 		t.Errorf("AWS was asked %d times to launch in all, want 3", got)
@@ -182,9 +178,7 @@ func TestLaunchWithoutUndocumentedPermissionRaisesDesiredCapacity(t *testing.T) 
 				!slices.Contains(denied, fakeaws.Denial{Action: action, Resource: "*"}) {
 				t.Errorf("%d launches, %d raises, desired capacity %d, denials %v, want one launch, two raises to 2", calls[launchCall], calls[desiredCall], w.desired("a"), denied)
 			}
-			if err := w.aws.SetPolicies(policy, `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "`+action+`", "Resource": "*"}]}`); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.aws.SetPolicies(policy, `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "`+action+`", "Resource": "*"}]}`))
 			now.Step(16 * time.Minute)
 			if w.increase(1); w.aws.Calls()[launchCall] != 2 || w.desired("a") != 3 {
 				t.Errorf("%d launches, desired capacity %d once it is allowed, want 2 and 3", w.aws.Calls()[launchCall], w.desired("a"))

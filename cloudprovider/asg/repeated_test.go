@@ -23,13 +23,9 @@ func TestReplayOfEndedLaunchIsSkipped(t *testing.T) {
 	delays.Terminate = ms(2000)
 	w := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
-	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", launched))
 	next := w.with(nil).started() // wants the same where the same is there
 	if g, err := next.cache.Increase(t.Context(), "a", 2); err != nil || len(g.Counted()) != 3 || w.desired("a") != 3 {
 		t.Errorf("there are %d of %d desired, error %v, want 3", len(g.Counted()), w.desired("a"), err)
@@ -117,9 +113,7 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 				w.calls.lostLaunch = nil
 				meanwhile(t, w, out.Instances[0].InstanceIds)
 			}
-			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4); err != nil {
-				t.Fatal(err)
-			}
+			w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
 			if got := w.desired("a"); got != 4 {
 				t.Errorf("%d instances are desired, want 4", got)
 			}
@@ -232,9 +226,7 @@ func TestAtomicLaunchIgnoresGoneInstances(t *testing.T) {
 		before, now int
 	}{{"a", "us-west-2b", 2, 2}, {"b", "", 1, 3}} // the process before had one of the three
 	for _, ask := range asks {
-		if _, err := w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.IncreaseAtomically(t.Context(), ask.group, ask.zone, ask.before))
 		w.end(ask.group)
 	}
 	time.Sleep(3100 * time.Millisecond) // what ended a moment ago is beyond doubt only later

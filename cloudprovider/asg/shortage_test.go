@@ -121,9 +121,7 @@ func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(at(now)).running()
 	w.eventuallyInService("a", 3)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Reclaim(w.ids("a")[0]))
 	w.eventually(func() string {
 		w.refresh()
 		return w.counting(3, 2)()
@@ -174,9 +172,7 @@ func TestFailuresOfShortage(t *testing.T) {
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = &tt.failed
 			w.running()
-			if err := w.aws.SetDesired("a", 2); err != nil { // somebody else's
-				t.Fatal(err)
-			}
+			w.setDesired(2) // somebody else's
 			w.refresh()
 			w.within(now, time.Minute, func() string {
 				if w.aws.Calls()[activitiesCall] < 3 && w.group("a").Overdue == 0 {
@@ -206,9 +202,7 @@ func TestShortGroupsAreLookedAtInTurn(t *testing.T) {
 	w := newWorld(t, all...)
 	w.aws.AddShortage(fakeaws.Shortage{})
 	for _, g := range all {
-		if err := w.aws.SetDesired(g.Name, 2); err != nil {
-			t.Fatal(err)
-		}
+		w.must(w.aws.SetDesired(g.Name, 2))
 	}
 	w.started()
 	for round, want := range []int{20, 40, 50, 50} {

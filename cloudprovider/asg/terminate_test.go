@@ -45,9 +45,7 @@ func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct{ instances, calls int }{{1, 1}, {30, 1}, {100, 1}, {250, 3}} {
 		w := newWorld(t, scalingGroup("a", 0, tt.instances, 300)).started()
-		if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 		if got := w.aws.Calls()[terminateCall]; got != tt.calls || w.desired("a") != 0 {
 			t.Errorf("%d instances took %d calls and left a desired capacity of %d, want %d and 0", tt.instances, got, w.desired("a"), tt.calls)
 		}
@@ -72,9 +70,7 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
 	ids := w.ids("a")
-	if err := w.aws.Reclaim(ids[1]); err != nil { // the Cache does not know
-		t.Fatal(err)
-	}
+	w.must(w.aws.Reclaim(ids[1])) // the Cache does not know
 	w.eventually(func() string {
 		state, _ := w.aws.Group("a")
 		for _, i := range state.Instances {
@@ -211,9 +207,7 @@ func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 2, 2, 10)).running()
 	ids := w.ids("a")
-	if _, err := w.cache.Replace(t.Context(), "a", ids); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Replace(t.Context(), "a", ids))
 	if got := w.desired("a"); got != 2 || w.group("a").DesiredCapacity != 2 {
 		t.Errorf("desired capacity is %d (snapshot %d), want the minimum of 2", got, w.group("a").DesiredCapacity)
 	}
@@ -234,22 +228,16 @@ func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	there := w.ids("a")
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(1)
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(there, id) })
-	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil {
-		t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(t.Context(), "a", launched))
 	w.eventually(func() string {
 		if state, _ := w.aws.Group("a"); len(state.Instances) != 1 {
 			return "AWS still has it"
 		}
 		return ""
 	})
-	if err := w.cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w.refresh()
 	if g := w.group("a"); g.DesiredCapacity != 1 || len(g.Instances) != 1 {
 		t.Errorf("%d instances of %d desired, want 1 of 1", len(g.Instances), g.DesiredCapacity)
 	}
@@ -293,9 +281,7 @@ func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = nil }
 	w.increase(1)
 	w.suspendLaunch()
-	if err := w.aws.Reclaim(w.ids("a")[0]); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Reclaim(w.ids("a")[0]))
 	w.eventually(func() string {
 		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 {
 			return "the instance is still there"

@@ -128,9 +128,7 @@ func TestSpotFailureOfMixedGroupCoolsItDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, mixedGroup("mixed", 50)).running()
 		w.aws.AddShortage(fakeaws.Shortage{Group: "mixed", CapacityType: awsmessage.Spot, Code: "MaxSpotInstanceCountExceeded"})
-		if _, err := w.cache.Increase(t.Context(), "mixed", 3); err != nil {
-			t.Fatal(err)
-		}
+		w.done(w.cache.Increase(t.Context(), "mixed", 3))
 		w.eventually(func() string {
 			if _, cooling := w.cache.CoolDown(w.group("mixed")); !cooling {
 				return "the group is not left alone"

@@ -37,17 +37,13 @@ func held(t *testing.T, names []string, groups ...fakeaws.AutoScalingGroup) (w *
 // start begins an increase of the group.
 func (w *world) start(name, zone string, n int) {
 	w.t.Helper()
-	if err := w.cache.StartIncrease(w.t.Context(), name, zone, n); err != nil {
-		w.t.Fatal(err)
-	}
+	w.must(w.cache.StartIncrease(w.t.Context(), name, zone, n))
 }
 
 // answered waits until no increase is under way.
 func (w *world) answered() {
 	w.t.Helper()
-	if err := w.cache.AwaitIncreases(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
+	w.must(w.cache.AwaitIncreases(w.t.Context()))
 }
 
 // wantCounted checks the group in the Snapshot: its desired capacity, and how much of it is booked and failed.
@@ -307,9 +303,7 @@ func TestIncreaseEndsWithItsGroup(t *testing.T) {
 	w.calls.edit = func(g *types.AutoScalingGroup) { // from the reading that the increase makes
 		g.AutoScalingGroupARN, g.CreatedTime = aws.String("arn:aws:autoscaling:another"), aws.Time(g.CreatedTime.Add(time.Minute))
 	}
-	if err := w.cache.StartIncrease(t.Context(), "a", "", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.cache.StartIncrease(t.Context(), "a", "", 3))
 	w.eventually(func() string {
 		if calls := w.aws.Calls()["DescribeAutoScalingGroups"]; calls < 2 {
 			return "the increase has not read the group"

@@ -324,20 +324,36 @@ func (w *world) past() *types.AutoScalingGroup {
 	return &out.AutoScalingGroups[0]
 }
 
+// must ends the test at an error.
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// done is must for calls that return the group, too.
+func (w *world) done(_ *group.Group, err error) {
+	w.t.Helper()
+	w.must(err)
+}
+
 // refresh reads all groups.
 func (w *world) refresh() {
 	w.t.Helper()
-	if err := w.cache.Refresh(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
+	w.must(w.cache.Refresh(w.t.Context()))
 }
 
 // increase raises the group "a".
 func (w *world) increase(n int) {
 	w.t.Helper()
-	if _, err := w.cache.Increase(w.t.Context(), "a", n); err != nil {
-		w.t.Fatal(err)
-	}
+	w.done(w.cache.Increase(w.t.Context(), "a", n))
+}
+
+// setDesired is another writer's.
+func (w *world) setDesired(desired int) {
+	w.t.Helper()
+	w.must(w.aws.SetDesired("a", desired))
 }
 
 // eventually waits until ok returns "".
@@ -380,9 +396,7 @@ func (w *world) expire() { w.t.Cleanup(func() { time.Sleep(5 * time.Minute) }) }
 func (w *world) end(name string, but ...string) {
 	w.t.Helper()
 	ending := slices.DeleteFunc(w.ids(name), func(id string) bool { return slices.Contains(but, id) })
-	if _, err := w.cache.Terminate(w.t.Context(), name, ending); err != nil {
-		w.t.Fatal(err)
-	}
+	w.done(w.cache.Terminate(w.t.Context(), name, ending))
 	w.eventually(func() string {
 		if state, _ := w.aws.Group(name); len(state.Instances) != len(but) {
 			return "the instances are still listed"

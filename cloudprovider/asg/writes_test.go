@@ -20,9 +20,7 @@ import (
 func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
-	if err := w.aws.SetDesired("a", 4); err != nil { // the Cache does not know
-		t.Fatal(err)
-	}
+	w.setDesired(4) // the Cache does not know
 	g, err := w.cache.Increase(t.Context(), "a", 2)
 	if err != nil {
 		t.Fatal(err)
@@ -35,9 +33,7 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 func TestIncreaseStopsAtMaximum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
-	if err := w.aws.SetLimits("a", 0, 3); err != nil { // the Cache does not know
-		t.Fatal(err)
-	}
+	w.must(w.aws.SetLimits("a", 0, 3)) // the Cache does not know
 	if g, err := w.cache.Increase(t.Context(), "a", 5); err != nil || g.DesiredCapacity != 3 || w.desired("a") != 3 {
 		t.Errorf("raised to %d, error %v, want the maximum of 3", w.desired("a"), err)
 	}
@@ -68,9 +64,7 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
 	w := newWorld(t, g).running()
-	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(3)
 	if got := w.desired("a"); got != 6 {
 		t.Errorf("desired capacity is %d units, want 6: three instances of the smallest weight", got)
 	}
@@ -101,9 +95,7 @@ func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 		}
 	}()
 	time.Sleep(50 * time.Millisecond)
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(2)
 	reading.Wait()
 	if got := w.group("a").DesiredCapacity; got != 3 {
 		t.Errorf("after an old reading the snapshot shows a desired capacity of %d, want the written 3", got)
@@ -144,15 +136,9 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).running()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.aws.SetDesired("a", 3); err != nil { // two that another asked for
-		t.Fatal(err)
-	}
-	if err := w.cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	w.setDesired(3) // two that another asked for
+	w.refresh()
+	w.increase(2)
 	taken, g, err := w.cache.Withdraw(t.Context(), "a", 9)
 	if err != nil {
 		t.Fatal(err)
@@ -202,9 +188,7 @@ func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).running()
 	w.calls.between.Store(true)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 3})
-	if _, err := w.cache.Increase(t.Context(), "a", 5); err != nil {
-		t.Fatal(err)
-	}
+	w.increase(5)
 	w.eventuallyInService("a", 3)
 	// The Cache may not have seen them yet, but the write reads for itself.
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 5); err != nil {
@@ -224,9 +208,7 @@ func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, scalingGroup("a", 0, 0, 10)).running()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-		if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil {
-			t.Fatal(err)
-		}
+		w.increase(1)
 		w.eventually(func() string {
 			if f := w.group("a").Failure; f == nil || f.Code != "InsufficientInstanceCapacity" {
 				return fmt.Sprintf("failure is %+v, want InsufficientInstanceCapacity", f)

@@ -197,9 +197,7 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 				t.Error("the launch succeeded")
 			}
 			w.isDivided(true, "after the refusal")
-			if err := w.aws.SetLimits("a", 0, 9); err != nil {
-				t.Fatal(err)
-			}
+			w.must(w.aws.SetLimits("a", 0, 9))
 			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); err != nil {
 				t.Errorf("with room again: %v", err)
 			}
@@ -267,9 +265,7 @@ func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 
 func TestRemovedZoneGetsNoLaunch(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
-	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	for _, zone := range []string{"us-west-2c", "us-west-2d"} { // one in which it has an instance, and one that it never had
 		if _, err := zoneIncrease(w.cache, t.Context(), "a", zone, 1); !errors.Is(err, asg.ErrNotZonal) {
 			t.Errorf("a launch in %s: %v, want ErrNotZonal", zone, err)
@@ -313,9 +309,7 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1); !errors.As(err, &limit) {
 		t.Errorf("all or nothing: %v, want a LimitError", err)
 	}
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9); err != nil {
-		t.Fatal(err)
-	}
+	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9))
 	if diff := cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")); diff != "" {
 		t.Errorf("instances by zone (-want +got):\n%s", diff)
 	}
@@ -482,9 +476,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	next.calls.between.Store(true)
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "UnsupportedOperation", Times: 1})
 	next.increase(4)
-	if err := w.aws.Suspend("a", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Suspend("a", "AZRebalance"))
 	next.reread()
 	next.isDivided(true, "with AZRebalance suspended")
 	if diff := cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 2}, next.sizes()); diff != "" {
@@ -506,9 +498,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	if got := withdrawable(); got != 2 || w.desired("a") != 5 {
 		t.Errorf("%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
 	}
-	if err := w.aws.Resume("a", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.Resume("a", "AZRebalance"))
 	next.reread()
 	next.isDivided(false, "with AZRebalance resumed")
 	if taken, g, err := next.cache.Withdraw(t.Context(), "a", 9); err != nil || taken != 2 || g.DesiredCapacity != 3 {
@@ -526,12 +516,8 @@ func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
 	} {
 		w := newZonalWorld(t, divided("a", 0, 3, 20))
 		next := w.with(nil).started()
-		if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err != nil { // between the next one's decision and its write
-			t.Fatal(err)
-		}
-		if _, err := zoneIncrease(next.cache, t.Context(), "a", zone, 3); err != nil {
-			t.Fatal(err)
-		}
+		w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) // between the next one's decision and its write
+		next.done(zoneIncrease(next.cache, t.Context(), "a", zone, 3))
 		if diff := cmp.Diff(want, w.perZone("a")); diff != "" {
 			t.Errorf("three in %s, instances by zone (-want +got):\n%s", zone, diff)
 		}

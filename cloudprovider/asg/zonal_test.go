@@ -61,9 +61,7 @@ func (w *world) isDivided(want bool, when string) {
 // reread reads all groups anew.
 func (w *world) reread() {
 	w.t.Helper()
-	if err := w.cache.Refresh(w.t.Context()); err != nil {
-		w.t.Fatal(err)
-	}
+	w.refresh()
 }
 
 func TestZonalGroups(t *testing.T) {
@@ -202,9 +200,7 @@ func TestZoneGroupsFollowZoneOrder(t *testing.T) {
 	g := divided("a", 0, 4, 9)
 	g.Zones = []string{"us-west-2c", "us-west-2a", "us-west-2d", "us-west-2b"}
 	w := newZonalWorld(t, g)
-	if err := w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2c", "us-west-2b"}}); err != nil {
-		t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2c", "us-west-2b"}}))
 	w.reread()
 	ids, reasons := w.nodeGroups("a")
 	want := []string{"a/us-west-2c", "a/us-west-2b", "a/us-west-2a", "a/us-west-2d"}

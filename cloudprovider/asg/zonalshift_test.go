@@ -21,9 +21,7 @@ func shiftable(name string) fakeaws.AutoScalingGroup {
 // shift starts and ends zonal shifts, and waits until the Cache knows.
 func (w *world) shift(name string, now *clocktesting.FakeClock, edit fakeaws.GroupEdit, zone string, want bool) {
 	w.t.Helper()
-	if err := w.aws.EditGroup(name, edit); err != nil {
-		w.t.Fatal(err)
-	}
+	w.must(w.aws.EditGroup(name, edit))
 	w.eventually(func() string {
 		if now.HasWaiters() {
 			now.Step(time.Second)
@@ -49,16 +47,12 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 			if w.cache.Shifted(w.group("b"), "us-west-2b") {
 				t.Error("another group is shifted, too")
 			}
-			if _, err := w.cache.Increase(t.Context(), "a", 4); err != nil {
-				t.Fatal(err)
-			}
+			w.increase(4)
 			if diff := cmp.Diff(map[string]int{"a": 2, "c": 2}, w.perZone("a")); diff != "" {
 				t.Errorf("instances by zone during the shift (-want +got):\n%s", diff)
 			}
 			w.shift("a", now, tt.ends, "us-west-2b", false)
-			if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-				t.Fatal(err)
-			}
+			w.increase(2)
 			if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
 				t.Errorf("instances by zone after the shift (-want +got):\n%s", diff)
 			}

@@ -13,9 +13,7 @@ import (
 
 func TestPairsFillAStructByItsJSONNames(t *testing.T) {
 	var got fakeaws.Fault
-	if err := fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3", "params.InstanceTypes.member.1=*"}, &got); err != nil {
-		t.Fatal(err)
-	}
+	must(t, fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3", "params.InstanceTypes.member.1=*"}, &got))
 	want := fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Times: 3, Params: map[string]string{"InstanceTypes.member.1": "*"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("fault (-want +got):\n%s", diff)
@@ -35,9 +33,7 @@ func TestPairsNameTheirError(t *testing.T) {
 
 func TestScriptFindsSystemsAndManifests(t *testing.T) {
 	dir := t.TempDir()
-	if err := copyFiles(dir); err != nil {
-		t.Fatal(err)
-	}
+	must(t, copyFiles(dir))
 	for _, name := range []string{"s0/account.yaml", "s0/workload.yaml", "manifests/deploy/rbac.yaml"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)

@@ -100,14 +100,10 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 				}
 				if strings.HasPrefix(line, start) {
 					args := append(strings.Fields(line)[1:], "--say="+tt.say)
-					if err := s.do((*script).autoscaler, "autoscaler", args); err != nil {
-						t.Fatal(err)
-					}
+					must(t, s.do((*script).autoscaler, "autoscaler", args))
 					continue
 				}
-				if err := s.lines(line); err != nil {
-					t.Fatal(err)
-				}
+				must(t, s.lines(line))
 			}
 			s.client = fake.NewClientset(leaseOf(tt.holder))
 			err := s.end()
@@ -123,9 +119,7 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 
 func TestLeaseThatNobodyTookIsReleased(t *testing.T) {
 	s := endScript(t)
-	if err := s.lines("autoscaler start s0-gpu-spot-china"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.lines("autoscaler start s0-gpu-spot-china"))
 	s.client = fake.NewClientset()
 	if err := s.end(); err != nil {
 		t.Error(err)
@@ -136,9 +130,7 @@ func TestStockThatEndsByItselfFails(t *testing.T) {
 	s, stock := endScript(t), endScript(t)
 	s.stock = stock.Env
 	for _, script := range []*script{s, stock} {
-		if err := script.lines("autoscaler start s0-gpu-spot-china"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, script.lines("autoscaler start s0-gpu-spot-china"))
 	}
 	s.client = fake.NewClientset(leaseOf("stock"))
 	if err := s.end(); err != nil {
@@ -164,9 +156,7 @@ func TestAllowRefusesUnknownLiberties(t *testing.T) {
 
 func TestStopOfEndedProcessFails(t *testing.T) {
 	s := endScript(t)
-	if err := s.lines("autoscaler start s0-gpu-spot-china"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.lines("autoscaler start s0-gpu-spot-china"))
 	_, _ = s.Autoscaler().Get(t.Context(), "/end")
 	<-s.Autoscaler().Done()
 	if err := s.lines("autoscaler stop"); err == nil || !strings.Contains(err.Error(), "ended by itself") {
@@ -176,16 +166,12 @@ func TestStopOfEndedProcessFails(t *testing.T) {
 
 func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
 	s := endScript(t)
-	if err := s.AWS.SetDesired("g", 1); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.AWS.SetDesired("g", 1))
 	s.seen.Store(0)
 	observe := func() {
 		observeAWS(t.Context(), s.AWS, s.Timeline, func(string) NodeLook { return NodeLook{Node: "a", Pods: []string{"web"}} }, &s.seen)
 	}
-	if err := s.lines("expect 10s launched g 1"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.lines("expect 10s launched g 1"))
 	g, _ := s.AWS.Group("g")
 	call(t, s.AWS.URL(), "TerminateInstanceInAutoScalingGroup", url.Values{"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
 	// The observer begins late, as on a busy machine.

@@ -18,9 +18,7 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 	s.binary, s.Env.autoscaler = filepath.Join(t.TempDir(), "program"), scrapePage(t)
 	log := filepath.Join(t.TempDir(), "log")
 	for path, text := range map[string]string{log: "W1 Scaled a group down\nW2 Scaled a group down\n", s.binary: "Scaled a group up"} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	s.logs = []string{log}
 	pod := func(name string, phase corev1.PodPhase, leaving bool) *corev1.Pod {
@@ -97,9 +95,7 @@ func TestStatusInAnotherFormFails(t *testing.T) {
 
 func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
 	s := groupScript(t, 0)
-	if err := s.AWS.SetDesired("g", 2); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.AWS.SetDesired("g", 2))
 	call(t, s.AWS.URL(), "DescribeAutoScalingGroups", nil)
 	call(t, s.AWS.URL(), "DescribeAutoScalingGroups", nil)
 	for words, want := range map[string]string{

@@ -64,13 +64,9 @@ func TestLaunchesAboveZoneLimitAreFound(t *testing.T) {
 	if err := s.never(strings.Fields("launched g above 0")); err != nil {
 		t.Errorf("before any launch: %v", err)
 	}
-	if err := s.AWS.SetDesired("g", 3); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.AWS.SetDesired("g", 3))
 	for _, where := range []string{"g 3", "g/us-west-2b 1"} {
-		if err := s.expect(strings.Fields("10s launched " + where)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.expect(strings.Fields("10s launched "+where)))
 	}
 	for words, want := range map[string]string{
 		"launched g/us-west-2b above 1": "",
@@ -91,12 +87,8 @@ func TestLaunchesAboveZoneLimitAreFound(t *testing.T) {
 func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 	s := groupScript(t, 0)
 	file := filepath.Join(t.TempDir(), "edit.yaml")
-	if err := os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.lines("tag g k8s.io/zonal=true team=a=b\ntag g team-\nedit g " + file + "\nsuspend g AZRebalance Launch\nresume g Launch\n"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600))
+	must(t, s.lines("tag g k8s.io/zonal=true team=a=b\ntag g team-\nedit g "+file+"\nsuspend g AZRebalance Launch\nresume g Launch\n"))
 	g, _ := s.AWS.Group("g")
 	if diff := cmp.Diff(map[string]string{"k8s.io/zonal": "true"}, g.Tags); diff != "" || g.Max != 4 {
 		t.Errorf("max %d, want 4; tags (-want +got):\n%s", g.Max, diff)
@@ -114,9 +106,7 @@ func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 
 func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "edit.yaml")
-	if err := os.WriteFile(file, []byte("maximum: 4\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, []byte("maximum: 4\n"), 0o600))
 	s := groupScript(t, 0)
 	for _, line := range []string{"tag g", "tag g team", "tag g =x", "tag g -", "tag h team=a", "edit g", "edit g none.yaml", "edit g " + file,
 		"suspend g", "suspend g Sleep", "suspend h Launch", "resume g Wake"} {

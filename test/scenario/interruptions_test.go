@@ -15,14 +15,10 @@ func TestSendPutsAFileIntoAQueue(t *testing.T) {
 	}
 	defer aws.Close()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "garbage"), []byte("{\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(dir, "garbage"), []byte("{\n"), 0o600))
 	s := &script{Env: &Env{AWS: aws}, ctx: t.Context(), path: func(name string) string { return filepath.Join(dir, name) }}
 	for _, args := range [][]string{{"q", "garbage"}, {"q", "garbage", "3"}} {
-		if err := s.send(args); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.send(args))
 	}
 	holds, err := s.expectation("queue", []string{"q", "4"})
 	if err != nil {

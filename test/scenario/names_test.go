@@ -16,12 +16,8 @@ func namesScript(t *testing.T) *script {
 	dir := t.TempDir()
 	s.binary = filepath.Join(dir, "program")
 	log := filepath.Join(dir, "log")
-	if err := os.WriteFile(s.binary, []byte("\x00Scaled a group down\x00The queue is empty\x00queue_messages_total\x00ErrorReadingQueue\x00"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(log, []byte("W1 Scaled a group down\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(s.binary, []byte("\x00Scaled a group down\x00The queue is empty\x00queue_messages_total\x00ErrorReadingQueue\x00"), 0o600))
+	must(t, os.WriteFile(log, []byte("W1 Scaled a group down\n"), 0o600))
 	s.logs = []string{log}
 	return s
 }
@@ -56,12 +52,8 @@ func TestUnknownNamesFailProhibitions(t *testing.T) {
 
 func TestDeletedGroupsKeepTheirNames(t *testing.T) {
 	s := namesScript(t)
-	if err := s.AWS.SetDesired("g", 3); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.AWS.DeleteGroup("g"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.AWS.SetDesired("g", 3))
+	must(t, s.AWS.DeleteGroup("g"))
 	if _, err := s.AWS.WaitFor(t.Context(), func(e fakeaws.Event) bool { return e.Kind == fakeaws.GroupDeleted }); err != nil {
 		t.Fatal(err)
 	}

@@ -31,9 +31,7 @@ func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
 
 func TestRepeatedScriptNamesTheFailedLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "round.txt")
-	if err := os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600))
 	s := &script{Env: &Env{binary: file}, path: func(name string) string { return name }}
 	err := s.repeat([]string{"2", file})
 	if err == nil || !strings.Contains(err.Error(), "round 1 of 2") || !strings.Contains(err.Error(), "logged 1 luck: ") {

@@ -21,9 +21,7 @@ func TestUnexpectedDenialFailsTheScript(t *testing.T) {
 	if s.policies, err = shippedPolicies(fakeaws.Config{Region: s.AWS.Region()}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.AWS.SetPolicies(s.policies...); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.AWS.SetPolicies(s.policies...))
 	clients, err := awsclient.New(t.Context(), awsclients.Options(s.AWS))
 	if err != nil {
 		t.Fatal(err)
@@ -31,9 +29,7 @@ func TestUnexpectedDenialFailsTheScript(t *testing.T) {
 	if err := s.policy([]string{"without", "autoscaling:NoSuchAction"}); err == nil {
 		t.Error("an action that no policy allows can be taken away")
 	}
-	if err := s.policy([]string{"without", "ec2:DescribeImages"}); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.policy([]string{"without", "ec2:DescribeImages"}))
 	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
 		t.Errorf("an action of the policy: %v", err)
 	}
@@ -47,9 +43,7 @@ func TestUnexpectedDenialFailsTheScript(t *testing.T) {
 	if err := s.neverDenied(); err == nil || !strings.Contains(err.Error(), "autoscaling:SetDesiredCapacity on arn:") {
 		t.Errorf("after a denial: %v, want it", err)
 	}
-	if err := s.policy([]string{"without", "autoscaling:SetDesiredCapacity"}); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.policy([]string{"without", "autoscaling:SetDesiredCapacity"}))
 	if err := s.neverDenied(); err != nil {
 		t.Errorf("a denial that the script wants: %v", err)
 	}

@@ -46,9 +46,7 @@ func TestTableShowsSlowestStepBesideAllowance(t *testing.T) {
 func TestStepsOfRepeatedLinesAreKept(t *testing.T) {
 	s := groupScript(t, 2)
 	s.steps = &steps{began: time.Now()}
-	if err := s.lines("expect 7s desired g 2"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.lines("expect 7s desired g 2"))
 	if got := s.steps.slowest; got.words != "expect 7s desired g 2" || got.allowed != 7*time.Second || got.took <= 0 {
 		t.Errorf("slowest step = %+v", got)
 	}

@@ -52,9 +52,7 @@ func TestScriptFailsInStepOrAtEnd(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "script.txtar")
-			if err := os.WriteFile(file, []byte(tt.script+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.WriteFile(file, []byte(tt.script+"\n"), 0o600))
 			s := endScript(t)
 			s.client = fake.NewClientset()
 			r := &recordingT{T: t}

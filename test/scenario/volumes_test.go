@@ -31,9 +31,7 @@ func TestClaimGetsVolumeOnceNodeIsChosen(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{ebsZone: "cn-northwest-1b"}}})
 			for range 2 { // existing volumes are left alone
-				if err := provisionVolume(t.Context(), client, tt.claim); err != nil {
-					t.Fatal(err)
-				}
+				must(t, provisionVolume(t.Context(), client, tt.claim))
 			}
 			volumes, err := client.CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{})
 			if err != nil {

@@ -36,9 +36,7 @@ func TestIncompleteCacheIsNotUsed(t *testing.T) {
 		if _, ok := binariesIn(dir); ok {
 			t.Errorf("binariesIn() found everything with %d of %d programs", i, len(programs))
 		}
-		if err := os.WriteFile(filepath.Join(dir, p.name), nil, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(filepath.Join(dir, p.name), nil, 0o700))
 	}
 	found, ok := binariesIn(dir)
 	if !ok {
@@ -57,12 +55,8 @@ func TestUnusedVersionsLeaveTheCache(t *testing.T) {
 		"current": 48 * time.Hour, "recent": time.Hour, "old": 48 * time.Hour, "partial-1": 48 * time.Hour,
 	} {
 		path := filepath.Join(cache, name)
-		if err := os.Mkdir(path, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chtimes(path, now.Add(-age), now.Add(-age)); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.Mkdir(path, 0o700))
+		must(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
 	}
 	b.removeUnused(now.Add(-24 * time.Hour))
 	var left []string

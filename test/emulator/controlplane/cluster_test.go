@@ -65,9 +65,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	if got, want := len(was.PIDs), 6; got != want {
 		t.Errorf("cluster has %d processes, want %d: five programs and the watchdog", got, want)
 	}
-	if err := c.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.Stop())
 	if err := was.leftovers(); err != nil {
 		t.Error(err)
 	}
@@ -79,9 +77,7 @@ func TestStopLeavesNothing(t *testing.T) {
 func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "with a blank")
 	c := own(t, Options{Dir: dir, WithoutKWOK: true})
-	if err := c.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, c.Stop())
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -110,9 +106,7 @@ func TestEndOfAProgramIsReported(t *testing.T) {
 	c := own(t, Options{WithoutKWOK: true})
 	for _, child := range c.processes.children {
 		if child.command.name == "kube-scheduler" {
-			if err := child.cmd.Process.Kill(); err != nil {
-				t.Fatal(err)
-			}
+			must(t, child.cmd.Process.Kill())
 		}
 	}
 	for range 2 { // every caller of Wait gets it
@@ -131,9 +125,7 @@ func TestRestartKeepsTheState(t *testing.T) {
 	}
 	for _, program := range []string{EtcdName, APIServerName} {
 		was := c.processes.last(program)
-		if err := c.Restart(t.Context(), program); err != nil {
-			t.Fatal(err)
-		}
+		must(t, c.Restart(t.Context(), program))
 		if alive(was.cmd.Process.Pid) {
 			t.Errorf("the old %s is alive", program)
 		}
@@ -158,9 +150,7 @@ func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	binaries.APIServer = filepath.Join(t.TempDir(), "never-ready")
-	if err := os.WriteFile(binaries.APIServer, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(binaries.APIServer, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700))
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -180,9 +170,7 @@ func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
 func TestStartRefusesADirectoryWithOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "thesis.txt")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(file, nil, 0o600))
 	_, err := Start(t.Context(), Options{Dir: dir, Binaries: Binaries{Etcd: "/nonexistent"}})
 	if err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("Start() = %v, want an error that names the file", err)
@@ -204,24 +192,18 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := victim.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, victim.Start())
 	defer victim.Process.Kill() //nolint:errcheck // it has ended already
 	line, err := bufio.NewReader(out).ReadBytes('\n')
 	if err != nil {
 		t.Fatal(err)
 	}
 	var was running
-	if err := json.Unmarshal(line, &was); err != nil {
-		t.Fatal(err)
-	}
+	must(t, json.Unmarshal(line, &was))
 	if err := was.leftovers(); err == nil {
 		t.Fatal("the cluster does not run")
 	}
-	if err := victim.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, victim.Process.Kill())
 	victim.Wait() //nolint:errcheck // its error is the signal
 	eventually(t, func(context.Context) error { return was.leftovers() })
 }

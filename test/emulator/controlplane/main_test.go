@@ -89,3 +89,11 @@ func eventually(t *testing.T, check func(context.Context) error) {
 		t.Fatalf("%v: %v", err, last)
 	}
 }
+
+// must ends the test at an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -46,12 +46,8 @@ func TestDefaultRatesAreKubernetes(t *testing.T) {
 	if !strings.Contains(manager, "--kube-api-qps=20 --kube-api-burst=30 ") {
 		t.Errorf("kube-controller-manager has %s", manager)
 	}
-	if err := os.MkdirAll(filepath.Dir(l.config("scheduler.yaml")), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeConfigs(l, opts); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.MkdirAll(filepath.Dir(l.config("scheduler.yaml")), 0o700))
+	must(t, writeConfigs(l, opts))
 	scheduler, err := os.ReadFile(l.config("scheduler.yaml"))
 	if err != nil || !strings.Contains(string(scheduler), "qps: 50\n  burst: 100\n") {
 		t.Errorf("%v, kube-scheduler has\n%s", err, scheduler)
@@ -69,9 +65,7 @@ func TestTakenPortIsRecognised(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
-			if err := os.WriteFile(path, []byte(tt.log), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			must(t, os.WriteFile(path, []byte(tt.log), 0o600))
 			c := &child{command: command{name: "etcd"}, logPath: path}
 			if got := errors.Is(c.failure(), errPortTaken); got != tt.want {
 				t.Errorf("errors.Is(%v, errPortTaken) = %v, want %v", c.failure(), got, tt.want)
@@ -85,9 +79,7 @@ func golden(t *testing.T, file, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(path, []byte(got), 0o644))
 		return
 	}
 	want, err := os.ReadFile(path)

@@ -65,9 +65,7 @@ func TestTagsOfTheGroupDecideWrites(t *testing.T) {
 			return err
 		}
 		wantAPIError(t, set(), "AccessDenied", caller+name+" on resource: "+groupARN+" because no identity-based policy allows the "+name+" action")
-		if err := s.SetTags("g", map[string]*string{"owner": aws.String("me")}); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.SetTags("g", map[string]*string{"owner": aws.String("me")}))
 		if err := set(); err != nil {
 			t.Errorf("under %s:ResourceTag, with the tag: %v", key, err)
 		}
@@ -156,9 +154,7 @@ func TestCallerMustReadTheParameterOfAnImage(t *testing.T) {
 		return err
 	}
 	others := []string{allowing("ec2:*", "*", ""), allowing("autoscaling:*", "*", "")}
-	if err := s.SetPolicies(append(others, allowing("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/*", ""))...); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.SetPolicies(append(others, allowing("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/*", ""))...))
 	if err := resolve("1", true); err != nil {
 		t.Errorf("public parameter: %v", err)
 	}

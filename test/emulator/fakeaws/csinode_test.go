@@ -13,9 +13,7 @@ import (
 func TestNodesReportVolumeLimits(t *testing.T) {
 	s, c := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.VolumeLimit = 25 }))
 	client := fake.NewClientset()
-	if err := s.Attach(client); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Attach(client))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	group, _ := s.Group("g")

@@ -11,9 +11,7 @@ import (
 func do(t *testing.T, s *Server, d Deed) {
 	t.Helper()
 	d.Group = first(d.Group, "g")
-	if err := s.Do(d); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Do(d))
 }
 
 func number(n int) *int { return &n }
@@ -45,9 +43,7 @@ func TestScheduledActionComesAgainAndAgain(t *testing.T) {
 				t.Errorf("%v later: desired %d, want %d", step.after, *g.DesiredCapacity, step.desired)
 			}
 		}
-		if err := s.Suspend("g", "ScheduledActions"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Suspend("g", "ScheduledActions"))
 		setDesired(t, c, "g", 4)
 		pass(time.Hour)
 		want := []string{"scheduled-action the process ScheduledActions is suspended"}
@@ -134,12 +130,8 @@ func TestRefreshReplacesEveryInstance(t *testing.T) {
 	cfg.AutoScalingGroups[0].LaunchTemplate.Version = "1"
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		before, _ := s.Group("g")
-		if err := s.ProtectInstance(before.Instances[2].ID, true); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.ProtectInstance(before.Instances[2].ID, true))
+		must(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}))
 		do(t, s, Deed{Kind: Refresh})
 		least := 4
 		for range 600 {
@@ -294,13 +286,9 @@ func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
 	cfg.LaunchTemplates[0].Versions = append(cfg.LaunchTemplates[0].Versions, cfg.LaunchTemplates[0].Versions[0])
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: OperatorDesired, Add: 1, After: Duration(time.Minute)})
-		if err := s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "1"}}); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "1"}}))
 		pass(2 * time.Minute)
-		if err := s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}))
 		all, _ := s.Group("g")
 		setDesired(t, c, "g", 2)
 		for _, e := range s.Events() {

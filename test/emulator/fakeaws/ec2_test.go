@@ -96,9 +96,7 @@ func TestLaunchTemplateDataComesAcross(t *testing.T) {
 
 func TestLaunchTemplatesThatAreGoneAreErrors(t *testing.T) {
 	s, c := overHTTP(t, templates())
-	if err := s.DeleteLaunchTemplate("beta"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.DeleteLaunchTemplate("beta"))
 	for _, tt := range []struct {
 		input ec2.DescribeLaunchTemplateVersionsInput
 		code  string

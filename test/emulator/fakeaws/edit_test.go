@@ -12,9 +12,7 @@ import (
 func TestEditChangesOnlyNamedFields(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3), func(g *AutoScalingGroup) { g.Tags = map[string]string{"team": "blue", "old": "x"} }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g")
-		if err := s.EditGroup("g", GroupEdit{Tags: map[string]*string{"zonal": aws.String("true"), "old": nil}}); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.EditGroup("g", GroupEdit{Tags: map[string]*string{"zonal": aws.String("true"), "old": nil}}))
 		g, _ := s.Group("g")
 		if diff := cmp.Diff(map[string]string{"team": "blue", "zonal": "true"}, g.Tags); diff != "" {
 			t.Errorf("tags (-want +got):\n%s", diff)
@@ -56,9 +54,7 @@ func TestInvalidEditChangesNothing(t *testing.T) {
 			}
 		})
 	}
-	if err := s.DeleteGroup("g"); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.DeleteGroup("g"))
 	if err := s.EditGroup("g", GroupEdit{Max: aws.Int(3)}); err == nil || !strings.Contains(err.Error(), "pending delete") {
 		t.Errorf("while the group is deleted: error = %v", err)
 	}

@@ -99,9 +99,7 @@ func delivered(t *testing.T, c clients) []string {
 					State    string
 				}
 			}
-			if err := json.Unmarshal([]byte(*m.Body), &e); err != nil {
-				t.Fatal(err)
-			}
+			must(t, json.Unmarshal([]byte(*m.Body), &e))
 			out = append(out, strings.Join(strings.Fields(strings.Join([]string{e.Type + ":", e.Detail.Instance, e.Detail.Action, e.Detail.State}, " ")), " "))
 		}
 	}
@@ -114,9 +112,7 @@ func TestInterruptedInstanceGoesAfterItsNotice(t *testing.T) {
 	}{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
 		inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
 			victim := spotInstance(t, s)
-			if err := s.Interrupt(victim.ID, tt.notice); err != nil {
-				t.Fatal(err)
-			}
+			must(t, s.Interrupt(victim.ID, tt.notice))
 			if diff := cmp.Diff([]string{spotWarning + ": " + victim.ID + " terminate"}, delivered(t, c)); diff != "" {
 				t.Errorf("messages (-want +got):\n%s", diff)
 			}
@@ -151,9 +147,7 @@ func TestEC2IgnoresHooksAfterTheNotice(t *testing.T) {
 	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
-		if err := s.Interrupt(victim.ID, time.Minute); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Interrupt(victim.ID, time.Minute))
 		if _, err := terminate(t, c, true, &victim.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -225,9 +219,7 @@ func TestStatesAreAnnouncedFromLaunchToEnd(t *testing.T) {
 		if diff := cmp.Diff(want, delivered(t, c)); diff != "" {
 			t.Errorf("states (-want +got):\n%s", diff)
 		}
-		if err := s.Reclaim(g.Instances[0].ID); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Reclaim(g.Instances[0].ID))
 		pass(5 * time.Second)
 		got := delivered(t, c)
 		for n, state := range []string{"shutting-down", "terminated"} {
@@ -259,9 +251,7 @@ func TestHooksNotifyEventBridge(t *testing.T) {
 			t.Fatal(err)
 		}
 		var bus struct{ Detail lifecycleDetail }
-		if err := json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus); err != nil {
-			t.Fatal(err)
-		}
+		must(t, json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus))
 		want := lifecycleDetail{bus.Detail.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING"}
 		if diff := cmp.Diff(want, bus.Detail); diff != "" || bus.Detail.Token == "" {
 			t.Errorf("EventBridge got (-want +got):\n%s", diff)

@@ -144,9 +144,7 @@ func TestLatencyIsAddedUp(t *testing.T) {
 		var took []time.Duration
 		for range 2 {
 			began := time.Now()
-			if err := describeAll(t, c); err != nil {
-				t.Fatal(err)
-			}
+			must(t, describeAll(t, c))
 			took = append(took, time.Since(began))
 		}
 		if diff := cmp.Diff([]time.Duration{1050 * time.Millisecond, 50 * time.Millisecond}, took); diff != "" {

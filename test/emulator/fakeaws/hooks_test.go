@@ -40,9 +40,7 @@ func TestLaunchWaitsForItsHook(t *testing.T) {
 			t.Errorf("activity %s", got)
 		}
 		id := describe(t, c, "g").Instances[0].InstanceId
-		if err := complete(t, c, id, "up", "CONTINUE"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, complete(t, c, id, "up", "CONTINUE"))
 		statesAre(t, c, "just completed", map[string]int{"Pending:Proceed": 1})
 		pass(time.Second)
 		statesAre(t, c, "later", map[string]int{"InService": 1})
@@ -60,9 +58,7 @@ func TestAbandonedLaunchIsReplaced(t *testing.T) {
 		setDesired(t, c, "g", 1)
 		pass(2 * time.Second)
 		id := describe(t, c, "g").Instances[0].InstanceId
-		if err := complete(t, c, id, "up", "ABANDON"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, complete(t, c, id, "up", "ABANDON"))
 		pass(10 * time.Second)
 		statesAre(t, c, "after it", map[string]int{"Pending:Wait": 1})
 		if got := describe(t, c, "g").Instances[0].InstanceId; *got == *id || count(s, Terminated) != 1 {
@@ -118,14 +114,10 @@ func TestTerminationWaitsForItsHooks(t *testing.T) {
 		}
 		// CONTINUE waits for the other hook, ABANDON stops it.
 		for n, result := range []string{"CONTINUE", "ABANDON"} {
-			if err := complete(t, c, both[n].InstanceId, "drain", result); err != nil {
-				t.Fatal(err)
-			}
+			must(t, complete(t, c, both[n].InstanceId, "drain", result))
 		}
 		statesAre(t, c, "one hook each", map[string]int{"Terminating:Wait": 1, "Terminating:Proceed": 1})
-		if err := complete(t, c, both[0].InstanceId, "log", "CONTINUE"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, complete(t, c, both[0].InstanceId, "log", "CONTINUE"))
 		pass(2 * time.Second)
 		statesAre(t, c, "after all", map[string]int{})
 	})
@@ -138,9 +130,7 @@ func TestDeletedGroupWaitsForNoHook(t *testing.T) {
 		if _, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.DeleteGroup("g"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.DeleteGroup("g"))
 		pass(2 * time.Second)
 		if _, exists := s.Group("g"); exists {
 			t.Error("the group is still there")

@@ -364,9 +364,7 @@ func TestActivitiesInProgressComeFirst(t *testing.T) {
 				if n%2 == 0 {
 					continue
 				}
-				if err := complete(t, c, i.InstanceId, "up", "CONTINUE"); err != nil {
-					t.Fatal(err)
-				}
+				must(t, complete(t, c, i.InstanceId, "up", "CONTINUE"))
 			}
 		}
 		pass(time.Minute)

@@ -86,9 +86,7 @@ func TestInstancesBecomeNodesAndGoAgain(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	go kwok(ctx, client)
-	if err := s.Attach(client); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Attach(client))
 	wait := func(kind EventKind, group string, n int) Event {
 		t.Helper()
 		seen := 0
@@ -166,9 +164,7 @@ func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: group.Instances[0].Node},
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	})
-	if err := s.Attach(client); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Attach(client))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady }); err != nil {
@@ -209,9 +205,7 @@ func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
 	s, c := overHTTP(t, cfg)
 	ours, theirs := fake.NewClientset(), fake.NewClientset()
 	for cluster, client := range map[string]kubernetes.Interface{"": ours, "b": theirs} {
-		if err := s.AttachCluster(cluster, client); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.AttachCluster(cluster, client))
 	}
 	if err := s.AttachCluster("b", ours); err == nil {
 		t.Error("a second cluster of the same name was attached")
@@ -253,9 +247,7 @@ func TestNodesBecomeReadyAfterTheirTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer watch.Stop()
-	if err := s.Attach(client); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Attach(client))
 	var kept []bool
 	var at []time.Time
 	for range 2 {
@@ -346,9 +338,7 @@ func TestAgentsLiftStartupTaints(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	go kwok(ctx, client)
-	if err := s.Attach(client); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Attach(client))
 	lifted, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == TaintsLifted })
 	if err != nil {
 		t.Fatalf("%v\n%v", err, s.Events())

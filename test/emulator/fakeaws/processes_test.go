@@ -9,14 +9,10 @@ import (
 func TestSuspendedProcessesRest(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
 		suspend := func(names ...string) {
-			if err := s.Suspend("g", names...); err != nil {
-				t.Fatal(err)
-			}
+			must(t, s.Suspend("g", names...))
 		}
 		resume := func(names ...string) {
-			if err := s.Resume("g", names...); err != nil {
-				t.Fatal(err)
-			}
+			must(t, s.Resume("g", names...))
 		}
 		suspend("Terminate")
 		setDesired(t, c, "g", 1)
@@ -28,9 +24,7 @@ func TestSuspendedProcessesRest(t *testing.T) {
 
 		suspend("ReplaceUnhealthy")
 		id := *describe(t, c, "g").Instances[0].InstanceId
-		if err := s.Reclaim(id); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Reclaim(id))
 		pass(time.Minute)
 		if i := describe(t, c, "g").Instances[0]; *i.InstanceId != id || *i.HealthStatus != "Unhealthy" || i.LifecycleState != "InService" {
 			t.Errorf("ReplaceUnhealthy suspended: %+v, want the lost instance in its place", i)

@@ -13,9 +13,7 @@ import (
 func TestThousandGroupsAreServed(t *testing.T) {
 	s, c := overHTTP(t, manyGroups(1000))
 	for _, g := range s.Groups() {
-		if err := s.SetDesired(g.Name, 1); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.SetDesired(g.Name, 1))
 	}
 	began := time.Now()
 	for range 3 {

@@ -125,3 +125,11 @@ func oneGroup(change ...func(*AutoScalingGroup)) Config {
 		AutoScalingGroups: []AutoScalingGroup{g},
 	}
 }
+
+// must ends the test at an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

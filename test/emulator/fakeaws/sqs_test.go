@@ -62,9 +62,7 @@ func wantBodies(t *testing.T, when string, got []types.Message, want ...string) 
 func send(t *testing.T, s *Server, bodies ...string) {
 	t.Helper()
 	for _, body := range bodies {
-		if err := s.SendMessage("q", body); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.SendMessage("q", body))
 	}
 }
 
@@ -341,9 +339,7 @@ func TestSQSOverHTTPClosesWithAPollUnderWay(t *testing.T) {
 	}()
 	time.Sleep(50 * time.Millisecond)
 	began := time.Now()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, s.Close())
 	if err := <-done; err == nil || time.Since(began) > 5*time.Second {
 		t.Errorf("the poll ended after %v with %v", time.Since(began), err)
 	}

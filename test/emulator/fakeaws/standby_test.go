@@ -62,9 +62,7 @@ func TestProtectionStopsScaleInButNoCaller(t *testing.T) {
 		}
 		pass(time.Minute)
 		statesAre(t, c, "one terminated by name", map[string]int{"InService": 1})
-		if err := s.ProtectInstance(*both[1].InstanceId, false); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.ProtectInstance(*both[1].InstanceId, false))
 		setDesired(t, c, "g", 1)
 		setDesired(t, c, "g", 0)
 		pass(time.Minute)

@@ -238,9 +238,7 @@ func TestImpossibleLaunchIsRefused(t *testing.T) {
 				}
 				wantAPIError(t, err, code, tt.refused)
 				if tt.name == "suspended" { // and the token is as good as new
-					if err := s.Resume("g", "Launch"); err != nil {
-						t.Fatal(err)
-					}
+					must(t, s.Resume("g", "Launch"))
 					if _, err := launch(t.Context(), c, "token", tt.capacity); err != nil {
 						t.Errorf("the same call once it is possible: %v", err)
 					}

@@ -143,9 +143,7 @@ func TestBatchIsDoneWholeOrNotAtAll(t *testing.T) {
 func TestLoweredDesiredCapacityEndsOldestUnprotected(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Zones = g.Zones[:1] }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g").Instances
-		if err := s.ProtectInstance(*before[0].InstanceId, true); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.ProtectInstance(*before[0].InstanceId, true))
 		setDesired(t, c, "g", 2)
 		pass(5 * time.Second)
 		var killed []string
@@ -184,9 +182,7 @@ func TestSetDesiredCapacityStaysWithinTheLimits(t *testing.T) {
 
 func TestGroupIsDeletedWithItsInstances(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
-		if err := s.DeleteGroup("g"); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.DeleteGroup("g"))
 		if got := aws.ToString(describe(t, c, "g").Status); got != "Delete in progress" {
 			t.Errorf("status %q", got)
 		}
@@ -200,9 +196,7 @@ func TestGroupIsDeletedWithItsInstances(t *testing.T) {
 func TestReclaimedInstanceIsReplaced(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
 		id := *describe(t, c, "g").Instances[0].InstanceId
-		if err := s.Reclaim(id); err != nil {
-			t.Fatal(err)
-		}
+		must(t, s.Reclaim(id))
 		if got := *describe(t, c, "g").Instances[0].HealthStatus; got != "Unhealthy" {
 			t.Errorf("health status %q", got)
 		}

@@ -92,9 +92,7 @@ func readDashboard(t *testing.T) dashboard {
 	decoder := json.NewDecoder(bytes.NewReader([]byte(read(t, "manifests/monitoring/dashboard.json"))))
 	decoder.DisallowUnknownFields()
 	var d dashboard
-	if err := decoder.Decode(&d); err != nil {
-		t.Fatal(err)
-	}
+	must(t, decoder.Decode(&d))
 	return d
 }
 

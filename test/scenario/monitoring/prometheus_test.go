@@ -36,9 +36,7 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	var config map[string]any
-	if err := yaml.Unmarshal([]byte(read(t, "manifests/monitoring/scrape.yaml")), &config); err != nil {
-		t.Fatal(err)
-	}
+	must(t, yaml.Unmarshal([]byte(read(t, "manifests/monitoring/scrape.yaml")), &config))
 	for _, job := range config["scrape_configs"].([]any) {
 		job := job.(map[string]any)
 		delete(job, "kubernetes_sd_configs")
@@ -54,9 +52,7 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "prometheus.yaml"), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	must(t, os.WriteFile(filepath.Join(dir, "prometheus.yaml"), content, 0o600))
 	address, err := loopback.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
@@ -71,9 +67,7 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = log, log, 10*time.Second
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Wait() // the end of the test's context ends it
 		if t.Failed() {

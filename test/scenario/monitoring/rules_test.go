@@ -51,9 +51,7 @@ func read(t *testing.T, path string) string {
 func rules(t *testing.T) (records, alerts []rule) {
 	t.Helper()
 	var file ruleFile
-	if err := yaml.UnmarshalStrict([]byte(read(t, "manifests/monitoring/rules.yaml")), &file); err != nil {
-		t.Fatal(err)
-	}
+	must(t, yaml.UnmarshalStrict([]byte(read(t, "manifests/monitoring/rules.yaml")), &file))
 	for _, group := range file.Groups {
 		for _, r := range group.Rules {
 			if r.Alert != "" {
@@ -165,9 +163,7 @@ func generated(t *testing.T, name, want string) {
 	t.Helper()
 	path := filepath.Join(monitoring, name)
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		must(t, os.WriteFile(path, []byte(want), 0o644))
 	}
 	got, err := os.ReadFile(path)
 	if err != nil {
