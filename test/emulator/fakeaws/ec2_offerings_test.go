@@ -3,7 +3,6 @@ package fakeaws
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -42,49 +41,6 @@ func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput
 	return got
 }
 
-// API reference, DescribeInstanceTypeOfferings: "Lists the instance types that are offered for the specified location. If no
-// location is specified, the default is to list the instance types that are offered in the current Region."
-func TestOfferingsAreFiltered(t *testing.T) {
-	_, c := overHTTP(t, offerings())
-	three := byFilter("instance-type", "m5.large", "m5.xlarge", "c5.large", "no.such")
-	zones := types.LocationTypeAvailabilityZone
-	for _, tt := range []struct {
-		name string
-		in   ec2.DescribeInstanceTypeOfferingsInput
-		want []string
-	}{
-		{"in every zone unless it is limited", ec2.DescribeInstanceTypeOfferingsInput{LocationType: zones, Filters: []types.Filter{three}}, []string{
-			"m5.large availability-zone us-west-2b", "m5.xlarge availability-zone us-west-2a",
-			"m5.xlarge availability-zone us-west-2b", "m5.xlarge availability-zone us-west-2c"}},
-		{"in a zone", ec2.DescribeInstanceTypeOfferingsInput{LocationType: zones, Filters: []types.Filter{three, byFilter("location", "us-west-2a")}},
-			[]string{"m5.xlarge availability-zone us-west-2a"}},
-		{"in the region", ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{three}},
-			[]string{"m5.large region us-west-2", "m5.xlarge region us-west-2"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, offered(t, c, &tt.in)); diff != "" {
-				t.Errorf("offerings (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestOfferingsComeInPages(t *testing.T) {
-	s, c := overHTTP(t, offerings())
-	ask := func(limit int32) []string {
-		return offered(t, c, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: types.LocationTypeAvailabilityZone,
-			Filters: []types.Filter{byFilter("instance-type", "m5.*")}, MaxResults: &limit})
-	}
-	all := ask(1000)
-	s.ResetCalls()
-	if diff := cmp.Diff(all, ask(5)); diff != "" {
-		t.Errorf("in pages of five (-at once +got):\n%s", diff)
-	}
-	if got, want := s.Calls()["DescribeInstanceTypeOfferings"], (len(all)+4)/5; got != want || want < 2 {
-		t.Errorf("%d offerings in %d calls, want %d, which is several", len(all), got, want)
-	}
-}
-
 func TestWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
 	s, c := overHTTP(t, offerings())
 	ask := func(in ec2.DescribeInstanceTypeOfferingsInput) error {
@@ -113,13 +69,6 @@ func TestWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
 	s.ClearFaults()
 	s.SetLacks(Lacks{Actions: []string{"DescribeInstanceTypeOfferings"}})
 	wantAPIError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{}), "InvalidAction", "")
-}
-
-func TestOfferingOfUnknownTypeIsAnError(t *testing.T) {
-	_, err := New(Config{Offerings: map[string][]string{"m5.lage": {"us-west-2a"}}})
-	if err == nil || !strings.Contains(err.Error(), `offerings of "m5.lage"`) {
-		t.Errorf("error = %v, want one that names the type", err)
-	}
 }
 
 func inZoneA(in *autoscaling.LaunchInstancesInput) { in.AvailabilityZones = []string{"us-west-2a"} }

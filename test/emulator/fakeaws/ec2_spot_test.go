@@ -38,31 +38,6 @@ func history(t *testing.T, c clients, in *ec2.DescribeSpotPriceHistoryInput) []s
 	return got
 }
 
-func TestSpotPricesAreFiltered(t *testing.T) {
-	_, c := overHTTP(t, spotPrices())
-	now := aws.Time(time.Now())
-	for _, tt := range []struct {
-		name string
-		in   ec2.DescribeSpotPriceHistoryInput
-		want []string
-	}{
-		{"by type and product", ec2.DescribeSpotPriceHistoryInput{StartTime: now, InstanceTypes: []types.InstanceType{"m5.large"}, ProductDescriptions: []string{"Linux/UNIX"}},
-			[]string{"m5.large us-west-2a Linux/UNIX 0.035000", "m5.large us-west-2b Linux/UNIX 0.040000"}},
-		{"by zone, in pages of one", ec2.DescribeSpotPriceHistoryInput{StartTime: now, AvailabilityZone: aws.String("us-west-2a"), MaxResults: aws.Int32(1)},
-			[]string{"c5.large us-west-2a Linux/UNIX 0.030000", "m5.large us-west-2a Linux/UNIX 0.035000", "m5.large us-west-2a Windows 0.127000"}},
-		{"by filters, of which a type nobody has is no error", ec2.DescribeSpotPriceHistoryInput{StartTime: now, Filters: []types.Filter{
-			{Name: aws.String("instance-type"), Values: []string{"c5.large", "no.such"}}}},
-			[]string{"c5.large us-west-2a Linux/UNIX 0.030000"}},
-		{"before there were any", ec2.DescribeSpotPriceHistoryInput{EndTime: aws.Time(now.Add(-2 * time.Hour))}, nil},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, history(t, c, &tt.in)); diff != "" {
-				t.Errorf("prices (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestSpotPriceInEffectPrecedesItsChanges(t *testing.T) {
 	inBubble(t, spotPrices(), func(t *testing.T, s *Server, c clients) {
 		pass(time.Minute)

@@ -1,7 +1,6 @@
 package fakeaws
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
-	"github.com/google/go-cmp/cmp"
 )
 
 func describeAll(t *testing.T, c clients) error {
@@ -83,14 +81,6 @@ func TestThrottlingHitsAPercentage(t *testing.T) {
 	})
 }
 
-func TestFaultOfOneGroupLeavesOthersAlone(t *testing.T) {
-	s, c := overHTTP(t, manyGroups(2))
-	s.Inject(Fault{Group: "group-0001", Code: "ResourceContention"})
-	setDesired(t, c, "group-0000", 1)
-	_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("group-0001"), DesiredCapacity: aws.Int32(1)})
-	wantAPIError(t, err, "ResourceContention", "")
-}
-
 func TestFaultFindsTheGroupOfAnInstance(t *testing.T) {
 	s, c := overHTTP(t, oneGroup(withDesired(2)))
 	s.Inject(Fault{Group: "g", Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
@@ -106,67 +96,5 @@ func TestFaultCanBeOfOneTemplate(t *testing.T) {
 	wantAPIError(t, err, "UnauthorizedOperation", "")
 	if _, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0b")}); err != nil {
 		t.Errorf("another template: %v", err)
-	}
-}
-
-func TestLateFaultComesAfterTheEffect(t *testing.T) {
-	s, c := overHTTP(t, oneGroup())
-	s.Inject(Fault{Action: "SetDesiredCapacity", Code: "ServiceUnavailable", Late: true})
-	_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(1)})
-	wantAPIError(t, err, "ServiceUnavailable", "")
-	if g, _ := s.Group("g"); g.Desired != 1 {
-		t.Errorf("desired %d, want 1", g.Desired)
-	}
-}
-
-func TestDamagedAnswersAreErrors(t *testing.T) {
-	s, c := overHTTP(t, manyGroups(3))
-	for _, damage := range []BodyDamage{Truncated, Garbled} {
-		s.Inject(Fault{Body: damage, Times: 2})
-		if err := describeAll(t, c); err == nil {
-			t.Errorf("%s answer of Auto Scaling: no error", damage)
-		}
-		_, err := c.eks.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("c"), NodegroupName: aws.String("n")})
-		if err == nil {
-			t.Errorf("%s answer of EKS: no error", damage)
-		}
-		if err := describeAll(t, c); err != nil {
-			t.Errorf("after the %s answers: %v", damage, err)
-		}
-	}
-}
-
-func TestLatencyIsAddedUp(t *testing.T) {
-	cfg := oneGroup()
-	cfg.Latency = Duration(50 * time.Millisecond)
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		s.Inject(Fault{Latency: Duration(time.Second), Times: 1})
-		var took []time.Duration
-		for range 2 {
-			began := time.Now()
-			must(t, describeAll(t, c))
-			took = append(took, time.Since(began))
-		}
-		if diff := cmp.Diff([]time.Duration{1050 * time.Millisecond, 50 * time.Millisecond}, took); diff != "" {
-			t.Errorf("answers took (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestCallsAreCountedAndLogged(t *testing.T) {
-	s, c := overHTTP(t, oneGroup())
-	_ = describeAll(t, c)
-	_ = describeAll(t, c)
-	_, _ = c.ec2.DescribeImages(t.Context(), &ec2.DescribeImagesInput{ImageIds: []string{"ami-9"}})
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 2, "DescribeImages": 1}, s.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
-	last := s.CallLog()[2]
-	if last.Service != "ec2" || last.Code != "InvalidAMIID.NotFound" || last.By != "AKIATEST" || last.Params.Get("ImageId.1") != "ami-9" || !strings.Contains(last.Agent, "aws-sdk-go") {
-		t.Errorf("last call = %+v", last)
-	}
-	s.ResetCalls()
-	if got := s.Calls(); len(got) != 0 {
-		t.Errorf("calls after reset: %v", got)
 	}
 }

@@ -29,28 +29,6 @@ func statesAre(t *testing.T, c clients, when string, want map[string]int) {
 	}
 }
 
-// User guide, "How lifecycle hooks work": Pending, Pending:Wait until completed, Pending:Proceed, InService. They count against
-// desired capacity all the while.
-func TestLaunchWaitsForItsHook(t *testing.T) {
-	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
-		setDesired(t, c, "g", 1)
-		pass(time.Minute)
-		statesAre(t, c, "before it is completed", map[string]int{"Pending:Wait": 1})
-		if got := activities(t, c, "g")[0].StatusCode; got != "MidLifecycleAction" {
-			t.Errorf("activity %s", got)
-		}
-		id := describe(t, c, "g").Instances[0].InstanceId
-		must(t, complete(t, c, id, "up", "CONTINUE"))
-		statesAre(t, c, "just completed", map[string]int{"Pending:Proceed": 1})
-		pass(time.Second)
-		statesAre(t, c, "later", map[string]int{"InService": 1})
-		wantAPIError(t, complete(t, c, id, "up", "CONTINUE"), "ValidationError", "No active Lifecycle Action found with instance ID "+*id)
-		if got := count(s, Launched); got != 1 {
-			t.Errorf("%d launched, want 1", got)
-		}
-	})
-}
-
 // User guide: "If the instance is launching, CONTINUE indicates that your actions were successful […] ABANDON indicates that
 // your custom actions were unsuccessful, and that the instance can be terminated." It is then replaced.
 func TestAbandonedLaunchIsReplaced(t *testing.T) {
@@ -97,32 +75,6 @@ func TestHookThatTimesOutTakesItsDefaultResult(t *testing.T) {
 	}
 }
 
-func TestTerminationWaitsForItsHooks(t *testing.T) {
-	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}), withHook(LifecycleHook{Name: "log", Transition: "terminating"}))
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		both := describe(t, c, "g").Instances
-		for _, i := range both {
-			act, err := terminate(t, c, true, i.InstanceId)
-			if err != nil || act.StatusCode != "MidLifecycleAction" {
-				t.Fatalf("%v, %v", act, err)
-			}
-		}
-		pass(time.Minute)
-		statesAre(t, c, "waiting", map[string]int{"Terminating:Wait": 2})
-		if got := *describe(t, c, "g").DesiredCapacity; got != 0 {
-			t.Errorf("desired %d, want 0: what waits for its end does not count", got)
-		}
-		// CONTINUE waits for the other hook, ABANDON stops it.
-		for n, result := range []string{"CONTINUE", "ABANDON"} {
-			must(t, complete(t, c, both[n].InstanceId, "drain", result))
-		}
-		statesAre(t, c, "one hook each", map[string]int{"Terminating:Wait": 1, "Terminating:Proceed": 1})
-		must(t, complete(t, c, both[0].InstanceId, "log", "CONTINUE"))
-		pass(2 * time.Second)
-		statesAre(t, c, "after all", map[string]int{})
-	})
-}
-
 // API reference, DeleteAutoScalingGroup, ForceDelete: "also deletes any outstanding lifecycle actions associated with the group".
 func TestDeletedGroupWaitsForNoHook(t *testing.T) {
 	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}))
@@ -134,19 +86,6 @@ func TestDeletedGroupWaitsForNoHook(t *testing.T) {
 		pass(2 * time.Second)
 		if _, exists := s.Group("g"); exists {
 			t.Error("the group is still there")
-		}
-	})
-}
-
-func TestHooksAreDescribed(t *testing.T) {
-	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching", HeartbeatTimeout: Duration(time.Minute)})), func(t *testing.T, s *Server, c clients) {
-		out, err := c.autoscaling.DescribeLifecycleHooks(t.Context(), &autoscaling.DescribeLifecycleHooksInput{AutoScalingGroupName: aws.String("g")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		h := out.LifecycleHooks[0]
-		if *h.LifecycleTransition != "autoscaling:EC2_INSTANCE_LAUNCHING" || *h.HeartbeatTimeout != 60 || *h.GlobalTimeout != 6000 || *h.DefaultResult != "ABANDON" {
-			t.Errorf("hook %s %d %d %s", *h.LifecycleTransition, *h.HeartbeatTimeout, *h.GlobalTimeout, *h.DefaultResult)
 		}
 	})
 }

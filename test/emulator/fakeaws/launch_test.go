@@ -3,7 +3,6 @@ package fakeaws
 import (
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -320,35 +319,6 @@ func TestFailedLaunchesAppearInActivities(t *testing.T) {
 	}
 }
 
-func TestActivitiesComeNewestFirstInPages(t *testing.T) {
-	inBubble(t, oneGroup(func(g *AutoScalingGroup) { g.Max = 200 }), func(t *testing.T, s *Server, c clients) {
-		for n := range int32(6) {
-			setDesired(t, c, "g", (n+1)*25)
-			pass(2 * time.Second)
-		}
-		var all []types.Activity
-		pages := autoscaling.NewDescribeScalingActivitiesPaginator(c.autoscaling, &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String("g")})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if len(page.Activities) > 100 {
-				t.Errorf("a page of %d activities", len(page.Activities))
-			}
-			all = append(all, page.Activities...)
-		}
-		newestFirst := slices.IsSortedFunc(all, func(x, y types.Activity) int { return y.StartTime.Compare(*x.StartTime) })
-		ids := map[string]bool{}
-		for _, act := range all {
-			ids[*act.ActivityId] = true
-		}
-		if len(all) != 150 || len(ids) != 150 || !newestFirst {
-			t.Errorf("%d activities, %d different, newest first: %v; want 150 newest first", len(all), len(ids), newestFirst)
-		}
-	})
-}
-
 // API reference, DescribeScalingActivities: "Activities are sorted by start time. Activities still in progress are described first."
 func TestActivitiesInProgressComeFirst(t *testing.T) {
 	inBubble(t, oneGroup(withHook(LifecycleHook{Name: "up", Transition: "launching"})), func(t *testing.T, s *Server, c clients) {
@@ -382,18 +352,6 @@ func TestActivitiesInProgressComeFirst(t *testing.T) {
 		}
 		if diff := cmp.Diff([]string{"third", "first", "fourth", "second"}, order); diff != "" {
 			t.Errorf("launches, of which the second and the fourth are over (-want +got):\n%s", diff)
-		}
-	})
-}
-
-func TestSuspendedLaunchLaunchesNothing(t *testing.T) {
-	cfg := oneGroup(func(g *AutoScalingGroup) { g.SuspendedProcesses = []string{"Launch"} })
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		setDesired(t, c, "g", 2)
-		pass(time.Minute)
-		g := describe(t, c, "g")
-		if len(g.Instances) != 0 || *g.SuspendedProcesses[0].ProcessName != "Launch" {
-			t.Errorf("%d instances, suspended %v", len(g.Instances), g.SuspendedProcesses)
 		}
 	})
 }

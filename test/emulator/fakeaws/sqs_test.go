@@ -2,11 +2,8 @@ package fakeaws
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -97,28 +94,6 @@ func codeOf[T any](t *testing.T, err error, done []T, failed []types.BatchResult
 	return *failed[0].Code
 }
 
-func TestQueuesAreFoundByNameInBothPartitions(t *testing.T) {
-	for region, want := range map[string]string{
-		"us-west-2":  "https://sqs.us-west-2.amazonaws.com/123456789012/q",
-		"cn-north-1": "https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q",
-	} {
-		cfg := queues(Queue{Name: "q"})
-		cfg.Region = region
-		inBubble(t, cfg, func(t *testing.T, _ *Server, c clients) {
-			if got := *queueURL(t, c, "q"); got != want {
-				t.Errorf("URL %q, want %q", got, want)
-			}
-			_, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("other")})
-			wantAPIError(t, err, "AWS.SimpleQueueService.NonExistentQueue", "The specified queue does not exist.")
-			if missing := new(types.QueueDoesNotExist); !errors.As(err, &missing) {
-				t.Errorf("error %T is not a QueueDoesNotExist", err)
-			}
-			_, err = c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: aws.String(want[:strings.LastIndex(want, "/")] + "/other")})
-			wantAPIError(t, err, "AWS.SimpleQueueService.NonExistentQueue", "")
-		})
-	}
-}
-
 // Developer guide, "Amazon SQS visibility timeout": a message received and not deleted can be received again after it.
 func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
@@ -153,29 +128,6 @@ func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 		}
 		pass(time.Hour)
 		wantBodies(t, "after it is deleted", receive(t, c))
-	})
-}
-
-func TestLongPollEndsWithMessageOrEmpty(t *testing.T) {
-	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
-		long := func(in *sqs.ReceiveMessageInput) { in.WaitTimeSeconds = 20 }
-		began := time.Now()
-		wantBodies(t, "of an empty queue", receive(t, c, long))
-		if took := time.Since(began).Round(time.Second); took != 20*time.Second {
-			t.Errorf("an empty long poll took %v, want 20s", took)
-		}
-		began = time.Now()
-		time.AfterFunc(7*time.Second, func() { _ = s.SendMessage("q", "late") })
-		wantBodies(t, "of one sent meanwhile", receive(t, c, long), "late")
-		if took := time.Since(began).Round(time.Second); took != 7*time.Second {
-			t.Errorf("took %v, want 7s", took)
-		}
-		pass(15 * time.Second)
-		began = time.Now()
-		wantBodies(t, "of one that becomes visible", receive(t, c, long), "late")
-		if took := time.Since(began).Round(time.Second); took != 15*time.Second {
-			t.Errorf("took %v, want the other 15s of its visibility timeout", took)
-		}
 	})
 }
 
@@ -301,80 +253,6 @@ func TestSQSFaultsLookAsInSQS(t *testing.T) {
 		}
 		if got := s.Calls()["ReceiveMessage"]; got != 3 {
 			t.Errorf("%d calls counted, want 3", got)
-		}
-	})
-}
-
-func TestQueueAttributes(t *testing.T) {
-	cfg := queues(Queue{Name: "q", Events: []string{"*"}, Retention: Duration(5 * time.Minute)})
-	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		send(t, s, "one", "two", "three")
-		receive(t, c, func(in *sqs.ReceiveMessageInput) { in.MaxNumberOfMessages = 1 })
-		out, err := c.sqs.GetQueueAttributes(t.Context(), &sqs.GetQueueAttributesInput{
-			QueueUrl: queueURL(t, c, "q"), AttributeNames: []types.QueueAttributeName{types.QueueAttributeNameAll},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, want := range map[string]string{
-			"ApproximateNumberOfMessages": "2", "ApproximateNumberOfMessagesNotVisible": "1", "MessageRetentionPeriod": "300",
-			"VisibilityTimeout": "30", "SqsManagedSseEnabled": "true", "QueueArn": "arn:aws:sqs:us-west-2:123456789012:q",
-			"Policy": `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":["events.amazonaws.com"]},` +
-				`"Action":"sqs:SendMessage","Resource":"arn:aws:sqs:us-west-2:123456789012:q"}]}`,
-		} {
-			if got := out.Attributes[name]; got != want {
-				t.Errorf("%s = %q, want %q", name, got, want)
-			}
-		}
-	})
-}
-
-func TestSQSOverHTTPClosesWithAPollUnderWay(t *testing.T) {
-	s, c := overHTTP(t, queues(Queue{Name: "q"}))
-	url := queueURL(t, c, "q")
-	done := make(chan error, 1)
-	go func() {
-		_, err := c.sqs.ReceiveMessage(context.Background(), &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 20})
-		done <- err
-	}()
-	time.Sleep(50 * time.Millisecond)
-	began := time.Now()
-	must(t, s.Close())
-	if err := <-done; err == nil || time.Since(began) > 5*time.Second {
-		t.Errorf("the poll ended after %v with %v", time.Since(began), err)
-	}
-}
-
-// A queue of the size that a whole fleet's interruption makes is read in no time.
-func TestTenThousandMessagesAreReadAndDeleted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, err := New(queues(Queue{Name: "q"}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
-		cfg := sdkConfig("http://fakeaws.invalid", s.Region())
-		cfg.HTTPClient = s.HTTPClient()
-		c := newClients(cfg)
-		for n := range 10_000 {
-			send(t, s, fmt.Sprint(n))
-		}
-		url := queueURL(t, c, "q")
-		for range 10_000 / maxReceived {
-			out, err := c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url, MaxNumberOfMessages: 10})
-			if err != nil || len(out.Messages) == 0 {
-				t.Fatalf("received %v, %v", out, err)
-			}
-			in := &sqs.DeleteMessageBatchInput{QueueUrl: url}
-			for n, m := range out.Messages {
-				in.Entries = append(in.Entries, types.DeleteMessageBatchRequestEntry{Id: aws.String(fmt.Sprint(n)), ReceiptHandle: m.ReceiptHandle})
-			}
-			if _, err := c.sqs.DeleteMessageBatch(t.Context(), in); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := s.Queues()[0].Deleted; got != 10_000 {
-			t.Errorf("%d deleted", got)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package fakeaws
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,41 +29,6 @@ func retryWithGroup(in *autoscaling.LaunchInstancesInput) {
 }
 
 var sameLaunch = cmpopts.IgnoreUnexported(autoscaling.LaunchInstancesOutput{}, types.InstanceCollection{}, types.LaunchInstancesError{})
-
-// API reference, LaunchInstances: "Returns instance IDs and other details if launch is successful".
-func TestSynchronousLaunchReturnsItsInstances(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
-		began := time.Now()
-		out, err := launch(t.Context(), c, "token", 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took != 505*time.Millisecond {
-			t.Errorf("took %v, want EC2's 500 ms and the answer's 5", took)
-		}
-		want := &autoscaling.LaunchInstancesOutput{
-			AutoScalingGroupName: aws.String("g"), ClientToken: aws.String("token"), Errors: []types.LaunchInstancesError{},
-			Instances: []types.InstanceCollection{{
-				AvailabilityZone: aws.String("us-west-2b"), AvailabilityZoneId: aws.String(zoneID("us-west-2", "us-west-2b")),
-				InstanceType: aws.String("m5.large"), MarketType: aws.String("OnDemand"), SubnetId: aws.String(subnetID("us-west-2b")),
-			}},
-		}
-		if diff := cmp.Diff(want, out, sameLaunch, cmpopts.IgnoreFields(types.InstanceCollection{}, "InstanceIds"), cmpopts.IgnoreFields(autoscaling.LaunchInstancesOutput{}, "ResultMetadata")); diff != "" {
-			t.Errorf("answer (-want +got):\n%s", diff)
-		}
-		ids := out.Instances[0].InstanceIds
-		g := describe(t, c, "g")
-		pending := slices.DeleteFunc(slices.Clone(g.Instances), func(i types.Instance) bool { return i.LifecycleState != types.LifecycleStatePending })
-		isNew := func(i types.Instance) bool { return slices.Contains(ids, *i.InstanceId) }
-		if *g.DesiredCapacity != 3 || len(ids) != 2 || len(pending) != 2 || !isNew(pending[0]) || !isNew(pending[1]) {
-			t.Errorf("desired %d, instances %v of %v; want 3, and the new ones Pending", *g.DesiredCapacity, g.Instances, ids)
-		}
-		pass(time.Minute)
-		if got := states(describe(t, c, "g")); got["InService"] != 3 || count(s, Launched) != 3 {
-			t.Errorf("instances %v, %d launched in all; want 3 InService", got, count(s, Launched))
-		}
-	})
-}
 
 // API reference, LaunchInstances: Errors are "details about failed instance launches with their corresponding error codes and
 // messages", beside the Instances that could be launched. RetryStrategy none asks for no more.
@@ -261,27 +225,6 @@ func TestLaunchesAtOnceStayBelowTheMaximumTogether(t *testing.T) {
 		wantAPIError(t, err, "ValidationError", "")
 		calls.Wait()
 	})
-}
-
-// A caller that was cut off cannot know it, but the launch took place, and its token proves it.
-func TestLostAnswerIsRepeatedByItsToken(t *testing.T) {
-	for _, damage := range []BodyDamage{Lost, Truncated, Garbled} {
-		t.Run(string(damage), func(t *testing.T) {
-			inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
-				s.Inject(Fault{Action: "LaunchInstances", Body: damage, Times: 1})
-				if _, err := launch(t.Context(), c, "token", 1); err == nil {
-					t.Fatal("no error though the answer was lost")
-				}
-				out, err := launch(t.Context(), c, "token", 1)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := describe(t, c, "g").Instances; len(got) != 1 || *got[0].InstanceId != out.Instances[0].InstanceIds[0] {
-					t.Errorf("instances %v, answer %v; want one and the same", got, out.Instances)
-				}
-			})
-		})
-	}
 }
 
 // A launch goes on though the caller hangs up, over a real connection.

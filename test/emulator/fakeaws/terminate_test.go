@@ -25,40 +25,6 @@ func terminate(t *testing.T, c clients, decrement bool, id *string) (*types.Acti
 	return out.Activity, nil
 }
 
-func TestTerminateWithDecrementShrinksTheGroup(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
-		id := describe(t, c, "g").Instances[1].InstanceId
-		act, err := terminate(t, c, true, id)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if *act.Description != "Terminating EC2 instance: "+*id || act.StatusCode != types.ScalingActivityStatusCodeInProgress {
-			t.Errorf("activity %q %s", *act.Description, act.StatusCode)
-		}
-		g := describe(t, c, "g")
-		if diff := cmp.Diff(map[string]int{"InService": 2, "Terminating": 1}, states(g)); diff != "" || *g.DesiredCapacity != 2 {
-			t.Errorf("desired %d, instances (-want +got):\n%s", *g.DesiredCapacity, diff)
-		}
-		pass(time.Minute)
-		if got := len(describe(t, c, "g").Instances); got != 2 || count(s, Launched) != 3 || count(s, ScaleInKill) != 0 {
-			t.Errorf("%d instances, %d launched, %d killed; want 2, 3 and 0", got, count(s, Launched), count(s, ScaleInKill))
-		}
-	})
-}
-
-func TestTerminateWithoutDecrementReplaces(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
-		if _, err := terminate(t, c, false, describe(t, c, "g").Instances[0].InstanceId); err != nil {
-			t.Fatal(err)
-		}
-		pass(5 * time.Second)
-		g := describe(t, c, "g")
-		if diff := cmp.Diff(map[string]int{"InService": 2}, states(g)); diff != "" || count(s, Launched) != 3 {
-			t.Errorf("%d launched, instances (-want +got):\n%s", count(s, Launched), diff)
-		}
-	})
-}
-
 func TestTerminatingInstanceIsNotDecrementedTwice(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
 		id := describe(t, c, "g").Instances[0].InstanceId
@@ -87,26 +53,6 @@ func TestTerminateRefusesLikeAWS(t *testing.T) {
 			InstanceIds: []string{"i-1"}, ShouldDecrementDesiredCapacity: aws.Bool(true),
 		})
 		wantAPIError(t, err, "ValidationError", "AutoScalingGroupName is required when InstanceIds is specified")
-	})
-}
-
-func TestManyInstancesEndInOneCall(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(5)), func(t *testing.T, s *Server, c clients) {
-		var ids []string
-		for _, i := range describe(t, c, "g").Instances[:4] {
-			ids = append(ids, *i.InstanceId)
-		}
-		out, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
-			AutoScalingGroupName: aws.String("g"), InstanceIds: ids, ShouldDecrementDesiredCapacity: aws.Bool(true),
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		pass(5 * time.Second)
-		g := describe(t, c, "g")
-		if len(out.Activities) != 4 || *g.DesiredCapacity != 1 || len(g.Instances) != 1 {
-			t.Errorf("%d activities, desired %d, %d instances; want 4, 1 and 1", len(out.Activities), *g.DesiredCapacity, len(g.Instances))
-		}
 	})
 }
 
@@ -176,34 +122,6 @@ func TestSetDesiredCapacityStaysWithinTheLimits(t *testing.T) {
 				AutoScalingGroupName: &tt.group, DesiredCapacity: &tt.desired,
 			})
 			wantAPIError(t, err, "ValidationError", tt.message)
-		}
-	})
-}
-
-func TestGroupIsDeletedWithItsInstances(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
-		must(t, s.DeleteGroup("g"))
-		if got := aws.ToString(describe(t, c, "g").Status); got != "Delete in progress" {
-			t.Errorf("status %q", got)
-		}
-		pass(2 * time.Second)
-		if _, exists := s.Group("g"); exists {
-			t.Error("the group is still there")
-		}
-	})
-}
-
-func TestReclaimedInstanceIsReplaced(t *testing.T) {
-	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
-		id := *describe(t, c, "g").Instances[0].InstanceId
-		must(t, s.Reclaim(id))
-		if got := *describe(t, c, "g").Instances[0].HealthStatus; got != "Unhealthy" {
-			t.Errorf("health status %q", got)
-		}
-		pass(3 * time.Second)
-		g := describe(t, c, "g")
-		if len(g.Instances) != 1 || *g.Instances[0].InstanceId == id || *g.DesiredCapacity != 1 {
-			t.Errorf("instances %v, desired %d; want another one", g.Instances, *g.DesiredCapacity)
 		}
 	})
 }
