@@ -32,12 +32,12 @@ func TestAutoscalerRecoversFromChaos(t *testing.T) {
 	for _, seed := range shortSeeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
-			runPlan(t, NewPlan(seed, Modes), binary)
+			runPlan(t, NewPlan(seed, false), binary)
 		})
 	}
 	t.Run(fmt.Sprintf("zonal seed %d", shortZonalSeed), func(t *testing.T) {
 		t.Parallel()
-		runPlan(t, NewZonalPlan(shortZonalSeed, ZonalModes), binary)
+		runPlan(t, NewPlan(shortZonalSeed, true), binary)
 	})
 }
 

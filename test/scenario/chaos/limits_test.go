@@ -20,9 +20,9 @@ I1124 1 orchestrator.go:127] "The other pods wait for the next loop, because --m
 		results []Result
 		silent  []string
 	}{
-		{"too few hurried runs", []Result{hurried, hurried, {}}, []string{}},
+		{"too few hurried runs", []Result{hurried, hurried, {}}, nil},
 		{"one limit is silent", []Result{hurried, hurried, hurried, {Limits: limitCounts{"binpacking of a scale-up": 1}}}, []string{"binpacking of a scale-up"}},
-		{"all fire", []Result{hurried, hurried, {Traits: Traits{Hurried: true}, Limits: limitCounts{"binpacking of a scale-up": 1}}}, []string{}},
+		{"all fire", []Result{hurried, hurried, {Traits: Traits{Hurried: true}, Limits: limitCounts{"binpacking of a scale-up": 1}}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.silent, Summarize(tt.results).Silent); diff != "" {

@@ -15,11 +15,11 @@ import (
 // Length is how long faults happen. Faults that are not over then are ended.
 const Length = 12 * time.Second
 
-// Modes are the launch modes that plans take turns with.
-var Modes = []string{"auto", "desired-capacity"}
-
-// ZonalModes are the modes that zonal plans take turns with: the modes that can launch in a zone.
-var ZonalModes = []string{"auto", "synchronous"}
+// The launch modes that plans take turns with from seed to seed. In both of the zonal ones a launch can be in a zone.
+var (
+	modes      = []string{"auto", "desired-capacity"}
+	zonalModes = []string{"auto", "synchronous"}
+)
 
 // A Plan fixes the events of one run.
 type Plan struct {
@@ -179,14 +179,13 @@ const (
 	mostFaults  = 12
 )
 
-// NewPlan makes the plan of a seed. Launch modes and numbers of replicas take turns from seed to seed.
-func NewPlan(seed uint64, modes []string) Plan { return newPlan(seed, modes, false) }
-
-// NewZonalPlan makes the plan of a seed in an account whose groups of several zones are scaled zone by zone, with pods that
-// need a zone, and with more faults: obstacles to scaling groups zone by zone come and go.
-func NewZonalPlan(seed uint64, modes []string) Plan { return newPlan(seed, modes, true) }
-
-func newPlan(seed uint64, modes []string, zonal bool) Plan {
+// NewPlan makes the plan of a seed. Launch modes and numbers of replicas take turns from seed to seed. A zonal plan scales groups of
+// several zones zone by zone, has pods that need a zone, and more faults: obstacles to scaling groups zone by zone come and go.
+func NewPlan(seed uint64, zonal bool) Plan {
+	modes := modes
+	if zonal {
+		modes = zonalModes
+	}
 	r := rand.New(rand.NewPCG(seed, 0xc4a05))
 	p := Plan{
 		Seed:     seed,

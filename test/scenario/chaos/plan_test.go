@@ -13,11 +13,11 @@ import (
 
 func TestSeedGivesTheSamePlan(t *testing.T) {
 	for seed := range uint64(50) {
-		if diff := cmp.Diff(NewPlan(seed, Modes), NewPlan(seed, Modes)); diff != "" {
+		if diff := cmp.Diff(NewPlan(seed, false), NewPlan(seed, false)); diff != "" {
 			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
 		}
 	}
-	if cmp.Equal(NewPlan(1, Modes).Steps, NewPlan(5, Modes).Steps) {
+	if cmp.Equal(NewPlan(1, false).Steps, NewPlan(5, false).Steps) {
 		t.Error("seeds 1 and 5 give the same steps")
 	}
 }
@@ -31,7 +31,7 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 	const killAtNomination Kind = "kill at a nomination"
 	seen := map[place]int{}
 	for seed := range uint64(200) {
-		p := NewPlan(seed+1, Modes)
+		p := NewPlan(seed+1, false)
 		for kind, n := range p.Faults() {
 			seen[place{kind, p.Mode, p.Replicas}] += n
 		}
@@ -47,7 +47,7 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 		PartialBatch, ActionThrottled, DyingLaunches, RootVolume, APIRefuses, APIHangs, APICuts, Crash, Interruption, Recommendation, Maintenance, Garbage,
 		LostWrites, KillAtWrite, killAtNomination, UserCordons, UserUncordons, UserDeletes, Starved,
 	} {
-		for _, mode := range Modes {
+		for _, mode := range modes {
 			for replicas := 1; replicas <= 2; replicas++ {
 				if at := (place{kind, mode, replicas}); seen[at] == 0 {
 					t.Errorf("200 seeds have no %+v", at)
@@ -59,11 +59,11 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 
 func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 	seen := map[string]map[string]int{}
-	for _, mode := range Modes {
+	for _, mode := range modes {
 		seen[mode] = map[string]int{}
 	}
 	for seed := range uint64(200) {
-		p := NewPlan(seed+1, Modes)
+		p := NewPlan(seed+1, false)
 		for trait := range strings.SplitSeq(strings.TrimSuffix(p.Traits.String(), ", "), ", ") {
 			seen[p.Mode][trait]++
 		}
@@ -71,7 +71,7 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 			t.Errorf("seed %d has no stale readings", p.Seed)
 		}
 	}
-	for _, mode := range Modes {
+	for _, mode := range modes {
 		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets",
 			"units of hardware", "late nodes", "start-up taints", "divided GPUs", "hurried", "unlisted", "killed in the burst"} {
 			if seen[mode][trait] < 10 {
@@ -89,7 +89,7 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 
 func TestEveryFaultIsOverInTime(t *testing.T) {
 	for seed := range uint64(200) {
-		overInTime(t, NewPlan(seed, Modes))
+		overInTime(t, NewPlan(seed, false))
 	}
 }
 

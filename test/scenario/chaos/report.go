@@ -1,7 +1,6 @@
 package chaos
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -65,47 +64,26 @@ func (r Result) String() string {
 
 // Summary is the outcome of many runs.
 type Summary struct {
-	Version         string       `json:"version"`
-	Runs            int          `json:"runs"`
-	Zonal           int          `json:"zonalRuns"`
-	Weighted        int          `json:"runsWithWeights"` // or with units of hardware
-	Failed          []string     `json:"failed"`          // names of runs
-	Wrongs          Wrongs       `json:"wrongs"`
-	Faults          map[Kind]int `json:"faults"`
-	Calls           int          `json:"calls"`
-	Spoiled         int          `json:"spoiledCalls"`
-	SpoiledRequests int          `json:"spoiledRequests"`
-	Nominations     int          `json:"nominations"`
-	Without         []string     `json:"runsWithoutNominations"` // although instances were launched, and no leader died at a write
-	Kills           int          `json:"killsAtWrites"`
-	Hurried         int          `json:"hurriedRuns"`
-	Limits          limitCounts  `json:"limits"`     // of hurried runs
-	Silent          []string     `json:"silent"`     // limits that never fired, although enough runs were hurried
-	Recoveries      []Recovery   `json:"recoveries"` // by allowance, the shortest first
-	Results         []Result     `json:"results"`
-}
-
-// Recovery is how long runs with the same allowance took to recover.
-type Recovery struct {
-	Allowance float64 `json:"allowanceSeconds"`
-	Runs      int     `json:"runs"`
-	Running   Spread  `json:"podsRunSeconds"` // from the end of the last fault until every wanted pod runs
-	AtRest    Spread  `json:"atRestSeconds"`  // from when no pod is wanted until the account costs the least
-	Slowest   string  `json:"slowest"`        // name of a run
-}
-
-// Spread is how a time is distributed, in seconds.
-type Spread struct {
-	P50 float64 `json:"p50"`
-	P99 float64 `json:"p99"`
-	Max float64 `json:"max"`
+	Runs            int
+	Zonal           int
+	Weighted        int      // or with units of hardware
+	Failed          []string // names of runs
+	Wrongs          Wrongs
+	Faults          map[Kind]int
+	Calls           int
+	Spoiled         int
+	SpoiledRequests int
+	Nominations     int
+	Without         []string // runs without nominations although instances were launched, and no leader died at a write
+	Kills           int
+	Hurried         int
+	Limits          limitCounts // of hurried runs
+	Silent          []string    // limits that never fired, although enough runs were hurried
 }
 
 // Summarize sums results up.
 func Summarize(results []Result) Summary {
-	s := Summary{Version: "v4", Runs: len(results), Failed: []string{}, Without: []string{}, Silent: []string{}, Faults: map[Kind]int{},
-		Limits: limitCounts{}, Results: results}
-	allowed := map[time.Duration][]Result{}
+	s := Summary{Runs: len(results), Faults: map[Kind]int{}, Limits: limitCounts{}}
 	for _, r := range results {
 		if len(r.Violations) > 0 {
 			s.Failed = append(s.Failed, r.Name())
@@ -132,37 +110,11 @@ func Summarize(results []Result) Summary {
 			s.Hurried++
 			s.Limits.add(r.Limits)
 		}
-		allowed[r.Allowance] = append(allowed[r.Allowance], r)
 	}
 	if s.Hurried >= enoughHurried {
-		s.Silent = append(s.Silent, s.Limits.silent()...)
-	}
-	for _, allowance := range slices.Sorted(maps.Keys(allowed)) {
-		s.Recoveries = append(s.Recoveries, recovery(allowance, allowed[allowance]))
+		s.Silent = s.Limits.silent()
 	}
 	return s
-}
-
-func recovery(allowance time.Duration, results []Result) Recovery {
-	var running, atRest []time.Duration
-	for _, r := range results {
-		running = append(running, r.Running)
-		atRest = append(atRest, r.AtRest)
-	}
-	slowest := slices.MaxFunc(results, func(a, b Result) int { return cmp.Compare(max(a.Running, a.AtRest), max(b.Running, b.AtRest)) })
-	return Recovery{
-		Allowance: allowance.Seconds(), Runs: len(results), Running: spread(running), AtRest: spread(atRest), Slowest: slowest.Name(),
-	}
-}
-
-// spread takes the value at or above which a share of the times lies, by rank.
-func spread(times []time.Duration) Spread {
-	if len(times) == 0 {
-		return Spread{}
-	}
-	slices.Sort(times)
-	at := func(percent int) float64 { return times[(len(times)*percent+99)/100-1].Seconds() }
-	return Spread{P50: at(50), P99: at(99), Max: times[len(times)-1].Seconds()}
 }
 
 // Print writes the summary for a reader.
@@ -180,11 +132,6 @@ func (s Summary) Print(w io.Writer) {
 	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled; %d requests to the API server spoiled\n", s.Calls, s.Spoiled, s.SpoiledRequests)
 	fmt.Fprintf(w, "%d leaders killed at a write; %d nominations written, runs without one: %v\n", s.Kills, s.Nominations, s.Without)
 	fmt.Fprintf(w, "limits fired in %d hurried runs: %s\n", s.Hurried, s.Limits)
-	for _, r := range s.Recoveries {
-		fmt.Fprintf(w, "%d runs that are allowed %.0f s, %s the slowest:\n", r.Runs, r.Allowance, r.Slowest)
-		fmt.Fprintf(w, "  until every wanted pod runs: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.Running.P50, r.Running.P99, r.Running.Max)
-		fmt.Fprintf(w, "  until the spend is at its minimum: p50 %.1f s, p99 %.1f s, at most %.1f s\n", r.AtRest.P50, r.AtRest.P99, r.AtRest.Max)
-	}
 }
 
 // printWrongs writes the table by which runs are judged.

@@ -24,7 +24,7 @@ const (
 // renewing its lease for long, so its memory can be compared over the whole day.
 func NewSoakPlan(seed uint64, day time.Duration) Plan {
 	r := rand.New(rand.NewPCG(seed, 0x50a4))
-	p := Plan{Seed: seed, Mode: Modes[0], Replicas: 1, Day: day, Traits: Traits{Queue: true},
+	p := Plan{Seed: seed, Mode: modes[0], Replicas: 1, Day: day, Traits: Traits{Queue: true},
 		Delays: fakeaws.Delays{Listed: between(r, 100*time.Millisecond, 500*time.Millisecond), InService: between(r, 500*time.Millisecond, 1500*time.Millisecond),
 			Register: between(r, time.Second, 2500*time.Millisecond), GPU: between(r, 100*time.Millisecond, time.Second), Terminate: between(r, 200*time.Millisecond, time.Second)}}
 	d, hour := newDraft(r, p), day/hours

@@ -8,7 +8,7 @@ import (
 
 func TestAccountOfEveryPlanTakesItsSteps(t *testing.T) {
 	for seed := range uint64(20) {
-		for _, p := range []Plan{NewPlan(seed, Modes), NewZonalPlan(seed, ZonalModes)} {
+		for _, p := range []Plan{NewPlan(seed, false), NewPlan(seed, true)} {
 			aws, err := fakeaws.Start(t.Context(), account(p))
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)

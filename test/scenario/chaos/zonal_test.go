@@ -19,7 +19,7 @@ const plainPlans = "7fcca06a292bf7d1b88203a50cb5236352e8c0688477318abb7159736b8b
 func TestPlainPlansStayTheSame(t *testing.T) {
 	hash := sha256.New()
 	for seed := range uint64(200) {
-		p := NewPlan(seed+1, Modes)
+		p := NewPlan(seed+1, false)
 		world, err := json.Marshal(account(p))
 		if err != nil {
 			t.Fatal(err)
@@ -33,7 +33,7 @@ func TestPlainPlansStayTheSame(t *testing.T) {
 
 func TestSeedGivesTheSameZonalPlan(t *testing.T) {
 	for seed := range uint64(50) {
-		if diff := cmp.Diff(NewZonalPlan(seed, ZonalModes), NewZonalPlan(seed, ZonalModes)); diff != "" {
+		if diff := cmp.Diff(NewPlan(seed, true), NewPlan(seed, true)); diff != "" {
 			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
 		}
 	}
@@ -41,14 +41,14 @@ func TestSeedGivesTheSameZonalPlan(t *testing.T) {
 
 func TestEveryZonalFaultIsOverInTime(t *testing.T) {
 	for seed := range uint64(200) {
-		overInTime(t, NewZonalPlan(seed, ZonalModes))
+		overInTime(t, NewPlan(seed, true))
 	}
 }
 
 func TestTwentyZonalPlansCoverEveryZonalFault(t *testing.T) {
 	faults, anew := map[Kind]int{}, 0
 	for seed := range uint64(20) {
-		p := NewZonalPlan(seed+1, ZonalModes)
+		p := NewPlan(seed+1, true)
 		for kind, n := range p.Faults() {
 			faults[kind] += n
 		}

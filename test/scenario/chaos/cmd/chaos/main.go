@@ -25,11 +25,7 @@ type options struct {
 	seeds       int
 	workers     int
 	zonal, half bool
-	modes       []string
-	planOnly    bool
-	keep        bool
 	resume      bool
-	binary      string
 	out         string
 }
 
@@ -39,45 +35,23 @@ func parse() options {
 	flag.Uint64Var(&o.first, "first", 1, "first of the seeds")
 	flag.IntVar(&o.seeds, "seeds", 200, "how many seeds")
 	flag.IntVar(&o.workers, "workers", 1, "control planes side by side; each takes a core or two")
-	modes := flag.String("modes", "", "launch modes, which take turns from seed to seed; a seed replays with the same list (default "+
-		strings.Join(chaos.Modes, ",")+", with -zonal "+strings.Join(chaos.ZonalModes, ",")+")")
 	flag.BoolVar(&o.zonal, "zonal", false, "scale groups of several zones zone by zone, with pods that need a zone and more faults; such plans are others than without")
 	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
-	flag.BoolVar(&o.planOnly, "plan", false, "print the plans and run nothing")
-	flag.BoolVar(&o.keep, "keep", false, "keep what runs that did not fail leave behind, too")
 	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
-	flag.StringVar(&o.binary, "binary", "", "autoscaler to run; built from this module if empty")
-	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the summary, and for what failed runs leave behind")
+	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the results, and for what failed runs leave behind")
 	flag.Parse()
-	if *modes != "" {
-		o.modes = strings.Split(*modes, ",")
-	}
 	if o.seed != 0 {
 		o.first, o.seeds = o.seed, 1
 	}
 	return o
 }
 
-// plan is the plan of a seed.
-func (o options) plan(seed uint64, zonal bool) chaos.Plan {
-	modes := func(usual []string) []string {
-		if o.modes != nil {
-			return o.modes
-		}
-		return usual
-	}
-	if zonal {
-		return chaos.NewZonalPlan(seed, modes(chaos.ZonalModes))
-	}
-	return chaos.NewPlan(seed, modes(chaos.Modes))
-}
-
 // nth is the plan of the n-th run.
 func (o options) nth(n int) chaos.Plan {
 	if o.half {
-		return o.plan(o.first+uint64(n/2), n%2 == 1)
+		return chaos.NewPlan(o.first+uint64(n/2), n%2 == 1)
 	}
-	return o.plan(o.first+uint64(n), o.zonal)
+	return chaos.NewPlan(o.first+uint64(n), o.zonal)
 }
 
 func main() {
@@ -94,21 +68,14 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (failed bool, err error) {
-	if o.planOnly {
-		for n := range o.seeds {
-			fmt.Println(o.nth(n))
-		}
-		return false, nil
-	}
 	if err := os.MkdirAll(o.out, 0o755); err != nil {
 		return false, err
 	}
-	if o.binary == "" {
-		if o.binary, err = scenario.BuildAutoscaler(ctx, o.out); err != nil {
-			return false, err
-		}
+	binary, err := scenario.BuildAutoscaler(ctx, o.out)
+	if err != nil {
+		return false, err
 	}
-	if o.binary, err = filepath.Abs(o.binary); err != nil {
+	if binary, err = filepath.Abs(binary); err != nil {
 		return false, err
 	}
 	if o.seed != 0 {
@@ -120,20 +87,17 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	}
 	defer record.Close()
 	for _, r := range results {
-		if r.Zonal != o.zonal && !o.half || r.Mode != o.plan(r.Seed, r.Zonal).Mode {
+		if r.Zonal != o.zonal && !o.half || r.Mode != chaos.NewPlan(r.Seed, r.Zonal).Mode {
 			return false, fmt.Errorf("the results in %s are of other plans: give the same flags, or start without -resume", record.Name())
 		}
 	}
 	fmt.Println(chaos.Header)
-	more, err := runAll(ctx, o, done(results), record)
+	more, err := runAll(ctx, o, binary, done(results), record)
 	results = append(results, more...)
 	slices.SortFunc(results, func(a, b chaos.Result) int {
 		return cmp.Or(cmp.Compare(a.Seed, b.Seed), strings.Compare(a.Name(), b.Name()))
 	})
 	summary := chaos.Summarize(results)
-	raw, marshalErr := json.MarshalIndent(summary, "", "  ")
-	path := filepath.Join(o.out, "summary.json")
-	err = errors.Join(err, marshalErr, os.WriteFile(path, append(raw, '\n'), 0o644))
 	for _, name := range summary.Failed {
 		again, zonal := strings.CutSuffix(name, "z")
 		if zonal {
@@ -183,7 +147,7 @@ func done(results []chaos.Result) map[string]bool {
 
 // runAll runs the plans that are not done in as many labs as there are workers, and records each result at once. It goes on as long as a
 // worker has a lab.
-func runAll(ctx context.Context, o options, done map[string]bool, record io.Writer) ([]chaos.Result, error) {
+func runAll(ctx context.Context, o options, binary string, done map[string]bool, record io.Writer) ([]chaos.Result, error) {
 	plans := make(chan chaos.Plan)
 	var mu sync.Mutex
 	var results []chaos.Result
@@ -193,7 +157,7 @@ func runAll(ctx context.Context, o options, done map[string]bool, record io.Writ
 	var workers sync.WaitGroup
 	for n := range o.workers {
 		workers.Go(func() {
-			err := work(ctx, o, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), plans, func(r chaos.Result) error {
+			err := work(ctx, o, binary, filepath.Join(o.out, fmt.Sprintf("lab-%d", n)), plans, func(r chaos.Result) error {
 				mu.Lock()
 				defer mu.Unlock()
 				fmt.Println(r)
@@ -228,9 +192,9 @@ func runAll(ctx context.Context, o options, done map[string]bool, record io.Writ
 const labAttempts = 3
 
 // work runs plans until there are no more, in one lab unless that breaks.
-func work(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) error {
+func work(ctx context.Context, o options, binary, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) error {
 	for attempt := 1; ; attempt++ {
-		err := workInLab(ctx, o, dir, plans, func(r chaos.Result) error {
+		err := workInLab(ctx, o, binary, dir, plans, func(r chaos.Result) error {
 			attempt = 0
 			return done(r)
 		})
@@ -242,11 +206,11 @@ func work(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, d
 }
 
 // workInLab runs plans in one lab. It keeps the folder of a failed run.
-func workInLab(ctx context.Context, o options, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) (err error) {
+func workInLab(ctx context.Context, o options, binary, dir string, plans <-chan chaos.Plan, done func(chaos.Result) error) (err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {
 		return err
 	}
-	lab, err := chaos.NewLab(ctx, chaos.Options{Dir: dir, Binary: o.binary, Progress: os.Stderr})
+	lab, err := chaos.NewLab(ctx, chaos.Options{Dir: dir, Binary: binary, Progress: os.Stderr})
 	if err != nil {
 		return err
 	}
@@ -257,7 +221,7 @@ func workInLab(ctx context.Context, o options, dir string, plans <-chan chaos.Pl
 		if err != nil {
 			return err
 		}
-		if len(result.Violations) > 0 || o.keep {
+		if len(result.Violations) > 0 {
 			kept := folder(o.out, plan.Name())
 			err = errors.Join(os.RemoveAll(kept), os.Rename(left, kept))
 		} else {
