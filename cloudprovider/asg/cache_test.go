@@ -123,7 +123,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 					config.AutoScalingGroups = append(config.AutoScalingGroups, g)
 				}
 			}
-			w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+			w := newWorldOf(t, config, discovered).started()
 			if got := len(w.cache.Snapshot().Groups()); got != tt.groups {
 				t.Fatalf("discovered %d groups, want %d", got, tt.groups)
 			}
@@ -193,7 +193,7 @@ func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
 	doomed := fakeaws.LaunchTemplate{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), doomed},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken("it's", "doomed", "$Default"), broken("old", "workers", "9"), eks},
-	}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
+	}, discovered)
 	w.must(w.aws.DeleteLaunchTemplate("doomed"))
 	w.started()
 	gone, old := w.group("eks").Source.Template.ID, w.group("old").Source.Template.ID
@@ -220,7 +220,7 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 			{Name: "doomed", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{broken, scalingGroup("sound", 0, 0, 3)},
 	}
-	w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
+	w := newWorldOf(t, config, discovered)
 	w.must(w.aws.DeleteLaunchTemplate("doomed"))
 	w.started()
 	if g := w.group("sound"); g.LaunchSpec == nil || len(g.Problems) > 0 {
@@ -322,7 +322,7 @@ func TestPolicyTypes(t *testing.T) {
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "c5.large"}},
 				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
-				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, discovered).started()
 			g := w.group("g")
 			if g.LaunchSpec == nil {
 				t.Fatalf("what it launches is not known: %+v", g.Problems)

@@ -188,8 +188,7 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.InService = ms(20000) // until then they are still ours to withdraw
-	w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 1, 10)}}, discovered).timed()
+	w, now := newWorldWith(t, delays, scalingGroup("a", 0, 1, 10)).timed()
 	w.started()
 	w.calls.between.Store(true)
 	old := w.past()
@@ -535,8 +534,7 @@ func TestForeignLoweringEndsForeignRaise(t *testing.T) {
 	t.Parallel()
 	delays := quick
 	delays.Terminate = ms(20000) // readings show the instance that another's lowering ends
-	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 10)}}, discovered).started()
+	w := newWorldWith(t, delays, scalingGroup("a", 0, 3, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	for _, desired := range []int{8, 2} {
 		w.setDesired(desired)

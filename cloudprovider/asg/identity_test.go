@@ -57,7 +57,7 @@ func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGr
 	t.Helper()
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: launchTemplates, AutoScalingGroups: groups,
 		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old-b", ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join b"}}},
-		ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
+		discovered)
 	clients, err := awsclient.New(t.Context(), awsclients.Options(w.aws))
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -23,7 +22,7 @@ func withImages(t *testing.T, version fakeaws.LaunchTemplateVersion, images ...f
 	t.Helper()
 	return newWorldOf(t, fakeaws.Config{Delays: quick, Images: images, SSMParameters: map[string]string{"/eks/ami": "ami-0abc"},
 		LaunchTemplates:   []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{version}}},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("g", 0, 0, 3)}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}})
+		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("g", 0, 0, 3)}}, discovered)
 }
 
 func TestImageFacts(t *testing.T) {
@@ -103,7 +102,7 @@ func TestMissingImageSpoilsNoOther(t *testing.T) {
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: image,
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: image, InstanceType: "m5.large"}}})
 	}
-	w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+	w := newWorldOf(t, config, discovered).started()
 	if w.group("ami-0abc").LaunchSpec.Image == nil || w.group("ami-0gone").LaunchSpec.Image != nil {
 		t.Errorf("images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group("ami-0gone").LaunchSpec.Image)
 	}
@@ -121,7 +120,7 @@ func TestHundredImagesAreReadPerCall(t *testing.T) {
 		config.LaunchTemplates = append(config.LaunchTemplates, fakeaws.LaunchTemplate{Name: name,
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: name, InstanceType: "m5.large"}}})
 	}
-	w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+	w := newWorldOf(t, config, discovered).started()
 	if got := w.aws.Calls()["DescribeImages"]; got != 2 {
 		t.Errorf("%d calls for 150 images, want 2", got)
 	}
@@ -160,7 +159,7 @@ func TestOverrideTemplateBringsItsImage(t *testing.T) {
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6g.large", LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "arm", Version: "1"}}}}
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "arm", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0arm"}}}},
-	}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+	}, discovered).started()
 	launch := w.group("g").LaunchSpec
 	if launch == nil || launch.Image.ID != "ami-0abc" || launch.Types[0].Image != nil || launch.Types[1].Image == nil || launch.Types[1].Image.Architecture != "arm64" {
 		t.Errorf("launches %+v, want the second type alone with an image of its own", launch)
@@ -191,7 +190,7 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 			}
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "own", Versions: version("own")}, {Name: "arm", Versions: version("arm")}},
-			}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+			}, discovered).started()
 			launch := w.group("g").LaunchSpec
 			if launch == nil {
 				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
@@ -269,7 +268,7 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023, arm},
 				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 					{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).started()
 			launch := w.group("g").LaunchSpec
 			if launch == nil {
 				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 )
 
 // An explorer goes through every order of events, depth first. Where a run comes to a state in which one before it was, what
@@ -189,7 +188,7 @@ func (s *sim) newProcess(name string) *process {
 	p := &process{sim: s, name: name}
 	p.calls = &modelCalls{process: p}
 	p.cache = asg.NewCache(asg.Options{
-		AutoScaling: p.calls, Launches: launchspec.APIs{EC2: modelEC2{}}, Discovery: ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}},
+		AutoScaling: p.calls, Launches: launchspec.APIs{EC2: modelEC2{}}, Discovery: discovered,
 		RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}, LaunchMode: s.mode,
 	})
 	s.processes = append(s.processes, p)

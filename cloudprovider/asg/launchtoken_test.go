@@ -108,8 +108,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 		t.Run(name, bubbled(func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
-			w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 9)}}, discovered).running()
+			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).running()
 			second := time.Now().Truncate(time.Second).Add(time.Second)
 			time.Sleep(time.Until(second.Add(700 * time.Millisecond)))
 			w.calls.inProgress = &types.Activity{StartTime: aws.Time(second.Add(tt.began)), StatusCode: types.ScalingActivityStatusCodeFailed,

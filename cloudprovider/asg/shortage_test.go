@@ -80,8 +80,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 	now := clockAt(time.Minute)
 	delays := quick
 	delays.InService = ms(500)
-	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10)}}, discovered).
+	w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Dies: ms(300)})
 	w.increase(1)
@@ -167,8 +166,7 @@ func TestFailuresOfShortage(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
-			w, now := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 9)}}, discovered).timed()
+			w, now := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).timed()
 			tt.failed.StartTime, tt.failed.EndTime = aws.Time(time.Now().Add(tt.began)), aws.Time(time.Now().Add(tt.ended))
 			w.calls.inProgress = &tt.failed
 			w.running()

@@ -14,7 +14,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -201,7 +200,7 @@ func TestRaisedGroups(t *testing.T) {
 			config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old", InstanceType: "m5.large", ImageID: "ami-0abc"}},
 				AutoScalingGroups:    []fakeaws.AutoScalingGroup{g}}
-			w := newWorldOf(t, config, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).with(synchronous).started()
+			w := newWorldOf(t, config, discovered).with(synchronous).started()
 			if tt.fault.Code != "" {
 				tt.fault.Action = launchCall
 				w.aws.Inject(tt.fault)

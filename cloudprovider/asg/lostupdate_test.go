@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -138,8 +137,7 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	t.Parallel()
 	slow := quick
 	slow.Terminate = ms(60_000)
-	w := newWorldOf(t, fakeaws.Config{Delays: slow, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 3, 10)}}, ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}).started()
+	w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increase(1)
 	if got := w.desired("a"); got != 4 {

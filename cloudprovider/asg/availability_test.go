@@ -1,0 +1,288 @@
+package asg_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// A failed launch affects the group, another group of its type, and a group of another type differently.
+func TestFailureCoolsDownPools(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		code  string
+		text  string
+		class awsmessage.Class
+		rest  time.Duration
+		same  bool // so does another group of the same type and zone
+		other bool // and one of another type
+	}{
+		{name: "no capacity", code: "InsufficientInstanceCapacity", class: awsmessage.NoCapacity, rest: 3 * time.Minute, same: true},
+		{name: "no addresses", code: "InsufficientFreeAddressesInSubnet", text: "There are not enough free addresses in subnet 'subnet-1' to satisfy the requested number of instances.",
+			class: awsmessage.NoCapacity, rest: 3 * time.Minute},
+		{name: "a reservation that is full", code: "ReservationCapacityExceeded", class: awsmessage.NoCapacity, rest: 3 * time.Minute},
+		{name: "quota", code: "VcpuLimitExceeded", text: "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket that the specified instance type belongs to.",
+			class: awsmessage.Quota, rest: 5 * time.Minute, same: true},
+		{name: "configuration", code: "InvalidKeyPair.NotFound", text: "The key pair 'gone' does not exist", class: awsmessage.Configuration, rest: 15 * time.Minute},
+		{name: "throttled", code: "RequestLimitExceeded"},
+		{name: "a fault of AWS's own", code: "InternalError"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			now := clockAt(time.Minute)
+			other := scalingGroup("other", 0, 0, 10)
+			other.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "gpus", Version: "1"}
+			gpus := workers("g5.xlarge")
+			gpus.Name = "gpus"
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), gpus},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10), other}},
+				discovered).
+				with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+			now.Step(20 * time.Minute) // no failure can be an old one
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
+			_, err := w.cache.Increase(t.Context(), "a", 2)
+			if err == nil || !strings.Contains(err.Error(), tt.code) {
+				t.Fatalf("error = %v, want one with %s", err, tt.code)
+			}
+			for name, want := range map[string]bool{"a": tt.rest > 0, "same": tt.same, "other": tt.other} {
+				rest, resting := w.cache.CoolDown(w.group(name))
+				if resting != want || resting && (rest.Class != tt.class || rest.Until.Sub(now.Now()) != tt.rest) {
+					t.Errorf("group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
+				}
+			}
+		})
+	}
+}
+
+func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."})
+		w.increase(1)
+		w.eventually(func() string {
+			if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != awsmessage.Permission {
+				return fmt.Sprintf("it rests: %t, %+v", resting, rest)
+			}
+			return ""
+		})
+		if _, resting := w.cache.CoolDown(w.group("same")); resting {
+			t.Error("so does another group")
+		}
+	})
+}
+
+func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).running()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InvalidKeyPair.NotFound"})
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
+		t.Fatal("launched with a key pair that does not exist")
+	}
+	if _, resting := w.cache.CoolDown(w.group("a")); !resting {
+		t.Fatal("the group does not rest")
+	}
+	latest := scalingGroup("a", 0, 0, 10)
+	latest.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}
+	template := workers("m5.large")
+	template.Versions = append(template.Versions, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "mended"})
+	w.must(w.aws.PutLaunchTemplate(template))
+	w.must(w.aws.DeleteGroup("a"))
+	w.must(w.aws.AddGroup(latest))
+	w.refresh()
+	w.eventually(func() string {
+		if w.group("a").LaunchSpec == nil {
+			return "the new template has not been read"
+		}
+		if rest, resting := w.cache.CoolDown(w.group("a")); resting {
+			return "it rests: " + rest.Message
+		}
+		return ""
+	})
+}
+
+// shortOfCapacity is two groups of one pool, in one of which a launch has just failed for lack of capacity.
+func shortOfCapacity(t *testing.T) (*world, *clocktesting.FakeClock) {
+	t.Helper()
+	now := clockAt(time.Minute)
+	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).
+		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
+	if trouble, known := w.cache.Trouble(w.group("a")); known {
+		t.Errorf("before any failure: %+v", trouble)
+	}
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
+	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+		t.Fatal("launched where there is no capacity")
+	}
+	return w, now
+}
+
+func TestTroubleEndsSomeTimeAfterCoolDown(t *testing.T) {
+	t.Parallel()
+	w, now := shortOfCapacity(t)
+	for _, tt := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {4 * time.Minute, true}, {3 * time.Minute, false}} { // the cool-down itself is over after 3
+		now.Step(tt.after)
+		for _, name := range []string{"a", "same"} {
+			if trouble, known := w.cache.Trouble(w.group(name)); known != tt.want || known && trouble.Class != awsmessage.NoCapacity {
+				t.Errorf("%v later, group %s: %+v, %t, want %t", tt.after, name, trouble, known, tt.want)
+			}
+		}
+	}
+}
+
+func TestInstanceInServiceEndsTrouble(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]bool{"launched after the failure": false, "launched before it": true} {
+		t.Run(name, func(t *testing.T) {
+			now, delays := clockAt(time.Minute), quick
+			delays.InService = ms(500)
+			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).with(at(now)).started()
+			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
+			for _, launches := range []bool{first, !first} {
+				if !launches {
+					if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
+						t.Fatal("launched where there is no capacity")
+					}
+				} else if err := w.aws.SetDesired("same", 1); err != nil {
+					t.Fatal(err)
+				}
+				now.Step(3 * time.Second)
+				w.eventually(func() string {
+					if w.refresh(); launches && len(w.group("same").Instances) == 0 {
+						return "the instance is not listed"
+					}
+					return ""
+				})
+			}
+			w.eventuallyInService("same", 1)
+			w.refresh()
+			for _, name := range []string{"a", "same"} {
+				if trouble, known := w.cache.Trouble(w.group(name)); known != first {
+					t.Errorf("group %s in trouble: %t, %+v, want %t", name, known, trouble, first)
+				}
+			}
+		})
+	}
+}
+
+// A launch brings one instance of two. That the one comes into service later says nothing about the other.
+func TestPartOfLaunchEndsNoTrouble(t *testing.T) {
+	t.Parallel()
+	now := clockAt(time.Minute)
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(at(now)).started()
+	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
+	w.increase(2)
+	now.Step(3 * time.Second)
+	w.refresh()
+	w.eventuallyInService("a", 1)
+	w.refresh()
+	if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
+		t.Error("the group is not left alone")
+	}
+}
+
+// mixedGroup buys the percentage of its instances on demand and the rest on the spot market.
+func mixedGroup(name string, onDemand int) fakeaws.AutoScalingGroup {
+	g := scalingGroup(name, 0, 0, 10)
+	g.LaunchTemplate = nil
+	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &onDemand}}
+	return g
+}
+
+func TestSpotFailureOfOneGroupSparesMixedGroups(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"MaxSpotInstanceCountExceeded", "InsufficientInstanceCapacity"} {
+		t.Run(code, func(t *testing.T) {
+			w := newWorld(t, mixedGroup("spot", 0), mixedGroup("other-spot", 0), mixedGroup("mixed", 90)).with(synchronous).started()
+			w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Code: code})
+			if _, err := w.cache.Increase(t.Context(), "spot", 1); err == nil {
+				t.Fatal("launched without capacity")
+			}
+			for name, want := range map[string]bool{"spot": true, "other-spot": true, "mixed": false} {
+				if rest, cooling := w.cache.CoolDown(w.group(name)); cooling != want {
+					t.Errorf("group %s is left alone: %t, want %t: %s of pool %s", name, cooling, want, rest.Class, rest.Pool)
+				}
+			}
+		})
+	}
+}
+
+func TestSpotFailureOfMixedGroupCoolsItDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, mixedGroup("mixed", 50)).running()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "mixed", CapacityType: awsmessage.Spot, Code: "MaxSpotInstanceCountExceeded"})
+		w.done(w.cache.Increase(t.Context(), "mixed", 3))
+		w.eventually(func() string {
+			if _, cooling := w.cache.CoolDown(w.group("mixed")); !cooling {
+				return "the group is not left alone"
+			}
+			return ""
+		})
+	})
+}
+
+func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
+	t.Parallel()
+	spot := scalingGroup("spot", 0, 0, 5)
+	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
+	onDemand, mixed, half := scalingGroup("on-demand", 0, 0, 5), scalingGroup("mixed", 0, 0, 5), 50
+	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: *mixed.LaunchTemplate,
+		Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: &half}}
+	mixed.LaunchTemplate, mixed.Zones = nil, spot.Zones
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot, onDemand, mixed},
+		LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large"), {Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
+		discovered).started()
+
+	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large"}, "taken somewhere")
+	if was("spot") || was("mixed") || was("on-demand") {
+		t.Error("interrupted with a zone left")
+	}
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b"}, "taken")
+	if !was("spot") || !was("mixed") || was("on-demand") {
+		t.Errorf("spot %v, mixed %v, on-demand %v, want the groups that buy spot instances", was("spot"), was("mixed"), was("on-demand"))
+	}
+	if _, resting := w.cache.CoolDown(w.group("spot")); resting {
+		t.Error("a group is left alone that may well have capacity")
+	}
+}
+
+func TestLaunchPrefersUninterruptedZones(t *testing.T) {
+	t.Parallel()
+	spot := scalingGroup("spot", 0, 0, 5)
+	spot.LaunchTemplate.Name, spot.Zones = "spot", []string{"us-west-2a", "us-west-2b"}
+	w := newWorldOf(t, fakeaws.Config{Delays: quick, AutoScalingGroups: []fakeaws.AutoScalingGroup{spot},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "spot", Versions: []fakeaws.LaunchTemplateVersion{
+			{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}}}},
+		discovered).
+		with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
+	g, err := w.cache.Increase(t.Context(), "spot", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range g.Instances {
+		if i.Zone != "us-west-2b" {
+			t.Errorf("launched in %s", i.Zone)
+		}
+	}
+	if len(g.Instances) != 3 {
+		t.Errorf("%d instances, want 3", len(g.Instances))
+	}
+}
