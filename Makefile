@@ -149,7 +149,7 @@ soak: controlplane ## a day of load, rollouts, spot reclaims and faults in HOURS
 
 .PHONY: controlplane
 controlplane: ## the control plane's programs, built into the user's cache (once, minutes)
-	$(GO_RUN) ./test/emulator/controlplane/cmd/controlplane build
+	$(GO_RUN) ./test/emulator/controlplane/cmd/controlplane
 
 # vet takes the tests' own build, with the race detector, so that nothing is compiled for it alone.
 .PHONY: lint

@@ -2,18 +2,14 @@ package controlplane
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -73,45 +69,6 @@ func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
 			return fmt.Errorf("Forbidden() differs (-want +got):\n%s", diff)
 		}
 		return nil
-	})
-}
-
-func TestServiceAccountWithARoleIsNotReported(t *testing.T) {
-	c := shared(t)
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "viewer"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "view"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: "default", Name: "viewer"}},
-	}
-	if _, err := c.Client().RbacV1().ClusterRoleBindings().Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	client := createAccount(t, c, "viewer")
-	// The role is aggregated, so it fills in a moment. Asking whether it has is no refused request.
-	eventually(t, func(ctx context.Context) error {
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-			User:               "system:serviceaccount:default:viewer",
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "default", Verb: "list", Resource: "pods"},
-		}}
-		review, err := c.Client().AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-		if err == nil && !review.Status.Allowed {
-			err = errors.New("the account may not list pods yet")
-		}
-		return err
-	})
-	if _, err := client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if got := refusals(t, c, "viewer"); len(got) > 0 {
-		t.Errorf("Forbidden() = %q, want none", got)
-	}
-	want := Request{User: "system:serviceaccount:default:viewer", Verb: "list", Resource: "pods", Namespace: "default"}
-	eventually(t, func(context.Context) error {
-		granted, err := c.Granted()
-		if err == nil && !slices.Contains(granted, want) {
-			err = fmt.Errorf("Granted() = %v, want %v among them", granted, want)
-		}
-		return err
 	})
 }
 

@@ -90,18 +90,6 @@ func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
 	}
 }
 
-func TestClustersSideBySideAreSeparate(t *testing.T) {
-	one, two := shared(t), own(t, Options{WithoutKWOK: true})
-	createFakeNode(t, one.Client(), "only-in-one")
-	nodes, err := two.Client().CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(nodes.Items) != 0 {
-		t.Errorf("the second cluster has %d nodes, want none", len(nodes.Items))
-	}
-}
-
 func TestEndOfAProgramIsReported(t *testing.T) {
 	c := own(t, Options{WithoutKWOK: true})
 	for _, child := range c.processes.children {

@@ -93,27 +93,3 @@ func (m module) versions(ctx context.Context) (map[string]string, error) {
 	}
 	return versions, nil
 }
-
-// Version is a program and the module version it is built from.
-type Version struct {
-	Program string
-	Module  string
-	Version string
-}
-
-// Versions returns the pinned version of every program. It needs the go command and the source of this package.
-func Versions(ctx context.Context) ([]Version, error) {
-	m, err := findModule(ctx)
-	if err != nil {
-		return nil, err
-	}
-	pinned, err := m.versions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var versions []Version
-	for _, p := range programs {
-		versions = append(versions, Version{Program: p.name, Module: p.module, Version: pinned[p.module]})
-	}
-	return versions, nil
-}

@@ -25,9 +25,6 @@ type Options struct {
 	// Progress receives one line for each step that takes long, such as building. Nil discards them.
 	Progress io.Writer
 
-	// Verbosity is the log level (-v) of the Kubernetes programs: 0 to 10.
-	Verbosity int
-
 	// WithoutKWOK leaves nodes to the caller: none becomes Ready and no pod runs by itself.
 	WithoutKWOK bool
 

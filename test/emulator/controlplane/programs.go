@@ -190,7 +190,7 @@ func kwokCommand(l layout, b Binaries, p ports, opts Options) command {
 
 // kubernetesArgs are the flags that all three Kubernetes programs share.
 func kubernetesArgs(opts Options) []string {
-	args := []string{"--v=" + strconv.Itoa(opts.Verbosity)}
+	args := []string{"--v=0"}
 	if opts.EmulatedVersion != "" {
 		args = append(args, "--emulated-version="+opts.EmulatedVersion)
 	}

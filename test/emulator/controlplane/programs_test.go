@@ -18,7 +18,6 @@ func TestCommandLines(t *testing.T) {
 	}
 	p := ports{etcdClient: 1, etcdPeer: 2, apiServer: 3, scheduler: 4, controllerManager: 5, kwok: 6}
 	opts := Options{
-		Verbosity:     2,
 		FeatureGates:  map[string]bool{"B": false, "A": true},
 		RuntimeConfig: map[string]bool{"resource.k8s.io/v1beta1": true},
 

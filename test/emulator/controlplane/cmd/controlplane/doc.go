@@ -1,4 +1,4 @@
-// Command controlplane runs a Kubernetes control plane on this machine, for trying things out.
+// Command controlplane compiles the programs of a Kubernetes control plane into the user's cache and prints their paths.
 //
-// It owns the flags and ends the control plane with itself. Package controlplane does the work.
+// It owns nothing. Package controlplane does the work.
 package main
