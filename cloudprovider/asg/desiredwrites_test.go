@@ -396,8 +396,8 @@ func (s *silent) DescribeAutoScalingGroups(ctx context.Context, _ *autoscaling.D
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	m := newModelAWS(&scenario{desired: 1, upper: 10})
-	return &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: m.past}, nil
+	return &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []types.AutoScalingGroup{{AutoScalingGroupName: aws.String("a"),
+		MinSize: aws.Int32(0), MaxSize: aws.Int32(10), DesiredCapacity: aws.Int32(0)}}}, nil
 }
 
 func (s *silent) SetDesiredCapacity(ctx context.Context, _ *autoscaling.SetDesiredCapacityInput, _ ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {

@@ -78,6 +78,46 @@ func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	}
 }
 
+// Another raised the group before our withdrawal, an instance came for that, and a third writer lowered it after us.
+func TestForeignLoweringAmidArrivalsStays(t *testing.T) {
+	w := short(t)
+	w.calls.afterWrite = func() {
+		w.calls.afterWrite = nil
+		w.aws.ClearShortages()
+		suspend(t, w, "Terminate")
+		arrive(t, w, 1)
+		w.setDesired(2)
+	}
+	w.withdraw(2)
+	if got := w.desired("a"); got != 2 {
+		t.Errorf("desired capacity is %d, want the 2 of the last writer", got)
+	}
+}
+
+// The look after our withdrawal shows what another had set right before it, so that is known to be wanted.
+func TestForeignRaiseShownByAnOldReadingIsRestored(t *testing.T) {
+	w := short(t)
+	suspend(t, w, "Terminate")
+	w.calls.beforeWrite = func() {
+		w.calls.beforeWrite = nil
+		w.aws.ClearShortages()
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a", Available: 1})
+		w.setDesired(8)
+		w.eventuallyInService("a", 4)
+		old := w.past()
+		w.calls.afterWrite = func() { w.calls.afterWrite, w.calls.old = nil, old }
+	}
+	w.withdraw(2)
+	if got := w.desired("a"); got != 3 {
+		t.Fatalf("desired capacity is %d, want the 3 that we set without knowing of the other", got)
+	}
+	w.calls.old = nil
+	asg.ReadMoving(w.cache, t.Context())
+	if got := w.desired("a"); got != 8 {
+		t.Errorf("desired capacity is %d, want the 8 of the other writer again", got)
+	}
+}
+
 func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
 	w := short(t)
 	w.withdraw(2)

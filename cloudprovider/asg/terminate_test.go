@@ -206,22 +206,24 @@ func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 func TestReplaceKeepsDesiredCapacity(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 2, 2, 10)).running()
-	ids := w.ids("a")
-	w.done(w.cache.Replace(t.Context(), "a", ids))
-	if got := w.desired("a"); got != 2 || w.group("a").DesiredCapacity != 2 {
-		t.Errorf("desired capacity is %d (snapshot %d), want the minimum of 2", got, w.group("a").DesiredCapacity)
-	}
-	w.eventually(func() string {
-		for _, id := range w.ids("a") {
-			if slices.Contains(ids, id) {
-				return id + " is still there"
+	for n := 1; n <= 2; n++ { // by a call for one, and by a call for several
+		ids := w.ids("a")[:n]
+		w.done(w.cache.Replace(t.Context(), "a", ids))
+		if got := w.desired("a"); got != 2 || w.group("a").DesiredCapacity != 2 {
+			t.Errorf("desired capacity is %d (snapshot %d), want the minimum of 2", got, w.group("a").DesiredCapacity)
+		}
+		w.eventually(func() string {
+			for _, id := range w.ids("a") {
+				if slices.Contains(ids, id) {
+					return id + " is still there"
+				}
 			}
-		}
-		if n := len(w.group("a").Counted()); n != 2 {
-			return "not replaced yet"
-		}
-		return ""
-	})
+			if n := len(w.group("a").Counted()); n != 2 {
+				return "not replaced yet"
+			}
+			return ""
+		})
+	}
 }
 
 func TestInstanceGoneBeforeFirstReadingStopsCounting(t *testing.T) {

@@ -136,6 +136,13 @@ func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
 	}
 }
 
+func TestZonesShareTheRoomOfTheirGroup(t *testing.T) {
+	w := newZonalWorld(t, divided("a", 0, 3, 7))
+	if errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 3, "us-west-2b": 3}); len(errs) > 0 || w.desired("a") != 7 {
+		t.Errorf("%d are desired, errors %v, want the maximum of 7", w.desired("a"), errs)
+	}
+}
+
 func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {

@@ -37,7 +37,6 @@ import (
 //	shortage KEY=VALUE...                    take capacity away, see fakeaws.Shortage. "shortage clear" brings it back
 //	interrupt SELECTOR [KEY=VALUE...]        EC2 warns of these nodes, or count=N, and takes them notice=2m later, see fakeaws.Deed
 //	send QUEUE FILE [TIMES]                  put the text of FILE into a queue, as anybody with a right to send
-//	tag GROUP KEY=VALUE|KEY-...              set or delete tags of the group, as a person would
 //	edit GROUP FILE                          change the group as FILE says, see fakeaws.GroupEdit
 //	suspend | resume GROUP PROCESS...        stop processes of the group, or let them go on, as a person would
 //	delete group | template NAME             delete it from the account, as a person would
@@ -83,7 +82,6 @@ import (
 //	launched GROUP[/ZONE] above N            more than N instances of the group launched (in the zone)
 //	launched GROUP twice within DURATION     two instances of the group launched closer together than that
 //	undrained                                an instance terminated before its node was marked and empty
-//	forbidden                                a request of the ServiceAccount refused by the API server
 //	raced                                    our own code at fault in the eyes of the race detector, where the test runs with it
 //
 // Every script that started an autoscaler also fails at its end where
@@ -151,7 +149,6 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"believed":   (*script).believed,
 		"strangers":  (*script).callStrangers,
 		"suspend":    (*script).suspend,
-		"tag":        (*script).tag,
 	}
 }
 

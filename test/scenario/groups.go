@@ -31,38 +31,6 @@ func (s *script) edit(args []string) error {
 	return s.AWS.EditGroup(args[0], edit)
 }
 
-func (s *script) tag(args []string) error {
-	if len(args) < 2 {
-		return errors.New("usage: tag GROUP KEY=VALUE|KEY-...")
-	}
-	if s.AWS == nil {
-		return errors.New("tag: no AWS account yet")
-	}
-	tags, err := tagsOf(args[1:])
-	if err != nil {
-		return err
-	}
-	return s.AWS.SetTags(args[0], tags)
-}
-
-// tagsOf parses tags as kubectl parses labels: KEY=VALUE sets one, KEY- deletes one.
-func tagsOf(words []string) (map[string]*string, error) {
-	tags := map[string]*string{}
-	for _, word := range words {
-		key, value, set := strings.Cut(word, "=")
-		gone, deleted := strings.CutSuffix(word, "-")
-		switch {
-		case set && key != "":
-			tags[key] = &value
-		case !set && deleted && gone != "":
-			tags[gone] = nil
-		default:
-			return nil, fmt.Errorf("tag %q: write it as key=value, or as key- to delete it", word)
-		}
-	}
-	return tags, nil
-}
-
 func (s *script) suspend(args []string) error {
 	return s.processes("suspend", (*fakeaws.Server).Suspend, args)
 }

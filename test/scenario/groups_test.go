@@ -88,10 +88,10 @@ func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 	s := groupScript(t, 0)
 	file := filepath.Join(t.TempDir(), "edit.yaml")
 	must(t, os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600))
-	must(t, s.lines("tag g k8s.io/zonal=true team=a=b\ntag g team-\nedit g "+file+"\nsuspend g AZRebalance Launch\nresume g Launch\n"))
+	must(t, s.lines("edit g "+file+"\nsuspend g AZRebalance Launch\nresume g Launch\n"))
 	g, _ := s.AWS.Group("g")
-	if diff := cmp.Diff(map[string]string{"k8s.io/zonal": "true"}, g.Tags); diff != "" || g.Max != 4 {
-		t.Errorf("max %d, want 4; tags (-want +got):\n%s", g.Max, diff)
+	if g.Max != 4 {
+		t.Errorf("max %d, want 4", g.Max)
 	}
 	var events []string
 	for _, e := range s.AWS.Events() {
@@ -108,14 +108,14 @@ func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "edit.yaml")
 	must(t, os.WriteFile(file, []byte("maximum: 4\n"), 0o600))
 	s := groupScript(t, 0)
-	for _, line := range []string{"tag g", "tag g team", "tag g =x", "tag g -", "tag h team=a", "edit g", "edit g none.yaml", "edit g " + file,
+	for _, line := range []string{"edit g", "edit g none.yaml", "edit g " + file,
 		"suspend g", "suspend g Sleep", "suspend h Launch", "resume g Wake"} {
 		if err := s.lines(line); err == nil {
 			t.Errorf("accepted: %s", line)
 		}
 	}
 	without := &script{Env: &Env{}, path: s.path}
-	for _, line := range []string{"tag g a=b", "edit g " + file, "suspend g Launch", "resume g Launch"} {
+	for _, line := range []string{"edit g " + file, "suspend g Launch", "resume g Launch"} {
 		if err := without.lines(line); err == nil || !strings.Contains(err.Error(), "no AWS account yet") {
 			t.Errorf("%s without an account: error %v", line, err)
 		}

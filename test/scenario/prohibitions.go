@@ -22,8 +22,6 @@ func (s *script) never(args []string) error {
 		return s.neverLaunchedWithin(args[1], args[4])
 	case what == "undrained":
 		return s.neverUndrained()
-	case what == "forbidden":
-		return s.neverForbidden()
 	case what == "raced":
 		return s.neverRaced()
 	default:
