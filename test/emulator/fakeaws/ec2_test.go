@@ -1,9 +1,13 @@
 package fakeaws
 
 import (
+	"fmt"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
@@ -87,4 +91,185 @@ func TestTypesAreFoundByRequirements(t *testing.T) {
 			}
 		})
 	}
+}
+
+func spotPrices() Config {
+	return Config{SpotPrices: []SpotPrice{
+		{InstanceType: "m5.large", Zone: "us-west-2a", PerHour: 0.035},
+		{InstanceType: "m5.large", Zone: "us-west-2b", PerHour: 0.04},
+		{InstanceType: "m5.large", Zone: "us-west-2a", PerHour: 0.127, Product: "Windows"},
+		{InstanceType: "c5.large", Zone: "us-west-2a", PerHour: 0.03},
+	}}
+}
+
+// history lists spot prices page by page, each as "type zone product price".
+func history(t *testing.T, c clients, in *ec2.DescribeSpotPriceHistoryInput) []string {
+	t.Helper()
+	var got []string
+	for pages := ec2.NewDescribeSpotPriceHistoryPaginator(c.ec2, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range page.SpotPriceHistory {
+			got = append(got, fmt.Sprintf("%s %s %s %s", p.InstanceType, *p.AvailabilityZone, p.ProductDescription, *p.SpotPrice))
+		}
+	}
+	slices.Sort(got)
+	return got
+}
+
+func TestSpotPriceInEffectPrecedesItsChanges(t *testing.T) {
+	inBubble(t, spotPrices(), func(t *testing.T, s *Server, c clients) {
+		pass(time.Minute)
+		started := time.Now()
+		pass(time.Minute)
+		s.SetSpotPrice(SpotPrice{InstanceType: "c5.large", Zone: "us-west-2a", PerHour: 0.05})
+		pass(time.Minute)
+		ask := func(from time.Time) []string {
+			return history(t, c, &ec2.DescribeSpotPriceHistoryInput{StartTime: &from, InstanceTypes: []types.InstanceType{"c5.large"}})
+		}
+		if diff := cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.030000", "c5.large us-west-2a Linux/UNIX 0.050000"}, ask(started)); diff != "" {
+			t.Errorf("since before the change (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.050000"}, ask(time.Now())); diff != "" {
+			t.Errorf("from now on (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestWrongQuestionAboutSpotPricesIsRefused(t *testing.T) {
+	s, c := overHTTP(t, spotPrices())
+	_, err := c.ec2.DescribeSpotPriceHistory(t.Context(), &ec2.DescribeSpotPriceHistoryInput{InstanceTypes: []types.InstanceType{"m5.huge"}})
+	wantAPIError(t, err, "InvalidParameterValue", "Invalid instance type: [m5.huge]")
+	_, err = c.ec2.DescribeSpotPriceHistory(t.Context(), &ec2.DescribeSpotPriceHistoryInput{NextToken: aws.String("x")})
+	wantAPIError(t, err, "InvalidNextToken", "")
+	s.Deny("DescribeSpotPriceHistory")
+	_, err = c.ec2.DescribeSpotPriceHistory(t.Context(), &ec2.DescribeSpotPriceHistoryInput{})
+	wantAPIError(t, err, "UnauthorizedOperation", "")
+}
+
+// offerings is an account with a group in three zones, where m5.large is offered in b alone and c5.large in none.
+func offerings(change ...func(*AutoScalingGroup)) Config {
+	cfg := oneGroup(change...)
+	cfg.Offerings = map[string][]string{"m5.large": {"us-west-2b"}, "c5.large": {}}
+	return cfg
+}
+
+func byFilter(name string, values ...string) types.Filter {
+	return types.Filter{Name: aws.String(name), Values: values}
+}
+
+// offered lists offerings page by page, each as "type kind location".
+func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput) []string {
+	t.Helper()
+	var got []string
+	for pages := ec2.NewDescribeInstanceTypeOfferingsPaginator(c.ec2, in); pages.HasMorePages(); {
+		page, err := pages.NextPage(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range page.InstanceTypeOfferings {
+			got = append(got, fmt.Sprintf("%s %s %s", o.InstanceType, o.LocationType, aws.ToString(o.Location)))
+		}
+	}
+	slices.Sort(got)
+	return got
+}
+
+func TestWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
+	s, c := overHTTP(t, offerings())
+	ask := func(in ec2.DescribeInstanceTypeOfferingsInput) error {
+		_, err := c.ec2.DescribeInstanceTypeOfferings(t.Context(), &in)
+		return err
+	}
+	many := slices.Repeat([]string{"m5.large"}, 200)
+	if err := ask(ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("instance-type", many...)}}); err != nil {
+		t.Errorf("200 values: %v", err)
+	}
+	for _, tt := range []struct {
+		in            ec2.DescribeInstanceTypeOfferingsInput
+		code, message string
+	}{
+		{ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("instance-type", many...), byFilter("location", "us-west-2")}},
+			"FilterLimitExceeded", "The maximum number of filter values specified on a single call is 200"},
+		{ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("zone", "us-west-2a")}}, "InvalidParameterValue", "The filter 'zone' is invalid"},
+		{ec2.DescribeInstanceTypeOfferingsInput{MaxResults: aws.Int32(4)}, "InvalidParameterValue", ""},
+		{ec2.DescribeInstanceTypeOfferingsInput{LocationType: types.LocationTypeOutpost}, "InvalidParameterValue", ""},
+		{ec2.DescribeInstanceTypeOfferingsInput{NextToken: aws.String("x")}, "InvalidNextToken", ""},
+	} {
+		wantAPIError(t, ask(tt.in), tt.code, tt.message)
+	}
+	s.Deny("DescribeInstanceTypeOfferings")
+	wantAPIError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{}), "UnauthorizedOperation", "")
+	s.ClearFaults()
+	s.SetLacks(Lacks{Actions: []string{"DescribeInstanceTypeOfferings"}})
+	wantAPIError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{}), "InvalidAction", "")
+}
+
+func inZoneA(in *autoscaling.LaunchInstancesInput) { in.AvailabilityZones = []string{"us-west-2a"} }
+
+const notInA = "Your requested instance type (m5.large) is not supported in your requested Availability Zone (us-west-2a). " +
+	"Please retry your request by not specifying an Availability Zone or choosing us-west-2b."
+
+// byZone counts the instances of group g by type and zone.
+func byZone(s *Server) map[string]int {
+	out := map[string]int{}
+	g, _ := s.Group("g")
+	for _, i := range g.Instances {
+		out[i.InstanceType+" "+i.Zone]++
+	}
+	return out
+}
+
+func TestDesiredInstanceGoesWhereTypeIsOffered(t *testing.T) {
+	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 2)
+		pass(time.Minute)
+		if diff := cmp.Diff(map[string]int{"m5.large us-west-2b": 2}, byZone(s)); diff != "" {
+			t.Errorf("instances (-want +got):\n%s", diff)
+		}
+		acts := activities(t, c, "g")
+		if first := acts[len(acts)-1]; aws.ToString(first.StatusMessage) != notInA+" Launching EC2 instance failed." {
+			t.Errorf("status message %q, want %q", aws.ToString(first.StatusMessage), notInA)
+		}
+	})
+}
+
+func TestDesiredInstanceHasTypeOfferedInZone(t *testing.T) {
+	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
+		setDesired(t, c, "g", 3)
+		pass(time.Minute)
+		want := map[string]int{"m5.xlarge us-west-2a": 1, "m5.large us-west-2b": 1, "m5.xlarge us-west-2c": 1}
+		if diff := cmp.Diff(want, byZone(s)); diff != "" || count(s, LaunchFailed) != 0 {
+			t.Errorf("%d failures, instances (-want +got):\n%s", count(s, LaunchFailed), diff)
+		}
+	})
+}
+
+func TestSynchronousLaunchFailsWithoutOfferedType(t *testing.T) {
+	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
+		out, err := launch(t.Context(), c, "token", 1, inZoneA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(out.Instances) != 0 || len(out.Errors) != 1 || *out.Errors[0].ErrorCode != "Unsupported" || *out.Errors[0].ErrorMessage != notInA {
+			t.Errorf("instances %v, errors %+v; want none, and one that says %q", out.Instances, out.Errors, notInA)
+		}
+		if g, _ := s.Group("g"); g.Desired != 0 {
+			t.Errorf("desired %d, want 0", g.Desired)
+		}
+	})
+}
+
+func TestSynchronousLaunchTakesTypeOfferedInZone(t *testing.T) {
+	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
+		out, err := launch(t.Context(), c, "token", 2, inZoneA)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int{"m5.xlarge us-west-2a": 2}, byZone(s)); diff != "" || len(out.Errors) != 1 {
+			t.Errorf("errors %v, want one; instances (-want +got):\n%s", out.Errors, diff)
+		}
+	})
 }

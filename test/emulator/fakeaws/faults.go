@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -247,4 +248,123 @@ func (sh *activeShortage) covers(group string, p pool) bool {
 		(sh.InstanceType == "" || sh.InstanceType == p.instanceType) &&
 		(sh.Zone == "" || sh.Zone == p.zone) &&
 		(sh.CapacityType == "" || sh.CapacityType == p.capacityType)
+}
+
+// launchFailure is the code and text of a failed attempt, as EC2 reports it to Auto Scaling.
+type launchFailure struct {
+	code string
+	text string
+	bare bool // no "Could not launch" in front, as for errors found before EC2 is asked
+}
+
+// statusMessage is the failure in the history: with capacity type and code for mixed instances policies, plain for groups of
+// one template.
+func (f launchFailure) statusMessage(mixed bool, capacityType string) string {
+	const tail = " Launching EC2 instance failed."
+	if f.bare {
+		return f.text + tail
+	}
+	if !mixed {
+		return f.text + tail
+	}
+	market := "On-Demand"
+	if capacityType == spot {
+		market = "Spot"
+	}
+	return fmt.Sprintf("Could not launch %s Instances. %s - %s%s", market, f.code, f.text, tail)
+}
+
+// poolFailure is why EC2 will not launch in a pool. If it is nil, one instance of the pool is taken.
+func (a *account) poolFailure(g *group, p pool) *launchFailure {
+	if failure := a.unoffered(p); failure != nil {
+		return failure
+	}
+	short := a.faults.take(g.Name, p)
+	if short == nil {
+		return nil
+	}
+	code := first(short.Code, "InsufficientInstanceCapacity")
+	return &launchFailure{code: code, text: first(short.Message, a.shortageText(g, p, code))}
+}
+
+func (a *account) shortageText(g *group, p pool, code string) string {
+	switch code {
+	case "UnfulfillableCapacity":
+		return "Unable to fulfill capacity due to your request configuration. Please adjust your request and try again."
+	case "MaxSpotInstanceCountExceeded":
+		return "Max spot instance count exceeded"
+	case "VcpuLimitExceeded":
+		return "You have requested more vCPU capacity than your current vCPU limit of 32 allows for the instance bucket that the " +
+			"specified instance type belongs to. Please visit http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit."
+	case "InsufficientInstanceCapacity":
+		if p.capacityType == spot {
+			return "There is no Spot capacity available that matches your request."
+		}
+		return noCapacityText(p, g.Zones)
+	}
+	return code
+}
+
+// noCapacityText is EC2's text for on-demand, which names the other zones.
+func noCapacityText(p pool, zones []string) string {
+	text := "We currently do not have sufficient " + p.instanceType + " capacity in the Availability Zone you requested (" + p.zone +
+		"). Our system will be working on provisioning additional capacity."
+	others := slices.DeleteFunc(slices.Clone(zones), func(z string) bool { return z == p.zone })
+	if len(others) == 0 {
+		return text
+	}
+	return text + " You can currently get " + p.instanceType + " capacity by not specifying an Availability Zone in your request or choosing " +
+		strings.Join(others, ", ") + "."
+}
+
+// noRetry is as good as never.
+const noRetry = 100 * 365 * 24 * time.Hour
+
+// die ends an instance while it is Pending, although EC2 accepted its launch. Auto Scaling cancels the launch's activity and
+// writes the reason into message and description (wording from public activity logs, read 2026-11).
+func (a *account) die(i *instance, sh Shortage) {
+	if i.state != pending || i.dead {
+		return
+	}
+	g := i.group
+	i.dead = true
+	i.reason = &ec2Reason{Code: first(sh.Code, "Client.InternalError")}
+	i.reason.Message = i.reason.Code + ": " + first(sh.Message, "Client error on launch")
+	message := "Instance became unhealthy while waiting for instance to be in InService state. Termination Reason: " + i.reason.Message
+	i.launching.finish(activityCancelled, message)
+	i.launching.description += ".  Status Reason: " + message
+	a.publishActivity(launchUnsuccessful, activityFailed, i.launching, i.id)
+	e := i.event(LaunchFailed)
+	e.Message = message
+	a.events.add(e)
+	a.changeState(i, "shutting-down")
+	if sh.NoRetry {
+		g.retryAt = time.Now().Add(noRetry)
+	}
+	a.replaceUnhealthy(i)
+}
+
+// doomed returns the Shortage by which a launch in a pool dies, or nil, and counts it down.
+func (fs *faultSet) dyingLaunch(group string, p pool) *Shortage {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.expire()
+	for _, sh := range fs.shortages {
+		if sh.Dies == 0 || !sh.covers(group, p) || sh.Percent > 0 && fs.random.IntN(100) >= sh.Percent {
+			continue
+		}
+		if sh.Available > 0 {
+			sh.Available--
+			continue
+		}
+		switch {
+		case sh.Times == 1:
+			sh.Times = -1
+		case sh.Times > 1:
+			sh.Times--
+		}
+		against := sh.Shortage
+		return &against
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -138,4 +139,125 @@ func (g *group) zoneCounts() map[string]int {
 		}
 	}
 	return zones
+}
+
+// ReplaceRootVolume makes Auto Scaling replace the root volume of Instances, or of Count (1) that are in service, as an
+// instance refresh with that strategy does (user guide, "Replace root volumes during instance refresh", read 2026-11). Each
+// instance passes through four states, and stays Each (1s) in one. With Each never it stays in the last one. It
+// remains a member that counts as capacity, and runs. AWS documents health checks only at the end. The return to InService is a
+// guess.
+const ReplaceRootVolume DeedKind = "replace-root-volume"
+
+// Lifecycle states of an instance whose root volume is replaced, in their order.
+const (
+	replacingRootVolume        = "ReplacingRootVolume"
+	replacingRootVolumeWait    = "ReplacingRootVolume:Wait"
+	replacingRootVolumeProceed = "ReplacingRootVolume:Proceed"
+	rootVolumeReplaced         = "RootVolumeReplaced"
+)
+
+var rootVolumeStates = []string{replacingRootVolume, replacingRootVolumeWait, replacingRootVolumeProceed, rootVolumeReplaced}
+
+func (a *account) replaceRootVolume(g *group, d Deed) error {
+	chosen := a.chosen(g, d)
+	if len(chosen) == 0 {
+		return errors.New("no such instance in service")
+	}
+	for _, i := range chosen {
+		if i.state != inService || i.dead {
+			return fmt.Errorf("instance %s is %s", i.id, i.state)
+		}
+	}
+	for _, i := range chosen {
+		act := a.record(g, activity{
+			description: "Replacing root volume of EC2 instance: " + i.id, status: activityInProgress, started: time.Now(), zone: i.pool.zone,
+			cause: fmt.Sprintf("At %s the root volume of an instance was replaced in response to an instance refresh.", seconds(time.Now())),
+		})
+		a.throughStates(i, inService, rootVolumeStates, d.Each, act)
+	}
+	return nil
+}
+
+// throughStates moves an instance from one state through others and back into service, unless something else happens to it.
+func (a *account) throughStates(i *instance, from string, states []string, each Duration, act *activity) {
+	if i.state != from || i.dead {
+		act.finish(activityCancelled, "")
+		return
+	}
+	if len(states) == 0 {
+		i.state = inService
+		act.finish(activitySuccessful, "")
+		return
+	}
+	i.state = states[0]
+	if each == Never {
+		i.state = states[len(states)-1]
+		return
+	}
+	a.at(time.Now(), first(each, Duration(time.Second)), func() { a.throughStates(i, states[0], states[1:], each, act) })
+}
+
+// replaceAtRisk is Auto Scaling's reaction to a rebalance recommendation or an interruption warning in a group with capacity
+// rebalancing (user guide, "Use Capacity Rebalancing to handle Amazon EC2 Spot interruptions", read 2026-11). It launches
+// another instance, and terminates the one at risk when the other is in service. Meanwhile the group is larger than desired. It
+// may exceed its maximum by a tenth of the desired capacity, or by one instance. Where EC2 has no capacity, or the margin is
+// used up, Auto Scaling does nothing and does not ask again: a guess on the strict side.
+func (a *account) replaceAtRisk(old *instance) {
+	g := old.group
+	if !g.CapacityRebalance || old.atRisk || old.pool.capacityType != spot || !old.counts() || old.dead || g.deleting ||
+		g.suspended("Launch", "Terminate") {
+		return
+	}
+	candidates, failure := a.candidates(g)
+	if failure != nil {
+		return
+	}
+	candidates = slices.DeleteFunc(slices.Clone(candidates), func(c candidate) bool {
+		return g.capacity()+c.weight > g.Max+max(g.Desired/10, c.weight)
+	})
+	old.atRisk = true
+	arriving := a.launchElsewhere(g, old.pool, candidates)
+	if arriving == nil {
+		return
+	}
+	g.surplus += arriving.weight
+	a.every(g, func() bool {
+		if arriving.counts() && arriving.state != inService && !arriving.dead {
+			return true
+		}
+		g.surplus -= arriving.weight
+		if arriving.counts() && !arriving.dead && old.ending == nil && !old.dead && g.capacity()-old.weight >= g.Desired {
+			a.replaceOne(old, "CapacityRebalance", "an EC2 instance rebalance recommendation")
+		}
+		a.reconcile(g, "")
+		return false
+	})
+}
+
+// launchElsewhere launches one spot instance in the zones with the fewest of the group, in another pool than risky if there is
+// one.
+func (a *account) launchElsewhere(g *group, risky pool, candidates []candidate) *instance {
+	counts := g.zoneCounts()
+	zones := slices.SortedStableFunc(slices.Values(g.Zones), func(x, y string) int { return cmp.Compare(counts[x], counts[y]) })
+	var pools []pool
+	var forms []candidate
+	for _, zone := range zones {
+		for _, c := range candidates {
+			if p := (pool{instanceType: c.instanceType, zone: zone, capacityType: spot}); p != risky {
+				pools, forms = append(pools, p), append(forms, c)
+			}
+		}
+	}
+	if n := slices.IndexFunc(candidates, func(c candidate) bool { return c.instanceType == risky.instanceType }); n >= 0 {
+		pools, forms = append(pools, risky), append(forms, candidates[n])
+	}
+	why := "At " + seconds(time.Now()) + " an instance was launched in response to an EC2 instance rebalance recommendation.  "
+	for n, p := range pools {
+		failure := a.poolFailure(g, p)
+		if failure == nil {
+			return a.launch(g, forms[n], p, time.Now(), why)
+		}
+		a.launchFailed(g, time.Now(), why, market{p.zone, p.capacityType}, *failure)
+	}
+	return nil
 }

@@ -1,11 +1,14 @@
 package fakeaws
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"time"
 )
@@ -166,4 +169,124 @@ func (s *Server) spawn(work func(stop <-chan struct{})) bool {
 		work(s.stop)
 	}()
 	return true
+}
+
+// HTTPClient is a client for the SDK that calls the Server without a network.
+func (s *Server) HTTPClient() interface {
+	Do(*http.Request) (*http.Response, error)
+} {
+	return direct{s.handler}
+}
+
+// direct is an HTTP client without a network.
+type direct struct{ handler http.Handler }
+
+// Do lets the handler serve the request, even beyond the end of the context. If the handler breaks the connection off, the
+// error is io.ErrUnexpectedEOF.
+func (d direct) Do(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body)) // the caller may send its own again before the handler is done
+	answer := make(chan *http.Response, 1)
+	go func() {
+		recorder := httptest.NewRecorder()
+		if aborted(func() { d.handler.ServeHTTP(recorder, r) }) {
+			close(answer)
+			return
+		}
+		answer <- recorder.Result()
+	}()
+	select {
+	case response, ok := <-answer:
+		switch {
+		case ok:
+			return response, nil
+		case r.Context().Err() != nil: // for which the handler broke off
+			return nil, r.Context().Err()
+		}
+		return nil, io.ErrUnexpectedEOF
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// aborted reports whether serve broke the connection off, as handlers of net/http do.
+func aborted(serve func()) (broken bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			if r != http.ErrAbortHandler {
+				panic(r)
+			}
+			broken = true
+		}
+	}()
+	serve()
+	return false
+}
+
+// polling is the result of an operation that has no answer yet. again is called when something has changed or is due, with the
+// account's state locked, and returns the result or another polling.
+type polling struct {
+	changed <-chan struct{}
+	due     time.Time
+	again   func() any
+}
+
+// poll waits for the result. If the caller leaves, it ends, and takes nothing for the caller.
+func (s *Server) poll(ctx context.Context, p polling) any {
+	for {
+		timer := time.NewTimer(time.Until(p.due))
+		select {
+		case <-p.changed:
+		case <-timer.C:
+		case <-ctx.Done():
+		case <-s.stop:
+		}
+		timer.Stop()
+		select {
+		case <-ctx.Done():
+			panic(http.ErrAbortHandler)
+		case <-s.stop:
+			panic(http.ErrAbortHandler)
+		default:
+		}
+		s.account.mu.Lock()
+		result := p.again()
+		s.account.mu.Unlock()
+		next, ok := result.(polling)
+		if !ok {
+			return result
+		}
+		p = next
+	}
+}
+
+// later is the result of an operation that takes time. do runs after that, with the account's state locked.
+type later struct {
+	after time.Duration
+	do    func() (any, error)
+	hold  time.Duration // of the result
+}
+
+// await waits for a later result. The caller's departure does not stop it, but the Server's Close does.
+func (s *Server) await(l later) (result any, err error) {
+	done := make(chan struct{})
+	s.timeline.after(l.after, func() {
+		s.account.mu.Lock()
+		defer s.account.mu.Unlock()
+		result, err = l.do()
+		s.timeline.after(l.hold, func() { close(done) })
+	})
+	select {
+	case <-done:
+		return result, err
+	case <-s.stop:
+		panic(http.ErrAbortHandler)
+	}
 }

@@ -145,3 +145,197 @@ func (f form) within(key string, fallback, most time.Duration) (time.Duration, e
 	}
 	return time.Duration(n) * time.Second, nil
 }
+
+func (a *account) sendMessage(r *request) (any, error) {
+	q, err := a.findQueue(r.form)
+	if err != nil {
+		return nil, err
+	}
+	body := r.form.get("MessageBody")
+	if body == "" {
+		return nil, &apiError{Code: "MissingParameter", Message: "The request must contain the parameter MessageBody."}
+	}
+	if len(body) > maxMessageBytes {
+		return nil, parameter("One or more parameters are invalid. Reason: Message must be shorter than %d bytes.", maxMessageBytes)
+	}
+	delay, err := r.form.within("DelaySeconds", 0, maxDelay)
+	if err != nil {
+		return nil, err
+	}
+	m := q.send(body, delay)
+	return map[string]string{"MD5OfMessageBody": md5Of(body), "MessageId": m.id}, nil
+}
+
+// discard deletes a message. With a handle that is not the newest, or of a message that is gone, it silently does nothing (API
+// reference, DeleteMessage).
+func (q *queue) discard(f form) (any, error) {
+	m, newest, err := q.find(f.get("ReceiptHandle"))
+	if err != nil {
+		return nil, err
+	}
+	if newest {
+		q.remove(m)
+		q.deleted++
+	}
+	return map[string]string{"Id": f.get("Id")}, nil
+}
+
+// hide sets for how long from now a message in flight stays hidden. 0 makes it visible.
+func (q *queue) hide(f form) (any, error) {
+	m, newest, err := q.find(f.get("ReceiptHandle"))
+	if err != nil {
+		return nil, err
+	}
+	timeout, err := f.within("VisibilityTimeout", 0, maxVisibility)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	switch {
+	case m == nil:
+		return nil, parameter("Value %s for parameter ReceiptHandle is invalid. Reason: Message does not exist or is not available for visibility timeout change.",
+			f.get("ReceiptHandle"))
+	case !newest || !m.visible.After(now):
+		return nil, &apiError{Code: "MessageNotInflight", Message: "The message referred to is not in flight."}
+	case now.Add(timeout).After(m.last.Add(maxVisibility)):
+		return nil, parameter("Total VisibilityTimeout for the message is beyond the limit [%d seconds]", int(maxVisibility.Seconds()))
+	}
+	m.visible = now.Add(timeout)
+	q.wake()
+	return map[string]string{"Id": f.get("Id")}, nil
+}
+
+type (
+	sqsBatch struct {
+		Successful []any       `json:"Successful"`
+		Failed     []sqsFailed `json:"Failed"`
+	}
+	sqsFailed struct {
+		ID          string `json:"Id"`
+		Code        string
+		Message     string
+		SenderFault bool
+	}
+)
+
+// batch turns an operation on a single message into one on entries.
+func batch(one func(*queue, form) (any, error)) operation {
+	return func(a *account, r *request) (any, error) {
+		q, err := a.findQueue(r.form)
+		if err != nil {
+			return nil, err
+		}
+		entries := r.form.structs("Entries")
+		if err := checkBatch(entries); err != nil {
+			return nil, err
+		}
+		out := sqsBatch{Successful: []any{}, Failed: []sqsFailed{}}
+		for _, entry := range entries {
+			done, err := one(q, entry)
+			if err != nil {
+				known := asAPIError(err)
+				out.Failed = append(out.Failed, sqsFailed{entry.get("Id"), known.Code, known.Message, true})
+				continue
+			}
+			out.Successful = append(out.Successful, done)
+		}
+		return out, nil
+	}
+}
+
+func checkBatch(entries []form) error {
+	seen := map[string]bool{}
+	for _, entry := range entries {
+		id := entry.get("Id")
+		if seen[id] {
+			return &apiError{Code: "BatchEntryIdsNotDistinct", Message: "Id " + id + " repeated."}
+		}
+		seen[id] = true
+	}
+	switch {
+	case len(entries) == 0:
+		return &apiError{Code: "EmptyBatchRequest", Message: "There should be at least one entry in the request."}
+	case len(entries) > maxReceived:
+		return &apiError{
+			Code:    "TooManyEntriesInBatchRequest",
+			Message: fmt.Sprintf("Maximum number of entries per request are %d. You have sent %d.", maxReceived, len(entries)),
+		}
+	}
+	return nil
+}
+
+type (
+	sqsReceived struct {
+		Messages []sqsMessage `json:"Messages,omitempty"`
+	}
+	sqsMessage struct {
+		Attributes    map[string]string `json:",omitempty"`
+		Body          string
+		MD5OfBody     string
+		MessageID     string `json:"MessageId"`
+		ReceiptHandle string
+	}
+)
+
+// receiveMessage answers at once if there are messages, and otherwise when one comes or the wait is over.
+func (a *account) receiveMessage(r *request) (any, error) {
+	q, err := a.findQueue(r.form)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := r.form.number("MaxNumberOfMessages", 1)
+	if err != nil || limit < 1 || limit > maxReceived {
+		return nil, parameter("Value %s for parameter MaxNumberOfMessages is invalid. Reason: Must be between 1 and %d, if provided.",
+			r.form.get("MaxNumberOfMessages"), maxReceived)
+	}
+	hide, err := r.form.within("VisibilityTimeout", q.visibility(), maxVisibility)
+	if err != nil {
+		return nil, err
+	}
+	wait, err := r.form.within("WaitTimeSeconds", 0, maxWaitTime)
+	if err != nil {
+		return nil, err
+	}
+	names := append(r.form.list("AttributeNames"), r.form.list("MessageSystemAttributeNames")...)
+	end := time.Now().Add(wait)
+	var look func() any
+	look = func() any {
+		var out sqsReceived
+		for _, m := range q.take(limit, hide) {
+			out.Messages = append(out.Messages, q.shape(m, a, names))
+		}
+		if len(out.Messages) > 0 || !time.Now().Before(end) {
+			return out
+		}
+		return polling{changed: q.changed, due: earliest(end, q.next()), again: look}
+	}
+	return look(), nil
+}
+
+// earliest is the first of the times that are not zero.
+func earliest(end, other time.Time) time.Time {
+	if !other.IsZero() && other.Before(end) {
+		return other
+	}
+	return end
+}
+
+// shape is a message as it is received, with the requested attributes.
+func (q *queue) shape(m *message, a *account, names []string) sqsMessage {
+	millis := func(t time.Time) string { return strconv.FormatInt(t.Add(a.skew).UnixMilli(), 10) }
+	out := sqsMessage{Body: m.body, MD5OfBody: md5Of(m.body), MessageID: m.id, ReceiptHandle: q.handle(m)}
+	for name, value := range map[string]string{
+		"ApproximateReceiveCount":          strconv.Itoa(m.receives),
+		"ApproximateFirstReceiveTimestamp": millis(m.first),
+		"SentTimestamp":                    millis(m.sent),
+		"SenderId":                         a.id,
+	} {
+		if slices.Contains(names, "All") || slices.Contains(names, name) {
+			if out.Attributes == nil {
+				out.Attributes = map[string]string{}
+			}
+			out.Attributes[name] = value
+		}
+	}
+	return out
+}

@@ -1,6 +1,8 @@
 package fakeaws
 
 import (
+	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -153,4 +155,39 @@ func (m *moment) activity(act *activity) *activity {
 		return act.before
 	}
 	return act
+}
+
+// SetClockSkew sets how far AWS's clock is ahead of this machine's, as callers see it: in the Date of every answer, and in the
+// times of scaling activities, finished ones included, of events and of messages. Below zero it is behind.
+func (s *Server) SetClockSkew(d time.Duration) {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	s.account.skew = d
+}
+
+// date is the Date of an answer given now.
+func (a *account) date() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return time.Now().Add(a.skew).UTC().Format(http.TimeFormat)
+}
+
+// skewed is an activity as described, its times by AWS's clock.
+func (a *account) skewed(act *activity) xmlActivity {
+	x := act.shape()
+	if a.skew != 0 {
+		x.StartTime = timestamp(act.started.Add(a.skew))
+		if !act.ended.IsZero() {
+			x.EndTime = timestamp(act.ended.Add(a.skew))
+		}
+	}
+	return x
+}
+
+// ForgetTokens makes AWS forget the client tokens of answered calls, so that a call with one of them is performed again. AWS
+// does not document how long it honours them.
+func (s *Server) ForgetTokens() {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	maps.DeleteFunc(s.account.tokens.calls, func(_ string, call *tokenCall) bool { return call.done })
 }

@@ -6,8 +6,71 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
 )
+
+// API reference, DetachInstances: "After the instances are detached, you can manage them independent of the Auto Scaling group."
+func TestDetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
+		id := *describe(t, c, "g").Instances[0].InstanceId
+		do(t, s, Deed{Kind: Detach, Instances: []string{id}})
+		pass(time.Minute)
+		if got := describe(t, c, "g").Instances; len(got) != 1 || *got[0].InstanceId == id {
+			t.Errorf("instances %v, want another one", got)
+		}
+		out, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
+		if err != nil || out.Reservations[0].Instances[0].State.Name != "running" {
+			t.Errorf("EC2 has the detached instance as %v (%v), want running", out, err)
+		}
+		managed, err := c.autoscaling.DescribeAutoScalingInstances(t.Context(), &autoscaling.DescribeAutoScalingInstancesInput{InstanceIds: []string{id}})
+		if err != nil || len(managed.AutoScalingInstances) != 0 {
+			t.Errorf("Auto Scaling still has it: %v (%v)", managed.AutoScalingInstances, err)
+		}
+		_, err = terminate(t, c, true, &id)
+		wantAPIError(t, err, "ValidationError", "Instance Id not found - No managed instance found for instance ID: "+id)
+	})
+}
+
+// User guide, "Suspend and resume processes".
+func TestSuspendedProcessesRest(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
+		suspend := func(names ...string) {
+			must(t, s.Suspend("g", names...))
+		}
+		resume := func(names ...string) {
+			must(t, s.Resume("g", names...))
+		}
+		suspend("Terminate")
+		setDesired(t, c, "g", 1)
+		pass(time.Minute)
+		statesAre(t, c, "Terminate suspended: no scale-in", map[string]int{"InService": 2})
+		resume("Terminate")
+		pass(time.Minute)
+		statesAre(t, c, "resumed", map[string]int{"InService": 1})
+
+		suspend("ReplaceUnhealthy")
+		id := *describe(t, c, "g").Instances[0].InstanceId
+		must(t, s.Reclaim(id))
+		pass(time.Minute)
+		if i := describe(t, c, "g").Instances[0]; *i.InstanceId != id || *i.HealthStatus != "Unhealthy" || i.LifecycleState != "InService" {
+			t.Errorf("ReplaceUnhealthy suspended: %+v, want the lost instance in its place", i)
+		}
+		resume()
+		pass(time.Minute)
+		if i := describe(t, c, "g").Instances[0]; *i.InstanceId == id {
+			t.Error("the lost instance was not replaced once that was resumed")
+		}
+
+		suspend() // all of them
+		if got := len(describe(t, c, "g").SuspendedProcesses); got != 9 {
+			t.Errorf("%d processes suspended, want 9", got)
+		}
+		if err := s.Suspend("g", "Sleep"); err == nil {
+			t.Error("a process that does not exist was suspended")
+		}
+	})
+}
 
 func withHook(h LifecycleHook) func(*AutoScalingGroup) {
 	return func(g *AutoScalingGroup) { g.LifecycleHooks = append(g.LifecycleHooks, h) }
