@@ -1,10 +1,13 @@
 package scenario
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -114,5 +117,43 @@ func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
 	}
 	if err := refusals(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestEventually(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		holdsAt int // the look at which it holds, 0 for never
+		err     error
+		want    string // in the error, empty for success
+	}{
+		{name: "holds at once", holdsAt: 1},
+		{name: "holds later", holdsAt: 20},
+		{name: "never holds", want: "waited 5s for the thing; saw less last"},
+		{name: "cannot look", err: errors.New("no server"), want: "no server"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				looks := 0
+				err := eventually(t.Context(), 5*time.Second, "the thing", func(context.Context) (bool, string, error) {
+					looks++
+					return looks == tt.holdsAt, "less", tt.err
+				})
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+					t.Errorf("eventually = %v, want %q", err, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestFailureIsBelieved(t *testing.T) {
+	edge := time.Unix(0, 0).Add(1001 * retryWindow)
+	for offset, want := range map[time.Duration]time.Duration{
+		-61 * time.Second: 0, -59 * time.Second: 69 * time.Second, 9 * time.Second: time.Second, 10 * time.Second: 0,
+	} {
+		if got := untilBelieved(edge.Add(offset), time.Minute); got != want {
+			t.Errorf("%v from the edge: wait %v, want %v", offset, got, want)
+		}
 	}
 }

@@ -1,10 +1,15 @@
 package scenario
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 const (
@@ -166,4 +172,120 @@ func tainted(node *corev1.Node) bool {
 func hasSuffixSegment(providerID, instanceID string) bool {
 	n := len(providerID) - len(instanceID)
 	return n > 0 && providerID[n-1] == '/' && providerID[n:] == instanceID
+}
+
+// observeAWS adds a Moment for each change of a group or instance until ctx ends or the server closes, and blocks until then.
+// When AWS is asked to terminate an instance, it judges by the node that look returns whether the instance is drained. seen
+// counts the events that the timeline has.
+func observeAWS(ctx context.Context, server *fakeaws.Server, timeline *Timeline, look func(instanceID string) NodeLook, seen *atomic.Int64) {
+	for event := range server.Subscribe(ctx, 0) {
+		if event.Kind == fakeaws.TerminateRequested {
+			if reason := look(event.Instance).Undrained(); reason != "" {
+				timeline.Add(Moment{At: event.Time, Kind: KilledUndrained, Object: event.Instance, Detail: reason})
+			}
+		}
+		if m, known := momentOf(event); known {
+			timeline.Add(m)
+		}
+		seen.Store(int64(event.Seq) + 1)
+	}
+}
+
+// momentOf returns the Moment of an event. It returns false for an event that the timeline leaves out.
+func momentOf(event fakeaws.Event) (Moment, bool) {
+	m := Moment{At: event.Time, Object: event.Instance}
+	switch event.Kind {
+	case fakeaws.DesiredChanged:
+		m.Kind = DesiredRaised
+		if event.To < event.From {
+			m.Kind = DesiredLowered
+		}
+		m.Object, m.Detail = event.Group, fmt.Sprintf("%d → %d", event.From, event.To)
+	case fakeaws.Launched:
+		m.Kind, m.Detail = InstanceLaunched, fmt.Sprintf("%s %s in %s", event.CapacityType, event.InstanceType, event.Zone)
+	case fakeaws.LaunchFailed:
+		m.Kind, m.Object, m.Detail = LaunchFailed, event.Group, event.Message
+	case fakeaws.TerminateRequested:
+		m.Kind, m.Detail = TerminateRequested, event.Group
+	case fakeaws.ScaleInKill:
+		m.Kind, m.Detail = KilledUndrained, "chosen by Auto Scaling, since desired fell below the instances that run"
+	case fakeaws.Terminated:
+		m.Kind, m.Detail = InstanceTerminated, event.Group
+	default:
+		return Moment{}, false
+	}
+	return m, true
+}
+
+// logPoll is the pause between two reads of the autoscaler's log. It is short, so that a choice is recorded before its
+// consequences.
+const logPoll = 5 * time.Millisecond
+
+var (
+	noFit  = regexp.MustCompile(`No pod can fit to (\S+)`)
+	chosen = regexp.MustCompile(`"Found the scale-up option with the least waste" (.*)`)
+	pair   = regexp.MustCompile(`(\w+)=("[^"]*"|\S+)`)
+)
+
+// observeLog adds a Moment for each choice of a group in the log, with the reasons given, until ctx ends. Only the autoscaler
+// itself knows why a group was chosen.
+func observeLog(ctx context.Context, path string, timeline *Timeline) {
+	file, err := os.Open(path)
+	if err != nil {
+		return // an autoscaler without a log has no choices to read
+	}
+	defer file.Close()
+	reader := bufio.NewReader(file)
+	var choices choiceReader
+	for partial := ""; ; {
+		line, err := reader.ReadString('\n')
+		partial += line
+		if err == nil {
+			if group, why, found := choices.read(partial); found {
+				timeline.Add(Moment{At: time.Now(), Kind: GroupChosen, Object: group, Detail: why})
+			}
+			partial = ""
+			continue
+		}
+		if err != io.EOF {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(logPoll):
+		}
+	}
+}
+
+// choiceReader puts together a choice from the lines of one loop: first the groups that fit no pod, then the winner.
+type choiceReader struct {
+	unfit []string
+}
+
+// read takes the next line and reports whether it completes a choice.
+func (r *choiceReader) read(line string) (group, why string, found bool) {
+	if match := noFit.FindStringSubmatch(line); match != nil {
+		r.unfit = append(r.unfit, match[1])
+		return "", "", false
+	}
+	match := chosen.FindStringSubmatch(line)
+	if match == nil {
+		return "", "", false
+	}
+	pairs := map[string]string{}
+	for _, p := range pair.FindAllStringSubmatch(match[1], -1) {
+		pairs[p[1]] = strings.Trim(p[2], `"`)
+	}
+	why = fmt.Sprintf("%s node(s) for %s pod(s), waste %.4s of 1; ", pairs["nodes"], pairs["pods"], pairs["score"])
+	switch second, contested := pairs["runnerUp"]; {
+	case contested:
+		why += fmt.Sprintf("next best %s at %.4s", second, pairs["runnerUpScore"])
+	case len(r.unfit) > 0:
+		why += "no pod fits " + strings.Join(r.unfit, ", ")
+	default:
+		why += "the only option"
+	}
+	r.unfit = nil
+	return pairs["nodeGroup"], why, true
 }
