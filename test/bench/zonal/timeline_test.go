@@ -118,57 +118,6 @@ func TestInstanceIsIdleWhileReadyWithoutPods(t *testing.T) {
 	}
 }
 
-func TestWasteIsIdleTimeTimesPrice(t *testing.T) {
-	line := timeline{End: 7300, Instances: []instance{
-		{Type: "dear", Launched: 10, Ready: 100, Gone: 3700},
-		{Type: "cheap", Launched: 10, Ready: 100},
-		{Type: "dear", Launched: 7290},
-	}}
-	idle, cost := waste(line, func(instanceType string) float64 { return map[string]float64{"dear": 2, "cheap": 0.25}[instanceType] })
-	if idle != 10800 || cost != 2.5 {
-		t.Errorf("%v s idle for %v, want 10800 s for 2.5", idle, cost)
-	}
-}
-
-func TestEveryTypeOfTheAccountHasAPrice(t *testing.T) {
-	if got := onDemand("m5.large"); got < 0.05 || got > 0.2 {
-		t.Errorf("m5.large costs %v an hour", got)
-	}
-}
-
-func TestAllRunOnceTheLastPodRuns(t *testing.T) {
-	line := timeline{End: 300, Pods: []pod{
-		{Name: "first", Created: 1, Running: 40, Gone: 80},
-		{Name: "second", Created: 1, Running: 70},
-		{Name: "again", Created: 80, Running: 120},
-	}, Instances: []instance{{Launched: 10, Gone: 200}, {Launched: 30}}}
-	type moment struct {
-		At seconds
-		OK bool
-	}
-	at := func(at seconds, ok bool) moment { return moment{at, ok} }
-	for _, tt := range []struct {
-		name      string
-		got, want moment
-	}{
-		{"one", at(line.allRun(0, 1)), moment{40, true}},
-		{"two", at(line.allRun(0, 2)), moment{70, true}},
-		{"two again, once one is gone", at(line.allRun(80, 2)), moment{120, true}},
-		{"one that runs already", at(line.allRun(100, 1)), moment{100, true}},
-		{"three, which never run at once", at(line.allRun(0, 3)), moment{}},
-		{"one instance left", at(line.left(100, 1)), moment{200, true}},
-		{"two left, as before", at(line.left(100, 2)), moment{100, true}},
-		{"none left", at(line.left(100, 0)), moment{}},
-	} {
-		if tt.got != tt.want {
-			t.Errorf("%s: %+v, want %+v", tt.name, tt.got, tt.want)
-		}
-	}
-	if got := line.pendingAt(100); got != 1 {
-		t.Errorf("%d pending at 100 s, want the one that was created again", got)
-	}
-}
-
 func TestPodEndsWithItsInstance(t *testing.T) {
 	line := timeline{End: 100, Instances: []instance{{Node: "killed", Released: 50}, {Node: "drained", Released: 50}, {Node: "there"}}, Pods: []pod{
 		{Node: "killed", Running: 10}, {Node: "killed", Running: 10, Gone: 90}, {Node: "drained", Running: 10, Gone: 49}, {Node: "there", Running: 10}, {},

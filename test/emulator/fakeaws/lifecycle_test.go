@@ -11,6 +11,22 @@ import (
 )
 
 // API reference, DetachInstances: "After the instances are detached, you can manage them independent of the Auto Scaling group."
+// API reference, EnterStandby: "can enter standby as long as the desired capacity […] is equal to or greater than the minimum
+// capacity".
+func TestStandbyDoesNotCount(t *testing.T) {
+	inBubble(t, oneGroup(withDesired(2), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
+		do(t, s, Deed{Kind: Standby})
+		pass(time.Minute)
+		statesAre(t, c, "standby", map[string]int{"InService": 1, "Standby": 1})
+		do(t, s, Deed{Kind: Standby})
+		pass(time.Minute)
+		statesAre(t, c, "replaced at the minimum", map[string]int{"InService": 1, "Standby": 2})
+		if got := *describe(t, c, "g").DesiredCapacity; got != 1 || count(s, ScaleInKill) != 0 {
+			t.Errorf("desired %d, %d killed; want 1 and 0", got, count(s, ScaleInKill))
+		}
+	})
+}
+
 func TestDetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.Min = 1 }), func(t *testing.T, s *Server, c clients) {
 		id := *describe(t, c, "g").Instances[0].InstanceId

@@ -131,6 +131,29 @@ func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 	})
 }
 
+func TestLongPollEndsWithMessageOrEmpty(t *testing.T) {
+	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
+		long := func(in *sqs.ReceiveMessageInput) { in.WaitTimeSeconds = 20 }
+		began := time.Now()
+		wantBodies(t, "of an empty queue", receive(t, c, long))
+		if took := time.Since(began).Round(time.Second); took != 20*time.Second {
+			t.Errorf("an empty long poll took %v, want 20s", took)
+		}
+		began = time.Now()
+		time.AfterFunc(7*time.Second, func() { _ = s.SendMessage("q", "late") })
+		wantBodies(t, "of one sent meanwhile", receive(t, c, long), "late")
+		if took := time.Since(began).Round(time.Second); took != 7*time.Second {
+			t.Errorf("took %v, want 7s", took)
+		}
+		pass(15 * time.Second)
+		began = time.Now()
+		wantBodies(t, "of one that becomes visible", receive(t, c, long), "late")
+		if took := time.Since(began).Round(time.Second); took != 15*time.Second {
+			t.Errorf("took %v, want the other 15s of its visibility timeout", took)
+		}
+	})
+}
+
 func TestBrokenPollTakesNothing(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		url := queueURL(t, c, "q")
