@@ -58,8 +58,8 @@ func (n *Node) Waiting(pending map[types.UID]*corev1.Pod) []*corev1.Pod {
 func Shape(pod *corev1.Pod) uint64 {
 	spec := &pod.Spec
 	var ports []corev1.ContainerPort
-	for _, c := range spec.Containers {
-		ports = append(ports, c.Ports...)
+	for at := range spec.Containers { // no copy of a container: the core's loop writes to Env
+		ports = append(ports, spec.Containers[at].Ports...)
 	}
 	var claims []corev1.Volume // each pod has a token's volume with a name of its own, which no filter reads
 	for _, v := range spec.Volumes {

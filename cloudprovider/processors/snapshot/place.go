@@ -30,9 +30,9 @@ type Nodes struct {
 // ports are compared first, because the filters take a hundred times as long.
 func Place(s clustersnapshot.ClusterSnapshot, pods []*corev1.Pod, on Nodes) (map[*corev1.Pod]string, error) {
 	next := make(map[*corev1.Pod]*int, len(pods)) // the node that took the last equal pod, below 0 once none did
-	for _, equal := range equivalence.BuildPodGroups(pods) {
+	for _, equal := range equalPods(pods) {
 		at := 0
-		for _, pod := range equal.Pods {
+		for _, pod := range equal {
 			next[pod] = &at
 		}
 	}
@@ -63,6 +63,30 @@ func Place(s clustersnapshot.ClusterSnapshot, pods []*corev1.Pod, on Nodes) (map
 		}
 	}
 	return placed, nil
+}
+
+// equalPods groups the pods as the core does. The core's function writes to the containers of what it compares, and others read the pods of
+// the informers meanwhile.
+func equalPods(pods []*corev1.Pod) [][]*corev1.Pod {
+	if len(pods) == 1 {
+		return [][]*corev1.Pod{pods}
+	}
+	of := make(map[*corev1.Pod]*corev1.Pod, len(pods))
+	copies := make([]*corev1.Pod, len(pods))
+	for at, pod := range pods {
+		own := *pod
+		own.Spec.Containers, own.Spec.InitContainers = slices.Clone(pod.Spec.Containers), slices.Clone(pod.Spec.InitContainers)
+		copies[at], of[&own] = &own, pod
+	}
+	var groups [][]*corev1.Pod
+	for _, group := range equivalence.BuildPodGroups(copies) {
+		equal := make([]*corev1.Pod, len(group.Pods))
+		for at, own := range group.Pods {
+			equal[at] = of[own]
+		}
+		groups = append(groups, equal)
+	}
+	return groups
 }
 
 // onFirst puts the pod on the first of the nodes that takes it, beginning with the one at an index, and sets the index. It returns "" for none.

@@ -145,8 +145,8 @@ func usable(node *corev1.Node, pod *corev1.Pod) bool {
 			return false
 		}
 	}
-	for _, container := range pod.Spec.Containers {
-		for name, request := range container.Resources.Requests {
+	for at := range pod.Spec.Containers { // no copy of a container: the core's loop writes to Env
+		for name, request := range pod.Spec.Containers[at].Resources.Requests {
 			if allocatable := node.Status.Allocatable[name]; allocatable.IsZero() && !request.IsZero() {
 				return false
 			}
