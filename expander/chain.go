@@ -1,13 +1,17 @@
 package expander
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // Chain narrows the options of a scale-up to one. It implements the core's expander.Strategy, and the core's loop alone uses it.
@@ -109,4 +113,113 @@ func join(text, more string) string {
 		return text + more
 	}
 	return text + " | " + more
+}
+
+// costs knows the cost of a group's next nodes.
+type costs interface {
+	// NodeCost is the cost per hour of the next count nodes of a node group together, and whether it is known. The template
+	// is the Node that the group would add.
+	NodeCost(nodeGroup string, template *apiv1.Node, count int) (pricing.Amount, bool)
+}
+
+// cheapest keeps the options whose nodes together cost the least per hour.
+type cheapest struct{ costs costs }
+
+// BestOptions returns the options that share the lowest cost, in the order given. An option of unknown cost is only kept
+// where no cost is known. Every option is kept where costs are in two currencies, because they cannot be compared.
+func (c cheapest) BestOptions(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) []coreexpander.Option {
+	var best []coreexpander.Option
+	var lowest pricing.Amount
+	for _, option := range options {
+		cost, known := c.cost(option, nodeInfos)
+		if !known {
+			continue
+		}
+		if len(best) == 0 {
+			lowest = cost
+		}
+		order, ok := cost.Compare(lowest)
+		switch {
+		case !ok:
+			return options
+		case order < 0:
+			best, lowest = []coreexpander.Option{option}, cost
+		case order == 0:
+			best = append(best, option)
+		}
+	}
+	if len(best) == 0 {
+		return options
+	}
+	if len(best) < len(options) {
+		klog.Background().V(2).Info("Narrowed a tie by price", "nodeGroup", best[0].NodeGroup.Id(), "cost", lowest.String(),
+			"options", len(options), "left", len(best))
+	}
+	return best
+}
+
+// cost is the cost of all nodes of an option, and whether it is known.
+func (c cheapest) cost(option coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) (pricing.Amount, bool) {
+	if c.costs == nil {
+		return pricing.Amount{}, false
+	}
+	var template *apiv1.Node
+	if info := nodeInfos[option.NodeGroup.Id()]; info != nil {
+		template = info.Node()
+	}
+	return c.costs.NodeCost(option.NodeGroup.Id(), template, option.NodeCount)
+}
+
+// firstByName keeps the option whose node group has the fewest known problems, and of equal ones comes first by ID.
+type firstByName struct{ problems func(nodeGroup string) int }
+
+// BestOptions returns that option, nil if there is none.
+func (f firstByName) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
+	if len(options) == 0 {
+		return nil
+	}
+	return []coreexpander.Option{slices.MinFunc(options, func(a, b coreexpander.Option) int {
+		x, y := a.NodeGroup.Id(), b.NodeGroup.Id()
+		if f.problems == nil {
+			return strings.Compare(x, y)
+		}
+		return cmp.Or(cmp.Compare(f.problems(x), f.problems(y)), strings.Compare(x, y))
+	})}
+}
+
+// notInterrupted prefers node groups whose next instances would not come from a recently interrupted pool. It passes over
+// the other groups if the preferred ones help the same pods. A group that alone can help is kept, because EC2 may
+// well have capacity for it.
+type notInterrupted struct {
+	interrupted func(nodeGroup string) bool
+}
+
+// BestOptions leaves out the options of interrupted groups that the pods can do without.
+func (n notInterrupted) BestOptions(options []coreexpander.Option, _ map[string]*framework.NodeInfo) []coreexpander.Option {
+	var preferred, passed []coreexpander.Option
+	for _, o := range options {
+		if n.interrupted(o.NodeGroup.Id()) {
+			passed = append(passed, o)
+		} else {
+			preferred = append(preferred, o)
+		}
+	}
+	if len(passed) == 0 || len(preferred) == 0 {
+		return options
+	}
+	helped := make(map[*apiv1.Pod]bool)
+	for _, o := range preferred {
+		for _, pod := range o.Pods {
+			helped[pod] = true
+		}
+	}
+	for _, o := range passed {
+		if slices.ContainsFunc(o.Pods, func(pod *apiv1.Pod) bool { return !helped[pod] }) {
+			return options
+		}
+	}
+	for _, o := range passed {
+		klog.V(2).InfoS("Passed over a node group where spot instances were interrupted recently", "nodeGroup", o.NodeGroup.Id())
+	}
+	return preferred
 }

@@ -2,8 +2,12 @@ package asg
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -102,4 +106,36 @@ func (c *Cache) lower(ctx context.Context, g *group.Group, desired int) error {
 		return nil
 	}
 	return err
+}
+
+// setDesired sets the desired capacity and returns when AWS accepted it, by AWS's clock if the answer has its time. The caller has the group lock,
+// and g is fresh. After a lost or throttled call, the SDK repeats it only if a reading states the desired capacity of g, because another writer may
+// have set theirs since.
+func (c *Cache) setDesired(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
+	now := c.clock.Now()
+	out, err := c.api.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{
+		AutoScalingGroupName: aws.String(g.Name), DesiredCapacity: aws.Int32(int32(desired)), HonorCooldown: aws.Bool(false),
+	}, awsclient.RepeatIf(func() error {
+		again, err := c.Reread(ctx, g.Name)
+		if err == nil && again.StatedCapacity != g.StatedCapacity {
+			err = fmt.Errorf("desired capacity was %d and is %d now", g.StatedCapacity, again.StatedCapacity)
+		}
+		return err
+	}))
+	if err != nil {
+		return now, fmt.Errorf("set desired capacity of auto scaling group %q from %d to %d: %w", g.Name, g.DesiredCapacity, desired, err)
+	}
+	klog.FromContext(ctx).V(0).Info("Set desired capacity", "group", g.Name, "from", g.DesiredCapacity, "to", desired)
+	return serverTime(out.ResultMetadata, now), nil
+}
+
+// setWatched is setDesired on the ground of the reading g. It notes the write before the call, because a reading may show it before AWS answers, and
+// the answer may be lost. It takes the note back if AWS refuses.
+func (c *Cache) setWatched(ctx context.Context, g *group.Group, desired int) (accepted time.Time, err error) {
+	now := c.clock.Now()
+	c.groups.update(g.Name, func(e *entry) { e.Attempt(desired, g.Excess(), now) })
+	if accepted, err = c.setDesired(ctx, g, desired); err != nil && awsclient.IsRefused(err) {
+		c.groups.update(g.Name, func(e *entry) { e.Refused() })
+	}
+	return accepted, err
 }

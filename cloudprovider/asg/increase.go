@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so requests

@@ -3,6 +3,7 @@ package asg
 import (
 	"errors"
 	"fmt"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 

@@ -2,13 +2,13 @@ package asg_test
 
 import (
 	"errors"
-	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"maps"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -50,6 +50,22 @@ func TestHundredInstancesTerminateByOneCall(t *testing.T) {
 			t.Errorf("%d instances took %d calls and left a desired capacity of %d, want %d and 0", tt.instances, got, w.desired("a"), tt.calls)
 		}
 	}
+}
+
+func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
+		ids, removed := w.ids("a"), make(chan error)
+		go func() { removed <- w.cache.TerminateTogether(t.Context(), "a", ids[:1], false, time.Minute) }()
+		synctest.Wait()
+		w.done(nil, w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second))
+		if got := w.desired("a"); got != 1 {
+			t.Errorf("desired capacity is %d after the short wait, want 1", got)
+		}
+		if err := <-removed; err != nil || w.desired("a") != 0 {
+			t.Errorf("after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
+		}
+	})
 }
 
 func TestTerminateStopsAtMinimum(t *testing.T) {

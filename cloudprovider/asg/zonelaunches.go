@@ -8,8 +8,9 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // IncreaseZones launches instances in several zones of a group that is scaled zone by zone: in the named zones or not at all. It reads the group once

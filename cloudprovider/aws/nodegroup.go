@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -126,85 +124,6 @@ func (n *NodeGroup) withdraw(count int) error {
 			"the minimum size or another writer asks for them", count, n.id)
 	}
 	return err
-}
-
-// DeleteNodes terminates the nodes' instances and lowers the desired capacity by them. Deletions at the same moment share one call. It
-// withdraws placeholder instances, and skips nodes without an instance.
-func (n *NodeGroup) DeleteNodes(nodes []*corev1.Node) error {
-	if unregistered(nodes) {
-		return n.remove(nodes, n.provider.terminate)
-	}
-	return n.remove(nodes, n.provider.terminateTogether)
-}
-
-// ForceDeleteNodes terminates the nodes' instances whatever the minimum size. AWS replaces instances that the minimum asks for.
-func (n *NodeGroup) ForceDeleteNodes(nodes []*corev1.Node) error {
-	return n.remove(nodes, n.provider.forceTerminate)
-}
-
-// unregistered reports whether the core made up all nodes for instances without one. Its loop deletes such nodes and waits for that.
-func unregistered(nodes []*corev1.Node) bool {
-	return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" })
-}
-
-// remove withdraws placeholder instances and terminates the others.
-func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Context, group string, ids []string) error) error {
-	gone, err := n.instances(nodes)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	if len(gone.failed) > 0 {
-		n.provider.cache.DismissFailed(n.name, gone.failed...)
-		n.provider.adopt(n.name)
-	}
-	if gone.placeholders > 0 {
-		errs = append(errs, n.withdraw(gone.placeholders))
-	}
-	if len(gone.ids) > 0 {
-		ctx, cancel := n.provider.ctx, context.CancelFunc(func() {})
-		if unregistered(nodes) {
-			ctx, cancel = context.WithTimeout(ctx, loopPatience)
-		}
-		defer cancel()
-		errs = append(errs, terminate(ctx, n.name, gone.ids))
-	}
-	return errors.Join(errs...)
-}
-
-// removal is the instances behind nodes to delete.
-type removal struct {
-	ids          []string
-	placeholders int
-	failed       []int // failed increases
-}
-
-// instances returns the nodes' instances in the group. A node of another group is an error. It leaves out nodes whose instance has left the group. If
-// the group itself is no longer autoscaled, nobody has terminated the instance, and that is an error.
-func (n *NodeGroup) instances(nodes []*corev1.Node) (gone removal, err error) {
-	for _, node := range nodes {
-		owner := n.provider.NodeGroupOf(node)
-		id, onEC2 := instanceID(node.Spec.ProviderID)
-		_, placeholder := placeholderGroup(id)
-		increase, failed := failedIncrease(id)
-		switch {
-		case !onEC2 || owner != nil && owner.name != n.name:
-			return removal{}, fmt.Errorf("delete nodes of %q: %q is not one of its nodes", n.id, node.Name)
-		case owner == nil && n.group() == vanished:
-			return removal{}, fmt.Errorf("delete nodes of %q: the group is no longer autoscaled", n.id)
-		case owner == nil:
-		case failed:
-			gone.failed = append(gone.failed, increase)
-		case placeholder:
-			gone.placeholders++
-		default:
-			if err := n.provider.registered.noOtherNode(id, node); err != nil {
-				return removal{}, err
-			}
-			gone.ids = append(gone.ids, id)
-		}
-	}
-	return gone, nil
 }
 
 // Nodes returns the group's instances and a placeholder instance for each desired one that is missing. An instance with a registered node

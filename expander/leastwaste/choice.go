@@ -1,6 +1,16 @@
 package leastwaste
 
-import "math"
+import (
+	"fmt"
+	"math"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+)
 
 // Verdict is the result for an option, with its reason.
 type Verdict string
@@ -135,4 +145,106 @@ func wastesNoMore(a, b Explanation) bool {
 		}
 	}
 	return true
+}
+
+// Explanation is the judgement of one option. It is a plain value: comparable, and fit for logs, events and JSON.
+type Explanation struct {
+	NodeGroup            string  // ID of the node group
+	Nodes                int     // nodes the option adds
+	Pods                 int     // pods that find a place on them
+	Accelerator          string  // resource of the accelerators that all the nodes have, "" for none
+	Used                 Size    // sum of what those pods request
+	Offered              Size    // what all the nodes together have for them
+	IdleCPURatio         float64 // unused share of the offered CPU, 1 where none is offered
+	IdleMemoryRatio      float64 // unused share of the offered memory, 1 where none is offered
+	IdleAcceleratorRatio float64 // unused share of the offered accelerators, 0 where none are offered
+	Score                float64 // mean of the idle ratios, the lowest wins
+	Tolerance            float64 // by how much the score may be above the lowest and still share the first place
+	Verdict              Verdict
+}
+
+// String returns the explanation as one line, with ratios rounded to three digits.
+func (e Explanation) String() string {
+	devices := ""
+	if e.Offered.Accelerators > 0 {
+		devices = fmt.Sprintf(", %.3f of %s", e.IdleAcceleratorRatio, e.Accelerator)
+	}
+	return fmt.Sprintf("%s: %d node(s) for %d pod(s) leave %.3f of CPU, %.3f of memory%s idle, score %.3f: %s",
+		e.NodeGroup, e.Nodes, e.Pods, e.IdleCPURatio, e.IdleMemoryRatio, devices, e.Score, e.Verdict)
+}
+
+// pairs are the explanation's fields for a structured log line.
+func (e Explanation) pairs() []any {
+	pairs := []any{
+		"nodeGroup", e.NodeGroup, "score", e.Score, "idleCPURatio", e.IdleCPURatio, "idleMemoryRatio", e.IdleMemoryRatio,
+		"nodes", e.Nodes, "pods", e.Pods, "verdict", e.Verdict,
+	}
+	if e.Offered.Accelerators > 0 {
+		pairs = append(pairs, "accelerator", e.Accelerator, "idleAcceleratorRatio", e.IdleAcceleratorRatio)
+	}
+	return pairs
+}
+
+// explain scores one option on nodes such as in info. The verdict comes later.
+func explain(option expander.Option, info *framework.NodeInfo, requests requestCache, devices *drasnapshot.Snapshot) Explanation {
+	each := acceleratorsOf(info)
+	e := Explanation{
+		NodeGroup: option.NodeGroup.Id(), Nodes: option.NodeCount, Pods: len(option.Pods), Accelerator: each.name,
+		Used: requests.sum(option.Pods), Offered: offeredBy(info, requests).times(option.NodeCount),
+	}
+	if each.count > 0 {
+		e.Used.Accelerators = each.used(option.Pods, option.NodeCount, requests, devices)
+		e.Offered.Accelerators = each.count * int64(option.NodeCount)
+		e.IdleAcceleratorRatio = idleRatio(e.Used.Accelerators, e.Offered.Accelerators)
+	}
+	e.IdleCPURatio = idleRatio(e.Used.CPUMillis, e.Offered.CPUMillis)
+	e.IdleMemoryRatio = idleRatio(e.Used.MemoryBytes, e.Offered.MemoryBytes)
+	e.Score, e.Tolerance = Score(e.Used, e.Offered), tolerance(e.Used, e.Offered)
+	return e
+}
+
+// offeredBy returns the node's resources less the requests of the pods that run on every node of the group.
+func offeredBy(info *framework.NodeInfo, requests requestCache) Size {
+	list := publishedBy(info)
+	var everywhere []*apiv1.Pod
+	for _, pod := range info.Pods() {
+		everywhere = append(everywhere, pod.Pod)
+	}
+	taken := requests.sum(everywhere)
+	return Size{CPUMillis: list.Cpu().MilliValue() - taken.CPUMillis, MemoryBytes: list.Memory().Value() - taken.MemoryBytes}
+}
+
+func (s Size) times(count int) Size {
+	return Size{CPUMillis: s.CPUMillis * int64(count), MemoryBytes: s.MemoryBytes * int64(count)}
+}
+
+// request is what one pod asks for. It stays a pair of quantities until all are added up: rounding each pod up to a
+// whole millicore first would give another sum.
+type request struct {
+	cpu, memory  resource.Quantity
+	accelerators apiv1.ResourceList // nil for none
+}
+
+// requestCache keeps what each pod asks for, because the same pods stand in the options of many groups.
+type requestCache map[*apiv1.Pod]request
+
+func (c requestCache) of(pod *apiv1.Pod) request {
+	r, known := c[pod]
+	if !known {
+		list := podutils.PodRequests(pod)
+		r = request{cpu: list.Cpu().DeepCopy(), memory: list.Memory().DeepCopy(), accelerators: acceleratorsIn(list)}
+		c[pod] = r
+	}
+	return r
+}
+
+// sum adds up the pods' requests without accelerators.
+func (c requestCache) sum(pods []*apiv1.Pod) Size {
+	var total request
+	for _, pod := range pods {
+		r := c.of(pod)
+		total.cpu.Add(r.cpu)
+		total.memory.Add(r.memory)
+	}
+	return Size{CPUMillis: total.cpu.MilliValue(), MemoryBytes: total.memory.Value()}
 }

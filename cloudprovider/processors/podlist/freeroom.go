@@ -3,7 +3,6 @@ package podlist
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -11,7 +10,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -68,43 +66,6 @@ func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.
 // CleanUp cleans up the core's processor.
 func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
-// putPlanned puts planned pods on their nodes. It returns the others, and the nodes of the plan that have not registered by their names in
-// the snapshot.
-func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*corev1.Pod, planned []plan.Node) (
-	[]*corev1.Pod, map[string]plan.Node, error) {
-	nodes, err := r.nodesFor(s, planned)
-	if err != nil {
-		return nil, nil, err
-	}
-	waiting := make(map[types.UID]*corev1.Pod, len(pending))
-	for _, pod := range pending {
-		waiting[pod.UID] = pod
-	}
-	upcoming := map[string]plan.Node{}
-	for _, node := range planned {
-		for _, pod := range node.Pods {
-			if waiting[pod.UID] == nil {
-				r.Plan.Drop(pod.UID)
-			}
-		}
-		pods := slices.DeleteFunc(node.Waiting(waiting), func(pod *corev1.Pod) bool {
-			return node.Name != "" && pod.Status.NominatedNodeName == node.Name // the core puts it there
-		})
-		name, placed := nodes.put(s, node, pods)
-		for pod := range placed {
-			delete(waiting, pod.UID)
-		}
-		if name != "" && node.Name == "" {
-			upcoming[name] = node
-		}
-	}
-	left := slices.DeleteFunc(slices.Clone(pending), func(pod *corev1.Pod) bool { return waiting[pod.UID] == nil })
-	if put := len(pending) - len(left); put > 0 {
-		klog.Background().V(4).Info("Put pending pods on the nodes planned for them", "pods", put)
-	}
-	return left, upcoming, nil
-}
-
 // withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node.
 //
 // A node that has registered and is not Ready is not in the snapshot. A placeholder stands for it. The core would put the pod on the node
@@ -123,72 +84,6 @@ func withoutAbsent(snapshot clustersnapshot.ClusterSnapshot, pending []*corev1.P
 		}
 	}
 	return pending
-}
-
-// planNodes finds the nodes of the plan in the snapshot.
-type planNodes struct {
-	present map[string]bool     // all nodes of the snapshot
-	free    map[string][]string // by group: nodes that are not of the plan, sorted
-	standIn map[string]string   // placeholders of planned nodes that have registered and are not ready
-}
-
-func (r *FreeRoom) nodesFor(s clustersnapshot.ClusterSnapshot, planned []plan.Node) (*planNodes, error) {
-	infos, err := s.ListNodeInfos()
-	if err != nil {
-		return nil, err
-	}
-	registered := make(map[string]bool, len(planned))
-	for _, node := range planned {
-		registered[node.Name] = true
-	}
-	n := &planNodes{present: make(map[string]bool, len(infos)), free: make(map[string][]string), standIn: make(map[string]string)}
-	for _, info := range infos {
-		node := info.Node()
-		n.present[node.Name] = true
-		if group := r.GroupOf(node); group != "" && !registered[node.Name] {
-			n.free[group] = append(n.free[group], node.Name)
-		}
-	}
-	for _, names := range n.free {
-		slices.SortFunc(names, strings.Compare)
-	}
-	return n, nil
-}
-
-// put puts the pods on their node. If that is not in the snapshot, it is the next of its group that takes the first pod. A node that was
-// tried so is not tried for another. It returns the name in the snapshot, "" for none.
-func (n *planNodes) put(s clustersnapshot.ClusterSnapshot, planned plan.Node, pods []*corev1.Pod) (string, map[*corev1.Pod]string) {
-	name := planned.Name
-	if !n.present[name] {
-		name = n.standIn[name]
-	}
-	placed := map[*corev1.Pod]string{}
-	for name == "" && len(pods) > 0 && len(n.free[planned.Group]) > 0 {
-		next := n.free[planned.Group][0]
-		n.free[planned.Group] = n.free[planned.Group][1:]
-		if placed = placeOn(s, next, pods[:1]); len(placed) > 0 {
-			name = next
-		}
-	}
-	if name == "" {
-		return "", nil
-	}
-	if planned.Name != "" {
-		n.standIn[planned.Name] = name
-	}
-	for pod := range placeOn(s, name, slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return placed[pod] != "" })) {
-		placed[pod] = name
-	}
-	return name, placed
-}
-
-// placeOn places pods on one node. A pod that cannot be tried has no place there.
-func placeOn(s clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod) map[*corev1.Pod]string {
-	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: []string{node}})
-	if err != nil {
-		klog.Background().Error(err, "Could not try all pods on the node planned for them", "node", node)
-	}
-	return placed
 }
 
 // zoneFirst gives the room in a zone to pods that must run there, before the core gives the rest to pods that can run anywhere.

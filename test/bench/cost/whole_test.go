@@ -40,8 +40,9 @@ pods:
 		t.Fatal(err)
 	}
 	got := r.Mixes[0].Runs[0]
-	if got.Waiting > 0 || got.Unused > 0 || got.Ratio < 1 || got.Plan < 1 || got.Nodes["g4dn.xlarge-spot"] != 1 {
-		t.Errorf("%+v, want no pod waiting, no node without a pod, no ratio below 1, and one GPU node", got)
+	// On a busy machine the pods may come in two parts, so that a node more is asked for, which kube-scheduler may leave empty.
+	if got.Waiting > 0 || got.Ratio < 1 || got.Plan < 1 || got.Nodes["g4dn.xlarge-spot"] != 1 {
+		t.Errorf("%+v, want no pod waiting, no ratio below 1, and one GPU node", got)
 	}
 	if got.Raises < 2 || got.Asked <= 0 || got.Ready <= got.Asked || got.Running <= got.Asked {
 		t.Errorf("%+v, want two raises or more, and after them the last node Ready and all pods running", got)
