@@ -2,6 +2,7 @@ package leastcost
 
 import (
 	"math"
+	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -74,19 +75,46 @@ func promised(info *framework.NodeInfo, name apiv1.ResourceName) int64 {
 	return count
 }
 
-// checkPromises makes promises boundless that the core's own nodes exceed.
+// checkPromises corrects promises by the nodes on which the core packed the pods of an option. It makes a promise boundless that these nodes
+// exceed. Devices of several kinds promise too many for claims of one kind. So a node takes the core's mean of claims where the core needs more
+// nodes than the promise and the pods without claims explain, on nodes of their own. Otherwise too few nodes would be asked for in each of many
+// loops.
 func (d *demand) checkPromises(candidates []candidate) {
 	for dim := d.dimensions.known; dim < len(d.dimensions.names); dim++ {
 		for c := range candidates {
-			o := candidates[c].option
-			var sum, largest int64
-			for _, pod := range o.Pods {
-				n := d.requests[d.index[pod]][dim]
-				sum, largest = sum+n, max(largest, n)
-			}
-			if offered := d.offered[c][dim]; largest > offered || sum > offered*int64(o.NodeCount) {
+			pods, nodes := candidates[c].option.Pods, int64(candidates[c].option.NodeCount)
+			sum, largest := d.requested(pods, dim)
+			if offered := d.offered[c][dim]; largest > offered || sum > offered*nodes {
 				d.offered[c][dim] = boundless
+			}
+			if d.dimensions.names[dim] != claims || sum == 0 {
+				continue
+			}
+			others := slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return d.requests[d.index[pod]][dim] > 0 })
+			if max(d.needed(c, pods), nodesOf(sum, d.offered[c][dim])+d.needed(c, others)) < nodes {
+				d.offered[c][dim] = max(largest, nodesOf(sum, nodes))
 			}
 		}
 	}
 }
+
+// requested returns the sum and the largest of what pods request in a dimension.
+func (d *demand) requested(pods []*apiv1.Pod, dim int) (sum, largest int64) {
+	for _, pod := range pods {
+		n := d.requests[d.index[pod]][dim]
+		sum, largest = sum+n, max(largest, n)
+	}
+	return sum, largest
+}
+
+// needed returns the least nodes of a candidate that the pods need in any known dimension.
+func (d *demand) needed(candidate int, pods []*apiv1.Pod) int64 {
+	nodes := int64(0)
+	for dim := range d.dimensions.known {
+		sum, _ := d.requested(pods, dim)
+		nodes = max(nodes, nodesOf(sum, d.offered[candidate][dim]))
+	}
+	return nodes
+}
+
+func nodesOf(sum, each int64) int64 { return (sum + max(1, each) - 1) / max(1, each) }

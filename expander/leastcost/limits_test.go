@@ -116,6 +116,14 @@ func TestPlansKeepPromises(t *testing.T) {
 			want:      []string{"bare: 1 for 43"},
 		},
 		{
+			// each node has one device of the claims' kind, and two of another driver
+			name:      "a promise that counts other kinds of devices",
+			options:   []expander.Option{option("three", 40, gpus), option("eight", 5, gpus)},
+			templates: map[string]*framework.NodeInfo{"three": promising(template("4", "16Gi"), 3, 0), "eight": promising(template("96", "1Ti"), 40, 0)},
+			prices:    flat{"three": 1, "eight": 7},
+			want:      []string{"eight: 5 for 40"},
+		},
+		{
 			name:      "a promise that the core's nodes exceed",
 			options:   []expander.Option{option("disk", 1, disks)},
 			templates: map[string]*framework.NodeInfo{"disk": disk},

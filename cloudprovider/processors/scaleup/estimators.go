@@ -34,6 +34,9 @@ type planned struct {
 
 // Estimate returns the nodes that the plan has for the group, and those of its pods that the group can take.
 func (p planned) Estimate(pending []estimator.PodEquivalenceGroup, _ *framework.NodeInfo, group cloudprovider.NodeGroup) (int, []*apiv1.Pod) {
+	if !slices.ContainsFunc(p.nodes, func(n plan.Node) bool { return n.Group == group.Id() }) {
+		return 0, nil // most groups of many: pending may be thousands of pods
+	}
 	waiting := make(map[types.UID]*apiv1.Pod)
 	for _, similar := range pending {
 		for _, pod := range similar.Pods {
