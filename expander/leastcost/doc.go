@@ -17,8 +17,9 @@
 // as the node's template promises them. Pods that are spread over nodes share one no more often than their skew allows. The plan
 // does not know which pods others must be near, or how pods spread over zones. The core knows, and filled the nodes of its
 // options accordingly. If the core put fewer pods with such dependencies on a node than would have room, the planned nodes hold no
-// more. A promise of devices or volumes that the core's own nodes exceed does not count. Where other nodes matter, only an
-// option's own list of pods counts. Where the plan was wrong the core finds pods pending, and scales up again.
+// more. A promise of devices or volumes that the core's own nodes exceed does not count. A promise of devices that is too high by
+// the core's own nodes, as with devices of several kinds, gives way to their mean. Where other nodes matter, only an option's own list
+// of pods counts. Where the plan was wrong the core finds pods pending, and scales up again.
 //
 // A plan of several groups is asked for by several calls, in one loop or in one after the other. While the pods that are left
 // are the plan's, and groups and prices are what they were, the plan goes on: its raises add up to the plan. The pods of an option
