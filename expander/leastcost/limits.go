@@ -80,38 +80,52 @@ func promised(info *framework.NodeInfo, name apiv1.ResourceName) int64 {
 // nodes than the promise and the pods without claims explain, on nodes of their own. Otherwise too few nodes would be asked for in each of many
 // loops.
 func (d *demand) checkPromises(candidates []candidate) {
-	for dim := d.dimensions.known; dim < len(d.dimensions.names); dim++ {
-		for c := range candidates {
-			pods, nodes := candidates[c].option.Pods, int64(candidates[c].option.NodeCount)
-			sum, largest := d.requested(pods, dim)
+	if d.dimensions.known == len(d.dimensions.names) {
+		return
+	}
+	counts := make([]int64, len(d.classes))
+	for c := range candidates {
+		clear(counts)
+		for _, pod := range candidates[c].option.Pods {
+			counts[d.classOf[d.index[pod]]]++
+		}
+		nodes := int64(candidates[c].option.NodeCount)
+		for dim := d.dimensions.known; dim < len(d.dimensions.names); dim++ {
+			sum, largest := d.requested(counts, dim)
 			if offered := d.offered[c][dim]; largest > offered || sum > offered*nodes {
 				d.offered[c][dim] = boundless
 			}
 			if d.dimensions.names[dim] != claims || sum == 0 {
 				continue
 			}
-			others := slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return d.requests[d.index[pod]][dim] > 0 })
-			if max(d.needed(c, pods), nodesOf(sum, d.offered[c][dim])+d.needed(c, others)) < nodes {
+			others := slices.Clone(counts)
+			for i, class := range d.classes {
+				if class.request[dim] > 0 {
+					others[i] = 0
+				}
+			}
+			if max(d.needed(c, counts), nodesOf(sum, d.offered[c][dim])+d.needed(c, others)) < nodes {
 				d.offered[c][dim] = max(largest, nodesOf(sum, nodes))
 			}
 		}
 	}
 }
 
-// requested returns the sum and the largest of what pods request in a dimension.
-func (d *demand) requested(pods []*apiv1.Pod, dim int) (sum, largest int64) {
-	for _, pod := range pods {
-		n := d.requests[d.index[pod]][dim]
-		sum, largest = sum+n, max(largest, n)
+// requested returns the sum and the largest of what pods request in a dimension, by the pods of each class.
+func (d *demand) requested(counts []int64, dim int) (sum, largest int64) {
+	for i, count := range counts {
+		if count > 0 {
+			sum, largest = sum+count*d.classes[i].request[dim], max(largest, d.classes[i].request[dim])
+		}
 	}
 	return sum, largest
 }
 
-// needed returns the least nodes of a candidate that the pods need in any known dimension.
-func (d *demand) needed(candidate int, pods []*apiv1.Pod) int64 {
+// needed returns the least nodes of a candidate that pods need in any known dimension, by the pods of each class.
+func (d *demand) needed(candidate int, counts []int64) int64 {
 	nodes := int64(0)
 	for dim := range d.dimensions.known {
-		sum, _ := d.requested(pods, dim)
+		sum, _ := d.requested(counts, dim)
 		nodes = max(nodes, nodesOf(sum, d.offered[candidate][dim]))
 	}
 	return nodes
