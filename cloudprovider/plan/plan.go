@@ -77,6 +77,15 @@ func Shape(pod *corev1.Pod) uint64 {
 	return hash.Sum64()
 }
 
+// shapesOf hashes thousands of pods in a burst, so it is called before the lock.
+func shapesOf(pods []*corev1.Pod) []uint64 {
+	shapes := make([]uint64, len(pods))
+	for at, pod := range pods {
+		shapes[at] = Shape(pod)
+	}
+	return shapes
+}
+
 // Plan is the nodes that were asked for. It is safe for concurrent use.
 type Plan struct {
 	clock   clock.PassiveClock
@@ -132,13 +141,17 @@ func (p *Plan) Asked(nodes ...Node) {
 
 // Add adds nodes, the oldest first. Their pods leave the nodes for which they were planned before.
 func (p *Plan) Add(nodes ...Node) {
+	shapes := make([][]uint64, len(nodes))
+	for at, node := range nodes {
+		shapes[at] = shapesOf(node.Pods)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, node := range nodes {
+	for at, node := range nodes {
 		pods := node.Pods
 		node.Pods = nil
-		for _, pod := range pods {
-			p.put(&node, pod)
+		for i, pod := range pods {
+			p.put(&node, pod, shapes[at][i])
 		}
 		p.nodes = append(p.nodes, &node)
 	}
@@ -180,13 +193,14 @@ func (p *Plan) Planned() []Node {
 
 // Join adds pods to one of Planned that has not registered. They leave the nodes for which they were planned before.
 func (p *Plan) Join(node Node, pods []*corev1.Pod) {
+	shapes := shapesOf(pods)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if node.entry.Name != "" || !slices.Contains(p.nodes, node.entry) { // it has registered meanwhile, or is forgotten
 		return
 	}
-	for _, pod := range pods {
-		p.put(node.entry, pod)
+	for i, pod := range pods {
+		p.put(node.entry, pod, shapes[i])
 	}
 }
 
@@ -227,10 +241,10 @@ func (p *Plan) NodeOf(uid types.UID) string {
 // Alike reports whether no other pod can take a place of the node's pods: all pods that are planned for its group have one shape, and the
 // others cannot run there. taints are those of the node. One that the node's own pods do not tolerate will go.
 func (p *Plan) Alike(node Node, taints []corev1.Taint) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	own := node.Pods[0]
 	shape := Shape(own)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for kind, other := range p.shapes {
 		if kind.shape != shape && (kind.group == node.Group || !keptOut(other.one, own, taints)) {
 			return false
@@ -256,10 +270,10 @@ func tolerated(pod *corev1.Pod, taint *corev1.Taint) bool {
 }
 
 // put plans the pod for the node, and for no other.
-func (p *Plan) put(n *Node, pod *corev1.Pod) {
+func (p *Plan) put(n *Node, pod *corev1.Pod, shape uint64) {
 	p.drop(pod.UID)
 	n.Pods = append(n.Pods, pod)
-	at := place{n, Shape(pod)}
+	at := place{n, shape}
 	p.of[pod.UID] = at
 	k := kind{n.Group, at.shape}
 	if p.shapes[k] == nil {

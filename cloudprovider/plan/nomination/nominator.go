@@ -211,10 +211,14 @@ func (n *Nominator) lookAtNode(ctx context.Context, k key) {
 	if alike {
 		return // kube-scheduler cannot lose anything by another order
 	}
+	targets := make([]target, len(planned.Pods))
+	for at, pod := range planned.Pods {
+		targets[at] = target{namespace: pod.Namespace, name: pod.Name, shape: plan.Shape(pod), node: node.Name}
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, pod := range planned.Pods {
-		n.follow(pod.UID, target{namespace: pod.Namespace, name: pod.Name, shape: plan.Shape(pod), node: node.Name})
+	for at, pod := range planned.Pods {
+		n.follow(pod.UID, targets[at])
 	}
 }
 
