@@ -77,11 +77,11 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.
 	})
 }
 
-// TerminateTogether is Terminate, or Replace, of the instances together with those of other callers within the same wait. Callers with another wait
-// share no call: an interrupted instance must not wait for the batches of the scale-down, which may be minutes apart. Its error is about its own
-// instances. The context is the one of the first caller.
+// TerminateTogether is Terminate, or Replace, of the instances together with those of other callers within the same wait. An interrupted
+// instance does not wait for the batches of the scale-down, which may be minutes apart, because their wait is another. The error is about the
+// caller's own instances. The context is the one of the first caller.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
-	err := c.together.Join(ctx, togetherKey{name, replace, wait}, wait, ids...)
+	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
 	var partial *TerminationError
 	if !errors.As(err, &partial) {
 		return err
@@ -98,7 +98,6 @@ func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string
 type togetherKey struct {
 	group   string
 	replace bool
-	wait    time.Duration
 }
 
 func (c *Cache) terminateTogether(ctx context.Context, key togetherKey, ids []string) (err error) {

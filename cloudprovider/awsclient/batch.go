@@ -8,15 +8,21 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Batcher gathers by key what callers want, and makes one call for each batch. Every caller gets the call's result R. Safe for
-// concurrent use.
+// Batcher gathers by key what callers want, and makes one call for each batch. Every caller gets the call's result R. Callers with another wait
+// share no batch, so that none waits longer than it said. Safe for concurrent use.
 type Batcher[K comparable, W, R any] struct {
 	Clock clock.Clock
 	// Call is made with the context of the caller who opened the batch, in its goroutine.
 	Call func(ctx context.Context, key K, wanted []W) R
 
 	mu   sync.Mutex
-	open map[K]*batch[W, R] // guarded by mu
+	open map[opened[K]]*batch[W, R] // guarded by mu
+}
+
+// opened says who may join a batch.
+type opened[K comparable] struct {
+	key  K
+	wait time.Duration
 }
 
 // batch is one call to come.
@@ -26,23 +32,24 @@ type batch[W, R any] struct {
 	result R // set when done is closed
 }
 
-// Join adds to the open batch of the key, and returns the result of its call. The caller who opens the batch waits for others.
+// Join adds to the open batch of the key and the wait, and returns the result of its call. The caller who opens the batch waits for others.
 func (b *Batcher[K, W, R]) Join(ctx context.Context, key K, wait time.Duration, wanted ...W) R {
+	who := opened[K]{key, wait}
 	b.mu.Lock()
-	joined, others := b.open[key]
+	joined, others := b.open[who]
 	if !others {
 		joined = &batch[W, R]{done: make(chan struct{})}
 		if b.open == nil {
-			b.open = map[K]*batch[W, R]{}
+			b.open = map[opened[K]]*batch[W, R]{}
 		}
-		b.open[key] = joined
+		b.open[who] = joined
 	}
 	joined.wanted = append(joined.wanted, wanted...)
 	b.mu.Unlock()
 	if !others {
 		b.Clock.Sleep(wait)
 		b.mu.Lock()
-		delete(b.open, key)
+		delete(b.open, who)
 		b.mu.Unlock()
 		joined.result = b.Call(ctx, key, joined.wanted)
 		close(joined.done)
