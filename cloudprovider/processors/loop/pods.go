@@ -10,11 +10,11 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 )
 
-// addPod counts a pod that is unschedulable when first seen, as happens after the watch was interrupted, and one that the coming loop
-// counts with another pod of its controller.
+// addPod counts a pod that is unschedulable when first seen, as happens at the start and after the watch was interrupted, and one that the
+// coming loop counts with another pod of its controller.
 func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	pod, ok := obj.(*apiv1.Pod)
-	if !ok || isInInitialList {
+	if !ok || isInInitialList && !t.young(pod) {
 		return
 	}
 	if unschedulable(pod) || Unjudged(pod) && t.pods.counts(JointController(pod)) {
@@ -63,6 +63,11 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 // countsFrom is the moment from which the loop counts the pod.
 func (t *Trigger) countsFrom(pod *apiv1.Pod) time.Time {
 	return pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay))
+}
+
+// young reports whether the pod may belong to a burst that still goes on. The API server cuts its creation to the second.
+func (t *Trigger) young(pod *apiv1.Pod) bool {
+	return t.clock.Since(pod.CreationTimestamp.Time) < t.config.SettleLimit+time.Second
 }
 
 func (t *Trigger) oldEnough(pod *apiv1.Pod) bool { return !t.countsFrom(pod).After(t.clock.Now()) }

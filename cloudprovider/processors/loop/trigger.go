@@ -82,7 +82,8 @@ func New(config Config, clock clock.Clock) *Trigger {
 }
 
 // PodHandler returns the handler that wakes the Trigger for unschedulable pods. Add it to the informer whose lister the
-// loop reads. Pods of the informer's first listing are not counted, as the first loop sees them anyway.
+// loop reads. Old pods of the informer's first listing are not counted, as the first loop sees them anyway. Young ones are, because a
+// process may start in the middle of a burst.
 func (t *Trigger) PodHandler() cache.ResourceEventHandler {
 	if t.config.Tick {
 		return cache.ResourceEventHandlerFuncs{}
@@ -99,19 +100,18 @@ type wake struct {
 // Wait blocks until the next loop is due and returns the reason. The loop deals with everything the Trigger knew of until
 // then. The loop before the last one began at since. A productive loop no older than since makes the next loop follow at once,
 // so two loops follow each productive one. The stock autoscaler does the same, because its scale-up alternates between
-// provisioning requests and other pods. The error is ctx's once ctx is done.
+// provisioning requests and other pods. The first loop runs at once, unless pods are coming. The error is ctx's once ctx is done.
 func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error) {
-	if !t.started {
-		t.started = true
-		t.forget()
-		return Start, ctx.Err()
-	}
 	began := t.clock.Now()
-	t.nodes.rest(began, began.Sub(t.ran))
-	next := t.next(began, since)
+	next, earliest := wake{began, Start}, began
+	if t.started {
+		t.nodes.rest(began, began.Sub(t.ran))
+		next, earliest = t.next(began, since), began.Add(minPause)
+	}
+	t.started = true
 	for {
 		due := t.withPods(t.withNodes(next))
-		if earliest := began.Add(minPause); due.at.Before(earliest) {
+		if due.at.Before(earliest) {
 			due.at = earliest
 		}
 		now := t.clock.Now()

@@ -75,8 +75,44 @@ func becomes(trigger *Trigger, name string) {
 
 func TestFirstLoopRunsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		expect(t, New(settings, clock.RealClock{}), Start, 0)
+		trigger := New(settings, clock.RealClock{})
+		old := pendingPod("web")
+		time.Sleep(2 * time.Second)
+		trigger.PodHandler().OnAdd(old, true)
+		expect(t, trigger, Start, 0)
 	})
+}
+
+// A leader may die while pods are coming. The first loop of its successor must not pack a part of them.
+func TestFirstLoopWaitsForBurstInProgress(t *testing.T) {
+	for _, tt := range []struct {
+		name          string
+		listed, later []time.Duration // of the pods in the first listing and of those after it: when each becomes unschedulable
+		want          time.Duration
+	}{
+		{name: "all pods judged before", listed: []time.Duration{0, 0}, want: 50 * time.Millisecond},
+		{name: "one pod judged before", listed: []time.Duration{0, 90e6}, want: 140 * time.Millisecond},
+		{name: "pods that come after the listing", listed: []time.Duration{0}, later: []time.Duration{20e6, 60e6}, want: 110 * time.Millisecond},
+		{name: "pods without end", listed: []time.Duration{0}, later: every(40*time.Millisecond, 0, 2*time.Second), want: time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trigger := New(settings, clock.RealClock{})
+				for i, at := range tt.listed {
+					if name := podName(i); at == 0 {
+						trigger.PodHandler().OnAdd(pendingPod(name), true)
+					} else {
+						trigger.PodHandler().OnAdd(newPod(name), true)
+						time.AfterFunc(at, func() { becomes(trigger, name) })
+					}
+				}
+				for i, at := range tt.later {
+					time.AfterFunc(at, func() { becomes(trigger, "late-"+podName(i)) })
+				}
+				expect(t, trigger, PodsPending, tt.want)
+			})
+		})
+	}
 }
 
 func TestIdleLoopsRunOncePerScanInterval(t *testing.T) {
@@ -202,7 +238,9 @@ func TestOnlyPodsThatBecomeUnschedulableCount(t *testing.T) {
 		leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
 		gated.Status.Conditions[0].Reason = apiv1.PodReasonSchedulingGated
 
-		handler.OnAdd(pendingPod("web"), true)
+		old := pendingPod("web")
+		old.CreationTimestamp.Time = old.CreationTimestamp.Add(-time.Hour)
+		handler.OnAdd(old, true)
 		handler.OnAdd(newPod("web"), false)
 		handler.OnUpdate(newPod("web"), newPod("web"))
 		handler.OnUpdate(pendingPod("web"), pendingPod("web"))
