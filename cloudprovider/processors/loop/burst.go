@@ -28,6 +28,9 @@ const judgeTime = 20 * time.Millisecond
 // The loop counts a pod without its own verdict once the scheduler found no node for another pod of its controller. So such a pod comes
 // when it is created, and its verdict only shows that the API server is less busy.
 //
+// Some pods that do not exist are certain to come, because a controller that has just changed wants more than it has. They are awaited
+// until settleLimit.
+//
 // A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
 // nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
 //
@@ -36,6 +39,7 @@ type burst struct {
 	lull        time.Duration // how long nothing must have come once no pod is awaited
 	settleTime  time.Duration // the same while pods are awaited
 	settleLimit time.Duration // since the first pod
+	owners      *owners
 
 	// arrived holds a token when something happened that the waiter may not know of.
 	arrived chan struct{}
@@ -48,7 +52,7 @@ type burst struct {
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
-	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, arrived: make(chan struct{}, 1),
+	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: newOwners(), arrived: make(chan struct{}, 1),
 		controllers: map[types.UID]struct{}{}, awaited: map[types.UID]time.Time{}}
 }
 
@@ -137,6 +141,9 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		quiet := b.lull
 		if len(b.awaited) > 0 {
 			quiet = b.settleTime
+		}
+		if b.owners.lack(now, b.settleLimit) {
+			quiet = b.settleLimit
 		}
 		for _, since := range b.awaited {
 			if quiet >= b.settleLimit {

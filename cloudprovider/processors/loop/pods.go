@@ -14,7 +14,11 @@ import (
 // coming loop counts with another pod of its controller.
 func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	pod, ok := obj.(*apiv1.Pod)
-	if !ok || isInInitialList && !t.young(pod) {
+	if !ok {
+		return
+	}
+	t.pods.owners.made(t.clock.Now(), controllerOf(pod), 1)
+	if isInInitialList && !t.young(pod) {
 		return
 	}
 	if unschedulable(pod) || Unjudged(pod) && t.pods.counts(JointController(pod)) {
@@ -33,6 +37,11 @@ func (t *Trigger) updatePod(before, after any) {
 	if !ok {
 		return
 	}
+	if okOld && controllerOf(old) != controllerOf(pod) {
+		now := t.clock.Now()
+		t.pods.owners.made(now, controllerOf(old), -1)
+		t.pods.owners.made(now, controllerOf(pod), 1)
+	}
 	same := okOld && old.UID == pod.UID
 	switch {
 	case !unschedulable(pod):
@@ -49,6 +58,7 @@ func (t *Trigger) updatePod(before, after any) {
 
 func (t *Trigger) deletePod(obj any) {
 	if pod, ok := lastState(obj).(*apiv1.Pod); ok {
+		t.pods.owners.made(t.clock.Now(), controllerOf(pod), -1)
 		t.pods.judged(pod.UID)
 	}
 }
@@ -86,11 +96,18 @@ func (t *Trigger) awaitPod(pod *apiv1.Pod) {
 // that the scheduler has yet to look at. It is "" for a pod that counts alone: one without a controller, or one of another scheduler. Other
 // schedulers may hold pods back on purpose, such as for a quota.
 func JointController(pod *apiv1.Pod) types.UID {
-	controller := metav1.GetControllerOfNoCopy(pod)
-	if controller == nil || pod.Spec.SchedulerName != apiv1.DefaultSchedulerName {
+	if pod.Spec.SchedulerName != apiv1.DefaultSchedulerName {
 		return ""
 	}
-	return controller.UID
+	return controllerOf(pod)
+}
+
+// controllerOf is the UID of the pod's controller, or "".
+func controllerOf(pod *apiv1.Pod) types.UID {
+	if controller := metav1.GetControllerOfNoCopy(pod); controller != nil {
+		return controller.UID
+	}
+	return ""
 }
 
 // unschedulable reports whether the scheduler found no place for the pod.

@@ -157,7 +157,7 @@ func (p *Process) start(ctx, working context.Context, opts coreoptions.Autoscale
 
 // watch shows the trigger what happens in the cluster.
 func (p *Process) watch(a *assembly) error {
-	kube := a.informers.Core().V1()
+	kube, apps := a.informers.Core().V1(), a.informers.Apps().V1()
 	type watched struct {
 		what     string
 		informer kubecache.SharedInformer
@@ -167,6 +167,10 @@ func (p *Process) watch(a *assembly) error {
 		{"unschedulable pods", kube.Pods().Informer(), a.trigger.PodHandler()},
 		{"claims of volumes", kube.PersistentVolumeClaims().Informer(), a.trigger.ClaimHandler()},
 		{"nodes", kube.Nodes().Informer(), a.trigger.NodeHandler()},
+		{"ReplicationControllers", kube.ReplicationControllers().Informer(), a.trigger.OwnerHandler()},
+		{"ReplicaSets", apps.ReplicaSets().Informer(), a.trigger.OwnerHandler()},
+		{"StatefulSets", apps.StatefulSets().Informer(), a.trigger.OwnerHandler()},
+		{"Jobs", a.informers.Batch().V1().Jobs().Informer(), a.trigger.OwnerHandler()},
 	}
 	if p.options.ScaleDown {
 		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()})

@@ -1,0 +1,138 @@
+package loop
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+)
+
+func replicaSet(replicas int32) *appsv1.ReplicaSet {
+	return &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{UID: "web"}, Spec: appsv1.ReplicaSetSpec{Replicas: &replicas}}
+}
+
+// owned is a pod of the controller "web".
+func owned(pod *apiv1.Pod) *apiv1.Pod {
+	pod.OwnerReferences = []metav1.OwnerReference{{UID: "web", Controller: ptr.To(true)}}
+	return pod
+}
+
+// The first of a controller's pods is unschedulable after 4 s. The others do not exist yet.
+func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
+	second := func(trigger *Trigger) { trigger.PodHandler().OnAdd(owned(pendingPod("web-1")), false) }
+	update := func(change func(*appsv1.ReplicaSet)) func(*Trigger) {
+		return func(trigger *Trigger) {
+			changed := replicaSet(2)
+			change(changed)
+			trigger.OwnerHandler().OnUpdate(replicaSet(2), changed)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		owner any
+		early time.Duration // how long before the first pod the controller changed
+		then  func(*Trigger)
+		after time.Duration // of then, counted from the first pod
+		want  time.Duration // counted from the first pod
+	}{
+		{name: "one pod of one", owner: replicaSet(1), want: 50e6},
+		{name: "second pod", owner: replicaSet(2), then: second, after: 400e6, want: 600e6},
+		{name: "no second pod", owner: replicaSet(2), want: time.Second},
+		{name: "no second pod for long", owner: replicaSet(2), early: 2 * time.Second, want: time.Second},
+		{name: "scaled down", owner: replicaSet(2), then: update(func(rs *appsv1.ReplicaSet) { *rs.Spec.Replicas = 1 }), after: 300e6, want: 300e6},
+		{name: "refused by a quota", owner: replicaSet(2), after: 300e6, want: 300e6, then: update(func(rs *appsv1.ReplicaSet) {
+			rs.Status.Conditions = []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: apiv1.ConditionTrue}}
+		})},
+		{name: "deleted", owner: replicaSet(2), after: 300e6, want: 300e6, then: func(trigger *Trigger) {
+			trigger.OwnerHandler().OnDelete(cache.DeletedFinalStateUnknown{Obj: replicaSet(2)})
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				trigger := started(t, settings)
+				const first = 4 * time.Second
+				time.AfterFunc(first-tt.early, func() { trigger.OwnerHandler().OnAdd(tt.owner, false) })
+				time.AfterFunc(first, func() { trigger.PodHandler().OnAdd(owned(pendingPod("web-0")), false) })
+				if tt.then != nil {
+					time.AfterFunc(first+tt.after, func() { tt.then(trigger) })
+				}
+				expect(t, trigger, PodsPending, first+tt.want)
+			})
+		})
+	}
+}
+
+// A quota may keep a controller from its pods for ever. Only bursts shortly after its last change wait for it.
+func TestControllerThatMakesNoPodsIsNotAwaited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := started(t, settings)
+		trigger.OwnerHandler().OnAdd(replicaSet(2), false)
+		time.AfterFunc(settings.SettleLimit, func() { becomes(trigger, "other") })
+		expect(t, trigger, PodsPending, settings.SettleLimit+50*time.Millisecond)
+	})
+}
+
+func TestGonePodsAreMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trigger := New(settings, clock.RealClock{})
+		handler, lack := trigger.PodHandler(), func() bool { return trigger.pods.owners.lack(time.Now(), time.Second) }
+		trigger.OwnerHandler().OnAdd(replicaSet(1), true)
+		first := owned(newPod("web-0"))
+		handler.OnAdd(first, true)
+		if lack() {
+			t.Error("a pod of the first listing does not count")
+		}
+		handler.OnDelete(cache.DeletedFinalStateUnknown{Obj: first})
+		if !lack() {
+			t.Error("a deleted pod counts")
+		}
+		foreign := newPod("web-0")
+		foreign.UID = "again"
+		handler.OnUpdate(first, first)
+		handler.OnAdd(foreign, false)
+		handler.OnUpdate(foreign, owned(foreign.DeepCopy()))
+		if lack() {
+			t.Error("an adopted pod does not count")
+		}
+		handler.OnUpdate(owned(foreign.DeepCopy()), foreign)
+		if !lack() {
+			t.Error("a pod that the controller has released counts")
+		}
+	})
+}
+
+func TestWantedPods(t *testing.T) {
+	job := func(spec batchv1.JobSpec) *batchv1.Job { return &batchv1.Job{Spec: spec} }
+	parallel := appsv1.StatefulSetSpec{Replicas: ptr.To[int32](3), PodManagementPolicy: appsv1.ParallelPodManagement}
+	leaving := replicaSet(3)
+	leaving.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	for _, tt := range []struct {
+		name  string
+		owner any
+		want  int
+	}{
+		{"ReplicaSet", replicaSet(3), 3},
+		{"ReplicaSet that leaves", leaving, 0},
+		{"ReplicaSet by default", &appsv1.ReplicaSet{}, 1},
+		{"ReplicationController", &apiv1.ReplicationController{Spec: apiv1.ReplicationControllerSpec{Replicas: ptr.To[int32](2)}}, 2},
+		{"StatefulSet all at once", &appsv1.StatefulSet{Spec: parallel}, 3},
+		{"StatefulSet one after another", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](3)}}, 0},
+		{"Job", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](9)}), 4},
+		{"Job of fewer pods than may run at once", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](2)}), 2},
+		{"suspended Job", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Suspend: ptr.To(true)}), 0},
+		{"Job of another controller", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), ManagedBy: ptr.To("kueue.x-k8s.io/multikueue")}), 0},
+		{"DaemonSet", &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{UID: types.UID("agent")}}, 0},
+	} {
+		if got := wantedPods(tt.owner); got != tt.want {
+			t.Errorf("%s: %d pods, want %d", tt.name, got, tt.want)
+		}
+	}
+}
