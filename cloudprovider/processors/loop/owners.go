@@ -123,7 +123,10 @@ func wantedPods(owner any) int {
 		}
 	case *batchv1.Job:
 		suspended, foreign := o.Spec.Suspend != nil && *o.Spec.Suspend, o.Spec.ManagedBy != nil && *o.Spec.ManagedBy != batchv1.JobControllerName
-		if o.DeletionTimestamp == nil && !suspended && !foreign {
+		ended := slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
+			return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == apiv1.ConditionTrue
+		})
+		if o.DeletionTimestamp == nil && !suspended && !foreign && !ended {
 			pods := count(o.Spec.Parallelism)
 			if o.Spec.Completions != nil {
 				pods = min(pods, int(*o.Spec.Completions))

@@ -129,6 +129,9 @@ func TestWantedPods(t *testing.T) {
 		{"Job of fewer pods than may run at once", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](2)}), 2},
 		{"suspended Job", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Suspend: ptr.To(true)}), 0},
 		{"Job of another controller", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), ManagedBy: ptr.To("kueue.x-k8s.io/multikueue")}), 0},
+		{"Job that has ended", &batchv1.Job{Spec: batchv1.JobSpec{Parallelism: ptr.To[int32](4)}, Status: batchv1.JobStatus{
+			Conditions: []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: apiv1.ConditionTrue}},
+		}}, 0},
 		{"DaemonSet", &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{UID: types.UID("agent")}}, 0},
 	} {
 		if got := wantedPods(tt.owner); got != tt.want {
