@@ -20,6 +20,19 @@ func (e *Env) StartReplica(ctx context.Context, name, log, manifest string, extr
 	return e.run(ctx, file, manifest, []string{"POD_NAME=" + name}, extra)
 }
 
+// StartAs is StartReplica for another installation than ours: with exactly the flags given, which name the kubeconfig, and with its variables
+// after the environment of ours.
+func (e *Env) StartAs(ctx context.Context, log string, flags, environment []string) (*Autoscaler, error) {
+	file, err := os.OpenFile(log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	return RunAutoscaler(ctx, e.binary, flags, append(e.environment(shipped{}), environment...), file)
+}
+
 // run starts one process as the manifest's Deployment does, with variables and flags beside its own.
 func (e *Env) run(ctx context.Context, log *os.File, manifest string, environment, extra []string) (*Autoscaler, error) {
 	s, err := readShipped(manifest)

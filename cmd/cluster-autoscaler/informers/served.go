@@ -8,9 +8,16 @@ import (
 	"strings"
 	"time"
 
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
@@ -75,6 +82,36 @@ func SwitchOff(ctx context.Context, client rest.Interface, options *config.Autos
 		}
 	}
 }
+
+// attachmentsPath is where VolumeAttachments are listed.
+const attachmentsPath = "/apis/storage.k8s.io/v1/volumeattachments"
+
+// DoWithoutAttachments has the factory keep no VolumeAttachments where we may not list them. The scheduler's plugin for limits of volumes reads
+// them since Kubernetes 1.32, and older roles of charts, of kOps and of others lack the rule. It says so once, and makes one call. Nobody must
+// have asked the factory for them before.
+func DoWithoutAttachments(ctx context.Context, client rest.Interface, factory informers.SharedInformerFactory) {
+	missing := ask(ctx, client, attachmentsPath)
+	if missing == "" {
+		return
+	}
+	factory.InformerFor(&storagev1.VolumeAttachment{}, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
+		return cache.NewSharedIndexInformer(noAttachments{}, &storagev1.VolumeAttachment{}, 0, cache.Indexers{})
+	})
+	klog.FromContext(ctx).Info("Read no attachments of volumes until the next start: the API server does not let us", "api", "storage.k8s.io/v1/volumeattachments",
+		"reason", missing, "consequence", "a volume that stays attached after its pod has left does not count for the limit of its node")
+}
+
+// noAttachments is an API server without VolumeAttachments.
+type noAttachments struct{}
+
+func (noAttachments) List(metav1.ListOptions) (runtime.Object, error) {
+	return &storagev1.VolumeAttachmentList{}, nil
+}
+
+func (noAttachments) Watch(metav1.ListOptions) (watch.Interface, error) { return watch.NewFake(), nil }
+
+// IsWatchListSemanticsUnSupported has client-go list.
+func (noAttachments) IsWatchListSemanticsUnSupported() bool { return true }
 
 // ask returns why a kind cannot be listed, "" where it can or nobody knows.
 func ask(ctx context.Context, client rest.Interface, path string) string {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -89,6 +90,24 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAttachmentsAreNotAwaitedWithoutPermission(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	client := server(t, map[string]int{attachmentsPath: http.StatusForbidden})
+	factory := informers.NewSharedInformerFactory(client, 0)
+	DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
+	attachments := factory.Storage().V1().VolumeAttachments().Lister()
+	factory.Start(ctx.Done())
+	if err := Await(ctx, factory, time.Minute, func(kinds string) { t.Errorf("still waits for %s", kinds); cancel() }); err != nil {
+		t.Error(err)
+	}
+	if found, err := attachments.List(labels.Everything()); err != nil || len(found) > 0 {
+		t.Errorf("attachments %v, %v", found, err)
+	}
+	cancel()
+	factory.Shutdown()
 }
 
 func TestCachesThatDoNotFillAreNamed(t *testing.T) {

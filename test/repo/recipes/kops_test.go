@@ -34,6 +34,21 @@ type instanceGroup struct {
 	} `json:"spec"`
 }
 
+// kopsCluster is the part of kOps' Cluster that the recipe uses.
+type kopsCluster struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Spec struct {
+		ClusterAutoscaler struct {
+			Enabled bool   `json:"enabled"`
+			Image   string `json:"image"`
+		} `json:"clusterAutoscaler"`
+	} `json:"spec"`
+}
+
 // instanceGroupAccount returns the account with the group of an InstanceGroup, with the tags that kOps sets. A subnet has the name
 // of its zone.
 func instanceGroupAccount(t *testing.T, document string) fakeaws.Config {

@@ -212,6 +212,7 @@ func TestManifestsAreOfTheirKinds(t *testing.T) {
 		"PodDisruptionBudget": func(t *testing.T, text string) { decodeStrictly[policyv1.PodDisruptionBudget](t, text) },
 		"ProvisioningRequest": func(t *testing.T, text string) { decodeStrictly[provisioningv1.ProvisioningRequest](t, text) },
 		"ClusterConfig":       func(t *testing.T, text string) { decodeStrictly[eksctlFile](t, text) },
+		"Cluster":             func(t *testing.T, text string) { decodeStrictly[kopsCluster](t, text) },
 		"InstanceGroup":       func(t *testing.T, text string) { decodeStrictly[instanceGroup](t, text) },
 		"":                    checkValues,
 	}

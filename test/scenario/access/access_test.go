@@ -11,6 +11,7 @@ func TestAccess(t *testing.T) {
 		t.Skip("needs a control plane")
 	}
 	names := []string{everything, explanation, stockManifest, stockChart, asPlugin, pluginWithoutLease}
+	names = append(names, kopsReleases...)
 	for _, row := range removals {
 		names = append(names, row.name)
 	}
@@ -23,6 +24,9 @@ func TestAccess(t *testing.T) {
 	t.Run("a plugin without its lease", func(t *testing.T) { t.Parallel(); servesWithoutItsLease(t, l) })
 	for _, name := range []string{stockManifest, stockChart} {
 		t.Run(name, func(t *testing.T) { t.Parallel(); worksWithStock(t, l, name) })
+	}
+	for _, release := range kopsReleases {
+		t.Run(release, func(t *testing.T) { t.Parallel(); worksInKOps(t, l, release) })
 	}
 	for _, row := range removals {
 		t.Run("without/"+row.name, func(t *testing.T) { t.Parallel(); doesWithout(t, l, row) })

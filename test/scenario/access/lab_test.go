@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -61,12 +62,17 @@ func startLab(t *testing.T, names ...string) *lab {
 	config := fakeaws.Config{Region: region, Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Second)},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "ami-1", Spot: true}}}}}
 	for _, name := range names {
+		nodes := fakeaws.NodeConfig{NodeLabels: map[string]string{"team": name}}
+		if slices.Contains(kopsReleases, name) {
+			nodes.ReadyAfter = fakeaws.Duration(5 * time.Second) // a pod that runs before its node is looked at needs no nomination
+		}
 		config.Queues = append(config.Queues, fakeaws.Queue{Name: name})
 		config.AutoScalingGroups = append(config.AutoScalingGroups, fakeaws.AutoScalingGroup{
 			Name: name, Max: 5, Desired: 2, Zones: []string{region + "a"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers"},
 			Tags: map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/eksworkshop": "owned", "replica-" + name: "",
+				"KubernetesCluster": "eksworkshop",
 				"k8s.io/cluster-autoscaler/node-template/label/team": name},
-			NodeConfig: fakeaws.NodeConfig{NodeLabels: map[string]string{"team": name}},
+			NodeConfig: nodes,
 		})
 	}
 	if err := env.StartAWS(t.Context(), config); err != nil {

@@ -34,7 +34,7 @@ var removals = []removal{
 	{name: "budgets", resource: "poddisruptionbudgets", verb: "list", flags: []string{impatient}, then: ended,
 		log: `not ready 3s after.*policy/v1.PodDisruptionBudget`},
 	{name: "storage", resource: "csidrivers", verb: "list", flags: []string{impatient}, then: ended,
-		log: `not ready 3s after.*storage/v1.CSIDriver, storage/v1.CSINode, storage/v1.CSIStorageCapacity, storage/v1.StorageClass, storage/v1.VolumeAttachment`},
+		log: `not ready 3s after.*storage/v1.CSIDriver, storage/v1.CSINode, storage/v1.CSIStorageCapacity, storage/v1.StorageClass`},
 	{name: "claims", resource: "deviceclasses", verb: "list", then: removesNodes,
 		log: `Switched a feature off.*enable-dynamic-resource-allocation.*not permitted`},
 	{name: "nodes", resource: "nodes", verb: "list", then: ended, log: `Could not go on.*list nodes.*forbidden`},
