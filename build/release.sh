@@ -64,7 +64,15 @@ build_asgctl() {
   done
 }
 
-# build_chart packs the chart so that its values name the release's image.
+# package packs a chart with the release's version.
+package() { # directory, name of the chart
+  helm package "$1" --version "$version" --app-version "$version" --destination "$work" >/dev/null
+  mkdir -p "$work/unpacked/$2"
+  tar --extract --warning=no-timestamp --file "$work/$2-$version.tgz" --directory "$work/unpacked/$2"
+  packed "$work/unpacked/$2" "$files/$2-$version.tgz"
+}
+
+# build_chart packs the charts. The values of the program's chart name the release's image.
 build_chart() {
   cp -r manifests/chart "$work/chart"
   sed -i "/^image:/,/^[a-z]*:/ {
@@ -72,10 +80,8 @@ build_chart() {
     s|^  tag: \"\"|  tag: $VERSION|
     s|^  digest: \"\"|  digest: $(digest "$RELEASE")|
   }" "$work/chart/values.yaml"
-  helm package "$work/chart" --version "$version" --app-version "$version" --destination "$work" >/dev/null
-  mkdir "$work/unpacked"
-  tar --extract --warning=no-timestamp --file "$work/asg-autoscaler-$version.tgz" --directory "$work/unpacked"
-  packed "$work/unpacked" "$files/asg-autoscaler-$version.tgz"
+  package "$work/chart" asg-autoscaler
+  package "$PWD/manifests/crds" asg-autoscaler-crds
   helm template asg "$files/asg-autoscaler-$version.tgz" --kube-version 1.35.0 --set autoDiscovery.clusterName=c --set awsRegion=us-east-1 |
     grep --quiet "image: .*$registry/asg-autoscaler:$VERSION@$(digest "$RELEASE")" || fail "the packed chart does not name the image"
 }
@@ -119,7 +125,10 @@ check() {
   local released=${version%-rc.*}
   [[ $(changelog_top version) = "$released" ]] || fail "CHANGELOG.md begins with $(changelog_top version), want $released"
   [[ $VERSION = *-rc.* || $(changelog_top day) =~ ^[0-9]{4}-[0-9]{2}-[0-9]{2}$ ]] || fail "CHANGELOG.md has no day for $released"
-  grep --quiet "^version: $released\$" manifests/chart/Chart.yaml || fail "the version in manifests/chart/Chart.yaml is not $released"
+  local chart
+  for chart in manifests/chart manifests/crds; do
+    grep --quiet "^version: $released\$" "$chart/Chart.yaml" || fail "the version in $chart/Chart.yaml is not $released"
+  done
   echo "$VERSION may be released"
 }
 
@@ -128,7 +137,10 @@ login() { printf %s "$GITHUB_TOKEN" | crane auth login "${registry%%/*}" --usern
 
 publish() {
   crane push "$RELEASE/image" "$registry/asg-autoscaler:$VERSION"
-  helm push "$files/asg-autoscaler-$version.tgz" "oci://$registry/charts" ${HELM_PUSH_FLAGS:-}
+  local chart
+  for chart in asg-autoscaler asg-autoscaler-crds; do
+    helm push "$files/$chart-$version.tgz" "oci://$registry/charts" ${HELM_PUSH_FLAGS:-}
+  done
   [[ $(crane digest "$registry/asg-autoscaler:$VERSION") = "$(digest "$RELEASE")" ]] || fail "the registry has another image under $VERSION"
   if [[ -n ${GITHUB_OUTPUT:-} ]]; then # the step of the workflow that attests the provenance reads them
     printf 'name=%s\ndigest=%s\n' "$registry/asg-autoscaler" "$(digest "$RELEASE")" >>"$GITHUB_OUTPUT"
@@ -136,9 +148,11 @@ publish() {
 }
 
 sign() {
-  local image=$registry/asg-autoscaler chart=$registry/charts/asg-autoscaler arch
+  local image=$registry/asg-autoscaler chart arch
   cosign sign --yes --recursive "$image@$(digest "$RELEASE")"
-  cosign sign --yes "$chart@$(crane digest "$chart:$version")"
+  for chart in "$registry/charts/asg-autoscaler" "$registry/charts/asg-autoscaler-crds"; do
+    cosign sign --yes "$chart@$(crane digest "$chart:$version")"
+  done
   for arch in $ARCHS; do
     cosign attest --yes --type spdxjson --predicate "$files/asg-autoscaler-$arch.spdx.json" "$image@$(crane digest --platform "linux/$arch" "$image:$VERSION")"
   done

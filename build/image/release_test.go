@@ -124,7 +124,7 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 	files := filepath.Join(r.dir, "release", "files")
 	sums := string(r.file("release", "files", "SHA256SUMS"))
 	for _, name := range []string{
-		"asgctl_v0.2.0_linux_amd64.tar.gz", "asgctl_v0.2.0_darwin_arm64.tar.gz", "asg-autoscaler-0.2.0.tgz",
+		"asgctl_v0.2.0_linux_amd64.tar.gz", "asgctl_v0.2.0_darwin_arm64.tar.gz", "asg-autoscaler-0.2.0.tgz", "asg-autoscaler-crds-0.2.0.tgz",
 		"asgctl_v0.2.0_linux_arm64.tar.gz", "asgctl_v0.2.0_darwin_amd64.tar.gz",
 		"asg-autoscaler.oci.tar", "asg-autoscaler.provenance.json", "asg-autoscaler.openvex.json", sbomName(runtime.GOARCH), "asg.yaml",
 	} {
@@ -156,6 +156,12 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 		t.Errorf("the chart has another version:\n%s", chart["asg-autoscaler/Chart.yaml"])
 	}
 
+	definitions := filesOf(t, read(t, files, "asg-autoscaler-crds-0.2.0.tgz"))
+	if definitions["asg-autoscaler-crds/files/autoscaling.x-k8s.io_provisioningrequests.yaml"] == "" ||
+		!strings.Contains(definitions["asg-autoscaler-crds/Chart.yaml"], "\nversion: 0.2.0\n") {
+		t.Errorf("the chart of the definitions lacks one, or has another version:\n%s", definitions["asg-autoscaler-crds/Chart.yaml"])
+	}
+
 	r.must("registry-login")
 	if config := string(r.file("config.json")); !strings.Contains(config, `"`+strings.Split(r.registry, "/")[0]+`"`) {
 		t.Errorf("the login is not where crane, helm and cosign look for it: %s", config)
@@ -185,6 +191,7 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 	for _, want := range []string{
 		"cosign sign --yes --recursive " + image + "@" + digest.String() + "\n",
 		"cosign sign --yes " + strings.ToLower(r.registry) + "/charts/asg-autoscaler@sha256:",
+		"cosign sign --yes " + strings.ToLower(r.registry) + "/charts/asg-autoscaler-crds@sha256:",
 		"cosign attest --yes --type spdxjson --predicate " + filepath.Join(files, sbomName(runtime.GOARCH)) + " " + image + "@" + manifest.Manifests[0].Digest.String() + "\n",
 	} {
 		if !strings.Contains(calls, want) {

@@ -2,11 +2,7 @@ package chart
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -37,7 +33,7 @@ func TestAgainstARealAPIServer(t *testing.T) {
 	for _, version := range helmVersions {
 		t.Run("stock is upgraded in place/"+version, func(t *testing.T) { upgradeAndUninstall(t, cluster, version) })
 	}
-	t.Run("the README's command installs the definitions", func(t *testing.T) { installDefinitions(t, cluster) })
+	t.Run("definitions", func(t *testing.T) { installDefinitions(t, cluster) })
 }
 
 // upgradeAndUninstall turns a release of the stock chart into ours, back, into ours again, and uninstalls it.
@@ -89,32 +85,6 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	r.helm(t, "uninstall", r.name, "--wait")
 	if got := r.objects(t); len(got) > 0 {
 		t.Errorf("the release has left %q", got)
-	}
-}
-
-var definitionsCommand = regexp.MustCompile(`(?m)^kubectl (apply -f "\$\(go list .*)$`)
-
-func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
-	readme, err := os.ReadFile(filepath.Join(chartDir, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	command := definitionsCommand.FindSubmatch(readme)
-	if command == nil {
-		t.Fatal("the README has no command for the definitions")
-	}
-	shell := exec.CommandContext(t.Context(), "sh", "-c", "exec "+cluster.Kubectl()+" --kubeconfig "+cluster.Kubeconfig()+" "+string(command[1]))
-	if out, err := shell.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, kind := range []string{"provisioningrequests", "capacitybuffers", "capacityquotas"} {
-		var definition struct{ Spec struct{ Group string } }
-		raw, err := cluster.Client().CoreV1().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/" + kind + ".autoscaling.x-k8s.io").DoRaw(t.Context())
-		if err != nil {
-			t.Error(err)
-		} else if err := json.Unmarshal(raw, &definition); err != nil || definition.Spec.Group != "autoscaling.x-k8s.io" {
-			t.Errorf("%s: group %q, %v", kind, definition.Spec.Group, err)
-		}
 	}
 }
 

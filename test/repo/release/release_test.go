@@ -100,6 +100,10 @@ func TestChartHasTheNewestChanges(t *testing.T) {
 		}
 		t.Errorf("artifacthub.io/changes has %d changes, want those of CHANGELOG.md:\n%s", len(changes), want)
 	}
+	definitions, err := os.ReadFile(filepath.Join(root, "manifests", "crds", "Chart.yaml"))
+	if want := "\nversion: " + newest.version + "\nappVersion: " + newest.version + "\n"; err != nil || !strings.Contains(string(definitions), want) {
+		t.Errorf("the chart of the definitions lacks %q: %v", want, err)
+	}
 }
 
 func TestOnlyTheNewestSectionIsUnreleased(t *testing.T) {
@@ -116,7 +120,7 @@ func TestOnlyTheNewestSectionIsUnreleased(t *testing.T) {
 // A maintainer who follows RELEASE.md is stopped at each step that is left out, and may then push the tag to a remote.
 func TestCheckFollowsTheSteps(t *testing.T) {
 	dir, remote := filepath.Join(t.TempDir(), "clone"), filepath.Join(t.TempDir(), "remote.git")
-	for _, path := range []string{"build/release.sh", "Makefile", "CHANGELOG.md", "manifests/chart/Chart.yaml"} {
+	for _, path := range []string{"build/release.sh", "Makefile", "CHANGELOG.md", "manifests/chart/Chart.yaml", "manifests/crds/Chart.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
 			t.Fatal(err)
@@ -170,9 +174,12 @@ func TestCheckFollowsTheSteps(t *testing.T) {
 	refuses("v9.9.0", "uncommitted changes")
 	git("commit", "--quiet", "--all", "--message=changes")
 	refuses("v9.9.0", "no day")
-	refuses("v9.9.0-rc.1", "Chart.yaml is not 9.9.0")
+	for _, chart := range []string{"manifests/chart/Chart.yaml", "manifests/crds/Chart.yaml"} {
+		refuses("v9.9.0-rc.1", chart+" is not 9.9.0")
+		replace(chart, `(?m)^(version|appVersion): .*$`, "$1: 9.9.0")
+		git("commit", "--quiet", "--all", "--message=versions")
+	}
 	replace("CHANGELOG.md", `Unreleased`, "2026-12-01")
-	replace("manifests/chart/Chart.yaml", `(?m)^(version|appVersion): .*$`, "$1: 9.9.0")
 	git("commit", "--quiet", "--all", "--message=9.9.0")
 	for _, version := range []string{"v9.9.0", "v9.9.0-rc.1"} {
 		if out, err := run("make", "release-check", "VERSION="+version); err != nil || !strings.Contains(out, version+" may be released") {

@@ -78,7 +78,9 @@ func startLab(t *testing.T, names ...string) *lab {
 	if err := env.StartAWS(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	_, err = env.Kubectl(t.Context(), "", "apply", "-f", moduleDir(t, "k8s.io/autoscaler/cluster-autoscaler/apis")+"/config/crd")
+	definitions, err := filepath.Abs("../../../manifests/crds")
+	must(t, err)
+	_, err = env.Kubectl(t.Context(), "", "apply", "-k", definitions)
 	must(t, err)
 	asgctl := filepath.Join(dir, "asgctl")
 	must(t, os.Symlink(binary, asgctl)) // the autoscaler is asgctl under this name

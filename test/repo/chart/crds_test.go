@@ -1,0 +1,130 @@
+package chart
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+)
+
+// crdsDir is the chart of the custom resource definitions, and a kustomization of them.
+const crdsDir = root + "/manifests/crds"
+
+// definitionsOf returns the definitions in a directory by the name of their file.
+func definitionsOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no definitions in %s: %v", dir, err)
+	}
+	found := map[string]string{}
+	for _, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found[filepath.Base(path)] = string(raw)
+	}
+	return found
+}
+
+// The definitions are the files of the core's module for its kinds, in the release that go.mod requires. With -update they are copied.
+func TestDefinitionsAreTheCores(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f={{.Dir}}", "k8s.io/autoscaler/cluster-autoscaler/apis").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := definitionsOf(t, filepath.Join(strings.TrimSpace(string(out)), "config", "crd"))
+	if *update {
+		for name, text := range want {
+			if err := os.WriteFile(filepath.Join(crdsDir, "files", name), []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if diff := cmp.Diff(want, definitionsOf(t, filepath.Join(crdsDir, "files"))); diff != "" {
+		t.Errorf("run go test ./test/repo/chart -run TestDefinitions -args -update (-core +manifests/crds):\n%s", diff)
+	}
+}
+
+// The chart, whichever helm renders it, and the kustomization have every definition. The chart's stay when it is uninstalled.
+func TestDefinitionsAreRendered(t *testing.T) {
+	want := map[string]object{}
+	var files []string
+	for name, text := range definitionsOf(t, filepath.Join(crdsDir, "files")) {
+		definition := objects(t, text)[0]
+		want[definition["metadata"].(map[string]any)["name"].(string)] = definition
+		files = append(files, "files/"+name)
+	}
+	for _, version := range helmVersions {
+		mustHelm(t, version, "lint", "--strict", crdsDir)
+		got := map[string]object{}
+		for _, definition := range objects(t, mustHelm(t, version, "template", "crds", crdsDir)) {
+			metadata := definition["metadata"].(map[string]any)
+			annotations := metadata["annotations"].(map[string]any)
+			if annotations["helm.sh/resource-policy"] != "keep" {
+				t.Errorf("helm %s: %s goes with its release, and all objects of the kind", version, metadata["name"])
+			}
+			delete(annotations, "helm.sh/resource-policy")
+			got[metadata["name"].(string)] = definition
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("helm %s (-files +rendered):\n%s", version, diff)
+		}
+	}
+	slices.Sort(files)
+	raw, err := os.ReadFile(filepath.Join(crdsDir, "kustomization.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kustomization struct{ Resources []string }
+	if err := yaml.Unmarshal(raw, &kustomization); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(files, kustomization.Resources); diff != "" {
+		t.Errorf("resources of the kustomization (-files +listed):\n%s", diff)
+	}
+}
+
+// installDefinitions installs the definitions by kustomize and by each helm. A release takes over what kubectl has made, and leaves it behind.
+func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
+	kubectl := exec.CommandContext(t.Context(), cluster.Kubectl(), "--kubeconfig", cluster.Kubeconfig(), "apply", "-k", crdsDir)
+	if out, err := kubectl.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	areServed(t, cluster)
+	for _, version := range helmVersions {
+		r := release{cluster: cluster, version: version, namespace: namespace, name: "asg-autoscaler-crds"}
+		r.helm(t, "install", r.name, crdsDir, "--take-ownership")
+		r.helm(t, "upgrade", r.name, crdsDir)
+		r.helm(t, "uninstall", r.name)
+		areServed(t, cluster)
+	}
+}
+
+// areServed wants the kinds of all definitions to be listed, in the versions that the core reads.
+func areServed(t *testing.T, cluster *controlplane.Cluster) {
+	t.Helper()
+	wait := exec.CommandContext(t.Context(), cluster.Kubectl(), "--kubeconfig", cluster.Kubeconfig(), "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
+	if out, err := wait.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for path, kind := range map[string]string{"v1/provisioningrequests": "ProvisioningRequestList", "v1beta1/capacitybuffers": "CapacityBufferList",
+		"v1alpha1/capacityquotas": "CapacityQuotaList"} {
+		var list struct{ Kind string }
+		raw, err := cluster.Client().CoreV1().RESTClient().Get().AbsPath("/apis/autoscaling.x-k8s.io/" + path).DoRaw(t.Context())
+		if err != nil {
+			t.Error(err)
+		} else if err := json.Unmarshal(raw, &list); err != nil || list.Kind != kind {
+			t.Errorf("%s: kind %q, %v", path, list.Kind, err)
+		}
+	}
+}
