@@ -139,8 +139,8 @@ var reader = sync.OnceValues(func() (string, error) {
 	return strings.TrimSpace(string(path)), nil
 })
 
-// blocksOf evaluates a configuration in Terraform's language.
-func blocksOf(text string) ([]tfBlock, error) {
+// blocksOf evaluates a configuration in Terraform's language, with values for its references.
+func blocksOf(text string, variables map[string]any) ([]tfBlock, error) {
 	path, err := reader()
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func blocksOf(text string) ([]tfBlock, error) {
 
 // accountOf returns the account that has the resources of a configuration, and nothing else.
 func accountOf(text string) (fakeaws.Config, error) {
-	blocks, err := blocksOf(text)
+	blocks, err := blocksOf(text, variables)
 	if err != nil {
 		return fakeaws.Config{}, err
 	}

@@ -91,7 +91,16 @@ func functions() map[string]function.Function {
 		Type:   function.StaticReturnType(cty.String),
 		Impl:   func(args []cty.Value, _ cty.Type) (cty.Value, error) { return args[0], nil },
 	})
-	return map[string]function.Function{"base64encode": same, "jsonencode": stdlib.JSONEncodeFunc}
+	read := function.New(&function.Spec{
+		Params: []function.Parameter{{Name: "path", Type: cty.String}},
+		Type:   function.StaticReturnType(cty.String),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			text, err := os.ReadFile(args[0].AsString())
+			return cty.StringVal(string(text)), err
+		},
+	})
+	return map[string]function.Function{"base64encode": same, "base64decode": same, "file": read, "replace": stdlib.ReplaceFunc,
+		"jsonencode": stdlib.JSONEncodeFunc, "yamlencode": stdlib.JSONEncodeFunc} // all JSON is YAML
 }
 
 // evaluate returns the arguments and the inner blocks of a block by name. Inner blocks are a list.
