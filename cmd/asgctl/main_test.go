@@ -46,7 +46,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 			env.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 			env.Setenv("AWS_MAX_ATTEMPTS", "1")
-			status, err := filepath.Abs(filepath.Join("top", "testdata", "status.json"))
+			status, err := filepath.Abs(filepath.Join("testdata", "status.json"))
 			env.Setenv("STATUS", status) // a report of a running autoscaler
 			return err
 		},

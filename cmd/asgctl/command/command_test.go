@@ -44,7 +44,7 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 // report.
 func TestNamesAreCompleted(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		http.ServeFile(w, r, filepath.Join("..", "top", "testdata", "status.json"))
+		http.ServeFile(w, r, filepath.Join("..", "testdata", "status.json"))
 	}))
 	defer server.Close()
 	nodes := []string{"i-0c1b2c3d4e5f60720"}

@@ -167,7 +167,7 @@ func TestGroupSaysItsCauseOnce(t *testing.T) {
 	}
 }
 
-// The list of all nodes has the columns and the order of asgctl top, and says that there are more.
+// The list of all nodes says that there are more.
 func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	r := busy()
 	last := "ip-10-0-1-5.cn-northwest-1.compute.internal"

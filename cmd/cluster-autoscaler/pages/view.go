@@ -39,7 +39,7 @@ type view struct {
 	Rows     list[group]
 	Moving   nodeTable
 	Kept     nodeTable // not needed, but something keeps them
-	Every    nodeTable // the dearest first, as in asgctl top
+	Every    nodeTable // the dearest first
 	Entries  list[decision.Entry]
 	Earlier  list[decision.Entry]
 	Starts   list[decision.Launch]

@@ -1,0 +1,198 @@
+package show
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// ReportTable is the report of the running autoscaler for a person: groups, moving nodes, pending pods, decisions.
+func ReportTable(r *decision.Report) string {
+	head := "asgctl top"
+	for _, s := range []string{r.Process.Cluster, r.Process.Region, r.Process.Expander, r.Process.Version} {
+		if s != "" {
+			head += "  " + Clean(s)
+		}
+	}
+	head += "  " + money(r.Spend.About, "%.2f", r.Spend.PerHour) + " " + Clean(r.Spend.Currency) + "/h\n"
+	text := stale(r.Reading, r.At) + head + counts(r) + "\n" + Clean(loop(r)) + "\n"
+	for _, table := range []string{groupRows(r), nodeRows(r), podRows(r), decisionRows(r)} {
+		text += "\n" + table
+	}
+	return text
+}
+
+// counts sums the report up.
+func counts(r *decision.Report) string {
+	ready, starting, leaving, helpless := 0, 0, 0, 0
+	states := map[decision.GroupState]int{}
+	for _, g := range r.Groups {
+		ready, starting = ready+g.Ready, starting+g.Starting
+		states[g.State]++
+	}
+	for _, n := range r.Nodes {
+		if n.State == decision.NodeDraining || n.State == decision.NodeLeaving {
+			leaving++
+		}
+	}
+	for _, p := range r.Pods {
+		if p.State == decision.PodHelpless {
+			helpless++
+		}
+	}
+	out := fmt.Sprintf("nodes %d (+%d -%d)  pending %d (%d helpless)  groups %d", ready, starting, leaving, len(r.Pods), helpless, len(r.Groups))
+	var bad []string
+	for _, s := range []decision.GroupState{decision.GroupCoolDown, decision.GroupDegraded} {
+		if states[s] > 0 {
+			bad = append(bad, fmt.Sprintf("%d %s", states[s], s))
+		}
+	}
+	if len(bad) > 0 {
+		out += " (" + strings.Join(bad, ", ") + ")"
+	}
+	return out
+}
+
+// loop is the line about the last loop.
+func loop(r *decision.Report) string {
+	if holder := r.Process.Holder; holder != "" && !r.Process.Leader {
+		return "this replica stands by, " + holder + " holds the lease"
+	}
+	if r.Loop.Number == 0 {
+		return "no loop yet"
+	}
+	last := fmt.Sprintf("loop %d %s ago, took %s", r.Loop.Number, age(r.Loop.Started, r.At), decision.Span(r.Loop.Duration.Round(time.Millisecond)))
+	return because(last, r.Loop.Result)
+}
+
+func groupRows(r *decision.Report) string {
+	type row struct {
+		Name        string `table:"GROUPS"`
+		Min, Max    int
+		Desired     int `table:"DES"`
+		Ready       string
+		Cost        string `table:"COST/H"`
+		Buys, Zones string
+		State       string
+	}
+	var rows []row
+	for _, g := range r.Groups {
+		ready := fmt.Sprint(g.Ready)
+		if g.Starting > 0 {
+			ready += fmt.Sprintf("+%d", g.Starting)
+		}
+		rows = append(rows, row{g.Name, g.Min, g.Max, g.Desired, ready, money(g.AboutSpend, "%.2f", g.Spend), g.CapacityType, strings.Join(g.Zones, ","),
+			because(string(g.State), g.Reason)})
+	}
+	return Rows(rows)
+}
+
+// nodeRows are the nodes that start, drain, leave, or leave soon.
+func nodeRows(r *decision.Report) string {
+	type row struct {
+		Name              string `table:"MOVING NODES"`
+		State             decision.NodeState
+		For, Used         string
+		Cost              string `table:"COST/MO"`
+		Group, Type, Zone string
+		Why               string
+	}
+	nodes := slices.Clone(r.Nodes)
+	slices.SortStableFunc(nodes, func(a, b decision.Node) int { return b.Since.Compare(a.Since) })
+	var rows []row
+	for _, n := range nodes {
+		if n.State == decision.NodeNeeded || n.State == decision.NodeBlocked {
+			continue
+		}
+		used, month, why := "", "", n.Reason.Message
+		if n.Utilization >= 0 {
+			used = fmt.Sprintf("%.0f%%", n.Utilization*100)
+		}
+		if n.PerHour > 0 {
+			month = money(n.About, "%.0f", n.PerMonth())
+		}
+		if n.RemovalAt.After(r.At) {
+			why = because("goes in "+age(r.At, n.RemovalAt), n.Reason)
+		}
+		rows = append(rows, row{n.Name, n.State, age(n.Since, r.At), used, month, n.Group, n.InstanceType, n.Zone, why})
+	}
+	return Rows(rows)
+}
+
+// podRows have a row for each owner and cause. Pods without an owner have rows of their own.
+func podRows(r *decision.Report) string {
+	type key struct {
+		namespace, owner, group, cause string
+		state                          decision.PodState
+	}
+	type row struct {
+		Name  string `table:"PENDING"`
+		Pods  int
+		For   string
+		State decision.PodState
+		Group string
+		Cause string
+	}
+	pods := slices.Clone(r.Pods)
+	slices.SortStableFunc(pods, func(a, b decision.Pod) int { return a.Since.Compare(b.Since) })
+	var rows []row
+	known := map[key]int{}
+	for _, p := range pods {
+		k := key{p.Namespace, cmp.Or(p.Owner, p.Name), p.Group, p.Cause.Message, p.State}
+		if at, seen := known[k]; seen {
+			rows[at].Pods, rows[at].Name = rows[at].Pods+1, p.Namespace+"/"+k.owner
+			continue
+		}
+		known[k] = len(rows)
+		rows = append(rows, row{p.Namespace + "/" + p.Name, 1, age(p.Since, r.At), p.State, p.Group, p.Cause.Message})
+	}
+	return Rows(rows)
+}
+
+func decisionRows(r *decision.Report) string {
+	type row struct {
+		Kind decision.EntryKind `table:"DECISIONS"`
+		Ago  string
+		Of   string
+		Why  string
+	}
+	var rows []row
+	for _, e := range r.Timeline {
+		why := e.Reason.Message
+		if e.Times > 0 {
+			why = fmt.Sprintf("%d times: %s", e.Times, why)
+		}
+		rows = append(rows, row{e.Kind, age(e.At, r.At), cmp.Or(e.Node, e.Group), why})
+	}
+	return Rows(rows)
+}
+
+// because joins a state and its reason.
+func because(state string, why decision.Reason) string {
+	if why.Message == "" {
+		return state
+	}
+	return state + ": " + why.Message
+}
+
+// age is the time since then, or nothing where it is not known since when.
+func age(then, now time.Time) string {
+	if then.IsZero() {
+		return ""
+	}
+	return duration.HumanDuration(max(0, now.Sub(then)))
+}
+
+// money is an amount. It says so where it is an estimate.
+func money(estimated bool, format string, amount float64) string {
+	if estimated {
+		format = "about " + format
+	}
+	return fmt.Sprintf(format, amount)
+}

@@ -1,0 +1,56 @@
+package show
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// status is a report of a cluster in which something of every kind happens.
+func status(t *testing.T) *decision.Report {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "testdata", "status.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	report := &decision.Report{}
+	if err := json.Unmarshal(text, report); err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestEstimatesAreMarked(t *testing.T) {
+	r := status(t)
+	r.Spend.About, r.Groups[0].AboutSpend = true, true
+	text := ReportTable(r)
+	for _, want := range []string{"  about 4.51 USD/h\n", "   about 1.84   "} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+}
+
+func TestOldFactsStandFirst(t *testing.T) {
+	r := status(t)
+	r.Reading = decision.Reading{At: r.At.Add(-time.Hour), Failure: decision.Reason{Message: "denied"}}
+	if text := ReportTable(r); !strings.HasPrefix(text, "These facts are 60m old: denied\n") {
+		t.Errorf("the table begins otherwise:\n%s", text)
+	}
+}
+
+func TestReportWithoutALoop(t *testing.T) {
+	for want, process := range map[string]decision.Process{
+		"no loop yet": {Leader: true},
+		"this replica stands by, other holds the lease": {Holder: "other"},
+	} {
+		if text := ReportTable(&decision.Report{Process: process}); !strings.Contains(text, "\n"+want+"\n") {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
+	}
+}
