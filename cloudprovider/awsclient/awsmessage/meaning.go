@@ -31,12 +31,11 @@ const (
 // A Meaning holds the facts in a message. Fields that it does not name are empty.
 type Meaning struct {
 	Class        Class
-	Code         string   // AWS's own, given or found in the text
-	InstanceType string   // as written, even where there is no such type
-	Zone         string   // where the launch failed
-	Elsewhere    []string // zones where AWS offers the requested capacity
-	CapacityType string   // OnDemand or Spot
-	Action       string   // that IAM does not allow, such as autoscaling:SetDesiredCapacity
+	Code         string // AWS's own, given or found in the text
+	InstanceType string // as written, even where there is no such type
+	Zone         string // where the launch failed
+	CapacityType string // OnDemand or Spot
+	Action       string // that IAM does not allow, such as autoscaling:SetDesiredCapacity
 }
 
 // maxText bounds the part of a text that is read. AWS's longest texts, with an encoded authorisation failure, state everything
@@ -53,7 +52,7 @@ func Of(code, text string) Meaning {
 	}
 	m.Class = classOf(m.Code, text)
 	m.InstanceType = instanceTypeIn(text)
-	m.Zone, m.Elsewhere = zonesIn(text)
+	m.Zone = zoneIn(text)
 	m.CapacityType = capacityTypeIn(m.Code, text)
 	m.Action = actionIn(text)
 	return m

@@ -202,7 +202,7 @@ func TestAMessageNamesItsPool(t *testing.T) {
 				"us-west-1a, us-west-1b. Launching EC2 instance failed.",
 			awsmessage.Meaning{
 				Class: awsmessage.NoCapacity, Code: "InsufficientInstanceCapacity", InstanceType: "t3.xlarge", Zone: "us-west-1c",
-				Elsewhere: []string{"us-west-1a", "us-west-1b"}, CapacityType: awsmessage.OnDemand,
+				CapacityType: awsmessage.OnDemand,
 			},
 		},
 		{
@@ -319,12 +319,12 @@ func FuzzOf(f *testing.F) {
 		if m.CapacityType != "" && m.CapacityType != awsmessage.OnDemand && m.CapacityType != awsmessage.Spot {
 			t.Errorf("capacity type %q", m.CapacityType)
 		}
-		for _, word := range append([]string{m.Code, m.InstanceType, m.Zone, m.CapacityType, m.Action}, m.Elsewhere...) {
+		for _, word := range []string{m.Code, m.InstanceType, m.Zone, m.CapacityType, m.Action} {
 			if len(word) > 4096 || !utf8.ValidString(word) {
 				t.Errorf("a word of %d bytes", len(word))
 			}
 		}
-		if len(m.Elsewhere) > 16 || len(m.InstanceType) > 64 || len(m.Zone) > 64 {
+		if len(m.InstanceType) > 64 || len(m.Zone) > 64 {
 			t.Errorf("out of bounds: %+v", m)
 		}
 	})

@@ -29,18 +29,15 @@ func instanceTypeIn(text string) string {
 	return ""
 }
 
-// zonesIn returns the one zone a text complains of, and those it recommends. A text that complains of several names
-// none: which of them failed is not said.
-func zonesIn(text string) (zone string, others []string) {
-	complaint, advice := text, ""
+// zoneIn returns the one zone a text complains of. A text that complains of several names none: which of them failed is not said.
+func zoneIn(text string) string {
 	if at := elsewhere.FindStringIndex(text); at != nil {
-		complaint, advice = text[:at[0]], text[at[0]:]
+		text = text[:at[0]]
 	}
-	found := slices.Compact(zoneName.FindAllString(withoutARNs(complaint), maxZones))
-	if len(found) == 1 {
-		zone = found[0]
+	if found := slices.Compact(zoneName.FindAllString(withoutARNs(text), maxZones)); len(found) == 1 {
+		return found[0]
 	}
-	return zone, zoneName.FindAllString(advice, maxZones)
+	return ""
 }
 
 // arn is a resource name. A text is not about the names inside it, which people choose.

@@ -30,7 +30,7 @@ func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c}
 	cmd := &cobra.Command{
 		Use:   "explain KIND/NAME [-- FLAGS OF THE AUTOSCALER]",
-		Short: "Explain why pods wait, why a node stays, or what a message of AWS means",
+		Short: "Explain why pods wait, or why a node stays",
 		Long:  explainLong,
 		Example: "  asgctl explain pod -n shop web-0\n  asgctl explain deployment/web -n shop\n  asgctl explain pods\n" +
 			"  asgctl explain pods -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
@@ -42,7 +42,7 @@ func (c *cli) explain() *cobra.Command {
 			}
 			kind, name, isOwner := strings.Cut(strings.Join(names, "/"), "/")
 			if len(names) > 2 || !isOwner || name == "" || strings.Contains(name, "/") {
-				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, message TEXT, or KIND/NAME of a controller of pods", strings.Join(names, " "))
+				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, or KIND/NAME of a controller of pods", strings.Join(names, " "))
 			}
 			switch kind {
 			case "pod":
@@ -54,7 +54,7 @@ func (c *cli) explain() *cobra.Command {
 		},
 	}
 	e.flags(cmd)
-	cmd.AddCommand(c.explainMessage(), e.command("pod NAME", "Explain why a pod waits", e.pod), e.command("pods", "Explain all pods that wait", e.all),
+	cmd.AddCommand(e.command("pod NAME", "Explain why a pod waits", e.pod), e.command("pods", "Explain all pods that wait", e.all),
 		e.command("node NAME", "Explain why a node stays or goes", e.node))
 	return cmd
 }
@@ -207,29 +207,4 @@ func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
 		return failure{err}
 	}
 	return nil
-}
-
-func (c *cli) explainMessage() *cobra.Command {
-	code := ""
-	cmd := &cobra.Command{
-		Use:   "message TEXT",
-		Short: "Explain a message or error of AWS as the autoscaler understands it",
-		Long: `Explains how the autoscaler understands a message of AWS: the status message of a scaling activity, an error of an API call,
-or one of LaunchInstances. TEXT is one argument: quote it. A line copied from a log or from the AWS CLI will do. It makes no AWS call.
-
-The class is one of no-capacity, quota, spot-limit, config-error, permission, throttle, transient and cancelled, or empty in
-JSON and YAML for a text without a known failure.`,
-		Example: "  asgctl explain message 'Could not launch Spot Instances. UnfulfillableCapacity - Unable to fulfill capacity'\n" +
-			"  asgctl explain message --code InsufficientInstanceCapacity '' -o json",
-		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			view := show.MessageOf(code, args[0])
-			if err := show.Print(c.stdout, c.format, view, view.Table); err != nil {
-				return failure{err}
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&code, "code", "", "Error code, where it is known apart from the text.")
-	return cmd
 }

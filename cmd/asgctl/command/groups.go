@@ -3,7 +3,6 @@ package command
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,7 +71,6 @@ func (c *cli) unmatched(ctx context.Context) error {
 }
 
 func (c *cli) template() *cobra.Command {
-	form, only := show.AWSCLI, ""
 	cmd := &cobra.Command{
 		Use:   "template GROUP[/ZONE]",
 		Short: "The node that a group would add, field by field with its source",
@@ -82,16 +80,10 @@ and shows the facts it refuses. If a group is scaled zone by zone, GROUP/ZONE is
 it. Every instance type of the group counts as offered there. Exits with 3 if there is no such group or zone, or too little is
 known to add a node.`,
 		Example: "  asgctl template gpu-spot\n  kubectl get nodes -o json > nodes.json; asgctl template gpu-spot --node-list nodes.json\n" +
-			"  asgctl template web/us-east-1a\n  asgctl template gpu-spot --tags terraform\n" +
+			"  asgctl template web/us-east-1a\n" +
 			"  asgctl template gpu-spot --from ./recorded -o json",
 		Args: cobra.ExactArgs(1), ValidArgsFunction: c.completeGroup,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if only != "" {
-				form = only
-			}
-			if !slices.Contains(show.TagForms, form) {
-				return fmt.Errorf("tags cannot be written as %q: use %s", form, strings.Join(show.TagForms, ", "))
-			}
 			c.read.Only = args[0]
 			r, err := c.reading(cmd.Context())
 			if err != nil {
@@ -101,15 +93,19 @@ known to add a node.`,
 			if err != nil {
 				return finding{err.Error()}
 			}
-			return c.printTemplate(show.TemplateOf(r, g), form, only != "")
+			v := show.TemplateOf(r, g)
+			switch err := show.Print(c.stdout, c.format, v, v.Table); {
+			case err != nil:
+				return failure{err}
+			case !v.Usable:
+				return finding{fmt.Sprintf("too little is known of %q to add a node", v.ID())}
+			}
+			return nil
 		},
 	}
 	c.readFlags(cmd)
 	cmd.Flags().StringVar(&c.read.NodeList, "node-list", "", "File with the output of kubectl get nodes -o json: facts observed on real nodes of the group, "+
 		"and the refused ones with their reasons.")
-	forms := strings.Join(show.TagForms, ", ")
-	cmd.Flags().StringVar(&form, "format", form, "Form of the tags below the table: "+forms+".")
-	cmd.Flags().StringVar(&only, "tags", "", "Print nothing but the tags, in this form: "+forms+".")
 	return cmd
 }
 
@@ -121,18 +117,4 @@ func (c *cli) completeGroup(cmd *cobra.Command, args []string, _ string) (names 
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-func (c *cli) printTemplate(v show.Template, form string, tagsOnly bool) error {
-	format, table := c.format, v.Table
-	if tagsOnly {
-		format, table = show.Table, v.TagText
-	}
-	switch err := show.Print(c.stdout, format, v, func() string { return table(form) }); {
-	case err != nil:
-		return failure{err}
-	case !v.Usable:
-		return finding{fmt.Sprintf("too little is known of %q to add a node", v.ID())}
-	}
-	return nil
 }

@@ -123,7 +123,8 @@ func TestEKSLabelsAreNoTags(t *testing.T) {
 const hostile = "it's $(touch /tmp/x) `id` \"q\" ${var} %{if} \\ <&>"
 
 func TestTheCommandIsOneArgumentToAShell(t *testing.T) {
-	command := tagCommand(hostile, "us-west-2", []tag{{Key: labelTag + "a", Value: hostile}, {Key: "k", Value: "v"}})
+	v := Template{Group: hostile, Region: "us-west-2", explicit: []tag{{Key: labelTag + "a", Value: hostile}, {Key: "k", Value: "v"}}}
+	command := v.tagText()
 	out, err := exec.Command("sh", "-c", `aws() { printf '%s\0' "$@"; }; `+command).Output()
 	if err != nil {
 		t.Fatal(err)
@@ -138,34 +139,3 @@ func TestTheCommandIsOneArgumentToAShell(t *testing.T) {
 }
 
 const quoted = `"it's $(touch /tmp/x) ` + "`id`" + ` \"q\" ${var} %{if} \\ <&>"`
-
-func TestTerraformTakesNoTextForATemplate(t *testing.T) {
-	text := tagText(Terraform, tagTarget{Group: "0 " + hostile}, []tag{{Key: "k", Value: hostile}})
-	for _, want := range []string{`"_0_it_s___touch__tmp_x___id___q____var____if________node_template"`, `$${var} %%{if} \\ <&>"`} {
-		if !strings.Contains(text, want) {
-			t.Errorf("want %s in:\n%s", want, text)
-		}
-	}
-}
-
-func TestEksctlSpreadsAManagedNodeGroupsTags(t *testing.T) {
-	tags := []tag{{Key: labelTag + "node.kubernetes.io/pool", Value: "p"}, {Key: labelTag + "team", Value: "a"}, {Key: resourcesTag + "cpu", Value: "2"},
-		{Key: taintTag + "bare", Value: ":NoExecute"}}
-	want := `# EKS refuses the label node.kubernetes.io/pool of a managed node group
-managedNodeGroups:
-- labels:
-    team: a
-  name: a
-  propagateASGTags: true
-  tags:
-    k8s.io/cluster-autoscaler/node-template/resources/cpu: "2"
-  taints:
-  - effect: NoExecute
-    key: bare
-    value: ""
-`
-	got := tagText(Eksctl, tagTarget{Group: "eks-a-0", Tags: map[string]string{"eks:nodegroup-name": "a"}}, tags)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("configuration (-want +got):\n%s", diff)
-	}
-}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
@@ -43,7 +44,6 @@ type Template struct {
 
 	explicit []tag
 	notes    []string
-	target   tagTarget
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
@@ -56,7 +56,7 @@ func TemplateOf(r *source.Reading, g *group.Group) Template {
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
 		Sources: t.Sources, Refused: t.Seen.Learnt.Refused(),
 		Tags: map[string]string{}, Problems: r.Problems(g),
-		explicit: explicit, notes: notes, target: tagTarget{Group: g.Name, Region: r.Region(g), Tags: g.Tags},
+		explicit: explicit, notes: notes,
 	}
 	for _, tag := range explicit {
 		v.Tags[tag.Key] = tag.Value
@@ -105,9 +105,9 @@ func state[T any](options map[string]string, name string, value *T) {
 	}
 }
 
-// TagText returns the tags that would make the template explicit, in one of TagForms. Comments first name the parts that
-// no tag can state.
-func (v Template) TagText(form string) string {
+// tagText returns the command that sets the tags which would make the template explicit. Comments first name the parts that no tag can
+// state.
+func (v Template) tagText() string {
 	text := ""
 	for _, note := range v.notes {
 		text += "# " + Clean(note) + "\n"
@@ -115,21 +115,21 @@ func (v Template) TagText(form string) string {
 	if len(v.explicit) == 0 {
 		return text + "# nothing to state: every field of " + Clean(v.Group) + " is declared by tags\n"
 	}
-	return text + tagText(form, v.target, v.explicit)
+	return text + shellword.InRegion(v.Region, shellword.SetTags(v.Group, v.explicit...)) + "\n"
 }
 
 // maxTypes bounds the instance types in the first line. A group may have hundreds.
 const maxTypes = 8
 
-// Table returns the view for people, with the tags in the given form below it.
-func (v Template) Table(form string) string {
+// Table returns the view for people, with the tags below it.
+func (v Template) Table() string {
 	text := "Group " + Clean(v.ID()) + with(" in ", v.Region) + ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
 	if len(v.ZonalViews) > 0 {
 		text += "It is scaled zone by zone. Each zone has its own template: " + Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
 	text += v.fields() + v.resources() + v.refused() + v.options() + problemText(v.ID(), v.Problems)
 	if v.Usable {
-		text += "\nTags that would state the derived fields (" + form + ", --format has other forms):\n\n" + v.TagText(form)
+		text += "\nTags that would state the derived fields:\n\n" + v.tagText()
 	}
 	return text
 }
