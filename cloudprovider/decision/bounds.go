@@ -4,22 +4,19 @@ import (
 	"cmp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // Bounds of a Report.
 const (
-	maxPods        = 10_000
-	maxNodes       = 10_000
-	maxLaunches    = 200
-	maxEntries     = 500
-	maxText        = 1_000 // bytes of a message or a remedy, because AWS and tags can say anything
-	maxProblems    = 5     // of a group
-	maxCoolDowns   = 50    // of a group
-	spendInterval  = time.Minute
-	maxSpendPoints = 6 * 60
+	maxPods      = 10_000
+	maxNodes     = 10_000
+	maxLaunches  = 200
+	maxEntries   = 500
+	maxText      = 1_000 // bytes of a message or a remedy, because AWS and tags can say anything
+	maxProblems  = 5     // of a group
+	maxCoolDowns = 50    // of a group
 )
 
 // report puts the facts together.
@@ -32,7 +29,6 @@ func (f facts) report() *Report {
 		r.Calls = orEmpty(f.calls())
 		slices.SortFunc(r.Calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
 	}
-	r.Spend.History = latest(orEmpty(f.spend.History), maxSpendPoints)
 	return r
 }
 

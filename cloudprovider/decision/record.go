@@ -183,18 +183,9 @@ func folded(timeline []Entry, at int) []Entry {
 	return timeline
 }
 
-// Spent sets the spend, and whether any of it is estimated. The history takes one point a minute, and starts anew with another currency.
+// Spent sets the spend, and whether any of it is estimated.
 func (r *Record) Spent(currency string, perHour float64, estimated bool) {
-	r.change(func(f *facts) {
-		s := &f.spend
-		if s.Currency != currency {
-			s.History = nil
-		}
-		s.Currency, s.PerHour, s.About = currency, perHour, estimated
-		if n := len(s.History); n == 0 || f.at.Sub(s.History[n-1].At) >= spendInterval {
-			s.History = added(s.History, SpendPoint{At: f.at, PerHour: perHour}, maxSpendPoints)
-		}
-	})
+	r.change(func(f *facts) { f.spend = Spend{currency, perHour, estimated} })
 }
 
 // change changes the facts. It returns the observers.

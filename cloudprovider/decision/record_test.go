@@ -115,7 +115,6 @@ func TestListsAreBounded(t *testing.T) {
 	for at := range 3_000 {
 		r.Launched(decision.Launch{Asked: at})
 		r.Decided(decision.Entry{Group: fmt.Sprint(at)})
-		r.Spent("USD", float64(at), false)
 		c.Step(20 * time.Second)
 	}
 	report := r.Report()
@@ -124,14 +123,6 @@ func TestListsAreBounded(t *testing.T) {
 	}
 	if n := len(report.Timeline); n != 500 || report.Timeline[0].Group != "2999" || !report.Timeline[0].At.Equal(c.Now().Add(-20*time.Second)) {
 		t.Errorf("%d entries, first %+v, want the last 500 with their time", n, report.Timeline[0])
-	}
-	history := report.Spend.History
-	if n := len(history); n != 360 || history[359].At.Sub(history[0].At) != 359*time.Minute || history[359].PerHour != 2_997 || report.Spend.PerHour != 2_999 {
-		t.Errorf("%d points of spend, last %v, want one for each minute of six hours", n, history[n-1])
-	}
-	r.Spent("CNY", 5, false)
-	if got := r.Report().Spend; got.Currency != "CNY" || len(got.History) != 1 {
-		t.Errorf("spend in another currency has %d points, want one", len(got.History))
 	}
 }
 

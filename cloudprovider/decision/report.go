@@ -292,14 +292,7 @@ type Call struct {
 
 // Spend is what the instances of all groups cost.
 type Spend struct {
-	Currency string       `json:"currency"`
-	PerHour  float64      `json:"perHour"`
-	About    bool         `json:"estimated,omitempty"` // in part at least
-	History  []SpendPoint `json:"history"`             // one a minute, oldest first, of the last hours
-}
-
-// SpendPoint is the spend at one moment.
-type SpendPoint struct {
-	At      time.Time `json:"at"`
-	PerHour float64   `json:"perHour"`
+	Currency string  `json:"currency"`
+	PerHour  float64 `json:"perHour"`
+	About    bool    `json:"estimated,omitempty"` // in part at least
 }

@@ -1,12 +1,11 @@
 "use strict";
-// The server renders every section. This script puts a changed section in the place of the old one, element by element, so that
+// The server renders the page. This script fetches it again, and puts it in the place of the old one, element by element, so that
 // focus, selection, scroll position and open details stay. It also keeps the ages right.
 
 const live = document.getElementById("live");
-const retryAfter = 10000; // milliseconds until a refused stream is tried again
+const every = 3000; // milliseconds between two fetches
 let clockLead = Date.now() - Date.parse(document.body.dataset.now); // of this browser before the server, in milliseconds
-let stream = null;
-let retry = 0;
+let next = 0;
 
 // distance is a number of seconds in one unit, or in two from an hour on.
 function distance(seconds) {
@@ -75,15 +74,11 @@ function replace(old, fresh) {
   }
 }
 
-function show(update) {
+function show(page) {
   const focused = document.activeElement, home = focused?.closest("section");
-  clockLead = Date.now() - Date.parse(update.now);
-  document.title = update.title;
-  for (const [id, html] of Object.entries(update.sections)) {
-    const template = document.createElement("template");
-    template.innerHTML = html;
-    replace(document.getElementById(id), template.content.firstElementChild);
-  }
+  clockLead = Date.now() - Date.parse(page.body.dataset.now);
+  document.title = page.title;
+  for (const section of page.querySelectorAll("main > section")) replace(document.getElementById(section.id), section);
   keepAges();
   // An element that moved has lost the focus. One that is gone leaves it to its section.
   if (focused && document.activeElement !== focused) (focused.isConnected ? focused : home)?.focus({ preventScroll: true });
@@ -94,25 +89,23 @@ function say(text, on) {
   live.classList.toggle("on", on);
 }
 
-// A page that nobody sees needs no stream, and a browser allows few to one origin.
-function connect() {
-  clearTimeout(retry);
-  if (document.hidden) {
-    stream?.close();
-    stream = null;
-    return;
-  }
-  if (stream && stream.readyState !== EventSource.CLOSED) return;
-  stream = new EventSource("status/events");
-  stream.onopen = () => say("Live", true);
-  stream.onmessage = (event) => show(JSON.parse(event.data));
-  stream.onerror = () => {
+// A page that nobody sees fetches nothing.
+async function follow() {
+  clearTimeout(next);
+  if (document.hidden) return;
+  try {
+    const answer = await fetch("status", { signal: AbortSignal.timeout(30000) });
+    if (!answer.ok) throw new Error(answer.statusText);
+    show(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    say("Live", true);
+  } catch {
     say("Not live, trying again", false);
-    if (stream?.readyState === EventSource.CLOSED) retry = setTimeout(connect, retryAfter);
-  };
+  }
+  clearTimeout(next);
+  next = setTimeout(follow, every);
 }
 
-document.addEventListener("visibilitychange", connect);
+document.addEventListener("visibilitychange", follow);
 setInterval(keepAges, 1000);
 keepAges();
-connect();
+follow();

@@ -80,7 +80,7 @@ func sendJSON(w http.ResponseWriter, r *http.Request, report *decision.Report) {
 // excerpt returns the part of a report about some pods or nodes: these, what their searches say, and their groups.
 func excerpt(r *decision.Report, pod func(*decision.Pod) bool, node func(*decision.Node) bool) *decision.Report {
 	part := *r
-	part.PodsLeft, part.Searches, part.Calls, part.Spend.History = 0, []decision.Search{}, []decision.Call{}, []decision.SpendPoint{}
+	part.PodsLeft, part.Searches, part.Calls = 0, []decision.Search{}, []decision.Call{}
 	part.Pods, part.Nodes = kept(r.Pods, pod), kept(r.Nodes, node)
 	named := map[string]bool{}
 	for at := range part.Nodes {

@@ -22,7 +22,7 @@ const Path = "/status"
 // renderInterval is the least time between two renderings.
 const renderInterval = time.Second
 
-// policy lets the browser load style, script, icon and stream from the page's own origin, and nothing from elsewhere.
+// policy lets the browser load style, script, icon and the page itself from the page's own origin, and nothing from elsewhere.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -31,33 +31,21 @@ var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(functions).ParseFS(files, "page.html"))
 
-// sections are the templates of the page's parts, in their order. Each makes one element whose id is the template's name.
-var sections = []string{"headline", "summary", "pods", "groups", "nodes", "timeline", "launches", "calls", "process"}
-
 // Page serves the page below Path. It is safe for use by several goroutines.
 type Page struct {
-	report  func() *decision.Report
-	clock   clock.Clock
-	paths   http.ServeMux
-	streams chan struct{} // holds one element for each open stream
+	report func() *decision.Report
+	clock  clock.Clock
+	paths  http.ServeMux
 
 	mutex   sync.Mutex // also held while the page is rendered, so that many readers cost one rendering
-	current *rendering
+	current []byte     // the last rendering
+	at      time.Time  // when it was made
 }
 
-// rendering is the page's sections as of one moment. It is immutable.
-type rendering struct {
-	at       time.Time
-	report   *decision.Report
-	title    string
-	sections []template.HTML // as in the variable sections
-}
-
-// NewPage makes a Page. Function report returns the report of now, the same one as long as nothing changes, or nil while there is none.
+// NewPage makes a Page. Function report returns the report of now, or nil while there is none.
 func NewPage(report func() *decision.Report, clock clock.Clock) *Page {
-	h := &Page{report: report, clock: clock, streams: make(chan struct{}, maxStreams)}
+	h := &Page{report: report, clock: clock}
 	h.paths.HandleFunc("GET "+Path, h.servePage)
-	h.paths.HandleFunc("GET "+Path+"/events", h.serveEvents)
 	for name, kind := range map[string]string{"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"} {
 		h.paths.HandleFunc("GET "+Path+"/"+name, serveFile(name, kind))
 	}
@@ -91,11 +79,7 @@ func serveFile(name, kind string) http.HandlerFunc {
 }
 
 func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
-	shown, err := h.render()
-	var page bytes.Buffer
-	if err == nil {
-		err = templates.ExecuteTemplate(&page, "page", map[string]any{"Title": shown.title, "Now": h.clock.Now(), "Sections": shown.sections})
-	}
+	page, err := h.render()
 	if err != nil {
 		klog.FromContext(r.Context()).Error(err, "Could not render the status page")
 		http.Error(w, "the page could not be rendered, see the log", http.StatusInternalServerError)
@@ -103,30 +87,21 @@ func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(page.Bytes())
+	_, _ = w.Write(page)
 }
 
-// render returns the sections as of now, or as of at most renderInterval ago. A report that has not changed is not rendered again.
-func (h *Page) render() (*rendering, error) {
+// render returns the page as of now, or as of at most renderInterval ago.
+func (h *Page) render() ([]byte, error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	now := h.clock.Now()
-	if h.current != nil && now.Sub(h.current.at) < renderInterval {
+	if h.current != nil && now.Sub(h.at) < renderInterval {
 		return h.current, nil
 	}
-	report := h.report()
-	if h.current != nil && h.current.report == report {
-		return h.current, nil
+	var b bytes.Buffer
+	if err := templates.ExecuteTemplate(&b, "page", map[string]any{"Now": now, "View": newView(h.report())}); err != nil {
+		return nil, err
 	}
-	v := newView(report)
-	next := &rendering{at: now, report: report, title: v.Title()}
-	for _, name := range sections {
-		var b bytes.Buffer
-		if err := templates.ExecuteTemplate(&b, name, v); err != nil {
-			return nil, err
-		}
-		next.sections = append(next.sections, template.HTML(b.String()))
-	}
-	h.current = next
-	return next, nil
+	h.current, h.at = b.Bytes(), now
+	return h.current, nil
 }

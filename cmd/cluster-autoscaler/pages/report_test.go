@@ -90,7 +90,7 @@ func busy() *decision.Report {
 			{Action: "autoscaling:SetDesiredCapacity", Count: 38}, {Action: "autoscaling:TerminateInstanceInAutoScalingGroup", Count: 187},
 			{Action: "ec2:DescribeImages", Count: 12}, {Action: "ec2:DescribeLaunchTemplateVersions", Count: 64, Failed: 52}, {Action: "sqs:ReceiveMessage", Count: 9540},
 		},
-		Spend: decision.Spend{Currency: "CNY", PerHour: 50.79, About: true, History: history(6 * time.Hour)},
+		Spend: decision.Spend{Currency: "CNY", PerHour: 50.79, About: true},
 	}
 	pods := func(n int, state decision.PodState, prefix, owner string, cause decision.Reason, since time.Duration, search int, group string) {
 		for i := range n {
@@ -130,16 +130,6 @@ func suffix(i int) string {
 		s.WriteByte(letters[n%len(letters)])
 	}
 	return s.String()
-}
-
-// history is the spend of a day's part, one point a minute.
-func history(length time.Duration) (points []decision.SpendPoint) {
-	levels := []float64{19.6, 19.6, 22.4, 29.9, 29.9, 45.7, 59.7, 56.9, 48.5, 48.5, 35.5, 33.6, 33.6, 39.2, 42.3, 50.79}
-	minutes := int(length / time.Minute)
-	for i := range minutes {
-		points = append(points, decision.SpendPoint{At: ago(time.Duration(minutes-i) * time.Minute), PerHour: levels[i*len(levels)/minutes]})
-	}
-	return points
 }
 
 // quiet is a report of a cluster in which nothing happens.
@@ -187,10 +177,6 @@ func large(groups, pods, nodes int) *decision.Report {
 	for len(r.Timeline) < 500 {
 		r.Timeline = append(r.Timeline, like.Timeline...)
 		r.Launches = append(r.Launches, like.Launches...)
-	}
-	r.Spend.History = nil
-	for i := range 24 * 60 { // no two minutes are alike
-		r.Spend.History = append(r.Spend.History, decision.SpendPoint{At: ago(time.Duration(24*60-i) * time.Minute), PerHour: 100 + float64(i%17)})
 	}
 	return r
 }

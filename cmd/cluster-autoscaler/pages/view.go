@@ -34,7 +34,6 @@ type view struct {
 	*decision.Report
 	Headline headline
 	Total    totals
-	Graph    *graph
 	Causes   list[cause]
 	Rows     list[group]
 	Moving   nodeTable
@@ -122,7 +121,7 @@ func newView(report *decision.Report) *view {
 	if report == nil {
 		report = &decision.Report{}
 	}
-	v := &view{Report: report, Graph: newGraph(report.Spend.History, report.Spend.PerHour)}
+	v := &view{Report: report}
 	causes := newCauses(report)
 	for at := range causes {
 		causes[at].Remedy = report.Reading.Then(causes[at].Remedy, report.At)
@@ -492,4 +491,18 @@ var entryKinds = map[decision.EntryKind]struct {
 	decision.Interrupted:  {"Interruption", warning},
 	decision.Problem:      {"Problem", bad},
 	decision.Mended:       {"Mended", calm},
+}
+
+// barWidth is the width of a group's bar in its own units.
+const barWidth = 100
+
+// bar is a group's size on a scale from 0 to its maximum.
+type bar struct {
+	Ready, Desired, Min float64 // ends of the parts, 0 to barWidth
+}
+
+func newBar(g *decision.Group) bar {
+	scale := float64(max(g.Max, g.Desired, g.Ready, 1)) / barWidth
+	at := func(n int) float64 { return float64(max(n, 0)) / scale }
+	return bar{Ready: at(min(g.Ready, max(g.Desired, 0))), Desired: at(g.Desired), Min: at(g.Min)}
 }

@@ -179,39 +179,6 @@ func TestListsAreBounded(t *testing.T) {
 	}
 }
 
-func TestGraph(t *testing.T) {
-	point := func(minute int, perHour float64) decision.SpendPoint {
-		return decision.SpendPoint{At: now.Add(time.Duration(minute) * time.Minute), PerHour: perHour}
-	}
-	for _, tt := range []struct {
-		name   string
-		points []decision.SpendPoint
-		line   string // "" for no graph
-		top    float64
-	}{
-		{"none", nil, "", 0},
-		{"one", []decision.SpendPoint{point(0, 1)}, "", 0},
-		{"level", []decision.SpendPoint{point(0, 1), point(1, 1), point(2, 1)}, "M0 0.0H1000.0", 1},
-		{"nothing to pay", []decision.SpendPoint{point(0, 0), point(1, 0)}, "M0 100.0H1000.0", 1},
-		{"up and down", []decision.SpendPoint{point(0, 1), point(1, 4), point(2, 4), point(3, 2), point(4, 2)}, "M0 80.0H250.0V20.0H750.0V60.0H1000.0", 5},
-		{"less now", []decision.SpendPoint{point(0, 4), point(1, 4)}, "M0 20.0H1000.0", 5},
-		{"one moment", []decision.SpendPoint{point(0, 1), point(0, 2)}, "M0 50.0H0.0V0.0H1000.0", 2},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			g := newGraph(tt.points, 1)
-			if g == nil {
-				g = &graph{}
-			}
-			if g.Low > 1 {
-				t.Errorf("between %v and %v, which leaves out the spend of now", g.Low, g.High)
-			}
-			if g.Line != tt.line || g.Top != tt.top {
-				t.Errorf("line %q up to %v, want %q up to %v", g.Line, g.Top, tt.line, tt.top)
-			}
-		})
-	}
-}
-
 // The row of a group and the pods that wait for it ask for the same size.
 func TestAFullGroupAsksForItsPodsSize(t *testing.T) {
 	full := decision.Reason{Code: decision.CodeMaxSize, Message: `group "web" has its maximum size of 4`, Remedy: "--max-size 5"}

@@ -15,7 +15,7 @@ const (
 	headerLimit   = 10 * time.Second // for sending the headers, and again for a body
 	largestHeader = 16 << 10         // bytes
 	largestBody   = 64 << 10         // bytes. Only the symbol table of a profile reads a body
-	answerLimit   = 30 * time.Second // for receiving an answer. The page's stream has a limit of its own for each event
+	answerLimit   = 30 * time.Second // for receiving an answer
 	idleLimit     = time.Minute      // between two requests of a connection. Prometheus scrapes once a minute by default
 	mostIdle      = 64               // connections between two requests
 )
