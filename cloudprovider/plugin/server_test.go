@@ -39,6 +39,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/plugincerts"
 )
 
 // world is an emulated AWS, a plugin over it, and the core's own clients of the plugin.
@@ -137,7 +138,7 @@ func (p *world) write(t *testing.T, name string, content []byte) {
 // certify writes new certificates.
 func (p *world) certify(t *testing.T) {
 	t.Helper()
-	c, err := plugin.NewCertificates(time.Now(), time.Hour, "127.0.0.1")
+	c, err := plugincerts.New(time.Now(), time.Hour, "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}

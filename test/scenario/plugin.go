@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/plugincerts"
 )
 
 // pluginSide is the autoscaler as a plugin of stock.
@@ -62,7 +62,7 @@ func newPluginSide(dir string) (*pluginSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	certificates, err := plugin.NewCertificates(time.Now(), time.Hour, "127.0.0.1")
+	certificates, err := plugincerts.New(time.Now(), time.Hour, "127.0.0.1")
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package plugin
+package plugincerts
 
 import (
 	"crypto/ecdsa"
@@ -29,9 +29,9 @@ type authority struct {
 	to   time.Time
 }
 
-// NewCertificates makes certificates that are good from now on for so long. The hosts are the names and IP addresses by which the core
+// New makes certificates that are good from now on for so long. The hosts are the names and IP addresses by which the core
 // reaches the plugin.
-func NewCertificates(now time.Time, validFor time.Duration, hosts ...string) (*Certificates, error) {
+func New(now time.Time, validFor time.Duration, hosts ...string) (*Certificates, error) {
 	// Clocks of machines differ.
 	ca := &authority{from: now.Add(-time.Hour), to: now.Add(validFor)}
 	template := &x509.Certificate{Subject: pkix.Name{CommonName: "cluster-autoscaler-plugin-ca"}, IsCA: true, BasicConstraintsValid: true,
