@@ -43,6 +43,7 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
+	g.Pause = group.ReadPause(g.Tags)
 	for _, i := range in.Instances {
 		g.Instances = append(g.Instances, group.Instance{
 			ID:        aws.ToString(i.InstanceId),

@@ -55,11 +55,29 @@ func (n *NodeGroup) Debug() string {
 	return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize())
 }
 
-// MinSize is the least number of nodes.
-func (n *NodeGroup) MinSize() int { return n.group().MinInstances() }
+// MinSize is the least number of nodes. A group whose scale-down is paused keeps its size, and one whose scale-up is paused is not raised to
+// its minimum either. The core checks these sizes before it changes anything, also in another process.
+func (n *NodeGroup) MinSize() int {
+	g := n.group()
+	least := g.MinInstances()
+	p := n.provider.Paused(g)
+	if p.Down {
+		least = max(least, g.TargetInstances())
+	}
+	if p.Up {
+		least = min(least, g.TargetInstances())
+	}
+	return least
+}
 
-// MaxSize is the greatest number of nodes.
-func (n *NodeGroup) MaxSize() int { return n.group().MaxInstances() }
+// MaxSize is the greatest number of nodes. A group whose scale-up is paused has it.
+func (n *NodeGroup) MaxSize() int {
+	g := n.group()
+	if n.provider.Paused(g).Up {
+		return g.TargetInstances()
+	}
+	return g.MaxInstances()
+}
 
 // TargetSize is the number of nodes AWS has been asked for.
 func (n *NodeGroup) TargetSize() (int, error) { return n.group().TargetInstances(), nil }
@@ -80,6 +98,9 @@ func (n *NodeGroup) Autoprovisioned() bool { return false }
 
 // AtomicIncreaseSize asks AWS for delta more instances, all or none. Where AWS offers no such call, the core raises the size as usual.
 func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
+	if n.provider.Paused(n.group()).Up {
+		return n.pausedError()
+	}
 	_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
 	if errors.Is(err, asg.ErrNotAtomic) {
@@ -96,9 +117,16 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 // target size. Then it chooses another group for their pods. Only one thing differs: the core delays scale-downs after a scale-up that
 // failed as after any other.
 func (n *NodeGroup) IncreaseSize(delta int) error {
+	if n.provider.Paused(n.group()).Up {
+		return n.pausedError()
+	}
 	err := n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
 	return err
+}
+
+func (n *NodeGroup) pausedError() error {
+	return fmt.Errorf("node group %q is left alone: its tag %s asks for it", n.id, group.TagPaused)
 }
 
 // DecreaseTargetSize withdraws up to -delta instances that we asked for and AWS has not launched. It does not fail where there are none,
@@ -113,8 +141,14 @@ func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	return nil
 }
 
+// withdraws reports whether requests that AWS has not fulfilled may be taken back. A group that is left alone altogether keeps them.
+func withdraws(p group.Pause) bool { return !p.Up || !p.Down }
+
 // withdraw withdraws up to count instances. It is an error if none of our own requests is open.
 func (n *NodeGroup) withdraw(count int) error {
+	if !withdraws(n.provider.Paused(n.group())) {
+		return n.pausedError()
+	}
 	ctx, cancel := context.WithTimeout(n.provider.ctx, loopPatience)
 	defer cancel()
 	taken, _, err := n.provider.cache.Withdraw(ctx, n.name, count)
@@ -165,7 +199,7 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 	placed := g.TargetInstances() - g.FailedInstances()
 	accepted := placed - g.Booked
 	firstFailed := accepted
-	if g.Failure != nil {
+	if g.Failure != nil && withdraws(n.provider.Paused(g)) {
 		firstFailed = accepted - g.Withdrawable()
 	}
 	var missing []cloudprovider.Instance

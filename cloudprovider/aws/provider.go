@@ -152,10 +152,10 @@ func (p *Provider) LookUp(ctx context.Context) {
 func (p *Provider) AwaitIncreases(ctx context.Context) error { return p.cache.AwaitIncreases(ctx) }
 
 // GiveBack begins to give back up to n nodes of a node group that no pod needs: instances that we asked for and AWS has not begun to launch, down to the
-// minimum size. It makes no call within the loop. The target size falls once AWS has accepted it, and Changed reports that.
+// minimum size. A group whose scale-down is paused gives nothing back. It makes no call within the loop. The target size falls once AWS has accepted it, and Changed reports that.
 func (p *Provider) GiveBack(nodeGroup string, n int) {
 	g := p.View().Group(nodeGroup)
-	if g == nil {
+	if g == nil || p.Paused(g).Down {
 		return
 	}
 	if n = min(n, g.Withdrawable()); n > 0 {

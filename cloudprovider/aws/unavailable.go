@@ -38,6 +38,16 @@ func (p *Provider) InStandby(node *corev1.Node) bool {
 	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
 }
 
+// Paused returns what the owner of a node group has left alone now.
+func (p *Provider) Paused(g *group.Group) group.Pause { return g.Pause.At(p.clock.Now()) }
+
+// InPausedGroup reports whether the owner of the node's group has its nodes left alone.
+func (p *Provider) InPausedGroup(node *corev1.Node) bool {
+	id, _ := instanceID(node.Spec.ProviderID)
+	_, g := p.cache.Snapshot().Instance(id)
+	return g != nil && p.Paused(g).Down
+}
+
 // RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is
 // false where nothing of the kind is known, or for a node group of somebody else.
 func (p *Provider) RecentFailure(nodeGroup string) (reason string, known bool) {

@@ -55,6 +55,9 @@ func (w Words) bounded(region string) Words {
 		more := max(0, starting[g.Name]-g.Starting)
 		g.Ready, g.Starting = max(0, g.Ready-more), g.Starting+more
 		g.Reason = g.Reason.clipped(region)
+		if p := g.Paused; p != nil {
+			p.Reason = p.Reason.clipped(region)
+		}
 		g.CoolDowns, g.Problems = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems)
 		for at := range g.CoolDowns {
 			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped(region)

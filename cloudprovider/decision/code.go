@@ -19,6 +19,7 @@ const (
 	CodeScheduling     Code = "scheduling"        // another plugin of the scheduler
 	CodeMaxSize        Code = "max-size"          // the group's maximum
 	CodeMaxNodesTotal  Code = "max-nodes-total"   // --max-nodes-total
+	CodePaused         Code = "paused"            // the tag of the group's owner, which keeps its nodes, too
 	CodeQuota          Code = "quota"             // cluster-wide limits of cores, memory, accelerators, CapacityQuota
 	CodeCoolDown       Code = "cool-down"         // a launch failed before
 	CodeBackoff        Code = "backoff"           // the core's backoff

@@ -100,7 +100,8 @@ type Group struct {
 	Ready        int        `json:"ready"`    // registered and ready nodes
 	Starting     int        `json:"starting"` // asked for or registered, not ready
 	State        GroupState `json:"state"`
-	Reason       Reason     `json:"reason"` // why it is not in state GroupReady
+	Reason       Reason     `json:"reason"`           // why it is not in state GroupReady
+	Paused       *Pause     `json:"paused,omitempty"` // nil where nothing is left alone
 	CoolDowns    []CoolDown `json:"coolDowns,omitempty"`
 	Problems     []Reason   `json:"problems,omitempty"`
 	NodePrice    string     `json:"nodePricePerHour,omitempty"` // of the next node, with its currency
@@ -124,6 +125,14 @@ func (g *Group) Beside() (coolDowns []CoolDown, problems []Reason) {
 	return coolDowns, slices.DeleteFunc(slices.Clone(g.Problems), said)
 }
 
+// Pause is what the owner of a group has left alone, by a tag.
+type Pause struct {
+	ScaleUp   bool      `json:"scaleUp"`
+	ScaleDown bool      `json:"scaleDown"`
+	Until     time.Time `json:"until,omitzero"` // zero without an end
+	Reason    Reason    `json:"reason"`
+}
+
 // Limit is a setting that a group has reached. The sizes are in the capacity units of its Auto Scaling group.
 type Limit struct {
 	Flag  string `json:"flag,omitempty"` // value of the --nodes flag that has the limit, "" for AWS's own size of the group
@@ -144,6 +153,7 @@ type GroupState string
 const (
 	GroupReady    GroupState = "ready"     // it can grow
 	GroupFull     GroupState = "full"      // it has its maximum size
+	GroupPaused   GroupState = "paused"    // its owner has it left alone
 	GroupCoolDown GroupState = "cool-down" // it is left alone after a failure
 	GroupDegraded GroupState = "degraded"  // a fact is missing or wrong, the group cannot grow or grows by older facts
 )

@@ -25,6 +25,8 @@ type Group struct {
 	Zones []string
 	// Tags of the group, by key. Keys that differ in case are two keys, as in AWS.
 	Tags map[string]string
+	// Pause is what TagPaused has left alone.
+	Pause Pause
 	// Instances in AWS's order, with those on their way out.
 	Instances []Instance
 	// Source describes the group's instances: template, configuration or policy.

@@ -5,11 +5,33 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // maxSize is the reason of a group at its maximum.
 func maxSize(g *decision.Group) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
+}
+
+// Paused puts into words what the owner of a group has left alone. malformed is for a tag that cannot be read.
+func Paused(g *decision.Group, p decision.Pause, malformed bool) *decision.Pause {
+	what, until := "group "+quote(g.Name), ""
+	switch {
+	case !p.ScaleDown:
+		what = "scale-up of " + what
+	case !p.ScaleUp:
+		what = "scale-down of " + what
+	}
+	if !p.Until.IsZero() {
+		until = " until " + p.Until.UTC().Format("2006-01-02 15:04:05 UTC")
+	}
+	text := fmt.Sprintf("%s is paused%s by its tag %s", what, until, pausedTag)
+	if malformed {
+		text = fmt.Sprintf("%s is paused, because its tag %s cannot be read", what, pausedTag)
+	}
+	p.Reason = decision.Reason{Code: decision.CodePaused, Message: text,
+		Remedy: "to end that: " + shellword.DeleteTag(clean(autoScaling(g), maxGroup), pausedTag)}
+	return &p
 }
 
 // AtMin says which minimum keeps a group from having a node fewer.

@@ -13,6 +13,7 @@ type RefusalKind string
 // The kinds, with what the core says of each in an event of a waiting pod.
 const (
 	RefusedUnread       RefusalKind = "unread for minutes (see the event ReadingTooOld)"
+	RefusedPaused       RefusalKind = "paused by its tag"
 	RefusedDegraded     RefusalKind = "unable to launch (see the event NodeGroupProblem)"
 	RefusedCoolDown     RefusalKind = "in cool-down"
 	RefusedFull         RefusalKind = "max node group size reached"

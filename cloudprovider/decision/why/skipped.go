@@ -21,6 +21,8 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	name := "group " + quote(g.Name)
 	passes := r.Kind == RefusedCoolDown || r.Kind == RefusedBackoff || r.Kind == RefusedNotReady
 	switch {
+	case g.Paused != nil && g.Paused.ScaleUp && r.Kind != RefusedUnread:
+		return g.Paused.Reason
 	case passes && g.State == decision.GroupDegraded && g.Reason.Code != decision.CodeAccelerator:
 		return blocked(g)
 	case passes && g.State != "" && g.State != decision.GroupReady && g.Reason.Message != "":
@@ -31,6 +33,8 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 		return coolDown(r.Class, g)
 	case RefusedFull:
 		return maxSize(g)
+	case RefusedPaused:
+		return Paused(g, decision.Pause{ScaleUp: true}, false).Reason
 	case RefusedQuota:
 		return quota(r.Text, g)
 	case RefusedBackoff:

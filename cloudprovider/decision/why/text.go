@@ -135,6 +135,9 @@ func figure(name corev1.ResourceName, q resource.Quantity) string {
 // clock is a moment in a sentence.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
+// pausedTag has a group left alone.
+const pausedTag = "asg-autoscaler.github.io/paused"
+
 // labelTag, taintTag and resourceTag begin the keys of tags that say how the next node of a group looks.
 const (
 	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"

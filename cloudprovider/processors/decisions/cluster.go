@@ -224,7 +224,12 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
 	last := k.failed[o.Name]
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
+	if p := g.Pause.At(now); p.Up || p.Down {
+		o.Paused = why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, p.Malformed)
+	}
 	switch {
+	case o.Paused != nil && o.Paused.ScaleUp:
+		o.State, o.Reason = decision.GroupPaused, o.Paused.Reason
 	case g.Blocked() || template == nil || !template.Known():
 		o.State = decision.GroupDegraded
 		if len(o.Problems) > 0 {

@@ -125,6 +125,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
 	case k.Provider.InStandby(m.node):
 		is(decision.NodeBlocked, decision.CodeOther, "", "its instance is in standby, and AWS does not let it be terminated")
+	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
+		o.State, o.Reason = decision.NodeBlocked, group.Paused.Reason
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
 		is(decision.NodeNeeded, decision.CodeMinSize, "", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:

@@ -19,7 +19,7 @@ import (
 )
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
-// and groups with a placeholder NodeInfo. The core would ask and complain about each at every scale-up, although all of them have
+// groups with a placeholder NodeInfo, and groups whose scale-up is paused. The core would ask and complain about each at every scale-up, although all of them have
 // been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose nodes came up
 // without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
@@ -45,6 +45,10 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
 		g := v.Group(ng.Id())
+		if g != nil && l.provider.Paused(g).Up {
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedPaused})
+			continue
+		}
 		if info := infos[ng.Id()]; g == nil || info == nil || nodemeta.Placeholder.On(info.Node()) || g.Blocked() {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedDegraded})
 			continue

@@ -13,7 +13,7 @@ import (
 
 // FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal
 // shift are no candidates either: the capacity there is wanted back when the shift ends. Neither are nodes of instances in standby,
-// whose removal would fail after their pods were evicted. It wraps another processor of the core.
+// whose removal would fail after their pods were evicted, and nodes of groups whose scale-down is paused. It wraps another processor of the core.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *aws.Provider
@@ -31,7 +31,7 @@ func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContex
 	}
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
-		return f.provider.InShiftedZone(n) || f.provider.InStandby(n)
+		return f.provider.InShiftedZone(n) || f.provider.InStandby(n) || f.provider.InPausedGroup(n)
 	}), err
 }
 

@@ -48,7 +48,7 @@ func counts(r *decision.Report) string {
 	}
 	out := fmt.Sprintf("nodes %d (+%d -%d)  pending %d (%d helpless)  groups %d", ready, starting, leaving, len(r.Pods), helpless, len(r.Groups))
 	var bad []string
-	for _, s := range []decision.GroupState{decision.GroupCoolDown, decision.GroupDegraded} {
+	for _, s := range []decision.GroupState{decision.GroupPaused, decision.GroupCoolDown, decision.GroupDegraded} {
 		if states[s] > 0 {
 			bad = append(bad, fmt.Sprintf("%d %s", states[s], s))
 		}

@@ -1,0 +1,85 @@
+package group
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// TagPaused is the tag by which the owner of a group has it left alone: true, scale-up or scale-down, and false for nothing of it. An end
+// may follow, such as "scale-up until=2026-12-01T06:00Z".
+const TagPaused = "asg-autoscaler.github.io/paused"
+
+// ReasonPausedTag is the reason of the Problem of a group whose TagPaused cannot be read.
+const ReasonPausedTag = "invalid-paused-tag"
+
+// Pause says what is left alone. The zero value is nothing.
+type Pause struct {
+	Up, Down  bool      // the group grows no more, and loses no node that is not needed
+	Until     time.Time // zero without an end
+	Malformed bool      // the tag cannot be read, and its group is left alone altogether
+}
+
+// ReadPause reads TagPaused among the tags of a group.
+func ReadPause(tags map[string]string) Pause {
+	value, tagged := tags[TagPaused]
+	if !tagged {
+		return Pause{}
+	}
+	malformed := Pause{Up: true, Down: true, Malformed: true}
+	word, until, ends := strings.Cut(strings.TrimSpace(value), " ")
+	p := Pause{Up: word == "true" || word == "scale-up", Down: word == "true" || word == "scale-down"}
+	if word != "false" && !p.Up && !p.Down {
+		return malformed
+	}
+	if !ends {
+		return p
+	}
+	text, named := strings.CutPrefix(strings.TrimSpace(until), "until=")
+	for _, layout := range []string{"2006-01-02T15:04Z07:00", time.RFC3339} {
+		if at, err := time.Parse(layout, text); err == nil && named {
+			p.Until = at.UTC()
+			return p
+		}
+	}
+	return malformed
+}
+
+// At returns the pause that is left at a moment.
+func (p Pause) At(now time.Time) Pause {
+	if !p.Until.IsZero() && !now.Before(p.Until) {
+		return Pause{}
+	}
+	return p
+}
+
+// String is "true", "scale-up" or "scale-down" with the end, or "" for nothing.
+func (p Pause) String() string {
+	text := ""
+	switch {
+	case p.Up && p.Down:
+		text = "true"
+	case p.Up:
+		text = "scale-up"
+	case p.Down:
+		text = "scale-down"
+	}
+	if text != "" && !p.Until.IsZero() {
+		text += " until " + p.Until.Format(time.RFC3339)
+	}
+	return text
+}
+
+// PauseProblem returns what is wrong with TagPaused, or nothing.
+func (g *Group) PauseProblem() []launchspec.Problem {
+	if !g.Pause.Malformed {
+		return nil
+	}
+	return []launchspec.Problem{{Reason: ReasonPausedTag,
+		Message: fmt.Sprintf("its tag %s is %q, which cannot be read, so the group is left alone: expected true, scale-up or scale-down, and "+
+			"maybe an end, for example %q", TagPaused, g.Tags[TagPaused], "scale-up until=2026-12-01T06:00Z"),
+		Remedy: "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, TagPaused)}}
+}
