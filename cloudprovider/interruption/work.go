@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -61,11 +62,27 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		})
 		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.Kind, "reason", c.Text,
 			"deadline", c.drainBy().UTC().Format(time.RFC3339), "resumed", j.resumed.Kind != "")
-		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s",
-			c.drainBy().UTC().Format(time.RFC3339), c.Text)
+		h.Events.Eventf(node, corev1.EventTypeWarning, "Interruption", "Cordoned and drained, by %s: %s%s",
+			c.drainBy().UTC().Format(time.RFC3339), c.Text, h.overruled(node))
 		h.Draining(node.Name, j.group, c.Text)
 	}
 	return h.drain(ctx, j, nodes)
+}
+
+// overruled says that the drain does not heed a wish to be left alone, or nothing.
+func (h *Handler) overruled(node *corev1.Node) string {
+	of := ""
+	switch pod, count := h.drainer.LeftAlone(node.Name); {
+	case count > 1:
+		of = fmt.Sprintf("%d pods, such as %s", count, pod)
+	case count == 1:
+		of = "pod " + pod
+	case nodemeta.DoNotDisrupt.Of(node) == "true":
+		of = "the node"
+	default:
+		return ""
+	}
+	return fmt.Sprintf(" (the annotation %s of %s does not hold AWS back)", nodemeta.DoNotDisrupt, of)
 }
 
 // awaitNodes waits a little for the nodes of an instance.

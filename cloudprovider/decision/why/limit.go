@@ -23,14 +23,15 @@ func Paused(g *decision.Group, p decision.Pause, malformed bool) *decision.Pause
 		what = "scale-down of " + what
 	}
 	if !p.Until.IsZero() {
-		until = " until " + p.Until.UTC().Format("2006-01-02 15:04:05 UTC")
+		until = " until " + moment(p.Until)
 	}
-	text := fmt.Sprintf("%s is paused%s by its tag %s", what, until, pausedTag)
+	end := shellword.DeleteTag(clean(autoScaling(g), maxGroup), pausedTag)
+	p.Reason = decision.Reason{Code: decision.CodePaused, Message: fmt.Sprintf("%s is paused%s by its tag %s", what, until, pausedTag),
+		Remedy: "to end that: " + end}
 	if malformed {
-		text = fmt.Sprintf("%s is paused, because its tag %s cannot be read", what, pausedTag)
+		p.Reason.Message = fmt.Sprintf("%s is paused, because its tag %s is neither true nor scale-up nor scale-down, or its end cannot be read", what, pausedTag)
+		p.Reason.Remedy = "correct the tag, or delete it: " + end
 	}
-	p.Reason = decision.Reason{Code: decision.CodePaused, Message: text,
-		Remedy: "to end that: " + shellword.DeleteTag(clean(autoScaling(g), maxGroup), pausedTag)}
 	return &p
 }
 

@@ -19,6 +19,7 @@ type NodeFacts struct {
 	Resource               string                        // whose utilization it is, such as "cpu", "" where it is not known
 	BlockingPod            string                        // namespace/name
 	BlockingReason         string                        // the core's BlockingPodReason in words, such as "NotReplicated"
+	Until                  time.Time                     // when the pod that asks to be left alone no longer blocks, zero for never
 	Owner                  string                        // of the blocking pod, such as "Deployment/web", or ""
 	Budget                 *policyv1.PodDisruptionBudget // of the blocking pod, nil where it is not known
 	LookedAt, NextLook     time.Time                     // the core looks at a blocked node now and then, zero where it looked just now
@@ -27,6 +28,11 @@ type NodeFacts struct {
 	Group                  *decision.Group
 	Now                    time.Time
 }
+
+// DoNotDisrupt is the reason and the BlockingReason of the annotation, beside those of the core.
+const DoNotDisrupt = "DoNotDisrupt"
+
+const doNotDisrupt = "karpenter.sh/do-not-disrupt"
 
 // Node says why a node stays or goes.
 func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
@@ -66,6 +72,9 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "ScaleDownDisabledAnnotation":
 		return is(decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shell(f.Name)+" cluster-autoscaler.kubernetes.io/scale-down-disabled-",
 			"its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it")
+	case DoNotDisrupt:
+		return is(decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shell(f.Name)+" "+doNotDisrupt+"-",
+			"its annotation %s keeps it", doNotDisrupt)
 	case "ScaleDownUnreadyDisabled":
 		return is(decision.NodeBlocked, decision.CodeScaleDownOff, "", "it is not ready, and --scale-down-unready-enabled=false keeps such nodes")
 	case "NotAutoscaled":
@@ -160,6 +169,12 @@ func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {
 		r.Remedy = "if it may lose them: " + annotate
 	case "NotSafeToEvictAnnotation":
 		r.Message = pod + " has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
+	case DoNotDisrupt:
+		r.Message = fmt.Sprintf("%s has the annotation %s: \"true\"", pod, doNotDisrupt)
+		if !f.Until.IsZero() {
+			r.Message = fmt.Sprintf("%s asks to be left alone until %s, by its annotation %s", pod, moment(f.Until), doNotDisrupt)
+		}
+		r.Remedy = fmt.Sprintf("if it may be evicted: kubectl -n %s annotate pod %s %s-", shell(namespace), shell(name), doNotDisrupt)
 	case "UnmovableKubeSystemPod":
 		r.Message = pod + " is a system pod without a disruption budget"
 		r.Remedy = "give it a PodDisruptionBudget, or if it may be evicted: " + annotate

@@ -135,6 +135,9 @@ func figure(name corev1.ResourceName, q resource.Quantity) string {
 // clock is a moment in a sentence.
 func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
+// moment is one that may be on another day.
+func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
 // pausedTag has a group left alone.
 const pausedTag = "asg-autoscaler.github.io/paused"
 

@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
 // Config holds the parts that a Collector uses.
@@ -40,6 +41,8 @@ type Config struct {
 	Nodes    corelisters.NodeLister
 	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
 	Cluster func() string
+	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
+	Kept func() map[string]scaledown.KeptBy
 }
 
 // Collector collects the facts of each loop. Begin, End and everything at the core's extension points belong to the core's loop. The
@@ -103,6 +106,7 @@ type facts struct {
 
 	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
 	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
+	kept       map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
 	earlier
 }
 
@@ -123,6 +127,9 @@ func (c *Collector) End() {
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
 	f.earlier, f.unknown = c.earlier, f.placeholders()
+	if c.Kept != nil {
+		f.kept = c.Kept()
+	}
 	c.reportCooled(f.view)
 	if c.Cluster != nil {
 		c.Record.SetCluster(c.Cluster())

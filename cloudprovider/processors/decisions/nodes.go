@@ -125,6 +125,13 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
 	case k.Provider.InStandby(m.node):
 		is(decision.NodeBlocked, decision.CodeOther, "", "its instance is in standby, and AWS does not let it be terminated")
+	case nodemeta.DoNotDisrupt.Of(m.node) == "true":
+		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: why.DoNotDisrupt})
+	case f.kept[o.Name].Pod != "":
+		by := f.kept[o.Name]
+		o.Pod = by.Pod
+		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: reasonNames[simulator.BlockedByPod], BlockingPod: by.Pod,
+			BlockingReason: why.DoNotDisrupt, Until: by.Until})
 	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
 		o.State, o.Reason = decision.NodeBlocked, group.Paused.Reason
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:

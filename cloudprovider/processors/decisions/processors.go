@@ -13,10 +13,12 @@ import (
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -160,6 +162,9 @@ func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
 		u.BlockingPod, u.BlockingReason, u.Owner = b.Pod.Namespace+"/"+b.Pod.Name, b.Reason.String(), owner(b.Pod)
 		if u.BlockingReason == "NotEnoughPdb" {
 			u.Budget = f.budget(b.Pod)
+		}
+		if asks, until, _ := nodemeta.LeftAlone(b.Pod); asks && b.Reason == drain.NotSafeToEvictAnnotation && !drain.HasNotSafeToEvictAnnotation(b.Pod) {
+			u.BlockingReason, u.Until = why.DoNotDisrupt, until
 		}
 	}
 	return u

@@ -13,15 +13,16 @@ import (
 
 // FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal
 // shift are no candidates either: the capacity there is wanted back when the shift ends. Neither are nodes of instances in standby,
-// whose removal would fail after their pods were evicted, and nodes of groups whose scale-down is paused. It wraps another processor of the core.
+// whose removal would fail after their pods were evicted, and nodes of groups whose scale-down is paused, and nodes that LeftAlone keeps. It wraps another processor of the core.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
-	provider *aws.Provider
+	provider  *aws.Provider
+	leftAlone *LeftAlone
 }
 
-// NewFreshCandidates wraps then.
-func NewFreshCandidates(p *aws.Provider, then nodes.ScaleDownNodeProcessor) FreshCandidates {
-	return FreshCandidates{ScaleDownNodeProcessor: then, provider: p}
+// NewFreshCandidates wraps then. A nil LeftAlone keeps no node.
+func NewFreshCandidates(p *aws.Provider, l *LeftAlone, then nodes.ScaleDownNodeProcessor) FreshCandidates {
+	return FreshCandidates{ScaleDownNodeProcessor: then, provider: p, leftAlone: l}
 }
 
 // GetScaleDownCandidates returns the nodes that may be removed.
@@ -30,9 +31,10 @@ func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContex
 		return nil, nil
 	}
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
-	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
+	candidates = slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
 		return f.provider.InShiftedZone(n) || f.provider.InStandby(n) || f.provider.InPausedGroup(n)
-	}), err
+	})
+	return f.leftAlone.filter(ctx, candidates), err
 }
 
 // Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.

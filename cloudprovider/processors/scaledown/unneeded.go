@@ -13,13 +13,14 @@ import (
 const together = 500 * time.Millisecond
 
 // UnneededTimes knows when the core may next remove a node: its unneeded or unready time is over, and so is the pause after the last
-// scale-up or removal. A loop then need not wait for the scan interval. The pause after a failed removal is left to the scan interval,
+// scale-up or removal. It also knows when LeftAlone next gives up a node, whose unneeded time begins then. A loop then need not wait for the scan interval. The pause after a failed removal is left to the scan interval,
 // because the core shows its beginning to nobody.
 //
 // It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
 type UnneededTimes struct {
-	options config.AutoscalingOptions
-	nodes   map[string]unneeded // by name
+	options   config.AutoscalingOptions
+	leftAlone *LeftAlone
+	nodes     map[string]unneeded // by name
 }
 
 // unneeded is since when a node is not needed, and how long it must stay so.
@@ -28,9 +29,9 @@ type unneeded struct {
 	length time.Duration
 }
 
-// NewUnneededTimes makes UnneededTimes that know of no node.
-func NewUnneededTimes(options config.AutoscalingOptions) *UnneededTimes {
-	return &UnneededTimes{options: options}
+// NewUnneededTimes makes UnneededTimes that know of no node. The LeftAlone may be nil.
+func NewUnneededTimes(options config.AutoscalingOptions, l *LeftAlone) *UnneededTimes {
+	return &UnneededTimes{options: options, leftAlone: l}
 }
 
 // UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
@@ -46,7 +47,7 @@ func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNod
 	}
 }
 
-// Next returns the next moment at which the core may remove a node, zero for none. The last loop that scaled up began at scaleUp, and the
+// Next returns the next moment at which the core may remove a node or looks at one again, zero for none. The last loop that scaled up began at scaleUp, and the
 // last one that removed a node at removal.
 //
 // The last loop of all began at ran. The moments until then have had their loop. If it kept the node, because of a minimum size or for
@@ -61,6 +62,11 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 		over := n.since.Add(n.length + time.Nanosecond) // the core wants more than the time
 		if at := later(over, pause); at.After(ran) {
 			moments = append(moments, at)
+		}
+	}
+	for _, by := range u.leftAlone.Kept() {
+		if by.Until.After(ran) {
+			moments = append(moments, by.Until)
 		}
 	}
 	if len(moments) == 0 {

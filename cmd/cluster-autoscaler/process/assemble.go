@@ -11,7 +11,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
@@ -35,6 +34,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
@@ -174,7 +174,8 @@ func (p *Process) watch(a *assembly) error {
 		{"Jobs", a.informers.Batch().V1().Jobs().Informer(), a.trigger.OwnerHandler()},
 	}
 	if p.options.ScaleDown {
-		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()})
+		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()},
+			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.leftAlone.Handler()})
 	}
 	if p.core.DynamicResourceAllocationEnabled {
 		all = append(all, watched{"claims of devices", a.informers.Resource().V1().ResourceClaims().Informer(), a.trigger.ResourceClaimHandler()})
@@ -204,7 +205,7 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 		ClusterSnapshot:      snapshot.New(p.core, handle),
 		DebuggingSnapshotter: p.snapshotter,
 		DeleteOptions:        deleteOptions,
-		DrainabilityRules:    rules.Default(deleteOptions),
+		DrainabilityRules:    scaledown.Rules(deleteOptions, clock.RealClock{}),
 	}
 	opts.WriteStatusConfigMap = false    // status.Writer does
 	opts.NodeDeletionBatcherInterval = 0 // the provider gathers instead, because it knows which of a batch failed

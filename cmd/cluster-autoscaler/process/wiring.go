@@ -54,9 +54,10 @@ type parts struct {
 
 // wired are the adapters that work beside the core's loops, too.
 type wired struct {
-	unhelped *status.Unhelped // publishes the causes of the last loop
-	unneeded *scaledown.UnneededTimes
-	status   *status.Writer // nil if it is off
+	unhelped  *status.Unhelped // publishes the causes of the last loop
+	unneeded  *scaledown.UnneededTimes
+	leftAlone *scaledown.LeftAlone
+	status    *status.Writer // nil if it is off
 }
 
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
@@ -78,7 +79,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Memory:      lifecycle.Burst,
 		Clock:       clock.RealClock{},
 	})
-	made := wired{unneeded: scaledown.NewUnneededTimes(p.core), unhelped: status.NewUnhelped(status.Options{
+	leftAlone := scaledown.NewLeftAlone(core.NodeGroupConfigProcessor, with.recorder, clock.RealClock{})
+	with.decisions.Kept = leftAlone.Kept
+	made := wired{unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
 		Report:   with.decisions.Record.Report,
@@ -116,7 +119,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
-	p.wireScaleDown(opts, core, with, made.unneeded)
+	p.wireScaleDown(opts, core, with, made)
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	if p.core.WriteStatusConfigMap {
 		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
@@ -170,11 +173,11 @@ func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
 // --scale-down-delay-type-local the delays after other changes count per node group. The end of a loop takes back what the core leaves of a removal that failed.
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts,
-	unneeded *scaledown.UnneededTimes) {
+	made wired) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
-	core.ScaleDownCandidatesNotifier.Register(unneeded)
+	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
@@ -186,7 +189,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
-	core.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(with.provider, candidates)
+	core.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(with.provider, made.leftAlone, candidates)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}

@@ -34,6 +34,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/units"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -233,8 +234,14 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		unhelped, decisions.ScaleUp{Collector: collector}})
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
 	deletions := simulator.NewNodeDeleteOptions(given)
-	drainRules, clusterSnapshot := rules.Default(deletions), snapshot.New(given, handle)
-	processors.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(w.Provider, sorted(processors, clusterSnapshot, deletions, drainRules))
+	drainRules, clusterSnapshot := scaledown.Rules(deletions, clock.RealClock{}), snapshot.New(given, handle)
+	leftAlone := scaledown.NewLeftAlone(processors.NodeGroupConfigProcessor, recorder, clock.RealClock{})
+	collector.Kept = leftAlone.Kept
+	follows, err := factory.Core().V1().Pods().Informer().AddEventHandler(leftAlone.Handler())
+	if err != nil {
+		t.Fatal(err)
+	}
+	processors.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(w.Provider, leftAlone, sorted(processors, clusterSnapshot, deletions, drainRules))
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
 		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
 	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
@@ -256,6 +263,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	}
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
+	cache.WaitForCacheSync(t.Context().Done(), follows.HasSynced)
 	return &autoscaler{Autoscaler: made, collector: collector, unhelped: unhelped, recorder: recorder}
 }
 
