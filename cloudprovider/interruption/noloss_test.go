@@ -2,16 +2,20 @@ package interruption_test
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -135,6 +139,30 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	w.waitTerminated(warned)
 	if w.desired() != 2 {
 		t.Errorf("desired %d, want 2: Auto Scaling has launched a replacement", w.desired())
+	}
+}
+
+// AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.
+func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
+	t.Parallel()
+	g := scalingGroup(0, 2, 5)
+	g.Tags[group.TagPaused] = "true"
+	w := newWorld(t, g)
+	warned := w.inService()[0]
+	w.create("a", func(p *corev1.Pod) {
+		p.Spec.NodeName, p.Status.Phase = w.nodes()[warned].Name, corev1.PodRunning
+		p.Annotations = map[string]string{string(nodemeta.DoNotDisrupt): "true"}
+	})
+	events := record.NewFakeRecorder(100)
+	w.running(func(o *interruption.Options) { o.Events = events })
+	w.send(warning(warned, time.Now()))
+	w.waitTerminated(warned)
+	if w.evictions("a") != 1 || w.desired() != 2 {
+		t.Errorf("%d evictions, desired %d, want one, and AWS to replace the instance", w.evictions("a"), w.desired())
+	}
+	const said = "(the annotation karpenter.sh/do-not-disrupt of pod default/a does not hold AWS back)"
+	if first := <-events.Events; !strings.HasPrefix(first, "Warning Interruption Cordoned and drained") || !strings.HasSuffix(first, said) {
+		t.Errorf("event %q, want one that ends with %q", first, said)
 	}
 }
 

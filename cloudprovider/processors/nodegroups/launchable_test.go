@@ -11,6 +11,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -31,6 +32,22 @@ func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
 	groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
 	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
 		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
+	}
+}
+
+func TestPausedGroupsAreLeftOut(t *testing.T) {
+	tagged := func(value string) map[string]string { return map[string]string{group.TagPaused: value} }
+	w := awsworld.New(t, nil, awsworld.Group("all", "m5.large", 0, 0, 5, tagged("true")), awsworld.Group("down", "m5.large", 0, 0, 5, tagged("scale-down")),
+		awsworld.Group("misspelt", "m5.large", 0, 0, 5, tagged("scale up")), awsworld.Group("up", "m5.large", 0, 0, 5, tagged("scale-up")))
+	launchable := NewLaunchable(w.Provider)
+	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
+	if err != nil || len(groups) != 1 || groups[0].Id() != "down" {
+		t.Errorf("groups = %v, error %v, want the one whose scale-down is paused", groups, err)
+	}
+	for _, id := range []string{"all", "misspelt", "up"} {
+		if launchable.reasons[id] != (why.Refusal{Kind: why.RefusedPaused}) {
+			t.Errorf("%s is left out because %v, want its tag", id, launchable.reasons[id])
+		}
 	}
 }
 

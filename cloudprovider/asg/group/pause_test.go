@@ -1,0 +1,62 @@
+package group
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPauseIsReadFromItsTag(t *testing.T) {
+	end := time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
+	all := Pause{Up: true, Down: true}
+	unread := Pause{Up: true, Down: true, Malformed: true}
+	for value, want := range map[string]Pause{
+		"true":                                all,
+		" true ":                              all,
+		"scale-up":                            {Up: true},
+		"scale-down":                          {Down: true},
+		"false":                               {},
+		"true until=2026-12-01T06:00Z":        {Up: true, Down: true, Until: end},
+		"scale-up until=2026-12-01T06:00:00Z": {Up: true, Until: end},
+		"scale-down  until=2026-12-01T07:00+01:00": {Down: true, Until: end},
+		"":                           unread,
+		"yes":                        unread,
+		"scale-up,scale-down":        unread,
+		"scale-up until=tomorrow":    unread,
+		"scale-up 2026-12-01T06:00Z": unread,
+		"scale-up until=2026-12-01":  unread,
+		"true until=2026-12-01T06:00Z for a release": unread,
+	} {
+		got := ReadPause(map[string]string{TagPaused: value})
+		if got != want {
+			t.Errorf("%q is read as %+v, want %+v", value, got, want)
+		}
+		g := &Group{Name: "web", Tags: map[string]string{TagPaused: value}, Pause: got}
+		problems := g.PauseProblem()
+		if (len(problems) > 0) != want.Malformed {
+			t.Errorf("%q has the problems %+v", value, problems)
+		}
+		for _, p := range problems {
+			if !strings.Contains(p.Message, TagPaused) || !strings.Contains(p.Remedy, "delete-tags") || !strings.Contains(p.Remedy, "web") {
+				t.Errorf("problem %+v, want the tag, and a remedy with the group", p)
+			}
+		}
+	}
+	if got := ReadPause(nil); got != (Pause{}) {
+		t.Errorf("a group without the tag is paused: %+v", got)
+	}
+}
+
+func TestPauseEnds(t *testing.T) {
+	end := time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
+	p := Pause{Up: true, Until: end}
+	if got := p.At(end.Add(-1)); got != p || got.String() != "scale-up until 2026-12-01T06:00:00Z" {
+		t.Errorf("a moment before its end the pause is %+v (%s)", got, got)
+	}
+	if got := p.At(end); got != (Pause{}) || got.String() != "" {
+		t.Errorf("at its end the pause is %+v", got)
+	}
+	if got := (Pause{Down: true}).At(end); !got.Down {
+		t.Error("a pause without an end is over")
+	}
+}

@@ -1,0 +1,82 @@
+package aws_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+// The core looks at the sizes first. A change that it asks for all the same is refused.
+func TestPausedGroupIsLeftAlone(t *testing.T) {
+	now := clocktesting.NewFakeClock(time.Now())
+	end := now.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	for value, want := range map[string]struct {
+		least, most int
+		up, down    bool // it may grow, and lose nodes
+	}{
+		"false":      {1, 5, true, true},
+		"true":       {2, 2, false, false},
+		"scale-up":   {1, 2, false, true},
+		"scale-down": {2, 5, true, false},
+		"yes":        {2, 2, false, false},
+	} {
+		t.Run(value, func(t *testing.T) {
+			w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 1, 2, 5, map[string]string{group.TagPaused: value}),
+				func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
+			ng := w.NodeGroup("a")
+			if ng.MinSize() != want.least || ng.MaxSize() != want.most {
+				t.Errorf("sizes from %d to %d, want %d to %d", ng.MinSize(), ng.MaxSize(), want.least, want.most)
+			}
+			node := w.Nodes("a")[:1]
+			if got := w.InPausedGroup(node[0]); got == want.down {
+				t.Errorf("nodes are left alone: %t", got)
+			}
+			w.AWS.ResetCalls()
+			if err := w.Grow("a", 1); (err == nil) != want.up {
+				t.Errorf("growth: %v", err)
+			}
+			if err := ng.AtomicIncreaseSize(1); !want.up && (err == nil || !strings.Contains(err.Error(), group.TagPaused)) {
+				t.Errorf("growth at once: %v, want an error with the tag", err)
+			}
+			if err := ng.DeleteNodes(node); (err == nil) != want.down {
+				t.Errorf("deletion: %v", err)
+			}
+			if calls := w.AWS.Calls(); !want.up && !want.down && calls["LaunchInstances"]+calls["SetDesiredCapacity"]+calls["TerminateInstanceInAutoScalingGroup"] > 0 {
+				t.Errorf("calls %v change a group that is left alone", calls)
+			}
+		})
+	}
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, map[string]string{group.TagPaused: "true until=" + end.Format(time.RFC3339)}),
+		func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
+	for _, most := range []int{1, 5} {
+		if got := w.NodeGroup("a").MaxSize(); got != most {
+			t.Errorf("at %s the maximum is %d, want %d", now.Now(), got, most)
+		}
+		now.Step(2 * time.Hour)
+	}
+}
+
+func TestUnreadablePauseIsAProblem(t *testing.T) {
+	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
+	w.setTag("a", group.TagPaused, "till monday")
+	w.Reread()
+	events := w.Events.All()
+	if len(events) != 1 || !strings.Contains(events[0], `"a"`) || !strings.Contains(events[0], group.TagPaused) || !strings.Contains(events[0], "delete-tags") {
+		t.Errorf("events %q, want one with group, tag and remedy", events)
+	}
+	const help = `
+# HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
+# TYPE asg_autoscaler_node_group_problems gauge
+`
+	if wrong := w.differs(help+`asg_autoscaler_node_group_problems{node_group="a",reason="invalid-paused-tag"} 1
+`, "asg_autoscaler_node_group_problems"); wrong != "" {
+		t.Error(wrong)
+	}
+}

@@ -1,0 +1,191 @@
+package scaledown
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/config"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/client-go/tools/record"
+	clocktesting "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+const (
+	doNotDisruptKey = string(nodemeta.DoNotDisrupt)
+	safeToEvict     = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+)
+
+// web is a pod of a ReplicaSet on the node, which began an hour before start, with annotations as keys and values in turn.
+func web(name, node string, annotations ...string) *corev1.Pod {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name), Annotations: map[string]string{},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", Controller: ptr.To(true)}}},
+		Spec:   corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "main"}}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, StartTime: &metav1.Time{Time: start.Add(-time.Hour)}}}
+	for i := 0; i < len(annotations); i += 2 {
+		p.Annotations[annotations[i]] = annotations[i+1]
+	}
+	return p
+}
+
+func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
+	with := func(p *corev1.Pod, change func(*corev1.Pod)) *corev1.Pod { change(p); return p }
+	for name, tt := range map[string]struct {
+		pod       *corev1.Pod
+		blocks    bool
+		completes bool // the node goes once the pod has completed
+	}{
+		"without an annotation":      {pod: web("a", "n")},
+		"true":                       {pod: web("a", "n", doNotDisruptKey, "true"), blocks: true},
+		"false":                      {pod: web("a", "n", doNotDisruptKey, "false")},
+		"for longer than it has run": {pod: web("a", "n", doNotDisruptKey, "1h1s"), blocks: true},
+		"for as long as it has run":  {pod: web("a", "n", doNotDisruptKey, "1h")},
+		"not started yet": {pod: with(web("a", "n", doNotDisruptKey, "1m"), func(p *corev1.Pod) { p.Status.StartTime = nil }),
+			blocks: true},
+		"an unknown word":            {pod: web("a", "n", doNotDisruptKey, "forever")},
+		"a time that is none":        {pod: web("a", "n", doNotDisruptKey, "-4h")},
+		"beside safe-to-evict: true": {pod: web("a", "n", doNotDisruptKey, "true", safeToEvict, "true"), blocks: true},
+		"of a DaemonSet":             {pod: with(web("a", "n", doNotDisruptKey, "true"), func(p *corev1.Pod) { p.OwnerReferences[0].Kind = "DaemonSet" })},
+		"completed": {pod: with(web("a", "n", doNotDisruptKey, "true"), func(p *corev1.Pod) {
+			p.Spec.RestartPolicy, p.Status.Phase = corev1.RestartPolicyNever, corev1.PodSucceeded
+		})},
+		"terminating for long":         {pod: with(web("a", "n", doNotDisruptKey, "true"), func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start.Add(-time.Hour)} })},
+		"safe-to-evict: on-completion": {pod: web("a", "n", safeToEvict, "on-completion"), completes: true},
+		"safe-to-evict: false":         {pod: web("a", "n", safeToEvict, "false"), blocks: true},
+	} {
+		deletion := options.NodeDeleteOptions{SkipNodesWithSystemPods: true, SkipNodesWithLocalStorage: true}
+		info := framework.NewNodeInfo(&corev1.Node{}, nil, framework.NewPodInfo(tt.pod, nil))
+		moves, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, nil, start)
+		if (err != nil) != tt.blocks || (moves.BlockingPod != nil) != tt.blocks || (len(moves.OnCompletionPods) > 0) != tt.completes {
+			t.Errorf("%s: error %v, %+v, want blocked: %t, on completion: %t", name, err, moves, tt.blocks, tt.completes)
+		}
+	}
+}
+
+// leftAloneWorld has a node for each instance of a group of three, named by its provider ID.
+func leftAloneWorld(t *testing.T, tags map[string]string) (*awsworld.World, *LeftAlone, *record.FakeRecorder, *clocktesting.FakeClock) {
+	now, events := clocktesting.NewFakeClock(start), record.NewFakeRecorder(10)
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 3, 5, tags), func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
+	return w, NewLeftAlone(nodegroupconfig.NewDefaultNodeGroupConfigProcessor(config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}), events, now), events, now
+}
+
+func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
+	w, l, _, now := leftAloneWorld(t, nil)
+	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+	nodes := w.Members("a", nil)
+	used, timed, plain := nodes[0], nodes[1], nodes[2]
+	busy := web("busy", used.Name, doNotDisruptKey, "2h")
+	busy.Spec.Containers[0].Resources.Requests = awsworld.Resources("cpu", "1500m")
+	pods := []*corev1.Pod{busy, web("long", timed.Name, doNotDisruptKey, "1h10m"), web("short", timed.Name, doNotDisruptKey, "1h5m"), web("none", plain.Name)}
+	handler := l.Handler()
+	for _, n := range nodes {
+		info := framework.NewNodeInfo(n, nil)
+		for _, p := range pods {
+			if p.Spec.NodeName == n.Name {
+				info.AddPod(framework.NewPodInfo(p, nil))
+			}
+		}
+		if err := snapshot.AddNodeInfo(info); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, p := range pods {
+		handler.OnAdd(p, true)
+	}
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
+		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true}}
+	candidates := func() (names []string) {
+		list, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(ctx, nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range list {
+			names = append(names, n.Name)
+		}
+		return names
+	}
+	times := NewUnneededTimes(config.AutoscalingOptions{}, l)
+	end := after(10 * time.Minute)
+	if got, want := candidates(), []string{used.Name, plain.Name}; !slices.Equal(got, want) {
+		t.Errorf("candidates %v, want %v: the core itself says why a used node stays", got, want)
+	}
+	if got := l.Kept()[timed.Name]; got != (KeptBy{"default/long", end}) {
+		t.Errorf("%s is kept by %+v, want the pod whose time ends last", timed.Name, got)
+	}
+	if got := times.Next(now.Now(), time.Time{}, time.Time{}); !got.Equal(end) {
+		t.Errorf("the next loop is at %s, want %s", got, end)
+	}
+	now.SetTime(end)
+	w.Reread()
+	if got := candidates(); len(got) != 3 || len(l.Kept()) > 0 {
+		t.Errorf("candidates %v, kept %v, want all nodes once the time is over", got, l.Kept())
+	}
+	if got := times.Next(end, time.Time{}, time.Time{}); !got.IsZero() {
+		t.Errorf("another loop for the same end at %s", got)
+	}
+	now.SetTime(start)
+	handler.OnDelete(pods[1])
+	ended := pods[2].DeepCopy()
+	ended.Status.Phase, ended.Spec.RestartPolicy = corev1.PodSucceeded, corev1.RestartPolicyNever
+	handler.OnUpdate(pods[2], ended)
+	if by := l.longest(timed.Name); by != (KeptBy{}) {
+		t.Errorf("%s is kept by %+v, which has gone", timed.Name, by)
+	}
+}
+
+func TestAnnotatedNodeIsNoCandidate(t *testing.T) {
+	w, l, _, _ := leftAloneWorld(t, nil)
+	nodes := w.Members("a", nil)
+	for at, value := range []string{"true", "4h", "false"} {
+		nodes[at].Annotations = map[string]string{doNotDisruptKey: value}
+	}
+	got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(nil, nodes)
+	if err != nil || !slices.Equal(got, nodes[1:]) {
+		t.Errorf("%d candidates, error %v, want all but the annotated one", len(got), err)
+	}
+}
+
+func TestPausedGroupHasNoCandidates(t *testing.T) {
+	w, l, _, now := leftAloneWorld(t, map[string]string{group.TagPaused: "scale-down until=" + after(time.Minute).Format(time.RFC3339)})
+	for _, want := range []int{0, 3} {
+		got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(nil, w.Members("a", nil))
+		if err != nil || len(got) != want {
+			t.Errorf("at %s %d candidates, error %v, want %d", now.Now(), len(got), err, want)
+		}
+		now.Step(time.Minute)
+	}
+}
+
+func TestInvalidValueGetsOneEvent(t *testing.T) {
+	_, l, events, _ := leftAloneWorld(t, nil)
+	handler, pod := l.Handler(), web("a", "n", doNotDisruptKey, "until lunch")
+	same := pod.DeepCopy()
+	same.Status.Phase = corev1.PodPending
+	handler.OnAdd(pod, false)
+	handler.OnUpdate(pod, same)
+	handler.OnUpdate(same, web("a", "n", doNotDisruptKey, "4h"))
+	close(events.Events)
+	var got []string
+	for e := range events.Events {
+		got = append(got, e)
+	}
+	want := `Warning DoNotDisruptIgnored The annotation karpenter.sh/do-not-disrupt is ignored: "until lunch" is neither true nor a duration such as 4h`
+	if !slices.Equal(got, []string{want}) {
+		t.Errorf("events %q, want %q", got, want)
+	}
+}
