@@ -59,8 +59,7 @@ func (n *NodeGroup) Debug() string {
 // its minimum either. The core checks these sizes before it changes anything, also in another process.
 func (n *NodeGroup) MinSize() int {
 	g := n.group()
-	least := g.MinInstances()
-	p := n.provider.Paused(g)
+	least, p := g.MinInstances(), n.provider.Paused(g)
 	if p.Down {
 		least = max(least, g.TargetInstances())
 	}

@@ -71,15 +71,10 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 
 // overruled says that the drain does not heed a wish to be left alone, or nothing.
 func (h *Handler) overruled(node *corev1.Node) string {
-	of := ""
-	switch pod, count := h.drainer.LeftAlone(node.Name); {
-	case count > 1:
-		of = fmt.Sprintf("%d pods, such as %s", count, pod)
-	case count == 1:
-		of = "pod " + pod
-	case nodemeta.DoNotDisrupt.Of(node) == "true":
-		of = "the node"
-	default:
+	of := "the node"
+	if pod := h.drainer.LeftAlone(node.Name); pod != nil {
+		of = "pod " + pod.Namespace + "/" + pod.Name
+	} else if nodemeta.DoNotDisrupt.Of(node) != "true" {
 		return ""
 	}
 	return fmt.Sprintf(" (the annotation %s of %s does not hold AWS back)", nodemeta.DoNotDisrupt, of)

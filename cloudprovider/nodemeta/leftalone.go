@@ -14,12 +14,9 @@ const DoNotDisrupt Annotation = "karpenter.sh/do-not-disrupt"
 // LeftAlone reports whether the pod asks to be left alone, and until when, zero for as long as it runs. An error is about a value that
 // counts for nothing.
 func LeftAlone(pod *corev1.Pod) (asks bool, until time.Time, err error) {
-	value, annotated := pod.Annotations[string(DoNotDisrupt)]
-	if !annotated || value == "false" {
-		return false, time.Time{}, nil
-	}
-	if value == "true" {
-		return true, time.Time{}, nil
+	value := DoNotDisrupt.Of(pod)
+	if value == "" || value == "false" || value == "true" {
+		return value == "true", time.Time{}, nil
 	}
 	d, err := time.ParseDuration(value)
 	switch {

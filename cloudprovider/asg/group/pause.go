@@ -26,26 +26,19 @@ type Pause struct {
 // ReadPause reads TagPaused among the tags of a group.
 func ReadPause(tags map[string]string) Pause {
 	value, tagged := tags[TagPaused]
-	if !tagged {
-		return Pause{}
-	}
-	malformed := Pause{Up: true, Down: true, Malformed: true}
-	word, until, ends := strings.Cut(strings.TrimSpace(value), " ")
-	p := Pause{Up: word == "true" || word == "scale-up", Down: word == "true" || word == "scale-down"}
-	if word != "false" && !p.Up && !p.Down {
-		return malformed
-	}
-	if !ends {
-		return p
-	}
-	text, named := strings.CutPrefix(strings.TrimSpace(until), "until=")
-	for _, layout := range []string{"2006-01-02T15:04Z07:00", time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil && named {
-			p.Until = at.UTC()
-			return p
+	word, until, ends := strings.Cut(strings.TrimSpace(value), " until=")
+	word = strings.TrimSpace(word)
+	p, err := Pause{Up: word == "true" || word == "scale-up", Down: word == "true" || word == "scale-down"}, error(nil)
+	if ends {
+		if p.Until, err = time.Parse("2006-01-02T15:04Z07:00", until); err != nil {
+			p.Until, err = time.Parse(time.RFC3339, until)
 		}
+		p.Until = p.Until.UTC()
 	}
-	return malformed
+	if tagged && (err != nil || !p.Up && !p.Down && word != "false") {
+		return Pause{Up: true, Down: true, Malformed: true}
+	}
+	return p
 }
 
 // At returns the pause that is left at a moment.
@@ -54,23 +47,6 @@ func (p Pause) At(now time.Time) Pause {
 		return Pause{}
 	}
 	return p
-}
-
-// String is "true", "scale-up" or "scale-down" with the end, or "" for nothing.
-func (p Pause) String() string {
-	text := ""
-	switch {
-	case p.Up && p.Down:
-		text = "true"
-	case p.Up:
-		text = "scale-up"
-	case p.Down:
-		text = "scale-down"
-	}
-	if text != "" && !p.Until.IsZero() {
-		text += " until " + p.Until.Format(time.RFC3339)
-	}
-	return text
 }
 
 // PauseProblem returns what is wrong with TagPaused, or nothing.

@@ -50,10 +50,10 @@ func TestPauseIsReadFromItsTag(t *testing.T) {
 func TestPauseEnds(t *testing.T) {
 	end := time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
 	p := Pause{Up: true, Until: end}
-	if got := p.At(end.Add(-1)); got != p || got.String() != "scale-up until 2026-12-01T06:00:00Z" {
-		t.Errorf("a moment before its end the pause is %+v (%s)", got, got)
+	if got := p.At(end.Add(-1)); got != p {
+		t.Errorf("a moment before its end the pause is %+v", got)
 	}
-	if got := p.At(end); got != (Pause{}) || got.String() != "" {
+	if got := p.At(end); got != (Pause{}) {
 		t.Errorf("at its end the pause is %+v", got)
 	}
 	if got := (Pause{Down: true}).At(end); !got.Down {

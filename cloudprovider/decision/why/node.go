@@ -29,10 +29,8 @@ type NodeFacts struct {
 	Now                    time.Time
 }
 
-// DoNotDisrupt is the reason and the BlockingReason of the annotation, beside those of the core.
-const DoNotDisrupt = "DoNotDisrupt"
-
-const doNotDisrupt = "karpenter.sh/do-not-disrupt"
+// DoNotDisrupt is the annotation, and as a reason or BlockingReason beside those of the core what it does.
+const DoNotDisrupt = "karpenter.sh/do-not-disrupt"
 
 // Node says why a node stays or goes.
 func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
@@ -73,8 +71,8 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 		return is(decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shell(f.Name)+" cluster-autoscaler.kubernetes.io/scale-down-disabled-",
 			"its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it")
 	case DoNotDisrupt:
-		return is(decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shell(f.Name)+" "+doNotDisrupt+"-",
-			"its annotation %s keeps it", doNotDisrupt)
+		return is(decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shell(f.Name)+" "+DoNotDisrupt+"-",
+			"its annotation %s keeps it", DoNotDisrupt)
 	case "ScaleDownUnreadyDisabled":
 		return is(decision.NodeBlocked, decision.CodeScaleDownOff, "", "it is not ready, and --scale-down-unready-enabled=false keeps such nodes")
 	case "NotAutoscaled":
@@ -170,11 +168,11 @@ func (f NodeFacts) blockedByPod() (decision.NodeState, decision.Reason) {
 	case "NotSafeToEvictAnnotation":
 		r.Message = pod + " has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
 	case DoNotDisrupt:
-		r.Message = fmt.Sprintf("%s has the annotation %s: \"true\"", pod, doNotDisrupt)
+		r.Message = fmt.Sprintf("%s has the annotation %s: \"true\"", pod, DoNotDisrupt)
 		if !f.Until.IsZero() {
-			r.Message = fmt.Sprintf("%s asks to be left alone until %s, by its annotation %s", pod, moment(f.Until), doNotDisrupt)
+			r.Message = fmt.Sprintf("%s asks to be left alone until %s, by its annotation %s", pod, moment(f.Until), DoNotDisrupt)
 		}
-		r.Remedy = fmt.Sprintf("if it may be evicted: kubectl -n %s annotate pod %s %s-", shell(namespace), shell(name), doNotDisrupt)
+		r.Remedy = fmt.Sprintf("if it may be evicted: kubectl -n %s annotate pod %s %s-", shell(namespace), shell(name), DoNotDisrupt)
 	case "UnmovableKubeSystemPod":
 		r.Message = pod + " is a system pod without a disruption budget"
 		r.Remedy = "give it a PodDisruptionBudget, or if it may be evicted: " + annotate

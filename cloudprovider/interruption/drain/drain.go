@@ -96,14 +96,14 @@ var Indexers = cache.Indexers{byNode: func(object any) ([]string, error) {
 // Occupied reports whether the cache has a pod that a drain of the nodes would move. It makes no call.
 func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes)) > 0 }
 
-// LeftAlone names a pod to move that asks to be left alone, and counts such pods. It makes no call.
-func (d *Drainer) LeftAlone(node string) (pod string, count int) {
-	for _, p := range d.cached([]string{node}) {
-		if asks, until, _ := nodemeta.LeftAlone(p); asks && (until.IsZero() || d.Clock.Now().Before(until)) {
-			pod, count = p.Namespace+"/"+p.Name, count+1
+// LeftAlone returns a pod to move that asks to be left alone, or nil. It makes no call.
+func (d *Drainer) LeftAlone(node string) *corev1.Pod {
+	for _, pod := range d.cached([]string{node}) {
+		if asks, until, _ := nodemeta.LeftAlone(pod); asks && (until.IsZero() || d.Clock.Now().Before(until)) {
+			return pod
 		}
 	}
-	return pod, count
+	return nil
 }
 
 // cached are the pods to move according to the cache. They are shared and must not be changed.

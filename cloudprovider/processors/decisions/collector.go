@@ -41,8 +41,8 @@ type Config struct {
 	Nodes    corelisters.NodeLister
 	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
 	Cluster func() string
-	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
-	Kept func() map[string]scaledown.KeptBy
+	// LeftAlone has the nodes that the last loop kept for the time of a pod. It may be nil.
+	LeftAlone *scaledown.LeftAlone
 }
 
 // Collector collects the facts of each loop. Begin, End and everything at the core's extension points belong to the core's loop. The
@@ -126,10 +126,7 @@ func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
-	f.earlier, f.unknown = c.earlier, f.placeholders()
-	if c.Kept != nil {
-		f.kept = c.Kept()
-	}
+	f.earlier, f.unknown, f.kept = c.earlier, f.placeholders(), c.LeftAlone.Kept()
 	c.reportCooled(f.view)
 	if c.Cluster != nil {
 		c.Record.SetCluster(c.Cluster())

@@ -144,8 +144,16 @@ func (l *LeftAlone) see(before, after any) {
 	old, _ := before.(*corev1.Pod)
 	pod, _ := after.(*corev1.Pod)
 	was, is := old != nil && nodemeta.DoNotDisrupt.On(old), pod != nil && nodemeta.DoNotDisrupt.On(pod)
+	if !was && !is {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if was {
-		l.forget(old)
+		delete(l.timed[old.Spec.NodeName], old.UID)
+		if len(l.timed[old.Spec.NodeName]) == 0 {
+			delete(l.timed, old.Spec.NodeName)
+		}
 	}
 	if !is {
 		return
@@ -154,21 +162,10 @@ func (l *LeftAlone) see(before, after any) {
 	if err != nil && (!was || nodemeta.DoNotDisrupt.Of(old) != nodemeta.DoNotDisrupt.Of(pod)) {
 		l.events.Eventf(pod, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
 	}
-	if !until.IsZero() && pod.Spec.NodeName != "" && pod.DeletionTimestamp == nil && leaves(pod) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.timed[pod.Spec.NodeName] == nil {
-			l.timed[pod.Spec.NodeName] = map[types.UID]KeptBy{}
+	if node := pod.Spec.NodeName; !until.IsZero() && node != "" && pod.DeletionTimestamp == nil && leaves(pod) {
+		if l.timed[node] == nil {
+			l.timed[node] = map[types.UID]KeptBy{}
 		}
-		l.timed[pod.Spec.NodeName][pod.UID] = KeptBy{pod.Namespace + "/" + pod.Name, until}
-	}
-}
-
-func (l *LeftAlone) forget(pod *corev1.Pod) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.timed[pod.Spec.NodeName], pod.UID)
-	if len(l.timed[pod.Spec.NodeName]) == 0 {
-		delete(l.timed, pod.Spec.NodeName)
+		l.timed[node][pod.UID] = KeptBy{pod.Namespace + "/" + pod.Name, until}
 	}
 }

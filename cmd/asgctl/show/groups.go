@@ -51,7 +51,7 @@ type Group struct {
 	// one. Problems name the reasons why a group that asks for it is not scaled by zone.
 	ScaledBy string      `json:"scaledBy"`
 	Views    []ZonalView `json:"zonalViews,omitempty"`
-	// Paused is what the group's tag has left alone, such as "scale-up until 2026-12-01T06:00:00Z".
+	// Paused is the value of the tag that has the group left alone now, such as "scale-up until=2026-12-01T06:00Z".
 	Paused string `json:"paused,omitempty"`
 	// NewInstancesProtected means that AWS terminates no new instance by its own choice. ProtectedInstances counts the
 	// instances with that protection.
@@ -137,7 +137,10 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 	}
 	mode, why := asg.AskedFor(g, asg.LaunchAuto)
 	out.AskedFor, out.WhyNotSynchronous = string(mode), why
-	out.ScaledBy, out.Paused = "group", g.Pause.At(time.Now()).String()
+	out.ScaledBy = "group"
+	if g.Pause.At(time.Now()) != (group.Pause{}) {
+		out.Paused = g.Tags[group.TagPaused]
+	}
 	for _, view := range r.Views(g) {
 		out.ScaledBy, out.Views = "zone", append(out.Views, ZonalView{ID: view.ID(), Zone: view.Zone, Sizes: sizesOf(view)})
 	}
@@ -219,8 +222,11 @@ func (l Groups) Table() string {
 	var views []ZonalView
 	problems := ""
 	for _, g := range l.Groups {
+		if g.Paused != "" {
+			g.ScaledBy += " (paused: " + g.Paused + ")"
+		}
 		rows = append(rows, row{g.Name, g.Sizes, g.zones(), some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch,
-			cmp.Or(g.Operator, g.AskedFor), g.scaledBy(), g.cluster(), Count(len(g.Problems))})
+			cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems))})
 		views = append(views, g.Views...)
 		problems += problemText(g.Name, g.Problems)
 	}
@@ -241,14 +247,6 @@ func problemText(group string, problems []source.Problem) string {
 		}
 	}
 	return b.String()
-}
-
-// scaledBy is how the group is scaled, and what of that is paused.
-func (g Group) scaledBy() string {
-	if g.Paused == "" {
-		return g.ScaledBy
-	}
-	return g.ScaledBy + " (paused: " + g.Paused + ")"
 }
 
 // cluster is each name that the group states, with the places that state it.

@@ -80,7 +80,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Clock:       clock.RealClock{},
 	})
 	leftAlone := scaledown.NewLeftAlone(core.NodeGroupConfigProcessor, with.recorder, clock.RealClock{})
-	with.decisions.Kept = leftAlone.Kept
+	with.decisions.LeftAlone = leftAlone
 	made := wired{unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,

@@ -236,7 +236,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := scaledown.Rules(deletions, clock.RealClock{}), snapshot.New(given, handle)
 	leftAlone := scaledown.NewLeftAlone(processors.NodeGroupConfigProcessor, recorder, clock.RealClock{})
-	collector.Kept = leftAlone.Kept
+	collector.LeftAlone = leftAlone
 	follows, err := factory.Core().V1().Pods().Informer().AddEventHandler(leftAlone.Handler())
 	if err != nil {
 		t.Fatal(err)
