@@ -167,6 +167,19 @@ func TestGroupSaysItsCauseOnce(t *testing.T) {
 	}
 }
 
+func TestPauseIsShownWithItsEnd(t *testing.T) {
+	pause := &decision.Pause{ScaleDown: true, Reason: decision.Reason{Code: decision.CodePaused, Message: "scale-down is paused until noon", Remedy: "delete the tag"}}
+	for state, reason := range map[decision.GroupState]decision.Reason{decision.GroupReady: {}, decision.GroupPaused: pause.Reason} {
+		r := quiet()
+		p := *pause
+		p.ScaleUp = state == decision.GroupPaused
+		r.Groups[0].State, r.Groups[0].Reason, r.Groups[0].Paused = state, reason, &p
+		if body := get(t, r, Path).Body.String(); strings.Count(body, pause.Reason.Message) != 1 || strings.Count(body, pause.Reason.Remedy) != 1 {
+			t.Errorf("a group that is %s names its pause %d times", state, strings.Count(body, pause.Reason.Message))
+		}
+	}
+}
+
 // The list of all nodes says that there are more.
 func TestAllNodesAreListedDearestFirst(t *testing.T) {
 	r := busy()
