@@ -13,6 +13,8 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -61,6 +63,63 @@ func TestDiscoveryFlagsJoin(t *testing.T) {
 			}
 			if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 2 {
 				t.Errorf("limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
+			}
+		})
+	}
+}
+
+func TestWithoutFlagsTheClustersOwnGroupsAreSelected(t *testing.T) {
+	const enabled, discovery = "k8s.io/cluster-autoscaler/enabled", "k8s.io/cluster-autoscaler/"
+	groups := []fakeaws.AutoScalingGroup{
+		tagged("by-discovery-tag", map[string]string{enabled: "true", discovery + "main": "owned"}),
+		tagged("by-owner-tag", map[string]string{enabled: "true", ownedBy + "main": "owned"}),
+		tagged("shared", map[string]string{enabled: "true", ownedBy + "main": "shared"}),
+		tagged("other-cluster", map[string]string{enabled: "true", discovery + "other": "owned"}),
+		tagged("not-enabled", map[string]string{discovery + "main": "owned", ownedBy + "main": "owned"}),
+		tagged("enabled-only", map[string]string{enabled: ""}),
+	}
+	for _, tt := range []struct {
+		cluster string
+		want    []string
+	}{
+		{cluster: "main", want: []string{"by-discovery-tag", "by-owner-tag"}},
+		{cluster: "", want: []string{"by-discovery-tag", "by-owner-tag", "enabled-only", "other-cluster", "shared"}},
+	} {
+		t.Run(tt.cluster, func(t *testing.T) {
+			_, got := discoveredBy(t, ownership.JoinAny, ownership.Assumed(tt.cluster), groups...)
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("discovered groups (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
+	discovery, err := ownership.ParseDiscovery(nil, ownership.Assumed("main"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	discovery.Join = ownership.JoinAny
+	p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{ownedBy + "main": "owned"})
+	if want := "its tag k8s.io/cluster-autoscaler/enabled is missing"; !strings.HasSuffix(p.Message, ": "+want) {
+		t.Errorf("%q, want it to end with %q", p.Message, want)
+	}
+}
+
+func TestOurNameBeforeAnyGroupIsRead(t *testing.T) {
+	for _, tt := range []struct {
+		name, flag, stock, network string
+		want                       launchspec.Statement
+	}{
+		{name: "by nothing"},
+		{name: "by the flag", flag: "c", stock: "d", network: "e", want: launchspec.Statement{Cluster: "c", Source: "--asg-cluster-name"}},
+		{name: "by the network", stock: "d", network: "e", want: launchspec.Statement{Cluster: "e", Source: "VPC CNI"}},
+		{name: "by the stock flag", stock: "d", want: launchspec.Statement{Cluster: "d", Source: "--cluster-name"}},
+		{name: "not by a stock flag that is no name", stock: "my cluster"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := ownership.NewIdentity(tt.flag, tt.stock).Early(tt.network); got != tt.want {
+				t.Errorf("our cluster is %v, want %v", got, tt.want)
 			}
 		})
 	}

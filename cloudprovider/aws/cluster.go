@@ -33,7 +33,7 @@ type evidence struct {
 
 // seeCluster shows the Cache the instances of this cluster's nodes, and the name in the cluster's CNI, once for every change.
 func (p *Provider) seeCluster() {
-	now := evidence{nodes: p.registered.known.Load(), network: clusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
+	now := evidence{nodes: p.registered.known.Load(), network: ClusterOfCNI(p.network), snapshot: p.cache.Snapshot()}
 	if now.nodes == nil || now == p.seen {
 		return
 	}
@@ -41,8 +41,8 @@ func (p *Provider) seeCluster() {
 	p.seen = now
 }
 
-// clusterOfCNI returns the cluster's name from its VPC CNI, or "".
-func clusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
+// ClusterOfCNI returns the cluster's name from its VPC CNI, or "".
+func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	name := cniVariable(cniEnvironment(daemonSets), cniClusterName)
 	if ownership.CheckClusterName(name) != nil {
 		return ""

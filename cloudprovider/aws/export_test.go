@@ -16,7 +16,6 @@ import (
 
 // The parts that tests look at alone.
 var (
-	ClusterOfCNI = clusterOfCNI
 	CNIOf        = cniOf
 	NewNodeFacts = newNodeFacts
 )

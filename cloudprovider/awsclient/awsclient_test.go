@@ -91,7 +91,7 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 		given []func(*testing.T)
 		want  string // "" for an error
 	}{
-		{name: "the flag wins", flag: "cn-north-1", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), shared("eu-west-1")}, want: "cn-north-1"},
+		{name: "--asg-region", flag: "cn-north-1", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), shared("eu-west-1")}, want: "cn-north-1"},
 		{name: "AWS_REGION", given: []func(*testing.T){env("AWS_REGION", "us-east-1"), env("AWS_DEFAULT_REGION", "us-east-2"), shared("eu-west-1")}, want: "us-east-1"},
 		{name: "AWS_DEFAULT_REGION", given: []func(*testing.T){env("AWS_DEFAULT_REGION", "us-east-2"), shared("eu-west-1")}, want: "us-east-2"},
 		{name: "shared configuration file", given: []func(*testing.T){shared("eu-west-1")}, want: "eu-west-1"},
@@ -109,8 +109,8 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || clients.Region != tt.want {
-				t.Errorf("region = %+v, error %v, want %s", clients, err, tt.want)
+			if err != nil || clients.Region != tt.want || tt.flag == "" && clients.RegionFrom != tt.name {
+				t.Errorf("region = %+v, error %v, want %s from %s", clients, err, tt.want, tt.name)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -51,6 +52,7 @@ type Options struct {
 // Clients are the AWS services the autoscaler talks to, all in one region and with the same credentials.
 type Clients struct {
 	Region      string
+	RegionFrom  string // the source that named it, if not the Options
 	AutoScaling *AutoScaling
 	EC2         *ec2.Client
 	EKS         *eks.Client
@@ -73,7 +75,7 @@ func (c *Clients) Calls() []Calls {
 // New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
 // Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. Without AWS_RETRY_MODE, throttled reads slow down by themselves.
 func New(ctx context.Context, o Options) (*Clients, error) {
-	cfg, metric, err := o.load(ctx)
+	cfg, regionFrom, metric, err := o.load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	}
 	return &Clients{
 		metric: metric,
-		Region: cfg.Region,
+		Region: cfg.Region, RegionFrom: regionFrom,
 		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions),
 			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
 		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
@@ -108,14 +110,14 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	}, nil
 }
 
-// load returns the SDK's configuration with the region, the metric and the user agent set.
-func (o Options) load(ctx context.Context) (cfg aws.Config, metric *requestMetric, err error) {
+// load returns the SDK's configuration with the region, the metric and the user agent set, and the source of the region.
+func (o Options) load(ctx context.Context) (cfg aws.Config, regionFrom string, metric *requestMetric, err error) {
 	apiOptions := []func(*middleware.Stack) error{
 		awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version),
 	}
 	if o.Registerer != nil {
 		if metric, err = newRequestMetric(o.Registerer); err != nil {
-			return aws.Config{}, nil, fmt.Errorf("register AWS request metric: %w", err)
+			return aws.Config{}, "", nil, fmt.Errorf("register AWS request metric: %w", err)
 		}
 		apiOptions = append(apiOptions, metric.attach)
 	}
@@ -125,15 +127,22 @@ func (o Options) load(ctx context.Context) (cfg aws.Config, metric *requestMetri
 	}
 	cfg, err = config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
 	if err != nil {
-		return aws.Config{}, nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+		return aws.Config{}, "", nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+	}
+	regionFrom = "shared configuration file"
+	for _, name := range []string{"AWS_DEFAULT_REGION", "AWS_REGION"} {
+		if os.Getenv(name) != "" {
+			regionFrom = name
+		}
 	}
 	if cfg.Region == "" {
+		regionFrom = "instance metadata"
 		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
-			return aws.Config{}, nil, err
+			return aws.Config{}, "", nil, err
 		}
 	}
 	cfg.APIOptions = slices.Concat(cfg.APIOptions, apiOptions, o.Middleware)
-	return cfg, metric, nil
+	return cfg, regionFrom, metric, nil
 }
 
 func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {

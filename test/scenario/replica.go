@@ -33,7 +33,8 @@ func (e *Env) StartAs(ctx context.Context, log string, flags, environment []stri
 	return RunAutoscaler(ctx, e.binary, flags, append(e.environment(shipped{}), environment...), file)
 }
 
-// run starts one process as the manifest's Deployment does, with variables and flags beside its own.
+// run starts one process as the manifest's Deployment does, with variables and flags beside its own. A flag "without=<name>" takes the manifest's of
+// that name away.
 func (e *Env) run(ctx context.Context, log *os.File, manifest string, environment, extra []string) (*Autoscaler, error) {
 	s, err := readShipped(manifest)
 	if err != nil {
@@ -42,6 +43,13 @@ func (e *Env) run(ctx context.Context, log *os.File, manifest string, environmen
 	if e.isStock { // which ends at a flag of ours
 		s.flags = slices.DeleteFunc(s.flags, func(flag string) bool { return strings.HasPrefix(flag, "--asg-nominate=") })
 	}
+	extra = slices.DeleteFunc(slices.Clone(extra), func(flag string) bool {
+		name, less := strings.CutPrefix(flag, "without=")
+		if less {
+			s.flags = slices.DeleteFunc(s.flags, func(flag string) bool { return strings.HasPrefix(flag, "--"+name+"=") })
+		}
+		return less
+	})
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	flags := slices.Concat(s.flags, []string{"--kubeconfig=" + e.kubeconfig}, e.flags, extra)

@@ -75,16 +75,22 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 		p.Message += "AWS has no group of this name any more"
 		return p
 	}
+	var nearest TagFilter // what keeps the group from the search that lacks least
+	for at, search := range d.Searches() {
+		lacking := slices.DeleteFunc(slices.Clone(search), func(tag Tag) bool {
+			value, tagged := has[tag.Key]
+			return tagged && (tag.Value == "" || tag.Value == value)
+		})
+		if at == 0 || len(lacking) < len(nearest) {
+			nearest = lacking
+		}
+	}
 	var lacks []string
 	var tags []shellword.Tag
-	for _, tag := range slices.Concat(d.Searches()...) {
-		value, tagged := has[tag.Key]
-		switch {
-		case tagged && (tag.Value == "" || tag.Value == value):
-			continue
-		case tagged:
+	for _, tag := range nearest {
+		if value, tagged := has[tag.Key]; tagged {
 			lacks = append(lacks, fmt.Sprintf("its tag %s is %q", tag.Key, value))
-		default:
+		} else {
 			text := fmt.Sprintf("its tag %s is missing", tag.Key)
 			for key := range has {
 				if strings.EqualFold(key, tag.Key) {
@@ -127,6 +133,16 @@ func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
 		d.Filters = append(d.Filters, filter)
 	}
 	return d, nil
+}
+
+// Assumed returns the values of --node-group-auto-discovery that hold, by JoinAny, where no flag selects groups: the groups of the cluster that are
+// to be scaled. While its name is unknown they are the groups of all clusters, and the Identity keeps those of others away.
+func Assumed(cluster string) []string {
+	const enabled = "asg:tag=k8s.io/cluster-autoscaler/enabled"
+	if cluster == "" {
+		return []string{enabled}
+	}
+	return []string{enabled + ",k8s.io/cluster-autoscaler/" + cluster, enabled + ",kubernetes.io/cluster/" + cluster + "=owned"}
 }
 
 func parseTagFilter(spec string) (TagFilter, error) {

@@ -95,6 +95,14 @@ func (id *Identity) settle(votes map[string]int, undecided int, e Evidence) laun
 	return launchspec.Statement{}
 }
 
+// Early returns our name by what is known before any group is read: a flag, or the name in the VPC CNI. It is zero where that is nothing.
+func (id *Identity) Early(network string) launchspec.Statement {
+	if name := id.settle(nil, 0, Evidence{Network: network}); id.flag == "" && CheckClusterName(name.Cluster) == nil { // the stock flag may be anything
+		return name
+	}
+	return id.own
+}
+
 // ask asks the operator once for our name if groups state one and nothing settles which is ours.
 func (id *Identity) ask(ctx context.Context, groups []*group.Group) {
 	if id.asked || id.own.Cluster != "" {

@@ -91,8 +91,8 @@ func (in *installation) takeFlags() {
 	}
 }
 
-// takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. Without any, the usual tag selects the groups: a
-// check of all groups of the account would judge groups that have nothing to do with Kubernetes.
+// takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it assumes. Without
+// a pod, the usual tag selects the groups: a check of all groups of the account would judge groups that have nothing to do with Kubernetes.
 func (in *installation) takeDiscovery() {
 	r := &in.Read
 	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {
@@ -100,13 +100,15 @@ func (in *installation) takeDiscovery() {
 	}
 	r.Nodes = slices.DeleteFunc(slices.Clone(in.flags["nodes"]), unknown)
 	r.AutoDiscovery = slices.DeleteFunc(slices.Clone(in.flags["node-group-auto-discovery"]), unknown)
-	if len(r.Nodes)+len(r.AutoDiscovery) == 0 {
-		r.AutoDiscovery = []string{"asg:tag=" + enabledTag}
+	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {
+		return
 	}
+	cluster := ""
+	if len(in.ours) > 0 && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
+		cluster = ownership.NewIdentity(r.ClusterName, in.flags.last("cluster-name")).Early(networkName(in.daemonSets.value)).Cluster
+	}
+	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny
 }
-
-// enabledTag is the tag of all documents for discovery.
-const enabledTag = "k8s.io/cluster-autoscaler/enabled"
 
 // unknown reports whether the value of a flag comes from a variable that the pod's manifest does not show.
 func unknown(value string) bool { return strings.Contains(value, "$(") }
@@ -138,17 +140,16 @@ func (in *installation) ourDeployment() string {
 	return cmp.Or(name, "deployment/"+clusterAutoscaler)
 }
 
-// wanted returns the tags of the discovery flags, with their values where these matter.
+// wanted returns the tags of the discovery flags, or of the first where one is enough, with their values where these matter.
 func (in *installation) wanted() []ownership.Tag {
 	d, err := ownership.ParseDiscovery(nil, in.Read.AutoDiscovery)
 	if err != nil {
 		return nil
 	}
-	var tags []ownership.Tag
-	for _, filter := range d.Filters {
-		tags = append(tags, filter...)
+	if in.Read.DiscoveryJoin == ownership.JoinAny && len(d.Filters) > 0 {
+		return d.Filters[0]
 	}
-	return tags
+	return slices.Concat(d.Filters...)
 }
 
 // plural is a count with its noun.

@@ -85,6 +85,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
+	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
+		return nil, err
+	}
 	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
 	}

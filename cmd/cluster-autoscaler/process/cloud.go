@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -49,6 +50,9 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		Region: ours.Region, CloudConfig: cloudConfig, Version: p.version, Registerer: p.registerer, Middleware: p.middleware,
 	}); err != nil {
 		return nil, err
+	}
+	if ours.Region == "" {
+		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
 	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err

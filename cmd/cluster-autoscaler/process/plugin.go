@@ -112,6 +112,9 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
 		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
+	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
+		return nil, parts, err
+	}
 	a := &assembly{informers: factory}
 	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
 		return nil, parts, err

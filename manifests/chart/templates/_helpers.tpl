@@ -135,9 +135,6 @@ annotations:
 {{- fail (printf "image.repository %s has a tag or a digest. Set image.repository to what stands before it, and image.tag or image.digest to the rest." .repository) }}
 {{- end }}
 {{- end }}
-{{- if not (include "asg.has" (dict "root" . "names" "nodes|node-group-auto-discovery")) }}
-{{- fail "No group would be scaled. Set autoDiscovery.clusterName to scale the groups with the tags of autoDiscovery.tags, or list groups in autoscalingGroups." }}
-{{- end }}
 {{- with .Values.asg }}
 {{- if and .prices.content .prices.existingConfigMap }}
 {{- fail "Set only one of asg.prices.content and asg.prices.existingConfigMap." }}

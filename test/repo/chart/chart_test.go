@@ -294,7 +294,6 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		{"misspelt key of a mount", base + "extraVolumeSecrets: {a: {mountPath: /a, secret: b}}", "secret"},
 		{"wrong type", "autoDiscovery: {clusterName: c}\nreplicaCount: two", "replicaCount"},
 		{"wrong choice", "autoDiscovery: {clusterName: c}\nasg: {zonalGroups: some}", "zonalGroups"},
-		{"nothing to scale", "", "Set autoDiscovery.clusterName"},
 		{"another cloud", "autoDiscovery: {clusterName: c}\ncloudProvider: gce", `cloudProvider is "gce"`},
 		{"no image", base + "image: {repository: null}", "crane push bin/image REPOSITORY:TAG"},
 		{"no tag", base + "image: {tag: null}", "--set image.repository=REPOSITORY --set image.tag=TAG"},
@@ -314,6 +313,15 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Image and role are enough: without a flag the program finds its groups itself.
+func TestChartNeedsNoGroups(t *testing.T) {
+	for _, flag := range container(t, mustRender(t, "")).Command {
+		if strings.HasPrefix(flag, "--nodes") || strings.HasPrefix(flag, "--node-group-auto-discovery") || flag == "" {
+			t.Errorf("flag %q, want none that selects groups", flag)
+		}
 	}
 }
 

@@ -1,0 +1,34 @@
+package process
+
+import (
+	"context"
+
+	appslisters "k8s.io/client-go/listers/apps/v1"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
+)
+
+// assumeGroups has a process without a flag that selects groups scale those of its cluster, by the name that is known before they are read. It says
+// so, and waits for the DaemonSets, and so for the VPC CNI.
+func (p *Process) assumeGroups(ctx context.Context, started informers.Started, daemonSets appslisters.DaemonSetLister) error {
+	core, ours := &p.core, &p.options.AWS
+	if len(core.NodeGroups)+len(core.NodeGroupAutoDiscovery) > 0 {
+		return nil
+	}
+	if err := p.awaitCaches(ctx, started); err != nil {
+		return err
+	}
+	name := ownership.NewIdentity(ours.ClusterName, core.ClusterName).Early(aws.ClusterOfCNI(daemonSets))
+	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin = ownership.Assumed(name.Cluster), ownership.JoinAny
+	log := klog.FromContext(ctx).WithValues("asIf", core.NodeGroupAutoDiscovery)
+	if name.Cluster == "" {
+		log.Info("No flag selects Auto Scaling groups, and the name of this cluster is not known: groups with the tag of all clusters are scaled, unless they turn out to be another cluster's",
+			"remedy", "name this cluster by --asg-cluster-name, or select its groups by --node-group-auto-discovery")
+		return nil
+	}
+	log.Info("No flag selects Auto Scaling groups: those that name this cluster are scaled", "cluster", name.Cluster, "source", name.Source)
+	return nil
+}
