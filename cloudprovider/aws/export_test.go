@@ -100,3 +100,6 @@ func (p *Provider) MoveOn() {
 	p.spend.show(v)
 	p.view.Store(v)
 }
+
+// WhyNotJoining is the rule by which the reason is chosen.
+var WhyNotJoining = whyNotJoining

@@ -46,6 +46,9 @@ type Options struct {
 	Offerings lookup.OfferingsAPI
 	// Instances looks up whether instances that left their groups were terminated. Nil leaves that open.
 	Instances lookup.InstancesAPI
+	// Starts looks up why instances do not become nodes, and Admission whom the cluster lets in. Nil leaves that open.
+	Starts    lookup.StartsAPI
+	Admission lookup.Admission
 	Limiter   *cloudprovider.ResourceLimiter
 	// Nodes is an informer of the registered nodes, nil where they are unknown.
 	Nodes coreinformers.NodeInformer
@@ -82,16 +85,20 @@ type Provider struct {
 	gpuTypes   map[string]struct{}
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
-	ageing     ageing // under changing
+	starts     *lookup.Cache[lookup.Start]
+	late       map[string]time.Time  // instances without a node for long, and since when, under changing
+	unjoined   map[string]notJoining // by Auto Scaling group, under changing
+	ageing     ageing                // under changing
 	view       atomic.Pointer[View]
 	registered registeredNodes
 	seen       evidence                 // for Refresh alone
 	changing   sync.Mutex               // held while a view is made from the one before
 	facts      *nodeFacts               // under changing
 	missing    map[string]missingDevice // by Auto Scaling group, under changing
-	anew       bool                     // missing has changed
-	unknown    []string                 // instance types in use that the catalogue lacks, under changing
-	looped     atomic.Bool              // Refresh was called
+	anew       bool                     // missing or late has changed
+	answered   *lookup.Answers[lookup.Start]
+	unknown    []string    // instance types in use that the catalogue lacks, under changing
+	looped     atomic.Bool // Refresh was called
 }
 
 // New makes a Provider over a started Cache. The context bounds every write.
@@ -100,8 +107,10 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
+		unjoined: map[string]notJoining{}, gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
+	o.Admission.Cluster = p.cache.Cluster
+	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
 	if err := p.registered.follow(o.Nodes); err != nil {
 		return nil, err
 	}
@@ -129,7 +138,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.cache.Run(ctx) })
-	for _, lookUp := range []func(context.Context){p.types.Run, p.zones.Run, p.offers.Run, p.terminated.Run} {
+	for _, lookUp := range []func(context.Context){p.types.Run, p.zones.Run, p.offers.Run, p.terminated.Run, p.starts.Run} {
 		g.Go(func() error { lookUp(ctx); return nil })
 	}
 	return g.Wait()
@@ -194,22 +203,22 @@ func (p *Provider) refresh() {
 	p.changing.Lock()
 	defer p.changing.Unlock()
 	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
-	snapshot, catalogue, cni, offered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known()
+	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
 	if p.spend != nil {
 		defer func() { p.spend.show(p.view.Load()) }()
 	}
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
-	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew {
+	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
 		p.types.Want(p.unknown...) // EC2 may know them by now
 		return
 	}
-	p.anew = false
+	p.anew, p.answered = false, answered
 	p.noteDepartures(before.snapshot, snapshot)
 	v := p.nextView(before, snapshot, catalogue, cni, offered)
 	p.unknown = v.unknownTypes()
 	p.types.Want(p.unknown...)
 	p.offers.Want(v.zonalTypes()...)
-	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v)), v)
+	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
 	zeroSizes(before, v)
 	p.view.Store(v)
 }

@@ -15,9 +15,9 @@ type Statement struct {
 
 func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }
 
-// sourceUserData is the Source of a name in user data. The Source of an instance tag begins with fromLaunchTemplate.
+// SourceUserData is the Source of a name in user data. The Source of an instance tag begins with fromLaunchTemplate.
 const (
-	sourceUserData     = "user data"
+	SourceUserData     = "user data"
 	fromLaunchTemplate = "launch template "
 )
 
@@ -48,7 +48,7 @@ func (r *Resolver) stated(userData string, instanceTags map[string]string) []Sta
 	var stated []Statement
 	if r.clusterIn != nil && userData != "" {
 		if name := r.clusterIn(userData); name != "" {
-			stated = append(stated, Statement{Cluster: name, Source: sourceUserData})
+			stated = append(stated, Statement{Cluster: name, Source: SourceUserData})
 		}
 	}
 	return append(stated, StatedByTags(instanceTags, fromLaunchTemplate)...)

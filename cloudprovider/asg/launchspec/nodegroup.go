@@ -23,6 +23,7 @@ type Nodegroup struct {
 	Name         string
 	CapacityType string // ON_DEMAND, SPOT or CAPACITY_BLOCK
 	AMIType      string // such as AL2023_x86_64_STANDARD, or CUSTOM where the launch template has its own image
+	Role         string // ARN of the nodes' role
 	Labels       map[string]string
 	Taints       []Taint
 	Tags         map[string]string
@@ -58,7 +59,7 @@ func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*No
 	if out.Nodegroup == nil {
 		return n, nil
 	}
-	n.CapacityType, n.AMIType = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType)
+	n.CapacityType, n.AMIType, n.Role = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType), aws.ToString(out.Nodegroup.NodeRole)
 	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
 	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))
 	for _, t := range out.Nodegroup.Taints {

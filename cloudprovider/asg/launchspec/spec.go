@@ -11,9 +11,10 @@ import (
 type LaunchSpec struct {
 	// Types are the types that the policy may launch, in its order of preference, each once.
 	Types []Type
-	// ImageID, UserData, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.
+	// ImageID, UserData, Profile, BlockDevices and Image belong to the launch configuration, or to the first launch template that a type starts from.
 	ImageID  string
 	UserData string // base64, as AWS keeps it
+	Profile  string // name or ARN of the instance profile, "" for none
 	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the group refers to them.
 	// Instance.Origin is among them if the instance started from this very description. A version is not among them if a parameter of Systems
 	// Manager names its image or an override replaces the image, because it starts another image tomorrow.

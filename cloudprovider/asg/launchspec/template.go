@@ -1,6 +1,7 @@
 package launchspec
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -21,6 +22,7 @@ type template struct {
 	instanceType     string
 	imageID          string
 	userData         string
+	profile          string // name or ARN of the instance profile
 	blockDevices     []BlockDevice
 	spot             bool
 	vcpus            int
@@ -31,7 +33,7 @@ type template struct {
 }
 
 func (t *template) launch() *LaunchSpec {
-	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
+	return &LaunchSpec{ImageID: t.imageID, UserData: t.userData, Profile: t.profile, BlockDevices: t.blockDevices, Spot: t.spot, EFAInterfaces: t.efaInterfaces}
 }
 
 // templateFrom turns AWS's description into a template. Every field of it may be missing.
@@ -45,6 +47,9 @@ func templateFrom(v ec2types.LaunchTemplateVersion) *template {
 	t.instanceType, t.imageID, t.userData = string(d.InstanceType), aws.ToString(d.ImageId), aws.ToString(d.UserData)
 	if d.InstanceMarketOptions != nil {
 		t.spot = d.InstanceMarketOptions.MarketType == ec2types.MarketTypeSpot
+	}
+	if p := d.IamInstanceProfile; p != nil {
+		t.profile = cmp.Or(aws.ToString(p.Name), aws.ToString(p.Arn))
 	}
 	if d.CpuOptions != nil {
 		t.vcpus = int(aws.ToInt32(d.CpuOptions.CoreCount) * aws.ToInt32(d.CpuOptions.ThreadsPerCore))
@@ -166,7 +171,7 @@ func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (
 	}
 	found := make(map[string]*template, len(names))
 	for _, c := range out.LaunchConfigurations {
-		t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData),
+		t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData), profile: aws.ToString(c.IamInstanceProfile),
 			spot: aws.ToString(c.SpotPrice) != ""}
 		for _, b := range c.BlockDeviceMappings {
 			if b.Ebs != nil {

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -92,12 +93,15 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 }
 
 // Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another. setting
-// names the flag or tag that sets that limit.
-func Late(instance, group string, since, until time.Time, setting string) decision.Reason {
+// names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
+func Late(instance, group string, since, until time.Time, setting, cause, remedy string) decision.Reason {
+	if cause != "" {
+		cause = ": " + cause
+	}
 	return decision.Reason{Code: decision.CodeNotReady,
-		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (%s)",
-			clean(instance, maxName), quote(group), clock(since), clock(until), setting),
-		Remedy: "look at its console output: " + bootstrap(instance, " --latest")}
+		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (%s)%s",
+			clean(instance, maxName), quote(group), clock(since), clock(until), setting, cause),
+		Remedy: cmp.Or(remedy, "look at its console output: "+bootstrap(instance, " --latest"))}
 }
 
 // Unjoined is the reason of a group that the core leaves alone until a moment, because no node registered in time. The instances came up.

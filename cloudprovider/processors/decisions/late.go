@@ -15,7 +15,7 @@ import (
 )
 
 // An instance is late once it has been there without a node for three times as long as the last one of its group, but at least for leastJoin.
-// Where no node of the group has joined since the process started, it is late after unknownJoin.
+// Where no node of the group has joined since the process started, it is late after unknownJoin, and always halfway to where the core gives it up.
 const (
 	patience    = 3
 	leastJoin   = time.Minute
@@ -31,6 +31,7 @@ type unjoined struct {
 // noteJoins keeps since when instances have no node, and how long the last node of each group took to join. It records instances that
 // the core gave up.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
+	defer c.setLate()
 	gone := maps.Clone(c.unjoined) // functions of the Record read it
 	c.unjoined = make(map[string]unjoined, len(without))
 	for _, u := range without {
@@ -60,6 +61,26 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	}
 }
 
+// isLate reports whether the instance has been without a node for too long.
+func (u unjoined) isLate(now time.Time, joins map[string]time.Duration, within time.Duration) bool {
+	usual := unknownJoin
+	if took, joined := joins[u.group]; joined {
+		usual = max(leastJoin, patience*took)
+	}
+	return now.Sub(u.since) > min(usual, within/2)
+}
+
+// setLate shows the provider the instances that are late. It finds out why.
+func (c *Collector) setLate() {
+	late := map[string]time.Time{}
+	for id, u := range c.unjoined {
+		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && u.isLate(c.now.at, c.joins, within) {
+			late[id] = u.since
+		}
+	}
+	c.Provider.SetLate(late)
+}
+
 // provisionTime is the group's --max-node-provision-time, and where it is set, "" for a group that is not known.
 func (c *Collector) provisionTime(v *aws.View, group string) (within time.Duration, setting string) {
 	ng := v.NodeGroup(group)
@@ -79,15 +100,12 @@ func (c *Collector) provisionTime(v *aws.View, group string) (within time.Durati
 // late says that an instance has no node for longer than usual.
 func (k *cluster) late(m member) (decision.Reason, bool) {
 	u, known := k.facts.unjoined[m.instance.ID]
-	usual := unknownJoin
-	if took, joined := k.facts.joins[m.group]; joined {
-		usual = max(leastJoin, patience*took)
-	}
 	within, setting := k.provisionTime(k.facts.view, m.group)
-	if !known || setting == "" || k.facts.at.Sub(u.since) <= usual {
+	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
 		return decision.Reason{}, false
 	}
-	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting), true
+	cause, remedy, _ := k.Provider.WhyLate(m.instance.ID)
+	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, cause, remedy), true
 }
 
 // findLate says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.

@@ -71,6 +71,7 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 			}
 			if r, isLate := k.late(m); isLate {
 				o.Reason = r
+				_, _, o.Console = k.Provider.WhyLate(m.instance.ID)
 			}
 			if m.instance.Lifecycle.Leaving() {
 				o.State, o.Reason = decision.NodeLeaving, decision.Reason{Code: decision.CodeUnneeded, Message: "its instance is being terminated"}

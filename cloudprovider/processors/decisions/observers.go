@@ -154,6 +154,8 @@ func reasonOf(p aws.Problem) decision.Reason {
 		code = decision.CodeOtherCluster
 	case "launch-" + string(awsmessage.Permission), asg.ReasonLaunchDenied:
 		code = decision.CodeDenied
+	case aws.ReasonNotJoining:
+		code = decision.CodeNotReady
 	case aws.ReasonMissingDevice:
 		code = decision.CodeAccelerator
 	}

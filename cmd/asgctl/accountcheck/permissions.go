@@ -136,6 +136,10 @@ func permissions(c *awsclient.Clients, groups []autoscalingtypes.AutoScalingGrou
 			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{})},
 		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
 			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{})},
+		{action: "ec2:DescribeInstanceStatus", without: "less is known of instances that do not become nodes",
+			ask: ask(c.EC2.DescribeInstanceStatus, &ec2.DescribeInstanceStatusInput{MaxResults: few})},
+		{action: "eks:ListAccessEntries", untried: "it is asked only where an instance does not become a node"},
+		{action: "ec2:GetConsoleOutput", untried: "it is asked only where an instance does not become a node"},
 		{action: "ec2:DescribeSpotPriceHistory", without: "no --asg-spot-prices=live",
 			ask: ask(c.EC2.DescribeSpotPriceHistory, &ec2.DescribeSpotPriceHistoryInput{MaxResults: few})},
 	}

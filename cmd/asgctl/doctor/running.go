@@ -25,7 +25,7 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 	}
 	for _, g := range r.Groups {
 		for _, p := range g.Problems {
-			if p.Code == decision.CodeAccelerator {
+			if p.Code == decision.CodeAccelerator || p.Code == decision.CodeNotReady {
 				c.find("node group "+g.Name, p.Message, "its /status.json", p.Remedy)
 			}
 		}

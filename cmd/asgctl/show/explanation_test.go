@@ -161,6 +161,15 @@ instance   i-2 in us-east-1a
 	}
 }
 
+func TestConsoleOfANodeThatDoesNotJoinIsShown(t *testing.T) {
+	r := report()
+	r.Nodes[1].Console = []string{"booting", "kernel panic\x07"}
+	answer, _ := NodeOf(r, Running, r.Nodes[1].Name)
+	if want := "\nThe end of its console output, without secrets:\n  booting\n  kernel panic"; !strings.Contains(answer.Text(), want) {
+		t.Errorf("%q, want %q in it", answer.Text(), want)
+	}
+}
+
 func TestUnlistedPod(t *testing.T) {
 	for _, tt := range []struct {
 		spec     corev1.PodSpec

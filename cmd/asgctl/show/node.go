@@ -47,5 +47,12 @@ func (n *Node) Text() string {
 		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", duration.HumanDuration(max(0, node.RemovalAt.Sub(n.At))),
 			node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
 	}
-	return stale(n.Reading, n.At) + Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + Columns([]string{"NODE", node.Name}, rows) + next(node.Reason)
+	console := ""
+	for _, line := range node.Console {
+		console += "\n  " + Clean(line)
+	}
+	if console != "" {
+		console = "\nThe end of its console output, without secrets:" + console + "\n"
+	}
+	return stale(n.Reading, n.At) + Clean(node.Reason.Message) + " (" + string(node.State) + since(node.Since, n.At) + ")\n\n" + Columns([]string{"NODE", node.Name}, rows) + console + next(node.Reason)
 }

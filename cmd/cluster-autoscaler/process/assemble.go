@@ -28,6 +28,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
@@ -81,7 +82,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, err
 	}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
-		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem}
+		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(client)}}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(working.Done()) // the caches fill while AWS is asked

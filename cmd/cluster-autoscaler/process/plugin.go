@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -110,7 +111,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
 	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
-		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem}
+		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(client)}}
 	factory.Start(working.Done()) // the caches fill while AWS is asked
 	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
 		return nil, parts, err

@@ -26,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -185,7 +186,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	options := aws.Options{Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
-		InstanceTypes: clients.EC2, Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
+		InstanceTypes: clients.EC2, Instances: clients.EC2, Starts: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Zones: clients.EC2, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
 		Registerer: w.Metrics, Clock: clock.RealClock{}}
 	if change != nil {
 		change(&cached, &options)
@@ -201,6 +202,8 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	}
 	return w, ctx, cancel
 }
+
+func noAWSAuth(context.Context) ([]string, error) { return nil, errors.New("no ConfigMap aws-auth") }
 
 // NextLoop refreshes the Provider, as the core does at the beginning of a loop.
 func (w *World) NextLoop() {

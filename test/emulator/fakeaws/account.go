@@ -33,24 +33,26 @@ type account struct {
 	templateID map[string]string    // by name
 	configs    map[string]LaunchConfiguration
 	nodegroups map[string]EKSNodegroup // by cluster/name
-	queues     []*queue
-	announced  int // events that EventBridge has got
-	images     map[string]Image
-	ssm        map[string]string
-	spotPrices []SpotPrice            // by pool, the newest of each first
-	instances  map[string]*instance   // by ID, recently terminated ones included
-	activities map[string][]*activity // by group, oldest first, outlives the group
-	sequence   int                    // numbers everything that has a number
-	addresses  int                    // given to instances so far
-	nodes      map[string]nodeSink    // by cluster, once it is attached
-	started    time.Time
-	tokens     *clientTokens // of LaunchInstances
-	lacks      Lacks
-	authority  authority
-	roles      map[string]*role
-	sessions   map[string]string   // names of roles, by access key
-	providers  []string            // of OpenID Connect, without the scheme
-	offerings  map[string][]string // zones by instance type
+
+	accessEntries map[string][]string
+	queues        []*queue
+	announced     int // events that EventBridge has got
+	images        map[string]Image
+	ssm           map[string]string
+	spotPrices    []SpotPrice            // by pool, the newest of each first
+	instances     map[string]*instance   // by ID, recently terminated ones included
+	activities    map[string][]*activity // by group, oldest first, outlives the group
+	sequence      int                    // numbers everything that has a number
+	addresses     int                    // given to instances so far
+	nodes         map[string]nodeSink    // by cluster, once it is attached
+	started       time.Time
+	tokens        *clientTokens // of LaunchInstances
+	lacks         Lacks
+	authority     authority
+	roles         map[string]*role
+	sessions      map[string]string   // names of roles, by access key
+	providers     []string            // of OpenID Connect, without the scheme
+	offerings     map[string][]string // zones by instance type
 
 	past      past
 	strict    bool
@@ -82,7 +84,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		templates:  map[string]*template{},
 		templateID: map[string]string{},
 		configs:    map[string]LaunchConfiguration{},
-		nodegroups: map[string]EKSNodegroup{},
+		nodegroups: map[string]EKSNodegroup{}, accessEntries: cfg.AccessEntries,
 		images:     map[string]Image{},
 		ssm:        maps.Clone(cfg.SSMParameters),
 		instances:  map[string]*instance{},

@@ -73,6 +73,8 @@ func (a *account) authorize(r *request) error {
 		return nil
 	case r.service == serviceSQS:
 		return a.permit(r, action, a.queueARN(r.form), nil, false)
+	case r.service == serviceEKS && len(r.path) == 3:
+		return a.permit(r, action, "arn:"+a.partition+":eks:"+a.region+":"+a.id+":cluster/"+r.path[1], nil, false)
 	case r.service == serviceEKS && len(r.path) == 4:
 		return a.permit(r, action, a.nodegroupARN(r.path[1], r.path[3]), tagKeys(a.nodegroups[r.path[1]+"/"+r.path[3]].Tags, "aws"), false)
 	case r.service == serviceAutoScaling && !strings.HasPrefix(r.action, "Describe"):

@@ -65,6 +65,7 @@ type Config struct {
 	LaunchConfigurations []LaunchConfiguration `json:"launchConfigurations,omitempty"`
 	AutoScalingGroups    []AutoScalingGroup    `json:"autoScalingGroups,omitempty"`
 	EKSNodegroups        []EKSNodegroup        `json:"eksNodegroups,omitempty"`
+	AccessEntries        map[string][]string   `json:"accessEntries,omitempty"` // ARNs of principals, by EKS cluster
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
 	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type, other types are offered in all
@@ -175,6 +176,9 @@ type AutoScalingGroup struct {
 	WarmPool       *WarmPool       `json:"warmPool,omitempty"` // reported only
 
 	CapacityReservations *CapacityReservations `json:"capacityReservations,omitempty"` // reported only
+
+	Impaired string `json:"impaired,omitempty"` // the status check that its running instances fail: system or instance
+	Console  string `json:"console,omitempty"`  // the console output of its instances
 
 	NodeConfig `json:",inline"`
 }

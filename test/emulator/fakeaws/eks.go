@@ -17,6 +17,9 @@ func eksAction(method string, escaped []string) (path []string, action string) {
 	if method == http.MethodGet && len(path) == 4 && path[2] == "node-groups" {
 		return path, "DescribeNodegroup"
 	}
+	if method == http.MethodGet && len(path) == 3 && path[2] == "access-entries" {
+		return path, "ListAccessEntries"
+	}
 	if method == http.MethodGet && len(path) == 2 {
 		return path, "DescribeCluster"
 	}

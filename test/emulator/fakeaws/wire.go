@@ -81,15 +81,18 @@ var operations = map[string]map[string]operation{
 		"DescribeAvailabilityZones":                (*account).describeAvailabilityZones,
 		"DescribeImages":                           (*account).describeImages,
 		"DescribeInstances":                        (*account).describeInstances,
+		"DescribeInstanceStatus":                   (*account).describeInstanceStatus,
 		"DescribeInstanceTypes":                    (*account).describeInstanceTypes,
 		"DescribeInstanceTypeOfferings":            (*account).describeInstanceTypeOfferings,
 		"DescribeLaunchTemplateVersions":           (*account).describeLaunchTemplateVersions,
 		"DescribeSpotPriceHistory":                 (*account).describeSpotPriceHistory,
+		"GetConsoleOutput":                         (*account).getConsoleOutput,
 		"GetInstanceTypesFromInstanceRequirements": (*account).getInstanceTypesFromRequirements,
 	},
 	serviceEKS: {
 		"DescribeCluster":   (*account).describeCluster,
 		"DescribeNodegroup": (*account).describeNodegroup,
+		"ListAccessEntries": (*account).listAccessEntries,
 	},
 	serviceSQS: {
 		"ChangeMessageVisibilityBatch": batch((*queue).hide),

@@ -41,6 +41,9 @@ var elsewhere = map[string]string{
 	"autoscaling:DescribeAutoScalingGroups":      "TestStartNeedsTheGroups",
 	"autoscaling:CompleteLifecycleAction":        "TestDeniedCompletionLeavesTheHookItsTime in cloudprovider/interruption",
 	"autoscaling:RecordLifecycleActionHeartbeat": "TestDeniedHeartbeatsEndADrainEarly in cloudprovider/interruption",
+	"ec2:DescribeInstanceStatus":                 "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
+	"eks:ListAccessEntries":                      "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
+	"ec2:GetConsoleOutput":                       "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
 	"autoscaling:DescribeLifecycleHooks":         "TestHookTimeoutIsTheTimeOfItsDrain in cloudprovider/interruption",
 }
 

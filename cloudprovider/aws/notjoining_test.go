@@ -1,0 +1,129 @@
+package aws_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
+	broken := awsworld.Group("g", "m5.large", 0, 2, 5, nil)
+	broken.Impaired, broken.Console = "instance", "kernel panic"
+	w := newWorld(t, nil, broken)
+	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) {
+		o.Admission.AWSAuth = func(context.Context) ([]string, error) { return nil, nil }
+	})
+	state, _ := w.AWS.Group("g")
+	first, second := state.Instances[0].ID, state.Instances[1].ID
+	since := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
+	late := func(ids ...string) map[string]time.Time {
+		m := map[string]time.Time{"i-gone": since}
+		for _, id := range ids {
+			m[id] = since
+		}
+		return m
+	}
+	problem := func() string {
+		w.NextLoop()
+		for _, p := range w.Problems() {
+			if p.Reason == aws.ReasonNotJoining {
+				return p.Message
+			}
+		}
+		return ""
+	}
+	w.SetLate(late(second))
+	w.Eventually(func() string {
+		if problem() == "" {
+			return "no problem"
+		}
+		return ""
+	})
+	want := `Auto Scaling group "g": its instance ` + second + " has not joined the cluster since 10:00:00 UTC: EC2's instance status check fails"
+	if got := problem(); !strings.HasPrefix(got, want) {
+		t.Errorf("problem %q, want %q", got, want)
+	}
+	cause, remedy, console := w.WhyLate(second)
+	if !strings.HasPrefix(cause, "EC2's instance status check fails") || remedy != "" || strings.Join(console, "") != "kernel panic" {
+		t.Errorf("why: %q, %q, console %q", cause, remedy, console)
+	}
+	if cause, _, _ := w.WhyLate(first); cause != "" {
+		t.Errorf("why %q for an instance that is not late", cause)
+	}
+
+	// It stays while the core tries again, and goes once all have joined.
+	w.SetLate(late())
+	if problem() == "" {
+		t.Error("no problem once the instance is late no more, want that it stays until a node joins")
+	}
+	w.register(awsworld.Node("a", nodemeta.ProviderID("cn-northwest-1a", first)), awsworld.Node("b", nodemeta.ProviderID("cn-northwest-1a", second)))
+	w.SetLate(late(first))
+	w.SetLate(late())
+	if got := problem(); got != "" {
+		t.Errorf("problem %q, want none once the instance has joined", got)
+	}
+	if calls := w.AWS.Calls(); calls["DescribeInstanceStatus"] > 2 {
+		t.Errorf("%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
+	}
+}
+
+// Each row adds a fact that is more certain than all before.
+func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
+	i := &group.Instance{ID: "i-1", Origin: "t version 1"}
+	g := &group.Group{Name: "g", LaunchSpec: &launchspec.LaunchSpec{}, Instances: []group.Instance{*i, {ID: "i-2", Origin: "t version 1"}, {ID: "i-3", Origin: "t version 2"}}}
+	registered := map[string]string{"i-3": "aws:///a/i-3"} // it started from another version
+	start, ours, last := lookup.Start{CheckSince: time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)}, "", 9
+	joins := func(cluster string) {
+		g.LaunchStated = []launchspec.Statement{{Cluster: cluster, Source: launchspec.SourceUserData}}
+	}
+	for _, tt := range []struct {
+		add  func()
+		want string
+	}{
+		{func() { start.Unchecked = []string{"eks:ListAccessEntries"} },
+			"nothing wrong was found in AWS, and whether the cluster lets in its role could not be checked, and AWS denies eks:ListAccessEntries"},
+		{func() { start.AWSAuth, g.LaunchSpec.Profile = true, "arn:aws:iam::1:instance-profile/workers" },
+			`no line of aws-auth lets in the role behind its instance profile "workers", and access entries of EKS could not be checked`},
+		{func() { joins("two") }, `its user data joins cluster "two", and the name of this one is not known`},
+		{func() {
+			ours, start.Entries, g.LaunchSpec.Nodegroup = "one", true, &launchspec.Nodegroup{Role: "arn:aws:iam::1:role/nodes"}
+			joins("one")
+			start.Roles = []string{"arn:aws:iam::1:role/other-nodes"}
+		}, `neither an access entry of EKS nor aws-auth lets in the role "nodes"`},
+		{func() { start.Check = "instance" }, "EC2's instance status check fails since 10:00:00 UTC, so it has not booted or has no network"},
+		{func() { start.State = "stopped" }, "EC2 shows it as stopped"},
+		{func() {
+			g.LaunchSpec.Image = &launchspec.Image{Name: "amazon-eks-node-al2023-x86_64-standard-1.35-v20260801"}
+		},
+			"it has no user data, and its image joins no cluster without"},
+		{func() { joins("two") }, `its user data joins cluster "two", and this one is "one"`},
+	} {
+		tt.add()
+		if cause, _, rank := aws.WhyNotJoining(start, g, i, ours, registered); cause != tt.want || rank >= last {
+			t.Errorf("%q (%d), want %q before %d", cause, rank, tt.want, last)
+		} else {
+			last = rank
+		}
+	}
+	joins("one")
+	start.State, start.Check, start.Unchecked = "running", "", nil
+	registered["i-2"] = "aws:///a/i-2"
+	if cause, _, _ := aws.WhyNotJoining(start, g, i, ours, registered); cause != "nothing wrong was found in AWS" {
+		t.Errorf("%q, want no reason that the node of the same start refutes", cause)
+	}
+	delete(registered, "i-2")
+	start.Roles = append(start.Roles, "arn:aws:iam::1:role/nodes")
+	g.LaunchSpec.UserData = "eA=="
+	if cause, _, _ := aws.WhyNotJoining(start, g, i, ours, registered); strings.Contains(cause, "role") {
+		t.Errorf("%q, want nothing about a role that is let in", cause)
+	}
+}

@@ -1,0 +1,188 @@
+package lookup
+
+import (
+	"context"
+	"encoding/base64"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+const (
+	startsPerCall  = 100              // DescribeInstanceStatus takes no more instances by ID (EC2 API reference)
+	startsAge      = 10 * time.Minute // before AWS is asked again
+	startsKeep     = time.Hour
+	consolesAtOnce = 5 // of one look-up, because one instance of a group is enough
+	consoleLines   = 40
+	consoleWidth   = 300 // bytes of a line
+)
+
+// StartsAPI are the EC2 calls of NewStarts. Each of them may be denied.
+type StartsAPI interface {
+	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
+	GetConsoleOutput(context.Context, *ec2.GetConsoleOutputInput, ...func(*ec2.Options)) (*ec2.GetConsoleOutputOutput, error)
+}
+
+// Admission answers who may join the cluster.
+type Admission struct {
+	EKS     eks.ListAccessEntriesAPIClient
+	Cluster func() string                           // "" while the name is not known
+	AWSAuth func(context.Context) ([]string, error) // ARNs of the roles in the ConfigMap aws-auth
+}
+
+// Start is what AWS knows of an instance that does not become a node. Empty fields are not known.
+type Start struct {
+	State            string // in EC2's words, such as "running"
+	Check            string // the status check that fails: "system" or "instance"
+	CheckSince       time.Time
+	Roles            []string // ARNs that the cluster lets in
+	AWSAuth, Entries bool     // the ConfigMap and EKS's access entries could be read for them
+	Console          []string // the end of its console output, without secrets
+	Unchecked        []string // actions that AWS denies
+}
+
+// NewStarts makes a Cache that finds out why instances do not become nodes: two calls for 100 of them, and one for the console of a few.
+func NewStarts(api StartsAPI, admission Admission, c clock.Clock) *Cache[Start] {
+	s := &starts{api: api, admission: admission, denied: map[string]bool{}}
+	s.cache = newCache(c, api != nil, question[Start]{atOnce: startsPerCall, age: startsAge, keep: startsKeep, ask: s.ask,
+		failure: "Could not see why instances do not become nodes", remedy: "see the error"})
+	return s.cache
+}
+
+type starts struct {
+	api       StartsAPI
+	admission Admission
+	cache     *Cache[Start]
+	denied    map[string]bool // actions
+	entries   []string
+	listed    time.Time // when entries were asked for
+	listable  bool
+}
+
+func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error) {
+	found := make(map[string]Start, len(ids))
+	if err := s.optional(ctx, "ec2:DescribeInstanceStatus", func() error { return s.check(ctx, ids, found) }); err != nil {
+		return nil, err
+	}
+	roles, noAuth := s.admission.AWSAuth(ctx)
+	_ = s.optional(ctx, "eks:ListAccessEntries", func() error { return s.list(ctx) }) // EKS may not know the cluster
+	roles = slices.Concat(roles, s.entries)
+	known, read := s.cache.Known(), 0
+	for _, id := range ids {
+		start := found[id]
+		start.Roles, start.AWSAuth, start.Entries = roles, noAuth == nil, s.listable
+		if before, asked := known.Of(id); asked {
+			start.Console = before.Console
+		} else if read++; read <= consolesAtOnce {
+			// An instance without Nitro has no latest output.
+			_ = s.optional(ctx, "ec2:GetConsoleOutput", func() (err error) { start.Console, err = s.console(ctx, id); return err })
+		}
+		start.Unchecked = slices.Sorted(maps.Keys(s.denied))
+		found[id] = start
+	}
+	return found, nil
+}
+
+// optional makes a call unless AWS denied its action before. A denial is logged once, and is no error.
+func (s *starts) optional(ctx context.Context, action string, call func() error) error {
+	if s.denied[action] {
+		return nil
+	}
+	err := call()
+	if !awsclient.IsDenied(err) {
+		return err
+	}
+	s.denied[action] = true
+	klog.FromContext(ctx).Info("AWS denies a look at instances that do not become nodes, so that the reason may stay unknown", "action", action,
+		"err", awsclient.Brief(err), "remedy", "allow "+action+" and restart, or do without it")
+	return nil
+}
+
+// check enters the states and the status checks that fail. The host's comes first, because the instance's fails with it.
+func (s *starts) check(ctx context.Context, ids []string, found map[string]Start) error {
+	out, err := s.api.DescribeInstanceStatus(ctx, &ec2.DescribeInstanceStatusInput{InstanceIds: ids, IncludeAllInstances: awssdk.Bool(true)})
+	if err != nil {
+		return err
+	}
+	for _, status := range out.InstanceStatuses {
+		var start Start
+		if status.InstanceState != nil {
+			start.State = string(status.InstanceState.Name)
+		}
+		for name, summary := range map[string]*ec2types.InstanceStatusSummary{"system": status.SystemStatus, "instance": status.InstanceStatus} {
+			if summary == nil || summary.Status != ec2types.SummaryStatusImpaired || start.Check == "system" {
+				continue
+			}
+			start.Check = name
+			for _, d := range summary.Details {
+				start.CheckSince = awssdk.ToTime(d.ImpairedSince)
+			}
+		}
+		found[awssdk.ToString(status.InstanceId)] = start
+	}
+	return nil
+}
+
+// list asks EKS for the roles with an access entry, now and then.
+func (s *starts) list(ctx context.Context) error {
+	a, now := s.admission, s.cache.clock.Now()
+	if a.EKS == nil || a.Cluster() == "" || now.Sub(s.listed) < startsAge {
+		return nil
+	}
+	s.listed, s.listable, s.entries = now, false, nil
+	pages := eks.NewListAccessEntriesPaginator(a.EKS, &eks.ListAccessEntriesInput{ClusterName: awssdk.String(a.Cluster())})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		s.entries = append(s.entries, page.AccessEntries...)
+	}
+	s.listable = true
+	return nil
+}
+
+// console returns the end of an instance's console output.
+func (s *starts) console(ctx context.Context, id string) ([]string, error) {
+	out, err := s.api.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: awssdk.String(id), Latest: awssdk.Bool(true)})
+	if err != nil {
+		return nil, err
+	}
+	text, err := base64.StdEncoding.DecodeString(awssdk.ToString(out.Output))
+	return consoleEnd(string(text)), err
+}
+
+var (
+	// secret matches a value behind a telling name, a user of a URL, an access key, a token in JSON, and long text in base64.
+	secret = regexp.MustCompile(`(?i)((?:passw|secret|token|credential|api_?key|access_?key|authorization|bearer)[\w-]*["']?\s*[:= ]\s*)(?:bearer\s+|basic\s+)?\S+` +
+		`|://[^\s/@]*@|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
+	unseen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|[^\PC\t]`)
+)
+
+// consoleEnd returns the last lines without secrets and codes of a terminal. A private key goes as a whole.
+func consoleEnd(text string) (lines []string) {
+	key := false
+	for line := range strings.Lines(text) {
+		key = key || strings.Contains(line, "-----BEGIN ")
+		switch line = strings.TrimSpace(unseen.ReplaceAllString(line, "")); {
+		case line == "":
+		case key:
+			key = !strings.Contains(line, "-----END ")
+		default:
+			line = secret.ReplaceAllString(line, "$1***")
+			lines = append(lines, strings.ToValidUTF8(line[:min(len(line), consoleWidth)], ""))
+		}
+	}
+	return lines[max(0, len(lines)-consoleLines):]
+}

@@ -1,0 +1,150 @@
+package lookup
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"k8s.io/klog/v2"
+	"k8s.io/klog/v2/textlogger"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// startsWorld is an account with a group of instances that are in service.
+type startsWorld struct {
+	*Cache[Start]
+	aws   *fakeaws.Server
+	clock *clocktesting.FakeClock
+	ids   []string
+}
+
+func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, auth func(context.Context) ([]string, error)) *startsWorld {
+	t.Helper()
+	g.Name, g.Desired, g.Max, g.Zones, g.LaunchTemplate = "g", instances, instances, []string{"us-west-2a"}, &fakeaws.LaunchTemplateRef{Name: "t"}
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large"}}}},
+		AccessEntries:   map[string][]string{"one": {"arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	w := &startsWorld{aws: server, clock: clocktesting.NewFakeClock(time.Now())}
+	key := credentials.NewStaticCredentialsProvider("test", "test", "")
+	w.Cache = NewStarts(
+		ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: key}),
+		Admission{Cluster: func() string { return "one" }, AWSAuth: auth,
+			EKS: eks.New(eks.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: key})}, w.clock)
+	state, _ := server.Group("g")
+	for _, i := range state.Instances {
+		w.ids = append(w.ids, i.ID)
+	}
+	slices.Sort(w.ids)
+	return w
+}
+
+func (w *startsWorld) look(t *testing.T) {
+	t.Helper()
+	w.Want(w.ids...)
+	if err := w.lookUp(t.Context()); err != nil && !errors.Is(err, errNotAsked) {
+		t.Fatal(err)
+	}
+}
+
+func mapped(context.Context) ([]string, error) { return []string{"arn:aws:iam::1:role/c"}, nil }
+
+func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
+	w := newStartsWorld(t, 7, fakeaws.AutoScalingGroup{Impaired: "instance", Console: "booting\n\x1b[32mtoken=abc\x1b[0m\nready\n"}, mapped)
+	w.look(t)
+	want := Start{State: "running", Check: "instance", AWSAuth: true, Entries: true, Console: []string{"booting", "token=***", "ready"},
+		Roles: []string{"arn:aws:iam::1:role/c", "arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}
+	got, _ := w.Known().Of(w.ids[0])
+	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(Start{}, "CheckSince"), cmpopts.EquateEmpty()); diff != "" || got.CheckSince.IsZero() {
+		t.Errorf("(-want +got):\n%s since %v", diff, got.CheckSince)
+	}
+	if last, _ := w.Known().Of(w.ids[6]); last.Console != nil {
+		t.Errorf("console %q of the seventh instance, want five consoles only", last.Console)
+	}
+	w.look(t) // within the age
+	w.clock.Step(startsAge)
+	w.look(t)
+	if after, _ := w.Known().Of(w.ids[0]); !slices.Equal(after.Console, want.Console) {
+		t.Errorf("console %q later, want that it stays", after.Console)
+	}
+	calls := w.aws.Calls()
+	if got := fmt.Sprint(calls["DescribeInstanceStatus"], calls["ListAccessEntries"], calls["GetConsoleOutput"]); got != "2 4 5" {
+		t.Errorf("%s calls for status, pages of entries and console; want 2 4 5", got)
+	}
+}
+
+func TestSystemCheckCountsBeforeTheInstances(t *testing.T) {
+	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{Impaired: "system"}, mapped)
+	for range 10 {
+		w.look(t)
+		if got, _ := w.Known().Of(w.ids[0]); got.Check != "system" {
+			t.Fatalf("check %q, want the system's", got.Check)
+		}
+		w.clock.Step(startsAge)
+	}
+}
+
+func TestDeniedLooksAtStartsAreSaidOnce(t *testing.T) {
+	var log bytes.Buffer
+	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{Console: "text"}, func(context.Context) ([]string, error) { return nil, errors.New("forbidden") })
+	for _, action := range []string{"DescribeInstanceStatus", "ListAccessEntries", "GetConsoleOutput"} {
+		w.aws.Deny(action)
+	}
+	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
+	for range 3 {
+		w.Want(w.ids...)
+		if err := w.lookUp(ctx); err != nil {
+			t.Fatal(err)
+		}
+		w.clock.Step(startsAge)
+	}
+	want := Start{Unchecked: []string{"ec2:DescribeInstanceStatus", "ec2:GetConsoleOutput", "eks:ListAccessEntries"}}
+	if got, _ := w.Known().Of(w.ids[0]); !cmp.Equal(want, got, cmpopts.EquateEmpty()) {
+		t.Errorf("(-want +got):\n%s", cmp.Diff(want, got))
+	}
+	if got := strings.Count(log.String(), "AWS denies a look"); got != 3 {
+		t.Errorf("%d lines, want one for each action:\n%s", got, log.String())
+	}
+	if calls := w.aws.Calls(); calls["DescribeInstanceStatus"]+calls["ListAccessEntries"]+calls["GetConsoleOutput"] != 3 {
+		t.Errorf("calls %v, want one of each", calls)
+	}
+}
+
+func TestConsoleEndsWithoutSecrets(t *testing.T) {
+	for _, tt := range []struct{ line, want string }{
+		{"export DB_PASSWORD=hunter2 done", "export DB_PASSWORD=*** done"},
+		{`"secretKey": "abc"`, `"secretKey": ***`},
+		{"Authorization: Bearer abc.def", "Authorization: ***"},
+		{"curl https://me:pw@host/path", "curl https***host/path"},
+		{"key AKIAIOSFODNN7EXAMPLE", "key ***"},
+		{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.sig", "***"},
+		{"blob QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpBQkNERUZHSElKS0xN end", "blob *** end"},
+		{"[   12.3] kubelet: Unauthorized\x07", "[   12.3] kubelet: Unauthorized"},
+	} {
+		if got := consoleEnd(tt.line + "\r\n"); !slices.Equal(got, []string{tt.want}) {
+			t.Errorf("%q becomes %q, want %q", tt.line, got, tt.want)
+		}
+	}
+	if got := consoleEnd("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb\n"); !slices.Equal(got, []string{"a", "b"}) {
+		t.Errorf("a private key becomes %q", got)
+	}
+	if got := consoleEnd(strings.Repeat("x\n", 100)); len(got) != consoleLines {
+		t.Errorf("%d lines, want %d", len(got), consoleLines)
+	}
+}
