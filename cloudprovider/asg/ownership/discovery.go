@@ -136,7 +136,7 @@ func ParseDiscovery(nodes, autoDiscovery []string) (Discovery, error) {
 }
 
 // Assumed returns the values of --node-group-auto-discovery that hold, by JoinAny, where no flag selects groups: the groups of the cluster that are
-// to be scaled. While its name is unknown they are the groups of all clusters, and the Identity keeps those of others away.
+// to be scaled, or without a name those of all clusters.
 func Assumed(cluster string) []string {
 	const enabled = "asg:tag=k8s.io/cluster-autoscaler/enabled"
 	if cluster == "" {

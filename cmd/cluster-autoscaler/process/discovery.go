@@ -21,14 +21,15 @@ func (p *Process) assumeGroups(ctx context.Context, started informers.Started, d
 	if err := p.awaitCaches(ctx, started); err != nil {
 		return err
 	}
+	log := klog.FromContext(ctx)
 	name := ownership.NewIdentity(ours.ClusterName, core.ClusterName).Early(aws.ClusterOfCNI(daemonSets))
-	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin = ownership.Assumed(name.Cluster), ownership.JoinAny
-	log := klog.FromContext(ctx).WithValues("asIf", core.NodeGroupAutoDiscovery)
-	if name.Cluster == "" {
-		log.Info("No flag selects Auto Scaling groups, and the name of this cluster is not known: groups with the tag of all clusters are scaled, unless they turn out to be another cluster's",
+	if name.Cluster == "" { // the groups with the tag may be those of any cluster of the account
+		log.Info("No flag selects Auto Scaling groups, and the name of this cluster is not known: no group is scaled",
 			"remedy", "name this cluster by --asg-cluster-name, or select its groups by --node-group-auto-discovery")
 		return nil
 	}
-	log.Info("No flag selects Auto Scaling groups: those that name this cluster are scaled", "cluster", name.Cluster, "source", name.Source)
+	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin = ownership.Assumed(name.Cluster), ownership.JoinAny
+	log.Info("No flag selects Auto Scaling groups: those that name this cluster are scaled", "cluster", name.Cluster, "source", name.Source,
+		"asIf", core.NodeGroupAutoDiscovery)
 	return nil
 }

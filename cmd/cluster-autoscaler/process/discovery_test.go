@@ -25,7 +25,7 @@ func TestGroupsAreAssumedWithoutFlagsAlone(t *testing.T) {
 		wantJoin     ownership.DiscoveryJoin
 	}{
 		{name: "none", want: ownership.Assumed("main"), wantJoin: ownership.JoinAny},
-		{name: "none, and no name", without: true, want: ownership.Assumed(""), wantJoin: ownership.JoinAny},
+		{name: "none, and no name", without: true},
 		{name: "tags", flags: given, want: given},
 		{name: "names", named: []string{"0:3:a"}},
 	} {
