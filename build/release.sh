@@ -136,6 +136,10 @@ check() {
 login() { printf %s "$GITHUB_TOKEN" | crane auth login "${registry%%/*}" --username "$GITHUB_ACTOR" --password-stdin; }
 
 publish() {
+  [[ -e $files/asg-autoscaler-$version.tgz ]] || fail "$RELEASE has no release $VERSION: make release VERSION=$VERSION REGISTRY=$REGISTRY"
+  tar --extract --to-stdout --file "$files/asg-autoscaler-$version.tgz" asg-autoscaler/values.yaml |
+    grep --fixed-strings --line-regexp "  repository: $registry/asg-autoscaler" >/dev/null ||
+    fail "the chart in $files names an image of another registry: make release VERSION=$VERSION REGISTRY=$REGISTRY"
   crane push "$RELEASE/image" "$registry/asg-autoscaler:$VERSION"
   local chart
   for chart in asg-autoscaler asg-autoscaler-crds; do

@@ -166,6 +166,11 @@ func TestReleaseFromSourcesToItsPage(t *testing.T) {
 	if config := string(r.file("config.json")); !strings.Contains(config, `"`+strings.Split(r.registry, "/")[0]+`"`) {
 		t.Errorf("the login is not where crane, helm and cosign look for it: %s", config)
 	}
+	for arg, want := range map[string]string{"REGISTRY=127.0.0.1:1": "another registry", "VERSION=v0.3.0": "no release v0.3.0"} {
+		if out, err := r.make("publish", "v0.2.0", arg); err == nil || !strings.Contains(out, want) {
+			t.Errorf("make publish %s: %v, want %q\n%s", arg, err, want, out)
+		}
+	}
 	r.must("publish")
 	ref, err := name.ParseReference(image + ":v0.2.0")
 	if err != nil {
