@@ -129,7 +129,7 @@ annotations:
 {{- end }}
 {{- with .Values.image }}
 {{- if not (and .repository (or .tag .digest)) }}
-{{- fail "No image is published yet, so image.repository and image.tag (or image.digest) must name yours. `make image` builds one, and `crane push bin/image REPOSITORY:TAG` pushes it. Then: --set image.repository=REPOSITORY --set image.tag=TAG" }}
+{{- fail "The sources of the chart name no image, so image.repository and image.tag (or image.digest) must name yours. `make image` builds one, and `crane push bin/image REPOSITORY:TAG` pushes it. Then: --set image.repository=REPOSITORY --set image.tag=TAG" }}
 {{- end }}
 {{- if regexMatch "@|:[^/]*$" .repository }}
 {{- fail (printf "image.repository %s has a tag or a digest. Set image.repository to what stands before it, and image.tag or image.digest to the rest." .repository) }}

@@ -72,7 +72,7 @@ func mustHelm(t *testing.T, version string, args ...string) string {
 	return out
 }
 
-// image are values with an image. The chart has no default, because none is published.
+// image are values with an image. The chart in the sources has no default.
 var image = filepath.Join("testdata", "image.values.yaml")
 
 // render renders a chart with the newest helm, an image and the values, as release "test". The values are YAML.
