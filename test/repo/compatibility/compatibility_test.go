@@ -120,9 +120,9 @@ func page(f facts) string {
 	}
 	return fmt.Sprintf(`# Which one for my cluster
 
-**The newest release, for every Kubernetes from 1.%[1]d on.** There is no release for each minor
-version, as the stock autoscaler has them: one program serves all. This page is made by
-`+"`make docs`"+` from what the repository pins and tests.
+**The newest release, for every Kubernetes from 1.%[1]d on.** Before the first one take the newest
+commit of `+"`main`"+`. There is no release for each minor version, as the stock autoscaler has them: one
+program serves all. This page is made by `+"`make docs`"+` from what the repository pins and tests.
 
 `, f.floor) + document.Table([]string{"Kubernetes", "built in", "as a plugin"}, rows) + fmt.Sprintf(`
 *Runs* means the scenarios of `+"`test/scenario/e2e`"+`, on the real programs of the control plane: etcd,
