@@ -25,6 +25,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+.PHONY: goflags
+goflags: ## print the flags of every go command here, for those outside make: export GOFLAGS="$(make goflags)"
+	@echo '$(GOFLAGS)'
+
 # Linked statically, so that the binaries run in any image. Only the image's programs are built with -trimpath, because with it the go
 # command compiles a module anew for each go.mod that replaces it by another version. Without it the product, the control plane and
 # helm share what is compiled.
