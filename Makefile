@@ -1,5 +1,5 @@
-# Everything here but make test runs from a fresh clone with Go and make alone. .ci/run installs what make test needs beside them. CI
-# runs these targets and nothing else.
+# Everything here runs from a fresh clone with Go, git and make alone, but for a C compiler where -race is. `make test` installs that, and
+# what else its tests need. CI runs these targets and nothing else.
 
 # The core links every cloud unless one build tag picks a provider of its own; this is the smallest. It is set here and
 # nowhere else, and reaches every go command, the tests' own builds included, through GOFLAGS. So does the last flag: no program keeps debug
@@ -115,7 +115,9 @@ test-image: ## build the image twice, compare both, read it back and run it (ARC
 	IMAGE_ARCHS='$(ARCHS)' $(GO) test -C build/image -count=1 -timeout 60m -v ./...
 
 .PHONY: test
-test: verify ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target, known vulnerabilities
+test: ## lint, verify; unit, component and scenario tests with the race detector, a short run of each bench and fuzz target, known vulnerabilities
+	@test/repo/tools/needs.sh
+	@$(MAKE) --no-print-directory verify
 	@# both compile for minutes, and one has work for a core while the other waits for a package
 	@$(COMPILING) $(MAKE) --no-print-directory -j2 lint controlplane
 	@# lint has run go vet already, and test/repo/fuzz below runs the fuzz targets
