@@ -42,8 +42,9 @@ build: ## bin/cluster-autoscaler, and bin/asgctl, which is the same file under a
 	ln -f bin/cluster-autoscaler bin/asgctl
 
 # go test shows nothing of a package that passed, so the scenarios leave the table of their slowest steps in this file. It lies
-# outside the module, for go test would not cache a test that writes into it.
+# outside the module, for go test would not cache a test that writes into it. The other table has the seconds of the packages.
 TIMES := $(or $(TMPDIR),/tmp)/asg-autoscaler-scenarios$(subst /,-,$(CURDIR)).txt
+PACKAGES := $(TIMES:.txt=-packages.txt)
 
 # The image states these, and so has the same digest wherever it is built.
 REVISION ?= $(shell git rev-parse HEAD)
@@ -123,12 +124,19 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 	@# lint has run go vet already, and test/repo/fuzz below runs the fuzz targets
 	@# the scenarios come first: they take longest, and mostly wait, so one more package runs beside them
 	@# linked without debug information, which takes a third less time
-	SCENARIO_TIMES=$(TIMES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/scenario/e2e ./...
+	SCENARIO_TIMES=$(TIMES) test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -race -vet=off -skip '^Fuzz' -ldflags=-w \
+		-p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 -timeout 30m ./test/scenario/e2e ./...
 	$(GO) test -C build/image -count=1 ./...
-	@cat $(TIMES)
 	@# with the race detector, with which the core has been compiled above
 	$(GO) run -race ./test/repo/vulncheck $(if $(VULNDB),-db $(VULNDB),-if-reachable)
 	$(GO) run ./test/repo/fuzz -fuzztime 10s
+	@cat $(TIMES) $(PACKAGES)
+
+# They share what `make build` has compiled, and need no C compiler.
+.PHONY: test-quick
+test-quick: ## the tests that need no control plane, no browser and no minutes, without the race detector
+	@CGO_ENABLED=0 test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -short -vet=off -ldflags=-w ./...
+	@cat $(PACKAGES)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for ten minutes each (FUZZTIME=1h)

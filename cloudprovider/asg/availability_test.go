@@ -37,7 +37,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 		{name: "throttled", code: "RequestLimitExceeded"},
 		{name: "a fault of AWS's own", code: "InternalError"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			now := clockAt(time.Minute)
 			other := scalingGroup("other", 0, 0, 10)
 			other.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "gpus", Version: "1"}
@@ -59,7 +59,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 					t.Errorf("group %s rests: %t, %+v, want %t as %s for %s", name, resting, rest, want, tt.class, tt.rest)
 				}
 			}
-		})
+		}))
 	}
 }
 
@@ -145,7 +145,7 @@ func TestTroubleEndsSomeTimeAfterCoolDown(t *testing.T) {
 func TestInstanceInServiceEndsTrouble(t *testing.T) {
 	t.Parallel()
 	for name, first := range map[string]bool{"launched after the failure": false, "launched before it": true} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, bubbled(func(t *testing.T) {
 			now, delays := clockAt(time.Minute), quick
 			delays.InService = ms(500)
 			w := newWorldWith(t, delays, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).with(at(now)).started()
@@ -173,7 +173,7 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 					t.Errorf("group %s in trouble: %t, %+v, want %t", name, known, trouble, first)
 				}
 			}
-		})
+		}))
 	}
 }
 

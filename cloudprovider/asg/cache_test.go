@@ -110,8 +110,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 		{name: "thousand groups", groups: 1000, readings: 10, templates: 5},
 		{name: "thousand groups and one more template", groups: 1000, unused: 1, readings: 10, templates: 6},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			config := fakeaws.Config{Delays: quick}
 			for n := range tt.unused + tt.groups {
 				name := fmt.Sprintf("workers-%04d", n)
@@ -141,7 +140,7 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 			if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": tt.readings}, w.aws.Calls()); diff != "" {
 				t.Errorf("calls of one refresh (-want +got):\n%s", diff)
 			}
-		})
+		}))
 	}
 }
 

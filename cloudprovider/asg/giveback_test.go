@@ -81,7 +81,6 @@ func TestGivenBackInstancesAreNotLaunchedLater(t *testing.T) {
 // A reading of the group may be older than a launch that has ended.
 func TestBegunLaunchesByTheirState(t *testing.T) {
 	t.Parallel()
-	ended := time.Now().Add(-10 * time.Second)
 	for _, tt := range []struct {
 		status      types.ScalingActivityStatusCode
 		description string
@@ -97,17 +96,18 @@ func TestBegunLaunchesByTheirState(t *testing.T) {
 		{status: types.ScalingActivityStatusCodeCancelled, description: "Launching a new EC2 instance: i-unlisted", ended: true, given: 2},
 		{status: types.ScalingActivityStatusCodeInProgress, description: "Terminating EC2 instance: i-unlisted", given: 2},
 	} {
-		t.Run(fmt.Sprint(tt.status, " ", tt.description), func(t *testing.T) {
+		t.Run(fmt.Sprint(tt.status, " ", tt.description), bubbled(func(t *testing.T) {
 			w, now := comingWorld(t, scalingGroup("a", 0, 1, 10))
 			w.suspendLaunch()
 			w.increase(2)
 			now.Step(20 * time.Second)
+			ended := time.Now().Add(-10 * time.Second)
 			w.calls.inProgress = &types.Activity{StatusCode: tt.status, Description: &tt.description, StartTime: aws.Time(ended)}
 			if tt.ended {
 				w.calls.inProgress.EndTime = aws.Time(ended)
 			}
 			w.wantGivenBack(2, tt.given, 3-tt.given)
-		})
+		}))
 	}
 }
 

@@ -25,6 +25,7 @@ func hardware(t *testing.T, unit string, zones int, instanceTypes ...string) *wo
 }
 
 func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for _, zones := range []int{1, 3} {
 			for _, tt := range []struct {
@@ -37,7 +38,7 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 				{"vcpu", []string{"m5.large", "m5.4xlarge"}, 16, 8},
 				{"memory-mib", []string{"m5.4xlarge"}, 64 << 10, 1},
 			} {
-				t.Run(fmt.Sprintf("%s, %d zones, %s of %v", mode, zones, tt.unit, tt.types), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s, %d zones, %s of %v", mode, zones, tt.unit, tt.types), bubbled(func(t *testing.T) {
 					w := hardware(t, tt.unit, zones, tt.types...).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 					w.increase(8)
 					w.eventually(func() string {
@@ -55,7 +56,7 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 					if got := g.TargetInstances(); got != tt.wantInstances {
 						t.Errorf("a target of %d nodes, want %d", got, tt.wantInstances)
 					}
-				})
+				}))
 			}
 		}
 	}

@@ -28,12 +28,14 @@ func oneHeavy(t *testing.T) *world {
 // The reading after the write shows the instance already, which is larger than what was asked for.
 func TestQuickHeavyInstanceIsNoLostUpdate(t *testing.T) {
 	t.Parallel()
-	w := hardware(t, "vcpu", 1, "m5.4xlarge").with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
-	w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: fakeaws.Duration(500 * time.Millisecond)})
-	w.increase(1)
-	if got := w.desired("a"); got != 2 {
-		t.Errorf("desired capacity is %d, want 2", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		w := hardware(t, "vcpu", 1, "m5.4xlarge").with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
+		w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: fakeaws.Duration(500 * time.Millisecond)})
+		w.increase(1)
+		if got := w.desired("a"); got != 2 {
+			t.Errorf("desired capacity is %d, want 2", got)
+		}
+	})
 }
 
 func TestHeavyInstanceCanGo(t *testing.T) {
@@ -88,7 +90,7 @@ func TestHeavyInstanceAboveMaximumStays(t *testing.T) {
 func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
-		t.Run(string(mode), func(t *testing.T) {
+		t.Run(string(mode), bubbled(func(t *testing.T) {
 			w := oneHeavy(t).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 			w.must(w.cache.StartIncrease(t.Context(), "a", "", 1))
 			if got := w.group("a").TargetInstances(); got != 2 {
@@ -103,7 +105,7 @@ func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 			if got := len(w.kills()); got > 0 || w.group("a").TargetInstances() != 2 {
 				t.Errorf("AWS ended %d instances, target %d, want none and 2", got, w.group("a").TargetInstances())
 			}
-		})
+		}))
 	}
 }
 

@@ -90,6 +90,7 @@ func foreign(s *group.Snapshot) []string {
 }
 
 func TestGroupStatesItsCluster(t *testing.T) {
+	t.Parallel()
 	configured := ofCluster("g", "", 0)
 	configured.LaunchTemplate, configured.LaunchConfiguration = nil, "old-b"
 	override := func(base string) fakeaws.AutoScalingGroup {
@@ -189,6 +190,7 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 
 // The group is ours when the write begins. The reading that the write makes shows what it has become.
 func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
+	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchDesiredCapacity} {
 		for name, write := range map[string]func(*world, []string) error{
 			"increase": func(w *world, _ []string) error { _, err := w.cache.Increase(t.Context(), "g", 1); return err },
@@ -224,6 +226,7 @@ func TestGroupThatChangesClusterIsRefusedAtWrite(t *testing.T) {
 }
 
 func TestOurNameIsSettled(t *testing.T) {
+	t.Parallel()
 	groups := []fakeaws.AutoScalingGroup{ofCluster("a1", "joins-a", 3), ofCluster("b1", "joins-b", 3), ofCluster("silent", "workers", 3),
 		ofCluster("in-doubt", "joins-b", 3, ownedBy+"a", "owned")}
 	for _, tt := range []struct {
@@ -444,6 +447,7 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 }
 
 func TestForeignTaggedInstanceStays(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name  string
 		nodes bool

@@ -192,7 +192,7 @@ func TestRaisedGroups(t *testing.T) {
 		{name: "not known", raised: true, refused: true, fault: fakeaws.Fault{Code: "InvalidAction"}},
 		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			g := scalingGroup("a", 0, 0, 10)
 			if tt.change != nil {
 				tt.change(&g)
@@ -230,7 +230,7 @@ func TestRaisedGroups(t *testing.T) {
 			if (err != nil) != tt.raised || only.aws.Calls()[desiredCall] != 0 {
 				t.Errorf("in synchronous mode: error %v, %d raises, want an error: %t, and none", err, only.aws.Calls()[desiredCall], tt.raised)
 			}
-		})
+		}))
 	}
 }
 

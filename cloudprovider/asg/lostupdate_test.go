@@ -119,6 +119,7 @@ func TestForeignRaiseShownByAnOldReadingIsRestored(t *testing.T) {
 }
 
 func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
+	t.Parallel()
 	w := short(t)
 	w.withdraw(2)
 	w.aws.ClearShortages()

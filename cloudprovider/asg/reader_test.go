@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,35 +18,37 @@ import (
 // AWS shows a launch's new desired capacity some time before its instances.
 func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 	t.Parallel()
-	delays := quick
-	delays.Unlisted = ms(400)
-	w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
-		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 1, 20)}}, discovered).with(synchronous).started()
-	done := make(chan error, 1)
-	go func() { _, err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
-	w.eventually(func() string {
-		if w.desired("a") < 4 {
-			return "AWS has not launched"
-		}
-		return ""
-	})
-	w.refresh()
-	if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
-		t.Fatalf("%d desired and %d missing amid the launch, want 4 and 3", g.DesiredCapacity, g.Missing())
-	}
-	if err := <-done; err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 0 || g.TargetInstances() != 4 {
-			t.Errorf("%d desired and %d missing after the launch, want 4 and none", g.DesiredCapacity, g.Missing())
-		}
+	synctest.Test(t, func(t *testing.T) {
+		delays := quick
+		delays.Unlisted = ms(400)
+		w := newWorldOf(t, fakeaws.Config{Delays: delays, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 1, 20)}}, discovered).with(synchronous).started()
+		done := make(chan error, 1)
+		go func() { _, err := w.cache.Increase(t.Context(), "a", 3); done <- err }()
+		w.eventually(func() string {
+			if w.desired("a") < 4 {
+				return "AWS has not launched"
+			}
+			return ""
+		})
 		w.refresh()
-	}
-	w.aws.Deny(launchCall)
-	if w.increase(1); w.desired("a") != 5 {
-		t.Errorf("desired capacity is %d after one more, want 5", w.desired("a"))
-	}
+		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
+			t.Fatalf("%d desired and %d missing amid the launch, want 4 and 3", g.DesiredCapacity, g.Missing())
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 0 || g.TargetInstances() != 4 {
+				t.Errorf("%d desired and %d missing after the launch, want 4 and none", g.DesiredCapacity, g.Missing())
+			}
+			w.refresh()
+		}
+		w.aws.Deny(launchCall)
+		if w.increase(1); w.desired("a") != 5 {
+			t.Errorf("desired capacity is %d after one more, want 5", w.desired("a"))
+		}
+	})
 }
 
 // A reading amid a launch shows another writer's raise. It is theirs, and the next launch counts whole.

@@ -147,7 +147,7 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 		{"a group that was wrong", scalingGroup("a", 0, 1, 9), "", "InvalidKeyPair.NotFound", 2},
 		{"a throttled launch", divided("a", 0, 3, 9), "us-west-2b", "RequestLimitExceeded", 1},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			then, now := inOneWindow()
 			launch := func(w *world) error {
 				if tt.zone == "" {
@@ -169,7 +169,7 @@ func TestReplayedFailureIsRetried(t *testing.T) {
 			if _, resting := next.cache.CoolDown(next.group("a")); resting || err != nil && tt.asked == 2 {
 				t.Errorf("error %v, it rests: %v, want a launch, or at least another soon", err, resting)
 			}
-		})
+		}))
 	}
 }
 

@@ -3,6 +3,7 @@ package asg_test
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -57,13 +58,14 @@ func deadLaunch(t *testing.T, mode asg.LaunchMode) (*world, *clocktesting.FakeCl
 }
 
 func TestDyingLaunchIsOverdue(t *testing.T) {
+	t.Parallel()
 	t.Run("raised", func(t *testing.T) {
 		w, _ := deadLaunch(t, asg.LaunchDesiredCapacity)
 		if got := w.group("a").Withdrawable(); got != 1 {
 			t.Errorf("%d withdrawable, want the one that died", got)
 		}
 	})
-	t.Run("launched", func(t *testing.T) {
+	t.Run("launched", bubbled(func(t *testing.T) {
 		w, _ := deadLaunch(t, asg.LaunchAuto)
 		if got := w.group("a").TargetInstances(); got != 0 {
 			t.Errorf("a target of %d, want 0", got)
@@ -71,7 +73,7 @@ func TestDyingLaunchIsOverdue(t *testing.T) {
 		if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 			t.Error("the group is not left alone, and the core would launch there again at once")
 		}
-	})
+	}))
 }
 
 // AWS launches another instance at once, so that hardly a reading shows one missing.
@@ -102,6 +104,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 }
 
 func TestDyingInstancesDoNotAddUp(t *testing.T) {
+	t.Parallel()
 	w, now := deadLaunch(t, asg.LaunchAuto)
 	now.Step(16 * time.Minute) // the group is left alone no longer
 	w.aws.ResetCalls()
@@ -116,35 +119,37 @@ func TestDyingInstancesDoNotAddUp(t *testing.T) {
 
 func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 	t.Parallel()
-	now := clockAt(time.Minute)
-	w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(at(now)).running()
-	w.eventuallyInService("a", 3)
-	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	w.must(w.aws.Reclaim(w.ids("a")[0]))
-	w.eventually(func() string {
-		w.refresh()
-		return w.counting(3, 2)()
-	})
-	w.within(now, 20*time.Second, w.counting(2, 2))
-	if g := w.group("a"); g.DesiredCapacity != 3 || w.desired("a") != 3 {
-		t.Errorf("desired capacity %d, and %d at AWS, want 3 in both: nobody asked for less", g.DesiredCapacity, w.desired("a"))
-	}
-	w.eventually(func() string { // the reading shows in the group a moment before
-		if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
-			return "the pool is not left alone"
+	synctest.Test(t, func(t *testing.T) {
+		now := clockAt(time.Minute)
+		w := newWorld(t, scalingGroup("a", 0, 3, 10)).with(at(now)).running()
+		w.eventuallyInService("a", 3)
+		w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
+		w.must(w.aws.Reclaim(w.ids("a")[0]))
+		w.eventually(func() string {
+			w.refresh()
+			return w.counting(3, 2)()
+		})
+		w.within(now, 20*time.Second, w.counting(2, 2))
+		if g := w.group("a"); g.DesiredCapacity != 3 || w.desired("a") != 3 {
+			t.Errorf("desired capacity %d, and %d at AWS, want 3 in both: nobody asked for less", g.DesiredCapacity, w.desired("a"))
 		}
-		return ""
+		w.eventually(func() string { // the reading shows in the group a moment before
+			if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
+				return "the pool is not left alone"
+			}
+			return ""
+		})
+		w.aws.ResetCalls()
+		for range 600 {
+			now.Step(time.Second)
+			time.Sleep(time.Millisecond)
+		}
+		if got := w.aws.Calls()[activitiesCall]; got != 0 {
+			t.Errorf("the activities were read %d times in ten minutes although the reason is known", got)
+		}
+		w.aws.ClearShortages()
+		w.within(now, 5*time.Minute, w.counting(3, 3))
 	})
-	w.aws.ResetCalls()
-	for range 600 {
-		now.Step(time.Second)
-		time.Sleep(time.Millisecond)
-	}
-	if got := w.aws.Calls()[activitiesCall]; got != 0 {
-		t.Errorf("the activities were read %d times in ten minutes although the reason is known", got)
-	}
-	w.aws.ClearShortages()
-	w.within(now, 5*time.Minute, w.counting(3, 3))
 }
 
 func TestFailuresOfShortage(t *testing.T) {
@@ -163,7 +168,7 @@ func TestFailuresOfShortage(t *testing.T) {
 		{name: "of a kind that nobody knows", failed: failedLaunch("The moon is in the wrong phase."), began: 5 * time.Second, ended: 5 * time.Second, want: 2, wantRest: true},
 		{name: "that passes by itself", failed: failedLaunch("An internal error has occurred"), began: 5 * time.Second, ended: 5 * time.Second},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			delays := quick
 			delays.Listed = fakeaws.Duration(time.Hour)
 			w, now := newWorldWith(t, delays, scalingGroup("a", 0, 0, 9)).timed()
@@ -182,7 +187,7 @@ func TestFailuresOfShortage(t *testing.T) {
 			if got := w.group("a").Overdue; got != tt.want || resting != tt.wantRest {
 				t.Errorf("%d overdue of 2, and the group is left alone: %t, want %d and %t", got, resting, tt.want, tt.wantRest)
 			}
-		})
+		}))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -272,12 +273,15 @@ func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
 
 // AWS carries out a launch whose answer is lost, and denies its repetition.
 func TestDeniedRepetitionCountsWhatWasLaunched(t *testing.T) {
-	w := newZonalWorld(t, divided("a", 0, 3, 12))
-	w.calls.lostLaunch = func(*autoscaling.LaunchInstancesOutput) { w.aws.Deny(launchCall) }
-	w.start("a", "us-west-2a", 2)
-	w.answered()
-	w.wantCounted("a", 5, 0, 0)
-	w.wantDesired(5)
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newZonalWorld(t, divided("a", 0, 3, 12))
+		w.calls.lostLaunch = func(*autoscaling.LaunchInstancesOutput) { w.aws.Deny(launchCall) }
+		w.start("a", "us-west-2a", 2)
+		w.answered()
+		w.wantCounted("a", 5, 0, 0)
+		w.wantDesired(5)
+	})
 }
 
 func TestFailureUnderWayShowsInItsZone(t *testing.T) {

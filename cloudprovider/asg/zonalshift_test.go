@@ -40,7 +40,7 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 		"by its owner": {fakeaws.GroupEdit{ShiftedZones: &shifted}, fakeaws.GroupEdit{ShiftedZones: &none}},
 		"by AWS":       {fakeaws.GroupEdit{AutoshiftZones: &shifted}, fakeaws.GroupEdit{AutoshiftZones: &none}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, bubbled(func(t *testing.T) {
 			now := clockAt(time.Minute)
 			w := newWorld(t, shiftable("a"), zonal("b", 0, 0, 9)).with(at(now)).running()
 			w.shift("a", now, tt.starts, "us-west-2b", true)
@@ -56,7 +56,7 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 			if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
 				t.Errorf("instances by zone after the shift (-want +got):\n%s", diff)
 			}
-		})
+		}))
 	}
 }
 
@@ -96,7 +96,7 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 		"no such service": {group: shiftable("a"), fault: fakeaws.Fault{Code: "UnknownOperationException"},
 			want: func(calls int) bool { return calls == 1 }},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, bubbled(func(t *testing.T) {
 			now := clockAt(time.Minute)
 			w := newWorld(t, tt.group).with(at(now))
 			if tt.fault.Code != "" {
@@ -118,6 +118,6 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
 				t.Errorf("%d are desired, error %v, want a launch all the same", w.desired("a"), err)
 			}
-		})
+		}))
 	}
 }

@@ -141,7 +141,7 @@ func TestZonalGroups(t *testing.T) {
 			reason: asg.ReasonNotZonal, message: `"a/us-west-2b"`, remedy: "rename one of them"},
 		{name: "another group has the name of what is no view", others: []fakeaws.AutoScalingGroup{scalingGroup("a/us-west-2d", 0, 0, 5)}, want: views},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
+		t.Run(tt.name, bubbled(func(t *testing.T) {
 			g := divided("a", 0, 3, 9)
 			if tt.change != nil {
 				tt.change(&g)
@@ -182,7 +182,7 @@ func TestZonalGroups(t *testing.T) {
 			if n := w.aws.Calls()[desiredCall]; n > 0 {
 				t.Errorf("the desired capacity was set %d times for a zone", n)
 			}
-		})
+		}))
 	}
 }
 

@@ -77,6 +77,7 @@ func TestInstancesLaunchInNamedZone(t *testing.T) {
 }
 
 func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name       string
 		least      int // what is there
@@ -147,14 +148,17 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []asg.LaunchMode{asg.LaunchAuto, asg.LaunchSynchronous} {
 		for name, launch := range map[string]func(*world) error{
-			"IncreaseZones": func(w *world) error { _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); return err },
+			"IncreaseZones": func(w *world) error {
+				_, err := zoneIncrease(w.cache, w.t.Context(), "a", "us-west-2b", 2)
+				return err
+			},
 			"IncreaseAtomically": func(w *world) error {
-				_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
+				_, err := w.cache.IncreaseAtomically(w.t.Context(), "a", "us-west-2b", 2)
 				return err
 			},
 		} {
 			for _, code := range []string{"AccessDenied", "InvalidAction", "ValidationError"} {
-				t.Run(string(mode)+" "+name+" "+code, func(t *testing.T) {
+				t.Run(string(mode)+" "+name+" "+code, bubbled(func(t *testing.T) {
 					w := newWorld(t, divided("a", 0, 3, 9)).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 					w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
 					drain(w.cache.Changed())
@@ -175,13 +179,14 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 						t.Errorf("again: error %v after %d calls, want ErrNotZonal without another", err, w.aws.Calls()[launchCall])
 					}
 					w.untouched()
-				})
+				}))
 			}
 		}
 	}
 }
 
 func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name      string
 		meanwhile func(w *world) error
@@ -220,6 +225,7 @@ func drain(c <-chan struct{}) {
 }
 
 func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
+	t.Parallel()
 	half := 50
 	false_ := "false"
 	for name, change := range map[string]func(*fakeaws.Server) error{
@@ -517,6 +523,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 }
 
 func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
+	t.Parallel()
 	for zone, want := range map[string]map[string]int{
 		"us-west-2b": {"a": 1, "b": 4, "c": 1}, // of three, two had come
 		"us-west-2c": {"a": 1, "b": 3, "c": 4},
@@ -532,6 +539,7 @@ func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
 }
 
 func TestZonalLaunchWaitsForShortTrouble(t *testing.T) {
+	t.Parallel()
 	for _, fault := range []fakeaws.Fault{
 		{Code: "ResourceContention", Status: 500, For: ms(5500)}, // AWS is at the launch in another zone
 		{Code: "Throttling", Times: 1},

@@ -41,9 +41,12 @@ type message struct {
 	Session string `json:"sessionId,omitempty"`
 }
 
-// Open starts a browser with one empty page.
+// Open starts a browser with one empty page. It skips a test under -short.
 func Open(t testing.TB) *Page {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a browser")
+	}
 	program, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Fatalf("no chromium: install Debian's package chromium (apt-get install --no-install-recommends chromium): %v", err)

@@ -1,8 +1,10 @@
 package forge
 
 import (
+	"errors"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -94,6 +96,33 @@ func TestCIRunsOneScript(t *testing.T) {
 		if !slices.Equal(runs, []string{".ci/run"}) {
 			t.Errorf("job %s runs %q, want .ci/run alone", job, runs)
 		}
+	}
+	script := regexp.MustCompile(`(?m)^(#.*)?\n`).ReplaceAllString(read(t, ".ci/run", nil), "")
+	if want := `cd "$(dirname "$0")/.." && exec make test </dev/null` + "\n"; script != want {
+		t.Errorf(".ci/run has %q, want %q: a developer runs the same", script, want)
+	}
+}
+
+// make test runs go test through a script, and fails where go test does.
+func TestScriptOfSecondsKeepsExitCode(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "packages.txt")
+	run := func(command string) error {
+		return exec.Command("../tools/seconds.sh", table, "sh", "-c", command).Run()
+	}
+	var exit *exec.ExitError
+	if err := run("printf 'FAIL\tgithub.com/o/r/a\t1.2s\n'; exit 7"); !errors.As(err, &exit) || exit.ExitCode() != 7 {
+		t.Errorf("error %v, want exit code 7", err)
+	}
+	if err := run("printf 'ok  \tgithub.com/o/r/a/b\t1.2s\nok  \tgithub.com/o/r/c\t(cached)\nok  \tgithub.com/o/r/d\t11.3s [no tests to run]\n'"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := " seconds  package\n    11.3  d\n     1.2  a/b\n  cached  c\n    12.5  in all 2 packages that ran, 1 more are cached."
+	if !strings.HasPrefix(string(text), want) {
+		t.Errorf("table:\n%s\nwant:\n%s", text, want)
 	}
 }
 
