@@ -135,7 +135,7 @@ test: ## lint, verify; unit, component and scenario tests with the race detector
 # They share what `make build` has compiled, and need no C compiler.
 .PHONY: test-quick
 test-quick: ## the tests that need no control plane, no browser and no minutes, without the race detector
-	@CGO_ENABLED=0 test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -short -vet=off -ldflags=-w ./...
+	@CGO_ENABLED=0 test/repo/tools/seconds.sh $(PACKAGES) $(GO) test -short -vet=off -ldflags=-w -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) -parallel 3 ./...
 	@cat $(PACKAGES)
 
 .PHONY: fuzz

@@ -19,7 +19,7 @@ fi
 # Ubuntu has the browser under this name, as a snap.
 if [ -e /etc/os-release ] && grep -q '^ID=ubuntu$' /etc/os-release; then packages=("${packages[@]/%chromium/chromium-browser}"); fi
 # A mirror that does not answer is asked twice for each file, and another process may hold apt's lock for a while.
-limits=(-o Acquire::Retries=1 -o Acquire::http::Timeout=20 -o Acquire::https::Timeout=20 -o DPkg::Lock::Timeout=120)
+limits=(-o Acquire::Retries=1 -o Acquire::http::Timeout=10 -o Acquire::https::Timeout=10 -o DPkg::Lock::Timeout=120)
 as_root=()
 ((EUID == 0)) || as_root=(sudo)
 if ((EUID != 0)) && ! sudo -n true 2>/dev/null; then
