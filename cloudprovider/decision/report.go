@@ -228,13 +228,14 @@ type Node struct {
 	InstanceType string    `json:"instanceType"`
 	CapacityType string    `json:"capacityType,omitempty"`
 	State        NodeState `json:"state"`
-	Since        time.Time `json:"since,omitzero"`     // of this state
-	Reason       Reason    `json:"reason"`             // why it stays or goes
-	Pod          string    `json:"pod,omitempty"`      // namespace/name of the pod that keeps it
-	Utilization  float64   `json:"utilization"`        // 0 to 1, -1 where it was not computed
-	Console      []string  `json:"console,omitempty"`  // the end of its instance's console output, where it does not become a node
-	RemovalAt    time.Time `json:"removalAt,omitzero"` // when its delay is over, zero for none
-	PerHour      float64   `json:"perHour,omitempty"`  // what its instance costs, in the currency of Spend, 0 where that is not known
+	Since        time.Time `json:"since,omitzero"`      // of this state
+	Reason       Reason    `json:"reason"`              // why it stays or goes
+	Requested    bool      `json:"requested,omitempty"` // somebody asks for its removal
+	Pod          string    `json:"pod,omitempty"`       // namespace/name of the pod that keeps it
+	Utilization  float64   `json:"utilization"`         // 0 to 1, -1 where it was not computed
+	Console      []string  `json:"console,omitempty"`   // the end of its instance's console output, where it does not become a node
+	RemovalAt    time.Time `json:"removalAt,omitzero"`  // when its delay is over, zero for none
+	PerHour      float64   `json:"perHour,omitempty"`   // what its instance costs, in the currency of Spend, 0 where that is not known
 	About        bool      `json:"perHourEstimated,omitempty"`
 }
 

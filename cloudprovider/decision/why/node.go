@@ -92,6 +92,20 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	return is(decision.NodeNeeded, decision.CodeOther, "", "the core keeps it: %s", clean(f.Reason, maxName))
 }
 
+// Requested is the reason of a node whose removal somebody asks for, made from the reason that it has otherwise.
+func Requested(state decision.NodeState, r decision.Reason) decision.Reason {
+	const asked = "somebody asks for its removal, "
+	switch {
+	case state == decision.NodeDraining && r.Code == decision.CodeUnneeded:
+		r.Message = asked + "and it is drained"
+	case state == decision.NodeUnneeded:
+		r.Message = asked + "and it goes, one node after the other"
+	case state == decision.NodeBlocked || state == decision.NodeNeeded:
+		r.Message = asked + "but " + r.Message
+	}
+	return r
+}
+
 // Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another. setting
 // names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
 func Late(instance, group string, since, until time.Time, setting, cause, remedy string) decision.Reason {

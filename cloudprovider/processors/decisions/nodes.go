@@ -79,6 +79,10 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 		} else {
 			o.Name = m.node.Name
 			k.judgeNode(&o, m, groups[m.group], unremovable[o.Name])
+			unseen := o.Reason.Code == decision.CodeNeeded || o.Reason.Code == decision.CodeUnneededDelay // the last loop came before the request
+			if nodemeta.ToGo(m.node) && !unseen {
+				o.Requested, o.Reason = true, why.Requested(o.State, o.Reason)
+			}
 		}
 		if was := k.states[o.Name]; o.Since.IsZero() {
 			if o.Since = k.facts.at; was.state == o.State {
@@ -189,7 +193,7 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	if facts.Delay > 0 && !since.IsZero() {
 		o.RemovalAt = since.Add(facts.Delay)
 	}
-	if s := k.facts.scaleDown; s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
+	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
 		o.Reason = decision.Reason{Code: decision.CodeScaleDownOff,
 			Message: fmt.Sprintf("it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
 				decision.Span(k.Core.ScaleDownDelayAfterAdd))}

@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
@@ -380,7 +381,9 @@ func (c *Collector) grewOnce(scaleUp raise) {
 // removal says why a node goes.
 func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
 	text := fmt.Sprintf("not needed at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
-	if !since.IsZero() {
+	if nodemeta.ToGo(n.Node) {
+		text = "somebody asked for its removal"
+	} else if !since.IsZero() {
 		text += " for " + decision.Span(now.Sub(since).Round(time.Second))
 	}
 	if moved := len(n.EvictedPods); moved > 0 {

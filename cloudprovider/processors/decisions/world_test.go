@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,6 +27,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
@@ -35,6 +37,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -50,6 +53,8 @@ type world struct {
 	core    core.Autoscaler
 	record  *decision.Record
 	seen    *decisions.Collector // nil without a record
+	asked   *scaledown.Requests  // nil without a record
+	events  *record.FakeRecorder // of asked
 	at      time.Time            // of the next loop
 }
 
@@ -118,7 +123,13 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
-		p.ScaleDownStatusProcessor = decisions.ScaleDown{Collector: c}
+		removals := scaledown.NewRemovals(scaledown.Options{Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
+			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
+		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
+		w.events = record.NewFakeRecorder(100)
+		w.asked = scaledown.NewRequests(p.ScaleDownNodeProcessor, scaledown.RequestOptions{Processors: p, Removals: removals, Provider: w.Provider,
+			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events})
+		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
@@ -153,7 +164,10 @@ func (w *world) once() {
 	w.at = w.at.Add(time.Second)
 	if w.seen != nil {
 		w.seen.Begin("test", w.at)
-		defer w.seen.End()
+		defer func() {
+			w.seen.End()
+			w.asked.Publish()
+		}()
 	}
 	_ = w.core.RunOnce(w.at)
 	if err := w.Provider.AwaitIncreases(w.T.Context()); err != nil {
@@ -171,6 +185,8 @@ func (w *world) put(objects ...runtime.Object) {
 			informer = w.factory.Core().V1().Pods().Informer()
 		case *corev1.Node:
 			informer = w.factory.Core().V1().Nodes().Informer()
+		case *appsv1.ReplicaSet:
+			informer = w.factory.Apps().V1().ReplicaSets().Informer()
 		case *policyv1.PodDisruptionBudget:
 			informer = w.factory.Policy().V1().PodDisruptionBudgets().Informer()
 		}

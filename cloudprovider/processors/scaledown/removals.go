@@ -1,7 +1,9 @@
 package scaledown
 
 import (
+	"maps"
 	"slices"
+	"time"
 
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
@@ -21,6 +23,12 @@ type Removals struct {
 	report   status.ScaleDownStatusProcessor
 	filters  []filter // in call order
 	rollback *rollback
+
+	// What Requests has done in this loop.
+	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
+	begun   []*scaledownstatus.ScaleDownNode   // the nodes whose removal it began
+	failed  bool                               // it could not begin
+	again   map[string]time.Time               // when it may try a node again whose removal failed
 }
 
 // filter divides the candidates into nodes that may be removed, and nodes that stay.
@@ -39,7 +47,7 @@ type Options struct {
 
 // NewRemovals makes Removals.
 func NewRemovals(o Options) *Removals {
-	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
+	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), again: map[string]time.Time{}, filters: []filter{
 		keepSpread,
 		sharedMinimum{o.Provider, o.Nodes}.filter,
 		o.Core.FilterUnremovableNodes,
@@ -50,9 +58,13 @@ func NewRemovals(o Options) *Removals {
 	return r
 }
 
-// FilterUnremovableNodes returns the nodes that may be removed, and the nodes that stay.
+// FilterUnremovableNodes returns the nodes that may be removed, and the nodes that stay. In a loop in which Requests begins a removal no
+// other node goes, because the core has planned the other removals without it: two nodes would count on the same free room.
 func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, scaleDown *nodes.ScaleDownContext,
 	candidates []simulator.NodeToBeRemoved) ([]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	if len(r.begun) > 0 {
+		return nil, nil
+	}
 	var stay []simulator.UnremovableNode
 	for _, f := range r.filters {
 		removable, more := f(ctx, scaleDown, candidates)
@@ -64,8 +76,22 @@ func (r *Removals) FilterUnremovableNodes(ctx *cacontext.AutoscalingContext, sca
 
 // Process takes back what removals that failed have left.
 func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
+	s.UnremovableNodes = append(s.UnremovableNodes, r.answers...) // readers take the last one
+	s.ScaledDownNodes = append(s.ScaledDownNodes, r.begun...)
 	r.report.Process(ctx, s)
+	now := r.rollback.clock.Now()
+	maps.DeleteFunc(r.again, func(_ string, at time.Time) bool { return at.Before(now) })
+	for name, result := range s.NodeDeleteResults {
+		if result.ResultType != scaledownstatus.NodeDeleteOk {
+			r.again[name] = now.Add(ctx.ScaleDownDelayAfterFailure)
+		}
+	}
+	if r.failed {
+		failed := *s
+		failed.Result, s = scaledownstatus.ScaleDownError, &failed
+	}
 	r.rollback.process(ctx, s)
+	r.answers, r.begun, r.failed = nil, nil, false
 }
 
 // CleanUp cleans up the wrapped processors.

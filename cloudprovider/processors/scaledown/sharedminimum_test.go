@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -136,5 +137,19 @@ func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
 	}
 	if state, _ := w.AWS.Group("a"); state.Desired != 4 {
 		t.Errorf("%d desired, want the minimum of 4", state.Desired)
+	}
+}
+
+// The core has planned its removals without the request: two nodes would count on the same free room.
+func TestNoOtherNodeGoesInTheLoopOfARequest(t *testing.T) {
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
+	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: clock.RealClock{}})
+	candidates := []simulator.NodeToBeRemoved{{Node: w.Nodes("a/" + awsworld.ZoneA)[0]}}
+	if goes, _ := r.FilterUnremovableNodes(nil, nil, candidates); len(goes) != 1 {
+		t.Fatal("without a request the node stays")
+	}
+	r.begun = []*scaledownstatus.ScaleDownNode{{Node: w.Nodes("a/" + awsworld.ZoneB)[0]}}
+	if goes, stay := r.FilterUnremovableNodes(nil, nil, candidates); len(goes)+len(stay) != 0 {
+		t.Errorf("beside a request %d nodes go, and %d are refused", len(goes), len(stay))
 	}
 }

@@ -64,8 +64,8 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 	ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 	defer cancel()
 	given := e.running.URL != "" || e.running.File != ""
-	if given && len(flags) > 0 {
-		return nil, errors.New("flags behind -- ask for loops of asgctl's own, which go with neither --url nor --report")
+	if given && (len(flags) > 0 || asked.Remove != "") {
+		return nil, errors.New("--dry-run and flags behind -- ask for loops of asgctl's own, which go with neither --url nor --report")
 	}
 	if !given {
 		var err error
@@ -80,9 +80,9 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 	if err != nil {
 		return nil, err
 	}
-	r, err := autoscaler.Report(ctx, query)
-	if err == nil && !r.Process.Leader {
-		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	r, err := (*decision.Report)(nil), errors.New("the running autoscaler knows no answer")
+	if asked.Remove == "" {
+		r, err = e.leaders(ctx, autoscaler, query)
 	}
 	if err == nil {
 		e.source = show.Running
@@ -97,6 +97,17 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 	}
 	fmt.Fprintf(e.stderr, "asgctl: %v. So asgctl computes the answer itself, with the flags of Deployment %s%s.\n", err, deployed.Name, but(deployed.Left))
 	return e.dryRun(ctx, deployed.Flags, asked)
+}
+
+// leaders returns the report of the autoscaler that leads.
+func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler, query url.Values) (*decision.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	r, err := autoscaler.Report(ctx, query)
+	if err == nil && !r.Process.Leader {
+		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
+	}
+	return r, err
 }
 
 func but(flags []string) string {

@@ -23,6 +23,8 @@ const maxDryLoops = 100
 type Question struct {
 	// Nodes asks why nodes stay or go. Without it the loops look for no node to remove, which takes long in a large cluster.
 	Nodes bool
+	// Remove asks whether this node could go, as if somebody had asked for that. It needs Nodes.
+	Remove string
 	// Enough reports whether the decisions of the loops so far are an answer.
 	Enough func(*decision.Report) bool
 }
@@ -36,6 +38,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p.guard = dryrun.New(fail)
+	p.remove = asked.Remove
 	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
 	p.middleware = []func(*middleware.Stack) error{p.guard.AWS}
 	p.registerer = prometheus.NewRegistry()

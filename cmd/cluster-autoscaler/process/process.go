@@ -42,6 +42,7 @@ type Process struct {
 	decisions   *decisions.Collector            // fills the record
 	registerer  prometheus.Registerer           // of our metrics
 	guard       *dryrun.Guard                   // nil but in a dry run
+	remove      string                          // node that a dry run asks to go
 	middleware  []func(*middleware.Stack) error // of the AWS clients
 }
 
@@ -166,6 +167,7 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
 		a.unhelped.Publish()
+		a.requests.Publish()
 		if first {
 			debug.FreeOSMemory() // memory that only the start needed
 		}

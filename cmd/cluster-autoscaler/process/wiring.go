@@ -57,7 +57,8 @@ type wired struct {
 	unhelped  *status.Unhelped // publishes the causes of the last loop
 	unneeded  *scaledown.UnneededTimes
 	leftAlone *scaledown.LeftAlone
-	status    *status.Writer // nil if it is off
+	requests  *scaledown.Requests // publishes why nodes stay that were asked to go
+	status    *status.Writer      // nil if it is off
 }
 
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
@@ -119,7 +120,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
-	p.wireScaleDown(opts, core, with, made)
+	made.requests = p.wireScaleDown(opts, core, with, made)
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	if p.core.WriteStatusConfigMap {
 		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
@@ -171,9 +172,10 @@ func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
 }
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
-// --scale-down-delay-type-local the delays after other changes count per node group. The end of a loop takes back what the core leaves of a removal that failed.
+// --scale-down-delay-type-local the delays after other changes count per node group. Nodes that somebody asks to go stand before all of them.
+// The end of a loop takes back what the core leaves of a removal that failed.
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts,
-	made wired) {
+	made wired) *scaledown.Requests {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
@@ -202,6 +204,12 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		Clock:    clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
+	requests := scaledown.NewRequests(core.ScaleDownNodeProcessor, scaledown.RequestOptions{
+		Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
+		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder,
+	})
+	core.ScaleDownNodeProcessor = requests
+	return requests
 }
 
 // similarity says which node groups are alike enough to be balanced.

@@ -1,0 +1,219 @@
+package decisions_test
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// newRequestWorld has a group of three nodes in use, in a cluster that scaled up a moment ago, so that the core itself removes no node. The
+// nodes small-0 and small-1 have a pod each that the core may move.
+func newRequestWorld(t *testing.T, least int, cpu string) (*world, []*corev1.Node) {
+	t.Helper()
+	o := options()
+	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
+	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", least, 3, 5, nil)), o, true)
+	nodes := w.ready("small")
+	w.put(objects(nodes)...)
+	for _, n := range nodes { // the core taints them in the API server
+		if err := w.client.Tracker().Add(n.DeepCopy()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, pod := range []*corev1.Pod{running("a", "a", cpu, "small-0"), running("b", "b", cpu, "small-1"), running("c", "c", "100m", "small-2")} {
+		w.put(pod, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: pod.OwnerReferences[0].Name}})
+	}
+	return w, nodes
+}
+
+// update changes a node in the API server, and waits until the cache has it.
+func (w *world) update(node *corev1.Node) {
+	w.T.Helper()
+	if _, err := w.client.CoreV1().Nodes().Update(w.T.Context(), node, metav1.UpdateOptions{}); err != nil {
+		w.T.Fatal(err)
+	}
+	w.Eventually(func() string {
+		if cached, err := w.factory.Core().V1().Nodes().Lister().Get(node.Name); err != nil || !maps.Equal(cached.Annotations, node.Annotations) {
+			return "the cache does not have the change"
+		}
+		return ""
+	})
+}
+
+// request asks for the removal of a node.
+func (w *world) request(node *corev1.Node) {
+	w.T.Helper()
+	node = node.DeepCopy()
+	nodemeta.RemovalRequested.Mark(node)
+	w.update(node)
+}
+
+// desired is the desired capacity of the group small.
+func (w *world) desired() int {
+	w.T.Helper()
+	state, _ := w.AWS.Group("small")
+	return state.Desired
+}
+
+// evicted are the pods that were evicted.
+func (w *world) evicted() string {
+	var names []string
+	for _, a := range w.client.Actions() {
+		if a.GetSubresource() == "eviction" {
+			names = append(names, a.(clienttesting.CreateAction).GetObject().(metav1.Object).GetName())
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+// removed waits until the instance of one node of three is gone, with a decrement of the desired capacity.
+func (w *world) removed() {
+	w.T.Helper()
+	w.Eventually(func() string {
+		if g := w.View().Group("small"); len(g.Instances) != 2 {
+			return fmt.Sprintf("%d instances", len(g.Instances))
+		}
+		return ""
+	})
+	if got := w.desired(); got != 2 {
+		w.T.Errorf("%d are desired, want 2", got)
+	}
+	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 || !strings.HasPrefix(list[0].Reason.Message, "somebody asked for its removal") {
+		w.T.Errorf("recorded %+v", list)
+	}
+}
+
+func TestRequestedNodeGoes(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1200m")
+	if n := w.node(w.loop(), "small-0"); n.State != decision.NodeNeeded || n.Requested || w.desired() != 3 {
+		t.Fatalf("without a request the node is %+v, and %d are desired", n, w.desired())
+	}
+	w.request(nodes[0])
+	r := w.loop()
+	w.removed()
+	if got := w.evicted(); got != "a" {
+		t.Errorf("evicted %q, want the pod of the node", got)
+	}
+	if n := w.node(r, "small-2"); n.State == decision.NodeDraining {
+		t.Errorf("another node goes, too: %+v", n)
+	}
+}
+
+func TestRequestIsTakenBack(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1800m")
+	w.put(running("full", "c", "1700m", "small-2"))
+	w.request(nodes[0])
+	if n := w.node(w.loop(), "small-0"); !n.Requested || n.Reason.Code != decision.CodeNoPlace {
+		t.Fatalf("node %+v, want it to stay while its pod fits nowhere", n)
+	}
+	w.update(nodes[0])
+	if n := w.node(w.loop(), "small-0"); n.Requested || n.Reason.Code != decision.CodeNeeded || w.evicted() != "" {
+		t.Errorf("node %+v, want it to be as before", n)
+	}
+}
+
+func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
+	const asked = "somebody asks for its removal, but "
+	for _, tt := range []struct {
+		name    string
+		least   int
+		cpu     string
+		change  func(w *world, node *corev1.Node)
+		code    decision.Code
+		pod     string
+		message string
+	}{
+		{name: "a pod without a controller", cpu: "500m", code: decision.CodePod, pod: "default/lone", change: func(w *world, _ *corev1.Node) {
+			lone := running("lone", "lone", "100m", "small-0")
+			lone.OwnerReferences = nil
+			w.put(lone)
+		}, message: `pod "default/lone" has no controller that would start it elsewhere`},
+		{name: "a pod that is not safe to evict", cpu: "500m", code: decision.CodePod, pod: "default/unsafe", change: func(w *world, _ *corev1.Node) {
+			pod := running("unsafe", "unsafe", "100m", "small-0")
+			pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+			w.put(pod)
+		}, message: `pod "default/unsafe" has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: "false"`},
+		{name: "a budget", cpu: "500m", code: decision.CodePod, pod: "default/a", change: func(w *world, _ *corev1.Node) {
+			w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
+				Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: running("a", "a", "1", "").Labels}}})
+		}, message: `the disruption budget "none-may-go" of pod "default/a" allows no eviction`},
+		{name: "the minimum", least: 3, cpu: "500m", code: decision.CodeMinSize, message: `group "small"`},
+		{name: "an annotation", cpu: "500m", code: decision.CodeAnnotation, change: func(_ *world, node *corev1.Node) {
+			node.Annotations["cluster-autoscaler.kubernetes.io/scale-down-disabled"] = "true"
+		}, message: "its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, nodes := newRequestWorld(t, tt.least, tt.cpu)
+			node := nodes[0].DeepCopy()
+			nodemeta.RemovalRequested.Mark(node)
+			if tt.change != nil {
+				tt.change(w, node)
+			}
+			w.update(node)
+			for range 3 {
+				n := w.node(w.loop(), "small-0")
+				if n.Reason.Code != tt.code || n.Pod != tt.pod || !n.Requested || !strings.HasPrefix(n.Reason.Message, asked+tt.message) {
+					t.Fatalf("node %+v, want %s, pod %q and %q", n, tt.code, tt.pod, asked+tt.message)
+				}
+			}
+			if got := len(w.events.Events); got != 1 {
+				t.Fatalf("%d events, want one", got)
+			}
+			if got := <-w.events.Events; !strings.HasPrefix(got, "Warning ScaleDownRequestBlocked "+asked+tt.message) {
+				t.Errorf("event %q", got)
+			}
+			if got := w.desired(); got != 3 || w.evicted() != "" {
+				t.Errorf("%d are desired, want 3; evicted %q", got, w.evicted())
+			}
+		})
+	}
+}
+
+// The pods that have come back would be evicted again and again.
+func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1200m")
+	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
+	w.request(nodes[0])
+	w.Eventually(func() string {
+		if n := w.node(w.loop(), "small-0"); n.State != decision.NodeNeeded || !n.Requested {
+			return fmt.Sprintf("node %+v", n)
+		}
+		return ""
+	})
+	for range 3 {
+		w.loop()
+	}
+	if got := w.evicted(); got != "a" || w.desired() != 3 {
+		t.Errorf("tried to evict %q, and %d are desired; want one try of a, and 3", got, w.desired())
+	}
+	if got := <-w.events.Events; !strings.Contains(got, "it could not be removed a moment ago") {
+		t.Errorf("event %q", got)
+	}
+}
+
+// Two nodes have a pod each that fits beside one other, not two. One goes, and the other waits for the drain and then has no place.
+func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
+	w, nodes := newRequestWorld(t, 0, "1200m")
+	w.request(nodes[0])
+	w.request(nodes[1])
+	for range 3 {
+		w.loop()
+	}
+	w.removed()
+	if got := w.evicted(); got != "a" && got != "b" {
+		t.Errorf("evicted %q, want one pod", got)
+	}
+}

@@ -1,0 +1,152 @@
+package scaledown
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+// Requests removes the nodes that somebody asks to go (nodemeta.ToGo). A second planner of the core's plans them, before the core's own and by
+// the same checks, for which every node has been unneeded for long enough. The core's actuator carries that plan out.
+//
+// The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
+// The planner is a new one in each loop that has a request, so it looks at a blocked node in each of them, and not every five minutes.
+type Requests struct {
+	nodes.ScaleDownNodeProcessor
+	RequestOptions
+	eligible FreshCandidates
+	asked    []*corev1.Node    // as of the last loop
+	said     map[string]string // the cause of the last event, by node
+}
+
+// RequestOptions are the options of Requests.
+type RequestOptions struct {
+	Processors    *caprocessors.AutoscalingProcessors // of the core, complete when the first loop runs
+	Removals      *Removals
+	Provider      *aws.Provider
+	DeleteOptions options.NodeDeleteOptions
+	Rules         rules.Rules
+	Off           bool                    // --scale-down-enabled=false: no node goes
+	Also          string                  // node that a dry run asks to go, "" for none
+	Report        func() *decision.Report // the last loop included when Publish is called
+	Recorder      record.EventRecorder
+}
+
+// NewRequests wraps then, the processor of the core's own planner.
+func NewRequests(then nodes.ScaleDownNodeProcessor, o RequestOptions) *Requests {
+	return &Requests{ScaleDownNodeProcessor: then, RequestOptions: o, said: map[string]string{},
+		eligible: NewFreshCandidates(o.Provider, nil, nodes.NewPreFilteringScaleDownNodeProcessor())}
+}
+
+// GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
+func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	r.asked = nil
+	for _, n := range all {
+		if nodemeta.ToGo(n) || r.Also != "" && n.Name == r.Also {
+			r.asked = append(r.asked, n)
+		}
+	}
+	if len(r.asked) > 0 && !r.Off {
+		if err := r.remove(ctx, all); err != nil {
+			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
+		}
+	}
+	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
+}
+
+// remove begins the removal of the requested nodes that may go now, and leaves in r.Removals why others do not. It lets a node wait whose removal
+// has failed, because pods that have come back would be evicted again and again.
+func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node) caerrors.AutoscalerError {
+	eligible, err := r.eligible.GetScaleDownCandidates(ctx, r.asked)
+	if err != nil {
+		return err
+	}
+	kept, now := scaledownstatus.ScaleDownStatus{}, r.Removals.rollback.clock.Now()
+	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
+	eligible = slices.DeleteFunc(eligible, func(n *corev1.Node) bool {
+		failed := now.Before(r.Removals.again[n.Name]) || results[n.Name].ResultType != scaledownstatus.NodeDeleteOk
+		if failed {
+			kept.UnremovableNodes = append(kept.UnremovableNodes, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.RecentlyUnremovable})
+		}
+		return failed || nodemeta.DoNotDisrupt.Of(n) == "true"
+	})
+	r.Removals.answers = kept.UnremovableNodes
+	destinations, err := r.GetPodDestinationCandidates(ctx, all)
+	if err != nil || len(eligible) == 0 {
+		return err
+	}
+	processors := *r.Processors
+	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
+	p := planner.New(ctx, &processors, r.DeleteOptions, r.Rules)
+	if err := p.UpdateClusterState(destinations, eligible, ctx.ScaleDownActuator.CheckStatus(), now); err != nil {
+		return err
+	}
+	empty, drained := p.NodesToDelete(now)
+	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
+	r.Removals.failed = err != nil
+	for _, n := range eligible { // unless the planner keeps it, it goes now, or after other nodes
+		r.Removals.answers = append(r.Removals.answers, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NodeGroupMaxDeletionCountReached})
+	}
+	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
+	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
+	return err
+}
+
+// Publish publishes an event on each node that was asked to go and stays: once for each cause, in the words of the report.
+func (r *Requests) Publish() {
+	index := func(name string) int {
+		return slices.IndexFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
+	}
+	maps.DeleteFunc(r.said, func(name, _ string) bool { return index(name) < 0 })
+	if len(r.asked) == 0 {
+		return // without a look at the report
+	}
+	for _, n := range r.Report().Nodes {
+		at := index(n.Name)
+		if at < 0 || n.State != decision.NodeBlocked && n.State != decision.NodeNeeded {
+			continue
+		}
+		if cause := string(n.Reason.Code) + " " + n.Pod; r.said[n.Name] != cause {
+			r.said[n.Name] = cause
+			r.Recorder.Event(r.asked[at], corev1.EventTypeWarning, "ScaleDownRequestBlocked", n.Reason.Message)
+		}
+	}
+}
+
+// unneededAtOnce has every node count as unneeded for long enough, whatever its utilization.
+type unneededAtOnce struct {
+	nodegroupconfig.NodeGroupConfigProcessor
+}
+
+func (unneededAtOnce) GetScaleDownUnneededTime(cloudprovider.NodeGroup) (time.Duration, error) {
+	return 0, nil
+}
+func (unneededAtOnce) GetScaleDownUnreadyTime(cloudprovider.NodeGroup) (time.Duration, error) {
+	return 0, nil
+}
+func (unneededAtOnce) GetScaleDownUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
+	return math.MaxFloat64, nil
+}
+func (unneededAtOnce) GetScaleDownGpuUtilizationThreshold(cloudprovider.NodeGroup) (float64, error) {
+	return math.MaxFloat64, nil
+}

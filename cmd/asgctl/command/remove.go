@@ -1,0 +1,154 @@
+package command
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
+)
+
+const removeLong = `Asks the running autoscaler to remove a node, by its annotation ` + string(nodemeta.RemovalRequested) + `: "true", and shows the
+progress until the node is gone. The autoscaler drains and terminates it, and lowers the group's desired capacity by one, as soon as its pods
+fit elsewhere and disruption budgets allow that. Until then the node stays in use, and the command says what is in the way. A group at its
+minimum size is refused. The request stays when the command ends, by Ctrl-C, too. To take it back before the drain, remove the annotation.
+
+--dry-run writes nothing. Loops of asgctl's own, which only read, say whether the node would go, with the flags of the autoscaler's Deployment
+or those behind --.
+
+Exits with 3 if the request is refused or taken back, or if the node would stay.`
+
+func (c *cli) remove() *cobra.Command {
+	e, dryRun, interval := &explainer{cli: c}, false, 2*time.Second
+	cmd := &cobra.Command{
+		Use:     "remove NODE [--dry-run [-- FLAGS OF THE AUTOSCALER]]",
+		Short:   "Have the autoscaler drain a node, terminate its instance and lower the desired capacity",
+		Long:    removeLong,
+		Example: "  asgctl remove ip-10-0-1-2.ec2.internal --dry-run\n  asgctl remove ip-10-0-1-2.ec2.internal",
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			names, flags := afterDash(cmd, args)
+			switch {
+			case len(names) != 1 || len(flags) > 0 && !dryRun:
+				return errors.New("want asgctl remove NODE, and the autoscaler's flags behind -- with --dry-run alone")
+			case dryRun:
+				return e.wouldGo(cmd, names[0], flags)
+			}
+			return e.askToGo(cmd.Context(), names[0], interval)
+		},
+	}
+	flags := cmd.Flags()
+	e.running.KubeFlags(flags)
+	e.running.Flags(flags)
+	e.regionFlag(cmd)
+	flags.BoolVar(&dryRun, "dry-run", false, "Only say whether the node would go, and what is in the way.")
+	flags.DurationVar(&interval, "interval", interval, "Time between two looks at the node.")
+	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which a report, and with --dry-run AWS and the API server, is waited for no longer.")
+	return cmd
+}
+
+const unserved = " is no node of a group of the autoscaler"
+
+// wouldGo says whether the node would go.
+func (e *explainer) wouldGo(cmd *cobra.Command, name string, flags []string) error {
+	asked := aboutNodes
+	asked.Remove = name
+	r, err := e.report(cmd, flags, nil, asked)
+	if err != nil {
+		return err
+	}
+	answer, found := show.NodeOf(r, e.source, name)
+	if !found {
+		return finding{name + unserved}
+	}
+	state := answer.Node.State
+	if state == decision.NodeUnneeded {
+		answer.Node.Reason.Message = "it would go, and its pods fit elsewhere"
+	}
+	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
+		return failure{err}
+	}
+	if state == decision.NodeBlocked || state == decision.NodeNeeded || state == decision.NodeStarting {
+		return finding{fmt.Sprintf("node %s would stay", name)}
+	}
+	return nil
+}
+
+// askToGo writes the annotation and shows what happens to the node, until it is gone or ctx ends.
+func (e *explainer) askToGo(ctx context.Context, name string, interval time.Duration) error {
+	kube, err := e.running.Kube()
+	if err != nil {
+		return failure{err}
+	}
+	client, noClient := kubernetes.NewForConfig(kube)
+	autoscaler, err := running.Open(e.running)
+	if err = cmp.Or(err, noClient); err != nil {
+		return failure{err}
+	}
+	r, err := e.leaders(ctx, autoscaler, url.Values{"node": {name}})
+	if err != nil {
+		return failure{fmt.Errorf("nobody would remove the node: %w", err)}
+	}
+	answer, found := show.NodeOf(r, show.Running, name)
+	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {
+		return finding{name + unserved}
+	}
+	for i := range r.Groups {
+		if g := &r.Groups[i]; g.Name == answer.Node.Group && g.Desired <= g.Min {
+			return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, why.AtMin(g), why.Resize(g, "min", g.AtMin))}
+		}
+	}
+	name = answer.Node.Name // where it was given by its instance
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"true"}}}`, string(nodemeta.RemovalRequested))
+	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return failure{fmt.Errorf("ask for the removal: %w", err)}
+	}
+	for line, last := "asked the autoscaler to remove node "+name, ""; ; line = e.progress(ctx, autoscaler, name) {
+		if line != last && ctx.Err() == nil {
+			fmt.Fprintln(e.stdout, time.Now().Format(time.TimeOnly), line)
+			last = line
+		}
+		select {
+		case <-ctx.Done():
+			return failure{fmt.Errorf("the request for node %s stays", name)}
+		case <-time.After(interval):
+		}
+		node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			fmt.Fprintln(e.stdout, time.Now().Format(time.TimeOnly), "node", name, "is gone")
+			return nil
+		case err == nil && !nodemeta.ToGo(node):
+			return finding{fmt.Sprintf("somebody took the request for node %s back", name)}
+		}
+	}
+}
+
+// progress says where the node is on its way.
+func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
+	r, err := e.leaders(ctx, autoscaler, url.Values{"node": {name}})
+	if err != nil {
+		return "the autoscaler does not answer, trying again: " + err.Error()
+	}
+	answer, found := show.NodeOf(r, show.Running, name)
+	switch {
+	case !found:
+		return "its instance is terminated"
+	case !answer.Node.Requested && answer.Node.State != decision.NodeLeaving:
+		return "waiting for the autoscaler's next loop"
+	}
+	return show.Clean(answer.Node.Reason.Message)
+}

@@ -1,0 +1,118 @@
+package command
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+// removal is an API server with the node n and an autoscaler that has a report of it for each look.
+type removal struct {
+	mu      sync.Mutex
+	node    *corev1.Node
+	patches []string
+	reports []decision.Node // for one look after the other, the last one for all later ones. Behind them the node is gone
+	least   int             // the group's minimum, of 3 nodes
+}
+
+func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out.Header().Set("Content-Type", "application/json")
+	var answer any
+	switch {
+	case r.URL.Path == "/status.json":
+		report := &decision.Report{Version: decision.Version, Process: decision.Process{Leader: true},
+			Groups: []decision.Group{{Name: "web", AutoScaling: "web", Min: w.least, Desired: 3}}}
+		if len(w.reports) > 0 {
+			report.Nodes = w.reports[:1]
+			w.reports = w.reports[1:]
+		}
+		answer = report
+	case len(w.reports) == 0 && len(w.patches) > 0:
+		out.WriteHeader(http.StatusNotFound)
+		answer = &metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Reason: metav1.StatusReasonNotFound, Code: http.StatusNotFound}
+	case r.Method == http.MethodPatch:
+		text, _ := io.ReadAll(r.Body)
+		w.patches = append(w.patches, r.URL.Path+" "+string(text))
+		nodemeta.RemovalRequested.Mark(w.node)
+		answer = w.node
+	default:
+		answer = w.node
+	}
+	_ = json.NewEncoder(out).Encode(answer)
+}
+
+func TestRemove(t *testing.T) {
+	reported := func(state decision.NodeState, code decision.Code, message string, requested bool) decision.Node {
+		return decision.Node{Name: "n", InstanceID: "i-1", Group: "web", State: state, Requested: requested, Reason: decision.Reason{Code: code, Message: message}}
+	}
+	before := reported(decision.NodeNeeded, decision.CodeNeeded, "its pods request 80 %", false)
+	for _, tt := range []struct {
+		name    string
+		args    []string
+		reports []decision.Node
+		least   int
+		exit    int
+		stdout  string // without times
+		stderr  string
+		written bool
+	}{
+		{name: "goes", args: []string{"n"}, reports: []decision.Node{before, before, reported(decision.NodeBlocked, decision.CodePod, "but a pod", true),
+			reported(decision.NodeDraining, decision.CodeUnneeded, "it is drained", true)}, written: true,
+			stdout: "asked the autoscaler to remove node n|waiting for the autoscaler's next loop|but a pod|it is drained|node n is gone|"},
+		{name: "by its instance", args: []string{"i-1"}, reports: []decision.Node{before}, written: true, stdout: "asked the autoscaler to remove node n|node n is gone|"},
+		{name: "the group's minimum", args: []string{"n"}, reports: []decision.Node{before}, least: 3, exit: ExitFindings,
+			stderr: `node n cannot go: group "web" has its minimum size of 3`},
+		{name: "not ours", args: []string{"n"}, reports: []decision.Node{reported(decision.NodeNeeded, decision.CodeNotAutoscaled, "", false)}, exit: ExitFindings,
+			stderr: "n is no node of a group of the autoscaler"},
+		{name: "unknown", args: []string{"other"}, reports: []decision.Node{before}, exit: ExitFindings, stderr: "other is no node"},
+		{name: "no name", exit: ExitWrongUse, stderr: "requires at least 1 arg"},
+		{name: "flags without a dry run", args: []string{"n", "--", "--expander=random"}, exit: ExitWrongUse, stderr: "with --dry-run alone"},
+		{name: "a dry run of an address", args: []string{"n", "--dry-run"}, exit: ExitWrongUse, stderr: "go with neither --url nor --report"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"}}, reports: tt.reports, least: tt.least}
+			server := httptest.NewServer(w)
+			defer server.Close()
+			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+			text := `{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c"}}],"clusters":[{"name":"c","cluster":{"server":"` +
+				server.URL + `"}}]}`
+			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var stdout, stderr strings.Builder
+			args := append([]string{"remove", "--kubeconfig", kubeconfig, "--url", server.URL, "--interval=1ms"}, tt.args...)
+			if got := Run(t.Context(), args, &stdout, &stderr, ""); got != tt.exit {
+				t.Errorf("exits with %d, want %d", got, tt.exit)
+			}
+			lines := ""
+			for line := range strings.Lines(stdout.String()) {
+				_, said, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+				lines += said + "|"
+			}
+			if lines != tt.stdout || !strings.Contains(stderr.String(), tt.stderr) {
+				t.Errorf("says %q and %q, want %q and %q", lines, &stderr, tt.stdout, tt.stderr)
+			}
+			want := ""
+			if tt.written {
+				want = `/api/v1/nodes/n {"metadata":{"annotations":{"cluster-autoscaler.kubernetes.io/scale-down-requested":"true"}}}`
+			}
+			if got := strings.Join(w.patches, " "); got != want {
+				t.Errorf("wrote %q, want %q", got, want)
+			}
+		})
+	}
+}
