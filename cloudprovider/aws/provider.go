@@ -160,8 +160,9 @@ func (p *Provider) LookUp(ctx context.Context) {
 // loop would not see answers that come later.
 func (p *Provider) AwaitIncreases(ctx context.Context) error { return p.cache.AwaitIncreases(ctx) }
 
-// GiveBack begins to give back up to n nodes of a node group that no pod needs: instances that we asked for and AWS has not begun to launch, down to the
-// minimum size. A group whose scale-down is paused gives nothing back. It makes no call within the loop. The target size falls once AWS has accepted it, and Changed reports that.
+// GiveBack begins to give back up to n nodes of a node group that no pod needs: instances that we asked for and AWS has not begun to
+// launch, down to the minimum size. A group whose scale-down is paused gives nothing back. It makes no call within the loop. The target
+// size falls once AWS has accepted it, and Changed reports that.
 func (p *Provider) GiveBack(nodeGroup string, n int) {
 	g := p.View().Group(nodeGroup)
 	if g == nil || p.Paused(g).Down {

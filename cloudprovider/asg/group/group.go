@@ -50,12 +50,12 @@ type Group struct {
 	Problems   []launchspec.Problem   // they keep this group, and only this one, from working as it should
 	Failure    *cooldown.Failure      // the reported launch failure of our outstanding request, or nil
 	Requested  int                    // our instances that AWS has not launched yet
-	// Booked counts the missing instances that we are about to ask AWS for, or that AWS has not answered for yet. DesiredCapacity counts them, and those of
-	// the failed increases.
+	// Booked counts the missing instances that we are about to ask AWS for, or that AWS has not answered for yet. DesiredCapacity counts
+	// them, and those of the failed increases.
 	Booked int
 	Failed []FailedIncrease // the latest last
-	// Overdue counts the missing instances that nobody should rely on: AWS failed to launch them, or has not done it for some minutes, and they are not
-	// ours to withdraw.
+	// Overdue counts the missing instances that nobody should rely on: AWS failed to launch them, or has not done it for some minutes, and
+	// they are not ours to withdraw.
 	Overdue int
 
 	ARN            string
@@ -141,8 +141,8 @@ func (g *Group) Narrow(n Named) {
 	g.MinSize = min(max(g.MinSize, n.MinSize), g.MaxSize)
 }
 
-// CapacityType returns the purchase option of the group's next instances: awsmessage.OnDemand or Spot, or "" where its policy mixes both or that is not
-// known.
+// CapacityType returns the purchase option of the group's next instances: awsmessage.OnDemand or Spot, or "" where its policy mixes both or
+// that is not known.
 func (g *Group) CapacityType() string { return g.Source.CapacityType(g.LaunchSpec) }
 
 // Pools returns the pools in which the group may launch in the zones. Unknown types make one pool without a type for each zone.

@@ -18,10 +18,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down,
-// groups with a placeholder NodeInfo, and groups whose scale-up is paused. The core would ask and complain about each at every scale-up, although all of them have
-// been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose nodes came up
-// without the accelerator that all waiting pods ask for. The core's loop alone uses it.
+// Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down, groups
+// with a placeholder NodeInfo, and groups whose scale-up is paused. The core would ask and complain about each at every scale-up, although
+// all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
+// nodes came up without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
 	provider *aws.Provider
 	leftOut  []cloudprovider.NodeGroup

@@ -11,9 +11,10 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 )
 
-// FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal
-// shift are no candidates either: the capacity there is wanted back when the shift ends. Neither are nodes of instances in standby,
-// whose removal would fail after their pods were evicted, and nodes of groups whose scale-down is paused, and nodes that LeftAlone keeps. It wraps another processor of the core.
+// FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal shift are
+// no candidates either: the capacity there is wanted back when the shift ends. Neither are nodes of instances in standby, whose removal
+// would fail after their pods were evicted, and nodes of groups whose scale-down is paused, and nodes that LeftAlone keeps. It wraps
+// another processor of the core.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider  *aws.Provider

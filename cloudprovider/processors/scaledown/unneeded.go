@@ -13,8 +13,8 @@ import (
 const together = 500 * time.Millisecond
 
 // UnneededTimes knows when the core may next remove a node: its unneeded or unready time is over, and so is the pause after the last
-// scale-up or removal. It also knows when LeftAlone next gives up a node, whose unneeded time begins then. A loop then need not wait for the scan interval. The pause after a failed removal is left to the scan interval,
-// because the core shows its beginning to nobody.
+// scale-up or removal. It also knows when LeftAlone next gives up a node, whose unneeded time begins then. A loop then need not wait for
+// the scan interval. The pause after a failed removal is left to the scan interval, because the core shows its beginning to nobody.
 //
 // It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
 type UnneededTimes struct {
@@ -47,8 +47,8 @@ func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNod
 	}
 }
 
-// Next returns the next moment at which the core may remove a node or looks at one again, zero for none. The last loop that scaled up began at scaleUp, and the
-// last one that removed a node at removal.
+// Next returns the next moment at which the core may remove a node or looks at one again, zero for none. The last loop that scaled up began
+// at scaleUp, and the last one that removed a node at removal.
 //
 // The last loop of all began at ran. The moments until then have had their loop. If it kept the node, because of a minimum size or for
 // another reason, a further loop would keep it, too.

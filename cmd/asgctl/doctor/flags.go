@@ -91,8 +91,9 @@ func (in *installation) takeFlags() {
 	}
 }
 
-// takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it assumes. Without
-// a pod, the usual tag selects the groups: a check of all groups of the account would judge groups that have nothing to do with Kubernetes.
+// takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it
+// assumes. Without a pod, the usual tag selects the groups: a check of all groups of the account would judge groups that have nothing to do
+// with Kubernetes.
 func (in *installation) takeDiscovery() {
 	r := &in.Read
 	if len(r.Nodes)+len(r.AutoDiscovery) > 0 {

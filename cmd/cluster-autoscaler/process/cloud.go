@@ -34,8 +34,8 @@ type cloud struct {
 	registerer prometheus.Registerer
 }
 
-// newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer, but not beyond ctx. Writes are
-// bounded by working instead, so that a write under way when ctx ends may be finished.
+// newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer,
+// but not beyond ctx. Writes are bounded by working instead, so that a write under way when ctx ends may be finished.
 func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud, error) {
 	core, ours := p.core, p.options.AWS
 	cloudConfig, err := awsclient.ReadCloudConfig(core.CloudConfig)

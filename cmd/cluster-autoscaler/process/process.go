@@ -46,8 +46,8 @@ type Process struct {
 	middleware  []func(*middleware.Stack) error // of the AWS clients
 }
 
-// Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that autoscales. It returns nil once ctx has
-// ended and everything else has, too.
+// Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that
+// autoscales. It returns nil once ctx has ended and everything else has, too.
 func (p *Process) Run(ctx context.Context) error {
 	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", lifecycle.CollectGarbage())
 	debug.FreeOSMemory() // a replica without the lease keeps this size

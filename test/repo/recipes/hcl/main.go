@@ -21,8 +21,8 @@ type request struct {
 	Variables json.RawMessage `json:"variables"` // values by name, such as {"var": {"cluster_name": "web"}}
 }
 
-// block is a block of the configuration but variables and locals, which come before their use. Its arguments and its inner blocks have the value true or false, a number, a text, a
-// list or a map.
+// block is a block of the configuration but variables and locals, which come before their use. Its arguments and its inner blocks have the
+// value true or false, a number, a text, a list or a map.
 type block struct {
 	Type   string                     `json:"type"`
 	Labels []string                   `json:"labels"`
