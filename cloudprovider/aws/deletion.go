@@ -82,9 +82,6 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	if err != nil {
 		return err
 	}
-	if len(gone.ids) > 0 && n.provider.Paused(n.group()).Down {
-		return n.pausedError()
-	}
 	var errs []error
 	if len(gone.failed) > 0 {
 		n.provider.cache.DismissFailed(n.name, gone.failed...)
@@ -93,7 +90,11 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	if gone.placeholders > 0 {
 		errs = append(errs, n.withdraw(gone.placeholders))
 	}
-	if len(gone.ids) > 0 {
+	switch {
+	case len(gone.ids) == 0:
+	case n.provider.Paused(n.group()).Down:
+		errs = append(errs, n.pausedError())
+	default:
 		ctx, cancel := n.provider.ctx, context.CancelFunc(func() {})
 		if unregistered(nodes) {
 			ctx, cancel = context.WithTimeout(ctx, loopPatience)

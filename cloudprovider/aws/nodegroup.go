@@ -140,14 +140,8 @@ func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	return nil
 }
 
-// withdraws reports whether requests that AWS has not fulfilled may be taken back. A group that is left alone altogether keeps them.
-func withdraws(p group.Pause) bool { return !p.Up || !p.Down }
-
 // withdraw withdraws up to count instances. It is an error if none of our own requests is open.
 func (n *NodeGroup) withdraw(count int) error {
-	if !withdraws(n.provider.Paused(n.group())) {
-		return n.pausedError()
-	}
 	ctx, cancel := context.WithTimeout(n.provider.ctx, loopPatience)
 	defer cancel()
 	taken, _, err := n.provider.cache.Withdraw(ctx, n.name, count)
@@ -198,7 +192,7 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 	placed := g.TargetInstances() - g.FailedInstances()
 	accepted := placed - g.Booked
 	firstFailed := accepted
-	if g.Failure != nil && withdraws(n.provider.Paused(g)) {
+	if g.Failure != nil {
 		firstFailed = accepted - g.Withdrawable()
 	}
 	var missing []cloudprovider.Instance

@@ -62,7 +62,7 @@ func (p *Provider) WhyLate(instance string) (cause, remedy string, console []str
 // place among all reasons, the most certain first. A fact that holds for a registered node of the same start is no reason.
 func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours string, registered map[string]string) (cause, remedy string, rank int) {
 	joined := slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Origin == i.Origin })
-	joins, bare, role, its := "", false, "", "the role "
+	joins, bare, role, profile := "", false, "", ""
 	for _, s := range g.LaunchStated {
 		if s.Source == launchspec.SourceUserData {
 			joins = s.Cluster
@@ -73,10 +73,13 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		if spec.Nodegroup != nil && spec.Nodegroup.Role != "" {
 			role = path.Base(spec.Nodegroup.Role)
 		} else if spec.Profile != "" {
-			role, its = path.Base(spec.Profile), "the role behind its instance profile " // mostly of the same name
+			profile = path.Base(spec.Profile) // often called like its role
 		}
 	}
-	stranger := role != "" && !joined && !slices.ContainsFunc(start.Roles, func(arn string) bool { return strings.HasSuffix(arn, "/"+role) })
+	letsIn := func(name string) bool {
+		return joined || name == "" || slices.ContainsFunc(start.Roles, func(arn string) bool { return strings.HasSuffix(arn, "/"+name) })
+	}
+	stranger := !letsIn(role)
 	terminate := "terminate the instance: aws autoscaling terminate-instance-in-auto-scaling-group --instance-id " + i.ID + " --no-should-decrement-desired-capacity"
 	correct := "correct the group's launch template, and " + terminate
 	cluster := " --cluster-name " + shellword.Quote(cmp.Or(ours, "CLUSTER_NAME"))
@@ -94,22 +97,25 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	case start.Check != "":
 		return "EC2's instance status check fails since " + timeOfDay(start.CheckSince) + ", so it has not booted or has no network", "", 4
 	case stranger && start.AWSAuth && start.Entries:
-		return fmt.Sprintf("neither an access entry of EKS nor aws-auth lets in %s%q", its, role), admit, 5
+		return fmt.Sprintf("neither an access entry of EKS nor aws-auth lets in the role %q", role), admit, 5
 	case joins != "" && ours == "" && !joined:
 		return fmt.Sprintf("its user data joins cluster %q, and the name of this one is not known", joins), "name this cluster by --asg-cluster-name", 6
 	case stranger && start.AWSAuth:
-		return fmt.Sprintf("no line of aws-auth lets in %s%q, and access entries of EKS could not be checked", its, role), admit, 7
+		return fmt.Sprintf("no line of aws-auth lets in the role %q, and access entries of EKS could not be checked", role), admit, 7
 	case stranger && start.Entries:
-		return fmt.Sprintf("no access entry of EKS lets in %s%q, and aws-auth is missing or could not be read", its, role), admit, 7
+		return fmt.Sprintf("no access entry of EKS lets in the role %q, and aws-auth is missing or could not be read", role), admit, 7
 	}
 	cause = "nothing wrong was found in AWS"
+	if (start.AWSAuth || start.Entries) && !letsIn(profile) {
+		cause, remedy = cause+fmt.Sprintf(", but no role that is called like its instance profile %q is let in", profile), admit
+	}
 	if !start.AWSAuth && !start.Entries && !joined {
 		cause += ", and whether the cluster lets in its role could not be checked"
 	}
 	if len(start.Unchecked) > 0 {
 		cause += ", and AWS denies " + strings.Join(start.Unchecked, ", ")
 	}
-	return cause, "", 8
+	return cause, remedy, 8
 }
 
 func timeOfDay(at time.Time) string { return at.UTC().Format("15:04:05 UTC") }

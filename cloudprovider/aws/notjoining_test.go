@@ -91,11 +91,11 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	}{
 		{func() { start.Unchecked = []string{"eks:ListAccessEntries"} },
 			"nothing wrong was found in AWS, and whether the cluster lets in its role could not be checked, and AWS denies eks:ListAccessEntries"},
-		{func() { start.AWSAuth, g.LaunchSpec.Profile = true, "arn:aws:iam::1:instance-profile/workers" },
-			`no line of aws-auth lets in the role behind its instance profile "workers", and access entries of EKS could not be checked`},
+		{func() { start.AWSAuth, g.LaunchSpec.Nodegroup = true, &launchspec.Nodegroup{Role: "arn:aws:iam::1:role/nodes"} },
+			`no line of aws-auth lets in the role "nodes", and access entries of EKS could not be checked`},
 		{func() { joins("two") }, `its user data joins cluster "two", and the name of this one is not known`},
 		{func() {
-			ours, start.Entries, g.LaunchSpec.Nodegroup = "one", true, &launchspec.Nodegroup{Role: "arn:aws:iam::1:role/nodes"}
+			ours, start.Entries = "one", true
 			joins("one")
 			start.Roles = []string{"arn:aws:iam::1:role/other-nodes"}
 		}, `neither an access entry of EKS nor aws-auth lets in the role "nodes"`},
@@ -116,6 +116,12 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	}
 	joins("one")
 	start.State, start.Check, start.Unchecked = "running", "", nil
+	self := *g // EKS does not manage it, and a profile may be called unlike its role
+	self.LaunchSpec = &launchspec.LaunchSpec{Profile: "arn:aws:iam::1:instance-profile/workers"}
+	const doubt = `nothing wrong was found in AWS, but no role that is called like its instance profile "workers" is let in`
+	if cause, remedy, _ := aws.WhyNotJoining(start, &self, i, ours, registered); cause != doubt || remedy == "" {
+		t.Errorf("%q with the remedy %q, want %q and how to let one in", cause, remedy, doubt)
+	}
 	registered["i-2"] = "aws:///a/i-2"
 	if cause, _, _ := aws.WhyNotJoining(start, g, i, ours, registered); cause != "nothing wrong was found in AWS" {
 		t.Errorf("%q, want no reason that the node of the same start refutes", cause)

@@ -95,10 +95,11 @@ func (id *Identity) settle(votes map[string]int, undecided int, e Evidence) laun
 	return launchspec.Statement{}
 }
 
-// Early returns our name by what is known before any group is read: a flag, or the name in the VPC CNI. It is zero where that is nothing.
+// Early returns our name by what is known before any group is read: --asg-cluster-name, or the name in the VPC CNI. It is zero where that is
+// nothing. Stock ignores its own flag on AWS, so it may be anything.
 func (id *Identity) Early(network string) launchspec.Statement {
-	if name := id.settle(nil, 0, Evidence{Network: network}); id.flag == "" && CheckClusterName(name.Cluster) == nil { // the stock flag may be anything
-		return name
+	if id.flag == "" && network != "" && CheckClusterName(network) == nil {
+		return launchspec.Statement{Cluster: network, Source: sourceNetwork}
 	}
 	return id.own
 }

@@ -82,7 +82,7 @@ func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error
 	for _, id := range ids {
 		start := found[id]
 		start.Roles, start.AWSAuth, start.Entries = roles, noAuth == nil, s.listable
-		if before, asked := known.Of(id); asked {
+		if before, _ := known.Of(id); len(before.Console) > 0 {
 			start.Console = before.Console
 		} else if read++; read <= consolesAtOnce {
 			// An instance without Nitro has no latest output.
@@ -112,6 +112,9 @@ func (s *starts) optional(ctx context.Context, action string, call func() error)
 // check enters the states and the status checks that fail. The host's comes first, because the instance's fails with it.
 func (s *starts) check(ctx context.Context, ids []string, found map[string]Start) error {
 	out, err := s.api.DescribeInstanceStatus(ctx, &ec2.DescribeInstanceStatusInput{InstanceIds: ids, IncludeAllInstances: awssdk.Bool(true)})
+	if awsclient.IsNotFound(err) { // one of them has gone, so AWS answers for none
+		return nil
+	}
 	if err != nil {
 		return err
 	}

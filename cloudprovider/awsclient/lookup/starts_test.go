@@ -84,8 +84,18 @@ func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
 		t.Errorf("console %q later, want that it stays", after.Console)
 	}
 	calls := w.aws.Calls()
-	if got := fmt.Sprint(calls["DescribeInstanceStatus"], calls["ListAccessEntries"], calls["GetConsoleOutput"]); got != "2 4 5" {
-		t.Errorf("%s calls for status, pages of entries and console; want 2 4 5", got)
+	if got := fmt.Sprint(calls["DescribeInstanceStatus"], calls["ListAccessEntries"], calls["GetConsoleOutput"]); got != "2 4 7" {
+		t.Errorf("%s calls for status, pages of entries and console; want 2 4 7, one for each console", got)
+	}
+}
+
+// AWS answers for no instance of a call if it does not know one of them.
+func TestUnknownInstanceLeavesTheStartsOfOthers(t *testing.T) {
+	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{}, mapped)
+	w.ids = append(w.ids, "i-0123456789abcdef0")
+	w.look(t)
+	if got, known := w.Known().Of(w.ids[0]); !known || !slices.Contains(got.Roles, "arn:aws:iam::1:role/c") {
+		t.Errorf("%+v (known: %t), want the roles that are let in", got, known)
 	}
 }
 

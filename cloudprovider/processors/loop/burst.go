@@ -28,8 +28,7 @@ const judgeTime = 20 * time.Millisecond
 // The loop counts a pod without its own verdict once the scheduler found no node for another pod of its controller. So such a pod comes
 // when it is created, and its verdict only shows that the API server is less busy.
 //
-// Some pods that do not exist are certain to come, because a controller that has just changed wants more than it has. They are awaited
-// until settleLimit.
+// Some pods that do not exist are certain to come, because a controller has just begun to want them. They are awaited for settleLimit.
 //
 // A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
 // nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
@@ -142,9 +141,6 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		if len(b.awaited) > 0 {
 			quiet = b.settleTime
 		}
-		if b.owners.lack(now, b.settleLimit) {
-			quiet = b.settleLimit
-		}
 		for _, since := range b.awaited {
 			if quiet >= b.settleLimit {
 				break
@@ -154,6 +150,9 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 			}
 		}
 		settled = b.last.Add(max(quiet, b.last.Sub(b.first)/2))
+		if until := b.owners.awaited(now, b.settleLimit); settled.Before(until) {
+			settled = until
+		}
 		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {
 			settled = limit
 		}
@@ -178,13 +177,13 @@ func (b *burst) forget() {
 
 // owners knows which controllers are about to make pods. A controller's object states how many it wants, and comes before them.
 //
-// All pods of a controller count, whether they run, have ended or are about to go. So a controller that replaces a pod counts as complete.
-// The loop then waits for its pod as for that of an unknown controller.
+// All pods of a controller count, whether they run, have ended or are about to go. A controller that replaces pods is not waited for: only
+// one that has just begun to want more is certain to make them at once.
 type owners struct {
 	mu      sync.Mutex
 	wanted  map[types.UID]int
 	exist   map[types.UID]int
-	lacking map[types.UID]time.Time // the last change of each controller that has fewer pods than it wants
+	lacking map[types.UID]time.Time // when each controller began to want the pods that it lacks
 }
 
 func newOwners() *owners {
@@ -195,46 +194,45 @@ func newOwners() *owners {
 func (o *owners) want(now time.Time, controller types.UID, pods int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.wanted[controller] == pods {
-		return false // its status alone has changed
-	}
+	before := o.wanted[controller]
 	set(o.wanted, controller, pods)
-	o.compare(now, controller)
-	return true
+	switch {
+	case pods <= o.exist[controller]:
+		delete(o.lacking, controller)
+	case pods > before:
+		o.lacking[controller] = now
+	}
+	return pods != before
 }
 
-// made notes that the controller has made a pod, or with -1 that one is gone.
-func (o *owners) made(now time.Time, controller types.UID, pods int) {
+// made notes that the controller has made a pod, or with -1 that one is gone. It reports whether the controller no longer lacks pods.
+func (o *owners) made(controller types.UID, pods int) bool {
 	if controller == "" {
-		return
+		return false
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	set(o.exist, controller, o.exist[controller]+pods)
-	o.compare(now, controller)
-}
-
-// compare notes whether the controller lacks pods. The caller holds the lock.
-func (o *owners) compare(now time.Time, controller types.UID) {
-	if o.exist[controller] < o.wanted[controller] {
-		o.lacking[controller] = now
-	} else {
-		delete(o.lacking, controller)
+	if _, lacking := o.lacking[controller]; !lacking || o.exist[controller] < o.wanted[controller] {
+		return false
 	}
+	delete(o.lacking, controller)
+	return true
 }
 
-// lack reports whether a controller that changed within the time lacks pods. One that has made none for longer is kept from it, such as by
-// a quota.
-func (o *owners) lack(now time.Time, within time.Duration) bool {
+// awaited returns until when pods of controllers are awaited, zero for none. One that has made none for the time is kept from it, such as
+// by a quota.
+func (o *owners) awaited(now time.Time, within time.Duration) (until time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for controller, changed := range o.lacking {
-		if now.Sub(changed) < within {
-			return true
+	for controller, began := range o.lacking {
+		if end := began.Add(within); !end.After(now) {
+			delete(o.lacking, controller)
+		} else if end.After(until) {
+			until = end
 		}
-		delete(o.lacking, controller)
 	}
-	return false
+	return until
 }
 
 // set keeps no zero.

@@ -16,16 +16,20 @@ func (t *Trigger) OwnerHandler() cache.ResourceEventHandler {
 	if t.config.Tick {
 		return cache.ResourceEventHandlerFuncs{}
 	}
-	want := func(obj any) { t.want(obj, wantedPods) }
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    want,
-		UpdateFunc: func(_, obj any) { want(obj) },
-		DeleteFunc: func(obj any) { t.want(lastState(obj), func(any) int { return 0 }) },
+		AddFunc: func(obj any) { t.want(obj, wantedPods(obj)) },
+		UpdateFunc: func(before, obj any) {
+			if old, ok := before.(metav1.Object); ok && old.GetUID() != obj.(metav1.Object).GetUID() { // its deletion was missed
+				t.want(before, 0)
+			}
+			t.want(obj, wantedPods(obj))
+		},
+		DeleteFunc: func(obj any) { t.want(lastState(obj), 0) },
 	}
 }
 
-func (t *Trigger) want(obj any, pods func(any) int) {
-	if owner, ok := obj.(metav1.Object); ok && t.pods.owners.want(t.clock.Now(), owner.GetUID(), pods(obj)) {
+func (t *Trigger) want(obj any, pods int) {
+	if owner, ok := obj.(metav1.Object); ok && t.pods.owners.want(t.clock.Now(), owner.GetUID(), pods) {
 		t.pods.wakeWaiter()
 	}
 }
@@ -41,7 +45,10 @@ func wantedPods(owner any) int {
 			return count(o.Spec.Replicas)
 		}
 	case *apiv1.ReplicationController:
-		if o.DeletionTimestamp == nil {
+		refused := slices.ContainsFunc(o.Status.Conditions, func(c apiv1.ReplicationControllerCondition) bool {
+			return c.Type == apiv1.ReplicationControllerReplicaFailure && c.Status == apiv1.ConditionTrue
+		})
+		if o.DeletionTimestamp == nil && !refused {
 			return count(o.Spec.Replicas)
 		}
 	case *appsv1.StatefulSet:
@@ -51,12 +58,12 @@ func wantedPods(owner any) int {
 	case *batchv1.Job:
 		suspended, foreign := o.Spec.Suspend != nil && *o.Spec.Suspend, o.Spec.ManagedBy != nil && *o.Spec.ManagedBy != batchv1.JobControllerName
 		ended := slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
-			return (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) && c.Status == apiv1.ConditionTrue
+			return c.Type != batchv1.JobSuspended && c.Status == apiv1.ConditionTrue // or about to end
 		})
 		if o.DeletionTimestamp == nil && !suspended && !foreign && !ended {
 			pods := count(o.Spec.Parallelism)
 			if o.Spec.Completions != nil {
-				pods = min(pods, int(*o.Spec.Completions))
+				pods = min(pods, int(*o.Spec.Completions-o.Status.Succeeded))
 			}
 			return pods
 		}

@@ -46,7 +46,13 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		{name: "one pod of one", owner: replicaSet(1), want: 50e6},
 		{name: "second pod", owner: replicaSet(2), then: second, after: 400e6, want: 600e6},
 		{name: "no second pod", owner: replicaSet(2), want: time.Second},
-		{name: "no second pod for long", owner: replicaSet(2), early: 2 * time.Second, want: time.Second},
+		{name: "no second pod for long", owner: replicaSet(2), early: 2 * time.Second, want: 50e6},
+		{name: "no second pod for some time", owner: replicaSet(2), early: 700e6, want: 300e6},
+		{name: "second pod that needs no node", owner: replicaSet(2), after: 300e6, want: 300e6, then: func(trigger *Trigger) {
+			placed := owned(newPod("web-1"))
+			placed.Spec.NodeName = "node-1"
+			trigger.PodHandler().OnAdd(placed, false)
+		}},
 		{name: "scaled down", owner: replicaSet(2), then: update(func(rs *appsv1.ReplicaSet) { *rs.Spec.Replicas = 1 }), after: 300e6, want: 300e6},
 		{name: "refused by a quota", owner: replicaSet(2), after: 300e6, want: 300e6, then: update(func(rs *appsv1.ReplicaSet) {
 			rs.Status.Conditions = []appsv1.ReplicaSetCondition{{Type: appsv1.ReplicaSetReplicaFailure, Status: apiv1.ConditionTrue}}
@@ -80,32 +86,35 @@ func TestControllerThatMakesNoPodsIsNotAwaited(t *testing.T) {
 	})
 }
 
-func TestGonePodsAreMissed(t *testing.T) {
+func TestOnlyPodsThatAControllerBeginsToWantAreAwaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		trigger := New(settings, clock.RealClock{})
-		handler, lack := trigger.PodHandler(), func() bool { return trigger.pods.owners.lack(time.Now(), time.Second) }
-		trigger.OwnerHandler().OnAdd(replicaSet(1), true)
+		pods, owners := trigger.PodHandler(), trigger.OwnerHandler()
+		expect := func(awaited bool, what string) {
+			t.Helper()
+			if got := !trigger.pods.owners.awaited(time.Now(), time.Second).IsZero(); got != awaited {
+				t.Errorf("%s: pods are awaited: %v", what, got)
+			}
+		}
+		owners.OnAdd(replicaSet(1), true)
+		expect(true, "before its pod is listed")
 		first := owned(newPod("web-0"))
-		handler.OnAdd(first, true)
-		if lack() {
-			t.Error("a pod of the first listing does not count")
-		}
-		handler.OnDelete(cache.DeletedFinalStateUnknown{Obj: first})
-		if !lack() {
-			t.Error("a deleted pod counts")
-		}
-		foreign := newPod("web-0")
-		foreign.UID = "again"
-		handler.OnUpdate(first, first)
-		handler.OnAdd(foreign, false)
-		handler.OnUpdate(foreign, owned(foreign.DeepCopy()))
-		if lack() {
-			t.Error("an adopted pod does not count")
-		}
-		handler.OnUpdate(owned(foreign.DeepCopy()), foreign)
-		if !lack() {
-			t.Error("a pod that the controller has released counts")
-		}
+		pods.OnAdd(first, true)
+		expect(false, "a listed pod")
+		pods.OnDelete(cache.DeletedFinalStateUnknown{Obj: first})
+		expect(false, "a pod that is gone")
+		owners.OnUpdate(replicaSet(1), replicaSet(2))
+		expect(true, "scaled up")
+		foreign := newPod("web-1")
+		pods.OnAdd(foreign, false)
+		pods.OnUpdate(foreign, owned(foreign.DeepCopy()))
+		pods.OnAdd(owned(newPod("web-2")), false)
+		expect(false, "one pod adopted and one made")
+		owners.OnUpdate(replicaSet(2), replicaSet(4))
+		again := replicaSet(0)
+		again.UID = "web again"
+		owners.OnUpdate(replicaSet(4), again)
+		expect(false, "made again under its name")
 	})
 }
 
@@ -127,6 +136,8 @@ func TestWantedPods(t *testing.T) {
 		{"StatefulSet one after another", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](3)}}, 0},
 		{"Job", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](9)}), 4},
 		{"Job of fewer pods than may run at once", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](2)}), 2},
+		{"Job near its end", &batchv1.Job{Spec: batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](9)},
+			Status: batchv1.JobStatus{Succeeded: 7}}, 2},
 		{"suspended Job", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Suspend: ptr.To(true)}), 0},
 		{"Job of another controller", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), ManagedBy: ptr.To("kueue.x-k8s.io/multikueue")}), 0},
 		{"Job that has ended", &batchv1.Job{Spec: batchv1.JobSpec{Parallelism: ptr.To[int32](4)}, Status: batchv1.JobStatus{

@@ -17,7 +17,7 @@ func (t *Trigger) addPod(obj any, isInInitialList bool) {
 	if !ok {
 		return
 	}
-	t.pods.owners.made(t.clock.Now(), controllerOf(pod), 1)
+	defer t.made(pod, 1) // may end the burst, so after the pod is counted
 	if isInInitialList && !t.young(pod) {
 		return
 	}
@@ -38,9 +38,8 @@ func (t *Trigger) updatePod(before, after any) {
 		return
 	}
 	if okOld && controllerOf(old) != controllerOf(pod) {
-		now := t.clock.Now()
-		t.pods.owners.made(now, controllerOf(old), -1)
-		t.pods.owners.made(now, controllerOf(pod), 1)
+		t.made(old, -1)
+		defer t.made(pod, 1)
 	}
 	same := okOld && old.UID == pod.UID
 	switch {
@@ -58,8 +57,15 @@ func (t *Trigger) updatePod(before, after any) {
 
 func (t *Trigger) deletePod(obj any) {
 	if pod, ok := lastState(obj).(*apiv1.Pod); ok {
-		t.pods.owners.made(t.clock.Now(), controllerOf(pod), -1)
+		t.made(pod, -1)
 		t.pods.judged(pod.UID)
+	}
+}
+
+// made notes that the pod's controller has made it, or with -1 that it is gone.
+func (t *Trigger) made(pod *apiv1.Pod, pods int) {
+	if t.pods.owners.made(controllerOf(pod), pods) {
+		t.pods.wakeWaiter()
 	}
 }
 

@@ -117,7 +117,7 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 		now := t.clock.Now()
 		if !now.Before(due.at) {
 			t.forget()
-			return due.reason, nil
+			return due.reason, ctx.Err()
 		}
 		woken, err := t.sleep(ctx, due, next.at.After(now))
 		if err != nil {

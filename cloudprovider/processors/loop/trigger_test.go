@@ -564,6 +564,9 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		if _, err := trigger.Wait(ctx, began); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3*time.Second {
 			t.Errorf("Wait = %v after %v, want a deadline after 3s", err, time.Since(began))
 		}
+		if _, err := New(settings, clock.RealClock{}).Wait(ctx, began); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("first Wait = %v with a context that has ended, want its error", err)
+		}
 	})
 }
 

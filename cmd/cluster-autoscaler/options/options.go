@@ -111,7 +111,7 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	}
 	if f := stock.Lookup("node-group-auto-discovery"); f != nil {
 		f.Usage += " With neither this flag nor --nodes, the groups with the tag k8s.io/cluster-autoscaler/enabled that also have k8s.io/cluster-autoscaler/<cluster> or " +
-			"kubernetes.io/cluster/<cluster>=owned. The cluster is that of --asg-cluster-name, the VPC CNI's CLUSTER_NAME or --cluster-name. If its name is not known: no group."
+			"kubernetes.io/cluster/<cluster>=owned. The cluster is that of --asg-cluster-name, or of the VPC CNI's CLUSTER_NAME. If its name is not known: no group."
 	}
 	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: leaderElection()}
 	componentopts.BindLeaderElectionFlags(&o.LeaderElection, fs)

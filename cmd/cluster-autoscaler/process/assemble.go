@@ -192,6 +192,9 @@ func (p *Process) watch(a *assembly) error {
 	return nil
 }
 
+// firstReading is what a leader waits for after the caches.
+const firstReading = "the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way"
+
 // cachesInterval is the time between two log lines about the caches that a leader waits for.
 const cachesInterval = 20 * time.Second
 

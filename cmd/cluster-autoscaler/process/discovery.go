@@ -21,6 +21,7 @@ func (p *Process) assumeGroups(ctx context.Context, started informers.Started, d
 	if err := p.awaitCaches(ctx, started); err != nil {
 		return err
 	}
+	p.ready.await(firstReading)
 	log := klog.FromContext(ctx)
 	name := ownership.NewIdentity(ours.ClusterName, core.ClusterName).Early(aws.ClusterOfCNI(daemonSets))
 	if name.Cluster == "" { // the groups with the tag may be those of any cluster of the account

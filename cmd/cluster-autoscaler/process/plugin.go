@@ -63,7 +63,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 // feed reads the groups and the cluster for the server, and has the background keep them fresh until working ends. Nodes that AWS is about
 // to take belong to the replica that has the plugin's lease. Nominations belong to the replica that the core asks.
 func (p *Process) feed(serving, working context.Context, background *errgroup.Group, server *plugin.Server) error {
-	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")
+	p.ready.await(firstReading)
 	starting, cancel := context.WithTimeout(serving, p.options.MaxStartupTime)
 	defer cancel()
 	a, parts, err := p.assemblePlugin(starting, working)

@@ -85,7 +85,7 @@ func (p *Process) work(ctx context.Context) error {
 	// Everything under the loop outlives ctx, so that the loop under way can end in peace.
 	working, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
-	p.ready.await("the first reading of the Auto Scaling groups and the cluster: see the log for what is in the way")
+	p.ready.await(firstReading)
 	starting, cancel := context.WithTimeout(ctx, p.options.MaxStartupTime)
 	a, err := p.assemble(starting, working)
 	switch {
