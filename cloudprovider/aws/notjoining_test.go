@@ -91,7 +91,9 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	}{
 		{func() { start.Unchecked = []string{"eks:ListAccessEntries"} },
 			"nothing wrong was found in AWS, and whether the cluster lets in its role could not be checked, and AWS denies eks:ListAccessEntries"},
-		{func() { start.AWSAuth, g.LaunchSpec.Nodegroup = true, &launchspec.Nodegroup{Role: "arn:aws:iam::1:role/nodes"} },
+		{func() {
+			start.AWSAuth, g.LaunchSpec.Nodegroup = true, &launchspec.Nodegroup{Role: "arn:aws:iam::1:role/nodes"}
+		},
 			`no line of aws-auth lets in the role "nodes", and access entries of EKS could not be checked`},
 		{func() { joins("two") }, `its user data joins cluster "two", and the name of this one is not known`},
 		{func() {
