@@ -8,6 +8,7 @@ import (
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/ptr"
 )
 
 // OwnerHandler returns the handler that shows the Trigger how many pods a ReplicaSet, ReplicationController, StatefulSet or Job wants. Add
@@ -36,45 +37,40 @@ func (t *Trigger) want(obj any, pods int) {
 
 // wantedPods is how many pods the controller makes at once. It is 0 for one that makes them one after another, or none.
 func wantedPods(owner any) int {
+	if o, ok := owner.(metav1.Object); !ok || o.GetDeletionTimestamp() != nil {
+		return 0
+	}
 	switch o := owner.(type) {
 	case *appsv1.ReplicaSet:
 		refused := slices.ContainsFunc(o.Status.Conditions, func(c appsv1.ReplicaSetCondition) bool {
 			return c.Type == appsv1.ReplicaSetReplicaFailure && c.Status == apiv1.ConditionTrue
 		})
-		if o.DeletionTimestamp == nil && !refused {
-			return count(o.Spec.Replicas)
+		if !refused {
+			return int(ptr.Deref(o.Spec.Replicas, 1))
 		}
 	case *apiv1.ReplicationController:
 		refused := slices.ContainsFunc(o.Status.Conditions, func(c apiv1.ReplicationControllerCondition) bool {
 			return c.Type == apiv1.ReplicationControllerReplicaFailure && c.Status == apiv1.ConditionTrue
 		})
-		if o.DeletionTimestamp == nil && !refused {
-			return count(o.Spec.Replicas)
+		if !refused {
+			return int(ptr.Deref(o.Spec.Replicas, 1))
 		}
 	case *appsv1.StatefulSet:
-		if o.DeletionTimestamp == nil && o.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
-			return count(o.Spec.Replicas)
+		if o.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
+			return int(ptr.Deref(o.Spec.Replicas, 1))
 		}
 	case *batchv1.Job:
-		suspended, foreign := o.Spec.Suspend != nil && *o.Spec.Suspend, o.Spec.ManagedBy != nil && *o.Spec.ManagedBy != batchv1.JobControllerName
 		ended := slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
 			return c.Type != batchv1.JobSuspended && c.Status == apiv1.ConditionTrue // or about to end
 		})
-		if o.DeletionTimestamp == nil && !suspended && !foreign && !ended {
-			pods := count(o.Spec.Parallelism)
+		foreign := ptr.Deref(o.Spec.ManagedBy, batchv1.JobControllerName) != batchv1.JobControllerName
+		if !ended && !foreign && !ptr.Deref(o.Spec.Suspend, false) {
+			pods := ptr.Deref(o.Spec.Parallelism, 1)
 			if o.Spec.Completions != nil {
-				pods = min(pods, int(*o.Spec.Completions-o.Status.Succeeded))
+				pods = min(pods, *o.Spec.Completions-o.Status.Succeeded)
 			}
-			return pods
+			return int(pods)
 		}
 	}
 	return 0
-}
-
-// count is a number of pods, 1 by default.
-func count(n *int32) int {
-	if n == nil {
-		return 1
-	}
-	return int(*n)
 }
