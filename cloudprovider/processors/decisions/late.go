@@ -97,15 +97,15 @@ func (c *Collector) provisionTime(v *aws.View, group string) (within time.Durati
 	return options.MaxNodeProvisionTime, "--max-node-provision-time"
 }
 
-// late says that an instance has no node for longer than usual.
-func (k *cluster) late(m member) (decision.Reason, bool) {
+// late says that an instance has no node for longer than usual, with the end of its console output.
+func (k *cluster) late(m member) (reason decision.Reason, console []string, late bool) {
 	u, known := k.facts.unjoined[m.instance.ID]
 	within, setting := k.provisionTime(k.facts.view, m.group)
 	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
-		return decision.Reason{}, false
+		return decision.Reason{}, nil, false
 	}
-	cause, remedy, _ := k.Provider.WhyLate(m.instance.ID)
-	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, cause, remedy), true
+	cause, remedy, console := k.Provider.WhyLate(m.instance.ID)
+	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, cause, remedy), console, true
 }
 
 // findLate says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.
@@ -123,7 +123,7 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 		}
 		r, isLate := decision.Reason{}, false
 		if m.node == nil {
-			r, isLate = k.late(m)
+			r, _, isLate = k.late(m)
 		}
 		switch {
 		case isLate:

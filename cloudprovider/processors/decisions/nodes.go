@@ -69,9 +69,8 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 			if u, known := k.facts.unjoined[m.instance.ID]; known {
 				o.Since = u.since
 			}
-			if r, isLate := k.late(m); isLate {
-				o.Reason = r
-				_, _, o.Console = k.Provider.WhyLate(m.instance.ID)
+			if r, console, isLate := k.late(m); isLate {
+				o.Reason, o.Console = r, console
 			}
 			if m.instance.Lifecycle.Leaving() {
 				o.State, o.Reason = decision.NodeLeaving, decision.Reason{Code: decision.CodeUnneeded, Message: "its instance is being terminated"}
