@@ -137,8 +137,9 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 		}
 		cause, remedy, rank := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
 		if other := p.unjoined[g.Name]; p.late[other.instance].IsZero() || rank < other.rank {
-			p.unjoined[g.Name] = notJoining{id, rank, g.LaunchSpec, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining, Remedy: shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id)),
-				Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, timeOfDay(p.late[id]), cause)}}
+			p.unjoined[g.Name] = notJoining{id, rank, g.LaunchSpec, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
+				Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, timeOfDay(p.late[id]), cause),
+				Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.unjoined)) {
