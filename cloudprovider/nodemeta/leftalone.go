@@ -11,8 +11,8 @@ import (
 // start, such as "4h".
 const DoNotDisrupt Annotation = "karpenter.sh/do-not-disrupt"
 
-// LeftAlone reports whether the pod asks to be left alone, and until when, zero for as long as it runs. An error is about a value that
-// counts for nothing.
+// LeftAlone reports whether the pod asks to be left alone, and until when, zero for as long as it runs. A pod asks for a duration once it has
+// a node. An error is about a value that counts for nothing.
 func LeftAlone(pod *corev1.Pod) (asks bool, until time.Time, err error) {
 	value := DoNotDisrupt.Of(pod)
 	if value == "" || value == "false" || value == "true" {
@@ -22,8 +22,21 @@ func LeftAlone(pod *corev1.Pod) (asks bool, until time.Time, err error) {
 	switch {
 	case err != nil || d <= 0:
 		return false, time.Time{}, fmt.Errorf("%.80q is neither true nor a duration such as 4h", value)
-	case pod.Status.StartTime == nil: // its node's kubelet has yet to see it
-		return true, time.Time{}, nil
+	case pod.Spec.NodeName == "":
+		return false, time.Time{}, nil
 	}
-	return true, pod.Status.StartTime.Add(d), nil
+	return true, began(pod).Add(d), nil
+}
+
+// began is the start of the pod, or while the kubelet of its node has yet to state it, the moment at which the pod got its node.
+func began(pod *corev1.Pod) time.Time {
+	if at := pod.Status.StartTime; at != nil {
+		return at.Time
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
+			return c.LastTransitionTime.Time
+		}
+	}
+	return pod.CreationTimestamp.Time
 }

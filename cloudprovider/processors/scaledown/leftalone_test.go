@@ -43,6 +43,11 @@ func web(name, node string, annotations ...string) *corev1.Pod {
 	return p
 }
 
+// boundAt is the condition of a pod that the scheduler has given a node.
+func boundAt(at time.Time) []corev1.PodCondition {
+	return []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(at)}}
+}
+
 func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 	with := func(p *corev1.Pod, change func(*corev1.Pod)) *corev1.Pod { change(p); return p }
 	for name, tt := range map[string]struct {
@@ -55,8 +60,15 @@ func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 		"false":                      {pod: web("a", "n", doNotDisruptKey, "false")},
 		"for longer than it has run": {pod: web("a", "n", doNotDisruptKey, "1h1s"), blocks: true},
 		"for as long as it has run":  {pod: web("a", "n", doNotDisruptKey, "1h")},
-		"not started yet": {pod: with(web("a", "n", doNotDisruptKey, "1m"), func(p *corev1.Pod) { p.Status.StartTime = nil }),
-			blocks: true},
+		"bound and not started yet": {pod: with(web("a", "n", doNotDisruptKey, "1m"), func(p *corev1.Pod) {
+			p.Status.StartTime, p.Status.Conditions = nil, boundAt(start)
+		}), blocks: true},
+		"created with a node and not started yet": {pod: with(web("a", "n", doNotDisruptKey, "1m"), func(p *corev1.Pod) {
+			p.Status.StartTime, p.CreationTimestamp = nil, metav1.NewTime(start)
+		}), blocks: true},
+		"planned for the node": {pod: with(web("a", "", doNotDisruptKey, "1m"), func(p *corev1.Pod) {
+			p.Status.StartTime, p.CreationTimestamp = nil, metav1.NewTime(start)
+		})},
 		"an unknown word":            {pod: web("a", "n", doNotDisruptKey, "forever")},
 		"a time that is none":        {pod: web("a", "n", doNotDisruptKey, "-4h")},
 		"beside safe-to-evict: true": {pod: web("a", "n", doNotDisruptKey, "true", safeToEvict, "true"), blocks: true},
@@ -91,7 +103,9 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	used, timed, plain := nodes[0], nodes[1], nodes[2]
 	busy := web("busy", used.Name, doNotDisruptKey, "2h")
 	busy.Spec.Containers[0].Resources.Requests = awsworld.Resources("cpu", "1500m")
-	pods := []*corev1.Pod{busy, web("long", timed.Name, doNotDisruptKey, "1h10m"), web("short", timed.Name, doNotDisruptKey, "1h5m"), web("none", plain.Name)}
+	long := web("long", timed.Name, doNotDisruptKey, "10m")
+	long.Status.StartTime, long.Status.Conditions = nil, boundAt(start)
+	pods := []*corev1.Pod{busy, long, web("short", timed.Name, doNotDisruptKey, "1h5m"), web("none", plain.Name)}
 	handler := l.Handler()
 	for _, n := range nodes {
 		info := framework.NewNodeInfo(n, nil)
