@@ -216,11 +216,11 @@ func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
 	core := config.AutoscalingOptions{MaxScaleDownParallelism: 10}
 	core.KubeClientOpts.KubeClientQPS, core.KubeClientOpts.KubeClientBurst = 5, 10
 	options.AWS.FillUnset(fs, &core)
-	if core.MaxScaleDownParallelism != 40 || core.KubeClientOpts.KubeClientBurst != 100 || core.KubeClientOpts.KubeClientQPS != 5 {
-		t.Errorf("parallelism %d, burst %d, QPS %v, want 40, 100 and the 5 that was given",
+	if core.MaxScaleDownParallelism != 300 || core.KubeClientOpts.KubeClientBurst != 300 || core.KubeClientOpts.KubeClientQPS != 5 {
+		t.Errorf("parallelism %d, burst %d, QPS %v, want 300, 300 and the 5 that was given",
 			core.MaxScaleDownParallelism, core.KubeClientOpts.KubeClientBurst, core.KubeClientOpts.KubeClientQPS)
 	}
-	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 40") {
+	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 300") {
 		t.Errorf("the help lacks our value: %q", usage)
 	}
 }

@@ -14,10 +14,13 @@ import (
 
 // Values of stock flags that are not given. The stock defaults are made for an autoscaler that deletes instances one by one:
 // ten nodes at a time, each of whose taints waits for the client's five calls a second.
+//
+// The number at a time bounds the empty nodes, because --max-drain-parallelism bounds the others. It protects from a mistake as the look at
+// each node does, five seconds after its taint and just before the call. The burst of the client is as large, so that the loop can go on.
 const (
-	scaleDownParallelism = 40
-	kubeClientQPS        = 50
-	kubeClientBurst      = 100
+	scaleDownParallelism = 300
+	kubeClientQPS        = 100
+	kubeClientBurst      = 300
 )
 
 // unset are the stock flags that have another value here when they are not given. Their help names that value.
@@ -27,7 +30,7 @@ var unset = []struct {
 	why   string
 	set   func(*config.AutoscalingOptions, *AWS)
 }{
-	{"max-scale-down-parallelism", scaleDownParallelism, "one call to AWS removes all empty nodes of a group",
+	{"max-scale-down-parallelism", scaleDownParallelism, "one call to AWS removes 100 empty nodes of a group",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.MaxScaleDownParallelism = scaleDownParallelism }},
 	{"kube-client-qps", kubeClientQPS, "the taints of nodes that leave do not hold up the loop",
 		func(o *config.AutoscalingOptions, _ *AWS) { o.KubeClientOpts.KubeClientQPS = kubeClientQPS }},
