@@ -110,6 +110,15 @@ func TestAnswersOfKind(t *testing.T) {
 	}
 }
 
+// The core's processors take the pods of buffers out of the status.
+func TestNoGroupHelpsPodsOfBuffers(t *testing.T) {
+	u := &ScaleUp{Collector: New(Config{})}
+	u.Process(nil, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpNoOptionsAvailable})
+	if got := u.now.result().Message; !strings.Contains(got, "those of a capacity buffer") {
+		t.Errorf("the loop's result is %q", got)
+	}
+}
+
 // The core's own answers to 300 kinds of pods would take more than 100 MiB.
 func TestAnswersHoldLittleMemory(t *testing.T) {
 	for _, sets := range []int{5, 50, 300} {

@@ -221,6 +221,10 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
 func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
+	var buffers <-chan struct{}
+	if a.buffers != nil {
+		buffers = a.buffers.Changed()
+	}
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,
@@ -233,6 +237,7 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		},
 		Changed:     a.cloud.provider.Changed(),
 		Interrupted: a.wake,
+		Buffers:     buffers,
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},
