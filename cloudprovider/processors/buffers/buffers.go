@@ -3,11 +3,13 @@ package buffers
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"slices"
 
-	appsv1 "k8s.io/api/apps/v1"
-	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
@@ -18,6 +20,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/metrics"
 	translator "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/translators"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/updater"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
@@ -25,15 +29,17 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/scale"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 )
 
 // Buffers are the CapacityBuffers of the cluster.
 type Buffers struct {
-	core    *cbclient.CapacityBufferClient
-	client  *client
-	changed chan struct{} // has a token when a buffer has changed that the next loop has to see
+	Core     *cbclient.CapacityBufferClient
+	Registry *fakepods.Registry // of the buffers whose pods the core's loop looks at
+	client   *client
+	nodes    map[string][]string // see Nodes
 }
 
 // New fills the caches of buffers and of the objects that they may refer to. It waits for them as long as that takes, as the core does.
@@ -54,39 +60,16 @@ func New(kube *rest.Config) (*Buffers, error) {
 	return of(objects, others, scales, mapper)
 }
 
-func of(objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter, mapper meta.RESTMapper) (_ *Buffers, err error) {
-	b := &Buffers{client: newClient(objects), changed: make(chan struct{}, 1)}
-	if b.core, err = cbclient.NewCapacityBufferClientFromClients(b.client, others, scales, mapper); err != nil {
+func of(objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter, mapper meta.RESTMapper) (*Buffers, error) {
+	c := &client{Interface: objects, visits: make(chan string, maxVisits), provisioning: map[types.UID]metav1.Condition{},
+		found: make(chan []*v1beta1.CapacityBuffer, 1)}
+	core, err := cbclient.NewCapacityBufferClientFromClients(c, others, scales, mapper)
+	if err != nil {
 		return nil, err
 	}
-	b.client.read(b.core.GetBufferInformer().GetStore())
-	_, err = b.core.GetBufferInformer().AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: b.updated,
-		DeleteFunc: func(any) { wake(b.changed) }})
-	return b, err
+	c.store = core.GetBufferInformer().GetStore()
+	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c}, nil
 }
-
-// updated wakes the loop for a buffer of another size.
-func (b *Buffers) updated(before, now any) {
-	was, is := before.(*v1beta1.CapacityBuffer).Status, now.(*v1beta1.CapacityBuffer).Status
-	if ptr.Equal(was.Replicas, is.Replicas) && ptr.Equal(was.PodTemplateGeneration, is.PodTemplateGeneration) {
-		return
-	}
-	wake(b.changed)
-}
-
-// wake leaves a token for the receiver, unless there is one.
-func wake(c chan struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
-	}
-}
-
-// Changed has a token when a buffer has another size or other pods, or is gone.
-func (b *Buffers) Changed() <-chan struct{} { return b.changed }
-
-// Run writes what the loops find out about the buffers, until ctx ends. A failed write is left to the next loop.
-func (b *Buffers) Run(ctx context.Context) error { return b.client.run(ctx) }
 
 // strategies are those that the core's controller looks after. The second is the default.
 var strategies = []string{capacitybuffer.ActiveProvisioningStrategy, ""}
@@ -95,29 +78,53 @@ var strategies = []string{capacitybuffer.ActiveProvisioningStrategy, ""}
 func (b *Buffers) Control(ctx context.Context, resolver fakepods.Resolver) {
 	times := metrics.NewReconciliationCache()
 	go b.controller(resolver, times).Run(ctx.Done())
-	metrics.RegisterReconciliationTimestampCollector(b.core, strategies, times, clock.RealClock{})
+	metrics.RegisterReconciliationTimestampCollector(b.Core, strategies, times, clock.RealClock{})
 }
 
 func (b *Buffers) controller(resolver fakepods.Resolver, times *metrics.ReconciliationCache) controller.BufferController {
-	return controller.NewBufferController(b.core, filter.NewStrategyFilter(strategies), translator.NewCombinedTranslator([]translator.Translator{
-		translator.NewPodTemplateBufferTranslator(b.core, resolver),
-		percentages{translator.NewDefaultScalableObjectsTranslator(b.core, resolver)},
-	}), *updater.NewStatusUpdater(b.core), clock.RealClock{}, times)
+	return controller.NewBufferController(b.Core, filter.NewStrategyFilter(strategies), translator.NewCombinedTranslator([]translator.Translator{
+		translator.NewPodTemplateBufferTranslator(b.Core, resolver),
+		percentages{translator.NewDefaultScalableObjectsTranslator(b.Core, resolver)},
+	}), *updater.NewStatusUpdater(b.Core), clock.RealClock{}, times)
 }
 
-// Scaled returns the handler that has the controller look again at the buffers of an object of the kind, when the number of its pods or
-// their template changes. The core itself looks every five minutes.
-func (b *Buffers) Scaled(kind string) cache.ResourceEventHandler {
+// Run writes what the loops find out about the buffers, until ctx ends. The next loop finds out again what was not written.
+func (b *Buffers) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case list := <-b.client.found:
+			for _, buffer := range list {
+				_, err := b.client.Interface.AutoscalingV1beta1().CapacityBuffers(buffer.Namespace).UpdateStatus(ctx, buffer, metav1.UpdateOptions{})
+				klog.FromContext(ctx).V(2).Info("Wrote the status of a capacity buffer", "buffer", klog.KObj(buffer), "err", err)
+			}
+		}
+	}
+}
+
+// Resized returns a handler for the buffers, which calls resized when one has another size.
+func (*Buffers) Resized(resized func()) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
+		if !ptr.Equal(before.(*v1beta1.CapacityBuffer).Status.Replicas, now.(*v1beta1.CapacityBuffer).Status.Replicas) {
+			resized()
+		}
+	}}
+}
+
+// Scaled returns a handler for objects that buffers may scale with. It has the controller look at the buffers of an object that
+// changes its template or has another number of pods. The core itself looks every five minutes.
+func (b *Buffers) Scaled() cache.ResourceEventHandler {
 	visit := func(object any) {
-		key, err := cache.DeletionHandlingMetaNamespaceKeyFunc(object)
-		if err != nil {
+		scaled, known := object.(metav1.Object)
+		if !known {
 			return
 		}
-		namespace, name, _ := cache.SplitMetaNamespaceKey(key)
-		for _, object := range b.core.GetBufferInformer().GetStore().List() {
+		kind := reflect.TypeOf(object).Elem().Name()
+		for _, object := range b.client.store.List() {
 			buffer := object.(*v1beta1.CapacityBuffer)
-			if ref := buffer.Spec.ScalableRef; ref != nil && buffer.Namespace == namespace && ref.Kind == kind && ref.Name == name {
-				b.client.visit(namespace)
+			if ref := buffer.Spec.ScalableRef; ref != nil && buffer.Namespace == scaled.GetNamespace() && ref.Kind == kind && ref.Name == scaled.GetName() {
+				b.client.visits <- buffer.Namespace
 				return
 			}
 		}
@@ -129,19 +136,102 @@ func (b *Buffers) Scaled(kind string) cache.ResourceEventHandler {
 	}}
 }
 
-// size is the generation of an object, and how many pods it has. Either decides on a buffer.
+// size is the generation of an object, and how many pods it has.
 func size(object any) [2]int64 {
-	switch o := object.(type) {
-	case *appsv1.Deployment:
-		return [2]int64{o.Generation, int64(o.Status.Replicas)}
-	case *appsv1.ReplicaSet:
-		return [2]int64{o.Generation, int64(o.Status.Replicas)}
-	case *appsv1.StatefulSet:
-		return [2]int64{o.Generation, int64(o.Status.Replicas)}
-	case *corev1.ReplicationController:
-		return [2]int64{o.Generation, int64(o.Status.Replicas)}
-	case *batchv1.Job:
-		return [2]int64{o.Generation}
+	size := [2]int64{object.(metav1.Object).GetGeneration()}
+	if pods := reflect.ValueOf(object).Elem().FieldByName("Status").FieldByName("Replicas"); pods.IsValid() { // a Job has none
+		size[1] = pods.Int()
 	}
-	return [2]int64{}
+	return size
+}
+
+// Fulfilled is the condition of a buffer whose capacity is free on Ready nodes. The core's Provisioning says only that the loop looks for it.
+const Fulfilled = "Fulfilled"
+
+// Room finds out which pods of buffers have room on Ready nodes. It is a PodListProcessor of the core, behind all that give pods room. The
+// core's loop alone uses it.
+type Room struct{ *Buffers }
+
+// Process has Run write the condition Fulfilled, and what the core's loop found out. It returns the pods as they are.
+func (r Room) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
+	if err != nil {
+		return nil, err
+	}
+	ready := map[types.UID]int32{}
+	r.nodes = map[string][]string{}
+	for _, info := range infos {
+		node := info.Node()
+		if node.Annotations[coreannotations.NodeUpcomingAnnotation] == "true" {
+			continue
+		}
+		for _, on := range info.Pods() {
+			if b := r.Registry.GetCapacityBuffer(on.UID); b != nil {
+				ready[b.UID]++
+				if name := b.Namespace + "/" + b.Name; !slices.Contains(r.nodes[node.Name], name) {
+					r.nodes[node.Name] = append(r.nodes[node.Name], name)
+				}
+			}
+		}
+	}
+	r.publish(ready)
+	return pending, nil
+}
+
+// publish hands over the buffers whose status changes. They replace those of an earlier loop that Run has not begun with.
+func (r Room) publish(ready map[types.UID]int32) {
+	var list []*v1beta1.CapacityBuffer
+	for _, object := range r.client.store.List() {
+		b := object.(*v1beta1.CapacityBuffer).DeepCopy()
+		s, provisioning := &b.Status, r.client.provisioning[b.UID]
+		if ptr.Deref(s.ProvisioningStrategy, "") != strategies[0] {
+			continue
+		}
+		c := metav1.Condition{Type: Fulfilled, Status: metav1.ConditionFalse, ObservedGeneration: b.Generation, Reason: "Counted",
+			Message: fmt.Sprintf("%d of %d pods have room on Ready nodes", ready[b.UID], ptr.Deref(s.Replicas, 0))}
+		if s.Replicas != nil && ready[b.UID] >= *s.Replicas {
+			c.Status = metav1.ConditionTrue
+		}
+		changed := provisioning.Type != "" && meta.SetStatusCondition(&s.Conditions, provisioning)
+		if meta.SetStatusCondition(&s.Conditions, c) || changed {
+			list = append(list, b)
+		}
+	}
+	clear(r.client.provisioning)
+	select {
+	case <-r.client.found:
+	default:
+	}
+	r.client.found <- list
+}
+
+// Nodes returns the buffers that have room on each node, as namespace/name. The next loop replaces the map.
+func (b *Buffers) Nodes() map[string][]string { return b.nodes }
+
+// CleanUp implements the core's PodListProcessor.
+func (Room) CleanUp() {}
+
+// percentages sizes buffers as their definition says: the percentage is rounded up, and of replicas and percentage the larger one counts.
+// The core rounds down and takes the smaller one. CA pull request 9959 mends that.
+type percentages struct{ translator.Translator }
+
+// Translate asks the core for 100 %, which is the number of pods of the scaled object, and works out the size of the buffer from that.
+func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
+	for _, b := range list {
+		asked, one := b.Spec, []*v1beta1.CapacityBuffer{b}
+		if asked.ScalableRef != nil && asked.Percentage != nil {
+			b.Spec.Percentage, b.Spec.Replicas, b.Spec.Limits = ptr.To[int32](100), nil, nil
+			errs = append(errs, t.Translator.Translate(one)...)
+			if b.Status.Replicas != nil {
+				share := (int64(*asked.Percentage)*int64(*b.Status.Replicas) + 99) / 100
+				b.Spec.Percentage, b.Spec.Replicas, b.Spec.Limits = nil, ptr.To(max(int32(share), ptr.Deref(asked.Replicas, 0))), asked.Limits
+				b.Status.Replicas = b.Spec.Replicas
+			}
+		}
+		if b.Spec.Percentage == nil && (b.Spec.Limits != nil || asked.Percentage == nil) {
+			errs = append(errs, t.Translator.Translate(one)...)
+		}
+		b.Spec = asked
+	}
+	return errs
 }

@@ -21,6 +21,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	cbprocessor "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -99,14 +100,20 @@ func (w *world) awaitStatus(t *testing.T, name, what string, is func(v1beta1.Cap
 	t.Helper()
 	var last v1beta1.CapacityBufferStatus
 	for range 3000 {
-		if b := w.client.cached("default/" + name); b != nil {
-			if last = b.Status; is(last) {
-				return
-			}
+		if last = w.cached(name).Status; is(last) {
+			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("buffer %q never had %s, but %+v", name, what, last)
+}
+
+// cached returns a copy of the buffer in the cache, or an empty one.
+func (w *world) cached(name string) *v1beta1.CapacityBuffer {
+	if object, known, _ := w.client.store.GetByKey("default/" + name); known {
+		return object.(*v1beta1.CapacityBuffer).DeepCopy()
+	}
+	return &v1beta1.CapacityBuffer{}
 }
 
 func (w *world) awaitReplicas(t *testing.T, name string, want int32) {
@@ -150,8 +157,12 @@ func TestSizes(t *testing.T) {
 func TestScaledObjectsAreWatched(t *testing.T) {
 	w := newWorld(t, 0, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](50)}))
 	w.control(t)
+	resized := make(chan bool, 100)
+	if _, err := w.Core.GetBufferInformer().AddEventHandler(w.Resized(func() { resized <- true })); err != nil {
+		t.Fatal(err)
+	}
 	factory := informers.NewSharedInformerFactory(w.kube, 0)
-	if _, err := factory.Apps().V1().Deployments().Informer().AddEventHandler(w.Scaled("Deployment")); err != nil {
+	if _, err := factory.Apps().V1().Deployments().Informer().AddEventHandler(w.Scaled()); err != nil {
 		t.Fatal(err)
 	}
 	factory.Start(t.Context().Done())
@@ -164,18 +175,19 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 		}
 		w.awaitReplicas(t, "web", (pods+1)/2)
 	}
-	<-w.Changed()
-	if keys := w.core.GetBufferInformer().GetStore().ListKeys(); !slices.Equal(keys, []string{"default/web"}) {
+	<-resized
+	if keys := w.client.store.ListKeys(); !slices.Equal(keys, []string{"default/web"}) {
 		t.Errorf("the cache has %v", keys)
 	}
 }
 
 // loop is one loop of the core, as far as buffers are concerned: their pods have room on the nodes, or not.
-func (w *world) loop(t *testing.T, injected *Injected, room *Room, nodes ...*corev1.Node) []*corev1.Pod {
+func (w *world) loop(t *testing.T, nodes ...*corev1.Node) []*corev1.Pod {
 	t.Helper()
+	core := cbprocessor.NewCapacityBufferPodListProcessor(w.Core, strategies[:1], w.Registry, true)
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
-	pods, err := injected.Process(ctx, nil)
+	pods, err := core.Process(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,12 +196,14 @@ func (w *world) loop(t *testing.T, injected *Injected, room *Room, nodes ...*cor
 			t.Fatal(err)
 		}
 	}
+	var pending []*corev1.Pod
 	for _, pod := range pods {
-		_, _ = snapshot.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{}) // or it has no room
+		if _, err := snapshot.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{}); err != nil {
+			pending = append(pending, pod)
+		}
 	}
-	left, err := room.Process(ctx, pods)
-	if err != nil || len(left) != len(pods) {
-		t.Fatalf("%d pods became %d: %v", len(pods), len(left), err)
+	if left, err := (Room{w.Buffers}).Process(ctx, pending); err != nil || len(left) != len(pending) {
+		t.Fatalf("%d pods became %d: %v", len(pending), len(left), err)
 	}
 	return pods
 }
@@ -199,8 +213,6 @@ func TestFulfilled(t *testing.T) {
 	w.control(t)
 	w.awaitReplicas(t, "web", 4)
 	go func() { _ = w.Run(t.Context()) }()
-	injected := NewInjected(w.Buffers)
-	room := &Room{Injected: injected}
 	ready, upcoming := coretest.BuildTestNode("ready", 2000, 1e9), coretest.BuildTestNode("upcoming", 2000, 1e9)
 	upcoming.Annotations = map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}
 	second := coretest.BuildTestNode("second", 2000, 1e9)
@@ -213,7 +225,7 @@ func TestFulfilled(t *testing.T) {
 		{[]*corev1.Node{ready, upcoming}, "2 of 4 pods have room on Ready nodes", metav1.ConditionFalse},
 		{[]*corev1.Node{ready, second}, "4 of 4 pods have room on Ready nodes", metav1.ConditionTrue},
 	} {
-		if pods := w.loop(t, injected, room, tt.nodes...); len(pods) != 4 {
+		if pods := w.loop(t, tt.nodes...); len(pods) != 4 {
 			t.Fatalf("%d pods were injected", len(pods))
 		}
 		w.awaitStatus(t, "web", tt.want, func(s v1beta1.CapacityBufferStatus) bool {
@@ -221,15 +233,15 @@ func TestFulfilled(t *testing.T) {
 			return c != nil && c.Message == tt.want && c.Status == tt.status && meta.IsStatusConditionTrue(s.Conditions, capacitybuffer.ProvisioningCondition)
 		})
 	}
-	if got := room.Nodes(); len(got) != 2 || !slices.Equal(got["ready"], []string{"default/web"}) {
+	if got := (Room{w.Buffers}).Nodes(); len(got) != 2 || !slices.Equal(got["ready"], []string{"default/web"}) {
 		t.Errorf("nodes with room for buffers: %v", got)
 	}
 
 	// Nothing changes, and nothing is written by the next loops nor by the controller.
 	before := w.writes()
 	for range 5 {
-		w.loop(t, injected, room, ready, second)
-		w.client.visit("default")
+		w.loop(t, ready, second)
+		w.client.visits <- "default"
 		time.Sleep(50 * time.Millisecond)
 	}
 	if writes := w.writes() - before; writes > 0 {
@@ -241,9 +253,8 @@ func TestTheLoopWritesNothing(t *testing.T) {
 	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
 	w.control(t)
 	w.awaitReplicas(t, "web", 4)
-	injected := NewInjected(w.Buffers)
 	before := w.writes()
-	w.loop(t, injected, &Room{Injected: injected})
+	w.loop(t)
 	if writes := w.writes() - before; writes > 0 { // because Run does not run
 		t.Errorf("the loop wrote %d times", writes)
 	}
@@ -253,9 +264,9 @@ func TestStatusesOfAnOlderObjectAreConflicts(t *testing.T) {
 	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
 	w.control(t)
 	w.awaitReplicas(t, "web", 4)
-	older := w.client.cached("default/web").DeepCopy()
+	older := w.cached("web")
 	older.ResourceVersion, older.Status.Replicas = "0", ptr.To[int32](9)
-	if _, err := w.core.UpdateCapacityBuffer(older); err == nil {
+	if _, err := w.Core.UpdateCapacityBuffer(older); err == nil {
 		t.Error("a status made from an older object was written")
 	}
 	w.awaitReplicas(t, "web", 4)

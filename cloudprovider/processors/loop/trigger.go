@@ -18,14 +18,13 @@ type WakeReason string
 
 // The reasons of the Trigger itself. A ProductiveLoop brings its own.
 const (
-	Start         WakeReason = "start"
-	ScanInterval  WakeReason = "scan interval"
-	PodsPending   WakeReason = "unschedulable pods" // or a claim that such a pod may have waited for
-	NodeChanged   WakeReason = "node changed"       // it became empty, or takes pods that it refused
-	NodeUnneeded  WakeReason = "node unneeded"      // for as long as it must be
-	CloudChanged  WakeReason = "cloud changed"
-	Interruption  WakeReason = "interruption"
-	BufferChanged WakeReason = "capacity buffer"
+	Start        WakeReason = "start"
+	ScanInterval WakeReason = "scan interval"
+	PodsPending  WakeReason = "unschedulable pods" // or a claim that such a pod may have waited for
+	NodeChanged  WakeReason = "node changed"       // it became empty, or takes pods that it refused
+	NodeUnneeded WakeReason = "node unneeded"      // for as long as it must be
+	CloudChanged WakeReason = "cloud changed"
+	Interruption WakeReason = "interruption"
 )
 
 // ProductiveLoop is a kind of loop after which the next one follows without delay.
@@ -53,8 +52,6 @@ type Config struct {
 	Changed <-chan struct{}
 	// Interrupted wakes the loop when AWS is about to take an instance. Nil never does. It is never closed.
 	Interrupted <-chan struct{}
-	// Buffers wakes the loop when a capacity buffer has changed. Nil never does. It is never closed.
-	Buffers <-chan struct{}
 	// Productive loops are followed without delay.
 	Productive []ProductiveLoop
 }
@@ -73,7 +70,7 @@ type Trigger struct {
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
 	if config.Tick {
-		config.Removal, config.Changed, config.Interrupted, config.Buffers, config.Productive = nil, nil, nil, nil, nil
+		config.Removal, config.Changed, config.Interrupted, config.Productive = nil, nil, nil, nil
 	}
 	return &Trigger{
 		config:  config,
@@ -175,9 +172,9 @@ func (t *Trigger) withPods(next wake) wake {
 func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken WakeReason, err error) {
 	timer := t.clock.NewTimer(due.at.Sub(t.clock.Now()))
 	defer timer.Stop()
-	var cloud, interrupted, buffers <-chan struct{}
+	var cloud, interrupted <-chan struct{}
 	if heedCloud {
-		cloud, interrupted, buffers = t.changed, t.config.Interrupted, t.config.Buffers
+		cloud, interrupted = t.changed, t.config.Interrupted
 	}
 	select {
 	case <-ctx.Done():
@@ -187,8 +184,6 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 	case <-t.nodes.arrived:
 	case <-interrupted:
 		return Interruption, nil
-	case <-buffers:
-		return BufferChanged, nil
 	case _, open := <-cloud:
 		if open {
 			return CloudChanged, nil
@@ -203,11 +198,9 @@ func (t *Trigger) forget() {
 	t.ran = t.clock.Now()
 	t.pods.forget()
 	t.nodes.forget()
-	for _, seen := range []<-chan struct{}{t.config.Interrupted, t.config.Buffers} {
-		select {
-		case <-seen:
-		default:
-		}
+	select {
+	case <-t.config.Interrupted:
+	default:
 	}
 	select {
 	case _, open := <-t.changed:

@@ -450,16 +450,6 @@ func TestInterruptionStartsLoopAtOnce(t *testing.T) {
 	})
 }
 
-func TestChangedBufferStartsLoopAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		changed := make(chan struct{}, 1)
-		trigger := started(t, Config{ScanInterval: 10 * time.Second, Buffers: changed})
-		time.AfterFunc(2*time.Second, func() { changed <- struct{}{} })
-		expect(t, trigger, BufferChanged, 2*time.Second)
-		expect(t, trigger, ScanInterval, 10*time.Second)
-	})
-}
-
 func TestNodeThatMayBeRemovedWakesLoop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var removable, ran time.Time

@@ -184,6 +184,14 @@ func (p *Process) watch(a *assembly) error {
 	if p.core.DynamicResourceAllocationEnabled {
 		all = append(all, watched{"claims of devices", a.informers.Resource().V1().ResourceClaims().Informer(), a.trigger.ResourceClaimHandler()})
 	}
+	if b := a.buffers; b != nil {
+		all = append(all, watched{"capacity buffers", b.Core.GetBufferInformer(), b.Resized(a.trigger.PodLostPlace)},
+			watched{"Deployments", apps.Deployments().Informer(), b.Scaled()},
+			watched{"scaled ReplicaSets", apps.ReplicaSets().Informer(), b.Scaled()},
+			watched{"scaled StatefulSets", apps.StatefulSets().Informer(), b.Scaled()},
+			watched{"scaled ReplicationControllers", kube.ReplicationControllers().Informer(), b.Scaled()},
+			watched{"scaled Jobs", a.informers.Batch().V1().Jobs().Informer(), b.Scaled()})
+	}
 	for _, w := range all {
 		if _, err := w.informer.AddEventHandler(w.handler); err != nil {
 			return fmt.Errorf("watch %s: %w", w.what, err)
@@ -221,10 +229,6 @@ func (p *Process) coreOptions(handle *framework.Handle) coreoptions.AutoscalerOp
 
 // newTrigger makes the trigger of the core's loops. A loop follows at once after one that scaled, and after the productive ones.
 func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loop.Trigger {
-	var buffers <-chan struct{}
-	if a.buffers != nil {
-		buffers = a.buffers.Changed()
-	}
 	return loop.New(loop.Config{
 		ScanInterval: p.core.ScanInterval,
 		SettleTime:   p.options.AWS.PodSettleTime,
@@ -237,7 +241,6 @@ func (p *Process) newTrigger(a *assembly, productive []loop.ProductiveLoop) *loo
 		},
 		Changed:     a.cloud.provider.Changed(),
 		Interrupted: a.wake,
-		Buffers:     buffers,
 		Productive: append([]loop.ProductiveLoop{
 			{Reason: "scale-up", Last: a.autoscaler.LastScaleUpTime},
 			{Reason: "scale-down", Last: a.autoscaler.LastScaleDownDeleteTime},

@@ -9,6 +9,7 @@ import (
 	cbv1beta1 "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
 	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -26,7 +27,6 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	kubecache "k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
@@ -43,11 +43,7 @@ type features struct {
 // newFeatures makes the features that are on. It waits until ProvisioningRequests have been read once, but not beyond ctx.
 // The controller of buffers and the informer of requests end with working.
 func (p *Process) newFeatures(ctx, working context.Context, client kubernetes.Interface, factory informers.SharedInformerFactory) (features, error) {
-	buffers, err := p.startBuffers(working, client, factory)
-	if err != nil {
-		return features{}, err
-	}
-	f := features{injection: newInjection(p.core), buffers: buffers}
+	f := features{injection: newInjection(p.core), buffers: p.startBuffers(working, client)}
 	if p.core.ProvisioningRequestEnabled {
 		requests, err := p.readRequests(ctx, working, factory)
 		if err != nil {
@@ -80,21 +76,19 @@ func newInjection(core config.AutoscalingOptions) injection {
 type capacityBuffers struct {
 	*buffers.Buffers
 	pods, room pods.PodListProcessor
-	nodes      func() map[string][]string // buffers with room on a node
 	status     corestatus.ScaleUpStatusProcessor
-	fake       *fakepods.Registry // of the pods that the core has made for buffers
 }
 
 // startBuffers also runs the controller of CapacityBuffer objects, if its flag says so. Without a client for them the autoscaler
 // logs an error and works on without buffers, as stock does.
-func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface, factory informers.SharedInformerFactory) (capacityBuffers, error) {
+func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface) capacityBuffers {
 	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
-		return capacityBuffers{}, nil
+		return capacityBuffers{}
 	}
 	all, err := buffers.New(forCustomResources(p.kube))
 	if err != nil {
 		klog.FromContext(working).Error(err, "Capacity buffers are out of use: no client for them")
-		return capacityBuffers{}, nil
+		return capacityBuffers{}
 	}
 	if p.core.CapacitybufferControllerEnabled {
 		var resolver fakepods.Resolver = fakepods.NewDefaultingResolver()
@@ -102,40 +96,23 @@ func (p *Process) startBuffers(working context.Context, kube kubernetes.Interfac
 			resolver = fakepods.NewDryRunResolver(kube)
 		}
 		all.Control(working, resolver)
-		if err := watchScaled(all, factory); err != nil {
-			return capacityBuffers{}, err
-		}
 	}
 	if !p.core.CapacitybufferPodInjectionEnabled {
-		return capacityBuffers{Buffers: all}, nil
+		return capacityBuffers{Buffers: all}
 	}
-	return newBuffers(all), nil
-}
-
-// watchScaled shows the controller changes of the objects that buffers may scale with.
-func watchScaled(all *buffers.Buffers, factory informers.SharedInformerFactory) error {
-	for kind, informer := range map[string]kubecache.SharedInformer{
-		"Deployment":            factory.Apps().V1().Deployments().Informer(),
-		"ReplicaSet":            factory.Apps().V1().ReplicaSets().Informer(),
-		"StatefulSet":           factory.Apps().V1().StatefulSets().Informer(),
-		"ReplicationController": factory.Core().V1().ReplicationControllers().Informer(),
-		"Job":                   factory.Batch().V1().Jobs().Informer(),
-	} {
-		if _, err := informer.AddEventHandler(all.Scaled(kind)); err != nil {
-			return fmt.Errorf("watch the kind %s for capacity buffers: %w", kind, err)
-		}
-	}
-	return nil
+	return newBuffers(all)
 }
 
 // Events about buffers need their kind in the scheme of client-go. All clients read it without a lock, so it is there before the first of them.
 func init() { utilruntime.Must(cbv1beta1.AddToScheme(clientgoscheme.Scheme)) }
 
 func newBuffers(all *buffers.Buffers) capacityBuffers {
-	injected := buffers.NewInjected(all)
-	room := &buffers.Room{Injected: injected}
-	return capacityBuffers{Buffers: all, pods: injected, room: room, nodes: room.Nodes,
-		status: cbprocessor.NewFakePodsScaleUpStatusProcessor(injected.Registry), fake: injected.Registry}
+	return capacityBuffers{
+		Buffers: all,
+		pods:    cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true),
+		room:    buffers.Room{Buffers: all},
+		status:  cbprocessor.NewFakePodsScaleUpStatusProcessor(all.Registry),
+	}
 }
 
 // requests serves ProvisioningRequest objects (--enable-provisioning-requests).

@@ -84,7 +84,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	})
 	leftAlone := scaledown.NewLeftAlone(core.NodeGroupConfigProcessor, with.recorder, clock.RealClock{})
 	with.decisions.LeftAlone = leftAlone
-	with.decisions.Buffers = buffers.nodes
 	made := wired{buffers: buffers.Buffers, unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
@@ -129,7 +128,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
 		core.AutoscalingStatusProcessor = made.status
 	}
-	opts.CapacityBufferPodsRegistry = buffers.fake
+	if made.buffers != nil {
+		opts.CapacityBufferPodsRegistry, with.decisions.Buffers = buffers.Registry, buffers.Nodes
+	}
 	opts.Processors = core
 	return made
 }
