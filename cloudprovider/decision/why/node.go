@@ -28,6 +28,7 @@ type NodeFacts struct {
 	Delay                  time.Duration // --scale-down-unneeded-time, or the group's own
 	Group                  *decision.Group
 	Now                    time.Time
+	Buffers                []string // capacity buffers with room on the node, as namespace/name
 }
 
 // DoNotDisrupt is the annotation, and as a reason or BlockingReason beside those of the core what it does.
@@ -48,7 +49,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 	case "NotUnneededLongEnough", "NotUnreadyLongEnough":
 		return f.unneeded()
 	case "NotUnderutilized":
-		return is(decision.NodeNeeded, decision.CodeNeeded, "", "its pods request %s, which is above the threshold of %s", f.share(), percent(f.Threshold))
+		return is(decision.NodeNeeded, decision.CodeNeeded, "", "%s request %s, which is above the threshold of %s", f.pods(), f.share(), percent(f.Threshold))
 	case "BlockedByPod":
 		state, r := f.blockedByPod()
 		if !f.LookedAt.IsZero() {
@@ -62,7 +63,7 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 			return is(decision.NodeNeeded, decision.CodeNoPlace, "raise maxSkew, or set nodeTaintsPolicy: Honor in the constraint",
 				"the topologySpreadConstraints of pod %s leave it no other place while this node exists", quote(f.BlockingPod))
 		}
-		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "its pods fit on no other node")
+		return is(decision.NodeNeeded, decision.CodeNoPlace, "", "%s fit on no other node", f.pods())
 	case "NodeGroupMinSizeReached":
 		return is(decision.NodeBlocked, decision.CodeMinSize, Resize(group, "min", group.AtMin), "%s", AtMin(group))
 	case "MinimalResourceLimitExceeded":
@@ -90,6 +91,14 @@ func Node(f NodeFacts) (decision.NodeState, decision.Reason) {
 		return is(decision.NodeNeeded, decision.CodeOther, "", "it has not been looked at yet, because other nodes go first")
 	}
 	return is(decision.NodeNeeded, decision.CodeOther, "", "the core keeps it: %s", clean(f.Reason, maxName))
+}
+
+// pods names the pods that need the node. The pods of a capacity buffer do not exist.
+func (f NodeFacts) pods() string {
+	if len(f.Buffers) == 0 {
+		return "its pods"
+	}
+	return "its pods and those of " + named("capacity buffer", f.Buffers)
 }
 
 // Requested is the reason of a node whose removal somebody asks for, made from the reason that it has otherwise.

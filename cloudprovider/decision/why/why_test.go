@@ -496,6 +496,8 @@ func TestNodeReasonsNameState(t *testing.T) {
 			decision.CodePod, `pod "a/b" keeps it (Odd) (as of 12:00:00 UTC, looked at again at 12:05:00 UTC)`},
 		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "Odd"}, decision.NodeBlocked, decision.CodePod, `pod "a/b" keeps it (Odd)`},
 		{NodeFacts{Reason: "NoPlaceToMovePods"}, decision.NodeNeeded, decision.CodeNoPlace, "its pods fit on no other node"},
+		{NodeFacts{Reason: "NoPlaceToMovePods", Buffers: []string{"a/b", "a/c"}}, decision.NodeNeeded, decision.CodeNoPlace,
+			`its pods and those of capacity buffers "a/b" and "a/c" fit on no other node`},
 		{NodeFacts{Reason: "NoPlaceToMovePods", BlockingPod: "a/b"}, decision.NodeNeeded, decision.CodeNoPlace,
 			`the topologySpreadConstraints of pod "a/b" leave it no other place while this node exists`},
 		{NodeFacts{Reason: "CurrentlyBeingDeleted"}, decision.NodeDraining, decision.CodeUnneeded, "it is drained because it is not needed"},

@@ -43,6 +43,8 @@ type Config struct {
 	Cluster func() string
 	// LeftAlone has the nodes that the last loop kept for the time of a pod. It may be nil.
 	LeftAlone *scaledown.LeftAlone
+	// Buffers returns the capacity buffers that have room on each node, as of the last loop. The map is not changed any more. It may be nil.
+	Buffers func() map[string][]string
 }
 
 // Collector collects the facts of each loop. Begin, End and everything at the core's extension points belong to the core's loop. The
@@ -107,6 +109,7 @@ type facts struct {
 	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
 	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
 	kept       map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
+	buffers    map[string][]string              // that have room on a node, by node
 	earlier
 }
 
@@ -127,6 +130,9 @@ func (c *Collector) End() {
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
 	f.earlier, f.unknown, f.kept = c.earlier, f.placeholders(), c.LeftAlone.Kept()
+	if c.Buffers != nil {
+		f.buffers = c.Buffers()
+	}
 	c.reportCooled(f.view)
 	if c.Cluster != nil {
 		c.Record.SetCluster(c.Cluster())
@@ -209,6 +215,9 @@ func (f *facts) result() decision.Reason {
 		}
 		return decision.Reason{Code: decision.CodeOther, Message: text}
 	case corestatus.ScaleUpNoOptionsAvailable:
+		if f.unhelped.count == 0 {
+			return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps pods that do not exist yet, those of a capacity buffer or of a controller"}
+		}
 		return decision.Reason{Code: decision.CodeScheduling, Message: "no group helps " + why.Count(f.unhelped.count, "pending pod")}
 	case corestatus.ScaleUpInCooldown:
 		return decision.Reason{Code: decision.CodeDelay, Message: "all pending pods are very young"}

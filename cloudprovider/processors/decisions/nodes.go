@@ -183,6 +183,7 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 		facts, o.Utilization, o.Pod = last.NodeFacts, last.Utilization, last.BlockingPod
 		facts.Threshold = k.threshold(m)
 	}
+	facts.Buffers = k.facts.buffers[o.Name]
 	facts.Name, facts.Group, facts.Now, facts.UnneededSince, facts.Delay = o.Name, group, k.facts.at, since, k.facts.thresholds[o.Name]
 	o.State, o.Reason = why.Node(facts)
 	if o.State != decision.NodeUnneeded {

@@ -302,14 +302,14 @@ type raise struct {
 }
 
 // raisesOf finds the choices behind the scale-ups of a loop. The choices are in the order of the scale-ups, among the choices of groups that failed.
-func (c *Collector) raisesOf(parts []*corestatus.ScaleUpStatus) []raise {
+func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
 	var list []raise
 	from := 0
 	for _, part := range parts {
 		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
-		for at := from; at < len(c.now.choices); at++ {
-			if c.now.choices[at].forOne(r.infos) {
-				r.choice, from = c.now.choices[at], at+1
+		for at := from; at < len(choices); at++ {
+			if choices[at].forOne(r.infos) {
+				r.choice, from = choices[at], at+1
 				break
 			}
 		}
@@ -366,12 +366,17 @@ func (c *Collector) settle() {
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
 		c.grown[info.Group.Id()] = true
-		nodes := why.Count(info.NewSize-info.CurrentSize, "node")
-		r := decision.Reason{Code: decision.CodeLaunching,
-			Message: fmt.Sprintf("%s for %s, from %d to %d", nodes, why.Count(len(scaleUp.pods), "pod"), info.CurrentSize, info.NewSize)}
-		if len(scaleUp.pods) == 0 {
-			r.Message = fmt.Sprintf("%s for the minimum size, from %d to %d", nodes, info.CurrentSize, info.NewSize)
-		} else if ch := scaleUp.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
+		cause := why.Count(len(scaleUp.pods), "pod")
+		switch {
+		case len(scaleUp.pods) > 0:
+		case scaleUp.choice == nil:
+			cause = "the minimum size"
+		default:
+			cause = "pods that do not exist yet"
+		}
+		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d",
+			why.Count(info.NewSize-info.CurrentSize, "node"), cause, info.CurrentSize, info.NewSize)}
+		if ch := scaleUp.choice; ch != nil && ch.options[0].group == info.Group.Id() && ch.said != "" {
 			r.Message += " (" + ch.said + ")"
 		}
 		c.Record.Decided(decision.Entry{Kind: decision.ScaleUp, Group: info.Group.Id(), Reason: r})

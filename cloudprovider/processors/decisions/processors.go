@@ -60,17 +60,22 @@ type ScaleUp struct {
 // Process keeps the status, and records the groups that grew.
 func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	u.now.context = ctx
+	minimum := u.now.status != nil && u.now.status.Result != corestatus.ScaleUpNotTried // the second one of the loop raises groups to their minimum sizes
 	var raises []raise
 	if s.Result == corestatus.ScaleUpSuccessful {
 		parts := []*corestatus.ScaleUpStatus{s}
 		if u.Raises != nil {
 			parts = u.Raises(s)
 		}
-		raises = u.raisesOf(parts)
+		choices := u.now.choices
+		if minimum {
+			choices = nil
+		}
+		raises = raisesOf(parts, choices)
 		u.grew(raises)
 	}
-	if before := u.now.status; before != nil && before.Result != corestatus.ScaleUpNotTried {
-		return // a second one of the loop raises groups to their minimum sizes, and has no pods
+	if minimum {
+		return // it has no pods
 	}
 	kept := *s
 	kept.PodsRemainUnschedulable = nil

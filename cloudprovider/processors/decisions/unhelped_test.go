@@ -12,12 +12,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 // unschedulable are pods in sets of equivalent ones, and what the core says about them: one of the groups is at its maximum, some of the
@@ -107,6 +112,38 @@ func TestAnswersOfKind(t *testing.T) {
 		if got := strings.Join(list, ", "); got != tt.want {
 			t.Errorf("answers to kind %d, all: %t, are %s, want %s", tt.kind, tt.all, got, tt.want)
 		}
+	}
+}
+
+// The core's processors take the pods of buffers out of the status.
+func TestNoGroupHelpsPodsOfBuffers(t *testing.T) {
+	u := &ScaleUp{Collector: New(Config{})}
+	u.Process(nil, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpNoOptionsAvailable})
+	if got := u.now.result().Message; !strings.Contains(got, "those of a capacity buffer") {
+		t.Errorf("the loop's result is %q", got)
+	}
+}
+
+type nodeGroup struct{ cloudprovider.NodeGroup }
+
+func (nodeGroup) Id() string { return "web" }
+
+// A group grows for a buffer, and then to its minimum size in the same loop.
+func TestGroupsGrowForPodsOfBuffers(t *testing.T) {
+	record := decision.New(decision.Process{}, clock.RealClock{})
+	u := &ScaleUp{Collector: New(Config{Record: record})}
+	u.Chose(expander.Choice{Chosen: &coreexpander.Option{NodeGroup: nodeGroup{}, NodeCount: 2}})
+	for _, size := range []int{2, 3} {
+		u.Process(nil, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpSuccessful,
+			ScaleUpInfos: []nodegroupset.ScaleUpInfo{{Group: nodeGroup{}, CurrentSize: size - 1, NewSize: size}}})
+	}
+	var got []string
+	for _, e := range record.Report().Timeline {
+		got = append(got, e.Reason.Message)
+	}
+	slices.Sort(got)
+	if want := []string{"1 node for pods that do not exist yet, from 1 to 2", "1 node for the minimum size, from 2 to 3"}; !slices.Equal(got, want) {
+		t.Errorf("entries %q, want %q", got, want)
 	}
 }
 

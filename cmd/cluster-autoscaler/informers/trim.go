@@ -31,6 +31,8 @@ func Trim(object any) (any, error) {
 		if o.Spec.Template != nil {
 			trimSpec(&o.Spec.Template.Spec)
 		}
+	case *appsv1.Deployment:
+		trimSpec(&o.Spec.Template.Spec)
 	case *appsv1.ReplicaSet:
 		trimSpec(&o.Spec.Template.Spec)
 	case *appsv1.StatefulSet:

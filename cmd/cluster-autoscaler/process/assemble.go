@@ -184,6 +184,14 @@ func (p *Process) watch(a *assembly) error {
 	if p.core.DynamicResourceAllocationEnabled {
 		all = append(all, watched{"claims of devices", a.informers.Resource().V1().ResourceClaims().Informer(), a.trigger.ResourceClaimHandler()})
 	}
+	if b := a.buffers; b != nil {
+		all = append(all, watched{"capacity buffers", b.Core.GetBufferInformer(), b.Resized(a.trigger.PodLostPlace)},
+			watched{"Deployments", apps.Deployments().Informer(), b.Scaled()},
+			watched{"scaled ReplicaSets", apps.ReplicaSets().Informer(), b.Scaled()},
+			watched{"scaled StatefulSets", apps.StatefulSets().Informer(), b.Scaled()},
+			watched{"scaled ReplicationControllers", kube.ReplicationControllers().Informer(), b.Scaled()},
+			watched{"scaled Jobs", a.informers.Batch().V1().Jobs().Informer(), b.Scaled()})
+	}
 	for _, w := range all {
 		if _, err := w.informer.AddEventHandler(w.handler); err != nil {
 			return fmt.Errorf("watch %s: %w", w.what, err)

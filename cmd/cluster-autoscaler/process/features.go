@@ -10,8 +10,6 @@ import (
 	provreqclientset "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/clientset/versioned"
 	provreqinformers "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/client/informers/externalversions"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
-	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
-	cbctrl "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -31,13 +29,14 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 )
 
 // features are the core's optional features, which flags switch on. All fields of a feature that is off are nil.
 type features struct {
 	injection injection
-	buffers   buffers
+	buffers   capacityBuffers
 	requests  requests
 }
 
@@ -73,46 +72,46 @@ func newInjection(core config.AutoscalingOptions) injection {
 	}
 }
 
-// buffers lets the pods of CapacityBuffer objects cause scale-up (--capacity-buffer-pod-injection-enabled).
-type buffers struct {
-	pods     pods.PodListProcessor
-	status   corestatus.ScaleUpStatusProcessor
-	registry *fakepods.Registry
+// capacityBuffers lets the pods of CapacityBuffer objects cause scale-up (--capacity-buffer-pod-injection-enabled).
+type capacityBuffers struct {
+	*buffers.Buffers
+	pods, room pods.PodListProcessor
+	status     corestatus.ScaleUpStatusProcessor
 }
 
 // startBuffers also runs the controller of CapacityBuffer objects, if its flag says so. Without a client for them the autoscaler
 // logs an error and works on without buffers, as stock does.
-func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface) buffers {
+func (p *Process) startBuffers(working context.Context, kube kubernetes.Interface) capacityBuffers {
 	if !p.core.CapacitybufferControllerEnabled && !p.core.CapacitybufferPodInjectionEnabled {
-		return buffers{}
+		return capacityBuffers{}
 	}
-	client, err := cbclient.NewCapacityBufferClientFromConfig(forCustomResources(p.kube))
-	if err != nil || client == nil {
+	all, err := buffers.New(forCustomResources(p.kube))
+	if err != nil {
 		klog.FromContext(working).Error(err, "Capacity buffers are out of use: no client for them")
-		return buffers{}
+		return capacityBuffers{}
 	}
 	if p.core.CapacitybufferControllerEnabled {
 		var resolver fakepods.Resolver = fakepods.NewDefaultingResolver()
 		if p.core.CapacityBufferPodDryRunEnabled {
 			resolver = fakepods.NewDryRunResolver(kube)
 		}
-		cbctrl.InitializeAndRunDefaultBufferController(working, client, resolver)
+		all.Control(working, resolver)
 	}
 	if !p.core.CapacitybufferPodInjectionEnabled {
-		return buffers{}
+		return capacityBuffers{Buffers: all}
 	}
-	return newBuffers(client)
+	return newBuffers(all)
 }
 
 // Events about buffers need their kind in the scheme of client-go. All clients read it without a lock, so it is there before the first of them.
 func init() { utilruntime.Must(cbv1beta1.AddToScheme(clientgoscheme.Scheme)) }
 
-func newBuffers(client *cbclient.CapacityBufferClient) buffers {
-	registry := fakepods.NewRegistry(nil)
-	return buffers{
-		pods:     cbprocessor.NewCapacityBufferPodListProcessor(client, []string{capacitybuffer.ActiveProvisioningStrategy}, registry, true),
-		status:   cbprocessor.NewFakePodsScaleUpStatusProcessor(registry),
-		registry: registry,
+func newBuffers(all *buffers.Buffers) capacityBuffers {
+	return capacityBuffers{
+		Buffers: all,
+		pods:    cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true),
+		room:    buffers.Room{Buffers: all},
+		status:  cbprocessor.NewFakePodsScaleUpStatusProcessor(all.Registry),
 	}
 }
 

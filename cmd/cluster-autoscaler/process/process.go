@@ -112,6 +112,9 @@ func (p *Process) work(ctx context.Context) error {
 	if a.nominator != nil {
 		background.Go(func() error { return a.nominator.Run(alive) })
 	}
+	if a.buffers != nil {
+		background.Go(func() error { return a.buffers.Run(alive) })
+	}
 	if a.status != nil {
 		background.Go(func() error { return a.status.Run(alive) })
 	}

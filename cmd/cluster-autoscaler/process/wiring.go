@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -59,6 +60,7 @@ type wired struct {
 	leftAlone *scaledown.LeftAlone
 	requests  *scaledown.Requests // publishes why nodes stay that were asked to go
 	status    *status.Writer      // nil if it is off
+	buffers   *buffers.Buffers    // nil if they are off
 }
 
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
@@ -82,7 +84,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	})
 	leftAlone := scaledown.NewLeftAlone(core.NodeGroupConfigProcessor, with.recorder, clock.RealClock{})
 	with.decisions.LeftAlone = leftAlone
-	made := wired{unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
+	made := wired{buffers: buffers.Buffers, unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
 		Report:   with.decisions.Record.Report,
@@ -126,7 +128,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
 		core.AutoscalingStatusProcessor = made.status
 	}
-	opts.CapacityBufferPodsRegistry = buffers.registry
+	if made.buffers != nil {
+		opts.CapacityBufferPodsRegistry, with.decisions.Buffers = buffers.Registry, buffers.Nodes
+	}
 	opts.Processors = core
 	return made
 }
@@ -153,6 +157,7 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 			Plan: with.plan, GroupOf: with.provider.NodeGroupName, Zones: oneZone, OthersFirst: zonalNext,
 			Core: podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere),
 		},
+		buffers.room,
 		requests.filter,
 		requests.injector,
 		requestsGuard,

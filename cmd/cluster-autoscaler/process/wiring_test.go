@@ -28,6 +28,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
@@ -47,7 +48,7 @@ func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
 		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
-		with.buffers = newBuffers(nil)
+		with.buffers = newBuffers(&buffers.Buffers{})
 	}
 	if p.core.ProvisioningRequestEnabled {
 		with.requests = newRequests(p.core, nil)

@@ -18,6 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
 
+// definitions are those of the core's own resource kinds. A script has them in manifests/crds.
+var definitions = os.DirFS(filepath.Join("..", "..", "..", "manifests", "crds", "files"))
+
 func TestScenarios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs whole control planes for minutes")
@@ -41,7 +44,9 @@ func TestScenarios(t *testing.T) {
 		Dir:           "testdata",
 		Cmds:          scenario.Commands(),
 		UpdateScripts: *update,
-		Setup:         func(env *testscript.Env) error { return suite.Setup(ctx, env) },
+		Setup: func(env *testscript.Env) error {
+			return errors.Join(suite.Setup(ctx, env), os.CopyFS(filepath.Join(env.WorkDir, "manifests", "crds"), definitions))
+		},
 	})
 }
 

@@ -1,0 +1,237 @@
+package buffers
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
+	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
+	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
+	filter "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/filters"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/metrics"
+	translator "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/translators"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/updater"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/scale"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+)
+
+// Buffers are the CapacityBuffers of the cluster.
+type Buffers struct {
+	Core     *cbclient.CapacityBufferClient
+	Registry *fakepods.Registry // of the buffers whose pods the core's loop looks at
+	client   *client
+	nodes    map[string][]string // see Nodes
+}
+
+// New fills the caches of buffers and of the objects that they may refer to. It waits for them as long as that takes, as the core does.
+func New(kube *rest.Config) (*Buffers, error) {
+	objects, err := versioned.NewForConfig(kube)
+	if err != nil {
+		return nil, fmt.Errorf("client of buffers: %w", err)
+	}
+	others, err := kubernetes.NewForConfig(kube)
+	if err != nil {
+		return nil, fmt.Errorf("client of their objects: %w", err)
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(others.Discovery()))
+	scales, err := scale.NewForConfig(kube, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(others.Discovery()))
+	if err != nil {
+		return nil, fmt.Errorf("client of their scales: %w", err)
+	}
+	return of(objects, others, scales, mapper)
+}
+
+func of(objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter, mapper meta.RESTMapper) (*Buffers, error) {
+	c := &client{Interface: objects, visits: make(chan string, maxVisits), provisioning: map[types.UID]metav1.Condition{},
+		found: make(chan []*v1beta1.CapacityBuffer, 1)}
+	core, err := cbclient.NewCapacityBufferClientFromClients(c, others, scales, mapper)
+	if err != nil {
+		return nil, err
+	}
+	c.store = core.GetBufferInformer().GetStore()
+	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c}, nil
+}
+
+// strategies are those that the core's controller looks after. The second is the default.
+var strategies = []string{capacitybuffer.ActiveProvisioningStrategy, ""}
+
+// Control runs the core's controller until ctx ends, and publishes when it has looked at the buffers.
+func (b *Buffers) Control(ctx context.Context, resolver fakepods.Resolver) {
+	times := metrics.NewReconciliationCache()
+	go b.controller(resolver, times).Run(ctx.Done())
+	metrics.RegisterReconciliationTimestampCollector(b.Core, strategies, times, clock.RealClock{})
+}
+
+func (b *Buffers) controller(resolver fakepods.Resolver, times *metrics.ReconciliationCache) controller.BufferController {
+	return controller.NewBufferController(b.Core, filter.NewStrategyFilter(strategies), translator.NewCombinedTranslator([]translator.Translator{
+		translator.NewPodTemplateBufferTranslator(b.Core, resolver),
+		percentages{translator.NewDefaultScalableObjectsTranslator(b.Core, resolver)},
+	}), *updater.NewStatusUpdater(b.Core), clock.RealClock{}, times)
+}
+
+// Run writes what the loops find out about the buffers, until ctx ends. The next loop finds out again what was not written.
+func (b *Buffers) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case list := <-b.client.found:
+			for _, buffer := range list {
+				_, err := b.client.Interface.AutoscalingV1beta1().CapacityBuffers(buffer.Namespace).UpdateStatus(ctx, buffer, metav1.UpdateOptions{})
+				klog.FromContext(ctx).V(2).Info("Wrote the status of a capacity buffer", "buffer", klog.KObj(buffer), "err", err)
+			}
+		}
+	}
+}
+
+// Resized returns a handler for the buffers, which calls resized when one has another size.
+func (*Buffers) Resized(resized func()) cache.ResourceEventHandler {
+	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
+		if !ptr.Equal(before.(*v1beta1.CapacityBuffer).Status.Replicas, now.(*v1beta1.CapacityBuffer).Status.Replicas) {
+			resized()
+		}
+	}}
+}
+
+// Scaled returns a handler for objects that buffers may scale with. It has the controller look at the buffers of an object that
+// changes its template or has another number of pods. The core itself looks every five minutes.
+func (b *Buffers) Scaled() cache.ResourceEventHandler {
+	visit := func(object any) {
+		scaled, known := object.(metav1.Object)
+		if !known {
+			return
+		}
+		kind := reflect.TypeOf(object).Elem().Name()
+		for _, object := range b.client.store.List() {
+			buffer := object.(*v1beta1.CapacityBuffer)
+			if ref := buffer.Spec.ScalableRef; ref != nil && buffer.Namespace == scaled.GetNamespace() && ref.Kind == kind && ref.Name == scaled.GetName() {
+				b.client.visits <- buffer.Namespace
+				return
+			}
+		}
+	}
+	return cache.ResourceEventHandlerFuncs{AddFunc: visit, DeleteFunc: visit, UpdateFunc: func(before, now any) {
+		if size(before) != size(now) {
+			visit(now)
+		}
+	}}
+}
+
+// size is the generation of an object, and how many pods it has.
+func size(object any) [2]int64 {
+	size := [2]int64{object.(metav1.Object).GetGeneration()}
+	if pods := reflect.ValueOf(object).Elem().FieldByName("Status").FieldByName("Replicas"); pods.IsValid() { // a Job has none
+		size[1] = pods.Int()
+	}
+	return size
+}
+
+// Fulfilled is the condition of a buffer whose capacity is free on Ready nodes. The core's Provisioning says only that the loop looks for it.
+const Fulfilled = "Fulfilled"
+
+// Room finds out which pods of buffers have room on Ready nodes. It is a PodListProcessor of the core, behind all that give pods room. The
+// core's loop alone uses it.
+type Room struct{ *Buffers }
+
+// Process has Run write the condition Fulfilled, and what the core's loop found out. It returns the pods as they are.
+func (r Room) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
+	if err != nil {
+		return nil, err
+	}
+	ready := map[types.UID]int32{}
+	r.nodes = map[string][]string{}
+	for _, info := range infos {
+		node := info.Node()
+		if node.Annotations[coreannotations.NodeUpcomingAnnotation] == "true" {
+			continue
+		}
+		for _, on := range info.Pods() {
+			if b := r.Registry.GetCapacityBuffer(on.UID); b != nil {
+				ready[b.UID]++
+				if name := b.Namespace + "/" + b.Name; !slices.Contains(r.nodes[node.Name], name) {
+					r.nodes[node.Name] = append(r.nodes[node.Name], name)
+				}
+			}
+		}
+	}
+	r.publish(ready)
+	return pending, nil
+}
+
+// publish hands over the buffers whose status changes. They replace those of an earlier loop that Run has not begun with.
+func (r Room) publish(ready map[types.UID]int32) {
+	var list []*v1beta1.CapacityBuffer
+	for _, object := range r.client.store.List() {
+		b := object.(*v1beta1.CapacityBuffer).DeepCopy()
+		s, provisioning := &b.Status, r.client.provisioning[b.UID]
+		if ptr.Deref(s.ProvisioningStrategy, "") != strategies[0] {
+			continue
+		}
+		c := metav1.Condition{Type: Fulfilled, Status: metav1.ConditionFalse, ObservedGeneration: b.Generation, Reason: "Counted",
+			Message: fmt.Sprintf("%d of %d pods have room on Ready nodes", ready[b.UID], ptr.Deref(s.Replicas, 0))}
+		if s.Replicas != nil && ready[b.UID] >= *s.Replicas {
+			c.Status = metav1.ConditionTrue
+		}
+		changed := provisioning.Type != "" && meta.SetStatusCondition(&s.Conditions, provisioning)
+		if meta.SetStatusCondition(&s.Conditions, c) || changed {
+			list = append(list, b)
+		}
+	}
+	clear(r.client.provisioning)
+	select {
+	case <-r.client.found:
+	default:
+	}
+	r.client.found <- list
+}
+
+// Nodes returns the buffers that have room on each node, as namespace/name. The next loop replaces the map.
+func (b *Buffers) Nodes() map[string][]string { return b.nodes }
+
+// CleanUp implements the core's PodListProcessor.
+func (Room) CleanUp() {}
+
+// percentages sizes buffers as their definition says: the percentage is rounded up, and of replicas and percentage the larger one counts.
+// The core rounds down and takes the smaller one. CA pull request 9959 mends that.
+type percentages struct{ translator.Translator }
+
+// Translate asks the core for 100 %, which is the number of pods of the scaled object, and works out the size of the buffer from that.
+func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
+	for _, b := range list {
+		asked, one := b.Spec, []*v1beta1.CapacityBuffer{b}
+		if asked.ScalableRef != nil && asked.Percentage != nil {
+			b.Spec.Percentage, b.Spec.Replicas, b.Spec.Limits = ptr.To[int32](100), nil, nil
+			errs = append(errs, t.Translator.Translate(one)...)
+			if b.Status.Replicas != nil {
+				share := (int64(*asked.Percentage)*int64(*b.Status.Replicas) + 99) / 100
+				b.Spec.Percentage, b.Spec.Replicas, b.Spec.Limits = nil, ptr.To(max(int32(share), ptr.Deref(asked.Replicas, 0))), asked.Limits
+				b.Status.Replicas = b.Spec.Replicas
+			}
+		}
+		if b.Spec.Percentage == nil && (b.Spec.Limits != nil || asked.Percentage == nil) {
+			errs = append(errs, t.Translator.Translate(one)...)
+		}
+		b.Spec = asked
+	}
+	return errs
+}

@@ -1,0 +1,273 @@
+package buffers
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
+	fakebuffers "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned/fake"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/fakepods"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	cbprocessor "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	coretest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/fake"
+	fakescale "k8s.io/client-go/scale/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/utils/ptr"
+)
+
+// world is a cluster without a control plane: the buffers, and the Deployment web.
+type world struct {
+	*Buffers
+	objects *fakebuffers.Clientset
+	kube    *fake.Clientset
+	pods    atomic.Int32 // of the Deployment
+}
+
+func newWorld(t *testing.T, pods int32, list ...*v1beta1.CapacityBuffer) *world {
+	t.Helper()
+	w := &world{kube: fake.NewClientset(deployment(pods))}
+	w.pods.Store(pods)
+	var objects []runtime.Object
+	for _, b := range list {
+		objects = append(objects, b)
+	}
+	w.objects = fakebuffers.NewClientset(objects...)
+	version := 0
+	w.objects.PrependReactor("update", "capacitybuffers", func(a clienttesting.Action) (bool, runtime.Object, error) {
+		version++ // as an API server does
+		a.(clienttesting.UpdateAction).GetObject().(*v1beta1.CapacityBuffer).ResourceVersion = fmt.Sprint(version)
+		return false, nil, nil
+	})
+	scales := &fakescale.FakeScaleClient{}
+	scales.AddReactor("get", "*", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, &autoscalingv1.Scale{Status: autoscalingv1.ScaleStatus{Replicas: w.pods.Load(), Selector: "app=web"}}, nil
+	})
+	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{appsv1.SchemeGroupVersion})
+	mapper.Add(appsv1.SchemeGroupVersion.WithKind("Deployment"), meta.RESTScopeNamespace)
+	var err error
+	if w.Buffers, err = of(w.objects, w.kube, scales, mapper); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// control runs the core's controller without its metrics, which register once in a process.
+func (w *world) control(t *testing.T) {
+	go w.controller(fakepods.NewDefaultingResolver(), nil).Run(t.Context().Done())
+}
+
+func deployment(pods int32) *appsv1.Deployment {
+	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"}, Spec: appsv1.DeploymentSpec{Replicas: &pods}}
+	d.Spec.Template.Spec.Containers = []corev1.Container{{Name: "main", Resources: corev1.ResourceRequirements{
+		Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1")}}}}
+	d.Status.Replicas = pods
+	return d
+}
+
+// buffer is a buffer of the Deployment web.
+func buffer(name string, spec v1beta1.CapacityBufferSpec) *v1beta1.CapacityBuffer {
+	spec.ScalableRef = &v1beta1.ScalableRef{APIGroup: "apps", Kind: "Deployment", Name: "web"}
+	spec.ProvisioningStrategy = ptr.To(capacitybuffer.ActiveProvisioningStrategy)
+	return &v1beta1.CapacityBuffer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(name)}, Spec: spec}
+}
+
+// writes is how many times a status was written.
+func (w *world) writes() int {
+	return len(slices.DeleteFunc(w.objects.Actions(), func(a clienttesting.Action) bool { return a.GetVerb() != "update" }))
+}
+
+// awaitStatus waits until the cache has a buffer whose status is so.
+func (w *world) awaitStatus(t *testing.T, name, what string, is func(v1beta1.CapacityBufferStatus) bool) {
+	t.Helper()
+	var last v1beta1.CapacityBufferStatus
+	for range 3000 {
+		if last = w.cached(name).Status; is(last) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("buffer %q never had %s, but %+v", name, what, last)
+}
+
+// cached returns a copy of the buffer in the cache, or an empty one.
+func (w *world) cached(name string) *v1beta1.CapacityBuffer {
+	if object, known, _ := w.client.store.GetByKey("default/" + name); known {
+		return object.(*v1beta1.CapacityBuffer).DeepCopy()
+	}
+	return &v1beta1.CapacityBuffer{}
+}
+
+func (w *world) awaitReplicas(t *testing.T, name string, want int32) {
+	t.Helper()
+	w.awaitStatus(t, name, fmt.Sprint(want, " replicas"), func(s v1beta1.CapacityBufferStatus) bool { return ptr.Deref(s.Replicas, -1) == want })
+}
+
+func TestSizes(t *testing.T) {
+	percent := func(p int32) v1beta1.CapacityBufferSpec { return v1beta1.CapacityBufferSpec{Percentage: &p} }
+	both, limited := percent(33), percent(33)
+	both.Replicas = ptr.To[int32](20)
+	limited.Limits = &v1beta1.ResourceList{"cpu": resource.MustParse("5")}
+	for _, tt := range []struct {
+		name string
+		pods int32
+		spec v1beta1.CapacityBufferSpec
+		want int32
+	}{
+		{"a share is rounded up", 40, percent(33), 14},
+		{"a whole share stays", 40, percent(20), 8},
+		{"the least share is a pod", 1, percent(1), 1},
+		{"more than all", 3, percent(150), 5},
+		{"of none", 0, percent(33), 0},
+		{"no share", 40, percent(0), 0},
+		{"the larger one of share and number", 40, both, 20},
+		{"as many as the limits allow", 40, limited, 5},
+		{"a number alone", 40, v1beta1.CapacityBufferSpec{Replicas: ptr.To[int32](3)}, 3},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t, tt.pods, buffer("web", tt.spec))
+			w.control(t)
+			w.awaitReplicas(t, "web", tt.want)
+			got, err := w.objects.AutoscalingV1beta1().CapacityBuffers("default").Get(t.Context(), "web", metav1.GetOptions{})
+			if err != nil || !ptr.Equal(got.Spec.Percentage, tt.spec.Percentage) || !ptr.Equal(got.Spec.Replicas, tt.spec.Replicas) {
+				t.Errorf("the specification became %+v, %v", got.Spec, err)
+			}
+		})
+	}
+}
+
+func TestScaledObjectsAreWatched(t *testing.T) {
+	w := newWorld(t, 0, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](50)}))
+	w.control(t)
+	resized := make(chan bool, 100)
+	if _, err := w.Core.GetBufferInformer().AddEventHandler(w.Resized(func() { resized <- true })); err != nil {
+		t.Fatal(err)
+	}
+	factory := informers.NewSharedInformerFactory(w.kube, 0)
+	if _, err := factory.Apps().V1().Deployments().Informer().AddEventHandler(w.Scaled()); err != nil {
+		t.Fatal(err)
+	}
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	w.awaitReplicas(t, "web", 0)
+	for _, pods := range []int32{40, 3} {
+		w.pods.Store(pods)
+		if _, err := w.kube.AppsV1().Deployments("default").Update(t.Context(), deployment(pods), metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.awaitReplicas(t, "web", (pods+1)/2)
+	}
+	<-resized
+	if keys := w.client.store.ListKeys(); !slices.Equal(keys, []string{"default/web"}) {
+		t.Errorf("the cache has %v", keys)
+	}
+}
+
+// loop is one loop of the core, as far as buffers are concerned: their pods have room on the nodes, or not.
+func (w *world) loop(t *testing.T, nodes ...*corev1.Node) []*corev1.Pod {
+	t.Helper()
+	core := cbprocessor.NewCapacityBufferPodListProcessor(w.Core, strategies[:1], w.Registry, true)
+	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
+	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
+	pods, err := core.Process(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, node := range nodes {
+		if err := snapshot.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var pending []*corev1.Pod
+	for _, pod := range pods {
+		if _, err := snapshot.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{}); err != nil {
+			pending = append(pending, pod)
+		}
+	}
+	if left, err := (Room{w.Buffers}).Process(ctx, pending); err != nil || len(left) != len(pending) {
+		t.Fatalf("%d pods became %d: %v", len(pending), len(left), err)
+	}
+	return pods
+}
+
+func TestFulfilled(t *testing.T) {
+	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
+	w.control(t)
+	w.awaitReplicas(t, "web", 4)
+	go func() { _ = w.Run(t.Context()) }()
+	ready, upcoming := coretest.BuildTestNode("ready", 2000, 1e9), coretest.BuildTestNode("upcoming", 2000, 1e9)
+	upcoming.Annotations = map[string]string{coreannotations.NodeUpcomingAnnotation: "true"}
+	second := coretest.BuildTestNode("second", 2000, 1e9)
+	for _, tt := range []struct {
+		nodes  []*corev1.Node
+		want   string
+		status metav1.ConditionStatus
+	}{
+		{nil, "0 of 4 pods have room on Ready nodes", metav1.ConditionFalse},
+		{[]*corev1.Node{ready, upcoming}, "2 of 4 pods have room on Ready nodes", metav1.ConditionFalse},
+		{[]*corev1.Node{ready, second}, "4 of 4 pods have room on Ready nodes", metav1.ConditionTrue},
+	} {
+		if pods := w.loop(t, tt.nodes...); len(pods) != 4 {
+			t.Fatalf("%d pods were injected", len(pods))
+		}
+		w.awaitStatus(t, "web", tt.want, func(s v1beta1.CapacityBufferStatus) bool {
+			c := meta.FindStatusCondition(s.Conditions, Fulfilled)
+			return c != nil && c.Message == tt.want && c.Status == tt.status && meta.IsStatusConditionTrue(s.Conditions, capacitybuffer.ProvisioningCondition)
+		})
+	}
+	if got := (Room{w.Buffers}).Nodes(); len(got) != 2 || !slices.Equal(got["ready"], []string{"default/web"}) {
+		t.Errorf("nodes with room for buffers: %v", got)
+	}
+
+	// Nothing changes, and nothing is written by the next loops nor by the controller.
+	before := w.writes()
+	for range 5 {
+		w.loop(t, ready, second)
+		w.client.visits <- "default"
+		time.Sleep(50 * time.Millisecond)
+	}
+	if writes := w.writes() - before; writes > 0 {
+		t.Errorf("%d writes of an unchanged status", writes)
+	}
+}
+
+func TestTheLoopWritesNothing(t *testing.T) {
+	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
+	w.control(t)
+	w.awaitReplicas(t, "web", 4)
+	before := w.writes()
+	w.loop(t)
+	if writes := w.writes() - before; writes > 0 { // because Run does not run
+		t.Errorf("the loop wrote %d times", writes)
+	}
+}
+
+func TestStatusesOfAnOlderObjectAreConflicts(t *testing.T) {
+	w := newWorld(t, 4, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](100)}))
+	w.control(t)
+	w.awaitReplicas(t, "web", 4)
+	older := w.cached("web")
+	older.ResourceVersion, older.Status.Replicas = "0", ptr.To[int32](9)
+	if _, err := w.Core.UpdateCapacityBuffer(older); err == nil {
+		t.Error("a status made from an older object was written")
+	}
+	w.awaitReplicas(t, "web", 4)
+}
