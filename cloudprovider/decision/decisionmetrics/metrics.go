@@ -52,7 +52,7 @@ func New(o Options) (*Metrics, error) {
 			o.Report, counts(groupStates)},
 	}
 	if o.Shadow {
-		all = append(all, shadow{o.Report})
+		all = append(all, shadows(o.Report)...)
 	}
 	if o.PerNodeGroup {
 		all = append(all, gauge{describe("node_group_nodes",
