@@ -73,7 +73,7 @@ func (m Mean) Plus(o Mean) Mean {
 	return Mean{(m.Mean*float64(m.Count) + o.Mean*float64(o.Count)) / float64(max(1, sum)), sum}
 }
 
-func (m Mean) seconds() string { return than(m.Mean, "%.1f s", "sooner", "later") }
+func (m Mean) seconds() string { return than(m.Mean, "%.1f s", "sooner", "later", "at the same time") }
 
 // OtherGroups reports whether both asked for nodes, and not of the same groups.
 func (c Comparison) OtherGroups() bool {
@@ -82,11 +82,15 @@ func (c Comparison) OtherGroups() bool {
 
 // Words say how the shadow differs from the leader.
 func (c Comparison) Words(currency string) string {
-	list := []string{than(float64(c.Shadow.Nodes()-c.Leader.Nodes()), "%.0f nodes", "more", "fewer"),
-		than(c.Shadow.PerHour-c.Leader.PerHour, "%.4f "+currency+" per hour", "dearer", "cheaper")}
-	if c.Shadow.About || c.Leader.About {
-		list[1] = "about " + list[1]
+	nodes, price := "%.0f nodes", "%.4f "+currency+" per hour"
+	more := c.Shadow.Nodes() - c.Leader.Nodes()
+	if more*more == 1 {
+		nodes = "%.0f node"
 	}
+	if c.Shadow.About || c.Leader.About {
+		price = "about " + price
+	}
+	list := []string{than(float64(more), nodes, "more", "fewer", "as many nodes"), than(c.Shadow.PerHour-c.Leader.PerHour, price, "dearer", "cheaper", "at the same price")}
 	if c.OtherGroups() {
 		list = append([]string{"other groups"}, list...)
 	}
@@ -97,11 +101,15 @@ func (c Comparison) Words(currency string) string {
 }
 
 // than is a difference in words.
-func than(difference float64, format, more, less string) string {
+func than(difference float64, format, more, less, same string) string {
 	if difference < 0 {
 		more, difference = less, -difference
 	}
-	return fmt.Sprintf(format, difference) + " " + more
+	text := fmt.Sprintf(format, difference)
+	if text == fmt.Sprintf(format, 0.0) {
+		return same
+	}
+	return text + " " + more
 }
 
 // Who removed a node.
@@ -146,7 +154,7 @@ type ShadowDay struct {
 func (d ShadowDay) Words(currency string) string {
 	nodes := [2]int{d.Shadow.Nodes(), d.Leader.Nodes()}
 	d.Shadow.Groups, d.Leader.Groups = map[string]int{"": nodes[0]}, map[string]int{"": nodes[1]}
-	return fmt.Sprintf("%d pods: %s (%d nodes, the leader %d). %d of %d times other groups. Removed nodes: %d by both, %s on average, %d by the leader alone, %d by the shadow alone",
+	return fmt.Sprintf("Pods that needed a node: %d, %s (nodes: %d, the leader's: %d). Other groups: %d of %d times. Removed nodes: %d by both, %s on average, %d by the leader alone, %d by the shadow alone",
 		d.Pods, d.Comparison.Words(currency), nodes[0], nodes[1], d.Other, d.Times, d.Removals[RemovedByBoth], d.Removed.seconds(),
 		d.Removals[RemovedByLeader], d.Removals[RemovedByShadow])
 }

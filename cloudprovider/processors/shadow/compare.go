@@ -19,7 +19,7 @@ const (
 	// manyGroups are read by one call of AWS.
 	manyGroups = 100
 
-	mostDays, mostComparisons, mostRemovals, mostLaunches = 14, 50, 50, 1000
+	mostDays, mostComparisons, mostRemovals = 14, 50, 50
 )
 
 // ask is one decision to ask for nodes.
@@ -29,23 +29,17 @@ type ask struct {
 	pods, open int // all, and those that wait
 }
 
-// launch is a raise by the leader, which happened between two readings.
-type launch struct {
-	group    string
-	from, to time.Time
-}
-
 // round is a comparison under way.
 type round struct {
 	decision.Comparison
-	last     time.Time // event
-	launches []launch
+	last   time.Time               // event
+	raises map[string][2]time.Time // the leader's last one of each group happened between two readings
 }
 
 // opened returns the comparison that an event belongs to. The caller holds mu, as for all below.
 func (s *Shadow) opened(from, now time.Time) *round {
 	if s.round == nil {
-		s.round = &round{Comparison: decision.Comparison{From: from}}
+		s.round = &round{Comparison: decision.Comparison{From: from}, raises: map[string][2]time.Time{}}
 	}
 	s.round.last = now
 	return s.round
@@ -64,7 +58,7 @@ func (s *Shadow) read(snapshot *group.Snapshot, now time.Time) {
 		groups[g.Name] = g
 		if before := s.groups[g.Name]; before != nil && g.DesiredCapacity > before.DesiredCapacity {
 			r := s.opened(before.ReadAt, now)
-			r.launches = added(r.launches, launch{g.Name, before.ReadAt, g.ReadAt}, mostLaunches)
+			r.raises[g.Name] = [2]time.Time{before.ReadAt, g.ReadAt}
 			r.Leader.Add(s.priced(g.Name, g.InstancesFor(g.DesiredCapacity-before.DesiredCapacity)))
 		}
 	}
@@ -101,20 +95,18 @@ func (s *Shadow) note(needs func(types.UID) bool, now time.Time) {
 	}
 }
 
-// served ends an ask. The leader's launch for it is the first one that can be for its pods, in one of its groups if there is such.
+// served ends an ask. The leader's raise for it is one that can be for its pods, in one of its groups if there is such.
 func (r *round) served(a *ask, now time.Time) {
 	r.last = now
-	var by *launch
-	for i := range r.launches {
-		l := &r.launches[i]
-		if !l.to.Before(a.since) && (by == nil || a.groups[l.group] > 0 && a.groups[by.group] == 0) {
-			by = l
+	var at time.Time // the earliest time at which the leader can have asked
+	for name, between := range r.raises {
+		if !between[1].Before(a.since) && (at.IsZero() || a.groups[name] > 0) {
+			at = between[0]
 		}
 	}
-	if by == nil {
+	if at.IsZero() {
 		return // the pods are gone, or found room
 	}
-	at := by.from // the earliest time at which the leader can have asked
 	if at.Before(a.since) {
 		at = a.since
 	}

@@ -14,11 +14,11 @@ func ShadowTable(r *decision.Report) string {
 		days = append(days, []string{d.Day, d.Words(r.Spend.Currency)})
 	}
 	for _, c := range r.Shadow.Comparisons {
-		others = append(others, []string{c.From.UTC().Format(time.DateTime), fmt.Sprintf("%d pods: %s", c.Pods, c.Shadow), c.Leader.String(), c.Words(r.Spend.Currency)})
+		others = append(others, []string{c.From.UTC().Format(time.DateTime), fmt.Sprintf("pods: %d, nodes: %s", c.Pods, c.Shadow), c.Leader.String(), c.Words(r.Spend.Currency)})
 	}
 	for _, n := range r.Shadow.Removals {
 		others = append(others, []string{n.At.UTC().Format(time.DateTime), "removal of " + n.Node, n.Group, n.Words()})
 	}
-	return fmt.Sprintf("%d pods wait for the leader, %d writes refused\n\n", r.Shadow.Waiting, r.Shadow.Refused) +
+	return fmt.Sprintf("Pods that wait for the leader: %d. Writes refused: %d.\n\n", r.Shadow.Waiting, r.Shadow.Refused) +
 		Columns([]string{"DAY", "THE SHADOW THAN THE LEADER"}, days) + "\n" + Columns([]string{"AT", "SHADOW", "LEADER", "THE SHADOW THAN THE LEADER"}, others)
 }
