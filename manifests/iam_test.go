@@ -67,7 +67,7 @@ func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
 		"aws-cn":     strings.NewReplacer("arn:aws-cn:", "arn:aws:", ".amazonaws.com.cn/", ".amazonaws.com/"),
 		"aws-us-gov": strings.NewReplacer("arn:aws-us-gov:", "arn:aws:"),
 	} {
-		for _, kind := range []string{"policy", "interruption", "trust-irsa"} {
+		for _, kind := range []string{"policy", "interruption", "shadow", "trust-irsa"} {
 			there := read(t, "iam/"+kind+"-"+partition+".json")
 			if strings.Contains(there, "arn:aws:") {
 				t.Errorf("%s for %s names an ARN of another partition", kind, partition)
@@ -85,6 +85,19 @@ func TestOptionalStatementsHaveOneActionEach(t *testing.T) {
 		if optional := strings.HasPrefix(s.Sid, "Optional"); optional != (n > 1) || optional && len(s.Action) != 1 {
 			t.Errorf("statement %d, %s, allows %q", n+1, s.Sid, s.Action)
 		}
+	}
+}
+
+// A shadow has the reads of the policy, and nothing else.
+func TestShadowMayReadAllAndWriteNothing(t *testing.T) {
+	var reads []string
+	for _, action := range actions(t, "iam/policy-aws.json") {
+		if !writes(action) && action != "ec2:CreateFleet" {
+			reads = append(reads, action)
+		}
+	}
+	if diff := cmp.Diff(reads, actions(t, "iam/shadow-aws.json")); diff != "" {
+		t.Errorf("actions (-reads of policy-aws.json +shadow-aws.json):\n%s", diff)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestPodsRunWithoutPrivileges(t *testing.T) {
 }
 
 func TestRolesGrantNoSecretsAndNoWildcards(t *testing.T) {
-	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-interruption.yaml", "deploy/rbac-optional.yaml", "deploy/rbac-plugin.yaml"} {
+	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-interruption.yaml", "deploy/rbac-optional.yaml", "deploy/rbac-plugin.yaml", "deploy/rbac-shadow.yaml"} {
 		roles := 0
 		for document := range strings.SplitSeq(read(t, name), "\n---\n") {
 			if !strings.Contains(document, "\nkind: ClusterRole\n") && !strings.Contains(document, "\nkind: Role\n") {

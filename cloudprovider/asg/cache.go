@@ -42,6 +42,8 @@ type Options struct {
 	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
 	// if this one failed. It must return at once. Nil is not called.
 	Read func(last time.Time, reason, text string)
+	// Watch reports whether a group is to be read as often as the groups in motion, because somebody waits for its growth. It may be nil.
+	Watch func(group string) bool
 	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
 }
@@ -72,6 +74,9 @@ func NewCache(o Options) *Cache {
 	}
 	if o.Read == nil {
 		o.Read = func(time.Time, string, string) {}
+	}
+	if o.Watch == nil {
+		o.Watch = func(string) bool { return false }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
 	c := &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,

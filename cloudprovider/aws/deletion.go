@@ -78,6 +78,9 @@ func unregistered(nodes []*corev1.Node) bool {
 
 // remove withdraws placeholder instances and terminates the others.
 func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Context, group string, ids []string) error) error {
+	if n.provider.Pretended != nil {
+		return fmt.Errorf("node group %q: a shadow removes no node", n.id)
+	}
 	gone, err := n.instances(nodes)
 	if err != nil {
 		return err

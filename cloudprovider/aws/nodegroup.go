@@ -78,8 +78,10 @@ func (n *NodeGroup) MaxSize() int {
 	return g.MaxInstances()
 }
 
-// TargetSize is the number of nodes AWS has been asked for.
-func (n *NodeGroup) TargetSize() (int, error) { return n.group().TargetInstances(), nil }
+// TargetSize is the number of nodes AWS has been asked for, or would have been asked for by a shadow.
+func (n *NodeGroup) TargetSize() (int, error) {
+	return n.group().TargetInstances() + n.provider.Pretended[n.id], nil
+}
 
 // Exist implements cloudprovider.NodeGroup: discovered groups do.
 func (n *NodeGroup) Exist() bool { return true }
@@ -119,6 +121,10 @@ func (n *NodeGroup) IncreaseSize(delta int) error {
 	if n.provider.Paused(n.group()).Up {
 		return n.pausedError()
 	}
+	if n.provider.Pretended != nil {
+		n.provider.Pretended[n.id] += delta
+		return nil
+	}
 	err := n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta)
 	n.provider.adopt(n.name)
 	return err
@@ -133,6 +139,9 @@ func (n *NodeGroup) pausedError() error {
 func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 	if delta >= 0 {
 		return fmt.Errorf("decrease target size of %q by %d: want a negative number", n.id, delta)
+	}
+	if n.provider.Pretended != nil {
+		return nil
 	}
 	if err := n.withdraw(-delta); err != nil {
 		klog.FromContext(n.provider.ctx).Error(err, "Could not decrease the target size", "nodeGroup", n.id, "by", -delta)

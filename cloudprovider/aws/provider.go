@@ -70,6 +70,10 @@ type Options struct {
 // Provider implements cloudprovider.CloudProvider. It is safe for concurrent use, except for Refresh, which the core calls from its
 // loop.
 type Provider struct {
+	// Pretended are nodes that a shadow would have asked for, by node group. It is nil unless the provider is a shadow's, whose node groups ask AWS for
+	// nothing. The core's loop alone uses it.
+	Pretended map[string]int
+
 	ctx        context.Context
 	cache      *asg.Cache
 	region     string
@@ -280,10 +284,11 @@ func (p *Provider) NodeGroups() []cloudprovider.NodeGroup { return p.view.Load()
 // NodeGroupForNode returns the node group whose Auto Scaling group has the node's instance, in its zone, or nil.
 //
 // Before the first Refresh a node whose instance is on its way out is in no group. The core then takes its own taint off the nodes of all groups,
-// because an earlier process may have left it there, and pods would come to a node that ends.
+// because an earlier process may have left it there, and pods would come to a node that ends. A shadow has no node in any group then, because the
+// taints are the leader's.
 func (p *Provider) NodeGroupForNode(node *corev1.Node) (cloudprovider.NodeGroup, error) {
 	group := p.NodeGroupOf(node)
-	if group == nil || !p.looped.Load() && p.isGoing(node) {
+	if group == nil || !p.looped.Load() && (p.Pretended != nil || p.isGoing(node)) {
 		return nil, nil
 	}
 	return group, nil

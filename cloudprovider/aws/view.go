@@ -49,6 +49,9 @@ func (v *View) Group(id string) *group.Group { return v.groups[id] }
 // AutoScalingGroup returns the facts of a whole Auto Scaling group, or nil.
 func (v *View) AutoScalingGroup(name string) *group.Group { return v.snapshot.Group(name) }
 
+// Snapshot returns the reading behind the view.
+func (v *View) Snapshot() *group.Snapshot { return v.snapshot }
+
 // Foreign returns the discovered groups of other clusters and operators, by name.
 func (v *View) Foreign() []*group.Group { return v.snapshot.Foreign() }
 

@@ -29,6 +29,9 @@ func (f facts) report() *Report {
 		r.Calls = orEmpty(f.calls())
 		slices.SortFunc(r.Calls, func(a, b Call) int { return strings.Compare(a.Action, b.Action) })
 	}
+	if f.shadow != nil {
+		r.Shadow = f.shadow()
+	}
 	return r
 }
 

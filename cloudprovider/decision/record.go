@@ -34,8 +34,9 @@ type facts struct {
 	words    func() Words // of the last loop
 	once     func() Words // the same within the bounds, made once
 	calls    func() []Call
-	launches []Launch // oldest first
-	timeline []Entry  // oldest first
+	shadow   func() *Shadow // nil unless the process is one
+	launches []Launch       // oldest first
+	timeline []Entry        // oldest first
 	spend    Spend
 }
 
@@ -113,6 +114,9 @@ func (r *Record) Reading() Reading {
 
 // CallsFrom has every new Report ask for the calls.
 func (r *Record) CallsFrom(calls func() []Call) { r.change(func(f *facts) { f.calls = calls }) }
+
+// ShadowFrom has every new Report ask for the comparison with the leader.
+func (r *Record) ShadowFrom(shadow func() *Shadow) { r.change(func(f *facts) { f.shadow = shadow }) }
 
 // SetCluster sets the name of the cluster, which may turn out late.
 func (r *Record) SetCluster(name string) { r.change(func(f *facts) { f.process.Cluster = name }) }

@@ -27,6 +27,7 @@ type Report struct {
 	Timeline []Entry   `json:"timeline"`              // the last decisions, newest first
 	Calls    []Call    `json:"calls"`                 // calls of AWS APIs since the start of the process, by service and action
 	Spend    Spend     `json:"spend"`
+	Shadow   *Shadow   `json:"shadow,omitempty"` // nil but of an autoscaler that watches another one
 }
 
 // Process is the autoscaler that made the report.

@@ -28,6 +28,7 @@ import (
 //	believed TIME                            wait until an autoscaler that starts now believes a failed launch for so long
 //	autoscaler start MANIFEST [FLAG...]      run the autoscaler as deploy/MANIFEST.yaml does, with FLAGs more
 //	autoscaler kill | stop | restart         kill -9 | SIGTERM, clean within 5 s | start again as before
+//	shadow                                   an autoscaler that starts from now on has the permissions of a shadow. Start stock before
 //	plugin MANIFEST [FLAG...]                run the autoscaler as a plugin. From now on "stock" is an unmodified core that asks the plugin
 //	network slow DURATION | hold | clear     the plugin's answers reach stock late | nothing passes between the two | all is well again
 //	strangers come | go                      callers without a certificate, with large messages or malformed options call the plugin from other
@@ -81,6 +82,7 @@ import (
 //	calls ACTION above N                     more than N calls of this action to AWS
 //	launched GROUP[/ZONE] above N            more than N instances of the group launched (in the zone)
 //	launched GROUP twice within DURATION     two instances of the group launched closer together than that
+//	wrote                                    the shadow wrote anything but its lease, in the cluster or in AWS, or tried to
 //	undrained                                an instance terminated before its node was marked and empty
 //	raced                                    our own code at fault in the eyes of the race detector, where the test runs with it
 //
@@ -145,6 +147,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"publish":    (*script).publish,
 		"resume":     (*script).resume,
 		"send":       (*script).send,
+		"shadow":     (*script).shadow,
 		"shortage":   (*script).shortage,
 		"believed":   (*script).believed,
 		"strangers":  (*script).callStrangers,

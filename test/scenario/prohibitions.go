@@ -22,6 +22,8 @@ func (s *script) never(args []string) error {
 		return s.neverLaunchedWithin(args[1], args[4])
 	case what == "undrained":
 		return s.neverUndrained()
+	case what == "wrote":
+		return s.neverWrote()
 	case what == "raced":
 		return s.neverRaced()
 	default:

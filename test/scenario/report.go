@@ -62,7 +62,7 @@ func (s *script) reportMatches(line string) (condition, error) {
 	}, nil
 }
 
-// decisionLines are a line about each pod, group, node, launch and entry of the timeline.
+// decisionLines are a line about each pod, group, node, launch and entry of the timeline, and about each comparison of a shadow.
 func decisionLines(r *decision.Report) string {
 	var lines strings.Builder
 	fmt.Fprintf(&lines, "leader %t, calls %d\n", r.Process.Leader, len(r.Calls))
@@ -80,6 +80,17 @@ func decisionLines(r *decision.Report) string {
 	}
 	for _, e := range r.Timeline {
 		fmt.Fprintf(&lines, "entry %s %s%s: %s: %s\n", e.Kind, e.Group, e.Node, e.Reason.Code, e.Reason.Message)
+	}
+	if r.Shadow != nil {
+		for _, d := range r.Shadow.Days {
+			fmt.Fprintf(&lines, "shadow: %s\n", d.Words(r.Spend.Currency))
+		}
+		for _, c := range r.Shadow.Comparisons {
+			fmt.Fprintf(&lines, "compared %s with %s for %d pods: %s\n", c.Shadow, c.Leader, c.Pods, c.Words(r.Spend.Currency))
+		}
+		for _, n := range r.Shadow.Removals {
+			fmt.Fprintf(&lines, "removal in %s: %s\n", n.Group, n.Words())
+		}
 	}
 	return lines.String()
 }

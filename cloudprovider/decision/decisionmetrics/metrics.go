@@ -16,6 +16,7 @@ type Options struct {
 	Registerer   prometheus.Registerer
 	Report       func() *decision.Report // the newest one, or nil before the first
 	PerNodeGroup bool                    // whether there are series for each node group
+	Shadow       bool                    // whether the reports compare the decisions with a leader's
 }
 
 // Metrics counts decisions. It is safe for use by several goroutines.
@@ -49,6 +50,9 @@ func New(o Options) (*Metrics, error) {
 			o.Report, counts(coolDowns)},
 		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"),
 			o.Report, counts(groupStates)},
+	}
+	if o.Shadow {
+		all = append(all, shadows(o.Report)...)
 	}
 	if o.PerNodeGroup {
 		all = append(all, gauge{describe("node_group_nodes",

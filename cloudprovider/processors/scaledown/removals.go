@@ -42,7 +42,9 @@ type Options struct {
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister // nil for a minimum that counts no removal under way
 	DryRun   bool                   // no node may be drained
-	Clock    clock.PassiveClock
+	// Would sees the nodes that would go in a dry run. It may be nil.
+	Would func([]simulator.NodeToBeRemoved)
+	Clock clock.PassiveClock
 }
 
 // NewRemovals makes Removals.
@@ -52,6 +54,13 @@ func NewRemovals(o Options) *Removals {
 		sharedMinimum{o.Provider, o.Nodes}.filter,
 		o.Core.FilterUnremovableNodes,
 	}}
+	if o.Would != nil {
+		r.filters = append(r.filters, func(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, n []simulator.NodeToBeRemoved) (
+			[]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+			o.Would(n)
+			return n, nil
+		})
+	}
 	if o.DryRun {
 		r.filters = append(r.filters, drainNothing)
 	}

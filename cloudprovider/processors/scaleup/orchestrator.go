@@ -11,6 +11,7 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/resourcequotas"
@@ -39,11 +40,14 @@ type zones interface {
 
 // Options of an Orchestrator. Fields that may be nil are for something that is off.
 type Options struct {
-	Core    corescaleup.Orchestrator
-	Most    int        // scale-ups in one loop
-	Plan    *plan.Plan // receives the nodes that were asked for. May be nil
-	Planner Planner    // the expander. Nil for one without plans
-	Zones   zones      // May be nil
+	Core corescaleup.Orchestrator
+	Most int                              // scale-ups in one loop
+	Plan interface{ Asked(...plan.Node) } // receives the nodes that were asked for. May be nil
+	// Earlier is for a shadow, whose raises the core must not hear of. It returns nodes that were decided before and that the cluster lacks. Plan
+	// receives them, too. May be nil.
+	Earlier func() []plan.Node
+	Planner Planner // the expander. Nil for one without plans
+	Zones   zones   // May be nil
 	// Placeholder reports whether a NodeInfo stands for nodes of which nothing is known. May be nil.
 	Placeholder func(*framework.NodeInfo) bool
 	// Complete adds to the result of a scale-up what only others know. May be nil.
@@ -88,6 +92,11 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
 	o.context = ctx
+	if o.Earlier != nil {
+		own := *processors
+		own.ScaleStateNotifier = nodegroupchange.NewNodeGroupChangeObserversList()
+		processors = &own
+	}
 	o.Core.Initialize(ctx, processors, clusterState, func(snapshot clustersnapshot.ClusterSnapshot, c estimator.EstimationContext) estimator.Estimator {
 		if len(o.later) > 0 {
 			return planned{o.later, o.packed}
@@ -122,7 +131,14 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		result, err = o.phase(pods, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, nil) })
 	default:
 		s := simulate(o.context.ClusterSnapshot, nodeInfos)
-		result, err = o.repeat(pods, s, once)
+		if o.Earlier != nil {
+			pods = s.fitEarlier(o.Earlier(), pods)
+		}
+		if result = (&status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}); len(pods) > 0 || o.Earlier == nil {
+			result, err = o.repeat(pods, s, once)
+		} else {
+			o.Plan.Asked(s.planned()...)
+		}
 		s.end()
 	}
 	if o.Complete != nil && result != nil {
@@ -136,6 +152,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 // nothing is known get none.
 func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
 	*status.ScaleUpStatus, errors.AutoscalerError) {
+	if o.Earlier != nil { // the leader does
+		return &status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}, nil
+	}
 	nodes = slices.Concat(nodes, o.asked)
 	o.raises, o.asked = nil, nil
 	if o.Placeholder != nil {

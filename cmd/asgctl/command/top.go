@@ -1,15 +1,17 @@
 package command
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
 func (c *cli) top() *cobra.Command {
-	var from running.Options
-	cmd := &cobra.Command{
+	return c.showReport(running.Options{}, &cobra.Command{
 		Use:   "top",
 		Short: "Show the running autoscaler: groups, nodes in motion, pending pods and their causes, decisions",
 		Long: `Prints what the running autoscaler knows and decided. The report comes from the leader's /status.json through the API server, so no port
@@ -17,21 +19,44 @@ has to be forwarded. Your account needs get on pods/proxy, pods and leases in th
 
 watch asgctl top shows it live.`,
 		Example: "  asgctl top --context prod | less -S\n  watch asgctl top\n  asgctl top -o json > status.json; asgctl top --report status.json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			source, err := running.Open(from)
-			if err != nil {
-				return failure{err}
-			}
-			report, err := source.Report(cmd.Context(), nil)
-			if err != nil {
-				return failure{err}
-			}
-			if err := show.Print(c.stdout, c.format, report, func() string { return show.ReportTable(report) }); err != nil {
-				return failure{err}
-			}
-			return nil
-		},
+	}, func(r *decision.Report) (any, string, error) { return r, show.ReportTable(r), nil })
+}
+
+func (c *cli) shadow() *cobra.Command {
+	return c.showReport(running.Options{Lease: running.ShadowLease}, &cobra.Command{
+		Use:   "shadow",
+		Short: "Show how the decisions of an autoscaler with --shadow differ from the leader's",
+		Long: `Prints the comparison that an autoscaler with --shadow has made with the one that leads: a line for each of the last days, the times in
+which pods waited for nodes, and the nodes that one of the two removed. The report comes from its /status.json, as for asgctl top.`,
+		Example: "  asgctl shadow\n  asgctl shadow -o json",
+	}, func(r *decision.Report) (any, string, error) {
+		if r.Shadow == nil {
+			return nil, "", errors.New("the autoscaler that answers is no shadow: start one with --shadow")
+		}
+		return r.Shadow, show.ShadowTable(r), nil
+	})
+}
+
+// showReport completes a command that prints what the report of an autoscaler says, as a result and a table.
+func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string, error)) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		source, err := running.Open(from)
+		if err != nil {
+			return failure{err}
+		}
+		report, err := source.Report(cmd.Context(), nil)
+		if err != nil {
+			return failure{err}
+		}
+		answer, table, err := result(report)
+		if err == nil {
+			err = show.Print(c.stdout, c.format, answer, func() string { return table })
+		}
+		if err != nil {
+			return failure{err}
+		}
+		return nil
 	}
 	flags := cmd.Flags()
 	from.KubeFlags(flags)

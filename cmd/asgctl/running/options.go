@@ -1,6 +1,7 @@
 package running
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/spf13/pflag"
@@ -13,6 +14,7 @@ type Options struct {
 	Kubeconfig string // path
 	Context    string // of the kubeconfig
 	Namespace  string // of the autoscaler
+	Lease      string // of the autoscaler, "" for the usual one
 	Selector   string // label selector of the autoscaler's pods, "" for the usual labels
 	URL        string // of the autoscaler itself, instead of a cluster
 	File       string // saved report, instead of a cluster
@@ -28,7 +30,7 @@ func (o *Options) KubeFlags(flags *pflag.FlagSet) {
 func (o *Options) Flags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.Namespace, "autoscaler-namespace", defaultNamespace, "Namespace of the running autoscaler and its lease.")
 	flags.StringVar(&o.Selector, "autoscaler-selector", "", "Labels of the running autoscaler's pods. "+
-		"If empty: the pod that holds the lease "+leaseName+", or the labels of the shipped manifests and charts.")
+		"If empty: the pod that holds the lease "+cmp.Or(o.Lease, leaseName)+", or the labels of the shipped manifests and charts.")
 	flags.StringVar(&o.URL, "url", "", "Address of the running autoscaler, such as http://127.0.0.1:8085 after kubectl port-forward. "+
 		"If empty: it is asked through the API server.")
 	flags.StringVar(&o.File, "report", "", "File with a report that /status.json returned, to read instead.")

@@ -1,6 +1,7 @@
 package running
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 const (
 	defaultNamespace = "kube-system"
 	leaseName        = "cluster-autoscaler"
+	ShadowLease      = leaseName + "-shadow" // of an autoscaler that watches the leader
 	defaultPort      = 8085
 	path             = "/status.json"
 
@@ -58,9 +60,8 @@ func Open(options Options) (*Autoscaler, error) {
 	if options.URL != "" || options.File != "" {
 		return a, nil
 	}
-	if options.Namespace == "" {
-		a.options.Namespace = defaultNamespace
-	}
+	a.options.Namespace = cmp.Or(options.Namespace, defaultNamespace)
+	a.options.Lease = cmp.Or(options.Lease, leaseName)
 	config, err := options.Kube()
 	if err != nil {
 		return nil, err
@@ -190,15 +191,15 @@ func (a *Autoscaler) find(ctx context.Context) (*corev1.Pod, error) {
 		names[i] = pod.Name
 	}
 	err = fmt.Errorf("pods %s run in namespace %s, and lease %s names none of them as the leader: forward port %d of the leader and give --url",
-		strings.Join(names, ", "), a.options.Namespace, leaseName, defaultPort)
+		strings.Join(names, ", "), a.options.Namespace, a.options.Lease, defaultPort)
 	return nil, errors.Join(err, unknown)
 }
 
 // holder is the leader's name for itself, a pod's as a rule, or "".
 func (a *Autoscaler) holder(ctx context.Context) (string, error) {
-	lease, err := a.client.CoordinationV1().Leases(a.options.Namespace).Get(ctx, leaseName, metav1.GetOptions{})
+	lease, err := a.client.CoordinationV1().Leases(a.options.Namespace).Get(ctx, a.options.Lease, metav1.GetOptions{})
 	if err != nil {
-		return "", fmt.Errorf("read lease %s: %w", leaseName, err)
+		return "", fmt.Errorf("read lease %s: %w", a.options.Lease, err)
 	}
 	if lease.Spec.HolderIdentity == nil {
 		return "", nil

@@ -19,12 +19,14 @@ func (g *Guard) AWS(stack *middleware.Stack) error {
 			middleware.InitializeOutput, middleware.Metadata, error) {
 			operation := middleware.GetOperationName(ctx)
 			if !isRead(operation) {
-				g.answer(operation)
+				if err := g.answer(operation); err != nil {
+					return middleware.InitializeOutput{}, middleware.Metadata{}, err
+				}
 				out, err := g.carriedOut(operation, in.Parameters)
 				return middleware.InitializeOutput{Result: out}, middleware.Metadata{}, err
 			}
 			out, metadata, err := next.HandleInitialize(ctx, in)
-			if err != nil && operation == "DescribeAutoScalingGroups" && ctx.Err() == nil {
+			if err != nil && g.failed != nil && operation == "DescribeAutoScalingGroups" && ctx.Err() == nil {
 				g.failed(fmt.Errorf("read the Auto Scaling groups: %w", err))
 			}
 			return out, metadata, err

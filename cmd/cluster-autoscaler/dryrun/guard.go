@@ -2,6 +2,7 @@ package dryrun
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -15,10 +16,16 @@ type Guard struct {
 	launched int // instances
 }
 
+// mostRefused bounds the memory of a Guard that refuses.
+const mostRefused = 1000
+
+// Refusing makes a Guard that refuses every write, in a process that goes on reading and in which nobody should try one.
+func Refusing() *Guard { return &Guard{} }
+
 // New makes a Guard. It calls failed once a read fails without which a dry run decides nothing.
 func New(failed context.CancelCauseFunc) *Guard { return &Guard{failed: failed} }
 
-// Answered names the writes that the Guard answered itself, in their order.
+// Answered names the writes that the Guard answered itself or refused, in their order.
 func (g *Guard) Answered() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -32,8 +39,16 @@ func (g *Guard) Launches() int {
 	return g.launches
 }
 
-func (g *Guard) answer(write string) {
+// answer notes a write. The error refuses it.
+func (g *Guard) answer(write string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.failed == nil {
+		g.answered = g.answered[:min(len(g.answered), mostRefused-1)]
+	}
 	g.answered = append(g.answered, write)
+	if g.failed != nil {
+		return nil
+	}
+	return fmt.Errorf("a shadow writes nothing: %s was refused within the process", write)
 }

@@ -185,3 +185,54 @@ func TestRefusedReadEndsDryRun(t *testing.T) {
 		}
 	}
 }
+
+func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
+	g := Refusing()
+	clients, server := guarded(t, fakeaws.Config{Region: "us-east-1"}, g)
+	_, err := clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
+		AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(3)})
+	if err == nil || !strings.Contains(err.Error(), "a shadow writes nothing: SetDesiredCapacity") {
+		t.Errorf("a new desired capacity: %v, want a refusal", err)
+	}
+	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
+		t.Errorf("a read: %v", err)
+	}
+	if calls := server.Calls(); calls["SetDesiredCapacity"] > 0 {
+		t.Errorf("AWS was called: %v", calls)
+	}
+
+	var asked []string
+	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method)
+		w.WriteHeader(http.StatusForbidden) // which ends a dry run, and no shadow
+	}))
+	t.Cleanup(api.Close)
+	client, err := kubernetes.NewForConfig(g.Kube(&rest.Config{Host: api.URL}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, write := range map[string]func() error{
+		"create": func() error {
+			_, err := client.CoreV1().Events("default").Create(t.Context(), &corev1.Event{}, metav1.CreateOptions{})
+			return err
+		},
+		"patch": func() error {
+			_, err := client.CoreV1().Nodes().Patch(t.Context(), "n", types.MergePatchType, []byte(`{}`), metav1.PatchOptions{})
+			return err
+		},
+		"delete": func() error { return client.CoreV1().Pods("default").Delete(t.Context(), "p", metav1.DeleteOptions{}) },
+	} {
+		if err := write(); err == nil || !strings.Contains(err.Error(), "a shadow writes nothing") {
+			t.Errorf("%s: %v, want a refusal", name, err)
+		}
+	}
+	if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil {
+		t.Error("the API server's own refusal was hidden")
+	}
+	if diff := cmp.Diff([]string{"GET"}, asked); diff != "" {
+		t.Errorf("requests that reached the API server (-want +got):\n%s", diff)
+	}
+	if got := len(g.Answered()); got != 4 {
+		t.Errorf("%d writes counted, want 4", got)
+	}
+}

@@ -26,7 +26,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodGet {
 		return t.read(r)
 	}
-	t.guard.answer(r.Method + " " + r.URL.Path)
+	if err := t.guard.answer(r.Method + " " + r.URL.Path); err != nil {
+		return nil, err
+	}
 	if r.Method == http.MethodPost || r.Method == http.MethodPut {
 		return echo(r)
 	}
@@ -43,6 +45,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t transport) read(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	switch {
+	case t.guard.failed == nil:
 	case err != nil && r.Context().Err() == nil:
 		t.guard.failed(fmt.Errorf("read from the API server: %w", err))
 	case err == nil && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) && r.URL.Query().Get("limit") != "1":

@@ -68,6 +68,9 @@ type AWS struct {
 	StatusPage    string // StatusPageOn or StatusPageOff
 	StatusAddress string // of the status page and its JSON, empty: --address
 
+	Profile string // ProfileStandard or ProfileConservative
+	Shadow  bool   // decide beside another autoscaler, and change nothing
+
 	PluginAddress string // at which an unmodified Cluster Autoscaler is served, empty: the program autoscales itself
 	PluginFiles   plugin.Files
 }
@@ -149,7 +152,7 @@ func leaderElection() componentbaseconfig.LeaderElectionConfiguration {
 		RenewDeadline: metav1.Duration{Duration: 10 * time.Second},
 		RetryPeriod:   metav1.Duration{Duration: 2 * time.Second},
 		ResourceLock:  resourcelock.LeasesResourceLock,
-		ResourceName:  "cluster-autoscaler",
+		ResourceName:  usualLease,
 	}
 }
 
@@ -199,6 +202,10 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
 	fs.StringVar(&a.StatusPage, "asg-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
 	fs.StringVar(&a.StatusAddress, "asg-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
+	fs.StringVar(&a.Profile, "asg-profile", ProfileStandard, "Values of the flags that are not given. "+ProfileStandard+": the defaults of this list. "+
+		ProfileConservative+": those that are nearest to the stock autoscaler: "+conservative+". A flag that is given wins.")
+	fs.BoolVar(&a.Shadow, "shadow", false, "Whether the autoscaler only watches another one that leads. It decides in each loop as if it led, changes nothing but a lease of its own, "+
+		"and reports on the status page where the two differ. It needs no permission to write.")
 	fs.StringVar(&a.PluginAddress, "asg-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
 		"The program does not autoscale by itself then. 127.0.0.1:8087 can be reached from the same pod only. Any other address needs the three files below. If empty: the program autoscales.")
 	fs.StringVar(&a.PluginFiles.Cert, "asg-plugin-cert", "", "File with the certificate of --asg-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")
@@ -241,6 +248,7 @@ func (a *AWS) Validate() error {
 		{"asg-rebalance", string(a.Rebalance), string(interruption.Count), string(interruption.Drain)},
 		{"asg-nominate", a.Nominate, NominateOn, NominateOff},
 		{"asg-status-page", a.StatusPage, StatusPageOn, StatusPageOff},
+		{"asg-profile", a.Profile, ProfileStandard, ProfileConservative},
 	} {
 		if choice.value != choice.one && choice.value != choice.other {
 			return fmt.Errorf("--%s=%q is unknown: use %q or %q", choice.flag, choice.value, choice.one, choice.other)
@@ -248,6 +256,9 @@ func (a *AWS) Validate() error {
 	}
 	if err := a.validateAddresses(); err != nil {
 		return err
+	}
+	if a.Shadow && a.PluginAddress != "" {
+		return errors.New("--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads")
 	}
 	if a.ScaleUpsPerLoop < 1 {
 		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)

@@ -99,7 +99,7 @@ func TestFlagsWeAddAreDocumented(t *testing.T) {
 		if strings.Contains(stock, "--"+f.Name+" ") || foreign(f.Name) {
 			return
 		}
-		if f.Name != "version" && !strings.HasPrefix(f.Name, "asg-") && !strings.Contains(newer, "--"+f.Name+" ") {
+		if f.Name != "version" && f.Name != "shadow" && !strings.HasPrefix(f.Name, "asg-") && !strings.Contains(newer, "--"+f.Name+" ") {
 			t.Errorf("--%s is ours and lacks the prefix --asg-", f.Name)
 		}
 		if len(f.Usage) < 40 || !strings.HasSuffix(f.Usage, ".") {
@@ -167,7 +167,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	want := AWS{
 		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -241,6 +241,54 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 	}
 }
 
+func TestConservativeProfileSetsFlagsThatAreNotGiven(t *testing.T) {
+	for _, tt := range []struct {
+		flags  []string
+		change func(*AWS)
+	}{
+		{nil, func(*AWS) {}},
+		{[]string{"--asg-profile=conservative"}, func(a *AWS) {
+			a.LaunchMode, a.Nominate, a.ScaleUpsPerLoop, a.InterruptionDeadline = asg.LaunchDesiredCapacity, NominateOff, 1, interruption.Leave
+		}},
+		{[]string{"--asg-profile=conservative", "--asg-launch-mode=auto", "--asg-scale-ups-per-loop=3"}, func(a *AWS) {
+			a.Nominate, a.ScaleUpsPerLoop, a.InterruptionDeadline = NominateOff, 3, interruption.Leave
+		}},
+	} {
+		fs, options := register(t)
+		if err := fs.Parse(tt.flags); err != nil {
+			t.Fatal(err)
+		}
+		want := options.AWS
+		tt.change(&want)
+		options.AWS.FillProfile(fs)
+		if diff := cmp.Diff(want, options.AWS); diff != "" {
+			t.Errorf("with %q (-want +got):\n%s", tt.flags, diff)
+		}
+	}
+}
+
+func TestPluginAndShadowHaveLeasesOfTheirOwn(t *testing.T) {
+	for _, tt := range []struct {
+		flags []string
+		want  string
+	}{
+		{nil, "cluster-autoscaler"},
+		{[]string{"--asg-plugin-address=127.0.0.1:8087"}, "cluster-autoscaler-plugin"},
+		{[]string{"--shadow"}, "cluster-autoscaler-shadow"},
+		{[]string{"--shadow", "--leader-elect-resource-name=cluster-autoscaler"}, "cluster-autoscaler-shadow"},
+		{[]string{"--shadow", "--leader-elect-resource-name=mine"}, "mine"},
+	} {
+		fs, options := register(t)
+		if err := fs.Parse(tt.flags); err != nil {
+			t.Fatal(err)
+		}
+		options.FillLease(fs)
+		if got := options.LeaderElection.ResourceName; got != tt.want {
+			t.Errorf("with %q the lease is %q, want %q", tt.flags, got, tt.want)
+		}
+	}
+}
+
 func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 	for _, tt := range []struct {
 		flags               []string
@@ -273,7 +321,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
 	}
 	for _, tt := range []struct {
 		name   string
@@ -294,6 +342,11 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"unknown deadline", func(a *AWS) { a.InterruptionDeadline = "120s" }, `--asg-interruption-deadline="120s" is unknown: use "force" or "leave"`},
 		{"unknown answer to recommendations", func(a *AWS) { a.Rebalance = "" }, `--asg-rebalance="" is unknown: use "count" or "drain"`},
 		{"unknown status page", func(a *AWS) { a.StatusPage = "true" }, `--asg-status-page="true" is unknown: use "on" or "off"`},
+		{"unknown profile", func(a *AWS) { a.Profile = "safe" }, `--asg-profile="safe" is unknown: use "standard" or "conservative"`},
+		{"plugin as a shadow", func(a *AWS) {
+			a.Shadow, a.PluginAddress, a.PluginFiles.Cert = true, "127.0.0.1:8087", "cert"
+			a.PluginFiles.Key = "key"
+		}, "--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads"},
 		{"status address without port", func(a *AWS) { a.StatusAddress = "127.0.0.1" },
 			`--asg-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
 		{"plugin open to everybody", func(a *AWS) { a.PluginAddress = ":8087" },

@@ -43,15 +43,40 @@ var unset = []struct {
 		}},
 }
 
-// pluginLease is the lease of a plugin, which runs beside a core that has the usual lease.
-const pluginLease = "cluster-autoscaler-plugin"
+// The lease of the stock autoscaler, and those of a plugin and a shadow, which run beside the autoscaler that has it.
+const (
+	usualLease  = "cluster-autoscaler"
+	pluginLease = usualLease + "-plugin"
+	shadowLease = usualLease + "-shadow"
+)
 
 const leaseFlag = "leader-elect-resource-name"
 
-// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed.
+// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the usual lease, because it would in the end
+// take it from the autoscaler that it watches.
 func (o *Options) FillLease(fs *pflag.FlagSet) {
 	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
 		o.LeaderElection.ResourceName = pluginLease
+	}
+	if o.AWS.Shadow && o.LeaderElection.ResourceName == usualLease {
+		o.LeaderElection.ResourceName = shadowLease
+	}
+}
+
+// Values of --asg-profile, and the flags of the second one.
+const (
+	ProfileStandard     = "standard"
+	ProfileConservative = "conservative"
+	conservative        = "--asg-launch-mode=desired-capacity --asg-nominate=off --asg-scale-ups-per-loop=1 --asg-interruption-deadline=leave"
+)
+
+// FillProfile sets the flags of the profile that were not given. fs is parsed.
+func (a *AWS) FillProfile(fs *pflag.FlagSet) {
+	for flag := range strings.FieldsSeq(conservative) {
+		name, value, _ := strings.Cut(flag[2:], "=")
+		if a.Profile == ProfileConservative && !fs.Changed(name) {
+			_ = fs.Lookup(name).Value.Set(value) // a test knows that it may have each
+		}
 	}
 }
 
@@ -72,7 +97,7 @@ func documentUnset(fs *pflag.FlagSet) error {
 	if lease == nil {
 		return fmt.Errorf("the components have no flag --%s", leaseFlag)
 	}
-	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --asg-plugin-address, because the core beside it has a lease, too."
+	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --asg-plugin-address and " + shadowLease + " with --shadow, because the autoscaler beside it has a lease, too."
 	for name, always := range map[string]string{"startup-taint-prefix": readinessPrefix + " always counts.",
 		"startup-taint": "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
 		f := fs.Lookup(name)

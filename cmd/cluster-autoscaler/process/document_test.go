@@ -57,7 +57,7 @@ dashboard and [Alerts](alerts.md) has alerts that use them.
 ## Metrics of ours
 
 The stock autoscaler does not have these metrics. The metrics of the price file need ` + "`--asg-price-file`" + `, the age of the spot prices needs
-` + "`--asg-spot-prices=live`" + `, the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `, and the calls of a core need ` + "`--asg-plugin-address`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
+` + "`--asg-spot-prices=live`" + `, the nodes of each group need ` + "`--emit-per-nodegroup-metrics`" + `, the calls of a core need ` + "`--asg-plugin-address`" + `, and the comparison of a shadow needs ` + "`--shadow`" + `. In ` + "`node_group`" + ` a zonal view has the name ` + "`<group>/<zone>`" + `. In
 ` + "`asg_autoscaler_node_group_problems`" + ` it has the name of its group. An empty name means all groups. [Troubleshooting](troubleshooting.md#problems-of-a-group) explains each
 ` + "`reason`" + ` of a problem, [Interruptions](interruptions.md#outcomes) each ` + "`outcome`" + ` of a message. The other reasons and outcomes are [below](#reasons-of-decisions).
 
@@ -104,6 +104,10 @@ var series = map[string]string{
 	"nominations_total":                    "8 results",
 	"pending_pods":                         "65",
 	"plugin_request_duration_seconds":      "16 methods and refused × 17 codes",
+	"shadow_nodes":                         "2",
+	"shadow_price_per_hour":                "2",
+	"shadow_removals":                      "3",
+	"shadow_sooner_seconds":                "2",
 	"spend_estimated_per_hour":             "2 × node groups",
 	"spend_per_hour":                       "2 × node groups",
 }
@@ -176,8 +180,8 @@ func registerOurs(t *testing.T) *collectors {
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)
 	must(nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(), Registerer: ours, Clock: clock.RealClock{}}))(t)
 	readOnce(t, spot)
-	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}}
-	must(decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }}))(t)
+	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}, Shadow: &decision.Shadow{}}
+	must(decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Shadow: true, Report: func() *decision.Report { return report }}))(t)
 	return ours
 }
 

@@ -10,6 +10,7 @@ import (
 // FromFlags makes the process of flags that options.Register has added to fs, and that somebody has parsed. See New.
 func FromFlags(fs *pflag.FlagSet, opts *options.Options, version string) (*Process, error) {
 	core := flags.AutoscalingOptions()
+	opts.AWS.FillProfile(fs)
 	opts.AWS.FillUnset(fs, &core)
 	opts.FillStartupTime(fs, core)
 	opts.FillLease(fs)

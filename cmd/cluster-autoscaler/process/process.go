@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/shadow"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -44,6 +46,9 @@ type Process struct {
 	guard       *dryrun.Guard                   // nil but in a dry run
 	remove      string                          // node that a dry run asks to go
 	middleware  []func(*middleware.Stack) error // of the AWS clients
+	refusing    *dryrun.Guard                   // nil but in a shadow
+	leases      *rest.Config                    // of a shadow, whose kube may not write them
+	watches     atomic.Pointer[shadow.Shadow]   // nil but in a shadow
 }
 
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that
@@ -54,6 +59,9 @@ func (p *Process) Run(ctx context.Context) error {
 	var err error
 	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
 		return err
+	}
+	if p.options.AWS.Shadow {
+		p.withoutWrites()
 	}
 	running, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -106,7 +114,11 @@ func (p *Process) work(ctx context.Context) error {
 	}
 
 	background, alive := errgroup.WithContext(working)
-	for _, run := range []func(context.Context) error{a.cloud.run, a.manager.Start, a.handler.Run} {
+	parts := []func(context.Context) error{a.cloud.run, a.manager.Start}
+	if p.refusing == nil {
+		parts = append(parts, a.handler.Run)
+	}
+	for _, run := range parts {
 		background.Go(func() error { return run(alive) })
 	}
 	if a.nominator != nil {

@@ -33,6 +33,7 @@ import (
 	awsreadiness "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/shadow"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 )
@@ -50,6 +51,7 @@ type parts struct {
 	decisions *decisions.Collector
 	plan      *plan.Plan      // of the nodes that were asked for
 	planner   scaleup.Planner // least-cost
+	shadow    *shadow.Shadow  // nil where the process leads
 	features
 }
 
@@ -71,7 +73,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	launchable := nodegroups.NewLaunchable(provider)
-	scaleUp := scaleup.New(scaleup.Options{
+	ofScaleUp := scaleup.Options{
 		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 		Most:        ours.ScaleUpsPerLoop,
 		Plan:        with.plan,
@@ -81,7 +83,12 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Complete:    launchable.AddLeftOut,
 		Memory:      lifecycle.Burst,
 		Clock:       clock.RealClock{},
-	})
+	}
+	if with.shadow != nil {
+		ofScaleUp.Plan, ofScaleUp.Earlier = with.shadow, with.shadow.Earlier
+		core.ScaleDownCandidatesNotifier.Register(with.shadow)
+	}
+	scaleUp := scaleup.New(ofScaleUp)
 	leftAlone := scaledown.NewLeftAlone(core.NodeGroupConfigProcessor, with.recorder, clock.RealClock{})
 	with.decisions.LeftAlone = leftAlone
 	made := wired{buffers: buffers.Buffers, unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
@@ -142,7 +149,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
 func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveBack pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	var requestsGuard pods.PodListProcessor
+	var requestsGuard, wait pods.PodListProcessor
+	if with.shadow != nil {
+		wait = with.shadow
+	}
 	if requests.injector != nil {
 		requestsGuard = oneZone
 	}
@@ -164,13 +174,14 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 		requests.processor,
 		injection.limit,
 		giveBack, // behind all that put pods on upcoming nodes
+		wait,
 		decisions.ToHelp{Collector: with.decisions},
 	)
 }
 
 // giveBack gives nodes under way back. It is nil where the autoscaler is to remove no node.
 func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
-	if !p.options.ScaleDown {
+	if !p.options.ScaleDown || p.refusing != nil {
 		return nil
 	}
 	return podlist.NewGiveBack(provider, clock.RealClock{})
@@ -200,14 +211,18 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
-	removals := scaledown.NewRemovals(scaledown.Options{
+	ofRemovals := scaledown.Options{
 		Core:     core.ScaleDownSetProcessor,
 		Report:   decisions.ScaleDown{Collector: with.decisions},
 		Provider: with.provider,
 		Nodes:    with.nodes,
-		DryRun:   p.guard != nil,
+		DryRun:   p.guard != nil || p.refusing != nil,
 		Clock:    clock.RealClock{},
-	})
+	}
+	if with.shadow != nil {
+		ofRemovals.Would = with.shadow.Would
+	}
+	removals := scaledown.NewRemovals(ofRemovals)
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 	requests := scaledown.NewRequests(core.ScaleDownNodeProcessor, scaledown.RequestOptions{
 		Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,

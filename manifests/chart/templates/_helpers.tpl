@@ -65,7 +65,13 @@ annotations:
 {{- define "asg.args" -}}
 - --cloud-provider=aws
 - --namespace={{ .Release.Namespace }}
-{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
+{{- if .Values.shadow }}
+- --shadow
+{{- end }}
+{{- with .Values.profile }}
+- {{ printf "--asg-profile=%s" . | quote }}
+{{- end }}
+{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not .Values.shadow) (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
 - --asg-nominate=off
 {{- end }}
 {{- range .Values.autoscalingGroups }}

@@ -1,0 +1,234 @@
+package shadow
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	clocktesting "k8s.io/utils/clock/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+// world is a Shadow over an emulated AWS with the groups "a" of m5.large and "b" of g4dn.xlarge, which the leader raises.
+type world struct {
+	*awsworld.World
+	*Shadow
+	t     *testing.T
+	clock *clocktesting.FakeClock
+}
+
+func newWorld(t *testing.T, desired int) world {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, desired, 9, nil), awsworld.Group("b", "g4dn.xlarge", 0, 0, 9, nil))
+	if desired > 0 {
+		w.Eventually(func() string {
+			if got := len(w.Nodes("a")); got < desired {
+				return fmt.Sprintf("%d instances", got)
+			}
+			return ""
+		})
+	}
+	c := clocktesting.NewFakeClock(time.Now()) // as the readings
+	nodes := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
+	for _, node := range w.Nodes("a") {
+		if err := nodes.Add(node); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := New(w.Provider, corelisters.NewNodeLister(nodes), func() int { return 0 }, c)
+	return world{w, s, t, c}
+}
+
+// pods are pods that have waited for a second.
+func (w world) pods(from, to int) (list []*corev1.Pod) {
+	for at := from; at < to; at++ {
+		name := fmt.Sprintf("p%d", at)
+		list = append(list, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(w.clock.Now().Add(-time.Second))}})
+	}
+	return list
+}
+
+// loop shows pods that need a node to the Shadow, and returns the names of those for which no node was decided.
+func (w world) loop(pods []*corev1.Pod) (anew []string) {
+	w.t.Helper()
+	w.NextLoop()
+	list, err := w.Process(nil, pods)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, pod := range list {
+		anew = append(anew, pod.Name)
+	}
+	return anew
+}
+
+// raise has the leader raise a group, and a reading show it at the clock's time.
+func (w world) raise(group string, desired int) {
+	w.t.Helper()
+	if err := w.AWS.SetDesired(group, desired); err != nil {
+		w.t.Fatal(err)
+	}
+	w.Reread()
+}
+
+func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
+	w := newWorld(t, 0)
+	pods := w.pods(0, 3)
+	if diff := cmp.Diff([]string{"p0", "p1", "p2"}, w.loop(pods)); diff != "" {
+		t.Fatalf("pods to decide for (-want +got):\n%s", diff)
+	}
+	w.Earlier()
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:]})...)
+	if got := w.loop(pods); got != nil {
+		t.Errorf("the shadow decides again for %q", got)
+	}
+	if got := len(w.Earlier()); got != 2 {
+		t.Errorf("%d nodes of earlier decisions, want 2", got)
+	}
+	if got := w.Target("a"); got != 2 {
+		t.Errorf("the target size is %d within a scale-up, want the 2 nodes that were decided", got)
+	}
+	w.Asked(w.Earlier()...)
+	if got := w.Target("a"); got != 0 {
+		t.Errorf("the target size is %d after the scale-up, want AWS's own 0", got)
+	}
+	if !w.Watches("b") {
+		t.Error("the group that the leader may choose is not watched")
+	}
+
+	w.raise("b", 3)
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	report := w.Report()
+	if len(report.Comparisons) != 1 || len(report.Days) != 1 || report.Waiting != 0 {
+		t.Fatalf("report = %+v, want one comparison of one day", report)
+	}
+	c := report.Comparisons[0]
+	if diff := cmp.Diff("2 in a | 3 in b | 3 pods", fmt.Sprintf("%s | %s | %d pods", c.Shadow, c.Leader, c.Pods)); diff != "" {
+		t.Errorf("comparison (-want +got):\n%s", diff)
+	}
+	if !c.OtherGroups() || c.Sooner.Count != 3 || c.Shadow.PerHour <= 0 || c.Leader.PerHour <= c.Shadow.PerHour {
+		t.Errorf("comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
+	}
+	if w.Watches("b") {
+		t.Error("groups are watched after the comparison")
+	}
+}
+
+func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
+	w := newWorld(t, 0)
+	w.loop(nil)
+	w.raise("a", 2)
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	pods := w.pods(0, 1)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods})...)
+	w.clock.Step(patience)
+	w.loop(pods) // the leader never acts
+	if got := w.loop(pods); got != nil {
+		t.Errorf("the shadow decides again for %q", got)
+	}
+	var got []string
+	for _, c := range w.Report().Comparisons {
+		got = append(got, fmt.Sprintf("%s | %s", c.Shadow, c.Leader))
+	}
+	if diff := cmp.Diff([]string{"none | 2 in a", "1 in a | none"}, got); diff != "" {
+		t.Errorf("comparisons (-want +got):\n%s", diff)
+	}
+}
+
+func TestRemovalsAreCompared(t *testing.T) {
+	w := newWorld(t, 4)
+	nodes := w.Nodes("a")
+	w.loop(nil)
+	unneeded := func(nodes ...*corev1.Node) {
+		var list []*scaledown.UnneededNode
+		for _, n := range nodes {
+			list = append(list, &scaledown.UnneededNode{Node: n, RemovalThreshold: time.Minute})
+		}
+		w.UpdateScaleDownCandidates(list, w.clock.Now())
+	}
+	unneeded(nodes[0], nodes[1], nodes[2])
+	w.clock.Step(20 * time.Second)
+	unneeded(nodes[0], nodes[1], nodes[2])
+	w.Would([]simulator.NodeToBeRemoved{{Node: nodes[0]}, {Node: nodes[1]}, {Node: nodes[3], OnCompletionPods: w.pods(0, 1)}})
+	w.clock.Step(10 * time.Second)
+	w.Would([]simulator.NodeToBeRemoved{{Node: nodes[0]}, {Node: nodes[1]}})
+	for _, at := range []int{0, 2, 3} {
+		going := nodes[at].DeepCopy()
+		going.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint}}
+		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(nodes[at], going)
+		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(going, going)
+	}
+	unneeded()
+	var got []string
+	report := w.Report()
+	for _, r := range report.Removals {
+		got = append(got, fmt.Sprintf("%t %s: %s", r.PerHour > 0, r.Group, r.Words()))
+	}
+	want := []string{
+		"true a: both removed it, the shadow 10.0 s sooner",
+		"true a: both removed it, the shadow 30.0 s later",
+		"true a: the shadow would have kept it",
+		"true a: the leader kept it for 10.0 s, until it was needed again",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("removals (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(decision.Mean{Mean: -10, Count: 2}, report.Days[0].Removed); diff != "" {
+		t.Errorf("mean of the day (-want +got):\n%s", diff)
+	}
+}
+
+func TestMemoryIsBounded(t *testing.T) {
+	w := newWorld(t, 0)
+	for range 2 * mostComparisons {
+		pods := w.pods(0, 1)
+		w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods})...)
+		w.loop(nil)
+		w.clock.Step(24 * time.Hour)
+		w.loop(nil)
+	}
+	report := w.Report()
+	if got := []int{len(report.Comparisons), len(report.Days), report.Waiting}; !cmp.Equal(got, []int{mostComparisons, mostDays, 0}) {
+		t.Errorf("%v comparisons, days and waiting pods, want the bounds", got)
+	}
+}
+
+func TestNodeGroupsOfAShadowWriteNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	node := w.Nodes("a")[0]
+	ng := w.NodeGroup("a")
+	if err := ng.IncreaseSize(2); err != nil {
+		t.Error(err)
+	}
+	if err := ng.DecreaseTargetSize(-1); err != nil {
+		t.Error(err)
+	}
+	if ng.DeleteNodes([]*corev1.Node{node}) == nil || ng.ForceDeleteNodes([]*corev1.Node{node}) == nil {
+		t.Error("a shadow removed a node")
+	}
+	var writes []string
+	for _, c := range w.AWS.CallLog() {
+		if !strings.HasPrefix(c.Action, "Describe") {
+			writes = append(writes, c.Action)
+		}
+	}
+	if writes != nil {
+		t.Errorf("AWS was asked for %q", writes)
+	}
+}
