@@ -42,7 +42,7 @@ type world struct {
 	pods    atomic.Int32 // of the Deployment
 }
 
-func newWorld(t *testing.T, pods int32, list ...*v1beta1.CapacityBuffer) *world {
+func newWorld(t testing.TB, pods int32, list ...*v1beta1.CapacityBuffer) *world {
 	t.Helper()
 	w := &world{kube: fake.NewClientset(deployment(pods))}
 	w.pods.Store(pods)
