@@ -103,3 +103,8 @@ func (p *Provider) MoveOn() {
 
 // WhyNotJoining is the rule by which the reason is chosen.
 var WhyNotJoining = whyNotJoining
+
+// CountAnew has the spend counted again, and ForgetCosts also the costs of the groups.
+func (p *Provider) CountAnew() { p.caps.view = nil }
+
+func (p *Provider) ForgetCosts() { p.caps.view, p.caps.pricer = nil, nil }

@@ -66,16 +66,16 @@ func (n *NodeGroup) MinSize() int {
 	if p.Up {
 		least = min(least, g.TargetInstances())
 	}
-	return least
+	return n.provider.WithinCaps(g, least)
 }
 
-// MaxSize is the greatest number of nodes. A group whose scale-up is paused has it.
+// MaxSize is the greatest number of nodes. A group whose scale-up is paused has it, and a spend cap leaves room for as many as it can pay.
 func (n *NodeGroup) MaxSize() int {
 	g := n.group()
 	if n.provider.Paused(g).Up {
 		return g.TargetInstances()
 	}
-	return g.MaxInstances()
+	return n.provider.WithinCaps(g, g.MaxInstances())
 }
 
 // TargetSize is the number of nodes AWS has been asked for, or would have been asked for by a shadow.
@@ -102,8 +102,10 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 	if n.provider.Paused(n.group()).Up {
 		return n.pausedError()
 	}
-	_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
-	n.provider.adopt(n.name)
+	err := n.raise(delta, func() error {
+		_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
+		return err
+	})
 	if errors.Is(err, asg.ErrNotAtomic) {
 		return cloudprovider.ErrNotImplemented
 	}
@@ -125,9 +127,7 @@ func (n *NodeGroup) IncreaseSize(delta int) error {
 		n.provider.Pretended[n.id] += delta
 		return nil
 	}
-	err := n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta)
-	n.provider.adopt(n.name)
-	return err
+	return n.raise(delta, func() error { return n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta) })
 }
 
 func (n *NodeGroup) pausedError() error {

@@ -64,9 +64,12 @@ type spend struct {
 	amount   *prometheus.GaugeVec
 	estimate *prometheus.GaugeVec
 	unpriced prometheus.Gauge
+	cap      *prometheus.GaugeVec
+	underCap *prometheus.GaugeVec
 
 	view   *View
 	pricer *groupprice.Pricer
+	caps   *Spend
 	shown  map[spendSeries]bool
 	total  atomic.Pointer[Spending] // read by anybody
 }
@@ -93,6 +96,30 @@ func newSpend(costs *Model) *spend {
 			Namespace: "asg_autoscaler", Name: "spend_unpriced_instances",
 			Help: "Instances of all node groups whose type has no known price, so that they are in no spend.",
 		}),
+		cap: capGauge("spend_cap_per_hour", "The most that nodes may cost per hour, by what the cap covers: cluster, a label of nodes, or an Auto Scaling group."),
+		underCap: capGauge("spend_under_cap_per_hour",
+			"What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included."),
+	}
+}
+
+func capGauge(name, help string) *prometheus.GaugeVec {
+	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "asg_autoscaler", Name: name, Help: help}, []string{"of", "currency"})
+}
+
+// showCaps brings the metrics of the spend caps up to the present spend. Series of deleted caps vanish.
+func (s *spend) showCaps(now *Spend) {
+	if now == s.caps {
+		return
+	}
+	s.caps = now
+	s.cap.Reset()
+	s.underCap.Reset()
+	if now == nil {
+		return
+	}
+	for _, c := range now.Caps {
+		s.cap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.PerHour)
+		s.underCap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.Spent)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -58,6 +59,8 @@ type Options struct {
 	GatherDeletions time.Duration
 	// Prices are the region's, nil for none.
 	Prices prices
+	// SpendCaps are those of the flag. Groups may state their own by tag.
+	SpendCaps []decision.SpendCap
 	// Event publishes an event about a node group, nil for none.
 	Event func(eventType, reason, message string)
 	// Problem is called when a problem of a group appears, and when it is solved. It must return at once. Nil is not called.
@@ -86,6 +89,7 @@ type Provider struct {
 	problems   *reporter
 	costs      *Model // nil without prices
 	spend      *spend // nil without prices
+	caps       spendCaps
 	gpuTypes   map[string]struct{}
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
@@ -114,6 +118,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		unjoined: map[string]notJoining{}, gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
+	p.caps.flags, p.caps.further = o.SpendCaps, map[string]int{}
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
 	if err := p.registered.follow(o.Nodes); err != nil {
 		return nil, err
@@ -125,7 +130,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	if o.Prices != nil {
 		p.costs = &Model{provider: p, prices: o.Prices}
 		p.spend = newSpend(p.costs)
-		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced)
+		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced, p.spend.cap, p.spend.underCap)
 	}
 	if o.Registerer != nil {
 		for _, c := range shown {
@@ -201,6 +206,9 @@ func (p *Provider) Refresh() error {
 	p.seeCluster()
 	p.cache.BeginLoop()
 	p.refresh()
+	if p.spend != nil {
+		p.spend.showCaps(p.SpendCaps())
+	}
 	return nil
 }
 

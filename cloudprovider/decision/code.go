@@ -21,6 +21,7 @@ const (
 	CodeMaxNodesTotal  Code = "max-nodes-total"   // --max-nodes-total
 	CodePaused         Code = "paused"            // the tag of the group's owner, which keeps its nodes, too
 	CodeQuota          Code = "quota"             // cluster-wide limits of cores, memory, accelerators, CapacityQuota
+	CodeSpendCap       Code = "spend-cap"         // another node would cost more than an owner allows
 	CodeCoolDown       Code = "cool-down"         // a launch failed before
 	CodeBackoff        Code = "backoff"           // the core's backoff
 	CodeNotReady       Code = "not-ready"         // too many nodes of the group are not ready, or an instance does not join

@@ -187,10 +187,8 @@ func folded(timeline []Entry, at int) []Entry {
 	return timeline
 }
 
-// Spent sets the spend, and whether any of it is estimated.
-func (r *Record) Spent(currency string, perHour float64, estimated bool) {
-	r.change(func(f *facts) { f.spend = Spend{currency, perHour, estimated} })
-}
+// Spent sets the spend.
+func (r *Record) Spent(s Spend) { r.change(func(f *facts) { f.spend = s }) }
 
 // change changes the facts. It returns the observers.
 func (r *Record) change(change func(*facts)) []Observer {

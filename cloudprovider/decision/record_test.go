@@ -39,7 +39,7 @@ func TestReportStaysUntilChange(t *testing.T) {
 	if first != r.Report() || made != 1 {
 		t.Errorf("two reports without a change, words made %d times, want the same report", made)
 	}
-	r.Spent("USD", 7, false)
+	r.Spent(decision.Spend{Currency: "USD", PerHour: 7})
 	second := r.Report()
 	if second.Spend.PerHour != 7 || first.Spend.PerHour != 0 || second.Loop.Number != 7 || made != 1 {
 		t.Errorf("spend %v and then %v, words made %d times, want 0, 7 and once", first.Spend.PerHour, second.Spend.PerHour, made)
@@ -217,7 +217,7 @@ func TestRecordServesManyAtOnce(t *testing.T) {
 				loop(r, decision.Words{Groups: []decision.Group{{Name: "z"}, {Name: "a"}}})
 				r.Launched(decision.Launch{Asked: at})
 				r.Decided(decision.Entry{Kind: decision.ScaleUp})
-				r.Spent("USD", 1, false)
+				r.Spent(decision.Spend{Currency: "USD", PerHour: 1})
 			}
 		})
 		wait.Go(func() {
@@ -267,7 +267,7 @@ func TestRecordHoldsLittleMemory(t *testing.T) {
 		for range 1_000 {
 			r.Launched(decision.Launch{Group: name("group", at), Outcome: reason("launch", at)})
 			r.Decided(decision.Entry{Group: name("group", at), Reason: reason("entry", at)})
-			r.Spent("USD", 1, false)
+			r.Spent(decision.Spend{Currency: "USD", PerHour: 1})
 			c.Step(time.Minute)
 		}
 		r.Report()
@@ -312,7 +312,7 @@ func BenchmarkReport(b *testing.B) {
 	b.Run("changed/groups=1000", func(b *testing.B) {
 		b.ReportAllocs()
 		for at := range b.N {
-			r.Spent("USD", float64(at), false)
+			r.Spent(decision.Spend{Currency: "USD", PerHour: float64(at)})
 			r.Report()
 		}
 	})

@@ -153,7 +153,7 @@ type GroupState string
 // States of groups.
 const (
 	GroupReady    GroupState = "ready"     // it can grow
-	GroupFull     GroupState = "full"      // it has its maximum size
+	GroupFull     GroupState = "full"      // it has its maximum size, or a spend cap leaves no room
 	GroupPaused   GroupState = "paused"    // its owner has it left alone
 	GroupCoolDown GroupState = "cool-down" // it is left alone after a failure
 	GroupDegraded GroupState = "degraded"  // a fact is missing or wrong, the group cannot grow or grows by older facts
@@ -308,4 +308,19 @@ type Spend struct {
 	Currency string  `json:"currency"`
 	PerHour  float64 `json:"perHour"`
 	About    bool    `json:"estimated,omitempty"` // in part at least
+
+	Caps []SpendCap `json:"caps,omitempty"` // those of flags, then those of tags by name
+}
+
+// WholeCluster is what a SpendCap on all nodes is of.
+const WholeCluster = "cluster"
+
+// SpendCap is the most that some nodes may cost per hour, in the currency of Spend.
+type SpendCap struct {
+	Of       string  `json:"of"`              // WholeCluster, a label of nodes as key=value, or an Auto Scaling group
+	Group    string  `json:"group,omitempty"` // the Auto Scaling group whose tag states it, "" for the flag's
+	PerHour  float64 `json:"perHour"`
+	Spent    float64 `json:"spentPerHour"`        // by the nodes and the instances that AWS has been asked for
+	About    bool    `json:"estimated,omitempty"` // in part at least
+	Unpriced bool    `json:"-"`                   // the next node of the group in question has no price
 }

@@ -76,3 +76,22 @@ func shares(g *group.Group, units int) map[string]float64 {
 	}
 	return list
 }
+
+// Committed returns the cost of g's instances and of those that AWS has been asked for, which count as the next ones. So do present ones
+// without a price. It is not ok where such instances have no price, and count for nothing.
+func (p *Pricer) Committed(g *group.Group) (cost pricing.Amount, ok bool) {
+	unpriced := 0
+	for _, c := range p.Present(g) {
+		cost, unpriced = cost.Plus(c.Amount), max(unpriced, c.Unpriced)
+	}
+	counted := *g
+	counted.DesiredCapacity = g.CountedCapacity()
+	missing := unpriced + max(0, g.Missing()-g.FailedInstances())
+	if missing == 0 {
+		return cost, true
+	}
+	next, ok := p.Next(&counted, missing)
+	cost = cost.Plus(next.Amount)
+	cost.Estimated = cost.Estimated || !ok
+	return cost, ok
+}

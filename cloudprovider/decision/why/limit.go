@@ -2,6 +2,8 @@ package why
 
 import (
 	"fmt"
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -90,4 +92,27 @@ func Resize(g *decision.Group, size string, reached []decision.Limit) string {
 		change += " in " + enumerate(flags) + ", and in AWS"
 	}
 	return closed + fmt.Sprintf("%s to %d: ", change, needs) + command
+}
+
+// spendCap is the reason of a group whose next node would exceed a spend cap.
+func spendCap(c decision.SpendCap, g *decision.Group) decision.Reason {
+	money := func(perHour float64) string { return strconv.FormatFloat(math.Round(perHour*1e4)/1e4, 'f', -1, 64) }
+	of, change := "nodes with "+quote(c.Of), "raise --asg-max-hourly-cost="+shell(c.Of+":"+money(c.PerHour))
+	switch {
+	case c.Group != "":
+		of, change = "group "+quote(c.Of), "raise its tag: "+tagCommand(c.Group, spendCapTag, "<amount>")
+	case c.Of == decision.WholeCluster:
+		of, change = "the cluster", "raise --asg-max-hourly-cost="+money(c.PerHour)
+	}
+	spent := money(c.Spent)
+	if c.About {
+		spent = "about " + spent
+	}
+	r := decision.Reason{Code: decision.CodeSpendCap, Remedy: change, Message: fmt.Sprintf("another node of group %s (%s) would exceed the spend cap of %s an hour on %s, of which %s is spent or asked for",
+		quote(g.Name), g.NodePrice, money(c.PerHour), of, spent)}
+	if c.Unpriced {
+		r.Message = fmt.Sprintf("group %s does not grow under the spend cap of %s an hour on %s, because the price of its nodes is not known", quote(g.Name), money(c.PerHour), of)
+		r.Remedy = "state the price in --asg-price-file"
+	}
+	return r
 }

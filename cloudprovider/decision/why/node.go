@@ -115,6 +115,19 @@ func Requested(state decision.NodeState, r decision.Reason) decision.Reason {
 	return r
 }
 
+// Replaced is the reason of a node that is to be replaced first, made from the reason that it has otherwise.
+func Replaced(r decision.Reason, g *decision.Group) decision.Reason {
+	switch {
+	case r.Code != decision.CodeMinSize && (r.Code != decision.CodeNoPlace || r.Remedy != ""):
+	case g.Starting > 0:
+		r.Message, r.Remedy = fmt.Sprintf("a node of group %s must be ready first, which starts", quote(g.Name)), ""
+	case g.State != decision.GroupReady:
+		r.Message += ", and no replacement can come: " + g.Reason.Message
+		r.Remedy = g.Reason.Remedy
+	}
+	return r
+}
+
 // Late is the reason of an instance that has been there since a moment without a node, and that the core gives up at another. setting
 // names the flag or tag that sets that limit. cause and remedy are "" while they are not known.
 func Late(instance, group string, since, until time.Time, setting, cause, remedy string) decision.Reason {

@@ -206,7 +206,7 @@ func byProblem(r requirement, g *decision.Group) requirement {
 
 // order is the order in which reasons of groups that cannot grow are named: limits that the operator set come first, then faults, then
 // what passes.
-var order = []decision.Code{decision.CodePaused, decision.CodeMaxSize, decision.CodeQuota, decision.CodeMaxNodesTotal, decision.CodeDenied, decision.CodeDegraded,
+var order = []decision.Code{decision.CodePaused, decision.CodeMaxSize, decision.CodeSpendCap, decision.CodeQuota, decision.CodeMaxNodesTotal, decision.CodeDenied, decision.CodeDegraded,
 	decision.CodeAccelerator, decision.CodeConfiguration, decision.CodeAccountLimit, decision.CodeStale, decision.CodeCoolDown, decision.CodeBackoff,
 	decision.CodeNotReady}
 

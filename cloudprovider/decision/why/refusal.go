@@ -1,10 +1,13 @@
 package why
 
+import "github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+
 // Refusal says why a group is left out of a scale-up: in the core's kinds, or in ours. It is comparable.
 type Refusal struct {
 	Kind  RefusalKind
 	Class string // of the failure that a cool-down follows
 	Text  string // in the core's own words: of a quota or of something that has no kind
+	Cap   decision.SpendCap
 }
 
 // RefusalKind is the kind of a Refusal.
@@ -18,6 +21,7 @@ const (
 	RefusedCoolDown     RefusalKind = "in cool-down"
 	RefusedFull         RefusalKind = "max node group size reached"
 	RefusedQuota        RefusalKind = "exceeded quota"
+	RefusedSpendCap     RefusalKind = "at a spend cap"
 	RefusedBackoff      RefusalKind = "in backoff"
 	RefusedNotReady     RefusalKind = "not ready for scale-up"
 	RefusedAtomic       RefusalKind = "atomic scale-up"
@@ -30,6 +34,8 @@ func (r Refusal) Reasons() []string {
 	switch {
 	case r.Text != "":
 		return []string{r.Text}
+	case r.Cap.Of != "":
+		return []string{string(r.Kind) + " (" + r.Cap.Of + ")"}
 	case r.Class != "":
 		return []string{string(r.Kind) + " (" + r.Class + ")"}
 	}

@@ -37,6 +37,8 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 		return Paused(g, decision.Pause{ScaleUp: true}, false).Reason
 	case RefusedQuota:
 		return quota(r.Text, g)
+	case RefusedSpendCap:
+		return spendCap(r.Cap, g)
 	case RefusedBackoff:
 		return decision.Reason{Code: decision.CodeBackoff, Message: name + " cannot grow for a while after a failed scale-up",
 			Passes: true, Remedy: "wait, or look for the failure: kubectl -n kube-system describe configmap cluster-autoscaler-status"}

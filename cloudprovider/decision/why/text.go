@@ -141,6 +141,9 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC
 // pausedTag has a group left alone.
 const pausedTag = "asg-autoscaler.github.io/paused"
 
+// spendCapTag bounds what the nodes of a group cost per hour.
+const spendCapTag = "asg-autoscaler.github.io/max-hourly-cost"
+
 // labelTag, taintTag and resourceTag begin the keys of tags that say how the next node of a group looks.
 const (
 	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"

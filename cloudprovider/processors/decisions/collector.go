@@ -139,7 +139,11 @@ func (c *Collector) End() {
 		c.Record.SetCluster(c.Cluster())
 	}
 	if s, priced := c.Provider.Spending(); priced {
-		c.Record.Spent(string(s.Total.Currency), s.Total.PerHour, s.Total.Estimated)
+		spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated}
+		if under := c.Provider.SpendCaps(); under != nil {
+			spend.Caps = under.Caps
+		}
+		c.Record.Spent(spend)
 	}
 	result := f.result()
 	if c.Remote {

@@ -80,6 +80,9 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 			k.judgeNode(&o, m, groups[m.group], unremovable[o.Name])
 			unseen := o.Reason.Code == decision.CodeNeeded || o.Reason.Code == decision.CodeUnneededDelay // the last loop came before the request
 			if nodemeta.ToGo(m.node) && !unseen {
+				if g := groups[m.group]; g != nil && nodemeta.RemovalRequested.Of(m.node) == nodemeta.ReplaceFirst {
+					o.Reason = why.Replaced(o.Reason, g)
+				}
 				o.Requested, o.Reason = true, why.Requested(o.State, o.Reason)
 			}
 		}

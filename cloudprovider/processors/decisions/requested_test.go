@@ -204,6 +204,61 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 	}
 }
 
+// The pods of both nodes fit nowhere else. One after the other goes, each after a new node is ready.
+func TestRequestedNodesAreReplacedFirst(t *testing.T) {
+	for _, least := range []int{0, 3} {
+		w, nodes := newRequestWorld(t, least, "1800m")
+		w.put(running("full", "c", "1700m", "small-2"))
+		for _, n := range nodes[:2] {
+			n = n.DeepCopy()
+			nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
+			w.update(n)
+		}
+		for range 3 {
+			w.loop()
+			if w.desired() != 4 || w.evicted() != "" {
+				t.Fatalf("minimum %d: %d nodes are desired, evicted %q, want one more and no eviction", least, w.desired(), w.evicted())
+			}
+		}
+		n := w.node(w.loop(), "small-0")
+		if want := `somebody asks for its removal, but a node of group "small" must be ready first, which starts`; n.Reason.Message != want {
+			t.Errorf("minimum %d: node %+v, want it to wait", least, n)
+		}
+		fourth := w.ready("small")[3]
+		w.put(fourth)
+		if err := w.client.Tracker().Add(fourth.DeepCopy()); err != nil {
+			t.Fatal(err)
+		}
+		w.loop()
+		w.Eventually(func() string {
+			if got := w.desired(); got != 3 {
+				return fmt.Sprintf("%d are desired, want 3 again", got)
+			}
+			return ""
+		})
+		if got := w.evicted(); got != "a" && got != "b" {
+			t.Errorf("minimum %d: evicted %q, want the pod of one node", least, got)
+		}
+	}
+}
+
+func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
+	w, nodes := newRequestWorld(t, 3, "1800m")
+	if err := w.AWS.SetLimits("small", 3, 3); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	n := nodes[0].DeepCopy()
+	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)
+	w.update(n)
+	w.loop()
+	o := w.node(w.loop(), "small-0")
+	if want := `group "small" has its minimum size of 3, and no replacement can come: group "small" has its maximum size of 3`; w.desired() != 3 || !strings.HasSuffix(o.Reason.Message, want) ||
+		!strings.Contains(o.Reason.Remedy, "--max-size 4") {
+		t.Errorf("%d are desired, node %+v, want the limits", w.desired(), o)
+	}
+}
+
 // Two nodes have a pod each that fits beside one other, not two. One goes, and the other waits for the drain and then has no place.
 func TestRequestedNodesShareNoFreeRoom(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1200m")

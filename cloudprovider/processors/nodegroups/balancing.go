@@ -1,6 +1,8 @@
 package nodegroups
 
 import (
+	"slices"
+
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
@@ -59,12 +61,15 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 }
 
 // BalanceScaleUpBetweenGroups splits a scale-up between the node groups, as evenly as their maximum sizes and the maximum sizes of
-// the Auto Scaling groups behind them allow.
+// the Auto Scaling groups behind them allow. A spend cap that the node groups share cuts the last of them.
 func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup,
 	newNodes int) ([]nodegroupset.ScaleUpInfo, caerrors.AutoscalerError) {
 	v := b.provider.View()
 	infos, err := b.NodeGroupSetProcessor.BalanceScaleUpBetweenGroups(ctx, shared(v, groups), newNodes)
+	room := b.provider.SpendCaps().Shared()
 	for at := range infos {
+		i := &infos[at]
+		i.NewSize = i.CurrentSize + room(i.Group.Id(), i.NewSize-i.CurrentSize)
 		if z := zoneGroup(infos[at].Group); z != nil {
 			infos[at].Group = z
 			if g := v.Group(z.Id()); g != nil {
@@ -72,7 +77,7 @@ func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContex
 			}
 		}
 	}
-	return infos, err
+	return slices.DeleteFunc(infos, func(i nodegroupset.ScaleUpInfo) bool { return i.NewSize == i.CurrentSize }), err
 }
 
 // shared returns the node groups with maximum sizes that add up to the limits of their Auto Scaling groups.

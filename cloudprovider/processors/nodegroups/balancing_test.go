@@ -23,6 +23,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -482,5 +483,27 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 	}
 	if n := w.AWS.Calls()["SetDesiredCapacity"]; n > 0 {
 		t.Errorf("the desired capacity was set %d times", n)
+	}
+}
+
+// Each of the groups may grow by itself up to the cap.
+func TestBalancedGroupsShareASpendCap(t *testing.T) {
+	for most, want := range map[float64]int{100: 9, 4.2: 4, 1.1: 1} {
+		w := awsworld.NewAWS(t, nil, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil),
+			awsworld.Divided("c", "m5.large", 0, 0, 9)).RestartedWith(func(o *asg.Options, p *aws.Options) {
+			o.LaunchMode, p.SpendCaps = asg.LaunchAuto, []decision.SpendCap{{Of: decision.WholeCluster, PerHour: most}}
+		})
+		byID := candidates(w)
+		infos, err := balancing(w, false).BalanceScaleUpBetweenGroups(&cacontext.AutoscalingContext{}, slices.Collect(maps.Values(byID)), 9)
+		sum := 0
+		for _, i := range infos {
+			sum += i.NewSize - i.CurrentSize
+			if i.NewSize == i.CurrentSize {
+				t.Errorf("cap %v: %s is to grow by nothing", most, i.Group.Id())
+			}
+		}
+		if err != nil || sum != want {
+			t.Errorf("cap %v: %d new nodes, %v, want %d", most, sum, err, want)
+		}
 	}
 }

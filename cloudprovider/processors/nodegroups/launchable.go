@@ -19,7 +19,7 @@ import (
 )
 
 // Launchable is the core's NodeGroupListProcessor. It leaves out groups that can launch nothing, groups whose pools all cool down, groups
-// with a placeholder NodeInfo, and groups whose scale-up is paused. The core would ask and complain about each at every scale-up, although
+// with a placeholder NodeInfo, groups whose scale-up is paused, and groups whose next node would exceed a spend cap. The core would ask and complain about each at every scale-up, although
 // all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
 // nodes came up without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
@@ -59,12 +59,16 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)})
 			continue
 		}
+		if by, capped := l.provider.Capped(g); capped {
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedSpendCap, Cap: by})
+			continue
+		}
 		device := l.provider.Withheld(g.Name)
 		if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
 			continue
 		}
-		able = append(able, candidate(ng, g))
+		able = append(able, l.candidate(ng, g))
 	}
 	return able, infos, nil
 }
@@ -110,12 +114,12 @@ func (b *bounded) MaxSize() int { return b.most }
 
 // candidate is the node group as the core weighs it for a scale-up. A zone group may get all that is left of its group: pods that need
 // its zone gain nothing from another zone's share.
-func candidate(ng cloudprovider.NodeGroup, g *group.Group) cloudprovider.NodeGroup {
+func (l *Launchable) candidate(ng cloudprovider.NodeGroup, g *group.Group) cloudprovider.NodeGroup {
 	own, ok := ng.(*aws.NodeGroup)
 	if !ok || g.Zone == "" {
 		return ng
 	}
-	return &bounded{NodeGroup: own, most: g.MostInstances()}
+	return &bounded{NodeGroup: own, most: l.provider.WithinCaps(g, g.MostInstances())}
 }
 
 // zoneGroup returns the node group if it is a zone group, bounded or not, or nil.

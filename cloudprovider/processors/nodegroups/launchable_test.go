@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -155,4 +156,19 @@ func leftOut(l *Launchable) ([]cloudprovider.NodeGroup, map[string]corestatus.Re
 	s := corestatus.ScaleUpStatus{PodsRemainUnschedulable: []corestatus.NoScaleUpInfo{{}}}
 	l.AddLeftOut(&s)
 	return s.ConsideredNodeGroups, s.PodsRemainUnschedulable[0].SkippedNodeGroups
+}
+
+func TestGroupsAtASpendCapAreLeftOut(t *testing.T) {
+	w := awsworld.NewAWS(t, nil, awsworld.Group("dear", "g4dn.xlarge", 0, 0, 5, nil), awsworld.Group("full", "g4dn.xlarge", 0, 0, 0, nil),
+		awsworld.Group("cheap", "m5.large", 0, 0, 5, nil)).RestartedWith(func(_ *asg.Options, p *aws.Options) {
+		p.SpendCaps = []decision.SpendCap{{Of: decision.WholeCluster, PerHour: 2.5}}
+	})
+	launchable := NewLaunchable(w.Provider)
+	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
+	if err != nil || len(groups) != 2 || groups[0].Id() != "cheap" || groups[1].Id() != "full" {
+		t.Errorf("groups = %v, error %v, want the one that can be paid, and the one that the core finds full", groups, err)
+	}
+	if r, ours := launchable.reasons["dear"].(why.Refusal); !ours || r.Kind != why.RefusedSpendCap || r.Cap.Of != "cluster" || r.Reasons()[0] != "at a spend cap (cluster)" {
+		t.Errorf("the dear one is left out because %v, want the cap", launchable.reasons["dear"])
+	}
 }

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
 
@@ -37,6 +39,7 @@ type Requests struct {
 	eligible FreshCandidates
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
+	replaced map[string]bool   // nodes whose replacement was asked for
 }
 
 // RequestOptions are the options of Requests.
@@ -54,7 +57,7 @@ type RequestOptions struct {
 
 // NewRequests wraps then, the processor of the core's own planner.
 func NewRequests(then nodes.ScaleDownNodeProcessor, o RequestOptions) *Requests {
-	return &Requests{ScaleDownNodeProcessor: then, RequestOptions: o, said: map[string]string{},
+	return &Requests{ScaleDownNodeProcessor: then, RequestOptions: o, said: map[string]string{}, replaced: map[string]bool{},
 		eligible: NewFreshCandidates(o.Provider, nil, nodes.NewPreFilteringScaleDownNodeProcessor())}
 }
 
@@ -66,9 +69,15 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			r.asked = append(r.asked, n)
 		}
 	}
+	maps.DeleteFunc(r.replaced, func(name string, _ bool) bool {
+		return !slices.ContainsFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
+	})
 	if len(r.asked) > 0 && !r.Off {
 		if err := r.remove(ctx, all); err != nil {
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
+		}
+		if len(r.Removals.begun) == 0 { // one node after the other
+			r.replace(all)
 		}
 	}
 	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
@@ -88,7 +97,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		if failed {
 			kept.UnremovableNodes = append(kept.UnremovableNodes, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.RecentlyUnremovable})
 		}
-		return failed || nodemeta.DoNotDisrupt.Of(n) == "true"
+		waits := nodemeta.RemovalRequested.Of(n) == nodemeta.ReplaceFirst && r.starting(n, all)
+		if waits {
+			kept.UnremovableNodes = append(kept.UnremovableNodes, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
+		}
+		return failed || waits || nodemeta.DoNotDisrupt.Of(n) == "true"
 	})
 	r.Removals.answers = kept.UnremovableNodes
 	destinations, err := r.GetPodDestinationCandidates(ctx, all)
@@ -110,6 +123,56 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
 	return err
+}
+
+// replace asks for another node in the group of each node that is to be replaced first, if its pods fit on no other node or its group is at its
+// minimum size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end.
+// The zone is the node's where the group is scaled zone by zone.
+func (r *Requests) replace(all []*corev1.Node) {
+	for _, n := range r.asked {
+		ng := r.Provider.NodeGroupOf(n)
+		if nodemeta.RemovalRequested.Of(n) != nodemeta.ReplaceFirst || ng == nil || r.starting(n, all) || !r.held(n, ng) {
+			continue
+		}
+		g := r.Provider.View().Group(ng.Id())
+		_, cooling := r.Provider.CoolDown(g)
+		if g.Failure != nil || cooling {
+			delete(r.replaced, n.Name)
+		}
+		if size := g.TargetInstances(); cooling || r.replaced[n.Name] || size >= r.Provider.WithinCaps(g, g.MostInstances()) {
+			continue
+		}
+		if err := ng.IncreaseSize(1); err != nil {
+			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", n.Name, "nodeGroup", ng.Id())
+			continue
+		}
+		r.replaced[n.Name] = true
+		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", n.Name, "nodeGroup", ng.Id())
+	}
+}
+
+// held reports whether the node stays because its pods fit on no other node, or because of the minimum size alone.
+func (r *Requests) held(n *corev1.Node, ng *aws.NodeGroup) bool {
+	for _, a := range slices.Backward(r.Removals.answers) {
+		if a.Node.Name == n.Name {
+			return a.Reason == simulator.NodeGroupMinSizeReached || a.Reason == simulator.NoPlaceToMovePods && a.BlockingPod == nil
+		}
+	}
+	size, _ := ng.TargetSize()
+	kept := r.Provider.TooOldToRemove() || r.Provider.InShiftedZone(n) || r.Provider.InStandby(n) || r.Provider.InPausedGroup(n)
+	return size <= ng.MinSize() && !kept && nodemeta.DoNotDisrupt.Of(n) != "true" && !eligibility.HasNoScaleDownAnnotation(n)
+}
+
+// starting reports whether another node of the node's group has yet to become Ready, or to go.
+func (r *Requests) starting(n *corev1.Node, all []*corev1.Node) bool {
+	ng, others := r.Provider.NodeGroupOf(n), 1
+	for _, o := range all {
+		if o.Name != n.Name && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) && r.Provider.NodeGroupOf(o) == ng {
+			others++
+		}
+	}
+	size, _ := ng.TargetSize()
+	return others < size
 }
 
 // Publish publishes an event on each node that was asked to go and stays: once for each cause, in the words of the report.

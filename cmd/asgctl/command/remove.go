@@ -24,7 +24,8 @@ import (
 const removeLong = `Asks the running autoscaler to remove a node, by its annotation ` + string(nodemeta.RemovalRequested) + `: "true", and shows the
 progress until the node is gone. The autoscaler drains and terminates it, and lowers the group's desired capacity by one, as soon as its pods
 fit elsewhere and disruption budgets allow that. Until then the node stays in use, and the command says what is in the way. A group at its
-minimum size is refused. The request stays when the command ends, by Ctrl-C, too. To take it back before the drain, remove the annotation.
+minimum size is refused. With --replace another node of the group comes first if the group or the pods need it, up to the maximum size: only then
+the node is drained. The request stays when the command ends, by Ctrl-C, too. To take it back before the drain, remove the annotation.
 
 --dry-run writes nothing. Loops of asgctl's own, which only read, say whether the node would go, with the flags of the autoscaler's Deployment
 or those behind --.
@@ -32,9 +33,9 @@ or those behind --.
 Exits with 3 if the request is refused or taken back, or if the node would stay.`
 
 func (c *cli) remove() *cobra.Command {
-	e, dryRun, interval := &explainer{cli: c}, false, 2*time.Second
+	e, dryRun, replace, interval := &explainer{cli: c}, false, false, 2*time.Second
 	cmd := &cobra.Command{
-		Use:     "remove NODE [--dry-run [-- FLAGS OF THE AUTOSCALER]]",
+		Use:     "remove NODE [--replace] [--dry-run [-- FLAGS OF THE AUTOSCALER]]",
 		Short:   "Have the autoscaler drain a node, terminate its instance and lower the desired capacity",
 		Long:    removeLong,
 		Example: "  asgctl remove ip-10-0-1-2.ec2.internal --dry-run\n  asgctl remove ip-10-0-1-2.ec2.internal",
@@ -44,10 +45,12 @@ func (c *cli) remove() *cobra.Command {
 			switch {
 			case len(names) != 1 || len(flags) > 0 && !dryRun:
 				return errors.New("want asgctl remove NODE, and the autoscaler's flags behind -- with --dry-run alone")
+			case dryRun && replace:
+				return errors.New("--dry-run is without --replace: it says whether the node needs a replacement")
 			case dryRun:
 				return e.wouldGo(cmd, names[0], flags)
 			}
-			return e.askToGo(cmd.Context(), names[0], interval)
+			return e.askToGo(cmd.Context(), names[0], replace, interval)
 		},
 	}
 	flags := cmd.Flags()
@@ -55,6 +58,7 @@ func (c *cli) remove() *cobra.Command {
 	e.running.Flags(flags)
 	e.regionFlag(cmd)
 	flags.BoolVar(&dryRun, "dry-run", false, "Only say whether the node would go, and what is in the way.")
+	flags.BoolVar(&replace, "replace", false, "Have another node come first if the group or the pods need it.")
 	flags.DurationVar(&interval, "interval", interval, "Time between two looks at the node.")
 	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which a report, and with --dry-run AWS and the API server, is waited for no longer.")
 	return cmd
@@ -88,7 +92,7 @@ func (e *explainer) wouldGo(cmd *cobra.Command, name string, flags []string) err
 }
 
 // askToGo writes the annotation and shows what happens to the node, until it is gone or ctx ends.
-func (e *explainer) askToGo(ctx context.Context, name string, interval time.Duration) error {
+func (e *explainer) askToGo(ctx context.Context, name string, replace bool, interval time.Duration) error {
 	kube, err := e.running.Kube()
 	if err != nil {
 		return failure{err}
@@ -106,13 +110,22 @@ func (e *explainer) askToGo(ctx context.Context, name string, interval time.Dura
 	if !found || answer.Node.Reason.Code == decision.CodeNotAutoscaled {
 		return finding{name + unserved}
 	}
+	value := "true"
+	if replace {
+		value = nodemeta.ReplaceFirst
+	}
 	for i := range r.Groups {
-		if g := &r.Groups[i]; g.Name == answer.Node.Group && g.Desired <= g.Min {
-			return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, why.AtMin(g), why.Resize(g, "min", g.AtMin))}
+		g := &r.Groups[i]
+		kept := decision.Reason{Code: decision.CodeMinSize, Message: why.AtMin(g), Remedy: why.Resize(g, "min", g.AtMin)}
+		if replace {
+			kept = why.Replaced(kept, g)
+		}
+		if g.Name == answer.Node.Group && g.Desired <= g.Min && (!replace || g.State != decision.GroupReady) {
+			return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, kept.Remedy)}
 		}
 	}
 	name = answer.Node.Name // where it was given by its instance
-	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"true"}}}`, string(nodemeta.RemovalRequested))
+	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, string(nodemeta.RemovalRequested), value)
 	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		return failure{fmt.Errorf("ask for the removal: %w", err)}
 	}

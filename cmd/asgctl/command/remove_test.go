@@ -1,6 +1,7 @@
 package command
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -25,6 +26,7 @@ type removal struct {
 	patches []string
 	reports []decision.Node // for one look after the other, the last one for all later ones. Behind them the node is gone
 	least   int             // the group's minimum, of 3 nodes
+	full    bool            // its maximum is the same
 }
 
 func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
@@ -35,7 +37,10 @@ func (w *removal) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == "/status.json":
 		report := &decision.Report{Version: decision.Version, Process: decision.Process{Leader: true},
-			Groups: []decision.Group{{Name: "web", AutoScaling: "web", Min: w.least, Desired: 3}}}
+			Groups: []decision.Group{{Name: "web", AutoScaling: "web", Min: w.least, Desired: 3, State: decision.GroupReady}}}
+		if w.full {
+			report.Groups[0].State, report.Groups[0].Reason = decision.GroupFull, decision.Reason{Message: "full", Remedy: "raise it"}
+		}
 		if len(w.reports) > 0 {
 			report.Nodes = w.reports[:1]
 			w.reports = w.reports[1:]
@@ -69,6 +74,8 @@ func TestRemove(t *testing.T) {
 		stdout  string // without times
 		stderr  string
 		written bool
+		value   string // written, "" for nothing or true
+		full    bool   // the group has its maximum size
 	}{
 		{name: "goes", args: []string{"n"}, reports: []decision.Node{before, before, reported(decision.NodeBlocked, decision.CodePod, "but a pod", true),
 			reported(decision.NodeDraining, decision.CodeUnneeded, "it is drained", true)}, written: true,
@@ -76,6 +83,10 @@ func TestRemove(t *testing.T) {
 		{name: "by its instance", args: []string{"i-1"}, reports: []decision.Node{before}, written: true, stdout: "asked the autoscaler to remove node n|node n is gone|"},
 		{name: "the group's minimum", args: []string{"n"}, reports: []decision.Node{before}, least: 3, exit: ExitFindings,
 			stderr: `node n cannot go: group "web" has its minimum size of 3`},
+		{name: "replaced first", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, value: "replace", stdout: "asked the autoscaler to remove node n|node n is gone|"},
+		{name: "no replacement beyond the maximum", args: []string{"n", "--replace"}, reports: []decision.Node{before}, least: 3, full: true, exit: ExitFindings,
+			stderr: `node n cannot go: group "web" has its minimum size of 3, and no replacement can come: full: raise it`},
+		{name: "a dry run of a replacement", args: []string{"n", "--replace", "--dry-run"}, exit: ExitWrongUse, stderr: "without --replace"},
 		{name: "not ours", args: []string{"n"}, reports: []decision.Node{reported(decision.NodeNeeded, decision.CodeNotAutoscaled, "", false)}, exit: ExitFindings,
 			stderr: "n is no node of a group of the autoscaler"},
 		{name: "unknown", args: []string{"other"}, reports: []decision.Node{before}, exit: ExitFindings, stderr: "other is no node"},
@@ -84,7 +95,7 @@ func TestRemove(t *testing.T) {
 		{name: "a dry run of an address", args: []string{"n", "--dry-run"}, exit: ExitWrongUse, stderr: "go with neither --url nor --report"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"}}, reports: tt.reports, least: tt.least}
+			w := &removal{node: &corev1.Node{TypeMeta: metav1.TypeMeta{Kind: "Node", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "n"}}, reports: tt.reports, least: tt.least, full: tt.full}
 			server := httptest.NewServer(w)
 			defer server.Close()
 			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
@@ -107,8 +118,8 @@ func TestRemove(t *testing.T) {
 				t.Errorf("says %q and %q, want %q and %q", lines, &stderr, tt.stdout, tt.stderr)
 			}
 			want := ""
-			if tt.written {
-				want = `/api/v1/nodes/n {"metadata":{"annotations":{"cluster-autoscaler.kubernetes.io/scale-down-requested":"true"}}}`
+			if tt.value = cmp.Or(tt.value, map[bool]string{true: "true"}[tt.written]); tt.value != "" {
+				want = `/api/v1/nodes/n {"metadata":{"annotations":{"cluster-autoscaler.kubernetes.io/scale-down-requested":"` + tt.value + `"}}}`
 			}
 			if got := strings.Join(w.patches, " "); got != want {
 				t.Errorf("wrote %q, want %q", got, want)

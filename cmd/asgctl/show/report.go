@@ -21,6 +21,11 @@ func ReportTable(r *decision.Report) string {
 		}
 	}
 	head += "  " + money(r.Spend.About, "%.2f", r.Spend.PerHour) + " " + Clean(r.Spend.Currency) + "/h\n"
+	for _, c := range r.Spend.Caps {
+		if c.Group == "" { // groups may be many, and their rows say when the cap holds them
+			head += fmt.Sprintf("spend cap  %s  %s of %.2f\n", Clean(c.Of), money(c.About, "%.2f", c.Spent), c.PerHour)
+		}
+	}
 	text := stale(r.Reading, r.At) + head + counts(r) + "\n" + Clean(loop(r)) + "\n"
 	for _, table := range []string{groupRows(r), nodeRows(r), podRows(r), decisionRows(r)} {
 		text += "\n" + table

@@ -25,6 +25,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
@@ -48,6 +49,7 @@ type AWS struct {
 	InstanceTypes   string        // file with a list of instance types that overrides the built-in one, may be empty
 	PriceFile       string        // file with the user's own prices, may be empty
 	SpotPrices      string        // SpotPricesOff or SpotPricesLive
+	SpendCaps       []string      // in the form of aws.ParseSpendCaps
 	TroublePenalty  float64       // ratio by which a group's nodes count as dearer after a failed launch or the loss of spot instances
 	PlanLimit       time.Duration // how long the least-cost expander may plan
 	RefreshInterval time.Duration // between readings of all groups
@@ -169,6 +171,9 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"They count before the built-in prices. The autoscaler reads the file again when it changes. If empty: the built-in list prices alone.")
 	fs.StringVar(&a.SpotPrices, "asg-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+
 		"background (ec2:DescribeSpotPriceHistory). "+SpotPricesOff+": it estimates them as a ratio of the on-demand price.")
+	fs.StringSliceVar(&a.SpendCaps, aws.SpendCapFlag, nil, "The most that nodes may cost per hour, in the currency of the region's prices. AMOUNT is for all nodes, "+
+		"LABEL=VALUE:AMOUNT for the nodes with that label, such as team=ml:25.50. It may be given several times. Instances that AWS has been asked for count, and estimated prices. "+
+		"The autoscaler adds no node that would exceed it, and none of a type without a price. It removes no node for it. The tag "+aws.SpendCapTag+" bounds one group. If empty: no limit.")
 	fs.Float64Var(&a.TroublePenalty, "asg-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
 		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts the price one and a half times. 0 counts the price as it is.")
 	fs.DurationVar(&a.PlanLimit, "asg-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
@@ -229,6 +234,9 @@ func (a *AWS) Validate() error {
 	}
 	if a.PlanLimit <= 0 {
 		return fmt.Errorf("--asg-least-cost-plan-limit=%v is not above 0s", a.PlanLimit)
+	}
+	if _, err := aws.ParseSpendCaps(a.SpendCaps); err != nil {
+		return fmt.Errorf("--%s: %w", aws.SpendCapFlag, err)
 	}
 	if err := ownership.CheckClusterName(a.ClusterName); err != nil {
 		return fmt.Errorf("--asg-cluster-name: %w", err)

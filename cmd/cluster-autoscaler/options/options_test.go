@@ -351,6 +351,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 			`--asg-status-address="127.0.0.1" is not like 127.0.0.1:8086: address 127.0.0.1: missing port in address`},
 		{"plugin open to everybody", func(a *AWS) { a.PluginAddress = ":8087" },
 			`--asg-plugin-address: ":8087" can be reached from elsewhere: it needs a certificate, its key, and the CA of callers`},
+		{"a cap without an amount", func(a *AWS) { a.SpendCaps = []string{"team=ml"} },
+			`--asg-max-hourly-cost: "team=ml" is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50`},
 		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--asg-scale-ups-per-loop=0 is below 1"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },

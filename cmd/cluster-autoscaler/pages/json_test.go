@@ -36,7 +36,7 @@ func served(t *testing.T) (*httptest.Server, *decision.Record) {
 		r.Launched(decision.Launch{Group: group})
 		r.Decided(decision.Entry{Group: group})
 	}
-	r.Spent("USD", 2, false)
+	r.Spent(decision.Spend{Currency: "USD", PerHour: 2})
 	return server, r
 }
 

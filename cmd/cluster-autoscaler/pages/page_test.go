@@ -154,6 +154,20 @@ func TestEstimatesAreMarked(t *testing.T) {
 	}
 }
 
+func TestSpendCapsStandBesideTheSpend(t *testing.T) {
+	r := busy()
+	r.Spend.Caps = []decision.SpendCap{{Of: "cluster", PerHour: 60, Spent: 52.5}, {Of: "team=ml", PerHour: 60, Spent: 52.5, About: true}, {Of: "web", Group: "web", PerHour: 71.5}}
+	page := get(t, r, Path).Body.String()
+	for _, want := range []string{"52.50 with new nodes, capped at 60.00 for <bdi>cluster</bdi>", "about 52.50 with new nodes, capped at 60.00 for <bdi>team=ml</bdi>"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("%q is not on the page", want)
+		}
+	}
+	if strings.Contains(page, "71.50") {
+		t.Error("the page has the cap of a group, of which there may be thousands")
+	}
+}
+
 // A group's reason names the cause of its cool-down, or its problem, and no row below repeats it.
 func TestGroupSaysItsCauseOnce(t *testing.T) {
 	for cause, report := range map[string]*decision.Report{

@@ -55,6 +55,9 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if ours.Region == "" {
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
+	if in.SpendCaps, err = aws.ParseSpendCaps(ours.SpendCaps); err != nil {
+		return nil, err
+	}
 	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}

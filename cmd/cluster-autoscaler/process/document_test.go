@@ -108,6 +108,8 @@ var series = map[string]string{
 	"shadow_price_per_hour":                "2",
 	"shadow_removals":                      "3",
 	"shadow_sooner_seconds":                "2",
+	"spend_cap_per_hour":                   "spend caps",
+	"spend_under_cap_per_hour":             "spend caps",
 	"spend_estimated_per_hour":             "2 × node groups",
 	"spend_per_hour":                       "2 × node groups",
 }

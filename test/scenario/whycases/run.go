@@ -75,7 +75,7 @@ func (c *Case) Run(t testing.TB) Outcome {
 func (c *Case) start(t testing.TB) *autoscaler {
 	t.Helper()
 	now := time.Now()
-	given, name := parse(t, c.Flags())
+	given, name, caps := parse(t, c.Flags())
 	discovery, err := ownership.ParseDiscovery(given.NodeGroups, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +103,7 @@ func (c *Case) start(t testing.TB) *autoscaler {
 			o.Discovery = discovery
 		}
 		o.LaunchMode, o.Cluster, o.Launched, o.Read = asg.LaunchAuto, name, collector.Launched, collector.Read
+		p.SpendCaps = caps
 		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
 	})
 	collector.Provider = w.Provider
@@ -149,14 +150,15 @@ func (a account) instances(w *awsworld.World) map[string]string {
 	return ids
 }
 
-// parse returns the options that the flags stand for, and the value of --asg-cluster-name. The core parses its flags once in a process, so
+// parse returns the options that the flags stand for, and the values of --asg-cluster-name and --asg-max-hourly-cost. The core parses its flags once in a process, so
 // that the ones of the cases are bound to its defaults here.
-func parse(t testing.TB, args []string) (config.AutoscalingOptions, string) {
+func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []decision.SpendCap) {
 	t.Helper()
 	given := flags.AutoscalingOptions()
 	(&options.AWS{}).FillUnset(pflag.NewFlagSet("", pflag.ContinueOnError), &given)
 	fs := pflag.NewFlagSet("flags that a case may have", pflag.ContinueOnError)
 	cluster := fs.String("asg-cluster-name", "", "")
+	spend := fs.StringSlice(aws.SpendCapFlag, nil, "")
 	fs.StringArrayVar(&given.NodeGroups, "nodes", nil, "")
 	fs.IntVar(&given.MaxNodesTotal, "max-nodes-total", given.MaxNodesTotal, "")
 	fs.IntVar(&given.OkTotalUnreadyCount, "ok-total-unready-count", given.OkTotalUnreadyCount, "")
@@ -181,7 +183,11 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string) {
 		scan(t, limits, "%d:%d", &limit.Min, &limit.Max)
 		given.GpuTotal = append(given.GpuTotal, limit)
 	}
-	return given, *cluster
+	caps, err := aws.ParseSpendCaps(*spend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return given, *cluster, caps
 }
 
 func scan(t testing.TB, text, format string, into ...any) {

@@ -1,0 +1,123 @@
+package aws_test
+
+import (
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// each is the price of m5.large in cn-north-1, whose list stands in for the region's.
+const each = 1.013
+
+// capped makes a world whose nodes may cost as much as so many of m5.large.
+func capped(t *testing.T, nodes float64, change func(*asg.Options), groups ...fakeaws.AutoScalingGroup) world {
+	return newAWS(t, nil, groups...).restartedWith(func(o *asg.Options, p *aws.Options) {
+		p.SpendCaps = []decision.SpendCap{{Of: decision.WholeCluster, PerHour: nodes * each}}
+		if change != nil {
+			change(o)
+		}
+	})
+}
+
+// The core looks at the sizes first. A raise that it asks for all the same is refused.
+func TestSpendCapBoundsTheSizes(t *testing.T) {
+	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "1.1"}))
+	sizes := func(a, b int) {
+		t.Helper()
+		if got := [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}; got != [2]int{a, b} {
+			t.Errorf("the groups may have %v nodes, want %d and %d", got, a, b)
+		}
+	}
+	sizes(4, 1)
+	if err := w.NodeGroup("b").IncreaseSize(1); err != nil { // it counts before AWS has answered
+		t.Fatal(err)
+	}
+	sizes(3, 1)
+	for _, increase := range []func(int) error{w.NodeGroup("a").IncreaseSize, w.NodeGroup("a").AtomicIncreaseSize} {
+		if err := increase(3); err == nil || !strings.Contains(err.Error(), "an hour on cluster") {
+			t.Errorf("three more nodes: %v, want an error with the cap", err)
+		}
+	}
+	if err := w.Grow("a", 2); err != nil {
+		t.Fatal(err)
+	}
+	sizes(3, 1)
+	by, capped := w.Capped(w.View().Group("a"))
+	if !capped || by.Of != "cluster" || by.Spent < 4*each-0.001 || by.Spent > 4*each+0.001 || !by.About {
+		t.Errorf("held by %+v, %t, want the cluster's with the estimated price of four nodes", by, capped)
+	}
+	w.NextLoop()
+	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour"); err != nil || n != 4 {
+		t.Errorf("%d series of the caps, %v, want 2 for each of 2 caps", n, err)
+	}
+}
+
+func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
+	discovery, err := ownership.ParseDiscovery([]string{"3:9:a"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for nodes, want := range map[float64]int{0.5: 1, 2: 2, 5: 3} {
+		w := capped(t, nodes, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 1, 9, nil))
+		if least := w.NodeGroup("a").MinSize(); least != want {
+			t.Errorf("the minimum is %d under a cap of %v nodes, want %d", least, nodes, want)
+		}
+	}
+}
+
+// The core may raise groups at the same time (--parallel-scale-up), and another process asks from several goroutines.
+func TestRaisesAtOnceStayWithinTheSpendCap(t *testing.T) {
+	for _, mode := range []asg.LaunchMode{asg.LaunchDesiredCapacity, asg.LaunchAuto} {
+		w := capped(t, 3.5, func(o *asg.Options) { o.LaunchMode = mode }, awsworld.Group("a", "m5.large", 0, 0, 9, nil),
+			awsworld.Group("b", "m5.large", 0, 0, 9, nil), awsworld.Group("c", "m5.large", 0, 0, 9, nil))
+		var raises sync.WaitGroup
+		for _, id := range []string{"a", "b", "c"} {
+			ng := w.NodeGroup(id)
+			for range 3 {
+				raises.Go(func() { _ = ng.IncreaseSize(1) })
+				if mode == asg.LaunchAuto {
+					raises.Go(func() { _ = ng.AtomicIncreaseSize(1) })
+				}
+			}
+		}
+		raises.Wait()
+		sum := w.Target("a") + w.Target("b") + w.Target("c")
+		if sum > 3 || mode == asg.LaunchDesiredCapacity && sum != 3 {
+			t.Errorf("%s: %d nodes were asked for, want 3", mode, sum)
+		}
+	}
+}
+
+func TestZoneGroupsShareTheSpendCap(t *testing.T) {
+	w := newDividedWorld(t, nil, func() fakeaws.AutoScalingGroup {
+		g := awsworld.Divided("a", "m5.large", 0, 0, 9)
+		g.Tags[aws.SpendCapTag] = "2.5"
+		return g
+	}())
+	ids := w.IDs()
+	if len(ids) < 2 {
+		t.Fatalf("node groups %q, want one for each zone", ids)
+	}
+	if err := w.Grow(ids[0], 1); err != nil {
+		t.Fatal(err)
+	}
+	for at, id := range ids {
+		g := w.View().Group(id)
+		want := 1
+		if at == 0 {
+			want = 2
+		}
+		if got := w.WithinCaps(g, g.MostInstances()); got != want {
+			t.Errorf("%s may have %d nodes, want %d", id, got, want)
+		}
+	}
+}

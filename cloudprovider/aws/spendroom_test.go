@@ -1,0 +1,145 @@
+package aws_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+func TestRoomUnderSpendCaps(t *testing.T) {
+	labelled := func(tags map[string]string) map[string]string {
+		all := map[string]string{template + "label/team": "web"}
+		maps.Copy(all, tags)
+		return all
+	}
+	cap := func(amount string) map[string]string { return map[string]string{aws.SpendCapTag: amount} }
+	mixed := awsworld.Group("web", "m5.large", 0, 0, 10, nil)
+	mixed.LaunchTemplate = nil
+	mixed.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.large"},
+		Overrides:    []fakeaws.Override{{InstanceType: "m5.large"}},
+		Distribution: fakeaws.Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: new(int)}}
+	spot := mixed
+	policy := *mixed.MixedInstancesPolicy
+	policy.Distribution.OnDemandBaseCapacity = 0
+	spot.MixedInstancesPolicy = &policy
+	for _, tt := range []struct {
+		name     string
+		flags    string                     // amounts in nodes of m5.large
+		groups   []fakeaws.AutoScalingGroup // besides web, if web is not the first
+		want     int                        // of 5
+		by       string
+		unpriced bool
+	}{
+		{name: "no cap", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)}, want: 5},
+		{name: "a cap on others", flags: "team=ml:0", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, labelled(nil))}, want: 5},
+		{name: "part of it fits", flags: "4.5", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)}, want: 2, by: "cluster"},
+		{name: "an exact fit", flags: "4", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)}, want: 2, by: "cluster"},
+		{name: "all of it fits", flags: "50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)}, want: 5, by: "cluster"},
+		{name: "more is spent", flags: "1", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil)}, by: "cluster"},
+		{name: "other groups count", flags: "4.5", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, nil),
+			awsworld.Group("other", "m5.large", 0, 1, 10, nil)}, want: 1, by: "cluster"},
+		{name: "the least room counts", flags: "50,team=web:3.5", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 2, 10, labelled(nil)),
+			awsworld.Group("other", "m5.large", 0, 1, 10, nil)}, want: 1, by: "team=web"},
+		{name: "a tag", flags: "50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 1, 10, cap("2.1"))}, want: 1, by: "web"},
+		{name: "a tag that cannot be read", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "m5.large", 0, 0, 10, cap("NaN"))}, by: "web"},
+		{name: "no price", flags: "50", groups: []fakeaws.AutoScalingGroup{awsworld.Group("web", "x9z.large", 0, 0, 10, nil)}, by: "cluster", unpriced: true},
+		{name: "each counts as the dearest", flags: "1.9", groups: []fakeaws.AutoScalingGroup{mixed}, want: 1, by: "cluster"},
+		{name: "spot alone", flags: "1.9", groups: []fakeaws.AutoScalingGroup{spot}, want: 5, by: "cluster"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newAWS(t, nil, tt.groups...).restartedWith(func(o *asg.Options, p *aws.Options) {
+				idle(o)
+				var err error
+				if p.SpendCaps, err = aws.ParseSpendCaps(strings.FieldsFunc(tt.flags, func(r rune) bool { return r == ',' })); err != nil {
+					t.Fatal(err)
+				}
+				for at := range p.SpendCaps {
+					p.SpendCaps[at].PerHour *= each
+				}
+			})
+			room, by := w.SpendCaps().Room("web", 5)
+			of, unpriced := "", false
+			if by != nil {
+				of, unpriced = by.Of, by.Unpriced
+			}
+			if room != tt.want || of != tt.by || unpriced != tt.unpriced {
+				t.Errorf("room for %d by %q, without a price %t, want %d by %q, %t", room, of, unpriced, tt.want, tt.by, tt.unpriced)
+			}
+		})
+	}
+}
+
+func TestCapsAreInOrder(t *testing.T) {
+	tag := map[string]string{aws.SpendCapTag: "1.5"}
+	w := newAWS(t, nil, awsworld.Group("b", "m5.large", 0, 1, 9, tag), awsworld.Group("a", "m5.large", 0, 2, 9, tag)).restartedWith(func(o *asg.Options, p *aws.Options) {
+		idle(o)
+		p.SpendCaps = []decision.SpendCap{{Of: "team=ml", PerHour: 2}, {Of: decision.WholeCluster, PerHour: 9}}
+	})
+	want := []decision.SpendCap{{Of: "team=ml", PerHour: 2}, {Of: decision.WholeCluster, PerHour: 9, Spent: 3 * each, About: true},
+		{Of: "a", Group: "a", PerHour: 1.5, Spent: 2 * each, About: true}, {Of: "b", Group: "b", PerHour: 1.5, Spent: each, About: true}}
+	if diff := cmp.Diff(want, w.SpendCaps().Caps, cmpopts.EquateApprox(0, 1e-9)); diff != "" {
+		t.Errorf("caps (-want +got):\n%s", diff)
+	}
+}
+
+// The last instances of a raise are AWS's to launch, or were refused.
+func TestInstancesThatAWSRefusedDoNotCount(t *testing.T) {
+	w := capped(t, 3, nil, awsworld.Group("a", "m5.large", 0, 0, 9, nil))
+	w.AWS.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Code: "InternalFailure", Status: 500})
+	if err := w.Grow("a", 3); err == nil {
+		t.Fatal("AWS did not refuse")
+	}
+	w.NextLoop()
+	w.NextLoop()
+	if room, _ := w.SpendCaps().Room("a", 3); room != 3 {
+		t.Errorf("room for %d, want 3 again", room)
+	}
+}
+
+func TestParseSpendCaps(t *testing.T) {
+	for text, sound := range map[string]bool{
+		"25.50": true, "0": true, "team=ml:25": true, "example.com/team=ml:1": true,
+		"": false, "-1": false, "NaN": false, "Inf": false, "1e3": false, "team:1": false, "=ml:1": false, "team=:1": false, "team=ml": false, "team=ml:": false, strings.Repeat("9", 400): false,
+	} {
+		if caps, err := aws.ParseSpendCaps([]string{text}); (err == nil) != sound {
+			t.Errorf("%q: %v, %v", text, caps, err)
+		}
+	}
+	caps, err := aws.ParseSpendCaps([]string{"25.5", "team=ml:3"})
+	if want := []decision.SpendCap{{Of: "cluster", PerHour: 25.5}, {Of: "team=ml", PerHour: 3}}; err != nil || !slices.Equal(caps, want) {
+		t.Errorf("caps %v, %v, want %v", caps, err, want)
+	}
+}
+
+// 1,000 groups of 5 instances under two caps: all counted for the first time, and after a raise of one.
+// go test ./cloudprovider/aws -run NONE -bench SpendCaps
+func BenchmarkSpendCaps(b *testing.B) {
+	var groups []fakeaws.AutoScalingGroup
+	for at := range 1000 {
+		groups = append(groups, awsworld.Group(fmt.Sprintf("group-%04d", at), "m5.large", 0, 5, 10, nil))
+	}
+	w := newAWS(b, nil, groups...).restartedWith(func(o *asg.Options, p *aws.Options) {
+		idle(o)
+		p.SpendCaps = []decision.SpendCap{{Of: decision.WholeCluster, PerHour: 1e6}, {Of: "team=ml", PerHour: 9}}
+	})
+	for name, forget := range map[string]func(){"groups=1000/first": w.ForgetCosts, "groups=1000/raised": w.CountAnew} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				forget()
+				w.SpendCaps()
+			}
+		})
+	}
+}
