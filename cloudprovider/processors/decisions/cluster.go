@@ -224,8 +224,11 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
 	last := k.failed[o.Name]
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
-	if p := g.Pause.At(now); p.Up || p.Down {
+	if p := g.LeftAlone(now); p.Up || p.Down {
 		o.Paused = why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, p.Malformed)
+		if p.Operation.Text != "" {
+			o.Paused = why.Operation(o, *o.Paused, p.Operation.Text, p.Operation.See)
+		}
 	}
 	switch {
 	case o.Paused != nil && o.Paused.ScaleUp:
