@@ -122,6 +122,13 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 			if g := w.group("a"); len(g.Problems) != tt.problems || g.LaunchSpec != spec {
 				t.Errorf("problems %+v, want %d, and the launch spec is another: %t", g.Problems, tt.problems, g.LaunchSpec != spec)
 			}
+			if tt.status == "UPDATING" {
+				denied := w.aws.Deny("DescribeNodegroup")
+				if p := w.leftAlone(4 * time.Minute); p != (group.Pause{}) {
+					t.Errorf("%+v is left alone though nobody will see the end", p)
+				}
+				w.aws.ClearFaults(denied)
+			}
 			w.must(w.aws.SetNodegroupStatus("a", "ACTIVE", ""))
 			if p := w.leftAlone(4 * time.Minute); p != (group.Pause{}) {
 				t.Errorf("%+v is left alone four minutes after the end", p)

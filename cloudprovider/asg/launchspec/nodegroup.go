@@ -34,7 +34,7 @@ type Nodegroup struct {
 // Taint is a taint in EKS's words: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
 type Taint struct{ Key, Value, Effect string }
 
-// describedNodegroup is a Nodegroup with its state, of which no launch depends.
+// describedNodegroup is a Nodegroup with its state, on which no launch depends.
 type describedNodegroup struct {
 	Nodegroup
 	status ekstypes.NodegroupStatus

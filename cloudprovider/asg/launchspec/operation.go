@@ -78,12 +78,12 @@ func (r *Resolver) Replaced(group string) {
 	r.replaced[group] = r.clock.Now()
 }
 
-// Operation returns AWS's own work in the group, by the last look.
+// Operation returns AWS's own work in the group, by the last look that succeeded. There is none once AWS denies the look, because its end would not show.
 func (r *Resolver) Operation(g *Group) Operation {
-	if n, _ := r.nodegroups.get(nodegroupOf(g)); n != nil {
+	if n, err := r.nodegroups.get(nodegroupOf(g)); n != nil && !awsclient.IsDenied(err) {
 		return n.operation()
 	}
-	if o, _ := r.refreshes.get(g.Name); o != nil {
+	if o, err := r.refreshes.get(g.Name); o != nil && !awsclient.IsDenied(err) {
 		return *o
 	}
 	return Operation{}
