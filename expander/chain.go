@@ -19,6 +19,9 @@ type Chain struct {
 	steps []step
 	event func(eventType, reason, message string) // nil for none
 	chose func(Choice)                            // nil for none
+
+	preferred string   // the group chosen last, if pods prefer it to groups like it, else ""
+	similar   []string // the groups that they prefer as much
 }
 
 // Choice is the result of one call of BestOption.
@@ -52,6 +55,7 @@ type step struct {
 // BestOption returns the option that the steps agree on, nil for none. The log and an event say why it was chosen.
 func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) *coreexpander.Option {
 	best, words := c.best(options, nodeInfos)
+	c.notePreferred(options, best)
 	if c.chose != nil {
 		c.chose(Choice{Options: options, Chosen: best, Words: words})
 	}
@@ -65,6 +69,24 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 		c.event(apiv1.EventTypeNormal, "ScaleUpOptionChosen", fmt.Sprintf("node group %q, of %d options: %s", best.NodeGroup.Id(), len(options), why))
 	}
 	return best
+}
+
+// notePreferred notes whether a step has taken groups from those that are to grow beside the chosen one.
+func (c *Chain) notePreferred(options []coreexpander.Option, best *coreexpander.Option) {
+	c.preferred, c.similar = "", nil
+	for _, o := range options {
+		if best != nil && o.NodeGroup.Id() == best.NodeGroup.Id() && len(best.SimilarNodeGroups) < len(o.SimilarNodeGroups) {
+			c.preferred = o.NodeGroup.Id()
+			for _, ng := range best.SimilarNodeGroups {
+				c.similar = append(c.similar, ng.Id())
+			}
+		}
+	}
+}
+
+// Balances reports whether another group may grow in the place of the one chosen last, by what the pods prefer.
+func (c *Chain) Balances(chosen, other string) bool {
+	return chosen != c.preferred || slices.Contains(c.similar, other)
 }
 
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges

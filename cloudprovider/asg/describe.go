@@ -45,6 +45,9 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	}
 	g.Pause = group.ReadPause(g.Tags)
 	for _, i := range in.Instances {
+		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
+			continue // of the warm pool, beside the group
+		}
 		g.Instances = append(g.Instances, group.Instance{
 			ID:        aws.ToString(i.InstanceId),
 			Type:      aws.ToString(i.InstanceType),

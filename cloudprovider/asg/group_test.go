@@ -152,11 +152,11 @@ func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 func TestWarmPoolDoesNotCount(t *testing.T) {
 	t.Parallel()
 	g := scalingGroup("a", 0, 1, 5)
-	g.WarmPool = &fakeaws.WarmPool{Min: 2}
+	g.WarmPool = &fakeaws.WarmPool{Min: 2, Warmed: 2}
 	w := newWorld(t, g).running()
 	w.eventually(func() string {
-		if g := w.group("a"); !g.WarmPool || len(g.Counted()) != 1 || g.TargetInstances() != 1 || g.Missing() != 0 {
-			return fmt.Sprintf("warm pool %t, %d counted of a target of %d", g.WarmPool, len(g.Counted()), g.TargetInstances())
+		if g := w.group("a"); !g.WarmPool || len(g.Instances) != 1 || g.TargetInstances() != 1 || g.Missing() != 0 {
+			return fmt.Sprintf("warm pool %t, %d instances for a target of %d", g.WarmPool, len(g.Instances), g.TargetInstances())
 		}
 		return ""
 	})

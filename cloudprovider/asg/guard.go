@@ -18,7 +18,7 @@ import (
 
 // AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
-	launchspec.ConfigurationsAPI
+	launchspec.AutoScalingAPI
 	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
 		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
 	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,

@@ -47,6 +47,10 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 		}
 		moved = c.merge(e, groupFrom(described, start)) || moved
 		newSource = newSource || !before.LaunchGroup().SameSource(e.Group().LaunchGroup())
+		if !c.groups.identity.Foreign(e.Group()) && group.Replacing(before, e.Group()) {
+			c.specs.Replaced(name)
+			newSource = true
+		}
 	}
 	moved = c.forget(ctx, found, start, asked) || moved
 	if asked == nil {

@@ -131,6 +131,9 @@ func (n *NodeGroup) IncreaseSize(delta int) error {
 }
 
 func (n *NodeGroup) pausedError() error {
+	if o := n.provider.Paused(n.group()).Operation; o.Text != "" {
+		return fmt.Errorf("node group %q is left alone: %s", n.id, o.Text)
+	}
 	return fmt.Errorf("node group %q is left alone: its tag %s asks for it", n.id, group.TagPaused)
 }
 

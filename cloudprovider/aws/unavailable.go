@@ -38,10 +38,10 @@ func (p *Provider) InStandby(node *corev1.Node) bool {
 	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
 }
 
-// Paused returns what the owner of a node group has left alone now.
-func (p *Provider) Paused(g *group.Group) group.Pause { return g.Pause.At(p.clock.Now()) }
+// Paused returns what is left alone now of a node group, by its owner or because AWS works on it.
+func (p *Provider) Paused(g *group.Group) group.Pause { return g.LeftAlone(p.clock.Now()) }
 
-// InPausedGroup reports whether the owner of the node's group has its nodes left alone.
+// InPausedGroup reports whether nodes of the node's group are left alone.
 func (p *Provider) InPausedGroup(node *corev1.Node) bool {
 	id, _ := instanceID(node.Spec.ProviderID)
 	_, g := p.cache.Snapshot().Instance(id)

@@ -46,6 +46,12 @@ func (a *AutoScaling) DescribeLaunchConfigurations(ctx context.Context, in *auto
 	return a.lookups.DescribeLaunchConfigurations(ctx, in, o...)
 }
 
+// DescribeInstanceRefreshes is the call of the SDK.
+func (a *AutoScaling) DescribeInstanceRefreshes(ctx context.Context, in *autoscaling.DescribeInstanceRefreshesInput,
+	o ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
+	return a.lookups.DescribeInstanceRefreshes(ctx, in, o...)
+}
+
 // SetDesiredCapacity is the call of the SDK.
 func (a *AutoScaling) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput,
 	o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {

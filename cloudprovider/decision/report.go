@@ -126,7 +126,7 @@ func (g *Group) Beside() (coolDowns []CoolDown, problems []Reason) {
 	return coolDowns, slices.DeleteFunc(slices.Clone(g.Problems), said)
 }
 
-// Pause is what the owner of a group has left alone, by a tag.
+// Pause is what is left alone of a group, by a tag of its owner or while AWS works on its instances.
 type Pause struct {
 	ScaleUp   bool      `json:"scaleUp"`
 	ScaleDown bool      `json:"scaleDown"`
@@ -154,7 +154,7 @@ type GroupState string
 const (
 	GroupReady    GroupState = "ready"     // it can grow
 	GroupFull     GroupState = "full"      // it has its maximum size, or a spend cap leaves no room
-	GroupPaused   GroupState = "paused"    // its owner has it left alone
+	GroupPaused   GroupState = "paused"    // it is left alone
 	GroupCoolDown GroupState = "cool-down" // it is left alone after a failure
 	GroupDegraded GroupState = "degraded"  // a fact is missing or wrong, the group cannot grow or grows by older facts
 )

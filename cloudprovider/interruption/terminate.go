@@ -110,8 +110,8 @@ func (h *Handler) inGroup(instance string) bool {
 }
 
 func (h *Handler) terminateOnce(ctx context.Context, j *job) error {
-	// AWS has launched a replacement, or is about to. A group whose scale-down is paused keeps its desired capacity.
-	if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.CapacityRebalance || g.Pause.At(h.Clock.Now()).Down) {
+	// AWS has launched a replacement, or is about to. A group that loses no node for now keeps its desired capacity.
+	if g := h.Groups.Snapshot().Group(j.group); g != nil && (g.CapacityRebalance || g.LeftAlone(h.Clock.Now()).Down) {
 		return h.gatherTermination(ctx, j.group, j.instance, true)
 	}
 	err := h.gatherTermination(ctx, j.group, j.instance, false)

@@ -7,6 +7,7 @@ import (
 
 	apiv1 "k8s.io/api/core/v1"
 	apisv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -21,6 +22,8 @@ type choice struct {
 	planned []assignment // by candidate
 	alike   [][]int      // by candidate: those whose nodes are equal to the plan, itself among them, nil for a whole option
 	total   float64      // the plan's total cost
+
+	preferred bool // it follows what pods prefer
 }
 
 // assignment is one group's part of a plan.
@@ -36,12 +39,24 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 	if !separable(candidates, d.pods) {
 		return single
 	}
+	d.judge = f.preferences
 	d.classify(candidates)
-	planned := f.planned(candidates, d, t)
-	if all := len(planned.all()); covered > all || covered == all && single.total < planned.total*(1-costTolerance) {
-		return single
+	best := f.planned(candidates, d, t)
+	if all := len(best.all()); covered > all || covered == all && single.total < best.total*(1-costTolerance) {
+		best = single
 	}
-	return planned
+	if !d.prefers() {
+		return best
+	}
+	cut := t.cut
+	d.narrow = true
+	preferred := f.planned(candidates, d, t)
+	if len(preferred.all()) < len(best.all()) || preferred.total > best.total*d.judge.Tolerance()*(1+costTolerance) {
+		t.cut = cut
+		return best
+	}
+	preferred.preferred = true
+	return preferred
 }
 
 // separable reports whether the pods may be given to several groups, one after the other. Pods of a provisioning request
@@ -206,6 +221,11 @@ func (b choice) options(candidates []candidate) []expander.Option {
 		if first := b.planned[b.first]; len(first.nodes) > 0 {
 			o.NodeCount, o.Pods = first.count, slices.Clone(first.pods)
 		}
+		if b.preferred {
+			o.SimilarNodeGroups = slices.DeleteFunc(slices.Clone(o.SimilarNodeGroups), func(other cloudprovider.NodeGroup) bool {
+				return !slices.ContainsFunc(b.alike[b.first], func(k int) bool { return candidates[k].id == other.Id() })
+			})
+		}
 		list = append(list, o)
 	}
 	return list
@@ -225,7 +245,7 @@ func (f *Filter) explain(candidates []candidate, b choice, cut bool) []Explanati
 			e.PlannedCost, _ = f.cost(c, a.count)
 			total, about = total+e.PlannedCost.PerHour, about || e.PlannedCost.Estimated
 		}
-		e.Chosen = slices.Contains(b.chosen, i)
+		e.Chosen, e.Preferred = slices.Contains(b.chosen, i), b.preferred
 	}
 	for i := range list {
 		list[i].TotalCost = pricing.Amount{PerHour: total, Currency: list[i].Cost.Currency, Estimated: about}

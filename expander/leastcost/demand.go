@@ -12,6 +12,8 @@ import (
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 )
 
 // demand holds the pods of all options, whatever the nodes cost. The core lists pods in an order that differs from call to
@@ -27,6 +29,10 @@ type demand struct {
 	classOf []int     // by pod
 	ables   []bits    // by class
 	offered []amounts // by candidate
+
+	judge  preference.Judge
+	scores [][]int64 // by pod and candidate, nil where no pod has a preference
+	narrow bool      // problems leave out what pods prefer less
 }
 
 // newDemand collects the pods of the candidates. devices may be nil.
@@ -74,16 +80,22 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 func (d *demand) classify(candidates []candidate) {
 	perNode := d.perNode(candidates)
 	d.shareAbility(candidates)
+	d.scores = d.judge.Scores(d.pods, templatesOf(candidates), func(pod, c int) bool { return d.able[pod].has(c) })
 	index := make(map[string]int)
 	separation := separations(d.pods)
 	for i, pod := range d.pods {
 		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) +
 			string(binary.AppendVarint(nil, int64(perNode[i].most))) + perNode[i].workload
+		var scores []int64
+		if d.scores != nil {
+			scores = d.scores[i]
+			key += keyOf(scores)
+		}
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
 			index[key] = at
-			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i]})
+			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores})
 			d.ables = append(d.ables, d.able[i])
 		}
 		d.classOf = append(d.classOf, at)
@@ -178,6 +190,9 @@ func (d *demand) problem(candidates []candidate) *problem {
 				class.fits.set(s)
 			}
 		}
+	}
+	if d.narrow {
+		p.narrow(d.judge.Tolerance())
 	}
 	return p
 }

@@ -21,6 +21,7 @@ type Explanation struct {
 	TotalCost    pricing.Amount // of the whole plan, over all groups
 	TotalPods    int            // pods that the plan places, over all groups
 	Chosen       bool           // the plan begins with this group, or might as well
+	Preferred    bool           // the plan follows what pods prefer, and may cost more for that
 	Cut          bool           // the time for planning was over before the search for a cheaper plan was
 }
 
@@ -31,6 +32,9 @@ func (e Explanation) String() string {
 		s += fmt.Sprintf(", counted %.3g times as much (%s)", 1+e.Penalty.Ratio, e.Penalty.Reason)
 	}
 	plan := "; the cheapest plan"
+	if e.Preferred {
+		plan += " that follows what pods prefer"
+	}
 	if e.Cut {
 		plan += " found in the time for it"
 	}

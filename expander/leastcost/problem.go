@@ -19,6 +19,8 @@ type class struct {
 	fits       bits         // the shapes that have room for one
 	perNode    int          // how many of them one node may hold, whatever it offers
 	separation separation   // from pods of which classes
+	scores     []int64      // by candidate, how well it suits what the pods prefer, nil for no preference
+	wide       bits         // the shapes that have room for one, the less preferred ones included, nil where none is left out
 }
 
 // shape is a set of groups whose nodes are equal to the plan: the same resources, cost and fitting pods.
@@ -52,9 +54,12 @@ func (p *problem) addShapes(candidates []candidate, d *demand) {
 	for i, set := range d.ables {
 		set.each(func(c int) { fits[c].set(i) })
 	}
-	known := make(map[string]int)
+	known, prefers := make(map[string]int), d.prefers()
 	for c := range candidates {
 		key := keyOf(d.offered[c]) + keyOf(fits[c]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
+		if prefers {
+			key += d.preferenceOf(c)
+		}
 		i, ok := known[key]
 		if !ok {
 			i = len(p.shapes)

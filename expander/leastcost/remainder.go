@@ -18,6 +18,8 @@ type remainder struct {
 	groups [][]string         // that may add a later node, by the node's index
 	costs  map[string]float64 // of one more node, penalty included, by group, NaN for the groups that were asked for
 	cut    bool               // time was short for the plan
+
+	preferred bool // the plan follows what pods prefer
 }
 
 // remainder returns what is left of the plan after its choice, or nil.
@@ -26,7 +28,7 @@ func (d *decision) remainder(f *Filter) *remainder {
 	if len(b.planned[b.first].nodes) == 0 {
 		return nil
 	}
-	r := &remainder{chosen: b.planned[b.first].nodes, costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut}
+	r := &remainder{chosen: b.planned[b.first].nodes, costs: make(map[string]float64, len(d.candidates)), cut: d.explanations[0].Cut, preferred: b.preferred}
 	if d.before != nil {
 		maps.Copy(r.costs, d.before.costs) // also of groups that were not among the options this time
 	}
@@ -97,7 +99,7 @@ func (r *remainder) next(f *Filter, candidates []candidate, d *demand) (b choice
 	for _, pod := range d.pods {
 		pending[pod.UID] = pod
 	}
-	b = choice{planned: make([]assignment, len(candidates)), alike: make([][]int, len(candidates))}
+	b = choice{planned: make([]assignment, len(candidates)), alike: make([][]int, len(candidates)), preferred: r.preferred}
 	placed := 0
 	for i, node := range r.later {
 		pods := node.Waiting(pending)

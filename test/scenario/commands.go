@@ -39,6 +39,8 @@ import (
 //	interrupt SELECTOR [KEY=VALUE...]        EC2 warns of these nodes, or count=N, and takes them notice=2m later, see fakeaws.Deed
 //	send QUEUE FILE [TIMES]                  put the text of FILE into a queue, as anybody with a right to send
 //	edit GROUP FILE                          change the group as FILE says, see fakeaws.GroupEdit
+//	deed GROUP KIND [KEY=VALUE...]           somebody else acts on the group, see fakeaws.Deed, such as instance-refresh
+//	nodegroup GROUP STATUS [ISSUE]           EKS gives the managed node group of GROUP the status, and finds something wrong with it
 //	suspend | resume GROUP PROCESS...        stop processes of the group, or let them go on, as a person would
 //	delete group | template NAME             delete it from the account, as a person would
 //	bootstrap GROUP FILE                     nodes that register from now on are as FILE says, see fakeaws.NodeConfig
@@ -133,6 +135,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"aws":        (*script).aws,
 		"bootstrap":  (*script).bootstrap,
 		"delete":     (*script).delete,
+		"deed":       (*script).deed,
 		"edit":       (*script).edit,
 		"expect":     (*script).expect,
 		"fault":      (*script).fault,
@@ -142,6 +145,7 @@ func simpleCommands() map[string]func(*script, []string) error {
 		"metrics":    (*script).metrics,
 		"policy":     (*script).policy,
 		"network":    (*script).network,
+		"nodegroup":  (*script).nodegroup,
 		"never":      (*script).never,
 		"plugin":     (*script).runPlugin,
 		"publish":    (*script).publish,

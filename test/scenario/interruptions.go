@@ -33,6 +33,30 @@ func (s *script) interrupt(args []string) error {
 	})
 }
 
+func (s *script) deed(args []string) error {
+	if len(args) < 2 {
+		return errors.New("usage: deed GROUP KIND [KEY=VALUE...]")
+	}
+	if s.AWS == nil {
+		return errors.New("deed: no AWS account yet")
+	}
+	deed := fakeaws.Deed{Kind: fakeaws.DeedKind(args[1]), Group: args[0]}
+	if err := fromPairs(args[2:], &deed); err != nil {
+		return err
+	}
+	return s.AWS.Do(deed)
+}
+
+func (s *script) nodegroup(args []string) error {
+	if len(args) != 2 && len(args) != 3 {
+		return errors.New("usage: nodegroup GROUP STATUS [ISSUE]")
+	}
+	if s.AWS == nil {
+		return errors.New("nodegroup: no AWS account yet")
+	}
+	return s.AWS.SetNodegroupStatus(args[0], args[1], strings.Join(args[2:], ""))
+}
+
 // send puts a file's text into a queue, without the line feed at its end.
 func (s *script) send(args []string) error {
 	if len(args) != 2 && len(args) != 3 {

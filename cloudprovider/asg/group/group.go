@@ -27,6 +27,8 @@ type Group struct {
 	Tags map[string]string
 	// Pause is what TagPaused has left alone.
 	Pause Pause
+	// Operation is AWS's own work on the instances. See LeftAlone.
+	Operation launchspec.Operation
 	// Instances in AWS's order, with those on their way out.
 	Instances []Instance
 	// Source describes the group's instances: template, configuration or policy.

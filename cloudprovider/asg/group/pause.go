@@ -2,6 +2,7 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,9 +19,10 @@ const ReasonPausedTag = "invalid-paused-tag"
 
 // Pause says what is left alone. The zero value is nothing.
 type Pause struct {
-	Up, Down  bool      // the group grows no more, and loses no node that is not needed
-	Until     time.Time // zero without an end
-	Malformed bool      // the tag cannot be read, and its group is left alone altogether
+	Up, Down  bool                 // the group grows no more, and loses no node that is not needed
+	Until     time.Time            // zero without an end
+	Malformed bool                 // the tag cannot be read, and its group is left alone altogether
+	Operation launchspec.Operation // the reason, zero where it is the tag
 }
 
 // ReadPause reads TagPaused among the tags of a group.
@@ -47,6 +49,28 @@ func (p Pause) At(now time.Time) Pause {
 		return Pause{}
 	}
 	return p
+}
+
+// LeftAlone returns what is left alone at a moment: by the tag, and while AWS itself works on the instances. The group loses no node then, because AWS
+// replaces instances, and it still grows unless the new instance would go soon.
+func (g *Group) LeftAlone(now time.Time) Pause {
+	p, o := g.Pause.At(now), g.Operation
+	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
+		return p
+	}
+	return Pause{Up: p.Up || o.Ends, Down: true, Operation: o}
+}
+
+// Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none: instances left
+// without us, or somebody changed the launch source or the maximum size. A first reading shows it by instances that leave or differ in their origin.
+func Replacing(before, g *Group) bool {
+	if before == nil {
+		return slices.ContainsFunc(g.Instances, func(i Instance) bool { return i.Lifecycle.Leaving() || i.Origin != g.Instances[0].Origin })
+	}
+	return before.AWSMax != g.AWSMax || !before.LaunchGroup().SameSource(g.LaunchGroup()) || slices.ContainsFunc(before.Instances, func(i Instance) bool {
+		now := g.Instance(i.ID)
+		return i.Lifecycle.Counts() && (now == nil || now.Lifecycle.Leaving())
+	})
 }
 
 // PauseProblem returns what is wrong with TagPaused, or nothing.

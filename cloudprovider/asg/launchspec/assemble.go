@@ -21,7 +21,10 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 		return launch, problems
 	}
 	found, err := r.nodegroups.get(key)
-	launch.Nodegroup = found
+	if found != nil {
+		launch.Nodegroup = &found.Nodegroup
+		problems = append(problems, found.problems()...)
+	}
 	if err != nil {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),
 			"eks:DescribeNodegroup", "or write the labels and taints as node-template tags"))

@@ -27,6 +27,14 @@ const (
 	floatingTemplateTTL = 5 * time.Minute  // $Latest, $Default and Systems Manager parameters move with each rollout
 )
 
+// When AWS is asked for its Operations. An instance refresh has no listing over all groups, so only groups that show signs of one are looked at.
+const (
+	operationInterval = 2 * time.Minute  // between two looks while one may be under way
+	operationPause    = 15 * time.Second // between two looks, whatever the signs
+	replacedFor       = 5 * time.Minute  // a sign counts for that long
+	refreshesAtOnce   = 20               // groups of one Fetch, because after a start many may show signs
+)
+
 // How long a failed look-up waits.
 const (
 	// RetryFirst is how often the caller should look for due look-ups.

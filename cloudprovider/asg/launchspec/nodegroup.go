@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 )
 
 // EKS marks the Auto Scaling groups of its managed node groups with these tags.
@@ -33,6 +34,13 @@ type Nodegroup struct {
 // Taint is a taint in EKS's words: Effect is NO_SCHEDULE, NO_EXECUTE or PREFER_NO_SCHEDULE.
 type Taint struct{ Key, Value, Effect string }
 
+// describedNodegroup is a Nodegroup with its state, on which no launch depends.
+type describedNodegroup struct {
+	Nodegroup
+	status ekstypes.NodegroupStatus
+	issue  string // the first that EKS finds, with a colon before it
+}
+
 type nodegroupKey struct{ cluster, name string }
 
 // ManagedNodegroup names the EKS managed node group behind g, "" and "" for none.
@@ -50,17 +58,21 @@ func nodegroupOf(g *Group) nodegroupKey {
 	return nodegroupKey{cluster: cluster, name: name}
 }
 
-func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*Nodegroup, error) {
+func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*describedNodegroup, error) {
 	out, err := r.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
 	if err != nil {
 		return nil, fmt.Errorf("describe EKS node group: %w", err)
 	}
-	n := &Nodegroup{Cluster: key.cluster, Name: key.name}
+	n := &describedNodegroup{Nodegroup: Nodegroup{Cluster: key.cluster, Name: key.name}}
 	if out.Nodegroup == nil {
 		return n, nil
 	}
 	n.CapacityType, n.AMIType, n.Role = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType), aws.ToString(out.Nodegroup.NodeRole)
 	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
+	n.status = out.Nodegroup.Status
+	if h := out.Nodegroup.Health; h != nil && len(h.Issues) > 0 {
+		n.issue = fmt.Sprintf(": %s: %s", h.Issues[0].Code, aws.ToString(h.Issues[0].Message))
+	}
 	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))
 	for _, t := range out.Nodegroup.Taints {
 		n.Taints = append(n.Taints, Taint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})

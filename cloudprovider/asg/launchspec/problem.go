@@ -22,6 +22,7 @@ const (
 	ReasonLaunchSourceUnread  = "launch-source-unread"
 	ReasonNoInstanceType      = "no-instance-type"
 	ReasonNodegroupUnread     = "nodegroup-unread"
+	ReasonNodegroupDegraded   = "nodegroup-degraded"
 	ReasonImageUnread         = "image-unread"
 	ReasonLaunchSuspended     = "launch-suspended"
 )

@@ -32,7 +32,7 @@ type EKSAPI interface {
 
 // Resolver looks up what groups launch. One goroutine owns its memos and calls Fetch, Spec and Statements. Suspect is safe for concurrent use.
 type Resolver struct {
-	autoscaling ConfigurationsAPI
+	autoscaling AutoScalingAPI
 	apis        APIs
 	clock       clock.PassiveClock
 	clusterIn   func(userData string) string // returns "" where user data names no cluster. A nil one finds none
@@ -40,21 +40,25 @@ type Resolver struct {
 	templates      memo[TemplateRef, template]
 	configurations memo[string, template]
 	requirements   memo[requirementsKey, []string]
-	nodegroups     memo[nodegroupKey, Nodegroup]
+	nodegroups     memo[nodegroupKey, describedNodegroup]
 	aliases        memo[string, string] // from an image's parameter in Systems Manager to its ID
 	images         memo[string, Image]
+	refreshes      memo[string, Operation] // by group
 
-	// Failing reports whether a look-up of the last Fetch failed and may succeed the next time.
+	// Failing reports whether a look-up of the last Fetch failed and may succeed the next time, or is due soon.
 	Failing bool
 
 	mu       sync.Mutex
-	suspects map[string]bool // groups whose launches fail, because their source may have changed or gone
+	suspects map[string]bool      // groups whose launches fail, because their source may have changed or gone
+	replaced map[string]time.Time // see Replaced
+
+	refreshesDenied bool // AWS denies a look, and the log says so
 }
 
 // New makes a Resolver without an answer. clusterIn finds the cluster's name in user data as AWS keeps it. It may be nil.
-func New(as ConfigurationsAPI, apis APIs, c clock.PassiveClock, clusterIn func(userData string) string) *Resolver {
+func New(as AutoScalingAPI, apis APIs, c clock.PassiveClock, clusterIn func(userData string) string) *Resolver {
 	r := &Resolver{
-		autoscaling: as, apis: apis, clock: c, clusterIn: clusterIn, suspects: map[string]bool{},
+		autoscaling: as, apis: apis, clock: c, clusterIn: clusterIn, suspects: map[string]bool{}, replaced: map[string]time.Time{},
 		templates: newMemo[TemplateRef, template](func(ref TemplateRef) time.Duration {
 			if ref.floats() {
 				return floatingTemplateTTL
@@ -63,9 +67,10 @@ func New(as ConfigurationsAPI, apis APIs, c clock.PassiveClock, clusterIn func(u
 		}),
 		configurations: newMemo[string, template](func(string) time.Duration { return 0 }),
 		requirements:   newMemo[requirementsKey, []string](func(requirementsKey) time.Duration { return requirementsTTL }),
-		nodegroups:     newMemo[nodegroupKey, Nodegroup](func(nodegroupKey) time.Duration { return nodegroupTTL }),
+		nodegroups:     newMemo[nodegroupKey, describedNodegroup](func(nodegroupKey) time.Duration { return nodegroupTTL }),
 		aliases:        newMemo[string, string](func(string) time.Duration { return floatingTemplateTTL }),
 		images:         newMemo[string, Image](func(string) time.Duration { return 0 }),
+		refreshes:      newMemo[string, Operation](func(string) time.Duration { return operationInterval }),
 	}
 	r.images.goneFor = goneImageRetry
 	return r
@@ -78,9 +83,12 @@ func (r *Resolver) Suspect(group string) {
 	r.suspects[group] = true
 }
 
-type ConfigurationsAPI interface {
+// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
+type AutoScalingAPI interface {
 	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
 		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
+	DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error)
 }
 
 // Fetch looks up what the groups need and the memos lack. Errors stay with their key.
@@ -103,6 +111,9 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 			r.expire(g)
 		}
 	}
+	waiting := r.wantOperations(groups)
+	refreshes := r.refreshes.due(r.clock.Now())
+	r.refreshes.fetch(refreshes[:min(len(refreshes), refreshesAtOnce)], r.clock, func(name string) (*Operation, error) { return r.refresh(ctx, name) })
 	configurations := r.configurations.due(r.clock.Now())
 	slices.Sort(configurations)
 	r.configurations.fetchBatches(configurations, maxConfigurationsPerCall, r.clock, func(names []string) (map[string]*template, error) {
@@ -110,7 +121,9 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	})
 	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
 	if r.apis.EKS != nil {
-		r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*Nodegroup, error) { return r.describeNodegroup(ctx, key) })
+		r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) {
+			return r.describeNodegroup(ctx, key)
+		})
 	}
 	r.fetchImages(ctx, groups)
 	for _, g := range groups {
@@ -119,7 +132,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		}
 	}
 	r.requirements.fetch(r.requirements.due(r.clock.Now()), r.clock, func(key requirementsKey) (*[]string, error) { return r.matchingTypes(ctx, key) })
-	r.Failing = r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
+	r.Failing = waiting || r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
 }
 
 func (r *Resolver) expire(g *Group) {

@@ -24,7 +24,7 @@ func (l *Ledger) Read(g *group.Group) (moved bool, inService []Arrival) {
 		l.desired.others = g.DesiredCapacity
 		g.OthersWant = l.desired.others
 	} else {
-		g.LaunchSpec, g.Problems, g.ZonesNeeded = before.LaunchSpec, before.Problems, before.ZonesNeeded
+		g.LaunchSpec, g.Problems, g.ZonesNeeded, g.Operation = before.LaunchSpec, before.Problems, before.ZonesNeeded, before.Operation
 	}
 	if !l.written.unanswered {
 		l.request.fulfil(g)

@@ -15,15 +15,27 @@ func maxSize(g *decision.Group) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 }
 
-// Paused puts into words what the owner of a group has left alone. malformed is for a tag that cannot be read.
-func Paused(g *decision.Group, p decision.Pause, malformed bool) *decision.Pause {
-	what, until := "group "+quote(g.Name), ""
+// pausedPart names what is paused of a group.
+func pausedPart(g *decision.Group, p decision.Pause) string {
 	switch {
 	case !p.ScaleDown:
-		what = "scale-up of " + what
+		return "scale-up of group " + quote(g.Name)
 	case !p.ScaleUp:
-		what = "scale-down of " + what
+		return "scale-down of group " + quote(g.Name)
 	}
+	return "group " + quote(g.Name)
+}
+
+// Operation puts into words that a group is left alone because AWS works on its instances. see shows how far it is.
+func Operation(g *decision.Group, p decision.Pause, text, see string) *decision.Pause {
+	p.Reason = decision.Reason{Code: decision.CodePaused, Message: fmt.Sprintf("%s is paused, because %s", pausedPart(g, p), clean(text, maxName)),
+		Remedy: "wait for its end: " + see}
+	return &p
+}
+
+// Paused puts into words what the owner of a group has left alone. malformed is for a tag that cannot be read.
+func Paused(g *decision.Group, p decision.Pause, malformed bool) *decision.Pause {
+	what, until := pausedPart(g, p), ""
 	if !p.Until.IsZero() {
 		until = " until " + moment(p.Until)
 	}

@@ -119,6 +119,9 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		is(decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
 	case m.group == "":
 		is(decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
+		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {
+			o.Reason.Message = "EKS Auto Mode runs it, and it belongs to no group of this autoscaler"
+		}
 	case kept != nil || unneeded:
 		k.weigh(o, m, group, kept, since)
 	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:

@@ -18,6 +18,9 @@ type Balancing struct {
 	nodegroupset.NodeGroupSetProcessor
 	provider       *aws.Provider
 	zoneGroupsOnly bool
+
+	// Among reports whether another group may grow in the place of the one that the expander chose, by what the pods prefer. Nil allows all.
+	Among func(chosen, other string) bool
 }
 
 // NewBalancing wraps core. With zoneGroupsOnly no other node groups are balanced.
@@ -64,6 +67,12 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 // the Auto Scaling groups behind them allow. A spend cap that the node groups share cuts the last of them.
 func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup,
 	newNodes int) ([]nodegroupset.ScaleUpInfo, caerrors.AutoscalerError) {
+	if b.Among != nil && len(groups) > 1 {
+		chosen := groups[0].Id()
+		groups = slices.DeleteFunc(slices.Clone(groups), func(ng cloudprovider.NodeGroup) bool {
+			return ng.Id() != chosen && !b.Among(chosen, ng.Id())
+		})
+	}
 	v := b.provider.View()
 	infos, err := b.NodeGroupSetProcessor.BalanceScaleUpBetweenGroups(ctx, shared(v, groups), newNodes)
 	room := b.provider.SpendCaps().Shared()

@@ -51,7 +51,7 @@ type Group struct {
 	// one. Problems name the reasons why a group that asks for it is not scaled by zone.
 	ScaledBy string      `json:"scaledBy"`
 	Views    []ZonalView `json:"zonalViews,omitempty"`
-	// Paused is the value of the tag that has the group left alone now, such as "scale-up until=2026-12-01T06:00Z".
+	// Paused is the value of the tag that has the group left alone now, such as "scale-up until=2026-12-01T06:00Z", or what AWS does in it.
 	Paused string `json:"paused,omitempty"`
 	// NewInstancesProtected means that AWS terminates no new instance by its own choice. ProtectedInstances counts the
 	// instances with that protection.
@@ -138,8 +138,8 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 	mode, why := asg.AskedFor(g, asg.LaunchAuto)
 	out.AskedFor, out.WhyNotSynchronous = string(mode), why
 	out.ScaledBy = "group"
-	if g.Pause.At(time.Now()) != (group.Pause{}) {
-		out.Paused = g.Tags[group.TagPaused]
+	if p := g.LeftAlone(time.Now()); p != (group.Pause{}) {
+		out.Paused = cmp.Or(p.Operation.Text, g.Tags[group.TagPaused])
 	}
 	for _, view := range r.Views(g) {
 		out.ScaledBy, out.Views = "zone", append(out.Views, ZonalView{ID: view.ID(), Zone: view.Zone, Sizes: sizesOf(view)})

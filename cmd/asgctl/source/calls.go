@@ -51,6 +51,12 @@ func (a *Account) DescribeScalingActivities(context.Context, *autoscaling.Descri
 	return &autoscaling.DescribeScalingActivitiesOutput{}, nil
 }
 
+// DescribeInstanceRefreshes answers that there are none: they are not recorded.
+func (a *Account) DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput,
+	...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
+	return &autoscaling.DescribeInstanceRefreshesOutput{}, nil
+}
+
 // DescribeLaunchConfigurations answers with the named ones.
 func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
 	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {

@@ -43,23 +43,25 @@ type Options struct {
 
 // AWS are the flags that we add.
 type AWS struct {
-	Region          string // empty: from the environment, the shared configuration or the instance metadata
-	ClusterName     string // name of the cluster to scale, empty: the autoscaler finds it out
-	DiscoveryJoin   ownership.DiscoveryJoin
-	InstanceTypes   string        // file with a list of instance types that overrides the built-in one, may be empty
-	PriceFile       string        // file with the user's own prices, may be empty
-	SpotPrices      string        // SpotPricesOff or SpotPricesLive
-	SpendCaps       []string      // in the form of aws.ParseSpendCaps
-	TroublePenalty  float64       // ratio by which a group's nodes count as dearer after a failed launch or the loss of spot instances
-	PlanLimit       time.Duration // how long the least-cost expander may plan
-	RefreshInterval time.Duration // between readings of all groups
-	MotionInterval  time.Duration // between readings of the groups in motion
-	LaunchMode      asg.LaunchMode
-	ZonalGroups     asg.ZonalGroups
-	ViewsOnly       bool          // only the zonal views of one group are balanced, not other similar node groups
-	ScaleUpsPerLoop int           // how often one loop scales up, for the pods that are left
-	PodSettleTime   time.Duration // a burst of pods is over once none came for this long
-	PodSettleLimit  time.Duration // a burst is cut off this long after its first pod
+	Region         string // empty: from the environment, the shared configuration or the instance metadata
+	ClusterName    string // name of the cluster to scale, empty: the autoscaler finds it out
+	DiscoveryJoin  ownership.DiscoveryJoin
+	InstanceTypes  string   // file with a list of instance types that overrides the built-in one, may be empty
+	PriceFile      string   // file with the user's own prices, may be empty
+	SpotPrices     string   // SpotPricesOff or SpotPricesLive
+	SpendCaps      []string // in the form of aws.ParseSpendCaps
+	TroublePenalty float64  // ratio by which a group's nodes count as dearer after a failed launch or the loss of spot instances
+	// PreferencePercent is how much more nodes may cost that suit better what pods prefer, 0 to ignore it.
+	PreferencePercent float64
+	PlanLimit         time.Duration // how long the least-cost expander may plan
+	RefreshInterval   time.Duration // between readings of all groups
+	MotionInterval    time.Duration // between readings of the groups in motion
+	LaunchMode        asg.LaunchMode
+	ZonalGroups       asg.ZonalGroups
+	ViewsOnly         bool          // only the zonal views of one group are balanced, not other similar node groups
+	ScaleUpsPerLoop   int           // how often one loop scales up, for the pods that are left
+	PodSettleTime     time.Duration // a burst of pods is over once none came for this long
+	PodSettleLimit    time.Duration // a burst is cut off this long after its first pod
 
 	InterruptionQueue    string // name or URL, empty: no queue is read
 	InterruptionDeadline interruption.Deadline
@@ -97,6 +99,9 @@ const (
 
 // maxTroublePenalty makes a group the last choice among any that are not in trouble.
 const maxTroublePenalty = 1000
+
+// maxPreferencePercent is more than spot capacity is ever cheaper.
+const maxPreferencePercent = 1000
 
 // minInterval is the least time between readings. AWS throttles an account's Describe calls, whoever makes them.
 const minInterval = time.Second
@@ -176,6 +181,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"The autoscaler adds no node that would exceed it, and none of a type without a price. It removes no node for it. The tag "+aws.SpendCapTag+" bounds one group. If empty: no limit.")
 	fs.Float64Var(&a.TroublePenalty, "asg-least-cost-penalty", 0.5, "Penalty of the least-cost expander on the price of nodes of a group "+
 		"that recently failed to launch instances for any reason, or recently lost spot instances to EC2. 0.5 counts the price one and a half times. 0 counts the price as it is.")
+	fs.Float64Var(&a.PreferencePercent, "asg-preference-percent", 5, "How much more nodes may cost, in percent, that suit better what pods prefer: preferred node affinity, "+
+		"and topology spread with ScheduleAnyway. Preferences decide between groups whose prices differ by less. 0 ignores them. From 0 to 1000.")
 	fs.DurationVar(&a.PlanLimit, "asg-least-cost-plan-limit", time.Second, "How long the least-cost expander looks for the cheapest plan of one scale-up. "+
 		"After that the cheapest plan found so far counts, and the log says so. Above 0s.")
 	fs.DurationVar(&a.RefreshInterval, "asg-refresh-interval", time.Minute,
@@ -228,6 +235,9 @@ func (a *AWS) Validate() error {
 		if interval.value < minInterval {
 			return fmt.Errorf("--%s=%v is too short: use %v or more", interval.flag, interval.value, minInterval)
 		}
+	}
+	if !(a.PreferencePercent >= 0 && a.PreferencePercent <= maxPreferencePercent) {
+		return fmt.Errorf("--asg-preference-percent=%v is not between 0 and %v", a.PreferencePercent, maxPreferencePercent)
 	}
 	if !(a.TroublePenalty >= 0 && a.TroublePenalty <= maxTroublePenalty) {
 		return fmt.Errorf("--asg-least-cost-penalty=%v is not between 0 and %v", a.TroublePenalty, maxTroublePenalty)

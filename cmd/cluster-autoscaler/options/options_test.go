@@ -165,7 +165,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := AWS{
-		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
+		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PreferencePercent: 5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
 	}
@@ -331,6 +331,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"no refresh", func(a *AWS) { a.RefreshInterval = 0 }, "--asg-refresh-interval=0s is too short: use 1s or more"},
 		{"unknown spot prices", func(a *AWS) { a.SpotPrices = "on" }, `--asg-spot-prices="on" is unknown: use "off" or "live"`},
 		{"no time to plan", func(a *AWS) { a.PlanLimit = 0 }, "--asg-least-cost-plan-limit=0s is not above 0s"},
+		{"preferences for any price", func(a *AWS) { a.PreferencePercent = 1001 }, "--asg-preference-percent=1001 is not between 0 and 1000"},
 		{"bonus for trouble", func(a *AWS) { a.TroublePenalty = -1 }, "--asg-least-cost-penalty=-1 is not between 0 and 1000"},
 		{"quick motion", func(a *AWS) { a.MotionInterval = 500 * time.Millisecond }, "--asg-motion-interval=500ms is too short: use 1s or more"},
 		{"unknown launch mode", func(a *AWS) { a.LaunchMode = "fast" },

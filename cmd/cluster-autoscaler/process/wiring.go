@@ -52,6 +52,7 @@ type parts struct {
 	plan      *plan.Plan      // of the nodes that were asked for
 	planner   scaleup.Planner // least-cost
 	shadow    *shadow.Shadow  // nil where the process leads
+	balances  func(chosen, other string) bool
 	features
 }
 
@@ -115,9 +116,11 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
-	core.NodeGroupSetProcessor = nodegroups.NewBalancing(provider,
+	balancing := nodegroups.NewBalancing(provider,
 		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
 		ours.ViewsOnly)
+	balancing.Among = with.balances
+	core.NodeGroupSetProcessor = balancing
 	opts.Backoff = with.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](

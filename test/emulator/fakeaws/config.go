@@ -173,7 +173,7 @@ type AutoScalingGroup struct {
 	Cluster string `json:"cluster,omitempty"`
 
 	LifecycleHooks []LifecycleHook `json:"lifecycleHooks,omitempty"`
-	WarmPool       *WarmPool       `json:"warmPool,omitempty"` // reported only
+	WarmPool       *WarmPool       `json:"warmPool,omitempty"`
 
 	CapacityReservations *CapacityReservations `json:"capacityReservations,omitempty"` // reported only
 
@@ -183,9 +183,10 @@ type AutoScalingGroup struct {
 	NodeConfig `json:",inline"`
 }
 
-// A WarmPool keeps instances ready beside the group. They are not part of it, and here there are none.
+// A WarmPool keeps instances ready beside the group. They are not part of it. Here they stay in the pool.
 type WarmPool struct {
-	Min int `json:"min,omitempty"`
+	Min    int `json:"min,omitempty"`
+	Warmed int `json:"warmed,omitempty"` // stopped instances that descriptions of the group list, from the start
 }
 
 // CapacityReservations name the capacity reservations that a group's instances are launched into.
@@ -292,6 +293,7 @@ type EKSNodegroup struct {
 	DiskSizeGiB      int               `json:"diskSize,omitempty"`
 	Version          string            `json:"version,omitempty"` // 1.35
 	Status           string            `json:"status,omitempty"`  // ACTIVE
+	Issue            string            `json:"issue,omitempty"`   // a code that EKS finds, such as AsgInstanceLaunchFailures
 	Min              int               `json:"min,omitempty"`
 	Max              int               `json:"max,omitempty"`
 	Desired          int               `json:"desired,omitempty"`

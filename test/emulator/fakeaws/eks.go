@@ -1,6 +1,7 @@
 package fakeaws
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -61,7 +62,11 @@ type (
 		Name string `json:"name"`
 	}
 	eksHealth struct {
-		Issues []string `json:"issues"`
+		Issues []eksIssue `json:"issues"`
+	}
+	eksIssue struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
 	}
 )
 
@@ -79,7 +84,10 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 		CapacityType: first(ng.CapacityType, "ON_DEMAND"), Scaling: eksScaling{ng.Min, ng.Max, ng.Desired},
 		InstanceTypes: ng.InstanceTypes, AMIType: first(ng.AMIType, "AL2023_x86_64_STANDARD"),
 		NodeRole: "arn:" + a.partition + ":iam::" + a.id + ":role/node", Labels: ng.Labels, Taints: ng.Taints,
-		Health: eksHealth{[]string{}}, Tags: ng.Tags,
+		Health: eksHealth{[]eksIssue{}}, Tags: ng.Tags,
+	}
+	if ng.Issue != "" {
+		x.Health.Issues = append(x.Health.Issues, eksIssue{ng.Issue, "You are not able to launch instances."})
 	}
 	if ng.DiskSizeGiB > 0 {
 		x.DiskSize = &ng.DiskSizeGiB
@@ -94,6 +102,20 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 		}
 	}
 	return map[string]any{"nodegroup": x}, nil
+}
+
+// SetNodegroupStatus changes the status of the EKS node group behind an Auto Scaling group, as EKS does while it works on it.
+func (s *Server) SetNodegroupStatus(group, status, issue string) error {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	for key, ng := range s.account.nodegroups {
+		if ng.AutoScalingGroup == group {
+			ng.Status, ng.Issue = status, issue
+			s.account.nodegroups[key] = ng
+			return nil
+		}
+	}
+	return fmt.Errorf("no EKS node group has auto scaling group %q", group)
 }
 
 // nodegroupNotFound distinguishes an unknown cluster from an unknown node group.

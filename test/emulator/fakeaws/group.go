@@ -32,11 +32,12 @@ type group struct {
 	arn       string
 	created   time.Time
 	deleting  bool
-	instances []*instance    // in the order of launch
-	surplus   int            // temporary weight of the instances beyond the desired capacity
-	retryAt   time.Time      // no launches before, after one failed in every zone
-	attempts  map[int][]slot // requested from EC2 and not answered yet, by attempt number
-	launching int            // capacity of the synchronous launches under way
+	instances []*instance        // in the order of launch
+	surplus   int                // temporary weight of the instances beyond the desired capacity
+	retryAt   time.Time          // no launches before, after one failed in every zone
+	attempts  map[int][]slot     // requested from EC2 and not answered yet, by attempt number
+	launching int                // capacity of the synchronous launches under way
+	refreshes []*instanceRefresh // the latest first
 }
 
 // A pool is a unit of EC2's capacity.

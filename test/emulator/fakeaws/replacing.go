@@ -59,11 +59,38 @@ func (g *group) oldOnes() map[string]bool {
 // healthyPercent of a group stay in service while it is refreshed.
 const healthyPercent = 90
 
+// An instanceRefresh is one run of the Deed Refresh.
+type instanceRefresh struct {
+	ID     string `xml:"InstanceRefreshId"`
+	Group  string `xml:"AutoScalingGroupName"`
+	Status string `xml:"Status"`
+	Start  string `xml:"StartTime"`
+}
+
+func (a *account) describeInstanceRefreshes(r *request) (any, error) {
+	limit, err := records(r.form, maxRecords, maxRecords)
+	if err != nil {
+		return nil, err
+	}
+	g, err := a.findGroup(r.form.get("AutoScalingGroupName"))
+	if err != nil {
+		return nil, err
+	}
+	var out struct {
+		Refreshes members[*instanceRefresh] `xml:"InstanceRefreshes"`
+	}
+	out.Refreshes.Member = g.refreshes[:min(limit, len(g.refreshes))]
+	return out, nil
+}
+
 func (a *account) refresh(g *group, d Deed) error {
 	old := g.oldOnes()
+	run := &instanceRefresh{ID: a.numberedUUID(), Group: g.Name, Status: "InProgress", Start: seconds(time.Now())}
+	g.refreshes = slices.Insert(g.refreshes, 0, run)
 	a.every(g, func() bool {
 		victim := slices.IndexFunc(g.instances, func(i *instance) bool { return old[i.id] && i.state == inService && !i.protected })
 		if victim < 0 {
+			run.Status = "Successful"
 			return false
 		}
 		if g.suspended("Launch", "Terminate", "InstanceRefresh") {

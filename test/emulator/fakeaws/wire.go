@@ -69,6 +69,7 @@ var operations = map[string]map[string]operation{
 		"CompleteLifecycleAction":             (*account).completeLifecycleAction,
 		"DescribeAutoScalingGroups":           (*account).describeAutoScalingGroups,
 		"DescribeAutoScalingInstances":        (*account).describeAutoScalingInstances,
+		"DescribeInstanceRefreshes":           (*account).describeInstanceRefreshes,
 		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
 		"DescribeLifecycleHooks":              (*account).describeLifecycleHooks,
 		"DescribeScalingActivities":           (*account).describeScalingActivities,

@@ -41,6 +41,7 @@ var elsewhere = map[string]string{
 	"autoscaling:DescribeAutoScalingGroups":      "TestStartNeedsTheGroups",
 	"autoscaling:CompleteLifecycleAction":        "TestDeniedCompletionLeavesTheHookItsTime in cloudprovider/interruption",
 	"autoscaling:RecordLifecycleActionHeartbeat": "TestDeniedHeartbeatsEndADrainEarly in cloudprovider/interruption",
+	"autoscaling:DescribeInstanceRefreshes":      "TestDeniedLookForInstanceRefreshChangesNothing in cloudprovider/asg",
 	"ec2:DescribeInstanceStatus":                 "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
 	"eks:ListAccessEntries":                      "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
 	"ec2:GetConsoleOutput":                       "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",

@@ -1,0 +1,124 @@
+package launchspec
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+)
+
+// Operation is AWS's own work on the instances of a group. The zero value is none.
+type Operation struct {
+	Text string // such as `EKS updates its node group "web"`
+	See  string // the command that shows its progress
+	Ends bool   // a new instance would go soon
+}
+
+// operationOf returns EKS's work on the node group, by its status.
+func (n *describedNodegroup) operation() Operation {
+	verb := map[ekstypes.NodegroupStatus]string{ekstypes.NodegroupStatusCreating: "creates", ekstypes.NodegroupStatusUpdating: "updates",
+		ekstypes.NodegroupStatusDeleting: "deletes"}[n.status]
+	if verb == "" {
+		return Operation{}
+	}
+	return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, n.Name), See: n.see(), Ends: n.status == ekstypes.NodegroupStatusDeleting}
+}
+
+func (n *describedNodegroup) see() string {
+	return fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(n.Cluster), shellword.Quote(n.Name))
+}
+
+// problems returns what EKS finds wrong with the node group.
+func (n *describedNodegroup) problems() []Problem {
+	switch n.status {
+	case ekstypes.NodegroupStatusDegraded, ekstypes.NodegroupStatusCreateFailed, ekstypes.NodegroupStatusDeleteFailed:
+		return []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", n.Name, n.status, n.issue),
+			Remedy: "see all that EKS finds wrong: " + n.see()}}
+	}
+	return nil
+}
+
+// refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
+func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error) {
+	out, err := r.autoscaling.DescribeInstanceRefreshes(ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(group),
+		MaxRecords: aws.Int32(1)})
+	if awsclient.IsDenied(err) && !r.refreshesDenied {
+		r.refreshesDenied = true
+		klog.FromContext(ctx).Info("Could not see whether an instance refresh replaces instances, so scale-down does not wait for it", "group", group,
+			"remedy", "allow autoscaling:DescribeInstanceRefreshes")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("describe instance refreshes: %w", err)
+	}
+	o := &Operation{}
+	for _, last := range out.InstanceRefreshes {
+		switch last.Status {
+		case autoscalingtypes.InstanceRefreshStatusPending, autoscalingtypes.InstanceRefreshStatusInProgress, autoscalingtypes.InstanceRefreshStatusCancelling,
+			autoscalingtypes.InstanceRefreshStatusRollbackInProgress, autoscalingtypes.InstanceRefreshStatusBaking:
+			o.Text = fmt.Sprintf("instance refresh %s replaces its instances", aws.ToString(last.InstanceRefreshId))
+			o.See = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
+		}
+	}
+	return o, nil
+}
+
+// Replaced notes that instances of a group went without us, or that its source or its sizes changed. AWS may be replacing instances, so the next
+// Fetch looks for an Operation, and those of the next minutes look again.
+func (r *Resolver) Replaced(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.replaced[group] = r.clock.Now()
+}
+
+// Operation returns AWS's own work in the group, by the last look that succeeded. There is none once AWS denies the look, because its end would not show.
+func (r *Resolver) Operation(g *Group) Operation {
+	if n, err := r.nodegroups.get(nodegroupOf(g)); n != nil && !awsclient.IsDenied(err) {
+		return n.operation()
+	}
+	if o, err := r.refreshes.get(g.Name); o != nil && !awsclient.IsDenied(err) {
+		return *o
+	}
+	return Operation{}
+}
+
+// wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way. It reports
+// whether a sign waits for its look, because the last one was a moment ago.
+func (r *Resolver) wantOperations(groups []*Group) (waiting bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now, still := r.clock.Now(), map[string]time.Time{}
+	for _, g := range groups {
+		at, replaced := r.replaced[g.Name]
+		if !replaced && r.Operation(g) == (Operation{}) {
+			continue
+		}
+		oldest := now.Add(-operationInterval)
+		if at.After(oldest) {
+			oldest = at
+		}
+		if pause := now.Add(-operationPause); oldest.After(pause) {
+			oldest = pause
+		}
+		var readAt time.Time
+		if key := nodegroupOf(g); key != (nodegroupKey{}) {
+			readAt = r.nodegroups.expireBefore(key, oldest)
+		} else {
+			r.refreshes.want(g.Name)
+			readAt = r.refreshes.expireBefore(g.Name, oldest)
+		}
+		waiting = waiting || !readAt.IsZero() && readAt.Before(at)
+		if replaced && (now.Sub(at) < replacedFor || readAt.IsZero()) {
+			still[g.Name] = at
+		}
+	}
+	r.replaced = still
+	return waiting
+}

@@ -1,0 +1,142 @@
+package asg_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// described counts the calls of an action so far.
+func (w *world) described(action string) int { return w.aws.Calls()[action] }
+
+// leftAlone waits for so long, and returns what is left alone of group "a" then.
+func (w *world) leftAlone(after time.Duration) group.Pause {
+	w.t.Helper()
+	time.Sleep(after)
+	return w.group("a").LeftAlone(time.Now())
+}
+
+const refreshes = "DescribeInstanceRefreshes"
+
+func TestInstanceRefreshPausesScaleDown(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 3, 9), scalingGroup("b", 0, 3, 9)).running()
+		w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]))
+		if p := w.leftAlone(10 * time.Minute); p != (group.Pause{}) || w.described(refreshes) != 0 {
+			t.Fatalf("after a termination of ours: %+v and %d looks, want neither", p, w.described(refreshes))
+		}
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
+		w.must(w.aws.Suspend("a", "InstanceRefresh"))
+		p := w.leftAlone(2 * time.Minute)
+		if !p.Down || p.Up || !strings.Contains(p.Operation.Text, "instance refresh") {
+			t.Errorf("during an instance refresh %+v is left alone, want scale-down", p)
+		}
+		if p := w.group("b").LeftAlone(time.Now()); p != (group.Pause{}) {
+			t.Errorf("of another group %+v is left alone", p)
+		}
+		if p := w.leftAlone(time.Hour); !p.Down {
+			t.Errorf("an hour later %+v is left alone, want scale-down", p)
+		}
+		if n := w.described(refreshes); n > 35 {
+			t.Errorf("%d looks in an hour, want at most one in two minutes", n)
+		}
+		w.must(w.aws.Resume("a", "InstanceRefresh"))
+		if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) {
+			t.Errorf("after the end %+v is left alone", p)
+		}
+		time.Sleep(10 * time.Minute)
+		before := w.described(refreshes)
+		if time.Sleep(time.Hour); w.described(refreshes) != before {
+			t.Errorf("%d looks without a sign of a refresh", w.described(refreshes)-before)
+		}
+	})(t)
+}
+
+// A new leader sees a refresh by instances of two origins.
+func TestStartSeesInstanceRefresh(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 3, 9)).running()
+		newer := workers("m5.large")
+		newer.Versions = append(newer.Versions, newer.Versions[0])
+		w.must(w.aws.PutLaunchTemplate(newer))
+		w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}}))
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
+		w.must(w.aws.Suspend("a", "InstanceRefresh"))
+		time.Sleep(time.Minute)
+		if p := w.with(nil).started().group("a").LeftAlone(time.Now()); !p.Down {
+			t.Errorf("a new leader leaves %+v alone, want scale-down", p)
+		}
+	})(t)
+}
+
+func TestDeniedLookForInstanceRefreshChangesNothing(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 3, 9)).running()
+		w.aws.Deny(refreshes)
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
+		if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) || len(w.group("a").Problems) > 0 {
+			t.Errorf("%+v is left alone with problems %+v, want neither", p, w.group("a").Problems)
+		}
+		if n := w.described(refreshes); n == 0 || n > 6 {
+			t.Errorf("%d looks that AWS denied, want a few", n)
+		}
+	})(t)
+}
+
+func TestStatusOfManagedNodegroup(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		status   string
+		want     group.Pause
+		problems int
+	}{
+		{status: "UPDATING", want: group.Pause{Down: true}},
+		{status: "CREATING", want: group.Pause{Down: true}},
+		{status: "DELETING", want: group.Pause{Up: true, Down: true}},
+		{status: "DEGRADED", problems: 1},
+		{status: "DELETE_FAILED", problems: 1},
+		{status: "ACTIVE"},
+	} {
+		t.Run(tt.status, bubbled(func(t *testing.T) {
+			managed := scalingGroup("a", 0, 1, 9)
+			managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{managed},
+				EKSNodegroups:     []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a"}}}, discovered).running()
+			time.Sleep(30 * time.Second)
+			spec := w.group("a").LaunchSpec
+			w.must(w.aws.SetNodegroupStatus("a", tt.status, "AccessDenied"))
+			w.must(w.aws.SetLimits("a", 0, 10)) // as EKS does when it begins
+			p := w.leftAlone(70 * time.Second)
+			text := p.Operation.Text
+			if p.Operation = (launchspec.Operation{}); p != tt.want || (text != "") != p.Down {
+				t.Errorf("%+v is left alone because %q, want %+v", p, text, tt.want)
+			}
+			if g := w.group("a"); len(g.Problems) != tt.problems || g.LaunchSpec != spec {
+				t.Errorf("problems %+v, want %d, and the launch spec is another: %t", g.Problems, tt.problems, g.LaunchSpec != spec)
+			}
+			if tt.status == "UPDATING" {
+				denied := w.aws.Deny("DescribeNodegroup")
+				if p := w.leftAlone(4 * time.Minute); p != (group.Pause{}) {
+					t.Errorf("%+v is left alone though nobody will see the end", p)
+				}
+				w.aws.ClearFaults(denied)
+			}
+			w.must(w.aws.SetNodegroupStatus("a", "ACTIVE", ""))
+			if p := w.leftAlone(4 * time.Minute); p != (group.Pause{}) {
+				t.Errorf("%+v is left alone four minutes after the end", p)
+			}
+			before := w.described("DescribeNodegroup")
+			if time.Sleep(time.Hour); w.described("DescribeNodegroup")-before > 8 {
+				t.Errorf("%d looks in an hour without news", w.described("DescribeNodegroup")-before)
+			}
+		}))
+	}
+}

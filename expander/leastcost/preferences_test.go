@@ -1,0 +1,96 @@
+package leastcost
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
+)
+
+const capacity = "karpenter.sh/capacity-type"
+
+func preferring(value string, pods []*apiv1.Pod) []*apiv1.Pod {
+	return each(pods, func(_ int, pod *apiv1.Pod) {
+		pod.Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{
+			{Weight: 1, Preference: apiv1.NodeSelectorTerm{MatchExpressions: []apiv1.NodeSelectorRequirement{
+				{Key: capacity, Operator: apiv1.NodeSelectorOpIn, Values: []string{value}}}}}}}}
+	})
+}
+
+func spreadAnyway(pods []*apiv1.Pod) []*apiv1.Pod {
+	return each(spread(apiv1.ScheduleAnyway, pods), func(_ int, pod *apiv1.Pod) { pod.Spec.TopologySpreadConstraints[0].TopologyKey = capacity })
+}
+
+// bought is a node of 4 CPUs.
+func bought(capacityType string) *framework.NodeInfo {
+	info := template("4", "16Gi")
+	info.Node().Labels = map[string]string{capacity: capacityType}
+	return info
+}
+
+func TestPlansFollowPreferences(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand")}
+	web, db := replicas("web", 8, "1", "1Gi"), replicas("db", 8, "1", "1Gi")
+	limited := preferring("spot", web)
+	both := func(pods ...[]*apiv1.Pod) []expander.Option {
+		return []expander.Option{option("spot", 9, pods...), option("on-demand", 9, pods...)}
+	}
+	for _, tt := range []struct {
+		name    string
+		prices  flat
+		options []expander.Option
+		percent float64
+		want    map[string]int // pods by group
+	}{
+		{name: "dearer within the percentage", prices: flat{"spot": 1.04, "on-demand": 1}, options: both(preferring("spot", web)), percent: 5, want: map[string]int{"spot": 8}},
+		{name: "dearer beyond it", prices: flat{"spot": 1.06, "on-demand": 1}, options: both(preferring("spot", web)), percent: 5, want: map[string]int{"on-demand": 8}},
+		{name: "cheaper anyway", prices: flat{"spot": 0.35, "on-demand": 1}, options: both(preferring("spot", web)), percent: 5, want: map[string]int{"spot": 8}},
+		{name: "the other is much cheaper", prices: flat{"spot": 0.35, "on-demand": 1}, options: both(preferring("on-demand", web)), percent: 5, want: map[string]int{"spot": 8}},
+		{name: "turned off", prices: flat{"spot": 1.04, "on-demand": 1}, options: both(preferring("spot", web)), want: map[string]int{"on-demand": 8}},
+		{name: "the preferred group cannot launch", prices: flat{"spot": 1, "on-demand": 1}, options: both(preferring("spot", web))[1:], percent: 5, want: map[string]int{"on-demand": 8}},
+		{name: "the preferred group is nearly full", prices: flat{"spot": 1, "on-demand": 1}, options: []expander.Option{option("spot", 1, limited[:4]), option("on-demand", 9, limited)},
+			percent: 5, want: map[string]int{"spot": 4, "on-demand": 4}},
+		{name: "workloads differ", prices: flat{"spot": 1, "on-demand": 1.01}, options: both(preferring("spot", web), preferring("on-demand", db)), percent: 5, want: map[string]int{"spot": 8, "on-demand": 8}},
+		{name: "a node more costs too much", prices: flat{"spot": 1, "on-demand": 1}, options: both(preferring("spot", web[:1]), preferring("on-demand", db[:1])), percent: 5, want: map[string]int{"on-demand": 2}},
+		{name: "spread", prices: flat{"spot": 1, "on-demand": 1.02}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 4, "on-demand": 4}},
+		{name: "spread over prices that differ", prices: flat{"spot": 0.35, "on-demand": 1}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 8}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := New(tt.prices, nil, nil, time.Hour, clock.RealClock{}).Prefer(preference.Judge{Percent: tt.percent})
+			got := map[string]int{}
+			for _, e := range f.Explain(tt.options, templates) {
+				if e.PlannedPods > 0 {
+					got[e.NodeGroup] = e.PlannedPods
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("planned pods by group (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{"a": bought("spot"), "b": bought("on-demand"), "c": bought("spot")}
+	web := preferring("spot", replicas("web", 8, "1", "1Gi"))
+	options := []expander.Option{option("a", 9, web), option("b", 9, web), option("c", 9, web)}
+	options[0].SimilarNodeGroups = append(options[0].SimilarNodeGroups, &group{id: "b"}, &group{id: "c"})
+	f := newFilter(flat{"a": 1, "b": 1, "c": 1}, nil).Prefer(preference.Judge{Percent: 5})
+	best := f.BestOptions(options, templates)
+	if len(best) != 2 || len(best[0].SimilarNodeGroups) != 1 || best[0].SimilarNodeGroups[0].Id() != "c" {
+		t.Errorf("best options %v, want a with c alone beside it, and c", summary(best))
+	}
+	if words := f.Words()("a"); !strings.Contains(words, "the cheapest plan that follows what pods prefer") {
+		t.Errorf("words %q do not say why", words)
+	}
+	if len(options[0].SimilarNodeGroups) != 2 {
+		t.Error("the given option has changed")
+	}
+}

@@ -1,0 +1,75 @@
+package expander
+
+import (
+	"testing"
+
+	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+)
+
+func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{"cheap": typed("cheap"), "same": typed("same"), "dear": typed("dear"), "unknown": typed("unknown")}
+	usd := func(perHour float64) pricing.Amount { return pricing.Amount{PerHour: perHour, Currency: "USD"} }
+	prices := listed{"cheap": usd(1), "same": usd(1.04), "dear": usd(2)}
+	for _, tt := range []struct {
+		name    string
+		prefers string
+		percent float64
+		costs   costs
+		want    string
+	}{
+		{name: "no preference", percent: 5, costs: prices, want: "cheap"},
+		{name: "about the same price", prefers: "same", percent: 5, costs: prices, want: "same"},
+		{name: "too dear", prefers: "dear", percent: 5, costs: prices, want: "cheap"},
+		{name: "price not known", prefers: "unknown", percent: 5, costs: prices, want: "cheap"},
+		{name: "no price known", prefers: "unknown", percent: 5, costs: listed{}, want: "unknown"},
+		{name: "two currencies", prefers: "same", percent: 5, costs: listed{"cheap": usd(1), "same": {PerHour: 1, Currency: "CNY"}}, want: "cheap"},
+		{name: "turned off", prefers: "same", costs: prices, want: "cheap"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: tt.costs, Preferences: preference.Judge{Percent: tt.percent}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			list := offer("cheap", "dear", "same", "unknown")
+			if tt.prefers != "" {
+				list[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
+					PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{{Weight: 1, Preference: apiv1.NodeSelectorTerm{
+						MatchExpressions: []apiv1.NodeSelectorRequirement{{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{tt.prefers}}}}}}}}
+			}
+			if got := chain.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
+				t.Errorf("best option = %+v, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPreferredGroupIsNotBalancedWithOthers(t *testing.T) {
+	templates := map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("a")}
+	chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: listed{}, Preferences: preference.Judge{Percent: 5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := offer("a", "b", "c")
+	for i := range list {
+		list[i].SimilarNodeGroups = []cloudprovider.NodeGroup{&group{id: "a"}, &group{id: "b"}, &group{id: "c"}}
+	}
+	chosen := func() [2]bool {
+		chain.BestOption([]coreexpander.Option{list[0], list[1], list[2]}, templates)
+		return [2]bool{chain.Balances("a", "b"), chain.Balances("a", "c")}
+	}
+	if got := chosen(); got != [2]bool{true, true} {
+		t.Errorf("without preferences b and c may grow for a: %v, want both", got)
+	}
+	list[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
+		PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{{Weight: 1, Preference: apiv1.NodeSelectorTerm{
+			MatchExpressions: []apiv1.NodeSelectorRequirement{{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{"a"}}}}}}}}
+	if got := chosen(); got != [2]bool{false, true} {
+		t.Errorf("b and c may grow for a that pods prefer: %v, want c alone", got)
+	}
+}
