@@ -52,6 +52,7 @@ var ofOthers = map[string]string{
 // units are the units of the numbers that have no type of their own, and the forms of some texts.
 var units = map[string]string{
 	"asg-least-cost-penalty":                             "ratio",
+	"asg-record-loops":                                   "loops",
 	"asg-scale-ups-per-loop":                             "scale-ups",
 	"check-capacity-provisioning-request-max-batch-size": "requests",
 	"cluster-snapshot-parallelism":                       "goroutines",
