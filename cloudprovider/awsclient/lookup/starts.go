@@ -167,23 +167,23 @@ func (s *starts) console(ctx context.Context, id string) ([]string, error) {
 }
 
 var (
-	// secret matches a value behind a telling name, a user of a URL, an access key, a token in JSON, and long text in base64.
-	secret = regexp.MustCompile(`(?i)((?:passw|secret|token|credential|api_?key|access_?key|authorization|bearer)[\w-]*["']?\s*[:= ]\s*)(?:bearer\s+|basic\s+)?\S+` +
+	// secret matches a value behind a telling name, a user of a URL, an access key, a token in JSON, and long text in base64. Quotes around a
+	// value stay, because a parser may need them.
+	secret = regexp.MustCompile(`(?i)((?:passw|secret|token|credential|api_?key|access_?key|authorization|bearer)[\w-]*["']?\s*[:= ]\s*["']?)(?:bearer\s+|basic\s+)?[^\s"']+` +
 		`|://[^\s/@]*@|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
-	unseen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|[^\PC\t]`)
+	pem    = regexp.MustCompile(`(?s)-----BEGIN .*?(?:-----END [^\n]*\n?|$)`)
+	unseen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|[^\PC\t\n]`)
 )
 
-// consoleEnd returns the last lines without secrets and codes of a terminal. A private key goes as a whole.
+// Masked returns the text with *** in the place of secrets. A key in PEM goes as a whole.
+func Masked(text string) string {
+	return secret.ReplaceAllString(pem.ReplaceAllString(text, ""), "$1***")
+}
+
+// consoleEnd returns the last lines without secrets and codes of a terminal.
 func consoleEnd(text string) (lines []string) {
-	key := false
-	for line := range strings.Lines(text) {
-		key = key || strings.Contains(line, "-----BEGIN ")
-		switch line = strings.TrimSpace(unseen.ReplaceAllString(line, "")); {
-		case line == "":
-		case key:
-			key = !strings.Contains(line, "-----END ")
-		default:
-			line = secret.ReplaceAllString(line, "$1***")
+	for line := range strings.Lines(Masked(unseen.ReplaceAllString(text, ""))) {
+		if line = strings.TrimSpace(line); line != "" {
 			lines = append(lines, strings.ToValidUTF8(line[:min(len(line), consoleWidth)], ""))
 		}
 	}

@@ -139,7 +139,7 @@ func TestDeniedLooksAtStartsAreSaidOnce(t *testing.T) {
 func TestConsoleEndsWithoutSecrets(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{"export DB_PASSWORD=hunter2 done", "export DB_PASSWORD=*** done"},
-		{`"secretKey": "abc"`, `"secretKey": ***`},
+		{`"secretKey": "abc"`, `"secretKey": "***"`},
 		{"Authorization: Bearer abc.def", "Authorization: ***"},
 		{"curl https://me:pw@host/path", "curl https***host/path"},
 		{"key AKIAIOSFODNN7EXAMPLE", "key ***"},

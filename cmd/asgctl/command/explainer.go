@@ -28,9 +28,11 @@ type explainer struct {
 	*cli
 	running   running.Options
 	namespace string
+	recording string // of a loop, to run again, "" for the autoscaler or the cluster
 
-	source  show.Source
-	cluster *rest.Config // nil where no cluster is known
+	source   show.Source
+	recorded *decision.Report // of the recording
+	cluster  *rest.Config     // nil where no cluster is known
 }
 
 // aboutNodes is answered by one loop, which knows all that is known of nodes.
@@ -56,13 +58,20 @@ func (e *explainer) pods(cmd *cobra.Command, flags []string, query url.Values, s
 	if err != nil {
 		return nil, err
 	}
-	return show.PodsOf(r, e.source, subject, match), nil
+	answer := show.PodsOf(r, e.source, subject, match)
+	if e.recorded != nil {
+		answer.Compare(e.recorded)
+	}
+	return answer, nil
 }
 
 // report gets the decisions from the running autoscaler, which the query narrows, or by loops of our own. flags are the autoscaler's.
 func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values, asked process.Question) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 	defer cancel()
+	if e.recording != "" {
+		return e.again(ctx, flags, asked)
+	}
 	given := e.running.URL != "" || e.running.File != ""
 	if given && (len(flags) > 0 || asked.Remove != "") {
 		return nil, errors.New("--dry-run and flags behind -- ask for loops of asgctl's own, which go with neither --url nor --report")

@@ -21,8 +21,8 @@ type Deployed struct {
 	Left []string
 }
 
-// ofPod are the flags whose values are files of the pod, or its connection to the API server.
-var ofPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
+// OfPod are the flags whose values are files of the pod, or its connection to the API server.
+var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
 
 // Current returns the name of a flag, which a user may have given by its former name: flags of ours began with aws-, as one of stock's does.
 func Current(name string) string {
@@ -79,7 +79,7 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 			word = "--" + Current(name) + strings.TrimPrefix(rest, name)
 		}
 		name, _, _ := strings.Cut(word, "=")
-		if slices.Contains(ofPod, name) {
+		if slices.Contains(OfPod, name) {
 			deployed.Left = append(deployed.Left, name)
 			continue
 		}

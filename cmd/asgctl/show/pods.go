@@ -21,20 +21,47 @@ type Source string
 const (
 	Running Source = "running" // the autoscaler of the cluster
 	DryRun  Source = "dry-run" // loops of this program, which change nothing
+	Replay  Source = "replay"  // the same over a recording
 )
 
 // Pods explain why pods wait.
 type Pods struct {
-	Version  string            `json:"version"`
-	Source   Source            `json:"source"`
-	At       time.Time         `json:"at"`
-	Reading  decision.Reading  `json:"reading"`
-	Pods     []decision.Pod    `json:"pods"`
-	Searches []decision.Search `json:"searches"` // those of the pods
+	Version     string            `json:"version"`
+	Source      Source            `json:"source"`
+	At          time.Time         `json:"at"`
+	Reading     decision.Reading  `json:"reading"`
+	Pods        []decision.Pod    `json:"pods"`
+	Searches    []decision.Search `json:"searches"`              // those of the pods
+	Differences []Difference      `json:"differences,omitempty"` // from the recorded loop
 
-	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
-	groups  []decision.Group
-	subject string // such as "Deployment/web", "" for one pod
+	Given    string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
+	compared string // with a recorded loop, for a person
+	groups   []decision.Group
+	subject  string // such as "Deployment/web", "" for one pod
+}
+
+// Difference is a pod about which a recorded loop decided otherwise.
+type Difference struct {
+	Pod      string `json:"pod"`
+	Recorded string `json:"recorded"`
+	Replayed string `json:"replayed"`
+}
+
+// Compare notes the differences from a recorded loop. A pod that the loop has left for the next one is none.
+func (p *Pods) Compare(recorded *decision.Report) {
+	p.compared = "\nThe recorded loop decided the same.\n"
+	said := func(pod decision.Pod) string {
+		return string(pod.State) + with(" in ", pod.Group) + ": " + Clean(pod.Cause.Message)
+	}
+	for _, now := range p.Pods {
+		at := slices.IndexFunc(recorded.Pods, func(was decision.Pod) bool {
+			return was.UID == now.UID && was.State != decision.PodDelayed && (was.State != now.State || was.Group != now.Group || was.Cause.Code != now.Cause.Code)
+		})
+		if at >= 0 {
+			p.Differences = append(p.Differences, Difference{Clean(now.Namespace + "/" + now.Name), said(recorded.Pods[at]), said(now)})
+			p.compared = "\nThe recorded loop decided otherwise:\n\n" + Rows(p.Differences)
+		}
+	}
 }
 
 // Named matches the pod of that name.
@@ -131,11 +158,11 @@ func (p *Pods) Text() string {
 	text := stale(p.Reading, p.At)
 	switch {
 	case p.subject == "":
-		return text + p.one(&p.Pods[0])
+		return text + p.one(&p.Pods[0]) + p.compared
 	case len(p.Pods) == 0:
 		return text + "no pod of " + Clean(p.subject) + " waits for a node\n" + p.problems()
 	}
-	return text + p.grouped()
+	return text + p.grouped() + p.compared
 }
 
 // problems are those of the groups.
@@ -276,7 +303,7 @@ func (p *Pods) grouped() string {
 	for _, c := range causes {
 		reasons = append(reasons, p.then(c.reason))
 	}
-	if c := causes[0]; unserved(c.State) {
+	if c := causes[0]; unserved(c.State) && p.Source != Replay {
 		reasons = append(reasons, decision.Reason{Remedy: fmt.Sprintf("asgctl explain pod -n %s %s%s", c.first.Namespace, c.first.Name, p.Given)})
 	}
 	return text + next(reasons...)

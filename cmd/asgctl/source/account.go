@@ -29,6 +29,8 @@ const (
 	imagesFile         = "images.json"
 	nodegroupsFile     = "nodegroups.json"
 	instanceTypesFile  = "instance-types.json"
+	offeringsFile      = "instance-type-offerings.json"
+	spotPricesFile     = "spot-prices.json"
 )
 
 // maxFileBytes bounds one file: a page of a hundred groups with all their instances and tags takes about a megabyte.
@@ -44,6 +46,8 @@ type Account struct {
 	configurations []astypes.LaunchConfiguration
 	images         []ec2types.Image
 	nodegroups     []ekstypes.Nodegroup
+	offerings      []ec2types.InstanceTypeOffering
+	spotPrices     []ec2types.SpotPrice
 	missing        map[string]bool // files that are not there
 	types          *instancetypes.Catalogue
 }
@@ -58,6 +62,8 @@ func LoadAccount(dir string, catalogue *instancetypes.Catalogue) (*Account, erro
 		load(a, configurationsFile, "LaunchConfigurations", &a.configurations, func(c astypes.LaunchConfiguration) *string { return c.LaunchConfigurationName }),
 		load(a, imagesFile, "Images", &a.images, func(i ec2types.Image) *string { return i.ImageId }),
 		load(a, nodegroupsFile, "nodegroup", &a.nodegroups, func(n ekstypes.Nodegroup) *string { return n.NodegroupName }),
+		load(a, offeringsFile, "InstanceTypeOfferings", &a.offerings, func(o ec2types.InstanceTypeOffering) *string { return o.Location }),
+		load(a, spotPricesFile, "SpotPriceHistory", &a.spotPrices, func(p ec2types.SpotPrice) *string { return p.SpotPrice }),
 		a.loadTypes(),
 	); err != nil {
 		return nil, err

@@ -53,6 +53,7 @@ var ofOthers = map[string]string{
 var units = map[string]string{
 	"asg-least-cost-penalty":                             "ratio",
 	"asg-preference-percent":                             "percent",
+	"asg-record-loops":                                   "loops",
 	"asg-scale-ups-per-loop":                             "scale-ups",
 	"check-capacity-provisioning-request-max-batch-size": "requests",
 	"cluster-snapshot-parallelism":                       "goroutines",

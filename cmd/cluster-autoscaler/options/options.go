@@ -71,6 +71,7 @@ type AWS struct {
 
 	StatusPage    string // StatusPageOn or StatusPageOff
 	StatusAddress string // of the status page and its JSON, empty: --address
+	RecordLoops   int    // that are kept for asgctl replay
 
 	Profile string // ProfileStandard or ProfileConservative
 	Shadow  bool   // decide beside another autoscaler, and change nothing
@@ -218,6 +219,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		ProfileConservative+": those that are nearest to the stock autoscaler: "+conservative+". A flag that is given wins.")
 	fs.BoolVar(&a.Shadow, "shadow", false, "Whether the autoscaler only watches another one that leads. It decides in each loop as if it led, changes nothing but a lease of its own, "+
 		"and reports on the status page where the two differ. It needs no permission to write.")
+	fs.IntVar(&a.RecordLoops, "asg-record-loops", 0, "How many of the last loops the autoscaler records for asgctl replay, in memory. It serves them under /status/loop.zip, "+
+		"with the objects of the cluster without environments and commands. With 0 it records none.")
 	fs.StringVar(&a.PluginAddress, "asg-plugin-address", "", "Address at which the program serves an unmodified Cluster Autoscaler, as its external gRPC provider and its gRPC expander. "+
 		"The program does not autoscale by itself then. 127.0.0.1:8087 can be reached from the same pod only. Any other address needs the three files below. If empty: the program autoscales.")
 	fs.StringVar(&a.PluginFiles.Cert, "asg-plugin-cert", "", "File with the certificate of --asg-plugin-address, as PEM. The core's gRPC expander always needs one. The program reads it again when it changes.")

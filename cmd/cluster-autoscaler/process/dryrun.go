@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
@@ -27,6 +28,8 @@ type Question struct {
 	Remove string
 	// Enough reports whether the decisions of the loops so far are an answer.
 	Enough func(*decision.Report) bool
+	// AWS answers reads in AWS's place. With none AWS does.
+	AWS []func(*middleware.Stack) error
 }
 
 // DryRun runs loops over what the API server and AWS answer to reads, and returns their decisions. No write leaves the process: a
@@ -40,7 +43,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	p.guard = dryrun.New(fail)
 	p.remove = asked.Remove
 	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
-	p.middleware = []func(*middleware.Stack) error{p.guard.AWS}
+	p.middleware = append(slices.Clone(asked.AWS), p.guard.AWS) // the last one sees a call first
 	p.registerer = prometheus.NewRegistry()
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
 	p.options.ScaleDown = p.options.ScaleDown && asked.Nodes

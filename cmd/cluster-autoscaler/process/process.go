@@ -49,6 +49,7 @@ type Process struct {
 	refusing    *dryrun.Guard                   // nil but in a shadow
 	leases      *rest.Config                    // of a shadow, whose kube may not write them
 	watches     atomic.Pointer[shadow.Shadow]   // nil but in a shadow
+	ring        dryrun.Ring                     // of recorded loops
 }
 
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that
@@ -70,6 +71,9 @@ func (p *Process) Run(ctx context.Context) error {
 	p.record = p.newRecord()
 	p.ready.record = p.record
 	p.registerer = legacyregistry.Registerer()
+	if p.ring.Most = p.options.AWS.RecordLoops; p.ring.Most > 0 {
+		p.middleware = append(p.middleware, p.ring.AWS)
+	}
 	stopServing, err := p.listen(running, fail)
 	if err != nil {
 		return err
@@ -162,6 +166,7 @@ func (p *Process) work(ctx context.Context) error {
 // loop runs the core's loop whenever the trigger says so, until ctx ends.
 func (p *Process) loop(ctx context.Context, a *assembly) {
 	logger := klog.FromContext(ctx)
+	defer p.ring.Reports.Wait()
 	if !a.manager.GetCache().WaitForCacheSync(ctx) {
 		return
 	}
@@ -178,11 +183,13 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
 		lifecycle.AdjustGarbage()
+		recorded := p.ring.Begin(a.informers, a.cloud.cache.Snapshot())
 		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
 		p.decisions.End()
 		a.unhelped.Publish()
 		a.requests.Publish()
+		recorded(p.record.Report)
 		if first {
 			debug.FreeOSMemory() // memory that only the start needed
 		}

@@ -42,12 +42,13 @@ func endpoints(core config.AutoscalingOptions, health, ready http.Handler,
 	return paths
 }
 
-// statusEndpoints are the status page and the report behind it.
-func statusEndpoints(record *decision.Record) http.Handler {
+// statusEndpoints are the status page, the report behind it, and recorded loops.
+func statusEndpoints(record *decision.Record, recordings http.Handler) http.Handler {
 	paths := http.NewServeMux()
 	page := pages.NewPage(record.Report, clock.RealClock{})
 	paths.Handle(pages.Path, page)
 	paths.Handle(pages.Path+"/", page)
+	paths.Handle("GET "+pages.Path+"/loop.zip", recordings)
 	paths.Handle(pages.Path+".json", pages.NewJSON(record))
 	return paths
 }
@@ -57,7 +58,7 @@ func (p *Process) listen(ctx context.Context, failed func(error)) (stop func(), 
 	var status http.Handler
 	stopStatus := func() {}
 	if p.options.AWS.StatusPage == options.StatusPageOn {
-		status = statusEndpoints(p.record)
+		status = statusEndpoints(p.record, &p.ring)
 		if address := p.options.AWS.StatusAddress; address != "" {
 			if stopStatus, err = serve(ctx, "asg-status-address", address, guarded(status, p.core.ConfigNamespace), failed); err != nil {
 				return nil, err

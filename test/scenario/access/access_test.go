@@ -10,7 +10,7 @@ func TestAccess(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs a control plane")
 	}
-	names := []string{everything, explanation, stockManifest, stockChart, asPlugin, pluginWithoutLease}
+	names := []string{everything, explanation, recording, stockManifest, stockChart, asPlugin, pluginWithoutLease}
 	names = append(names, kopsReleases...)
 	for _, row := range removals {
 		names = append(names, row.name)
@@ -19,6 +19,7 @@ func TestAccess(t *testing.T) {
 	t.Run("every permission is used", func(t *testing.T) { everythingIsUsed(t, l) })
 	t.Run("without nominations", func(t *testing.T) { t.Parallel(); worksWithoutNominations(t, l) })
 	t.Run("an explanation writes nothing", func(t *testing.T) { t.Parallel(); explainsWithoutWrites(t, l) })
+	t.Run("a recorded loop runs again", func(t *testing.T) { t.Parallel(); replaysRecordedLoop(t, l) })
 	t.Run("the running autoscaler is asked", func(t *testing.T) { t.Parallel(); asksRunningAutoscaler(t, l) })
 	t.Run("a plugin needs its lease", func(t *testing.T) { t.Parallel(); needsItsLease(t, l) })
 	t.Run("a plugin without its lease", func(t *testing.T) { t.Parallel(); servesWithoutItsLease(t, l) })

@@ -1,0 +1,113 @@
+package command
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/smithy-go/middleware"
+	"github.com/spf13/cobra"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
+)
+
+func (c *cli) replay() *cobra.Command {
+	e, pod := &explainer{cli: c}, ""
+	cmd := &cobra.Command{
+		Use: "replay FILE [-- FLAGS OF THE AUTOSCALER]", Short: "Run a recorded loop again, without AWS and the cluster",
+		Long: `Runs a loop again that the autoscaler has recorded (--asg-record-loops, /status/loop.zip), and says what differs from its decisions then.
+The flags are those of the autoscaler. Flags after -- replace them. Like the loops of asgctl explain, this one knows of no cool-down, of no
+delay that has begun, and of no file that a flag names. Exits with 3 if a pod would get no node.`,
+		Example: "  asgctl replay loop.zip\n  asgctl replay loop.zip --pod shop/web-0 -- --expander=least-cost",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			files, flags := afterDash(cmd, args)
+			if len(files) != 1 {
+				return errors.New("want asgctl replay FILE, and the autoscaler's flags behind --")
+			}
+			e.recording = files[0]
+			if namespace, name, named := strings.Cut(pod, "/"); named {
+				e.namespace = namespace
+				return e.pod(cmd, []string{name}, flags)
+			}
+			return e.all(cmd, nil, flags)
+		},
+	}
+	cmd.Flags().StringVar(&pod, "pod", "", "The pod to explain, as NAMESPACE/NAME. If empty: all that waited.")
+	cmd.Flags().DurationVar(&e.timeout, "timeout", 10*time.Minute, "Time after which the loop is given up.")
+	return cmd
+}
+
+// again runs the recorded loop, whose files are unpacked for that time.
+func (e *explainer) again(ctx context.Context, flags []string, asked process.Question) (*decision.Report, error) {
+	dir, err := os.MkdirTemp("", "asgctl-replay-")
+	if err != nil {
+		return nil, failure{err}
+	}
+	defer os.RemoveAll(dir)
+	var account *source.Account
+	if e.recorded, account, err = unpack(ctx, e.recording, dir); err != nil {
+		return nil, failure{fmt.Errorf("read the recording: %w", err)}
+	}
+	began := e.recorded.Loop.Started
+	flags, left := replayed(e.recorded.Process, flags)
+	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", e.recorded.Loop.Number, began.UTC().Format(time.RFC3339),
+		show.Clean(e.recorded.Process.Version), but(left))
+	e.source, asked.AWS = show.Replay, []func(*middleware.Stack) error{account.Answer}
+	collectLess()
+	return e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), flags, asked)
+}
+
+func unpack(ctx context.Context, file, dir string) (*decision.Report, *source.Account, error) {
+	archive, err := zip.OpenReader(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer archive.Close()
+	if err := os.CopyFS(dir, archive); err != nil {
+		return nil, nil, err
+	}
+	saved, err := running.Open(running.Options{File: filepath.Join(dir, dryrun.ReportFile)})
+	if err != nil {
+		return nil, nil, err
+	}
+	recorded, err := saved.Report(ctx, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	account, err := source.LoadAccount(dir, instancetypes.Embedded())
+	return recorded, account, err
+}
+
+// replayed are the flags of a recorded autoscaler, but for those that are given, and those that name something of its pod.
+func replayed(p decision.Process, given []string) (flags, left []string) {
+	flags = []string{"--asg-region=" + p.Region}
+	for _, flag := range p.Flags {
+		name, value, _ := strings.Cut(flag, "=")
+		values, isList := strings.CutPrefix(value, "[")
+		switch {
+		case slices.ContainsFunc(given, func(word string) bool { return word == name || strings.HasPrefix(word, name+"=") }):
+		case slices.Contains(running.OfPod, name):
+			left = append(left, name)
+		case isList:
+			for one := range strings.FieldsSeq(strings.TrimSuffix(values, "]")) {
+				flags = append(flags, name+"="+one)
+			}
+		default:
+			flags = append(flags, flag)
+		}
+	}
+	return append(flags, given...), left
+}

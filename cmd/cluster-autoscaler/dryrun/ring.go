@@ -1,0 +1,305 @@
+package dryrun
+
+import (
+	"archive/zip"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/smithy-go/middleware"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+const (
+	mostBytes   = 64 << 20        // of the objects that a Ring alone still holds, in the size that the API server sends
+	mostAnswers = 10_000          // elements of one kind. Old versions of launch templates are never asked for again
+	sendLimit   = 2 * time.Minute // for a recording
+
+	ReportFile = "report.json" // of a recording, as /status.json
+	kubeFolder = "kubernetes"  // of a recording, with the API server's lists by path
+)
+
+// Ring holds what the last loops decided by, and their decisions. It refers to the objects of the caches, which nobody changes, and puts them
+// into words when somebody asks. Begin belongs to the goroutine of the loops. The rest is safe for concurrent use.
+type Ring struct {
+	Most    int            // loops, 0 for no recording
+	Reports sync.WaitGroup // of the loop that ended last, made beside the next wait
+
+	seen    map[any]bool // objects of the last loop
+	sending sync.Mutex   // a recording at a time
+
+	mu    sync.Mutex
+	loops []*recorded // oldest first
+	aws   answers
+}
+
+// answers are AWS's latest ones, by member and element. The inner maps are replaced and never changed.
+type answers map[string]map[string]any
+
+type recorded struct {
+	report  *decision.Report
+	objects map[string][]any // by the path of the API server
+	groups  *group.Snapshot
+	aws     answers
+	bytes   int // of the objects that the loop before did not have
+}
+
+// Begin records the objects of all started informers, and AWS's answers. It costs a list of each cache. Call end when the loop has ended.
+func (r *Ring) Begin(factory informers.SharedInformerFactory, groups *group.Snapshot) (end func(report func() *decision.Report)) {
+	if r.Most <= 0 {
+		return func(func() *decision.Report) {}
+	}
+	r.Reports.Wait()
+	l, seen := &recorded{groups: groups, objects: map[string][]any{}}, make(map[any]bool, len(r.seen))
+	now := make(chan struct{})
+	close(now)
+	for kind := range factory.WaitForCacheSync(now) {
+		kinds, _, err := scheme.Scheme.ObjectKinds(reflect.New(kind.Elem()).Interface().(runtime.Object))
+		if err != nil {
+			continue // the factory is for the kinds of the scheme alone
+		}
+		resource, _ := meta.UnsafeGuessKindToResource(kinds[0])
+		informer, err := factory.ForResource(resource)
+		if err != nil {
+			continue // as above
+		}
+		objects := informer.Informer().GetStore().List()
+		l.objects[strings.Replace("/apis/"+resource.GroupVersion().String()+"/"+resource.Resource, "/apis/v1/", "/api/v1/", 1)] = objects
+		for _, o := range objects {
+			seen[o] = true
+			if sized, has := o.(interface{ Size() int }); has && !r.seen[o] {
+				l.bytes += sized.Size()
+			}
+		}
+	}
+	r.mu.Lock()
+	r.seen, l.aws = seen, maps.Clone(r.aws)
+	r.mu.Unlock()
+	return func(report func() *decision.Report) { r.Reports.Go(func() { r.add(l, report()) }) }
+}
+
+func (r *Ring) add(l *recorded, report *decision.Report) {
+	l.report = report
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.loops = append(r.loops, l)
+	bytes := 0
+	for at := len(r.loops) - 1; at > 0; at-- {
+		if bytes += r.loops[at].bytes; bytes > mostBytes || len(r.loops)-at >= r.Most {
+			r.loops = slices.Delete(r.loops, 0, at)
+			return
+		}
+	}
+}
+
+// members are the parts of AWS's answers that a dry run needs: the file by which asgctl reads them with --from, and the fields that tell their
+// elements apart.
+var members = map[string]struct {
+	file string
+	id   []string
+}{
+	"AutoScalingGroups":      {"auto-scaling-groups.json", []string{"AutoScalingGroupName"}},
+	"LaunchConfigurations":   {"launch-configurations.json", []string{"LaunchConfigurationName"}},
+	"LaunchTemplateVersions": {"launch-template-versions.json", []string{"LaunchTemplateId", "VersionNumber"}},
+	"Images":                 {"images.json", []string{"ImageId"}},
+	"Nodegroup":              {"nodegroups.json", []string{"ClusterName", "NodegroupName"}},
+	"InstanceTypeOfferings":  {"instance-type-offerings.json", []string{"InstanceType", "Location"}},
+	"SpotPriceHistory":       {"spot-prices.json", []string{"InstanceType", "AvailabilityZone", "ProductDescription"}},
+}
+
+// AWS has the answers to a client's reads recorded.
+func (r *Ring) AWS(stack *middleware.Stack) error {
+	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Record",
+		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
+			out, metadata, err := next.HandleInitialize(ctx, in)
+			if answer := reflect.Indirect(reflect.ValueOf(out.Result)); err == nil && answer.Kind() == reflect.Struct {
+				for name, member := range members {
+					r.keep(name, member.id, answer.FieldByName(name))
+				}
+			}
+			return out, metadata, err
+		}), middleware.Before)
+}
+
+// keep takes in a list or one element, if the answer has any.
+func (r *Ring) keep(name string, id []string, found reflect.Value) {
+	if found.Kind() == reflect.Pointer {
+		found = reflect.Append(reflect.MakeSlice(reflect.SliceOf(found.Type()), 0, 1), found)
+	} else if found.Kind() != reflect.Slice {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.aws == nil {
+		r.aws = answers{}
+	}
+	kept := map[string]any{}
+	if len(r.aws[name]) < mostAnswers {
+		maps.Copy(kept, r.aws[name])
+	}
+	for at := range found.Len() {
+		element, key := reflect.Indirect(found.Index(at)), ""
+		for _, field := range id {
+			key += fmt.Sprint(reflect.Indirect(element.FieldByName(field)), " ")
+		}
+		kept[key] = element.Interface()
+	}
+	r.aws[name] = kept
+}
+
+// ServeHTTP sends the last loop as a ZIP archive, or the one of ?loop=NUMBER.
+func (r *Ring) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	have, found := "", (*recorded)(nil)
+	r.mu.Lock()
+	for _, l := range r.loops {
+		number := strconv.FormatInt(l.report.Loop.Number, 10)
+		if have += " " + number; number == cmp.Or(request.URL.Query().Get("loop"), number) {
+			found = l
+		}
+	}
+	r.mu.Unlock()
+	if found == nil {
+		http.Error(w, "no such loop is recorded (--asg-record-loops). There are:"+have, http.StatusNotFound)
+		return
+	}
+	r.sending.Lock()
+	defer r.sending.Unlock()
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(sendLimit)) // a recorder in a test has none
+	w.Header().Set("Content-Type", "application/zip")
+	if err := found.write(w); err != nil {
+		klog.FromContext(request.Context()).Error(err, "Could not send the recording of a loop", "loop", found.report.Loop.Number)
+	}
+}
+
+func (l *recorded) write(w io.Writer) (err error) {
+	archive := zip.NewWriter(w)
+	put := func(name string, content any) {
+		file, failed := archive.Create(name)
+		if failed == nil {
+			failed = json.NewEncoder(file).Encode(content)
+		}
+		err = errors.Join(err, failed)
+	}
+	put(ReportFile, l.report)
+	for name, member := range members {
+		list := []any{}
+		for _, element := range l.aws[name] {
+			if element = l.reduced(element); element != nil {
+				list = append(list, element)
+			}
+		}
+		put(member.file, list)
+	}
+	for path, objects := range l.objects {
+		items := make([]json.RawMessage, len(objects))
+		for at, object := range objects {
+			items[at] = redacted(object)
+		}
+		put(kubeFolder+path, map[string]any{"metadata": map[string]string{"resourceVersion": "1"}, "items": items})
+	}
+	return errors.Join(err, archive.Close())
+}
+
+var (
+	// programs are the lists of a container that no decision needs.
+	programs = []string{"args", "command", "envFrom", "httpHeaders"}
+	// variables are those of the VPC CNI that say how many pods a node takes, and whose it is.
+	variables = []string{"CLUSTER_NAME", "ENABLE_PREFIX_DELEGATION", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENABLE_POD_ENI"}
+	// domains end those of the annotations that the core, an adapter or the scheduler reads.
+	domains = []string{"kubernetes.io", "k8s.io", "karpenter.sh", "asg-autoscaler.github.io"}
+)
+
+// redacted is an object without programs, their environment, and annotations that nobody reads. All of these may be secret.
+func redacted(object any) json.RawMessage {
+	text, _ := json.Marshal(object) // an object of the API always has a JSON form
+	var plain any
+	_ = json.Unmarshal(text, &plain)
+	redact(plain)
+	text, _ = json.Marshal(plain)
+	return text
+}
+
+func redact(v any) {
+	switch v := v.(type) {
+	case []any:
+		for _, element := range v {
+			redact(element)
+		}
+	case map[string]any:
+		maps.DeleteFunc(v, func(name string, inner any) bool {
+			_, isList := inner.([]any)
+			return isList && slices.Contains(programs, name)
+		})
+		if env, isList := v["env"].([]any); isList {
+			v["env"] = slices.DeleteFunc(env, func(variable any) bool {
+				name, _ := variable.(map[string]any)["name"].(string)
+				return !slices.Contains(variables, name)
+			})
+		}
+		annotations, _ := v["annotations"].(map[string]any)
+		maps.DeleteFunc(annotations, func(key string, _ any) bool {
+			domain, _, _ := strings.Cut(key, "/")
+			return domain == "kubectl.kubernetes.io" || !slices.ContainsFunc(domains, func(end string) bool { return strings.HasSuffix(domain, end) })
+		})
+		for _, inner := range v {
+			redact(inner)
+		}
+	}
+}
+
+// reduced is an element of AWS's answers without secrets, nil for a group that the loop did not see. A group has the desired capacity that the
+// loop counted with, because AWS may not have shown our last launch.
+func (l *recorded) reduced(element any) any {
+	switch e := element.(type) {
+	case astypes.AutoScalingGroup:
+		g := l.groups.Group(awssdk.ToString(e.AutoScalingGroupName))
+		if g == nil {
+			return nil
+		}
+		e.DesiredCapacity = awssdk.Int32(int32(g.DesiredCapacity))
+		return e
+	case astypes.LaunchConfiguration:
+		e.UserData = masked(e.UserData)
+		return e
+	case ec2types.LaunchTemplateVersion:
+		if e.LaunchTemplateData != nil {
+			data := *e.LaunchTemplateData
+			data.UserData, e.LaunchTemplateData = masked(data.UserData), &data
+		}
+		return e
+	}
+	return element
+}
+
+// masked is user data without secrets. Compressed user data is left out.
+func masked(data *string) *string {
+	text, err := base64.StdEncoding.DecodeString(awssdk.ToString(data))
+	if err != nil || !utf8.Valid(text) {
+		return nil
+	}
+	return awssdk.String(base64.StdEncoding.EncodeToString([]byte(lookup.Masked(string(text)))))
+}

@@ -1,0 +1,301 @@
+package dryrun
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"github.com/aws/smithy-go/middleware"
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// began is when the recorded loops began.
+var began = time.Date(2026, 11, 25, 10, 0, 0, 0, time.UTC)
+
+// caches are informers of pods, nodes and DaemonSets that have been filled.
+func caches(t testing.TB, objects ...*corev1.Pod) informers.SharedInformerFactory {
+	t.Helper()
+	factory := informers.NewSharedInformerFactory(fake.NewClientset(), 0)
+	pods, daemonSets := factory.Core().V1().Pods().Informer(), factory.Apps().V1().DaemonSets().Informer()
+	factory.Core().V1().Nodes().Informer()
+	factory.Start(t.Context().Done())
+	factory.WaitForCacheSync(t.Context().Done())
+	for _, pod := range objects {
+		if err := pods.GetStore().Add(pod); err != nil {
+			t.Fatal(err)
+		}
+	}
+	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "aws-node", Args: []string{"--secret"}, Command: []string{"secret"},
+		Env:     []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "shop"}, {Name: "TOKEN", Value: "secret"}},
+		EnvFrom: []corev1.EnvFromSource{{Prefix: "secret"}}}}}}
+	template.Annotations = map[string]string{"vault.example.com/role": "secret"}
+	if err := daemonSets.GetStore().Add(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "aws-node", Namespace: "kube-system"},
+		Spec: appsv1.DaemonSetSpec{Template: template}}); err != nil {
+		t.Fatal(err)
+	}
+	return factory
+}
+
+func pod(name string) *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", CreationTimestamp: metav1.NewTime(began.Add(-time.Minute)),
+		Labels: map[string]string{"env": "prod", "args": "none"},
+		Annotations: map[string]string{"karpenter.sh/do-not-disrupt": "true", "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+			corev1.LastAppliedConfigAnnotation: "secret", "example.com/token": "secret"}},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Reason: "Unschedulable"}}}}
+}
+
+// loops has the ring record loops with these numbers.
+func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
+	snapshot := group.NewSnapshot(map[string]*group.Group{"web": {Name: "web", DesiredCapacity: 3}}, nil, began)
+	for _, number := range numbers {
+		end := r.Begin(factory, snapshot)
+		end(func() *decision.Report {
+			return &decision.Report{Version: decision.Version, Loop: decision.Loop{Number: number, Started: began}}
+		})
+	}
+	r.Reports.Wait()
+}
+
+// answer has a read answered by AWS.
+func answer(t *testing.T, r *Ring, result any) {
+	t.Helper()
+	stack := middleware.NewStack("test", func() any { return nil })
+	if err := r.AWS(stack); err != nil {
+		t.Fatal(err)
+	}
+	deserialized := middleware.DeserializeMiddlewareFunc("Answer", func(context.Context, middleware.DeserializeInput, middleware.DeserializeHandler) (
+		middleware.DeserializeOutput, middleware.Metadata, error) {
+		return middleware.DeserializeOutput{Result: result}, middleware.Metadata{}, nil
+	})
+	if err := stack.Deserialize.Add(deserialized, middleware.After); err != nil {
+		t.Fatal(err)
+	}
+	handler := middleware.HandlerFunc(func(context.Context, any) (any, middleware.Metadata, error) { return nil, middleware.Metadata{}, nil })
+	if out, _, err := middleware.DecorateHandler(handler, stack).Handle(t.Context(), nil); err != nil || out != result {
+		t.Fatalf("the caller gets %v, %v", out, err)
+	}
+}
+
+// fetch asks for a recording.
+func fetch(t *testing.T, r *Ring, query string) (code int, body string, archive *zip.Reader) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/status/loop.zip"+query, http.NoBody))
+	archive, err := zip.NewReader(bytes.NewReader(w.Body.Bytes()), int64(w.Body.Len()))
+	if err == nil {
+		return w.Code, "", archive
+	}
+	return w.Code, w.Body.String(), nil
+}
+
+func read(t *testing.T, archive fs.FS, name string) string {
+	t.Helper()
+	text, err := fs.ReadFile(archive, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func TestNothingIsRecordedUnlessAsked(t *testing.T) {
+	r := &Ring{}
+	loops(r, nil, 1)
+	if code, body, _ := fetch(t, r, ""); code != http.StatusNotFound || !strings.Contains(body, "--asg-record-loops") {
+		t.Errorf("a recording is answered with %d: %s", code, body)
+	}
+}
+
+func TestRingHoldsTheLastLoops(t *testing.T) {
+	r, factory := &Ring{Most: 2}, caches(t, pod("a"))
+	loops(r, factory, 1, 2, 3)
+	if code, body, _ := fetch(t, r, "?loop=1"); code != http.StatusNotFound || !strings.HasSuffix(body, "There are: 2 3\n") {
+		t.Errorf("loop 1 is answered with %d: %s", code, body)
+	}
+	for query, want := range map[string]int64{"?loop=2": 2, "": 3} {
+		code, _, archive := fetch(t, r, query)
+		var report decision.Report
+		if err := json.Unmarshal([]byte(read(t, archive, ReportFile)), &report); err != nil || code != http.StatusOK || report.Loop.Number != want {
+			t.Errorf("%q is answered with %d and loop %d, want %d: %v", query, code, report.Loop.Number, want, err)
+		}
+	}
+}
+
+// Objects that the caches have replaced are what the ring costs.
+func TestRingIsBoundedInBytes(t *testing.T) {
+	large := func(name string) *corev1.Pod {
+		p := pod(name)
+		p.Spec.SchedulerName = strings.Repeat("x", mostBytes*2/5)
+		return p
+	}
+	r, factory := &Ring{Most: 10}, caches(t, large("a"))
+	loops(r, factory, 1, 2)
+	for _, number := range []int64{3, 4, 5} {
+		if err := factory.Core().V1().Pods().Informer().GetStore().Update(large("a")); err != nil {
+			t.Fatal(err)
+		}
+		loops(r, factory, number)
+	}
+	if _, body, _ := fetch(t, r, "?loop=0"); !strings.HasSuffix(body, "There are: 3 4 5\n") {
+		t.Errorf("three pods of two fifths of the bound each: %s", body)
+	}
+}
+
+func TestRecordingHasNoSecrets(t *testing.T) {
+	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
+	data := base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\nbootstrap-token = \"secret\"\n[settings.kubernetes.node-labels]\nteam = \"web\"\n"))
+	answer(t, r, &ec2.DescribeLaunchTemplateVersionsOutput{LaunchTemplateVersions: []ec2types.LaunchTemplateVersion{
+		{LaunchTemplateId: awssdk.String("lt-1"), VersionNumber: awssdk.Int64(1), LaunchTemplateData: &ec2types.ResponseLaunchTemplateData{UserData: &data}}, {}}})
+	answer(t, r, &autoscaling.DescribeLaunchConfigurationsOutput{LaunchConfigurations: []astypes.LaunchConfiguration{{LaunchConfigurationName: awssdk.String("c"), UserData: &data}}})
+	loops(r, factory, 1)
+	_, _, archive := fetch(t, r, "")
+	for _, file := range archive.File {
+		if text := read(t, archive, file.Name); strings.Contains(text, "secret") || strings.Contains(text, data) {
+			t.Errorf("%s has a secret:\n%s", file.Name, text)
+		}
+	}
+	for file, wants := range map[string][]string{
+		"kubernetes/api/v1/pods":             {"karpenter.sh/do-not-disrupt", "safe-to-evict", `"env":"prod"`, `"args":"none"`, "Unschedulable"},
+		"kubernetes/apis/apps/v1/daemonsets": {`"env":[{"name":"CLUSTER_NAME","value":"shop"}]`},
+		"launch-template-versions.json":      {base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\nbootstrap-token = \"***\"\n[settings.kubernetes.node-labels]\nteam = \"web\"\n"))},
+	} {
+		for _, want := range wants {
+			if text := read(t, archive, file); !strings.Contains(text, want) {
+				t.Errorf("%s lacks %s:\n%s", file, want, text)
+			}
+		}
+	}
+}
+
+// The loop counts with launches that AWS has yet to show, and with no group that is gone.
+func TestRecordingHasTheLatestAnswers(t *testing.T) {
+	r, factory := &Ring{Most: 1}, caches(t)
+	for _, desired := range []int32{1, 2} {
+		answer(t, r, &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []astypes.AutoScalingGroup{
+			{AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(desired), MaxSize: awssdk.Int32(desired + 4)}, {AutoScalingGroupName: awssdk.String("gone")}}})
+	}
+	answer(t, r, &eks.DescribeNodegroupOutput{Nodegroup: &ekstypes.Nodegroup{ClusterName: awssdk.String("shop"), NodegroupName: awssdk.String("ng")}})
+	answer(t, r, &ec2.DescribeInstancesOutput{})
+	loops(r, factory, 1)
+	answer(t, r, &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []astypes.AutoScalingGroup{{AutoScalingGroupName: awssdk.String("web")}}})
+	_, _, archive := fetch(t, r, "")
+	var groups []astypes.AutoScalingGroup
+	if err := json.Unmarshal([]byte(read(t, archive, "auto-scaling-groups.json")), &groups); err != nil {
+		t.Fatal(err)
+	}
+	if len(groups) != 1 || awssdk.ToInt32(groups[0].DesiredCapacity) != 3 || awssdk.ToInt32(groups[0].MaxSize) != 6 {
+		t.Errorf("the groups are %+v", groups)
+	}
+	if text := read(t, archive, "nodegroups.json"); !strings.Contains(text, `"NodegroupName":"ng"`) {
+		t.Errorf("the node groups are %s", text)
+	}
+}
+
+func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
+	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
+	loops(r, factory, 1)
+	_, _, archive := fetch(t, r, "")
+	client, err := kubernetes.NewForConfig(Recording{Files: archive, Later: 24 * time.Hour}.Kube())
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := informers.NewSharedInformerFactory(client, 0)
+	pods := read.Core().V1().Pods()
+	pods.Informer()
+	read.Start(t.Context().Done())
+	read.WaitForCacheSync(t.Context().Done())
+	got, err := pods.Lister().Pods("default").Get("a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := pod("a")
+	want.CreationTimestamp = metav1.NewTime(began.Add(24*time.Hour - time.Minute).Local())
+	delete(want.Annotations, corev1.LastAppliedConfigAnnotation)
+	delete(want.Annotations, "example.com/token")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the pod (-want +got):\n%s", diff)
+	}
+	if _, err := client.StorageV1().StorageClasses().List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a kind that was not recorded: %v", err)
+	}
+}
+
+func TestTimesMove(t *testing.T) {
+	r := Recording{Later: time.Hour}
+	for was, want := range map[string]string{
+		`{"at":"2026-11-25T10:00:00Z"}`:            `{"at":"2026-11-25T11:00:00Z"}`,
+		`{"at":"2026-11-25T23:30:00.000001Z"}`:     `{"at":"2026-11-26T00:30:00.000001Z"}`,
+		`{"at":"2026-11-25T10:00:00+02:00"}`:       `{"at":"2026-11-25T11:00:00+02:00"}`,
+		`{"at":"0001-01-01T00:00:00Z"}`:            `{"at":"0001-01-01T00:00:00Z"}`,
+		`{"at":"2026-13-25T10:00:00Z"}`:            `{"at":"2026-13-25T10:00:00Z"}`,
+		`{"name":"at 2026-11-25T10:00:00Z or so"}`: `{"name":"at 2026-11-25T10:00:00Z or so"}`,
+	} {
+		if got := string(moment.ReplaceAllFunc([]byte(was), r.moved)); got != want {
+			t.Errorf("%s becomes %s, want %s", was, got, want)
+		}
+	}
+}
+
+// BenchmarkBegin is what recording costs a loop of 1,000 groups, 5,000 nodes and 10,000 pods, of which a hundred are new. It leaves out the report.
+//
+//	go test ./cmd/cluster-autoscaler/dryrun -run '^$' -bench Begin
+func BenchmarkBegin(b *testing.B) {
+	var pods []*corev1.Pod
+	for n := range 15_000 {
+		pods = append(pods, pod(fmt.Sprint("pod-", n)))
+	}
+	r, factory := &Ring{Most: 10}, caches(b, pods...)
+	for n := range 1000 {
+		r.aws = answers{"AutoScalingGroups": {fmt.Sprint(n): n}}
+	}
+	store, snapshot := factory.Core().V1().Pods().Informer().GetStore(), group.NewSnapshot(nil, nil, began)
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		b.StopTimer()
+		for at := range 100 {
+			if err := store.Update(pod(fmt.Sprint("pod-", (n*100+at)%15_000))); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StartTimer()
+		r.Begin(factory, snapshot)(func() *decision.Report { return &decision.Report{} })
+	}
+}
+
+func TestBrokenConnectionEndsTheSending(t *testing.T) {
+	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
+	loops(r, factory, 1)
+	if err := r.loops[0].write(broken{}); err == nil {
+		t.Error("no error")
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
