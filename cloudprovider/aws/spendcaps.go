@@ -11,7 +11,9 @@ import (
 	"sync"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
@@ -36,6 +38,16 @@ func ParseSpendCaps(texts []string) ([]decision.SpendCap, error) {
 		caps = append(caps, decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most})
 	}
 	return caps, nil
+}
+
+// capProblem returns what is wrong with SpendCapTag, or nothing. A group with a cap that cannot be read does not grow.
+func capProblem(g *group.Group) []launchspec.Problem {
+	text, tagged := g.Tags[SpendCapTag]
+	if _, err := ParseSpendCaps([]string{text}); !tagged || err == nil {
+		return nil
+	}
+	return []launchspec.Problem{{Reason: "invalid-spend-cap-tag", Message: fmt.Sprintf("its tag %s is %q, which is no amount such as 25.50, so the group does not grow", SpendCapTag, text),
+		Remedy: "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, SpendCapTag)}}
 }
 
 // spendCaps count the spend against the caps, once for each view. The costs of a group are kept until it or the prices change.

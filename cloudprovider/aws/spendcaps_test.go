@@ -28,6 +28,20 @@ func capped(t *testing.T, nodes float64, change func(*asg.Options), groups ...fa
 	})
 }
 
+func TestSpendCapThatCannotBeReadIsAProblem(t *testing.T) {
+	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "much"}), awsworld.Group("b", "m5.large", 0, 0, 9, nil)).restartedWith(func(*asg.Options, *aws.Options) {})
+	if got := w.NodeGroup("a").MaxSize(); got != 0 {
+		t.Errorf("group a may have %d nodes, want 0", got)
+	}
+	if got := w.NodeGroup("b").MaxSize(); got != 9 {
+		t.Errorf("group b may have %d nodes, want 9", got)
+	}
+	problems := w.Provider.Problems()
+	if len(problems) != 1 || problems[0].Group != "a" || !strings.Contains(problems[0].String(), aws.SpendCapTag+` is "much"`) || !strings.Contains(problems[0].Remedy, "delete-tags") {
+		t.Errorf("problems %+v, want one with group, tag and remedy", problems)
+	}
+}
+
 // The core looks at the sizes first. A raise that it asks for all the same is refused.
 func TestSpendCapBoundsTheSizes(t *testing.T) {
 	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "1.1"}))
