@@ -117,7 +117,7 @@ func (p *Provider) countSpend() *Spend {
 		in := capped{costs: known[g]}
 		for at, flag := range c.flags {
 			key, value, _ := strings.Cut(flag.Of, "=")
-			if t := v.templates[ng.Id()]; flag.Of == decision.WholeCluster || t != nil && t.Labels[key] == value {
+			if t := v.templates[ng.Id()]; flag.Of == decision.WholeCluster || t == nil || t.Labels[key] == value { // an unknown one may have it
 				in.by = append(in.by, at)
 			}
 		}

@@ -58,7 +58,10 @@ func (g *Group) LeftAlone(now time.Time) Pause {
 	if o == (launchspec.Operation{}) || p.Down && (p.Up || !o.Ends) {
 		return p
 	}
-	return Pause{Up: p.Up || o.Ends, Down: true, Operation: o}
+	if p.Up { // the owner can change the tag, and is told of it first
+		return Pause{Up: true, Down: true, Until: p.Until}
+	}
+	return Pause{Up: o.Ends, Down: true, Operation: o}
 }
 
 // Replacing reports whether AWS may be replacing instances of the group, by a reading and the group as it was before, nil for none: instances left

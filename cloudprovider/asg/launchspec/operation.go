@@ -50,8 +50,7 @@ func (n *describedNodegroup) problems() []Problem {
 func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error) {
 	out, err := r.autoscaling.DescribeInstanceRefreshes(ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(group),
 		MaxRecords: aws.Int32(1)})
-	if awsclient.IsDenied(err) && !r.refreshesDenied {
-		r.refreshesDenied = true
+	if awsclient.IsDenied(err) && r.refreshesDenied.CompareAndSwap(false, true) {
 		klog.FromContext(ctx).Info("Could not see whether an instance refresh replaces instances, so scale-down does not wait for it", "group", group,
 			"remedy", "allow autoscaling:DescribeInstanceRefreshes")
 	}

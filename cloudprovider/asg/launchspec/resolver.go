@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -52,7 +53,7 @@ type Resolver struct {
 	suspects map[string]bool      // groups whose launches fail, because their source may have changed or gone
 	replaced map[string]time.Time // see Replaced
 
-	refreshesDenied bool // AWS denies a look, and the log says so
+	refreshesDenied atomic.Bool // AWS denies a look, and the log says so
 }
 
 // New makes a Resolver without an answer. clusterIn finds the cluster's name in user data as AWS keeps it. It may be nil.
@@ -113,6 +114,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 	}
 	waiting := r.wantOperations(groups)
 	refreshes := r.refreshes.due(r.clock.Now())
+	waiting = waiting || len(refreshes) > refreshesAtOnce
 	r.refreshes.fetch(refreshes[:min(len(refreshes), refreshesAtOnce)], r.clock, func(name string) (*Operation, error) { return r.refresh(ctx, name) })
 	configurations := r.configurations.due(r.clock.Now())
 	slices.Sort(configurations)

@@ -168,8 +168,9 @@ func (s *starts) console(ctx context.Context, id string) ([]string, error) {
 
 var (
 	// secret matches a value behind a telling name, a user of a URL, an access key, a token in JSON, and long text in base64. Quotes around a
-	// value stay, because a parser may need them.
-	secret = regexp.MustCompile(`(?i)((?:passw|secret|token|credential|api_?key|access_?key|authorization|bearer)[\w-]*["']?\s*[:= ]\s*["']?)(?:bearer\s+|basic\s+)?[^\s"']+` +
+	// whole value stay, because a parser may need them.
+	secret = regexp.MustCompile(`(?i)((?:passw|secret|token|credential|api_?key|access_?key|authorization|bearer)[\w-]*\\*["']?\s*[:= ]\s*)(?:bearer\s+|basic\s+)?` +
+		`(?:(")(?:\\.|[^"\\\n])*"[^\s,}\]]*|(')[^'\n]*'[^\s,}\]]*|\S+)` +
 		`|://[^\s/@]*@|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\beyJ[\w-]+\.[\w.-]+|[A-Za-z0-9+/=]{40,}`)
 	pem    = regexp.MustCompile(`(?s)-----BEGIN .*?(?:-----END [^\n]*\n?|$)`)
 	unseen = regexp.MustCompile(`\x1b\[[0-9;?]*[A-Za-z]|[^\PC\t\n]`)
@@ -177,7 +178,7 @@ var (
 
 // Masked returns the text with *** in the place of secrets. A key in PEM goes as a whole.
 func Masked(text string) string {
-	return secret.ReplaceAllString(pem.ReplaceAllString(text, ""), "$1***")
+	return secret.ReplaceAllString(pem.ReplaceAllString(text, ""), "$1$2$3***$2$3")
 }
 
 // consoleEnd returns the last lines without secrets and codes of a terminal.

@@ -140,6 +140,13 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 	for _, tt := range []struct{ line, want string }{
 		{"export DB_PASSWORD=hunter2 done", "export DB_PASSWORD=*** done"},
 		{`"secretKey": "abc"`, `"secretKey": "***"`},
+		{`"secretKey":"abc","size":3`, `"secretKey":"***","size":3`},
+		{`echo "PASSWORD=\"hunter2\"" done`, `echo "PASSWORD=*** done`},
+		{`password: "'hunter2'"`, `password: "***"`},
+		{`X-Auth-Token: ""hunter2`, `X-Auth-Token: "***"`},
+		{`PASSWORD="ab\"hunter2`, `PASSWORD=***`},
+		{`{\"token\": \"hunter2\"} done`, `{\"token\": *** done`},
+		{`PASSWORD='correct horse' done`, `PASSWORD='***' done`},
 		{"Authorization: Bearer abc.def", "Authorization: ***"},
 		{"curl https://me:pw@host/path", "curl https***host/path"},
 		{"key AKIAIOSFODNN7EXAMPLE", "key ***"},

@@ -77,7 +77,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
 		}
 		if len(r.Removals.begun) == 0 { // one node after the other
-			r.replace(all)
+			r.replace(ctx, all)
 		}
 	}
 	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
@@ -128,7 +128,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 // replace asks for another node in the group of each node that is to be replaced first, if its pods fit on no other node or its group is at its
 // minimum size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end.
 // The zone is the node's where the group is scaled zone by zone.
-func (r *Requests) replace(all []*corev1.Node) {
+func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node) {
+	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || r.full(ctx, all) {
+		return
+	}
 	for _, n := range r.asked {
 		ng := r.Provider.NodeGroupOf(n)
 		if nodemeta.RemovalRequested.Of(n) != nodemeta.ReplaceFirst || ng == nil || r.starting(n, all) || !r.held(n, ng) {
@@ -151,6 +154,21 @@ func (r *Requests) replace(all []*corev1.Node) {
 	}
 }
 
+// full reports whether the cluster has all nodes that --max-nodes-total allows, with those on their way.
+func (r *Requests) full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
+	count := 0
+	for _, n := range all {
+		if r.Provider.NodeGroupOf(n) == nil {
+			count++
+		}
+	}
+	for _, ng := range ctx.CloudProvider.NodeGroups() {
+		size, _ := ng.TargetSize()
+		count += size
+	}
+	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
+}
+
 // held reports whether the node stays because its pods fit on no other node, or because of the minimum size alone.
 func (r *Requests) held(n *corev1.Node, ng *aws.NodeGroup) bool {
 	for _, a := range slices.Backward(r.Removals.answers) {
@@ -167,7 +185,7 @@ func (r *Requests) held(n *corev1.Node, ng *aws.NodeGroup) bool {
 func (r *Requests) starting(n *corev1.Node, all []*corev1.Node) bool {
 	ng, others := r.Provider.NodeGroupOf(n), 1
 	for _, o := range all {
-		if o.Name != n.Name && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) && r.Provider.NodeGroupOf(o) == ng {
+		if o.Name != n.Name && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) && r.Provider.NodeGroupOf(o) == ng && r.Provider.Counts(o) {
 			others++
 		}
 	}

@@ -77,6 +77,7 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (an
 		s.decided[at].Pods = s.decided[at].Waiting(pending)
 	}
 	s.decided = slices.DeleteFunc(s.decided, func(n plan.Node) bool { return len(n.Pods) == 0 })
+	clear(s.provider.Pretended)
 	return anew, nil
 }
 
@@ -98,13 +99,14 @@ func (s *Shadow) Asked(nodes ...plan.Node) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	a := &ask{at: now, groups: map[string]int{}}
+	a, planned := &ask{at: now, groups: map[string]int{}}, map[types.UID]bool{}
 	for at, n := range nodes {
 		if n.Asked.IsZero() {
 			nodes[at].Asked = now
 			a.groups[s.provider.GroupName(n.Group)]++
 		}
 		for _, pod := range n.Pods {
+			planned[pod.UID] = true
 			if s.asks[pod.UID] != nil {
 				continue
 			}
@@ -112,6 +114,12 @@ func (s *Shadow) Asked(nodes ...plan.Node) {
 			if pod.CreationTimestamp.After(a.since) {
 				a.since = pod.CreationTimestamp.Time
 			}
+		}
+	}
+	for uid, earlier := range s.asks { // a pod whose node is decided no more is decided anew
+		if !planned[uid] {
+			delete(s.asks, uid)
+			earlier.open--
 		}
 	}
 	if s.decided, a.open = nodes, a.pods; a.pods > 0 {

@@ -21,8 +21,8 @@ type Deployed struct {
 	Left []string
 }
 
-// OfPod are the flags whose values are files of the pod, or its connection to the API server.
-var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--kubeconfig", "--kubernetes"}
+// OfPod are the flags whose values are files of the pod, or its connections.
+var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig", "--kubernetes"}
 
 // Current returns the name of a flag, which a user may have given by its former name: flags of ours began with aws-, as one of stock's does.
 func Current(name string) string {

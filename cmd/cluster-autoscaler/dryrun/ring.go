@@ -147,6 +147,9 @@ func (r *Ring) AWS(stack *middleware.Stack) error {
 
 // keep takes in a list or one element, if the answer has any.
 func (r *Ring) keep(name string, id []string, found reflect.Value) {
+	if found.Kind() == reflect.Pointer && found.IsNil() {
+		return
+	}
 	if found.Kind() == reflect.Pointer {
 		found = reflect.Append(reflect.MakeSlice(reflect.SliceOf(found.Type()), 0, 1), found)
 	} else if found.Kind() != reflect.Slice {

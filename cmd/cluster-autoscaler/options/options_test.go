@@ -276,7 +276,8 @@ func TestPluginAndShadowHaveLeasesOfTheirOwn(t *testing.T) {
 		{[]string{"--asg-plugin-address=127.0.0.1:8087"}, "cluster-autoscaler-plugin"},
 		{[]string{"--shadow"}, "cluster-autoscaler-shadow"},
 		{[]string{"--shadow", "--leader-elect-resource-name=cluster-autoscaler"}, "cluster-autoscaler-shadow"},
-		{[]string{"--shadow", "--leader-elect-resource-name=mine"}, "mine"},
+		{[]string{"--shadow", "--leader-elect-resource-name=mine"}, "mine-shadow"},
+		{[]string{"--shadow", "--leader-elect-resource-name=my-shadow"}, "my-shadow"},
 	} {
 		fs, options := register(t)
 		if err := fs.Parse(tt.flags); err != nil {

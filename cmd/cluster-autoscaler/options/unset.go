@@ -47,19 +47,20 @@ var unset = []struct {
 const (
 	usualLease  = "cluster-autoscaler"
 	pluginLease = usualLease + "-plugin"
-	shadowLease = usualLease + "-shadow"
+
+	shadowSuffix = "-shadow"
 )
 
 const leaseFlag = "leader-elect-resource-name"
 
-// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the usual lease, because it would in the end
-// take it from the autoscaler that it watches.
+// FillLease gives a plugin a lease of its own if the flags name none. fs is parsed. A shadow never waits for the lease of
+// the autoscaler that it watches, because it would take it in the end.
 func (o *Options) FillLease(fs *pflag.FlagSet) {
 	if o.AWS.PluginAddress != "" && !fs.Changed(leaseFlag) {
 		o.LeaderElection.ResourceName = pluginLease
 	}
-	if o.AWS.Shadow && o.LeaderElection.ResourceName == usualLease {
-		o.LeaderElection.ResourceName = shadowLease
+	if o.AWS.Shadow && !strings.HasSuffix(o.LeaderElection.ResourceName, shadowSuffix) {
+		o.LeaderElection.ResourceName += shadowSuffix
 	}
 }
 
@@ -97,7 +98,7 @@ func documentUnset(fs *pflag.FlagSet) error {
 	if lease == nil {
 		return fmt.Errorf("the components have no flag --%s", leaseFlag)
 	}
-	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --asg-plugin-address and " + shadowLease + " with --shadow, because the autoscaler beside it has a lease, too."
+	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --asg-plugin-address and " + usualLease + shadowSuffix + " with --shadow, because the autoscaler beside it has a lease, too."
 	for name, always := range map[string]string{"startup-taint-prefix": readinessPrefix + " always counts.",
 		"startup-taint": "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
 		f := fs.Lookup(name)
