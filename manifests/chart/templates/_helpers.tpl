@@ -71,7 +71,7 @@ annotations:
 {{- with .Values.profile }}
 - {{ printf "--asg-profile=%s" . | quote }}
 {{- end }}
-{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not .Values.shadow) (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
+{{- if and .Values.rbac.create .Values.rbac.clusterScoped (not .Values.rbac.nominations) (not (hasKey (.Values.extraArgs | default dict) "asg-nominate")) }}
 - --asg-nominate=off
 {{- end }}
 {{- range .Values.autoscalingGroups }}
