@@ -29,6 +29,13 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 	r.awaitRunning(t, "small-0")
 	r.awaitRunning(t, "small-1")
 	r.start(t, "--asg-record-loops=100", "--scale-down-enabled=false")
+	eventually(t, func(ctx context.Context) string { // a pod that comes while the first loop begins may be in its decisions and not in its recording
+		_, list := r.loopFile(ctx, "?loop=none")
+		if !strings.Contains(string(list), "There are: ") {
+			return "no loop is recorded yet: " + string(list)
+		}
+		return ""
+	})
 	r.apply(t, r.pod("large", "", "1700m"))
 	r.awaitDesired(t, 3)
 	file := filepath.Join(t.TempDir(), "loop.zip")
@@ -54,28 +61,30 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 	}
 }
 
+// loopFile asks for a recording. It returns code 0 and the error if there is no answer.
+func (r *replica) loopFile(ctx context.Context, query string) (code int, body []byte) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.process.Address+"/status/loop.zip"+query, http.NoBody)
+	if err != nil {
+		return 0, []byte(err.Error())
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, []byte(err.Error())
+	}
+	defer answer.Body.Close()
+	body, err = io.ReadAll(answer.Body)
+	if err != nil {
+		return 0, []byte(err.Error())
+	}
+	return answer.StatusCode, body
+}
+
 // recorded writes the loop that launched a node for the pod to the file. It returns why there is none.
 func (r *replica) recorded(ctx context.Context, file string) string {
-	get := func(query string) (code int, body []byte) {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.process.Address+"/status/loop.zip"+query, http.NoBody)
-		if err != nil {
-			return 0, []byte(err.Error())
-		}
-		answer, err := http.DefaultClient.Do(request)
-		if err != nil {
-			return 0, []byte(err.Error())
-		}
-		defer answer.Body.Close()
-		body, err = io.ReadAll(answer.Body)
-		if err != nil {
-			return 0, []byte(err.Error())
-		}
-		return answer.StatusCode, body
-	}
-	_, list := get("?loop=none")
+	_, list := r.loopFile(ctx, "?loop=none")
 	_, numbers, _ := strings.Cut(string(list), "There are:")
 	for number := range strings.FieldsSeq(numbers) {
-		code, body := get("?loop=" + number)
+		code, body := r.loopFile(ctx, "?loop="+number)
 		if code != http.StatusOK {
 			return fmt.Sprintf("loop %s is answered with %d: %s", number, code, body)
 		}

@@ -203,8 +203,8 @@ func TestLeaderIsKilledAtTheNthWrite(t *testing.T) {
 	for _, late := range []bool{false, true} {
 		t.Run(fmt.Sprintf("after the write %t", late), func(t *testing.T) {
 			front, url, passed := countedFront(t)
-			killed, carriedOut := 0, int64(0)
-			front.injectKill("a", APIFault{Writes: nodeWrites, Kill: 2, Late: late}, func() { killed, carriedOut = killed+1, passed.Load() })
+			var killed, carriedOut atomic.Int64
+			front.injectKill("a", APIFault{Writes: nodeWrites, Kill: 2, Late: late}, func() { killed.Add(1); carriedOut.Store(passed.Load()) })
 			answered := 0
 			for range 3 {
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/api/v1/nodes/a", strings.NewReader("{}"))
@@ -220,8 +220,8 @@ func TestLeaderIsKilledAtTheNthWrite(t *testing.T) {
 			if late {
 				want = 2
 			}
-			if killed != 1 || answered != 2 || carriedOut != want {
-				t.Errorf("%d killed, %d of 3 writes answered, %d writes at the kill; want 1, 2 and %d", killed, answered, carriedOut, want)
+			if killed.Load() != 1 || answered != 2 || carriedOut.Load() != want {
+				t.Errorf("%d killed, %d of 3 writes answered, %d writes at the kill; want 1, 2 and %d", killed.Load(), answered, carriedOut.Load(), want)
 			}
 		})
 	}
