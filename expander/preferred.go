@@ -52,9 +52,10 @@ func (p preferred) BestOptions(options []coreexpander.Option, nodeInfos map[stri
 	if len(near) == 0 || slices.Min(sums) == slices.Max(sums) {
 		return options
 	}
+	most := slices.Max(sums)
 	var best []coreexpander.Option
 	for i, o := range near {
-		if sums[i] == slices.Max(sums) {
+		if sums[i] == most {
 			best = append(best, o)
 		}
 	}
@@ -86,7 +87,7 @@ func (p preferred) near(options []coreexpander.Option, nodeInfos map[string]*fra
 	}
 	kept := near[:0]
 	for i, o := range near {
-		if costs[i].PerHour <= lowest.PerHour*p.judge.Tolerance()*(1+1e-9) {
+		if p.judge.AsCheap(costs[i].PerHour, lowest.PerHour) {
 			kept = append(kept, o)
 		}
 	}

@@ -182,10 +182,11 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		}
 		before := e.Group().LaunchSpec
 		stated, unread := c.specs.Statements(sources[at])
-		e.Describe(func(g *group.Group) { changed = ownership.Describe(g, stated, unread) || changed })
 		operation := c.specs.Operation(sources[at])
-		changed = changed || operation != e.Group().Operation
-		e.Describe(func(g *group.Group) { g.Operation = operation })
+		e.Describe(func(g *group.Group) {
+			changed = ownership.Describe(g, stated, unread) || changed || operation != g.Operation
+			g.Operation = operation
+		})
 		changed = e.NoteSpec(c.specs.Spec(sources[at])) || changed
 		if e.Group().LaunchSpec != before {
 			c.available.failed.Forget(g.Name)

@@ -23,25 +23,19 @@ func (p *Provider) CoolDowns(g *group.Group) []cooldown.Period { return p.cache.
 
 // InShiftedZone reports whether a zonal shift keeps the node's group out of the node's zone.
 func (p *Provider) InShiftedZone(node *corev1.Node) bool {
-	id, ok := instanceID(node.Spec.ProviderID)
-	if !ok {
-		return false
-	}
-	i, g := p.cache.Snapshot().Instance(id)
+	i, g := p.instanceNow(node)
 	return g != nil && p.cache.Shifted(g, i.Zone)
 }
 
 // InStandby reports whether the node's instance is in standby or being detached. AWS does not let such an instance be terminated.
 func (p *Provider) InStandby(node *corev1.Node) bool {
-	id, _ := instanceID(node.Spec.ProviderID)
-	i, _ := p.cache.Snapshot().Instance(id)
+	i, _ := p.instanceNow(node)
 	return i != nil && !i.Lifecycle.Counts() && !i.Lifecycle.Leaving()
 }
 
 // Counts reports whether the node's instance counts in its group: it neither leaves nor is in standby.
 func (p *Provider) Counts(node *corev1.Node) bool {
-	id, _ := instanceID(node.Spec.ProviderID)
-	i, _ := p.cache.Snapshot().Instance(id)
+	i, _ := p.instanceNow(node)
 	return i != nil && i.Lifecycle.Counts()
 }
 
@@ -50,9 +44,14 @@ func (p *Provider) Paused(g *group.Group) group.Pause { return g.LeftAlone(p.clo
 
 // InPausedGroup reports whether nodes of the node's group are left alone.
 func (p *Provider) InPausedGroup(node *corev1.Node) bool {
-	id, _ := instanceID(node.Spec.ProviderID)
-	_, g := p.cache.Snapshot().Instance(id)
+	_, g := p.instanceNow(node)
 	return g != nil && p.Paused(g).Down
+}
+
+// instanceNow returns the node's instance and its group by the newest reading, which may be newer than the View, or nil.
+func (p *Provider) instanceNow(node *corev1.Node) (*group.Instance, *group.Group) {
+	id, _ := instanceID(node.Spec.ProviderID)
+	return p.cache.Snapshot().Instance(id)
 }
 
 // RecentFailure returns why instances of a node group lately failed to launch, or that its pools were recently interrupted. It is

@@ -51,7 +51,7 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 	cut := t.cut
 	d.narrow = true
 	preferred := f.planned(candidates, d, t)
-	if len(preferred.all()) < len(best.all()) || preferred.total > best.total*d.judge.Tolerance()*(1+costTolerance) {
+	if len(preferred.all()) < len(best.all()) || !d.judge.AsCheap(preferred.total, best.total) {
 		t.cut = cut
 		return best
 	}

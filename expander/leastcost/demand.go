@@ -192,7 +192,7 @@ func (d *demand) problem(candidates []candidate) *problem {
 		}
 	}
 	if d.narrow {
-		p.narrow(d.judge.Tolerance())
+		p.narrow(d.judge)
 	}
 	return p
 }

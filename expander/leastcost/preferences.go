@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 )
 
 // A plan that follows preferences is made after the cheapest one, and counts if it costs about the same and places as many pods. There, each class of
@@ -34,8 +36,8 @@ func (d *demand) preferenceOf(candidate int) string {
 	return keyOf(scores)
 }
 
-// narrow has classes fit none of the shapes that cost a pod at most the tolerance more than the cheapest, but the most preferred ones among these.
-func (p *problem) narrow(tolerance float64) {
+// narrow has classes fit only the most preferred of the shapes that cost a pod about as little as the cheapest, and all that cost more.
+func (p *problem) narrow(judge preference.Judge) {
 	for i := range p.classes {
 		class := &p.classes[i]
 		if class.scores == nil {
@@ -45,16 +47,15 @@ func (p *problem) narrow(tolerance float64) {
 		cost := func(s int) float64 { return p.shapes[s].cost * p.largest(s, i) }
 		least, best := math.Inf(1), int64(0)
 		class.fits.each(func(s int) { least = min(least, cost(s)) })
-		most := least * tolerance * (1 + costTolerance)
 		class.fits.each(func(s int) {
-			if cost(s) <= most {
+			if judge.AsCheap(cost(s), least) {
 				best = max(best, score(s))
 			}
 		})
 		class.wide = class.fits
 		class.fits = newBits(len(p.shapes))
 		class.wide.each(func(s int) {
-			if cost(s) > most || score(s) == best {
+			if !judge.AsCheap(cost(s), least) || score(s) == best {
 				class.fits.set(s)
 			}
 		})

@@ -23,8 +23,8 @@ type Judge struct {
 	Running func() ([]*framework.NodeInfo, error)
 }
 
-// Tolerance is the factor up to which costs count as the same.
-func (j Judge) Tolerance() float64 { return 1 + j.Percent/100 }
+// AsCheap reports whether a cost counts as the same as the least one. Smaller differences than a billionth come from binary arithmetic.
+func (j Judge) AsCheap(cost, least float64) bool { return cost <= least*(1+j.Percent/100)*(1+1e-9) }
 
 // Scores returns how well each node suits each pod, by pod and node. It is nil for a pod that prefers none of the nodes that it is able to use, and
 // nil for all where no pod has a preference. Each pod of a spread workload prefers the domain that has the fewest of its pods by then.
@@ -131,7 +131,8 @@ func nameOf(pod *apiv1.Pod) string {
 	return pod.Namespace + " " + labels.Set(pod.Labels).String()
 }
 
-// deal gives a pod to the domain with the fewest pods of its workload among those of the nodes that it is able to use, and adds to their score.
+// deal gives a pod to the domain with the fewest pods of its workload, and adds to the score of its nodes. A domain counts if the pod is able to use
+// one of its nodes.
 func (s spread) deal(pod *apiv1.Pod, key string, nodes []*apiv1.Node, able func(node int) bool, score []int64) {
 	domains := map[string]bool{}
 	for n, node := range nodes {

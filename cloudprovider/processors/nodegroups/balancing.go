@@ -79,10 +79,10 @@ func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContex
 	for at := range infos {
 		i := &infos[at]
 		i.NewSize = i.CurrentSize + room(i.Group.Id(), i.NewSize-i.CurrentSize)
-		if z := zoneGroup(infos[at].Group); z != nil {
-			infos[at].Group = z
+		if z := zoneGroup(i.Group); z != nil {
+			i.Group = z
 			if g := v.Group(z.Id()); g != nil {
-				infos[at].MaxSize = g.MostInstances()
+				i.MaxSize = g.MostInstances()
 			}
 		}
 	}

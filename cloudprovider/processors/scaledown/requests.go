@@ -156,6 +156,9 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 
 // full reports whether the cluster has all nodes that --max-nodes-total allows, with those on their way.
 func (r *Requests) full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
+	if ctx.MaxNodesTotal <= 0 {
+		return false
+	}
 	count := 0
 	for _, n := range all {
 		if r.Provider.NodeGroupOf(n) == nil {
@@ -166,7 +169,7 @@ func (r *Requests) full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) b
 		size, _ := ng.TargetSize()
 		count += size
 	}
-	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
+	return count >= ctx.MaxNodesTotal
 }
 
 // held reports whether the node stays because its pods fit on no other node, or because of the minimum size alone.

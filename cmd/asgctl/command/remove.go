@@ -116,13 +116,14 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 	for i := range r.Groups {
 		g := &r.Groups[i]
+		if g.Name != answer.Node.Group || g.Desired > g.Min || replace && g.State == decision.GroupReady {
+			continue
+		}
 		kept := decision.Reason{Code: decision.CodeMinSize, Message: why.AtMin(g), Remedy: why.Resize(g, "min", g.AtMin)}
 		if replace {
 			kept = why.Replaced(kept, g)
 		}
-		if g.Name == answer.Node.Group && g.Desired <= g.Min && (!replace || g.State != decision.GroupReady) {
-			return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, kept.Remedy)}
-		}
+		return finding{fmt.Sprintf("node %s cannot go: %s: %s", name, kept.Message, kept.Remedy)}
 	}
 	name = answer.Node.Name // where it was given by its instance
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%q}}}`, string(nodemeta.RemovalRequested), value)

@@ -26,7 +26,7 @@ func (g *Guard) AWS(stack *middleware.Stack) error {
 				return middleware.InitializeOutput{Result: out}, middleware.Metadata{}, err
 			}
 			out, metadata, err := next.HandleInitialize(ctx, in)
-			if err != nil && g.failed != nil && operation == "DescribeAutoScalingGroups" && ctx.Err() == nil {
+			if err != nil && operation == "DescribeAutoScalingGroups" && ctx.Err() == nil {
 				g.failed(fmt.Errorf("read the Auto Scaling groups: %w", err))
 			}
 			return out, metadata, err

@@ -8,7 +8,8 @@ import (
 
 // Guard keeps the writes of one dry run. It is safe for concurrent use.
 type Guard struct {
-	failed context.CancelCauseFunc
+	failed  context.CancelCauseFunc
+	refuses bool // see Refusing
 
 	mu       sync.Mutex
 	answered []string
@@ -20,7 +21,7 @@ type Guard struct {
 const mostRefused = 1000
 
 // Refusing makes a Guard that refuses every write, in a process that goes on reading and in which nobody should try one.
-func Refusing() *Guard { return &Guard{} }
+func Refusing() *Guard { return &Guard{refuses: true, failed: func(error) {}} }
 
 // New makes a Guard. It calls failed once a read fails without which a dry run decides nothing.
 func New(failed context.CancelCauseFunc) *Guard { return &Guard{failed: failed} }
@@ -43,12 +44,10 @@ func (g *Guard) Launches() int {
 func (g *Guard) answer(write string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.failed == nil {
-		g.answered = g.answered[:min(len(g.answered), mostRefused-1)]
-	}
-	g.answered = append(g.answered, write)
-	if g.failed != nil {
+	if !g.refuses {
+		g.answered = append(g.answered, write)
 		return nil
 	}
+	g.answered = append(g.answered[:min(len(g.answered), mostRefused-1)], write)
 	return fmt.Errorf("a shadow writes nothing: %s was refused within the process", write)
 }

@@ -45,7 +45,6 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t transport) read(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	switch {
-	case t.guard.failed == nil:
 	case err != nil && r.Context().Err() == nil:
 		t.guard.failed(fmt.Errorf("read from the API server: %w", err))
 	case err == nil && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden) && r.URL.Query().Get("limit") != "1":
