@@ -71,7 +71,7 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 	return best
 }
 
-// notePreferred notes whether a step has taken groups from those that are to grow beside the chosen one.
+// notePreferred notes whether a step has left out groups that would have grown beside the chosen one.
 func (c *Chain) notePreferred(options []coreexpander.Option, best *coreexpander.Option) {
 	c.preferred, c.similar = "", nil
 	for _, o := range options {

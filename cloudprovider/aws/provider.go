@@ -59,7 +59,7 @@ type Options struct {
 	GatherDeletions time.Duration
 	// Prices are the region's, nil for none.
 	Prices prices
-	// SpendCaps are those of the flag. Groups may state their own by tag.
+	// SpendCaps are stated by the flag. Groups may state their own by tag.
 	SpendCaps []decision.SpendCap
 	// Event publishes an event about a node group, nil for none.
 	Event func(eventType, reason, message string)

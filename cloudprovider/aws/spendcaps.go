@@ -62,7 +62,7 @@ type spendCaps struct {
 	now     *Spend
 }
 
-// costs are the hourly costs of a node group's instances: of the present ones and those that AWS has been asked for, and of each further one.
+// costs are the hourly costs of a node group: of its instances, present or asked for, and of each further one.
 type costs struct {
 	committed pricing.Amount
 	each      float64 // the dearest's
@@ -81,7 +81,7 @@ func costsOf(p *groupprice.Pricer, g *group.Group) *costs {
 
 // Spend is what counts against the spend caps. A nil one has no cap.
 type Spend struct {
-	Caps   []decision.SpendCap // the flag's, then those of tags by name
+	Caps   []decision.SpendCap // by the flag, then by tags in the order of the groups' names
 	groups map[string]capped   // by node group ID
 }
 
@@ -170,7 +170,8 @@ func (s *Spend) Room(id string, n int) (room int, by *decision.SpendCap) {
 	return int(min(float64(n), left/in.each)), by
 }
 
-// Shared returns a function that says how many of n further instances of a node group all caps leave room for, beside those of its earlier calls.
+// Shared returns a function that says how many of n further instances of a node group all caps leave room for. The
+// instances of its earlier calls count, too.
 func (s *Spend) Shared() func(id string, n int) int {
 	if s != nil {
 		s = &Spend{Caps: slices.Clone(s.Caps), groups: s.groups}

@@ -309,7 +309,7 @@ type Spend struct {
 	PerHour  float64 `json:"perHour"`
 	About    bool    `json:"estimated,omitempty"` // in part at least
 
-	Caps []SpendCap `json:"caps,omitempty"` // those of flags, then those of tags by name
+	Caps []SpendCap `json:"caps,omitempty"` // by the flag, then by tags in the order of the groups' names
 }
 
 // WholeCluster is what a SpendCap on all nodes is of.

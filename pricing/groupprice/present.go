@@ -77,8 +77,8 @@ func shares(g *group.Group, units int) map[string]float64 {
 	return list
 }
 
-// Committed returns the cost of g's instances and of those that AWS has been asked for, which count as the next ones. So do present ones
-// without a price. It is not ok where such instances have no price, and count for nothing.
+// Committed returns the cost of g's instances, present or asked for. An instance that was asked for counts as the next one, and so does a present
+// one without a price. It is not ok where such instances have no price, and count for nothing.
 func (p *Pricer) Committed(g *group.Group) (cost pricing.Amount, ok bool) {
 	unpriced := 0
 	for _, c := range p.Present(g) {

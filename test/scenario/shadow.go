@@ -17,7 +17,7 @@ const (
 	shadowAgent = "asg-autoscaler/"
 )
 
-// shadow gives the autoscaler the permissions of a shadow alone. The stock autoscaler keeps those that it has.
+// shadow gives the autoscaler the permissions of a shadow alone. The stock autoscaler keeps its own.
 func (s *script) shadow(args []string) error {
 	if len(args) != 0 {
 		return errors.New("usage: shadow")
@@ -47,7 +47,7 @@ func (s *script) neverWrote() error {
 	return errors.Join(err, refusals(refused))
 }
 
-// writesOf are the shadow's requests that do not only read, but for those of its lease. It must have read something.
+// writesOf are the shadow's requests that do not only read, but for its lease. It must have read something.
 func writesOf(granted []controlplane.Request) (wrote []string) {
 	reads := 0
 	for _, r := range granted {

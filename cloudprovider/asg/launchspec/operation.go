@@ -70,7 +70,7 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 }
 
 // Replaced notes that instances of a group went without us, or that its source or its sizes changed. AWS may be replacing instances, so the next
-// Fetch looks for an Operation, and those of the next minutes look again.
+// Fetch looks for an Operation, and later ones look again for some minutes.
 func (r *Resolver) Replaced(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

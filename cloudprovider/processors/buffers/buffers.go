@@ -71,7 +71,7 @@ func of(objects versioned.Interface, others kubernetes.Interface, scales scale.S
 	return &Buffers{Core: core, Registry: fakepods.NewRegistry(nil), client: c}, nil
 }
 
-// strategies are those that the core's controller looks after. The second is the default.
+// strategies name the buffers that the core's controller looks after. The second is the default.
 var strategies = []string{capacitybuffer.ActiveProvisioningStrategy, ""}
 
 // Control runs the core's controller until ctx ends, and publishes when it has looked at the buffers.
@@ -178,7 +178,7 @@ func (r Room) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	return pending, nil
 }
 
-// publish hands over the buffers whose status changes. They replace those of an earlier loop that Run has not begun with.
+// publish hands over the buffers whose status changes. They replace an earlier loop's, if Run has not begun to write that.
 func (r Room) publish(ready map[types.UID]int32) {
 	var list []*v1beta1.CapacityBuffer
 	for _, object := range r.client.store.List() {

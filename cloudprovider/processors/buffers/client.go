@@ -24,7 +24,7 @@ import (
 // maxVisits bounds the namespaces that wait for the controller, before the informers of scaled objects wait, too.
 const maxVisits = 1000
 
-// client is the client of buffers for the core. It leaves out writes that change nothing, and keeps those of the core's loop for
+// client is the client of buffers for the core. It leaves out writes that change nothing, and keeps what the core's loop writes for
 // Buffers.Run. Its watch shows the controller the namespaces to look at again.
 type client struct {
 	versioned.Interface
@@ -93,7 +93,7 @@ func (o objects) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Inte
 		apierrors.NewClientErrorReporter(http.StatusInternalServerError, http.MethodGet, "ClientWatchDecoding")), nil
 }
 
-// events are those of a watch, with visits among them.
+// events come from a watch, with visits among them.
 type events struct {
 	watch.Interface
 	visits  <-chan string

@@ -26,7 +26,7 @@ const (
 type ask struct {
 	at, since  time.Time // since when all its pods exist
 	groups     map[string]int
-	pods, open int // all, and those that wait
+	pods, open int // in all, and still waiting
 }
 
 // round is a comparison under way.

@@ -142,7 +142,8 @@ func (s *Shadow) Watches(autoScalingGroup string) bool {
 	return s.round != nil && (len(s.groups) <= manyGroups || s.round.Shadow.Groups[autoScalingGroup] > 0)
 }
 
-// UpdateScaleDownCandidates notes the nodes that are not needed. The leader has kept those that the shadow would have removed and that are needed again.
+// UpdateScaleDownCandidates notes the nodes that are not needed. If the
+// shadow would have removed a node that is needed again, the leader alone kept it.
 func (s *Shadow) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -100,7 +100,7 @@ func unpack(ctx context.Context, file, dir string) (*decision.Report, *source.Ac
 	return recorded, account, err
 }
 
-// replayed are the flags of a recorded autoscaler, but for those that are given, and those that name something of its pod.
+// replayed are the flags of a recorded autoscaler. A given flag replaces a recorded one. A flag that names something of the pod is left out.
 func replayed(p decision.Process, given []string) (flags, left []string) {
 	flags = []string{"--asg-region=" + p.Region}
 	for _, flag := range p.Flags {

@@ -230,9 +230,9 @@ func (l *recorded) write(w io.Writer) (err error) {
 var (
 	// programs are the lists of a container that no decision needs.
 	programs = []string{"args", "command", "envFrom", "httpHeaders"}
-	// variables are those of the VPC CNI that say how many pods a node takes, and whose it is.
+	// variables of the VPC CNI say how many pods a node takes, and whose it is.
 	variables = []string{"CLUSTER_NAME", "ENABLE_PREFIX_DELEGATION", "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG", "ENABLE_POD_ENI"}
-	// domains end those of the annotations that the core, an adapter or the scheduler reads.
+	// domains end the keys of annotations that the core, an adapter or the scheduler reads.
 	domains = []string{"kubernetes.io", "k8s.io", "karpenter.sh", "asg-autoscaler.github.io"}
 )
 

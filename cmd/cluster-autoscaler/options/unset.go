@@ -43,7 +43,7 @@ var unset = []struct {
 		}},
 }
 
-// The lease of the stock autoscaler, and those of a plugin and a shadow, which run beside the autoscaler that has it.
+// The stock autoscaler has the usual lease. A plugin and a shadow run beside it, with leases of their own.
 const (
 	usualLease  = "cluster-autoscaler"
 	pluginLease = usualLease + "-plugin"

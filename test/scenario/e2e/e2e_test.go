@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")
 
-// definitions are those of the core's own resource kinds. A script has them in manifests/crds.
+// definitions are of the core's own resource kinds. A script has them in manifests/crds.
 var definitions = os.DirFS(filepath.Join("..", "..", "..", "manifests", "crds", "files"))
 
 func TestScenarios(t *testing.T) {
