@@ -4,15 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 const (
@@ -20,13 +20,6 @@ const (
 	pollInterval = 25 * time.Millisecond
 	// startTimeout bounds how long a program may take to serve. A busy machine needs ten times the usual.
 	startTimeout = 2 * time.Minute
-)
-
-// Ports are taken below the range from which systems give outgoing connections theirs, so that none of those comes between
-// choosing a port and listening on it.
-const (
-	lowestPort  = 20000
-	highestPort = 32000
 )
 
 // writeFiles fills the cluster's directory: keys, configuration, and a kubeconfig for each program and the admin.
@@ -161,7 +154,7 @@ func freePorts() (ports, error) {
 		}
 	}()
 	for _, port := range []*int{&p.etcdClient, &p.etcdPeer, &p.apiServer, &p.scheduler, &p.controllerManager, &p.kwok} {
-		l, err := listenOnFreePort()
+		l, err := loopback.Listen()
 		if err != nil {
 			return ports{}, err
 		}
@@ -169,17 +162,4 @@ func freePorts() (ports, error) {
 		*port = l.Addr().(*net.TCPAddr).Port
 	}
 	return p, nil
-}
-
-func listenOnFreePort() (net.Listener, error) {
-	var last error
-	for range 100 {
-		port := lowestPort + rand.IntN(highestPort-lowestPort)
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			return l, nil
-		}
-		last = err
-	}
-	return nil, fmt.Errorf("find a free port from %d to %d: %w", lowestPort, highestPort, last)
 }

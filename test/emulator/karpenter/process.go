@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 // A Pool is a NodePool of one instance type.
@@ -93,9 +94,9 @@ func Start(ctx context.Context, o Options) (_ *Process, err error) {
 func freePorts() (first, second int, err error) {
 	var ports [2]int
 	for n := range ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		listener, err := loopback.Listen()
 		if err != nil {
-			return 0, 0, fmt.Errorf("find a free port: %w", err)
+			return 0, 0, err
 		}
 		defer listener.Close()
 		ports[n] = listener.Addr().(*net.TCPAddr).Port
