@@ -62,6 +62,7 @@ type Cache struct {
 	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
 	resolve   chan struct{}   // a launch source may be new
 	failures  chan struct{}   // wakes the failure loop
+	ahead     ahead
 	together  awsclient.Batcher[togetherKey, string, error]
 }
 
@@ -83,7 +84,8 @@ func NewCache(o Options) *Cache {
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
-		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1)}
+		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
 	return c
 }

@@ -11,11 +11,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// Increase makes AWS launch n more instances, or as many as the maximum leaves room for. It counts from a reading made for the purpose, so requests
-// of others since then stay. Where the group can be launched synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere
-// Increase raises the desired capacity. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
+// Increase makes AWS launch n more instances, or as many as the maximum leaves room for. Where the group can be launched
+// synchronously, the returned Group has the instances, maybe fewer than n. Elsewhere Increase raises the desired capacity, from a reading made
+// for the purpose, so that requests of others stay. The error is ErrGroupNotFound, a *LimitError, a *LaunchError, or wraps the SDK's.
 func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group, error) {
 	_, before := c.groups.entry(name)
+	began := c.clock.Now()
 	ctx, unlock, g, n, err := c.beginIncrease(ctx, name, "", n)
 	if err != nil {
 		return nil, err
@@ -52,7 +53,9 @@ func (c *Cache) Increase(ctx context.Context, name string, n int) (*group.Group,
 			_, g = c.groups.entry(name)
 			return g, err
 		}
-		if g, err = c.Reread(ctx, name); err != nil { // the failed launch took its time
+	}
+	if now || g.ReadAt.Before(began) { // a failed launch took its time
+		if g, err = c.Reread(ctx, name); err != nil {
 			return nil, err
 		}
 		if n = min(n, g.Room()); n <= 0 {
@@ -113,7 +116,7 @@ var ErrNotAtomic = errors.New("cannot launch all or nothing")
 
 // beginIncrease takes the group lock, reads the group, and returns how many of n instances fit in the zone.
 func (c *Cache) beginIncrease(ctx context.Context, name, zone string, n int) (writing context.Context, unlock func(), g *group.Group, room int, err error) {
-	if writing, unlock, g, err = c.lockAndRead(ctx, name); err != nil {
+	if writing, unlock, g, err = c.lockAndRead(ctx, name, c.readToLaunch); err != nil {
 		return nil, nil, nil, 0, err
 	}
 	if room, err = c.allowed(writing, g, zone, n, g.Room()); err != nil {

@@ -87,10 +87,13 @@ func (l *Ledger) MayBeOldFailure(k Key) bool {
 	return k.retryWindow == 0 && l.keyUses[k] == 0 && l.mayReplay(k.window)
 }
 
+// Grown reports whether all instances that a previous leader asked for have appeared.
+func (l *Ledger) Grown(now time.Time) bool { return now.Sub(l.metAt) > predecessorLaunches }
+
 // FromPredecessor counts instances of the fresh reading g that appeared since before because a previous leader already asked for them. It counts in
 // instances of the least weight, in the zone if one is named.
 func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.Time) int {
-	if before == nil || now.Sub(l.metAt) > predecessorLaunches {
+	if before == nil || l.Grown(now) {
 		return 0
 	}
 	come := 0

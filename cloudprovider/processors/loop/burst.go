@@ -28,7 +28,9 @@ const judgeTime = 20 * time.Millisecond
 // The loop counts a pod without its own verdict once the scheduler found no node for another pod of its controller. So such a pod comes
 // when it is created, and its verdict only shows that the API server is less busy.
 //
-// Some pods that do not exist are certain to come, because a controller has just begun to want them. They are awaited for settleLimit.
+// A controller's object states how many pods it wants. Pods that it has just begun to want are certain to come, and are awaited for
+// settleLimit. Once every controller has all its pods and the loop counts them, no pod follows, unless another controller comes. So the
+// time in which nothing came counts from the last controller, and not from its pods. It is mostly over by the time these are judged.
 //
 // A burst that has lasted long is likely to go on, because many pods are made by several controllers, and pauses come between them. So
 // nothing must have come for half of the time that it has lasted. Its nodes take much longer to come.
@@ -44,27 +46,38 @@ type burst struct {
 	arrived chan struct{}
 
 	mu          sync.Mutex
-	first, last time.Time               // of the pods since the last loop, zero if none came
-	controllers map[types.UID]struct{}  // whose pods the coming loop counts with or without verdicts
-	delayed     []time.Time             // sorted, distinct: when pods that are still too young will count
-	awaited     map[types.UID]time.Time // pods that the scheduler has yet to look at, and since when
+	first, last time.Time                 // of the pods since the last loop, zero if none came
+	makers      map[types.UID]struct{}    // the controllers of these pods, "" for pods without one
+	controllers map[types.UID]struct{}    // whose pods the coming loop counts with or without verdicts
+	delayed     []time.Time               // sorted, distinct: when pods that are still too young will count
+	awaited     map[types.UID]unjudgedPod // pods that the scheduler has yet to look at
+}
+
+type unjudgedPod struct {
+	since      time.Time
+	controller types.UID // JointController
 }
 
 func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
 	return &burst{lull: lull, settleTime: settleTime, settleLimit: settleLimit, owners: newOwners(), arrived: make(chan struct{}, 1),
-		controllers: map[types.UID]struct{}{}, awaited: map[types.UID]time.Time{}}
+		makers: map[types.UID]struct{}{}, controllers: map[types.UID]struct{}{}, awaited: map[types.UID]unjudgedPod{}}
 }
 
-// add notes a pod that was seen at now and counts from the moment counts on.
-func (b *burst) add(now, counts time.Time) {
+// add notes something without a controller that was seen at now and counts from the moment counts on.
+func (b *burst) add(now, counts time.Time) { _ = b.addOf("", now, counts) }
+
+// addOf is add for a pod of the controller. It reports whether the pod begins a burst.
+func (b *burst) addOf(controller types.UID, now, counts time.Time) (begins bool) {
 	b.mu.Lock()
+	begins = b.first.IsZero() && !counts.After(now)
 	if counts.After(now) {
 		b.addDelayed(counts)
 	} else {
-		b.addNow(now)
+		b.addNow(now, controller)
 	}
 	b.mu.Unlock()
 	b.wakeWaiter()
+	return begins
 }
 
 // countAll notes that the coming loop counts all pods of the controller. The caller adds the pod that made it so right after.
@@ -83,11 +96,11 @@ func (b *burst) counts(controller types.UID) bool {
 }
 
 // await notes that the scheduler has yet to look at the pod.
-func (b *burst) await(now time.Time, pod types.UID) {
+func (b *burst) await(now time.Time, pod, controller types.UID) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if _, known := b.awaited[pod]; !known {
-		b.awaited[pod] = now
+		b.awaited[pod] = unjudgedPod{now, controller}
 	}
 }
 
@@ -110,8 +123,9 @@ func (b *burst) wakeWaiter() {
 	}
 }
 
-// addNow notes a pod that counts. The caller holds the lock.
-func (b *burst) addNow(at time.Time) {
+// addNow notes a pod of the controller that counts. The caller holds the lock.
+func (b *burst) addNow(at time.Time, controller types.UID) {
+	b.makers[controller] = struct{}{}
 	if b.first.IsZero() {
 		b.first = at
 	}
@@ -133,26 +147,16 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for len(b.delayed) > 0 && !b.delayed[0].After(now) {
-		b.addNow(b.delayed[0])
+		b.addNow(b.delayed[0], "")
 		b.delayed = slices.Delete(b.delayed, 0, 1)
 	}
 	if !b.first.IsZero() {
-		quiet := b.lull
-		if len(b.awaited) > 0 {
-			quiet = b.settleTime
+		since, quiet := b.last, b.quiet(now)
+		if b.whole() {
+			since, quiet = b.owners.lastNeed(), b.lull
 		}
-		for _, since := range b.awaited {
-			if quiet >= b.settleLimit {
-				break
-			}
-			if now.Sub(since) < b.settleLimit {
-				quiet += judgeTime
-			}
-		}
-		settled = b.last.Add(max(quiet, b.last.Sub(b.first)/2))
-		if until := b.owners.awaited(now, b.settleLimit); settled.Before(until) {
-			settled = until
-		}
+		settled = later(b.last, since.Add(max(quiet, b.last.Sub(b.first)/2)))
+		settled = later(settled, b.owners.awaited(now, b.settleLimit))
 		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {
 			settled = limit
 		}
@@ -163,11 +167,52 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 	return settled, delayed
 }
 
+// quiet returns how long no pod must have come. The caller holds the lock.
+func (b *burst) quiet(now time.Time) time.Duration {
+	quiet := b.lull
+	if len(b.awaited) > 0 {
+		quiet = b.settleTime
+	}
+	for _, pod := range b.awaited {
+		if quiet >= b.settleLimit {
+			break
+		}
+		if now.Sub(pod.since) < b.settleLimit {
+			quiet += judgeTime
+		}
+	}
+	return quiet
+}
+
+// whole reports whether the controllers of the pods that came have all their pods, and the coming loop counts every pod that the scheduler has
+// yet to look at. The caller holds the lock.
+func (b *burst) whole() bool {
+	for _, pod := range b.awaited {
+		if _, counts := b.controllers[pod.controller]; !counts {
+			return false
+		}
+	}
+	for controller := range b.makers {
+		if !b.owners.complete(controller) {
+			return false
+		}
+	}
+	return true
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // forget drops the pods that came, except the pods that are still too young or not judged.
 func (b *burst) forget() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.first, b.last = time.Time{}, time.Time{}
+	clear(b.makers)
 	clear(b.controllers)
 	select {
 	case <-b.arrived:
@@ -184,6 +229,7 @@ type owners struct {
 	wanted  map[types.UID]int
 	exist   map[types.UID]int
 	lacking map[types.UID]time.Time // when each controller began to want the pods that it lacks
+	last    time.Time               // when a controller last began to want more pods
 }
 
 func newOwners() *owners {
@@ -196,6 +242,9 @@ func (o *owners) want(now time.Time, controller types.UID, pods int) bool {
 	defer o.mu.Unlock()
 	before := o.wanted[controller]
 	set(o.wanted, controller, pods)
+	if pods > before {
+		o.last = now
+	}
 	switch {
 	case pods <= o.exist[controller]:
 		delete(o.lacking, controller)
@@ -218,6 +267,21 @@ func (o *owners) made(controller types.UID, pods int) bool {
 	}
 	delete(o.lacking, controller)
 	return true
+}
+
+// complete reports whether the controller is known to have all pods that it wants.
+func (o *owners) complete(controller types.UID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	wanted := o.wanted[controller]
+	return wanted > 0 && o.exist[controller] >= wanted
+}
+
+// lastNeed returns when a controller last began to want more pods, zero for never.
+func (o *owners) lastNeed() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
 }
 
 // awaited returns until when pods of controllers are awaited, zero for none. One that has made none for the time is kept from it, such as

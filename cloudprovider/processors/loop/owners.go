@@ -35,7 +35,7 @@ func (t *Trigger) want(obj any, pods int) {
 	}
 }
 
-// wantedPods is how many pods the controller makes at once. It is 0 for one that makes them one after another, or none.
+// wantedPods returns the number of pods that the controller makes at once: 1 for one that makes them one after another.
 func wantedPods(owner any) int {
 	if o, ok := owner.(metav1.Object); !ok || o.GetDeletionTimestamp() != nil {
 		return 0
@@ -56,9 +56,11 @@ func wantedPods(owner any) int {
 			return int(ptr.Deref(o.Spec.Replicas, 1))
 		}
 	case *appsv1.StatefulSet:
-		if o.Spec.PodManagementPolicy == appsv1.ParallelPodManagement {
-			return int(ptr.Deref(o.Spec.Replicas, 1))
+		pods := int(ptr.Deref(o.Spec.Replicas, 1))
+		if o.Spec.PodManagementPolicy != appsv1.ParallelPodManagement {
+			return min(pods, 1)
 		}
+		return pods
 	case *batchv1.Job:
 		ended := slices.ContainsFunc(o.Status.Conditions, func(c batchv1.JobCondition) bool {
 			return c.Type != batchv1.JobSuspended && c.Status == apiv1.ConditionTrue // or about to end

@@ -25,6 +25,11 @@ func owned(pod *apiv1.Pod) *apiv1.Pod {
 	return pod
 }
 
+func ofDefaultScheduler(pod *apiv1.Pod) *apiv1.Pod {
+	pod.Spec.SchedulerName = apiv1.DefaultSchedulerName
+	return pod
+}
+
 // The first of a controller's pods is unschedulable after 4 s. The others do not exist yet.
 func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 	second := func(trigger *Trigger) { trigger.PodHandler().OnAdd(owned(pendingPod("web-1")), false) }
@@ -44,7 +49,21 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		want  time.Duration // counted from the first pod
 	}{
 		{name: "one pod of one", owner: replicaSet(1), want: 50e6},
-		{name: "second pod", owner: replicaSet(2), then: second, after: 400e6, want: 600e6},
+		{name: "one pod of one that was wanted before", owner: replicaSet(1), early: 40e6, want: 10e6},
+		{name: "one pod of one that was wanted long before", owner: replicaSet(1), early: 60e6},
+		{name: "second pod", owner: replicaSet(2), then: second, after: 400e6, want: 400e6},
+		{name: "second pod that counts with the first", owner: replicaSet(2), after: 400e6, want: 400e6, then: func(trigger *Trigger) {
+			trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(newPod("web-1"))), false)
+		}},
+		{name: "second pod without the controller", owner: replicaSet(1), early: 30e6, after: 5e6, want: 55e6, then: func(trigger *Trigger) {
+			trigger.PodHandler().OnAdd(pendingPod("other"), false)
+		}},
+		{name: "another controller after the first", owner: replicaSet(1), after: 20e6, want: 80e6, then: func(trigger *Trigger) {
+			other, pod := replicaSet(1), owned(pendingPod("other"))
+			other.UID, pod.OwnerReferences[0].UID = "other", "other"
+			trigger.OwnerHandler().OnAdd(other, false)
+			time.AfterFunc(60*time.Millisecond, func() { trigger.PodHandler().OnAdd(pod, false) })
+		}},
 		{name: "no second pod", owner: replicaSet(2), want: time.Second},
 		{name: "no second pod for long", owner: replicaSet(2), early: 2 * time.Second, want: 50e6},
 		{name: "no second pod for some time", owner: replicaSet(2), early: 700e6, want: 300e6},
@@ -66,7 +85,7 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 				trigger := started(t, settings)
 				const first = 4 * time.Second
 				time.AfterFunc(first-tt.early, func() { trigger.OwnerHandler().OnAdd(tt.owner, false) })
-				time.AfterFunc(first, func() { trigger.PodHandler().OnAdd(owned(pendingPod("web-0")), false) })
+				time.AfterFunc(first, func() { trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(pendingPod("web-0"))), false) })
 				if tt.then != nil {
 					time.AfterFunc(first+tt.after, func() { tt.then(trigger) })
 				}
@@ -133,7 +152,8 @@ func TestWantedPods(t *testing.T) {
 		{"ReplicaSet by default", &appsv1.ReplicaSet{}, 1},
 		{"ReplicationController", &apiv1.ReplicationController{Spec: apiv1.ReplicationControllerSpec{Replicas: ptr.To[int32](2)}}, 2},
 		{"StatefulSet all at once", &appsv1.StatefulSet{Spec: parallel}, 3},
-		{"StatefulSet one after another", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](3)}}, 0},
+		{"StatefulSet one after another", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](3)}}, 1},
+		{"StatefulSet of none", &appsv1.StatefulSet{Spec: appsv1.StatefulSetSpec{Replicas: ptr.To[int32](0)}}, 0},
 		{"Job", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](9)}), 4},
 		{"Job of fewer pods than may run at once", job(batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](2)}), 2},
 		{"Job near its end", &batchv1.Job{Spec: batchv1.JobSpec{Parallelism: ptr.To[int32](4), Completions: ptr.To[int32](9)},

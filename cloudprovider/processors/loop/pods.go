@@ -73,7 +73,9 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 	if controller := JointController(pod); controller != "" && t.oldEnough(pod) {
 		t.pods.countAll(controller)
 	}
-	t.pods.add(t.clock.Now(), t.countsFrom(pod))
+	if t.pods.addOf(controllerOf(pod), t.clock.Now(), t.countsFrom(pod)) {
+		t.config.Coming()
+	}
 }
 
 // countsFrom is the moment from which the loop counts the pod.
@@ -92,7 +94,7 @@ func (t *Trigger) oldEnough(pod *apiv1.Pod) bool { return !t.countsFrom(pod).Aft
 // first.
 func (t *Trigger) awaitPod(pod *apiv1.Pod) {
 	if Unjudged(pod) {
-		t.pods.await(t.clock.Now(), pod.UID)
+		t.pods.await(t.clock.Now(), pod.UID, JointController(pod))
 	} else {
 		t.pods.judged(pod.UID)
 	}
