@@ -9,9 +9,13 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// minPause is the least time between the end of a loop and the start of the next, whatever wakes it. It bounds the load of the
-// process if something wakes it without end, and is too short to be noticed.
-const minPause = 100 * time.Millisecond
+// Between two loops is a pause, whatever wakes the second. It bounds the load of the process if something wakes it without end. It is
+// loopRest times the first loop, from shortPause to longPause.
+const (
+	shortPause = 10 * time.Millisecond
+	longPause  = 100 * time.Millisecond
+	loopRest   = 4
+)
 
 // WakeReason is why a loop runs. Only the log shows it.
 type WakeReason string
@@ -110,8 +114,9 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	began := t.clock.Now()
 	next, earliest := wake{began, Start}, began
 	if t.started {
-		t.nodes.rest(began, began.Sub(t.ran))
-		next, earliest = t.next(began, since), began.Add(minPause)
+		took := began.Sub(t.ran)
+		t.nodes.rest(began, took)
+		next, earliest = t.next(began, since), began.Add(max(shortPause, min(loopRest*took, longPause)))
 	}
 	t.started = true
 	for {

@@ -208,7 +208,7 @@ func TestPodDuringLoopWakesNextLoop(t *testing.T) {
 		trigger := started(t, settings)
 		becomes(trigger, "settled long before the loop ended")
 		time.Sleep(3 * time.Second) // the loop
-		expect(t, trigger, PodsPending, minPause)
+		expect(t, trigger, PodsPending, longPause)
 		expect(t, trigger, ScanInterval, 10*time.Second)
 
 		time.Sleep(time.Second) // the loop
@@ -224,7 +224,7 @@ func TestPodsOfOneBurstWakeOneLoop(t *testing.T) {
 		for range 500 {
 			becomes(trigger, "web")
 		}
-		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, PodsPending, 50*time.Millisecond)
 		expect(t, trigger, ScanInterval, 10*time.Second)
 	})
 }
@@ -253,11 +253,11 @@ func TestOnlyPodsThatBecomeUnschedulableCount(t *testing.T) {
 		expect(t, trigger, ScanInterval, 10*time.Second)
 
 		handler.OnAdd(pendingPod("web"), false)
-		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, PodsPending, 50*time.Millisecond)
 		recreated := pendingPod("web")
 		recreated.UID = "another"
 		handler.OnUpdate(pendingPod("web"), recreated)
-		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, PodsPending, 50*time.Millisecond)
 	})
 }
 
@@ -368,9 +368,9 @@ func TestDelayedPodWakesLoopWhenItCounts(t *testing.T) {
 		{name: "delay for all", forAll: 3 * time.Second, want: 3050 * time.Millisecond},
 		{name: "own delay", own: "4s", want: 4050 * time.Millisecond},
 		{name: "own delay below that for all is not valid", forAll: 3 * time.Second, own: "1s", want: 3050 * time.Millisecond},
-		{name: "malformed delay", own: "soon", want: 100 * time.Millisecond},
+		{name: "malformed delay", own: "soon", want: 50 * time.Millisecond},
 		{name: "clock of the API server ahead", created: 2 * time.Second, want: 2050 * time.Millisecond},
-		{name: "old enough", forAll: 3 * time.Second, created: -4 * time.Second, want: 100 * time.Millisecond},
+		{name: "old enough", forAll: 3 * time.Second, created: -4 * time.Second, want: 50 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -411,7 +411,7 @@ func TestBeginOfBurstIsToldOnce(t *testing.T) {
 		for burst := 1; burst <= 2; burst++ {
 			becomes(trigger, "web-"+podName(burst))
 			becomes(trigger, "batch-"+podName(burst))
-			expect(t, trigger, PodsPending, minPause)
+			expect(t, trigger, PodsPending, 50*time.Millisecond)
 			if bursts != burst {
 				t.Errorf("told of %d bursts, want %d", bursts, burst)
 			}
@@ -441,11 +441,11 @@ func TestChangedCloudWakesLoop(t *testing.T) {
 		expect(t, trigger, CloudChanged, 2*time.Second)
 
 		changed <- struct{}{}
-		expect(t, trigger, CloudChanged, minPause)
+		expect(t, trigger, CloudChanged, shortPause)
 
 		changed <- struct{}{}
 		becomes(trigger, "a pod that came with the change")
-		expect(t, trigger, PodsPending, 100*time.Millisecond)
+		expect(t, trigger, PodsPending, 50*time.Millisecond)
 		expect(t, trigger, ScanInterval, 10*time.Second)
 
 		close(changed)
@@ -490,7 +490,7 @@ func TestNodeThatMayBeRemovedWakesLoop(t *testing.T) {
 
 		removable = time.Now().Add(3 * time.Second)
 		changed <- struct{}{}
-		expect(t, trigger, CloudChanged, minPause)
+		expect(t, trigger, CloudChanged, shortPause)
 
 		config.Tick, config.Changed = true, nil
 		removable = time.Now().Add(3 * time.Second)
@@ -516,8 +516,8 @@ func TestTwoLoopsFollowAProductiveOne(t *testing.T) {
 		loop(Start, 0)
 		loop(ScanInterval, 10*time.Second)
 		scaledUp = last
-		loop("scale-up", minPause)
-		loop("scale-up", minPause)
+		loop("scale-up", shortPause)
+		loop("scale-up", shortPause)
 		loop(ScanInterval, 10*time.Second)
 	})
 }
@@ -553,8 +553,20 @@ func TestLoopsNeverRunWithoutAPause(t *testing.T) {
 			becomes(trigger, "web")
 			wait(t, trigger)
 		}
-		if took := time.Since(began); took < 50*minPause {
-			t.Errorf("50 loops within %v, want at least %v", took, 50*minPause)
+		if took := time.Since(began); took < 50*shortPause {
+			t.Errorf("50 loops within %v, want at least %v", took, 50*shortPause)
+		}
+	})
+}
+
+func TestPauseGrowsWithTheLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		changed := make(chan struct{}, 1)
+		trigger := started(t, Config{ScanInterval: time.Minute, Changed: changed})
+		for took, pause := range map[time.Duration]time.Duration{0: 10e6, 2e6: 10e6, 20e6: 80e6, 1e9: 100e6} {
+			time.Sleep(took)
+			changed <- struct{}{}
+			expect(t, trigger, CloudChanged, pause)
 		}
 	})
 }
