@@ -202,7 +202,8 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"No scale-up begins later than --max-nodegroup-binpacking-duration after the first. With 1 the other pods wait for the next loop, as in the stock autoscaler. At least 1.")
 	fs.DurationVar(&a.PodSettleTime, "asg-pod-settle-time", 100*time.Millisecond,
 		"How long no further pod must become unschedulable before the autoscaler acts on a burst of unschedulable pods. Half of it once the scheduler has looked at "+
-			"every pod, and longer after a burst that has lasted longer. With 0s it acts on the first pod.")
+			"every pod, and longer after a burst that has lasted longer. Once the controllers of the pods have all that they want, it is half of it since the last of "+
+			"these began to want them. With 0s it acts on the first pod.")
 	fs.DurationVar(&a.PodSettleLimit, "asg-pod-settle-limit", 3*time.Second,
 		"Longest time from the first pod of a burst of unschedulable pods until the autoscaler acts on the burst. At least --asg-pod-settle-time.")
 	fs.StringVar(&a.InterruptionQueue, "asg-interruption-queue", "", "Name or URL of the SQS queue with spot interruptions, rebalance "+

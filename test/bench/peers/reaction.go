@@ -16,6 +16,7 @@ import (
 type reaction struct {
 	created     time.Time
 	first, last time.Time // verdict of kube-scheduler that a pod has no node
+	ready       time.Time // the last node
 	running     time.Time // all pods
 	asks        []request
 	groups      []request // the first for each group
@@ -42,7 +43,8 @@ func (r *run) react(ctx context.Context, sets ...podSet) (reaction, error) {
 	}
 	last, _ := lab.Last(moments, lab.PodPending)
 	running, _ := lab.Last(moments, lab.PodRunning)
-	course.first, course.last, course.running = first.At, last.At, running.At
+	ready, _ := lab.Last(moments, lab.NodeReady)
+	course.first, course.last, course.ready, course.running = first.At, last.At, ready.At, running.At
 	course.asks = r.asked(course.created)
 	for _, ask := range course.asks {
 		if !slices.ContainsFunc(course.groups, func(g request) bool { return g.group == ask.group }) {
@@ -71,6 +73,8 @@ func burst(pods podSet) func(context.Context, *run) error {
 		if pods.count > 1 {
 			r.took("creation to last ask", c.created, c.asks[len(c.asks)-1].at)
 		}
+		r.took("first ask to last node Ready", c.asks[0].at, c.ready)
+		r.took("last node Ready to all running", c.ready, c.running)
 		r.took("creation to all running", c.created, c.running)
 		r.sizes(c)
 		return nil
