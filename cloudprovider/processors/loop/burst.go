@@ -222,18 +222,19 @@ func (b *burst) forget() {
 
 // owners knows which controllers are about to make pods. A controller's object states how many it wants, and comes before them.
 //
-// All pods of a controller count, whether they run, have ended or are about to go. A controller that replaces pods is not waited for: only
-// one that has just begun to want more is certain to make them at once.
+// A controller that replaces pods is not waited for: only one that has just begun to want more is certain to make them at once. So all its pods
+// count, whether they run, have ended or are about to go. A controller has what it wants once so many are active.
 type owners struct {
 	mu      sync.Mutex
 	wanted  map[types.UID]int
 	exist   map[types.UID]int
+	active  map[types.UID]int
 	lacking map[types.UID]time.Time // when each controller began to want the pods that it lacks
 	last    time.Time               // when a controller last began to want more pods
 }
 
 func newOwners() *owners {
-	return &owners{wanted: map[types.UID]int{}, exist: map[types.UID]int{}, lacking: map[types.UID]time.Time{}}
+	return &owners{wanted: map[types.UID]int{}, exist: map[types.UID]int{}, active: map[types.UID]int{}, lacking: map[types.UID]time.Time{}}
 }
 
 // want notes how many pods the controller wants, and reports whether it wanted another number before.
@@ -269,12 +270,22 @@ func (o *owners) made(controller types.UID, pods int) bool {
 	return true
 }
 
-// complete reports whether the controller is known to have all pods that it wants.
+// live notes that the controller has that many more active pods.
+func (o *owners) live(controller types.UID, more int) {
+	if controller == "" || more == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	set(o.active, controller, o.active[controller]+more)
+}
+
+// complete reports whether the controller is known to have as many active pods as it wants.
 func (o *owners) complete(controller types.UID) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	wanted := o.wanted[controller]
-	return wanted > 0 && o.exist[controller] >= wanted
+	return wanted > 0 && o.active[controller] >= wanted
 }
 
 // lastNeed returns when a controller last began to want more pods, zero for never.

@@ -41,12 +41,13 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		name  string
-		owner any
-		early time.Duration // how long before the first pod the controller changed
-		then  func(*Trigger)
-		after time.Duration // of then, counted from the first pod
-		want  time.Duration // counted from the first pod
+		name   string
+		owner  any
+		early  time.Duration // how long before the first pod the controller changed
+		failed int           // pods of the controller that have been there
+		then   func(*Trigger)
+		after  time.Duration // of then, counted from the first pod
+		want   time.Duration // counted from the first pod
 	}{
 		{name: "one pod of one", owner: replicaSet(1), want: 50e6},
 		{name: "one pod of one that was wanted before", owner: replicaSet(1), early: 40e6, want: 10e6},
@@ -55,6 +56,8 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		{name: "second pod that counts with the first", owner: replicaSet(2), after: 400e6, want: 400e6, then: func(trigger *Trigger) {
 			trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(newPod("web-1"))), false)
 		}},
+		{name: "pods that replace failed ones", owner: replicaSet(2), early: 2 * time.Second, want: 40e6, failed: 2, after: 40e6, then: second},
+		{name: "one of two pods that replace failed ones", owner: replicaSet(2), early: 2 * time.Second, want: 50e6, failed: 2},
 		{name: "second pod without the controller", owner: replicaSet(1), early: 30e6, after: 5e6, want: 55e6, then: func(trigger *Trigger) {
 			trigger.PodHandler().OnAdd(pendingPod("other"), false)
 		}},
@@ -83,6 +86,14 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				trigger := started(t, settings)
+				for i := range tt.failed {
+					failing := owned(newPod("failed-" + podName(i)))
+					failing.Spec.NodeName = "node-1"
+					failed := failing.DeepCopy()
+					failed.Status.Phase = apiv1.PodFailed
+					trigger.PodHandler().OnAdd(failing, false)
+					trigger.PodHandler().OnUpdate(failing, failed)
+				}
 				const first = 4 * time.Second
 				time.AfterFunc(first-tt.early, func() { trigger.OwnerHandler().OnAdd(tt.owner, false) })
 				time.AfterFunc(first, func() { trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(pendingPod("web-0"))), false) })

@@ -40,6 +40,8 @@ func (t *Trigger) updatePod(before, after any) {
 	if okOld && controllerOf(old) != controllerOf(pod) {
 		t.made(old, -1)
 		defer t.made(pod, 1)
+	} else if okOld {
+		t.pods.owners.live(controllerOf(pod), active(pod)-active(old))
 	}
 	same := okOld && old.UID == pod.UID
 	switch {
@@ -64,6 +66,7 @@ func (t *Trigger) deletePod(obj any) {
 
 // made notes that the pod's controller has made it, or with -1 that it is gone.
 func (t *Trigger) made(pod *apiv1.Pod, pods int) {
+	t.pods.owners.live(controllerOf(pod), pods*active(pod))
 	if t.pods.owners.made(controllerOf(pod), pods) {
 		t.pods.wakeWaiter()
 	}
@@ -108,6 +111,14 @@ func JointController(pod *apiv1.Pod) types.UID {
 		return ""
 	}
 	return controllerOf(pod)
+}
+
+// active is 1 for a pod that its controller counts among those that it wants, and 0 for one that has ended or is about to go.
+func active(pod *apiv1.Pod) int {
+	if pod.DeletionTimestamp != nil || pod.Status.Phase == apiv1.PodSucceeded || pod.Status.Phase == apiv1.PodFailed {
+		return 0
+	}
+	return 1
 }
 
 // controllerOf is the UID of the pod's controller, or "".
