@@ -2,11 +2,14 @@ package loop
 
 import (
 	"slices"
+	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 )
@@ -75,4 +78,103 @@ func wantedPods(owner any) int {
 		}
 	}
 	return 0
+}
+
+// owners knows which controllers are about to make pods. A controller's object states how many it wants, and comes before them.
+//
+// A controller that replaces pods is not waited for: only one that has just begun to want more is certain to make them at once. So all its pods
+// count, whether they run, have ended or are about to go. A controller has what it wants once so many are active.
+type owners struct {
+	mu      sync.Mutex
+	wanted  map[types.UID]int
+	exist   map[types.UID]int
+	active  map[types.UID]int
+	lacking map[types.UID]time.Time // when each controller began to want the pods that it lacks
+	last    time.Time               // when a controller last began to want more pods
+}
+
+func newOwners() *owners {
+	return &owners{wanted: map[types.UID]int{}, exist: map[types.UID]int{}, active: map[types.UID]int{}, lacking: map[types.UID]time.Time{}}
+}
+
+// want notes how many pods the controller wants, and reports whether it wanted another number before.
+func (o *owners) want(now time.Time, controller types.UID, pods int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	before := o.wanted[controller]
+	set(o.wanted, controller, pods)
+	if pods > before {
+		o.last = now
+	}
+	switch {
+	case pods <= o.exist[controller]:
+		delete(o.lacking, controller)
+	case pods > before:
+		o.lacking[controller] = now
+	}
+	return pods != before
+}
+
+// made notes that the controller has made a pod, or with -1 that one is gone. It reports whether the controller no longer lacks pods.
+func (o *owners) made(controller types.UID, pods int) bool {
+	if controller == "" {
+		return false
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	set(o.exist, controller, o.exist[controller]+pods)
+	if _, lacking := o.lacking[controller]; !lacking || o.exist[controller] < o.wanted[controller] {
+		return false
+	}
+	delete(o.lacking, controller)
+	return true
+}
+
+// live notes that the controller has that many more active pods.
+func (o *owners) live(controller types.UID, more int) {
+	if controller == "" || more == 0 {
+		return
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	set(o.active, controller, o.active[controller]+more)
+}
+
+// complete reports whether the controller is known to have as many active pods as it wants.
+func (o *owners) complete(controller types.UID) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	wanted := o.wanted[controller]
+	return wanted > 0 && o.active[controller] >= wanted
+}
+
+// lastNeed returns when a controller last began to want more pods, zero for never.
+func (o *owners) lastNeed() time.Time {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.last
+}
+
+// awaited returns until when pods of controllers are awaited, zero for none. One that has made none for the time is kept from it, such as
+// by a quota.
+func (o *owners) awaited(now time.Time, within time.Duration) (until time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for controller, began := range o.lacking {
+		if end := began.Add(within); !end.After(now) {
+			delete(o.lacking, controller)
+		} else if end.After(until) {
+			until = end
+		}
+	}
+	return until
+}
+
+// set keeps no zero.
+func set(counts map[types.UID]int, controller types.UID, n int) {
+	if n == 0 {
+		delete(counts, controller)
+	} else {
+		counts[controller] = n
+	}
 }
