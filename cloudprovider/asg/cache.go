@@ -25,8 +25,11 @@ type Options struct {
 	MotionInterval  time.Duration
 	LaunchMode      LaunchMode  // the zero value is LaunchAuto
 	ZonalGroups     ZonalGroups // the zero value is ZonalTagged
-	// NoPredecessor means that no launch of an earlier process can be in progress, so that no launch waits for one.
+	// NoPredecessor means that no launch of an earlier process can be in progress.
 	NoPredecessor bool
+	// TokenTime returns the time by which the token of a launch is made that begins now. A successor must get the same one for as long as the
+	// launch may be in progress. Nil is for the Clock's, which has edges.
+	TokenTime func(context.Context) (time.Time, error)
 	// Cluster is the name of our cluster by --asg-cluster-name, StockCluster by --cluster-name. Both may be empty.
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
@@ -78,6 +81,9 @@ func NewCache(o Options) *Cache {
 	}
 	if o.Watch == nil {
 		o.Watch = func(string) bool { return false }
+	}
+	if o.TokenTime == nil {
+		o.TokenTime = func(context.Context) (time.Time, error) { return o.Clock.Now(), nil }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
 	c := &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,

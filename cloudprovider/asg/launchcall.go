@@ -33,20 +33,17 @@ func (c *Cache) launchOrder(ctx context.Context, g *group.Group, o launchRequest
 	}()
 	c.look(g.Name, func(e *entry) { e.BeginLaunch() })
 	defer c.look(g.Name, func(e *entry) { e.EndLaunch() })
-	come, err := c.awaitPredecessor(ctx, g, o, ledger.TokenAge)
-	if err != nil || len(come) > 0 {
-		return launchResult{launched: come, err: o.wrap(err)}
+	at, err := c.options.TokenTime(ctx)
+	if err != nil {
+		return launchResult{err: o.wrap(err)}
 	}
 	o.began = c.clock.Now()
-	o.key = ledger.KeyOf(g, o.zone, o.batch, o.began)
+	o.key = ledger.KeyOf(g, o.zone, o.batch, at)
 	out, err := c.launchInstances(ctx, g, o)
 	if err == nil && c.isOldFailure(g, o, out) {
 		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
-		if come, err = c.awaitPredecessor(ctx, g, o, ledger.FailureAge); err != nil || len(come) > 0 {
-			return launchResult{launched: come, err: o.wrap(err)}
-		}
 		o.began = c.clock.Now()
-		o.key = o.key.Retry(o.began)
+		o.key = o.key.Retry(at)
 		out, err = c.launchInstances(ctx, g, o)
 	}
 	if err != nil {
@@ -67,6 +64,9 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 		RetryStrategy:        types.RetryStrategyNone,
 	}
 	for misses, working := 0, false; ; {
+		if _, err := c.options.TokenTime(ctx); err != nil { // it stays the same for this try, too
+			return nil, err
+		}
 		began := c.clock.Now()
 		out, err := c.api.LaunchInstances(ctx, in, awsclient.Impatient, once)
 		asked := c.clock.Since(o.began)

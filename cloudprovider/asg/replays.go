@@ -49,30 +49,6 @@ func (c *Cache) isOldFailure(g *group.Group, o launchRequest, out *autoscaling.L
 	return old
 }
 
-// awaitPredecessor waits while a previous leader's launch with a token of the window before may be in progress. AWS would take our token for another
-// launch. Then it reads the group and returns the new instances. Only a young process waits, just after the edge of a window, because no call
-// outlives ledger.PredecessorCall. It does not wait if the previous leader had ended its work.
-func (c *Cache) awaitPredecessor(ctx context.Context, g *group.Group, o launchRequest, window time.Duration) (come []group.Instance, err error) {
-	wait, now := time.Duration(0), c.clock.Now()
-	c.look(g.Name, func(e *entry) { wait = e.LastPredecessor(window, now).Add(ledger.PredecessorCall).Sub(now) })
-	if wait <= 0 || c.options.NoPredecessor {
-		return nil, nil
-	}
-	klog.FromContext(ctx).Info("Waiting for a launch that a previous leader may have begun", "group", g.Name, "zone", o.zone, "wait", wait)
-	if err := pause(ctx, c.clock, wait); err != nil {
-		return nil, err
-	}
-	after, err := c.Reread(ctx, g.Name)
-	if err != nil {
-		return nil, err
-	}
-	zone := ""
-	if o.alone {
-		zone = o.zone
-	}
-	return after.NewSince(g, zone), nil
-}
-
 // check asks AWS whether it terminated launched instances, which no reading shows, before we asked for them. It costs one call per group.
 func (c *Cache) check(ctx context.Context) {
 	due := c.due()
@@ -83,7 +59,7 @@ func (c *Cache) check(ctx context.Context) {
 // checkGroup is check for one group, whose instances can have ended until then at the latest. It stops waiting for those that ended before we asked
 // for them, and reads the group without them.
 func (c *Cache) checkGroup(ctx context.Context, name string, until time.Time) {
-	ended, err := c.terminatedSince(ctx, name, until.Add(-ledger.TokenAge))
+	ended, err := c.terminatedSince(ctx, name, until.Add(-2*ledger.TokenAge))
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:

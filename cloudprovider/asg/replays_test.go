@@ -1,9 +1,9 @@
 package asg_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -369,10 +369,9 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 	for _, tt := range []struct {
 		way               string
 		killed, successor time.Duration // after the edge
-		reached, forgets  bool
+		reached           bool
 	}{
 		{way: "anywhere", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
-		{way: "anywhere", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true, forgets: true},
 		{way: "anywhere", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond},
 		{way: "anywhere", killed: 50 * time.Millisecond, successor: 100 * time.Millisecond, reached: true},
 		{way: "anywhere", killed: -5 * time.Second, successor: 4 * time.Second, reached: true},
@@ -380,27 +379,23 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 		{way: "in a zone", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
 		{way: "in a zone", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond},
 		{way: "all or nothing", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true},
-		{way: "all or nothing", killed: -50 * time.Millisecond, successor: 50 * time.Millisecond, reached: true, forgets: true},
 	} {
-		t.Run(fmt.Sprintf("%s %s %s reached=%t forgets=%t", tt.way, tt.killed, tt.successor, tt.reached, tt.forgets), bubbled(func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s %s %s reached=%t", tt.way, tt.killed, tt.successor, tt.reached), bubbled(func(t *testing.T) {
 			w := slowly(t, divided("a", 0, 0, 20))
 			now := clockAt(tt.successor)
-			next := w.with(at(now)).started() // sees nothing of the launch yet
+			tokens := func(o *asg.Options) {
+				o.TokenTime = func(context.Context) (time.Time, error) { return edge().Add(tt.killed), nil }
+			}
+			next := w.with(at(now)).with(tokens).started() // sees nothing of the launch yet
 			then := clockAt(tt.killed - 5*time.Minute)
 			killed := w.with(at(then)).started()
 			then.SetTime(edge().Add(tt.killed))
 			killed.kill(1, tt.reached, ways[tt.way])
 			done := make(chan error, 1)
 			go func() { done <- ways[tt.way](next) }()
-			over := func() bool { // a call is over before the time that the successor waits for
+			over := func() bool {
 				state, _ := w.aws.Group("a")
-				if tt.reached && len(state.Instances) < 3 {
-					return false
-				}
-				if tt.forgets {
-					w.aws.ForgetTokens()
-				}
-				return true
+				return !tt.reached || len(state.Instances) == 3
 			}
 			if err := steps(next, now, over, done); err != nil {
 				t.Error(err)
@@ -432,7 +427,10 @@ func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
 		}
 		w.aws.ClearShortages(shortage)
 		now := clockAt(4*time.Minute + 50*time.Millisecond)
-		next := w.with(at(now)).started() // sees nothing of the launch yet
+		tokens := func(o *asg.Options) {
+			o.TokenTime = func(context.Context) (time.Time, error) { return edge().Add(4*time.Minute - 50*time.Millisecond), nil }
+		}
+		next := w.with(at(now)).with(tokens).started() // sees nothing of the launch yet
 		w.with(at(clockAt(4*time.Minute-50*time.Millisecond))).started().kill(2, true, launch)
 		done := make(chan error, 1)
 		go func() { done <- launch(next) }()
@@ -443,53 +441,17 @@ func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
 	})
 }
 
-func TestReplacementWhileWaitingIsNoPredecessorsLaunch(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		now := clockAt(50 * time.Millisecond)
-		w := newWorld(t, scalingGroup("a", 0, 1, 9)).with(at(now)).started()
-		there := w.ids("a")[0]
-		done := make(chan error, 1)
-		go func() { _, err := w.cache.Increase(t.Context(), "a", 2); done <- err }()
-		reclaim := sync.OnceFunc(func() {
-			if err := w.aws.Reclaim(there); err != nil {
-				t.Error(err)
-			}
-		})
-		replaced := func() bool {
-			reclaim()
-			state, _ := w.aws.Group("a")
-			return len(state.Instances) == 1 && state.Instances[0].ID != there
-		}
-		if err := steps(w, now, replaced, done); err != nil || w.desired("a") != 3 {
-			t.Errorf("%d instances are desired, error %v, want the one that was replaced and 2 of ours", w.desired("a"), err)
-		}
-	})
-}
-
 func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct {
-		began, launches time.Duration
-		noPredecessor   bool
-	}{
-		"an older process":               {-2 * time.Minute, 50 * time.Millisecond, false},
-		"the predecessor is long gone":   {-11 * time.Second, 50 * time.Millisecond, false},
-		"a process that begins later on": {11 * time.Second, 11 * time.Second, false},
-		"no predecessor at the edge":     {-50 * time.Millisecond, 50 * time.Millisecond, true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			now := clockAt(tt.began)
-			w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).with(func(o *asg.Options) { o.NoPredecessor = tt.noPredecessor }).started()
-			now.SetTime(edge().Add(tt.launches))
-			w.aws.ResetCalls()
-			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
-				t.Errorf("%d instances are desired, error %v, want 3 without a wait", w.desired("a"), err)
-			}
-			if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 1 || calls[launchCall] != 1 {
-				t.Errorf("calls %v, want one reading and one launch", calls)
-			}
-		})
+	now := clockAt(-50 * time.Millisecond)
+	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).started()
+	now.SetTime(edge().Add(50 * time.Millisecond))
+	w.aws.ResetCalls()
+	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
+		t.Errorf("%d instances are desired, error %v, want 3 without a wait", w.desired("a"), err)
+	}
+	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 1 || calls[launchCall] != 1 {
+		t.Errorf("calls %v, want one reading and one launch", calls)
 	}
 }
 
@@ -509,7 +471,7 @@ func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
 	if _, resting := next.cache.CoolDown(next.group("a")); !resting {
 		t.Error("the group does not rest")
 	}
-	now.SetTime(edge().Add(2 * time.Minute))
+	now.SetTime(edge().Add(2*time.Minute + 20*time.Second)) // the time of tokens may be late
 	if rests, resting := next.cache.CoolDown(next.group("a")); resting {
 		t.Errorf("the group rests until %v, want no longer than AWS may repeat an old failure", rests.Until.Sub(edge()))
 	}

@@ -28,6 +28,8 @@ const (
 	TokenAge = 10 * time.Minute
 	// PredecessorCall is the longest that a previous leader's launch may still be in progress.
 	PredecessorCall = 10 * time.Second
+	// tokenLag bounds how late the time of tokens follows the clock while no launch is under way.
+	tokenLag = 2 * PredecessorCall
 	// predecessorLaunches is the time after our first reading of a group in which a previous leader's instances may appear.
 	predecessorLaunches = time.Minute
 	// FailureAge is the greatest age of a replayed failure that we believe, and the longest that we believe it. A cool-down of the process that saw it first lasts longer.

@@ -17,8 +17,9 @@ import (
 // one beyond a call: tokens change with the window, and nobody asks again for what a reading shows. So a process learns the outcome of a launch that
 // a previous leader made. It may also learn of instances that have come and gone since. A reading will never show those.
 
-// KeyOf returns the key of a launch in the zone that begins now, g being the group behind the plan. batch is its number among the launches in the zone.
-func KeyOf(g *group.Group, zone string, batch int, now time.Time) Key {
+// KeyOf returns the key of a launch in the zone, g being the group behind the plan. batch is its number among the launches in the zone. at is the
+// time that successors share.
+func KeyOf(g *group.Group, zone string, batch int, at time.Time) Key {
 	var there []string
 	for _, i := range g.Counted() {
 		if i.Zone == zone {
@@ -26,15 +27,15 @@ func KeyOf(g *group.Group, zone string, batch int, now time.Time) Key {
 		}
 	}
 	slices.Sort(there)
-	return Key{zone: zone, batch: batch, window: windowOf(now, TokenAge), members: strings.Join(there, " ")}
+	return Key{zone: zone, batch: batch, window: windowOf(at, TokenAge), members: strings.Join(there, " ")}
 }
 
 // windowOf returns the number of the window of that length that contains the moment, counted since 1970.
 func windowOf(at time.Time, length time.Duration) int64 { return at.UnixNano() / int64(length) }
 
 // Retry returns the key of a retry past a failure that may be old.
-func (k Key) Retry(now time.Time) Key {
-	k.retryWindow = windowOf(now, FailureAge)
+func (k Key) Retry(at time.Time) Key {
+	k.retryWindow = windowOf(at, FailureAge)
 	return k
 }
 
@@ -44,12 +45,11 @@ func (k Key) OldUntil() time.Time {
 	if k.retryWindow == 0 {
 		return time.Time{}
 	}
-	return time.Unix(0, (k.retryWindow+1)*int64(FailureAge))
+	return time.Unix(0, (k.retryWindow+1)*int64(FailureAge)).Add(tokenLag)
 }
 
 // Token makes equal calls one launch: a call with the same key gets the answer of the first. So a process learns the outcome of a launch whose answer
-// its predecessor did not live to see, instead of making another. uses counts the calls with the key that have ended. See LastPredecessor for the edge of a
-// window.
+// its predecessor did not live to see, instead of making another. uses counts the calls with the key that have ended.
 func (k Key) Token(name string, uses int) string {
 	hash := sha256.New()
 	for _, p := range []string{name, k.zone, strconv.Itoa(k.batch), strconv.FormatInt(k.window, 10), strconv.Itoa(uses), k.members,
@@ -101,15 +101,6 @@ func (l *Ledger) FromPredecessor(before, g *group.Group, zone string, now time.T
 		come += i.Weight
 	}
 	return min(come, max(0, g.DesiredCapacity-before.DesiredCapacity)) / g.Source.MinWeight()
-}
-
-// LastPredecessor returns the last moment at which a previous leader can have used a token of the window before. AWS would take ours for another launch.
-func (l *Ledger) LastPredecessor(window time.Duration, now time.Time) time.Time {
-	last := time.Unix(0, windowOf(now, window)*int64(window))
-	if l.metAt.Before(last) {
-		return l.metAt // the previous leader ended before our first reading
-	}
-	return last
 }
 
 // predecessorsLast returns last, the last moment by AWS's clock at which a replayed instance can have ended. It is zero if this process has lived too

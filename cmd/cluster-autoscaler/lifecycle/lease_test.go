@@ -20,6 +20,7 @@ type lease struct {
 	mu       *sync.Mutex
 	record   *resourcelock.LeaderElectionRecord
 	log      func(string)
+	labels   map[string]string
 	hang     chan struct{} // calls wait for it, if not nil
 }
 

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -12,10 +13,16 @@ import (
 // stock autoscaler, writes the same.
 const releasedSeconds = 1
 
-// Succession is a lock that knows how the lease was left by its last holder. It is safe for concurrent use.
+// Succession is a lock that knows how the lease was left by its last holder, and whose renewals move the time of the tokens. It is safe for
+// concurrent use.
 type Succession struct {
 	resourcelock.Interface
+	Tokens *TokenTime
+	// ReadLabels returns the labels of the lease.
+	ReadLabels func(context.Context) (map[string]string, error)
+
 	clean atomic.Bool
+	left  atomic.Pointer[time.Time] // of the tokens, by the last Get
 }
 
 // Get is the lock's own. The election calls it last just before it takes the lease.
@@ -23,7 +30,35 @@ func (s *Succession) Get(ctx context.Context) (*resourcelock.LeaderElectionRecor
 	record, raw, err := s.Interface.Get(ctx)
 	released := err == nil && record.HolderIdentity == "" && record.LeaseDurationSeconds == releasedSeconds
 	s.clean.Store(released || apierrors.IsNotFound(err))
+	if err == nil {
+		var labels map[string]string
+		if labels, err = s.ReadLabels(ctx); err == nil {
+			left := s.Tokens.left(labels)
+			s.left.Store(&left)
+		}
+	}
 	return record, raw, err
+}
+
+// Create is the lock's own.
+func (s *Succession) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return s.renew(func() error { return s.Interface.Create(ctx, record) })
+}
+
+// Update is the lock's own.
+func (s *Succession) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	return s.renew(func() error { return s.Interface.Update(ctx, record) })
+}
+
+func (s *Succession) renew(write func() error) error {
+	var left time.Time
+	if l := s.left.Load(); l != nil {
+		left = *l
+	}
+	s.Tokens.beginRenewal(left)
+	err := write()
+	s.Tokens.endRenewal(err)
+	return err
 }
 
 // Clean reports whether no work of an earlier holder can be under way: there was none, or it released the lease when its work had ended. The work

@@ -13,7 +13,8 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	c, found := election(l), make(chan bool, 1)
-	succession := &Succession{Interface: l}
+	succession := &Succession{Interface: l, Tokens: &TokenTime{Labels: map[string]string{}},
+		ReadLabels: func(context.Context) (map[string]string, error) { return nil, nil }}
 	c.Lock = succession
 	err := Lead(ctx, c, func(ctx context.Context) error {
 		found <- succession.Clean()

@@ -95,7 +95,7 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succe
 		return nil, err
 	}
 	discovery.Join = ours.DiscoveryJoin
-	return asg.NewCache(asg.Options{
+	o := asg.Options{
 		AutoScaling:     c.clients.AutoScaling,
 		Launches:        launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS},
 		Instances:       c.clients.EC2,
@@ -104,7 +104,6 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succe
 		MotionInterval:  ours.MotionInterval,
 		LaunchMode:      ours.LaunchMode,
 		ZonalGroups:     ours.ZonalGroups,
-		NoPredecessor:   succession != nil && succession.Clean(),
 		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Clock:           clock.RealClock{},
 		Types:           c.catalogue,
@@ -114,7 +113,11 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succe
 		Watch:           c.watch,
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
-	}), nil
+	}
+	if succession != nil {
+		o.NoPredecessor, o.TokenTime = succession.Clean(), succession.Tokens.Use
+	}
+	return asg.NewCache(o), nil
 }
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 )
 
@@ -54,12 +55,21 @@ func (p *Process) underLease(ctx context.Context, work func(context.Context) err
 		return fmt.Errorf("list nodes: %w", err)
 	}
 	recorder := p.recorder(context.WithoutCancel(ctx), client, p.core.RecordDuplicatedEvents)
-	lock, err := resourcelock.New(election.ResourceLock, p.core.ConfigNamespace, election.ResourceName,
-		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder})
+	labels := map[string]string{}
+	lock, err := resourcelock.NewWithLabels(election.ResourceLock, p.core.ConfigNamespace, election.ResourceName,
+		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder}, labels)
 	if err != nil {
 		return fmt.Errorf("leader election lock %q: %w", election.ResourceName, err)
 	}
-	p.succession = &lifecycle.Succession{Interface: lock}
+	p.succession = &lifecycle.Succession{Interface: lock,
+		Tokens: &lifecycle.TokenTime{Call: ledger.PredecessorCall, Oldest: ledger.TokenAge, Labels: labels},
+		ReadLabels: func(ctx context.Context) (map[string]string, error) {
+			lease, err := client.CoordinationV1().Leases(p.core.ConfigNamespace).Get(ctx, election.ResourceName, metav1.GetOptions{})
+			if err != nil {
+				return nil, err
+			}
+			return lease.Labels, nil
+		}}
 	return lifecycle.Lead(ctx, lifecycle.Election{
 		Lock:          p.succession,
 		Holder:        p.record.SetHolder,
