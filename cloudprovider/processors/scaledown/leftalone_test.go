@@ -96,6 +96,11 @@ func leftAloneWorld(t *testing.T, tags map[string]string) (*awsworld.World, *Lef
 	return w, NewLeftAlone(nodegroupconfig.NewDefaultNodeGroupConfigProcessor(config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}), events, now), events, now
 }
 
+// noPods is the context of a loop whose snapshot is empty.
+func noPods(t *testing.T) *cacontext.AutoscalingContext {
+	return &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
+}
+
 func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	w, l, _, now := leftAloneWorld(t, nil)
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
@@ -106,7 +111,6 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	long := web("long", timed.Name, doNotDisruptKey, "10m")
 	long.Status.StartTime, long.Status.Conditions = nil, boundAt(start)
 	pods := []*corev1.Pod{busy, long, web("short", timed.Name, doNotDisruptKey, "1h5m"), web("none", plain.Name)}
-	handler := l.Handler()
 	for _, n := range nodes {
 		info := framework.NewNodeInfo(n, nil)
 		for _, p := range pods {
@@ -117,9 +121,6 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		if err := snapshot.AddNodeInfo(info); err != nil {
 			t.Fatal(err)
 		}
-	}
-	for _, p := range pods {
-		handler.OnAdd(p, true)
 	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true}}
@@ -153,12 +154,24 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		t.Errorf("another loop for the same end at %s", got)
 	}
 	now.SetTime(start)
-	handler.OnDelete(pods[1])
-	ended := pods[2].DeepCopy()
-	ended.Status.Phase, ended.Spec.RestartPolicy = corev1.PodSucceeded, corev1.RestartPolicyNever
-	handler.OnUpdate(pods[2], ended)
-	if by := l.longest(timed.Name); by != (KeptBy{}) {
-		t.Errorf("%s is kept by %+v, which has gone", timed.Name, by)
+	for _, gone := range []func(*corev1.Pod){
+		func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start} },
+		func(p *corev1.Pod) {
+			p.Status.Phase, p.Spec.RestartPolicy = corev1.PodSucceeded, corev1.RestartPolicyNever
+		},
+	} {
+		pod := web("long", timed.Name, doNotDisruptKey, "2h")
+		gone(pod)
+		info := framework.NewNodeInfo(timed, nil, framework.NewPodInfo(pod, nil))
+		if err := snapshot.SetClusterState(nil, nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := snapshot.AddNodeInfo(info); err != nil {
+			t.Fatal(err)
+		}
+		if by := longest(ctx, timed.Name); by != (KeptBy{}) {
+			t.Errorf("%s is kept by %+v, which goes", timed.Name, by)
+		}
 	}
 }
 
@@ -168,7 +181,7 @@ func TestAnnotatedNodeIsNoCandidate(t *testing.T) {
 	for at, value := range []string{"true", "4h", "false"} {
 		nodes[at].Annotations = map[string]string{doNotDisruptKey: value}
 	}
-	got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(nil, nodes)
+	got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(noPods(t), nodes)
 	if err != nil || !slices.Equal(got, nodes[1:]) {
 		t.Errorf("%d candidates, error %v, want all but the annotated one", len(got), err)
 	}
@@ -177,7 +190,7 @@ func TestAnnotatedNodeIsNoCandidate(t *testing.T) {
 func TestPausedGroupHasNoCandidates(t *testing.T) {
 	w, l, _, now := leftAloneWorld(t, map[string]string{group.TagPaused: "scale-down until=" + after(time.Minute).Format(time.RFC3339)})
 	for _, want := range []int{0, 3} {
-		got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(nil, w.Members("a", nil))
+		got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(noPods(t), w.Members("a", nil))
 		if err != nil || len(got) != want {
 			t.Errorf("at %s %d candidates, error %v, want %d", now.Now(), len(got), err, want)
 		}
