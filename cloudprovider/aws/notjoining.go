@@ -86,9 +86,9 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	case !slices.Contains([]string{"", "pending", "running"}, start.State):
 		return "EC2 shows it as " + start.State, "see who stopped it: aws ec2 describe-instances --instance-ids " + i.ID
 	case start.Check == "system":
-		return "EC2's system status check fails since " + timeOfDay(start.CheckSince) + ", so its host is broken", terminate
+		return "EC2's system status check fails, so its host is broken", terminate
 	case start.Check != "":
-		return "EC2's instance status check fails since " + timeOfDay(start.CheckSince) + ", so it has not booted or has no network", ""
+		return "EC2's instance status check fails, so it has not booted or has no network", ""
 	case joins != "" && ours == "" && !joined:
 		return fmt.Sprintf("its user data joins cluster %q, and the name of this one is not known", joins), "name this cluster by --asg-cluster-name"
 	case stranger && (start.AWSAuth || start.Entries):
@@ -102,16 +102,14 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 			" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
 	}
 	cause = "nothing wrong was found in AWS"
+	if start.State == "" {
+		cause += ", and its state could not be checked"
+	}
 	if !start.AWSAuth && !start.Entries && !joined {
 		cause += ", and whether the cluster lets in its role could not be checked"
 	}
-	if len(start.Unchecked) > 0 {
-		cause += ", and AWS denies " + strings.Join(start.Unchecked, ", ")
-	}
 	return cause, ""
 }
-
-func timeOfDay(at time.Time) string { return at.UTC().Format("15:04:05 UTC") }
 
 // withoutNodes enters why instances are late, and returns their groups, each with the reason of the one that has been late for longest. The Problem
 // stays while the core tries the group again, until a node joins or the group launches something else.
@@ -127,7 +125,7 @@ func (p *Provider) withoutNodes(v *View) (found []Problem) {
 		cause, remedy := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
 		v.late[id] = Late{cause, remedy, start.Console}
 		p.unjoined[g.Name] = notJoining{id, g.LaunchSpec, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
-			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, timeOfDay(p.late[id]), cause),
+			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),
 			Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.unjoined)) {

@@ -26,7 +26,7 @@ const (
 	consoleWidth   = 300 // bytes of a line
 )
 
-// StartsAPI are the EC2 calls of NewStarts. Each of them may be denied.
+// StartsAPI are the EC2 calls of NewStarts. Each of them may be denied, and then less is known.
 type StartsAPI interface {
 	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
 	GetConsoleOutput(context.Context, *ec2.GetConsoleOutputInput, ...func(*ec2.Options)) (*ec2.GetConsoleOutputOutput, error)
@@ -41,13 +41,11 @@ type Admission struct {
 
 // Start is what AWS knows of an instance that does not become a node. Empty fields are not known.
 type Start struct {
-	State            string // in EC2's words, such as "running"
-	Check            string // the status check that fails: "system" or "instance"
-	CheckSince       time.Time
+	State            string   // in EC2's words, such as "running"
+	Check            string   // the status check that fails: "system" or "instance"
 	Roles            []string // ARNs that the cluster lets in
 	AWSAuth, Entries bool     // the ConfigMap and EKS's access entries could be read for them
 	Console          []string // the end of its console output, without secrets
-	Unchecked        []string // actions that AWS denies
 }
 
 // NewStarts makes a Cache that finds out why instances do not become nodes: two calls for 100 of them, and one for the console of a few.
@@ -66,20 +64,11 @@ type starts struct {
 
 func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error) {
 	found := make(map[string]Start, len(ids))
-	var denied []string
-	optional := func(action string, err error) error { // a denial is no error
-		if !awsclient.IsDenied(err) {
-			return err
-		}
-		denied = append(denied, action)
-		return nil
-	}
-	if err := optional("ec2:DescribeInstanceStatus", s.check(ctx, ids, found)); err != nil {
+	if err := s.check(ctx, ids, found); err != nil && !awsclient.IsDenied(err) {
 		return nil, err
 	}
 	roles, noAuth := s.admission.AWSAuth(ctx)
-	entries, err := s.entries(ctx)
-	_ = optional("eks:ListAccessEntries", err) // EKS may not know the cluster
+	entries, _ := s.entries(ctx) // EKS may not know the cluster
 	known, consoles := s.cache.Known(), 0
 	for _, id := range ids {
 		start := found[id]
@@ -87,14 +76,8 @@ func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error
 		if before, _ := known.Of(id); len(before.Console) > 0 {
 			start.Console = before.Console
 		} else if consoles++; consoles <= consolesAtOnce {
-			start.Console, err = s.console(ctx, id)
-			_ = optional("ec2:GetConsoleOutput", err) // an instance without Nitro has no latest output
+			start.Console, _ = s.console(ctx, id) // an instance without Nitro has no latest output
 		}
-		found[id] = start
-	}
-	denied = slices.Compact(slices.Sorted(slices.Values(denied)))
-	for id, start := range found {
-		start.Unchecked = denied
 		found[id] = start
 	}
 	return found, nil
@@ -115,12 +98,8 @@ func (s *starts) check(ctx context.Context, ids []string, found map[string]Start
 			start.State = string(status.InstanceState.Name)
 		}
 		for name, summary := range map[string]*ec2types.InstanceStatusSummary{"system": status.SystemStatus, "instance": status.InstanceStatus} {
-			if summary == nil || summary.Status != ec2types.SummaryStatusImpaired || start.Check == "system" {
-				continue
-			}
-			start.Check = name
-			for _, d := range summary.Details {
-				start.CheckSince = awssdk.ToTime(d.ImpairedSince)
+			if summary != nil && summary.Status == ec2types.SummaryStatusImpaired && start.Check != "system" {
+				start.Check = name
 			}
 		}
 		found[awssdk.ToString(status.InstanceId)] = start

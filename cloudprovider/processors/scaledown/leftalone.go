@@ -3,7 +3,6 @@ package scaledown
 import (
 	"fmt"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -38,11 +37,7 @@ func (doNotDisrupt) Name() string { return "DoNotDisrupt" }
 
 // Drainable blocks the drain for a pod that asks to be left alone.
 func (r doNotDisrupt) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, _ *framework.NodeInfo) drainability.Status {
-	if !nodemeta.DoNotDisrupt.On(pod) || !leaves(pod) || drain.IsPodLongTerminating(pod, ctx.Timestamp) {
-		return drainability.NewUndefinedStatus()
-	}
-	asks, until, _ := nodemeta.LeftAlone(pod)
-	if !asks || !until.IsZero() && !r.clock.Now().Before(until) {
+	if asks, _, _ := nodemeta.LeftAlone(pod, r.clock.Now()); !asks || !leaves(pod) || drain.IsPodLongTerminating(pod, ctx.Timestamp) {
 		return drainability.NewUndefinedStatus()
 	}
 	return drainability.NewBlockedStatus(drain.NotSafeToEvictAnnotation, fmt.Errorf("pod %s asks to be left alone (%s)", pod.Name, nodemeta.DoNotDisrupt))
@@ -59,7 +54,7 @@ type LeftAlone struct {
 	events  record.EventRecorder
 	clock   clock.PassiveClock
 	checker *eligibility.Checker
-	kept    atomic.Pointer[map[string]KeptBy] // by node, of the last loop. Nobody changes the map
+	kept    map[string]KeptBy // by node, of the last loop. Nobody changes the map
 }
 
 // KeptBy is a pod that keeps its node until a moment.
@@ -73,12 +68,13 @@ func NewLeftAlone(c nodegroupconfig.NodeGroupConfigProcessor, events record.Even
 	return &LeftAlone{events: events, clock: clock, checker: eligibility.NewChecker(c)}
 }
 
-// Kept returns the nodes that the last loop kept for the time of a pod. Nil has none. It is safe for concurrent use.
+// Kept returns the nodes that the last loop kept for the time of a pod. Nil has none. It is for the core's loop, and between loops for
+// whoever waits for the next.
 func (l *LeftAlone) Kept() map[string]KeptBy {
-	if l == nil || l.kept.Load() == nil {
+	if l == nil {
 		return nil
 	}
-	return *l.kept.Load()
+	return l.kept
 }
 
 // filter leaves out the nodes that are kept. Nil leaves out none.
@@ -86,34 +82,33 @@ func (l *LeftAlone) filter(ctx *cacontext.AutoscalingContext, candidates []*core
 	if l == nil {
 		return candidates
 	}
-	now, kept := l.clock.Now(), map[string]KeptBy{}
-	candidates = slices.DeleteFunc(candidates, func(n *corev1.Node) bool {
+	now := l.clock.Now()
+	l.kept = map[string]KeptBy{}
+	return slices.DeleteFunc(candidates, func(n *corev1.Node) bool {
 		if nodemeta.DoNotDisrupt.Of(n) == "true" {
 			return true
 		}
-		by := longest(ctx, n.Name)
-		if !now.Before(by.Until) {
+		by := longest(ctx, n.Name, now)
+		if by.Pod == "" {
 			return false
 		}
 		unneeded, _, _ := l.checker.FilterOutUnremovable(ctx, []*corev1.Node{n}, now, unremovable.NewNodes())
 		if len(unneeded) > 0 {
-			kept[n.Name] = by
+			l.kept[n.Name] = by
 		}
 		return len(unneeded) > 0
 	})
-	l.kept.Store(&kept)
-	return candidates
 }
 
 // longest returns the pod of the node whose time ends last, zero for none.
-func longest(ctx *cacontext.AutoscalingContext, node string) (longest KeptBy) {
+func longest(ctx *cacontext.AutoscalingContext, node string, now time.Time) (longest KeptBy) {
 	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
 	if err != nil {
 		return longest
 	}
 	for _, on := range info.Pods() {
 		pod := on.Pod
-		if _, until, _ := nodemeta.LeftAlone(pod); until.After(longest.Until) && pod.DeletionTimestamp == nil && leaves(pod) {
+		if asks, until, _ := nodemeta.LeftAlone(pod, now); asks && until.After(longest.Until) && pod.DeletionTimestamp == nil && leaves(pod) {
 			longest = KeptBy{pod.Namespace + "/" + pod.Name, until}
 		}
 	}
@@ -124,7 +119,7 @@ func longest(ctx *cacontext.AutoscalingContext, node string) (longest KeptBy) {
 func (l *LeftAlone) Handler() cache.ResourceEventHandler {
 	see := func(before, after any) {
 		pod := after.(*corev1.Pod)
-		_, _, err := nodemeta.LeftAlone(pod)
+		_, _, err := nodemeta.LeftAlone(pod, l.clock.Now())
 		if err != nil && nodemeta.DoNotDisrupt.Of(before.(*corev1.Pod)) != nodemeta.DoNotDisrupt.Of(pod) {
 			l.events.Eventf(pod, corev1.EventTypeWarning, "DoNotDisruptIgnored", "The annotation %s is ignored: %v", nodemeta.DoNotDisrupt, err)
 		}

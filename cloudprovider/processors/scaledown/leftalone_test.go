@@ -169,7 +169,7 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		if err := snapshot.AddNodeInfo(info); err != nil {
 			t.Fatal(err)
 		}
-		if by := longest(ctx, timed.Name); by != (KeptBy{}) {
+		if by := longest(ctx, timed.Name, start); by != (KeptBy{}) {
 			t.Errorf("%s is kept by %+v, which goes", timed.Name, by)
 		}
 	}
