@@ -127,8 +127,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
 		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
 		w.events = record.NewFakeRecorder(100)
-		c.LeftAlone = scaledown.NewLeftAlone(p.NodeGroupConfigProcessor, w.events, clock.RealClock{})
-		p.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(w.Provider, c.LeftAlone, p.ScaleDownNodeProcessor)
+		fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)
+		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 		w.asked = scaledown.NewRequests(p.ScaleDownNodeProcessor, scaledown.RequestOptions{Processors: p, Removals: removals, Provider: w.Provider,
 			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events})
