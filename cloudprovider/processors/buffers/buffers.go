@@ -54,17 +54,14 @@ type Buffers struct {
 // New fills the caches of buffers and of the objects that they may refer to. It waits for them as long as that takes, as the core does.
 func New(kube *rest.Config) (*Buffers, error) {
 	objects, err := versioned.NewForConfig(kube)
-	if err != nil {
-		return nil, fmt.Errorf("client of buffers: %w", err)
-	}
-	others, err := kubernetes.NewForConfig(kube)
-	if err != nil {
-		return nil, fmt.Errorf("client of their objects: %w", err)
+	others, failed := kubernetes.NewForConfig(kube)
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(others.Discovery()))
 	scales, err := scale.NewForConfig(kube, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(others.Discovery()))
 	if err != nil {
-		return nil, fmt.Errorf("client of their scales: %w", err)
+		return nil, err
 	}
 	return of(objects, others, scales, mapper)
 }
