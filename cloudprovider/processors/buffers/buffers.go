@@ -264,27 +264,19 @@ type objects struct {
 	*client
 }
 
-// UpdateStatus writes a status that differs from the one in the cache. If only the condition Provisioning differs, the core's loop is the
-// caller, and Buffers.Run writes it. A status made from an older object is a conflict without a call.
+// UpdateStatus writes a status that differs from the one in the cache. If the condition Provisioning differs, the core's loop is the caller,
+// which changes nothing else, and Buffers.Run writes it. A status made from an older object is a conflict without a call.
 func (o objects) UpdateStatus(ctx context.Context, b *v1beta1.CapacityBuffer, opts metav1.UpdateOptions) (*v1beta1.CapacityBuffer, error) {
 	object, _, _ := o.store.Get(b)
 	before, known := object.(*v1beta1.CapacityBuffer)
 	if !known || before.ResourceVersion != b.ResourceVersion {
 		return nil, apierrors.NewConflict(v1beta1.Resource("capacitybuffers"), b.Name, errors.New("the cache has another one, or none"))
 	}
-	changed := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition)
-	if was := meta.FindStatusCondition(before.Status.Conditions, capacitybuffer.ProvisioningCondition); equality.Semantic.DeepEqual(changed, was) {
-		changed = nil
-	}
-	rest := before.Status.DeepCopy()
-	if changed != nil {
-		meta.SetStatusCondition(&rest.Conditions, *changed)
-	}
-	if !equality.Semantic.DeepEqual(*rest, b.Status) {
+	found := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition)
+	if found != nil && !equality.Semantic.DeepEqual(found, meta.FindStatusCondition(before.Status.Conditions, found.Type)) {
+		o.provisioning[b.UID] = *found
+	} else if !equality.Semantic.DeepEqual(b.Status, before.Status) {
 		return o.CapacityBufferInterface.UpdateStatus(ctx, b, opts)
-	}
-	if changed != nil {
-		o.provisioning[b.UID] = *changed
 	}
 	return b, nil
 }
