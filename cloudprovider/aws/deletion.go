@@ -96,7 +96,7 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	switch {
 	case len(gone.ids) == 0:
 	case n.provider.Paused(n.group()).Down:
-		errs = append(errs, n.pausedError())
+		errs = append(errs, n.pausedError(n.provider.Paused(n.group())))
 	default:
 		ctx, cancel := n.provider.ctx, context.CancelFunc(func() {})
 		if unregistered(nodes) {

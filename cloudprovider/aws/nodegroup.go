@@ -99,9 +99,6 @@ func (n *NodeGroup) Autoprovisioned() bool { return false }
 
 // AtomicIncreaseSize asks AWS for delta more instances, all or none. Where AWS offers no such call, the core raises the size as usual.
 func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
-	if n.provider.Paused(n.group()).Up {
-		return n.pausedError()
-	}
 	err := n.raise(delta, func() error {
 		_, err := n.provider.cache.IncreaseAtomically(n.provider.ctx, n.name, n.zone, delta)
 		return err
@@ -120,21 +117,11 @@ func (n *NodeGroup) AtomicIncreaseSize(delta int) error {
 // target size. Then it chooses another group for their pods. Only one thing differs: the core delays scale-downs after a scale-up that
 // failed as after any other.
 func (n *NodeGroup) IncreaseSize(delta int) error {
-	if n.provider.Paused(n.group()).Up {
-		return n.pausedError()
-	}
 	if n.provider.Pretended != nil {
 		n.provider.Pretended[n.id] += delta
 		return nil
 	}
 	return n.raise(delta, func() error { return n.provider.cache.StartIncrease(n.provider.ctx, n.name, n.zone, delta) })
-}
-
-func (n *NodeGroup) pausedError() error {
-	if o := n.provider.Paused(n.group()).Operation; o.Text != "" {
-		return fmt.Errorf("node group %q is left alone: %s", n.id, o.Text)
-	}
-	return fmt.Errorf("node group %q is left alone: its tag %s asks for it", n.id, group.TagPaused)
 }
 
 // DecreaseTargetSize withdraws up to -delta instances that we asked for and AWS has not launched. It does not fail where there are none,

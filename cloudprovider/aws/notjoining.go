@@ -25,7 +25,6 @@ var eksImage = regexp.MustCompile(`^amazon-eks-|^bottlerocket-aws-k8s-|EKS_Optim
 // notJoining is the Problem of a group, about one of its instances.
 type notJoining struct {
 	instance string
-	rank     int                    // of the reason, see whyNotJoining
 	launch   *launchspec.LaunchSpec // of the group
 	until    time.Time              // an hour after the instance was last late
 	problem  Problem
@@ -46,23 +45,20 @@ func (p *Provider) SetLate(since map[string]time.Time) {
 	}
 }
 
-// WhyLate returns why an instance without a node does not become one, the next step where that is not to read its console, and the end of its console
-// output. The reason is "" before EC2 has answered.
-func (p *Provider) WhyLate(instance string) (cause, remedy string, console []string) {
-	start, known := p.starts.Known().Of(instance)
-	i, g := p.View().snapshot.Instance(instance)
-	if !known || i == nil {
-		return "", "", nil
-	}
-	cause, remedy, _ = whyNotJoining(start, g, i, p.cache.Cluster(), p.registered.ids(p.ctx))
-	return cause, remedy, start.Console
+// Late says why an instance does not become a node. It is zero before EC2 has answered.
+type Late struct {
+	Cause   string
+	Remedy  string   // the next step, "" for a look at its console
+	Console []string // the end of its console output
 }
 
-// whyNotJoining returns the most certain reason why the instance does not become a node, and the next step, "" for a look at its console. rank is its
-// place among all reasons, the most certain first. A fact that holds for a registered node of the same start is no reason.
-func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours string, registered map[string]string) (cause, remedy string, rank int) {
+// Late returns why an instance that SetLate noted does not become a node.
+func (v *View) Late(instance string) Late { return v.late[instance] }
+
+// whyNotJoining finds the most certain reason. A fact that holds for a registered node of the same start is no reason.
+func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours string, registered map[string]string) (cause, remedy string) {
 	joined := slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Origin == i.Origin })
-	joins, bare, role, profile := "", false, "", ""
+	joins, bare, role, name := "", false, "", ""
 	for _, s := range g.LaunchStated {
 		if s.Source == launchspec.SourceUserData {
 			joins = s.Cluster
@@ -71,79 +67,75 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 	if spec := g.LaunchSpec; spec != nil {
 		bare = spec.UserData == "" && spec.Image != nil && eksImage.MatchString(spec.Image.Name)
 		if spec.Nodegroup != nil && spec.Nodegroup.Role != "" {
-			role = path.Base(spec.Nodegroup.Role)
+			name = path.Base(spec.Nodegroup.Role)
+			role = fmt.Sprintf("the role %q", name)
 		} else if spec.Profile != "" {
-			profile = path.Base(spec.Profile) // often called like its role
+			name = path.Base(spec.Profile)
+			role = fmt.Sprintf("a role that is called like its instance profile %q", name)
 		}
 	}
-	letsIn := func(name string) bool {
-		return joined || name == "" || slices.ContainsFunc(start.Roles, func(arn string) bool { return strings.HasSuffix(arn, "/"+name) })
-	}
-	stranger := !letsIn(role)
+	stranger := !joined && name != "" && !slices.ContainsFunc(start.Roles, func(arn string) bool { return strings.HasSuffix(arn, "/"+name) })
 	terminate := "terminate the instance: aws autoscaling terminate-instance-in-auto-scaling-group --instance-id " + i.ID + " --no-should-decrement-desired-capacity"
 	correct := "correct the group's launch template, and " + terminate
 	cluster := " --cluster-name " + shellword.Quote(cmp.Or(ours, "CLUSTER_NAME"))
-	admit := "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +
-		" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
 	switch {
 	case joins != "" && ours != "" && joins != ours:
-		return fmt.Sprintf("its user data joins cluster %q, and this one is %q", joins, ours), correct, 1
+		return fmt.Sprintf("its user data joins cluster %q, and this one is %q", joins, ours), correct
 	case bare && !joined:
-		return "it has no user data, and its image joins no cluster without", correct, 2
+		return "it has no user data, and its image joins no cluster without", correct
 	case !slices.Contains([]string{"", "pending", "running"}, start.State):
-		return "EC2 shows it as " + start.State, "see who stopped it: aws ec2 describe-instances --instance-ids " + i.ID, 3
+		return "EC2 shows it as " + start.State, "see who stopped it: aws ec2 describe-instances --instance-ids " + i.ID
 	case start.Check == "system":
-		return "EC2's system status check fails since " + timeOfDay(start.CheckSince) + ", so its host is broken", terminate, 4
+		return "EC2's system status check fails, so its host is broken", terminate
 	case start.Check != "":
-		return "EC2's instance status check fails since " + timeOfDay(start.CheckSince) + ", so it has not booted or has no network", "", 4
-	case stranger && start.AWSAuth && start.Entries:
-		return fmt.Sprintf("neither an access entry of EKS nor aws-auth lets in the role %q", role), admit, 5
+		return "EC2's instance status check fails, so it has not booted or has no network", ""
 	case joins != "" && ours == "" && !joined:
-		return fmt.Sprintf("its user data joins cluster %q, and the name of this one is not known", joins), "name this cluster by --asg-cluster-name", 6
-	case stranger && start.AWSAuth:
-		return fmt.Sprintf("no line of aws-auth lets in the role %q, and access entries of EKS could not be checked", role), admit, 7
-	case stranger && start.Entries:
-		return fmt.Sprintf("no access entry of EKS lets in the role %q, and aws-auth is missing or could not be read", role), admit, 7
+		return fmt.Sprintf("its user data joins cluster %q, and the name of this one is not known", joins), "name this cluster by --asg-cluster-name"
+	case stranger && (start.AWSAuth || start.Entries):
+		cause = "neither an access entry of EKS nor aws-auth lets in " + role
+		if !start.Entries {
+			cause = "no line of aws-auth lets in " + role + ", and access entries of EKS could not be checked"
+		} else if !start.AWSAuth {
+			cause = "no access entry of EKS lets in " + role + ", and aws-auth is missing or could not be read"
+		}
+		return cause, "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +
+			" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
 	}
 	cause = "nothing wrong was found in AWS"
-	if (start.AWSAuth || start.Entries) && !letsIn(profile) {
-		cause, remedy = cause+fmt.Sprintf(", but no role that is called like its instance profile %q is let in", profile), admit
+	if start.State == "" {
+		cause += ", and its state could not be checked"
 	}
 	if !start.AWSAuth && !start.Entries && !joined {
 		cause += ", and whether the cluster lets in its role could not be checked"
 	}
-	if len(start.Unchecked) > 0 {
-		cause += ", and AWS denies " + strings.Join(start.Unchecked, ", ")
-	}
-	return cause, remedy, 8
+	return cause, ""
 }
 
-func timeOfDay(at time.Time) string { return at.UTC().Format("15:04:05 UTC") }
-
-// withoutNodes returns the groups whose instances do not become nodes, each with the most certain reason among them. The Problem stays while the core
-// tries the group again, until a node joins or the group launches something else.
+// withoutNodes enters why instances are late, and returns their groups, each with the reason of the one that has been late for longest. The Problem
+// stays while the core tries the group again, until a node joins or the group launches something else.
 func (p *Provider) withoutNodes(v *View) (found []Problem) {
 	registered, now := p.registered.ids(p.ctx), p.clock.Now()
-	maps.DeleteFunc(p.unjoined, func(name string, n notJoining) bool {
-		g := v.snapshot.Group(name)
-		return !p.late[n.instance].IsZero() || g == nil || g.LaunchSpec != n.launch || registered[n.instance] != "" || now.After(n.until) || len(g.Instances) > 0 &&
-			!slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return registered[i.ID] == "" })
-	})
-	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[a].Compare(p.late[b]), strings.Compare(a, b)) }) {
+	v.late = make(map[string]Late, len(p.late))
+	for _, id := range slices.SortedFunc(maps.Keys(p.late), func(a, b string) int { return cmp.Or(p.late[b].Compare(p.late[a]), strings.Compare(b, a)) }) {
 		start, known := p.starts.Known().Of(id)
 		i, g := v.snapshot.Instance(id)
 		if !known || i == nil {
 			continue
 		}
-		cause, remedy, rank := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
-		if other := p.unjoined[g.Name]; p.late[other.instance].IsZero() || rank < other.rank {
-			p.unjoined[g.Name] = notJoining{id, rank, g.LaunchSpec, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
-				Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, timeOfDay(p.late[id]), cause),
-				Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}
-		}
+		cause, remedy := whyNotJoining(start, g, i, p.cache.Cluster(), registered)
+		v.late[id] = Late{cause, remedy, start.Console}
+		p.unjoined[g.Name] = notJoining{id, g.LaunchSpec, now.Add(time.Hour), Problem{Group: g.Name, Reason: ReasonNotJoining,
+			Message: fmt.Sprintf("Auto Scaling group %q: its instance %s has not joined the cluster since %s: %s", g.Name, id, p.late[id].UTC().Format("15:04:05 UTC"), cause),
+			Remedy:  shellword.InRegion(p.region, cmp.Or(remedy, "see its console output: asgctl explain node "+id))}}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.unjoined)) {
-		found = append(found, p.unjoined[name].problem)
+		n, g := p.unjoined[name], v.snapshot.Group(name)
+		if g == nil || g.LaunchSpec != n.launch || registered[n.instance] != "" || now.After(n.until) || len(g.Instances) > 0 &&
+			!slices.ContainsFunc(g.Instances, func(i group.Instance) bool { return registered[i.ID] == "" }) {
+			delete(p.unjoined, name)
+		} else {
+			found = append(found, n.problem)
+		}
 	}
 	return found
 }

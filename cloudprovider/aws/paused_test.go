@@ -35,7 +35,7 @@ func TestPausedGroupIsLeftAlone(t *testing.T) {
 				t.Errorf("sizes from %d to %d, want %d to %d", ng.MinSize(), ng.MaxSize(), want.least, want.most)
 			}
 			node := w.Nodes("a")[:1]
-			if got := w.InPausedGroup(node[0]); got == want.down {
+			if got := w.Keeps(node[0]); got == want.down {
 				t.Errorf("nodes are left alone: %t", got)
 			}
 			w.AWS.ResetCalls()

@@ -212,8 +212,11 @@ func (p *Provider) Capped(g *group.Group) (by decision.SpendCap, capped bool) {
 }
 
 // raise has AWS asked for delta more instances, which count against the spend caps from now on. The core has looked at the sizes before, but not
-// at raises of other groups under the same cap at the same time.
+// at raises of other groups under the same cap at the same time, and a pause may have begun.
 func (n *NodeGroup) raise(delta int, ask func() error) error {
+	if p := n.provider.Paused(n.group()); p.Up {
+		return n.pausedError(p)
+	}
 	c := &n.provider.caps
 	c.mu.Lock()
 	if room, by := n.provider.countSpend().Room(n.id, delta); room < delta {
@@ -228,4 +231,9 @@ func (n *NodeGroup) raise(delta int, ask func() error) error {
 	n.provider.adopt(n.name)
 	c.further[n.id], c.view = c.further[n.id]-delta, nil
 	return err
+}
+
+func (n *NodeGroup) pausedError(p group.Pause) error {
+	cause, _ := p.Why(n.name)
+	return fmt.Errorf("node group %q is paused%s", n.id, cause)
 }

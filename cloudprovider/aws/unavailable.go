@@ -7,6 +7,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // TooOldToAdd reports whether the last reading of the groups is too old to choose a group to grow by.
@@ -42,10 +43,11 @@ func (p *Provider) Counts(node *corev1.Node) bool {
 // Paused returns what is left alone now of a node group, by its owner or because AWS works on it.
 func (p *Provider) Paused(g *group.Group) group.Pause { return g.LeftAlone(p.clock.Now()) }
 
-// InPausedGroup reports whether nodes of the node's group are left alone.
-func (p *Provider) InPausedGroup(node *corev1.Node) bool {
+// Keeps reports whether the node stays whatever its pods: it or its group asks to be left alone. The capacity of a zone under a zonal shift is
+// wanted back when the shift ends, and the removal of an instance in standby would fail after its pods were evicted.
+func (p *Provider) Keeps(node *corev1.Node) bool {
 	_, g := p.instanceNow(node)
-	return g != nil && p.Paused(g).Down
+	return g != nil && p.Paused(g).Down || p.InShiftedZone(node) || p.InStandby(node) || nodemeta.DoNotDisrupt.Of(node) == "true"
 }
 
 // instanceNow returns the node's instance and its group by the newest reading, which may be newer than the View, or nil.

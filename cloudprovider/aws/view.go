@@ -33,6 +33,7 @@ type View struct {
 	unserved   map[string]*fromgroup.Template // last ones of groups that left the readings, which show the pods that need such a group
 	nodeGroups []cloudprovider.NodeGroup
 	byID       map[string]*NodeGroup
+	late       map[string]Late // by instance
 }
 
 func emptyView() *View { return &View{snapshot: &group.Snapshot{}} }

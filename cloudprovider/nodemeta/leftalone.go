@@ -11,9 +11,9 @@ import (
 // start, such as "4h".
 const DoNotDisrupt Annotation = "karpenter.sh/do-not-disrupt"
 
-// LeftAlone reports whether the pod asks to be left alone, and until when, zero for as long as it runs. A pod asks for a duration once it has
-// a node. An error is about a value that counts for nothing.
-func LeftAlone(pod *corev1.Pod) (asks bool, until time.Time, err error) {
+// LeftAlone reports whether the pod asks now to be left alone, and until when, zero for as long as it runs. A pod asks for a duration once it
+// has a node. An error is about a value that counts for nothing.
+func LeftAlone(pod *corev1.Pod, now time.Time) (asks bool, until time.Time, err error) {
 	value := DoNotDisrupt.Of(pod)
 	if value == "" || value == "false" || value == "true" {
 		return value == "true", time.Time{}, nil
@@ -25,7 +25,8 @@ func LeftAlone(pod *corev1.Pod) (asks bool, until time.Time, err error) {
 	case pod.Spec.NodeName == "":
 		return false, time.Time{}, nil
 	}
-	return true, began(pod).Add(d), nil
+	until = began(pod).Add(d)
+	return now.Before(until), until, nil
 }
 
 // began is the start of the pod, or while the kubelet of its node has yet to state it, the moment at which the pod got its node.

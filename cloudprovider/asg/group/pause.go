@@ -76,13 +76,24 @@ func Replacing(before, g *Group) bool {
 	})
 }
 
+// Why says why a group is left alone, to stand behind "is paused", and how that ends.
+func (p Pause) Why(group string) (cause, remedy string) {
+	end := shellword.DeleteTag(group, TagPaused)
+	switch {
+	case p.Operation.Text != "":
+		return ", because " + p.Operation.Text, "wait for its end: " + p.Operation.See
+	case p.Malformed:
+		return ", because its tag " + TagPaused + " is neither true nor scale-up nor scale-down, or its end cannot be read", "correct the tag, or delete it: " + end
+	}
+	return " by its tag " + TagPaused, "to end that: " + end
+}
+
 // PauseProblem returns what is wrong with TagPaused, or nothing.
 func (g *Group) PauseProblem() []launchspec.Problem {
 	if !g.Pause.Malformed {
 		return nil
 	}
-	return []launchspec.Problem{{Reason: ReasonPausedTag,
-		Message: fmt.Sprintf("its tag %s is %q, which cannot be read, so the group is left alone: expected true, scale-up or scale-down, and "+
-			"maybe an end, for example %q", TagPaused, g.Tags[TagPaused], "scale-up until=2026-12-01T06:00Z"),
-		Remedy: "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, TagPaused)}}
+	cause, remedy := g.Pause.Why(g.Name)
+	return []launchspec.Problem{{Reason: ReasonPausedTag, Remedy: remedy,
+		Message: fmt.Sprintf("it is paused%s: it is %q, and an example is %q", cause, g.Tags[TagPaused], "scale-up until=2026-12-01T06:00Z")}}
 }

@@ -3,7 +3,6 @@ package lookup
 import (
 	"context"
 	"encoding/base64"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
-	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -28,7 +26,7 @@ const (
 	consoleWidth   = 300 // bytes of a line
 )
 
-// StartsAPI are the EC2 calls of NewStarts. Each of them may be denied.
+// StartsAPI are the EC2 calls of NewStarts. Each of them may be denied, and then less is known.
 type StartsAPI interface {
 	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
 	GetConsoleOutput(context.Context, *ec2.GetConsoleOutputInput, ...func(*ec2.Options)) (*ec2.GetConsoleOutputOutput, error)
@@ -43,18 +41,16 @@ type Admission struct {
 
 // Start is what AWS knows of an instance that does not become a node. Empty fields are not known.
 type Start struct {
-	State            string // in EC2's words, such as "running"
-	Check            string // the status check that fails: "system" or "instance"
-	CheckSince       time.Time
+	State            string   // in EC2's words, such as "running"
+	Check            string   // the status check that fails: "system" or "instance"
 	Roles            []string // ARNs that the cluster lets in
 	AWSAuth, Entries bool     // the ConfigMap and EKS's access entries could be read for them
 	Console          []string // the end of its console output, without secrets
-	Unchecked        []string // actions that AWS denies
 }
 
 // NewStarts makes a Cache that finds out why instances do not become nodes: two calls for 100 of them, and one for the console of a few.
 func NewStarts(api StartsAPI, admission Admission, c clock.Clock) *Cache[Start] {
-	s := &starts{api: api, admission: admission, denied: map[string]bool{}}
+	s := &starts{api: api, admission: admission}
 	s.cache = newCache(c, api != nil, question[Start]{atOnce: startsPerCall, age: startsAge, keep: startsKeep, ask: s.ask,
 		failure: "Could not see why instances do not become nodes", remedy: "see the error"})
 	return s.cache
@@ -64,49 +60,27 @@ type starts struct {
 	api       StartsAPI
 	admission Admission
 	cache     *Cache[Start]
-	denied    map[string]bool // actions
-	entries   []string
-	listed    time.Time // when entries were asked for
-	listable  bool
 }
 
 func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error) {
 	found := make(map[string]Start, len(ids))
-	if err := s.optional(ctx, "ec2:DescribeInstanceStatus", func() error { return s.check(ctx, ids, found) }); err != nil {
+	if err := s.check(ctx, ids, found); err != nil && !awsclient.IsDenied(err) {
 		return nil, err
 	}
 	roles, noAuth := s.admission.AWSAuth(ctx)
-	_ = s.optional(ctx, "eks:ListAccessEntries", func() error { return s.list(ctx) }) // EKS may not know the cluster
-	roles = slices.Concat(roles, s.entries)
-	known, read := s.cache.Known(), 0
+	entries, _ := s.entries(ctx) // EKS may not know the cluster
+	known, consoles := s.cache.Known(), 0
 	for _, id := range ids {
 		start := found[id]
-		start.Roles, start.AWSAuth, start.Entries = roles, noAuth == nil, s.listable
+		start.Roles, start.AWSAuth, start.Entries = slices.Concat(roles, entries), noAuth == nil, entries != nil
 		if before, _ := known.Of(id); len(before.Console) > 0 {
 			start.Console = before.Console
-		} else if read++; read <= consolesAtOnce {
-			// An instance without Nitro has no latest output.
-			_ = s.optional(ctx, "ec2:GetConsoleOutput", func() (err error) { start.Console, err = s.console(ctx, id); return err })
+		} else if consoles++; consoles <= consolesAtOnce {
+			start.Console, _ = s.console(ctx, id) // an instance without Nitro has no latest output
 		}
-		start.Unchecked = slices.Sorted(maps.Keys(s.denied))
 		found[id] = start
 	}
 	return found, nil
-}
-
-// optional makes a call unless AWS denied its action before. A denial is logged once, and is no error.
-func (s *starts) optional(ctx context.Context, action string, call func() error) error {
-	if s.denied[action] {
-		return nil
-	}
-	err := call()
-	if !awsclient.IsDenied(err) {
-		return err
-	}
-	s.denied[action] = true
-	klog.FromContext(ctx).Info("AWS denies a look at instances that do not become nodes, so that the reason may stay unknown", "action", action,
-		"err", awsclient.Brief(err), "remedy", "allow "+action+" and restart, or do without it")
-	return nil
 }
 
 // check enters the states and the status checks that fail. The host's comes first, because the instance's fails with it.
@@ -124,12 +98,8 @@ func (s *starts) check(ctx context.Context, ids []string, found map[string]Start
 			start.State = string(status.InstanceState.Name)
 		}
 		for name, summary := range map[string]*ec2types.InstanceStatusSummary{"system": status.SystemStatus, "instance": status.InstanceStatus} {
-			if summary == nil || summary.Status != ec2types.SummaryStatusImpaired || start.Check == "system" {
-				continue
-			}
-			start.Check = name
-			for _, d := range summary.Details {
-				start.CheckSince = awssdk.ToTime(d.ImpairedSince)
+			if summary != nil && summary.Status == ec2types.SummaryStatusImpaired && start.Check != "system" {
+				start.Check = name
 			}
 		}
 		found[awssdk.ToString(status.InstanceId)] = start
@@ -137,23 +107,21 @@ func (s *starts) check(ctx context.Context, ids []string, found map[string]Start
 	return nil
 }
 
-// list asks EKS for the roles with an access entry, now and then.
-func (s *starts) list(ctx context.Context) error {
-	a, now := s.admission, s.cache.clock.Now()
-	if a.EKS == nil || a.Cluster() == "" || now.Sub(s.listed) < startsAge {
-		return nil
+// entries returns the roles with an access entry of EKS, nil while the name of the cluster is not known.
+func (s *starts) entries(ctx context.Context) ([]string, error) {
+	if s.admission.EKS == nil || s.admission.Cluster() == "" {
+		return nil, nil
 	}
-	s.listed, s.listable, s.entries = now, false, nil
-	pages := eks.NewListAccessEntriesPaginator(a.EKS, &eks.ListAccessEntriesInput{ClusterName: awssdk.String(a.Cluster())})
+	entries := []string{}
+	pages := eks.NewListAccessEntriesPaginator(s.admission.EKS, &eks.ListAccessEntriesInput{ClusterName: awssdk.String(s.admission.Cluster())})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		s.entries = append(s.entries, page.AccessEntries...)
+		entries = append(entries, page.AccessEntries...)
 	}
-	s.listable = true
-	return nil
+	return entries, nil
 }
 
 // console returns the end of an instance's console output.

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
 // maxSize is the reason of a group at its maximum.
@@ -15,37 +14,18 @@ func maxSize(g *decision.Group) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 }
 
-// pausedPart names what is paused of a group.
-func pausedPart(g *decision.Group, p decision.Pause) string {
-	switch {
-	case !p.ScaleDown:
-		return "scale-up of group " + quote(g.Name)
-	case !p.ScaleUp:
-		return "scale-down of group " + quote(g.Name)
+// Paused puts into words what is left alone of a group. cause and remedy are those of its Pause.
+func Paused(g *decision.Group, p decision.Pause, cause, remedy string) *decision.Pause {
+	text := "group " + quote(g.Name) + " is paused"
+	if !p.ScaleDown {
+		text = "scale-up of " + text
+	} else if !p.ScaleUp {
+		text = "scale-down of " + text
 	}
-	return "group " + quote(g.Name)
-}
-
-// Operation puts into words that a group is left alone because AWS works on its instances. see shows how far it is.
-func Operation(g *decision.Group, p decision.Pause, text, see string) *decision.Pause {
-	p.Reason = decision.Reason{Code: decision.CodePaused, Message: fmt.Sprintf("%s is paused, because %s", pausedPart(g, p), clean(text, maxName)),
-		Remedy: "wait for its end: " + see}
-	return &p
-}
-
-// Paused puts into words what the owner of a group has left alone. malformed is for a tag that cannot be read.
-func Paused(g *decision.Group, p decision.Pause, malformed bool) *decision.Pause {
-	what, until := pausedPart(g, p), ""
 	if !p.Until.IsZero() {
-		until = " until " + moment(p.Until)
+		text += " until " + moment(p.Until)
 	}
-	end := shellword.DeleteTag(clean(autoScaling(g), maxGroup), pausedTag)
-	p.Reason = decision.Reason{Code: decision.CodePaused, Message: fmt.Sprintf("%s is paused%s by its tag %s", what, until, pausedTag),
-		Remedy: "to end that: " + end}
-	if malformed {
-		p.Reason.Message = fmt.Sprintf("%s is paused, because its tag %s is neither true nor scale-up nor scale-down, or its end cannot be read", what, pausedTag)
-		p.Reason.Remedy = "correct the tag, or delete it: " + end
-	}
+	p.Reason = decision.Reason{Code: decision.CodePaused, Message: text + cause, Remedy: remedy}
 	return &p
 }
 

@@ -34,7 +34,7 @@ func Skipped(r Refusal, group *decision.Group) decision.Reason {
 	case RefusedFull:
 		return maxSize(g)
 	case RefusedPaused:
-		return Paused(g, decision.Pause{ScaleUp: true}, false).Reason
+		return Paused(g, decision.Pause{ScaleUp: true}, "", "").Reason // by a pause that has ended meanwhile
 	case RefusedQuota:
 		return quota(r.Text, g)
 	case RefusedSpendCap:

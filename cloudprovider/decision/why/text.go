@@ -138,9 +138,6 @@ func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 // moment is one that may be on another day.
 func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// pausedTag has a group left alone.
-const pausedTag = "asg-autoscaler.github.io/paused"
-
 // spendCapTag bounds what the nodes of a group cost per hour.
 const spendCapTag = "asg-autoscaler.github.io/max-hourly-cost"
 

@@ -99,7 +99,7 @@ func (d *Drainer) Occupied(nodes ...string) bool { return len(d.cached(nodes)) >
 // LeftAlone returns a pod to move that asks to be left alone, or nil. It makes no call.
 func (d *Drainer) LeftAlone(node string) *corev1.Pod {
 	for _, pod := range d.cached([]string{node}) {
-		if asks, until, _ := nodemeta.LeftAlone(pod); asks && (until.IsZero() || d.Clock.Now().Before(until)) {
+		if asks, _, _ := nodemeta.LeftAlone(pod, d.Clock.Now()); asks {
 			return pod
 		}
 	}

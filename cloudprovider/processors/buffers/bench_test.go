@@ -41,7 +41,7 @@ func BenchmarkRoom(b *testing.B) {
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := (Room{w.Buffers}).Process(ctx, nil); err != nil {
+		if _, err := w.Process(ctx, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

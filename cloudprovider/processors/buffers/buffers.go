@@ -2,16 +2,21 @@ package buffers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned"
+	typed "k8s.io/autoscaler/cluster-autoscaler/apis/capacitybuffer/client/clientset/versioned/typed/autoscaling.x-k8s.io/v1beta1"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer"
 	cbclient "k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/client"
 	"k8s.io/autoscaler/cluster-autoscaler/capacitybuffer/controller"
@@ -34,7 +39,7 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// Buffers are the CapacityBuffers of the cluster.
+// Buffers are the CapacityBuffers of the cluster. It is a PodListProcessor of the core, behind all that give pods room.
 type Buffers struct {
 	Core     *cbclient.CapacityBufferClient
 	Registry *fakepods.Registry // of the buffers whose pods the core's loop looks at
@@ -45,24 +50,21 @@ type Buffers struct {
 // New fills the caches of buffers and of the objects that they may refer to. It waits for them as long as that takes, as the core does.
 func New(kube *rest.Config) (*Buffers, error) {
 	objects, err := versioned.NewForConfig(kube)
-	if err != nil {
-		return nil, fmt.Errorf("client of buffers: %w", err)
-	}
-	others, err := kubernetes.NewForConfig(kube)
-	if err != nil {
-		return nil, fmt.Errorf("client of their objects: %w", err)
+	others, failed := kubernetes.NewForConfig(kube)
+	if err = errors.Join(err, failed); err != nil {
+		return nil, err
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(others.Discovery()))
 	scales, err := scale.NewForConfig(kube, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(others.Discovery()))
 	if err != nil {
-		return nil, fmt.Errorf("client of their scales: %w", err)
+		return nil, err
 	}
 	return of(objects, others, scales, mapper)
 }
 
 func of(objects versioned.Interface, others kubernetes.Interface, scales scale.ScalesGetter, mapper meta.RESTMapper) (*Buffers, error) {
-	c := &client{Interface: objects, visits: make(chan string, maxVisits), provisioning: map[types.UID]metav1.Condition{},
-		found: make(chan []*v1beta1.CapacityBuffer, 1)}
+	c := &client{Interface: objects, AutoscalingV1beta1Interface: objects.AutoscalingV1beta1(), visits: make(chan string, maxVisits),
+		provisioning: map[types.UID]metav1.Condition{}, found: make(chan []*v1beta1.CapacityBuffer, 1)}
 	core, err := cbclient.NewCapacityBufferClientFromClients(c, others, scales, mapper)
 	if err != nil {
 		return nil, err
@@ -96,7 +98,7 @@ func (b *Buffers) Run(ctx context.Context) error {
 			return nil
 		case list := <-b.client.found:
 			for _, buffer := range list {
-				_, err := b.client.Interface.AutoscalingV1beta1().CapacityBuffers(buffer.Namespace).UpdateStatus(ctx, buffer, metav1.UpdateOptions{})
+				_, err := b.client.AutoscalingV1beta1Interface.CapacityBuffers(buffer.Namespace).UpdateStatus(ctx, buffer, metav1.UpdateOptions{})
 				klog.FromContext(ctx).V(2).Info("Wrote the status of a capacity buffer", "buffer", klog.KObj(buffer), "err", err)
 			}
 		}
@@ -148,68 +150,65 @@ func size(object any) [2]int64 {
 // Fulfilled is the condition of a buffer whose capacity is free on Ready nodes. The core's Provisioning says only that the loop looks for it.
 const Fulfilled = "Fulfilled"
 
-// Room finds out which pods of buffers have room on Ready nodes. It is a PodListProcessor of the core, behind all that give pods room. The
-// core's loop alone uses it.
-type Room struct{ *Buffers }
-
-// Process has Run write the condition Fulfilled, and what the core's loop found out. It returns the pods as they are.
-func (r Room) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
+// Process finds out which pods of buffers have room on Ready nodes. It has Run write the condition Fulfilled, and what the core's loop
+// found out, and returns the pods as they are.
+func (b *Buffers) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
 	if err != nil {
 		return nil, err
 	}
 	ready := map[types.UID]int32{}
-	r.nodes = map[string][]string{}
+	b.nodes = map[string][]string{}
 	for _, info := range infos {
 		node := info.Node()
 		if node.Annotations[coreannotations.NodeUpcomingAnnotation] == "true" {
 			continue
 		}
 		for _, on := range info.Pods() {
-			if b := r.Registry.GetCapacityBuffer(on.UID); b != nil {
-				ready[b.UID]++
-				if name := b.Namespace + "/" + b.Name; !slices.Contains(r.nodes[node.Name], name) {
-					r.nodes[node.Name] = append(r.nodes[node.Name], name)
+			if of := b.Registry.GetCapacityBuffer(on.UID); of != nil {
+				ready[of.UID]++
+				if name := of.Namespace + "/" + of.Name; !slices.Contains(b.nodes[node.Name], name) {
+					b.nodes[node.Name] = append(b.nodes[node.Name], name)
 				}
 			}
 		}
 	}
-	r.publish(ready)
+	b.client.publish(ready)
 	return pending, nil
 }
 
 // publish hands over the buffers whose status changes. They replace an earlier loop's, if Run has not begun to write that.
-func (r Room) publish(ready map[types.UID]int32) {
+func (c *client) publish(ready map[types.UID]int32) {
 	var list []*v1beta1.CapacityBuffer
-	for _, object := range r.client.store.List() {
+	for _, object := range c.store.List() {
 		b := object.(*v1beta1.CapacityBuffer).DeepCopy()
-		s, provisioning := &b.Status, r.client.provisioning[b.UID]
+		s, provisioning := &b.Status, c.provisioning[b.UID]
 		if ptr.Deref(s.ProvisioningStrategy, "") != strategies[0] {
 			continue
 		}
-		c := metav1.Condition{Type: Fulfilled, Status: metav1.ConditionFalse, ObservedGeneration: b.Generation, Reason: "Counted",
+		fulfilled := metav1.Condition{Type: Fulfilled, Status: metav1.ConditionFalse, ObservedGeneration: b.Generation, Reason: "Counted",
 			Message: fmt.Sprintf("%d of %d pods have room on Ready nodes", ready[b.UID], ptr.Deref(s.Replicas, 0))}
 		if s.Replicas != nil && ready[b.UID] >= *s.Replicas {
-			c.Status = metav1.ConditionTrue
+			fulfilled.Status = metav1.ConditionTrue
 		}
 		changed := provisioning.Type != "" && meta.SetStatusCondition(&s.Conditions, provisioning)
-		if meta.SetStatusCondition(&s.Conditions, c) || changed {
+		if meta.SetStatusCondition(&s.Conditions, fulfilled) || changed {
 			list = append(list, b)
 		}
 	}
-	clear(r.client.provisioning)
+	clear(c.provisioning)
 	select {
-	case <-r.client.found:
+	case <-c.found:
 	default:
 	}
-	r.client.found <- list
+	c.found <- list
 }
 
 // Nodes returns the buffers that have room on each node, as namespace/name. The next loop replaces the map.
 func (b *Buffers) Nodes() map[string][]string { return b.nodes }
 
 // CleanUp implements the core's PodListProcessor.
-func (Room) CleanUp() {}
+func (*Buffers) CleanUp() {}
 
 // percentages sizes buffers as their definition says: the percentage is rounded up, and of replicas and percentage the larger one counts.
 // The core rounds down and takes the smaller one. CA pull request 9959 mends that.
@@ -234,4 +233,92 @@ func (t percentages) Translate(list []*v1beta1.CapacityBuffer) (errs []error) {
 		b.Spec = asked
 	}
 	return errs
+}
+
+// maxVisits bounds the namespaces that wait for the controller, before the informers of scaled objects wait, too.
+const maxVisits = 1000
+
+// client is the client of buffers for the core. It leaves out writes that change nothing, and keeps what the core's loop writes for
+// Buffers.Run. Its watch shows the controller the namespaces to look at again.
+type client struct {
+	versioned.Interface
+	typed.AutoscalingV1beta1Interface
+	visits       chan string                    // namespaces
+	store        cache.Store                    // of the informer
+	provisioning map[types.UID]metav1.Condition // what the loop under way found, by buffer. The loop alone uses it
+	found        chan []*v1beta1.CapacityBuffer // to be written
+}
+
+// IsWatchListSemanticsUnSupported has the informer list before it watches. So each watch begins at a known version.
+func (*client) IsWatchListSemanticsUnSupported() bool { return true }
+
+// AutoscalingV1beta1 returns the only client that the core uses.
+func (c *client) AutoscalingV1beta1() typed.AutoscalingV1beta1Interface { return c }
+
+func (c *client) CapacityBuffers(namespace string) typed.CapacityBufferInterface {
+	return objects{c.AutoscalingV1beta1Interface.CapacityBuffers(namespace), c}
+}
+
+type objects struct {
+	typed.CapacityBufferInterface
+	*client
+}
+
+// UpdateStatus writes a status that differs from the one in the cache. If the condition Provisioning differs, the core's loop is the caller,
+// which changes nothing else, and Buffers.Run writes it. A status made from an older object is a conflict without a call.
+func (o objects) UpdateStatus(ctx context.Context, b *v1beta1.CapacityBuffer, opts metav1.UpdateOptions) (*v1beta1.CapacityBuffer, error) {
+	object, _, _ := o.store.Get(b)
+	before, known := object.(*v1beta1.CapacityBuffer)
+	if !known || before.ResourceVersion != b.ResourceVersion {
+		return nil, apierrors.NewConflict(v1beta1.Resource("capacitybuffers"), b.Name, errors.New("the cache has another one, or none"))
+	}
+	found := meta.FindStatusCondition(b.Status.Conditions, capacitybuffer.ProvisioningCondition)
+	if found != nil && !equality.Semantic.DeepEqual(found, meta.FindStatusCondition(before.Status.Conditions, found.Type)) {
+		o.provisioning[b.UID] = *found
+	} else if !equality.Semantic.DeepEqual(b.Status, before.Status) {
+		return o.CapacityBufferInterface.UpdateStatus(ctx, b, opts)
+	}
+	return b, nil
+}
+
+// Watch also shows a buffer that comes and goes at once in each namespace to be looked at, because the core's controller looks at a
+// namespace when a buffer comes, and cannot be asked to. Nobody can make an object of such a name, and the core serves no such strategy.
+func (o objects) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	inner, err := o.CapacityBufferInterface.Watch(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	events, version := make(chan watch.Event), opts.ResourceVersion // of the last object
+	shown := watch.NewProxyWatcher(events)
+	go func() {
+		defer close(events)
+		defer inner.Stop()
+		for {
+			var next []watch.Event
+			select {
+			case <-shown.StopChan():
+				return
+			case e, open := <-inner.ResultChan():
+				if !open {
+					return
+				}
+				if b, known := e.Object.(*v1beta1.CapacityBuffer); known {
+					version = b.ResourceVersion
+				}
+				next = append(next, e)
+			case namespace := <-o.visits:
+				visitor := &v1beta1.CapacityBuffer{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "(visit)", ResourceVersion: version},
+					Spec: v1beta1.CapacityBufferSpec{ProvisioningStrategy: ptr.To("none")}}
+				next = append(next, watch.Event{Type: watch.Added, Object: visitor}, watch.Event{Type: watch.Deleted, Object: visitor.DeepCopy()})
+			}
+			for _, e := range next {
+				select {
+				case events <- e:
+				case <-shown.StopChan():
+					return
+				}
+			}
+		}
+	}()
+	return shown, nil
 }

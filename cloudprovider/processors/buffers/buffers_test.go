@@ -202,7 +202,7 @@ func (w *world) loop(t *testing.T, nodes ...*corev1.Node) []*corev1.Pod {
 			pending = append(pending, pod)
 		}
 	}
-	if left, err := (Room{w.Buffers}).Process(ctx, pending); err != nil || len(left) != len(pending) {
+	if left, err := w.Process(ctx, pending); err != nil || len(left) != len(pending) {
 		t.Fatalf("%d pods became %d: %v", len(pending), len(left), err)
 	}
 	return pods
@@ -233,7 +233,7 @@ func TestFulfilled(t *testing.T) {
 			return c != nil && c.Message == tt.want && c.Status == tt.status && meta.IsStatusConditionTrue(s.Conditions, capacitybuffer.ProvisioningCondition)
 		})
 	}
-	if got := (Room{w.Buffers}).Nodes(); len(got) != 2 || !slices.Equal(got["ready"], []string{"default/web"}) {
+	if got := w.Nodes(); len(got) != 2 || !slices.Equal(got["ready"], []string{"default/web"}) {
 		t.Errorf("nodes with room for buffers: %v", got)
 	}
 

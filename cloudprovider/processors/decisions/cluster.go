@@ -226,10 +226,8 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
 	by, capped := k.Provider.Capped(g)
 	if p := g.LeftAlone(now); p.Up || p.Down {
-		o.Paused = why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, p.Malformed)
-		if p.Operation.Text != "" {
-			o.Paused = why.Operation(o, *o.Paused, p.Operation.Text, p.Operation.See)
-		}
+		cause, remedy := p.Why(g.Name)
+		o.Paused = why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, cause, remedy)
 	}
 	switch {
 	case o.Paused != nil && o.Paused.ScaleUp:

@@ -42,8 +42,8 @@ type Config struct {
 	Nodes    corelisters.NodeLister
 	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
 	Cluster func() string
-	// LeftAlone has the nodes that the last loop kept for the time of a pod. It may be nil.
-	LeftAlone *scaledown.LeftAlone
+	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
+	Kept func() map[string]scaledown.KeptBy
 	// Buffers returns the capacity buffers that have room on each node, as of the last loop. The map is not changed any more. It may be nil.
 	Buffers func() map[string][]string
 }
@@ -130,7 +130,10 @@ func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
-	f.earlier, f.unknown, f.kept = c.earlier, f.placeholders(), c.LeftAlone.Kept()
+	f.earlier, f.unknown = c.earlier, f.placeholders()
+	if c.Kept != nil {
+		f.kept = c.Kept()
+	}
 	if c.Buffers != nil {
 		f.buffers = c.Buffers()
 	}

@@ -104,8 +104,8 @@ func (k *cluster) late(m member) (reason decision.Reason, console []string, late
 	if !known || setting == "" || !u.isLate(k.facts.at, k.facts.joins, within) {
 		return decision.Reason{}, nil, false
 	}
-	cause, remedy, console := k.Provider.WhyLate(m.instance.ID)
-	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, cause, remedy), console, true
+	l := k.facts.view.Late(m.instance.ID)
+	return why.Late(m.instance.ID, m.group, u.since, u.since.Add(within), setting, l.Cause, l.Remedy), l.Console, true
 }
 
 // findLate says why the nodes that pods wait for do not come, by node group. A group has no entry while one is on its way.

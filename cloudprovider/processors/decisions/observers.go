@@ -366,12 +366,10 @@ func (c *Collector) settle() {
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
 		c.grown[info.Group.Id()] = true
-		cause := why.Count(len(scaleUp.pods), "pod")
-		switch {
-		case len(scaleUp.pods) > 0:
-		case scaleUp.choice == nil:
-			cause = "the minimum size"
-		default:
+		cause := "the minimum size"
+		if len(scaleUp.pods) > 0 {
+			cause = why.Count(len(scaleUp.pods), "pod")
+		} else if scaleUp.choice != nil {
 			cause = "pods that do not exist yet"
 		}
 		r := decision.Reason{Code: decision.CodeLaunching, Message: fmt.Sprintf("%s for %s, from %d to %d",

@@ -168,7 +168,7 @@ func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
 		if u.BlockingReason == "NotEnoughPdb" {
 			u.Budget = f.budget(b.Pod)
 		}
-		if asks, until, _ := nodemeta.LeftAlone(b.Pod); asks && b.Reason == drain.NotSafeToEvictAnnotation && !drain.HasNotSafeToEvictAnnotation(b.Pod) {
+		if asks, until, _ := nodemeta.LeftAlone(b.Pod, f.at); asks && b.Reason == drain.NotSafeToEvictAnnotation && !drain.HasNotSafeToEvictAnnotation(b.Pod) {
 			u.BlockingReason, u.Until = why.DoNotDisrupt, until
 		}
 	}

@@ -127,6 +127,9 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
 		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
 		w.events = record.NewFakeRecorder(100)
+		fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)
+		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
+		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 		w.asked = scaledown.NewRequests(p.ScaleDownNodeProcessor, scaledown.RequestOptions{Processors: p, Removals: removals, Provider: w.Provider,
 			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events})
 		p.ScaleDownNodeProcessor = w.asked

@@ -5,37 +5,61 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/unremovable"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 )
 
-// FreshCandidates has no candidates while the last reading of the groups is too old to choose by. Nodes in a zone under a zonal shift are
-// no candidates either: the capacity there is wanted back when the shift ends. Neither are nodes of instances in standby, whose removal
-// would fail after their pods were evicted, and nodes of groups whose scale-down is paused, and nodes that LeftAlone keeps. It wraps
-// another processor of the core.
+// FreshCandidates has no candidates while the last reading of the groups is too old to choose by, and leaves out the nodes that the provider
+// keeps. It also leaves out unneeded nodes with a pod that asks to be left alone for a time: the core would not look at such a node for minutes
+// after its time has ended, because it remembers which nodes a pod blocked. It wraps another processor of the core, whose loop alone uses it.
 type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
-	provider  *aws.Provider
-	leftAlone *LeftAlone
+	provider *aws.Provider
+	clock    clock.PassiveClock
+	checker  *eligibility.Checker // nil where the time of a pod keeps no node
+	kept     map[string]KeptBy
 }
 
-// NewFreshCandidates wraps then. A nil LeftAlone keeps no node.
-func NewFreshCandidates(p *aws.Provider, l *LeftAlone, then nodes.ScaleDownNodeProcessor) FreshCandidates {
-	return FreshCandidates{ScaleDownNodeProcessor: then, provider: p, leftAlone: l}
+// NewFreshCandidates wraps then. With a nil configuration the time of a pod keeps no node.
+func NewFreshCandidates(p *aws.Provider, c nodegroupconfig.NodeGroupConfigProcessor, clock clock.PassiveClock, then nodes.ScaleDownNodeProcessor) *FreshCandidates {
+	f := &FreshCandidates{ScaleDownNodeProcessor: then, provider: p, clock: clock}
+	if c != nil {
+		f.checker = eligibility.NewChecker(c)
+	}
+	return f
 }
+
+// Kept returns the nodes that the last loop kept for the time of a pod. The map is not changed any more.
+func (f *FreshCandidates) Kept() map[string]KeptBy { return f.kept }
 
 // GetScaleDownCandidates returns the nodes that may be removed.
-func (f FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
+	f.kept = map[string]KeptBy{}
 	if f.provider.TooOldToRemove() {
 		return nil, nil
 	}
+	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
-	candidates = slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
-		return f.provider.InShiftedZone(n) || f.provider.InStandby(n) || f.provider.InPausedGroup(n)
-	})
-	return f.leftAlone.filter(ctx, candidates), err
+	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
+		if f.checker == nil || f.provider.Keeps(n) {
+			return f.provider.Keeps(n)
+		}
+		by := longest(ctx, n.Name, now)
+		if by.Pod == "" {
+			return false
+		}
+		unneeded, _, _ := f.checker.FilterOutUnremovable(ctx, []*corev1.Node{n}, now, unremovable.NewNodes())
+		if len(unneeded) > 0 {
+			f.kept[n.Name] = by
+		}
+		return len(unneeded) > 0
+	}), err
 }
 
 // Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.

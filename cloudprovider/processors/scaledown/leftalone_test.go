@@ -89,15 +89,21 @@ func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 	}
 }
 
-// leftAloneWorld has a node for each instance of a group of three, named by its provider ID.
-func leftAloneWorld(t *testing.T, tags map[string]string) (*awsworld.World, *LeftAlone, *record.FakeRecorder, *clocktesting.FakeClock) {
-	now, events := clocktesting.NewFakeClock(start), record.NewFakeRecorder(10)
+// leftAloneWorld has a node for each instance of a group of three, named by its provider ID, and every node is a candidate.
+func leftAloneWorld(t *testing.T, tags map[string]string) (*awsworld.World, *FreshCandidates, *clocktesting.FakeClock) {
+	now := clocktesting.NewFakeClock(start)
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 3, 5, tags), func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
-	return w, NewLeftAlone(nodegroupconfig.NewDefaultNodeGroupConfigProcessor(config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}), events, now), events, now
+	return w, NewFreshCandidates(w.Provider, nodegroupconfig.NewDefaultNodeGroupConfigProcessor(
+		config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: 0.5}), now, everyNode{}), now
+}
+
+// noPods is the context of a loop whose snapshot is empty.
+func noPods(t *testing.T) *cacontext.AutoscalingContext {
+	return &cacontext.AutoscalingContext{ClusterSnapshot: testsnapshot.NewTestSnapshotOrDie(t)}
 }
 
 func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
-	w, l, _, now := leftAloneWorld(t, nil)
+	w, fresh, now := leftAloneWorld(t, nil)
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	nodes := w.Members("a", nil)
 	used, timed, plain := nodes[0], nodes[1], nodes[2]
@@ -106,7 +112,6 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	long := web("long", timed.Name, doNotDisruptKey, "10m")
 	long.Status.StartTime, long.Status.Conditions = nil, boundAt(start)
 	pods := []*corev1.Pod{busy, long, web("short", timed.Name, doNotDisruptKey, "1h5m"), web("none", plain.Name)}
-	handler := l.Handler()
 	for _, n := range nodes {
 		info := framework.NewNodeInfo(n, nil)
 		for _, p := range pods {
@@ -118,13 +123,10 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, p := range pods {
-		handler.OnAdd(p, true)
-	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true}}
 	candidates := func() (names []string) {
-		list, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(ctx, nodes)
+		list, err := fresh.GetScaleDownCandidates(ctx, nodes)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -133,12 +135,12 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		}
 		return names
 	}
-	times := NewUnneededTimes(config.AutoscalingOptions{}, l)
+	times := NewUnneededTimes(config.AutoscalingOptions{}, fresh.Kept)
 	end := after(10 * time.Minute)
 	if got, want := candidates(), []string{used.Name, plain.Name}; !slices.Equal(got, want) {
 		t.Errorf("candidates %v, want %v: the core itself says why a used node stays", got, want)
 	}
-	if got := l.Kept()[timed.Name]; got != (KeptBy{"default/long", end}) {
+	if got := fresh.Kept()[timed.Name]; got != (KeptBy{"default/long", end}) {
 		t.Errorf("%s is kept by %+v, want the pod whose time ends last", timed.Name, got)
 	}
 	if got := times.Next(now.Now(), time.Time{}, time.Time{}); !got.Equal(end) {
@@ -146,38 +148,50 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	}
 	now.SetTime(end)
 	w.Reread()
-	if got := candidates(); len(got) != 3 || len(l.Kept()) > 0 {
-		t.Errorf("candidates %v, kept %v, want all nodes once the time is over", got, l.Kept())
+	if got := candidates(); len(got) != 3 || len(fresh.Kept()) > 0 {
+		t.Errorf("candidates %v, kept %v, want all nodes once the time is over", got, fresh.Kept())
 	}
 	if got := times.Next(end, time.Time{}, time.Time{}); !got.IsZero() {
 		t.Errorf("another loop for the same end at %s", got)
 	}
 	now.SetTime(start)
-	handler.OnDelete(pods[1])
-	ended := pods[2].DeepCopy()
-	ended.Status.Phase, ended.Spec.RestartPolicy = corev1.PodSucceeded, corev1.RestartPolicyNever
-	handler.OnUpdate(pods[2], ended)
-	if by := l.longest(timed.Name); by != (KeptBy{}) {
-		t.Errorf("%s is kept by %+v, which has gone", timed.Name, by)
+	for _, gone := range []func(*corev1.Pod){
+		func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: start} },
+		func(p *corev1.Pod) {
+			p.Status.Phase, p.Spec.RestartPolicy = corev1.PodSucceeded, corev1.RestartPolicyNever
+		},
+	} {
+		pod := web("long", timed.Name, doNotDisruptKey, "2h")
+		gone(pod)
+		info := framework.NewNodeInfo(timed, nil, framework.NewPodInfo(pod, nil))
+		if err := snapshot.SetClusterState(nil, nil, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := snapshot.AddNodeInfo(info); err != nil {
+			t.Fatal(err)
+		}
+		if by := longest(ctx, timed.Name, start); by != (KeptBy{}) {
+			t.Errorf("%s is kept by %+v, which goes", timed.Name, by)
+		}
 	}
 }
 
 func TestAnnotatedNodeIsNoCandidate(t *testing.T) {
-	w, l, _, _ := leftAloneWorld(t, nil)
+	w, fresh, _ := leftAloneWorld(t, nil)
 	nodes := w.Members("a", nil)
 	for at, value := range []string{"true", "4h", "false"} {
 		nodes[at].Annotations = map[string]string{doNotDisruptKey: value}
 	}
-	got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(nil, nodes)
+	got, err := fresh.GetScaleDownCandidates(noPods(t), nodes)
 	if err != nil || !slices.Equal(got, nodes[1:]) {
 		t.Errorf("%d candidates, error %v, want all but the annotated one", len(got), err)
 	}
 }
 
 func TestPausedGroupHasNoCandidates(t *testing.T) {
-	w, l, _, now := leftAloneWorld(t, map[string]string{group.TagPaused: "scale-down until=" + after(time.Minute).Format(time.RFC3339)})
+	w, fresh, now := leftAloneWorld(t, map[string]string{group.TagPaused: "scale-down until=" + after(time.Minute).Format(time.RFC3339)})
 	for _, want := range []int{0, 3} {
-		got, err := NewFreshCandidates(w.Provider, l, everyNode{}).GetScaleDownCandidates(nil, w.Members("a", nil))
+		got, err := fresh.GetScaleDownCandidates(noPods(t), w.Members("a", nil))
 		if err != nil || len(got) != want {
 			t.Errorf("at %s %d candidates, error %v, want %d", now.Now(), len(got), err, want)
 		}
@@ -186,8 +200,8 @@ func TestPausedGroupHasNoCandidates(t *testing.T) {
 }
 
 func TestInvalidValueGetsOneEvent(t *testing.T) {
-	_, l, events, _ := leftAloneWorld(t, nil)
-	handler, pod := l.Handler(), web("a", "n", doNotDisruptKey, "until lunch")
+	events := record.NewFakeRecorder(10)
+	handler, pod := Ignored(events), web("a", "n", doNotDisruptKey, "until lunch")
 	same := pod.DeepCopy()
 	same.Status.Phase = corev1.PodPending
 	handler.OnAdd(pod, false)

@@ -36,7 +36,7 @@ import (
 type Requests struct {
 	nodes.ScaleDownNodeProcessor
 	RequestOptions
-	eligible FreshCandidates
+	eligible *FreshCandidates
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
 	replaced map[string]bool   // nodes whose replacement was asked for
@@ -58,7 +58,7 @@ type RequestOptions struct {
 // NewRequests wraps then, the processor of the core's own planner.
 func NewRequests(then nodes.ScaleDownNodeProcessor, o RequestOptions) *Requests {
 	return &Requests{ScaleDownNodeProcessor: then, RequestOptions: o, said: map[string]string{}, replaced: map[string]bool{},
-		eligible: NewFreshCandidates(o.Provider, nil, nodes.NewPreFilteringScaleDownNodeProcessor())}
+		eligible: NewFreshCandidates(o.Provider, nil, o.Removals.rollback.clock, nodes.NewPreFilteringScaleDownNodeProcessor())}
 }
 
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
@@ -101,7 +101,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		if waits {
 			kept.UnremovableNodes = append(kept.UnremovableNodes, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
 		}
-		return failed || waits || nodemeta.DoNotDisrupt.Of(n) == "true"
+		return failed || waits
 	})
 	r.Removals.answers = kept.UnremovableNodes
 	destinations, err := r.GetPodDestinationCandidates(ctx, all)
@@ -180,8 +180,7 @@ func (r *Requests) held(n *corev1.Node, ng *aws.NodeGroup) bool {
 		}
 	}
 	size, _ := ng.TargetSize()
-	kept := r.Provider.TooOldToRemove() || r.Provider.InShiftedZone(n) || r.Provider.InStandby(n) || r.Provider.InPausedGroup(n)
-	return size <= ng.MinSize() && !kept && nodemeta.DoNotDisrupt.Of(n) != "true" && !eligibility.HasNoScaleDownAnnotation(n)
+	return size <= ng.MinSize() && !r.Provider.TooOldToRemove() && !r.Provider.Keeps(n) && !eligibility.HasNoScaleDownAnnotation(n)
 }
 
 // starting reports whether another node of the node's group has yet to become Ready, or to go.

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -29,7 +30,7 @@ func TestInstanceInStandbyIsNoCandidate(t *testing.T) {
 	for _, i := range w.Cache.Snapshot().Group("a").Instances {
 		all = append(all, awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
-	candidates, err := NewFreshCandidates(w.Provider, nil, everyNode{}).GetScaleDownCandidates(nil, all)
+	candidates, err := NewFreshCandidates(w.Provider, nil, clock.RealClock{}, everyNode{}).GetScaleDownCandidates(nil, all)
 	if err != nil || len(candidates) != 1 || candidates[0].Name != other {
 		t.Errorf("candidates are %v, error %v, want %s alone", candidates, err, other)
 	}

@@ -13,14 +13,14 @@ import (
 const together = 500 * time.Millisecond
 
 // UnneededTimes knows when the core may next remove a node: its unneeded or unready time is over, and so is the pause after the last
-// scale-up or removal. It also knows when LeftAlone next gives up a node, whose unneeded time begins then. A loop then need not wait for
+// scale-up or removal. It also knows when the time of a pod ends that keeps a node, whose unneeded time begins then. A loop then need not wait for
 // the scan interval. The pause after a failed removal is left to the scan interval, because the core shows its beginning to nobody.
 //
 // It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
 type UnneededTimes struct {
-	options   config.AutoscalingOptions
-	leftAlone *LeftAlone
-	nodes     map[string]unneeded // by name
+	options config.AutoscalingOptions
+	kept    func() map[string]KeptBy
+	nodes   map[string]unneeded // by name
 }
 
 // unneeded is since when a node is not needed, and how long it must stay so.
@@ -29,9 +29,9 @@ type unneeded struct {
 	length time.Duration
 }
 
-// NewUnneededTimes makes UnneededTimes that know of no node. The LeftAlone may be nil.
-func NewUnneededTimes(options config.AutoscalingOptions, l *LeftAlone) *UnneededTimes {
-	return &UnneededTimes{options: options, leftAlone: l}
+// NewUnneededTimes makes UnneededTimes that know of no node. kept are the nodes that the last loop kept for the time of a pod.
+func NewUnneededTimes(options config.AutoscalingOptions, kept func() map[string]KeptBy) *UnneededTimes {
+	return &UnneededTimes{options: options, kept: kept}
 }
 
 // UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
@@ -64,7 +64,7 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 			moments = append(moments, at)
 		}
 	}
-	for _, by := range u.leftAlone.Kept() {
+	for _, by := range u.kept() {
 		if by.Until.After(ran) {
 			moments = append(moments, by.Until)
 		}

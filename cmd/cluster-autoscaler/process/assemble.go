@@ -187,7 +187,7 @@ func (p *Process) watch(a *assembly) error {
 	}
 	if p.options.ScaleDown {
 		all = append(all, watched{"pods of nodes", kube.Pods().Informer(), a.trigger.EmptiedHandler()},
-			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.leftAlone.Handler()})
+			watched{"pods that ask to be left alone", kube.Pods().Informer(), a.ignored})
 	}
 	if p.core.DynamicResourceAllocationEnabled {
 		all = append(all, watched{"claims of devices", a.informers.Resource().V1().ResourceClaims().Informer(), a.trigger.ResourceClaimHandler()})

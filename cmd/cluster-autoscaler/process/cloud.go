@@ -2,13 +2,19 @@ package process
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/client-go/kubernetes"
+	appslisters "k8s.io/client-go/listers/apps/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -19,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
@@ -131,4 +138,49 @@ func (c *cloud) newProvider(working context.Context, core config.AutoscalingOpti
 		o.InstanceTypes = c.clients.EC2
 	}
 	return aws.New(working, o)
+}
+
+// assumeGroups has a process without a flag that selects groups scale those of its cluster, by the name that is known before they are read. It says
+// so, and waits for the DaemonSets, and so for the VPC CNI.
+func (p *Process) assumeGroups(ctx context.Context, started informers.Started, daemonSets appslisters.DaemonSetLister) error {
+	core, ours := &p.core, &p.options.AWS
+	if len(core.NodeGroups)+len(core.NodeGroupAutoDiscovery) > 0 {
+		return nil
+	}
+	if err := p.awaitCaches(ctx, started); err != nil {
+		return err
+	}
+	p.ready.await(firstReading)
+	log := klog.FromContext(ctx)
+	name := ownership.NewIdentity(ours.ClusterName, core.ClusterName).Early(aws.ClusterOfCNI(daemonSets))
+	if name.Cluster == "" { // the groups with the tag may be those of any cluster of the account
+		log.Info("No flag selects Auto Scaling groups, and the name of this cluster is not known: no group is scaled",
+			"remedy", "name this cluster by --asg-cluster-name, or select its groups by --node-group-auto-discovery")
+		return nil
+	}
+	core.NodeGroupAutoDiscovery, ours.DiscoveryJoin = ownership.Assumed(name.Cluster), ownership.JoinAny
+	log.Info("No flag selects Auto Scaling groups: those that name this cluster are scaled", "cluster", name.Cluster, "source", name.Source,
+		"asIf", core.NodeGroupAutoDiscovery)
+	return nil
+}
+
+// awsAuth reads the roles which the ConfigMap aws-auth lets in as nodes. It lists, because the shipped Role has no get in kube-system.
+func awsAuth(client kubernetes.Interface) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) (roles []string, err error) {
+		list, err := client.CoreV1().ConfigMaps("kube-system").List(ctx, metav1.ListOptions{FieldSelector: "metadata.name=aws-auth"})
+		if err != nil || len(list.Items) == 0 {
+			return nil, errors.Join(err, errors.New("no ConfigMap aws-auth"))
+		}
+		var lines []struct {
+			RoleARN string   `json:"rolearn"`
+			Groups  []string `json:"groups"`
+		}
+		err = yaml.Unmarshal([]byte(list.Items[0].Data["mapRoles"]), &lines)
+		for _, line := range lines {
+			if slices.Contains(line.Groups, "system:nodes") {
+				roles = append(roles, line.RoleARN)
+			}
+		}
+		return roles, err
+	}
 }

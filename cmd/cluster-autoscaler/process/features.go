@@ -110,7 +110,7 @@ func newBuffers(all *buffers.Buffers) capacityBuffers {
 	return capacityBuffers{
 		Buffers: all,
 		pods:    cbprocessor.NewCapacityBufferPodListProcessor(all.Core, []string{capacitybuffer.ActiveProvisioningStrategy}, all.Registry, true),
-		room:    buffers.Room{Buffers: all},
+		room:    all,
 		status:  cbprocessor.NewFakePodsScaleUpStatusProcessor(all.Registry),
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
@@ -58,12 +59,12 @@ type parts struct {
 
 // wired are the adapters that work beside the core's loops, too.
 type wired struct {
-	unhelped  *status.Unhelped // publishes the causes of the last loop
-	unneeded  *scaledown.UnneededTimes
-	leftAlone *scaledown.LeftAlone
-	requests  *scaledown.Requests // publishes why nodes stay that were asked to go
-	status    *status.Writer      // nil if it is off
-	buffers   *buffers.Buffers    // nil if they are off
+	unhelped *status.Unhelped // publishes the causes of the last loop
+	unneeded *scaledown.UnneededTimes
+	ignored  cache.ResourceEventHandler // of the annotations of pods
+	requests *scaledown.Requests        // publishes why nodes stay that were asked to go
+	status   *status.Writer             // nil if it is off
+	buffers  *buffers.Buffers           // nil if they are off
 }
 
 // wire fills the core's extension points in the order in which a loop calls them. Each list is in call order, and an adapter
@@ -90,9 +91,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		core.ScaleDownCandidatesNotifier.Register(with.shadow)
 	}
 	scaleUp := scaleup.New(ofScaleUp)
-	leftAlone := scaledown.NewLeftAlone(core.NodeGroupConfigProcessor, with.recorder, clock.RealClock{})
-	with.decisions.LeftAlone = leftAlone
-	made := wired{buffers: buffers.Buffers, unneeded: scaledown.NewUnneededTimes(p.core, leftAlone), leftAlone: leftAlone, unhelped: status.NewUnhelped(status.Options{
+	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
 		Report:   with.decisions.Record.Report,
@@ -132,7 +131,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
-	made.requests = p.wireScaleDown(opts, core, with, made)
+	p.wireScaleDown(opts, core, with, &made)
 	core.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: core.AutoscalingStatusProcessor, Collector: with.decisions}
 	if p.core.WriteStatusConfigMap {
 		made.status = status.NewWriter(core.AutoscalingStatusProcessor, with.client, p.core.ConfigNamespace, p.core.StatusConfigMapName)
@@ -193,12 +192,10 @@ func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
 // --scale-down-delay-type-local the delays after other changes count per node group. Nodes that somebody asks to go stand before all of them.
 // The end of a loop takes back what the core leaves of a removal that failed.
-func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts,
-	made wired) *scaledown.Requests {
+func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts, made *wired) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
 	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
-	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
@@ -210,7 +207,10 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		candidates.Register(delays)
 		core.ScaleStateNotifier.Register(delays)
 	}
-	core.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(with.provider, made.leftAlone, candidates)
+	fresh := scaledown.NewFreshCandidates(with.provider, core.NodeGroupConfigProcessor, clock.RealClock{}, candidates)
+	core.ScaleDownNodeProcessor, with.decisions.Kept = fresh, fresh.Kept
+	made.unneeded = scaledown.NewUnneededTimes(p.core, fresh.Kept)
+	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
@@ -227,12 +227,11 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	}
 	removals := scaledown.NewRemovals(ofRemovals)
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
-	requests := scaledown.NewRequests(core.ScaleDownNodeProcessor, scaledown.RequestOptions{
+	made.requests = scaledown.NewRequests(core.ScaleDownNodeProcessor, scaledown.RequestOptions{
 		Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
 		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder,
 	})
-	core.ScaleDownNodeProcessor = requests
-	return requests
+	core.ScaleDownNodeProcessor = made.requests
 }
 
 // similarity says which node groups are alike enough to be balanced.

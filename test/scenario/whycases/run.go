@@ -241,13 +241,12 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := scaledown.Rules(deletions, clock.RealClock{}), snapshot.New(given, handle)
-	leftAlone := scaledown.NewLeftAlone(processors.NodeGroupConfigProcessor, recorder, clock.RealClock{})
-	collector.LeftAlone = leftAlone
-	follows, err := factory.Core().V1().Pods().Informer().AddEventHandler(leftAlone.Handler())
+	follows, err := factory.Core().V1().Pods().Informer().AddEventHandler(scaledown.Ignored(recorder))
 	if err != nil {
 		t.Fatal(err)
 	}
-	processors.ScaleDownNodeProcessor = scaledown.NewFreshCandidates(w.Provider, leftAlone, sorted(processors, clusterSnapshot, deletions, drainRules))
+	fresh := scaledown.NewFreshCandidates(w.Provider, processors.NodeGroupConfigProcessor, clock.RealClock{}, sorted(processors, clusterSnapshot, deletions, drainRules))
+	processors.ScaleDownNodeProcessor, collector.Kept = fresh, fresh.Kept
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
 		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
 	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
