@@ -33,19 +33,20 @@ func (a *Autoscaler) Metrics(ctx context.Context) (map[string]*dto.MetricFamily,
 	return families, nil
 }
 
-// PeakMemory returns the most resident memory that the process has had so far, in bytes. The kernel keeps it, on Linux.
-func (a *Autoscaler) PeakMemory() (bytes uint64, err error) {
+// Memory returns a figure of the process's memory in bytes, by its name in Linux's /proc/PID/status: VmHWM is the most resident memory so far,
+// RssAnon the part that no file holds.
+func (a *Autoscaler) Memory(figure string) (bytes uint64, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.cmd.Process.Pid))
 	if err != nil {
-		return 0, fmt.Errorf("peak memory: %w", err)
+		return 0, fmt.Errorf("memory: %w", err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if kib, found := strings.CutPrefix(line, "VmHWM:"); found {
+		if kib, found := strings.CutPrefix(line, figure+":"); found {
 			_, err := fmt.Sscanf(kib, "%d kB", &bytes)
 			return bytes << 10, err
 		}
 	}
-	return 0, fmt.Errorf("peak memory: no VmHWM in %q", status)
+	return 0, fmt.Errorf("memory: no %s in %q", figure, status)
 }
 
 // MetricSum adds up the samples of a family that carry all the labels: counters and gauges by value, histograms by their count.

@@ -182,11 +182,13 @@ func idle(ctx context.Context, r *run) error {
 	r.add("loop, p99", "s", l.quantile(0.99))
 	r.add("processor time", "% of a core", 100*(after.sum("process_cpu_seconds_total")-before.sum("process_cpu_seconds_total"))/took.Seconds())
 	r.add("resident memory", "MiB", after.sum("process_resident_memory_bytes")/(1<<20))
-	peak, err := r.autoscaler.PeakMemory()
-	if err != nil {
-		return err
+	for _, figure := range []struct{ name, of string }{{"resident memory, peak", "VmHWM"}, {"anonymous memory", "RssAnon"}} {
+		bytes, err := r.autoscaler.Memory(figure.of)
+		if err != nil {
+			return err
+		}
+		r.add(figure.name, "MiB", float64(bytes)/(1<<20))
 	}
-	r.add("resident memory, peak", "MiB", float64(peak)/(1<<20))
 	if r.plugin != nil {
 		r.answers(before.plugin, after.plugin, l.count)
 	}
