@@ -48,12 +48,11 @@ func checks() []check {
 		{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
 		{"groups", "launch templates, images and user data of the groups", true, checkGroups},
 		{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},
-		{"zones", "volumes of one zone beside groups of several that cannot launch in it", true, checkZones},
 		{"limits", "minimum and maximum sizes beside the pods that run and wait", true, checkLimits},
 		{"types", "instance types without known facts, or that differ much", true, nil},
 		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", true, checkAccelerators},
 		{"queue", "the queue of interruptions and its rules", false, checkQueue},
-		{"rivals", "other autoscalers, their leases, and Karpenter", false, checkRivals},
+		{"rivals", "other autoscalers, and Karpenter", false, checkRivals},
 	}
 }
 

@@ -14,12 +14,6 @@ import (
 // maxFindings bounds the findings of one check. A thousand groups with one fault are one cause.
 const maxFindings = 50
 
-// Bounds of one text of the report, in bytes. A command must not be cut: AWS bounds the names and values in it.
-const (
-	maxText    = 800
-	maxCommand = 8000
-)
-
 // Outcomes of a check.
 const (
 	Faulty     = "findings"
@@ -79,27 +73,21 @@ func (c *Check) find(object, problem, evidence, next string) {
 		c.Omitted++
 		return
 	}
-	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: bounded(shellword.InRegion(c.region, next), maxCommand)})
+	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: text(shellword.InRegion(c.region, next))})
 }
 
 // skip notes a part that could not be checked.
 func (c *Check) skip(subject, reason, needs string) {
-	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: bounded(shellword.InRegion(c.region, needs), maxCommand)}
+	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: text(shellword.InRegion(c.region, needs))}
 	if len(c.NotChecked) < maxFindings && !slices.Contains(c.NotChecked, u) {
 		c.NotChecked = append(c.NotChecked, u)
 	}
 }
 
 // text makes a sentence of the report fit for a terminal.
-func text(s string) string { return bounded(s, maxText) }
-
-// bounded cuts a text from outside, and takes its control characters away.
-func bounded(s string, most int) string {
+func text(s string) string {
 	if s == "" {
 		return ""
-	}
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return show.Clean(s)
 }

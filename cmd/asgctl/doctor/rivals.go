@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -21,10 +19,6 @@ func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) 
 	if !in.pods.missing(c) {
 		looked = true
 		in.rivalPods(c)
-	}
-	if !in.leases.missing(c) {
-		looked = true
-		in.rivalLeases(c)
 	}
 	if in.kubeErr == nil {
 		looked = in.nodePools(ctx, c) || looked
@@ -50,31 +44,6 @@ func (in *installation) rivalPods(c *Check) {
 			fmt.Sprintf("its image is %q, and its ServiceAccount %s/%s, while this autoscaler has %s/%s", container.Image, of[0], of[1], in.namespace, in.serviceAccount),
 			"kubectl --namespace "+shellword.Quote(pod.Namespace)+" "+next)
 	}
-}
-
-// maxSkew is how much the clock of this machine may differ from the clocks of the lease holders.
-const maxSkew = 30 * time.Second
-
-// rivalLeases finds several leases that are held now. One is as it should be, because all replicas share it.
-func (in *installation) rivalLeases(c *Check) {
-	var held []coordinationv1.Lease
-	for _, lease := range in.leases.value {
-		if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == "" || lease.Spec.RenewTime == nil || lease.Spec.LeaseDurationSeconds == nil {
-			continue
-		}
-		end := lease.Spec.RenewTime.Add(time.Duration(*lease.Spec.LeaseDurationSeconds) * time.Second)
-		if in.Now().Before(end.Add(maxSkew)) {
-			held = append(held, lease)
-		}
-	}
-	if len(held) < 2 {
-		return
-	}
-	slices.SortFunc(held, func(a, b coordinationv1.Lease) int { return a.Spec.RenewTime.Compare(b.Spec.RenewTime.Time) })
-	a, b := held[0], held[1]
-	c.find(fmt.Sprintf("leases %s/%s and %s/%s", a.Namespace, a.Name, b.Namespace, b.Name), "both are held: two autoscalers lead at once",
-		fmt.Sprintf("the holders %q and %q have renewed them", *a.Spec.HolderIdentity, *b.Spec.HolderIdentity),
-		"kubectl get leases.coordination.k8s.io --all-namespaces --field-selector metadata.name="+shellword.Quote(a.Name)+", then stop one")
 }
 
 // nodePools finds Karpenter's node pools, which answer the same pods with instances outside the groups.
