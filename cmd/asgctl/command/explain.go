@@ -2,7 +2,6 @@ package command
 
 import (
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -81,7 +80,7 @@ func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]str
 	if err != nil || len(args) > 1 || len(args) == 1 && cmd.Name() != "explain" {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	r, err := autoscaler.Report(cmd.Context(), nil)
+	r, err := autoscaler.Report(cmd.Context())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -126,7 +125,7 @@ func (e *explainer) flags(cmd *cobra.Command) {
 
 func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 	namespace := e.inNamespace()
-	answer, err := e.pods(cmd, flags, url.Values{"pod": {namespace + "/" + names[0]}}, "", show.Named(namespace, names[0]))
+	answer, err := e.pods(cmd, flags, "", show.Named(namespace, names[0]))
 	if err != nil {
 		return err
 	}
@@ -148,7 +147,7 @@ func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
 }
 
 func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
-	answer, err := e.pods(cmd, flags, nil, "the cluster", func(*decision.Pod) bool { return true })
+	answer, err := e.pods(cmd, flags, "the cluster", func(*decision.Pod) bool { return true })
 	if err != nil {
 		return err
 	}
@@ -157,7 +156,7 @@ func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
 	namespace, owner := e.inNamespace(), show.Owner(kind, name)
-	answer, err := e.pods(cmd, flags, nil, owner, show.Owned(namespace, owner))
+	answer, err := e.pods(cmd, flags, owner, show.Owned(namespace, owner))
 	if err != nil {
 		return err
 	}
@@ -195,7 +194,7 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 }
 
 func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
-	r, err := e.report(cmd, flags, url.Values{"node": {names[0]}}, aboutNodes)
+	r, err := e.report(cmd, flags, aboutNodes)
 	if err != nil {
 		return err
 	}

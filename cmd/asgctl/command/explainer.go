@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -50,9 +49,8 @@ func collectLess() {
 }
 
 // pods explains the pods that match, from the decisions of loops that have looked at each of them.
-func (e *explainer) pods(cmd *cobra.Command, flags []string, query url.Values, subject string,
-	match func(*decision.Pod) bool) (*show.Pods, error) {
-	r, err := e.report(cmd, flags, query, process.Question{Enough: func(r *decision.Report) bool {
+func (e *explainer) pods(cmd *cobra.Command, flags []string, subject string, match func(*decision.Pod) bool) (*show.Pods, error) {
+	r, err := e.report(cmd, flags, process.Question{Enough: func(r *decision.Report) bool {
 		return !slices.ContainsFunc(r.Pods, func(pod decision.Pod) bool { return pod.State == decision.PodDelayed && match(&pod) })
 	}})
 	if err != nil {
@@ -65,8 +63,8 @@ func (e *explainer) pods(cmd *cobra.Command, flags []string, query url.Values, s
 	return answer, nil
 }
 
-// report gets the decisions from the running autoscaler, which the query narrows, or by loops of our own. flags are the autoscaler's.
-func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values, asked process.Question) (*decision.Report, error) {
+// report gets the decisions from the running autoscaler, or by loops of our own. flags are the autoscaler's.
+func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Question) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 	defer cancel()
 	if e.recording != "" {
@@ -91,7 +89,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 	}
 	r, err := (*decision.Report)(nil), errors.New("the running autoscaler knows no answer")
 	if asked.Remove == "" {
-		r, err = e.leaders(ctx, autoscaler, query)
+		r, err = e.leaders(ctx, autoscaler)
 	}
 	if err == nil {
 		e.source = show.Running
@@ -109,10 +107,10 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 }
 
 // leaders returns the report of the autoscaler that leads.
-func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler, query url.Values) (*decision.Report, error) {
+func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	r, err := autoscaler.Report(ctx, query)
+	r, err := autoscaler.Report(ctx)
 	if err == nil && !r.Process.Leader {
 		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
 	}

@@ -92,7 +92,7 @@ func unpack(ctx context.Context, file, dir string) (*decision.Report, *source.Ac
 	if err != nil {
 		return nil, nil, err
 	}
-	recorded, err := saved.Report(ctx, nil)
+	recorded, err := saved.Report(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
