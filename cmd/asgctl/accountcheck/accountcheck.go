@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,16 +19,13 @@ type Check struct {
 	Region      string  `json:"region"`
 	Permissions []Call  `json:"permissions"`
 	Launch      *Launch `json:"launch,omitempty"`
-	// Report are the lines for the project. They have no account ID, ARN or name.
-	Report []string `json:"report"`
 
-	program string
 	clients *awsclient.Clients
 }
 
-// New makes the read-only calls, one after the other. Program is the version of this binary.
-func New(ctx context.Context, clients *awsclient.Clients, program string) *Check {
-	return &Check{Version: show.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), program: program, clients: clients}
+// New makes the read-only calls, one after the other.
+func New(ctx context.Context, clients *awsclient.Clients) *Check {
+	return &Check{Version: show.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), clients: clients}
 }
 
 // LaunchInto launches one instance into a group that Refusal has passed. It blocks until the group's readings show the instance, for at most a
@@ -76,100 +72,7 @@ func (c *Check) Findings() []string {
 	return found
 }
 
-// Conclude words the lines for the project.
-func (c *Check) Conclude() {
-	lines := []string{fmt.Sprintf("asgctl %s, region %s", c.program, c.Region)}
-	for _, p := range c.Permissions {
-		lines = append(lines, p.line())
-	}
-	if c.Launch != nil {
-		lines = append(lines, c.Launch.lines()...)
-	}
-	c.Report = nil
-	for _, line := range lines {
-		c.Report = append(c.Report, mask(line, c.Launch))
-	}
-}
-
-func (c Call) line() string {
-	if c.Outcome == notTried {
-		return c.Action + ": not tried"
-	}
-	text := fmt.Sprintf("%s: %s", c.Action, c.Outcome)
-	if c.Code != "" {
-		text += " (" + c.Code + ")"
-	}
-	return text + fmt.Sprintf(" after %d ms", c.Milliseconds)
-}
-
-func (l *Launch) lines() []string {
-	lines := []string{fmt.Sprintf("launch: %s, %d instances, %d errors", strings.TrimPrefix(l.line(), "autoscaling:"), len(l.Instances), len(l.Errors))}
-	if l.err != nil {
-		lines = append(lines, "launch: "+l.err.Error())
-	}
-	for _, i := range l.Instances {
-		lines = append(lines, fmt.Sprintf("launch: instance of %s, %s, in %s", i.Type, i.Market, i.Zone))
-	}
-	for _, e := range l.Errors {
-		lines = append(lines, fmt.Sprintf("launch: error %s of %s in %s: %s", e.Code, e.Type, e.Zone, e.Message))
-	}
-	if l.Repeated != nil {
-		lines = append(lines, fmt.Sprintf("repeated with the same client token: %s, same answer: %s, instances launched in all: %d",
-			strings.TrimPrefix(l.Repeated.line(), "autoscaling:"), yes[l.SameInstances], len(l.launched)))
-	}
-	if r := l.Reading; r != nil {
-		text := fmt.Sprintf("reading: instance and desired capacity in the first one: %s", yes[r.AtOnce])
-		switch {
-		case r.Complete:
-			text += fmt.Sprintf(", shown %.1f s after the answer", r.Seconds)
-		default:
-			text += fmt.Sprintf(", not shown within %s: %d of %d instances, desired capacity raised by %d", pollFor, r.Listed, len(l.launched), r.Desired-l.Desired)
-		}
-		lines = append(lines, text)
-	}
-	switch {
-	case l.TakenAway != nil:
-		lines = append(lines, "taken away: "+strings.TrimPrefix(l.TakenAway.line(), "autoscaling:"))
-	case l.Kept != "":
-		lines = append(lines, "kept: "+l.Kept)
-	}
-	return lines
-}
-
 var yes = map[bool]string{true: "yes", false: "no"}
-
-// masks hide what belongs to the account. Quoted words are names as a rule. Long words are encoded authorization messages, which hold
-// names.
-var masks = []struct {
-	pattern *regexp.Regexp
-	by      string
-}{
-	{regexp.MustCompile(`\barn:[^\s"',]+`), "ARN"},
-	{regexp.MustCompile(`\b\d{12}\b`), "ACCOUNT_ID"},
-	{regexp.MustCompile(`\bA[A-Z]IA[A-Z2-7]{12,}\b`), "ACCESS_KEY"},
-	{regexp.MustCompile(`\b\d{1,3}(\.\d{1,3}){3}\b`), "ADDRESS"},
-	{regexp.MustCompile(`["'][^"']+["']\B`), "…"},
-	{regexp.MustCompile(`\S{60,}`), "…"},
-}
-
-// ids are of things in the account.
-var ids = regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni|snap|r|vpce|rtb|eipalloc|cr|fleet)-[0-9a-f]{8,}\b`)
-
-// hide masks the account in a sentence. Id returns what stands for an ID.
-func hide(text string, id func(string) string) string {
-	for _, m := range masks {
-		text = m.pattern.ReplaceAllString(text, m.by)
-	}
-	return ids.ReplaceAllStringFunc(text, id)
-}
-
-// mask hides the account in a line, and the names of the launch.
-func mask(line string, l *Launch) string {
-	if l != nil {
-		line = strings.NewReplacer(l.Group, "GROUP", l.ClientToken, "TOKEN").Replace(line)
-	}
-	return hide(line, func(id string) string { return ids.ReplaceAllString(id, "$1-…") })
-}
 
 // Table returns the check for people.
 func (c *Check) Table() string {
@@ -187,13 +90,12 @@ func (c *Check) Table() string {
 		for _, e := range l.Errors {
 			fmt.Fprintf(&b, "- error %s: %s %s: %s\n", e.Code, e.Type, e.Zone, show.Clean(e.Message))
 		}
+		if r := l.Reading; r != nil {
+			fmt.Fprintf(&b, "- reading: instance and desired capacity in the first one: %s, in one within %s: %s, %.1f s after the answer\n", yes[r.AtOnce], pollFor, yes[r.Complete], r.Seconds)
+		}
 		if l.Kept != "" {
 			fmt.Fprintf(&b, "- kept: %s\n", show.Clean(l.Kept))
 		}
-	}
-	b.WriteString("\nWhat to report, in an issue of the project:\n\n")
-	for _, line := range c.Report {
-		fmt.Fprintf(&b, "    %s\n", show.Clean(line))
 	}
 	return b.String()
 }
