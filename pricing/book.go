@@ -3,8 +3,6 @@ package pricing
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,27 +79,8 @@ func (b *Book) SetTerms(terms *Terms) error {
 	}
 	next.terms, next.currency = terms, currency
 	next.standIns(b.region)
-	byLine := func(a, b string) int { return cmp.Compare(terms.discounts[a].line, terms.discounts[b].line) }
-	for _, of := range slices.SortedFunc(maps.Keys(terms.discounts), byLine) {
-		if !next.sells(of) {
-			return fmt.Errorf("price list, line %d: the discount on %.50q has no effect, because no price is known for it: "+
-				"state its price, or leave the discount out", terms.discounts[of].line, of)
-		}
-	}
 	b.replace(&next)
 	return nil
-}
-
-// sells reports whether a type, or any type of a family, has a price.
-func (l *layers) sells(of string) bool {
-	known := l.terms.list.Types()
-	for _, list := range embedded {
-		known = append(known, list().Types()...)
-	}
-	return of == everything || slices.ContainsFunc(known, func(name string) bool {
-		_, ok := l.listed(name)
-		return ok && (name == of || family(name) == of)
-	})
 }
 
 // AgeLists marks the prices of lists older than a year at that time as estimates.

@@ -1,7 +1,6 @@
 package pricing
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -184,23 +183,6 @@ func TestForeignTermsAreRefused(t *testing.T) {
 				t.Errorf("price %+v in %s after a refusal, was %+v in %s", after, b.Currency(), price, before)
 			}
 		})
-	}
-}
-
-func TestADiscountWithoutAPriceIsRefused(t *testing.T) {
-	for _, tt := range []struct{ of, text string }{
-		{"trn2.48xlarge", ""}, {"x8aedz", ""},
-		{"c7i", "-"}, {"all", "-"}, {"m5.large", "-"}, {"x8aedz", columns + "\nx8aedz.large,1\n"},
-	} {
-		b := book(t, "cn-north-1", "")
-		head := strings.NewReplacer("us-east-1", "cn-north-1", "USD", "CNY").Replace(ownHead) + "# types: unchecked\n# discount: " + tt.of + " 10%\n"
-		err := b.SetTerms(terms(t, head+strings.TrimPrefix(tt.text, "-")))
-		if refused := err != nil; refused != (tt.text == "") {
-			t.Errorf("discount on %s with %q: error %v", tt.of, tt.text, err)
-		}
-		if line := fmt.Sprintf("line 6: the discount on %q has no effect", tt.of); err != nil && !strings.Contains(err.Error(), line) {
-			t.Errorf("error %v, want %q in it", err, line)
-		}
 	}
 }
 

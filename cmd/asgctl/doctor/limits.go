@@ -26,7 +26,7 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 				in.resize(g, "max", g.AtMax(g), max(2*g.MaxSize, 1)))
 		}
 		if idle := in.idle(g); len(idle) > 0 && g.DesiredCapacity == g.MinSize {
-			c.find(quoted(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, plural(len(idle), "node")),
+			c.find(quoted(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, why.Count(len(idle), "node")),
 				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), in.resize(g, "min", g.AtMin(g), max(g.MinSize-len(idle), 0)))
 		}
 	})

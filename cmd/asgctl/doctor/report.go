@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -65,7 +66,7 @@ type Unchecked struct {
 func (r *Report) Unread() []string { return r.unread }
 
 // Summary says in words how much was found.
-func (r *Report) Summary() string { return plural(r.Findings, "finding") }
+func (r *Report) Summary() string { return why.Count(r.Findings, "finding") }
 
 // find adds a finding.
 func (c *Check) find(object, problem, evidence, next string) {

@@ -9,7 +9,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -209,12 +208,7 @@ func with(word, text string) string {
 }
 
 // since says for how long something is so. A zero time is not known.
-func since(start, now time.Time) string {
-	if start.IsZero() {
-		return ""
-	}
-	return " for " + duration.HumanDuration(max(0, now.Sub(start)))
-}
+func since(start, now time.Time) string { return with(" for ", age(start, now)) }
 
 // maxGroups bounds the groups that one row names.
 const maxGroups = 2
