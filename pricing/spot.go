@@ -1,8 +1,8 @@
 package pricing
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -115,7 +115,7 @@ type mean struct {
 	sum    float64
 	first  float64
 	differ bool
-	origin Origin
+	origin Origin // of the first
 }
 
 func (m *mean) add(perHour float64, from Origin) {
@@ -123,9 +123,7 @@ func (m *mean) add(perHour float64, from Origin) {
 		m.first, m.origin = perHour, from
 	}
 	m.differ = m.differ || perHour != m.first
-	if from != m.origin {
-		m.origin = m.origin.oldest(from)
-	}
+	m.origin.Basis = cmp.Or(m.origin.Basis, from.Basis)
 	m.sum += perHour
 	m.count++
 }
@@ -137,20 +135,6 @@ func (m *mean) price(instanceType string, currency Currency) Price {
 		p.Basis = meanOverZones
 	}
 	return p
-}
-
-// oldest is the origin to state of two figures that make one.
-func (o Origin) oldest(other Origin) Origin {
-	if other.Date.Before(o.Date) {
-		o.Date = other.Date
-	}
-	if o.Source != other.Source && !strings.Contains(o.Source, other.Source) {
-		o.Source += " and " + other.Source
-	}
-	if o.Basis == "" {
-		o.Basis = other.Basis
-	}
-	return o
 }
 
 func indexOfZone(quotes []SpotQuote, zone string) int {

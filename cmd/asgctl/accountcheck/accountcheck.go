@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -26,23 +25,6 @@ type Check struct {
 // New makes the read-only calls, one after the other.
 func New(ctx context.Context, clients *awsclient.Clients) *Check {
 	return &Check{Version: show.Version, Region: clients.Region, Permissions: Permissions(ctx, clients), clients: clients}
-}
-
-// LaunchInto launches one instance into a group that Refusal has passed. It blocks until the group's readings show the instance, for at most a
-// minute. It returns the IDs of the launched instances: one, if all is well.
-func (c *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
-	c.Launch = launch(ctx, c.clients, g)
-	return c.Launch.launched
-}
-
-// TakeAway terminates the launched instances and lowers the desired capacity with them, unless one may be a node by now.
-func (c *Check) TakeAway(ctx context.Context) {
-	c.Launch.takeAway(ctx, c.clients)
-}
-
-// Keep notes that the operator keeps the instance.
-func (c *Check) Keep() {
-	c.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
 }
 
 // Findings are the facts that somebody must put right.

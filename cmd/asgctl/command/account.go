@@ -116,7 +116,7 @@ func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string
 	case typed("This terminates "+strings.Join(launched, " and ")+" again.", launched[0]):
 		check.TakeAway(ctx)
 	default:
-		check.Keep()
+		check.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
 	}
 	return ""
 }
