@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
@@ -82,18 +84,18 @@ func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 		return err
 	}
 	if len(answer.Pods) == 0 {
-		pods, err := e.listPods(cmd.Context(), namespace)
+		if e.cluster == nil {
+			return finding{fmt.Sprintf("no pod %s/%s waits for a node", namespace, name)}
+		}
+		client, err := kubernetes.NewForConfig(e.cluster)
 		if err != nil {
 			return failure{err}
 		}
-		for i := range pods {
-			if pods[i].Name == name {
-				answer.AddUnlisted(&pods[i])
-			}
+		pod, err := client.CoreV1().Pods(namespace).Get(cmd.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return finding{fmt.Sprintf("no pod %s/%s waits for a node: %v", namespace, name, err)}
 		}
-	}
-	if len(answer.Pods) == 0 {
-		return finding{fmt.Sprintf("there is no pod %s/%s that waits for a node", namespace, name)}
+		answer.AddUnlisted(pod)
 	}
 	return e.print(cmd, answer)
 }
@@ -107,19 +109,10 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 }
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
-	namespace, owner := e.inNamespace(), show.Owner(kind, name)
-	answer, err := e.pods(cmd, flags, owner, show.Owned(namespace, owner))
+	owner := show.Owner(kind, name)
+	answer, err := e.pods(cmd, flags, owner, show.Owned(e.inNamespace(), owner))
 	if err != nil {
 		return err
-	}
-	if len(answer.Pods) == 0 {
-		pods, err := e.listPods(cmd.Context(), namespace)
-		if err != nil {
-			return failure{err}
-		}
-		if e.cluster != nil && !show.HasPods(owner, pods) {
-			return finding{fmt.Sprintf("%s has no pod in namespace %s", owner, namespace)}
-		}
 	}
 	return e.print(cmd, answer)
 }

@@ -11,9 +11,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -137,22 +134,4 @@ func (e *explainer) dryRun(ctx context.Context, flags []string, asked process.Qu
 // inNamespace is the namespace of the pods.
 func (e *explainer) inNamespace() string {
 	return cmp.Or(e.namespace, e.running.ContextNamespace())
-}
-
-// listPods lists the pods of a namespace, none where no cluster is known.
-func (e *explainer) listPods(ctx context.Context, namespace string) ([]corev1.Pod, error) {
-	if e.cluster == nil {
-		return nil, nil
-	}
-	client, err := kubernetes.NewForConfig(e.cluster)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("look for the pods: %w", err)
-	}
-	return list.Items, nil
 }

@@ -28,7 +28,6 @@ const (
 
 // pods are the facts that the checks need of all pods, which may be many.
 type pods struct {
-	busy        map[string]int // pods by node, without static pods and pods of DaemonSets
 	waiting     int            // pods that the scheduler found no place for
 	waits       string         // one of them, as namespace/name
 	autoscalers []corev1.Pod   // of any Cluster Autoscaler, or Karpenter
@@ -39,7 +38,7 @@ func (in *installation) readCluster(ctx context.Context) {
 	err := in.connect(ctx)
 	in.kubeErr = err
 	in.nodes = fact[map[string]*corev1.Node]{value: map[string]*corev1.Node{}, what: "the nodes", needs: "list nodes", err: err}
-	in.pods = fact[pods]{value: pods{busy: map[string]int{}}, what: "the pods", needs: "list pods in all namespaces", err: err}
+	in.pods = fact[pods]{what: "the pods", needs: "list pods in all namespaces", err: err}
 	in.daemonSets = fact[[]appsv1.DaemonSet]{what: "the DaemonSets", needs: "list daemonsets.apps in all namespaces", err: err}
 	if err != nil {
 		return
@@ -84,12 +83,7 @@ func (p *pods) add(pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return
 	}
-	owner := metav1.GetControllerOf(pod)
-	_, static := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	switch {
-	case pod.Spec.NodeName != "" && !static && (owner == nil || owner.Kind != "DaemonSet"):
-		p.busy[pod.Spec.NodeName]++
-	case pod.Spec.NodeName == "" && unschedulable(pod):
+	if pod.Spec.NodeName == "" && unschedulable(pod) {
 		p.waiting++
 		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
 	}

@@ -75,7 +75,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region), Cluster: text(in.clusterName())}
 	if in.account.err != nil && in.kubeErr != nil {
-		r.unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
+		r.Unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
 	}
 	for _, c := range checks() {
 		if slices.Contains(o.Skip, c.name) {

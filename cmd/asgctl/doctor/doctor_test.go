@@ -252,8 +252,6 @@ func TestFaultsInTheCluster(t *testing.T) {
 			next: "aws eks update-nodegroup-config --region us-west-2 --cluster-name prod --nodegroup-name workers --scaling-config maxSize=4"},
 		{name: "maximum of a flag", check: "limits", args: []string{"--nodes=0:2:web"},
 			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`, next: "raise the maximum in --nodes=0:2:web"},
-		{name: "minimum above the need", check: "limits", account: func(c *fakeaws.Config) { quoted(c, "web").Min = 2 }, later: time.Hour,
-			want: `group "web": its minimum of 2 keeps 2 nodes without a pod`, next: "--min-size 0"},
 		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
 		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },

@@ -7,12 +7,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// checkLimits judges the limits of groups by the pods that wait, and by the nodes that nobody uses.
+// checkLimits judges the limits of groups by the pods that wait.
 func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.pods.missing(c) || in.nodes.missing(c) {
+	if in.pods.missing(c) {
 		return false
 	}
 	in.eachGroup(func(g *group.Group) {
@@ -24,10 +23,6 @@ func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
 		case g.MaxSize == g.MinSize:
 			c.find(quoted(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
 				in.resize(g, "max", g.AtMax(g), max(2*g.MaxSize, 1)))
-		}
-		if idle := in.idle(g); len(idle) > 0 && g.DesiredCapacity == g.MinSize {
-			c.find(quoted(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, why.Count(len(idle), "node")),
-				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), in.resize(g, "min", g.AtMin(g), max(g.MinSize-len(idle), 0)))
 		}
 	})
 	return true
@@ -52,15 +47,4 @@ func wait(n int) string {
 		return "1 pod waits"
 	}
 	return fmt.Sprintf("%d pods wait", n)
-}
-
-// idle returns the names of the group's Ready nodes that no pod uses, but pods of DaemonSets.
-func (in *installation) idle(g *group.Group) []string {
-	var names []string
-	for _, node := range in.nodesOf(g) {
-		if !nodemeta.ReadySince(node).IsZero() && in.Now().Sub(nodemeta.ReadySince(node)) > startTime && in.pods.value.busy[node.Name] == 0 {
-			names = append(names, node.Name)
-		}
-	}
-	return names
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -31,7 +30,7 @@ type Report struct {
 	Findings int       `json:"findings"`
 	Checks   []Check   `json:"checks"` // always all of them, in the same order
 
-	unread []string // why neither AWS nor the cluster could be read
+	Unread []string `json:"-"` // why neither AWS nor the cluster could be read
 }
 
 // Check is the answer of one check.
@@ -61,12 +60,6 @@ type Unchecked struct {
 	Reason  string `json:"reason"`
 	Needs   string `json:"needs"` // a permission, a flag, or a command that does it
 }
-
-// Unread returns the reasons why neither AWS nor the cluster could be read, none if one of them could.
-func (r *Report) Unread() []string { return r.unread }
-
-// Summary says in words how much was found.
-func (r *Report) Summary() string { return why.Count(r.Findings, "finding") }
 
 // find adds a finding.
 func (c *Check) find(object, problem, evidence, next string) {

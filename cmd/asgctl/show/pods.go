@@ -6,9 +6,7 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -118,23 +116,6 @@ func Owner(kind, name string) string {
 		kind = long
 	}
 	return kind + "/" + name
-}
-
-// HasPods reports whether one of the pods is the owner's.
-func HasPods(owner string, pods []corev1.Pod) bool {
-	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
-		controller := metav1.GetControllerOf(&pod)
-		if controller == nil {
-			return false
-		}
-		of := controller.Kind + "/" + controller.Name
-		if hash := pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; hash != "" && controller.Kind == "ReplicaSet" {
-			if name, made := strings.CutSuffix(controller.Name, "-"+hash); made && strings.EqualFold("Deployment/"+name, owner) {
-				return true
-			}
-		}
-		return strings.EqualFold(of, owner)
-	})
 }
 
 // Unserved counts the pods that get no node: none was asked for, and they fit on none that is there or on its way.
