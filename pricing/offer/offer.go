@@ -49,14 +49,8 @@ type Options struct {
 // Prices holds the prices of an offer for one region.
 type Prices struct {
 	List *pricing.List
-	// LeftOut are the types without a clear price, by name.
-	LeftOut []LeftOut
-}
-
-// LeftOut is an instance type that passed the filter, and why it has no price nevertheless.
-type LeftOut struct {
-	InstanceType string
-	Reason       string
+	// LeftOut are the types that passed the filter and have no clear price nevertheless, by name, each with the reason.
+	LeftOut []string
 }
 
 // Bounds on an offer, far above a real one's.
@@ -299,7 +293,7 @@ func (r *reader) result() (p Prices, err error) {
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		price, reason := decide(types[name])
 		if reason != "" {
-			p.LeftOut = append(p.LeftOut, LeftOut{name, reason})
+			p.LeftOut = append(p.LeftOut, name + ": " + reason)
 			continue
 		}
 		perHour[name] = price

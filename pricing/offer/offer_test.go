@@ -36,10 +36,7 @@ func prices(p Prices) string {
 		price, _ := p.List.Lookup(name)
 		lines = append(lines, name+" "+price.Amount.String())
 	}
-	for _, l := range p.LeftOut {
-		lines = append(lines, l.InstanceType+": "+l.Reason)
-	}
-	return strings.Join(lines, "\n")
+	return strings.Join(append(lines, p.LeftOut...), "\n")
 }
 
 func TestAnOfferBecomesTheListOfARegion(t *testing.T) {

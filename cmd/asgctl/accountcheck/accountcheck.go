@@ -60,7 +60,7 @@ var yes = map[bool]string{true: "yes", false: "no"}
 func (c *Check) Table() string {
 	var rows []row
 	for _, p := range c.Permissions {
-		rows = append(rows, p.row(show.Count(p.Items).String()))
+		rows = append(rows, p.row())
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Region %s\n\n%s", c.Region, show.Rows(rows))
@@ -83,25 +83,25 @@ func (c *Check) Table() string {
 }
 
 // row is a row of the table: a call and its answer.
-type row struct{ Action, Outcome, Code, MS, Items, RequestID, Meaning string }
+type row struct{ Action, Outcome, Code, MS, RequestID, Meaning string }
 
-func (c Call) row(items string) row {
+func (c Call) row() row {
 	milliseconds := ""
 	if c.Outcome != notTried {
 		milliseconds = strconv.FormatInt(c.Milliseconds, 10)
 	}
-	return row{c.Action, c.Outcome, c.Code, milliseconds, items, c.RequestID, c.Meaning}
+	return row{c.Action, c.Outcome, c.Code, milliseconds, c.RequestID, c.Meaning}
 }
 
 func (l *Launch) rows() []row {
-	rows := []row{l.row(strconv.Itoa(len(l.Instances)))}
+	rows := []row{l.row()}
 	if l.Repeated != nil {
-		row := l.Repeated.row(strconv.Itoa(l.Repeated.Items))
+		row := l.Repeated.row()
 		row.Meaning = cmp.Or(l.Repeated.Meaning, "the same client token. The same answer: "+yes[l.SameInstances])
 		rows = append(rows, row)
 	}
 	if l.TakenAway != nil {
-		rows = append(rows, l.TakenAway.row("1"))
+		rows = append(rows, l.TakenAway.row())
 	}
 	return slices.Clip(rows)
 }

@@ -146,7 +146,6 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 	for _, e := range out.Errors {
 		failures = append(failures, Failure{aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType), aws.ToString(e.AvailabilityZone)})
 	}
-	answer.Items = len(instances)
 	for _, i := range instances {
 		if !slices.Contains(l.launched, i.ID) {
 			l.launched = append(l.launched, i.ID)

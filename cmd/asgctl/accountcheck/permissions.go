@@ -36,8 +36,7 @@ type Call struct {
 	Code    string `json:"code,omitempty"` // AWS's error code
 	// RequestID is AWS's. Its support asks for it.
 	RequestID    string `json:"requestID,omitempty"`
-	Milliseconds int64  `json:"milliseconds"`    // until the answer, the SDK's own repetitions included
-	Items        int    `json:"items,omitempty"` // on the first page
+	Milliseconds int64  `json:"milliseconds"` // until the answer, the SDK's own repetitions included
 	// Meaning is the effect on the autoscaler, or the reason why the call was not tried. It is empty where all is well.
 	Meaning string `json:"meaning,omitempty"`
 
@@ -48,20 +47,14 @@ type Call struct {
 // Fault reports whether somebody must put the permission right: AWS denies the call, or does not answer one that the autoscaler needs to start.
 func (c Call) Fault() bool { return c.err != nil && (c.needed || c.Outcome == denied) }
 
-// try makes a call of an SDK client and describes its answer. Items are those of the answer's last list, or one where it has none.
+// try makes a call of an SDK client and describes its answer.
 func try[In, Out, Options any](ctx context.Context, action string, do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In) (Call, *Out) {
 	began := time.Now()
 	out, err := do(ctx, in)
 	c := Call{Action: action, Outcome: allowed, Milliseconds: time.Since(began).Milliseconds(), err: err}
 	if err == nil {
-		c.Items = 1
-		answer := reflect.ValueOf(out).Elem()
-		for _, member := range answer.Fields() {
-			if member.Kind() == reflect.Slice {
-				c.Items = member.Len()
-			}
-		}
-		c.RequestID, _ = awsmiddleware.GetRequestIDMetadata(answer.FieldByName("ResultMetadata").Interface().(middleware.Metadata))
+		metadata := reflect.ValueOf(out).Elem().FieldByName("ResultMetadata")
+		c.RequestID, _ = awsmiddleware.GetRequestIDMetadata(metadata.Interface().(middleware.Metadata))
 		return c, out
 	}
 	var response *awshttp.ResponseError

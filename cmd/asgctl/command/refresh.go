@@ -63,7 +63,7 @@ asgctl writes the file after it has read the whole offer: an offer that is inter
 			}
 			fmt.Fprintf(c.stderr, "asgctl: %s: %d prices in %s of %s\n", region, prices.List.Len(), prices.List.Currency(), prices.List.Origin().Date.Format(time.DateOnly))
 			for _, l := range prices.LeftOut {
-				fmt.Fprintf(c.stderr, "asgctl: %s left out: %s\n", l.InstanceType, show.Clean(l.Reason))
+				fmt.Fprintln(c.stderr, "asgctl: left out", show.Clean(l))
 			}
 			return nil
 		},

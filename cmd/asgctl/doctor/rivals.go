@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,17 +47,7 @@ func (in *installation) rivalPods(c *Check) {
 
 // nodePools finds Karpenter's node pools, which answer the same pods with instances outside the groups.
 func (in *installation) nodePools(ctx context.Context, c *Check) (looked bool) {
-	const subject = "Karpenter's node pools"
-	groups, err := in.kube.Discovery().ServerGroups()
-	if err != nil {
-		c.skip(subject, brief(err), "get on the path /apis")
-		return false
-	}
-	at := slices.IndexFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == karpenterGroup })
-	if at < 0 {
-		return true
-	}
-	raw, err := in.kube.Discovery().RESTClient().Get().AbsPath("/apis", groups.Groups[at].PreferredVersion.GroupVersion, "nodepools").
+	raw, err := in.kube.Discovery().RESTClient().Get().AbsPath("/apis", karpenterGroup, "v1", "nodepools").
 		SetHeader("Accept", "application/json").Param("limit", "1").DoRaw(ctx)
 	if apierrors.IsNotFound(err) {
 		return true
@@ -70,7 +59,7 @@ func (in *installation) nodePools(ctx context.Context, c *Check) (looked bool) {
 		err = json.Unmarshal(raw, &list)
 	}
 	if err != nil {
-		c.skip(subject, brief(err), "list nodepools."+karpenterGroup)
+		c.skip("Karpenter's node pools", brief(err), "list nodepools."+karpenterGroup)
 		return false
 	}
 	if len(list.Items) > 0 {
