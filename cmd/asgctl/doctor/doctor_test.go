@@ -244,14 +244,14 @@ func TestFaultsInTheCluster(t *testing.T) {
 		{name: "another account without roles", check: "rbac", args: []string{"--service-account", "other"},
 			want: "it may not get, list, watch, update nodes", next: "kubectl auth can-i get nodes --as system:serviceaccount:kube-system:other"},
 		{name: "group at its maximum", check: "limits", account: func(c *fakeaws.Config) { quoted(c, "web").Max = 2 },
-			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2, while 1 pod waits without a node`, next: "--max-size 4"},
+			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep 1 pod waiting`, next: "--max-size 4"},
 		{name: "managed node group at its maximum", check: "limits", account: func(c *fakeaws.Config) {
 			web := quoted(c, "web")
 			web.Max, web.Tags["eks:cluster-name"], web.Tags["eks:nodegroup-name"] = 2, "prod", "workers"
-		}, then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`,
+		}, then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep`,
 			next: "aws eks update-nodegroup-config --region us-west-2 --cluster-name prod --nodegroup-name workers --scaling-config maxSize=4"},
 		{name: "maximum of a flag", check: "limits", args: []string{"--nodes=0:2:web"},
-			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": it has its maximum size of 2`, next: "raise the maximum in --nodes=0:2:web"},
+			then: func(t *testing.T, s *site) { s.waitingPod(t) }, want: `group "web": its maximum size of 2 may keep`, next: "raise the maximum in --nodes=0:2:web"},
 		{name: "node without its GPU", check: "accelerators", account: func(c *fakeaws.Config) { c.Delays.GPU = fakeaws.Never }, later: time.Hour,
 			want: `it does not publish nvidia.com/gpu, which its group "gpu" promises`, next: "kubectl describe node"},
 		{name: "no device plugin", check: "accelerators", account: func(c *fakeaws.Config) { quoted(c, "gpu").Desired = 0 },
