@@ -293,7 +293,7 @@ func (r *reader) result() (p Prices, err error) {
 	for _, name := range slices.Sorted(maps.Keys(types)) {
 		price, reason := decide(types[name])
 		if reason != "" {
-			p.LeftOut = append(p.LeftOut, name + ": " + reason)
+			p.LeftOut = append(p.LeftOut, name+": "+reason)
 			continue
 		}
 		perHour[name] = price

@@ -28,9 +28,9 @@ const (
 
 // pods are the facts that the checks need of all pods, which may be many.
 type pods struct {
-	waiting     int            // pods that the scheduler found no place for
-	waits       string         // one of them, as namespace/name
-	autoscalers []corev1.Pod   // of any Cluster Autoscaler, or Karpenter
+	waiting     int          // pods that the scheduler found no place for
+	waits       string       // one of them, as namespace/name
+	autoscalers []corev1.Pod // of any Cluster Autoscaler, or Karpenter
 }
 
 // readCluster reads the facts of the cluster. Each keeps its own error.
