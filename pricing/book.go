@@ -3,8 +3,6 @@ package pricing
 import (
 	"cmp"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,7 +31,7 @@ type layers struct {
 	stands     []func() *standIn      // lists of other regions, the first that has a type counts
 	spot       map[string][]SpotQuote // by instance type, one for each zone
 	spotIsOld  bool
-	relatives  relatives // spot prices derived from similar types
+	ratios     map[string]float64 // of spot to list prices, from the quotes
 }
 
 // NewBook makes the book of a region over its embedded list. terms may be nil. It returns an error if the terms are for another
@@ -81,27 +79,8 @@ func (b *Book) SetTerms(terms *Terms) error {
 	}
 	next.terms, next.currency = terms, currency
 	next.standIns(b.region)
-	byLine := func(a, b string) int { return cmp.Compare(terms.discounts[a].line, terms.discounts[b].line) }
-	for _, of := range slices.SortedFunc(maps.Keys(terms.discounts), byLine) {
-		if !next.sells(of) {
-			return fmt.Errorf("price list, line %d: the discount on %.50q has no effect, because no price is known for it: "+
-				"state its price, or leave the discount out", terms.discounts[of].line, of)
-		}
-	}
 	b.replace(&next)
 	return nil
-}
-
-// sells reports whether a type, or any type of a family, has a price.
-func (l *layers) sells(of string) bool {
-	known := l.terms.list.Types()
-	for _, list := range embedded {
-		known = append(known, list().Types()...)
-	}
-	return of == everything || slices.ContainsFunc(known, func(name string) bool {
-		_, ok := l.listed(name)
-		return ok && (name == of || family(name) == of)
-	})
 }
 
 // AgeLists marks the prices of lists older than a year at that time as estimates.
@@ -125,7 +104,7 @@ func (b *Book) ListDate() time.Time {
 // replace has the book answer from next. The caller holds writing.
 func (b *Book) replace(next *layers) {
 	next.generation++
-	next.relatives = b.related(next)
+	next.ratios = next.quotedRatios()
 	b.current.Store(next)
 }
 

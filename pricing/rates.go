@@ -3,7 +3,6 @@ package pricing
 import (
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -150,13 +149,10 @@ func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]
 	return r.price("", perHour+dearest, "what its CPU, memory and accelerators cost in similar types")
 }
 
-// Accelerator returns the hourly price of the cheapest accelerator published under the resource. A slice costs as much as the
-// whole. An unknown one costs as much as the cheapest of all: a pod that asks for it needs a dear node.
+// Accelerator returns the hourly price of the cheapest accelerator published under the resource. An unknown one, such as a slice, costs
+// as much as the cheapest of all: a pod that asks for it needs a dear node.
 func (r *Rates) Accelerator(resource string) float64 {
 	if rate, ok := r.accelerators[resource]; ok {
-		return rate
-	}
-	if rate, ok := r.accelerators[wholeOf(resource)]; ok {
 		return rate
 	}
 	least := math.Inf(1)
@@ -167,17 +163,6 @@ func (r *Rates) Accelerator(resource string) float64 {
 		return 0
 	}
 	return least
-}
-
-// wholeOf is the resource of whole accelerators that the slices published under a resource are cut from.
-func wholeOf(resource string) string {
-	for _, whole := range []string{instancetypes.ResourceNVIDIA, instancetypes.ResourceAMD, instancetypes.ResourceGaudi} {
-		vendor, _, _ := strings.Cut(whole, "/")
-		if strings.HasPrefix(resource, vendor+"/") {
-			return whole
-		}
-	}
-	return resource
 }
 
 func (r *Rates) price(name string, perHour float64, basis string) Price {

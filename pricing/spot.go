@@ -1,8 +1,8 @@
 package pricing
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -62,9 +62,7 @@ func (b *Book) AgeSpot() {
 // each zone the user's own figure counts, or else the live one. Where the zones differ, nobody knows the next instance's zone.
 // Groups spread over their zones evenly, so the answer is the mean, marked as an estimate. It skips zones without a figure.
 // Where no zone has one, the answer is a ratio times the on-demand list price, marked as an estimate, too: the user's spot
-// ratio, else the median ratio of EC2's quotes for the family, for its class, or for all types. It is never below the cheapest
-// live price of a type with the same CPUs, memory and accelerators. Without a list price, that cheapest price is the answer.
-// Spot prices have no discount. The second result is false where the price is unknown.
+// ratio, else the median ratio of EC2's quotes for the family, for its class, or for all types. Spot prices have no discount. The second result is false where the price is unknown.
 func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 	now := b.current.Load()
 	var m mean
@@ -75,7 +73,7 @@ func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 		b.addEveryZone(now, &m, instanceType)
 	}
 	if m.count == 0 {
-		return b.unquoted(now, instanceType)
+		return now.unquoted(instanceType)
 	}
 	return m.price(instanceType, now.currency), true
 }
@@ -117,7 +115,7 @@ type mean struct {
 	sum    float64
 	first  float64
 	differ bool
-	origin Origin
+	origin Origin // of the first
 }
 
 func (m *mean) add(perHour float64, from Origin) {
@@ -125,9 +123,7 @@ func (m *mean) add(perHour float64, from Origin) {
 		m.first, m.origin = perHour, from
 	}
 	m.differ = m.differ || perHour != m.first
-	if from != m.origin {
-		m.origin = m.origin.oldest(from)
-	}
+	m.origin.Basis = cmp.Or(m.origin.Basis, from.Basis)
 	m.sum += perHour
 	m.count++
 }
@@ -139,20 +135,6 @@ func (m *mean) price(instanceType string, currency Currency) Price {
 		p.Basis = meanOverZones
 	}
 	return p
-}
-
-// oldest is the origin to state of two figures that make one.
-func (o Origin) oldest(other Origin) Origin {
-	if other.Date.Before(o.Date) {
-		o.Date = other.Date
-	}
-	if o.Source != other.Source && !strings.Contains(o.Source, other.Source) {
-		o.Source += " and " + other.Source
-	}
-	if o.Basis == "" {
-		o.Basis = other.Basis
-	}
-	return o
 }
 
 func indexOfZone(quotes []SpotQuote, zone string) int {

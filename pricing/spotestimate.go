@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
 // DefaultSpotRatio is the assumed ratio of spot to on-demand list price where neither EC2 nor the user states a price, and EC2
@@ -14,54 +12,26 @@ import (
 // (data/SOURCES.md). A price from it is always marked as an estimate.
 const DefaultSpotRatio = 0.35
 
-// relatives are ratios from live spot prices, for types that EC2 does not quote.
-type relatives struct {
-	ratios   map[string]float64 // spot by on-demand list price in the median: by family, by class of families, and "" for all
-	cheapest map[shape]SpotQuote
-}
-
-// shape is what pods get of a type.
-type shape struct {
-	vcpu         int
-	memoryBytes  int64
-	accelerator  string
-	accelerators int
-}
-
-// shapeOf returns the shape of a type of the embedded catalogue.
-func shapeOf(instanceType string) (shape, bool) {
-	t, ok := instancetypes.Embedded().Lookup(instanceType)
-	resource, count := t.Accelerator()
-	return shape{vcpu: t.VCPU, memoryBytes: t.MemoryBytes, accelerator: resource + " " + t.GPU.Name, accelerators: count}, ok
-}
-
-// related compares the live spot prices with the list prices.
-func (b *Book) related(now *layers) relatives {
-	r := relatives{cheapest: map[shape]SpotQuote{}}
-	if now.currency == "" {
-		return r
+// quotedRatios compares the live spot prices with the list prices. It returns spot by on-demand list price in the median: by family, by
+// class of families, and "" for all. Without a currency of the book, the two may be in different ones.
+func (l *layers) quotedRatios() map[string]float64 {
+	if l.currency == "" {
+		return nil
 	}
 	ratios := map[string][]float64{}
-	for instanceType, zones := range now.spot {
+	for instanceType, zones := range l.spot {
 		sum := 0.0
 		for _, z := range zones {
 			sum += z.PerHour
 		}
-		if s, ok := shapeOf(instanceType); ok {
-			least := slices.MinFunc(zones, func(a, b SpotQuote) int { return cmp.Compare(a.PerHour, b.PerHour) })
-			if have, ok := r.cheapest[s]; !ok || cmp.Or(cmp.Compare(least.PerHour, have.PerHour), strings.Compare(instanceType, have.InstanceType)) < 0 {
-				r.cheapest[s] = least
-			}
-		}
-		if listed, ok := now.listed(instanceType); ok && listed.Amount.PerHour > 0 {
+		if listed, ok := l.listed(instanceType); ok && listed.Amount.PerHour > 0 {
 			ratio := sum / float64(len(zones)) / listed.Amount.PerHour
 			for _, of := range Kin(instanceType) {
 				ratios[of] = append(ratios[of], ratio)
 			}
 		}
 	}
-	r.ratios = Medians(ratios)
-	return r
+	return Medians(ratios)
 }
 
 // Medians returns the median of each of several lists, none of them empty, and reorders them.
@@ -89,19 +59,12 @@ func Kin(instanceType string) [3]string {
 func kinName(of string) string { return strings.TrimPrefix(of+" types", " ") }
 
 // unquoted estimates the spot price of a type that has none.
-func (b *Book) unquoted(now *layers, instanceType string) (Price, bool) {
-	price, ok := now.listed(instanceType)
+func (l *layers) unquoted(instanceType string) (Price, bool) {
+	price, ok := l.listed(instanceType)
 	if ok {
-		ratio, whose := now.ratio(instanceType)
+		ratio, whose := l.ratio(instanceType)
 		price.Basis = strconv.FormatFloat(ratio, 'g', 3, 64) + " × " + cmp.Or(price.Basis, "on-demand list price") + whose
 		price.Amount.PerHour *= ratio
-	}
-	s, known := shapeOf(instanceType)
-	if least, quoted := now.relatives.cheapest[s]; known && quoted && least.PerHour > price.Amount.PerHour {
-		price = Price{InstanceType: instanceType, Amount: Amount{PerHour: least.PerHour, Currency: now.currency},
-			Origin: Origin{Region: b.region, Date: least.ReadAt, Source: liveSource,
-				Basis: "cheapest quote of its shape: " + least.InstanceType + " in " + least.Zone}}
-		return price, true
 	}
 	return price, ok
 }
@@ -118,7 +81,7 @@ func (l *layers) ratio(instanceType string) (ratio float64, whose string) {
 		return l.terms.spotRatio, ""
 	}
 	for _, of := range Kin(instanceType) {
-		if ratio, ok := l.relatives.ratios[of]; ok {
+		if ratio, ok := l.ratios[of]; ok {
 			return ratio, ", as of the quoted " + kinName(of)
 		}
 	}

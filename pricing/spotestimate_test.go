@@ -31,15 +31,7 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 			basis: "0.5 × on-demand list price, as of the quoted m5 types"},
 		{name: "by what the user says", instanceType: "m5.2xlarge", perHour: 0.3 * 0.384, text: ratio("0.3"),
 			live: []SpotQuote{quote("m5.xlarge", 0.6*0.192)}, basis: "0.3 × on-demand list price"},
-		{name: "never below the cheapest of its shape", instanceType: "m5.xlarge", perHour: 0.17,
-			live:  []SpotQuote{quote("m6i.xlarge", 0.18), quote("m5a.xlarge", 0.17), quote("m5.large", 0.02)},
-			basis: "cheapest quote of its shape: m5a.xlarge in us-east-1a"},
-		{name: "nor by what the user says", instanceType: "m5.xlarge", perHour: 0.18, text: ratio("0.1"),
-			live: []SpotQuote{quote("m6i.xlarge", 0.18)}, basis: "cheapest quote of its shape: m6i.xlarge in us-east-1a"},
-		{name: "never below itself in another zone", instanceType: "m5.xlarge", perHour: 0.15,
-			live:  []SpotQuote{{"m5.xlarge", "us-east-1b", 0.15, readAt}, quote("m5.large", 0.01), quote("m5.2xlarge", 0.01)},
-			basis: "cheapest quote of its shape: m5.xlarge in us-east-1b"},
-		{name: "with its GPU", instanceType: "g4dn.xlarge", perHour: 0.5 * 0.526, live: []SpotQuote{quote("m5.xlarge", 0.5*0.192)},
+		{name: "of another class", instanceType: "g4dn.xlarge", perHour: 0.5 * 0.526, live: []SpotQuote{quote("m5.xlarge", 0.5*0.192)},
 			basis: "0.5 × on-demand list price, as of the quoted types"},
 		{name: "without any quote", instanceType: "m5.xlarge", perHour: 0.35 * 0.192, basis: "0.35 × on-demand list price"},
 	} {
@@ -49,19 +41,6 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 				t.Errorf("%s by %q (-want +got):\n%s", got.InstanceType, got.Basis, diff)
 			}
 		})
-	}
-}
-
-func TestUnlistedTypeCostsCheapestQuoteOfShape(t *testing.T) {
-	b := book(t, "us-east-1", "", SpotQuote{"x2iedn.24xlarge", "us-east-1a", 8, readAt})
-	got, ok := b.Spot("x8aedz.24xlarge", []string{"us-east-1a"})
-	want := Price{InstanceType: "x8aedz.24xlarge", Amount: Amount{PerHour: 8, Currency: "USD"}, Origin: Origin{Region: "us-east-1", Date: readAt,
-		Source: "EC2 spot price history", Basis: "cheapest quote of its shape: x2iedn.24xlarge in us-east-1a"}}
-	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
-		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
-	}
-	if got, ok := b.Spot("x8aedz.12xlarge", nil); ok {
-		t.Errorf("a price of a type without a list price or a quote of its shape: %+v", got)
 	}
 }
 

@@ -62,20 +62,6 @@ func (c *Cache) NodeGroups(g *group.Group) (groups []*group.Group, divisible boo
 	return whole, true, problems
 }
 
-// Keeps returns what would keep the group whole even if a pod needed one of its zones.
-func (c *Cache) Keeps(g *group.Group) []launchspec.Problem {
-	if _, allowed, _ := c.options.ZonalGroups.asks(g); !allowed && len(g.LaunchZones()) > 1 {
-		if c.options.ZonalGroups == ZonalOff {
-			return []launchspec.Problem{*notZonal("--asg-zonal-groups=off keeps it out", "run with --asg-zonal-groups=tagged")}
-		}
-		return []launchspec.Problem{*notZonal("its tag "+TagZonal+" is false", shellword.DeleteTag(g.Name, TagZonal))}
-	}
-	needed := *g
-	needed.ZonesNeeded = true
-	_, _, problems := c.NodeGroups(&needed)
-	return slices.DeleteFunc(problems, func(p launchspec.Problem) bool { return p.Reason != ReasonNotZonal })
-}
-
 // NeedZones has a group scaled zone by zone as soon as possible, because a pod needs one of its zones. It holds until the process ends.
 func (c *Cache) NeedZones(ctx context.Context, name string) {
 	known := false

@@ -64,8 +64,8 @@ func TestK9sPlugins(t *testing.T) {
 		usages[name] = usage(t, p)
 	}
 	want := map[string]string{
-		"asgctl-explain-pod": "asgctl explain pod", "asgctl-explain-deployment": "asgctl explain KIND/NAME",
-		"asgctl-explain-node": "asgctl explain node", "asgctl-top": "asgctl top",
+		"asgctl-explain-pod": "asgctl explain KIND/NAME", "asgctl-explain-deployment": "asgctl explain KIND/NAME",
+		"asgctl-explain-node": "asgctl explain KIND/NAME", "asgctl-top": "asgctl top",
 	}
 	for name, command := range want {
 		if !strings.HasPrefix(usages[name], command+" ") {

@@ -1,4 +1,4 @@
-// Package offer makes price lists of regions from the offer file of AWS's Price List bulk API for EC2.
+// Package offer makes the price list of a region from the offer file of AWS's Price List bulk API for EC2.
 //
 // The file is JSON (products first, then terms), for one region or a whole partition, and can have several GB. Read takes it as a
 // stream, gzipped or not. It keeps the few thousand products that pass the filter, so memory does not grow with the file.

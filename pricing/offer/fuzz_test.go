@@ -14,8 +14,8 @@ func check(t *testing.T, offer []byte) {
 	if bytes.HasPrefix(offer, []byte{0x1f, 0x8b}) {
 		return // it may be as long as it likes when unpacked
 	}
-	o := Options{Regions: []string{"us-east-1"}}
-	var got []Prices
+	o := Options{Region: "us-east-1", OS: Linux}
+	var got Prices
 	var err error
 	costlimit.Check(t, func() { got, err = Read(bytes.NewReader(offer), o) })
 	again, errAgain := Read(bytes.NewReader(offer), o)
@@ -25,12 +25,12 @@ func check(t *testing.T, offer []byte) {
 	if err != nil {
 		return
 	}
-	list, err := pricing.Parse(got[0].List.Format())
-	if err != nil || list.Len() != got[0].List.Len() || list.Len() == 0 || list.Currency() != "USD" {
-		t.Fatalf("%d prices became %+v, %v", got[0].List.Len(), list, err)
+	list, err := pricing.Parse(got.List.Format())
+	if err != nil || list.Len() != got.List.Len() || list.Len() == 0 || list.Currency() != "USD" {
+		t.Fatalf("%d prices became %+v, %v", got.List.Len(), list, err)
 	}
-	if prices(got[0]) != prices(again[0]) {
-		t.Errorf("once\n%s\nthen\n%s", prices(got[0]), prices(again[0]))
+	if prices(got) != prices(again) {
+		t.Errorf("once\n%s\nthen\n%s", prices(got), prices(again))
 	}
 }
 

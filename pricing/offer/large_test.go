@@ -25,11 +25,11 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	in := &counted{Reader: stream(types)}
 	probe := &peak{Reader: in}
-	got, err := Read(probe, Options{Regions: []string{"us-east-1"}})
+	got, err := Read(probe, Options{Region: "us-east-1", OS: Linux})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := got[0].List.Len(); n != types/32 {
+	if n := got.List.Len(); n != types/32 {
 		t.Errorf("%d prices, want %d", n, types/32)
 	}
 	if in.n < 24<<20 {
@@ -85,7 +85,7 @@ func BenchmarkRead(b *testing.B) {
 		b.ReportAllocs()
 		b.SetBytes(int64(text.Len()))
 		for b.Loop() {
-			if _, err := Read(strings.NewReader(text.String()), Options{Regions: []string{"us-east-1"}}); err != nil {
+			if _, err := Read(strings.NewReader(text.String()), Options{Region: "us-east-1", OS: Linux}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -3,11 +3,14 @@ package offer
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"compress/gzip"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -38,109 +41,295 @@ var systems = map[OS]struct{ name, operation string }{
 
 // Options select the prices to take from an offer.
 type Options struct {
-	Regions []string // codes, such as cn-northwest-1, at least one, none twice
-	OS      OS       // "" is Linux
-	Source  string   // where the offer was read, one line, for the head of the lists
+	Region string // code, such as cn-northwest-1
+	OS     OS     // one of Systems
+	Source string // where the offer was read, for the head of the list
 }
 
 // Prices holds the prices of an offer for one region.
 type Prices struct {
 	List *pricing.List
-	// LeftOut are the types without a clear price, by name.
-	LeftOut []LeftOut
+	// LeftOut are the types that passed the filter and have no clear price nevertheless, by name, each with the reason.
+	LeftOut []string
 }
 
-// LeftOut is an instance type that passed the filter, and why it has no price nevertheless.
-type LeftOut struct {
-	InstanceType string
-	Reason       string
+// Bounds on an offer, far above a real one's.
+const (
+	maxValue      = 1 << 20 // bytes of a value of JSON
+	maxCandidates = 100_000
+	maxPerHour    = 1e6
+	maxSource     = 500 // bytes of the text about the source in the head of a list
+)
+
+// product is one product of an offer, in AWS's words.
+type product struct {
+	ProductFamily string
+	Attributes    struct {
+		RegionCode, LocationType, InstanceType, Tenancy, OperatingSystem, PreInstalledSw, CapacityStatus, MarketOption, LicenseModel, Operation string
+	}
 }
 
-// maxSource bounds the text about the source in the head of a list.
-const maxSource = 500
-
-// Read reads an offer to its end and returns the prices of the requested regions, in that order. It fails if the offer is cut
-// short, is not for EC2, or has no price for one of the regions. A truncated offer is an io.ErrUnexpectedEOF. Besides the
-// prices it keeps, it needs a few megabytes, whatever the size of the offer.
-func Read(r io.Reader, o Options) ([]Prices, error) {
-	o.OS = cmp.Or(o.OS, Linux)
-	if _, ok := systems[o.OS]; !ok {
-		return nil, fmt.Errorf("operating system %q is none of %q", o.OS, Systems)
-	}
-	if len(o.Regions) == 0 {
-		return nil, errors.New("no region to take the prices of")
-	}
-	in, err := plain(r)
-	if err != nil {
-		return nil, fmt.Errorf("read offer: %w", err)
-	}
-	c := &collector{options: o, bySKU: map[string]*candidate{}, seen: map[string]int{}}
-	first, err := in.Peek(1)
-	switch {
-	case err != nil:
-		err = errors.New("it is empty")
-	case first[0] == '{':
-		err = readJSON(in, c)
-	default:
-		err = errors.New("it is no JSON as AWS writes it")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read offer: %w", err)
-	}
-	return c.result()
+// candidate is a product that passed the filter, with its price.
+type candidate struct {
+	instanceType string
+	dedicated    bool
+	perHour      float64 // 0 without a price
+	fault        string  // of a price, which leaves the type out
 }
 
-// plain unpacks gzip, and skips a byte order mark and leading white space.
-func plain(r io.Reader) (*bufio.Reader, error) {
-	in := bufio.NewReaderSize(r, 1<<16)
-	if magic, _ := in.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
-		text, err := gzip.NewReader(in)
+// reader reads an offer as a stream, with no more than one value in memory.
+type reader struct {
+	Options
+	in      io.Reader
+	left    int // bytes that the next value may have
+	dec     *json.Decoder
+	skipped json.RawMessage
+
+	code, version, published string
+	bySKU                    map[string]*candidate
+	products, terms          bool // whether they have come
+}
+
+// Read reads an offer to its end and returns the prices of the region. It fails if the offer is cut short, is not for EC2, or has
+// no price for the region. Besides the prices it keeps, it needs a few megabytes, whatever the size of the offer.
+func Read(in io.Reader, o Options) (Prices, error) {
+	buffered := bufio.NewReaderSize(in, 1<<16)
+	r := &reader{Options: o, in: buffered, bySKU: map[string]*candidate{}}
+	if magic, _ := buffered.Peek(2); bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+		plain, err := gzip.NewReader(buffered)
 		if err != nil {
-			return nil, err
+			return Prices{}, fmt.Errorf("read offer: %w", err)
 		}
-		in = bufio.NewReaderSize(text, 1<<16)
+		r.in = plain
 	}
-	if mark, _ := in.Peek(3); bytes.Equal(mark, []byte{0xef, 0xbb, 0xbf}) {
-		_, _ = in.Discard(len(mark))
+	r.dec = json.NewDecoder(r)
+	if err := r.readAll(); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return Prices{}, fmt.Errorf("read offer: byte %d: %w", r.dec.InputOffset(), err)
+	}
+	prices, err := r.result()
+	if err != nil {
+		return Prices{}, fmt.Errorf("read offer: %w", err)
+	}
+	return prices, nil
+}
+
+// Read is for the decoder alone. It ends the reading of a value that is too long, for example one whose quote never closes.
+func (r *reader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		return 0, fmt.Errorf("a value is longer than %d bytes", maxValue)
+	}
+	n, err := r.in.Read(p)
+	r.left -= n
+	return n, err
+}
+
+// value decodes the next value as a whole.
+func (r *reader) value(into any) error {
+	r.left = maxValue
+	return r.dec.Decode(into)
+}
+
+func (r *reader) skip(string) error { return r.value(&r.skipped) }
+
+func (r *reader) token() (json.Token, error) {
+	r.left = maxValue
+	return r.dec.Token()
+}
+
+// members calls member with the key of each member of the next object. member must consume the value.
+func (r *reader) members(member func(key string) error) error {
+	open, err := r.token()
+	if err != nil {
+		return err
+	}
+	if open != json.Delim('{') {
+		return fmt.Errorf("%.50v where '{' should be", open)
 	}
 	for {
-		b, err := in.ReadByte()
-		if err == io.EOF {
-			return in, nil
+		t, err := r.token()
+		key, more := t.(string)
+		if err != nil || !more {
+			return err
 		}
-		if err != nil {
-			return nil, err
-		}
-		if b != ' ' && b != '\t' && b != '\r' && b != '\n' {
-			return in, in.UnreadByte()
+		if err := member(key); err != nil {
+			return err
 		}
 	}
 }
 
-// about is the head of an offer.
-type about struct {
-	code, version, published string
+// readAll reads to the end, behind which is nothing but white space.
+func (r *reader) readAll() error {
+	if err := r.members(r.readMember); err != nil {
+		return err
+	}
+	if !r.products || !r.terms {
+		return errors.New(`it lacks "products" or "terms": is it the offer file of EC2, and not an index of such files?`)
+	}
+	if t, err := r.token(); err == nil {
+		return fmt.Errorf("%.50v after the end", t)
+	} else if err != io.EOF {
+		return err
+	}
+	return nil
 }
 
-// date is the day of publication.
-func (a about) date() (time.Time, error) {
-	published, err := time.Parse(time.RFC3339, a.published)
+func (r *reader) readMember(key string) error {
+	switch key {
+	case "offerCode":
+		return r.value(&r.code)
+	case "version":
+		return r.value(&r.version)
+	case "publicationDate":
+		return r.value(&r.published)
+	case "products":
+		if r.terms {
+			return errors.New("the products come after the terms: AWS writes them before")
+		}
+		r.products = true
+		return r.members(r.readProduct)
+	case "terms":
+		r.terms = true
+		return r.members(func(kind string) error {
+			if kind != "OnDemand" {
+				return r.members(r.skip)
+			}
+			return r.members(r.readTerms)
+		})
+	}
+	return r.skip(key)
+}
+
+// readProduct keeps a product if it passes the filter. Offers of some partitions and years lack some attributes. A missing attribute
+// excludes nothing.
+func (r *reader) readProduct(sku string) error {
+	var p product
+	if err := r.value(&p); err != nil {
+		return err
+	}
+	a := &p.Attributes
+	is := func(value string, allowed ...string) bool { return slices.Contains(allowed, value) }
+	_, size, _ := strings.Cut(a.InstanceType, ".")
+	metal := strings.HasPrefix(size, "metal") || strings.HasSuffix(p.ProductFamily, "(bare metal)")
+	if a.RegionCode != r.Region || !pricing.ValidType(a.InstanceType) || a.OperatingSystem != systems[r.OS].name || a.CapacityStatus != "Used" ||
+		a.Tenancy != "Shared" && !(a.Tenancy == "Dedicated" && metal) || !is(a.Operation, "", systems[r.OS].operation) ||
+		!is(a.PreInstalledSw, "", "NA") || !is(a.MarketOption, "", "OnDemand") || !is(a.LocationType, "", "AWS Region") ||
+		!is(a.LicenseModel, "", "NA", "No License required") || p.ProductFamily != "" && !strings.HasPrefix(p.ProductFamily, "Compute Instance") {
+		return nil
+	}
+	if len(r.bySKU) == maxCandidates {
+		return fmt.Errorf("more than %d products that pass the filter", maxCandidates)
+	}
+	r.bySKU[sku] = &candidate{instanceType: a.InstanceType, dedicated: a.Tenancy == "Dedicated"}
+	return nil
+}
+
+// readTerms reads the on-demand terms of one SKU.
+func (r *reader) readTerms(sku string) error {
+	found := r.bySKU[sku]
+	if found == nil {
+		return r.skip(sku)
+	}
+	var terms map[string]struct {
+		PriceDimensions map[string]struct {
+			Unit         string
+			PricePerUnit map[string]string
+		}
+	}
+	if err := r.value(&terms); err != nil {
+		return err
+	}
+	for _, term := range slices.Sorted(maps.Keys(terms)) {
+		dimensions := terms[term].PriceDimensions
+		for _, key := range slices.Sorted(maps.Keys(dimensions)) {
+			if amount, sold := dimensions[key].PricePerUnit[string(r.currency())]; sold {
+				found.price(dimensions[key].Unit, amount)
+			}
+		}
+	}
+	return nil
+}
+
+// price takes one price. Some products have one of 0 beside others for the same type.
+func (c *candidate) price(unit, amount string) {
+	perHour, err := strconv.ParseFloat(amount, 64)
+	switch {
+	case !strings.EqualFold(unit, "Hrs"):
+		c.fault = fmt.Sprintf("a price per %.20q, not per hour", unit)
+	case err != nil || !(perHour >= 0 && perHour <= maxPerHour): // not < 0 ||, which would let NaN pass
+		c.fault = fmt.Sprintf("%.20q, which is no price up to %.0f", amount, maxPerHour)
+	case c.perHour > 0 && perHour != c.perHour:
+		c.fault = fmt.Sprintf("several prices, %v and %v", c.perHour, perHour)
+	default:
+		c.perHour = perHour
+	}
+}
+
+// currency is the one in which AWS sells the region.
+func (r *reader) currency() pricing.Currency {
+	if strings.HasPrefix(r.Region, "cn-") {
+		return "CNY"
+	}
+	return "USD"
+}
+
+// result makes the list.
+func (r *reader) result() (p Prices, err error) {
+	if r.code != "AmazonEC2" {
+		return p, fmt.Errorf("it is of %.50q, not of AmazonEC2", r.code)
+	}
+	date, err := time.Parse(time.RFC3339, r.published)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("publication date %.50q is not of the form %s", a.published, time.RFC3339)
+		return p, fmt.Errorf("publication date %.50q is not of the form %s", r.published, time.RFC3339)
 	}
-	return published.UTC(), nil
+	types := map[string][]*candidate{}
+	for _, sku := range slices.Sorted(maps.Keys(r.bySKU)) {
+		found := r.bySKU[sku]
+		types[found.instanceType] = append(types[found.instanceType], found)
+	}
+	perHour := map[string]float64{}
+	for _, name := range slices.Sorted(maps.Keys(types)) {
+		price, reason := decide(types[name])
+		if reason != "" {
+			p.LeftOut = append(p.LeftOut, name+": "+reason)
+			continue
+		}
+		perHour[name] = price
+	}
+	if len(perHour) == 0 {
+		return p, fmt.Errorf("it has no price of %s on demand, without further software, for any of %d types of region %q", systems[r.OS].name, len(types), r.Region)
+	}
+	p.List, err = pricing.NewList(pricing.Origin{Region: r.Region, Date: date.UTC(), Source: r.source()}, r.currency(), perHour)
+	return p, err
+}
+
+// decide returns the price of a type, or the reason why it has none. Products in shared tenancy count before those in dedicated
+// tenancy, which is dearer, and must agree.
+func decide(several []*candidate) (perHour float64, reason string) {
+	for _, dedicated := range []bool{false, true} {
+		for _, c := range several {
+			switch {
+			case c.dedicated != dedicated:
+			case c.fault != "":
+				return 0, c.fault
+			case perHour > 0 && c.perHour > 0 && c.perHour != perHour:
+				return 0, fmt.Sprintf("several prices, %v and %v", perHour, c.perHour)
+			default:
+				perHour = max(perHour, c.perHour)
+			}
+		}
+		if perHour > 0 {
+			return perHour, ""
+		}
+	}
+	return 0, "no on-demand price in the region's currency above 0"
 }
 
 // source is one line on where the prices are from.
-func (a about) source(o Options) string {
-	text := "AWS price list AmazonEC2"
-	if a.version != "" {
-		text += " version " + a.version
-	}
-	text += ", " + systems[o.OS].name
-	if o.Source != "" {
-		text += ", from " + o.Source
-	}
+func (r *reader) source() string {
+	text := fmt.Sprintf("AWS price list AmazonEC2 version %s, %s, from %s", r.version, systems[r.OS].name, r.Source)
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return -1

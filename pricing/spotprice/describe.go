@@ -14,13 +14,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Limits of a call. EC2 takes 200 values in a filter and gives pages of 1,000 prices (EC2 API reference, read 2026-08). A
-// hundred types in six zones fit into one page.
-const (
-	maxTypesPerCall = 100
-	maxZonesPerCall = 200
-	maxPages        = 50 // of one call, for an endpoint whose pages never end
-)
+// maxTypesPerCall is below the 200 values that EC2 takes in a filter. A hundred types in six zones fit into one of its pages of 1,000
+// prices (EC2 API reference, read 2026-08).
+const maxTypesPerCall = 100
 
 // products are EC2's names for Linux, with and without the network that all have today.
 var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
@@ -41,10 +37,8 @@ type Pools struct {
 func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
 	latest := map[[2]string]ec2types.SpotPrice{}
 	for types := range slices.Chunk(pools.Types, maxTypesPerCall) {
-		for zones := range slices.Chunk(pools.Zones, maxZonesPerCall) {
-			if err := describe(ctx, api, types, zones, now, latest); err != nil {
-				return nil, fmt.Errorf("describe spot price history: %w", err)
-			}
+		if err := describe(ctx, api, types, pools.Zones, now, latest); err != nil {
+			return nil, fmt.Errorf("describe spot price history: %w", err)
 		}
 	}
 	quotes := make([]pricing.SpotQuote, 0, len(latest))
@@ -69,10 +63,7 @@ func describe(ctx context.Context, api API, types, zones []string, now time.Time
 			{Name: aws.String("product-description"), Values: products},
 		},
 	})
-	for n := 0; pages.HasMorePages(); n++ {
-		if n == maxPages {
-			return fmt.Errorf("more than %d pages for %d instance types in %d zones", maxPages, len(types), len(zones))
-		}
+	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			return err

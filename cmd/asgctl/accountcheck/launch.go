@@ -103,8 +103,10 @@ func Refusal(g *group.Group, cluster string) string {
 	return ""
 }
 
-// launch launches one instance into the group, repeats the call with the same client token, and reads the group until it shows the result.
-func launch(ctx context.Context, c *awsclient.Clients, g *group.Group) *Launch {
+// LaunchInto launches one instance into a group that Refusal has passed, and repeats the call with the same client token. It blocks until the
+// group's readings show the instance, for at most a minute. It returns the IDs of the launched instances: one, if all is well.
+func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
+	c := check.clients
 	l := &Launch{Group: g.Name, Zone: slices.Min(g.Zones), ClientToken: "asgctl-" + rand.Text(), Desired: g.DesiredCapacity, Instances: []Instance{}, Errors: []Failure{}}
 	l.input = &autoscaling.LaunchInstancesInput{
 		AutoScalingGroupName: &l.Group, RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{l.Zone},
@@ -127,7 +129,8 @@ func launch(ctx context.Context, c *awsclient.Clients, g *group.Group) *Launch {
 	if len(l.launched) > 0 {
 		l.await(ctx, c)
 	}
-	return l
+	check.Launch = l
+	return l.launched
 }
 
 // ask makes the call once, or again.
@@ -143,7 +146,6 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 	for _, e := range out.Errors {
 		failures = append(failures, Failure{aws.ToString(e.ErrorCode), aws.ToString(e.ErrorMessage), aws.ToString(e.InstanceType), aws.ToString(e.AvailabilityZone)})
 	}
-	answer.Items = len(instances)
 	for _, i := range instances {
 		if !slices.Contains(l.launched, i.ID) {
 			l.launched = append(l.launched, i.ID)
@@ -187,8 +189,9 @@ func (l *Launch) await(ctx context.Context, c *awsclient.Clients) {
 	}
 }
 
-// takeAway terminates the launched instances, if AWS still calls them Pending.
-func (l *Launch) takeAway(ctx context.Context, c *awsclient.Clients) {
+// TakeAway terminates the launched instances and lowers the desired capacity with them, if AWS still calls them Pending.
+func (check *Check) TakeAway(ctx context.Context) {
+	l, c := check.Launch, check.clients
 	_, states, err := read(ctx, c, l.Group)
 	if err != nil {
 		l.Kept = "the group could not be read: " + awsclient.Brief(err)

@@ -186,3 +186,28 @@ func (r *Recorder) words(text string) string {
 	known := regexp.MustCompile(`\b(` + strings.Join(texts, "|") + `)\b`)
 	return known.ReplaceAllStringFunc(text, func(text string) string { return r.names[text] })
 }
+
+// masks hide what belongs to the account. Quoted words are names as a rule. Long words are encoded authorization messages, which hold
+// names.
+var masks = []struct {
+	pattern *regexp.Regexp
+	by      string
+}{
+	{regexp.MustCompile(`\barn:[^\s"',]+`), "ARN"},
+	{regexp.MustCompile(`\b\d{12}\b`), "ACCOUNT_ID"},
+	{regexp.MustCompile(`\bA[A-Z]IA[A-Z2-7]{12,}\b`), "ACCESS_KEY"},
+	{regexp.MustCompile(`\b\d{1,3}(\.\d{1,3}){3}\b`), "ADDRESS"},
+	{regexp.MustCompile(`["'][^"']+["']\B`), "…"},
+	{regexp.MustCompile(`\S{60,}`), "…"},
+}
+
+// ids are of things in the account.
+var ids = regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni|snap|r|vpce|rtb|eipalloc|cr|fleet)-[0-9a-f]{8,}\b`)
+
+// hide masks the account in a sentence. Id returns what stands for an ID.
+func hide(text string, id func(string) string) string {
+	for _, m := range masks {
+		text = m.pattern.ReplaceAllString(text, m.by)
+	}
+	return ids.ReplaceAllStringFunc(text, id)
+}

@@ -21,8 +21,8 @@ func (c *cli) account() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "account",
 		Short: "Check a real account: its permissions, and with --launch one launch",
-		Long: `Makes one read-only call for each permission of the shipped policy that can be tried so, and prints AWS's answers, their meaning and
-what to report to the project. It needs the autoscaler's own credentials.
+		Long: `Makes one read-only call for each permission of the shipped policy that can be tried so, and prints AWS's answers and their meaning.
+It needs the autoscaler's own credentials.
 
 With --launch GROUP it also launches exactly one instance into GROUP, repeats the call with its client token, which must not
 launch a second one, and waits until the group shows the instance. It then offers to terminate that instance while AWS calls it Pending,
@@ -81,12 +81,11 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 		fmt.Fprintf(c.stderr, "%s Type %s: ", question, want)
 		return lines.Scan() && strings.TrimSpace(lines.Text()) == want
 	}
-	check := accountcheck.New(ctx, clients, c.version)
+	check := accountcheck.New(ctx, clients)
 	refusal := ""
 	if group != "" {
 		refusal = c.launch(ctx, check, group, typed)
 	}
-	check.Conclude()
 	if err := show.Print(c.stdout, c.format, check, check.Table); err != nil {
 		return failure{err}
 	}
@@ -117,7 +116,7 @@ func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string
 	case typed("This terminates "+strings.Join(launched, " and ")+" again.", launched[0]):
 		check.TakeAway(ctx)
 	default:
-		check.Keep()
+		check.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
 	}
 	return ""
 }

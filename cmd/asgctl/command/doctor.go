@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
@@ -71,14 +72,14 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 }
 
 func (c *cli) printFindings(report *doctor.Report) error {
-	if unread := report.Unread(); len(unread) > 0 && report.Findings == 0 {
+	if unread := report.Unread; len(unread) > 0 && report.Findings == 0 {
 		return failure{errors.New("neither AWS nor a cluster can be read: " + strings.Join(unread, ", "))}
 	}
 	if err := show.Print(c.stdout, c.format, report, report.Table); err != nil {
 		return failure{err}
 	}
 	if report.Findings > 0 {
-		return finding{report.Summary()}
+		return finding{why.Count(report.Findings, "finding")}
 	}
 	return nil
 }

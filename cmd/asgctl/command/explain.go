@@ -2,21 +2,21 @@ package command
 
 import (
 	"fmt"
-	"net/url"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
-const explainLong = `Explains why pods wait for a node, or why a node stays or goes. The first line is the cause, then come the groups in the expander's order,
+const explainLong = `Explains why a pod waits for a node (pod NAME), or all pods that wait (pods), or those of a controller (such as deployment/NAME), or why a
+node stays or goes (node NAME). The first line is the cause, then come the groups in the expander's order,
 and the next command.
 
 It asks the autoscaler of the cluster, through the API server. If none answers, it says so and computes the answer itself, by loops of
@@ -34,77 +34,30 @@ func (c *cli) explain() *cobra.Command {
 		Long:  explainLong,
 		Example: "  asgctl explain pod -n shop web-0\n  asgctl explain deployment/web -n shop\n  asgctl explain pods\n" +
 			"  asgctl explain pods -- --expander=least-cost\n  asgctl explain node ip-10-0-1-2.ec2.internal",
-		Args: cobra.ArbitraryArgs, ValidArgsFunction: e.complete,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			if len(names) == 0 {
 				return cmd.Usage()
 			}
 			kind, name, isOwner := strings.Cut(strings.Join(names, "/"), "/")
+			if kind == "pods" && !isOwner {
+				return e.all(cmd, flags)
+			}
 			if len(names) > 2 || !isOwner || name == "" || strings.Contains(name, "/") {
 				return fmt.Errorf("%q cannot be explained: want pod NAME, pods, node NAME, or KIND/NAME of a controller of pods", strings.Join(names, " "))
 			}
 			switch kind {
-			case "pod":
-				return e.pod(cmd, []string{name}, flags)
+			case "pod", "pods":
+				return e.pod(cmd, name, flags)
 			case "node":
-				return e.node(cmd, []string{name}, flags)
+				return e.node(cmd, name, flags)
 			}
 			return e.owned(cmd, kind, name, flags)
 		},
 	}
 	e.flags(cmd)
-	cmd.AddCommand(e.command("pod NAME", "Explain why a pod waits", e.pod), e.command("pods", "Explain all pods that wait", e.all),
-		e.command("node NAME", "Explain why a node stays or goes", e.node))
 	return cmd
-}
-
-// command is a command whose arguments are those in its use, and behind -- the autoscaler's flags.
-func (e *explainer) command(use, short string, run func(cmd *cobra.Command, names, flags []string) error) *cobra.Command {
-	cmd := &cobra.Command{
-		Use: use + " [-- FLAGS OF THE AUTOSCALER]", Short: short, Long: explainLong, Args: cobra.ArbitraryArgs, ValidArgsFunction: e.complete,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			names, flags := afterDash(cmd, args)
-			if want := strings.Count(use, " "); len(names) != want {
-				return fmt.Errorf("want asgctl explain %s, and the autoscaler's flags behind --", use)
-			}
-			return run(cmd, names, flags)
-		},
-	}
-	e.flags(cmd)
-	return cmd
-}
-
-// complete names the pods, nodes or controllers of pods in a report that the command may be about.
-func (e *explainer) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	autoscaler, err := running.Open(e.running)
-	if err != nil || len(args) > 1 || len(args) == 1 && cmd.Name() != "explain" {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	r, err := autoscaler.Report(cmd.Context(), nil)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for _, pod := range r.Pods {
-		kind, owner, owned := strings.Cut(pod.Owner, "/")
-		switch {
-		case pod.Namespace != e.inNamespace():
-		case cmd.Name() == "pod":
-			names = append(names, pod.Name)
-		case cmd.Name() == "explain" && owned && len(args) == 0:
-			names = append(names, strings.ToLower(kind)+"/"+owner)
-		case cmd.Name() == "explain" && owned && show.Owned(pod.Namespace, show.Owner(args[0], owner))(&pod):
-			names = append(names, owner)
-		}
-	}
-	for _, node := range r.Nodes {
-		if cmd.Name() == "node" {
-			names = append(names, node.Name)
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
 
 // afterDash divides the arguments at --.
@@ -124,31 +77,31 @@ func (e *explainer) flags(cmd *cobra.Command) {
 	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
 }
 
-func (e *explainer) pod(cmd *cobra.Command, names, flags []string) error {
+func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 	namespace := e.inNamespace()
-	answer, err := e.pods(cmd, flags, url.Values{"pod": {namespace + "/" + names[0]}}, "", show.Named(namespace, names[0]))
+	answer, err := e.pods(cmd, flags, "", show.Named(namespace, name))
 	if err != nil {
 		return err
 	}
 	if len(answer.Pods) == 0 {
-		pods, err := e.listPods(cmd.Context(), namespace)
+		if e.cluster == nil {
+			return finding{fmt.Sprintf("no pod %s/%s waits for a node", namespace, name)}
+		}
+		client, err := kubernetes.NewForConfig(e.cluster)
 		if err != nil {
 			return failure{err}
 		}
-		for i := range pods {
-			if pods[i].Name == names[0] {
-				answer.AddUnlisted(&pods[i])
-			}
+		pod, err := client.CoreV1().Pods(namespace).Get(cmd.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			return finding{fmt.Sprintf("no pod %s/%s waits for a node: %v", namespace, name, err)}
 		}
-	}
-	if len(answer.Pods) == 0 {
-		return finding{fmt.Sprintf("there is no pod %s/%s that waits for a node", namespace, names[0])}
+		answer.AddUnlisted(pod)
 	}
 	return e.print(cmd, answer)
 }
 
-func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
-	answer, err := e.pods(cmd, flags, nil, "the cluster", func(*decision.Pod) bool { return true })
+func (e *explainer) all(cmd *cobra.Command, flags []string) error {
+	answer, err := e.pods(cmd, flags, "the cluster", func(*decision.Pod) bool { return true })
 	if err != nil {
 		return err
 	}
@@ -156,19 +109,10 @@ func (e *explainer) all(cmd *cobra.Command, _, flags []string) error {
 }
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
-	namespace, owner := e.inNamespace(), show.Owner(kind, name)
-	answer, err := e.pods(cmd, flags, nil, owner, show.Owned(namespace, owner))
+	owner := show.Owner(kind, name)
+	answer, err := e.pods(cmd, flags, owner, show.Owned(e.inNamespace(), owner))
 	if err != nil {
 		return err
-	}
-	if len(answer.Pods) == 0 {
-		pods, err := e.listPods(cmd.Context(), namespace)
-		if err != nil {
-			return failure{err}
-		}
-		if e.cluster != nil && !show.HasPods(owner, pods) {
-			return finding{fmt.Sprintf("%s has no pod in namespace %s", owner, namespace)}
-		}
 	}
 	return e.print(cmd, answer)
 }
@@ -194,14 +138,14 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	return nil
 }
 
-func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
-	r, err := e.report(cmd, flags, url.Values{"node": {names[0]}}, aboutNodes)
+func (e *explainer) node(cmd *cobra.Command, name string, flags []string) error {
+	r, err := e.report(cmd, flags, aboutNodes)
 	if err != nil {
 		return err
 	}
-	answer, found := show.NodeOf(r, e.source, names[0])
+	answer, found := show.NodeOf(r, e.source, name)
 	if !found {
-		return finding{fmt.Sprintf("%s is no node or instance of a group of the autoscaler", names[0])}
+		return finding{fmt.Sprintf("%s is no node or instance of a group of the autoscaler", name)}
 	}
 	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
 		return failure{err}

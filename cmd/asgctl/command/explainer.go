@@ -5,16 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -50,9 +46,8 @@ func collectLess() {
 }
 
 // pods explains the pods that match, from the decisions of loops that have looked at each of them.
-func (e *explainer) pods(cmd *cobra.Command, flags []string, query url.Values, subject string,
-	match func(*decision.Pod) bool) (*show.Pods, error) {
-	r, err := e.report(cmd, flags, query, process.Question{Enough: func(r *decision.Report) bool {
+func (e *explainer) pods(cmd *cobra.Command, flags []string, subject string, match func(*decision.Pod) bool) (*show.Pods, error) {
+	r, err := e.report(cmd, flags, process.Question{Enough: func(r *decision.Report) bool {
 		return !slices.ContainsFunc(r.Pods, func(pod decision.Pod) bool { return pod.State == decision.PodDelayed && match(&pod) })
 	}})
 	if err != nil {
@@ -65,8 +60,8 @@ func (e *explainer) pods(cmd *cobra.Command, flags []string, query url.Values, s
 	return answer, nil
 }
 
-// report gets the decisions from the running autoscaler, which the query narrows, or by loops of our own. flags are the autoscaler's.
-func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values, asked process.Question) (*decision.Report, error) {
+// report gets the decisions from the running autoscaler, or by loops of our own. flags are the autoscaler's.
+func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Question) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), e.timeout)
 	defer cancel()
 	if e.recording != "" {
@@ -91,7 +86,7 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 	}
 	r, err := (*decision.Report)(nil), errors.New("the running autoscaler knows no answer")
 	if asked.Remove == "" {
-		r, err = e.leaders(ctx, autoscaler, query)
+		r, err = e.leaders(ctx, autoscaler)
 	}
 	if err == nil {
 		e.source = show.Running
@@ -109,10 +104,10 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, query url.Values,
 }
 
 // leaders returns the report of the autoscaler that leads.
-func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler, query url.Values) (*decision.Report, error) {
+func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler) (*decision.Report, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	r, err := autoscaler.Report(ctx, query)
+	r, err := autoscaler.Report(ctx)
 	if err == nil && !r.Process.Leader {
 		err = fmt.Errorf("the autoscaler that answers does not lead, and %s does", cmp.Or(r.Process.Holder, "another replica"))
 	}
@@ -139,22 +134,4 @@ func (e *explainer) dryRun(ctx context.Context, flags []string, asked process.Qu
 // inNamespace is the namespace of the pods.
 func (e *explainer) inNamespace() string {
 	return cmp.Or(e.namespace, e.running.ContextNamespace())
-}
-
-// listPods lists the pods of a namespace, none where no cluster is known.
-func (e *explainer) listPods(ctx context.Context, namespace string) ([]corev1.Pod, error) {
-	if e.cluster == nil {
-		return nil, nil
-	}
-	client, err := kubernetes.NewForConfig(e.cluster)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	list, err := client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("look for the pods: %w", err)
-	}
-	return list.Items, nil
 }

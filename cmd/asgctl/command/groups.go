@@ -1,13 +1,11 @@
 package command
 
 import (
-	"context"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
@@ -35,7 +33,8 @@ unknown here. Exits with 3 if no node can be added to one of them, if one that -
 			case len(r.Absent) > 0:
 				return finding{"no Auto Scaling group " + strings.Join(r.Absent, ", ") + " in this region and account"}
 			case len(r.Groups) == 0:
-				return c.unmatched(cmd.Context())
+				return finding{"no Auto Scaling group matches: asgctl groups without discovery flags lists all of the region, --region chooses another region, " +
+					"and asgctl doctor finds groups of the cluster that lack a tag"}
 			case len(blocked) > 0:
 				return finding{"no node can be added to " + strings.Join(blocked, ", ")}
 			}
@@ -44,30 +43,6 @@ unknown here. Exits with 3 if no node can be added to one of them, if one that -
 	}
 	c.readFlags(cmd)
 	return cmd
-}
-
-// unmatched is the finding that discovery selects no group. It reads every group, to say which tags they have.
-func (c *cli) unmatched(ctx context.Context) error {
-	wanted, err := ownership.ParseDiscovery(nil, c.read.AutoDiscovery)
-	if err != nil {
-		return err
-	}
-	c.read.AutoDiscovery = nil
-	all, err := c.reading(ctx)
-	if err != nil {
-		return err
-	}
-	switch {
-	case len(all.Groups) > 0:
-		return finding{show.Unmatched(all, wanted.Filters)}
-	case c.read.From != "":
-		return finding{"there is no Auto Scaling group in " + c.read.From}
-	}
-	region, err := c.region(ctx, nil)
-	if err != nil {
-		return failure{err}
-	}
-	return finding{"there is no Auto Scaling group in " + region + ": --region chooses another region"}
 }
 
 func (c *cli) template() *cobra.Command {

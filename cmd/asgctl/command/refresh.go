@@ -1,10 +1,13 @@
 package command
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,24 +15,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/refresh"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/offer"
 )
 
-// refreshing is one invocation of asgctl prices refresh.
-type refreshing struct {
-	from, to, os string
-	regions      []string
-	timeout      time.Duration
-	stall        time.Duration
-}
-
 func (c *cli) refresh() *cobra.Command {
-	var r refreshing
+	from, to, system, timeout := "", "", "", time.Duration(0)
 	cmd := &cobra.Command{
 		Use:   "refresh",
 		Short: "Make a price file from the offer file that AWS publishes",
@@ -37,105 +29,125 @@ func (c *cli) refresh() *cobra.Command {
 on-demand prices without further software, in shared tenancy, for bare metal else in dedicated tenancy. The offer is JSON,
 of one region or of all, gzipped or not, and of any size: asgctl reads it as a stream and keeps no copy. It needs no credentials.
 
-asgctl writes the file after it has read the whole offer, and then as a whole: an offer that is interrupted or cut short leaves
-the old file as it is.`,
+asgctl writes the file after it has read the whole offer: an offer that is interrupted or cut short leaves the old file as it is.`,
 		Example: "  asgctl prices refresh --region cn-northwest-1 --to prices.csv\n" +
-			"  asgctl prices refresh --from ./index.json.gz --region us-east-1,us-west-2 --to ./prices/",
+			"  asgctl prices refresh --from ./index.json.gz --region us-east-1 --to ./prices/",
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return c.runRefresh(cmd.Context(), r) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if c.format != show.Table {
+				return errors.New("-o does not apply: a price file has one form")
+			}
+			if !slices.Contains(offer.Systems, offer.OS(system)) {
+				return fmt.Errorf("--os=%s: use one of %v", system, offer.Systems)
+			}
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			region, err := c.region(ctx, nil)
+			if err != nil {
+				return failure{err}
+			}
+			prices, err := c.fetch(ctx, from, offer.Options{Region: region, OS: offer.OS(system)})
+			if err != nil {
+				return failure{fmt.Errorf("%w, nothing was written", err)}
+			}
+			if info, err := os.Stat(to); err == nil && info.IsDir() {
+				to = filepath.Join(to, region+".csv")
+			}
+			if to == "-" {
+				_, err = io.WriteString(c.stdout, prices.List.Format())
+			} else {
+				err = os.WriteFile(to, []byte(prices.List.Format()), 0o644)
+			}
+			if err != nil {
+				return failure{fmt.Errorf("write prices: %w", err)}
+			}
+			fmt.Fprintf(c.stderr, "asgctl: %s: %d prices in %s of %s\n", region, prices.List.Len(), prices.List.Currency(), prices.List.Origin().Date.Format(time.DateOnly))
+			for _, l := range prices.LeftOut {
+				fmt.Fprintln(c.stderr, "asgctl: left out", show.Clean(l))
+			}
+			return nil
+		},
 	}
+	c.regionFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringSliceVar(&r.regions, "region", nil, "AWS regions, separated by commas. May be repeated. "+
-		"If empty: AWS_REGION, AWS_DEFAULT_REGION, the shared configuration file, then the instance metadata.")
-	flags.StringVar(&r.from, "from", "", "URL (http, https) or path of the offer file, - for standard input. If empty: the one that AWS publishes for each region.")
-	flags.StringVar(&r.to, "to", "-", "File to write, - for standard output; or a folder, for one file <region>.csv of each region.")
-	flags.StringVar(&r.os, "os", string(offer.Linux), "Operating system: linux, windows or rhel, the last two with their licence.")
-	flags.DurationVar(&r.timeout, "timeout", time.Hour, "Time after which reading is given up, with its unit.")
-	flags.DurationVar(&r.stall, "stall-timeout", time.Minute, "Time without a byte after which reading is given up, with its unit.")
+	flags.StringVar(&from, "from", "", "URL (http, https) or path of the offer file, - for standard input. If empty: the one that AWS publishes for the region.")
+	flags.StringVar(&to, "to", "-", "File to write, - for standard output; or a folder, for <region>.csv in it.")
+	flags.StringVar(&system, "os", string(offer.Linux), "Operating system: linux, windows or rhel, the last two with their licence.")
+	flags.DurationVar(&timeout, "timeout", time.Hour, "Time after which reading is given up, with its unit.")
 	return cmd
 }
 
-func (c *cli) runRefresh(ctx context.Context, r refreshing) error {
-	if err := c.check(r); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, r.timeout)
-	defer cancel()
-	if len(r.regions) == 0 {
-		region, err := c.region(ctx, nil)
-		if err != nil {
-			return failure{err}
+// fetch reads the offer from a URL, a path or, for "-", standard input, or for "" the one that AWS publishes.
+func (c *cli) fetch(ctx context.Context, from string, o offer.Options) (prices offer.Prices, err error) {
+	if from == "" {
+		if from, err = offerURL(o.Region); err != nil {
+			return prices, err
 		}
-		r.regions = []string{region}
 	}
-	folder := false
-	if info, err := os.Stat(r.to); err == nil && info.IsDir() {
-		folder = true
+	o.Source, _, _ = strings.Cut(from, "?") // a presigned URL has a secret there
+	in, err := open(ctx, from)
+	if err == nil {
+		defer in.Close()
+		defer context.AfterFunc(ctx, func() { _ = in.Close() })() // a pipe may have nothing for a long time
+		prices, err = offer.Read(&progress{Reader: in, to: c.stderr, due: time.Now().Add(progressEvery)}, o)
 	}
-	if !folder && len(r.regions) > 1 {
-		return fmt.Errorf("--to=%s: the prices of %d regions need a folder that exists", r.to, len(r.regions))
-	}
-	fetched, err := refresh.Fetch(ctx, refresh.Options{
-		From: r.from, Regions: r.regions, OS: offer.OS(r.os), Stall: r.stall,
-		Clock: clock.RealClock{}, Progress: c.stderr,
-	})
 	if err != nil {
-		return failure{fmt.Errorf("%w, nothing was written", err)}
+		return prices, fmt.Errorf("%s: %w", o.Source, cmp.Or(ctx.Err(), err))
 	}
-	if r.to == "-" {
-		c.report(fetched[0], "")
-		if _, err := io.WriteString(c.stdout, fetched[0].List.Format()); err != nil {
-			return failure{err}
-		}
-		return nil
-	}
-	for _, f := range fetched {
-		path := r.to
-		if folder {
-			path = filepath.Join(r.to, f.Region+".csv")
-		}
-		if err := refresh.Write(path, f.List.Format()); err != nil {
-			return failure{fmt.Errorf("write prices: %w", err)}
-		}
-		c.report(f, " written to "+r.to)
-	}
-	return nil
+	return prices, nil
 }
 
-// check refuses what cannot be meant.
-func (c *cli) check(r refreshing) error {
-	sorted := slices.Clone(r.regions)
-	slices.Sort(sorted)
-	switch {
-	case c.format != show.Table:
-		return errors.New("-o does not apply: a price file has one form")
-	case !slices.Contains(offer.Systems, offer.OS(r.os)):
-		return fmt.Errorf("--os=%s: use one of %v", r.os, offer.Systems)
-	case r.timeout <= 0 || r.stall <= 0:
-		return errors.New("--timeout and --stall-timeout must be above 0")
-	case len(slices.Compact(sorted)) < len(r.regions):
-		return fmt.Errorf("--region=%s names a region twice", strings.Join(r.regions, ","))
-	case slices.Contains(r.regions, ""):
-		return errors.New("--region has an empty name in it")
+func open(ctx context.Context, from string) (io.ReadCloser, error) {
+	if from == "-" {
+		from = "/dev/stdin"
 	}
-	return nil
+	if !strings.HasPrefix(from, "http://") && !strings.HasPrefix(from, "https://") {
+		return os.Open(from)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, from, http.NoBody)
+	if err != nil {
+		return nil, errors.New("this is no URL")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if failed := (*url.Error)(nil); errors.As(err, &failed) {
+		return nil, failed.Err
+	}
+	if response.StatusCode != http.StatusOK {
+		_ = response.Body.Close()
+		return nil, fmt.Errorf("the server answers %.100q: is there such an offer? --from takes another URL, or a file", response.Status)
+	}
+	return response.Body, nil
 }
 
-// maxListed bounds the left-out types that are listed without -v.
-const maxListed = 5
+// offerURL returns the address of AWS's offer of a region. China has its own, under its own names (quoted by kubernetes/autoscaler
+// pull request 3528 and used by OpenCost). Partitions without a reachable offer are errors.
+func offerURL(region string) (string, error) {
+	host := "pricing.us-east-1.amazonaws.com/offers/v1.0/aws"
+	if strings.HasPrefix(region, "cn-") {
+		host = "pricing.cn-north-1.amazonaws.com.cn/offers/v1.0/cn"
+	}
+	if strings.Trim(region, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" || strings.Count(region, "-") != 2 && !strings.HasPrefix(region, "us-gov-") {
+		return "", fmt.Errorf("nothing is known of where the prices of region %.50q are published: say --from", region)
+	}
+	return "https://" + host + "/AmazonEC2/current/" + region + "/index.json", nil
+}
 
-// report reports the result for a region.
-func (c *cli) report(f refresh.Fetched, where string) {
-	fmt.Fprintf(c.stderr, "asgctl: %s: %d prices in %s of %s%s\n",
-		f.Region, f.List.Len(), f.List.Currency(), f.List.Origin().Date.Format(time.DateOnly), where)
-	for i, l := range f.LeftOut {
-		if i == maxListed && c.verbosity == 0 {
-			fmt.Fprintf(c.stderr, "asgctl: %s: %d more types left out (-v 1 lists them)\n", f.Region, len(f.LeftOut)-i)
-			break
-		}
-		fmt.Fprintf(c.stderr, "asgctl: %s: %s left out: %s\n", f.Region, l.InstanceType, show.Clean(l.Reason))
+const progressEvery = 10 * time.Second
+
+// progress says now and then how much was read.
+type progress struct {
+	io.Reader
+	to   io.Writer
+	read int
+	due  time.Time
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.Reader.Read(b)
+	p.read += n
+	if now := time.Now(); now.After(p.due) {
+		p.due = now.Add(progressEvery)
+		fmt.Fprintf(p.to, "asgctl: read %d MB\n", p.read/1e6)
 	}
-	if built := pricing.Embedded(f.Region); built.Origin().Region == f.Region && f.List.Len() < built.Len()*9/10 {
-		fmt.Fprintf(c.stderr, "asgctl: %s: the built-in list has %d prices: is the offer whole?\n", f.Region, built.Len())
-	}
+	return n, err
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -70,7 +69,7 @@ const unserved = " is no node of a group of the autoscaler"
 func (e *explainer) wouldGo(cmd *cobra.Command, name string, flags []string) error {
 	asked := aboutNodes
 	asked.Remove = name
-	r, err := e.report(cmd, flags, nil, asked)
+	r, err := e.report(cmd, flags, asked)
 	if err != nil {
 		return err
 	}
@@ -102,7 +101,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if err = cmp.Or(err, noClient); err != nil {
 		return failure{err}
 	}
-	r, err := e.leaders(ctx, autoscaler, url.Values{"node": {name}})
+	r, err := e.leaders(ctx, autoscaler)
 	if err != nil {
 		return failure{fmt.Errorf("nobody would remove the node: %w", err)}
 	}
@@ -153,7 +152,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 
 // progress says where the node is on its way.
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
-	r, err := e.leaders(ctx, autoscaler, url.Values{"node": {name}})
+	r, err := e.leaders(ctx, autoscaler)
 	if err != nil {
 		return "the autoscaler does not answer, trying again: " + err.Error()
 	}

@@ -40,9 +40,9 @@ delay that has begun, and of no file that a flag names. Exits with 3 if a pod wo
 			e.recording = files[0]
 			if namespace, name, named := strings.Cut(pod, "/"); named {
 				e.namespace = namespace
-				return e.pod(cmd, []string{name}, flags)
+				return e.pod(cmd, name, flags)
 			}
-			return e.all(cmd, nil, flags)
+			return e.all(cmd, flags)
 		},
 	}
 	cmd.Flags().StringVar(&pod, "pod", "", "The pod to explain, as NAMESPACE/NAME. If empty: all that waited.")
@@ -92,7 +92,7 @@ func unpack(ctx context.Context, file, dir string) (*decision.Report, *source.Ac
 	if err != nil {
 		return nil, nil, err
 	}
-	recorded, err := saved.Report(ctx, nil)
+	recorded, err := saved.Report(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -45,7 +45,7 @@ func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*
 		if err != nil {
 			return failure{err}
 		}
-		report, err := source.Report(cmd.Context(), nil)
+		report, err := source.Report(cmd.Context())
 		if err != nil {
 			return failure{err}
 		}

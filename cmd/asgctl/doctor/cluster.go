@@ -9,7 +9,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -29,10 +28,9 @@ const (
 
 // pods are the facts that the checks need of all pods, which may be many.
 type pods struct {
-	busy        map[string]int // pods by node, without static pods and pods of DaemonSets
-	waiting     int            // pods that the scheduler found no place for
-	waits       string         // one of them, as namespace/name
-	autoscalers []corev1.Pod   // of any Cluster Autoscaler, or Karpenter
+	waiting     int          // pods that the scheduler found no place for
+	waits       string       // one of them, as namespace/name
+	autoscalers []corev1.Pod // of any Cluster Autoscaler, or Karpenter
 }
 
 // readCluster reads the facts of the cluster. Each keeps its own error.
@@ -40,28 +38,22 @@ func (in *installation) readCluster(ctx context.Context) {
 	err := in.connect(ctx)
 	in.kubeErr = err
 	in.nodes = fact[map[string]*corev1.Node]{value: map[string]*corev1.Node{}, what: "the nodes", needs: "list nodes", err: err}
-	in.pods = fact[pods]{value: pods{busy: map[string]int{}}, what: "the pods", needs: "list pods in all namespaces", err: err}
+	in.pods = fact[pods]{what: "the pods", needs: "list pods in all namespaces", err: err}
 	in.daemonSets = fact[[]appsv1.DaemonSet]{what: "the DaemonSets", needs: "list daemonsets.apps in all namespaces", err: err}
-	in.leases = fact[[]coordinationv1.Lease]{what: "the leases", needs: "list leases.coordination.k8s.io in all namespaces", err: err}
 	if err != nil {
 		return
 	}
-	in.nodes.err = each(ctx, in.kube.CoreV1().Nodes().List, "", func(node *corev1.Node) {
+	in.nodes.err = each(ctx, in.kube.CoreV1().Nodes().List, func(node *corev1.Node) {
 		node.ManagedFields, node.Status.Images = nil, nil
 		if id := instanceOf(node); id != "" {
 			in.nodes.value[id] = node
 		}
 	})
-	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, "", in.pods.value.add)
+	in.pods.err = each(ctx, in.kube.CoreV1().Pods(metav1.NamespaceAll).List, in.pods.value.add)
 	in.takeFlags()
-	in.daemonSets.err = each(ctx, in.kube.AppsV1().DaemonSets(metav1.NamespaceAll).List, "", func(d *appsv1.DaemonSet) {
+	in.daemonSets.err = each(ctx, in.kube.AppsV1().DaemonSets(metav1.NamespaceAll).List, func(d *appsv1.DaemonSet) {
 		in.daemonSets.value = append(in.daemonSets.value, *d)
 	})
-	// Each node has a lease, so outside the autoscaler's namespace only those of the usual name are read.
-	const usualName = metav1.ObjectNameField + "=" + clusterAutoscaler
-	for namespace, selector := range map[string]string{in.namespace: "", metav1.NamespaceAll: usualName} {
-		in.leases.err = cmp.Or(in.leases.err, each(ctx, in.kube.CoordinationV1().Leases(namespace).List, selector, in.addLease))
-	}
 }
 
 // connect finds the cluster as kubectl does. An API server that does not answer here would hold up every further call.
@@ -78,33 +70,20 @@ func (in *installation) connect(ctx context.Context) error {
 	return in.kube.Discovery().RESTClient().Get().AbsPath("/version").Do(ctx).Error()
 }
 
-// each lists objects page by page, and calls do with each. The selector is one of fields, "" for all objects.
-func each[T any, L runtime.Object](ctx context.Context, list func(context.Context, metav1.ListOptions) (L, error), selector string,
-	do func(*T)) error {
+// each lists objects page by page, and calls do with each.
+func each[T any, L runtime.Object](ctx context.Context, list func(context.Context, metav1.ListOptions) (L, error), do func(*T)) error {
 	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) })
-	return pages.EachListItem(ctx, metav1.ListOptions{FieldSelector: selector}, func(object runtime.Object) error {
+	return pages.EachListItem(ctx, metav1.ListOptions{}, func(object runtime.Object) error {
 		do(any(object).(*T))
 		return nil
 	})
-}
-
-func (in *installation) addLease(lease *coordinationv1.Lease) {
-	known := slices.ContainsFunc(in.leases.value, func(l coordinationv1.Lease) bool { return l.UID == lease.UID })
-	if strings.Contains(lease.Name, clusterAutoscaler) && !known {
-		in.leases.value = append(in.leases.value, *lease)
-	}
 }
 
 func (p *pods) add(pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return
 	}
-	owner := metav1.GetControllerOf(pod)
-	_, static := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	switch {
-	case pod.Spec.NodeName != "" && !static && (owner == nil || owner.Kind != "DaemonSet"):
-		p.busy[pod.Spec.NodeName]++
-	case pod.Spec.NodeName == "" && unschedulable(pod):
+	if pod.Spec.NodeName == "" && unschedulable(pod) {
 		p.waiting++
 		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
 	}

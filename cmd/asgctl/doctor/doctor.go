@@ -48,12 +48,11 @@ func checks() []check {
 		{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
 		{"groups", "launch templates, images and user data of the groups", true, checkGroups},
 		{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},
-		{"zones", "volumes of one zone beside groups of several that cannot launch in it", true, checkZones},
 		{"limits", "minimum and maximum sizes beside the pods that run and wait", true, checkLimits},
 		{"types", "instance types without known facts, or that differ much", true, nil},
 		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", true, checkAccelerators},
 		{"queue", "the queue of interruptions and its rules", false, checkQueue},
-		{"rivals", "other autoscalers, their leases, and Karpenter", false, checkRivals},
+		{"rivals", "other autoscalers, and Karpenter", false, checkRivals},
 	}
 }
 
@@ -76,7 +75,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region), Cluster: text(in.clusterName())}
 	if in.account.err != nil && in.kubeErr != nil {
-		r.unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
+		r.Unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
 	}
 	for _, c := range checks() {
 		if slices.Contains(o.Skip, c.name) {

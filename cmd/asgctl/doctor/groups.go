@@ -9,6 +9,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -92,7 +93,7 @@ func checkIdentity(_ context.Context, in *installation, c *Check) (looked bool) 
 		}
 	})
 	if len(names) > 1 {
-		c.find("this cluster", fmt.Sprintf("its name is not known, and groups state %s: no instance that did not become a node is terminated in them", plural(len(names), "cluster")),
+		c.find("this cluster", fmt.Sprintf("its name is not known, and groups state %s: no instance that did not become a node is terminated in them", why.Count(len(names), "cluster")),
 			fmt.Sprintf("the statements of the groups: %.200q", names), "asgctl groups, then start the autoscaler with --asg-cluster-name=NAME")
 	}
 	return true

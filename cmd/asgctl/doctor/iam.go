@@ -3,14 +3,9 @@ package doctor
 import (
 	"context"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/arn"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -20,9 +15,6 @@ import (
 
 // ownedPrefix begins the tag that the shipped policy's condition asks for. The cluster's name follows.
 const ownedPrefix = "k8s.io/cluster-autoscaler/"
-
-// roleAnnotation names the role of a ServiceAccount (IRSA).
-const roleAnnotation = "eks.amazonaws.com/role-arn"
 
 func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.clientsErr != nil {
@@ -39,7 +31,6 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	for _, call := range calls {
 		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(calls))
 	}
-	in.checkRole(ctx, c)
 	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", noDryRun,
 		simulate("autoscaling:SetDesiredCapacity autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances"))
 	return true
@@ -61,37 +52,6 @@ func grant(denied []accountcheck.Call) string {
 	}
 	return fmt.Sprintf("aws iam put-role-policy --role-name ROLE --policy-name cluster-autoscaler-reads --policy-document "+
 		`'{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":[%s],"Resource":"*"}]}'`, strings.Join(actions, ","))
-}
-
-// checkRole compares the account of the ServiceAccount's role with the groups' one. Its trust policy is IAM's, so that a command shows it.
-func (in *installation) checkRole(ctx context.Context, c *Check) {
-	if in.kubeErr != nil {
-		return
-	}
-	account, err := in.kube.CoreV1().ServiceAccounts(in.namespace).Get(ctx, in.serviceAccount, metav1.GetOptions{})
-	role := account.GetAnnotations()[roleAnnotation]
-	if err != nil || role == "" {
-		return
-	}
-	of, answers := accountOf(role), ""
-	if groups := in.account.value; len(groups) > 0 {
-		answers = accountOf(aws.ToString(groups[0].AutoScalingGroupARN))
-	}
-	if len(in.account.value) > 0 && answers != of {
-		c.find(fmt.Sprintf("ServiceAccount %s/%s", in.namespace, in.serviceAccount),
-			fmt.Sprintf("its role %s is in account %q, and AWS answers here for account %s: the autoscaler sees none of these groups", role, of, answers),
-			"the annotation "+roleAnnotation+", and the names that AWS gives the groups",
-			fmt.Sprintf("kubectl -n %s annotate serviceaccount %s --overwrite %s=ROLE_ARN # of account %s, then restart the autoscaler's pods. If the groups are "+
-				"in account %s, run asgctl with its credentials", shellword.Quote(in.namespace), shellword.Quote(in.serviceAccount), roleAnnotation, answers, of))
-	}
-	c.skip(fmt.Sprintf("whether %s trusts system:serviceaccount:%s:%s", role, in.namespace, in.serviceAccount), "this program does not ask IAM",
-		"iam:GetRole: aws iam get-role --role-name "+path.Base(role)+" --query Role.AssumeRolePolicyDocument")
-}
-
-// accountOf is the number of the account in an ARN, or "".
-func accountOf(name string) string {
-	parsed, _ := arn.Parse(name)
-	return parsed.AccountID
 }
 
 // checkOwnership cannot read the policy. A group without the tag is a fault only where other groups have it, or where its value is wrong.

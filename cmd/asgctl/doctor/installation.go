@@ -10,7 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
@@ -66,7 +65,6 @@ type installation struct {
 	nodes      fact[map[string]*corev1.Node] // by instance ID
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
-	leases     fact[[]coordinationv1.Lease]
 	ours       []corev1.Pod // the autoscaler's own, running ones first
 	flags      flags        // of the first of them
 }

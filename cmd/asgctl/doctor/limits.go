@@ -7,60 +7,36 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// checkLimits judges the limits of groups by the pods that wait, and by the nodes that nobody uses.
+// checkLimits judges the limits of groups by the pods that wait.
 func checkLimits(_ context.Context, in *installation, c *Check) (looked bool) {
-	if in.pods.missing(c) || in.nodes.missing(c) {
+	if in.pods.missing(c) {
 		return false
 	}
 	in.eachGroup(func(g *group.Group) {
 		waiting := in.pods.value.waiting
 		switch {
 		case g.DesiredCapacity >= g.MaxSize && g.MaxSize > 0 && waiting > 0:
-			c.find(quoted(g), fmt.Sprintf("it has its maximum size of %d, while %s without a node", g.MaxSize, wait(waiting)),
-				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, "max", g.AtMax(g), 2*g.MaxSize))
+			c.find(quoted(g), fmt.Sprintf("its maximum size of %d may keep %s waiting", g.MaxSize, why.Count(waiting, "pod")),
+				fmt.Sprintf("desired capacity %d, and the pod %s is unschedulable", g.DesiredCapacity, in.pods.value.waits), in.resize(g, 2*g.MaxSize))
 		case g.MaxSize == g.MinSize:
 			c.find(quoted(g), fmt.Sprintf("its minimum and maximum are both %d, so that it is never scaled", g.MaxSize), "MinSize and MaxSize of DescribeAutoScalingGroups",
-				in.resize(g, "max", g.AtMax(g), max(2*g.MaxSize, 1)))
-		}
-		if idle := in.idle(g); len(idle) > 0 && g.DesiredCapacity == g.MinSize {
-			c.find(quoted(g), fmt.Sprintf("its minimum of %d keeps %s without a pod", g.MinSize, plural(len(idle), "node")),
-				fmt.Sprintf("the node %s has no pod but its DaemonSets'", idle[0]), in.resize(g, "min", g.AtMin(g), max(g.MinSize-len(idle), 0)))
+				in.resize(g, max(2*g.MaxSize, 1)))
 		}
 	})
 	return true
 }
 
-// resize is the step that changes the limits which the group has reached.
-func (in *installation) resize(g *group.Group, size string, reached []group.Limit, to int) string {
+// resize is the step that raises the maximum that the group has reached.
+func (in *installation) resize(g *group.Group, to int) string {
 	limited := &decision.Group{AutoScaling: g.Name}
 	if cluster, name := g.ManagedNodegroup(); name != "" {
 		limited.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
 	}
 	var limits []decision.Limit
-	for _, l := range reached {
+	for _, l := range g.AtMax(g) {
 		limits = append(limits, decision.Limit{Flag: l.Flag, Size: l.Size, Needs: to})
 	}
-	return why.Resize(limited, size, limits)
-}
-
-// wait says in words how many pods wait.
-func wait(n int) string {
-	if n == 1 {
-		return "1 pod waits"
-	}
-	return fmt.Sprintf("%d pods wait", n)
-}
-
-// idle returns the names of the group's Ready nodes that no pod uses, but pods of DaemonSets.
-func (in *installation) idle(g *group.Group) []string {
-	var names []string
-	for _, node := range in.nodesOf(g) {
-		if !nodemeta.ReadySince(node).IsZero() && in.Now().Sub(nodemeta.ReadySince(node)) > startTime && in.pods.value.busy[node.Name] == 0 {
-			names = append(names, node.Name)
-		}
-	}
-	return names
+	return why.Resize(limited, "max", limits)
 }

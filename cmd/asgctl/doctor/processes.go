@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
@@ -22,7 +23,7 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 				processCommand("resume", g, processTerminate))
 		}
 		if evidence := rebalanced(g); evidence != "" {
-			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", plural(len(g.Zones), "zone")),
+			c.find(quoted(g), fmt.Sprintf("its process AZRebalance runs over %s: AWS terminates nodes there without a drain, to balance zones", why.Count(len(g.Zones), "zone")),
 				"no suspended AZRebalance in DescribeAutoScalingGroups, and "+evidence, processCommand("suspend", g, processRebalance))
 		}
 	})

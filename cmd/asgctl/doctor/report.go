@@ -14,12 +14,6 @@ import (
 // maxFindings bounds the findings of one check. A thousand groups with one fault are one cause.
 const maxFindings = 50
 
-// Bounds of one text of the report, in bytes. A command must not be cut: AWS bounds the names and values in it.
-const (
-	maxText    = 800
-	maxCommand = 8000
-)
-
 // Outcomes of a check.
 const (
 	Faulty     = "findings"
@@ -36,7 +30,7 @@ type Report struct {
 	Findings int       `json:"findings"`
 	Checks   []Check   `json:"checks"` // always all of them, in the same order
 
-	unread []string // why neither AWS nor the cluster could be read
+	Unread []string `json:"-"` // why neither AWS nor the cluster could be read
 }
 
 // Check is the answer of one check.
@@ -67,39 +61,27 @@ type Unchecked struct {
 	Needs   string `json:"needs"` // a permission, a flag, or a command that does it
 }
 
-// Unread returns the reasons why neither AWS nor the cluster could be read, none if one of them could.
-func (r *Report) Unread() []string { return r.unread }
-
-// Summary says in words how much was found.
-func (r *Report) Summary() string { return plural(r.Findings, "finding") }
-
 // find adds a finding.
 func (c *Check) find(object, problem, evidence, next string) {
 	if len(c.Findings) == maxFindings {
 		c.Omitted++
 		return
 	}
-	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: bounded(shellword.InRegion(c.region, next), maxCommand)})
+	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: text(shellword.InRegion(c.region, next))})
 }
 
 // skip notes a part that could not be checked.
 func (c *Check) skip(subject, reason, needs string) {
-	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: bounded(shellword.InRegion(c.region, needs), maxCommand)}
+	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: text(shellword.InRegion(c.region, needs))}
 	if len(c.NotChecked) < maxFindings && !slices.Contains(c.NotChecked, u) {
 		c.NotChecked = append(c.NotChecked, u)
 	}
 }
 
 // text makes a sentence of the report fit for a terminal.
-func text(s string) string { return bounded(s, maxText) }
-
-// bounded cuts a text from outside, and takes its control characters away.
-func bounded(s string, most int) string {
+func text(s string) string {
 	if s == "" {
 		return ""
-	}
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
 	}
 	return show.Clean(s)
 }

@@ -64,9 +64,6 @@ func TestChecksAsTheAutoscaler(t *testing.T) {
 			t.Errorf("%+v", c)
 		}
 	}
-	if c := checkOf(t, report, "rivals"); needs(c) != "list leases.coordination.k8s.io in all namespaces" {
-		t.Errorf("%+v", c)
-	}
 	s.changeRole(t)
 	_, report, _ = run(t, "--kubeconfig", kubeconfig)
 	if c := checkOf(t, report, "rbac"); said(c, "it may not create pods/eviction") == nil {

@@ -14,7 +14,7 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 	a, err := running.Open(from)
 	r := &decision.Report{}
 	if err == nil {
-		r, err = a.Report(ctx, nil)
+		r, err = a.Report(ctx)
 	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")

@@ -165,7 +165,6 @@ func newSite(t *testing.T, change func(*fakeaws.Config)) *site {
 		t.Setenv(name, value)
 	}
 	// As EC2 answers a dry run of a caller whom the shipped policy allows it through Auto Scaling only.
-	s.aws.Inject(fakeaws.Fault{Action: "CreateFleet", Code: "UnauthorizedOperation"})
 	if err := s.aws.Attach(s.client); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -61,7 +60,7 @@ func (l lab) namespace(t *testing.T, name string) {
 	}
 }
 
-// pod creates a running pod whose report names the pod and the query as its cluster.
+// pod creates a running pod whose report names the pod as its cluster.
 func (l lab) pod(t *testing.T, namespace, name string, labels map[string]string, edit func(*corev1.Pod)) {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(l.address, "0"))
@@ -73,7 +72,7 @@ func (l lab) pod(t *testing.T, namespace, name string, labels map[string]string,
 			http.NotFound(w, r)
 			return
 		}
-		report := decision.Report{Version: decision.Version, Process: decision.Process{Cluster: name + r.URL.Query().Get("pod")}}
+		report := decision.Report{Version: decision.Version, Process: decision.Process{Cluster: name}}
 		_ = json.NewEncoder(w).Encode(report)
 	})}
 	ended := make(chan struct{})
@@ -159,12 +158,12 @@ func TestAutoscalerIsFound(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := a.Report(t.Context(), url.Values{"pod": {"?a/b"}})
+			report, err := a.Report(t.Context())
 			got := ""
 			if err != nil {
 				got = err.Error()
 			} else {
-				got = strings.TrimSuffix(report.Process.Cluster, "?a/b")
+				got = report.Process.Cluster
 			}
 			if !strings.HasPrefix(got, tt.want) {
 				t.Errorf("got %q, want %q", got, tt.want)
@@ -184,7 +183,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 		}
 		for _, leader := range []string{"first", "second"} {
 			l.leads(t, "next-leader", leader)
-			report, err := a.Report(t.Context(), nil)
+			report, err := a.Report(t.Context())
 			if err != nil || report.Process.Cluster != leader {
 				t.Errorf("%s leads: report %+v, error %v", leader, report, err)
 			}
@@ -229,7 +228,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 			}
 			// The API server learns of a role a moment after it is written.
 			err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-				_, err = a.Report(ctx, nil)
+				_, err = a.Report(ctx)
 				return step.want == "" && err == nil || step.want != "" && err != nil && strings.Contains(err.Error(), step.want), nil
 			})
 			if err != nil {

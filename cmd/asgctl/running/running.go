@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -72,9 +71,9 @@ func Open(options Options) (*Autoscaler, error) {
 	return a, nil
 }
 
-// Report reads the latest report. A query may narrow it. A saved report is returned as it is. The error is ErrNone if
+// Report reads the latest report. A saved report is returned as it is. The error is ErrNone if
 // the cluster runs no autoscaler. It finds the leader each time, because a pod that lost the lease still answers.
-func (a *Autoscaler) Report(ctx context.Context, query url.Values) (*decision.Report, error) {
+func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {
 	switch {
 	case a.options.File != "":
 		file, err := os.Open(a.options.File)
@@ -84,20 +83,17 @@ func (a *Autoscaler) Report(ctx context.Context, query url.Values) (*decision.Re
 		defer file.Close()
 		return decode(file, a.options.File)
 	case a.options.URL != "":
-		return a.direct(ctx, query)
+		return a.direct(ctx)
 	}
 	pod, err := a.find(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return a.proxied(ctx, pod, query)
+	return a.proxied(ctx, pod)
 }
 
-func (a *Autoscaler) direct(ctx context.Context, query url.Values) (*decision.Report, error) {
+func (a *Autoscaler) direct(ctx context.Context) (*decision.Report, error) {
 	address := strings.TrimSuffix(strings.TrimSuffix(a.options.URL, path), "/") + path
-	if len(query) > 0 {
-		address += "?" + query.Encode()
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
 		return nil, err
@@ -114,15 +110,10 @@ func (a *Autoscaler) direct(ctx context.Context, query url.Values) (*decision.Re
 	return decode(response.Body, address)
 }
 
-func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod, query url.Values) (*decision.Report, error) {
+func (a *Autoscaler) proxied(ctx context.Context, pod *corev1.Pod) (*decision.Report, error) {
 	name := pod.Namespace + "/" + pod.Name
 	request := a.client.CoreV1().RESTClient().Get().Namespace(pod.Namespace).Resource("pods").
 		Name(pod.Name+":"+strconv.Itoa(port(pod))).SubResource("proxy").Suffix(path).SetHeader(ownOrigin, "none")
-	for key, values := range query {
-		for _, value := range values {
-			request.Param(key, value)
-		}
-	}
 	body, err := request.Stream(ctx)
 	switch {
 	case apierrors.IsForbidden(err):

@@ -3,7 +3,6 @@ package running
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,7 +26,7 @@ func TestReportOfFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			report, err := a.Report(t.Context(), nil)
+			report, err := a.Report(t.Context())
 			switch {
 			case tt.want == "" && (err != nil || report.Process.Cluster != "prod"):
 				t.Errorf("report %+v, error %v", report, err)
@@ -44,7 +43,7 @@ func TestReportOfURL(t *testing.T) {
 			http.NotFound(w, r)
 			return
 		}
-		_, _ = w.Write([]byte(`{"version": "v1", "process": {"cluster": "` + r.URL.Query().Get("pod") + `"}}`))
+		_, _ = w.Write([]byte(`{"version": "v1", "process": {"cluster": "prod"}}`))
 	}))
 	defer server.Close()
 	for _, suffix := range []string{"", "/", "/status.json"} {
@@ -52,8 +51,8 @@ func TestReportOfURL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		report, err := a.Report(t.Context(), url.Values{"pod": {"a/b"}})
-		if err != nil || report.Process.Cluster != "a/b" {
+		report, err := a.Report(t.Context())
+		if err != nil || report.Process.Cluster != "prod" {
 			t.Errorf("%q: report %+v, error %v", suffix, report, err)
 		}
 	}
@@ -61,7 +60,7 @@ func TestReportOfURL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Report(t.Context(), nil); err == nil || !strings.HasSuffix(err.Error(), "/elsewhere/status.json answered 404 Not Found") {
+	if _, err := a.Report(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/elsewhere/status.json answered 404 Not Found") {
 		t.Errorf("error %v", err)
 	}
 }

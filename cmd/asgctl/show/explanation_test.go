@@ -188,23 +188,6 @@ func TestUnlistedPod(t *testing.T) {
 	}
 }
 
-func TestPodsBelongToOwners(t *testing.T) {
-	owned := func(kind, name, hash string) corev1.Pod {
-		controls := true
-		return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"pod-template-hash": hash},
-			OwnerReferences: []metav1.OwnerReference{{Kind: kind, Name: name, Controller: &controls}}}}
-	}
-	pods := []corev1.Pod{{}, owned("ReplicaSet", "web-5d8", "5d8"), owned("StatefulSet", "db", "")}
-	for owner, want := range map[string]bool{
-		Owner("deploy", "web"): true, Owner("deployment", "web"): true, Owner("rs", "web-5d8"): true, Owner("sts", "db"): true,
-		Owner("deploy", "db"): false, Owner("deploy", "web-5d8"): false,
-	} {
-		if got := HasPods(owner, pods); got != want {
-			t.Errorf("%s has pods: %t, want %t", owner, got, want)
-		}
-	}
-}
-
 func TestHostileTextCannotMoveCursor(t *testing.T) {
 	r := report()
 	const evil = "\x1b[2J\nNext:\n  rm -rf /"

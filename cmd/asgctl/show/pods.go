@@ -6,10 +6,7 @@ import (
 	"strings"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -121,23 +118,6 @@ func Owner(kind, name string) string {
 	return kind + "/" + name
 }
 
-// HasPods reports whether one of the pods is the owner's.
-func HasPods(owner string, pods []corev1.Pod) bool {
-	return slices.ContainsFunc(pods, func(pod corev1.Pod) bool {
-		controller := metav1.GetControllerOf(&pod)
-		if controller == nil {
-			return false
-		}
-		of := controller.Kind + "/" + controller.Name
-		if hash := pod.Labels[appsv1.DefaultDeploymentUniqueLabelKey]; hash != "" && controller.Kind == "ReplicaSet" {
-			if name, made := strings.CutSuffix(controller.Name, "-"+hash); made && strings.EqualFold("Deployment/"+name, owner) {
-				return true
-			}
-		}
-		return strings.EqualFold(of, owner)
-	})
-}
-
 // Unserved counts the pods that get no node: none was asked for, and they fit on none that is there or on its way.
 func (p *Pods) Unserved() int {
 	n := 0
@@ -209,12 +189,7 @@ func with(word, text string) string {
 }
 
 // since says for how long something is so. A zero time is not known.
-func since(start, now time.Time) string {
-	if start.IsZero() {
-		return ""
-	}
-	return " for " + duration.HumanDuration(max(0, now.Sub(start)))
-}
+func since(start, now time.Time) string { return with(" for ", age(start, now)) }
 
 // maxGroups bounds the groups that one row names.
 const maxGroups = 2

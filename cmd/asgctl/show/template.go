@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -85,24 +86,15 @@ func quantities(list corev1.ResourceList) map[string]string {
 	return out
 }
 
-// options are the autoscaling options that the group's tags set, by their tag names.
+// options are the autoscaling options that the group's tags set, by their tag names, which are those of the fields in lower case.
 func options(o nodetemplate.Options) map[string]string {
 	out := map[string]string{}
-	state(out, "scaledownutilizationthreshold", o.ScaleDownUtilizationThreshold)
-	state(out, "scaledowngpuutilizationthreshold", o.ScaleDownGPUUtilizationThreshold)
-	state(out, "scaledownunneededtime", o.ScaleDownUnneededTime)
-	state(out, "scaledownunreadytime", o.ScaleDownUnreadyTime)
-	state(out, "maxnodeprovisiontime", o.MaxNodeProvisionTime)
-	state(out, "maxnodestartuptime", o.MaxNodeStartupTime)
-	state(out, "ignoredaemonsetsutilization", o.IgnoreDaemonSetsUtilization)
-	return out
-}
-
-// state enters an option that is set.
-func state[T any](options map[string]string, name string, value *T) {
-	if value != nil {
-		options[name] = fmt.Sprint(*value)
+	for field, value := range reflect.ValueOf(o).Fields() {
+		if !value.IsNil() {
+			out[strings.ToLower(field.Name)] = fmt.Sprint(value.Elem().Interface())
+		}
 	}
+	return out
 }
 
 // tagText returns the command that sets the tags which would make the template explicit. Comments first name the parts that no tag can

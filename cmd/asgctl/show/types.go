@@ -27,33 +27,20 @@ type Type struct {
 	Architecture string `json:"architecture" table:"ARCH"`
 	// MemoryBytes is EC2's figure. NodeMemoryBytes is the capacity a node reports at least, measured on a node of the type or
 	// estimated.
-	MemoryBytes        GiB          `json:"memoryBytes" table:"MEMORY"`
-	NodeMemoryBytes    GiB          `json:"nodeMemoryBytes" table:"ON-NODE"`
-	NodeMemoryMeasured bool         `json:"nodeMemoryMeasured" table:"BASIS,measured|estimated"`
-	Accelerators       Accelerators `json:"accelerators"`
+	MemoryBytes        GiB    `json:"memoryBytes" table:"MEMORY"`
+	NodeMemoryBytes    GiB    `json:"nodeMemoryBytes" table:"ON-NODE"`
+	NodeMemoryMeasured bool   `json:"nodeMemoryMeasured" table:"BASIS,measured|estimated"`
+	Accelerators       string `json:"accelerators"` // such as 1 x NVIDIA T4 16Gi
 	// Resources are those under which a node publishes its accelerators once their device plugin runs.
 	Resources Resources `json:"resources" table:"PUBLISHES"`
 	// EFAInterfaces can be had as vpc.amazonaws.com/efa, PodENIs as vpc.amazonaws.com/pod-eni (ENABLE_POD_ENI).
-	EFAInterfaces  Count  `json:"efaInterfaces" table:"EFA"`
-	MaxENIs        int    `json:"maxENIs" table:"-"`
-	IPv4PerENI     int    `json:"ipv4PerENI" table:"-"`
-	ENIs           string `json:"-" table:"ENIS"` // the two figures above
-	ENIMaxPods     Count  `json:"eniMaxPods" table:"ENI-PODS"`
-	PodENIs        Count  `json:"podENIs" table:"POD-ENIS"`
-	LocalNVMeBytes Disks  `json:"localNVMeBytes" table:"NVME"`
-	BareMetal      bool   `json:"bareMetal" table:"METAL,yes"`
+	EFAInterfaces  Count `json:"efaInterfaces" table:"EFA"`
+	ENIMaxPods     Count `json:"eniMaxPods" table:"ENI-PODS"`
+	PodENIs        Count `json:"podENIs" table:"POD-ENIS"`
+	LocalNVMeBytes Disks `json:"localNVMeBytes" table:"NVME"`
+	BareMetal      bool  `json:"bareMetal" table:"METAL,yes"`
 	// Source names the source of the facts and its date.
 	Source string `json:"source" table:"-"`
-}
-
-// Accelerator is a kind of accelerator that a type has.
-type Accelerator struct {
-	Vendor      string  `json:"vendor"`
-	Model       string  `json:"model,omitempty"`
-	Count       int     `json:"count"`
-	MemoryBytes GiB     `json:"memoryBytes,omitempty"` // of each
-	Fraction    float64 `json:"fraction,omitempty"`    // of a card that each is, none for whole cards
-	Cores       int     `json:"cores,omitempty"`       // of all together
 }
 
 // TypesOf lists the named types of the catalogue, sorted, or all without names. A name may be a pattern such as g4dn.*. Unknown
@@ -101,11 +88,8 @@ func typeFrom(t instancetypes.Type) Type {
 	out := Type{
 		Name: t.Name, VCPU: t.VCPU, Architecture: t.Architecture, MemoryBytes: GiB(t.MemoryBytes),
 		NodeMemoryBytes: GiB(memory), NodeMemoryMeasured: measured, Accelerators: accelerators(t), Resources: Resources{},
-		EFAInterfaces: Count(t.EFAInterfaces), MaxENIs: t.MaxENIs, IPv4PerENI: t.IPv4PerENI, ENIMaxPods: Count(t.ENIMaxPods()), PodENIs: Count(t.PodENIs),
+		EFAInterfaces: Count(t.EFAInterfaces), ENIMaxPods: Count(t.ENIMaxPods()), PodENIs: Count(t.PodENIs),
 		LocalNVMeBytes: Disks(t.LocalNVMeBytes), BareMetal: t.BareMetal, Source: t.Source,
-	}
-	if t.MaxENIs > 0 {
-		out.ENIs = fmt.Sprintf("%dx%d", t.MaxENIs, t.IPv4PerENI)
 	}
 	for _, r := range t.Accelerators() {
 		out.Resources[r.Name] = r.Count
@@ -113,19 +97,17 @@ func typeFrom(t instancetypes.Type) Type {
 	return out
 }
 
-func accelerators(t instancetypes.Type) Accelerators {
-	list := Accelerators{}
-	if g := t.GPU; g.Count > 0 {
-		list = append(list, Accelerator{Vendor: g.Manufacturer, Model: g.Name, Count: g.Count, MemoryBytes: GiB(g.MemoryBytes), Fraction: g.Fraction})
+func accelerators(t instancetypes.Type) string {
+	switch g := t.GPU; {
+	case t.NeuronDevices > 0:
+		return fmt.Sprintf("%d x AWS Neuron, %d cores", t.NeuronDevices, t.NeuronCores)
+	case g.Count > 0 && g.Fraction > 0:
+		return fmt.Sprintf("%d x %g of %s %s %s", g.Count, g.Fraction, g.Manufacturer, g.Name, GiB(g.MemoryBytes))
+	case g.Count > 0:
+		return fmt.Sprintf("%d x %s %s %s", g.Count, g.Manufacturer, g.Name, GiB(g.MemoryBytes))
 	}
-	if t.NeuronDevices > 0 {
-		list = append(list, Accelerator{Vendor: "AWS", Model: neuronModels[t.Name[:min(len("inf1"), len(t.Name))]], Count: t.NeuronDevices, Cores: t.NeuronCores})
-	}
-	return list
+	return ""
 }
-
-// neuronModels are the models of Neuron devices by the beginning of the family, for the catalogue keeps no name of them.
-var neuronModels = map[string]string{"inf1": "Inferentia", "inf2": "Inferentia2", "trn1": "Trainium", "trn2": "Trainium2", "trn3": "Trainium3"}
 
 // Table returns the list for people.
 func (l Types) Table() string {
@@ -138,29 +120,6 @@ func (l Types) Table() string {
 		text += fmt.Sprintf("Source of %d: %s\n", sources[source], Clean(source))
 	}
 	return text
-}
-
-// Accelerators are all kinds of accelerators that a type has.
-type Accelerators []Accelerator
-
-// String returns for example "1 x NVIDIA T4 16Gi".
-func (list Accelerators) String() string {
-	var words []string
-	for _, a := range list {
-		s := strings.TrimSpace(a.Vendor + " " + a.Model)
-		if a.Fraction > 0 {
-			s = fmt.Sprintf("%g of %s", a.Fraction, s)
-		}
-		s = fmt.Sprintf("%d x %s", a.Count, s)
-		if a.MemoryBytes > 0 {
-			s += " " + a.MemoryBytes.String()
-		}
-		if a.Cores > 0 {
-			s += fmt.Sprintf(", %d cores", a.Cores)
-		}
-		words = append(words, s)
-	}
-	return strings.Join(words, "; ")
 }
 
 // Resources are numbers by resource name.

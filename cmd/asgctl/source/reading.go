@@ -65,11 +65,9 @@ type Reading struct {
 
 	nodeGroups map[string][]*group.Group // by Auto Scaling group: itself, or its zonal views
 	undivided  map[string][]launchspec.Problem
-	// Whole says what keeps groups of several zones from a launch in one of them, by name.
-	Whole     map[string][]launchspec.Problem
-	templates map[string]*fromgroup.Template // of groups and zonal views, by ID
-	regions   map[string]string
-	from      string // the folder, "" for AWS
+	templates  map[string]*fromgroup.Template // of groups and zonal views, by ID
+	regions    map[string]string
+	from       string // the folder, "" for AWS
 }
 
 // Template returns the template of a group of the reading, or of a zonal view of one.
@@ -122,8 +120,7 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
 	r := &Reading{Groups: groups, Catalogue: src.catalogue, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
-		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, Whole: map[string][]launchspec.Problem{},
-		templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
+		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
 	if src.types != nil {
 		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
 	}
@@ -133,7 +130,6 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 		template := seen.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
 		r.nodeGroups[g.Name], _, r.undivided[g.Name] = cache.NodeGroups(g)
-		r.Whole[g.Name] = cache.Keeps(g)
 		for _, view := range r.Views(g) {
 			r.templates[view.ID()] = seen.Build(view, region, r.Catalogue)
 		}

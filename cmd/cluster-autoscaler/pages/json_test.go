@@ -3,11 +3,9 @@ package pages_test
 import (
 	"compress/gzip"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -68,50 +66,8 @@ func TestReportIsServed(t *testing.T) {
 	}
 }
 
-func TestReportIsNarrowed(t *testing.T) {
+func TestOnlyReadingIsServed(t *testing.T) {
 	server, _ := served(t)
-	for _, tt := range []struct{ query, want string }{
-		{"pod=y/p", "groups b c, pods y/p of search 0, searches b, nodes , launches c b, timeline c b"},
-		{"pod=x/p", "groups a, pods x/p of search 0, searches a, nodes , launches a, timeline a"},
-		{"pod=z/p", "groups , pods , searches , nodes , launches , timeline "},
-		{"node=n2", "groups b, pods , searches , nodes n2, launches b, timeline b"},
-		{"node=i-1", "groups a, pods , searches , nodes n1, launches a, timeline a"},
-		{"node=other", "groups , pods , searches , nodes , launches , timeline "},
-	} {
-		t.Run(tt.query, func(t *testing.T) {
-			r, _ := get(t, server.URL+"?"+tt.query)
-			got := fmt.Sprintf("groups %s, pods %s, searches %s, nodes %s, launches %s, timeline %s",
-				words(r.Groups, func(g decision.Group) string { return g.Name }),
-				words(r.Pods, func(p decision.Pod) string { return fmt.Sprintf("%s/%s of search %d", p.Namespace, p.Name, p.Search) }),
-				words(r.Searches, func(s decision.Search) string { return s.Answers[0].Group }),
-				words(r.Nodes, func(n decision.Node) string { return n.Name }),
-				words(r.Launches, func(l decision.Launch) string { return l.Group }),
-				words(r.Timeline, func(e decision.Entry) string { return e.Group }))
-			if got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
-			}
-			if r.Version != decision.Version || r.Loop.Number != 3 || !r.Process.Leader || r.Spend.PerHour != 2 {
-				t.Errorf("report %+v lacks its head", r)
-			}
-		})
-	}
-}
-
-func words[T any](list []T, word func(T) string) string {
-	var all []string
-	for _, element := range list {
-		all = append(all, word(element))
-	}
-	return strings.Join(all, " ")
-}
-
-func TestWrongQuestionsAreRefused(t *testing.T) {
-	server, _ := served(t)
-	for _, query := range []string{"pod=p", "pod=x/p&node=n1"} {
-		if _, response := get(t, server.URL+"?"+query); response.StatusCode != http.StatusBadRequest {
-			t.Errorf("%s gives %s", query, response.Status)
-		}
-	}
 	response, err := http.Post(server.URL, "", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -2,9 +2,7 @@ package pages
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"html/template"
 	"net/http"
 	"sync"
@@ -46,8 +44,11 @@ type Page struct {
 func NewPage(report func() *decision.Report, clock clock.Clock) *Page {
 	h := &Page{report: report, clock: clock}
 	h.paths.HandleFunc("GET "+Path, h.servePage)
-	for name, kind := range map[string]string{"style.css": "text/css", "app.js": "text/javascript", "icon.svg": "image/svg+xml"} {
-		h.paths.HandleFunc("GET "+Path+"/"+name, serveFile(name, kind))
+	for _, name := range []string{"style.css", "app.js", "icon.svg"} {
+		h.paths.HandleFunc("GET "+Path+"/"+name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "no-cache") // a new version of the program has its own
+			http.ServeFileFS(w, r, files, name)
+		})
 	}
 	return h
 }
@@ -60,22 +61,6 @@ func (h *Page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.paths.ServeHTTP(w, r)
-}
-
-// serveFile serves an embedded file. A browser asks each time whether its copy still is the right one.
-func serveFile(name, kind string) http.HandlerFunc {
-	content, err := files.ReadFile(name)
-	if err != nil {
-		panic(err) // the compiler has embedded it
-	}
-	sum := sha256.Sum256(content)
-	tag := `"` + hex.EncodeToString(sum[:8]) + `"`
-	return func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", kind+"; charset=utf-8")
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("ETag", tag)
-		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
-	}
 }
 
 func (h *Page) servePage(w http.ResponseWriter, r *http.Request) {

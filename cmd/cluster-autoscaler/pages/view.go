@@ -144,12 +144,8 @@ func newView(report *decision.Report) *view {
 
 // Title names the page in the browser's list of tabs: the state first, because tabs are narrow.
 func (v *view) Title() string {
-	where := v.Process.Cluster
-	if where == "" {
-		where = v.Process.Region
-	}
 	title := "asg-autoscaler"
-	if where != "" {
+	if where := cmp.Or(v.Process.Cluster, v.Process.Region); where != "" {
 		title = where + " · " + title
 	}
 	switch waiting := v.Total.Waiting; {
@@ -198,9 +194,6 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		}
 	}
 	groups := slices.SortedFunc(slices.Values(pointers(report.Groups)), byAttention)
-	kept := slices.DeleteFunc(pointers(report.Nodes), func(n *decision.Node) bool {
-		return n.State != decision.NodeBlocked || n.Reason.Code != decision.CodePod && n.Reason.Code != decision.CodeAnnotation
-	})
 	switch result := report.Loop.Result; {
 	case !report.Process.Leader:
 		return headline{Level: moving, Text: "This replica stands by", Detail: cmp.Or(report.Process.Holder, "Another replica") + " holds the lease and autoscales. Its own page shows what it does."}
@@ -212,7 +205,7 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		worst := causes[0]
 		h := headline{Level: worst.Level, Text: wait(worst.Count) + ": " + worst.Message, Remedy: worst.Remedy}
 		if others := waiting - worst.Count; others > 0 {
-			h.Detail = more(others)
+			h.Detail = count(others) + " more"
 			if further := len(causes) - 1; further > 0 {
 				h.Detail += ": " + causes[1].Message
 				if further > 1 {
@@ -223,7 +216,7 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		return h
 	case len(groups) > 0 && groupLevel(groups[0]) == bad:
 		worst := groups[0]
-		h := headline{Level: bad, Text: degraded(worst), Remedy: worst.Reason.Remedy}
+		h := headline{Level: bad, Text: "Group " + worst.Name + " is degraded: " + worst.Reason.Message, Remedy: worst.Reason.Remedy}
 		if fits > 0 {
 			h.Detail = placed(fits) + "."
 		}
@@ -232,13 +225,6 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 		return headline{warning, "The last scale-up did not end well", report.Loop.Result.Message, report.Loop.Result.Remedy}
 	case fits > 0:
 		return headline{Level: moving, Text: placed(fits), Detail: causes[0].Message}
-	case len(kept) > 0:
-		is := "1 node is"
-		if len(kept) > 1 {
-			is = count(len(kept)) + " nodes are"
-		}
-		return headline{calm, "All is well, no pod waits",
-			is + " kept although not needed: " + kept[0].Name + ", because " + kept[0].Reason.Message + ".", kept[0].Reason.Remedy}
 	case len(groups) > 0 && groupLevel(groups[0]) == warning:
 		return warningOf(groups[0])
 	case len(causes) > 0:
@@ -246,15 +232,6 @@ func newHeadline(report *decision.Report, causes []cause) headline {
 	default:
 		return headline{Level: calm, Text: "All is well, no pod waits"}
 	}
-}
-
-// degraded is the sentence about a degraded group, which its reason may name, too.
-func degraded(g *decision.Group) string {
-	message := strings.TrimPrefix(g.Reason.Message, fmt.Sprintf("Auto Scaling group %q: ", g.AutoScaling))
-	if state, is := strings.CutPrefix(message, "it is "); is {
-		return "Group " + g.Name + " is " + state
-	}
-	return "Group " + g.Name + " is degraded: " + strings.TrimPrefix(message, fmt.Sprintf("group %q ", g.Name))
 }
 
 // warningOf is the sentence about a group to look at while no pod waits for a node.
@@ -279,20 +256,7 @@ func wait(n int) string {
 }
 
 // placed is about pods that need nothing more.
-func placed(n int) string {
-	if n == 1 {
-		return "1 pod waits, and it has a place or will get one"
-	}
-	return wait(n) + ", and each has a place or will get one"
-}
-
-// more is "3 more wait".
-func more(n int) string {
-	if n == 1 {
-		return "1 more waits"
-	}
-	return count(n) + " more wait"
-}
+func placed(n int) string { return wait(n) + ", with a place or with a node on its way" }
 
 func pointers[T any](all []T) []*T {
 	p := make([]*T, len(all))

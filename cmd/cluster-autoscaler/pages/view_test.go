@@ -36,23 +36,14 @@ func TestHeadline(t *testing.T) {
 		}), headline{bad, "The autoscaler cannot act", "4 of 6 nodes are not ready", "kubectl get nodes"}},
 		{"pods without a group, two causes", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodFits, "room"), pod(decision.PodFits, "room"), pod(decision.PodFits, "room"), pod(decision.PodHelpless, "a"), pod(decision.PodHelpless, "b"), pod(decision.PodHelpless, "b")}
-		}), headline{bad, "2 pods wait: b", "4 more wait: a, and 1 further reason", "mend b"}},
+		}), headline{bad, "2 pods wait: b", "4 more: a, and 1 further reason", "mend b"}},
 		{"one pod without a group", looped(func(r *decision.Report) { r.Pods = []decision.Pod{pod(decision.PodHelpless, "a")} }), headline{bad, "1 pod waits: a", "", "mend a"}},
 		{"young pods", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodDelayed, "younger than 30s"), pod(decision.PodLaunching, "asked")}
-		}), headline{moving, "1 pod waits: younger than 30s", "1 more waits: asked", "mend younger than 30s"}},
+		}), headline{moving, "1 pod waits: younger than 30s", "1 more: asked", "mend younger than 30s"}},
 		{"degraded group", looped(func(r *decision.Report) {
 			r.Groups = []decision.Group{{Name: "a"}, {Name: "b", State: decision.GroupDegraded, Reason: decision.Reason{Message: "no template", Remedy: "make one"}}}
 		}), headline{bad, "Group b is degraded: no template", "", "make one"}},
-		{"group that left the readings", looped(func(r *decision.Report) {
-			r.Groups = []decision.Group{{Name: "db", AutoScaling: "db", State: decision.GroupDegraded,
-				Reason: decision.Reason{Message: `Auto Scaling group "db": it is no longer served since 12:00:00 UTC: its tag x is missing`, Remedy: "tag it"}}}
-		}), headline{bad, "Group db is no longer served since 12:00:00 UTC: its tag x is missing", "", "tag it"}},
-		{"kept nodes before a group that nobody needs", looped(func(r *decision.Report) {
-			r.Groups = []decision.Group{{Name: "a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
-			r.Nodes = []decision.Node{{Name: "n1", State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize}}, {Name: "n2",
-				State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodePod, Message: "a budget keeps it", Remedy: "scale it"}}}
-		}), headline{calm, "All is well, no pod waits", "1 node is kept although not needed: n2, because a budget keeps it.", "scale it"}},
 		{"nodes at the minimum", looped(func(r *decision.Report) {
 			r.Nodes = []decision.Node{{Name: "n1", State: decision.NodeBlocked, Reason: decision.Reason{Code: decision.CodeMinSize}}}
 		}), headline{Level: calm, Text: "All is well, no pod waits"}},
@@ -61,16 +52,16 @@ func TestHeadline(t *testing.T) {
 		}), headline{Level: warning, Text: "The last scale-up did not end well", Detail: "a launch failed"}},
 		{"pods with nodes on their way", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodLaunching, "asked"), pod(decision.PodFits, "room")}
-		}), headline{Level: moving, Text: "2 pods wait, and each has a place or will get one", Detail: "asked"}},
+		}), headline{Level: moving, Text: "2 pods wait, with a place or with a node on its way", Detail: "asked"}},
 		{"pods that get no node beside others", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodIgnored, "cheap"), pod(decision.PodLaunching, "asked")}
-		}), headline{Level: moving, Text: "1 pod waits, and it has a place or will get one", Detail: "asked"}},
+		}), headline{Level: moving, Text: "1 pod waits, with a place or with a node on its way", Detail: "asked"}},
 		{"pods that get no node", looped(func(r *decision.Report) {
 			r.Pods = []decision.Pod{pod(decision.PodIgnored, "cheap"), pod(decision.PodIgnored, "cheap")}
 		}), headline{Level: calm, Text: "All is well, and no node is launched for 2 pods", Detail: "cheap"}},
 		{"pods that were left out", looped(func(r *decision.Report) {
 			r.Pods, r.PodsLeft = []decision.Pod{pod(decision.PodLaunching, "asked")}, 5000
-		}), headline{Level: moving, Text: "5,001 pods wait, and each has a place or will get one", Detail: "asked"}},
+		}), headline{Level: moving, Text: "5,001 pods wait, with a place or with a node on its way", Detail: "asked"}},
 		{"cool-down", looped(func(r *decision.Report) {
 			r.Groups = []decision.Group{{Name: "a", State: decision.GroupCoolDown, CoolDowns: []decision.CoolDown{{}}, Reason: decision.Reason{Message: "no capacity"}}}
 		}), headline{Level: warning, Text: "No pod waits for a node, but group a cannot grow now", Detail: "no capacity"}},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,7 @@ type Server struct {
 
 type object struct {
 	metav1.TypeMeta
-	Metadata struct{ Namespace string }
+	Metadata struct{ Namespace, Name string }
 	text     json.RawMessage
 }
 
@@ -85,13 +86,14 @@ func (s *Server) WriteKubeconfig(path string) error {
 		Clusters: map[string]*clientcmdapi.Cluster{"file": {Server: s.http.URL}}}, path)
 }
 
-// ServeHTTP answers a list with the objects of the kind, in all namespaces or in one, a watch with no change, and discovery with the
-// custom kinds. It ignores selectors, so the reader sees more than it asked for. It refuses writes.
+// ServeHTTP answers a list with the objects of the kind, in all namespaces or in one, one object of a namespace, a watch with no change,
+// and discovery with the custom kinds. It ignores selectors, so the reader sees more than it asked for. It refuses writes.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", runtime.ContentTypeJSON)
-	path, namespace := r.URL.Path, ""
+	path, namespace, name := r.URL.Path, "", ""
 	if version, rest, found := strings.Cut(path, "/namespaces/"); found {
 		if named, resource, found := strings.Cut(rest, "/"); found {
+			resource, name, _ = strings.Cut(resource, "/")
 			path, namespace = version+"/"+resource, named
 		}
 	}
@@ -105,6 +107,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case query.Get("watch") != "":
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
+	case name != "":
+		at := slices.IndexFunc(s.objects[path], func(o object) bool { return o.Metadata.Namespace == namespace && o.Metadata.Name == name })
+		if at < 0 {
+			refuse(w, http.StatusNotFound, metav1.StatusReasonNotFound)
+			return
+		}
+		_, _ = w.Write(s.objects[path][at].text)
 	default:
 		s.list(w, path, namespace)
 	}

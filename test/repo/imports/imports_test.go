@@ -64,7 +64,7 @@ func TestImportRules(t *testing.T) {
 		{[]string{"cloudprovider/decision/decisionmetrics"}, sdk, "metrics are made of reports, whoever writes them"},
 		{[]string{"test/emulator/fakeaws"}, module + "cloudprovider/nodetemplate",
 			"an emulator that shares the product's formulas cannot find them wrong"},
-		{[]string{"cmd/asgctl/accountcheck", "cmd/asgctl/refresh", "cmd/asgctl/running", "cmd/asgctl/show", "cmd/asgctl/source"}, core,
+		{[]string{"cmd/asgctl/accountcheck", "cmd/asgctl/running", "cmd/asgctl/show", "cmd/asgctl/source"}, core,
 			"the CLI shows the autoscaler's knowledge of AWS, and only the loop of asgctl explain needs the core"},
 		{[]string{"cmd/cluster-autoscaler/pages"}, core, "the page shows a report, however that was made"},
 		{[]string{"cmd/cluster-autoscaler/pages"}, sdk, "the page shows a report, however that was made"},
