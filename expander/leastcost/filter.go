@@ -10,7 +10,6 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -48,7 +47,8 @@ type Filter struct {
 	rest      *remainder             // of the last plan, nil for none
 	last      map[string]Explanation // of the last BestOptions, by node group ID
 
-	preferences preference.Judge // none by default
+	// Preferences is set before the first use.
+	Preferences Preferences
 }
 
 // Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
@@ -67,12 +67,6 @@ func (f *Filter) Words() func(nodeGroup string) string {
 // A plan that takes longer than the limit ends with the cheapest found by then.
 func New(prices prices, penalties penalties, devices func() *drasnapshot.Snapshot, limit time.Duration, clock clock.PassiveClock) *Filter {
 	return &Filter{prices: prices, penalties: penalties, devices: devices, limit: limit, clock: clock}
-}
-
-// Prefer has plans follow what pods prefer, where that costs no more than the Judge allows. It returns the Filter.
-func (f *Filter) Prefer(j preference.Judge) *Filter {
-	f.preferences = j
-	return f
 }
 
 // BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly
