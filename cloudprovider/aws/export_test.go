@@ -104,7 +104,8 @@ func (p *Provider) MoveOn() {
 // WhyNotJoining is the rule by which the reason is chosen.
 var WhyNotJoining = whyNotJoining
 
-// CountAnew has the spend counted again, and ForgetCosts also the costs of the groups.
-func (p *Provider) CountAnew() { p.caps.view = nil }
-
-func (p *Provider) ForgetCosts() { p.caps.view, p.caps.pricer = nil, nil }
+// CountAnew shows the spend and counts it against the caps as after a reading.
+func (p *Provider) CountAnew() {
+	p.spend.view = nil
+	p.spend.show(p.view.Load())
+}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
@@ -36,6 +37,7 @@ type Spending struct {
 	ByGroup map[string]pricing.Amount // by node group ID
 
 	pricer *groupprice.Pricer
+	caps   *Spend
 }
 
 // Instance returns what an instance of a node group costs, the zero Amount where that is not known.
@@ -69,7 +71,7 @@ type spend struct {
 
 	view   *View
 	pricer *groupprice.Pricer
-	caps   *Spend
+	flags  []decision.SpendCap
 	shown  map[spendSeries]bool
 	total  atomic.Pointer[Spending] // read by anybody
 }
@@ -81,9 +83,9 @@ func (s spendSeries) labels() prometheus.Labels {
 	return prometheus.Labels{"node_group": s.group, "capacity_type": s.capacityType, "currency": s.currency}
 }
 
-func newSpend(costs *Model) *spend {
+func newSpend(costs *Model, caps []decision.SpendCap) *spend {
 	labels := []string{"node_group", "capacity_type", "currency"}
-	return &spend{costs: costs, shown: map[spendSeries]bool{},
+	return &spend{costs: costs, flags: caps, shown: map[spendSeries]bool{},
 		amount: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: "asg_autoscaler", Name: "spend_per_hour",
 			Help: "What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.",
@@ -96,35 +98,22 @@ func newSpend(costs *Model) *spend {
 			Namespace: "asg_autoscaler", Name: "spend_unpriced_instances",
 			Help: "Instances of all node groups whose type has no known price, so that they are in no spend.",
 		}),
-		cap: capGauge("spend_cap_per_hour", "The most that nodes may cost per hour, by what the cap covers: cluster, a label of nodes, or an Auto Scaling group."),
-		underCap: capGauge("spend_under_cap_per_hour",
-			"What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included."),
+		cap: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "asg_autoscaler", Name: "spend_cap_per_hour",
+			Help: "The most that nodes may cost per hour, by what the cap covers: cluster, a label of nodes, or an Auto Scaling group.",
+		}, []string{"of", "currency"}),
+		underCap: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: "asg_autoscaler", Name: "spend_under_cap_per_hour",
+			Help: "What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included.",
+		}, []string{"of", "currency"}),
 	}
 }
 
-func capGauge(name, help string) *prometheus.GaugeVec {
-	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "asg_autoscaler", Name: name, Help: help}, []string{"of", "currency"})
-}
-
-// showCaps brings the metrics of the spend caps up to the present spend. Series of deleted caps vanish.
-func (s *spend) showCaps(now *Spend) {
-	if now == s.caps {
-		return
-	}
-	s.caps = now
-	s.cap.Reset()
-	s.underCap.Reset()
-	if now == nil {
-		return
-	}
-	for _, c := range now.Caps {
-		s.cap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.PerHour)
-		s.underCap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.Spent)
-	}
-}
-
-// show brings the metrics up to a view and the current prices. Series of deleted groups vanish.
+// show brings the metrics up to a view and the current prices. Series of deleted groups and caps vanish.
 func (s *spend) show(v *View) {
+	if s == nil {
+		return
+	}
 	pricer := s.costs.Pricer()
 	if v == s.view && pricer == s.pricer {
 		return
@@ -132,10 +121,11 @@ func (s *spend) show(v *View) {
 	s.view, s.pricer = v, pricer
 	now := map[spendSeries]bool{}
 	total := Spending{pricer: pricer, ByGroup: make(map[string]pricing.Amount, len(v.groups))}
-	missing := 0
+	missing, present := 0, make(map[string]map[string]groupprice.Cost, len(v.groups))
 	for id, g := range v.groups {
+		present[id] = pricer.Present(g)
 		unpriced := 0 // in a mixed group each instance counts for both capacity types
-		for capacityType, cost := range pricer.Present(g) {
+		for capacityType, cost := range present[id] {
 			series := spendSeries{id, capacityType, string(cost.Amount.Currency)}
 			now[series] = true
 			total.Total, total.ByGroup[id] = total.Total.Plus(cost.Amount), total.ByGroup[id].Plus(cost.Amount)
@@ -153,5 +143,12 @@ func (s *spend) show(v *View) {
 		}
 	}
 	s.shown = now
+	total.caps = countSpend(s.flags, v, pricer, present)
+	s.cap.Reset()
+	s.underCap.Reset()
+	for _, c := range total.caps.caps {
+		s.cap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.PerHour)
+		s.underCap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.Spent)
+	}
 	s.total.Store(&total)
 }
