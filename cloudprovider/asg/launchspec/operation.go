@@ -3,11 +3,11 @@ package launchspec
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"k8s.io/klog/v2"
 
@@ -59,9 +59,7 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 	}
 	o := &Operation{}
 	for _, last := range out.InstanceRefreshes {
-		switch last.Status {
-		case autoscalingtypes.InstanceRefreshStatusPending, autoscalingtypes.InstanceRefreshStatusInProgress, autoscalingtypes.InstanceRefreshStatusCancelling,
-			autoscalingtypes.InstanceRefreshStatusRollbackInProgress, autoscalingtypes.InstanceRefreshStatusBaking:
+		if last.EndTime == nil {
 			o.Text = fmt.Sprintf("instance refresh %s replaces its instances", aws.ToString(last.InstanceRefreshId))
 			o.See = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
 		}
@@ -88,36 +86,26 @@ func (r *Resolver) Operation(g *Group) Operation {
 	return Operation{}
 }
 
-// wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way. It reports
-// whether a sign waits for its look, because the last one was a moment ago.
-func (r *Resolver) wantOperations(groups []*Group) (waiting bool) {
+// wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way.
+func (r *Resolver) wantOperations(groups []*Group) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now, still := r.clock.Now(), map[string]time.Time{}
+	now := r.clock.Now()
+	maps.DeleteFunc(r.replaced, func(_ string, at time.Time) bool { return now.Sub(at) >= replacedFor })
 	for _, g := range groups {
 		at, replaced := r.replaced[g.Name]
 		if !replaced && r.Operation(g) == (Operation{}) {
 			continue
 		}
-		oldest := now.Add(-operationInterval)
-		if at.After(oldest) {
-			oldest = at
+		stale := func(readAt time.Time) bool {
+			age := now.Sub(readAt)
+			return age >= operationInterval || age >= operationPause && !readAt.After(at)
 		}
-		if pause := now.Add(-operationPause); oldest.After(pause) {
-			oldest = pause
-		}
-		var readAt time.Time
 		if key := nodegroupOf(g); key != (nodegroupKey{}) {
-			readAt = r.nodegroups.expireBefore(key, oldest)
+			r.nodegroups.expireIf(key, stale)
 		} else {
 			r.refreshes.want(g.Name)
-			readAt = r.refreshes.expireBefore(g.Name, oldest)
-		}
-		waiting = waiting || !readAt.IsZero() && readAt.Before(at)
-		if replaced && (now.Sub(at) < replacedFor || readAt.IsZero()) {
-			still[g.Name] = at
+			r.refreshes.expireIf(g.Name, stale)
 		}
 	}
-	r.replaced = still
-	return waiting
 }

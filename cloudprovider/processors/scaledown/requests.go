@@ -64,9 +64,6 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 		if err := r.remove(ctx, all); err != nil {
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
 		}
-		if len(r.Removals.begun) == 0 { // one node after the other
-			r.replace(ctx, all)
-		}
 	}
 	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 }
@@ -111,35 +108,40 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	kept := scaledownstatus.ScaleDownStatus{}
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
+	if len(r.Removals.begun) == 0 { // one node after the other
+		r.replace(ctx, all, kept.UnremovableNodes)
+	}
 	return err
 }
 
-// replace asks for another node in the group of each node that is to be replaced first, if its pods fit on no other node or its group is at its
-// minimum size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end.
-// The zone is the node's where the group is scaled zone by zone.
-func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node) {
+// replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
+// size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end. The zone is the
+// node's where the group is scaled zone by zone.
+func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node, kept []*scaledownstatus.UnremovableNode) {
 	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || full(ctx, all) {
 		return
 	}
-	for _, n := range r.asked {
-		ng := r.Provider.NodeGroupOf(n)
-		if nodemeta.RemovalRequested.Of(n) != nodemeta.ReplaceFirst || ng == nil || r.starting(n, all) || !r.held(n) {
+	for _, k := range kept {
+		helps := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
+		if !helps || nodemeta.RemovalRequested.Of(k.Node) != nodemeta.ReplaceFirst {
 			continue
 		}
+		ng := r.Provider.NodeGroupOf(k.Node)
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
-		if g.Failure != nil || cooling {
-			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == n.Name })
+		if cooling || g.Failure != nil {
+			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		if cooling || slices.Contains(r.replaced, n.Name) || g.TargetInstances() >= r.Provider.WithinCaps(g, g.MostInstances()) {
+		if cooling || slices.Contains(r.replaced, k.Node.Name) || g.TargetInstances() >= r.Provider.WithinCaps(g, g.MostInstances()) {
 			continue
 		}
 		if err := ng.IncreaseSize(1); err != nil {
-			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", n.Name, "nodeGroup", ng.Id())
+			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 			continue
 		}
-		r.replaced = append(r.replaced, n.Name)
-		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", n.Name, "nodeGroup", ng.Id())
+		r.replaced = append(r.replaced, k.Node.Name)
+		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
+		return // other nodes wait for it
 	}
 }
 
@@ -151,16 +153,6 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 		count += n
 	}
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
-}
-
-// held reports whether the node stays because its pods fit on no other node, or because of the minimum size.
-func (r *Requests) held(n *corev1.Node) bool {
-	for _, a := range slices.Backward(r.Removals.answers) {
-		if a.Node.Name == n.Name {
-			return a.Reason == simulator.NodeGroupMinSizeReached || a.Reason == simulator.NoPlaceToMovePods && a.BlockingPod == nil
-		}
-	}
-	return false
 }
 
 // starting reports whether another node of the node's group has yet to become Ready, or to go.
