@@ -22,28 +22,30 @@ type Operation struct {
 	Ends bool   // a new instance would go soon
 }
 
-// operationOf returns EKS's work on the node group, by its status.
-func (n *describedNodegroup) operation() Operation {
-	verb := map[ekstypes.NodegroupStatus]string{ekstypes.NodegroupStatusCreating: "creates", ekstypes.NodegroupStatusUpdating: "updates",
-		ekstypes.NodegroupStatusDeleting: "deletes"}[n.status]
-	if verb == "" {
-		return Operation{}
+// stateOf returns what EKS does with a node group, and what it finds wrong.
+func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
+	see := fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(key.cluster), shellword.Quote(key.name))
+	does := func(verb string) Operation {
+		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.name), See: see}
 	}
-	return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, n.Name), See: n.see(), Ends: n.status == ekstypes.NodegroupStatusDeleting}
-}
-
-func (n *describedNodegroup) see() string {
-	return fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(n.Cluster), shellword.Quote(n.Name))
-}
-
-// problems returns what EKS finds wrong with the node group.
-func (n *describedNodegroup) problems() []Problem {
-	switch n.status {
+	switch n.Status {
+	case ekstypes.NodegroupStatusCreating:
+		return does("creates"), nil
+	case ekstypes.NodegroupStatusUpdating:
+		return does("updates"), nil
+	case ekstypes.NodegroupStatusDeleting:
+		o := does("deletes")
+		o.Ends = true
+		return o, nil
 	case ekstypes.NodegroupStatusDegraded, ekstypes.NodegroupStatusCreateFailed, ekstypes.NodegroupStatusDeleteFailed:
-		return []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", n.Name, n.status, n.issue),
-			Remedy: "see all that EKS finds wrong: " + n.see()}}
+		issue := ""
+		if h := n.Health; h != nil && len(h.Issues) > 0 {
+			issue = fmt.Sprintf(": %s: %s", h.Issues[0].Code, aws.ToString(h.Issues[0].Message))
+		}
+		return Operation{}, []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", key.name, n.Status, issue),
+			Remedy: "see all that EKS finds wrong: " + see}}
 	}
-	return nil
+	return Operation{}, nil
 }
 
 // refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
@@ -78,7 +80,7 @@ func (r *Resolver) Replaced(group string) {
 // Operation returns AWS's own work in the group, by the last look that succeeded. There is none once AWS denies the look, because its end would not show.
 func (r *Resolver) Operation(g *Group) Operation {
 	if n, err := r.nodegroups.get(nodegroupOf(g)); n != nil && !awsclient.IsDenied(err) {
-		return n.operation()
+		return n.operation
 	}
 	if o, err := r.refreshes.get(g.Name); o != nil && !awsclient.IsDenied(err) {
 		return *o
