@@ -36,7 +36,7 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 		{name: "about the same price", prefers: "same", percent: 5, costs: prices, want: "same"},
 		{name: "too dear", prefers: "dear", percent: 5, costs: prices, want: "cheap"},
 		{name: "price not known", prefers: "unknown", percent: 5, costs: prices, want: "cheap"},
-		{name: "no price known", prefers: "unknown", percent: 5, costs: listed{}, want: "unknown"},
+		{name: "no price known", prefers: "unknown", percent: 5, costs: listed{}, want: "cheap"},
 		{name: "turned off", prefers: "same", costs: prices, want: "cheap"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -61,7 +61,7 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 
 func TestPreferredGroupIsNotBalancedWithOthers(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("a")}
-	chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: listed{}, LeastCost: preferring(listed{}, 5)})
+	chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: listed{}, LeastCost: preferring(flat{"a": 1, "b": 1, "c": 1}, 5)})
 	if err != nil {
 		t.Fatal(err)
 	}

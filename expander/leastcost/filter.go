@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"slices"
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -49,6 +50,7 @@ type Filter struct {
 
 	// Preferences is set before the first use.
 	Preferences Preferences
+	behind      bool // other expanders, see ByPreference
 }
 
 // Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
@@ -74,11 +76,14 @@ func New(prices prices, penalties penalties, devices func() *drasnapshot.Snapsho
 // pending at the next call, and prices are what they were, the plan goes on. So the raises add up to the plan. It does not change the given options. Groups with known prices come before all others. If no price is known, the
 // options come back unchanged. It returns nil only for no options.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
-	d := f.decide(options, nodeInfos)
+	var d *decision
+	if !f.behind || slices.ContainsFunc(options, func(o expander.Option) bool { return slices.ContainsFunc(o.Pods, prefers) }) {
+		d = f.decide(options, nodeInfos)
+	}
 	f.last = nil
-	if d == nil {
+	if d == nil || f.behind && !d.choice.preferred {
 		f.rest = nil
-		if len(options) > 0 {
+		if len(options) > 0 && !f.behind {
 			klog.Background().V(2).Info("Left the scale-up options as they are: no price is known", "options", len(options))
 		}
 		return options

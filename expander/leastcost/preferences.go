@@ -6,11 +6,8 @@ import (
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
-
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
 // whole is the score of a preference that a node meets.
@@ -32,42 +29,12 @@ func (p Preferences) asCheap(cost, least float64) bool {
 	return cost <= least*(1+p.Percent/100)*(1+costTolerance)
 }
 
-// byPreference narrows the options that other expanders leave.
-type byPreference struct {
-	*Filter
-	equal *Filter // for options without any known price: all nodes cost the same
-}
-
 // ByPreference returns a copy of the Filter for use behind other expanders. It returns options as they are, unless a plan for them follows what pods
 // prefer.
-func (f *Filter) ByPreference() expander.Filter {
-	priced, equal := *f, *f
-	equal.prices = equalPrices{}
-	return byPreference{&priced, &equal}
-}
-
-// BestOptions returns the options with which that plan begins, or all.
-func (b byPreference) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
-	f := b.Filter
-	f.last = nil
-	if !slices.ContainsFunc(options, func(o expander.Option) bool { return slices.ContainsFunc(o.Pods, prefers) }) {
-		return options
-	}
-	if len(f.candidates(options, nodeInfos)) == 0 {
-		f = b.equal
-	}
-	best := f.BestOptions(options, nodeInfos)
-	if f.rest == nil || !f.rest.preferred {
-		f.last = nil // nothing to say
-		return options
-	}
-	return best
-}
-
-type equalPrices struct{}
-
-func (equalPrices) NodeCost(_ string, _ *apiv1.Node, count int) (pricing.Amount, bool) {
-	return pricing.Amount{PerHour: float64(count)}, true
+func (f *Filter) ByPreference() *Filter {
+	behind := *f
+	behind.behind = true
+	return &behind
 }
 
 // mostPreferred returns by class the candidates that list it, without those that it prefers less among the ones on which its pods cost about the least.
