@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
@@ -72,9 +71,6 @@ func (p *Provider) NodesChanged() { p.registered.changed.Store(true) }
 
 // Adopt takes a group as a write has left it into the current view.
 func (p *Provider) Adopt(name string) { p.adopt(name) }
-
-// Spend returns the metric of the spend.
-func (p *Provider) Spend() *prometheus.GaugeVec { return p.spend.amount }
 
 // TakeOfferings replaces the look-up of offerings by another Provider's, for the same types.
 func (p *Provider) TakeOfferings(other *Provider, types ...string) {

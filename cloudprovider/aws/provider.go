@@ -127,8 +127,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
 	if o.Prices != nil {
 		p.costs = &Model{provider: p, prices: o.Prices}
-		p.spend = newSpend(p.costs, o.SpendCaps)
-		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced, p.spend.cap, p.spend.underCap)
+		p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
+		p.spend.total.Store(&Spending{caps: &Spend{}})
+		shown = append(shown, p.spend)
 	}
 	if o.Registerer != nil {
 		for _, c := range shown {
