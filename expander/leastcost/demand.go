@@ -182,14 +182,11 @@ func (d *demand) problem(candidates []candidate) *problem {
 		class := &p.classes[i]
 		class.fits, class.wide = newBits(len(p.shapes)), newBits(len(p.shapes))
 		for s, shape := range p.shapes {
-			if !class.request.within(shape.offered) {
-				continue
-			}
-			if d.ables[i].has(shape.groups[0]) {
+			if d.ables[i].has(shape.groups[0]) && class.request.within(shape.offered) {
 				class.wide.set(s)
-			}
-			if ables[i].has(shape.groups[0]) {
-				class.fits.set(s)
+				if ables[i].has(shape.groups[0]) {
+					class.fits.set(s)
+				}
 			}
 		}
 	}

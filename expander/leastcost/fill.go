@@ -63,11 +63,6 @@ func newFiller(p *problem) *filler {
 	return f
 }
 
-// largest is the share of a shape's node that a pod of the class takes, in the dimension where it takes the most.
-func (p *problem) largest(s, c int) float64 {
-	return p.classes[c].request.largestShare(p.shapes[s].offered)
-}
-
 // fill packs a node of a shape with the most valuable pods among some classes. values and left are by class. It tries several
 // orders and keeps the best. The result is good, not always optimal, and the next call overwrites it. A class worth nothing is
 // left out.

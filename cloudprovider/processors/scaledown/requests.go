@@ -155,16 +155,16 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// starting reports whether another node of the node's group has yet to become Ready, or to go.
+// starting reports whether another node of the node's Auto Scaling group has yet to become Ready, or to go.
 func (r *Requests) starting(n *corev1.Node, all []*corev1.Node) bool {
-	ng, others := r.Provider.NodeGroupOf(n), 1
+	v, ready := r.Provider.View(), 0
+	_, g := v.Instance(n)
 	for _, o := range all {
-		if o.Name != n.Name && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) && r.Provider.NodeGroupOf(o) == ng && r.Provider.Counts(o) {
-			others++
+		if i, owner := v.Instance(o); owner == g && o.Name != n.Name && i.Lifecycle.Counts() && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) {
+			ready++
 		}
 	}
-	size, _ := ng.TargetSize()
-	return others < size
+	return g != nil && ready+1 < g.TargetInstances()
 }
 
 // Publish publishes an event on each node that was asked to go and stays: once for each cause, in the words of the report.
