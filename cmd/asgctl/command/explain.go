@@ -194,17 +194,31 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	return nil
 }
 
+// unserved follows the name of what is not there.
+const unserved = " is no node or instance of a group of the autoscaler"
+
 func (e *explainer) node(cmd *cobra.Command, names, flags []string) error {
-	r, err := e.report(cmd, flags, url.Values{"node": {names[0]}}, aboutNodes)
+	asked := aboutNodes
+	if e.wouldGo {
+		asked.Remove = names[0]
+	}
+	r, err := e.report(cmd, flags, url.Values{"node": {names[0]}}, asked)
 	if err != nil {
 		return err
 	}
 	answer, found := show.NodeOf(r, e.source, names[0])
 	if !found {
-		return finding{fmt.Sprintf("%s is no node or instance of a group of the autoscaler", names[0])}
+		return finding{names[0] + unserved}
+	}
+	state := answer.Node.State
+	if e.wouldGo && state == decision.NodeUnneeded {
+		answer.Node.Reason.Message = "it would go, and its pods fit elsewhere"
 	}
 	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
 		return failure{err}
+	}
+	if e.wouldGo && (state == decision.NodeBlocked || state == decision.NodeNeeded || state == decision.NodeStarting) {
+		return finding{fmt.Sprintf("node %s would stay", names[0])}
 	}
 	return nil
 }
