@@ -88,8 +88,9 @@ func (r *Resolver) Operation(g *Group) Operation {
 	return Operation{}
 }
 
-// wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way.
-func (r *Resolver) wantOperations(groups []*Group) {
+// wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way. It reports
+// whether a sign is so new that its look may have to wait for operationPause.
+func (r *Resolver) wantOperations(groups []*Group) (fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.clock.Now()
@@ -99,6 +100,7 @@ func (r *Resolver) wantOperations(groups []*Group) {
 		if !replaced && r.Operation(g) == (Operation{}) {
 			continue
 		}
+		fresh = fresh || now.Sub(at) < 2*operationPause
 		stale := func(readAt time.Time) bool {
 			age := now.Sub(readAt)
 			return age >= operationInterval || age >= operationPause && !readAt.After(at)
@@ -110,4 +112,5 @@ func (r *Resolver) wantOperations(groups []*Group) {
 			r.refreshes.expireIf(g.Name, stale)
 		}
 	}
+	return fresh
 }
