@@ -30,29 +30,20 @@ var spendCap = regexp.MustCompile(`^(?:([^=]+=[^=]+):)?(\d{1,12}(?:\.\d+)?)$`)
 // ParseSpendCaps reads the values of the flag: an amount, or LABEL=VALUE:AMOUNT.
 func ParseSpendCaps(texts []string) (caps []decision.SpendCap, _ error) {
 	for _, text := range texts {
-		read, err := parseSpendCap(text)
-		if err != nil {
-			return nil, err
+		found := spendCap.FindStringSubmatch(text)
+		if found == nil {
+			return nil, fmt.Errorf("%q is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50", text)
 		}
-		caps = append(caps, read)
+		most, _ := strconv.ParseFloat(found[2], 64)
+		caps = append(caps, decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most})
 	}
 	return caps, nil
-}
-
-// parseSpendCap allows nothing where the text cannot be read: a cap that is silently off would be worse.
-func parseSpendCap(text string) (decision.SpendCap, error) {
-	found := spendCap.FindStringSubmatch(text)
-	if found == nil {
-		return decision.SpendCap{}, fmt.Errorf("%q is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50", text)
-	}
-	most, _ := strconv.ParseFloat(found[2], 64)
-	return decision.SpendCap{Of: cmp.Or(found[1], decision.WholeCluster), PerHour: most}, nil
 }
 
 // capProblem returns what is wrong with SpendCapTag, or nothing. A group with a cap that cannot be read does not grow.
 func capProblem(g *group.Group) []launchspec.Problem {
 	text, tagged := g.Tags[SpendCapTag]
-	if _, err := parseSpendCap(text); !tagged || err == nil {
+	if _, err := ParseSpendCaps([]string{text}); !tagged || err == nil {
 		return nil
 	}
 	return []launchspec.Problem{{Reason: "invalid-spend-cap-tag", Message: fmt.Sprintf("its tag %s is %q, which is no amount such as 25.50, so the group does not grow", SpendCapTag, text),
@@ -90,8 +81,11 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 		}
 		if text, tagged := g.Tags[SpendCapTag]; tagged {
 			if last := len(s.caps) - 1; last < 0 || s.caps[last].Group != g.Name {
-				read, _ := parseSpendCap(text)
-				s.caps = append(s.caps, decision.SpendCap{Of: g.Name, Group: g.Name, PerHour: read.PerHour})
+				own := decision.SpendCap{Of: g.Name, Group: g.Name} // allows nothing where it cannot be read: a cap that is silently off would be worse
+				if read, err := ParseSpendCaps([]string{text}); err == nil {
+					own.PerHour = read[0].PerHour
+				}
+				s.caps = append(s.caps, own)
 			}
 			in.by = append(in.by, len(s.caps)-1)
 		}
