@@ -66,8 +66,8 @@ type capped struct {
 	priced bool    // each is known
 }
 
-// countSpend counts the instances of a view, whose present costs are by node group ID and capacity type. Groups below their minimum share the room in the order of their names, so that none is asked for what
-// another one takes.
+// countSpend counts the instances of a view, whose present costs are by node group ID and capacity type. Groups below their minimum share the room in
+// the order of their names, so that none is raised by what another one takes.
 func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, present map[string]map[string]groupprice.Cost) *Spend {
 	s := &Spend{caps: slices.Clone(flags), groups: map[string]capped{}, least: map[string]int{}}
 	for _, ng := range v.nodeGroups { // the zone groups of a group are neighbours

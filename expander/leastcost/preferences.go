@@ -30,7 +30,7 @@ func (p Preferences) asCheap(cost, least float64) bool {
 }
 
 // ByPreference returns a copy of the Filter for use behind other expanders. It returns options as they are, unless a plan for them follows what pods
-// prefer.
+// prefer. It looks for no better plan than the first, because the others have chosen by cost or waste.
 func (f *Filter) ByPreference() *Filter {
 	behind := *f
 	behind.behind = true
