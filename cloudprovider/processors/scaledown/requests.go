@@ -108,7 +108,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	kept := scaledownstatus.ScaleDownStatus{}
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
-	if len(r.Removals.begun) == 0 { // one node after the other
+	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
+		r.replaced = nil
+	} else { // one node after the other
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}
 	return err
