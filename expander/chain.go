@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	apiv1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/klog/v2"
@@ -20,8 +21,7 @@ type Chain struct {
 	event func(eventType, reason, message string) // nil for none
 	chose func(Choice)                            // nil for none
 
-	preferred string   // the group chosen last, if pods prefer it to groups like it, else ""
-	similar   []string // the groups that they prefer as much
+	last *coreexpander.Option // chosen, nil for none
 }
 
 // Choice is the result of one call of BestOption.
@@ -55,7 +55,7 @@ type step struct {
 // BestOption returns the option that the steps agree on, nil for none. The log and an event say why it was chosen.
 func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*framework.NodeInfo) *coreexpander.Option {
 	best, words := c.best(options, nodeInfos)
-	c.notePreferred(options, best)
+	c.last = best
 	if c.chose != nil {
 		c.chose(Choice{Options: options, Chosen: best, Words: words})
 	}
@@ -71,22 +71,10 @@ func (c *Chain) BestOption(options []coreexpander.Option, nodeInfos map[string]*
 	return best
 }
 
-// notePreferred notes whether a step has left out groups that would have grown beside the chosen one.
-func (c *Chain) notePreferred(options []coreexpander.Option, best *coreexpander.Option) {
-	c.preferred, c.similar = "", nil
-	for _, o := range options {
-		if best != nil && o.NodeGroup.Id() == best.NodeGroup.Id() && len(best.SimilarNodeGroups) < len(o.SimilarNodeGroups) {
-			c.preferred = o.NodeGroup.Id()
-			for _, ng := range best.SimilarNodeGroups {
-				c.similar = append(c.similar, ng.Id())
-			}
-		}
-	}
-}
-
-// Balances reports whether another group may grow in the place of the one chosen last, by what the pods prefer.
+// Balances reports whether another group may grow in the place of the one chosen last. The plan of least-cost leaves out groups that pods prefer less.
 func (c *Chain) Balances(chosen, other string) bool {
-	return chosen != c.preferred || slices.Contains(c.similar, other)
+	return c.last == nil || chosen != c.last.NodeGroup.Id() ||
+		slices.ContainsFunc(c.last.SimilarNodeGroups, func(ng cloudprovider.NodeGroup) bool { return ng.Id() == other })
 }
 
 // best takes the steps until one option is left, and adds to the options what the steps say of them. An expander of --expander judges

@@ -20,7 +20,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastwaste"
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 )
 
 // LeastWasteStock is the core's own least-waste expander.
@@ -65,8 +64,6 @@ type Config struct {
 	Interrupted func(nodeGroup string) bool
 	// Problems counts what is wrong with a node group. It is nil where nobody knows.
 	Problems func(nodeGroup string) int
-	// Preferences has pods' preferences decide between options that cost about the same. least-cost has its own.
-	Preferences preference.Judge
 	// Event publishes an event that says why an option was chosen. It is nil for none.
 	Event func(eventType, reason, message string)
 	// Chose receives each choice. It must return at once. It is nil for nobody.
@@ -93,8 +90,8 @@ func New(names []string, config Config) (*Chain, error) {
 		c.steps = slices.Insert(c.steps, at, step{name: "not recently interrupted", filter: notInterrupted{config.Interrupted}})
 	}
 	if !slices.Contains(names, coreexpander.RandomExpanderName) {
-		if !slices.Contains(names, leastcost.Name) && config.Preferences.Percent > 0 {
-			c.steps = append(c.steps, step{name: "preferences of pods", filter: preferred{config.Preferences, config.Costs}})
+		if f := config.LeastCost; f != nil && f.Preferences.Percent > 0 && !slices.Contains(names, leastcost.Name) {
+			c.steps = append(c.steps, step{name: "preferences of pods", filter: f.ByPreference()})
 		}
 		c.steps = append(c.steps, step{name: "cheapest", filter: cheapest{config.Costs}},
 			step{name: "fewest problems, first by name", filter: firstByName{config.Problems}})

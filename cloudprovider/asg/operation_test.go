@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -53,6 +54,28 @@ func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 		before := w.described(refreshes)
 		if time.Sleep(time.Hour); w.described(refreshes) != before {
 			t.Errorf("%d looks without a sign of a refresh", w.described(refreshes)-before)
+		}
+	})(t)
+}
+
+// EKS begins its update a moment after somebody changed the group, so the second sign comes right after a look.
+func TestSignRightAfterALookIsLookedAtSoon(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		managed := scalingGroup("a", 0, 1, 9)
+		managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
+		w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
+			AutoScalingGroups: []fakeaws.AutoScalingGroup{managed},
+			EKSNodegroups:     []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a"}}}, discovered).with(func(o *asg.Options) { o.RefreshInterval = 5 * time.Second }).running()
+		time.Sleep(10 * time.Minute)
+		w.must(w.aws.SetLimits("a", 0, 10))
+		for before := w.described("DescribeNodegroup"); w.described("DescribeNodegroup") == before; {
+			time.Sleep(time.Second)
+		}
+		w.must(w.aws.SetNodegroupStatus("a", "UPDATING", ""))
+		w.must(w.aws.SetLimits("a", 0, 11))
+		if p := w.leftAlone(25 * time.Second); !p.Down {
+			t.Errorf("%+v is left alone, want scale-down", p)
 		}
 	})(t)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 
@@ -73,9 +72,6 @@ func (p *Provider) NodesChanged() { p.registered.changed.Store(true) }
 // Adopt takes a group as a write has left it into the current view.
 func (p *Provider) Adopt(name string) { p.adopt(name) }
 
-// Spend returns the metric of the spend.
-func (p *Provider) Spend() *prometheus.GaugeVec { return p.spend.amount }
-
 // TakeOfferings replaces the look-up of offerings by another Provider's, for the same types.
 func (p *Provider) TakeOfferings(other *Provider, types ...string) {
 	p.offers = other.offers
@@ -104,7 +100,8 @@ func (p *Provider) MoveOn() {
 // WhyNotJoining is the rule by which the reason is chosen.
 var WhyNotJoining = whyNotJoining
 
-// CountAnew has the spend counted again, and ForgetCosts also the costs of the groups.
-func (p *Provider) CountAnew() { p.caps.view = nil }
-
-func (p *Provider) ForgetCosts() { p.caps.view, p.caps.pricer = nil, nil }
+// CountAnew shows the spend and counts it against the caps as after a reading.
+func (p *Provider) CountAnew() {
+	p.spend.view = nil
+	p.spend.show(p.view.Load())
+}

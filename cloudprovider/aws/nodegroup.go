@@ -66,6 +66,9 @@ func (n *NodeGroup) MinSize() int {
 	if p.Up {
 		least = min(least, g.TargetInstances())
 	}
+	if most, below := n.provider.SpendCaps().least[n.id]; below {
+		least = min(least, max(most, g.TargetInstances()))
+	}
 	return n.provider.WithinCaps(g, least)
 }
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
@@ -35,7 +36,9 @@ type Spending struct {
 	Total   pricing.Amount            // of all groups
 	ByGroup map[string]pricing.Amount // by node group ID
 
-	pricer *groupprice.Pricer
+	present map[string]map[string]groupprice.Cost // by node group ID and capacity type
+	pricer  *groupprice.Pricer
+	caps    *Spend
 }
 
 // Instance returns what an instance of a node group costs, the zero Amount where that is not known.
@@ -51,107 +54,80 @@ func (p *Provider) Spending() (Spending, bool) {
 	if p.spend == nil {
 		return Spending{}, false
 	}
-	if s := p.spend.total.Load(); s != nil {
-		return *s, true
-	}
-	return Spending{}, false
+	return *p.spend.total.Load(), true
 }
 
-// spend shows the cost of each group's instances. It computes when the groups or the prices have changed, neither per loop nor per
-// scrape. One goroutine at a time uses it.
+// spend is the collector of what each group's instances cost, and of the spend caps. It computes when the groups or the prices have changed, neither per
+// loop nor per scrape. One goroutine at a time calls show.
 type spend struct {
-	costs    *Model
-	amount   *prometheus.GaugeVec
-	estimate *prometheus.GaugeVec
-	unpriced prometheus.Gauge
-	cap      *prometheus.GaugeVec
-	underCap *prometheus.GaugeVec
+	costs *Model
+	flags []decision.SpendCap // of the flag
 
-	view   *View
-	pricer *groupprice.Pricer
-	caps   *Spend
-	shown  map[spendSeries]bool
-	total  atomic.Pointer[Spending] // read by anybody
+	view  *View
+	total atomic.Pointer[Spending] // read by anybody
 }
 
-// spendSeries is one series of each metric.
-type spendSeries struct{ group, capacityType, currency string }
+var (
+	spendLabels, capLabels = []string{"node_group", "capacity_type", "currency"}, []string{"of", "currency"}
 
-func (s spendSeries) labels() prometheus.Labels {
-	return prometheus.Labels{"node_group": s.group, "capacity_type": s.capacityType, "currency": s.currency}
-}
+	spendPerHour = prometheus.NewDesc("asg_autoscaler_spend_per_hour",
+		"What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.", spendLabels, nil)
+	spendEstimated = prometheus.NewDesc("asg_autoscaler_spend_estimated_per_hour",
+		"How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.", spendLabels, nil)
+	spendUnpriced = prometheus.NewDesc("asg_autoscaler_spend_unpriced_instances",
+		"Instances of all node groups whose type has no known price, so that they are in no spend.", nil, nil)
+	spendCapPerHour = prometheus.NewDesc("asg_autoscaler_spend_cap_per_hour",
+		"The most that nodes may cost per hour, by what the cap covers: cluster, a label of nodes, or an Auto Scaling group.", capLabels, nil)
+	spendUnderCap = prometheus.NewDesc("asg_autoscaler_spend_under_cap_per_hour",
+		"What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included.", capLabels, nil)
+)
 
-func newSpend(costs *Model) *spend {
-	labels := []string{"node_group", "capacity_type", "currency"}
-	return &spend{costs: costs, shown: map[spendSeries]bool{},
-		amount: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "asg_autoscaler", Name: "spend_per_hour",
-			Help: "What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.",
-		}, labels),
-		estimate: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Namespace: "asg_autoscaler", Name: "spend_estimated_per_hour",
-			Help: "How much of the spend of a node group is estimated, for want of a price or of knowing which instances are spot.",
-		}, labels),
-		unpriced: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "asg_autoscaler", Name: "spend_unpriced_instances",
-			Help: "Instances of all node groups whose type has no known price, so that they are in no spend.",
-		}),
-		cap: capGauge("spend_cap_per_hour", "The most that nodes may cost per hour, by what the cap covers: cluster, a label of nodes, or an Auto Scaling group."),
-		underCap: capGauge("spend_under_cap_per_hour",
-			"What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included."),
+// Describe implements prometheus.Collector.
+func (*spend) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{spendPerHour, spendEstimated, spendUnpriced, spendCapPerHour, spendUnderCap} {
+		descs <- d
 	}
 }
 
-func capGauge(name, help string) *prometheus.GaugeVec {
-	return prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "asg_autoscaler", Name: name, Help: help}, []string{"of", "currency"})
+// Collect implements prometheus.Collector.
+func (s *spend) Collect(metrics chan<- prometheus.Metric) {
+	total, unpriced := s.total.Load(), 0
+	show := func(desc *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, labels...)
+	}
+	for id, costs := range total.present {
+		missing := 0 // in a mixed group each instance counts for both capacity types
+		for capacityType, cost := range costs {
+			show(spendPerHour, cost.Amount.PerHour, id, capacityType, string(cost.Amount.Currency))
+			show(spendEstimated, cost.Estimated.PerHour, id, capacityType, string(cost.Amount.Currency))
+			missing = max(missing, cost.Unpriced)
+		}
+		unpriced += missing
+	}
+	show(spendUnpriced, float64(unpriced))
+	for _, c := range total.caps.Caps() {
+		show(spendCapPerHour, c.PerHour, c.Of, string(s.costs.prices.Currency()))
+		show(spendUnderCap, c.Spent, c.Of, string(s.costs.prices.Currency()))
+	}
 }
 
-// showCaps brings the metrics of the spend caps up to the present spend. Series of deleted caps vanish.
-func (s *spend) showCaps(now *Spend) {
-	if now == s.caps {
-		return
-	}
-	s.caps = now
-	s.cap.Reset()
-	s.underCap.Reset()
-	if now == nil {
-		return
-	}
-	for _, c := range now.Caps {
-		s.cap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.PerHour)
-		s.underCap.WithLabelValues(c.Of, string(s.costs.prices.Currency())).Set(c.Spent)
-	}
-}
-
-// show brings the metrics up to a view and the current prices. Series of deleted groups vanish.
+// show brings the spend up to a view and the current prices.
 func (s *spend) show(v *View) {
-	pricer := s.costs.Pricer()
-	if v == s.view && pricer == s.pricer {
+	if s == nil {
 		return
 	}
-	s.view, s.pricer = v, pricer
-	now := map[spendSeries]bool{}
-	total := Spending{pricer: pricer, ByGroup: make(map[string]pricing.Amount, len(v.groups))}
-	missing := 0
+	pricer := s.costs.Pricer()
+	if total := s.total.Load(); v == s.view && pricer == total.pricer {
+		return
+	}
+	s.view = v
+	total := Spending{pricer: pricer, present: make(map[string]map[string]groupprice.Cost, len(v.groups)), ByGroup: make(map[string]pricing.Amount, len(v.groups))}
 	for id, g := range v.groups {
-		unpriced := 0 // in a mixed group each instance counts for both capacity types
-		for capacityType, cost := range pricer.Present(g) {
-			series := spendSeries{id, capacityType, string(cost.Amount.Currency)}
-			now[series] = true
+		total.present[id] = pricer.Present(g)
+		for _, cost := range total.present[id] {
 			total.Total, total.ByGroup[id] = total.Total.Plus(cost.Amount), total.ByGroup[id].Plus(cost.Amount)
-			unpriced = max(unpriced, cost.Unpriced)
-			s.amount.With(series.labels()).Set(cost.Amount.PerHour)
-			s.estimate.With(series.labels()).Set(cost.Estimated.PerHour)
-		}
-		missing += unpriced
-	}
-	s.unpriced.Set(float64(missing))
-	for series := range s.shown {
-		if !now[series] {
-			s.amount.Delete(series.labels())
-			s.estimate.Delete(series.labels())
 		}
 	}
-	s.shown = now
+	total.caps = countSpend(s.flags, v, pricer, total.present)
 	s.total.Store(&total)
 }

@@ -129,15 +129,19 @@ func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
 		idle(o)
 		p.Prices = book
 	})
-	shown := w.Spend().WithLabelValues("web", "on-demand", "CNY")
-	shown.Set(99)
+	spent := func() float64 {
+		s, _ := w.Spending()
+		return s.ByGroup["web"].PerHour
+	}
+	s, _ := w.Spending()
+	s.ByGroup["web"] = pricing.Amount{PerHour: 99}
 	w.NextLoop()
-	if got := testutil.ToFloat64(shown); got != 99 {
+	if got := spent(); got != 99 {
 		t.Errorf("spend = %v, computed again though nothing changed", got)
 	}
 	book.SetSpot(nil) // new prices
 	w.NextLoop()
-	if got := testutil.ToFloat64(shown); got != 0 {
+	if got := spent(); got != 0 {
 		t.Errorf("spend = %v after prices changed, want 0 again", got)
 	}
 }

@@ -88,8 +88,7 @@ type Provider struct {
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
 	costs      *Model // nil without prices
-	spend      *spend // nil without prices
-	caps       spendCaps
+	spend      *spend // nil without prices, and shows nothing then
 	gpuTypes   map[string]struct{}
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
@@ -118,7 +117,6 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		unjoined: map[string]notJoining{}, gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
-	p.caps.flags, p.caps.further = o.SpendCaps, map[string]int{}
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
 	if err := p.registered.follow(o.Nodes); err != nil {
 		return nil, err
@@ -129,8 +127,9 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
 	if o.Prices != nil {
 		p.costs = &Model{provider: p, prices: o.Prices}
-		p.spend = newSpend(p.costs)
-		shown = append(shown, p.spend.amount, p.spend.estimate, p.spend.unpriced, p.spend.cap, p.spend.underCap)
+		p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
+		p.spend.total.Store(&Spending{caps: &Spend{}})
+		shown = append(shown, p.spend)
 	}
 	if o.Registerer != nil {
 		for _, c := range shown {
@@ -206,9 +205,6 @@ func (p *Provider) Refresh() error {
 	p.seeCluster()
 	p.cache.BeginLoop()
 	p.refresh()
-	if p.spend != nil {
-		p.spend.showCaps(p.SpendCaps())
-	}
 	return nil
 }
 
@@ -217,12 +213,10 @@ func (p *Provider) refresh() {
 	defer p.changing.Unlock()
 	p.ageing.watch(p.ctx, p.cache.Age(), p.cache.TooOldToRemove(), p.cache.TooOldToAdd())
 	snapshot, catalogue, cni, offered, answered := p.cache.Snapshot(), p.types.Catalogue(), cniOf(p.network), p.offers.Known(), p.starts.Known()
-	if p.spend != nil {
-		defer func() { p.spend.show(p.view.Load()) }()
-	}
 	before, news := p.view.Load(), p.facts.learn(snapshot, p.clock.Now())
 	if before.snapshot == snapshot && before.catalogue == catalogue && before.cni == cni && before.offered == offered && !news && !p.anew && p.answered == answered {
 		p.types.Want(p.unknown...) // EC2 may know them by now
+		p.spend.show(before)
 		return
 	}
 	p.anew, p.answered = false, answered
@@ -233,6 +227,7 @@ func (p *Provider) refresh() {
 	p.offers.Want(v.zonalTypes()...)
 	p.problems.report(p.ctx, slices.Concat(v.findings(), p.refusedLaunches(v), p.fallbacks(v), p.withoutDevices(v), p.withoutNodes(v)), v)
 	zeroSizes(before, v)
+	p.spend.show(v) // first, because the caps hold for the groups of the view
 	p.view.Store(v)
 }
 

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"regexp"
@@ -10,11 +11,11 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
@@ -27,8 +28,7 @@ const (
 var spendCap = regexp.MustCompile(`^(?:([^=]+=[^=]+):)?(\d{1,12}(?:\.\d+)?)$`)
 
 // ParseSpendCaps reads the values of the flag: an amount, or LABEL=VALUE:AMOUNT.
-func ParseSpendCaps(texts []string) ([]decision.SpendCap, error) {
-	var caps []decision.SpendCap
+func ParseSpendCaps(texts []string) (caps []decision.SpendCap, _ error) {
 	for _, text := range texts {
 		found := spendCap.FindStringSubmatch(text)
 		if found == nil {
@@ -50,145 +50,127 @@ func capProblem(g *group.Group) []launchspec.Problem {
 		Remedy: "correct the tag, or delete it: " + shellword.DeleteTag(g.Name, SpendCapTag)}}
 }
 
-// spendCaps count the spend against the caps, once for each view. The costs of a group are kept until it or the prices change.
-type spendCaps struct {
-	flags []decision.SpendCap
-
-	mu      sync.Mutex // guards what follows
-	view    *View      // nil to count anew
-	pricer  *groupprice.Pricer
-	costs   map[*group.Group]*costs
-	further map[string]int // instances that AWS is being asked for and that the view may not show, by node group
-	now     *Spend
-}
-
-// costs are the hourly costs of a node group: of its instances, present or asked for, and of each further one.
-type costs struct {
-	committed pricing.Amount
-	each      float64 // the dearest's
-	priced    bool    // each is known
-}
-
-func costsOf(p *groupprice.Pricer, g *group.Group) *costs {
-	committed, known := p.Committed(g)
-	next, ok := p.Next(g, max(0, g.MostInstances()-g.TargetInstances()))
-	c := &costs{committed: committed, priced: known && ok}
-	for _, part := range next.Parts {
-		c.each = max(c.each, part.Price.Amount.PerHour)
-	}
-	return c
-}
-
-// Spend is what counts against the spend caps. A nil one has no cap.
+// Spend is what counts against the spend caps: the instances of a view, present or asked for, and the raises since. Each view has its own.
 type Spend struct {
-	Caps   []decision.SpendCap // by the flag, then by tags in the order of the groups' names
-	groups map[string]capped   // by node group ID
+	groups map[string]capped // by node group ID
+	least  map[string]int    // the sizes to which groups below their minimum may be raised, by node group ID
+
+	mu   sync.Mutex          // guards what the caps have spent
+	caps []decision.SpendCap // by the flag, then by tags in the order of the groups' names
 }
 
+// capped is a node group under caps.
 type capped struct {
-	*costs
-	by []int // places in Caps
+	by     []int   // places in the caps
+	each   float64 // hourly cost of each further instance, the dearest's
+	priced bool    // each is known
 }
 
-// SpendCaps returns what counts against the spend caps now.
-func (p *Provider) SpendCaps() *Spend {
-	p.caps.mu.Lock()
-	defer p.caps.mu.Unlock()
-	return p.countSpend()
-}
-
-// countSpend counts the spend anew if anything has changed. The caller holds p.caps.mu.
-func (p *Provider) countSpend() *Spend {
-	if p.costs == nil {
-		return nil
-	}
-	c, v, pricer := &p.caps, p.View(), p.costs.Pricer()
-	if v == c.view && pricer == c.pricer {
-		return c.now
-	}
-	if pricer != c.pricer {
-		c.costs = nil
-	}
-	known := c.costs
-	c.view, c.pricer, c.costs, c.now = v, pricer, map[*group.Group]*costs{}, nil
-	s := &Spend{Caps: slices.Clone(c.flags), groups: map[string]capped{}}
+// countSpend counts the instances of a view, whose present costs are by node group ID and capacity type. Groups below their minimum share the room in
+// the order of their names, so that none is raised by what another one takes.
+func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, present map[string]map[string]groupprice.Cost) *Spend {
+	s := &Spend{caps: slices.Clone(flags), groups: map[string]capped{}, least: map[string]int{}}
 	for _, ng := range v.nodeGroups { // the zone groups of a group are neighbours
 		g := v.groups[ng.Id()]
-		in := capped{costs: known[g]}
-		for at, flag := range c.flags {
+		var in capped
+		for at, flag := range flags {
 			key, value, _ := strings.Cut(flag.Of, "=")
 			if t := v.templates[ng.Id()]; flag.Of == decision.WholeCluster || t == nil || t.Labels[key] == value { // an unknown one may have it
 				in.by = append(in.by, at)
 			}
 		}
 		if text, tagged := g.Tags[SpendCapTag]; tagged {
-			if last := len(s.Caps) - 1; last < 0 || s.Caps[last].Group != g.Name {
-				// A tag that cannot be read allows nothing: a cap that is silently off would be worse.
-				read, _ := ParseSpendCaps([]string{text})
-				s.Caps = append(s.Caps, decision.SpendCap{Of: g.Name, Group: g.Name, PerHour: append(read, decision.SpendCap{})[0].PerHour})
+			if last := len(s.caps) - 1; last < 0 || s.caps[last].Group != g.Name {
+				own := decision.SpendCap{Of: g.Name, Group: g.Name} // allows nothing where it cannot be read: a cap that is silently off would be worse
+				if read, err := ParseSpendCaps([]string{text}); err == nil {
+					own.PerHour = read[0].PerHour
+				}
+				s.caps = append(s.caps, own)
 			}
-			in.by = append(in.by, len(s.Caps)-1)
+			in.by = append(in.by, len(s.caps)-1)
 		}
 		if len(in.by) == 0 {
 			continue
 		}
-		if in.costs == nil {
-			in.costs = costsOf(pricer, g)
+		committed, known := pricer.Committed(g, present[ng.Id()])
+		next, ok := pricer.Next(g, max(0, g.MostInstances()-g.TargetInstances()))
+		in.priced = known && ok
+		for _, part := range next.Parts {
+			in.each = max(in.each, part.Price.Amount.PerHour)
 		}
-		c.costs[g], s.groups[ng.Id()] = in.costs, in
 		for _, at := range in.by {
-			s.Caps[at].Spent += in.committed.PerHour
-			s.Caps[at].About = s.Caps[at].About || in.committed.Estimated
+			s.caps[at].Spent += committed.PerHour
+			s.caps[at].About = s.caps[at].About || committed.Estimated
+		}
+		s.groups[ng.Id()] = in
+	}
+	room := s.Shared()
+	for _, ng := range v.nodeGroups {
+		g := v.groups[ng.Id()]
+		if size := g.TargetInstances(); size < g.MinInstances() {
+			s.least[ng.Id()] = size + room(ng.Id(), g.MinInstances()-size)
 		}
 	}
-	if len(s.Caps) == 0 {
-		return nil
-	}
-	for id, n := range c.further {
-		s.add(s.groups[id], n)
-	}
-	c.now = s
 	return s
+}
+
+// SpendCaps returns what counts against the spend caps now. There are none without prices.
+func (p *Provider) SpendCaps() *Spend {
+	if s, priced := p.Spending(); priced {
+		return s.caps
+	}
+	return &Spend{}
+}
+
+// Caps returns the caps with what is spent.
+func (s *Spend) Caps() []decision.SpendCap {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.caps)
 }
 
 // Room returns how many of n further instances of a node group all caps leave room for, and the cap that leaves the least, nil without one.
 // There is no room for an unknown price. Where the next instances cost differently, each counts as the dearest, so that they are never too many.
 func (s *Spend) Room(id string, n int) (room int, by *decision.SpendCap) {
-	if s == nil || len(s.groups[id].by) == 0 {
-		return n, nil
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.room(id, n)
+}
+
+// room is Room for a caller that holds mu.
+func (s *Spend) room(id string, n int) (room int, by *decision.SpendCap) {
 	in, left := s.groups[id], math.Inf(1)
 	for _, at := range in.by {
-		if c := s.Caps[at]; c.PerHour-c.Spent < left {
+		if c := s.caps[at]; c.PerHour-c.Spent < left {
 			left, by = c.PerHour-c.Spent, &c
 		}
 	}
-	if left += 1e-9; !in.priced || left < 0 { // binary arithmetic errs by less than a billionth
+	switch left += 1e-9; { // binary arithmetic errs by less than a billionth
+	case by == nil:
+		return n, nil
+	case !in.priced || left < 0:
 		by.Unpriced = !in.priced
 		return 0, by
 	}
 	return int(min(float64(n), left/in.each)), by
 }
 
-// Shared returns a function that says how many of n further instances of a node group all caps leave room for. The
-// instances of its earlier calls count, too.
-func (s *Spend) Shared() func(id string, n int) int {
-	if s != nil {
-		s = &Spend{Caps: slices.Clone(s.Caps), groups: s.groups}
-	}
-	return func(id string, n int) int {
-		room, by := s.Room(id, n)
-		if by != nil {
-			s.add(s.groups[id], room)
-		}
-		return room
+// add counts n further instances. The caller holds mu.
+func (s *Spend) add(id string, n int) {
+	in := s.groups[id]
+	for _, at := range in.by {
+		s.caps[at].Spent += float64(n) * in.each
 	}
 }
 
-// add counts n further instances.
-func (s *Spend) add(in capped, n int) {
-	for _, at := range in.by {
-		s.Caps[at].Spent += float64(n) * in.each
+// Shared returns a function that says how many of n further instances of a node group all caps leave room for. The
+// instances of its earlier calls count, too.
+func (s *Spend) Shared() func(id string, n int) int {
+	s = &Spend{groups: s.groups, caps: s.Caps()}
+	return func(id string, n int) int {
+		room, _ := s.room(id, n)
+		s.add(id, room)
+		return room
 	}
 }
 
@@ -202,34 +184,36 @@ func (p *Provider) WithinCaps(g *group.Group, most int) int {
 	return size + room
 }
 
-// Capped returns the spend cap that keeps a node group from another node that its size allows.
-func (p *Provider) Capped(g *group.Group) (by decision.SpendCap, capped bool) {
-	room, limit := p.SpendCaps().Room(g.ID(), 1)
-	if room > 0 || g.TargetInstances() >= g.MostInstances() {
-		return by, false
+// Capped returns the spend cap that keeps a node group from another node that its size allows, nil for none.
+func (p *Provider) Capped(g *group.Group) *decision.SpendCap {
+	if room, by := p.SpendCaps().Room(g.ID(), 1); room == 0 && g.TargetInstances() < g.MostInstances() {
+		return by
 	}
-	return *limit, true
+	return nil
 }
 
 // raise has AWS asked for delta more instances, which count against the spend caps from now on. The core has looked at the sizes before, but not
-// at raises of other groups under the same cap at the same time, and a pause may have begun.
+// at raises of other groups under the same cap at the same time, and a pause may have begun. Instances that AWS refuses count until the next view.
 func (n *NodeGroup) raise(delta int, ask func() error) error {
 	if p := n.provider.Paused(n.group()); p.Up {
 		return n.pausedError(p)
 	}
-	c := &n.provider.caps
-	c.mu.Lock()
-	if room, by := n.provider.countSpend().Room(n.id, delta); room < delta {
-		c.mu.Unlock()
+	caps := n.provider.SpendCaps()
+	caps.mu.Lock()
+	room, by := caps.room(n.id, delta)
+	if room < delta {
+		caps.mu.Unlock()
 		return fmt.Errorf("node group %q: the spend cap of %v an hour on %s leaves room for %d of %d more instances", n.id, by.PerHour, by.Of, room, delta)
 	}
-	c.further[n.id], c.view = c.further[n.id]+delta, nil
-	c.mu.Unlock()
+	caps.add(n.id, delta)
+	caps.mu.Unlock()
 	err := ask()
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	n.provider.adopt(n.name)
-	c.further[n.id], c.view = c.further[n.id]-delta, nil
+	if errors.Is(err, asg.ErrNotAtomic) { // the core asks in another way
+		caps.mu.Lock()
+		defer caps.mu.Unlock()
+		caps.add(n.id, -delta)
+	}
 	return err
 }
 

@@ -65,9 +65,9 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 		t.Fatal(err)
 	}
 	sizes(3, 1)
-	by, capped := w.Capped(w.View().Group("a"))
-	if !capped || by.Of != "cluster" || by.Spent < 4*each-0.001 || by.Spent > 4*each+0.001 || !by.About {
-		t.Errorf("held by %+v, %t, want the cluster's with the estimated price of four nodes", by, capped)
+	by := w.Capped(w.View().Group("a"))
+	if by == nil || by.Of != "cluster" || by.Spent < 4*each-0.001 || by.Spent > 4*each+0.001 || !by.About {
+		t.Errorf("held by %+v, want the cluster's with the estimated price of four nodes", by)
 	}
 	w.NextLoop()
 	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour"); err != nil || n != 4 {
@@ -85,6 +85,27 @@ func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
 		if least := w.NodeGroup("a").MinSize(); least != want {
 			t.Errorf("the minimum is %d under a cap of %v nodes, want %d", least, nodes, want)
 		}
+	}
+}
+
+// The core asks for all minimums before it looks at the sizes again.
+func TestGroupsBelowTheirMinimumShareTheSpendCap(t *testing.T) {
+	discovery, err := ownership.ParseDiscovery([]string{"3:9:a", "3:9:b"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := capped(t, 4, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
+	least := func() [2]int { return [2]int{w.NodeGroup("a").MinSize(), w.NodeGroup("b").MinSize()} }
+	if got := least(); got != [2]int{3, 1} {
+		t.Errorf("the groups are to have %v nodes, want 3 and 1", got)
+	}
+	for id, count := range map[string]int{"a": 3, "b": 1} {
+		if err := w.Grow(id, count); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := least(); got != [2]int{3, 1} {
+		t.Errorf("the groups are to have %v nodes after that, want 3 and 1", got)
 	}
 }
 

@@ -21,7 +21,17 @@ const (
 	Assumed Annotation = "asg-autoscaler.github.io/assumed"
 	// NoCSINode is on a CSINode that replaces a missing one.
 	NoCSINode Annotation = "asg-autoscaler.github.io/no-csi-node"
+	// RemovalRequested is on a node whose removal somebody asks for, see ToGo. People and asgctl write it, and the autoscaler only reads it.
+	RemovalRequested Annotation = "cluster-autoscaler.kubernetes.io/scale-down-requested"
 )
+
+// ReplaceFirst is the value of RemovalRequested that has another node come first if the group or the pods need it.
+const ReplaceFirst = "replace"
+
+// ToGo reports whether somebody asks for the removal of the node.
+func ToGo(node metav1.Object) bool {
+	return RemovalRequested.Of(node) == "true" || RemovalRequested.Of(node) == ReplaceFirst
+}
 
 // Set annotates the object.
 func (a Annotation) Set(object metav1.Object, value string) {

@@ -39,19 +39,19 @@ func (f *Filter) cheapestChoice(candidates []candidate, d *demand, t *timer) cho
 	if !separable(candidates, d.pods) {
 		return single
 	}
-	d.judge = f.preferences
+	d.preferences = f.Preferences
 	d.classify(candidates)
 	best := f.planned(candidates, d, t)
 	if all := len(best.all()); covered > all || covered == all && single.total < best.total*(1-costTolerance) {
 		best = single
 	}
-	if !d.prefers() {
+	if !slices.ContainsFunc(d.classes, func(c class) bool { return c.scores != nil }) {
 		return best
 	}
 	cut := t.cut
 	d.narrow = true
 	preferred := f.planned(candidates, d, t)
-	if len(preferred.all()) < len(best.all()) || !d.judge.AsCheap(preferred.total, best.total) {
+	if len(preferred.all()) < len(best.all()) || !d.preferences.asCheap(preferred.total, best.total) {
 		t.cut = cut
 		return best
 	}

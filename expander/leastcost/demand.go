@@ -12,8 +12,6 @@ import (
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
-
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 )
 
 // demand holds the pods of all options, whatever the nodes cost. The core lists pods in an order that differs from call to
@@ -30,9 +28,8 @@ type demand struct {
 	ables   []bits    // by class
 	offered []amounts // by candidate
 
-	judge  preference.Judge
-	scores [][]int64 // by pod and candidate, nil where no pod has a preference
-	narrow bool      // problems leave out what pods prefer less
+	preferences Preferences
+	narrow      bool // problems leave out what pods prefer less
 }
 
 // newDemand collects the pods of the candidates. devices may be nil.
@@ -80,22 +77,17 @@ func newDemand(candidates []candidate, devices *drasnapshot.Snapshot) *demand {
 func (d *demand) classify(candidates []candidate) {
 	perNode := d.perNode(candidates)
 	d.shareAbility(candidates)
-	d.scores = d.judge.Scores(d.pods, templatesOf(candidates), func(pod, c int) bool { return d.able[pod].has(c) })
+	scores := d.preferences.scores(d.pods, candidates, d.able)
 	index := make(map[string]int)
 	separation := separations(d.pods)
 	for i, pod := range d.pods {
 		key := keyOf(d.requests[i]) + keyOf(d.able[i]) + keyOf(separation[i].has) + keyOf(separation[i].concernedBy) +
-			string(binary.AppendVarint(nil, int64(perNode[i].most))) + perNode[i].workload
-		var scores []int64
-		if d.scores != nil {
-			scores = d.scores[i]
-			key += keyOf(scores)
-		}
+			string(binary.AppendVarint(nil, int64(perNode[i].most))) + perNode[i].workload + keyOf(scores[i])
 		at, known := index[key]
 		if !known {
 			at = len(d.classes)
 			index[key] = at
-			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores})
+			d.classes = append(d.classes, class{request: d.requests[i], perNode: perNode[i].most, separation: separation[i], scores: scores[i]})
 			d.ables = append(d.ables, d.able[i])
 		}
 		d.classOf = append(d.classOf, at)
@@ -181,18 +173,22 @@ func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / 
 // problem returns the packing problem at the candidates' prices.
 func (d *demand) problem(candidates []candidate) *problem {
 	p := &problem{classes: slices.Clone(d.classes)}
-	p.addShapes(candidates, d)
+	ables := d.ables
+	if d.narrow {
+		ables = d.mostPreferred(candidates)
+	}
+	p.addShapes(candidates, d, ables)
 	for i := range p.classes {
 		class := &p.classes[i]
-		class.fits = newBits(len(p.shapes))
+		class.fits, class.wide = newBits(len(p.shapes)), newBits(len(p.shapes))
 		for s, shape := range p.shapes {
 			if d.ables[i].has(shape.groups[0]) && class.request.within(shape.offered) {
-				class.fits.set(s)
+				class.wide.set(s)
+				if ables[i].has(shape.groups[0]) {
+					class.fits.set(s)
+				}
 			}
 		}
-	}
-	if d.narrow {
-		p.narrow(d.judge)
 	}
 	return p
 }

@@ -63,23 +63,6 @@ func newFiller(p *problem) *filler {
 	return f
 }
 
-// share is the part of a shape's node that a pod of the class takes in one dimension.
-func (p *problem) share(s, c, d int) float64 {
-	if offered := p.shapes[s].offered[d]; offered > 0 {
-		return float64(p.classes[c].request[d]) / float64(offered)
-	}
-	return 0
-}
-
-// largest is the share in the dimension where the pod takes the most.
-func (p *problem) largest(s, c int) float64 {
-	most := 0.0
-	for d := range p.classes[c].request {
-		most = max(most, p.share(s, c, d))
-	}
-	return most
-}
-
 // fill packs a node of a shape with the most valuable pods among some classes. values and left are by class. It tries several
 // orders and keeps the best. The result is good, not always optimal, and the next call overwrites it. A class worth nothing is
 // left out.
@@ -179,7 +162,7 @@ func (f *filler) sort(s int, values []float64, weight int) {
 func (f *filler) size(s, c, weight int) float64 {
 	size := 1e-9
 	for d, w := range f.weights[weight] {
-		size += w * f.problem.share(s, c, d)
+		size += w * f.problem.classes[c].request.share(f.problem.shapes[s].offered, d)
 	}
 	return size
 }

@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"slices"
 	"time"
 
 	apiv1 "k8s.io/api/core/v1"
@@ -10,7 +11,6 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
@@ -48,7 +48,9 @@ type Filter struct {
 	rest      *remainder             // of the last plan, nil for none
 	last      map[string]Explanation // of the last BestOptions, by node group ID
 
-	preferences preference.Judge // none by default
+	// Preferences is set before the first use.
+	Preferences Preferences
+	behind      bool // other expanders, see ByPreference
 }
 
 // Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
@@ -69,22 +71,19 @@ func New(prices prices, penalties penalties, devices func() *drasnapshot.Snapsho
 	return &Filter{prices: prices, penalties: penalties, devices: devices, limit: limit, clock: clock}
 }
 
-// Prefer has plans follow what pods prefer, where that costs no more than the Judge allows. It returns the Filter.
-func (f *Filter) Prefer(j preference.Judge) *Filter {
-	f.preferences = j
-	return f
-}
-
 // BestOptions returns the first option, its nodes and pods cut to the plan for its group, and the options that would do exactly
 // as well. The pods come node by node: first fit in their order gives the plan's nodes. If the other pods of the plan are what is
 // pending at the next call, and prices are what they were, the plan goes on. So the raises add up to the plan. It does not change the given options. Groups with known prices come before all others. If no price is known, the
 // options come back unchanged. It returns nil only for no options.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
-	d := f.decide(options, nodeInfos)
+	var d *decision
+	if !f.behind || slices.ContainsFunc(options, func(o expander.Option) bool { return slices.ContainsFunc(o.Pods, prefers) }) {
+		d = f.decide(options, nodeInfos)
+	}
 	f.last = nil
-	if d == nil {
+	if d == nil || f.behind && !d.choice.preferred {
 		f.rest = nil
-		if len(options) > 0 {
+		if len(options) > 0 && !f.behind {
 			klog.Background().V(2).Info("Left the scale-up options as they are: no price is known", "options", len(options))
 		}
 		return options
@@ -108,7 +107,7 @@ type decision struct {
 
 // decide plans, and compares the plan with the cost of each option alone. It returns nil where no price is known.
 func (f *Filter) decide(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) *decision {
-	t := &timer{clock: f.clock, start: f.clock.Now(), limit: f.limit}
+	t := &timer{clock: f.clock, start: f.clock.Now(), limit: f.limit, brief: f.behind}
 	candidates := f.candidates(options, nodeInfos)
 	if len(candidates) == 0 {
 		return nil

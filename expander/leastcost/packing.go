@@ -75,7 +75,9 @@ func (p *problem) solve(t *timer) packing {
 	pl.rest(&result, room, pl.values, math.Inf(1), 0)
 	pl.reprice(&result, room)
 	pl.keepShapes(&result)
-	pl.improve(&result, room)
+	if !t.brief {
+		pl.improve(&result, room)
+	}
 	pl.forward(&result, room)
 	pl.simplify(&result, room)
 	pl.forward(&result, room)

@@ -1,73 +1,193 @@
 package leastcost
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
 	apiv1 "k8s.io/api/core/v1"
-
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
 
-// A plan that follows preferences is made after the cheapest one, and counts if it costs about the same and places as many pods. There, each class of
-// pods keeps off the shapes that it prefers less, among those on which its pods cost about the least. What finds no place goes anywhere in the end.
+// whole is the score of a preference that a node meets.
+const whole = 100
 
-func templatesOf(candidates []candidate) []*apiv1.Node {
-	nodes := make([]*apiv1.Node, len(candidates))
-	for c := range candidates {
-		nodes[c] = candidates[c].info.Node()
-	}
-	return nodes
+// Preferences has plans follow what pods merely prefer: preferred node affinity, and topology spread with ScheduleAnyway. The zero value ignores it.
+//
+// Such a plan is made after the cheapest one, and counts if it costs about the same and places as many pods. There, each class of pods keeps off the
+// candidates that it prefers less, among those on which its pods cost about the least. Pods that find no place go anywhere in the end.
+type Preferences struct {
+	// Percent is how much more nodes may cost that suit pods better. Preferences count for nothing with 0.
+	Percent float64
+	// Running returns the nodes of the cluster with their pods, which count for topology spread. Nil counts none.
+	Running func() ([]*framework.NodeInfo, error)
 }
 
-// prefers reports whether pods tell candidates apart by what they prefer.
-func (d *demand) prefers() bool {
-	return slices.ContainsFunc(d.classes, func(c class) bool { return c.scores != nil })
+// asCheap reports whether a cost counts as the same as the least one.
+func (p Preferences) asCheap(cost, least float64) bool {
+	return cost <= least*(1+p.Percent/100)*(1+costTolerance)
 }
 
-// preferenceOf is the same for candidates that suit all preferences equally, "" where there are none.
-func (d *demand) preferenceOf(candidate int) string {
-	var scores []int64
-	for i := range d.classes {
-		if s := d.classes[i].scores; s != nil {
-			scores = append(scores, s[candidate])
-		}
-	}
-	return keyOf(scores)
+// ByPreference returns a copy of the Filter for use behind other expanders. It returns options as they are, unless a plan for them follows what pods
+// prefer. It looks for no better plan than the first, because the others have chosen by cost or waste.
+func (f *Filter) ByPreference() *Filter {
+	behind := *f
+	behind.behind = true
+	return &behind
 }
 
-// narrow has classes fit only the most preferred of the shapes that cost a pod about as little as the cheapest, and all that cost more.
-func (p *problem) narrow(judge preference.Judge) {
-	for i := range p.classes {
-		class := &p.classes[i]
+// mostPreferred returns by class the candidates that list it, without those that it prefers less among the ones on which its pods cost about the least.
+func (d *demand) mostPreferred(candidates []candidate) []bits {
+	ables := slices.Clone(d.ables)
+	for i, class := range d.classes {
 		if class.scores == nil {
 			continue
 		}
-		score := func(s int) int64 { return class.scores[p.shapes[s].groups[0]] }
-		cost := func(s int) float64 { return p.shapes[s].cost * p.largest(s, i) }
-		least, best := math.Inf(1), int64(0)
-		class.fits.each(func(s int) { least = min(least, cost(s)) })
-		class.fits.each(func(s int) {
-			if judge.AsCheap(cost(s), least) {
-				best = max(best, score(s))
+		cost, least, best := make([]float64, len(candidates)), math.Inf(1), int64(0)
+		ables[i].each(func(c int) {
+			cost[c] = candidates[c].unit * class.request.largestShare(d.offered[c])
+			least = min(least, cost[c])
+		})
+		cheap := func(c int) bool { return d.preferences.asCheap(cost[c], least) }
+		ables[i].each(func(c int) {
+			if cheap(c) {
+				best = max(best, class.scores[c])
 			}
 		})
-		class.wide = class.fits
-		class.fits = newBits(len(p.shapes))
-		class.wide.each(func(s int) {
-			if !judge.AsCheap(cost(s), least) || score(s) == best {
-				class.fits.set(s)
+		ables[i] = newBits(len(candidates))
+		d.ables[i].each(func(c int) {
+			if !cheap(c) || class.scores[c] == best {
+				ables[i].set(c)
 			}
 		})
 	}
+	return ables
 }
 
 // widen lets pods without a node fit less preferred shapes, too, and reports whether there are any.
 func (p *problem) widen(left []int) (any bool) {
 	for i := range p.classes {
-		if class := &p.classes[i]; class.wide != nil && left[i] > 0 {
+		if class := &p.classes[i]; class.scores != nil && left[i] > 0 {
 			class.fits, any = class.wide, true
 		}
 	}
 	return any
+}
+
+// scores returns how well the nodes of each candidate suit each pod, by pod and candidate. It is nil for a pod that prefers none of the candidates that
+// list it. Each pod of a spread workload prefers the domain that has the fewest of its pods by then.
+func (p Preferences) scores(pods []*apiv1.Pod, candidates []candidate, able []bits) [][]int64 {
+	all := make([][]int64, len(pods))
+	if p.Percent <= 0 || !slices.ContainsFunc(pods, prefers) {
+		return all
+	}
+	byTerms, spread := map[string][]int64{}, p.newDomains(pods)
+	for i, pod := range pods {
+		if !prefers(pod) {
+			continue
+		}
+		score := make([]int64, len(candidates))
+		if terms := preferredTerms(pod); len(terms) > 0 {
+			key := fmt.Sprint(terms)
+			if byTerms[key] == nil {
+				byTerms[key] = affinityScores(terms, candidates)
+			}
+			copy(score, byTerms[key])
+		}
+		for _, c := range pod.Spec.TopologySpreadConstraints {
+			if soft(c) {
+				spread.deal(pod, c.TopologyKey, candidates, able[i], score)
+			}
+		}
+		least, most := int64(math.MaxInt64), int64(0)
+		able[i].each(func(c int) { least, most = min(least, score[c]), max(most, score[c]) })
+		if least < most {
+			all[i] = score
+		}
+	}
+	return all
+}
+
+func prefers(pod *apiv1.Pod) bool {
+	return len(preferredTerms(pod)) > 0 || slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, soft)
+}
+
+func preferredTerms(pod *apiv1.Pod) []apiv1.PreferredSchedulingTerm {
+	if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil {
+		return a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution
+	}
+	return nil
+}
+
+// soft reports whether a constraint is a preference between groups. Every new node is a host of its own.
+func soft(c apiv1.TopologySpreadConstraint) bool {
+	return c.WhenUnsatisfiable == apiv1.ScheduleAnyway && c.TopologyKey != apiv1.LabelHostname
+}
+
+// affinityScores returns the share of the weights that nodes of each candidate meet.
+func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidate) []int64 {
+	scores, all := make([]int64, len(candidates)), int64(0)
+	parsed, err := nodeaffinity.NewPreferredSchedulingTerms(terms)
+	for _, t := range terms {
+		all += int64(t.Weight)
+	}
+	for c := range candidates {
+		if err == nil && all > 0 {
+			scores[c] = parsed.Score(candidates[c].info.Node()) * whole / all
+		}
+	}
+	return scores
+}
+
+// domain is a value of a label, over which the pods of a workload are spread.
+type domain struct{ workload, key, value string }
+
+// domains count the pods in each domain, those of the plan included.
+type domains map[domain]int
+
+func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
+	s, keys := domains{}, map[string][]string{} // by workload
+	for _, pod := range pods {
+		for _, c := range pod.Spec.TopologySpreadConstraints {
+			if name := workloadOf(pod); soft(c) && !slices.Contains(keys[name], c.TopologyKey) {
+				keys[name] = append(keys[name], c.TopologyKey)
+			}
+		}
+	}
+	if p.Running == nil || len(keys) == 0 {
+		return s
+	}
+	running, _ := p.Running() // with an error, as if none ran
+	for _, info := range running {
+		for _, pod := range info.Pods() {
+			name := workloadOf(pod.Pod)
+			for _, key := range keys[name] {
+				if pod.DeletionTimestamp == nil {
+					s[domain{name, key, info.Node().Labels[key]}]++
+				}
+			}
+		}
+	}
+	return s
+}
+
+// deal gives a pod to the domain with the fewest pods of its workload, among those of candidates that list the pod, and adds to their scores.
+func (s domains) deal(pod *apiv1.Pod, key string, candidates []candidate, able bits, score []int64) {
+	of := func(c int) domain { return domain{workloadOf(pod), key, candidates[c].info.Node().Labels[key]} }
+	var least domain
+	able.each(func(c int) {
+		if d := of(c); d.value != "" && (least.value == "" || s[d] < s[least] || s[d] == s[least] && d.value < least.value) {
+			least = d
+		}
+	})
+	if least.value == "" {
+		return
+	}
+	s[least]++
+	able.each(func(c int) {
+		if of(c) == least {
+			score[c] += whole
+		}
+	})
 }

@@ -10,8 +10,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/utils/clock"
-
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 )
 
 const capacity = "karpenter.sh/capacity-type"
@@ -63,7 +61,8 @@ func TestPlansFollowPreferences(t *testing.T) {
 		{name: "spread over prices that differ", prices: flat{"spot": 0.35, "on-demand": 1}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 8}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			f := New(tt.prices, nil, nil, time.Hour, clock.RealClock{}).Prefer(preference.Judge{Percent: tt.percent})
+			f := New(tt.prices, nil, nil, time.Hour, clock.RealClock{})
+			f.Preferences.Percent = tt.percent
 			got := map[string]int{}
 			for _, e := range f.Explain(tt.options, templates) {
 				if e.PlannedPods > 0 {
@@ -82,7 +81,8 @@ func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {
 	web := preferring("spot", replicas("web", 8, "1", "1Gi"))
 	options := []expander.Option{option("a", 9, web), option("b", 9, web), option("c", 9, web)}
 	options[0].SimilarNodeGroups = append(options[0].SimilarNodeGroups, &group{id: "b"}, &group{id: "c"})
-	f := newFilter(flat{"a": 1, "b": 1, "c": 1}, nil).Prefer(preference.Judge{Percent: 5})
+	f := newFilter(flat{"a": 1, "b": 1, "c": 1}, nil)
+	f.Preferences.Percent = 5
 	best := f.BestOptions(options, templates)
 	if len(best) != 2 || len(best[0].SimilarNodeGroups) != 1 || best[0].SimilarNodeGroups[0].Id() != "c" {
 		t.Errorf("best options %v, want a with c alone beside it, and c", summary(best))

@@ -20,7 +20,7 @@ type class struct {
 	perNode    int          // how many of them one node may hold, whatever it offers
 	separation separation   // from pods of which classes
 	scores     []int64      // by candidate, how well it suits what the pods prefer, nil for no preference
-	wide       bits         // the shapes that have room for one, the less preferred ones included, nil where none is left out
+	wide       bits         // the shapes that have room for one, the less preferred ones included
 }
 
 // shape is a set of groups whose nodes are equal to the plan: the same resources, cost and fitting pods.
@@ -46,20 +46,17 @@ func (p *problem) counts() (counts, all []int) {
 }
 
 // addShapes joins the candidates that are alike, in their order.
-func (p *problem) addShapes(candidates []candidate, d *demand) {
+func (p *problem) addShapes(candidates []candidate, d *demand, ables []bits) {
 	fits := make([]bits, len(candidates)) // by candidate: the classes that it lists
 	for c := range candidates {
-		fits[c] = newBits(len(d.ables))
+		fits[c] = newBits(len(ables))
 	}
-	for i, set := range d.ables {
+	for i, set := range ables {
 		set.each(func(c int) { fits[c].set(i) })
 	}
-	known, prefers := make(map[string]int), d.prefers()
+	known := make(map[string]int)
 	for c := range candidates {
 		key := keyOf(d.offered[c]) + keyOf(fits[c]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
-		if prefers {
-			key += d.preferenceOf(c)
-		}
 		i, ok := known[key]
 		if !ok {
 			i = len(p.shapes)
@@ -69,6 +66,23 @@ func (p *problem) addShapes(candidates []candidate, d *demand) {
 		p.shapes[i].groups = append(p.shapes[i].groups, c)
 		p.shapes[i].limit += candidates[c].option.NodeCount
 	}
+}
+
+// share is the part of what a node offers that a takes in one dimension.
+func (a amounts) share(offered amounts, d int) float64 {
+	if offered[d] > 0 {
+		return float64(a[d]) / float64(offered[d])
+	}
+	return 0
+}
+
+// largestShare is the share in the dimension where a takes the most.
+func (a amounts) largestShare(offered amounts) float64 {
+	most := 0.0
+	for d := range a {
+		most = max(most, a.share(offered, d))
+	}
+	return most
 }
 
 // within reports whether a fits in b.

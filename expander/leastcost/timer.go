@@ -16,6 +16,7 @@ type timer struct {
 	clock clock.PassiveClock
 	start time.Time
 	limit time.Duration
+	brief bool // the first good plan counts: other expanders have weighed the options
 	cut   bool // a step came to an end for want of time
 }
 

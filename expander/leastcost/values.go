@@ -14,7 +14,7 @@ func (pl *planner) setValues() {
 		least := math.Inf(1)
 		for s := range p.shapes {
 			if class.fits.has(s) {
-				least = min(least, p.shapes[s].cost*p.largest(s, c))
+				least = min(least, p.shapes[s].cost*class.request.largestShare(p.shapes[s].offered))
 			}
 		}
 		if !math.IsInf(least, 1) {

@@ -77,11 +77,11 @@ func shares(g *group.Group, units int) map[string]float64 {
 	return list
 }
 
-// Committed returns the cost of g's instances, present or asked for. An instance that was asked for counts as the next one, and so does a present
+// Committed returns the cost of g's instances, those that are Present or asked for. An instance that was asked for counts as the next one, and so does a present
 // one without a price. It is not ok where such instances have no price, and count for nothing.
-func (p *Pricer) Committed(g *group.Group) (cost pricing.Amount, ok bool) {
+func (p *Pricer) Committed(g *group.Group, present map[string]Cost) (cost pricing.Amount, ok bool) {
 	unpriced := 0
-	for _, c := range p.Present(g) {
+	for _, c := range present {
 		cost, unpriced = cost.Plus(c.Amount), max(unpriced, c.Unpriced)
 	}
 	counted := *g

@@ -23,7 +23,7 @@ func (r *Resolver) Spec(g *Group) (*LaunchSpec, []Problem) {
 	found, err := r.nodegroups.get(key)
 	if found != nil {
 		launch.Nodegroup = &found.Nodegroup
-		problems = append(problems, found.problems()...)
+		problems = append(problems, found.problems...)
 	}
 	if err != nil {
 		problems = append(problems, unread(err, ReasonNodegroupUnread, fmt.Sprintf("EKS node group %q of cluster %q", key.name, key.cluster),

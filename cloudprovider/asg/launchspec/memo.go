@@ -156,19 +156,11 @@ func (m memo[K, V]) fetchBatches(keys []K, size int, c clock.PassiveClock, lookU
 	}
 }
 
-// expireBefore makes a value due that was read no later than the moment. It returns when a value that stays was read. A failed look-up still waits, and
-// counts as read after any sign.
-func (m memo[K, V]) expireBefore(key K, at time.Time) time.Time {
-	e := m.entries[key]
-	switch {
-	case e == nil, errors.Is(e.err, errNotRead):
-		return time.Time{}
-	case e.err != nil:
-		return at.Add(time.Hour)
-	case !e.readAt.After(at):
+// expireIf makes a value due by when it was read. A failed look-up still waits.
+func (m memo[K, V]) expireIf(key K, stale func(readAt time.Time) bool) {
+	if e := m.entries[key]; e != nil && e.err == nil && stale(e.readAt) {
 		e.readAt = time.Time{}
 	}
-	return e.readAt
 }
 
 func (m memo[K, V]) expire(key K) {

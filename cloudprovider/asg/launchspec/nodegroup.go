@@ -9,7 +9,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
-	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 )
 
 // EKS marks the Auto Scaling groups of its managed node groups with these tags.
@@ -37,8 +36,8 @@ type Taint struct{ Key, Value, Effect string }
 // describedNodegroup is a Nodegroup with its state, on which no launch depends.
 type describedNodegroup struct {
 	Nodegroup
-	status ekstypes.NodegroupStatus
-	issue  string // the first that EKS finds, with a colon before it
+	operation Operation // EKS's
+	problems  []Problem // that EKS finds
 }
 
 type nodegroupKey struct{ cluster, name string }
@@ -69,10 +68,7 @@ func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*de
 	}
 	n.CapacityType, n.AMIType, n.Role = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType), aws.ToString(out.Nodegroup.NodeRole)
 	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
-	n.status = out.Nodegroup.Status
-	if h := out.Nodegroup.Health; h != nil && len(h.Issues) > 0 {
-		n.issue = fmt.Sprintf(": %s: %s", h.Issues[0].Code, aws.ToString(h.Issues[0].Message))
-	}
+	n.operation, n.problems = stateOf(out.Nodegroup, key)
 	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))
 	for _, t := range out.Nodegroup.Taints {
 		n.Taints = append(n.Taints, Taint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})

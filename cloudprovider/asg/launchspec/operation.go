@@ -3,11 +3,11 @@ package launchspec
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"k8s.io/klog/v2"
 
@@ -22,28 +22,30 @@ type Operation struct {
 	Ends bool   // a new instance would go soon
 }
 
-// operationOf returns EKS's work on the node group, by its status.
-func (n *describedNodegroup) operation() Operation {
-	verb := map[ekstypes.NodegroupStatus]string{ekstypes.NodegroupStatusCreating: "creates", ekstypes.NodegroupStatusUpdating: "updates",
-		ekstypes.NodegroupStatusDeleting: "deletes"}[n.status]
-	if verb == "" {
-		return Operation{}
+// stateOf returns what EKS does with a node group, and what it finds wrong.
+func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
+	see := fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(key.cluster), shellword.Quote(key.name))
+	does := func(verb string) Operation {
+		return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, key.name), See: see}
 	}
-	return Operation{Text: fmt.Sprintf("EKS %s its node group %q", verb, n.Name), See: n.see(), Ends: n.status == ekstypes.NodegroupStatusDeleting}
-}
-
-func (n *describedNodegroup) see() string {
-	return fmt.Sprintf("aws eks describe-nodegroup --cluster-name %s --nodegroup-name %s", shellword.Quote(n.Cluster), shellword.Quote(n.Name))
-}
-
-// problems returns what EKS finds wrong with the node group.
-func (n *describedNodegroup) problems() []Problem {
-	switch n.status {
+	switch n.Status {
+	case ekstypes.NodegroupStatusCreating:
+		return does("creates"), nil
+	case ekstypes.NodegroupStatusUpdating:
+		return does("updates"), nil
+	case ekstypes.NodegroupStatusDeleting:
+		o := does("deletes")
+		o.Ends = true
+		return o, nil
 	case ekstypes.NodegroupStatusDegraded, ekstypes.NodegroupStatusCreateFailed, ekstypes.NodegroupStatusDeleteFailed:
-		return []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", n.Name, n.status, n.issue),
-			Remedy: "see all that EKS finds wrong: " + n.see()}}
+		issue := ""
+		if h := n.Health; h != nil && len(h.Issues) > 0 {
+			issue = fmt.Sprintf(": %s: %s", h.Issues[0].Code, aws.ToString(h.Issues[0].Message))
+		}
+		return Operation{}, []Problem{{Reason: ReasonNodegroupDegraded, Message: fmt.Sprintf("EKS shows its node group %q as %s%s", key.name, n.Status, issue),
+			Remedy: "see all that EKS finds wrong: " + see}}
 	}
-	return nil
+	return Operation{}, nil
 }
 
 // refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
@@ -59,9 +61,7 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 	}
 	o := &Operation{}
 	for _, last := range out.InstanceRefreshes {
-		switch last.Status {
-		case autoscalingtypes.InstanceRefreshStatusPending, autoscalingtypes.InstanceRefreshStatusInProgress, autoscalingtypes.InstanceRefreshStatusCancelling,
-			autoscalingtypes.InstanceRefreshStatusRollbackInProgress, autoscalingtypes.InstanceRefreshStatusBaking:
+		if last.EndTime == nil {
 			o.Text = fmt.Sprintf("instance refresh %s replaces its instances", aws.ToString(last.InstanceRefreshId))
 			o.See = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
 		}
@@ -80,7 +80,7 @@ func (r *Resolver) Replaced(group string) {
 // Operation returns AWS's own work in the group, by the last look that succeeded. There is none once AWS denies the look, because its end would not show.
 func (r *Resolver) Operation(g *Group) Operation {
 	if n, err := r.nodegroups.get(nodegroupOf(g)); n != nil && !awsclient.IsDenied(err) {
-		return n.operation()
+		return n.operation
 	}
 	if o, err := r.refreshes.get(g.Name); o != nil && !awsclient.IsDenied(err) {
 		return *o
@@ -89,35 +89,28 @@ func (r *Resolver) Operation(g *Group) Operation {
 }
 
 // wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way. It reports
-// whether a sign waits for its look, because the last one was a moment ago.
-func (r *Resolver) wantOperations(groups []*Group) (waiting bool) {
+// whether a sign is so new that its look may have to wait for operationPause.
+func (r *Resolver) wantOperations(groups []*Group) (fresh bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now, still := r.clock.Now(), map[string]time.Time{}
+	now := r.clock.Now()
+	maps.DeleteFunc(r.replaced, func(_ string, at time.Time) bool { return now.Sub(at) >= replacedFor })
 	for _, g := range groups {
 		at, replaced := r.replaced[g.Name]
 		if !replaced && r.Operation(g) == (Operation{}) {
 			continue
 		}
-		oldest := now.Add(-operationInterval)
-		if at.After(oldest) {
-			oldest = at
+		fresh = fresh || now.Sub(at) < 2*operationPause
+		stale := func(readAt time.Time) bool {
+			age := now.Sub(readAt)
+			return age >= operationInterval || age >= operationPause && !readAt.After(at)
 		}
-		if pause := now.Add(-operationPause); oldest.After(pause) {
-			oldest = pause
-		}
-		var readAt time.Time
 		if key := nodegroupOf(g); key != (nodegroupKey{}) {
-			readAt = r.nodegroups.expireBefore(key, oldest)
+			r.nodegroups.expireIf(key, stale)
 		} else {
 			r.refreshes.want(g.Name)
-			readAt = r.refreshes.expireBefore(g.Name, oldest)
-		}
-		waiting = waiting || !readAt.IsZero() && readAt.Before(at)
-		if replaced && (now.Sub(at) < replacedFor || readAt.IsZero()) {
-			still[g.Name] = at
+			r.refreshes.expireIf(g.Name, stale)
 		}
 	}
-	r.replaced = still
-	return waiting
+	return fresh
 }

@@ -112,9 +112,8 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 			r.expire(g)
 		}
 	}
-	waiting := r.wantOperations(groups)
+	fresh := r.wantOperations(groups)
 	refreshes := r.refreshes.due(r.clock.Now())
-	waiting = waiting || len(refreshes) > refreshesAtOnce
 	r.refreshes.fetch(refreshes[:min(len(refreshes), refreshesAtOnce)], r.clock, func(name string) (*Operation, error) { return r.refresh(ctx, name) })
 	configurations := r.configurations.due(r.clock.Now())
 	slices.Sort(configurations)
@@ -134,7 +133,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		}
 	}
 	r.requirements.fetch(r.requirements.due(r.clock.Now()), r.clock, func(key requirementsKey) (*[]string, error) { return r.matchingTypes(ctx, key) })
-	r.Failing = waiting || r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
+	r.Failing = fresh || len(refreshes) > refreshesAtOnce || r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()
 }
 
 func (r *Resolver) expire(g *Group) {

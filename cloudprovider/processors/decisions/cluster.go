@@ -224,7 +224,7 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 	noDevice := slices.IndexFunc(o.Problems, func(p decision.Reason) bool { return p.Code == decision.CodeAccelerator })
 	last := k.failed[o.Name]
 	lasts := last.Code == decision.CodeDenied || last.Code == decision.CodeConfiguration || last.Code == decision.CodeAccountLimit
-	by, capped := k.Provider.Capped(g)
+	by := k.Provider.Capped(g)
 	if p := g.LeftAlone(now); p.Up || p.Down {
 		cause, remedy := p.Why(g.Name)
 		o.Paused = why.Paused(o, decision.Pause{ScaleUp: p.Up, ScaleDown: p.Down, Until: p.Until}, cause, remedy)
@@ -246,8 +246,8 @@ func (k *cluster) judge(o *decision.Group, g *group.Group) {
 		o.State, o.Reason = decision.GroupDegraded, o.Problems[noDevice]
 	case o.Desired >= g.MostInstances(): // more than the maximum where another zone has the rest
 		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedFull}, o)
-	case capped:
-		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: by}, o)
+	case by != nil:
+		o.State, o.Reason = decision.GroupFull, why.Skipped(why.Refusal{Kind: why.RefusedSpendCap, Cap: *by}, o)
 	case cooling:
 		o.State, o.Reason = decision.GroupCoolDown, why.Skipped(why.Refusal{Kind: why.RefusedCoolDown, Class: string(period.Class)}, o)
 		if o.Reason.Code == decision.CodeCoolDown && lasts { // other groups keep the pool in its cool-down

@@ -142,11 +142,7 @@ func (c *Collector) End() {
 		c.Record.SetCluster(c.Cluster())
 	}
 	if s, priced := c.Provider.Spending(); priced {
-		spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated}
-		if under := c.Provider.SpendCaps(); under != nil {
-			spend.Caps = under.Caps
-		}
-		c.Record.Spent(spend)
+		c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()})
 	}
 	result := f.result()
 	if c.Remote {

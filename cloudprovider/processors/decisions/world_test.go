@@ -130,8 +130,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		fresh := scaledown.NewFreshCandidates(w.Provider, p.NodeGroupConfigProcessor, clock.RealClock{}, p.ScaleDownNodeProcessor)
 		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
-		w.asked = scaledown.NewRequests(p.ScaleDownNodeProcessor, scaledown.RequestOptions{Processors: p, Removals: removals, Provider: w.Provider,
-			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events})
+		w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
+			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})

@@ -59,8 +59,8 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)})
 			continue
 		}
-		if by, capped := l.provider.Capped(g); capped {
-			l.leaveOut(ng, why.Refusal{Kind: why.RefusedSpendCap, Cap: by})
+		if by := l.provider.Capped(g); by != nil {
+			l.leaveOut(ng, why.Refusal{Kind: why.RefusedSpendCap, Cap: *by})
 			continue
 		}
 		device := l.provider.Withheld(g.Name)

@@ -1,9 +1,7 @@
 package scaledown
 
 import (
-	"maps"
 	"slices"
-	"time"
 
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
@@ -27,8 +25,6 @@ type Removals struct {
 	// What Requests has done in this loop.
 	answers []*scaledownstatus.UnremovableNode // why requested nodes stay, the last one of a node counts
 	begun   []*scaledownstatus.ScaleDownNode   // the nodes whose removal it began
-	failed  bool                               // it could not begin
-	again   map[string]time.Time               // when it may try a node again whose removal failed
 }
 
 // filter divides the candidates into nodes that may be removed, and nodes that stay.
@@ -49,7 +45,7 @@ type Options struct {
 
 // NewRemovals makes Removals.
 func NewRemovals(o Options) *Removals {
-	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), again: map[string]time.Time{}, filters: []filter{
+	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
 		keepSpread,
 		sharedMinimum{o.Provider, o.Nodes}.filter,
 		o.Core.FilterUnremovableNodes,
@@ -88,19 +84,8 @@ func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	s.UnremovableNodes = append(s.UnremovableNodes, r.answers...) // readers take the last one
 	s.ScaledDownNodes = append(s.ScaledDownNodes, r.begun...)
 	r.report.Process(ctx, s)
-	now := r.rollback.clock.Now()
-	maps.DeleteFunc(r.again, func(_ string, at time.Time) bool { return at.Before(now) })
-	for name, result := range s.NodeDeleteResults {
-		if result.ResultType != scaledownstatus.NodeDeleteOk {
-			r.again[name] = now.Add(ctx.ScaleDownDelayAfterFailure)
-		}
-	}
-	if r.failed {
-		failed := *s
-		failed.Result, s = scaledownstatus.ScaleDownError, &failed
-	}
 	r.rollback.process(ctx, s)
-	r.answers, r.begun, r.failed = nil, nil, false
+	r.answers, r.begun = nil, nil
 }
 
 // CleanUp cleans up the wrapped processors.

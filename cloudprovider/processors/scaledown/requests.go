@@ -1,7 +1,6 @@
 package scaledown
 
 import (
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -9,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
@@ -34,16 +32,8 @@ import (
 // The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
 // The planner is a new one in each loop that has a request, so it looks at a blocked node in each of them, and not every five minutes.
 type Requests struct {
-	nodes.ScaleDownNodeProcessor
-	RequestOptions
-	eligible *FreshCandidates
-	asked    []*corev1.Node    // as of the last loop
-	said     map[string]string // the cause of the last event, by node
-	replaced map[string]bool   // nodes whose replacement was asked for
-}
+	nodes.ScaleDownNodeProcessor // of the core's own planner
 
-// RequestOptions are the options of Requests.
-type RequestOptions struct {
 	Processors    *caprocessors.AutoscalingProcessors // of the core, complete when the first loop runs
 	Removals      *Removals
 	Provider      *aws.Provider
@@ -53,12 +43,10 @@ type RequestOptions struct {
 	Also          string                  // node that a dry run asks to go, "" for none
 	Report        func() *decision.Report // the last loop included when Publish is called
 	Recorder      record.EventRecorder
-}
 
-// NewRequests wraps then, the processor of the core's own planner.
-func NewRequests(then nodes.ScaleDownNodeProcessor, o RequestOptions) *Requests {
-	return &Requests{ScaleDownNodeProcessor: then, RequestOptions: o, said: map[string]string{}, replaced: map[string]bool{},
-		eligible: NewFreshCandidates(o.Provider, nil, o.Removals.rollback.clock, nodes.NewPreFilteringScaleDownNodeProcessor())}
+	asked    []*corev1.Node    // as of the last loop
+	said     map[string]string // the cause of the last event, by node
+	replaced []string          // nodes whose replacement was asked for
 }
 
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
@@ -69,15 +57,12 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			r.asked = append(r.asked, n)
 		}
 	}
-	maps.DeleteFunc(r.replaced, func(name string, _ bool) bool {
+	r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool {
 		return !slices.ContainsFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
 	})
-	if len(r.asked) > 0 && !r.Off {
+	if len(r.asked) > 0 && !r.Off && !r.Provider.TooOldToRemove() {
 		if err := r.remove(ctx, all); err != nil {
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
-		}
-		if len(r.Removals.begun) == 0 { // one node after the other
-			r.replace(ctx, all)
 		}
 	}
 	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
@@ -86,24 +71,24 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 // remove begins the removal of the requested nodes that may go now, and leaves in r.Removals why others do not. It lets a node wait whose removal
 // has failed, because pods that have come back would be evicted again and again.
 func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node) caerrors.AutoscalerError {
-	eligible, err := r.eligible.GetScaleDownCandidates(ctx, r.asked)
-	if err != nil {
-		return err
+	var eligible []*corev1.Node
+	r.Removals.answers = nil
+	answer := func(n *corev1.Node, reason simulator.UnremovableReason) {
+		r.Removals.answers = append(r.Removals.answers, &scaledownstatus.UnremovableNode{Node: n, Reason: reason})
 	}
-	kept, now := scaledownstatus.ScaleDownStatus{}, r.Removals.rollback.clock.Now()
+	now := r.Removals.rollback.clock.Now()
 	results, _ := ctx.ScaleDownActuator.DeletionResults() // which r.Removals sees at the end of the loop
-	eligible = slices.DeleteFunc(eligible, func(n *corev1.Node) bool {
-		failed := now.Before(r.Removals.again[n.Name]) || results[n.Name].ResultType != scaledownstatus.NodeDeleteOk
-		if failed {
-			kept.UnremovableNodes = append(kept.UnremovableNodes, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.RecentlyUnremovable})
+	for _, n := range r.asked {
+		switch {
+		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
+		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
+			answer(n, simulator.RecentlyUnremovable)
+		case nodemeta.RemovalRequested.Of(n) == nodemeta.ReplaceFirst && r.starting(n, all):
+			answer(n, simulator.NoPlaceToMovePods)
+		default:
+			eligible = append(eligible, n)
 		}
-		waits := nodemeta.RemovalRequested.Of(n) == nodemeta.ReplaceFirst && r.starting(n, all)
-		if waits {
-			kept.UnremovableNodes = append(kept.UnremovableNodes, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
-		}
-		return failed || waits
-	})
-	r.Removals.answers = kept.UnremovableNodes
+	}
 	destinations, err := r.GetPodDestinationCandidates(ctx, all)
 	if err != nil || len(eligible) == 0 {
 		return err
@@ -116,103 +101,91 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	empty, drained := p.NodesToDelete(now)
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
-	r.Removals.failed = err != nil
+	r.Removals.rollback.broken = err != nil
 	for _, n := range eligible { // unless the planner keeps it, it goes now, or after other nodes
-		r.Removals.answers = append(r.Removals.answers, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NodeGroupMaxDeletionCountReached})
+		answer(n, simulator.NodeGroupMaxDeletionCountReached)
 	}
+	kept := scaledownstatus.ScaleDownStatus{}
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
+	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
+		r.replaced = nil
+	} else { // one node after the other
+		r.replace(ctx, all, kept.UnremovableNodes)
+	}
 	return err
 }
 
-// replace asks for another node in the group of each node that is to be replaced first, if its pods fit on no other node or its group is at its
-// minimum size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end.
-// The zone is the node's where the group is scaled zone by zone.
-func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node) {
-	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || r.full(ctx, all) {
+// replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
+// size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end. The zone is the
+// node's where the group is scaled zone by zone.
+func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node, kept []*scaledownstatus.UnremovableNode) {
+	if r.Provider.Pretended != nil || r.Provider.TooOldToAdd() || full(ctx, all) {
 		return
 	}
-	for _, n := range r.asked {
-		ng := r.Provider.NodeGroupOf(n)
-		if nodemeta.RemovalRequested.Of(n) != nodemeta.ReplaceFirst || ng == nil || r.starting(n, all) || !r.held(n, ng) {
+	for _, k := range kept {
+		helps := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
+		if !helps || nodemeta.RemovalRequested.Of(k.Node) != nodemeta.ReplaceFirst {
 			continue
 		}
+		ng := r.Provider.NodeGroupOf(k.Node)
 		g := r.Provider.View().Group(ng.Id())
 		_, cooling := r.Provider.CoolDown(g)
-		if g.Failure != nil || cooling {
-			delete(r.replaced, n.Name)
+		if cooling || g.Failure != nil {
+			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		if size := g.TargetInstances(); cooling || r.replaced[n.Name] || size >= r.Provider.WithinCaps(g, g.MostInstances()) {
+		if cooling || slices.Contains(r.replaced, k.Node.Name) || g.TargetInstances() >= r.Provider.WithinCaps(g, g.MostInstances()) {
 			continue
 		}
 		if err := ng.IncreaseSize(1); err != nil {
-			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", n.Name, "nodeGroup", ng.Id())
+			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 			continue
 		}
-		r.replaced[n.Name] = true
-		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", n.Name, "nodeGroup", ng.Id())
+		r.replaced = append(r.replaced, k.Node.Name)
+		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
+		return // other nodes wait for it
 	}
 }
 
 // full reports whether the cluster has all nodes that --max-nodes-total allows, with those on their way.
-func (r *Requests) full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
-	if ctx.MaxNodesTotal <= 0 {
-		return false
+func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
+	count := len(all)
+	upcoming, _ := ctx.ClusterStateRegistry.GetUpcomingNodes()
+	for _, n := range upcoming {
+		count += n
 	}
-	count := 0
-	for _, n := range all {
-		if r.Provider.NodeGroupOf(n) == nil {
-			count++
-		}
-	}
-	for _, ng := range ctx.CloudProvider.NodeGroups() {
-		size, _ := ng.TargetSize()
-		count += size
-	}
-	return count >= ctx.MaxNodesTotal
+	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// held reports whether the node stays because its pods fit on no other node, or because of the minimum size alone.
-func (r *Requests) held(n *corev1.Node, ng *aws.NodeGroup) bool {
-	for _, a := range slices.Backward(r.Removals.answers) {
-		if a.Node.Name == n.Name {
-			return a.Reason == simulator.NodeGroupMinSizeReached || a.Reason == simulator.NoPlaceToMovePods && a.BlockingPod == nil
-		}
-	}
-	size, _ := ng.TargetSize()
-	return size <= ng.MinSize() && !r.Provider.TooOldToRemove() && !r.Provider.Keeps(n) && !eligibility.HasNoScaleDownAnnotation(n)
-}
-
-// starting reports whether another node of the node's group has yet to become Ready, or to go.
+// starting reports whether another node of the node's Auto Scaling group has yet to become Ready, or to go.
 func (r *Requests) starting(n *corev1.Node, all []*corev1.Node) bool {
-	ng, others := r.Provider.NodeGroupOf(n), 1
+	v, ready := r.Provider.View(), 0
+	_, g := v.Instance(n)
 	for _, o := range all {
-		if o.Name != n.Name && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) && r.Provider.NodeGroupOf(o) == ng && r.Provider.Counts(o) {
-			others++
+		if i, owner := v.Instance(o); owner == g && o.Name != n.Name && i.Lifecycle.Counts() && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) {
+			ready++
 		}
 	}
-	size, _ := ng.TargetSize()
-	return others < size
+	return g != nil && ready+1 < g.TargetInstances()
 }
 
 // Publish publishes an event on each node that was asked to go and stays: once for each cause, in the words of the report.
 func (r *Requests) Publish() {
-	index := func(name string) int {
-		return slices.IndexFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
-	}
-	maps.DeleteFunc(r.said, func(name, _ string) bool { return index(name) < 0 })
-	if len(r.asked) == 0 {
+	said := r.said
+	if r.said = map[string]string{}; len(r.asked) == 0 {
 		return // without a look at the report
 	}
-	for _, n := range r.Report().Nodes {
-		at := index(n.Name)
-		if at < 0 || n.State != decision.NodeBlocked && n.State != decision.NodeNeeded {
-			continue
+	report := r.Report()
+	for _, asked := range r.asked {
+		cause := said[asked.Name]
+		at := slices.IndexFunc(report.Nodes, func(n decision.Node) bool { return n.Name == asked.Name })
+		if at >= 0 && (report.Nodes[at].State == decision.NodeBlocked || report.Nodes[at].State == decision.NodeNeeded) {
+			cause = string(report.Nodes[at].Reason.Code) + " " + report.Nodes[at].Pod
 		}
-		if cause := string(n.Reason.Code) + " " + n.Pod; r.said[n.Name] != cause {
-			r.said[n.Name] = cause
-			r.Recorder.Event(r.asked[at], corev1.EventTypeWarning, "ScaleDownRequestBlocked", n.Reason.Message)
+		if cause != said[asked.Name] {
+			r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", report.Nodes[at].Reason.Message)
 		}
+		r.said[asked.Name] = cause
 	}
 }
 

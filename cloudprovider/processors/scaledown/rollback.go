@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"maps"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/errors"
@@ -27,24 +28,27 @@ type rollback struct {
 	chosen   []string             // by this loop
 	failed   map[string]time.Time // nodes whose removal failed, with the time
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
+	broken   bool                 // Requests could not begin a removal in this loop
+	again    map[string]time.Time // when Requests may try a node again whose removal failed
 }
 
 func newRollback(c clock.PassiveClock) *rollback {
-	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}}
+	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{}}
 }
 
 // process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
 func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus.ScaleDownStatus) {
 	now := r.clock.Now()
-	if s.Result == scaledownstatus.ScaleDownError {
+	if s.Result == scaledownstatus.ScaleDownError || r.broken {
 		for _, name := range r.chosen {
 			r.failed[name] = now
 		}
 	}
-	r.chosen = nil
+	r.chosen, r.broken = nil, false
+	maps.DeleteFunc(r.again, func(_ string, at time.Time) bool { return at.Before(now) })
 	for name, result := range s.NodeDeleteResults {
 		if result.ResultType != scaledownstatus.NodeDeleteOk {
-			r.failed[name] = now
+			r.failed[name], r.again[name] = now, now.Add(ctx.ScaleDownDelayAfterFailure)
 		} else {
 			delete(r.cordoned, name)
 		}

@@ -110,7 +110,7 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
 				CloudProvider: instances{}, ScaleDownActuator: removals}
 			ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
-			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now), again: map[string]time.Time{}}
+			r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
 			for n, l := range tt.loops {
 				var chosen []simulator.NodeToBeRemoved
 				for _, name := range l.chosen {
@@ -158,7 +158,7 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 	ctx := &cacontext.AutoscalingContext{AutoscalingOptions: config.AutoscalingOptions{CordonNodeBeforeTerminate: true},
 		CloudProvider: instances{}, ScaleDownActuator: &removing{}}
 	ctx.ClientSet, ctx.ListerRegistry = client, cluster{Clientset: client}
-	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now), again: map[string]time.Time{}}
+	r := Removals{report: status.NewDefaultScaleDownStatusProcessor(), rollback: newRollback(now)}
 	open.Spec.Taints, open.Spec.Unschedulable = nil, false
 	cordoned.Spec.Taints, cordoned.Spec.Unschedulable = nil, true
 	left.Spec.Unschedulable = true // with the taint of a removal that failed

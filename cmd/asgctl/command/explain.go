@@ -138,17 +138,31 @@ func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {
 	return nil
 }
 
+// unserved follows the name of what is not there.
+const unserved = " is no node or instance of a group of the autoscaler"
+
 func (e *explainer) node(cmd *cobra.Command, name string, flags []string) error {
-	r, err := e.report(cmd, flags, aboutNodes)
+	asked := aboutNodes
+	if e.wouldGo {
+		asked.Remove = name
+	}
+	r, err := e.report(cmd, flags, asked)
 	if err != nil {
 		return err
 	}
 	answer, found := show.NodeOf(r, e.source, name)
 	if !found {
-		return finding{fmt.Sprintf("%s is no node or instance of a group of the autoscaler", name)}
+		return finding{name + unserved}
+	}
+	state := answer.Node.State
+	if e.wouldGo && state == decision.NodeUnneeded {
+		answer.Node.Reason.Message = "it would go, and its pods fit elsewhere"
 	}
 	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
 		return failure{err}
+	}
+	if e.wouldGo && (state == decision.NodeBlocked || state == decision.NodeNeeded || state == decision.NodeStarting) {
+		return finding{fmt.Sprintf("node %s would stay", name)}
 	}
 	return nil
 }

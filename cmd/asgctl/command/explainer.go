@@ -25,6 +25,7 @@ type explainer struct {
 	running   running.Options
 	namespace string
 	recording string // of a loop, to run again, "" for the autoscaler or the cluster
+	wouldGo   bool   // the question about a node is whether it would go if somebody asked for that
 
 	source   show.Source
 	recorded *decision.Report // of the recording

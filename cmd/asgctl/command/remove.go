@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -32,7 +33,7 @@ or those behind --.
 Exits with 3 if the request is refused or taken back, or if the node would stay.`
 
 func (c *cli) remove() *cobra.Command {
-	e, dryRun, replace, interval := &explainer{cli: c}, false, false, 2*time.Second
+	e, replace, interval := &explainer{cli: c}, false, 2*time.Second
 	cmd := &cobra.Command{
 		Use:     "remove NODE [--replace] [--dry-run [-- FLAGS OF THE AUTOSCALER]]",
 		Short:   "Have the autoscaler drain a node, terminate its instance and lower the desired capacity",
@@ -42,12 +43,12 @@ func (c *cli) remove() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			switch {
-			case len(names) != 1 || len(flags) > 0 && !dryRun:
+			case len(names) != 1 || len(flags) > 0 && !e.wouldGo:
 				return errors.New("want asgctl remove NODE, and the autoscaler's flags behind -- with --dry-run alone")
-			case dryRun && replace:
+			case e.wouldGo && replace:
 				return errors.New("--dry-run is without --replace: it says whether the node needs a replacement")
-			case dryRun:
-				return e.wouldGo(cmd, names[0], flags)
+			case e.wouldGo:
+				return e.node(cmd, names[0], flags)
 			}
 			return e.askToGo(cmd.Context(), names[0], replace, interval)
 		},
@@ -56,38 +57,11 @@ func (c *cli) remove() *cobra.Command {
 	e.running.KubeFlags(flags)
 	e.running.Flags(flags)
 	e.regionFlag(cmd)
-	flags.BoolVar(&dryRun, "dry-run", false, "Only say whether the node would go, and what is in the way.")
+	flags.BoolVar(&e.wouldGo, "dry-run", false, "Only say whether the node would go, and what is in the way.")
 	flags.BoolVar(&replace, "replace", false, "Have another node come first if the group or the pods need it.")
 	flags.DurationVar(&interval, "interval", interval, "Time between two looks at the node.")
 	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which a report, and with --dry-run AWS and the API server, is waited for no longer.")
 	return cmd
-}
-
-const unserved = " is no node of a group of the autoscaler"
-
-// wouldGo says whether the node would go.
-func (e *explainer) wouldGo(cmd *cobra.Command, name string, flags []string) error {
-	asked := aboutNodes
-	asked.Remove = name
-	r, err := e.report(cmd, flags, asked)
-	if err != nil {
-		return err
-	}
-	answer, found := show.NodeOf(r, e.source, name)
-	if !found {
-		return finding{name + unserved}
-	}
-	state := answer.Node.State
-	if state == decision.NodeUnneeded {
-		answer.Node.Reason.Message = "it would go, and its pods fit elsewhere"
-	}
-	if err := show.Print(e.stdout, e.format, answer, answer.Text); err != nil {
-		return failure{err}
-	}
-	if state == decision.NodeBlocked || state == decision.NodeNeeded || state == decision.NodeStarting {
-		return finding{fmt.Sprintf("node %s would stay", name)}
-	}
-	return nil
 }
 
 // askToGo writes the annotation and shows what happens to the node, until it is gone or ctx ends.
@@ -113,11 +87,9 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if replace {
 		value = nodemeta.ReplaceFirst
 	}
-	for i := range r.Groups {
-		g := &r.Groups[i]
-		if g.Name != answer.Node.Group || g.Desired > g.Min || replace && g.State == decision.GroupReady {
-			continue
-		}
+	at := slices.IndexFunc(r.Groups, func(g decision.Group) bool { return g.Name == answer.Node.Group && g.Desired <= g.Min })
+	if at >= 0 && !(replace && r.Groups[at].State == decision.GroupReady) {
+		g := &r.Groups[at]
 		kept := decision.Reason{Code: decision.CodeMinSize, Message: why.AtMin(g), Remedy: why.Resize(g, "min", g.AtMin)}
 		if replace {
 			kept = why.Replaced(kept, g)

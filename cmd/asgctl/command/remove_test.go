@@ -88,7 +88,7 @@ func TestRemove(t *testing.T) {
 			stderr: `node n cannot go: group "web" has its minimum size of 3, and no replacement can come: full: raise it`},
 		{name: "a dry run of a replacement", args: []string{"n", "--replace", "--dry-run"}, exit: ExitWrongUse, stderr: "without --replace"},
 		{name: "not ours", args: []string{"n"}, reports: []decision.Node{reported(decision.NodeNeeded, decision.CodeNotAutoscaled, "", false)}, exit: ExitFindings,
-			stderr: "n is no node of a group of the autoscaler"},
+			stderr: "n is no node or instance of a group of the autoscaler"},
 		{name: "unknown", args: []string{"other"}, reports: []decision.Node{before}, exit: ExitFindings, stderr: "other is no node"},
 		{name: "no name", exit: ExitWrongUse, stderr: "requires at least 1 arg"},
 		{name: "flags without a dry run", args: []string{"n", "--", "--expander=random"}, exit: ExitWrongUse, stderr: "with --dry-run alone"},

@@ -39,7 +39,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
 )
 
 // assembly is the core with everything it stands on, ready to start.
@@ -130,14 +129,15 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 // newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.
 func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*leastcost.Filter, *expander.Chain, error) {
 	var devices func() *drasnapshot.Snapshot
-	preferences := preference.Judge{Percent: p.options.AWS.PreferencePercent}
+	preferences := leastcost.Preferences{Percent: p.options.AWS.PreferencePercent}
 	if opts.ClusterSnapshot != nil {
 		devices, preferences.Running = opts.ClusterSnapshot.DraSnapshot, opts.ClusterSnapshot.ListNodeInfos
 	}
 	failures := expander.FailurePenalties{Failures: cloud.provider, Ratio: p.options.AWS.TroublePenalty}
-	leastCost := leastcost.New(cloud.provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{}).Prefer(preferences)
+	leastCost := leastcost.New(cloud.provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
+	leastCost.Preferences = preferences
 	chain, err := expander.New(p.expanders, expander.Config{
-		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: leastCost, Preferences: preferences,
+		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: leastCost,
 		Devices: devices, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted, Problems: cloud.provider.ProblemCount,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,

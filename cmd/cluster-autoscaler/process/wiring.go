@@ -227,10 +227,10 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	}
 	removals := scaledown.NewRemovals(ofRemovals)
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
-	made.requests = scaledown.NewRequests(core.ScaleDownNodeProcessor, scaledown.RequestOptions{
-		Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
+	made.requests = &scaledown.Requests{
+		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
 		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder,
-	})
+	}
 	core.ScaleDownNodeProcessor = made.requests
 }
 

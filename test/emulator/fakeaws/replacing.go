@@ -65,6 +65,7 @@ type instanceRefresh struct {
 	Group  string `xml:"AutoScalingGroupName"`
 	Status string `xml:"Status"`
 	Start  string `xml:"StartTime"`
+	End    string `xml:"EndTime,omitempty"`
 }
 
 func (a *account) describeInstanceRefreshes(r *request) (any, error) {
@@ -90,7 +91,7 @@ func (a *account) refresh(g *group, d Deed) error {
 	a.every(g, func() bool {
 		victim := slices.IndexFunc(g.instances, func(i *instance) bool { return old[i.id] && i.state == inService && !i.protected })
 		if victim < 0 {
-			run.Status = "Successful"
+			run.Status, run.End = "Successful", seconds(time.Now())
 			return false
 		}
 		if g.suspended("Launch", "Terminate", "InstanceRefresh") {

@@ -1,16 +1,25 @@
 package expander
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/expander/preference"
+	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
+
+func preferring(costs costs, percent float64) *leastcost.Filter {
+	f := leastcost.New(costs, nil, nil, time.Hour, clock.RealClock{})
+	f.Preferences.Percent = percent
+	return f
+}
 
 func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"cheap": typed("cheap"), "same": typed("same"), "dear": typed("dear"), "unknown": typed("unknown")}
@@ -27,12 +36,11 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 		{name: "about the same price", prefers: "same", percent: 5, costs: prices, want: "same"},
 		{name: "too dear", prefers: "dear", percent: 5, costs: prices, want: "cheap"},
 		{name: "price not known", prefers: "unknown", percent: 5, costs: prices, want: "cheap"},
-		{name: "no price known", prefers: "unknown", percent: 5, costs: listed{}, want: "unknown"},
-		{name: "two currencies", prefers: "same", percent: 5, costs: listed{"cheap": usd(1), "same": {PerHour: 1, Currency: "CNY"}}, want: "cheap"},
+		{name: "no price known", prefers: "unknown", percent: 5, costs: listed{}, want: "cheap"},
 		{name: "turned off", prefers: "same", costs: prices, want: "cheap"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: tt.costs, Preferences: preference.Judge{Percent: tt.percent}})
+			chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: tt.costs, LeastCost: preferring(tt.costs, tt.percent)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,6 +52,8 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 			}
 			if got := chain.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
 				t.Errorf("best option = %+v, want %q", got, tt.want)
+			} else if tt.want == "same" && !strings.Contains(got.Debug, "follows what pods prefer") {
+				t.Errorf("words %q do not say why", got.Debug)
 			}
 		})
 	}
@@ -51,7 +61,7 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 
 func TestPreferredGroupIsNotBalancedWithOthers(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("a")}
-	chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: listed{}, Preferences: preference.Judge{Percent: 5}})
+	chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: listed{}, LeastCost: preferring(flat{"a": 1, "b": 1, "c": 1}, 5)})
 	if err != nil {
 		t.Fatal(err)
 	}

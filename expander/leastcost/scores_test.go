@@ -1,0 +1,103 @@
+package leastcost
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apiv1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+)
+
+// bothTypes are candidates of which each has a capacity type and a zone.
+var bothTypes = []candidate{{info: framework.NewNodeInfo(in("spot", "a"), nil)}, {info: framework.NewNodeInfo(in("on-demand", "a"), nil)},
+	{info: framework.NewNodeInfo(in("spot", "b"), nil)}}
+
+func in(capacityType, zone string) *apiv1.Node {
+	return &apiv1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{capacity: capacityType, apiv1.LabelTopologyZone: zone}}}
+}
+
+func ofWeb(count int, change func(*apiv1.PodSpec)) (pods []*apiv1.Pod) {
+	for i := range count {
+		pod := &apiv1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("web-", i), UID: types.UID(fmt.Sprint(i)),
+			OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: new(true)}}}}
+		change(&pod.Spec)
+		pods = append(pods, pod)
+	}
+	return pods
+}
+
+func prefer(weight int32, key, value string) apiv1.PreferredSchedulingTerm {
+	return apiv1.PreferredSchedulingTerm{Weight: weight, Preference: apiv1.NodeSelectorTerm{MatchExpressions: []apiv1.NodeSelectorRequirement{
+		{Key: key, Operator: apiv1.NodeSelectorOpIn, Values: []string{value}}}}}
+}
+
+func affine(terms ...apiv1.PreferredSchedulingTerm) func(*apiv1.PodSpec) {
+	return func(s *apiv1.PodSpec) {
+		s.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: terms}}
+	}
+}
+
+func spreadOver(action apiv1.UnsatisfiableConstraintAction, keys ...string) func(*apiv1.PodSpec) {
+	return func(s *apiv1.PodSpec) {
+		for _, key := range keys {
+			s.TopologySpreadConstraints = append(s.TopologySpreadConstraints, apiv1.TopologySpreadConstraint{MaxSkew: 1, TopologyKey: key, WhenUnsatisfiable: action})
+		}
+	}
+}
+
+func TestScores(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		pods    []*apiv1.Pod
+		able    []int          // candidates, nil for all
+		running map[string]int // pods of the workload by capacity type
+		off     bool
+		want    [][]int64
+	}{
+		{name: "no preference", pods: ofWeb(2, func(*apiv1.PodSpec) {}), want: [][]int64{nil, nil}},
+		{name: "required spread is no preference", pods: ofWeb(2, spreadOver(apiv1.DoNotSchedule, capacity)), want: [][]int64{nil, nil}},
+		{name: "every node is a host of its own", pods: ofWeb(2, spreadOver(apiv1.ScheduleAnyway, apiv1.LabelHostname)), want: [][]int64{nil, nil}},
+		{name: "turned off", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), off: true, want: [][]int64{nil}},
+		{name: "a capacity type", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), want: [][]int64{{100, 0, 100}}},
+		{name: "by weight", pods: ofWeb(1, affine(prefer(30, capacity, "spot"), prefer(10, apiv1.LabelTopologyZone, "b"))), want: [][]int64{{75, 0, 100}}},
+		{name: "no node has it", pods: ofWeb(1, affine(prefer(1, "disk", "ssd"))), want: [][]int64{nil}},
+		{name: "the pod can use one alone", pods: ofWeb(1, affine(prefer(1, capacity, "spot"))), able: []int{1}, want: [][]int64{nil}},
+		{name: "in turn", pods: ofWeb(3, spreadOver(apiv1.ScheduleAnyway, capacity)), want: [][]int64{{0, 100, 0}, {100, 0, 100}, {0, 100, 0}}},
+		{name: "what runs counts", pods: ofWeb(2, spreadOver(apiv1.ScheduleAnyway, capacity)), running: map[string]int{"on-demand": 2},
+			want: [][]int64{{100, 0, 100}, {100, 0, 100}}},
+		{name: "over two labels", pods: ofWeb(2, spreadOver(apiv1.ScheduleAnyway, capacity, apiv1.LabelTopologyZone)),
+			want: [][]int64{{100, 200, 0}, {100, 0, 200}}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := Preferences{Percent: 5, Running: func() (list []*framework.NodeInfo, _ error) {
+				for capacityType, count := range tt.running {
+					var infos []*framework.PodInfo
+					for _, pod := range ofWeb(count, func(*apiv1.PodSpec) {}) {
+						infos = append(infos, framework.NewPodInfo(pod, nil))
+					}
+					list = append(list, framework.NewNodeInfo(in(capacityType, "a"), nil, infos...))
+				}
+				return list, nil
+			}}
+			if tt.off {
+				p.Percent = 0
+			}
+			able := make([]bits, len(tt.pods))
+			for i := range able {
+				able[i] = newBits(len(bothTypes))
+				for c := range bothTypes {
+					if tt.able == nil || slices.Contains(tt.able, c) {
+						able[i].set(c)
+					}
+				}
+			}
+			if diff := cmp.Diff(tt.want, p.scores(tt.pods, bothTypes, able)); diff != "" {
+				t.Errorf("scores (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
