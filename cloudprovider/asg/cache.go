@@ -45,8 +45,6 @@ type Options struct {
 	// Read is called after each reading of all groups, with the beginning of the last complete one, and with awsclient's reason and AWS's words
 	// if this one failed. It must return at once. Nil is not called.
 	Read func(last time.Time, reason, text string)
-	// Watch reports whether a group is to be read as often as the groups in motion, because somebody waits for its growth. It may be nil.
-	Watch func(group string) bool
 	// Types knows the weights of instances in groups whose capacity counts vCPUs or memory. A nil one knows no type.
 	Types *instancetypes.Catalogue
 }
@@ -78,9 +76,6 @@ func NewCache(o Options) *Cache {
 	}
 	if o.Read == nil {
 		o.Read = func(time.Time, string, string) {}
-	}
-	if o.Watch == nil {
-		o.Watch = func(string) bool { return false }
 	}
 	if o.TokenTime == nil {
 		o.TokenTime = func(context.Context) (time.Time, error) { return o.Clock.Now(), nil }

@@ -116,15 +116,11 @@ func (c *Cache) motionDue() []string {
 	var names []string
 	for name, e := range c.groups.entries {
 		g := e.Group()
-		watched := c.options.Watch(name)
 		due := !now.Before(e.readDue) || !e.WrittenAt().Before(e.plannedAt)
-		if g == nil || !due || !g.InMotion() && !e.Watched(now) && !watched || c.groups.identity.Foreign(g) {
+		if g == nil || !due || !g.InMotion() && !e.Watched(now) || c.groups.identity.Foreign(g) {
 			continue
 		}
 		interval := e.Pace(c.options.MotionInterval, now)
-		if watched {
-			interval = c.options.MotionInterval
-		}
 		e.readDue, e.plannedAt = now.Add(interval-interval/10), now
 		names = append(names, name)
 	}

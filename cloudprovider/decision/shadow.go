@@ -1,7 +1,6 @@
 package decision
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,93 +10,114 @@ import (
 
 // Shadow compares what an autoscaler with --shadow would have done with what the leader beside it did. The lists have the newest last.
 type Shadow struct {
-	Refused     int             `json:"writesRefused"` // which nobody should have tried
-	Waiting     int             `json:"podsWaiting"`   // pods for which the shadow would have asked for a node, and that wait for the leader
-	Days        []ShadowDay     `json:"days"`
-	Comparisons []Comparison    `json:"comparisons"`
-	Removals    []ShadowRemoval `json:"removals"`
+	Refused     int          `json:"writesRefused"` // which nobody should have tried
+	Waiting     int          `json:"podsWaiting"`   // pods for which the shadow would have asked for a node, and that wait for the leader
+	Days        []ShadowDay  `json:"days"`
+	Comparisons []Comparison `json:"comparisons"`
 }
 
-// Comparison is a time in which pods waited, or a sum of such times.
+// Sides are a figure of the shadow and that of the leader.
+type Sides[T int | float64] struct {
+	Shadow T `json:"shadow"`
+	Leader T `json:"leader"`
+}
+
+func (s Sides[T]) plus(o Sides[T]) Sides[T] {
+	return Sides[T]{s.Shadow + o.Shadow, s.Leader + o.Leader}
+}
+
+// Comparison is a time in which pods waited, a node that one of the two removed, or a sum of either.
 type Comparison struct {
-	From   time.Time   `json:"from"`
-	Pods   int         `json:"pods"` // for which the shadow would have asked for nodes
-	Shadow ShadowNodes `json:"shadow"`
-	Leader ShadowNodes `json:"leader"`
-	Sooner Mean        `json:"soonerSeconds"` // than the leader, over the pods for which both asked. Below 0: later
+	From    time.Time             `json:"from"`
+	Node    string                `json:"node,omitempty"`         // that was removed
+	Pods    int                   `json:"pods"`                   // for which the shadow would have asked for nodes
+	Groups  map[string]Sides[int] `json:"nodesByGroup,omitempty"` // asked for or removed, by Auto Scaling group
+	PerHour Sides[float64]        `json:"perHour"`                // of these nodes, in the currency of the Report's Spend
+	About   bool                  `json:"perHourEstimated,omitempty"`
+	Both    int                   `json:"both"`             // pods or nodes for which both acted
+	Sooner  float64               `json:"soonerSeconds"`    // than the leader, in sum over these. Below 0: later
+	Causes  map[string]Reason     `json:"causes,omitempty"` // why the shadow asked for no node of a group that the leader raised
 }
 
-// ShadowNodes are the nodes that one of the two asked for, at the price of the next node of each group in the currency of the Report's Spend.
-type ShadowNodes struct {
-	Groups  map[string]int `json:"nodesByGroup"` // by Auto Scaling group
-	PerHour float64        `json:"perHour"`
-	About   bool           `json:"perHourEstimated,omitempty"`
-}
-
-// Add adds other nodes.
-func (n *ShadowNodes) Add(o ShadowNodes) {
-	if n.Groups == nil {
-		n.Groups = map[string]int{}
+// Add adds another comparison, but for its causes. It makes a new map of groups, because others have the old one.
+func (c *Comparison) Add(o Comparison) {
+	groups := map[string]Sides[int]{}
+	maps.Copy(groups, c.Groups)
+	for name, nodes := range o.Groups {
+		groups[name] = groups[name].plus(nodes)
 	}
-	for group, nodes := range o.Groups {
-		n.Groups[group] += nodes
-	}
-	n.PerHour, n.About = n.PerHour+o.PerHour, n.About || o.About
+	c.Groups, c.PerHour, c.About = groups, c.PerHour.plus(o.PerHour), c.About || o.About
+	c.Pods, c.Both, c.Sooner = c.Pods+o.Pods, c.Both+o.Both, c.Sooner+o.Sooner
 }
 
-// Nodes counts them.
-func (n ShadowNodes) Nodes() (sum int) {
-	for _, nodes := range n.Groups {
-		sum += nodes
+// Nodes counts the nodes.
+func (c Comparison) Nodes() (sum Sides[int]) {
+	for _, nodes := range c.Groups {
+		sum = sum.plus(nodes)
 	}
 	return sum
 }
 
-func (n ShadowNodes) String() string {
-	var list []string
-	for _, group := range slices.Sorted(maps.Keys(n.Groups)) {
-		list = append(list, fmt.Sprintf("%d in %s", n.Groups[group], group))
-	}
-	return cmp.Or(strings.Join(list, ", "), "none")
-}
-
-// Mean is the mean of values that come one by one.
-type Mean struct {
-	Mean  float64 `json:"mean"`
-	Count int     `json:"count"`
-}
-
-// Plus adds other values.
-func (m Mean) Plus(o Mean) Mean {
-	sum := m.Count + o.Count
-	return Mean{(m.Mean*float64(m.Count) + o.Mean*float64(o.Count)) / float64(max(1, sum)), sum}
-}
-
-func (m Mean) seconds() string { return than(m.Mean, "%.1f s", "sooner", "later", "at the same time") }
-
 // OtherGroups reports whether both asked for nodes, and not of the same groups.
 func (c Comparison) OtherGroups() bool {
-	return len(c.Shadow.Groups) > 0 && len(c.Leader.Groups) > 0 && !maps.EqualFunc(c.Shadow.Groups, c.Leader.Groups, func(int, int) bool { return true })
+	sum := c.Nodes()
+	return sum.Shadow > 0 && sum.Leader > 0 && slices.ContainsFunc(slices.Collect(maps.Values(c.Groups)), func(n Sides[int]) bool { return n.Shadow*n.Leader == 0 })
+}
+
+// Mean is the mean time by which the shadow was sooner.
+func (c Comparison) Mean() float64 { return c.Sooner / float64(max(1, c.Both)) }
+
+func (c Comparison) seconds() string {
+	return than(c.Mean(), "%.1f s", "sooner", "later", "at the same time")
+}
+
+// What names the nodes that the two asked for or removed, and for how many pods.
+func (c Comparison) What() string {
+	if c.Node != "" {
+		return "removal of " + c.Node + " in " + strings.Join(slices.Collect(maps.Keys(c.Groups)), "")
+	}
+	var list []string
+	for _, group := range slices.Sorted(maps.Keys(c.Groups)) {
+		list = append(list, fmt.Sprintf("%d in %s (leader: %d)", c.Groups[group].Shadow, group, c.Groups[group].Leader))
+	}
+	return fmt.Sprintf("pods: %d, nodes: %s", c.Pods, strings.Join(list, ", "))
 }
 
 // Words say how the shadow differs from the leader.
 func (c Comparison) Words(currency string) string {
-	nodes, price := "%.0f nodes", "%.4f "+currency+" per hour"
-	more := c.Shadow.Nodes() - c.Leader.Nodes()
-	if more*more == 1 {
+	switch sum := c.Nodes(); {
+	case c.Node == "":
+	case sum.Shadow == 0:
+		return "the shadow would have kept it"
+	case sum.Leader == 0:
+		return fmt.Sprintf("the leader kept it for %.1f s, until it was needed again", c.Sooner)
+	default:
+		return "both removed it, the shadow " + c.seconds()
+	}
+	words := c.difference(currency)
+	if c.OtherGroups() {
+		words = "other groups, " + words
+	}
+	if c.Both > 0 {
+		words = c.seconds() + ", " + words
+	}
+	for _, group := range slices.Sorted(maps.Keys(c.Causes)) {
+		words += ", none in " + group + ": " + c.Causes[group].Message
+	}
+	return words
+}
+
+// difference is how many more nodes the shadow would have asked for, and for how much more.
+func (c Comparison) difference(currency string) string {
+	sum, nodes, price := c.Nodes(), "%.0f nodes", "%.4f "+currency+" per hour"
+	if more := sum.Shadow - sum.Leader; more*more == 1 {
 		nodes = "%.0f node"
 	}
-	if c.Shadow.About || c.Leader.About {
+	if c.About {
 		price = "about " + price
 	}
-	list := []string{than(float64(more), nodes, "more", "fewer", "as many nodes"), than(c.Shadow.PerHour-c.Leader.PerHour, price, "dearer", "cheaper", "at the same price")}
-	if c.OtherGroups() {
-		list = append([]string{"other groups"}, list...)
-	}
-	if c.Sooner.Count > 0 {
-		list = append([]string{c.Sooner.seconds()}, list...)
-	}
-	return strings.Join(list, ", ")
+	return than(float64(sum.Shadow-sum.Leader), nodes, "more", "fewer", "as many nodes") + ", " +
+		than(c.PerHour.Shadow-c.PerHour.Leader, price, "dearer", "cheaper", "at the same price")
 }
 
 // than is a difference in words.
@@ -112,49 +132,19 @@ func than(difference float64, format, more, less, same string) string {
 	return text + " " + more
 }
 
-// Who removed a node.
-const (
-	RemovedByBoth   = "both"
-	RemovedByLeader = "leader" // the shadow would have kept it
-	RemovedByShadow = "shadow" // the leader kept it until it was needed again
-)
-
-// ShadowRemoval is a node that the leader removed, or that the shadow would have removed.
-type ShadowRemoval struct {
-	At      time.Time `json:"at"` // when the leader began, or when the node was needed again
-	Node    string    `json:"node"`
-	Group   string    `json:"group"`
-	By      string    `json:"by"`
-	Seconds float64   `json:"seconds"` // by which the shadow was sooner, or for which the leader alone kept the node
-	PerHour float64   `json:"perHour"`
-}
-
-// Words say how the shadow differs from the leader.
-func (r ShadowRemoval) Words() string {
-	switch r.By {
-	case RemovedByLeader:
-		return "the shadow would have kept it"
-	case RemovedByShadow:
-		return fmt.Sprintf("the leader kept it for %.1f s, until it was needed again", r.Seconds)
-	}
-	return "both removed it, the shadow " + Mean{Mean: r.Seconds}.seconds()
-}
-
 // ShadowDay sums up a day in UTC.
 type ShadowDay struct {
-	Day string `json:"day"`
-	Comparison
-	Times    int            `json:"comparisons"`
-	Other    int            `json:"comparisonsWithOtherGroups"`
-	Removals map[string]int `json:"removals"` // by whom
-	Removed  Mean           `json:"removedSoonerSeconds"`
+	Day      string     `json:"day"`
+	Launches Comparison `json:"launches"`
+	Removals Comparison `json:"removals"`
+	Times    int        `json:"comparisons"` // of launches
+	Other    int        `json:"comparisonsWithOtherGroups"`
 }
 
 // Words sum the day up for somebody who did not see it.
 func (d ShadowDay) Words(currency string) string {
-	nodes := [2]int{d.Shadow.Nodes(), d.Leader.Nodes()}
-	d.Shadow.Groups, d.Leader.Groups = map[string]int{"": nodes[0]}, map[string]int{"": nodes[1]}
-	return fmt.Sprintf("Pods that needed a node: %d, %s (nodes: %d, the leader's: %d). Other groups: %d of %d times. Removed nodes: %d by both, %s on average, %d by the leader alone, %d by the shadow alone",
-		d.Pods, d.Comparison.Words(currency), nodes[0], nodes[1], d.Other, d.Times, d.Removals[RemovedByBoth], d.Removed.seconds(),
-		d.Removals[RemovedByLeader], d.Removals[RemovedByShadow])
+	l, r := d.Launches, d.Removals
+	asked, removed := l.Nodes(), r.Nodes()
+	return fmt.Sprintf("Pods that needed a node: %d, %s, %s (nodes: %d, the leader's: %d). Other groups: %d of %d times. Removed nodes: %d by both, %s on average, %d by the leader alone, %d by the shadow alone",
+		l.Pods, l.seconds(), l.difference(currency), asked.Shadow, asked.Leader, d.Other, d.Times, r.Both, r.seconds(), removed.Leader-r.Both, removed.Shadow-r.Both)
 }

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -86,13 +88,27 @@ func decisionLines(r *decision.Report) string {
 			fmt.Fprintf(&lines, "shadow: %s\n", d.Words(r.Spend.Currency))
 		}
 		for _, c := range r.Shadow.Comparisons {
-			fmt.Fprintf(&lines, "compared %s with %s for %d pods: %s\n", c.Shadow, c.Leader, c.Pods, c.Words(r.Spend.Currency))
-		}
-		for _, n := range r.Shadow.Removals {
-			fmt.Fprintf(&lines, "removal in %s: %s\n", n.Group, n.Words())
+			shadow := sideOf(c, func(n decision.Sides[int]) int { return n.Shadow })
+			leader := sideOf(c, func(n decision.Sides[int]) int { return n.Leader })
+			if c.Node != "" {
+				fmt.Fprintf(&lines, "removal in %s: %s\n", strings.Join(slices.Collect(maps.Keys(c.Groups)), ""), c.Words(r.Spend.Currency))
+				continue
+			}
+			fmt.Fprintf(&lines, "compared %s with %s for %d pods: %s\n", shadow, leader, c.Pods, c.Words(r.Spend.Currency))
 		}
 	}
 	return lines.String()
+}
+
+// sideOf are the nodes of the shadow or of the leader, by group.
+func sideOf(c decision.Comparison, side func(decision.Sides[int]) int) string {
+	var list []string
+	for _, group := range slices.Sorted(maps.Keys(c.Groups)) {
+		if n := side(c.Groups[group]); n != 0 {
+			list = append(list, fmt.Sprintf("%d in %s", n, group))
+		}
+	}
+	return cmp.Or(strings.Join(list, ", "), "none")
 }
 
 // statusConfigMap is the config map of the shipped manifests, and of stock, for the state of the groups.

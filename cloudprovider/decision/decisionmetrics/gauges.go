@@ -12,25 +12,25 @@ import (
 type gauge struct {
 	desc   *prometheus.Desc
 	report func() *decision.Report
-	show   func(report *decision.Report, is func(value int, labels ...string))
+	show   func(report *decision.Report, is func(value float64, labels ...string))
 }
 
 func (g gauge) Describe(descs chan<- *prometheus.Desc) { descs <- g.desc }
 
 func (g gauge) Collect(metrics chan<- prometheus.Metric) {
 	if report := g.report(); report != nil {
-		g.show(report, func(value int, labels ...string) {
-			metrics <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, float64(value), labels...)
+		g.show(report, func(value float64, labels ...string) {
+			metrics <- prometheus.MustNewConstMetric(g.desc, prometheus.GaugeValue, value, labels...)
 		})
 	}
 }
 
 // counts shows the number of objects by one label, which has few values. A value that no object has any more counts 0, so that a graph
 // falls to zero instead of ending.
-func counts(count func(report *decision.Report, now map[string]int)) func(*decision.Report, func(int, ...string)) {
+func counts(count func(report *decision.Report, now map[string]int)) func(*decision.Report, func(float64, ...string)) {
 	var mu sync.Mutex
 	now := map[string]int{}
-	return func(report *decision.Report, is func(int, ...string)) {
+	return func(report *decision.Report, is func(float64, ...string)) {
 		mu.Lock()
 		defer mu.Unlock()
 		for label := range now {
@@ -38,7 +38,7 @@ func counts(count func(report *decision.Report, now map[string]int)) func(*decis
 		}
 		count(report, now)
 		for label, n := range now {
-			is(n, label)
+			is(float64(n), label)
 		}
 	}
 }
@@ -70,10 +70,10 @@ func groupStates(report *decision.Report, now map[string]int) {
 }
 
 // groupNodes shows the nodes of each node group. The core has minimum, maximum and target size.
-func groupNodes(report *decision.Report, is func(int, ...string)) {
+func groupNodes(report *decision.Report, is func(float64, ...string)) {
 	for i := range report.Groups {
 		g := &report.Groups[i]
-		is(g.Ready, g.Name, "ready")
-		is(g.Starting, g.Name, "starting")
+		is(float64(g.Ready), g.Name, "ready")
+		is(float64(g.Starting), g.Name, "starting")
 	}
 }

@@ -16,7 +16,6 @@ type Options struct {
 	Registerer   prometheus.Registerer
 	Report       func() *decision.Report // the newest one, or nil before the first
 	PerNodeGroup bool                    // whether there are series for each node group
-	Shadow       bool                    // whether the reports compare the decisions with a leader's
 }
 
 // Metrics counts decisions. It is safe for use by several goroutines.
@@ -51,16 +50,13 @@ func New(o Options) (*Metrics, error) {
 		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"),
 			o.Report, counts(groupStates)},
 	}
-	if o.Shadow {
-		all = append(all, shadows(o.Report)...)
-	}
 	if o.PerNodeGroup {
 		all = append(all, gauge{describe("node_group_nodes",
 			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state"),
 			o.Report, groupNodes})
 	}
 	var errs []error
-	for _, c := range all {
+	for _, c := range append(all, shadows(o.Report)...) {
 		errs = append(errs, o.Registerer.Register(c))
 	}
 	if err := errors.Join(errs...); err != nil {

@@ -43,11 +43,10 @@ type Options struct {
 	Core corescaleup.Orchestrator
 	Most int                              // scale-ups in one loop
 	Plan interface{ Asked(...plan.Node) } // receives the nodes that were asked for. May be nil
-	// Earlier is for a shadow, whose raises the core must not hear of. It returns nodes that were decided before and that the cluster lacks. Plan
-	// receives them, too. May be nil.
-	Earlier func() []plan.Node
-	Planner Planner // the expander. Nil for one without plans
-	Zones   zones   // May be nil
+	// Pretends is for a shadow, whose raises the core must not hear of.
+	Pretends bool
+	Planner  Planner // the expander. Nil for one without plans
+	Zones    zones   // May be nil
 	// Placeholder reports whether a NodeInfo stands for nodes of which nothing is known. May be nil.
 	Placeholder func(*framework.NodeInfo) bool
 	// Complete adds to the result of a scale-up what only others know. May be nil.
@@ -92,7 +91,7 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
 	o.context = ctx
-	if o.Earlier != nil {
+	if o.Pretends {
 		own := *processors
 		own.ScaleStateNotifier = nodegroupchange.NewNodeGroupChangeObserversList()
 		processors = &own
@@ -131,14 +130,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 		result, err = o.phase(pods, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, nil) })
 	default:
 		s := simulate(o.context.ClusterSnapshot, nodeInfos)
-		if o.Earlier != nil {
-			pods = s.fitEarlier(o.Earlier(), pods)
-		}
-		if result = (&status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}); len(pods) > 0 || o.Earlier == nil {
-			result, err = o.repeat(pods, s, once)
-		} else {
-			o.Plan.Asked(s.planned()...)
-		}
+		result, err = o.repeat(pods, s, once)
 		s.end()
 	}
 	if o.Complete != nil && result != nil {
@@ -152,9 +144,6 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 // nothing is known get none.
 func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
 	*status.ScaleUpStatus, errors.AutoscalerError) {
-	if o.Earlier != nil { // the leader does
-		return &status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}, nil
-	}
 	nodes = slices.Concat(nodes, o.asked)
 	o.raises, o.asked = nil, nil
 	if o.Placeholder != nil {

@@ -1,7 +1,6 @@
 package scaleup
 
 import (
-	stderrors "errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +9,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
@@ -63,24 +61,6 @@ func (s *simulation) addNode(group string) (*apiv1.Node, error) {
 		return nil, err
 	}
 	return info.Node(), s.snapshot.AddNodeInfo(info)
-}
-
-// fitEarlier adds nodes that were decided before, with their pods. It gives the room that is left to other pods, and returns those without a place.
-func (s *simulation) fitEarlier(nodes []plan.Node, pods []*apiv1.Pod) []*apiv1.Pod {
-	placed := podSet{}
-	var failed error
-	for _, n := range nodes {
-		if err := s.add(map[string]int{n.Group: 1}); err != nil {
-			failed, s.asked = err, s.asked[:len(s.asked)-1]
-			continue
-		}
-		s.asked[len(s.asked)-1].Node = n
-		placed.added(n.Pods)
-	}
-	if err := stderrors.Join(failed, s.fit(placed, podSet{}, pods, 0, func() bool { return false })); err != nil {
-		klog.Background().Error(err, "Could not simulate all nodes that were decided before")
-	}
-	return placed.others(pods)
 }
 
 // assign gives the nodes from the index on their pods, and returns the pods. It leaves the snapshot as it is. If fewer nodes were asked

@@ -1,3 +1,10 @@
+// Package shadow lets an autoscaler watch another one that leads, and compares their decisions.
+//
+// A Shadow stands at the core's extension points. Pods for which a scale-up was decided wait in it for the leader. They are decided again together with
+// pods that come later, which take the room of the same nodes as after a real launch. The readings of the groups and the taints of nodes show what
+// the leader did. The comparison is bounded.
+//
+// The package asks for nothing and writes nothing, in AWS and in the cluster. It starts no goroutine.
 package shadow
 
 import (
@@ -22,124 +29,246 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
+const (
+	// settle is how long a comparison goes on after the last event, because the leader may raise again for pods that its first nodes left over.
+	settle = 30 * time.Second
+	// patience bounds the wait for the leader. One that has not acted by then has another opinion.
+	patience = 15 * time.Minute
+
+	mostDays, mostComparisons = 14, 100
+)
+
 // Shadow is the last PodListProcessor but for observers, and the plan of the scale-up. It also observes the core's candidates for scale-down. The
-// core's loop alone uses it, but for NodeHandler, Watches and Report.
+// core's loop alone uses it, but for NodeHandler and Report.
 type Shadow struct {
-	provider *aws.Provider
-	nodes    corelisters.NodeLister
-	refused  func() int                                                      // writes
-	price    func(autoScalingGroup string) (perHour float64, estimated bool) // of its next node
-	clock    clock.PassiveClock
-	decided  []plan.Node // and not asked for by the leader yet
+	Options
+	again    bool              // the loop under way decides for all pods
+	groups   *group.Snapshot   // the last reading, nil before the first
+	decided  []plan.Node       // for pods that wait
+	searches []decision.Search // of the last loop with any
+	result   decision.Reason   // of the last loop
 
 	mu       sync.Mutex
-	groups   map[string]*group.Group // as of the last reading
-	asks     map[types.UID]*ask      // by waiting pod
-	round    *round                  // the comparison under way, or nil
-	unneeded map[string]time.Time    // nodes that the shadow does not need, and when it would remove them
-	removing map[string]time.Time    // nodes that the shadow would have removed, and since when
-	report   decision.Shadow         // with the oldest first
+	pods     map[types.UID]*waiting // that need a node
+	round    *round                 // the comparison under way, or nil
+	unneeded map[string]unneeded    // nodes that the shadow does not need
+	report   decision.Shadow
+}
+
+// Options of a Shadow.
+type Options struct {
+	Provider *aws.Provider // which asks AWS for no node from now on
+	Nodes    corelisters.NodeLister
+	Last     func() *decision.Report // of the last loop, nil before the first
+	Refused  func() int              // writes
+	Clock    clock.PassiveClock
+}
+
+// waiting is a pod that needs a node.
+type waiting struct {
+	created, asked time.Time // asked is when the shadow first decided, zero before
+	group          string    // in which it did
+	planned        bool      // on a node of the last decision
+}
+
+// round is a comparison under way.
+type round struct {
+	decision.Comparison
+	last   time.Time               // event
+	raises map[string][2]time.Time // the leader's last one of each group happened between two readings
+}
+
+// unneeded is a node that the shadow would remove, now or when it is due.
+type unneeded struct {
+	due   time.Time
+	would bool
 }
 
 var _ pods.PodListProcessor = (*Shadow)(nil)
 
-// New makes a Shadow of a provider, which asks AWS for no node from now on. The function counts writes that were refused.
-func New(p *aws.Provider, nodes corelisters.NodeLister, refused func() int, c clock.PassiveClock) *Shadow {
-	p.Pretended = map[string]int{}
-	s := &Shadow{provider: p, nodes: nodes, refused: refused, clock: c, asks: map[types.UID]*ask{}, removing: map[string]time.Time{}}
-	s.price = func(name string) (float64, bool) {
-		g, costs := p.View().AutoScalingGroup(name), p.Costs()
-		if g == nil || costs == nil {
-			return 0, true
-		}
-		cost, known := costs.Pricer().Next(g, 1)
-		return cost.Amount.PerHour, cost.Amount.Estimated || !known
-	}
-	return s
+// New makes a Shadow.
+func New(o Options) *Shadow {
+	o.Provider.Pretended = map[string]int{}
+	return &Shadow{Options: o}
 }
 
-// Process notes what the leader did, and keeps the pods back for which a node was decided.
-func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (anew []*corev1.Pod, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, pending := s.clock.Now(), make(map[types.UID]*corev1.Pod, len(all))
-	for _, pod := range all {
-		pending[pod.UID] = pod
-	}
-	s.read(s.provider.View().Snapshot(), now)
-	s.note(func(uid types.UID) bool { return pending[uid] != nil }, now)
-	for _, pod := range all {
-		if s.asks[pod.UID] == nil {
-			anew = append(anew, pod)
+// Process notes what the leader did, and keeps the pods back for which nodes were decided. If there is a new pod, it keeps none back.
+func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (list []*corev1.Pod, err error) {
+	if last := s.Last(); last != nil { // which asks for our Report
+		if s.result = last.Loop.Result; len(last.Searches) > 0 {
+			s.searches = last.Searches
 		}
 	}
-	for at := range s.decided {
-		s.decided[at].Pods = s.decided[at].Waiting(pending)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, before := s.Clock.Now(), s.pods
+	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
+	for _, pod := range all {
+		if s.pods[pod.UID] = before[pod.UID]; before[pod.UID] == nil {
+			s.pods[pod.UID], s.again = &waiting{created: pod.CreationTimestamp.Time}, true
+		}
 	}
-	s.decided = slices.DeleteFunc(s.decided, func(n plan.Node) bool { return len(n.Pods) == 0 })
-	clear(s.provider.Pretended)
-	return anew, nil
+	s.read(now)
+	for uid, w := range before {
+		if r := s.round; s.pods[uid] == nil && r != nil && !w.asked.Before(r.From) {
+			r.last = now
+			r.served(w)
+		}
+	}
+	s.decided = slices.DeleteFunc(s.decided, func(n plan.Node) bool {
+		return !slices.ContainsFunc(n.Pods, func(pod *corev1.Pod) bool { return s.pods[pod.UID] != nil })
+	})
+	s.end(now)
+	for _, pod := range all {
+		if w := s.pods[pod.UID]; s.again || !w.planned {
+			w.planned, list = false, append(list, pod)
+		}
+	}
+	clear(s.Provider.Pretended)
+	return list, nil
 }
 
 // CleanUp implements the core's PodListProcessor.
 func (s *Shadow) CleanUp() {}
 
-// Earlier begins a scale-up. It returns the nodes of decisions that the leader has not made, which take pods before others are decided.
-func (s *Shadow) Earlier() []plan.Node {
-	clear(s.provider.Pretended)
-	for _, n := range s.decided {
-		s.provider.Pretended[n.Group]++
-	}
-	return s.decided
-}
-
-// Asked ends a scale-up. It receives the nodes of earlier decisions, and the new ones. Their pods wait from now on.
+// Asked ends a scale-up. Its pods wait from now on. A decision about all pods replaces the ones before, whose nodes have been counted.
 func (s *Shadow) Asked(nodes ...plan.Node) {
-	clear(s.provider.Pretended)
+	clear(s.Provider.Pretended)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.clock.Now()
-	a, planned := &ask{at: now, groups: map[string]int{}}, map[types.UID]bool{}
-	for at, n := range nodes {
-		if n.Asked.IsZero() {
-			nodes[at].Asked = now
-			a.groups[s.provider.GroupName(n.Group)]++
+	now, grown := s.Clock.Now(), map[string]int{}
+	if s.again {
+		for _, n := range s.decided {
+			grown[s.Provider.GroupName(n.Group)]--
 		}
-		for _, pod := range n.Pods {
-			planned[pod.UID] = true
-			if s.asks[pod.UID] != nil {
-				continue
+		s.decided = nil
+	}
+	for _, n := range nodes {
+		name := s.Provider.GroupName(n.Group)
+		for at, pod := range n.Pods {
+			if at == 0 {
+				grown[name]++
 			}
-			s.asks[pod.UID], a.pods = a, a.pods+1
-			if pod.CreationTimestamp.After(a.since) {
-				a.since = pod.CreationTimestamp.Time
+			if w := s.pods[pod.UID]; w != nil {
+				if w.planned = true; w.asked.IsZero() {
+					w.asked, w.group = now, name
+					s.opened(now, now).Pods++
+				}
 			}
 		}
 	}
-	for uid, earlier := range s.asks { // a pod whose node is decided no more is decided anew
-		if !planned[uid] {
-			delete(s.asks, uid)
-			earlier.open--
-		}
-	}
-	if s.decided, a.open = nodes, a.pods; a.pods > 0 {
-		r := s.opened(now, now)
-		r.Pods += a.pods
-		for name, nodes := range a.groups {
-			r.Shadow.Add(s.priced(name, nodes))
+	s.decided = append(s.decided, nodes...)
+	for name, more := range grown {
+		if s.round != nil {
+			s.priced(name, decision.Sides[int]{Shadow: more})
 		}
 	}
 }
 
-// Watches reports whether a group should be read often, because a comparison is under way. With many groups only those count that the shadow
-// has chosen. A nil Shadow watches none.
-func (s *Shadow) Watches(autoScalingGroup string) bool {
-	if s == nil {
-		return false
+// opened returns the comparison that an event belongs to. The caller holds mu, as for all below but the observers.
+func (s *Shadow) opened(from, now time.Time) *round {
+	if s.round == nil {
+		s.round = &round{Comparison: decision.Comparison{From: from, Causes: map[string]decision.Reason{}}, raises: map[string][2]time.Time{}}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.round != nil && (len(s.groups) <= manyGroups || s.round.Shadow.Groups[autoScalingGroup] > 0)
+	s.round.last = now
+	return s.round
+}
+
+// priced adds nodes to the comparison under way, at the price of the group's next node.
+func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
+	more := decision.Comparison{Groups: map[string]decision.Sides[int]{name: nodes}, About: true}
+	if g, costs := s.Provider.View().AutoScalingGroup(name), s.Provider.Costs(); g != nil && costs != nil {
+		cost, known := costs.Pricer().Next(g, 1)
+		perHour := cost.Amount.PerHour
+		more.PerHour = decision.Sides[float64]{Shadow: perHour * float64(nodes.Shadow), Leader: perHour * float64(nodes.Leader)}
+		more.About = cost.Amount.Estimated || !known
+	}
+	s.round.Add(more)
+}
+
+// read notes what the leader has asked for since the last Snapshot: all growth is its.
+func (s *Shadow) read(now time.Time) {
+	before := s.groups
+	s.groups = s.Provider.View().Snapshot()
+	for _, g := range s.groups.Groups() {
+		if before == nil || before.Group(g.Name) == nil || g.DesiredCapacity <= before.Group(g.Name).DesiredCapacity {
+			continue
+		}
+		was := before.Group(g.Name)
+		r := s.opened(was.ReadAt, now)
+		r.raises[g.Name] = [2]time.Time{was.ReadAt, g.ReadAt}
+		r.Causes[g.Name] = s.answer(g.Name)
+		s.priced(g.Name, decision.Sides[int]{Leader: g.InstancesFor(g.DesiredCapacity - was.DesiredCapacity)})
+	}
+}
+
+// answer is why the shadow did not choose the group when it decided last.
+func (s *Shadow) answer(autoScalingGroup string) decision.Reason {
+	for _, search := range s.searches {
+		for _, a := range search.Answers {
+			if a.Verdict != decision.Chosen && s.Provider.GroupName(a.Group) == autoScalingGroup {
+				return a.Reason
+			}
+		}
+	}
+	return s.result
+}
+
+// served ends the waiting of a pod. The leader's raise for it is one that can be for it, in its group if there is such.
+func (r *round) served(w *waiting) {
+	var at time.Time // the earliest time at which the leader can have asked
+	for name, between := range r.raises {
+		if !between[1].Before(w.created) && (at.IsZero() || name == w.group) {
+			at = between[0]
+		}
+	}
+	if at.IsZero() {
+		return // the pod is gone, or found room
+	}
+	if at.Before(w.created) {
+		at = w.created
+	}
+	r.Both, r.Sooner = r.Both+1, r.Sooner+at.Sub(w.asked).Seconds()
+}
+
+// end ends the comparison once it has settled, and the leader has acted or will not.
+func (s *Shadow) end(now time.Time) {
+	r := s.round
+	if r == nil || now.Sub(r.last) < settle {
+		return
+	}
+	for _, w := range s.pods {
+		if !w.asked.IsZero() && now.Sub(w.asked) < patience {
+			return
+		}
+	}
+	for name, nodes := range r.Groups {
+		if nodes.Shadow > 0 {
+			delete(r.Causes, name)
+		}
+		if nodes.Shadow == 0 && nodes.Leader == 0 {
+			delete(r.Groups, name)
+		}
+	}
+	if s.round, s.searches = nil, nil; len(r.Groups) > 0 { // otherwise the pods found room on nodes of earlier decisions
+		d := s.add(r.Comparison)
+		d.Launches.Add(r.Comparison)
+		if d.Times++; r.OtherGroups() {
+			d.Other++
+		}
+	}
+}
+
+// add adds a comparison, and returns the sums of its day.
+func (s *Shadow) add(c decision.Comparison) *decision.ShadowDay {
+	name, r := c.From.UTC().Format(time.DateOnly), &s.report
+	r.Comparisons = append(r.Comparisons[max(0, len(r.Comparisons)-mostComparisons+1):], c)
+	found := slices.IndexFunc(r.Days, func(d decision.ShadowDay) bool { return d.Day == name })
+	if found < 0 {
+		r.Days = append(r.Days[max(0, len(r.Days)-mostDays+1):], decision.ShadowDay{Day: name})
+		found = len(r.Days) - 1
+	}
+	return &r.Days[found]
 }
 
 // UpdateScaleDownCandidates notes the nodes that are not needed. If the
@@ -148,21 +277,19 @@ func (s *Shadow) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at t
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.unneeded
-	s.unneeded = make(map[string]time.Time, len(nodes))
+	s.unneeded = make(map[string]unneeded, len(nodes))
 	for _, n := range nodes {
-		planned, known := before[n.Node.Name]
+		u, known := before[n.Node.Name]
 		if !known {
-			planned = at.Add(n.RemovalThreshold)
+			u.due = at.Add(n.RemovalThreshold)
 		}
-		s.unneeded[n.Node.Name] = planned
+		s.unneeded[n.Node.Name] = u
 	}
-	for name, since := range s.removing {
-		if _, still := s.unneeded[name]; still {
-			continue
-		}
-		delete(s.removing, name)
-		if node, err := s.nodes.Get(name); err == nil && !taints.HasToBeDeletedTaint(node) {
-			s.removed(s.removal(node, decision.RemovedByShadow, at.Sub(since)))
+	for name, u := range before {
+		if _, still := s.unneeded[name]; u.would && !still {
+			if node, err := s.Nodes.Get(name); err == nil && !taints.HasToBeDeletedTaint(node) {
+				s.removed(node, decision.Sides[int]{Shadow: 1}, at.Sub(u.due))
+			}
 		}
 	}
 }
@@ -172,44 +299,60 @@ func (s *Shadow) Would(nodes []simulator.NodeToBeRemoved) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range nodes {
-		if len(n.OnCompletionPods) == 0 && s.removing[n.Node.Name].IsZero() {
-			s.removing[n.Node.Name] = s.clock.Now()
+		if u, known := s.unneeded[n.Node.Name]; known && len(n.OnCompletionPods) == 0 && !u.would {
+			s.unneeded[n.Node.Name] = unneeded{s.Clock.Now(), true}
 		}
 	}
 }
 
-// NodeHandler sees which nodes the leader removes: the core's taint begins that.
+// NodeHandler sees which nodes the leader removes: the core's taint begins that. A node that is due and would not be removed stays for another reason.
 func (s *Shadow) NodeHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
-		if was, is := before.(*corev1.Node), now.(*corev1.Node); taints.HasToBeDeletedTaint(is) && !taints.HasToBeDeletedTaint(was) {
-			s.leaderRemoves(is)
+		node := now.(*corev1.Node)
+		if !taints.HasToBeDeletedTaint(node) || taints.HasToBeDeletedTaint(before.(*corev1.Node)) {
+			return
 		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		u, by := s.unneeded[node.Name], decision.Sides[int]{Leader: 1}
+		delete(s.unneeded, node.Name)
+		if u.would || u.due.After(s.Clock.Now()) {
+			by.Shadow = 1
+		}
+		s.removed(node, by, s.Clock.Since(u.due))
 	}}
 }
 
-func (s *Shadow) leaderRemoves(node *corev1.Node) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	since, removing := s.removing[node.Name]
-	planned, unneeded := s.unneeded[node.Name]
-	delete(s.removing, node.Name)
-	switch now := s.clock.Now(); {
-	case s.provider.NodeGroupOf(node) == nil: // of nobody's concern
-	case removing:
-		s.removed(s.removal(node, decision.RemovedByBoth, now.Sub(since)))
-	case unneeded:
-		s.removed(s.removal(node, decision.RemovedByBoth, min(0, now.Sub(planned))))
-	default:
-		s.removed(s.removal(node, decision.RemovedByLeader, 0))
+// removed adds a removal by one or both of the two. Nodes of no group are nobody's concern.
+func (s *Shadow) removed(node *corev1.Node, by decision.Sides[int], sooner time.Duration) {
+	instance, g := s.Provider.View().Instance(node)
+	if g == nil {
+		return
 	}
+	c := decision.Comparison{From: s.Clock.Now(), Node: node.Name, Groups: map[string]decision.Sides[int]{g.Name: by}, Both: by.Shadow * by.Leader}
+	spending, _ := s.Provider.Spending()
+	price := spending.Instance(g, instance).PerHour
+	c.PerHour = decision.Sides[float64]{Shadow: price * float64(by.Shadow), Leader: price * float64(by.Leader)}
+	if by.Shadow > 0 {
+		c.Sooner = sooner.Seconds()
+	}
+	d := s.add(c)
+	if by.Leader == 0 {
+		c.Sooner = 0 // it is no difference between two removals
+	}
+	d.Removals.Add(c)
 }
 
-// removal has the facts about a node that one of the two removes now.
-func (s *Shadow) removal(node *corev1.Node, by string, sooner time.Duration) decision.ShadowRemoval {
-	r := decision.ShadowRemoval{At: s.clock.Now(), Node: node.Name, By: by, Seconds: sooner.Seconds()}
-	if instance, g := s.provider.View().Instance(node); g != nil {
-		spending, _ := s.provider.Spending()
-		r.Group, r.PerHour = g.Name, spending.Instance(g, instance).PerHour
+// Report returns the comparison so far.
+func (s *Shadow) Report() *decision.Shadow {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.report
+	r.Refused, r.Days, r.Comparisons = s.Refused(), slices.Clone(r.Days), slices.Clone(r.Comparisons)
+	for _, w := range s.pods {
+		if !w.asked.IsZero() {
+			r.Waiting++
+		}
 	}
-	return r
+	return &r
 }

@@ -2,6 +2,8 @@ package shadow
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +49,11 @@ func newWorld(t *testing.T, desired int) world {
 			t.Fatal(err)
 		}
 	}
-	s := New(w.Provider, corelisters.NewNodeLister(nodes), func() int { return 0 }, c)
+	last := func() *decision.Report {
+		return &decision.Report{Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
+			{Group: "b", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeTaint, Message: "a taint"}}}}}}
+	}
+	s := New(Options{Provider: w.Provider, Nodes: corelisters.NewNodeLister(nodes), Last: last, Refused: func() int { return 0 }, Clock: c})
 	return world{w, s, t, c}
 }
 
@@ -89,23 +95,18 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 	if diff := cmp.Diff([]string{"p0", "p1", "p2"}, w.loop(pods)); diff != "" {
 		t.Fatalf("pods to decide for (-want +got):\n%s", diff)
 	}
-	w.Earlier()
-	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:]})...)
-	if got := w.loop(pods); got != nil {
-		t.Errorf("the shadow decides again for %q", got)
-	}
-	if got := len(w.Earlier()); got != 2 {
-		t.Errorf("%d nodes of earlier decisions, want 2", got)
+	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
+		t.Fatal(err)
 	}
 	if got := w.Target("a"); got != 2 {
 		t.Errorf("the target size is %d within a scale-up, want the 2 nodes that were decided", got)
 	}
-	w.Asked(w.Earlier()...)
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:]})...)
 	if got := w.Target("a"); got != 0 {
 		t.Errorf("the target size is %d after the scale-up, want AWS's own 0", got)
 	}
-	if !w.Watches("b") {
-		t.Error("the group that the leader may choose is not watched")
+	if got := w.loop(pods); got != nil {
+		t.Errorf("the shadow decides again for %q", got)
 	}
 
 	w.raise("b", 3)
@@ -117,14 +118,36 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 		t.Fatalf("report = %+v, want one comparison of one day", report)
 	}
 	c := report.Comparisons[0]
-	if diff := cmp.Diff("2 in a | 3 in b | 3 pods", fmt.Sprintf("%s | %s | %d pods", c.Shadow, c.Leader, c.Pods)); diff != "" {
+	if diff := cmp.Diff("pods: 3, nodes: 2 in a (leader: 0), 0 in b (leader: 3)", c.What()); diff != "" {
 		t.Errorf("comparison (-want +got):\n%s", diff)
 	}
-	if !c.OtherGroups() || c.Sooner.Count != 3 || c.Shadow.PerHour <= 0 || c.Leader.PerHour <= c.Shadow.PerHour {
+	if !c.OtherGroups() || c.Both != 3 || c.PerHour.Shadow <= 0 || c.PerHour.Leader <= c.PerHour.Shadow {
 		t.Errorf("comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
 	}
-	if w.Watches("b") {
-		t.Error("groups are watched after the comparison")
+	if diff := cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes); diff != "" {
+		t.Errorf("causes (-want +got):\n%s", diff)
+	}
+}
+
+// The new pod may have room on a node that was decided before, and may change how the others are packed.
+func TestALaterPodHasAllDecidedAgain(t *testing.T) {
+	w := newWorld(t, 0)
+	pods := w.pods(0, 4)
+	w.loop(pods[:3])
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:3]})...)
+	if diff := cmp.Diff([]string{"p0", "p1", "p2", "p3"}, w.loop(pods)); diff != "" {
+		t.Fatalf("pods to decide for (-want +got):\n%s", diff)
+	}
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[2:], pods[:1]})...) // the second one no more
+	if diff := cmp.Diff([]string{"p1"}, w.loop(pods)); diff != "" {
+		t.Errorf("pods to decide for (-want +got):\n%s", diff)
+	}
+	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[1:2]})...)
+	w.loop(nil)
+	w.clock.Step(settle)
+	w.loop(nil)
+	if diff := cmp.Diff("pods: 4, nodes: 3 in a (leader: 0)", w.Report().Comparisons[0].What()); diff != "" {
+		t.Errorf("comparison (-want +got):\n%s", diff)
 	}
 }
 
@@ -136,6 +159,7 @@ func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
 	w.clock.Step(settle)
 	w.loop(nil)
 	pods := w.pods(0, 1)
+	w.loop(pods)
 	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods})...)
 	w.clock.Step(patience)
 	w.loop(pods) // the leader never acts
@@ -144,9 +168,9 @@ func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
 	}
 	var got []string
 	for _, c := range w.Report().Comparisons {
-		got = append(got, fmt.Sprintf("%s | %s", c.Shadow, c.Leader))
+		got = append(got, c.What())
 	}
-	if diff := cmp.Diff([]string{"none | 2 in a", "1 in a | none"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"pods: 0, nodes: 0 in a (leader: 2)", "pods: 1, nodes: 1 in a (leader: 0)"}, got); diff != "" {
 		t.Errorf("comparisons (-want +got):\n%s", diff)
 	}
 }
@@ -177,20 +201,20 @@ func TestRemovalsAreCompared(t *testing.T) {
 	unneeded()
 	var got []string
 	report := w.Report()
-	for _, r := range report.Removals {
-		got = append(got, fmt.Sprintf("%t %s: %s", r.PerHour > 0, r.Group, r.Words()))
+	for _, r := range report.Comparisons {
+		got = append(got, fmt.Sprintf("%t %s: %s", r.PerHour.Shadow+r.PerHour.Leader > 0, slices.Collect(maps.Keys(r.Groups)), r.Words("USD")))
 	}
 	want := []string{
-		"true a: both removed it, the shadow 10.0 s sooner",
-		"true a: both removed it, the shadow 30.0 s later",
-		"true a: the shadow would have kept it",
-		"true a: the leader kept it for 10.0 s, until it was needed again",
+		"true [a]: both removed it, the shadow 10.0 s sooner",
+		"true [a]: both removed it, the shadow 30.0 s later",
+		"true [a]: the shadow would have kept it",
+		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("removals (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(decision.Mean{Mean: -10, Count: 2}, report.Days[0].Removed); diff != "" {
-		t.Errorf("mean of the day (-want +got):\n%s", diff)
+	if sum := report.Days[0].Removals; sum.Both != 2 || sum.Mean() != -10 {
+		t.Errorf("sum of the day = %+v, want two, 10 s later", sum)
 	}
 }
 
@@ -198,6 +222,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	w := newWorld(t, 0)
 	for range 2 * mostComparisons {
 		pods := w.pods(0, 1)
+		w.loop(pods)
 		w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods})...)
 		w.loop(nil)
 		w.clock.Step(24 * time.Hour)

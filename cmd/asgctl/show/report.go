@@ -33,6 +33,19 @@ func ReportTable(r *decision.Report) string {
 	return text
 }
 
+// ShadowTable compares a shadow with the leader, for a person.
+func ShadowTable(r *decision.Report) string {
+	var days, all [][]string
+	for _, d := range r.Shadow.Days {
+		days = append(days, []string{d.Day, d.Words(r.Spend.Currency)})
+	}
+	for _, c := range r.Shadow.Comparisons {
+		all = append(all, []string{c.From.UTC().Format(time.DateTime), c.What(), c.Words(r.Spend.Currency)})
+	}
+	return fmt.Sprintf("Pods that wait for the leader: %d. Writes refused: %d.\n\n", r.Shadow.Waiting, r.Shadow.Refused) +
+		Columns([]string{"DAY", "THE SHADOW THAN THE LEADER"}, days) + "\n" + Columns([]string{"AT", "SHADOW AND LEADER", "THE SHADOW THAN THE LEADER"}, all)
+}
+
 // counts sums the report up.
 func counts(r *decision.Report) string {
 	ready, starting, leaving, helpless := 0, 0, 0, 0

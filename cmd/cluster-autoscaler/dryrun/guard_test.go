@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -213,7 +214,7 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	}
 	for name, write := range map[string]func() error{
 		"create": func() error {
-			_, err := client.CoreV1().Events("default").Create(t.Context(), &corev1.Event{}, metav1.CreateOptions{})
+			_, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{}, metav1.CreateOptions{})
 			return err
 		},
 		"patch": func() error {
@@ -229,7 +230,13 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil {
 		t.Error("the API server's own refusal was hidden")
 	}
-	if diff := cmp.Diff([]string{"GET"}, asked); diff != "" {
+	if _, err := client.CoreV1().Events("default").Create(t.Context(), &corev1.Event{}, metav1.CreateOptions{}); err != nil {
+		t.Errorf("an event: %v, want it dropped", err)
+	}
+	if _, err := client.CoordinationV1().Leases("default").Create(t.Context(), &coordinationv1.Lease{}, metav1.CreateOptions{}); err == nil {
+		t.Error("the lease did not reach the API server")
+	}
+	if diff := cmp.Diff([]string{"GET", "POST"}, asked); diff != "" {
 		t.Errorf("requests that reached the API server (-want +got):\n%s", diff)
 	}
 	if got := len(g.Answered()); got != 4 {

@@ -289,14 +289,12 @@ func TestShadowComparesItselfWithTheLeader(t *testing.T) {
 	if text := get(t, report, "/status").Body.String(); strings.Contains(text, "As a shadow") {
 		t.Error("the page of a leader speaks of a shadow")
 	}
-	c := decision.Comparison{From: now, Pods: 3, Sooner: decision.Mean{Mean: 9, Count: 3}, Shadow: decision.ShadowNodes{Groups: map[string]int{"web": 1}},
-		Leader: decision.ShadowNodes{Groups: map[string]int{"batch": 2}}}
-	report.Shadow = &decision.Shadow{Waiting: 1, Refused: 2, Comparisons: []decision.Comparison{c},
-		Days:     []decision.ShadowDay{{Day: "2026-11-25", Comparison: c, Times: 1}},
-		Removals: []decision.ShadowRemoval{{At: now, Node: "n", Group: "web", By: decision.RemovedByLeader}}}
+	c := decision.Comparison{From: now, Pods: 3, Both: 3, Sooner: 27, Groups: map[string]decision.Sides[int]{"web": {Shadow: 1}, "batch": {Leader: 2}}}
+	report.Shadow = &decision.Shadow{Waiting: 1, Refused: 2, Days: []decision.ShadowDay{{Day: "2026-11-25", Launches: c, Times: 1}},
+		Comparisons: []decision.Comparison{c, {From: now, Node: "n", Groups: map[string]decision.Sides[int]{"web": {Leader: 1}}}}}
 	text := get(t, report, "/status").Body.String()
 	for _, want := range []string{"1 pod for which it would have asked for a node waits for the leader", "2 writes kept back", "2026-11-25",
-		"9.0 s sooner, other groups, 1 node fewer, at the same price", "1 in web", "2 in batch", "the shadow would have kept it"} {
+		"9.0 s sooner, other groups, 1 node fewer, at the same price", "1 in web", "(leader: 2)", "the shadow would have kept it"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q on the page", want)
 		}

@@ -14,6 +14,7 @@ import (
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	simulator "k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	kubeinformers "k8s.io/client-go/informers"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -75,9 +76,6 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
-	if p.refusing != nil {
-		opts.AutoscalingKubeClients.Recorder = p.recorder(working, client, false)
-	}
 	a := &assembly{informers: factory}
 	reaction, err := p.newMeasures(factory)
 	if err != nil {
@@ -121,7 +119,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 		return nil, fmt.Errorf("watch the nodes of the leader: %w", err)
 	}
 	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes, client: client,
-		recorder: p.recorder(working, client, true), draining: podlist.NewDraining(a.handler), decisions: p.decisions,
+		recorder: kube_util.CreateEventRecorder(working, client, true), draining: podlist.NewDraining(a.handler), decisions: p.decisions,
 		reaction: reaction, plan: a.plan, planner: leastCost, balances: chain.Balances, shadow: beside, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }

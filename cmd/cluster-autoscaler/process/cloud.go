@@ -39,7 +39,6 @@ type cloud struct {
 	provider  *aws.Provider
 
 	registerer prometheus.Registerer
-	watch      func(group string) bool
 }
 
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer,
@@ -50,7 +49,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if err != nil {
 		return nil, err
 	}
-	c := &cloud{registerer: p.registerer, watch: func(group string) bool { return p.watches.Load().Watches(group) }}
+	c := &cloud{registerer: p.registerer}
 	if c.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
 		return nil, fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
@@ -117,7 +116,6 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succe
 		Launched:        observer.Launched,
 		GaveBack:        observer.GaveBack,
 		Read:            observer.Read,
-		Watch:           c.watch,
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}

@@ -1,13 +1,13 @@
 package process
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"os"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kube_util "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ledger"
@@ -42,7 +42,7 @@ func (p *Process) underLease(ctx context.Context, work func(context.Context) err
 	if err != nil {
 		return fmt.Errorf("name for the leader election: %w", err)
 	}
-	client, err := kubeClient(cmp.Or(p.leases, p.kube))
+	client, err := kubeClient(p.kube)
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (p *Process) underLease(ctx context.Context, work func(context.Context) err
 		}
 		return fmt.Errorf("list nodes: %w", err)
 	}
-	recorder := p.recorder(context.WithoutCancel(ctx), client, p.core.RecordDuplicatedEvents)
+	recorder := kube_util.CreateEventRecorder(context.WithoutCancel(ctx), client, p.core.RecordDuplicatedEvents)
 	labels := map[string]string{}
 	lock, err := resourcelock.NewWithLabels(election.ResourceLock, p.core.ConfigNamespace, election.ResourceName,
 		client.CoreV1(), client.CoordinationV1(), resourcelock.ResourceLockConfig{Identity: identity, EventRecorder: recorder}, labels)

@@ -27,7 +27,7 @@ func (p *Process) newMeasures(factory informers.SharedInformerFactory) (*status.
 // measure registers the metrics of the record.
 func (p *Process) measure() (*decisionmetrics.Metrics, error) {
 	measures, err := decisionmetrics.New(decisionmetrics.Options{
-		Registerer: legacyregistry.Registerer(), Report: p.record.Report, PerNodeGroup: p.core.EmitPerNodeGroupMetrics, Shadow: p.refusing != nil})
+		Registerer: legacyregistry.Registerer(), Report: p.record.Report, PerNodeGroup: p.core.EmitPerNodeGroupMetrics})
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/smithy-go/middleware"
@@ -21,7 +20,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/shadow"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
@@ -47,8 +45,6 @@ type Process struct {
 	remove      string                          // node that a dry run asks to go
 	middleware  []func(*middleware.Stack) error // of the AWS clients
 	refusing    *dryrun.Guard                   // nil but in a shadow
-	leases      *rest.Config                    // of a shadow, whose kube may not write them
-	watches     atomic.Pointer[shadow.Shadow]   // nil but in a shadow
 	ring        dryrun.Ring                     // of recorded loops
 }
 

@@ -1,12 +1,9 @@
 package process
 
 import (
-	"context"
+	"time"
 
-	kubeutil "k8s.io/autoscaler/cluster-autoscaler/utils/kubernetes"
 	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -15,10 +12,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// withoutWrites makes the process a shadow. It switches off all that writes, and a Guard in all clients refuses what it has missed. The client of the
-// lease has none. Features with objects of their own, such as requests and buffers, stay with the leader.
+// shadowReads is the time between two readings of the groups, at most. It is the most that the leader's raise may be older than it looks.
+const shadowReads = 5 * time.Second
+
+// withoutWrites makes the process a shadow. It switches off all that writes, and a Guard in all clients refuses what it has missed. Features with
+// objects of their own, such as requests and buffers, stay with the leader, and so do minimum sizes.
 func (p *Process) withoutWrites() {
-	p.refusing, p.leases = dryrun.Refusing(), p.kube
+	p.refusing = dryrun.Refusing()
 	p.kube = p.refusing.Kube(p.kube)
 	p.middleware = append(p.middleware, p.refusing.AWS)
 
@@ -29,15 +29,8 @@ func (p *Process) withoutWrites() {
 	core.ForceDeleteLongUnregisteredNodes, core.ForceDeleteFailedNodes = false, false
 	core.ProvisioningRequestEnabled, core.ProactiveScaleupEnabled = false, false
 	core.CapacitybufferControllerEnabled, core.CapacitybufferPodInjectionEnabled = false, false
-	ours.Nominate, ours.InterruptionQueue = options.NominateOff, ""
-}
-
-// recorder is the core's recorder of events. That of a shadow drops them.
-func (p *Process) recorder(ctx context.Context, client kubernetes.Interface, duplicates bool) record.EventRecorder {
-	if p.refusing != nil {
-		return &record.FakeRecorder{}
-	}
-	return kubeutil.CreateEventRecorder(ctx, client, duplicates)
+	core.EnforceNodeGroupMinSize = false
+	ours.Nominate, ours.InterruptionQueue, ours.RefreshInterval = options.NominateOff, "", min(ours.RefreshInterval, shadowReads)
 }
 
 // newShadow makes the comparison with the leader, nil where the process leads.
@@ -46,9 +39,9 @@ func (p *Process) newShadow(provider *aws.Provider, factory informers.SharedInfo
 		return nil, nil
 	}
 	nodes := factory.Core().V1().Nodes()
-	s := shadow.New(provider, nodes.Lister(), func() int { return len(p.refusing.Answered()) }, clock.RealClock{})
+	s := shadow.New(shadow.Options{Provider: provider, Nodes: nodes.Lister(), Last: p.record.Report, Clock: clock.RealClock{},
+		Refused: func() int { return len(p.refusing.Answered()) }})
 	p.record.ShadowFrom(s.Report)
-	p.watches.Store(s)
 	_, err := nodes.Informer().AddEventHandler(s.NodeHandler())
 	return s, err
 }

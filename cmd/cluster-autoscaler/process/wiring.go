@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/emptycandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -75,22 +76,23 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	launchable := nodegroups.NewLaunchable(provider)
-	ofScaleUp := scaleup.Options{
+	var asked interface{ Asked(...plan.Node) } = with.plan
+	if with.shadow != nil {
+		asked = with.shadow
+		core.ScaleDownCandidatesNotifier.Register(with.shadow)
+	}
+	scaleUp := scaleup.New(scaleup.Options{
 		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 		Most:        ours.ScaleUpsPerLoop,
-		Plan:        with.plan,
+		Plan:        asked,
+		Pretends:    with.shadow != nil,
 		Planner:     with.planner,
 		Zones:       oneZone,
 		Placeholder: nodeinfos.IsPlaceholder,
 		Complete:    launchable.AddLeftOut,
 		Memory:      lifecycle.Burst,
 		Clock:       clock.RealClock{},
-	}
-	if with.shadow != nil {
-		ofScaleUp.Plan, ofScaleUp.Earlier = with.shadow, with.shadow.Earlier
-		core.ScaleDownCandidatesNotifier.Register(with.shadow)
-	}
-	scaleUp := scaleup.New(ofScaleUp)
+	})
 	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
@@ -111,7 +113,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ActionableClusterProcessor = noPodAgeDelay
 	opts.LoopStartNotifier = requests.loopStart
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
-	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext, p.giveBack(provider)))
+	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext, p.giveBack(with)))
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
@@ -151,10 +153,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
 func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveBack pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	var requestsGuard, wait pods.PodListProcessor
-	if with.shadow != nil {
-		wait = with.shadow
-	}
+	var requestsGuard pods.PodListProcessor
 	if requests.injector != nil {
 		requestsGuard = oneZone
 	}
@@ -176,17 +175,19 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 		requests.processor,
 		injection.limit,
 		giveBack, // behind all that put pods on upcoming nodes
-		wait,
 		decisions.ToHelp{Collector: with.decisions},
 	)
 }
 
-// giveBack gives nodes under way back. It is nil where the autoscaler is to remove no node.
-func (p *Process) giveBack(provider *aws.Provider) pods.PodListProcessor {
-	if !p.options.ScaleDown || p.refusing != nil {
+// giveBack gives nodes under way back, or has pods wait for the leader of a shadow. It is nil where the autoscaler is to remove no node.
+func (p *Process) giveBack(with parts) pods.PodListProcessor {
+	switch {
+	case with.shadow != nil:
+		return with.shadow
+	case !p.options.ScaleDown:
 		return nil
 	}
-	return podlist.NewGiveBack(provider, clock.RealClock{})
+	return podlist.NewGiveBack(with.provider, clock.RealClock{})
 }
 
 // wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before. With
@@ -214,18 +215,21 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
-	ofRemovals := scaledown.Options{
+	var dryRun func([]simulator.NodeToBeRemoved)
+	if p.guard != nil {
+		dryRun = func([]simulator.NodeToBeRemoved) {}
+	}
+	if with.shadow != nil {
+		dryRun = with.shadow.Would
+	}
+	removals := scaledown.NewRemovals(scaledown.Options{
 		Core:     core.ScaleDownSetProcessor,
 		Report:   decisions.ScaleDown{Collector: with.decisions},
 		Provider: with.provider,
 		Nodes:    with.nodes,
-		DryRun:   p.guard != nil || p.refusing != nil,
+		DryRun:   dryRun,
 		Clock:    clock.RealClock{},
-	}
-	if with.shadow != nil {
-		ofRemovals.Would = with.shadow.Would
-	}
-	removals := scaledown.NewRemovals(ofRemovals)
+	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 	made.requests = &scaledown.Requests{
 		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,

@@ -1,0 +1,49 @@
+package scaleup
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+)
+
+// received is a plan that keeps what it receives.
+type received struct{ nodes [][]string }
+
+func (r *received) Asked(nodes ...plan.Node) {
+	r.nodes = nil
+	for _, n := range nodes {
+		r.nodes = append(r.nodes, append([]string{n.Group}, names(n.Pods)...))
+	}
+}
+
+// observer fails if the core hears of a raise.
+type observer struct {
+	nodegroupchange.NodeGroupChangeObserver
+	t *testing.T
+}
+
+func (o observer) RegisterScaleUp(g cloudprovider.NodeGroup, delta int, _ time.Time) {
+	o.t.Errorf("the core heard that %s grew by %d", g.Id(), delta)
+}
+
+func TestTheCoreDoesNotHearOfRaisesThatAShadowPretends(t *testing.T) {
+	w, got := newWorld(t, map[string]zone{"a": {min: 1, max: 9, cpus: 2}}), &received{}
+	w.processors.ScaleStateNotifier.Register(observer{t: t})
+	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: got, Clock: clock.RealClock{}, Pretends: true})
+	w.initialize(o)
+	result, err := o.ScaleUp(sized(1, 800), nil, nil, w.nodeInfos, false)
+	if err != nil || result.Result != status.ScaleUpSuccessful {
+		t.Errorf("result = %v, error %v, want a success", result.Result, err)
+	}
+	if diff := cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes); diff != "" {
+		t.Errorf("nodes (-want +got):\n%s", diff)
+	}
+}
