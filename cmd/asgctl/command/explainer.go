@@ -27,9 +27,8 @@ type explainer struct {
 	recording string // of a loop, to run again, "" for the autoscaler or the cluster
 	wouldGo   bool   // the question about a node is whether it would go if somebody asked for that
 
-	source   show.Source
-	recorded *decision.Report // of the recording
-	cluster  *rest.Config     // nil where no cluster is known
+	source  show.Source
+	cluster *rest.Config // nil where no cluster is known
 }
 
 // aboutNodes is answered by one loop, which knows all that is known of nodes.
@@ -54,11 +53,7 @@ func (e *explainer) pods(cmd *cobra.Command, flags []string, subject string, mat
 	if err != nil {
 		return nil, err
 	}
-	answer := show.PodsOf(r, e.source, subject, match)
-	if e.recorded != nil {
-		answer.Compare(e.recorded)
-	}
-	return answer, nil
+	return show.PodsOf(r, e.source, subject, match), nil
 }
 
 // report gets the decisions from the running autoscaler, or by loops of our own. flags are the autoscaler's.

@@ -2,6 +2,7 @@ package command
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,30 +51,52 @@ delay that has begun, and of no file that a flag names. Exits with 3 if a pod wo
 	return cmd
 }
 
-// again runs the recorded loop, whose files are unpacked for that time.
+// again runs the recorded loop, whose files are unpacked for that time, and says what differs.
 func (e *explainer) again(ctx context.Context, flags []string, asked process.Question) (*decision.Report, error) {
 	dir, err := os.MkdirTemp("", "asgctl-replay-")
 	if err != nil {
 		return nil, failure{err}
 	}
 	defer os.RemoveAll(dir)
-	var account *source.Account
-	if e.recorded, account, err = unpack(ctx, e.recording, dir); err != nil {
+	recorded, account, err := unpack(ctx, e.recording, dir)
+	if err != nil {
 		return nil, failure{fmt.Errorf("read the recording: %w", err)}
 	}
-	began := e.recorded.Loop.Started
-	flags, left := replayed(e.recorded.Process, flags)
-	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", e.recorded.Loop.Number, began.UTC().Format(time.RFC3339),
-		show.Clean(e.recorded.Process.Version), but(left))
+	began := recorded.Loop.Started
+	flags, left := replayed(recorded.Process, flags)
+	fmt.Fprintf(e.stderr, "asgctl: replays loop %d of %s, of version %s, with its flags%s.\n", recorded.Loop.Number, began.UTC().Format(time.RFC3339),
+		show.Clean(recorded.Process.Version), but(left))
 	e.source, asked.AWS = show.Replay, []func(*middleware.Stack) error{account.Answer}
 	collectLess()
-	return e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), flags, asked)
+	r, err := e.loops(ctx, dryrun.Recording{Files: os.DirFS(dir), Later: time.Since(began)}.Kube(), flags, asked)
+	if err == nil {
+		fmt.Fprintln(e.stderr, "asgctl: The recorded loop decided "+differences(recorded, r))
+	}
+	return r, err
+}
+
+// differences are the pods about which the recorded loop decided otherwise, and how. A pod that it has left for the next loop is none.
+func differences(recorded, now *decision.Report) (text string) {
+	said := func(p decision.Pod) string { return fmt.Sprintf("%s in %s: %s", p.State, cmp.Or(p.Group, "no group"), p.Cause.Message) }
+	for _, was := range recorded.Pods {
+		at := slices.IndexFunc(now.Pods, func(is decision.Pod) bool { return is.UID == was.UID })
+		if at < 0 || was.State == decision.PodDelayed {
+			continue
+		}
+		if is := now.Pods[at]; is.State != was.State || is.Group != was.Group || is.Cause.Code != was.Cause.Code {
+			text += "\n" + show.Clean(was.Namespace+"/"+was.Name+" was "+said(was)+", and is "+said(is))
+		}
+	}
+	if text != "" {
+		return "otherwise:" + text
+	}
+	return "the same."
 }
 
 // mostRecorded bounds the files of a recording. One of 5,000 nodes with ten pods each has less than a fifth of it.
 const mostRecorded = 1 << 30
 
-func unpack(ctx context.Context, file, dir string) (*decision.Report, *source.Account, error) {
+func unpack(ctx context.Context, file, dir string) (recorded *decision.Report, account *source.Account, err error) {
 	archive, err := zip.OpenReader(file)
 	if err != nil {
 		return nil, nil, err
@@ -81,22 +104,18 @@ func unpack(ctx context.Context, file, dir string) (*decision.Report, *source.Ac
 	defer archive.Close()
 	size := uint64(0)
 	for _, f := range archive.File {
-		if size += f.UncompressedSize64; size > mostRecorded || f.UncompressedSize64 > mostRecorded {
+		if size += min(f.UncompressedSize64, mostRecorded+1); size > mostRecorded {
 			return nil, nil, fmt.Errorf("%s has more than %d MiB", file, mostRecorded>>20)
 		}
 	}
-	if err := os.CopyFS(dir, archive); err != nil {
-		return nil, nil, err
+	err = os.CopyFS(dir, archive)
+	saved, failed := running.Open(running.Options{File: filepath.Join(dir, dryrun.ReportFile)})
+	if err = errors.Join(err, failed); err == nil {
+		recorded, err = saved.Report(ctx)
 	}
-	saved, err := running.Open(running.Options{File: filepath.Join(dir, dryrun.ReportFile)})
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		account, err = source.LoadAccount(dir, instancetypes.Embedded())
 	}
-	recorded, err := saved.Report(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	account, err := source.LoadAccount(dir, instancetypes.Embedded())
 	return recorded, account, err
 }
 

@@ -23,42 +23,16 @@ const (
 
 // Pods explain why pods wait.
 type Pods struct {
-	Version     string            `json:"version"`
-	Source      Source            `json:"source"`
-	At          time.Time         `json:"at"`
-	Reading     decision.Reading  `json:"reading"`
-	Pods        []decision.Pod    `json:"pods"`
-	Searches    []decision.Search `json:"searches"`              // those of the pods
-	Differences []Difference      `json:"differences,omitempty"` // from the recorded loop
+	Version  string            `json:"version"`
+	Source   Source            `json:"source"`
+	At       time.Time         `json:"at"`
+	Reading  decision.Reading  `json:"reading"`
+	Pods     []decision.Pod    `json:"pods"`
+	Searches []decision.Search `json:"searches"` // those of the pods
 
-	Given    string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
-	compared string // with a recorded loop, for a person
-	groups   []decision.Group
-	subject  string // such as "Deployment/web", "" for one pod
-}
-
-// Difference is a pod about which a recorded loop decided otherwise.
-type Difference struct {
-	Pod      string `json:"pod"`
-	Recorded string `json:"recorded"`
-	Replayed string `json:"replayed"`
-}
-
-// Compare notes the differences from a recorded loop. A pod that the loop has left for the next one is none.
-func (p *Pods) Compare(recorded *decision.Report) {
-	p.compared = "\nThe recorded loop decided the same.\n"
-	said := func(pod decision.Pod) string {
-		return string(pod.State) + with(" in ", pod.Group) + ": " + Clean(pod.Cause.Message)
-	}
-	for _, now := range p.Pods {
-		at := slices.IndexFunc(recorded.Pods, func(was decision.Pod) bool {
-			return was.UID == now.UID && was.State != decision.PodDelayed && (was.State != now.State || was.Group != now.Group || was.Cause.Code != now.Cause.Code)
-		})
-		if at >= 0 {
-			p.Differences = append(p.Differences, Difference{Clean(now.Namespace + "/" + now.Name), said(recorded.Pods[at]), said(now)})
-			p.compared = "\nThe recorded loop decided otherwise:\n\n" + Rows(p.Differences)
-		}
-	}
+	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
+	groups  []decision.Group
+	subject string // such as "Deployment/web", "" for one pod
 }
 
 // Named matches the pod of that name.
@@ -138,11 +112,11 @@ func (p *Pods) Text() string {
 	text := stale(p.Reading, p.At)
 	switch {
 	case p.subject == "":
-		return text + p.one(&p.Pods[0]) + p.compared
+		return text + p.one(&p.Pods[0])
 	case len(p.Pods) == 0:
 		return text + "no pod of " + Clean(p.subject) + " waits for a node\n" + p.problems()
 	}
-	return text + p.grouped() + p.compared
+	return text + p.grouped()
 }
 
 // problems are those of the groups.

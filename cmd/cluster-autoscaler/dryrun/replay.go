@@ -1,11 +1,11 @@
 package dryrun
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
 	"net/http"
 	"regexp"
+	"strings"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -33,9 +33,9 @@ func (r Recording) RoundTrip(request *http.Request) (*http.Response, error) {
 		answer.StatusCode = http.StatusNotFound
 	case query.Get("sendInitialEvents") == "true":
 		answer.StatusCode = http.StatusUnprocessableEntity
-		answer.Body = io.NopCloser(bytes.NewReader([]byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`)))
+		answer.Body = io.NopCloser(strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Invalid","code":422}`))
 	case query.Get("watch") != "":
-		answer.Body = silence{request.Context().Done()}
+		answer.Body, _ = io.Pipe() // client-go closes it
 	}
 	return answer, nil
 }
@@ -43,25 +43,11 @@ func (r Recording) RoundTrip(request *http.Request) (*http.Response, error) {
 // moment matches a time of this century in JSON, with or without a fraction.
 var moment = regexp.MustCompile(`"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"`)
 
-// moved is the time in quotes, later. The API's times have no fraction, or one of six digits.
+// moved is the time in quotes, later. All of the API's times may have six digits of a fraction, and some have to.
 func (r Recording) moved(quoted []byte) []byte {
-	at, err := time.Parse(`"`+time.RFC3339Nano+`"`, string(quoted))
+	at, err := time.Parse(`"`+time.RFC3339+`"`, string(quoted))
 	if err != nil {
 		return quoted
 	}
-	layout := `"2006-01-02T15:04:05Z07:00"`
-	if bytes.Contains(quoted, []byte(".")) {
-		layout = `"2006-01-02T15:04:05.000000Z07:00"`
-	}
-	return at.Add(r.Later).AppendFormat(nil, layout)
+	return at.Add(r.Later).AppendFormat(nil, `"2006-01-02T15:04:05.000000Z07:00"`)
 }
-
-// silence is the body of a watch without events.
-type silence struct{ ended <-chan struct{} }
-
-func (s silence) Read([]byte) (int, error) {
-	<-s.ended
-	return 0, io.EOF
-}
-
-func (silence) Close() error { return nil }

@@ -19,9 +19,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	awssdk "github.com/aws/aws-sdk-go-v2/aws"
-	astypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
-	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go/middleware"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -36,11 +33,12 @@ import (
 
 const (
 	mostBytes   = 64 << 20        // of the objects that a Ring alone still holds, in the size that the API server sends
-	mostAnswers = 10_000          // elements of one kind. Old versions of launch templates are never asked for again
+	mostAnswers = 64 << 20        // bytes of AWS's elements of one kind. Old versions of launch templates are never asked for again
 	sendLimit   = 2 * time.Minute // for a recording
 
 	ReportFile = "report.json" // of a recording, as /status.json
 	kubeFolder = "kubernetes"  // of a recording, with the API server's lists by path
+	groupsOf   = "AutoScalingGroups"
 )
 
 // Ring holds what the last loops decided by, and their decisions. It refers to the objects of the caches, which nobody changes, and puts them
@@ -57,8 +55,8 @@ type Ring struct {
 	aws   answers
 }
 
-// answers are AWS's latest ones, by member and element. The inner maps are replaced and never changed.
-type answers map[string]map[string]any
+// answers are AWS's latest ones without secrets, by member and element. The inner maps are replaced and never changed.
+type answers map[string]map[string]json.RawMessage
 
 type recorded struct {
 	report  *decision.Report
@@ -122,7 +120,7 @@ var members = map[string]struct {
 	file string
 	id   []string
 }{
-	"AutoScalingGroups":      {"auto-scaling-groups.json", []string{"AutoScalingGroupName"}},
+	groupsOf:                 {"auto-scaling-groups.json", []string{"AutoScalingGroupName"}},
 	"LaunchConfigurations":   {"launch-configurations.json", []string{"LaunchConfigurationName"}},
 	"LaunchTemplateVersions": {"launch-template-versions.json", []string{"LaunchTemplateId", "VersionNumber"}},
 	"Images":                 {"images.json", []string{"ImageId"}},
@@ -137,8 +135,8 @@ func (r *Ring) AWS(stack *middleware.Stack) error {
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (middleware.InitializeOutput, middleware.Metadata, error) {
 			out, metadata, err := next.HandleInitialize(ctx, in)
 			if answer := reflect.Indirect(reflect.ValueOf(out.Result)); err == nil && answer.Kind() == reflect.Struct {
-				for name, member := range members {
-					r.keep(name, member.id, answer.FieldByName(name))
+				for name := range members {
+					r.keep(name, answer.FieldByName(name))
 				}
 			}
 			return out, metadata, err
@@ -146,30 +144,30 @@ func (r *Ring) AWS(stack *middleware.Stack) error {
 }
 
 // keep takes in a list or one element, if the answer has any.
-func (r *Ring) keep(name string, id []string, found reflect.Value) {
-	if found.Kind() == reflect.Pointer && found.IsNil() {
+func (r *Ring) keep(name string, found reflect.Value) {
+	switch {
+	case found.Kind() == reflect.Pointer && !found.IsNil():
+		found = reflect.Append(reflect.MakeSlice(reflect.SliceOf(found.Type()), 0, 1), found)
+	case found.Kind() != reflect.Slice:
 		return
 	}
-	if found.Kind() == reflect.Pointer {
-		found = reflect.Append(reflect.MakeSlice(reflect.SliceOf(found.Type()), 0, 1), found)
-	} else if found.Kind() != reflect.Slice {
-		return
+	kept, bytes := map[string]json.RawMessage{}, 0
+	for at := range found.Len() {
+		element, key := reflect.Indirect(found.Index(at)), ""
+		for _, field := range members[name].id {
+			key += fmt.Sprint(reflect.Indirect(element.FieldByName(field)), " ")
+		}
+		kept[key] = redacted(element.Interface())
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for key, text := range r.aws[name] {
+		if bytes += len(text); kept[key] == nil && bytes <= mostAnswers {
+			kept[key] = text
+		}
+	}
 	if r.aws == nil {
 		r.aws = answers{}
-	}
-	kept := map[string]any{}
-	if len(r.aws[name]) < mostAnswers {
-		maps.Copy(kept, r.aws[name])
-	}
-	for at := range found.Len() {
-		element, key := reflect.Indirect(found.Index(at)), ""
-		for _, field := range id {
-			key += fmt.Sprint(reflect.Indirect(element.FieldByName(field)), " ")
-		}
-		kept[key] = element.Interface()
 	}
 	r.aws[name] = kept
 }
@@ -209,13 +207,7 @@ func (l *recorded) write(w io.Writer) (err error) {
 	}
 	put(ReportFile, l.report)
 	for name, member := range members {
-		list := []any{}
-		for _, element := range l.aws[name] {
-			if element = l.reduced(element); element != nil {
-				list = append(list, element)
-			}
-		}
-		put(member.file, list)
+		put(member.file, l.answers(name))
 	}
 	for path, objects := range l.objects {
 		items := make([]json.RawMessage, len(objects))
@@ -227,6 +219,23 @@ func (l *recorded) write(w io.Writer) (err error) {
 	return errors.Join(err, archive.Close())
 }
 
+// answers are AWS's elements of a kind. Groups that the loop did not see are missing. The others have the desired capacity that the loop
+// counted with, because AWS may not have shown our last launch.
+func (l *recorded) answers(name string) []any {
+	list := []any{}
+	for key, text := range l.aws[name] {
+		if name != groupsOf {
+			list = append(list, text)
+		} else if g := l.groups.Group(strings.TrimSuffix(key, " ")); g != nil {
+			var element map[string]any
+			_ = json.Unmarshal(text, &element) // as redacted has made it
+			element["DesiredCapacity"] = g.DesiredCapacity
+			list = append(list, element)
+		}
+	}
+	return list
+}
+
 var (
 	// programs are the lists of a container that no decision needs.
 	programs = []string{"args", "command", "envFrom", "httpHeaders"}
@@ -236,9 +245,9 @@ var (
 	domains = []string{"kubernetes.io", "k8s.io", "karpenter.sh", "asg-autoscaler.github.io"}
 )
 
-// redacted is an object without programs, their environment, and annotations that nobody reads. All of these may be secret.
+// redacted is an object without programs, their environment, annotations that nobody reads, and secrets of user data. All of these may be secret.
 func redacted(object any) json.RawMessage {
-	text, _ := json.Marshal(object) // an object of the API always has a JSON form
+	text, _ := json.Marshal(object) // an object of an API always has a JSON form
 	var plain any
 	_ = json.Unmarshal(text, &plain)
 	redact(plain)
@@ -253,56 +262,36 @@ func redact(v any) {
 			redact(element)
 		}
 	case map[string]any:
-		maps.DeleteFunc(v, func(name string, inner any) bool {
-			_, isList := inner.([]any)
-			return isList && slices.Contains(programs, name)
-		})
-		if env, isList := v["env"].([]any); isList {
-			v["env"] = slices.DeleteFunc(env, func(variable any) bool {
-				name, _ := variable.(map[string]any)["name"].(string)
-				return !slices.Contains(variables, name)
-			})
-		}
-		annotations, _ := v["annotations"].(map[string]any)
-		maps.DeleteFunc(annotations, func(key string, _ any) bool {
-			domain, _, _ := strings.Cut(key, "/")
-			return domain == "kubectl.kubernetes.io" || !slices.ContainsFunc(domains, func(end string) bool { return strings.HasSuffix(domain, end) })
-		})
-		for _, inner := range v {
-			redact(inner)
+		for name, inner := range v {
+			list, isList := inner.([]any)
+			switch {
+			case isList && slices.Contains(programs, name):
+				delete(v, name)
+			case isList && name == "env":
+				v[name] = slices.DeleteFunc(list, func(variable any) bool {
+					name, _ := variable.(map[string]any)["name"].(string)
+					return !slices.Contains(variables, name)
+				})
+			case name == "annotations":
+				annotations, _ := inner.(map[string]any)
+				maps.DeleteFunc(annotations, func(key string, _ any) bool {
+					domain, _, _ := strings.Cut(key, "/")
+					return domain == "kubectl.kubernetes.io" || !slices.ContainsFunc(domains, func(end string) bool { return strings.HasSuffix(domain, end) })
+				})
+			case name == "UserData":
+				v[name] = masked(fmt.Sprint(inner))
+			default:
+				redact(inner)
+			}
 		}
 	}
-}
-
-// reduced is an element of AWS's answers without secrets, nil for a group that the loop did not see. A group has the desired capacity that the
-// loop counted with, because AWS may not have shown our last launch.
-func (l *recorded) reduced(element any) any {
-	switch e := element.(type) {
-	case astypes.AutoScalingGroup:
-		g := l.groups.Group(awssdk.ToString(e.AutoScalingGroupName))
-		if g == nil {
-			return nil
-		}
-		e.DesiredCapacity = awssdk.Int32(int32(g.DesiredCapacity))
-		return e
-	case astypes.LaunchConfiguration:
-		e.UserData = masked(e.UserData)
-		return e
-	case ec2types.LaunchTemplateVersion:
-		if e.LaunchTemplateData != nil {
-			data := *e.LaunchTemplateData
-			data.UserData, e.LaunchTemplateData = masked(data.UserData), &data
-		}
-		return e
-	}
-	return element
 }
 
 // masked is user data without secrets. Compressed user data is left out.
-func masked(data *string) *string {
-	text, err := base64.StdEncoding.DecodeString(awssdk.ToString(data))
+func masked(data string) any {
+	text, err := base64.StdEncoding.DecodeString(data)
 	if err != nil || !utf8.Valid(text) {
 		return nil
 	}
-	return awssdk.String(base64.StdEncoding.EncodeToString([]byte(lookup.Masked(string(text)))))
+	return base64.StdEncoding.EncodeToString([]byte(lookup.Masked(string(text))))
 }

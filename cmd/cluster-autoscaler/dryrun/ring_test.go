@@ -217,6 +217,19 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	}
 }
 
+func TestAnswersOfAWSAreBoundedInBytes(t *testing.T) {
+	r, factory := &Ring{Most: 1}, caches(t)
+	large := strings.Repeat("x", mostAnswers*2/5)
+	for _, id := range []string{"ami-1", "ami-2", "ami-3", "ami-4"} {
+		answer(t, r, &ec2.DescribeImagesOutput{Images: []ec2types.Image{{ImageId: &id, Description: &large}}})
+	}
+	loops(r, factory, 1)
+	_, _, archive := fetch(t, r, "")
+	if text := read(t, archive, "images.json"); strings.Count(text, "ami-") != 3 || !strings.Contains(text, "ami-4") {
+		t.Errorf("there are %d images, want the last one and two others", strings.Count(text, "ami-"))
+	}
+}
+
 func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
 	loops(r, factory, 1)
@@ -249,9 +262,9 @@ func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
 func TestTimesMove(t *testing.T) {
 	r := Recording{Later: time.Hour}
 	for was, want := range map[string]string{
-		`{"at":"2026-11-25T10:00:00Z"}`:            `{"at":"2026-11-25T11:00:00Z"}`,
+		`{"at":"2026-11-25T10:00:00Z"}`:            `{"at":"2026-11-25T11:00:00.000000Z"}`,
 		`{"at":"2026-11-25T23:30:00.000001Z"}`:     `{"at":"2026-11-26T00:30:00.000001Z"}`,
-		`{"at":"2026-11-25T10:00:00+02:00"}`:       `{"at":"2026-11-25T11:00:00+02:00"}`,
+		`{"at":"2026-11-25T10:00:00+02:00"}`:       `{"at":"2026-11-25T11:00:00.000000+02:00"}`,
 		`{"at":"0001-01-01T00:00:00Z"}`:            `{"at":"0001-01-01T00:00:00Z"}`,
 		`{"at":"2026-13-25T10:00:00Z"}`:            `{"at":"2026-13-25T10:00:00Z"}`,
 		`{"name":"at 2026-11-25T10:00:00Z or so"}`: `{"name":"at 2026-11-25T10:00:00Z or so"}`,
@@ -272,7 +285,7 @@ func BenchmarkBegin(b *testing.B) {
 	}
 	r, factory := &Ring{Most: 10}, caches(b, pods...)
 	for n := range 1000 {
-		r.aws = answers{"AutoScalingGroups": {fmt.Sprint(n): n}}
+		r.aws = answers{"AutoScalingGroups": {fmt.Sprint(n): json.RawMessage("{}")}}
 	}
 	store, snapshot := factory.Core().V1().Pods().Informer().GetStore(), group.NewSnapshot(nil, nil, began)
 	b.ReportAllocs()

@@ -54,7 +54,7 @@ func replaysRecordedLoop(t *testing.T, l *lab) {
 		}
 	}
 	code, text = replay("--", "--max-nodes-total=2")
-	for _, want := range []string{"Without a node: ", "The recorded loop decided otherwise:", "launching in " + r.name, "helpless: ", "max-nodes-total"} {
+	for _, want := range []string{"Without a node: ", "The recorded loop decided otherwise:", "launching in " + r.name, "helpless in no group: ", "max-nodes-total"} {
 		if code != 3 || !strings.Contains(text, want) {
 			t.Errorf("with fewer nodes the loop ends with %d, want %q in:\n%s", code, want, text)
 		}
