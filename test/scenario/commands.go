@@ -75,6 +75,7 @@ import (
 //	events REASON N                          N events with the reason were sent, repetitions counted
 //	ready | unready                          the autoscaler says so at /readyz
 //	report REGEXP                            a line about the report at /status.json matches: see decisionLines
+//	shadow GROUP=PRICE...                    the shadow's days have each raise and removal of the leader that AWS saw, and all nodes at these prices
 //	log REGEXP                               a line of the autoscaler's logs matches
 //	metric NAME{LABELS} OP N                 the sum of the samples with these labels. OP is ==, >= or <=
 //

@@ -48,6 +48,8 @@ func (s *script) expectation(what string, args []string) (condition, error) {
 		return s.logMatches(args[0])
 	case what == "report" && len(args) == 1:
 		return s.reportMatches(args[0])
+	case what == "shadow" && len(args) > 0:
+		return s.shadowTrue(args)
 	case what == "metric" && len(args) == 3:
 		return s.metricIs(args[0], args[1], args[2])
 	default:

@@ -48,20 +48,29 @@ func (s *script) reportMatches(line string) (condition, error) {
 		return nil, err
 	}
 	return func(ctx context.Context) (bool, string, error) {
-		if s.Autoscaler() == nil {
-			return false, "", errors.New("no autoscaler to ask")
-		}
-		text, err := s.Autoscaler().Get(ctx, "/status.json")
+		report, err := s.decided(ctx)
 		if err != nil {
 			return false, "", err
 		}
-		var report decision.Report
-		if err := json.Unmarshal([]byte(text), &report); err != nil {
-			return false, "", fmt.Errorf("parse /status.json: %w", err)
-		}
-		text = decisionLines(&report)
+		text := decisionLines(report)
 		return pattern.MatchString(text), text, nil
 	}, nil
+}
+
+// decided is the report at /status.json.
+func (s *script) decided(ctx context.Context) (*decision.Report, error) {
+	if s.Autoscaler() == nil {
+		return nil, errors.New("no autoscaler to ask")
+	}
+	text, err := s.Autoscaler().Get(ctx, "/status.json")
+	if err != nil {
+		return nil, err
+	}
+	var report decision.Report
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		return nil, fmt.Errorf("parse /status.json: %w", err)
+	}
+	return &report, nil
 }
 
 // decisionLines are a line about each pod, group, node, launch and entry of the timeline, and about each comparison of a shadow.

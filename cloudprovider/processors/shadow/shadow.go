@@ -214,21 +214,19 @@ func (s *Shadow) answer(autoScalingGroup string) decision.Reason {
 	return s.result
 }
 
-// served ends the waiting of a pod. The leader's raise for it is one that can be for it, in its group if there is such.
+// served ends the waiting of a pod. The leader's raise for it is one that can be for it, in its group if there is such. Without any the pod is gone,
+// or found room. Between the two readings nobody knows who was sooner.
 func (r *round) served(w *waiting) {
-	var at time.Time // the earliest time at which the leader can have asked
+	var raise [2]time.Time
 	for name, between := range r.raises {
-		if !between[1].Before(w.created) && (at.IsZero() || name == w.group) {
-			at = between[0]
+		if !between[1].Before(w.created) && (raise[1].IsZero() || name == w.group) {
+			raise = between
 		}
 	}
-	if at.IsZero() {
-		return // the pod is gone, or found room
+	if !raise[1].IsZero() {
+		r.Both++
+		r.Sooner += max(0, raise[0].Sub(w.asked)).Seconds() + min(0, raise[1].Sub(w.asked)).Seconds()
 	}
-	if at.Before(w.created) {
-		at = w.created
-	}
-	r.Both, r.Sooner = r.Both+1, r.Sooner+at.Sub(w.asked).Seconds()
 }
 
 // end ends the comparison once it has settled, and the leader has acted or will not.
@@ -286,10 +284,13 @@ func (s *Shadow) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at t
 		s.unneeded[n.Node.Name] = u
 	}
 	for name, u := range before {
-		if _, still := s.unneeded[name]; u.would && !still {
-			if node, err := s.Nodes.Get(name); err == nil && !taints.HasToBeDeletedTaint(node) {
-				s.removed(node, decision.Sides[int]{Shadow: 1}, at.Sub(u.due))
-			}
+		node, err := s.Nodes.Get(name)
+		switch _, still := s.unneeded[name]; {
+		case still || err != nil:
+		case taints.HasToBeDeletedTaint(node):
+			s.unneeded[name] = u // NodeHandler may see it later
+		case u.would:
+			s.removed(node, decision.Sides[int]{Shadow: 1}, at.Sub(u.due))
 		}
 	}
 }

@@ -77,7 +77,9 @@ func (e *explainer) again(ctx context.Context, flags []string, asked process.Que
 
 // differences are the pods about which the recorded loop decided otherwise, and how. A pod that it has left for the next loop is none.
 func differences(recorded, now *decision.Report) (text string) {
-	said := func(p decision.Pod) string { return fmt.Sprintf("%s in %s: %s", p.State, cmp.Or(p.Group, "no group"), p.Cause.Message) }
+	said := func(p decision.Pod) string {
+		return fmt.Sprintf("%s in %s: %s", p.State, cmp.Or(p.Group, "no group"), p.Cause.Message)
+	}
 	for _, was := range recorded.Pods {
 		at := slices.IndexFunc(now.Pods, func(is decision.Pod) bool { return is.UID == was.UID })
 		if at < 0 || was.State == decision.PodDelayed {
