@@ -39,7 +39,13 @@ type Comparison struct {
 	Causes  map[string]Reason     `json:"causes,omitempty"` // why the shadow asked for no node of a group that the leader raised
 }
 
-// Add adds another comparison, but for its causes. It makes a new map of groups, because others have the old one.
+// Compare has nodes of one group at a price.
+func Compare(group string, nodes Sides[int], perHour float64, about bool) Comparison {
+	return Comparison{Groups: map[string]Sides[int]{group: nodes}, About: about,
+		PerHour: Sides[float64]{perHour * float64(nodes.Shadow), perHour * float64(nodes.Leader)}}
+}
+
+// Add adds another comparison, but for its causes and a time that is no difference between the two. It makes a new map of groups, because others have the old one.
 func (c *Comparison) Add(o Comparison) {
 	groups := map[string]Sides[int]{}
 	maps.Copy(groups, c.Groups)
@@ -47,7 +53,7 @@ func (c *Comparison) Add(o Comparison) {
 		groups[name] = groups[name].plus(nodes)
 	}
 	c.Groups, c.PerHour, c.About = groups, c.PerHour.plus(o.PerHour), c.About || o.About
-	c.Pods, c.Both, c.Sooner = c.Pods+o.Pods, c.Both+o.Both, c.Sooner+o.Sooner
+	c.Pods, c.Both, c.Sooner = c.Pods+o.Pods, c.Both+o.Both, c.Sooner+o.Sooner*float64(min(1, o.Both))
 }
 
 // Nodes counts the nodes.

@@ -35,7 +35,6 @@ type Config struct {
 	ScaleDown bool
 	// Remote means that the core runs in another process, and that only its questions are known.
 	Remote bool
-	Shadow bool // another autoscaler leads, so that AWS is asked for nothing
 
 	// Provider and Nodes are set before the first loop.
 	Provider *aws.Provider

@@ -54,7 +54,7 @@ func (s *speaker) pods() []decision.Pod {
 		if r, failed := s.refusedNow(o.group); failed && o.state == decision.PodLaunching {
 			o.state, o.cause = decision.PodHelpless, r
 		}
-		if s.Shadow && o.state == decision.PodLaunching {
+		if s.Provider.Pretended != nil && o.state == decision.PodLaunching {
 			o.cause.Message = "if this shadow led: " + o.cause.Message
 		}
 		if missing, known := why.MissingDevice(pod, s.groups[o.group]); known && o.state == decision.PodLaunching {

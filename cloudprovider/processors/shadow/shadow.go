@@ -8,6 +8,7 @@
 package shadow
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -43,7 +44,7 @@ const (
 type Shadow struct {
 	Options
 	again    bool              // the loop under way decides for all pods
-	groups   *group.Snapshot   // the last reading, nil before the first
+	groups   *group.Snapshot   // the last reading
 	decided  []plan.Node       // for pods that wait
 	searches []decision.Search // of the last loop with any
 	result   decision.Reason   // of the last loop
@@ -89,7 +90,7 @@ var _ pods.PodListProcessor = (*Shadow)(nil)
 // New makes a Shadow.
 func New(o Options) *Shadow {
 	o.Provider.Pretended = map[string]int{}
-	return &Shadow{Options: o}
+	return &Shadow{Options: o, groups: group.NewSnapshot(nil, nil, time.Time{})}
 }
 
 // Process notes what the leader did, and keeps the pods back for which nodes were decided. If there is a new pod, it keeps none back.
@@ -176,14 +177,12 @@ func (s *Shadow) opened(from, now time.Time) *round {
 
 // priced adds nodes to the comparison under way, at the price of the group's next node.
 func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
-	more := decision.Comparison{Groups: map[string]decision.Sides[int]{name: nodes}, About: true}
+	perHour, about := 0.0, true
 	if g, costs := s.Provider.View().AutoScalingGroup(name), s.Provider.Costs(); g != nil && costs != nil {
 		cost, known := costs.Pricer().Next(g, 1)
-		perHour := cost.Amount.PerHour
-		more.PerHour = decision.Sides[float64]{Shadow: perHour * float64(nodes.Shadow), Leader: perHour * float64(nodes.Leader)}
-		more.About = cost.Amount.Estimated || !known
+		perHour, about = cost.Amount.PerHour, cost.Amount.Estimated || !known
 	}
-	s.round.Add(more)
+	s.round.Add(decision.Compare(name, nodes, perHour, about))
 }
 
 // read notes what the leader has asked for since the last Snapshot: all growth is its.
@@ -191,10 +190,10 @@ func (s *Shadow) read(now time.Time) {
 	before := s.groups
 	s.groups = s.Provider.View().Snapshot()
 	for _, g := range s.groups.Groups() {
-		if before == nil || before.Group(g.Name) == nil || g.DesiredCapacity <= before.Group(g.Name).DesiredCapacity {
+		was := before.Group(g.Name)
+		if was == nil || g.DesiredCapacity <= was.DesiredCapacity {
 			continue
 		}
-		was := before.Group(g.Name)
 		r := s.opened(was.ReadAt, now)
 		r.raises[g.Name] = [2]time.Time{was.ReadAt, g.ReadAt}
 		r.Causes[g.Name] = s.answer(g.Name)
@@ -240,14 +239,8 @@ func (s *Shadow) end(now time.Time) {
 			return
 		}
 	}
-	for name, nodes := range r.Groups {
-		if nodes.Shadow > 0 {
-			delete(r.Causes, name)
-		}
-		if nodes.Shadow == 0 && nodes.Leader == 0 {
-			delete(r.Groups, name)
-		}
-	}
+	maps.DeleteFunc(r.Causes, func(name string, _ decision.Reason) bool { return r.Groups[name].Shadow > 0 })
+	maps.DeleteFunc(r.Groups, func(_ string, nodes decision.Sides[int]) bool { return nodes == decision.Sides[int]{} })
 	if s.round, s.searches = nil, nil; len(r.Groups) > 0 { // otherwise the pods found room on nodes of earlier decisions
 		d := s.add(r.Comparison)
 		d.Launches.Add(r.Comparison)
@@ -330,18 +323,11 @@ func (s *Shadow) removed(node *corev1.Node, by decision.Sides[int], sooner time.
 	if g == nil {
 		return
 	}
-	c := decision.Comparison{From: s.Clock.Now(), Node: node.Name, Groups: map[string]decision.Sides[int]{g.Name: by}, Both: by.Shadow * by.Leader}
 	spending, _ := s.Provider.Spending()
-	price := spending.Instance(g, instance).PerHour
-	c.PerHour = decision.Sides[float64]{Shadow: price * float64(by.Shadow), Leader: price * float64(by.Leader)}
-	if by.Shadow > 0 {
-		c.Sooner = sooner.Seconds()
-	}
-	d := s.add(c)
-	if by.Leader == 0 {
-		c.Sooner = 0 // it is no difference between two removals
-	}
-	d.Removals.Add(c)
+	price := spending.Instance(g, instance)
+	c := decision.Compare(g.Name, by, price.PerHour, price.Estimated)
+	c.From, c.Node, c.Both, c.Sooner = s.Clock.Now(), node.Name, by.Shadow*by.Leader, sooner.Seconds()*float64(by.Shadow)
+	s.add(c).Removals.Add(c)
 }
 
 // Report returns the comparison so far.

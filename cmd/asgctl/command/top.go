@@ -1,8 +1,6 @@
 package command
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -19,7 +17,7 @@ has to be forwarded. Your account needs get on pods/proxy, pods and leases in th
 
 watch asgctl top shows it live.`,
 		Example: "  asgctl top --context prod | less -S\n  watch asgctl top\n  asgctl top -o json > status.json; asgctl top --report status.json",
-	}, func(r *decision.Report) (any, string, error) { return r, show.ReportTable(r), nil })
+	}, func(r *decision.Report) (any, string) { return r, show.ReportTable(r) })
 }
 
 func (c *cli) shadow() *cobra.Command {
@@ -29,16 +27,11 @@ func (c *cli) shadow() *cobra.Command {
 		Long: `Prints the comparison that an autoscaler with --shadow has made with the one that leads: a line for each of the last days, the times in
 which pods waited for nodes, and the nodes that one of the two removed. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl shadow\n  asgctl shadow -o json",
-	}, func(r *decision.Report) (any, string, error) {
-		if r.Shadow == nil {
-			return nil, "", errors.New("the autoscaler that answers is no shadow: start one with --shadow")
-		}
-		return r.Shadow, show.ShadowTable(r), nil
-	})
+	}, func(r *decision.Report) (any, string) { return r.Shadow, show.ShadowTable(r) })
 }
 
 // showReport completes a command that prints what the report of an autoscaler says, as a result and a table.
-func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string, error)) *cobra.Command {
+func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string)) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		source, err := running.Open(from)
@@ -49,11 +42,8 @@ func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*
 		if err != nil {
 			return failure{err}
 		}
-		answer, table, err := result(report)
-		if err == nil {
-			err = show.Print(c.stdout, c.format, answer, func() string { return table })
-		}
-		if err != nil {
+		answer, table := result(report)
+		if err := show.Print(c.stdout, c.format, answer, func() string { return table }); err != nil {
 			return failure{err}
 		}
 		return nil

@@ -35,6 +35,9 @@ func ReportTable(r *decision.Report) string {
 
 // ShadowTable compares a shadow with the leader, for a person.
 func ShadowTable(r *decision.Report) string {
+	if r.Shadow == nil {
+		return "The autoscaler that answers is no shadow: start one with --shadow.\n"
+	}
 	var days, all [][]string
 	for _, d := range r.Shadow.Days {
 		days = append(days, []string{d.Day, d.Words(r.Spend.Currency)})

@@ -17,8 +17,8 @@ type Guard struct {
 	launched int // instances
 }
 
-// mostRefused bounds the memory of a Guard that refuses.
-const mostRefused = 1000
+// mostNamed bounds the memory of a Guard.
+const mostNamed = 10_000
 
 // Refusing makes a Guard that refuses every write, in a process that goes on reading and in which nobody should try one.
 func Refusing() *Guard { return &Guard{refuses: true, failed: func(error) {}} }
@@ -44,10 +44,9 @@ func (g *Guard) Launches() int {
 func (g *Guard) answer(write string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.answered = append(g.answered[:min(len(g.answered), mostNamed-1)], write)
 	if !g.refuses {
-		g.answered = append(g.answered, write)
 		return nil
 	}
-	g.answered = append(g.answered[:min(len(g.answered), mostRefused-1)], write)
 	return fmt.Errorf("a shadow writes nothing: %s was refused within the process", write)
 }

@@ -27,7 +27,7 @@ func (p *Process) newDecisions() *decisions.Collector {
 	if p.record == nil {
 		p.record = p.newRecord()
 	}
-	return decisions.New(decisions.Config{Record: p.record, Core: p.core, Clock: clock.RealClock{}, ScaleDown: p.options.ScaleDown, Shadow: p.refusing != nil})
+	return decisions.New(decisions.Config{Record: p.record, Core: p.core, Clock: clock.RealClock{}, ScaleDown: p.options.ScaleDown})
 }
 
 // follow shows the groups and the nodes to the collector, and the process as the leader in the record.

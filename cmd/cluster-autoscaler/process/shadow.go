@@ -42,6 +42,7 @@ func (p *Process) newShadow(provider *aws.Provider, factory informers.SharedInfo
 	s := shadow.New(shadow.Options{Provider: provider, Nodes: nodes.Lister(), Last: p.record.Report, Clock: clock.RealClock{},
 		Refused: func() int { return len(p.refusing.Answered()) }})
 	p.record.ShadowFrom(s.Report)
+	p.would = s.Would
 	_, err := nodes.Informer().AddEventHandler(s.NodeHandler())
 	return s, err
 }

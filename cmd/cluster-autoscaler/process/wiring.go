@@ -15,7 +15,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/emptycandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -215,19 +214,12 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}
 	}
-	var dryRun func([]simulator.NodeToBeRemoved)
-	if p.guard != nil {
-		dryRun = func([]simulator.NodeToBeRemoved) {}
-	}
-	if with.shadow != nil {
-		dryRun = with.shadow.Would
-	}
 	removals := scaledown.NewRemovals(scaledown.Options{
 		Core:     core.ScaleDownSetProcessor,
 		Report:   decisions.ScaleDown{Collector: with.decisions},
 		Provider: with.provider,
 		Nodes:    with.nodes,
-		DryRun:   dryRun,
+		DryRun:   p.would,
 		Clock:    clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
