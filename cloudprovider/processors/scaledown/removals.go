@@ -37,9 +37,8 @@ type Options struct {
 	Report   status.ScaleDownStatusProcessor // sees the status first
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister // nil for a minimum that counts no removal under way
-	// DryRun sees the nodes that would go. None of them may be drained. Nil lets them go.
-	DryRun func([]simulator.NodeToBeRemoved)
-	Clock  clock.PassiveClock
+	DryRun   bool                   // no node may be drained
+	Clock    clock.PassiveClock
 }
 
 // NewRemovals makes Removals.
@@ -49,12 +48,8 @@ func NewRemovals(o Options) *Removals {
 		sharedMinimum{o.Provider, o.Nodes}.filter,
 		o.Core.FilterUnremovableNodes,
 	}}
-	if o.DryRun != nil {
-		r.filters = append(r.filters, func(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) (
-			[]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
-			o.DryRun(candidates)
-			return drainNothing(candidates), nil
-		})
+	if o.DryRun {
+		r.filters = append(r.filters, drainNothing)
 	}
 	return r
 }
@@ -92,6 +87,7 @@ func (r *Removals) CleanUp() {
 
 // drainNothing lets only nodes pass whose pods have to complete first, because the core itself keeps them. A dry run answers the writes of
 // a drain, but they would go on after the loop.
-func drainNothing(candidates []simulator.NodeToBeRemoved) []simulator.NodeToBeRemoved {
-	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 })
+func drainNothing(_ *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, candidates []simulator.NodeToBeRemoved) (
+	[]simulator.NodeToBeRemoved, []simulator.UnremovableNode) {
+	return slices.DeleteFunc(candidates, func(n simulator.NodeToBeRemoved) bool { return len(n.OnCompletionPods) == 0 }), nil
 }

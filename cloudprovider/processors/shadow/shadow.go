@@ -16,11 +16,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/clock"
 
@@ -39,7 +36,7 @@ const (
 	mostDays, mostComparisons = 14, 100
 )
 
-// Shadow is the last PodListProcessor but for observers, and the plan of the scale-up. It also observes the core's candidates for scale-down. The
+// Shadow is the last PodListProcessor but for observers, and the plan of the scale-up. It takes removals from the decisions of the last loop. The
 // core's loop alone uses it, but for NodeHandler and Report.
 type Shadow struct {
 	Options
@@ -49,17 +46,16 @@ type Shadow struct {
 	searches []decision.Search // of the last loop with any
 	result   decision.Reason   // of the last loop
 
-	mu       sync.Mutex
-	pods     map[types.UID]*waiting // that need a node
-	round    *round                 // the comparison under way, or nil
-	unneeded map[string]unneeded    // nodes that the shadow does not need
-	report   decision.Shadow
+	mu     sync.Mutex
+	pods   map[types.UID]*waiting   // that need a node
+	round  *round                   // the comparison under way, or nil
+	nodes  map[string]decision.Node // with the time at which they would be removed
+	report decision.Shadow
 }
 
 // Options of a Shadow.
 type Options struct {
-	Provider *aws.Provider // which asks AWS for no node from now on
-	Nodes    corelisters.NodeLister
+	Provider *aws.Provider           // which asks AWS for no node from now on
 	Last     func() *decision.Report // of the last loop, nil before the first
 	Refused  func() int              // writes
 	Clock    clock.PassiveClock
@@ -79,12 +75,6 @@ type round struct {
 	raises map[string][2]time.Time // the leader's last one of each group happened between two readings
 }
 
-// unneeded is a node that the shadow would remove, now or when it is due.
-type unneeded struct {
-	due   time.Time
-	would bool
-}
-
 var _ pods.PodListProcessor = (*Shadow)(nil)
 
 // New makes a Shadow.
@@ -95,14 +85,16 @@ func New(o Options) *Shadow {
 
 // Process notes what the leader did, and keeps the pods back for which nodes were decided. If there is a new pod, it keeps none back.
 func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (list []*corev1.Pod, err error) {
-	if last := s.Last(); last != nil { // which asks for our Report
+	last := s.Last() // which asks for our Report
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, before := s.Clock.Now(), s.pods
+	if last != nil {
+		s.look(last.Nodes, now)
 		if s.result = last.Loop.Result; len(last.Searches) > 0 {
 			s.searches = last.Searches
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, before := s.Clock.Now(), s.pods
 	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {
 		if s.pods[pod.UID] = before[pod.UID]; before[pod.UID] == nil {
@@ -262,44 +254,32 @@ func (s *Shadow) add(c decision.Comparison) *decision.ShadowDay {
 	return &r.Days[found]
 }
 
-// UpdateScaleDownCandidates notes the nodes that are not needed. If the
-// shadow would have removed a node that is needed again, the leader alone kept it.
-func (s *Shadow) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := s.unneeded
-	s.unneeded = make(map[string]unneeded, len(nodes))
+// look notes which nodes the last loop would have removed, and when. If such a node is needed again, the leader alone kept it.
+func (s *Shadow) look(nodes []decision.Node, now time.Time) {
+	before := s.nodes
+	s.nodes = make(map[string]decision.Node, len(nodes))
 	for _, n := range nodes {
-		u, known := before[n.Node.Name]
-		if !known {
-			u.due = at.Add(n.RemovalThreshold)
+		was := before[n.Name]
+		switch {
+		case n.State == decision.NodeDraining || n.State == decision.NodeLeaving:
+			n = was // NodeHandler may see it later
+		case goes(n) && goes(was):
+			n.RemovalAt = was.RemovalAt
+		case goes(n):
+			n.RemovalAt = now
+		case goes(was) && n.State != decision.NodeUnneeded:
+			s.removed(was, decision.Sides[int]{Shadow: 1}, now.Sub(was.RemovalAt))
 		}
-		s.unneeded[n.Node.Name] = u
-	}
-	for name, u := range before {
-		node, err := s.Nodes.Get(name)
-		switch _, still := s.unneeded[name]; {
-		case still || err != nil:
-		case taints.HasToBeDeletedTaint(node):
-			s.unneeded[name] = u // NodeHandler may see it later
-		case u.would:
-			s.removed(node, decision.Sides[int]{Shadow: 1}, at.Sub(u.due))
-		}
+		s.nodes[n.Name] = n
 	}
 }
 
-// Would notes the nodes that would be removed now.
-func (s *Shadow) Would(nodes []simulator.NodeToBeRemoved) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, n := range nodes {
-		if u, known := s.unneeded[n.Node.Name]; known && len(n.OnCompletionPods) == 0 && !u.would {
-			s.unneeded[n.Node.Name] = unneeded{s.Clock.Now(), true}
-		}
-	}
+// goes reports whether nothing keeps a node any longer.
+func goes(n decision.Node) bool {
+	return n.State == decision.NodeUnneeded && n.Reason.Code == decision.CodeUnneeded
 }
 
-// NodeHandler sees which nodes the leader removes: the core's taint begins that. A node that is due and would not be removed stays for another reason.
+// NodeHandler sees which nodes the leader removes: the core's taint begins that.
 func (s *Shadow) NodeHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: func(before, now any) {
 		node := now.(*corev1.Node)
@@ -308,25 +288,26 @@ func (s *Shadow) NodeHandler() cache.ResourceEventHandler {
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		u, by := s.unneeded[node.Name], decision.Sides[int]{Leader: 1}
-		delete(s.unneeded, node.Name)
-		if u.would || u.due.After(s.Clock.Now()) {
+		n, by := s.nodes[node.Name], decision.Sides[int]{Leader: 1}
+		delete(s.nodes, node.Name)
+		sooner := s.Clock.Since(n.RemovalAt)
+		if n.State == decision.NodeUnneeded {
 			by.Shadow = 1
 		}
-		s.removed(node, by, s.Clock.Since(u.due))
+		if !goes(n) {
+			sooner = min(0, sooner)
+		}
+		s.removed(n, by, sooner)
 	}}
 }
 
 // removed adds a removal by one or both of the two. Nodes of no group are nobody's concern.
-func (s *Shadow) removed(node *corev1.Node, by decision.Sides[int], sooner time.Duration) {
-	instance, g := s.Provider.View().Instance(node)
-	if g == nil {
+func (s *Shadow) removed(n decision.Node, by decision.Sides[int], sooner time.Duration) {
+	if n.Group == "" {
 		return
 	}
-	spending, _ := s.Provider.Spending()
-	price := spending.Instance(g, instance)
-	c := decision.Compare(g.Name, by, price.PerHour, price.Estimated)
-	c.From, c.Node, c.Both, c.Sooner = s.Clock.Now(), node.Name, by.Shadow*by.Leader, sooner.Seconds()*float64(by.Shadow)
+	c := decision.Compare(s.Provider.GroupName(n.Group), by, n.PerHour, n.About)
+	c.From, c.Node, c.Both, c.Sooner = s.Clock.Now(), n.Name, by.Shadow*by.Leader, sooner.Seconds()*float64(by.Shadow)
 	s.add(c).Removals.Add(c)
 }
 

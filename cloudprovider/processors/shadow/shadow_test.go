@@ -12,10 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
-	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -30,6 +27,7 @@ type world struct {
 	*Shadow
 	t     *testing.T
 	clock *clocktesting.FakeClock
+	nodes *[]decision.Node // of the last loop's report
 }
 
 func newWorld(t *testing.T, desired int) world {
@@ -43,18 +41,13 @@ func newWorld(t *testing.T, desired int) world {
 		})
 	}
 	c := clocktesting.NewFakeClock(time.Now()) // as the readings
-	nodes := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
-	for _, node := range w.Nodes("a") {
-		if err := nodes.Add(node); err != nil {
-			t.Fatal(err)
-		}
-	}
+	nodes := &[]decision.Node{}
 	last := func() *decision.Report {
-		return &decision.Report{Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
+		return &decision.Report{Nodes: *nodes, Searches: []decision.Search{{Answers: []decision.Answer{{Group: "a", Verdict: decision.Chosen},
 			{Group: "b", Verdict: decision.Rejected, Reason: decision.Reason{Code: decision.CodeTaint, Message: "a taint"}}}}}}
 	}
-	s := New(Options{Provider: w.Provider, Nodes: corelisters.NewNodeLister(nodes), Last: last, Refused: func() int { return 0 }, Clock: c})
-	return world{w, s, t, c}
+	s := New(Options{Provider: w.Provider, Last: last, Refused: func() int { return 0 }, Clock: c})
+	return world{w, s, t, c, nodes}
 }
 
 // pods are pods that have waited for a second.
@@ -178,27 +171,30 @@ func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
 func TestRemovalsAreCompared(t *testing.T) {
 	w := newWorld(t, 4)
 	nodes := w.Nodes("a")
-	w.loop(nil)
-	unneeded := func(nodes ...*corev1.Node) {
-		var list []*scaledown.UnneededNode
-		for _, n := range nodes {
-			list = append(list, &scaledown.UnneededNode{Node: n, RemovalThreshold: time.Minute})
+	loop := func(states ...decision.Node) {
+		for at := range states {
+			states[at].Name, states[at].Group, states[at].PerHour = nodes[at].Name, "a", 0.1
 		}
-		w.UpdateScaleDownCandidates(list, w.clock.Now())
+		*w.nodes = states
+		w.loop(nil)
 	}
-	unneeded(nodes[0], nodes[1], nodes[2])
+	needed := decision.Node{State: decision.NodeNeeded}
+	goes := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneeded}}
+	waits := decision.Node{State: decision.NodeUnneeded, Reason: decision.Reason{Code: decision.CodeUnneededDelay}, RemovalAt: w.clock.Now().Add(time.Minute)}
+	loop(waits, waits, waits, needed)
 	w.clock.Step(20 * time.Second)
-	unneeded(nodes[0], nodes[1], nodes[2])
-	w.Would([]simulator.NodeToBeRemoved{{Node: nodes[0]}, {Node: nodes[1]}, {Node: nodes[3], OnCompletionPods: w.pods(0, 1)}})
+	loop(goes, goes, waits, needed)
 	w.clock.Step(10 * time.Second)
-	w.Would([]simulator.NodeToBeRemoved{{Node: nodes[0]}, {Node: nodes[1]}})
+	loop(goes, goes, waits, needed)
+	draining := decision.Node{State: decision.NodeDraining, Reason: decision.Reason{Code: decision.CodeUnneeded}}
+	loop(draining, goes, waits, needed) // before the event
 	for _, at := range []int{0, 2, 3} {
 		going := nodes[at].DeepCopy()
 		going.Spec.Taints = []corev1.Taint{{Key: taints.ToBeDeletedTaint}}
 		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(nodes[at], going)
 		w.NodeHandler().(cache.ResourceEventHandlerFuncs).UpdateFunc(going, going)
 	}
-	unneeded()
+	loop(draining, needed, draining, draining)
 	var got []string
 	report := w.Report()
 	for _, r := range report.Comparisons {

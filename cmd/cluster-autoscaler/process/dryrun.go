@@ -10,7 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 
@@ -42,7 +41,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	p.guard = dryrun.New(fail)
-	p.remove, p.would = asked.Remove, func([]simulator.NodeToBeRemoved) {}
+	p.remove = asked.Remove
 	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
 	p.middleware = append(slices.Clone(asked.AWS), p.guard.AWS) // the last one sees a call first
 	p.registerer = prometheus.NewRegistry()

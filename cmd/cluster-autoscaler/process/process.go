@@ -14,7 +14,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/loop"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/metrics/legacyregistry"
 	"k8s.io/klog/v2"
@@ -40,14 +39,13 @@ type Process struct {
 	succession  *lifecycle.Succession // nil without the lease
 	snapshotter debuggingsnapshot.DebuggingSnapshotter
 	record      *decision.Record
-	decisions   *decisions.Collector                    // fills the record
-	registerer  prometheus.Registerer                   // of our metrics
-	guard       *dryrun.Guard                           // nil but in a dry run
-	remove      string                                  // node that a dry run asks to go
-	would       func(nodes []simulator.NodeToBeRemoved) // go, but for a dry run or a shadow. Nil where they go
-	middleware  []func(*middleware.Stack) error         // of the AWS clients
-	refusing    *dryrun.Guard                           // nil but in a shadow
-	ring        dryrun.Ring                             // of recorded loops
+	decisions   *decisions.Collector            // fills the record
+	registerer  prometheus.Registerer           // of our metrics
+	guard       *dryrun.Guard                   // nil but in a dry run
+	remove      string                          // node that a dry run asks to go
+	middleware  []func(*middleware.Stack) error // of the AWS clients
+	refusing    *dryrun.Guard                   // nil but in a shadow
+	ring        dryrun.Ring                     // of recorded loops
 }
 
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that

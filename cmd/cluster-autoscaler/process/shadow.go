@@ -38,11 +38,9 @@ func (p *Process) newShadow(provider *aws.Provider, factory informers.SharedInfo
 	if p.refusing == nil {
 		return nil, nil
 	}
-	nodes := factory.Core().V1().Nodes()
-	s := shadow.New(shadow.Options{Provider: provider, Nodes: nodes.Lister(), Last: p.record.Report, Clock: clock.RealClock{},
+	s := shadow.New(shadow.Options{Provider: provider, Last: p.record.Report, Clock: clock.RealClock{},
 		Refused: func() int { return len(p.refusing.Answered()) }})
 	p.record.ShadowFrom(s.Report)
-	p.would = s.Would
-	_, err := nodes.Informer().AddEventHandler(s.NodeHandler())
+	_, err := factory.Core().V1().Nodes().Informer().AddEventHandler(s.NodeHandler())
 	return s, err
 }

@@ -78,7 +78,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	var asked interface{ Asked(...plan.Node) } = with.plan
 	if with.shadow != nil {
 		asked = with.shadow
-		core.ScaleDownCandidatesNotifier.Register(with.shadow)
 	}
 	scaleUp := scaleup.New(scaleup.Options{
 		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
@@ -219,7 +218,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		Report:   decisions.ScaleDown{Collector: with.decisions},
 		Provider: with.provider,
 		Nodes:    with.nodes,
-		DryRun:   p.would,
+		DryRun:   p.guard != nil || p.refusing != nil,
 		Clock:    clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
