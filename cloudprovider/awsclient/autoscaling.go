@@ -16,9 +16,30 @@ import (
 // rate. Writes have a rate of their own, so that many readings hold up no launch and no termination. So have look-ups: each write begins with a
 // reading of its group, which no look-up holds up.
 type AutoScaling struct {
-	*autoscaling.Client // of readings
-	lookups             *autoscaling.Client
-	writes              *autoscaling.Client
+	readings
+	lookups
+	writes
+}
+
+// readings has all calls but the ones that the other two make.
+type readings struct{ *autoscaling.Client }
+
+type lookups interface {
+	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
+	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
+	DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput,
+		...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error)
+}
+
+type writes interface {
+	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
+		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
+	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
+		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
+	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
+		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
 }
 
 // garbledRetries bounds the repetitions of a call whose answer could not be read.
@@ -32,42 +53,6 @@ func (a *AutoScaling) DescribeAutoScalingGroups(ctx context.Context, in *autosca
 		page, err = a.Client.DescribeAutoScalingGroups(ctx, in, o...)
 	}
 	return page, err
-}
-
-// DescribeScalingActivities is the call of the SDK.
-func (a *AutoScaling) DescribeScalingActivities(ctx context.Context, in *autoscaling.DescribeScalingActivitiesInput,
-	o ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
-	return a.lookups.DescribeScalingActivities(ctx, in, o...)
-}
-
-// DescribeLaunchConfigurations is the call of the SDK.
-func (a *AutoScaling) DescribeLaunchConfigurations(ctx context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
-	o ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
-	return a.lookups.DescribeLaunchConfigurations(ctx, in, o...)
-}
-
-// DescribeInstanceRefreshes is the call of the SDK.
-func (a *AutoScaling) DescribeInstanceRefreshes(ctx context.Context, in *autoscaling.DescribeInstanceRefreshesInput,
-	o ...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
-	return a.lookups.DescribeInstanceRefreshes(ctx, in, o...)
-}
-
-// SetDesiredCapacity is the call of the SDK.
-func (a *AutoScaling) SetDesiredCapacity(ctx context.Context, in *autoscaling.SetDesiredCapacityInput,
-	o ...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error) {
-	return a.writes.SetDesiredCapacity(ctx, in, o...)
-}
-
-// LaunchInstances is the call of the SDK.
-func (a *AutoScaling) LaunchInstances(ctx context.Context, in *autoscaling.LaunchInstancesInput,
-	o ...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error) {
-	return a.writes.LaunchInstances(ctx, in, o...)
-}
-
-// TerminateInstanceInAutoScalingGroup is the call of the SDK.
-func (a *AutoScaling) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput,
-	o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
-	return a.writes.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 }
 
 // impatientTimeout replaces attemptTimeout for calls whose callers have an alternative.

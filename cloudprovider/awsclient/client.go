@@ -41,7 +41,7 @@ type Options struct {
 	CloudConfig CloudConfig
 	// Version goes into the user agent behind "asg-autoscaler/".
 	Version string
-	// Registerer receives the request histogram. With nil there is none.
+	// Registerer receives the request histogram. It may be nil.
 	Registerer prometheus.Registerer
 	// HTTPClient makes the requests. With nil it is the SDK's own, with a bound on each try.
 	HTTPClient aws.HTTPClient
@@ -59,14 +59,11 @@ type Clients struct {
 	SQS         *sqs.Client
 	ZonalShifts *arczonalshift.Client
 
-	metric *requestMetric // nil for none
+	metric *requestMetric
 }
 
-// Calls counts the calls since New by action, in no order. Without a Registerer nothing is counted.
+// Calls counts the calls since New by action, in no order.
 func (c *Clients) Calls() []Calls {
-	if c.metric == nil {
-		return nil
-	}
 	c.metric.mu.Lock()
 	defer c.metric.mu.Unlock()
 	return slices.Collect(maps.Values(c.metric.calls))
@@ -75,7 +72,8 @@ func (c *Clients) Calls() []Calls {
 // New makes the clients. It makes no AWS call, except for the region from the instance metadata where nothing else names it.
 // Retries follow AWS_MAX_ATTEMPTS and AWS_RETRY_MODE. Without AWS_RETRY_MODE, throttled reads slow down by themselves.
 func New(ctx context.Context, o Options) (*Clients, error) {
-	cfg, regionFrom, metric, err := o.load(ctx)
+	metric := newRequestMetric(o.Registerer)
+	cfg, regionFrom, err := o.load(ctx, metric)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +93,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 	return &Clients{
 		metric: metric,
 		Region: cfg.Region, RegionFrom: regionFrom,
-		AutoScaling: &AutoScaling{Client: autoscaling.NewFromConfig(cfg, autoscalingOptions),
+		AutoScaling: &AutoScaling{readings: readings{autoscaling.NewFromConfig(cfg, autoscalingOptions)},
 			lookups: autoscaling.NewFromConfig(cfg, autoscalingOptions), writes: writes},
 		EC2: ec2.NewFromConfig(cfg, func(s *ec2.Options) {
 			override(&s.EndpointResolverV2, o.CloudConfig, "ec2", cfg.Region)
@@ -111,23 +109,14 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 }
 
 // load returns the SDK's configuration with the region, the metric and the user agent set, and the source of the region.
-func (o Options) load(ctx context.Context) (cfg aws.Config, regionFrom string, metric *requestMetric, err error) {
-	apiOptions := []func(*middleware.Stack) error{
-		awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version),
-	}
-	if o.Registerer != nil {
-		if metric, err = newRequestMetric(o.Registerer); err != nil {
-			return aws.Config{}, "", nil, fmt.Errorf("register AWS request metric: %w", err)
-		}
-		apiOptions = append(apiOptions, metric.attach)
-	}
+func (o Options) load(ctx context.Context, metric *requestMetric) (cfg aws.Config, regionFrom string, err error) {
 	client := o.HTTPClient
 	if client == nil {
 		client = awshttp.NewBuildableClient().WithTimeout(attemptTimeout)
 	}
 	cfg, err = config.LoadDefaultConfig(ctx, config.WithRegion(o.Region), config.WithHTTPClient(client))
 	if err != nil {
-		return aws.Config{}, "", nil, fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
+		return aws.Config{}, "", fmt.Errorf("load AWS configuration from environment and shared files: %w", err)
 	}
 	regionFrom = "shared configuration file"
 	for _, name := range []string{"AWS_DEFAULT_REGION", "AWS_REGION"} {
@@ -138,11 +127,12 @@ func (o Options) load(ctx context.Context) (cfg aws.Config, regionFrom string, m
 	if cfg.Region == "" {
 		regionFrom = "instance metadata"
 		if cfg.Region, err = regionFromIMDS(ctx, cfg); err != nil {
-			return aws.Config{}, "", nil, err
+			return aws.Config{}, "", err
 		}
 	}
-	cfg.APIOptions = slices.Concat(cfg.APIOptions, apiOptions, o.Middleware)
-	return cfg, regionFrom, metric, nil
+	cfg.APIOptions = append(cfg.APIOptions, awsmiddleware.AddUserAgentKeyValue("asg-autoscaler", o.Version), metric.attach)
+	cfg.APIOptions = append(cfg.APIOptions, o.Middleware...)
+	return cfg, regionFrom, nil
 }
 
 func regionFromIMDS(ctx context.Context, cfg aws.Config) (string, error) {

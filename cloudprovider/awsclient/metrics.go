@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // requestMetric observes each call, its retries included, under the name and labels of the stock provider.
@@ -17,14 +18,13 @@ type requestMetric struct {
 	calls map[string]Calls // by action, guarded by mu
 }
 
-func newRequestMetric(registerer prometheus.Registerer) (*requestMetric, error) {
-	m := &requestMetric{calls: map[string]Calls{}, duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+func newRequestMetric(registerer prometheus.Registerer) *requestMetric {
+	return &requestMetric{calls: map[string]Calls{}, duration: promauto.With(registerer).NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "cluster_autoscaler",
 		Name:      "aws_request_duration_seconds",
 		Help:      "Time taken by AWS requests, by method and status code, in seconds",
 		Buckets:   []float64{0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 2, 5, 10, 20, 30, 60},
 	}, []string{"endpoint", "status"})}
-	return m, registerer.Register(m.duration)
 }
 
 // attach puts the observation outermost in a client's middleware stack, so that it measures the caller's waiting time.

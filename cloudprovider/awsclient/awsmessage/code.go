@@ -10,13 +10,9 @@ import (
 var codes = map[string]Class{
 	"DryRunOperation": Unknown,
 
-	"UnfulfillableCapacity":             NoCapacity,
-	"SpotMaxPriceTooLow":                NoCapacity, // at the group's price, and the market's passes
-	"ReservationCapacityExceeded":       NoCapacity,
-	"InsufficientFreeAddressesInSubnet": NoCapacity, // the subnet's, so of this zone alone
-
-	"MaxSpotInstanceCountExceeded": SpotLimit,
-	"MaxFleetCountExceeded":        Quota,
+	"UnfulfillableCapacity":       NoCapacity,
+	"SpotMaxPriceTooLow":          NoCapacity, // at the group's price, and the market's passes
+	"ReservationCapacityExceeded": NoCapacity,
 
 	"AttachmentLimitExceeded":     Configuration, // the instance type's own limit, not a quota
 	"Client.InternalError":        Configuration, // "Client error on launch": the role may not use the volume's key
@@ -40,8 +36,6 @@ var codes = map[string]Class{
 	"LimitExceededException":         Throttle, // as the SDK takes it, Auto Scaling's own quota is LimitExceeded
 	"PriorRequestNotComplete":        Throttle,
 	"RequestLimitExceeded":           Throttle,
-	"RequestThrottled":               Throttle,
-	"RequestThrottledException":      Throttle,
 	"SlowDown":                       Throttle,
 	"TooManyRequestsException":       Throttle,
 	"TransactionInProgressException": Throttle,
@@ -72,7 +66,7 @@ var kinds = []struct {
 }{
 	{regexp.MustCompile(`Throttl|RateExceeded`), Throttle, true},
 	{regexp.MustCompile(`Denied|Unauthorized|NotAuthorized|NotPermitted|^AuthFailure\.`), Permission, true},
-	{regexp.MustCompile(`^Insufficient\w*(Capacity|Addresses|Cidr)`), NoCapacity, true},
+	{regexp.MustCompile(`^Insufficient\w*(Capacity|Addresses|Cidr)`), NoCapacity, true}, // addresses are the subnet's, so of this zone alone
 	{regexp.MustCompile(`MaxSpot|^SpotInstanceCountExceeded`), SpotLimit, true},
 	{regexp.MustCompile(`LimitExceeded|QuotaExceeded|CountExceeded`), Quota, true},
 	{regexp.MustCompile(`NotFound|DoesNotExist`), Configuration, true},
