@@ -75,11 +75,11 @@ type Options struct {
 	// Nodes and Pods are informers of all nodes and pods. New adds indexes to them.
 	Nodes, Pods cache.SharedIndexInformer
 	Events      record.EventRecorder
-	// AtDeadline and Rebalance are the flags of these names. They default to Force and Count.
+	// AtDeadline and Rebalance are the flags of these names.
 	AtDeadline Deadline
 	Rebalance  OnRebalance
 	// Draining is called when the drain of a node begins, with the name of its Auto Scaling group and why AWS takes it. It must return
-	// at once, and may be called by several goroutines. Nil is not called.
+	// at once, and may be called by several goroutines.
 	Draining func(node, group, reason string)
 	// Wake starts a loop of the core now.
 	Wake       func()
@@ -102,18 +102,6 @@ const byInstance = "asg-autoscaler/instance"
 
 // New makes a Handler.
 func New(o Options) (*Handler, error) {
-	if o.AtDeadline == "" {
-		o.AtDeadline = Force
-	}
-	if o.Rebalance == "" {
-		o.Rebalance = Count
-	}
-	if o.Wake == nil {
-		o.Wake = func() {}
-	}
-	if o.Draining == nil {
-		o.Draining = func(string, string, string) {}
-	}
 	err := o.Nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
 		if node, ok := object.(*corev1.Node); ok {
 			if id := instanceOf(node); id != "" {
@@ -128,10 +116,7 @@ func New(o Options) (*Handler, error) {
 	if err := errors.Join(o.Pods.AddIndexers(drain.Indexers), o.Pods.AddIndexers(startingPods)); err != nil {
 		return nil, fmt.Errorf("index the pods by node and by controller: %w", err)
 	}
-	h := &Handler{Options: o, jobs: newJobs(o.Clock), ownersTime: ownersTime}
-	if h.metrics, err = newMetrics(o.Registerer); err != nil {
-		return nil, err
-	}
+	h := &Handler{Options: o, jobs: newJobs(o.Clock), metrics: newMetrics(o.Registerer), ownersTime: ownersTime}
 	h.drainer = &drain.Drainer{Client: o.Client, Pods: o.Pods.GetIndexer(), Clock: o.Clock, Moved: h.reportMoved, Stuck: h.reportStuck}
 	return h, nil
 }
@@ -145,7 +130,7 @@ func (h *Handler) Run(ctx context.Context) error {
 	var work sync.WaitGroup
 	if h.Queue != "" {
 		consumer := queue.New(queue.Config{API: h.SQS, Queue: h.Queue, Handle: h.Handle, Clock: h.Clock,
-			Failed: func(call string, _ error) { h.metrics.failures.WithLabelValues(call).Inc() }})
+			Failed: func(call string) { h.metrics.failures.WithLabelValues(call).Inc() }})
 		work.Go(func() { _ = consumer.Run(ctx) })
 	}
 	ticker := h.Clock.NewTicker(reconcileEvery)

@@ -224,6 +224,7 @@ func TestPlayVictim(t *testing.T) {
 		Groups: groups, Hooks: clients.AutoScaling, SQS: clients.SQS, Queue: queueName, Cordons: cluster, Client: cluster,
 		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Informer(),
 		Events: record.NewFakeRecorder(10_000), Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{},
+		AtDeadline: interruption.Force, Draining: func(string, string, string) {},
 		Wake: func() {
 			select {
 			case wake <- struct{}{}:

@@ -1,10 +1,8 @@
 package interruption
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
@@ -42,44 +40,35 @@ type metrics struct {
 	nodes    prometheus.Gauge
 }
 
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer) *metrics {
+	auto := promauto.With(registerer)
 	opts := func(name, help string) prometheus.Opts {
 		return prometheus.Opts{Namespace: "asg_autoscaler", Subsystem: "interruption", Name: name, Help: help}
 	}
 	histogram := func(name, help string, buckets []float64) prometheus.Histogram {
 		o := opts(name, help)
-		return prometheus.NewHistogram(prometheus.HistogramOpts{Namespace: o.Namespace, Subsystem: o.Subsystem, Name: o.Name, Help: o.Help, Buckets: buckets})
+		return auto.NewHistogram(prometheus.HistogramOpts{Namespace: o.Namespace, Subsystem: o.Subsystem, Name: o.Name, Help: o.Help, Buckets: buckets})
 	}
 	m := &metrics{
-		received: prometheus.NewCounterVec(prometheus.CounterOpts(opts("messages_received_total",
+		received: auto.NewCounterVec(prometheus.CounterOpts(opts("messages_received_total",
 			"Messages received from the interruption queue, by type. A message that is received twice counts twice.")), []string{"type"}),
-		handled: prometheus.NewCounterVec(prometheus.CounterOpts(opts("messages_handled_total",
+		handled: auto.NewCounterVec(prometheus.CounterOpts(opts("messages_handled_total",
 			"Messages of the interruption queue that the autoscaler has handled, by type and outcome.")), []string{"type", "outcome"}),
-		failures: prometheus.NewCounterVec(prometheus.CounterOpts(opts("queue_errors_total",
+		failures: auto.NewCounterVec(prometheus.CounterOpts(opts("queue_errors_total",
 			"Failed calls to the interruption queue, by call.")), []string{"call"}),
 		duration: histogram("drain_duration_seconds", "Time from the message about an interruption until the node was empty or its deadline passed, in seconds.",
 			[]float64{0.5, 1, 2, 5, 10, 20, 30, 45, 60, 90, 120, 300, 600, 1800}),
 		timeLeft: histogram("time_left_seconds", "Time left until the deadline when an interrupted node was empty, in seconds.",
 			[]float64{0, 1, 2, 5, 10, 20, 30, 45, 60, 90, 105, 120, 300, 600}),
-		evicted: prometheus.NewCounter(prometheus.CounterOpts(opts("pods_evicted_total", "Pods that left interrupted nodes in time."))),
-		lost:    prometheus.NewCounter(prometheus.CounterOpts(opts("pods_lost_total", "Pods still on their node at the deadline of an interruption."))),
-		nodes:   prometheus.NewGauge(prometheus.GaugeOpts(opts("nodes", "Nodes that the autoscaler drains now because of an interruption."))),
+		evicted: auto.NewCounter(prometheus.CounterOpts(opts("pods_evicted_total", "Pods that left interrupted nodes in time."))),
+		lost:    auto.NewCounter(prometheus.CounterOpts(opts("pods_lost_total", "Pods still on their node at the deadline of an interruption."))),
+		nodes:   auto.NewGauge(prometheus.GaugeOpts(opts("nodes", "Nodes that the autoscaler drains now because of an interruption."))),
 	}
 	for _, kind := range []event.Kind{event.SpotInterruption, event.Rebalance, event.StateChange, event.ScheduledChange, event.ReservationEnd,
 		event.TerminateHook, event.LaunchHook, event.LaunchSuccessful, event.LaunchUnsuccessful, event.TerminateSuccessful, event.TerminateFailed, unusable} {
 		m.received.WithLabelValues(string(kind))
 	}
-	if registerer == nil {
-		return m, nil
-	}
-	var errs []error
-	for _, c := range []prometheus.Collector{m.received, m.handled, m.failures, m.duration, m.timeLeft, m.evicted, m.lost, m.nodes} {
-		errs = append(errs, registerer.Register(c))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("register interruption metrics: %w", err)
-	}
-	return m, nil
+	return m
 }
 
 // unusable is the type label of unusable messages.

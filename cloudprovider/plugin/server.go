@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -69,7 +70,7 @@ type Server struct {
 // Listen takes the address. The metrics are registered with r.
 func Listen(ctx context.Context, address string, files Files, r prometheus.Registerer) (*Server, error) {
 	s := &Server{files: files, health: health.NewServer(), asking: make(chan struct{}, questions), chosen: map[string]*choice{}}
-	s.durations = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+	s.durations = promauto.With(r).NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "asg_autoscaler", Name: "plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
 		Buckets: []float64{.0001, .0005, .001, .005, .025, .1, .5, 1, 5},
@@ -83,9 +84,6 @@ func Listen(ctx context.Context, address string, files Files, r prometheus.Regis
 			return nil, err
 		}
 		options = append(options, grpc.Creds(credentials.NewTLS(config)))
-	}
-	if err := r.Register(s.durations); err != nil {
-		return nil, fmt.Errorf("register the metrics of the plugin: %w", err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {

@@ -49,9 +49,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 			r.owners[c.UID] = true
 		}
 		log.V(2).Info("Asked a pod to leave its node", "forced", o.forced)
-		if r.Moved != nil {
-			r.Moved(pod, o.forced)
-		}
+		r.Moved(pod, o.forced)
 	case apierrors.IsNotFound(err):
 		r.absent[pod.UID] = true
 	case apierrors.IsConflict(err): // another pod has its name, which the cache has yet to show
@@ -68,7 +66,7 @@ func (r *round) record(ctx context.Context, o outcome) {
 func (r *round) reportStuck(pod *corev1.Pod, err error) {
 	var status apierrors.APIStatus
 	answered := errors.As(err, &status) || errors.Is(err, context.DeadlineExceeded)
-	if r.Stuck != nil && answered && !r.stuck[pod.UID] {
+	if answered && !r.stuck[pod.UID] {
 		r.stuck[pod.UID] = true
 		r.Stuck(pod, err)
 	}

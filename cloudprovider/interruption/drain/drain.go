@@ -60,9 +60,9 @@ type Drainer struct {
 	// Pods caches all pods and has Indexers. A list confirms it before a node counts as empty.
 	Pods  cache.Indexer
 	Clock clock.Clock
-	// Moved is called with each pod that is evicted or, if forced, deleted. It may be nil.
+	// Moved is called with each pod that is evicted or, if forced, deleted.
 	Moved func(pod *corev1.Pod, forced bool)
-	// Stuck is called once with each pod that could not be moved for another reason than a budget. It may be nil.
+	// Stuck is called once with each pod that could not be moved for another reason than a budget.
 	Stuck func(pod *corev1.Pod, err error)
 
 	mu        sync.Mutex

@@ -427,7 +427,7 @@ func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 			return nil
 		}
 		d := c.drainer()
-		d.Moved = nil
+		d.Moved = func(*corev1.Pod, bool) {}
 		var drains sync.WaitGroup
 		var evicted atomic.Int32
 		for n := range nodes {

@@ -84,8 +84,8 @@ type Config struct {
 	// InFlight bounds the messages that are handled at the same time. 0 means 1000.
 	InFlight int
 	Clock    clock.WithTicker
-	// Failed is called with the name of every call that failed. It may be nil.
-	Failed func(call string, err error)
+	// Failed is called with the name of every call that failed.
+	Failed func(call string)
 }
 
 // Consumer reads a queue. Make it with New and call Run once.
@@ -103,9 +103,6 @@ type Consumer struct {
 func New(c Config) *Consumer {
 	if c.InFlight == 0 {
 		c.InFlight = 1000
-	}
-	if c.Failed == nil {
-		c.Failed = func(string, error) {}
 	}
 	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}
 	q.settles.Clock, q.settles.Call = c.Clock, q.settleAll
@@ -151,7 +148,7 @@ func (c *Consumer) persist(ctx context.Context, call string, make func() error) 
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
-		c.Failed(call, err)
+		c.Failed(call)
 		klog.FromContext(ctx).Error(err, "Could not read the interruption queue, trying again", "queue", c.Queue, "call", call,
 			"reason", awsclient.Reason(err), "in", pause,
 			"remedy", "check --asg-interruption-queue, its region, and the permissions sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage and sqs:ChangeMessageVisibility")

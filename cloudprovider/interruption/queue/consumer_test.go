@@ -61,7 +61,7 @@ func (w *world) state() fakeaws.QueueState { return w.aws.Queues()[0] }
 // reading reads the queue until stop is called or the test ends.
 func (w *world) reading(handle queue.Handler, change ...func(*queue.Config)) (stop func()) {
 	w.t.Helper()
-	config := queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}}
+	config := queue.Config{API: w.api.SQS, Queue: name, Handle: handle, Clock: clock.RealClock{}, Failed: func(string) {}}
 	for _, c := range change {
 		c(&config)
 	}
@@ -166,7 +166,7 @@ func TestMessageBeingHandledStaysHidden(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.send("a")
 	release := make(chan struct{})
-	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{},
+	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); <-release; return queue.Done() },
 	}).Hide(2*time.Second, 500*time.Millisecond))
 	time.Sleep(4 * time.Second)
@@ -252,7 +252,7 @@ func TestFailedCallsAreRetriedAndReported(t *testing.T) {
 	w.send("a")
 	failed := newDiary()
 	w.reading(func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },
-		func(c *queue.Config) { c.Failed = func(call string, _ error) { failed.note(call) } })
+		func(c *queue.Config) { c.Failed = func(call string) { failed.note(call) } })
 	w.waitEmpty()
 	if diff := cmp.Diff([]string{"GetQueueUrl", "ReceiveMessage"}, failed.bodies()); diff != "" {
 		t.Error(diff)
@@ -263,7 +263,7 @@ func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	w.aws.Inject(fakeaws.Fault{Action: "DeleteMessageBatch", Times: 1, Status: 503, Code: "ServiceUnavailable"})
 	w.send("a")
-	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{},
+	w.run(queue.New(queue.Config{API: w.api.SQS, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },
 	}).Hide(time.Second, 10*time.Second))
 	w.waitEmpty()
@@ -337,7 +337,7 @@ func TestMessagesReceivedAtTheEndStayVisible(t *testing.T) {
 	w.send("a", "b", "c")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	consumer := queue.New(queue.Config{API: &ending{API: w.api.SQS, end: cancel}, Queue: name, Clock: clock.RealClock{},
+	consumer := queue.New(queue.Config{API: &ending{API: w.api.SQS, end: cancel}, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() }})
 	if err := consumer.Run(ctx); err != nil {
 		t.Fatal(err)

@@ -85,7 +85,7 @@ func (c *Consumer) change(ctx context.Context, messages []settled) ([]types.Batc
 func (c *Consumer) report(ctx context.Context, call string, refused []types.BatchResultErrorEntry, err error) {
 	log := klog.FromContext(ctx).WithValues("queue", c.url, "call", call)
 	if err != nil {
-		c.Failed(call, err)
+		c.Failed(call)
 	}
 	switch {
 	case awsclient.IsDenied(err):

@@ -146,6 +146,8 @@ func (c *collectors) Register(collector prometheus.Collector) error {
 	return nil
 }
 
+func (c *collectors) MustRegister(all ...prometheus.Collector) { c.all = append(c.all, all...) }
+
 // registerOurs registers the metrics of every part of the product that has some.
 func registerOurs(t *testing.T) *collectors {
 	t.Helper()
@@ -160,9 +162,7 @@ func registerOurs(t *testing.T) *collectors {
 	options.Registerer = ours
 	clients := must(awsclient.New(t.Context(), options))(t)
 	book := must(pricing.NewBook(server.Region(), nil))(t)
-	if err := registerListAge(book, ours); err != nil {
-		t.Fatal(err)
-	}
+	measureListAge(book, ours)
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}, Types: instancetypes.Embedded()})
 	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), Prices: book,
 		Registerer: ours, Clock: clock.RealClock{}}))(t)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
@@ -28,12 +29,13 @@ type prices struct {
 func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalogue,
 	event func(eventType, reason, message string), registerer prometheus.Registerer) (*prices, error) {
 	book, err := pricing.NewBook(region, nil)
-	if err == nil {
-		book.AgeLists(time.Now())
-		err = registerListAge(book, registerer)
+	if err != nil {
+		return nil, err
 	}
-	if err != nil || ours.PriceFile == "" {
-		return &prices{book: book}, err
+	book.AgeLists(time.Now())
+	measureListAge(book, registerer)
+	if ours.PriceFile == "" {
+		return &prices{book: book}, nil
 	}
 	watcher, err := pricefile.New(pricefile.Options{
 		Path: ours.PriceFile, Book: book, Known: catalogue.Names, Event: event,
@@ -45,11 +47,11 @@ func newPrices(region string, ours options.AWS, catalogue *instancetypes.Catalog
 	return &prices{book: book, keep: []func(context.Context) error{watcher.Run}}, nil
 }
 
-func registerListAge(book *pricing.Book, registerer prometheus.Registerer) error {
-	return registerer.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+func measureListAge(book *pricing.Book, registerer prometheus.Registerer) {
+	promauto.With(registerer).NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "price_list_age_seconds",
 		Help: "Age of the list of on-demand prices in use, of --asg-price-file or else the built-in one, in seconds.",
-	}, func() float64 { return time.Since(book.ListDate()).Seconds() }))
+	}, func() float64 { return time.Since(book.ListDate()).Seconds() })
 }
 
 // followSpot also reads the spot prices of the instance types that the groups may launch.

@@ -220,7 +220,7 @@ func read(t *testing.T, w *awsworld.World) error {
 			t.Fatal(err)
 		}
 	}
-	background(t, queue.New(queue.Config{API: clients(t, w.AWS).SQS, Queue: "c-interruptions", Clock: clock.RealClock{},
+	background(t, queue.New(queue.Config{API: clients(t, w.AWS).SQS, Queue: "c-interruptions", Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result {
 			if m.Body == "at once" || m.Receives > 1 {
 				return queue.Done()
