@@ -47,6 +47,8 @@ type assembly struct {
 	autoscaler core.Autoscaler
 	trigger    *loop.Trigger
 	cloud      *cloud
+	leastCost  *leastcost.Filter
+	expanders  *expander.Chain
 	manager    manager.Manager // keeps the cache of the core's own resource kinds
 	informers  kubeinformers.SharedInformerFactory
 	handler    *interruption.Handler
@@ -76,40 +78,21 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	opts := p.coreOptions(handle)
 	opts.KubeClient, opts.InformerFactory = client, factory
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)
-	a := &assembly{informers: factory}
 	reaction, err := p.newMeasures(factory)
 	if err != nil {
 		return nil, err
 	}
-	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
-		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(client)}}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
-	factory.Start(working.Done()) // the caches fill while AWS is asked
-	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
+	a, err := p.askAWS(ctx, working, opts)
+	if err != nil {
 		return nil, err
 	}
-	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
-		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
-	}
-	opts.CloudProvider = a.cloud.provider
-	leastCost, chain, err := p.newExpander(opts, a.cloud)
-	if err != nil {
-		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
-	}
-	opts.ExpanderStrategy = chain
+	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
 	if a.manager, err = newManager(p.kube); err != nil {
 		return nil, err
 	}
 	opts.KubeClientNew, opts.KubeCache = a.manager.GetClient(), a.manager.GetCache()
-	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
-		return nil, err
-	}
-	a.plan = plan.New(clock.RealClock{})
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
-		return nil, err
-	}
-	p.follow(a, in)
 	features, err := p.newFeatures(ctx, working, client, factory)
 	if err != nil {
 		return nil, err
@@ -118,29 +101,64 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the nodes of the leader: %w", err)
 	}
-	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: in.Nodes.Lister(), event: in.Event, volumes: volumes, client: client,
+	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: factory.Core().V1().Nodes().Lister(),
+		event: opts.AutoscalingKubeClients.LogRecorder.Event, volumes: volumes, client: client,
 		recorder: kube_util.CreateEventRecorder(working, client, true), draining: podlist.NewDraining(a.handler), decisions: p.decisions,
-		reaction: reaction, plan: a.plan, planner: leastCost, balances: chain.Balances, shadow: beside, features: features})
+		reaction: reaction, plan: a.plan, planner: a.leastCost, balances: a.expanders.Balances, shadow: beside, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }
 
+// askAWS makes the parts that the built-in core and a plugin share. The caches fill while it asks AWS. Waiting ends with ctx.
+func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.AutoscalerOptions) (a *assembly, err error) {
+	factory := opts.InformerFactory
+	a = &assembly{informers: factory, plan: plan.New(clock.RealClock{})}
+	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
+		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(opts.KubeClient)}}
+	factory.Start(working.Done())
+	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
+		return nil, err
+	}
+	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
+		return nil, fmt.Errorf("cloud provider %q: %w", p.core.CloudProviderName, err)
+	}
+	if err = p.newExpander(opts, a); err != nil {
+		return nil, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
+	}
+	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
+		return nil, err
+	}
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, a.podLostPlace); err != nil {
+		return nil, err
+	}
+	p.follow(a, in)
+	return a, nil
+}
+
+// podLostPlace wakes the trigger, which a plugin does not have.
+func (a *assembly) podLostPlace() {
+	if a.trigger != nil {
+		a.trigger.PodLostPlace()
+	}
+}
+
 // newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.
-func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, cloud *cloud) (*leastcost.Filter, *expander.Chain, error) {
+func (p *Process) newExpander(opts coreoptions.AutoscalerOptions, a *assembly) (err error) {
+	provider := a.cloud.provider
 	var devices func() *drasnapshot.Snapshot
 	preferences := leastcost.Preferences{Percent: p.options.AWS.PreferencePercent}
 	if opts.ClusterSnapshot != nil {
 		devices, preferences.Running = opts.ClusterSnapshot.DraSnapshot, opts.ClusterSnapshot.ListNodeInfos
 	}
-	failures := expander.FailurePenalties{Failures: cloud.provider, Ratio: p.options.AWS.TroublePenalty}
-	leastCost := leastcost.New(cloud.provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
-	leastCost.Preferences = preferences
-	chain, err := expander.New(p.expanders, expander.Config{
-		Provider: cloud.provider, Costs: cloud.provider.Costs(), LeastCost: leastCost,
-		Devices: devices, GroupName: cloud.provider.GroupName, Interrupted: cloud.provider.Interrupted, Problems: cloud.provider.ProblemCount,
+	failures := expander.FailurePenalties{Failures: provider, Ratio: p.options.AWS.TroublePenalty}
+	a.leastCost = leastcost.New(provider.Costs(), failures, devices, p.options.AWS.PlanLimit, clock.RealClock{})
+	a.leastCost.Preferences = preferences
+	a.expanders, err = expander.New(p.expanders, expander.Config{
+		Provider: provider, Costs: provider.Costs(), LeastCost: a.leastCost,
+		Devices: devices, GroupName: provider.GroupName, Interrupted: provider.Interrupted, Problems: provider.ProblemCount,
 		Clients: opts.AutoscalingKubeClients, KubeClient: opts.KubeClient, Event: opts.AutoscalingKubeClients.LogRecorder.Event,
 		Chose: p.decisions.Chose, Namespace: p.core.ConfigNamespace, GRPCCert: p.core.GRPCExpanderCert, GRPCURL: p.core.GRPCExpanderURL,
 	})
-	return leastCost, chain, err
+	return err
 }
 
 // start makes the core and the trigger of its loops, and fills the caches.

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/client-go/kubernetes"
 	appslisters "k8s.io/client-go/listers/apps/v1"
@@ -24,9 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
-	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/lifecycle"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
@@ -37,8 +33,6 @@ type cloud struct {
 	prices    *prices
 	cache     *asg.Cache
 	provider  *aws.Provider
-
-	registerer prometheus.Registerer
 }
 
 // newCloud reads the Auto Scaling groups for the first time. The cluster is in the options given. It waits as long as AWS does not answer,
@@ -49,7 +43,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if err != nil {
 		return nil, err
 	}
-	c := &cloud{registerer: p.registerer}
+	c := &cloud{}
 	if c.catalogue, err = instancetypes.WithFile(ours.InstanceTypes); err != nil {
 		return nil, fmt.Errorf("--asg-instance-types-file: %w", err)
 	}
@@ -67,7 +61,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
-	if c.cache, err = c.newCache(core, ours, p.succession, p.decisions); err != nil {
+	if c.cache, err = p.newCache(c); err != nil {
 		return nil, err
 	}
 	if ours.SpotPrices == options.SpotPricesLive {
@@ -78,7 +72,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if err := c.cache.Start(ctx); err != nil {
 		return nil, err
 	}
-	if c.provider, err = c.newProvider(working, core, in); err != nil {
+	if c.provider, err = p.newProvider(working, c, in); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -95,7 +89,8 @@ func (c *cloud) lookUp(ctx context.Context) {
 	c.provider.LookUp(ctx)
 }
 
-func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succession *lifecycle.Succession, observer *decisions.Collector) (*asg.Cache, error) {
+func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
+	core, ours := p.core, p.options.AWS
 	discovery, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery)
 	if err != nil {
 		return nil, err
@@ -113,26 +108,26 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succe
 		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
 		Clock:           clock.RealClock{},
 		Types:           c.catalogue,
-		Launched:        observer.Launched,
-		GaveBack:        observer.GaveBack,
-		Read:            observer.Read,
+		Launched:        p.decisions.Launched,
+		GaveBack:        p.decisions.GaveBack,
+		Read:            p.decisions.Read,
 
 		Cluster: ours.ClusterName, StockCluster: core.ClusterName, ClusterInUserData: userdata.Cluster,
 	}
-	if succession != nil {
-		o.NoPredecessor, o.TokenTime = succession.Clean(), succession.Tokens.Use
+	if p.succession != nil {
+		o.NoPredecessor, o.TokenTime = p.succession.Clean(), p.succession.Tokens.Use
 	}
 	return asg.NewCache(o), nil
 }
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
-func (c *cloud) newProvider(working context.Context, core config.AutoscalingOptions, o aws.Options) (*aws.Provider, error) {
+func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) (*aws.Provider, error) {
 	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices.book
 	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
 	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
-	o.GatherDeletions, o.Limiter = core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(core)
-	o.Registerer, o.Clock = c.registerer, clock.RealClock{}
-	if !core.AWSUseStaticInstanceList {
+	o.GatherDeletions, o.Limiter = p.core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(p.core)
+	o.Registerer, o.Clock = p.registerer, clock.RealClock{}
+	if !p.core.AWSUseStaticInstanceList {
 		o.InstanceTypes = c.clients.EC2
 	}
 	return aws.New(working, o)

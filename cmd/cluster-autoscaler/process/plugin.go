@@ -10,11 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
-	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -110,30 +107,12 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	factory := informers.New(client, cache.TransformStripManagedFields())
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
-	in := aws.Options{Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(),
-		Event: opts.AutoscalingKubeClients.LogRecorder.Event, Problem: p.decisions.Problem, Admission: lookup.Admission{AWSAuth: awsAuth(client)}}
-	factory.Start(working.Done()) // the caches fill while AWS is asked
-	if err := p.assumeGroups(ctx, factory, in.DaemonSets); err != nil {
-		return nil, parts, err
-	}
-	a := &assembly{informers: factory}
-	if a.cloud, err = p.newCloud(ctx, working, in); err != nil {
-		return nil, parts, err
-	}
-	_, chain, err := p.newExpander(opts, a.cloud)
+	a, err := p.askAWS(ctx, working, opts)
 	if err != nil {
-		return nil, parts, fmt.Errorf("--expander=%s: %w", p.core.ExpanderNames, err)
-	}
-	if a.handler, _, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, parts, err
 	}
-	a.plan = plan.New(clock.RealClock{})
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, nil); err != nil {
-		return nil, parts, err
-	}
-	p.follow(a, in)
-	parts = plugin.Parts{Provider: a.cloud.provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
-		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: in.Nodes.Lister(), DaemonSets: in.DaemonSets, Refreshed: p.nextRecord()}
+	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
+		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
 	if a.nominator != nil {
 		parts.Asked = func(group string, perNode [][]*corev1.Pod) { a.plan.Asked(plan.Nodes(group, perNode)...) }
 	}
