@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -111,21 +112,15 @@ func (p *provider) NodeGroupDeleteNodes(ctx context.Context, r *protos.NodeGroup
 // awaitMarks refuses registered nodes without the core's mark for deletion. The core takes the mark back from a node that it has given
 // up deleting, and a call of before may come late.
 func (p *provider) awaitMarks(ctx context.Context, nodes []*corev1.Node) error {
-	limit := time.NewTimer(markedWithin)
-	defer limit.Stop()
-	for {
-		unmarked := p.unmarked(nodes)
-		if unmarked == "" {
-			return nil
-		}
-		select {
-		case <-time.After(markedPoll):
-		case <-limit.C:
-			return status.Errorf(codes.FailedPrecondition, "node %q is registered and lacks the taint %s, so pods may come to it", unmarked, taints.ToBeDeletedTaint)
-		case <-ctx.Done():
-			return ctx.Err()
-		}
+	unmarked := ""
+	err := wait.PollUntilContextTimeout(ctx, markedPoll, markedWithin, true, func(context.Context) (bool, error) {
+		unmarked = p.unmarked(nodes)
+		return unmarked == "", nil
+	})
+	if err != nil && ctx.Err() == nil {
+		return status.Errorf(codes.FailedPrecondition, "node %q is registered and lacks the taint %s, so pods may come to it", unmarked, taints.ToBeDeletedTaint)
 	}
+	return err
 }
 
 // unmarked returns the name of a registered node without the mark, or "".

@@ -53,7 +53,7 @@ func trimSpec(spec *corev1.PodSpec) {
 				RestartPolicyRules: c.RestartPolicyRules} // a node must declare that it knows them
 		}
 	}
-	spec.Volumes = kept(spec.Volumes, func(v *corev1.Volume) bool {
+	spec.Volumes = kept(spec.Volumes, func(v corev1.Volume) bool {
 		return v.Projected == nil && v.ConfigMap == nil && v.Secret == nil && v.DownwardAPI == nil
 	})
 	spec.EphemeralContainers, spec.SecurityContext, spec.DNSConfig, spec.HostAliases, spec.ImagePullSecrets = nil, nil, nil, nil, nil
@@ -61,32 +61,21 @@ func trimSpec(spec *corev1.PodSpec) {
 }
 
 // kept returns the elements that are kept, in a slice without room for the others.
-func kept[T any](all []T, keep func(*T) bool) []T {
-	count := 0
-	for i := range all {
-		if keep(&all[i]) {
-			count++
-		}
-	}
-	switch count {
+func kept[T any](all []T, keep func(T) bool) []T {
+	some := slices.DeleteFunc(all, func(one T) bool { return !keep(one) })
+	switch len(some) {
 	case 0:
 		return nil
 	case len(all):
 		return all
 	}
-	some := make([]T, 0, count)
-	for i := range all {
-		if keep(&all[i]) {
-			some = append(some, all[i])
-		}
-	}
-	return some
+	return slices.Clone(some)
 }
 
 // trimStatus keeps the conditions that are read, and the resources of containers that are being resized.
 func trimStatus(pod *corev1.Pod) {
 	s := &pod.Status
-	s.Conditions = kept(s.Conditions, func(c *corev1.PodCondition) bool {
+	s.Conditions = kept(s.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type != corev1.PodReadyToStartContainers && c.Type != corev1.PodInitialized && c.Type != corev1.ContainersReady
 	})
 	s.InitContainerStatuses = resized(s.InitContainerStatuses, pod.Spec.InitContainers)
@@ -97,7 +86,7 @@ func trimStatus(pod *corev1.Pod) {
 
 // resized returns the resources of the containers that have others than the spec says. All others have those of the spec.
 func resized(statuses []corev1.ContainerStatus, containers []corev1.Container) []corev1.ContainerStatus {
-	statuses = kept(statuses, func(s *corev1.ContainerStatus) bool {
+	statuses = kept(statuses, func(s corev1.ContainerStatus) bool {
 		return s.Resources != nil && !slices.ContainsFunc(containers, func(c corev1.Container) bool {
 			return c.Name == s.Name && equality.Semantic.DeepEqual(c.Resources.Requests, s.AllocatedResources) &&
 				equality.Semantic.DeepEqual(c.Resources.Requests, s.Resources.Requests) && equality.Semantic.DeepEqual(c.Resources.Limits, s.Resources.Limits)
