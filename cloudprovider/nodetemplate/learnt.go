@@ -30,16 +30,11 @@ type Learnt struct {
 	odd      map[[2]string]bool // labels with their values that most nodes do not carry
 	shown    map[string]bool    // taints and extended resources, as in Observed
 	complete bool               // enough nodes have had the time to show all their resources
-	refused  []Refusal
+	refused  []refusal          // of present nodes, by name
 }
 
-// Refusal is something that nodes have shown and the template does not promise for the next one.
-type Refusal struct {
-	Node  string `json:"node,omitempty"` // the node that showed it, "" for a label
-	What  string `json:"what"`           // figure or label as shown
-	Why   string `json:"why"`
-	Wrong bool   `json:"-"` // the node is faulty, a label that few nodes carry is not
-}
+// refusal is a node whose figures do not count.
+type refusal struct{ node, figures, why string }
 
 // Observed holds the facts of one node. It is immutable and shares nothing with the node.
 type Observed struct {
@@ -193,20 +188,9 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	complete := slices.DeleteFunc(slices.Clone(present), func(o *Observed) bool { return !o.complete })
 	l.complete = len(complete) >= minCompleteNodes
-	slices.SortFunc(l.refused, func(a, b Refusal) int {
-		return cmp.Or(cmp.Compare(b.Node, a.Node), cmp.Compare(a.What, b.What)) // labels last
-	})
+	slices.SortFunc(l.refused, func(a, b refusal) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.figures, b.figures)) })
 	l.refused = l.refused[:min(len(l.refused), maxRefusals)]
 	return l
-}
-
-// Refused returns facts of present nodes that the template does not promise, figures first, then labels that few nodes carry.
-// It returns at most 20.
-func (l *Learnt) Refused() []Refusal {
-	if l == nil {
-		return nil
-	}
-	return slices.Clone(l.refused)
 }
 
 // Refuses reports whether the next node will not have the figures of this node. They are implausible for the type (facts are as
@@ -262,9 +246,8 @@ func lastingTaint(taint corev1.Taint) bool {
 
 func (l *Learnt) refuse(o *Observed, why string) {
 	c, a := o.measured.capacity, o.measured.allocatable
-	l.refused = append(l.refused, Refusal{Node: o.Node, Why: why, Wrong: true,
-		What: fmt.Sprintf("%s: CPU %s of %s, memory %s of %s, %d of %d pods", o.instanceType, text(millis(a.cpuMillis)), text(millis(c.cpuMillis)),
-			text(binary(a.memoryBytes)), text(binary(c.memoryBytes)), a.pods, c.pods)})
+	l.refused = append(l.refused, refusal{o.Node, fmt.Sprintf("%s: CPU %s of %s, memory %s of %s, %d of %d pods", o.instanceType, text(millis(a.cpuMillis)),
+		text(millis(c.cpuMillis)), text(binary(a.memoryBytes)), text(binary(c.memoryBytes)), a.pods, c.pods), why})
 }
 
 func text(q resource.Quantity) string { return q.String() }
@@ -309,18 +292,12 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		}
 	}
 	for label, carriers := range count {
-		refused := Refusal{What: label[0] + "=" + label[1]}
 		switch {
 		case 2*carriers <= len(nodes):
-			refused.Why = "most nodes do not carry this label"
 			l.odd[label] = true
-		case carriers < minLabelledNodes:
-			refused.Why = "no second node has been seen to carry this label"
-		default:
+		case carriers >= minLabelledNodes:
 			l.labels[label[0]] = label[1]
-			continue
 		}
-		l.refused = append(l.refused, refused)
 	}
 }
 
@@ -389,11 +366,12 @@ func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
 // refusals returns the problems with nodes that differ from others of their type.
 func (in *Input) refusals() []Problem {
 	var problems []Problem
-	for _, r := range in.Learnt.Refused() {
-		if r.Wrong {
-			problems = append(problems, Problem{Group: in.Group, Subject: "figures of node", Key: r.Node, Value: r.What, Reason: ReasonImplausibleNode,
-				Expected: "the figures of a sound node: " + r.Why + ", so look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
-		}
+	if in.Learnt == nil {
+		return nil
+	}
+	for _, r := range in.Learnt.refused {
+		problems = append(problems, Problem{Group: in.Group, Subject: "figures of node", Key: r.node, Value: r.figures, Reason: ReasonImplausibleNode,
+			Expected: "the figures of a sound node: " + r.why + ", so look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
 	}
 	return problems
 }

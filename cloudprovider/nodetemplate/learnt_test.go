@@ -181,15 +181,15 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		name          string
 		present, gone [2]int // nodes with the label and without
 		want          bool
-		why           string // it is refused
+		odd           bool // most nodes lack it
 	}{
-		{name: "one node alone", present: [2]int{1, 0}, why: "no second node has been seen to carry this label"},
+		{name: "one node alone", present: [2]int{1, 0}},
 		{name: "two nodes", present: [2]int{2, 0}, want: true},
-		{name: "one of two", present: [2]int{1, 1}, why: "most nodes do not carry this label"},
+		{name: "one of two", present: [2]int{1, 1}, odd: true},
 		{name: "two of three", present: [2]int{2, 1}, want: true},
-		{name: "two of four", present: [2]int{2, 2}, why: "most nodes do not carry this label"},
+		{name: "two of four", present: [2]int{2, 2}, odd: true},
 		{name: "one, and the one before it", present: [2]int{1, 0}, gone: [2]int{1, 0}, want: true},
-		{name: "put on the last node by hand", present: [2]int{1, 0}, gone: [2]int{0, 4}, why: "most nodes do not carry this label"},
+		{name: "put on the last node by hand", present: [2]int{1, 0}, gone: [2]int{0, 4}, odd: true},
 		{name: "lost by the last node", present: [2]int{0, 1}, gone: [2]int{4, 0}, want: true},
 		{name: "on none of the nodes there are", present: [2]int{0, 2}, gone: [2]int{9, 0}},
 		{name: "all nodes are gone", gone: [2]int{2, 0}, want: true},
@@ -202,12 +202,8 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 			if _, got := template.Labels["team"]; got != tt.want || len(problems) > 0 {
 				t.Errorf("promised: %t with problems %v, want %t and none", got, problems, tt.want)
 			}
-			var want []Refusal
-			if tt.why != "" {
-				want = []Refusal{{What: "team=dsp", Why: tt.why}}
-			}
-			if diff := cmp.Diff(want, in.Learnt.Refused()); diff != "" {
-				t.Errorf("refused (-want +got):\n%s", diff)
+			if in.Learnt.Odd("team", "dsp") != tt.odd {
+				t.Errorf("the label is odd: %t, want %t", !tt.odd, tt.odd)
 			}
 		})
 	}
@@ -231,7 +227,7 @@ func TestImplausibleNodeIsIgnoredAndReported(t *testing.T) {
 			t.Errorf("problem %q does not say %q", problems[0], part)
 		}
 	}
-	if refused := in.Learnt.Refused(); len(refused) != 1 || refused[0].Node != "small" {
+	if refused := in.Learnt.refused; len(refused) != 1 || refused[0].node != "small" {
 		t.Errorf("refused: %+v, want the node", refused)
 	}
 }
@@ -252,8 +248,8 @@ func TestGroupRecoversAfterImplausibleNodeLeaves(t *testing.T) {
 			in := learntM5Large(t)
 			in.Learnt = Conclude(tt.present, tt.gone, instancetypes.Embedded().Lookup)
 			template, _ := Build(in)
-			if memory := template.Capacity.Memory().String(); memory != "7845568Ki" || len(in.Learnt.Refused()) != tt.refused {
-				t.Errorf("memory %s, refused %v, want that of the sound node and %d refused", memory, in.Learnt.Refused(), tt.refused)
+			if memory := template.Capacity.Memory().String(); memory != "7845568Ki" || len(in.Learnt.refused) != tt.refused {
+				t.Errorf("memory %s, refused %v, want that of the sound node and %d refused", memory, in.Learnt.refused, tt.refused)
 			}
 		})
 	}
@@ -288,8 +284,8 @@ func TestNodeBehindOthersIsRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t, tt.nodes...)
 			template, problems := Build(in)
-			if pods := template.Allocatable.Pods().String(); pods != tt.pods || len(in.Learnt.Refused()) != tt.refused || len(problems) != tt.refused {
-				t.Errorf("%s pods, refused %v, problems %v, want %s and %d", pods, in.Learnt.Refused(), problems, tt.pods, tt.refused)
+			if pods := template.Allocatable.Pods().String(); pods != tt.pods || len(in.Learnt.refused) != tt.refused || len(problems) != tt.refused {
+				t.Errorf("%s pods, refused %v, problems %v, want %s and %d", pods, in.Learnt.refused, problems, tt.pods, tt.refused)
 			}
 		})
 	}
@@ -378,8 +374,8 @@ func TestWhatIsNearItsTypeIsBelieved(t *testing.T) {
 
 func TestUnknownTypeIsNotJudged(t *testing.T) {
 	l := learnt("zz9.large", realM5Large(small))
-	if _, ok := l.types["zz9.large"]; !ok || len(l.Refused()) > 0 {
-		t.Errorf("refused %v", l.Refused())
+	if _, ok := l.types["zz9.large"]; !ok || len(l.refused) > 0 {
+		t.Errorf("refused %v", l.refused)
 	}
 }
 
@@ -449,7 +445,7 @@ func TestTellingTheSame(t *testing.T) {
 	if !one.Equal(learnt("m5.large", realM5Large())) || !none.Equal(nil) {
 		t.Error("the same is not equal")
 	}
-	for _, other := range []*Learnt{learnt("m5.large", team, team), learnt("m5.large", team), learnt("m5.xlarge", realM5Large()), nil} {
+	for _, other := range []*Learnt{learnt("m5.large", team, team), learnt("m5.xlarge", realM5Large()), nil} {
 		if one.Equal(other) || other.Equal(one) {
 			t.Errorf("%+v is equal to %+v", one, other)
 		}
