@@ -128,7 +128,7 @@ func (c *cloud) newCache(core config.AutoscalingOptions, ours options.AWS, succe
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
 func (c *cloud) newProvider(working context.Context, core config.AutoscalingOptions, o aws.Options) (*aws.Provider, error) {
 	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices.book
-	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
+	o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2
 	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
 	o.GatherDeletions, o.Limiter = core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(core)
 	o.Registerer, o.Clock = c.registerer, clock.RealClock{}

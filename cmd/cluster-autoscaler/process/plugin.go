@@ -132,7 +132,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 		return nil, parts, err
 	}
 	p.follow(a, in)
-	parts = plugin.Parts{Provider: a.cloud.provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
+	parts = plugin.Parts{Provider: a.cloud.provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(),
 		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: in.Nodes.Lister(), DaemonSets: in.DaemonSets, Refreshed: p.nextRecord()}
 	if a.nominator != nil {
 		parts.Asked = func(group string, perNode [][]*corev1.Pod) { a.plan.Asked(plan.Nodes(group, perNode)...) }
