@@ -86,7 +86,6 @@ type Provider struct {
 	problems   *reporter
 	costs      *Model // nil without prices
 	spend      *spend // nil without prices, and shows nothing then
-	gpuTypes   map[string]struct{}
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
@@ -111,7 +110,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		unjoined: map[string]notJoining{}, gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
+		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
@@ -387,7 +386,7 @@ func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) 
 func (p *Provider) GPULabel() string { return GPULabel }
 
 // GetAvailableGPUTypes returns the values GPULabel can have.
-func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return p.gpuTypes }
+func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
 // GetNodeGpuConfig returns the GPU configuration of the node, or nil.
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
@@ -397,15 +396,9 @@ func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig 
 // Cleanup implements cloudprovider.CloudProvider. Everything in the background ends with Run's context.
 func (p *Provider) Cleanup() error { return nil }
 
-// gpuTypes returns the label values of the catalogue's GPUs and of the stock provider's.
-func gpuTypes(c *instancetypes.Catalogue) map[string]struct{} {
-	types := map[string]struct{}{}
-	for _, value := range append(c.AcceleratorLabelValues(), "nvidia-tesla-k80", "nvidia-tesla-p100", "nvidia-tesla-v100",
-		"nvidia-tesla-t4", "nvidia-tesla-a100", "nvidia-a10g", "nvidia-l4", "nvidia-l40s") {
-		types[value] = struct{}{}
-	}
-	return types
-}
+// gpuTypes are the values of the label for accelerators that metrics of the core tell apart: the stock provider's, and newer models.
+var gpuTypes = map[string]struct{}{"nvidia-tesla-k80": {}, "nvidia-tesla-p100": {}, "nvidia-tesla-v100": {}, "nvidia-tesla-t4": {}, "nvidia-tesla-a100": {},
+	"nvidia-a10g": {}, "nvidia-l4": {}, "nvidia-l40s": {}, "nvidia-h100": {}, "nvidia-h200": {}, "nvidia-b200": {}}
 
 func snapshotAge(cache *asg.Cache, c clock.PassiveClock) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
