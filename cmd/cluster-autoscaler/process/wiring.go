@@ -126,7 +126,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
-		status.NewZoneEvents(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
+		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
