@@ -84,8 +84,8 @@ type Provider struct {
 	types      *lookup.Types
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
-	costs      *Model // nil without prices
-	spend      *spend // nil without prices, and shows nothing then
+	costs      *Model        // nil without prices
+	spend      *spend        // nil without prices, and shows nothing then
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
