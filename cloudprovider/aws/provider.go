@@ -41,8 +41,6 @@ type Options struct {
 	Catalogue *instancetypes.Catalogue
 	// InstanceTypes looks up instance types the catalogue lacks. Nil leaves them unknown.
 	InstanceTypes lookup.TypesAPI
-	// Zones looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown.
-	Zones lookup.ZonesAPI
 	// Offerings looks up which zones offer instance types. Nil leaves that unknown.
 	Offerings lookup.OfferingsAPI
 	// Instances looks up whether instances that left their groups were terminated. Nil leaves that open.
@@ -84,12 +82,10 @@ type Provider struct {
 	network    appslisters.DaemonSetLister
 	clock      clock.WithTicker
 	types      *lookup.Types
-	zones      *lookup.Zones
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
-	costs      *Model // nil without prices
-	spend      *spend // nil without prices, and shows nothing then
-	gpuTypes   map[string]struct{}
+	costs      *Model        // nil without prices
+	spend      *spend        // nil without prices, and shows nothing then
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
@@ -112,9 +108,9 @@ type Provider struct {
 func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
+		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
-		unjoined: map[string]notJoining{}, gpuTypes: gpuTypes(o.Catalogue), gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
+		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
 	o.Admission.Cluster = p.cache.Cluster
 	p.starts = lookup.NewStarts(o.Starts, o.Admission, o.Clock)
@@ -146,7 +142,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.cache.Run(ctx) })
-	for _, lookUp := range []func(context.Context){p.types.Run, p.zones.Run, p.offers.Run, p.terminated.Run, p.starts.Run} {
+	for _, lookUp := range []func(context.Context){p.types.Run, p.offers.Run, p.terminated.Run, p.starts.Run} {
 		g.Go(func() error { lookUp(ctx); return nil })
 	}
 	return g.Wait()
@@ -156,8 +152,7 @@ func (p *Provider) Run(ctx context.Context) error {
 // has a single loop would not see answers that come later.
 func (p *Provider) LookUp(ctx context.Context) {
 	_ = p.Refresh()
-	p.zones.Want()
-	for _, lookUp := range []func(context.Context){p.types.Once, p.zones.Once, p.offers.Once} {
+	for _, lookUp := range []func(context.Context){p.types.Once, p.offers.Once} {
 		lookUp(ctx)
 	}
 	_ = p.Refresh()
@@ -325,9 +320,6 @@ func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {
 // View returns the current view. It stays the same during a loop, except for the loop's own writes.
 func (p *Provider) View() *View { return p.view.Load() }
 
-// Zones returns the look-up of zone identifiers, which Run runs.
-func (p *Provider) Zones() *lookup.Zones { return p.zones }
-
 // GroupName returns the name of the Auto Scaling group behind a node group. An unknown node group has its own name.
 func (p *Provider) GroupName(nodeGroup string) string {
 	if g := p.View().Group(nodeGroup); g != nil {
@@ -394,7 +386,7 @@ func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) 
 func (p *Provider) GPULabel() string { return GPULabel }
 
 // GetAvailableGPUTypes returns the values GPULabel can have.
-func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return p.gpuTypes }
+func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
 // GetNodeGpuConfig returns the GPU configuration of the node, or nil.
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
@@ -404,15 +396,9 @@ func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig 
 // Cleanup implements cloudprovider.CloudProvider. Everything in the background ends with Run's context.
 func (p *Provider) Cleanup() error { return nil }
 
-// gpuTypes returns the label values of the catalogue's GPUs and of the stock provider's.
-func gpuTypes(c *instancetypes.Catalogue) map[string]struct{} {
-	types := map[string]struct{}{}
-	for _, value := range append(c.AcceleratorLabelValues(), "nvidia-tesla-k80", "nvidia-tesla-p100", "nvidia-tesla-v100",
-		"nvidia-tesla-t4", "nvidia-tesla-a100", "nvidia-a10g", "nvidia-l4", "nvidia-l40s") {
-		types[value] = struct{}{}
-	}
-	return types
-}
+// gpuTypes are the values of the label for accelerators that metrics of the core tell apart: the stock provider's, and newer models.
+var gpuTypes = map[string]struct{}{"nvidia-tesla-k80": {}, "nvidia-tesla-p100": {}, "nvidia-tesla-v100": {}, "nvidia-tesla-t4": {}, "nvidia-tesla-a100": {},
+	"nvidia-a10g": {}, "nvidia-l4": {}, "nvidia-l40s": {}, "nvidia-h100": {}, "nvidia-h200": {}, "nvidia-b200": {}}
 
 func snapshotAge(cache *asg.Cache, c clock.PassiveClock) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -146,35 +146,17 @@ func (r *Record) Decided(e Entry) {
 			e.At = f.at
 		}
 		f.timeline = added(f.timeline, e, maxEntries)
-		f.timeline = folded(f.timeline, len(f.timeline)-1)
+		f.timeline = folded(f.timeline)
 	}) {
 		o.Decided(e)
 	}
 }
 
-// LaunchedNothing corrects the last scale-up of a group: its launch failed, with the code.
-func (r *Record) LaunchedNothing(group string, code Code) {
-	r.change(func(f *facts) {
-		for at := len(f.timeline) - 1; at >= 0; at-- {
-			e := f.timeline[at]
-			if e.Kind != ScaleUp || e.Group != group {
-				continue
-			}
-			if e.Reason.Code == CodeLaunching {
-				e.Reason.Code, e.Reason.Message = code, clip(e.Reason.Message+", and nothing was launched")
-				f.timeline = slices.Clone(f.timeline) // readers have the others
-				f.timeline[at] = e
-				f.timeline = folded(f.timeline, at)
-			}
-			return
-		}
-	})
-}
-
-// folded returns the timeline in which the failed launch or scale-up at the index counts the earlier one that is the same, and replaces it.
-func folded(timeline []Entry, at int) []Entry {
+// folded returns the timeline in which the failed launch at the end counts the earlier one that is the same, and replaces it.
+func folded(timeline []Entry) []Entry {
+	at := len(timeline) - 1
 	e := timeline[at]
-	if e.Kind != LaunchFailed && e.Kind != ScaleUp || e.Reason.Code == CodeLaunching || e.Reason.Code == CodeNone {
+	if e.Kind != LaunchFailed {
 		return timeline
 	}
 	for i := at - 1; i >= 0; i-- {

@@ -289,7 +289,6 @@ const (
 	ScaleUp      EntryKind = "scale-up"   // the expander chose a group
 	ScaleDown    EntryKind = "scale-down" // a node goes because it is not needed
 	LaunchFailed EntryKind = "launch-failed"
-	CoolDownOver EntryKind = "cool-down-over"
 	Interrupted  EntryKind = "interruption" // AWS takes a node
 	Problem      EntryKind = "problem"      // something is wrong with a group
 	Mended       EntryKind = "mended"       // a problem is over

@@ -1,10 +1,5 @@
 package instancetypes
 
-import (
-	"slices"
-	"strings"
-)
-
 // Extended resources under which the vendors' device plugins publish accelerators and network interfaces.
 const (
 	ResourceNVIDIA     = "nvidia.com/gpu"
@@ -25,19 +20,6 @@ var gpuResources = map[string]string{
 	"NVIDIA": ResourceNVIDIA,
 	"AMD":    ResourceAMD,
 	"Habana": ResourceGaudi,
-}
-
-// labelValues holds the models whose customary label value is not simply manufacturer and model. The stock autoscaler
-// lists the first five with "tesla" in them.
-var labelValues = map[string]string{
-	"NVIDIA K80":          "nvidia-tesla-k80",
-	"NVIDIA P100":         "nvidia-tesla-p100",
-	"NVIDIA V100":         "nvidia-tesla-v100",
-	"NVIDIA T4":           "nvidia-tesla-t4",
-	"NVIDIA A100":         "nvidia-tesla-a100",
-	"NVIDIA M60":          "nvidia-tesla-m60",
-	"NVIDIA K520":         "nvidia-grid-k520",
-	"Habana Gaudi HL-205": "habana-gaudi",
 }
 
 // Accelerator returns the extended resource that a node of this type publishes once its device plugin runs, and its number. It
@@ -70,37 +52,4 @@ func (t Type) Accelerators() []Resource {
 		}
 	}
 	return resources
-}
-
-// LabelValue returns the value customary for AcceleratorLabel on nodes with this GPU, such as "nvidia-tesla-t4" or
-// "nvidia-h100", or "" without a GPU.
-func (g GPU) LabelValue() string {
-	if g.Manufacturer == "" || g.Name == "" {
-		return ""
-	}
-	model := g.Manufacturer + " " + g.Name
-	if v, ok := labelValues[model]; ok {
-		return v
-	}
-	return slug(model)
-}
-
-// slug turns a model's name into a label value: lower case, runs of anything else than letters and digits as one dash.
-func slug(s string) string {
-	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
-	})
-	return strings.Join(words, "-")
-}
-
-// AcceleratorLabelValues returns, sorted, the values of AcceleratorLabel for every GPU model in the catalogue.
-func (c *Catalogue) AcceleratorLabelValues() []string {
-	var values []string
-	for _, t := range c.types {
-		if v := t.GPU.LabelValue(); v != "" {
-			values = append(values, v)
-		}
-	}
-	slices.Sort(values)
-	return slices.Compact(values)
 }

@@ -1,7 +1,6 @@
 package instancetypes
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,14 +12,14 @@ func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
 		count          int
 		label          string
 	}{
-		{name: "g4dn.xlarge", resource: "nvidia.com/gpu", count: 1, label: "nvidia-tesla-t4"},
-		{name: "p4d.24xlarge", resource: "nvidia.com/gpu", count: 8, label: "nvidia-tesla-a100"},
-		{name: "p5.48xlarge", resource: "nvidia.com/gpu", count: 8, label: "nvidia-h100"},
-		{name: "g5.xlarge", resource: "nvidia.com/gpu", count: 1, label: "nvidia-a10g"},
-		{name: "g6f.large", resource: "nvidia.com/gpu", count: 1, label: "nvidia-l4"},
-		{name: "g7e.2xlarge", resource: "nvidia.com/gpu", count: 1, label: "nvidia-rtx-pro-server-6000"},
-		{name: "g4ad.xlarge", resource: "amd.com/gpu", count: 1, label: "amd-radeon-pro-v520"},
-		{name: "dl1.24xlarge", resource: "habana.ai/gaudi", count: 8, label: "habana-gaudi"},
+		{name: "g4dn.xlarge", resource: "nvidia.com/gpu", count: 1},
+		{name: "p4d.24xlarge", resource: "nvidia.com/gpu", count: 8},
+		{name: "p5.48xlarge", resource: "nvidia.com/gpu", count: 8},
+		{name: "g5.xlarge", resource: "nvidia.com/gpu", count: 1},
+		{name: "g6f.large", resource: "nvidia.com/gpu", count: 1},
+		{name: "g7e.2xlarge", resource: "nvidia.com/gpu", count: 1},
+		{name: "g4ad.xlarge", resource: "amd.com/gpu", count: 1},
+		{name: "dl1.24xlarge", resource: "habana.ai/gaudi", count: 8},
 		{name: "trn1.32xlarge", resource: "aws.amazon.com/neuron", count: 16},
 		{name: "inf2.xlarge", resource: "aws.amazon.com/neuron", count: 1},
 		{name: "m5.large"},
@@ -33,20 +32,17 @@ func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
 			if resource, count := typ.Accelerator(); resource != tt.resource || count != tt.count {
 				t.Errorf("Accelerator() = %q, %d, want %q, %d", resource, count, tt.resource, tt.count)
 			}
-			if got := typ.GPU.LabelValue(); got != tt.label {
-				t.Errorf("LabelValue() = %q, want %q", got, tt.label)
-			}
 		})
 	}
 }
 
-func TestEveryGPUHasResourceAndLabelValue(t *testing.T) {
+func TestEveryGPUHasAResource(t *testing.T) {
 	for _, typ := range Embedded().Types() {
 		if typ.GPU.Count == 0 {
 			continue
 		}
-		if resource, _ := typ.Accelerator(); resource == "" || typ.GPU.LabelValue() == "" {
-			t.Errorf("%s: resource %q, label value %q for %+v", typ.Name, resource, typ.GPU.LabelValue(), typ.GPU)
+		if resource, _ := typ.Accelerator(); resource == "" {
+			t.Errorf("%s: no resource for %+v", typ.Name, typ.GPU)
 		}
 	}
 }
@@ -72,22 +68,5 @@ func TestUnknownVendorPublishesNothing(t *testing.T) {
 	typ := Type{GPU: GPU{Count: 2, Manufacturer: "Acme", Name: "One (rev. 2)"}}
 	if resource, count := typ.Accelerator(); resource != "" || count != 0 {
 		t.Errorf("Accelerator() = %q, %d, want nothing", resource, count)
-	}
-	if got := typ.GPU.LabelValue(); got != "acme-one-rev-2" {
-		t.Errorf("LabelValue() = %q, want a slug of the model", got)
-	}
-}
-
-func TestLabelValuesHoldThoseOfTheStockAutoscaler(t *testing.T) {
-	values := Embedded().AcceleratorLabelValues()
-	if !slices.IsSorted(values) {
-		t.Errorf("values are not sorted: %q", values)
-	}
-	for _, want := range []string{ // p100 is left out: no EC2 type ever had one
-		"nvidia-tesla-k80", "nvidia-tesla-v100", "nvidia-tesla-t4", "nvidia-tesla-a100", "nvidia-a10g", "nvidia-l4", "nvidia-l40s",
-	} {
-		if !slices.Contains(values, want) {
-			t.Errorf("%q is missing in %q", want, values)
-		}
 	}
 }

@@ -21,7 +21,7 @@ type Catalogue struct {
 }
 
 var embedded = sync.OnceValue(func() *Catalogue {
-	c, err := Parse(embeddedTable)
+	c, err := parse(embeddedTable)
 	if err != nil {
 		panic(fmt.Sprintf("instancetypes: embedded table: %v", err)) // the build is broken, and its tests with it
 	}

@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// Format writes types as a table that Parse reads, sorted by name, with the given source and date in its head.
+// Format writes types as a table that parse reads, sorted by name, with the given source and date in its head.
 func Format(types []Type, source string, date time.Time) string {
 	types = slices.Clone(types)
 	sortTypes(types)
 	var b strings.Builder
-	fmt.Fprintf(&b, "# source: %s\n# date: %s\n%s\n", source, date.Format(dateLayout), strings.Join(columns, ","))
+	fmt.Fprintf(&b, "# source: %s\n# date: %s\n%s\n", source, date.Format(dateLayout), columns)
 	for _, t := range types {
 		b.WriteString(strings.Join([]string{
 			t.Name, field(t.VCPU), field(t.MemoryBytes / mib), t.Architecture,

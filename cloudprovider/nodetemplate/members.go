@@ -41,24 +41,12 @@ func (in *Input) dropMembersOfOtherImages() []Problem {
 // each large node is capacity that nobody counted on, and the owner gets a Problem.
 const maxSpread = 2
 
-// spreadProblems reports types of the group that differ so much that money is lost, or that pods which fit only some of them do
-// not get a node. Tags are the owner's own choice.
+// spreadProblems reports types of the group that differ so much, by CPU or else by memory, that money is lost, or that pods which fit only
+// some of them do not get a node. Tags are the owner's own choice.
 func (in *Input) spreadProblems(d Declared) []Problem {
-	if len(in.Members) < 2 {
+	if len(in.Members) == 0 {
 		return nil
 	}
-	var problems []Problem
-	for _, spread := range []func(Declared) (value, expected string){in.sizeSpread, in.acceleratorSpread} {
-		if value, expected := spread(d); value != "" {
-			problems = append(problems, Problem{Group: in.Group, Subject: "instance types", Value: value, Reason: ReasonWideSpread,
-				Used: true, Expected: expected})
-		}
-	}
-	return problems
-}
-
-// sizeSpread compares the smallest type with the largest, by CPU or else by memory.
-func (in *Input) sizeSpread(d Declared) (value, expected string) {
 	for _, r := range []struct {
 		name string
 		of   func(instancetypes.Type) int64
@@ -74,25 +62,9 @@ func (in *Input) sizeSpread(d Declared) (value, expected string) {
 		if _, declared := d.Resources[corev1.ResourceName(r.name)]; declared || r.of(largest) <= maxSpread*r.of(smallest) {
 			continue
 		}
-		return fmt.Sprintf("%s (%s) to %s (%s)", smallest.Name, r.show(smallest), largest.Name, r.show(largest)),
-			fmt.Sprintf("types of about one size: only the least %s of all, %s, is counted on, and larger pods get no node here", r.name, r.show(smallest))
+		return []Problem{{Group: in.Group, Subject: "instance types", Reason: ReasonWideSpread, Used: true,
+			Value:    fmt.Sprintf("%s (%s) to %s (%s)", smallest.Name, r.show(smallest), largest.Name, r.show(largest)),
+			Expected: fmt.Sprintf("types of about one size: only the least %s of all, %s, is counted on, and larger pods get no node here", r.name, r.show(smallest))}}
 	}
-	return "", ""
-}
-
-func (in *Input) acceleratorSpread(d Declared) (value, expected string) {
-	for _, with := range in.Members {
-		for _, r := range with.Type.Accelerators() {
-			if _, declared := d.Resources[corev1.ResourceName(r.Name)]; declared {
-				continue
-			}
-			for _, without := range in.Members {
-				if countOf(without.Type, r.Name) == 0 {
-					return fmt.Sprintf("%s (%d %s), %s (none)", with.Type.Name, r.Count, r.Name, without.Type.Name),
-						fmt.Sprintf("types that all have %s: as some lack it, none is counted on, and pods that ask for it get no node here", r.Name)
-				}
-			}
-		}
-	}
-	return "", ""
+	return nil
 }

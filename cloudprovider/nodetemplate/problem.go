@@ -32,7 +32,6 @@ const (
 	ReasonMixedTypes       Reason = "mixed-architectures"
 	ReasonImageMismatch    Reason = "image-architecture" // the group's image does not run on these types
 	ReasonWideSpread       Reason = "wide-spread"        // the types differ so much that little fits all of them
-	ReasonImplausibleNode  Reason = "implausible-node"   // a real node differs from nodes of its type and does not count
 
 	// In user data.
 	ReasonUnreadable      Reason = "unreadable-user-data"    // cannot be decoded or parsed, or too large
@@ -102,33 +101,25 @@ func (p Problem) effect() string {
 	return ""
 }
 
-// Remedy returns the next step. An example becomes a command only if it has the owner's own value, under the right key or in the right
-// form. Somebody who knows the nodes corrects any other tag, or deletes it.
+// Remedy returns the next step. An example becomes a command only if it has the owner's own value, under the right key. Somebody who
+// knows the nodes corrects any other tag, or deletes it.
 func (p Problem) Remedy() string {
-	key, value, _ := strings.Cut(p.Example, "=")
-	own, taint := false, false
 	switch p.Reason {
-	case ReasonMisplacedPrefix, ReasonUnknownOption:
-		own = p.Example != ""
-	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintValue:
-		guess, _, _ := strings.Cut(value, ":")
-		own, taint = key == p.Key && strings.Contains(p.Value, guess), true
-	}
-	switch {
-	case p.Reason == ReasonUnknownType:
+	case ReasonUnknownType:
 		return p.describeTypes()
-	case p.Subject != "" || p.Key == "":
+	case ReasonMisplacedPrefix, ReasonUnknownOption:
+		if key, value, own := strings.Cut(p.Example, "="); own {
+			return "correct the tag: " + shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value}) + " && " + shellword.DeleteTag(p.Group, p.Key)
+		}
+	case ReasonTaintForm, ReasonTaintEffect, ReasonTaintValue:
+		if p.Subject == "" {
+			return "state the taint that the nodes have: its key behind taint/, and as the value " + taintForm
+		}
+	}
+	if p.Subject != "" || p.Key == "" {
 		return "look at the facts behind it: asgctl template " + shellword.Quote(p.Group)
-	case !own && taint:
-		return "state the taint that the nodes have: its key behind taint/, and as the value " + taintForm
-	case !own:
-		return "correct the tag, or delete it: " + shellword.DeleteTag(p.Group, p.Key)
 	}
-	correct := "correct the tag: " + shellword.SetTags(p.Group, shellword.Tag{Key: key, Value: value})
-	if key == p.Key {
-		return correct
-	}
-	return correct + " && " + shellword.DeleteTag(p.Group, p.Key)
+	return "correct the tag, or delete it: " + shellword.DeleteTag(p.Group, p.Key)
 }
 
 // describeTypes is the next step about types that nothing is known of. The autoscaler asks EC2 for them if it may.

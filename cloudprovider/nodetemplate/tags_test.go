@@ -120,15 +120,15 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		want       Reason
 		example    string
 	}{
-		{key: p + "taint/dedicated", value: "nvidia.com/gpu=true", want: ReasonTaintForm, example: p + "taint/nvidia.com/gpu=true:NoSchedule"},
-		{key: p + "taint/dedicated", value: "NoExecute", want: ReasonTaintForm, example: p + "taint/dedicated=:NoExecute"},
-		{key: p + "taint/dedicated", value: "gpu", want: ReasonTaintForm, example: p + "taint/dedicated=gpu:NoSchedule"},
-		{key: p + "taint/dedicated", value: "", want: ReasonTaintForm, example: p + "taint/dedicated=:NoSchedule"},
-		{key: p + "taint/dedicated", value: "gpu:noexecute", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:NoExecute"},
-		{key: p + "taint/dedicated", value: "gpu:PREFER_NO_SCHEDULE", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:PreferNoSchedule"},
-		{key: p + "taint/dedicated", value: "gpu:NoSchedule ", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:NoSchedule"},
-		{key: p + "taint/dedicated", value: "a:b:NoSchedule", want: ReasonTaintEffect, example: p + "taint/dedicated=a:NoSchedule"},
-		{key: p + "taint/dedicated", value: "gpu:", want: ReasonTaintEffect, example: p + "taint/dedicated=gpu:NoSchedule"},
+		{key: p + "taint/dedicated", value: "nvidia.com/gpu=true", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "NoExecute", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "", want: ReasonTaintForm, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:noexecute", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:PREFER_NO_SCHEDULE", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:NoSchedule ", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "a:b:NoSchedule", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
+		{key: p + "taint/dedicated", value: "gpu:", want: ReasonTaintEffect, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/dedicated", value: "a b:NoSchedule", want: ReasonTaintValue, example: p + "taint/dedicated=true:NoSchedule"},
 		{key: p + "taint/", value: "a:NoSchedule", want: ReasonTaintKey, example: p + "taint/dedicated=a:NoSchedule"},
 		{key: p + "taint/a b", value: "a:NoSchedule", want: ReasonTaintKey, example: p + "taint/dedicated=a:NoSchedule"},
@@ -266,7 +266,7 @@ func TestMalformedTaintOfThePublishedGPUGroupIsNamed(t *testing.T) {
 	const want = `Auto Scaling group "g4dn-spot": tag "k8s.io/cluster-autoscaler/node-template/taint/dedicated"="nvidia.com/gpu=true" ` +
 		`ignored, so that nodes count as free of this taint and may be launched for pods that it keeps away: ` +
 		`expected <value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute, ` +
-		`for example "k8s.io/cluster-autoscaler/node-template/taint/nvidia.com/gpu=true:NoSchedule"`
+		`for example "true:NoSchedule"`
 	if len(problems) != 1 || problems[0].String() != want {
 		t.Errorf("problems = %v\nwant %s", problems, want)
 	}

@@ -48,48 +48,19 @@ func (d *Declared) readTaint(name, value string) *Problem {
 	if !ValidName(name) {
 		return &Problem{Reason: ReasonTaintKey, Expected: "after taint/ " + qualifiedName, Example: taintPrefix + "dedicated=a:NoSchedule"}
 	}
+	example := taintPrefix + name + "=true:NoSchedule"
 	taintValue, effect, colon := strings.Cut(value, ":")
 	taint := corev1.Taint{Key: name, Value: taintValue, Effect: corev1.TaintEffect(effect)}
 	switch {
 	case !colon:
-		return &Problem{Reason: ReasonTaintForm, Expected: taintForm, Example: repairedTaint(name, value, "")}
+		return &Problem{Reason: ReasonTaintForm, Expected: taintForm, Example: example}
 	case !slices.Contains(TaintEffects, taint.Effect):
-		return &Problem{Reason: ReasonTaintEffect, Expected: taintForm, Example: repairedTaint(name, taintValue, effect)}
+		return &Problem{Reason: ReasonTaintEffect, Expected: taintForm, Example: example}
 	case !ValidValue(taintValue):
-		return &Problem{Reason: ReasonTaintValue, Expected: "before the colon " + labelValue, Example: repairedTaint(name, taintValue, effect)}
+		return &Problem{Reason: ReasonTaintValue, Expected: "before the colon " + labelValue, Example: example}
 	}
 	d.Taints = append(d.Taints, taint)
 	return nil
-}
-
-// repairedTaint guesses the intended taint of a malformed tag, as a tag to copy. It knows the usual slips: the effect alone, a
-// missing effect, an effect spelt as EKS does, '=' before the effect, and key=value written as the value.
-func repairedTaint(name, value, effect string) string {
-	meant, known := effectLike(effect)
-	before, behind, two := strings.Cut(value, "=")
-	if e, is := effectLike(behind); is && !known {
-		value, meant, two = before, e, false
-	} else if e, is := effectLike(value); is && effect == "" {
-		value, meant = "", e
-	}
-	if two && ValidName(before) && ValidValue(behind) {
-		name, value = before, behind
-	}
-	if !ValidValue(value) {
-		value = "true"
-	}
-	return taintPrefix + name + "=" + value + ":" + string(meant)
-}
-
-// effectLike returns the effect that the text spells in any way. Without one it returns NoSchedule.
-func effectLike(text string) (corev1.TaintEffect, bool) {
-	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(text), "_", ""))
-	for _, e := range TaintEffects {
-		if plain == strings.ToLower(string(e)) {
-			return e, true
-		}
-	}
-	return corev1.TaintEffectNoSchedule, false
 }
 
 func compareTaints(a, b corev1.Taint) int {

@@ -84,13 +84,9 @@ func decode(infos []ec2types.InstanceTypeInfo) ([]instancetypes.Type, error) {
 	if len(infos) == 0 {
 		return nil, nil
 	}
-	text, err := json.Marshal(infos)
+	text, err := json.Marshal(ec2.DescribeInstanceTypesOutput{InstanceTypes: infos})
 	if err != nil {
 		return nil, fmt.Errorf("instance types of EC2's answer: %w", err)
 	}
-	read, err := instancetypes.ParseDump(text)
-	if err != nil {
-		return nil, fmt.Errorf("instance types of EC2's answer: %w", err)
-	}
-	return read.Types(), nil
+	return instancetypes.ParseDump(text)
 }

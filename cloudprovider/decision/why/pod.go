@@ -232,7 +232,7 @@ func cannotGrow(list []candidate) decision.Reason {
 		}
 		step, _, _ := strings.Cut(same[0].Reason.Remedy, "\n")
 		if at == 1 && step != "" && r.Remedy != "" && !same[0].Reason.Passes {
-			r.Remedy += fmt.Sprintf("\nor, for %s: %s", named("group", names(same)), step)
+			r.Remedy += fmt.Sprintf("\nor, for %s: %s", Named("group", names(same)), step)
 		}
 		clauses = append(clauses, alike(same))
 	}
@@ -275,9 +275,9 @@ func alike(list []candidate) string {
 		return list[0].Reason.Message
 	}
 	if list[0].Reason.Code == decision.CodeMaxSize {
-		return named("group", names(list)) + " have their maximum size"
+		return Named("group", names(list)) + " have their maximum size"
 	}
-	return list[0].Reason.Message + ", likewise " + named("group", names(list[1:]))
+	return list[0].Reason.Message + ", likewise " + Named("group", names(list[1:]))
 }
 
 // names are the names of the groups.

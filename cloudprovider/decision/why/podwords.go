@@ -14,7 +14,7 @@ import (
 
 // say is a clause about the requirement at an index, which all groups of the list fail.
 func (s *search) say(list []candidate, at int) string {
-	r, groups := list[0].failing[at], named("group", names(list))
+	r, groups := list[0].failing[at], Named("group", names(list))
 	everywhere := s.failsEverywhere(r.id)
 	switch {
 	case r.said.Message != "":
@@ -171,7 +171,7 @@ func (s *search) claims() []string {
 // tooMuch says that the pod asks for more of a resource than a node has.
 func tooMuch(list []candidate, at int, everywhere bool) string {
 	largest := largestOf(list, at).failing[at]
-	r, groups := list[0].failing[at], named("group", names(list))
+	r, groups := list[0].failing[at], Named("group", names(list))
 	switch {
 	case r.resource == corev1.ResourcePods:
 		return fmt.Sprintf("the DaemonSets of %s leave no room for another pod on a node", groups)

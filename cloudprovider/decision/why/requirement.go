@@ -14,6 +14,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -70,7 +71,7 @@ func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
 		}
 		r := requirement{code: decision.CodeResources, id: "resource " + string(name), key: string(name), weight: weightSize,
 			resource: name, asks: asks, has: has, daemon: daemon}
-		if accelerator(name) {
+		if nodetemplate.IsAccelerator(name) {
 			r.code = decision.CodeAccelerator
 		}
 		if has.IsZero() && strings.Contains(string(name), "/") {

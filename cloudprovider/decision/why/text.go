@@ -3,7 +3,6 @@ package why
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,8 +43,8 @@ func quote(name string) string { return strconv.Quote(clean(name, maxName)) }
 // shell quotes text for a POSIX shell if it is not one plain word.
 func shell(s string) string { return shellword.Quote(clean(s, maxGroup)) }
 
-// named is a list of quoted names behind their kind, such as `groups "a" and "b"`, or their number where there are many.
-func named(kind string, names []string) string {
+// Named is a list of quoted names behind their kind, such as `groups "a" and "b"`, or their number where there are many.
+func Named(kind string, names []string) string {
 	switch {
 	case len(names) == 1:
 		return kind + " " + quote(names[0])
@@ -74,14 +73,6 @@ func Count(n int, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// accelerators are parts of names of resources that are called GPUs here.
-var accelerators = []string{"gpu", "nvidia.com/mig-", "neuron", "gaudi"}
-
-// accelerator reports whether a resource is a GPU or the like.
-func accelerator(name corev1.ResourceName) bool {
-	return strings.Contains(string(name), "/") && slices.ContainsFunc(accelerators, func(part string) bool { return strings.Contains(string(name), part) })
 }
 
 // kindOf is the resource in a sentence, such as "GPUs (nvidia.com/gpu)".
@@ -141,10 +132,9 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC
 // spendCapTag bounds what the nodes of a group cost per hour.
 const spendCapTag = "asg-autoscaler.github.io/max-hourly-cost"
 
-// labelTag, taintTag and resourceTag begin the keys of tags that say how the next node of a group looks.
+// labelTag and resourceTag begin the keys of tags that say how the next node of a group looks.
 const (
 	labelTag    = "k8s.io/cluster-autoscaler/node-template/label/"
-	taintTag    = "k8s.io/cluster-autoscaler/node-template/taint/"
 	resourceTag = "k8s.io/cluster-autoscaler/node-template/resources/"
 )
 

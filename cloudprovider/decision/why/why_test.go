@@ -9,10 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -479,71 +477,6 @@ func TestSelectorsHoldLikeTheScheduler(t *testing.T) {
 	}
 }
 
-func TestNodeReasonsNameState(t *testing.T) {
-	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2, AtMin: []decision.Limit{{Size: 2, Needs: 1}, {Flag: "2:5:web", Size: 2, Needs: 1}}}
-	for _, tt := range []struct {
-		facts NodeFacts
-		state decision.NodeState
-		code  decision.Code
-		want  string
-	}{
-		{NodeFacts{UnneededSince: noon, Delay: 10 * time.Minute, Now: noon.Add(time.Minute)}, decision.NodeUnneeded, decision.CodeUnneededDelay, "it is not needed since 12:00:00 UTC and goes at 12:10:00 UTC, after 10m"},
-		{NodeFacts{UnneededSince: noon, Delay: time.Minute, Now: noon.Add(time.Hour)}, decision.NodeUnneeded, decision.CodeUnneeded, "it is not needed and goes now"},
-		{NodeFacts{Reason: "NotUnderutilized", Utilization: 0.8, Threshold: 0.5}, decision.NodeNeeded, decision.CodeNeeded, "its pods request 80 % of it, which is above the threshold of 50 %"},
-		{NodeFacts{Reason: "NodeGroupMinSizeReached", Group: g}, decision.NodeBlocked, decision.CodeMinSize, `group "web" has its minimum size of 2`},
-		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "NotEnoughPdb"}, decision.NodeBlocked, decision.CodePod, `the disruption budget of pod "a/b" allows no eviction`},
-		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "Odd", LookedAt: noon, NextLook: noon.Add(5 * time.Minute)}, decision.NodeBlocked,
-			decision.CodePod, `pod "a/b" keeps it (Odd) (as of 12:00:00 UTC, looked at again at 12:05:00 UTC)`},
-		{NodeFacts{Reason: "BlockedByPod", BlockingPod: "a/b", BlockingReason: "Odd"}, decision.NodeBlocked, decision.CodePod, `pod "a/b" keeps it (Odd)`},
-		{NodeFacts{Reason: "NoPlaceToMovePods"}, decision.NodeNeeded, decision.CodeNoPlace, "its pods fit on no other node"},
-		{NodeFacts{Reason: "NoPlaceToMovePods", Buffers: []string{"a/b", "a/c"}}, decision.NodeNeeded, decision.CodeNoPlace,
-			`its pods and those of capacity buffers "a/b" and "a/c" fit on no other node`},
-		{NodeFacts{Reason: "NoPlaceToMovePods", BlockingPod: "a/b"}, decision.NodeNeeded, decision.CodeNoPlace,
-			`the topologySpreadConstraints of pod "a/b" leave it no other place while this node exists`},
-		{NodeFacts{Reason: "CurrentlyBeingDeleted"}, decision.NodeDraining, decision.CodeUnneeded, "it is drained because it is not needed"},
-		{NodeFacts{Reason: "Odd"}, decision.NodeNeeded, decision.CodeOther, "the core keeps it: Odd"},
-	} {
-		t.Run(tt.want, func(t *testing.T) {
-			state, got := Node(tt.facts)
-			if state != tt.state || got.Code != tt.code || got.Message != tt.want {
-				t.Errorf("got %s %+v, want %s %s %q", state, got, tt.state, tt.code, tt.want)
-			}
-			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
-			if tt.code == decision.CodeMinSize && got.Remedy != lower {
-				t.Errorf("remedy %q, want %q", got.Remedy, lower)
-			}
-		})
-	}
-}
-
-func TestBudgetThatAllowsNoEviction(t *testing.T) {
-	one, zero, all := intstr.FromInt32(1), intstr.FromInt32(0), intstr.FromString("100%")
-	for _, tt := range []struct {
-		name            string
-		spec            policyv1.PodDisruptionBudgetSpec
-		status          policyv1.PodDisruptionBudgetStatus
-		message, remedy string
-	}{
-		{"too few replicas", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
-			"minAvailable 1 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=2"},
-		{"none may go", policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &zero}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
-			"maxUnavailable 0 of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
-		{"all must stay", policyv1.PodDisruptionBudgetSpec{MinAvailable: &all}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
-			"minAvailable 100% of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
-		{"broken pods", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 0, DesiredHealthy: 1},
-			"minAvailable 1 of 2 pods, 0 healthy", "see which pods are not ready: kubectl -n default get pods"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, got := Node(NodeFacts{Reason: "BlockedByPod", BlockingPod: "default/api-1", BlockingReason: "NotEnoughPdb", Owner: "Deployment/api",
-				Budget: &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: tt.spec, Status: tt.status}})
-			want := decision.Reason{Code: decision.CodePod, Message: `the disruption budget "api" of pod "default/api-1" allows no eviction (` + tt.message + ")", Remedy: tt.remedy}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("reason (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	evil := "x\x1b[31m\n\u202e'; rm -rf / #\"" + strings.Repeat("y", 5000)
 	g := &decision.Group{Name: evil, AutoScaling: evil, Max: 1, AtMax: []decision.Limit{{}, {Flag: evil}}, EKS: &decision.Nodegroup{Cluster: evil, Name: evil}, Zones: []string{evil, evil}, Reason: decision.Reason{Message: evil},
@@ -563,10 +496,6 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 		{Kind: RefusedQuota, Text: `exceeded quota: "` + evil + `", resources: ` + evil}, {Kind: RefusedBackoff}, {Kind: RefusedNotReady}} {
 		r := Skipped(refusal, g)
 		all = append(all, r, cause(podOf(), []decision.Answer{{Group: evil, Verdict: decision.Skipped, Reason: r}}, groups))
-	}
-	for _, reason := range []string{"NodeGroupMinSizeReached", "BlockedByPod", "ScaleDownDisabledAnnotation", evil} {
-		_, r := Node(NodeFacts{Name: evil, Reason: reason, BlockingPod: evil, BlockingReason: evil, Resource: evil, Group: g})
-		all = append(all, r)
 	}
 	for i, r := range all {
 		for _, text := range []string{r.Message, r.Remedy} {

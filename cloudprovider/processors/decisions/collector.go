@@ -2,8 +2,6 @@ package decisions
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"time"
 
@@ -58,14 +56,11 @@ type Collector struct {
 
 	earlier
 	refused map[string]bool       // nodes whose last removal failed
-	grown   map[string]bool       // node groups whose last scale-up has no outcome yet
 	states  map[string]stateSince // by node, for the goroutine that puts a loop into words
 
-	mu       sync.Mutex             // guards what follows
-	failed   map[string]lastFailure // the last launch of a node group, if that failed
-	pauses   map[string]pause       // backoffs, by node group
-	launched map[string]bool        // whether the launches since the loop began launched anything, by node group
-	cooling  map[string]bool        // node groups with a failed launch, true once one of their pools has been seen to cool down
+	mu     sync.Mutex             // guards what follows
+	failed map[string]lastFailure // the last launch of a node group, if that failed
+	pauses map[string]pause       // backoffs, by node group
 }
 
 // earlier are facts of earlier loops. The maps are replaced and never changed, because the words of a loop are made of them later.
@@ -115,13 +110,12 @@ type facts struct {
 
 // New makes a Collector.
 func New(c Config) *Collector {
-	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, grown: map[string]bool{}, launched: map[string]bool{}}
+	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}}
 }
 
 // Begin begins a loop.
 func (c *Collector) Begin(trigger string, at time.Time) {
 	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}
-	c.settle()
 }
 
 // End hands the facts of the loop to the Record.
@@ -136,7 +130,6 @@ func (c *Collector) End() {
 	if c.Buffers != nil {
 		f.buffers = c.Buffers()
 	}
-	c.reportCooled(f.view)
 	if c.Cluster != nil {
 		c.Record.SetCluster(c.Cluster())
 	}
@@ -173,28 +166,6 @@ func (f *facts) nodeInfos() map[string]*framework.NodeInfo {
 		return nil
 	}
 	return f.context.TemplateNodeInfoRegistry.GetNodeInfos()
-}
-
-// reportCooled records the end of cool-downs after failed launches.
-func (c *Collector) reportCooled(v *aws.View) {
-	c.mu.Lock()
-	watched := slices.Sorted(maps.Keys(c.cooling))
-	c.mu.Unlock()
-	for _, id := range watched {
-		g := v.Group(id)
-		cooling := g != nil && len(c.Provider.CoolDowns(g)) > 0
-		c.mu.Lock()
-		before := c.cooling[id]
-		if cooling {
-			c.cooling[id] = true
-		} else {
-			delete(c.cooling, id)
-		}
-		c.mu.Unlock()
-		if before && !cooling && g != nil {
-			c.Record.Decided(decision.Entry{Kind: decision.CoolDownOver, Group: id, Reason: decision.Reason{Message: "its pools are tried again"}})
-		}
-	}
 }
 
 // result says how the scale-up of the loop ended.

@@ -1,15 +1,19 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -18,29 +22,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
-
-// reasonNames are the core's reasons in its own words, without a String method there.
-var reasonNames = map[simulator.UnremovableReason]string{
-	simulator.NoReason:                         "NoReason",
-	simulator.ScaleDownDisabledAnnotation:      "ScaleDownDisabledAnnotation",
-	simulator.ScaleDownUnreadyDisabled:         "ScaleDownUnreadyDisabled",
-	simulator.NotAutoscaled:                    "NotAutoscaled",
-	simulator.NotUnneededLongEnough:            "NotUnneededLongEnough",
-	simulator.NotUnreadyLongEnough:             "NotUnreadyLongEnough",
-	simulator.NodeGroupMinSizeReached:          "NodeGroupMinSizeReached",
-	simulator.NodeGroupMaxDeletionCountReached: "NodeGroupMaxDeletionCountReached",
-	simulator.AtomicScaleDownFailed:            "AtomicScaleDownFailed",
-	simulator.MinimalResourceLimitExceeded:     "MinimalResourceLimitExceeded",
-	simulator.CurrentlyBeingDeleted:            "CurrentlyBeingDeleted",
-	simulator.NotUnderutilized:                 "NotUnderutilized",
-	simulator.NotUnneededOtherReason:           "NotUnneededOtherReason",
-	simulator.RecentlyUnremovable:              "RecentlyUnremovable",
-	simulator.NoPlaceToMovePods:                "NoPlaceToMovePods",
-	simulator.BlockedByPod:                     "BlockedByPod",
-	simulator.UnexpectedError:                  "UnexpectedError",
-	simulator.NoNodeInfo:                       "NoNodeInfo",
-	simulator.BlockedByOnCompletionPod:         "BlockedByOnCompletionPod",
-}
 
 // nodes says why nodes stay or go.
 func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
@@ -83,7 +64,7 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				if g := groups[m.group]; g != nil && nodemeta.RemovalRequested.Of(m.node) == nodemeta.ReplaceFirst {
 					o.Reason = why.Replaced(o.Reason, g)
 				}
-				o.Requested, o.Reason = true, why.Requested(o.State, o.Reason)
+				o.Requested, o.Reason = true, requested(o.State, o.Reason)
 			}
 		}
 		if was := k.states[o.Name]; o.Since.IsZero() {
@@ -98,64 +79,63 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	return list
 }
 
+// say enters the state of a node and why it has it.
+func say(o *decision.Node, state decision.NodeState, code decision.Code, remedy, format string, args ...any) {
+	o.State, o.Reason = state, decision.Reason{Code: code, Message: fmt.Sprintf(format, args...), Remedy: remedy}
+}
+
 // judgeNode says why a registered node stays or goes.
 func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode) {
-	is := func(state decision.NodeState, code decision.Code, remedy, message string) {
-		o.State, o.Reason = state, decision.Reason{Code: code, Message: message, Remedy: remedy}
-	}
 	f := k.facts
 	since, unneeded := f.unneeded[o.Name]
 	interrupted, began, draining := interruption.Draining(m.node)
 	switch {
 	case draining:
-		is(decision.NodeDraining, decision.CodeInterruption, "", "it is drained: "+interrupted)
+		say(o, decision.NodeDraining, decision.CodeInterruption, "", "it is drained: %s", interrupted)
 		o.Since = began
 	case taints.HasToBeDeletedTaint(m.node):
-		is(decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
+		say(o, decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
 		if at, err := taints.GetToBeDeletedTime(m.node); err == nil && at != nil {
 			o.Since = *at
 		}
 	case m.instance != nil && m.instance.Lifecycle.Leaving():
-		is(decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
+		say(o, decision.NodeLeaving, decision.CodeUnneeded, "", "its instance is being terminated")
 	case m.group == "":
-		is(decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
+		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {
 			o.Reason.Message = "EKS Auto Mode runs it, and it belongs to no group of this autoscaler"
 		}
 	case kept != nil || unneeded:
 		k.weigh(o, m, group, kept, since)
 	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
-		is(decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
+		say(o, decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
 		o.Since = m.node.CreationTimestamp.Time
 	case !k.ScaleDown:
-		is(decision.NodeBlocked, decision.CodeScaleDownOff, "set --scale-down-enabled=true", "--scale-down-enabled=false keeps all nodes")
+		say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "set --scale-down-enabled=true", "--scale-down-enabled=false keeps all nodes")
 	case k.Provider.TooOldToRemove():
-		is(decision.NodeBlocked, decision.CodeStale, "asgctl account", "the groups have not been read for minutes, so that no node goes")
+		say(o, decision.NodeBlocked, decision.CodeStale, "asgctl account", "the groups have not been read for minutes, so that no node goes")
 	case k.Provider.InShiftedZone(m.node):
-		is(decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
+		say(o, decision.NodeBlocked, decision.CodeOther, "", "a zonal shift keeps its group out of its zone, and no node there goes")
 	case k.Provider.InStandby(m.node):
-		is(decision.NodeBlocked, decision.CodeOther, "", "its instance is in standby, and AWS does not let it be terminated")
+		say(o, decision.NodeBlocked, decision.CodeOther, "", "its instance is in standby, and AWS does not let it be terminated")
 	case nodemeta.DoNotDisrupt.Of(m.node) == "true":
-		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: why.DoNotDisrupt})
+		say(o, decision.NodeBlocked, decision.CodeAnnotation, fmt.Sprintf("take it off: kubectl annotate node %s %s-", shellword.Quote(o.Name), nodemeta.DoNotDisrupt),
+			"its annotation %s keeps it", nodemeta.DoNotDisrupt)
 	case f.kept[o.Name].Pod != "":
-		by := f.kept[o.Name]
-		o.Pod = by.Pod
-		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: reasonNames[simulator.BlockedByPod], BlockingPod: by.Pod,
-			BlockingReason: why.DoNotDisrupt, Until: by.Until})
+		leftAlone(o, f.kept[o.Name].Pod, f.kept[o.Name].Until)
 	case group != nil && group.Paused != nil && group.Paused.ScaleDown:
 		o.State, o.Reason = decision.NodeBlocked, group.Paused.Reason
 	case group != nil && group.Desired <= group.Min && k.used()[o.Name]:
-		is(decision.NodeNeeded, decision.CodeMinSize, "", why.AtMin(group))
+		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:
-		o.State, o.Reason = why.Node(why.NodeFacts{Name: o.Name, Reason: reasonNames[simulator.NodeGroupMinSizeReached], Group: group, Now: f.at})
+		say(o, decision.NodeBlocked, decision.CodeMinSize, why.Resize(group, "min", group.AtMin), "%s", why.AtMin(group))
 	case f.scaleDown == nil || f.scaleDown.Result == scaledownstatus.ScaleDownNotTried:
-		is(decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
 	default:
-		is(decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
+		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
 		if lacks := k.lacks(m); lacks != "" {
-			is(decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
-				shellword.Quote(o.Name),
-				fmt.Sprintf("it has been Ready since %s without %s", nodemeta.ReadySince(m.node).UTC().Format("15:04:05 UTC"), lacks))
+			say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
+				shellword.Quote(o.Name), "it has been Ready since %s without %s", timeOf(nodemeta.ReadySince(m.node)), lacks)
 		}
 		o.Since = m.node.CreationTimestamp.Time
 	}
@@ -175,36 +155,178 @@ func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
 
 // weigh says why a node that the core weighed stays or goes. kept is nil for a node that the core would remove.
 func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode, since time.Time) {
-	var facts why.NodeFacts
+	last, again := unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{}}, false
 	if kept != nil {
-		last := k.facts.unremovableOf(kept)
-		before, known := k.facts.blocked[o.Name]
-		if known {
+		last = k.facts.unremovableOf(kept)
+		if before, known := k.facts.blocked[o.Name]; known {
 			o.Since = before.since
+			if again = kept.Reason == simulator.RecentlyUnremovable; again {
+				last = before
+			}
 		}
-		if known && kept.Reason == simulator.RecentlyUnremovable {
-			last = before
-			last.LookedAt, last.NextLook = last.at, last.at.Add(k.Core.UnremovableNodeRecheckTimeout)
-		}
-		facts, o.Utilization, o.Pod = last.NodeFacts, last.Utilization, last.BlockingPod
-		facts.Threshold = k.threshold(m)
 	}
-	facts.Buffers = k.facts.buffers[o.Name]
-	facts.Name, facts.Group, facts.Now, facts.UnneededSince, facts.Delay = o.Name, group, k.facts.at, since, k.facts.thresholds[o.Name]
-	o.State, o.Reason = why.Node(facts)
+	if i := last.UtilInfo; i != nil {
+		o.Utilization = i.Utilization
+	}
+	if b := last.BlockingPod; b != nil {
+		o.Pod = b.Pod.Namespace + "/" + b.Pod.Name
+	}
+	k.keeps(o, m, cmp.Or(group, &decision.Group{}), last, since)
+	if again && last.Reason == simulator.BlockedByPod {
+		o.Reason.Message += fmt.Sprintf(" (as of %s, looked at again at %s)", timeOf(last.at), timeOf(last.at.Add(k.Core.UnremovableNodeRecheckTimeout)))
+	}
 	if o.State != decision.NodeUnneeded {
 		return
 	}
 	o.Since = since
-	if facts.Delay > 0 && !since.IsZero() {
-		o.RemovalAt = since.Add(facts.Delay)
+	if delay := k.facts.thresholds[o.Name]; delay > 0 && !since.IsZero() {
+		o.RemovalAt = since.Add(delay)
 	}
 	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
-		o.Reason = decision.Reason{Code: decision.CodeScaleDownOff,
-			Message: fmt.Sprintf("it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
-				decision.Span(k.Core.ScaleDownDelayAfterAdd))}
+		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
+			decision.Span(k.Core.ScaleDownDelayAfterAdd))
 	}
 }
+
+// keeps says why the core keeps a node, or when it goes.
+func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unremovable, since time.Time) {
+	pods := "its pods"
+	if buffers := k.facts.buffers[o.Name]; len(buffers) > 0 { // whose pods do not exist
+		pods += " and those of " + why.Named("capacity buffer", buffers)
+	}
+	switch n.Reason {
+	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
+		delay := k.facts.thresholds[o.Name]
+		if goes := since.Add(delay); !since.IsZero() && goes.After(k.facts.at) {
+			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", timeOf(since), timeOf(goes), decision.Span(delay))
+		} else {
+			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes now")
+		}
+	case simulator.NotUnderutilized:
+		of := "it"
+		if n.UtilInfo != nil && n.UtilInfo.ResourceName != "" {
+			of = "its " + string(n.UtilInfo.ResourceName)
+		}
+		say(o, decision.NodeNeeded, decision.CodeNeeded, "", "%s request %.0f %% of %s, which is above the threshold of %.0f %%", pods, o.Utilization*100, of, k.threshold(m)*100)
+	case simulator.BlockedByPod:
+		n.blockedByPod(o)
+	case simulator.BlockedByOnCompletionPod:
+		say(o, decision.NodeBlocked, decision.CodePod, "", "a pod on it is safe to evict only when it has completed (cluster-autoscaler.kubernetes.io/safe-to-evict: on-completion)")
+	case simulator.NoPlaceToMovePods:
+		say(o, decision.NodeNeeded, decision.CodeNoPlace, "", "%s fit on no other node", pods)
+		if o.Pod != "" {
+			say(o, decision.NodeNeeded, decision.CodeNoPlace, "raise maxSkew, or set nodeTaintsPolicy: Honor in the constraint",
+				"the topologySpreadConstraints of pod %q leave it no other place while this node exists", o.Pod)
+		}
+	case simulator.NodeGroupMinSizeReached:
+		say(o, decision.NodeBlocked, decision.CodeMinSize, why.Resize(group, "min", group.AtMin), "%s", why.AtMin(group))
+	case simulator.MinimalResourceLimitExceeded:
+		say(o, decision.NodeBlocked, decision.CodeMinQuota, "lower the minimum in --cores-total, --memory-total or --gpu-total",
+			"without it the cluster would have less than its minimum of cores, memory or GPUs")
+	case simulator.ScaleDownDisabledAnnotation:
+		say(o, decision.NodeBlocked, decision.CodeAnnotation, "take it off: kubectl annotate node "+shellword.Quote(o.Name)+" cluster-autoscaler.kubernetes.io/scale-down-disabled-",
+			"its annotation cluster-autoscaler.kubernetes.io/scale-down-disabled keeps it")
+	case simulator.ScaleDownUnreadyDisabled:
+		say(o, decision.NodeBlocked, decision.CodeScaleDownOff, "", "it is not ready, and --scale-down-unready-enabled=false keeps such nodes")
+	case simulator.NotAutoscaled:
+		say(o, decision.NodeNeeded, decision.CodeNotAutoscaled, "", "it belongs to no group of this autoscaler")
+	case simulator.CurrentlyBeingDeleted:
+		say(o, decision.NodeDraining, decision.CodeUnneeded, "", "it is drained because it is not needed")
+	case simulator.NodeGroupMaxDeletionCountReached:
+		say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it goes after other nodes of its group")
+	case simulator.AtomicScaleDownFailed:
+		say(o, decision.NodeBlocked, decision.CodeOther, "", "group %q is scaled to zero at once, and other nodes of it are needed", group.Name)
+	case simulator.RecentlyUnremovable:
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "it could not be removed a moment ago and is looked at again soon")
+	case simulator.NotUnneededOtherReason:
+		say(o, decision.NodeNeeded, decision.CodeOther, "", "it has not been looked at yet, because other nodes go first")
+	default:
+		say(o, decision.NodeNeeded, decision.CodeOther, "look into the autoscaler's log", "the core keeps it after an error")
+	}
+}
+
+// blockedByPod says which pod keeps the node, and how.
+func (n unremovable) blockedByPod(o *decision.Node) {
+	pod := n.BlockingPod.Pod
+	namespace := shellword.Quote(pod.Namespace)
+	annotate := fmt.Sprintf("kubectl -n %s annotate pod %s cluster-autoscaler.kubernetes.io/safe-to-evict=true --overwrite", namespace, shellword.Quote(pod.Name))
+	message, remedy := fmt.Sprintf("pod %q ", o.Pod), "if it may be evicted: "+annotate
+	switch n.BlockingPod.Reason {
+	case drain.NotReplicated:
+		message, remedy = message+"has no controller that would start it elsewhere", "if it may end with the node, for good: "+annotate
+	case drain.ControllerNotFound:
+		message, remedy = fmt.Sprintf("the controller of pod %q does not exist", o.Pod), "if it may end with the node, for good: "+annotate
+	case drain.MinReplicasReached:
+		message = fmt.Sprintf("the controller of pod %q has no more replicas than it must have (--min-replica-count)", o.Pod)
+	case drain.LocalStorageRequested:
+		message, remedy = message+"has local storage, an emptyDir or hostPath volume, that it would lose", "if it may lose them: "+annotate
+	case drain.NotSafeToEvictAnnotation:
+		if asks, until, _ := nodemeta.LeftAlone(pod, n.at); asks && !drain.HasNotSafeToEvictAnnotation(pod) {
+			leftAlone(o, o.Pod, until)
+			return
+		}
+		message += "has the annotation cluster-autoscaler.kubernetes.io/safe-to-evict: \"false\""
+	case drain.UnmovableKubeSystemPod:
+		message, remedy = message+"is a system pod without a disruption budget", "give it a PodDisruptionBudget, or if it may be evicted: "+annotate
+	case drain.NotEnoughPdb:
+		message, remedy = fmt.Sprintf("the disruption budget of pod %q allows no eviction", o.Pod), "see which: kubectl -n "+namespace+" get poddisruptionbudgets"
+		if n.budget != nil {
+			message, remedy = noEviction(n.budget, pod, o.Pod)
+		}
+	default:
+		message += fmt.Sprintf("keeps it (%s)", n.BlockingPod.Reason)
+	}
+	say(o, decision.NodeBlocked, decision.CodePod, remedy, "%s", message)
+}
+
+// leftAlone says that a pod asks to be left alone, until a moment or, with the zero time, for good.
+func leftAlone(o *decision.Node, pod string, until time.Time) {
+	namespace, name, _ := strings.Cut(pod, "/")
+	o.Pod = pod
+	message := fmt.Sprintf("has the annotation %s: \"true\"", nodemeta.DoNotDisrupt)
+	if !until.IsZero() {
+		message = fmt.Sprintf("asks to be left alone until %s, by its annotation %s", until.UTC().Format("2006-01-02 15:04:05 UTC"), nodemeta.DoNotDisrupt)
+	}
+	say(o, decision.NodeBlocked, decision.CodePod, fmt.Sprintf("if it may be evicted: kubectl -n %s annotate pod %s %s-", shellword.Quote(namespace), shellword.Quote(name), nodemeta.DoNotDisrupt),
+		"pod %q %s", pod, message)
+}
+
+// noEviction says why the budget allows no eviction of the pod, and what helps.
+func noEviction(b *policyv1.PodDisruptionBudget, pod *corev1.Pod, of string) (message, remedy string) {
+	limit, bound, namespace := "maxUnavailable", cmp.Or(b.Spec.MaxUnavailable, &intstr.IntOrString{}), shellword.Quote(pod.Namespace)
+	if b.Spec.MinAvailable != nil {
+		limit, bound = "minAvailable", b.Spec.MinAvailable
+	}
+	has := b.Status
+	message = fmt.Sprintf("the disruption budget %q of pod %q allows no eviction (%s %s of %s", b.Name, of, limit, bound, why.Count(int(has.ExpectedPods), "pod"))
+	remedy = fmt.Sprintf("let it allow an eviction: kubectl -n %s edit poddisruptionbudget %s", namespace, shellword.Quote(b.Name))
+	kind, name, owned := strings.Cut(owner(pod), "/")
+	switch {
+	case has.CurrentHealthy < has.DesiredHealthy:
+		message += fmt.Sprintf(", %d healthy", has.CurrentHealthy)
+		remedy = "see which pods are not ready: kubectl -n " + namespace + " get pods"
+	case limit == "minAvailable" && bound.String() != "100%" && owned && kind != "Job" && kind != "DaemonSet":
+		remedy = fmt.Sprintf("run one pod more than the budget needs: kubectl -n %s scale %s %s --replicas=%d", namespace, strings.ToLower(shellword.Quote(kind)),
+			shellword.Quote(name), max(has.ExpectedPods, bound.IntVal)+1)
+	}
+	return message + ")", remedy
+}
+
+// requested is the reason of a node whose removal somebody asks for, made from the reason that it has otherwise.
+func requested(state decision.NodeState, r decision.Reason) decision.Reason {
+	const asked = "somebody asks for its removal, "
+	switch {
+	case state == decision.NodeDraining && r.Code == decision.CodeUnneeded:
+		r.Message = asked + "and it is drained"
+	case state == decision.NodeUnneeded:
+		r.Message = asked + "and it goes, one node after the other"
+	case state == decision.NodeBlocked || state == decision.NodeNeeded:
+		r.Message = asked + "but " + r.Message
+	}
+	return r
+}
+
+func timeOf(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // threshold is the utilization from which on the node counts as needed.
 func (k *cluster) threshold(m member) float64 {

@@ -39,17 +39,11 @@ func (c *Collector) Launched(l asg.Launch) {
 	_, failing := c.failed[group]
 	if failed {
 		if c.failed == nil {
-			c.failed, c.cooling = map[string]lastFailure{}, map[string]bool{}
+			c.failed = map[string]lastFailure{}
 		}
-		c.failed[group], c.cooling[group] = lastFailure{outcome, l.Launched == 0}, c.cooling[group] //nolint:staticcheck // the group has an entry from now on
+		c.failed[group] = lastFailure{outcome, l.Launched == 0}
 	} else {
 		delete(c.failed, group)
-	}
-	switch {
-	case !failed || l.Launched > 0:
-		c.launched[group] = true
-	case l.Refused == "" || l.Call != "LaunchInstances": // or SetDesiredCapacity comes next
-		c.launched[group] = c.launched[group] //nolint:staticcheck // the group has an entry from now on
 	}
 	c.mu.Unlock()
 	if failed || failing {
@@ -346,26 +340,9 @@ func (c *Collector) grew(raises []raise) {
 	c.asked = asked
 }
 
-// settle says which scale-ups of earlier loops launched nothing.
-func (c *Collector) settle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, group := range slices.Sorted(maps.Keys(c.grown)) {
-		launched, answered := c.launched[group]
-		if answered && !launched {
-			c.Record.LaunchedNothing(group, c.failed[group].Code)
-		}
-		if answered {
-			delete(c.grown, group)
-		}
-	}
-	clear(c.launched)
-}
-
 // grewOnce records one scale-up.
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
-		c.grown[info.Group.Id()] = true
 		cause := "the minimum size"
 		if len(scaleUp.pods) > 0 {
 			cause = why.Count(len(scaleUp.pods), "pod")

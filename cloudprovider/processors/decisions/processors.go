@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
@@ -18,7 +19,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
@@ -132,8 +132,9 @@ func (ScaleDown) CleanUp() {}
 
 // unremovable is why the core keeps a node.
 type unremovable struct {
-	why.NodeFacts           // those that the core found out
-	at, since     time.Time // when the core looked, and when it first said so
+	*scaledownstatus.UnremovableNode
+	budget    *policyv1.PodDisruptionBudget // that allows no eviction of the blocking pod, nil where it is not known
+	at, since time.Time                     // when the core looked, and when it first said so
 }
 
 // keepBlocked keeps what the core found out about nodes that it does not look into again for some minutes, and since when a node is blocked.
@@ -159,18 +160,9 @@ func (c *Collector) keepBlocked(nodes []*scaledownstatus.UnremovableNode) {
 }
 
 func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
-	u := unremovable{NodeFacts: why.NodeFacts{Reason: reasonNames[n.Reason], Utilization: -1}, at: f.at, since: f.at}
-	if i := n.UtilInfo; i != nil {
-		u.Utilization, u.Resource = i.Utilization, string(i.ResourceName)
-	}
-	if b := n.BlockingPod; b != nil {
-		u.BlockingPod, u.BlockingReason, u.Owner = b.Pod.Namespace+"/"+b.Pod.Name, b.Reason.String(), owner(b.Pod)
-		if u.BlockingReason == "NotEnoughPdb" {
-			u.Budget = f.budget(b.Pod)
-		}
-		if asks, until, _ := nodemeta.LeftAlone(b.Pod, f.at); asks && b.Reason == drain.NotSafeToEvictAnnotation && !drain.HasNotSafeToEvictAnnotation(b.Pod) {
-			u.BlockingReason, u.Until = why.DoNotDisrupt, until
-		}
+	u := unremovable{UnremovableNode: n, at: f.at, since: f.at}
+	if b := n.BlockingPod; b != nil && b.Reason == drain.NotEnoughPdb {
+		u.budget = f.budget(b.Pod)
 	}
 	return u
 }

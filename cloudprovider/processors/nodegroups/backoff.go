@@ -8,6 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/backoff"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
@@ -16,8 +17,6 @@ const (
 	firstPause = 5 * time.Second
 	// callsForgotten is how long after the last failed call the next one counts as the first.
 	callsForgotten = 10 * time.Minute
-	// capacityPause is the pause after a launch for which there was no capacity.
-	capacityPause = 3 * time.Minute
 )
 
 // Pauses implements the core's Backoff. It is used by the core's loop alone.
@@ -33,7 +32,7 @@ type Pauses struct {
 func NewPauses(initial, most, reset time.Duration) *Pauses {
 	return &Pauses{
 		calls:  backoff.NewIdBasedExponentialBackoff(min(firstPause, initial), initial, min(callsForgotten, reset)),
-		pools:  backoff.NewIdBasedExponentialBackoff(min(capacityPause, initial), min(capacityPause, initial), reset),
+		pools:  backoff.NewIdBasedExponentialBackoff(min(cooldown.ShortestPoolCoolDown, initial), min(cooldown.ShortestPoolCoolDown, initial), reset),
 		groups: backoff.NewIdBasedExponentialBackoff(initial, most, reset),
 	}
 }

@@ -35,8 +35,7 @@ import (
 //   - Where the cluster shares GPUs by dynamic resource allocation, a group whose nodes have shown no devices has the devices that
 //     NVIDIA's driver would publish for its instance types.
 //   - Where the core simulates volume limits, the node has the EBS driver with the limit of its type.
-//   - A cached NodeInfo does not count once the group launches something else or in other zones, or if its figures are far from a
-//     sound node of its type. Neither does a label that most nodes of the group lack.
+//   - A cached NodeInfo does not count once the group launches something else or in other zones.
 //
 // It implements the core's TemplateNodeInfoProvider. The core's loop alone uses it.
 type Provider struct {
@@ -62,7 +61,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	v := n.provider.View()
 	n.dropMisleading(v, infos, daemonSets, taintConfig)
 	shared, volumes := n.sharing(ctx, nodes), ebsLimits(ctx, nodes)
-	n.zoneIDs.Learn(nodes, v)
+	n.zoneIDs.Learn(nodes)
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())

@@ -1,7 +1,7 @@
 package nodeinfos
 
 import (
-	"strings"
+	"math"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -64,16 +64,25 @@ func ebsOf(node *storagev1.CSINode) *storagev1.CSINodeDriver {
 	return nil
 }
 
-// complete returns info with the EBS driver on its node, unless the driver is there already. The limit is the least of the types. An
-// unknown type has none.
+// usualLimit is the number of volumes that most instance types can attach beside the root volume and two network interfaces. Accelerators
+// and a local disk take the place of a volume each (github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/limits, read 2026-11).
+const usualLimit = 25
+
+// complete returns info with the EBS driver on its node, unless the driver is there already. The limit is the least of the types: what a
+// node of the type has shown, or else the usual one.
 func (l *volumeLimits) complete(info *framework.NodeInfo, types []string, catalogue *instancetypes.Catalogue) *framework.NodeInfo {
 	if ebsOf(info.CSINode) != nil {
 		return info
 	}
-	driver := storagev1.CSINodeDriver{Name: ebsDriver, NodeID: info.Node().Name}
-	if limit, ok := l.of(types, catalogue); ok {
-		driver.Allocatable = &storagev1.VolumeNodeResources{Count: &limit}
+	least := int32(math.MaxInt32)
+	for _, name := range types {
+		limit, shown := l.measured[name]
+		if facts, _ := catalogue.Lookup(name); !shown {
+			limit = max(1, usualLimit-int32(facts.GPU.Count+facts.NeuronDevices)-int32(min(1, facts.LocalNVMeBytes)))
+		}
+		least = min(least, limit)
 	}
+	driver := storagev1.CSINodeDriver{Name: ebsDriver, NodeID: info.Node().Name, Allocatable: &storagev1.VolumeNodeResources{Count: &least}}
 	node := &storagev1.CSINode{}
 	if info.CSINode != nil {
 		node = info.CSINode.DeepCopy()
@@ -81,64 +90,4 @@ func (l *volumeLimits) complete(info *framework.NodeInfo, types []string, catalo
 	node.Name = info.Node().Name
 	node.Spec.Drivers = append(node.Spec.Drivers, driver)
 	return rebuilt(info, info.Node(), info.LocalResourceSlices).SetCSINode(node)
-}
-
-// of returns the least limit of the types. It is false if none is known.
-func (l *volumeLimits) of(types []string, catalogue *instancetypes.Catalogue) (least int32, known bool) {
-	for _, name := range types {
-		limit, ok := l.measured[name]
-		if facts, listed := catalogue.Lookup(name); !ok && listed {
-			limit, ok = attachable(facts), true
-		}
-		if ok && (!known || limit < least) {
-			least, known = limit, true
-		}
-	}
-	return least, known
-}
-
-const (
-	// sharedAttachments is how many volumes and other devices most instance types can attach beside their first network
-	// interface. Newer ones have more, for volumes alone (github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/limits,
-	// read 2026-11).
-	sharedAttachments = 27
-	// attachedAtStart counts the root volume, and the second interface that the VPC CNI attaches to a fresh node.
-	attachedAtStart = 2
-)
-
-// fewerAttachments lists the exceptions from the rule, from the same source, by instance type or beginning of its name.
-var fewerAttachments = map[string]int32{
-	"d3.xlarge": 24, "d3.2xlarge": 21, "d3.4xlarge": 15, "d3.8xlarge": 3,
-	"d3en.xlarge": 25, "d3en.2xlarge": 23, "d3en.4xlarge": 19, "d3en.6xlarge": 15, "d3en.8xlarge": 11, "d3en.12xlarge": 3,
-	"g5.48xlarge": 9, "dl2q.24xlarge": 19, "vt1.3xlarge": 25, "vt1.6xlarge": 23, "mac": 10, "u-": 19,
-}
-
-// attachable returns how many volumes the driver will report as attachable on a fresh node of a type, or fewer. Accelerators and
-// local disks share the attachments with volumes on older types, and here on all. The number of disks is estimated from their size,
-// never too low.
-func attachable(t instancetypes.Type) int32 {
-	limit := int32(sharedAttachments - t.GPU.Count - t.NeuronDevices - localDisks(t.LocalNVMeBytes))
-	for name, fewer := range fewerAttachments {
-		exact := strings.Contains(name, ".")
-		if exact && t.Name == name || !exact && strings.HasPrefix(t.Name, name) {
-			limit = min(limit, fewer)
-		}
-	}
-	return max(1, limit-attachedAtStart)
-}
-
-// localDisks returns the greatest number of disks on types with that much local storage.
-func localDisks(bytes int64) int {
-	const gb = 1e9
-	switch {
-	case bytes == 0:
-		return 0
-	case bytes <= 500*gb:
-		return 1
-	case bytes <= 2000*gb:
-		return 2
-	case bytes <= 5000*gb:
-		return 4
-	}
-	return 8
 }

@@ -23,8 +23,6 @@ import (
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -102,7 +100,7 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			}
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
-			infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
+			infos, coreErr := New(w.Provider, NewZoneIDs(), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
 			if coreErr != nil {
 				t.Fatal(coreErr)
 			}
@@ -129,30 +127,5 @@ func TestANodeWithoutTheEBSDriverIsNotHeldUnready(t *testing.T) {
 	nodes := []*corev1.Node{bare}
 	if _, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, volumes); len(ready) != 1 {
 		t.Error("the node counts as unready for want of a driver that was only assumed")
-	}
-}
-
-// The second number comes from the driver's report for a fresh node: its table of limits less the root volume, and where volumes
-// share the attachments, less a second network interface (github.com/kubernetes-sigs/aws-ebs-csi-driver, pkg/cloud/limits,
-// read 2026-11).
-func TestPromisedVolumesStayBelowReportedLimit(t *testing.T) {
-	for name, reported := range map[string]int32{
-		"m5.large": 25, "t3.small": 25, "c5d.24xlarge": 21, "m5d.4xlarge": 23, "m5ad.16xlarge": 21, "c5ad.large": 24, "z1d.12xlarge": 23,
-		"g4dn.xlarge": 23, "g4dn.12xlarge": 20, "g4ad.16xlarge": 19, "g5.xlarge": 23, "g5.12xlarge": 20, "g5.48xlarge": 7, "g5g.xlarge": 24,
-		"g6.xlarge": 31, "p3dn.24xlarge": 15, "p4d.24xlarge": 27, "p5.48xlarge": 63, "inf1.24xlarge": 9, "trn1.32xlarge": 26,
-		"d3.8xlarge": 1, "d3en.2xlarge": 21, "i3en.24xlarge": 17, "i3en.2xlarge": 23, "i4i.32xlarge": 17, "i4g.16xlarge": 21,
-		"m7i.large": 31, "m7g.large": 25, "x2idn.32xlarge": 23, "c5.metal": 29, "t2.small": 38, "mac1.metal": 14, "vt1.6xlarge": 21,
-	} {
-		facts, ok := instancetypes.Embedded().Lookup(name)
-		if !ok {
-			t.Errorf("%s is not in the catalogue", name)
-			continue
-		}
-		if got := attachable(facts); got > reported || got < 1 {
-			t.Errorf("%s: %d volumes promised, want 1 to %d", name, got, reported)
-		}
-	}
-	if facts, _ := instancetypes.Embedded().Lookup("m5.large"); attachable(facts) != 25 {
-		t.Errorf("m5.large: %d volumes promised, want the 25 that it has", attachable(facts))
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // OneZone keeps pods that must run in one zone away from whole groups that can be scaled zone by zone. The node for such a pod might
-// come up in another zone. status.ZoneEvents has the group divided instead, for the next loop. Existing nodes and all other groups still
+// come up in another zone. status.Zones has the group divided instead, for the next loop. Existing nodes and all other groups still
 // take these pods. A group that can only be scaled as a whole does so as with the stock provider: AWS may choose another zone.
 //
 // It implements the core's PodListProcessor in front of the core's own. The core's loop alone uses it.

@@ -2,13 +2,11 @@ package status
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -152,83 +150,4 @@ func TestDeletionComesLast(t *testing.T) {
 			t.Errorf("the status is %+v after its deletion", m)
 		}
 	})
-}
-
-// The text is the core's, whatever the number of groups and whatever changes from loop to loop.
-func TestContentIsTheCores(t *testing.T) {
-	at := time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
-	for _, groups := range []int{0, 1, 7} {
-		t.Run(fmt.Sprint(groups), func(t *testing.T) {
-			facts := manyGroups(groups, at)
-			w := NewWriter(nil, fake.NewClientset(), namespace, name)
-			w.wantTheCores(t, facts, at)
-			later := at.Add(10 * time.Second)
-			w.wantTheCores(t, manyGroups(groups, later), later)
-			for _, change := range changes {
-				changed := manyGroups(groups, later)
-				if groups > 0 {
-					change(&changed.NodeGroups[groups-1])
-				}
-				w.wantTheCores(t, changed, later)
-			}
-			w.wantTheCores(t, manyGroups(groups/2, later), later)
-			w.wantTheCores(t, facts, at)
-		})
-	}
-}
-
-var changes = map[string]func(*api.NodeGroupStatus){
-	"size":                      func(g *api.NodeGroupStatus) { g.Health.CloudProviderTarget++ },
-	"looked at at another time": func(g *api.NodeGroupStatus) { g.ScaleDown.LastProbeTime = metav1.Time{Time: time.Unix(7, 0)} },
-	"never looked at":           func(g *api.NodeGroupStatus) { g.ScaleUp.LastProbeTime = metav1.Time{} },
-	"looked at in another place": func(g *api.NodeGroupStatus) {
-		g.Health.LastProbeTime.Time = g.Health.LastProbeTime.In(time.FixedZone("CST", 8*60*60))
-	},
-}
-
-// manyGroups is the status of healthy groups that the core looked at now.
-func manyGroups(groups int, now time.Time) *api.ClusterAutoscalerStatus {
-	facts := &api.ClusterAutoscalerStatus{AutoscalerStatus: api.ClusterAutoscalerRunning, Message: "a: b\n- c"}
-	facts.ClusterWide.Health.NodeCounts.Registered.Total = groups
-	for n := range groups {
-		g := api.NodeGroupStatus{Name: fmt.Sprint("group: ", n)}
-		g.Health.Status, g.Health.MaxSize = api.ClusterAutoscalerHealthy, n
-		g.ScaleUp.BackoffInfo = api.BackoffInfo{ErrorCode: "VcpuLimitExceeded", ErrorMessage: "line one\nline two: \"x\""}
-		for _, t := range []*metav1.Time{&g.Health.LastProbeTime, &g.ScaleUp.LastProbeTime, &g.ScaleDown.LastProbeTime} {
-			t.Time = now
-		}
-		facts.NodeGroups = append(facts.NodeGroups, g)
-	}
-	return facts
-}
-
-func (w *Writer) wantTheCores(t *testing.T, facts *api.ClusterAutoscalerStatus, at time.Time) {
-	t.Helper()
-	w.take(loopStatus{at, facts})
-	if err := w.write(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	got, err := w.client.CoreV1().ConfigMaps(namespace).Get(t.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := utils.WriteStatusConfigMap(fake.NewClientset(), namespace, *facts, nil, name, at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want.ManagedFields, got.ManagedFields = nil, nil
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the ConfigMap differs from the core's (-core +ours):\n%s", diff)
-	}
-}
-
-// One status of a thousand groups, of which none has changed but for the times.
-func BenchmarkText(b *testing.B) {
-	w, now := NewWriter(nil, fake.NewClientset(), namespace, name), time.Date(2026, 11, 22, 15, 0, 0, 0, time.UTC)
-	for b.Loop() {
-		now = now.Add(10 * time.Second)
-		if _, err := w.text(*manyGroups(1000, now), "now"); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -117,7 +117,7 @@ func TestFaultsInAWS(t *testing.T) {
 			want: `it has the value "true" at the tag ` + owned, next: `"Value":"owned"`},
 		{name: "malformed tag", check: "tags", account: func(c *fakeaws.Config) {
 			quoted(c, "web").Tags["k8s.io/cluster-autoscaler/node-template/taint/dedicated"] = "web"
-		}, want: `group "web": `, next: "aws autoscaling create-or-update-tags"},
+		}, want: `group "web": `, next: "state the taint that the nodes have"},
 		{name: "key in another case", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["K8s.io/Cluster-Autoscaler/enabled"] = "true" },
 			want: `the tags "K8s.io/Cluster-Autoscaler/enabled" and "` + enabled + `", which count as two`, next: `"Key":"K8s.io/Cluster-Autoscaler/enabled"`},
 		{name: "key with another prefix", check: "tags", account: func(c *fakeaws.Config) { quoted(c, "web").Tags["kubernetes.io/cluster-autoscaler/enabled"] = "true" },

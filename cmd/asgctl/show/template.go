@@ -37,8 +37,6 @@ type Template struct {
 	Allocatable map[string]string    `json:"allocatable"`
 	Options     map[string]string    `json:"options"`
 	Sources     nodetemplate.Sources `json:"sources"`
-	// Refused is what real nodes have shown that is not promised.
-	Refused []nodetemplate.Refusal `json:"refused,omitempty"`
 	// Tags would state the derived parts for this group.
 	Tags     map[string]string `json:"tags"`
 	Problems []source.Problem  `json:"problems"`
@@ -55,8 +53,8 @@ func TemplateOf(r *source.Reading, g *group.Group) Template {
 		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: t.Labels, Assumed: t.Assumed, Taints: append([]corev1.Taint{}, t.Taints...),
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
-		Sources: t.Sources, Refused: t.Seen.Learnt.Refused(),
-		Tags: map[string]string{}, Problems: r.Problems(g),
+		Sources: t.Sources,
+		Tags:    map[string]string{}, Problems: r.Problems(g),
 		explicit: explicit, notes: notes,
 	}
 	for _, tag := range explicit {
@@ -119,7 +117,7 @@ func (v Template) Table() string {
 	if len(v.ZonalViews) > 0 {
 		text += "It is scaled zone by zone. Each zone has its own template: " + Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
-	text += v.fields() + v.resources() + v.refused() + v.options() + problemText(v.ID(), v.Problems)
+	text += v.fields() + v.resources() + v.options() + problemText(v.ID(), v.Problems)
 	if v.Usable {
 		text += "\nTags that would state the derived fields:\n\n" + v.tagText()
 	}
@@ -163,16 +161,6 @@ func (v Template) resources() string {
 		rows = append(rows, row{name, v.Capacity[name], v.Allocatable[name], string(capacity.Kind), detail})
 	}
 	return "\n" + Rows(rows)
-}
-
-// refused lists the facts that nodes have shown in vain.
-func (v Template) refused() string {
-	type row struct{ Refused, Node, Why string }
-	var rows []row
-	for _, r := range v.Refused {
-		rows = append(rows, row{r.What, r.Node, r.Why})
-	}
-	return below(rows)
 }
 
 func (v Template) options() string {

@@ -172,7 +172,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringVar((*string)(&a.DiscoveryJoin), "asg-node-group-discovery", string(ownership.JoinAll), "How several --node-group-auto-discovery flags count. "+
 		"all: a group must match all of them, as in the stock autoscaler. any: a group must match one of them. If no group matches all of them, the log names at the start a flag that finds groups alone.")
 	fs.StringVar(&a.InstanceTypes, "asg-instance-types-file", "", "File with facts about instance types. They count before the built-in list. The file has the output of "+
-		"aws ec2 describe-instance-types --output json, or the form of the built-in table. If empty: the built-in list alone.")
+		"aws ec2 describe-instance-types --output json. If empty: the built-in list alone.")
 	fs.StringVar(&a.PriceFile, "asg-price-file", "", "File with your own prices, discounts or spot ratio for the region, as CSV. "+
 		"They count before the built-in prices. The autoscaler reads the file again when it changes. If empty: the built-in list prices alone.")
 	fs.StringVar(&a.SpotPrices, "asg-spot-prices", SpotPricesOff, "Source of spot prices. "+SpotPricesLive+": the autoscaler asks EC2 every 10 minutes in the "+

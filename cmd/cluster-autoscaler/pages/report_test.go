@@ -82,7 +82,6 @@ func busy() *decision.Report {
 			{At: ago(96 * time.Second), Kind: decision.Interrupted, Group: "ng-1", Node: "ip-10-0-2-91", Reason: decision.Reason{Code: decision.CodeInterruption, Message: "EC2 takes the spot instance in 2 min, a replacement was asked for"}},
 			{At: ago(11 * time.Minute), Kind: decision.ScaleDown, Group: "web", Node: "ip-10-0-3-12", Reason: decision.Reason{Code: decision.CodeUnneeded, Message: "not needed for 10 min, its 2 pods moved"}},
 			{At: ago(26 * time.Minute), Kind: decision.Problem, Group: "dsp-8c64g-kmax-small", Reason: template},
-			{At: ago(31 * time.Minute), Kind: decision.CoolDownOver, Group: "web", Reason: decision.Reason{Message: "c5.xlarge in cn-northwest-1a may be launched again"}},
 			{At: ago(2*time.Hour + 4*time.Minute), Kind: decision.Mended, Group: "basic", Reason: decision.Reason{Message: "the tag for the label workload can be read again"}},
 		},
 		Calls: []decision.Call{

@@ -451,7 +451,6 @@ var entryKinds = map[decision.EntryKind]struct {
 	decision.ScaleUp:      {"Scale-up", moving},
 	decision.ScaleDown:    {"Scale-down", calm},
 	decision.LaunchFailed: {"Launch failed", bad},
-	decision.CoolDownOver: {"Cool-down over", calm},
 	decision.Interrupted:  {"Interruption", warning},
 	decision.Problem:      {"Problem", bad},
 	decision.Mended:       {"Mended", calm},

@@ -132,7 +132,6 @@ var recordedEvents = []recordedEvent{
 	{"ReadingTooOld", "Warning", "config map", "The groups could not be read for minutes. No node is removed, later none is added."},
 	{"ScaleUpOptionChosen", "Normal", "config map", "The expander chose a node group. The message says why."},
 	{"ScaleDownRequestBlocked", "Warning", "node", "Somebody asks for the removal of the node (`cluster-autoscaler.kubernetes.io/scale-down-requested`), and it stays. The message has the cause. It comes once for each cause."},
-	{"ZoneNotPromised", "Warning", "pod", "The pod needs one zone. A group of several zones could help, but AWS chooses among them. The message has the zone, the groups and the remedy."},
 }
 
 // collectors keeps the collectors that are registered with it.

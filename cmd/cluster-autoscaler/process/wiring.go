@@ -72,7 +72,7 @@ type wired struct {
 func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
+	zoneIDs := nodeinfos.NewZoneIDs()
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	launchable := nodegroups.NewLaunchable(provider)
 	var asked interface{ Asked(...plan.Node) } = with.plan
@@ -126,7 +126,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
 		made.unhelped,
-		status.NewZoneEvents(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
+		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},

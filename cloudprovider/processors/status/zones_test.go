@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,7 +54,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
-	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
+	zoneIDs := nodeinfos.NewZoneIDs()
 	z := &zonalWorld{World: w, pods: podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes), zoneIDs: zoneIDs, recorder: record.NewFakeRecorder(10)}
 	z.ctx = &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 		ClusterSnapshot:          predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(1), handle, false, 1, false),
@@ -67,13 +66,13 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 	return z
 }
 
-func (z *zonalWorld) events(c clock.PassiveClock) *ZoneEvents {
-	return NewZoneEvents(z.Provider, ZonePods{Need: z.pods.Need, ZoneID: z.zoneIDs.ID}, c)
+func (z *zonalWorld) zones(c clock.PassiveClock) *Zones {
+	return NewZones(z.Provider, ZonePods{Need: z.pods.Need, ZoneID: z.zoneIDs.ID}, c)
 }
 
 // loop treats the pods as a loop of the core does. It tries them on a new node of each launchable group below its maximum, and hands
-// pods that fit none to events.
-func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.Pod) (woken []string) {
+// pods that fit none to zones.
+func (z *zonalWorld) loop(zones *Zones, atMaximum string, pods ...*corev1.Pod) (woken []string) {
 	z.T.Helper()
 	processed, err := z.pods.Process(z.ctx, pods)
 	if err != nil {
@@ -109,7 +108,7 @@ func (z *zonalWorld) loop(events *ZoneEvents, atMaximum string, pods ...*corev1.
 		}
 	}
 	launchable.AddLeftOut(s)
-	events.Process(z.ctx, s)
+	zones.Process(z.ctx, s)
 	return woken
 }
 
@@ -134,68 +133,6 @@ func pending(name, cpu string, selector map[string]string) *corev1.Pod {
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}}}
 }
 
-func TestUnpromisedZoneIsAnEvent(t *testing.T) {
-	w := awsworld.New(t, nil,
-		awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, map[string]string{awsworld.Template + "label/team": "a"}), "abc"),
-		awsworld.Zoned(awsworld.Group("c-alone", "m5.large", 0, 0, 5, nil), "c"))
-	z := newZonalWorld(t, w,
-		&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data", Annotations: map[string]string{"pv.kubernetes.io/bind-completed": "yes"}},
-			Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "pv-b"}, Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound}},
-		&corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "pv-b"}, Spec: corev1.PersistentVolumeSpec{
-			ClaimRef: &corev1.ObjectReference{Namespace: "default", Name: "data"},
-			NodeAffinity: &corev1.VolumeNodeAffinity{Required: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
-				MatchExpressions: []corev1.NodeSelectorRequirement{{Key: podzone.LabelEBSZone, Operator: corev1.NodeSelectorOpIn, Values: []string{"cn-northwest-1b"}}}}}}}}})
-	inZone := func(letter string) map[string]string {
-		return map[string]string{corev1.LabelTopologyZone: "cn-northwest-1" + letter}
-	}
-	withVolume := pending("volume", "1", nil)
-	withVolume.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
-		PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
-	requested := pending("requested", "1", inZone("a"))
-	requested.Annotations = map[string]string{provreqv1.ProvisioningRequestPodAnnotationKey: "training"}
-	ofTeam := inZone("c")
-	ofTeam["team"] = "a"
-	for _, tt := range []struct {
-		name      string
-		pod       *corev1.Pod
-		atMaximum string
-		woken     string // groups the pod would fit
-		want      []string
-	}{
-		{name: "no zone needed", pod: pending("free", "1", nil), woken: "c-alone several"},
-		{name: "the zone that the template stands for, in which AWS may launch or not", pod: pending("a", "1", inZone("a")), woken: "several",
-			want: []string{"Warning ZoneNotPromised", "zone cn-northwest-1a", "nodeSelector topology.kubernetes.io/zone", `"several" (cn-northwest-1a, cn-northwest-1b, cn-northwest-1c)`}},
-		{name: "another zone, by a volume", pod: withVolume,
-			want: []string{"Warning ZoneNotPromised", "zone cn-northwest-1b", `volume "pv-b" of claim "data"`, `"several"`}},
-		{name: "a zone with a group of its own", pod: pending("c", "1", inZone("c")), woken: "c-alone"},
-		{name: "that group is at its maximum", pod: pending("c-full", "1", inZone("c")), atMaximum: "c-alone"},
-		{name: "that group is, and would not fit anyhow", pod: pending("c-team", "1", ofTeam), atMaximum: "c-alone", want: []string{"zone cn-northwest-1c", `"several"`}},
-		{name: "too big for the group", pod: pending("big", "64", inZone("a"))},
-		{name: "a zone no group has", pod: pending("d", "1", inZone("d"))},
-		{name: "pod of a ProvisioningRequest", pod: requested, woken: "several"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			events := z.events(testclock.NewFakePassiveClock(time.Now()))
-			woken := z.loop(events, tt.atMaximum, tt.pod)
-			if got := strings.Join(woken, " "); got != tt.woken {
-				t.Errorf("the pod wakes %q, want %q", got, tt.woken)
-			}
-			published := z.published()
-			if len(published) > 1 || (len(published) == 1) != (len(tt.want) > 0) {
-				t.Fatalf("published %q, want an event: %t", published, len(tt.want) > 0)
-			}
-			for _, part := range tt.want {
-				if !strings.Contains(published[0], part) {
-					t.Errorf("event %q does not say %q", published[0], part)
-				}
-			}
-			if left, _ := z.ctx.ClusterSnapshot.ListNodeInfos(); len(left) != 0 {
-				t.Errorf("%d simulated nodes were left behind", len(left))
-			}
-		})
-	}
-}
-
 func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	inB := map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}
 	requested := pending("requested", "1", inB)
@@ -211,7 +148,6 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 		atMaximum string
 		woken     bool // the whole group, by the pod
 		divided   bool
-		event     bool
 	}{
 		{name: "one zone", pod: pending("b", "1", inB), divided: true},
 		{name: "the zone of the template", pod: pending("a", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneA}), divided: true},
@@ -220,17 +156,14 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 		{name: "no zone", pod: pending("free", "1", nil), woken: true},
 		{name: "too big for the group", pod: pending("big", "64", inB)},
 		{name: "the group is at its maximum", pod: pending("full", "1", inB), atMaximum: "several"},
-		{name: "the group is kept out by its tag", pod: pending("out", "1", inB), tags: map[string]string{asg.TagZonal: "false"}, event: true},
+		{name: "the group is kept out by its tag", pod: pending("out", "1", inB), tags: map[string]string{asg.TagZonal: "false"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, tt.tags), "abc"))
 			z := newZonalWorld(t, w)
-			woken := z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), tt.atMaximum, tt.pod)
+			woken := z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), tt.atMaximum, tt.pod)
 			if (len(woken) > 0) != tt.woken {
 				t.Errorf("the pod wakes %q, want one: %t", woken, tt.woken)
-			}
-			if published := z.published(); (len(published) > 0) != tt.event {
-				t.Errorf("published %q, want an event: %t", published, tt.event)
 			}
 			if w.Dividing() != tt.divided {
 				t.Errorf("the group will be divided: %t, want %t", w.Dividing(), tt.divided)
@@ -242,18 +175,8 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 	}
 }
 
-func TestBlockedGroupIsNoRemedyForAZone(t *testing.T) {
-	suspended := awsworld.Zoned(awsworld.Group("suspended", "m5.large", 0, 0, 5, nil), "ab")
-	suspended.SuspendedProcesses = []string{"Launch"}
-	z := newZonalWorld(t, awsworld.New(t, nil, suspended))
-	z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), "", pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB}))
-	if told := z.published(); len(told) > 0 {
-		t.Errorf("told %q, want nothing", told)
-	}
-}
-
-// A group that promises the zone takes the pod after its cool-down. Until then no other group needs a change.
-func TestCoolingGroupStillPromisesItsZone(t *testing.T) {
+// A group that promises the zone takes the pod after its cool-down.
+func TestCoolingGroupTakesNoPod(t *testing.T) {
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "g4dn.xlarge", 0, 0, 5, nil), "ab"),
 		awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
 	z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
@@ -261,69 +184,39 @@ func TestCoolingGroupStillPromisesItsZone(t *testing.T) {
 		t.Fatal("launched where there is no capacity")
 	}
 	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
-	if woken := z.loop(z.events(testclock.NewFakePassiveClock(time.Now())), "", pod); len(woken) > 0 {
+	if woken := z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod); len(woken) > 0 {
 		t.Errorf("the pod wakes %q, want none during the cool-down", woken)
 	}
-	if told := z.published(); len(told) > 0 {
-		t.Errorf("told %q, want nothing", told)
-	}
 }
 
-func TestZoneEventRepeatsAfterHalfAnHour(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
-	z := newZonalWorld(t, w)
-	now := testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))
-	events := z.events(now)
-	var pods []*corev1.Pod
-	for i := range 3 {
-		pods = append(pods, pending(fmt.Sprintf("web-%d", i), "1", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"}))
-	}
-	for range 20 {
-		z.loop(events, "", pods...)
-		now.SetTime(now.Now().Add(10 * time.Second))
-	}
-	if published := z.published(); len(published) != 3 {
-		t.Errorf("%d events of 3 pods in 20 loops: %q", len(published), published)
-	}
-	now.SetTime(now.Now().Add(zoneEventAgain))
-	z.loop(events, "", pods[0])
-	if published := z.published(); len(published) != 1 {
-		t.Errorf("%d events half an hour later, want 1: %q", len(published), published)
-	}
-	if len(events.nextLook) != 1 {
-		t.Errorf("%d pods are remembered, want only the one that is still pending", len(events.nextLook))
-	}
-}
-
-func TestUntriedScaleUpPublishesNoEvent(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
-	z := newZonalWorld(t, w)
+func TestUntriedScaleUpDividesNoGroup(t *testing.T) {
+	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab")))
 	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"})
 	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpError, scaleup.ScaleUpNotTried, scaleup.ScaleUpInCooldown, scaleup.ScaleUpLimitedByMaxNodesTotal} {
-		z.events(testclock.NewFakePassiveClock(time.Now())).Process(z.ctx, &scaleup.ScaleUpStatus{Result: result,
+		z.zones(testclock.NewFakePassiveClock(time.Now())).Process(z.ctx, &scaleup.ScaleUpStatus{Result: result,
 			ConsideredNodeGroups: z.NodeGroups(), PodsRemainUnschedulable: []scaleup.NoScaleUpInfo{{Pod: pod}}})
-		if published := z.published(); len(published) != 0 {
-			t.Errorf("result %d: published %q", result, published)
+		if z.Dividing() {
+			t.Errorf("result %d: the group will be divided", result)
 		}
 	}
 }
 
 // A pod is tried on every group that has its zone. 1,000 pods that fit none of 20 groups must not hold up a loop.
 func TestManyPodsTakeSeveralLoops(t *testing.T) {
-	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
+	w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, nil), "ab"))
 	z := newZonalWorld(t, w)
 	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: z.NodeGroups()}
 	for i := range maxZoneChecks + 50 {
 		s.PodsRemainUnschedulable = append(s.PodsRemainUnschedulable, scaleup.NoScaleUpInfo{
 			Pod: pending(fmt.Sprintf("web-%d", i), "64", map[string]string{corev1.LabelTopologyZone: "cn-northwest-1b"})})
 	}
-	events := z.events(testclock.NewFakePassiveClock(time.Now()))
+	zones := z.zones(testclock.NewFakePassiveClock(time.Now()))
 	for _, want := range []int{maxZoneChecks, maxZoneChecks + 50} {
 		start := time.Now()
-		events.Process(z.ctx, s)
-		t.Logf("%d pods looked at so far, this loop took %v", len(events.nextLook), time.Since(start))
-		if len(events.nextLook) != want {
-			t.Errorf("%d pods were looked at, want %d", len(events.nextLook), want)
+		zones.Process(z.ctx, s)
+		t.Logf("%d pods looked at so far, this loop took %v", len(zones.nextLook), time.Since(start))
+		if len(zones.nextLook) != want {
+			t.Errorf("%d pods were looked at, want %d", len(zones.nextLook), want)
 		}
 	}
 }

@@ -1,0 +1,98 @@
+package decisions
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+
+// blockingPod is the pod a/b.
+var blockingPod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
+
+func TestNodeReasonsNameState(t *testing.T) {
+	g := &decision.Group{Name: "web", AutoScaling: "web", Min: 2, AtMin: []decision.Limit{{Size: 2, Needs: 1}, {Flag: "2:5:web", Size: 2, Needs: 1}}}
+	for _, tt := range []struct {
+		reason  simulator.UnremovableReason
+		by      drain.BlockingPodReason
+		pod     *corev1.Pod
+		since   time.Time // not needed, with a delay of 10 minutes
+		buffers []string
+		state   decision.NodeState
+		code    decision.Code
+		want    string
+	}{
+		{since: noon.Add(-time.Minute), state: decision.NodeUnneeded, code: decision.CodeUnneededDelay, want: "it is not needed since 11:59:00 UTC and goes at 12:09:00 UTC, after 10m"},
+		{since: noon.Add(-time.Hour), state: decision.NodeUnneeded, code: decision.CodeUnneeded, want: "it is not needed and goes now"},
+		{reason: simulator.NodeGroupMinSizeReached, state: decision.NodeBlocked, code: decision.CodeMinSize, want: `group "web" has its minimum size of 2`},
+		{reason: simulator.BlockedByPod, by: drain.NotEnoughPdb, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `the disruption budget of pod "a/b" allows no eviction`},
+		{reason: simulator.BlockedByPod, by: drain.UnexpectedError, pod: blockingPod, state: decision.NodeBlocked, code: decision.CodePod, want: `pod "a/b" keeps it (UnexpectedError)`},
+		{reason: simulator.NoPlaceToMovePods, state: decision.NodeNeeded, code: decision.CodeNoPlace, want: "its pods fit on no other node"},
+		{reason: simulator.NoPlaceToMovePods, buffers: []string{"a/b", "a/c"}, state: decision.NodeNeeded, code: decision.CodeNoPlace,
+			want: `its pods and those of capacity buffers "a/b" and "a/c" fit on no other node`},
+		{reason: simulator.NoPlaceToMovePods, pod: blockingPod, state: decision.NodeNeeded, code: decision.CodeNoPlace,
+			want: `the topologySpreadConstraints of pod "a/b" leave it no other place while this node exists`},
+		{reason: simulator.CurrentlyBeingDeleted, state: decision.NodeDraining, code: decision.CodeUnneeded, want: "it is drained because it is not needed"},
+		{reason: simulator.UnexpectedError, state: decision.NodeNeeded, code: decision.CodeOther, want: "the core keeps it after an error"},
+	} {
+		t.Run(tt.want, func(t *testing.T) {
+			kept := &scaledownstatus.UnremovableNode{Reason: tt.reason}
+			if tt.pod != nil {
+				kept.BlockingPod = &drain.BlockingPod{Pod: tt.pod, Reason: tt.by}
+			}
+			f := &facts{at: noon, buffers: map[string][]string{"n": tt.buffers}, thresholds: map[string]time.Duration{"n": 10 * time.Minute}}
+			o := decision.Node{Name: "n"}
+			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, g, kept, tt.since)
+			if o.State != tt.state || o.Reason.Code != tt.code || o.Reason.Message != tt.want {
+				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
+			}
+			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
+			if tt.code == decision.CodeMinSize && o.Reason.Remedy != lower {
+				t.Errorf("remedy %q, want %q", o.Reason.Remedy, lower)
+			}
+		})
+	}
+}
+
+func TestBudgetThatAllowsNoEviction(t *testing.T) {
+	one, zero, all := intstr.FromInt32(1), intstr.FromInt32(0), intstr.FromString("100%")
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "api-1", Labels: map[string]string{"pod-template-hash": "5f"},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "api-5f", Controller: ptr.To(true)}}}}
+	for _, tt := range []struct {
+		name            string
+		spec            policyv1.PodDisruptionBudgetSpec
+		status          policyv1.PodDisruptionBudgetStatus
+		message, remedy string
+	}{
+		{"too few replicas", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 1, CurrentHealthy: 1, DesiredHealthy: 1},
+			"minAvailable 1 of 1 pod", "run one pod more than the budget needs: kubectl -n default scale deployment api --replicas=2"},
+		{"none may go", policyv1.PodDisruptionBudgetSpec{MaxUnavailable: &zero}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
+			"maxUnavailable 0 of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
+		{"all must stay", policyv1.PodDisruptionBudgetSpec{MinAvailable: &all}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 3, CurrentHealthy: 3, DesiredHealthy: 3},
+			"minAvailable 100% of 3 pods", "let it allow an eviction: kubectl -n default edit poddisruptionbudget api"},
+		{"broken pods", policyv1.PodDisruptionBudgetSpec{MinAvailable: &one}, policyv1.PodDisruptionBudgetStatus{ExpectedPods: 2, CurrentHealthy: 0, DesiredHealthy: 1},
+			"minAvailable 1 of 2 pods, 0 healthy", "see which pods are not ready: kubectl -n default get pods"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := decision.Node{Pod: "default/api-1"}
+			unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{BlockingPod: &drain.BlockingPod{Pod: pod, Reason: drain.NotEnoughPdb}},
+				budget: &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: tt.spec, Status: tt.status}}.blockedByPod(&o)
+			want := decision.Reason{Code: decision.CodePod, Message: `the disruption budget "api" of pod "default/api-1" allows no eviction (` + tt.message + ")", Remedy: tt.remedy}
+			if diff := cmp.Diff(want, o.Reason); diff != "" {
+				t.Errorf("reason (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,149 @@
+package status
+
+import (
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+)
+
+const (
+	// zoneCheckSoon and zoneCheckLate bound how long a pod is left alone for which no group was divided: half its age. A change, such as a
+	// bound claim, mostly comes soon after the pod.
+	zoneCheckSoon, zoneCheckLate = 10 * time.Second, 10 * time.Minute
+	// maxZoneChecks bounds the simulations of a loop, which leaves the other pods to the next loops. Each takes a fraction
+	// of a millisecond.
+	maxZoneChecks = 200
+)
+
+// ZonePods knows which pods must run in one zone, and the identifiers of zones.
+type ZonePods struct {
+	Need   func(*corev1.Pod) (podzone.Need, bool)
+	ZoneID func(name string) string // "" where it is unknown
+}
+
+// Zones looks at pods that would fit the nodes of a whole group with several zones, if only they came up in a certain zone. It has
+// the group scaled zone by zone from the next loop on, where that is possible.
+//
+// It implements the core's ScaleUpStatusProcessor. The core's loop alone uses it.
+type Zones struct {
+	provider *aws.Provider
+	pods     ZonePods
+	clock    clock.PassiveClock
+	nextLook map[types.UID]time.Time // by pod
+}
+
+// NewZones makes a Zones.
+func NewZones(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *Zones {
+	return &Zones{provider: p, pods: pods, clock: c, nextLook: map[types.UID]time.Time{}}
+}
+
+// Process looks at the pods that no group was found for.
+func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	now := z.clock.Now()
+	for uid, at := range z.nextLook {
+		if !now.Before(at) {
+			delete(z.nextLook, uid)
+		}
+	}
+	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
+		return // the core has not tried every group
+	}
+	l := &zoneLook{Zones: z, ctx: ctx, groups: s.ConsideredNodeGroups, left: maxZoneChecks}
+	for _, info := range s.PodsRemainUnschedulable {
+		pod := info.Pod
+		need, one := z.pods.Need(pod)
+		if _, later := z.nextLook[pod.UID]; later || !one && pod.Spec.Affinity == nil && pod.Spec.TopologySpreadConstraints == nil {
+			continue
+		}
+		if l.left <= 0 {
+			return
+		}
+		if !l.divide(info, need.Zone) {
+			z.nextLook[pod.UID] = now.Add(min(max(zoneCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), zoneCheckLate))
+		}
+	}
+}
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (*Zones) CleanUp() {}
+
+// zoneLook is a look at the pods of one loop.
+type zoneLook struct {
+	*Zones
+	ctx    *cacontext.AutoscalingContext
+	groups []cloudprovider.NodeGroup
+	left   int // simulations until the other pods wait for the next loop
+}
+
+// divide has each group divided whose nodes the pod would fit in the zone, and reports whether there is one. The empty zone is any. It
+// ends at a group that promises the zone and is merely held back, for instance by its maximum or a cool-down.
+func (l *zoneLook) divide(info corestatus.NoScaleUpInfo, zone string) (divided bool) {
+	v := l.provider.View()
+	for _, ng := range l.groups {
+		name := ng.Id()
+		g, t := v.Group(name), v.Template(name)
+		if g == nil || t == nil || g.Blocked() {
+			continue
+		}
+		_, heldBack := info.SkippedNodeGroups[name]
+		if promised, ok := t.Labels[corev1.LabelTopologyZone]; ok {
+			if heldBack && promised == zone && l.fits(info.Pod, name, zone) {
+				return divided
+			}
+			continue
+		}
+		if !heldBack && v.Divisible(name) && slices.ContainsFunc(g.Zones, func(z string) bool { return (zone == "" || z == zone) && l.fits(info.Pod, name, z) }) {
+			l.provider.NeedZones(name) // the expander chooses among all of them
+			divided = true
+		}
+	}
+	return divided
+}
+
+// fits reports whether the pod would fit a node of the group in the zone, by the core's simulator.
+func (l *zoneLook) fits(pod *corev1.Pod, group, zone string) bool {
+	l.left--
+	cached, ok := l.ctx.TemplateNodeInfoRegistry.GetNodeInfo(group)
+	if !ok {
+		return false
+	}
+	info, err := simulator.SanitizedNodeInfo(cached, "zone")
+	if err != nil {
+		klog.ErrorS(err, "Could not simulate a node in a zone", "nodeGroup", group)
+		return false
+	}
+	node := info.Node()
+	delete(node.Labels, nodemeta.ZoneAssumed)
+	for _, key := range podzone.NameLabels {
+		node.Labels[key] = zone
+	}
+	delete(node.Labels, podzone.LabelZoneID)
+	if id := l.pods.ZoneID(zone); id != "" {
+		node.Labels[podzone.LabelZoneID] = id
+	}
+	fits := false
+	_, err = clustersnapshot.WithForkedSnapshot(l.ctx.ClusterSnapshot, func() (bool, error) {
+		if err := l.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
+			return false, err
+		}
+		fits = l.ctx.ClusterSnapshot.CheckPredicates(pod, node.Name) == nil
+		return false, nil
+	})
+	if err != nil {
+		klog.ErrorS(err, "Could not take a simulated node back", "nodeGroup", group)
+	}
+	return fits
+}
