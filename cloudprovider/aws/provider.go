@@ -41,6 +41,8 @@ type Options struct {
 	Catalogue *instancetypes.Catalogue
 	// InstanceTypes looks up instance types the catalogue lacks. Nil leaves them unknown.
 	InstanceTypes lookup.TypesAPI
+	// Zones looks up identifiers of zones in which the cluster has no node. Nil leaves them unknown.
+	Zones lookup.ZonesAPI
 	// Offerings looks up which zones offer instance types. Nil leaves that unknown.
 	Offerings lookup.OfferingsAPI
 	// Instances looks up whether instances that left their groups were terminated. Nil leaves that open.
@@ -82,6 +84,7 @@ type Provider struct {
 	network    appslisters.DaemonSetLister
 	clock      clock.WithTicker
 	types      *lookup.Types
+	zones      *lookup.Zones
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
 	costs      *Model        // nil without prices
@@ -108,7 +111,7 @@ type Provider struct {
 func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
 		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
-		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), problems: newReporter(o.Event, o.Problem),
+		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
 	}
@@ -142,7 +145,7 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 func (p *Provider) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return p.cache.Run(ctx) })
-	for _, lookUp := range []func(context.Context){p.types.Run, p.offers.Run, p.terminated.Run, p.starts.Run} {
+	for _, lookUp := range []func(context.Context){p.types.Run, p.zones.Run, p.offers.Run, p.terminated.Run, p.starts.Run} {
 		g.Go(func() error { lookUp(ctx); return nil })
 	}
 	return g.Wait()
@@ -152,7 +155,8 @@ func (p *Provider) Run(ctx context.Context) error {
 // has a single loop would not see answers that come later.
 func (p *Provider) LookUp(ctx context.Context) {
 	_ = p.Refresh()
-	for _, lookUp := range []func(context.Context){p.types.Once, p.offers.Once} {
+	p.zones.Want()
+	for _, lookUp := range []func(context.Context){p.types.Once, p.zones.Once, p.offers.Once} {
 		lookUp(ctx)
 	}
 	_ = p.Refresh()
@@ -319,6 +323,9 @@ func (p *Provider) NodeGroupOf(node *corev1.Node) *NodeGroup {
 
 // View returns the current view. It stays the same during a loop, except for the loop's own writes.
 func (p *Provider) View() *View { return p.view.Load() }
+
+// Zones returns the look-up of zone identifiers, which Run runs.
+func (p *Provider) Zones() *lookup.Zones { return p.zones }
 
 // GroupName returns the name of the Auto Scaling group behind a node group. An unknown node group has its own name.
 func (p *Provider) GroupName(nodeGroup string) string {

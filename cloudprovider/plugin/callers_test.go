@@ -61,7 +61,7 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(),
+	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()),
 		Launchable: nodegroups.NewLaunchable(w.Provider),
 		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func() {}})
 	return s, w

@@ -54,7 +54,7 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 		return nil, err
 	}
 	p.pages.learn(nodes)
-	with.ZoneIDs.Learn(nodes)
+	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, time.Now())
 	host, _ := hostOf(ctx)
 	delete(p.chosen, host)

@@ -71,7 +71,7 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 		t.Fatal(err)
 	}
 	p.expander, p.choosing = chain, func() {}
-	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(), Launchable: nodegroups.NewLaunchable(w.Provider),
+	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
 		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(p.daemon),
 		Refreshed: func() { p.refreshed() }, Asked: func(group string, perNode [][]*corev1.Pod) {
 			for _, pods := range perNode {

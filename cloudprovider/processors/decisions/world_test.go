@@ -137,7 +137,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	}
-	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(), time.Hour, false)
+	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)
 	p.NodeGroupListProcessor = launchable
 	p.PodListProcessor = pods.NewCombinedPodListProcessor(list)
 	p.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(after)

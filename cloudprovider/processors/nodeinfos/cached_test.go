@@ -34,7 +34,7 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 			{ImageID: "ami-0abc", InstanceType: "m5.large"}, {ImageID: "ami-0abc", InstanceType: "m5.xlarge"}}})
 	}, awsworld.Group("a", "workers", 0, 1, 5, nil))
-	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
 	nextOfA := func(live ...*corev1.Node) *corev1.Node { return next(w, infos, snapshot, "a", live...) }
 	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.Put(t, real...)
@@ -79,7 +79,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 	g := awsworld.Divided("a", "m5.large", 0, 2, 9)
 	g.Zones = []string{awsworld.ZoneA, awsworld.ZoneB}
 	w := awsworld.NewDivided(t, nil, g)
-	infos, snapshot := New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	infos, snapshot := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
 	var real []*corev1.Node
 	for _, zone := range []string{awsworld.ZoneB, awsworld.ZoneA} { // the core copies the first
 		real = append(real, w.Members("a/"+zone, map[string]string{corev1.LabelTopologyZone: zone, "seen": "by-the-core"})...)
@@ -112,7 +112,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 func TestZoneLabelDropsNoCachedNodeInfo(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	real := w.Members("a", map[string]string{corev1.LabelTopologyZone: "rack-1", "seen": "by-the-core"})
-	got := next(w, New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t), "a", real...).Labels
+	got := next(w, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t), "a", real...).Labels
 	if got[corev1.LabelTopologyZone] != "rack-1" || got["seen"] == "" {
 		t.Errorf("the next node is taken to have the labels %v, want those of the group's node", got)
 	}

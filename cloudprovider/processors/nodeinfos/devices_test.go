@@ -39,7 +39,7 @@ type gpuCluster struct {
 
 func newGPUCluster(t *testing.T, g fakeaws.AutoScalingGroup) *gpuCluster {
 	w := awsworld.New(t, nil, g)
-	infos := New(w.Provider, NewZoneIDs(), time.Hour, false)
+	infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
 	return &gpuCluster{
 		w: w, infos: infos, snapshot: testsnapshot.NewTestSnapshotOrDie(t),
 		registry: nodeinfosprovider.NewTemplateNodeInfoRegistry(infos),
@@ -146,7 +146,7 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 		{name: "the device plugin instead, old node", node: c.node(time.Hour, counted), wantGPUs: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c.infos = New(c.w.Provider, NewZoneIDs(), time.Hour, false)
+			c.infos = New(c.w.Provider, NewZoneIDs(c.w.Zones()), time.Hour, false)
 			c.registry = nodeinfosprovider.NewTemplateNodeInfoRegistry(c.infos)
 			slices := map[string][]*resourceapi.ResourceSlice{}
 			if tt.product != "" {

@@ -61,7 +61,7 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	v := n.provider.View()
 	n.dropMisleading(v, infos, daemonSets, taintConfig)
 	shared, volumes := n.sharing(ctx, nodes), ebsLimits(ctx, nodes)
-	n.zoneIDs.Learn(nodes)
+	n.zoneIDs.Learn(nodes, v)
 	for id, info := range infos {
 		if t := v.Template(id); t != nil {
 			counted := !nodemeta.Template.On(info.Node()) && showsGPUs(info.Node())

@@ -84,7 +84,7 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 			}
 			snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
-			infos := New(w.Provider, NewZoneIDs(), time.Hour, false)
+			infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
 			// In the first loop the node is old enough to become its group's cached NodeInfo. In the second it is deleted.
 			for _, nodes := range [][]*corev1.Node{{live}, nil} {
 				if err := snapshot.SetClusterState(nodes, nil, nil, nil); err != nil {
@@ -130,7 +130,7 @@ func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 			}
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 				ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)}
-			got, coreErr := New(w.Provider, NewZoneIDs(), time.Hour, false).Process(ctx, nil, tt.daemons, taints.TaintConfig{}, time.Now())
+			got, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, nil, tt.daemons, taints.TaintConfig{}, time.Now())
 			if coreErr != nil {
 				t.Fatal(coreErr)
 			}

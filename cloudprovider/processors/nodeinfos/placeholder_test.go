@@ -35,7 +35,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	infos, coreErr := New(w.Provider, NewZoneIDs(), time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
+	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
 	if coreErr != nil {
 		t.Fatal(coreErr)
 	}

@@ -51,7 +51,7 @@ func nextNode(w *awsworld.World, id string, nodes ...*corev1.Node) *framework.No
 		w.T.Fatal(err)
 	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
-	infos, coreErr := New(w.Provider, NewZoneIDs(), time.Hour, false).
+	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).
 		Process(ctx, nodes, nil, taints.NewTaintConfig(config.AutoscalingOptions{}), time.Now())
 	if coreErr != nil {
 		w.T.Fatal(coreErr)

@@ -100,7 +100,7 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			}
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
-			infos, coreErr := New(w.Provider, NewZoneIDs(), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
+			infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
 			if coreErr != nil {
 				t.Fatal(coreErr)
 			}

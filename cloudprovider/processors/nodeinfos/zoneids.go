@@ -1,28 +1,38 @@
 package nodeinfos
 
 import (
+	"maps"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 )
 
-// ZoneIDs knows the identifiers of zones by their names, as the cluster's nodes show them. A name means another zone in another AWS
-// account.
+// zoneLookup finds identifiers of zones that no node shows.
+type zoneLookup interface {
+	// Want requests a look-up.
+	Want()
+	// IDs returns the identifiers found so far, by the zone's name.
+	IDs() map[string]string
+}
+
+// ZoneIDs knows the identifiers of zones by their names. A name means another zone in another AWS account.
 //
 // It is empty while no node of the cluster carries the label. Cloud controllers before Kubernetes 1.30 do not set it, and no node
 // may be promised with a label that it will not have. The core's loop alone teaches it. ID and Name are safe for concurrent use.
 type ZoneIDs struct {
+	lookup zoneLookup
 	byName atomic.Pointer[map[string]string] // replaced and never changed
 }
 
 // NewZoneIDs makes a ZoneIDs that knows nothing yet.
-func NewZoneIDs() *ZoneIDs {
-	z := &ZoneIDs{}
+func NewZoneIDs(lookup zoneLookup) *ZoneIDs {
+	z := &ZoneIDs{lookup: lookup}
 	z.byName.Store(&map[string]string{})
 	return z
 }
@@ -40,16 +50,36 @@ func (z *ZoneIDs) Name(id string) string {
 	return ""
 }
 
-// Learn reads the identifiers off the cluster's nodes.
-func (z *ZoneIDs) Learn(nodes []*corev1.Node) {
-	byName := map[string]string{}
+// Learn reads the identifiers off the cluster's nodes. For other zones of groups it requests a look-up.
+func (z *ZoneIDs) Learn(nodes []*corev1.Node, v *aws.View) {
+	shown := map[string]string{}
 	for _, node := range nodes {
 		zone, id := node.Labels[corev1.LabelTopologyZone], node.Labels[podzone.LabelZoneID]
 		if zone != "" && id != "" {
-			byName[zone] = id
+			shown[zone] = id
 		}
 	}
+	byName := map[string]string{}
+	if len(shown) > 0 {
+		maps.Copy(byName, z.lookup.IDs())
+		maps.Copy(byName, shown)
+	}
 	z.byName.Store(&byName)
+	if len(shown) > 0 && z.lacks(v) {
+		z.lookup.Want()
+	}
+}
+
+// lacks reports whether a group may launch in a zone without a known identifier.
+func (z *ZoneIDs) lacks(v *aws.View) bool {
+	for _, ng := range v.NodeGroups() {
+		for _, zone := range v.Group(ng.Id()).Zones {
+			if z.ID(zone) == "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Label adds the zone's identifier to the labels of a node that the caller owns, if the node has none.

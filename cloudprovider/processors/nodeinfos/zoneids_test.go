@@ -2,6 +2,7 @@ package nodeinfos
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ func inZone(zone, id string) *corev1.Node {
 // shownZones are zone, its identifier and whether it is only assumed, of each group's NodeInfo, as the core would see them.
 func shownZones(w *awsworld.World, nodes ...*corev1.Node) map[string][]string {
 	w.T.Helper()
-	infos, err := New(w.Provider, NewZoneIDs(), time.Hour, false).Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, nodes, nil, taints.TaintConfig{}, time.Now())
+	infos, err := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, nodes, nil, taints.TaintConfig{}, time.Now())
 	if err != nil {
 		w.T.Fatal(err)
 	}
@@ -68,14 +69,59 @@ func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
 			}
 		})
 	}
+	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 0 {
+		t.Errorf("EC2 was asked %d times for what nobody needs or the nodes tell", got)
+	}
+}
+
+func TestZoneIDWithoutNodesIsLookedUpOnce(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "c"))
+	elsewhere := inZone("cn-northwest-1a", "cnnw1-az7")
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{"one": {"cn-northwest-1c", "cnnorthwest1-az4", ""}}, shownZones(w, elsewhere))
+	})
+	for range 5 {
+		shownZones(w, elsewhere)
+	}
+	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 1 {
+		t.Errorf("EC2 was asked %d times, want once", got)
+	}
+}
+
+func TestDeniedZoneLookUpCostsOnlyIDs(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Zoned(awsworld.Group("one", "m5.large", 0, 0, 5, nil), "c"))
+	w.AWS.Deny("DescribeAvailabilityZones")
+	elsewhere := inZone("cn-northwest-1a", "cnnw1-az7")
+	w.Eventually(func() string {
+		want := map[string][]string{"one": {"cn-northwest-1c", "", ""}}
+		if diff := cmp.Diff(want, shownZones(w, elsewhere)); diff != "" {
+			t.Fatal(diff)
+		}
+		if w.AWS.Calls()["DescribeAvailabilityZones"] == 0 {
+			return "EC2 was not asked"
+		}
+		return ""
+	})
+	for range 5 {
+		shownZones(w, elsewhere)
+	}
+	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 1 {
+		t.Errorf("EC2 was asked %d times, want once", got)
+	}
 }
 
 func TestZoneGroupHasTheIDOfItsZone(t *testing.T) {
-	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9))
-	want := map[string][]string{"a/" + awsworld.ZoneA: {awsworld.ZoneA, "", ""}, "a/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnw1-az7", ""},
-		"a/" + awsworld.ZoneC: {awsworld.ZoneC, "", ""}}
-	if diff := cmp.Diff(want, shownZones(w, inZone(awsworld.ZoneB, "cnnw1-az7"))); diff != "" {
-		t.Errorf("zone, identifier and assumption (-want +got):\n%s", diff)
+	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9), awsworld.Zoned(awsworld.Group("whole", "m5.large", 0, 0, 9, nil), "abc"))
+	other := inZone("cn-northwest-1z", "cnnw1-az9")
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{
+			"a/" + awsworld.ZoneA: {awsworld.ZoneA, "cnnorthwest1-az2", ""}, "a/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""},
+			"a/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""}, "whole": {awsworld.ZoneA, "cnnorthwest1-az2", "true"},
+		}, shownZones(w, other))
+	})
+	shown := inZone(awsworld.ZoneB, "cnnw1-az7")
+	if got := shownZones(w, shown)["a/"+awsworld.ZoneB]; !slices.Equal(got, []string{awsworld.ZoneB, "cnnw1-az7", ""}) {
+		t.Errorf("zone, %s and assumption are %q, want the identifier that a node of the zone shows", podzone.LabelZoneID, got)
 	}
 }
 
@@ -87,9 +133,10 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 	divided, whole := awsworld.Divided("divided", "m5.large", 0, 0, 9), awsworld.Zoned(awsworld.Group("whole", "m5.large", 0, 0, 9, tags), "abc")
 	maps.Copy(divided.Tags, tags)
 	w := awsworld.NewDivided(t, nil, divided, whole)
-	want := map[string][]string{"divided/" + awsworld.ZoneA: {awsworld.ZoneA, "", ""}, "divided/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnw1-az3", ""},
-		"divided/" + awsworld.ZoneC: {awsworld.ZoneC, "", ""}, "whole": {awsworld.ZoneA, "cnnw1-az7", ""}}
-	if diff := cmp.Diff(want, shownZones(w, inZone(awsworld.ZoneB, "cnnw1-az3"))); diff != "" {
-		t.Errorf("zone, identifier and assumption (-want +got):\n%s", diff)
-	}
+	other := inZone("cn-northwest-1z", "cnnw1-az9")
+	w.Eventually(func() string {
+		return cmp.Diff(map[string][]string{"divided/" + awsworld.ZoneA: {awsworld.ZoneA, "cnnorthwest1-az2", ""},
+			"divided/" + awsworld.ZoneB: {awsworld.ZoneB, "cnnorthwest1-az3", ""}, "divided/" + awsworld.ZoneC: {awsworld.ZoneC, "cnnorthwest1-az4", ""},
+			"whole": {awsworld.ZoneA, "cnnw1-az7", ""}}, shownZones(w, other))
+	})
 }

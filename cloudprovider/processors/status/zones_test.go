@@ -54,7 +54,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
-	zoneIDs := nodeinfos.NewZoneIDs()
+	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
 	z := &zonalWorld{World: w, pods: podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes), zoneIDs: zoneIDs, recorder: record.NewFakeRecorder(10)}
 	z.ctx = &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 		ClusterSnapshot:          predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(1), handle, false, 1, false),

@@ -119,7 +119,7 @@ func permissions(c *awsclient.Clients) []permission {
 			ask: ask(c.EC2.DescribeInstanceTypes, &ec2.DescribeInstanceTypesInput{MaxResults: few})},
 		{action: "ec2:DescribeInstanceTypeOfferings", without: "every instance type counts as offered in every zone",
 			ask: ask(c.EC2.DescribeInstanceTypeOfferings, &ec2.DescribeInstanceTypeOfferingsInput{LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: few})},
-		{action: "ec2:DescribeAvailabilityZones", without: "a zonal shift is not seen",
+		{action: "ec2:DescribeAvailabilityZones", without: "pods that ask for a zone by its ID wait, and a zonal shift is not seen",
 			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{})},
 		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
 			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{})},

@@ -123,7 +123,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
 func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) (*aws.Provider, error) {
 	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices.book
-	o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2
+	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
 	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
 	o.GatherDeletions, o.Limiter = p.core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(p.core)
 	o.Registerer, o.Clock = p.registerer, clock.RealClock{}

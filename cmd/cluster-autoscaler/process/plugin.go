@@ -111,7 +111,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	if err != nil {
 		return nil, parts, err
 	}
-	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(),
+	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
 		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
 	if a.nominator != nil {
 		parts.Asked = func(group string, perNode [][]*corev1.Pod) { a.plan.Asked(plan.Nodes(group, perNode)...) }

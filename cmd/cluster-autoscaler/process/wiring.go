@@ -72,7 +72,7 @@ type wired struct {
 func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	zoneIDs := nodeinfos.NewZoneIDs()
+	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	launchable := nodegroups.NewLaunchable(provider)
 	var asked interface{ Asked(...plan.Node) } = with.plan

@@ -186,7 +186,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 		RefreshInterval: time.Minute, MotionInterval: 50 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	options := aws.Options{Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
-		InstanceTypes: clients.EC2, Instances: clients.EC2, Starts: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
+		InstanceTypes: clients.EC2, Instances: clients.EC2, Starts: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Zones: clients.EC2, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
 		Registerer: w.Metrics, Clock: clock.RealClock{}}
 	if change != nil {
 		change(&cached, &options)

@@ -225,7 +225,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	}
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
-	zoneIDs := nodeinfos.NewZoneIDs()
+	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
 	oneZone := podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes)
 	collector.Nodes = factory.Core().V1().Nodes().Lister()
 	launchable := nodegroups.NewLaunchable(w.Provider)

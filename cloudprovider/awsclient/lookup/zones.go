@@ -1,0 +1,47 @@
+package lookup
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"k8s.io/utils/clock"
+)
+
+// ZonesAPI is the one EC2 call that NewZones needs.
+type ZonesAPI interface {
+	DescribeAvailabilityZones(context.Context, *ec2.DescribeAvailabilityZonesInput,
+		...func(*ec2.Options)) (*ec2.DescribeAvailabilityZonesOutput, error)
+}
+
+// zonesAge is the time before we ask EC2 again: an identifier that its answer lacked will not appear soon.
+const zonesAge = time.Hour
+
+// Zones looks up the identifiers of the region's zones once somebody wants them: one call. Safe for concurrent use.
+type Zones struct{ *Cache[string] }
+
+// NewZones makes a Zones that knows nothing yet. With a nil api it never will.
+func NewZones(api ZonesAPI, c clock.Clock) *Zones {
+	return &Zones{newCache(c, api != nil, question[string]{atOnce: 1, age: zonesAge,
+		ask: func(ctx context.Context, _ []string) (map[string]string, error) {
+			out, err := api.DescribeAvailabilityZones(ctx, &ec2.DescribeAvailabilityZonesInput{})
+			if err != nil {
+				return nil, fmt.Errorf("describe availability zones: %w", err)
+			}
+			ids := map[string]string{}
+			for _, zone := range out.AvailabilityZones {
+				ids[awssdk.ToString(zone.ZoneName)] = awssdk.ToString(zone.ZoneId)
+			}
+			return ids, nil
+		},
+		failure: "Could not look up zones, groups in zones without a node do not promise the label topology.k8s.aws/zone-id",
+		remedy:  "allow ec2:DescribeAvailabilityZones if pods ask for it"})}
+}
+
+// IDs returns the identifiers by the zone's name, none before EC2 has answered. Callers must not change the map.
+func (z *Zones) IDs() map[string]string { return z.Known().byKey }
+
+// Want requests a look-up, unless there was one within the hour.
+func (z *Zones) Want() { z.Cache.Want("") } // one answer has all zones, whatever the key
