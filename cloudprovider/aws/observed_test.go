@@ -2,6 +2,7 @@ package aws_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -93,7 +94,7 @@ func TestHandmadeLabelOnLastNodeIsNotPromised(t *testing.T) {
 	}
 }
 
-func TestImplausibleNodeIsIgnored(t *testing.T) {
+func TestImplausibleNodeIsReportedAndIgnored(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	nodes := w.Cluster
 	before := w.promised("a").Status.Allocatable
@@ -101,6 +102,12 @@ func TestImplausibleNodeIsIgnored(t *testing.T) {
 	broken.Status.Capacity["memory"], broken.Status.Allocatable["memory"] = resource.MustParse("524288Ki"), resource.MustParse("400000Ki")
 	nodes.Put(t, broken)
 	w.NextLoop()
+	problems := w.View().Template("a").Problems
+	if !slices.ContainsFunc(problems, func(p nodetemplate.Problem) bool {
+		return p.Reason == nodetemplate.ReasonImplausibleNode && p.Key == broken.Name
+	}) {
+		t.Errorf("problems %v, want one with the node", problems)
+	}
 	nodes.Drop(t, broken)
 	w.Emptied("a")
 	if diff := cmp.Diff(before, w.promised("a").Status.Allocatable); diff != "" {

@@ -22,6 +22,7 @@ func Build(in Input) (Template, []Problem) {
 	problems = append(problems, t.addLabels(&in, declared)...)
 	problems = append(problems, t.addTaints(&in, declared)...)
 	problems = append(problems, t.addResources(&in, declared)...)
+	problems = append(problems, in.refusals()...)
 	return t, problems
 }
 

@@ -2,6 +2,7 @@ package nodetemplate
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -25,9 +27,14 @@ import (
 type Learnt struct {
 	types    map[string]measured // by instance type
 	labels   map[string]string
-	shown    map[string]bool // taints and extended resources, as in Observed
-	complete bool            // enough nodes have had the time to show all their resources
+	odd      map[[2]string]bool // labels with their values that most nodes do not carry
+	shown    map[string]bool    // taints and extended resources, as in Observed
+	complete bool               // enough nodes have had the time to show all their resources
+	refused  []refusal          // of present nodes, by name
 }
+
+// refusal is a node whose figures do not count.
+type refusal struct{ node, figures, why string }
 
 // Observed holds the facts of one node. It is immutable and shares nothing with the node.
 type Observed struct {
@@ -56,6 +63,8 @@ const (
 	maxObservedLabels = 100
 	// minLabelledNodes is how many nodes must carry a label: somebody may have labelled one node by hand.
 	minLabelledNodes = 2
+	// maxRefusals bounds the refusals kept for one group.
+	maxRefusals = 20
 )
 
 // These bound how far a figure may be from the catalogue. Kernel and firmware keep between 0.9 % (r3.large) and 17.3 %
@@ -80,14 +89,8 @@ func Settled(node *corev1.Node, now time.Time) bool {
 
 // Observe returns the facts of a settled node of the instance type.
 func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
-	o := &Observed{Node: node.Name, instanceType: instanceType, labels: map[string]string{}, shown: map[string]bool{},
-		measured: measured{capacity: amountsOf(node.Status.Capacity), allocatable: amountsOf(node.Status.Allocatable)},
-		complete: now.Sub(nodemeta.ReadySince(node)) > completeAfter}
-	for name, q := range node.Status.Capacity {
-		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
-			o.hugePages += q.Value()
-		}
-	}
+	o := figuresOf(node, instanceType)
+	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodemeta.ReadySince(node)) > completeAfter
 	for _, taint := range node.Spec.Taints {
 		if lastingTaint(taint) {
 			o.shown[shownTaint+taintName(taint)] = true
@@ -106,6 +109,18 @@ func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 	}
 	if len(o.labels) > maxObservedLabels {
 		o.labels = map[string]string{}
+	}
+	return o
+}
+
+// figuresOf returns the figures of a node without its labels.
+func figuresOf(node *corev1.Node, instanceType string) *Observed {
+	o := &Observed{Node: node.Name, instanceType: instanceType,
+		measured: measured{capacity: amountsOf(node.Status.Capacity), allocatable: amountsOf(node.Status.Allocatable)}}
+	for name, q := range node.Status.Capacity {
+		if strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) {
+			o.hugePages += q.Value()
+		}
 	}
 	return o
 }
@@ -129,23 +144,33 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 		return nil
 	}
 	l := &Learnt{types: map[string]measured{}, shown: map[string]bool{}}
-	byType := map[string][]*Observed{}
-	for _, o := range all {
-		if t, known := facts(o.instanceType); o.plausible(t, known) {
-			byType[o.instanceType] = append(byType[o.instanceType], o)
+	refused := map[*Observed]bool{}
+	refuse := func(o *Observed, why string) {
+		refused[o] = true
+		if slices.Contains(present, o) {
+			l.refuse(o, why)
 		}
 	}
-	sound := map[*Observed]bool{}
-	for _, nodes := range byType {
-		few := behind(nodes)
+	byType := map[string][]*Observed{}
+	for _, o := range all {
+		byType[o.instanceType] = append(byType[o.instanceType], o)
+	}
+	for name, nodes := range byType {
+		t, known := facts(name)
 		for _, o := range nodes {
-			sound[o] = !slices.Contains(few, o)
+			if why, wrong := o.implausible(t, known); wrong {
+				refuse(o, why)
+			}
+		}
+		nodes = slices.DeleteFunc(nodes, func(o *Observed) bool { return refused[o] })
+		for _, o := range behind(nodes) {
+			refuse(o, "other nodes of the type have more")
 		}
 	}
 	for _, nodes := range [][]*Observed{gone, present} {
 		least := map[string]measured{}
 		for _, o := range nodes {
-			if m := o.measured; sound[o] {
+			if m := o.measured; !refused[o] {
 				if have, ok := least[o.instanceType]; ok {
 					m = measured{capacity: have.capacity.least(m.capacity), allocatable: have.allocatable.least(m.allocatable)}
 				}
@@ -163,8 +188,30 @@ func Conclude(present, gone []*Observed, facts func(instanceType string) (instan
 	}
 	complete := slices.DeleteFunc(slices.Clone(present), func(o *Observed) bool { return !o.complete })
 	l.complete = len(complete) >= minCompleteNodes
+	slices.SortFunc(l.refused, func(a, b refusal) int { return cmp.Or(cmp.Compare(a.node, b.node), cmp.Compare(a.figures, b.figures)) })
+	l.refused = l.refused[:min(len(l.refused), maxRefusals)]
 	return l
 }
+
+// Refuses reports whether the next node will not have the figures of this node. They are implausible for the type (facts are as
+// in Conclude), or behind the figures of the nodes that count.
+func (l *Learnt) Refuses(node *corev1.Node, instanceType string, facts func(instanceType string) (instancetypes.Type, bool)) bool {
+	t, known := facts(instanceType)
+	o := figuresOf(node, instanceType)
+	if _, wrong := o.implausible(t, known); wrong {
+		return known
+	}
+	if l == nil {
+		return false
+	}
+	m, seen := l.types[instanceType]
+	return seen && slices.ContainsFunc(compared, func(of func(measured) int64) bool {
+		return float64(of(o.measured)) < leastOfMedian*float64(of(m))
+	})
+}
+
+// Odd reports whether most nodes do not carry the label, though at least one does or did.
+func (l *Learnt) Odd(key, value string) bool { return l != nil && l.odd[[2]string{key, value}] }
 
 // Lacks reports whether the group's nodes show, for good, none of a resource that something promises for the next one: they show
 // another accelerator of its vendor, or two of them have been Ready for long.
@@ -196,6 +243,14 @@ func taintName(taint corev1.Taint) string { return taint.Key + ":" + string(tain
 func lastingTaint(taint corev1.Taint) bool {
 	return !strings.Contains(taint.Key, "kubernetes.io/") && !strings.HasSuffix(taint.Key, "ClusterAutoscaler")
 }
+
+func (l *Learnt) refuse(o *Observed, why string) {
+	c, a := o.measured.capacity, o.measured.allocatable
+	l.refused = append(l.refused, refusal{o.Node, fmt.Sprintf("%s: CPU %s of %s, memory %s of %s, %d of %d pods", o.instanceType, text(millis(a.cpuMillis)),
+		text(millis(c.cpuMillis)), text(binary(a.memoryBytes)), text(binary(c.memoryBytes)), a.pods, c.pods), why})
+}
+
+func text(q resource.Quantity) string { return q.String() }
 
 // compared are the figures that nodes of one type share.
 var compared = []func(measured) int64{
@@ -229,7 +284,7 @@ func behind(nodes []*Observed) []*Observed {
 
 // shareLabels keeps each label that most of the nodes carry, at least two of them.
 func (l *Learnt) shareLabels(nodes []*Observed) {
-	l.labels = map[string]string{}
+	l.labels, l.odd = map[string]string{}, map[[2]string]bool{}
 	count := map[[2]string]int{}
 	for _, o := range nodes {
 		for key, value := range o.labels {
@@ -237,7 +292,10 @@ func (l *Learnt) shareLabels(nodes []*Observed) {
 		}
 	}
 	for label, carriers := range count {
-		if 2*carriers > len(nodes) && carriers >= minLabelledNodes {
+		switch {
+		case 2*carriers <= len(nodes):
+			l.odd[label] = true
+		case carriers >= minLabelledNodes:
 			l.labels[label[0]] = label[1]
 		}
 	}
@@ -248,7 +306,8 @@ func (l *Learnt) Equal(o *Learnt) bool {
 	if l == nil || o == nil {
 		return l == o
 	}
-	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && maps.Equal(l.shown, o.shown) && l.complete == o.complete
+	return maps.Equal(l.types, o.types) && maps.Equal(l.labels, o.labels) && maps.Equal(l.odd, o.odd) && slices.Equal(l.refused, o.refused) &&
+		maps.Equal(l.shown, o.shown) && l.complete == o.complete
 }
 
 func amountsOf(list corev1.ResourceList) amounts {
@@ -270,13 +329,22 @@ func (a amounts) or(b amounts) amounts {
 		diskBytes: cmp.Or(a.diskBytes, b.diskBytes), pods: cmp.Or(a.pods, b.pods)}
 }
 
-// plausible reports whether the next node can look like this one. A node must report what every node reports (a kubelet may be
+// implausible says why the next node cannot look like this one. A node must report what every node reports (a kubelet may be
 // configured not to count its disk), must not contradict itself, and must be near the catalogue's figures, if they are known.
-func (o *Observed) plausible(t instancetypes.Type, known bool) bool {
+func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wrong bool) {
 	c, a := o.measured.capacity, o.measured.allocatable
-	return min(a.cpuMillis, a.memoryBytes, a.pods) > 0 && a.diskBytes >= 0 && a.within(c) && (!known || near(c, t)) &&
-		float64(a.cpuMillis) >= leastOfferedToPods*float64(c.cpuMillis) &&
-		float64(a.memoryBytes)+float64(o.hugePages) >= leastOfferedToPods*float64(c.memoryBytes)
+	switch {
+	case min(a.cpuMillis, a.memoryBytes, a.pods) <= 0 || a.diskBytes < 0:
+		return "a node offers pods CPU, memory and a number of pods", true
+	case !a.within(c):
+		return "more is allocatable than there is", true
+	case float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis), float64(a.memoryBytes)+float64(o.hugePages) < leastOfferedToPods*float64(c.memoryBytes):
+		return "a node offers pods at least half of what it has", true
+	case known && !near(c, t):
+		return fmt.Sprintf("EC2 states %d CPUs and %s for the type, of which a node has half the CPUs and three quarters of the memory at least",
+			t.VCPU, text(binary(t.MemoryBytes))), true
+	}
+	return "", false
 }
 
 // near reports whether a node of type t can have that capacity.
@@ -293,6 +361,19 @@ func (in *Input) measured(t instancetypes.Type) (m measured, ok bool) {
 	}
 	m, ok = in.Learnt.types[t.Name]
 	return m, ok && near(m.capacity, t)
+}
+
+// refusals returns the problems with nodes that differ from others of their type.
+func (in *Input) refusals() []Problem {
+	var problems []Problem
+	if in.Learnt == nil {
+		return nil
+	}
+	for _, r := range in.Learnt.refused {
+		problems = append(problems, Problem{Group: in.Group, Subject: "figures of node", Key: r.node, Value: r.figures, Reason: ReasonImplausibleNode,
+			Expected: "the figures of a sound node: " + r.why + ", so look at the node, or state with tags " + resourcesPrefix + "cpu and " + resourcesPrefix + "memory what all nodes have"})
+	}
+	return problems
 }
 
 func observedSource(t instancetypes.Type) Source {

@@ -3,6 +3,7 @@ package nodetemplate
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -180,14 +181,15 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 		name          string
 		present, gone [2]int // nodes with the label and without
 		want          bool
+		odd           bool // most nodes lack it
 	}{
 		{name: "one node alone", present: [2]int{1, 0}},
 		{name: "two nodes", present: [2]int{2, 0}, want: true},
-		{name: "one of two", present: [2]int{1, 1}},
+		{name: "one of two", present: [2]int{1, 1}, odd: true},
 		{name: "two of three", present: [2]int{2, 1}, want: true},
-		{name: "two of four", present: [2]int{2, 2}},
+		{name: "two of four", present: [2]int{2, 2}, odd: true},
 		{name: "one, and the one before it", present: [2]int{1, 0}, gone: [2]int{1, 0}, want: true},
-		{name: "put on the last node by hand", present: [2]int{1, 0}, gone: [2]int{0, 4}},
+		{name: "put on the last node by hand", present: [2]int{1, 0}, gone: [2]int{0, 4}, odd: true},
 		{name: "lost by the last node", present: [2]int{0, 1}, gone: [2]int{4, 0}, want: true},
 		{name: "on none of the nodes there are", present: [2]int{0, 2}, gone: [2]int{9, 0}},
 		{name: "all nodes are gone", gone: [2]int{2, 0}, want: true},
@@ -200,6 +202,9 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 			if _, got := template.Labels["team"]; got != tt.want || len(problems) > 0 {
 				t.Errorf("promised: %t with problems %v, want %t and none", got, problems, tt.want)
 			}
+			if in.Learnt.Odd("team", "dsp") != tt.odd {
+				t.Errorf("the label is odd: %t, want %t", !tt.odd, tt.odd)
+			}
 		})
 	}
 }
@@ -207,11 +212,23 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 // small is an m5.large that reports 512 MiB because of a broken kernel line or agent. Its figures do not contradict each other.
 var small = amounting("memory", "524288Ki", "400000Ki")
 
-func TestImplausibleNodeIsIgnored(t *testing.T) {
-	template, problems := Build(learntM5Large(t, realM5Large(called("small"), small)))
+func TestImplausibleNodeIsIgnoredAndReported(t *testing.T) {
+	in := learntM5Large(t, realM5Large(called("small"), small))
+	template, problems := Build(in)
 	plain, _ := Build(learntM5Large(t))
-	if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" || len(problems) > 0 {
-		t.Errorf("problems %v; allocatable is not what it is without the node (-want +got):\n%s", problems, diff)
+	if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
+		t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
+	}
+	if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode || problems[0].Key != "small" {
+		t.Fatalf("problems %v, want one with the node", problems)
+	}
+	for _, part := range []string{"512Mi", "8Gi", "m5.large"} {
+		if !strings.Contains(problems[0].String(), part) {
+			t.Errorf("problem %q does not say %q", problems[0], part)
+		}
+	}
+	if refused := in.Learnt.refused; len(refused) != 1 || refused[0].node != "small" {
+		t.Errorf("refused: %+v, want the node", refused)
 	}
 }
 
@@ -220,18 +237,19 @@ func TestGroupRecoversAfterImplausibleNodeLeaves(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		present, gone []*Observed
+		refused       int
 	}{
-		{name: "beside a sound one", present: []*Observed{odd, sound}},
+		{name: "beside a sound one", present: []*Observed{odd, sound}, refused: 1},
 		{name: "gone", present: []*Observed{sound}, gone: []*Observed{odd}},
-		{name: "after sound ones", present: []*Observed{odd}, gone: []*Observed{sound}},
+		{name: "after sound ones", present: []*Observed{odd}, gone: []*Observed{sound}, refused: 1},
 		{name: "forgotten", present: []*Observed{sound}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t)
 			in.Learnt = Conclude(tt.present, tt.gone, instancetypes.Embedded().Lookup)
 			template, _ := Build(in)
-			if memory := template.Capacity.Memory().String(); memory != "7845568Ki" {
-				t.Errorf("memory %s, want that of the sound node", memory)
+			if memory := template.Capacity.Memory().String(); memory != "7845568Ki" || len(in.Learnt.refused) != tt.refused {
+				t.Errorf("memory %s, refused %v, want that of the sound node and %d refused", memory, in.Learnt.refused, tt.refused)
 			}
 		})
 	}
@@ -247,26 +265,27 @@ func TestPresentNodesCountBeforeGoneOnes(t *testing.T) {
 	}
 }
 
-func TestNodeBehindOthersIsIgnored(t *testing.T) {
+func TestNodeBehindOthersIsRefused(t *testing.T) {
 	full := amounting("pods", "110", "110")
 	for _, tt := range []struct {
-		name  string
-		nodes []*corev1.Node
-		pods  string
+		name    string
+		nodes   []*corev1.Node
+		pods    string
+		refused int
 	}{
-		{name: "one of three", nodes: []*corev1.Node{realM5Large(full), realM5Large(full), realM5Large(amounting("pods", "29", "29"))}, pods: "110"},
+		{name: "one of three", nodes: []*corev1.Node{realM5Large(full), realM5Large(full), realM5Large(amounting("pods", "29", "29"))}, pods: "110", refused: 1},
 		{name: "one of two, the least counts", nodes: []*corev1.Node{realM5Large(full), realM5Large(amounting("pods", "29", "29"))}, pods: "29"},
 		{name: "most", nodes: []*corev1.Node{realM5Large(full), realM5Large(amounting("pods", "29", "29")), realM5Large(amounting("pods", "29", "29"))}, pods: "29"},
 		{name: "a little", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("memory", "7845000Ki", "7150000Ki"))}, pods: "110"},
-		{name: "in memory", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("memory", "7845568Ki", "6000000Ki"))}, pods: "110"},
-		{name: "in CPU", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("cpu", "2", "1500m"))}, pods: "110"},
-		{name: "in disk", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("ephemeral-storage", "20Gi", "18Gi"))}, pods: "110"},
+		{name: "in memory", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("memory", "7845568Ki", "6000000Ki"))}, pods: "110", refused: 1},
+		{name: "in CPU", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("cpu", "2", "1500m"))}, pods: "110", refused: 1},
+		{name: "in disk", nodes: []*corev1.Node{realM5Large(), realM5Large(), realM5Large(amounting("ephemeral-storage", "20Gi", "18Gi"))}, pods: "110", refused: 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			in := learntM5Large(t, tt.nodes...)
 			template, problems := Build(in)
-			if pods := template.Allocatable.Pods().String(); pods != tt.pods || len(problems) > 0 {
-				t.Errorf("%s pods, problems %v, want %s and none", pods, problems, tt.pods)
+			if pods := template.Allocatable.Pods().String(); pods != tt.pods || len(in.Learnt.refused) != tt.refused || len(problems) != tt.refused {
+				t.Errorf("%s pods, refused %v, problems %v, want %s and %d", pods, in.Learnt.refused, problems, tt.pods, tt.refused)
 			}
 		})
 	}
@@ -317,8 +336,8 @@ func TestImpossibleFiguresAreIgnored(t *testing.T) {
 			if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
 				t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
 			}
-			if len(problems) > 0 {
-				t.Errorf("problems %v, want none", problems)
+			if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode {
+				t.Errorf("problems %v, want one with the node", problems)
 			}
 		})
 	}
@@ -355,8 +374,8 @@ func TestWhatIsNearItsTypeIsBelieved(t *testing.T) {
 
 func TestUnknownTypeIsNotJudged(t *testing.T) {
 	l := learnt("zz9.large", realM5Large(small))
-	if _, ok := l.types["zz9.large"]; !ok {
-		t.Error("its figures are refused")
+	if _, ok := l.types["zz9.large"]; !ok || len(l.refused) > 0 {
+		t.Errorf("refused %v", l.refused)
 	}
 }
 

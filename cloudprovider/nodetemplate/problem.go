@@ -32,6 +32,7 @@ const (
 	ReasonMixedTypes       Reason = "mixed-architectures"
 	ReasonImageMismatch    Reason = "image-architecture" // the group's image does not run on these types
 	ReasonWideSpread       Reason = "wide-spread"        // the types differ so much that little fits all of them
+	ReasonImplausibleNode  Reason = "implausible-node"   // a real node differs from nodes of its type and does not count
 
 	// In user data.
 	ReasonUnreadable      Reason = "unreadable-user-data"    // cannot be decoded or parsed, or too large

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
@@ -116,4 +117,74 @@ func TestZoneLabelDropsNoCachedNodeInfo(t *testing.T) {
 	if got[corev1.LabelTopologyZone] != "rack-1" || got["seen"] == "" {
 		t.Errorf("the next node is taken to have the labels %v, want those of the group's node", got)
 	}
+}
+
+func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
+	seen := map[string]string{corev1.LabelInstanceTypeStable: "m5.large", "kubernetes.io/seen": "by-the-core"}
+	for _, tt := range []struct {
+		name   string
+		memory string // of the nodes, for pods
+		broken string // of the first of them
+		counts bool
+	}{
+		{name: "sound", memory: "7155392Ki", broken: "7155392Ki", counts: true},
+		{name: "far from its type", memory: "7155392Ki", broken: "400000Ki"},
+		{name: "behind the others", memory: "7155392Ki", broken: "6800000Ki"},
+		{name: "less on all", memory: "6800000Ki", broken: "6800000Ki", counts: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
+			nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+			real := w.Members("a", seen)
+			for i, n := range real {
+				n.Status.Allocatable["memory"] = resource.MustParse(tt.memory)
+				if i == 0 {
+					n.Status.Allocatable["memory"] = resource.MustParse(tt.broken)
+				}
+			}
+			nodes.Put(t, real...)
+			check := func(when string, live ...*corev1.Node) {
+				t.Helper()
+				next := next(w, infos, snapshot, "a", live...)
+				if counts := next.Labels["kubernetes.io/seen"] != ""; counts != tt.counts {
+					t.Errorf("%s: the node counts for the next: %t, want %t", when, counts, tt.counts)
+				}
+				if memory := next.Status.Allocatable.Memory(); memory.Cmp(resource.MustParse(tt.memory)) != 0 {
+					t.Errorf("%s: the next node is taken to have %s for pods, want %s", when, memory, tt.memory)
+				}
+			}
+			check("with its group", real...) // the core copies the first
+			nodes.Drop(t, real[1:]...)
+			check("as the last", real[0])
+			nodes.Drop(t, real[0])
+			w.Emptied("a")
+			check("at zero")
+		})
+	}
+}
+
+func TestRareLabelIsNotPromised(t *testing.T) {
+	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/new": "promised"}))
+	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
+	nodes.Put(t, real...)
+	next(w, infos, snapshot, "a", real...)
+	nodes.Drop(t, real[1])
+	last := real[0].DeepCopy()
+	last.Labels["debug"], last.Labels["new"] = "by-hand", "promised"
+	nodes.Put(t, last)
+	check := func(when string, live ...*corev1.Node) {
+		t.Helper()
+		got := next(w, infos, snapshot, "a", live...).Labels
+		if got["kubernetes.io/seen"] == "" || got["team"] != "dsp" || got["new"] != "promised" {
+			t.Errorf("%s: the next node is taken to have the labels %v, want those of the last", when, got)
+		}
+		if got["debug"] != "" {
+			t.Errorf("%s: the next node is taken to have the label that one node was given by hand", when)
+		}
+	}
+	check("on the last node", last)
+	nodes.Drop(t, last)
+	w.Emptied("a")
+	check("at zero")
 }
