@@ -134,7 +134,7 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
-			nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+			nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
 			real := w.Members("a", seen)
 			for i, n := range real {
 				n.Status.Allocatable["memory"] = resource.MustParse(tt.memory)
@@ -165,7 +165,7 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 
 func TestRareLabelIsNotPromised(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, map[string]string{"k8s.io/cluster-autoscaler/node-template/label/new": "promised"}))
-	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
+	nodes, infos, snapshot := w.Cluster, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t)
 	real := w.Members("a", map[string]string{"team": "dsp", "kubernetes.io/seen": "by-the-core"})
 	nodes.Put(t, real...)
 	next(w, infos, snapshot, "a", real...)
