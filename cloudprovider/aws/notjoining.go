@@ -89,6 +89,11 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		return "EC2's system status check fails, so its host is broken", terminate
 	case start.Check != "":
 		return "EC2's instance status check fails, so it has not booted or has no network", ""
+	case start.Closed:
+		return "its security groups let nothing out: " + strings.Join(start.Groups, ", "),
+			"see their rules: aws ec2 describe-security-group-rules --filters Name=group-id,Values=" + strings.Join(start.Groups, ",")
+	case start.Route == "blackhole":
+		return "the default route of its subnet " + start.Subnet + " leads to a target that is gone", "correct the route table: aws ec2 describe-route-tables --route-table-ids " + start.Table
 	case joins != "" && ours == "" && !joined:
 		return fmt.Sprintf("its user data joins cluster %q, and the name of this one is not known", joins), "name this cluster by --asg-cluster-name"
 	case stranger && (start.AWSAuth || start.Entries):
@@ -100,6 +105,11 @@ func whyNotJoining(start lookup.Start, g *group.Group, i *group.Instance, ours s
 		}
 		return cause, "see which roles are let in: aws eks list-access-entries" + cluster + "\nif it is missing: aws eks create-access-entry --type EC2_LINUX" + cluster +
 			" --principal-arn ROLE_ARN\nor add it to mapRoles with the group system:nodes: kubectl -n kube-system edit configmap aws-auth"
+	case start.Full:
+		return "its subnet " + start.Subnet + " has no free addresses, so that pods may get none", "add a subnet to the group: aws ec2 describe-subnets --subnet-ids " + start.Subnet
+	case start.Route == "none" && !slices.ContainsFunc(g.Instances, func(o group.Instance) bool { return registered[o.ID] != "" && o.Zone == i.Zone }):
+		return "its subnet " + start.Subnet + " has no route to the internet: a private cluster needs VPC endpoints for EC2, ECR, EKS, STS",
+			"see whether they exist: aws ec2 describe-vpc-endpoints --filters Name=vpc-id,Values=" + start.VPC + "\nand the routes: aws ec2 describe-route-tables --route-table-ids " + start.Table
 	}
 	cause = "nothing wrong was found in AWS"
 	if start.State == "" {

@@ -77,9 +77,9 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 
 // Each row adds a fact that is more certain than all before.
 func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
-	i := &group.Instance{ID: "i-1", Origin: "t version 1"}
+	i := &group.Instance{ID: "i-1", Zone: "a", Origin: "t version 1"}
 	g := &group.Group{Name: "g", LaunchSpec: &launchspec.LaunchSpec{}, Instances: []group.Instance{*i, {ID: "i-2", Origin: "t version 1"}, {ID: "i-3", Origin: "t version 2"}}}
-	registered := map[string]string{"i-3": "aws:///a/i-3"} // it started from another version
+	registered := map[string]string{"i-3": "aws:///a/i-3"} // it started from another version in another zone
 	start, ours := lookup.Start{}, ""
 	joins := func(cluster string) {
 		g.LaunchStated = []launchspec.Statement{{Cluster: cluster, Source: launchspec.SourceUserData}}
@@ -90,6 +90,11 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	}{
 		{func() {}, "nothing wrong was found in AWS, and its state could not be checked, and whether the cluster lets in its role could not be checked"},
 		{func() {
+			start.Network = lookup.Network{Subnet: "subnet-1", VPC: "vpc-1", Table: "rtb-1", Route: "none"}
+		},
+			"its subnet subnet-1 has no route to the internet: a private cluster needs VPC endpoints for EC2, ECR, EKS, STS"},
+		{func() { start.Full = true }, "its subnet subnet-1 has no free addresses, so that pods may get none"},
+		{func() {
 			start.AWSAuth, g.LaunchSpec.Nodegroup = true, &launchspec.Nodegroup{Role: "arn:aws:iam::1:role/nodes"}
 		},
 			`no line of aws-auth lets in the role "nodes", and access entries of EKS could not be checked`},
@@ -99,6 +104,8 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 			joins("one")
 			start.Roles = []string{"arn:aws:iam::1:role/other-nodes"}
 		}, `neither an access entry of EKS nor aws-auth lets in the role "nodes"`},
+		{func() { start.Route = "blackhole" }, "the default route of its subnet subnet-1 leads to a target that is gone"},
+		{func() { start.Groups, start.Closed = []string{"sg-1", "sg-2"}, true }, "its security groups let nothing out: sg-1, sg-2"},
 		{func() { start.Check = "instance" }, "EC2's instance status check fails, so it has not booted or has no network"},
 		{func() { start.State = "stopped" }, "EC2 shows it as stopped"},
 		{func() {
@@ -113,7 +120,7 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 		}
 	}
 	joins("one")
-	start.State, start.Check = "running", ""
+	start.State, start.Check, start.Network = "running", "", lookup.Network{}
 	self := *g // EKS does not manage it, and a profile may be called unlike its role
 	self.LaunchSpec = &launchspec.LaunchSpec{Profile: "arn:aws:iam::1:instance-profile/workers"}
 	const doubt = `neither an access entry of EKS nor aws-auth lets in a role that is called like its instance profile "workers"`
@@ -129,5 +136,18 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 	g.LaunchSpec.UserData = "eA=="
 	if cause, _ := aws.WhyNotJoining(start, g, i, ours, registered); strings.Contains(cause, "role") {
 		t.Errorf("%q, want nothing about a role that is let in", cause)
+	}
+}
+
+// A private cluster needs no default route. A node that has joined from the same zone shows that.
+func TestSubnetWithoutRouteIsNoReasonWhereANodeHasJoined(t *testing.T) {
+	i := &group.Instance{ID: "i-1", Zone: "a"}
+	start := lookup.Start{State: "running", AWSAuth: true, Network: lookup.Network{Subnet: "subnet-1", VPC: "vpc-1", Table: "rtb-1", Route: "none"}}
+	for zone, want := range map[string]bool{"a": false, "b": true} {
+		g := &group.Group{Name: "g", Instances: []group.Instance{*i, {ID: "i-2", Zone: zone}}}
+		cause, remedy := aws.WhyNotJoining(start, g, i, "one", map[string]string{"i-2": "aws:///z/i-2"})
+		if strings.Contains(cause, "no route") != want || strings.Contains(remedy, "Values=vpc-1\n") != want {
+			t.Errorf("with a node in zone %s: %q and %q, want the route: %t", zone, cause, remedy, want)
+		}
 	}
 }

@@ -30,6 +30,10 @@ const (
 type StartsAPI interface {
 	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
 	GetConsoleOutput(context.Context, *ec2.GetConsoleOutputInput, ...func(*ec2.Options)) (*ec2.GetConsoleOutputOutput, error)
+	InstancesAPI
+	ec2.DescribeRouteTablesAPIClient
+	ec2.DescribeSubnetsAPIClient
+	ec2.DescribeSecurityGroupsAPIClient
 }
 
 // Admission answers who may join the cluster.
@@ -46,9 +50,10 @@ type Start struct {
 	Roles            []string // ARNs that the cluster lets in
 	AWSAuth, Entries bool     // the ConfigMap and EKS's access entries could be read for them
 	Console          []string // the end of its console output, without secrets
+	Network
 }
 
-// NewStarts makes a Cache that finds out why instances do not become nodes: two calls for 100 of them, and one for the console of a few.
+// NewStarts makes a Cache that finds out why instances do not become nodes: six calls for 100 of them, and one for the console of a few.
 func NewStarts(api StartsAPI, admission Admission, c clock.Clock) *Cache[Start] {
 	s := &starts{api: api, admission: admission}
 	s.cache = newCache(c, api != nil, question[Start]{atOnce: startsPerCall, age: startsAge, keep: startsKeep, ask: s.ask,
@@ -69,10 +74,10 @@ func (s *starts) ask(ctx context.Context, ids []string) (map[string]Start, error
 	}
 	roles, noAuth := s.admission.AWSAuth(ctx)
 	entries, _ := s.entries(ctx) // EKS may not know the cluster
-	known, consoles := s.cache.Known(), 0
+	known, networks, consoles := s.cache.Known(), s.networks(ctx, ids), 0
 	for _, id := range ids {
 		start := found[id]
-		start.Roles, start.AWSAuth, start.Entries = slices.Concat(roles, entries), noAuth == nil, entries != nil
+		start.Roles, start.AWSAuth, start.Entries, start.Network = slices.Concat(roles, entries), noAuth == nil, entries != nil, networks[id]
 		if before, _ := known.Of(id); len(before.Console) > 0 {
 			start.Console = before.Console
 		} else if consoles++; consoles <= consolesAtOnce {

@@ -28,11 +28,14 @@ type startsWorld struct {
 	ids   []string
 }
 
-func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, auth func(context.Context) ([]string, error)) *startsWorld {
+func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, network fakeaws.Network, auth func(context.Context) ([]string, error)) *startsWorld {
 	t.Helper()
-	g.Name, g.Desired, g.Max, g.Zones, g.LaunchTemplate = "g", instances, instances, []string{"us-west-2a"}, &fakeaws.LaunchTemplateRef{Name: "t"}
-	server, err := fakeaws.Start(t.Context(), fakeaws.Config{AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
-		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large"}}}},
+	g.Name, g.Desired, g.Max, g.LaunchTemplate = "g", instances, instances, &fakeaws.LaunchTemplateRef{Name: "t"}
+	if g.Zones == nil {
+		g.Zones = []string{"us-west-2a"}
+	}
+	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Network: network, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
+		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large", SecurityGroupIDs: []string{"sg-1", "sg-2"}}}}},
 		AccessEntries:   map[string][]string{"one": {"arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -63,12 +66,12 @@ func (w *startsWorld) look(t *testing.T) {
 func mapped(context.Context) ([]string, error) { return []string{"arn:aws:iam::1:role/c"}, nil }
 
 func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
-	w := newStartsWorld(t, 7, fakeaws.AutoScalingGroup{Impaired: "instance", Console: "booting\n\x1b[32mtoken=abc\x1b[0m\nready\n"}, mapped)
+	w := newStartsWorld(t, 7, fakeaws.AutoScalingGroup{Impaired: "instance", Console: "booting\n\x1b[32mtoken=abc\x1b[0m\nready\n"}, fakeaws.Network{}, mapped)
 	w.look(t)
 	want := Start{State: "running", Check: "instance", AWSAuth: true, Entries: true, Console: []string{"booting", "token=***", "ready"},
 		Roles: []string{"arn:aws:iam::1:role/c", "arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}
 	got, _ := w.Known().Of(w.ids[0])
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Start{}, "Network")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if last, _ := w.Known().Of(w.ids[6]); last.Console != nil {
@@ -88,7 +91,7 @@ func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
 
 // AWS answers for no instance of a call if it does not know one of them.
 func TestUnknownInstanceLeavesTheStartsOfOthers(t *testing.T) {
-	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{}, mapped)
+	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{}, fakeaws.Network{}, mapped)
 	w.ids = append(w.ids, "i-0123456789abcdef0")
 	w.look(t)
 	if got, known := w.Known().Of(w.ids[0]); !known || !slices.Contains(got.Roles, "arn:aws:iam::1:role/c") {
@@ -97,7 +100,7 @@ func TestUnknownInstanceLeavesTheStartsOfOthers(t *testing.T) {
 }
 
 func TestSystemCheckCountsBeforeTheInstances(t *testing.T) {
-	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{Impaired: "system"}, mapped)
+	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{Impaired: "system"}, fakeaws.Network{}, mapped)
 	for range 10 {
 		w.look(t)
 		if got, _ := w.Known().Of(w.ids[0]); got.Check != "system" {
@@ -108,8 +111,8 @@ func TestSystemCheckCountsBeforeTheInstances(t *testing.T) {
 }
 
 func TestDeniedLooksAtStartsLeaveTheOthers(t *testing.T) {
-	w := newStartsWorld(t, 2, fakeaws.AutoScalingGroup{Console: "text"}, mapped)
-	for _, action := range []string{"DescribeInstanceStatus", "ListAccessEntries", "GetConsoleOutput"} {
+	w := newStartsWorld(t, 2, fakeaws.AutoScalingGroup{Console: "text"}, fakeaws.Network{}, mapped)
+	for _, action := range []string{"DescribeInstanceStatus", "ListAccessEntries", "GetConsoleOutput", "DescribeInstances"} {
 		w.aws.Deny(action)
 	}
 	w.look(t)

@@ -88,7 +88,7 @@ const noDryRun = "it changes the account, and Auto Scaling has no dry run"
 
 // permissions are the actions of manifests/iam/policy-*.json.
 func permissions(c *awsclient.Clients) []permission {
-	fewRecords, few := aws.Int32(1), aws.Int32(fewest)
+	fewRecords, few, less := aws.Int32(1), aws.Int32(fewest), "less is known of instances that do not become nodes"
 	return []permission{
 		{action: "autoscaling:DescribeAutoScalingGroups", needed: true, without: "the autoscaler does not start",
 			ask: ask(c.AutoScaling.DescribeAutoScalingGroups, &autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: fewRecords})},
@@ -123,8 +123,10 @@ func permissions(c *awsclient.Clients) []permission {
 			ask: ask(c.EC2.DescribeAvailabilityZones, &ec2.DescribeAvailabilityZonesInput{})},
 		{action: "arc-zonal-shift:ListManagedResources", without: "a zonal shift is not seen",
 			ask: ask(c.ZonalShifts.ListManagedResources, &arczonalshift.ListManagedResourcesInput{})},
-		{action: "ec2:DescribeInstanceStatus", without: "less is known of instances that do not become nodes",
-			ask: ask(c.EC2.DescribeInstanceStatus, &ec2.DescribeInstanceStatusInput{MaxResults: few})},
+		{action: "ec2:DescribeInstanceStatus", without: less, ask: ask(c.EC2.DescribeInstanceStatus, &ec2.DescribeInstanceStatusInput{MaxResults: few})},
+		{action: "ec2:DescribeRouteTables", without: less, ask: ask(c.EC2.DescribeRouteTables, &ec2.DescribeRouteTablesInput{MaxResults: few})},
+		{action: "ec2:DescribeSubnets", without: less, ask: ask(c.EC2.DescribeSubnets, &ec2.DescribeSubnetsInput{MaxResults: few})},
+		{action: "ec2:DescribeSecurityGroups", without: less, ask: ask(c.EC2.DescribeSecurityGroups, &ec2.DescribeSecurityGroupsInput{MaxResults: few})},
 		{action: "eks:ListAccessEntries", untried: "it is asked only where an instance does not become a node"},
 		{action: "ec2:GetConsoleOutput", untried: "it is asked only where an instance does not become a node"},
 		{action: "ec2:DescribeSpotPriceHistory", without: "no --asg-spot-prices=live",

@@ -35,6 +35,7 @@ type account struct {
 	nodegroups map[string]EKSNodegroup // by cluster/name
 
 	accessEntries map[string][]string
+	network       Network
 	queues        []*queue
 	announced     int // events that EventBridge has got
 	images        map[string]Image
@@ -84,7 +85,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		templates:  map[string]*template{},
 		templateID: map[string]string{},
 		configs:    map[string]LaunchConfiguration{},
-		nodegroups: map[string]EKSNodegroup{}, accessEntries: cfg.AccessEntries,
+		nodegroups: map[string]EKSNodegroup{}, accessEntries: cfg.AccessEntries, network: cfg.Network,
 		images:     map[string]Image{},
 		ssm:        maps.Clone(cfg.SSMParameters),
 		instances:  map[string]*instance{},

@@ -34,22 +34,23 @@ type (
 		NextToken string          `xml:"nextToken,omitempty"`
 	}
 	ec2Instance struct {
-		InstanceID     string        `xml:"instanceId"`
-		ImageID        string        `xml:"imageId"`
-		State          ec2State      `xml:"instanceState"`
-		PrivateDNSName string        `xml:"privateDnsName"`
-		InstanceType   string        `xml:"instanceType"`
-		LaunchTime     string        `xml:"launchTime"`
-		Placement      ec2Placement  `xml:"placement"`
-		PrivateIP      string        `xml:"privateIpAddress"`
-		SubnetID       string        `xml:"subnetId"`
-		VPCID          string        `xml:"vpcId"`
-		Architecture   string        `xml:"architecture"`
-		RootDeviceType string        `xml:"rootDeviceType"`
-		RootDeviceName string        `xml:"rootDeviceName"`
-		Lifecycle      string        `xml:"instanceLifecycle,omitempty"`
-		Tags           items[ec2Tag] `xml:"tagSet"`
-		Reason         *ec2Reason    `xml:"stateReason"`
+		InstanceID     string            `xml:"instanceId"`
+		ImageID        string            `xml:"imageId"`
+		State          ec2State          `xml:"instanceState"`
+		PrivateDNSName string            `xml:"privateDnsName"`
+		InstanceType   string            `xml:"instanceType"`
+		LaunchTime     string            `xml:"launchTime"`
+		Placement      ec2Placement      `xml:"placement"`
+		PrivateIP      string            `xml:"privateIpAddress"`
+		SubnetID       string            `xml:"subnetId"`
+		VPCID          string            `xml:"vpcId"`
+		Groups         items[ec2GroupID] `xml:"groupSet"`
+		Architecture   string            `xml:"architecture"`
+		RootDeviceType string            `xml:"rootDeviceType"`
+		RootDeviceName string            `xml:"rootDeviceName"`
+		Lifecycle      string            `xml:"instanceLifecycle,omitempty"`
+		Tags           items[ec2Tag]     `xml:"tagSet"`
+		Reason         *ec2Reason        `xml:"stateReason"`
 	}
 	ec2Reason struct {
 		Code    string `xml:"code"`
@@ -223,7 +224,7 @@ func (a *account) instanceShape(i *instance) ec2Instance {
 	x := ec2Instance{
 		InstanceID: i.id, ImageID: i.imageID, State: i.ec2State(), PrivateDNSName: i.nodeName, InstanceType: i.pool.instanceType,
 		LaunchTime: timestamp(i.launchTime), Placement: ec2Placement{i.pool.zone, "default"}, PrivateIP: i.ip(),
-		SubnetID: subnetID(i.pool.zone), VPCID: "vpc-0" + hexID(16, "vpc", a.id), Architecture: t.awsArchitecture(),
+		SubnetID: subnetID(i.pool.zone), VPCID: a.vpcID(), Groups: items[ec2GroupID]{a.securityGroups(i)}, Architecture: t.awsArchitecture(),
 		RootDeviceType: "ebs", RootDeviceName: "/dev/xvda", Tags: ec2Tags(i.tags),
 	}
 	if i.pool.capacityType == spot {

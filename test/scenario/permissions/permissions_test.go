@@ -42,9 +42,12 @@ var elsewhere = map[string]string{
 	"autoscaling:CompleteLifecycleAction":        "TestDeniedCompletionLeavesTheHookItsTime in cloudprovider/interruption",
 	"autoscaling:RecordLifecycleActionHeartbeat": "TestDeniedHeartbeatsEndADrainEarly in cloudprovider/interruption",
 	"autoscaling:DescribeInstanceRefreshes":      "TestDeniedLookForInstanceRefreshChangesNothing in cloudprovider/asg",
-	"ec2:DescribeInstanceStatus":                 "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
-	"eks:ListAccessEntries":                      "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
-	"ec2:GetConsoleOutput":                       "TestDeniedLooksAtStartsAreSaidOnce in cloudprovider/awsclient/lookup",
+	"ec2:DescribeInstanceStatus":                 "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
+	"ec2:DescribeRouteTables":                    "TestDeniedLooksAtNetworksLeaveTheOthers in cloudprovider/awsclient/lookup",
+	"ec2:DescribeSubnets":                        "TestDeniedLooksAtNetworksLeaveTheOthers in cloudprovider/awsclient/lookup",
+	"ec2:DescribeSecurityGroups":                 "TestDeniedLooksAtNetworksLeaveTheOthers in cloudprovider/awsclient/lookup",
+	"eks:ListAccessEntries":                      "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
+	"ec2:GetConsoleOutput":                       "TestDeniedLooksAtStartsLeaveTheOthers in cloudprovider/awsclient/lookup",
 	"autoscaling:DescribeLifecycleHooks":         "TestHookTimeoutIsTheTimeOfItsDrain in cloudprovider/interruption",
 }
 
