@@ -62,7 +62,8 @@ func (c *Cache) readToLaunch(ctx context.Context, name string) (*group.Group, er
 	if done != nil {
 		select {
 		case <-done:
-		case <-c.clock.After(aheadFor):
+		case <-c.clock.After(aheadFor - c.clock.Since(began)):
+		case <-ctx.Done():
 		}
 	}
 	e, g := c.groups.entry(name)

@@ -105,7 +105,12 @@ func (s *spend) Collect(metrics chan<- prometheus.Metric) {
 		unpriced += missing
 	}
 	show(spendUnpriced, float64(unpriced))
+	sent := map[string]bool{}
 	for _, c := range total.caps.Caps() {
+		if sent[c.Of] { // a flag given twice, or a group named like a cap: two equal series would break the whole page
+			continue
+		}
+		sent[c.Of] = true
 		show(spendCapPerHour, c.PerHour, c.Of, string(s.costs.prices.Currency()))
 		show(spendUnderCap, c.Spent, c.Of, string(s.costs.prices.Currency()))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"k8s.io/klog/v2"
 
@@ -48,6 +49,10 @@ func stateOf(n *ekstypes.Nodegroup, key nodegroupKey) (Operation, []Problem) {
 	return Operation{}, nil
 }
 
+// ended has the states of an instance refresh that does nothing more, in case one has no time of its end.
+var ended = map[types.InstanceRefreshStatus]bool{types.InstanceRefreshStatusSuccessful: true, types.InstanceRefreshStatusFailed: true,
+	types.InstanceRefreshStatusCancelled: true, types.InstanceRefreshStatusRollbackFailed: true, types.InstanceRefreshStatusRollbackSuccessful: true}
+
 // refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
 func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error) {
 	out, err := r.autoscaling.DescribeInstanceRefreshes(ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(group),
@@ -61,7 +66,7 @@ func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error
 	}
 	o := &Operation{}
 	for _, last := range out.InstanceRefreshes {
-		if last.EndTime == nil {
+		if last.EndTime == nil && !ended[last.Status] {
 			o.Text = fmt.Sprintf("instance refresh %s replaces its instances", aws.ToString(last.InstanceRefreshId))
 			o.See = "aws autoscaling describe-instance-refreshes --auto-scaling-group-name " + shellword.Quote(group)
 		}

@@ -115,7 +115,7 @@ func (l *Ledger) predecessorsLast(k Key, last time.Time) time.Time {
 // noteEndedBefore remembers the instances that the reading before showed on their way out, our terminations included, or that g shows so, with the
 // time. It stops when AWS can no longer replay an answer about them.
 func (l *Ledger) noteEndedBefore(g *group.Group) {
-	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt, TokenAge)) {
+	if l.endedBefore == nil || !l.mayReplay(windowOf(g.ReadAt.Add(-tokenLag), TokenAge)) {
 		l.endedBefore = nil // to free the memory: no launch brings back an ended instance
 		return
 	}

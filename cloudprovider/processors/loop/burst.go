@@ -151,11 +151,13 @@ func (b *burst) due(now time.Time) (settled, delayed time.Time) {
 		b.delayed = slices.Delete(b.delayed, 0, 1)
 	}
 	if !b.first.IsZero() {
-		since, quiet := b.last, b.quiet(now)
-		if b.whole() {
-			since, quiet = b.owners.lastNeed(), b.lull
+		lasted := b.last.Sub(b.first) / 2
+		settled = b.last.Add(max(b.quiet(now), lasted))
+		if b.whole(now) {
+			if over := later(b.last, b.owners.lastNeed().Add(max(b.lull, lasted))); over.Before(settled) {
+				settled = over
+			}
 		}
-		settled = later(b.last, since.Add(max(quiet, b.last.Sub(b.first)/2)))
 		settled = later(settled, b.owners.awaited(now, b.settleLimit))
 		if limit := b.first.Add(b.settleLimit); limit.Before(settled) {
 			settled = limit
@@ -185,10 +187,10 @@ func (b *burst) quiet(now time.Time) time.Duration {
 }
 
 // whole reports whether the controllers of the pods that came have all their pods, and the coming loop counts every pod that the scheduler has
-// yet to look at. The caller holds the lock.
-func (b *burst) whole() bool {
+// yet to look at and may look at soon. The caller holds the lock.
+func (b *burst) whole(now time.Time) bool {
 	for _, pod := range b.awaited {
-		if _, counts := b.controllers[pod.controller]; !counts {
+		if _, counts := b.controllers[pod.controller]; !counts && now.Sub(pod.since) < b.settleLimit {
 			return false
 		}
 	}

@@ -41,13 +41,14 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		name   string
-		owner  any
-		early  time.Duration // how long before the first pod the controller changed
-		failed int           // pods of the controller that have been there
-		then   func(*Trigger)
-		after  time.Duration // of then, counted from the first pod
-		want   time.Duration // counted from the first pod
+		name    string
+		owner   any
+		early   time.Duration // how long before the first pod the controller changed
+		foreign bool          // a pod of another scheduler has waited for a verdict from the start
+		failed  int           // pods of the controller that have been there
+		then    func(*Trigger)
+		after   time.Duration // of then, counted from the first pod
+		want    time.Duration // counted from the first pod
 	}{
 		{name: "one pod of one", owner: replicaSet(1), want: 50e6},
 		{name: "one pod of one that was wanted before", owner: replicaSet(1), early: 40e6, want: 10e6},
@@ -57,6 +58,7 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 			trigger.PodHandler().OnAdd(ofDefaultScheduler(owned(newPod("web-1"))), false)
 		}},
 		{name: "pods that replace failed ones", owner: replicaSet(2), early: 2 * time.Second, want: 40e6, failed: 2, after: 40e6, then: second},
+		{name: "one pod of one beside an old pod that nobody judges", owner: replicaSet(1), early: 60e6, foreign: true},
 		{name: "one of two pods that replace failed ones", owner: replicaSet(2), early: 2 * time.Second, want: 50e6, failed: 2},
 		{name: "second pod without the controller", owner: replicaSet(1), early: 30e6, after: 5e6, want: 55e6, then: func(trigger *Trigger) {
 			trigger.PodHandler().OnAdd(pendingPod("other"), false)
@@ -93,6 +95,9 @@ func TestBurstLastsUntilControllersHaveTheirPods(t *testing.T) {
 					failed.Status.Phase = apiv1.PodFailed
 					trigger.PodHandler().OnAdd(failing, false)
 					trigger.PodHandler().OnUpdate(failing, failed)
+				}
+				if tt.foreign {
+					trigger.PodHandler().OnAdd(newPod("foreign"), false)
 				}
 				const first = 4 * time.Second
 				time.AfterFunc(first-tt.early, func() { trigger.OwnerHandler().OnAdd(tt.owner, false) })

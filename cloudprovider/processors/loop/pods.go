@@ -44,6 +44,9 @@ func (t *Trigger) updatePod(before, after any) {
 		t.pods.owners.live(controllerOf(pod), active(pod)-active(old))
 	}
 	same := okOld && old.UID == pod.UID
+	if okOld && !same { // its deletion was missed
+		t.pods.judged(old.UID)
+	}
 	switch {
 	case !unschedulable(pod):
 	case same && Unjudged(old) && t.oldEnough(pod) && t.pods.counts(JointController(pod)):

@@ -161,12 +161,15 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 func (r *Requests) starting(n *corev1.Node, all []*corev1.Node) bool {
 	v, ready := r.Provider.View(), 0
 	_, g := v.Instance(n)
+	if g == nil {
+		return false
+	}
 	for _, o := range all {
 		if i, owner := v.Instance(o); owner == g && o.Name != n.Name && i.Lifecycle.Counts() && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) {
 			ready++
 		}
 	}
-	return g != nil && ready+1 < g.TargetInstances()
+	return ready+1 < g.TargetInstances()
 }
 
 // Publish publishes an event on each node that was asked to go and stays: once for each cause, in the words of the report.

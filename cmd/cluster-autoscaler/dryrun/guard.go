@@ -9,7 +9,8 @@ import (
 // Guard keeps the writes of one dry run. It is safe for concurrent use.
 type Guard struct {
 	failed  context.CancelCauseFunc
-	refuses bool // see Refusing
+	refuses bool   // see Refusing
+	lease   string // the path of the one lease that may be written
 
 	mu       sync.Mutex
 	answered []string
@@ -20,8 +21,11 @@ type Guard struct {
 // mostNamed bounds the memory of a Guard.
 const mostNamed = 10_000
 
-// Refusing makes a Guard that refuses every write, in a process that goes on reading and in which nobody should try one.
-func Refusing() *Guard { return &Guard{refuses: true, failed: func(error) {}} }
+// Refusing makes a Guard that refuses every write but those of the process's own lease, in a process that goes on reading and in which nobody should
+// try one.
+func Refusing(namespace, lease string) *Guard {
+	return &Guard{refuses: true, lease: "/apis/coordination.k8s.io/v1/namespaces/" + namespace + "/leases/" + lease, failed: func(error) {}}
+}
 
 // New makes a Guard. It calls failed once a read fails without which a dry run decides nothing.
 func New(failed context.CancelCauseFunc) *Guard { return &Guard{failed: failed} }

@@ -188,7 +188,7 @@ func TestRefusedReadEndsDryRun(t *testing.T) {
 }
 
 func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
-	g := Refusing()
+	g := Refusing("default", "ours")
 	clients, server := guarded(t, fakeaws.Config{Region: "us-east-1"}, g)
 	_, err := clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(3)})
@@ -221,6 +221,13 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 			_, err := client.CoreV1().Nodes().Patch(t.Context(), "n", types.MergePatchType, []byte(`{}`), metav1.PatchOptions{})
 			return err
 		},
+		"another lease": func() error {
+			_, err := client.CoordinationV1().Leases("default").Update(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "theirs"}}, metav1.UpdateOptions{})
+			return err
+		},
+		"a name like events": func() error {
+			return client.CoreV1().Pods("events").Delete(t.Context(), "events", metav1.DeleteOptions{})
+		},
 		"delete": func() error { return client.CoreV1().Pods("default").Delete(t.Context(), "p", metav1.DeleteOptions{}) },
 	} {
 		if err := write(); err == nil || !strings.Contains(err.Error(), "a shadow writes nothing") {
@@ -239,7 +246,7 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	if diff := cmp.Diff([]string{"GET", "POST"}, asked); diff != "" {
 		t.Errorf("requests that reached the API server (-want +got):\n%s", diff)
 	}
-	if got := len(g.Answered()); got != 4 {
-		t.Errorf("%d writes counted, want 4", got)
+	if got := len(g.Answered()); got != 6 {
+		t.Errorf("%d writes counted, want 6", got)
 	}
 }

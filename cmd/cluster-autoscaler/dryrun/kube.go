@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"path"
+	"regexp"
 
 	"k8s.io/client-go/rest"
 )
@@ -17,6 +18,8 @@ func (g *Guard) Kube(config *rest.Config) *rest.Config {
 	return guarded
 }
 
+var events = regexp.MustCompile(`^/(api|apis/events\.k8s\.io)/v1/namespaces/[^/]+/events(/[^/]+)?$`)
+
 type transport struct {
 	guard *Guard
 	next  http.RoundTripper
@@ -27,9 +30,9 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Method == http.MethodGet:
 		return t.read(r)
-	case t.guard.refuses && strings.Contains(r.URL.Path, "/leases"): // a shadow has one of its own, and may write no other
+	case t.guard.refuses && (r.URL.Path == t.guard.lease || r.Method == http.MethodPost && r.URL.Path == path.Dir(t.guard.lease)):
 		return t.next.RoundTrip(r)
-	case t.guard.refuses && strings.Contains(r.URL.Path, "/events"): // each part writes some
+	case t.guard.refuses && events.MatchString(r.URL.Path): // each part writes some
 		return echo(r)
 	}
 	if err := t.guard.answer(r.Method + " " + r.URL.Path); err != nil {

@@ -18,7 +18,7 @@ const shadowReads = 5 * time.Second
 // withoutWrites makes the process a shadow. It switches off all that writes, and a Guard in all clients refuses what it has missed. Features with
 // objects of their own, such as requests and buffers, stay with the leader, and so do minimum sizes.
 func (p *Process) withoutWrites() {
-	p.refusing = dryrun.Refusing()
+	p.refusing = dryrun.Refusing(p.core.ConfigNamespace, p.options.LeaderElection.ResourceName)
 	p.kube = p.refusing.Kube(p.kube)
 	p.middleware = append(p.middleware, p.refusing.AWS)
 
