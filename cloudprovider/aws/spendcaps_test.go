@@ -75,6 +75,15 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 	}
 }
 
+// Two equal series would break the whole page of metrics.
+func TestGroupNamedLikeACapHasNoSeriesOfItsOwn(t *testing.T) {
+	w := capped(t, 4.5, idle, awsworld.Group(decision.WholeCluster, "m5.large", 0, 1, 9, map[string]string{aws.SpendCapTag: "9"}))
+	w.NextLoop()
+	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour"); err != nil || n != 2 {
+		t.Errorf("%d series of the caps, %v, want those of the cluster", n, err)
+	}
+}
+
 func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
 	discovery, err := ownership.ParseDiscovery([]string{"3:9:a"}, nil)
 	if err != nil {

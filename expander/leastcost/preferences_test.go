@@ -34,7 +34,7 @@ func bought(capacityType string) *framework.NodeInfo {
 }
 
 func TestPlansFollowPreferences(t *testing.T) {
-	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand")}
+	templates := map[string]*framework.NodeInfo{"spot": bought("spot"), "on-demand": bought("on-demand"), "of-db": bought("on-demand")}
 	web, db := replicas("web", 8, "1", "1Gi"), replicas("db", 8, "1", "1Gi")
 	limited := preferring("spot", web)
 	both := func(pods ...[]*apiv1.Pod) []expander.Option {
@@ -55,6 +55,8 @@ func TestPlansFollowPreferences(t *testing.T) {
 		{name: "the preferred group cannot launch", prices: flat{"spot": 1, "on-demand": 1}, options: both(preferring("spot", web))[1:], percent: 5, want: map[string]int{"on-demand": 8}},
 		{name: "the preferred group is nearly full", prices: flat{"spot": 1, "on-demand": 1}, options: []expander.Option{option("spot", 1, limited[:4]), option("on-demand", 9, limited)},
 			percent: 5, want: map[string]int{"spot": 4, "on-demand": 4}},
+		{name: "a group like the less preferred one does not fit", prices: flat{"spot": 1, "on-demand": 1, "of-db": 1}, options: []expander.Option{
+			option("of-db", 9, db), option("spot", 1, limited[:4]), option("on-demand", 9, limited, db)}, percent: 5, want: map[string]int{"spot": 4, "on-demand": 12}},
 		{name: "workloads differ", prices: flat{"spot": 1, "on-demand": 1.01}, options: both(preferring("spot", web), preferring("on-demand", db)), percent: 5, want: map[string]int{"spot": 8, "on-demand": 8}},
 		{name: "a node more costs too much", prices: flat{"spot": 1, "on-demand": 1}, options: both(preferring("spot", web[:1]), preferring("on-demand", db[:1])), percent: 5, want: map[string]int{"on-demand": 2}},
 		{name: "spread", prices: flat{"spot": 1, "on-demand": 1.02}, options: both(spreadAnyway(web)), percent: 5, want: map[string]int{"spot": 4, "on-demand": 4}},
