@@ -66,7 +66,7 @@ type Config struct {
 	AutoScalingGroups    []AutoScalingGroup    `json:"autoScalingGroups,omitempty"`
 	EKSNodegroups        []EKSNodegroup        `json:"eksNodegroups,omitempty"`
 	AccessEntries        map[string][]string   `json:"accessEntries,omitempty"` // ARNs of principals, by EKS cluster
-	Network              Network               `json:"network,omitempty"`
+	Network              Network               `json:"network,omitzero"`
 	Images               []Image               `json:"images,omitempty"`
 	InstanceTypes        []InstanceType        `json:"instanceTypes,omitempty"` // added to the built-in catalogue
 	Offerings            map[string][]string   `json:"offerings,omitempty"`     // zones by instance type, other types are offered in all
