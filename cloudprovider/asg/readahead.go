@@ -66,16 +66,18 @@ func (c *Cache) readToLaunch(ctx context.Context, name string) (*group.Group, er
 		case <-ctx.Done():
 		}
 	}
-	e, g := c.groups.entry(name)
-	if g == nil || g.ReadAt.Before(began) || c.clock.Since(began) > aheadFor {
-		return c.Reread(ctx, name)
+	var g *group.Group // by the reading ahead
+	c.groups.mu.Lock()
+	if e := c.groups.entries[name]; e != nil && (c.options.NoPredecessor || e.Grown(c.clock.Now())) {
+		if read := e.Group(); read != nil && !read.ReadAt.Before(began) && !e.IsOld(read.ReadAt) && c.clock.Since(began) <= aheadFor {
+			g = read
+		}
 	}
-	current := false
-	c.look(name, func(now *entry) {
-		current = now == e && !e.IsOld(g.ReadAt) && (c.options.NoPredecessor || e.Grown(c.clock.Now()))
-	})
-	if launches, err := c.synchronously(g); !current || !launches || err != nil {
-		return c.Reread(ctx, name)
+	c.groups.mu.Unlock()
+	if g != nil {
+		if launches, _ := c.synchronously(g); launches {
+			return g, nil
+		}
 	}
-	return g, nil
+	return c.Reread(ctx, name)
 }

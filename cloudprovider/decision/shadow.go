@@ -16,7 +16,7 @@ type Shadow struct {
 	Comparisons []Comparison `json:"comparisons"`
 }
 
-// Sides are a figure of the shadow and that of the leader.
+// Sides are one figure of the shadow and one of the leader.
 type Sides[T int | float64] struct {
 	Shadow T `json:"shadow"`
 	Leader T `json:"leader"`

@@ -173,11 +173,12 @@ func mean(pods int, c candidate) int { return (pods + c.option.NodeCount - 1) / 
 // problem returns the packing problem at the candidates' prices.
 func (d *demand) problem(candidates []candidate) *problem {
 	p := &problem{classes: slices.Clone(d.classes)}
-	ables := d.ables
+	ables, unlike := d.ables, d.ables
 	if d.narrow {
 		ables = d.mostPreferred(candidates)
+		unlike = slices.Concat(d.ables, ables) // candidates of one shape fit the same classes, and are preferred by the same ones
 	}
-	p.addShapes(candidates, d, ables)
+	p.addShapes(candidates, d, unlike)
 	for i := range p.classes {
 		class := &p.classes[i]
 		class.fits, class.wide = newBits(len(p.shapes)), newBits(len(p.shapes))

@@ -37,7 +37,8 @@ func (f *Filter) ByPreference() *Filter {
 	return &behind
 }
 
-// mostPreferred returns by class the candidates that list it, without those that it prefers less among the ones on which its pods cost about the least.
+// mostPreferred returns by class the candidates that list it. It leaves out a candidate if the class prefers another one, and its pods cost about the
+// least on both.
 func (d *demand) mostPreferred(candidates []candidate) []bits {
 	ables := slices.Clone(d.ables)
 	for i, class := range d.classes {
@@ -143,7 +144,7 @@ func affinityScores(terms []apiv1.PreferredSchedulingTerm, candidates []candidat
 // domain is a value of a label, over which the pods of a workload are spread.
 type domain struct{ workload, key, value string }
 
-// domains count the pods in each domain, those of the plan included.
+// domains count the pods in each domain. The plan's pods count, too.
 type domains map[domain]int
 
 func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
@@ -172,7 +173,8 @@ func (p Preferences) newDomains(pods []*apiv1.Pod) domains {
 	return s
 }
 
-// deal gives a pod to the domain with the fewest pods of its workload, among those of candidates that list the pod, and adds to their scores.
+// deal gives a pod to the domain with the fewest pods of its workload, and adds to the scores of its candidates. Only candidates that list the pod
+// count.
 func (s domains) deal(pod *apiv1.Pod, key string, candidates []candidate, able bits, score []int64) {
 	of := func(c int) domain { return domain{workloadOf(pod), key, candidates[c].info.Node().Labels[key]} }
 	var least domain

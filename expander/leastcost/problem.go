@@ -47,20 +47,16 @@ func (p *problem) counts() (counts, all []int) {
 
 // addShapes joins the candidates that are alike, in their order.
 func (p *problem) addShapes(candidates []candidate, d *demand, ables []bits) {
-	lists := func(ables []bits) []bits { // by candidate: the classes that it lists
-		fits := make([]bits, len(candidates))
-		for c := range candidates {
-			fits[c] = newBits(len(ables))
-		}
-		for i, set := range ables {
-			set.each(func(c int) { fits[c].set(i) })
-		}
-		return fits
+	fits := make([]bits, len(candidates)) // by candidate: the classes that it lists
+	for c := range candidates {
+		fits[c] = newBits(len(ables))
 	}
-	fits, wide := lists(ables), lists(d.ables)
+	for i, set := range ables {
+		set.each(func(c int) { fits[c].set(i) })
+	}
 	known := make(map[string]int)
 	for c := range candidates {
-		key := keyOf(d.offered[c]) + keyOf(fits[c]) + keyOf(wide[c]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
+		key := keyOf(d.offered[c]) + keyOf(fits[c]) + strconv.FormatFloat(candidates[c].unit, 'e', 9, 64)
 		i, ok := known[key]
 		if !ok {
 			i = len(p.shapes)

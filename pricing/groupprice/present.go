@@ -77,7 +77,7 @@ func shares(g *group.Group, units int) map[string]float64 {
 	return list
 }
 
-// Committed returns the cost of g's instances, those that are Present or asked for. An instance that was asked for counts as the next one, and so does a present
+// Committed returns the cost of g's instances that are Present or asked for. An instance that was asked for counts as the next one, and so does a present
 // one without a price. It is not ok where such instances have no price, and count for nothing.
 func (p *Pricer) Committed(g *group.Group, present map[string]Cost) (cost pricing.Amount, ok bool) {
 	unpriced := 0

@@ -25,7 +25,7 @@ func shadows(report func() *decision.Report) (all []prometheus.Collector) {
 	return all
 }
 
-// figures are those of each metric, by its label.
+// figures are the values of each metric, by its label.
 func figures(s *decision.Shadow) map[string]map[string]float64 {
 	if s == nil {
 		return nil

@@ -16,7 +16,7 @@ func Late(instance, group string, since, until time.Time, setting, cause, remedy
 	}
 	return decision.Reason{Code: decision.CodeNotReady,
 		Message: fmt.Sprintf("instance %s of group %s has run since %s without joining the cluster, and is given up at %s (%s)%s",
-			clean(instance, maxName), quote(group), clock(since), clock(until), setting, cause),
+			clean(instance, maxName), quote(group), Clock(since), Clock(until), setting, cause),
 		Remedy: cmp.Or(remedy, "look at its console output: "+bootstrap(instance, " --latest"))}
 }
 
@@ -43,5 +43,5 @@ func bootstrap(instance, options string) string {
 
 // GivenUp is the reason of the end of such an instance.
 func GivenUp(since time.Time) decision.Reason {
-	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, because it had not joined the cluster since " + clock(since)}
+	return decision.Reason{Code: decision.CodeNotReady, Message: "its instance was given up, because it had not joined the cluster since " + Clock(since)}
 }

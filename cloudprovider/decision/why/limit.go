@@ -14,7 +14,7 @@ func maxSize(g *decision.Group) decision.Reason {
 	return decision.Reason{Code: decision.CodeMaxSize, Message: atLimit(g, "maximum", g.Max, g.AtMax), Remedy: Resize(g, "max", g.AtMax)}
 }
 
-// Paused puts into words what is left alone of a group. cause and remedy are those of its Pause.
+// Paused puts into words what is left alone of a group. The group's Pause has cause and remedy.
 func Paused(g *decision.Group, p decision.Pause, cause, remedy string) *decision.Pause {
 	text := "group " + quote(g.Name) + " is paused"
 	if !p.ScaleDown {
@@ -23,7 +23,7 @@ func Paused(g *decision.Group, p decision.Pause, cause, remedy string) *decision
 		text = "scale-down of " + text
 	}
 	if !p.Until.IsZero() {
-		text += " until " + moment(p.Until)
+		text += " until " + Moment(p.Until)
 	}
 	p.Reason = decision.Reason{Code: decision.CodePaused, Message: text + cause, Remedy: remedy}
 	return &p

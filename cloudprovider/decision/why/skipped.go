@@ -225,11 +225,11 @@ func nextTry(code decision.Code, failed, at time.Time) string {
 	case at.IsZero():
 		return ""
 	case failed.IsZero(), code == decision.CodeCoolDown:
-		return fmt.Sprintf(" (next try at %s)", clock(at))
+		return fmt.Sprintf(" (next try at %s)", Clock(at))
 	case code == decision.CodeConfiguration:
-		return fmt.Sprintf(" (failed at %s, next try at %s, or when its launch template changes)", clock(failed), clock(at))
+		return fmt.Sprintf(" (failed at %s, next try at %s, or when its launch template changes)", Clock(failed), Clock(at))
 	}
-	return fmt.Sprintf(" (failed at %s, next try at %s, even if it is mended before)", clock(failed), clock(at))
+	return fmt.Sprintf(" (failed at %s, next try at %s, even if it is mended before)", Clock(failed), Clock(at))
 }
 
 // exceeded is the core's text about one quota (core/scaleup/orchestrator/skippedreasons.go).

@@ -123,11 +123,11 @@ func figure(name corev1.ResourceName, q resource.Quantity) string {
 	return strconv.FormatFloat(v, 'f', -1, 64) + " bytes"
 }
 
-// clock is a moment in a sentence.
-func clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
+// Clock is a moment in a sentence.
+func Clock(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-// moment is one that may be on another day.
-func moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+// Moment is one that may be on another day.
+func Moment(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
 // spendCapTag bounds what the nodes of a group cost per hour.
 const spendCapTag = "asg-autoscaler.github.io/max-hourly-cost"

@@ -135,7 +135,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
 		if lacks := k.lacks(m); lacks != "" {
 			say(o, decision.NodeStarting, decision.CodeStarting, "see whether the device plugin's pod runs on it: kubectl get pods --all-namespaces --field-selector spec.nodeName="+
-				shellword.Quote(o.Name), "it has been Ready since %s without %s", timeOf(nodemeta.ReadySince(m.node)), lacks)
+				shellword.Quote(o.Name), "it has been Ready since %s without %s", why.Clock(nodemeta.ReadySince(m.node)), lacks)
 		}
 		o.Since = m.node.CreationTimestamp.Time
 	}
@@ -173,7 +173,7 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	}
 	k.keeps(o, m, cmp.Or(group, &decision.Group{}), last, since)
 	if again && last.Reason == simulator.BlockedByPod {
-		o.Reason.Message += fmt.Sprintf(" (as of %s, looked at again at %s)", timeOf(last.at), timeOf(last.at.Add(k.Core.UnremovableNodeRecheckTimeout)))
+		o.Reason.Message += fmt.Sprintf(" (as of %s, looked at again at %s)", why.Clock(last.at), why.Clock(last.at.Add(k.Core.UnremovableNodeRecheckTimeout)))
 	}
 	if o.State != decision.NodeUnneeded {
 		return
@@ -198,7 +198,7 @@ func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unr
 	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
 		delay := k.facts.thresholds[o.Name]
 		if goes := since.Add(delay); !since.IsZero() && goes.After(k.facts.at) {
-			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", timeOf(since), timeOf(goes), decision.Span(delay))
+			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", why.Clock(since), why.Clock(goes), decision.Span(delay))
 		} else {
 			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes now")
 		}
@@ -285,7 +285,7 @@ func leftAlone(o *decision.Node, pod string, until time.Time) {
 	o.Pod = pod
 	message := fmt.Sprintf("has the annotation %s: \"true\"", nodemeta.DoNotDisrupt)
 	if !until.IsZero() {
-		message = fmt.Sprintf("asks to be left alone until %s, by its annotation %s", until.UTC().Format("2006-01-02 15:04:05 UTC"), nodemeta.DoNotDisrupt)
+		message = fmt.Sprintf("asks to be left alone until %s, by its annotation %s", why.Moment(until), nodemeta.DoNotDisrupt)
 	}
 	say(o, decision.NodeBlocked, decision.CodePod, fmt.Sprintf("if it may be evicted: kubectl -n %s annotate pod %s %s-", shellword.Quote(namespace), shellword.Quote(name), nodemeta.DoNotDisrupt),
 		"pod %q %s", pod, message)
@@ -325,8 +325,6 @@ func requested(state decision.NodeState, r decision.Reason) decision.Reason {
 	}
 	return r
 }
-
-func timeOf(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
 // threshold is the utilization from which on the node counts as needed.
 func (k *cluster) threshold(m member) float64 {

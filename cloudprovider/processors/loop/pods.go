@@ -116,7 +116,7 @@ func JointController(pod *apiv1.Pod) types.UID {
 	return controllerOf(pod)
 }
 
-// active is 1 for a pod that its controller counts among those that it wants, and 0 for one that has ended or is about to go.
+// active returns 1 for a pod that its controller counts, and 0 for one that has ended or is about to go.
 func active(pod *apiv1.Pod) int {
 	if pod.DeletionTimestamp != nil || pod.Status.Phase == apiv1.PodSucceeded || pod.Status.Phase == apiv1.PodFailed {
 		return 0

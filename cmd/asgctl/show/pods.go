@@ -28,7 +28,7 @@ type Pods struct {
 	At       time.Time         `json:"at"`
 	Reading  decision.Reading  `json:"reading"`
 	Pods     []decision.Pod    `json:"pods"`
-	Searches []decision.Search `json:"searches"` // those of the pods
+	Searches []decision.Search `json:"searches"` // in which the pods were
 
 	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	groups  []decision.Group

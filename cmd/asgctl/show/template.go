@@ -84,7 +84,7 @@ func quantities(list corev1.ResourceList) map[string]string {
 	return out
 }
 
-// options are the autoscaling options that the group's tags set, by their tag names, which are those of the fields in lower case.
+// options are the autoscaling options that the group's tags set, by their tag names. A tag name is the field's in lower case.
 func options(o nodetemplate.Options) map[string]string {
 	out := map[string]string{}
 	for field, value := range reflect.ValueOf(o).Fields() {

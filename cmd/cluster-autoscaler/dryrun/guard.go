@@ -21,7 +21,7 @@ type Guard struct {
 // mostNamed bounds the memory of a Guard.
 const mostNamed = 10_000
 
-// Refusing makes a Guard that refuses every write but those of the process's own lease, in a process that goes on reading and in which nobody should
+// Refusing makes a Guard that refuses every write except to the process's own lease, in a process that goes on reading and in which nobody should
 // try one.
 func Refusing(namespace, lease string) *Guard {
 	return &Guard{refuses: true, lease: "/apis/coordination.k8s.io/v1/namespaces/" + namespace + "/leases/" + lease, failed: func(error) {}}

@@ -3,7 +3,6 @@ package lifecycle
 import (
 	"context"
 	"sync/atomic"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -22,7 +21,6 @@ type Succession struct {
 	ReadLabels func(context.Context) (map[string]string, error)
 
 	clean atomic.Bool
-	left  atomic.Pointer[time.Time] // of the tokens, by the last Get
 }
 
 // Get is the lock's own. The election calls it last just before it takes the lease.
@@ -33,8 +31,7 @@ func (s *Succession) Get(ctx context.Context) (*resourcelock.LeaderElectionRecor
 	if err == nil {
 		var labels map[string]string
 		if labels, err = s.ReadLabels(ctx); err == nil {
-			left := s.Tokens.left(labels)
-			s.left.Store(&left)
+			s.Tokens.find(labels)
 		}
 	}
 	return record, raw, err
@@ -51,11 +48,7 @@ func (s *Succession) Update(ctx context.Context, record resourcelock.LeaderElect
 }
 
 func (s *Succession) renew(write func() error) error {
-	var left time.Time
-	if l := s.left.Load(); l != nil {
-		left = *l
-	}
-	s.Tokens.beginRenewal(left)
+	s.Tokens.beginRenewal()
 	err := write()
 	s.Tokens.endRenewal(err)
 	return err

@@ -20,20 +20,23 @@ type TokenTime struct {
 	Labels map[string]string
 
 	mu    sync.Mutex
+	left  time.Time     // by the last holder, zero for none
 	at    time.Time     // zero before the lease is taken
 	used  time.Time     // last
 	next  time.Time     // what a renewal is about to write, or may have written
 	moved chan struct{} // closed once the lease has next. Nil while there is none
 }
 
-// left returns the time in the labels of the lease as its last holder left it, zero for none.
-func (t *TokenTime) left(labels map[string]string) time.Time {
+// find notes the time in the labels of the lease, which its last holder may have left.
+func (t *TokenTime) find(labels map[string]string) {
 	seconds, err := strconv.ParseInt(labels[tokenTimeLabel], 10, 64)
 	at := time.Unix(seconds, 0)
 	if err != nil || time.Since(at).Abs() > t.Oldest {
-		return time.Time{}
+		at = time.Time{}
 	}
-	return at
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.left = at
 }
 
 // Use returns the time for a launch that begins now, and keeps it for as long as the launch may be under way. While a renewal moves the time, Use waits
@@ -58,13 +61,13 @@ func (t *TokenTime) Use(ctx context.Context) (time.Time, error) {
 }
 
 // beginRenewal has the renewal that follows write the next time, if it is due. The first one takes the lease, and goes on with the time left.
-func (t *TokenTime) beginRenewal(left time.Time) {
+func (t *TokenTime) beginRenewal() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now().Truncate(time.Second)
 	switch {
-	case t.at.IsZero() && !left.IsZero():
-		now = left
+	case t.at.IsZero() && !t.left.IsZero():
+		now = t.left
 	case !t.at.IsZero() && (t.moved != nil || time.Since(t.used) < t.Call || now.Sub(t.at) < t.Call):
 		return
 	}

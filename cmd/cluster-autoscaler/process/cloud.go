@@ -133,7 +133,7 @@ func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) 
 	return aws.New(working, o)
 }
 
-// assumeGroups has a process without a flag that selects groups scale those of its cluster, by the name that is known before they are read. It says
+// assumeGroups has a process without a flag that selects groups scale the groups of its cluster, by the name that is known before they are read. It says
 // so, and waits for the DaemonSets, and so for the VPC CNI.
 func (p *Process) assumeGroups(ctx context.Context, started informers.Started, daemonSets appslisters.DaemonSetLister) error {
 	core, ours := &p.core, &p.options.AWS
@@ -146,7 +146,7 @@ func (p *Process) assumeGroups(ctx context.Context, started informers.Started, d
 	p.ready.await(firstReading)
 	log := klog.FromContext(ctx)
 	name := ownership.NewIdentity(ours.ClusterName, core.ClusterName).Early(aws.ClusterOfCNI(daemonSets))
-	if name.Cluster == "" { // the groups with the tag may be those of any cluster of the account
+	if name.Cluster == "" { // the groups with the tag may belong to any cluster of the account
 		log.Info("No flag selects Auto Scaling groups, and the name of this cluster is not known: no group is scaled",
 			"remedy", "name this cluster by --asg-cluster-name, or select its groups by --node-group-auto-discovery")
 		return nil

@@ -99,7 +99,7 @@ type (
 
 func (a *account) vpcID() string { return "vpc-0" + hexID(16, "vpc", a.id) }
 
-// securityGroups are those of the launch template of an instance, or else the VPC's default one.
+// securityGroups returns the security groups that an instance has by its launch template, or else the VPC's default one.
 func (a *account) securityGroups(i *instance) (groups []ec2GroupID) {
 	var ids []string
 	if i.template != nil {
@@ -144,7 +144,7 @@ func described[T any](a *account, r *request, most int, filter string, all []T, 
 	return found, next, nil
 }
 
-// describeRouteTables knows the main table, and those of subnets with a route of their own.
+// describeRouteTables knows the main table. A subnet with a route of its own has a table, too.
 func (a *account) describeRouteTables(r *request) (any, error) {
 	table := func(key, state, subnet string) ec2RouteTable {
 		t := ec2RouteTable{ID: "rtb-0" + hexID(16, "table", key), VPC: a.vpcID(), Owner: a.id}
