@@ -19,13 +19,14 @@ type ahead struct {
 	done  chan struct{} // closed as the reading ends, nil while there is none
 }
 
-// ReadAhead begins a reading of the groups, because a launch may follow. It makes one call, and none with more groups than a call returns, or
-// within aheadInterval of the last one. It returns at once, and is safe for concurrent use.
+// ReadAhead begins a reading of the groups, because a launch may follow. It makes one call, and none with more groups than a call returns, within
+// aheadInterval of the last one, or if no launch may be synchronous. It returns at once, and is safe for concurrent use.
 func (c *Cache) ReadAhead() {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
 	now := c.clock.Now()
-	if len(c.groups.entries) > maxGroupsPerCall || c.ahead.done != nil || now.Sub(c.ahead.began) < aheadInterval {
+	if c.options.LaunchMode == LaunchDesiredCapacity || len(c.groups.entries) > maxGroupsPerCall || c.ahead.done != nil ||
+		now.Sub(c.ahead.began) < aheadInterval {
 		return
 	}
 	c.ahead.began, c.ahead.done = now, make(chan struct{})
