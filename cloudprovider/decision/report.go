@@ -232,12 +232,25 @@ type Node struct {
 	Since        time.Time `json:"since,omitzero"`      // of this state
 	Reason       Reason    `json:"reason"`              // why it stays or goes
 	Requested    bool      `json:"requested,omitempty"` // somebody asks for its removal
+	Move         *Move     `json:"move,omitempty"`      // its replacement, nil for none
 	Pod          string    `json:"pod,omitempty"`       // namespace/name of the pod that keeps it
 	Utilization  float64   `json:"utilization"`         // 0 to 1, -1 where it was not computed
 	Console      []string  `json:"console,omitempty"`   // the end of its instance's console output, where it does not become a node
 	RemovalAt    time.Time `json:"removalAt,omitzero"`  // when its delay is over, zero for none
 	PerHour      float64   `json:"perHour,omitempty"`   // what its instance costs, in the currency of Spend, 0 where that is not known
 	About        bool      `json:"perHourEstimated,omitempty"`
+}
+
+// Move is a node that is to be replaced.
+type Move struct {
+	Reason      string    `json:"reason"` // such as rotation
+	Cause       string    `json:"cause"`
+	Since       time.Time `json:"since,omitzero"`        // zero where it has not begun
+	Replacement string    `json:"replacement,omitempty"` // node group of a node that was launched for its pods
+	Failures    int       `json:"failures,omitempty"`
+	Hold        string    `json:"hold,omitempty"`  // what holds it back, one word, "" where it goes on
+	Waits       string    `json:"waits,omitempty"` // the same for people
+	Retry       time.Time `json:"retry,omitzero"`  // of a node that did not go
 }
 
 // hoursOfMonth are 365 days of 24 hours by 12 months, as in AWS's own pages of prices.

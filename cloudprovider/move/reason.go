@@ -12,19 +12,20 @@ import (
 type Node struct {
 	*corev1.Node
 	Instance *group.Instance
-	Group    *group.Group  // the whole Auto Scaling group
-	Pods     []*corev1.Pod // on the node, DaemonSets' pods included
+	Group    *group.Group // the whole Auto Scaling group
+	// Pods returns the pods on the node in a new list, DaemonSets' pods included. Nil is none.
+	Pods func() []*corev1.Pod
 }
 
 // Why says why a node is to be replaced.
 type Why struct {
 	// Cause is for people: "launch template version 3, and new instances get 5".
-	Cause string
+	Cause string `json:"cause"`
 	// Target names what the replacement would be, such as the launch template version. It is the same for all nodes of the group that are replaced
 	// for one change of it. After a failure or for a first try, moves to one target wait for each other. It is "" where there is no change.
-	Target string
-	// Harsh means that no pod may keep the node: its wishes to be left alone do not count, and at the end disruption budgets neither.
-	Harsh bool
+	Target string `json:"target,omitempty"`
+	// IgnoresWishes means that no pod keeps the node by its wish to be left alone. Disruption budgets and grace periods hold.
+	IgnoresWishes bool `json:"ignoresWishes,omitempty"`
 }
 
 // A Reason says which nodes are to be replaced. It makes no call and keeps its answers stable, because the machine asks in each loop.
@@ -33,11 +34,12 @@ type Reason interface {
 	Name() string
 	// Due reports whether the node is to be replaced now, and why.
 	Due(n Node, now time.Time) (Why, bool)
+	// Judged reports whether a node that is not due is as it should be. It is false where that is not known now.
+	Judged(n Node) bool
 }
 
 // Names of the reasons, in the order in which they are served.
 const (
-	Repair    = "repair"
-	Requested = "requested" // by nodemeta.RemovalRequested
-	Rotation  = "rotation"
+	Repair   = "repair"
+	Rotation = "rotation"
 )

@@ -46,7 +46,7 @@ import (
 //	bootstrap GROUP FILE                     nodes that register from now on are as FILE says, see fakeaws.NodeConfig
 //	publish SELECTOR RESOURCE=QUANTITY...    these nodes show the resources, as a device plugin has them do
 //	age SELECTOR DURATION                    these nodes have been Ready for so long. The core trusts none younger than 1m
-//	apply SELECTOR FILE                      kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
+//	apply SELECTOR FILE [FLAG...]            kubectl apply FILE for each of these nodes, for $NODE its name, for $UID its UID
 //	stock COMMAND ARG...                     do a command of this list on the stock autoscaler, which has the same cluster, account, ServiceAccount and lease
 //	other aws CLUSTER                        start a second cluster, which shares the account and has the nodes of the groups that name it
 //	other COMMAND ARG...                     do a command of this list, but for repeat, on the second cluster

@@ -55,8 +55,8 @@ func (s *script) publish(args []string) error {
 }
 
 func (s *script) apply(args []string) error {
-	if len(args) != 2 {
-		return errors.New("usage: apply SELECTOR FILE")
+	if len(args) < 2 {
+		return errors.New("usage: apply SELECTOR FILE [FLAG...]")
 	}
 	raw, err := os.ReadFile(s.path(args[1]))
 	if err != nil {
@@ -64,7 +64,7 @@ func (s *script) apply(args []string) error {
 	}
 	return s.eachNode(args[0], func(node corev1.Node) error {
 		manifest := strings.NewReplacer("$NODE", node.Name, "$UID", string(node.UID)).Replace(string(raw))
-		_, err := s.Kubectl(s.ctx, manifest, "apply", "-f", "-")
+		_, err := s.Kubectl(s.ctx, manifest, append([]string{"apply", "-f", "-"}, args[2:]...)...)
 		return err
 	})
 }

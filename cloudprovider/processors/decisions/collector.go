@@ -19,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
@@ -41,6 +42,8 @@ type Config struct {
 	Cluster func() string
 	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
 	Kept func() map[string]scaledown.KeptBy
+	// Held returns the nodes that are to be replaced and wait. It may be nil.
+	Held func() map[string]move.Held
 	// Buffers returns the capacity buffers that have room on each node, as of the last loop. The map is not changed any more. It may be nil.
 	Buffers func() map[string][]string
 }
@@ -104,6 +107,7 @@ type facts struct {
 	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
 	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
 	kept       map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
+	held       map[string]move.Held             // nodes that are to be replaced and wait
 	buffers    map[string][]string              // that have room on a node, by node
 	earlier
 }
@@ -126,6 +130,9 @@ func (c *Collector) End() {
 	f.earlier, f.unknown = c.earlier, f.placeholders()
 	if c.Kept != nil {
 		f.kept = c.Kept()
+	}
+	if c.Held != nil {
+		f.held = c.Held()
 	}
 	if c.Buffers != nil {
 		f.buffers = c.Buffers()

@@ -19,6 +19,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
@@ -64,8 +65,9 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 				if g := groups[m.group]; g != nil && nodemeta.RemovalRequested.Of(m.node) == nodemeta.ReplaceFirst {
 					o.Reason = why.Replaced(o.Reason, g)
 				}
-				o.Requested, o.Reason = true, requested(o.State, o.Reason)
+				o.Requested, o.Reason = true, asked(o.State, o.Reason, "somebody asks for its removal")
 			}
+			k.replacement(&o, m.node, unseen)
 		}
 		if was := k.states[o.Name]; o.Since.IsZero() {
 			if o.Since = k.facts.at; was.state == o.State {
@@ -312,18 +314,35 @@ func noEviction(b *policyv1.PodDisruptionBudget, pod *corev1.Pod, of string) (me
 	return message + ")", remedy
 }
 
-// requested is the reason of a node whose removal somebody asks for, made from the reason that it has otherwise.
-func requested(state decision.NodeState, r decision.Reason) decision.Reason {
-	const asked = "somebody asks for its removal, "
+// asked is the reason of a node that is to go for another cause than scale-down, made from the reason that it has otherwise.
+func asked(state decision.NodeState, r decision.Reason, cause string) decision.Reason {
 	switch {
 	case state == decision.NodeDraining && r.Code == decision.CodeUnneeded:
-		r.Message = asked + "and it is drained"
+		r.Message = cause + ", and it is drained"
 	case state == decision.NodeUnneeded:
-		r.Message = asked + "and it goes, one node after the other"
+		r.Message = cause + ", and it goes, one node after the other"
 	case state == decision.NodeBlocked || state == decision.NodeNeeded:
-		r.Message = asked + "but " + r.Message
+		r.Message = cause + ", but " + r.Message
 	}
 	return r
+}
+
+// replacement enters the move of a node.
+func (k *cluster) replacement(o *decision.Node, node *corev1.Node, unseen bool) {
+	s, moves := move.StateOf(node)
+	held, waits := k.facts.held[node.Name]
+	if moves {
+		o.Move = &decision.Move{Reason: s.Reason, Cause: s.Cause, Since: s.Since, Replacement: s.Replacement, Failures: s.Failures, Retry: s.Retry}
+		if s.Step == move.Placing && !unseen && !nodemeta.ToGo(node) {
+			o.Reason = asked(o.State, o.Reason, fmt.Sprintf("it is to be replaced (%s: %s)", s.Reason, s.Cause))
+		}
+	}
+	if waits {
+		if !moves {
+			o.Move = &decision.Move{Reason: held.Reason, Cause: held.Cause}
+		}
+		o.Move.Hold, o.Move.Waits = string(held.Hold), held.Message
+	}
 }
 
 // threshold is the utilization from which on the node counts as needed.

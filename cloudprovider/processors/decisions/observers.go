@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
@@ -363,6 +364,8 @@ func removal(n *scaledownstatus.ScaleDownNode, since, now time.Time) string {
 	text := fmt.Sprintf("not needed at a utilization of %.0f %%", n.UtilInfo.Utilization*100)
 	if nodemeta.ToGo(n.Node) {
 		text = "somebody asked for its removal"
+	} else if s, moves := move.StateOf(n.Node); moves {
+		text = fmt.Sprintf("replaced (%s: %s)", s.Reason, s.Cause)
 	} else if !since.IsZero() {
 		text += " for " + decision.Span(now.Sub(since).Round(time.Second))
 	}

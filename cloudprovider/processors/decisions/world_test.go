@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -34,9 +35,11 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
@@ -48,6 +51,7 @@ import (
 // world is the core's own loop over an emulated AWS and a cluster of objects in caches.
 type world struct {
 	*awsworld.World
+	machine *move.Machine // of the nodes that are to be replaced, nil for none
 	client  *fake.Clientset
 	factory informers.SharedInformerFactory
 	core    core.Autoscaler
@@ -76,8 +80,14 @@ func options() config.AutoscalingOptions {
 // newWorld makes the world over an AWS that runs. The record is left out without recorded. It launches synchronously unless a change says otherwise.
 func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, changes ...func(*asg.Options)) *world {
 	t.Helper()
+	return newMovingWorld(t, on, core, recorded, nil, changes...)
+}
+
+// newMovingWorld is newWorld with nodes that the machine has replaced.
+func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, machine *move.Machine, changes ...func(*asg.Options)) *world {
+	t.Helper()
 	client := fake.NewClientset()
-	w := &world{client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
+	w := &world{machine: machine, client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +133,14 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
-		removals := scaledown.NewRemovals(scaledown.Options{Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
+		var moves *scaledown.Moves
+		if w.machine != nil {
+			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
+				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: clock.RealClock{}})
+			list = []pods.PodListProcessor{list[0], podlist.NewMoving(moves), list[1], list[2]}
+			after, c.Held = append([]corestatus.ScaleUpStatusProcessor{moves}, after...), moves.Held
+		}
+		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
 			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
 		p.ScaleDownSetProcessor, p.ScaleDownStatusProcessor = removals, removals
 		w.events = record.NewFakeRecorder(100)
@@ -131,7 +148,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		p.ScaleDownNodeProcessor, c.Kept = fresh, fresh.Kept
 		opts.DrainabilityRules = scaledown.Rules(opts.DeleteOptions, clock.RealClock{})
 		w.asked = &scaledown.Requests{ScaleDownNodeProcessor: p.ScaleDownNodeProcessor, Processors: p, Removals: removals, Provider: w.Provider,
-			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events}
+			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
 		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})

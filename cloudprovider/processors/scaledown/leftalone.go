@@ -2,6 +2,7 @@ package scaledown
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,9 +21,15 @@ import (
 )
 
 // Rules are the core's rules of a drain, behind one more: a pod that asks to be left alone keeps its node, whatever safe-to-evict says. Like
-// safe-to-evict, the wish of a DaemonSet's pod counts for nothing.
+// safe-to-evict, the wish of a DaemonSet's pod counts for nothing. No wish counts where the move of the node ignores them.
 func Rules(o options.NodeDeleteOptions, c clock.PassiveClock) rules.Rules {
-	return append(rules.Rules{doNotDisrupt{c}}, rules.Default(o)...)
+	all := append(rules.Rules{doNotDisrupt{c}}, rules.Default(o)...)
+	for at, rule := range all {
+		if slices.Contains(wishes, rule.Name()) {
+			all[at] = unlessIgnored{rule}
+		}
+	}
+	return all
 }
 
 // doNotDisrupt reads the clock and not the time of the loop: FreshCandidates reads it before, so the rule keeps no node for a pod whose

@@ -38,6 +38,7 @@ type Options struct {
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister // nil for a minimum that counts no removal under way
 	DryRun   bool                   // no node may be drained
+	Moves    *Moves                 // nil for none
 	Clock    clock.PassiveClock
 }
 
@@ -48,6 +49,9 @@ func NewRemovals(o Options) *Removals {
 		sharedMinimum{o.Provider, o.Nodes}.filter,
 		o.Core.FilterUnremovableNodes,
 	}}
+	if o.Moves != nil {
+		r.rollback.ended = o.Moves.removed
+	}
 	if o.DryRun {
 		r.filters = append(r.filters, drainNothing)
 	}

@@ -17,16 +17,23 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/klog/v2"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// Requests removes the nodes that somebody asks to go (nodemeta.ToGo). A second planner of the core's plans them, before the core's own and by
+// young is the age below which a node that is not of use may become so.
+const young = 10 * time.Minute
+
+// Requests removes the nodes that somebody asks to go (nodemeta.ToGo), and those that are to be replaced (Moves). A second planner of the core's plans them, before the core's own and by
 // the same checks, for which every node has been unneeded for long enough. The core's actuator carries that plan out.
 //
 // The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
@@ -43,6 +50,7 @@ type Requests struct {
 	Also          string                  // node that a dry run asks to go, "" for none
 	Report        func() *decision.Report // the last loop included when Publish is called
 	Recorder      record.EventRecorder
+	Moves         *Moves // nil if no node is replaced but by request
 
 	asked    []*corev1.Node    // as of the last loop
 	said     map[string]string // the cause of the last event, by node
@@ -52,10 +60,16 @@ type Requests struct {
 // GetScaleDownCandidates begins the removal of requested nodes. It returns the candidates of the core's own planner.
 func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	r.asked = nil
+	if r.Moves != nil {
+		r.Moves.restore(ctx)
+	}
 	for _, n := range all {
 		if nodemeta.ToGo(n) || r.Also != "" && n.Name == r.Also {
 			r.asked = append(r.asked, n)
 		}
+	}
+	if r.Moves != nil && !r.Off && !r.Provider.TooOldToRemove() {
+		r.asked = append(r.asked, slices.DeleteFunc(r.Moves.moving(ctx, all), nodemeta.ToGo[*corev1.Node])...)
 	}
 	r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool {
 		return !slices.ContainsFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })
@@ -83,8 +97,11 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case nodemeta.RemovalRequested.Of(n) == nodemeta.ReplaceFirst && r.starting(n, all):
+		case r.replaces(n) && r.starting(ctx, n, all):
 			answer(n, simulator.NoPlaceToMovePods)
+			if r.moves(n) {
+				r.Moves.starts(n.Name)
+			}
 		default:
 			eligible = append(eligible, n)
 		}
@@ -100,6 +117,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		return err
 	}
 	empty, drained := p.NodesToDelete(now)
+	if r.Moves != nil {
+		drained = r.Moves.withoutRestarting(ctx, drained)
+	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
 	for _, n := range eligible { // unless the planner keeps it, it goes now, or after other nodes
@@ -108,12 +128,29 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	kept := scaledownstatus.ScaleDownStatus{}
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
+	if r.Moves != nil {
+		r.Moves.began(r.Removals.begun)
+		for _, k := range kept.UnremovableNodes {
+			r.Moves.kept(ctx, all, k)
+		}
+	}
 	if len(r.Removals.begun) > 0 { // whichever node was asked for is theirs, and the others may ask again
 		r.replaced = nil
 	} else { // one node after the other
 		r.replace(ctx, all, kept.UnremovableNodes)
 	}
 	return err
+}
+
+// replaces reports whether another node comes before the node goes, if the pods or the group need one.
+func (r *Requests) replaces(n *corev1.Node) bool {
+	return nodemeta.RemovalRequested.Of(n) == nodemeta.ReplaceFirst || r.moves(n)
+}
+
+// moves reports whether the node is to be replaced for another reason than a request.
+func (r *Requests) moves(n *corev1.Node) bool {
+	_, moves := move.StateOf(n)
+	return moves && !nodemeta.ToGo(n)
 }
 
 // replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
@@ -124,8 +161,8 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		return
 	}
 	for _, k := range kept {
-		helps := k.Reason == simulator.NodeGroupMinSizeReached || k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
-		if !helps || nodemeta.RemovalRequested.Of(k.Node) != nodemeta.ReplaceFirst {
+		noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil && !r.moves(k.Node) // whose pods the next scale-up counts
+		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) {
 			continue
 		}
 		ng := r.Provider.NodeGroupOf(k.Node)
@@ -157,25 +194,44 @@ func full(ctx *cacontext.AutoscalingContext, all []*corev1.Node) bool {
 	return ctx.MaxNodesTotal > 0 && count >= ctx.MaxNodesTotal
 }
 
-// starting reports whether another node of the node's Auto Scaling group has yet to become Ready, or to go.
-func (r *Requests) starting(n *corev1.Node, all []*corev1.Node) bool {
-	v, ready := r.Provider.View(), 0
-	_, g := v.Instance(n)
-	if g == nil {
-		return false
-	}
-	for _, o := range all {
-		if i, owner := v.Instance(o); owner == g && o.Name != n.Name && i.Lifecycle.Counts() && nodemeta.Ready(o) && !taints.HasToBeDeletedTaint(o) {
-			ready++
-		}
-	}
-	return ready+1 < g.TargetInstances()
+// starting reports whether another node of the node's Auto Scaling group is on its way.
+func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, all []*corev1.Node) bool {
+	_, g := r.Provider.View().Instance(n)
+	return g != nil && onTheWay(ctx, r.Provider, g, all, n.Name, r.Removals.rollback.clock.Now())
 }
 
-// Publish publishes an event on each node that was asked to go and stays: once for each cause, in the words of the report.
+// onTheWay reports whether a node of the group other than the named one has yet to register, is young and not of use yet, or is being removed.
+// A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may need what they do.
+func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, all []*corev1.Node, but string, now time.Time) bool {
+	known := 0
+	for _, n := range all {
+		i, _ := p.View().Instance(n)
+		if i == nil || !i.Lifecycle.Counts() || g.Instance(i.ID) == nil {
+			continue
+		}
+		known++
+		switch {
+		case n.Name == but:
+		case taints.HasToBeDeletedTaint(n):
+			return true
+		case now.Sub(n.CreationTimestamp.Time) >= young:
+		case !nodemeta.Ready(n), slices.ContainsFunc(podsOn(ctx, n.Name), func(p *corev1.Pod) bool { return podutils.IsDaemonSetPod(p) && !podutil.IsPodReady(p) }):
+			return true
+		}
+	}
+	return known < g.TargetInstances()
+}
+
+// Publish publishes an event on each node that is to go and stays: once for each cause, in the words of the report.
 func (r *Requests) Publish() {
 	said := r.said
-	if r.said = map[string]string{}; len(r.asked) == 0 {
+	r.said = map[string]string{}
+	for node, cause := range said { // while it waits for its next try
+		if r.Moves != nil && r.Moves.states[node].Step == move.Waiting {
+			r.said[node] = cause
+		}
+	}
+	if len(r.asked) == 0 {
 		return // without a look at the report
 	}
 	report := r.Report()
@@ -185,8 +241,14 @@ func (r *Requests) Publish() {
 		if at >= 0 && (report.Nodes[at].State == decision.NodeBlocked || report.Nodes[at].State == decision.NodeNeeded) {
 			cause = string(report.Nodes[at].Reason.Code) + " " + report.Nodes[at].Pod
 		}
+		event := "ScaleDownRequestBlocked"
+		if r.moves(asked) {
+			if event = "DisruptionBlocked"; at < 0 || report.Nodes[at].Pod == "" {
+				continue // it waits for nodes
+			}
+		}
 		if cause != said[asked.Name] {
-			r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", report.Nodes[at].Reason.Message)
+			r.Recorder.Event(asked, corev1.EventTypeWarning, event, report.Nodes[at].Reason.Message)
 		}
 		r.said[asked.Name] = cause
 	}

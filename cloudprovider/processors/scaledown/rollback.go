@@ -30,10 +30,11 @@ type rollback struct {
 	cordoned map[string]bool      // nodes that somebody else had cordoned when they were chosen
 	broken   bool                 // Requests could not begin a removal in this loop
 	again    map[string]time.Time // when Requests may try a node again whose removal failed
+	ended    func(node string, ok bool)
 }
 
 func newRollback(c clock.PassiveClock) *rollback {
-	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{}}
+	return &rollback{clock: c, failed: map[string]time.Time{}, cordoned: map[string]bool{}, again: map[string]time.Time{}, ended: func(string, bool) {}}
 }
 
 // process takes back the taints of removals that failed. After an error it goes on in the next loop, because the API server may be unwell.
@@ -47,6 +48,7 @@ func (r *rollback) process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	r.chosen, r.broken = nil, false
 	maps.DeleteFunc(r.again, func(_ string, at time.Time) bool { return at.Before(now) })
 	for name, result := range s.NodeDeleteResults {
+		r.ended(name, result.ResultType == scaledownstatus.NodeDeleteOk)
 		if result.ResultType != scaledownstatus.NodeDeleteOk {
 			r.failed[name], r.again[name] = now, now.Add(ctx.ScaleDownDelayAfterFailure)
 		} else {

@@ -35,7 +35,7 @@ func keepSpread(ctx *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, ca
 		pods := slices.Concat(slices.DeleteFunc(slices.Clone(c.PodsToReschedule), func(p *corev1.Pod) bool { return !spread(p) }), came[name])
 		leaving[name] = true
 		cluster.Fork()
-		moved, on, err := move(cluster, name, pods, leaving)
+		moved, on, err := placeElsewhere(cluster, name, pods, leaving)
 		blocking := slices.IndexFunc(moved, func(p *corev1.Pod) bool { return on[p] == "" })
 		if err == nil && blocking < 0 {
 			if err = cluster.Commit(); err == nil {
@@ -60,8 +60,8 @@ func keepSpread(ctx *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, ca
 	return removable, stay
 }
 
-// move schedules pods of a node elsewhere, but on no leaving node. It returns them as unbound pods, and the nodes of those that have a place.
-func move(cluster clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod, leaving map[string]bool) (
+// placeElsewhere schedules pods of a node elsewhere, but on no leaving node. It returns them as unbound pods, and the nodes of those that have a place.
+func placeElsewhere(cluster clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod, leaving map[string]bool) (
 	[]*corev1.Pod, map[*corev1.Pod]string, error) {
 	unbound := make([]*corev1.Pod, len(pods))
 	for i, p := range pods {

@@ -47,7 +47,7 @@ func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	for _, pod := range s.PodsTriggeredScaleUp {
 		_, timed := r.since[pod.UID]
 		_, requested := pod.Annotations[provreqv1.ProvisioningRequestPodAnnotationKey]
-		if timed || requested || len(r.since) >= maxTimed {
+		if timed || requested || runs(pod) || len(r.since) >= maxTimed {
 			continue
 		}
 		since := PendingSince(pod)

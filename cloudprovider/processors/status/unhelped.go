@@ -2,6 +2,7 @@ package status
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +75,7 @@ func NewUnhelped(o Options) *Unhelped {
 // Process notes the pods that no group was found for, until Publish. The core publishes all other events.
 func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	others := *s
-	others.PodsRemainUnschedulable = nil
+	others.PodsRemainUnschedulable, others.PodsTriggeredScaleUp = nil, slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), runs)
 	raises := []*corestatus.ScaleUpStatus{&others}
 	if u.Raises != nil {
 		raises = u.Raises(&others)
@@ -97,6 +98,9 @@ func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Scal
 		u.groups = cloudprovider.NodeGroupListToMapById(s.ConsideredNodeGroups)
 	}
 }
+
+// runs reports whether a pod already runs, on a node that goes. It has waited for nothing, and gets no event.
+func runs(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
 
 // Publish publishes the events of the loop, once the report has the loop. Without pods that are due it does not read the report.
 func (u *Unhelped) Publish() {

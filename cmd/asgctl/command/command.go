@@ -133,8 +133,8 @@ func (c *cli) root() *cobra.Command {
 		Use:   asgctl,
 		Short: "Show the autoscaler's view of EC2 Auto Scaling groups",
 		Long: `asgctl shows the autoscaler's facts about the Auto Scaling groups it serves, with their sources.
-It reads from AWS, or from files that the AWS CLI has written (--from). top and shadow read from a running autoscaler. Only prices refresh
-writes a file, only account --launch changes anything in AWS, and only remove changes anything in the cluster.
+It reads from AWS, or from files that the AWS CLI has written (--from). top, shadow and moves read from a running autoscaler. Only prices refresh
+writes a file, only account --launch changes anything in AWS, and only remove and moves resume change anything in the cluster.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
 		Version: c.version, SilenceErrors: true, SilenceUsage: true,
@@ -154,7 +154,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.version)
 		return err
 	}})
-	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow())
+	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves())
 	return root
 }
 

@@ -47,6 +47,9 @@ func (n *Node) Text() string {
 		rows = append(rows, []string{"removal", fmt.Sprintf("in %s, at %s", duration.HumanDuration(max(0, node.RemovalAt.Sub(n.At))),
 			node.RemovalAt.UTC().Format(time.TimeOnly+" MST"))})
 	}
+	if m := node.Move; m != nil {
+		rows = append(rows, []string{"replacement", m.Reason + ": " + m.Cause + ", " + moveState(node, &decision.Report{At: n.At})})
+	}
 	console := ""
 	for _, line := range node.Console {
 		console += "\n  " + Clean(line)

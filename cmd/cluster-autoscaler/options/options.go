@@ -27,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
@@ -66,6 +67,15 @@ type AWS struct {
 	InterruptionQueue    string // name or URL, empty: no queue is read
 	InterruptionDeadline interruption.Deadline
 	Rebalance            interruption.OnRebalance
+
+	Rotate      bool          // nodes are replaced that are not what a new one would be
+	RotateAge   time.Duration // of the oldest nodes, 0 for any
+	Repair      bool          // nodes are replaced that do not work
+	RepairRules []string      // in the form of move.ParseRepairRules
+	MoveBudgets []string      // in the form of move.ParseBudgets
+	MoveWindows []string      // in the form of move.ParseWindows
+	MoveMaxWait time.Duration // after which no pod's wish keeps a node that is to be replaced, 0 for never
+	MoveProof   time.Duration // how long the first new node of a group must have been Ready
 
 	Nominate string // NominateOn or NominateOff
 
@@ -212,6 +222,16 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"the last seconds of an interruption. force: the autoscaler deletes them with the grace period that is left. leave: they end with the instance.")
 	fs.StringVar((*string)(&a.Rebalance), "asg-rebalance", string(interruption.Count), "What happens on a rebalance recommendation. count: the autoscaler counts it. "+
 		"drain: it drains the node once the replacement is there, one node of a group at a time.")
+	fs.BoolVar(&a.Rotate, "asg-rotate", false, "Whether the autoscaler replaces nodes that are not what a new one would be: their launch template version, instance type or zone has changed, "+
+		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age counts.")
+	fs.DurationVar(&a.RotateAge, "asg-rotate-age", 0, "Age at which --asg-rotate replaces a node, up to a tenth earlier. The tag "+move.TagRotateAge+" sets it for one group. With 0s nodes may have any age.")
+	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair.")
+	fs.StringSliceVar(&a.RepairRules, "asg-repair-rule", nil, "REPAIR RULE")
+	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "BUDGET")
+	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "WINDOW")
+	fs.DurationVar(&a.MoveMaxWait, "asg-move-max-wait", 0, "How long pods may keep a node that is to be replaced by their wish to be left alone (safe-to-evict, do-not-disrupt, and the other rules of scale-down). "+
+		"Disruption budgets and grace periods hold after that, too. With 0s they may keep it for ever.")
+	fs.DurationVar(&a.MoveProof, "asg-move-proof", 5*time.Minute, "How long the first node that a group gets after a change of its launch template must have been Ready, and its pods with it, before further nodes of the group are replaced. At least 0s.")
 	fs.StringVar(&a.Nominate, "asg-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
 		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
 	fs.StringVar(&a.StatusPage, "asg-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
@@ -282,6 +302,9 @@ func (a *AWS) Validate() error {
 	if a.Shadow && a.PluginAddress != "" {
 		return errors.New("--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads")
 	}
+	if err := a.validateMoves(); err != nil {
+		return err
+	}
 	if a.ScaleUpsPerLoop < 1 {
 		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
 	}
@@ -291,6 +314,28 @@ func (a *AWS) Validate() error {
 	if a.PodSettleLimit < a.PodSettleTime {
 		return fmt.Errorf("--asg-pod-settle-limit=%v is shorter than --asg-pod-settle-time=%v: use %v or more",
 			a.PodSettleLimit, a.PodSettleTime, a.PodSettleTime)
+	}
+	return nil
+}
+
+// validateMoves returns an error for the first flag of moves that cannot work.
+func (a *AWS) validateMoves() error {
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"asg-rotate-age", a.RotateAge}, {"asg-move-max-wait", a.MoveMaxWait}, {"asg-move-proof", a.MoveProof}} {
+		if d.value < 0 {
+			return fmt.Errorf("--%s=%v is negative: use 0s or more", d.flag, d.value)
+		}
+	}
+	if _, err := move.ParseBudgets(a.MoveBudgets); err != nil {
+		return fmt.Errorf("--asg-move-budget: %w", err)
+	}
+	if _, err := move.ParseWindows(a.MoveWindows); err != nil {
+		return fmt.Errorf("--asg-move-window: %w", err)
+	}
+	if _, err := move.ParseRepairRules(a.RepairRules); err != nil {
+		return fmt.Errorf("--asg-repair-rule: %w", err)
 	}
 	return nil
 }

@@ -50,9 +50,10 @@ type parts struct {
 	draining  *podlist.Draining
 	reaction  *status.Reaction
 	decisions *decisions.Collector
-	plan      *plan.Plan      // of the nodes that were asked for
-	planner   scaleup.Planner // least-cost
-	shadow    *shadow.Shadow  // nil where the process leads
+	plan      *plan.Plan       // of the nodes that were asked for
+	planner   scaleup.Planner  // least-cost
+	shadow    *shadow.Shadow   // nil where the process leads
+	moves     *scaledown.Moves // nil if nothing is changed
 	balances  func(chosen, other string) bool
 	features
 }
@@ -91,6 +92,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Memory:      lifecycle.Burst,
 		Clock:       clock.RealClock{},
 	})
+	var moves corestatus.ScaleUpStatusProcessor
+	if with.replaces() {
+		with.moves.Raises, moves, with.decisions.Held = scaleUp.Raises, with.moves, with.moves.Held
+	}
 	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,
 		Raises:   scaleUp.Raises,
@@ -125,6 +130,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
+		moves, // takes out pods that run and that nobody helps
 		made.unhelped,
 		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
@@ -144,6 +150,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	return made
 }
 
+// replaces reports whether nodes are replaced for any reason.
+func (with parts) replaces() bool { return with.moves != nil && len(with.moves.Machine.Reasons) > 0 }
+
 // podList makes the list of pending pods.
 //
 // The pods of a ProvisioningRequest come behind the core's own processor, which would drop pods that fit on existing nodes. They
@@ -151,13 +160,17 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
 func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveBack pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	var requestsGuard pods.PodListProcessor
+	var requestsGuard, moving pods.PodListProcessor
 	if requests.injector != nil {
 		requestsGuard = oneZone
+	}
+	if with.replaces() {
+		moving = podlist.NewMoving(with.moves)
 	}
 	return present[pods.PodListProcessor](
 		podlist.NewSiblings(clock.RealClock{}),
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
+		moving,
 		with.draining,
 		injection.pods,
 		buffers.pods,
@@ -219,12 +232,13 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		Provider: with.provider,
 		Nodes:    with.nodes,
 		DryRun:   p.guard != nil || p.refusing != nil,
+		Moves:    with.moves,
 		Clock:    clock.RealClock{},
 	})
 	core.ScaleDownSetProcessor, core.ScaleDownStatusProcessor = removals, removals
 	made.requests = &scaledown.Requests{
 		ScaleDownNodeProcessor: core.ScaleDownNodeProcessor, Processors: core, Removals: removals, Provider: with.provider, DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules,
-		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder,
+		Off: !p.options.ScaleDown, Also: p.remove, Report: with.decisions.Record.Report, Recorder: with.recorder, Moves: with.moves,
 	}
 	core.ScaleDownNodeProcessor = made.requests
 }

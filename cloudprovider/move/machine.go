@@ -1,0 +1,387 @@
+package move
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+// Machine decides which nodes move. One goroutine uses it.
+type Machine struct {
+	Reasons []Reason // in the order in which they are served
+	Budgets Budgets  // of the cluster
+	Windows Windows
+	MaxWait time.Duration // after which a move is Harsh, 0 for never
+	// Proof is how long a new node and its pods must have been Ready until further nodes of the group move to the same target.
+	Proof time.Duration
+
+	undue map[string]time.Time // nodes whose reason is gone, since when
+}
+
+// sure is how long the reason of a move must have been gone until the move ends. One reading of a group may lack its launch template.
+const sure = 2 * time.Minute
+
+// Cluster is what a Machine decides by.
+type Cluster struct {
+	Nodes   []Node        // of our groups
+	Pending bool          // pods wait for nodes that come or are to come
+	Waiting []*corev1.Pod // all pods without a node
+	// LeftAlone reports whether a node is left alone for now, because of its group, its zone, itself, or because somebody else drains it.
+	LeftAlone func(n Node) bool
+}
+
+// Decision is what changes, and who waits.
+type Decision struct {
+	Changes []Change
+	Held    map[string]Held // nodes that are due and may not begin, by name
+}
+
+// Change is a new state of a node. A nil State ends the move, because its cause is gone.
+type Change struct {
+	Node  Node
+	State *State
+}
+
+// Hold is what holds a move back.
+type Hold string
+
+// Holds.
+const (
+	HeldAlone    Hold = "left-alone"   // its group, its zone or itself
+	HeldStopped  Hold = "stopped"      // moves of its group for this reason have failed
+	HeldUnsure   Hold = "unsure"       // its reason seems to be gone
+	HeldSick     Hold = "unhealthy"    // too many nodes are, so what they share may be at fault
+	HeldRoom     Hold = "no-room"      // no group can launch a node for its pods
+	HeldWindow   Hold = "window"       // no window is open
+	HeldPending  Hold = "pending-pods" // which come first
+	HeldBudget   Hold = "budget"       // as many nodes move as may
+	HeldFirst    Hold = "first-move"   // the first move of its group to this target is not proven
+	HeldWorkload Hold = "workload"     // another pod of one of its workloads moves
+	HeldRollout  Hold = "rollout"      // a workload has pods that are not Ready
+	HeldRestart  Hold = "restart"      // its Deployments are restarted first
+)
+
+// Held says why a node that is due does not move yet.
+type Held struct {
+	Why
+	Reason  string
+	Hold    Hold
+	Message string
+}
+
+// target is what nodes of a group move to, and why.
+type target struct{ group, reason, to string }
+
+// round is one decision.
+type round struct {
+	*Machine
+	Cluster
+	now        time.Time
+	moving     map[string]int            // nodes that move, by reason
+	inGroup    map[string]map[string]int // likewise, by group
+	sizes      map[string]int            // nodes by group
+	to         map[target]int            // nodes that move
+	failures   map[target]int
+	conforming map[string][]Node // nodes that are as they should be, by group
+	proofs     map[string]bool   // whether one of them is proven, by group, as far as somebody has asked
+	closed     map[string]string // why no node moves now, by reason
+	workloads  map[string]string // of the pods of nodes that move, with the node
+	unready    map[string]bool   // workloads with pods that are not Ready, nil before somebody asks
+	decision   Decision
+}
+
+// candidate is a node that is due and does not move.
+type candidate struct {
+	Node
+	Why
+	state  State // its earlier tries
+	reason int
+}
+
+// Decide decides once. Its cost grows with the nodes, and with their pods only where nodes are due.
+func (m *Machine) Decide(c Cluster, now time.Time) Decision {
+	r := &round{Machine: m, Cluster: c, now: now, moving: map[string]int{}, inGroup: map[string]map[string]int{}, sizes: map[string]int{}, to: map[target]int{},
+		failures: map[target]int{}, conforming: map[string][]Node{}, proofs: map[string]bool{}, workloads: map[string]string{}, decision: Decision{Held: map[string]Held{}}}
+	undue := m.undue
+	m.undue = map[string]time.Time{}
+	for _, reason := range m.Reasons {
+		if all, ok := reason.(interface {
+			See(nodes []Node, now time.Time)
+		}); ok {
+			all.See(c.Nodes, now)
+		}
+	}
+	var waiting []candidate
+	for _, n := range c.Nodes {
+		r.sizes[n.Group.Name]++
+		if due, waits := r.look(n, undue[n.Name]); waits {
+			waiting = append(waiting, due)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b candidate) int {
+		return cmp.Or(a.reason-b.reason, truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
+	for _, due := range waiting {
+		reason := m.Reasons[due.reason].Name()
+		if hold, message := r.held(due, reason); hold != "" {
+			r.hold(due.Node, due.Why, reason, hold, message)
+			continue
+		}
+		s := due.state
+		s.Why, s.Reason, s.Step, s.Began, s.Retry = due.Why, reason, Placing, now, time.Time{}
+		if s.Since.IsZero() {
+			s.Since = now
+		}
+		r.decision.Changes = append(r.decision.Changes, Change{due.Node, &s})
+		r.moves(due.Node, s)
+	}
+	return r.decision
+}
+
+// due returns the first reason for which the node is to be replaced.
+func (m *Machine) due(n Node, now time.Time) (Why, int) {
+	for at, reason := range m.Reasons {
+		if why, due := reason.Due(n, now); due {
+			return why, at
+		}
+	}
+	return Why{}, -1
+}
+
+// look sorts a node: it conforms, it moves, it has waited for its next try, or it waits for its first. Its reason has been gone since undue.
+func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
+	why, reason := r.due(n, r.now)
+	s, begun := StateOf(n.Node)
+	if reason < 0 {
+		r.conforms(n)
+		if begun {
+			r.ending(n, s, undue)
+		}
+		return due, false
+	}
+	name := r.Reasons[reason].Name()
+	if s.Since.IsZero() && begun { // somebody has spoilt it
+		s.Since = r.now
+	}
+	if begun && (s.Reason != name || s.Target != why.Target) { // other tries count no more
+		s.Failures, s.Retry = 0, time.Time{}
+	}
+	why.IgnoresWishes = why.IgnoresWishes || begun && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
+	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
+	if !begun || s.Step != Placing {
+		return candidate{n, why, s, reason}, !r.now.Before(s.Retry)
+	}
+	before := s
+	s.Why, s.Reason = why, name
+	if before != s {
+		r.decision.Changes = append(r.decision.Changes, Change{n, &s})
+	}
+	r.moves(n, s)
+	if hold, message := r.shut(name); hold != "" {
+		r.hold(n, why, name, hold, message)
+	}
+	return due, false
+}
+
+// conforms enters a node that is as it should be.
+func (r *round) conforms(n Node) {
+	for _, reason := range r.Reasons {
+		if stops, ok := reason.(interface{ Stopped(n Node) string }); ok && stops.Stopped(n) != "" {
+			r.hold(n, Why{Cause: "it does not work"}, reason.Name(), HeldSick, stops.Stopped(n))
+		}
+		if !reason.Judged(n) {
+			return
+		}
+	}
+	if n.Instance.Lifecycle == "InService" && !r.LeftAlone(n) {
+		r.conforming[n.Group.Name] = append(r.conforming[n.Group.Name], n)
+	}
+}
+
+// ending ends a move whose reason has been gone for long enough. Until then the node is not drained.
+func (r *round) ending(n Node, s State, undue time.Time) {
+	if undue.IsZero() {
+		undue = r.now
+	}
+	if r.now.Sub(undue) >= sure {
+		r.decision.Changes = append(r.decision.Changes, Change{Node: n})
+		return
+	}
+	r.undue[n.Name] = undue
+	if s.Step == Placing {
+		r.moves(n, s)
+	}
+	r.hold(n, s.Why, s.Reason, HeldUnsure, "its reason seems to be gone")
+}
+
+func (r *round) hold(n Node, why Why, reason string, hold Hold, message string) {
+	r.decision.Held[n.Name] = Held{Why: why, Reason: reason, Hold: hold, Message: message}
+}
+
+// moves counts a node that moves.
+func (r *round) moves(n Node, s State) {
+	r.moving[s.Reason]++
+	if r.inGroup[n.Group.Name] == nil {
+		r.inGroup[n.Group.Name] = map[string]int{}
+	}
+	r.inGroup[n.Group.Name][s.Reason]++
+	r.to[target{n.Group.Name, s.Reason, s.Target}]++
+	for _, pod := range r.leaving(n) {
+		if of := workload(pod); of != "" {
+			r.workloads[of] = n.Name
+		}
+	}
+}
+
+// shut says why no node moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
+// its node is of no use to them.
+func (r *round) shut(reason string) (Hold, string) {
+	if r.closed == nil {
+		r.closed = map[string]string{}
+	}
+	message, known := r.closed[reason]
+	if !known {
+		if open, next := r.Windows.Open(reason, r.now); !open {
+			message = "no window is open"
+			if !next.IsZero() {
+				message += " before " + next.UTC().Format("2006-01-02T15:04Z")
+			}
+		}
+		r.closed[reason] = message
+	}
+	switch {
+	case message != "":
+		return HeldWindow, message
+	case r.Pending && reason != Repair:
+		return HeldPending, "pods wait for nodes, and they come first"
+	case r.Budgets.Left(reason, len(r.Nodes), nil) <= 0:
+		return HeldBudget, "--asg-move-budget lets no node move"
+	}
+	return "", ""
+}
+
+// held says what holds the move of a node back, "" for nothing.
+func (r *round) held(due candidate, reason string) (Hold, string) {
+	g, to := due.Group, target{due.Group.Name, reason, due.Target}
+	if r.LeftAlone(due.Node) {
+		return HeldAlone, "it, its group or its zone is left alone"
+	}
+	if r.failures[to] >= mostFailures {
+		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
+	}
+	if hold, message := r.shut(reason); hold != "" {
+		return hold, message
+	}
+	switch {
+	case r.Budgets.Left(reason, len(r.Nodes), r.moving) <= 0:
+		return HeldBudget, fmt.Sprintf("%d nodes move, as many as --asg-move-budget lets", total(r.moving))
+	case GroupBudgets(g).Left(reason, r.sizes[g.Name], r.inGroup[g.Name]) <= 0:
+		return HeldBudget, fmt.Sprintf("%d nodes of group %q move, as many as it lets", total(r.inGroup[g.Name]), g.Name)
+	}
+	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
+		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready with its pods for %s", g.Name, r.Proof)
+	}
+	if reason == Repair {
+		return "", ""
+	}
+	return r.heldByPods(due)
+}
+
+// groupProven reports whether a node of the group that is as it should be is proven.
+func (r *round) groupProven(group string) bool {
+	proven, known := r.proofs[group]
+	if !known {
+		proven = slices.ContainsFunc(r.conforming[group], r.proven)
+		r.proofs[group] = proven
+	}
+	return proven
+}
+
+// heldByPods says which workload of the node holds it back.
+func (r *round) heldByPods(due candidate) (Hold, string) {
+	if r.unready == nil {
+		r.unready = map[string]bool{}
+		for _, pod := range r.Waiting {
+			r.unready[workload(pod)] = true
+		}
+		for _, n := range r.Nodes {
+			for _, pod := range r.leaving(n) {
+				if !podReady(pod, time.Time{}) {
+					r.unready[workload(pod)] = true
+				}
+			}
+		}
+	}
+	for _, pod := range r.leaving(due.Node) {
+		of := workload(pod)
+		if node := r.workloads[of]; of != "" && node != "" {
+			return HeldWorkload, fmt.Sprintf("a pod of %q moves from node %q", of, node)
+		}
+		if of != "" && r.unready[of] {
+			return HeldRollout, fmt.Sprintf("%q has a pod that is not Ready", of)
+		}
+	}
+	return "", ""
+}
+
+// proven reports whether a node has been Ready for long enough, with its pods. Pods that are younger say nothing.
+func (r *round) proven(n Node) bool {
+	since := r.now.Add(-r.Proof)
+	pods := r.leaving(n)
+	old := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.CreationTimestamp.After(since) })
+	return nodemeta.Ready(n.Node) && readySince(n.Status.Conditions, since) && (len(old) > 0 || len(pods) == 0) &&
+		!slices.ContainsFunc(old, func(p *corev1.Pod) bool { return !podReady(p, since) })
+}
+
+// leaving returns the pods that a drain of the node moves.
+func (r *round) leaving(n Node) []*corev1.Pod {
+	if n.Pods == nil {
+		return nil
+	}
+	return slices.DeleteFunc(n.Pods(), func(p *corev1.Pod) bool { return !drain.Moves(p, r.now) })
+}
+
+func readySince(conditions []corev1.NodeCondition, since time.Time) bool {
+	return slices.ContainsFunc(conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && !c.LastTransitionTime.After(since)
+	})
+}
+
+// podReady reports whether a pod is Ready, and if a time is given, since then.
+func podReady(pod *corev1.Pod, since time.Time) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && (since.IsZero() || !c.LastTransitionTime.After(since))
+	})
+}
+
+// workload names what a pod belongs to: its Deployment, or else its controller. It is "" for a pod without one.
+func workload(pod *corev1.Pod) string {
+	owner := metav1.GetControllerOf(pod)
+	if owner == nil {
+		return ""
+	}
+	return pod.Namespace + "/" + strings.TrimSuffix(owner.Name, "-"+pod.Labels["pod-template-hash"])
+}
+
+func total(counts map[string]int) (sum int) {
+	for n := range maps.Values(counts) {
+		sum += n
+	}
+	return sum
+}
+
+func truth(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

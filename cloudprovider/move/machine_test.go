@@ -1,0 +1,262 @@
+package move_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+)
+
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+// labelled is a reason for nodes with a label of its name. The label's value is the target.
+type labelled string
+
+func (l labelled) Name() string { return string(l) }
+
+func (l labelled) Due(n move.Node, _ time.Time) (move.Why, bool) {
+	target, due := n.Labels[string(l)]
+	return move.Why{Cause: "it is old", Target: target}, due
+}
+
+func (l labelled) Judged(move.Node) bool { return true }
+
+// fleet is a cluster for one Decide.
+type fleet struct {
+	t       *testing.T
+	groups  map[string]*group.Group
+	nodes   []move.Node
+	pending bool
+	waiting []*corev1.Pod
+	alone   map[string]bool
+}
+
+func newFleet(t *testing.T) *fleet {
+	return &fleet{t: t, groups: map[string]*group.Group{}, alone: map[string]bool{}}
+}
+
+// node adds a node of a group that has been Ready for an hour, with a Ready pod of each workload.
+func (f *fleet) node(name string, labels map[string]string, workloads ...string) *corev1.Node {
+	of, _, _ := strings.Cut(name, "-")
+	if f.groups[of] == nil {
+		f.groups[of] = &group.Group{Name: of}
+	}
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels, CreationTimestamp: metav1.NewTime(noon.Add(time.Duration(len(f.nodes)) * time.Second))},
+		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(noon.Add(-time.Hour))}}}}
+	var pods []*corev1.Pod
+	for _, w := range workloads {
+		pods = append(pods, pod(w, noon.Add(-time.Hour)))
+	}
+	f.nodes = append(f.nodes, move.Node{Node: n, Instance: &group.Instance{ID: "i-" + name, Lifecycle: "InService"}, Group: f.groups[of], Pods: func() []*corev1.Pod { return slices.Clone(pods) }})
+	return n
+}
+
+// pod is a pod of a Deployment, Ready since a moment.
+func pod(workload string, ready time.Time) *corev1.Pod {
+	controls := true
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: workload + "-7f-x", Labels: map[string]string{"pod-template-hash": "7f"},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "ReplicaSet", Name: workload + "-7f", Controller: &controls}}},
+		Status: corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{
+			{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(ready)}}}}
+}
+
+// state annotates a node.
+func state(n *corev1.Node, s move.State) {
+	metav1.SetMetaDataAnnotation(&n.ObjectMeta, move.Annotation, s.Text())
+}
+
+func machine(t *testing.T, budgets ...string) *move.Machine {
+	t.Helper()
+	if len(budgets) == 0 {
+		budgets = []string{"100%"}
+	}
+	b, err := move.ParseBudgets(budgets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &move.Machine{Reasons: []move.Reason{labelled(move.Repair), labelled(move.Rotation)}, Budgets: b, Proof: 5 * time.Minute}
+}
+
+func (f *fleet) decide(m *move.Machine, now time.Time) move.Decision {
+	return m.Decide(move.Cluster{Nodes: f.nodes, Pending: f.pending, Waiting: f.waiting, LeftAlone: func(n move.Node) bool { return f.alone[n.Name] }}, now)
+}
+
+// result is the decision in words: the nodes that begin or change, those that end, and what holds the others.
+func result(d move.Decision) string {
+	var words []string
+	for _, c := range d.Changes {
+		if c.State == nil {
+			words = append(words, c.Node.Name+" ends")
+			continue
+		}
+		words = append(words, c.Node.Name+" "+string(c.State.Step))
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Held)) {
+		words = append(words, fmt.Sprintf("%s held: %s", name, d.Held[name].Hold))
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestWhichNodesMove(t *testing.T) {
+	old := map[string]string{move.Rotation: ""}
+	changed := map[string]string{move.Rotation: "v2"}
+	broken := map[string]string{move.Repair: ""}
+	rotation := move.State{Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
+	big := func(f *fleet, g string) { f.groups[g].Tags = map[string]string{move.TagBudget: "100%"} }
+	for _, tt := range []struct {
+		name    string
+		budgets []string
+		fleet   func(f *fleet)
+		want    string
+	}{
+		{name: "nobody is due", fleet: func(f *fleet) { f.node("a-1", nil, "web") }},
+		{name: "repairs come first", budgets: []string{"1"}, fleet: func(f *fleet) { f.node("a-1", old); f.node("b-1", broken) }, want: "b-1 placing, a-1 held: budget"},
+		{name: "the oldest of a group, and one at a time", fleet: func(f *fleet) { f.node("a-1", old); f.node("a-2", old) }, want: "a-1 placing, a-2 held: budget"},
+		{name: "a group's own budget", fleet: func(f *fleet) { f.node("a-1", old); f.node("a-2", old); big(f, "a") }, want: "a-1 placing, a-2 placing"},
+		{name: "a budget that cannot be read", fleet: func(f *fleet) {
+			f.node("a-1", old).Labels = old
+			f.groups["a"].Tags = map[string]string{move.TagBudget: "some"}
+		}, want: "a-1 held: budget"},
+		{name: "frozen", budgets: []string{"0"}, fleet: func(f *fleet) { f.node("a-1", old) }, want: "a-1 held: budget"},
+		{name: "another node of the group moves", fleet: func(f *fleet) { state(f.node("a-1", old), rotation); f.node("a-2", old) }, want: "a-2 held: budget"},
+		{name: "pods wait", fleet: func(f *fleet) { f.pending = true; f.node("a-1", old); f.node("b-1", broken) }, want: "b-1 placing, a-1 held: pending-pods"},
+		{name: "left alone", fleet: func(f *fleet) { f.node("a-1", old); f.alone["a-1"] = true }, want: "a-1 held: left-alone"},
+		{name: "one workload at a time", fleet: func(f *fleet) { f.node("a-1", old, "web"); f.node("b-1", old, "web"); f.node("c-1", old, "db") },
+			want: "a-1 placing, c-1 placing, b-1 held: workload"},
+		{name: "a workload that has not settled", fleet: func(f *fleet) {
+			f.node("a-1", old, "web")
+			f.node("b-1", nil)
+			f.nodes[1].Pods = func() []*corev1.Pod {
+				p := pod("web", noon)
+				p.Status.Conditions[0].Status = corev1.ConditionFalse
+				return []*corev1.Pod{p}
+			}
+		}, want: "a-1 held: rollout"},
+		{name: "the first of a group is alone", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); big(f, "a") }, want: "a-1 placing, a-2 held: first-move"},
+		{name: "the first new node is young", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", nil).Status.Conditions[0].LastTransitionTime = metav1.NewTime(noon.Add(-4 * time.Minute))
+		}, want: "a-1 held: first-move"},
+		{name: "a pod of the first new node is young", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", nil)
+			f.nodes[1].Pods = func() []*corev1.Pod { return []*corev1.Pod{pod("web", noon.Add(-time.Minute))} }
+		}, want: "a-1 held: first-move"},
+		{name: "the first new node is proven", fleet: func(f *fleet) { f.node("a-1", changed); f.node("a-2", changed); f.node("a-3", nil, "web"); big(f, "a") },
+			want: "a-1 placing, a-2 placing"},
+		{name: "the reason is gone", fleet: func(f *fleet) { state(f.node("a-1", nil), rotation) }, want: "a-1 held: unsure"},
+		{name: "a node that goes is no proof", fleet: func(f *fleet) {
+			f.node("a-1", changed)
+			f.node("a-2", changed)
+			f.node("a-3", nil, "web")
+			f.nodes[2].Instance.Lifecycle = "Terminating"
+			big(f, "a")
+		}, want: "a-1 placing, a-2 held: first-move"},
+		{name: "a pod without a node", fleet: func(f *fleet) { f.waiting = []*corev1.Pod{pod("web", noon)}; f.node("a-1", old, "web") }, want: "a-1 held: rollout"},
+		{name: "pods wait, and a node moves", fleet: func(f *fleet) { f.pending = true; state(f.node("a-1", old), rotation) }, want: "a-1 held: pending-pods"},
+		{name: "it waits for its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Minute))) }},
+		{name: "its next try", fleet: func(f *fleet) { state(f.node("a-1", old), rotation.Failed(noon.Add(-time.Hour))) }, want: "a-1 placing"},
+		{name: "three failures stop the group", fleet: func(f *fleet) {
+			s := rotation.Failed(noon.Add(-9 * time.Hour)).Failed(noon.Add(-8 * time.Hour))
+			state(f.node("a-1", old), s)
+			state(f.node("a-2", old), rotation.Failed(noon.Add(-8*time.Hour)))
+			f.node("b-1", old)
+		}, want: "b-1 placing, a-1 held: stopped, a-2 held: stopped"},
+		{name: "failures of another target count no more", fleet: func(f *fleet) {
+			s := move.State{Reason: move.Rotation, Why: move.Why{Target: "v1"}, Since: noon, Failures: 3, Step: move.Waiting}
+			state(f.node("a-1", changed), s)
+		}, want: "a-1 placing"},
+		{name: "an annotation that somebody has spoilt", fleet: func(f *fleet) { metav1.SetMetaDataAnnotation(&f.node("a-1", old).ObjectMeta, move.Annotation, "{") }, want: "a-1 placing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFleet(t)
+			tt.fleet(f)
+			if got := result(f.decide(machine(t, tt.budgets...), noon)); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestWindowHoldsMoves(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	f.node("a-1", map[string]string{move.Rotation: ""})
+	var err error
+	if m.Windows, err = move.ParseWindows([]string{"allow 0 13 * * * 1h"}); err != nil {
+		t.Fatal(err)
+	}
+	d := f.decide(m, noon)
+	if got, want := d.Held["a-1"].Message, "no window is open before 2026-11-26T13:00Z"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := result(f.decide(m, noon.Add(time.Hour))); got != "a-1 placing" {
+		t.Error(got)
+	}
+}
+
+// A pod's wish counts until the move has waited for long enough, and the annotation says so.
+func TestWishesCountNoMoreAfterTheLongestWait(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	m.MaxWait = time.Hour
+	n := f.node("a-1", map[string]string{move.Rotation: ""})
+	state(n, move.State{Reason: move.Rotation, Why: move.Why{Cause: "it is old"}, Step: move.Placing, Since: noon, Began: noon})
+	if d := f.decide(m, noon.Add(59*time.Minute)); len(d.Changes) != 0 {
+		t.Errorf("changes %v before its time", result(d))
+	}
+	d := f.decide(m, noon.Add(time.Hour))
+	if len(d.Changes) != 1 || !d.Changes[0].State.IgnoresWishes || !d.Changes[0].State.Since.Equal(noon) {
+		t.Fatalf("changes %+v, want its wishes to count no more", d.Changes)
+	}
+	state(n, *d.Changes[0].State)
+	if !move.IgnoresWishes(n) {
+		t.Error("the annotation does not say so")
+	}
+}
+
+func TestMoveEndsOnceItsReasonIsGone(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	state(f.node("a-1", nil), move.State{Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon})
+	for after, want := range map[time.Duration]string{0: "a-1 held: unsure", time.Minute: "a-1 held: unsure", 2 * time.Minute: "a-1 ends"} {
+		m := *m
+		f.decide(&m, noon)
+		if got := result(f.decide(&m, noon.Add(after))); got != want {
+			t.Errorf("after %v: %s, want %s", after, got, want)
+		}
+	}
+}
+
+func TestPausesGrow(t *testing.T) {
+	s, now := move.State{Step: move.Placing, Launches: 2, Replacement: "a"}, noon
+	for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, 80 * time.Minute, 160 * time.Minute, 4 * time.Hour, 4 * time.Hour} {
+		if s = s.Failed(now); s.Retry.Sub(now) != want || s.Step != move.Waiting || s.Launches != 0 || s.Replacement != "" {
+			t.Errorf("%+v, want a pause of %v", s, want)
+		}
+	}
+	if later := s.Postponed(now); later.Failures != s.Failures || later.Retry.Sub(now) != 5*time.Minute {
+		t.Errorf("%+v, want no further failure", later)
+	}
+}
+
+func BenchmarkThousandNodes(b *testing.B) {
+	f := newFleet(nil)
+	for i := range 1000 {
+		labels := map[string]string{}
+		if i%2 == 0 {
+			labels[move.Rotation] = "v2"
+		}
+		f.node(fmt.Sprintf("g%d-%d", i%50, i), labels, "web", "db", "cache", fmt.Sprint("w", i))
+	}
+	budgets, _ := move.ParseBudgets([]string{"10%"})
+	m := &move.Machine{Reasons: []move.Reason{labelled(move.Rotation)}, Budgets: budgets, Proof: 5 * time.Minute}
+	for b.Loop() {
+		f.decide(m, noon)
+	}
+}

@@ -1,0 +1,54 @@
+package move
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Outcome is how a move ended. It is a metric label.
+type Outcome string
+
+// Outcomes.
+const (
+	Moved     Outcome = "moved"     // the node is gone, its pods run elsewhere
+	Failed    Outcome = "failed"    // it is tried again
+	Cancelled Outcome = "cancelled" // its reason is gone
+)
+
+// Metrics of moves.
+type Metrics struct {
+	ended    *prometheus.CounterVec
+	underWay *prometheus.GaugeVec
+	held     *prometheus.GaugeVec
+}
+
+// NewMetrics registers Metrics.
+func NewMetrics(registerer prometheus.Registerer) *Metrics {
+	auto := promauto.With(registerer)
+	opts := func(name, help string) prometheus.Opts {
+		return prometheus.Opts{Namespace: "asg_autoscaler", Subsystem: "moves", Name: name, Help: help}
+	}
+	return &Metrics{
+		ended: auto.NewCounterVec(prometheus.CounterOpts(opts("total", "Nodes that were to be replaced, by reason and outcome: moved, failed (the node is tried again), "+
+			"cancelled (the reason is gone).")), []string{"reason", "outcome"}),
+		underWay: auto.NewGaugeVec(prometheus.GaugeOpts(opts("under_way", "Nodes that are being replaced, by reason.")), []string{"reason"}),
+		held:     auto.NewGaugeVec(prometheus.GaugeOpts(opts("held", "Nodes that are to be replaced and wait, by reason and by what holds them.")), []string{"reason", "hold"}),
+	}
+}
+
+// Ended counts the end of a move.
+func (m *Metrics) Ended(reason string, o Outcome) { m.ended.WithLabelValues(reason, string(o)).Inc() }
+
+// Show sets the gauges.
+func (m *Metrics) Show(states map[string]State, held map[string]Held) {
+	m.underWay.Reset()
+	m.held.Reset()
+	for _, s := range states {
+		if s.Step == Placing {
+			m.underWay.WithLabelValues(s.Reason).Inc()
+		}
+	}
+	for _, h := range held {
+		m.held.WithLabelValues(h.Reason, string(h.Hold)).Inc()
+	}
+}

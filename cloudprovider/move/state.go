@@ -1,0 +1,93 @@
+package move
+
+import (
+	"encoding/json"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Annotation is on a node that is to be replaced. It holds its State as JSON, by which the next leader goes on.
+const Annotation = "asg-autoscaler.github.io/move"
+
+// Taint keeps new pods off a node that is about to be drained. The core leaves taints of this prefix out of the nodes that a group would add.
+const Taint = "status-taint.cluster-autoscaler.kubernetes.io/asg-autoscaler-move"
+
+// Step says how far a move is.
+type Step string
+
+// Steps.
+const (
+	Placing Step = "placing" // its pods get places, on nodes that there are, that come, or that are launched for them. Then it is drained, which is a taint
+	Waiting Step = "waiting" // it did not go, and is tried again at State.Retry
+)
+
+// State is a move under way.
+type State struct {
+	Why
+	Reason      string    `json:"reason"`
+	Since       time.Time `json:"since"`
+	Step        Step      `json:"step"`
+	Began       time.Time `json:"began"`                 // of the step
+	Replacement string    `json:"replacement,omitempty"` // the node group that was asked for a node for its pods
+	Launches    int       `json:"launches,omitempty"`    // how often, in this step
+	Failures    int       `json:"failures,omitempty"`
+	Retry       time.Time `json:"retry,omitzero"`
+	Closed      bool      `json:"closed,omitempty"`   // the node has Taint
+	Restarted   time.Time `json:"restarted,omitzero"` // when the Deployments were restarted that ask for it, once in a move
+}
+
+// StateOf reads the annotation of a node, and reports false without one. Of one that somebody has spoilt it reads what comes before.
+func StateOf(node metav1.Object) (s State, moves bool) {
+	text, moves := node.GetAnnotations()[Annotation]
+	if moves {
+		_ = json.Unmarshal([]byte(text), &s)
+	}
+	return s, moves
+}
+
+// IgnoresWishes reports whether no pod keeps the node by its wish.
+func IgnoresWishes(node *corev1.Node) bool {
+	s, _ := StateOf(node)
+	return s.IgnoresWishes
+}
+
+// Text is the annotation's value.
+func (s State) Text() string {
+	s.Since, s.Began, s.Retry = s.Since.UTC().Truncate(time.Second), s.Began.UTC().Truncate(time.Second), s.Retry.UTC().Truncate(time.Second)
+	s.Restarted = s.Restarted.UTC().Truncate(time.Second)
+	text, _ := json.Marshal(s) // of words and times, which cannot fail
+	return string(text)
+}
+
+const (
+	// mostFailures of moves to one target stop the moves of a group to it.
+	mostFailures = 3
+	// The pause after a failure doubles from firstPause to longestPause.
+	firstPause, longestPause, postponedPause = 10 * time.Minute, 4 * time.Hour, 5 * time.Minute
+)
+
+// Failed is the state after a try that failed. The node waits, and longer each time.
+func (s State) Failed(now time.Time) State {
+	pause := firstPause
+	for range s.Failures {
+		pause = min(2*pause, longestPause)
+	}
+	s.Failures++
+	return s.waits(now, pause)
+}
+
+// Postponed is the state after a try that could not begin, because a pod keeps the node or nobody can launch another. It is a failure if a node was
+// launched for it, because the next try would launch one more.
+func (s State) Postponed(now time.Time) State {
+	if s.Launches > 0 {
+		return s.Failed(now)
+	}
+	return s.waits(now, postponedPause)
+}
+
+func (s State) waits(now time.Time, pause time.Duration) State {
+	s.Step, s.Began, s.Retry, s.Launches, s.Replacement, s.Closed = Waiting, now, now.Add(pause), 0, "", false
+	return s
+}

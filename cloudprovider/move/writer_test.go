@@ -1,0 +1,54 @@
+package move_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+)
+
+// The last state of a node wins, whatever other writers do meanwhile, and none takes annotation and taint off.
+func TestWriterWritesTheLastState(t *testing.T) {
+	client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a"}}, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b", Annotations: map[string]string{move.Annotation: "{}"}},
+		Spec: corev1.NodeSpec{Taints: []corev1.Taint{{Key: move.Taint, Effect: corev1.TaintEffectNoSchedule}}}})
+	var conflicts atomic.Int32
+	client.PrependReactor("update", "nodes", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if conflicts.Add(1) <= 2 {
+			return true, nil, errors.NewConflict(schema.GroupResource{Resource: "nodes"}, "a", nil)
+		}
+		return false, nil, nil
+	})
+	w := move.NewWriter(t.Context(), client)
+	w.Write("gone", &move.State{})
+	w.Write("a", &move.State{})
+	last := move.State{Reason: move.Rotation, Closed: true}
+	w.Write("a", &last)
+	w.Write("b", nil)
+	node := func(name string) *corev1.Node {
+		n, err := client.CoreV1().Nodes().Get(context.Background(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		a, b := node("a"), node("b")
+		_, annotated := b.Annotations[move.Annotation]
+		if a.Annotations[move.Annotation] == last.Text() && len(a.Spec.Taints) == 1 && !annotated && len(b.Spec.Taints) == 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("a has %v %v, b has %v %v", a.Annotations, a.Spec.Taints, b.Annotations, b.Spec.Taints)
+		}
+	}
+}

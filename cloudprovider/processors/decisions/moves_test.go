@@ -1,0 +1,142 @@
+package decisions_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+// outdated is a reason for nodes with the label outdated.
+type outdated struct{}
+
+func (outdated) Name() string { return move.Rotation }
+
+func (outdated) Judged(move.Node) bool { return true }
+
+func (outdated) Due(n move.Node, _ time.Time) (move.Why, bool) {
+	_, due := n.Labels["outdated"]
+	return move.Why{Cause: "launch template version 1, and new instances get 2"}, due
+}
+
+// newRotationWorld has a group of three nodes with a Ready pod each. The node small-0 is outdated.
+func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)) (*world, []*corev1.Node) {
+	t.Helper()
+	o := options()
+	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
+	budgets, err := move.ParseBudgets([]string{"100%"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: budgets, Proof: 5 * time.Minute}
+	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
+	nodes := w.ready("small")
+	nodes[0].Labels["outdated"] = "true"
+	for i, n := range nodes {
+		w.join(n)
+		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), cpu, n.Name)
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		for _, change := range changes {
+			change(pod)
+		}
+		w.put(pod)
+	}
+	return w, nodes
+}
+
+// join has the node in the API server and in the cache.
+func (w *world) join(n *corev1.Node) {
+	w.T.Helper()
+	w.put(n)
+	if err := w.client.Tracker().Add(n.DeepCopy()); err != nil {
+		w.T.Fatal(err)
+	}
+}
+
+// untilMove runs loops until the move of small-0 is as wanted, and returns the node.
+func (w *world) untilMove(want func(decision.Node) bool) (n decision.Node) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		if n = w.node(w.loop(), "small-0"); n.Move == nil || !want(n) {
+			return fmt.Sprintf("node %+v, move %+v", n, n.Move)
+		}
+		return ""
+	})
+	return n
+}
+
+// gone waits until the group has the size.
+func (w *world) gone(size int) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		if got := w.desired(); got != size {
+			return fmt.Sprintf("%d are desired, want %d", got, size)
+		}
+		return ""
+	})
+}
+
+func TestOutdatedNodeGoesWhereItsPodsHavePlace(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m")
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(2)
+	if got := w.evicted(); got != "pod-0" {
+		t.Errorf("evicted %q, want the pod of the node", got)
+	}
+	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 ||
+		!strings.HasPrefix(list[0].Reason.Message, "replaced (rotation: launch template version 1, and new instances get 2)") {
+		t.Errorf("recorded %+v", list)
+	}
+}
+
+// The pods fit nowhere else, so a node comes first. The process ends meanwhile, and the next one knows of it.
+func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	for range 3 {
+		w.loop()
+	}
+	if w.desired() != 4 || w.evicted() != "" {
+		t.Fatalf("%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
+	}
+	if want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but "; !strings.HasPrefix(n.Reason.Message, want) {
+		t.Errorf("reason %q, want it to begin with %q", n.Reason.Message, want)
+	}
+	stored, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _ := move.StateOf(stored); s.Step != move.Placing || s.Replacement != "small" || s.Launches != 1 {
+		t.Errorf("the node says %+v", s)
+	}
+	w.join(w.ready("small")[3])
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(3)
+	if got := w.evicted(); got != "pod-0" {
+		t.Errorf("evicted %q, want the pod of the node", got)
+	}
+}
+
+// A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.
+func TestPodKeepsAnOutdatedNode(t *testing.T) {
+	w, _ := newRotationWorld(t, "500m", func(pod *corev1.Pod) {
+		pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+	})
+	n := w.untilMove(func(n decision.Node) bool { return n.Pod != "" })
+	if want := `it is to be replaced (rotation: launch template version 1, and new instances get 2), but pod "default/pod-0" has the annotation`; !strings.HasPrefix(n.Reason.Message, want) {
+		t.Errorf("reason %q", n.Reason.Message)
+	}
+	if got := <-w.events.Events; !strings.HasPrefix(got, "Warning DisruptionBlocked it is to be replaced") {
+		t.Errorf("event %q", got)
+	}
+	if w.desired() != 3 || w.evicted() != "" {
+		t.Errorf("%d are desired, evicted %q", w.desired(), w.evicted())
+	}
+}

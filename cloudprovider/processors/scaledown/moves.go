@@ -1,0 +1,458 @@
+package scaledown
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
+	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
+	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+)
+
+const (
+	// mostLaunches for one node are asked for in one try. More would not help: the pods fit on no new node, or others take each of them.
+	mostLaunches = 2
+	// A try is postponed once something has kept the node for blockedFor, or at the latest after longestTry, so that its budget serves others.
+	blockedFor, longestTry = 2 * time.Minute, 20 * time.Minute
+	// A pod that waits comes first for comesFirstFor. One that waits longer has another problem.
+	comesFirstFor = 15 * time.Minute
+	// unwritten is after how long a state that the cache does not show counts as lost.
+	unwritten = time.Minute
+)
+
+// Moves has nodes replaced: a move.Machine chooses them, and Requests carries that out. In each loop it takes part at three points:
+//
+//   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, and returns them as pending. So the core plans
+//     them together with all others. restore puts them back before the core plans removals.
+//   - Process, at the end of the scale-up, sees which of them got a node.
+//   - moving begins new moves, and Requests tells what came of those under way.
+//
+// The core's loop alone uses it, except that it writes annotations beside the loop.
+type Moves struct {
+	Machine  *move.Machine
+	Provider *aws.Provider
+	Writer   *move.Writer
+	Raises   func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus // takes the status of a loop apart
+	Metrics  *move.Metrics
+	Clock    clock.PassiveClock
+
+	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
+	written   map[string]written    // that the cache may not show yet, by node
+	held      map[string]move.Held
+	placeless map[string]bool      // nodes whose pods have no other place
+	roomless  map[string]bool      // those for which no group could launch a node
+	blocked   map[string]time.Time // since when something keeps a node that is to be drained
+	draining  map[string]string    // nodes whose drain has begun, with the reason
+
+	counted  map[string]*framework.NodeInfo // nodes of the snapshot as they were before Count, by name
+	owners   map[types.UID]string           // nodes of the pods that Count returned
+	waiting  []*corev1.Pod                  // the other pending pods
+	hopeless map[types.UID]bool             // those that no group helps
+}
+
+type written struct {
+	text string // "" for no move
+	at   time.Time
+}
+
+// NewMoves makes Moves.
+func NewMoves(m Moves) *Moves {
+	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
+	m.placeless, m.roomless, m.blocked = map[string]bool{}, map[string]bool{}, map[string]time.Time{}
+	return &m
+}
+
+// Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
+func (m *Moves) Held() map[string]move.Held { return m.held }
+
+// Count returns the pods of the nodes that have no other place. It takes them off these nodes in the snapshot, which take no pod meanwhile, until
+// restore. pending are the pods that wait for a node.
+func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
+	m.counted, m.owners, m.waiting, m.hopeless = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}
+	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
+		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
+		if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
+			continue
+		}
+		on := podsOf(info)
+		moved := podutils.FilterRecreatablePods(slices.DeleteFunc(on, func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }))
+		shut := info.DeepCopy()
+		shut.Node().Spec.Unschedulable = true
+		if err := replaceNode(ctx, shut, info); err != nil {
+			klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
+			continue
+		}
+		m.counted[name] = info
+		for _, p := range moved {
+			if err := ctx.ClusterSnapshot.ForceRemovePod(p.Namespace, p.Name, name); err != nil {
+				klog.ErrorS(err, "Could not take a pod off a node that is to be replaced", "node", name, "pod", klog.KObj(p))
+				continue
+			}
+			m.owners[p.UID] = name
+			pods = append(pods, podutils.ClearPodNodeNames([]*corev1.Pod{p})...)
+		}
+	}
+	return pods
+}
+
+// replaceNode puts a node into the snapshot in the place of another form of it. If that fails it puts the other form back.
+func replaceNode(ctx *cacontext.AutoscalingContext, now, before *framework.NodeInfo) error {
+	if err := ctx.ClusterSnapshot.RemoveNodeInfo(now.Node().Name); err != nil {
+		return err
+	}
+	err := ctx.ClusterSnapshot.AddNodeInfo(now)
+	if err != nil && before != nil {
+		_ = ctx.ClusterSnapshot.AddNodeInfo(before)
+	}
+	return err
+}
+
+// restore takes the counted pods off the nodes on which the core has put them, and puts their nodes back as they were.
+func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
+	if len(m.counted) == 0 {
+		return
+	}
+	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
+	if err != nil {
+		klog.ErrorS(err, "Could not look for the places of pods that move")
+	}
+	for _, info := range infos {
+		for _, p := range podsOf(info) {
+			if _, ours := m.owners[p.UID]; ours {
+				if err := ctx.ClusterSnapshot.ForceRemovePod(p.Namespace, p.Name, info.Node().Name); err != nil {
+					klog.ErrorS(err, "Could not take a pod that moves off its new place in the snapshot", "pod", klog.KObj(p))
+				}
+			}
+		}
+	}
+	for name, info := range m.counted {
+		if err := replaceNode(ctx, info, nil); err != nil {
+			klog.ErrorS(err, "Could not put a node back that is to be replaced, this loop does without it", "node", name)
+		}
+	}
+	m.counted, m.owners = nil, nil
+}
+
+// Process notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event. It implements the
+// core's ScaleUpStatusProcessor.
+func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	if s.Result == corestatus.ScaleUpNotTried {
+		return
+	}
+	m.roomless = map[string]bool{}
+	s.PodsRemainUnschedulable = slices.DeleteFunc(s.PodsRemainUnschedulable, func(i corestatus.NoScaleUpInfo) bool {
+		node, ours := m.owners[i.Pod.UID]
+		if ours {
+			m.roomless[node] = true
+		} else {
+			m.hopeless[i.Pod.UID] = true
+		}
+		return ours
+	})
+	if s.Result != corestatus.ScaleUpSuccessful {
+		return
+	}
+	asked := map[string]bool{}
+	for _, raise := range m.Raises(s) {
+		for _, pod := range raise.PodsTriggeredScaleUp {
+			if node, ours := m.owners[pod.UID]; ours && len(raise.ScaleUpInfos) > 0 && !asked[node] {
+				asked[node] = true
+				m.launched(node, raise.ScaleUpInfos[0].Group.Id())
+			}
+		}
+	}
+}
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (*Moves) CleanUp() {}
+
+// launched notes that a node was asked for in the place of another.
+func (m *Moves) launched(node, group string) {
+	if state, moves := m.states[node]; moves {
+		state.Replacement = group
+		state.Launches++
+		m.set(node, &state)
+		klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
+	}
+}
+
+// set gives a node a state, nil for none. Others see it once the cache shows it.
+func (m *Moves) set(node string, s *move.State) {
+	w := written{at: m.Clock.Now()}
+	if s != nil {
+		w.text, m.states[node] = s.Text(), *s
+	} else {
+		delete(m.states, node)
+	}
+	m.written[node] = w
+	m.Writer.Write(node, s)
+}
+
+// moving decides which nodes move, and returns those that are to be drained as soon as their pods have a place.
+func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []*corev1.Node {
+	if len(m.Machine.Reasons) == 0 && !slices.ContainsFunc(all, left) {
+		return nil
+	}
+	now := m.Clock.Now()
+	var nodes []move.Node
+	byName := make(map[string]*corev1.Node, len(all))
+	view := m.Provider.View()
+	m.states = map[string]move.State{}
+	for _, n := range all {
+		i, g := view.Instance(n)
+		if g == nil {
+			continue
+		}
+		byName[n.Name] = n
+		newest := m.newest(n, now)
+		s, moves := move.StateOf(newest)
+		if moves {
+			m.states[n.Name] = s
+		}
+		if _, under := m.written[n.Name]; !under && !s.Closed && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
+			m.set(n.Name, stateOrNone(s, moves))
+		}
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
+	}
+	maps.DeleteFunc(m.written, func(name string, w written) bool { return byName[name] == nil || now.Sub(w.at) >= unwritten })
+	maps.DeleteFunc(m.draining, func(name, reason string) bool {
+		if byName[name] == nil {
+			m.Metrics.Ended(reason, move.Moved)
+		}
+		return byName[name] == nil
+	})
+	pending := slices.ContainsFunc(m.waiting, func(p *corev1.Pod) bool {
+		return !m.hopeless[p.UID] && !podutils.IsDaemonSetPod(p) && now.Sub(p.CreationTimestamp.Time) < comesFirstFor
+	})
+	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
+	m.held = d.Held
+	for _, c := range d.Changes {
+		if beingDrained(c.Node.Node) {
+			continue
+		}
+		if c.State == nil {
+			klog.V(0).InfoS("A node is not replaced, the reason is gone", "node", c.Node.Name, "reason", m.states[c.Node.Name].Reason)
+			m.Metrics.Ended(m.states[c.Node.Name].Reason, move.Cancelled)
+		} else if m.states[c.Node.Name].Step != c.State.Step {
+			klog.V(0).InfoS("A node is to be replaced", "node", c.Node.Name, "reason", c.State.Reason, "cause", c.State.Cause)
+		}
+		m.set(c.Node.Name, c.State)
+	}
+	var moving []*corev1.Node
+	for name, s := range m.states {
+		n := byName[name]
+		shown, _ := move.StateOf(n) // by the next leader, too
+		_, held := m.held[name]
+		switch {
+		case s.Step != move.Placing || shown.Step != move.Placing || beingDrained(n):
+		case m.leftAlone(move.Node{Node: n}):
+			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldAlone, Message: "it, its group or its zone is left alone"}
+			m.tried(name, now.Sub(s.Began) >= blockedFor)
+		case now.Sub(s.Began) >= longestTry:
+			m.tried(name, true)
+		case !held:
+			moving = append(moving, n)
+		}
+	}
+	keep := func(name string) bool {
+		n := byName[name]
+		return n != nil && m.states[name].Step == move.Placing && !beingDrained(n)
+	}
+	maps.DeleteFunc(m.placeless, func(name string, _ bool) bool { return !keep(name) })
+	maps.DeleteFunc(m.blocked, func(name string, _ time.Time) bool { return !keep(name) })
+	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
+	return moving
+}
+
+// left reports whether a move has left something on the node.
+func left(n *corev1.Node) bool {
+	_, moves := move.StateOf(n)
+	return moves || taints.HasTaint(n, move.Taint)
+}
+
+func stateOrNone(s move.State, moves bool) *move.State {
+	if !moves {
+		return nil
+	}
+	return &s
+}
+
+// leftAlone reports whether the node is left alone for now, or drained by somebody else.
+func (m *Moves) leftAlone(n move.Node) bool {
+	return beingDrained(n.Node) || n.Spec.Unschedulable || m.Provider.Keeps(n.Node)
+}
+
+// beingDrained reports whether the core or the interruption drains the node.
+func beingDrained(n *corev1.Node) bool {
+	return taints.HasToBeDeletedTaint(n) || taints.HasTaint(n, interruption.Taint)
+}
+
+// newest is the node with the state that was written last.
+func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
+	w, known := m.written[n.Name]
+	if !known || now.Sub(w.at) >= unwritten || n.Annotations[move.Annotation] == w.text {
+		delete(m.written, n.Name)
+		return n
+	}
+	newest := *n
+	newest.Annotations = maps.Clone(n.Annotations)
+	if w.text == "" {
+		delete(newest.Annotations, move.Annotation)
+		return &newest
+	}
+	metav1.SetMetaDataAnnotation(&newest.ObjectMeta, move.Annotation, w.text)
+	return &newest
+}
+
+// tried ends a try that could not begin, if it is over.
+func (m *Moves) tried(node string, over bool) {
+	delete(m.placeless, node)
+	if !over {
+		return
+	}
+	s := m.states[node].Postponed(m.Clock.Now())
+	if s.Failures > m.states[node].Failures {
+		m.failed(node, s)
+		return
+	}
+	m.set(node, &s)
+}
+
+// failed notes the failure of a move.
+func (m *Moves) failed(node string, s move.State) {
+	m.Metrics.Ended(s.Reason, move.Failed)
+	klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures, "at", s.Retry)
+	m.set(node, &s)
+}
+
+// starts notes that a node waits for another that is on its way. Its pods stay counted, so that the other one is not given back.
+func (m *Moves) starts(node string) { m.placeless[node] = true }
+
+// kept notes why the planner keeps a node that is to be replaced.
+func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *scaledownstatus.UnremovableNode) {
+	name, now := k.Node.Name, m.Clock.Now()
+	s, moves := m.states[name]
+	noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
+	switch {
+	case !moves:
+	case noPlace && (s.Launches < mostLaunches || m.coming(ctx, s.Replacement, all)):
+		m.placeless[name] = true
+		if m.roomless[name] {
+			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "no group can launch a node for its pods"}
+		}
+	case noPlace:
+		m.tried(name, true)
+	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && m.restarts(ctx, k.Node):
+	case k.Reason != simulator.NodeGroupMaxDeletionCountReached:
+		since, known := m.blocked[name]
+		if !known {
+			since, m.blocked[name] = now, now
+		}
+		m.tried(name, now.Sub(since) >= blockedFor)
+	}
+}
+
+// coming reports whether a node of the node group is on its way.
+func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string, all []*corev1.Node) bool {
+	g := m.Provider.View().Group(group)
+	return g != nil && onTheWay(ctx, m.Provider, g, all, "", m.Clock.Now())
+}
+
+// withoutRestarting leaves out the nodes that wait for the restart of Deployments.
+func (m *Moves) withoutRestarting(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
+	return slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
+		_, moves := m.states[n.Name]
+		return moves && m.restarts(ctx, n)
+	})
+}
+
+// restarts reports whether a node waits for the restart of Deployments whose pods ask for it. The node takes no new pod before that begins.
+func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
+	s, now := m.states[n.Name], m.Clock.Now()
+	deployments := move.Deployments(podsOn(ctx, n.Name))
+	if len(deployments) == 0 || !s.Restarted.IsZero() && now.Sub(s.Restarted) >= move.RestartTime {
+		return false
+	}
+	m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRestart, Message: fmt.Sprintf("its Deployments are restarted first: %v", deployments)}
+	switch {
+	case !s.Closed:
+		s.Closed = true
+		m.set(n.Name, &s)
+	case s.Restarted.IsZero() && taints.HasTaint(n, move.Taint):
+		s.Restarted = now
+		m.Writer.Restart(deployments, now)
+		m.set(n.Name, &s)
+	}
+	return true
+}
+
+// began notes that nodes are drained. The core itself counts their pods as pending from now on.
+func (m *Moves) began(nodes []*scaledownstatus.ScaleDownNode) {
+	for _, n := range nodes {
+		if s, moves := m.states[n.Node.Name]; moves {
+			m.draining[n.Node.Name] = s.Reason
+			delete(m.placeless, n.Node.Name)
+		}
+	}
+}
+
+// removed notes the end of the drain of a node.
+func (m *Moves) removed(node string, ok bool) {
+	reason, began := m.draining[node]
+	delete(m.draining, node)
+	switch s, moves := m.states[node]; {
+	case !began:
+	case ok:
+		m.Metrics.Ended(reason, move.Moved)
+	case moves:
+		m.failed(node, s.Failed(m.Clock.Now()))
+	}
+}
+
+func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
+	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
+	if err != nil {
+		return nil
+	}
+	return podsOf(info)
+}
+
+func podsOf(info *framework.NodeInfo) []*corev1.Pod {
+	pods := make([]*corev1.Pod, 0, len(info.Pods()))
+	for _, on := range info.Pods() {
+		pods = append(pods, on.Pod)
+	}
+	return pods
+}
+
+// unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
+type unlessIgnored struct{ rules.Rule }
+
+// Drainable asks the rule.
+func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
+	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
+		return drainability.NewUndefinedStatus()
+	}
+	return u.Rule.Drainable(ctx, pod, node)
+}
+
+// wishes are the rules by which a pod asks to be left alone.
+var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "System", "Replicated", "LocalStorage"}

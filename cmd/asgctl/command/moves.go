@@ -1,0 +1,77 @@
+package command
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
+)
+
+func (c *cli) moves() *cobra.Command {
+	cmd := c.showReport(running.Options{}, &cobra.Command{
+		Use:   "moves",
+		Short: "Show the nodes that are to be replaced, why, and what they wait for",
+		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair), with the reason, how far each is, and what holds it
+back. The report comes from its /status.json, as for asgctl top.`,
+		Example: "  asgctl moves\n  asgctl moves -o json\n  asgctl moves resume web",
+	}, func(r *decision.Report) (any, string) { return show.Moving(r), show.MovesTable(r) })
+	cmd.AddCommand(c.resumeMoves())
+	return cmd
+}
+
+func (c *cli) resumeMoves() *cobra.Command {
+	from := running.Options{}
+	cmd := &cobra.Command{
+		Use:   "resume GROUP",
+		Short: "Have the autoscaler forget the failed moves of a group, and try again",
+		Long: `Takes the annotation ` + move.Annotation + ` off the nodes of the group that could not be replaced. The autoscaler begins anew with them in
+its next loop. Your account needs patch on nodes.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			autoscaler, err := running.Open(from)
+			if err != nil {
+				return failure{err}
+			}
+			report, err := autoscaler.Report(cmd.Context())
+			if err != nil {
+				return failure{err}
+			}
+			kube, err := from.Kube()
+			if err != nil {
+				return failure{err}
+			}
+			client, err := kubernetes.NewForConfig(kube)
+			if err != nil {
+				return failure{err}
+			}
+			resumed := 0
+			for _, n := range show.Moving(report) {
+				if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 {
+					continue
+				}
+				patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)
+				if _, err := client.CoreV1().Nodes().Patch(cmd.Context(), n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+					return failure{fmt.Errorf("node %s: %w", n.Name, err)}
+				}
+				fmt.Fprintln(c.stdout, "resumed the move of node", n.Name)
+				resumed++
+			}
+			if resumed == 0 {
+				return finding{fmt.Sprintf("no move of group %s has failed: see asgctl moves", args[0])}
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	from.KubeFlags(flags)
+	from.Flags(flags)
+	return cmd
+}

@@ -1,0 +1,51 @@
+package show
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// Moving returns the nodes that are to be replaced, those under way first.
+func Moving(r *decision.Report) []decision.Node {
+	nodes := slices.DeleteFunc(slices.Clone(r.Nodes), func(n decision.Node) bool { return n.Move == nil })
+	slices.SortStableFunc(nodes, func(a, b decision.Node) int {
+		return cmp.Or(cmp.Compare(len(a.Move.Hold), len(b.Move.Hold)), cmp.Compare(a.Group, b.Group))
+	})
+	return nodes
+}
+
+// MovesTable is the table of nodes that are to be replaced.
+func MovesTable(r *decision.Report) string {
+	type row struct {
+		Name, Group, Reason, For string
+		Replacement              string
+		Failures                 int
+		State                    string
+		Cause                    string
+	}
+	rows := []row{}
+	for _, n := range Moving(r) {
+		rows = append(rows, row{n.Name, n.Group, n.Move.Reason, age(n.Move.Since, r.At), n.Move.Replacement, n.Move.Failures, moveState(&n, r), n.Move.Cause})
+	}
+	if len(rows) == 0 {
+		return "No node is to be replaced.\n"
+	}
+	return Rows(rows)
+}
+
+// moveState says how far the move of a node is.
+func moveState(n *decision.Node, r *decision.Report) string {
+	switch {
+	case n.Move.Waits != "":
+		return "waits: " + n.Move.Waits
+	case n.Move.Retry.After(r.At):
+		return "tried again in " + age(r.At, n.Move.Retry)
+	case n.State == decision.NodeDraining || n.State == decision.NodeLeaving:
+		return string(n.State)
+	case n.Move.Replacement != "":
+		return "its replacement starts"
+	}
+	return "looks for a place for its pods"
+}

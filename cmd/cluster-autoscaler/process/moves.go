@@ -1,0 +1,42 @@
+package process
+
+import (
+	"context"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+)
+
+// newMoves makes the moves that the flags switch on, nil for a process that is to change nothing. Without any it takes off the nodes what moves of
+// other flags have left. Their writes end with working.
+func (p *Process) newMoves(working context.Context, client kubernetes.Interface, provider *aws.Provider) (*scaledown.Moves, error) {
+	flags := p.options.AWS
+	if p.guard != nil || p.refusing != nil {
+		return nil, nil
+	}
+	budgets, err := move.ParseBudgets(flags.MoveBudgets)
+	if err != nil {
+		return nil, err
+	}
+	windows, err := move.ParseWindows(flags.MoveWindows)
+	if err != nil {
+		return nil, err
+	}
+	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof}
+	if flags.Repair {
+		rules, err := move.ParseRepairRules(flags.RepairRules)
+		if err != nil {
+			return nil, err
+		}
+		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Catalogue: provider.View().Catalogue()})
+	}
+	if flags.Rotate {
+		m.Reasons = append(m.Reasons, move.Rotate{MaxAge: flags.RotateAge})
+	}
+	return scaledown.NewMoves(scaledown.Moves{Machine: m, Provider: provider, Writer: move.NewWriter(working, client),
+		Metrics: move.NewMetrics(p.registerer), Clock: clock.RealClock{}}), nil
+}
