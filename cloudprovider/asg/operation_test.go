@@ -132,7 +132,7 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 			managed.Tags["eks:cluster-name"], managed.Tags["eks:nodegroup-name"] = "prod", "workers"
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{managed},
-				EKSNodegroups:     []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a"}}}, discovered).running()
+				EKSNodegroups:     []fakeaws.EKSNodegroup{{Cluster: "prod", Name: "workers", AutoScalingGroup: "a", NodeRepair: tt.status == "ACTIVE"}}}, discovered).running()
 			time.Sleep(30 * time.Second)
 			spec := w.group("a").LaunchSpec
 			w.must(w.aws.SetNodegroupStatus("a", tt.status, "AccessDenied"))
@@ -141,6 +141,9 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 			text := p.Operation.Text
 			if p.Operation = (launchspec.Operation{}); p != tt.want || (text != "") != p.Down {
 				t.Errorf("%+v is left alone because %q, want %+v", p, text, tt.want)
+			}
+			if got, want := w.group("a").EKSRepairs, tt.status == "ACTIVE"; got != want {
+				t.Errorf("EKS repairs the nodes: %t, want %t", got, want)
 			}
 			if g := w.group("a"); len(g.Problems) != tt.problems || g.LaunchSpec != spec {
 				t.Errorf("problems %+v, want %d, and the launch spec is another: %t", g.Problems, tt.problems, g.LaunchSpec != spec)

@@ -179,10 +179,10 @@ func (c *Cache) resolveLaunches(ctx context.Context) {
 		}
 		before := e.Group().LaunchSpec
 		stated, unread := c.specs.Statements(sources[at])
-		operation := c.specs.Operation(sources[at])
+		operation, repairs := c.specs.Operation(sources[at]), c.specs.Repairs(sources[at])
 		e.Describe(func(g *group.Group) {
-			changed = ownership.Describe(g, stated, unread) || changed || operation != g.Operation
-			g.Operation = operation
+			changed = ownership.Describe(g, stated, unread) || changed || operation != g.Operation || repairs != g.EKSRepairs
+			g.Operation, g.EKSRepairs = operation, repairs
 		})
 		changed = e.NoteSpec(c.specs.Spec(sources[at])) || changed
 		if e.Group().LaunchSpec != before {

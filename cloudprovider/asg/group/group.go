@@ -29,6 +29,8 @@ type Group struct {
 	Pause Pause
 	// Operation is AWS's own work on the instances. See LeftAlone.
 	Operation launchspec.Operation
+	// EKSRepairs reports that EKS itself repairs the nodes of its managed node group.
+	EKSRepairs bool
 	// Instances in AWS's order, with those on their way out.
 	Instances []Instance
 	// Source describes the group's instances: template, configuration or policy.

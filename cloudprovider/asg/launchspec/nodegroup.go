@@ -38,6 +38,7 @@ type describedNodegroup struct {
 	Nodegroup
 	operation Operation // EKS's
 	problems  []Problem // that EKS finds
+	repairs   bool      // EKS itself repairs its nodes
 }
 
 type nodegroupKey struct{ cluster, name string }
@@ -69,6 +70,7 @@ func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*de
 	n.CapacityType, n.AMIType, n.Role = string(out.Nodegroup.CapacityType), string(out.Nodegroup.AmiType), aws.ToString(out.Nodegroup.NodeRole)
 	n.Labels, n.Tags = maps.Clone(out.Nodegroup.Labels), maps.Clone(out.Nodegroup.Tags)
 	n.operation, n.problems = stateOf(out.Nodegroup, key)
+	n.repairs = out.Nodegroup.NodeRepairConfig != nil && aws.ToBool(out.Nodegroup.NodeRepairConfig.Enabled)
 	n.DiskSizeGiB = int(aws.ToInt32(out.Nodegroup.DiskSize))
 	for _, t := range out.Nodegroup.Taints {
 		n.Taints = append(n.Taints, Taint{Key: aws.ToString(t.Key), Value: aws.ToString(t.Value), Effect: string(t.Effect)})

@@ -93,6 +93,12 @@ func (r *Resolver) Operation(g *Group) Operation {
 	return Operation{}
 }
 
+// Repairs reports whether EKS itself repairs the nodes of the group (nodeRepairConfig), by the last look that succeeded.
+func (r *Resolver) Repairs(g *Group) bool {
+	n, _ := r.nodegroups.get(nodegroupOf(g))
+	return n != nil && n.repairs
+}
+
 // wantOperations makes the looks for Operations due: after a sign, then some times more, and for as long as an Operation is under way. It reports
 // whether a sign is so new that its look may have to wait for operationPause.
 func (r *Resolver) wantOperations(groups []*Group) (fresh bool) {

@@ -24,7 +24,8 @@ func (l *Ledger) Read(g *group.Group) (moved bool, inService []Arrival) {
 		l.desired.others = g.DesiredCapacity
 		g.OthersWant = l.desired.others
 	} else {
-		g.LaunchSpec, g.Problems, g.ZonesNeeded, g.Operation = before.LaunchSpec, before.Problems, before.ZonesNeeded, before.Operation
+		g.LaunchSpec, g.Problems, g.ZonesNeeded = before.LaunchSpec, before.Problems, before.ZonesNeeded
+		g.Operation, g.EKSRepairs = before.Operation, before.EKSRepairs
 	}
 	if !l.written.unanswered {
 		l.request.fulfil(g)

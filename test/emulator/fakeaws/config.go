@@ -292,6 +292,7 @@ type EKSNodegroup struct {
 	CapacityType     string            `json:"capacityType,omitempty"` // ON_DEMAND
 	AMIType          string            `json:"amiType,omitempty"`      // AL2023_x86_64_STANDARD
 	DiskSizeGiB      int               `json:"diskSize,omitempty"`
+	NodeRepair       bool              `json:"nodeRepair,omitempty"`
 	Version          string            `json:"version,omitempty"` // 1.35
 	Status           string            `json:"status,omitempty"`  // ACTIVE
 	Issue            string            `json:"issue,omitempty"`   // a code that EKS finds, such as AsgInstanceLaunchFailures

@@ -48,12 +48,16 @@ type (
 		Resources      eksResources      `json:"resources"`
 		DiskSize       *int              `json:"diskSize"`
 		Health         eksHealth         `json:"health"`
+		NodeRepair     *eksNodeRepair    `json:"nodeRepairConfig,omitempty"`
 		Tags           map[string]string `json:"tags"`
 	}
 	eksScaling struct {
 		MinSize     int `json:"minSize"`
 		MaxSize     int `json:"maxSize"`
 		DesiredSize int `json:"desiredSize"`
+	}
+	eksNodeRepair struct {
+		Enabled bool `json:"enabled"`
 	}
 	eksResources struct {
 		AutoScalingGroups []eksGroup `json:"autoScalingGroups"`
@@ -88,6 +92,9 @@ func (a *account) describeNodegroup(r *request) (any, error) {
 	}
 	if ng.Issue != "" {
 		x.Health.Issues = append(x.Health.Issues, eksIssue{ng.Issue, "You are not able to launch instances."})
+	}
+	if ng.NodeRepair {
+		x.NodeRepair = &eksNodeRepair{Enabled: true}
 	}
 	if ng.DiskSizeGiB > 0 {
 		x.DiskSize = &ng.DiskSizeGiB

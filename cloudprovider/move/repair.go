@@ -1,0 +1,224 @@
+package move
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+const (
+	// DefaultMaxUnhealthyPercent is EKS's (EKS user guide, "Automatically repair nodes in EKS clusters", read 2026-11).
+	DefaultMaxUnhealthyPercent = 20
+	// smallGroup is the largest group whose own nodes never stop its repair, as in EKS.
+	smallGroup = 5
+	// startTime is the age up to which a node may still be starting. It is neither repaired nor counted.
+	startTime = 10 * time.Minute
+	// rebootTime is how long a node has for its reboot until it is replaced.
+	rebootTime = 10 * time.Minute
+	// rebootAgain is how long after a reboot a node that becomes unhealthy is replaced, because the reboot has not helped.
+	rebootAgain = 24 * time.Hour
+	// mostReasons bounds what is remembered of a condition, because nodes write it.
+	mostReasons = 16
+)
+
+// NodeRepair is the reason Repair. It replaces nodes that have been unhealthy by a rule without a break for the rule's wait, as EKS's node auto
+// repair does, and has scarce ones rebooted first. Call See once in each loop, before the other methods, which answer as of it.
+//
+// The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again.
+type NodeRepair struct {
+	Rules RepairRules
+	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
+	// EKS. More than one and more than that of a zone or of the cluster stop it there, because what they share is at fault.
+	MaxUnhealthyPercent int
+	Catalogue           *instancetypes.Catalogue
+
+	at    time.Time                // of the last See
+	seen  map[types.UID][]sighting // as of it, with healthy nodes
+	found map[string]repair        // what is due, by node
+}
+
+var _ Reason = (*NodeRepair)(nil)
+
+// sighting is an unhealthy condition of a node.
+type sighting struct {
+	corev1.NodeCondition
+	since   time.Time            // it has been unhealthy, in one status or another
+	reasons map[string]time.Time // when each reason was first seen since then
+}
+
+// repair is what is due for a node.
+type repair struct {
+	why     Why
+	reboot  bool
+	stopped string // why it does not happen, "" if it does
+}
+
+// scope is a group, a zone or the cluster, whose nodes are counted.
+type scope struct{ what, name string }
+
+type tally struct{ unhealthy, nodes int }
+
+// Name is the name of the reason.
+func (*NodeRepair) Name() string { return Repair }
+
+// Due reports whether the node is to be replaced.
+func (r *NodeRepair) Due(n Node, _ time.Time) (Why, bool) {
+	found, ok := r.found[n.Name]
+	return found.why, ok && !found.reboot && found.stopped == ""
+}
+
+// RebootDue reports whether the node is to be rebooted. Annotate it with the time by nodemeta.Rebooted before the call to AWS, so that nobody reboots
+// it twice. If the call fails, or the node is still unhealthy rebootTime later, Due replaces it.
+func (r *NodeRepair) RebootDue(n Node) (Why, bool) {
+	found, ok := r.found[n.Name]
+	return found.why, ok && found.reboot && found.stopped == ""
+}
+
+// Stopped says why a node is not repaired whose repair is due. It is "" for any other node.
+func (r *NodeRepair) Stopped(n Node) string { return r.found[n.Name].stopped }
+
+// See looks at all nodes of the cluster's groups.
+func (r *NodeRepair) See(nodes []Node, now time.Time) {
+	seen := make(map[types.UID][]sighting, len(nodes))
+	tallies := map[scope]tally{}
+	r.found = map[string]repair{}
+	for _, n := range nodes {
+		if !n.Instance.Lifecycle.Counts() || n.DeletionTimestamp != nil || now.Sub(n.CreationTimestamp.Time) < startTime {
+			continue
+		}
+		sightings := r.sight(n.Node, now)
+		seen[n.UID] = sightings
+		counts := slices.ContainsFunc(sightings, func(s sighting) bool { _, acts := r.Rules.of(string(s.Type), s.Reason); return acts })
+		for _, s := range scopes(n) {
+			t := tallies[s]
+			if t.nodes++; counts {
+				t.unhealthy++
+			}
+			tallies[s] = t
+		}
+	}
+	r.at, r.seen = now, seen
+	for _, n := range nodes {
+		if n.Group.EKSRepairs { // with rules of its own
+			continue
+		}
+		if found, due := r.due(n, seen[n.UID], now); due {
+			found.stopped = r.stops(n, tallies)
+			r.found[n.Name] = found
+		}
+	}
+}
+
+// sight returns the unhealthy conditions of the node.
+func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting) {
+	before, met := r.seen[n.UID]
+	for at := range n.Status.Conditions {
+		c := &n.Status.Conditions[at]
+		if !unhealthy(c) {
+			continue
+		}
+		// The node's clock may be wrong, so no condition is older than its node, or than a look at which it was healthy.
+		s := sighting{NodeCondition: *c, since: later(c.LastTransitionTime.Time, n.CreationTimestamp.Time)}
+		if c.LastTransitionTime.IsZero() {
+			s.since = now
+		}
+		last := slices.IndexFunc(before, func(b sighting) bool { return b.Type == c.Type })
+		switch {
+		case last >= 0 && (before[last].Status != c.Status || before[last].LastTransitionTime.Equal(&c.LastTransitionTime)):
+			s.since, s.reasons = before[last].since, before[last].reasons
+			if _, known := s.reasons[c.Reason]; !known && len(s.reasons) < mostReasons {
+				s.reasons[c.Reason] = now
+			}
+		case met && last < 0:
+			s.since = later(s.since, r.at)
+			fallthrough
+		default: // between two looks it was healthy for a moment, or this is the first look
+			s.reasons = map[string]time.Time{c.Reason: s.since}
+		}
+		sightings = append(sightings, s)
+	}
+	return sightings
+}
+
+// due returns what is due for the node: rather its replacement than its reboot, and by the condition that was first.
+func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first repair, due bool) {
+	var since time.Time
+	for _, s := range sightings {
+		rule, acts := r.Rules.of(string(s.Type), s.Reason)
+		from := s.since
+		if rule.Reason != "" {
+			from = later(from, s.reasons[s.Reason])
+		}
+		if !acts || now.Before(from.Add(rule.Wait)) {
+			continue
+		}
+		also := ""
+		reboot := rule.Action == RepairActionReboot || rule.rebootFirst && r.scarce(n)
+		if at := rebootedAt(n.Node, now); reboot && !at.IsZero() && s.since.Before(at.Add(rebootAgain)) {
+			if now.Before(at.Add(rebootTime)) {
+				continue
+			}
+			reboot, also = false, ", also after a reboot"
+		}
+		if due && (reboot && !first.reboot || reboot == first.reboot && !from.Before(since)) {
+			continue
+		}
+		if s.Reason != "" {
+			also = fmt.Sprintf(" (%.64q)", s.Reason) + also
+		}
+		first = repair{reboot: reboot, why: Why{Harsh: true, Cause: fmt.Sprintf("condition %s has been %s for %s%s", s.Type, s.Status, rule.Wait, also)}}
+		due, since = true, from
+	}
+	return first, due
+}
+
+// stops says why the nodes beside this one stop its repair, or "".
+func (r *NodeRepair) stops(n Node, tallies map[scope]tally) string {
+	for _, s := range scopes(n) {
+		t := tallies[s]
+		if t.unhealthy*100 <= r.MaxUnhealthyPercent*t.nodes {
+			continue
+		}
+		if s.what == "group" && t.nodes <= smallGroup || s.what != "group" && t.unhealthy <= 1 {
+			continue
+		}
+		return fmt.Sprintf("more than %d %% of the nodes of the %s are unhealthy (%d of %d)", r.MaxUnhealthyPercent, strings.TrimSpace(s.what+" "+s.name), t.unhealthy, t.nodes)
+	}
+	return ""
+}
+
+func scopes(n Node) [3]scope {
+	return [3]scope{{"group", n.Group.Name}, {"zone", n.Instance.Zone}, {"cluster", ""}}
+}
+
+// scarce reports whether AWS may not have another such instance, or a new one lacks what its disks hold. The group itself and its EKS node group say
+// whether its capacity is reserved.
+func (r *NodeRepair) scarce(n Node) bool {
+	t, _ := r.Catalogue.Lookup(n.Instance.Type)
+	spec := n.Group.LaunchSpec
+	block := spec != nil && spec.Nodegroup != nil && spec.Nodegroup.CapacityType == "CAPACITY_BLOCK"
+	return t.GPU.Count > 0 || t.NeuronDevices > 0 || t.LocalNVMeBytes > 0 || block || strings.HasPrefix(n.Group.Reservations.Preference, "capacity-reservations-")
+}
+
+// rebootedAt returns when the node was rebooted last, zero if never. Its kubelet may write the annotation, too, and only the past counts.
+func rebootedAt(n *corev1.Node, now time.Time) time.Time {
+	at, err := time.Parse(time.RFC3339, nodemeta.Rebooted.Of(n))
+	if err != nil || at.After(now) {
+		return time.Time{}
+	}
+	return at
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

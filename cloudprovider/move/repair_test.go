@@ -1,0 +1,394 @@
+package move
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+)
+
+// noon is when the nodes of these tests are looked at. They are a day old.
+var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+
+func ago(d time.Duration) time.Time { return noon.Add(-d) }
+
+// condition is written as "KernelReady=False/Reason", and began at since.
+func condition(text string, since time.Time) corev1.NodeCondition {
+	text, reason, _ := strings.Cut(text, "/")
+	name, status, _ := strings.Cut(text, "=")
+	return corev1.NodeCondition{Type: corev1.NodeConditionType(name), Status: corev1.ConditionStatus(status), Reason: reason, LastTransitionTime: metav1.NewTime(since)}
+}
+
+// member is a node of a group, in the zone a.
+func member(name string, of *group.Group, conditions ...corev1.NodeCondition) Node {
+	return Node{Group: of, Instance: &group.Instance{ID: "i-" + name, Type: "m5.large", Zone: "a", Lifecycle: "InService"},
+		Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(ago(24 * time.Hour))},
+			Status: corev1.NodeStatus{Conditions: conditions}}}
+}
+
+// healthy are further nodes of a group.
+func healthy(of *group.Group, count int) (nodes []Node) {
+	for n := range count {
+		nodes = append(nodes, member(fmt.Sprintf("%s-healthy-%d", of.Name, n), of, condition("Ready=True", ago(24*time.Hour)), condition("MemoryPressure=False", ago(24*time.Hour))))
+	}
+	return nodes
+}
+
+func newRepair(t testing.TB, rules ...string) *NodeRepair {
+	t.Helper()
+	parsed, err := ParseRepairRules(rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent, Catalogue: instancetypes.Embedded()}
+}
+
+// answer is the cause of the node's repair, behind the action.
+func (r *NodeRepair) answer(n Node, now time.Time) string {
+	why, replaced := r.Due(n, now)
+	if replaced {
+		return "Replace: " + why.Cause
+	}
+	if why, reboots := r.RebootDue(n); reboots {
+		return "Reboot: " + why.Cause
+	}
+	if why := r.Stopped(n); why != "" {
+		return "stopped: " + why
+	}
+	return ""
+}
+
+func TestFirstRuleIsMostSpecificOne(t *testing.T) {
+	for _, tt := range []struct {
+		rules             []string
+		condition, reason string
+		want              string // action and wait, "" for none
+	}{
+		{condition: "Ready", reason: "KubeletNotReady", want: "Replace 30m0s"},
+		{condition: "NetworkingReady", reason: "IPAMDNotRunning", want: "Replace 30m0s"},
+		{condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 10m0s"},
+		{condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Reboot 10m0s"},
+		{condition: "AcceleratedHardwareReady", reason: "DCGMHealthCode12"},
+		{condition: "DiskPressure", reason: "KubeletHasDiskPressure"},
+		{rules: []string{"DiskPressure=Replace"}, condition: "DiskPressure", want: "Replace 30m0s"},
+		{rules: []string{"KernelReady=NoAction"}, condition: "KernelReady", reason: "ForkFailedOutOfPIDs"},
+		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Replace 10m0s"},
+		{
+			rules:     []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
+			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s",
+		},
+		{
+			rules:     []string{"AcceleratedHardwareReady/Nvidia*=Replace,1m", "AcceleratedHardwareReady/NvidiaXID*=Reboot,2m"},
+			condition: "AcceleratedHardwareReady", reason: "NvidiaXID1Error", want: "Reboot 2m0s",
+		},
+		{rules: []string{"KernelReady/A*=NoAction"}, condition: "KernelReady", reason: "B", want: "Replace 30m0s"},
+	} {
+		got := ""
+		if rule, acts := newRepair(t, tt.rules...).Rules.of(tt.condition, tt.reason); acts {
+			got = fmt.Sprint(rule.Action, " ", rule.Wait)
+		}
+		if got != tt.want {
+			t.Errorf("by %q %s/%s has %q, want %q", tt.rules, tt.condition, tt.reason, got, tt.want)
+		}
+	}
+}
+
+func TestInvalidRuleSaysWhy(t *testing.T) {
+	for rule, want := range map[string]string{
+		"":                            "has not the form",
+		"KernelReady":                 "has not the form",
+		"=Replace":                    "has not the form",
+		"Kernel Ready=Replace":        "has not the form",
+		"KernelReady/=Replace":        "has not the form",
+		"KernelReady/A*B=Replace":     "has not the form",
+		"KernelReady=replace":         `"replace" is none of Replace, Reboot and NoAction`,
+		"KernelReady=":                `"" is none of`,
+		"KernelReady=Replace,":        `the wait "" is no duration`,
+		"KernelReady=Replace,5":       `the wait "5" is no duration`,
+		"KernelReady=Replace,59s":     "of at least 1m0s",
+		"KernelReady=Replace,5m,6m":   `the wait "5m,6m" is no duration`,
+		"acceleratedhardwareready/X=": "the condition is spelled AcceleratedHardwareReady",
+	} {
+		if _, err := ParseRepairRules([]string{rule}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want one with %q", rule, err, want)
+		}
+	}
+	if _, err := ParseRepairRules([]string{"Ready/A=Replace", "Ready/A=Reboot,5m", "Ready=no"}); err == nil || strings.Count(err.Error(), "repair rule") != 2 {
+		t.Errorf("error %v, want one about each of two rules", err)
+	}
+}
+
+func TestConditionHoldsWithoutABreak(t *testing.T) {
+	const networking = "Replace: condition NetworkingReady has been False for 30m0s"
+	type look struct {
+		at         time.Time
+		conditions []corev1.NodeCondition
+	}
+	at := func(d time.Duration, conditions ...corev1.NodeCondition) look { return look{ago(d), conditions} }
+	ready := condition("Ready=True", ago(time.Hour))
+	for _, tt := range []struct {
+		name  string
+		rules []string
+		looks []look // the last one at noon
+		want  string
+	}{
+		{name: "first look of a new leader", looks: []look{at(0, condition("NetworkingReady=False/InterfaceNotUp", ago(30*time.Minute)))}, want: networking + ` ("InterfaceNotUp")`},
+		{name: "not long enough", looks: []look{at(0, condition("NetworkingReady=False", ago(30*time.Minute-time.Second)))}},
+		{name: "unknown is not unhealthy", looks: []look{at(0, condition("NetworkingReady=Unknown", ago(time.Hour)))}},
+		{name: "kubelet is silent", looks: []look{at(0, condition("Ready=Unknown/NodeStatusUnknown", ago(30*time.Minute)))}, want: `Replace: condition Ready has been Unknown for 30m0s ("NodeStatusUnknown")`},
+		{name: "status that is none", looks: []look{at(0, condition("Ready=Perhaps", ago(time.Hour)))}},
+		{
+			name:  "silent kubelet was not Ready before",
+			looks: []look{at(20*time.Minute, condition("Ready=False/A", ago(40*time.Minute))), at(0, condition("Ready=Unknown/B", ago(time.Minute)))},
+			want:  `Replace: condition Ready has been Unknown for 30m0s ("B")`,
+		},
+		{
+			name:  "healthy between two looks",
+			looks: []look{at(20*time.Minute, condition("Ready=False", ago(40*time.Minute))), at(0, condition("Ready=False", ago(time.Minute)))},
+		},
+		{
+			name:  "healthy at a look, and a clock that goes slow",
+			looks: []look{at(20*time.Minute, ready), at(0, condition("Ready=False", ago(40*time.Minute)))},
+		},
+		{name: "older than its node", rules: []string{"Ready=Replace,48h"}, looks: []look{at(0, condition("Ready=False", ago(100*time.Hour)))}},
+		{
+			name: "without a time", looks: []look{at(29*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
+		},
+		{
+			name: "without a time, for long enough", looks: []look{at(30*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
+			want: "Replace: condition KernelReady has been False for 30m0s",
+		},
+		{
+			name:  "reason of the rule is new",
+			rules: []string{"KernelReady=NoAction", "KernelReady/B=Replace,5m"},
+			looks: []look{at(4*time.Minute, condition("KernelReady=False/A", ago(time.Hour))), at(3*time.Minute, condition("KernelReady=False/B", ago(time.Hour))),
+				at(0, condition("KernelReady=False/B", ago(time.Hour)))},
+		},
+		{
+			name:  "reason of the rule comes and goes",
+			rules: []string{"KernelReady=NoAction", "KernelReady/B=Replace,5m"},
+			looks: []look{at(6*time.Minute, condition("KernelReady=False/A", ago(time.Hour))), at(5*time.Minute, condition("KernelReady=False/B", ago(time.Hour))),
+				at(4*time.Minute, condition("KernelReady=False/A", ago(time.Hour))), at(0, condition("KernelReady=False/B", ago(time.Hour)))},
+			want: `Replace: condition KernelReady has been False for 5m0s ("B")`,
+		},
+		{name: "any reason", rules: []string{"KernelReady=Replace,5m"}, want: `Replace: condition KernelReady has been False for 5m0s ("B")`,
+			looks: []look{at(4*time.Minute, condition("KernelReady=False/A", ago(time.Hour))), at(0, condition("KernelReady=False/B", ago(time.Hour)))}},
+		{name: "bad while True", rules: []string{"KernelDeadlock=Replace,5m"}, want: "Replace: condition KernelDeadlock has been True for 5m0s",
+			looks: []look{at(0, ready, condition("KernelDeadlock=True", ago(time.Hour)))}},
+		{name: "pressure", looks: []look{at(0, condition("DiskPressure=True", ago(5*time.Hour)), condition("StorageReady=True", ago(5*time.Hour)))}},
+		{name: "earliest of several", looks: []look{at(0, condition("Ready=False", ago(31*time.Minute)), condition("KernelReady=False", ago(32*time.Minute)))},
+			want: "Replace: condition KernelReady has been False for 30m0s"},
+		{name: "replacement before reboot", looks: []look{at(0, condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(time.Hour)), condition("Ready=False", ago(30*time.Minute)))},
+			want: "Replace: condition Ready has been False for 30m0s"},
+		{name: "text of the node", looks: []look{at(0, condition("KernelReady=False/"+strings.Repeat("x\n", 50), ago(time.Hour)))},
+			want: `Replace: condition KernelReady has been False for 30m0s ("` + strings.Repeat(`x\n`, 32) + `")`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, web := newRepair(t, tt.rules...), &group.Group{Name: "web"}
+			n := member("n", web)
+			for _, l := range tt.looks {
+				n.Node = n.DeepCopy()
+				n.Status.Conditions = l.conditions
+				r.See(append(healthy(web, 9), n), l.at)
+			}
+			if got := r.answer(n, noon); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestOnlyNodesThatStayAreRepaired(t *testing.T) {
+	for name, change := range map[string]func(*Node){
+		"starting":                func(n *Node) { n.CreationTimestamp = metav1.NewTime(ago(9 * time.Minute)) },
+		"instance that goes":      func(n *Node) { n.Instance.Lifecycle = "Terminating:Wait" },
+		"instance that stands by": func(n *Node) { n.Instance.Lifecycle = "Standby" },
+		"node that goes":          func(n *Node) { n.DeletionTimestamp = &metav1.Time{Time: noon} },
+		"repaired by EKS":         func(n *Node) { n.Group = &group.Group{Name: "managed", EKSRepairs: true} },
+	} {
+		r, web := newRepair(t, "Ready=Replace,1m"), &group.Group{Name: "web"}
+		n := member("n", web, condition("Ready=False", ago(5*time.Minute)))
+		change(&n)
+		if r.See(append(healthy(web, 9), n), noon); r.answer(n, noon) != "" {
+			t.Errorf("%s: %s", name, r.answer(n, noon))
+		}
+	}
+}
+
+func TestManyUnhealthyNodesStopRepair(t *testing.T) {
+	const cluster = "stopped: more than 20 % of the nodes of the cluster are unhealthy"
+	for _, tt := range []struct {
+		name    string
+		bad     int           // of the group, in zone a
+		since   time.Duration // of all but the first
+		good    int           // of the group, in zone a
+		others  int           // of another group, in zone b
+		percent int
+		want    string
+	}{
+		{name: "a fifth of a group", bad: 2, good: 8, want: "Replace"},
+		{name: "more of a group", bad: 3, good: 7, others: 50, want: `stopped: more than 20 % of the nodes of the group web are unhealthy (3 of 10)`},
+		{name: "others have just become unhealthy", bad: 3, since: time.Second, good: 7, others: 50, want: `stopped: more than 20 % of the nodes of the group web are unhealthy (3 of 10)`},
+		{name: "flag", bad: 3, good: 7, percent: 30, want: "Replace"},
+		{name: "small group", bad: 2, good: 3, others: 50, want: "stopped: more than 20 % of the nodes of the zone a are unhealthy (2 of 5)"},
+		{name: "one node of a small zone", bad: 1, good: 1, others: 50, want: "Replace"},
+		{name: "one node of a small cluster", bad: 1, want: "Replace"},
+		{name: "all of a small cluster", bad: 2, want: "stopped: more than 20 % of the nodes of the zone a are unhealthy (2 of 2)"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, web := newRepair(t), &group.Group{Name: "web"}
+			if tt.percent > 0 {
+				r.MaxUnhealthyPercent = tt.percent
+			}
+			nodes := healthy(web, tt.good)
+			for _, n := range healthy(&group.Group{Name: "other"}, tt.others) {
+				n.Instance.Zone = "b"
+				nodes = append(nodes, n)
+			}
+			first := member("bad-0", web, condition("Ready=False", ago(time.Hour)))
+			nodes = append(nodes, first)
+			for n := 1; n < tt.bad; n++ {
+				since := time.Hour
+				if tt.since > 0 {
+					since = tt.since
+				}
+				nodes = append(nodes, member(fmt.Sprint("bad-", n), web, condition("Ready=False", ago(since))))
+			}
+			r.See(nodes, noon)
+			if got := r.answer(first, noon); !strings.HasPrefix(got, tt.want) {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+	t.Run("two zones", func(t *testing.T) {
+		r := newRepair(t)
+		var nodes []Node
+		for n := range 10 {
+			in := member(fmt.Sprint(n), &group.Group{Name: fmt.Sprint("group-", n)}, condition("Ready=True", ago(time.Hour)))
+			if in.Instance.Zone = fmt.Sprint("zone-", n); n < 3 {
+				in.Status.Conditions[0].Status = corev1.ConditionFalse
+			}
+			nodes = append(nodes, in)
+		}
+		r.See(nodes, noon)
+		if got, want := r.answer(nodes[0], noon), cluster+" (3 of 10)"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
+func TestScarceNodeIsRebootedFirst(t *testing.T) {
+	const (
+		ready  = "condition Ready has been Unknown for 30m0s"
+		xid    = `condition AcceleratedHardwareReady has been False for 10m0s ("NvidiaXID13Error")`
+		failed = ", also after a reboot"
+	)
+	silent := condition("Ready=Unknown", ago(35*time.Minute))
+	for _, tt := range []struct {
+		name     string
+		rules    []string
+		instance string
+		group    group.Group
+		reboot   time.Time
+		at       corev1.NodeCondition
+		want     string
+	}{
+		{name: "ordinary", instance: "m5.large", at: silent, want: "Replace: " + ready},
+		{name: "GPU", instance: "g4dn.xlarge", at: silent, want: "Reboot: " + ready},
+		{name: "Neuron", instance: "inf2.xlarge", at: silent, want: "Reboot: " + ready},
+		{name: "local disks", instance: "m5d.large", at: silent, want: "Reboot: " + ready},
+		{name: "type that nobody knows", instance: "x99.large", at: silent, want: "Replace: " + ready},
+		{name: "reservation", instance: "m5.large", group: group.Group{Reservations: group.Reservations{Preference: "capacity-reservations-only"}}, at: silent, want: "Reboot: " + ready},
+		{
+			name: "capacity block", instance: "m5.large", at: silent, want: "Reboot: " + ready,
+			group: group.Group{LaunchSpec: &launchspec.LaunchSpec{Nodegroup: &launchspec.Nodegroup{CapacityType: "CAPACITY_BLOCK"}}},
+		},
+		{name: "rule of the user", rules: []string{"Ready=Replace"}, instance: "g4dn.xlarge", at: silent, want: "Replace: " + ready},
+		{name: "user's reboot", rules: []string{"Ready=Reboot"}, instance: "m5.large", at: silent, want: "Reboot: " + ready},
+		{name: "reason", instance: "g4dn.xlarge", at: condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(10*time.Minute)), want: "Reboot: " + xid},
+		{name: "rebooting", instance: "g4dn.xlarge", reboot: ago(10*time.Minute - time.Second), at: silent},
+		{name: "reboot did not help", instance: "g4dn.xlarge", reboot: ago(10 * time.Minute), at: silent, want: "Replace: " + ready + failed},
+		{
+			name: "unhealthy again, not long enough", instance: "g4dn.xlarge", reboot: ago(12 * time.Minute),
+			at: condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(9*time.Minute)),
+		},
+		{
+			name: "unhealthy again", instance: "g4dn.xlarge", reboot: ago(20 * time.Hour),
+			at: condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(15*time.Minute)), want: "Replace: " + xid + failed,
+		},
+		{name: "a day after a reboot", instance: "g4dn.xlarge", reboot: ago(25 * time.Hour), at: silent, want: "Reboot: " + ready},
+		{name: "reboot to come", instance: "g4dn.xlarge", reboot: noon.Add(time.Hour), at: silent, want: "Reboot: " + ready},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRepair(t, tt.rules...)
+			n := member("n", &tt.group, tt.at)
+			n.Instance.Type = tt.instance
+			if !tt.reboot.IsZero() {
+				nodemeta.Rebooted.Set(n.Node, tt.reboot.Format(time.RFC3339))
+			}
+			r.See([]Node{n}, noon)
+			if got := r.answer(n, noon); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRepairIsHarsh(t *testing.T) {
+	r := newRepair(t)
+	n := member("n", &group.Group{Name: "web"}, condition("Ready=False", ago(time.Hour)))
+	r.See([]Node{n}, noon)
+	if why, due := r.Due(n, noon); !due || !why.Harsh || why.Target != "" || r.Name() != Repair {
+		t.Errorf("%q is due: %t, %+v, want a harsh one without a target", r.Name(), due, why)
+	}
+}
+
+func TestNodesCannotFillMemory(t *testing.T) {
+	r, web := newRepair(t), &group.Group{Name: "web"}
+	for n := range 100 {
+		bad := member("n", web, condition(fmt.Sprint("KernelReady=False/", n), ago(time.Hour)))
+		r.See([]Node{bad}, noon.Add(time.Duration(n)*time.Second))
+	}
+	if got := len(r.seen["n"][0].reasons); got > mostReasons {
+		t.Errorf("%d reasons are remembered, want at most %d", got, mostReasons)
+	}
+	if r.See(nil, noon); len(r.seen) > 0 {
+		t.Errorf("%d nodes that are gone are remembered", len(r.seen))
+	}
+}
+
+// go test ./cloudprovider/move -run '^$' -bench See. It leaves out what the machine does with the answers.
+func BenchmarkSee(b *testing.B) {
+	r := newRepair(b)
+	var nodes []Node
+	for g := range 20 {
+		nodes = append(nodes, healthy(&group.Group{Name: fmt.Sprint("group-", g)}, 50)...)
+	}
+	for at := range nodes {
+		n := nodes[at]
+		n.Instance.Zone = string(rune('a' + at%3))
+		for _, name := range []string{"DiskPressure=False", "PIDPressure=False", "AcceleratedHardwareReady=True", "ContainerRuntimeReady=True", "KernelReady=True", "NetworkingReady=True", "StorageReady=True"} {
+			n.Status.Conditions = append(n.Status.Conditions, condition(name, ago(time.Hour)))
+		}
+		if at%10 == 0 {
+			n.Status.Conditions = append(n.Status.Conditions, condition("Ready=False/KubeletNotReady", ago(time.Hour)))
+		}
+	}
+	slices.SortFunc(nodes, func(a, b Node) int { return strings.Compare(a.Name[len(a.Name)-1:], b.Name[len(b.Name)-1:]) })
+	b.Run("nodes=1000", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			r.See(nodes, noon)
+		}
+	})
+}
