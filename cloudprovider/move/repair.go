@@ -3,14 +3,10 @@ package move
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -18,18 +14,14 @@ const (
 	DefaultMaxUnhealthyPercent = 20
 	// smallGroup is the largest group whose own nodes never stop its repair, as in EKS.
 	smallGroup = 5
-	// startTime is the age up to which a node may still be starting. It is neither repaired nor counted.
+	// startTime is the age up to which a node may still be starting. It does not count as unhealthy unless its repair is due.
 	startTime = 10 * time.Minute
-	// rebootTime is how long a node has for its reboot until it is replaced.
-	rebootTime = 10 * time.Minute
-	// rebootAgain is how long after a reboot a node that becomes unhealthy is replaced, because the reboot has not helped.
-	rebootAgain = 24 * time.Hour
 	// mostReasons bounds what is remembered of a condition, because nodes write it.
 	mostReasons = 16
 )
 
 // NodeRepair is the reason Repair. It replaces nodes that have been unhealthy by a rule without a break for the rule's wait, as EKS's node auto
-// repair does, and has scarce ones rebooted first. Call See once in each loop, before the other methods, which answer as of it.
+// repair does, but for reboots: it replaces the node instead. Call See once in each loop, before the other methods, which answer as of it.
 //
 // The wait begins with the condition's own lastTransitionTime, so a new leader does not begin it again.
 type NodeRepair struct {
@@ -37,7 +29,6 @@ type NodeRepair struct {
 	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
 	// EKS. More than one and more than that of a zone or of the cluster stop it there, because what they share is at fault.
 	MaxUnhealthyPercent int
-	Catalogue           *instancetypes.Catalogue
 
 	at    time.Time                // of the last See
 	seen  map[types.UID][]sighting // as of it, with healthy nodes
@@ -56,7 +47,6 @@ type sighting struct {
 // repair is what is due for a node.
 type repair struct {
 	why     Why
-	reboot  bool
 	stopped string // why it does not happen, "" if it does
 }
 
@@ -71,14 +61,13 @@ func (*NodeRepair) Name() string { return Repair }
 // Due reports whether the node is to be replaced.
 func (r *NodeRepair) Due(n Node, _ time.Time) (Why, bool) {
 	found, ok := r.found[n.Name]
-	return found.why, ok && !found.reboot && found.stopped == ""
+	return found.why, ok && found.stopped == ""
 }
 
-// RebootDue reports whether the node is to be rebooted. Annotate it with the time by nodemeta.Rebooted before the call to AWS, so that nobody reboots
-// it twice. If the call fails, or the node is still unhealthy rebootTime later, Due replaces it.
-func (r *NodeRepair) RebootDue(n Node) (Why, bool) {
-	found, ok := r.found[n.Name]
-	return found.why, ok && found.reboot && found.stopped == ""
+// Judged reports whether the node is healthy.
+func (r *NodeRepair) Judged(n Node) bool {
+	_, found := r.found[n.Name]
+	return !found
 }
 
 // Stopped says why a node is not repaired whose repair is due. It is "" for any other node.
@@ -90,12 +79,14 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 	tallies := map[scope]tally{}
 	r.found = map[string]repair{}
 	for _, n := range nodes {
-		if !n.Instance.Lifecycle.Counts() || n.DeletionTimestamp != nil || now.Sub(n.CreationTimestamp.Time) < startTime {
+		if !n.Instance.Lifecycle.Counts() || n.DeletionTimestamp != nil {
 			continue
 		}
 		sightings := r.sight(n.Node, now)
 		seen[n.UID] = sightings
-		counts := slices.ContainsFunc(sightings, func(s sighting) bool { _, acts := r.Rules.of(string(s.Type), s.Reason); return acts })
+		_, counts := r.due(sightings, now)
+		counts = counts || now.Sub(n.CreationTimestamp.Time) >= startTime &&
+			slices.ContainsFunc(sightings, func(s sighting) bool { _, acts := r.Rules.of(string(s.Type), s.Reason); return acts })
 		for _, s := range scopes(n) {
 			t := tallies[s]
 			if t.nodes++; counts {
@@ -109,7 +100,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		if n.Group.EKSRepairs { // with rules of its own
 			continue
 		}
-		if found, due := r.due(n, seen[n.UID], now); due {
+		if found, due := r.due(seen[n.UID], now); due {
 			found.stopped = r.stops(n, tallies)
 			r.found[n.Name] = found
 		}
@@ -147,8 +138,8 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 	return sightings
 }
 
-// due returns what is due for the node: rather its replacement than its reboot, and by the condition that was first.
-func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first repair, due bool) {
+// due returns what is due for a node, by the condition that was first.
+func (r *NodeRepair) due(sightings []sighting, now time.Time) (first repair, due bool) {
 	var since time.Time
 	for _, s := range sightings {
 		rule, acts := r.Rules.of(string(s.Type), s.Reason)
@@ -156,24 +147,14 @@ func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first rep
 		if rule.Reason != "" {
 			from = later(from, s.reasons[s.Reason])
 		}
-		if !acts || now.Before(from.Add(rule.Wait)) {
+		if !acts || now.Before(from.Add(rule.Wait)) || due && !from.Before(since) {
 			continue
 		}
 		also := ""
-		reboot := rule.Action == RepairActionReboot || rule.rebootFirst && r.scarce(n)
-		if at := rebootedAt(n.Node, now); reboot && !at.IsZero() && s.since.Before(at.Add(rebootAgain)) {
-			if now.Before(at.Add(rebootTime)) {
-				continue
-			}
-			reboot, also = false, ", also after a reboot"
-		}
-		if due && (reboot && !first.reboot || reboot == first.reboot && !from.Before(since)) {
-			continue
-		}
 		if s.Reason != "" {
-			also = fmt.Sprintf(" (%.64q)", s.Reason) + also
+			also = fmt.Sprintf(" (%.64q)", s.Reason)
 		}
-		first = repair{reboot: reboot, why: Why{Harsh: true, Cause: fmt.Sprintf("condition %s has been %s for %s%s", s.Type, s.Status, rule.Wait, also)}}
+		first = repair{why: Why{IgnoresWishes: true, Cause: fmt.Sprintf("condition %s has been %s for %s%s", s.Type, s.Status, rule.Wait, also)}}
 		due, since = true, from
 	}
 	return first, due
@@ -196,24 +177,6 @@ func (r *NodeRepair) stops(n Node, tallies map[scope]tally) string {
 
 func scopes(n Node) [3]scope {
 	return [3]scope{{"group", n.Group.Name}, {"zone", n.Instance.Zone}, {"cluster", ""}}
-}
-
-// scarce reports whether AWS may not have another such instance, or a new one lacks what its disks hold. The group itself and its EKS node group say
-// whether its capacity is reserved.
-func (r *NodeRepair) scarce(n Node) bool {
-	t, _ := r.Catalogue.Lookup(n.Instance.Type)
-	spec := n.Group.LaunchSpec
-	block := spec != nil && spec.Nodegroup != nil && spec.Nodegroup.CapacityType == "CAPACITY_BLOCK"
-	return t.GPU.Count > 0 || t.NeuronDevices > 0 || t.LocalNVMeBytes > 0 || block || strings.HasPrefix(n.Group.Reservations.Preference, "capacity-reservations-")
-}
-
-// rebootedAt returns when the node was rebooted last, zero if never. Its kubelet may write the annotation, too, and only the past counts.
-func rebootedAt(n *corev1.Node, now time.Time) time.Time {
-	at, err := time.Parse(time.RFC3339, nodemeta.Rebooted.Of(n))
-	if err != nil || at.After(now) {
-		return time.Time{}
-	}
-	return at
 }
 
 func later(a, b time.Time) time.Time {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -50,7 +49,7 @@ func newRepair(t testing.TB, rules ...string) *NodeRepair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent, Catalogue: instancetypes.Embedded()}
+	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent}
 }
 
 // answer is the cause of the node's repair, behind the action.
@@ -58,9 +57,6 @@ func (r *NodeRepair) answer(n Node, now time.Time) string {
 	why, replaced := r.Due(n, now)
 	if replaced {
 		return "Replace: " + why.Cause
-	}
-	if why, reboots := r.RebootDue(n); reboots {
-		return "Reboot: " + why.Cause
 	}
 	if why := r.Stopped(n); why != "" {
 		return "stopped: " + why
@@ -82,7 +78,7 @@ func TestFirstRuleIsMostSpecificOne(t *testing.T) {
 		{condition: "DiskPressure", reason: "KubeletHasDiskPressure"},
 		{rules: []string{"DiskPressure=Replace"}, condition: "DiskPressure", want: "Replace 30m0s"},
 		{rules: []string{"KernelReady=NoAction"}, condition: "KernelReady", reason: "ForkFailedOutOfPIDs"},
-		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Replace 10m0s"},
+		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Reboot 10m0s"},
 		{
 			rules:     []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
 			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s",
@@ -188,8 +184,6 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 		{name: "pressure", looks: []look{at(0, condition("DiskPressure=True", ago(5*time.Hour)), condition("StorageReady=True", ago(5*time.Hour)))}},
 		{name: "earliest of several", looks: []look{at(0, condition("Ready=False", ago(31*time.Minute)), condition("KernelReady=False", ago(32*time.Minute)))},
 			want: "Replace: condition KernelReady has been False for 30m0s"},
-		{name: "replacement before reboot", looks: []look{at(0, condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(time.Hour)), condition("Ready=False", ago(30*time.Minute)))},
-			want: "Replace: condition Ready has been False for 30m0s"},
 		{name: "text of the node", looks: []look{at(0, condition("KernelReady=False/"+strings.Repeat("x\n", 50), ago(time.Hour)))},
 			want: `Replace: condition KernelReady has been False for 30m0s ("` + strings.Repeat(`x\n`, 32) + `")`},
 	} {
@@ -285,63 +279,6 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})
-}
-
-func TestScarceNodeIsRebootedFirst(t *testing.T) {
-	const (
-		ready  = "condition Ready has been Unknown for 30m0s"
-		xid    = `condition AcceleratedHardwareReady has been False for 10m0s ("NvidiaXID13Error")`
-		failed = ", also after a reboot"
-	)
-	silent := condition("Ready=Unknown", ago(35*time.Minute))
-	for _, tt := range []struct {
-		name     string
-		rules    []string
-		instance string
-		group    group.Group
-		reboot   time.Time
-		at       corev1.NodeCondition
-		want     string
-	}{
-		{name: "ordinary", instance: "m5.large", at: silent, want: "Replace: " + ready},
-		{name: "GPU", instance: "g4dn.xlarge", at: silent, want: "Reboot: " + ready},
-		{name: "Neuron", instance: "inf2.xlarge", at: silent, want: "Reboot: " + ready},
-		{name: "local disks", instance: "m5d.large", at: silent, want: "Reboot: " + ready},
-		{name: "type that nobody knows", instance: "x99.large", at: silent, want: "Replace: " + ready},
-		{name: "reservation", instance: "m5.large", group: group.Group{Reservations: group.Reservations{Preference: "capacity-reservations-only"}}, at: silent, want: "Reboot: " + ready},
-		{
-			name: "capacity block", instance: "m5.large", at: silent, want: "Reboot: " + ready,
-			group: group.Group{LaunchSpec: &launchspec.LaunchSpec{Nodegroup: &launchspec.Nodegroup{CapacityType: "CAPACITY_BLOCK"}}},
-		},
-		{name: "rule of the user", rules: []string{"Ready=Replace"}, instance: "g4dn.xlarge", at: silent, want: "Replace: " + ready},
-		{name: "user's reboot", rules: []string{"Ready=Reboot"}, instance: "m5.large", at: silent, want: "Reboot: " + ready},
-		{name: "reason", instance: "g4dn.xlarge", at: condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(10*time.Minute)), want: "Reboot: " + xid},
-		{name: "rebooting", instance: "g4dn.xlarge", reboot: ago(10*time.Minute - time.Second), at: silent},
-		{name: "reboot did not help", instance: "g4dn.xlarge", reboot: ago(10 * time.Minute), at: silent, want: "Replace: " + ready + failed},
-		{
-			name: "unhealthy again, not long enough", instance: "g4dn.xlarge", reboot: ago(12 * time.Minute),
-			at: condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(9*time.Minute)),
-		},
-		{
-			name: "unhealthy again", instance: "g4dn.xlarge", reboot: ago(20 * time.Hour),
-			at: condition("AcceleratedHardwareReady=False/NvidiaXID13Error", ago(15*time.Minute)), want: "Replace: " + xid + failed,
-		},
-		{name: "a day after a reboot", instance: "g4dn.xlarge", reboot: ago(25 * time.Hour), at: silent, want: "Reboot: " + ready},
-		{name: "reboot to come", instance: "g4dn.xlarge", reboot: noon.Add(time.Hour), at: silent, want: "Reboot: " + ready},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			r := newRepair(t, tt.rules...)
-			n := member("n", &tt.group, tt.at)
-			n.Instance.Type = tt.instance
-			if !tt.reboot.IsZero() {
-				nodemeta.Rebooted.Set(n.Node, tt.reboot.Format(time.RFC3339))
-			}
-			r.See([]Node{n}, noon)
-			if got := r.answer(n, noon); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
-		})
-	}
 }
 
 func TestRepairIsHarsh(t *testing.T) {

@@ -13,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// RepairAction is EKS's repairAction.
+// RepairAction is EKS's repairAction. Reboot is read, and replaces the node, too: nobody drains a node for a reboot.
 type RepairAction string
 
 const (
@@ -29,8 +29,6 @@ type RepairRule struct {
 	Reason    string        // nodeUnhealthyReason, "" for any. A * at its end stands for any end
 	Action    RepairAction  // repairAction
 	Wait      time.Duration // minRepairWaitTimeMins
-	// rebootFirst has scarce nodes rebooted before they are replaced.
-	rebootFirst bool
 }
 
 // RepairRules are in order of precedence. The first that matches counts alone.
@@ -69,9 +67,6 @@ var defaultRepairRules = []string{
 // most specific reason counts.
 func ParseRepairRules(texts []string) (RepairRules, error) {
 	defaults, err := parseRepairRules(defaultRepairRules, nil)
-	for at := range defaults { // EKS says for which reasons of acceleratedHardware a reboot may help
-		defaults[at].rebootFirst = defaults[at].Condition != acceleratedHardware
-	}
 	rules, errOfUser := parseRepairRules(texts, defaults)
 	if err := errors.Join(err, errOfUser); err != nil {
 		return nil, err

@@ -23,8 +23,6 @@ const (
 	NoCSINode Annotation = "asg-autoscaler.github.io/no-csi-node"
 	// RemovalRequested is on a node whose removal somebody asks for, see ToGo. People and asgctl write it, and the autoscaler only reads it.
 	RemovalRequested Annotation = "cluster-autoscaler.kubernetes.io/scale-down-requested"
-	// Rebooted is on a node that the autoscaler rebooted to repair it. It holds the time (RFC 3339), for the next leader.
-	Rebooted Annotation = "asg-autoscaler.github.io/rebooted"
 )
 
 // ReplaceFirst is the value of RemovalRequested that has another node come first if the group or the pods need it.

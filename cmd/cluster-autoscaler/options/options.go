@@ -226,7 +226,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age counts.")
 	fs.DurationVar(&a.RotateAge, "asg-rotate-age", 0, "Age at which --asg-rotate replaces a node, up to a tenth earlier. The tag "+move.TagRotateAge+" sets it for one group. With 0s nodes may have any age.")
 	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair.")
-	fs.StringSliceVar(&a.RepairRules, "asg-repair-rule", nil, "REPAIR RULE")
+	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "REPAIR RULE")
 	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "BUDGET")
 	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "WINDOW")
 	fs.DurationVar(&a.MoveMaxWait, "asg-move-max-wait", 0, "How long pods may keep a node that is to be replaced by their wish to be left alone (safe-to-evict, do-not-disrupt, and the other rules of scale-down). "+

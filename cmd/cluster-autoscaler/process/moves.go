@@ -32,7 +32,7 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 		if err != nil {
 			return nil, err
 		}
-		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent, Catalogue: provider.View().Catalogue()})
+		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent})
 	}
 	if flags.Rotate {
 		m.Reasons = append(m.Reasons, move.Rotate{MaxAge: flags.RotateAge})
