@@ -26,7 +26,7 @@ func TestImportRules(t *testing.T) {
 		forbidden string   // prefix of an import path, of any depth
 		reason    string
 	}{
-		{[]string{"cloudprovider/asg/...", "cloudprovider/awsclient/...", "cloudprovider/nodetemplate/...", "cloudprovider/instancetypes", "cloudprovider/podzone", "cloudprovider/interruption/...", "cloudprovider/plan/..."}, core,
+		{[]string{"cloudprovider/asg/...", "cloudprovider/awsclient/...", "cloudprovider/nodetemplate/...", "cloudprovider/instancetypes", "cloudprovider/podzone", "cloudprovider/interruption/...", "cloudprovider/plan/...", "cloudprovider/move"}, core,
 			"the core's module path and interfaces change, and only adapters may follow them"},
 		{[]string{"cloudprovider/asg/...", "cloudprovider/awsclient/...", "cloudprovider/instancetypes"}, "k8s.io/api/",
 			"these packages speak AWS's vocabulary, which changes in cloudprovider/aws alone"},
