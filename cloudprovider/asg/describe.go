@@ -30,11 +30,15 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		ReadAt:            at,
 
 		ProtectsNewInstances: aws.ToBool(in.NewInstancesProtectedFromScaleIn),
+		MaxInstanceLifetime:  time.Duration(aws.ToInt32(in.MaxInstanceLifetime)) * time.Second,
 	}
 	g.ARN = aws.ToString(in.AutoScalingGroupARN)
 	g.AWSMin, g.AWSMax = g.MinSize, g.MaxSize
 	if policy := in.AvailabilityZoneImpairmentPolicy; policy != nil {
 		g.ZonalShift, g.ImpairedHealth = aws.ToBool(policy.ZonalShiftEnabled), string(policy.ImpairedZoneHealthCheckBehavior)
+	}
+	if policy := in.InstanceMaintenancePolicy; policy != nil && aws.ToInt32(policy.MaxHealthyPercentage) > 0 { // -1 clears it
+		g.Maintenance = group.Maintenance{MinHealthyPercent: int(aws.ToInt32(policy.MinHealthyPercentage)), MaxHealthyPercent: int(*policy.MaxHealthyPercentage)}
 	}
 	if in.Operator != nil {
 		g.Operator = aws.ToString(in.Operator.Principal)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -47,7 +48,11 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	g.CapacityReservations = &fakeaws.CapacityReservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
 	g.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"},
 		Distribution: fakeaws.Distribution{Segments: [][]string{{"capacity-block", "on-demand"}, {"on-demand"}}}}
+	g.MaintenancePolicy, g.MaxInstanceLifetime = &fakeaws.MaintenancePolicy{MinHealthy: 90, MaxHealthy: 120}, fakeaws.Duration(48*time.Hour)
 	got := newWorld(t, g).started().group("g")
+	if want := (group.Maintenance{MinHealthyPercent: 90, MaxHealthyPercent: 120}); got.Maintenance != want || got.MaxInstanceLifetime != 48*time.Hour {
+		t.Errorf("maintenance policy %+v and lifetime %v, want %+v and two days", got.Maintenance, got.MaxInstanceLifetime, want)
+	}
 	if diff := cmp.Diff([][]string{{"capacity-block", "on-demand"}, {"on-demand"}}, got.Source.Segments); diff != "" {
 		t.Errorf("segments (-want +got):\n%s", diff)
 	}
@@ -95,6 +100,9 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 		}
 		if got := g.Instances[0].Origin; got != tt.origin {
 			t.Errorf("%s: its instance started from %q, want %q", tt.group, got, tt.origin)
+		}
+		if next := g.LaunchSpec.Next; len(next) != 1 || next[0] != tt.origin || g.LaunchSpec.Floats != (tt.group == "latest" || tt.group == "default") || g.LaunchUnread {
+			t.Errorf("%s: new instances start from %q, floating: %t; want %q", tt.group, next, g.LaunchSpec.Floats, tt.origin)
 		}
 		if same := slices.Contains(g.LaunchSpec.Origins, g.Instances[0].Origin); same != tt.same {
 			t.Errorf("%s: among the origins %q of the next one: %t, want %t", tt.group, g.LaunchSpec.Origins, same, tt.same)

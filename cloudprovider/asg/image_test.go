@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -289,4 +291,63 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestNextImages(t *testing.T) {
+	t.Parallel()
+	sized := []fakeaws.BlockDevice{{DeviceName: "/dev/xvda", SizeGiB: 50}}
+	for _, tt := range []struct {
+		name      string
+		image     string // of the launch template
+		overrides []fakeaws.Override
+		unasked   bool
+		want      []string
+	}{
+		{name: "by the version alone", image: "ami-0abc"},
+		{name: "by a parameter", image: "resolve:ssm:/eks/ami", want: []string{"ami-0abc"}},
+		{name: "by a parameter that is missing", image: "resolve:ssm:/missing"},
+		{name: "by a parameter, which nobody asked for", image: "resolve:ssm:/eks/ami", unasked: true},
+		{name: "by overrides", image: "ami-0abc", overrides: []fakeaws.Override{{InstanceType: "m5.large", ImageID: "ami-1"}, {InstanceType: "m6i.large", ImageID: "ami-2"}},
+			want: []string{"ami-1", "ami-2"}},
+		{name: "by an override or a parameter", image: "resolve:ssm:/eks/ami", overrides: []fakeaws.Override{{InstanceType: "m5.large"}, {InstanceType: "m6i.large", ImageID: "ami-2"}},
+			want: []string{"ami-0abc", "ami-2"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := scalingGroup("g", 0, 0, 3)
+			if tt.overrides != nil {
+				g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers"}, Overrides: tt.overrides}
+			}
+			w := newWorldOf(t, fakeaws.Config{Delays: quick, Images: []fakeaws.Image{al2023}, SSMParameters: map[string]string{"/eks/ami": "ami-0abc"},
+				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
+					{ImageID: tt.image, InstanceType: "m5.large", UserData: "#!/bin/sh", BlockDevices: sized}}}},
+				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(func(o *asg.Options) { o.Launches.NextImages = !tt.unasked }).started()
+			if diff := cmp.Diff(tt.want, w.group("g").LaunchSpec.NextImages); diff != "" {
+				t.Errorf("images of new instances (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// AWS launches by the parameter as it is, so the old answer would make a new instance look old.
+func TestNextImagesFollowTheParameter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "resolve:ssm:/eks/ami", InstanceType: "m5.large"}, al2023).
+			with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
+		images := func(when string, want ...string) {
+			t.Helper()
+			if got := w.group("g").LaunchSpec.NextImages; !slices.Equal(got, want) {
+				t.Errorf("%s: images of new instances %q, want %q", when, got, want)
+			}
+		}
+		images("at first", "ami-0abc")
+		w.aws.SetParameter("/eks/ami", "ami-0new")
+		time.Sleep(10 * time.Minute)
+		images("ten minutes after it changed", "ami-0new")
+		fault := w.aws.Inject(fakeaws.Fault{Action: "DescribeLaunchTemplateVersions", Code: "ServiceUnavailable"})
+		time.Sleep(10 * time.Minute)
+		images("while it cannot be read")
+		w.aws.ClearFaults(fault)
+		time.Sleep(10 * time.Minute)
+		images("once it can be read", "ami-0new")
+	})
 }

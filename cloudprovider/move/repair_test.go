@@ -12,8 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // noon is when the nodes of these tests are looked at. They are a day old.
@@ -281,11 +279,11 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 	})
 }
 
-func TestRepairIsHarsh(t *testing.T) {
+func TestRepairIsIgnoresWishes(t *testing.T) {
 	r := newRepair(t)
 	n := member("n", &group.Group{Name: "web"}, condition("Ready=False", ago(time.Hour)))
 	r.See([]Node{n}, noon)
-	if why, due := r.Due(n, noon); !due || !why.Harsh || why.Target != "" || r.Name() != Repair {
+	if why, due := r.Due(n, noon); !due || !why.IgnoresWishes || why.Target != "" || r.Name() != Repair {
 		t.Errorf("%q is due: %t, %+v, want a harsh one without a target", r.Name(), due, why)
 	}
 }

@@ -43,6 +43,9 @@ type Group struct {
 	// a shifted zone, in AWS's spelling.
 	ZonalShift     bool
 	ImpairedHealth string
+	// Maintenance is the group's instance maintenance policy. MaxInstanceLifetime is the age at which AWS replaces an instance, 0 for never.
+	Maintenance         Maintenance
+	MaxInstanceLifetime time.Duration
 	// Operator is the service that alone may change the group, such as "eks.amazonaws.com", or empty.
 	Operator     string
 	Reservations Reservations
@@ -91,6 +94,13 @@ type Instance struct {
 	// Origin names the launch template version or launch configuration that it started from, as in LaunchSpec.Origins. It is "" where AWS names
 	// none, because somebody attached the instance or deleted its configuration.
 	Origin string
+}
+
+// Maintenance is an instance maintenance policy: how many instances may be healthy while some are replaced, in percent of the desired capacity. The
+// zero value is no policy.
+type Maintenance struct {
+	MinHealthyPercent int // 0 to 100
+	MaxHealthyPercent int // 100 to 200
 }
 
 // Reservations say which capacity reservations a group uses. The zero value leaves that to the launch template.

@@ -54,7 +54,7 @@ func (r *Resolver) fromConfiguration(name string) (*LaunchSpec, []Problem) {
 		return nil, problems
 	}
 	launch := found.launch()
-	launch.Origins = []string{name}
+	launch.Origins, launch.Next = []string{name}, []string{name}
 	launch.Image, _ = r.image(launch.ImageID)
 	if found.instanceType != "" {
 		launch.Types = []Type{{Name: found.instanceType, Weight: 1}}
@@ -91,6 +91,7 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 	used := r.used(g.Source, base)
 	launch := used[0].launch()
 	launch.Origins = origins
+	r.addNext(launch, g.Source, used)
 	launch.Image, _ = r.image(launch.ImageID)
 	for _, t := range used[1:] {
 		image, _ := r.image(t.imageID)
@@ -102,6 +103,38 @@ func (r *Resolver) fromTemplates(g *Group) (*LaunchSpec, []Problem) {
 				"ec2:GetInstanceTypesFromInstanceRequirements and ec2:DescribeImages"})
 	}
 	return launch, append(problems, r.assumedArchitecture(g, base)...)
+}
+
+// addNext says what new instances start from. The launch templates must have been read.
+func (r *Resolver) addNext(launch *LaunchSpec, source Source, used []*template) {
+	for _, ref := range source.launched() {
+		found, _ := r.templates.get(ref)
+		launch.Next = append(launch.Next, TemplateOrigin(found.id, found.version))
+		launch.Floats = launch.Floats || ref.floats()
+	}
+	if r.apis.NextImages {
+		launch.NextImages = r.nextImages(source, used)
+	}
+}
+
+// nextImages returns LaunchSpec's NextImages. used has the launch templates with the images of overrides.
+func (r *Resolver) nextImages(source Source, used []*template) (images []string) {
+	named := slices.ContainsFunc(source.Overrides, func(o Override) bool { return o.ImageID != "" })
+	for _, t := range used {
+		id := t.imageID
+		if isAlias(id) {
+			resolved, err := r.aliases.get(id)
+			if err != nil || resolved == nil {
+				return nil // the last answer may be old, and AWS launches by the parameter as it is now
+			}
+			id, named = *resolved, true
+		}
+		images = append(images, id)
+	}
+	if !named {
+		return nil
+	}
+	return images
 }
 
 // used returns the launch templates that instances of the group start from, each once: the group's own, unless every override names another, and the

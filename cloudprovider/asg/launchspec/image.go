@@ -140,7 +140,9 @@ func (r *Resolver) imageUsers(g *Group) []imageUser {
 			users = append(users, imageUser{ref: ref, template: t})
 		}
 	}
-	users = slices.DeleteFunc(users, func(u imageUser) bool { return u.imageID == "" || !r.imageMatters(g, u.template) })
+	users = slices.DeleteFunc(users, func(u imageUser) bool {
+		return u.imageID == "" || !r.imageMatters(g, u.template) && !(r.apis.NextImages && isAlias(u.imageID))
+	})
 	for _, o := range g.Source.Overrides {
 		if o.ImageID != "" {
 			users = append(users, imageUser{template: &template{imageID: o.ImageID}})

@@ -13,10 +13,13 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// APIs are the services that describe what a group launches. EKS may be nil.
+// APIs are the services that describe what a group launches, and what to ask them. EKS may be nil.
 type APIs struct {
 	EC2 EC2API
 	EKS EKSAPI
+	// NextImages has the Resolver find out LaunchSpec's NextImages, because nodes with other images are replaced. It resolves every parameter of
+	// Systems Manager then, also where the image adds no fact about nodes.
+	NextImages bool
 }
 
 type EC2API interface {

@@ -81,6 +81,12 @@ func (s Source) launched() []TemplateRef {
 	return refs
 }
 
+// NamesTypes reports whether overrides name all types that the group launches. Types that requirements select change when AWS adds types or changes
+// prices, and the types of a launch template change with its version alone.
+func (s Source) NamesTypes() bool {
+	return len(s.Overrides) > 0 && !slices.ContainsFunc(s.Overrides, func(o Override) bool { return o.InstanceType == "" })
+}
+
 // PaidAhead reports whether instances may run in capacity with another price than on-demand: a capacity block, or an interruptible reservation.
 func (s Source) PaidAhead() bool {
 	return slices.ContainsFunc(s.Segments, func(kinds []string) bool {

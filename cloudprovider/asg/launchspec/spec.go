@@ -18,7 +18,14 @@ type LaunchSpec struct {
 	// Origins name the launch template versions, or the launch configuration, that instances start from: by number, and as the group refers to them.
 	// Instance.Origin is among them if the instance started from this very description. A version is not among them if a parameter of Systems
 	// Manager names its image or an override replaces the image, because it starts another image tomorrow.
-	Origins      []string
+	Origins []string
+	// Next names the launch template versions, by number, or the launch configuration, that new instances start from, whoever names their image.
+	Next []string
+	// NextImages are the images of new instances where a parameter of Systems Manager or an override names one. There are none where the launch
+	// template version alone decides, while a parameter is unread, and unless APIs.NextImages asks for them.
+	NextImages []string
+	// Floats reports that another launch template version may come without a change of the group. Next may be some minutes old then, and NextImages always.
+	Floats       bool
 	BlockDevices []BlockDevice
 	Image        *Image          // nil if it is unread, or adds no fact
 	Others       []OtherTemplate // the further launch templates, which overrides name

@@ -1,7 +1,7 @@
 // Package lookup asks EC2 for facts that the readings of the groups lack.
 //
-// It knows instance types that the catalogue lacks, identifiers of zones, zones in which instance types are offered, whether instances were
-// terminated, and why others do not become nodes. Each has a Cache, whose Run asks in the background and blocks until its context ends.
+// It knows instance types that the catalogue lacks, identifiers of zones, zones in which instance types are offered, images of instances, whether
+// instances were terminated, and why others do not become nodes. Each has a Cache, whose Run asks in the background and blocks until its context ends.
 // Requests wake it, answers stay in memory, and no caller ever waits for EC2. It logs once why a look-up fails, and leaves EC2 alone for a
 // while.
 //

@@ -37,21 +37,13 @@ func terminated(ctx context.Context, api InstancesAPI, ids []string) (map[string
 	for _, id := range ids {
 		terminated[id] = true
 	}
-	pages := ec2.NewDescribeInstancesPaginator(api, &ec2.DescribeInstancesInput{
-		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},
+	err := describeInstances(ctx, api, ids, func(i ec2types.Instance) {
+		if s := i.State; s == nil || s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
+			terminated[awssdk.ToString(i.InstanceId)] = false
+		}
 	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range page.Reservations {
-			for _, i := range r.Instances {
-				if s := i.State; s == nil || s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
-					terminated[awssdk.ToString(i.InstanceId)] = false
-				}
-			}
-		}
+	if err != nil {
+		return nil, err
 	}
 	return terminated, nil
 }

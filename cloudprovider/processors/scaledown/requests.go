@@ -69,7 +69,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 		}
 	}
 	if r.Moves != nil && !r.Off && !r.Provider.TooOldToRemove() {
-		r.asked = append(r.asked, slices.DeleteFunc(r.Moves.moving(ctx, all), nodemeta.ToGo[*corev1.Node])...)
+		r.asked = append(r.asked, slices.DeleteFunc(r.Moves.moving(ctx, all), func(n *corev1.Node) bool { return nodemeta.ToGo(n) })...)
 	}
 	r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool {
 		return !slices.ContainsFunc(r.asked, func(n *corev1.Node) bool { return n.Name == name })

@@ -87,7 +87,7 @@ func newAccount(cfg Config, types *catalogue, tl *timeline, events *eventLog, fa
 		configs:    map[string]LaunchConfiguration{},
 		nodegroups: map[string]EKSNodegroup{}, accessEntries: cfg.AccessEntries, network: cfg.Network,
 		images:     map[string]Image{},
-		ssm:        maps.Clone(cfg.SSMParameters),
+		ssm:        cloneMap(cfg.SSMParameters),
 		instances:  map[string]*instance{},
 		nodes:      map[string]nodeSink{},
 		roles:      map[string]*role{},

@@ -39,6 +39,8 @@ type (
 		CapacityRebalance                *bool                  `xml:"CapacityRebalance"`
 		ImpairmentPolicy                 *xmlImpairmentPolicy   `xml:"AvailabilityZoneImpairmentPolicy"`
 		CapacityReservations             *xmlReservations       `xml:"CapacityReservationSpecification"`
+		MaintenancePolicy                *xmlMaintenance        `xml:"InstanceMaintenancePolicy"`
+		MaxInstanceLifetime              int                    `xml:"MaxInstanceLifetime,omitempty"`
 		Operator                         string                 `xml:"Operator>Principal,omitempty"`
 		TrafficSources                   members[string]        `xml:"TrafficSources"`
 		WarmPool                         *xmlWarmPool           `xml:"WarmPoolConfiguration"`
@@ -117,6 +119,10 @@ type (
 		ProtectedFromScaleIn    bool             `xml:"ProtectedFromScaleIn"`
 		WeightedCapacity        string           `xml:"WeightedCapacity,omitempty"`
 	}
+	xmlMaintenance struct {
+		MinHealthy int `xml:"MinHealthyPercentage"`
+		MaxHealthy int `xml:"MaxHealthyPercentage"`
+	}
 	xmlWarmPool struct {
 		MinSize   int    `xml:"MinSize"`
 		PoolState string `xml:"PoolState"`
@@ -177,6 +183,10 @@ func (a *account) shape(g *group) xmlGroup {
 	if r := g.CapacityReservations; r != nil {
 		x.CapacityReservations = &xmlReservations{Preference: r.Preference, IDs: &members[string]{r.IDs}, Groups: &members[string]{r.Groups}}
 	}
+	if p := g.MaintenancePolicy; p != nil {
+		x.MaintenancePolicy = &xmlMaintenance{p.MinHealthy, p.MaxHealthy}
+	}
+	x.MaxInstanceLifetime = int(time.Duration(g.MaxInstanceLifetime).Seconds())
 	if g.CapacityRebalance {
 		x.CapacityRebalance = &g.CapacityRebalance
 	}

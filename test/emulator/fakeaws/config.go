@@ -178,6 +178,11 @@ type AutoScalingGroup struct {
 
 	CapacityReservations *CapacityReservations `json:"capacityReservations,omitempty"` // reported only
 
+	MaintenancePolicy *MaintenancePolicy `json:"instanceMaintenancePolicy,omitzero"` // reported only
+	// MaxInstanceLifetime is the age at which AWS ends an instance, before it launches another one. AWS takes no less than a day. Here
+	// it may be any time.
+	MaxInstanceLifetime Duration `json:"maxInstanceLifetime,omitzero"`
+
 	Impaired string `json:"impaired,omitempty"` // the status check that its running instances fail: system or instance
 	Console  string `json:"console,omitempty"`  // the console output of its instances
 
@@ -188,6 +193,12 @@ type AutoScalingGroup struct {
 type WarmPool struct {
 	Min    int `json:"min,omitempty"`
 	Warmed int `json:"warmed,omitempty"` // stopped instances that descriptions of the group list, from the start
+}
+
+// A MaintenancePolicy bounds the healthy instances while some are replaced, in percent of the desired capacity.
+type MaintenancePolicy struct {
+	MinHealthy int `json:"minHealthyPercentage"` // 0 to 100
+	MaxHealthy int `json:"maxHealthyPercentage"` // 100 to 200
 }
 
 // CapacityReservations name the capacity reservations that a group's instances are launched into.

@@ -240,6 +240,13 @@ func (s *Server) DeleteLaunchTemplate(idOrName string) error {
 	return nil
 }
 
+// SetParameter has a parameter of Systems Manager name another image from now on.
+func (s *Server) SetParameter(path, image string) {
+	s.account.mu.Lock()
+	defer s.account.mu.Unlock()
+	s.account.ssm[path] = image
+}
+
 // Reclaim takes an instance away as EC2 does with spot instances: it is unhealthy, ends, and is replaced.
 func (s *Server) Reclaim(instanceID string) error {
 	a := s.account

@@ -53,6 +53,9 @@ func (a *account) newInstance(g *group, c candidate, p pool, began time.Time) *i
 	i.address = a.newAddress()
 	i.nodeName = a.nodeName(i.address)
 	a.instances[i.id] = i
+	if g.MaxInstanceLifetime > 0 {
+		a.at(began, g.MaxInstanceLifetime, func() { a.outlived(i) })
+	}
 	return i
 }
 

@@ -26,6 +26,15 @@ func (a *account) replaceOne(i *instance, by, why string) {
 	a.terminate(i, fmt.Sprintf("At %s an instance was taken out of service in response to %s.", seconds(time.Now()), why))
 }
 
+// outlived is Auto Scaling's reaction to an instance that reaches the maximum lifetime. It spares protected ones (user guide, "Replace Auto Scaling
+// instances based on maximum instance lifetime", read 2026-11). It replaces one after the other there, and here each at its time.
+func (a *account) outlived(i *instance) {
+	if i.counts() && !i.dead && !i.protected && !i.group.suspended("Terminate") {
+		a.replaceOne(i, "MaxInstanceLifetime", "the maximum instance lifetime")
+		a.reconcile(i.group, "")
+	}
+}
+
 func (g *group) inService() (n int) {
 	for _, i := range g.instances {
 		if i.state == inService && !i.dead {

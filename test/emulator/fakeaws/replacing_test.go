@@ -97,3 +97,24 @@ func TestCapacityRebalancingWithoutCapacityKeepsOld(t *testing.T) {
 		}
 	})
 }
+
+func TestInstanceEndsAtItsMaximumLifetime(t *testing.T) {
+	lasting := func(g *AutoScalingGroup) { g.Desired, g.MaxInstanceLifetime = 2, Duration(24*time.Hour) }
+	inBubble(t, oneGroup(lasting), func(t *testing.T, s *Server, c clients) {
+		g := describe(t, c, "g")
+		if got := *g.MaxInstanceLifetime; got != 86400 {
+			t.Errorf("maximum lifetime %d s, want a day", got)
+		}
+		must(t, s.ProtectInstance(*g.Instances[0].InstanceId, true))
+		pass(24*time.Hour - time.Second)
+		statesAre(t, c, "before", map[string]int{"InService": 2})
+		if count(s, Launched) != 2 {
+			t.Error("an instance was replaced before its time")
+		}
+		pass(time.Minute)
+		statesAre(t, c, "after", map[string]int{"InService": 2})
+		if state, _ := s.Group("g"); count(s, Launched) != 3 || state.Instances[0].ID != *g.Instances[0].InstanceId {
+			t.Errorf("%d were launched, and the oldest is %s; want the one that is not protected replaced", count(s, Launched), state.Instances[0].ID)
+		}
+	})
+}

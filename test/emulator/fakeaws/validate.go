@@ -105,6 +105,10 @@ func (g AutoScalingGroup) validate() error {
 		return fmt.Errorf("auto scaling group %q: max %d is over %d", g.Name, g.Max, maxGroupSize)
 	case g.Min < 0 || g.Max < g.Min || g.Desired < g.Min || g.Desired > g.Max:
 		return fmt.Errorf("auto scaling group %q: min %d ≤ desired %d ≤ max %d does not hold", g.Name, g.Min, g.Desired, g.Max)
+	case g.MaxInstanceLifetime < 0:
+		return fmt.Errorf("auto scaling group %q: a maximum instance lifetime of never is none: leave it out", g.Name)
+	case g.MaintenancePolicy != nil && !g.MaintenancePolicy.valid():
+		return fmt.Errorf("auto scaling group %q: its maintenance policy needs a minimum of 0 to 100, a maximum of 100 to 200, and at most 100 between them", g.Name)
 	case g.VolumeLimit < 0:
 		return fmt.Errorf("auto scaling group %q: volume limit %d is below zero", g.Name, g.VolumeLimit)
 	}
@@ -120,6 +124,10 @@ func (g AutoScalingGroup) validate() error {
 		return fmt.Errorf("auto scaling group %q: MIG strategy %q: want none, single or mixed", g.Name, g.MIG.Strategy)
 	}
 	return nil
+}
+
+func (p MaintenancePolicy) valid() bool {
+	return p.MinHealthy >= 0 && p.MinHealthy <= 100 && p.MaxHealthy >= 100 && p.MaxHealthy <= 200 && p.MaxHealthy-p.MinHealthy <= 100
 }
 
 func (g AutoScalingGroup) validateLifecycle() error {

@@ -1,0 +1,49 @@
+package lookup
+
+import (
+	"context"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"k8s.io/utils/clock"
+)
+
+const (
+	// imagesAge is the time after which EC2 is asked for the image of an instance again. It never changes, but instances that are gone are to be
+	// forgotten.
+	imagesAge  = 7 * 24 * time.Hour
+	imagesKeep = imagesAge + time.Hour
+)
+
+// NewImages makes a Cache that finds out the images of instances, by ID. It makes one call per 200. With a nil api it knows what it learns.
+func NewImages(api InstancesAPI, c clock.Clock) *Cache[string] {
+	return newCache(c, api != nil, question[string]{atOnce: instancesPerCall, age: imagesAge, keep: imagesKeep,
+		ask: func(ctx context.Context, ids []string) (map[string]string, error) {
+			images := map[string]string{}
+			err := describeInstances(ctx, api, ids, func(i ec2types.Instance) { images[awssdk.ToString(i.InstanceId)] = awssdk.ToString(i.ImageId) })
+			return images, err
+		},
+		failure: "Could not see the images of instances",
+		remedy:  "allow ec2:DescribeInstances; until then no node is replaced for its image"})
+}
+
+// describeInstances shows those of the instances that EC2 knows.
+func describeInstances(ctx context.Context, api InstancesAPI, ids []string, see func(ec2types.Instance)) error {
+	pages := ec2.NewDescribeInstancesPaginator(api, &ec2.DescribeInstancesInput{
+		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},
+	})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return err
+		}
+		for _, r := range page.Reservations {
+			for _, i := range r.Instances {
+				see(i)
+			}
+		}
+	}
+	return nil
+}

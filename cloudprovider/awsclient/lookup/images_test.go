@@ -1,0 +1,49 @@
+package lookup
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	clocktesting "k8s.io/utils/clock/testing"
+)
+
+// fromImages answers with instances and their images, and counts the calls.
+type fromImages struct {
+	images map[string]string
+	calls  int
+}
+
+func (f *fromImages) DescribeInstances(_ context.Context, in *ec2.DescribeInstancesInput, _ ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error) {
+	f.calls++
+	out := &ec2.DescribeInstancesOutput{}
+	for _, id := range in.Filters[0].Values {
+		if image, known := f.images[id]; known {
+			out.Reservations = append(out.Reservations, ec2types.Reservation{Instances: []ec2types.Instance{{InstanceId: &id, ImageId: &image}}})
+		}
+	}
+	return out, nil
+}
+
+func TestImageIsAskedForOnceInItsLife(t *testing.T) {
+	api, now := &fromImages{images: map[string]string{"i-1": "ami-1"}}, clocktesting.NewFakeClock(time.Now())
+	c := NewImages(api, now)
+	for range 100 {
+		c.Want("i-1", "i-gone")
+		c.Once(t.Context())
+		now.Step(time.Hour)
+	}
+	if image, _ := c.Known().Of("i-1"); image != "ami-1" || api.calls != 1 {
+		t.Errorf("image %q after %d calls, want ami-1 after one", image, api.calls)
+	}
+	if image, known := c.Known().Of("i-gone"); known {
+		t.Errorf("an instance that EC2 does not have has the image %q", image)
+	}
+	now.Step(imagesAge)
+	c.Want("i-2")
+	if _, known := c.Known().Of("i-1"); known {
+		t.Error("an instance that nobody asks for any more is still remembered")
+	}
+}
