@@ -109,7 +109,7 @@ func TestWhichNodesMove(t *testing.T) {
 	old := map[string]string{move.Rotation: ""}
 	changed := map[string]string{move.Rotation: "v2"}
 	broken := map[string]string{move.Repair: ""}
-	rotation := move.State{Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
+	rotation := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Placing, Since: noon, Began: noon}
 	big := func(f *fleet, g string) { f.groups[g].Tags = map[string]string{move.TagBudget: "100%"} }
 	for _, tt := range []struct {
 		name    string

@@ -85,8 +85,8 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		}
 		sightings := r.sight(n.Node, now)
 		seen[n.UID] = sightings
-		_, counts := r.due(sightings, now)
-		counts = counts || now.Sub(n.CreationTimestamp.Time) >= startTime &&
+		_, counts := r.due(n, sightings, now)
+		counts = counts || !starting(n, now) &&
 			slices.ContainsFunc(sightings, func(s sighting) bool { _, acts := r.Rules.of(string(s.Type), s.Reason); return acts })
 		for _, s := range scopes(n) {
 			t := tallies[s]
@@ -101,7 +101,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		if n.Group.EKSRepairs { // with rules of its own
 			continue
 		}
-		if found, due := r.due(seen[n.UID], now); due {
+		if found, due := r.due(n, seen[n.UID], now); due {
 			found.stopped = r.stops(n, tallies)
 			r.found[n.Name] = found
 		}
@@ -139,8 +139,10 @@ func (r *NodeRepair) sight(n *corev1.Node, now time.Time) (sightings []sighting)
 	return sightings
 }
 
-// due returns what is due for a node, by the condition that was first.
-func (r *NodeRepair) due(sightings []sighting, now time.Time) (first repair, due bool) {
+func starting(n Node, now time.Time) bool { return now.Sub(n.CreationTimestamp.Time) < startTime }
+
+// due returns what is due for a node, by the condition that was first. A node that starts is not Ready yet.
+func (r *NodeRepair) due(n Node, sightings []sighting, now time.Time) (first repair, due bool) {
 	var since time.Time
 	for _, s := range sightings {
 		rule, acts := r.Rules.of(string(s.Type), s.Reason)
@@ -148,7 +150,7 @@ func (r *NodeRepair) due(sightings []sighting, now time.Time) (first repair, due
 		if rule.Reason != "" {
 			from = later(from, s.reasons[s.Reason])
 		}
-		if !acts || now.Before(from.Add(rule.Wait)) || due && !from.Before(since) {
+		if !acts || now.Before(from.Add(rule.Wait)) || due && !from.Before(since) || s.Type == corev1.NodeReady && starting(n, now) {
 			continue
 		}
 		also := ""

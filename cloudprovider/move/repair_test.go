@@ -76,7 +76,7 @@ func TestFirstRuleIsMostSpecificOne(t *testing.T) {
 		{condition: "DiskPressure", reason: "KubeletHasDiskPressure"},
 		{rules: []string{"DiskPressure=Replace"}, condition: "DiskPressure", want: "Replace 30m0s"},
 		{rules: []string{"KernelReady=NoAction"}, condition: "KernelReady", reason: "ForkFailedOutOfPIDs"},
-		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Reboot 10m0s"},
+		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Replace 10m0s"},
 		{
 			rules:     []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
 			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s",

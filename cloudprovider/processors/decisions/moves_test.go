@@ -38,7 +38,7 @@ func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)
 	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: budgets, Proof: 5 * time.Minute}
 	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
 	nodes := w.ready("small")
-	nodes[0].Labels["outdated"] = "true"
+	metav1.SetMetaDataLabel(&nodes[0].ObjectMeta, "outdated", "true")
 	for i, n := range nodes {
 		w.join(n)
 		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), cpu, n.Name)

@@ -226,9 +226,13 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"they are too old, or the group's maximum instance lifetime ends. It moves their pods first. In EKS managed node groups only their age counts.")
 	fs.DurationVar(&a.RotateAge, "asg-rotate-age", 0, "Age at which --asg-rotate replaces a node, up to a tenth earlier. The tag "+move.TagRotateAge+" sets it for one group. With 0s nodes may have any age.")
 	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair.")
-	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "REPAIR RULE")
-	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "BUDGET")
-	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "WINDOW")
+	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "Rule of --asg-repair of the form CONDITION[/REASON]=ACTION[,WAIT], as in EKS's node repair, such as "+
+		"AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m. ACTION is Replace, Reboot (which replaces, too) or NoAction. A * at the end of REASON stands for any end. It may be given several times. "+
+		"The rule with the most specific reason counts, and then these before EKS's own. If empty: EKS's own.")
+	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "Most nodes that are replaced at once, as a number or as a part of all nodes such as 10%, which is rounded up. "+
+		"rotation:1 is for one reason. 0 lets none begin. It may be given several times, and all hold. The tag "+move.TagBudget+" bounds one group. If empty: 10% of the nodes, and 10% of each group's.")
+	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "Window of time in which nodes are replaced, or in which they are not: [REASON:]allow|deny CRON DURATION [TIME ZONE], such as "+
+		"deny 0 8 * * MON-FRI 10h Asia/Shanghai. It may be given several times. If one allows, nothing is replaced outside such windows. If empty: always.")
 	fs.DurationVar(&a.MoveMaxWait, "asg-move-max-wait", 0, "How long pods may keep a node that is to be replaced by their wish to be left alone (safe-to-evict, do-not-disrupt, and the other rules of scale-down). "+
 		"Disruption budgets and grace periods hold after that, too. With 0s they may keep it for ever.")
 	fs.DurationVar(&a.MoveProof, "asg-move-proof", 5*time.Minute, "How long the first node that a group gets after a change of its launch template must have been Ready, and its pods with it, before further nodes of the group are replaced. At least 0s.")
@@ -336,6 +340,9 @@ func (a *AWS) validateMoves() error {
 	}
 	if _, err := move.ParseRepairRules(a.RepairRules); err != nil {
 		return fmt.Errorf("--asg-repair-rule: %w", err)
+	}
+	if (a.Rotate || a.Repair) && a.PluginAddress != "" {
+		return errors.New("--asg-rotate and --asg-repair do not go with --asg-plugin-address: an unmodified core replaces no node")
 	}
 	return nil
 }
