@@ -33,22 +33,23 @@ func TestLaunchNeedsNoReadingAfterOneAhead(t *testing.T) {
 		follows  bool           // a killed leader
 		later    time.Duration
 		between  func(*world)
+		ahead    int
 		readings int // by the increase
 		want     int
 	}{
-		{name: "at once", want: 3},
-		{name: "others ask meanwhile", between: func(w *world) { w.setDesired(4) }, want: 7},
-		{name: "after a launch of our own", between: func(w *world) { w.increase(1) }, readings: 1, want: 4},
-		{name: "later", later: time.Second, readings: 1, want: 3},
-		{name: "after a killed leader", follows: true, readings: 1, want: 3},
-		{name: "desired capacity", mode: asg.LaunchDesiredCapacity, between: func(w *world) { w.setDesired(4) }, readings: 2, want: 7}, // before and after,
+		{name: "at once", ahead: 1, want: 3},
+		{name: "others ask meanwhile", ahead: 1, between: func(w *world) { w.setDesired(4) }, want: 7},
+		{name: "after a launch of our own", ahead: 1, between: func(w *world) { w.increase(1) }, readings: 1, want: 4},
+		{name: "later", ahead: 1, later: time.Second, readings: 1, want: 3},
+		{name: "after a killed leader", ahead: 1, follows: true, readings: 1, want: 3},
+		{name: "desired capacity", mode: asg.LaunchDesiredCapacity, between: func(w *world) { w.setDesired(4) }, readings: 2, want: 7}, // before and after
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			inBubble(t, oneGroup(), func(o *asg.Options) {
 				o.NoPredecessor, o.LaunchMode, o.MotionInterval = !tt.follows, tt.mode, time.Hour
 			}, func(w *world) {
 				time.Sleep(30 * time.Second) // a killed leader's instances may still appear, and no call of it lasts
-				w.ahead(1)
+				w.ahead(tt.ahead)
 				if tt.between != nil {
 					tt.between(w)
 				}

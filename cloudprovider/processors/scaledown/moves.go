@@ -53,6 +53,8 @@ type Moves struct {
 	Raises   func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus // takes the status of a loop apart
 	Metrics  *move.Metrics
 	Clock    clock.PassiveClock
+	// WantImages has the images of instances found out. Nil is for nobody who asks.
+	WantImages func(instances ...string)
 
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
 	written   map[string]written    // that the cache may not show yet, by node
@@ -213,6 +215,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	}
 	now := m.Clock.Now()
 	var nodes []move.Node
+	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
 	view := m.Provider.View()
 	m.states = map[string]move.State{}
@@ -230,7 +233,13 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if _, under := m.written[n.Name]; !under && !s.Closed && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
 			m.set(n.Name, stateOrNone(s, moves))
 		}
+		if m.WantImages != nil && move.NeedsImages(g) {
+			imageless = append(imageless, i.ID)
+		}
 		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
+	}
+	if len(imageless) > 0 {
+		m.WantImages(imageless...)
 	}
 	maps.DeleteFunc(m.written, func(name string, w written) bool { return byName[name] == nil || now.Sub(w.at) >= unwritten })
 	maps.DeleteFunc(m.draining, func(name, reason string) bool {

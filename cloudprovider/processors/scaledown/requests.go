@@ -241,14 +241,16 @@ func (r *Requests) Publish() {
 		if at >= 0 && (report.Nodes[at].State == decision.NodeBlocked || report.Nodes[at].State == decision.NodeNeeded) {
 			cause = string(report.Nodes[at].Reason.Code) + " " + report.Nodes[at].Pod
 		}
-		event := "ScaleDownRequestBlocked"
-		if r.moves(asked) {
-			if event = "DisruptionBlocked"; at < 0 || report.Nodes[at].Pod == "" {
-				continue // it waits for nodes
-			}
+		waits := at >= 0 && report.Nodes[at].Pod == "" && r.moves(asked) // for nodes
+		switch {
+		case cause == said[asked.Name] || waits:
+		case r.moves(asked):
+			r.Recorder.Event(asked, corev1.EventTypeWarning, "DisruptionBlocked", report.Nodes[at].Reason.Message)
+		default:
+			r.Recorder.Event(asked, corev1.EventTypeWarning, "ScaleDownRequestBlocked", report.Nodes[at].Reason.Message)
 		}
-		if cause != said[asked.Name] {
-			r.Recorder.Event(asked, corev1.EventTypeWarning, event, report.Nodes[at].Reason.Message)
+		if waits {
+			continue
 		}
 		r.said[asked.Name] = cause
 	}

@@ -51,10 +51,13 @@ var ofOthers = map[string]string{
 
 // units are the units of the numbers that have no type of their own, and the forms of some texts.
 var units = map[string]string{
-	"asg-least-cost-penalty":                             "ratio",
-	"asg-preference-percent":                             "percent",
-	"asg-record-loops":                                   "loops",
-	"asg-scale-ups-per-loop":                             "scale-ups",
+	"asg-least-cost-penalty": "ratio",
+	"asg-move-budget":        "nodes",
+	"asg-move-window":        "window",
+	"asg-repair-rule":        "rule",
+	"asg-preference-percent": "percent",
+	"asg-record-loops":       "loops",
+	"asg-scale-ups-per-loop": "scale-ups",
 	"check-capacity-provisioning-request-max-batch-size": "requests",
 	"cluster-snapshot-parallelism":                       "goroutines",
 	"cores-total":                                        "cores, min:max",

@@ -228,7 +228,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.BoolVar(&a.Repair, "asg-repair", false, "Whether the autoscaler replaces nodes that do not work, by their conditions and the rules of EKS's node repair.")
 	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "Rule of --asg-repair of the form CONDITION[/REASON]=ACTION[,WAIT], as in EKS's node repair, such as "+
 		"AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m. ACTION is Replace, Reboot (which replaces, too) or NoAction. A * at the end of REASON stands for any end. It may be given several times. "+
-		"The rule with the most specific reason counts, and then these before EKS's own. If empty: EKS's own.")
+		"These rules come before EKS's own, and among them the one with the most specific reason counts. Without WAIT: the condition's own, else 30m. If empty: EKS's own.")
 	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "Most nodes that are replaced at once, as a number or as a part of all nodes such as 10%, which is rounded up. "+
 		"rotation:1 is for one reason. 0 lets none begin. It may be given several times, and all hold. The tag "+move.TagBudget+" bounds one group. If empty: 10% of the nodes, and 10% of each group's.")
 	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "Window of time in which nodes are replaced, or in which they are not: [REASON:]allow|deny CRON DURATION [TIME ZONE], such as "+

@@ -166,7 +166,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 	want := AWS{
 		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PreferencePercent: 5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
+		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second, MoveProof: 5 * time.Minute,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
@@ -321,7 +321,7 @@ func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
-		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second,
+		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second, MoveProof: 5 * time.Minute,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
 	}
 	for _, tt := range []struct {

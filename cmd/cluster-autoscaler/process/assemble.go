@@ -101,7 +101,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch the nodes of the leader: %w", err)
 	}
-	moves, err := p.newMoves(working, client, a.cloud.provider)
+	moves, err := p.newMoves(working, client, a.cloud)
 	if err != nil {
 		return nil, err
 	}

@@ -98,7 +98,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 	discovery.Join = ours.DiscoveryJoin
 	o := asg.Options{
 		AutoScaling:     c.clients.AutoScaling,
-		Launches:        launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS},
+		Launches:        launchspec.APIs{EC2: c.clients.EC2, EKS: c.clients.EKS, NextImages: ours.Rotate},
 		Instances:       c.clients.EC2,
 		Discovery:       discovery,
 		RefreshInterval: ours.RefreshInterval,

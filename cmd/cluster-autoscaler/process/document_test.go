@@ -32,6 +32,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/decisionmetrics"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan/nomination"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
@@ -98,6 +99,9 @@ var series = map[string]string{
 	"interruption_queue_errors_total":      "one for each call of SQS",
 	"launch_duration_seconds":              "9 calls",
 	"launches_total":                       "9 calls × 65 outcomes",
+	"moves_held":                           "2 reasons × 13 holds",
+	"moves_total":                          "2 reasons × 3 outcomes",
+	"moves_under_way":                      "2 reasons",
 	"node_group_nodes":                     "2 × node groups",
 	"node_group_problems":                  "node groups × reasons of their problems",
 	"node_groups":                          "4",
@@ -126,6 +130,7 @@ var recordedEvents = []recordedEvent{
 	{"InterruptionOver", "Normal", "node", "The instance stays. The node is uncordoned."},
 	{"NodeGroupProblem", "Warning", "config map", "Something is wrong with a group. The message has the remedy."},
 	{"NodeInterrupted", "Normal, Warning", "pod", "Normal: the pod was evicted or deleted because AWS takes its node. Warning: it could not be evicted."},
+	{"DisruptionBlocked", "Warning", "node", "The node is to be replaced ([moves](moves.md)), and a pod or a disruption budget keeps it. The message has the cause. It comes once for each cause."},
 	{"NodeNominated", "Normal", "pod", "kube-scheduler has put the pod on the node that was launched for it and nominated for it."},
 	{"NotTriggerScaleUp", "Normal", "pod", "No group helps the pod. The message names the cause, as the decision record does. The same message comes at most once in ten minutes. The stock autoscaler has this event, too, with counts of groups."},
 	{"PriceFileRefused", "Warning", "config map", "The price file has an error. The last good one stays in use."},
@@ -183,6 +188,7 @@ func registerOurs(t *testing.T) *collectors {
 	readOnce(t, spot)
 	report := &decision.Report{Pods: make([]decision.Pod, 1), Groups: []decision.Group{{CoolDowns: make([]decision.CoolDown, 1)}}, Shadow: &decision.Shadow{}}
 	must(decisionmetrics.New(decisionmetrics.Options{Registerer: ours, PerNodeGroup: true, Report: func() *decision.Report { return report }}))(t)
+	move.NewMetrics(ours)
 	return ours
 }
 

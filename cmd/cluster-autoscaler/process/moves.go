@@ -6,14 +6,14 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
 // newMoves makes the moves that the flags switch on, nil for a process that is to change nothing. Without any it takes off the nodes what moves of
 // other flags have left. Their writes end with working.
-func (p *Process) newMoves(working context.Context, client kubernetes.Interface, provider *aws.Provider) (*scaledown.Moves, error) {
+func (p *Process) newMoves(working context.Context, client kubernetes.Interface, cloud *cloud) (*scaledown.Moves, error) {
 	flags := p.options.AWS
 	if p.guard != nil || p.refusing != nil {
 		return nil, nil
@@ -34,9 +34,16 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 		}
 		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent})
 	}
+	var wantImages func(instances ...string)
 	if flags.Rotate {
-		m.Reasons = append(m.Reasons, move.Rotate{MaxAge: flags.RotateAge})
+		images := lookup.NewImages(cloud.clients.EC2, clock.RealClock{})
+		go images.Run(working)
+		wantImages = images.Want
+		m.Reasons = append(m.Reasons, move.Rotate{MaxAge: flags.RotateAge, Image: func(instance string) string {
+			image, _ := images.Known().Of(instance)
+			return image
+		}})
 	}
-	return scaledown.NewMoves(scaledown.Moves{Machine: m, Provider: provider, Writer: move.NewWriter(working, client),
+	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Provider: cloud.provider, Writer: move.NewWriter(working, client),
 		Metrics: move.NewMetrics(p.registerer), Clock: clock.RealClock{}}), nil
 }

@@ -25,12 +25,14 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/buffers"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/decisions"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
@@ -52,6 +54,10 @@ func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
 	}
 	if p.core.ProvisioningRequestEnabled {
 		with.requests = newRequests(p.core, nil)
+	}
+	with.moves = scaledown.NewMoves(scaledown.Moves{Machine: &move.Machine{}})
+	if p.options.AWS.Rotate {
+		with.moves.Machine.Reasons = []move.Reason{move.Rotate{}}
 	}
 	p.wire(&opts, with)
 	return opts
@@ -104,6 +110,7 @@ func TestWiring(t *testing.T) {
 		{"--scale-down-delay-type-local", local},
 		{"--scale-down-enabled=false", off},
 		{"dry run", dry},
+		{"--asg-rotate", func(p *Process) { p.options.AWS.Rotate = true }},
 		{"all of these", func(p *Process) {
 			for _, change := range []func(*Process){requests, buffers, injection, local, off} {
 				change(p)
