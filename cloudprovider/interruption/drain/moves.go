@@ -4,12 +4,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
-	// daemonSetAnnotation makes the Cluster Autoscaler treat a pod as one of a DaemonSet.
-	daemonSetAnnotation = "cluster-autoscaler.kubernetes.io/daemonset-pod"
 	// The Cluster Autoscaler gives up on a pod that is still terminating when its grace ended longTerminating ago.
 	longTerminating = 30 * time.Second
 	// defaultGrace is the grace of a pod that states none.
@@ -19,14 +18,7 @@ const (
 // Moves reports whether a drain moves the pod. These are the rules by which the Cluster Autoscaler drains a node for
 // scale-down, without the ones that keep a node because of a pod: this node goes anyway.
 func Moves(pod *corev1.Pod, now time.Time) bool {
-	_, mirror := pod.Annotations[corev1.MirrorPodAnnotationKey]
-	return !mirror && !ofDaemonSet(pod) && !finished(pod) && !overdue(pod, now)
-}
-
-// ofDaemonSet reads the pod alone. A DaemonSet that is being deleted takes its pods with it.
-func ofDaemonSet(pod *corev1.Pod) bool {
-	owner := metav1.GetControllerOf(pod)
-	return owner != nil && owner.Kind == "DaemonSet" || pod.Annotations[daemonSetAnnotation] == "true"
+	return !nodemeta.BelongsToNode(pod) && !finished(pod) && !overdue(pod, now)
 }
 
 func finished(pod *corev1.Pod) bool {

@@ -17,6 +17,7 @@ import (
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
@@ -124,6 +125,10 @@ func TestWiring(t *testing.T) {
 			}
 		}
 	}
+	b.WriteString("\n== order of the candidates for removal\n")
+	for _, name := range comparers(reflect.ValueOf(wiredWith(func(*Process) {}).Processors.ScaleDownNodeProcessor)) {
+		fmt.Fprintf(&b, "  %s\n", name)
+	}
 	for _, names := range []string{"least-waste", "least-cost", "most-pods,random"} {
 		list, err := expander.Parse(names)
 		if err != nil {
@@ -191,6 +196,31 @@ func printed(opts coreoptions.AutoscalerOptions) []string {
 		list = append(list, fmt.Sprintf("%s (%s)\n%s", s.name, s.field, adapters(field, point, "  ")))
 	}
 	return list
+}
+
+// comparers returns the types of the comparers that sort the candidates of a ScaleDownNodeProcessor, or of one that it wraps.
+func comparers(v reflect.Value) (names []string) {
+	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return nil
+	}
+	for at := range v.NumField() {
+		switch field := v.Field(at); field.Type() {
+		case reflect.TypeFor[nodes.ScaleDownNodeProcessor]():
+			names = append(names, comparers(field)...)
+		case reflect.TypeFor[[]nodes.ScaleDownNodeProcessor]():
+			for i := range field.Len() {
+				names = append(names, comparers(field.Index(i))...)
+			}
+		case reflect.TypeFor[[]scaledowncandidates.CandidatesComparer]():
+			for i := range field.Len() {
+				names = append(names, strings.TrimPrefix(field.Index(i).Elem().Type().String(), "*"))
+			}
+		}
+	}
+	return names
 }
 
 // adapters prints the types of an extension point's value and of the values of the same interface that it wraps.

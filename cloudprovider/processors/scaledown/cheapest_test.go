@@ -1,0 +1,166 @@
+package scaledown
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	corescaledown "k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/emptycandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/utils/ptr"
+
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+)
+
+// add adds the node with pods to the snapshot.
+func add(t testing.TB, to clustersnapshot.ClusterSnapshot, n *corev1.Node, pods ...*corev1.Pod) {
+	t.Helper()
+	info := framework.NewNodeInfo(n, nil)
+	for _, p := range pods {
+		info.AddPod(framework.NewPodInfo(p, nil))
+	}
+	if err := to.AddNodeInfo(info); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// urgent is a pod of a priority.
+func urgent(name, node string, priority int32) *corev1.Pod {
+	p := web(name, node)
+	p.Spec.Priority = &priority
+	return p
+}
+
+func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 8, 9, nil), nil)
+	nodes, cluster := w.Members("a", nil), testsnapshot.NewTestSnapshotOrDie(t)
+	agent := web("agent", "")
+	agent.OwnerReferences = []metav1.OwnerReference{{Kind: "DaemonSet", Name: "agent", Controller: ptr.To(true)}}
+	want := slices.Clone(nodes) // in this order
+	for at, pods := range [][]*corev1.Pod{
+		{agent, urgent("agent", "", 1_000_000)},    // empty, whatever its pods
+		{urgent("a", "", 1_000_000), web("b", "")}, // considered before
+		{urgent("c", "", 1_000_000)},
+		{urgent("d", "", -1_000_000)},
+		{web("e", ""), agent},
+		{web("f", "", corev1.PodDeletionCost, "1000")},
+		{web("g", ""), web("h", "")},
+	} {
+		if at == 0 {
+			pods[1].OwnerReferences = agent.OwnerReferences
+		}
+		add(t, cluster, want[at], pods...)
+	}
+	want[7].Name = "not in the snapshot"
+	previous := previouscandidates.NewPreviousCandidates()
+	previous.UpdateScaleDownCandidates([]*corescaledown.UnneededNode{{Node: want[1]}, {Node: want[2]}}, start)
+	want[1], want[2] = want[2], want[1] // the cheaper one of both
+	deletion := options.NodeDeleteOptions{}
+	comparers := []scaledowncandidates.CandidatesComparer{
+		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(cluster), deletion, EmptyRules(deletion, nil)),
+		previous,
+		NewCheapestFirst(cluster),
+	}
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster}
+	sorted := func(comparers []scaledowncandidates.CandidatesComparer, nodes []*corev1.Node) (names []string) {
+		t.Helper()
+		got, err := scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range got {
+			names = append(names, n.Name)
+		}
+		return names
+	}
+	var names []string
+	for _, n := range want {
+		names = append(names, n.Name)
+	}
+	mixed := []*corev1.Node{want[6], want[3], want[7], want[0], want[5], want[2], want[4], want[1]}
+	for range 2 { // the second sort knows costs of the first
+		if got := sorted(comparers, mixed); !slices.Equal(got, names) {
+			t.Errorf("order\n%q, want\n%q", got, names)
+		}
+	}
+	// The next loop has other pods.
+	info, err := cluster.GetNodeInfo(want[6].Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range info.Pods() {
+		p.Pod.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(time.Hour)} // the core looks at the time
+	}
+	if got := sorted(comparers, mixed); got[3] != names[6] {
+		t.Errorf("order %q, want %s fourth, whose pods leave", got, names[6])
+	}
+}
+
+func TestOrderOfEqualCostsStays(t *testing.T) {
+	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 60, 99, nil), nil)
+	nodes, cluster := w.Members("a", nil), testsnapshot.NewTestSnapshotOrDie(t)
+	previous := previouscandidates.NewPreviousCandidates()
+	var before []*corescaledown.UnneededNode
+	for at, n := range nodes {
+		pods := []*corev1.Pod{web("a", ""), urgent("b", "", 7), web("c", "", corev1.PodDeletionCost, "-3")}
+		add(t, cluster, n, pods[at%3], pods[(at+1)%3], pods[(at+2)%3])
+		if at%4 == 0 {
+			before = append(before, &corescaledown.UnneededNode{Node: n})
+		}
+	}
+	previous.UpdateScaleDownCandidates(before, start)
+	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster}
+	var orders [2][]*corev1.Node
+	for at, comparers := range [][]scaledowncandidates.CandidatesComparer{{previous}, {previous, NewCheapestFirst(cluster)}} {
+		var err error
+		if orders[at], err = scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(orders[0], orders[1]) {
+		t.Error("equal costs change the order")
+	}
+}
+
+// go test ./cloudprovider/processors/scaledown -run '^$' -bench CheapestFirst. It leaves out the core's own comparers. No node is empty, so
+// every comparison asks for costs.
+func BenchmarkCheapestFirst(b *testing.B) {
+	cluster := testsnapshot.NewTestSnapshotOrDie(b)
+	var nodes []*corev1.Node
+	for n := range 1000 {
+		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("node-", n)}}
+		var pods []*corev1.Pod
+		for p := range 30 {
+			pods = append(pods, urgent(fmt.Sprint(n, "-", p), node.Name, int32((n*31+p)%977)))
+		}
+		add(b, cluster, node, pods...)
+		nodes = append(nodes, node)
+	}
+	comparer := NewCheapestFirst(cluster)
+	earlier := func(i, j *corev1.Node) int {
+		switch {
+		case comparer.ScaleDownEarlierThan(i, j):
+			return -1
+		case comparer.ScaleDownEarlierThan(j, i):
+			return 1
+		}
+		return 0
+	}
+	b.Run("nodes=1000/pods=30000", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			comparer.ResetState()
+			slices.SortFunc(slices.Clone(nodes), earlier)
+		}
+	})
+}
