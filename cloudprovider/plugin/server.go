@@ -88,7 +88,7 @@ func Listen(ctx context.Context, address string, files Files, r prometheus.Regis
 	if err != nil {
 		return nil, err
 	}
-	s.listener, s.grpc = &connections{Listener: listener, open: map[string]int{}}, grpc.NewServer(options...)
+	s.listener, s.grpc = listener, grpc.NewServer(options...)
 	protos.RegisterCloudProviderServer(s.grpc, &provider{Server: s})
 	expanderprotos.RegisterExpanderServer(s.grpc, &chooser{Server: s})
 	healthpb.RegisterHealthServer(s.grpc, s.health)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -289,25 +288,6 @@ func TestTooLargeQuestionIsRefusedUnread(t *testing.T) {
 	}
 	if got := sent.Load(); got > 1<<20 {
 		t.Errorf("the plugin has read %d bytes of it", got)
-	}
-}
-
-func TestConnectionsOfOneHostAreBounded(t *testing.T) {
-	p := listen(t)
-	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	var last net.Conn
-	for range plugin.MostConnections + 1 {
-		var err error
-		if last, err = from.DialContext(t.Context(), "tcp", p.server.Addr().String()); err != nil {
-			t.Fatal(err)
-		}
-		defer last.Close()
-	}
-	if _, err := last.Read(make([]byte, 1)); err != io.EOF { // the others may be silent for 10 s
-		t.Errorf("a connection beyond %d of a host ends with %v, want EOF", plugin.MostConnections, err)
-	}
-	if err := call(t, p.dial(t), gpuLabel); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not read") {
-		t.Errorf("a call from another host = %v, want an answer", err)
 	}
 }
 
