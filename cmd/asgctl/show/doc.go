@@ -1,4 +1,4 @@
-// Package show has the form of what asgctl prints: groups, templates, instance types, prices, messages of AWS, pods and nodes, each
+// Package show has the form of what asgctl prints: groups, templates, prices, pods and nodes, each
 // as a table for people, or as JSON or YAML for programs, and the tags that would make a template explicit, as commands and
 // configuration to paste.
 //
