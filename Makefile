@@ -212,8 +212,8 @@ bench-cost: $(if $(WHOLE),controlplane) ## what each choice costs against a lowe
 		$(if $(WHOLE),-whole) $(if $(AT_ONCE),-at-once) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(FLAGS),-flags "$(FLAGS)")
 
 .PHONY: bench-zonal
-bench-zonal: controlplane ## pods that need a zone, stock beside ours: wrong zones, waiting, waste (ONLY=a,c WHO=ours OUTAGE=1m OUTPUT=json); CELLS=1 compares the pods that run at the end in 77 cells (CELL='spread over zones|untagged')
-	$(GO) run ./test/bench zonal $(if $(CELLS)$(CELL),-cells -wait 30s) $(if $(CELL),-cell '$(CELL)') $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(OUTAGE),-outage $(OUTAGE)) $(if $(OUTPUT),-o $(OUTPUT))
+bench-zonal: controlplane ## how many pods that need a zone run at the end, stock beside ours, in 77 cells (CELL='spread over zones|untagged' WHO=ours OUTPUT=json)
+	$(GO) run ./test/bench zonal $(if $(CELL),-cell '$(CELL)') $(if $(WHO),-who $(WHO)) $(if $(OUTPUT),-o $(OUTPUT))
 
 .PHONY: bench-peers
 bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several groups, idle, scale-down (ONLY=reaction,groups-100 PEERS=ours,stock REPEATS=5 IDLE=1m DEFAULT_RATES=1 OUTPUT=json REPORT=FILE)

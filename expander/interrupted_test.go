@@ -1,7 +1,6 @@
 package expander
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -37,33 +36,6 @@ func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Error(diff)
 			}
-		})
-	}
-}
-
-// BenchmarkInterrupted has 30 groups with recent interruptions, and 30 without. The last of these alone helps all pods. The time grows with
-// the pods.
-//
-//	go test -run - -bench Interrupted ./expander
-func BenchmarkInterrupted(b *testing.B) {
-	for _, count := range []int{1000, 8000} {
-		b.Run(fmt.Sprintf("pods=%d", count), func(b *testing.B) {
-			pods := make([]*corev1.Pod, count)
-			for i := range pods {
-				pods[i] = &corev1.Pod{}
-			}
-			var options []coreexpander.Option
-			for g := range 30 {
-				options = append(options, coreexpander.Option{NodeGroup: &group{id: fmt.Sprint("interrupted-", g)}, NodeCount: 1, Pods: pods},
-					coreexpander.Option{NodeGroup: &group{id: fmt.Sprint("good-", g)}, NodeCount: 1, Pods: pods[(29-g)*count/30:]})
-			}
-			f := notInterrupted{interrupted: func(id string) bool { return id[0] == 'i' }}
-			for b.Loop() {
-				if got := f.BestOptions(options, nil); len(got) != 30 {
-					b.Fatalf("%d options are left, want 30", len(got))
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*count), "ns/pod")
 		})
 	}
 }

@@ -85,7 +85,7 @@ func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
 
 // No role of these files allows nominations, and rbac-optional.yaml says what to change for them.
 func TestDeploymentsDoNotNominate(t *testing.T) {
-	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml", "deploy/plugin.yaml"} {
+	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
 		if command := deployment(t, name).Spec.Template.Spec.Containers[0].Command; !slices.Contains(command, "--asg-nominate=off") {
 			t.Errorf("%s nominates: %q", name, command)
 		}

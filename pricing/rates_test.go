@@ -130,11 +130,3 @@ func TestWithoutPricesNothingIsEstimated(t *testing.T) {
 		t.Errorf("resources cost %v without any price", got)
 	}
 }
-
-func BenchmarkFit(b *testing.B) {
-	instancetypes.Embedded()
-	b.ReportAllocs()
-	for b.Loop() {
-		FitRates(market{}, instancetypes.Embedded())
-	}
-}

@@ -19,22 +19,13 @@ import (
 // AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	launchspec.AutoScalingAPI
-	DescribeAutoScalingGroups(context.Context, *autoscaling.DescribeAutoScalingGroupsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error)
-	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
-		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
-	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,
-		...func(*autoscaling.Options)) (*autoscaling.LaunchInstancesOutput, error)
-	TerminateInstanceInAutoScalingGroup(context.Context, *autoscaling.TerminateInstanceInAutoScalingGroupInput,
-		...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error)
+	autoscaling.DescribeAutoScalingGroupsAPIClient
+	autoscaling.DescribeScalingActivitiesAPIClient
+	awsclient.Writes
 }
 
 // InstancesAPI is the EC2 call that reads the tags of instances.
-type InstancesAPI interface {
-	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
-}
+type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
 type unreadTagsError struct{ cause error }

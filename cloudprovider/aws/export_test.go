@@ -86,22 +86,5 @@ func OfferedIn(zone string, known *lookup.Answers[[]string], types []launchspec.
 // LookUpTerminated asks EC2 about the instances that left their groups.
 func (p *Provider) LookUpTerminated(ctx context.Context) { p.terminated.Once(ctx) }
 
-// ForgetView begins with an empty view.
-func (p *Provider) ForgetView() { p.view.Store(emptyView()) }
-
-// MoveOn makes the next view of a reading in which nothing changed.
-func (p *Provider) MoveOn() {
-	v := p.nextView(p.view.Load(), p.cache.Snapshot(), p.types.Catalogue(), cniOf(nil), p.offers.Known())
-	p.problems.report(p.ctx, append(v.findings(), p.refusedLaunches(v)...), v)
-	p.spend.show(v)
-	p.view.Store(v)
-}
-
 // WhyNotJoining is the rule by which the reason is chosen.
 var WhyNotJoining = whyNotJoining
-
-// CountAnew shows the spend and counts it against the caps as after a reading.
-func (p *Provider) CountAnew() {
-	p.spend.view = nil
-	p.spend.show(p.view.Load())
-}

@@ -10,14 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corelisters "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -339,22 +336,4 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 			t.Errorf("%s: built again: %t", name, built)
 		}
 	}
-}
-
-// BenchmarkLearn is one loop over nodes=5000, of which none has changed:
-// go test -run - -bench Learn ./cloudprovider/aws
-func BenchmarkLearn(b *testing.B) {
-	b.Run("nodes=5000", func(b *testing.B) {
-		indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{})
-		for i := range 5000 {
-			if err := indexer.Add(awsworld.M5Large(fmt.Sprint("n", i), nodemeta.ProviderID("a", fmt.Sprintf("i-%017d", i)), nil)); err != nil {
-				b.Fatal(err)
-			}
-		}
-		l, snapshot := aws.NewNodeFacts(corelisters.NewNodeLister(indexer), instancetypes.Embedded), &group.Snapshot{}
-		b.ReportAllocs()
-		for b.Loop() {
-			l.Learn(snapshot, time.Time{})
-		}
-	})
 }

@@ -1,7 +1,6 @@
 package aws_test
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -119,27 +118,5 @@ func TestParseSpendCaps(t *testing.T) {
 	caps, err := aws.ParseSpendCaps([]string{"25.5", "team=ml:3"})
 	if want := []decision.SpendCap{{Of: "cluster", PerHour: 25.5}, {Of: "team=ml", PerHour: 3}}; err != nil || !slices.Equal(caps, want) {
 		t.Errorf("caps %v, %v, want %v", caps, err, want)
-	}
-}
-
-// After a reading the spend of 1,000 groups of 5 instances is shown and counted against two caps, or none.
-// go test ./cloudprovider/aws -run NONE -bench SpendCaps
-func BenchmarkSpendCaps(b *testing.B) {
-	var groups []fakeaws.AutoScalingGroup
-	for at := range 1000 {
-		groups = append(groups, awsworld.Group(fmt.Sprintf("group-%04d", at), "m5.large", 0, 5, 10, nil))
-	}
-	for name, caps := range map[string][]decision.SpendCap{"caps=0/groups=1000": nil,
-		"caps=2/groups=1000": {{Of: decision.WholeCluster, PerHour: 1e6}, {Of: "team=ml", PerHour: 9}}} {
-		w := newAWS(b, nil, groups...).restartedWith(func(o *asg.Options, p *aws.Options) {
-			idle(o)
-			p.SpendCaps = caps
-		})
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				w.CountAnew()
-			}
-		})
 	}
 }

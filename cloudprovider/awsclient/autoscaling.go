@@ -18,22 +18,20 @@ import (
 type AutoScaling struct {
 	readings
 	lookups
-	writes
+	Writes
 }
 
 // readings has all calls but the ones that the other two make.
 type readings struct{ *autoscaling.Client }
 
 type lookups interface {
-	DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error)
-	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
-	DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error)
+	autoscaling.DescribeScalingActivitiesAPIClient
+	autoscaling.DescribeLaunchConfigurationsAPIClient
+	autoscaling.DescribeInstanceRefreshesAPIClient
 }
 
-type writes interface {
+// Writes are the calls that change the size of a group.
+type Writes interface {
 	SetDesiredCapacity(context.Context, *autoscaling.SetDesiredCapacityInput,
 		...func(*autoscaling.Options)) (*autoscaling.SetDesiredCapacityOutput, error)
 	LaunchInstances(context.Context, *autoscaling.LaunchInstancesInput,

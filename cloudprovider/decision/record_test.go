@@ -297,25 +297,6 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// go test ./cloudprovider/decision -bench Report. The texts of the facts are left out, because the collectors make them.
-func BenchmarkReport(b *testing.B) {
-	r, _ := newRecord()
-	loop(r, decision.Words{Groups: make([]decision.Group, 1_000)})
-	b.Run("unchanged", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			r.Report()
-		}
-	})
-	b.Run("changed/groups=1000", func(b *testing.B) {
-		b.ReportAllocs()
-		for at := range b.N {
-			r.Spent(decision.Spend{Currency: "USD", PerHour: float64(at)})
-			r.Report()
-		}
-	})
-}
-
 // A node whose GPU has not appeared is Ready, and the nodes show it as starting.
 func TestStartingNodeIsNotCountedAsReady(t *testing.T) {
 	r, _ := newRecord()

@@ -15,9 +15,9 @@ var embeddedTable string
 
 // Catalogue is an immutable set of instance types by name.
 type Catalogue struct {
-	types  []Type // sorted by Name, which is unique
-	source string
-	date   time.Time
+	types  []Type    // sorted by Name, which is unique
+	source string    // where the table was taken from, in words
+	date   time.Time // when, at midnight UTC
 }
 
 var embedded = sync.OnceValue(func() *Catalogue {
@@ -55,12 +55,6 @@ func (c *Catalogue) Names() []string {
 
 // Types returns all types, sorted by name. The caller owns the slice.
 func (c *Catalogue) Types() []Type { return slices.Clone(c.types) }
-
-// Source says in words where the table was taken from, and Date when. Types added by With name their own Source.
-func (c *Catalogue) Source() string { return c.source }
-
-// Date is the day the table's hardware facts were read from EC2, at midnight UTC.
-func (c *Catalogue) Date() time.Time { return c.date }
 
 // With returns a catalogue with the facts of newer added, or in the place of older facts of the same name. Facts that EC2 does
 // not publish survive where newer lacks them: a measured memory, the Neuron cores and the pod interfaces of the same hardware.

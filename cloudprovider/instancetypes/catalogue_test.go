@@ -16,8 +16,8 @@ func TestEmbeddedCatalogueKnowsEveryTypeOfTheTable(t *testing.T) {
 	if names := c.Names(); len(names) != len(c.Types()) || !slices.IsSorted(names) {
 		t.Errorf("Names() gives %d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(c.Types()))
 	}
-	if want := time.Date(2026, 8, 2, 0, 0, 0, 0, time.UTC); !c.Date().Equal(want) || c.Source() == "" {
-		t.Errorf("Date() = %v, Source() = %q, want %v and some source", c.Date(), c.Source(), want)
+	if want := time.Date(2026, 8, 2, 0, 0, 0, 0, time.UTC); !c.date.Equal(want) || c.source == "" {
+		t.Errorf("date %v, source %q, want %v and some source", c.date, c.source, want)
 	}
 }
 

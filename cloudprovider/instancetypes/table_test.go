@@ -16,14 +16,14 @@ var (
 // Types that a dump lacks stay, for no region has all. So do facts that EC2 does not publish.
 func TestFormatReproducesEmbeddedTable(t *testing.T) {
 	c := Embedded()
-	got := Format(c.Types(), c.Source(), c.Date())
+	got := Format(c.Types(), c.source, c.date)
 	if *update {
 		if *dump != "" {
 			newer, err := ReadFile(*dump)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = Format(c.With(newer.Types()...).Types(), "EC2 DescribeInstanceTypes", newer.Date())
+			got = Format(c.With(newer.Types()...).Types(), "EC2 DescribeInstanceTypes", newer.date)
 		}
 		if _, err := parse(got); err != nil {
 			t.Fatal(err)

@@ -62,7 +62,6 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 		}
 	}
 	jobs, out := h.beginAll(ctx, e, announced)
-	defer h.noteGivenUp(e, jobs)
 	switch {
 	case out == postponed:
 		return queue.Retry(retryLater), putBack(ctx)
@@ -86,8 +85,6 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 			switch {
 			case h.dealtWith(id):
 				out = duplicate
-			case h.givenUp(e, id):
-				out = gaveUp
 			case instance == nil:
 			case h.nothingToDo(e, instance):
 				out = counted

@@ -13,7 +13,6 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 )
 
 // An instance stays known as dealt with for rememberFor.
@@ -72,9 +71,8 @@ type jobs struct {
 	starts chan *job // to Run, which owns their goroutines
 
 	mu       sync.Mutex
-	underWay map[string]*job            // by instance, guarded by mu
-	finished map[string]*finished       // instances that were dealt with, guarded by mu
-	gaveUp   map[plannedDrain]time.Time // when each planned drain was given up, guarded by mu
+	underWay map[string]*job      // by instance, guarded by mu
+	finished map[string]*finished // instances that were dealt with, guarded by mu
 }
 
 // finished is an instance that was dealt with.
@@ -84,8 +82,7 @@ type finished struct {
 }
 
 func newJobs(c clock.PassiveClock) *jobs {
-	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{},
-		gaveUp: map[plannedDrain]time.Time{}}
+	return &jobs{clock: c, starts: make(chan *job), underWay: map[string]*job{}, finished: map[string]*finished{}}
 }
 
 // begin returns the job of the instance, and begins it if there is none. It begins none if ctx ends, or if the node has to
@@ -164,38 +161,6 @@ func (s *jobs) forget(now time.Time, groups *group.Snapshot) (reused map[string]
 		return reused[id] || now.Sub(f.at) > rememberFor
 	})
 	return reused
-}
-
-// plannedDrain is a planned drain of an instance for an event.
-type plannedDrain struct{ event, instance string }
-
-// A planned drain that was given up is not begun again for the same event for givenUpFor. Its queue keeps no message
-// longer.
-const givenUpFor = 24 * time.Hour
-
-// noteGivenUp remembers which planned drains of the event were given up. Otherwise two nodes of one event, both held by
-// budgets, would take turns for as long as its message comes again.
-func (s *jobs) noteGivenUp(e event.Event, jobs []*job) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now := s.clock.Now()
-	maps.DeleteFunc(s.gaveUp, func(_ plannedDrain, at time.Time) bool { return now.Sub(at) > givenUpFor })
-	for _, j := range jobs {
-		select {
-		case <-j.done:
-			if j.outcome == gaveUp {
-				s.gaveUp[plannedDrain{e.ID, j.instance}] = now
-			}
-		default:
-		}
-	}
-}
-
-func (s *jobs) givenUp(e event.Event, instance string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, was := s.gaveUp[plannedDrain{e.ID, instance}]
-	return was && e.ID != ""
 }
 
 // NodesBeingDrained are the names of the nodes being drained whose pods count as pending, sorted.

@@ -49,13 +49,3 @@ func compare(t *testing.T, id string) {
 		t.Errorf("Zone(%q) = %q, want %q", id, got, wantZone)
 	}
 }
-
-// BenchmarkInstance reads the provider ID of one node: go test -run - -bench Instance ./cloudprovider/nodemeta
-func BenchmarkInstance(b *testing.B) {
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := Instance("aws:///us-east-1a/i-0123456789abcdef0"); !ok {
-			b.Fatal("not ok")
-		}
-	}
-}

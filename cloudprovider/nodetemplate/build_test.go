@@ -207,18 +207,3 @@ func TestBuildLeavesItsInputAlone(t *testing.T) {
 		t.Errorf("input changed (-before +after):\n%s", diff)
 	}
 }
-
-// BenchmarkBuild makes the template of one group of 2 types with 6 tags:
-// go test -bench Build ./cloudprovider/nodetemplate
-func BenchmarkBuild(b *testing.B) {
-	in := Input{
-		Group: "g4dn-spot", Tags: gpuGroupTags, Region: "cn-northwest-1", Zones: []string{"cn-northwest-1a"},
-		Members: members(b, "g4dn.xlarge", "g4dn.2xlarge"),
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if template, _ := Build(in); !template.Usable() {
-			b.Fatal("not usable")
-		}
-	}
-}

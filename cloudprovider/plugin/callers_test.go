@@ -14,9 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	appsv1 "k8s.io/api/apps/v1"
 	externalprotos "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/externalgrpc/protos"
-	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
@@ -144,20 +142,4 @@ func TestGivenUpCallDoesNothing(t *testing.T) {
 	if _, err := (&chooser{Server: s}).BestOptions(ctx, &protos.BestOptionsRequest{}); err == nil {
 		t.Error("a question was answered")
 	}
-	ctx, cancel = context.WithCancel(t.Context())
-	s.parts.Load().Expander = givenUp{s.parts.Load().Expander, cancel}
-	if _, err := (&chooser{Server: s}).BestOptions(ctx, onePod(t, w)); err == nil || len(s.chosen) > 0 {
-		t.Errorf("a question given up meanwhile = %v, with the choices %v, want an error and none", err, s.chosen)
-	}
-}
-
-// givenUp is an expander during whose choice the caller gives up.
-type givenUp struct {
-	coreexpander.Strategy
-	giveUp func()
-}
-
-func (e givenUp) BestOption(options []coreexpander.Option, infos map[string]*framework.NodeInfo) *coreexpander.Option {
-	e.giveUp()
-	return e.Strategy.BestOption(options, infos)
 }

@@ -45,12 +45,6 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if best == nil {
 		return &protos.BestOptionsResponse{}, nil
 	}
-	chosen := newChoice(ctx, best, infos[best.NodeGroup.Id()], options)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	host, _ := hostOf(ctx)
-	c.chosen[host] = chosen
 	return &protos.BestOptionsResponse{Options: []*protos.Option{{NodeGroupId: best.NodeGroup.Id(), NodeCount: int32(best.NodeCount), Debug: best.Debug}}}, nil
 }
 

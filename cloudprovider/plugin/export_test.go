@@ -1,6 +1,3 @@
 package plugin
 
-const (
-	LargestRequest  = largestRequest
-	MostConnections = mostConnections
-)
+const LargestRequest = largestRequest

@@ -56,14 +56,7 @@ func (p *provider) NodeGroupIncreaseSize(ctx context.Context, r *protos.NodeGrou
 	if err := ctx.Err(); err != nil { // the core has given up meanwhile
 		return nil, err
 	}
-	if err := g.IncreaseSize(int(r.GetDelta())); err != nil {
-		return nil, err
-	}
-	host, _ := hostOf(ctx)
-	if with, chosen := p.parts.Load(), p.chosen[host]; with.Asked != nil && chosen != nil && chosen.groups[g.Id()] {
-		with.Asked(g.Id(), chosen.take(int(r.GetDelta())))
-	}
-	return &protos.NodeGroupIncreaseSizeResponse{}, nil
+	return &protos.NodeGroupIncreaseSizeResponse{}, g.IncreaseSize(int(r.GetDelta()))
 }
 
 func (p *provider) NodeGroupDecreaseTargetSize(_ context.Context, r *protos.NodeGroupDecreaseTargetSizeRequest) (*protos.NodeGroupDecreaseTargetSizeResponse, error) {

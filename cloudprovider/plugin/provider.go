@@ -31,8 +31,6 @@ type Parts struct {
 	DaemonSets appslisters.DaemonSetLister
 	// Refreshed is called after each Refresh. No choice of the expander is made meanwhile.
 	Refreshed func()
-	// Asked receives the pods for which nodes of a group were asked for, by node. It is nil for nobody.
-	Asked func(nodeGroup string, perNode [][]*corev1.Pod)
 }
 
 // provider answers the calls of the external gRPC provider that are not about one group.
@@ -42,7 +40,7 @@ type provider struct {
 }
 
 // Refresh moves on to the newest Snapshot.
-func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*protos.RefreshResponse, error) {
+func (p *provider) Refresh(context.Context, *protos.RefreshRequest) (*protos.RefreshResponse, error) {
 	p.loop.Lock()
 	defer p.loop.Unlock()
 	with := p.parts.Load()
@@ -56,8 +54,6 @@ func (p *provider) Refresh(ctx context.Context, _ *protos.RefreshRequest) (*prot
 	p.pages.learn(nodes)
 	with.ZoneIDs.Learn(nodes, with.Provider.View())
 	p.starting.look(with.Provider, nodes, time.Now())
-	host, _ := hostOf(ctx)
-	delete(p.chosen, host)
 	with.Refreshed()
 	return &protos.RefreshResponse{}, nil
 }

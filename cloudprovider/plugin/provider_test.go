@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,9 +19,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
-	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupconfig"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
@@ -349,126 +345,12 @@ func TestMalformedQuestionIsRefused(t *testing.T) {
 	}
 }
 
-func TestChoiceServesTheHostThatAsked(t *testing.T) {
-	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
-	options, infos := p.options(t, []*corev1.Pod{pod("of-the-core", "1")}, 1, "web")
-	if got := p.chosen(options, infos); len(got) != 1 {
-		t.Fatalf("chosen = %v, want a group", got)
-	}
-	options[0].Pods = []*corev1.Pod{pod("of-another", "1")}
-	another := p.certified(t, elsewhere(&atomic.Int64{}))
-	if err := call(t, another, gpuLabel); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := protos.NewExpanderClient(another).BestOptions(t.Context(), question(t, options, infos)); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.group(t, "web").IncreaseSize(1); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string][][]string{"web": {{"of-the-core"}}}, p.asked); diff != "" {
-		t.Errorf("pods for the node asked for (-want +got):\n%s", diff)
-	}
-}
-
-func TestChoiceServesGroupsThatTakeItsPods(t *testing.T) {
-	both := []string{"web-a", "web-b"}
-	for _, tt := range []struct {
-		name    string
-		offered []string // groups of the question
-		change  func([]coreexpander.Option)
-		next    bool     // a loop, before any group grows
-		grow    []string // in this order by one node
-		want    map[string][][]string
-	}{
-		{name: "balanced over similar groups", offered: both, grow: both, want: map[string][][]string{"web-a": {{"a"}}, "web-b": {{"b"}}}},
-		{name: "group of no option", offered: both[:1], grow: both[1:], want: map[string][][]string{}},
-		{name: "group of fewer pods", offered: both, grow: both[1:], want: map[string][][]string{},
-			change: func(o []coreexpander.Option) { o[1].Pods = o[1].Pods[:1] }},
-		{name: "next loop", offered: both, next: true, grow: both[:1], want: map[string][][]string{}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web-a", "m5.large", 0, 0, 5, nil), awsworld.Group("web-b", "m5.large", 0, 0, 5, nil)), 5*time.Second)
-			options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m")}, 2, tt.offered...)
-			if tt.change != nil {
-				tt.change(options)
-			}
-			if got := p.chosen(options, infos); !slices.Equal(got, both[:1]) {
-				t.Fatalf("chosen = %v, want %v", got, both[:1])
-			}
-			if tt.next {
-				if err := p.core.Refresh(); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for _, id := range tt.grow {
-				if err := p.group(t, id).IncreaseSize(1); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if diff := cmp.Diff(tt.want, p.asked); diff != "" {
-				t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
-func TestPodsBeyondTheChosenNodesAreLeftOut(t *testing.T) {
-	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
-	options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m"), pod("c", "100m")}, 1, "web")
-	p.chosen(options, infos)
-	if err := p.group(t, "web").IncreaseSize(2); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string][][]string{"web": {{"a", "c"}}}, p.asked); diff != "" {
-		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
-	}
-}
-
-// Buffers and proactive scale-up have the core make pods that the API server does not know.
-func TestPodsOfTheCoreAreLeftOut(t *testing.T) {
-	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
-	buffer, injected := pod("buffer", "1500m"), fake.WithFakePodAnnotation(pod("injected", "1500m"))
-	buffer.Annotations = map[string]string{capacitybuffer.CapacityBufferFakePodAnnotationKey: capacitybuffer.CapacityBufferFakePodAnnotationValue}
-	options, infos := p.options(t, []*corev1.Pod{buffer, injected, pod("a", "300m"), pod("b", "300m")}, 2, "web")
-	p.chosen(options, infos)
-	if err := p.group(t, "web").IncreaseSize(2); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string][][]string{"web": {{"a"}, {"b"}}}, p.asked); diff != "" {
-		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
-	}
-}
-
-func TestDaemonSetsTakeRoomOnChosenNodes(t *testing.T) {
-	p := serve(t, awsworld.NewDivided(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), 5*time.Second)
-	agent := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}, Spec: appsv1.DaemonSetSpec{
-		Template: corev1.PodTemplateSpec{Spec: pod("", "600m").Spec}}}
-	if err := p.daemon.Add(agent); err != nil {
-		t.Fatal(err)
-	}
-	options, infos := p.options(t, []*corev1.Pod{pod("a", "900m"), pod("b", "900m")}, 2, "web")
-	p.chosen(options, infos)
-	if err := p.group(t, "web").IncreaseSize(2); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string][][]string{"web": {{"a"}, {"b"}}}, p.asked); diff != "" {
-		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
-	}
-}
-
 func TestExpanderOfThePluginChooses(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil), awsworld.Group("plain", "m5.large", 0, 0, 5, nil))
 	p := serve(t, w, 5*time.Second)
 	options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m")}, 2, "gpu", "plain")
 	if got := p.chosen(options, infos); !slices.Equal(got, []string{"plain"}) {
 		t.Errorf("chosen = %v, want the group without accelerators", got)
-	}
-	if err := p.group(t, "plain").IncreaseSize(2); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string][][]string{"plain": {{"a"}, {"b"}}}, p.asked); diff != "" {
-		t.Errorf("pods for the nodes asked for (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,8 +1,6 @@
 package plugin
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -77,65 +75,4 @@ func readNode(message []byte, group string, daemonSets []*appsv1.DaemonSet) (*fr
 		return nil, err
 	}
 	return framework.NewNodeInfo(node, nil, pods...), nil
-}
-
-// mostRefusals bounds the kinds of requests that are tried in vain on one node. The node is as good as full then.
-const mostRefusals = 32
-
-// place puts each pod on the first node with room, and leaves out a pod that no node has room for. The pods of DaemonSets are on each
-// node.
-//
-// The time is linear in the pods, because a pod begins where the last one with equal requests ended, and behind nodes with mostRefusals.
-// It ends early with ctx.
-func place(ctx context.Context, pods []*corev1.Pod, nodes int, allocatable corev1.ResourceList, daemonSets []*corev1.Pod) [][]*corev1.Pod {
-	empty := allocatable.DeepCopy()
-	for _, pod := range daemonSets {
-		subtract(empty, needs(pod))
-	}
-	var placed [][]*corev1.Pod
-	var free []corev1.ResourceList
-	var refusals []int       // by node
-	first := 0               // the first node with fewer than mostRefusals
-	next := map[string]int{} // the first node that has not refused such requests
-	for _, pod := range pods {
-		if ctx.Err() != nil {
-			break
-		}
-		requests := needs(pod)
-		text, _ := json.Marshal(requests) // quantities can be encoded
-		at := max(next[string(text)], first)
-		for ; at < len(free) && !fits(requests, free[at]); at++ {
-			refusals[at]++
-		}
-		next[string(text)] = at
-		for first < len(free) && refusals[first] >= mostRefusals {
-			first++
-		}
-		if at == nodes {
-			continue
-		}
-		if at == len(free) {
-			free, placed, refusals = append(free, empty.DeepCopy()), append(placed, nil), append(refusals, 0)
-		}
-		subtract(free[at], requests)
-		placed[at] = append(placed[at], pod)
-	}
-	return placed
-}
-
-func fits(wanted, room corev1.ResourceList) bool {
-	for name, amount := range wanted {
-		if amount.Cmp(room[name]) > 0 {
-			return false
-		}
-	}
-	return true
-}
-
-func subtract(room, taken corev1.ResourceList) {
-	for name, amount := range taken {
-		left := room[name]
-		left.Sub(amount)
-		room[name] = left
-	}
 }

@@ -1,13 +1,11 @@
 package plugin
 
 import (
-	"context"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,7 +19,7 @@ type named map[string]*aws.NodeGroup
 
 func (n named) NodeGroup(id string) *aws.NodeGroup { return n[id] }
 
-// FuzzQuestion asks with two groups and three pods. Nothing that a caller writes may end the process, and no pod is placed twice.
+// FuzzQuestion asks with two groups and three pods. Nothing that a caller writes may end the process.
 func FuzzQuestion(f *testing.F) {
 	bytes := func(o interface{ Marshal() ([]byte, error) }) []byte {
 		b, err := o.Marshal()
@@ -54,72 +52,20 @@ func FuzzQuestion(f *testing.F) {
 			t.Errorf("%d options have %d nodes", len(options), len(infos))
 		}
 		for _, o := range options {
-			for _, info := range infos {
-				placed := place(t.Context(), o.Pods, o.NodeCount, info.Node().Status.Allocatable, options[0].Pods)
-				if o.NodeCount < 1 || len(placed) > o.NodeCount {
-					t.Errorf("pods are placed on %d nodes of %d", len(placed), o.NodeCount)
-				}
-				pods := 0
-				for _, of := range placed {
-					pods += len(of)
-				}
-				if pods > len(o.Pods) {
-					t.Errorf("%d pods are placed, want at most %d", pods, len(o.Pods))
-				}
+			if o.NodeCount < 1 || len(o.Pods) == 0 {
+				t.Errorf("an option has %d nodes for %d pods", o.NodeCount, len(o.Pods))
 			}
 		}
 	})
 }
 
-// shaped requests CPU and memory in these amounts.
-func shaped(milli, memory int64) *corev1.Pod {
-	return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{
-		corev1.ResourceCPU: *resource.NewMilliQuantity(milli, resource.DecimalSI), corev1.ResourceMemory: *resource.NewQuantity(memory, resource.BinarySI)}}}}}}
-}
-
-var twoCPUs = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourceMemory: resource.MustParse("1Ti"),
-	corev1.ResourcePods: resource.MustParse("110")}
-
-func TestPodsFillTheFirstNodes(t *testing.T) {
-	pods := []*corev1.Pod{shaped(1500, 1), shaped(400, 1), shaped(1500, 1), shaped(400, 1), shaped(400, 1), shaped(100, 1), shaped(1500, 1)}
-	placed := place(t.Context(), pods, 3, twoCPUs, nil)
-	want := [][]*corev1.Pod{{pods[0], pods[1], pods[5]}, {pods[2], pods[3]}, {pods[4], pods[6]}}
-	if !slices.EqualFunc(want, placed, slices.Equal) {
-		t.Errorf("placed = %v, want %v", placed, want)
-	}
-}
-
-// Trying every node for each of these pods takes minutes.
-func TestPlacingIsLinearInPods(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
-	defer cancel()
-	var pods []*corev1.Pod
-	for n := range int64(20_000) {
-		pods = append(pods, shaped(1500, n))
-	}
-	if placed := place(ctx, pods, len(pods), twoCPUs, nil); len(placed) != len(pods) {
-		t.Errorf("pods got %d nodes in time, want %d", len(placed), len(pods))
-	}
-}
-
-// patience ends after some questions.
-type patience struct {
-	context.Context
-	left int
-}
-
-func (p *patience) Err() error {
-	if p.left == 0 {
-		return context.Canceled
-	}
-	p.left--
-	return nil
-}
-
-func TestPlacingEndsWithItsContext(t *testing.T) {
-	placed := place(&patience{t.Context(), 3}, slices.Repeat([]*corev1.Pod{shaped(1500, 1)}, 10), 10, twoCPUs, nil)
-	if len(placed) != 3 {
-		t.Errorf("%d pods are placed, want the 3 until then", len(placed))
+func TestQuestionHasPodsOfDaemonSets(t *testing.T) {
+	node := marshal(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
+		corev1.ResourceCPU: resource.MustParse("2")}}})
+	_, infos, err := readOptions(&protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
+		NodeBytesMap: map[string][]byte{"web": node}}, named{"web": {}}, []*appsv1.DaemonSet{{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}})
+	if err != nil || len(infos["web"].Pods()) != 1 {
+		t.Errorf("the node of the option = %v, error %v, want the pod of the DaemonSet on it", infos["web"], err)
 	}
 }
 

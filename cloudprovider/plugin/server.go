@@ -61,15 +61,14 @@ type Server struct {
 	callers callers
 	asking  chan struct{} // holds one element for each question to the expander
 
-	loop     sync.Mutex         // held by calls that change what the next calls of a loop see: a late call may meet the next loop
-	chosen   map[string]*choice // by the expander since the last Refresh, by the host that asked
+	loop     sync.Mutex // held by calls that change what the next calls of a loop see: a late call may meet the next loop
 	starting startingGroups
 	late     sync.WaitGroup
 }
 
 // Listen takes the address. The metrics are registered with r.
 func Listen(ctx context.Context, address string, files Files, r prometheus.Registerer) (*Server, error) {
-	s := &Server{files: files, health: health.NewServer(), asking: make(chan struct{}, questions), chosen: map[string]*choice{}}
+	s := &Server{files: files, health: health.NewServer(), asking: make(chan struct{}, questions)}
 	s.durations = promauto.With(r).NewHistogramVec(prometheus.HistogramOpts{
 		Namespace: "asg_autoscaler", Name: "plugin_request_duration_seconds",
 		Help:    "Time in which the plugin answered a call of a Cluster Autoscaler, by method and gRPC code, in seconds.",
@@ -89,7 +88,7 @@ func Listen(ctx context.Context, address string, files Files, r prometheus.Regis
 	if err != nil {
 		return nil, err
 	}
-	s.listener, s.grpc = &connections{Listener: listener, open: map[string]int{}}, grpc.NewServer(options...)
+	s.listener, s.grpc = listener, grpc.NewServer(options...)
 	protos.RegisterCloudProviderServer(s.grpc, &provider{Server: s})
 	expanderprotos.RegisterExpanderServer(s.grpc, &chooser{Server: s})
 	healthpb.RegisterHealthServer(s.grpc, s.health)

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -51,8 +50,6 @@ type world struct {
 	core   cloudprovider.CloudProvider
 	filter coreexpander.Filter
 	nodes  cache.Indexer
-	daemon cache.Indexer         // with DaemonSets
-	asked  map[string][][]string // names of pods, by node group and node
 
 	refreshed func() // called with each Refresh, under the lock of the loop
 	choosing  func() // called before each choice, under the same lock
@@ -64,24 +61,15 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	t.Helper()
 	p := listen(t)
 	p.World = w
-	p.nodes, p.asked, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), map[string][][]string{}, func() {}
-	p.daemon = cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	p.nodes, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), func() {}
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.expander, p.choosing = chain, func() {}
 	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
-		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(p.daemon),
-		Refreshed: func() { p.refreshed() }, Asked: func(group string, perNode [][]*corev1.Pod) {
-			for _, pods := range perNode {
-				var names []string
-				for _, pod := range pods {
-					names = append(names, pod.Name)
-				}
-				p.asked[group] = append(p.asked[group], names)
-			}
-		}})
+		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
+		Refreshed: func() { p.refreshed() }})
 	address := p.server.Addr().String()
 	cloudConfig := fmt.Sprintf("address: %q\ncert: %q\nkey: %q\ncacert: %q\ngrpc_timeout: %s\n", address, p.path("client.crt"), p.path("client.key"), p.path("ca.crt"), timeout)
 	p.write(t, "cloud-config", []byte(cloudConfig))
@@ -300,25 +288,6 @@ func TestTooLargeQuestionIsRefusedUnread(t *testing.T) {
 	}
 	if got := sent.Load(); got > 1<<20 {
 		t.Errorf("the plugin has read %d bytes of it", got)
-	}
-}
-
-func TestConnectionsOfOneHostAreBounded(t *testing.T) {
-	p := listen(t)
-	from := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
-	var last net.Conn
-	for range plugin.MostConnections + 1 {
-		var err error
-		if last, err = from.DialContext(t.Context(), "tcp", p.server.Addr().String()); err != nil {
-			t.Fatal(err)
-		}
-		defer last.Close()
-	}
-	if _, err := last.Read(make([]byte, 1)); err != io.EOF { // the others may be silent for 10 s
-		t.Errorf("a connection beyond %d of a host ends with %v, want EOF", plugin.MostConnections, err)
-	}
-	if err := call(t, p.dial(t), gpuLabel); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not read") {
-		t.Errorf("a call from another host = %v, want an answer", err)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Command asgctl shows the autoscaler's view of EC2 Auto Scaling groups: the groups, the node each would add, the resources and prices
+// Command asgctl shows the autoscaler's view of EC2 Auto Scaling groups: the groups, the node each would add, the prices
 // of instance types, and why pods wait and nodes stay. It also checks a real account, and watches a running autoscaler. Under the name
 // kubectl-asg it is a kubectl plugin.
 //

@@ -173,18 +173,6 @@ func (e Explanation) String() string {
 		e.NodeGroup, e.Nodes, e.Pods, e.IdleCPURatio, e.IdleMemoryRatio, devices, e.Score, e.Verdict)
 }
 
-// pairs are the explanation's fields for a structured log line.
-func (e Explanation) pairs() []any {
-	pairs := []any{
-		"nodeGroup", e.NodeGroup, "score", e.Score, "idleCPURatio", e.IdleCPURatio, "idleMemoryRatio", e.IdleMemoryRatio,
-		"nodes", e.Nodes, "pods", e.Pods, "verdict", e.Verdict,
-	}
-	if e.Offered.Accelerators > 0 {
-		pairs = append(pairs, "accelerator", e.Accelerator, "idleAcceleratorRatio", e.IdleAcceleratorRatio)
-	}
-	return pairs
-}
-
 // explain scores one option on nodes such as in info. The verdict comes later.
 func explain(option expander.Option, info *framework.NodeInfo, requests requestCache, devices *drasnapshot.Snapshot) Explanation {
 	each := acceleratorsOf(info)

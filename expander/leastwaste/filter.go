@@ -36,11 +36,11 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 	var best []expander.Option
 	for i, e := range explanations {
 		f.last[e.NodeGroup] = e
+		klog.Background().V(4).Info("Judged a scale-up option", "explanation", e)
 		if e.Verdict == Chosen {
 			best = append(best, judged[i])
 		}
 	}
-	logChoice(explanations)
 	return best
 }
 
@@ -64,32 +64,4 @@ func (f *Filter) explainAll(options []expander.Option, nodeInfos map[string]*fra
 	}
 	judge(explanations)
 	return explanations, judged
-}
-
-// logChoice logs each option on V(4), and on V(2) the first choice with its runner-up.
-func logChoice(explanations []Explanation) {
-	logger := klog.Background()
-	for _, e := range explanations {
-		logger.V(4).Info("Judged a scale-up option", e.pairs()...)
-	}
-	if !logger.V(2).Enabled() || len(explanations) == 0 {
-		return
-	}
-	var winner, second *Explanation
-	shared := 0
-	for i := range explanations {
-		switch e := &explanations[i]; {
-		case e.Verdict == Chosen:
-			if shared++; winner == nil || e.Score < winner.Score {
-				winner = e
-			}
-		case second == nil || e.Score < second.Score:
-			second = e
-		}
-	}
-	pairs := append(winner.pairs(), "options", len(explanations), "sharing", shared)
-	if second != nil {
-		pairs = append(pairs, "runnerUp", second.NodeGroup, "runnerUpScore", second.Score, "runnerUpVerdict", second.Verdict)
-	}
-	logger.V(2).Info("Found the scale-up option with the least waste", pairs...)
 }

@@ -248,24 +248,6 @@ func TestEveryExplanationIsFinite(t *testing.T) {
 	}
 }
 
-// BenchmarkBestOptions runs with: go test -bench . ./expander/leastwaste. It leaves out building the options.
-func BenchmarkBestOptions(b *testing.B) {
-	b.Run("groups=100/pods=1000", func(b *testing.B) {
-		shared := pods(1000, "250m", "512Mi")
-		templates := map[string]*framework.NodeInfo{}
-		var options []expander.Option
-		for i := range 100 {
-			id := fmt.Sprintf("group-%03d", i)
-			templates[id] = template("4", "16Gi")
-			options = append(options, option(id, 63, shared))
-		}
-		b.ReportAllocs()
-		for b.Loop() {
-			New(nil).BestOptions(options, templates)
-		}
-	})
-}
-
 // Explain judges the options as BestOptions does, one Explanation per option that could be judged, in the order given.
 func (f *Filter) Explain(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []Explanation {
 	explanations, _ := f.explainAll(options, nodeInfos)

@@ -296,22 +296,3 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 		})
 	}
 }
-
-// BenchmarkNext prices a group whose types are found by requirements: go test -bench Next ./pricing/groupprice
-func BenchmarkNext(b *testing.B) {
-	names := instancetypes.Embedded().Names()
-	p, err := pricing.NewBook("us-east-1", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
-	g := &group.Group{Name: "g", Source: mixed(2, 25), LaunchSpec: launching(names[:300]...), Zones: []string{"us-east-1a", "us-east-1b"}}
-	pricer := New(p, instancetypes.Embedded())
-	b.Run("types=300", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, ok := pricer.Next(g, 10); !ok {
-				b.Fatal("no cost")
-			}
-		}
-	})
-}

@@ -1,10 +1,8 @@
 package offer
 
 import (
-	"fmt"
 	"io"
 	"runtime"
-	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -69,25 +67,4 @@ func (p *peak) Read(b []byte) (int, error) {
 		p.heap.Store(max(p.heap.Load(), now.HeapAlloc))
 	}
 	return n, err
-}
-
-// BenchmarkRead reads an offer of some 100 MB, without the time it takes to write it:
-//
-//	go test -run '^$' -bench Read ./pricing/offer
-//
-// cmd/asgctl has the same at 1 GiB, as a process.
-func BenchmarkRead(b *testing.B) {
-	var text strings.Builder
-	if _, err := io.Copy(&text, stream(500)); err != nil {
-		b.Fatal(err)
-	}
-	b.Run(fmt.Sprintf("MB=%d", text.Len()>>20), func(b *testing.B) {
-		b.ReportAllocs()
-		b.SetBytes(int64(text.Len()))
-		for b.Loop() {
-			if _, err := Read(strings.NewReader(text.String()), Options{Region: "us-east-1", OS: Linux}); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 }

@@ -22,9 +22,7 @@ const maxTypesPerCall = 100
 var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
 
 // API is the one EC2 call that returns spot prices.
-type API interface {
-	DescribeSpotPriceHistory(context.Context, *ec2.DescribeSpotPriceHistoryInput, ...func(*ec2.Options)) (*ec2.DescribeSpotPriceHistoryOutput, error)
-}
+type API = ec2.DescribeSpotPriceHistoryAPIClient
 
 // Pools are the instance types and zones to read prices for: each type in each zone.
 type Pools struct {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -223,8 +224,7 @@ const logPoll = 5 * time.Millisecond
 
 var (
 	noFit  = regexp.MustCompile(`No pod can fit to (\S+)`)
-	chosen = regexp.MustCompile(`"Found the scale-up option with the least waste" (.*)`)
-	pair   = regexp.MustCompile(`(\w+)=("[^"]*"|\S+)`)
+	chosen = regexp.MustCompile(`"Chose a scale-up option" nodeGroup="([^"]*)" nodes=(\d+) pods=(\d+) options=\d+ why=(".*")`)
 )
 
 // observeLog adds a Moment for each choice of a group in the log, with the reasons given, until ctx ends. Only the autoscaler
@@ -273,19 +273,14 @@ func (r *choiceReader) read(line string) (group, why string, found bool) {
 	if match == nil {
 		return "", "", false
 	}
-	pairs := map[string]string{}
-	for _, p := range pair.FindAllStringSubmatch(match[1], -1) {
-		pairs[p[1]] = strings.Trim(p[2], `"`)
+	why, err := strconv.Unquote(match[4])
+	if err != nil {
+		return "", "", false
 	}
-	why = fmt.Sprintf("%s node(s) for %s pod(s), waste %.4s of 1; ", pairs["nodes"], pairs["pods"], pairs["score"])
-	switch second, contested := pairs["runnerUp"]; {
-	case contested:
-		why += fmt.Sprintf("next best %s at %.4s", second, pairs["runnerUpScore"])
-	case len(r.unfit) > 0:
-		why += "no pod fits " + strings.Join(r.unfit, ", ")
-	default:
-		why += "the only option"
+	why = fmt.Sprintf("%s node(s) for %s pod(s): %s", match[2], match[3], why)
+	if len(r.unfit) > 0 {
+		why += "; no pod fits " + strings.Join(r.unfit, ", ")
 	}
 	r.unfit = nil
-	return pairs["nodeGroup"], why, true
+	return match[1], why, true
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 )
 
 // ZonalShift is the class of the cool-down of a zone under a zonal shift.
@@ -27,20 +28,8 @@ const ZonalShift awsmessage.Class = "zonal-shift"
 
 // ShiftAPIs are the services that say which zones are shifted. Without Shifts no zone is.
 type ShiftAPIs struct {
-	Shifts ManagedResourcesAPI
-	EC2    ZonesAPI
-}
-
-// ManagedResourcesAPI is the call that lists the zonal shifts and autoshifts of all resources of the account.
-type ManagedResourcesAPI interface {
-	ListManagedResources(context.Context, *arczonalshift.ListManagedResourcesInput,
-		...func(*arczonalshift.Options)) (*arczonalshift.ListManagedResourcesOutput, error)
-}
-
-// ZonesAPI is the call that names the zones, which shifts identify by ID.
-type ZonesAPI interface {
-	DescribeAvailabilityZones(context.Context, *ec2.DescribeAvailabilityZonesInput,
-		...func(*ec2.Options)) (*ec2.DescribeAvailabilityZonesOutput, error)
+	Shifts arczonalshift.ListManagedResourcesAPIClient
+	EC2    lookup.ZonesAPI
 }
 
 // Shifts remembers from which zones Amazon Application Recovery Controller shifts groups away. Auto Scaling launches nothing there, but it

@@ -16,22 +16,16 @@ import (
 // APIs are the services that describe what a group launches, and what to ask them. EKS may be nil.
 type APIs struct {
 	EC2 EC2API
-	EKS EKSAPI
+	EKS eks.DescribeNodegroupAPIClient
 	// NextImages has the Resolver find out LaunchSpec's NextImages, because nodes with other images are replaced. It resolves every parameter of
 	// Systems Manager then, also where the image adds no fact about nodes.
 	NextImages bool
 }
 
 type EC2API interface {
-	DescribeLaunchTemplateVersions(context.Context, *ec2.DescribeLaunchTemplateVersionsInput,
-		...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error)
-	DescribeImages(context.Context, *ec2.DescribeImagesInput, ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error)
-	GetInstanceTypesFromInstanceRequirements(context.Context, *ec2.GetInstanceTypesFromInstanceRequirementsInput,
-		...func(*ec2.Options)) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error)
-}
-
-type EKSAPI interface {
-	DescribeNodegroup(context.Context, *eks.DescribeNodegroupInput, ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error)
+	ec2.DescribeLaunchTemplateVersionsAPIClient
+	ec2.DescribeImagesAPIClient
+	ec2.GetInstanceTypesFromInstanceRequirementsAPIClient
 }
 
 // Resolver looks up what groups launch. One goroutine owns its memos and calls Fetch, Spec and Statements. Suspect is safe for concurrent use.
@@ -89,10 +83,8 @@ func (r *Resolver) Suspect(group string) {
 
 // AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
-	DescribeLaunchConfigurations(context.Context, *autoscaling.DescribeLaunchConfigurationsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error)
-	DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error)
+	autoscaling.DescribeLaunchConfigurationsAPIClient
+	autoscaling.DescribeInstanceRefreshesAPIClient
 }
 
 // Fetch looks up what the groups need and the memos lack. Errors stay with their key.

@@ -25,10 +25,7 @@ const (
 )
 
 // OfferingsAPI is the one EC2 call that NewOfferings needs.
-type OfferingsAPI interface {
-	DescribeInstanceTypeOfferings(context.Context, *ec2.DescribeInstanceTypeOfferingsInput,
-		...func(*ec2.Options)) (*ec2.DescribeInstanceTypeOfferingsOutput, error)
-}
+type OfferingsAPI = ec2.DescribeInstanceTypeOfferingsAPIClient
 
 // NewOfferings makes a Cache of the zones in which instance types are offered, by type, at least one each. It makes one call per 200
 // types and page. With a nil api it never knows anything.

@@ -28,7 +28,7 @@ const (
 
 // StartsAPI are the EC2 calls of NewStarts. Each of them may be denied, and then less is known.
 type StartsAPI interface {
-	DescribeInstanceStatus(context.Context, *ec2.DescribeInstanceStatusInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceStatusOutput, error)
+	ec2.DescribeInstanceStatusAPIClient
 	GetConsoleOutput(context.Context, *ec2.GetConsoleOutputInput, ...func(*ec2.Options)) (*ec2.GetConsoleOutputOutput, error)
 	InstancesAPI
 	ec2.DescribeRouteTablesAPIClient

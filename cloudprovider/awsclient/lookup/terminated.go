@@ -18,9 +18,7 @@ const (
 )
 
 // InstancesAPI is the one EC2 call that NewTerminated needs.
-type InstancesAPI interface {
-	DescribeInstances(context.Context, *ec2.DescribeInstancesInput, ...func(*ec2.Options)) (*ec2.DescribeInstancesOutput, error)
-}
+type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // NewTerminated makes a Cache that finds out whether instances that left their groups were terminated, or detached and still run. It makes
 // one call per 200. With a nil api it knows what it learns.

@@ -21,9 +21,7 @@ import (
 const maxTypesPerCall = 100
 
 // TypesAPI is the one EC2 call that describes instance types.
-type TypesAPI interface {
-	DescribeInstanceTypes(context.Context, *ec2.DescribeInstanceTypesInput, ...func(*ec2.Options)) (*ec2.DescribeInstanceTypesOutput, error)
-}
+type TypesAPI = ec2.DescribeInstanceTypesAPIClient
 
 // typesAge is the time before we ask EC2 again about a type that it does not know.
 const typesAge = 10 * time.Minute

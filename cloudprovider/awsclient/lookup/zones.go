@@ -10,7 +10,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// ZonesAPI is the one EC2 call that NewZones needs.
+// ZonesAPI is the one EC2 call that names the zones by their identifiers.
 type ZonesAPI interface {
 	DescribeAvailabilityZones(context.Context, *ec2.DescribeAvailabilityZonesInput,
 		...func(*ec2.Options)) (*ec2.DescribeAvailabilityZonesOutput, error)

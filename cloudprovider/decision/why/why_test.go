@@ -1,7 +1,6 @@
 package why
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -506,27 +505,6 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 				t.Errorf("%d: a command that a name breaks out of: %.300s", i, text)
 			}
 		}
-	}
-}
-
-// A pod that none of 1,000 groups helps. Equivalent pods share the cause, so that a loop with a thousand kinds of pods takes a thousand times
-// as long.
-//
-//	go test -tags externalgrpc ./cloudprovider/decision/why -run xxx -bench Pod
-func BenchmarkPod(b *testing.B) {
-	var answers []decision.Answer
-	var nodes []*GroupNode
-	groups := map[string]*decision.Group{}
-	for i := range 1000 {
-		name := fmt.Sprintf("group-%04d", i)
-		answers = append(answers, rejected(name, Scheduling("NodeResourcesFit", []string{"Insufficient cpu"}, "")))
-		nodes = append(nodes, nodeOf(name, "cpu", "2", "memory", "8Gi").labelled("team", fmt.Sprint(i%7)))
-		groups[name] = &decision.Group{Name: name, AutoScaling: name}
-	}
-	pod := podOf("cpu", "64", "memory", "100Gi")
-	pod.Spec.NodeSelector = map[string]string{"team": "3"}
-	for b.Loop() {
-		cause(pod, answers, groups, nodes...)
 	}
 }
 

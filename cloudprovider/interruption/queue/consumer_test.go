@@ -272,27 +272,6 @@ func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 	}
 }
 
-// BenchmarkTenThousandMessages reads messages that need nothing done. It leaves out SQS's own time: fakeaws answers in some
-// milliseconds, as SQS does at its best.
-//
-//	go test -bench TenThousand -benchtime 3x ./cloudprovider/interruption/queue
-func BenchmarkTenThousandMessages(b *testing.B) {
-	const messages = 10_000
-	w := newWorld(b, fakeaws.Queue{})
-	b.ReportAllocs()
-	for b.Loop() {
-		b.StopTimer()
-		for n := range messages {
-			w.send(fmt.Sprint(n))
-		}
-		b.StartTimer()
-		stop := w.reading(func(context.Context, queue.Message) queue.Result { return queue.Done() })
-		w.waitEmpty()
-		stop()
-	}
-	b.ReportMetric(float64(b.N)*messages/b.Elapsed().Minutes(), "messages/min")
-}
-
 func TestSmallReceptionsReturnTheirSlots(t *testing.T) {
 	w, d := newWorld(t, fakeaws.Queue{}), newDiary()
 	together := make(chan struct{})

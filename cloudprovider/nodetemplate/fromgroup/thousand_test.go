@@ -122,38 +122,3 @@ func TestATemplateDoesNotReadUserData(t *testing.T) {
 		t.Errorf("building the template allocates %d bytes: it reads the user data", allocated)
 	}
 }
-
-// BenchmarkBuild makes the template of one group of two types with two tags, user data and an image, without reading it:
-// go test -run - -bench Build ./cloudprovider/nodetemplate/fromgroup
-func BenchmarkBuild(b *testing.B) {
-	g := read(b, 1).Snapshot().Groups()[0]
-	catalogue := instancetypes.Embedded()
-	b.ReportAllocs()
-	for b.Loop() {
-		if !(fromgroup.Seen{}).Build(g, region, catalogue).Known() {
-			b.Fatal("not known")
-		}
-	}
-}
-
-// BenchmarkUnchanged looks through groups=1000 that were read anew and have not changed, as every loop of the autoscaler
-// does: go test -run - -bench Unchanged ./cloudprovider/nodetemplate/fromgroup
-func BenchmarkUnchanged(b *testing.B) {
-	b.Run("groups=1000", func(b *testing.B) {
-		cache := read(b, 1000)
-		templates := map[string]*fromgroup.Template{}
-		for _, g := range cache.Snapshot().Groups() {
-			templates[g.Name] = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded())
-		}
-		if err := cache.Refresh(b.Context()); err != nil {
-			b.Fatal(err)
-		}
-		fresh := cache.Snapshot()
-		b.ReportAllocs()
-		for b.Loop() {
-			if len(stale(templates, fresh)) > 0 {
-				b.Fatal("a template would be built again")
-			}
-		}
-	})
-}

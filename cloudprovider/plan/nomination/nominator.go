@@ -40,8 +40,6 @@ type Options struct {
 	Events record.EventRecorder
 	// ReadyTime is the time in which a node should become Ready after its registration.
 	ReadyTime time.Duration
-	// UsableOnly is for a core that sees the nominations and the nodes as they are. Pods are nominated for a node only when it can take them.
-	UsableOnly bool
 	// LostPlace is called when a waiting pod leaves the plan, because its node did not take it. Nil is for nothing.
 	LostPlace  func()
 	Registerer prometheus.Registerer

@@ -103,7 +103,7 @@ func (t *target) decide(s seen, o *Options) step {
 		return step{after: min(shown, left)}
 	case t.offered:
 		return step{end: refused}
-	case usable, open && t.last.IsZero() && !o.UsableOnly:
+	case usable, open && t.last.IsZero():
 		return step{nominate: true}
 	}
 	return step{after: left}

@@ -78,23 +78,19 @@ func TestDecide(t *testing.T) {
 	const second, minute = time.Second, time.Minute
 	after := func(d time.Duration) time.Time { return registered.Add(d) }
 	for _, tt := range []struct {
-		name       string
-		target     target // of node-a
-		pod        *corev1.Pod
-		node       *corev1.Node
-		unplanned  bool
-		usableOnly bool
-		full       bool
-		tried      time.Duration // since then, too: kube-scheduler tried a pod
-		at         time.Duration // since then, too
-		want       step
+		name      string
+		target    target // of node-a
+		pod       *corev1.Pod
+		node      *corev1.Node
+		unplanned bool
+		full      bool
+		tried     time.Duration // since then, too: kube-scheduler tried a pod
+		at        time.Duration // since then, too
+		want      step
 	}{
 		{name: "the node has registered", pod: waiting(""), node: starting("node-a"), at: minute, want: step{after: 14 * minute}},
 		{name: "the node's kubelet is Ready", pod: waiting(""), node: starting("node-a", hasBooted), want: step{nominate: true}},
-		{name: "the node's kubelet is Ready, and the core would see the nomination", pod: waiting(""), node: starting("node-a", hasBooted),
-			usableOnly: true, want: step{after: readyTime}},
-		{name: "the node can take the pod, and the core sees that, too", pod: waiting(""), node: starting("node-a", isReady), usableOnly: true,
-			want: step{nominate: true}},
+		{name: "the node can take the pod", pod: waiting(""), node: starting("node-a", isReady), want: step{nominate: true}},
 		{name: "the node is cordoned", pod: waiting(""), node: starting("node-a", isReady, isCordoned), want: step{after: readyTime}},
 		{name: "the node is cordoned after the nomination", target: target{nominated: "node-a", offered: true, usable: registered, last: registered},
 			pod: waiting("node-a"), node: starting("node-a", isReady, isCordoned), at: minute, want: step{clear: true, after: 14 * minute}},
@@ -162,7 +158,7 @@ func TestDecide(t *testing.T) {
 				on = append(on, waiting(""))
 			}
 			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, on: on, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
-				&Options{ReadyTime: readyTime, UsableOnly: tt.usableOnly})
+				&Options{ReadyTime: readyTime})
 			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
 				t.Errorf("step (-want +got):\n%s", diff)
 			}

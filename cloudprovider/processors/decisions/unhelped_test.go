@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -178,14 +177,4 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-// go test ./cloudprovider/processors/decisions -bench Compact: what a scale-up that helps nobody costs beside the core's own work.
-func BenchmarkCompact(b *testing.B) {
-	pods := unschedulable(10_000, 50, 1_000)
-	b.ReportAllocs()
-	for b.Loop() {
-		compacted(pods)
-	}
-	b.ReportMetric(float64(b.Elapsed()/time.Microsecond)/float64(b.N)/50_000, "µs/answer")
 }

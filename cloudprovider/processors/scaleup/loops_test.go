@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,15 +17,19 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
+	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/estimator"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	capacitybuffer "k8s.io/autoscaler/cluster-autoscaler/processors/capacitybuffer"
+	"k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/fake"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/scheduling"
+	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 	"k8s.io/utils/clock"
 
@@ -225,20 +230,61 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 					nodes /= 10
 				}
 				w.limits = []estimator.Threshold{estimator.NewStaticThreshold(nodes/4, 0)}
-				snapshot := &timedSnapshot{ClusterSnapshot: w.ctx.ClusterSnapshot}
+				snapshot := &counting{ClusterSnapshot: w.ctx.ClusterSnapshot}
 				w.ctx.ClusterSnapshot = snapshot
-				o := New(Options{Core: &timed{Orchestrator: orchestrator.New(), snapshot: snapshot}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
+				o := New(Options{Core: uncounted{orchestrator.New(), snapshot}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 				w.initialize(o)
 				if _, err := o.ScaleUp(replicas("many", count, 100, change), nil, nil, w.nodeInfos, false); err != nil || len(w.asked) != 4 || w.sizes()["a"] != nodes {
 					t.Errorf("error %v, scale-ups %v, want four for %d nodes", err, w.asked, nodes)
 				}
-				return snapshot.runs + snapshot.looks
+				return snapshot.tries
 			}
 			if few, many := tries(40), tries(160); few == 0 || many > 4*few {
 				t.Errorf("%d tries for 40 pods, and %d for 160, want four times as many at most", few, many)
 			}
 		})
 	}
+}
+
+// counting counts runs of the scheduler's filters and looks at nodes, but for the core's.
+type counting struct {
+	clustersnapshot.ClusterSnapshot
+	off   bool
+	tries int
+}
+
+func (c *counting) count() {
+	if !c.off {
+		c.tries++
+	}
+}
+
+func (c *counting) GetNodeInfo(node string) (*framework.NodeInfo, error) {
+	c.count()
+	return c.ClusterSnapshot.GetNodeInfo(node)
+}
+
+func (c *counting) SchedulePodOnAnyNodeMatching(pod *apiv1.Pod, opts clustersnapshot.SchedulingOptions) (string, clustersnapshot.SchedulingError) {
+	c.count()
+	return c.ClusterSnapshot.SchedulePodOnAnyNodeMatching(pod, opts)
+}
+
+func (c *counting) SchedulePod(pod *apiv1.Pod, node string) clustersnapshot.SchedulingError {
+	c.count()
+	return c.ClusterSnapshot.SchedulePod(pod, node)
+}
+
+// uncounted is the core, whose own tries do not count.
+type uncounted struct {
+	corescaleup.Orchestrator
+	snapshot *counting
+}
+
+func (u uncounted) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet, infos map[string]*framework.NodeInfo,
+	allOrNothing bool) (*status.ScaleUpStatus, caerrors.AutoscalerError) {
+	u.snapshot.off = true
+	defer func() { u.snapshot.off = false }()
+	return u.Orchestrator.ScaleUp(pods, nodes, daemonSets, infos, allOrNothing)
 }
 
 // loop runs loops until no pod is left for which nodes must be asked for, and returns how many. All nodes that were asked for are upcoming.

@@ -306,31 +306,3 @@ func TestPodsCountAsTheyAreNow(t *testing.T) {
 	w.pods = []*corev1.Pod{asks(gone, "6")}
 	expect("1 pods, 6000m")
 }
-
-// BenchmarkSetClusterState is one reading of a cluster, beside the core's own in one goroutine and in four.
-// go test -run - -bench SetClusterState ./cloudprovider/processors/snapshot. The core's own with claims dies in four.
-func BenchmarkSetClusterState(b *testing.B) {
-	handle := framework.NewTestFrameworkHandleOrDie(b)
-	alone := func(parallelism int) clustersnapshot.ClusterSnapshot {
-		return predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(16), handle, true, parallelism, false)
-	}
-	for _, bb := range []struct {
-		name    string
-		s       clustersnapshot.ClusterSnapshot
-		claimed bool
-	}{
-		{"claims=0/core=4", alone(4), false},
-		{"claims=0/core=1", alone(1), false},
-		{"claims=0/ours", New(byDefault, handle), false},
-		{"claims=10000/core=1", alone(1), true},
-		{"claims=10000/ours", New(byDefault, handle), true},
-	} {
-		b.Run("nodes=1000/pods=10000/"+bb.name, func(b *testing.B) {
-			w := newWorld(1000, 10, bb.claimed)
-			b.ReportAllocs()
-			for b.Loop() {
-				w.load(b, bb.s)
-			}
-		})
-	}
-}

@@ -143,7 +143,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	flags.VarP(&c.format, "output", "o", "Form of the result.")
 	flags.IntVarP(&c.verbosity, "verbosity", "v", 0, "Log progress to stderr: 1 and up.")
 	flags.StringVar(&c.read.InstanceTypesFile, "instance-types-file", "",
-		"List of instance types to lay over the built-in one: a table, or the output of aws ec2 describe-instance-types.")
+		"List of instance types to lay over the built-in one: the output of aws ec2 describe-instance-types.")
 	root.SetGlobalNormalizationFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 		if name = running.Current(name); name == "asg-region" { // the autoscaler's name for it
 			name = "region"
@@ -154,7 +154,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.version)
 		return err
 	}})
-	root.AddCommand(c.types(), c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves())
+	root.AddCommand(c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves())
 	return root
 }
 

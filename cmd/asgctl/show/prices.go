@@ -1,6 +1,9 @@
 package show
 
 import (
+	"maps"
+	"path"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,6 +64,35 @@ func priceFrom(p pricing.Price, capacityType string) Price {
 func rounded(figure float64) float64 {
 	out, _ := strconv.ParseFloat(strconv.FormatFloat(figure, 'f', 9, 64), 64)
 	return out
+}
+
+// matching returns the values of the names that match one of the patterns, sorted by name, or of all known names without a pattern. A
+// pattern may be a name that is not known. Unknown are the patterns without a value, in their order.
+func matching[T any](patterns, known []string, look func(name string) (T, bool)) (values []T, unknown []string) {
+	all := len(patterns) == 0
+	if all {
+		patterns = []string{"*"}
+	}
+	found := map[string]T{}
+	for _, pattern := range patterns {
+		matched := all
+		for _, name := range append([]string{pattern}, known...) {
+			if ok, err := path.Match(pattern, name); name != pattern && (err != nil || !ok) {
+				continue
+			}
+			if value, ok := look(name); ok {
+				found[name], matched = value, true
+			}
+		}
+		if !matched {
+			unknown = append(unknown, pattern)
+		}
+	}
+	values = []T{} // not null in JSON
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		values = append(values, found[name])
+	}
+	return values, unknown
 }
 
 // Table returns the list for people.

@@ -10,16 +10,16 @@ func TestColumnsAreTheFieldsOfRows(t *testing.T) {
 		sizes
 		Price    float64
 		Problems Count
-		Memory   GiB
+		Share    Percent
 		Exact    bool `table:"STANDING,exact|estimate"`
 		Metal    bool `table:",yes"`
 
 		note string
 	}
-	rows := []row{{"web", "us-east-1a", sizes{1, 3}, 1.5, 2, 1 << 30, true, true, "n"}, {Name: "gpu", Price: 0.00001, Memory: 3 << 29}}
-	const want = "GROUP   MIN   IN-SERVICE   PRICE     PROBLEMS   MEMORY   STANDING   METAL\n" +
-		"web     1     3            1.5       2          1Gi      exact      yes\n" +
-		"gpu     0     0            0.00001   -          1.5Gi    estimate   -\n"
+	rows := []row{{"web", "us-east-1a", sizes{1, 3}, 1.5, 2, 1, true, true, "n"}, {Name: "gpu", Price: 0.00001, Share: 1.5}}
+	const want = "GROUP   MIN   IN-SERVICE   PRICE     PROBLEMS   SHARE   STANDING   METAL\n" +
+		"web     1     3            1.5       2          1%      exact      yes\n" +
+		"gpu     0     0            0.00001   -          1.5%    estimate   -\n"
 	if got := Rows(rows); got != want {
 		t.Errorf("table:\n%swant:\n%s", got, want)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
@@ -37,28 +36,17 @@ type Template struct {
 	Allocatable map[string]string    `json:"allocatable"`
 	Options     map[string]string    `json:"options"`
 	Sources     nodetemplate.Sources `json:"sources"`
-	// Tags would state the derived parts for this group.
-	Tags     map[string]string `json:"tags"`
-	Problems []source.Problem  `json:"problems"`
-
-	explicit []tag
-	notes    []string
+	Problems    []source.Problem     `json:"problems"`
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.
 func TemplateOf(r *source.Reading, g *group.Group) Template {
 	t := r.Template(g)
-	explicit, notes := explicitTags(t.Template)
 	v := Template{
 		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: t.Labels, Assumed: t.Assumed, Taints: append([]corev1.Taint{}, t.Taints...),
 		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
-		Sources: t.Sources,
-		Tags:    map[string]string{}, Problems: r.Problems(g),
-		explicit: explicit, notes: notes,
-	}
-	for _, tag := range explicit {
-		v.Tags[tag.Key] = tag.Value
+		Sources: t.Sources, Problems: r.Problems(g),
 	}
 	if g.Zone == "" {
 		for _, view := range r.Views(g) {
@@ -95,33 +83,16 @@ func options(o nodetemplate.Options) map[string]string {
 	return out
 }
 
-// tagText returns the command that sets the tags which would make the template explicit. Comments first name the parts that no tag can
-// state.
-func (v Template) tagText() string {
-	text := ""
-	for _, note := range v.notes {
-		text += "# " + Clean(note) + "\n"
-	}
-	if len(v.explicit) == 0 {
-		return text + "# nothing to state: every field of " + Clean(v.Group) + " is declared by tags\n"
-	}
-	return text + shellword.InRegion(v.Region, shellword.SetTags(v.Group, v.explicit...)) + "\n"
-}
-
 // maxTypes bounds the instance types in the first line. A group may have hundreds.
 const maxTypes = 8
 
-// Table returns the view for people, with the tags below it.
+// Table returns the view for people.
 func (v Template) Table() string {
 	text := "Group " + Clean(v.ID()) + with(" in ", v.Region) + ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
 	if len(v.ZonalViews) > 0 {
 		text += "It is scaled zone by zone. Each zone has its own template: " + Clean(strings.Join(v.ZonalViews, ", ")) + "\n"
 	}
-	text += v.fields() + v.resources() + v.options() + problemText(v.ID(), v.Problems)
-	if v.Usable {
-		text += "\nTags that would state the derived fields:\n\n" + v.tagText()
-	}
-	return text
+	return text + v.fields() + v.resources() + v.options() + problemText(v.ID(), v.Problems)
 }
 
 // fields lists labels and taints.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
@@ -272,32 +271,6 @@ func TestTimesMove(t *testing.T) {
 		if got := string(moment.ReplaceAllFunc([]byte(was), r.moved)); got != want {
 			t.Errorf("%s becomes %s, want %s", was, got, want)
 		}
-	}
-}
-
-// BenchmarkBegin is what recording costs a loop of 1,000 groups, 5,000 nodes and 10,000 pods, of which a hundred are new. It leaves out the report.
-//
-//	go test ./cmd/cluster-autoscaler/dryrun -run '^$' -bench Begin
-func BenchmarkBegin(b *testing.B) {
-	var pods []*corev1.Pod
-	for n := range 15_000 {
-		pods = append(pods, pod(fmt.Sprint("pod-", n)))
-	}
-	r, factory := &Ring{Most: 10}, caches(b, pods...)
-	for n := range 1000 {
-		r.aws = answers{"AutoScalingGroups": {fmt.Sprint(n): json.RawMessage("{}")}}
-	}
-	store, snapshot := factory.Core().V1().Pods().Informer().GetStore(), group.NewSnapshot(nil, nil, began)
-	b.ReportAllocs()
-	for n := 0; b.Loop(); n++ {
-		b.StopTimer()
-		for at := range 100 {
-			if err := store.Update(pod(fmt.Sprint("pod-", (n*100+at)%15_000))); err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.StartTimer()
-		r.Begin(factory, snapshot)(func() *decision.Report { return &decision.Report{} })
 	}
 }
 

@@ -2,7 +2,6 @@ package informers
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,14 +12,11 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
 )
 
-const (
-	// client-go takes a watch without events that is shorter than shortWatch for a failure (handleAnyWatch in tools/cache).
-	shortWatch = time.Second
-	// firstPause is the pause after such a watch. It doubles with each further one in a row, up to longestPause.
-	firstPause, longestPause = 50 * time.Millisecond, 5 * time.Second
-)
+// mostWatches begin at once, one more each second. They are counted by kind.
+const mostWatches = 10
 
 // New makes a factory of informers for the client. Transform sees each object before anybody else does.
 func New(client kubernetes.Interface, transform cache.TransformFunc) informers.SharedInformerFactory {
@@ -29,7 +25,7 @@ func New(client kubernetes.Interface, transform cache.TransformFunc) informers.S
 	return factory
 }
 
-// register makes the factory's informers of pods and nodes watch again soon. Nobody must have asked the factory for them before.
+// register makes the factory's informers of pods and nodes watch again at once. Nobody must have asked the factory for them before.
 func register(factory informers.SharedInformerFactory) {
 	factory.InformerFor(&corev1.Pod{}, func(client kubernetes.Interface, resync time.Duration) cache.SharedIndexInformer {
 		pods := client.CoreV1().Pods(metav1.NamespaceAll)
@@ -45,110 +41,57 @@ func register(factory informers.SharedInformerFactory) {
 func informer[List runtime.Object](client kubernetes.Interface, example runtime.Object, resync time.Duration,
 	list func(context.Context, metav1.ListOptions) (List, error), watches func(context.Context, metav1.ListOptions) (watch.Interface, error),
 ) cache.SharedIndexInformer {
-	w := &watcher{example: example, watches: watches}
+	limiter := flowcontrol.NewTokenBucketRateLimiter(1, mostWatches)
 	return cache.NewSharedIndexInformer(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc:  func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) },
-		WatchFuncWithContext: w.watch,
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return list(ctx, o) },
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			if err := limiter.Wait(ctx); err != nil {
+				return nil, err
+			}
+			inner, err := watches(ctx, o)
+			if err != nil {
+				return nil, err
+			}
+			return softened(inner, example, o.ResourceVersion), nil
+		},
 	}, client), example, resync, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 }
 
-// watcher watches for one informer.
-type watcher struct {
-	example runtime.Object
-	watches func(context.Context, metav1.ListOptions) (watch.Interface, error)
-	pause   atomic.Int64 // before the end of the last short watch without events, 0 if the last watch was none
-}
-
-// watch starts a watch.
-func (w *watcher) watch(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-	inner, err := w.watches(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	s := soften(inner)
-	go w.pass(s, o.ResourceVersion)
-	return s, nil
-}
-
-// pass passes the events on until the inner watch ends. The watch begins at the version. A watch that lists first has none, and begins
-// with the bookmark that ends its list.
-func (w *watcher) pass(s *softened, version string) {
-	defer close(s.events)
-	began, empty := time.Now(), true
-	for event := range s.inner.ResultChan() {
-		if !s.send(event) {
-			return
-		}
-		if empty = event.Type == watch.Bookmark && endsList(event.Object); empty {
-			began, version = time.Now(), versionOf(event.Object)
-		}
-	}
-	if !empty || version == "" || time.Since(began) >= shortWatch {
-		w.pause.Store(0)
-		return
-	}
-	pause := min(max(firstPause, 2*time.Duration(w.pause.Load())), longestPause)
-	w.pause.Store(int64(pause))
-	if s.sleep(pause) {
-		s.send(watch.Event{Type: watch.Bookmark, Object: w.bookmark(version)})
-	}
-}
-
-func (w *watcher) bookmark(version string) runtime.Object {
-	object := w.example.DeepCopyObject()
-	if o, err := meta.Accessor(object); err == nil {
-		o.SetResourceVersion(version)
-	}
-	return object
-}
-
-func versionOf(object runtime.Object) string {
-	o, err := meta.Accessor(object)
-	if err != nil {
-		return ""
-	}
-	return o.GetResourceVersion()
-}
-
-func endsList(bookmark runtime.Object) bool {
-	o, err := meta.Accessor(bookmark)
-	return err == nil && o.GetAnnotations()[metav1.InitialEventsAnnotationKey] == "true"
-}
-
-// softened is a watch that ends softly.
-type softened struct {
-	*watch.ProxyWatcher
-	inner  watch.Interface
-	events chan watch.Event
-}
-
-func soften(inner watch.Interface) *softened {
+// softened returns a watch that begins at the version, passes on the events of another one, and ends with a bookmark of the last version.
+// A watch that lists first has no version before its first event.
+func softened(inner watch.Interface, example runtime.Object, version string) watch.Interface {
 	events := make(chan watch.Event)
-	return &softened{ProxyWatcher: watch.NewProxyWatcher(events), inner: inner, events: events}
-}
-
-// Stop ends the watch.
-func (s *softened) Stop() {
-	s.ProxyWatcher.Stop()
-	s.inner.Stop()
-}
-
-// send reports false if the watch was stopped.
-func (s *softened) send(event watch.Event) bool {
-	select {
-	case s.events <- event:
-		return true
-	case <-s.StopChan():
-		return false
+	outer := watch.NewProxyWatcher(events)
+	send := func(event watch.Event) (stopped bool) {
+		select {
+		case events <- event:
+			return false
+		case <-outer.StopChan():
+			return true
+		}
 	}
-}
-
-// sleep reports false if the watch was stopped.
-func (s *softened) sleep(pause time.Duration) bool {
-	select {
-	case <-time.After(pause):
-		return true
-	case <-s.StopChan():
-		return false
-	}
+	go func() {
+		defer close(events)
+		defer inner.Stop()
+		for {
+			select {
+			case event, more := <-inner.ResultChan():
+				if !more {
+					if bookmark := example.DeepCopyObject(); version != "" && meta.NewAccessor().SetResourceVersion(bookmark, version) == nil {
+						send(watch.Event{Type: watch.Bookmark, Object: bookmark})
+					}
+					return
+				}
+				if object, err := meta.Accessor(event.Object); err == nil {
+					version = object.GetResourceVersion()
+				}
+				if send(event) {
+					return
+				}
+			case <-outer.StopChan():
+				return
+			}
+		}
+	}()
+	return outer
 }

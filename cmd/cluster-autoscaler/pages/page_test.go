@@ -271,19 +271,6 @@ func TestOneRenderingServesAll(t *testing.T) {
 	}
 }
 
-// go test ./cmd/cluster-autoscaler/pages -run - -bench Page
-func BenchmarkPage(b *testing.B) {
-	report := large(1000, 10_000, 5000)
-	b.Run("groups=1000/pods=10000/nodes=5000", func(b *testing.B) {
-		b.ReportAllocs()
-		size := 0
-		for b.Loop() {
-			size = get(b, report, Path).Body.Len()
-		}
-		b.ReportMetric(float64(size), "page-bytes")
-	})
-}
-
 func TestShadowComparesItselfWithTheLeader(t *testing.T) {
 	report := busy()
 	if text := get(t, report, "/status").Body.String(); strings.Contains(text, "As a shadow") {

@@ -88,6 +88,9 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, func() { a.trigger.PodLostPlace() }); err != nil {
+		return nil, err
+	}
 	opts.CloudProvider, opts.ExpanderStrategy = a.cloud.provider, a.expanders
 	if a.manager, err = newManager(p.kube); err != nil {
 		return nil, err
@@ -131,18 +134,8 @@ func (p *Process) askAWS(ctx, working context.Context, opts coreoptions.Autoscal
 	if a.handler, a.wake, err = p.newInterruptions(opts, a.cloud); err != nil {
 		return nil, err
 	}
-	if a.nominator, err = p.newNominations(opts, a.cloud.provider, a.plan, a.podLostPlace); err != nil {
-		return nil, err
-	}
 	p.follow(a, in)
 	return a, nil
-}
-
-// podLostPlace wakes the trigger, which a plugin does not have.
-func (a *assembly) podLostPlace() {
-	if a.trigger != nil {
-		a.trigger.PodLostPlace()
-	}
 }
 
 // newExpander builds the chain of --expander, of which least-cost may be a part. A plugin has no snapshot of the cluster.

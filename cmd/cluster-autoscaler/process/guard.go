@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -17,7 +16,6 @@ const (
 	largestBody   = 64 << 10         // bytes. Only the symbol table of a profile reads a body
 	answerLimit   = 30 * time.Second // for receiving an answer
 	idleLimit     = time.Minute      // between two requests of a connection. Prometheus scrapes once a minute by default
-	mostIdle      = 64               // connections between two requests
 )
 
 // anyName are the paths without names of pods and without flags. Probes and Prometheus may use any name for the host.
@@ -62,24 +60,4 @@ func ownName(host, namespace string) bool {
 // it to HTTPS and loopback URLs alone, which no rebound name makes. The API server's proxy passes its own host name on with it.
 func ownOrigin(r *http.Request) bool {
 	return slices.Contains([]string{"none", "same-origin"}, r.Header.Get("Sec-Fetch-Site"))
-}
-
-// idleConns are the connections between two requests.
-type idleConns struct {
-	mutex sync.Mutex
-	open  map[net.Conn]bool
-}
-
-// follow notes the state of a connection, and closes one that would be idle beyond the most.
-func (i *idleConns) follow(c net.Conn, state http.ConnState) {
-	i.mutex.Lock()
-	defer i.mutex.Unlock()
-	switch {
-	case state != http.StateIdle:
-		delete(i.open, c)
-	case len(i.open) < mostIdle:
-		i.open[c] = true
-	default:
-		_ = c.Close()
-	}
 }

@@ -1,11 +1,8 @@
 package process
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -101,42 +98,6 @@ func TestRequestsAreBounded(t *testing.T) {
 		if _ = response.Body.Close(); response.StatusCode != tt.want {
 			t.Errorf("%s: status %d, want %d", tt.name, response.StatusCode, tt.want)
 		}
-	}
-}
-
-func TestIdleConnectionsAreBounded(t *testing.T) {
-	address := listening(t, fine)
-	ask := func(c net.Conn) error {
-		if _, err := fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
-			return err
-		}
-		response, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err == nil {
-			err = response.Body.Close()
-		}
-		return err
-	}
-	var conns []net.Conn
-	for range mostIdle + 1 {
-		c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = c.Close() })
-		if err := ask(c); err != nil {
-			t.Fatalf("first request of connection %d: %v", len(conns), err)
-		}
-		conns = append(conns, c)
-	}
-	ended := make(chan error, len(conns))
-	for _, c := range conns {
-		go func() {
-			_, err := c.Read(make([]byte, 1))
-			ended <- err
-		}()
-	}
-	if err := <-ended; err != io.EOF { // the others end with the test
-		t.Errorf("a connection beyond %d idle ones ends with %v, want EOF", mostIdle, err)
 	}
 }
 

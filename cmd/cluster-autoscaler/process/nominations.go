@@ -22,7 +22,7 @@ const (
 	nominationBurst = 400
 )
 
-// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off. lostPlace may be nil.
+// newNominations makes the part that nominates planned pods for the nodes that register for them, nil if it is off.
 func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *aws.Provider, asked *plan.Plan, lostPlace func()) (*nomination.Nominator, error) {
 	if p.options.AWS.Nominate == options.NominateOff {
 		return nil, nil
@@ -43,8 +43,7 @@ func (p *Process) newNominations(opts coreoptions.AutoscalerOptions, provider *a
 			return ""
 		},
 		Events: opts.AutoscalingKubeClients.Recorder, ReadyTime: p.core.NodeGroupDefaults.MaxNodeProvisionTime,
-		UsableOnly: p.options.AWS.PluginAddress != "", LostPlace: lostPlace,
-		Registerer: p.registerer, Clock: clock.RealClock{},
+		LostPlace: lostPlace, Registerer: p.registerer, Clock: clock.RealClock{},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("nominations: %w", err)

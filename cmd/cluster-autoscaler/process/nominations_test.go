@@ -18,22 +18,16 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// An unmodified core fails for all pods if it sees a nomination for a node that is not Ready. Nominations have a rate of their own.
-func TestNominationsFollowTheCoreAndTheirOwnRate(t *testing.T) {
-	for address, usableOnly := range map[string]bool{"": false, "127.0.0.1:8087": true} {
-		p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5000, Burst: 5000}, registerer: prometheus.NewRegistry()}
-		p.options.AWS.Nominate, p.options.AWS.PluginAddress = options.NominateOn, address
-		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
-		nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if nominator.UsableOnly != usableOnly {
-			t.Errorf("plugin address %q: nominates usable nodes only: %t, want %t", address, nominator.UsableOnly, usableOnly)
-		}
-		if qps := nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(); qps != nominationQPS {
-			t.Errorf("%v nominations a second, want %d", qps, nominationQPS)
-		}
+func TestNominationsHaveTheirOwnRate(t *testing.T) {
+	p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: 5000, Burst: 5000}, registerer: prometheus.NewRegistry()}
+	p.options.AWS.Nominate = options.NominateOn
+	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
+	nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if qps := nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(); qps != nominationQPS {
+		t.Errorf("%v nominations a second, want %d", qps, nominationQPS)
 	}
 	for file, sentence := range map[string]string{"nominations.md": " %d a second at most,", "scale.md": " %d patches a second,"} {
 		text, err := os.ReadFile("../../../docs/" + file)

@@ -3,16 +3,13 @@ package process
 import (
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -58,7 +55,7 @@ func (p *Process) serveCore(ctx context.Context) error {
 }
 
 // feed reads the groups and the cluster for the server, and has the background keep them fresh until working ends. Nodes that AWS is about
-// to take belong to the replica that has the plugin's lease. Nominations belong to the replica that the core asks.
+// to take belong to the replica that has the plugin's lease.
 func (p *Process) feed(serving, working context.Context, background *errgroup.Group, server *plugin.Server) error {
 	p.ready.await(firstReading)
 	starting, cancel := context.WithTimeout(serving, p.options.MaxStartupTime)
@@ -72,21 +69,12 @@ func (p *Process) feed(serving, working context.Context, background *errgroup.Gr
 	case err != nil:
 		return err
 	}
-	asked, refreshed := make(chan struct{}), parts.Refreshed
-	once := sync.OnceFunc(func() { close(asked) })
-	parts.Refreshed = func() { once(); refreshed() }
 	server.Ready(parts)
 	p.ready.done()
 	p.health.watch(a.cloud.cache.Age)
 
 	background.Go(func() error { return a.cloud.run(working) })
 	background.Go(func() error { return p.elected(serving, a.handler.Run) })
-	if a.nominator != nil {
-		background.Go(func() error {
-			await(working, asked)
-			return a.nominator.Run(working)
-		})
-	}
 	<-working.Done()
 	a.informers.Shutdown()
 	return nil
@@ -113,9 +101,6 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	}
 	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
 		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
-	if a.nominator != nil {
-		parts.Asked = func(group string, perNode [][]*corev1.Pod) { a.plan.Asked(plan.Nodes(group, perNode)...) }
-	}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)
 }

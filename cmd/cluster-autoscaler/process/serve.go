@@ -85,9 +85,7 @@ func serve(ctx context.Context, flag, address string, handler http.Handler, fail
 	if err != nil {
 		return nil, fmt.Errorf("listen on --%s=%s: %w", flag, address, err)
 	}
-	idle := &idleConns{open: map[net.Conn]bool{}}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit, MaxHeaderBytes: largestHeader, IdleTimeout: idleLimit,
-		ConnState: idle.follow}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: headerLimit, MaxHeaderBytes: largestHeader, IdleTimeout: idleLimit}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -5,11 +5,8 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,11 +14,18 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
-// The workloads of the cells, beside those of the scenarios.
+// The account and the workloads.
 var (
+	//go:embed account.yaml
+	accountYAML []byte
+	//go:embed cells/stateful.yaml
+	statefulYAML string
+	//go:embed cells/spread.yaml
+	spreadYAML string
 	//go:embed cells/unbound.yaml
 	unboundYAML string
 	//go:embed cells/affinity.yaml
@@ -30,6 +34,11 @@ var (
 	apartYAML string
 	//go:embed cells/filler.yaml
 	fillerYAML string
+)
+
+const (
+	group       = "zonal"
+	systemNodes = 3
 )
 
 // A workload says what the pods of a cell need.
@@ -90,25 +99,20 @@ const (
 	patience = 5 * time.Minute
 )
 
-// scenario returns the cell as a scenario.
-func (c cell) scenario() scenario {
-	name := c.name + "|" + c.kind
-	for _, is := range []struct {
-		so      bool
-		yes, no string
-	}{{c.rebalanced, "AZRebalance", "suspended"}, {c.denied, "denied", "allowed"}} {
-		if !is.so {
-			is.yes = is.no
-		}
-		name += "|" + is.yes
+// label names the cell: its pods, its group, AZRebalance and LaunchInstances.
+func (c cell) label() string {
+	rebalance, launches := "suspended", "allowed"
+	if c.rebalanced {
+		rebalance = "AZRebalance"
 	}
-	return scenario{name: name, title: "one kind of pods on one kind of group", pods: c.pods, do: c.do, wrong: timeline.unused, adapt: c.adapt,
-		flags: []string{"--scan-interval=1s", "--scale-down-unneeded-time=10m"}}
+	if c.denied {
+		launches = "denied"
+	}
+	return strings.Join([]string{c.name, c.kind, rebalance, launches}, "|")
 }
 
-// adapt makes the group of the account the cell's. Nodes register soon.
+// adapt makes the group of the account the cell's.
 func (c cell) adapt(account *fakeaws.Config) {
-	account.Delays.Register = fakeaws.Duration(2 * time.Second)
 	g := &account.AutoScalingGroups[slices.IndexFunc(account.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == group })]
 	g.Desired = c.filled
 	switch delete(g.Tags, asg.TagZonal); c.kind {
@@ -138,21 +142,19 @@ func (c cell) do(ctx context.Context, r *run, o options) error {
 			return err
 		}
 	}
-	r.from = r.now()
+	r.from = time.Now()
 	if err := r.apply(ctx, c.yaml); err != nil {
 		return err
 	}
-	if err := r.waitRunning(ctx, c.pods, o.wait); err != nil || !c.rebalanced {
+	running := func() int { return count(r.pods.Pods(), harness.Pod.Runs) }
+	if err := r.patiently(ctx, o.wait, func() bool { return running() >= c.pods }); err != nil || !c.rebalanced {
 		return err
 	}
-	ran := r.running()
-	limited, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	_ = until(limited, func() (bool, error) {
-		t := r.timeline()
-		return r.balanced() && t.runningAt(t.End) >= ran, nil
+	ran := running()
+	return r.patiently(ctx, patience, func() bool {
+		now := r.record()
+		return r.balanced() && now.runningAt(now.end) >= ran
 	})
-	return context.Cause(ctx)
 }
 
 // balanced reports whether AWS would move no instance of the group.
@@ -202,54 +204,4 @@ func (c cell) fill(ctx context.Context, r *run) error {
 		}
 	}
 	return nil
-}
-
-// writeCells prints a line for each cell.
-func (r *report) writeCells(w io.Writer) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "pods\tgroup\tAZRebalance\tLaunchInstances\tstock\tours\t")
-	for pair := range slices.Chunk(r.Runs, 2) {
-		if len(pair) == 2 {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ReplaceAll(pair[1].Scenario, "|", "\t"), pair[0].share(), pair[1].share(), verdict(pair[0], pair[1]))
-		}
-	}
-	return table.Flush()
-}
-
-// isWorse is the verdict on a cell in which ours ran fewer pods than stock.
-const isWorse = "worse"
-
-// worse counts the cells with that verdict.
-func (r *report) worse() int {
-	if !r.cells {
-		return 0
-	}
-	return count(slices.Collect(slices.Chunk(r.Runs, 2)), func(pair []result) bool { return len(pair) == 2 && verdict(pair[0], pair[1]) == isWorse })
-}
-
-func verdict(theirs, own result) string {
-	switch {
-	case theirs.Error != "" || own.Error != "":
-		return "could not be run"
-	case own.atEnd() < theirs.atEnd():
-		return isWorse
-	case own.atEnd() > theirs.atEnd():
-		return "better"
-	}
-	return ""
-}
-
-// atEnd counts the pods that run when the observation ends.
-func (r result) atEnd() int { return r.Timeline.runningAt(r.Timeline.End) }
-
-// share says how many pods run at the end, when all ran first, and when the lost ones did again.
-func (r result) share() string {
-	text := fmt.Sprintf("%d", r.atEnd())
-	if r.AllRun != nil {
-		text += fmt.Sprintf(", all after %.0f s", *r.AllRun)
-	}
-	if lost := r.Timeline.lost(); lost > 0 {
-		text += fmt.Sprintf(", %d lost until %.0f s", lost, r.Timeline.End-r.From)
-	}
-	return fmt.Sprintf("%s, %d nodes", text, r.Launched)
 }

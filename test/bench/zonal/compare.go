@@ -20,13 +20,10 @@ const (
 )
 
 type options struct {
-	only   []string
-	who    []string
-	outage time.Duration
-	wait   time.Duration
-	ours   []string // flags of our autoscaler
-	cells  bool
-	named  string // the cells to run
+	who   []string
+	wait  time.Duration
+	ours  []string // flags of our autoscaler
+	named string   // the cells to run
 }
 
 // Main runs the bench. Its exit code is 1, too, if ours runs fewer pods than stock in a cell.
@@ -35,7 +32,7 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if !ok {
 		return 2
 	}
-	r := newReport(o)
+	r := &report{Version: "v1"}
 	err := c.InDir(func(dir string) error { return r.compare(ctx, o, dir, stderr) })
 	if len(r.Runs) > 0 {
 		err = errors.Join(err, c.Print(stdout, r))
@@ -49,22 +46,12 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 // parse parses the flags. It has printed any mistake in them.
 func parse(args []string, stderr io.Writer) (o options, c *harness.Command, ok bool) {
 	c = harness.New("zonal", stderr, "table", "json")
-	var names []string
-	for _, s := range scenarios {
-		names = append(names, s.name)
-	}
-	c.Names(&o.only, "only", names, "the scenarios to run")
 	c.Names(&o.who, "who", []string{stock, ours}, "the autoscalers to run")
-	c.DurationVar(&o.outage, "outage", 10*time.Minute, "how long the zone of scenario c has no capacity")
-	c.DurationVar(&o.wait, "wait", 5*time.Minute, "how long a scenario waits for all of its pods to run")
+	c.DurationVar(&o.wait, "wait", 30*time.Second, "how long a cell waits for all of its pods to run")
 	own := c.String("ours", "--asg-zonal-groups=tagged", "blank-separated `FLAGS` of our autoscaler alone")
-	c.BoolVar(&o.cells, "cells", false, "compare how many pods run in each cell of pods, groups and permissions, instead of the scenarios")
 	c.StringVar(&o.named, "cell", "", "only the cells whose name has this `TEXT` in it")
 	ok = c.Parse(args, func() error {
-		switch {
-		case o.outage <= 0:
-			return errors.New("-outage is above zero")
-		case o.wait <= 0:
+		if o.wait <= 0 {
 			return errors.New("-wait is above zero")
 		}
 		return nil
@@ -73,41 +60,29 @@ func parse(args []string, stderr io.Writer) (o options, c *harness.Command, ok b
 	return o, c, ok
 }
 
-// compare runs one scenario after the other, in each both autoscalers side by side. The report has every run that was begun.
+// compare runs one cell after the other, in each both autoscalers side by side. The report has every run that was begun.
 func (r *report) compare(ctx context.Context, o options, dir string, progress io.Writer) error {
 	binary, err := harness.Build(ctx, dir, progress, slices.Contains(o.who, stock))
 	if err != nil {
 		return err
 	}
 	var line sync.Mutex
-	for _, s := range o.scenarios() {
+	for _, cell := range cells() {
 		if ctx.Err() != nil {
 			break
 		}
-		fmt.Fprintf(progress, "%s: %s\n", s.name, s.title)
+		if !strings.Contains(cell.label(), o.named) {
+			continue
+		}
 		var runs []*run
 		for _, c := range o.contestants() {
-			runs = append(runs, &run{scenario: s, contestant: c, binary: binary, progress: progress, mu: &line})
+			runs = append(runs, &run{cell: cell, contestant: c, binary: binary, progress: progress, mu: &line})
 		}
 		results, failed := sideBySide(ctx, runs, o, dir)
 		r.Runs = append(r.Runs, results...)
 		err = errors.Join(err, failed)
 	}
 	return err
-}
-
-// scenarios are those that are asked for.
-func (o options) scenarios() []scenario {
-	if !o.cells {
-		return slices.DeleteFunc(slices.Clone(scenarios), func(s scenario) bool { return !slices.Contains(o.only, s.name) })
-	}
-	var some []scenario
-	for _, c := range cells() {
-		if s := c.scenario(); strings.Contains(s.name, o.named) {
-			some = append(some, s)
-		}
-	}
-	return some
 }
 
 func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]result, error) {
@@ -117,8 +92,8 @@ func sideBySide(ctx context.Context, runs []*run, o options, dir string) ([]resu
 		all.Go(func() {
 			var err error
 			if results[n], err = r.measure(ctx, o, r.logs(dir)); err != nil {
-				errs[n] = fmt.Errorf("scenario %s with %s: %w", r.scenario.name, r.contestant.name, err)
-				results[n] = r.blank()
+				errs[n] = fmt.Errorf("%s with %s: %w", r.cell.label(), r.contestant.name, err)
+				results[n] = r.result()
 				results[n].Error = err.Error()
 				r.tell("could not be run: %v", err)
 			}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -18,8 +17,8 @@ import (
 	lab "github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
-// delays of scale-down, a tenth of the defaults.
-var delays = []string{"--scale-down-unneeded-time=1m", "--scale-down-delay-after-add=1m", "--unremovable-node-recheck-timeout=30s"}
+// flags of both autoscalers, beside the manifest's.
+var flags = []string{"--scan-interval=1s", "--scale-down-unneeded-time=10m"}
 
 const startLimit = 2 * time.Minute
 
@@ -29,24 +28,22 @@ type contestant struct {
 	flags []string
 }
 
-// A run is one contestant in one scenario.
+// A run is one contestant in one cell.
 type run struct {
-	scenario   scenario
+	cell       cell
 	contestant contestant
 	binary     string // our autoscaler
 	env        *lab.Env
 	side       *lab.Env // of the autoscaler
 	pods       *harness.Record
 	start      time.Time
-	from       seconds // when the measured workload was there
-	fall       seconds // when it shrank, if it did
-	shortUntil seconds // the end of the shortage, if there was one
+	from       time.Time // when the measured workload was there
 
 	progress io.Writer
 	mu       *sync.Mutex // one line of progress at a time, shared by all runs
 }
 
-// measure runs the contestant through the scenario in a new cluster, with its logs in dir.
+// measure runs the contestant through the cell in a new cluster, with its logs in dir.
 func (r *run) measure(ctx context.Context, o options, dir string) (_ result, err error) {
 	r.start = time.Now()
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -66,12 +63,11 @@ func (r *run) measure(ctx context.Context, o options, dir string) (_ result, err
 	}
 	defer r.pods.Close()
 	r.env.Timeline.Listen(r.follow)
-	r.env.AWS.ResetCalls()
-	if err := r.scenario.do(ctx, r, o); err != nil {
+	if err := r.cell.do(ctx, r, o); err != nil {
 		return result{}, err
 	}
 	r.tell("done")
-	return r.judge(r.timeline(), r.env.AWS.Calls()), nil
+	return r.record().count(r.result(), r.from, r.cell.pods), nil
 }
 
 // prepare starts the account, waits for the system nodes, and starts the autoscaler.
@@ -80,9 +76,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.scenario.adapt != nil {
-		r.scenario.adapt(&account)
-	}
+	r.cell.adapt(&account)
 	if err := r.env.StartAWS(ctx, account); err != nil {
 		return err
 	}
@@ -98,33 +92,20 @@ func (r *run) prepare(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.side.StartAutoscaler(ctx, harness.Manifest, slices.Concat(delays, r.scenario.flags, r.contestant.flags)...)
+	return r.side.StartAutoscaler(ctx, harness.Manifest, slices.Concat(flags, r.contestant.flags)...)
 }
-
-func (r *run) now() seconds { return since(r.start, time.Now()) }
 
 func (r *run) apply(ctx context.Context, manifests string) error {
 	_, err := r.env.Kubectl(ctx, manifests, "apply", "-f", "-")
 	return err
 }
 
-func (r *run) scale(ctx context.Context, replicas int) error {
-	r.tell("%d replicas from now on", replicas)
-	_, err := r.env.Kubectl(ctx, "", "scale", "deployment/spread", "--replicas="+strconv.Itoa(replicas))
-	return err
-}
-
-// waitRunning waits until so many pods run. If they do not within the limit, that is a finding and no error.
-func (r *run) waitRunning(ctx context.Context, want int, limit time.Duration) error {
+// patiently waits until something is so. If it is not within the limit, that is a finding and no error.
+func (r *run) patiently(ctx context.Context, limit time.Duration, so func() bool) error {
 	limited, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	_ = until(limited, func() (bool, error) { return r.running() >= want, nil })
+	_ = until(limited, func() (bool, error) { return so(), nil })
 	return context.Cause(ctx)
-}
-
-// wait returns after d, or with the reason why the run cannot go on.
-func (r *run) wait(ctx context.Context, d time.Duration) error {
-	return harness.Rest(ctx, d, r.side.Autoscaler())
 }
 
 func until(ctx context.Context, so func() (bool, error)) error {
@@ -142,10 +123,10 @@ func (r *run) follow(m lab.Moment) {
 func (r *run) tell(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(r.progress, "%s %-5s %6.1f s  %s\n", r.scenario.name, r.contestant.name, r.now(), fmt.Sprintf(format, args...))
+	fmt.Fprintf(r.progress, "%s %-5s %6.1f s  %s\n", r.cell.label(), r.contestant.name, time.Since(r.start).Seconds(), fmt.Sprintf(format, args...))
 }
 
 // logs is the run's own folder below dir.
 func (r *run) logs(dir string) string {
-	return filepath.Join(dir, strings.NewReplacer(" ", "-", "|", "-", ",", "").Replace(r.scenario.name)+"-"+r.contestant.name)
+	return filepath.Join(dir, strings.NewReplacer(" ", "-", "|", "-", ",", "").Replace(r.cell.label())+"-"+r.contestant.name)
 }
