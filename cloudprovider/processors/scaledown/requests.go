@@ -79,6 +79,9 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			klog.ErrorS(err, "Could not remove nodes that were asked to go, trying again in the next loop")
 		}
 	}
+	if r.Moves != nil {
+		r.Moves.Metrics.Show(r.Moves.states, r.Moves.held)
+	}
 	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 }
 
