@@ -18,10 +18,7 @@ import (
 )
 
 // ActionsAPI is the call of EC2 Auto Scaling that lists scheduled actions.
-type ActionsAPI interface {
-	DescribeScheduledActions(context.Context, *autoscaling.DescribeScheduledActionsInput,
-		...func(*autoscaling.Options)) (*autoscaling.DescribeScheduledActionsOutput, error)
-}
+type ActionsAPI = autoscaling.DescribeScheduledActionsAPIClient
 
 // Started notes how long a node of the group took from its launch until it was Ready. Minimums by the clock begin as much earlier.
 func (c *Cache) Started(name string, took time.Duration) {
@@ -144,8 +141,8 @@ func (c *Cache) readActions(ctx context.Context) (map[string][]group.Timed, erro
 func nextOf(a types.ScheduledUpdateGroupAction, after time.Time) (group.Timed, bool) {
 	t := group.Timed{By: "the scheduled action " + aws.ToString(a.ScheduledActionName), Max: math.MaxInt, From: aws.ToTime(a.StartTime)}
 	if a.Recurrence != nil { // its start and end are its bounds, or its start is the next time
-		if moments, err := group.ParseMoments(strings.TrimSpace(*a.Recurrence), aws.ToString(a.TimeZone)); err == nil {
-			t.From = moments.Next(slices.MaxFunc([]time.Time{after, t.From.Add(-time.Nanosecond)}, time.Time.Compare))
+		if w, err := group.ParseWindow(strings.TrimSpace(*a.Recurrence), "1m", aws.ToString(a.TimeZone)); err == nil {
+			t.From, _ = w.Next(later(after, t.From.Add(-time.Nanosecond)))
 		}
 	}
 	for _, least := range []*int32{a.MinSize, a.DesiredCapacity} {

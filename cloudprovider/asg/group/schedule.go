@@ -9,9 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // images need not have the time zones
-
-	"github.com/robfig/cron/v3"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
@@ -24,56 +21,6 @@ const TagSchedule = "asg-autoscaler.github.io/schedule/"
 const ReasonScheduleTag = "invalid-schedule-tag"
 
 const scheduleExample = "0 8 any any MON-FRI tz=Asia/Shanghai for=10h min=3 max=20"
-
-// Moments are the times of a cron line in a time zone. The zero value has none.
-type Moments struct {
-	line cron.Schedule
-	zone *time.Location
-}
-
-// ParseMoments reads the five fields of a cron line: minute, hour, day of the month, month, day of the week. Tags cannot hold * and commas, so
-// "any" stands for *, and + for a comma.
-func ParseMoments(line, zone string) (m Moments, err error) {
-	line = strings.NewReplacer("any", "*", "+", ",").Replace(strings.ToLower(line))
-	if m.line, err = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow).Parse(line); err != nil {
-		return Moments{}, fmt.Errorf("cron line %q: %w", line, err)
-	}
-	if m.zone, err = time.LoadLocation(zone); err != nil || zone == "Local" {
-		return Moments{}, fmt.Errorf("%q is no time zone", zone)
-	}
-	if m.Next(time.Unix(0, 0)).IsZero() {
-		return Moments{}, fmt.Errorf("cron line %q never comes", line)
-	}
-	return m, nil
-}
-
-// mostSkipped is more than clocks are ever put forward or back at once.
-const mostSkipped = 2 * time.Hour
-
-// Next returns the first moment after t, zero for none within five years. A time that the clocks skip comes as much later, and one that they
-// repeat comes once.
-func (m Moments) Next(t time.Time) time.Time {
-	if m.line == nil {
-		return time.Time{}
-	}
-	for wall := wallClock(t.In(m.zone)).Add(-mostSkipped); ; {
-		if wall = m.line.Next(wall); wall.IsZero() {
-			return wall
-		}
-		at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, m.zone)
-		if skipped := wall.Sub(wallClock(at)); skipped > 0 {
-			at = at.Add(skipped)
-		}
-		if at.After(t) {
-			return at
-		}
-	}
-}
-
-// wallClock returns what a clock shows at t, as a time in UTC.
-func wallClock(t time.Time) time.Time {
-	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC)
-}
 
 // Timed are limits of a group's size for a time, in its capacity units.
 type Timed struct {
@@ -103,8 +50,7 @@ func (t Timed) String() string {
 type Schedule struct {
 	Timed  // the times aside
 	Err    error
-	begins Moments
-	length time.Duration
+	window Window
 }
 
 // ReadSchedules reads the TagSchedules among the tags of a group, by name.
@@ -125,18 +71,15 @@ func ReadSchedules(tags map[string]string) (list []Schedule) {
 
 func parseSchedule(value string) (s Schedule, err error) {
 	const fields = 5
-	words, zone := strings.Fields(value), "UTC"
-	if len(words) < fields {
-		return s, fmt.Errorf("a cron line has %d fields", fields)
-	}
+	words, lasts, zone := strings.Fields(value), "", "UTC"
 	s.Max = math.MaxInt
-	for _, word := range words[fields:] {
+	for _, word := range words[min(fields, len(words)):] {
 		key, given, _ := strings.Cut(word, "=")
 		switch key {
 		case "tz":
 			zone = given
 		case "for":
-			s.length, err = time.ParseDuration(given)
+			lasts = given
 		case "min":
 			s.Min, err = strconv.Atoi(given)
 		case "max":
@@ -148,24 +91,18 @@ func parseSchedule(value string) (s Schedule, err error) {
 			return s, fmt.Errorf("%q: %w", word, err)
 		}
 	}
-	if s.begins, err = ParseMoments(strings.Join(words[:fields], " "), zone); err != nil {
+	if s.window, err = ParseWindow(strings.Join(words[:min(fields, len(words))], " "), lasts, zone); err != nil {
 		return s, err
 	}
-	switch {
-	case s.length < time.Minute:
-		return s, errors.New("for= is missing, or less than a minute")
-	case s.Min < 0 || s.Max < s.Min || s.Min == 0 && s.Max == math.MaxInt:
+	if s.Min < 0 || s.Max < s.Min || s.Min == 0 && s.Max == math.MaxInt {
 		return s, errors.New("want min= or max=, and 0 <= min <= max")
 	}
 	return s, nil
 }
 
-// at returns the limits with their times if t is within them.
-func (s *Schedule) at(t time.Time) (w Timed, within bool) {
-	w = s.Timed
-	w.From = s.begins.Next(t.Add(-s.length))
-	w.Until = w.From.Add(s.length)
-	return w, !w.From.IsZero() && !w.From.After(t)
+func (s *Schedule) runs(t time.Time) bool {
+	_, _, runs := s.window.At(t)
+	return runs
 }
 
 // ScheduleProblems returns what is wrong with TagSchedules.
@@ -231,32 +168,32 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 	at := func(t time.Time) (int, int) {
 		low, high := least, most
 		for i := range g.Schedules {
-			if w, within := g.Schedules[i].at(t); within {
-				low, high = max(low, w.Min), min(high, w.Max)
+			if s := &g.Schedules[i]; s.runs(t) {
+				low, high = max(low, s.Min), min(high, s.Max)
 			}
 		}
 		high = max(high, least)
 		return min(low, high), high
 	}
 	g.MinSize, g.MaxSize = at(now)
-	for i := range g.Schedules {
-		s := &g.Schedules[i]
-		w, within := s.at(now)
-		if within {
-			g.Timed = append(g.Timed, w)
-			turns(w.Until)
+	for _, s := range g.Schedules {
+		t := s.Timed
+		from, until, runs := s.window.At(now)
+		if t.From, t.Until = from, until; runs {
+			g.Timed = append(g.Timed, t)
+			turns(until)
 		}
-		begins := s.begins.Next(now)
-		turns(begins)
-		turns(begins.Add(-lead))
-		if s.Min == 0 || begins.IsZero() || begins.After(now.Add(lead)) {
+		from, until = s.window.Next(now)
+		turns(from)
+		turns(from.Add(-lead))
+		if s.Min == 0 || from.IsZero() || from.After(now.Add(lead)) {
 			continue
 		}
-		low, _ := at(begins)
+		low, _ := at(from)
 		g.MinSize = max(g.MinSize, low)
-		if !within {
-			w.Max, w.From, w.Until = math.MaxInt, begins, begins.Add(s.length)
-			g.Timed = append(g.Timed, w)
+		if !runs {
+			t.Max, t.From, t.Until = math.MaxInt, from, until
+			g.Timed = append(g.Timed, t)
 		}
 	}
 	g.MaxSize = max(g.MaxSize, g.MinSize)

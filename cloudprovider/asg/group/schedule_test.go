@@ -25,20 +25,19 @@ func TestScheduleIsReadFromItsTag(t *testing.T) {
 		"0 8 any any MON+WED+FRI for=1h min=1":            "",
 		"any/15 0-6 * * * max=0 for=15m":                  "",
 		"0 8 1,15 jan-mar ? for=48h min=2 max=2":          "",
-		"":                                                "5 fields",
-		"0 8 any any for=10h min=3":                       "cron line",
-		"0 8 any any MON-FRI":                             "for=",
+		"":                                                "five fields of cron",
+		"0 8 any any for=10h min=3":                       "five fields of cron",
+		"0 8 any any MON-FRI":                             "length of a window",
 		"0 8 any any MON-FRI for=10h":                     "min= or max=",
-		"0 8 any any MON-FRI for=30s min=1":               "for=",
-		"0 8 any any MON-FRI for=-1h min=1":               "for=",
-		"0 8 any any MON-FRI for=1d min=1":                `"for=1d"`,
+		"0 8 any any MON-FRI for=-1h min=1":               "length of a window",
+		"0 8 any any MON-FRI for=1d min=1":                `"1d"`,
 		"0 8 any any MON-FRI for=1h min=5 max=3":          "0 <= min <= max",
 		"0 8 any any MON-FRI for=1h min=-1":               "0 <= min <= max",
 		"0 8 any any MON-FRI for=1h min=few":              `"min=few"`,
 		"0 8 any any MON-FRI for=1h min=1 to=18":          `"to=18"`,
 		"0 8 any any MON-FRI for=1h min=1 tz=Mars/Phobos": "Mars/Phobos",
 		"0 8 any any MON-FRI for=1h min=1 tz=Local":       "Local",
-		"60 8 any any MON-FRI for=1h min=1":               "cron line",
+		"60 8 any any MON-FRI for=1h min=1":               "five fields of cron",
 		"0 8 30 2 any for=1h min=1":                       "never comes",
 	} {
 		g := &Group{Name: "web", Tags: map[string]string{TagSchedule + "office": value, "other": value}}
@@ -58,28 +57,24 @@ func TestScheduleIsReadFromItsTag(t *testing.T) {
 }
 
 // Clocks go forward in Berlin on 29 March 2026, from 2 to 3, and back on 25 October, from 3 to 2. In New York it is 8 March and 1 November.
-func TestMomentsFollowTheClocks(t *testing.T) {
-	for _, tt := range []struct{ line, zone, after, want string }{
-		{"0 8 any any any", "", "2026-03-28T08:00Z", "2026-03-29T08:00Z"},
-		{"0 8 any any MON-FRI", "Asia/Shanghai", "2026-11-27T00:30Z", "2026-11-30T00:00Z"}, // from a Friday to a Monday
-		{"0 8 any any any", "Europe/Berlin", "2026-03-28T07:00Z", "2026-03-29T06:00Z"},
-		{"0 8 any any any", "Europe/Berlin", "2026-10-24T06:00Z", "2026-10-25T07:00Z"},
-		{"30 2 any any any", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-29T01:30Z"}, // which clocks show as 3:30
-		{"30 2 any any any", "America/New_York", "2026-03-07T12:00Z", "2026-03-08T07:30Z"},
-		{"30 2 any any any", "Europe/Berlin", "2026-10-24T12:00Z", "2026-10-25T01:30Z"}, // the second of two
-		{"30 2 any any any", "Europe/Berlin", "2026-10-25T00:45Z", "2026-10-25T01:30Z"}, // between them
-		{"30 2 any any any", "Europe/Berlin", "2026-10-25T01:30Z", "2026-10-26T01:30Z"},
-		{"30 1 any any any", "America/New_York", "2026-10-31T12:00Z", "2026-11-01T05:30Z"}, // the first of two
-		{"30 1 any any any", "America/New_York", "2026-11-01T05:30Z", "2026-11-02T06:30Z"},
-		{"any any any any any", "America/New_York", "2026-11-01T04:59Z", "2026-11-01T05:00Z"},
-		{"0 0 29 2 any", "", "2026-03-01T00:00Z", "2028-02-29T00:00Z"},
+func TestWindowsBeginByTheirClocks(t *testing.T) {
+	for _, tt := range []struct{ line, zone, after, from, until string }{
+		{"0 8 any any any", "", "2026-03-28T08:00Z", "2026-03-29T08:00Z", "2026-03-29T18:00Z"},
+		{"0 8 any any MON-FRI", "Asia/Shanghai", "2026-11-27T00:30Z", "2026-11-30T00:00Z", "2026-11-30T10:00Z"}, // from a Friday to a Monday
+		{"0 8 any any any", "Europe/Berlin", "2026-03-28T07:00Z", "2026-03-29T06:00Z", "2026-03-29T16:00Z"},
+		{"0 8 any any any", "Europe/Berlin", "2026-10-24T06:00Z", "2026-10-25T07:00Z", "2026-10-25T17:00Z"},
+		{"0 20 any any any", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-28T19:00Z", "2026-03-29T04:00Z"}, // nine hours
+		{"30 2 any any any", "Europe/Berlin", "2026-03-28T12:00Z", "2026-03-29T01:30Z", "2026-03-29T10:30Z"}, // a time that is skipped
+		{"30 2 any any any", "Europe/Berlin", "2026-10-25T01:30Z", "2026-10-26T01:30Z", "2026-10-26T11:30Z"}, // a time that comes twice
+		{"0 0 29 2 any", "", "2026-03-01T00:00Z", "2028-02-29T00:00Z", "2028-02-29T10:00Z"},
 	} {
-		m, err := ParseMoments(tt.line, tt.zone)
+		w, err := ParseWindow(tt.line, "10h", tt.zone)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, want := m.Next(moment(t, tt.after)), moment(t, tt.want); !got.Equal(want) {
-			t.Errorf("%q in %q after %s: %s, want %s", tt.line, tt.zone, tt.after, got.UTC(), want)
+		from, until := w.Next(moment(t, tt.after))
+		if !from.Equal(moment(t, tt.from)) || !until.Equal(moment(t, tt.until)) {
+			t.Errorf("%q in %q after %s: %s to %s, want %s to %s", tt.line, tt.zone, tt.after, from.UTC(), until.UTC(), tt.from, tt.until)
 		}
 	}
 }
