@@ -35,6 +35,7 @@ type Options struct {
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
 	ZonalShifts       cooldown.ShiftAPIs // the zero value asks nobody
+	Actions           ActionsAPI         // nil: scheduled actions come unseen
 	Clock             clock.WithTicker
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
 	// once, and may be called by several goroutines. Nil is not called.
@@ -60,9 +61,10 @@ type Cache struct {
 	available availability
 	calls     newerCalls
 	refusals  *refusals
-	absent    map[string]bool // groups in --nodes flags that AWS does not have, guarded by the mu of groups
-	resolve   chan struct{}   // a launch source may be new
-	failures  chan struct{}   // wakes the failure loop
+	absent    map[string]bool          // groups in --nodes flags that AWS does not have, guarded by the mu of groups
+	actions   map[string][]group.Timed // that AWS has scheduled, by group, guarded by the mu of groups
+	resolve   chan struct{}            // a launch source may be new
+	failures  chan struct{}            // wakes the failure loop
 	ahead     ahead
 	together  awsclient.Batcher[togetherKey, string, error]
 }

@@ -14,6 +14,9 @@ var ReadFailures = (*Cache).readFailures
 // Resolve runs one round of the resolve loop.
 var Resolve = (*Cache).resolveLaunches
 
+// NextOf returns what a scheduled action sets next.
+var NextOf = nextOf
+
 // Cluster returns the name of the Cache's cluster and its source, both empty while the name is not known.
 func Cluster(c *Cache) launchspec.Statement { return c.ClusterName() }
 

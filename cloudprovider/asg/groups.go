@@ -25,6 +25,9 @@ type entry struct {
 	lock       chan struct{} // one write at a time: the token's owner has the lock
 	increasing chan struct{} // closed as the goroutine that makes the increases under way ends, nil while there is none
 
+	starts []time.Duration // of the latest nodes, from their launch until they were Ready
+	turns  time.Time       // when the sizes may change next, by the clock
+
 	readDue   time.Time
 	plannedAt time.Time // when readDue was set
 

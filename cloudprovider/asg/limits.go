@@ -27,6 +27,23 @@ const (
 	droppedTTL = time.Hour
 )
 
+// Sizes by the clock.
+const (
+	// turnInterval is how late sizes may change.
+	turnInterval = 2 * time.Second
+	// unknownStart is how long a node takes to be Ready where none of the group has been seen to start, and longestStart how long at most.
+	unknownStart = 3 * time.Minute
+	longestStart = 30 * time.Minute
+	// startsKept of the latest starts count, the slowest of them with startReserve: the loop has to run, and AWS to answer.
+	startsKept   = 5
+	startReserve = 15 * time.Second
+	// actionInterval is the time between two look-ups of the scheduled actions.
+	actionInterval = 10 * time.Minute
+	// actionsPerCall is the largest page (EC2 Auto Scaling API reference, DescribeScheduledActions, MaxRecords). maxActionPages bounds a look-up.
+	actionsPerCall = 100
+	maxActionPages = 50
+)
+
 // Scaling activities.
 const (
 	// looksPerRound bounds the groups per interval of motion, so that an outage of a region is no burst of calls. looksAtOnce run concurrently.

@@ -64,7 +64,7 @@ func (c *Cache) repairGroup(ctx context.Context, name string) error {
 func (c *Cache) repairTo(ctx context.Context, g *group.Group, desired int) (*group.Group, error) {
 	var least int
 	c.look(g.Name, func(e *entry) { least = e.Floor() })
-	if desired = min(max(desired, least), g.MaxSize); desired <= g.StatedCapacity || desired < least { // the maximum may be old
+	if desired = min(max(desired, least), g.AWSMax); desired <= g.StatedCapacity || desired < least { // the maximum may be old
 		return g, nil
 	}
 	klog.FromContext(ctx).Info("AWS launched more than our write knew of, raising the desired capacity again", "group", g.Name, "desired", desired)

@@ -71,9 +71,16 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 	before := e.Group()
 	c.options.Discovery.Limit(g)
+	if before != nil && maps.Equal(before.Tags, g.Tags) {
+		g.Schedules = before.Schedules
+	} else {
+		g.Schedules = group.ReadSchedules(g.Tags)
+	}
+	c.setSizes(e, g)
 	c.weigh(g)
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
+	moved = moved || !sameSizes(before, g)
 	if before != nil && !slices.Equal(g.SuspendedProcesses, before.SuspendedProcesses) {
 		c.refusals.forget(g.Name) // it may have caused the refusal
 	}

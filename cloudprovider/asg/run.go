@@ -62,6 +62,12 @@ func (c *Cache) Run(ctx context.Context) error {
 	})
 	loops.Go(func() { c.resolveLoop(ctx) })
 	loops.Go(func() { c.shiftLoop(ctx) })
+	loops.Go(func() {
+		for pause(ctx, c.clock, turnInterval) == nil {
+			c.turn()
+		}
+	})
+	loops.Go(func() { c.actionLoop(ctx) })
 	loops.Wait()
 	c.locks.endWrites()
 	return nil

@@ -56,7 +56,7 @@ func (v *View) findings() []Problem {
 		g := v.groups[ng.Id()]
 		say(g, g.Problems)
 		say(g, v.zones[g.Name])
-		say(g, slices.Concat(g.PauseProblem(), capProblem(g), move.Problems(g)))
+		say(g, slices.Concat(g.PauseProblem(), g.ScheduleProblems(), capProblem(g), move.Problems(g)))
 		t := v.templates[ng.Id()]
 		if t == nil || g.LaunchSpec == nil || len(g.Problems) > 0 && len(g.LaunchSpec.Types) == 0 {
 			continue // it has not been read yet, or the group's own problems say that it cannot be launched

@@ -28,6 +28,7 @@ type lookups interface {
 	autoscaling.DescribeScalingActivitiesAPIClient
 	autoscaling.DescribeLaunchConfigurationsAPIClient
 	autoscaling.DescribeInstanceRefreshesAPIClient
+	autoscaling.DescribeScheduledActionsAPIClient
 }
 
 // Writes are the calls that change the size of a group.

@@ -61,7 +61,10 @@ func (w Words) bounded(region string) Words {
 		if p := g.Paused; p != nil {
 			p.Reason = p.Reason.clipped(region)
 		}
-		g.CoolDowns, g.Problems = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems)
+		g.CoolDowns, g.Problems, g.Clock = first(g.CoolDowns, maxCoolDowns), first(g.Problems, maxProblems), first(g.Clock, maxProblems)
+		for at := range g.Clock {
+			g.Clock[at] = clip(g.Clock[at])
+		}
 		for at := range g.CoolDowns {
 			g.CoolDowns[at].Cause = g.CoolDowns[at].Cause.clipped(region)
 		}

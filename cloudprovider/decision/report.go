@@ -103,6 +103,7 @@ type Group struct {
 	State        GroupState `json:"state"`
 	Reason       Reason     `json:"reason"`           // why it is not in state GroupReady
 	Paused       *Pause     `json:"paused,omitempty"` // nil where nothing is left alone
+	Clock        []string   `json:"clock,omitempty"`  // limits of its size by schedules and scheduled actions, which hold now
 	CoolDowns    []CoolDown `json:"coolDowns,omitempty"`
 	Problems     []Reason   `json:"problems,omitempty"`
 	NodePrice    string     `json:"nodePricePerHour,omitempty"` // of the next node, with its currency
@@ -136,7 +137,8 @@ type Pause struct {
 
 // Limit is a setting that a group has reached. The sizes are in the capacity units of its Auto Scaling group.
 type Limit struct {
-	Flag  string `json:"flag,omitempty"` // value of the --nodes flag that has the limit, "" for AWS's own size of the group
+	Flag  string `json:"flag,omitempty"`  // value of the --nodes flag that has the limit, "" for another
+	Clock string `json:"clock,omitempty"` // the tag or scheduled action that has it for now, "" for another: without a Flag, AWS's own size of the group
 	Size  int    `json:"size"`
 	Needs int    `json:"needs"` // the size that one node fewer, or another node, needs
 }

@@ -5,9 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	_ "time/tzdata" // the image has no database of time zones
 
-	"github.com/robfig/cron/v3"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
 // Windows are the times in which nodes may move. Without any they may always.
@@ -16,20 +15,11 @@ type Windows []window
 type window struct {
 	reason string // "" for all
 	allow  bool   // or deny
-	starts cron.Schedule
-	lasts  time.Duration
-	zone   *time.Location
+	group.Window
 }
 
-const (
-	// longestWindow keeps a typing error from being a window for ever.
-	longestWindow = 366 * 24 * time.Hour
-	// mostChanges bounds the search for the moment at which the windows really change, because some follow each other without a gap.
-	mostChanges = 50
-)
-
-// cronFields are those of crontab(5): minute, hour, day of month, month and day of week.
-var cronFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
+// mostChanges bounds the search for the moment at which the windows really change, because some follow each other without a gap.
+const mostChanges = 50
 
 // ParseWindows reads values of the form [REASON:]allow|deny CRON DURATION [ZONE], such as "deny 0 8 * * MON-FRI 10h Asia/Shanghai". The zone is UTC
 // where none is given. All times are those that a clock in the zone shows, so a window keeps its hours when the clocks change.
@@ -60,22 +50,12 @@ func parseWindow(fields []string) (w window, err error) {
 	if w.allow = kind == "allow"; !w.allow && kind != "deny" {
 		return w, fmt.Errorf("%q is unknown: use allow or deny", kind)
 	}
-	fieldsOfCron := strings.Join(fields[1:6], " ")
-	if w.starts, err = cronFields.Parse(fieldsOfCron); err != nil {
-		return w, fmt.Errorf("%q is not five fields of cron such as 0 8 * * MON-FRI: %w", fieldsOfCron, err)
-	}
-	if w.starts.Next(time.Unix(0, 0).UTC()).IsZero() {
-		return w, fmt.Errorf("%q never comes: use a day that exists", fieldsOfCron)
-	}
-	if w.lasts, err = time.ParseDuration(fields[6]); err != nil || w.lasts <= 0 || w.lasts > longestWindow {
-		return w, fmt.Errorf("%q is no length of a window: use a duration such as 10h, of %v at most", fields[6], longestWindow)
-	}
-	name := "UTC"
+	zone := "UTC"
 	if len(fields) == 8 {
-		name = fields[7]
+		zone = fields[7]
 	}
-	if w.zone, err = time.LoadLocation(name); err != nil {
-		return w, fmt.Errorf("there is no time zone %q: use a name such as Asia/Shanghai or UTC", name)
+	if w.Window, err = group.ParseWindow(strings.Join(fields[1:6], " "), fields[6], zone); err != nil {
+		return w, err
 	}
 	return w, nil
 }
@@ -118,21 +98,11 @@ func (w Windows) at(reason string, now time.Time) (open bool, next time.Time) {
 	return open && !denied, next
 }
 
-// at returns whether the window runs, and when that changes. The schedule is asked in the times that the clock shows: asked in the zone's own times it
-// would skip a start in the hour that the clocks skip.
+// at returns whether the window runs, and when that changes.
 func (w window) at(now time.Time) (runs bool, change time.Time) {
-	local := now.In(w.zone)
-	shown := time.Date(local.Year(), local.Month(), local.Day(), local.Hour(), local.Minute(), local.Second(), local.Nanosecond(), time.UTC)
-	change = w.starts.Next(shown.Add(-w.lasts))
-	if change.IsZero() {
-		return false, change
+	from, until, runs := w.At(now)
+	if runs {
+		return true, until
 	}
-	if runs = !change.After(shown); runs {
-		change = change.Add(w.lasts)
-	}
-	change = time.Date(change.Year(), change.Month(), change.Day(), change.Hour(), change.Minute(), change.Second(), change.Nanosecond(), w.zone)
-	if !change.After(now) { // the clock shows this hour twice, and now is in the second
-		change = change.Add(time.Hour)
-	}
-	return runs, change
+	return false, from
 }

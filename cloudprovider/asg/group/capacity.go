@@ -50,13 +50,13 @@ func (g *Group) MaxInstances() int {
 	return len(g.Counted()) + max(0, g.MaxSize-g.CountedCapacity())/g.Source.MinWeight()
 }
 
-// MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go.
+// MinInstances is the least number of instances, as far as the weights show: the minimum size must remain if the heaviest go, or be reached.
 func (g *Group) MinInstances() int {
 	if !g.Source.Weighted() {
 		return g.MinSize
 	}
 	spare := max(0, g.Reached()-g.MinSize) / g.heaviest()
-	return max(0, len(g.Counted())+g.Missing()-spare)
+	return max(0, len(g.Counted())+g.Missing()-spare) + g.InstancesFor(g.MinSize-g.Reached())
 }
 
 // heaviest is the weight of the heaviest instance, as far as the weights show.
@@ -142,10 +142,10 @@ func (g *Group) Room() int { return (g.MaxSize - g.Reached()) / g.Source.MinWeig
 // Excess is the capacity that AWS is about to terminate, or holds while it moves instances.
 func (g *Group) Excess() int { return max(0, g.CountedCapacity()-g.Reached()) }
 
-// Reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to the
+// Reached is the desired capacity, or more if a heavy instance has brought more: up to a part of the heaviest one, and up to AWS's
 // maximum size. AWS launches nothing until the desired capacity exceeds it.
 func (g *Group) Reached() int {
-	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, g.MaxSize))
+	return max(g.DesiredCapacity, min(g.CountedCapacity(), g.DesiredCapacity+g.heaviest()-1, max(g.MaxSize, g.AWSMax)))
 }
 
 // EndedSince is the capacity of the departing instances that were present, or not yet there, before.

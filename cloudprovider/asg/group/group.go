@@ -16,7 +16,7 @@ type Group struct {
 	Zone string
 
 	// MinSize, MaxSize and DesiredCapacity are AWS's values in capacity units: instances, unless the group's policy gives its types weights. The
-	// limits of a --nodes flag narrow AWS's.
+	// limits of a --nodes flag narrow AWS's, and so do those by the clock. See SetSizes.
 	MinSize         int
 	MaxSize         int
 	DesiredCapacity int
@@ -27,6 +27,11 @@ type Group struct {
 	Tags map[string]string
 	// Pause is what TagPaused has left alone.
 	Pause Pause
+	// Schedules are the TagSchedules, by name. Timed are the limits by the clock that hold now.
+	Schedules     []Schedule
+	Timed         []Timed
+	RaisedByClock bool     // MinSize is higher than without them
+	Lowering      Lowering // of AWS's, ahead
 	// Operation is AWS's own work on the instances. See LeftAlone.
 	Operation launchspec.Operation
 	// EKSRepairs reports that EKS itself repairs the nodes of its managed node group.
@@ -151,8 +156,16 @@ type FailedIncrease struct {
 // Narrow has the flag that names the group limit its sizes.
 func (g *Group) Narrow(n Named) {
 	g.flag = n
-	g.MaxSize = min(g.MaxSize, n.MaxSize)
-	g.MinSize = min(max(g.MinSize, n.MinSize), g.MaxSize)
+	g.MinSize, g.MaxSize = g.given()
+}
+
+// given returns the sizes by AWS and the --nodes flag that names the group.
+func (g *Group) given() (least, most int) {
+	if g.flag.Name == "" {
+		return g.AWSMin, g.AWSMax
+	}
+	most = min(g.AWSMax, g.flag.MaxSize)
+	return min(max(g.AWSMin, g.flag.MinSize), most), most
 }
 
 // CapacityType returns the purchase option of the group's next instances: awsmessage.OnDemand or Spot, or "" where its policy mixes both or

@@ -4,7 +4,8 @@ import "fmt"
 
 // Limit is a setting that keeps a group from growing or from shrinking. Its sizes are in the group's capacity units.
 type Limit struct {
-	Flag  string // value of the --nodes flag that has the limit, "" for AWS's own size of the group
+	Flag  string // value of the --nodes flag that has the limit, "" for another
+	Clock string // the tag or scheduled action that has it for now, "" for another: without a Flag, AWS's own size of the group
 	Size  int
 	Needs int // the size that one instance more, or one fewer, needs
 }
@@ -19,20 +20,27 @@ func (g *Group) AtMin(whole *Group) []Limit { return g.limits(whole, -g.heaviest
 // limits returns the settings that keep the capacity from changing.
 func (g *Group) limits(whole *Group, by int) []Limit {
 	var reached []Limit
-	check := func(flag string, least, most, capacity int) {
-		switch needs := max(0, capacity+by); {
-		case by > 0 && needs > most:
-			reached = append(reached, Limit{Flag: flag, Size: most, Needs: needs})
-		case by < 0 && needs < least:
-			reached = append(reached, Limit{Flag: flag, Size: least, Needs: needs})
+	check := func(l Limit, least, most, capacity int) {
+		l.Needs = max(0, capacity+by)
+		switch {
+		case by > 0 && l.Needs > most:
+			l.Size = most
+		case by < 0 && l.Needs < least:
+			l.Size = least
+		default:
+			return
 		}
+		reached = append(reached, l)
 	}
-	check("", g.AWSMin, g.AWSMax, whole.Reached())
+	check(Limit{}, g.AWSMin, g.AWSMax, whole.Reached())
 	if n := g.flag; n.Name != "" {
-		check(n.String(), n.MinSize, n.MaxSize, whole.Reached())
+		check(Limit{Flag: n.String()}, n.MinSize, n.MaxSize, whole.Reached())
+	}
+	for _, t := range g.Timed {
+		check(Limit{Clock: t.By}, t.Min, t.Max, whole.Reached())
 	}
 	if n, limited := g.ZoneLimits[g.Zone]; limited {
-		check(n.String(), n.MinSize, n.MaxSize, g.DesiredCapacity)
+		check(Limit{Flag: n.String()}, n.MinSize, n.MaxSize, g.DesiredCapacity)
 	}
 	return reached
 }

@@ -44,6 +44,8 @@ func atLimit(g *decision.Group, limit string, size int, reached []decision.Limit
 	}
 	if first.Flag != "" {
 		text += " (--nodes=" + clean(first.Flag, maxName) + ")"
+	} else if first.Clock != "" {
+		text += " (" + clean(first.Clock, maxGroup) + ")"
 	}
 	if limit == "maximum" && first.Size == 0 {
 		text += ": nobody may grow it"
@@ -57,7 +59,7 @@ func Resize(g *decision.Group, size string, reached []decision.Limit) string {
 	if size == "min" {
 		change = "lower the minimum"
 	}
-	var flags []string
+	var flags []string // and what limits it by the clock
 	for _, l := range reached {
 		if size == "max" && l.Size == 0 {
 			closed = "if nobody closed it on purpose, "
@@ -65,6 +67,9 @@ func Resize(g *decision.Group, size string, reached []decision.Limit) string {
 		switch {
 		case l.Flag != "":
 			flags = append(flags, "--nodes="+clean(l.Flag, maxGroup))
+			continue
+		case l.Clock != "":
+			flags = append(flags, clean(l.Clock, maxGroup))
 			continue
 		case g.EKS != nil:
 			command = fmt.Sprintf("aws eks update-nodegroup-config --cluster-name %s --nodegroup-name %s --scaling-config %sSize=%d",

@@ -169,6 +169,9 @@ func describe(g *group.Group, id string) decision.Group {
 	default:
 		o.CapacityType = "mixed"
 	}
+	for _, t := range g.Timed {
+		o.Clock = append(o.Clock, t.String())
+	}
 	if cluster, name := g.ManagedNodegroup(); name != "" {
 		o.EKS = &decision.Nodegroup{Cluster: cluster, Name: name}
 	}

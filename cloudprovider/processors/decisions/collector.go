@@ -58,8 +58,9 @@ type Collector struct {
 	missed  int    // readings in a row, for Read alone
 
 	earlier
-	refused map[string]bool       // nodes whose last removal failed
-	states  map[string]stateSince // by node, for the goroutine that puts a loop into words
+	starting map[string]unjoined   // instances whose node is not Ready yet, by ID
+	refused  map[string]bool       // nodes whose last removal failed
+	states   map[string]stateSince // by node, for the goroutine that puts a loop into words
 
 	mu     sync.Mutex             // guards what follows
 	failed map[string]lastFailure // the last launch of a node group, if that failed

@@ -29,7 +29,7 @@ type unjoined struct {
 }
 
 // noteJoins keeps since when instances have no node, and how long the last node of each group took to join. It records instances that
-// the core gave up.
+// the core gave up, and shows the provider how long nodes took to be Ready.
 func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	defer c.setLate()
 	gone := maps.Clone(c.unjoined) // functions of the Record read it
@@ -40,20 +40,27 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 			delete(gone, id)
 		}
 	}
-	if len(gone) == 0 {
+	if len(gone)+len(c.starting) == 0 {
 		return
 	}
 	nodes, _ := c.Nodes.List(labels.Everything()) // the lister reads a cache
-	joins := map[string]time.Duration{}
+	joins, starting := map[string]time.Duration{}, map[string]unjoined{}
 	maps.Copy(joins, c.joins)
 	for _, node := range nodes {
 		id, _ := nodemeta.Instance(node.Spec.ProviderID)
-		if u, joined := gone[id]; joined {
+		u, starts := c.starting[id]
+		if joined, now := gone[id]; now {
+			u, starts = joined, true
 			joins[u.group] = node.CreationTimestamp.Sub(u.since)
 			delete(gone, id)
 		}
+		if starts && nodemeta.Ready(node) {
+			c.Provider.Started(u.group, nodemeta.ReadySince(node).Sub(u.since))
+		} else if starts {
+			starting[id] = u
+		}
 	}
-	c.joins = joins
+	c.joins, c.starting = joins, starting
 	for id, u := range gone {
 		if within, setting := c.provisionTime(c.Provider.View(), u.group); setting != "" && !c.now.at.Before(u.since.Add(within)) {
 			c.Record.Decided(decision.Entry{Kind: decision.ScaleDown, Group: u.group, Node: id, Reason: why.GivenUp(u.since)})

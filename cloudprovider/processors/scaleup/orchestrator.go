@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -49,6 +50,9 @@ type Options struct {
 	Zones    zones   // May be nil
 	// Placeholder reports whether a NodeInfo stands for nodes of which nothing is known. May be nil.
 	Placeholder func(*framework.NodeInfo) bool
+	// BelowClock reports whether a node group has fewer nodes than a minimum by the clock wants. The core raises such groups whatever
+	// --enforce-node-group-min-size says. May be nil.
+	BelowClock func(nodeGroup string) bool
 	// Complete adds to the result of a scale-up what only others know. May be nil.
 	Complete func(*status.ScaleUpStatus)
 	// Memory gives a scale-up the memory that makes it fast, until the function is called that it returns. May be nil.
@@ -79,6 +83,7 @@ type Orchestrator struct {
 	later     []plan.Node             // what the expander's plan has for the scale-up under way, none while the core packs the pods
 	packed    packings                // of the scale-up under way
 	raises    []*status.ScaleUpStatus // successful ones of the last loop
+	enforced  bool                    // --enforce-node-group-min-size
 	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
 }
 
@@ -90,7 +95,7 @@ func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
 func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors *caprocessors.AutoscalingProcessors,
 	clusterState *clusterstate.ClusterStateRegistry, estimators estimator.EstimatorBuilder, taintConfig taints.TaintConfig,
 	quotas *resourcequotas.TrackerFactory) {
-	o.context = ctx
+	o.context, o.enforced = ctx, ctx.EnforceNodeGroupMinSize
 	if o.Pretends {
 		own := *processors
 		own.ScaleStateNotifier = nodegroupchange.NewNodeGroupChangeObserversList()
@@ -104,6 +109,13 @@ func (o *Orchestrator) Initialize(ctx *cacontext.AutoscalingContext, processors 
 		p.inner = estimators(p, c)
 		return p
 	}, taintConfig, quotas)
+}
+
+// Refresh implements the core's observer of the start of a loop. It has the core raise groups to their minimum sizes in this loop if one is below
+// its minimum by the clock.
+func (o *Orchestrator) Refresh() {
+	o.context.EnforceNodeGroupMinSize = o.enforced || o.BelowClock != nil &&
+		slices.ContainsFunc(o.context.CloudProvider.NodeGroups(), func(g cloudprovider.NodeGroup) bool { return o.BelowClock(g.Id()) })
 }
 
 // ScaleUp scales up until no pod is left, none was helped, or Most is reached. After a failure it goes on if a group failed for the
@@ -141,15 +153,15 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 
 // ScaleUpToNodeGroupMinSize raises the groups below their minimum sizes. The nodes that the loop has just asked for count for the
 // limits of the cluster. The core does not look at the NodeInfo for this, and passes over a group that has none. So groups of whose nodes
-// nothing is known get none.
+// nothing is known get none, and without --enforce-node-group-min-size those that are not below a minimum by the clock.
 func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
 	*status.ScaleUpStatus, errors.AutoscalerError) {
 	nodes = slices.Concat(nodes, o.asked)
 	o.raises, o.asked = nil, nil
-	if o.Placeholder != nil {
-		nodeInfos = maps.Clone(nodeInfos)
-		maps.DeleteFunc(nodeInfos, func(_ string, info *framework.NodeInfo) bool { return o.Placeholder(info) })
-	}
+	nodeInfos = maps.Clone(nodeInfos)
+	maps.DeleteFunc(nodeInfos, func(id string, info *framework.NodeInfo) bool {
+		return o.Placeholder != nil && o.Placeholder(info) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
+	})
 	return o.Core.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
 }
 

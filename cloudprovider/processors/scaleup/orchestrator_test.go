@@ -519,3 +519,38 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 		t.Errorf("launches (-want +got):\n%s", diff)
 	}
 }
+
+// Without the flag the core leaves the other groups below their minimum sizes.
+func TestMinimumByTheClockNeedsNoFlag(t *testing.T) {
+	for _, tt := range []struct {
+		flag  bool
+		below map[string]bool
+		want  []string
+	}{
+		{below: map[string]bool{"b": true}, want: []string{"b +2"}},
+		{below: map[string]bool{}},
+		{flag: true, below: map[string]bool{}, want: []string{"a +1", "b +2"}},
+		{flag: true, below: map[string]bool{"b": true}, want: []string{"a +1", "b +2"}},
+	} {
+		w := newWorld(t, map[string]zone{"a": {min: 1, max: 9}, "b": {min: 2, max: 9}}, func(o *config.AutoscalingOptions) { o.EnforceNodeGroupMinSize = tt.flag })
+		o := New(Options{Core: orchestrator.New(), Most: 20, BelowClock: func(id string) bool { return tt.below[id] }, Clock: clock.RealClock{}})
+		w.initialize(o)
+		for range 2 {
+			o.Refresh()
+			if w.ctx.EnforceNodeGroupMinSize {
+				if _, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		slices.Sort(w.asked)
+		if diff := cmp.Diff(tt.want, w.asked); diff != "" {
+			t.Errorf("with the flag: %t, and %v below a minimum by the clock: launches (-want +got):\n%s", tt.flag, tt.below, diff)
+		}
+		clear(tt.below)
+		o.Refresh()
+		if w.ctx.EnforceNodeGroupMinSize != tt.flag {
+			t.Errorf("the flag is %t once no group is below, want %t", w.ctx.EnforceNodeGroupMinSize, tt.flag)
+		}
+	}
+}

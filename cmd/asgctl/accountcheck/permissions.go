@@ -109,6 +109,8 @@ func permissions(c *awsclient.Clients) []permission {
 		{action: "ssm:GetParameters", untried: "EC2 makes this call, for launch templates that name their image by a parameter"},
 		{action: "eks:DescribeNodegroup", untried: "it is asked only for groups of a managed node group of EKS. asgctl groups tries it for them"},
 		{action: "autoscaling:DescribeInstanceRefreshes", untried: "it is asked only where instances of a group are replaced"},
+		{action: "autoscaling:DescribeScheduledActions", without: "scheduled actions of groups are not seen ahead",
+			ask: ask(c.AutoScaling.DescribeScheduledActions, &autoscaling.DescribeScheduledActionsInput{MaxRecords: fewRecords})},
 		{action: "ec2:GetInstanceTypesFromInstanceRequirements", without: "groups that select types by requirements do not scale from zero",
 			ask: ask(c.EC2.GetInstanceTypesFromInstanceRequirements, &ec2.GetInstanceTypesFromInstanceRequirementsInput{
 				ArchitectureTypes: []ec2types.ArchitectureType{ec2types.ArchitectureTypeX8664}, VirtualizationTypes: []ec2types.VirtualizationType{ec2types.VirtualizationTypeHvm},

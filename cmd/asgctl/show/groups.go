@@ -53,6 +53,8 @@ type Group struct {
 	Views    []ZonalView `json:"zonalViews,omitempty"`
 	// Paused is the value of the tag that has the group left alone now, such as "scale-up until=2026-12-01T06:00Z", or what AWS does in it.
 	Paused string `json:"paused,omitempty"`
+	// Clock are the limits of its size by schedules that hold now.
+	Clock []string `json:"clock,omitempty"`
 	// NewInstancesProtected means that AWS terminates no new instance by its own choice. ProtectedInstances counts the
 	// instances with that protection.
 	NewInstancesProtected bool `json:"newInstancesProtected,omitempty"`
@@ -141,6 +143,9 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 	if p := g.LeftAlone(time.Now()); p != (group.Pause{}) {
 		out.Paused = cmp.Or(p.Operation.Text, g.Tags[group.TagPaused])
 	}
+	for _, t := range g.Timed {
+		out.Clock = append(out.Clock, t.String())
+	}
 	for _, view := range r.Views(g) {
 		out.ScaledBy, out.Views = "zone", append(out.Views, ZonalView{ID: view.ID(), Zone: view.Zone, Sizes: sizesOf(view)})
 	}
@@ -224,6 +229,9 @@ func (l Groups) Table() string {
 	for _, g := range l.Groups {
 		if g.Paused != "" {
 			g.ScaledBy += " (paused: " + g.Paused + ")"
+		}
+		if len(g.Clock) > 0 {
+			g.ScaledBy += " (" + strings.Join(g.Clock, ", ") + ")"
 		}
 		rows = append(rows, row{g.Name, g.Sizes, g.zones(), some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch,
 			cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems))})

@@ -25,7 +25,7 @@ type Problem struct {
 }
 
 // Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
-// and types, then the reasons why it is not scaled zone by zone where that is asked for, and a pause that cannot be read.
+// and types, then the reasons why it is not scaled zone by zone where that is asked for, and a pause or a schedule that cannot be read.
 func (r *Reading) Problems(g *group.Group) []Problem {
 	problems := []Problem{}
 	known := r.Template(g).Known()
@@ -45,7 +45,7 @@ func (r *Reading) Problems(g *group.Group) []Problem {
 	if g.LaunchSpec == nil && len(problems) == 0 {
 		problems = append(problems, Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
-	for _, p := range slices.Concat(r.undivided[g.Name], g.PauseProblem()) {
+	for _, p := range slices.Concat(r.undivided[g.Name], g.PauseProblem(), g.ScheduleProblems()) {
 		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
 	}
 	for at := range problems {

@@ -287,3 +287,12 @@ func TestShadowComparesItselfWithTheLeader(t *testing.T) {
 		}
 	}
 }
+
+func TestLimitsByTheClockAreShown(t *testing.T) {
+	report := busy()
+	const limit = "at least 3 from 2026-11-26 08:00 UTC until 2026-11-26 18:00 UTC by its tag office"
+	report.Groups[0].Clock = []string{limit}
+	if text := get(t, report, Path).Body.String(); !strings.Contains(text, "<bdi>"+limit+"</bdi>") {
+		t.Errorf("no %q on the page", limit)
+	}
+}

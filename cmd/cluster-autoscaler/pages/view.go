@@ -114,6 +114,7 @@ type group struct {
 	Remedy   string
 	CoolDown list[decision.CoolDown]
 	Problem  list[decision.Reason]
+	Limit    list[string] // by the clock
 }
 
 // newView puts a report, nil for none, into the page's order: what needs attention comes first.
@@ -386,7 +387,7 @@ func newGroups(all []decision.Group, causes []cause) list[group] {
 	for _, g := range shown.Shown {
 		coolDowns, problems := g.Beside()
 		row := group{Group: g, Bar: newBar(g), Level: groupLevel(g), Word: string(g.State), Remedy: g.Reason.Remedy,
-			CoolDown: first(coolDowns, mostCoolDowns), Problem: first(problems, mostProblems)}
+			CoolDown: first(coolDowns, mostCoolDowns), Problem: first(problems, mostProblems), Limit: first(g.Clock, mostProblems)}
 		for _, c := range causes {
 			if c.Message == g.Reason.Message { // the size that is enough for all of its pods
 				row.Remedy = c.Remedy

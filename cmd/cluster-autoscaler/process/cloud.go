@@ -106,6 +106,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 		LaunchMode:      ours.LaunchMode,
 		ZonalGroups:     ours.ZonalGroups,
 		ZonalShifts:     cooldown.ShiftAPIs{Shifts: c.clients.ZonalShifts, EC2: c.clients.EC2},
+		Actions:         c.clients.AutoScaling,
 		Clock:           clock.RealClock{},
 		Types:           c.catalogue,
 		Launched:        p.decisions.Launched,

@@ -120,7 +120,7 @@ type requests struct {
 	filter, injector, processor pods.PodListProcessor
 	orchestrator                corescaleup.Orchestrator
 	enforcer                    pods.ScaleUpEnforcer
-	loopStart                   *loopstart.ObserversList
+	loopStart                   []loopstart.Observer
 	productive                  []loop.ProductiveLoop
 }
 
@@ -159,7 +159,7 @@ func newRequests(core config.AutoscalingOptions, client *provreqclient.Provision
 				besteffortatomic.New(client),
 			})),
 		enforcer:   provreq.NewProvisioningRequestScaleUpEnforcer(),
-		loopStart:  loopstart.NewObserversList([]loopstart.Observer{processor}),
+		loopStart:  []loopstart.Observer{processor},
 		productive: []loop.ProductiveLoop{{Reason: "provisioning request", Last: injector.LastProvisioningRequestProcessTime}},
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
+	"k8s.io/autoscaler/cluster-autoscaler/observers/loopstart"
 	caprocessors "k8s.io/autoscaler/cluster-autoscaler/processors"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodegroupset"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/pods"
@@ -77,8 +78,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
 	launchable := nodegroups.NewLaunchable(provider)
 	var asked interface{ Asked(...plan.Node) } = with.plan
+	belowClock := provider.BelowClock
 	if with.shadow != nil {
-		asked = with.shadow
+		asked, belowClock = with.shadow, nil
 	}
 	scaleUp := scaleup.New(scaleup.Options{
 		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
@@ -88,6 +90,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Planner:     with.planner,
 		Zones:       oneZone,
 		Placeholder: nodeinfos.IsPlaceholder,
+		BelowClock:  belowClock,
 		Complete:    launchable.AddLeftOut,
 		Memory:      lifecycle.Burst,
 		Clock:       clock.RealClock{},
@@ -114,7 +117,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		core.CustomResourcesProcessor,
 		clock.RealClock{})
 	core.ActionableClusterProcessor = noPodAgeDelay
-	opts.LoopStartNotifier = requests.loopStart
+	opts.LoopStartNotifier = loopstart.NewObserversList(append(requests.loopStart, scaleUp))
 	core.TemplateNodeInfoProvider = nodeinfos.New(provider, zoneIDs, p.core.NodeInfoCacheExpireTime, p.core.ForceDaemonSets)
 	core.PodListProcessor = pods.NewCombinedPodListProcessor(with.podList(oneZone, scaleUp.ZonalNext, p.giveBack(with)))
 	core.ScaleUpEnforcer = noPodAgeDelay

@@ -59,6 +59,7 @@ type account struct {
 	strict    bool
 	skew      time.Duration // how far AWS's clock is ahead
 	deeds     []Deed        // to come from the start
+	scheduled scheduled
 	random    *rand.Rand
 	created   map[string]int               // how often, by name of the group
 	returning map[string]*AutoScalingGroup // by name, groups that were deleted and are to come back

@@ -23,6 +23,8 @@ type Deed struct {
 	Every Duration `json:"every,omitempty"` // and then again and again
 
 	Desired   *int     `json:"desired,omitempty"`
+	Min       *int     `json:"min,omitempty"`
+	Max       *int     `json:"max,omitempty"`
 	Add       int      `json:"add,omitempty"`
 	Count     int      `json:"count,omitempty"`
 	Instances []string `json:"instances,omitempty"`
@@ -40,7 +42,7 @@ type DeedKind string
 const (
 	// OperatorDesired sets the desired capacity to Desired, or raises it by Add, within the limits.
 	OperatorDesired DeedKind = "set-desired"
-	// ScheduledAction does the same, unless the process ScheduledActions is suspended.
+	// ScheduledAction does the same, after it has set Min and Max, unless the process ScheduledActions is suspended.
 	ScheduledAction DeedKind = "scheduled-action"
 	// Rebalance evens the zones out, one instance at a time. It launches the new one before it terminates the old one.
 	Rebalance DeedKind = "az-rebalance"
@@ -109,7 +111,12 @@ func (s *Server) Do(d Deed) error {
 
 // plot plans a deed for a while from now, and repeats it if it has Every.
 func (a *account) plot(d Deed, in time.Duration) {
+	carriedOut := func() {}
+	if d.Kind == ScheduledAction {
+		carriedOut = a.announceAction(d, in)
+	}
 	done := func() {
+		carriedOut()
 		g, err := a.findGroup(d.Group)
 		if err == nil {
 			err = deedsDone[d.Kind](a, g, d)
@@ -138,14 +145,20 @@ func or(given *int, otherwise int) int {
 }
 
 func (a *account) deedDesired(g *group, d Deed) error {
-	desired := or(d.Desired, g.Desired+d.Add)
+	least, most, desired := or(d.Min, g.Min), or(d.Max, g.Max), or(d.Desired, g.Desired+d.Add)
+	if limits := d.Min != nil || d.Max != nil; limits && d.Desired == nil {
+		desired = min(max(desired, least), most)
+	}
 	switch {
 	case d.Kind == ScheduledAction && g.suspended("ScheduledActions"):
 		return errors.New("the process ScheduledActions is suspended")
 	case g.deleting:
 		return pendingDelete
-	case desired < g.Min || desired > g.Max:
-		return fmt.Errorf("desired capacity %d is not within %d and %d", desired, g.Min, g.Max)
+	case desired < least || desired > most:
+		return fmt.Errorf("desired capacity %d is not within %d and %d", desired, least, most)
+	case least != g.Min || most != g.Max:
+		g.Min, g.Max = least, most
+		a.events.add(Event{Kind: GroupUpdated, Group: g.Name, By: d.by(), From: least, To: most})
 	}
 	a.setDesired(g, desired, d.by())
 	return nil

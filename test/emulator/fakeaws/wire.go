@@ -73,6 +73,7 @@ var operations = map[string]map[string]operation{
 		"DescribeLaunchConfigurations":        (*account).describeLaunchConfigurations,
 		"DescribeLifecycleHooks":              (*account).describeLifecycleHooks,
 		"DescribeScalingActivities":           (*account).describeScalingActivities,
+		"DescribeScheduledActions":            (*account).describeScheduledActions,
 		"LaunchInstances":                     (*account).launchInstances,
 		"RecordLifecycleActionHeartbeat":      (*account).recordLifecycleActionHeartbeat,
 		"SetDesiredCapacity":                  (*account).setDesiredCapacity,

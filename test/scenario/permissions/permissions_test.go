@@ -128,6 +128,7 @@ func uses() map[string]use {
 		"ec2:CreateFleet":                                 {groups: in(plain), options: atOnce, drive: raise, see: way, with: immediate, without: later},
 		"ssm:GetParameters":                               {groups: in(own), prepare: alias, options: atOnce, drive: raise, see: imageAndWay, with: "windows " + immediate, without: "linux " + later},
 		"autoscaling:DescribeLaunchConfigurations":        {groups: in(configured), prepare: alias, see: instanceType, with: "m5.large", without: noTemplate},
+		"autoscaling:DescribeScheduledActions":            {groups: in(plain), prepare: lowered, options: ahead, see: most, with: "2", without: "5"},
 		"autoscaling:DescribeScalingActivities":           {groups: in(plain), drive: raiseInVain, see: failure, with: "InsufficientInstanceCapacity", without: ""},
 		"ec2:DescribeInstances":                           {groups: in(working), drive: reclaim, see: fate, with: "terminated", without: "unknown"},
 		"ec2:DescribeImages":                              {groups: in(own), prepare: image, see: system, with: "windows", without: "linux"},
@@ -161,6 +162,16 @@ func template(v fakeaws.LaunchTemplateVersion) func(*fakeaws.Config) {
 func queued(c *fakeaws.Config) { c.Queues = []fakeaws.Queue{{Name: "c-interruptions"}} }
 
 func atOnce(o *asg.Options, _ *aws.Options) { o.LaunchMode = asg.LaunchAuto }
+
+// lowered has AWS lower the maximum size of the group in some minutes, which ahead has the program see.
+func lowered(c *fakeaws.Config) {
+	two := 2
+	c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "g", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
+}
+
+func ahead(o *asg.Options, _ *aws.Options) { o.Actions = o.AutoScaling.(asg.ActionsAPI) }
+
+func most(w *awsworld.World) string { return fmt.Sprint(w.NodeGroup("g").MaxSize()) }
 
 // raise asks for one instance.
 func raise(_ *testing.T, w *awsworld.World) error {

@@ -1,0 +1,157 @@
+package asg
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+)
+
+// ActionsAPI is the call of EC2 Auto Scaling that lists scheduled actions.
+type ActionsAPI = autoscaling.DescribeScheduledActionsAPIClient
+
+// Started notes how long a node of the group took from its launch until it was Ready. Minimums by the clock begin as much earlier.
+func (c *Cache) Started(name string, took time.Duration) {
+	c.groups.look(name, func(e *entry) { e.starts = append(e.starts[max(0, len(e.starts)-startsKept+1):], took) })
+}
+
+// lead is how long before its time a minimum of the group holds.
+func (e *entry) lead() time.Duration {
+	if len(e.starts) == 0 {
+		return unknownStart
+	}
+	return min(max(0, slices.Max(e.starts))+startReserve, longestStart)
+}
+
+// setSizes sets the sizes of a group of the entry that hold now. A minimum that holds ahead of its time stays when less time turns out to be
+// enough, or its nodes would go and come again. The caller holds mu.
+func (c *Cache) setSizes(e *entry, g *group.Group) {
+	now, lead := c.clock.Now(), e.lead()
+	if before := e.Group(); before != nil {
+		for _, t := range before.Timed {
+			if t.Min > 0 {
+				lead = max(lead, t.From.Sub(now))
+			}
+		}
+	}
+	e.turns = g.SetSizes(now, lead, c.actions[g.Name])
+}
+
+// turn sets the sizes of the groups for which it is time, and wakes the core if that changes any.
+func (c *Cache) turn() {
+	now, changed := c.clock.Now(), false
+	c.groups.mu.Lock()
+	for _, e := range c.groups.entries {
+		before := e.Group()
+		if before == nil || e.turns.IsZero() || now.Before(e.turns) {
+			continue
+		}
+		e.Describe(func(g *group.Group) { c.setSizes(e, g) })
+		changed = changed || !sameSizes(before, e.Group()) || len(before.Timed) != len(e.Group().Timed)
+	}
+	if changed {
+		c.groups.publish()
+	}
+	c.groups.mu.Unlock()
+	if changed {
+		signal(c.groups.changed)
+	}
+}
+
+func sameSizes(a, b *group.Group) bool { return a.MinSize == b.MinSize && a.MaxSize == b.MaxSize }
+
+// actionLoop keeps the scheduled actions of all groups.
+func (c *Cache) actionLoop(ctx context.Context) {
+	if c.options.Actions == nil {
+		return
+	}
+	for failed, said := 0, false; ; {
+		actions, err := c.readActions(ctx)
+		wait := actionInterval
+		if err != nil {
+			failed++
+			wait = awsclient.RetryAfter(err, failed)
+		}
+		switch log := klog.FromContext(ctx); {
+		case ctx.Err() != nil:
+			return
+		case err == nil:
+			failed, said = 0, false
+			c.announce(actions)
+		case !said && (awsclient.IsDenied(err) || awsclient.IsUnknownCall(err)):
+			said = true
+			c.announce(nil)
+			log.Info("Could not see the scheduled actions of groups, so AWS carries them out without a drain", "err", awsclient.Brief(err),
+				"remedy", "allow autoscaling:DescribeScheduledActions")
+		default:
+			log.V(2).Info("Could not see the scheduled actions of groups, the last ones stay", "err", awsclient.Brief(err))
+		}
+		if pause(ctx, c.clock, wait) != nil {
+			return
+		}
+	}
+}
+
+// announce has the sizes follow the scheduled actions, by group.
+func (c *Cache) announce(actions map[string][]group.Timed) {
+	c.groups.mu.Lock()
+	for name, e := range c.groups.entries {
+		if len(actions[name])+len(c.actions[name]) > 0 {
+			e.turns = c.clock.Now()
+		}
+	}
+	c.actions = actions
+	c.groups.mu.Unlock()
+	c.turn()
+}
+
+// readActions asks for the next of each scheduled action in the account, with one call for each 100.
+func (c *Cache) readActions(ctx context.Context) (map[string][]group.Timed, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	found := map[string][]group.Timed{}
+	pages := autoscaling.NewDescribeScheduledActionsPaginator(c.options.Actions, &autoscaling.DescribeScheduledActionsInput{MaxRecords: aws.Int32(actionsPerCall)})
+	for n := 0; pages.HasMorePages() && n < maxActionPages; n++ {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("describe scheduled actions: %w", err)
+		}
+		for _, a := range page.ScheduledUpdateGroupActions {
+			if t, comes := nextOf(a, c.clock.Now().Add(-group.ActionLate)); comes {
+				name := aws.ToString(a.AutoScalingGroupName)
+				found[name] = append(found[name], t)
+			}
+		}
+	}
+	return found, nil
+}
+
+// nextOf returns the limits that a scheduled action is to set next, after a moment. A desired capacity is both for that moment: AWS launches or
+// terminates until the group has it.
+func nextOf(a types.ScheduledUpdateGroupAction, after time.Time) (group.Timed, bool) {
+	t := group.Timed{By: "the scheduled action " + aws.ToString(a.ScheduledActionName), Max: math.MaxInt, From: aws.ToTime(a.StartTime)}
+	if a.Recurrence != nil { // its start and end are its bounds, or its start is the next time
+		if w, err := group.ParseWindow(strings.TrimSpace(*a.Recurrence), "1m", aws.ToString(a.TimeZone)); err == nil {
+			t.From, _ = w.Next(later(after, t.From.Add(-time.Nanosecond)))
+		}
+	}
+	for _, least := range []*int32{a.MinSize, a.DesiredCapacity} {
+		t.Min = max(t.Min, int(aws.ToInt32(least)))
+	}
+	for _, most := range []*int32{a.MaxSize, a.DesiredCapacity} {
+		if most != nil {
+			t.Max = min(t.Max, int(*most))
+		}
+	}
+	return t, t.From.After(after) && (a.EndTime == nil || !t.From.After(*a.EndTime))
+}

@@ -1,0 +1,197 @@
+package asg_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// limits are the sizes of group "a".
+func (w *world) limits() string {
+	w.t.Helper()
+	g := w.group("a")
+	return fmt.Sprintf("%d to %d", g.MinSize, g.MaxSize)
+}
+
+// woken reports whether the Cache asked for a loop since it was asked last.
+func (w *world) woken() bool {
+	select {
+	case <-w.cache.Changed():
+		return true
+	default:
+		return false
+	}
+}
+
+// A bubble begins at midnight UTC. The first reading is a minute old at most.
+func TestScheduleWakesTheCore(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		scheduled := scalingGroup("a", 0, 0, 9)
+		scheduled.Tags[group.TagSchedule+"early"] = "0 1 any any any for=1h min=2 max=4"
+		w := newWorld(t, scheduled).running()
+		time.Sleep(time.Minute)
+		w.woken()
+		for _, step := range []struct {
+			started time.Duration // a node that was Ready so long after its launch, if any
+			until   time.Duration // since midnight
+			sizes   string
+			woken   bool
+		}{
+			{until: time.Hour - 3*time.Minute - 5*time.Second, sizes: "0 to 9"},
+			{until: time.Hour - 3*time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
+			{started: 45 * time.Second, until: time.Hour - 2*time.Minute, sizes: "2 to 9"}, // as it has begun
+			{until: time.Hour + 5*time.Second, sizes: "2 to 4", woken: true},
+			{until: 2*time.Hour - 5*time.Second, sizes: "2 to 4"},
+			{until: 2*time.Hour + 5*time.Second, sizes: "0 to 9", woken: true},
+			{until: 25*time.Hour - time.Minute - 5*time.Second, sizes: "0 to 9"},
+			{until: 25*time.Hour - time.Minute + 5*time.Second, sizes: "2 to 9", woken: true},
+		} {
+			if step.started > 0 {
+				w.cache.Started("a", step.started)
+			}
+			time.Sleep(time.Until(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(step.until)))
+			if woken := w.woken(); w.limits() != step.sizes || woken != step.woken {
+				t.Errorf("at %s the sizes are %s and the core was woken: %t, want %s and %t", time.Now().UTC().Format(time.TimeOnly), w.limits(), woken, step.sizes, step.woken)
+			}
+		}
+	})(t)
+}
+
+func TestScheduleLimitsWrites(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		scheduled := scalingGroup("a", 0, 3, 9)
+		scheduled.Tags[group.TagSchedule+"always"] = "any any any any any for=1h min=3 max=4"
+		w := newWorld(t, scheduled).running()
+		if after, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err == nil || w.desired("a") != 3 {
+			t.Errorf("an instance below the minimum went: %+v, error %v", after, err)
+		}
+		w.increase(5)
+		if w.desired("a") != 4 {
+			t.Errorf("%d are desired, want the maximum of 4", w.desired("a"))
+		}
+		if state, _ := w.aws.Group("a"); state.Min != 0 || state.Max != 9 {
+			t.Errorf("AWS's sizes are %d to %d, want them as they were", state.Min, state.Max)
+		}
+		w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": nil}))
+		w.refresh()
+		if w.limits() != "0 to 9" {
+			t.Errorf("without the tag the sizes are %s", w.limits())
+		}
+	})(t)
+}
+
+// A maximum by the clock below the size of a group does not let AWS end what it has launched.
+func TestArrivalAboveTheMaximumOfAScheduleIsKept(t *testing.T) {
+	w := short(t)
+	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
+		t.Fatal(err)
+	}
+	one := "any any any any any for=1h max=1"
+	w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": &one}))
+	w.refresh()
+	w.aws.ClearShortages()
+	suspend(t, w, "Terminate")
+	arrive(t, w, 1)
+	asg.ReadMoving(w.cache, t.Context())
+	if got := w.desired("a"); got != 4 || w.limits() != "0 to 1" {
+		t.Errorf("desired capacity is %d, and the sizes are %s, want 4 beyond a maximum of 1", got, w.limits())
+	}
+}
+
+// actions has the Cache see scheduled actions.
+func (w *world) actions() *world {
+	return w.with(func(o *asg.Options) { o.Actions = w.calls.AutoScaling })
+}
+
+func TestScheduledActionsAreSeenAhead(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 6, 9), scalingGroup("b", 0, 6, 9)).actions()
+		least, most := 4, 5
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(time.Hour), Min: &least, Max: &most}))
+		began := time.Now()
+		w.running()
+		for _, step := range []struct {
+			at      time.Duration
+			sizes   string
+			surplus int
+		}{
+			{44 * time.Minute, "0 to 9", 0},
+			{46 * time.Minute, "0 to 5", 1},
+			{58 * time.Minute, "4 to 5", 1},
+			{61 * time.Minute, "4 to 5", 0}, // AWS has carried it out
+			{2 * time.Hour, "4 to 5", 0},
+		} {
+			time.Sleep(time.Until(began.Add(step.at)))
+			if surplus, _ := w.group("a").Surplus(); w.limits() != step.sizes || surplus != step.surplus {
+				t.Errorf("after %s the sizes are %s with a surplus of %d, want %s and %d", step.at, w.limits(), surplus, step.sizes, step.surplus)
+			}
+			if b := w.group("b"); b.MinSize != 0 || b.MaxSize != 9 {
+				t.Errorf("another group has sizes from %d to %d", b.MinSize, b.MaxSize)
+			}
+		}
+		if calls := w.described("DescribeScheduledActions"); calls > 13 {
+			t.Errorf("%d calls in two hours, want at most one in ten minutes", calls)
+		}
+	})(t)
+}
+
+func TestDeniedLookForScheduledActionsChangesNothing(t *testing.T) {
+	t.Parallel()
+	bubbled(func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 6, 9)).actions()
+		most := 5
+		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(20 * time.Minute), Max: &most}))
+		denied := w.aws.Deny("DescribeScheduledActions")
+		w.running()
+		time.Sleep(10 * time.Minute)
+		if calls := w.described("DescribeScheduledActions"); w.limits() != "0 to 9" || calls == 0 || calls > 10 {
+			t.Errorf("the sizes are %s after %d calls, want AWS's after a few", w.limits(), calls)
+		}
+		w.aws.ClearFaults(denied)
+		if time.Sleep(9 * time.Minute); w.limits() != "0 to 5" {
+			t.Errorf("once it is allowed, the sizes are %s", w.limits())
+		}
+	})(t)
+}
+
+func TestNextOfAScheduledAction(t *testing.T) {
+	now := time.Date(2026, 11, 26, 9, 0, 0, 0, time.UTC)
+	at := func(d time.Duration) *time.Time { then := now.Add(d); return &then }
+	number := func(n int32) *int32 { return &n }
+	for _, tt := range []struct {
+		name   string
+		action types.ScheduledUpdateGroupAction
+		want   string // with the time in UTC
+	}{
+		{"once", types.ScheduledUpdateGroupAction{StartTime: at(time.Hour), MinSize: number(2)}, "at least 2 from 2026-11-26 10:00"},
+		{"over", types.ScheduledUpdateGroupAction{StartTime: at(-time.Hour), MinSize: number(2)}, ""},
+		{"a desired capacity is both", types.ScheduledUpdateGroupAction{StartTime: at(time.Hour), MinSize: number(2), MaxSize: number(9), DesiredCapacity: number(4)},
+			"at least 4 and at most 4 from 2026-11-26 10:00"},
+		{"to nothing", types.ScheduledUpdateGroupAction{StartTime: at(time.Hour), MinSize: number(0), MaxSize: number(0)}, "at most 0 from 2026-11-26 10:00"},
+		{"again and again", types.ScheduledUpdateGroupAction{Recurrence: aws.String("0 8 * * MON"), TimeZone: aws.String("Europe/Berlin"), MaxSize: number(3)},
+			"at most 3 from 2026-11-30 07:00"},
+		{"from a start on", types.ScheduledUpdateGroupAction{Recurrence: aws.String("0 8 * * *"), StartTime: at(48 * time.Hour), MaxSize: number(3)},
+			"at most 3 from 2026-11-29 08:00"},
+		{"with its next time", types.ScheduledUpdateGroupAction{Recurrence: aws.String("0 8 * * *"), StartTime: at(23 * time.Hour), MaxSize: number(3)},
+			"at most 3 from 2026-11-27 08:00"},
+		{"until an end", types.ScheduledUpdateGroupAction{Recurrence: aws.String("0 8 * * *"), EndTime: at(time.Hour), MaxSize: number(3)}, ""},
+		{"a cron line of AWS's own", types.ScheduledUpdateGroupAction{Recurrence: aws.String("0 8 * * 7"), StartTime: at(time.Hour), MaxSize: number(3)},
+			"at most 3 from 2026-11-26 10:00"},
+	} {
+		got, comes := asg.NextOf(tt.action, now)
+		if text, _, _ := strings.Cut(got.String(), " UTC"); comes != (tt.want != "") || comes && text != tt.want {
+			t.Errorf("%s: %q, %t, want %q", tt.name, text, comes, tt.want)
+		}
+	}
+}
