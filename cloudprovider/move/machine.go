@@ -23,6 +23,8 @@ type Machine struct {
 	MaxWait time.Duration // after which a move is Harsh, 0 for never
 	// Proof is how long a new node and its pods must have been Ready until further nodes of the group move to the same target.
 	Proof time.Duration
+	// AtOnce bounds the nodes that move at once, because only so many drains run at once. 0 is no bound.
+	AtOnce int
 
 	undue map[string]time.Time // nodes whose reason is gone, since when
 }
@@ -282,6 +284,8 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 		return hold, message
 	}
 	switch {
+	case r.AtOnce > 0 && total(r.moving) >= r.AtOnce:
+		return HeldBudget, fmt.Sprintf("%d nodes move, twice as many as --max-drain-parallelism lets drain", total(r.moving))
 	case r.Budgets.Left(reason, len(r.Nodes), r.moving) <= 0:
 		return HeldBudget, fmt.Sprintf("%d nodes move, as many as --asg-move-budget lets", total(r.moving))
 	case GroupBudgets(g).Left(reason, r.sizes[g.Name], r.inGroup[g.Name]) <= 0:

@@ -55,7 +55,11 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 
 // Judged reports whether the node could be compared with what AWS would launch now.
 func (r Rotate) Judged(n Node) bool {
-	return n.Group.LaunchSpec != nil && !n.Group.LaunchUnread && len(n.Group.Problems) == 0
+	spec := n.Group.LaunchSpec
+	if spec == nil || n.Group.LaunchUnread || len(n.Group.Problems) > 0 || !slices.Contains(spec.Next, n.Instance.Origin) {
+		return false
+	}
+	return r.Image == nil || !NeedsImages(n.Group) || r.Image(n.Instance.ID) != ""
 }
 
 func ending(life time.Duration) string {

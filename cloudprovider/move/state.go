@@ -47,10 +47,10 @@ func StateOf(node metav1.Object) (s State, moves bool) {
 	return s, moves
 }
 
-// IgnoresWishes reports whether no pod keeps the node by its wish.
+// IgnoresWishes reports whether no pod keeps the node by its wish now.
 func IgnoresWishes(node *corev1.Node) bool {
 	s, _ := StateOf(node)
-	return s.IgnoresWishes
+	return s.IgnoresWishes && s.Step == Placing
 }
 
 // Text is the annotation's value.
@@ -86,6 +86,9 @@ func (s State) Postponed(now time.Time) State {
 	}
 	return s.waits(now, postponedPause)
 }
+
+// Held is the state after a try that something else than its pods has held back for too long.
+func (s State) Held(now time.Time) State { return s.waits(now, postponedPause) }
 
 func (s State) waits(now time.Time, pause time.Duration) State {
 	s.Step, s.Began, s.Retry, s.Launches, s.Replacement, s.Closed = Waiting, now, now.Add(pause), 0, "", false

@@ -140,3 +140,50 @@ func TestPodKeepsAnOutdatedNode(t *testing.T) {
 		t.Errorf("%d are desired, evicted %q", w.desired(), w.evicted())
 	}
 }
+
+// The pod would go back to the node that it is to leave.
+func TestPodThatToleratesAllIsReplacedFirst(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m", func(pod *corev1.Pod) {
+		pod.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
+	})
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	if w.desired() != 4 || w.evicted() != "" {
+		t.Errorf("%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
+	}
+}
+
+// A window closes after the launch. The node is not drained, and that is no failure. It goes once the window opens.
+func TestClosedWindowIsNoFailure(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	var err error
+	if w.machine.Windows, err = move.ParseWindows([]string{"deny 0 0 * * * 24h"}); err != nil {
+		t.Fatal(err)
+	}
+	w.join(w.ready("small")[3])
+	if n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldWindow) }); n.State == decision.NodeDraining {
+		t.Errorf("node %+v", n)
+	}
+	w.clock.Step(30 * time.Minute)
+	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" {
+		t.Errorf("move %+v, evicted %q", n.Move, w.evicted())
+	}
+	w.machine.Windows = nil
+	w.clock.Step(10 * time.Minute)
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(3)
+}
+
+// Nobody can launch a node, and the pods run on. The move makes room for others, and counts as no failure.
+func TestMoveWithoutRoomEndsNothing(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	if err := w.AWS.SetLimits("small", 0, 3); err != nil {
+		t.Fatal(err)
+	}
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
+	w.clock.Step(21 * time.Minute)
+	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
+		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+	}
+}

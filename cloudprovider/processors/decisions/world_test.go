@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -51,7 +52,8 @@ import (
 // world is the core's own loop over an emulated AWS and a cluster of objects in caches.
 type world struct {
 	*awsworld.World
-	machine *move.Machine // of the nodes that are to be replaced, nil for none
+	machine *move.Machine        // of the nodes that are to be replaced, nil for none
+	clock   *testclock.FakeClock // of the moves
 	client  *fake.Clientset
 	factory informers.SharedInformerFactory
 	core    core.Autoscaler
@@ -87,7 +89,7 @@ func newWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, 
 func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOptions, recorded bool, machine *move.Machine, changes ...func(*asg.Options)) *world {
 	t.Helper()
 	client := fake.NewClientset()
-	w := &world{machine: machine, client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
+	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +138,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		var moves *scaledown.Moves
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
-				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: clock.RealClock{}})
+				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
 			list = []pods.PodListProcessor{list[0], podlist.NewMoving(moves), list[1], list[2]}
 			after, c.Held = append([]corestatus.ScaleUpStatusProcessor{moves}, after...), moves.Held
 		}

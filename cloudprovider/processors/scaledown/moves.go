@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -62,6 +63,7 @@ type Moves struct {
 	placeless map[string]bool      // nodes whose pods have no other place
 	roomless  map[string]bool      // those for which no group could launch a node
 	blocked   map[string]time.Time // since when something keeps a node that is to be drained
+	holding   map[string]time.Time // since when something holds it
 	draining  map[string]string    // nodes whose drain has begun, with the reason
 
 	counted  map[string]*framework.NodeInfo // nodes of the snapshot as they were before Count, by name
@@ -78,7 +80,7 @@ type written struct {
 // NewMoves makes Moves.
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
-	m.placeless, m.roomless, m.blocked = map[string]bool{}, map[string]bool{}, map[string]time.Time{}
+	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
 	return &m
 }
 
@@ -97,14 +99,17 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 		on := podsOf(info)
 		moved := podutils.FilterRecreatablePods(slices.DeleteFunc(on, func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }))
 		shut := info.DeepCopy()
-		shut.Node().Spec.Unschedulable = true
+		full := shut.Node() // whatever pods tolerate
+		full.Spec.Unschedulable = true
+		full.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.Pods())-len(moved)), resource.DecimalSI)
+		shut.SetNode(full)
 		if err := replaceNode(ctx, shut, info); err != nil {
 			klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
 			continue
 		}
 		m.counted[name] = info
 		for _, p := range moved {
-			if err := ctx.ClusterSnapshot.ForceRemovePod(p.Namespace, p.Name, name); err != nil {
+			if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, name); err != nil { // its claims are free, too
 				klog.ErrorS(err, "Could not take a pod off a node that is to be replaced", "node", name, "pod", klog.KObj(p))
 				continue
 			}
@@ -139,18 +144,23 @@ func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
 	for _, info := range infos {
 		for _, p := range podsOf(info) {
 			if _, ours := m.owners[p.UID]; ours {
-				if err := ctx.ClusterSnapshot.ForceRemovePod(p.Namespace, p.Name, info.Node().Name); err != nil {
+				if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, info.Node().Name); err != nil {
 					klog.ErrorS(err, "Could not take a pod that moves off its new place in the snapshot", "pod", klog.KObj(p))
 				}
 			}
 		}
 	}
 	for name, info := range m.counted {
+		for _, p := range podsOf(info) {
+			if m.owners[p.UID] == name {
+				_ = ctx.ClusterSnapshot.ForceAddPod(p, name) // with its claims, which leave the snapshot with the node
+			}
+		}
 		if err := replaceNode(ctx, info, nil); err != nil {
 			klog.ErrorS(err, "Could not put a node back that is to be replaced, this loop does without it", "node", name)
 		}
 	}
-	m.counted, m.owners = nil, nil
+	m.counted = nil
 }
 
 // Process notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event. It implements the
@@ -269,15 +279,26 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	for name, s := range m.states {
 		n := byName[name]
 		shown, _ := move.StateOf(n) // by the next leader, too
-		_, held := m.held[name]
-		switch {
-		case s.Step != move.Placing || shown.Step != move.Placing || beingDrained(n):
-		case m.leftAlone(move.Node{Node: n}):
+		if s.Step != move.Placing || beingDrained(n) {
+			continue
+		}
+		if m.leftAlone(move.Node{Node: n}) {
 			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldAlone, Message: "it, its group or its zone is left alone"}
-			m.tried(name, now.Sub(s.Began) >= blockedFor)
+		}
+		_, held := m.held[name]
+		if !held {
+			delete(m.holding, name)
+		}
+		switch {
+		case shown.Step != move.Placing:
+		case held: // which is nobody's failure
+			if lasts(m.holding, name, now) {
+				s = s.Held(now)
+				m.set(name, &s)
+			}
 		case now.Sub(s.Began) >= longestTry:
-			m.tried(name, true)
-		case !held:
+			m.postpone(name)
+		default:
 			moving = append(moving, n)
 		}
 	}
@@ -285,8 +306,16 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		n := byName[name]
 		return n != nil && m.states[name].Step == move.Placing && !beingDrained(n)
 	}
+	for name, s := range m.states {
+		if s.Launches > 0 { // the node that comes for it is needed
+			m.placeless[name] = true
+		} else if _, held := m.held[name]; held {
+			delete(m.placeless, name)
+		}
+	}
 	maps.DeleteFunc(m.placeless, func(name string, _ bool) bool { return !keep(name) })
 	maps.DeleteFunc(m.blocked, func(name string, _ time.Time) bool { return !keep(name) })
+	maps.DeleteFunc(m.holding, func(name string, _ time.Time) bool { return !keep(name) })
 	slices.SortFunc(moving, func(a, b *corev1.Node) int { return m.states[a.Name].Since.Compare(m.states[b.Name].Since) })
 	return moving
 }
@@ -331,12 +360,17 @@ func (m *Moves) newest(n *corev1.Node, now time.Time) *corev1.Node {
 	return &newest
 }
 
-// tried ends a try that could not begin, if it is over.
-func (m *Moves) tried(node string, over bool) {
-	delete(m.placeless, node)
-	if !over {
-		return
+// lasts reports whether what keeps a node has done so for long enough to end the try.
+func lasts(since map[string]time.Time, node string, now time.Time) bool {
+	if _, known := since[node]; !known {
+		since[node] = now
 	}
+	return now.Sub(since[node]) >= blockedFor
+}
+
+// postpone ends a try that could not begin.
+func (m *Moves) postpone(node string) {
+	delete(m.placeless, node)
 	s := m.states[node].Postponed(m.Clock.Now())
 	if s.Failures > m.states[node].Failures {
 		m.failed(node, s)
@@ -352,14 +386,17 @@ func (m *Moves) failed(node string, s move.State) {
 	m.set(node, &s)
 }
 
-// starts notes that a node waits for another that is on its way. Its pods stay counted, so that the other one is not given back.
-func (m *Moves) starts(node string) { m.placeless[node] = true }
-
 // kept notes why the planner keeps a node that is to be replaced.
 func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *scaledownstatus.UnremovableNode) {
-	name, now := k.Node.Name, m.Clock.Now()
+	name := k.Node.Name
 	s, moves := m.states[name]
 	noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
+	switch k.Reason {
+	case simulator.NoPlaceToMovePods, simulator.NodeGroupMaxDeletionCountReached, simulator.NodeGroupMinSizeReached:
+		if k.BlockingPod == nil {
+			delete(m.blocked, name)
+		}
+	}
 	switch {
 	case !moves:
 	case noPlace && (s.Launches < mostLaunches || m.coming(ctx, s.Replacement, all)):
@@ -368,14 +405,11 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "no group can launch a node for its pods"}
 		}
 	case noPlace:
-		m.tried(name, true)
-	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && m.restarts(ctx, k.Node):
-	case k.Reason != simulator.NodeGroupMaxDeletionCountReached:
-		since, known := m.blocked[name]
-		if !known {
-			since, m.blocked[name] = now, now
-		}
-		m.tried(name, now.Sub(since) >= blockedFor)
+		m.postpone(name)
+	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
+	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, k.Reason == simulator.NodeGroupMinSizeReached:
+	case lasts(m.blocked, name, m.Clock.Now()):
+		m.postpone(name)
 	}
 }
 
@@ -397,7 +431,7 @@ func (m *Moves) withoutRestarting(ctx *cacontext.AutoscalingContext, nodes []*co
 func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool {
 	s, now := m.states[n.Name], m.Clock.Now()
 	deployments := move.Deployments(podsOn(ctx, n.Name))
-	if len(deployments) == 0 || !s.Restarted.IsZero() && now.Sub(s.Restarted) >= move.RestartTime {
+	if s.Step != move.Placing || len(deployments) == 0 || !s.Restarted.IsZero() && now.Sub(s.Restarted) >= move.RestartTime {
 		return false
 	}
 	m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRestart, Message: fmt.Sprintf("its Deployments are restarted first: %v", deployments)}

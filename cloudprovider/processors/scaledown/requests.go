@@ -68,7 +68,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 			r.asked = append(r.asked, n)
 		}
 	}
-	if r.Moves != nil && !r.Off && !r.Provider.TooOldToRemove() {
+	if r.Moves != nil && !r.Provider.TooOldToRemove() {
 		r.asked = append(r.asked, slices.DeleteFunc(r.Moves.moving(ctx, all), func(n *corev1.Node) bool { return nodemeta.ToGo(n) })...)
 	}
 	r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool {
@@ -100,11 +100,8 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.replaces(n) && r.starting(ctx, n, all):
+		case r.replaces(n) && r.starting(ctx, n, all), r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement, all):
 			answer(n, simulator.NoPlaceToMovePods)
-			if r.moves(n) {
-				r.Moves.starts(n.Name)
-			}
 		default:
 			eligible = append(eligible, n)
 		}

@@ -54,7 +54,7 @@ its next loop. Your account needs patch on nodes.`,
 			}
 			resumed := 0
 			for _, n := range show.Moving(report) {
-				if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 {
+				if group, _, _ := strings.Cut(n.Group, "/"); group != args[0] && n.Group != args[0] || n.Move.Failures == 0 || n.Move.Retry.IsZero() {
 					continue
 				}
 				patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)

@@ -237,7 +237,7 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 		"Disruption budgets and grace periods hold after that, too. With 0s they may keep it for ever.")
 	fs.DurationVar(&a.MoveProof, "asg-move-proof", 5*time.Minute, "How long the first node that a group gets after a change of its launch template must have been Ready, and its pods with it, before further nodes of the group are replaced. At least 0s.")
 	fs.StringVar(&a.Nominate, "asg-nominate", NominateOn, "Whether the autoscaler nominates new nodes for the pods for which it launched them, so that kube-scheduler tries these nodes first. "+
-		"It needs the permission to patch pods/status, and does without it if that is missing. on or off.")
+		"It needs the permission to patch pods/status, and does without it if that is missing. Behind --asg-plugin-address it nominates none. on or off.")
 	fs.StringVar(&a.StatusPage, "asg-status-page", StatusPageOn, "Whether the autoscaler serves the status page, under /status, and the same facts under /status.json. on or off.")
 	fs.StringVar(&a.StatusAddress, "asg-status-address", "", "Address of /status and /status.json. 127.0.0.1:8086 can be reached by kubectl port-forward only. If empty: the one of --address.")
 	fs.StringVar(&a.Profile, "asg-profile", ProfileStandard, "Values of the flags that are not given. "+ProfileStandard+": the defaults of this list. "+

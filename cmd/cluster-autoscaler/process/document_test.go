@@ -99,7 +99,7 @@ var series = map[string]string{
 	"interruption_queue_errors_total":      "one for each call of SQS",
 	"launch_duration_seconds":              "9 calls",
 	"launches_total":                       "9 calls × 65 outcomes",
-	"moves_held":                           "2 reasons × 13 holds",
+	"moves_held":                           "2 reasons × 12 holds",
 	"moves_total":                          "2 reasons × 3 outcomes",
 	"moves_under_way":                      "2 reasons",
 	"node_group_nodes":                     "2 × node groups",

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"errors"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
@@ -26,7 +27,10 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	if err != nil {
 		return nil, err
 	}
-	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof}
+	if !p.options.ScaleDown && (flags.Rotate || flags.Repair) {
+		return nil, errors.New("--asg-rotate and --asg-repair remove nodes, and --scale-down-enabled=false lets none go: leave out either")
+	}
+	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof, AtOnce: 2 * max(1, p.core.MaxDrainParallelism)}
 	if flags.Repair {
 		rules, err := move.ParseRepairRules(flags.RepairRules)
 		if err != nil {
