@@ -72,12 +72,12 @@ func (w *world) untilMove(want func(decision.Node) bool) (n decision.Node) {
 	return n
 }
 
-// gone waits until the group has the size.
+// gone waits until AWS has the size and has answered.
 func (w *world) gone(size int) {
 	w.T.Helper()
 	w.Eventually(func() string {
-		if got := w.desired(); got != size {
-			return fmt.Sprintf("%d are desired, want %d", got, size)
+		if got, known := w.desired(), w.Cache.Snapshot().Group("small").DesiredCapacity; got != size || known != size {
+			return fmt.Sprintf("%d are desired, %d as far as is known, want %d", got, known, size)
 		}
 		return ""
 	})

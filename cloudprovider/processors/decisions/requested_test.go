@@ -230,12 +230,7 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.loop()
-		w.Eventually(func() string {
-			if got := w.desired(); got != 3 {
-				return fmt.Sprintf("%d are desired, want 3 again", got)
-			}
-			return ""
-		})
+		w.gone(3)
 		if got := w.evicted(); got != "a" && got != "b" {
 			t.Errorf("minimum %d: evicted %q, want the pod of one node", least, got)
 		}
