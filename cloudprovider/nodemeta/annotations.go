@@ -21,6 +21,8 @@ const (
 	Assumed Annotation = "asg-autoscaler.github.io/assumed"
 	// NoCSINode is on a CSINode that replaces a missing one.
 	NoCSINode Annotation = "asg-autoscaler.github.io/no-csi-node"
+	// Moved is on the copy of a pod that runs on a node which is to be replaced, while the core looks for another place for it.
+	Moved Annotation = "asg-autoscaler.github.io/moved"
 	// RemovalRequested is on a node whose removal somebody asks for, see ToGo. People and asgctl write it, and the autoscaler only reads it.
 	RemovalRequested Annotation = "cluster-autoscaler.kubernetes.io/scale-down-requested"
 )

@@ -26,6 +26,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -114,7 +115,10 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 				continue
 			}
 			m.owners[p.UID] = name
-			pods = append(pods, podutils.ClearPodNodeNames([]*corev1.Pod{p})...)
+			free := *p // the snapshot changes no pod, so the parts may be shared
+			free.Spec.NodeName, free.Annotations = "", maps.Clone(p.Annotations)
+			nodemeta.Moved.Mark(&free)
+			pods = append(pods, &free)
 		}
 	}
 	return pods

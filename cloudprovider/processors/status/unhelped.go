@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 const (
@@ -99,8 +100,8 @@ func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.Scal
 	}
 }
 
-// runs reports whether a pod already runs, on a node that goes. It has waited for nothing, and gets no event.
-func runs(pod *corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }
+// runs reports whether a pod runs on a node that is to be replaced. It has waited for nothing, and gets no event.
+func runs(pod *corev1.Pod) bool { return nodemeta.Moved.On(pod) }
 
 // Publish publishes the events of the loop, once the report has the loop. Without pods that are due it does not read the report.
 func (u *Unhelped) Publish() {
