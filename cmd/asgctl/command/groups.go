@@ -50,7 +50,7 @@ func (c *cli) template() *cobra.Command {
 		Use:   "template GROUP[/ZONE]",
 		Short: "The node that a group would add, field by field with its source",
 		Long: `The node that an Auto Scaling group would add: labels, taints, capacity and allocatable resources, each with its source,
-the assumed labels, and tags that would state the derived fields. With --node-list it observes the nodes as the autoscaler does,
+and the assumed labels. With --node-list it observes the nodes as the autoscaler does,
 and shows the facts it refuses. If a group is scaled zone by zone, GROUP/ZONE is the node group of one zone, whose nodes promise
 it. Every instance type of the group counts as offered there. Exits with 3 if there is no such group or zone, or too little is
 known to add a node.`,
