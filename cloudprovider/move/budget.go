@@ -2,7 +2,6 @@ package move
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -63,7 +62,7 @@ func checkReason(name string) error {
 	return nil
 }
 
-// GroupBudgets returns the budgets of one group: those of its tag, and its instance maintenance policy. A tag that cannot be read freezes the
+// GroupBudgets returns the budgets of one group: its tag's, and its instance maintenance policy. A tag that cannot be read freezes the
 // group, because a limit that is silently off would be worse.
 func GroupBudgets(g *group.Group) Budgets {
 	b, err := ParseBudgets([]string{g.Tags[TagBudget]})
@@ -82,12 +81,9 @@ func GroupBudgets(g *group.Group) Budgets {
 	return b
 }
 
-// Left returns how many more nodes may begin to move for the reason, out of that many nodes. moving counts those that move, by reason.
+// Left returns how many more nodes may begin to move for the reason, out of that many nodes. moving counts the nodes that move, by reason.
 func (b Budgets) Left(reason string, nodes int, moving map[string]int) int {
-	all, left := 0, nodes
-	for n := range maps.Values(moving) {
-		all += n
-	}
+	all, left := total(moving), nodes
 	for _, one := range b {
 		switch one.reason {
 		case "":

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -20,7 +21,7 @@ type Machine struct {
 	Reasons []Reason // in the order in which they are served
 	Budgets Budgets  // of the cluster
 	Windows Windows
-	MaxWait time.Duration // after which a move is Harsh, 0 for never
+	MaxWait time.Duration // after which no pod keeps a node by its wish, 0 for never
 	// Proof is how long a new node and its pods must have been Ready until further nodes of the group move to the same target.
 	Proof time.Duration
 	// AtOnce bounds the nodes that move at once, because only so many drains run at once. 0 is no bound.
@@ -342,7 +343,7 @@ func (r *round) proven(n Node) bool {
 	since := r.now.Add(-r.Proof)
 	pods := r.leaving(n)
 	old := slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return p.CreationTimestamp.After(since) })
-	return nodemeta.Ready(n.Node) && readySince(n.Status.Conditions, since) && (len(old) > 0 || len(pods) == 0) &&
+	return nodemeta.Ready(n.Node) && !nodemeta.ReadySince(n.Node).After(since) && (len(old) > 0 || len(pods) == 0) &&
 		!slices.ContainsFunc(old, func(p *corev1.Pod) bool { return !podReady(p, since) })
 }
 
@@ -354,12 +355,6 @@ func (r *round) leaving(n Node) []*corev1.Pod {
 	return slices.DeleteFunc(n.Pods(), func(p *corev1.Pod) bool { return !drain.Moves(p, r.now) })
 }
 
-func readySince(conditions []corev1.NodeCondition, since time.Time) bool {
-	return slices.ContainsFunc(conditions, func(c corev1.NodeCondition) bool {
-		return c.Type == corev1.NodeReady && !c.LastTransitionTime.After(since)
-	})
-}
-
 // podReady reports whether a pod is Ready, and if a time is given, since then.
 func podReady(pod *corev1.Pod, since time.Time) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
@@ -369,11 +364,19 @@ func podReady(pod *corev1.Pod, since time.Time) bool {
 
 // workload names what a pod belongs to: its Deployment, or else its controller. It is "" for a pod without one.
 func workload(pod *corev1.Pod) string {
-	owner := metav1.GetControllerOf(pod)
-	if owner == nil {
-		return ""
+	if of, _, owned := controller(pod); owned {
+		return of.String()
 	}
-	return pod.Namespace + "/" + strings.TrimSuffix(owner.Name, "-"+pod.Labels["pod-template-hash"])
+	return ""
+}
+
+// controller returns the Deployment of a pod, or else its controller.
+func controller(pod *corev1.Pod) (of types.NamespacedName, deployment, owned bool) {
+	owner, hash := metav1.GetControllerOf(pod), pod.Labels["pod-template-hash"]
+	if owner == nil {
+		return of, false, false
+	}
+	return types.NamespacedName{Namespace: pod.Namespace, Name: strings.TrimSuffix(owner.Name, "-"+hash)}, hash != "", true
 }
 
 func total(counts map[string]int) (sum int) {

@@ -28,7 +28,7 @@ const (
 type NodeRepair struct {
 	Rules RepairRules
 	// MaxUnhealthyPercent is EKS's maxUnhealthyNodeThresholdPercentage. More unhealthy nodes of a group of more than five nodes stop its repair, as in
-	// EKS. More than one and more than that of a zone or of the cluster stop it there, because what they share is at fault.
+	// EKS. More than one node, and more than this percentage, of a zone or of the cluster stop it there, because what they share is at fault.
 	MaxUnhealthyPercent int
 
 	at    time.Time                // of the last See
@@ -85,7 +85,10 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 		}
 		sightings := r.sight(n.Node, now)
 		seen[n.UID] = sightings
-		_, counts := r.due(n, sightings, now)
+		found, counts := r.due(n, sightings, now)
+		if counts && !n.Group.EKSRepairs { // which has rules of its own
+			r.found[n.Name] = found
+		}
 		counts = counts || !starting(n, now) &&
 			slices.ContainsFunc(sightings, func(s sighting) bool { _, acts := r.Rules.of(string(s.Type), s.Reason); return acts })
 		for _, s := range scopes(n) {
@@ -98,10 +101,7 @@ func (r *NodeRepair) See(nodes []Node, now time.Time) {
 	}
 	r.at, r.seen = now, seen
 	for _, n := range nodes {
-		if n.Group.EKSRepairs { // with rules of its own
-			continue
-		}
-		if found, due := r.due(n, seen[n.UID], now); due {
+		if found, due := r.found[n.Name]; due {
 			found.stopped = r.stops(n, tallies)
 			r.found[n.Name] = found
 		}

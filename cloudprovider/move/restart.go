@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,11 +25,8 @@ const (
 // Deployments returns the Deployments of the pods that ask for a restart, each once. Pods that are going do not count.
 func Deployments(pods []*corev1.Pod) (list []types.NamespacedName) {
 	for _, pod := range pods {
-		hash, owner := pod.Labels["pod-template-hash"], metav1.GetControllerOf(pod)
-		if pod.Annotations[RestartToMove] != "true" || hash == "" || owner == nil || pod.DeletionTimestamp != nil {
-			continue
-		}
-		if d := (types.NamespacedName{Namespace: pod.Namespace, Name: strings.TrimSuffix(owner.Name, "-"+hash)}); !slices.Contains(list, d) {
+		d, deployment, _ := controller(pod)
+		if deployment && pod.Annotations[RestartToMove] == "true" && pod.DeletionTimestamp == nil && !slices.Contains(list, d) {
 			list = append(list, d)
 		}
 	}

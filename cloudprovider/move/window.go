@@ -22,7 +22,7 @@ type window struct {
 const mostChanges = 50
 
 // ParseWindows reads values of the form [REASON:]allow|deny CRON DURATION [ZONE], such as "deny 0 8 * * MON-FRI 10h Asia/Shanghai". The zone is UTC
-// where none is given. All times are those that a clock in the zone shows, so a window keeps its hours when the clocks change.
+// where none is given. A clock in the zone shows all times, so a window keeps its hours when the clocks change.
 func ParseWindows(texts []string) (Windows, error) {
 	var all Windows
 	for _, text := range texts {
@@ -61,7 +61,7 @@ func parseWindow(fields []string) (w window, err error) {
 }
 
 // Open reports whether nodes may move for the reason now, and when that may change, zero for never. A deny window closes while it runs. If there are
-// allow windows for the reason, it is open in these alone, or else if there are some for all reasons, in those alone.
+// allow windows for the reason, it is open in these alone. Else if there are some for all reasons, it is open in them alone.
 func (w Windows) Open(reason string, now time.Time) (open bool, next time.Time) {
 	open, next = w.at(reason, now)
 	for range mostChanges {

@@ -17,8 +17,8 @@ import (
 // writeTime bounds one write.
 const writeTime = 10 * time.Second
 
-// Writer writes the Annotation and the Taint of nodes beside its caller, one after the other. The last state of a node wins. A write that fails is logged and
-// forgotten: who wants it sees that the node lacks it. It is safe for concurrent use.
+// Writer writes the Annotation and the Taint of nodes beside its caller, one after the other. The last state of a node wins. A write that fails
+// is logged and forgotten: its caller sees that the node lacks it. It is safe for concurrent use.
 type Writer struct {
 	ctx    context.Context // no write begins after its end
 	client kubernetes.Interface

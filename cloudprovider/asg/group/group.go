@@ -16,7 +16,7 @@ type Group struct {
 	Zone string
 
 	// MinSize, MaxSize and DesiredCapacity are AWS's values in capacity units: instances, unless the group's policy gives its types weights. The
-	// limits of a --nodes flag narrow AWS's, and so do those by the clock. See SetSizes.
+	// limits of a --nodes flag narrow AWS's, and so do limits by the clock. See SetSizes.
 	MinSize         int
 	MaxSize         int
 	DesiredCapacity int

@@ -12,7 +12,7 @@ import (
 // longestWindow keeps a typing error from being a window for ever.
 const longestWindow = 366 * 24 * time.Hour
 
-// cronFields are those of crontab(5): minute, hour, day of month, month and day of week.
+// cronFields are the five of crontab(5): minute, hour, day of month, month and day of week.
 var cronFields = cron.NewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow)
 
 // Window is a time that begins by a cron line, again and again. The zero value never begins.
@@ -23,7 +23,7 @@ type Window struct {
 }
 
 // ParseWindow reads five fields of cron, a duration such as 10h, and the name of a time zone. Tags of AWS cannot hold * and commas, so "any" stands
-// for *, and + for a comma. All times are those that a clock in the zone shows, so a window keeps its hours when the clocks change.
+// for *, and + for a comma. A clock in the zone shows all times, so a window keeps its hours when the clocks change.
 func ParseWindow(line, lasts, zone string) (w Window, err error) {
 	if w.starts, err = cronFields.Parse(strings.NewReplacer("any", "*", "+", ",").Replace(strings.ToLower(line))); err != nil {
 		return w, fmt.Errorf("%q is not five fields of cron such as 0 8 * * MON-FRI: %w", line, err)

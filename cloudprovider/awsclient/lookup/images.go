@@ -29,7 +29,7 @@ func NewImages(api InstancesAPI, c clock.Clock) *Cache[string] {
 		remedy:  "allow ec2:DescribeInstances; until then no node is replaced for its image"})
 }
 
-// describeInstances shows those of the instances that EC2 knows.
+// describeInstances shows the instances that EC2 knows.
 func describeInstances(ctx context.Context, api InstancesAPI, ids []string, see func(ec2types.Instance)) error {
 	pages := ec2.NewDescribeInstancesPaginator(api, &ec2.DescribeInstancesInput{
 		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},

@@ -7,6 +7,8 @@ import (
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // drains knows the nodes that AWS is about to take. Implemented by interruption.Handler.
@@ -43,13 +45,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		if !info.Node().Spec.Unschedulable {
 			continue
 		}
-		var pods []*corev1.Pod
-		for _, pod := range info.Pods() {
-			if pod.Pod.DeletionTimestamp == nil {
-				pods = append(pods, pod.Pod)
-			}
-		}
-		pods = podutil.FilterRecreatablePods(pods)
+		pods := snapshot.Recreatable(info)
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
 		unschedulable = append(unschedulable, podutil.ClearPodNodeNames(pods)...)
 		d.counted = append(d.counted, name)

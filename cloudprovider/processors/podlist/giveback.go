@@ -11,6 +11,8 @@ import (
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // unneededFor is how long nodes under way must have been without a pod. Deleted pods may be created again meanwhile.
@@ -101,11 +103,7 @@ func (b *GiveBack) empty(ctx *cacontext.AutoscalingContext) (map[string]int, err
 
 // hasOwnPod reports whether the node has a pod that not every node of its group has.
 func hasOwnPod(info *framework.NodeInfo) bool {
-	pods := make([]*corev1.Pod, len(info.Pods()))
-	for at, pod := range info.Pods() {
-		pods[at] = pod.Pod
-	}
-	return len(podutil.FilterRecreatablePods(pods)) > 0
+	return len(podutil.FilterRecreatablePods(snapshot.Pods(info))) > 0
 }
 
 // CleanUp implements the core's PodListProcessor.

@@ -8,21 +8,21 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // CheapestFirst has the core consider a node before another if its pods cost less to move (move.Cost). It stands behind the core's own
 // comparers: a node that was considered before has waited for its removal, and would wait anew behind one that has just become cheaper.
 type CheapestFirst struct {
-	snapshot clustersnapshot.ClusterSnapshot
-	costs    map[*corev1.Node]float64 // of the nodes of this sort that the other comparers call equal
-	pods     []*corev1.Pod            // of one node, kept for the next
+	cluster clustersnapshot.ClusterSnapshot
+	costs   map[*corev1.Node]float64 // of the nodes of this sort that the other comparers call equal
 }
 
 var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
 
 // NewCheapestFirst makes a CheapestFirst that finds the pods in the snapshot.
 func NewCheapestFirst(s clustersnapshot.ClusterSnapshot) *CheapestFirst {
-	return &CheapestFirst{snapshot: s}
+	return &CheapestFirst{cluster: s}
 }
 
 // ResetState forgets the costs, before each sort.
@@ -37,12 +37,8 @@ func (c *CheapestFirst) cost(n *corev1.Node) float64 {
 		return cost
 	}
 	cost = math.Inf(1)
-	if info, err := c.snapshot.GetNodeInfo(n.Name); err == nil {
-		c.pods = c.pods[:0]
-		for _, p := range info.GetPods() {
-			c.pods = append(c.pods, p.GetPod())
-		}
-		cost = move.Cost(c.pods)
+	if info, err := c.cluster.GetNodeInfo(n.Name); err == nil {
+		cost = move.Cost(snapshot.Pods(info))
 	}
 	c.costs[n] = cost
 	return cost

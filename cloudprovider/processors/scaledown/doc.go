@@ -1,10 +1,10 @@
 // Package scaledown decides which nodes the core may consider for removal and remove, and takes back what a removal that failed has left.
 //
-// It also has the core remove the nodes that somebody asks to go (Requests), and those that are to be replaced (Moves). The drain of
-// interruptions would not do for them: it has a deadline, knows no pod that keeps its node, has AWS replace an instance that the group's minimum needs, and lets pods wait for a new
-// node. The core's planner and actuator find a place for each pod first, check the minimum and the disruption budgets, name the pod that
-// is in the way, and terminate no instance whose node is not empty. So a request or a move is a second plan by the same code, made before the
-// core's own and in the same loop, and in a loop in which it begins a removal no other begins.
+// It also has the core remove the nodes that somebody asks to go (Requests), and the nodes to replace (Moves). The drain of interruptions
+// would not do for them: it has a deadline, knows no pod that keeps its node, has AWS replace an instance that the group's minimum needs,
+// and lets pods wait for a new node. The core's planner and actuator find a place for each pod first, check the minimum and the disruption
+// budgets, name the pod that is in the way, and terminate no instance whose node is not empty. So a request or a move is a second plan by
+// the same code, made before the core's own and in the same loop. In a loop in which it begins a removal no other begins.
 //
 // The package owns filters around the core's choice of nodes and never removes a node itself: the core's actuator does. It makes no AWS
 // call and imports neither the SDK nor awsclient.

@@ -27,6 +27,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 const (
@@ -45,7 +46,7 @@ const (
 //   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, and returns them as pending. So the core plans
 //     them together with all others. restore puts them back before the core plans removals.
 //   - Process, at the end of the scale-up, sees which of them got a node.
-//   - moving begins new moves, and Requests tells what came of those under way.
+//   - moving begins new moves, and Requests tells what came of the others.
 //
 // The core's loop alone uses it, except that it writes annotations beside the loop.
 type Moves struct {
@@ -62,7 +63,7 @@ type Moves struct {
 	written   map[string]written    // that the cache may not show yet, by node
 	held      map[string]move.Held
 	placeless map[string]bool      // nodes whose pods have no other place
-	roomless  map[string]bool      // those for which no group could launch a node
+	roomless  map[string]bool      // placeless nodes for which no group could launch another
 	blocked   map[string]time.Time // since when something keeps a node that is to be drained
 	holding   map[string]time.Time // since when something holds it
 	draining  map[string]string    // nodes whose drain has begun, with the reason
@@ -70,7 +71,7 @@ type Moves struct {
 	counted  map[string]*framework.NodeInfo // nodes of the snapshot as they were before Count, by name
 	owners   map[types.UID]string           // nodes of the pods that Count returned
 	waiting  []*corev1.Pod                  // the other pending pods
-	hopeless map[types.UID]bool             // those that no group helps
+	hopeless map[types.UID]bool             // waiting pods that no group helps
 }
 
 type written struct {
@@ -97,12 +98,11 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 		if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
 			continue
 		}
-		on := podsOf(info)
-		moved := podutils.FilterRecreatablePods(slices.DeleteFunc(on, func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }))
+		moved := snapshot.Recreatable(info)
 		shut := info.DeepCopy()
 		full := shut.Node() // whatever pods tolerate
 		full.Spec.Unschedulable = true
-		full.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.Pods())-len(moved)), resource.DecimalSI)
+		full.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.GetPods())-len(moved)), resource.DecimalSI)
 		shut.SetNode(full)
 		if err := replaceNode(ctx, shut, info); err != nil {
 			klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
@@ -146,7 +146,7 @@ func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
 		klog.ErrorS(err, "Could not look for the places of pods that move")
 	}
 	for _, info := range infos {
-		for _, p := range podsOf(info) {
+		for _, p := range snapshot.Pods(info) {
 			if _, ours := m.owners[p.UID]; ours {
 				if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, info.Node().Name); err != nil {
 					klog.ErrorS(err, "Could not take a pod that moves off its new place in the snapshot", "pod", klog.KObj(p))
@@ -155,7 +155,7 @@ func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
 		}
 	}
 	for name, info := range m.counted {
-		for _, p := range podsOf(info) {
+		for _, p := range snapshot.Pods(info) {
 			if m.owners[p.UID] == name {
 				_ = ctx.ClusterSnapshot.ForceAddPod(p, name) // with its claims, which leave the snapshot with the node
 			}
@@ -222,7 +222,7 @@ func (m *Moves) set(node string, s *move.State) {
 	m.Writer.Write(node, s)
 }
 
-// moving decides which nodes move, and returns those that are to be drained as soon as their pods have a place.
+// moving decides which nodes move. It returns the nodes to drain as soon as their pods have a place.
 func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []*corev1.Node {
 	if len(m.Machine.Reasons) == 0 && !slices.ContainsFunc(all, left) {
 		return nil
@@ -479,15 +479,7 @@ func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
 	if err != nil {
 		return nil
 	}
-	return podsOf(info)
-}
-
-func podsOf(info *framework.NodeInfo) []*corev1.Pod {
-	pods := make([]*corev1.Pod, 0, len(info.Pods()))
-	for _, on := range info.Pods() {
-		pods = append(pods, on.Pod)
-	}
-	return pods
+	return snapshot.Pods(info)
 }
 
 // unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.

@@ -33,8 +33,9 @@ import (
 // young is the age below which a node that is not of use may become so.
 const young = 10 * time.Minute
 
-// Requests removes the nodes that somebody asks to go (nodemeta.ToGo), and those that are to be replaced (Moves). A second planner of the core's plans them, before the core's own and by
-// the same checks, for which every node has been unneeded for long enough. The core's actuator carries that plan out.
+// Requests removes the nodes that somebody asks to go (nodemeta.ToGo), and the nodes to replace (Moves). A second planner of the core's plans
+// them, before the core's own and by the same checks, for which every node has been unneeded for long enough. The core's actuator carries
+// that plan out.
 //
 // The request is the annotation alone, so the next leader goes on with it, and without the annotation the node stays unless its drain has begun.
 // The planner is a new one in each loop that has a request, so it looks at a blocked node in each of them, and not every five minutes.
@@ -203,9 +204,9 @@ func (r *Requests) starting(ctx *cacontext.AutoscalingContext, n *corev1.Node, a
 // onTheWay reports whether a node of the group other than the named one has yet to register, is young and not of use yet, or is being removed.
 // A node is of use if it is Ready, and so are the pods of its DaemonSets, because others may need what they do.
 func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group, all []*corev1.Node, but string, now time.Time) bool {
-	known := 0
+	known, view := 0, p.View()
 	for _, n := range all {
-		i, _ := p.View().Instance(n)
+		i, _ := view.Instance(n)
 		if i == nil || !i.Lifecycle.Counts() || g.Instance(i.ID) == nil {
 			continue
 		}

@@ -60,7 +60,8 @@ func keepSpread(ctx *cacontext.AutoscalingContext, _ *nodes.ScaleDownContext, ca
 	return removable, stay
 }
 
-// placeElsewhere schedules pods of a node elsewhere, but on no leaving node. It returns them as unbound pods, and the nodes of those that have a place.
+// placeElsewhere schedules pods of a node elsewhere, but on no leaving node. It returns them as unbound pods, and the nodes of the pods with a
+// place.
 func placeElsewhere(cluster clustersnapshot.ClusterSnapshot, node string, pods []*corev1.Pod, leaving map[string]bool) (
 	[]*corev1.Pod, map[*corev1.Pod]string, error) {
 	unbound := make([]*corev1.Pod, len(pods))

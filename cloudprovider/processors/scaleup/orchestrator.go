@@ -153,7 +153,7 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 
 // ScaleUpToNodeGroupMinSize raises the groups below their minimum sizes. The nodes that the loop has just asked for count for the
 // limits of the cluster. The core does not look at the NodeInfo for this, and passes over a group that has none. So groups of whose nodes
-// nothing is known get none, and without --enforce-node-group-min-size those that are not below a minimum by the clock.
+// nothing is known get none. Without --enforce-node-group-min-size only groups below a minimum by the clock get any.
 func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos map[string]*framework.NodeInfo) (
 	*status.ScaleUpStatus, errors.AutoscalerError) {
 	nodes = slices.Concat(nodes, o.asked)

@@ -7,7 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Moving returns the nodes that are to be replaced, those under way first.
+// Moving returns the nodes to replace. The nodes that nothing holds back come first.
 func Moving(r *decision.Report) []decision.Node {
 	nodes := slices.DeleteFunc(slices.Clone(r.Nodes), func(n decision.Node) bool { return n.Move == nil })
 	slices.SortStableFunc(nodes, func(a, b decision.Node) int {
@@ -25,7 +25,7 @@ func MovesTable(r *decision.Report) string {
 		State                    string
 		Cause                    string
 	}
-	rows := []row{}
+	var rows []row
 	for _, n := range Moving(r) {
 		rows = append(rows, row{n.Name, n.Group, n.Move.Reason, age(n.Move.Since, r.At), n.Move.Replacement, n.Move.Failures, moveState(&n, r), n.Move.Cause})
 	}

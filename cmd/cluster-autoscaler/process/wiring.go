@@ -204,7 +204,7 @@ func (p *Process) giveBack(with parts) pods.PodListProcessor {
 	return podlist.NewGiveBack(with.provider, clock.RealClock{})
 }
 
-// wireScaleDown orders the nodes considered for removal: empty ones first, then those considered before, then by what their pods cost to move. With
+// wireScaleDown orders the nodes considered for removal: empty ones first, then the ones considered before, then by what their pods cost to move. With
 // --scale-down-delay-type-local the delays after other changes count per node group. Nodes that somebody asks to go stand before all of them.
 // The end of a loop takes back what the core leaves of a removal that failed.
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts, made *wired) {

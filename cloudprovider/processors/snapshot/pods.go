@@ -1,0 +1,24 @@
+package snapshot
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+)
+
+// Pods returns the pods of a node in a new list.
+func Pods(info *framework.NodeInfo) []*corev1.Pod {
+	all := info.GetPods()
+	pods := make([]*corev1.Pod, len(all))
+	for at, on := range all {
+		pods[at] = on.GetPod()
+	}
+	return pods
+}
+
+// Recreatable returns the pods of a node that come again elsewhere once the node goes, without pods that are already going.
+func Recreatable(info *framework.NodeInfo) []*corev1.Pod {
+	return podutil.FilterRecreatablePods(slices.DeleteFunc(Pods(info), func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil }))
+}
