@@ -324,6 +324,23 @@ type Spend struct {
 	About    bool    `json:"estimated,omitempty"` // in part at least
 
 	Caps []SpendCap `json:"caps,omitempty"` // by the flag, then by tags in the order of the groups' names
+
+	Consolidation *Consolidation `json:"consolidation,omitempty"` // nil if nobody looks for nodes that cost too much
+}
+
+// Consolidation is what --asg-consolidate has found.
+type Consolidation struct {
+	Plans []ConsolidationPlan `json:"plans"`                  // the best first. Each is for itself, no node is in two of them
+	Saved float64             `json:"savedPerHour,omitempty"` // by the plans that this process has carried out
+}
+
+// ConsolidationPlan is nodes that may go.
+type ConsolidationPlan struct {
+	Nodes   []string `json:"nodes"`
+	NewNode string   `json:"newNode,omitempty"` // the node group that gets one node in their place, "" for none
+	PerHour float64  `json:"perHour"`           // what the nodes cost
+	Saving  float64  `json:"savingPerHour"`
+	Begun   bool     `json:"begun,omitempty"` // it is carried out
 }
 
 // WholeCluster is what a SpendCap on all nodes is of.

@@ -178,7 +178,7 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	if begun && (s.Reason != name || s.Target != why.Target) { // other tries count no more
 		s.Failures, s.Retry = 0, time.Time{}
 	}
-	why.IgnoresWishes = why.IgnoresWishes || begun && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
+	why.IgnoresWishes = why.IgnoresWishes || begun && name != Consolidation && r.MaxWait > 0 && r.now.Sub(s.Since) >= r.MaxWait
 	r.failures[target{n.Group.Name, name, why.Target}] += s.Failures
 	if !begun || s.Step != Placing {
 		return candidate{n, why, s, reason}, !r.now.Before(s.Retry)

@@ -20,6 +20,7 @@ type Metrics struct {
 	ended    *prometheus.CounterVec
 	underWay *prometheus.GaugeVec
 	held     *prometheus.GaugeVec
+	saving   *prometheus.GaugeVec
 }
 
 // NewMetrics registers Metrics.
@@ -33,7 +34,15 @@ func NewMetrics(registerer prometheus.Registerer) *Metrics {
 			"cancelled (the reason is gone).")), []string{"reason", "outcome"}),
 		underWay: auto.NewGaugeVec(prometheus.GaugeOpts(opts("under_way", "Nodes that are being replaced, by reason.")), []string{"reason"}),
 		held:     auto.NewGaugeVec(prometheus.GaugeOpts(opts("held", "Nodes that are to be replaced and wait, by reason and by what holds them.")), []string{"reason", "hold"}),
+		saving: auto.NewGaugeVec(prometheus.GaugeOpts(opts("saving_per_hour", "What --asg-consolidate saves per hour, in the currency of the label: planned, by the plans that it found last, "+
+			"and done, by those that it has carried out since its start.")), []string{"state", "currency"}),
 	}
+}
+
+// Save sets what consolidation saves per hour.
+func (m *Metrics) Save(planned, done float64, currency string) {
+	m.saving.WithLabelValues("planned", currency).Set(planned)
+	m.saving.WithLabelValues("done", currency).Set(done)
 }
 
 // Ended counts the end of a move.

@@ -26,6 +26,8 @@ type Why struct {
 	Target string `json:"target,omitempty"`
 	// IgnoresWishes means that no pod keeps the node by its wish to be left alone. Disruption budgets and grace periods hold.
 	IgnoresWishes bool `json:"ignoresWishes,omitempty"`
+	// Into is the only node group that may launch a node for the pods of a consolidation, "" for none.
+	Into string `json:"into,omitempty"`
 }
 
 // A Reason says which nodes are to be replaced. It makes no call and keeps its answers stable, because the machine asks in each loop.
@@ -40,6 +42,7 @@ type Reason interface {
 
 // Names of the reasons, in the order in which they are served.
 const (
-	Repair   = "repair"
-	Rotation = "rotation"
+	Repair        = "repair"
+	Rotation      = "rotation"
+	Consolidation = "consolidation"
 )

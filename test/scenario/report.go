@@ -92,6 +92,11 @@ func decisionLines(r *decision.Report) string {
 	for _, e := range r.Timeline {
 		fmt.Fprintf(&lines, "entry %s %s%s: %s: %s\n", e.Kind, e.Group, e.Node, e.Reason.Code, e.Reason.Message)
 	}
+	if c := r.Spend.Consolidation; c != nil {
+		for _, p := range c.Plans {
+			fmt.Fprintf(&lines, "consolidation of %d nodes, new in %s, begun %t\n", len(p.Nodes), cmp.Or(p.NewNode, "none"), p.Begun)
+		}
+	}
 	if r.Shadow != nil {
 		for _, d := range r.Shadow.Days {
 			fmt.Fprintf(&lines, "shadow: %s\n", d.Words(r.Spend.Currency))

@@ -44,6 +44,8 @@ type Config struct {
 	Kept func() map[string]scaledown.KeptBy
 	// Held returns the nodes that are to be replaced and wait. It may be nil.
 	Held func() map[string]move.Held
+	// Consolidation returns what the last loop found of nodes that cost too much. It may be nil.
+	Consolidation func() *decision.Consolidation
 	// Buffers returns the capacity buffers that have room on each node, as of the last loop. The map is not changed any more. It may be nil.
 	Buffers func() map[string][]string
 }
@@ -142,7 +144,11 @@ func (c *Collector) End() {
 		c.Record.SetCluster(c.Cluster())
 	}
 	if s, priced := c.Provider.Spending(); priced {
-		c.Record.Spent(decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()})
+		spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()}
+		if c.Consolidation != nil {
+			spend.Consolidation = c.Consolidation()
+		}
+		c.Record.Spent(spend)
 	}
 	result := f.result()
 	if c.Remote {

@@ -62,9 +62,11 @@ func (w *world) request(node *corev1.Node) {
 }
 
 // desired is the desired capacity of the group small.
-func (w *world) desired() int {
-	w.T.Helper()
-	state, _ := w.AWS.Group("small")
+func (w *world) desired() int { return w.size("small") }
+
+// size is the desired capacity of a group at AWS.
+func (w *world) size(group string) int {
+	state, _ := w.AWS.Group(group)
 	return state.Desired
 }
 

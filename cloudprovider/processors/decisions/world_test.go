@@ -52,16 +52,17 @@ import (
 // world is the core's own loop over an emulated AWS and a cluster of objects in caches.
 type world struct {
 	*awsworld.World
-	machine *move.Machine        // of the nodes that are to be replaced, nil for none
-	clock   *testclock.FakeClock // of the moves
-	client  *fake.Clientset
-	factory informers.SharedInformerFactory
-	core    core.Autoscaler
-	record  *decision.Record
-	seen    *decisions.Collector // nil without a record
-	asked   *scaledown.Requests  // nil without a record
-	events  *record.FakeRecorder // of asked
-	at      time.Time            // of the next loop
+	machine       *move.Machine        // of the nodes that are to be replaced, nil for none
+	clock         *testclock.FakeClock // of the moves
+	client        *fake.Clientset
+	factory       informers.SharedInformerFactory
+	core          core.Autoscaler
+	record        *decision.Record
+	seen          *decisions.Collector     // nil without a record
+	asked         *scaledown.Requests      // nil without a record
+	consolidation *scaledown.Consolidation // nil without a move.Consolidate among the reasons of the machine
+	events        *record.FakeRecorder     // of asked
+	at            time.Time                // of the next loop
 }
 
 // options are the core's defaults, as far as they matter.
@@ -139,6 +140,13 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
 				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
+			for _, reason := range w.machine.Reasons {
+				if consolidate, ok := reason.(*move.Consolidate); ok {
+					w.consolidation = &scaledown.Consolidation{Reason: consolidate, On: true, Horizon: time.Hour, Settled: time.Minute, Provider: w.Provider,
+						Launchable: launchable.Now, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
+					moves.Consolidation, launchable.Only, c.Consolidation = w.consolidation, moves.MayLaunch, w.consolidation.Found
+				}
+			}
 			list = []pods.PodListProcessor{list[0], podlist.NewMoving(moves), list[1], list[2]}
 			after, c.Held = append([]corestatus.ScaleUpStatusProcessor{moves}, after...), moves.Held
 		}

@@ -23,6 +23,9 @@ import (
 // all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
 // nodes came up without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
+	// Only reports whether a node group may launch for the pods of this loop. Nil is for all.
+	Only func(nodeGroup string) bool
+
 	provider *aws.Provider
 	leftOut  []cloudprovider.NodeGroup
 	reasons  map[string]corestatus.Reasons // by ID of leftOut
@@ -68,9 +71,17 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
 			continue
 		}
-		able = append(able, l.candidate(ng, g))
+		if l.Only == nil || l.Only(ng.Id()) {
+			able = append(able, l.candidate(ng, g))
+		}
 	}
 	return able, infos, nil
+}
+
+// Now returns the groups that can grow, for whatever pods.
+func (l *Launchable) Now(ctx *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo) []cloudprovider.NodeGroup {
+	able, _, _ := l.Process(ctx, groups, infos, nil)
+	return able
 }
 
 func asks(pod *corev1.Pod, device corev1.ResourceName) bool {

@@ -58,6 +58,8 @@ type Moves struct {
 	Clock    clock.PassiveClock
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
+	// Consolidation finds nodes that cost more than they have to. Nil is for nobody who looks.
+	Consolidation *Consolidation
 
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
 	written   map[string]written    // that the cache may not show yet, by node
@@ -72,6 +74,7 @@ type Moves struct {
 	owners   map[types.UID]string           // nodes of the pods that Count returned
 	waiting  []*corev1.Pod                  // the other pending pods
 	hopeless map[types.UID]bool             // waiting pods that no group helps
+	only     map[string]bool                // node groups that may launch for the pods of this loop, nil for all
 }
 
 type written struct {
@@ -92,8 +95,19 @@ func (m *Moves) Held() map[string]move.Held { return m.held }
 // Count returns the pods of the nodes that have no other place. It takes them off these nodes in the snapshot, which take no pod meanwhile, until
 // restore. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
-	m.counted, m.owners, m.waiting, m.hopeless = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}
+	alone := m.consolidates(pending)
+	m.counted, m.owners, m.waiting, m.hopeless, m.only = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
+		s := m.states[name]
+		if s.Reason == move.Consolidation {
+			if !alone {
+				continue
+			}
+			if m.only == nil {
+				m.only = map[string]bool{}
+			}
+			m.only[s.Into] = true
+		}
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
 			continue
@@ -123,6 +137,28 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	}
 	return pods
 }
+
+// consolidates reports whether nodes that are too dear are counted. They are if nothing else needs a node, because only the groups of their plan may
+// launch in such a loop.
+func (m *Moves) consolidates(pending []*corev1.Pod) bool {
+	for name := range m.placeless {
+		if m.states[name].Reason != move.Consolidation {
+			return false
+		}
+	}
+	return !m.comeFirst(pending)
+}
+
+// comeFirst reports whether a pod waits that a node may help.
+func (m *Moves) comeFirst(pending []*corev1.Pod) bool {
+	now := m.Clock.Now()
+	return slices.ContainsFunc(pending, func(p *corev1.Pod) bool {
+		return !m.hopeless[p.UID] && !podutils.IsDaemonSetPod(p) && now.Sub(p.CreationTimestamp.Time) < comesFirstFor
+	})
+}
+
+// MayLaunch reports whether the node group may launch for the pods of this loop.
+func (m *Moves) MayLaunch(nodeGroup string) bool { return m.only == nil || m.only[nodeGroup] }
 
 // replaceNode puts a node into the snapshot in the place of another form of it. If that fails it puts the other form back.
 func replaceNode(ctx *cacontext.AutoscalingContext, now, before *framework.NodeInfo) error {
@@ -262,9 +298,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		}
 		return byName[name] == nil
 	})
-	pending := slices.ContainsFunc(m.waiting, func(p *corev1.Pod) bool {
-		return !m.hopeless[p.UID] && !podutils.IsDaemonSetPod(p) && now.Sub(p.CreationTimestamp.Time) < comesFirstFor
-	})
+	pending := m.comeFirst(m.waiting)
+	if m.Consolidation != nil {
+		moves := func(s move.State) bool { return s.Step == move.Placing }
+		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), now)
+	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	m.held = d.Held
 	for _, c := range d.Changes {
@@ -401,13 +439,20 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 			delete(m.blocked, name)
 		}
 	}
+	most := mostLaunches
+	if s.Reason == move.Consolidation {
+		most = 1
+	}
 	switch {
 	case !moves:
-	case noPlace && (s.Launches < mostLaunches || m.coming(ctx, s.Replacement, all)):
+	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
 		m.placeless[name] = true
 		if m.roomless[name] {
 			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "no group can launch a node for its pods"}
 		}
+	case noPlace && s.Reason == move.Consolidation && m.cools(s.Replacement): // no capacity at this price is no failure
+		s = s.Held(m.Clock.Now())
+		m.set(name, &s)
 	case noPlace:
 		m.postpone(name)
 	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
@@ -421,6 +466,16 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 func (m *Moves) coming(ctx *cacontext.AutoscalingContext, group string, all []*corev1.Node) bool {
 	g := m.Provider.View().Group(group)
 	return g != nil && onTheWay(ctx, m.Provider, g, all, "", m.Clock.Now())
+}
+
+// cools reports whether the node group cannot launch for now.
+func (m *Moves) cools(group string) bool {
+	g := m.Provider.View().Group(group)
+	if g == nil {
+		return false
+	}
+	_, cooling := m.Provider.CoolDown(g)
+	return cooling || g.Failure != nil
 }
 
 // withoutRestarting leaves out the nodes that wait for the restart of Deployments.
@@ -457,6 +512,9 @@ func (m *Moves) began(nodes []*scaledownstatus.ScaleDownNode) {
 		if s, moves := m.states[n.Node.Name]; moves {
 			m.draining[n.Node.Name] = s.Reason
 			delete(m.placeless, n.Node.Name)
+			if m.Consolidation != nil && s.Reason == move.Consolidation {
+				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return n.EvictedPods }}, m.Clock.Now())
+			}
 		}
 	}
 }
@@ -471,6 +529,18 @@ func (m *Moves) removed(node string, ok bool) {
 		m.Metrics.Ended(reason, move.Moved)
 	case moves:
 		m.failed(node, s.Failed(m.Clock.Now()))
+	}
+}
+
+// show sets the metrics.
+func (m *Moves) show() {
+	m.Metrics.Show(m.states, m.held)
+	if m.Consolidation != nil && m.Consolidation.Reason.Currency != "" {
+		found, planned := m.Consolidation.Found(), 0.0
+		for _, p := range found.Plans {
+			planned += p.Saving
+		}
+		m.Metrics.Save(planned, found.Saved, m.Consolidation.Reason.Currency)
 	}
 }
 

@@ -81,7 +81,7 @@ func (r *Requests) GetScaleDownCandidates(ctx *cacontext.AutoscalingContext, all
 		}
 	}
 	if r.Moves != nil {
-		r.Moves.Metrics.Show(r.Moves.states, r.Moves.held)
+		r.Moves.show()
 	}
 	return r.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 }
@@ -154,6 +154,12 @@ func (r *Requests) moves(n *corev1.Node) bool {
 	return moves && !nodemeta.ToGo(n)
 }
 
+// consolidates reports whether the node is to go because it costs too much.
+func (r *Requests) consolidates(n *corev1.Node) bool {
+	s, _ := move.StateOf(n)
+	return s.Reason == move.Consolidation && r.moves(n)
+}
+
 // replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
 // size. It asks once for each, and again if AWS could not launch it. Where other pods take each new node, it would ask without end. The zone is the
 // node's where the group is scaled zone by zone.
@@ -163,7 +169,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 	}
 	for _, k := range kept {
 		noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil && !r.moves(k.Node) // whose pods the next scale-up counts
-		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) {
+		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.consolidates(k.Node) {
 			continue
 		}
 		ng := r.Provider.NodeGroupOf(k.Node)

@@ -154,7 +154,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.version)
 		return err
 	}})
-	root.AddCommand(c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves())
+	root.AddCommand(c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves(), c.plan())
 	return root
 }
 

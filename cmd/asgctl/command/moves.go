@@ -19,12 +19,23 @@ func (c *cli) moves() *cobra.Command {
 	cmd := c.showReport(running.Options{}, &cobra.Command{
 		Use:   "moves",
 		Short: "Show the nodes that are to be replaced, why, and what they wait for",
-		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair), with the reason, how far each is, and what holds it
+		Long: `Prints the nodes that the running autoscaler is to replace (--asg-rotate, --asg-repair, --asg-consolidate), with the reason, how far each is, and what holds it
 back. The report comes from its /status.json, as for asgctl top.`,
 		Example: "  asgctl moves\n  asgctl moves -o json\n  asgctl moves resume web",
 	}, func(r *decision.Report) (any, string) { return show.Moving(r), show.MovesTable(r) })
 	cmd.AddCommand(c.resumeMoves())
 	return cmd
+}
+
+func (c *cli) plan() *cobra.Command {
+	return c.showReport(running.Options{}, &cobra.Command{
+		Use:   "plan",
+		Short: "Show the nodes that cost more than they have to, and what their removal saves",
+		Long: `Prints what the running autoscaler has found with --asg-consolidate=plan or on: nodes whose pods fit on other nodes, and at most one new node
+that costs less. Each line is for itself, and has been tried with the scheduler's filters. With plan nothing is changed. The report comes from the
+autoscaler's /status.json, as for asgctl top.`,
+		Example: "  asgctl plan\n  asgctl plan -o json",
+	}, func(r *decision.Report) (any, string) { return r.Spend.Consolidation, show.PlanTable(r.Spend) })
 }
 
 func (c *cli) resumeMoves() *cobra.Command {

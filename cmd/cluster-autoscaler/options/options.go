@@ -68,14 +68,16 @@ type AWS struct {
 	InterruptionDeadline interruption.Deadline
 	Rebalance            interruption.OnRebalance
 
-	Rotate      bool          // nodes are replaced that are not what a new one would be
-	RotateAge   time.Duration // of the oldest nodes, 0 for any
-	Repair      bool          // nodes are replaced that do not work
-	RepairRules []string      // in the form of move.ParseRepairRules
-	MoveBudgets []string      // in the form of move.ParseBudgets
-	MoveWindows []string      // in the form of move.ParseWindows
-	MoveMaxWait time.Duration // after which no pod's wish keeps a node that is to be replaced, 0 for never
-	MoveProof   time.Duration // how long the first new node of a group must have been Ready
+	Rotate             bool          // nodes are replaced that are not what a new one would be
+	RotateAge          time.Duration // of the oldest nodes, 0 for any
+	Repair             bool          // nodes are replaced that do not work
+	RepairRules        []string      // in the form of move.ParseRepairRules
+	Consolidate        string        // ConsolidateOff, ConsolidatePlan or ConsolidateOn
+	ConsolidateHorizon time.Duration // over which the saving of a consolidation counts
+	MoveBudgets        []string      // in the form of move.ParseBudgets
+	MoveWindows        []string      // in the form of move.ParseWindows
+	MoveMaxWait        time.Duration // after which no pod's wish keeps a node that is to be replaced, 0 for never
+	MoveProof          time.Duration // how long the first new node of a group must have been Ready
 
 	Nominate string // NominateOn or NominateOff
 
@@ -100,6 +102,13 @@ const (
 const (
 	NominateOn  = "on"
 	NominateOff = "off"
+)
+
+// Values of --asg-consolidate.
+const (
+	ConsolidateOff  = "off"
+	ConsolidatePlan = "plan" // shows what it would do
+	ConsolidateOn   = "on"
 )
 
 // Values of --asg-status-page.
@@ -229,6 +238,9 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&a.RepairRules, "asg-repair-rule", nil, "Rule of --asg-repair of the form CONDITION[/REASON]=ACTION[,WAIT], as in EKS's node repair, such as "+
 		"AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m. ACTION is Replace, Reboot (which replaces, too) or NoAction. A * at the end of REASON stands for any end. It may be given several times. "+
 		"These rules come before EKS's own, and among them the one with the most specific reason counts. Without WAIT: the condition's own, else 30m. If empty: EKS's own.")
+	fs.StringVar(&a.Consolidate, "asg-consolidate", ConsolidateOff, "Whether the autoscaler removes nodes that cost more than they have to: their pods fit on other nodes and at most one new node that costs less, on spot instances "+
+		"again, too. off, plan (it shows what it would do: asgctl plan) or on. Pods must have been on a node for --scale-down-unneeded-time.")
+	fs.DurationVar(&a.ConsolidateHorizon, "asg-consolidate-horizon", time.Hour, "Time over which the saving of --asg-consolidate counts. It must be more than what the disruption of the pods and the start of a new node cost. A longer time moves more pods for less money.")
 	fs.StringArrayVar(&a.MoveBudgets, "asg-move-budget", nil, "Most nodes that are replaced at once, as a number or as a part of all nodes such as 10%, which is rounded up. "+
 		"rotation:1 is for one reason. 0 lets none begin. It may be given several times, and all hold. The tag "+move.TagBudget+" bounds one group. If empty: 10% of the nodes, and 10% of each group's.")
 	fs.StringArrayVar(&a.MoveWindows, "asg-move-window", nil, "Window of time in which nodes are replaced, or in which they are not: [REASON:]allow|deny CRON DURATION [TIME ZONE], such as "+
@@ -327,7 +339,7 @@ func (a *AWS) validateMoves() error {
 	for _, d := range []struct {
 		flag  string
 		value time.Duration
-	}{{"asg-rotate-age", a.RotateAge}, {"asg-move-max-wait", a.MoveMaxWait}, {"asg-move-proof", a.MoveProof}} {
+	}{{"asg-rotate-age", a.RotateAge}, {"asg-consolidate-horizon", a.ConsolidateHorizon}, {"asg-move-max-wait", a.MoveMaxWait}, {"asg-move-proof", a.MoveProof}} {
 		if d.value < 0 {
 			return fmt.Errorf("--%s=%v is negative: use 0s or more", d.flag, d.value)
 		}
@@ -341,8 +353,11 @@ func (a *AWS) validateMoves() error {
 	if _, err := move.ParseRepairRules(a.RepairRules); err != nil {
 		return fmt.Errorf("--asg-repair-rule: %w", err)
 	}
-	if (a.Rotate || a.Repair) && a.PluginAddress != "" {
-		return errors.New("--asg-rotate and --asg-repair do not go with --asg-plugin-address: an unmodified core replaces no node")
+	if !slices.Contains([]string{ConsolidateOff, ConsolidatePlan, ConsolidateOn}, a.Consolidate) {
+		return fmt.Errorf("--asg-consolidate=%q is unknown: use off, plan or on", a.Consolidate)
+	}
+	if (a.Rotate || a.Repair || a.Consolidate != ConsolidateOff) && a.PluginAddress != "" {
+		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate do not go with --asg-plugin-address: an unmodified core replaces no node")
 	}
 	return nil
 }

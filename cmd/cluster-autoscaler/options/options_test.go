@@ -168,6 +168,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PreferencePercent: 5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second, MoveProof: 5 * time.Minute,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
+		Consolidate: ConsolidateOff, ConsolidateHorizon: time.Hour,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -322,7 +323,7 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 	valid := AWS{
 		SpotPrices: SpotPricesOff, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		ScaleUpsPerLoop: 1, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second, MoveProof: 5 * time.Minute,
-		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
+		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard, Consolidate: ConsolidateOff,
 	}
 	for _, tt := range []struct {
 		name   string
@@ -355,6 +356,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 			`--asg-plugin-address: ":8087" can be reached from elsewhere: it needs a certificate, its key, and the CA of callers`},
 		{"a cap without an amount", func(a *AWS) { a.SpendCaps = []string{"team=ml"} },
 			`--asg-max-hourly-cost: "team=ml" is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50`},
+		{"consolidation of another kind", func(a *AWS) { a.Consolidate = "yes" }, `--asg-consolidate="yes" is unknown: use off, plan or on`},
+		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is negative: use 0s or more"},
 		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--asg-scale-ups-per-loop=0 is below 1"},
 		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is negative: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },

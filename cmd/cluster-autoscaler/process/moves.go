@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
 // newMoves makes the moves that the flags switch on, nil for a process that is to change nothing. Without any it takes off the nodes what moves of
@@ -27,8 +28,8 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	if err != nil {
 		return nil, err
 	}
-	if !p.options.ScaleDown && (flags.Rotate || flags.Repair) {
-		return nil, errors.New("--asg-rotate and --asg-repair remove nodes, and --scale-down-enabled=false lets none go: leave out either")
+	if !p.options.ScaleDown && (flags.Rotate || flags.Repair || flags.Consolidate == options.ConsolidateOn) {
+		return nil, errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
 	}
 	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof, AtOnce: 2 * max(1, p.core.MaxDrainParallelism)}
 	if flags.Repair {
@@ -48,6 +49,12 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 			return image
 		}})
 	}
-	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Provider: cloud.provider, Writer: move.NewWriter(working, client),
+	var consolidation *scaledown.Consolidation
+	if flags.Consolidate != options.ConsolidateOff {
+		consolidation = &scaledown.Consolidation{Reason: &move.Consolidate{}, On: flags.Consolidate == options.ConsolidateOn, Horizon: flags.ConsolidateHorizon,
+			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: cloud.provider}
+		m.Reasons = append(m.Reasons, consolidation.Reason)
+	}
+	return scaledown.NewMoves(scaledown.Moves{Machine: m, WantImages: wantImages, Consolidation: consolidation, Provider: cloud.provider, Writer: move.NewWriter(working, client),
 		Metrics: move.NewMetrics(p.registerer), Clock: clock.RealClock{}}), nil
 }

@@ -98,6 +98,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	var moves corestatus.ScaleUpStatusProcessor
 	if with.replaces() {
 		with.moves.Raises, moves, with.decisions.Held = scaleUp.Raises, with.moves, with.moves.Held
+		if c := with.moves.Consolidation; c != nil {
+			c.Launchable, c.DeleteOptions, c.Rules, launchable.Only = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.MayLaunch
+			with.decisions.Consolidation = c.Found
+		}
 	}
 	made := wired{buffers: buffers.Buffers, ignored: scaledown.Ignored(with.recorder), unhelped: status.NewUnhelped(status.Options{
 		Core:     core.ScaleUpStatusProcessor,

@@ -1,0 +1,105 @@
+package move
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// newHost is a Ready node with a pod for each of the amounts of CPU, of a Deployment each.
+func newHost(name, group, cpu string, price float64, pods ...string) Host {
+	h := Host{Group: group, Price: price, MayGo: true, Takes: true, Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"group": group}},
+		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourcePods: resource.MustParse("20")}}}}
+	for i, asks := range pods {
+		h.Pods = append(h.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(name, "-", i), OwnerReferences: []metav1.OwnerReference{
+			{Kind: "ReplicaSet", Name: fmt.Sprint(name, "-", i), Controller: ptr.To(true)}}},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(asks)}}}}}})
+	}
+	return h
+}
+
+func (h Host) with(change func(*corev1.Pod)) Host {
+	for _, pod := range h.Pods {
+		change(pod)
+	}
+	return h
+}
+
+// found is the best plan in words.
+func found(hosts, offers []Host, change func(*Packing)) string {
+	p := Packing{Horizon: time.Hour, StartUp: 3 * time.Minute, Spare: map[string]int{"big": 5, "small": 5}, Most: 10}
+	if change != nil {
+		change(&p)
+	}
+	plans := Plans(hosts, offers, p)
+	if len(plans) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%s > %s, saves %.2f", strings.Join(plans[0].Nodes, " "), plans[0].Into, plans[0].Saving)
+}
+
+func TestPlans(t *testing.T) {
+	small := newHost("", "small", "2", 0.1)
+	full := newHost("full", "small", "2", 0.1, "2")
+	full.MayGo = false
+	dear := newHost("a", "big", "8", 0.4, "1500m")
+	apart := func(p *corev1.Pod) {
+		p.OwnerReferences[0].Name = "same"
+		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{TopologyKey: corev1.LabelHostname}}}}
+	}
+	for _, tt := range []struct {
+		name          string
+		hosts, offers []Host
+		change        func(*Packing)
+		want          string
+	}{
+		{name: "the pods fit on another node", hosts: []Host{newHost("a", "big", "8", 0.4, "1"), newHost("b", "big", "8", 0.4, "4")}, want: "a > , saves 0.40"},
+		{name: "no other node has room", hosts: []Host{dear, full}, want: "none"},
+		{name: "one cheaper", hosts: []Host{dear, full}, offers: []Host{small}, want: "a > small, saves 0.30"},
+		{name: "the cheapest of two", hosts: []Host{dear}, offers: []Host{newHost("", "medium", "4", 0.2), small}, want: "a > small, saves 0.30"},
+		{name: "the cheaper one is too small", hosts: []Host{newHost("a", "big", "8", 0.4, "3")}, offers: []Host{small}, want: "none"},
+		{name: "four nodes for one", hosts: []Host{newHost("a", "small", "2", 0.1, "1500m"), newHost("b", "small", "2", 0.1, "1500m"), newHost("c", "small", "2", 0.1, "1500m"),
+			newHost("d", "small", "2", 0.1, "1500m")}, offers: []Host{newHost("", "big", "8", 0.15)}, want: "a b c d > big, saves 0.25"},
+		{name: "the saving is too small for the pods", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m"), full}, offers: []Host{newHost("", "small", "2", 0.3)}, want: "none"},
+		{name: "a longer horizon", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m"), full}, offers: []Host{newHost("", "small", "2", 0.3)},
+			change: func(p *Packing) { p.Horizon = 4 * time.Hour }, want: "a > small, saves 0.10"},
+		{name: "less than a twentieth", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m")}, offers: []Host{newHost("", "small", "2", 0.385)},
+			change: func(p *Packing) { p.Horizon = 1000 * time.Hour }, want: "none"},
+		{name: "the group is at its minimum", hosts: []Host{dear, full}, offers: []Host{small}, change: func(p *Packing) { p.Spare["big"] = 0 }, want: "none"},
+		{name: "a price is not known", hosts: []Host{newHost("a", "big", "8", 0, "1500m"), full}, offers: []Host{small}, want: "none"},
+		{name: "an offer without a price", hosts: []Host{dear}, offers: []Host{newHost("", "small", "2", 0)}, want: "none"},
+		{name: "refused", hosts: []Host{dear}, offers: []Host{small}, change: func(p *Packing) { p.Refused = map[string]bool{"a>small": true} }, want: "none"},
+		{name: "an empty node is the core's", hosts: []Host{newHost("a", "big", "8", 0.4), newHost("b", "big", "8", 0.4, "1"), full}, want: "b > , saves 0.40"},
+		{name: "pods keep apart", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(apart), newHost("b", "big", "8", 0.4, "1").with(apart)}, want: "none"},
+		{name: "pods want the label of another group", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"group": "big"} })}, offers: []Host{small}, want: "none"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := found(tt.hosts, tt.offers, tt.change); got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+	tainted := small
+	tainted.Node = small.Node.DeepCopy()
+	tainted.Spec.Taints = []corev1.Taint{{Key: "team", Effect: corev1.TaintEffectNoSchedule}}
+	if got := found([]Host{newHost("a", "big", "8", 0.4, "1500m")}, []Host{tainted}, nil); got != "none" {
+		t.Errorf("with a taint: %q", got)
+	}
+}
+
+func BenchmarkPlans(b *testing.B) {
+	var hosts []Host
+	for i := range 1000 {
+		hosts = append(hosts, newHost(fmt.Sprint("n", i), "big", "8", 0.4, "1500m", "1", "1", "500m", "500m", "500m", "250m", "250m", "250m", "250m"))
+	}
+	offers := []Host{newHost("", "small", "2", 0.1), newHost("", "medium", "4", 0.2)}
+	for b.Loop() {
+		Plans(hosts, offers, Packing{Horizon: time.Hour, Spare: map[string]int{"big": 1000}, Most: 50})
+	}
+}

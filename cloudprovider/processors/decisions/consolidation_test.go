@@ -1,0 +1,176 @@
+package decisions_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+// newDearWorld has groups of large and of small nodes. Each node has a Ready pod of its own Deployment.
+func newDearWorld(t *testing.T, big, small int, cpu string) *world {
+	t.Helper()
+	o := options()
+	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
+	budgets, err := move.ParseBudgets([]string{"100%"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{}}, Budgets: budgets}
+	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
+	}, awsworld.Group("big", "m5.2xlarge", 0, big, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
+	w := newMovingWorld(t, on, o, true, m)
+	for _, group := range []string{"big", "small"} {
+		for i, n := range w.ready(group) {
+			w.join(n)
+			pod := running(fmt.Sprint(group, "-pod-", i), fmt.Sprint(group, "-set-", i), cpu, n.Name)
+			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+			w.put(pod)
+		}
+	}
+	return w
+}
+
+// untilConsolidated runs loops, ten seconds apart, until the condition says nothing.
+func (w *world) untilConsolidated(want func(*decision.Report) string) (r *decision.Report) {
+	w.T.Helper()
+	w.Eventually(func() string {
+		w.clock.Step(planEvery)
+		r = w.loop()
+		return want(r)
+	})
+	return r
+}
+
+const planEvery = 10 * time.Second
+
+func (w *world) sizes() string {
+	w.T.Helper()
+	return fmt.Sprintf("%d big, %d small", w.size("big"), w.size("small"))
+}
+
+func TestNodeGoesWhosePodsFitElsewhere(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "0 big, 2 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	list := entries(w.record.Report(), decision.ScaleDown)
+	if len(list) != 1 || !strings.HasPrefix(list[0].Reason.Message, "replaced (consolidation: its pods fit on other nodes, which saves ") {
+		t.Errorf("recorded %+v", list)
+	}
+	if got := w.evicted(); strings.Count(got, "pod") != 1 {
+		t.Errorf("evicted %q, want one pod", got)
+	}
+}
+
+// The pod of a large node fits on a small one. That comes first, and no other group launches.
+func TestCheaperNodeReplacesADearOne(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "1 big, 1 small" || w.evicted() != "" {
+			return w.sizes() + " evicted " + w.evicted()
+		}
+		return ""
+	})
+	for range 3 {
+		w.loop()
+	}
+	if w.sizes() != "1 big, 1 small" || w.evicted() != "" {
+		t.Fatalf("%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
+	}
+	w.join(w.ready("small")[0])
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "0 big, 1 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+}
+
+// The cheap group has no capacity. Nothing dearer is launched for the move, and nothing ends.
+func TestNoCapacityEndsAConsolidation(t *testing.T) {
+	w := newDearWorld(t, 2, 0, "1500m")
+	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
+	w.untilConsolidated(func(r *decision.Report) string {
+		if launches := entries(r, decision.LaunchFailed); len(launches) == 0 {
+			return "no launch has failed"
+		}
+		return ""
+	})
+	for range 20 {
+		w.clock.Step(planEvery)
+		w.loop()
+	}
+	if w.sizes() != "2 big, 0 small" || w.evicted() != "" {
+		t.Errorf("%s, evicted %q, want the two large nodes as they were", w.sizes(), w.evicted())
+	}
+	for _, n := range w.record.Report().Nodes {
+		if n.Move != nil && n.Move.Failures > 0 {
+			t.Errorf("node %s: want no failure, got %+v", n.Name, n.Move)
+		}
+	}
+}
+
+func TestPlanChangesNothing(t *testing.T) {
+	w := newDearWorld(t, 0, 3, "900m")
+	w.consolidation.On = false
+	r := w.untilConsolidated(func(r *decision.Report) string {
+		if c := r.Spend.Consolidation; c == nil || len(c.Plans) == 0 {
+			return fmt.Sprintf("consolidation %+v", c)
+		}
+		return ""
+	})
+	for range 5 {
+		w.clock.Step(planEvery)
+		w.loop()
+	}
+	if w.sizes() != "0 big, 3 small" || w.evicted() != "" {
+		t.Errorf("%s, evicted %q, want no change", w.sizes(), w.evicted())
+	}
+	if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
+		t.Errorf("plan %+v, want one node that saves its price", p)
+	}
+}
+
+// A pod that asks to be left alone keeps its node, and a young one does.
+func TestPodsKeepTheirNodes(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Pod){
+		"left alone": func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} },
+		"young":      func(p *corev1.Pod) { p.CreationTimestamp.Time = time.Now().Add(time.Hour) },
+		"spread": func(p *corev1.Pod) {
+			p.Labels["app"] = "spread"
+			p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: corev1.LabelHostname, WhenUnsatisfiable: corev1.ScheduleAnyway,
+				LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "spread"}}}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newDearWorld(t, 0, 2, "500m")
+			for i := range 2 {
+				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
+				change(pod)
+				w.put(pod)
+			}
+			for range 10 {
+				w.clock.Step(planEvery)
+				w.loop()
+				time.Sleep(5 * time.Millisecond) // plans are made beside the loop
+			}
+			if w.sizes() != "0 big, 2 small" || w.evicted() != "" {
+				t.Errorf("%s, evicted %q, want no change", w.sizes(), w.evicted())
+			}
+		})
+	}
+}

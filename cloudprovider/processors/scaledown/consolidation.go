@@ -1,0 +1,278 @@
+package scaledown
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
+	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/klog/v2"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
+)
+
+const (
+	// planEvery is how often plans are made while the cluster is at rest.
+	planEvery = 10 * time.Second
+	// mostPlans are looked at after each of them.
+	mostPlans = 50
+	// checking bounds the time of one loop in which plans are tried with the scheduler's filters.
+	checking = 20 * time.Millisecond
+	// refusedFor is how long a plan that these filters refuse is not made again.
+	refusedFor = 10 * time.Minute
+	// startUp is how long a new node is counted to start.
+	startUp = 3 * time.Minute
+)
+
+// Consolidation finds plans by which nodes go that the cluster does not need at this price. move.Plans makes them beside the loop while no pod waits
+// and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the rules of scale-down.
+//
+// The core's loop alone uses it.
+type Consolidation struct {
+	Reason   *move.Consolidate
+	On       bool // the first plan is carried out. Otherwise plans are only shown
+	Horizon  time.Duration
+	Settled  time.Duration // how long pods and nodes must have been there
+	Provider *aws.Provider
+	// Launchable returns the groups that can launch.
+	Launchable func(*cacontext.AutoscalingContext, []cloudprovider.NodeGroup, map[string]*framework.NodeInfo) []cloudprovider.NodeGroup
+	// DeleteOptions and Rules are the core's.
+	DeleteOptions options.NodeDeleteOptions
+	Rules         rules.Rules
+
+	made    chan []move.Plan // nil while none are made
+	last    time.Time
+	refused map[string]time.Time // plans by key, until when
+	shown   []move.Plan
+}
+
+// Found returns the plan that is carried out, or those that were found last.
+func (c *Consolidation) Found() *decision.Consolidation {
+	found := &decision.Consolidation{Plans: []decision.ConsolidationPlan{}, Saved: c.Reason.Saved()}
+	shown, adopted := c.shown, c.Reason.Plan()
+	if adopted != nil {
+		shown = []move.Plan{*adopted}
+	}
+	for _, p := range shown {
+		found.Plans = append(found.Plans, decision.ConsolidationPlan{Nodes: p.Nodes, NewNode: p.Into, PerHour: p.Price, Saving: p.Saving, Begun: adopted != nil})
+	}
+	return found
+}
+
+// consider begins to make plans, or adopts one that was made. nodes are those of our groups. rests reports whether no pod waits and nothing moves.
+func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests bool, now time.Time) {
+	if p := c.Reason.Plan(); p != nil && !c.pays(p, nodes) {
+		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", p.Nodes, "into", p.Into)
+		c.Reason.Drop()
+	}
+	if c.made != nil {
+		select {
+		case plans := <-c.made:
+			c.made = nil
+			c.shown = c.check(ctx, plans, now)
+			if c.On && rests && c.Reason.Plan() == nil && len(c.shown) > 0 {
+				klog.V(0).InfoS("Adopted a consolidation", "nodes", c.shown[0].Nodes, "into", c.shown[0].Into, "savingPerHour", c.shown[0].Saving)
+				c.Reason.Adopt(c.shown[0], now)
+			}
+		default:
+		}
+		return
+	}
+	if rests && c.Reason.Plan() == nil && now.Sub(c.last) >= planEvery && !c.Provider.TooOldToAdd() {
+		c.last = now
+		c.plan(ctx, nodes, leftAlone, now)
+	}
+}
+
+// pays reports whether the plan still saves money, or has launched its node.
+func (c *Consolidation) pays(p *move.Plan, nodes []move.Node) bool {
+	spending, _ := c.Provider.Spending()
+	price := 0.0
+	for _, n := range nodes {
+		if s, _ := move.StateOf(n.Node); slices.Contains(p.Nodes, n.Name) {
+			if s.Launches > 0 {
+				return true
+			}
+			price += spending.Instance(n.Group, n.Instance).PerHour
+		}
+	}
+	if p.Into == "" || price == 0 { // without nodes it is carried out
+		return true
+	}
+	cost, known := c.Provider.Costs().NodeCost(p.Into, nil, 1)
+	return !known || cost.PerHour < price
+}
+
+// plan begins to make plans beside the loop.
+func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, now time.Time) {
+	spending, priced := c.Provider.Spending()
+	if !priced {
+		return
+	}
+	c.Reason.Currency = string(spending.Total.Currency)
+	maps.DeleteFunc(c.refused, func(_ string, until time.Time) bool { return !now.Before(until) })
+	packing := move.Packing{Horizon: c.Horizon, StartUp: startUp, Spare: map[string]int{}, Refused: map[string]bool{}, Most: mostPlans}
+	for key := range c.refused {
+		packing.Refused[key] = true
+	}
+	ours := make(map[string]move.Node, len(nodes))
+	for _, n := range nodes {
+		ours[n.Name] = n
+	}
+	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
+	if err != nil {
+		return
+	}
+	hosts := make([]move.Host, 0, len(infos))
+	for _, info := range infos {
+		h := move.Host{Node: info.Node(), Pods: snapshot.Pods(info)}
+		n, known := ours[h.Name]
+		_, moves := move.StateOf(h.Node)
+		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && slices.ContainsFunc(h.Pods, func(p *corev1.Pod) bool { return !nodemeta.BelongsToNode(p) })
+		if known {
+			ng := c.Provider.NodeGroupOf(n.Node)
+			h.Price = spending.Instance(n.Group, n.Instance).PerHour
+			if ng != nil {
+				h.Group = ng.Id()
+				h.MayGo = h.Takes && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && !leftAlone(n) && c.Reason.MayGo(n, c.Settled, now)
+				if _, seen := packing.Spare[h.Group]; !seen {
+					packing.Spare[h.Group] = spare(c.Provider.View().Group(h.Group))
+				}
+			}
+		}
+		hosts = append(hosts, h)
+	}
+	made := make(chan []move.Plan, 1)
+	c.made = made
+	offers := c.offers(ctx)
+	go func() { made <- move.Plans(hosts, offers, packing) }()
+}
+
+// spare is how many nodes the group may lose.
+func spare(g *group.Group) int {
+	if g == nil {
+		return 0
+	}
+	return g.TargetInstances() - g.MinInstances()
+}
+
+// offers returns the nodes that groups can launch now.
+func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext) (offers []move.Host) {
+	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
+	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
+		g := c.Provider.View().Group(ng.Id())
+		if g == nil || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) || c.Provider.Interrupted(ng.Id()) {
+			continue
+		}
+		if _, failed := c.Provider.RecentFailure(ng.Id()); failed {
+			continue
+		}
+		if cost, known := c.Provider.Costs().NodeCost(ng.Id(), infos[ng.Id()].Node(), 1); known {
+			offers = append(offers, move.Host{Node: infos[ng.Id()].Node(), Group: ng.Id(), Pods: snapshot.Pods(infos[ng.Id()]), Price: cost.PerHour})
+		}
+	}
+	return offers
+}
+
+// check returns the plans that work, each by itself and none with a node of another, as far as there is time to try.
+func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Plan, now time.Time) (work []move.Plan) {
+	begun, taken := time.Now(), map[string]bool{}
+	for _, p := range plans {
+		if slices.ContainsFunc(p.Nodes, func(name string) bool { return taken[name] }) {
+			continue
+		}
+		if time.Since(begun) > checking {
+			break
+		}
+		if err := c.try(ctx, p, now); err != nil {
+			klog.V(4).InfoS("A consolidation does not work", "nodes", p.Nodes, "into", p.Into, "cause", err)
+			if c.refused == nil {
+				c.refused = map[string]time.Time{}
+			}
+			c.refused[p.Key()] = now.Add(refusedFor)
+			continue
+		}
+		work = append(work, p)
+		for _, name := range p.Nodes {
+			taken[name] = true
+		}
+		if c.On {
+			break
+		}
+	}
+	return work
+}
+
+// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot. Spread that a pod only prefers counts as if it were required.
+func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, now time.Time) error {
+	s := ctx.ClusterSnapshot
+	s.Fork()
+	defer s.Revert()
+	var pods []*corev1.Pod
+	for _, name := range p.Nodes {
+		info, err := s.GetNodeInfo(name)
+		if err != nil {
+			return err
+		}
+		moving, err := simulator.GetPodsToMove(info, c.DeleteOptions, c.Rules, ctx.ListerRegistry, ctx.RemainingPdbTracker, now)
+		if err != nil {
+			return err
+		}
+		if len(moving.OnCompletionPods) > 0 {
+			return fmt.Errorf("node %s waits for the end of a pod", name)
+		}
+		for _, pod := range moving.Pods {
+			pods = append(pods, spreading(pod))
+		}
+		if err := s.RemoveNodeInfo(name); err != nil {
+			return err
+		}
+	}
+	first := p.On
+	if p.Into != "" {
+		template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
+		if !known {
+			return fmt.Errorf("nothing is known of the nodes of %s", p.Into)
+		}
+		info, err := simulator.SanitizedNodeInfo(template, "consolidated")
+		if err != nil {
+			return err
+		}
+		if err := s.AddNodeInfo(info); err != nil {
+			return err
+		}
+		first = append(slices.Clone(first), info.Node().Name)
+	}
+	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: first, Anywhere: func(*corev1.Pod) bool { return true }})
+	if err != nil {
+		return err
+	}
+	for _, pod := range pods {
+		if placed[pod] == "" {
+			return fmt.Errorf("pod %s/%s fits nowhere else", pod.Namespace, pod.Name)
+		}
+	}
+	return nil
+}
+
+// spreading returns a copy of the pod without a node, for which preferred spread is required.
+func spreading(pod *corev1.Pod) *corev1.Pod {
+	free := *pod
+	free.Spec.NodeName, free.Spec.TopologySpreadConstraints = "", slices.Clone(pod.Spec.TopologySpreadConstraints)
+	for i := range free.Spec.TopologySpreadConstraints {
+		free.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable = corev1.DoNotSchedule
+	}
+	return &free
+}

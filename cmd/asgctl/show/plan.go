@@ -1,0 +1,31 @@
+package show
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+)
+
+// PlanTable is the table of the nodes that cost more than they have to.
+func PlanTable(s decision.Spend) string {
+	c := s.Consolidation
+	switch {
+	case c == nil:
+		return "The autoscaler does not look for nodes that cost too much: start it with --asg-consolidate=plan.\n"
+	case len(c.Plans) == 0:
+		return "No node is known to cost more than it has to.\n"
+	}
+	type row struct {
+		Nodes, NewNode  string
+		PerHour, Saving string
+		Begun           bool `table:"STATE,carried out|proposed"`
+	}
+	var rows []row
+	total := 0.0
+	for _, p := range c.Plans {
+		total += p.Saving
+		rows = append(rows, row{strings.Join(p.Nodes, " "), p.NewNode, fmt.Sprintf("%.3f", p.PerHour), fmt.Sprintf("%.3f", p.Saving), p.Begun})
+	}
+	return Rows(rows) + fmt.Sprintf("\nIn %s per hour. All of them save %.3f of %.3f.\n", s.Currency, total, s.PerHour)
+}
