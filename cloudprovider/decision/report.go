@@ -334,6 +334,14 @@ type Consolidation struct {
 	Saved float64             `json:"savedPerHour,omitempty"` // by the plans that this process has carried out
 }
 
+// Saving is what all plans save per hour.
+func (c *Consolidation) Saving() (sum float64) {
+	for _, p := range c.Plans {
+		sum += p.Saving
+	}
+	return sum
+}
+
 // ConsolidationPlan is nodes that may go.
 type ConsolidationPlan struct {
 	Nodes   []string `json:"nodes"`

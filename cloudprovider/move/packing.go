@@ -120,7 +120,9 @@ type item struct {
 	asks     []int64
 	size     float64 // the largest part of its host's resources that it asks for
 	affinity nodeaffinity.RequiredNodeAffinity
-	apart    string // its workload, if its pods do not share a host
+	prefers  *nodeaffinity.PreferredSchedulingTerms // nil for nothing
+	score    int64                                  // of its host, by what it prefers
+	apart    string                                 // its workload, if its pods do not share a host
 }
 
 func newPacker(hosts, offers []Host, p Packing) *packer {
@@ -179,7 +181,12 @@ func (k *packer) host(h Host, requests map[*corev1.Pod]corev1.ResourceList) pack
 			p.holds[apart] = true
 		}
 		if !nodemeta.BelongsToNode(pod) {
-			p.moves = append(p.moves, item{pod, asks, largest(asks, all), nodeaffinity.GetRequiredNodeAffinity(pod), apart})
+			i := item{Pod: pod, asks: asks, size: largest(asks, all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod), apart: apart}
+			if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) > 0 {
+				i.prefers, _ = nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) // the API server has checked it
+				i.score = i.scored(h.Node)
+			}
+			p.moves = append(p.moves, i)
 		}
 	}
 	for i := range all {
@@ -325,9 +332,17 @@ func within(asks, room []int64) bool {
 	return true
 }
 
-// mayRunOn reports whether the node suits the pod, but for resources.
+// scored is how well the node suits what the pod prefers.
+func (i item) scored(n *corev1.Node) int64 {
+	if i.prefers == nil {
+		return 0
+	}
+	return i.prefers.Score(n)
+}
+
+// mayRunOn reports whether the node suits the pod, but for resources, and what it prefers no less than its host.
 func (i item) mayRunOn(n *corev1.Node) bool {
-	if fits, err := i.affinity.Match(n); err != nil || !fits {
+	if fits, err := i.affinity.Match(n); err != nil || !fits || i.scored(n) < i.score {
 		return false
 	}
 	_, kept := corev1helpers.FindMatchingUntoleratedTaint(klog.Background(), n.Spec.Taints, i.Spec.Tolerations, func(t *corev1.Taint) bool {

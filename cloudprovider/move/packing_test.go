@@ -78,6 +78,10 @@ func TestPlans(t *testing.T) {
 		{name: "an empty node is the core's", hosts: []Host{newHost("a", "big", "8", 0.4), newHost("b", "big", "8", 0.4, "1"), full}, want: "b > , saves 0.40"},
 		{name: "pods keep apart", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(apart), newHost("b", "big", "8", 0.4, "1").with(apart)}, want: "none"},
 		{name: "pods want the label of another group", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"group": "big"} })}, offers: []Host{small}, want: "none"},
+		{name: "pods prefer their group", hosts: []Host{newHost("a", "big", "8", 0.4, "1500m").with(func(p *corev1.Pod) {
+			p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: []corev1.PreferredSchedulingTerm{{Weight: 1,
+				Preference: corev1.NodeSelectorTerm{MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "group", Operator: corev1.NodeSelectorOpIn, Values: []string{"big"}}}}}}}}
+		})}, offers: []Host{small}, want: "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got := found(tt.hosts, tt.offers, tt.change); got != tt.want {

@@ -536,11 +536,8 @@ func (m *Moves) removed(node string, ok bool) {
 func (m *Moves) show() {
 	m.Metrics.Show(m.states, m.held)
 	if m.Consolidation != nil && m.Consolidation.Reason.Currency != "" {
-		found, planned := m.Consolidation.Found(), 0.0
-		for _, p := range found.Plans {
-			planned += p.Saving
-		}
-		m.Metrics.Save(planned, found.Saved, m.Consolidation.Reason.Currency)
+		found := m.Consolidation.Found()
+		m.Metrics.Save(found.Saving(), found.Saved, m.Consolidation.Reason.Currency)
 	}
 }
 

@@ -22,10 +22,8 @@ func PlanTable(s decision.Spend) string {
 		Begun           bool `table:"STATE,carried out|proposed"`
 	}
 	var rows []row
-	total := 0.0
 	for _, p := range c.Plans {
-		total += p.Saving
 		rows = append(rows, row{strings.Join(p.Nodes, " "), p.NewNode, fmt.Sprintf("%.3f", p.PerHour), fmt.Sprintf("%.3f", p.Saving), p.Begun})
 	}
-	return Rows(rows) + fmt.Sprintf("\nIn %s per hour. All of them save %.3f of %.3f.\n", s.Currency, total, s.PerHour)
+	return Rows(rows) + fmt.Sprintf("\nIn %s per hour. All of them save %.3f of %.3f.\n", s.Currency, c.Saving(), s.PerHour)
 }

@@ -144,8 +144,9 @@ func TestEstimatesAreMarked(t *testing.T) {
 func TestSpendCapsStandBesideTheSpend(t *testing.T) {
 	r := busy()
 	r.Spend.Caps = []decision.SpendCap{{Of: "cluster", PerHour: 60, Spent: 52.5}, {Of: "team=ml", PerHour: 60, Spent: 52.5, About: true}, {Of: "web", Group: "web", PerHour: 71.5}}
+	r.Spend.Consolidation = &decision.Consolidation{Plans: []decision.ConsolidationPlan{{Saving: 1.25}, {Saving: 2}}}
 	page := get(t, r, Path).Body.String()
-	for _, want := range []string{"52.50 with new nodes, capped at 60.00 for <bdi>cluster</bdi>", "about 52.50 with new nodes, capped at 60.00 for <bdi>team=ml</bdi>"} {
+	for _, want := range []string{"52.50 with new nodes, capped at 60.00 for <bdi>cluster</bdi>", "about 52.50 with new nodes, capped at 60.00 for <bdi>team=ml</bdi>", "3.25 less with fewer or cheaper nodes, see asgctl plan"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("%q is not on the page", want)
 		}
