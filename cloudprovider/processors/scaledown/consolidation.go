@@ -29,7 +29,7 @@ const (
 	// mostPlans are looked at after each of them.
 	mostPlans = 50
 	// checking bounds the time of one loop in which plans are tried with the scheduler's filters.
-	checking = 20 * time.Millisecond
+	checking = 10 * time.Millisecond
 	// refusedFor is how long a plan that these filters refuse is not made again.
 	refusedFor = 10 * time.Minute
 	// startUp is how long a new node is counted to start.

@@ -439,20 +439,21 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 			delete(m.blocked, name)
 		}
 	}
-	most := mostLaunches
-	if s.Reason == move.Consolidation {
+	consolidates, most := s.Reason == move.Consolidation, mostLaunches
+	if consolidates {
 		most = 1
 	}
 	switch {
 	case !moves:
+	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
+		m.Metrics.Ended(s.Reason, move.Cancelled)
+		s = s.Held(m.Clock.Now())
+		m.set(name, &s)
 	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
 		m.placeless[name] = true
 		if m.roomless[name] {
 			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "no group can launch a node for its pods"}
 		}
-	case noPlace && s.Reason == move.Consolidation && m.cools(s.Replacement): // no capacity at this price is no failure
-		s = s.Held(m.Clock.Now())
-		m.set(name, &s)
 	case noPlace:
 		m.postpone(name)
 	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
