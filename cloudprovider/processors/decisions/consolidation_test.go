@@ -54,8 +54,13 @@ func (w *world) untilConsolidated(want func(*decision.Report) string) (r *decisi
 
 const planEvery = 10 * time.Second
 
+// sizes are the desired capacities at AWS, once AWS has answered. A test that ends before has a termination in doubt.
 func (w *world) sizes() string {
 	w.T.Helper()
+	known := w.Cache.Snapshot()
+	if big, small := known.Group("big").DesiredCapacity, known.Group("small").DesiredCapacity; big != w.size("big") || small != w.size("small") {
+		return fmt.Sprintf("%d big, %d small, as far as is known", big, small)
+	}
 	return fmt.Sprintf("%d big, %d small", w.size("big"), w.size("small"))
 }
 
