@@ -1,10 +1,6 @@
 package aws
 
-import (
-	"time"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-)
+import "time"
 
 // Started notes how long a node of the node group took from its launch until it was Ready.
 func (p *Provider) Started(nodeGroup string, took time.Duration) {
@@ -19,13 +15,4 @@ func (p *Provider) BelowClock(nodeGroup string) bool {
 	}
 	size, _ := ng.TargetSize()
 	return size < ng.MinSize()
-}
-
-// Surplus returns the number of nodes of an Auto Scaling group that must go before AWS lowers its size, because AWS would choose them itself, and
-// when that is. A group whose scale-down is paused has none.
-func (p *Provider) Surplus(g *group.Group) (nodes int, by time.Time) {
-	if p.Paused(g).Down {
-		return 0, time.Time{}
-	}
-	return g.Surplus()
 }

@@ -3,13 +3,8 @@ package aws_test
 import (
 	"strings"
 	"testing"
-	"time"
 
-	clocktesting "k8s.io/utils/clock/testing"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -70,28 +65,6 @@ func TestZoneGroupsShareTheMinimumOfASchedule(t *testing.T) {
 	}
 	if below != 3 {
 		t.Errorf("%d nodes lack in the zones, want 3", below)
-	}
-}
-
-func TestSurplusGoesBeforeAWSChooses(t *testing.T) {
-	now := clocktesting.NewFakeClock(time.Now())
-	for paused, want := range map[string]int{"false": 2, "scale-down": 0} {
-		w := awsworld.NewAWS(t, func(c *fakeaws.Config) {
-			three := 3
-			c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "a", After: fakeaws.Duration(10 * time.Minute), Max: &three}}
-		}, awsworld.Group("a", "m5.large", 0, 5, 9, map[string]string{group.TagPaused: paused})).RestartedWith(func(o *asg.Options, a *aws.Options) {
-			o.Actions, o.Clock, a.Clock = o.AutoScaling.(asg.ActionsAPI), now, now
-		})
-		w.Eventually(func() string {
-			nodes, by := w.Surplus(w.View().Group("a"))
-			if size := w.Cache.Snapshot().Group("a").MaxSize; size != 3 {
-				return "the action is not seen"
-			}
-			if nodes != want || nodes > 0 && by.Sub(now.Now()).Round(time.Minute) != 10*time.Minute {
-				t.Errorf("%d nodes must go by %s, want %d in ten minutes", nodes, by, want)
-			}
-			return ""
-		})
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -72,6 +73,9 @@ const (
 	HeldRollout  Hold = "rollout"      // a workload has pods that are not Ready
 	HeldRestart  Hold = "restart"      // its Deployments are restarted first
 )
+
+// LeftAlone is the message of HeldAlone.
+const LeftAlone = "it, its group or its zone is left alone"
 
 // Held says why a node that is due does not move yet.
 type Held struct {
@@ -148,6 +152,11 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		r.moves(due.Node, s)
 	}
 	return r.decision
+}
+
+// Idle reports whether the machine has nothing to look for. A schedule needs a group with a surplus.
+func (m *Machine) Idle(groups []*group.Group) bool {
+	return !slices.ContainsFunc(m.Reasons, func(r Reason) bool { return r.Name() != Schedule || slices.ContainsFunc(groups, lowers) })
 }
 
 // due returns the first reason for which the node is to be replaced.
@@ -246,7 +255,7 @@ func (r *round) moves(n Node, s State) {
 }
 
 // shut says why no node moves now for a reason, "" if nodes do. That also holds moves that have begun, before their drain. A repair waits for no pod:
-// its node is of no use to them.
+// its node is of no use to them. Nor does a schedule: AWS does not wait.
 func (r *round) shut(reason string) (Hold, string) {
 	if r.closed == nil {
 		r.closed = map[string]string{}
@@ -264,7 +273,7 @@ func (r *round) shut(reason string) (Hold, string) {
 	switch {
 	case message != "":
 		return HeldWindow, message
-	case r.Pending && reason != Repair:
+	case r.Pending && reason != Repair && reason != Schedule:
 		return HeldPending, "pods wait for nodes, and they come first"
 	case r.Budgets.Left(reason, len(r.Nodes), nil) <= 0:
 		return HeldBudget, "--asg-move-budget lets no node move"
@@ -276,7 +285,7 @@ func (r *round) shut(reason string) (Hold, string) {
 func (r *round) held(due candidate, reason string) (Hold, string) {
 	g, to := due.Group, target{due.Group.Name, reason, due.Target}
 	if r.LeftAlone(due.Node) {
-		return HeldAlone, "it, its group or its zone is left alone"
+		return HeldAlone, LeftAlone
 	}
 	if r.failures[to] >= mostFailures {
 		return HeldStopped, fmt.Sprintf("%d moves of group %q have failed, so the others wait: asgctl moves resume %s", r.failures[to], g.Name, g.Name)
@@ -295,7 +304,7 @@ func (r *round) held(due candidate, reason string) (Hold, string) {
 	if due.Target != "" && !r.groupProven(g.Name) && (r.to[to] > 0 || len(r.conforming[g.Name]) > 0) {
 		return HeldFirst, fmt.Sprintf("the first new node of group %q must have been Ready with its pods for %s", g.Name, r.Proof)
 	}
-	if reason == Repair {
+	if reason == Repair || reason == Schedule && due.IgnoresWishes { // in a moment AWS ends one without any care
 		return "", ""
 	}
 	return r.heldByPods(due)

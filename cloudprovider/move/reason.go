@@ -13,6 +13,7 @@ type Node struct {
 	*corev1.Node
 	Instance *group.Instance
 	Group    *group.Group // the whole Auto Scaling group
+	Leaving  bool         // the core or the interruption drains it
 	// Pods returns the pods on the node in a new list, DaemonSets' pods included. Nil is none.
 	Pods func() []*corev1.Pod
 }
@@ -43,6 +44,7 @@ type Reason interface {
 // Names of the reasons, in the order in which they are served.
 const (
 	Repair        = "repair"
+	Schedule      = "schedule"
 	Rotation      = "rotation"
 	Consolidation = "consolidation"
 )

@@ -61,7 +61,8 @@ func parseWindow(fields []string) (w window, err error) {
 }
 
 // Open reports whether nodes may move for the reason now, and when that may change, zero for never. A deny window closes while it runs. If there are
-// allow windows for the reason, it is open in these alone. Else if there are some for all reasons, it is open in them alone.
+// allow windows for the reason, it is open in these alone. Else if there are some for all reasons, it is open in them alone. Windows for all reasons do
+// not count for a schedule, because it states the time itself.
 func (w Windows) Open(reason string, now time.Time) (open bool, next time.Time) {
 	open, next = w.at(reason, now)
 	for range mostChanges {
@@ -82,10 +83,10 @@ func (w Windows) at(reason string, now time.Time) (open bool, next time.Time) {
 	of := func(reason string) func(window) bool {
 		return func(one window) bool { return one.allow && one.reason == reason }
 	}
-	own := slices.ContainsFunc(w, of(reason))
-	open, denied := !own && !slices.ContainsFunc(w, of("")), false
+	own, general := slices.ContainsFunc(w, of(reason)), reason != Schedule
+	open, denied := !own && !(general && slices.ContainsFunc(w, of(""))), false
 	for _, one := range w {
-		if one.reason != "" && one.reason != reason || one.allow && own && one.reason == "" {
+		if one.reason != reason && (one.reason != "" || !general || one.allow && own) {
 			continue
 		}
 		runs, change := one.at(now)

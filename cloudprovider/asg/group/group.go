@@ -30,8 +30,7 @@ type Group struct {
 	// Schedules are the TagSchedules, by name. Timed are the limits by the clock that hold now.
 	Schedules     []Schedule
 	Timed         []Timed
-	RaisedByClock bool     // MinSize is higher than without them
-	Lowering      Lowering // of AWS's, ahead
+	RaisedByClock bool // MinSize is higher than without them
 	// Operation is AWS's own work on the instances. See LeftAlone.
 	Operation launchspec.Operation
 	// EKSRepairs reports that EKS itself repairs the nodes of its managed node group.

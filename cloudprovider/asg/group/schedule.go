@@ -123,12 +123,6 @@ const (
 	ActionLate = 2 * time.Minute
 )
 
-// Lowering is a capacity to which AWS will cut a group down, by terminating instances of its own choice. The zero value is none.
-type Lowering struct {
-	Capacity int
-	At       time.Time
-}
-
 // SetSizes sets the sizes that hold now: AWS's and the flag's, then what scheduled actions of AWS are about to make of them, then the schedules. The
 // highest minimum and the lowest maximum hold, and AWS's own limits always. A minimum holds from lead before its time on, so that its nodes are
 // Ready in time. SetSizes returns the next moment at which the sizes may change, zero for none.
@@ -138,7 +132,7 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 			next = at
 		}
 	}
-	g.Timed, g.Lowering = nil, Lowering{}
+	g.Timed = nil
 	least, most := g.given()
 	given, announced := least, most
 	for _, a := range actions {
@@ -160,9 +154,7 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 		}
 		g.Timed = append(g.Timed, a)
 		least = max(least, min(a.Min, most))
-		if a.Max < announced {
-			announced, g.Lowering = a.Max, Lowering{Capacity: a.Max, At: a.From}
-		}
+		announced = min(announced, a.Max)
 	}
 	most = max(min(most, announced), least)
 	at := func(t time.Time) (int, int) {
@@ -201,10 +193,16 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 	return next
 }
 
-// Surplus returns the number of instances beyond the capacity to which AWS will cut the group down, and when that is. They should be drained before.
-func (g *Group) Surplus() (instances int, by time.Time) {
-	if g.Lowering.At.IsZero() {
-		return 0, time.Time{}
+// Surplus returns the capacity of instances beyond the lowest maximum by the clock, and that maximum. The minimum size stays.
+func (g *Group) Surplus() (capacity int, beyond Timed) {
+	beyond.Max = math.MaxInt
+	for _, t := range g.Timed {
+		if t.Max < beyond.Max {
+			beyond = t
+		}
 	}
-	return g.InstancesFor(g.DesiredCapacity - g.Lowering.Capacity), g.Lowering.At
+	if beyond.Max == math.MaxInt {
+		return 0, beyond
+	}
+	return max(0, min(g.DesiredCapacity, g.CountedCapacity())-max(beyond.Max, g.MinSize)), beyond
 }

@@ -3,6 +3,7 @@ package group
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -166,6 +167,7 @@ func TestSizesAreReadyForScheduledActions(t *testing.T) {
 		before  time.Duration
 		want    string // sizes, and surplus of the eight instances
 		none    bool   // the process is suspended
+		missing int    // of the eight instances
 	}{
 		{name: "long before", actions: []Timed{action(4, 6)}, before: 16 * time.Minute, want: "1 to 9, 0"},
 		{name: "time to drain", actions: []Timed{action(4, 6)}, before: 15 * time.Minute, want: "1 to 6, 2"},
@@ -174,19 +176,21 @@ func TestSizesAreReadyForScheduledActions(t *testing.T) {
 		{name: "a moment late", actions: []Timed{action(4, 6)}, before: -time.Minute, want: "4 to 6, 2"},
 		{name: "carried out", actions: []Timed{action(4, 6)}, before: -2 * time.Minute, want: "1 to 9, 0"},
 		{name: "suspended", actions: []Timed{action(4, 6)}, before: time.Minute, none: true, want: "1 to 9, 0"},
-		{name: "below AWS's minimum, which it lowers", actions: []Timed{action(0, 0)}, before: time.Minute, want: "1 to 1, 8"},
-		{name: "with a schedule", actions: []Timed{action(4, 6)}, tag: "any any any any any for=1h min=5 max=5", before: time.Minute, want: "5 to 5, 2"},
-		{name: "against a schedule", actions: []Timed{action(4, 6)}, tag: "any any any any any for=1h max=2", before: time.Minute, want: "4 to 4, 2"},
+		{name: "below AWS's minimum, which stays until then", actions: []Timed{action(0, 0)}, before: time.Minute, want: "1 to 1, 7"},
+		{name: "the lower of two", actions: []Timed{action(0, 6), action(0, 5)}, before: time.Minute, want: "1 to 5, 3"},
+		{name: "with a schedule", actions: []Timed{action(4, 6)}, tag: "any any any any any for=1h min=5 max=5", before: time.Minute, want: "5 to 5, 3"},
+		{name: "against a schedule", actions: []Timed{action(4, 6)}, tag: "any any any any any for=1h max=2", before: time.Minute, want: "4 to 4, 4"},
+		{name: "instances that are still to come", actions: []Timed{action(0, 3)}, before: time.Minute, missing: 3, want: "1 to 3, 2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g := &Group{AWSMin: 1, AWSMax: 9, DesiredCapacity: 8, Schedules: ReadSchedules(map[string]string{TagSchedule + "x": tt.tag})}
+			g := &Group{AWSMin: 1, AWSMax: 9, DesiredCapacity: 8, Instances: slices.Repeat([]Instance{{Weight: 1}}, 8-tt.missing), Schedules: ReadSchedules(map[string]string{TagSchedule + "x": tt.tag})}
 			if tt.none {
 				g.SuspendedProcesses = []string{"ScheduledActions"}
 			}
 			g.SetSizes(strike.Add(-tt.before), 5*time.Minute, tt.actions)
-			surplus, by := g.Surplus()
-			if got := fmt.Sprintf("%d to %d, %d", g.MinSize, g.MaxSize, surplus); got != tt.want || surplus > 0 && by != strike {
-				t.Errorf("%s by %s, want %s", got, by, tt.want)
+			surplus, beyond := g.Surplus()
+			if got := fmt.Sprintf("%d to %d, %d", g.MinSize, g.MaxSize, surplus); got != tt.want || surplus > 0 && tt.tag == "" && beyond.From != strike {
+				t.Errorf("%s beyond %s, want %s", got, beyond, tt.want)
 			}
 		})
 	}

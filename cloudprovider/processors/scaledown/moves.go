@@ -260,14 +260,14 @@ func (m *Moves) set(node string, s *move.State) {
 
 // moving decides which nodes move. It returns the nodes to drain as soon as their pods have a place.
 func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []*corev1.Node {
-	if len(m.Machine.Reasons) == 0 && !slices.ContainsFunc(all, left) {
+	view := m.Provider.View()
+	if m.Machine.Idle(view.Snapshot().Groups()) && len(m.states)+len(m.held)+len(m.draining) == 0 && !slices.ContainsFunc(all, left) {
 		return nil
 	}
 	now := m.Clock.Now()
 	var nodes []move.Node
 	var imageless []string
 	byName := make(map[string]*corev1.Node, len(all))
-	view := m.Provider.View()
 	m.states = map[string]move.State{}
 	for _, n := range all {
 		i, g := view.Instance(n)
@@ -286,7 +286,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 		if m.WantImages != nil && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
 		}
-		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
+		nodes = append(nodes, move.Node{Node: newest, Instance: i, Group: g, Leaving: beingDrained(n), Pods: func() []*corev1.Pod { return podsOn(ctx, n.Name) }})
 	}
 	if len(imageless) > 0 {
 		m.WantImages(imageless...)
@@ -325,7 +325,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			continue
 		}
 		if m.leftAlone(move.Node{Node: n}) {
-			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldAlone, Message: "it, its group or its zone is left alone"}
+			m.held[name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldAlone, Message: move.LeftAlone}
 		}
 		_, held := m.held[name]
 		if !held {

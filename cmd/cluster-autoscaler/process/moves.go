@@ -13,8 +13,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// newMoves makes the moves that the flags switch on, nil for a process that is to change nothing. Without any it takes off the nodes what moves of
-// other flags have left. Their writes end with working.
+// newMoves makes the moves that the flags switch on, and those of schedules, nil for a process that is to change nothing. Without any it takes off the
+// nodes what moves of other flags have left. Their writes end with working.
 func (p *Process) newMoves(working context.Context, client kubernetes.Interface, cloud *cloud) (*scaledown.Moves, error) {
 	flags := p.options.AWS
 	if p.guard != nil || p.refusing != nil {
@@ -38,6 +38,9 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 			return nil, err
 		}
 		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent})
+	}
+	if p.options.ScaleDown {
+		m.Reasons = append(m.Reasons, &move.Shrink{Keeps: cloud.provider.Keeps})
 	}
 	var wantImages func(instances ...string)
 	if flags.Rotate {

