@@ -9,9 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 // outdated is a reason for nodes with the label outdated.
@@ -185,5 +187,54 @@ func TestMoveWithoutRoomEndsNothing(t *testing.T) {
 	w.clock.Step(21 * time.Minute)
 	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
 		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+	}
+}
+
+// AWS is about to lower the group, and the pods fit on none of its other nodes. The node whose pod costs least goes, and no further one.
+func TestNodeGoesAheadOfAScheduledAction(t *testing.T) {
+	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
+		two := 2
+		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
+		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
+	}, awsworld.Group("small", "m5.large", 0, 3, 5, nil), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
+	budgets, err := move.ParseBudgets([]string{"100%"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
+	w := newMovingWorld(t, on, options(), true, &move.Machine{Reasons: []move.Reason{shrink}, Budgets: budgets}, func(o *asg.Options) {
+		o.Actions = o.AutoScaling.(asg.ActionsAPI)
+	})
+	for i, n := range w.ready("small") {
+		w.join(n)
+		pod := running(fmt.Sprint("pod-", i), fmt.Sprint("set-", i), "1500m", n.Name)
+		pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		if i > 0 {
+			pod.Annotations = map[string]string{corev1.PodDeletionCost: "1000"}
+		}
+		w.put(pod)
+	}
+	n := w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "other" })
+	if want := `it is to be replaced (schedule: the scheduled action `; !strings.HasPrefix(n.Reason.Message, want) || !strings.Contains(n.Reason.Message, ` lowers group "small" to 2 at `) {
+		t.Errorf("reason %q", n.Reason.Message)
+	}
+	for range 3 {
+		w.loop()
+	}
+	if w.desired() != 3 || w.evicted() != "" {
+		t.Fatalf("%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
+	}
+	w.join(w.ready("other")[0])
+	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
+	w.gone(2)
+	for range 3 {
+		for _, n := range w.loop().Nodes {
+			if n.Move != nil && n.Name != "small-0" {
+				t.Errorf("node %s moves, too", n.Name)
+			}
+		}
+	}
+	if got := w.evicted(); got != "pod-0" || w.desired() != 2 || w.Target("other") != 1 {
+		t.Errorf("evicted %q, %d and %d are desired, want the pod of one node", got, w.desired(), w.Target("other"))
 	}
 }
