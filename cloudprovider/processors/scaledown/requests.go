@@ -101,7 +101,8 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		case r.Provider.NodeGroupOf(n) == nil, r.Provider.Keeps(n):
 		case now.Before(r.Removals.rollback.again[n.Name]), results[n.Name].ResultType != scaledownstatus.NodeDeleteOk:
 			answer(n, simulator.RecentlyUnremovable)
-		case r.replaces(n) && r.starting(ctx, n, all), r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement, all):
+		case r.replaces(n) && !r.movesFor(n, move.Schedule) && r.starting(ctx, n, all), // a group that becomes smaller launches no replacement
+			r.moves(n) && r.Moves.coming(ctx, r.Moves.states[n.Name].Replacement, all):
 			answer(n, simulator.NoPlaceToMovePods)
 		default:
 			eligible = append(eligible, n)
@@ -154,10 +155,10 @@ func (r *Requests) moves(n *corev1.Node) bool {
 	return moves && !nodemeta.ToGo(n)
 }
 
-// consolidates reports whether the node is to go because it costs too much.
-func (r *Requests) consolidates(n *corev1.Node) bool {
+// movesFor reports whether the node is to be replaced for the reason.
+func (r *Requests) movesFor(n *corev1.Node, reason string) bool {
 	s, _ := move.StateOf(n)
-	return s.Reason == move.Consolidation && r.moves(n)
+	return s.Reason == reason && r.moves(n)
 }
 
 // replace asks for another node in the group of a node that is to be replaced first, if its pods fit on no other node or its group is at its minimum
@@ -169,7 +170,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 	}
 	for _, k := range kept {
 		noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil && !r.moves(k.Node) // whose pods the next scale-up counts
-		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.consolidates(k.Node) {
+		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
 			continue
 		}
 		ng := r.Provider.NodeGroupOf(k.Node)
