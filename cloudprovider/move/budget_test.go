@@ -49,7 +49,7 @@ func TestWrongBudgetNamesRemedy(t *testing.T) {
 		"ten":      `"ten" is no budget: use a number of nodes such as 5, a part of them such as 10%`,
 		"-1":       "use a number",
 		"1.5%":     "use a number",
-		"drift:1":  `"drift:1": there is no reason "drift": use one of repair, schedule, rotation, or none for all`,
+		"drift:1":  `"drift:1": there is no reason "drift": use one of repair, schedule, rotation, consolidation, or none for all`,
 		"101%":     `"101%" is more than all nodes: use 100% at most`,
 		"5 repair": `"repair" is no budget`,
 	} {

@@ -87,7 +87,7 @@ func TestWrongWindowNamesRemedy(t *testing.T) {
 	for text, want := range map[string]string{
 		"deny 0 8 * * MON-FRI":                    "it has 6 words: use [REASON:]allow|deny, five fields of cron, a duration and maybe a time zone",
 		"forbid 0 8 * * * 1h":                     `"forbid" is unknown: use allow or deny`,
-		"drift:deny 0 8 * * * 1h":                 `there is no reason "drift": use one of repair, schedule, rotation, or none for all`,
+		"drift:deny 0 8 * * * 1h":                 `there is no reason "drift": use one of repair, schedule, rotation, consolidation, or none for all`,
 		"deny 0 25 * * * 1h":                      `"0 25 * * *" is not five fields of cron such as 0 8 * * MON-FRI: end of range (25) above maximum (23)`,
 		"deny 0 0 31 2 * 1h":                      `"0 0 31 2 *" never comes`,
 		"deny 0 8 * * * 10":                       `"10" is no length of a window: use a duration such as 10h`,
