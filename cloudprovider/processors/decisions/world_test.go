@@ -131,12 +131,18 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	var after []corestatus.ScaleUpStatusProcessor
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
 	opts.Backoff = nodegroups.NewPauses(opts.InitialNodeGroupBackoffDuration, opts.MaxNodeGroupBackoffDuration, opts.NodeGroupBackoffResetTimeout)
-	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: launchable.AddLeftOut, Clock: clock.RealClock{}})
+	var moves *scaledown.Moves
+	complete := func(s *corestatus.ScaleUpStatus) {
+		launchable.AddLeftOut(s)
+		if moves != nil {
+			moves.ScaledUp(s)
+		}
+	}
+	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: complete, Clock: clock.RealClock{}})
 	opts.ScaleUpOrchestrator = scaleUp
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
 		after = append(after, decisions.ScaleUp{Collector: c, Raises: scaleUp.Raises})
-		var moves *scaledown.Moves
 		if w.machine != nil {
 			moves = scaledown.NewMoves(scaledown.Moves{Machine: w.machine, Provider: w.Provider, Writer: move.NewWriter(t.Context(), w.client), Raises: scaleUp.Raises,
 				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
@@ -147,8 +153,9 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 					moves.Consolidation, launchable.Only, c.Consolidation = w.consolidation, moves.MayLaunch, w.consolidation.Found
 				}
 			}
-			list = []pods.PodListProcessor{list[0], podlist.NewMoving(moves), list[1], list[2]}
-			after, c.Held = append([]corestatus.ScaleUpStatusProcessor{moves}, after...), moves.Held
+			draining := podlist.NewDraining(nobody{})
+			draining.Moves, c.Held = moves, moves.Held
+			list = []pods.PodListProcessor{list[0], draining, list[1], list[2]}
 		}
 		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
 			Provider: w.Provider, Nodes: w.factory.Core().V1().Nodes().Lister(), Clock: clock.RealClock{}})
@@ -180,6 +187,12 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	}
 	w.core = autoscaler
 }
+
+// nobody interrupts a node.
+type nobody struct{}
+
+func (nobody) NodesBeingDrained() []string  { return nil }
+func (nobody) ReplacementsDecided([]string) {}
 
 // loop runs one loop of the core and returns the report after it.
 func (w *world) loop() *decision.Report {

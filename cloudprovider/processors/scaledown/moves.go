@@ -45,7 +45,7 @@ const (
 //
 //   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, and returns them as pending. So the core plans
 //     them together with all others. restore puts them back before the core plans removals.
-//   - Process, at the end of the scale-up, sees which of them got a node.
+//   - ScaledUp, at the end of the scale-up, sees which of them got a node.
 //   - moving begins new moves, and Requests tells what came of the others.
 //
 // The core's loop alone uses it, except that it writes annotations beside the loop.
@@ -203,9 +203,8 @@ func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
 	m.counted = nil
 }
 
-// Process notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event. It implements the
-// core's ScaleUpStatusProcessor.
-func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+// ScaledUp notes for which nodes the scale-up launches others, and which it does not help. Their pods run, so they get no event and leave the status.
+func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 	if s.Result == corestatus.ScaleUpNotTried {
 		return
 	}
@@ -232,9 +231,6 @@ func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpSt
 		}
 	}
 }
-
-// CleanUp implements the core's ScaleUpStatusProcessor.
-func (*Moves) CleanUp() {}
 
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {

@@ -91,13 +91,17 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Zones:       oneZone,
 		Placeholder: nodeinfos.IsPlaceholder,
 		BelowClock:  belowClock,
-		Complete:    launchable.AddLeftOut,
-		Memory:      lifecycle.Burst,
-		Clock:       clock.RealClock{},
+		Complete: func(s *corestatus.ScaleUpStatus) {
+			launchable.AddLeftOut(s)
+			if with.replaces() {
+				with.moves.ScaledUp(s)
+			}
+		},
+		Memory: lifecycle.Burst,
+		Clock:  clock.RealClock{},
 	})
-	var moves corestatus.ScaleUpStatusProcessor
 	if with.replaces() {
-		with.moves.Raises, moves, with.decisions.Held = scaleUp.Raises, with.moves, with.moves.Held
+		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves
 		if c := with.moves.Consolidation; c != nil {
 			c.Launchable, c.DeleteOptions, c.Rules, launchable.Only = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.MayLaunch
 			with.decisions.Consolidation = c.Found
@@ -137,7 +141,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		injection.status, // takes out fake pods, which get no events
 		buffers.status,
-		moves, // takes out pods that run and that nobody helps
 		made.unhelped,
 		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
 		status.Draining{ScaledUp: with.draining.ScaledUp},
@@ -167,17 +170,13 @@ func (with parts) replaces() bool { return with.moves != nil && len(with.moves.M
 // of its pods or none. The guard does not see the pods that --check-capacity-batch-processing adds within a scale-up.
 func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveBack pods.PodListProcessor) []pods.PodListProcessor {
 	injection, buffers, requests := with.injection, with.buffers, with.requests
-	var requestsGuard, moving pods.PodListProcessor
+	var requestsGuard pods.PodListProcessor
 	if requests.injector != nil {
 		requestsGuard = oneZone
-	}
-	if with.replaces() {
-		moving = podlist.NewMoving(with.moves)
 	}
 	return present[pods.PodListProcessor](
 		podlist.NewSiblings(clock.RealClock{}),
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
-		moving,
 		with.draining,
 		injection.pods,
 		buffers.pods,
