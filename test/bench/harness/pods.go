@@ -18,10 +18,13 @@ import (
 // A Pod is the history of a pod. The zero time means that something has not happened.
 type Pod struct {
 	Name, Node string
+	App        string // its label
 	Created    time.Time
 	Refused    time.Time // kube-scheduler found no node for it
 	Running    time.Time
+	Ended      time.Time // its containers have ended by themselves
 	Gone       time.Time
+	Disrupted  bool // something else than its owner removes it: an eviction, or the end of its node
 }
 
 // A Record has the pods of namespace default. Safe for concurrent use.
@@ -58,10 +61,11 @@ func (r *Record) seen(object any) {
 	defer r.mu.Unlock()
 	p := r.pods[pod.UID]
 	if p == nil {
-		p = &Pod{Name: pod.Name, Created: time.Now()}
+		p = &Pod{Name: pod.Name, App: pod.Labels["app"], Created: time.Now()}
 		r.pods[pod.UID] = p
 	}
 	p.Node = pod.Spec.NodeName
+	p.Disrupted = p.Disrupted || disrupted(pod)
 	refused := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodScheduled && c.Reason == corev1.PodReasonUnschedulable
 	})
@@ -71,6 +75,16 @@ func (r *Record) seen(object any) {
 	if pod.Status.Phase == corev1.PodRunning && p.Running.IsZero() {
 		p.Running = time.Now()
 	}
+	if (pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed) && p.Ended.IsZero() {
+		p.Ended = time.Now()
+	}
+}
+
+// disrupted reports whether Kubernetes says so. Its eviction API does before it deletes the pod, and so does its collector of pods without a node.
+func disrupted(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue
+	})
 }
 
 func (r *Record) gone(object any) {
@@ -79,8 +93,9 @@ func (r *Record) gone(object any) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if p := r.pods[object.(*corev1.Pod).UID]; p != nil {
-		p.Gone = time.Now()
+	pod := object.(*corev1.Pod)
+	if p := r.pods[pod.UID]; p != nil {
+		p.Gone, p.Disrupted = time.Now(), p.Disrupted || disrupted(pod)
 	}
 }
 
@@ -97,4 +112,7 @@ func (r *Record) Pods() []Pod {
 }
 
 // Runs reports whether the pod runs now.
-func (p Pod) Runs() bool { return !p.Running.IsZero() && p.Gone.IsZero() }
+func (p Pod) Runs() bool { return !p.Running.IsZero() && p.Wants() }
+
+// Wants reports whether the pod takes a place on a node now, or waits for one.
+func (p Pod) Wants() bool { return p.Ended.IsZero() && p.Gone.IsZero() }

@@ -119,7 +119,8 @@ func (r *run) launchKarpenter(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		pools = append(pools, karpenter.Pool{Name: g.name, InstanceType: g.instanceType, Labels: map[string]string{groupLabel: g.name}, Node: node})
+		pools = append(pools, karpenter.Pool{Name: g.name, Labels: map[string]string{groupLabel: g.name},
+			Offers: []karpenter.Offer{{InstanceType: g.instanceType, Node: node}}})
 	}
 	o := karpenter.Options{Binary: r.bench.karpenter, Dir: dir, Cluster: r.env.Cluster, Pools: pools, BootTime: bootTime}
 	if r.nodesGo {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -20,9 +21,12 @@ var nodeClaims = schema.GroupVersionResource{Group: "karpenter.sh", Version: "v1
 
 // A Claim is a NodeClaim: Karpenter's request for one instance.
 type Claim struct {
-	Pool    string
-	Created time.Time // when it was seen first
-	Deleted time.Time // when its deletion was first seen to be requested, or zero
+	Pool         string
+	InstanceType string    // empty until it is launched
+	CapacityType string    // empty until it is launched
+	Created      time.Time // when it was seen first
+	Deleted      time.Time // when its deletion was first seen to be requested, or zero
+	Gone         time.Time // when its instance was terminated, or zero
 }
 
 // Claims are all NodeClaims since the watch began, the deleted ones included. Safe for concurrent use.
@@ -63,6 +67,10 @@ func (c *Claims) see(object any) {
 		known = &Claim{Pool: claim.GetLabels()["karpenter.sh/nodepool"], Created: time.Now()}
 		c.seen[claim.GetUID()] = known
 	}
+	// A claim may have the labels before the launch. It has the ID from then on.
+	if id, _, _ := unstructured.NestedString(claim.Object, "status", "providerID"); id != "" {
+		known.InstanceType, known.CapacityType = claim.GetLabels()[corev1.LabelInstanceTypeStable], claim.GetLabels()[capacityType]
+	}
 	if claim.GetDeletionTimestamp() != nil && known.Deleted.IsZero() {
 		known.Deleted = time.Now()
 	}
@@ -78,8 +86,11 @@ func (c *Claims) gone(object any) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known := c.seen[claim.GetUID()]; known != nil && known.Deleted.IsZero() {
-		known.Deleted = time.Now()
+	if known := c.seen[claim.GetUID()]; known != nil {
+		known.Gone = time.Now()
+		if known.Deleted.IsZero() {
+			known.Deleted = known.Gone
+		}
 	}
 }
 

@@ -17,7 +17,7 @@ func TestPoolsAreValidAndClaimsAreSeen(t *testing.T) {
 	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a"}
 	if err := prepare(t.Context(), Options{
 		Dir: t.TempDir(), Cluster: cluster, BootTime: 3 * time.Second, ConsolidateAfter: 10 * time.Second,
-		Pools: []Pool{{Name: "web", InstanceType: "m5.large", Labels: map[string]string{"group": "web"}, Node: node}},
+		Pools: []Pool{{Name: "web", Labels: map[string]string{"group": "web"}, Offers: []Offer{{InstanceType: "m5.large", Node: node}}}},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -58,9 +58,13 @@ func TestTypesHaveTheRoomOfTheirPools(t *testing.T) {
 	node := &corev1.Node{Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("1930m"), corev1.ResourceMemory: resource.MustParse("7Gi"), "nvidia.com/gpu": resource.MustParse("1"),
 	}}}
-	types := instanceTypes([]Pool{{Name: "a", InstanceType: "m5.large", Node: node}, {Name: "b", InstanceType: "m5.large", Node: node}})
+	offers := []Offer{{InstanceType: "m5.large", Node: node}}
+	types := instanceTypes([]Pool{{Name: "a", Offers: offers}, {Name: "b", Offers: offers}, {Name: "c", CapacityType: "spot", Offers: offers}})
 	if len(types) != 1 {
-		t.Fatalf("%d types, want one for both pools", len(types))
+		t.Fatalf("%d types, want one for all pools", len(types))
+	}
+	if got := types[0].(map[string]any)["offerings"].([]any); len(got) != 2 {
+		t.Errorf("%v, want one offering on-demand and one of spot", got)
 	}
 	got := types[0].(map[string]any)["resources"].(corev1.ResourceList)
 	for name, want := range map[corev1.ResourceName]string{corev1.ResourceCPU: "2030m", corev1.ResourceMemory: "7178Mi", "nvidia.com/gpu": "1"} {

@@ -1,19 +1,25 @@
 package karpenter
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-const capacityType = "karpenter.sh/capacity-type"
+const (
+	capacityType = "karpenter.sh/capacity-type"
+	class        = "default" // of all nodes
+)
 
 // reserved is what the KWOK provider takes off the resources of a type.
 var reserved = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("100m"), corev1.ResourceMemory: resource.MustParse("10Mi")}
@@ -44,64 +50,81 @@ func prepare(ctx context.Context, o Options) error {
 
 func typesFile(dir string) string { return filepath.Join(dir, "instance-types.json") }
 
-// requirement demands one value of a label.
-func requirement(label, value string) map[string]any {
-	return map[string]any{"key": label, "operator": "In", "values": []string{value}}
+// requirement demands one of the values of a label.
+func requirement(label string, values ...string) map[string]any {
+	return map[string]any{"key": label, "operator": "In", "values": values}
 }
 
 // instanceTypes are the types of all pools, in the form that the KWOK provider reads.
 func instanceTypes(pools []Pool) []any {
 	var types []any
-	known := map[string]bool{}
+	known := map[string]map[string]any{}
 	for _, p := range pools {
-		if known[p.InstanceType] {
-			continue
+		for _, o := range p.Offers {
+			made := known[o.InstanceType]
+			if made == nil {
+				made = map[string]any{"name": o.InstanceType, "architecture": "amd64", "operatingSystems": []string{"linux"}, "resources": whole(o.Node)}
+				known[o.InstanceType], types = made, append(types, made)
+			}
+			offerings, _ := made["offerings"].([]any)
+			offering := map[string]any{"Price": cmp.Or(o.PerHour, 0.1), "Available": true, "Requirements": []any{
+				requirement(capacityType, p.capacityType()), requirement(corev1.LabelTopologyZone, o.Node.Labels[corev1.LabelTopologyZone]),
+			}}
+			if !slices.ContainsFunc(offerings, func(other any) bool { return reflect.DeepEqual(other, offering) }) {
+				made["offerings"] = append(offerings, offering)
+			}
 		}
-		known[p.InstanceType] = true
-		resources := maps.Clone(p.Node.Status.Allocatable)
-		for name, less := range reserved {
-			amount := resources[name]
-			amount.Add(less)
-			resources[name] = amount
-		}
-		types = append(types, map[string]any{
-			"name": p.InstanceType, "architecture": "amd64", "operatingSystems": []string{"linux"}, "resources": resources,
-			"offerings": []any{map[string]any{"Price": 0.1, "Available": true, "Requirements": []any{
-				requirement(capacityType, "on-demand"), requirement(corev1.LabelTopologyZone, p.Node.Labels[corev1.LabelTopologyZone]),
-			}}},
-		})
 	}
 	return types
 }
 
+// whole is what a type must have so that the KWOK provider leaves the node's allocatable resources.
+func whole(node *corev1.Node) corev1.ResourceList {
+	resources := maps.Clone(node.Status.Allocatable)
+	for name, less := range reserved {
+		amount := resources[name]
+		amount.Add(less)
+		resources[name] = amount
+	}
+	return resources
+}
+
+func (p Pool) capacityType() string { return cmp.Or(p.CapacityType, "on-demand") }
+
 // objects are the class of all nodes, and the pools.
 func objects(o Options) []any {
-	const class = "default"
 	all := []any{map[string]any{
 		"apiVersion": "karpenter.kwok.sh/v1alpha1", "kind": "KWOKNodeClass", "metadata": map[string]any{"name": class},
 		"spec": map[string]any{"nodeRegistrationDelay": fmt.Sprintf("%ds", o.BootTime/time.Second)},
 	}}
-	after := "Never"
-	if o.ConsolidateAfter > 0 {
-		after = o.ConsolidateAfter.String()
+	disruption := map[string]any{"consolidationPolicy": "WhenEmpty", "consolidateAfter": "Never", "budgets": []any{map[string]any{"nodes": "100%"}}}
+	switch {
+	case o.Policy != "":
+		disruption = map[string]any{"consolidationPolicy": o.Policy, "consolidateAfter": "0s"}
+	case o.ConsolidateAfter > 0:
+		disruption["consolidateAfter"] = o.ConsolidateAfter.String()
 	}
 	for _, p := range o.Pools {
-		all = append(all, map[string]any{
-			"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": map[string]any{"name": p.Name},
-			"spec": map[string]any{
-				"template": map[string]any{
-					"metadata": map[string]any{"labels": p.Labels},
-					"spec": map[string]any{
-						"nodeClassRef": map[string]any{"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": class},
-						"requirements": []any{requirement(corev1.LabelInstanceTypeStable, p.InstanceType), requirement(capacityType, "on-demand")},
-						"expireAfter":  "Never",
-					},
-				},
-				"disruption": map[string]any{
-					"consolidationPolicy": "WhenEmpty", "consolidateAfter": after, "budgets": []any{map[string]any{"nodes": "100%"}},
+		var types []string
+		for _, offer := range p.Offers {
+			types = append(types, offer.InstanceType)
+		}
+		spec := map[string]any{
+			"template": map[string]any{
+				"metadata": map[string]any{"labels": p.Labels},
+				"spec": map[string]any{
+					"nodeClassRef": map[string]any{"group": "karpenter.kwok.sh", "kind": "KWOKNodeClass", "name": class},
+					"requirements": []any{requirement(corev1.LabelInstanceTypeStable, types...), requirement(capacityType, p.capacityType())},
+					"taints":       p.Taints,
+					"expireAfter":  "Never",
 				},
 			},
-		})
+			"disruption": disruption,
+		}
+		if p.Weight > 0 {
+			spec["weight"] = p.Weight
+		}
+		all = append(all, map[string]any{"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": map[string]any{"name": p.Name}, "spec": spec})
 	}
 	return all
 }

@@ -18,12 +18,21 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
-// A Pool is a NodePool of one instance type.
+// A Pool is a NodePool of one capacity type.
 type Pool struct {
 	Name         string
-	InstanceType string
 	Labels       map[string]string
-	Node         *corev1.Node // whose allocatable resources the pool's nodes have
+	Taints       []corev1.Taint
+	CapacityType string // empty for on-demand
+	Weight       int    // Karpenter tries pools of a higher weight first, 0 for its default
+	Offers       []Offer
+}
+
+// An Offer is one instance type of a Pool.
+type Offer struct {
+	InstanceType string
+	PerHour      float64      // 0 where prices do not matter
+	Node         *corev1.Node // whose allocatable resources the nodes have
 }
 
 // Options configure a Process.
@@ -34,6 +43,10 @@ type Options struct {
 	Pools            []Pool
 	BootTime         time.Duration // from a launch until its node registers, in whole seconds
 	ConsolidateAfter time.Duration // how long a node must be empty until it may go, 0 for no end
+	// Policy is the consolidationPolicy of the pools, with consolidateAfter and the budgets of Karpenter's defaults. Empty means WhenEmpty,
+	// with ConsolidateAfter and without a budget.
+	Policy string
+	Flags  []string // beside the usual ones
 }
 
 // A Process is one running Karpenter. Its methods are safe for concurrent use.
@@ -70,9 +83,9 @@ func Start(ctx context.Context, o Options) (_ *Process, err error) {
 		return nil, err
 	}
 	defer log.Close()
-	p.cmd = exec.Command(o.Binary, fmt.Sprintf("--metrics-port=%d", metrics), fmt.Sprintf("--health-probe-port=%d", health),
+	p.cmd = exec.Command(o.Binary, append([]string{fmt.Sprintf("--metrics-port=%d", metrics), fmt.Sprintf("--health-probe-port=%d", health),
 		// A busy machine must not end it by a lease that it renews too late. There is no other replica.
-		"--disable-leader-election", "--instance-types-file-path="+typesFile(o.Dir))
+		"--disable-leader-election", "--instance-types-file-path=" + typesFile(o.Dir)}, o.Flags...)...)
 	p.cmd.Env = []string{"HOME=" + o.Dir, "KUBECONFIG=" + o.Cluster.Kubeconfig(), "SYSTEM_NAMESPACE=kube-system"}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt at the terminal is the parent's to handle

@@ -31,13 +31,13 @@ const templatePrefix = "k8s.io/cluster-autoscaler/node-template/"
 // Check returns why the mix cannot be run the whole way, or nil: its nodes are of no real instance type, or its prices differ within
 // a type and capacity type.
 func Check(m *mix.Mix) error {
-	_, err := account(m)
-	_, other := priceFile(m)
+	_, err := Account(m)
+	_, other := PriceFile(m)
 	return errors.Join(err, other)
 }
 
-// account is an account with the groups of the mix, at zero. It fails for a mix with nodes of no real instance type.
-func account(m *mix.Mix) (fakeaws.Config, error) {
+// Account is an account with the groups of the mix, at zero. It fails for a mix with nodes of no real instance type.
+func Account(m *mix.Mix) (fakeaws.Config, error) {
 	config := fakeaws.Config{Region: m.Region}
 	for _, g := range m.Groups {
 		if g.Stated {
@@ -91,9 +91,9 @@ func claims(pod *corev1.Pod) bool { return mix.Devices(pod) > 0 }
 
 func hasVolumes(pod *corev1.Pod) bool { return len(pod.Spec.Volumes) > 0 }
 
-// priceFile is the price list of the mix, in the form of --asg-price-file. It fails if two groups of one type and capacity type
+// PriceFile is the price list of the mix, in the form of --asg-price-file. It fails if two groups of one type and capacity type
 // have different prices, which the form cannot say.
-func priceFile(m *mix.Mix) (string, error) {
+func PriceFile(m *mix.Mix) (string, error) {
 	prices := map[string]string{}
 	for _, g := range m.Groups {
 		capacityType := ""
@@ -117,8 +117,8 @@ func priceFile(m *mix.Mix) (string, error) {
 	return text.String(), nil
 }
 
-// registered is the mix with the nodes that the account's instances register as.
-func registered(m *mix.Mix, server *fakeaws.Server) (*mix.Mix, error) {
+// Registered is the mix with the nodes that the account's instances register as.
+func Registered(m *mix.Mix, server *fakeaws.Server) (*mix.Mix, error) {
 	real := m.Copy()
 	for i := range real.Groups {
 		node, err := server.NextNode(real.Groups[i].Name)

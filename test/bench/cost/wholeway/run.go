@@ -104,17 +104,17 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.env.GrantOptional(ctx); err != nil {
 		return err
 	}
-	if err := prepare(ctx, client, r.mix); err != nil {
+	if err := Prepare(ctx, client, r.mix); err != nil {
 		return fmt.Errorf("prepare the cluster: %w", err)
 	}
-	config, err := account(r.mix)
+	config, err := Account(r.mix)
 	if err != nil {
 		return err
 	}
 	if err := r.env.StartAWS(ctx, config); err != nil {
 		return err
 	}
-	real, err := registered(r.mix, r.env.AWS)
+	real, err := Registered(r.mix, r.env.AWS)
 	if err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (r *run) flags() ([]string, error) {
 	if r.Stock {
 		return flags, nil
 	}
-	prices, err := priceFile(r.mix)
+	prices, err := PriceFile(r.mix)
 	if err != nil {
 		return nil, err
 	}

@@ -20,8 +20,8 @@ const (
 	image     = "app"
 )
 
-// prepare creates all that the pods depend on, and the DaemonSets.
-func prepare(ctx context.Context, client kubernetes.Interface, m *mix.Mix) error {
+// Prepare creates all that the pods depend on, and the DaemonSets.
+func Prepare(ctx context.Context, client kubernetes.Interface, m *mix.Mix) error {
 	if anyPod(m, hasVolumes) {
 		if _, err := client.StorageV1().StorageClasses().Create(ctx, mix.StorageClass(), metav1.CreateOptions{}); err != nil {
 			return err
@@ -34,7 +34,7 @@ func prepare(ctx context.Context, client kubernetes.Interface, m *mix.Mix) error
 	}
 	for _, pod := range append([]*corev1.Pod{kubeProxy()}, m.DaemonSets...) {
 		labels := map[string]string{"daemon": pod.Name}
-		template := templateOf(pod)
+		template := TemplateOf(pod)
 		template.Labels = labels
 		if _, err := client.AppsV1().DaemonSets(metav1.NamespaceSystem).Create(ctx, &appsv1.DaemonSet{
 			ObjectMeta: metav1.ObjectMeta{Name: pod.Name},
@@ -112,7 +112,7 @@ func createPods(ctx context.Context, client kubernetes.Interface, m *mix.Mix) er
 func createOwner(ctx context.Context, client kubernetes.Interface, pods []*corev1.Pod) error {
 	name, replicas := pods[0].OwnerReferences[0].Name, int32(len(pods))
 	meta := metav1.ObjectMeta{Name: name}
-	template, selector := templateOf(pods[0]), &metav1.LabelSelector{MatchLabels: pods[0].Labels}
+	template, selector := TemplateOf(pods[0]), &metav1.LabelSelector{MatchLabels: pods[0].Labels}
 	if !hasVolumes(pods[0]) {
 		_, err := client.AppsV1().ReplicaSets(namespace).Create(ctx, &appsv1.ReplicaSet{
 			ObjectMeta: meta, Spec: appsv1.ReplicaSetSpec{Replicas: &replicas, Selector: selector, Template: template},
@@ -132,8 +132,8 @@ func createOwner(ctx context.Context, client kubernetes.Interface, pods []*corev
 	return err
 }
 
-// templateOf makes pods like this one. Claims of volumes are left to the StatefulSet.
-func templateOf(pod *corev1.Pod) corev1.PodTemplateSpec {
+// TemplateOf makes pods like this one. Claims of volumes are left to the StatefulSet.
+func TemplateOf(pod *corev1.Pod) corev1.PodTemplateSpec {
 	spec := *pod.Spec.DeepCopy()
 	spec.Volumes = nil
 	spec.TerminationGracePeriodSeconds = new(int64(0))
