@@ -220,6 +220,10 @@ bench-peers: controlplane ## ours beside stock and Karpenter: reaction, several 
 	$(GO) run ./test/bench peers $(if $(ONLY),-only $(ONLY)) $(if $(PEERS),-peers $(PEERS)) $(if $(REPEATS),-repeats $(REPEATS)) \
 		$(if $(IDLE),-idle $(IDLE)) $(if $(DEFAULT_RATES),-default-rates) $(if $(OUTPUT),-o $(OUTPUT)) $(if $(REPORT),-report $(REPORT))
 
+.PHONY: bench-day
+bench-day: controlplane ## a day of load in MINUTES=24 beside stock and Karpenter: bill over a bound, evictions, waiting pods (ONLY=web WHO=ours,karpenter SEED=1 OUTPUT=json)
+	$(GO) run ./test/bench day $(if $(MINUTES),-minutes $(MINUTES)) $(if $(ONLY),-only $(ONLY)) $(if $(WHO),-who $(WHO)) $(if $(SEED),-seed $(SEED)) $(if $(OUTPUT),-o $(OUTPUT))
+
 .PHONY: bench-growth
 bench-growth: ## AWS calls, time and memory by groups, nodes and pods: four sizes each, with exponents (ONLY=groups,nodes REPEATS=3 OUTPUT=json)
 	$(GO) run ./test/bench growth $(if $(ONLY),-only $(ONLY)) $(if $(REPEATS),-repeats $(REPEATS)) $(if $(OUTPUT),-o $(OUTPUT))

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost"
+	"github.com/asg-autoscaler/asg-autoscaler/test/bench/day"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/growth"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/peers"
@@ -20,7 +21,7 @@ import (
 
 // benches return their exit codes.
 var benches = map[string]func(ctx context.Context, args []string, stdout, stderr io.Writer) int{
-	"cost": cost.Main, "growth": growth.Main, "interruption": interruption.Main, "peers": peers.Main, "zonal": zonal.Main,
+	"cost": cost.Main, "day": day.Main, "growth": growth.Main, "interruption": interruption.Main, "peers": peers.Main, "zonal": zonal.Main,
 }
 
 func main() {
