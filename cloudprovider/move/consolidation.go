@@ -11,6 +11,8 @@ import (
 const (
 	// once is how long pods that a consolidation has moved stay where they are.
 	once = time.Hour
+	// A pod of a workload counts as moved if it was created within comesAgain after the drain of another began.
+	comesAgain = 2 * time.Minute
 	// begins is how long a plan may take to begin. After that another one may be better.
 	begins = 5 * time.Minute
 )
@@ -22,8 +24,8 @@ type Consolidate struct {
 
 	plan  *Plan
 	since time.Time
-	saved float64              // per hour, by plans whose nodes are gone
-	moved map[string]time.Time // workloads whose pods a plan has moved
+	saved float64                // per hour, by plans whose nodes are gone
+	moved map[string][]time.Time // when the pods of workloads were moved in the last hour
 }
 
 var _ Reason = &Consolidate{}
@@ -103,16 +105,16 @@ func (p Plan) String() string {
 // Began notes that the node is drained. Its pods do not move again for an hour.
 func (c *Consolidate) Began(n Node, now time.Time) {
 	if c.moved == nil {
-		c.moved = map[string]time.Time{}
+		c.moved = map[string][]time.Time{}
 	}
-	for of, at := range c.moved {
-		if now.Sub(at) >= once {
+	for of, times := range c.moved {
+		if now.Sub(times[len(times)-1]) >= once {
 			delete(c.moved, of)
 		}
 	}
 	for _, pod := range n.Pods() {
 		if of := workload(pod); of != "" {
-			c.moved[of] = now
+			c.moved[of] = append(c.moved[of], now)
 		}
 	}
 }
@@ -126,8 +128,11 @@ func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 		if nodemeta.BelongsToNode(pod) {
 			continue
 		}
-		at, moved := c.moved[workload(pod)]
-		if now.Sub(pod.CreationTimestamp.Time) < settled || moved && now.Sub(at) < once && !pod.CreationTimestamp.Time.Before(at) {
+		age := now.Sub(pod.CreationTimestamp.Time)
+		if age < settled || age < once && slices.ContainsFunc(c.moved[workload(pod)], func(at time.Time) bool {
+			after := pod.CreationTimestamp.Sub(at)
+			return after > -time.Second && after < comesAgain
+		}) {
 			return false
 		}
 	}

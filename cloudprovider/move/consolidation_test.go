@@ -1,0 +1,78 @@
+package move
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+func TestMovedPodsStayForAnHour(t *testing.T) {
+	now := time.Now()
+	on := func(name string, created time.Time) Node {
+		h := newHost(name, "small", "2", 0.1, "1")
+		h.Pods[0].OwnerReferences[0].Name, h.Pods[0].CreationTimestamp = "web", metav1.NewTime(created)
+		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return h.Pods }}
+	}
+	c := &Consolidate{}
+	c.Began(on("a", now.Add(-time.Hour)), now)
+	for _, tt := range []struct {
+		name    string
+		created time.Duration // after the move
+		after   time.Duration
+		may     bool
+	}{
+		{"moved a moment ago", 5 * time.Second, 20 * time.Minute, false},
+		{"moved an hour ago", 5 * time.Second, 61 * time.Minute, true},
+		{"created long after the move", 10 * time.Minute, 30 * time.Minute, true},
+		{"there before the move", -20 * time.Minute, time.Minute, true},
+		{"too young", 10 * time.Minute, 15 * time.Minute, false},
+	} {
+		if got := c.MayGo(on("b", now.Add(tt.created)), 10*time.Minute, now.Add(tt.after)); got != tt.may {
+			t.Errorf("%s: may go %t, want %t", tt.name, got, tt.may)
+		}
+	}
+}
+
+func TestPlanEndsWithItsNodes(t *testing.T) {
+	now := time.Now()
+	node := func(s *State) Node {
+		h := newHost("a", "small", "2", 0.1, "1")
+		if s != nil {
+			metav1.SetMetaDataAnnotation(&h.Node.ObjectMeta, Annotation, s.Text())
+		}
+		return Node{Node: h.Node}
+	}
+	placing := State{Reason: Consolidation, Step: Placing, Launches: 1}
+	for _, tt := range []struct {
+		name  string
+		nodes []Node
+		after time.Duration
+		plan  bool
+		due   bool
+		saved float64
+	}{
+		{"it has not begun", []Node{node(nil)}, time.Minute, true, true, 0},
+		{"it does not begin", []Node{node(nil)}, 6 * time.Minute, false, false, 0},
+		{"it moves", []Node{node(&placing)}, time.Hour, true, true, 0},
+		{"it has failed, and waits", []Node{node(&State{Reason: Consolidation, Step: Waiting, Retry: now.Add(time.Hour)})}, time.Minute, false, true, 0},
+		{"it has waited", []Node{node(&State{Reason: Consolidation, Step: Waiting, Retry: now})}, time.Minute, false, false, 0},
+		{"it is gone", nil, time.Minute, false, false, 0.1},
+	} {
+		c := &Consolidate{}
+		c.Adopt(Plan{Nodes: []string{"a"}, Saving: 0.1}, now)
+		c.See(tt.nodes, now.Add(tt.after))
+		due := false
+		for _, n := range tt.nodes {
+			_, due = c.Due(n, now.Add(tt.after))
+		}
+		if (c.Plan() != nil) != tt.plan || due != tt.due || c.Saved() != tt.saved {
+			t.Errorf("%s: plan %v, due %t, saved %v", tt.name, c.Plan(), due, c.Saved())
+		}
+	}
+	c := &Consolidate{} // of the next leader
+	if _, due := c.Due(node(&placing), now); !due {
+		t.Error("a move with a launch does not go on after a change of the leader")
+	}
+}
