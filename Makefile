@@ -153,8 +153,8 @@ canary: controlplane ## the scenarios of the plugin with the newest core that th
 	CORE_VERSION='$(or $(CORE),latest)' $(GO) test -race -count=1 -parallel 3 -timeout 60m -v -run 'TestScenarios/^plugin_' ./test/scenario/e2e
 
 .PHONY: chaos
-chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, RESUME=1 goes on, or SEED=17 again; ZONAL=1 with zonal views, HALF=1 every second one
-	$(GO) run ./test/scenario/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(HALF),-half) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
+chaos: controlplane ## seeded runs full of faults: SEEDS=200 of them from FIRST=1 by WORKERS=1, RESUME=1 goes on, or SEED=17 again; ZONAL=1 with zonal views, MOVES=1 with nodes that are replaced, HALF=1 every second one
+	$(GO) run ./test/scenario/chaos/cmd/chaos $(if $(ZONAL),-zonal) $(if $(MOVES),-moves) $(if $(HALF),-half) $(if $(SEED),-seed $(SEED)) $(if $(SEEDS),-seeds $(SEEDS)) $(if $(FIRST),-first $(FIRST)) \
 		$(if $(WORKERS),-workers $(WORKERS)) $(if $(RESUME),-resume)
 
 .PHONY: soak

@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type APIFault struct {
 	Hang    bool   `json:"hang,omitempty"`    // no answer before the fault is over, and then a broken connection
 	Cut     bool   `json:"cut,omitempty"`     // watches break as it begins
 	Broken  bool   `json:"broken,omitempty"`  // connections break before an answer
+	Move    string `json:"move,omitempty"`    // only writes of nodes at this step of their move
 	Kill    int    `json:"kill,omitempty"`    // the leader is killed as it makes the request of this number, and no other request is spoiled
 }
 
@@ -46,8 +48,8 @@ const (
 )
 
 // hits reports whether the fault is about a request.
-func (a APIFault) hits(r *http.Request) bool {
-	if a.Cut || !strings.HasSuffix(r.URL.Path, a.Path) {
+func (a APIFault) hits(r *http.Request, body []byte) bool {
+	if a.Cut || a.Move != "" && !inMove(a.Move, body) || !strings.HasSuffix(r.URL.Path, a.Path) {
 		return false
 	}
 	if a.Writes == "" {
@@ -85,7 +87,8 @@ type apiFront struct {
 	watches map[int]context.CancelFunc
 	next    int
 	spoiled int
-	over    time.Time // when the last fault ended
+	over    time.Time                          // when the last fault ended
+	watcher func(r *http.Request, body []byte) // sees each write of a node or a pod before it is carried out, nil for nobody
 }
 
 type activeAPIFault struct {
@@ -140,10 +143,11 @@ func (f *apiFront) Close() error {
 	return err
 }
 
-// begin forgets the run before.
-func (f *apiFront) begin(seed uint64) {
+// begin forgets the run before. The watcher may be nil.
+func (f *apiFront) begin(seed uint64, watcher func(*http.Request, []byte)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.watcher = watcher
 	f.random, f.spoiled, f.over = rand.New(rand.NewPCG(seed, 0xa91)), 0, time.Time{}
 }
 
@@ -194,12 +198,12 @@ func (f *apiFront) hits() int {
 }
 
 // fault is the fault that hits a request, or nil.
-func (f *apiFront) fault(r *http.Request) *activeAPIFault {
+func (f *apiFront) fault(r *http.Request, body []byte) *activeAPIFault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, id := range slices.Sorted(maps.Keys(f.faults)) {
 		fault := f.faults[id]
-		if !fault.hits(r) || fault.Percent > 0 && f.random.IntN(100) >= fault.Percent {
+		if !fault.hits(r, body) || fault.Percent > 0 && f.random.IntN(100) >= fault.Percent {
 			continue
 		}
 		if fault.seen++; fault.Kill == 0 || fault.seen == fault.Kill {
@@ -210,9 +214,30 @@ func (f *apiFront) fault(r *http.Request) *activeAPIFault {
 	return nil
 }
 
+// look reads the body of a write of a node or a pod, and shows it to the watcher.
+func (f *apiFront) look(r *http.Request) ([]byte, error) {
+	f.mu.Lock()
+	watcher := f.watcher
+	f.mu.Unlock()
+	if watcher == nil || written(r) == "" {
+		return nil, nil
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	watcher(r, body)
+	return body, nil
+}
+
 // ServeHTTP passes a request on, unless a fault hits it.
 func (f *apiFront) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if fault := f.fault(r); fault != nil {
+	body, err := f.look(r)
+	if err != nil {
+		panic(http.ErrAbortHandler) // its caller died amid the request
+	}
+	if fault := f.fault(r, body); fault != nil {
 		if fault.Late {
 			// The API server must get the whole request, even if its caller is gone.
 			f.proxy.ServeHTTP(unread{}, r.WithContext(context.WithoutCancel(r.Context())))

@@ -59,7 +59,7 @@ func frontBefore(t *testing.T, server string) (*apiFront, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = front.Close() })
-	front.begin(1)
+	front.begin(1, nil)
 	through, err := clientcmd.BuildConfigFromFlags("", front.kubeconfig)
 	if err != nil {
 		t.Fatal(err)

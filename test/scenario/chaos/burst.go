@@ -130,7 +130,9 @@ func (r *run) burst(ctx context.Context) error {
 	if _, err := r.reach(ctx, r.plan.Allowance(), "not every pod of the burst runs", r.running); err != nil {
 		return err
 	}
-	r.surplus(r.aws.Events(), from, byName(r.account), r.more)
+	if r.plan.Moving == nil { // moves launch nodes of their own
+		r.surplus(r.aws.Events(), from, byName(r.account), r.more)
+	}
 	return nil
 }
 

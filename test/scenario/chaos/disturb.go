@@ -94,17 +94,20 @@ func (d *draft) starved() Step {
 
 // killAtWrite has the front kill the leader at a write.
 func (r *run) killAtWrite(id string, s Step) {
-	r.front.injectKill(id, *s.API, func() {
-		if len(r.replicas) == 0 {
-			return
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), liveLook)
-		defer cancel()
-		r.kills.Add(1)
-		if err := r.chosen(ctx, leader).kill(s.Down); err != nil {
-			r.fault(err)
-		}
-	})
+	r.front.injectKill(id, *s.API, func() { r.killLeader(s.Down) })
+}
+
+// killLeader kills the leader, which is back after down.
+func (r *run) killLeader(down time.Duration) {
+	if len(r.replicas) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), liveLook)
+	defer cancel()
+	r.kills.Add(1)
+	if err := r.chosen(ctx, leader).kill(down); err != nil {
+		r.fault(err)
+	}
 }
 
 // users remembers the cordons of users, which are theirs to end.

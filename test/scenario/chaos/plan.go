@@ -31,14 +31,21 @@ type Plan struct {
 	Delays   fakeaws.Delays `json:"delays"`
 	Steps    []Step         `json:"steps"` // by time
 
+	Moving *Moving `json:"moving,omitempty"` // nodes are replaced, nil for none
+
 	Day time.Duration `json:"day,omitempty"` // how long a soak's day takes, 0 for other plans
 }
 
-// Name is the plan's seed, with a z behind it if the plan is zonal.
-func (p Plan) Name() string { return name(p.Seed, p.Zonal) }
+// Name is the plan's seed, with a z behind it if the plan is zonal, and an m if nodes move.
+func (p Plan) Name() string { return name(p.Seed, p.Zonal, p.Moving != nil) }
 
 // length is how long faults happen.
-func (p Plan) length() time.Duration { return cmp.Or(p.Day, Length) }
+func (p Plan) length() time.Duration {
+	if p.Moving != nil {
+		return longer(Length)
+	}
+	return cmp.Or(p.Day, Length)
+}
 
 // Kind names the event of a Step.
 type Kind string
@@ -144,6 +151,10 @@ func (p Plan) String() string {
 		zonal = "zonal views, "
 	}
 	text := fmt.Sprintf("seed %d: launch mode %q, %s%d replica(s), %sdelays %s\n", p.Seed, p.Mode, zonal, p.Replicas, p.Traits, delays)
+	if p.Moving != nil {
+		moving, _ := json.Marshal(p.Moving)
+		text += fmt.Sprintf("nodes move: %s\n", moving)
+	}
 	for _, s := range p.Steps {
 		text += s.String() + "\n"
 	}

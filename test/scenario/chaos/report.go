@@ -15,34 +15,42 @@ type Result struct {
 	Seed            uint64        `json:"seed"`
 	Mode            string        `json:"mode"`
 	Zonal           bool          `json:"zonal,omitempty"`
+	Moving          bool          `json:"moving,omitempty"`
 	Replicas        int           `json:"replicas"`
 	Traits          Traits        `json:"traits"`
-	Faults          map[Kind]int  `json:"faults"`          // steps of the plan by kind
-	Calls           int           `json:"calls"`           // of AWS
-	Spoiled         int           `json:"spoiledCalls"`    // calls that a fault hit
-	SpoiledRequests int           `json:"spoiledRequests"` // to the API server, watches that were cut included
-	Launched        int           `json:"launched"`        // instances
-	Terminated      int           `json:"terminated"`      // of them, by the autoscaler
-	Nominations     int           `json:"nominations"`     // written to pods, as the logs say
-	Kills           int           `json:"killsAtWrites"`   // of the leader
-	Limits          limitCounts   `json:"limits"`          // how often each time limit fired
-	Allowance       time.Duration `json:"allowanceNanos"`  // for each of the two that follow
+	Faults          map[Kind]int  `json:"faults"`            // steps of the plan by kind
+	Calls           int           `json:"calls"`             // of AWS
+	Spoiled         int           `json:"spoiledCalls"`      // calls that a fault hit
+	SpoiledRequests int           `json:"spoiledRequests"`   // to the API server, watches that were cut included
+	Launched        int           `json:"launched"`          // instances
+	Terminated      int           `json:"terminated"`        // of them, by the autoscaler
+	Nominations     int           `json:"nominations"`       // written to pods, as the logs say
+	Moves           int           `json:"moves,omitempty"`   // drains of nodes that move, as they began
+	Resumed         int           `json:"resumed,omitempty"` // moves that waited for their next try once the faults were over
+	Kills           int           `json:"killsAtWrites"`     // of the leader
+	Limits          limitCounts   `json:"limits"`            // how often each time limit fired
+	Allowance       time.Duration `json:"allowanceNanos"`    // for each of the two that follow
 	Running         time.Duration `json:"runningNanos"`
 	AtRest          time.Duration `json:"atRestNanos"`
 	Took            time.Duration `json:"tookNanos"` // the whole run
 	Wrongs          Wrongs        `json:"wrongs"`
 	Violations      []string      `json:"violations,omitempty"`
+	Notes           []string      `json:"notes,omitempty"`   // of a run with moves: what happened when
 	Samples         []Sample      `json:"samples,omitempty"` // of a soak
 }
 
 // Name is the name of the result's plan.
-func (r Result) Name() string { return name(r.Seed, r.Zonal) }
+func (r Result) Name() string { return name(r.Seed, r.Zonal, r.Moving) }
 
-func name(seed uint64, zonal bool) string {
+func name(seed uint64, zonal, moving bool) string {
+	text := fmt.Sprint(seed)
 	if zonal {
-		return fmt.Sprintf("%dz", seed)
+		text += "z"
 	}
-	return fmt.Sprint(seed)
+	if moving {
+		text += "m"
+	}
+	return text
 }
 
 // Header is the first line of a table of results.
@@ -74,6 +82,9 @@ type Summary struct {
 	Spoiled         int
 	SpoiledRequests int
 	Nominations     int
+	Moving          int
+	Moves           int
+	Resumed         int
 	Without         []string // runs without nominations although instances were launched, and no leader died at a write
 	Kills           int
 	Hurried         int
@@ -102,6 +113,11 @@ func Summarize(results []Result) Summary {
 		s.Spoiled += r.Spoiled
 		s.SpoiledRequests += r.SpoiledRequests
 		s.Nominations += r.Nominations
+		s.Moves += r.Moves
+		s.Resumed += r.Resumed
+		if r.Moving {
+			s.Moving++
+		}
 		if r.Nominations == 0 && r.Kills == 0 && r.Launched > 0 { // a leader may die at its first one
 			s.Without = append(s.Without, r.Name())
 		}
@@ -131,6 +147,7 @@ func (s Summary) Print(w io.Writer) {
 	_ = table.Flush()
 	fmt.Fprintf(w, "%d AWS calls, %d of them spoiled; %d requests to the API server spoiled\n", s.Calls, s.Spoiled, s.SpoiledRequests)
 	fmt.Fprintf(w, "%d leaders killed at a write; %d nominations written, runs without one: %v\n", s.Kills, s.Nominations, s.Without)
+	fmt.Fprintf(w, "%d drains for moves begun in %d runs with moves; %d moves resumed once the faults were over\n", s.Moves, s.Moving, s.Resumed)
 	fmt.Fprintf(w, "limits fired in %d hurried runs: %s\n", s.Hurried, s.Limits)
 }
 

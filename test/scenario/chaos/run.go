@@ -39,28 +39,30 @@ const (
 
 type run struct {
 	judge
-	plan     Plan
-	dir      string
-	env      *scenario.Env
-	front    *apiFront
-	client   kubernetes.Interface
-	aws      *fakeaws.Server
-	account  fakeaws.Config
-	replicas []*replica
-	began    time.Time
-	ends     sync.WaitGroup // of replicas that take their time
-	notReady map[string]int // nodes that are kept from being Ready, and by how many steps
-	users    users
-	kills    atomic.Int64   // of the leader, at a write
-	more     map[string]int // pods that are wanted beyond the plan's, by workload
-	samples  []Sample       // of a soak, at the end of its run
-	quiet    *calm          // since nothing disturbs the autoscaler any more, nil before, and in plans that are not zonal
+	plan      Plan
+	dir       string
+	env       *scenario.Env
+	front     *apiFront
+	client    kubernetes.Interface
+	aws       *fakeaws.Server
+	account   fakeaws.Config
+	replicas  []*replica
+	began     time.Time
+	ends      sync.WaitGroup // of replicas that take their time
+	notReady  map[string]int // nodes that are kept from being Ready, and by how many steps
+	users     users
+	kills     atomic.Int64   // of the leader, at a write
+	more      map[string]int // pods that are wanted beyond the plan's, by workload
+	samples   []Sample       // of a soak, at the end of its run
+	moves     rotation
+	resumedAt time.Time // the last time that a move was resumed
+	quiet     *calm     // since nothing disturbs the autoscaler any more, nil before, and in plans that are not zonal
 }
 
 // run performs the plan, waits for the recovery, and judges.
 func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	r := &run{plan: p, dir: dir, env: l.env, front: l.front, client: l.client, account: account(p), notReady: map[string]int{},
-		users: users{cordoned: map[types.UID]string{}}, more: map[string]int{}}
+		users: users{cordoned: map[types.UID]string{}}, more: map[string]int{}, moves: rotation{edited: map[string]time.Time{}, broken: map[types.UID]string{}, drained: map[types.UID]bool{}}}
 	if err := os.WriteFile(filepath.Join(dir, "plan.txt"), []byte(p.String()), 0o644); err != nil {
 		return Result{}, err
 	}
@@ -74,7 +76,11 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 	}
 	r.aws = l.env.AWS
 	r.began = time.Now()
-	r.front.begin(p.Seed)
+	if p.Moving != nil {
+		r.front.begin(p.Seed, r.wrote)
+	} else {
+		r.front.begin(p.Seed, nil)
+	}
 	working, stop := context.WithCancel(ctx)
 	var workers sync.WaitGroup
 	r.watch(working)
@@ -94,7 +100,7 @@ func (l *Lab) run(ctx context.Context, p Plan, dir string) (Result, error) {
 		workers.Go(func() { r.divideGPU(working) })
 	}
 	err := r.perform(ctx, startReplicas)
-	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Replicas: p.Replicas, Traits: p.Traits, Faults: p.Faults(), Allowance: p.Allowance()}
+	result := Result{Seed: p.Seed, Mode: p.Mode, Zonal: p.Zonal, Moving: p.Moving != nil, Replicas: p.Replicas, Traits: p.Traits, Faults: p.Faults(), Allowance: p.Allowance()}
 	if err == nil {
 		err = r.recover(ctx, &result)
 	}
@@ -135,6 +141,7 @@ func (r *run) watch(ctx context.Context) {
 	r.aws.Listen(func(e fakeaws.Event) {
 		if ctx.Err() == nil {
 			bench.see(e)
+			r.ended(ctx, e)
 		}
 	})
 }
@@ -225,6 +232,12 @@ func (r *run) acts(s Step, id string) (begin, end func(context.Context) error) {
 	case Starved:
 		feed := func() {}
 		return simple(func() { feed = r.starve(s.Count) }), simple(func() { feed() })
+	case NewTemplate:
+		return simple(func() { r.newTemplate(s.Target, s.Count) }), nil
+	case BrokenNode:
+		return func(ctx context.Context) error { return r.breakNode(ctx, s.Pick) }, nil
+	case KillInMove:
+		return simple(func() { r.killInMove(id, s.Target, s.Worst, s.Down) }), simple(func() { r.front.clear(id) })
 	case KillReplica, StopReplica, PauseReplica:
 		return r.replicaActs(s)
 	case StealLease:
@@ -391,6 +404,9 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 	if err := r.burst(ctx); err != nil {
 		return err
 	}
+	if err := r.rotate(ctx); err != nil {
+		return err
+	}
 	if r.plan.Zonal {
 		if r.plan.Traits.UsualRefresh { // the last fault may be known for another minute
 			if _, err := r.reach(ctx, r.plan.Allowance(), "not zone by zone", r.viewsMissing); err != nil {
@@ -409,6 +425,9 @@ func (r *run) recover(ctx context.Context, result *Result) error {
 		return err
 	}
 	if err := r.judgeCordons(ctx); err != nil {
+		return err
+	}
+	if err := r.still(ctx); err != nil {
 		return err
 	}
 	if r.plan.Zonal {
@@ -498,6 +517,8 @@ func (r *run) verdict(l *Lab, result *Result) error {
 			result.Terminated++
 		}
 	}
+	result.Moves, result.Resumed = len(r.moves.drained), r.moves.resumed
+	result.Notes = r.moves.notes
 	result.SpoiledRequests = r.front.hits()
 	result.Took = time.Since(r.began)
 	result.Wrongs, result.Violations = r.wrongs, r.violations
@@ -509,6 +530,9 @@ func (r *run) writeEvents(moments []scenario.Moment, events []fakeaws.Event) err
 	var text strings.Builder
 	for _, v := range r.violations {
 		fmt.Fprintf(&text, "WRONG: %s\n", v)
+	}
+	for _, n := range r.moves.notes {
+		fmt.Fprintf(&text, "NOTE: %s\n", n)
 	}
 	fmt.Fprintf(&text, "Began at %s\nAWS:\n", r.began.Format("15:04:05.000"))
 	for _, e := range events {

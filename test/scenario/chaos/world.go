@@ -36,7 +36,7 @@ func account(p Plan) fakeaws.Config {
 	if p.Traits.Unlisted {
 		delays.Unlisted = unlisted
 	}
-	return fakeaws.Config{
+	config := fakeaws.Config{
 		Region: "cn-northwest-1",
 		Seed:   p.Seed,
 		Delays: delays,
@@ -50,6 +50,8 @@ func account(p Plan) fakeaws.Config {
 		AutoScalingGroups: groups,
 		Queues:            p.Traits.queues(),
 	}
+	p.Moving.shape(&config)
+	return config
 }
 
 // makeRoom makes room for the crowd of a hurried plan, whatever is out of capacity.
@@ -169,5 +171,5 @@ func flags(p Plan) []string {
 	if p.Zonal {
 		all = append(all, "--asg-zonal-groups=all")
 	}
-	return all
+	return append(all, p.Moving.flags()...)
 }

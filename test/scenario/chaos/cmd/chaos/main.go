@@ -25,6 +25,7 @@ type options struct {
 	seeds       int
 	workers     int
 	zonal, half bool
+	moves       bool
 	resume      bool
 	out         string
 }
@@ -36,6 +37,7 @@ func parse() options {
 	flag.IntVar(&o.seeds, "seeds", 200, "how many seeds")
 	flag.IntVar(&o.workers, "workers", 1, "control planes side by side; each takes a core or two")
 	flag.BoolVar(&o.zonal, "zonal", false, "scale groups of several zones zone by zone, with pods that need a zone and more faults; such plans are others than without")
+	flag.BoolVar(&o.moves, "moves", false, "have nodes replaced, with faults that make nodes move; such plans are others than without, and never zonal")
 	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
 	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the results, and for what failed runs leave behind")
@@ -48,6 +50,9 @@ func parse() options {
 
 // nth is the plan of the n-th run.
 func (o options) nth(n int) chaos.Plan {
+	if o.moves {
+		return chaos.NewMovingPlan(o.first + uint64(n))
+	}
 	if o.half {
 		return chaos.NewPlan(o.first+uint64(n/2), n%2 == 1)
 	}
@@ -87,7 +92,7 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 	}
 	defer record.Close()
 	for _, r := range results {
-		if r.Zonal != o.zonal && !o.half || r.Mode != chaos.NewPlan(r.Seed, r.Zonal).Mode {
+		if r.Moving != o.moves || r.Zonal != o.zonal && !o.half || r.Mode != chaos.NewPlan(r.Seed, r.Zonal).Mode {
 			return false, fmt.Errorf("the results in %s are of other plans: give the same flags, or start without -resume", record.Name())
 		}
 	}
@@ -102,6 +107,10 @@ func run(ctx context.Context, o options) (failed bool, err error) {
 		again, zonal := strings.CutSuffix(name, "z")
 		if zonal {
 			again += " ZONAL=1"
+		}
+		again, moves := strings.CutSuffix(again, "m")
+		if moves {
+			again += " MOVES=1"
 		}
 		fmt.Printf("run %s left its plan, events and logs in %s; again: make chaos SEED=%s\n", name, folder(o.out, name), again)
 	}
