@@ -83,7 +83,12 @@ func (r *run) lastStart() (last time.Time) {
 // mostPods returns the number of pods of each workload that are wanted with the burst. They have room, whatever is out of capacity: in the
 // smallest of their groups that is left.
 func (p Plan) mostPods() map[string]int {
-	if p.Traits.Hurried {
+	switch {
+	case p.Moving != nil && p.Traits.Hurried: // each node is replaced, one after the other
+		return map[string]int{webPods: 10, apartPods: 2, crumbPods: 6, gpuPods: 3}
+	case p.Moving != nil:
+		return map[string]int{webPods: 12, gpuPods: 3}
+	case p.Traits.Hurried:
 		return map[string]int{webPods: 24, apartPods: 6, crumbPods: 36, gpuPods: 6}
 	}
 	return map[string]int{webPods: 16, gpuPods: 4}

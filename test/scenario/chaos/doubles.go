@@ -19,7 +19,13 @@ type wish struct {
 	group    string
 	from, to int // instances, in one zone if zonal
 	zonal    bool
+	more     bool // one more for a node that goes, whatever the size, beside the core
 }
+
+// replacement is the log line of such a wish. It may come a moment after the call.
+var replacement = regexp.MustCompile(`Asked for the replacement of a node that was asked to go" .*nodeGroup="([^"]*)"`)
+
+const logLag = 5 * time.Second
 
 var loggedAt = regexp.MustCompile(`^[IWE](\d{4} \d\d:\d\d:\d\d\.\d{6})`)
 
@@ -28,19 +34,24 @@ func wishes(year int, logs ...string) []wish {
 	var all []wish
 	for _, log := range logs {
 		for line := range strings.Lines(log) {
-			planned, stamped := scaleUpPlan.FindStringSubmatch(line), loggedAt.FindStringSubmatch(line)
-			if planned == nil || stamped == nil {
+			planned, more, stamped := scaleUpPlan.FindStringSubmatch(line), replacement.FindStringSubmatch(line), loggedAt.FindStringSubmatch(line)
+			if planned == nil && more == nil || stamped == nil {
 				continue
 			}
 			at, err := time.ParseInLocation("2006 0102 15:04:05.000000", strconv.Itoa(year)+" "+stamped[1], time.Local)
 			if err != nil {
 				continue
 			}
+			if more != nil {
+				group, _, _ := strings.Cut(more[1], "/")
+				all = append(all, wish{at: at.Add(-logLag), group: group, more: true})
+				continue
+			}
 			for _, change := range sizeChange.FindAllStringSubmatch(planned[1], -1) {
 				group, _, zonal := strings.Cut(change[1], "/")
 				from, _ := strconv.Atoi(change[2])
 				to, _ := strconv.Atoi(change[3])
-				all = append(all, wish{at, group, from, to, zonal})
+				all = append(all, wish{at: at, group: group, from: from, to: to, zonal: zonal})
 			}
 		}
 	}
@@ -95,6 +106,10 @@ func (l *ledger) most(at time.Time) (size int) {
 // earlier wish that is neither in the desired capacity nor in the size from which this one starts has failed. The desired capacity may have
 // instances of other writers that the wish does not know.
 func (l *ledger) wish(w wish) {
+	if w.more {
+		l.credit++
+		return
+	}
 	if !w.zonal {
 		l.wished = append(l.wished, w)
 	}

@@ -13,10 +13,12 @@ func TestWishesAreReadFromLogs(t *testing.T) {
 	const first = `I0305 10:00:00.500000    7 orchestrator.go:265] Final scale-up plan: [{web 1->3 (max: 8)} {db/zone-a 0->2 (max: 4)}]` + "\n"
 	const second = "nothing\nI0305 10:00:00.250000    8 orchestrator.go:265] Final scale-up plan: [{gpu 0->1 (max: 4)}]\n"
 	at := time.Date(2026, 3, 5, 10, 0, 0, 0, time.Local)
+	const third = `I0305 10:00:06.000000    8 requests.go:193] "Asked for the replacement of a node that was asked to go" node="a" nodeGroup="web"` + "\n"
 	want := []wish{
-		{at.Add(250 * time.Millisecond), "gpu", 0, 1, false}, {at.Add(500 * time.Millisecond), "web", 1, 3, false}, {at.Add(500 * time.Millisecond), "db", 0, 2, true},
+		{at: at.Add(250 * time.Millisecond), group: "gpu", to: 1}, {at: at.Add(500 * time.Millisecond), group: "web", from: 1, to: 3},
+		{at: at.Add(500 * time.Millisecond), group: "db", to: 2, zonal: true}, {at: at.Add(time.Second), group: "web", more: true},
 	}
-	if diff := cmp.Diff(want, wishes(2026, first, second), cmp.AllowUnexported(wish{})); diff != "" {
+	if diff := cmp.Diff(want, wishes(2026, first, second+third), cmp.AllowUnexported(wish{})); diff != "" {
 		t.Errorf("wishes (-want +got):\n%s", diff)
 	}
 }
@@ -52,6 +54,7 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 			events: []fakeaws.Event{change(2, nowUs, 1, 4), change(6, nowUs, 4, 5)}},
 		{name: "again after wishes that failed", wishes: []wish{wished(1, 1, 4), wished(2, 1, 4), wished(3, 1, 4), wished(5, 1, 4)},
 			events: []fakeaws.Event{change(4, nowUs, 1, 4), change(6, nowUs, 4, 7)}, doubles: 3},
+		{name: "one more for a node that goes", wishes: []wish{{at: at(1), group: "web", more: true}}, events: []fakeaws.Event{change(2, nowUs, 1, 2), change(3, nowUs, 2, 3)}, doubles: 1},
 		{name: "two wishes at once", wishes: []wish{wished(1, 1, 4), wished(2, 4, 5)},
 			events: []fakeaws.Event{change(3, nowUs, 1, 4), change(4, nowUs, 4, 5)}},
 		{name: "by a successor that found out", wishes: []wish{wished(1, 1, 4), wished(5, 1, 4)}, events: []fakeaws.Event{change(2, nowUs, 1, 4)}},

@@ -99,6 +99,11 @@ func (l *Lab) Run(ctx context.Context, p Plan) (Result, error) {
 		}
 		l.zonal = true
 	}
+	if p.Moving != nil {
+		if err := restarts(ctx, l.env, l.client, p.Moving.Restarts); err != nil {
+			return Result{}, err
+		}
+	}
 	result, err := l.run(ctx, p, dir)
 	if err == nil {
 		err = l.clean(ctx, p)

@@ -16,10 +16,12 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
 // Moving says how the autoscaler of a plan replaces nodes. Its groups get new launch template versions, a node breaks, and the leader dies while nodes
@@ -27,6 +29,7 @@ import (
 type Moving struct {
 	Consolidate bool     `json:"consolidate,omitempty"` // nodes are replaced by cheaper or fewer ones, too
 	Wide        bool     `json:"wide,omitempty"`        // half of the nodes of a group may move at once, and two drains run
+	Restarts    bool     `json:"restarts,omitempty"`    // the GPU pods ask for a restart of their Deployment
 	Out         string   `json:"out,omitempty"`         // the groups of this pool have no capacity when the last version comes
 	Kills       []string `json:"kills,omitempty"`       // the steps of moves to the last version at which the leader dies
 }
@@ -42,6 +45,8 @@ const (
 const (
 	atPlacing  = "placing"  // it writes that the node is to be replaced
 	atLaunched = "launched" // it writes that a node was asked for
+	atClosed   = "closed"   // it taints the node, so that a restart brings no new pod to it
+	atRestart  = "restart"  // it writes that it has restarted Deployments
 	atTainted  = "tainted"  // it taints the node for its drain
 	atDrain    = "drain"    // it evicts a pod
 	atEnd      = "end"      // AWS has begun to end the instance
@@ -80,8 +85,11 @@ func NewMovingPlan(seed uint64) Plan {
 		p.Moving.Out = pick(r, []string{webPods, gpuPods})
 	}
 	steps := slices.Clone(moveSteps)
+	if p.Moving.Restarts = r.IntN(2) == 0; p.Moving.Restarts {
+		steps = append(steps, atClosed, atRestart)
+	}
 	r.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
-	p.Moving.Kills = steps[:1+r.IntN(3)]
+	p.Moving.Kills = slices.Clone(steps[:1+r.IntN(3)])
 	end := p.length().Seconds()
 	p.Steps = append(p.Steps,
 		Step{At: d.seconds(6, 12), Kind: NewTemplate, Target: webPods, Count: 2},
@@ -94,7 +102,7 @@ func NewMovingPlan(seed uint64) Plan {
 	}
 	for range 1 + r.IntN(3) {
 		at := d.seconds(6, end-1)
-		p.Steps = append(p.Steps, Step{At: at, For: p.length() - at, Kind: KillInMove, Target: pick(r, moveSteps), Worst: r.IntN(2) == 0, Down: d.seconds(0.1, 3)})
+		p.Steps = append(p.Steps, Step{At: at, For: p.length() - at, Kind: KillInMove, Target: pick(r, steps), Worst: r.IntN(2) == 0, Down: d.seconds(0.1, 3)})
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p
@@ -148,6 +156,36 @@ func ofVersion(g fakeaws.AutoScalingGroup, version int) (*fakeaws.LaunchTemplate
 	}
 	return &fakeaws.LaunchTemplateRef{Name: g.LaunchTemplate.Name, Version: fmt.Sprint(version)}, nil
 }
+
+// restarts has the GPU pods ask for a restart, or no more. The autoscaler gets the permission that this takes.
+func restarts(ctx context.Context, env *scenario.Env, client kubernetes.Interface, ask bool) error {
+	value := "null"
+	if ask {
+		value = `"true"`
+		if _, err := env.Kubectl(ctx, restartRole, "apply", "-f", "-"); err != nil {
+			return err
+		}
+	}
+	patch := fmt.Appendf(nil, `{"spec":{"template":{"metadata":{"annotations":{%q:%s}}}}}`, move.RestartToMove, value)
+	_, err := client.AppsV1().Deployments(namespace).Patch(ctx, gpuPods, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
+		return fmt.Errorf("have the pods of %q ask for a restart: %t: %w", gpuPods, ask, err)
+	}
+	return nil
+}
+
+const restartRole = `
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: restart-to-move}
+rules: [{apiGroups: [apps], resources: [deployments], verbs: [patch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: restart-to-move}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: restart-to-move}
+subjects: [{kind: ServiceAccount, name: ` + serviceAccount + `, namespace: ` + systemNamespace + `}]
+`
 
 // rotation is what a run with moves remembers.
 type rotation struct {
@@ -237,6 +275,10 @@ func inMove(step string, body []byte) bool {
 		return !has("replacement") && !has(toBeDeletedTaint)
 	case atLaunched:
 		return has("replacement") && !has(toBeDeletedTaint)
+	case atClosed:
+		return has(move.Taint) && !has("restarted") && !has(toBeDeletedTaint)
+	case atRestart:
+		return has("restarted") && !has(toBeDeletedTaint)
 	}
 	return has(toBeDeletedTaint)
 }
@@ -432,7 +474,8 @@ func (r *run) rotate(ctx context.Context) error {
 		r.startAnew() // which forgets that there was no capacity
 		r.note("capacity is back")
 	}
-	if _, err := r.reach(ctx, r.plan.Allowance()+moveTime, "not every node is replaced", r.moved); err != nil {
+	stalls := r.wrongs.Stalls
+	if _, err := r.reach(ctx, r.plan.Allowance()+moveTime, "not every node is replaced", r.moved); err != nil || r.wrongs.Stalls > stalls {
 		return err
 	}
 	r.note("all nodes are replaced")

@@ -122,7 +122,7 @@ func Summarize(results []Result) Summary {
 			s.Without = append(s.Without, r.Name())
 		}
 		s.Kills += r.Kills
-		if r.Traits.Hurried {
+		if r.Traits.Hurried && !r.Moving { // whose crowd is small
 			s.Hurried++
 			s.Limits.add(r.Limits)
 		}
