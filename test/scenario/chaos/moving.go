@@ -55,8 +55,8 @@ const (
 var moveSteps = []string{atPlacing, atLaunched, atTainted, atDrain, atEnd}
 
 const (
-	// lateness is how much longer than others the faults of a plan with moves take: the nodes come first.
-	lateness = 2.5
+	// A plan with moves has its faults over a time that is longer by lateness, and each lasts longer by slowness, because nodes come before they move.
+	lateness, slowness = 3.5, 1.5
 	// versions of each launch template. The last one comes when the faults are over.
 	versions = 4
 	// brokenCondition is a condition of the default repair rules.
@@ -76,11 +76,12 @@ func NewMovingPlan(seed uint64) Plan {
 	p := NewPlan(seed, false)
 	r := rand.New(rand.NewPCG(seed, 0x303e5))
 	d := &draft{Rand: r}
+	p.Moving = &Moving{Wide: r.IntN(2) == 0}
 	for n := range p.Steps {
 		s := &p.Steps[n]
-		s.At, s.For = longer(s.At), longer(s.For)
+		s.At, s.For = longer(s.At, lateness), longer(s.For, slowness)
+		s.For = min(s.For, p.length()-s.At)
 	}
-	p.Moving = &Moving{Wide: r.IntN(2) == 0}
 	if r.IntN(3) == 0 {
 		p.Moving.Out = pick(r, []string{webPods, gpuPods})
 	}
@@ -108,8 +109,8 @@ func NewMovingPlan(seed uint64) Plan {
 	return p
 }
 
-func longer(d time.Duration) time.Duration {
-	return time.Duration(float64(d) * lateness).Round(time.Millisecond)
+func longer(d time.Duration, by float64) time.Duration {
+	return time.Duration(float64(d) * by).Round(time.Millisecond)
 }
 
 // flags switch moves on.
@@ -251,7 +252,7 @@ func (r *run) killInMove(id, step string, after bool, down time.Duration) {
 	if step == atEnd {
 		r.moves.mu.Lock()
 		defer r.moves.mu.Unlock()
-		r.moves.killAt = sync.OnceFunc(func() { r.killLeader(down) })
+		r.moves.killAt = func() { r.killLeader(down) }
 		return
 	}
 	fault := APIFault{Writes: nodeWrites, Move: step, Kill: 1, Late: after}
@@ -342,8 +343,8 @@ func (r *run) judgePlaces(ctx context.Context, name string) {
 	}
 }
 
-// placeless says which pods of a node have no place on other Ready nodes of its pool, "" for none. Pods that wait, and pods of other nodes that are
-// drained, need places, too.
+// placeless says which pods of a node, and of others that are drained, have no place on other Ready nodes of the node's pool, "" for none. Pods that
+// wait take places first, and may go on waiting.
 func placeless(node corev1.Node, nodes map[string]corev1.Node, pods []corev1.Pod) string {
 	type place struct {
 		name  string
@@ -398,18 +399,22 @@ func placeless(node corev1.Node, nodes map[string]corev1.Node, pods []corev1.Pod
 			homeless = append(homeless, pod)
 		}
 	}
-	slices.SortFunc(homeless, func(a, b corev1.Pod) int { // the largest first
+	slices.SortFunc(homeless, func(a, b corev1.Pod) int { // those that wait first, and among them the largest
+		if (a.Spec.NodeName == "") != (b.Spec.NodeName == "") {
+			return strings.Compare(a.Spec.NodeName, b.Spec.NodeName)
+		}
 		x, y := a.Spec.Containers[0].Resources.Requests.Cpu(), b.Spec.Containers[0].Resources.Requests.Cpu()
 		return y.Cmp(*x)
 	})
 	var missing []string
 	for _, pod := range homeless {
 		at := slices.IndexFunc(places, func(p *place) bool { return fits(p, pod) })
-		if at < 0 {
+		switch {
+		case at >= 0:
+			take(places[at], pod)
+		case pod.Spec.NodeName != "":
 			missing = append(missing, fmt.Sprintf("%s (of node %q)", pod.Name, pod.Spec.NodeName))
-			continue
 		}
-		take(places[at], pod)
 	}
 	if len(missing) == 0 {
 		return ""
@@ -432,6 +437,9 @@ func (r *run) ended(ctx context.Context, e fakeaws.Event) {
 	for _, n := range nodes {
 		if _, moves := move.StateOf(&n); moves && strings.HasSuffix(n.Spec.ProviderID, "/"+e.Instance) {
 			r.note("the leader dies at the end of node %s", n.Name)
+			r.moves.mu.Lock()
+			r.moves.killAt = nil
+			r.moves.mu.Unlock()
 			kill()
 			return
 		}

@@ -42,7 +42,7 @@ func (p Plan) Name() string { return name(p.Seed, p.Zonal, p.Moving != nil) }
 // length is how long faults happen.
 func (p Plan) length() time.Duration {
 	if p.Moving != nil {
-		return longer(Length)
+		return longer(Length, lateness)
 	}
 	return cmp.Or(p.Day, Length)
 }

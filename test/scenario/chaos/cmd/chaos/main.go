@@ -27,6 +27,7 @@ type options struct {
 	zonal, half bool
 	moves       bool
 	resume      bool
+	keep        bool
 	out         string
 }
 
@@ -40,6 +41,7 @@ func parse() options {
 	flag.BoolVar(&o.moves, "moves", false, "have nodes replaced, with faults that make nodes move; such plans are others than without, and never zonal")
 	flag.BoolVar(&o.half, "half", false, "every second run is zonal: -seeds 200 runs 100 seeds of each kind")
 	flag.BoolVar(&o.resume, "resume", false, "go on where an earlier run with the same -out stopped: its results count, and its seeds are left out")
+	flag.BoolVar(&o.keep, "keep", false, "keep what runs without a failure leave behind, too")
 	flag.StringVar(&o.out, "out", filepath.Join("bin", "chaos"), "folder for the results, and for what failed runs leave behind")
 	flag.Parse()
 	if o.seed != 0 {
@@ -230,7 +232,7 @@ func workInLab(ctx context.Context, o options, binary, dir string, plans <-chan 
 		if err != nil {
 			return err
 		}
-		if len(result.Violations) > 0 {
+		if len(result.Violations) > 0 || o.keep {
 			kept := folder(o.out, plan.Name())
 			err = errors.Join(os.RemoveAll(kept), os.Rename(left, kept))
 		} else {

@@ -1,0 +1,156 @@
+package chaos
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+)
+
+func TestMovingPlansKillLeadersInEachStep(t *testing.T) {
+	amid, after, out := map[string]int{}, map[string]int{}, map[string]int{}
+	for seed := range uint64(100) {
+		p := NewMovingPlan(seed + 1)
+		if diff := cmp.Diff(p, NewMovingPlan(seed+1)); diff != "" {
+			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
+		}
+		if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
+			t.Errorf("seed %d: steps are not in order:\n%s", p.Seed, p)
+		}
+		for _, s := range p.Steps {
+			if s.At+s.For > p.length() {
+				t.Errorf("seed %d: not within %s: %s", p.Seed, p.length(), s)
+			}
+			if s.Kind == KillInMove {
+				amid[s.Target]++
+			}
+		}
+		for _, step := range p.Moving.Kills {
+			after[step]++
+		}
+		out[p.Moving.Out]++
+		if p.Faults()[NewTemplate] < 2 {
+			t.Errorf("seed %d has %d new templates", p.Seed, p.Faults()[NewTemplate])
+		}
+	}
+	for _, step := range append(slices.Clone(moveSteps), atClosed, atRestart) {
+		if amid[step] == 0 || after[step] == 0 {
+			t.Errorf("of 100 seeds, %d kill the leader at %q amid faults, %d after them", amid[step], step, after[step])
+		}
+	}
+	if out[webPods] == 0 || out[gpuPods] == 0 || out[""] == 0 {
+		t.Errorf("pools without capacity: %v", out)
+	}
+}
+
+func TestAccountOfMovingPlanHasItsVersions(t *testing.T) {
+	config := account(NewMovingPlan(1))
+	for _, template := range config.LaunchTemplates {
+		if len(template.Versions) != versions {
+			t.Errorf("%q has %d versions, want %d", template.Name, len(template.Versions), versions)
+		}
+	}
+	aws, err := fakeaws.Start(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer aws.Close()
+	r := &run{aws: aws, account: config, moves: rotation{edited: map[string]time.Time{}}}
+	r.newTemplate(webPods, versions)
+	if len(r.moves.edited) != 3 {
+		t.Errorf("edited %v, want the three groups of web", r.moves.edited)
+	}
+}
+
+func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
+	write := func(s move.State, taints ...string) []byte {
+		node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{move.Annotation: s.Text()}}}
+		for _, key := range taints {
+			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: key})
+		}
+		body, err := json.Marshal(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return body
+	}
+	placing := move.State{Step: move.Placing}
+	launched, restarted := placing, placing
+	launched.Replacement, restarted.Restarted = "web", time.Now()
+	for _, tt := range []struct {
+		name string
+		body []byte
+		want []string
+	}{
+		{"a node that does not move", []byte(`{"spec":{"taints":[{"key":"` + toBeDeletedTaint + `"}]}}`), nil},
+		{"a move that waits", write(move.State{Step: move.Waiting}), nil},
+		{"a move that begins", write(placing), []string{atPlacing}},
+		{"a launch", write(launched), []string{atLaunched}},
+		{"a closed node", write(placing, move.Taint), []string{atPlacing, atClosed}},
+		{"a restart", write(restarted, move.Taint), []string{atPlacing, atRestart}},
+		{"a drain", write(launched, toBeDeletedTaint), []string{atTainted}},
+	} {
+		var got []string
+		for _, step := range []string{atPlacing, atLaunched, atClosed, atRestart, atTainted} {
+			if inMove(step, tt.body) {
+				got = append(got, step)
+			}
+		}
+		if diff := cmp.Diff(tt.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
+		}
+	}
+}
+
+func milli(n int64) resource.Quantity { return *resource.NewMilliQuantity(n, resource.DecimalSI) }
+
+func TestPodsOfADrainedNodeNeedPlaces(t *testing.T) {
+	node := func(name string, change func(*corev1.Node)) corev1.Node {
+		n := corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{poolLabel: webPods}}}
+		n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: milli(1900)}
+		n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
+		if change != nil {
+			change(&n)
+		}
+		return n
+	}
+	pod := func(name, app, on string, cpu int64) corev1.Pod {
+		p := corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": app}}}
+		p.Spec.NodeName = on
+		p.Spec.Containers = []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: milli(cpu)}}}}
+		return p
+	}
+	for _, tt := range []struct {
+		name  string
+		other func(*corev1.Node)
+		pods  []corev1.Pod
+		want  string
+	}{
+		{name: "room", pods: []corev1.Pod{pod("a", webPods, "old", 800)}},
+		{name: "other pods have it", pods: []corev1.Pod{pod("a", webPods, "old", 800), pod("b", webPods, "new", 800), pod("c", webPods, "new", 800)}, want: "a"},
+		{name: "a pod that waits needs it", pods: []corev1.Pod{pod("a", webPods, "old", 800), pod("b", webPods, "", 800), pod("c", webPods, "new", 800)}, want: "a"},
+		{name: "a pod that waits for more may wait", pods: []corev1.Pod{pod("a", webPods, "old", 800), pod("b", webPods, "", 1800), pod("c", webPods, "new", 800)}},
+		{name: "not Ready", other: func(n *corev1.Node) { n.Status.Conditions[0].Status = corev1.ConditionFalse }, pods: []corev1.Pod{pod("a", webPods, "old", 800)}, want: "a"},
+		{name: "tainted", other: func(n *corev1.Node) {
+			n.Spec.Taints = []corev1.Taint{{Key: move.Taint, Effect: corev1.TaintEffectNoSchedule}}
+		},
+			pods: []corev1.Pod{pod("a", webPods, "old", 800)}, want: "a"},
+		{name: "a DaemonSet's pod stays", pods: []corev1.Pod{pod("a", agent, "old", 50), pod("b", agent, "new", 1900)}},
+		{name: "a node each", pods: []corev1.Pod{pod("a", apartPods, "old", 400), pod("b", apartPods, "new", 400)}, want: "a"},
+	} {
+		old := node("old", nil)
+		got := placeless(old, map[string]corev1.Node{"old": old, "new": node("new", tt.other)}, tt.pods)
+		if (got == "") != (tt.want == "") || !strings.HasPrefix(got, "["+tt.want) && got != "" {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
