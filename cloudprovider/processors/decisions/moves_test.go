@@ -190,6 +190,18 @@ func TestMoveWithoutRoomEndsNothing(t *testing.T) {
 	}
 }
 
+// AWS has no capacity for the node that was asked for. Nothing was launched, so that is no failure either: failures stop the moves of the group.
+func TestMoveWithoutCapacityIsNoFailure(t *testing.T) {
+	w, _ := newRotationWorld(t, "1500m")
+	w.AWS.AddShortage(fakeaws.Shortage{Group: "small"})
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) && n.Move.Replacement == "" })
+	w.clock.Step(21 * time.Minute)
+	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {
+		t.Errorf("move %+v, evicted %q, %d are desired", n.Move, w.evicted(), w.desired())
+	}
+}
+
 // AWS is about to lower the group by two, and the nodes are to go whose pods cost least. One pod waits for an instance that does not join. The other one
 // gets a node of another group, and its own node does not wait for that instance.
 func TestNodesGoAheadOfAScheduledAction(t *testing.T) {

@@ -445,6 +445,10 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		m.Metrics.Ended(s.Reason, move.Cancelled)
 		s = s.Held(m.Clock.Now())
 		m.set(name, &s)
+	case noPlace && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
+		s.Launches, s.Replacement = s.Launches-1, ""
+		m.set(name, &s)
+		m.placeless[name] = true
 	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
 		m.placeless[name] = true
 		if m.roomless[name] {
