@@ -135,8 +135,18 @@ func TestPodKeepsAnOutdatedNode(t *testing.T) {
 	if want := `it is to be replaced (rotation: launch template version 1, and new instances get 2), but pod "default/pod-0" has the annotation`; !strings.HasPrefix(n.Reason.Message, want) {
 		t.Errorf("reason %q", n.Reason.Message)
 	}
-	if got := <-w.events.Events; !strings.HasPrefix(got, "Warning DisruptionBlocked it is to be replaced") {
-		t.Errorf("event %q", got)
+	event := ""
+	w.Eventually(func() string { // the core may have named the pod before the move began
+		w.loop()
+		select {
+		case event = <-w.events.Events:
+			return ""
+		default:
+			return "no event"
+		}
+	})
+	if !strings.HasPrefix(event, "Warning DisruptionBlocked it is to be replaced") {
+		t.Errorf("event %q", event)
 	}
 	if w.desired() != 3 || w.evicted() != "" {
 		t.Errorf("%d are desired, evicted %q", w.desired(), w.evicted())
