@@ -105,6 +105,7 @@ func NewMovingPlan(seed uint64) Plan {
 		at := d.seconds(6, end-1)
 		p.Steps = append(p.Steps, Step{At: at, For: p.length() - at, Kind: KillInMove, Target: pick(r, steps), Worst: r.IntN(2) == 0, Down: d.seconds(0.1, 3)})
 	}
+	p.Moving.Consolidate = r.IntN(2) == 0
 	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.At, b.At) })
 	return p
 }
@@ -556,28 +557,38 @@ func (r *run) resume(ctx context.Context, n corev1.Node, s move.State) error {
 	return nil
 }
 
-// still judges that a cluster at rest makes no move.
+// still judges that a cluster at rest makes no move. Where nodes are consolidated, it may take a while to come to rest.
 func (r *run) still(ctx context.Context) error {
 	if r.plan.Moving == nil {
 		return nil
 	}
+	within := time.Second // for the first look
+	if r.plan.Moving.Consolidate {
+		within = moveTime
+	}
 	from := len(r.aws.Events())
-	for begin := time.Now(); time.Since(begin) < stillFor && ctx.Err() == nil; pause(ctx, look) {
+	_, restless := converged(ctx, within, stillFor, func(ctx context.Context) (missing string, err error) {
 		nodes, err := r.nodes(ctx)
 		if err != nil {
-			return err
+			return "", err
 		}
 		for _, n := range nodes {
-			if _, moves := move.StateOf(&n); moves || tainted(&n, move.Taint) {
-				r.violated("restless: node %s moves, although the cluster is at rest: %s", n.Name, n.Annotations[move.Annotation])
-				return nil
+			s, moves := move.StateOf(&n)
+			if moves && (s.Step != move.Waiting || s.Reason != move.Consolidation) || tainted(&n, move.Taint) {
+				missing += fmt.Sprintf("node %s moves, although the cluster is at rest: %s; ", n.Name, n.Annotations[move.Annotation])
 			}
 		}
-	}
-	for _, e := range r.aws.Events()[from:] {
-		if e.Kind == fakeaws.DesiredChanged && ours(e.By) && e.To > e.From {
-			r.violated("restless: %s raised %q from %d to %d, although the cluster is at rest", e.By, e.Group, e.From, e.To)
+		events := r.aws.Events()
+		for _, e := range events[from:] {
+			if e.Kind == fakeaws.DesiredChanged && ours(e.By) && e.To > e.From {
+				missing += fmt.Sprintf("%s raised %q from %d to %d, although the cluster is at rest; ", e.By, e.Group, e.From, e.To)
+			}
 		}
+		from = len(events)
+		return missing, nil
+	})
+	if restless != nil && ctx.Err() == nil {
+		r.violated("restless: %v", restless)
 	}
 	return ctx.Err()
 }
