@@ -200,11 +200,18 @@ func TestMoveWithoutRoomEndsNothing(t *testing.T) {
 	}
 }
 
-// AWS has no capacity for the node that was asked for. Nothing was launched, so that is no failure either: failures stop the moves of the group.
+// AWS has no capacity for the nodes that were asked for, in one group after the other. Nothing was launched, so that is no failure either: failures stop the
+// moves of the group.
 func TestMoveWithoutCapacityIsNoFailure(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
-	w.AWS.AddShortage(fakeaws.Shortage{Group: "small"})
-	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
+	for _, zone := range []string{"b", "c"} { // which are other pools
+		if err := w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("in-"+zone, "m5.large", 0, 0, 5, nil), zone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.AWS.AddShortage(fakeaws.Shortage{})
+	w.Reread()
+	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement != "" })
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) && n.Move.Replacement == "" })
 	w.clock.Step(21 * time.Minute)
 	if n := w.untilMove(func(n decision.Node) bool { return !n.Move.Retry.IsZero() }); n.Move.Failures != 0 || w.evicted() != "" || w.desired() != 3 {

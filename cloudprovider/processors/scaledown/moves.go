@@ -235,8 +235,10 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {
 	if state, moves := m.states[node]; moves {
+		if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
+			state.Launches++
+		}
 		state.Replacement = group
-		state.Launches++
 		m.set(node, &state)
 		klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
 	}
