@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -13,6 +15,8 @@ const (
 	once = time.Hour
 	// A pod of a workload counts as moved if it was created within comesAgain after the drain of another began.
 	comesAgain = 2 * time.Minute
+	// The pause after a plan that could not be carried out doubles up to longestRefusal, by node.
+	longestRefusal = time.Hour
 	// begins is how long a plan may take to begin. After that another one may be better.
 	begins = 5 * time.Minute
 )
@@ -20,11 +24,15 @@ const (
 // Consolidate replaces nodes by fewer or by a cheaper one. It follows a plan that its caller finds (Plans) and adopts, and follows one at a time. Only
 // the plan's group may launch a node for the pods.
 type Consolidate struct {
+	On       bool   // plans are carried out
 	Currency string // of the plans
 
 	plan  *Plan
 	since time.Time
-	saved float64                // per hour, by plans whose nodes are gone
+	done  int                    // nodes of the plan that it has removed
+	saved float64                // per hour, by plans whose nodes it has removed
+	ended map[string]bool        // nodes whose move was ended although their new node was launched
+	kept  map[string]refusal     // nodes that could not go
 	moved map[string][]time.Time // when the pods of workloads were moved in the last hour
 }
 
@@ -36,13 +44,47 @@ func (*Consolidate) Name() string { return Consolidation }
 func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
-func (c *Consolidate) Adopt(p Plan, now time.Time) { c.plan, c.since = &p, now }
+func (c *Consolidate) Adopt(p Plan, now time.Time) { c.plan, c.since, c.done = &p, now, 0 }
+
+// refusal says for how long a node stays.
+type refusal struct {
+	times int
+	until time.Time
+}
 
 // Plan returns the plan that it follows, nil for none.
 func (c *Consolidate) Plan() *Plan { return c.plan }
 
-// Drop ends the plan. A node for which another one was launched moves all the same.
-func (c *Consolidate) Drop() { c.plan = nil }
+// Since is when the plan was adopted, or when one of its nodes moved last.
+func (c *Consolidate) Since() time.Time { return c.since }
+
+// Drop ends the plan and the moves of its nodes.
+func (c *Consolidate) Drop() {
+	c.ended = map[string]bool{}
+	for _, name := range c.plan.Nodes {
+		c.ended[name] = true
+	}
+	c.plan = nil
+}
+
+// Removed notes that the node is gone.
+func (c *Consolidate) Removed(node string) {
+	if c.plan == nil || !slices.Contains(c.plan.Nodes, node) {
+		return
+	}
+	if c.done++; c.done == len(c.plan.Nodes) {
+		c.saved += c.plan.Saving
+	}
+}
+
+// refuse keeps a node for a while, and for longer each time.
+func (c *Consolidate) refuse(node string, now time.Time) {
+	if c.kept == nil {
+		c.kept = map[string]refusal{}
+	}
+	r := c.kept[node]
+	c.kept[node] = refusal{r.times + 1, now.Add(min(firstPause<<min(r.times, 10), longestRefusal))}
+}
 
 // Saved returns how much less the cluster costs per hour by the plans of this process.
 func (c *Consolidate) Saved() float64 { return c.saved }
@@ -52,36 +94,34 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	if c.plan == nil {
 		return
 	}
-	left, moving := 0, false
+	moving := false
 	for _, n := range nodes {
 		if !slices.Contains(c.plan.Nodes, n.Name) {
 			continue
 		}
-		left++
 		s, begun := StateOf(n.Node)
 		if begun && s.Step == Waiting {
+			c.refuse(n.Name, now)
 			c.plan = nil
 			return
 		}
 		moving = moving || begun
 	}
 	switch {
-	case left == 0:
-		c.saved += c.plan.Saving
-		c.plan = nil
 	case moving:
 		c.since = now
-	case now.Sub(c.since) >= begins:
+	case c.done == len(c.plan.Nodes), now.Sub(c.since) >= begins:
 		c.plan = nil
 	}
 }
 
 // Due reports whether the node is of the plan. A move whose new node was launched goes on without it, and one that waits for its next try goes on to wait.
 func (c *Consolidate) Due(n Node, now time.Time) (Why, bool) {
-	if s, begun := StateOf(n.Node); begun && s.Reason == Consolidation && (s.Launches > 0 || s.Step == Waiting && now.Before(s.Retry)) {
+	s, begun := StateOf(n.Node)
+	if begun && s.Reason == Consolidation && (s.Launches > 0 && c.On && !c.ended[n.Name] || s.Step == Waiting && now.Before(s.Retry)) {
 		return s.Why, true
 	}
-	if c.plan == nil || !slices.Contains(c.plan.Nodes, n.Name) {
+	if c.plan == nil || !slices.Contains(c.plan.Nodes, n.Name) || !begun && c.holdsMoved(n, now) {
 		return Why{}, false
 	}
 	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.plan, c.plan.Saving, c.Currency), Into: c.plan.Into}, true
@@ -119,22 +159,23 @@ func (c *Consolidate) Began(n Node, now time.Time) {
 	}
 }
 
-// MayGo reports whether the pods of a node have been there for long enough, and no plan has moved them in the last hour.
+// MayGo reports whether the pods of a node have been there for long enough, no plan has moved them in the last hour, and none has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
-	if _, moves := StateOf(n.Node); moves || now.Sub(n.CreationTimestamp.Time) < settled {
+	_, moves := StateOf(n.Node)
+	if moves || now.Before(c.kept[n.Name].until) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
 		return false
 	}
-	for _, pod := range n.Pods() {
-		if nodemeta.BelongsToNode(pod) {
-			continue
-		}
-		age := now.Sub(pod.CreationTimestamp.Time)
-		if age < settled || age < once && slices.ContainsFunc(c.moved[workload(pod)], func(at time.Time) bool {
-			after := pod.CreationTimestamp.Sub(at)
+	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
+		return !nodemeta.BelongsToNode(p) && now.Sub(p.CreationTimestamp.Time) < settled
+	})
+}
+
+// holdsMoved reports whether the node has a pod that a plan has moved in the last hour.
+func (c *Consolidate) holdsMoved(n Node, now time.Time) bool {
+	return len(c.moved) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
+		return now.Sub(p.CreationTimestamp.Time) < once && slices.ContainsFunc(c.moved[workload(p)], func(at time.Time) bool {
+			after := p.CreationTimestamp.Sub(at)
 			return after > -time.Second && after < comesAgain
-		}) {
-			return false
-		}
-	}
-	return true
+		})
+	})
 }

@@ -13,7 +13,7 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 	on := func(name string, created time.Time) Node {
 		h := newHost(name, "small", "2", 0.1, "1")
 		h.Pods[0].OwnerReferences[0].Name, h.Pods[0].CreationTimestamp = "web", metav1.NewTime(created)
-		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return h.Pods }}
+		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return []*corev1.Pod{h.Pods[0].Pod} }}
 	}
 	c := &Consolidate{}
 	c.Began(on("a", now.Add(-time.Hour)), now)
@@ -58,9 +58,10 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		{"it moves", []Node{node(&placing)}, time.Hour, true, true, 0},
 		{"it has failed, and waits", []Node{node(&State{Reason: Consolidation, Step: Waiting, Retry: now.Add(time.Hour)})}, time.Minute, false, true, 0},
 		{"it has waited", []Node{node(&State{Reason: Consolidation, Step: Waiting, Retry: now})}, time.Minute, false, false, 0},
-		{"it is gone", nil, time.Minute, false, false, 0.1},
+		{"it is gone", nil, time.Minute, true, false, 0},
+		{"others have removed it", nil, 6 * time.Minute, false, false, 0},
 	} {
-		c := &Consolidate{}
+		c := &Consolidate{On: true}
 		c.Adopt(Plan{Nodes: []string{"a"}, Saving: 0.1}, now)
 		c.See(tt.nodes, now.Add(tt.after))
 		due := false
@@ -71,8 +72,21 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 			t.Errorf("%s: plan %v, due %t, saved %v", tt.name, c.Plan(), due, c.Saved())
 		}
 	}
-	c := &Consolidate{} // of the next leader
+	c := &Consolidate{On: true} // of the next leader
 	if _, due := c.Due(node(&placing), now); !due {
 		t.Error("a move with a launch does not go on after a change of the leader")
+	}
+	c.Adopt(Plan{Nodes: []string{"a"}, Saving: 0.1}, now)
+	c.Removed("a")
+	if c.See(nil, now); c.Plan() != nil || c.Saved() != 0.1 {
+		t.Errorf("after the removal: plan %v, saved %v", c.Plan(), c.Saved())
+	}
+	c.Adopt(Plan{Nodes: []string{"a"}}, now)
+	c.Drop()
+	if _, due := c.Due(node(&placing), now); due {
+		t.Error("the move of a dropped plan goes on")
+	}
+	if _, due := (&Consolidate{}).Due(node(&placing), now); due {
+		t.Error("a move goes on although plans are only shown")
 	}
 }

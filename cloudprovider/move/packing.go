@@ -8,7 +8,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	resourcehelper "k8s.io/component-helpers/resource"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
@@ -19,20 +18,30 @@ import (
 // Host is a node of the cluster as Plans sees it, or the node that a group would add.
 type Host struct {
 	*corev1.Node
-	Group string        // node group ID, "" for a node of nobody's
-	Pods  []*corev1.Pod // on it, or those that a new node would have
-	Price float64       // per hour, 0 where it is not known
-	MayGo bool
-	Takes bool // pods
+	Group     string    // node group ID, "" for a node of nobody's
+	Whole     string    // its Auto Scaling group
+	Pods      []HostPod // on it, or those that a new node would have
+	Price     float64   // per hour, 0 where it is not known
+	Estimated bool      // the price
+	MayGo     bool
+	Takes     bool // pods
+}
+
+// HostPod is a pod and what it asks for. CPU is in millicores, all else in units.
+type HostPod struct {
+	*corev1.Pod
+	CPU, Memory, Storage int64
+	Others               map[corev1.ResourceName]int64
 }
 
 // Plan is nodes that go, because their pods fit on other nodes and at most one new node that costs less.
 type Plan struct {
-	Nodes  []string // sorted
-	On     []string // the nodes that take pods, the fullest first
-	Into   string   // the node group of the new node, "" for none
-	Price  float64  // of the nodes, per hour
-	Saving float64  // per hour
+	Nodes  []string  // sorted
+	On     []string  // the nodes that take pods, the fullest first
+	Into   string    // the node group of the new node, "" for none
+	Price  float64   // of the nodes, per hour
+	Saving float64   // per hour
+	Made   time.Time // when it was found to work
 }
 
 // Key names a plan.
@@ -42,14 +51,15 @@ func (p Plan) Key() string { return strings.Join(p.Nodes, ",") + ">" + p.Into }
 type Packing struct {
 	Horizon time.Duration  // the time over which a saving counts
 	StartUp time.Duration  // of a new node, which is paid twice meanwhile
-	Spare   map[string]int // nodes that each node group may lose, by ID
+	Spare   map[string]int // nodes that each node group and each Auto Scaling group may lose
 	Refused map[string]bool
 	Most    int // plans to return
 }
 
 const (
-	// leastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours.
-	leastSaving = 0.05
+	// leastSaving is the least part of the price of nodes that a plan saves. Prices of spot instances move by less in most hours. If a price is an
+	// estimate, it is leastEstimated.
+	leastSaving, leastEstimated = 0.05, 0.2
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
 	// starts bounds the tries of several nodes together.
@@ -60,7 +70,8 @@ const (
 )
 
 // Plans returns the plans that are worth it, the best first. A plan is worth it if its saving over the horizon is more than what it costs: the start-up
-// of the new node, and the disruption of the pods by Cost. It counts resources, node affinity, taints, and pods that want a node apart from their like. What
+// of the new node, and the disruption of the pods by Cost. No plan replaces a node by one of its own group, whose next node may have another price
+// only because it is the next one. Plans counts resources, node affinity, taints, and pods that want a node apart from their like. What
 // else the scheduler looks at is the caller's to check. It is a pure function, and takes a tenth of a second for 1,000 nodes.
 func Plans(hosts, offers []Host, p Packing) []Plan {
 	k := newPacker(hosts, offers, p)
@@ -128,27 +139,23 @@ type item struct {
 func newPacker(hosts, offers []Host, p Packing) *packer {
 	k := &packer{Packing: p}
 	asked := map[corev1.ResourceName]bool{}
-	requests := map[*corev1.Pod]corev1.ResourceList{}
 	for _, h := range slices.Concat(hosts, offers) {
 		for _, pod := range h.Pods {
-			requests[pod] = resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{})
-			for name := range requests[pod] {
+			for name := range pod.Others {
 				asked[name] = true
 			}
 		}
 	}
-	k.names = []corev1.ResourceName{corev1.ResourcePods}
-	for name := range asked {
-		k.names = append(k.names, name)
-	}
-	slices.Sort(k.names[1:])
+	k.names = slices.Concat(common, slices.Sorted(maps.Keys(asked)))
 	price, cost := 0.0, 0.0
 	for _, h := range hosts {
-		k.hosts = append(k.hosts, k.host(h, requests))
-		price, cost = price+h.Price, cost+max(0, Cost(h.Pods))
+		k.hosts = append(k.hosts, k.host(h))
+		if h.Price > 0 {
+			price, cost = price+h.Price, cost+h.cost()
+		}
 	}
 	for _, h := range offers {
-		k.offers = append(k.offers, k.host(h, requests))
+		k.offers = append(k.offers, k.host(h))
 	}
 	k.perPod = price / max(1, cost) * disrupted.Hours()
 	slices.SortStableFunc(k.hosts, func(a, b packHost) int {
@@ -166,22 +173,36 @@ func newPacker(hosts, offers []Host, p Packing) *packer {
 	return k
 }
 
-func (k *packer) host(h Host, requests map[*corev1.Pod]corev1.ResourceList) packHost {
+// common are the resources of every problem. HostPod has them as fields.
+var common = []corev1.ResourceName{corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
+
+// cost is what the disruption of its pods costs.
+func (h Host) cost() float64 {
+	pods := make([]*corev1.Pod, len(h.Pods))
+	for i := range h.Pods {
+		pods[i] = h.Pods[i].Pod
+	}
+	return max(0, Cost(pods))
+}
+
+func (k *packer) host(h Host) packHost {
 	p := packHost{Host: h, free: k.amounts(h.Status.Allocatable), holds: map[string]bool{}}
 	all := slices.Clone(p.free)
 	for _, pod := range h.Pods {
-		asks := k.amounts(requests[pod])
-		asks[0] = 1
+		asks := []int64{1, pod.CPU, pod.Memory, pod.Storage}
+		for _, name := range k.names[len(common):] {
+			asks = append(asks, pod.Others[name])
+		}
 		for i := range asks {
 			p.free[i] -= asks[i]
 		}
 		apart := ""
-		if separates(pod) && workload(pod) != "" {
-			apart = workload(pod)
+		if separates(pod.Pod) && workload(pod.Pod) != "" {
+			apart = workload(pod.Pod)
 			p.holds[apart] = true
 		}
-		if !nodemeta.BelongsToNode(pod) {
-			i := item{Pod: pod, asks: asks, size: largest(asks, all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod), apart: apart}
+		if !nodemeta.BelongsToNode(pod.Pod) {
+			i := item{Pod: pod.Pod, asks: asks, size: largest(asks, all), affinity: nodeaffinity.GetRequiredNodeAffinity(pod.Pod), apart: apart}
 			if a := pod.Spec.Affinity; a != nil && a.NodeAffinity != nil && len(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) > 0 {
 				i.prefers, _ = nodeaffinity.NewPreferredSchedulingTerms(a.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution) // the API server has checked it
 				i.score = i.scored(h.Node)
@@ -229,16 +250,19 @@ func separates(pod *corev1.Pod) bool {
 // plan returns the plan by which these hosts go, and what it is worth over the horizon. That is 0 or less if there is none.
 func (k *packer) plan(set []int) (Plan, float64) {
 	var p Plan
-	var pods []*corev1.Pod
 	var items []item
-	lost := map[string]int{}
+	lost, margin, cost := map[string]int{}, leastSaving, 0.0
 	for _, at := range set {
 		h := &k.hosts[at]
-		p.Nodes, p.Price, pods, items = append(p.Nodes, h.Name), p.Price+h.Price, append(pods, h.Pods...), append(items, h.moves...)
-		lost[h.Group]++
+		p.Nodes, p.Price, items, cost = append(p.Nodes, h.Name), p.Price+h.Price, append(items, h.moves...), cost+h.cost()*k.perPod
+		if lost[h.Group]++; h.Whole != h.Group {
+			lost[h.Whole]++
+		}
+		if h.Estimated {
+			margin = leastEstimated
+		}
 	}
 	slices.Sort(p.Nodes)
-	cost := max(0, Cost(pods)) * k.perPod
 	if p.Price*k.Horizon.Hours() <= cost {
 		return p, 0
 	}
@@ -246,12 +270,16 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	p.On = on
 	p.Saving = p.Price
 	if len(left) > 0 {
-		into := k.offer(left, p.Price*(1-leastSaving))
+		into := k.offer(left, func(o *packHost) bool {
+			if o.Estimated {
+				return o.Price < p.Price*(1-leastEstimated) && lost[o.Whole] == 0
+			}
+			return o.Price < p.Price*(1-margin) && lost[o.Whole] == 0
+		})
 		if into == nil {
 			return p, 0
 		}
 		p.Into, p.Saving, cost = into.Group, p.Price-into.Price, cost+into.Price*k.StartUp.Hours()
-		lost[into.Group]--
 	}
 	for group, n := range lost {
 		if n > k.Spare[group] {
@@ -299,8 +327,8 @@ next:
 	return left, on
 }
 
-// offer returns the cheapest new node that takes all items and costs less.
-func (k *packer) offer(items []item, below float64) *packHost {
+// offer returns the cheapest acceptable new node that takes all items.
+func (k *packer) offer(items []item, acceptable func(*packHost) bool) *packHost {
 	sum, apart := make([]int64, len(k.names)), map[string]bool{}
 	for _, i := range items {
 		for d := range sum {
@@ -313,10 +341,7 @@ func (k *packer) offer(items []item, below float64) *packHost {
 	}
 	for at := range k.offers {
 		o := &k.offers[at]
-		switch {
-		case o.Price >= below:
-			return nil
-		case o.Price > 0 && within(sum, o.free) && !slices.ContainsFunc(items, func(i item) bool { return o.holds[i.apart] || !i.mayRunOn(o.Node) }):
+		if o.Price > 0 && acceptable(o) && within(sum, o.free) && !slices.ContainsFunc(items, func(i item) bool { return o.holds[i.apart] || !i.mayRunOn(o.Node) }) {
 			return o
 		}
 	}

@@ -14,20 +14,24 @@ import (
 
 // newHost is a Ready node with a pod for each of the amounts of CPU, of a Deployment each.
 func newHost(name, group, cpu string, price float64, pods ...string) Host {
-	h := Host{Group: group, Price: price, MayGo: true, Takes: true, Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"group": group}},
+	h := Host{Group: group, Whole: group, Price: price, MayGo: true, Takes: true, Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"group": group}},
 		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourcePods: resource.MustParse("20")}}}}
 	for i, asks := range pods {
-		h.Pods = append(h.Pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(name, "-", i), OwnerReferences: []metav1.OwnerReference{
-			{Kind: "ReplicaSet", Name: fmt.Sprint(name, "-", i), Controller: ptr.To(true)}}},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(asks)}}}}}})
+		h.Pods = append(h.Pods, HostPod{CPU: ptr.To(resource.MustParse(asks)).MilliValue(), Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(name, "-", i), OwnerReferences: []metav1.OwnerReference{
+			{Kind: "ReplicaSet", Name: fmt.Sprint(name, "-", i), Controller: ptr.To(true)}}}}})
 	}
 	return h
 }
 
 func (h Host) with(change func(*corev1.Pod)) Host {
 	for _, pod := range h.Pods {
-		change(pod)
+		change(pod.Pod)
 	}
+	return h
+}
+
+func estimated(h Host) Host {
+	h.Estimated = true
 	return h
 }
 
@@ -74,6 +78,9 @@ func TestPlans(t *testing.T) {
 		{name: "the group is at its minimum", hosts: []Host{dear, full}, offers: []Host{small}, change: func(p *Packing) { p.Spare["big"] = 0 }, want: "none"},
 		{name: "a price is not known", hosts: []Host{newHost("a", "big", "8", 0, "1500m"), full}, offers: []Host{small}, want: "none"},
 		{name: "an offer without a price", hosts: []Host{dear}, offers: []Host{newHost("", "small", "2", 0)}, want: "none"},
+		{name: "the next node of its own group", hosts: []Host{dear, full}, offers: []Host{newHost("", "big", "2", 0.1)}, want: "none"},
+		{name: "estimates save more", hosts: []Host{dear}, offers: []Host{estimated(newHost("", "small", "2", 0.33))}, change: func(p *Packing) { p.Horizon = 1000 * time.Hour }, want: "none"},
+		{name: "enough for estimates", hosts: []Host{dear}, offers: []Host{estimated(newHost("", "small", "2", 0.31))}, change: func(p *Packing) { p.Horizon = 1000 * time.Hour }, want: "a > small, saves 0.09"},
 		{name: "refused", hosts: []Host{dear}, offers: []Host{small}, change: func(p *Packing) { p.Refused = map[string]bool{"a>small": true} }, want: "none"},
 		{name: "an empty node is the core's", hosts: []Host{newHost("a", "big", "8", 0.4), newHost("b", "big", "8", 0.4, "1"), full}, want: "b > , saves 0.40"},
 		{name: "pods keep apart", hosts: []Host{newHost("a", "big", "8", 0.4, "1").with(apart), newHost("b", "big", "8", 0.4, "1").with(apart)}, want: "none"},

@@ -24,7 +24,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{}}, Budgets: budgets}
+	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: budgets}
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
@@ -131,7 +131,7 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 
 func TestPlanChangesNothing(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
-	w.consolidation.On = false
+	w.consolidation.Reason.On = false
 	r := w.untilConsolidated(func(r *decision.Report) string {
 		if c := r.Spend.Consolidation; c == nil || len(c.Plans) == 0 {
 			return fmt.Sprintf("consolidation %+v", c)
@@ -154,6 +154,7 @@ func TestPlanChangesNothing(t *testing.T) {
 func TestPodsKeepTheirNodes(t *testing.T) {
 	for name, change := range map[string]func(*corev1.Pod){
 		"left alone": func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} },
+		"bare":       func(p *corev1.Pod) { p.OwnerReferences = nil },
 		"young":      func(p *corev1.Pod) { p.CreationTimestamp.Time = time.Now().Add(time.Hour) },
 		"spread": func(p *corev1.Pod) {
 			p.Labels["app"] = "spread"
@@ -177,5 +178,48 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 				t.Errorf("%s, evicted %q, want no change", w.sizes(), w.evicted())
 			}
 		})
+	}
+}
+
+// A plan that is under way ends when the autoscaler is restarted so that it only shows plans.
+func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "1 big, 1 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	*w.consolidation.Reason = move.Consolidate{}
+	w.join(w.ready("small")[0])
+	w.untilConsolidated(func(r *decision.Report) string {
+		if n := w.node(r, "big-0"); n.Move != nil {
+			return fmt.Sprintf("move %+v", n.Move)
+		}
+		return ""
+	})
+	if w.sizes() != "1 big, 1 small" || w.evicted() != "" {
+		t.Errorf("%s, evicted %q, want no removal", w.sizes(), w.evicted())
+	}
+}
+
+// Pods that wait are helped by any group, although a consolidation may launch in one alone.
+func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
+	w := newDearWorld(t, 1, 0, "1500m")
+	w.untilConsolidated(func(r *decision.Report) string {
+		if n := w.node(r, "big-0"); n.Move == nil || w.sizes() != "1 big, 1 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	w.put(waiting("first", "new", "1700m"), waiting("second", "new", "1700m")) // one of them takes the new node
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.size("big")+w.size("small") != 3 {
+			return w.sizes()
+		}
+		return ""
+	})
+	if w.evicted() != "" {
+		t.Errorf("evicted %q while a pod waits", w.evicted())
 	}
 }

@@ -138,7 +138,13 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			moves.ScaledUp(s)
 		}
 	}
-	scaleUp := scaleup.New(scaleup.Options{Core: orchestrator.New(), Most: 20, Complete: complete, Clock: clock.RealClock{}})
+	admit := func(pods []*corev1.Pod) []*corev1.Pod {
+		if moves != nil {
+			return moves.Admit(pods)
+		}
+		return pods
+	}
+	scaleUp := scaleup.New(scaleup.Options{Admit: admit, Core: orchestrator.New(), Most: 20, Complete: complete, Clock: clock.RealClock{}})
 	opts.ScaleUpOrchestrator = scaleUp
 	if c := w.seen; c != nil {
 		list = []pods.PodListProcessor{decisions.Pending{Collector: c}, list[0], decisions.ToHelp{Collector: c}}
@@ -148,9 +154,9 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
 			for _, reason := range w.machine.Reasons {
 				if consolidate, ok := reason.(*move.Consolidate); ok {
-					w.consolidation = &scaledown.Consolidation{Reason: consolidate, On: true, Horizon: time.Hour, Settled: time.Minute, Provider: w.Provider,
+					w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, Settled: time.Minute, Provider: w.Provider,
 						Launchable: launchable.Now, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
-					moves.Consolidation, launchable.Only, c.Consolidation = w.consolidation, moves.MayLaunch, w.consolidation.Found
+					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}
 			}
 			draining := podlist.NewDraining(nobody{})

@@ -23,8 +23,8 @@ import (
 // all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
 // nodes came up without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
-	// Only reports whether a node group may launch for the pods of this loop. Nil is for all.
-	Only func(nodeGroup string) bool
+	// Bound returns the size up to which a node group may grow for the pods of this loop, false for the usual one. It may be nil.
+	Bound func(nodeGroup string) (size int, bounded bool)
 
 	provider *aws.Provider
 	leftOut  []cloudprovider.NodeGroup
@@ -71,9 +71,15 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
 			continue
 		}
-		if l.Only == nil || l.Only(ng.Id()) {
-			able = append(able, l.candidate(ng, g))
+		candidate := l.candidate(ng, g)
+		if l.Bound != nil {
+			if size, isBounded := l.Bound(ng.Id()); isBounded && g.TargetInstances() >= size {
+				continue // it is for other pods
+			} else if own, ok := ng.(*aws.NodeGroup); ok && isBounded {
+				candidate = &bounded{NodeGroup: own, most: min(size, candidate.MaxSize())}
+			}
 		}
+		able = append(able, candidate)
 	}
 	return able, infos, nil
 }
@@ -114,7 +120,7 @@ func (l *Launchable) AddLeftOut(s *corestatus.ScaleUpStatus) {
 // CleanUp implements the core's NodeGroupListProcessor.
 func (*Launchable) CleanUp() {}
 
-// bounded is a zone group with another maximum size than its own share of the group's.
+// bounded is a node group with another maximum size than its own, such as a zone group that may have more than its share.
 type bounded struct {
 	*aws.NodeGroup
 	most int

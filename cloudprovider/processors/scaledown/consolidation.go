@@ -1,6 +1,8 @@
 package scaledown
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -28,9 +31,9 @@ const (
 	planEvery = 10 * time.Second
 	// mostPlans are looked at after each of them.
 	mostPlans = 50
-	// checking bounds the time of one loop in which plans are tried with the scheduler's filters.
-	checking = 10 * time.Millisecond
-	// refusedFor is how long a plan that these filters refuse is not made again.
+	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. A try ends at twice that time.
+	checking = 8 * time.Millisecond
+	// refusedFor is how long a plan that these filters refuse is not made again. A node that a rule of scale-down keeps stays for as long.
 	refusedFor = 10 * time.Minute
 	// startUp is how long a new node is counted to start.
 	startUp = 3 * time.Minute
@@ -42,7 +45,6 @@ const (
 // The core's loop alone uses it.
 type Consolidation struct {
 	Reason   *move.Consolidate
-	On       bool // the first plan is carried out. Otherwise plans are only shown
 	Horizon  time.Duration
 	Settled  time.Duration // how long pods and nodes must have been there
 	Provider *aws.Provider
@@ -54,7 +56,7 @@ type Consolidation struct {
 
 	made    chan []move.Plan // nil while none are made
 	last    time.Time
-	refused map[string]time.Time // plans by key, until when
+	refused map[string]time.Time // plans by key, and nodes by name, until when
 	shown   []move.Plan
 }
 
@@ -73,16 +75,32 @@ func (c *Consolidation) Found() *decision.Consolidation {
 
 // consider begins to make plans, or adopts one that was made. nodes are those of our groups. rests reports whether no pod waits and nothing moves.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests bool, now time.Time) {
-	if p := c.Reason.Plan(); p != nil && !c.pays(p, nodes) {
-		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", p.Nodes, "into", p.Into)
+	byName := make(map[string]move.Node, len(nodes))
+	for _, n := range nodes {
+		byName[n.Name] = n
+	}
+	mayGo := func(name string) bool {
+		n, known := byName[name]
+		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
+			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now)
+	}
+	adopted := c.Reason.Plan()
+	if adopted != nil && !c.pays(ctx, adopted, byName) {
+		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
 		c.Reason.Drop()
 	}
+	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
+		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
+	})
 	if c.made != nil {
 		select {
 		case plans := <-c.made:
 			c.made = nil
+			plans = slices.DeleteFunc(plans, func(p move.Plan) bool {
+				return !rests || slices.ContainsFunc(p.Nodes, func(name string) bool { return !mayGo(name) })
+			})
 			c.shown = c.check(ctx, plans, now)
-			if c.On && rests && c.Reason.Plan() == nil && len(c.shown) > 0 {
+			if c.Reason.On && adopted == nil && len(c.shown) > 0 {
 				klog.V(0).InfoS("Adopted a consolidation", "nodes", c.shown[0].Nodes, "into", c.shown[0].Into, "savingPerHour", c.shown[0].Saving)
 				c.Reason.Adopt(c.shown[0], now)
 			}
@@ -90,33 +108,41 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		}
 		return
 	}
-	if rests && c.Reason.Plan() == nil && now.Sub(c.last) >= planEvery && !c.Provider.TooOldToAdd() {
+	if rests && adopted == nil && now.Sub(c.last) >= planEvery && !c.Provider.TooOldToAdd() {
 		c.last = now
-		c.plan(ctx, nodes, leftAlone, now)
+		c.plan(ctx, byName, mayGo, now)
 	}
 }
 
-// pays reports whether the plan still saves money, or has launched its node.
-func (c *Consolidation) pays(p *move.Plan, nodes []move.Node) bool {
+// pays reports whether the plan still saves money: before its launch by the price of the next node, and then by that of the node that came.
+func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, byName map[string]move.Node) bool {
 	spending, _ := c.Provider.Spending()
-	price := 0.0
-	for _, n := range nodes {
-		if s, _ := move.StateOf(n.Node); slices.Contains(p.Nodes, n.Name) {
-			if s.Launches > 0 {
-				return true
-			}
-			price += spending.Instance(n.Group, n.Instance).PerHour
+	price, left := 0.0, false
+	for _, name := range p.Nodes {
+		if n, there := byName[name]; there && !beingDrained(n.Node) {
+			price, left = price+spending.Instance(n.Group, n.Instance).PerHour, true
+		} else {
+			return true // the others were worth it together
 		}
 	}
-	if p.Into == "" || price == 0 { // without nodes it is carried out
+	if p.Into == "" || !left {
 		return true
 	}
-	cost, known := c.Provider.Costs().NodeCost(p.Into, nil, 1)
-	return !known || cost.PerHour < price
+	for _, n := range byName {
+		if ng := c.Provider.NodeGroupOf(n.Node); ng != nil && ng.Id() == p.Into && n.CreationTimestamp.After(p.Made) {
+			return spending.Instance(n.Group, n.Instance).PerHour < price
+		}
+	}
+	template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
+	if !known {
+		return false
+	}
+	cost, known := c.Provider.Costs().NodeCost(p.Into, template.Node(), 1)
+	return known && cost.PerHour < price
 }
 
 // plan begins to make plans beside the loop.
-func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, now time.Time) {
+func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[string]move.Node, mayGo func(name string) bool, now time.Time) {
 	spending, priced := c.Provider.Spending()
 	if !priced {
 		return
@@ -127,29 +153,24 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, nodes []move.Nod
 	for key := range c.refused {
 		packing.Refused[key] = true
 	}
-	ours := make(map[string]move.Node, len(nodes))
-	for _, n := range nodes {
-		ours[n.Name] = n
-	}
 	infos, err := ctx.ClusterSnapshot.ListNodeInfos()
 	if err != nil {
 		return
 	}
 	hosts := make([]move.Host, 0, len(infos))
 	for _, info := range infos {
-		h := move.Host{Node: info.Node(), Pods: snapshot.Pods(info)}
-		n, known := ours[h.Name]
+		h := move.Host{Node: info.Node(), Pods: podsOf(info)}
+		n, known := byName[h.Name]
 		_, moves := move.StateOf(h.Node)
-		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves && slices.ContainsFunc(h.Pods, func(p *corev1.Pod) bool { return !nodemeta.BelongsToNode(p) })
-		if known {
-			ng := c.Provider.NodeGroupOf(n.Node)
-			h.Price = spending.Instance(n.Group, n.Instance).PerHour
-			if ng != nil {
-				h.Group = ng.Id()
-				h.MayGo = h.Takes && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && !leftAlone(n) && c.Reason.MayGo(n, c.Settled, now)
-				if _, seen := packing.Spare[h.Group]; !seen {
-					packing.Spare[h.Group] = spare(c.Provider.View().Group(h.Group))
-				}
+		h.Takes = nodemeta.Ready(h.Node) && !h.Spec.Unschedulable && !beingDrained(h.Node) && !moves &&
+			slices.ContainsFunc(h.Pods, func(p move.HostPod) bool { return !nodemeta.BelongsToNode(p.Pod) })
+		if ng := c.Provider.NodeGroupOf(h.Node); known && ng != nil {
+			price := spending.Instance(n.Group, n.Instance)
+			h.Price, h.Estimated, h.Group, h.Whole = price.PerHour, price.Estimated, ng.Id(), n.Group.Name
+			h.MayGo = h.Takes && mayGo(h.Name)
+			if _, seen := packing.Spare[h.Group]; !seen {
+				packing.Spare[h.Group] = spare(c.Provider.View().Group(h.Group))
+				packing.Spare[h.Whole] = spare(n.Group)
 			}
 		}
 		hosts = append(hosts, h)
@@ -158,6 +179,17 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, nodes []move.Nod
 	c.made = made
 	offers := c.offers(ctx)
 	go func() { made <- move.Plans(hosts, offers, packing) }()
+}
+
+// podsOf returns the pods with what they ask for, which the snapshot has worked out. The core writes to the containers of pods while plans are made.
+func podsOf(info *framework.NodeInfo) []move.HostPod {
+	all := info.GetPods()
+	pods := make([]move.HostPod, len(all))
+	for i, p := range all {
+		asks := p.CalculateResource().Resource
+		pods[i] = move.HostPod{Pod: p.GetPod(), CPU: asks.GetMilliCPU(), Memory: asks.GetMemory(), Storage: asks.GetEphemeralStorage(), Others: asks.GetScalarResources()}
+	}
+	return pods
 }
 
 // spare is how many nodes the group may lose.
@@ -173,22 +205,25 @@ func (c *Consolidation) offers(ctx *cacontext.AutoscalingContext) (offers []move
 	infos := ctx.TemplateNodeInfoRegistry.GetNodeInfos()
 	for _, ng := range c.Launchable(ctx, ctx.CloudProvider.NodeGroups(), infos) {
 		g := c.Provider.View().Group(ng.Id())
-		if g == nil || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) || c.Provider.Interrupted(ng.Id()) {
+		if g == nil || g.CapacityType() == "" || g.TargetInstances() >= c.Provider.WithinCaps(g, g.MostInstances()) || c.Provider.Interrupted(ng.Id()) {
 			continue
 		}
 		if _, failed := c.Provider.RecentFailure(ng.Id()); failed {
 			continue
 		}
 		if cost, known := c.Provider.Costs().NodeCost(ng.Id(), infos[ng.Id()].Node(), 1); known {
-			offers = append(offers, move.Host{Node: infos[ng.Id()].Node(), Group: ng.Id(), Pods: snapshot.Pods(infos[ng.Id()]), Price: cost.PerHour})
+			offers = append(offers, move.Host{Node: infos[ng.Id()].Node(), Group: ng.Id(), Whole: g.Name, Pods: podsOf(infos[ng.Id()]), Price: cost.PerHour, Estimated: cost.Estimated})
 		}
 	}
 	return offers
 }
 
-// check returns the plans that work, each by itself and none with a node of another, as far as there is time to try.
+// check returns the plans that work, each by itself and none with a node of another, until there is no time to try more.
 func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Plan, now time.Time) (work []move.Plan) {
 	begun, taken := time.Now(), map[string]bool{}
+	if c.refused == nil {
+		c.refused = map[string]time.Time{}
+	}
 	for _, p := range plans {
 		if slices.ContainsFunc(p.Nodes, func(name string) bool { return taken[name] }) {
 			continue
@@ -196,75 +231,89 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		if time.Since(begun) > checking {
 			break
 		}
-		if err := c.try(ctx, p, now); err != nil {
+		stays, err := c.try(ctx, p, nil, now)
+		switch {
+		case errors.Is(err, errNoTime):
+		case err != nil:
 			klog.V(4).InfoS("A consolidation does not work", "nodes", p.Nodes, "into", p.Into, "cause", err)
-			if c.refused == nil {
-				c.refused = map[string]time.Time{}
+			c.refused[cmp.Or(stays, p.Key())] = now.Add(refusedFor)
+		default:
+			p.Made = now
+			work = append(work, p)
+			for _, name := range p.Nodes {
+				taken[name] = true
 			}
-			c.refused[p.Key()] = now.Add(refusedFor)
-			continue
-		}
-		work = append(work, p)
-		for _, name := range p.Nodes {
-			taken[name] = true
-		}
-		if c.On {
-			break
+			if c.Reason.On {
+				return work
+			}
 		}
 	}
 	return work
 }
 
-// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot. Spread that a pod only prefers counts as if it were required.
-func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, now time.Time) error {
-	s := ctx.ClusterSnapshot
+var errNoTime = errors.New("a loop has no time for it")
+
+// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, and on none of the nodes that also leave. Spread that a pod only prefers counts
+// as if it were required. The error may name a node that stays for its pods.
+func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, leave map[string]bool, now time.Time) (stays string, err error) {
+	s, begun := ctx.ClusterSnapshot, time.Now()
 	s.Fork()
 	defer s.Revert()
 	var pods []*corev1.Pod
 	for _, name := range p.Nodes {
 		info, err := s.GetNodeInfo(name)
 		if err != nil {
-			return err
+			return "", err
 		}
 		moving, err := simulator.GetPodsToMove(info, c.DeleteOptions, c.Rules, ctx.ListerRegistry, ctx.RemainingPdbTracker, now)
 		if err != nil {
-			return err
+			return name, err
 		}
 		if len(moving.OnCompletionPods) > 0 {
-			return fmt.Errorf("node %s waits for the end of a pod", name)
+			return name, errors.New("it waits for the end of a pod")
 		}
 		for _, pod := range moving.Pods {
 			pods = append(pods, spreading(pod))
 		}
 		if err := s.RemoveNodeInfo(name); err != nil {
-			return err
+			return "", err
 		}
 	}
 	first := p.On
 	if p.Into != "" {
 		template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
 		if !known {
-			return fmt.Errorf("nothing is known of the nodes of %s", p.Into)
+			return "", fmt.Errorf("nothing is known of the nodes of %s", p.Into)
 		}
 		info, err := simulator.SanitizedNodeInfo(template, "consolidated")
 		if err != nil {
-			return err
+			return "", err
 		}
 		if err := s.AddNodeInfo(info); err != nil {
-			return err
+			return "", err
 		}
 		first = append(slices.Clone(first), info.Node().Name)
 	}
-	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: first, Anywhere: func(*corev1.Pod) bool { return true }})
-	if err != nil {
-		return err
+	over := func() bool { return time.Since(begun) > 2*checking }
+	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: first, Anywhere: func(*corev1.Pod) bool { return true }, But: leave, Over: over})
+	if err != nil || len(placed) == len(pods) {
+		return "", err
 	}
-	for _, pod := range pods {
-		if placed[pod] == "" {
-			return fmt.Errorf("pod %s/%s fits nowhere else", pod.Namespace, pod.Name)
+	if over() {
+		return "", errNoTime
+	}
+	return "", fmt.Errorf("%d of %d pods fit nowhere else", len(pods)-len(placed), len(pods))
+}
+
+// leaving are the nodes of the plan that is carried out.
+func (c *Consolidation) leaving() map[string]bool {
+	names := map[string]bool{}
+	if p := c.Reason.Plan(); p != nil {
+		for _, name := range p.Nodes {
+			names[name] = true
 		}
 	}
-	return nil
+	return names
 }
 
 // spreading returns a copy of the pod without a node, for which preferred spread is required.

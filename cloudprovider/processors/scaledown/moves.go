@@ -74,7 +74,7 @@ type Moves struct {
 	owners   map[types.UID]string           // nodes of the pods that Count returned
 	waiting  []*corev1.Pod                  // the other pending pods
 	hopeless map[types.UID]bool             // waiting pods that no group helps
-	only     map[string]bool                // node groups that may launch for the pods of this loop, nil for all
+	only     map[string]int                 // sizes of the node groups that may launch for the pods of this loop, nil for all
 }
 
 type written struct {
@@ -95,18 +95,12 @@ func (m *Moves) Held() map[string]move.Held { return m.held }
 // Count returns the pods of the nodes that have no other place. It takes them off these nodes in the snapshot, which take no pod meanwhile, until
 // restore. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
-	alone := m.consolidates(pending)
+	first := m.comeFirst(pending)
 	m.counted, m.owners, m.waiting, m.hopeless, m.only = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
+	m.roomless = map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
-		s := m.states[name]
-		if s.Reason == move.Consolidation {
-			if !alone {
-				continue
-			}
-			if m.only == nil {
-				m.only = map[string]bool{}
-			}
-			m.only[s.Into] = true
+		if m.states[name].Reason == move.Consolidation && first { // pods that wait come first
+			continue
 		}
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
@@ -138,15 +132,26 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	return pods
 }
 
-// consolidates reports whether nodes that are too dear are counted. They are if nothing else needs a node, because only the groups of their plan may
-// launch in such a loop.
-func (m *Moves) consolidates(pending []*corev1.Pod) bool {
-	for name := range m.placeless {
-		if m.states[name].Reason != move.Consolidation {
-			return false
-		}
+// Admit returns the pods for which the core may scale up. Those of a consolidation are left out if there are others, or if no node or none more is to be
+// launched for them.
+func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
+	consolidates := func(p *corev1.Pod) bool { return m.states[m.owners[p.UID]].Reason == move.Consolidation }
+	others := slices.DeleteFunc(slices.Clone(pods), consolidates)
+	if len(others) > 0 || len(pods) == 0 {
+		return others
 	}
-	return !m.comeFirst(pending)
+	launched := slices.ContainsFunc(slices.Collect(maps.Values(m.states)), func(s move.State) bool { return s.Reason == move.Consolidation && s.Launches > 0 })
+	m.only = map[string]int{}
+	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool {
+		node := m.owners[p.UID]
+		g := m.Provider.View().Group(m.states[node].Into)
+		if g == nil || launched {
+			m.roomless[node] = true
+			return true
+		}
+		m.only[m.states[node].Into] = g.TargetInstances() + 1
+		return false
+	})
 }
 
 // comeFirst reports whether a pod waits that a node may help.
@@ -157,8 +162,10 @@ func (m *Moves) comeFirst(pending []*corev1.Pod) bool {
 	})
 }
 
-// MayLaunch reports whether the node group may launch for the pods of this loop.
-func (m *Moves) MayLaunch(nodeGroup string) bool { return m.only == nil || m.only[nodeGroup] }
+// Bound returns the size up to which the node group may grow for the pods of this loop, false for the usual one.
+func (m *Moves) Bound(nodeGroup string) (size int, bounded bool) {
+	return m.only[nodeGroup], m.only != nil
+}
 
 // replaceNode puts a node into the snapshot in the place of another form of it. If that fails it puts the other form back.
 func replaceNode(ctx *cacontext.AutoscalingContext, now, before *framework.NodeInfo) error {
@@ -208,7 +215,6 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 	if s.Result == corestatus.ScaleUpNotTried {
 		return
 	}
-	m.roomless = map[string]bool{}
 	s.PodsRemainUnschedulable = slices.DeleteFunc(s.PodsRemainUnschedulable, func(i corestatus.NoScaleUpInfo) bool {
 		node, ours := m.owners[i.Pod.UID]
 		if ours {
@@ -459,6 +465,9 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	case noPlace:
 		m.postpone(name)
 	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
+	case k.Reason == simulator.NodeGroupMinSizeReached && consolidates:
+		s = s.Held(m.Clock.Now())
+		m.set(name, &s)
 	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, k.Reason == simulator.NodeGroupMinSizeReached:
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
@@ -479,6 +488,26 @@ func (m *Moves) cools(group string) bool {
 	}
 	_, cooling := m.Provider.CoolDown(g)
 	return cooling || g.Failure != nil
+}
+
+// unlessWorse leaves out nodes that are too dear and whose pods no longer fit elsewhere as well as they do now.
+func (m *Moves) unlessWorse(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
+	return slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
+		s, moves := m.states[n.Name]
+		if !moves || s.Reason != move.Consolidation || m.Consolidation == nil {
+			return false
+		}
+		now := m.Clock.Now()
+		_, err := m.Consolidation.try(ctx, move.Plan{Nodes: []string{n.Name}}, m.Consolidation.leaving(), now)
+		if err == nil {
+			return false
+		}
+		klog.V(2).InfoS("A node is not drained, because its pods fit elsewhere no more", "node", n.Name, "cause", err)
+		if lasts(m.blocked, n.Name, now) {
+			m.postpone(n.Name)
+		}
+		return true
+	})
 }
 
 // withoutRestarting leaves out the nodes that wait for the restart of Deployments.
@@ -530,6 +559,9 @@ func (m *Moves) removed(node string, ok bool) {
 	case !began:
 	case ok:
 		m.Metrics.Ended(reason, move.Moved)
+		if m.Consolidation != nil {
+			m.Consolidation.Reason.Removed(node)
+		}
 	case moves:
 		m.failed(node, s.Failed(m.Clock.Now()))
 	}

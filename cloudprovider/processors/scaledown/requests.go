@@ -112,6 +112,10 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	if err != nil || len(eligible) == 0 {
 		return err
 	}
+	if r.Moves != nil && r.Moves.Consolidation != nil { // pods move once, and not to another node that goes
+		leaving := r.Moves.Consolidation.leaving()
+		destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return leaving[n.Name] })
+	}
 	processors := *r.Processors
 	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
 	p := planner.New(ctx, &processors, r.DeleteOptions, r.Rules)
@@ -120,7 +124,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	empty, drained := p.NodesToDelete(now)
 	if r.Moves != nil {
-		drained = r.Moves.withoutRestarting(ctx, drained)
+		drained = r.Moves.unlessWorse(ctx, r.Moves.withoutRestarting(ctx, drained))
 	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil

@@ -53,6 +53,8 @@ type Options struct {
 	// BelowClock reports whether a node group has fewer nodes than a minimum by the clock wants. The core raises such groups whatever
 	// --enforce-node-group-min-size says. May be nil.
 	BelowClock func(nodeGroup string) bool
+	// Admit returns the pods to scale up for. May be nil.
+	Admit func([]*apiv1.Pod) []*apiv1.Pod
 	// Complete adds to the result of a scale-up what only others know. May be nil.
 	Complete func(*status.ScaleUpStatus)
 	// Memory gives a scale-up the memory that makes it fast, until the function is called that it returns. May be nil.
@@ -125,6 +127,11 @@ func (o *Orchestrator) Refresh() {
 // The result is a success if one scale-up was, and otherwise the first failure. Raises takes it apart again.
 func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSets []*appsv1.DaemonSet,
 	nodeInfos map[string]*framework.NodeInfo, allOrNothing bool) (*status.ScaleUpStatus, errors.AutoscalerError) {
+	if o.Admit != nil {
+		if pods = o.Admit(pods); len(pods) == 0 {
+			return &status.ScaleUpStatus{Result: status.ScaleUpNotNeeded}, nil
+		}
+	}
 	if o.Memory != nil {
 		defer o.Memory()()
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	corev1 "k8s.io/api/core/v1"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
 	corescaleup "k8s.io/autoscaler/cluster-autoscaler/core/scaleup"
@@ -91,6 +92,12 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Zones:       oneZone,
 		Placeholder: nodeinfos.IsPlaceholder,
 		BelowClock:  belowClock,
+		Admit: func(pods []*corev1.Pod) []*corev1.Pod {
+			if with.replaces() {
+				return with.moves.Admit(pods)
+			}
+			return pods
+		},
 		Complete: func(s *corestatus.ScaleUpStatus) {
 			launchable.AddLeftOut(s)
 			if with.replaces() {
@@ -103,7 +110,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	if with.replaces() {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves
 		if c := with.moves.Consolidation; c != nil {
-			c.Launchable, c.DeleteOptions, c.Rules, launchable.Only = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.MayLaunch
+			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
 			with.decisions.Consolidation = c.Found
 		}
 	}
