@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
+	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/pdb"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -231,7 +232,7 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		if time.Since(begun) > checking {
 			break
 		}
-		stays, err := c.try(ctx, p, nil, now)
+		stays, err := c.try(ctx, p, nil, ctx.RemainingPdbTracker, now)
 		switch {
 		case errors.Is(err, errNoTime):
 		case err != nil:
@@ -254,8 +255,8 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 var errNoTime = errors.New("a loop has no time for it")
 
 // try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, and on none of the nodes that also leave. Spread that a pod only prefers counts
-// as if it were required. The error may name a node that stays for its pods.
-func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, leave map[string]bool, now time.Time) (stays string, err error) {
+// as if it were required. budgets may be nil for pods that have been counted against them. The error may name a node that stays for its pods.
+func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, leave map[string]bool, budgets pdb.RemainingPdbTracker, now time.Time) (stays string, err error) {
 	s, begun := ctx.ClusterSnapshot, time.Now()
 	s.Fork()
 	defer s.Revert()
@@ -265,7 +266,7 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, leav
 		if err != nil {
 			return "", err
 		}
-		moving, err := simulator.GetPodsToMove(info, c.DeleteOptions, c.Rules, ctx.ListerRegistry, ctx.RemainingPdbTracker, now)
+		moving, err := simulator.GetPodsToMove(info, c.DeleteOptions, c.Rules, ctx.ListerRegistry, budgets, now)
 		if err != nil {
 			return name, err
 		}

@@ -498,7 +498,7 @@ func (m *Moves) unlessWorse(ctx *cacontext.AutoscalingContext, nodes []*corev1.N
 			return false
 		}
 		now := m.Clock.Now()
-		_, err := m.Consolidation.try(ctx, move.Plan{Nodes: []string{n.Name}}, m.Consolidation.leaving(), now)
+		_, err := m.Consolidation.try(ctx, move.Plan{Nodes: []string{n.Name}}, m.Consolidation.leaving(), nil, now)
 		if err == nil {
 			return false
 		}
