@@ -21,6 +21,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/stretchr/testify/require"
 )
 
 type group struct {
@@ -103,9 +104,7 @@ func TestChainDecidesAndNamesBreakTies(t *testing.T) {
 		t.Run(tt.names, func(t *testing.T) {
 			costs := flat{"a": 1, "b": 2, "large": 9}
 			strategy, err := parsed(tt.names, Config{Provider: unpriced{}, Costs: costs, LeastCost: leastcost.New(costs, nil, nil, time.Minute, clock.RealClock{})})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for range 20 {
 				list, templates := options()
 				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
@@ -118,9 +117,7 @@ func TestChainDecidesAndNamesBreakTies(t *testing.T) {
 
 func TestNoOptionIsChosenFromNone(t *testing.T) {
 	strategy, err := parsed("least-waste", Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := strategy.BestOption(nil, nil); got != nil {
 		t.Errorf("best option = %+v, want none", got)
 	}
@@ -169,9 +166,7 @@ func TestEventAndLogSayWhyOptionWasChosen(t *testing.T) {
 					events = append(events, eventType+" "+reason+": "+message)
 				},
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			list, templates := options()
 			strategy.BestOption(list, templates)
 			strategy.BestOption(nil, nil)
@@ -193,9 +188,7 @@ func captureLog(t *testing.T) *bytes.Buffer {
 	t.Cleanup(klog.CaptureState().Restore)
 	var flags flag.FlagSet
 	klog.InitFlags(&flags)
-	if err := flags.Parse([]string{"-v=2", "-logtostderr=false", "-alsologtostderr=false", "-stderrthreshold=FATAL"}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, flags.Parse([]string{"-v=2", "-logtostderr=false", "-alsologtostderr=false", "-stderrthreshold=FATAL"}))
 	log := &bytes.Buffer{}
 	klog.SetOutput(log)
 	return log

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
 )
@@ -33,9 +34,7 @@ func TestInterruptedGroupsArePassedOverIfOthersHelp(t *testing.T) {
 			for _, o := range f.BestOptions(tt.options, nil) {
 				got = append(got, o.NodeGroup.Id())
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Error(diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got))
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/stretchr/testify/require"
 )
 
 func preferring(costs costs, percent float64) *leastcost.Filter {
@@ -41,9 +42,7 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: tt.costs, LeastCost: preferring(tt.costs, tt.percent)})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			list := offer("cheap", "dear", "same", "unknown")
 			if tt.prefers != "" {
 				list[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
@@ -62,9 +61,7 @@ func TestPreferencesDecideBetweenPricesThatAreAboutTheSame(t *testing.T) {
 func TestPreferredGroupIsNotBalancedWithOthers(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{"a": typed("a"), "b": typed("b"), "c": typed("a")}
 	chain, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: listed{}, LeastCost: preferring(flat{"a": 1, "b": 1, "c": 1}, 5)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	list := offer("a", "b", "c")
 	for i := range list {
 		list[i].SimilarNodeGroups = []cloudprovider.NodeGroup{&group{id: "a"}, &group{id: "b"}, &group{id: "c"}}

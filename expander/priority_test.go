@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -52,9 +54,7 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 		server.Close()
 	})
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return client
 }
 
@@ -127,12 +127,8 @@ func TestPatternsMatchZoneGroupsByEitherName(t *testing.T) {
 					t.Errorf("option %+v is not the one given", option)
 				}
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("options kept (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.events, warnings(recorder)); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "options kept (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.events, warnings(recorder)), "events (-want +got)")
 		})
 	}
 }
@@ -153,9 +149,7 @@ func warnings(recorder *record.FakeRecorder) []string {
 func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	recorder := record.NewFakeRecorder(100)
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	filter := newPriority(&cacontext.AutoscalingKubeClients{Recorder: recorder}, client, namespace, groupOf)
 	if got := filter.BestOptions(offer("batch", "web/a", "web/b"), nil); len(got) != 3 || got[1].NodeGroup.Id() != "web/a" {
 		t.Errorf("options kept = %+v, want all three", got)
@@ -193,9 +187,7 @@ func TestChainKnowsZoneGroupsByTheirGroup(t *testing.T) {
 		Clients:    &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
 		KubeClient: serving(t, map[string]string{corepriority.ConfigMapKey: `{50: [^web$], 10: [^zoo$]}`}),
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// Before the config map is read, the first by name is chosen.
 	eventually(t, func() bool {
 		return strategy.BestOption(offer("batch", "web/us-east-1a", "web/us-east-1b", "zoo"), nil).NodeGroup.Id() == "web/us-east-1a"
@@ -216,9 +208,7 @@ func TestPriorityComesBeforeInterruptions(t *testing.T) {
 				Clients:     &cacontext.AutoscalingKubeClients{Recorder: &record.FakeRecorder{}},
 				Interrupted: func(nodeGroup string) bool { return nodeGroup == "spot" },
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			eventually(t, func() bool { return strategy.BestOption(offer("batch", "spot", "zoo"), nil).NodeGroup.Id() == tt.want })
 		})
 	}

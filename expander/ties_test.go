@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -60,9 +62,7 @@ func TestCheaperOfEquallyWastefulGroupsIsChosen(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			strategy, err := parsed("least-waste", Config{Provider: unpriced{}, Costs: tt.costs})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, list := range [][]coreexpander.Option{
 				offer("gpu-a", "gpu-b", "gpu-c", "gpu-d"), offer("gpu-d", "gpu-c", "gpu-b", "gpu-a"),
 			} {
@@ -107,9 +107,7 @@ func TestCheapestKeepsLowestCost(t *testing.T) {
 			for _, option := range (cheapest{costs: prices}).BestOptions(list, tt.templates) {
 				got = append(got, option.NodeGroup.Id())
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("options kept (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "options kept (-want +got)")
 		})
 	}
 	if got := (cheapest{costs: prices}).BestOptions(nil, nil); got != nil {
@@ -127,9 +125,7 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 			config := Config{Provider: unpriced{}, Costs: prices, Problems: problems.ProblemCount,
 				LeastCost: leastcost.New(prices, FailurePenalties{Failures: problems}, nil, time.Minute, clock.RealClock{})}
 			strategy, err := parsed(names, config)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if got := strategy.BestOption(offer("c", "a", "b"), templates); got == nil || got.NodeGroup.Id() != "b" {
 				t.Errorf("best option = %+v, want b", got)
 			}

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -19,9 +21,7 @@ func deployment(t *testing.T, name string) appsv1.Deployment {
 			continue
 		}
 		var d appsv1.Deployment
-		if err := yaml.UnmarshalStrict([]byte(document), &d); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
+		require.NoErrorf(t, yaml.UnmarshalStrict([]byte(document), &d), "%s", name)
 		return d
 	}
 	t.Fatalf("%s holds no Deployment", name)
@@ -41,9 +41,7 @@ func TestS0RunsWithThePublishedFlags(t *testing.T) {
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop",
 	}
 	got := deployment(t, "deploy/s0-gpu-spot-china.yaml").Spec.Template.Spec.Containers[0].Command
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("flags (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "flags (-want +got)")
 }
 
 func TestS0CarriesThePublishedFigures(t *testing.T) {
@@ -58,9 +56,7 @@ func TestS0CarriesThePublishedFigures(t *testing.T) {
 		t.Errorf("requests = %s, want 100m 300Mi", got)
 	}
 	wantMount := corev1.VolumeMount{Name: "ssl-certs", MountPath: "/etc/ssl/certs/ca-certificates.crt", ReadOnly: true}
-	if diff := cmp.Diff([]corev1.VolumeMount{wantMount}, container.VolumeMounts); diff != "" {
-		t.Errorf("mounts (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]corev1.VolumeMount{wantMount}, container.VolumeMounts), "mounts (-want +got)")
 	if got := pod.Spec.Volumes[0].HostPath.Path; got != "/etc/ssl/certs/ca-bundle.crt" {
 		t.Errorf("CA bundle of the host = %s, want /etc/ssl/certs/ca-bundle.crt", got)
 	}

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 )
@@ -33,9 +35,7 @@ type statement struct {
 func read(t *testing.T, name string) string {
 	t.Helper()
 	raw, err := manifests.FS.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(raw)
 }
 
@@ -44,9 +44,7 @@ func readPolicy(t *testing.T, name string) policy {
 	var p policy
 	decoder := json.NewDecoder(strings.NewReader(read(t, name)))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
+	require.NoErrorf(t, decoder.Decode(&p), "%s", name)
 	return p
 }
 
@@ -72,9 +70,7 @@ func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
 			if strings.Contains(there, "arn:aws:") {
 				t.Errorf("%s for %s names an ARN of another partition", kind, partition)
 			}
-			if diff := cmp.Diff(read(t, "iam/"+kind+"-aws.json"), toAWS.Replace(there)); diff != "" {
-				t.Errorf("%s differs between the partitions (-aws +%s):\n%s", kind, partition, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(read(t, "iam/"+kind+"-aws.json"), toAWS.Replace(there)), "%s differs between the partitions (-aws +%s)", kind, partition)
 		}
 	}
 }
@@ -96,9 +92,7 @@ func TestShadowMayReadAllAndWriteNothing(t *testing.T) {
 			reads = append(reads, action)
 		}
 	}
-	if diff := cmp.Diff(reads, actions(t, "iam/shadow-aws.json")); diff != "" {
-		t.Errorf("actions (-reads of policy-aws.json +shadow-aws.json):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(reads, actions(t, "iam/shadow-aws.json")), "actions (-reads of policy-aws.json +shadow-aws.json)")
 }
 
 func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
@@ -118,9 +112,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 				continue
 			}
 			if slices.Equal(s.Action, []string{"ec2:CreateFleet"}) { // which Auto Scaling makes for the caller of LaunchInstances
-				if diff := cmp.Diff(byAWSAlone, s.Condition); diff != "" {
-					t.Errorf("%s: %s can be used by others than AWS (-want +got):\n%s", name, s.Sid, diff)
-				}
+				assert.Emptyf(t, cmp.Diff(byAWSAlone, s.Condition), "%s: %s can be used by others than AWS (-want +got)", name, s.Sid)
 				continue
 			}
 			if s.Resource == "*" {
@@ -132,9 +124,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 				}
 				continue
 			}
-			if diff := cmp.Diff(owned, s.Condition); diff != "" {
-				t.Errorf("%s: %s allows writes under another condition than the owned tag (-want +got):\n%s", name, s.Sid, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(owned, s.Condition), "%s: %s allows writes under another condition than the owned tag (-want +got)", name, s.Sid)
 		}
 	}
 }
@@ -169,14 +159,10 @@ func TestRolesTrustTheServiceAccountAlone(t *testing.T) {
 		parse := func(text string) (d document) {
 			decoder := json.NewDecoder(strings.NewReader(text))
 			decoder.DisallowUnknownFields()
-			if err := decoder.Decode(&d); err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
+			require.NoErrorf(t, decoder.Decode(&d), "%s", name)
 			return d
 		}
-		if diff := cmp.Diff(parse(want), parse(read(t, "iam/"+name+".json"))); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(parse(want), parse(read(t, "iam/"+name+".json"))), "%s (-want +got)", name)
 	}
 }
 
@@ -209,9 +195,7 @@ func TestEveryCallTheProductMakesIsAllowed(t *testing.T) {
 // Who goes back to the stock autoscaler keeps the policy. It calls less than its documents ask for.
 func TestEveryCallOfStockIsAllowed(t *testing.T) {
 	module, err := exec.Command("go", "list", "-m", "-f={{.Dir}}", "k8s.io/autoscaler/cluster-autoscaler").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	called := calledActions(t, filepath.Join(strings.TrimSpace(string(module)), "cloudprovider", "aws"))
 	if _, found := called["autoscaling:SetDesiredCapacity"]; !found {
 		t.Fatalf("no calls of the stock provider were found, but %q", called)
@@ -255,9 +239,7 @@ func calledActions(t *testing.T, dirs ...string) map[string]string {
 			}
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 	return called
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -54,9 +56,7 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 		}
 		Outputs map[string]any
 	}
-	if err := yaml.UnmarshalStrict([]byte(read(t, "interruption/cloudformation.yaml")), &template); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "interruption/cloudformation.yaml")), &template))
 	known := map[string]string{"ClusterName": "c", "QueueName": "", "Named": "false", "AWS::Partition": p.partition, "Queue": p.queueURL(), "Queue.Arn": p.queueARN(), "ConsumerPolicy": "policy"}
 	out := infrastructure{Rules: map[string]any{}}
 	for name, r := range template.Resources {
@@ -75,9 +75,7 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 			out.Queue = renamed(t, properties, map[string]string{"QueueName": "name", "MessageRetentionPeriod": "retention", "SqsManagedSseEnabled": "encrypted"})
 		case "AWS::SQS::QueuePolicy":
 			out.QueuePolicy = properties["PolicyDocument"]
-			if diff := cmp.Diff([]any{p.queueURL()}, properties["Queues"]); diff != "" {
-				t.Errorf("queues of the policy (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff([]any{p.queueURL()}, properties["Queues"]), "queues of the policy (-want +got)")
 		case "AWS::Events::Rule":
 			if diff := cmp.Diff([]any{map[string]any{"Id": "queue", "Arn": p.queueARN()}}, properties["Targets"]); diff != "" || properties["State"] != nil {
 				t.Errorf("targets of %s (-want +got):\n%s", name, diff)
@@ -89,9 +87,7 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 		}
 	}
 	wantTypes := map[string]int{"AWS::SQS::Queue": 1, "AWS::SQS::QueuePolicy": 1, "AWS::Events::Rule": 7, "AWS::IAM::ManagedPolicy": 1}
-	if diff := cmp.Diff(wantTypes, types); diff != "" {
-		t.Errorf("resources (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantTypes, types), "resources (-want +got)")
 	if url := resolved(t, template.Outputs["QueueURL"], known).(map[string]any)["Value"]; url != p.queueURL() {
 		t.Errorf("output QueueURL is %v", url)
 	}
@@ -170,9 +166,7 @@ func TestQueueOfAnyClusterHasAName(t *testing.T) {
 		Conditions map[string]any
 		Resources  map[string]struct{ Properties map[string]any }
 	}
-	if err := yaml.Unmarshal([]byte(read(t, "interruption/cloudformation.yaml")), &template); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "interruption/cloudformation.yaml")), &template))
 	if diff := cmp.Diff(map[string]any{"Named": parsed(t, `{"Fn::Not": [{"Fn::Equals": [{"Ref": "QueueName"}, ""]}]}`)}, template.Conditions); diff != "" {
 		t.Errorf("conditions (-want +got):\n%s", diff)
 	}
@@ -215,9 +209,7 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 	}
 	decoder := json.NewDecoder(strings.NewReader(read(t, "interruption/main.tf.json")))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&module); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, decoder.Decode(&module))
 	out := infrastructure{Rules: map[string]any{}}
 	var rules []any
 	for name, r := range module.Locals.Rules {
@@ -254,9 +246,7 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 			"description": "Lets the autoscaler read its interruption queue and answer lifecycle hooks", "policy": "${jsonencode(local.consumer_policy)}",
 		}},
 	}
-	if diff := cmp.Diff(want, module.Resource); diff != "" {
-		t.Errorf("resources (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, module.Resource), "resources (-want +got)")
 	if url := module.Output["queue_url"]["value"]; url != "${aws_sqs_queue.interruptions.url}" {
 		t.Errorf("output queue_url is %v", url)
 	}
@@ -345,17 +335,13 @@ func (i infrastructure) sorted() infrastructure {
 
 func TestCloudFormationAndTerraformMakeTheSame(t *testing.T) {
 	for _, p := range places {
-		if diff := cmp.Diff(fromCloudFormation(t, p), fromTerraform(t, p)); diff != "" {
-			t.Errorf("%s (-CloudFormation +Terraform):\n%s", p.partition, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(fromCloudFormation(t, p), fromTerraform(t, p)), "%s (-CloudFormation +Terraform)", p.partition)
 	}
 }
 
 func TestQueueIsEncryptedAndKeepsMessagesForADay(t *testing.T) {
 	want := map[string]any{"name": queueName, "retention": 86400.0, "encrypted": true}
-	if diff := cmp.Diff(want, fromTerraform(t, places[0]).Queue); diff != "" {
-		t.Errorf("queue (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, fromTerraform(t, places[0]).Queue), "queue (-want +got)")
 }
 
 func TestOnlyTheRulesMaySend(t *testing.T) {
@@ -379,9 +365,7 @@ func TestOnlyTheRulesMaySend(t *testing.T) {
 				},
 			},
 		}}.sorted()
-		if diff := cmp.Diff(want.QueuePolicy, made.QueuePolicy); diff != "" {
-			t.Errorf("%s: queue policy (-want +got):\n%s", p.partition, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want.QueuePolicy, made.QueuePolicy), "%s: queue policy (-want +got)", p.partition)
 	}
 }
 
@@ -389,9 +373,7 @@ func TestTheConsumersPolicyIsThatOfTheIAMDocuments(t *testing.T) {
 	for _, p := range places {
 		document := read(t, "iam/interruption-"+p.partition+".json")
 		document = strings.NewReplacer("CLUSTER_NAME", "c", "REGION", p.region, "ACCOUNT_ID", account).Replace(document)
-		if diff := cmp.Diff(parsed(t, document), fromCloudFormation(t, p).ConsumerPolicy); diff != "" {
-			t.Errorf("%s (-iam +CloudFormation):\n%s", p.partition, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(parsed(t, document), fromCloudFormation(t, p).ConsumerPolicy), "%s (-iam +CloudFormation)", p.partition)
 	}
 }
 
@@ -412,10 +394,6 @@ func TestEveryRuleIsForAnEventThatAWSSends(t *testing.T) {
 		events = append(events, detailType)
 	}
 	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{{Name: queueName, Events: events}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := aws.Close(); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, err)
+	assert.NoError(t, aws.Close())
 }

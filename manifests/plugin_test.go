@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -31,9 +32,7 @@ func TestCertManagerWritesTheSecretsOfThePlugin(t *testing.T) {
 	made := map[string]certificate{}
 	for document := range strings.SplitSeq(read(t, "deploy/plugin-cert-manager.yaml"), "\n---\n") {
 		var c certificate
-		if err := yaml.UnmarshalStrict([]byte(document), &c); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, yaml.UnmarshalStrict([]byte(document), &c))
 		made[c.Kind+" "+c.Name] = c
 	}
 	issuer := func(c certificate) certificate { return made["Issuer "+c.Spec.IssuerRef.Name] }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -41,9 +42,7 @@ func TestRolesGrantNoSecretsAndNoWildcards(t *testing.T) {
 				continue
 			}
 			var role rbacv1.ClusterRole // a Role has the same rules
-			if err := yaml.Unmarshal([]byte(document), &role); err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
+			require.NoErrorf(t, yaml.Unmarshal([]byte(document), &role), "%s", name)
 			roles++
 			for _, rule := range role.Rules {
 				for _, granted := range append(append(append([]string{}, rule.Verbs...), rule.APIGroups...), rule.Resources...) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/require"
 )
 
 // nearly lets amounts differ by what binary arithmetic leaves.
@@ -19,9 +20,7 @@ var readAt = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 func terms(t *testing.T, text string) *Terms {
 	t.Helper()
 	read, err := ParseTerms(text, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return read
 }
 
@@ -32,9 +31,7 @@ func book(t *testing.T, region, text string, live ...SpotQuote) *Book {
 		own = terms(t, text)
 	}
 	b, err := NewBook(region, own)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if len(live) > 0 {
 		b.SetSpot(live)
 	}
@@ -216,9 +213,7 @@ func TestPartitionWithoutListsKeepsUserCurrency(t *testing.T) {
 	if price.Basis != "0.35 × list price of us-east-1" || price.Amount.Currency != "USD" || b.Currency() != "USD" {
 		t.Errorf("before any currency is stated: %+v, want an estimate in USD, not the live price", price)
 	}
-	if err := b.SetTerms(terms(t, text)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, b.SetTerms(terms(t, text)))
 	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); !ok || price.Amount != (Amount{PerHour: 0.03, Currency: "EUR"}) {
 		t.Errorf("Spot() = %+v, %v, want the live price in EUR", price, ok)
 	}
@@ -242,9 +237,7 @@ func TestTheGenerationGrowsWithEachChange(t *testing.T) {
 	first := b.Generation()
 	b.SetSpot(nil)
 	second := b.Generation()
-	if err := b.SetTerms(terms(t, ownHead+"# discount: all 5%\n")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, b.SetTerms(terms(t, ownHead+"# discount: all 5%\n")))
 	if third := b.Generation(); first == 0 || second <= first || third <= second {
 		t.Errorf("generations %d, %d, %d, want them to grow from above 0", first, second, third)
 	}
@@ -273,13 +266,9 @@ func TestABookIsReadWhileItChanges(t *testing.T) {
 // go test -bench Book ./pricing
 func BenchmarkBook(b *testing.B) {
 	own, err := ParseTerms(ownHead+"# discount: all 10%\n# discount: g5 20%\n", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	bk, err := NewBook("us-east-1", own)
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	zones := []string{"us-east-1a", "us-east-1b", "us-east-1c"}
 	var live []SpotQuote
 	for i, r := range Embedded("us-east-1").rows {

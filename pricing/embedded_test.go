@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -79,9 +80,7 @@ func TestRegionWithoutListUsesNearestAsEstimate(t *testing.T) {
 			}
 			got.Source, got.Date = "", time.Time{}
 			want := Price{InstanceType: "g4dn.xlarge", Amount: tt.want, Origin: Origin{Region: tt.region, Basis: tt.basis}}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("OnDemand() differs (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, got), "OnDemand() differs (-want +got)")
 		})
 	}
 	if o := Embedded("us-east-1").Origin(); !o.Exact() || o.Region != "us-east-1" {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 )
 
 func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
@@ -46,9 +47,7 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 
 func TestNewTermsChangeWhatRelativesTell(t *testing.T) {
 	b := book(t, "us-east-1", "", SpotQuote{"m5.xlarge", "us-east-1a", 0.096, readAt})
-	if err := b.SetTerms(terms(t, ownHead+columns+"\nm5.xlarge,0.12\n")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, b.SetTerms(terms(t, ownHead+columns+"\nm5.xlarge,0.12\n")))
 	if got, _ := b.Spot("m5.2xlarge", nil); got.Basis != "0.8 × on-demand list price, as of the quoted m5 types" {
 		t.Errorf("estimate by %q, want the ratio by the user's list", got.Basis)
 	}

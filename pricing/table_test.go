@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
@@ -22,16 +24,12 @@ var update = flag.Bool("update", false, "rewrite the embedded lists in their one
 func TestFormatReproducesEmbeddedLists(t *testing.T) {
 	for region, table := range map[string]string{"cn-north-1": cnNorth1, "us-east-1": usEast1, "us-gov-east-1": usGovEast1, "us-gov-west-1": usGovWest1} {
 		l, err := Parse(table)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if l.Origin().Region != region {
 			t.Fatalf("the list of %q is in the file of %q", l.Origin().Region, region)
 		}
 		if *update {
-			if err := os.WriteFile("data/"+region+".csv", []byte(l.Format()), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile("data/"+region+".csv", []byte(l.Format()), 0o644))
 		} else if diff := cmp.Diff(table, l.Format()); diff != "" {
 			t.Errorf("run make generate (-embedded +formatted):\n%s", diff)
 		}
@@ -40,13 +38,9 @@ func TestFormatReproducesEmbeddedLists(t *testing.T) {
 
 func TestParseAcceptsAnyRowOrderAndLineEnds(t *testing.T) {
 	l, err := Parse("# basis: a guess\r\n# note\r\n\n" + strings.ReplaceAll(head, "\n", "\r\n") + "b1.large,2.50\r\na1.large,1e-3")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := facts + "# basis: a guess\n" + columns + "\na1.large,0.001\nb1.large,2.5\n"
-	if diff := cmp.Diff(want, l.Format()); diff != "" {
-		t.Errorf("list differs (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, l.Format()), "list differs (-want +got)")
 	if got, ok := l.Lookup("a1.large"); !ok || got.Exact() {
 		t.Errorf("Lookup() = %+v, %v, want an estimate", got, ok)
 	}
@@ -115,12 +109,8 @@ func FuzzParse(f *testing.F) {
 		}
 		text := l.Format()
 		again, err := Parse(text)
-		if err != nil {
-			t.Fatalf("what Format wrote does not parse: %v", err)
-		}
-		if diff := cmp.Diff(text, again.Format()); diff != "" {
-			t.Errorf("formatting twice differs:\n%s", diff)
-		}
+		require.NoError(t, err, "what Format wrote does not parse")
+		assert.Empty(t, cmp.Diff(text, again.Format()), "formatting twice differs")
 	})
 }
 

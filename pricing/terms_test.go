@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
@@ -57,12 +59,8 @@ func TestTermsSayWhatTheTableStates(t *testing.T) {
 		SpotRatio: 0.3,
 	}
 	read, err := ParseTerms(ownTable, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, saidBy(read), nearly); diff != "" {
-		t.Errorf("terms differ (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff(want, saidBy(read), nearly), "terms differ (-want +got)")
 }
 
 func TestEveryEmbeddedListServesAsTerms(t *testing.T) {
@@ -73,9 +71,7 @@ func TestEveryEmbeddedListServesAsTerms(t *testing.T) {
 			t.Errorf("%s: %v", region, err)
 			continue
 		}
-		if diff := cmp.Diff(list.Format(), own.OnDemand().Format()); diff != "" {
-			t.Errorf("%s (-embedded +read):\n%s", region, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(list.Format(), own.OnDemand().Format()), "%s (-embedded +read)", region)
 	}
 }
 
@@ -101,9 +97,7 @@ func TestUnknownTypesAreErrorsUnlessUnchecked(t *testing.T) {
 
 func TestAListOfWhatAWSSellsIsNotChecked(t *testing.T) {
 	list, err := NewList(Origin{Region: "us-east-1", Date: readAt, Source: "AWS"}, "USD", map[string]float64{"x99.large": 2, "m5.large": 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if own, err := ParseTerms(list.Format(), nil); err != nil || own.OnDemand().Len() != 2 {
 		t.Errorf("ParseTerms() error = %v, want both types", err)
 	}

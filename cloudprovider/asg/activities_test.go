@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 
@@ -82,9 +83,7 @@ func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, got, _ := strings.Cut((&asg.LaunchError{Group: "g", Failures: tt.failures}).Error(), `"g": `)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("error (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "error (-want +got)")
 		})
 	}
 }

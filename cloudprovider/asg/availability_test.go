@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // A failed launch affects the group, another group of its type, and a group of another type differently.
@@ -274,9 +275,7 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 		with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
 	g, err := w.cache.Increase(t.Context(), "spot", 3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, i := range g.Instances {
 		if i.Zone != "us-west-2b" {
 			t.Errorf("launched in %s", i.Zone)

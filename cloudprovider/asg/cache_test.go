@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -38,14 +40,10 @@ func tagged(name string, tags map[string]string) fakeaws.AutoScalingGroup {
 func TestAbsentNamesMatchNoGroupOrZone(t *testing.T) {
 	t.Parallel()
 	discovery, err := ownership.ParseDiscovery([]string{"0:1:b/us-west-2b", "0:1:missing", "0:1:a/us-west-2a", "0:1:a", "0:1:none/us-west-2a"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)}}, discovery).started()
-	if diff := cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()); diff != "" {
-		t.Errorf("absent names (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"b/us-west-2b", "missing", "none/us-west-2a"}, w.cache.Absent()), "absent names (-want +got)")
 }
 
 func TestSenselessDiscoveryFlagsAreRefused(t *testing.T) {
@@ -85,9 +83,7 @@ func TestFlagLimitsNarrowAWSLimits(t *testing.T) {
 	} {
 		t.Run(tt.flag, func(t *testing.T) {
 			discovery, err := ownership.ParseDiscovery([]string{"0:1:a", tt.flag}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("a", 2, 2, 6)}}, discovery).started()
 			if g := w.group("a"); g.MinSize != tt.least || g.MaxSize != tt.most {
@@ -132,14 +128,10 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 				}
 			}
 			want := map[string]int{"DescribeAutoScalingGroups": tt.readings, "DescribeLaunchTemplateVersions": tt.templates, "DescribeImages": 1}
-			if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
-				t.Errorf("calls at start (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, w.aws.Calls()), "calls at start (-want +got)")
 			w.aws.ResetCalls()
 			w.refresh()
-			if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": tt.readings}, w.aws.Calls()); diff != "" {
-				t.Errorf("calls of one refresh (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": tt.readings}, w.aws.Calls()), "calls of one refresh (-want +got)")
 		}))
 	}
 }
@@ -174,9 +166,7 @@ func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	if !errors.Is(err, asg.ErrGroupNotFound) {
 		t.Errorf("Increase of a deleted group = %v, want ErrGroupNotFound", err)
 	}
-	if diff := cmp.Diff([]string{"b"}, names(w.cache.Snapshot())); diff != "" {
-		t.Errorf("groups after the deletion (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"b"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
 }
 
 func TestAMissingTemplateNamesTheNextStep(t *testing.T) {
@@ -257,9 +247,7 @@ func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
 		return w.started().group("managed").Problems
 	}
 	// Each denial has a request ID of its own.
-	if diff := cmp.Diff(problems(), problems()); diff != "" {
-		t.Errorf("two look-ups that were denied alike (-first +second):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(problems(), problems()), "two look-ups that were denied alike (-first +second)")
 }
 
 func TestDeletedLaunchTemplateBlocksGroup(t *testing.T) {
@@ -326,9 +314,7 @@ func TestPolicyTypes(t *testing.T) {
 			if g.LaunchSpec == nil {
 				t.Fatalf("what it launches is not known: %+v", g.Problems)
 			}
-			if diff := cmp.Diff(tt.want, g.LaunchSpec.Types); diff != "" {
-				t.Errorf("types (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, g.LaunchSpec.Types), "types (-want +got)")
 		})
 	}
 }

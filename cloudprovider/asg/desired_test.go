@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -524,9 +525,7 @@ func (w *world) withdraw(n int) int {
 	w.t.Helper()
 	w.calls.between.Store(true)
 	taken, _, err := w.cache.Withdraw(w.t.Context(), "a", n)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return taken
 }
 

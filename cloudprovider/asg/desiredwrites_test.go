@@ -13,6 +13,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -25,9 +27,7 @@ func TestIncreaseCountsFromForeignCapacity(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.setDesired(4) // the Cache does not know
 	g, err := w.cache.Increase(t.Context(), "a", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := w.desired("a"); got != 6 || g.DesiredCapacity != 6 {
 		t.Errorf("desired capacity is %d (returned %d), want 4 of the other writer and 2 of ours", got, g.DesiredCapacity)
 	}
@@ -93,9 +93,7 @@ func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 	reading.Add(1)
 	go func() {
 		defer reading.Done()
-		if err := w.cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
-			t.Errorf("slow reading: %v", err)
-		}
+		assert.NoError(t, w.cache.Refresh(context.WithoutCancel(t.Context())), "slow reading")
 	}()
 	time.Sleep(50 * time.Millisecond)
 	w.increase(2)
@@ -111,9 +109,7 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 	members := w.group("a").Instances
 	ids := []string{members[1].ID, members[2].ID}
 	g, err := w.cache.Terminate(t.Context(), "a", ids)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := w.desired("a"); got != 2 || g.DesiredCapacity != 2 {
 		t.Errorf("desired capacity is %d (returned %d), want 2", got, g.DesiredCapacity)
 	}
@@ -143,9 +139,7 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	w.refresh()
 	w.increase(2)
 	taken, g, err := w.cache.Withdraw(t.Context(), "a", 9)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := w.desired("a"); taken != 2 || got != 3 || g.DesiredCapacity != 3 {
 		t.Errorf("withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
 	}
@@ -267,9 +261,7 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 		go func() {
 			defer all.Done()
 			for i := range 20 {
-				if err := do(i); err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, do(i))
 			}
 		}()
 	}
@@ -418,9 +410,7 @@ func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				cache := asg.NewCache(asg.Options{AutoScaling: &silent{readings: tt.readings}, Clock: clock.RealClock{}, LaunchMode: asg.LaunchDesiredCapacity,
 					Discovery: discovered})
-				if err := cache.Refresh(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, cache.Refresh(t.Context()))
 				for at := range tt.writes {
 					go func() {
 						time.Sleep(time.Duration(at) * time.Second)

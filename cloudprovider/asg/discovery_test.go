@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
@@ -23,9 +25,7 @@ import (
 func discoveredBy(t *testing.T, join ownership.DiscoveryJoin, flags []string, groups ...fakeaws.AutoScalingGroup) (*world, []string) {
 	t.Helper()
 	discovery, err := ownership.ParseDiscovery([]string{"1:2:by-name", "0:9:missing"}, flags)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	discovery.Join = join
 	w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: groups}, discovery)
@@ -58,9 +58,7 @@ func TestDiscoveryFlagsJoin(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, got := discoveredBy(t, tt.join, tt.flags, groups...)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("discovered groups (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "discovered groups (-want +got)")
 			if g := w.group("by-name"); g.MinSize != 1 || g.MaxSize != 2 {
 				t.Errorf("limits of the named group are %d to %d, want 1 to 2 from the flag", g.MinSize, g.MaxSize)
 			}
@@ -87,18 +85,14 @@ func TestWithoutFlagsTheClustersOwnGroupsAreSelected(t *testing.T) {
 	} {
 		t.Run(tt.cluster, func(t *testing.T) {
 			_, got := discoveredBy(t, ownership.JoinAny, ownership.Assumed(tt.cluster), groups...)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("discovered groups (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "discovered groups (-want +got)")
 		})
 	}
 }
 
 func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 	discovery, err := ownership.ParseDiscovery(nil, ownership.Assumed("main"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	discovery.Join = ownership.JoinAny
 	p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{ownedBy + "main": "owned"})
 	if want := "its tag k8s.io/cluster-autoscaler/enabled is missing"; !strings.HasSuffix(p.Message, ": "+want) {
@@ -143,9 +137,7 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 			var log bytes.Buffer
 			ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
 			discovery, err := ownership.ParseDiscovery([]string{"0:1:by-name"}, tt.flags)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			discovery.Join = tt.join
 			w := newWorldOf(t, fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -53,13 +54,9 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	if want := (group.Maintenance{MinHealthyPercent: 90, MaxHealthyPercent: 120}); got.Maintenance != want || got.MaxInstanceLifetime != 48*time.Hour {
 		t.Errorf("maintenance policy %+v and lifetime %v, want %+v and two days", got.Maintenance, got.MaxInstanceLifetime, want)
 	}
-	if diff := cmp.Diff([][]string{{"capacity-block", "on-demand"}, {"on-demand"}}, got.Source.Segments); diff != "" {
-		t.Errorf("segments (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([][]string{{"capacity-block", "on-demand"}, {"on-demand"}}, got.Source.Segments), "segments (-want +got)")
 	want := group.Reservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
-	if diff := cmp.Diff(want, got.Reservations); diff != "" {
-		t.Errorf("reservations (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got.Reservations), "reservations (-want +got)")
 	if !got.ZonalShift || got.ImpairedHealth != "IgnoreUnhealthy" {
 		t.Errorf("zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -123,9 +124,7 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 			}
 			first = false
 			w.aws.ClearShortages(shortage)
-			if err := w.aws.SetDesired("a", w.desired("a")+1); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, w.aws.SetDesired("a", w.desired("a")+1))
 			w.eventuallyInService("a", 3)
 			w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		}

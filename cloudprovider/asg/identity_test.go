@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 
@@ -59,9 +61,7 @@ func sharedAccount(t *testing.T, cluster string, groups ...fakeaws.AutoScalingGr
 		LaunchConfigurations: []fakeaws.LaunchConfiguration{{Name: "old-b", ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join b"}}},
 		discovered)
 	clients, err := awsclient.New(t.Context(), awsclients.Options(w.aws))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return w.with(func(o *asg.Options) {
 		o.Cluster, o.ClusterInUserData, o.Instances = cluster, clusterIn, clients.EC2
 	})
@@ -123,9 +123,7 @@ func TestGroupStatesItsCluster(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := sharedAccount(t, "", tt.group).started()
 			groups := append(w.cache.Snapshot().Groups(), w.cache.Snapshot().Foreign()...)
-			if diff := cmp.Diff(tt.want, groups[0].Stated); diff != "" {
-				t.Errorf("statements (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, groups[0].Stated), "statements (-want +got)")
 		})
 	}
 }
@@ -135,9 +133,7 @@ func TestOtherClustersGroupIsHidden(t *testing.T) {
 		ofCluster("ours", "joins-a", 1, ownedBy+"a", "owned"), ofCluster("silent", "workers", 1), ofCluster("using", "workers", 1, ownedBy+"b", "shared"),
 		ofCluster("by-tag", "workers", 1, ownedBy+"b", "owned"), ofCluster("by-user-data", "joins-b", 1), ofCluster("in-doubt", "joins-b", 1, ownedBy+"a", "owned"),
 		ofCluster("other-case", "workers", 1, "eks:cluster-name", "A")).started()
-	if diff := cmp.Diff([]string{"ours", "silent", "using"}, names(w.cache.Snapshot())); diff != "" {
-		t.Errorf("groups (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"ours", "silent", "using"}, names(w.cache.Snapshot())), "groups (-want +got)")
 	if diff := cmp.Diff([]string{"by-tag", "by-user-data", "in-doubt", "other-case"}, foreign(w.cache.Snapshot())); diff != "" {
 		t.Errorf("groups of other clusters (-want +got):\n%s", diff)
 	}
@@ -311,9 +307,7 @@ func TestUnreadTagsCountAsUnsent(t *testing.T) {
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeInstances", Code: "InternalError", Times: 1})
 	w.aws.ResetCalls()
 	_, err := w.cache.Terminate(t.Context(), "g", ids)
-	if diff := cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)); diff != "" {
-		t.Errorf("instances that stay (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "instances that stay (-want +got)")
 	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 0 || calls[terminateCall] != 0 {
 		t.Errorf("calls %v, want no look for a call that was not made", calls)
 	}
@@ -357,9 +351,7 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	for range 2 {
 		w.cache.SeeCluster(ctx, ownership.Evidence{Nodes: w.members("a1")})
 	}
-	if diff := cmp.Diff([]string{"b1"}, foreign(w.cache.Snapshot())); diff != "" {
-		t.Errorf("groups of other clusters (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"b1"}, foreign(w.cache.Snapshot())), "groups of other clusters (-want +got)")
 	if got := strings.Count(log.String(), "Settled the name"); got != 1 {
 		t.Errorf("the log says %d times that the name is settled, want once:\n%s", got, log.String())
 	}
@@ -368,10 +360,8 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	default:
 		t.Error("nobody hears that there are other groups now")
 	}
-	if err := w.aws.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "joins-b2", Versions: []fakeaws.LaunchTemplateVersion{
-		{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "joins-b2", Versions: []fakeaws.LaunchTemplateVersion{
+		{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}}))
 	w.must(w.aws.EditGroup("b1", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b2", Version: "1"}}))
 	w.must(w.cache.Refresh(ctx))
 	if got := foreign(w.cache.Snapshot()); len(got) != 1 {
@@ -387,9 +377,7 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("g", "joins-a", 2), ofCluster("silent", "workers", 1)).with(func(o *asg.Options) { o.LaunchMode = asg.LaunchAuto }).started()
 	ids := w.members("g")
 	grown, err := w.cache.Increase(t.Context(), "g", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	launched := grown.Instances[len(grown.Instances)-1].ID
 	var other *ownership.OtherClusterError
 	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -31,9 +33,7 @@ func TestImageFacts(t *testing.T) {
 	w := withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, al2023).started()
 	want := &launchspec.Image{ID: "ami-0abc", Name: al2023.Name, Description: al2023.Description, Architecture: "x86_64", Virtualization: "hvm", RootDevice: "/dev/xvda",
 		BlockDevices: []launchspec.BlockDevice{{Device: "/dev/xvda", SizeGiB: 30}}}
-	if diff := cmp.Diff(want, w.group("g").LaunchSpec.Image); diff != "" {
-		t.Errorf("image (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, w.group("g").LaunchSpec.Image), "image (-want +got)")
 	windows := al2023
 	windows.Platform = "windows"
 	w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, windows).started()
@@ -143,9 +143,7 @@ func TestImageParameterIsResolved(t *testing.T) {
 	if g.LaunchSpec == nil || g.LaunchSpec.Image == nil || g.LaunchSpec.Image.ID != "ami-0abc" || g.LaunchSpec.ImageID != "resolve:ssm:/eks/ami" {
 		t.Fatalf("launches %+v with problems %+v, want the image behind the parameter", g.LaunchSpec, g.Problems)
 	}
-	if diff := cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.LaunchSpec.Types); diff != "" {
-		t.Errorf("types that run an arm64 image (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.LaunchSpec.Types), "types that run an arm64 image (-want +got)")
 	// One plain reading of the template, and one that resolves it.
 	if got := w.aws.Calls()["DescribeLaunchTemplateVersions"]; got != 2 {
 		t.Errorf("%d readings of the launch template, want 2", got)
@@ -199,9 +197,7 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 			}
 			plain := func(userData string) string {
 				text, err := base64.StdEncoding.DecodeString(userData)
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				return string(text)
 			}
 			var others []string
@@ -283,9 +279,7 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 				}
 				got = append(got, lt.Name+" "+image.Architecture)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("types with the architecture of their images (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "types with the architecture of their images (-want +got)")
 			if launch.ImageID != tt.image || len(launch.Origins) != tt.origins {
 				t.Errorf("image %s, origins %q, want %s and %d origins", launch.ImageID, launch.Origins, tt.image, tt.origins)
 			}
@@ -321,9 +315,7 @@ func TestNextImages(t *testing.T) {
 				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{
 					{ImageID: tt.image, InstanceType: "m5.large", UserData: "#!/bin/sh", BlockDevices: sized}}}},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).with(func(o *asg.Options) { o.Launches.NextImages = !tt.unasked }).started()
-			if diff := cmp.Diff(tt.want, w.group("g").LaunchSpec.NextImages); diff != "" {
-				t.Errorf("images of new instances (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, w.group("g").LaunchSpec.NextImages), "images of new instances (-want +got)")
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // A reading that comes between AWS's doing what we ask and our knowing must not make us count it twice.
@@ -34,9 +35,7 @@ func TestReadingDuringTerminationCountsOnce(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).started()
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
 	g, err := w.cache.Terminate(t.Context(), "a", []string{w.group("a").Instances[0].ID})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := w.desired("a"); g.DesiredCapacity != got || got != 2 {
 		t.Errorf("snapshot has a desired capacity of %d, AWS of %d, want 2 in both", g.DesiredCapacity, got)
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -48,16 +50,12 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).with(synchronous).started()
 	w.aws.ResetCalls()
 	g, err := w.cache.Increase(t.Context(), "a", 3)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if len(g.Counted()) != 4 || g.Missing() != 0 || g.DesiredCapacity != 4 || w.desired("a") != 4 {
 		t.Errorf("%d instances, %d missing, of a desired capacity of %d (AWS %d), want 4, 0, 4", len(g.Counted()), g.Missing(), g.DesiredCapacity, w.desired("a"))
 	}
 	want := map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 1}
-	if diff := cmp.Diff(want, w.aws.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, w.aws.Calls()), "calls (-want +got)")
 	state, _ := w.aws.Group("a")
 	for _, i := range state.Instances {
 		if !slices.Contains(w.ids("a"), i.ID) {
@@ -78,15 +76,11 @@ func TestInstancesAreSpreadOverZones(t *testing.T) {
 	} {
 		w := newWorld(t, zonal("a", 0, 0, 10)).with(synchronous).started()
 		w.increase(tt.n)
-		if diff := cmp.Diff(tt.want, w.perZone("a")); diff != "" {
-			t.Errorf("%d instances by zone (-want +got):\n%s", tt.n, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(tt.want, w.perZone("a")), "%d instances by zone (-want +got)", tt.n)
 	}
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
 	w.increase(5)
-	if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
-		t.Errorf("instances by zone beside one that was there (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")), "instances by zone beside one that was there (-want +got)")
 }
 
 func TestLaunchTakesOneCallPerHundredInstances(t *testing.T) {
@@ -106,9 +100,7 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	if g, err := w.cache.Increase(t.Context(), "a", 6); err != nil || len(g.Counted()) != 6 {
 		t.Fatalf("launched %d, error %v, want 6", len(g.Counted()), err)
 	}
-	if diff := cmp.Diff(map[string]int{"a": 5, "b": 1}, w.perZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 5, "b": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.aws.ResetCalls()
 	w.increase(3)
 	if calls := w.aws.Calls()[launchCall]; calls != 1 {
@@ -255,9 +247,7 @@ func TestUnsupportedGroupKeepsOthersSynchronous(t *testing.T) {
 	}
 	want := map[string]int{launchCall: 2, desiredCall: 2}
 	got := map[string]int{launchCall: w.aws.Calls()[launchCall], desiredCall: w.aws.Calls()[desiredCall]}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "calls (-want +got)")
 }
 
 func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
@@ -375,9 +365,7 @@ func TestForeignRaiseDuringLaunchStays(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.beforeWrite = func() {
-		if err := w.aws.SetDesired("a", 5); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, w.aws.SetDesired("a", 5))
 	}
 	w.increase(2)
 	if got, kills := w.desired("a"), w.kills(); got != 7 || len(kills) > 0 {
@@ -395,9 +383,7 @@ func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 				return
 			}
 			once = false
-			if err := w.aws.SetDesired("a", 5); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, w.aws.SetDesired("a", 5))
 			w.eventually(func() string {
 				if state, _ := w.aws.Group("a"); len(state.Instances) != 5 {
 					return "the other writer's instances are not there yet"
@@ -406,9 +392,7 @@ func TestForeignLaunchDuringRaiseIsRestored(t *testing.T) {
 			})
 		}
 		g, err := w.cache.Increase(t.Context(), "a", 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if got := w.desired("a"); got != 7 || g.DesiredCapacity != 7 {
 			t.Errorf("desired capacity is %d (returned %d), want 5 of the other writer and 2 of ours", got, g.DesiredCapacity)
 		}
@@ -467,9 +451,7 @@ func TestHeavyInstancesAreFewer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newZonalWorld(t, heavier("a"))
 			g, err := launch(w)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			// AWS launches the first type of the policy. Spread over three zones, each asks for a part.
 			if most := map[bool]int{false: 4, true: 12}[name == "anywhere"]; w.desired("a") > most || w.desired("a") < 4 || g.DesiredCapacity != w.desired("a") {
 				t.Errorf("%d units are desired (known %d), want 4 to %d", w.desired("a"), g.DesiredCapacity, most)

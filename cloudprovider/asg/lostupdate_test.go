@@ -7,6 +7,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 )
 
 // short is the world of one group "a" that has three instances and wants two more of ours, for which there is no capacity.
@@ -69,9 +70,7 @@ func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	w.setDesired(3)
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
-		if err := w.aws.SetDesired("a", 2); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, w.aws.SetDesired("a", 2))
 	}
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
 		t.Errorf("desired capacity is %d, error %v, want the 2 that another set right after us", w.desired("a"), err)
@@ -157,9 +156,7 @@ func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 func (w *world) withinNextWrite(kind fakeaws.DeedKind, done func(instances, terminating int) bool) {
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
-		if err := w.aws.Do(fakeaws.Deed{Kind: kind, Group: "a"}); err != nil {
-			w.t.Error(err)
-		}
+		assert.NoError(w.t, w.aws.Do(fakeaws.Deed{Kind: kind, Group: "a"}))
 		w.eventually(func() string {
 			state, _ := w.aws.Group("a")
 			states := map[string]int{}
@@ -226,9 +223,7 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 					if tt.others == 0 {
 						return
 					}
-					if err := w.aws.SetDesired("a", tt.others); err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, w.aws.SetDesired("a", tt.others))
 				}
 			}
 			_, err := w.cache.Increase(t.Context(), "a", 1)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -253,27 +254,21 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 				}
 				wish := func(name string) time.Duration {
 					began := time.Now()
-					if err := tt.wish(w, name); err != nil {
-						t.Errorf("%s: %v", name, err)
-					}
+					assert.NoErrorf(t, tt.wish(w, name), "%s", name)
 					return time.Since(began)
 				}
 				for at, want := range [][]string{{"a " + tt.reason}, {"a " + tt.reason, "b " + tt.reason}, {tt.reason}} {
 					if took := wish(string(rune('a' + at))); took > 10*time.Second {
 						t.Errorf("wish %d took %s", at+1, took)
 					}
-					if diff := cmp.Diff(want, fallbacks(w.cache)); diff != "" {
-						t.Errorf("problems after wish %d (-want +got):\n%s", at+1, diff)
-					}
+					assert.Emptyf(t, cmp.Diff(want, fallbacks(w.cache)), "problems after wish %d (-want +got)", at+1)
 				}
 				before := asked()
 				if took := wish("d"); took > time.Second || asked() != before {
 					t.Errorf("a wish of another group took %s and asked AWS %d times by the newer call, want none", took, asked()-before)
 				}
 				time.Sleep(14 * time.Minute)
-				if diff := cmp.Diff([]string{tt.reason}, fallbacks(w.cache)); diff != "" {
-					t.Errorf("problems after 14 minutes (-want +got):\n%s", diff)
-				}
+				assert.Empty(t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
 				time.Sleep(2 * time.Minute)
 				if got := fallbacks(w.cache); got != nil {
 					t.Errorf("problems %v after 16 minutes, want none", got)
@@ -323,9 +318,7 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 					w.aws.Inject(fault)
 					began := time.Now()
 					for _, g := range groups {
-						if err := tt.wish(w, g.Name); err != nil {
-							t.Errorf("%s: %v", g.Name, err)
-						}
+						assert.NoErrorf(t, tt.wish(w, g.Name), "%s", g.Name)
 					}
 					if took := time.Since(began); took > 20*time.Second {
 						t.Errorf("%d wishes took %s, want 20 s at most", len(groups), took)
@@ -463,9 +456,7 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 						}
 						return w.cache.IncreaseZones(ctx, "a", map[string]int{zone: 2})[zone]
 					}
-					if err := launch(w.t.Context()); err != nil {
-						t.Errorf("a launch that takes %s is reported as failed: %v", slow, err)
-					}
+					assert.NoErrorf(t, launch(w.t.Context()), "a launch that takes %s is reported as failed", slow)
 					w.steady("a", 2)
 					if n := w.aws.Calls()[desiredCall]; n > 0 || fallbacks(w.cache) != nil {
 						t.Errorf("%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))

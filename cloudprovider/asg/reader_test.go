@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -35,9 +37,7 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 		if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 3 {
 			t.Fatalf("%d desired and %d missing amid the launch, want 4 and 3", g.DesiredCapacity, g.Missing())
 		}
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, <-done)
 		for range 2 {
 			if g := w.group("a"); g.DesiredCapacity != 4 || g.Missing() != 0 || g.TargetInstances() != 4 {
 				t.Errorf("%d desired and %d missing after the launch, want 4 and none", g.DesiredCapacity, g.Missing())
@@ -56,9 +56,7 @@ func TestForeignRaiseAmidLaunchIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 20)).with(synchronous).started()
 	w.calls.launching = func(*autoscaling.LaunchInstancesInput) {
-		if err := w.aws.SetDesired("a", 6); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, w.aws.SetDesired("a", 6))
 		w.refresh()
 	}
 	w.increase(1)
@@ -110,9 +108,7 @@ func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 		t.Fatalf("terminating %v: %v", launched, err)
 	}
 	close(release)
-	if err := <-read; err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, <-read)
 	if got := w.group("a").DesiredCapacity; got != 3 {
 		t.Errorf("desired capacity is %d by an old reading, want 3", got)
 	}
@@ -162,9 +158,7 @@ func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
 func TestLaunchWithoutUndocumentedPermissionRaisesDesiredCapacity(t *testing.T) {
 	t.Parallel()
 	shipped, err := os.ReadFile("../../manifests/iam/policy-aws.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	policy := strings.ReplaceAll(string(shipped), "CLUSTER_NAME", "c")
 	for _, action := range []string{"ec2:RunInstances", "iam:PassRole"} {
 		t.Run(action, func(t *testing.T) {

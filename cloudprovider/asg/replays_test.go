@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -38,9 +40,7 @@ func TestReplayOfTerminatedInstancesIsSkipped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
 	g, err := w.cache.Increase(t.Context(), "a", 2)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	there := g.Instances[0].ID
 	next := w.with(synchronous).started()
 	next.end("a", there)
@@ -92,19 +92,13 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 	t.Parallel()
 	for name, meanwhile := range map[string]func(*testing.T, *world, []string){
 		"one is taken back": func(t *testing.T, w *world, ids []string) {
-			if err := w.aws.Reclaim(ids[0]); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, w.aws.Reclaim(ids[0]))
 			time.Sleep(10 * time.Millisecond)
-			if err := w.cache.Refresh(t.Context()); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, w.cache.Refresh(t.Context()))
 		},
 		"a reading lags behind another": func(t *testing.T, w *world, _ []string) {
 			for _, w.calls.lags = range []bool{false, true} {
-				if err := w.cache.Refresh(t.Context()); err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, w.cache.Refresh(t.Context()))
 			}
 			w.calls.lags = false
 		},
@@ -397,9 +391,7 @@ func TestSuccessorLaunchesNothingTwice(t *testing.T) {
 				state, _ := w.aws.Group("a")
 				return !tt.reached || len(state.Instances) == 3
 			}
-			if err := steps(next, now, over, done); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, steps(next, now, over, done))
 			w.eventually(func() string {
 				if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
 					return fmt.Sprintf("AWS has %d instances of %d desired, want 3", len(state.Instances), state.Desired)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -135,16 +136,12 @@ func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
 	for _, code := range []string{"AccessDenied", "Throttling"} {
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: code, Times: 1})
 		_, err := w.cache.Terminate(t.Context(), "a", ids)
-		if diff := cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)); diff != "" {
-			t.Errorf("%s: instances that stay (-want +got):\n%s", code, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(slices.Sorted(slices.Values(ids)), staying(t, err)), "%s: instances that stay (-want +got)", code)
 	}
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"AutoScalingGroupName": "a"}, Code: "ScalingActivityInProgress", Times: 1})
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Params: map[string]string{"InstanceId": ids[1]}, Code: "ScalingActivityInProgress"})
 	_, err := w.cache.Terminate(t.Context(), "a", ids)
-	if diff := cmp.Diff(ids[1:2], staying(t, err)); diff != "" {
-		t.Errorf("instances that stay (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(ids[1:2], staying(t, err)), "instances that stay (-want +got)")
 	if got := w.desired("a"); got != 1 || w.group("a").DesiredCapacity != 1 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 1: two of three went", got, w.group("a").DesiredCapacity)
 	}
@@ -283,9 +280,7 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 		}
 		return "the termination is under way"
 	})
-	if diff := cmp.Diff(fresh, staying(t, err)); diff != "" {
-		t.Errorf("instances that stay (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(fresh, staying(t, err)), "instances that stay (-want +got)")
 	if got := w.group("a").DesiredCapacity; got != 2 || w.desired("a") != 2 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 2 of each", w.desired("a"), got)
 	}

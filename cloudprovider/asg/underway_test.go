@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -196,9 +197,7 @@ func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
 		ended <- err
 	}()
 	release()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, <-ended)
 	w.answered()
 	w.wantCounted("a", 3, 0, 0)
 	if kills := w.kills(); w.desired("a") != 3 || len(kills) > 0 {
@@ -236,12 +235,8 @@ func TestZonesUnderWayShareOneReading(t *testing.T) {
 		t.Errorf("%d booked in a, sizes (-want +got):\n%s", w.view("a").Booked, diff)
 	}
 	w.answered()
-	if diff := cmp.Diff(booked, w.sizes()); diff != "" {
-		t.Errorf("sizes after the answer (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(booked, w.sizes()), "sizes after the answer (-want +got)")
+	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()), "calls (-want +got)")
 	w.wantCounted("a", 6, 0, 0)
 }
 
@@ -258,9 +253,7 @@ func TestUnlistedLaunchCountsOnceInItsZone(t *testing.T) {
 	for n := range int32(4) {
 		grown.Store(n)
 		w.refresh()
-		if diff := cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 1}, w.sizes()); diff != "" {
-			t.Errorf("sizes after the desired capacity grew by %d (-want +got):\n%s", n, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 1}, w.sizes()), "sizes after the desired capacity grew by %d (-want +got)", n)
 		w.wantCounted("a", 6, 3, 0)
 	}
 	grown.Store(5)
@@ -293,9 +286,7 @@ func TestFailureUnderWayShowsInItsZone(t *testing.T) {
 	if failed := w.view("b").Failed; len(failed) != 1 || failed[0].Instances != 2 || len(w.view("a").Failed)+len(w.view("c").Failed) > 0 {
 		t.Errorf("failures in b: %+v, want one of 2 instances, and none elsewhere", failed)
 	}
-	if diff := cmp.Diff(map[string]int{"a": 2, "b": 3, "c": 1}, w.sizes()); diff != "" {
-		t.Errorf("sizes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "b": 3, "c": 1}, w.sizes()), "sizes (-want +got)")
 	w.wantDesired(4)
 }
 

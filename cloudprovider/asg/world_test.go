@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -213,9 +215,7 @@ func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Cli
 		}
 	}
 	server, err := start(t.Context(), config)
-	if err != nil {
-		t.Fatalf("start emulated AWS: %v", err)
-	}
+	require.NoError(t, err, "start emulated AWS")
 	t.Cleanup(func() { _ = server.Close() })
 	options := awsclients.Options(server)
 	if bubble {
@@ -225,9 +225,7 @@ func serve(t *testing.T, config fakeaws.Config) (*fakeaws.Server, *awsclient.Cli
 		}
 	}
 	clients, err := awsclient.New(t.Context(), options)
-	if err != nil {
-		t.Fatalf("AWS clients: %v", err)
-	}
+	require.NoError(t, err, "AWS clients")
 	return server, clients
 }
 
@@ -259,9 +257,7 @@ func (w *world) with(change func(*asg.Options)) *world {
 // started is the world after the first reading.
 func (w *world) started() *world {
 	w.t.Helper()
-	if err := w.cache.Start(w.t.Context()); err != nil {
-		w.t.Fatalf("first reading: %v", err)
-	}
+	require.NoError(w.t, w.cache.Start(w.t.Context()), "first reading")
 	return w
 }
 
@@ -291,9 +287,7 @@ func (w *world) runningUntil() (_ *world, stop func()) {
 	go func() { done <- w.cache.Run(ctx) }()
 	return w, func() {
 		cancel()
-		if err := <-done; err != nil {
-			w.t.Errorf("Run: %v", err)
-		}
+		assert.NoError(w.t, <-done, "Run")
 	}
 }
 
@@ -328,9 +322,7 @@ func (w *world) past() *types.AutoScalingGroup {
 // must ends the test at an error.
 func (w *world) must(err error) {
 	w.t.Helper()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 }
 
 // done is must for calls that return the group, too.
@@ -434,14 +426,10 @@ func inBubble(t *testing.T, config fakeaws.Config, change func(*asg.Options), te
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	synctest.Test(t, func(t *testing.T) {
 		server, err := fakeaws.New(config)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer server.Close() //nolint:errcheck // it has no port
 		clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		w := &world{t: t, aws: server, calls: &calls{AutoScaling: clients.AutoScaling}, options: asg.Options{
 			Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, Discovery: discovered, RefreshInterval: time.Minute,
 			MotionInterval: 2 * time.Second, Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto,

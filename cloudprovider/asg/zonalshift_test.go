@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -48,14 +49,10 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 				t.Error("another group is shifted, too")
 			}
 			w.increase(4)
-			if diff := cmp.Diff(map[string]int{"a": 2, "c": 2}, w.perZone("a")); diff != "" {
-				t.Errorf("instances by zone during the shift (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 2}, w.perZone("a")), "instances by zone during the shift (-want +got)")
 			w.shift("a", now, tt.ends, "us-west-2b", false)
 			w.increase(2)
-			if diff := cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")); diff != "" {
-				t.Errorf("instances by zone after the shift (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "b": 2, "c": 2}, w.perZone("a")), "instances by zone after the shift (-want +got)")
 		}))
 	}
 }

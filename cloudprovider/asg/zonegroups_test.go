@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -255,9 +256,7 @@ func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 
 func TestFlagValues(t *testing.T) {
 	for _, z := range []asg.ZonalGroups{"", "off", "tagged", "all"} {
-		if err := z.Check(); err != nil {
-			t.Errorf("%q: %v", z, err)
-		}
+		assert.NoErrorf(t, z.Check(), "%q", z)
 	}
 	for _, z := range []asg.ZonalGroups{"All", "true", " off", "tagged,all"} {
 		if err := z.Check(); err == nil || !strings.Contains(err.Error(), "off, tagged or all") {

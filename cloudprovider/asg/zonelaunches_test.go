@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -61,19 +63,13 @@ func TestInstancesLaunchInNamedZone(t *testing.T) {
 		{"us-west-2c", 101, map[string]int{"a": 2, "b": 1, "c": 106}},
 	} {
 		g, err := zoneIncrease(w.cache, t.Context(), "a", more.zone, more.n)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(more.want, w.perZone("a")); diff != "" {
-			t.Errorf("instances by zone after %d more in %s (-want +got):\n%s", more.n, more.zone, diff)
-		}
+		require.NoError(t, err)
+		assert.Emptyf(t, cmp.Diff(more.want, w.perZone("a")), "instances by zone after %d more in %s (-want +got)", more.n, more.zone)
 		if diff := cmp.Diff(more.want, w.sizes()); diff != "" || g.Missing() != 0 || g.DesiredCapacity != w.desired("a") {
 			t.Errorf("%d missing of %d, and as views (-want +got):\n%s", g.Missing(), g.DesiredCapacity, diff)
 		}
 	}
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 3, launchCall: 4}, w.aws.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 3, launchCall: 4}, w.aws.Calls()), "calls (-want +got)")
 }
 
 func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
@@ -201,9 +197,7 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newZonalWorld(t, divided("a", 0, 2, 4))
 			w.calls.beforeWrite = sync.OnceFunc(func() {
-				if err := tt.meanwhile(w); err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, tt.meanwhile(w))
 			})
 			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); err == nil {
 				t.Error("the launch succeeded")
@@ -301,9 +295,7 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9)}}
 	discovery, err := ownership.ParseDiscovery([]string{"0:3:a/us-west-2b", "2:9:a/us-west-2c"}, []string{"asg:tag=" + discoveryTag})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).with(synchronous).started()
 	for letter, want := range map[string][3]int{"a": {0, 4, 7}, "b": {0, 3, 3}, "c": {2, 2, 7}} { // of 9, six are left: 4, 3 and 2 more
 		v := w.view(letter)
@@ -323,16 +315,12 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 		t.Errorf("all or nothing: %v, want a LimitError", err)
 	}
 	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9))
-	if diff := cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")), "instances by zone (-want +got)")
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
 		t.Errorf("beyond the maximum of the group: %v, want a LimitError", err)
 	}
 	want := []group.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
-	if diff := cmp.Diff(want, w.view("b").AtMax(w.group("a"))); diff != "" {
-		t.Errorf("what keeps the view from growing (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, w.view("b").AtMax(w.group("a"))), "what keeps the view from growing (-want +got)")
 	w.untouched()
 }
 
@@ -343,9 +331,7 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{scalingGroup("free", 0, 1, 5), scalingGroup("flag", 0, 2, 5), scalingGroup("both", 1, 2, 2), managed}}
 	discovery, err := ownership.ParseDiscovery([]string{"2:2:flag", "2:2:both"}, []string{"asg:tag=" + discoveryTag})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).started()
 	for name, want := range map[string][2][]group.Limit{
 		"free":    {},
@@ -354,9 +340,7 @@ func TestReachedLimitsNameTheirSettings(t *testing.T) {
 		"managed": {{{Size: 1, Needs: 0}}, {{Size: 1, Needs: 2}}},
 	} {
 		g := w.group(name)
-		if diff := cmp.Diff(want, [2][]group.Limit{g.AtMin(g), g.AtMax(g)}); diff != "" {
-			t.Errorf("%s, at its minimum and its maximum (-want +got):\n%s", name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, [2][]group.Limit{g.AtMin(g), g.AtMax(g)}), "%s, at its minimum and its maximum (-want +got)", name)
 		if cluster, nodegroup := g.ManagedNodegroup(); (cluster == "shop" && nodegroup == "workers") != (name == "managed") {
 			t.Errorf("%s is of the managed node group %q of cluster %q", name, nodegroup, cluster)
 		}
@@ -368,9 +352,7 @@ func TestZoneLimitsSelectGroup(t *testing.T) {
 	config := fakeaws.Config{Delays: quick, LaunchTemplates: []fakeaws.LaunchTemplate{workers("m5.large")},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{divided("a", 0, 3, 9), divided("b", 0, 3, 9)}}
 	discovery, err := ownership.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).with(synchronous).started()
 	if groups := w.cache.Snapshot().Groups(); len(groups) != 1 || groups[0].Name != "a" {
 		t.Fatalf("groups %v, want a alone", groups)
@@ -415,9 +397,7 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2); err != nil {
 		t.Errorf("in another zone: %v", err)
 	}
-	if diff := cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.untouched()
 }
 
@@ -492,9 +472,7 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 	w.must(w.aws.Suspend("a", "AZRebalance"))
 	next.reread()
 	next.isDivided(true, "with AZRebalance suspended")
-	if diff := cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 2}, next.sizes()); diff != "" {
-		t.Errorf("targets (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 3, "b": 2, "c": 2}, next.sizes()), "targets (-want +got)")
 	withdrawable := func() (sum int) {
 		views, _, _ := next.cache.NodeGroups(next.group("a"))
 		for _, v := range views {
@@ -532,9 +510,7 @@ func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
 		next := w.with(nil).started()
 		w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)) // between the next one's decision and its write
 		next.done(zoneIncrease(next.cache, t.Context(), "a", zone, 3))
-		if diff := cmp.Diff(want, w.perZone("a")); diff != "" {
-			t.Errorf("three in %s, instances by zone (-want +got):\n%s", zone, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, w.perZone("a")), "three in %s, instances by zone (-want +got)", zone)
 	}
 }
 
@@ -577,9 +553,7 @@ func TestRefusalEndsWithSuspendedProcess(t *testing.T) {
 	}
 	w.aws.ClearFaults(fault)
 	for _, change := range []func(string, ...string) error{w.aws.Suspend, w.aws.Resume} {
-		if err := change("a", "Launch"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, change("a", "Launch"))
 		w.reread()
 	}
 	w.isDivided(true, "after the process was resumed")

@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 func TestOldReadingForbidsActions(t *testing.T) {
@@ -33,9 +34,7 @@ func TestOldReadingForbidsActions(t *testing.T) {
 	} {
 		now.Step(step.after)
 		if step.read {
-			if err := w.Cache.Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Cache.Refresh(t.Context()))
 		}
 		if err := w.Refresh(); err != nil {
 			t.Fatalf("Refresh: %v, want none whatever the age", err)

@@ -7,6 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 const always = "any any any any any for=1h min=3 max=4"
@@ -43,9 +44,7 @@ func TestNodeGroupHasTheSizesOfItsSchedule(t *testing.T) {
 			if !tt.below {
 				return
 			}
-			if err := w.Grow("a", ng.MinSize()-w.Target("a")); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Grow("a", ng.MinSize()-w.Target("a")))
 			if w.NextLoop(); w.BelowClock("a") {
 				t.Error("it is still below its minimum")
 			}

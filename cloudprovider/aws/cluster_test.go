@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	appslisters "k8s.io/client-go/listers/apps/v1"
@@ -91,9 +92,7 @@ func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-			if err := indexer.Add(awsNode(tt.env...)); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, indexer.Add(awsNode(tt.env...)))
 			if got := aws.ClusterOfCNI(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
 				t.Errorf("name is %q, want %q", got, tt.want)
 			}

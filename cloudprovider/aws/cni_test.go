@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // awsNode is the DaemonSet of the VPC CNI with the environment, given as names and values in turn.
@@ -55,9 +56,7 @@ func TestSettingsOfTheCNI(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 			if tt.set != nil {
-				if err := indexer.Add(tt.set); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, indexer.Add(tt.set))
 			}
 			if got := aws.CNIOf(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
 				t.Errorf("settings are %+v, want %+v", got, tt.want)
@@ -84,9 +83,7 @@ func TestManagedNodeGroupFollowsChangedCNI(t *testing.T) {
 		{awsNode(prefixDelegation, "true"), 110},
 		{awsNode(customNetworking, "true"), 20},
 	} {
-		if err := indexer.Update(tt.set); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, indexer.Update(tt.set))
 		w.NextLoop()
 		if pods := w.promised("managed").Status.Allocatable.Pods().Value(); pods != tt.want {
 			t.Errorf("%d pods on a node of the managed group, want %d", pods, tt.want)

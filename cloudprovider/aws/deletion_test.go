@@ -9,6 +9,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 const terminateCall = "TerminateInstanceInAutoScalingGroup"
@@ -58,9 +59,7 @@ func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {
 func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 2, 3, 5, nil))
 	before := w.Nodes("a")
-	if err := w.NodeGroup("a").ForceDeleteNodes(before); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(before))
 	w.Eventually(func() string {
 		state, _ := w.AWS.Group("a")
 		for _, i := range state.Instances {
@@ -98,9 +97,7 @@ func TestForcedDeletionLeavesWhatAWSRefused(t *testing.T) {
 
 func TestForcedDeletionShowsInSameLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 1, 5, nil))
-	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")))
 	if got := w.states("a"); got[0] != "deleting" {
 		t.Errorf("the instance is %q in the loop that deleted it, want deleting", got[0])
 	}

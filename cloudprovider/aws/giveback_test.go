@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 func TestUnneededNodesUnderWayAreGivenBack(t *testing.T) {
@@ -17,16 +18,10 @@ func TestUnneededNodesUnderWayAreGivenBack(t *testing.T) {
 	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil), awsworld.Group("least", "m5.large", 0, 0, 5, nil)).
 		restartedWith(func(o *asg.Options, _ *aws.Options) { o.Clock = now })
 	for _, name := range w.IDs() {
-		if err := w.AWS.Suspend(name, "Launch"); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.Grow(name, 2); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.Suspend(name, "Launch"))
+		require.NoError(t, w.Grow(name, 2))
 	}
-	if err := w.AWS.SetLimits("least", 2, 5); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetLimits("least", 2, 5))
 	now.Step(21 * time.Second) // AWS begins launches sooner
 	w.Reread()
 	w.GiveBack("least", 2) // what the minimum size wants

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // heavy is a weighted group for which AWS has only the heavy type, with a desired capacity and the instances that AWS has launched for it.
@@ -15,9 +16,7 @@ func heavy(t *testing.T, desired, instances int) *awsworld.World {
 	t.Helper()
 	w := awsworld.New(t, nil, awsworld.Weighted("w", 0, 0))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.AWS.SetDesired("w", desired); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetDesired("w", desired))
 	await(w, instances)
 	return w
 }
@@ -59,9 +58,7 @@ func TestHeavyNodesCanGo(t *testing.T) {
 
 func TestHeavyNodeDoesNotFulfilNextScaleUp(t *testing.T) {
 	w := heavy(t, 1, 1)
-	if err := w.Grow("w", 1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("w", 1))
 	if got := w.Target("w"); got != 2 {
 		t.Errorf("a target of %d nodes, want 2", got)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
@@ -41,9 +43,7 @@ func TestZoneGroupsGrowInParallel(t *testing.T) {
 	w.AWS.ResetCalls()
 	began := time.Now()
 	for id, err := range w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1}) {
-		if err != nil {
-			t.Errorf("%s: %v", id, err)
-		}
+		assert.NoErrorf(t, err, "%s", id)
 	}
 	if took := time.Since(began); took > 2500*time.Millisecond {
 		t.Errorf("three launches of a second each took %s", took)
@@ -64,18 +64,14 @@ func TestSecondIncreaseOfViewComesOnTop(t *testing.T) {
 	var both sync.WaitGroup
 	for n := 1; n <= 2; n++ {
 		both.Go(func() {
-			if err := ng.IncreaseSize(n); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, ng.IncreaseSize(n))
 		})
 	}
 	both.Wait()
 	if got := w.Target("web/" + awsworld.ZoneA); got != 3 {
 		t.Errorf("target of %d at once, want 3", got)
 	}
-	if err := w.Outcome(ng); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, w.Outcome(ng))
 	if got := w.PerZone("web")[awsworld.ZoneA]; got != 3 {
 		t.Errorf("%d instances were launched, want 3", got)
 	}
@@ -118,9 +114,7 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 		{"b", []string{`"a"`, `"b"`}, map[string]float64{"a": 1, "b": 1}},
 		{"c", []string{`"a"`, `"b"`, "All Auto Scaling groups"}, map[string]float64{"": 1}},
 	} {
-		if err := w.Grow(step.group, 1); err != nil {
-			t.Errorf("%s: %v", step.group, err)
-		}
+		assert.NoErrorf(t, w.Grow(step.group, 1), "%s", step.group)
 		for range 3 {
 			w.NextLoop()
 		}
@@ -138,9 +132,7 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 		for name, n := range step.want {
 			want[metric+"{node_group="+name+",reason=launch-unanswered}"] = n
 		}
-		if diff := cmp.Diff(want, w.gauges(metric)); diff != "" {
-			t.Errorf("metric after %s (-want +got):\n%s", step.group, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, w.gauges(metric)), "metric after %s (-want +got)", step.group)
 	}
 }
 
@@ -175,9 +167,7 @@ func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: ms(500)})
 	w.AWS.ResetCalls()
 	for _, name := range names {
-		if err := w.NodeGroup(name).IncreaseSize(2); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.NodeGroup(name).IncreaseSize(2))
 		if got := w.Target(name); got != 2 {
 			t.Errorf("%s has a target of %d at once, want 2", name, got)
 		}
@@ -185,9 +175,7 @@ func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
 	if got := w.AWS.Calls()["LaunchInstances"]; got > 0 {
 		t.Errorf("IncreaseSize waited for %d answers, want none", got)
 	}
-	if err := w.AwaitIncreases(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AwaitIncreases(t.Context()))
 	var lastAsked, firstAnswered time.Time
 	for _, call := range w.AWS.CallLog() {
 		if call.Action != "LaunchInstances" {
@@ -238,9 +226,7 @@ func TestFailedIncreaseIsShownAndDeleted(t *testing.T) {
 		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeCreateError}
 	}
 	w.AWS.ResetCalls()
-	if err := w.NodeGroup("a").DeleteNodes(nodes); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes))
 	if got := w.Target("a"); got != 0 || len(w.states("a")) != 0 {
 		t.Errorf("target of %d and instances %v in the same loop, want none", got, w.states("a"))
 	}
@@ -267,31 +253,21 @@ func TestLoopWaitsForNoLaunch(t *testing.T) {
 		zonally(o, p)
 		g.AutoScalingAPI, o.AutoScaling = o.AutoScaling, &g
 	})
-	if err := w.NodeGroup("a").IncreaseSize(1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a").IncreaseSize(1))
 	<-g.asked
 	w.NextLoop()
-	if diff := cmp.Diff([]string{"running", "running", "creating"}, w.states("a")); diff != "" {
-		t.Errorf("instances beside the launch (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"running", "running", "creating"}, w.states("a")), "instances beside the launch (-want +got)")
 	old := w.Nodes("a")[0]
 	old.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}); err == nil {
 		t.Error("an unregistered instance was deleted beside the launch")
 	}
-	if err := w.NodeGroup("a").DecreaseTargetSize(-1); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, w.NodeGroup("a").DecreaseTargetSize(-1))
 	close(g.open) // neither has waited for it
-	if err := w.Outcome(w.NodeGroup("a")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Outcome(w.NodeGroup("a")))
 	w.NextLoop()
 	if state, _ := w.AWS.Group("a"); state.Desired != 3 || w.Target("a") != 3 {
 		t.Errorf("%d desired, target of %d, want 3", state.Desired, w.Target("a"))
 	}
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}); err != nil {
-		t.Errorf("once AWS has answered: %v", err)
-	}
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}), "once AWS has answered")
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/stretchr/testify/require"
 )
 
 var _ cloudprovider.PricingModel = (*Model)(nil)
@@ -47,9 +48,7 @@ func groupOf(name, instanceType string, spot bool) *group.Group {
 func bookOf(t *testing.T, region string) *pricing.Book {
 	t.Helper()
 	b, err := pricing.NewBook(region, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return b
 }
 

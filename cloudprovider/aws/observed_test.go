@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,9 +109,7 @@ func TestImplausibleNodeIsReportedAndIgnored(t *testing.T) {
 	}
 	nodes.Drop(t, broken)
 	w.Emptied("a")
-	if diff := cmp.Diff(before, w.promised("a").Status.Allocatable); diff != "" {
-		t.Errorf("allocatable after a broken node (-before +after):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(before, w.promised("a").Status.Allocatable), "allocatable after a broken node (-before +after)")
 }
 
 // TestWhatWasLearntAges looks at nodeFacts alone, to choose the time.
@@ -311,9 +311,7 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 			all[i] = heartbeat(all[i])
 		}
 		nodes.Put(t, all...)
-		if err := w.Cache.Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.Cache.Refresh(t.Context()))
 		w.NextLoop()
 	}
 	again := 0

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -33,9 +34,7 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 	member := w.View().AutoScalingGroup("gpu").Instances[0]
 	templateOf := func(id string) *corev1.Node {
 		info, err := w.NodeGroup(id).TemplateNodeInfo()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		nodemeta.NodeGroup.Set(info.Node(), id)
 		return info.Node()
 	}
@@ -111,9 +110,7 @@ func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
 			t.Errorf("%d series of %s, %v, want 1", count, name, err)
 		}
 	}
-	if err := w.AWS.DeleteGroup("web"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.DeleteGroup("web"))
 	w.Reread()
 	if wrong := w.differs("", names...); wrong != "" {
 		t.Error(wrong)
@@ -122,9 +119,7 @@ func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
 
 func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
 	book, err := pricing.NewBook("cn-northwest-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := newAWS(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)).restartedWith(func(o *asg.Options, p *aws.Options) {
 		idle(o)
 		p.Prices = book

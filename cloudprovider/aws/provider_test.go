@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
@@ -25,26 +27,18 @@ import (
 
 func TestANewInstanceIsCountedFromTheRequestOn(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	if err := w.Grow("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 2))
 	if got := w.Target("a"); got != 3 {
 		t.Errorf("target size right after the request is %d, want 3", got)
 	}
-	if diff := cmp.Diff([]string{"running", "creating", "creating"}, w.states("a")); diff != "" {
-		t.Errorf("instances right after the request (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"running", "creating", "creating"}, w.states("a")), "instances right after the request (-want +got)")
 	w.Eventually(func() string { return cmp.Diff([]string{"running", "running", "running"}, w.states("a")) })
 }
 
 func TestViewStaysTheSameDuringLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	if err := w.AWS.SetDesired("a", 4); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetDesired("a", 4))
+	require.NoError(t, w.Cache.Refresh(t.Context()))
 	if got := w.Target("a"); got != 1 {
 		t.Errorf("target size changed to %d before Refresh", got)
 	}
@@ -71,9 +65,7 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := w.NodeGroupForNode(awsworld.Node("n", tt.providerID))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if tt.want == "" {
 				if got != nil {
 					t.Errorf("belongs to %v, want to none", got)
@@ -90,9 +82,7 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.Nodes("a")
-	if err := w.NodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 	if got := w.Target("a"); got != 1 {
 		t.Errorf("target size is %d, want 1", got)
 	}
@@ -123,9 +113,7 @@ func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {
 		t.Errorf("desired capacity is %d, want 1", state.Desired)
 	}
 	w.Cluster.Drop(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}); err != nil {
-		t.Errorf("an instance that is still unregistered could not be deleted: %v", err)
-	}
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "an instance that is still unregistered could not be deleted")
 }
 
 func TestRegisteredNodeKeepsItsInstance(t *testing.T) {
@@ -191,9 +179,7 @@ func TestInstanceWithTwoNodesKeepsOneID(t *testing.T) {
 func TestCoreLeavesItsTaintOnNodeThatEnds(t *testing.T) {
 	w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Terminate = ms(60_000) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.Nodes("a")
-	if err := w.NodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 	w = w.restartedWith(nil)
 	for _, when := range []struct {
 		name  string
@@ -230,9 +216,7 @@ func TestUnregisteredInstanceStaysWhereNodesAreUnknown(t *testing.T) {
 func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.Grow("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 2))
 	for _, delta := range []int{0, 1} {
 		if err := w.NodeGroup("a").DecreaseTargetSize(delta); err == nil {
 			t.Errorf("DecreaseTargetSize(%d) gave no error", delta)
@@ -250,9 +234,7 @@ func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
 func TestPlaceholderOfAnotherWriterIsNotDeleted(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.AWS.SetDesired("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetDesired("a", 2))
 	w.Reread()
 	if err := w.NodeGroup("a").DeleteNodes(w.Nodes("a")[1:]); err == nil || !strings.Contains(err.Error(), "not ours") {
 		t.Errorf("error = %v, want that it is not ours to withdraw", err)
@@ -266,13 +248,9 @@ func TestLeavingInstanceStandsBesideItsPlaceholder(t *testing.T) {
 	w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Terminate = ms(60_000) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	first, _ := w.AWS.Group("a")
-	if err := w.AWS.Reclaim(first.Instances[0].ID); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Reclaim(first.Instances[0].ID))
 	w.Reread()
-	if diff := cmp.Diff([]string{"deleting", "running", "creating"}, w.states("a")); diff != "" {
-		t.Errorf("instances (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"deleting", "running", "creating"}, w.states("a")), "instances (-want +got)")
 }
 
 func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
@@ -288,9 +266,7 @@ func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
 func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.Grow("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 2))
 	const failed = "creating InsufficientInstanceCapacity"
 	w.Eventually(func() string { return cmp.Diff([]string{"running", failed, failed}, w.states("a")) })
 	w.stopLaunching("a")
@@ -303,12 +279,8 @@ func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
 func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 0, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.AWS.SetLimits("a", 2, 5); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Grow("a", 1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetLimits("a", 2, 5))
+	require.NoError(t, w.Grow("a", 1))
 	w.Eventually(func() string {
 		return cmp.Diff([]string{"creating", "creating", "creating InsufficientInstanceCapacity"}, w.states("a"))
 	})
@@ -337,9 +309,7 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, func(c *fakeaws.Config) { c.Delays.Retry = ms(100) }, tt.group)
 			w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
-			if err := w.Grow("a", 2); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Grow("a", 2))
 			if tt.refuse {
 				w.AWS.Deny("SetDesiredCapacity")
 			} else if err := w.AWS.SetLimits("a", 2, 20); err != nil {
@@ -395,20 +365,14 @@ func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
 			t.Errorf("%s has a minimum of %d nodes, want %d", id, got, want)
 		}
 	}
-	if err := w.NodeGroup("spare").DeleteNodes(w.Nodes("spare")[:2]); err != nil {
-		t.Errorf("nodes above the minimum could not be deleted: %v", err)
-	}
+	assert.NoError(t, w.NodeGroup("spare").DeleteNodes(w.Nodes("spare")[:2]), "nodes above the minimum could not be deleted")
 }
 
 func TestPlaceholderOfDeletedGroupLowersNoOther(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := w.Grow("a", 2); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{awsworld.Node("n", "aws:///cn-northwest-1a/i-placeholder-gone-1")}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 2))
+	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{awsworld.Node("n", "aws:///cn-northwest-1a/i-placeholder-gone-1")}))
 	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
 		t.Errorf("desired capacity is %d, want 3", state.Desired)
 	}
@@ -417,9 +381,7 @@ func TestPlaceholderOfDeletedGroupLowersNoOther(t *testing.T) {
 func TestNodeWithoutInstanceDoesNotBlockDeletions(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	vanished := awsworld.Node("vanished", "aws:///cn-northwest-1a/i-0123456789abcdef0")
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{vanished, w.Nodes("a")[0]}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{vanished, w.Nodes("a")[0]}))
 	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
 		t.Errorf("desired capacity is %d, want 1", state.Desired)
 	}
@@ -428,9 +390,7 @@ func TestNodeWithoutInstanceDoesNotBlockDeletions(t *testing.T) {
 func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 3, map[string]string{template + "label/nvidia.com/gpu": "true"}))
 	info, err := w.NodeGroup("gpu").TemplateNodeInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	gpus := info.Node().Status.Allocatable["nvidia.com/gpu"]
 	if gpus.Value() != 1 || info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"] != 1 {
 		t.Errorf("template has %s GPUs on the node and %d for the scheduler, want 1", gpus.String(), info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"])
@@ -448,9 +408,7 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 	tag := template + "taint/dedicated"
 	w := newWorld(t, nil, awsworld.Group("g4dn-spot", "g4dn.xlarge", 0, 0, 3, map[string]string{tag: "nvidia.com/gpu=true"}), awsworld.Group("basic", "m5.large", 0, 0, 3, nil))
 	for range 3 {
-		if err := w.Cache.Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.Cache.Refresh(t.Context()))
 		w.NextLoop()
 	}
 	events := w.Events.All()
@@ -467,19 +425,11 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 # TYPE asg_autoscaler_node_group_problems gauge
 asg_autoscaler_node_group_problems{node_group="g4dn-spot",reason="invalid-taint-form"} 1
 `
-	if err := testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "asg_autoscaler_node_group_problems"); err != nil {
-		t.Error(err)
-	}
-	if err := w.Grow("g4dn-spot", 1); err != nil {
-		t.Errorf("the group does not scale: %v", err)
-	}
+	assert.NoError(t, testutil.GatherAndCompare(w.Metrics, strings.NewReader(want), "asg_autoscaler_node_group_problems"))
+	assert.NoError(t, w.Grow("g4dn-spot", 1), "the group does not scale")
 	right := "nvidia:NoSchedule"
-	if err := w.AWS.SetTags("g4dn-spot", map[string]*string{tag: &right}); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetTags("g4dn-spot", map[string]*string{tag: &right}))
+	require.NoError(t, w.Cache.Refresh(t.Context()))
 	w.NextLoop()
 	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_node_group_problems"); err != nil || n != 0 {
 		t.Errorf("%d problems in the metric after the tag was mended (error %v), want none", n, err)
@@ -543,14 +493,10 @@ func TestTagsSetTheGroupsOptions(t *testing.T) {
 		options + "scaledownunneededtime": "30s", options + "scaledownutilizationthreshold": "0.7", options + "ignoredaemonsetsutilization": "true"}))
 	defaults := config.NodeGroupAutoscalingOptions{ScaleDownUnneededTime: 10 * time.Minute, ScaleDownUnreadyTime: 20 * time.Minute, ScaleDownUtilizationThreshold: 0.5}
 	got, err := w.NodeGroup("a").GetOptions(defaults)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := config.NodeGroupAutoscalingOptions{ScaleDownUnneededTime: 30 * time.Second, ScaleDownUnreadyTime: 20 * time.Minute,
 		ScaleDownUtilizationThreshold: 0.7, IgnoreDaemonSetsUtilization: true}
-	if diff := cmp.Diff(want, *got); diff != "" {
-		t.Errorf("options (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, *got), "options (-want +got)")
 }
 
 // Run under the race detector: the core's loop, its deletions and its instance cache at once.
@@ -568,15 +514,11 @@ func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
 	}
 	repeat(func(int) { w.NextLoop() })
 	repeat(func(int) {
-		if err := w.Grow("b", 1); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, w.Grow("b", 1))
 	})
 	repeat(func(i int) {
 		if nodes := w.Nodes("a"); i%10 == 0 && len(nodes) > 0 {
-			if err := w.NodeGroup("a").DeleteNodes(nodes[:1]); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
 		}
 	})
 	repeat(func(int) {

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -58,9 +59,7 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 		informer := nodeInformer(t, cluster)
 		lister := &counting{NodeLister: informer.Lister()}
 		var registered aws.RegisteredNodes
-		if err := registered.Follow(counted{informer, lister}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, registered.Follow(counted{informer, lister}))
 		nodes := cluster.CoreV1().Nodes()
 		for _, step := range []struct {
 			name   string
@@ -86,9 +85,7 @@ func TestNodesAreListedOncePerChangedID(t *testing.T) {
 			{"a node goes", func() error { return nodes.Delete(t.Context(), "a", metav1.DeleteOptions{}) }, 1, map[string]string{"i-2": "aws:///z/i-2"}},
 		} {
 			lister.lists = 0
-			if err := step.change(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, step.change())
 			synctest.Wait() // until the informer has reported it
 			for range 3 {
 				registered.Read(t.Context())

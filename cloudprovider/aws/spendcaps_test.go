@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -61,9 +63,7 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 			t.Errorf("three more nodes: %v, want an error with the cap", err)
 		}
 	}
-	if err := w.Grow("a", 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 2))
 	sizes(3, 1)
 	by := w.Capped(w.View().Group("a"))
 	if by == nil || by.Of != "cluster" || by.Spent < 4*each-0.001 || by.Spent > 4*each+0.001 || !by.About {
@@ -86,9 +86,7 @@ func TestGroupNamedLikeACapHasNoSeriesOfItsOwn(t *testing.T) {
 
 func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
 	discovery, err := ownership.ParseDiscovery([]string{"3:9:a"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for nodes, want := range map[float64]int{0.5: 1, 2: 2, 5: 3} {
 		w := capped(t, nodes, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 1, 9, nil))
 		if least := w.NodeGroup("a").MinSize(); least != want {
@@ -100,18 +98,14 @@ func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
 // The core asks for all minimums before it looks at the sizes again.
 func TestGroupsBelowTheirMinimumShareTheSpendCap(t *testing.T) {
 	discovery, err := ownership.ParseDiscovery([]string{"3:9:a", "3:9:b"}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := capped(t, 4, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
 	least := func() [2]int { return [2]int{w.NodeGroup("a").MinSize(), w.NodeGroup("b").MinSize()} }
 	if got := least(); got != [2]int{3, 1} {
 		t.Errorf("the groups are to have %v nodes, want 3 and 1", got)
 	}
 	for id, count := range map[string]int{"a": 3, "b": 1} {
-		if err := w.Grow(id, count); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, w.Grow(id, count))
 	}
 	if got := least(); got != [2]int{3, 1} {
 		t.Errorf("the groups are to have %v nodes after that, want 3 and 1", got)
@@ -151,9 +145,7 @@ func TestZoneGroupsShareTheSpendCap(t *testing.T) {
 	if len(ids) < 2 {
 		t.Fatalf("node groups %q, want one for each zone", ids)
 	}
-	if err := w.Grow(ids[0], 1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow(ids[0], 1))
 	for at, id := range ids {
 		g := w.View().Group(id)
 		want := 1

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -87,9 +88,7 @@ func TestCapsAreInOrder(t *testing.T) {
 	})
 	want := []decision.SpendCap{{Of: "team=ml", PerHour: 2}, {Of: decision.WholeCluster, PerHour: 9, Spent: 3 * each, About: true},
 		{Of: "a", Group: "a", PerHour: 1.5, Spent: 2 * each, About: true}, {Of: "b", Group: "b", PerHour: 1.5, Spent: each, About: true}}
-	if diff := cmp.Diff(want, w.SpendCaps().Caps(), cmpopts.EquateApprox(0, 1e-9)); diff != "" {
-		t.Errorf("caps (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, w.SpendCaps().Caps(), cmpopts.EquateApprox(0, 1e-9)), "caps (-want +got)")
 }
 
 // The last instances of a raise are AWS's to launch, or were refused.

@@ -11,6 +11,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestDetachedInstanceIsNotTerminated(t *testing.T) {
@@ -22,13 +24,9 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 		{Kind: fakeaws.Detach, Group: "a", Instances: []string{id(detached)}},
 		{Kind: fakeaws.Standby, Group: "a", Instances: []string{id(standby)}},
 	} {
-		if err := w.AWS.Do(deed); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.Do(deed))
 	}
-	if err := w.AWS.Reclaim(id(reclaimed)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Reclaim(id(reclaimed)))
 	w.Eventually(func() string {
 		if err := w.Cache.Refresh(t.Context()); err != nil {
 			return err.Error()
@@ -52,9 +50,7 @@ func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 	w.AWS.Deny("DescribeInstances")
 	n := w.Nodes("a")[0]
 	id, _ := nodemeta.Instance(n.Spec.ProviderID)
-	if err := w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Detach, Group: "a", Instances: []string{id}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Detach, Group: "a", Instances: []string{id}}))
 	w.Eventually(func() string {
 		if err := w.Cache.Refresh(t.Context()); err != nil {
 			return err.Error()
@@ -74,9 +70,7 @@ func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 3, 5, nil))
 	reclaimed := w.Nodes("a")[0]
 	id, _ := nodemeta.Instance(reclaimed.Spec.ProviderID)
-	if err := w.AWS.Reclaim(id); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Reclaim(id))
 	w.Eventually(func() string {
 		state, _ := w.AWS.Group("a")
 		if slices.ContainsFunc(state.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id }) {
@@ -111,9 +105,7 @@ func TestPresentInstanceIsNotLookedUp(t *testing.T) {
 func TestNodeOfDroppedGroupIsNotReportedGone(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	node, group := w.Nodes("a")[0], w.NodeGroup("a")
-	if err := w.AWS.SetTags("a", map[string]*string{awsworld.EnabledTag: nil}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetTags("a", map[string]*string{awsworld.EnabledTag: nil}))
 	w.Reread()
 	if err := group.DeleteNodes([]*corev1.Node{node}); err == nil {
 		t.Error("the deletion is reported as done, though nobody has terminated the instance")
@@ -137,7 +129,5 @@ func TestInstanceStaysUnderItsReadyNode(t *testing.T) {
 	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
 		t.Errorf("desired capacity is %d, want 1", state.Desired)
 	}
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}); err != nil {
-		t.Errorf("the live node cannot be removed: %v", err)
-	}
+	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}), "the live node cannot be removed")
 }

@@ -4,14 +4,13 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 // Discovery finds a group before anybody has read its launch template.
 func TestGroupNotYetReadHasNoProblem(t *testing.T) {
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), nil)
-	if err := w.AWS.AddGroup(awsworld.Group("new", "m5.large", 0, 0, 5, nil)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("new", "m5.large", 0, 0, 5, nil)))
 	w.Reread()
 	if len(w.IDs()) != 2 || w.View().Group("new").LaunchSpec != nil {
 		t.Fatalf("groups %q, want the new one without its launch template", w.IDs())

@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 func TestChangedGroupAloneRebuildsItsTemplate(t *testing.T) {
@@ -40,9 +41,7 @@ func TestChangedGroupAloneRebuildsItsTemplate(t *testing.T) {
 
 func TestGroupOutsideTheViewStaysOutside(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
-	if err := w.AWS.AddGroup(awsworld.Group("young", "m5.large", 0, 1, 5, nil)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("young", "m5.large", 0, 1, 5, nil)))
 	for end := time.Now().Add(10 * time.Second); w.Cache.Snapshot().Group("young") == nil || len(w.Cache.Snapshot().Group("young").Instances) == 0; {
 		if err := w.Cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
 			t.Fatalf("the new group has no instance, error %v", err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	corelisters "k8s.io/client-go/listers/core/v1"
@@ -55,9 +56,7 @@ func ms(n int) fakeaws.Duration { return fakeaws.Duration(time.Duration(n) * tim
 func (w world) states(id string) []string {
 	w.T.Helper()
 	instances, err := w.NodeGroup(id).Nodes()
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	names := map[cloudprovider.InstanceState]string{cloudprovider.InstanceRunning: "running",
 		cloudprovider.InstanceCreating: "creating", cloudprovider.InstanceDeleting: "deleting"}
 	var states []string
@@ -79,9 +78,7 @@ func (w world) register(nodes ...*corev1.Node) {
 	w.T.Helper()
 	store := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
 	for _, n := range nodes {
-		if err := store.Add(n); err != nil {
-			w.T.Fatal(err)
-		}
+		require.NoError(w.T, store.Add(n))
 	}
 	w.SetNodeLister(corelisters.NewNodeLister(store))
 	w.NodesChanged()
@@ -105,9 +102,7 @@ func (w world) unregistered(id string, registered *corev1.Node) []string {
 func (w world) promised(id string) *corev1.Node {
 	w.T.Helper()
 	info, err := w.NodeGroup(id).TemplateNodeInfo()
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	return info.Node()
 }
 
@@ -129,9 +124,7 @@ func (w world) rebuiltSince(before map[string]*fromgroup.Template) []string {
 
 func (w world) setTag(group, key, value string) {
 	w.T.Helper()
-	if err := w.AWS.SetTags(group, map[string]*string{key: &value}); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.AWS.SetTags(group, map[string]*string{key: &value}))
 }
 
 // differs returns the difference of metrics from the wanted ones, or "".
@@ -146,9 +139,7 @@ func (w world) differs(want string, names ...string) string {
 func (w world) gauges(name string) map[string]float64 {
 	w.T.Helper()
 	families, err := w.Metrics.Gather()
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	values := map[string]float64{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
@@ -177,9 +168,7 @@ func atOnce(c *fakeaws.Config) { c.Delays.Synchronous = ms(20) }
 // stopLaunching has AWS begin no further launch in the group, or it would try again at each change, and a withdrawal waits for that.
 func (w world) stopLaunching(group string) {
 	w.T.Helper()
-	if err := w.AWS.Suspend(group, "Launch"); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.AWS.Suspend(group, "Launch"))
 }
 
 // eventuallyDeletes deletes the nodes of a node group, once AWS's last try to launch is over.
@@ -197,9 +186,7 @@ func (w world) eventuallyDeletes(id string, nodes []*corev1.Node) {
 func (w world) owner(n *corev1.Node) string {
 	w.T.Helper()
 	ng, err := w.NodeGroupForNode(n)
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	if ng == nil {
 		return ""
 	}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
@@ -37,9 +39,7 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 	const former = "k8s.io/cluster-autoscaler/zonal"
 	template := fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "1"}
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 5, 9))
-	if err := w.Grow("a/"+awsworld.ZoneC, 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a/"+awsworld.ZoneC, 2))
 	w.NextLoop()
 	members := w.everyNode("a")
 
@@ -96,13 +96,9 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 			return w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA, "cn-northwest-1d"}})
 		}, []string{"a/" + awsworld.ZoneA, "a/cn-northwest-1d", "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC}},
 	} {
-		if err := step.change(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, step.change())
 		w.Eventually(func() string {
-			if err := w.Cache.Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Cache.Refresh(t.Context()))
 			w.NextLoop()
 			return cmp.Diff(step.want, w.IDs())
 		})
@@ -148,13 +144,9 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	for round := range 2 {
-		if err := w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)))
 		w.Eventually(func() string {
-			if err := w.Cache.Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Cache.Refresh(t.Context()))
 			w.NextLoop()
 			return cmp.Diff([]string{"a", "a/" + awsworld.ZoneB}, w.IDs())
 		})
@@ -165,19 +157,13 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 				}
 			}
 		}
-		if err := w.Grow("a/"+awsworld.ZoneB, 1); err != nil {
-			t.Errorf("round %d: %v", round, err)
-		}
+		assert.NoErrorf(t, w.Grow("a/"+awsworld.ZoneB, 1), "round %d", round)
 		if state, _ := w.AWS.Group("a/" + awsworld.ZoneB); state.Desired != 2 {
 			t.Errorf("round %d: %d desired in the group of the name, want 2", round, state.Desired)
 		}
-		if err := w.AWS.DeleteGroup("a/" + awsworld.ZoneB); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.DeleteGroup("a/"+awsworld.ZoneB))
 		w.Eventually(func() string {
-			if err := w.Cache.Refresh(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Cache.Refresh(t.Context()))
 			w.NextLoop()
 			return cmp.Diff(asViews, w.IDs())
 		})
@@ -191,9 +177,7 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 
 func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
-	if err := w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)))
 	name := "a/" + awsworld.ZoneB
 	for end := time.Now().Add(10 * time.Second); w.Cache.Snapshot().Group(name) == nil || len(w.Cache.Snapshot().Group(name).Instances) == 0; {
 		if err := w.Cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
@@ -209,20 +193,14 @@ func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
 func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
 	view, ofView := w.NodeGroup("a/"+awsworld.ZoneB), w.Nodes("a/"+awsworld.ZoneB)
-	if err := w.AWS.Resume("a", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Resume("a", "AZRebalance"))
 	w.Reread()
 	whole, all := w.NodeGroup("a"), w.Nodes("a")
-	if err := view.DeleteNodes(ofView[:1]); err != nil {
-		t.Errorf("a view of a group that is one now: %v", err)
-	}
+	assert.NoError(t, view.DeleteNodes(ofView[:1]), "a view of a group that is one now")
 	if err := view.DeleteNodes(w.Nodes("b")); err == nil {
 		t.Error("a view deleted the node of another group")
 	}
-	if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Suspend("a", "AZRebalance"))
 	w.Reread()
 	var ofA *corev1.Node
 	for _, n := range all {
@@ -230,15 +208,9 @@ func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 			ofA = n
 		}
 	}
-	if err := whole.DeleteNodes([]*corev1.Node{ofA}); err != nil {
-		t.Errorf("a group that is views now: %v", err)
-	}
-	if err := w.NodeGroup("a/" + awsworld.ZoneC).ForceDeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]); err != nil {
-		t.Errorf("by force: %v", err)
-	}
-	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 1}, w.PerZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.NoError(t, whole.DeleteNodes([]*corev1.Node{ofA}), "a group that is views now")
+	assert.NoError(t, w.NodeGroup("a/"+awsworld.ZoneC).ForceDeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]), "by force")
+	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 1, awsworld.ZoneC: 1}, w.PerZone("a")), "instances by zone (-want +got)")
 	state, _ := w.AWS.Group("a")
 	for _, i := range state.Instances {
 		if gone := i.ID == ofView[0].Spec.ProviderID[len("aws:///"+awsworld.ZoneB+"/"):] || strings.HasSuffix(ofA.Spec.ProviderID, i.ID); gone && !strings.HasPrefix(i.State, "Terminat") {
@@ -256,9 +228,7 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	if err := w.Grow("a/"+awsworld.ZoneB, 2); !errors.Is(err, asg.ErrNotZonal) {
 		t.Errorf("error = %v, want ErrNotZonal", err)
 	}
-	if diff := cmp.Diff(asViews, w.IDs()); diff != "" {
-		t.Errorf("node groups within the same loop (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(asViews, w.IDs()), "node groups within the same loop (-want +got)")
 	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
 		t.Errorf("%d desired, want 3 as before", state.Desired)
 	}
@@ -268,15 +238,11 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 		t.Error("the next loop does not begin at once")
 	}
 	w.NextLoop()
-	if diff := cmp.Diff(asOne, w.IDs()); diff != "" {
-		t.Fatalf("node groups in the next loop (-want +got):\n%s", diff)
-	}
+	require.Empty(t, cmp.Diff(asOne, w.IDs()), "node groups in the next loop (-want +got)")
 	if diff := cmp.Diff([]string{"running", "running", "running", failedIncrease, failedIncrease}, w.states("a")); diff != "" {
 		t.Errorf("instances in that loop (-want +got):\n%s", diff)
 	}
-	if err := w.Grow("a", 2); err != nil {
-		t.Errorf("as one group: %v", err)
-	}
+	assert.NoError(t, w.Grow("a", 2), "as one group")
 	w.NextLoop()
 	if state, _ := w.AWS.Group("a"); state.Desired != 5 || w.Target("a") != 5 {
 		t.Errorf("%d desired, target of %d, want 5", state.Desired, w.Target("a"))
@@ -292,15 +258,11 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 
 func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 4, 9))
-	if err := w.Grow("a/"+awsworld.ZoneC, 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a/"+awsworld.ZoneC, 2))
 	forms := map[asg.ZonalGroups][]string{asg.ZonalOff: asOne, asg.ZonalTagged: asViews, asg.ZonalAll: asViews}
 	for _, mode := range []asg.ZonalGroups{asg.ZonalOff, asg.ZonalTagged, asg.ZonalOff, asg.ZonalAll} {
 		next := w.restartedWith(func(o *asg.Options, _ *aws.Options) { o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, mode })
-		if diff := cmp.Diff(forms[mode], next.IDs()); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", mode, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(forms[mode], next.IDs()), "%s (-want +got)", mode)
 		targets, shown := 0, 0
 		for _, id := range next.IDs() {
 			targets, shown = targets+next.Target(id), shown+len(next.Nodes(id))

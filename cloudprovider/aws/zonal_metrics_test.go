@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -56,12 +58,8 @@ asg_autoscaler_node_group_problems{node_group="running",reason="az-rebalance-run
 `, "asg_autoscaler_node_group_problems"); wrong != "" {
 		t.Error(wrong)
 	}
-	if diff := cmp.Diff([]string{"garbled", "running"}, w.IDs()); diff != "" {
-		t.Errorf("node groups (-want +got):\n%s", diff)
-	}
-	if err := w.AWS.Suspend("running", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	assert.Empty(t, cmp.Diff([]string{"garbled", "running"}, w.IDs()), "node groups (-want +got)")
+	require.NoError(t, w.AWS.Suspend("running", "AZRebalance"))
 	w.setTag("garbled", asg.TagZonal, "false")
 	w.Reread()
 	if wrong := w.differs("", "asg_autoscaler_node_group_problems"); wrong != "" {
@@ -92,13 +90,9 @@ func TestSpendOfZoneGroupsAddsUp(t *testing.T) {
 			t.Errorf("the views cost %v, the group %v; want the same together, and in a, with two instances, twice what c costs with one", views, whole)
 		}
 	}
-	if err := w.AWS.Resume("a", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Resume("a", "AZRebalance"))
 	w.Reread()
-	if diff := cmp.Diff(whole, w.gauges(name)); diff != "" {
-		t.Errorf("spend of the group once it is one again (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(whole, w.gauges(name)), "spend of the group once it is one again (-want +got)")
 }
 
 // idle reads nothing of its own accord.
@@ -127,19 +121,13 @@ func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 			o.LaunchMode, o.ZonalGroups = asg.LaunchAuto, mode
 		})
 		for range 2 {
-			if err := w.Grow("three", 2); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.Grow("three", 2))
 			stays := slices.DeleteFunc(w.Nodes("three"), func(n *corev1.Node) bool { // and are in a: the order of launches is left to chance
 				i, _ := w.View().Instance(n)
 				return i == nil || i.Lifecycle.Leaving() || i.Zone != awsworld.ZoneA
 			})
-			if err := w.NodeGroup("three").DeleteNodes(stays[:1]); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.NodeGroup("suspended").AtomicIncreaseSize(1); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.NodeGroup("three").DeleteNodes(stays[:1]))
+			require.NoError(t, w.NodeGroup("suspended").AtomicIncreaseSize(1))
 			w.Reread()
 		}
 		got := trace{IDs: w.IDs(), Calls: w.AWS.Calls(), Values: w.gauges(""), Events: w.Events.All(), Zones: w.PerZone("three"),
@@ -158,9 +146,7 @@ func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 		return got
 	}
 	off, tagged := run(asg.ZonalOff), run(asg.ZonalTagged)
-	if diff := cmp.Diff(off, tagged); diff != "" {
-		t.Errorf("with views for tagged groups, of which there are none (-off +tagged):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(off, tagged), "with views for tagged groups, of which there are none (-off +tagged)")
 	if diff := cmp.Diff([]string{"garbled", "one", "suspended", "three"}, off.IDs); diff != "" || off.Calls["LaunchInstances"] == 0 || off.Calls["DescribeInstanceTypeOfferings"] > 0 {
 		t.Errorf("calls %v, node groups (-want +got):\n%s", off.Calls, diff)
 	}

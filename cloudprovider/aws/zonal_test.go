@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -120,9 +122,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	}
 	// One that came up after the loop began.
 	before, _ := w.AWS.Group("a")
-	if err := w.Cache.IncreaseZones(t.Context(), "a", map[string]int{awsworld.ZoneC: 1})[awsworld.ZoneC]; err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Cache.IncreaseZones(t.Context(), "a", map[string]int{awsworld.ZoneC: 1})[awsworld.ZoneC])
 	after, _ := w.AWS.Group("a")
 	young := after.Instances[len(before.Instances)]
 	if got := w.owner(awsworld.Node("young", nodemeta.ProviderID(young.Zone, young.ID))); got != "a/"+awsworld.ZoneC {
@@ -132,34 +132,24 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 
 func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 12))
-	if err := w.Grow("a/"+awsworld.ZoneC, 2); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.NodeGroup("a/" + awsworld.ZoneB).AtomicIncreaseSize(1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a/"+awsworld.ZoneC, 2))
+	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneB).AtomicIncreaseSize(1))
 	// A launch counts at once, within the same loop.
 	for id, want := range map[string][2]int{"a/" + awsworld.ZoneA: {1, 4}, "a/" + awsworld.ZoneB: {2, 4}, "a/" + awsworld.ZoneC: {3, 4}} { // target and most
 		if got := [2]int{w.Target(id), w.NodeGroup(id).MaxSize()}; got != want {
 			t.Errorf("%s has target and most of %v, want %v", id, got, want)
 		}
 	}
-	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 2, awsworld.ZoneC: 3}, w.PerZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 2, awsworld.ZoneC: 3}, w.PerZone("a")), "instances by zone (-want +got)")
 	left := map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 2, awsworld.ZoneC: 3}
 	for _, zone := range []string{awsworld.ZoneC, awsworld.ZoneA, awsworld.ZoneB} {
 		deleted := w.Nodes("a/" + zone)[0]
-		if err := w.NodeGroup("a/" + zone).DeleteNodes([]*corev1.Node{deleted}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.NodeGroup("a/"+zone).DeleteNodes([]*corev1.Node{deleted}))
 		left[zone]--
 		if left[zone] == 0 {
 			delete(left, zone)
 		}
-		if diff := cmp.Diff(left, w.PerZone("a")); diff != "" {
-			t.Errorf("instances by zone after one in %s was deleted (-want +got):\n%s", zone, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(left, w.PerZone("a")), "instances by zone after one in %s was deleted (-want +got)", zone)
 		if there, err := w.HasInstance(deleted); there || err != nil {
 			t.Errorf("the node that was deleted in %s: %t, %v; want it gone", zone, there, err)
 		}
@@ -183,12 +173,8 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	w := newAWS(t, atOnce, g).restartedWith(zonally)
 	w.AWS.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Code: "UnsupportedOperation", Times: 1}) // so by desired capacity
-	if err := w.Grow("a", 4); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("a", 4))
+	require.NoError(t, w.AWS.Suspend("a", "AZRebalance"))
 	w.Reread()
 	missing := map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 1} // where there is least, the first of equals
 	const failed = "creating InsufficientInstanceCapacity"
@@ -215,9 +201,7 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 	}
 	w.stopLaunching("a")
 	w.eventuallyDeletes("a/"+awsworld.ZoneA, w.Nodes("a/" + awsworld.ZoneA)[1:])
-	if err := w.NodeGroup("a/" + awsworld.ZoneB).DecreaseTargetSize(-1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneB).DecreaseTargetSize(-1))
 	targets := 0
 	for _, id := range w.IDs() {
 		targets += w.Target(id)
@@ -279,9 +263,7 @@ asg_autoscaler_node_group_problems{node_group="one",reason="not-offered-in-zone"
 	if got := w.rebuiltSince(before); len(got) > 0 {
 		t.Errorf("templates were built again although nothing changed: %v", got)
 	}
-	if err := w.Grow("two/"+awsworld.ZoneB, 1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("two/"+awsworld.ZoneB, 1))
 	if got := types("two/" + awsworld.ZoneB); !slices.Equal(got, []string{"c5.large"}) {
 		t.Errorf("after a launch within the loop %v are promised in b", got)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -25,10 +26,6 @@ func TestOfferedTypesKeepTheirSlice(t *testing.T) {
 	if got := aws.OfferedIn("b", offerings.Known(), types); &got[0] != &types[0] || len(got) != 3 {
 		t.Errorf("%v is not the slice it was", got)
 	}
-	if diff := cmp.Diff(launchTypes("m5.large", "c5.large"), aws.OfferedIn("a", offerings.Known(), types)); diff != "" {
-		t.Errorf("in a (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(launchTypes("m5.large", "m5.xlarge", "c5.large"), types); diff != "" {
-		t.Errorf("the slice handed in has changed (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(launchTypes("m5.large", "c5.large"), aws.OfferedIn("a", offerings.Known(), types)), "in a (-want +got)")
+	assert.Empty(t, cmp.Diff(launchTypes("m5.large", "m5.xlarge", "c5.large"), types), "the slice handed in has changed (-want +got)")
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -31,9 +33,7 @@ import (
 func startAWS(t *testing.T) *fakeaws.Server {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "cn-northwest-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	setEnvironment(t)
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
@@ -48,14 +48,10 @@ func inBubble(t *testing.T, config fakeaws.Config, test func(*testing.T, *fakeaw
 	t.Setenv("AWS_CA_BUNDLE", "") // only the SDK's own client takes one
 	synctest.Test(t, func(t *testing.T) {
 		server, err := fakeaws.New(config)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer server.Close() //nolint:errcheck // it has no port
 		clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: server.HTTPClient()})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		test(t, server, clients.AutoScaling)
 	})
 }
@@ -78,9 +74,7 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 	shared := func(region string) func(*testing.T) {
 		return func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "config")
-			if err := os.WriteFile(file, []byte("[default]\nregion = "+region+"\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(file, []byte("[default]\nregion = "+region+"\n"), 0o600))
 			t.Setenv("AWS_CONFIG_FILE", file)
 		}
 	}
@@ -134,15 +128,9 @@ func TestTheEndpointOfTheEnvironmentServesAllClients(t *testing.T) {
 	server := startAWS(t)
 	t.Setenv("AWS_ENDPOINT_URL", server.URL())
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := callAll(t.Context(), clients); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(oneOfEach, server.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.NoError(t, callAll(t.Context(), clients))
+	assert.Empty(t, cmp.Diff(oneOfEach, server.Calls()), "calls (-want +got)")
 }
 
 func overrides(url string) string {
@@ -158,23 +146,13 @@ func TestServiceOverridesWinOverEnvironment(t *testing.T) {
 	server := startAWS(t)
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody there
 	config, err := awsclient.ParseCloudConfig(overrides(server.URL()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1", CloudConfig: config})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := callAll(t.Context(), clients); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(oneOfEach, server.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.NoError(t, callAll(t.Context(), clients))
+	assert.Empty(t, cmp.Diff(oneOfEach, server.Calls()), "calls (-want +got)")
 	elsewhere, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-north-1", CloudConfig: config})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := callAll(t.Context(), elsewhere); err == nil {
 		t.Error("an override of another region was used")
 	}
@@ -204,15 +182,11 @@ func TestRequestsAreCountedUnderTheStockNames(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL", server.URL())
 	registry := prometheus.NewRegistry()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-northwest-1", Registerer: registry})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server.Deny("DescribeImages")
 	_ = callAll(t.Context(), clients)
 	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got := map[string]uint64{}
 	for _, m := range families[0].GetMetric() {
 		got[m.GetLabel()[0].GetValue()+" "+m.GetLabel()[1].GetValue()] = m.GetHistogram().GetSampleCount()
@@ -225,9 +199,7 @@ func TestRequestsAreCountedUnderTheStockNames(t *testing.T) {
 	calls := clients.Calls()
 	slices.SortFunc(calls, func(a, b awsclient.Calls) int { return strings.Compare(a.Action, b.Action) })
 	counted := []awsclient.Calls{{Action: "DescribeAutoScalingGroups", All: 1}, {Action: "DescribeImages", All: 1, Failed: 1}, {Action: "DescribeNodegroup", All: 1, Failed: 1}}
-	if diff := cmp.Diff(counted, calls); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(counted, calls), "calls (-want +got)")
 }
 
 func TestReasonOfAnError(t *testing.T) {
@@ -314,9 +286,7 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 					t.Error("calls go on as quickly as before although each is throttled")
 				}
 				for at, other := range tt.others {
-					if err := within(100*time.Millisecond, other); err != nil {
-						t.Errorf("call %d beside it: %v", at, err)
-					}
+					assert.NoErrorf(t, within(100*time.Millisecond, other), "call %d beside it", at)
 				}
 			})
 		})
@@ -478,14 +448,10 @@ func TestBriefOfAnAnswerThatIsNoXML(t *testing.T) {
 // Messages of scaling activities carry the same codes as errors of the SDK.
 func TestErrorsAgreeWithMessages(t *testing.T) {
 	file, err := os.Open("awsmessage/testdata/messages.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer file.Close()
 	records, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	agree := map[string]awsmessage.Class{"throttled": awsmessage.Throttle, "denied": awsmessage.Permission, "invalid": awsmessage.Configuration, "not-found": awsmessage.Configuration}
 	judged := 0
 	for _, r := range records[1:] {

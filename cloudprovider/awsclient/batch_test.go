@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -34,8 +35,6 @@ func TestCallersWithinTheWaitShareOneCall(t *testing.T) {
 			})
 		}
 		callers.Wait()
-		if diff := cmp.Diff([][]int{{0, 1}, {2}}, calls); diff != "" {
-			t.Error(diff)
-		}
+		assert.Empty(t, cmp.Diff([][]int{{0, 1}, {2}}, calls))
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
@@ -16,9 +17,7 @@ import (
 func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 	token := filepath.Join(t.TempDir(), "token")
 	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://oidc.example.com/id/A","sub":"system:serviceaccount:kube-system:other"}`))
-	if err := os.WriteFile(token, []byte("e30."+claims+".c2ln"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(token, []byte("e30."+claims+".c2ln"), 0o600))
 	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/path/scaler")
 	refused := &smithy.GenericAPIError{Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
 	within := func(service, operation string, err error) error {

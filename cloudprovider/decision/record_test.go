@@ -14,6 +14,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/stretchr/testify/require"
 )
 
 var start = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
@@ -197,9 +198,7 @@ func TestEmptyReportHasLists(t *testing.T) {
 	r, _ := newRecord()
 	r.CallsFrom(func() []decision.Call { return nil })
 	text, err := json.Marshal(r.Report())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if strings.Contains(string(text), "null") || !strings.Contains(string(text), `"leader":false`) {
 		t.Errorf("the report of a process that does not lead is %s", text)
 	}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
@@ -58,9 +59,7 @@ func TestNeuronDevicesAndTheirCoresArePublishedBoth(t *testing.T) {
 		"trn2.48xlarge": {{"aws.amazon.com/neuron", 16}, {"aws.amazon.com/neuroncore", 64}},
 	} {
 		typ, _ := Embedded().Lookup(name)
-		if diff := cmp.Diff(want, typ.Accelerators()); diff != "" {
-			t.Errorf("%s: resources (-want +got):\n%s", name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, typ.Accelerators()), "%s: resources (-want +got)", name)
 	}
 }
 

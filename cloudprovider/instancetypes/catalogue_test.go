@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestEmbeddedCatalogueKnowsEveryTypeOfTheTable(t *testing.T) {
@@ -47,9 +48,7 @@ func TestLookupGivesTheFactsOfOneType(t *testing.T) {
 			if want.Source = got.Source; !ok || got.Source == "" {
 				t.Fatalf("Lookup(%q) = %+v, %v, want the type with a source", want.Name, got, ok)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("Lookup(%q) differs (-want +got):\n%s", want.Name, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(want, got), "Lookup(%q) differs (-want +got)", want.Name)
 		})
 	}
 	for _, name := range []string{"", "m5", "m5.larg", "m5.largee", "zz9.metal"} {
@@ -94,9 +93,7 @@ func TestWithReplacesAndAddsWithoutTouchingTheOriginal(t *testing.T) {
 	if names := c.Names(); !slices.IsSorted(names) || len(names) != len(base.Types())+1 {
 		t.Errorf("%d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(base.Types())+1)
 	}
-	if diff := cmp.Diff(before, base.Types()); diff != "" {
-		t.Errorf("the original catalogue changed (-before +after):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(before, base.Types()), "the original catalogue changed (-before +after)")
 	if base.With() != base {
 		t.Error("With() of nothing made a copy, want the catalogue itself")
 	}

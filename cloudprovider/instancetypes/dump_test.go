@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
@@ -17,22 +19,16 @@ const dumpFile = "testdata/describe-instance-types.json"
 func readDump(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile(dumpFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
 func TestDumpMatchesTable(t *testing.T) {
 	dump, err := ParseDump([]byte(readDump(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	c := (&Catalogue{}).With(dump...)
 	embedded := []string{"d2.xlarge", "g6f.2xlarge", "inf1.6xlarge", "m7g.metal", "p5.48xlarge", "trn2.48xlarge"}
-	if diff := cmp.Diff(embedded, c.Names()); diff != "" {
-		t.Fatalf("names (-want +got):\n%s", diff)
-	}
+	require.Empty(t, cmp.Diff(embedded, c.Names()), "names (-want +got)")
 	for _, got := range c.Types() {
 		want, _ := Embedded().Lookup(got.Name)
 		if got.MaxENIs == 0 { // the file leaves the network out
@@ -42,9 +38,7 @@ func TestDumpMatchesTable(t *testing.T) {
 			want.LocalNVMeBytes = 0
 		}
 		want.MeasuredMemoryBytes, want.PodENIs, want.Source = 0, 0, got.Source // EC2 does not publish these
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-table +dump):\n%s", got.Name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, got), "%s (-table +dump)", got.Name)
 	}
 }
 
@@ -89,17 +83,11 @@ func TestAFaultInADumpIsNamed(t *testing.T) {
 
 func TestAUsersFileIsADump(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "types.json")
-	if err := os.WriteFile(path, []byte("\ufeff\n"+readDump(t)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("\ufeff\n"+readDump(t)), 0o600))
 	day := time.Date(2026, 11, 20, 13, 0, 0, 0, time.UTC)
-	if err := os.Chtimes(path, day, day); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Chtimes(path, day, day))
 	c, err := ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if source := c.Types()[0].Source; len(c.Types()) != 6 || source != "ec2:DescribeInstanceTypes in types.json, 2026-11-20" {
 		t.Errorf("%d types of %q", len(c.Types()), source)
 	}
@@ -110,9 +98,7 @@ func TestAUsersFileIsADump(t *testing.T) {
 
 func TestWhatEC2DoesNotTellSurvivesANewerList(t *testing.T) {
 	dump, err := ParseDump([]byte(readDump(t)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got, _ := Embedded().With(dump...).Lookup("m7g.metal")
 	want, _ := Embedded().Lookup("m7g.metal")
 	if got.MeasuredMemoryBytes != want.MeasuredMemoryBytes || got.PodENIs != want.PodENIs || want.PodENIs == 0 {

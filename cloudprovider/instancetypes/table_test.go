@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -20,22 +22,16 @@ func TestFormatReproducesEmbeddedTable(t *testing.T) {
 	if *update {
 		if *dump != "" {
 			newer, err := ReadFile(*dump)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			got = Format(c.With(newer.Types()...).Types(), "EC2 DescribeInstanceTypes", newer.date)
 		}
 		if _, err := parse(got); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile("data/instance_types.csv", []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile("data/instance_types.csv", []byte(got), 0o644))
 		return
 	}
-	if diff := cmp.Diff(embeddedTable, got); diff != "" {
-		t.Errorf("run make generate (-embedded +formatted):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(embeddedTable, got), "run make generate (-embedded +formatted)")
 }
 
 // BenchmarkParse loads the embedded table, as the first call of Embedded does:

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -14,9 +15,7 @@ func (w *world) state(clusters ...string) {
 	for _, name := range clusters {
 		tags["kubernetes.io/cluster/"+name] = &owned
 	}
-	if err := w.aws.SetTags("spot", tags); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, w.aws.SetTags("spot", tags))
 	w.wait("the tags in a reading", func() bool {
 		s := w.cache.Snapshot()
 		return len(clusters) > 1 && len(s.Foreign()) == 1 || s.Group("spot") != nil && len(s.Group("spot").Stated) == len(clusters)
@@ -46,9 +45,7 @@ func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
 	w.state("b")
-	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}))
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })

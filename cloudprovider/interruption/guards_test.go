@@ -16,6 +16,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/podserver"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // boundLate binds a pod to the node of the instance a moment after the first look that finds the node empty.
@@ -25,9 +27,7 @@ func (w *world) boundLate(instance, name string) {
 		Spec: corev1.PodSpec{NodeName: w.nodes()[instance].Name}, Status: corev1.PodStatus{Phase: corev1.PodRunning}}
 	bind := sync.OnceFunc(func() {
 		time.AfterFunc(100*time.Millisecond, func() {
-			if err := w.cluster.Tracker().Create(podserver.Pods, pod, "default"); err != nil {
-				w.t.Error(err)
-			}
+			assert.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default"))
 		})
 	})
 	w.pods.RefuseList = func() error { bind(); return nil }
@@ -109,9 +109,7 @@ func TestPlannedDrainIgnoresOverdueInstances(t *testing.T) {
 	warned := w.inService()[0]
 	w.run(warned, "a")
 	w.aws.AddShortage(fakeaws.Shortage{Group: "spot"})
-	if err := w.aws.SetDesired("spot", 3); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetDesired("spot", 3))
 	w.wait("an instance is missing", func() bool { return w.cache.Snapshot().Group("spot").Missing() == 1 })
 	w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = overdue{w.cache} })
 	w.send(recommendation(warned, time.Now()))
@@ -181,9 +179,7 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 	w := newWorld(t, scalingGroup(0, 2, 5))
 	standby := w.inService()[0]
 	w.run(standby, "a")
-	if err := w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{standby}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "spot", Instances: []string{standby}}))
 	w.wait("it does not count", func() bool { i, _ := w.cache.Snapshot().Instance(standby); return i != nil && !i.Lifecycle.Counts() })
 	w.running()
 	w.send(warning(standby, time.Now()))
@@ -201,9 +197,7 @@ func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 	var both sync.WaitGroup
 	for n, replace := range []bool{false, true} {
 		both.Go(func() {
-			if err := h.Terminate(t.Context(), "spot", ids[n], replace); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, h.Terminate(t.Context(), "spot", ids[n], replace))
 		})
 	}
 	both.Wait()
@@ -222,9 +216,7 @@ func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 	h := w.handler()
 	forget := h.TerminateFails(warned, "spot")
 	w.background(h.Run)
-	if err := w.aws.SetDesired("spot", 0); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetDesired("spot", 0))
 	w.wait("the message is put back", func() bool { return w.handled()["hand-back-failed lifecycle-terminate"] > 0 })
 	if n := w.aws.Calls()["CompleteLifecycleAction"]; n > 0 {
 		t.Error("the lifecycle action was completed although nobody has drained the node")

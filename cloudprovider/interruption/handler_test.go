@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -30,18 +32,14 @@ func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 	w.run(other, "d")
 	events := record.NewFakeRecorder(100)
 	w.running(func(o *interruption.Options) { o.Events = events })
-	if err := w.aws.Interrupt(warned, 0); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.Interrupt(warned, 0))
 	w.wait("the node is cordoned", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
 	if w.desired() != 1 || w.terminations() != 1 || !slices.Equal(w.inService(), []string{other}) {
 		t.Errorf("desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
 	}
-	if diff := cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.evicted); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.evicted))
 	if got := w.handled()["drained spot-interruption"]; got != 1 {
 		t.Errorf("%v", w.handled())
 	}
@@ -82,9 +80,7 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 		Terminating        *time.Time
 		Cordoned, Excluded bool
 	}
-	if err := json.Unmarshal([]byte(n.Annotations[interruption.Taint]), &got); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(n.Annotations[interruption.Taint]), &got))
 	// The age of the event counts from when its message was received, so a busy machine adds what it took from there to here.
 	if late := got.Deadline.Sub(began.Add(2 * time.Minute)); late < 0 || late > time.Since(began) {
 		t.Errorf("deadline %v, want two minutes after %v", got.Deadline, began)
@@ -125,9 +121,7 @@ func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 		t.Fatal("the instance was terminated while its pod is pending")
 	}
 	pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	if _, err := w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
@@ -250,9 +244,7 @@ func TestIrrelevantMessagesChangeNothing(t *testing.T) {
 	maps.DeleteFunc(got, func(key string, _ int) bool { // the launches of the group's own instances
 		return strings.HasPrefix(key, "counted launch-") || key == "counted state-change"
 	})
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got))
 	for id, node := range w.nodes() {
 		if node.Spec.Unschedulable {
 			t.Errorf("the node of %s was cordoned", id)
@@ -285,18 +277,14 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 	if w.desired() != 2 || w.terminations() != 1 {
 		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
 	}
-	if diff := cmp.Diff(map[string]int{"a": 1, "b": 1}, w.evicted); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.evicted))
 }
 
 func TestInstanceWithoutNodeIsTerminated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup(0, 2, 5))
 	warned := w.inService()[0]
-	if err := w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.cluster.CoreV1().Nodes().Delete(t.Context(), w.nodes()[warned].Name, metav1.DeleteOptions{}))
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
@@ -351,9 +339,7 @@ func (w *world) annotate(instance, undo string, deadline time.Time, more ...stri
 		state[more[n]] = more[n+1]
 	}
 	text, err := json.Marshal(state)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}
@@ -428,9 +414,7 @@ func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 		t.Errorf("evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
 	}
 	for _, name := range []string{"a", "b"} {
-		if err := w.cluster.Tracker().Delete(podserver.Pods, "default", name); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.cluster.Tracker().Delete(podserver.Pods, "default", name))
 	}
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
@@ -449,9 +433,7 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 	w.refused.Store(true)
 	w.running(func(o *interruption.Options) { o.Rebalance = interruption.Drain })
 	for _, id := range ids[:2] {
-		if err := w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.RecommendRebalance}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.aws.Announce(id, fakeaws.Deed{Kind: fakeaws.RecommendRebalance}))
 	}
 	cordoned := func() int {
 		n := 0

@@ -3,6 +3,8 @@ package interruption_test
 import (
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Such a tool may need a minute to copy logs off the instance, and completes its hook then.
@@ -39,9 +41,7 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 				w.refused.Store(true)
 				w.running()
 				began := time.Now()
-				if err := w.aws.SetDesired("spot", 0); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.aws.SetDesired("spot", 0))
 				w.within(tt.want+time.Minute, "the pod is deleted against its budget", func() bool {
 					calls := w.pods.Calls()
 					return len(calls) > 0 && calls[len(calls)-1].Verb == "delete"

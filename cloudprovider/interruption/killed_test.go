@@ -22,6 +22,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,16 +100,10 @@ func TestProcessKilledAtAnyMoment(t *testing.T) {
 		victim.Env = append(os.Environ(), victimVariable+"="+w.serveAPI(), "AWS_ENDPOINT_URL="+w.aws.URL())
 		victim.Stderr = os.Stderr
 		said, err := victim.StdoutPipe()
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		if err := victim.Start(); err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
+		require.NoError(w.t, victim.Start())
 		kill = sync.OnceFunc(func() {
-			if err := victim.Process.Kill(); err != nil {
-				w.t.Errorf("the process ended before it was killed: %v", err)
-			}
+			assert.NoError(w.t, victim.Process.Kill(), "the process ended before it was killed")
 			_ = victim.Wait()
 		})
 		w.t.Cleanup(kill)
@@ -143,9 +139,7 @@ func eachSeed(t *testing.T, live func(*world) (stop func())) {
 // die runs one seed.
 func (w *world) die(seed uint64, live func(*world) (stop func())) {
 	t, random := w.t, rand.New(rand.NewPCG(seed, 0))
-	if err := w.aws.SetQueue(fakeaws.Queue{Name: queueName, Events: []string{"*"}, Duplicates: 30, Shuffles: 50}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetQueue(fakeaws.Queue{Name: queueName, Events: []string{"*"}, Duplicates: 30, Shuffles: 50}))
 	ids := w.inService()
 	for _, id := range ids {
 		for p := range random.IntN(4) {
@@ -157,9 +151,7 @@ func (w *world) die(seed uint64, live func(*world) (stop func())) {
 	w.refused.Store(random.IntN(2) == 0)
 	time.AfterFunc(time.Duration(random.IntN(4000))*time.Millisecond, func() { w.refused.Store(false) })
 	for _, id := range warned {
-		if err := w.aws.Interrupt(id, 0); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.aws.Interrupt(id, 0))
 	}
 	for range 1 + random.IntN(3) {
 		stop := live(w)
@@ -207,18 +199,14 @@ func TestPlayVictim(t *testing.T) {
 	time.AfterFunc(3*time.Minute, func() { os.Exit(1) }) // a parent that was killed itself kills nobody
 	cluster := kubernetes.NewForConfigOrDie(&rest.Config{Host: address, QPS: 200, Burst: 400})
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "us-west-2"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	groups := asg.NewCache(asg.Options{
 		AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: tag}}}},
 		RefreshInterval: 200 * time.Millisecond, MotionInterval: 100 * time.Millisecond, Clock: clock.RealClock{},
 		LaunchMode: asg.LaunchDesiredCapacity,
 	})
-	if err := groups.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, groups.Start(t.Context()))
 	factory, wake := informers.NewSharedInformerFactory(cluster, 0), make(chan struct{}, 1)
 	h, err := interruption.New(interruption.Options{
 		Groups: groups, Hooks: clients.AutoScaling, SQS: clients.SQS, Queue: queueName, Cordons: cluster, Client: cluster,
@@ -232,9 +220,7 @@ func TestPlayVictim(t *testing.T) {
 			}
 		},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	h.LeaveToOthers(10 * time.Second)
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())

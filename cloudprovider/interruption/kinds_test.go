@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -34,9 +36,7 @@ func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 			warned := w.inService()[0]
 			w.run(warned, "a")
 			w.running()
-			if err := tt.tell(w, warned); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, tt.tell(w, warned))
 			w.waitTerminated(warned)
 			w.waitEmptyQueue()
 			// AWS also announces the end of the instance, and that message may come in time to share the drain.
@@ -57,9 +57,7 @@ func TestEvictionWaitsForTheCore(t *testing.T) {
 		began := time.Now()
 		w.send(warning(warned, began))
 		<-woken
-		if diff := cmp.Diff([]string{w.nodes()[warned].Name}, h.NodesBeingDrained()); diff != "" {
-			t.Error(diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{w.nodes()[warned].Name}, h.NodesBeingDrained()))
 		if !w.nodes()[warned].Spec.Unschedulable {
 			t.Error("the core is woken before the node is cordoned")
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 func stateChange(instance, state string) string {
@@ -112,9 +113,7 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 		w.send(recommendation(leaves, time.Now()))
 		w.wait("an eviction refused", func() bool { return len(w.pods.Calls()) > 0 })
 		nodes, old := w.cluster.CoreV1().Nodes(), w.nodes()[leaves]
-		if err := nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}))
 		fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
 			Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/i-0aaaaaaaaaaaaaaaa"}}
 		if _, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{}); err != nil {

@@ -17,14 +17,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // silent stops AWS's own messages.
 func (w *world) silent() {
 	w.t.Helper()
-	if err := w.aws.SetQueue(fakeaws.Queue{Name: queueName}); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, w.aws.SetQueue(fakeaws.Queue{Name: queueName}))
 }
 
 func (w *world) cordoned() int {
@@ -50,9 +49,7 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 	if w.cordoned() > 0 {
 		t.Error("a node was cordoned whose instance is in service")
 	}
-	if err := w.aws.SetDesired("spot", 0); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetDesired("spot", 0))
 	w.waitTerminated(warned)
 	if w.evicted["a"] != 1 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
 		t.Errorf("evicted %v, calls %v", w.evicted, w.aws.Calls())

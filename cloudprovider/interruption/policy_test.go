@@ -7,6 +7,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
+	"github.com/stretchr/testify/require"
 )
 
 // policed puts the world's one instance, which runs pod a, under the shipped policies without an action, if it is not "".
@@ -14,21 +15,15 @@ func (w *world) policed(without string) {
 	t := w.t
 	t.Helper()
 	owner := "owned"
-	if err := w.aws.SetTags("spot", map[string]*string{"k8s.io/cluster-autoscaler/c": &owner}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetTags("spot", map[string]*string{"k8s.io/cluster-autoscaler/c": &owner}))
 	w.run(w.inService()[0], "a")
 	policies, err := permissions.Shipped(permissions.Place{Region: w.aws.Region(), Account: fakeaws.DefaultAccount, Cluster: "c"}, true)
 	if err == nil && without != "" {
 		policies, err = permissions.Without(policies, without)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	policies = append(policies, `{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "sqs:*", "Resource": "*"}]}`) // another name of the queue
-	if err := w.aws.SetPolicies(policies...); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.aws.SetPolicies(policies...))
 }
 
 // denied fails the test unless the action is all that the policies denied.
@@ -52,9 +47,7 @@ func TestDeniedCompletionLeavesTheHookItsTime(t *testing.T) {
 	inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
 		w.policed(action)
 		w.running()
-		if err := w.aws.SetDesired("spot", 0); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.wait("a denied completion", func() bool { return len(w.aws.Denials()) > 0 })
 		w.denied(action)
 		if g, _ := w.aws.Group("spot"); w.evictions("a") != 1 || len(g.Instances) != 1 {
@@ -75,9 +68,7 @@ func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 		w.policed(action)
 		w.refused.Store(true)
 		w.running()
-		if err := w.aws.SetDesired("spot", 0); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.within(2*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 		w.denied(action)
 		if n := w.evictions("a"); n != 0 {
@@ -91,9 +82,7 @@ func TestHeartbeatsGiveADrainItsTime(t *testing.T) {
 		w.policed("")
 		w.refused.Store(true)
 		w.running()
-		if err := w.aws.SetDesired("spot", 0); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.aws.SetDesired("spot", 0))
 		time.Sleep(5 * time.Minute)
 		if g, _ := w.aws.Group("spot"); len(g.Instances) != 1 {
 			t.Fatal("the instance is gone undrained")

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -97,9 +99,7 @@ func config(groups ...fakeaws.AutoScalingGroup) fakeaws.Config {
 func newWorld(t testing.TB, g fakeaws.AutoScalingGroup, more ...fakeaws.AutoScalingGroup) *world {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), config(append(more, g)...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return newWorldOver(t, server, awsclients.Options(server), g, 10*time.Millisecond)
 }
 
@@ -110,9 +110,7 @@ func inBubble(t *testing.T, g fakeaws.AutoScalingGroup, test func(t *testing.T, 
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server, err := fakeaws.New(config(g))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		options := awsclients.Options(server)
 		for _, o := range options.CloudConfig.ServiceOverride {
 			o.URL = "http://fakeaws.invalid"
@@ -132,9 +130,7 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 		t.Fatal(err)
 	}
 	w.servePods()
-	if err := server.Attach(w.cluster); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, server.Attach(w.cluster))
 	w.cache = asg.NewCache(asg.Options{
 		AutoScaling: w.clients.AutoScaling, Launches: launchspec.APIs{EC2: w.clients.EC2, EKS: w.clients.EKS},
 		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: tag}}}},
@@ -151,9 +147,7 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 			t.Fatal(err)
 		}
 	}
-	if err := w.cache.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.cache.Start(t.Context()))
 	w.background(w.cache.Run)
 	return w
 }
@@ -165,9 +159,7 @@ func (w *world) background(run func(context.Context) error) (stop func()) {
 	go func() { ended <- run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			w.t.Errorf("Run: %v", err)
-		}
+		assert.NoError(w.t, <-ended, "Run")
 	})
 	w.t.Cleanup(stop)
 	return stop
@@ -196,9 +188,7 @@ func (w *world) handler(change ...func(*interruption.Options)) *interruption.Han
 		c(&o)
 	}
 	h, err := interruption.New(o)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	h.LeaveToOthers(10 * time.Second)
 	ctx, cancel := context.WithCancel(w.t.Context())
 	w.t.Cleanup(func() { cancel(); factory.Shutdown() })
@@ -245,9 +235,7 @@ func (w *world) servePods() {
 func (w *world) nodes() map[string]*corev1.Node {
 	w.t.Helper()
 	list, err := w.cluster.CoreV1().Nodes().List(w.t.Context(), metav1.ListOptions{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	nodes := map[string]*corev1.Node{}
 	for n := range list.Items {
 		var id string
@@ -291,16 +279,12 @@ func (w *world) create(name string, change ...func(*corev1.Pod)) {
 	for _, c := range change {
 		c(pod)
 	}
-	if err := w.cluster.Tracker().Create(podserver.Pods, pod, "default"); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, w.cluster.Tracker().Create(podserver.Pods, pod, "default"))
 }
 
 func (w *world) send(body string) {
 	w.t.Helper()
-	if err := w.aws.SendMessage(queueName, body); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, w.aws.SendMessage(queueName, body))
 }
 
 // warning is a spot interruption warning.
@@ -349,9 +333,7 @@ func (w *world) count(name string) map[string]int {
 		return nil
 	}
 	families, err := w.metrics.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	counts := map[string]int{}
 	for _, f := range families {
 		if f.GetName() != name {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -49,9 +50,7 @@ func TestTemplateOfThePublishedGPUGroup(t *testing.T) {
 		Group: "g4dn-spot", Tags: gpuGroupTags, Region: "cn-northwest-1", Zones: []string{"cn-northwest-1a"},
 		Members: members(t, "g4dn.xlarge", "g4dn.2xlarge"), CapacityType: "spot",
 	})
-	if diff := cmp.Diff([]Reason{ReasonTaintForm}, reasons(problems)); diff != "" {
-		t.Errorf("problems differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]Reason{ReasonTaintForm}, reasons(problems)), "problems differ (-want +got)")
 	wantLabels := map[string]string{
 		"beta.kubernetes.io/arch":                  "amd64",
 		"beta.kubernetes.io/os":                    "linux",
@@ -64,36 +63,24 @@ func TestTemplateOfThePublishedGPUGroup(t *testing.T) {
 		"topology.kubernetes.io/region":            "cn-northwest-1",
 		"topology.kubernetes.io/zone":              "cn-northwest-1a",
 	}
-	if diff := cmp.Diff(wantLabels, got.Labels); diff != "" {
-		t.Errorf("labels differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantLabels, got.Labels), "labels differ (-want +got)")
 	wantAssumed := map[string]string{
 		"node.kubernetes.io/instance-type": "g4dn.xlarge", "beta.kubernetes.io/instance-type": "g4dn.xlarge",
 	}
-	if diff := cmp.Diff(wantAssumed, got.Assumed); diff != "" {
-		t.Errorf("assumed labels differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantAssumed, got.Assumed), "assumed labels differ (-want +got)")
 	wantCapacity := map[string]string{
 		"cpu": "4", "memory": "16018472Ki", "ephemeral-storage": "20893676Ki", "pods": "29", "nvidia.com/gpu": "1",
 	}
-	if diff := cmp.Diff(wantCapacity, show(got.Capacity)); diff != "" {
-		t.Errorf("capacity differs (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantCapacity, show(got.Capacity)), "capacity differs (-want +got)")
 	wantAllocatable := map[string]string{
 		"cpu": "3920m", "memory": "15328296Ki", "ephemeral-storage": "18181869946", "pods": "29", "nvidia.com/gpu": "1",
 	}
-	if diff := cmp.Diff(wantAllocatable, show(got.Allocatable)); diff != "" {
-		t.Errorf("allocatable differs (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(map[string]string{"nvidia.com/gpu": "1"}, show(got.Accelerators())); diff != "" {
-		t.Errorf("accelerators differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantAllocatable, show(got.Allocatable)), "allocatable differs (-want +got)")
+	assert.Empty(t, cmp.Diff(map[string]string{"nvidia.com/gpu": "1"}, show(got.Accelerators())), "accelerators differ (-want +got)")
 	if len(got.Taints) != 0 || !got.Usable() {
 		t.Errorf("taints %v, usable %v, want none, true", got.Taints, got.Usable())
 	}
-	if diff := cmp.Diff([]string{"g4dn.xlarge", "g4dn.2xlarge"}, got.InstanceTypes); diff != "" {
-		t.Errorf("instance types differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"g4dn.xlarge", "g4dn.2xlarge"}, got.InstanceTypes), "instance types differ (-want +got)")
 }
 
 func TestEveryFieldHasASource(t *testing.T) {
@@ -105,9 +92,7 @@ func TestEveryFieldHasASource(t *testing.T) {
 	check := func(what string, fields, sources []string) {
 		slices.Sort(fields)
 		slices.Sort(sources)
-		if diff := cmp.Diff(fields, sources); diff != "" {
-			t.Errorf("sources of %s are not those of its fields (-fields +sources):\n%s", what, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(fields, sources), "sources of %s are not those of its fields (-fields +sources)", what)
 	}
 	check("labels", slices.Concat(keys(template.Labels), keys(template.Assumed)), keys(template.Sources.Labels))
 	check("capacity", keys(show(template.Capacity)), keys(template.Sources.Capacity))
@@ -186,9 +171,7 @@ func TestNodeIsReadyAndSharesNothing(t *testing.T) {
 	node.Spec.Taints[0].Value = "changed"
 	node.Status.Capacity["x"] = resource.MustParse("1")
 	delete(node.Status.Allocatable, corev1.ResourceCPU)
-	if diff := cmp.Diff(before, template.Node("g-2")); diff != "" {
-		t.Errorf("changing one node changed the next (-before +after):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(before, template.Node("g-2")), "changing one node changed the next (-before +after)")
 }
 
 func TestBuildLeavesItsInputAlone(t *testing.T) {
@@ -203,7 +186,5 @@ func TestBuildLeavesItsInputAlone(t *testing.T) {
 	in := input()
 	template, _ := Build(in)
 	template.Labels["a"], template.Taints[0].Value = "changed", "changed"
-	if diff := cmp.Diff(input(), in); diff != "" {
-		t.Errorf("input changed (-before +after):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(input(), in), "input changed (-before +after)")
 }

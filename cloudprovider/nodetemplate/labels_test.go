@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -165,9 +166,7 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 			tt.in.UnknownTypes = []string{"x"} // and so no labels of types
 			template, problems := Build(tt.in)
 			maps.DeleteFunc(template.Labels, func(k, _ string) bool { return strings.HasSuffix(k, "kubernetes.io/os") })
-			if diff := cmp.Diff(tt.want, template.Labels); diff != "" {
-				t.Errorf("labels differ (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, template.Labels), "labels differ (-want +got)")
 			got := slices.DeleteFunc(reasons(problems), func(r Reason) bool { return r == ReasonUnknownType })
 			if !slices.Equal(got, tt.problems) {
 				t.Errorf("problems %v, want %v", got, tt.problems)
@@ -211,9 +210,7 @@ func TestTaintsOfAllSourcesAreJoined(t *testing.T) {
 		{Key: "dedicated", Value: "tag", Effect: "NoSchedule"},
 		{Key: "empty", Effect: "PreferNoSchedule"},
 	}
-	if diff := cmp.Diff(want, template.Taints); diff != "" {
-		t.Errorf("taints differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, template.Taints), "taints differ (-want +got)")
 	wantSources := map[string]Source{
 		"b:NoExecute":            {Kind: SourceTag, Detail: taintPrefix + "b"},
 		"boot:NoSchedule":        {Kind: SourceUserData},
@@ -221,9 +218,7 @@ func TestTaintsOfAllSourcesAreJoined(t *testing.T) {
 		"dedicated:NoSchedule":   {Kind: SourceTag, Detail: taintPrefix + "dedicated"},
 		"empty:PreferNoSchedule": {Kind: SourceNodegroup, Detail: "taints"},
 	}
-	if diff := cmp.Diff(wantSources, template.Sources.Taints); diff != "" {
-		t.Errorf("sources differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantSources, template.Sources.Taints), "sources differ (-want +got)")
 	const odd = `Auto Scaling group "g": EKS node group taint "odd"="SOMETIMES" ignored: expected NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE`
 	if len(problems) != 1 || problems[0].String() != odd {
 		t.Errorf("problems %v, want %s", problems, odd)

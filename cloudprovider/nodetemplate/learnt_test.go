@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -105,9 +106,7 @@ func TestDeclaredSourcesOverruleObservedFacts(t *testing.T) {
 	for key := range want {
 		got[key] = template.Labels[key]
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("labels differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "labels differ (-want +got)")
 	if diff := cmp.Diff(map[string]string{"cpu": "1930m", "memory": "7Gi", "pods": "20", "ephemeral-storage": "47233297124"}, show(template.Allocatable)); diff != "" {
 		t.Errorf("allocatable differs (-want +got):\n%s", diff)
 	}
@@ -146,9 +145,7 @@ func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
 			if want == nil {
 				want = map[string]string{}
 			}
-			if diff := cmp.Diff(want, Observe(node, "m5.large", noon).labels); diff != "" {
-				t.Errorf("labels learnt differ (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, Observe(node, "m5.large", noon).labels), "labels learnt differ (-want +got)")
 		})
 	}
 }
@@ -216,9 +213,7 @@ func TestImplausibleNodeIsIgnoredAndReported(t *testing.T) {
 	in := learntM5Large(t, realM5Large(called("small"), small))
 	template, problems := Build(in)
 	plain, _ := Build(learntM5Large(t))
-	if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
-		t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(show(plain.Allocatable), show(template.Allocatable)), "allocatable is not what it is without the node (-want +got)")
 	if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode || problems[0].Key != "small" {
 		t.Fatalf("problems %v, want one with the node", problems)
 	}
@@ -333,9 +328,7 @@ func TestImpossibleFiguresAreIgnored(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, problems := Build(learntM5Large(t, realM5Large(tt.change)))
-			if diff := cmp.Diff(show(plain.Allocatable), show(template.Allocatable)); diff != "" {
-				t.Errorf("allocatable is not what it is without the node (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(show(plain.Allocatable), show(template.Allocatable)), "allocatable is not what it is without the node (-want +got)")
 			if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode {
 				t.Errorf("problems %v, want one with the node", problems)
 			}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -31,9 +32,7 @@ func TestTypesOfOtherArchitectureAreLeftOut(t *testing.T) {
 				in.Members[i].ImageArchitecture = tt.images[i]
 			}
 			template, problems := Build(in)
-			if diff := cmp.Diff(tt.want, template.InstanceTypes); diff != "" {
-				t.Errorf("types (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, template.InstanceTypes), "types (-want +got)")
 			if len(in.Members) != len(tt.types) {
 				t.Error("Build changed its input")
 			}

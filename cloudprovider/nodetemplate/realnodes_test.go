@@ -12,6 +12,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -31,14 +33,10 @@ type realNode struct {
 func readRealNodes(t *testing.T) []realNode {
 	t.Helper()
 	f, err := os.Open("testdata/real_nodes.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer f.Close()
 	lines, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var nodes []realNode
 	for _, l := range lines[1:] {
 		number := func(s string) int64 {
@@ -213,16 +211,10 @@ func triple(real, ours int64) []string {
 func compareGolden(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 		return
 	}
 	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs, -update rewrites it (-want +got):\n%s", path, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(string(want), got), "%s differs, -update rewrites it (-want +got)", path)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -32,15 +33,11 @@ func TestSeveralTypesPromiseTheirMinimum(t *testing.T) {
 			got := show(template.Capacity)
 			delete(got, "memory")
 			delete(got, "ephemeral-storage")
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("capacity differs (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "capacity differs (-want +got)")
 			reversed := slices.Clone(tt.types)
 			slices.Reverse(reversed)
 			other, _ := Build(Input{Group: "g", Members: members(t, reversed...)})
-			if diff := cmp.Diff(show(template.Allocatable), show(other.Allocatable)); diff != "" {
-				t.Errorf("allocatable depends on the order of types:\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(show(template.Allocatable), show(other.Allocatable)), "allocatable depends on the order of types")
 		})
 	}
 }

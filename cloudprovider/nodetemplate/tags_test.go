@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -105,9 +106,7 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 			if len(problems) > 0 {
 				t.Errorf("problems: %v", problems)
 			}
-			if diff := cmp.Diff(declared(tt.want), got); diff != "" {
-				t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(declared(tt.want), got), "ParseTags() differs (-want +got)")
 		})
 	}
 }
@@ -169,9 +168,7 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, problems := ParseTags("g", map[string]string{tt.key: tt.value, p + "label/other": "kept"})
-			if diff := cmp.Diff(declared(Declared{Labels: map[string]string{"other": "kept"}}), got); diff != "" {
-				t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(declared(Declared{Labels: map[string]string{"other": "kept"}}), got), "ParseTags() differs (-want +got)")
 			if len(problems) != 1 {
 				t.Fatalf("%d problems %v, want one", len(problems), problems)
 			}
@@ -220,9 +217,7 @@ func TestDoubtfulTagsAreUsedAndReported(t *testing.T) {
 		Taints:    []corev1.Taint{{Key: "dedicated", Value: "b", Effect: "NoExecute"}},
 		Options:   Options{ScaleDownUtilizationThreshold: ptr(50.0)},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "ParseTags() differs (-want +got)")
 	type seen struct {
 		Key    string
 		Reason Reason
@@ -238,9 +233,7 @@ func TestDoubtfulTagsAreUsedAndReported(t *testing.T) {
 		{"old-" + p + "resources/cpu", ReasonMisplacedPrefix, true},
 		{"old-" + p + "taint/dedicated", ReasonMisplacedPrefix, false}, // the proper tag wins
 	}
-	if diff := cmp.Diff(wantReported, reported); diff != "" {
-		t.Errorf("problems differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantReported, reported), "problems differ (-want +got)")
 }
 
 // Kubernetes' parser takes 1e2000000000, and needs gigabytes to compare it with anything.
@@ -260,9 +253,7 @@ func TestQuantitiesOfAbsurdSizeAreRefusedAtOnce(t *testing.T) {
 // The published tags of a GPU group in China, one of them malformed.
 func TestMalformedTaintOfThePublishedGPUGroupIsNamed(t *testing.T) {
 	got, problems := ParseTags("g4dn-spot", gpuGroupTags)
-	if diff := cmp.Diff(declared(Declared{Labels: map[string]string{"nvidia.com/gpu": "true"}}), got); diff != "" {
-		t.Errorf("ParseTags() differs (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(declared(Declared{Labels: map[string]string{"nvidia.com/gpu": "true"}}), got), "ParseTags() differs (-want +got)")
 	const want = `Auto Scaling group "g4dn-spot": tag "k8s.io/cluster-autoscaler/node-template/taint/dedicated"="nvidia.com/gpu=true" ` +
 		`ignored, so that nodes count as free of this taint and may be launched for pods that it keeps away: ` +
 		`expected <value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute, ` +
@@ -325,9 +316,7 @@ func TestRandomTagsAffectOnlyTheirGroup(t *testing.T) {
 		}
 	}
 	got, gotProblems := Build(quiet)
-	if diff := cmp.Diff(want, got) + cmp.Diff(wantProblems, gotProblems); diff != "" {
-		t.Errorf("the other group's template changed (-before +after):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got)+cmp.Diff(wantProblems, gotProblems), "the other group's template changed (-before +after)")
 }
 
 // checkTags parses tags and checks what holds for any.
@@ -350,9 +339,7 @@ func checkTags(t *testing.T, tags map[string]string) {
 		}
 	}
 	again, problemsAgain := ParseTags("g", tags)
-	if diff := cmp.Diff(d, again) + cmp.Diff(problems, problemsAgain); diff != "" {
-		t.Errorf("a second reading differs:\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(d, again)+cmp.Diff(problems, problemsAgain), "a second reading differs")
 }
 
 func FuzzParseTags(f *testing.F) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -44,12 +45,8 @@ func TestUserDataSetsReservations(t *testing.T) {
 				"cpu": template.Allocatable.Cpu().MilliValue(), "memory": template.Allocatable.Memory().Value(),
 				"disk": template.Allocatable.StorageEphemeral().Value(),
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("allocatable differs (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(show(base.Capacity), show(template.Capacity)); diff != "" {
-				t.Errorf("capacity differs (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, got), "allocatable differs (-want +got)")
+			assert.Empty(t, cmp.Diff(show(base.Capacity), show(template.Capacity)), "capacity differs (-want +got)")
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,9 +63,7 @@ func TestTake(t *testing.T) {
 				taken.Name, taken.entry = "", nil
 				got = append(got, taken)
 			}
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{})); diff != "" {
-				t.Errorf("nodes taken (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got, cmp.AllowUnexported(Node{})), "nodes taken (-want +got)")
 		})
 	}
 }
@@ -106,9 +105,7 @@ func TestJoin(t *testing.T) {
 	for _, n := range p.Planned() {
 		got[n.Group] = len(n.Pods)
 	}
-	if diff := cmp.Diff(map[string]int{"a": 3, "c": 1}, got); diff != "" {
-		t.Errorf("planned pods by group (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"a": 3, "c": 1}, got), "planned pods by group (-want +got)")
 }
 
 // planned is a pod of a plan, as change makes it.
@@ -229,7 +226,5 @@ func TestWatcherHearsOfPodsThatAreAskedForAndDropped(t *testing.T) {
 	p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", nil)}})...)
 	p.Drop("b", "unknown")
 	p.Drop("b")
-	if diff := cmp.Diff([]string{"true [a b]", "false [b]"}, heard); diff != "" {
-		t.Errorf("changes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"true [a b]", "false [b]"}, heard), "changes (-want +got)")
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -50,15 +51,11 @@ func emptyServer(t testing.TB) (*Server, *awsworld.World) {
 	t.Helper()
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil), awsworld.Group("api", "m5.xlarge", 0, 0, 5, nil))
 	s, err := Listen(t.Context(), "127.0.0.1:0", Files{}, prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(s.Stop)
 	t.Cleanup(func() { _ = s.listener.Close() })
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.Ready(Parts{Provider: w.Provider, Expander: chain, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()),
 		Launchable: nodegroups.NewLaunchable(w.Provider),
 		Nodes:      corelisters.NewNodeLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)), DaemonSets: daemonSets(t), Refreshed: func() {}})
@@ -69,9 +66,7 @@ func daemonSets(t testing.TB, list ...*appsv1.DaemonSet) appslisters.DaemonSetLi
 	t.Helper()
 	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)
 	for _, d := range list {
-		if err := indexer.Add(d); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, indexer.Add(d))
 	}
 	return appslisters.NewDaemonSetLister(indexer)
 }
@@ -96,9 +91,7 @@ func TestStreamsOfConnectionAreBounded(t *testing.T) {
 	s, _ := emptyServer(t)
 	go func() { _ = s.Serve(t.Context()) }()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
 		t.Fatal(err)

@@ -18,14 +18,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 func marshal(t testing.TB, o interface{ Marshal() ([]byte, error) }) []byte {
 	t.Helper()
 	bytes, err := o.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return bytes
 }
 
@@ -43,9 +42,7 @@ func podOf(name, cpu string) []byte {
 func onePod(t testing.TB, w *awsworld.World) *protos.BestOptionsRequest {
 	t.Helper()
 	info, err := w.NodeGroup("web").TemplateNodeInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
 		NodeBytesMap: map[string][]byte{"web": marshal(t, info.Node())}}
 }
@@ -58,9 +55,7 @@ func FuzzChoice(f *testing.F) {
 	chains := []*expander.Chain{s.parts.Load().Expander.(*expander.Chain)}
 	planner := leastcost.New(w.Costs(), expander.FailurePenalties{Failures: w.Provider}, nil, time.Second, clock.RealClock{})
 	planned, err := expander.New([]string{leastcost.Name}, expander.Config{Provider: w.Provider, Costs: w.Costs(), LeastCost: planner})
-	if err != nil {
-		f.Fatal(err)
-	}
+	require.NoError(f, err)
 	chains = append(chains, planned)
 
 	node := onePod(f, w).NodeBytesMap["web"]

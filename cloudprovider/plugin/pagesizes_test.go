@@ -11,6 +11,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 // A real node shows page sizes of which it has none, and the core compares a real node of one group with the template of the other.
@@ -19,13 +20,9 @@ func TestTemplateIsSimilarToNodeOfAnotherZone(t *testing.T) {
 	p := serve(t, w, 5*time.Second)
 	template := func(group string) *framework.NodeInfo {
 		t.Helper()
-		if err := p.core.Refresh(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.core.Refresh())
 		info, err := p.group(t, group).TemplateNodeInfo()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return info
 	}
 	similar := nodegroupset.CreateGenericNodeInfoComparator(nil, config.NewDefaultNodeGroupDifferenceRatios())
@@ -36,9 +33,7 @@ func TestTemplateIsSimilarToNodeOfAnotherZone(t *testing.T) {
 	if similar(framework.NewNodeInfo(node, nil), template("b")) {
 		t.Fatal("the comparator does not see page sizes")
 	}
-	if err := p.nodes.Add(node); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.nodes.Add(node))
 	if !similar(framework.NewNodeInfo(node, nil), template("b")) {
 		t.Errorf("template = %v, not similar to the node with %v", template("b").Node().Status.Capacity, node.Status.Capacity)
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
@@ -42,17 +44,11 @@ func TestCoreSeesTheBuiltInGroups(t *testing.T) {
 		t.Errorf("target size = %d, %v, want 1", size, err)
 	}
 	want, err := built.TemplateNodeInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	nodemeta.NodeGroup.Set(want.Node(), "gpu")
 	got, err := core.TemplateNodeInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want.Node(), got.Node(), cmpopts.EquateApproxTime(time.Hour)); diff != "" {
-		t.Errorf("template (-built in +plugin):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff(want.Node(), got.Node(), cmpopts.EquateApproxTime(time.Hour)), "template (-built in +plugin)")
 	defaults := config.NodeGroupAutoscalingOptions{ScaleDownUtilizationThreshold: .4, ScaleDownGpuUtilizationThreshold: .6, ScaleDownUnneededTime: time.Minute,
 		ScaleDownUnreadyTime: 2 * time.Minute, MaxNodeProvisionTime: 3 * time.Minute, IgnoreDaemonSetsUtilization: true}
 	wantOptions, _ := built.GetOptions(defaults)
@@ -125,12 +121,8 @@ func TestOptionsOfGroupAwaitItsStartingNodes(t *testing.T) {
 				}
 				node = node.DeepCopy()
 				change(node)
-				if err := p.nodes.Update(node); err != nil {
-					t.Fatal(err)
-				}
-				if err := p.core.Refresh(); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, p.nodes.Update(node))
+				require.NoError(t, p.core.Refresh())
 			}
 			core := nodegroupconfig.NewDefaultNodeGroupConfigProcessor(config.NodeGroupAutoscalingOptions{ScaleDownUnneededTime: defaults,
 				MaxNodeStartupTime: 10 * time.Minute})
@@ -153,18 +145,12 @@ func TestUnknownGroupHasNoTemplate(t *testing.T) {
 func TestOneSnapshotForEachRefresh(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
 	p := serve(t, w, 5*time.Second)
-	if err := w.AWS.SetDesired("web", 2); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetDesired("web", 2))
+	require.NoError(t, w.Cache.Refresh(t.Context()))
 	if size, _ := p.group(t, "web").TargetSize(); size != 0 {
 		t.Errorf("target size before Refresh = %d, want the size of the Snapshot in use, 0", size)
 	}
-	if err := p.core.Refresh(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.core.Refresh())
 	if size, _ := p.group(t, "web").TargetSize(); size != 2 {
 		t.Errorf("target size after Refresh = %d, want 2", size)
 	}
@@ -175,18 +161,12 @@ func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	p := serve(t, w, 5*time.Second)
 	web := p.group(t, "web")
-	if err := web.IncreaseSize(2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, web.IncreaseSize(2))
 	if size, _ := web.TargetSize(); size != 2 {
 		t.Errorf("target size while AWS is asked = %d, want 2", size)
 	}
-	if err := w.AwaitIncreases(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.core.Refresh(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AwaitIncreases(t.Context()))
+	require.NoError(t, p.core.Refresh())
 	instances, err := web.Nodes()
 	if err != nil || len(instances) != 2 {
 		t.Fatalf("instances = %v, %v, want 2", instances, err)
@@ -198,9 +178,7 @@ func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
 		}
 		failed = append(failed, awsworld.Node(i.Id, i.Id))
 	}
-	if err := web.DeleteNodes(failed); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, web.DeleteNodes(failed))
 	if size, _ := web.TargetSize(); size != 0 {
 		t.Errorf("target size after the core has deleted them = %d, want 0", size)
 	}
@@ -218,20 +196,14 @@ func TestRegisteredNodeGoesOnlyWhileItIsMarked(t *testing.T) {
 	p := serve(t, w, 5*time.Second)
 	nodes := w.Members("web", nil)
 	for _, n := range nodes {
-		if err := p.nodes.Add(n); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.nodes.Add(n))
 	}
 	web := p.group(t, "web")
 	if err := web.DeleteNodes(nodes[:1]); err == nil || !strings.Contains(err.Error(), taints.ToBeDeletedTaint) {
 		t.Errorf("deletion of a node without the mark = %v, want a refusal that names it", err)
 	}
-	if err := p.nodes.Update(marked(nodes[0])); err != nil {
-		t.Fatal(err)
-	}
-	if err := web.DeleteNodes(nodes[:1]); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, p.nodes.Update(marked(nodes[0])))
+	assert.NoError(t, web.DeleteNodes(nodes[:1]))
 	if size, _ := web.TargetSize(); size != 1 {
 		t.Errorf("target size = %d, want 1", size)
 	}
@@ -242,9 +214,7 @@ func TestLateDeletionIsNoError(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
 	p := serve(t, w, time.Second)
 	node := marked(w.Members("web", nil)[0])
-	if err := p.nodes.Add(node); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.nodes.Add(node))
 	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Latency: fakeaws.Duration(2 * time.Second)})
 	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{node}); err != nil {
 		t.Errorf("deletion = %v, want none", err)
@@ -260,9 +230,7 @@ func TestUnmarkedNodeOfAnotherInstanceBlocksNothing(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 1, 5, nil))
 	p := serve(t, w, 5*time.Second)
 	gone := w.Members("web", nil)[0]
-	if err := p.nodes.Add(awsworld.Node(gone.Name, "aws:///cn-northwest-1a/i-0123456789abcdef0")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.nodes.Add(awsworld.Node(gone.Name, "aws:///cn-northwest-1a/i-0123456789abcdef0")))
 	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{gone}); err != nil {
 		t.Errorf("deletion = %v, want none", err)
 	}
@@ -281,9 +249,7 @@ func (p *world) options(t *testing.T, pods []*corev1.Pod, nodes int, groups ...s
 	for _, id := range groups {
 		g := p.group(t, id)
 		info, err := g.TemplateNodeInfo()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		infos[id] = info
 		list = append(list, coreexpander.Option{NodeGroup: g, NodeCount: nodes, Pods: pods})
 	}
@@ -304,9 +270,7 @@ func question(t *testing.T, options []coreexpander.Option, infos map[string]*fra
 	t.Helper()
 	marshal := func(o interface{ Marshal() ([]byte, error) }) []byte {
 		bytes, err := o.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return bytes
 	}
 	request := &protos.BestOptionsRequest{NodeBytesMap: map[string][]byte{}}
@@ -361,9 +325,7 @@ func TestExpanderPassesOverGroupInCoolDown(t *testing.T) {
 	if err := w.Grow("plain", 1); err == nil {
 		t.Fatal("AWS has launched an instance")
 	}
-	if err := p.core.Refresh(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.core.Refresh())
 	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "gpu", "plain")
 	if got := p.chosen(options, infos); !slices.Equal(got, []string{"gpu"}) {
 		t.Errorf("chosen = %v, want the group that can launch", got)

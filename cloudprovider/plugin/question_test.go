@@ -12,6 +12,8 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // named are node groups by ID.
@@ -23,9 +25,7 @@ func (n named) NodeGroup(id string) *aws.NodeGroup { return n[id] }
 func FuzzQuestion(f *testing.F) {
 	bytes := func(o interface{ Marshal() ([]byte, error) }) []byte {
 		b, err := o.Marshal()
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		return b
 	}
 	list := corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1930m"), corev1.ResourceMemory: resource.MustParse("7Gi"),
@@ -103,7 +103,5 @@ func TestAbsurdQuantitiesAreRefusedUnparsed(t *testing.T) {
 	if err == nil {
 		err = unmarshal(bytes, &corev1.Pod{})
 	}
-	if err != nil {
-		t.Errorf("a pod with names like quantities: %v", err)
-	}
+	assert.NoError(t, err, "a pod with names like quantities")
 }

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -63,9 +65,7 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	p.World = w
 	p.nodes, p.refreshed = cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), func() {}
 	chain, err := expander.New([]string{"least-waste"}, expander.Config{Provider: w.Provider, Costs: w.Costs()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p.expander, p.choosing = chain, func() {}
 	p.server.Ready(plugin.Parts{Provider: w.Provider, Expander: p, ZoneIDs: nodeinfos.NewZoneIDs(w.Zones()), Launchable: nodegroups.NewLaunchable(w.Provider),
 		Nodes: corelisters.NewNodeLister(p.nodes), DaemonSets: appslisters.NewDaemonSetLister(cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil)),
@@ -76,9 +76,7 @@ func serve(t *testing.T, w *awsworld.World, timeout time.Duration) *world {
 	p.core = externalgrpc.BuildExternalGrpc(&coreoptions.AutoscalerOptions{AutoscalingOptions: config.AutoscalingOptions{CloudConfig: p.path("cloud-config")}},
 		cloudprovider.NodeGroupDiscoveryOptions{}, nil)
 	p.filter = grpcplugin.NewFilter(p.path("ca.crt"), address)
-	if err := p.core.Refresh(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.core.Refresh())
 	return p
 }
 
@@ -96,9 +94,7 @@ func listen(t *testing.T) *world {
 	go func() { done <- p.server.Serve(ctx) }()
 	p.stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Serve: %v", err)
-		}
+		assert.NoError(t, <-done, "Serve")
 	})
 	t.Cleanup(p.stop)
 	return p
@@ -118,18 +114,14 @@ func (p *world) files() plugin.Files {
 
 func (p *world) write(t *testing.T, name string, content []byte) {
 	t.Helper()
-	if err := os.WriteFile(p.path(name), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(p.path(name), content, 0o600))
 }
 
 // certify writes new certificates.
 func (p *world) certify(t *testing.T) {
 	t.Helper()
 	c, err := plugincerts.New(time.Now(), time.Hour, "127.0.0.1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name, content := range map[string][]byte{"ca.crt": c.CA, "tls.crt": c.Cert, "tls.key": c.Key, "client.crt": c.ClientCert, "client.key": c.ClientKey} {
 		p.write(t, name, content)
 	}
@@ -139,18 +131,14 @@ func (p *world) certify(t *testing.T) {
 func (p *world) dial(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	creds, err := credentials.NewClientTLSFromFile(p.path("ca.crt"), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return p.connect(t, append(options, grpc.WithTransportCredentials(creds))...)
 }
 
 func (p *world) connect(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	conn, err := grpc.NewClient(p.server.Addr().String(), options...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn
 }
@@ -159,9 +147,7 @@ func (p *world) connect(t *testing.T, options ...grpc.DialOption) *grpc.ClientCo
 func (p *world) certified(t *testing.T, options ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	cert, err := tls.LoadX509KeyPair(p.path("client.crt"), p.path("client.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	ca, err := os.ReadFile(p.path("ca.crt"))
 	if err != nil || !roots.AppendCertsFromPEM(ca) {
@@ -219,9 +205,7 @@ func TestServerListensBeforeItCanAnswer(t *testing.T) {
 	check := func() healthpb.HealthCheckResponse_ServingStatus {
 		t.Helper()
 		answer, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return answer.Status
 	}
 	if got := check(); got != healthpb.HealthCheckResponse_NOT_SERVING {

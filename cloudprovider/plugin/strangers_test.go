@@ -22,6 +22,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/expander/grpcplugin/protos"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 // The core asks for a node in each of these loops, while strangers call.
@@ -92,18 +93,14 @@ func TestCoreIsServedAmidStrangers(t *testing.T) {
 	most := uint64(0)
 	for n := range loops {
 		name := fmt.Sprintf("of-the-core-%d", n)
-		if err := p.core.Refresh(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, p.core.Refresh())
 		mine, infos := p.options(t, []*corev1.Pod{pod(name, "1")}, 1, "web")
 		for range 100 { // the peer's questions take their turns, too
 			if got := p.chosen(mine, infos); len(got) == 1 {
 				break
 			}
 		}
-		if err := p.group(t, "web").IncreaseSize(1); err != nil {
-			t.Fatalf("loop %d: %v", n, err)
-		}
+		require.NoErrorf(t, p.group(t, "web").IncreaseSize(1), "loop %d", n)
 		runtime.GC() // garbage is no sign: GOGC decides how much there is
 		var memory runtime.MemStats
 		runtime.ReadMemStats(&memory)
@@ -111,9 +108,7 @@ func TestCoreIsServedAmidStrangers(t *testing.T) {
 	}
 	done()
 	strangers.Wait()
-	if err := p.AwaitIncreases(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, p.AwaitIncreases(t.Context()))
 	p.stop()
 	if state, _ := p.AWS.Group("web"); state.Desired != loops {
 		t.Errorf("AWS was asked for %d nodes, want %d", state.Desired, loops)
@@ -132,8 +127,6 @@ func strangersCertificate(t *testing.T) []tls.Certificate {
 	other := &world{dir: t.TempDir()}
 	other.certify(t)
 	cert, err := tls.LoadX509KeyPair(other.path("client.crt"), other.path("client.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return []tls.Certificate{cert}
 }

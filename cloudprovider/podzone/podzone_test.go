@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -85,9 +86,7 @@ func TestTheOneZoneAPodNeeds(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" || ok != (tt.want != Need{}) {
 				t.Errorf("needs one: %t, want %t (-want +got):\n%s", ok, tt.want != Need{}, diff)
 			}
-			if diff := cmp.Diff(before, pod); diff != "" {
-				t.Errorf("the pod was changed:\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(before, pod), "the pod was changed")
 		})
 	}
 }
@@ -132,9 +131,7 @@ func TestVolumesSayWhereTheirPodRuns(t *testing.T) {
 			}
 			pod.Spec.Volumes = []corev1.Volume{{Name: "config", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{}}}, {Name: "scratch", VolumeSource: source}}
 			got, _ := Of(pod, volumes.Of(pod), nameOf)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("need (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "need (-want +got)")
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -33,17 +34,13 @@ const hostile = `a "b" $(touch evil) ; c`
 func plugins(t *testing.T) map[string]plugin {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "manifests", "k9s", "plugins.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var file struct {
 		Plugins map[string]plugin `yaml:"plugins"`
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
-	if err := decoder.Decode(&file); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, decoder.Decode(&file))
 	return file.Plugins
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
+	"github.com/stretchr/testify/require"
 )
 
 // BenchmarkRefresh makes a price file of an offer of 1 GiB that comes through a pipe, and reports the peak memory of the
@@ -36,22 +37,12 @@ func refresh(b *testing.B, write func(io.Writer) error) (int64, *syscall.Rusage)
 	b.Helper()
 	cmd := exec.Command("asgctl", "prices", "refresh", "--from", "-", "--region", "us-east-1", "--to", b.TempDir())
 	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
+	require.NoError(b, cmd.Start())
 	counted := &counter{w: stdin}
-	if err := write(counted); err != nil {
-		b.Fatal(err)
-	}
-	if err := stdin.Close(); err != nil {
-		b.Fatal(err)
-	}
-	if err := cmd.Wait(); err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, write(counted))
+	require.NoError(b, stdin.Close())
+	require.NoError(b, cmd.Wait())
 	return counted.bytes, cmd.ProcessState.SysUsage().(*syscall.Rusage)
 }
 

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // asBinary in the environment has the test binary be the autoscaler.
@@ -26,9 +28,7 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, text string) string {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		return path
 	}
 	for _, tt := range []struct {
@@ -64,9 +64,7 @@ func TestProgramAcceptsEveryStockFlag(t *testing.T) {
 	var names []string
 	for _, list := range []string{"stock_flags.txt", "newer_flags.txt"} {
 		content, err := os.ReadFile(filepath.Join("options", "testdata", list))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for line := range strings.Lines(string(content)) {
 			var name, kind, value string
 			if _, err := fmt.Sscanf(line, "--%s %s %q", &name, &kind, &value); err != nil {

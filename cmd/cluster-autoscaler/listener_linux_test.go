@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The process gets credentials and logs as much as it can. It listens on --address alone, serves no debugging endpoint that is not
@@ -24,30 +26,22 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 	kubeconfig := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q, insecure-skip-tls-verify: true}}], users: [{name: u, user: {token: %s}}], "+
 		"contexts: [{name: c, context: {cluster: c, user: u}}], current-context: c}", cluster.URL, secrets[2])
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(path, []byte(kubeconfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(kubeconfig), 0o600))
 	binary.Args = append(binary.Args, "--kubeconfig="+path)
 	binary.Env = append(binary.Env, "AWS_SECRET_ACCESS_KEY="+secrets[0], "AWS_SESSION_TOKEN="+secrets[1])
 	logPath := filepath.Join(t.TempDir(), "log")
 	log, err := os.Create(logPath)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = log.Close() })
 	binary.Stdout, binary.Stderr = log, log
-	if err := binary.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, binary.Start())
 	t.Cleanup(func() {
 		_ = binary.Process.Kill()
 		_ = binary.Wait()
 	})
 	logged := func() []byte {
 		text, err := os.ReadFile(logPath)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return text
 	}
 	// Both services have answered once the log names an API that is missing and a reading of the groups.
@@ -67,9 +61,7 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 	}
 	for path, want := range map[string]int{"/metrics": http.StatusOK, "/snapshotz": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound} {
 		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		_ = response.Body.Close()
 		if response.StatusCode != want {
 			t.Errorf("%s answers %s, want %d", path, response.Status, want)
@@ -103,9 +95,7 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			binary := leading(t.Context(), t, cluster.URL, aws.URL(), append(tt.flags, "--address=127.0.0.1:0", "--max-failing-time=1m")...)
-			if err := binary.Start(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, binary.Start())
 			t.Cleanup(func() {
 				_ = binary.Process.Kill()
 				_ = binary.Wait()
@@ -126,9 +116,7 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 				var served []string
 				for _, path := range []string{"/metrics", "/status", "/status.json", "/status/app.js"} {
 					response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
-					if err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, err)
 					_ = response.Body.Close()
 					if response.StatusCode == http.StatusOK {
 						served = append(served, path)
@@ -162,9 +150,7 @@ func listeners(t *testing.T, pid int) []string {
 		}
 	}
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var addresses []string
 	for _, link := range links {
 		target, err := os.Readlink(link)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
+	"github.com/stretchr/testify/require"
 )
 
 // leading is the autoscaler as a process of its own, between an API server and AWS, by their URLs.
@@ -24,9 +25,7 @@ func leading(ctx context.Context, t *testing.T, cluster, aws string, flags ...st
 	t.Helper()
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf("{clusters: [{name: c, cluster: {server: %q}}], contexts: [{name: c, context: {cluster: c}}], current-context: c}", cluster)
-	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 	binary := exec.CommandContext(ctx, os.Args[0], append(flags, "--kubeconfig="+kubeconfig, "--leader-elect=false", "--max-failing-time=5s",
 		"--asg-region=us-west-2", "--nodes=0:1:workers")...)
 	binary.Env = append(os.Environ(), asBinary+"=1", "AWS_ENDPOINT_URL="+aws, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test",
@@ -38,9 +37,7 @@ func leading(ctx context.Context, t *testing.T, cluster, aws string, flags ...st
 func emulated(t *testing.T) *fakeaws.Server {
 	t.Helper()
 	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = aws.Close() })
 	return aws
 }
@@ -95,16 +92,12 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	t.Cleanup(cluster.Close)
 	aws := emulated(t)
 	address, err := loopback.FreeAddress() // the leader's
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	binary := leading(ctx, t, cluster.URL, aws.URL(), "--address="+address, "--asg-refresh-interval=1s")
 	var log bytes.Buffer
 	binary.Stdout, binary.Stderr = &log, &log
-	if err := binary.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, binary.Start())
 	t.Cleanup(func() {
 		cancel()
 		_ = binary.Wait()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -353,12 +355,8 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			given := slices.Clone(tt.options)
 			got := newFilter(tt.prices, tt.penalties).BestOptions(tt.options, tt.templates)
-			if diff := cmp.Diff(tt.want, summary(got)); diff != "" {
-				t.Errorf("best options (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(summary(given), summary(tt.options)); diff != "" {
-				t.Errorf("the options given were changed (-before +after):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, summary(got)), "best options (-want +got)")
+			assert.Empty(t, cmp.Diff(summary(given), summary(tt.options)), "the options given were changed (-before +after)")
 		})
 	}
 }
@@ -397,9 +395,7 @@ func TestExplainTellsThePlanForEachOption(t *testing.T) {
 		"large: 3 node(s) for 10 pod(s) cost 0.9 USD/h; the cheapest plan has 2 node(s) of them for 6 pod(s) at 0.6 USD/h, and costs 0.65 USD/h for 10 pod(s) in all",
 		"small: 2 node(s) for 8 pod(s) cost 0.1 USD/h, counted 1.2 times as much (interrupted 3m ago); the cheapest plan has 1 node(s) of them for 4 pod(s) at 0.05 USD/h, and costs 0.65 USD/h for 10 pod(s) in all",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("explanations (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
 }
 
 // world is random options, with prices and templates, as the core would offer them: each for all pods that its group can
@@ -512,9 +508,7 @@ func TestPlanIgnoresOrderOfInput(t *testing.T) {
 			shuffled[i].Pods = list
 		}
 		got := newFilter(prices, nil).BestOptions(shuffled, templates)
-		if diff := cmp.Diff(names(want), names(got)); diff != "" {
-			t.Fatalf("round %d (-in order +shuffled):\n%s", round, diff)
-		}
+		require.Emptyf(t, cmp.Diff(names(want), names(got)), "round %d (-in order +shuffled)", round)
 	}
 }
 
@@ -589,9 +583,7 @@ func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 			t.Errorf("begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
 		}
 	}
-	if diff := cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got); diff != "" {
-		t.Errorf("planned (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got), "planned (-want +got)")
 }
 
 // many is a world of pods of so many kinds, and of groups whose prices differ, each of which lists all that fit.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -133,9 +134,7 @@ func TestPlansKeepPromises(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			best := newFilter(tt.prices, nil).BestOptions(tt.options, tt.templates)
-			if diff := cmp.Diff(tt.want, summary(best)); diff != "" {
-				t.Errorf("best options (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, summary(best)), "best options (-want +got)")
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -227,9 +229,7 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 			prices := flat{"large": 0.3, "small": 0.05, "other": 0.2, "new": 0.01}
 			f := newFilter(prices, nil)
 			first := f.BestOptions([]expander.Option{option("large", 3, web, big), option("small", 2, web), option("other", 2, web)}, templates)
-			if diff := cmp.Diff([]string{"large: 2 for 6"}, summary(first)); diff != "" {
-				t.Fatalf("begins with (-want +got):\n%s", diff)
-			}
+			require.Empty(t, cmp.Diff([]string{"large: 2 for 6"}, summary(first)), "begins with (-want +got)")
 			var left []*apiv1.Pod
 			for _, pod := range web {
 				if !slices.Contains(first[0].Pods, pod) {
@@ -247,9 +247,7 @@ func TestPlanGoesOnOnlyWhileItHolds(t *testing.T) {
 			for id, info := range templates {
 				nodes[id] = info
 			}
-			if diff := cmp.Diff(tt.want, summary(f.BestOptions(pending, nodes))); diff != "" {
-				t.Errorf("goes on with (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, summary(f.BestOptions(pending, nodes))), "goes on with (-want +got)")
 		})
 	}
 }

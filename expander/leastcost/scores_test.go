@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -95,9 +96,7 @@ func TestScores(t *testing.T) {
 					}
 				}
 			}
-			if diff := cmp.Diff(tt.want, p.scores(tt.pods, bothTypes, able)); diff != "" {
-				t.Errorf("scores (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, p.scores(tt.pods, bothTypes, able)), "scores (-want +got)")
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -72,9 +73,7 @@ func TestConflictingPodsOfSeveralOwnersAreSeparated(t *testing.T) {
 				all = append(all, tt.make(owner, replicas(fmt.Sprint("owner-", owner), 2, fmt.Sprintf("%dm", 100+owner), "100Mi"))...)
 			}
 			best := newFilter(flat{"a": 0.1}, nil).BestOptions([]expander.Option{option("a", 12, all)}, map[string]*framework.NodeInfo{"a": template("16", "64Gi")})
-			if diff := cmp.Diff([]string{fmt.Sprintf("a: %d for 12", tt.want)}, summary(best)); diff != "" {
-				t.Errorf("best options (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff([]string{fmt.Sprintf("a: %d for 12", tt.want)}, summary(best)), "best options (-want +got)")
 		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -181,9 +183,7 @@ func TestVerdictsIgnoreOrderOfOptions(t *testing.T) {
 		judge(given)
 		judge(shuffled)
 		slices.SortFunc(shuffled, func(a, b Explanation) int { return strings.Compare(a.NodeGroup, b.NodeGroup) })
-		if diff := cmp.Diff(given, shuffled); diff != "" {
-			t.Fatalf("round %d (-in order +shuffled):\n%s", round, diff)
-		}
+		require.Emptyf(t, cmp.Diff(given, shuffled), "round %d (-in order +shuffled)", round)
 	}
 }
 
@@ -200,9 +200,7 @@ func TestEachVerdictSaysWhy(t *testing.T) {
 	for _, e := range New(nil).Explain(options, templates) {
 		got = append(got, e.String())
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("explanations (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
 	f := New(nil)
 	best := f.BestOptions(options, templates)
 	if words := f.Words(); len(best) != 1 || words("small") != want[3] || words("unknown") != "" {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -145,9 +147,7 @@ func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, tt.templates))); diff != "" {
-				t.Errorf("best options (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, tt.templates))), "best options (-want +got)")
 		})
 	}
 }
@@ -184,9 +184,7 @@ func TestBestOptionsAgreesWithStock(t *testing.T) {
 		explanations := New(nil).Explain(options, templates)
 		if round%2 == 0 && !nearTie(explanations) {
 			same++
-			if diff := cmp.Diff(stock, ours); diff != "" {
-				t.Fatalf("round %d, %v (-stock +ours):\n%s", round, explanations, diff)
-			}
+			require.Emptyf(t, cmp.Diff(stock, ours), "round %d, %v (-stock +ours)", round, explanations)
 		}
 		for _, e := range explanations {
 			if slices.Contains(stock, e.NodeGroup) && e.Verdict != Chosen && e.Verdict != FewerPods {
@@ -220,9 +218,7 @@ func TestExplainGivesThePartsOfEachScore(t *testing.T) {
 		IdleCPURatio: 0.5, IdleMemoryRatio: 0.75, Score: 0.625, Tolerance: 0.00625, Verdict: Chosen,
 	}}
 	got := New(nil).Explain(options, templates)
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("explanations (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
 	line := "gpu-spot: 3 node(s) for 3 pod(s) leave 0.500 of CPU, 0.750 of memory idle, score 0.625: chosen"
 	if got[0].String() != line {
 		t.Errorf("String() = %q, want %q", got[0].String(), line)

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -163,17 +164,13 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			if !ok {
 				t.Fatal("no cost")
 			}
-			if diff := cmp.Diff(tt.want, got.Parts, approximately, cmpopts.IgnoreFields(pricing.Origin{}, "Basis")); diff != "" {
-				t.Errorf("parts (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got.Parts, approximately, cmpopts.IgnoreFields(pricing.Origin{}, "Basis")), "parts (-want +got)")
 			sum := usd(0)
 			for _, p := range tt.want {
 				sum.PerHour += p.Price.Amount.PerHour * float64(p.Instances)
 			}
 			sum.Estimated = !tt.sure && sum.PerHour > 0
-			if diff := cmp.Diff(sum, got.Amount, approximately); diff != "" {
-				t.Errorf("amount (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(sum, got.Amount, approximately), "amount (-want +got)")
 			wantRatio := 1.0
 			if tt.sure || sum.PerHour == 0 {
 				wantRatio = 0
@@ -290,9 +287,7 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 			for capacityType, cost := range New(market, instancetypes.Embedded()).Present(g) {
 				got[capacityType] = want{cost.Amount.PerHour, estimatedRatio(cost)}
 			}
-			if diff := cmp.Diff(tt.want, got, approximately); diff != "" {
-				t.Errorf("present costs (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got, approximately), "present costs (-want +got)")
 		})
 	}
 }

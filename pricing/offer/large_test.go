@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
+	"github.com/stretchr/testify/require"
 )
 
 // stream is a large offer that is written as it is read, so that it is nowhere as a whole. Whoever calls it reads it to its end.
@@ -24,9 +25,7 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	in := &counted{Reader: stream(types)}
 	probe := &peak{Reader: in}
 	got, err := Read(probe, Options{Region: "us-east-1", OS: Linux})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if n := got.List.Len(); n != types/32 {
 		t.Errorf("%d prices, want %d", n, types/32)
 	}

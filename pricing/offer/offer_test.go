@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
@@ -23,9 +25,7 @@ var update = flag.Bool("update", false, "rewrite the offers and lists in testdat
 func written(t testing.TB, products ...[]fakeoffer.Product) []byte {
 	t.Helper()
 	var b bytes.Buffer
-	if err := (fakeoffer.Offer{Products: slices.Values(slices.Concat(products...))}).WriteJSON(&b); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, (fakeoffer.Offer{Products: slices.Values(slices.Concat(products...))}).WriteJSON(&b))
 	return b.Bytes()
 }
 
@@ -51,9 +51,7 @@ func TestAnOfferBecomesTheListOfARegion(t *testing.T) {
 	golden(t, "china.json", offer)
 	for _, region := range []string{"cn-northwest-1", "cn-north-1"} {
 		p, err := Read(bytes.NewReader(offer), Options{Region: region, OS: Linux, Source: "https://example.com/index.json"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(p.LeftOut) > 0 {
 			t.Errorf("left out: %v", p.LeftOut)
 		}
@@ -68,17 +66,11 @@ func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, got, 0o644))
 	}
 	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s differs (-want +got):\n%s", path, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(string(want), string(got)), "%s differs (-want +got)", path)
 }
 
 func TestTheOperatingSystemWantedIsTaken(t *testing.T) {
@@ -89,12 +81,8 @@ func TestTheOperatingSystemWantedIsTaken(t *testing.T) {
 		RHEL:    "m5.large 0.144 USD/h\nm5.metal 6.912 USD/h",
 	} {
 		got, err := Read(bytes.NewReader(written(t, sold...)), Options{Region: "us-east-1", OS: os})
-		if err != nil {
-			t.Fatalf("%q: %v", os, err)
-		}
-		if diff := cmp.Diff(want, prices(got)); diff != "" {
-			t.Errorf("%q: prices differ (-want +got):\n%s", os, diff)
-		}
+		require.NoErrorf(t, err, "%q", os)
+		assert.Emptyf(t, cmp.Diff(want, prices(got)), "%q: prices differ (-want +got)", os)
 	}
 }
 
@@ -152,9 +140,7 @@ func TestOneProductOfSeveralIsTakenOrNone(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Read(bytes.NewReader(written(t, other, tt.sold)), Options{Region: "us-east-1", OS: Linux})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			text, found := strings.CutPrefix(prices(got), "c5.large 0.085 USD/h")
 			text = strings.TrimSpace(text)
 			if !found || tt.want == "" && text != "" || !strings.HasPrefix(text, tt.want) {
@@ -170,12 +156,8 @@ func TestBareMetalHasItsSharedPrice(t *testing.T) {
 	free := only(fakeoffer.Virginia, "r5.metal", "Shared", 0)
 	got, err := Read(bytes.NewReader(written(t, fakeoffer.Virginia.Sells("m5.metal", 4),
 		[]fakeoffer.Product{alone, free, only(fakeoffer.Virginia, "r5.metal", "Dedicated", 5)})), Options{Region: "us-east-1", OS: Linux})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff("c5.metal 4.25 USD/h\nm5.metal 4 USD/h\nr5.metal 5.3125 USD/h", prices(got)); diff != "" {
-		t.Errorf("prices differ (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff("c5.metal 4.25 USD/h\nm5.metal 4 USD/h\nr5.metal 5.3125 USD/h", prices(got)), "prices differ (-want +got)")
 }
 
 func TestALocalZoneDoesNotStandForItsRegion(t *testing.T) {
@@ -184,12 +166,8 @@ func TestALocalZoneDoesNotStandForItsRegion(t *testing.T) {
 	for name, zone := range map[string]fakeoffer.Place{"by its type": fakeoffer.Boston, "by its code": ownCode} {
 		offer := written(t, zone.Sells("m5.large", 0.12), fakeoffer.Virginia.Sells("m5.large", 0.096), fakeoffer.Virginia.Sells("c5.large", 0.085), zone.Sells("r5.large", 1))
 		got, err := Read(bytes.NewReader(offer), Options{Region: "us-east-1", OS: Linux})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff("c5.large 0.085 USD/h\nm5.large 0.096 USD/h", prices(got)); diff != "" {
-			t.Errorf("%s: prices differ (-want +got):\n%s", name, diff)
-		}
+		require.NoError(t, err)
+		assert.Emptyf(t, cmp.Diff("c5.large 0.085 USD/h\nm5.large 0.096 USD/h", prices(got)), "%s: prices differ (-want +got)", name)
 	}
 }
 
@@ -217,9 +195,7 @@ func TestTruncatedGzipIsRefused(t *testing.T) {
 	if _, err := w.Write(offer); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Close())
 	got, err := Read(bytes.NewReader(packed.Bytes()), Options{Region: "us-east-1", OS: Linux})
 	if err != nil || prices(got) != "m5.large 0.096 USD/h" {
 		t.Fatalf("%v, %v", got, err)
@@ -239,9 +215,7 @@ func TestReadSaysWhatIsWrongWithAnOffer(t *testing.T) {
 		if o.Products == nil {
 			o.Products = slices.Values(sold)
 		}
-		if err := o.WriteJSON(&b); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, o.WriteJSON(&b))
 		return b.String()
 	}
 	json := of(fakeoffer.Offer{})
@@ -285,9 +259,7 @@ func TestReadSaysWhatIsWrongWithAnOffer(t *testing.T) {
 func TestTheSourceStaysOneShortLine(t *testing.T) {
 	offer := written(t, fakeoffer.Virginia.Sells("m5.large", 0.096))
 	got, err := Read(bytes.NewReader(offer), Options{Region: "us-east-1", OS: Linux, Source: "a\nb\x1b[31m " + strings.Repeat("é", 1000)})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	source := got.List.Origin().Source
 	if !strings.HasPrefix(source, "AWS price list AmazonEC2 version 20260801123456, Linux, from a b[31m éé") || len(source) > maxSource {
 		t.Errorf("source = %q", source)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -24,9 +26,7 @@ const (
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }
 
 func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
@@ -37,9 +37,7 @@ func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 		return path
 	}
 	pipe := filepath.Join(dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
 	for _, tt := range []struct{ name, path, want string }{
 		{"directory", dir, "is not a regular file but d"},
 		{"pipe", pipe, "is not a regular file but p"},
@@ -71,9 +69,7 @@ func TestBadFileAtStartIsAnError(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	write(t, path, strings.Replace(head, "USD", "CNY", 1)+columns+"m5.large,1\n")
 	b, err := pricing.NewBook("us-east-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, err = New(Options{Path: path, Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{}})
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD") {
 		t.Errorf("New() error = %v, want one with file and currencies", err)
@@ -97,17 +93,11 @@ func (w *world) path() string { return filepath.Join(w.dir, "prices.csv") }
 // mount publishes a text as the kubelet does with a ConfigMap: prices.csv leads through ..data to a folder that is exchanged.
 func (w *world) mount(name, text string) {
 	w.t.Helper()
-	if err := os.Mkdir(filepath.Join(w.dir, name), 0o755); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, os.Mkdir(filepath.Join(w.dir, name), 0o755))
 	write(w.t, filepath.Join(w.dir, name, "prices.csv"), text)
 	next := filepath.Join(w.dir, "..data_tmp")
-	if err := os.Symlink(name, next); err != nil {
-		w.t.Fatal(err)
-	}
-	if err := os.Rename(next, filepath.Join(w.dir, "..data")); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, os.Symlink(name, next))
+	require.NoError(w.t, os.Rename(next, filepath.Join(w.dir, "..data")))
 	if err := os.Symlink(filepath.Join("..data", "prices.csv"), w.path()); err != nil && !os.IsExist(err) {
 		w.t.Fatal(err)
 	}
@@ -122,9 +112,7 @@ func (w *world) price() float64 {
 func (w *world) gauge(name string) float64 {
 	w.t.Helper()
 	families, err := w.metrics.Gather()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	for _, f := range families {
 		if f.GetName() == "asg_autoscaler_price_file_"+name {
 			return f.Metric[0].Gauge.GetValue()
@@ -137,16 +125,12 @@ func (w *world) gauge(name string) float64 {
 func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		b, err := pricing.NewBook("us-east-1", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		w := &world{t: t, dir: t.TempDir(), book: b, metrics: prometheus.NewRegistry()}
 		w.mount("..first", text)
 		watcher, err := New(Options{Path: w.path(), Book: b, Known: func() []string { return nil }, Clock: clock.RealClock{},
 			Registerer: w.metrics, Event: func(kind, reason, message string) { w.events = append(w.events, kind+" "+reason+" "+message) }})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- watcher.Run(ctx) }()
@@ -238,18 +222,14 @@ func TestHalfWrittenFileIsNotTaken(t *testing.T) {
 		}
 		pass()
 		seen[w.price()] = true
-		if diff := cmp.Diff(map[float64]bool{0.08: true, 0.0752: true}, seen); diff != "" {
-			t.Errorf("prices on the way (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(map[float64]bool{0.08: true, 0.0752: true}, seen), "prices on the way (-want +got)")
 	})
 }
 
 // docs/prices.md shows a price file in a ConfigMap.
 func TestTheExampleOfTheDocumentIsRead(t *testing.T) {
 	text, err := os.ReadFile("../../docs/prices.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, section, _ := strings.Cut(string(text), "\n## Your own prices\n")
 	_, table, _ := strings.Cut(section, "  prices.csv: |\n")
 	table, _, _ = strings.Cut(table, "```")
@@ -258,9 +238,7 @@ func TestTheExampleOfTheDocumentIsRead(t *testing.T) {
 		t.Fatalf("%v in:\n%s", err, table)
 	}
 	b, err := pricing.NewBook("cn-northwest-1", own)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	onDemand, _ := b.OnDemand("g4dn.2xlarge")
 	spot, _ := b.Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
 	if onDemand.Discount != 0.25 || spot.Amount.PerHour != 1.4 || own.SpotRatio() != 0.3 {

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -19,9 +21,7 @@ import (
 func emulate(t *testing.T, region string, prices ...fakeaws.SpotPrice) (*fakeaws.Server, *ec2.Client) {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: region, SpotPrices: prices})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	return server, ec2.New(ec2.Options{Region: region, BaseEndpoint: aws.String(server.URL()), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
@@ -31,9 +31,7 @@ func emulate(t *testing.T, region string, prices ...fakeaws.SpotPrice) (*fakeaws
 func described(t *testing.T, api API, pools Pools) []string {
 	t.Helper()
 	quotes, err := Describe(t.Context(), api, pools, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var got []string
 	for _, q := range quotes {
 		got = append(got, fmt.Sprintf("%s %s %v", q.InstanceType, q.Zone, q.PerHour))
@@ -52,9 +50,7 @@ func TestDescribeReturnsCurrentLinuxPricesOfZones(t *testing.T) {
 	)
 	server.SetSpotPrice(fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-north-1a", PerHour: 1.8})
 	got := described(t, api, Pools{Types: []string{"g4dn.xlarge", "no.such"}, Zones: []string{"cn-north-1a", "cn-north-1b"}})
-	if diff := cmp.Diff([]string{"g4dn.xlarge cn-north-1a 1.8", "g4dn.xlarge cn-north-1b 1.9"}, got); diff != "" {
-		t.Errorf("prices (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"g4dn.xlarge cn-north-1a 1.8", "g4dn.xlarge cn-north-1b 1.9"}, got), "prices (-want +got)")
 }
 
 func TestAHundredTypesAndAThousandPricesCostOneCall(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -28,7 +29,5 @@ func TestInUseCoversOnlySpotGroups(t *testing.T) {
 		{Name: "not known yet", Zones: []string{"z-1d"}, Source: launchspec.Source{Mixed: true}},
 	})
 	want := Pools{Types: []string{"g4dn.xlarge", "g5.2xlarge", "g5.xlarge", "m5.large"}, Zones: []string{"z-1a", "z-1b", "z-1c"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("pools (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "pools (-want +got)")
 }

@@ -15,6 +15,8 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
@@ -72,14 +74,10 @@ func (m *market) DescribeSpotPriceHistory(_ context.Context, in *ec2.DescribeSpo
 func running(t *testing.T, test func(t *testing.T, m *market, r *Reader)) {
 	synctest.Test(t, func(t *testing.T) {
 		book, err := pricing.NewBook("us-east-1", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		m := &market{price: "0.2", began: time.Now(), inUse: Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}}
 		r, err := New(Options{API: m, InUse: m.pools, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry()})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- r.Run(ctx) }()
@@ -161,9 +159,7 @@ func TestFailedReadingKeepsLastPricesAndAge(t *testing.T) {
 			tries = append(tries, at.Round(time.Minute))
 		}
 		want := []time.Duration{10 * time.Minute, 11 * time.Minute, 13 * time.Minute, 17 * time.Minute, 25 * time.Minute, 35 * time.Minute}
-		if diff := cmp.Diff(want, tries); diff != "" {
-			t.Errorf("tries (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(want, tries), "tries (-want +got)")
 		m.change(func() { m.err, m.price = nil, "0.4" })
 		pass(interval)
 		if got, age := spotOf(t, r, "g4dn.xlarge"), collectedAge(t, r); got != "0.4 USD/h" || age > interval.Seconds() {
@@ -204,14 +200,10 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 func TestLivePricesUseRegionCurrency(t *testing.T) {
 	_, api := emulate(t, "cn-northwest-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-northwest-1a", PerHour: 1.7})
 	book, err := pricing.NewBook("cn-northwest-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{},
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"cn-northwest-1a"}} }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r.readIfDue(t.Context())
 	if price, ok := book.Spot("g4dn.xlarge", []string{"cn-northwest-1a"}); !ok || !price.Exact() || price.Amount.String() != "1.7 CNY/h" {
 		t.Errorf("Spot() = %+v, %v, want EC2's 1.7 CNY/h", price, ok)
@@ -226,14 +218,10 @@ func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 		t.Errorf("remedy of %v: %q, want the permission", err, text)
 	}
 	book, err := pricing.NewBook("us-east-1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{},
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}} }})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r.readIfDue(t.Context())
 	if got := spotOf(t, r, "g4dn.xlarge"); got != "0.1841 USD/h by 0.35 × on-demand list price" {
 		t.Errorf("price %s, want the ratio's", got)

@@ -7,17 +7,17 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestPairsFillAStructByItsJSONNames(t *testing.T) {
 	var got fakeaws.Fault
-	must(t, fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3", "params.InstanceTypes.member.1=*"}, &got))
+	require.NoError(t, fromPairs([]string{"action=DescribeInstanceTypes", "code=AccessDenied", "times=3", "params.InstanceTypes.member.1=*"}, &got))
 	want := fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Times: 3, Params: map[string]string{"InstanceTypes.member.1": "*"}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("fault (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "fault (-want +got)")
 }
 
 func TestPairsNameTheirError(t *testing.T) {
@@ -33,7 +33,7 @@ func TestPairsNameTheirError(t *testing.T) {
 
 func TestScriptFindsSystemsAndManifests(t *testing.T) {
 	dir := t.TempDir()
-	must(t, copyFiles(dir))
+	require.NoError(t, copyFiles(dir))
 	for _, name := range []string{"s0/account.yaml", "s0/workload.yaml", "manifests/deploy/rbac.yaml"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Error(err)

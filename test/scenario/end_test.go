@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -20,9 +22,7 @@ func endScript(t *testing.T) *script {
 	t.Helper()
 	s := groupScript(t, 0)
 	program, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.binary, s.dir, s.Timeline, s.allowed = program, t.TempDir(), &Timeline{}, map[string]bool{}
 	s.forbidden = func() ([]string, error) { return nil, nil }
 	s.observing, s.Env.stop = context.WithCancel(t.Context())
@@ -100,10 +100,10 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 				}
 				if strings.HasPrefix(line, start) {
 					args := append(strings.Fields(line)[1:], "--say="+tt.say)
-					must(t, s.do((*script).autoscaler, "autoscaler", args))
+					require.NoError(t, s.do((*script).autoscaler, "autoscaler", args))
 					continue
 				}
-				must(t, s.lines(line))
+				require.NoError(t, s.lines(line))
 			}
 			s.client = fake.NewClientset(leaseOf(tt.holder))
 			err := s.end()
@@ -119,23 +119,19 @@ func TestEveryScriptMustEndCleanly(t *testing.T) {
 
 func TestLeaseThatNobodyTookIsReleased(t *testing.T) {
 	s := endScript(t)
-	must(t, s.lines("autoscaler start s0-gpu-spot-china"))
+	require.NoError(t, s.lines("autoscaler start s0-gpu-spot-china"))
 	s.client = fake.NewClientset()
-	if err := s.end(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, s.end())
 }
 
 func TestStockThatEndsByItselfFails(t *testing.T) {
 	s, stock := endScript(t), endScript(t)
 	s.stock = stock.Env
 	for _, script := range []*script{s, stock} {
-		must(t, script.lines("autoscaler start s0-gpu-spot-china"))
+		require.NoError(t, script.lines("autoscaler start s0-gpu-spot-china"))
 	}
 	s.client = fake.NewClientset(leaseOf("stock"))
-	if err := s.end(); err != nil {
-		t.Errorf("while stock leads: %v", err)
-	}
+	assert.NoError(t, s.end(), "while stock leads")
 	if _, err := stock.Autoscaler().Get(t.Context(), "/end"); err != nil {
 		t.Logf("the stand-in ended before it answered: %v", err)
 	}
@@ -156,7 +152,7 @@ func TestAllowRefusesUnknownLiberties(t *testing.T) {
 
 func TestStopOfEndedProcessFails(t *testing.T) {
 	s := endScript(t)
-	must(t, s.lines("autoscaler start s0-gpu-spot-china"))
+	require.NoError(t, s.lines("autoscaler start s0-gpu-spot-china"))
 	_, _ = s.Autoscaler().Get(t.Context(), "/end")
 	<-s.Autoscaler().Done()
 	if err := s.lines("autoscaler stop"); err == nil || !strings.Contains(err.Error(), "ended by itself") {
@@ -166,12 +162,12 @@ func TestStopOfEndedProcessFails(t *testing.T) {
 
 func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
 	s := endScript(t)
-	must(t, s.AWS.SetDesired("g", 1))
+	require.NoError(t, s.AWS.SetDesired("g", 1))
 	s.seen.Store(0)
 	observe := func() {
 		observeAWS(t.Context(), s.AWS, s.Timeline, func(string) NodeLook { return NodeLook{Node: "a", Pods: []string{"web"}} }, &s.seen)
 	}
-	must(t, s.lines("expect 10s launched g 1"))
+	require.NoError(t, s.lines("expect 10s launched g 1"))
 	g, _ := s.AWS.Group("g")
 	call(t, s.AWS.URL(), "TerminateInstanceInAutoScalingGroup", url.Values{"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
 	// The observer begins late, as on a busy machine.
@@ -187,9 +183,7 @@ func call(t *testing.T, endpoint, action string, parameters url.Values) {
 	form := url.Values{"Version": {"2011-01-01"}, "Action": {action}}
 	maps.Copy(form, parameters)
 	answer, err := http.PostForm(endpoint, form)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s", action, answer.Status)

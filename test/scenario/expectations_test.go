@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -21,7 +23,7 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 	s.binary, s.Env.autoscaler = filepath.Join(t.TempDir(), "program"), scrapePage(t)
 	log := filepath.Join(t.TempDir(), "log")
 	for path, text := range map[string]string{log: "W1 Scaled a group down\nW2 Scaled a group down\n", s.binary: "Scaled a group up"} {
-		must(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
 	s.logs = []string{log}
 	pod := func(name string, phase corev1.PodPhase, leaving bool) *corev1.Pod {
@@ -98,7 +100,7 @@ func TestStatusInAnotherFormFails(t *testing.T) {
 
 func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
 	s := groupScript(t, 0)
-	must(t, s.AWS.SetDesired("g", 2))
+	require.NoError(t, s.AWS.SetDesired("g", 2))
 	call(t, s.AWS.URL(), "DescribeAutoScalingGroups", nil)
 	call(t, s.AWS.URL(), "DescribeAutoScalingGroups", nil)
 	for words, want := range map[string]string{
@@ -115,9 +117,7 @@ func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
 	if err := refusals([]string{"GET pods"}); err == nil || !strings.Contains(err.Error(), "GET pods") {
 		t.Errorf("error %v, want the refused request", err)
 	}
-	if err := refusals(nil); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, refusals(nil))
 }
 
 func TestEventually(t *testing.T) {

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsclients"
@@ -29,9 +31,7 @@ func groupScript(t *testing.T, desired int) *script {
 			{Name: "g/us-west-2a", Max: 9, Zones: zones[:1], LaunchTemplate: template},
 			{Name: "a/b", Max: 9, Desired: 1, Zones: zones[:1], LaunchTemplate: template},
 		}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = aws.Close() })
 	return &script{Env: &Env{AWS: aws}, ctx: t.Context(), stdout: io.Discard, path: func(name string) string { return name }}
 }
@@ -41,9 +41,7 @@ func TestInstancesAreCountedByZone(t *testing.T) {
 	for where, want := range map[string]string{"g": "5", "g/us-west-2b": "2", "g/us-west-2c": "1", "a/b": "1", "a/b/us-west-2a": "1",
 		"g/us-west-2a": "0"} { // a group of that name goes first
 		holds, err := s.expectation("instances", []string{where, want})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if ok, saw, err := holds(t.Context()); !ok || err != nil {
 			t.Errorf("%s: saw %s, %v; want %s", where, saw, err, want)
 		}
@@ -65,12 +63,10 @@ func TestLaunchesAreCountedByZone(t *testing.T) {
 
 func TestLaunchesAboveZoneLimitAreFound(t *testing.T) {
 	s := groupScript(t, 0)
-	if err := s.never(strings.Fields("launched g above 0")); err != nil {
-		t.Errorf("before any launch: %v", err)
-	}
-	must(t, s.AWS.SetDesired("g", 3))
+	assert.NoError(t, s.never(strings.Fields("launched g above 0")), "before any launch")
+	require.NoError(t, s.AWS.SetDesired("g", 3))
 	for _, where := range []string{"g 3", "g/us-west-2b 1"} {
-		must(t, s.expect(strings.Fields("10s launched "+where)))
+		require.NoError(t, s.expect(strings.Fields("10s launched "+where)))
 	}
 	for words, want := range map[string]string{
 		"launched g/us-west-2b above 1": "",
@@ -91,8 +87,8 @@ func TestLaunchesAboveZoneLimitAreFound(t *testing.T) {
 func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 	s := groupScript(t, 0)
 	file := filepath.Join(t.TempDir(), "edit.yaml")
-	must(t, os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600))
-	must(t, s.lines("edit g "+file+"\nsuspend g AZRebalance Launch\nresume g Launch\n"))
+	require.NoError(t, os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600))
+	require.NoError(t, s.lines("edit g "+file+"\nsuspend g AZRebalance Launch\nresume g Launch\n"))
 	g, _ := s.AWS.Group("g")
 	if g.Max != 4 {
 		t.Errorf("max %d, want 4", g.Max)
@@ -110,7 +106,7 @@ func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 
 func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "edit.yaml")
-	must(t, os.WriteFile(file, []byte("maximum: 4\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("maximum: 4\n"), 0o600))
 	s := groupScript(t, 0)
 	for _, line := range []string{"edit g", "edit g none.yaml", "edit g " + file,
 		"suspend g", "suspend g Sleep", "suspend h Launch", "resume g Wake"} {
@@ -126,9 +122,7 @@ func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
 	}
 	for _, what := range []string{"instances", "launched"} {
 		holds, err := without.expectation(what, []string{"g/us-west-2a", "1"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if err := eventually(t.Context(), time.Second, what, holds); err == nil || !strings.Contains(err.Error(), "no AWS account yet") {
 			t.Errorf("%s without an account: error %v", what, err)
 		}
@@ -144,21 +138,17 @@ func TestUnexpectedDenialFailsTheScript(t *testing.T) {
 	if s.policies, err = shippedPolicies(fakeaws.Config{Region: s.AWS.Region()}); err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.AWS.SetPolicies(s.policies...))
+	require.NoError(t, s.AWS.SetPolicies(s.policies...))
 	clients, err := awsclient.New(t.Context(), awsclients.Options(s.AWS))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := s.policy([]string{"without", "autoscaling:NoSuchAction"}); err == nil {
 		t.Error("an action that no policy allows can be taken away")
 	}
-	must(t, s.policy([]string{"without", "ec2:DescribeImages"}))
+	require.NoError(t, s.policy([]string{"without", "ec2:DescribeImages"}))
 	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
 		t.Errorf("an action of the policy: %v", err)
 	}
-	if err := s.neverDenied(); err != nil {
-		t.Errorf("before a denial: %v", err)
-	}
+	assert.NoError(t, s.neverDenied(), "before a denial")
 	_, err = clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(0)})
 	if !awsclient.IsForbidden(err) {
 		t.Fatalf("a group without the tag: %v, want a denial", err)
@@ -166,8 +156,6 @@ func TestUnexpectedDenialFailsTheScript(t *testing.T) {
 	if err := s.neverDenied(); err == nil || !strings.Contains(err.Error(), "autoscaling:SetDesiredCapacity on arn:") {
 		t.Errorf("after a denial: %v, want it", err)
 	}
-	must(t, s.policy([]string{"without", "autoscaling:SetDesiredCapacity"}))
-	if err := s.neverDenied(); err != nil {
-		t.Errorf("a denial that the script wants: %v", err)
-	}
+	require.NoError(t, s.policy([]string{"without", "autoscaling:SetDesiredCapacity"}))
+	assert.NoError(t, s.neverDenied(), "a denial that the script wants")
 }

@@ -6,24 +6,21 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 func TestSendPutsAFileIntoAQueue(t *testing.T) {
 	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{{Name: "q"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer aws.Close()
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, "garbage"), []byte("{\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "garbage"), []byte("{\n"), 0o600))
 	s := &script{Env: &Env{AWS: aws}, ctx: t.Context(), path: func(name string) string { return filepath.Join(dir, name) }}
 	for _, args := range [][]string{{"q", "garbage"}, {"q", "garbage", "3"}} {
-		must(t, s.send(args))
+		require.NoError(t, s.send(args))
 	}
 	holds, err := s.expectation("queue", []string{"q", "4"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if ok, saw, err := holds(t.Context()); !ok || err != nil {
 		t.Errorf("saw %s messages, %v; want 4", saw, err)
 	}
@@ -31,9 +28,7 @@ func TestSendPutsAFileIntoAQueue(t *testing.T) {
 
 func TestInterruptionCommandsRefuseUnknownNames(t *testing.T) {
 	aws, err := fakeaws.Start(t.Context(), fakeaws.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer aws.Close()
 	without := &script{Env: &Env{}}
 	with := &script{Env: &Env{AWS: aws}, ctx: t.Context(), path: filepath.Clean}

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -21,7 +22,5 @@ func TestUndrainedKillsLeaveOutOtherWriters(t *testing.T) {
 		lowered("SetDesiredCapacity autoscaler"), chosen("by us"),
 		lowered("scheduled-action"), chosen("by a schedule"),
 	}
-	if diff := cmp.Diff([]Moment{killed("named"), killed("by us")}, UndrainedKills(moments, events)); diff != "" {
-		t.Errorf("kills (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]Moment{killed("named"), killed("by us")}, UndrainedKills(moments, events)), "kills (-want +got)")
 }

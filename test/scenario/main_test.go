@@ -47,11 +47,3 @@ func argument(name string) (value string, given bool) {
 	}
 	return "", false
 }
-
-// must ends the test at an error.
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}

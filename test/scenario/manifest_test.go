@@ -4,13 +4,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestShippedFlagsAreTheDeployments(t *testing.T) {
 	s, err := readShipped("s0-gpu-spot-china")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if !slices.Contains(s.flags, "--expander=least-waste") || slices.Contains(s.flags, "./cluster-autoscaler") {
 		t.Errorf("flags = %q, want the flags of the Deployment without the program's name", s.flags)
 	}
@@ -27,9 +27,7 @@ func TestUnknownManifestIsAnError(t *testing.T) {
 
 func TestAccessHoldsRolesAndServiceAccountOnly(t *testing.T) {
 	access, err := readAccess()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, want := range []string{"kind: ClusterRole\n", "kind: Role\n", "kind: RoleBinding\n", "kind: ServiceAccount\n"} {
 		if !strings.Contains(access, want) {
 			t.Errorf("access holds no %q", want)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const metricsPage = `# HELP cluster_autoscaler_scaled_up_nodes_total Nodes added.
@@ -36,9 +38,7 @@ func scrapePage(t *testing.T) *Autoscaler {
 
 func TestMetricSumAddsSamplesThatCarryTheLabels(t *testing.T) {
 	families, err := scrapePage(t).Metrics(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, tt := range []struct {
 		selector string
 		want     float64
@@ -50,9 +50,7 @@ func TestMetricSumAddsSamplesThatCarryTheLabels(t *testing.T) {
 		{"cluster_autoscaler_never_seen", 0},
 	} {
 		name, labels, err := parseSelector(tt.selector)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if got := MetricSum(families, name, labels); got != tt.want {
 			t.Errorf("%s = %v, want %v", tt.selector, got, tt.want)
 		}
@@ -61,14 +59,10 @@ func TestMetricSumAddsSamplesThatCarryTheLabels(t *testing.T) {
 
 func TestMetricNamesShowNoValues(t *testing.T) {
 	families, err := scrapePage(t).Metrics(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := "cluster_autoscaler_aws_request_duration_seconds histogram endpoint status\n" +
 		"cluster_autoscaler_scaled_up_nodes_total counter gpu_name node_group\n"
-	if diff := cmp.Diff(want, metricNames(families)); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, metricNames(families)), "names (-want +got)")
 }
 
 func TestParseSelectorRefusesALabelWithoutValue(t *testing.T) {

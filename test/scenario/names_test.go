@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // namesScript is a script over an account with group g, and a program that can log two messages.
@@ -16,8 +18,8 @@ func namesScript(t *testing.T) *script {
 	dir := t.TempDir()
 	s.binary = filepath.Join(dir, "program")
 	log := filepath.Join(dir, "log")
-	must(t, os.WriteFile(s.binary, []byte("\x00Scaled a group down\x00The queue is empty\x00queue_messages_total\x00ErrorReadingQueue\x00"), 0o600))
-	must(t, os.WriteFile(log, []byte("W1 Scaled a group down\n"), 0o600))
+	require.NoError(t, os.WriteFile(s.binary, []byte("\x00Scaled a group down\x00The queue is empty\x00queue_messages_total\x00ErrorReadingQueue\x00"), 0o600))
+	require.NoError(t, os.WriteFile(log, []byte("W1 Scaled a group down\n"), 0o600))
 	s.logs = []string{log}
 	return s
 }
@@ -52,14 +54,12 @@ func TestUnknownNamesFailProhibitions(t *testing.T) {
 
 func TestDeletedGroupsKeepTheirNames(t *testing.T) {
 	s := namesScript(t)
-	must(t, s.AWS.SetDesired("g", 3))
-	must(t, s.AWS.DeleteGroup("g"))
+	require.NoError(t, s.AWS.SetDesired("g", 3))
+	require.NoError(t, s.AWS.DeleteGroup("g"))
 	if _, err := s.AWS.WaitFor(t.Context(), func(e fakeaws.Event) bool { return e.Kind == fakeaws.GroupDeleted }); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.lines("never desired g above 3"); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, s.lines("never desired g above 3"))
 	if err := s.lines("never desired g above 2"); err == nil || !strings.Contains(err.Error(), "raised to 3") {
 		t.Errorf("error %v, want a raise to 3", err)
 	}

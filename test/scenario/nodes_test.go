@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
@@ -21,9 +23,7 @@ func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
 		at(2, fakeaws.InService, "gpu", "i-1"),
 		at(30, fakeaws.Launched, "gpu", "i-3"),
 	}
-	if err := closerThan(20*time.Second, "gpu", events); err != nil {
-		t.Errorf("30 s apart: %v", err)
-	}
+	assert.NoError(t, closerThan(20*time.Second, "gpu", events), "30 s apart")
 	if err := closerThan(40*time.Second, "gpu", events); err == nil || !strings.Contains(err.Error(), "i-1 and i-3") {
 		t.Errorf("30 s apart where 40 are wanted: error %v, want one that names both", err)
 	}
@@ -31,7 +31,7 @@ func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
 
 func TestRepeatedScriptNamesTheFailedLine(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "round.txt")
-	must(t, os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600))
+	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600))
 	s := &script{Env: &Env{binary: file}, path: func(name string) string { return name }}
 	err := s.repeat([]string{"2", file})
 	if err == nil || !strings.Contains(err.Error(), "round 1 of 2") || !strings.Contains(err.Error(), "logged 1 luck: ") {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -62,9 +63,7 @@ func TestNodeRecordsEachStepOnce(t *testing.T) {
 		got = append(got, m.Kind)
 	}
 	want := []Kind{NodeRegistered, NodeReady, GPUPublished, PodRunning, NodeTainted, PodGone, NodeDrained, NodeGone}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("moments (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "moments (-want +got)")
 }
 
 func TestChoiceGivesItsReasons(t *testing.T) {

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestTableShowsSlowestStepBesideAllowance(t *testing.T) {
@@ -37,16 +39,14 @@ func TestTableShowsSlowestStepBesideAllowance(t *testing.T) {
 			"hangs                      30.0 s  since 30.0 s in: expect 5m desired web 9\n" +
 			"plain                       1.0 s\n" +
 			"slow                       75.0 s    12.0 s of  60 s  expect 60s running app=web 2\n"
-		if diff := cmp.Diff(want, suite.String()); diff != "" {
-			t.Errorf("table (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(want, suite.String()), "table (-want +got)")
 	})
 }
 
 func TestStepsOfRepeatedLinesAreKept(t *testing.T) {
 	s := groupScript(t, 2)
 	s.steps = &steps{began: time.Now()}
-	must(t, s.lines("expect 7s desired g 2"))
+	require.NoError(t, s.lines("expect 7s desired g 2"))
 	if got := s.steps.slowest; got.words != "expect 7s desired g 2" || got.allowed != 7*time.Second || got.took <= 0 {
 		t.Errorf("slowest step = %+v", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -17,27 +18,19 @@ import (
 func TestStrangersJudgeHowThePluginRefusesThem(t *testing.T) {
 	dir := t.TempDir()
 	side, err := newPluginSide(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer side.link.close()
 	creds, err := credentials.NewServerTLSFromFile(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	listener, err := net.Listen("tcp", side.link.to)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server := grpc.NewServer(grpc.Creds(creds), grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error {
 		return status.Error(codes.Unauthenticated, "nobody may call")
 	}))
 	defer server.Stop()
 	go func() { _ = server.Serve(listener) }()
 	s, err := newStrangers(side.link.to, dir, "ng-1")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer s.close()
 	err = eventually(t.Context(), 20*time.Second, "a verdict", s.judged)
 	if err == nil || !strings.Contains(err.Error(), "got Unauthenticated") || !strings.Contains(err.Error(), "want InvalidArgument") {

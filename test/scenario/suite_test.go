@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
@@ -52,7 +53,7 @@ func TestScriptFailsInStepOrAtEnd(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "script.txtar")
-			must(t, os.WriteFile(file, []byte(tt.script+"\n"), 0o600))
+			require.NoError(t, os.WriteFile(file, []byte(tt.script+"\n"), 0o600))
 			s := endScript(t)
 			s.client = fake.NewClientset()
 			r := &recordingT{T: t}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestTimelineKeepsTheOrderOfObservation(t *testing.T) {
@@ -15,9 +16,7 @@ func TestTimelineKeepsTheOrderOfObservation(t *testing.T) {
 	for i, kind := range []Kind{PodPending, DesiredRaised, NodeReady, NodeReady, PodRunning} {
 		timeline.Add(Moment{At: start.Add(time.Duration(i) * time.Second), Kind: kind})
 	}
-	if diff := cmp.Diff([]Kind{PodPending, DesiredRaised, NodeReady, NodeReady, PodRunning}, heard); diff != "" {
-		t.Errorf("listeners heard (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]Kind{PodPending, DesiredRaised, NodeReady, NodeReady, PodRunning}, heard), "listeners heard (-want +got)")
 
 	later := timeline.Since(start.Add(time.Second))
 	if len(later) != 4 {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -48,12 +50,8 @@ func TestInformersAndAPIServerAgreeAboutUndrained(t *testing.T) {
 				t.Errorf("undrained = %q, want %q", got, tt.want)
 			}
 			asked, err := e.LookAt(t.Context(), tt.instance)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(seen, asked); diff != "" {
-				t.Errorf("the API server's (-informers' +its):\n%s", diff)
-			}
+			require.NoError(t, err)
+			assert.Empty(t, cmp.Diff(seen, asked), "the API server's (-informers' +its)")
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -31,12 +33,10 @@ func TestClaimGetsVolumeOnceNodeIsChosen(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			client := fake.NewClientset(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{ebsZone: "cn-northwest-1b"}}})
 			for range 2 { // existing volumes are left alone
-				must(t, provisionVolume(t.Context(), client, tt.claim))
+				require.NoError(t, provisionVolume(t.Context(), client, tt.claim))
 			}
 			volumes, err := client.CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var got []string
 			for _, v := range volumes.Items {
 				got = append(got, v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values...)
@@ -44,9 +44,7 @@ func TestClaimGetsVolumeOnceNodeIsChosen(t *testing.T) {
 					t.Errorf("volume %+v, want one of the claim and the driver", v.Spec)
 				}
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("zones (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "zones (-want +got)")
 		})
 	}
 }
@@ -65,9 +63,7 @@ func TestVolumeThatFailedIsMadeLater(t *testing.T) {
 	if _, err := client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := eventually(t.Context(), 10*time.Second, "a volume", made); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, eventually(t.Context(), 10*time.Second, "a volume", made))
 	cancel()
 	<-done
 }

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func moment(t *testing.T, text string) time.Time {
 	t.Helper()
 	at, err := time.Parse("2006-01-02T15:04Z07:00", text)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return at
 }
 
@@ -70,9 +70,7 @@ func TestWindowsBeginByTheirClocks(t *testing.T) {
 		{"0 0 29 2 any", "", "2026-03-01T00:00Z", "2028-02-29T00:00Z", "2028-02-29T10:00Z"},
 	} {
 		w, err := ParseWindow(tt.line, "10h", tt.zone)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		from, until := w.Next(moment(t, tt.after))
 		if !from.Equal(moment(t, tt.from)) || !until.Equal(moment(t, tt.until)) {
 			t.Errorf("%q in %q after %s: %s to %s, want %s to %s", tt.line, tt.zone, tt.after, from.UTC(), until.UTC(), tt.from, tt.until)
@@ -148,9 +146,7 @@ func TestSizesFollowTheSchedules(t *testing.T) {
 					t.Errorf("at %s it is raised by the clock: %t", at, g.RaisedByClock)
 				}
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("sizes (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "sizes (-want +got)")
 		})
 	}
 }
@@ -203,9 +199,7 @@ func TestLimitsByTheClockAreNamed(t *testing.T) {
 	g.SetSizes(now, time.Minute, nil)
 	const by = "its tag " + TagSchedule + "day"
 	want := [2][]Limit{{{Clock: by, Size: 3, Needs: 2}}, {{Clock: by, Size: 3, Needs: 4}}}
-	if diff := cmp.Diff(want, [2][]Limit{g.AtMin(g), g.AtMax(g)}); diff != "" {
-		t.Errorf("limits (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, [2][]Limit{g.AtMin(g), g.AtMax(g)}), "limits (-want +got)")
 	const words = "at least 3 and at most 3 from 2026-11-26 08:00 UTC until 2026-11-26 18:00 UTC by " + by
 	if len(g.Timed) != 1 || g.Timed[0].String() != words {
 		t.Errorf("in words %q, want %q", g.Timed, words)

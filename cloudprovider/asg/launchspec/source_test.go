@@ -6,6 +6,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestDistributionHasAWSDefaults(t *testing.T) {
@@ -24,9 +25,7 @@ func TestDistributionHasAWSDefaults(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.want.Mixed, tt.want.CapacityUnit = true, "units"
 			got := SourceFrom(types.AutoScalingGroup{MixedInstancesPolicy: &types.MixedInstancesPolicy{InstancesDistribution: tt.in}})
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("source (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "source (-want +got)")
 		})
 	}
 }

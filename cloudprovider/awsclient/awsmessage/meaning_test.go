@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
@@ -24,14 +26,10 @@ type row struct {
 func rows(t testing.TB) []row {
 	t.Helper()
 	file, err := os.Open("testdata/messages.csv")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer file.Close()
 	records, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var out []row
 	for _, r := range records[1:] {
 		out = append(out, row{kind: r[0], code: r[1], text: r[2], want: awsmessage.Meaning{
@@ -53,9 +51,7 @@ func TestEveryKnownMessageIsUnderstood(t *testing.T) {
 	}
 	for _, r := range known {
 		got := awsmessage.Of(r.code, r.text)
-		if diff := cmp.Diff(r.want, pool(got)); diff != "" {
-			t.Errorf("%s %q %q (-want +got):\n%s", r.kind, r.code, r.text, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(r.want, pool(got)), "%s %q %q (-want +got)", r.kind, r.code, r.text)
 		if r.code != "" && got.Code != r.code {
 			t.Errorf("%q %q: code %q", r.code, r.text, got.Code)
 		}
@@ -135,9 +131,7 @@ func TestAnyWrappingLeavesTheMeaning(t *testing.T) {
 				}
 				line := wrap.with(r.code, r.text)
 				got := awsmessage.Of("", line)
-				if diff := cmp.Diff(r.want, pool(got)); diff != "" {
-					t.Errorf("%q (-want +got):\n%s", line, diff)
-				}
+				assert.Emptyf(t, cmp.Diff(r.want, pool(got)), "%q (-want +got)", line)
 			}
 		})
 	}
@@ -159,9 +153,7 @@ func TestOtherNamesLeaveTheClass(t *testing.T) {
 		if want.Zone != "" {
 			want.Zone = zone.with
 		}
-		if diff := cmp.Diff(want, pool(got)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", text, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, pool(got)), "%q (-want +got)", text)
 	}
 }
 
@@ -247,9 +239,7 @@ func TestAMessageNamesItsPool(t *testing.T) {
 		{"nothing", "", "", awsmessage.Meaning{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, awsmessage.Of(tt.code, tt.text)); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, awsmessage.Of(tt.code, tt.text)), "(-want +got)")
 		})
 	}
 }
@@ -290,9 +280,7 @@ func TestFieldsOfALaunchErrorWinOverItsText(t *testing.T) {
 	} {
 		tt.want.Class, tt.want.Code = awsmessage.NoCapacity, "InsufficientInstanceCapacity"
 		got := awsmessage.OfLaunch("InsufficientInstanceCapacity", text, tt.instanceType, tt.zone, tt.market)
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%+v (-want +got):\n%s", tt, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(tt.want, got), "%+v (-want +got)", tt)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 	clocktesting "k8s.io/utils/clock/testing"
@@ -34,9 +36,7 @@ type offeringsWorld struct {
 func newOfferingsWorld(t *testing.T, cfg fakeaws.Config) *offeringsWorld {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	w := &offeringsWorld{t: t, aws: server, clock: clocktesting.NewFakeClock(time.Now()), api: ec2.New(ec2.Options{Region: server.Region(),
 		BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})}
@@ -130,9 +130,7 @@ func TestOfferedTypesByZone(t *testing.T) {
 		"cn-northwest-1b": "m5.xlarge c5.large no.such",
 		"cn-northwest-1z": "c5.large no.such", // of these two, AWS lists no zone
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("types by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "types by zone (-want +got)")
 	if left(before, "cn-northwest-1b", names...) != strings.Join(names, " ") {
 		t.Error("what was handed out before has changed")
 	}
@@ -213,9 +211,7 @@ func (w *offeringsWorld) firstPage(names []string) *ec2.DescribeInstanceTypeOffe
 	out, err := w.api.DescribeInstanceTypeOfferings(w.t.Context(), &ec2.DescribeInstanceTypeOfferingsInput{
 		LocationType: ec2types.LocationTypeAvailabilityZone, MaxResults: awssdk.Int32(offeringsPerPage),
 		Filters: []ec2types.Filter{{Name: awssdk.String("instance-type"), Values: names}}})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	w.aws.ResetCalls()
 	return out
 }
@@ -321,12 +317,8 @@ func TestAnswerToAnotherQuestionIsIgnored(t *testing.T) {
 			w := newOfferingsWorld(t, limited())
 			o := NewOfferings(garbler{w.api, tt.garble}, w.clock)
 			o.Want("m5.large")
-			if err := o.lookUp(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, o.Known().byKey); diff != "" {
-				t.Errorf("known (-want +got):\n%s", diff)
-			}
+			require.NoError(t, o.lookUp(t.Context()))
+			assert.Empty(t, cmp.Diff(tt.want, o.Known().byKey), "known (-want +got)")
 		})
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -37,9 +39,7 @@ func newStartsWorld(t *testing.T, instances int, g fakeaws.AutoScalingGroup, net
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Network: network, AutoScalingGroups: []fakeaws.AutoScalingGroup{g},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "t", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-1", InstanceType: "m5.large", SecurityGroupIDs: []string{"sg-1", "sg-2"}}}}},
 		AccessEntries:   map[string][]string{"one": {"arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	w := &startsWorld{aws: server, clock: clocktesting.NewFakeClock(time.Now())}
 	key := credentials.NewStaticCredentialsProvider("test", "test", "")
@@ -71,9 +71,7 @@ func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
 	want := Start{State: "running", Check: "instance", AWSAuth: true, Entries: true, Console: []string{"booting", "token=***", "ready"},
 		Roles: []string{"arn:aws:iam::1:role/c", "arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}
 	got, _ := w.Known().Of(w.ids[0])
-	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Start{}, "Network")); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Start{}, "Network")), "(-want +got)")
 	if last, _ := w.Known().Of(w.ids[6]); last.Console != nil {
 		t.Errorf("console %q of the seventh instance, want five consoles only", last.Console)
 	}

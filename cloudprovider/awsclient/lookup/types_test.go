@@ -9,6 +9,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -18,9 +20,7 @@ import (
 func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.Client) {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{InstanceTypes: types})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	return server, ec2.New(ec2.Options{Region: server.Region(), BaseEndpoint: awssdk.String(server.URL()), RetryMaxAttempts: 1,
 		Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")})
@@ -29,16 +29,12 @@ func client(t *testing.T, types ...fakeaws.InstanceType) (*fakeaws.Server, *ec2.
 func TestMissingTypesDoNotBlockOthers(t *testing.T) {
 	server, api := client(t, fakeaws.InstanceType{Name: "x9z.large", VCPU: 2, MemoryMiB: 8192})
 	found, err := DescribeTypes(t.Context(), api, []string{"x9z.large", "no.such", "g4dn.xlarge"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got := map[string]string{}
 	for _, f := range found {
 		got[f.Name] = fmt.Sprintf("%d vCPU, %d GPU", f.VCPU, f.GPU.Count)
 	}
-	if diff := cmp.Diff(map[string]string{"x9z.large": "2 vCPU, 0 GPU", "g4dn.xlarge": "4 vCPU, 1 GPU"}, got); diff != "" {
-		t.Errorf("types (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]string{"x9z.large": "2 vCPU, 0 GPU", "g4dn.xlarge": "4 vCPU, 1 GPU"}, got), "types (-want +got)")
 	if calls := server.Calls()["DescribeInstanceTypes"]; calls != 1 {
 		t.Errorf("%d calls, want 1", calls)
 	}
@@ -80,9 +76,7 @@ func TestTypesAreRequestedAgainAfterFailure(t *testing.T) {
 	if err := types.lookUp(t.Context()); err == nil {
 		t.Error("a look-up that AWS throttled succeeded")
 	}
-	if err := types.lookUp(t.Context()); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, types.lookUp(t.Context()))
 	if _, known := types.Catalogue().Lookup("x9z.large"); !known {
 		t.Error("the type is not known after AWS answered")
 	}

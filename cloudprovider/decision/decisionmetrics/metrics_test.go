@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -24,9 +26,7 @@ func newMetrics(t *testing.T, perNodeGroup bool) (*Metrics, **decision.Report, *
 	t.Helper()
 	registry, report := prometheus.NewPedanticRegistry(), new(*decision.Report)
 	m, err := New(Options{Registerer: registry, Report: func() *decision.Report { return *report }, PerNodeGroup: perNodeGroup})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return m, report, registry
 }
 
@@ -34,9 +34,7 @@ func newMetrics(t *testing.T, perNodeGroup bool) (*Metrics, **decision.Report, *
 func samples(t *testing.T, registry *prometheus.Registry) string {
 	t.Helper()
 	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var page, kept strings.Builder
 	for _, family := range families {
 		if family.GetType() != dto.MetricType_HISTOGRAM {
@@ -81,9 +79,7 @@ node_groups{state="ready"} 1
 pending_pods{reason="max-size"} 2
 pending_pods{reason="none"} 1
 `
-	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "(-want +got)")
 
 	*report = &decision.Report{}
 	want = `cool_downs{reason="denied"} 0
@@ -95,9 +91,7 @@ node_groups{state="ready"} 0
 pending_pods{reason="max-size"} 0
 pending_pods{reason="none"} 0
 `
-	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
-		t.Errorf("after all groups and pods are gone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "after all groups and pods are gone (-want +got)")
 }
 
 func TestNodeGroupsHaveSeriesOnlyOnDemand(t *testing.T) {
@@ -120,9 +114,7 @@ decisions_total{kind="scale-up",reason="none"} 1
 launches_total{mode="SetDesiredCapacity",outcome="quota"} 1
 launches_total{mode="SetDesiredCapacity",outcome="success"} 1
 `
-	if diff := cmp.Diff(want, samples(t, registry)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, samples(t, registry)), "(-want +got)")
 }
 
 // Prometheus gets native histograms in protobuf, and buckets in text.
@@ -160,9 +152,7 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 	response = get(t, server.URL, "text/plain")
 	defer response.Body.Close()
 	page, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, want := range []string{
 		`launch_duration_seconds_bucket{mode="CreateFleet",le="5"} 1`,
 		`pending_to_call_duration_seconds_bucket{le="1"} 1`,
@@ -177,13 +167,9 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 func get(t *testing.T, url, accept string) *http.Response {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	request.Header.Set("Accept", accept)
 	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return response
 }

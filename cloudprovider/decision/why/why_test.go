@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -132,9 +133,7 @@ func TestLimitIsChangedWhereItComesFrom(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			want := decision.Reason{Code: decision.CodeMaxSize, Message: tt.message, Remedy: tt.remedy}
-			if diff := cmp.Diff(want, Skipped(Refusal{Kind: RefusedFull}, tt.group)); diff != "" {
-				t.Errorf("at the maximum (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, Skipped(Refusal{Kind: RefusedFull}, tt.group)), "at the maximum (-want +got)")
 		})
 	}
 }

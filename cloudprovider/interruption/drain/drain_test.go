@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -46,9 +48,7 @@ func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 		Server: &podserver.Server{Tracker: client.Tracker(), Grace: func(seconds int64) time.Duration {
 			return max(0, time.Duration(seconds)*time.Second-100*time.Millisecond) // so that no look at the pods coincides
 		}}}
-	if err := c.pods.AddIndexers(drain.Indexers); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.pods.AddIndexers(drain.Indexers))
 	for _, pod := range pods {
 		c.add(t, pod)
 	}
@@ -61,9 +61,7 @@ func newCluster(t *testing.T, pods ...*corev1.Pod) *cluster {
 
 func (c *cluster) add(t *testing.T, pod *corev1.Pod) {
 	t.Helper()
-	if err := c.Tracker.Create(podserver.Pods, pod, pod.Namespace); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.Tracker.Create(podserver.Pods, pod, pod.Namespace))
 }
 
 func (c *cluster) remove(name string) { _ = c.Tracker.Delete(podserver.Pods, "default", name) }
@@ -150,9 +148,7 @@ func (c *cluster) drained(t *testing.T, plan drain.Plan) journey {
 	t.Helper()
 	began := time.Now()
 	result, err := c.drainer().Drain(t.Context(), on("node"), func() drain.Plan { return plan })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return journey{Result: result, Took: time.Since(began).Round(time.Second), Moved: c.moved}
 }
 
@@ -233,9 +229,7 @@ func TestDrain(t *testing.T) {
 			world: func(t *testing.T, c *cluster) {
 				c.Refuse = budget()
 				time.AfterFunc(9500*time.Millisecond, func() {
-					if err := c.Tracker.Update(podserver.Pods, pod("a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), "default"); err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, c.Tracker.Update(podserver.Pods, pod("a", func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed }), "default"))
 				})
 			},
 			plan: warned,
@@ -256,9 +250,7 @@ func TestDrain(t *testing.T) {
 				if tt.plan != nil {
 					plan = tt.plan()
 				}
-				if diff := cmp.Diff(tt.want, c.drained(t, plan)); diff != "" {
-					t.Error(diff)
-				}
+				assert.Empty(t, cmp.Diff(tt.want, c.drained(t, plan)))
 			})
 		})
 	}
@@ -289,9 +281,7 @@ func TestLooksMakeNoCalls(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []string{"POST /api/v1/namespaces/default/pods/a/eviction", "GET /api/v1/pods"} // the last look is the API server's
-		if diff := cmp.Diff(want, made.made); diff != "" {
-			t.Errorf("requests (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(want, made.made), "requests (-want +got)")
 	})
 }
 
@@ -433,9 +423,7 @@ func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 		for n := range nodes {
 			drains.Go(func() {
 				result, err := d.Drain(t.Context(), on(fmt.Sprint("node-", n)), func() drain.Plan { return drain.Plan{Deadline: in(time.Minute)} })
-				if err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, err)
 				evicted.Add(int32(result.Evicted))
 			})
 		}

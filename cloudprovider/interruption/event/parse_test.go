@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
@@ -50,16 +52,10 @@ func TestParseReadsEveryDocumentedForm(t *testing.T) {
 	} {
 		t.Run(file, func(t *testing.T) {
 			body, err := os.ReadFile(filepath.Join("testdata", file))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			got, err := Parse(string(body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Error(diff)
-			}
+			require.NoError(t, err)
+			assert.Empty(t, cmp.Diff(want, got))
 		})
 	}
 }
@@ -146,23 +142,15 @@ func TestEndingStates(t *testing.T) {
 func TestResolvedEntitiesOfScheduledChangeAreSkipped(t *testing.T) {
 	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","eventTypeCategory":"scheduledChange",` +
 		`"statusCode":"upcoming","affectedEntities":[{"entityValue":"i-1","status":"PENDING"},{"entityValue":"i-2","status":"RESOLVED"},{"entityValue":"i-3"}]}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"i-1", "i-3"}, got.Instances); diff != "" {
-		t.Error(diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff([]string{"i-1", "i-3"}, got.Instances))
 }
 
 func TestOwnHealthEventsOfChinaAreRead(t *testing.T) {
 	got, err := Parse(`{"detail-type":"AWS Health Event","source":"aws.health","detail":{"service":"EC2","backupEvent":"False",` +
 		`"eventTypeCategory":"scheduledChange","affectedEntities":[{"entityValue":"i-2"},{"entityValue":"vol-1"},{"entityValue":"i-1"},{"entityValue":"i-2"}]}}`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"i-1", "i-2"}, got.Instances); diff != "" {
-		t.Error(diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff([]string{"i-1", "i-2"}, got.Instances))
 }
 
 func FuzzParse(f *testing.F) {
@@ -172,9 +160,7 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, file := range files {
 		body, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+		require.NoError(f, err)
 		f.Add(string(body))
 		f.Add(string(body[:len(body)/2]))
 	}

@@ -12,6 +12,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -32,27 +34,21 @@ func newWorld(t testing.TB, q fakeaws.Queue) *world {
 	t.Helper()
 	q.Name = name
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Queues: []fakeaws.Queue{q}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	for key, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
 		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
 		t.Setenv(key, value)
 	}
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &world{t: t, aws: server, api: clients}
 }
 
 func (w *world) send(bodies ...string) {
 	w.t.Helper()
 	for _, body := range bodies {
-		if err := w.aws.SendMessage(name, body); err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, w.aws.SendMessage(name, body))
 	}
 }
 
@@ -74,9 +70,7 @@ func (w *world) run(c *queue.Consumer) (stop func()) {
 	go func() { ended <- c.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		if err := <-ended; err != nil {
-			w.t.Errorf("Run: %v", err)
-		}
+		assert.NoError(w.t, <-ended, "Run")
 	})
 	w.t.Cleanup(stop)
 	return stop
@@ -135,9 +129,7 @@ func TestEveryMessageIsHandledAndDeleted(t *testing.T) {
 			w.send(want...)
 			w.reading(func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() })
 			w.waitEmpty()
-			if diff := cmp.Diff(want, d.bodies()); diff != "" {
-				t.Error(diff)
-			}
+			assert.Empty(t, cmp.Diff(want, d.bodies()))
 		})
 	}
 }
@@ -157,9 +149,7 @@ func TestRetriedMessageComesAgain(t *testing.T) {
 		return queue.Done()
 	})
 	w.waitEmpty()
-	if diff := cmp.Diff([]int{1, 2, 3}, receives); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff([]int{1, 2, 3}, receives))
 }
 
 func TestMessageBeingHandledStaysHidden(t *testing.T) {
@@ -254,9 +244,7 @@ func TestFailedCallsAreRetriedAndReported(t *testing.T) {
 	w.reading(func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },
 		func(c *queue.Config) { c.Failed = func(call string) { failed.note(call) } })
 	w.waitEmpty()
-	if diff := cmp.Diff([]string{"GetQueueUrl", "ReceiveMessage"}, failed.bodies()); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"GetQueueUrl", "ReceiveMessage"}, failed.bodies()))
 }
 
 func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
@@ -318,9 +306,7 @@ func TestMessagesReceivedAtTheEndStayVisible(t *testing.T) {
 	defer cancel()
 	consumer := queue.New(queue.Config{API: &ending{API: w.api.SQS, end: cancel}, Queue: name, Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() }})
-	if err := consumer.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, consumer.Run(ctx))
 	if s := w.state(); s.Deleted != len(d.bodies()) || s.Visible+s.Deleted != 3 {
 		t.Errorf("%+v after %v were handled: want all others in sight for the next reader", s, d.bodies())
 	}

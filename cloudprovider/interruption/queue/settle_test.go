@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"k8s.io/utils/clock"
 )
 
@@ -43,9 +44,7 @@ func TestDeletionWaitsForRenewals(t *testing.T) {
 		api := &slow{}
 		c := reader(api, func(context.Context, Message) Result { time.Sleep(2500 * time.Millisecond); return Done() })
 		c.keep(t.Context(), types.Message{ReceiptHandle: aws.String("receipt")}, time.Now())
-		if diff := cmp.Diff([]string{"renewed receipt", "deleted receipt"}, api.ended); diff != "" {
-			t.Error(diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"renewed receipt", "deleted receipt"}, api.ended))
 	})
 }
 
@@ -56,8 +55,6 @@ func TestRetriedMessageIsNotHiddenAgain(t *testing.T) {
 		c := reader(api, func(context.Context, Message) Result { return Retry(0) })
 		c.keep(t.Context(), types.Message{ReceiptHandle: aws.String("receipt")}, time.Now())
 		time.Sleep(3 * time.Minute)
-		if diff := cmp.Diff([]string{"renewed receipt"}, api.ended); diff != "" {
-			t.Error(diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"renewed receipt"}, api.ended))
 	})
 }

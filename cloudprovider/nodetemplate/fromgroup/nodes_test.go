@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // account holds groups of every kind, each with nodes.
@@ -67,9 +68,7 @@ eksNodegroups:
 
 func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	config, err := fakeaws.ParseConfig([]byte(account))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	config.DiversifySpot = true
 	server, cache := over(t, config)
 	nodes := nodesOf(t, server)
@@ -112,13 +111,9 @@ func nodesOf(t *testing.T, server *fakeaws.Server) map[string]corev1.Node {
 	}
 	client := fake.NewClientset()
 	watch, err := client.CoreV1().Nodes().Watch(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer watch.Stop()
-	if err := server.Attach(client); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, server.Attach(client))
 	nodes := map[string]corev1.Node{}
 	for timeout := time.After(10 * time.Second); len(nodes) < want; {
 		select {

@@ -18,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 const region = "us-west-2"
@@ -47,23 +48,17 @@ const discoveryTag = "k8s.io/cluster-autoscaler/enabled"
 func over(t testing.TB, config fakeaws.Config) (*fakeaws.Server, *asg.Cache) {
 	t.Helper()
 	server, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"} {
 		t.Setenv(name, value)
 	}
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		ClusterInUserData: userdata.Cluster,
 		Discovery:         ownership.Discovery{Filters: []ownership.TagFilter{{{Key: discoveryTag}}}}, RefreshInterval: time.Minute, MotionInterval: time.Second, Clock: clock.RealClock{}})
-	if err := cache.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, cache.Start(t.Context()))
 	return server, cache
 }
 
@@ -93,9 +88,7 @@ func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
 	}
 	before := cache.Snapshot()
 	for range 2 {
-		if err := cache.Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, cache.Refresh(t.Context()))
 		if cache.Snapshot() == before {
 			t.Fatal("the refresh gave no new snapshot")
 		}

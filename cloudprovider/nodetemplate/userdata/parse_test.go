@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -26,9 +28,7 @@ func zip(t testing.TB, s string) string {
 	if _, err := z.Write([]byte(s)); err != nil {
 		t.Fatal(err)
 	}
-	if err := z.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, z.Close())
 	return b.String()
 }
 
@@ -64,9 +64,7 @@ func TestWrappingsDoNotMatter(t *testing.T) {
 			if name == "file of cloud-config" && strings.Contains(file, "bottlerocket") {
 				continue // no file of a node
 			}
-			if diff := cmp.Diff(want, describe(Parse(data, ""))); diff != "" {
-				t.Errorf("%s, %s: facts differ (-plain +wrapped):\n%s", file, name, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(want, describe(Parse(data, ""))), "%s, %s: facts differ (-plain +wrapped)", file, name)
 		}
 	}
 }
@@ -458,9 +456,7 @@ func TestLabelsOnlyInUserDataReachTheTemplate(t *testing.T) {
 		"cpu": "7700m", "pods": "58", "ephemeral-storage": got["ephemeral-storage"],
 		"memory": fmt.Sprintf("%dKi", (memory.Value()-(1<<30)-(300<<20)-(200<<20))>>10),
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("allocatable differs (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "allocatable differs (-want +got)")
 }
 
 func FuzzParse(f *testing.F) {

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 )
@@ -69,9 +71,7 @@ func samples(t testing.TB) []string {
 func sample(t testing.TB, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(b)
 }
 
@@ -81,13 +81,9 @@ func TestSamplesOfEachForm(t *testing.T) {
 			golden := strings.TrimSuffix(file, ".txt") + ".golden"
 			got := describe(Parse(sample(t, file), ""))
 			if *update {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
 			}
-			if diff := cmp.Diff(sample(t, golden), got); diff != "" {
-				t.Errorf("facts differ (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(sample(t, golden), got), "facts differ (-want +got)")
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/stretchr/testify/assert"
 )
 
 // The pod changes just before the write, so this process has not read the change. Older API servers would nominate a bound pod, too.
@@ -37,9 +38,7 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 					pod := current.(*corev1.Pod).DeepCopy()
 					tt.change(pod)
 					pod.ResourceVersion += "1"
-					if err := w.cluster.Tracker().Update(pods, pod, "default"); err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, w.cluster.Tracker().Update(pods, pod, "default"))
 				})
 				written := false
 				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -96,9 +98,7 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 		w.Nominator, err = New(Options{Plan: plan.New(clock.RealClock{}), Client: client{w.cluster, w}, Nodes: factory.Core().V1().Nodes().Informer(),
 			Pods: factory.Core().V1().Pods().Informer(), Group: func(n *corev1.Node) string { return n.Labels["group"] },
 			Events: record.NewFakeRecorder(100), ReadyTime: readyTime, Registerer: w.metrics, Clock: clock.RealClock{}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		other := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: otherShape}, Spec: corev1.PodSpec{Priority: ptr.To[int32](1)}}
 		w.Plan.Add(plan.Node{Group: "other", Pods: []*corev1.Pod{other}, Asked: time.Now()})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -111,9 +111,7 @@ func beforeRun(t *testing.T, permitted bool, objects []runtime.Object, test func
 		}
 		w.end = sync.OnceFunc(func() {
 			cancel()
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, <-ended)
 		})
 		test(w)
 		w.end()
@@ -146,9 +144,7 @@ func (w *world) node(name, group string, change ...func(*corev1.Node)) {
 func (w *world) changeNode(name string, changes ...func(*corev1.Node)) {
 	w.Helper()
 	node, err := w.cluster.CoreV1().Nodes().Get(w.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		w.Fatal(err)
-	}
+	require.NoError(w, err)
 	for _, change := range changes {
 		change(node)
 	}
@@ -161,9 +157,7 @@ func (w *world) changeNode(name string, changes ...func(*corev1.Node)) {
 func (w *world) changePod(name string, change func(*corev1.Pod)) {
 	w.Helper()
 	pod, err := w.cluster.CoreV1().Pods("default").Get(w.Context(), name, metav1.GetOptions{})
-	if err != nil {
-		w.Fatal(err)
-	}
+	require.NoError(w, err)
 	change(pod)
 	pod.ResourceVersion += "1" // as the API server does
 	if _, err := w.cluster.CoreV1().Pods("default").Update(w.Context(), pod, metav1.UpdateOptions{}); err != nil {
@@ -179,34 +173,26 @@ func removed(p *corev1.Pod) { p.Status.NominatedNodeName = "" }
 func (w *world) wantNominated(want ...string) {
 	w.Helper()
 	pods, err := w.cluster.CoreV1().Pods("default").List(w.Context(), metav1.ListOptions{})
-	if err != nil {
-		w.Fatal(err)
-	}
+	require.NoError(w, err)
 	var got []string
 	for _, pod := range pods.Items {
 		got = append(got, pod.Name+"="+pod.Status.NominatedNodeName)
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		w.Errorf("nominations (-want +got):\n%s", diff)
-	}
+	assert.Empty(w, cmp.Diff(want, got), "nominations (-want +got)")
 }
 
 // wantResults compares the results that the metric has counted.
 func (w *world) wantResults(want map[string]float64) {
 	w.Helper()
 	families, err := w.metrics.Gather()
-	if err != nil {
-		w.Fatal(err)
-	}
+	require.NoError(w, err)
 	got := map[string]float64{}
 	for _, metric := range families[0].Metric {
 		if value := metric.Counter.GetValue(); value > 0 {
 			got[metric.Label[0].GetValue()] = value
 		}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		w.Errorf("results (-want +got):\n%s", diff)
-	}
+	assert.Empty(w, cmp.Diff(want, got), "results (-want +got)")
 	if len(want) > 0 && (len(w.targets) > 0 || len(w.on) > 0) {
 		w.Errorf("%d pods are still followed", len(w.targets))
 	}
@@ -385,9 +371,7 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 	inWorld(t, true, nil, func(w *world) {
 		w.node("old", "")
 		w.node("deleted", "")
-		if err := w.cluster.CoreV1().Nodes().Delete(w.Context(), "deleted", metav1.DeleteOptions{}); err != nil {
-			w.Fatal(err)
-		}
+		require.NoError(w, w.cluster.CoreV1().Nodes().Delete(w.Context(), "deleted", metav1.DeleteOptions{}))
 		time.Sleep(2 * groupPause)
 		synctest.Wait()
 		if w.fresh["deleted"] || !w.fresh["old"] {

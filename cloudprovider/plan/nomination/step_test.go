@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -159,9 +160,7 @@ func TestDecide(t *testing.T) {
 			}
 			got := tt.target.decide(seen{pod: tt.pod, node: tt.node, planned: !tt.unplanned, on: on, tried: registered.Add(tt.tried), now: registered.Add(tt.at)},
 				&Options{ReadyTime: readyTime})
-			if diff := cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})); diff != "" {
-				t.Errorf("step (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got, cmp.AllowUnexported(step{})), "step (-want +got)")
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -188,13 +189,9 @@ func (w *world) loop(t *testing.T, nodes ...*corev1.Node) []*corev1.Pod {
 	snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	pods, err := core.Process(ctx, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, node := range nodes {
-		if err := snapshot.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, snapshot.AddNodeInfo(framework.NewTestNodeInfo(node)))
 	}
 	var pending []*corev1.Pod
 	for _, pod := range pods {

@@ -9,15 +9,14 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 // The schedule begins in two to three minutes. A node may take three minutes to be Ready, until one of the group has been seen to take less.
 func TestMinimumComesEarlierByTheTimeOfTheLastNodes(t *testing.T) {
 	tag := group.TagSchedule + "soon"
 	w := newWorld(t, onAWS(t, awsworld.Group("seen", "m5.large", 0, 0, 9, nil), awsworld.Group("new", "m5.large", 0, 0, 9, nil)), options(), true)
-	if err := w.Grow("seen", 1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("seen", 1))
 	w.loop()
 	node := w.Members("seen", nil)[0]
 	node.CreationTimestamp = metav1.NewTime(w.at.Add(5 * time.Second))
@@ -28,9 +27,7 @@ func TestMinimumComesEarlierByTheTimeOfTheLastNodes(t *testing.T) {
 	w.loop()
 	soon := time.Now().UTC().Truncate(time.Minute).Add(3*time.Minute).Format("4 15") + " any any any for=1h min=5"
 	for _, name := range []string{"seen", "new"} {
-		if err := w.AWS.SetTags(name, map[string]*string{tag: &soon}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.SetTags(name, map[string]*string{tag: &soon}))
 	}
 	w.Reread()
 	r := w.loop()

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -310,9 +312,7 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	lone.OwnerReferences = nil
 	w.put(objects(nodes)...)
 	for _, n := range nodes { // the core taints them in the API server
-		if err := w.client.Tracker().Add(n.DeepCopy()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.client.Tracker().Add(n.DeepCopy()))
 	}
 	w.put(&policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "none-may-go"},
 		Spec: policyv1.PodDisruptionBudgetSpec{Selector: &metav1.LabelSelector{MatchLabels: lone.Labels}}})
@@ -397,9 +397,7 @@ func TestBlockedNodeKeepsItsBudgetAndTheTime(t *testing.T) {
 	w.put(pod, budget)
 	w.loop()
 	looked := w.at
-	if err := w.factory.Policy().V1().PodDisruptionBudgets().Informer().GetIndexer().Delete(budget); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.factory.Policy().V1().PodDisruptionBudgets().Informer().GetIndexer().Delete(budget))
 	want := fmt.Sprintf("(as of %s, looked at again at %s)", looked.UTC().Format("15:04:05 UTC"),
 		looked.Add(options().UnremovableNodeRecheckTimeout).UTC().Format("15:04:05 UTC"))
 	if n := w.node(w.loop(), "small-0"); !strings.Contains(n.Reason.Message, `"none-may-go"`) || !strings.HasSuffix(n.Reason.Message, want) {
@@ -425,9 +423,7 @@ func TestFailedRemovalIsRecordedOnce(t *testing.T) {
 	want := []string{"scale-down removed after failed attempts",
 		"problem its removal failed, and is tried again: AWS denied autoscaling:TerminateInstanceInAutoScalingGroup",
 		"scale-down not needed at a utilization of 0 %"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("timeline (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "timeline (-want +got)")
 }
 
 func TestProblemComesAndGoes(t *testing.T) {
@@ -450,9 +446,7 @@ func TestProblemComesAndGoes(t *testing.T) {
 		t.Errorf("problems in the timeline %+v, want both", list)
 	}
 	set := func(value *string) {
-		if err := w.AWS.SetTags("bad", map[string]*string{awsworld.Template + "taint/gpu": value}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.SetTags("bad", map[string]*string{awsworld.Template + "taint/gpu": value}))
 		w.Reread()
 	}
 	set(ptr.To("no effect either"))
@@ -499,9 +493,7 @@ func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 	if got := w.pod(w.loop(), "typo").Cause.Message; got != "no group has nodes with the label pool=bd, groups have pool=db" {
 		t.Errorf("cause %q of a pod that no group would take, want its selector", got)
 	}
-	if err := w.AWS.SetTags("db", map[string]*string{key: &yes}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetTags("db", map[string]*string{key: &yes}))
 	w.Reread()
 	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "db" {
 		t.Errorf("mended %+v, want the group that is back", list)
@@ -569,9 +561,7 @@ func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
 		deed    fakeaws.DeedKind
 		blocked bool
 	}{{fakeaws.SuspendProcesses, true}, {fakeaws.ResumeProcesses, false}} {
-		if err := w.AWS.Do(fakeaws.Deed{Kind: step.deed, Group: "web", Processes: []string{"Launch"}}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: step.deed, Group: "web", Processes: []string{"Launch"}}))
 		w.Eventually(func() string {
 			_ = w.Cache.Refresh(t.Context())
 			if got, blocked := pauses(), w.Provider.View().Group("web").Blocked(); got != step.blocked || blocked != step.blocked {

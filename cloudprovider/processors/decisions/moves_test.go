@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // outdated is a reason for nodes with the label outdated.
@@ -34,9 +35,7 @@ func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)
 	o := options()
 	o.ScaleDownDelayAfterAdd, o.ScaleDownDelayAfterFailure = 100*time.Hour, 3*time.Minute
 	budgets, err := move.ParseBudgets([]string{"100%"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m := &move.Machine{Reasons: []move.Reason{outdated{}}, Budgets: budgets, Proof: 5 * time.Minute}
 	w := newMovingWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 3, 5, nil)), o, true, m)
 	nodes := w.ready("small")
@@ -57,9 +56,7 @@ func newRotationWorld(t *testing.T, cpu string, changes ...func(pod *corev1.Pod)
 func (w *world) join(n *corev1.Node) {
 	w.T.Helper()
 	w.put(n)
-	if err := w.client.Tracker().Add(n.DeepCopy()); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.client.Tracker().Add(n.DeepCopy()))
 }
 
 // untilMove runs loops until the move of small-0 is as wanted, and returns the node.
@@ -112,9 +109,7 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 		t.Errorf("reason %q, want it to begin with %q", n.Reason.Message, want)
 	}
 	stored, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if s, _ := move.StateOf(stored); s.Step != move.Placing || s.Replacement != "small" || s.Launches != 1 {
 		t.Errorf("the node says %+v", s)
 	}
@@ -189,9 +184,7 @@ func TestClosedWindowIsNoFailure(t *testing.T) {
 // Nobody can launch a node, and the pods run on. The move makes room for others, and counts as no failure.
 func TestMoveWithoutRoomEndsNothing(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
-	if err := w.AWS.SetLimits("small", 0, 3); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetLimits("small", 0, 3))
 	w.Reread()
 	w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldRoom) })
 	w.clock.Step(21 * time.Minute)

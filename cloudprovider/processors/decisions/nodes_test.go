@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -90,9 +91,7 @@ func TestBudgetThatAllowsNoEviction(t *testing.T) {
 			unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{BlockingPod: &drain.BlockingPod{Pod: pod, Reason: drain.NotEnoughPdb}},
 				budget: &policyv1.PodDisruptionBudget{ObjectMeta: metav1.ObjectMeta{Name: "api"}, Spec: tt.spec, Status: tt.status}}.blockedByPod(&o)
 			want := decision.Reason{Code: decision.CodePod, Message: `the disruption budget "api" of pod "default/api-1" allows no eviction (` + tt.message + ")", Remedy: tt.remedy}
-			if diff := cmp.Diff(want, o.Reason); diff != "" {
-				t.Errorf("reason (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, o.Reason), "reason (-want +got)")
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // newRequestWorld has a group of three nodes in use, in a cluster that scaled up a moment ago, so that the core itself removes no node. The
@@ -29,9 +30,7 @@ func newRequestWorld(t *testing.T, least int, cpu string) (*world, []*corev1.Nod
 	nodes := w.ready("small")
 	w.put(objects(nodes)...)
 	for _, n := range nodes { // the core taints them in the API server
-		if err := w.client.Tracker().Add(n.DeepCopy()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.client.Tracker().Add(n.DeepCopy()))
 	}
 	for _, pod := range []*corev1.Pod{running("a", "a", cpu, "small-0"), running("b", "b", cpu, "small-1"), running("c", "c", "100m", "small-2")} {
 		w.put(pod, &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: pod.OwnerReferences[0].Name}})
@@ -228,9 +227,7 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		}
 		fourth := w.ready("small")[3]
 		w.put(fourth)
-		if err := w.client.Tracker().Add(fourth.DeepCopy()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.client.Tracker().Add(fourth.DeepCopy()))
 		w.loop()
 		w.gone(3)
 		if got := w.evicted(); got != "a" && got != "b" {
@@ -241,9 +238,7 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 
 func TestNodeOfAFullGroupIsNotReplaced(t *testing.T) {
 	w, nodes := newRequestWorld(t, 3, "1800m")
-	if err := w.AWS.SetLimits("small", 3, 3); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.SetLimits("small", 3, 3))
 	w.Reread()
 	n := nodes[0].DeepCopy()
 	nodemeta.RemovalRequested.Set(n, nodemeta.ReplaceFirst)

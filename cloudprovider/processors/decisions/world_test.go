@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -92,9 +93,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	client := fake.NewClientset()
 	w := &world{machine: machine, clock: testclock.NewFakeClock(time.Now()), client: client, factory: informers.NewSharedInformerFactory(client, 0), at: time.Now()}
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
 		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(t.Context(), core, client, w.factory)
@@ -183,9 +182,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	p.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(after)
 	opts.Processors = p
 	chain, err := expander.New([]string{"least-waste"}, config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	opts.ExpanderStrategy = chain
 	autoscaler, failed := core.NewAutoscaler(t.Context(), *opts, w.factory)
 	if failed != nil {
@@ -219,9 +216,7 @@ func (w *world) once() {
 		}()
 	}
 	_ = w.core.RunOnce(w.at)
-	if err := w.Provider.AwaitIncreases(w.T.Context()); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.Provider.AwaitIncreases(w.T.Context()))
 }
 
 // put puts pods, nodes and disruption budgets into the caches.
@@ -239,9 +234,7 @@ func (w *world) put(objects ...runtime.Object) {
 		case *policyv1.PodDisruptionBudget:
 			informer = w.factory.Policy().V1().PodDisruptionBudgets().Informer()
 		}
-		if err := informer.GetIndexer().Add(o); err != nil {
-			w.T.Fatal(err)
-		}
+		require.NoError(w.T, informer.GetIndexer().Add(o))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
+	"github.com/stretchr/testify/require"
 )
 
 var settings = Config{ScanInterval: 10 * time.Second, SettleTime: 100 * time.Millisecond, SettleLimit: time.Second}
@@ -39,9 +40,7 @@ func wait(t *testing.T, trigger *Trigger) (WakeReason, time.Duration) {
 	t.Helper()
 	began := time.Now()
 	reason, err := trigger.Wait(t.Context(), began)
-	if err != nil {
-		t.Fatalf("Wait: %v", err)
-	}
+	require.NoError(t, err, "Wait")
 	return reason, time.Since(began)
 }
 

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -34,9 +36,7 @@ func infos(w *awsworld.World) map[string]*framework.NodeInfo {
 	infos := map[string]*framework.NodeInfo{}
 	for _, ng := range w.NodeGroups() {
 		info, err := ng.TemplateNodeInfo()
-		if err != nil {
-			w.T.Fatal(err)
-		}
+		require.NoError(w.T, err)
 		infos[ng.Id()] = named(info, ng.Id())
 	}
 	return infos
@@ -52,9 +52,7 @@ func balancing(w *awsworld.World, viewsOnly bool) *Balancing {
 func candidates(w *awsworld.World) map[string]cloudprovider.NodeGroup {
 	w.T.Helper()
 	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos(w), nil)
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	byID := map[string]cloudprovider.NodeGroup{}
 	for _, ng := range able {
 		byID[ng.Id()] = ng
@@ -109,19 +107,13 @@ func TestCandidateMayTakeTheGroupsWholeRest(t *testing.T) {
 		}
 	}
 	want := map[string]int{"a/" + awsworld.ZoneA: 2 + 5, "a/" + awsworld.ZoneB: 1 + 5, "a/" + awsworld.ZoneC: 1 + 5, "full/" + awsworld.ZoneA: 1, "full/" + awsworld.ZoneB: 1, "full/" + awsworld.ZoneC: 1, "b": 5}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("maximum sizes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "maximum sizes (-want +got)")
 	if _, same := candidates(w)["b"].(*aws.NodeGroup); !same {
 		t.Error("a group that is not divided is weighed as something else")
 	}
 	zoneC := candidates(w)["a/"+awsworld.ZoneC]
-	if err := errors.Join(zoneC.IncreaseSize(5), w.Outcome(zoneC)); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 6}, w.PerZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	require.NoError(t, errors.Join(zoneC.IncreaseSize(5), w.Outcome(zoneC)))
+	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 6}, w.PerZone("a")), "instances by zone (-want +got)")
 }
 
 func TestCoolingZoneIsNoCandidate(t *testing.T) {
@@ -173,9 +165,7 @@ func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
 				ids = append(ids, id)
 			}
 			slices.Sort(ids)
-			if diff := cmp.Diff(tt.want, ids); diff != "" {
-				t.Errorf("similar node groups (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, ids), "similar node groups (-want +got)")
 			if view := zoneGroup(w.NodeGroup(tt.id)); view != nil {
 				for id, ng := range found {
 					if v := zoneGroup(ng); v != nil && v.AutoScalingGroup() == view.AutoScalingGroup() && ng.MaxSize() != w.Target(id) {
@@ -245,9 +235,7 @@ func TestSimilarNodeGroupsCountTheRestOnce(t *testing.T) {
 func TestScaleUpIsSpreadWithinSharedMaximum(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("even", "m5.large", 0, 0, 9), awsworld.Divided("tight", "m5.large", 0, 3, 5), awsworld.Divided("full", "m5.large", 0, 3, 3),
 		awsworld.Divided("uneven", "m5.large", 0, 0, 20), awsworld.Group("plain", "m5.large", 0, 0, 4, nil))
-	if err := w.Grow("uneven/"+awsworld.ZoneB, 5); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Grow("uneven/"+awsworld.ZoneB, 5))
 	views := func(name, letters string) (ids []string) {
 		for _, letter := range letters {
 			ids = append(ids, name+"/cn-northwest-1"+string(letter))
@@ -365,16 +353,12 @@ func TestASplitScaleUpEndsWithEvenZones(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 3, awsworld.ZoneB: 3, awsworld.ZoneC: 2}, w.PerZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 3, awsworld.ZoneB: 3, awsworld.ZoneC: 2}, w.PerZone("a")), "instances by zone (-want +got)")
 }
 
 func TestZoneGroupOfRemovedZoneCannotGrow(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 12), awsworld.Zoned(awsworld.Group("other", "m5.large", 0, 0, 9, nil), "c"))
-	if err := w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA, awsworld.ZoneB}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: []string{awsworld.ZoneA, awsworld.ZoneB}}))
 	w.Reread()
 	able := candidates(w)
 	for id, most := range map[string]int{"a/" + awsworld.ZoneA: 8, "a/" + awsworld.ZoneB: 8, "a/" + awsworld.ZoneC: 2} { // of 12, six are left
@@ -395,9 +379,7 @@ func TestZoneGroupOfRemovedZoneCannotGrow(t *testing.T) {
 	if err := gone.AtomicIncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
 		t.Errorf("all or nothing in the zone: %v, want ErrNotZonal", err)
 	}
-	if diff := cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 2, awsworld.ZoneC: 2}, w.PerZone("a")); diff != "" {
-		t.Errorf("instances by zone (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 2, awsworld.ZoneC: 2}, w.PerZone("a")), "instances by zone (-want +got)")
 }
 
 // Run under the race detector: views that grow, shrink, are read, and are one group in between.
@@ -426,12 +408,8 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 		if err := w.AWS.Resume("a", "AZRebalance"); i%5 == 1 && err != nil {
 			t.Error(err)
 		}
-		if err := w.AWS.Suspend("a", "AZRebalance"); err != nil {
-			t.Error(err)
-		}
-		if err := w.Cache.Refresh(context.WithoutCancel(t.Context())); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, w.AWS.Suspend("a", "AZRebalance"))
+		assert.NoError(t, w.Cache.Refresh(context.WithoutCancel(t.Context())))
 		look()
 	})
 	var mu sync.Mutex
@@ -465,9 +443,7 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 		}
 	})
 	all.Wait()
-	if err := w.AwaitIncreases(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AwaitIncreases(t.Context()))
 	look()
 	for _, f := range failed {
 		if launched[f.Zone] -= f.Instances; !errors.Is(f.Err, asg.ErrNotZonal) {

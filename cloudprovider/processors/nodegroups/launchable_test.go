@@ -18,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
@@ -58,9 +59,7 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 	all, infos := w.NodeGroups(), infos(w)
 	delete(infos, "unread")
 	nodemeta.Placeholder.Mark(infos["placeholder"].Node())
-	if err := w.AWS.DeleteGroup("deleted"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.DeleteGroup("deleted"))
 	w.Reread()
 	launchable := NewLaunchable(w.Provider)
 	groups, _, err := launchable.Process(nil, all, infos, nil)
@@ -82,9 +81,7 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 	launchable := NewLaunchable(w.Provider)
 	left := func(pods ...*corev1.Pod) bool {
 		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), pods)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return len(groups) == 0
 	}
 	if !left(gpu) || left(gpu, cpu) {
@@ -138,9 +135,7 @@ func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
 		return ""
 	})
 	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, ng := range able {
 		if ng.Id() == "one/"+awsworld.ZoneB {
 			t.Error("a zone group may grow where nothing is offered")

@@ -8,6 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -31,9 +32,7 @@ func TestAGroupAtZeroIsComparedByItsTemplate(t *testing.T) {
 	// liveNode is the template's node with what only a real one has.
 	liveNode := func(id string) *framework.NodeInfo {
 		info, err := w.NodeGroup(id).TemplateNodeInfo()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		n := info.Node().DeepCopy()
 		n.Labels["k8s.io/cloud-provider-aws"] = "0123"
 		n.Status.Capacity["hugepages-2Mi"] = *n.Status.Capacity.Name("pods", "DecimalSI")
@@ -42,9 +41,7 @@ func TestAGroupAtZeroIsComparedByItsTemplate(t *testing.T) {
 	}
 	fromTemplate := func(id string) *framework.NodeInfo {
 		info, err := w.NodeGroup(id).TemplateNodeInfo()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return named(info, id)
 	}
 	for _, tt := range []struct {
@@ -77,13 +74,9 @@ func TestObservedFactsMakeNoGroupDifferent(t *testing.T) {
 	w.Emptied("seen")
 	core := nodegroupset.CreateAwsNodeInfoComparator(nil, config.NewDefaultNodeGroupDifferenceRatios())
 	seen, err := w.NodeGroup("seen").TemplateNodeInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	unseen, err := w.NodeGroup("unseen").TemplateNodeInfo()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if core(seen, unseen) {
 		t.Fatal("the templates are alike to the core: this proves nothing")
 	}

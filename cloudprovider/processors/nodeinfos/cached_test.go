@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 )
@@ -19,9 +20,7 @@ import (
 // next returns the next node of the group as the core predicts it while the cluster has those nodes.
 func next(w *awsworld.World, infos *Provider, snapshot clustersnapshot.ClusterSnapshot, id string, live ...*corev1.Node) *corev1.Node {
 	w.T.Helper()
-	if err := snapshot.SetClusterState(live, nil, nil, nil); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, snapshot.SetClusterState(live, nil, nil, nil))
 	w.NextLoop()
 	all, err := infos.Process(&cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}, live, nil, taints.TaintConfig{}, time.Now())
 	if err != nil || all[id] == nil {
@@ -48,15 +47,9 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 
 	changed := awsworld.Group("a", "workers", 0, 0, 5, nil)
 	changed.LaunchTemplate.Version = "2"
-	if err := w.AWS.DeleteGroup("a"); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.AWS.AddGroup(changed); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Cache.Refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.DeleteGroup("a"))
+	require.NoError(t, w.AWS.AddGroup(changed))
+	require.NoError(t, w.Cache.Refresh(t.Context()))
 	w.Eventually(func() string {
 		info, err := w.NodeGroup("a").TemplateNodeInfo()
 		if err != nil {
@@ -87,9 +80,7 @@ func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {
 	}
 	edit := func(zones ...string) {
 		t.Helper()
-		if err := w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: zones}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{Zones: zones}))
 		w.Reread()
 	}
 	shows := func(when, id, zone, seen string, live ...*corev1.Node) {

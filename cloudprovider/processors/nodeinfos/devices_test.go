@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,9 +69,7 @@ func (c *gpuCluster) loop(nodes []*corev1.Node, slices map[string][]*resourceapi
 	}
 	devices := drasnapshot.NewSnapshot(map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{drasnapshot.GetClaimId(claim): claim},
 		slices, nil, classes)
-	if err := c.snapshot.SetClusterState(nodes, nil, devices, nil); err != nil {
-		c.w.T.Fatal(err)
-	}
+	require.NoError(c.w.T, c.snapshot.SetClusterState(nodes, nil, devices, nil))
 	ctx := &cacontext.AutoscalingContext{CloudProvider: c.w.Provider, ClusterSnapshot: c.snapshot, TemplateNodeInfoRegistry: c.registry,
 		AutoscalingOptions: config.AutoscalingOptions{DynamicResourceAllocationEnabled: true,
 			NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
@@ -88,9 +88,7 @@ func (c *gpuCluster) fits() bool {
 	}
 	c.snapshot.Fork()
 	defer c.snapshot.Revert()
-	if err := c.snapshot.AddNodeInfo(info); err != nil {
-		c.w.T.Fatal(err)
-	}
+	require.NoError(c.w.T, c.snapshot.AddNodeInfo(info))
 	return c.snapshot.CheckPredicates(c.pod, info.Node().Name) == nil
 }
 
@@ -247,9 +245,7 @@ func TestDevicesAreThoseThatEveryTypeHas(t *testing.T) {
 				got = append(got, device{d.Name, ptr.Deref(d.Attributes["productName"].StringValue, ""),
 					ptr.Deref(d.Attributes["architecture"].StringValue, ""), memory.Value() >> 20})
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("devices (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "devices (-want +got)")
 		})
 	}
 }

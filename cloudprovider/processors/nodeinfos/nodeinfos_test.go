@@ -21,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
@@ -79,17 +80,13 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 			live.Status = corev1.NodeStatus{Capacity: tt.shown, Allocatable: tt.shown, Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady,
 				Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(now.Add(-2 * time.Minute))}}}
 			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
 			infos := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false)
 			// In the first loop the node is old enough to become its group's cached NodeInfo. In the second it is deleted.
 			for _, nodes := range [][]*corev1.Node{{live}, nil} {
-				if err := snapshot.SetClusterState(nodes, nil, nil, nil); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, snapshot.SetClusterState(nodes, nil, nil, nil))
 				got, coreErr := infos.Process(ctx, nodes, nil, taints.TaintConfig{}, now)
 				if coreErr != nil {
 					t.Fatal(coreErr)
@@ -125,9 +122,7 @@ func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			handle, err := framework.NewHandle(t.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 				ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)}
 			got, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, nil, tt.daemons, taints.TaintConfig{}, time.Now())

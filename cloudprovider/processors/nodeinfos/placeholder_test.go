@@ -22,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
@@ -32,9 +33,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 		})
 	processors, _ := processorstest.NewTestProcessors(config.AutoscalingOptions{})
 	ctx, err := coretest.NewScaleTestAutoscalingContext(config.AutoscalingOptions{}, &fake.Clientset{}, nil, w.Provider, nil, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
 	if coreErr != nil {
 		t.Fatal(coreErr)
@@ -44,9 +43,7 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	}
 	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
 		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
-	if err := state.UpdateNodes(nil, infos, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, state.UpdateNodes(nil, infos, time.Now()))
 	processors.ScaleStateNotifier.Register(state)
 	core := scaleup.New(scaleup.Options{Core: orchestrator.New(), Placeholder: IsPlaceholder})
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -43,13 +45,9 @@ func showing(w *awsworld.World, id, instanceType string, age time.Duration, show
 func nextNode(w *awsworld.World, id string, nodes ...*corev1.Node) *framework.NodeInfo {
 	w.T.Helper()
 	handle, err := framework.NewHandle(w.T.Context(), informers.NewSharedInformerFactory(fake.NewClientset(), 0), nil, false, false)
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	snapshot := predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)
-	if err := snapshot.SetClusterState(nodes, nil, nil, nil); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, snapshot.SetClusterState(nodes, nil, nil, nil))
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot}
 	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).
 		Process(ctx, nodes, nil, taints.NewTaintConfig(config.AutoscalingOptions{}), time.Now())
@@ -244,9 +242,7 @@ func TestStartupTaintsKeepNoGroupAtZero(t *testing.T) {
 			for _, taint := range nextNode(w, "zero").Node().Spec.Taints {
 				got = append(got, taint.Key)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("taints of the next node (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "taints of the next node (-want +got)")
 		})
 	}
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/require"
 )
 
 // claims are bound EBS volumes with their claims, named volume-0 and so on.
@@ -59,9 +60,7 @@ func volumeSnapshot(t *testing.T, count int) clustersnapshot.ClusterSnapshot {
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(claims(count)...), 0)
 	handle, err := framework.NewHandle(t.Context(), factory, nil, false, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
 	return predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, true)
@@ -95,18 +94,14 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			volumes := csisnapshot.NewSnapshot(csiNodes)
 			starting := readiness.NewStartingNodes(w.Provider, nil, customresources.NewDefaultCustomResourcesProcessor(false, true), clock.RealClock{})
 			starting.FilterOutNodesWithUnreadyResources(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, []*corev1.Node{other}, nil, nil, volumes)
-			if err := snapshot.SetClusterState([]*corev1.Node{other}, nil, nil, volumes); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, snapshot.SetClusterState([]*corev1.Node{other}, nil, nil, volumes))
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
 			infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
 			if coreErr != nil {
 				t.Fatal(coreErr)
 			}
-			if err := snapshot.AddNodeInfo(infos["gpu"]); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, snapshot.AddNodeInfo(infos["gpu"]))
 			got := 0
 			for got < 30 && snapshot.CheckPredicates(withVolumes(got+1), infos["gpu"].Node().Name) == nil {
 				got++

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -64,9 +66,7 @@ func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
 				"kept-whole": {"cn-northwest-1a", tt.want, ""},
 				"declared":   {"cn-northwest-1a", "mine", ""},
 			}
-			if diff := cmp.Diff(want, shownZones(w, tt.nodes...)); diff != "" {
-				t.Errorf("zone, identifier and mark (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, shownZones(w, tt.nodes...)), "zone, identifier and mark (-want +got)")
 		})
 	}
 	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 0 {
@@ -94,9 +94,7 @@ func TestDeniedZoneLookUpCostsOnlyIDs(t *testing.T) {
 	elsewhere := inZone("cn-northwest-1a", "cnnw1-az7")
 	w.Eventually(func() string {
 		want := map[string][]string{"one": {"cn-northwest-1c", "", ""}}
-		if diff := cmp.Diff(want, shownZones(w, elsewhere)); diff != "" {
-			t.Fatal(diff)
-		}
+		require.Empty(t, cmp.Diff(want, shownZones(w, elsewhere)))
 		if w.AWS.Calls()["DescribeAvailabilityZones"] == 0 {
 			return "EC2 was not asked"
 		}

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -38,16 +40,12 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	err := snapshot.SetClusterState([]*corev1.Node{node("draining", true), node("not-seen-cordoned", false), node("other", true)},
 		[]*corev1.Pod{pod("a", "draining"), pod("b", "draining"), pod("on-its-way", "draining", leaving), pod("agent", "draining", ofDaemonSet),
 			pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned"}}
 	pods := NewDraining(d)
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	got, err := pods.Process(ctx, []*corev1.Pod{pod("pending", "")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var names []string
 	for _, p := range got {
 		names = append(names, p.Name)
@@ -55,15 +53,11 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 			t.Errorf("pod %s is still bound to %s", p.Name, p.Spec.NodeName)
 		}
 	}
-	if diff := cmp.Diff([]string{"pending", "a", "b"}, names); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"pending", "a", "b"}, names))
 	if len(d.decided) > 0 {
 		t.Errorf("%v decided on before the scale-up", d.decided)
 	}
 	pods.ScaledUp()
 	pods.ScaledUp()
-	if diff := cmp.Diff([]string{"draining", "gone"}, d.decided); diff != "" {
-		t.Error(diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"draining", "gone"}, d.decided))
 }

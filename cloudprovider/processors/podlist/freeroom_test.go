@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -30,9 +32,7 @@ func plannedPod(name string, cpus int64, nominated string) *corev1.Pod {
 func podsOn(t *testing.T, snapshot clustersnapshot.ClusterSnapshot) map[string][]string {
 	t.Helper()
 	infos, err := snapshot.ListNodeInfos()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	on := map[string][]string{}
 	for _, info := range infos {
 		for _, pod := range info.Pods() {
@@ -75,9 +75,7 @@ func newFreeRoom(t *testing.T, nodes []string, core packing, of ...plan.Node) (*
 	for _, name := range nodes {
 		node := utiltest.BuildTestNode(name, 4000, 1<<30)
 		utiltest.SetNodeReadyState(node, true, time.Unix(0, 0))
-		if err := snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, snapshot.AddNodeInfo(framework.NewNodeInfo(node, nil)))
 	}
 	p := plan.New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
 	p.Add(of...)
@@ -99,9 +97,7 @@ func TestPodsJoinThePlan(t *testing.T) {
 			got[node.Name] = append(got[node.Name], pod.UID)
 		}
 	}
-	if diff := cmp.Diff(map[string][]types.UID{"": {"huge", "moved"}, "a-2": {"elsewhere"}}, got); diff != "" {
-		t.Errorf("planned pods by node (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string][]types.UID{"": {"huge", "moved"}, "a-2": {"elsewhere"}}, got), "planned pods by node (-want +got)")
 }
 
 // Pods of capacity buffers and injected pods are with the core alone. No kube-scheduler ever binds them.
@@ -161,9 +157,7 @@ func TestPlannedPodsGetTheirNodes(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r, ctx := newFreeRoom(t, tt.nodes, nil, tt.planned...)
 			pods, err := r.Process(ctx, tt.pending)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, pod := range tt.pending {
 				if pod.Name == "huge" && tt.planned[0].Name != "" && pod.Status.NominatedNodeName == "" {
 					t.Error("the pod of the informer was changed")
@@ -173,12 +167,8 @@ func TestPlannedPodsGetTheirNodes(t *testing.T) {
 			for _, pod := range pods {
 				left = append(left, pod.Name+"="+pod.Status.NominatedNodeName)
 			}
-			if diff := cmp.Diff(tt.left, left); diff != "" {
-				t.Errorf("still pending (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.on, podsOn(t, ctx.ClusterSnapshot)); diff != "" {
-				t.Errorf("pods by node (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.left, left), "still pending (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.on, podsOn(t, ctx.ClusterSnapshot)), "pods by node (-want +got)")
 			if still := len(r.Plan.Planned()); still != tt.still {
 				t.Errorf("%d nodes are planned, want %d", still, tt.still)
 			}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -69,9 +71,7 @@ func TestNodesUnderWayAreGivenBack(t *testing.T) {
 				now.Step(loop.after)
 				loop.run(t, giveBack)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("given back (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "given back (-want +got)")
 		})
 	}
 }
@@ -83,19 +83,13 @@ func (c coming) run(t *testing.T, giveBack *GiveBack) {
 	for group, count := range c.nodes {
 		for at := range count {
 			info, err := simulator.SanitizedNodeInfo(nextNode(group), fmt.Sprintf("upcoming-%d", at)) // as the core does
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
+			require.NoError(t, ctx.ClusterSnapshot.AddNodeInfo(info))
 		}
 	}
 	ready := nextNode("a").Node()
 	ready.Name, ready.Annotations, ready.Spec.Unschedulable = "ready", nil, true
-	if err := ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(ready, nil)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(ready, nil)))
 	registered := []*corev1.Node{ready}
 	for at := range c.registered {
 		node := nextNode("a").Node()

@@ -14,6 +14,7 @@ import (
 	utiltest "k8s.io/autoscaler/cluster-autoscaler/utils/test"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
+	"github.com/stretchr/testify/require"
 )
 
 type noDeletions struct{ scaledown.Actuator }
@@ -37,9 +38,7 @@ func (r *FreeRoom) loop(t *testing.T, pending ...*corev1.Pod) []*corev1.Pod {
 	ctx.ScaleDownActuator, ctx.DebuggingSnapshotter = noDeletions{}, debuggingsnapshot.NewDebuggingSnapshotter(false)
 	r.Core = podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)
 	left, err := r.Process(ctx, pending)
-	if err != nil {
-		t.Fatalf("no pod is helped in this loop: %v", err)
-	}
+	require.NoError(t, err, "no pod is helped in this loop")
 	return left
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -41,12 +42,8 @@ func TestOneZonePodAsksForPromisedZone(t *testing.T) {
 			pod := &corev1.Pod{Spec: corev1.PodSpec{Affinity: tt.before}}
 			untouched := pod.DeepCopy()
 			got := withPromisedZone(pod)
-			if diff := cmp.Diff(tt.want, got.Spec.Affinity); diff != "" {
-				t.Errorf("affinity (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(untouched, pod); diff != "" {
-				t.Errorf("the pod itself was changed:\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got.Spec.Affinity), "affinity (-want +got)")
+			assert.Empty(t, cmp.Diff(untouched, pod), "the pod itself was changed")
 		})
 	}
 }

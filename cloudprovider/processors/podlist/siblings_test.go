@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,16 +53,12 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 				ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(tt.all), nil, nil, nil, nil, nil, nil)}}
 			got, err := NewSiblings(testingclock.NewFakePassiveClock(now)).Process(ctx, tt.pending)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var names []string
 			for _, p := range got {
 				names = append(names, p.Name)
 			}
-			if diff := cmp.Diff(tt.want, names); diff != "" {
-				t.Errorf("pending pods (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, names), "pending pods (-want +got)")
 		})
 	}
 }

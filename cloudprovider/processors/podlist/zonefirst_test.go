@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -73,26 +75,18 @@ func TestOneZonePodsTakeRoomFirst(t *testing.T) {
 			n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{corev1.LabelTopologyZone: "a"}}}
 			n.Status.Allocatable = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("2"), corev1.ResourcePods: resource.MustParse("10")}
 			n.Status.Capacity = n.Status.Allocatable
-			if err := ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(n, nil)); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(n, nil)))
 			first := &FreeRoom{Core: packing{}, Plan: plan.New(clock.RealClock{}), OthersFirst: func() bool { return tt.owed },
 				Zones: NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{})}
 			left, err := first.Process(ctx, tt.pods)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			info, err := ctx.ClusterSnapshot.GetNodeInfo("n")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var inA []string
 			for _, p := range info.Pods() {
 				inA = append(inA, p.Pod.Name)
 			}
-			if diff := cmp.Diff(fmt.Sprint(tt.left, tt.inA), fmt.Sprint(names(left), inA)); diff != "" {
-				t.Errorf("pods left, and those with room (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(fmt.Sprint(tt.left, tt.inA), fmt.Sprint(names(left), inA)), "pods left, and those with room (-want +got)")
 		})
 	}
 }

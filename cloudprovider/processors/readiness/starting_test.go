@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -455,13 +456,9 @@ func finished(pod *corev1.Pod, phase corev1.PodPhase) *corev1.Pod {
 // The core filters nodes before it calls Refresh.
 func TestNodeOfNewGroupStartsOneLoopLater(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("plain", "m5.large", 0, 1, 5, nil))
-	if err := w.AWS.AddGroup(awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.AddGroup(awsworld.Group("gpu", "g4dn.xlarge", 0, 1, 5, nil)))
 	for deadline := time.Now().Add(10 * time.Second); ; {
-		if err := w.Cache.Refresh(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.Cache.Refresh(t.Context()))
 		if g := w.Cache.Snapshot().Group("gpu"); g != nil && len(g.Instances) == 1 && g.LaunchSpec != nil {
 			break
 		}

@@ -37,6 +37,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/stretchr/testify/require"
 )
 
 // ticking is a clock that goes on by a tick whenever somebody looks.
@@ -301,15 +302,11 @@ func (w *world) loop(o *Orchestrator, of *plan.Plan, pods []*apiv1.Pod) (loops i
 				if err == nil {
 					err = w.ctx.ClusterSnapshot.AddNodeInfo(info)
 				}
-				if err != nil {
-					w.t.Fatal(err)
-				}
+				require.NoError(w.t, err)
 			}
 		}
 		left, err := room.Process(w.ctx, slices.Clone(pods))
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
 		if len(left) > 0 {
 			if _, err := o.ScaleUp(left, nil, nil, w.nodeInfos, false); err != nil {
 				w.t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
@@ -112,9 +114,7 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 			if (err != nil) != tt.failed || (result.Result == status.ScaleUpError) != tt.failed {
 				t.Errorf("result = %v, error %v, want a failure %t", result.Result, err, tt.failed)
 			}
-			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
-				t.Errorf("launches (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
 			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) != 0 {
 				t.Errorf("%d nodes in the snapshot, error %v, want it as before", len(left), err)
 			}
@@ -150,9 +150,7 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 			if err != nil || len(result.PodsTriggeredScaleUp) != 5 {
 				t.Errorf("nodes for %q, error %v, want nodes for five pods", names(result.PodsTriggeredScaleUp), err)
 			}
-			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
-				t.Errorf("launches (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
 		})
 	}
 }
@@ -197,9 +195,7 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 			if _, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false); (err != nil) != tt.dry {
 				t.Errorf("error %v, want one %t", err, tt.dry)
 			}
-			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
-				t.Errorf("launches (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
 		})
 	}
 }
@@ -252,9 +248,7 @@ func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
 			if _, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false); err != nil {
 				t.Error(err)
 			}
-			if diff := cmp.Diff(tt.want, askedOf(got)); diff != "" {
-				t.Errorf("plan (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, askedOf(got)), "plan (-want +got)")
 		})
 	}
 }
@@ -278,12 +272,8 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 			if err != nil || len(result.PodsTriggeredScaleUp) != 2 || len(result.PodsAwaitEvaluation) != 0 {
 				t.Errorf("nodes for %q, later %q, error %v, want nodes for both", names(result.PodsTriggeredScaleUp), names(result.PodsAwaitEvaluation), err)
 			}
-			if diff := cmp.Diff(tt.asked, w.asked); diff != "" {
-				t.Errorf("launches (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.want, askedOf(got)); diff != "" {
-				t.Errorf("plan (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.want, askedOf(got)), "plan (-want +got)")
 		})
 	}
 }
@@ -340,14 +330,10 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	}
 	old := utiltest.BuildTestNode("old", 8000, 1<<30)
 	old.Labels[apiv1.LabelHostname] = old.Name
-	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, spread(sized(1, 500))[0])); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, spread(sized(1, 500))[0])))
 	s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
 	defer s.end()
-	if err := s.add(map[string]int{"a": 1}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.add(map[string]int{"a": 1}))
 	pods, option, placed := spread(sized(4, 800)), podSet{}, podSet{}
 	option.added(pods)
 	err := s.fit(placed, option, pods, 0, func() bool { return false })
@@ -360,14 +346,10 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	old := utiltest.BuildTestNode("old", 8000, 1<<30)
-	if err := w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old)))
 	s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
 	defer s.end()
-	if err := s.add(map[string]int{"a": 2}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.add(map[string]int{"a": 2}))
 	placed := podSet{}
 	err := s.fit(placed, podSet{}, replicas("apart", 3, 100, keptApart), 0, func() bool { return false })
 	if diff := cmp.Diff([][]string{{"apart-0"}, {"apart-1"}}, [][]string{names(s.asked[0].Pods), names(s.asked[1].Pods)}); diff != "" || err != nil || len(placed) != 2 {
@@ -418,9 +400,7 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 	}
 	want := summary{Infos: []string{"a 0-1/1", "c 0-2/2"}, Triggered: []string{"a-900m-0", "a-900m-1", "c-800m-0", "c-800m-1"},
 		Remain: []string{"b-500m-0", "none-100m-0"}, Await: []string{"c-800m-2"}}
-	if diff := cmp.Diff(want, summarized(result)); diff != "" {
-		t.Errorf("result (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, summarized(result)), "result (-want +got)")
 	if diff := cmp.Diff([]string{"b"}, ids(result)); diff != "" || len(result.ConsideredNodeGroups) != 3 {
 		t.Errorf("%d groups considered, groups that failed (-want +got):\n%s", len(result.ConsideredNodeGroups), diff)
 	}
@@ -430,9 +410,7 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 		parts = append(parts, summarized(part))
 	}
 	wantParts := []summary{{Infos: []string{"a 0-1/1"}, Triggered: []string{"a-900m-1"}}, {Infos: []string{"c 0-2/2"}, Triggered: []string{"c-800m-0", "c-800m-1"}}}
-	if diff := cmp.Diff(wantParts, parts); diff != "" {
-		t.Errorf("scale-ups (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantParts, parts), "scale-ups (-want +got)")
 }
 
 func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
@@ -470,9 +448,7 @@ func TestRequestsGetOneScaleUpALoop(t *testing.T) {
 			t.Errorf("loop %d: requests tried %d times, want %d, launches (-want +got):\n%s", loop, requests, want.requests, diff)
 		}
 	}
-	if diff := cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, askedOf(got)); diff != "" {
-		t.Errorf("plan (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(asked{"a": {{"800m-0"}}, "b": {{"800m-1"}}}, askedOf(got)), "plan (-want +got)")
 }
 
 func TestRequestsFollowAfterOtherPods(t *testing.T) {
@@ -515,9 +491,7 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 		}
 	}
 	// The second time the nodes would be in the list of the cluster's nodes.
-	if diff := cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked); diff != "" {
-		t.Errorf("launches (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked), "launches (-want +got)")
 }
 
 // Without the flag the core leaves the other groups below their minimum sizes.
@@ -544,9 +518,7 @@ func TestMinimumByTheClockNeedsNoFlag(t *testing.T) {
 			}
 		}
 		slices.Sort(w.asked)
-		if diff := cmp.Diff(tt.want, w.asked); diff != "" {
-			t.Errorf("with the flag: %t, and %v below a minimum by the clock: launches (-want +got):\n%s", tt.flag, tt.below, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(tt.want, w.asked), "with the flag: %t, and %v below a minimum by the clock: launches (-want +got)", tt.flag, tt.below)
 		clear(tt.below)
 		o.Refresh()
 		if w.ctx.EnforceNodeGroupMinSize != tt.flag {

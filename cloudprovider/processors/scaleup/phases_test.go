@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -130,12 +131,8 @@ func TestPodsAreServedInPhases(t *testing.T) {
 					t.Errorf("error %v, want %v", err, tt.err)
 				}
 			}
-			if diff := cmp.Diff(tt.calls, recorder.calls); diff != "" {
-				t.Errorf("scale-ups (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.later, later); diff != "" {
-				t.Errorf("pods that await evaluation (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.calls, recorder.calls), "scale-ups (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.later, later), "pods that await evaluation (-want +got)")
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	testprovider "k8s.io/autoscaler/cluster-autoscaler/cloudprovider/test"
@@ -39,15 +41,11 @@ func startCore(t *testing.T, o *Orchestrator) {
 		infos[id] = framework.NewTestNodeInfo(utiltest.BuildTestNode("template-of-"+id, 1000, 1<<30))
 	}
 	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, nil, provider, nil, nil, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	processors, _ := processorstest.NewTestProcessors(options)
 	state := clusterstate.NewClusterStateRegistry(provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
 		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
-	if err := state.UpdateNodes(nil, infos, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, state.UpdateNodes(nil, infos, time.Now()))
 	o.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
 }
@@ -90,7 +88,5 @@ func TestRequestsDoNotPassOverOtherPods(t *testing.T) {
 		}
 	}
 	want := []string{"free", "in-a", "request", "in-a", "free", "in-a", "request", "in-a"}
-	if diff := cmp.Diff(want, phases); diff != "" {
-		t.Errorf("phases (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, phases), "phases (-want +got)")
 }

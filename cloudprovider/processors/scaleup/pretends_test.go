@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
 	"k8s.io/autoscaler/cluster-autoscaler/observers/nodegroupchange"
@@ -43,7 +44,5 @@ func TestTheCoreDoesNotHearOfRaisesThatAShadowPretends(t *testing.T) {
 	if err != nil || result.Result != status.ScaleUpSuccessful {
 		t.Errorf("result = %v, error %v, want a success", result.Result, err)
 	}
-	if diff := cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes); diff != "" {
-		t.Errorf("nodes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes), "nodes (-want +got)")
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -112,9 +113,7 @@ func (w *world) build(options config.AutoscalingOptions) {
 	processors, templates := processorstest.NewTestProcessors(options)
 	listers := kube_util.NewListerRegistry(nil, nil, kube_util.NewTestPodLister(nil), nil, nil, nil, nil, nil, nil)
 	ctx, err := coretest.NewScaleTestAutoscalingContext(options, &fake.Clientset{}, listers, w.provider, nil, nil, templates)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	ctx.ExpanderStrategy = firstByID{}
 	if err := templates.Recompute(&ctx, nil, nil, taints.TaintConfig{}, time.Now()); err != nil {
 		w.t.Fatal(err)
@@ -128,15 +127,11 @@ func (w *world) initialize(o corescaleup.Orchestrator) {
 	estimators, err := estimator.NewEstimatorBuilder(estimator.BinpackingEstimatorName,
 		estimator.NewThresholdBasedEstimationLimiter(append(w.limits, estimator.NewSngCapacityThreshold())),
 		estimator.NewDecreasingPodOrderer(), nil, w.fastPath)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	state := clusterstate.NewClusterStateRegistry(w.provider, clusterstate.ClusterStateRegistryConfig{}, w.ctx.LogRecorder,
 		coretest.NewBackoff(), nodegroupconfig.NewDefaultNodeGroupConfigProcessor(w.ctx.NodeGroupDefaults),
 		asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
-	if err := state.UpdateNodes(nil, w.nodeInfos, time.Now()); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, state.UpdateNodes(nil, w.nodeInfos, time.Now()))
 	w.processors.ScaleStateNotifier.Register(state)
 	o.Initialize(w.ctx, w.processors, state, estimators, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(
 		resourcequotas.TrackerOptions{QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.provider),

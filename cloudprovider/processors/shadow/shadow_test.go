@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -64,9 +66,7 @@ func (w world) loop(pods []*corev1.Pod) (anew []string) {
 	w.t.Helper()
 	w.NextLoop()
 	list, err := w.Process(nil, pods)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	for _, pod := range list {
 		anew = append(anew, pod.Name)
 	}
@@ -76,21 +76,15 @@ func (w world) loop(pods []*corev1.Pod) (anew []string) {
 // raise has the leader raise a group, and a reading show it at the clock's time.
 func (w world) raise(group string, desired int) {
 	w.t.Helper()
-	if err := w.AWS.SetDesired(group, desired); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, w.AWS.SetDesired(group, desired))
 	w.Reread()
 }
 
 func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 	w := newWorld(t, 0)
 	pods := w.pods(0, 3)
-	if diff := cmp.Diff([]string{"p0", "p1", "p2"}, w.loop(pods)); diff != "" {
-		t.Fatalf("pods to decide for (-want +got):\n%s", diff)
-	}
-	if err := w.NodeGroup("a").IncreaseSize(2); err != nil {
-		t.Fatal(err)
-	}
+	require.Empty(t, cmp.Diff([]string{"p0", "p1", "p2"}, w.loop(pods)), "pods to decide for (-want +got)")
+	require.NoError(t, w.NodeGroup("a").IncreaseSize(2))
 	if got := w.Target("a"); got != 2 {
 		t.Errorf("the target size is %d within a scale-up, want the 2 nodes that were decided", got)
 	}
@@ -111,15 +105,11 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 		t.Fatalf("report = %+v, want one comparison of one day", report)
 	}
 	c := report.Comparisons[0]
-	if diff := cmp.Diff("pods: 3, nodes: 2 in a (leader: 0), 0 in b (leader: 3)", c.What()); diff != "" {
-		t.Errorf("comparison (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff("pods: 3, nodes: 2 in a (leader: 0), 0 in b (leader: 3)", c.What()), "comparison (-want +got)")
 	if !c.OtherGroups() || c.Both != 3 || c.PerHour.Shadow <= 0 || c.PerHour.Leader <= c.PerHour.Shadow {
 		t.Errorf("comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
 	}
-	if diff := cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes); diff != "" {
-		t.Errorf("causes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes), "causes (-want +got)")
 }
 
 // The new pod may have room on a node that was decided before, and may change how the others are packed.
@@ -128,20 +118,14 @@ func TestALaterPodHasAllDecidedAgain(t *testing.T) {
 	pods := w.pods(0, 4)
 	w.loop(pods[:3])
 	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:3]})...)
-	if diff := cmp.Diff([]string{"p0", "p1", "p2", "p3"}, w.loop(pods)); diff != "" {
-		t.Fatalf("pods to decide for (-want +got):\n%s", diff)
-	}
+	require.Empty(t, cmp.Diff([]string{"p0", "p1", "p2", "p3"}, w.loop(pods)), "pods to decide for (-want +got)")
 	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[2:], pods[:1]})...) // the second one no more
-	if diff := cmp.Diff([]string{"p1"}, w.loop(pods)); diff != "" {
-		t.Errorf("pods to decide for (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"p1"}, w.loop(pods)), "pods to decide for (-want +got)")
 	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[1:2]})...)
 	w.loop(nil)
 	w.clock.Step(settle)
 	w.loop(nil)
-	if diff := cmp.Diff("pods: 4, nodes: 3 in a (leader: 0)", w.Report().Comparisons[0].What()); diff != "" {
-		t.Errorf("comparison (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff("pods: 4, nodes: 3 in a (leader: 0)", w.Report().Comparisons[0].What()), "comparison (-want +got)")
 }
 
 func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
@@ -163,9 +147,7 @@ func TestLaunchesAndPodsOfOneSideAreComparedToo(t *testing.T) {
 	for _, c := range w.Report().Comparisons {
 		got = append(got, c.What())
 	}
-	if diff := cmp.Diff([]string{"pods: 0, nodes: 0 in a (leader: 2)", "pods: 1, nodes: 1 in a (leader: 0)"}, got); diff != "" {
-		t.Errorf("comparisons (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"pods: 0, nodes: 0 in a (leader: 2)", "pods: 1, nodes: 1 in a (leader: 0)"}, got), "comparisons (-want +got)")
 }
 
 func TestRemovalsAreCompared(t *testing.T) {
@@ -206,9 +188,7 @@ func TestRemovalsAreCompared(t *testing.T) {
 		"true [a]: the shadow would have kept it",
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("removals (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "removals (-want +got)")
 	if sum := report.Days[0].Removals; sum.Both != 2 || sum.Mean() != -10 {
 		t.Errorf("sum of the day = %+v, want two, 10 s later", sum)
 	}
@@ -234,12 +214,8 @@ func TestNodeGroupsOfAShadowWriteNothing(t *testing.T) {
 	w := newWorld(t, 1)
 	node := w.Nodes("a")[0]
 	ng := w.NodeGroup("a")
-	if err := ng.IncreaseSize(2); err != nil {
-		t.Error(err)
-	}
-	if err := ng.DecreaseTargetSize(-1); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, ng.IncreaseSize(2))
+	assert.NoError(t, ng.DecreaseTargetSize(-1))
 	if ng.DeleteNodes([]*corev1.Node{node}) == nil || ng.ForceDeleteNodes([]*corev1.Node{node}) == nil {
 		t.Error("a shadow removed a node")
 	}

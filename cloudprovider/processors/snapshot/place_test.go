@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
@@ -52,21 +54,15 @@ func TestPlace(t *testing.T) {
 			for _, name := range []string{"a", "b", "c"} {
 				node := utiltest.BuildTestNode(name, 1000, 1<<30)
 				node.Labels[corev1.LabelHostname] = name
-				if err := cluster.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, cluster.AddNodeInfo(framework.NewTestNodeInfo(node)))
 			}
 			placed, err := Place(cluster, tt.pods, tt.on)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			got := map[string]string{}
 			for pod, node := range placed {
 				got[pod.Name] = node
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("nodes by pod (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "nodes by pod (-want +got)")
 		})
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
@@ -96,9 +98,7 @@ func (w *world) read() *drasnapshot.Snapshot {
 
 func (w *world) load(t testing.TB, s clustersnapshot.ClusterSnapshot) {
 	t.Helper()
-	if err := s.SetClusterState(w.nodes, w.pods, w.read(), nil); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.SetClusterState(w.nodes, w.pods, w.read(), nil))
 }
 
 // The core alone dies here of a write to a map from two goroutines, at the latest in the tenth loop.
@@ -176,9 +176,7 @@ func TestPredicatesOfCSINodesDoNotEndTheProcess(t *testing.T) {
 	options := byDefault
 	options.CSINodeAwareSchedulingEnabled = true
 	s := New(options, framework.NewTestFrameworkHandleOrDie(t))
-	if err := s.SetClusterState(w.nodes, nil, nil, csisnapshot.NewSnapshot(volumes)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.SetClusterState(w.nodes, nil, nil, csisnapshot.NewSnapshot(volumes)))
 	waits := newPod("waits", "")
 	waits.Spec.Volumes = []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
 		AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{VolumeID: "vol-1"}}}}
@@ -219,9 +217,7 @@ func TestRemoveNodeWithBorrowedClaim(t *testing.T) {
 			tt.build(w)
 			s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
 			w.load(t, s)
-			if err := s.RemoveNodeInfo("n0"); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, s.RemoveNodeInfo("n0"))
 			infos, err := s.ListNodeInfos()
 			if err != nil || len(infos) != 1 || infos[0].Node().Name != "n1" {
 				t.Errorf("nodes left: %v (%v), want n1", infos, err)
@@ -236,12 +232,8 @@ func TestRemoveNodeWithUnknownClaim(t *testing.T) {
 	w.load(t, s)
 	info := framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "new"}}, nil,
 		framework.NewPodInfo(newClaimant(w, "daemon"), nil)) // as the core adds a DaemonSet's pod to a node to come
-	if err := s.AddNodeInfo(info); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.RemoveNodeInfo("new"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.AddNodeInfo(info))
+	require.NoError(t, s.RemoveNodeInfo("new"))
 	if _, err := s.GetNodeInfo("new"); err == nil {
 		t.Error("the node is still there")
 	}
@@ -259,9 +251,7 @@ func TestSimulationLeavesReadClaimsAlone(t *testing.T) {
 	if err := s.SchedulePod(waits, "n0"); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, claim); diff != "" {
-		t.Errorf("the simulation changed the informer's claim (-before +after):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(before, claim), "the simulation changed the informer's claim (-before +after)")
 }
 
 // requested is the CPU that the pods of the only node ask for.

@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,9 +54,7 @@ func inWorld(t *testing.T, test func(*world)) {
 		go func() { ended <- w.writer.Run(ctx) }()
 		test(w)
 		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, <-ended)
 	})
 }
 
@@ -75,9 +75,7 @@ func (w *world) written() *corev1.ConfigMap {
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return m
 }
 
@@ -129,9 +127,7 @@ func TestRemovedStatusComesBack(t *testing.T) {
 	inWorld(t, func(w *world) {
 		w.loop("one")
 		time.Sleep(2 * slow)
-		if err := w.server.CoreV1().ConfigMaps(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.server.CoreV1().ConfigMaps(namespace).Delete(t.Context(), name, metav1.DeleteOptions{}))
 		w.loop("two")
 		time.Sleep(2 * slow)
 		w.wantWritten("two")

@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
@@ -26,9 +27,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 	}
 	launchable := nodegroups.NewLaunchable(z.Provider)
 	able, _, err := launchable.Process(z.ctx, z.NodeGroups(), z.ctx.TemplateNodeInfoRegistry.GetNodeInfos(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	shared := map[string]scaleup.Reasons{"sound": orchestrator.MaxLimitReachedReason}
 	for _, tt := range []struct {
 		name    string

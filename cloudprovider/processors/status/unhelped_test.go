@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaleup/orchestrator"
@@ -74,9 +76,7 @@ func TestEventOnPodHasTheReportsCause(t *testing.T) {
 	w.says(pod, `group "web" has its maximum size of 5`)
 	got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
 	want := []string{`Normal NotTriggerScaleUp pod didn't trigger scale-up: group "web" has its maximum size of 5`}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("events (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "events (-want +got)")
 }
 
 func TestEventWithoutCauseHasTheCoresWords(t *testing.T) {
@@ -85,9 +85,7 @@ func TestEventWithoutCauseHasTheCoresWords(t *testing.T) {
 			w := newUnhelpedWorld(t, "web")
 			w.report = report
 			got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pending("one", "1", nil))
-			if diff := cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: 1 max node group size reached"}, got); diff != "" {
-				t.Errorf("events (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: 1 max node group size reached"}, got), "events (-want +got)")
 		})
 	}
 }
@@ -118,9 +116,7 @@ func TestChangedCauseIsAnEvent(t *testing.T) {
 	for _, cause := range []string{"a", "b", "a"} {
 		w.says(pod, cause)
 		got := w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
-		if diff := cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: " + cause}, got); diff != "" {
-			t.Errorf("events (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"Normal NotTriggerScaleUp pod didn't trigger scale-up: " + cause}, got), "events (-want +got)")
 		w.now.SetTime(w.now.Now().Add(time.Minute))
 	}
 }
@@ -166,18 +162,14 @@ func TestChangedCauseReachesTheAPIServer(t *testing.T) {
 	said := make(chan string, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, r *http.Request) {
 		var e corev1.Event
-		if err := json.NewDecoder(r.Body).Decode(&e); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&e))
 		said <- e.Message
 		answer.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(answer).Encode(&e)
 	}))
 	t.Cleanup(server.Close)
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w.unhelped.Recorder = kube_util.CreateEventRecorder(t.Context(), client, true)
 	pod := born(pending("one", "1", nil), w.now.Now())
 	for _, cause := range []string{"a", "b", "a"} {

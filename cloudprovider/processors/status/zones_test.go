@@ -26,6 +26,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodeinfos"
@@ -47,9 +48,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 	t.Helper()
 	factory := informers.NewSharedInformerFactory(fake.NewClientset(objects...), 0)
 	handle, err := framework.NewHandle(t.Context(), factory, nil, false, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	factory.Start(t.Context().Done())
@@ -75,14 +74,10 @@ func (z *zonalWorld) zones(c clock.PassiveClock) *Zones {
 func (z *zonalWorld) loop(zones *Zones, atMaximum string, pods ...*corev1.Pod) (woken []string) {
 	z.T.Helper()
 	processed, err := z.pods.Process(z.ctx, pods)
-	if err != nil {
-		z.T.Fatal(err)
-	}
+	require.NoError(z.T, err)
 	launchable := nodegroups.NewLaunchable(z.Provider)
 	groups, infos, err := launchable.Process(z.ctx, z.NodeGroups(), z.ctx.TemplateNodeInfoRegistry.GetNodeInfos(), processed)
-	if err != nil {
-		z.T.Fatal(err)
-	}
+	require.NoError(z.T, err)
 	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: groups}
 	for _, pod := range processed {
 		fits := false
@@ -92,9 +87,7 @@ func (z *zonalWorld) loop(zones *Zones, atMaximum string, pods ...*corev1.Pod) (
 			}
 			info := infos[ng.Id()]
 			z.ctx.ClusterSnapshot.Fork()
-			if err := z.ctx.ClusterSnapshot.AddNodeInfo(info); err != nil {
-				z.T.Fatal(err)
-			}
+			require.NoError(z.T, z.ctx.ClusterSnapshot.AddNodeInfo(info))
 			if z.ctx.ClusterSnapshot.CheckPredicates(pod, info.Node().Name) == nil {
 				fits, woken = true, append(woken, ng.Id())
 			}

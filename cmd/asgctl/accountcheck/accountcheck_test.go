@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -42,9 +43,7 @@ func newAWS(t *testing.T, change func(*fakeaws.Config)) *fakeaws.Server {
 		change(&cfg)
 	}
 	server, err := fakeaws.Start(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": server.Region(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
@@ -93,9 +92,7 @@ func TestEveryPermissionOfThePolicyIsShown(t *testing.T) {
 	}
 	for _, policy := range []string{"policy-aws.json", "policy-aws-cn.json", "policy-aws-us-gov.json"} {
 		raw, err := os.ReadFile("../../../manifests/iam/" + policy)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, action := range regexp.MustCompile(`"([a-z0-9-]+:[A-Z]\w+)"`).FindAllStringSubmatch(string(raw), -1) {
 			if outcome(check, action[1]) == "" && !strings.HasPrefix(action[1], "aws:") {
 				t.Errorf("%s of %s has no row", action[1], policy)

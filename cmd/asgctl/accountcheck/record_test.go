@@ -12,14 +12,13 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
+	"github.com/stretchr/testify/require"
 )
 
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -156,9 +155,7 @@ func TestRecordingIsNeverOverwritten(t *testing.T) {
 	server := newAWS(t, nil)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "answers.jsonl")
-	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o644))
 	for _, refused := range []string{path, dir, filepath.Join(dir, "none", "x")} {
 		var out, complaints bytes.Buffer
 		code := command.Run(t.Context(), []string{"account", "--record", refused}, &out, &complaints, "v1")
@@ -169,9 +166,7 @@ func TestRecordingIsNeverOverwritten(t *testing.T) {
 	if text, _ := os.ReadFile(path); string(text) != "mine" || len(server.Calls()) > 0 {
 		t.Errorf("the file has %q, calls %v", text, server.Calls())
 	}
-	if err := os.Truncate(path, 0); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Truncate(path, 0))
 	if code, _, complaints := run(t, "--record", path); code != command.ExitFine {
 		t.Errorf("empty file: exit code %d: %s", code, complaints)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/stretchr/testify/require"
 )
 
 // removal is an API server with the node n and an autoscaler that has a report of it for each look.
@@ -101,9 +102,7 @@ func TestRemove(t *testing.T) {
 			kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
 			text := `{"apiVersion":"v1","kind":"Config","current-context":"c","contexts":[{"name":"c","context":{"cluster":"c"}}],"clusters":[{"name":"c","cluster":{"server":"` +
 				server.URL + `"}}]}`
-			if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 			var stdout, stderr strings.Builder
 			args := append([]string{"remove", "--kubeconfig", kubeconfig, "--url", server.URL, "--interval=1ms"}, tt.args...)
 			if got := Run(t.Context(), args, &stdout, &stderr, ""); got != tt.exit {

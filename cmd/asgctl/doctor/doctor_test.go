@@ -24,6 +24,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // Every check looks at a sound installation, and finds nothing.
@@ -139,7 +140,7 @@ func TestFaultsInAWS(t *testing.T) {
 		{name: "no group is discovered", check: "groups", args: []string{"--node-group-auto-discovery", "asg:tag=none"},
 			want: "no Auto Scaling group matches the discovery flags", next: "Name=key,Values=none"},
 		{name: "named group does not exist", check: "groups", args: []string{"--nodes", "0:3:gone"}, want: `group "gone": --nodes names it`, next: "describe-auto-scaling-groups"},
-		{name: "launch template is gone", check: "groups", then: func(t *testing.T, s *site) { check(t, s.aws.DeleteLaunchTemplate("web")) },
+		{name: "launch template is gone", check: "groups", then: func(t *testing.T, s *site) { require.NoError(t, s.aws.DeleteLaunchTemplate("web")) },
 			want: `group "web": `, next: "give it to the group: aws autoscaling update-auto-scaling-group"},
 		{name: "AZRebalance", check: "processes", account: func(c *fakeaws.Config) { quoted(c, "web").SuspendedProcesses = nil },
 			want: "its process AZRebalance runs over 2 zones", next: "aws autoscaling suspend-processes --region us-west-2 --auto-scaling-group-name web --scaling-processes AZRebalance"},
@@ -147,15 +148,15 @@ func TestFaultsInAWS(t *testing.T) {
 			quoted(c, "web").SuspendedProcesses, quoted(c, "web").ProtectNewInstances = nil, true
 		}, then: func(t *testing.T, s *site) {
 			g, _ := s.aws.Group("web")
-			check(t, s.aws.ProtectInstance(g.Instances[0].ID, false))
+			require.NoError(t, s.aws.ProtectInstance(g.Instances[0].ID, false))
 		}, want: "AZRebalance runs", next: "suspend-processes"},
 		{name: "AZRebalance keeps a protected group from being scaled by zone", check: "processes", account: func(c *fakeaws.Config) {
 			web := quoted(c, "web")
 			web.SuspendedProcesses, web.ProtectNewInstances, web.Tags["asg-autoscaler.github.io/zonal"] = nil, true, "true"
 		}, want: "so it is one node group until a pod needs one of its zones", next: "AZRebalance"},
-		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Terminate")) },
+		{name: "suspended termination", check: "processes", then: func(t *testing.T, s *site) { require.NoError(t, s.aws.Suspend("web", "Terminate")) },
 			want: "its process Terminate is suspended", next: "aws autoscaling resume-processes"},
-		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { check(t, s.aws.Suspend("web", "Launch")) },
+		{name: "suspended launch", check: "processes", then: func(t *testing.T, s *site) { require.NoError(t, s.aws.Suspend("web", "Launch")) },
 			want: `group "web": `, next: "resume-processes"},
 		{name: "equal minimum and maximum", check: "limits", account: func(c *fakeaws.Config) { other(c, func(g *fakeaws.AutoScalingGroup) { g.Max = 0 }) },
 			want: "minimum and maximum are both 0", next: "aws autoscaling update-auto-scaling-group --region us-west-2 --auto-scaling-group-name other --max-size 1"},
@@ -181,7 +182,7 @@ func TestFaultsInAWS(t *testing.T) {
 			want: "its policy does not let EventBridge send", next: "manifests/interruption/cloudformation.yaml"},
 		{name: "queue that nobody reads", check: "queue", then: func(t *testing.T, s *site) {
 			for range 1001 {
-				check(t, s.aws.SendMessage("interruptions", "{}"))
+				require.NoError(t, s.aws.SendMessage("interruptions", "{}"))
 			}
 		}, want: "1001 messages wait", next: "logs deployment/cluster-autoscaler"},
 	} {
@@ -208,13 +209,6 @@ func expect(t *testing.T, name, want, next string, args ...string) {
 		t.Errorf("next is %q, want %q", f.Next, next)
 	case f.Evidence == "" || c.Outcome != doctor.Faulty || code != command.ExitFindings:
 		t.Errorf("evidence %q, outcome %s, exit code %d", f.Evidence, c.Outcome, code)
-	}
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -300,10 +294,10 @@ func (s *site) withoutRole(t *testing.T, name string) {
 	roles := s.client.RbacV1().ClusterRoles()
 	set := func(ctx context.Context, rules []rbacv1.PolicyRule) (before []rbacv1.PolicyRule) {
 		role, err := roles.Get(ctx, name, metav1.GetOptions{})
-		check(t, err)
+		require.NoError(t, err)
 		before, role.Rules = role.Rules, rules
 		_, err = roles.Update(ctx, role, metav1.UpdateOptions{})
-		check(t, err)
+		require.NoError(t, err)
 		return before
 	}
 	before := set(t.Context(), nil)
@@ -327,7 +321,7 @@ func (s *site) changeRole(t *testing.T) {
 	t.Helper()
 	roles := s.client.RbacV1().ClusterRoles()
 	role, err := roles.Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
-	check(t, err)
+	require.NoError(t, err)
 	before := role.DeepCopy()
 	for i := range role.Rules {
 		if slices.Contains(role.Rules[i].Resources, "pods/eviction") {
@@ -335,11 +329,11 @@ func (s *site) changeRole(t *testing.T) {
 		}
 	}
 	changed, err := roles.Update(t.Context(), role, metav1.UpdateOptions{})
-	check(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		before.ResourceVersion = changed.ResourceVersion
 		_, err := roles.Update(context.Background(), before, metav1.UpdateOptions{})
-		check(t, err)
+		require.NoError(t, err)
 	})
 	s.untilDenied(t, "create", "pods/eviction")
 }
@@ -347,7 +341,7 @@ func (s *site) changeRole(t *testing.T) {
 func (s *site) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	created, err := s.client.CoreV1().Pods(pod.Namespace).Create(t.Context(), pod, metav1.CreateOptions{})
-	check(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() { s.remove(t, created) })
 	return created
 }
@@ -355,12 +349,12 @@ func (s *site) create(t *testing.T, pod *corev1.Pod) *corev1.Pod {
 // remove deletes a pod at once and waits until it is gone.
 func (s *site) remove(t *testing.T, pod *corev1.Pod) {
 	pods := s.client.CoreV1().Pods(pod.Namespace)
-	check(t, pods.Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
+	require.NoError(t, pods.Delete(context.Background(), pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64)}))
 	err := wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		_, err := pods.Get(ctx, pod.Name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil
 	})
-	check(t, err)
+	require.NoError(t, err)
 }
 
 // pod creates a pod of the namespace default that runs on no group's node.
@@ -378,15 +372,15 @@ func (s *site) deployment(t *testing.T, name, image string) {
 	_, err := sets.Create(t.Context(), &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: appsv1.DeploymentSpec{
 		Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
 			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: image}}}}}}, metav1.CreateOptions{})
-	check(t, err)
+	require.NoError(t, err)
 	pods := func(ctx context.Context, want int) (bool, error) {
 		list, err := s.client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
 		return err == nil && len(list.Items) == want, err
 	}
 	t.Cleanup(func() {
 		foreground := metav1.DeletePropagationForeground
-		check(t, sets.Delete(context.Background(), name, metav1.DeleteOptions{PropagationPolicy: &foreground}))
-		check(t, wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return pods(ctx, 0) }))
+		require.NoError(t, sets.Delete(context.Background(), name, metav1.DeleteOptions{PropagationPolicy: &foreground}))
+		require.NoError(t, wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return pods(ctx, 0) }))
 	})
 	s.until(t, "the Deployment has its pod", func(ctx context.Context) (bool, error) { return pods(ctx, 1) })
 }
@@ -408,11 +402,11 @@ func (s *site) removePlugin(t *testing.T) {
 	t.Helper()
 	sets := s.client.AppsV1().DaemonSets(namespace)
 	before, err := sets.Get(t.Context(), "nvidia-device-plugin", metav1.GetOptions{})
-	check(t, err)
-	check(t, sets.Delete(t.Context(), before.Name, metav1.DeleteOptions{}))
+	require.NoError(t, err)
+	require.NoError(t, sets.Delete(t.Context(), before.Name, metav1.DeleteOptions{}))
 	t.Cleanup(func() {
 		_, err := sets.Create(context.Background(), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: before.Name}, Spec: before.Spec}, metav1.CreateOptions{})
-		check(t, err)
+		require.NoError(t, err)
 	})
 }
 
@@ -430,9 +424,9 @@ func (s *site) nodePool(t *testing.T) {
 	const definition = `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: nodepools.karpenter.sh}, spec: {group: karpenter.sh,
   names: {kind: NodePool, plural: nodepools, singular: nodepool}, scope: Cluster, versions: [{name: v1, served: true, storage: true,
   schema: {openAPIV3Schema: {type: object}}}]}}`
-	check(t, kubectl(t.Context(), definition, "apply", "-f", "-"))
+	require.NoError(t, kubectl(t.Context(), definition, "apply", "-f", "-"))
 	t.Cleanup(func() {
-		check(t, kubectl(context.Background(), "", "delete", "crd", "nodepools.karpenter.sh"))
+		require.NoError(t, kubectl(context.Background(), "", "delete", "crd", "nodepools.karpenter.sh"))
 		s.untilGone(t)
 	})
 	s.until(t, "the API server serves node pools", func(ctx context.Context) (bool, error) {
@@ -446,5 +440,5 @@ func (s *site) untilGone(t *testing.T) {
 		groups, err := s.client.Discovery().ServerGroups()
 		return err == nil && !slices.ContainsFunc(groups.Groups, func(g metav1.APIGroup) bool { return g.Name == "karpenter.sh" }), nil
 	})
-	check(t, err)
+	require.NoError(t, err)
 }

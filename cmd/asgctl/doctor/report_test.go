@@ -13,6 +13,8 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -54,7 +56,7 @@ func TestChecksWithoutACluster(t *testing.T) {
 func TestChecksAsTheAutoscaler(t *testing.T) {
 	s := newSite(t, nil)
 	kubeconfig, err := s.cluster.ServiceAccountKubeconfig(t.Context(), namespace, account)
-	check(t, err)
+	require.NoError(t, err)
 	code, report, complaints := run(t, "--kubeconfig", kubeconfig)
 	if code != command.ExitFine {
 		t.Errorf("exit code %d: %s", code, complaints)
@@ -75,7 +77,7 @@ func TestChecksAsTheAutoscaler(t *testing.T) {
 func TestChecksWithoutPermissions(t *testing.T) {
 	s := newSite(t, nil)
 	kubeconfig, err := s.cluster.ServiceAccountKubeconfig(t.Context(), namespace, "default")
-	check(t, err)
+	require.NoError(t, err)
 	s.aws.Deny("GetQueueAttributes")
 	code, report, complaints := run(t, "--kubeconfig", kubeconfig, "--node-group-auto-discovery", "asg:tag="+enabled, "--asg-cluster-name", "prod",
 		"--asg-interruption-queue", "interruptions")
@@ -95,7 +97,7 @@ func TestChecksWithoutPermissions(t *testing.T) {
 func TestChecksWithoutAWS(t *testing.T) {
 	newSite(t, nil)
 	address, err := loopback.FreeAddress()
-	check(t, err)
+	require.NoError(t, err)
 	t.Setenv("AWS_ENDPOINT_URL", "http://"+address)
 	code, report, complaints := run(t)
 	if code != command.ExitFine {
@@ -131,7 +133,7 @@ func TestNothingCanBeRead(t *testing.T) {
 func kubeconfigFor(t *testing.T, server string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	check(t, os.WriteFile(path, []byte(`{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "`+server+`"}}],
+	require.NoError(t, os.WriteFile(path, []byte(`{"apiVersion": "v1", "kind": "Config", "clusters": [{"name": "c", "cluster": {"server": "`+server+`"}}],
 "contexts": [{"name": "c", "context": {"cluster": "c"}}], "current-context": "c"}`), 0o600))
 	return path
 }
@@ -139,7 +141,7 @@ func kubeconfigFor(t *testing.T, server string) string {
 // An endpoint that accepts and never answers holds the checks up for the time limit at most.
 func TestTimeLimit(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
+	require.NoError(t, err)
 	defer listener.Close()
 	kubeconfig := kubeconfigFor(t, "http://"+listener.Addr().String())
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": "http://" + listener.Addr().String(), "AWS_REGION": "us-west-2", "AWS_ACCESS_KEY_ID": "test",
@@ -231,11 +233,11 @@ func TestOnlyAutoscalerIsOurs(t *testing.T) {
 	s := newSite(t, nil)
 	for _, name := range []string{"cluster-autoscaler-0", "cluster-autoscaler-1"} {
 		pod, err := s.client.CoreV1().Pods(namespace).Get(t.Context(), name, metav1.GetOptions{})
-		check(t, err)
+		require.NoError(t, err)
 		s.remove(t, pod)
 		t.Cleanup(func() {
 			_, err := s.client.CoreV1().Pods(namespace).Create(context.Background(), autoscalerPod(name, pod.Spec.Containers[0].Image), metav1.CreateOptions{})
-			check(t, err)
+			require.NoError(t, err)
 		})
 	}
 	pod := autoscalerPod("release", "example.org:5000/asg-autoscaler:v1")
@@ -272,8 +274,8 @@ func TestNameOfTheCluster(t *testing.T) {
 			Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{NodeSelector: map[string]string{"no": "node"}, Containers: []corev1.Container{
 					{Name: "aws-node", Image: "cni", Env: []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "eks-prod"}}}}}}}}, metav1.CreateOptions{})
-		check(t, err)
-		t.Cleanup(func() { check(t, sets.Delete(context.Background(), "aws-node", metav1.DeleteOptions{})) })
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, sets.Delete(context.Background(), "aws-node", metav1.DeleteOptions{})) })
 		if _, report, _ := run(t, "--service-account", "none"); report.Cluster != `"eks-prod" (VPC CNI)` {
 			t.Errorf("cluster %s", report.Cluster)
 		}
@@ -287,9 +289,7 @@ func TestFlagsOfAContainer(t *testing.T) {
 			{Name: "SECRET", ValueFrom: &corev1.EnvVarSource{}}}}
 	want := map[string][]string{"nodes": {"0:1:a", "0:2:b"}, "v": {"4"}, "on": {""}, "asg-region": {"cn-north-1"}, "aws-use-static-instance-list": {""}, "asg-zonal-groups": {"all"}, "secret": {"$(SECRET)"},
 		"asg-cluster-name": {"$(NONE)"}}
-	if diff := cmp.Diff(want, map[string][]string(doctor.FlagsOf(c))); diff != "" {
-		t.Errorf("flags differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, map[string][]string(doctor.FlagsOf(c))), "flags differ (-want +got)")
 }
 
 func TestContainersOfAutoscalers(t *testing.T) {
@@ -316,14 +316,12 @@ func TestContainersOfAutoscalers(t *testing.T) {
 // docs/asgctl.md has a row for each check, in the same order.
 func TestDocumentListsTheChecks(t *testing.T) {
 	raw, err := os.ReadFile("../../../docs/asgctl.md")
-	check(t, err)
+	require.NoError(t, err)
 	_, section, _ := strings.Cut(string(raw), "\n## Doctor\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	var rows []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\|").FindAllStringSubmatch(section, -1) {
 		rows = append(rows, row[1])
 	}
-	if diff := cmp.Diff(doctor.Names(), rows); diff != "" {
-		t.Errorf("rows of docs/asgctl.md differ from the checks (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(doctor.Names(), rows), "rows of docs/asgctl.md differ from the checks (-want +got)")
 }

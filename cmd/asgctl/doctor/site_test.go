@@ -28,6 +28,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -165,9 +167,7 @@ func newSite(t *testing.T, change func(*fakeaws.Config)) *site {
 		t.Setenv(name, value)
 	}
 	// As EC2 answers a dry run of a caller whom the shipped policy allows it through Auto Scaling only.
-	if err := s.aws.Attach(s.client); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.aws.Attach(s.client))
 	want := 0
 	for _, g := range cfg.AutoScalingGroups {
 		want += g.Desired
@@ -198,25 +198,17 @@ func (s *site) nodes(ctx context.Context) ([]corev1.Node, error) {
 
 func (s *site) until(t *testing.T, what string, done func(context.Context) (bool, error)) {
 	t.Helper()
-	if err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, done); err != nil {
-		t.Fatalf("%s: %v", what, err)
-	}
+	require.NoErrorf(t, wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, done), "%s", what)
 }
 
 // close stops the account and removes its nodes.
 func (s *site) close(t *testing.T) {
-	if err := s.aws.Close(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, s.aws.Close())
 	ctx := context.WithoutCancel(t.Context())
 	nodes, err := s.nodes(ctx)
-	if err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, err)
 	for _, n := range nodes {
-		if err := s.client.CoreV1().Nodes().Delete(ctx, n.Name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, s.client.CoreV1().Nodes().Delete(ctx, n.Name, metav1.DeleteOptions{}))
 	}
 }
 
@@ -241,9 +233,7 @@ func runAt(t *testing.T, at time.Time) *doctor.Report {
 		Running: running.Options{Namespace: namespace}, Account: account, Timeout: patience,
 		Now: func() time.Time { return at },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return report
 }
 

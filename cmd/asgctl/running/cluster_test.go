@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -36,9 +37,7 @@ func startLab(t *testing.T) lab {
 	t.Helper()
 	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, a := range addresses {
 		if ip, _, err := net.ParseCIDR(a.String()); err == nil && ip.To4() != nil && ip.IsGlobalUnicast() {
 			return lab{cluster, ip.String()}
@@ -64,9 +63,7 @@ func (l lab) namespace(t *testing.T, name string) {
 func (l lab) pod(t *testing.T, namespace, name string, labels map[string]string, edit func(*corev1.Pod)) {
 	t.Helper()
 	listener, err := net.Listen("tcp", net.JoinHostPort(l.address, "0"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != path || name == "stock" {
 			http.NotFound(w, r)
@@ -155,9 +152,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 				tt.prepare(t, tt.name)
 			}
 			a, err := Open(Options{Kubeconfig: l.Kubeconfig(), Namespace: tt.name, Selector: tt.selector})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			report, err := a.Report(t.Context())
 			got := ""
 			if err != nil {
@@ -178,9 +173,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 		l.pod(t, "next-leader", "first", manifestLabels, nil)
 		l.pod(t, "next-leader", "second", manifestLabels, nil)
 		a, err := Open(Options{Kubeconfig: l.Kubeconfig(), Namespace: "next-leader"})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, leader := range []string{"first", "second"} {
 			l.leads(t, "next-leader", leader)
 			report, err := a.Report(t.Context())
@@ -195,13 +188,9 @@ func TestAutoscalerIsFound(t *testing.T) {
 		l.pod(t, ns, "one", manifestLabels, nil)
 		l.leads(t, ns, "one")
 		kubeconfig, err := l.ServiceAccountKubeconfig(t.Context(), ns, "autoscaler")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		a, err := Open(Options{Kubeconfig: kubeconfig, Namespace: ns})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "reader"}}
 		if role, err = l.Client().RbacV1().Roles(ns).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestReportOfFile(t *testing.T) {
@@ -19,13 +21,9 @@ func TestReportOfFile(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "status.json")
-			if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(path, []byte(tt.text), 0o600))
 			a, err := Open(Options{File: path})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			report, err := a.Report(t.Context())
 			switch {
 			case tt.want == "" && (err != nil || report.Process.Cluster != "prod"):
@@ -48,18 +46,14 @@ func TestReportOfURL(t *testing.T) {
 	defer server.Close()
 	for _, suffix := range []string{"", "/", "/status.json"} {
 		a, err := Open(Options{URL: server.URL + suffix})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		report, err := a.Report(t.Context())
 		if err != nil || report.Process.Cluster != "prod" {
 			t.Errorf("%q: report %+v, error %v", suffix, report, err)
 		}
 	}
 	a, err := Open(Options{URL: server.URL + "/elsewhere"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := a.Report(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/elsewhere/status.json answered 404 Not Found") {
 		t.Errorf("error %v", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -69,9 +71,7 @@ web     fits      -     2       3      0.19 USD/h
 `,
 	} {
 		answer := PodsOf(report(), Running, "", Named("shop", name))
-		if diff := cmp.Diff(want, answer.Text()); diff != "" {
-			t.Errorf("pod %s (-want +got):\n%s", name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, answer.Text()), "pod %s (-want +got)", name)
 	}
 	if other := PodsOf(report(), Running, "", Named("other", "b")); len(other.Pods) > 0 {
 		t.Error("a pod of another namespace is found")
@@ -93,9 +93,7 @@ Next:
   aws autoscaling update-auto-scaling-group --max-size 4
   asgctl explain pod -n shop a
 `
-	if diff := cmp.Diff(want, answer.Text()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, answer.Text()), "(-want +got)")
 	if n := answer.Unserved(); n != 2 {
 		t.Errorf("%d pods get no node, want 2", n)
 	}
@@ -106,13 +104,9 @@ Next:
 
 func TestSearchesAreThoseOfThePods(t *testing.T) {
 	text, err := json.Marshal(PodsOf(report(), DryRun, "Deployment/web", Owned("shop", "Deployment/web")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var got Pods
-	if err := json.Unmarshal(text, &got); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(text, &got))
 	if got.Version != "v1" || got.Source != DryRun || len(got.Searches) != 2 || strings.Contains(string(text), "unseen") {
 		t.Errorf("version %q, source %q, searches %+v", got.Version, got.Source, got.Searches)
 	}
@@ -152,9 +146,7 @@ instance   i-2 in us-east-1a
 		if !found {
 			t.Fatalf("node %s is not found", name)
 		}
-		if diff := cmp.Diff(want, answer.Text()); diff != "" {
-			t.Errorf("node %s (-want +got):\n%s", name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, answer.Text()), "node %s (-want +got)", name)
 	}
 	if _, found := NodeOf(report(), Running, "ip-9"); found {
 		t.Error("an unknown node is found")
@@ -217,7 +209,5 @@ func TestNextStepByOldFactsHasItsCondition(t *testing.T) {
 func TestProblemsShowWhereNoPodWaits(t *testing.T) {
 	r := &decision.Report{At: now, Groups: []decision.Group{{Name: "batch", Problems: []decision.Reason{reason("a tag of batch is ignored", "set it anew")}}}}
 	const want = "no pod of the cluster waits for a node\n\na tag of batch is ignored\n\nNext:\n  set it anew\n"
-	if diff := cmp.Diff(want, PodsOf(r, Running, "the cluster", everyPod).Text()); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, PodsOf(r, Running, "the cluster", everyPod).Text()), "answer (-want +got)")
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -30,7 +31,5 @@ drained   web     rotation   2m    web           0          draining            
 new       web     rotation   0s    -             0          looks for a place for its pods                           version 1, and new instances get 2
 held      web     rotation   -     -             0          waits: 1 nodes move, as many as --asg-move-budget lets   version 1, and new instances get 2
 `
-	if diff := cmp.Diff(want, MovesTable(r)); diff != "" {
-		t.Errorf("table (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, MovesTable(r)), "table (-want +got)")
 }

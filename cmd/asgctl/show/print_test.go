@@ -7,6 +7,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -39,9 +40,7 @@ func TestNoFormatPrintsControlCharacters(t *testing.T) {
 	const text = "a\x1b[31mb\u009b31mc\x7f\u0085d"
 	for _, format := range []Format{JSON, YAML} {
 		var b bytes.Buffer
-		if err := Print(&b, format, map[string]string{"text": text}, nil); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, Print(&b, format, map[string]string{"text": text}, nil))
 		if at := strings.IndexFunc(b.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }); at >= 0 {
 			t.Errorf("%s prints %q", format, b.String()[at:])
 		}

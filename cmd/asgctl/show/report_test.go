@@ -9,19 +9,16 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/stretchr/testify/require"
 )
 
 // status is a report of a cluster in which something of every kind happens.
 func status(t *testing.T) *decision.Report {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "testdata", "status.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	report := &decision.Report{}
-	if err := json.Unmarshal(text, report); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(text, report))
 	return report
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -26,7 +27,5 @@ AT                    SHADOW AND LEADER                                         
 2026-11-25 09:30:00   pods: 9, nodes: 1 in batch (leader: 0), 2 in web (leader: 4)   8.2 s sooner, other groups, 1 node fewer, about 0.1000 USD per hour cheaper, none in gpu: a taint
 2026-11-25 09:30:00   removal of n in web                                            the leader kept it for 90.0 s, until it was needed again
 `
-	if diff := cmp.Diff(want, ShadowTable(r)); diff != "" {
-		t.Errorf("table (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, ShadowTable(r)), "table (-want +got)")
 }

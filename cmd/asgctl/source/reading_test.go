@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -27,9 +29,7 @@ func start(t *testing.T, types ...string) *fakeaws.Server {
 		})
 	}
 	server, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	point(t, server)
 	return server
@@ -55,24 +55,16 @@ func names(r *Reading) []string {
 func TestOneReadingMakesFewCalls(t *testing.T) {
 	server := start(t, "m5.large", "c5.large")
 	r, err := Read(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"c5.large", "m5.large"}, names(r)); diff != "" {
-		t.Errorf("groups (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff([]string{"c5.large", "m5.large"}, names(r)), "groups (-want +got)")
 	want := map[string]int{"DescribeAutoScalingGroups": 1, "DescribeLaunchTemplateVersions": 2}
-	if diff := cmp.Diff(want, server.Calls()); diff != "" {
-		t.Errorf("calls (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, server.Calls()), "calls (-want +got)")
 }
 
 func TestSingleGroupKeepsItsLimits(t *testing.T) {
 	start(t, "m5.large", "c5.large")
 	r, err := Read(t.Context(), Options{Only: "c5.large"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if len(r.Groups) != 1 || r.Groups[0].Name != "c5.large" || r.Groups[0].MaxSize != 3 || r.Groups[0].MinSize != 0 {
 		t.Errorf("groups = %+v, want c5.large from 0 to 3", r.Groups)
 	}
@@ -87,9 +79,7 @@ func TestZonalViewIsFoundByID(t *testing.T) {
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{{Name: "web", Max: 3, Zones: []string{"us-west-2a", "us-west-2b"},
 			SuspendedProcesses: []string{"AZRebalance"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web", Version: "$Default"}}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	point(t, server)
 	for _, tt := range []struct {
@@ -121,9 +111,7 @@ func TestZonalViewIsFoundByID(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if g.ID() != tt.id || g.MaxSize < 1 || r.Template(g).Labels["topology.kubernetes.io/zone"] != tt.zone {
 				t.Errorf("found %q of at most %d, labels %v; want %q and the zone %q", g.ID(), g.MaxSize, r.Template(g).Labels, tt.id, tt.zone)
 			}
@@ -138,32 +126,24 @@ func TestZonalViewProblemsAppearOnce(t *testing.T) {
 			Tags:               map[string]string{"k8s.io/cluster-autoscaler/node-template/label/topology.kubernetes.io/zone": "us-west-2a"},
 			SuspendedProcesses: []string{"AZRebalance"}, LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "web", Version: "$Default"}}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	point(t, server)
 	for zonal, want := range map[asg.ZonalGroups][]string{asg.ZonalAll: {"declared-zone"}, asg.ZonalOff: nil} {
 		r, err := Read(t.Context(), Options{ZonalGroups: zonal})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		var got []string
 		for _, p := range r.Problems(r.Groups[0]) {
 			got = append(got, p.Reason)
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("problems with zonal groups %s (-want +got):\n%s", zonal, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, got), "problems with zonal groups %s (-want +got)", zonal)
 	}
 }
 
 func TestATypeThatTheCatalogueLacksIsLookedUp(t *testing.T) {
 	server := start(t, "m9z.large", "m5.large")
 	r, err := Read(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if r.Unlooked != nil || server.Calls()["DescribeInstanceTypes"] != 1 {
 		t.Errorf("error %v after %d calls, want none after one", r.Unlooked, server.Calls()["DescribeInstanceTypes"])
 	}
@@ -205,21 +185,15 @@ func TestAnUnreadableAnswerIsAskedForAgain(t *testing.T) {
 	server := start(t, "m5.large")
 	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
 	r, err := Read(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"m5.large"}, names(r)); diff != "" {
-		t.Errorf("groups (-want +got):\n%s", diff)
-	}
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff([]string{"m5.large"}, names(r)), "groups (-want +got)")
 }
 
 func TestDeniedLaunchTemplateBlocksOnlyItsGroup(t *testing.T) {
 	server := start(t, "m5.large", "c5.large")
 	server.Deny("DescribeLaunchTemplateVersions")
 	r, err := Read(t.Context(), Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, g := range r.Groups {
 		problems := r.Problems(g)
 		if len(problems) != 1 || !problems[0].Blocks || !strings.Contains(problems[0].Remedy, "ec2:DescribeLaunchTemplateVersions") {
@@ -232,14 +206,10 @@ func TestOfflineTheRemedyIsToRecordMore(t *testing.T) {
 	dir := t.TempDir()
 	group := `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "AvailabilityZones": ["eu-central-1a"], "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "7"}}]}`
 	for name, text := range map[string]string{"auto-scaling-groups.json": group, "launch-template-versions.json": `{"LaunchTemplateVersions": []}`} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	r, err := Read(t.Context(), Options{From: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	g := r.Groups[0]
 	problems := r.Problems(g)
 	if len(problems) != 1 || !problems[0].Blocks || !strings.HasPrefix(problems[0].Remedy, "record it: aws ec2 describe-launch-template-versions") {

@@ -13,6 +13,8 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -22,9 +24,7 @@ import (
 func account(t *testing.T, files map[string]string) *Account {
 	t.Helper()
 	a, err := LoadAccount(folder(t, files), instancetypes.Embedded())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return a
 }
 
@@ -32,9 +32,7 @@ func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
 	return dir
 }
@@ -66,16 +64,12 @@ func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := a.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: tt.names, Filters: tt.filters})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var got []string
 			for _, g := range out.AutoScalingGroups {
 				got = append(got, *g.AutoScalingGroupName)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("groups (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "groups (-want +got)")
 		})
 	}
 	if a.Region("a") != "cn-north-1" || a.Region("b") != "" {
@@ -110,16 +104,12 @@ func TestVersionsOfALaunchTemplate(t *testing.T) {
 				}
 				return
 			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var got []int64
 			for _, v := range out.LaunchTemplateVersions {
 				got = append(got, *v.VersionNumber)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("versions (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "versions (-want +got)")
 		})
 	}
 }
@@ -208,9 +198,7 @@ func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
 				in.ArchitectureTypes[0] = "arm64"
 			}
 			out, err := a.GetInstanceTypesFromInstanceRequirements(t.Context(), in)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			got := map[string]bool{}
 			for _, found := range out.InstanceTypes {
 				got[*found.InstanceType] = true

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -36,16 +38,12 @@ func guarded(t *testing.T, config fakeaws.Config, g *Guard) (*awsclient.Clients,
 	t.Helper()
 	awsclients.SetEnvironment()
 	server, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	options := awsclients.Options(server)
 	options.Middleware = []func(*middleware.Stack) error{g.AWS}
 	clients, err := awsclient.New(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return clients, server
 }
 
@@ -87,9 +85,7 @@ func TestNoWriteReachesAWS(t *testing.T) {
 	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
 		t.Errorf("a read: %v", err)
 	}
-	if diff := cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1}, server.Calls()); diff != "" {
-		t.Errorf("calls of AWS (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1}, server.Calls()), "calls of AWS (-want +got)")
 	if n := len(g.Answered()); n != 6 {
 		t.Errorf("%d writes were answered, want 6", n)
 	}
@@ -128,9 +124,7 @@ func client(t *testing.T, s *apiServer, g *Guard) *kubernetes.Clientset {
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	client, err := kubernetes.NewForConfig(g.Kube(&rest.Config{Host: server.URL}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return client
 }
 
@@ -138,9 +132,7 @@ func TestNoWriteReachesAPIServer(t *testing.T) {
 	ctx, s, g := t.Context(), &apiServer{}, New(ignored)
 	core := client(t, s, g).CoreV1()
 	node, err := core.Nodes().Get(ctx, "n", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	node.Spec.Unschedulable = true
 	if updated, err := core.Nodes().Update(ctx, node, metav1.UpdateOptions{}); err != nil || !updated.Spec.Unschedulable {
 		t.Errorf("an update: %+v, %v", updated, err)
@@ -153,12 +145,8 @@ func TestNoWriteReachesAPIServer(t *testing.T) {
 		t.Errorf("an event: %+v, %v", created, err)
 	}
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "default"}}
-	if err := core.Pods("default").EvictV1(ctx, eviction); err != nil {
-		t.Errorf("an eviction: %v", err)
-	}
-	if err := core.Pods("default").Delete(ctx, "p", metav1.DeleteOptions{}); err != nil {
-		t.Errorf("a deletion: %v", err)
-	}
+	assert.NoError(t, core.Pods("default").EvictV1(ctx, eviction), "an eviction")
+	assert.NoError(t, core.Pods("default").Delete(ctx, "p", metav1.DeleteOptions{}), "a deletion")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if i := slices.IndexFunc(s.requests, func(r string) bool { return !strings.HasPrefix(r, "GET ") }); i >= 0 || len(s.requests) != 2 {
@@ -166,9 +154,7 @@ func TestNoWriteReachesAPIServer(t *testing.T) {
 	}
 	want := []string{"PUT /api/v1/nodes/n", "PATCH /api/v1/nodes/n", "POST /api/v1/namespaces/default/events",
 		"POST /api/v1/namespaces/default/pods/p/eviction", "DELETE /api/v1/namespaces/default/pods/p"}
-	if diff := cmp.Diff(want, g.Answered()); diff != "" {
-		t.Errorf("writes that were answered (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, g.Answered()), "writes that were answered (-want +got)")
 }
 
 func TestRefusedReadEndsDryRun(t *testing.T) {
@@ -209,9 +195,7 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	}))
 	t.Cleanup(api.Close)
 	client, err := kubernetes.NewForConfig(g.Kube(&rest.Config{Host: api.URL}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name, write := range map[string]func() error{
 		"create": func() error {
 			_, err := client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{}, metav1.CreateOptions{})
@@ -243,9 +227,7 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	if _, err := client.CoordinationV1().Leases("default").Create(t.Context(), &coordinationv1.Lease{}, metav1.CreateOptions{}); err == nil {
 		t.Error("the lease did not reach the API server")
 	}
-	if diff := cmp.Diff([]string{"GET", "POST"}, asked); diff != "" {
-		t.Errorf("requests that reached the API server (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"GET", "POST"}, asked), "requests that reached the API server (-want +got)")
 	if got := len(g.Answered()); got != 6 {
 		t.Errorf("%d writes counted, want 6", got)
 	}

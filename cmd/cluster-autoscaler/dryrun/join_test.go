@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -19,9 +20,7 @@ func TestFirstLoopThatDecidesCounts(t *testing.T) {
 		Pods: []decision.Pod{pod("launches", decision.PodFits, -1), pod("left", decision.PodHelpless, 1), pod("twin", decision.PodHelpless, 1)}}
 	want := &decision.Report{Groups: first.Groups, Loop: second.Loop, Searches: []decision.Search{search("a"), search("x"), search("b")},
 		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodHelpless, 2), pod("twin", decision.PodHelpless, 2), pod("gone", decision.PodDelayed, -1)}}
-	if diff := cmp.Diff(want, Join(Join(nil, first), second)); diff != "" {
-		t.Errorf("two loops (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, Join(Join(nil, first), second)), "two loops (-want +got)")
 	if len(first.Searches) != 1 || first.Pods[1].State != decision.PodDelayed {
 		t.Error("the first loop's report was changed")
 	}

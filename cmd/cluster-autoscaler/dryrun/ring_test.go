@@ -23,6 +23,8 @@ import (
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -47,18 +49,14 @@ func caches(t testing.TB, objects ...*corev1.Pod) informers.SharedInformerFactor
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
 	for _, pod := range objects {
-		if err := pods.GetStore().Add(pod); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, pods.GetStore().Add(pod))
 	}
 	template := corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "aws-node", Args: []string{"--secret"}, Command: []string{"secret"},
 		Env:     []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "shop"}, {Name: "TOKEN", Value: "secret"}},
 		EnvFrom: []corev1.EnvFromSource{{Prefix: "secret"}}}}}}
 	template.Annotations = map[string]string{"vault.example.com/role": "secret"}
-	if err := daemonSets.GetStore().Add(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "aws-node", Namespace: "kube-system"},
-		Spec: appsv1.DaemonSetSpec{Template: template}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, daemonSets.GetStore().Add(&appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "aws-node", Namespace: "kube-system"},
+		Spec: appsv1.DaemonSetSpec{Template: template}}))
 	return factory
 }
 
@@ -86,16 +84,12 @@ func loops(r *Ring, factory informers.SharedInformerFactory, numbers ...int64) {
 func answer(t *testing.T, r *Ring, result any) {
 	t.Helper()
 	stack := middleware.NewStack("test", func() any { return nil })
-	if err := r.AWS(stack); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.AWS(stack))
 	deserialized := middleware.DeserializeMiddlewareFunc("Answer", func(context.Context, middleware.DeserializeInput, middleware.DeserializeHandler) (
 		middleware.DeserializeOutput, middleware.Metadata, error) {
 		return middleware.DeserializeOutput{Result: result}, middleware.Metadata{}, nil
 	})
-	if err := stack.Deserialize.Add(deserialized, middleware.After); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, stack.Deserialize.Add(deserialized, middleware.After))
 	handler := middleware.HandlerFunc(func(context.Context, any) (any, middleware.Metadata, error) { return nil, middleware.Metadata{}, nil })
 	if out, _, err := middleware.DecorateHandler(handler, stack).Handle(t.Context(), nil); err != nil || out != result {
 		t.Fatalf("the caller gets %v, %v", out, err)
@@ -117,9 +111,7 @@ func fetch(t *testing.T, r *Ring, query string) (code int, body string, archive 
 func read(t *testing.T, archive fs.FS, name string) string {
 	t.Helper()
 	text, err := fs.ReadFile(archive, name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -156,9 +148,7 @@ func TestRingIsBoundedInBytes(t *testing.T) {
 	r, factory := &Ring{Most: 10}, caches(t, large("a"))
 	loops(r, factory, 1, 2)
 	for _, number := range []int64{3, 4, 5} {
-		if err := factory.Core().V1().Pods().Informer().GetStore().Update(large("a")); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, factory.Core().V1().Pods().Informer().GetStore().Update(large("a")))
 		loops(r, factory, number)
 	}
 	if _, body, _ := fetch(t, r, "?loop=0"); !strings.HasSuffix(body, "There are: 3 4 5\n") {
@@ -205,9 +195,7 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	answer(t, r, &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: []astypes.AutoScalingGroup{{AutoScalingGroupName: awssdk.String("web")}}})
 	_, _, archive := fetch(t, r, "")
 	var groups []astypes.AutoScalingGroup
-	if err := json.Unmarshal([]byte(read(t, archive, "auto-scaling-groups.json")), &groups); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal([]byte(read(t, archive, "auto-scaling-groups.json")), &groups))
 	if len(groups) != 1 || awssdk.ToInt32(groups[0].DesiredCapacity) != 3 || awssdk.ToInt32(groups[0].MaxSize) != 6 {
 		t.Errorf("the groups are %+v", groups)
 	}
@@ -234,25 +222,19 @@ func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
 	loops(r, factory, 1)
 	_, _, archive := fetch(t, r, "")
 	client, err := kubernetes.NewForConfig(Recording{Files: archive, Later: 24 * time.Hour}.Kube())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	read := informers.NewSharedInformerFactory(client, 0)
 	pods := read.Core().V1().Pods()
 	pods.Informer()
 	read.Start(t.Context().Done())
 	read.WaitForCacheSync(t.Context().Done())
 	got, err := pods.Lister().Pods("default").Get("a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := pod("a")
 	want.CreationTimestamp = metav1.NewTime(began.Add(24*time.Hour - time.Minute).Local())
 	delete(want.Annotations, corev1.LastAppliedConfigAnnotation)
 	delete(want.Annotations, "example.com/token")
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("the pod (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "the pod (-want +got)")
 	if _, err := client.StorageV1().StorageClasses().List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("a kind that was not recorded: %v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -463,13 +464,9 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, opts...)
 	config, err := schedconfig.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	handle, err := framework.NewHandle(ctx, factory, config, true, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	listers := kube_util.NewListerRegistryWithDefaultListers(factory)
 	factory.Core().V1().Namespaces().Lister()
 	factory.Start(ctx.Done())
@@ -511,9 +508,7 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 			queued = append(queued, p)
 		}
 	}
-	if err := snapshot.SetClusterState(nodes, placed, dra, csisnapshot.NewSnapshot(csi)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, snapshot.SetClusterState(nodes, placed, dra, csisnapshot.NewSnapshot(csi)))
 	got := answers{}
 	for _, p := range queued {
 		for _, n := range nodes {
@@ -529,9 +524,7 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 	now := time.Unix(1_700_000_000+1000, 0)
 	for _, n := range nodes {
 		info, err := snapshot.GetNodeInfo(n.Name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		got["sum "+n.Name] = fmt.Sprintf("%+v", info.GetRequested())
 		got["ports "+n.Name] = fmt.Sprintf("%+v", info.GetUsedPorts())
 		u, err := utilization.Calculate(info, true, true, true, nil, now)
@@ -543,9 +536,7 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 			"none": {},
 		} {
 			tracker := pdb.NewBasicRemainingPdbTracker()
-			if err := tracker.SetPdbs(budgets); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, tracker.SetPdbs(budgets))
 			move, err := simulator.GetPodsToMove(info, deletion, nil, listers, tracker, now)
 			got["drain "+name+" "+n.Name] = strings.Join([]string{names(move.Pods), names(move.DaemonSetPods), names(move.OnCompletionPods),
 				fmt.Sprint(err), fmt.Sprint(move.BlockingPod != nil)}, "|")

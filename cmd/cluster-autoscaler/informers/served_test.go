@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/client-go/informers"
@@ -28,9 +30,7 @@ func server(t *testing.T, statuses map[string]int) *kubernetes.Clientset {
 	}))
 	t.Cleanup(s.Close)
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: s.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return client
 }
 
@@ -100,9 +100,7 @@ func TestAttachmentsAreNotAwaitedWithoutPermission(t *testing.T) {
 	DoWithoutAttachments(ctx, client.Discovery().RESTClient(), factory)
 	attachments := factory.Storage().V1().VolumeAttachments().Lister()
 	factory.Start(ctx.Done())
-	if err := Await(ctx, factory, time.Minute, func(kinds string) { t.Errorf("still waits for %s", kinds); cancel() }); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, Await(ctx, factory, time.Minute, func(kinds string) { t.Errorf("still waits for %s", kinds); cancel() }))
 	if found, err := attachments.List(labels.Everything()); err != nil || len(found) > 0 {
 		t.Errorf("attachments %v, %v", found, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,9 +25,7 @@ func TestPodsOfOneOwnerShareWhatIsEqual(t *testing.T) {
 	first, second := replica("a", 1), replica("a", 2)
 	s.share(first)
 	s.share(second)
-	if diff := cmp.Diff(replica("a", 2), second); diff != "" {
-		t.Errorf("the second pod is another one now (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(replica("a", 2), second), "the second pod is another one now (-want +got)")
 	first.Labels["app"], first.Spec.NodeSelector["group"] = "changed", "changed"
 	first.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = bigger[corev1.ResourceCPU]
 	if second.Labels["app"] != "changed" || second.Spec.NodeSelector["group"] != "changed" ||
@@ -62,9 +61,7 @@ func TestPodsThatDifferShareNothing(t *testing.T) {
 			want := second.DeepCopy()
 			s.share(first)
 			s.share(second)
-			if diff := cmp.Diff(want, second); diff != "" {
-				t.Errorf("changed the second pod (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, second), "changed the second pod (-want +got)")
 			first.Labels["app"] = "changed"
 			if second.Labels["app"] == "changed" {
 				t.Error("the pods share their labels")

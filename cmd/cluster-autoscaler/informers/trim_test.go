@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -79,12 +81,8 @@ func forKubelet(s *corev1.PodSpec) {
 func trimmed(t *testing.T, object, want any) {
 	t.Helper()
 	got, err := Trim(object)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("trimmed %T (-want +got):\n%s", object, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(want, got), "trimmed %T (-want +got)", object)
 }
 
 func TestPodKeepsWhatDecidesItsPlace(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
@@ -30,9 +31,7 @@ func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
 		)
 		mu.Lock()
 		defer mu.Unlock()
-		if diff := cmp.Diff([]string{"quick at 0s", "stuck at 100ms", "last at 2.1s"}, order); diff != "" {
-			t.Errorf("steps (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"quick at 0s", "stuck at 100ms", "last at 2.1s"}, order), "steps (-want +got)")
 		if took := time.Since(began); took != 2100*time.Millisecond {
 			t.Errorf("took %v, want 2.1s", took)
 		}

@@ -7,14 +7,14 @@ import (
 	"runtime"
 	"runtime/debug"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestHeapGetsItsPartOfContainerLimit(t *testing.T) {
 	for text, want := range map[string]int64{"314572800\n": 251658240, "max\n": 0, "9223372036854771712\n": 0} { // 300 MiB, and none
 		file := filepath.Join(t.TempDir(), "memory.max")
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
 		if got := heapLimit(file); got != want {
 			t.Errorf("of %q the heap gets %d, want %d", text, got, want)
 		}

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
@@ -39,9 +41,7 @@ func takes(t *testing.T, l *lease) leader {
 	s := leader{&Succession{Interface: lock, Tokens: &TokenTime{Call: 10 * time.Second, Oldest: 10 * time.Minute, Labels: lock.writes},
 		ReadLabels: func(context.Context) (map[string]string, error) { return maps.Clone(l.labels), nil }}, lock}
 	_, _, _ = s.Get(t.Context()) // nobody has written the first one
-	if err := s.renew(t); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.renew(t))
 	return s
 }
 
@@ -53,9 +53,7 @@ func (l leader) renew(t *testing.T) error {
 func (l leader) rest(t *testing.T, during time.Duration) {
 	for ; during > 0; during -= 2 * time.Second {
 		time.Sleep(min(during, 2*time.Second))
-		if err := l.renew(t); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, l.renew(t))
 	}
 }
 
@@ -64,9 +62,7 @@ func (l leader) use(t *testing.T) time.Time {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	at, err := l.Tokens.Use(ctx)
-	if err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, err)
 	return at
 }
 
@@ -128,9 +124,7 @@ func TestLaunchWaitsForTheRenewalThatMovesTheTime(t *testing.T) {
 			t.Fatal("a launch began while nobody knew which time the lease has")
 		}
 		holder.lock.lost = false
-		if err := holder.renew(t); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, holder.renew(t))
 		if at, next := <-used, takes(t, l).use(t); !at.Equal(next) {
 			t.Errorf("the successor's time is off by %v", next.Sub(at))
 		}
@@ -151,9 +145,7 @@ func TestLateCandidateFollowsTheLastHolder(t *testing.T) {
 		launched := holder.use(t)
 		candidate.lock.lost = false
 		_, _, _ = candidate.Get(t.Context())
-		if err := candidate.renew(t); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, candidate.renew(t))
 		if got := candidate.use(t); !got.Equal(launched) {
 			t.Errorf("the candidate's time is off by %v", got.Sub(launched))
 		}

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/proxy"
 	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
@@ -151,9 +152,7 @@ func picture(t *testing.T, page *chromium.Page, name string) {
 		if part == nil {
 			return
 		}
-		if err := os.WriteFile(filepath.Join(*pictures, fmt.Sprintf("%s-%d.png", name, n+1)), part, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(*pictures, fmt.Sprintf("%s-%d.png", name, n+1)), part, 0o644))
 	}
 }
 
@@ -177,9 +176,7 @@ func TestPicturesOfDocs(t *testing.T) {
 			page.Look(1280, scheme)
 			page.Go(server.URL + Path)
 			page.Await(isLive)
-			if err := errors.Join(os.WriteFile(path, withPalette(t, page.Picture(0, 1330)), 0o644), os.WriteFile(sumFile, []byte(sum), 0o644)); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, errors.Join(os.WriteFile(path, withPalette(t, page.Picture(0, 1330)), 0o644), os.WriteFile(sumFile, []byte(sum), 0o644)))
 		}
 		if file, err := os.Stat(path); err != nil || file.Size() > mostBytes {
 			t.Errorf("%s is missing or larger than %d bytes: %v", path, mostBytes, err)
@@ -194,9 +191,7 @@ func TestPicturesOfDocs(t *testing.T) {
 func withPalette(t *testing.T, picture []byte) []byte {
 	t.Helper()
 	full, err := png.Decode(bytes.NewReader(picture))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	uses := map[color.Color]int{}
 	eachPixel := func(do func(x, y int)) {
 		for y := full.Bounds().Min.Y; y < full.Bounds().Max.Y; y++ {
@@ -228,9 +223,7 @@ func withPalette(t *testing.T, picture []byte) []byte {
 		small.SetColorIndex(x, y, i)
 	})
 	var out bytes.Buffer
-	if err := (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&out, small))
 	return out.Bytes()
 }
 

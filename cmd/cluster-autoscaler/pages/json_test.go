@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -42,15 +44,11 @@ func served(t *testing.T) (*httptest.Server, *decision.Record) {
 func get(t *testing.T, url string) (decision.Report, *http.Response) {
 	t.Helper()
 	response, err := http.Get(url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	var report decision.Report
 	if response.StatusCode == http.StatusOK {
-		if err := json.NewDecoder(response.Body).Decode(&report); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, json.NewDecoder(response.Body).Decode(&report))
 	}
 	return report, response
 }
@@ -58,9 +56,7 @@ func get(t *testing.T, url string) (decision.Report, *http.Response) {
 func TestReportIsServed(t *testing.T) {
 	server, r := served(t)
 	got, response := get(t, server.URL)
-	if diff := cmp.Diff(*r.Report(), got); diff != "" {
-		t.Errorf("served report (-record +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(*r.Report(), got), "served report (-record +got)")
 	if kind, cached := response.Header.Get("Content-Type"), response.Header.Get("Cache-Control"); kind != "application/json" || cached != "no-store" {
 		t.Errorf("served as %q with %q", kind, cached)
 	}
@@ -69,9 +65,7 @@ func TestReportIsServed(t *testing.T) {
 func TestOnlyReadingIsServed(t *testing.T) {
 	server, _ := served(t)
 	response, err := http.Post(server.URL, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("a POST gives %s", response.Status)
@@ -81,26 +75,18 @@ func TestOnlyReadingIsServed(t *testing.T) {
 func TestReportIsCompressedOnRequest(t *testing.T) {
 	server, r := served(t)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	request.Header.Set("Accept-Encoding", "gzip") // by hand, so that the client leaves the answer as it is
 	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
 	if got := response.Header.Get("Content-Encoding"); got != "gzip" {
 		t.Fatalf("encoded as %q", got)
 	}
 	plain, err := gzip.NewReader(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	text, err := io.ReadAll(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var report decision.Report
 	if err := json.Unmarshal(text, &report); err != nil || !report.At.Equal(r.Report().At) {
 		t.Errorf("report of %v, error %v", report.At, err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -221,9 +222,7 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 		{"ip-10-0-3-77.cn-northwest-1.compute.internalweb · c5.xlarge · spot · cn-northwest-1a", "blocked 21 Nov 11:32:08", "9 %", "about 378 CNY",
 			"a disruption budget allows no eviction pod shop/cart-0Next stepkubectl -n shop get poddisruptionbudget cart "},
 	}
-	if diff := cmp.Diff(want, rows[:3]); diff != "" {
-		t.Errorf("rows (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, rows[:3]), "rows (-want +got)")
 	if got := rows[5][0] + rows[mostEvery-1][0]; got != "small-000 · small-094 · " {
 		t.Errorf("equal prices come in the order %q", got)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -81,9 +82,7 @@ func TestHeadline(t *testing.T) {
 		}), headline{bad, "Nothing is known of the groups yet: AWS denies it", "By these facts: No loop has run yet", "allow it"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, newView(tt.report).Headline); diff != "" {
-				t.Errorf("headline (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, newView(tt.report).Headline), "headline (-want +got)")
 		})
 	}
 }
@@ -96,9 +95,7 @@ func TestGroupsThatNeedAttentionComeFirst(t *testing.T) {
 	}
 	want := []string{"dsp-8c64g-kmax-small bad degraded", "g4dn-spot warning growing", "resnet warning cool-down", "ng-1 moving growing",
 		"dsp-8c64g-kmax-large calm full", "basic calm ready", "web calm ready", "dsp-8c64g-kmax-medium calm at zero"}
-	if diff := cmp.Diff(want, names); diff != "" {
-		t.Errorf("groups (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, names), "groups (-want +got)")
 }
 
 func TestPodsAreGroupedByCause(t *testing.T) {
@@ -108,9 +105,7 @@ func TestPodsAreGroupedByCause(t *testing.T) {
 	}
 	want := []string{"4 helpless max-size 4 answers, first 7m3s ago", "1 helpless accelerator 0 answers, first 1h35m0s ago",
 		"3 launching launching 2 answers, first 46s ago", "2 fits fits 0 answers, first 4s ago"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("causes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "causes (-want +got)")
 }
 
 // The script keeps an element open by its key, while the figures of its message change.
@@ -144,9 +139,7 @@ func TestNodesOnTheirWay(t *testing.T) {
 	if diff := cmp.Diff([]decision.NodeState{decision.NodeStarting, decision.NodeStarting, decision.NodeDraining, decision.NodeUnneeded}, states(v.Moving.Shown)); diff != "" {
 		t.Errorf("on their way (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]decision.NodeState{decision.NodeBlocked}, states(v.Kept.Shown)); diff != "" {
-		t.Errorf("kept (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]decision.NodeState{decision.NodeBlocked}, states(v.Kept.Shown)), "kept (-want +got)")
 }
 
 func TestListsAreBounded(t *testing.T) {
@@ -216,9 +209,7 @@ func TestRemedyIsSplitIntoTextAndCommands(t *testing.T) {
 		{"give it a budget, or kubectl annotate pod -n a b c=d", []step{{"give it a budget, or", false}, {"kubectl annotate pod -n a b c=d", true}}},
 		{"first\nhelm list\n", []step{{"first", false}, {"helm list", true}}},
 	} {
-		if diff := cmp.Diff(tt.want, remedy(tt.remedy)); diff != "" {
-			t.Errorf("%q (-want +got):\n%s", tt.remedy, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(tt.want, remedy(tt.remedy)), "%q (-want +got)", tt.remedy)
 	}
 }
 

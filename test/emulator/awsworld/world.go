@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -140,9 +142,7 @@ func NewAWS(t testing.TB, prepare func(*fakeaws.Config), groups ...fakeaws.AutoS
 		prepare(&cfg)
 	}
 	server, err := fakeaws.Start(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_ACCESS_KEY_ID": "test",
 		"AWS_SECRET_ACCESS_KEY": "test", "AWS_MAX_ATTEMPTS": "1"} {
@@ -160,9 +160,7 @@ func (w *World) RestartedWith(change func(*asg.Options, *aws.Options)) *World {
 	go func() { done <- w.Run(ctx) }()
 	w.T.Cleanup(func() {
 		cancel()
-		if err := <-done; err != nil {
-			w.T.Errorf("Run: %v", err)
-		}
+		assert.NoError(w.T, <-done, "Run")
 	})
 	return w
 }
@@ -172,13 +170,9 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	t := w.T
 	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: w.AWS.Region()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	prices, err := pricing.NewBook(clients.Region, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes()
 	w = &World{T: t, AWS: w.AWS, Events: &EventLog{}, Metrics: prometheus.NewRegistry(), Cluster: Nodes{nodes.Informer().GetIndexer()}}
 	cached := asg.Options{NoPredecessor: true, AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
@@ -194,9 +188,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	w.Cache = asg.NewCache(cached)
 	options.Cache = w.Cache
 	ctx, cancel := context.WithCancel(t.Context())
-	if err := w.Cache.Start(ctx); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.Cache.Start(ctx))
 	if w.Provider, err = aws.New(ctx, options); err != nil {
 		t.Fatal(err)
 	}
@@ -208,18 +200,14 @@ func noAWSAuth(context.Context) ([]string, error) { return nil, errors.New("no C
 // NextLoop refreshes the Provider, as the core does at the beginning of a loop.
 func (w *World) NextLoop() {
 	w.T.Helper()
-	if err := w.Refresh(); err != nil {
-		w.T.Fatalf("Refresh: %v", err)
-	}
+	require.NoError(w.T, w.Refresh(), "Refresh")
 }
 
 // Reread has AWS read anew, and begins the next loop with it.
 func (w *World) Reread() {
 	w.T.Helper()
 	before := w.Cache.Snapshot()
-	if err := w.Cache.Refresh(w.T.Context()); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.Cache.Refresh(w.T.Context()))
 	if w.Cache.Snapshot() == before {
 		w.T.Fatal("the refresh gave no new snapshot")
 	}
@@ -264,9 +252,7 @@ func (w *World) Grow(id string, n int) error {
 // Outcome waits until AWS has answered all increases, and returns the failures of the node group's.
 func (w *World) Outcome(ng cloudprovider.NodeGroup) error {
 	w.T.Helper()
-	if err := w.AwaitIncreases(w.T.Context()); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.AwaitIncreases(w.T.Context()))
 	own, ok := ng.(interface {
 		AutoScalingGroup() string
 		Zone() string
@@ -298,9 +284,7 @@ func (w *World) IDs() []string {
 func (w *World) Target(id string) int {
 	w.T.Helper()
 	size, err := w.NodeGroup(id).TargetSize()
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	return size
 }
 
@@ -320,9 +304,7 @@ func (w *World) PerZone(name string) map[string]int {
 func (w *World) Nodes(id string) []*corev1.Node {
 	w.T.Helper()
 	instances, err := w.NodeGroup(id).Nodes()
-	if err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, err)
 	var nodes []*corev1.Node
 	for _, i := range instances {
 		nodes = append(nodes, Node(i.Id, i.Id))
@@ -343,12 +325,8 @@ func (w *World) Members(id string, labels map[string]string) []*corev1.Node {
 // Emptied has AWS end all instances of the group, and waits until the Provider sees none.
 func (w *World) Emptied(id string) {
 	w.T.Helper()
-	if err := w.AWS.SetDesired(id, 0); err != nil {
-		w.T.Fatal(err)
-	}
-	if err := w.Cache.Refresh(w.T.Context()); err != nil {
-		w.T.Fatal(err)
-	}
+	require.NoError(w.T, w.AWS.SetDesired(id, 0))
+	require.NoError(w.T, w.Cache.Refresh(w.T.Context()))
 	w.Eventually(func() string {
 		instances, err := w.NodeGroup(id).Nodes()
 		if err != nil {
@@ -368,9 +346,7 @@ type Nodes struct{ indexer cache.Indexer }
 func (n Nodes) Put(t testing.TB, nodes ...*corev1.Node) {
 	t.Helper()
 	for _, node := range nodes {
-		if err := n.indexer.Add(node); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, n.indexer.Add(node))
 	}
 }
 
@@ -378,9 +354,7 @@ func (n Nodes) Put(t testing.TB, nodes ...*corev1.Node) {
 func (n Nodes) Drop(t testing.TB, nodes ...*corev1.Node) {
 	t.Helper()
 	for _, node := range nodes {
-		if err := n.indexer.Delete(node); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, n.indexer.Delete(node))
 	}
 }
 

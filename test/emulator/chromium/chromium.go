@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // answerLimit is how long the browser may take for one answer, on a machine with other work.
@@ -48,24 +50,16 @@ func Open(t testing.TB) *Page {
 		t.Skip("needs a browser")
 	}
 	program, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Fatalf("no chromium: install Debian's package chromium (apt-get install --no-install-recommends chromium): %v", err)
-	}
+	require.NoError(t, err, "no chromium: install Debian's package chromium (apt-get install --no-install-recommends chromium)")
 	// Root needs --no-sandbox, and a container's /dev/shm is small. The pipes are the program's files 3 and 4.
 	browser := exec.Command(program, "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--hide-scrollbars",
 		"--no-first-run", "--disable-background-networking", "--disable-extensions", "--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
 	browserIn, to, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	from, browserOut, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	browser.ExtraFiles = []*os.File{browserIn, browserOut}
-	if err := browser.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, browser.Start())
 	_ = browserIn.Close()
 	_ = browserOut.Close()
 	p := &Page{t: t, to: to, answers: make(chan message, 1)}
@@ -149,9 +143,7 @@ func (p *Page) Call(method string, params map[string]any, result any) {
 	if err == nil {
 		_, err = p.to.Write(append(text, 0))
 	}
-	if err != nil {
-		p.t.Fatalf("chromium: %s: %v", method, err)
-	}
+	require.NoErrorf(p.t, err, "chromium: %s", method)
 	select {
 	case answer, ok := <-p.answers:
 		switch {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,13 +25,9 @@ func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
 		t.Fatal(err)
 	}
 	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), "default", name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	config, err := restConfigFrom(kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return kubernetes.NewForConfigOrDie(config)
 }
 
@@ -37,9 +35,7 @@ func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
 func refusals(t *testing.T, c *Cluster, account string) []string {
 	t.Helper()
 	all, err := c.Forbidden()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var found []string
 	for _, refusal := range all {
 		if strings.HasPrefix(refusal, "system:serviceaccount:default:"+account+" ") {
@@ -81,9 +77,7 @@ func TestKubeconfigOfMissingServiceAccount(t *testing.T) {
 
 func TestKubeconfigsAreReadableByThisUserOnly(t *testing.T) {
 	info, err := os.Stat(shared(t).Kubeconfig())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := info.Mode().Perm(); got != 0o600 {
 		t.Errorf("mode = %o, want 600", got)
 	}
@@ -129,12 +123,8 @@ func TestForbiddenReadsRefusalsOnly(t *testing.T) {
 					got = append(got, event.String())
 				}
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("refusals differ (-want +got):\n%s", diff)
-			}
+			require.NoError(t, err)
+			assert.Empty(t, cmp.Diff(tt.want, got), "refusals differ (-want +got)")
 		})
 	}
 }

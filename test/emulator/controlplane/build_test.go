@@ -10,15 +10,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestWaitForAnotherBuildIsReported(t *testing.T) {
 	var progress strings.Builder
 	b := &builder{target: filepath.Join(t.TempDir(), "key"), progress: &progress}
 	unlock, err := b.lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -36,7 +36,7 @@ func TestIncompleteCacheIsNotUsed(t *testing.T) {
 		if _, ok := binariesIn(dir); ok {
 			t.Errorf("binariesIn() found everything with %d of %d programs", i, len(programs))
 		}
-		must(t, os.WriteFile(filepath.Join(dir, p.name), nil, 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, p.name), nil, 0o700))
 	}
 	found, ok := binariesIn(dir)
 	if !ok {
@@ -55,21 +55,17 @@ func TestUnusedVersionsLeaveTheCache(t *testing.T) {
 		"current": 48 * time.Hour, "recent": time.Hour, "old": 48 * time.Hour, "partial-1": 48 * time.Hour,
 	} {
 		path := filepath.Join(cache, name)
-		must(t, os.Mkdir(path, 0o700))
-		must(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
+		require.NoError(t, os.Mkdir(path, 0o700))
+		require.NoError(t, os.Chtimes(path, now.Add(-age), now.Add(-age)))
 	}
 	b.removeUnused(now.Add(-24 * time.Hour))
 	var left []string
 	entries, err := os.ReadDir(cache)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, entry := range entries {
 		left = append(left, entry.Name())
 	}
-	if diff := cmp.Diff([]string{"current", "recent"}, left); diff != "" {
-		t.Errorf("the cache differs (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"current", "recent"}, left), "the cache differs (-want +got)")
 }
 
 func TestProgramsCarryTheirReleasedVersions(t *testing.T) {

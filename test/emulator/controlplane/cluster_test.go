@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -65,10 +67,8 @@ func TestStopLeavesNothing(t *testing.T) {
 	if got, want := len(was.PIDs), 6; got != want {
 		t.Errorf("cluster has %d processes, want %d: five programs and the watchdog", got, want)
 	}
-	must(t, c.Stop())
-	if err := was.leftovers(); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, c.Stop())
+	assert.NoError(t, was.leftovers())
 	if err := c.Stop(); err != nil {
 		t.Errorf("second Stop() = %v", err)
 	}
@@ -77,11 +77,9 @@ func TestStopLeavesNothing(t *testing.T) {
 func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "with a blank")
 	c := own(t, Options{Dir: dir, WithoutKWOK: true})
-	must(t, c.Stop())
+	require.NoError(t, c.Stop())
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if len(entries) != 1 || entries[0].Name() != "logs" {
 		t.Errorf("Stop() left %v, want logs only", entries)
 	}
@@ -94,7 +92,7 @@ func TestEndOfAProgramIsReported(t *testing.T) {
 	c := own(t, Options{WithoutKWOK: true})
 	for _, child := range c.processes.children {
 		if child.command.name == "kube-scheduler" {
-			must(t, child.cmd.Process.Kill())
+			require.NoError(t, child.cmd.Process.Kill())
 		}
 	}
 	for range 2 { // every caller of Wait gets it
@@ -113,7 +111,7 @@ func TestRestartKeepsTheState(t *testing.T) {
 	}
 	for _, program := range []string{EtcdName, APIServerName} {
 		was := c.processes.last(program)
-		must(t, c.Restart(t.Context(), program))
+		require.NoError(t, c.Restart(t.Context(), program))
 		if alive(was.cmd.Process.Pid) {
 			t.Errorf("the old %s is alive", program)
 		}
@@ -123,9 +121,7 @@ func TestRestartKeepsTheState(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if err := c.Wait(ctx); err != nil {
-		t.Errorf("a restart was reported as an end: %v", err)
-	}
+	assert.NoError(t, c.Wait(ctx), "a restart was reported as an end")
 	if err := c.Restart(t.Context(), "kubelet"); err == nil {
 		t.Error("a program that was never started was restarted")
 	}
@@ -134,11 +130,9 @@ func TestRestartKeepsTheState(t *testing.T) {
 func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
 	needsCluster(t)
 	binaries, err := Build(t.Context(), os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	binaries.APIServer = filepath.Join(t.TempDir(), "never-ready")
-	must(t, os.WriteFile(binaries.APIServer, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700))
+	require.NoError(t, os.WriteFile(binaries.APIServer, []byte("#!/bin/sh\nexec sleep 3600\n"), 0o700))
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
@@ -158,7 +152,7 @@ func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
 func TestStartRefusesADirectoryWithOtherFiles(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "thesis.txt")
-	must(t, os.WriteFile(file, nil, 0o600))
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err := Start(t.Context(), Options{Dir: dir, Binaries: Binaries{Etcd: "/nonexistent"}})
 	if err == nil || !strings.Contains(err.Error(), "thesis.txt") {
 		t.Errorf("Start() = %v, want an error that names the file", err)
@@ -177,21 +171,17 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	victim.Env = append(os.Environ(), victimVariable+"=1")
 	victim.Stderr = os.Stderr
 	out, err := victim.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	must(t, victim.Start())
+	require.NoError(t, err)
+	require.NoError(t, victim.Start())
 	defer victim.Process.Kill() //nolint:errcheck // it has ended already
 	line, err := bufio.NewReader(out).ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var was running
-	must(t, json.Unmarshal(line, &was))
+	require.NoError(t, json.Unmarshal(line, &was))
 	if err := was.leftovers(); err == nil {
 		t.Fatal("the cluster does not run")
 	}
-	must(t, victim.Process.Kill())
+	require.NoError(t, victim.Process.Kill())
 	victim.Wait() //nolint:errcheck // its error is the signal
 	eventually(t, func(context.Context) error { return was.leftovers() })
 }

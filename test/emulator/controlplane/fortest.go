@@ -3,6 +3,9 @@ package controlplane
 import (
 	"os"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // StartFor starts a cluster that ends with the test, and skips a test under -short, because a start takes seconds. Its progress goes to
@@ -14,13 +17,9 @@ func StartFor(t *testing.T, options Options) *Cluster {
 	}
 	options.Progress = os.Stderr
 	cluster, err := Start(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := cluster.Stop(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, cluster.Stop())
 	})
 	return cluster
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,9 +31,7 @@ func createNode(t *testing.T, client kubernetes.Interface, name string, annotati
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{}))
 	})
 }
 
@@ -71,9 +71,7 @@ func TestNodeWithoutTheAnnotationIsLeftAlone(t *testing.T) {
 	createNode(t, client, "other", nil)
 	createFakeNode(t, client, "later") // KWOK has seen both once it has acted on the later one
 	node, err := client.CoreV1().Nodes().Get(t.Context(), "other", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := readyStatus(node); got == corev1.ConditionTrue {
 		t.Errorf("node without the annotation has Ready=%q", got)
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestNothingListensBeyondTheLoopbackAddress(t *testing.T) {
@@ -52,9 +54,7 @@ func listenersByInode(t *testing.T) map[string]string {
 func socketInodes(t *testing.T, pid int) []string {
 	t.Helper()
 	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var inodes []string
 	for _, link := range links {
 		target, err := os.Readlink(link)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -58,9 +59,7 @@ func own(t *testing.T, opts Options) *Cluster {
 	needsCluster(t)
 	opts.Progress = os.Stderr
 	c, err := Start(t.Context(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := c.Stop(); err != nil {
 			t.Errorf("Stop() = %v", err)
@@ -87,13 +86,5 @@ func eventually(t *testing.T, check func(context.Context) error) {
 		})
 	if err != nil {
 		t.Fatalf("%v: %v", err, last)
-	}
-}
-
-// must ends the test at an error.
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -5,24 +5,20 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestVersionsAreShared keeps a cold build from compiling Kubernetes twice: the Go build cache serves both modules only where
 // they use the same version.
 func TestVersionsAreShared(t *testing.T) {
 	nested, err := findModule(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	product := module{dir: filepath.Join(nested.dir, "..", "..", "..", "..")}
 	want, err := product.versions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got, err := nested.versions(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	shared := 0
 	for _, path := range slices.Sorted(maps.Keys(got)) {
 		if want[path] == "" {

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestCommandLines(t *testing.T) {
@@ -45,8 +47,8 @@ func TestDefaultRatesAreKubernetes(t *testing.T) {
 	if !strings.Contains(manager, "--kube-api-qps=20 --kube-api-burst=30 ") {
 		t.Errorf("kube-controller-manager has %s", manager)
 	}
-	must(t, os.MkdirAll(filepath.Dir(l.config("scheduler.yaml")), 0o700))
-	must(t, writeConfigs(l, opts))
+	require.NoError(t, os.MkdirAll(filepath.Dir(l.config("scheduler.yaml")), 0o700))
+	require.NoError(t, writeConfigs(l, opts))
 	scheduler, err := os.ReadFile(l.config("scheduler.yaml"))
 	if err != nil || !strings.Contains(string(scheduler), "qps: 50\n  burst: 100\n") {
 		t.Errorf("%v, kube-scheduler has\n%s", err, scheduler)
@@ -64,7 +66,7 @@ func TestTakenPortIsRecognised(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
-			must(t, os.WriteFile(path, []byte(tt.log), 0o600))
+			require.NoError(t, os.WriteFile(path, []byte(tt.log), 0o600))
 			c := &child{command: command{name: "etcd"}, logPath: path}
 			if got := errors.Is(c.failure(), errPortTaken); got != tt.want {
 				t.Errorf("errors.Is(%v, errPortTaken) = %v, want %v", c.failure(), got, tt.want)
@@ -78,14 +80,12 @@ func golden(t *testing.T, file, got string) {
 	t.Helper()
 	path := filepath.Join("testdata", file)
 	if *update {
-		must(t, os.WriteFile(path, []byte(got), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 		return
 	}
 	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatalf("%v: write it with -update", err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s differs (-want +got); rewrite it with -update:\n%s", path, diff)
-	}
+	assert.Emptyf(t, cmp.Diff(string(want), got), "%s differs (-want +got); rewrite it with -update", path)
 }

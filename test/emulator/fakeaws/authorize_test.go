@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const caller = "User: arn:aws:sts::123456789012:assumed-role/cluster-autoscaler/fakeaws is not authorized to perform: "
@@ -65,13 +67,9 @@ func TestTagsOfTheGroupDecideWrites(t *testing.T) {
 			return err
 		}
 		wantAPIError(t, set(), "AccessDenied", caller+name+" on resource: "+groupARN+" because no identity-based policy allows the "+name+" action")
-		must(t, s.SetTags("g", map[string]*string{"owner": aws.String("me")}))
-		if err := set(); err != nil {
-			t.Errorf("under %s:ResourceTag, with the tag: %v", key, err)
-		}
-		if diff := cmp.Diff([]string{name}, s.Permitted()); diff != "" {
-			t.Errorf("permitted (-want +got):\n%s", diff)
-		}
+		require.NoError(t, s.SetTags("g", map[string]*string{"owner": aws.String("me")}))
+		assert.NoErrorf(t, set(), "under %s:ResourceTag, with the tag", key)
+		assert.Empty(t, cmp.Diff([]string{name}, s.Permitted()), "permitted (-want +got)")
 		_, err := c.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
 			AutoScalingGroupName: aws.String("gone"), DesiredCapacity: aws.Int32(0)})
 		wantAPIError(t, err, "ValidationError", "")
@@ -83,9 +81,7 @@ func TestGroupOfAnInstanceIsChecked(t *testing.T) {
 	g, _ := s.Group("g")
 	_, err := terminate(t, c, true, &g.Instances[0].ID)
 	wantAPIError(t, err, "AccessDenied", "")
-	if diff := cmp.Diff([]Denial{{"autoscaling:TerminateInstanceInAutoScalingGroup", groupARN}}, s.Denials()); diff != "" {
-		t.Errorf("denials (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]Denial{{"autoscaling:TerminateInstanceInAutoScalingGroup", groupARN}}, s.Denials()), "denials (-want +got)")
 }
 
 func TestExplicitDenyIsNamed(t *testing.T) {
@@ -98,17 +94,13 @@ func TestBatchNeedsThePermissionForOne(t *testing.T) {
 	cfg.Queues = []Queue{{Name: "q"}}
 	s, c := overHTTP(t, under(cfg, allowing("sqs:GetQueueUrl", "*", ""), allowing("sqs:SendMessage", "*", "")))
 	url, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String("x")}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url.QueueUrl})
 	wantAPIError(t, err, "AccessDenied", "")
-	if diff := cmp.Diff([]string{"sqs:GetQueueUrl", "sqs:SendMessage"}, s.Permitted()); diff != "" {
-		t.Errorf("permitted (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"sqs:GetQueueUrl", "sqs:SendMessage"}, s.Permitted()), "permitted (-want +got)")
 }
 
 // AWS checks the calls that it makes for a caller against the caller's own policies, and says that it is in between.
@@ -154,13 +146,9 @@ func TestCallerMustReadTheParameterOfAnImage(t *testing.T) {
 		return err
 	}
 	others := []string{allowing("ec2:*", "*", ""), allowing("autoscaling:*", "*", "")}
-	must(t, s.SetPolicies(append(others, allowing("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/*", ""))...))
-	if err := resolve("1", true); err != nil {
-		t.Errorf("public parameter: %v", err)
-	}
-	if err := resolve("2", false); err != nil {
-		t.Errorf("parameter that nobody asks for: %v", err)
-	}
+	require.NoError(t, s.SetPolicies(append(others, allowing("ssm:GetParameters", "arn:aws:ssm:*::parameter/aws/service/*", ""))...))
+	assert.NoError(t, resolve("1", true), "public parameter")
+	assert.NoError(t, resolve("2", false), "parameter that nobody asks for")
 	wantAPIError(t, resolve("2", true), "UnauthorizedOperation", ec2NotAuthorized+caller+"ssm:GetParameters on resource: "+
 		"arn:aws:ssm:us-west-2:123456789012:parameter/own because no identity-based policy allows the ssm:GetParameters action")
 	_, err := c.autoscaling.LaunchInstances(t.Context(), &autoscaling.LaunchInstancesInput{AutoScalingGroupName: aws.String("g"),

@@ -9,12 +9,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func do(t *testing.T, s *Server, d Deed) {
 	t.Helper()
 	d.Group = first(d.Group, "g")
-	must(t, s.Do(d))
+	require.NoError(t, s.Do(d))
 }
 
 func number(n int) *int { return &n }
@@ -46,7 +48,7 @@ func TestScheduledActionComesAgainAndAgain(t *testing.T) {
 				t.Errorf("%v later: desired %d, want %d", step.after, *g.DesiredCapacity, step.desired)
 			}
 		}
-		must(t, s.Suspend("g", "ScheduledActions"))
+		require.NoError(t, s.Suspend("g", "ScheduledActions"))
 		setDesired(t, c, "g", 4)
 		pass(time.Hour)
 		want := []string{"scheduled-action the process ScheduledActions is suspended"}
@@ -66,7 +68,7 @@ func TestScheduledActionsAreListedUntilTheyCome(t *testing.T) {
 			pages := autoscaling.NewDescribeScheduledActionsPaginator(c.autoscaling, &autoscaling.DescribeScheduledActionsInput{MaxRecords: aws.Int32(2)})
 			for pages.HasMorePages() {
 				page, err := pages.NextPage(t.Context())
-				must(t, err)
+				require.NoError(t, err)
 				for _, a := range page.ScheduledUpdateGroupActions {
 					out = append(out, fmt.Sprintf("%s in %s: %d to %d, %d", *a.AutoScalingGroupName, time.Until(*a.StartTime).Round(time.Minute),
 						aws.ToInt32(a.MinSize), aws.ToInt32(a.MaxSize), aws.ToInt32(a.DesiredCapacity)))
@@ -75,13 +77,9 @@ func TestScheduledActionsAreListedUntilTheyCome(t *testing.T) {
 			return out
 		}
 		once := "g in 1h0m0s: 1 to 2, 0"
-		if diff := cmp.Diff([]string{once, once, once, "g in 1m0s: 0 to 0, 3"}, listed()); diff != "" {
-			t.Errorf("listed (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{once, once, once, "g in 1m0s: 0 to 0, 3"}, listed()), "listed (-want +got)")
 		pass(90 * time.Minute)
-		if diff := cmp.Diff([]string{"g in 31m0s: 0 to 0, 3"}, listed()); diff != "" {
-			t.Errorf("listed after the others came (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"g in 31m0s: 0 to 0, 3"}, listed()), "listed after the others came (-want +got)")
 		if g := describe(t, c, "g"); *g.MinSize != 1 || *g.MaxSize != 2 || *g.DesiredCapacity != 2 {
 			t.Errorf("sizes %d to %d and %d, want 1 to 2 and 2", *g.MinSize, *g.MaxSize, *g.DesiredCapacity)
 		}
@@ -122,9 +120,7 @@ func TestRebalanceEvensTheZonesOut(t *testing.T) {
 			}
 		}
 		pass(time.Minute)
-		if diff := cmp.Diff([]int{2, 2, 0}, byZone()); diff != "" {
-			t.Fatalf("before (-want +got):\n%s", diff)
-		}
+		require.Empty(t, cmp.Diff([]int{2, 2, 0}, byZone()), "before (-want +got)")
 		most := 0
 		do(t, s, Deed{Kind: Rebalance})
 		for range 600 {
@@ -165,8 +161,8 @@ func TestRefreshReplacesEveryInstance(t *testing.T) {
 	cfg.AutoScalingGroups[0].LaunchTemplate.Version = "1"
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		before, _ := s.Group("g")
-		must(t, s.ProtectInstance(before.Instances[2].ID, true))
-		must(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}))
+		require.NoError(t, s.ProtectInstance(before.Instances[2].ID, true))
+		require.NoError(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}))
 		do(t, s, Deed{Kind: Refresh})
 		least := 4
 		for range 600 {
@@ -249,9 +245,7 @@ func TestRecreatedGroupHasCurrentNodeConfig(t *testing.T) {
 	inBubble(t, config, func(t *testing.T, s *Server, _ clients) {
 		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
 		pass(5 * time.Second)
-		if err := s.SetNodeConfig("g", NodeConfig{}); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, s.SetNodeConfig("g", NodeConfig{}))
 		pass(time.Minute)
 		s.account.mu.Lock()
 		g := s.account.groups["g"]
@@ -321,9 +315,9 @@ func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
 	cfg.LaunchTemplates[0].Versions = append(cfg.LaunchTemplates[0].Versions, cfg.LaunchTemplates[0].Versions[0])
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: OperatorDesired, Add: 1, After: Duration(time.Minute)})
-		must(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "1"}}))
+		require.NoError(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "1"}}))
 		pass(2 * time.Minute)
-		must(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}))
+		require.NoError(t, s.EditGroup("g", GroupEdit{LaunchTemplate: &LaunchTemplateRef{Name: "t", Version: "2"}}))
 		all, _ := s.Group("g")
 		setDesired(t, c, "g", 2)
 		for _, e := range s.Events() {

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // manyGroups is an account with n groups, every second of which carries a tag.
@@ -89,20 +91,14 @@ func TestTagsThatAreNotPropagated(t *testing.T) {
 		g.Desired, g.Tags, g.NotPropagated = 1, map[string]string{"team": "blue", "cost": "low"}, []string{"team"}
 	}))
 	groups, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	propagated := map[string]bool{}
 	for _, tag := range groups.AutoScalingGroups[0].Tags {
 		propagated[aws.ToString(tag.Key)] = aws.ToBool(tag.PropagateAtLaunch)
 	}
-	if diff := cmp.Diff(map[string]bool{"team": false, "cost": true}, propagated); diff != "" {
-		t.Errorf("propagated tags differ (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(map[string]bool{"team": false, "cost": true}, propagated), "propagated tags differ (-want +got)")
 	instances, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	has := map[string]bool{}
 	for _, tag := range instances.Reservations[0].Instances[0].Tags {
 		has[aws.ToString(tag.Key)] = true

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // templates is an account with two launch templates, one of two versions.
@@ -32,7 +34,7 @@ func templates() Config {
 
 func TestLaunchTemplatesThatAreGoneAreErrors(t *testing.T) {
 	s, c := overHTTP(t, templates())
-	must(t, s.DeleteLaunchTemplate("beta"))
+	require.NoError(t, s.DeleteLaunchTemplate("beta"))
 	for _, tt := range []struct {
 		input ec2.DescribeLaunchTemplateVersionsInput
 		code  string
@@ -79,16 +81,12 @@ func TestTypesAreFoundByRequirements(t *testing.T) {
 			out, err := c.ec2.GetInstanceTypesFromInstanceRequirements(t.Context(), &ec2.GetInstanceTypesFromInstanceRequirementsInput{
 				ArchitectureTypes: []types.ArchitectureType{tt.arch}, VirtualizationTypes: []types.VirtualizationType{"hvm"}, InstanceRequirements: &tt.requirements,
 			})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			var got []string
 			for _, info := range out.InstanceTypes {
 				got = append(got, *info.InstanceType)
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("types (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "types (-want +got)")
 		})
 	}
 }
@@ -108,9 +106,7 @@ func history(t *testing.T, c clients, in *ec2.DescribeSpotPriceHistoryInput) []s
 	var got []string
 	for pages := ec2.NewDescribeSpotPriceHistoryPaginator(c.ec2, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, p := range page.SpotPriceHistory {
 			got = append(got, fmt.Sprintf("%s %s %s %s", p.InstanceType, *p.AvailabilityZone, p.ProductDescription, *p.SpotPrice))
 		}
@@ -132,9 +128,7 @@ func TestSpotPriceInEffectPrecedesItsChanges(t *testing.T) {
 		if diff := cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.030000", "c5.large us-west-2a Linux/UNIX 0.050000"}, ask(started)); diff != "" {
 			t.Errorf("since before the change (-want +got):\n%s", diff)
 		}
-		if diff := cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.050000"}, ask(time.Now())); diff != "" {
-			t.Errorf("from now on (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.050000"}, ask(time.Now())), "from now on (-want +got)")
 	})
 }
 
@@ -166,9 +160,7 @@ func offered(t *testing.T, c clients, in *ec2.DescribeInstanceTypeOfferingsInput
 	var got []string
 	for pages := ec2.NewDescribeInstanceTypeOfferingsPaginator(c.ec2, in); pages.HasMorePages(); {
 		page, err := pages.NextPage(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, o := range page.InstanceTypeOfferings {
 			got = append(got, fmt.Sprintf("%s %s %s", o.InstanceType, o.LocationType, aws.ToString(o.Location)))
 		}
@@ -184,9 +176,7 @@ func TestWrongQuestionAboutOfferingsIsRefused(t *testing.T) {
 		return err
 	}
 	many := slices.Repeat([]string{"m5.large"}, 200)
-	if err := ask(ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("instance-type", many...)}}); err != nil {
-		t.Errorf("200 values: %v", err)
-	}
+	assert.NoError(t, ask(ec2.DescribeInstanceTypeOfferingsInput{Filters: []types.Filter{byFilter("instance-type", many...)}}), "200 values")
 	for _, tt := range []struct {
 		in            ec2.DescribeInstanceTypeOfferingsInput
 		code, message string
@@ -226,9 +216,7 @@ func TestDesiredInstanceGoesWhereTypeIsOffered(t *testing.T) {
 	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 2)
 		pass(time.Minute)
-		if diff := cmp.Diff(map[string]int{"m5.large us-west-2b": 2}, byZone(s)); diff != "" {
-			t.Errorf("instances (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(map[string]int{"m5.large us-west-2b": 2}, byZone(s)), "instances (-want +got)")
 		acts := activities(t, c, "g")
 		if first := acts[len(acts)-1]; aws.ToString(first.StatusMessage) != notInA+" Launching EC2 instance failed." {
 			t.Errorf("status message %q, want %q", aws.ToString(first.StatusMessage), notInA)
@@ -250,9 +238,7 @@ func TestDesiredInstanceHasTypeOfferedInZone(t *testing.T) {
 func TestSynchronousLaunchFailsWithoutOfferedType(t *testing.T) {
 	inBubble(t, offerings(), func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 1, inZoneA)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(out.Instances) != 0 || len(out.Errors) != 1 || *out.Errors[0].ErrorCode != "Unsupported" || *out.Errors[0].ErrorMessage != notInA {
 			t.Errorf("instances %v, errors %+v; want none, and one that says %q", out.Instances, out.Errors, notInA)
 		}
@@ -265,9 +251,7 @@ func TestSynchronousLaunchFailsWithoutOfferedType(t *testing.T) {
 func TestSynchronousLaunchTakesTypeOfferedInZone(t *testing.T) {
 	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 2, inZoneA)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if diff := cmp.Diff(map[string]int{"m5.xlarge us-west-2a": 2}, byZone(s)); diff != "" || len(out.Errors) != 1 {
 			t.Errorf("errors %v, want one; instances (-want +got):\n%s", out.Errors, diff)
 		}

@@ -8,16 +8,16 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestEditChangesOnlyNamedFields(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3), func(g *AutoScalingGroup) { g.Tags = map[string]string{"team": "blue", "old": "x"} }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g")
-		must(t, s.EditGroup("g", GroupEdit{Tags: map[string]*string{"zonal": aws.String("true"), "old": nil}}))
+		require.NoError(t, s.EditGroup("g", GroupEdit{Tags: map[string]*string{"zonal": aws.String("true"), "old": nil}}))
 		g, _ := s.Group("g")
-		if diff := cmp.Diff(map[string]string{"team": "blue", "zonal": "true"}, g.Tags); diff != "" {
-			t.Errorf("tags (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(map[string]string{"team": "blue", "zonal": "true"}, g.Tags), "tags (-want +got)")
 		if err := s.EditGroup("g", GroupEdit{Max: aws.Int(2), Zones: []string{"us-west-2a"},
 			MixedInstancesPolicy: &MixedInstancesPolicy{LaunchTemplate: LaunchTemplateRef{Name: "t"}, Distribution: Distribution{OnDemandPercentageAboveBaseCapacity: aws.Int(50)}}}); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func TestInvalidEditChangesNothing(t *testing.T) {
 			}
 		})
 	}
-	must(t, s.DeleteGroup("g"))
+	require.NoError(t, s.DeleteGroup("g"))
 	if err := s.EditGroup("g", GroupEdit{Max: aws.Int(3)}); err == nil || !strings.Contains(err.Error(), "pending delete") {
 		t.Errorf("while the group is deleted: error = %v", err)
 	}
@@ -105,9 +105,7 @@ func TestConfigErrorsNameTheirObject(t *testing.T) {
 func TestDurationsReadAsTheyAreWritten(t *testing.T) {
 	for _, d := range []Duration{Never, 0, Duration(1500 * time.Millisecond), Duration(time.Hour)} {
 		text, err := json.Marshal(d)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		var back Duration
 		if err := json.Unmarshal(text, &back); err != nil || back != d {
 			t.Errorf("%s reads as %v, %v; want %v", text, back, err, d)

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // EventBridge's own examples, from AWS's pages and from the tests of AWS's node termination handler. The fields and their order
@@ -49,9 +51,7 @@ func TestEventsAreWrittenAsAWSWritesThem(t *testing.T) {
 			End: "yyyy-mm-ddThh:mm:ssZ", Instance: "i-1234567890abcdef0", Start: "yyyy-mm-ddThh:mm:ssZ", Cause: "description-text",
 		}, `{"StatusCode":"Failed","AutoScalingGroupName":"my-auto-scaling-group","ActivityId":"87654321-4321-4321-4321-210987654321","Details":{"Availability Zone":"us-west-2b","Subnet ID":"subnet-12345678"},"RequestId":"12345678-1234-1234-1234-123456789012","StatusMessage":"message-text","EndTime":"yyyy-mm-ddThh:mm:ssZ","EC2InstanceId":"i-1234567890abcdef0","StartTime":"yyyy-mm-ddThh:mm:ssZ","Cause":"description-text"}`},
 	} {
-		if diff := cmp.Diff(tt.want, compactJSON(tt.value)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(tt.want, compactJSON(tt.value)), "%s (-want +got)", tt.name)
 	}
 }
 
@@ -99,7 +99,7 @@ func delivered(t *testing.T, c clients) []string {
 					State    string
 				}
 			}
-			must(t, json.Unmarshal([]byte(*m.Body), &e))
+			require.NoError(t, json.Unmarshal([]byte(*m.Body), &e))
 			out = append(out, strings.Join(strings.Fields(strings.Join([]string{e.Type + ":", e.Detail.Instance, e.Detail.Action, e.Detail.State}, " ")), " "))
 		}
 	}
@@ -112,10 +112,8 @@ func TestInterruptedInstanceGoesAfterItsNotice(t *testing.T) {
 	}{{0, 2 * time.Minute}, {40 * time.Second, 40 * time.Second}} {
 		inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
 			victim := spotInstance(t, s)
-			must(t, s.Interrupt(victim.ID, tt.notice))
-			if diff := cmp.Diff([]string{spotWarning + ": " + victim.ID + " terminate"}, delivered(t, c)); diff != "" {
-				t.Errorf("messages (-want +got):\n%s", diff)
-			}
+			require.NoError(t, s.Interrupt(victim.ID, tt.notice))
+			assert.Empty(t, cmp.Diff([]string{spotWarning + ": " + victim.ID + " terminate"}, delivered(t, c)), "messages (-want +got)")
 			pass(tt.want - time.Second)
 			if spotInstance(t, s).ID != victim.ID || count(s, Reclaimed) != 0 {
 				t.Error("it went before its time")
@@ -147,7 +145,7 @@ func TestEC2IgnoresHooksAfterTheNotice(t *testing.T) {
 	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
-		must(t, s.Interrupt(victim.ID, time.Minute))
+		require.NoError(t, s.Interrupt(victim.ID, time.Minute))
 		if _, err := terminate(t, c, true, &victim.ID); err != nil {
 			t.Fatal(err)
 		}
@@ -216,10 +214,8 @@ func TestStatesAreAnnouncedFromLaunchToEnd(t *testing.T) {
 		for _, state := range []string{"pending", "running", "shutting-down", "terminated"} {
 			want = append(want, stateChange+": "+id+" "+state)
 		}
-		if diff := cmp.Diff(want, delivered(t, c)); diff != "" {
-			t.Errorf("states (-want +got):\n%s", diff)
-		}
-		must(t, s.Reclaim(g.Instances[0].ID))
+		assert.Empty(t, cmp.Diff(want, delivered(t, c)), "states (-want +got)")
+		require.NoError(t, s.Reclaim(g.Instances[0].ID))
 		pass(5 * time.Second)
 		got := delivered(t, c)
 		for n, state := range []string{"shutting-down", "terminated"} {
@@ -251,14 +247,12 @@ func TestHooksNotifyEventBridge(t *testing.T) {
 			t.Fatal(err)
 		}
 		var bus struct{ Detail lifecycleDetail }
-		must(t, json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus))
+		require.NoError(t, json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus))
 		want := lifecycleDetail{bus.Detail.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING"}
 		if diff := cmp.Diff(want, bus.Detail); diff != "" || bus.Detail.Token == "" {
 			t.Errorf("EventBridge got (-want +got):\n%s", diff)
 		}
-		if err := complete(t, c, &victim.ID, "down", "CONTINUE"); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, complete(t, c, &victim.ID, "down", "CONTINUE"))
 	})
 }
 

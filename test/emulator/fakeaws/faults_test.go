@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func describeAll(t *testing.T, c clients) error {
@@ -32,9 +34,7 @@ func TestRefusalFollowsEachService(t *testing.T) {
 	_, err = c.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	wantAPIError(t, err, "AccessDenied", "")
 	s.ClearFaults()
-	if err := describeAll(t, c); err != nil {
-		t.Errorf("after the faults were cleared: %v", err)
-	}
+	assert.NoError(t, describeAll(t, c), "after the faults were cleared")
 }
 
 func TestFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
@@ -43,9 +43,7 @@ func TestFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
 		for range 2 {
 			wantAPIError(t, describeAll(t, c), "Throttling", "Rate exceeded")
 		}
-		if err := describeAll(t, c); err != nil {
-			t.Errorf("third call: %v", err)
-		}
+		assert.NoError(t, describeAll(t, c), "third call")
 		s.Inject(Fault{Service: serviceAutoScaling, Code: "InternalFailure", For: Duration(time.Minute)})
 		pass(30 * time.Second)
 		wantAPIError(t, describeAll(t, c), "InternalFailure", "An internal error has occurred")
@@ -59,9 +57,7 @@ func TestFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
 func TestFaultByParameterSparesCallsWithoutIt(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Action: "DescribeAutoScalingGroups", Params: map[string]string{"AutoScalingGroupNames.member.1": "*"}, Code: "InternalFailure"})
-		if err := describeAll(t, c); err != nil {
-			t.Errorf("a call without the parameter: %v", err)
-		}
+		assert.NoError(t, describeAll(t, c), "a call without the parameter")
 		_, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"g"}})
 		wantAPIError(t, err, "InternalFailure", "")
 	})
@@ -135,9 +131,7 @@ func TestDeadLaunchOfEC2SaysWhy(t *testing.T) {
 		}
 		pass(7 * time.Second)
 		seen, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: out.Instances[0].InstanceIds})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		i := seen.Reservations[0].Instances[0]
 		if i.State.Name != "terminated" || i.StateReason == nil || *i.StateReason.Code != "Client.VolumeLimitExceeded" {
 			t.Errorf("instance is %s, reason %+v; want it terminated for its volumes", i.State.Name, i.StateReason)

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func setDesired(t *testing.T, c clients, group string, desired int32) {
@@ -25,9 +27,7 @@ func setDesired(t *testing.T, c clients, group string, desired int32) {
 func describe(t *testing.T, c clients, group string) types.AutoScalingGroup {
 	t.Helper()
 	out, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{group}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if len(out.AutoScalingGroups) != 1 {
 		t.Fatalf("%d groups are called %q", len(out.AutoScalingGroups), group)
 	}
@@ -37,9 +37,7 @@ func describe(t *testing.T, c clients, group string) types.AutoScalingGroup {
 func activities(t *testing.T, c clients, group string) []types.Activity {
 	t.Helper()
 	out, err := c.autoscaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: &group})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return out.Activities
 }
 
@@ -75,17 +73,13 @@ func TestInstancesAreLaunchedInSteps(t *testing.T) {
 			{time.Second, map[string]int{"InService": 3}},
 		} {
 			pass(step.after)
-			if diff := cmp.Diff(step.want, states(describe(t, c, "g"))); diff != "" {
-				t.Errorf("instances (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(step.want, states(describe(t, c, "g"))), "instances (-want +got)")
 		}
 		zones := map[string]int{}
 		for _, i := range describe(t, c, "g").Instances {
 			zones[*i.AvailabilityZone]++
 		}
-		if diff := cmp.Diff(map[string]int{"us-west-2a": 1, "us-west-2b": 1, "us-west-2c": 1}, zones); diff != "" {
-			t.Errorf("zones (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(map[string]int{"us-west-2a": 1, "us-west-2b": 1, "us-west-2c": 1}, zones), "zones (-want +got)")
 		for _, act := range activities(t, c, "g") {
 			if act.StatusCode != types.ScalingActivityStatusCodeSuccessful || act.EndTime == nil ||
 				!strings.HasPrefix(*act.Description, "Launching a new EC2 instance: i-0") ||
@@ -151,9 +145,7 @@ func TestOnDemandBaseComesBeforePercentage(t *testing.T) {
 			inBubble(t, oneGroup(mixed(d)), func(t *testing.T, s *Server, c clients) {
 				setDesired(t, c, "g", int32(tt.desired))
 				pass(time.Second)
-				if diff := cmp.Diff(tt.want, capacityTypes(s, "g")); diff != "" {
-					t.Errorf("capacity types (-want +got):\n%s", diff)
-				}
+				assert.Empty(t, cmp.Diff(tt.want, capacityTypes(s, "g")), "capacity types (-want +got)")
 			})
 		})
 	}
@@ -174,9 +166,7 @@ func TestFirstTypeWinsUnlessSpotIsSpread(t *testing.T) {
 		inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 			setDesired(t, c, "g", 4)
 			pass(time.Second)
-			if diff := cmp.Diff(tt.want, kinds(s, "g")); diff != "" {
-				t.Errorf("diversify %v: types (-want +got):\n%s", tt.diversify, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(tt.want, kinds(s, "g")), "diversify %v: types (-want +got)", tt.diversify)
 		})
 	}
 }
@@ -212,9 +202,7 @@ func TestRequirementsSelectTypes(t *testing.T) {
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 1)
 		pass(time.Second)
-		if diff := cmp.Diff(map[string]int{"m5.large": 1}, kinds(s, "g")); diff != "" {
-			t.Errorf("types (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(map[string]int{"m5.large": 1}, kinds(s, "g")), "types (-want +got)")
 		r := describe(t, c, "g").MixedInstancesPolicy.LaunchTemplate.Overrides[0].InstanceRequirements
 		if *r.VCpuCount.Max != 4 || *r.MemoryMiB.Min != 8192 || r.AllowedInstanceTypes[0] != "m5.*" {
 			t.Errorf("requirements = %+v", r)
@@ -245,9 +233,7 @@ func TestLaunchAvoidsZoneWithoutCapacity(t *testing.T) {
 		want := []string{"We currently do not have sufficient m5.large capacity in the Availability Zone you requested (us-west-2a). " +
 			"Our system will be working on provisioning additional capacity. You can currently get m5.large capacity by not specifying an " +
 			"Availability Zone in your request or choosing us-west-2b, us-west-2c. Launching EC2 instance failed."}
-		if diff := cmp.Diff(want, failed); diff != "" {
-			t.Errorf("failures (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(want, failed), "failures (-want +got)")
 	})
 }
 
@@ -258,9 +244,7 @@ func TestLaunchesAreRetriedUntilThereIsCapacity(t *testing.T) {
 		s.AddShortage(Shortage{CapacityType: spot, Available: 2})
 		setDesired(t, c, "g", 5)
 		pass(9 * time.Second)
-		if diff := cmp.Diff(map[string]int{spot: 2}, capacityTypes(s, "g")); diff != "" {
-			t.Fatalf("instances (-want +got):\n%s", diff)
-		}
+		require.Empty(t, cmp.Diff(map[string]int{spot: 2}, capacityTypes(s, "g")), "instances (-want +got)")
 		got := activities(t, c, "g")[0]
 		want := "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available that matches your request. Launching EC2 instance failed."
 		if got.StatusCode != types.ScalingActivityStatusCodeFailed || *got.StatusMessage != want {
@@ -268,9 +252,7 @@ func TestLaunchesAreRetriedUntilThereIsCapacity(t *testing.T) {
 		}
 		s.ClearShortages()
 		pass(5 * time.Second)
-		if diff := cmp.Diff(map[string]int{spot: 5}, capacityTypes(s, "g")); diff != "" {
-			t.Errorf("instances once there is capacity (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(map[string]int{spot: 5}, capacityTypes(s, "g")), "instances once there is capacity (-want +got)")
 	})
 }
 
@@ -334,7 +316,7 @@ func TestActivitiesInProgressComeFirst(t *testing.T) {
 				if n%2 == 0 {
 					continue
 				}
-				must(t, complete(t, c, i.InstanceId, "up", "CONTINUE"))
+				require.NoError(t, complete(t, c, i.InstanceId, "up", "CONTINUE"))
 			}
 		}
 		pass(time.Minute)
@@ -343,16 +325,12 @@ func TestActivitiesInProgressComeFirst(t *testing.T) {
 			AutoScalingGroupName: aws.String("g"), MaxRecords: aws.Int32(1)})
 		for pages.HasMorePages() {
 			page, err := pages.NextPage(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, act := range page.Activities {
 				order = append(order, name[strings.TrimPrefix(*act.Description, "Launching a new EC2 instance: ")])
 			}
 		}
-		if diff := cmp.Diff([]string{"third", "first", "fourth", "second"}, order); diff != "" {
-			t.Errorf("launches, of which the second and the fourth are over (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"third", "first", "fourth", "second"}, order), "launches, of which the second and the fourth are over (-want +got)")
 	})
 }
 
@@ -386,9 +364,7 @@ func TestRequestedInstancesAreLaunchesInProgress(t *testing.T) {
 					t.Errorf("%s has ended", *act.Description)
 				}
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("activities after %s (-want +got):\n%s", tt.after, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(tt.want, got), "activities after %s (-want +got)", tt.after)
 		}
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // API reference, DetachInstances: "After the instances are detached, you can manage them independent of the Auto Scaling group."
@@ -52,10 +54,10 @@ func TestDetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
 func TestSuspendedProcessesRest(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(2)), func(t *testing.T, s *Server, c clients) {
 		suspend := func(names ...string) {
-			must(t, s.Suspend("g", names...))
+			require.NoError(t, s.Suspend("g", names...))
 		}
 		resume := func(names ...string) {
-			must(t, s.Resume("g", names...))
+			require.NoError(t, s.Resume("g", names...))
 		}
 		suspend("Terminate")
 		setDesired(t, c, "g", 1)
@@ -67,7 +69,7 @@ func TestSuspendedProcessesRest(t *testing.T) {
 
 		suspend("ReplaceUnhealthy")
 		id := *describe(t, c, "g").Instances[0].InstanceId
-		must(t, s.Reclaim(id))
+		require.NoError(t, s.Reclaim(id))
 		pass(time.Minute)
 		if i := describe(t, c, "g").Instances[0]; *i.InstanceId != id || *i.HealthStatus != "Unhealthy" || i.LifecycleState != "InService" {
 			t.Errorf("ReplaceUnhealthy suspended: %+v, want the lost instance in its place", i)
@@ -103,9 +105,7 @@ func complete(t *testing.T, c clients, id *string, hook, result string) error {
 // statesAre checks the instances of group g by lifecycle state.
 func statesAre(t *testing.T, c clients, when string, want map[string]int) {
 	t.Helper()
-	if diff := cmp.Diff(want, states(describe(t, c, "g"))); diff != "" {
-		t.Errorf("%s: instances (-want +got):\n%s", when, diff)
-	}
+	assert.Emptyf(t, cmp.Diff(want, states(describe(t, c, "g"))), "%s: instances (-want +got)", when)
 }
 
 // User guide: "If the instance is launching, CONTINUE indicates that your actions were successful […] ABANDON indicates that
@@ -115,7 +115,7 @@ func TestAbandonedLaunchIsReplaced(t *testing.T) {
 		setDesired(t, c, "g", 1)
 		pass(2 * time.Second)
 		id := describe(t, c, "g").Instances[0].InstanceId
-		must(t, complete(t, c, id, "up", "ABANDON"))
+		require.NoError(t, complete(t, c, id, "up", "ABANDON"))
 		pass(10 * time.Second)
 		statesAre(t, c, "after it", map[string]int{"Pending:Wait": 1})
 		if got := describe(t, c, "g").Instances[0].InstanceId; *got == *id || count(s, Terminated) != 1 {
@@ -161,7 +161,7 @@ func TestDeletedGroupWaitsForNoHook(t *testing.T) {
 		if _, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId); err != nil {
 			t.Fatal(err)
 		}
-		must(t, s.DeleteGroup("g"))
+		require.NoError(t, s.DeleteGroup("g"))
 		pass(2 * time.Second)
 		if _, exists := s.Group("g"); exists {
 			t.Error("the group is still there")

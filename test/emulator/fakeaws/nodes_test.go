@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,9 +18,7 @@ import (
 // TestAllocatableMatchesRealNodes compares with the figures of real nodes of EKS (AL2023).
 func TestAllocatableMatchesRealNodes(t *testing.T) {
 	catalogue, err := newCatalogue(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, tt := range []struct {
 		name                                    string
 		rootGiB                                 int
@@ -82,7 +82,7 @@ func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: group.Instances[0].Node},
 		Status:     corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}},
 	})
-	must(t, s.Attach(client))
+	require.NoError(t, s.Attach(client))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady }); err != nil {
@@ -123,7 +123,7 @@ func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
 	s, c := overHTTP(t, cfg)
 	ours, theirs := fake.NewClientset(), fake.NewClientset()
 	for cluster, client := range map[string]kubernetes.Interface{"": ours, "b": theirs} {
-		must(t, s.AttachCluster(cluster, client))
+		require.NoError(t, s.AttachCluster(cluster, client))
 	}
 	if err := s.AttachCluster("b", ours); err == nil {
 		t.Error("a second cluster of the same name was attached")
@@ -134,9 +134,7 @@ func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
 		for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 			names = nil
 			list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			for _, node := range list.Items {
 				names = append(names, node.Name)
 			}
@@ -161,11 +159,9 @@ func TestNodesBecomeReadyAfterTheirTime(t *testing.T) {
 	s, _ := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.ReadyAfter = Duration(200 * time.Millisecond) }))
 	client := fake.NewClientset()
 	watch, err := client.CoreV1().Nodes().Watch(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer watch.Stop()
-	must(t, s.Attach(client))
+	require.NoError(t, s.Attach(client))
 	var kept []bool
 	var at []time.Time
 	for range 2 {
@@ -183,15 +179,11 @@ func TestNodesBecomeReadyAfterTheirTime(t *testing.T) {
 
 func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
 	cfg, err := LoadConfig("testdata/s0.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s, c := overHTTP(t, cfg)
 	const group = "g4dn-spot"
 	next, err := s.NextNode(group)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := s.NextNode("none"); err == nil {
 		t.Error("a group that does not exist has a next node")
 	}
@@ -210,17 +202,13 @@ func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
 	for name, q := range spec.devices {
 		spec.node.Status.Allocatable[name] = q
 	}
-	if diff := cmp.Diff([]any{spec.node.Labels, spec.node.Spec.Taints, spec.node.Status.Allocatable},
-		[]any{next.Labels, next.Spec.Taints, next.Status.Allocatable}); diff != "" {
-		t.Errorf("(-registered +next):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]any{spec.node.Labels, spec.node.Spec.Taints, spec.node.Status.Allocatable},
+		[]any{next.Labels, next.Spec.Taints, next.Status.Allocatable}), "(-registered +next)")
 }
 
 func TestDividedGPUsArePublishedUnderOtherNames(t *testing.T) {
 	catalogue, err := newCatalogue(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	it, _ := catalogue.lookup("g4dn.12xlarge") // four GPUs
 	parts := map[string]int{"1g.10gb": 7}
 	for _, tt := range []struct {
@@ -239,9 +227,7 @@ func TestDividedGPUsArePublishedUnderOtherNames(t *testing.T) {
 			for name, q := range devices(it, tt.config) {
 				got[name] = q.Value()
 			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("resources (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.want, got), "resources (-want +got)")
 		})
 	}
 }
@@ -256,19 +242,15 @@ func TestAgentsLiftStartupTaints(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	go kwok(ctx, client)
-	must(t, s.Attach(client))
+	require.NoError(t, s.Attach(client))
 	lifted, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == TaintsLifted })
 	if err != nil {
 		t.Fatalf("%v\n%v", err, s.Events())
 	}
 	next, err := s.NextNode("g")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	node, err := client.CoreV1().Nodes().Get(ctx, lifted.Node, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, n := range []*corev1.Node{next, node} {
 		if len(n.Spec.Taints) != 1 || n.Spec.Taints[0].Key != "team" {
 			t.Errorf("taints %v of %s are left, want the one of the team", n.Spec.Taints, n.Name)
@@ -284,7 +266,7 @@ func TestAgentsLiftStartupTaints(t *testing.T) {
 func TestNodesReportVolumeLimits(t *testing.T) {
 	s, c := overHTTP(t, oneGroup(withDesired(1), func(g *AutoScalingGroup) { g.VolumeLimit = 25 }))
 	client := fake.NewClientset()
-	must(t, s.Attach(client))
+	require.NoError(t, s.Attach(client))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	group, _ := s.Group("g")
@@ -293,9 +275,7 @@ func TestNodesReportVolumeLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	told, err := client.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if d := told.Spec.Drivers[0]; d.Name != ebsDriver || d.NodeID != group.Instances[0].ID || *d.Allocatable.Count != 25 {
 		t.Errorf("driver %+v, want the EBS driver with 25 volumes", d)
 	}

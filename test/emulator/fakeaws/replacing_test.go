@@ -3,6 +3,8 @@ package fakeaws
 import (
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestReplacedRootVolumesKeepTheirPlace(t *testing.T) {
@@ -105,7 +107,7 @@ func TestInstanceEndsAtItsMaximumLifetime(t *testing.T) {
 		if got := *g.MaxInstanceLifetime; got != 86400 {
 			t.Errorf("maximum lifetime %d s, want a day", got)
 		}
-		must(t, s.ProtectInstance(*g.Instances[0].InstanceId, true))
+		require.NoError(t, s.ProtectInstance(*g.Instances[0].InstanceId, true))
 		pass(24*time.Hour - time.Second)
 		statesAre(t, c, "before", map[string]int{"InService": 2})
 		if count(s, Launched) != 2 {

@@ -14,6 +14,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // tokenOf is a ServiceAccount's token as the API server of EKS writes it, with no valid signature.
@@ -30,9 +32,7 @@ func callIAM(t *testing.T, s *Server, action string, parameters map[string]strin
 		sent.Set(name, value)
 	}
 	answer, err := http.PostForm(s.URL(), sent)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer answer.Body.Close()
 	if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s, %v: %s", action, answer.Status, err, body)
@@ -42,9 +42,7 @@ func callIAM(t *testing.T, s *Server, action string, parameters map[string]strin
 func shippedDocument(t *testing.T, name string, with ...string) string {
 	t.Helper()
 	raw, err := os.ReadFile("../../../manifests/iam/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.NewReplacer(with...).Replace(string(raw))
 }
 
@@ -77,9 +75,7 @@ func TestOnlyTheTrustedAccountAssumesTheRole(t *testing.T) {
 		})
 	}
 	session, err := assume("scaler", good)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 
 	// The session may do what the policies of its role allow.
 	sdk := sdkConfig(s.URL(), s.Region())
@@ -88,13 +84,9 @@ func TestOnlyTheTrustedAccountAssumesTheRole(t *testing.T) {
 	scaler := newClients(sdk)
 	wantAPIError(t, describeAll(t, scaler), "AccessDenied", "")
 	callIAM(t, s, "PutRolePolicy", map[string]string{"RoleName": "scaler", "PolicyName": "p", "PolicyDocument": shippedDocument(t, "policy-aws.json", "CLUSTER_NAME", "prod")})
-	if err := describeAll(t, scaler); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, describeAll(t, scaler))
 	callIAM(t, s, "PutRolePolicy", map[string]string{"RoleName": "scaler", "PolicyName": "p", "PolicyDocument": shippedDocument(t, "policy-aws.json")})
 	_, err = scaler.autoscaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(1)})
 	wantAPIError(t, err, "AccessDenied", "") // the name of the cluster is not filled in
-	if err := describeAll(t, c); err != nil {
-		t.Errorf("a caller without a role of CreateRole: %v", err)
-	}
+	assert.NoError(t, describeAll(t, c), "a caller without a role of CreateRole")
 }

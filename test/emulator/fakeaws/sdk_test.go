@@ -17,6 +17,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // clients are the real clients of the SDK, all pointed at one Server.
@@ -49,13 +51,9 @@ func sdkConfig(endpoint, region string) aws.Config {
 func overHTTP(t *testing.T, cfg Config) (*Server, clients) {
 	t.Helper()
 	s, err := Start(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, s.Close())
 	})
 	sdk := sdkConfig(s.URL(), s.Region())
 	sdk.HTTPClient = buffered{http.DefaultClient}
@@ -83,9 +81,7 @@ func inBubble(t *testing.T, cfg Config, test func(*testing.T, *Server, clients))
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s, err := New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer s.Close()
 		sdk := sdkConfig("http://fakeaws.invalid", s.Region())
 		sdk.HTTPClient = s.HTTPClient()
@@ -123,13 +119,5 @@ func oneGroup(change ...func(*AutoScalingGroup)) Config {
 	return Config{
 		LaunchTemplates:   []LaunchTemplate{{Name: "t", Versions: []LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "ami-1"}}}},
 		AutoScalingGroups: []AutoScalingGroup{g},
-	}
-}
-
-// must ends the test at an error.
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestActionsThatAreNotServedAreRefused(t *testing.T) {
@@ -30,9 +32,7 @@ func (s staticToken) GetIdentityToken() ([]byte, error) { return []byte(s), nil 
 func TestCloseLeavesNoGoroutines(t *testing.T) {
 	before := runtime.NumGoroutine()
 	s, err := Start(t.Context(), oneGroup(withDesired(3)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.Inject(Fault{Latency: Duration(time.Hour), Times: 1})
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	answered := make(chan error)
@@ -42,9 +42,7 @@ func TestCloseLeavesNoGoroutines(t *testing.T) {
 	}()
 	events := s.Subscribe(t.Context(), 1<<20)
 	time.Sleep(50 * time.Millisecond)
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
+	assert.NoError(t, s.Close())
 	if err := <-answered; err == nil {
 		t.Error("a call under way was answered by a closed server")
 	}

@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // queues is an account with queues alone.
@@ -18,9 +20,7 @@ func queues(all ...Queue) Config { return Config{Queues: all} }
 func queueURL(t *testing.T, c clients, name string) *string {
 	t.Helper()
 	out, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: &name})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return out.QueueUrl
 }
 
@@ -35,9 +35,7 @@ func receive(t *testing.T, c clients, change ...func(*sqs.ReceiveMessageInput)) 
 		f(in)
 	}
 	out, err := c.sqs.ReceiveMessage(t.Context(), in)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return out.Messages
 }
 
@@ -51,15 +49,13 @@ func bodies(messages []types.Message) []string {
 
 func wantBodies(t *testing.T, when string, got []types.Message, want ...string) {
 	t.Helper()
-	if diff := cmp.Diff(append([]string{}, want...), bodies(got)); diff != "" {
-		t.Errorf("%s: received (-want +got):\n%s", when, diff)
-	}
+	assert.Emptyf(t, cmp.Diff(append([]string{}, want...), bodies(got)), "%s: received (-want +got)", when)
 }
 
 func send(t *testing.T, s *Server, bodies ...string) {
 	t.Helper()
 	for _, body := range bodies {
-		must(t, s.SendMessage("q", body))
+		require.NoError(t, s.SendMessage("q", body))
 	}
 }
 
@@ -107,9 +103,7 @@ func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 		want := map[string]string{
 			"ApproximateReceiveCount": "1", "SenderId": "123456789012", "SentTimestamp": sent, "ApproximateFirstReceiveTimestamp": received,
 		}
-		if diff := cmp.Diff(want, got[0].Attributes); diff != "" {
-			t.Errorf("attributes (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(want, got[0].Attributes), "attributes (-want +got)")
 		wantBodies(t, "while it is hidden", receive(t, c))
 		pass(31 * time.Second)
 		again := receive(t, c)
@@ -252,9 +246,7 @@ func TestDeliveryAtLeastOnceInAnyOrder(t *testing.T) {
 	if len(seen) != 40 || len(first) == 40 || inOrder {
 		t.Errorf("%d receptions of %d messages, in order %v; want all 40, some twice, some out of order", len(first), len(seen), inOrder)
 	}
-	if diff := cmp.Diff(first, run(t)); diff != "" {
-		t.Errorf("the same seed gave something else:\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(first, run(t)), "the same seed gave something else")
 }
 
 func TestSQSFaultsLookAsInSQS(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/stretchr/testify/require"
 )
 
 // inStale runs a test in an account of one group whose readings are up to three seconds old, in the worst way.
@@ -37,9 +38,7 @@ func TestWorstStaleReadingMissesTheWriteBefore(t *testing.T) {
 func TestStaleReadingOfInstancesLacksNewOnes(t *testing.T) {
 	inStale(t, func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		in := &ec2.DescribeInstancesInput{InstanceIds: out.Instances[0].InstanceIds}
 		_, err = c.ec2.DescribeInstances(t.Context(), in)
 		wantAPIError(t, err, "InvalidInstanceID.NotFound", "The instance ID '"+in.InstanceIds[0]+"' does not exist")
@@ -80,9 +79,7 @@ func TestSkewedClockShowsInAnswersAndActivities(t *testing.T) {
 		inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
 			s.SetClockSkew(ahead)
 			out, err := c.autoscaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String("g")})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			want := time.Now().Add(ahead).Truncate(time.Second)
 			if got, ok := awsmiddleware.GetServerTime(out.ResultMetadata); !ok || got.Sub(want).Abs() > time.Second {
 				t.Errorf("%v ahead: the answer is of %v, want %v", ahead, got, want)

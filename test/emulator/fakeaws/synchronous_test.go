@@ -11,6 +11,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // launch calls LaunchInstances for group g with a token, after the changes.
@@ -38,9 +40,7 @@ func TestPartialLaunchReportsEveryPool(t *testing.T) {
 		s.AddShortage(Shortage{InstanceType: "m5.large", Available: 1})
 		s.AddShortage(Shortage{InstanceType: "m5.xlarge", Code: "UnfulfillableCapacity"})
 		out, err := launch(t.Context(), c, "token", 3)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		var errors []string
 		for _, e := range out.Errors {
 			errors = append(errors, *e.ErrorCode+" "+*e.InstanceType+" "+*e.MarketType+" "+*e.AvailabilityZone)
@@ -61,9 +61,7 @@ func TestUnlaunchedInstancesAreLeftToGroup(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{Zone: "us-west-2b"})
 		out, err := launch(t.Context(), c, "token", 2, retryWithGroup)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if len(out.Instances) != 0 || len(out.Errors) != 1 {
 			t.Errorf("instances %v, errors %v; want one error", out.Instances, out.Errors)
 		}
@@ -88,14 +86,10 @@ func TestTokenLaunchesOnce(t *testing.T) {
 		_, other := launch(t.Context(), c, "token", 1)
 		wantAPIError(t, other, "IdempotentParameterMismatch", "")
 		calls.Wait()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		pass(9 * time.Minute)
 		again, err := launch(t.Context(), c, "token", 2)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if diff := cmp.Diff(first, again, sameLaunch, cmpopts.IgnoreFields(autoscaling.LaunchInstancesOutput{}, "ResultMetadata")); diff != "" {
 			t.Errorf("repeated (-want +got):\n%s", diff)
 		}
@@ -137,9 +131,7 @@ func TestLaunchZoneIsNamedInThreeWays(t *testing.T) {
 					wantAPIError(t, err, "ValidationError", tt.refused)
 					return
 				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				if got := aws.ToString(out.Instances[0].AvailabilityZone); got != tt.launched {
 					t.Errorf("launched in %q, want %q", got, tt.launched)
 				}
@@ -191,9 +183,7 @@ func TestImpossibleLaunchIsRefused(t *testing.T) {
 			inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 				_, err := launch(t.Context(), c, "token", tt.capacity)
 				if tt.refused == "" {
-					if err != nil {
-						t.Error(err)
-					}
+					assert.NoError(t, err)
 					return
 				}
 				code := "ValidationError"
@@ -202,7 +192,7 @@ func TestImpossibleLaunchIsRefused(t *testing.T) {
 				}
 				wantAPIError(t, err, code, tt.refused)
 				if tt.name == "suspended" { // and the token is as good as new
-					must(t, s.Resume("g", "Launch"))
+					require.NoError(t, s.Resume("g", "Launch"))
 					if _, err := launch(t.Context(), c, "token", tt.capacity); err != nil {
 						t.Errorf("the same call once it is possible: %v", err)
 					}

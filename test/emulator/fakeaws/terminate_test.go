@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func withDesired(n int) func(*AutoScalingGroup) {
@@ -29,13 +31,9 @@ func TestTerminatingInstanceIsNotDecrementedTwice(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(3)), func(t *testing.T, s *Server, c clients) {
 		id := describe(t, c, "g").Instances[0].InstanceId
 		first, err := terminate(t, c, true, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		again, err := terminate(t, c, true, id)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if got := *describe(t, c, "g").DesiredCapacity; got != 2 || *again.ActivityId != *first.ActivityId {
 			t.Errorf("desired %d, activities %s and %s; want 2 and one activity", got, *first.ActivityId, *again.ActivityId)
 		}
@@ -89,7 +87,7 @@ func TestBatchIsDoneWholeOrNotAtAll(t *testing.T) {
 func TestLoweredDesiredCapacityEndsOldestUnprotected(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(4), func(g *AutoScalingGroup) { g.Zones = g.Zones[:1] }), func(t *testing.T, s *Server, c clients) {
 		before := describe(t, c, "g").Instances
-		must(t, s.ProtectInstance(*before[0].InstanceId, true))
+		require.NoError(t, s.ProtectInstance(*before[0].InstanceId, true))
 		setDesired(t, c, "g", 2)
 		pass(5 * time.Second)
 		var killed []string
@@ -98,9 +96,7 @@ func TestLoweredDesiredCapacityEndsOldestUnprotected(t *testing.T) {
 				killed = append(killed, e.Instance)
 			}
 		}
-		if diff := cmp.Diff([]string{*before[1].InstanceId, *before[2].InstanceId}, killed); diff != "" {
-			t.Errorf("killed (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{*before[1].InstanceId, *before[2].InstanceId}, killed), "killed (-want +got)")
 		if got := len(describe(t, c, "g").Instances); got != 2 {
 			t.Errorf("%d instances, want 2", got)
 		}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 // The program itself takes minutes to build, so this test does its part. The API server judges our pools by Karpenter's definitions.
@@ -15,16 +16,12 @@ func TestPoolsAreValidAndClaimsAreSeen(t *testing.T) {
 	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	node := &corev1.Node{Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1930m")}}}
 	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a"}
-	if err := prepare(t.Context(), Options{
+	require.NoError(t, prepare(t.Context(), Options{
 		Dir: t.TempDir(), Cluster: cluster, BootTime: 3 * time.Second, ConsolidateAfter: 10 * time.Second,
 		Pools: []Pool{{Name: "web", Labels: map[string]string{"group": "web"}, Offers: []Offer{{InstanceType: "m5.large", Node: node}}}},
-	}); err != nil {
-		t.Fatal(err)
-	}
+	}))
 	claims, err := watchClaims(t.Context(), cluster.RESTConfig())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := cluster.RunKubectl(t.Context(), `
 apiVersion: karpenter.sh/v1
 kind: NodeClaim

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/aws/smithy-go/middleware"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -24,9 +25,7 @@ import (
 func Read(t testing.TB, path string) []accountcheck.Exchange {
 	t.Helper()
 	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var all []accountcheck.Exchange
 	for line := range bytes.Lines(text) {
 		var e accountcheck.Exchange
@@ -48,30 +47,22 @@ func Differences(t testing.TB, cfg fakeaws.Config, recording []accountcheck.Exch
 		t.Setenv(name, value)
 	}
 	server, err := fakeaws.Start(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer server.Close()
 	path := filepath.Join(t.TempDir(), "replayed.jsonl")
 	recorder, err := accountcheck.Record(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	options := awsclients.Options(server)
 	options.Middleware = []func(*middleware.Stack) error{recorder.Middleware}
 	clients, err := awsclient.New(t.Context(), options)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	unanswered := func(e accountcheck.Exchange) bool { return e.Code == "" && e.Answer == nil }
 	recording = slices.DeleteFunc(slices.Clone(recording), unanswered)
 	r := replay{clients: clients, server: server, ids: map[string]string{}}
 	for _, e := range recording {
 		r.send(t, e)
 	}
-	if err := recorder.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, recorder.Close())
 	replayed := Read(t, path)
 	if len(replayed) != len(recording) {
 		t.Fatalf("%d calls of %d were made", len(replayed), len(recording))

@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
+	"github.com/stretchr/testify/require"
 )
 
 // configuration is the one beside the recording, else what the recording shows.
@@ -20,9 +21,7 @@ func configuration(t *testing.T, path string, recording []accountcheck.Exchange)
 	if errors.Is(err, fs.ErrNotExist) {
 		return replay.State(t, recording)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return cfg
 }
 

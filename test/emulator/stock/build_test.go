@@ -5,14 +5,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // go.mod and go.sum hold enough for both autoscalers.
 func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
 	modules, err := modules(t.Context(), AWS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, want := range []string{mainPackage + " v", "github.com/aws/aws-sdk-go-v2/service/autoscaling v", "k8s.io/client-go v"} {
 		if !slices.ContainsFunc(modules, func(module string) bool { return strings.HasPrefix(module, want) }) {
 			t.Errorf("no module %q among %d", want, len(modules))

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -56,17 +58,11 @@ func TestRenderingsMatchTheGoldens(t *testing.T) {
 				got = chartLabel.ReplaceAllString(got, `${1}VERSION"`)
 				golden := filepath.Join("testdata", name+".golden.yaml")
 				if *update {
-					if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, os.WriteFile(golden, []byte(got), 0o644))
 				}
 				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if diff := cmp.Diff(string(want), got); diff != "" {
-					t.Errorf("(-want +got):\n%s", diff)
-				}
+				require.NoError(t, err)
+				assert.Empty(t, cmp.Diff(string(want), got), "(-want +got)")
 			})
 		}
 	}
@@ -75,9 +71,7 @@ func TestRenderingsMatchTheGoldens(t *testing.T) {
 func renderFile(t *testing.T, path string) []object {
 	t.Helper()
 	values, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return mustRender(t, string(values))
 }
 
@@ -102,9 +96,7 @@ func TestTheProgramKnowsEveryRenderedFlag(t *testing.T) {
 	}
 	for name, values := range renderings {
 		command := container(t, renderFile(t, values)).Command
-		if err := fs.Parse(command[1:]); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
+		assert.NoErrorf(t, fs.Parse(command[1:]), "%s", name)
 		if fs.NArg() > 0 {
 			t.Errorf("%s: arguments that are no flags: %q", name, fs.Args())
 		}
@@ -152,22 +144,16 @@ func postureOf(t *testing.T, rendered []object) posture {
 func TestExamplesMatchTheShippedDeployments(t *testing.T) {
 	for shipped, example := range map[string]string{"s0-gpu-spot-china": renderings["s0"], "s3-eks-addons": renderings["s3"]} {
 		raw, err := manifests.FS.ReadFile("deploy/" + shipped + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		kustomized, rendered := objects(t, string(raw)), renderFile(t, example)
-		if diff := cmp.Diff(postureOf(t, kustomized), postureOf(t, rendered)); diff != "" {
-			t.Errorf("%s: (-kustomize +chart):\n%s", shipped, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(postureOf(t, kustomized), postureOf(t, rendered)), "%s: (-kustomize +chart)", shipped)
 		want, got := container(t, kustomized), container(t, rendered)
 		flags := slices.DeleteFunc(got.Command, func(flag string) bool {
 			return flag == "--namespace="+namespace || flag == "--logtostderr=true" // their defaults
 		})
 		slices.Sort(flags)
 		slices.Sort(want.Command)
-		if diff := cmp.Diff(want.Command, flags); diff != "" {
-			t.Errorf("%s: flags (-deployment +chart):\n%s", shipped, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want.Command, flags), "%s: flags (-deployment +chart)", shipped)
 		for _, variable := range want.Env {
 			if !slices.Contains(got.Env, variable) {
 				t.Errorf("%s: the chart sets no variable %s=%s", shipped, variable.Name, variable.Value)
@@ -196,15 +182,11 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 			var want []string
 			for _, file := range tt.files {
 				raw, err := manifests.FS.ReadFile("deploy/" + file)
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				want = append(want, rules(t, objects(t, string(raw)), tt.kind)...)
 			}
 			slices.Sort(want)
-			if diff := cmp.Diff(want, rules(t, mustRender(t, tt.values), tt.kind)); diff != "" {
-				t.Errorf("rules (-files +chart):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(want, rules(t, mustRender(t, tt.values), tt.kind)), "rules (-files +chart)")
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 // stockValues are an operator's values for the stock chart. Our chart gets them unchanged.
@@ -43,9 +44,7 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	_, err := cluster.Client().CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
 		Name: r.namespace, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
 	}}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	values := writeValues(t, stockValues)
 	r.helm(t, "install", r.name, mustStockChart(t), "--values", values)
 	stock := r.deployment(t)
@@ -109,9 +108,7 @@ func (r release) helm(t *testing.T, args ...string) {
 func (r release) deployment(t *testing.T) *appsv1.Deployment {
 	t.Helper()
 	d, err := r.cluster.Client().AppsV1().Deployments(r.namespace).Get(t.Context(), r.name+"-aws-cluster-autoscaler", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return d
 }
 
@@ -125,9 +122,7 @@ func (r release) awaitPod(t *testing.T, image string) {
 		}
 		return slices.ContainsFunc(pods.Items, func(pod corev1.Pod) bool { return pod.Spec.Containers[0].Image == image }), nil
 	})
-	if err != nil {
-		t.Fatalf("no pod of %s is admitted: %v", image, err)
-	}
+	require.NoErrorf(t, err, "no pod of %s is admitted", image)
 }
 
 // objects names the objects of the release, in all namespaces and outside. Pods and ReplicaSets are the Deployment's.
@@ -137,8 +132,6 @@ func (r release) objects(t *testing.T) []string {
 	cmd := exec.CommandContext(t.Context(), r.cluster.Kubectl(), "--kubeconfig", r.cluster.Kubeconfig(), "get", kinds,
 		"--all-namespaces", "--selector=app.kubernetes.io/instance="+r.name, "--output=name")
 	out, err := cmd.Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.Fields(string(out))
 }

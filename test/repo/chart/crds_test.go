@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
@@ -28,9 +30,7 @@ func definitionsOf(t *testing.T, dir string) map[string]string {
 	found := map[string]string{}
 	for _, path := range paths {
 		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		found[filepath.Base(path)] = string(raw)
 	}
 	return found
@@ -39,15 +39,11 @@ func definitionsOf(t *testing.T, dir string) map[string]string {
 // The definitions are the files of the core's module for its kinds, in the release that go.mod requires. With -update they are copied.
 func TestDefinitionsAreTheCores(t *testing.T) {
 	out, err := exec.Command("go", "list", "-m", "-f={{.Dir}}", "k8s.io/autoscaler/cluster-autoscaler/apis").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := definitionsOf(t, filepath.Join(strings.TrimSpace(string(out)), "config", "crd"))
 	if *update {
 		for name, text := range want {
-			if err := os.WriteFile(filepath.Join(crdsDir, "files", name), []byte(text), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(filepath.Join(crdsDir, "files", name), []byte(text), 0o644))
 		}
 	}
 	if diff := cmp.Diff(want, definitionsOf(t, filepath.Join(crdsDir, "files"))); diff != "" {
@@ -76,22 +72,14 @@ func TestDefinitionsAreRendered(t *testing.T) {
 			delete(annotations, "helm.sh/resource-policy")
 			got[metadata["name"].(string)] = definition
 		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("helm %s (-files +rendered):\n%s", version, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, got), "helm %s (-files +rendered)", version)
 	}
 	slices.Sort(files)
 	raw, err := os.ReadFile(filepath.Join(crdsDir, "kustomization.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var kustomization struct{ Resources []string }
-	if err := yaml.Unmarshal(raw, &kustomization); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(files, kustomization.Resources); diff != "" {
-		t.Errorf("resources of the kustomization (-files +listed):\n%s", diff)
-	}
+	require.NoError(t, yaml.Unmarshal(raw, &kustomization))
+	assert.Empty(t, cmp.Diff(files, kustomization.Resources), "resources of the kustomization (-files +listed)")
 }
 
 // installDefinitions installs the definitions by kustomize and by each helm. A release takes over what kubectl has made, and leaves it behind.

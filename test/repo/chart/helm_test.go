@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -45,9 +46,7 @@ var helms = sync.OnceValues(func() (map[string]string, error) {
 func helm(t *testing.T, version string, args ...string) (string, error) {
 	t.Helper()
 	paths, err := helms()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if args[0] == "template" { // a helm that is built from its module takes Kubernetes 1.20 for granted
 		args = append(args, "--kube-version", "1.35")
 	}
@@ -66,9 +65,7 @@ func helm(t *testing.T, version string, args ...string) (string, error) {
 func mustHelm(t *testing.T, version string, args ...string) string {
 	t.Helper()
 	out, err := helm(t, version, args...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return out
 }
 
@@ -89,18 +86,14 @@ func render(t *testing.T, chart string, values string) ([]object, error) {
 func mustRender(t *testing.T, values string) []object {
 	t.Helper()
 	rendered, err := render(t, chartDir, values)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return rendered
 }
 
 func writeValues(t *testing.T, values string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(path, []byte(values), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(values), 0o600))
 	return path
 }
 
@@ -116,9 +109,7 @@ var stockChart = sync.OnceValues(func() (string, error) {
 func mustStockChart(t *testing.T) string {
 	t.Helper()
 	dir, err := stockChart()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return dir
 }
 
@@ -149,12 +140,8 @@ func find(t *testing.T, rendered []object, kind string, into any) {
 			continue
 		}
 		raw, err := yaml.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := yaml.UnmarshalStrict(raw, into); err != nil {
-			t.Fatalf("%s: %v", kind, err)
-		}
+		require.NoError(t, err)
+		require.NoErrorf(t, yaml.UnmarshalStrict(raw, into), "%s", kind)
 		return
 	}
 	t.Fatalf("no %s is rendered", kind)

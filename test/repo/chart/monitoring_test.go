@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -29,13 +30,9 @@ func (g ruleGroups) rules() []map[string]any {
 func TestMonitoringValuesRenderTheShippedRules(t *testing.T) {
 	const dir = root + "/manifests/monitoring/"
 	raw, err := os.ReadFile(dir + "rules.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var shipped ruleGroups
-	if err := yaml.Unmarshal(raw, &shipped); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal(raw, &shipped))
 	out := mustHelm(t, "v4", "template", "test", chartDir, "--namespace", namespace, "--values", image, "--values", renderings["s0"], "--values", dir+"chart-values.yaml")
 	rendered := objects(t, out)
 	if len(ofKind(rendered, "ServiceMonitor")) != 1 {
@@ -46,12 +43,8 @@ func TestMonitoringValuesRenderTheShippedRules(t *testing.T) {
 	}
 	for _, o := range ofKind(rendered, "PrometheusRule") {
 		raw, err := yaml.Marshal(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := yaml.Unmarshal(raw, &made); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, yaml.Unmarshal(raw, &made))
 	}
 	if diff := cmp.Diff(shipped.rules(), made.Spec.rules()); diff != "" || len(made.Spec.rules()) == 0 {
 		t.Errorf("rules (-shipped +rendered):\n%s", diff)
@@ -61,13 +54,9 @@ func TestMonitoringValuesRenderTheShippedRules(t *testing.T) {
 // Helm reads no file outside the chart, so the chart has a copy. Write it by: go test ./test/repo/chart -run Dashboard -update
 func TestDashboardOfTheChartIsTheShippedOne(t *testing.T) {
 	shipped, err := os.ReadFile(root + "/manifests/monitoring/dashboard.json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if *update {
-		if err := os.WriteFile(chartDir+"/files/dashboard.json", shipped, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(chartDir+"/files/dashboard.json", shipped, 0o644))
 	}
 	var made corev1.ConfigMap
 	find(t, mustRender(t, "autoDiscovery: {clusterName: c}\ndashboard: {enabled: true, namespace: grafana}"), "ConfigMap", &made)

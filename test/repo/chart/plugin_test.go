@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -20,9 +22,7 @@ import (
 func shippedPlugin(t *testing.T) ([]object, corev1.PodSpec) {
 	t.Helper()
 	raw, err := manifests.FS.ReadFile("deploy/plugin.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	shipped := objects(t, string(raw))
 	return shipped, podOf(t, shipped)
 }
@@ -44,21 +44,15 @@ func flagsBut(command, others []string) []string {
 // The stock chart, with the values of the example, runs the two containers of manifests/deploy/plugin.yaml.
 func TestStockChartRunsThePluginBesideTheCore(t *testing.T) {
 	values, err := os.ReadFile(chartDir + "/examples/stock-plugin-sidecar.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	rendered, err := render(t, mustStockChart(t), string(values))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	shipped, want := shippedPlugin(t)
 	got := podOf(t, rendered)
 
 	sidecar := want.Containers[0]
 	sidecar.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
-	if diff := cmp.Diff([]corev1.Container{sidecar}, got.InitContainers); diff != "" {
-		t.Errorf("plugin (-plugin.yaml +stock chart):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]corev1.Container{sidecar}, got.InitContainers), "plugin (-plugin.yaml +stock chart)")
 	wantCore, gotCore := want.Containers[1], got.Containers[0]
 	if missing := flagsBut(wantCore.Command, gotCore.Command); len(missing) > 0 {
 		t.Errorf("the core lacks the flags %q", missing)
@@ -67,12 +61,8 @@ func TestStockChartRunsThePluginBesideTheCore(t *testing.T) {
 	if added := flagsBut(gotCore.Command, append(chartsOwn, wantCore.Command...)); len(added) > 0 {
 		t.Errorf("the core has the further flags %q", added)
 	}
-	if diff := cmp.Diff(wantCore.VolumeMounts, gotCore.VolumeMounts); diff != "" {
-		t.Errorf("mounts of the core (-plugin.yaml +stock chart):\n%s", diff)
-	}
-	if diff := cmp.Diff(want.Volumes, got.Volumes); diff != "" {
-		t.Errorf("volumes (-plugin.yaml +stock chart):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(wantCore.VolumeMounts, gotCore.VolumeMounts), "mounts of the core (-plugin.yaml +stock chart)")
+	assert.Empty(t, cmp.Diff(want.Volumes, got.Volumes), "volumes (-plugin.yaml +stock chart)")
 	var wantConfig, gotConfig corev1.ConfigMap
 	find(t, shipped, "ConfigMap", &wantConfig)
 	find(t, rendered, "ConfigMap", &gotConfig)
@@ -81,9 +71,7 @@ func TestStockChartRunsThePluginBesideTheCore(t *testing.T) {
 		t.Errorf("cloud config %s (-plugin.yaml +stock chart):\n%s", gotConfig.Name, diff)
 	}
 	raw, err := manifests.FS.ReadFile("deploy/rbac-plugin.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	granted := rules(t, rendered, "Role")
 	for _, rule := range rules(t, objects(t, string(raw)), "Role") {
 		if !slices.Contains(granted, rule) {
@@ -108,9 +96,7 @@ func TestPluginRunsAlone(t *testing.T) {
 	if missing := flagsBut(want, pod.Containers[0].Command); len(missing) > 0 || len(want) == 0 {
 		t.Errorf("%q lacks %q", pod.Containers[0].Command, missing)
 	}
-	if diff := cmp.Diff(beside.Containers[0].VolumeMounts, pod.Containers[0].VolumeMounts); diff != "" {
-		t.Errorf("mounts (-beside the core +alone):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(beside.Containers[0].VolumeMounts, pod.Containers[0].VolumeMounts), "mounts (-beside the core +alone)")
 	if !slices.ContainsFunc(beside.Volumes, func(volume corev1.Volume) bool { return cmp.Equal(volume, pod.Volumes[0]) }) {
 		t.Errorf("volume %+v is none of plugin.yaml", pod.Volumes[0])
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A documented is a key of values.yaml that has a comment.
@@ -24,9 +26,7 @@ var (
 func documentedKeys(t *testing.T) []documented {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(chartDir, "values.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var (
 		found   []documented
 		parents []string // the keys above, by depth
@@ -71,16 +71,12 @@ func TestREADMEHasTheTableOfValues(t *testing.T) {
 	table.WriteString("| key | default | meaning |\n|---|---|---|\n")
 	for _, d := range documentedKeys(t) {
 		standard, err := json.Marshal(at(values, d.key))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		fmt.Fprintf(&table, "| `%s` | `%s` | %s |\n", d.key, standard, d.meaning)
 	}
 	path := filepath.Join(chartDir, "README.md")
 	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(raw), "| key | default |")
 	_, after, ended := strings.Cut(rest, "\n\n")
 	if !found || !ended {
@@ -88,14 +84,10 @@ func TestREADMEHasTheTableOfValues(t *testing.T) {
 	}
 	want := before + table.String() + "\n" + after
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 		return
 	}
-	if diff := cmp.Diff(want, string(raw)); diff != "" {
-		t.Errorf("README.md (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, string(raw)), "README.md (-want +got)")
 }
 
 func TestEveryKeyIsDocumented(t *testing.T) {
@@ -113,9 +105,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 // The schema has each key, so that its type is checked.
 func TestEveryKeyIsInTheSchema(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(chartDir, "values.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	type schema struct {
 		Properties map[string]json.RawMessage
 	}
@@ -123,9 +113,7 @@ func TestEveryKeyIsInTheSchema(t *testing.T) {
 		level := raw
 		for name := range strings.SplitSeq(key, ".") {
 			var s schema
-			if err := json.Unmarshal(level, &s); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, json.Unmarshal(level, &s))
 			if level = s.Properties[name]; level == nil {
 				t.Errorf("values.schema.json lacks %s", key)
 				break

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -364,9 +365,7 @@ func TestStockValuesHaveTheirEffect(t *testing.T) {
 			t.Run(c.name+"/"+name, func(t *testing.T) {
 				t.Parallel()
 				rendered, err := render(t, dir, values)
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				for _, want := range objects(t, c.want) {
 					if !slices.ContainsFunc(rendered, func(o object) bool { return holds(map[string]any(o), map[string]any(want)) }) {
 						t.Errorf("no object has this part:\n%s\nrendered:\n%s", text(t, want), text(t, ofKind(rendered, want["kind"])))
@@ -417,9 +416,7 @@ func ofKind(rendered []object, kind any) []object {
 func text(t *testing.T, value any) string {
 	t.Helper()
 	raw, err := yaml.Marshal(value)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(raw)
 }
 
@@ -432,9 +429,7 @@ func TestEveryStockKeyHasACase(t *testing.T) {
 	covered := map[string]bool{}
 	for _, c := range stockCases {
 		var values map[string]any
-		if err := yaml.Unmarshal([]byte(c.values), &values); err != nil {
-			t.Fatalf("%s: %v", c.name, err)
-		}
+		require.NoErrorf(t, yaml.Unmarshal([]byte(c.values), &values), "%s", c.name)
 		for _, key := range keys(values, "") {
 			covered[key] = true
 		}
@@ -469,13 +464,9 @@ func TestStockValuesPassTheSchema(t *testing.T) {
 func readValues(t *testing.T, path string) map[string]any {
 	t.Helper()
 	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var values map[string]any
-	if err := yaml.UnmarshalStrict(raw, &values); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	require.NoErrorf(t, yaml.UnmarshalStrict(raw, &values), "%s", path)
 	return values
 }
 

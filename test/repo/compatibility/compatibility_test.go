@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
@@ -42,9 +43,7 @@ func TestCompatibilityDocument(t *testing.T) {
 func read(t *testing.T, path string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -61,9 +60,7 @@ func found(t *testing.T, path, pattern string) []string {
 func minorOf(t *testing.T, version string) int {
 	t.Helper()
 	minor, err := strconv.Atoi(strings.Split(version, ".")[1])
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return minor
 }
 
@@ -76,9 +73,7 @@ func collect(t *testing.T) facts {
 
 	core := found(t, "go.mod", `\tk8s\.io/autoscaler/cluster-autoscaler v[\d.]+-(\d{8})\d*-([0-9a-f]{12})`)
 	day, err := time.Parse("20060102", core[0])
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	f.coreDay, f.coreCommit = day.Format("2 January 2006"), core[1]
 	canary := found(t, "docs/core.md", `The Cluster Autoscaler of (\d+ \w+ \d{4}) \(commit ([0-9a-f]{12})\)[^.]*is for Kubernetes ([\d.]+\d)\. It builds`)
 	f.canaryDay, f.canaryCommit, f.canaryVersion = canary[0], canary[1], canary[2]
@@ -96,9 +91,7 @@ func collect(t *testing.T) facts {
 		}
 		minor := own
 		script, err := txtar.ParseFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, file := range script.Files {
 			if file.Name == "kubernetes-version" {
 				minor = minorOf(t, strings.TrimSpace(string(file.Data)))

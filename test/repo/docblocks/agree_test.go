@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
+	"github.com/stretchr/testify/require"
 )
 
 // stubs stand in for the programs of the commands that install. They render what helm and kubectl would install into $OUT, and write down the others'
@@ -56,13 +57,9 @@ var concerns = regexp.MustCompile(`(?m)^(export|helm (install|upgrade)|kubectl a
 // Every way of the documents leads to an image that somebody has pushed, and to an account that its role trusts.
 func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 	helm, err := chart.Helm(t.Context(), root, "v4")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	programs, err := controlplane.Build(t.Context(), os.Stderr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	bin, first := stubPrograms(t), ""
 	roles := map[string]madeRole{}
 	found := 0
@@ -72,15 +69,11 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 		}
 		t.Run(blocks[0].document, func(t *testing.T) {
 			raw, err := os.ReadFile(filepath.Join(root, blocks[0].document))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			text, out := string(raw), t.TempDir()
 			r := &reader{env: append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "OUT="+out, "HELM="+helm, "KUBECTL="+programs.Kubectl)}
 			r.copyRepository(t)
-			if err := os.WriteFile(filepath.Join(out, "values"), []byte(first), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(filepath.Join(out, "values"), []byte(first), 0o600))
 			fillIn(t, text, r.dir, blocks)
 			for _, b := range blocks {
 				if b.language == "sh" && !b.needsRelease() && concerns.MatchString(b.text) {
@@ -108,9 +101,7 @@ func stubPrograms(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
 	for name, script := range stubs {
-		if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/bash\nset -eu\n"+script+"\n"), 0o755))
 	}
 	return bin
 }
@@ -128,12 +119,8 @@ func fillIn(t *testing.T, text, dir string, blocks []block) {
 			}
 			path := filepath.Join(dir, file[1])
 			raw, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.WriteFile(path, []byte(strings.ReplaceAll(string(raw), "CLUSTER_NAME", placeholders["CLUSTER_NAME"])), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(path, []byte(strings.ReplaceAll(string(raw), "CLUSTER_NAME", placeholders["CLUSTER_NAME"])), 0o600))
 		}
 	}
 }
@@ -143,14 +130,10 @@ func readInstallation(t *testing.T, dir, out string) installation {
 	t.Helper()
 	got := installation{accounts: map[string]map[string]string{}, roles: map[string]madeRole{}, associated: map[string]string{}}
 	rendered, err := filepath.Glob(filepath.Join(out, "*.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, path := range rendered {
 		raw, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for text := range strings.SplitSeq("\n"+string(raw), "\n---") {
 			got.take(t, text)
 		}
@@ -169,9 +152,7 @@ func readInstallation(t *testing.T, dir, out string) installation {
 			flags[words[i]] = words[i+1]
 			if file, ok := strings.CutPrefix(words[i+1], "file://"); ok {
 				raw, err := os.ReadFile(filepath.Join(dir, file))
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				flags[words[i]] = string(raw)
 			}
 		}
@@ -309,9 +290,7 @@ var fillCommand = regexp.MustCompile(`(?m)^sed .*> (trust|policy)\.json$`)
 // README.md's commands fill in the files of each partition.
 func TestREADMEFillsTheFilesOfEveryPartition(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	commands := fillCommand.FindAllString(string(readme), -1)
 	if len(commands) != 2 {
 		t.Fatalf("commands %q, want one for the trust policy and one for the policy", commands)
@@ -329,9 +308,7 @@ func TestREADMEFillsTheFilesOfEveryPartition(t *testing.T) {
 				"policy.json": `"aws:ResourceTag/k8s.io/cluster-autoscaler/main.example.com": "owned"`,
 			} {
 				raw, err := os.ReadFile(filepath.Join(r.dir, name))
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				if left := unfilled.FindString(string(raw)); left != "" || !strings.Contains(string(raw), want) {
 					t.Errorf("%s still has %q, or lacks %s:\n%s", name, left, want, raw)
 				}

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -69,9 +72,7 @@ func blocksOf(document, text string) ([]block, error) {
 func documents(t *testing.T) [][]block {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasSuffix(path, translated) })
 	for _, dir := range []string{"docs", "manifests"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, _ fs.DirEntry, err error) error {
@@ -80,9 +81,7 @@ func documents(t *testing.T) [][]block {
 			}
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 	readme := filepath.Join(root, "README.md")
 	slices.SortFunc(paths, func(a, b string) int {
@@ -94,17 +93,11 @@ func documents(t *testing.T) [][]block {
 	var all [][]block
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		name, err := filepath.Rel(root, path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		blocks, err := blocksOf(name, string(text))
-		if err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, err)
 		all = append(all, blocks)
 	}
 	return all

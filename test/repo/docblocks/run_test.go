@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,9 +62,7 @@ func TestFlagsInMarkedBlocksExist(t *testing.T) {
 func unknownFlags(t *testing.T, b block) []string {
 	t.Helper()
 	known, err := os.ReadFile(filepath.Join(root, "docs", "flags.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var found []string
 	for _, line := range commands(replaced(b.text)) {
 		words := strings.Fields(segmentEnd.Split(line, 2)[0])
@@ -137,26 +137,18 @@ func newReader(t *testing.T) *reader {
 	r.log = filepath.Join(r.bin, "autoscaler.log")
 	r.cluster = controlplane.StartFor(t, controlplane.Options{})
 	config, err := fakeaws.LoadConfig(filepath.Join("testdata", "account.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if r.aws, err = fakeaws.Start(context.Background(), config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.aws.Close() })
 	t.Cleanup(func() { r.stop(t) })
-	if err := r.aws.Attach(r.cluster.Client()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, r.aws.Attach(r.cluster.Client()))
 	installDevicePlugin(t, r.cluster.Client())
 	helm, err := chart.Helm(t.Context(), root, "v4")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name, path := range map[string]string{"kubectl": r.cluster.Kubectl(), "helm": helm} {
-		if err := os.Symlink(path, filepath.Join(r.bin, name)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.Symlink(path, filepath.Join(r.bin, name)))
 	}
 	if err := scenario.LookAtSources(root); err != nil { // for the cache of go test
 		t.Fatal(err)
@@ -182,9 +174,7 @@ func installDevicePlugin(t *testing.T, client kubernetes.Interface) {
 			Spec: corev1.PodSpec{NodeSelector: map[string]string{"node.kubernetes.io/instance-type": "g4dn.xlarge"},
 				Containers: []corev1.Container{{Name: "plugin", Image: "nvidia/k8s-device-plugin"}}}}},
 	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 // copyRepository makes a new copy of the files that commands of the documents name, so that a block may write beside them.
@@ -210,9 +200,7 @@ func (r *reader) copyRepository(t *testing.T) {
 			}
 			return os.WriteFile(target, content, 0o644)
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 }
 
@@ -247,9 +235,7 @@ func (r *reader) play(t *testing.T) {
 		return
 	}
 	installed, err := r.cluster.Client().AppsV1().Deployments("kube-system").List(t.Context(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, deployment := range installed.Items {
 		if c := deployment.Spec.Template.Spec.Containers[0]; len(c.Command) > 0 && c.Command[0] == "./cluster-autoscaler" {
 			r.start(t, deployment.Spec.Template.Spec.ServiceAccountName, c)
@@ -291,13 +277,9 @@ func (r *reader) awaitLog(t *testing.T, text string) {
 func (r *reader) command(t *testing.T, c corev1.Container, credentials ...string) *exec.Cmd {
 	t.Helper()
 	address, err := loopback.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	log, err := os.Create(r.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer log.Close()
 	scaler := exec.Command(filepath.Join(r.bin, "cluster-autoscaler"), slices.Concat(c.Command[1:], c.Args,
 		[]string{"--kubeconfig=" + r.cluster.Kubeconfig(), "--address=" + address})...)
@@ -312,9 +294,7 @@ func (r *reader) command(t *testing.T, c corev1.Container, credentials ...string
 		scaler.Env = append(scaler.Env, name+"="+variables[name])
 	}
 	scaler.Stdout, scaler.Stderr = log, log
-	if err := scaler.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, scaler.Start())
 	return scaler
 }
 
@@ -322,9 +302,7 @@ func (r *reader) command(t *testing.T, c corev1.Container, credentials ...string
 func (r *reader) roleOf(t *testing.T, serviceAccount string) string {
 	t.Helper()
 	found, err := r.cluster.Client().CoreV1().ServiceAccounts("kube-system").Get(t.Context(), serviceAccount, metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return found.Annotations["eks.amazonaws.com/role-arn"]
 }
 
@@ -333,9 +311,7 @@ func webIdentity(t *testing.T, aws *fakeaws.Server, dir, role, serviceAccount st
 	t.Helper()
 	claims := fmt.Sprintf(`{"iss":%q,"sub":"system:serviceaccount:kube-system:%s","aud":["sts.amazonaws.com"]}`, aws.Issuer(placeholders["CLUSTER_NAME"]), serviceAccount)
 	file := filepath.Join(dir, "token")
-	if err := os.WriteFile(file, []byte("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2ln"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2ln"), 0o600))
 	return []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_ROLE_ARN=" + role, "AWS_WEB_IDENTITY_TOKEN_FILE=" + file,
 		"AWS_ENDPOINT_URL_STS=" + aws.URL()} // the SDK's credentials do not obey the endpoint of all services
 }
@@ -345,12 +321,8 @@ func (r *reader) stop(t *testing.T) {
 	if r.scaler == nil {
 		return
 	}
-	if err := r.scaler.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Error(err)
-	}
-	if err := r.scaler.Wait(); err != nil {
-		t.Errorf("the autoscaler ended: %v", err)
-	}
+	assert.NoError(t, r.scaler.Process.Signal(syscall.SIGTERM))
+	assert.NoError(t, r.scaler.Wait(), "the autoscaler ended")
 }
 
 // forget removes the objects that the blocks of a document have made in the cluster, so that no document depends on another one.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -71,9 +72,7 @@ func TestProblems(t *testing.T) {
 
 func TestBlocksOf(t *testing.T) {
 	got, err := blocksOf("d.md", "text\n```sh\na\n```\n- item\n\n  ```yaml\n  b:\n    c\n  ```\n")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := []block{{"d.md", 3, "sh", "a\n"}, {"d.md", 8, "yaml", "b:\n  c\n"}}
 	if !slices.Equal(got, want) {
 		t.Errorf("blocks = %q, want %q", got, want)

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/stretchr/testify/require"
 )
 
 const root = "../../.."
@@ -37,13 +39,9 @@ func documents(t *testing.T) []doc {
 	var docs []doc
 	for _, path := range append(paths, filepath.Join(root, "manifests", "chart", "README.md")) {
 		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		name, err := filepath.Rel(root, path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		docs = append(docs, doc{name, string(content)})
 	}
 	return docs
@@ -149,9 +147,7 @@ var makeTarget = regexp.MustCompile(`\bmake ([a-z0-9-]+)`)
 
 func TestMakeTargetsExist(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, d := range documents(t) {
 		for _, code := range d.code() {
 			for _, found := range makeTarget.FindAllStringSubmatch(code, -1) {
@@ -189,14 +185,10 @@ func hasTest(t *testing.T, room, part string) bool {
 	t.Helper()
 	declared := regexp.MustCompile(`(?m)^func (Test|Benchmark)\w*`)
 	files, err := filepath.Glob(filepath.Join(root, room, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return slices.ContainsFunc(files, func(file string) bool {
 		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return slices.ContainsFunc(declared.FindAllString(string(content), -1), func(name string) bool { return strings.Contains(name, part) })
 	})
 }
@@ -233,9 +225,7 @@ func TestPermissionsAreExplained(t *testing.T) {
 	}
 	for _, policy := range policies {
 		content, err := os.ReadFile(policy)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, action := range permission.FindAllStringSubmatch(string(content), -1) {
 			if !strings.Contains(install, "`"+action[1]+"`") {
 				t.Errorf("docs/install.md does not say what %s needs %s for", policy, action[1])
@@ -266,9 +256,7 @@ func TestDecisionsAndPackagesNameEachOther(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	docs := documents(t)
 	index := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/adr/README.md" })].text
 	decisions := 0
@@ -306,9 +294,7 @@ func TestArchitectureFollowsTheWiring(t *testing.T) {
 	docs := documents(t)
 	table := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/architecture.md" })].text
 	wiring, err := os.ReadFile(filepath.Join(root, "cmd", "cluster-autoscaler", "process", "testdata", "wiring.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, plain, _ := strings.Cut(string(wiring), "== all features off\n")
 	plain, _, _ = strings.Cut(plain, "\n== ")
 	found := 0
@@ -388,9 +374,7 @@ func TestReasonsAreExplained(t *testing.T) {
 		})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if found < 50 {
 		t.Errorf("found %d reasons: they are declared in another way now", found)
 	}

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // Text returns a text as it stands in a cell of a table. Code between backticks stays code.
@@ -47,15 +49,9 @@ func Check(t *testing.T, root, name, want string, update bool) {
 	t.Helper()
 	path := filepath.Join(root, "docs", name)
 	if update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 	}
 	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(got), "\n"), strings.Split(want, "\n")); diff != "" {
-		t.Errorf("docs/%s is stale, run: make docs (-file +code)\n%s", name, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(strings.Split(string(got), "\n"), strings.Split(want, "\n")), "docs/%s is stale, run: make docs (-file +code)", name)
 }

@@ -8,28 +8,23 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
 
 func read(t *testing.T, path string, into any) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if into != nil {
-		if err := yaml.Unmarshal(text, into); err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
+		require.NoErrorf(t, yaml.Unmarshal(text, into), "%s", path)
 	}
 	return string(text)
 }
 
 func TestIssueForms(t *testing.T) {
 	paths, err := filepath.Glob(filepath.Join(root, ".github", "ISSUE_TEMPLATE", "*.yml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	forms := 0
 	for _, path := range paths {
 		if filepath.Base(path) == "config.yml" {
@@ -116,9 +111,7 @@ func TestUpdatesReachEveryModule(t *testing.T) {
 		}
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	slices.Sort(updated)
 	slices.Sort(modules)
 	if !slices.Equal(updated, modules) {

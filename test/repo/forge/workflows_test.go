@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -43,9 +44,7 @@ func workflows(t *testing.T) map[string]string {
 	texts := map[string]string{}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		texts[filepath.Base(path)] = string(text)
 	}
 	return texts
@@ -54,9 +53,7 @@ func workflows(t *testing.T) map[string]string {
 func parsed(t *testing.T, text string) workflow {
 	t.Helper()
 	var w workflow
-	if err := yaml.Unmarshal([]byte(text), &w); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &w))
 	return w
 }
 
@@ -65,9 +62,7 @@ var makeCommand = regexp.MustCompile(`^make ([a-z0-9-]+)( [A-Z]+="[\w./$]+")*$`)
 
 func TestStepsRunWhatADeveloperRuns(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name, text := range workflows(t) {
 		for job, j := range parsed(t, text).Jobs {
 			for _, step := range j.Steps {
@@ -117,9 +112,7 @@ func TestScriptOfSecondsKeepsExitCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, err := os.ReadFile(table)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := " seconds  package\n    11.3  d\n     1.2  a/b\n  cached  c\n    12.5  in all 2 packages that ran, 1 more are cached."
 	if !strings.HasPrefix(string(text), want) {
 		t.Errorf("table:\n%s\nwant:\n%s", text, want)

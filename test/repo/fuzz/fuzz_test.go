@@ -6,13 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestFuzzTargetsAreFound(t *testing.T) {
 	targets, err := findTargets(t.Context(), "../../..", "./...")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// Another way to find them: the text of all test files.
 	want := 0
 	for _, root := range []string{"cloudprovider", "cmd", "expander", "manifests", "pricing", "test"} {
@@ -24,9 +24,7 @@ func TestFuzzTargetsAreFound(t *testing.T) {
 			want += strings.Count(string(text), "\nfunc Fuzz")
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 	if len(targets) != want || want == 0 {
 		t.Errorf("found %d targets, want %d: %v", len(targets), want, targets)
@@ -42,9 +40,7 @@ import "testing"
 ` + "func FuzzGood(f *testing.F) { f.Add(1); f.Fuzz(func(*testing.T, int) {}) }\n" +
 			"func FuzzBad(f *testing.F) { f.Add(1); f.Fuzz(func(t *testing.T, _ int) { t.Fatal() }) }\n",
 	} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	err := run(t.Context(), dir, "./...", time.Second)
 	if err == nil || err.Error() != "1 of 2 targets failed" {

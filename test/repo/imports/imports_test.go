@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -131,14 +133,10 @@ func TestDocFiles(t *testing.T) {
 			t.Errorf("%s: the package comment begins %.40q, want %q", set.Position(doc.Package), text, start)
 		}
 		others, err := filepath.Glob(filepath.Join(dir, "*.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, path := range others {
 			f, err := parser.ParseFile(set, path, nil, parser.PackageClauseOnly|parser.ParseComments)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if f.Doc != nil && filepath.Base(path) != "doc.go" {
 				t.Errorf("%s has a package comment beside doc.go", path)
 			}
@@ -167,9 +165,7 @@ func TestPureRoomsHaveNoClockAndNoGoroutine(t *testing.T) {
 		for _, path := range paths {
 			set := token.NewFileSet()
 			f, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			ast.Inspect(f, func(n ast.Node) bool {
 				switch n := n.(type) {
 				case *ast.GoStmt:

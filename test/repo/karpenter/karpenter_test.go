@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 const root = "../../.."
@@ -36,17 +37,11 @@ func (s schema) leaves(f func(string)) {
 
 func TestEachSettingOfANodePoolHasARow(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(root, "docs", "coming-from-karpenter.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	dir, err := controlplane.DownloadModule(t.Context(), filepath.Join(root, "test", "emulator", "karpenter", "binaries"), "sigs.k8s.io/karpenter")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	raw, err := os.ReadFile(filepath.Join(dir, "pkg", "apis", "crds", "karpenter.sh_nodepools.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var definition struct {
 		Spec struct {
 			Versions []struct {
@@ -56,9 +51,7 @@ func TestEachSettingOfANodePoolHasARow(t *testing.T) {
 			}
 		}
 	}
-	if err := yaml.Unmarshal(raw, &definition); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal(raw, &definition))
 	if version := regexp.MustCompile(`@v(\d+\.\d+)`).FindStringSubmatch(dir); version == nil || !strings.Contains(string(page), "Karpenter\n"+version[1]) {
 		t.Errorf("the page is not about Karpenter %v", version)
 	}

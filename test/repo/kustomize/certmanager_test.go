@@ -7,21 +7,16 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 func TestPluginsCertificatesAreValid(t *testing.T) {
 	cluster := controlplane.StartFor(t, controlplane.Options{WithoutKWOK: true})
 	module, err := controlplane.DownloadModule(t.Context(), "certmanager", "github.com/cert-manager/cert-manager")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.Define(t.Context(), filepath.Join(module, "deploy", "crds")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cluster.Define(t.Context(), filepath.Join(module, "deploy", "crds")))
 	shipped, err := manifests.FS.ReadFile("deploy/plugin-cert-manager.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if out, err := cluster.RunKubectl(t.Context(), strings.Replace(string(shipped), "secretName:", "secret:", 1), "create", "-f", "-", "--dry-run=server"); err == nil {
 		t.Errorf("the API server accepts an unknown field:\n%s", out)
 	}

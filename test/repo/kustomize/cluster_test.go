@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 func TestAgainstARealAPIServer(t *testing.T) {
@@ -26,15 +27,11 @@ func TestAgainstARealAPIServer(t *testing.T) {
 		admin(t, append([]string{"apply", "--dry-run=server", "--warnings-as-errors"}, args...)...)
 	}
 	module, err := controlplane.DownloadModule(t.Context(), "operator", "github.com/prometheus-operator/prometheus-operator")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	definition := func(kind string) string {
 		return filepath.Join(module, "example", "prometheus-operator-crd", "monitoring.coreos.com_"+kind+".yaml")
 	}
-	if err := cluster.Define(t.Context(), definition("servicemonitors"), definition("podmonitors"), definition("prometheusrules")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, cluster.Define(t.Context(), definition("servicemonitors"), definition("podmonitors"), definition("prometheusrules")))
 	for _, name := range names(t, "overlays") {
 		t.Run("overlay/"+name, func(t *testing.T) { accepted(t, "-k", filepath.Join(kustomize, "overlays", name)) })
 	}
@@ -55,21 +52,15 @@ var example = regexp.MustCompile("(?ms)^## Kustomize\n.*?^```sh\n(.*?)^```$")
 // applyExample runs the commands of docs/install.md. Its overlay replaces every upper-case word of the components.
 func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	document, err := os.ReadFile(root + "/docs/install.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	commands := example.FindSubmatch(document)
 	if commands == nil {
 		t.Fatal("docs/install.md has no example of kustomize")
 	}
 	dir := t.TempDir()
 	manifests, err := filepath.Abs(root + "/manifests")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Symlink(manifests, filepath.Join(dir, "manifests")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(manifests, filepath.Join(dir, "manifests")))
 	values := strings.NewReplacer("CLUSTER_NAME", "main", "REGION", "eu-central-1", "REPOSITORY", "registry.example.com/mine", "TAG", "1",
 		"ROLE_ARN", "arn:aws:iam::111122223333:role/r", "QUEUE_URL", "https://queue.example.com/q")
 	shell := exec.CommandContext(t.Context(), "sh", "-euc", values.Replace(string(commands[1])))
@@ -80,9 +71,7 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	}
 
 	deployment, err := cluster.Client().AppsV1().Deployments("kube-system").Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	container := deployment.Spec.Template.Spec.Containers[0]
 	for _, want := range []string{
 		"--asg-region=eu-central-1",
@@ -100,9 +89,7 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 		t.Errorf("image = %s", container.Image)
 	}
 	account, err := cluster.Client().CoreV1().ServiceAccounts("kube-system").Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got, want := account.Annotations["eks.amazonaws.com/role-arn"], "arn:aws:iam::111122223333:role/r"; got != want {
 		t.Errorf("role = %s, want %s", got, want)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -30,9 +31,7 @@ func TestPodIdentityTakesNoRoleOfTheNode(t *testing.T) {
 	var component struct{ Patches []struct{ Patch string } }
 	decode(t, filepath.Join(kustomize, "components", "pod-identity", "kustomization.yaml"), &component)
 	var patch appsv1.Deployment
-	if err := yaml.UnmarshalStrict([]byte(component.Patches[0].Patch), &patch); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.UnmarshalStrict([]byte(component.Patches[0].Patch), &patch))
 	for _, variable := range patch.Spec.Template.Spec.Containers[0].Env {
 		t.Setenv(variable.Name, variable.Value)
 	}
@@ -80,21 +79,15 @@ func accessKey(t *testing.T) (string, error) {
 func decode(t *testing.T, path string, into any) {
 	t.Helper()
 	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := yaml.Unmarshal(raw, into); err != nil {
-		t.Fatalf("%s: %v", path, err)
-	}
+	require.NoError(t, err)
+	require.NoErrorf(t, yaml.Unmarshal(raw, into), "%s", path)
 }
 
 // The component china leaves the endpoint of STS to the SDK.
 func TestChinaHasRegionalSTS(t *testing.T) {
 	for _, region := range []string{"cn-north-1", "cn-northwest-1"} {
 		endpoint, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), sts.EndpointParameters{Region: aws.String(region)}.WithDefaults())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if want := "sts." + region + ".amazonaws.com.cn"; endpoint.URI.Host != want {
 			t.Errorf("STS of %s is %s, want %s", region, endpoint.URI.Host, want)
 		}

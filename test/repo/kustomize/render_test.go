@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 )
@@ -38,9 +40,7 @@ func kubectl(t *testing.T, args ...string) string {
 		t.Skip("needs the control plane's kubectl")
 	}
 	built, err := programs()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), built.Kubectl, args...)
 	cmd.Stdout, cmd.Stderr = &out, &complaints
@@ -68,41 +68,27 @@ func names(t *testing.T, dir string) []string {
 func compose(t *testing.T, components ...string) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	target, err := filepath.Abs(kustomize)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	path, err := filepath.Rel(dir, target) // kustomize takes no absolute path
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	text := fmt.Sprintf("resources: [%s/base]\ncomponents:\n", path)
 	for _, name := range components {
 		text += fmt.Sprintf("- %s/components/%s\n", path, name)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "kustomization.yaml"), []byte(text), 0o600))
 	return dir
 }
 
 func matchGolden(t *testing.T, path, got string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(string(want), got), "%s (-want +got)", path)
 }
 
 func TestOverlaysAreTheShippedManifests(t *testing.T) {
@@ -123,13 +109,9 @@ func TestComponentsMatchTheGolden(t *testing.T) {
 // The list of all flags is generated.
 func TestFlagsExist(t *testing.T) {
 	rendered, err := os.ReadFile(allComponents)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	list, err := os.ReadFile(filepath.Join(root, "docs", "flags.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	found := regexp.MustCompile(`- (--[a-z-]+)`).FindAllStringSubmatch(string(rendered), -1)
 	if len(found) == 0 {
 		t.Error("no component has a flag")

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/licences.md")
@@ -28,18 +29,12 @@ func TestLicencesDocument(t *testing.T) {
 	const document = "../../../docs/licences.md"
 	want := head + list(t)
 	if *update {
-		if err := os.WriteFile(document, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(document, []byte(want), 0o644))
 	}
 	got, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	// go test remembers which files a test looked at, and does not see what the program reads.
-	if err := scenario.LookAtSources("../../.."); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, scenario.LookAtSources("../../.."))
 	if string(got) != want {
 		t.Errorf("%s is out of date: run make licences", document)
 	}
@@ -61,9 +56,7 @@ func TestModuleWithoutPermittedLicenceIsNamed(t *testing.T) {
 				"dep/" + tt.file: tt.text,
 			} {
 				path := filepath.Join(root, name)
-				if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)))
 			}
 			out, err := exec.Command(program, "-root="+root).CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "example.com/dep") || !strings.Contains(string(out), tt.want) {
@@ -77,13 +70,9 @@ func TestModuleWithoutPermittedLicenceIsNamed(t *testing.T) {
 func agpl(t *testing.T) string {
 	t.Helper()
 	dir, err := exec.Command("go", "-C", "../tools", "list", "-m", "-f", "{{.Dir}}", "github.com/google/licenseclassifier/v2").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "assets", "License", "AGPL-3.0", "license.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -112,8 +101,6 @@ func list(t *testing.T, args ...string) string {
 	command := exec.Command(program, append([]string{"-root=../../.."}, args...)...)
 	command.Stderr = os.Stderr
 	out, err := command.Output()
-	if err != nil {
-		t.Fatalf("licences: %v", err)
-	}
+	require.NoError(t, err, "licences")
 	return string(out)
 }

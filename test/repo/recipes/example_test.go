@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
@@ -88,9 +90,7 @@ const (
 func readExample(t *testing.T) example {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(exampleDir, "main.tf"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cluster := variables["data"].(map[string]any)["aws_eks_cluster"].(map[string]any)["this"].(map[string]any)
 	known := map[string]any{"endpoint": cluster["endpoint"], "certificate_authority": cluster["certificate_authority"],
 		"kubernetes_network_config": cluster["kubernetes_network_config"],
@@ -106,9 +106,7 @@ func readExample(t *testing.T) example {
 		"aws_iam_policy": map[string]any{"autoscaler": map[string]any{"arn": "own"}},
 		"module":         map[string]any{"interruption": map[string]any{"queue_url": exampleQueue, "consumer_policy_arn": "queue's"}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	e := example{groups: map[string]tfGroup{}, releases: map[string]tfHelmRelease{}}
 	for _, b := range blocks {
 		if err := e.add(b); err != nil {
@@ -155,32 +153,22 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 	e := readExample(t)
 	shipped := func(name string, with ...string) any {
 		raw, err := os.ReadFile(filepath.Join(root, "manifests", "iam", name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return parsedJSON(t, strings.NewReplacer(with...).Replace(string(raw)))
 	}
 	if diff := cmp.Diff(shipped("policy-aws.json", "CLUSTER_NAME", "eksworkshop"), parsedJSON(t, e.policy.Policy)); diff != "" {
 		t.Errorf("policy (-manifests/iam +example):\n%s", diff)
 	}
 	want := shipped("trust-irsa-aws.json", "ACCOUNT_ID", "123456789012", "REGION", "us-west-2", "OIDC_ID", "ABCD")
-	if diff := cmp.Diff(want, parsedJSON(t, e.role.Trust)); diff != "" {
-		t.Errorf("trust policy (-manifests/iam +example):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, parsedJSON(t, e.role.Trust)), "trust policy (-manifests/iam +example)")
 	slices.Sort(e.attached)
-	if diff := cmp.Diff([]string{"autoscaler: own", "autoscaler: queue's"}, e.attached); diff != "" {
-		t.Errorf("policies of the role (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"autoscaler: own", "autoscaler: queue's"}, e.attached), "policies of the role (-want +got)")
 	raw, err := os.ReadFile(filepath.Join(exampleDir, e.interruption.Source, "main.tf.json")) // manifests/interruption_test.go compares it
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var module struct {
 		Variable, Output map[string]any
 	}
-	if err := json.Unmarshal(raw, &module); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(raw, &module))
 	if module.Variable["cluster_name"] == nil || module.Output["queue_url"] == nil || module.Output["consumer_policy_arn"] == nil || e.interruption.Cluster != cluster {
 		t.Errorf("the module of the queue has other variables and outputs, or gets cluster %q", e.interruption.Cluster)
 	}
@@ -207,9 +195,7 @@ func TestExampleLeavesDesiredCapacityToTheAutoscaler(t *testing.T) {
 		}
 	}
 	server, err := fakeaws.Start(t.Context(), e.account)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { server.Close() })
 	for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": e.account.Region,
 		"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
@@ -234,13 +220,9 @@ func TestExampleReleasesTheChart(t *testing.T) {
 		t.Errorf("the definitions do not come first: %v, %q", err, release.DependsOn)
 	}
 	helm, err := chart.Helm(t.Context(), root, "v4")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	values := filepath.Join(t.TempDir(), "values.yaml")
-	if err := os.WriteFile(values, []byte(release.Values[0]), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(values, []byte(release.Values[0]), 0o600))
 	out, err := exec.CommandContext(t.Context(), helm, "template", release.Name, release.Chart, "--namespace", release.Namespace, "--kube-version=1.35", "--values", values).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 const root = "../../.."
@@ -43,17 +44,13 @@ var fence = regexp.MustCompile("(?ms)^```([a-z]+)\n(.*?)^```$")
 func recipes(t *testing.T) (found []recipe, shared string) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, "docs", "recipes", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, path := range paths {
 		if strings.HasSuffix(path, ".zh-CN.md") {
 			continue // test/repo/translation compares the snippets
 		}
 		content, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		r := recipe{name: strings.TrimSuffix(filepath.Base(path), ".md"), text: string(content)}
 		for _, b := range fence.FindAllStringSubmatch(r.text, -1) {
 			r.blocks = append(r.blocks, block{b[1], b[2]})
@@ -96,9 +93,7 @@ func (r recipe) account(t *testing.T, shared string) fakeaws.Config {
 	var account fakeaws.Config
 	for _, text := range r.of("hcl") {
 		made, err := accountOf(shared + text)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		account = made
 	}
 	for _, document := range r.documents() {
@@ -120,9 +115,7 @@ func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
 				return
 			}
 			server, err := fakeaws.Start(t.Context(), account)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			t.Cleanup(func() { server.Close() })
 			for name, value := range map[string]string{"AWS_ENDPOINT_URL": server.URL(), "AWS_REGION": account.Region,
 				"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"} {
@@ -241,13 +234,9 @@ func TestManifestsAreOfTheirKinds(t *testing.T) {
 // checkValues wants every key of values for the Helm chart among the chart's own values.
 func checkValues(t *testing.T, text string) {
 	chart, err := os.ReadFile(filepath.Join(root, "manifests", "chart", "values.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var known, given map[string]any
-	if err := errors.Join(yaml.Unmarshal(chart, &known), yaml.Unmarshal([]byte(text), &given)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, errors.Join(yaml.Unmarshal(chart, &known), yaml.Unmarshal([]byte(text), &given)))
 	for key, value := range given {
 		default_, ok := known[key]
 		if !ok {
@@ -268,13 +257,9 @@ func decodeStrictly[T any](t *testing.T, text string) T {
 	var v T
 	// The other package knows no anchors.
 	var plain any
-	if err := yaml.Unmarshal([]byte(text), &plain); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal([]byte(text), &plain))
 	raw, err := yaml.Marshal(plain)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := strictyaml.UnmarshalStrict(raw, &v); err != nil {
 		t.Fatalf("%v in\n%s", err, text)
 	}
@@ -324,8 +309,6 @@ func priceOf(t *testing.T, region, instanceType, capacityType string) (float64, 
 func number(t *testing.T, text string) float64 {
 	t.Helper()
 	n, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return n
 }

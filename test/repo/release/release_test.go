@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -33,9 +34,7 @@ var (
 func changelog(t *testing.T) []section {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(root, "CHANGELOG.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var (
 		sections []section
 		kind     string
@@ -75,29 +74,21 @@ func changelog(t *testing.T) []section {
 func TestChartHasTheNewestChanges(t *testing.T) {
 	newest := changelog(t)[0]
 	text, err := os.ReadFile(filepath.Join(root, "manifests", "chart", "Chart.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var chart struct {
 		Version     string
 		AppVersion  string `yaml:"appVersion"`
 		Annotations map[string]string
 	}
-	if err := yaml.Unmarshal(text, &chart); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal(text, &chart))
 	if chart.Version != newest.version || chart.AppVersion != newest.version {
 		t.Errorf("the chart has version %s and appVersion %s, and CHANGELOG.md begins with %s", chart.Version, chart.AppVersion, newest.version)
 	}
 	var changes []change
-	if err := yaml.Unmarshal([]byte(chart.Annotations["artifacthub.io/changes"]), &changes); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, yaml.Unmarshal([]byte(chart.Annotations["artifacthub.io/changes"]), &changes))
 	if !slices.Equal(changes, newest.changes) {
 		want, err := yaml.Marshal(newest.changes)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		t.Errorf("artifacthub.io/changes has %d changes, want those of CHANGELOG.md:\n%s", len(changes), want)
 	}
 	definitions, err := os.ReadFile(filepath.Join(root, "manifests", "crds", "Chart.yaml"))
@@ -122,15 +113,9 @@ func TestCheckFollowsTheSteps(t *testing.T) {
 	dir, remote := filepath.Join(t.TempDir(), "clone"), filepath.Join(t.TempDir(), "remote.git")
 	for _, path := range []string{"build/release.sh", "Makefile", "CHANGELOG.md", "manifests/chart/Chart.yaml", "manifests/crds/Chart.yaml"} {
 		text, err := os.ReadFile(filepath.Join(root, path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, path), text, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, path)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, path), text, 0o755))
 	}
 	run := func(name string, args ...string) (string, error) {
 		cmd := exec.Command(name, args...)
@@ -149,13 +134,9 @@ func TestCheckFollowsTheSteps(t *testing.T) {
 	replace := func(path, pattern, by string) {
 		t.Helper()
 		text, err := os.ReadFile(filepath.Join(dir, path))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		replaced := regexp.MustCompile(pattern).ReplaceAll(text, []byte(by))
-		if err := os.WriteFile(filepath.Join(dir, path), replaced, 0o755); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, path), replaced, 0o755))
 	}
 	refuses := func(version, want string) {
 		t.Helper()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -63,17 +65,13 @@ func TestTranslationsFollowTheirOriginals(t *testing.T) {
 		original := strings.TrimSuffix(path, suffix) + ".md"
 		text := func(path string) string {
 			content, err := os.ReadFile(filepath.Join(root, path))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return string(content)
 		}
 		want, got := partsOf(text(original)), partsOf(text(path))
 		want.Links = append(want.Links, extra[path]...)
 		slices.Sort(want.Links)
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s differs from %s (-original +translation):\n%s", path, original, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, got), "%s differs from %s (-original +translation)", path, original)
 		for i, line := range strings.Split(fence.ReplaceAllString(text(path), ""), "\n") {
 			if len([]rune(line)) > 100 && !strings.HasPrefix(line, "|") && !strings.Contains(line, "<img") {
 				t.Errorf("%s: line %d outside its blocks has %d characters, want at most 100", path, i+1, len([]rune(line)))

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 var update = flag.Bool("update", false, "write docs/openvex.json")
@@ -67,21 +69,15 @@ func vexOf(t *testing.T, exceptions []exception, goMod []byte, version int) []by
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(v); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, encoder.Encode(v))
 	return text.Bytes()
 }
 
 func TestOpenVEXDocument(t *testing.T) {
 	var exceptions []exception
-	if err := json.Unmarshal(explained, &exceptions); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(explained, &exceptions))
 	goMod, err := os.ReadFile("../../../go.mod")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got, err := os.ReadFile(document)
 	if err != nil && !*update {
 		t.Fatal(err)
@@ -94,17 +90,13 @@ func TestOpenVEXDocument(t *testing.T) {
 	if !*update {
 		t.Fatal("docs/openvex.json is stale, run: go test ./test/repo/vulncheck -run OpenVEX -update")
 	}
-	if err := os.WriteFile(document, vexOf(t, exceptions, goMod, written.Version+1), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(document, vexOf(t, exceptions, goMod, written.Version+1), 0o644))
 }
 
 // OpenVEX 0.2.0 knows these words and no other.
 func TestExceptionsAreJustified(t *testing.T) {
 	var exceptions []exception
-	if err := json.Unmarshal(explained, &exceptions); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(explained, &exceptions))
 	for _, e := range exceptions {
 		if !slices.Contains([]string{"component_not_present", "vulnerable_code_not_present", "vulnerable_code_not_in_execute_path",
 			"vulnerable_code_cannot_be_controlled_by_adversary", "inline_mitigations_already_exist"}, e.Justification) {

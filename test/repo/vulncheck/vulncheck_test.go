@@ -10,14 +10,13 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/require"
 )
 
 // The database of this test has one entry that is about the product, and four that are not. So the check of the real binaries must
 // find that one, and must say of every exception that nothing needs it.
 func TestPlantedVulnerabilityFailsTheCheck(t *testing.T) {
-	if err := scenario.LookAtSources("../../.."); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, scenario.LookAtSources("../../.."))
 	folder := t.TempDir()
 	for id, entry := range map[string]string{
 		"GO-2000-0001": `"affected": [{"package": {"name": "k8s.io/klog/v2", "ecosystem": "Go"}, "ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}, {"fixed": "9.9.9"}]}],
@@ -32,9 +31,7 @@ func TestPlantedVulnerabilityFailsTheCheck(t *testing.T) {
 			"ranges": [{"type": "SEMVER", "events": [{"introduced": "0"}]}], "ecosystem_specific": {}}]`,
 	} {
 		text := `{"schema_version": "1.3.1", "id": "` + id + `", "modified": "2020-01-01T00:00:00Z", ` + entry + `}`
-		if err := os.WriteFile(filepath.Join(folder, id+".json"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(folder, id+".json"), []byte(text), 0o600))
 	}
 	err := check(t.Context(), "../../..", folder)
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 // explanation is the name of the replica that does not run, in whose place asgctl explains its cluster.
@@ -24,7 +25,7 @@ func explainsWithoutWrites(t *testing.T, l *lab) {
 	r := l.replica(t, explanation, shipped(t, "rbac", "rbac-interruption", "rbac-optional"))
 	nodes := r.nodes(t, 2)
 	_, err := l.env.Kubectl(t.Context(), "", "taint", "node", nodes[1].Name, "ToBeDeletedByClusterAutoscaler=1:NoSchedule")
-	must(t, err)
+	require.NoError(t, err)
 	r.apply(t, r.pod("small", nodes[0].Name, "300m"), r.pod("large", "", "1700m"))
 	eventually(t, func(ctx context.Context) string {
 		large, err := r.client.CoreV1().Pods(r.name).Get(ctx, "large", metav1.GetOptions{})
@@ -75,7 +76,7 @@ spec:
 	}
 
 	requests, err := l.env.Cluster.Granted()
-	must(t, err)
+	require.NoError(t, err)
 	requests = slices.DeleteFunc(requests, func(request controlplane.Request) bool { return request.User != r.user() })
 	reads := []string{"get", "list", "watch"}
 	if !slices.ContainsFunc(requests, func(request controlplane.Request) bool { return request.Resource == "nodes" }) {
@@ -105,7 +106,7 @@ spec:
 	}
 	for _, before := range nodes {
 		after, err := l.client.CoreV1().Nodes().Get(t.Context(), before.Name, metav1.GetOptions{})
-		must(t, err)
+		require.NoError(t, err)
 		tainted := slices.ContainsFunc(after.Spec.Taints, func(taint corev1.Taint) bool { return strings.HasSuffix(taint.Key, "ByClusterAutoscaler") })
 		if after.Spec.Unschedulable || tainted != (before.Name == nodes[1].Name) {
 			t.Errorf("node %s changed: %+v", before.Name, after.Spec)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 // grants are the rules of a ClusterRole and of a Role in the autoscaler's namespace.
@@ -25,9 +26,7 @@ func parseGrants(t *testing.T, documents string) grants {
 	var g grants
 	for document := range strings.SplitSeq(documents, "\n---\n") {
 		var role rbacv1.ClusterRole // a Role has the same fields
-		if err := yaml.Unmarshal([]byte(document), &role); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, yaml.Unmarshal([]byte(document), &role))
 		switch role.Kind {
 		case "ClusterRole":
 			g.cluster = append(g.cluster, role.Rules...)
@@ -47,9 +46,7 @@ func shipped(t *testing.T, names ...string) grants {
 	var documents []string
 	for _, name := range names {
 		raw, err := manifests.FS.ReadFile("deploy/" + name + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		documents = append(documents, string(raw))
 	}
 	return parseGrants(t, strings.Join(documents, "\n---\n"))
@@ -58,9 +55,7 @@ func shipped(t *testing.T, names ...string) grants {
 func readFile(t *testing.T, path string) string {
 	t.Helper()
 	raw, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(raw)
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -113,7 +115,7 @@ func worksInKOps(t *testing.T, l *lab, release string) {
 	process, err := l.env.StartAs(t.Context(), r.log, append(kopsFlags(release), "--kubeconfig="+r.kubeconfig, "--namespace="+release,
 		"--unremovable-node-recheck-timeout=1s"), // otherwise the test waits five minutes for a node that had a pod
 		append(r.kopsRole(t), "POD_NAME="))
-	must(t, err)
+	require.NoError(t, err)
 	r.process = process
 	t.Cleanup(func() {
 		process.Kill()
@@ -130,7 +132,7 @@ func worksInKOps(t *testing.T, l *lab, release string) {
 	r.awaitRunning(t, "wide")
 	eventually(t, func(ctx context.Context) string {
 		metrics, err := process.Get(ctx, "/metrics")
-		must(t, err)
+		require.NoError(t, err)
 		if !forbiddenNomination.MatchString(metrics) {
 			return "no nomination counts as forbidden"
 		}
@@ -143,16 +145,14 @@ func worksInKOps(t *testing.T, l *lab, release string) {
 	r.nodes(t, 0)
 
 	probed()
-	must(t, process.Stop())
+	require.NoError(t, process.Stop())
 	log := readFile(t, r.log)
 	for _, line := range saidOnce[release] {
 		if said := regexp.MustCompile(line).FindAllString(log, -1); len(said) != 1 {
 			t.Errorf("the log has %d lines like %q, want one", len(said), line)
 		}
 	}
-	if diff := cmp.Diff(refusedTo[release], r.refused(t)); diff != "" {
-		t.Errorf("refused requests (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(refusedTo[release], r.refused(t)), "refused requests (-want +got)")
 }
 
 // probe asks as the add-on's liveness probe does, until its result is called: every 10 s, for 1 s, and three misses in a row are too many.
@@ -187,7 +187,7 @@ func (r *replica) probe(t *testing.T) (ended func()) {
 func (r *replica) refused(t *testing.T) []string {
 	t.Helper()
 	all, err := r.env.Cluster.Forbidden()
-	must(t, err)
+	require.NoError(t, err)
 	var own []string
 	for _, refusal := range all {
 		if rest, ok := strings.CutPrefix(refusal, r.user()+" may not "); ok {
@@ -212,7 +212,7 @@ func (r *replica) kopsRole(t *testing.T) []string {
 	r.callIAM(t, "PutRolePolicy", "RoleName", r.name, "PolicyName", "kops", "PolicyDocument", kopsPolicy)
 	token := filepath.Join(r.dir, r.name+".token")
 	claims := fmt.Sprintf(`{"iss":%q,"sub":%q,"aud":["sts.amazonaws.com"]}`, issuer, subject)
-	must(t, os.WriteFile(token, []byte("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2ln"), 0o600))
+	require.NoError(t, os.WriteFile(token, []byte("e30."+base64.RawURLEncoding.EncodeToString([]byte(claims))+".c2ln"), 0o600))
 	return []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_ROLE_ARN=" + arn + "role/" + r.name, "AWS_WEB_IDENTITY_TOKEN_FILE=" + token,
 		"AWS_ENDPOINT_URL_STS=" + r.env.AWS.URL()}
 }
@@ -225,10 +225,10 @@ func (l *lab) callIAM(t *testing.T, action string, parameters ...string) {
 		sent.Set(pair[0], pair[1])
 	}
 	answer, err := http.PostForm(l.env.AWS.URL(), sent)
-	must(t, err)
+	require.NoError(t, err)
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
-	must(t, err)
+	require.NoError(t, err)
 	if answer.StatusCode != http.StatusOK && !strings.Contains(string(body), "EntityAlreadyExists") {
 		t.Fatalf("%s: %s: %s", action, answer.Status, body)
 	}

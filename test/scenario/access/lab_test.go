@@ -21,6 +21,8 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -42,22 +44,16 @@ type lab struct {
 // startLab starts one with a group of two nodes, and a queue, for each name. The nodes of a group have the label team=<name>.
 func startLab(t *testing.T, names ...string) *lab {
 	t.Helper()
-	must(t, scenario.LookAtSources("../../.."))
+	require.NoError(t, scenario.LookAtSources("../../.."))
 	dir := t.TempDir()
 	binary, err := scenario.BuildAutoscaler(t.Context(), dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	env, err := scenario.Start(t.Context(), scenario.Options{Dir: dir, Binary: binary, Progress: os.Stderr,
 		// Kubernetes streams the objects of a list in answers to watch, if it knows how to. Older releases answer to list.
 		FeatureGates: map[string]bool{"WatchList": false}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := env.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, env.Close())
 	})
 	config := fakeaws.Config{Region: region, Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Second)},
 		LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "workers", Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: "m5.large", ImageID: "ami-1", Spot: true}}}}}
@@ -75,15 +71,13 @@ func startLab(t *testing.T, names ...string) *lab {
 			NodeConfig: nodes,
 		})
 	}
-	if err := env.StartAWS(t.Context(), config); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, env.StartAWS(t.Context(), config))
 	definitions, err := filepath.Abs("../../../manifests/crds")
-	must(t, err)
+	require.NoError(t, err)
 	_, err = env.Kubectl(t.Context(), "", "apply", "-k", definitions)
-	must(t, err)
+	require.NoError(t, err)
 	asgctl := filepath.Join(dir, "asgctl")
-	must(t, os.Symlink(binary, asgctl)) // the autoscaler is asgctl under this name
+	require.NoError(t, os.Symlink(binary, asgctl)) // the autoscaler is asgctl under this name
 	return &lab{env: env, dir: dir, client: env.Cluster.Client(), asgctl: asgctl}
 }
 
@@ -134,29 +128,22 @@ func (l *lab) grant(t *testing.T, name string, g grants) string {
 	ctx, in := t.Context(), metav1.ObjectMeta{Name: account, Namespace: name}
 	subjects := []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: account, Namespace: name}}
 	_, err := l.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	_, err = l.client.CoreV1().ServiceAccounts(name).Create(ctx, &corev1.ServiceAccount{ObjectMeta: in}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	_, err = l.client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: g.cluster}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	_, err = l.client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}, Subjects: subjects}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	_, err = l.client.RbacV1().Roles(name).Create(ctx, &rbacv1.Role{ObjectMeta: in, Rules: g.namespace}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	_, err = l.client.RbacV1().RoleBindings(name).Create(ctx, &rbacv1.RoleBinding{ObjectMeta: in,
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: account}, Subjects: subjects}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	kubeconfig, err := l.env.Cluster.ServiceAccountKubeconfig(ctx, name, account)
-	must(t, err)
+	require.NoError(t, err)
 	return kubeconfig
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // eventually waits until check returns "", and fails with its last answer.
@@ -225,7 +212,7 @@ func (r *replica) nodes(t *testing.T, want int) []corev1.Node {
 func (r *replica) apply(t *testing.T, objects ...string) {
 	t.Helper()
 	_, err := r.env.Kubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "--namespace="+r.name, "-f", "-")
-	must(t, err)
+	require.NoError(t, err)
 }
 
 // awaitRunning waits until the pod runs.
@@ -261,7 +248,7 @@ spec:
 func (r *replica) interrupt(t *testing.T, node corev1.Node) {
 	t.Helper()
 	warned := time.Now().Add(-108 * time.Second).UTC().Format(time.RFC3339)
-	must(t, r.env.AWS.SendMessage(r.name, fmt.Sprintf(`{"version":"0","id":%q,"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","time":%q,`+
+	require.NoError(t, r.env.AWS.SendMessage(r.name, fmt.Sprintf(`{"version":"0","id":%q,"detail-type":"EC2 Spot Instance Interruption Warning","source":"aws.ec2","time":%q,`+
 		`"detail":{"instance-id":%q,"instance-action":"terminate"}}`, r.name, warned, path.Base(node.Spec.ProviderID))))
 }
 
@@ -269,6 +256,6 @@ func (r *replica) interrupt(t *testing.T, node corev1.Node) {
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
-	must(t, err)
+	require.NoError(t, err)
 	return strings.TrimSpace(string(out))
 }

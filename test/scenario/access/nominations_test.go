@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -60,7 +61,7 @@ func keepsThePlan(t *testing.T, r *replica) {
 	r.registers(t, third, label)
 	r.becomesReady(t, third)
 	r.awaitPods(t, nominated, map[string]string{"waits": third})
-	must(t, r.client.CoreV1().Nodes().Delete(t.Context(), third, metav1.DeleteOptions{}))
+	require.NoError(t, r.client.CoreV1().Nodes().Delete(t.Context(), third, metav1.DeleteOptions{}))
 	awaitResult(t, results, "withdrawn", 1)
 	r.awaitPods(t, nominated, map[string]string{"waits": ""})
 	r.overwritesNobody(t, nominator, label)
@@ -74,9 +75,9 @@ func (r *replica) overwritesNobody(t *testing.T, nominator *nomination.Nominator
 	nominated := r.ignored(t, "nominated", map[string]string{readEarly: ""})
 	nominated.Status.NominatedNodeName = "elsewhere"
 	_, err := pods.UpdateStatus(t.Context(), nominated, metav1.UpdateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	bound := r.ignored(t, "bound", map[string]string{readEarly: ""})
-	must(t, pods.Bind(t.Context(), &corev1.Binding{ObjectMeta: bound.ObjectMeta, Target: corev1.ObjectReference{Kind: "Node", Name: label + "-1"}}, metav1.CreateOptions{}))
+	require.NoError(t, pods.Bind(t.Context(), &corev1.Binding{ObjectMeta: bound.ObjectMeta, Target: corev1.ObjectReference{Kind: "Node", Name: label + "-1"}}, metav1.CreateOptions{}))
 	anew := r.ignored(t, "anew", map[string]string{readEarly: "before"})
 	anew.UID = "before"
 	nominator.Plan.Asked(plan.Nodes(fourth, [][]*corev1.Pod{{nominated, bound, anew}})...)
@@ -111,7 +112,7 @@ func (r *replica) planned(t *testing.T, name, label, cpu string) *corev1.Pod {
 	_, err := classes.Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: label},
 		PreemptionPolicy: ptr.To(corev1.PreemptNever)}, metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {
-		must(t, err)
+		require.NoError(t, err)
 	}
 	eventually(t, func(ctx context.Context) string { // until admission knows the class
 		_, err := pods.Create(ctx, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{PriorityClassName: label,
@@ -146,7 +147,7 @@ func (r *replica) ignored(t *testing.T, name string, annotations map[string]stri
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations}, Spec: corev1.PodSpec{
 		SchedulerName: "nobody", NodeSelector: map[string]string{"for-" + name: ""}, TerminationGracePeriodSeconds: ptr.To[int64](0),
 		Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/web:dev"}}}}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = pods.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
 	return pod
 }
@@ -175,21 +176,21 @@ func older(object any) (any, error) {
 func (r *replica) nominator(t *testing.T) (*nomination.Nominator, *prometheus.Registry) {
 	t.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", r.kubeconfig)
-	must(t, err)
+	require.NoError(t, err)
 	client, err := kubernetes.NewForConfig(config)
-	must(t, err)
+	require.NoError(t, err)
 	factory, results := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithTransform(older)), prometheus.NewRegistry()
 	nominator, err := nomination.New(nomination.Options{Plan: plan.New(clock.RealClock{}), Client: client,
 		Nodes: factory.Core().V1().Nodes().Informer(), Pods: factory.Core().V1().Pods().Informer(),
 		Group:  func(node *corev1.Node) string { return node.Name },
 		Events: record.NewFakeRecorder(1000), ReadyTime: patience, Registerer: results, Clock: clock.RealClock{}})
-	must(t, err)
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	factory.Start(ctx.Done())
 	factory.WaitForCacheSync(ctx.Done())
 	ended := make(chan error, 1)
 	go func() { ended <- nominator.Run(ctx) }()
-	t.Cleanup(func() { cancel(); must(t, <-ended); factory.Shutdown() })
+	t.Cleanup(func() { cancel(); require.NoError(t, <-ended); factory.Shutdown() })
 	return nominator, results
 }
 
@@ -204,21 +205,21 @@ func (r *replica) registers(t *testing.T, name, label string) {
 		Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources, // without the condition the controller manager would untaint the node
 			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "KubeletNotReady"}}},
 	}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = nodes.Delete(context.WithoutCancel(t.Context()), name, metav1.DeleteOptions{}) })
 }
 
 func (r *replica) becomesReady(t *testing.T, node string) {
 	t.Helper()
 	_, err := r.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, notReady), metav1.PatchOptions{})
-	must(t, err)
+	require.NoError(t, err)
 }
 
 // takesPods lifts all taints of a Ready node.
 func (r *replica) takesPods(t *testing.T, node string) {
 	t.Helper()
 	_, err := r.client.CoreV1().Nodes().Patch(t.Context(), node, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{})
-	must(t, err)
+	require.NoError(t, err)
 }
 
 // awaitPods waits until each pod has the value that is wanted.
@@ -243,7 +244,7 @@ func awaitResult(t *testing.T, results *prometheus.Registry, result string, want
 	t.Helper()
 	eventually(t, func(context.Context) string {
 		families, err := results.Gather()
-		must(t, err)
+		require.NoError(t, err)
 		text := ""
 		for _, metric := range families[0].Metric {
 			if metric.Label[0].GetValue() == result && metric.Counter.GetValue() == want {

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The replicas that are a plugin, with the permission for their lease and without.
@@ -25,7 +27,7 @@ func needsItsLease(t *testing.T, l *lab) {
 	r.holdAndInterrupt(t, node)
 	r.awaitLog(t, `Drained a node.*forced=1`)
 	r.awaitUsed(t, g, func(a atom) bool { return slices.Contains(usual, a) })
-	must(t, r.process.Stop())
+	require.NoError(t, r.process.Stop())
 	r.isRefusedNothing(t)
 }
 
@@ -36,7 +38,7 @@ func servesWithoutItsLease(t *testing.T, l *lab) {
 	r.awaitLog(t, `Error retrieving lease lock.*cannot get resource \\?"leases\\?"`)
 	eventually(t, func(ctx context.Context) string {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.process.Address+"/readyz", nil)
-		must(t, err)
+		require.NoError(t, err)
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			return err.Error()

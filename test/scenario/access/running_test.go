@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/stretchr/testify/require"
 )
 
 // asking is the namespace of the autoscaler that is asked, and of the account of the user who asks.
@@ -40,7 +41,7 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 			Reason: decision.Reason{Code: decision.CodeMaxSize, Message: "maximum reached"}}}}}}
 	address := hostAddress(t)
 	listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
-	must(t, err)
+	require.NoError(t, err)
 	server := &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/status.json" {
 			http.NotFound(w, r)
@@ -54,7 +55,7 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 	now := metav1.NowMicro()
 	_, err = l.client.CoordinationV1().Leases(asking).Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "cluster-autoscaler"},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("autoscaler"), LeaseDurationSeconds: ptr.To[int32](3600), AcquireTime: &now, RenewTime: &now}}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	l.standBy(t, address)
 
 	ask := func(args ...string) (code int, stdout, stderr string) {
@@ -85,22 +86,22 @@ func (l *lab) pod(t *testing.T, name, address string) {
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"app": "cluster-autoscaler"}},
 		Spec: corev1.PodSpec{SchedulerName: "nobody", Containers: []corev1.Container{{Name: "main", Image: "registry.example.com/autoscaler:dev",
 			Ports: []corev1.ContainerPort{{ContainerPort: int32(at.Port())}}}}}}, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, at.Addr().String(), []corev1.PodIP{{IP: at.Addr().String()}}
 	_, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 }
 
 // standBy runs a replica while another one holds the lease. It waits until its page and its JSON name that one.
 func (l *lab) standBy(t *testing.T, host string) {
 	t.Helper()
 	free, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	must(t, err)
+	require.NoError(t, err)
 	address := free.Addr().String()
-	must(t, free.Close())
+	require.NoError(t, free.Close())
 	process, err := l.env.StartReplica(t.Context(), "standby", filepath.Join(l.dir, "standby.log"), "s0-gpu-spot-china",
 		"--kubeconfig="+l.env.Cluster.Kubeconfig(), "--namespace="+asking, "--address="+address)
-	must(t, err)
+	require.NoError(t, err)
 	t.Cleanup(process.Kill)
 	l.pod(t, "standby", address)
 	_, port, _ := net.SplitHostPort(address)
@@ -119,7 +120,7 @@ func (l *lab) standBy(t *testing.T, host string) {
 func hostAddress(t *testing.T) string {
 	t.Helper()
 	addresses, err := net.InterfaceAddrs()
-	must(t, err)
+	require.NoError(t, err)
 	for _, a := range addresses {
 		if ip, ok := a.(*net.IPNet); ok && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
 			return ip.IP.String()

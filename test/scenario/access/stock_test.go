@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
 )
@@ -25,10 +27,10 @@ func stockRoles(t *testing.T, name string) grants {
 		return parseGrants(t, readFile(t, filepath.Join(core, "cloudprovider/aws/examples/cluster-autoscaler-autodiscover.yaml")))
 	}
 	helm, err := chart.Helm(t.Context(), "../../..", "v4")
-	must(t, err)
+	require.NoError(t, err)
 	out, err := exec.CommandContext(t.Context(), helm, "template", "cluster-autoscaler", filepath.Join(core, "charts/cluster-autoscaler"),
 		"--set=autoDiscovery.clusterName=eksworkshop").Output()
-	must(t, err)
+	require.NoError(t, err)
 	return parseGrants(t, string(out))
 }
 
@@ -50,9 +52,7 @@ func worksWithStock(t *testing.T, l *lab, name string) {
 		}
 	}
 	slices.Sort(lost)
-	if diff := cmp.Diff(lostWith[name], lost); diff != "" {
-		t.Errorf("permissions that stock lacks (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(lostWith[name], lost), "permissions that stock lacks (-want +got)")
 	r := l.replica(t, name, g)
 	r.scales(t)
 	r.awaitLog(t, `Could not ask a pod to leave its node.*cannot delete resource`)
@@ -60,5 +60,5 @@ func worksWithStock(t *testing.T, l *lab, name string) {
 	if name == stockManifest {
 		r.awaitLog(t, `Switched a feature off.*enable-dynamic-resource-allocation.*not permitted`)
 	}
-	must(t, r.process.Stop())
+	require.NoError(t, r.process.Stop())
 }

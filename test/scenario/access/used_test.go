@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/require"
 )
 
 // everythingIsUsed has one autoscaler with all features do all that it can do. It must need every permission, and no other.
@@ -29,7 +30,7 @@ func everythingIsUsed(t *testing.T, l *lab) {
 	r.awaitLog(t, `Drained a node.*forced=1`)
 	r.buffers(t)
 	r.awaitUsed(t, g, func(a atom) bool { return a.verb == "watch" || a.resource == "configmaps" && a.verb == "delete" }) // until it ends
-	must(t, r.process.Stop())
+	require.NoError(t, r.process.Stop())
 	r.awaitUsed(t, g, func(atom) bool { return false })
 	r.isRefusedNothing(t)
 }
@@ -38,7 +39,7 @@ func everythingIsUsed(t *testing.T, l *lab) {
 func (r *replica) isRefusedNothing(t *testing.T) {
 	t.Helper()
 	refused, err := r.env.Cluster.Forbidden()
-	must(t, err)
+	require.NoError(t, err)
 	for _, refusal := range refused {
 		if strings.HasPrefix(refusal, r.user()) {
 			t.Errorf("refused: %s", refusal)
@@ -92,7 +93,7 @@ metadata: {name: held}
 spec: {minAvailable: 1, selector: {matchLabels: {app: held}}}`)
 	r.awaitRunning(t, "held")
 	_, err := r.env.Kubectl(t.Context(), "", "wait", "--namespace="+r.name, "pdb/held", "--for=jsonpath={.status.expectedPods}=1", "--timeout=30s")
-	must(t, err)
+	require.NoError(t, err)
 	r.interrupt(t, node)
 }
 
@@ -130,7 +131,7 @@ spec: {provisioningClassName: check-capacity.autoscaling.x-k8s.io, podSets: [{po
 	r.apply(t, template("100m"), request("fresh"), request("old"))
 	_, err := r.env.Kubectl(t.Context(), "", "patch", "provisioningrequest", "old", "--namespace="+r.name, "--subresource=status", "--type=merge",
 		`--patch={"status":{"conditions":[{"type":"Provisioned","status":"True","reason":"r","message":"m","lastTransitionTime":"2020-01-01T00:00:00Z"}]}}`)
-	must(t, err)
+	require.NoError(t, err)
 }
 
 func template(cpu string) string {
@@ -165,6 +166,6 @@ spec: {replicas: 1, ` + of + `}`
 	}
 	r.apply(t, objects...)
 	_, err := r.env.Kubectl(t.Context(), "", "wait", "--namespace="+r.name, "capacitybuffer/template", "--for=jsonpath={.status.podTemplateRef}", "--timeout=60s")
-	must(t, err)
+	require.NoError(t, err)
 	r.apply(t, template("50m"))
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/require"
 )
 
 // One round of make demo reaches every state. The time of the first call is left to the demo, because tests share their machine.
@@ -21,16 +22,12 @@ func TestDemoReachesEveryState(t *testing.T) {
 		t.Fatal(err)
 	}
 	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := os.Symlink(binary, filepath.Join(filepath.Dir(binary), "asgctl")); err != nil { // the program has both names
 		t.Fatal(err)
 	}
 	s, err := start(t.Context(), binary)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r, err := runRound(t.Context(), s.Env, s.workload)
 	if err == nil {
 		err = r.reached()

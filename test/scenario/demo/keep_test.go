@@ -7,20 +7,18 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 func TestOnlyARequestToStopEndsAKeptSetup(t *testing.T) {
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer listener.Close()
 	ctx, askers := untilAsked(context.Background(), listener)
 
 	probe, err := net.Dial("unix", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	probe.Close()
 	select {
 	case <-ctx.Done():
@@ -29,9 +27,7 @@ func TestOnlyARequestToStopEndsAKeptSetup(t *testing.T) {
 	}
 
 	asker, err := net.Dial("unix", listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer asker.Close()
 	if _, err := io.WriteString(asker, stopRequest); err != nil {
 		t.Fatal(err)

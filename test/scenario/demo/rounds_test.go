@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
@@ -76,7 +77,5 @@ workload deleted → first node marked             10.00     10.00
 workload deleted → desired capacity 0            11.00     11.00
 workload deleted → last node gone                13.00     never
 `
-	if diff := cmp.Diff(want, "\n"+out.String()); diff != "" {
-		t.Errorf("table (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, "\n"+out.String()), "table (-want +got)")
 }

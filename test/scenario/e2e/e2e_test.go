@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
@@ -25,13 +27,9 @@ func TestScenarios(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs whole control planes for minutes")
 	}
-	if err := scenario.LookAtSources(filepath.Join("..", "..", "..")); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, scenario.LookAtSources(filepath.Join("..", "..", "..")))
 	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	suite := &scenario.Suite{Binary: binary}
 	if version := os.Getenv("CORE_VERSION"); version != "" {
 		if suite.Core, err = stock.BuildVersion(t.Context(), os.Stderr, t.TempDir(), version); err != nil {
@@ -71,8 +69,6 @@ func warned(t *testing.T, suite *scenario.Suite) context.Context {
 func report(t *testing.T, table string) {
 	t.Log("\n" + table)
 	if path := os.Getenv("SCENARIO_TIMES"); path != "" {
-		if err := os.WriteFile(path, []byte(table), 0o644); err != nil {
-			t.Errorf("write the table of scripts: %v", err)
-		}
+		assert.NoError(t, os.WriteFile(path, []byte(table), 0o644), "write the table of scripts")
 	}
 }

@@ -23,6 +23,8 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 const (
@@ -47,26 +49,24 @@ func group(name, template string, desired, most int, tags map[string]string) fak
 // a malformed tag.
 func startCluster(t *testing.T) *scenario.Env {
 	t.Helper()
-	must(t, scenario.LookAtSources(root))
+	require.NoError(t, scenario.LookAtSources(root))
 	dir := t.TempDir()
 	binary, err := scenario.BuildAutoscaler(t.Context(), dir)
-	must(t, err)
+	require.NoError(t, err)
 	env, err := scenario.Start(t.Context(), scenario.Options{Dir: dir, Binary: binary, Progress: os.Stderr})
-	must(t, err)
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		if t.Failed() {
 			log, _ := env.Log()
 			lines := strings.Split(log, "\n")
 			t.Logf("the end of the log:\n%s", strings.Join(lines[max(0, len(lines)-60):], "\n"))
 		}
-		if err := env.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, env.Close())
 	})
 	template := func(name, instanceType string, spot bool) fakeaws.LaunchTemplate {
 		return fakeaws.LaunchTemplate{Name: name, Versions: []fakeaws.LaunchTemplateVersion{{InstanceType: instanceType, ImageID: "ami-1", Spot: spot}}}
 	}
-	must(t, env.StartAWS(t.Context(), fakeaws.Config{Region: region, Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Second)},
+	require.NoError(t, env.StartAWS(t.Context(), fakeaws.Config{Region: region, Delays: fakeaws.Delays{Register: fakeaws.Duration(time.Second)},
 		Queues:          []fakeaws.Queue{{Name: queue, Events: []string{"EC2 Spot Instance Interruption Warning"}}},
 		LaunchTemplates: []fakeaws.LaunchTemplate{template("spot", "m5.large", true), template("xlarge", "m5.xlarge", false), template("2xlarge", "m5.2xlarge", false)},
 		AutoScalingGroups: []fakeaws.AutoScalingGroup{
@@ -79,13 +79,6 @@ func startCluster(t *testing.T) *scenario.Env {
 	return env
 }
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // startAutoscaler runs the program as the Deployment of S0 does, with quick scale-downs, a queue, a price file and metrics of groups. It
 // listens on the Deployment's port, on a loopback address of its own, and the API server gets the Deployment's pod with that address.
 func startAutoscaler(t *testing.T, env *scenario.Env) {
@@ -94,27 +87,27 @@ func startAutoscaler(t *testing.T, env *scenario.Env) {
 	port := pod.Annotations["prometheus.io/port"]
 	ip := unusedIP(t)
 	prices := filepath.Join(t.TempDir(), "prices.csv")
-	must(t, os.WriteFile(prices, []byte("# region: "+region+"\n# currency: CNY\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o600))
-	must(t, env.StartAutoscaler(t.Context(), shipped, "--address="+net.JoinHostPort(ip, port), "--emit-per-nodegroup-metrics",
+	require.NoError(t, os.WriteFile(prices, []byte("# region: "+region+"\n# currency: CNY\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o600))
+	require.NoError(t, env.StartAutoscaler(t.Context(), shipped, "--address="+net.JoinHostPort(ip, port), "--emit-per-nodegroup-metrics",
 		"--asg-interruption-queue="+queue, "--asg-price-file="+prices, "--scan-interval=1s", "--scale-down-unneeded-time=1s",
 		"--scale-down-delay-after-add=1s", "--unremovable-node-recheck-timeout=1s", "--node-delete-delay-after-taint=0s"))
 
 	pods := env.Cluster.Client().CoreV1().Pods(pod.Namespace)
 	made, err := pods.Create(t.Context(), pod, metav1.CreateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	made.Status.Phase, made.Status.PodIP, made.Status.PodIPs = corev1.PodRunning, ip, []corev1.PodIP{{IP: ip}}
 	_, err = pods.UpdateStatus(t.Context(), made, metav1.UpdateOptions{})
-	must(t, err)
+	require.NoError(t, err)
 }
 
 // shippedPod returns a pod of the shipped Deployment. No scheduler sees it.
 func shippedPod(t *testing.T) *corev1.Pod {
 	t.Helper()
 	raw, err := manifests.FS.ReadFile("deploy/" + shipped + ".yaml")
-	must(t, err)
+	require.NoError(t, err)
 	for _, document := range strings.Split(string(raw), "\n---\n") {
 		var d appsv1.Deployment
-		must(t, yaml.Unmarshal([]byte(document), &d))
+		require.NoError(t, yaml.Unmarshal([]byte(document), &d))
 		if d.Kind == "Deployment" {
 			pod := &corev1.Pod{ObjectMeta: d.Spec.Template.ObjectMeta, Spec: d.Spec.Template.Spec}
 			pod.Name, pod.Namespace, pod.Spec.SchedulerName = d.Name+"-0", d.Namespace, "none"
@@ -129,12 +122,12 @@ func shippedPod(t *testing.T) *corev1.Pod {
 func unusedIP(t *testing.T) string {
 	t.Helper()
 	address, err := loopback.FreeAddress()
-	must(t, err)
+	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(address)
-	must(t, err)
+	require.NoError(t, err)
 	var number int
 	_, err = fmt.Sscan(port, &number)
-	must(t, err)
+	require.NoError(t, err)
 	return fmt.Sprintf("127.%d.%d.1", number>>8, number&0xff)
 }
 
@@ -183,8 +176,8 @@ func awaitRunning(t *testing.T, env *scenario.Env, app string, want int) []corev
 func interrupt(t *testing.T, env *scenario.Env, pod corev1.Pod) {
 	t.Helper()
 	node, err := env.Cluster.Client().CoreV1().Nodes().Get(t.Context(), pod.Spec.NodeName, metav1.GetOptions{})
-	must(t, err)
-	must(t, env.AWS.Interrupt(path.Base(node.Spec.ProviderID), 40*time.Second))
+	require.NoError(t, err)
+	require.NoError(t, env.AWS.Interrupt(path.Base(node.Spec.ProviderID), 40*time.Second))
 }
 
 // discover writes the pods of the API server into a file, as the discovery of Prometheus describes pods (kubernetes_sd_config, role pod,
@@ -192,7 +185,7 @@ func interrupt(t *testing.T, env *scenario.Env, pod corev1.Pod) {
 func discover(t *testing.T, env *scenario.Env) string {
 	t.Helper()
 	pods, err := env.Cluster.Client().CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
-	must(t, err)
+	require.NoError(t, err)
 	type target struct {
 		Targets []string          `json:"targets"`
 		Labels  map[string]string `json:"labels"`
@@ -213,8 +206,8 @@ func discover(t *testing.T, env *scenario.Env) string {
 		}
 	}
 	content, err := json.Marshal(targets)
-	must(t, err)
+	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "pods.json")
-	must(t, os.WriteFile(path, content, 0o600))
+	require.NoError(t, os.WriteFile(path, content, 0o600))
 	return path
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // dashboard is the part of Grafana's dashboard schema that dashboard.json uses, by kinds/dashboard/dashboard_kind.cue of
@@ -92,7 +94,7 @@ func readDashboard(t *testing.T) dashboard {
 	decoder := json.NewDecoder(bytes.NewReader([]byte(read(t, "manifests/monitoring/dashboard.json"))))
 	decoder.DisallowUnknownFields()
 	var d dashboard
-	must(t, decoder.Decode(&d))
+	require.NoError(t, decoder.Decode(&d))
 	return d
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // Two Prometheus, with and without native histograms, watch a scale-up, a launch without capacity, an interruption and a scale-down.
@@ -23,7 +25,7 @@ func TestPrometheus(t *testing.T) {
 	apply := func(objects ...string) {
 		t.Helper()
 		_, err := env.Kubectl(t.Context(), strings.Join(objects, "\n---\n"), "apply", "-f", "-")
-		must(t, err)
+		require.NoError(t, err)
 	}
 	apply(deployment("web", "web", 2, "1500m"), deployment("short", "short", 1, "1500m"), deployment("full", "full", 3, "5"))
 	running := awaitRunning(t, env, "web", 2)
@@ -33,7 +35,7 @@ func TestPrometheus(t *testing.T) {
 	}
 	awaitRunning(t, env, "web", 2)
 	_, err := env.Kubectl(t.Context(), "", "delete", "deployment", "web")
-	must(t, err)
+	require.NoError(t, err)
 
 	t.Run("operators see the cluster", func(t *testing.T) { operatorsSee(t, classic) })
 	for _, p := range both {

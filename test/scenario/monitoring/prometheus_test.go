@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
+	"github.com/stretchr/testify/require"
 )
 
 // patience bounds each wait, on a busy machine.
@@ -36,38 +37,30 @@ func startPrometheus(t *testing.T, pods string, flags ...string) *prometheus {
 	t.Helper()
 	dir := t.TempDir()
 	var config map[string]any
-	must(t, yaml.Unmarshal([]byte(read(t, "manifests/monitoring/scrape.yaml")), &config))
+	require.NoError(t, yaml.Unmarshal([]byte(read(t, "manifests/monitoring/scrape.yaml")), &config))
 	for _, job := range config["scrape_configs"].([]any) {
 		job := job.(map[string]any)
 		delete(job, "kubernetes_sd_configs")
 		job["file_sd_configs"] = []any{map[string]any{"files": []string{pods}}}
 	}
 	ruleFile, err := filepath.Abs(filepath.Join(monitoring, "rules.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	config["rule_files"] = []string{ruleFile}
 	config["global"] = map[string]string{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
 	content, err := yaml.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	must(t, os.WriteFile(filepath.Join(dir, "prometheus.yaml"), content, 0o600))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "prometheus.yaml"), content, 0o600))
 	address, err := loopback.FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p := &prometheus{url: "http://" + address, log: filepath.Join(dir, "log")}
 	log, err := os.Create(p.log)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer log.Close()
 	cmd := exec.CommandContext(t.Context(), program(t, "prometheus"), append(flags, "--config.file="+filepath.Join(dir, "prometheus.yaml"),
 		"--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address)...)
 	cmd.Stdout, cmd.Stderr, cmd.WaitDelay = log, log, 10*time.Second
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	must(t, cmd.Start())
+	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Wait() // the end of the test's context ends it
 		if t.Failed() {

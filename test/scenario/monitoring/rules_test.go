@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
@@ -41,9 +43,7 @@ type rule struct {
 func read(t *testing.T, path string) string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, path))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(content)
 }
 
@@ -51,7 +51,7 @@ func read(t *testing.T, path string) string {
 func rules(t *testing.T) (records, alerts []rule) {
 	t.Helper()
 	var file ruleFile
-	must(t, yaml.UnmarshalStrict([]byte(read(t, "manifests/monitoring/rules.yaml")), &file))
+	require.NoError(t, yaml.UnmarshalStrict([]byte(read(t, "manifests/monitoring/rules.yaml")), &file))
 	for _, group := range file.Groups {
 		for _, r := range group.Rules {
 			if r.Alert != "" {
@@ -163,13 +163,9 @@ func generated(t *testing.T, name, want string) {
 	t.Helper()
 	path := filepath.Join(monitoring, name)
 	if *update {
-		must(t, os.WriteFile(path, []byte(want), 0o644))
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 	}
 	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(got), want); diff != "" {
-		t.Errorf("manifests/monitoring/%s is stale, run: make monitoring (-file +rules.yaml)\n%s", name, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(string(got), want), "manifests/monitoring/%s is stale, run: make monitoring (-file +rules.yaml)", name)
 }

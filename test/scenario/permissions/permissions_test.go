@@ -14,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
@@ -197,9 +199,7 @@ func reclaim(t *testing.T, w *awsworld.World) error {
 	node := w.Nodes("g")[0]
 	w.Cluster.Put(t, node)
 	id, _ := nodemeta.Instance(node.Spec.ProviderID)
-	if err := w.AWS.Reclaim(id); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Reclaim(id))
 	w.Eventually(func() string {
 		g, _ := w.AWS.Group("g")
 		if slices.ContainsFunc(g.Instances, func(i fakeaws.InstanceState) bool { return i.ID == id }) {
@@ -213,16 +213,12 @@ func reclaim(t *testing.T, w *awsworld.World) error {
 // prices reads live spot prices.
 func prices(t *testing.T, w *awsworld.World) error {
 	book, err := pricing.NewBook(w.AWS.Region(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	r, err := spotprice.New(spotprice.Options{API: clients(t, w.AWS).EC2, Book: book, Clock: clock.RealClock{}, Registerer: w.Metrics,
 		InUse: func() spotprice.Pools {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{awsworld.ZoneA}}
 		}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	background(t, r.Run)
 	return nil
 }
@@ -230,9 +226,7 @@ func prices(t *testing.T, w *awsworld.World) error {
 // read handles a message at once, and another one when it is shown a second time.
 func read(t *testing.T, w *awsworld.World) error {
 	for _, body := range []string{"at once", "at the second time"} {
-		if err := w.AWS.SendMessage("c-interruptions", body); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.SendMessage("c-interruptions", body))
 	}
 	background(t, queue.New(queue.Config{API: clients(t, w.AWS).SQS, Queue: "c-interruptions", Clock: clock.RealClock{}, Failed: func(string) {},
 		Handle: func(_ context.Context, m queue.Message) queue.Result {
@@ -337,9 +331,7 @@ func handled(w *awsworld.World) string { return fmt.Sprint(w.AWS.Queues()[0].Del
 func clients(t *testing.T, server *fakeaws.Server) *awsclient.Clients {
 	t.Helper()
 	c, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return c
 }
 
@@ -360,13 +352,9 @@ func background(t *testing.T, run func(context.Context) error) {
 func shipped(t *testing.T) (documents, actions []string) {
 	t.Helper()
 	documents, err := permissions.Shipped(place, true)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	actions, err = permissions.Actions(documents)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return documents, actions
 }
 
@@ -375,9 +363,7 @@ func TestEveryActionHasAUse(t *testing.T) {
 	shown := append(slices.Collect(maps.Keys(elsewhere)), slices.Collect(maps.Keys(uses()))...)
 	slices.Sort(shown)
 	slices.Sort(allowed)
-	if diff := cmp.Diff(shown, allowed); diff != "" {
-		t.Errorf("actions of the shipped policies (-with a test +allowed):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(shown, allowed), "actions of the shipped policies (-with a test +allowed)")
 }
 
 // Under the shipped policies nothing is denied. Without one action it alone is denied, somebody reads its name, and the rest goes on.
@@ -386,18 +372,14 @@ func TestEachActionMakesItsDifference(t *testing.T) {
 	for action, u := range uses() {
 		t.Run(action, func(t *testing.T) {
 			w := u.world(t, documents)
-			if err := u.act(t, w); err != nil {
-				t.Errorf("under the shipped policies: %v", err)
-			}
+			assert.NoError(t, u.act(t, w), "under the shipped policies")
 			w.Eventually(func() string { return cmp.Diff(u.with, u.see(w)) })
 			if denials := w.AWS.Denials(); len(denials) > 0 || !slices.Contains(w.AWS.Permitted(), action) {
 				t.Errorf("the shipped policies permitted %q and denied %+v", w.AWS.Permitted(), denials)
 			}
 
 			left, err := permissions.Without(documents, action)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			logged.take()
 			w = u.world(t, left)
 			said := fmt.Sprint(u.act(t, w))
@@ -441,9 +423,7 @@ func TestStartNeedsTheGroups(t *testing.T) {
 	const action = "autoscaling:DescribeAutoScalingGroups"
 	documents, _ := shipped(t)
 	left, err := permissions.Without(documents, action)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	w := awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Policies = left }, group("m5.large", 0, nil))
 	c := clients(t, w.AWS)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -483,7 +463,5 @@ func TestGroupsOfOthersAreNotWrittenTo(t *testing.T) {
 	}
 	slices.Sort(denied)
 	want := []string{"autoscaling:LaunchInstances", "autoscaling:SetDesiredCapacity", "autoscaling:TerminateInstanceInAutoScalingGroup"}
-	if diff := cmp.Diff(want, denied); diff != "" {
-		t.Errorf("denied actions (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, denied), "denied actions (-want +got)")
 }

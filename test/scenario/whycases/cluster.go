@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/stretchr/testify/require"
 )
 
 // podAge is how old pods are. After an hour the core no longer lets a system pod keep its node.
@@ -44,13 +45,9 @@ var kinds = func() *runtime.Scheme {
 func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string) cluster {
 	t.Helper()
 	pods, err := c.pods(now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var nodes corev1.NodeList
-	if err := yaml.UnmarshalStrict(c.Files[NodesFile], &nodes); err != nil {
-		t.Fatalf("%s: %v", NodesFile, err)
-	}
+	require.NoErrorf(t, yaml.UnmarshalStrict(c.Files[NodesFile], &nodes), "%s", NodesFile)
 	var k cluster
 	for i := range pods.Items {
 		pod := &pods.Items[i]
@@ -69,9 +66,7 @@ func (c *Case) cluster(t testing.TB, now time.Time, instances map[string]string)
 			continue
 		}
 		object, _, err := serializer.NewCodecFactory(kinds).UniversalDeserializer().Decode(document, nil, nil)
-		if err != nil {
-			t.Fatalf("%s: %v", ObjectsFile, err)
-		}
+		require.NoErrorf(t, err, "%s", ObjectsFile)
 		if quota, ok := object.(*cqv1alpha1.CapacityQuota); ok {
 			k.quotas = append(k.quotas, quota)
 		} else {

@@ -8,18 +8,15 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // The process Launch is suspended before AWS launches the node that was asked for. The pod waits for it in vain.
 func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	c := pairOf(map[string]*gpuGroup{"a": {name: "a", most: 2}})
 	a := c.start(t)
-	if err := a.world.AWS.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{"Launch"}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := a.world.AWS.SetDesired("a", 1); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.world.AWS.Do(fakeaws.Deed{Kind: fakeaws.SuspendProcesses, Group: "a", Processes: []string{"Launch"}}))
+	require.NoError(t, a.world.AWS.SetDesired("a", 1))
 	const says = `group "a" can launch nothing: its Launch process is suspended`
 	a.world.Eventually(func() string {
 		_ = a.world.Cache.Refresh(t.Context())

@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
+	"github.com/stretchr/testify/require"
 )
 
 // screens are the record as people see it.
@@ -44,9 +45,7 @@ func TestOldFactsComeWithTheirAge(t *testing.T) {
 	a.loop(t)
 	const full = `group "web" has its maximum size of 1`
 	fault := a.world.AWS.Deny("DescribeAutoScalingGroups")
-	if err := a.world.AWS.SetLimits("web", 0, 2); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.world.AWS.SetLimits("web", 0, 2))
 	read := func() {
 		_ = a.world.Cache.Refresh(t.Context())
 		a.loop(t)
@@ -86,9 +85,7 @@ func TestOldFactsComeWithTheirAge(t *testing.T) {
 func caseNamed(t *testing.T, name string) *Case {
 	t.Helper()
 	cases, err := All()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, c := range cases {
 		if c.Name == name {
 			return c

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/require"
 )
 
 // trouble is something that keeps a group from helping. Waiting does not mend it, unless it passes.
@@ -33,9 +34,7 @@ type gpuGroup struct {
 var troubles = []trouble{
 	{name: "maximum", code: decision.CodeMaxSize, says: "group %q has its maximum size of 1", remedy: "--max-size 2", read: true,
 		begin: func(t *testing.T, a *autoscaler, group string) {
-			if err := a.world.AWS.SetLimits(group, 0, 1); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, a.world.AWS.SetLimits(group, 0, 1))
 		}},
 	{name: "denied", code: decision.CodeDenied, says: "AWS denied", remedy: "allow autoscaling:SetDesiredCapacity: add ",
 		begin: func(t *testing.T, a *autoscaler, group string) {
@@ -46,9 +45,7 @@ var troubles = []trouble{
 		}},
 	{name: "suspended process", code: decision.CodeDegraded, says: "group %q can launch nothing: its Launch process is suspended", remedy: "resume-processes", read: true,
 		begin: func(t *testing.T, a *autoscaler, group string) {
-			if err := a.world.AWS.Suspend(group, "Launch"); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, a.world.AWS.Suspend(group, "Launch"))
 			a.world.Eventually(func() string {
 				_ = a.world.Cache.Refresh(t.Context())
 				if !a.world.View().Group(group).Blocked() { // what the group would launch is looked up beside the readings

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/config/flags"
@@ -77,21 +78,15 @@ func (c *Case) start(t testing.TB) *autoscaler {
 	now := time.Now()
 	given, name, caps := parse(t, c.Flags())
 	discovery, err := ownership.ParseDiscovery(given.NodeGroups, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	faults, err := c.faults()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	account := c.account(t)
 	w := awsworld.NewAWS(t, func(cfg *fakeaws.Config) {
 		cfg.LaunchTemplates, cfg.EKSNodegroups, cfg.Delays.Synchronous = account.templates, account.nodegroups, fakeaws.Duration(20*time.Millisecond)
 	}, account.groups...)
 	for _, name := range faults.Deleted {
-		if err := w.AWS.DeleteLaunchTemplate(name); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.DeleteLaunchTemplate(name))
 	}
 	for _, f := range faults.Early {
 		w.AWS.Inject(f)
@@ -130,9 +125,7 @@ func (a *autoscaler) loop(t testing.TB) {
 	}
 	a.collector.End()
 	a.unhelped.Publish()
-	if err := a.world.AwaitIncreases(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, a.world.AwaitIncreases(t.Context()))
 	a.next = a.next.Add(loopInterval)
 }
 
@@ -168,9 +161,7 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []de
 	fs.BoolVar(&given.CapacityQuotasEnabled, "capacity-quotas-enabled", given.CapacityQuotasEnabled, "")
 	fs.BoolVar(&given.ForceDaemonSets, "force-ds", given.ForceDaemonSets, "")
 	cores, memory, gpus := fs.String("cores-total", "", ""), fs.String("memory-total", "", ""), fs.String("gpu-total", "", "")
-	if err := fs.Parse(args); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, fs.Parse(args))
 	if *cores != "" {
 		scan(t, *cores, "%d:%d", &given.MinCoresTotal, &given.MaxCoresTotal)
 	}
@@ -184,9 +175,7 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []de
 		given.GpuTotal = append(given.GpuTotal, limit)
 	}
 	caps, err := aws.ParseSpendCaps(*spend)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return given, *cluster, caps
 }
 
@@ -215,14 +204,10 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	client := fake.NewClientset(k.objects...)
 	factory := informers.NewSharedInformerFactory(client, 0)
 	handle, err := framework.NewHandle(t.Context(), factory, given.SchedulerConfig, true, given.CSINodeAwareSchedulingEnabled)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	recorder := record.NewFakeRecorder(1000)
 	log, err := utils.NewStatusMapRecorder(client, given.ConfigNamespace, recorder, false, given.StatusConfigMapName)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
@@ -242,9 +227,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := scaledown.Rules(deletions, clock.RealClock{}), snapshot.New(given, handle)
 	follows, err := factory.Core().V1().Pods().Informer().AddEventHandler(scaledown.Ignored(recorder))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	fresh := scaledown.NewFreshCandidates(w.Provider, processors.NodeGroupConfigProcessor, clock.RealClock{}, sorted(processors, clusterSnapshot, deletions, drainRules))
 	processors.ScaleDownNodeProcessor, collector.Kept = fresh, fresh.Kept
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},

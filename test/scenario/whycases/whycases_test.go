@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -35,9 +37,7 @@ func text(o Outcome) string {
 
 func TestFirstLineNamesTheCause(t *testing.T) {
 	cases, err := All()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			o := c.Run(t)
@@ -45,12 +45,8 @@ func TestFirstLineNamesTheCause(t *testing.T) {
 			if *update {
 				file := filepath.Join("testdata", c.Name+".txtar")
 				before, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := os.WriteFile(file, c.withWant(before, got), 0o644); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
+				require.NoError(t, os.WriteFile(file, c.withWant(before, got), 0o644))
 				return
 			}
 			if diff := cmp.Diff(string(c.Files[WantFile]), got); diff != "" {
@@ -76,9 +72,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 	kind, name := c.Asked()
 
 	var report decision.Report
-	if err := json.Unmarshal(get(t, server.URL+pages.Path+".json"), &report); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(get(t, server.URL+pages.Path+".json"), &report))
 	var served []decision.Reason
 	for _, pod := range report.Pods {
 		if kind == "pod" && pod.Namespace+"/"+pod.Name == name {
@@ -92,9 +86,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 	}
 	want := o.Reason
 	want.About, want.Passes = "", false // the process keeps them to itself
-	if diff := cmp.Diff([]decision.Reason{want}, served); diff != "" {
-		t.Errorf("causes in the JSON (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]decision.Reason{want}, served), "causes in the JSON (-want +got)")
 
 	page := html.UnescapeString(string(get(t, server.URL+pages.Path)))
 	if !strings.Contains(page, "<bdi>"+o.Reason.Message+"</bdi>") {
@@ -116,9 +108,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 func get(t *testing.T, address string) []byte {
 	t.Helper()
 	response, err := http.Get(address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil || response.StatusCode != http.StatusOK {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 const group = "arn:aws:autoscaling:us-west-2:123456789012:autoScalingGroup:4c6e9b7a-1f0e:autoScalingGroupName/g"
@@ -54,9 +56,7 @@ func parsed(t *testing.T, texts []string) []*Document {
 	var documents []*Document
 	for _, text := range texts {
 		d, err := Parse([]byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		documents = append(documents, d)
 	}
 	return documents
