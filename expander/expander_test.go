@@ -21,6 +21,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/expander/leastcost"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -171,9 +172,7 @@ func TestEventAndLogSayWhyOptionWasChosen(t *testing.T) {
 			strategy.BestOption(list, templates)
 			strategy.BestOption(nil, nil)
 			want := []string{fmt.Sprintf("Normal ScaleUpOptionChosen: node group %q, of 3 options: %s", tt.group, tt.want)}
-			if !slices.Equal(events, want) {
-				t.Errorf("events = %q, want %q", events, want)
-			}
+			assert.Truef(t, slices.Equal(events, want), "events = %q, want %q", events, want)
 			klog.Flush()
 			if line := fmt.Sprintf("why=%q", tt.want); !strings.Contains(log.String(), line) {
 				t.Errorf("the log has no %s:\n%s", line, log)

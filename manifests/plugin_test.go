@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -52,8 +53,6 @@ func TestCertManagerWritesTheSecretsOfThePlugin(t *testing.T) {
 	plugin := made["Certificate cluster-autoscaler-plugin"].Spec
 	hosts := append(plugin.DNSNames, plugin.IPAddresses...)
 	for _, host := range []string{"127.0.0.1", "cluster-autoscaler-plugin.kube-system.svc"} {
-		if !slices.Contains(hosts, host) {
-			t.Errorf("the plugin's certificate is for %q, want %s, too", hosts, host)
-		}
+		assert.Truef(t, slices.Contains(hosts, host), "the plugin's certificate is for %q, want %s, too", hosts, host)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
@@ -26,9 +27,7 @@ func TestPodsRunWithoutPrivileges(t *testing.T) {
 				t.Errorf("%s: security context of %s = %+v, want no escalation, a read-only root and no capabilities", name, container.Name, c)
 			}
 			for _, mount := range container.VolumeMounts {
-				if !mount.ReadOnly {
-					t.Errorf("%s: %s may write to %s", name, container.Name, mount.MountPath)
-				}
+				assert.Truef(t, mount.ReadOnly, "%s: %s may write to %s", name, container.Name, mount.MountPath)
 			}
 		}
 	}

@@ -1,15 +1,15 @@
 package pricing
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
 
 func TestAnEstimateSaysAbout(t *testing.T) {
 	sum := Amount{PerHour: 0.1, Currency: "USD"}.Plus(Amount{PerHour: 0.2, Currency: "USD", Estimated: true}).Times(2)
-	if got := sum.String(); got != "about 0.6 USD/h" {
-		t.Errorf("sum = %q, want about 0.6 USD/h", got)
-	}
-	if got := (Amount{}).Plus(Amount{PerHour: 0.1, Currency: "CNY"}).String(); got != "0.1 CNY/h" {
-		t.Errorf("amount = %q, want no word about an estimate", got)
-	}
+	assert.Equal(t, "about 0.6 USD/h", sum.String(), "sum, want about 0.6 USD/h")
+	assert.Equal(t, "0.1 CNY/h", (Amount{}).Plus(Amount{PerHour: 0.1, Currency: "CNY"}).String(), "amount, want no word about an estimate")
 }
 
 func TestAmountsCompareOnlyWithinOneCurrency(t *testing.T) {
@@ -39,8 +39,6 @@ func TestStringGivesAnAmountItsUnit(t *testing.T) {
 		"0.526 USD/h": {PerHour: 0.526, Currency: "USD"},
 		"0.3 CNY/h":   Amount{PerHour: 0.1, Currency: "CNY"}.Times(3),
 	} {
-		if got := a.String(); got != want {
-			t.Errorf("String() = %q, want %q", got, want)
-		}
+		assert.Equal(t, want, a.String(), "String()")
 	}
 }

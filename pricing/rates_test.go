@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // market sells the list of us-east-1 without the left-out types.
@@ -25,9 +27,7 @@ func (b market) Currency() Currency { return "USD" }
 func typeOf(t *testing.T, name string) instancetypes.Type {
 	t.Helper()
 	found, ok := instancetypes.Embedded().Lookup(name)
-	if !ok {
-		t.Fatalf("%q is not in the catalogue", name)
-	}
+	require.Truef(t, ok, "%q is not in the catalogue", name)
 	return found
 }
 
@@ -116,9 +116,7 @@ func TestDeviceUnderTwoNamesCountsOnce(t *testing.T) {
 	both := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuron": 1, "aws.amazon.com/neuroncore": 2}).Amount.PerHour
 	device := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuron": 1}).Amount.PerHour
 	cores := r.Resources(1000, gib, map[string]int64{"aws.amazon.com/neuroncore": 2}).Amount.PerHour
-	if both != math.Max(device, cores) {
-		t.Errorf("device and cores cost %v, want the dearer of %v and %v", both, device, cores)
-	}
+	assert.Equalf(t, math.Max(device, cores), both, "device and cores cost, want the dearer of %v and %v", device, cores)
 }
 
 func TestWithoutPricesNothingIsEstimated(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -281,7 +282,5 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 			t.Errorf("launched in %s", i.Zone)
 		}
 	}
-	if len(g.Instances) != 3 {
-		t.Errorf("%d instances, want 3", len(g.Instances))
-	}
+	assert.Equal(t, 3, len(g.Instances), "instances")
 }

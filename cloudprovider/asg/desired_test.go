@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	clocktesting "k8s.io/utils/clock/testing"
 
@@ -123,9 +124,7 @@ func TestReadingWithoutYoungInstanceLowersNothing(t *testing.T) {
 				now.Step(readingLag / 3)
 				w.refresh()
 			}
-			if got := w.group("a").DesiredCapacity; got != 4 {
-				t.Errorf("desired capacity is %d, want 4", got)
-			}
+			assert.Equal(t, 4, w.group("a").DesiredCapacity, "desired capacity")
 		})
 	}
 }
@@ -258,9 +257,7 @@ func TestStaleIncreaseAfterWithdrawalLowersNothing(t *testing.T) {
 	})
 	w.increase(1)
 	w.wantDesired(5)
-	if got := w.group("a").Withdrawable(); got != 1 {
-		t.Errorf("%d withdrawable, want 1", got)
-	}
+	assert.Equal(t, 1, w.group("a").Withdrawable(), "withdrawable")
 }
 
 func TestForeignLoweringCountsAfterOneMinute(t *testing.T) {
@@ -269,9 +266,7 @@ func TestForeignLoweringCountsAfterOneMinute(t *testing.T) {
 	w.setDesired(3)
 	for _, want := range []int{5, 5, 3} {
 		w.refresh()
-		if got := w.group("a").DesiredCapacity; got != want {
-			t.Errorf("desired capacity is %d, want %d", got, want)
-		}
+		assert.Equal(t, want, w.group("a").DesiredCapacity, "desired capacity")
 		now.Step(30 * time.Second)
 	}
 	w.increase(1)
@@ -293,9 +288,7 @@ func TestLoweringThatTerminatesCountsAtOnce(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 3, 10)).running()
 	w.setDesired(2)
 	w.refresh()
-	if got := w.group("a").DesiredCapacity; got != 2 {
-		t.Errorf("desired capacity is %d, want 2: the reading shows an instance leave", got)
-	}
+	assert.Equal(t, 2, w.group("a").DesiredCapacity, "desired capacity: the reading shows an instance leave")
 }
 
 // The SDK repeats a termination whose answer was lost. AWS has carried out the first call, and refuses the second one.
@@ -460,9 +453,7 @@ func TestReadingOfDeletedGroupKeepsNewGroup(t *testing.T) {
 	w.refresh()
 	w.calls.edit = nil
 	w.refresh()
-	if got := w.group("a").DesiredCapacity; got != 1 {
-		t.Errorf("desired capacity is %d, want the new group's 1", got)
-	}
+	assert.Equal(t, 1, w.group("a").DesiredCapacity, "desired capacity, want the new group's 1")
 }
 
 func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
@@ -515,9 +506,7 @@ func TestRaiseRemembersStartingInstances(t *testing.T) {
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{member("i-1", "Terminating")} }
 	now.Step(2 * time.Second)
 	w.refresh()
-	if got := w.group("a").Requested; got != 2 {
-		t.Errorf("%d requested after the one that was starting died, want 2", got)
-	}
+	assert.Equal(t, 2, w.group("a").Requested, "requested after the one that was starting died")
 }
 
 // withdraw takes back what it can of n, and returns how many that were.
@@ -605,9 +594,7 @@ func TestWithdrawalHappensOnce(t *testing.T) {
 	})
 	w.increase(1)
 	for _, want := range []int{1, 0} {
-		if taken := w.withdraw(1); taken != want {
-			t.Errorf("withdrew %d, want %d", taken, want)
-		}
+		assert.Equal(t, want, w.withdraw(1), "withdrew")
 	}
 	w.wantDesired(3)
 }

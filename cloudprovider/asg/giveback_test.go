@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -37,9 +38,7 @@ func (w *world) wantGivenBack(n, want, desired int) {
 	if err != nil || given != want {
 		w.t.Errorf("gave back %d of %d, error %v, want %d", given, n, err, want)
 	}
-	if got := w.desired("a"); got != desired {
-		w.t.Errorf("AWS has a desired capacity of %d, want %d", got, desired)
-	}
+	assert.Equal(w.t, desired, w.desired("a"), "AWS has a desired capacity")
 	if kills := w.kills(); len(kills) > 0 {
 		w.t.Errorf("AWS ended %v", kills)
 	}
@@ -57,9 +56,7 @@ func TestOnlyLaunchesNotBegunAreGivenBack(t *testing.T) {
 	w.wantGivenBack(4, 0, 5) // the write is a moment old
 	now.Step(20 * time.Second)
 	w.wantGivenBack(4, 2, 3)
-	if got := w.group("a").TargetInstances(); got != 3 {
-		t.Errorf("the target is %d, want the instance and the two that AWS launches", got)
-	}
+	assert.Equal(t, 3, w.group("a").TargetInstances(), "the target, want the instance and the two that AWS launches")
 	now.Step(20 * time.Second)
 	w.wantGivenBack(4, 0, 3)
 }
@@ -174,11 +171,7 @@ func TestGivingBackRunsBesideTheLoop(t *testing.T) {
 	w.increase(2)
 	now.Step(20 * time.Second)
 	w.cache.StartGiveBack(t.Context(), "a", 2)
-	if got := <-gaveBack; got != "a 2" {
-		t.Errorf("gave back %s, want a 2", got)
-	}
+	assert.Equal(t, "a 2", <-gaveBack, "gave back, want a 2")
 	<-w.cache.Changed()
-	if got := w.group("a").TargetInstances(); got != 1 {
-		t.Errorf("the core sees a target of %d, want 1", got)
-	}
+	assert.Equal(t, 1, w.group("a").TargetInstances(), "the core sees a target")
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -65,9 +66,7 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 func TestHardwareOfSmallTypesIsSpreadOverZones(t *testing.T) {
 	w := hardware(t, "vcpu", 3, "m5.large").started()
 	w.increase(7)
-	if got := fmt.Sprint(w.perZone("a")); got != "map[a:3 b:2 c:2]" {
-		t.Errorf("instances by zone %s, want them spread", got)
-	}
+	assert.Equal(t, "map[a:3 b:2 c:2]", fmt.Sprint(w.perZone("a")), "instances by zone, want them spread")
 }
 
 func TestHardwareOfUnknownTypesIsLaunchedOnce(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -20,9 +21,7 @@ func oneHeavy(t *testing.T) *world {
 	w.increase(1)
 	w.eventuallyInService("a", 1)
 	w.refresh()
-	if got := w.desired("a"); got != 2 {
-		t.Fatalf("desired capacity is %d, want 2", got)
-	}
+	require.Equal(t, 2, w.desired("a"), "desired capacity")
 	return w
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -97,9 +98,7 @@ func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err == nil {
 		t.Error("no error although the call was denied")
 	}
-	if got := w.group("a").Withdrawable(); got != 0 {
-		t.Errorf("%d withdrawable after the refusal, want 0", got)
-	}
+	assert.Equal(t, 0, w.group("a").Withdrawable(), "withdrawable after the refusal")
 }
 
 func TestHangingActivitiesDelayNoOtherGroup(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // short is the world of one group "a" that has three instances and wants two more of ours, for which there is no capacity.
@@ -107,9 +108,7 @@ func TestForeignRaiseShownByAnOldReadingIsRestored(t *testing.T) {
 		w.calls.afterWrite = func() { w.calls.afterWrite, w.calls.old = nil, old }
 	}
 	w.withdraw(2)
-	if got := w.desired("a"); got != 3 {
-		t.Fatalf("desired capacity is %d, want the 3 that we set without knowing of the other", got)
-	}
+	require.Equal(t, 3, w.desired("a"), "desired capacity, want the 3 that we set without knowing of the other")
 	w.calls.old = nil
 	asg.ReadMoving(w.cache, t.Context())
 	if got := w.desired("a"); got != 8 {

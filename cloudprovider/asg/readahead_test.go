@@ -6,6 +6,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 )
 
 const readCall = "DescribeAutoScalingGroups"
@@ -21,9 +22,7 @@ func (w *world) ahead(calls int) {
 	before := w.aws.Calls()[readCall]
 	w.cache.ReadAhead()
 	time.Sleep(50 * time.Millisecond)
-	if got := w.aws.Calls()[readCall] - before; got != calls {
-		w.t.Errorf("%d readings ahead, want %d", got, calls)
-	}
+	assert.Equal(w.t, calls, w.aws.Calls()[readCall]-before, "readings ahead")
 }
 
 func TestLaunchNeedsNoReadingAfterOneAhead(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -61,15 +62,11 @@ func TestDyingLaunchIsOverdue(t *testing.T) {
 	t.Parallel()
 	t.Run("raised", func(t *testing.T) {
 		w, _ := deadLaunch(t, asg.LaunchDesiredCapacity)
-		if got := w.group("a").Withdrawable(); got != 1 {
-			t.Errorf("%d withdrawable, want the one that died", got)
-		}
+		assert.Equal(t, 1, w.group("a").Withdrawable(), "withdrawable, want the one that died")
 	})
 	t.Run("launched", bubbled(func(t *testing.T) {
 		w, _ := deadLaunch(t, asg.LaunchAuto)
-		if got := w.group("a").TargetInstances(); got != 0 {
-			t.Errorf("a target of %d, want 0", got)
-		}
+		assert.Equal(t, 0, w.group("a").TargetInstances(), "a target")
 		if _, resting := w.cache.CoolDown(w.group("a")); !resting {
 			t.Error("the group is not left alone, and the core would launch there again at once")
 		}
@@ -98,9 +95,7 @@ func TestSuccessiveDyingLaunchesAreNoticed(t *testing.T) {
 		}
 		return ""
 	})
-	if got := w.desired("a"); got != 1 {
-		t.Errorf("desired capacity is %d, want 1", got)
-	}
+	assert.Equal(t, 1, w.desired("a"), "desired capacity")
 }
 
 func TestDyingInstancesDoNotAddUp(t *testing.T) {
@@ -210,8 +205,6 @@ func TestShortGroupsAreLookedAtInTurn(t *testing.T) {
 	w.started()
 	for round, want := range []int{20, 40, 50, 50} {
 		asg.ReadFailures(w.cache, t.Context())
-		if got := w.aws.Calls()[activitiesCall]; got != want {
-			t.Errorf("%d calls after %d rounds, want %d", got, round+1, want)
-		}
+		assert.Equalf(t, want, w.aws.Calls()[activitiesCall], "calls after %d rounds", round+1)
 	}
 }

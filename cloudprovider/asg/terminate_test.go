@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -36,9 +37,7 @@ func staying(t *testing.T, err error) []string {
 		return nil
 	}
 	var partial *asg.TerminationError
-	if !errors.As(err, &partial) {
-		t.Fatalf("error = %v, want a TerminationError", err)
-	}
+	require.Truef(t, errors.As(err, &partial), "error = %v, want a TerminationError", err)
 	return slices.Sorted(maps.Keys(partial.Stays))
 }
 
@@ -303,9 +302,7 @@ func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	})
 	now.Step(25 * time.Second)
 	w.refresh()
-	if got := len(w.group("a").Counted()); got != 1 {
-		t.Fatalf("%d instances count, want the one that a reading may not show yet", got)
-	}
+	require.Equal(t, 1, len(w.group("a").Counted()), "instances count, want the one that a reading may not show yet")
 	w.end("a")
 	w.refresh()
 	if got := len(w.group("a").Counted()); got != 0 {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -167,9 +168,7 @@ func TestZonalGroups(t *testing.T) {
 			if tt.reason != "" {
 				want = []string{tt.reason}
 			}
-			if !slices.Equal(reasons, want) {
-				t.Fatalf("problems %q, want %q", reasons, want)
-			}
+			require.Truef(t, slices.Equal(reasons, want), "problems %q, want %q", reasons, want)
 			if _, _, problems := w.cache.NodeGroups(w.group("a")); len(problems) == 1 &&
 				(!strings.Contains(problems[0].Message, tt.message) || !strings.HasSuffix(problems[0].Remedy, tt.remedy)) {
 				t.Errorf("problem %+v, want %q in it and to mend it by %q", problems[0], tt.message, tt.remedy)

@@ -7,6 +7,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -62,9 +63,7 @@ func TestZoneGroupsShareTheMinimumOfASchedule(t *testing.T) {
 			below += w.NodeGroup(id).MinSize() - w.Target(id)
 		}
 	}
-	if below != 3 {
-		t.Errorf("%d nodes lack in the zones, want 3", below)
-	}
+	assert.Equal(t, 3, below, "nodes lack in the zones")
 }
 
 func TestUnreadableScheduleIsAProblem(t *testing.T) {

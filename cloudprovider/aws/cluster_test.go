@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -29,9 +30,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 	}
 	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", instance("ours"))))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
-	if got := len(w.NodeGroups()); got != 3 {
-		t.Errorf("%d node groups before the first loop, want all 3", got)
-	}
+	assert.Equal(t, 3, len(w.NodeGroups()), "node groups before the first loop, want all 3")
 	before := w.NodeGroup("theirs")
 	for range 3 {
 		w.NextLoop()
@@ -40,9 +39,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 	for _, ng := range w.NodeGroups() {
 		ids = append(ids, ng.Id())
 	}
-	if got := strings.Join(ids, " "); got != "ours silent" {
-		t.Errorf("node groups %q, want those that no other cluster has", got)
-	}
+	assert.Equal(t, "ours silent", strings.Join(ids, " "), "node groups, want those that no other cluster has")
 	stranger := awsworld.Node("stranger", instance("theirs"))
 	if ng, err := w.NodeGroupForNode(stranger); ng != nil || err != nil {
 		t.Errorf("the other cluster's node is of %v (error %v), want of none", ng, err)
@@ -93,9 +90,7 @@ func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 			require.NoError(t, indexer.Add(awsNode(tt.env...)))
-			if got := aws.ClusterOfCNI(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
-				t.Errorf("name is %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, aws.ClusterOfCNI(appslisters.NewDaemonSetLister(indexer)), "name")
 		})
 	}
 	if got := aws.ClusterOfCNI(nil); got != "" {

@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -58,9 +59,7 @@ func TestSettingsOfTheCNI(t *testing.T) {
 			if tt.set != nil {
 				require.NoError(t, indexer.Add(tt.set))
 			}
-			if got := aws.CNIOf(appslisters.NewDaemonSetLister(indexer)); got != tt.want {
-				t.Errorf("settings are %+v, want %+v", got, tt.want)
-			}
+			assert.Equal(t, tt.want, aws.CNIOf(appslisters.NewDaemonSetLister(indexer)), "settings")
 		})
 	}
 	if got := aws.CNIOf(nil); got != (nodetemplate.CNI{}) {
@@ -85,11 +84,7 @@ func TestManagedNodeGroupFollowsChangedCNI(t *testing.T) {
 	} {
 		require.NoError(t, indexer.Update(tt.set))
 		w.NextLoop()
-		if pods := w.promised("managed").Status.Allocatable.Pods().Value(); pods != tt.want {
-			t.Errorf("%d pods on a node of the managed group, want %d", pods, tt.want)
-		}
-		if pods := w.promised("own").Status.Allocatable.Pods().Value(); pods != 29 {
-			t.Errorf("%d pods on a node of a group that counts for itself, want 29", pods)
-		}
+		assert.Equal(t, tt.want, w.promised("managed").Status.Allocatable.Pods().Value(), "pods on a node of the managed group")
+		assert.EqualValues(t, 29, w.promised("own").Status.Allocatable.Pods().Value(), "pods on a node of a group that counts for itself")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,17 +41,13 @@ func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 		if got := w.AWS.Calls()[terminateCall]; got != tt.calls || state.Desired != 0 || w.Target("a") != 0 {
 			t.Errorf("%d nodes took %d calls and left a desired capacity of %d, want %d and 0", tt.nodes, got, state.Desired, tt.calls)
 		}
-		if w.Target("b") != 1 {
-			t.Error("another group shrank, too")
-		}
+		assert.Equal(t, 1, w.Target("b"), "another group shrank, too")
 	}
 }
 
 func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 3, 5, 5, nil))
-	if failed := w.deleteAtOnce("a", w.Nodes("a")); failed != 3 {
-		t.Errorf("%d deletions failed, want the 3 that the minimum asks for", failed)
-	}
+	assert.Equal(t, 3, w.deleteAtOnce("a", w.Nodes("a")), "deletions failed, want the 3 that the minimum asks for")
 	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
 		t.Errorf("desired capacity is %d, want the minimum of 3", state.Desired)
 	}
@@ -90,9 +87,7 @@ func TestForcedDeletionLeavesWhatAWSRefused(t *testing.T) {
 	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("error = %v, want the refusal", err)
 	}
-	if got := w.AWS.Calls()[terminateCall]; got != 1 {
-		t.Errorf("%d calls to terminate, want the one that was refused", got)
-	}
+	assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "calls to terminate, want the one that was refused")
 }
 
 func TestForcedDeletionShowsInSameLoop(t *testing.T) {

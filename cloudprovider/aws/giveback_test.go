@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -33,7 +34,5 @@ func TestUnneededNodesUnderWayAreGivenBack(t *testing.T) {
 		}
 		return ""
 	})
-	if got := w.Target("least"); got != 2 {
-		t.Errorf("the target of the group at its minimum is %d, want 2", got)
-	}
+	assert.Equal(t, 2, w.Target("least"), "the target of the group at its minimum")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
@@ -67,9 +68,7 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 	w.register(awsworld.Node("a", nodemeta.ProviderID("cn-northwest-1a", first)), awsworld.Node("b", nodemeta.ProviderID("cn-northwest-1a", second)))
 	w.SetLate(late(first))
 	w.SetLate(late())
-	if got := problem(); got != "" {
-		t.Errorf("problem %q, want none once the instance has joined", got)
-	}
+	assert.Equal(t, "", problem(), "problem, want none once the instance has joined")
 	if calls := w.AWS.Calls(); calls["DescribeInstanceStatus"] > 2 {
 		t.Errorf("%d calls for the status, want one for each late instance", calls["DescribeInstanceStatus"])
 	}

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -103,9 +104,7 @@ func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
 	nodes := nodeInformer(t, cluster)
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
 	w.NextLoop()
-	if got := w.Nodes("a")[0].Spec.ProviderID; got != full {
-		t.Errorf("without a node its ID is %q, want %q", got, full)
-	}
+	assert.Equal(t, full, w.Nodes("a")[0].Spec.ProviderID, "without a node its ID")
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
 	if _, err := cluster.CoreV1().Nodes().Create(t.Context(), awsworld.Node("n", own), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -120,9 +119,7 @@ func TestNodesAreKnownBeforeTheFirstLoop(t *testing.T) {
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
 	nodes := nodeInformer(t, fake.NewClientset(awsworld.Node("n", own)))
 	w = w.restartedWith(func(_ *asg.Options, o *aws.Options) { o.Nodes = nodes })
-	if got := w.Nodes("a")[0].Spec.ProviderID; got != own {
-		t.Errorf("its ID is %q, want %q", got, own)
-	}
+	assert.Equal(t, own, w.Nodes("a")[0].Spec.ProviderID, "its ID")
 }
 
 func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
@@ -42,9 +43,7 @@ func TestCredentialsRemedyNamesTheAccount(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", tt.token)
-			if got := awsclient.CredentialsRemedy(tt.err); got != tt.want {
-				t.Errorf("remedy %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, awsclient.CredentialsRemedy(tt.err), "remedy")
 		})
 	}
 }

@@ -14,6 +14,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -318,8 +319,6 @@ func TestCommandsOfRemediesNameTheRegion(t *testing.T) {
 	got := r.Report()
 	for name, remedy := range map[string]string{"group": got.Groups[0].Reason.Remedy, "problem": got.Groups[0].Problems[0].Remedy, "pod": got.Pods[0].Cause.Remedy,
 		"node": got.Nodes[0].Reason.Remedy, "launch": got.Launches[0].Outcome.Remedy, "entry": got.Timeline[0].Reason.Remedy} {
-		if remedy != want {
-			t.Errorf("the remedy of a %s is %q, want %q", name, remedy, want)
-		}
+		assert.Equalf(t, want, remedy, "the remedy of a %s", name)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
@@ -27,9 +28,7 @@ func TestAcceleratorIsPublishedUnderItsVendorsName(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			typ, ok := Embedded().Lookup(tt.name)
-			if !ok {
-				t.Fatal("type is missing")
-			}
+			require.True(t, ok, "type is missing")
 			if resource, count := typ.Accelerator(); resource != tt.resource || count != tt.count {
 				t.Errorf("Accelerator() = %q, %d, want %q, %d", resource, count, tt.resource, tt.count)
 			}

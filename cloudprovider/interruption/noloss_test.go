@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -107,9 +108,7 @@ func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 					t.Errorf("%+v", call)
 				}
 			}
-			if w.terminations() != 0 {
-				t.Error("the instance was ended under its pod")
-			}
+			assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
 		})
 	}
 }
@@ -134,9 +133,7 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	}
 	w.refused.Store(false)
 	w.waitTerminated(warned)
-	if w.desired() != 2 {
-		t.Errorf("desired %d, want 2: Auto Scaling has launched a replacement", w.desired())
-	}
+	assert.Equal(t, 2, w.desired(), "desired: Auto Scaling has launched a replacement")
 }
 
 // AWS takes the instance whatever the owners of pod and group ask for. The group keeps the capacity that its owner wants.
@@ -223,7 +220,5 @@ func TestPlannedDrainKeepsInstanceOfUnlistedNode(t *testing.T) {
 	w.annotate(kept, "cordon,label", time.Now().Add(6*time.Second), "kind", "scheduled-change")
 	w.running()
 	w.wait("back in use", func() bool { return w.nodes()[kept].Annotations[interruption.Taint] == "" })
-	if w.terminations() != 0 {
-		t.Error("an instance was ended whose pods nobody has seen")
-	}
+	assert.Equal(t, 0, w.terminations(), "an instance was ended whose pods nobody has seen")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario/permissions"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -71,9 +72,7 @@ func TestDeniedHeartbeatsEndADrainEarly(t *testing.T) {
 		require.NoError(t, w.aws.SetDesired("spot", 0))
 		w.within(2*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
 		w.denied(action)
-		if n := w.evictions("a"); n != 0 {
-			t.Errorf("%d evictions, want none", n)
-		}
+		assert.Equal(t, 0, w.evictions("a"), "evictions")
 	})
 }
 

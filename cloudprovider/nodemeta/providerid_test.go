@@ -3,6 +3,8 @@ package nodemeta
 import (
 	"regexp"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // The formats as the AWS cloud provider and stock know them.
@@ -45,7 +47,5 @@ func compare(t *testing.T, id string) {
 	if got, ok := Instance(id); got != want || ok != (want != "") {
 		t.Errorf("Instance(%q) = %q, %t, want %q", id, got, ok, want)
 	}
-	if got := Zone(id); got != wantZone {
-		t.Errorf("Zone(%q) = %q, want %q", id, got, wantZone)
-	}
+	assert.Equalf(t, wantZone, Zone(id), "Zone(%q)", id)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -20,9 +21,7 @@ func members(t testing.TB, names ...string) []Member {
 	var list []Member
 	for _, name := range names {
 		typ, ok := instancetypes.Embedded().Lookup(name)
-		if !ok {
-			t.Fatalf("%s is not in the catalogue", name)
-		}
+		require.Truef(t, ok, "%s is not in the catalogue", name)
 		list = append(list, Member{Type: typ})
 	}
 	return list

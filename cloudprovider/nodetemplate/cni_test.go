@@ -3,6 +3,7 @@ package nodetemplate
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -58,9 +59,7 @@ func TestManagedNodeGroupPodsFollowCNI(t *testing.T) {
 
 func TestSelfCountingNodesIgnoreCNI(t *testing.T) {
 	template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), CNI: CNI{PrefixDelegation: true, CustomNetworking: true}})
-	if pods := template.Capacity.Pods().Value(); pods != 29 {
-		t.Errorf("%d pods on a node of no managed group, want the plain 29", pods)
-	}
+	assert.EqualValues(t, 29, template.Capacity.Pods().Value(), "pods on a node of no managed group, want the plain 29")
 }
 
 func TestPrefixesKeepAmazonLinuxReservedMemory(t *testing.T) {

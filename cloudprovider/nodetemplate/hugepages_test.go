@@ -6,6 +6,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
@@ -100,8 +101,6 @@ func TestPodsAreCappedByTheNumberOfVCPUs(t *testing.T) {
 	for vcpu, want := range map[int]int64{29: 110, 30: 250, 31: 250} {
 		typ := instancetypes.Type{Name: "x", VCPU: vcpu, MemoryBytes: 64 * gib, Architecture: "amd64", MaxENIs: 15, IPv4PerENI: 50}
 		template, _ := Build(Input{Group: "g", Tags: map[string]string{eksNodegroupTag: "ng"}, Members: []Member{{Type: typ}}})
-		if got := value(template.Capacity, corev1.ResourcePods); got != want {
-			t.Errorf("%d pods with %d vCPUs, want %d", got, vcpu, want)
-		}
+		assert.Equalf(t, want, value(template.Capacity, corev1.ResourcePods), "pods with %d vCPUs", vcpu)
 	}
 }

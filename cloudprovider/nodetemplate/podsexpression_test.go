@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -78,9 +79,7 @@ func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
-			if got := value(template.Capacity, corev1.ResourcePods); got != tt.pods {
-				t.Errorf("%d pods, want %d", got, tt.pods)
-			}
+			assert.Equal(t, tt.pods, value(template.Capacity, corev1.ResourcePods), "pods")
 			kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
 			if want := (255 + 11*tt.reserved + 100) * mib; kept != want {
 				t.Errorf("%d MiB kept from pods, want %d MiB", kept/mib, want/mib)

@@ -3,6 +3,8 @@ package nodetemplate
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
@@ -26,9 +28,7 @@ func TestRemedyStatesOnlyWhatTheOwnerMeant(t *testing.T) {
 		}
 		remedy := problems[0].Remedy()
 		for _, want := range tt.want {
-			if !strings.Contains(remedy, want) {
-				t.Errorf("the remedy of %s=%s is %s, want %s in it", tt.key, tt.value, remedy, want)
-			}
+			assert.Truef(t, strings.Contains(remedy, want), "the remedy of %s=%s is %s, want %s in it", tt.key, tt.value, remedy, want)
 		}
 		if strings.HasPrefix(tt.key, taintPrefix) && strings.Contains(remedy, "delete") {
 			t.Errorf("the remedy of %s=%s deletes the tag: %s", tt.key, tt.value, remedy)

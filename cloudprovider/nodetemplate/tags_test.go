@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -169,9 +170,7 @@ func TestMalformedTagsAreLeftOutAndReported(t *testing.T) {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, problems := ParseTags("g", map[string]string{tt.key: tt.value, p + "label/other": "kept"})
 			assert.Empty(t, cmp.Diff(declared(Declared{Labels: map[string]string{"other": "kept"}}), got), "ParseTags() differs (-want +got)")
-			if len(problems) != 1 {
-				t.Fatalf("%d problems %v, want one", len(problems), problems)
-			}
+			require.Equalf(t, 1, len(problems), "problems %v", problems)
 			got1 := problems[0]
 			if got1.Group != "g" || got1.Key != tt.key || got1.Value != tt.value || got1.Reason != tt.want || got1.Example != tt.example || got1.Used || got1.Expected == "" {
 				t.Errorf("problem = %+v, want reason %q and example %q", got1, tt.want, tt.example)
@@ -311,9 +310,7 @@ func TestRandomTagsAffectOnlyTheirGroup(t *testing.T) {
 		before := maps.Clone(tags)
 		checkTags(t, tags)
 		Build(Input{Group: "noisy", Tags: tags, Members: members(t, "g4dn.xlarge", "m5.large")})
-		if !maps.Equal(before, tags) {
-			t.Fatalf("set %d: the tags changed", i)
-		}
+		require.Truef(t, maps.Equal(before, tags), "set %d: the tags changed", i)
 	}
 	got, gotProblems := Build(quiet)
 	assert.Empty(t, cmp.Diff(want, got)+cmp.Diff(wantProblems, gotProblems), "the other group's template changed (-before +after)")

@@ -3,6 +3,7 @@ package nodetemplate
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -33,15 +34,11 @@ func TestKnownWindowsBuildIsPromised(t *testing.T) {
 			if len(problems) > 0 {
 				t.Fatal(problems)
 			}
-			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
-				t.Errorf("build %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, template.Labels[corev1.LabelWindowsBuild], "build")
 			if _, assumed := template.Assumed[corev1.LabelWindowsBuild]; assumed {
 				t.Error("a build is assumed, want it promised or absent")
 			}
-			if got := template.Sources.Labels[corev1.LabelWindowsBuild].Kind; got != tt.from {
-				t.Errorf("from %q, want %q", got, tt.from)
-			}
+			assert.Equal(t, tt.from, template.Sources.Labels[corev1.LabelWindowsBuild].Kind, "from")
 		})
 	}
 }

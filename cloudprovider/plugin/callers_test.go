@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -29,14 +30,10 @@ import (
 func TestSilentHostIsForgotten(t *testing.T) {
 	var c callers
 	began := time.Now()
-	if c.know("10.0.0.1", began) {
-		t.Error("a host is known that never called")
-	}
+	assert.False(t, c.know("10.0.0.1", began), "a host is known that never called")
 	c.note("10.0.0.1", began)
 	c.note("10.0.0.2", began.Add(coreSilence))
-	if !c.know("10.0.0.1", began.Add(coreSilence)) {
-		t.Errorf("a host is forgotten within %v", coreSilence)
-	}
+	assert.Truef(t, c.know("10.0.0.1", began.Add(coreSilence)), "a host is forgotten within %v", coreSilence)
 	late := began.Add(coreSilence + time.Second)
 	if c.know("10.0.0.1", late) || !c.know("10.0.0.2", late) {
 		t.Errorf("known are %v, want the host of the last %v", c.last, coreSilence)

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestCommandsGetTheRegion(t *testing.T) {
@@ -19,9 +20,7 @@ func TestCommandsGetTheRegion(t *testing.T) {
 		{"kubectl get nodes", "kubectl get nodes"},
 		{"look at the quotas that aws service-quotas lists", "look at the quotas that aws service-quotas lists"},
 	} {
-		if got := shellword.InRegion("cn-north-1", tt.step); got != tt.want {
-			t.Errorf("InRegion(%q) = %q, want %q", tt.step, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, shellword.InRegion("cn-north-1", tt.step), "InRegion(%q)", tt.step)
 		if got := shellword.InRegion("", tt.step); got != tt.step {
 			t.Errorf("without a region, InRegion(%q) = %q", tt.step, got)
 		}

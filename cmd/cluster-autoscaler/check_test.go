@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -85,9 +86,7 @@ func TestProgramAcceptsEveryStockFlag(t *testing.T) {
 		t.Errorf("--help: %v\n%s", err, help)
 	}
 	for _, name := range names {
-		if !strings.Contains(help, " --"+name+" ") {
-			t.Errorf("--help lacks --%s", name)
-		}
+		assert.Truef(t, strings.Contains(help, " --"+name+" "), "--help lacks --%s", name)
 	}
 }
 

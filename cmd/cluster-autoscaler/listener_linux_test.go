@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -71,9 +72,7 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 		t.Errorf("the log shows no request with the token: does this test look in the right place?\n%s", logged())
 	}
 	for _, secret := range secrets {
-		if bytes.Contains(logged(), []byte(secret)) {
-			t.Errorf("the log contains the credential %s", secret)
-		}
+		assert.Falsef(t, bytes.Contains(logged(), []byte(secret)), "the log contains the credential %s", secret)
 	}
 }
 
@@ -126,9 +125,7 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 					"/status /status.json /status/app.js", "page").Replace(strings.Join(served, " ")))
 			}
 			slices.Sort(got)
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("the listeners serve %q, want %q", got, tt.want)
-			}
+			assert.Truef(t, slices.Equal(got, tt.want), "the listeners serve %q, want %q", got, tt.want)
 		})
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -63,9 +64,7 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 				t.Errorf("%v, want exit code %d", err, exitCannotRun)
 			}
 			_, last, _ := strings.Cut(string(output), "not ready 5s after the election: ")
-			if !strings.Contains(last, tt.want) {
-				t.Errorf("want an end for want of %s:\n%s", tt.name, output)
-			}
+			assert.Truef(t, strings.Contains(last, tt.want), "want an end for want of %s:\n%s", tt.name, output)
 			if !strings.Contains(string(output), "resource.k8s.io/v1/deviceclasses") {
 				t.Errorf("want the log to name the API of resource claims:\n%s", output)
 			}
@@ -124,9 +123,7 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	}
 	eventually("AWS is read", func() bool { return aws.Calls()["DescribeAutoScalingGroups"] > 0 })
 	eventually("ready", func() bool { return answers("/readyz", http.StatusOK, "") })
-	if !answers("/health-check", http.StatusOK, "") {
-		t.Error("the health check fails while AWS answers")
-	}
+	assert.True(t, answers("/health-check", http.StatusOK, ""), "the health check fails while AWS answers")
 	aws.Inject(fakeaws.Fault{Code: "ServiceUnavailable"})
 	eventually("the health check names the reading", func() bool {
 		return answers("/health-check", http.StatusInternalServerError, "last reading of the Auto Scaling groups")

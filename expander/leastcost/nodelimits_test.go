@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -146,9 +147,7 @@ func TestClaimedDevices(t *testing.T) {
 			for _, claim := range known {
 				claim.Spec.Devices.Requests = tt.requests
 			}
-			if got := claimed(pod, drasnapshot.NewSnapshot(known, nil, nil, nil)); got != tt.want {
-				t.Errorf("%d devices, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, claimed(pod, drasnapshot.NewSnapshot(known, nil, nil, nil)), "devices")
 		})
 	}
 }

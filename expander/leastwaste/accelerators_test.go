@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -118,9 +119,7 @@ func TestClaimsCountForNothingWithoutDynamicResourceAllocation(t *testing.T) {
 	four := sharing("gpu.nvidia.com", make([]resourceapi.Device, 4)...)
 	for _, f := range []*Filter{New(nil), New(func() *drasnapshot.Snapshot { return nil })} {
 		got := f.Explain([]expander.Option{option("a", 1, []*apiv1.Pod{claiming})}, map[string]*framework.NodeInfo{"a": four})[0]
-		if got.Used.Accelerators != 0 {
-			t.Errorf("%d accelerators are used, want none", got.Used.Accelerators)
-		}
+		assert.EqualValues(t, 0, got.Used.Accelerators, "accelerators are used")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -161,9 +162,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := &group.Group{Name: "g", Source: tt.source, LaunchSpec: tt.launch, DesiredCapacity: tt.has, Zones: []string{"x", "y"}}
 			got, ok := New(market, instancetypes.Embedded()).Next(g, tt.n)
-			if !ok {
-				t.Fatal("no cost")
-			}
+			require.True(t, ok, "no cost")
 			assert.Empty(t, cmp.Diff(tt.want, got.Parts, approximately, cmpopts.IgnoreFields(pricing.Origin{}, "Basis")), "parts (-want +got)")
 			sum := usd(0)
 			for _, p := range tt.want {

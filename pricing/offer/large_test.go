@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,9 +27,7 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	probe := &peak{Reader: in}
 	got, err := Read(probe, Options{Region: "us-east-1", OS: Linux})
 	require.NoError(t, err)
-	if n := got.List.Len(); n != types/32 {
-		t.Errorf("%d prices, want %d", n, types/32)
-	}
+	assert.Equal(t, types/32, got.List.Len(), "prices")
 	if in.n < 24<<20 {
 		t.Errorf("an offer of %d bytes, want one far above the ceiling of memory", in.n)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,9 +15,7 @@ func TestShippedFlagsAreTheDeployments(t *testing.T) {
 	if !slices.Contains(s.flags, "--expander=least-waste") || slices.Contains(s.flags, "./cluster-autoscaler") {
 		t.Errorf("flags = %q, want the flags of the Deployment without the program's name", s.flags)
 	}
-	if !slices.Contains(s.environment, "AWS_REGION=cn-northwest-1") {
-		t.Errorf("environment = %q, want the region", s.environment)
-	}
+	assert.Truef(t, slices.Contains(s.environment, "AWS_REGION=cn-northwest-1"), "environment = %q, want the region", s.environment)
 }
 
 func TestUnknownManifestIsAnError(t *testing.T) {
@@ -29,11 +28,7 @@ func TestAccessHoldsRolesAndServiceAccountOnly(t *testing.T) {
 	access, err := readAccess()
 	require.NoError(t, err)
 	for _, want := range []string{"kind: ClusterRole\n", "kind: Role\n", "kind: RoleBinding\n", "kind: ServiceAccount\n"} {
-		if !strings.Contains(access, want) {
-			t.Errorf("access holds no %q", want)
-		}
+		assert.Truef(t, strings.Contains(access, want), "access holds no %q", want)
 	}
-	if strings.Contains(access, "kind: Deployment") {
-		t.Error("access would also run the Deployment")
-	}
+	assert.False(t, strings.Contains(access, "kind: Deployment"), "access would also run the Deployment")
 }

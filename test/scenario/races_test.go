@@ -1,6 +1,10 @@
 package scenario
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
 
 // race is a report of two accesses, made by the functions given, below a loop of ours that is in every stack.
 func race(first, second string) string {
@@ -32,9 +36,7 @@ func TestOnlyRacesOfOwnAccessesCount(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			log := "I1120 a line before\n" + race(tt.first, tt.second) + "I1120 a line after\n"
-			if got := len(OwnRaces(log)); got != tt.want {
-				t.Errorf("%d races are ours, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, len(OwnRaces(log)), "races are ours")
 		})
 	}
 }

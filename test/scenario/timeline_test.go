@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestTimelineKeepsTheOrderOfObservation(t *testing.T) {
@@ -19,9 +20,7 @@ func TestTimelineKeepsTheOrderOfObservation(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]Kind{PodPending, DesiredRaised, NodeReady, NodeReady, PodRunning}, heard), "listeners heard (-want +got)")
 
 	later := timeline.Since(start.Add(time.Second))
-	if len(later) != 4 {
-		t.Fatalf("%d moments since the first second, want 4", len(later))
-	}
+	require.Equal(t, 4, len(later), "moments since the first second")
 	if got := Count(later, NodeReady); got != 2 {
 		t.Errorf("%d nodes Ready, want 2", got)
 	}

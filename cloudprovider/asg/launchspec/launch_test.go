@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestElasticFabricAdaptersOfTemplate(t *testing.T) {
@@ -30,9 +31,7 @@ func TestElasticFabricAdaptersOfTemplate(t *testing.T) {
 		{name: "both kinds", data: interfaces("efa", "efa-only", "interface"), want: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: tt.data}).launch().EFAInterfaces; got != tt.want {
-				t.Errorf("%d adapters, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, templateFrom(ec2types.LaunchTemplateVersion{LaunchTemplateData: tt.data}).launch().EFAInterfaces, "adapters")
 		})
 	}
 }

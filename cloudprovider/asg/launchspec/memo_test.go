@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
 )
 
 // A look-up that IAM denies is one call for all groups, and all groups are looked up once it is allowed.
@@ -35,12 +36,8 @@ func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 		t.Errorf("%d calls in half an hour while all are denied, want a few", calls)
 	}
 	now = now.Add(10 * time.Minute)
-	if got := look(nil); got != 1 {
-		t.Errorf("%d calls to find out that it is allowed now, want 1", got)
-	}
-	if got := look(nil); got != groups-1 {
-		t.Errorf("%d calls once it is allowed, want one for each of the others", got)
-	}
+	assert.Equal(t, 1, look(nil), "calls to find out that it is allowed now")
+	assert.Equal(t, groups-1, look(nil), "calls once it is allowed, want one for each of the others")
 }
 
 // A permission for one key says nothing about another.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/textlogger"
 	"k8s.io/utils/clock"
@@ -36,9 +37,7 @@ func TestFailedLookUpPausesDespiteRequests(t *testing.T) {
 			t.Helper()
 			time.Sleep(after)
 			synctest.Wait()
-			if got := calls.Load(); got != n {
-				t.Errorf("%d calls, want %d", got, n)
-			}
+			assert.Equal(t, n, calls.Load(), "calls")
 		}
 		for range 20 {
 			c.Want("a")
@@ -76,9 +75,7 @@ func TestLastingFailureIsLoggedOnce(t *testing.T) {
 			time.Sleep(time.Hour)
 			synctest.Wait()
 		}
-		if n := strings.Count(log.String(), "Could not look up"); n != 1 {
-			t.Errorf("%d lines, want one before AWS answered:\n%s", n, log.String())
-		}
+		assert.Equalf(t, 1, strings.Count(log.String(), "Could not look up"), "lines, want one before AWS answered:\n%s", log.String())
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestNetworkOfAnInstanceIsLookedUp(t *testing.T) {
@@ -31,9 +32,7 @@ func TestNetworkOfAnInstanceIsLookedUp(t *testing.T) {
 			w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{}, tt.network, mapped)
 			w.look(t)
 			n, _ := w.Known().Of(w.ids[0])
-			if got := fmt.Sprint(n.Route, " ", n.Full, n.Closed); got != tt.want {
-				t.Errorf("%s, want %s", got, tt.want)
-			}
+			assert.Equal(t, tt.want, fmt.Sprint(n.Route, " ", n.Full, n.Closed))
 			if n.VPC == "" || n.Subnet == "" || n.Table == "" || strings.Join(n.Groups, " ") != "sg-1 sg-2" {
 				t.Errorf("%+v, want the IDs of all", n.Network)
 			}
@@ -54,9 +53,7 @@ func TestNetworksOfManyInstancesTakeOneCallOfEachKind(t *testing.T) {
 		t.Errorf("routes %v, want one for each zone", routes)
 	}
 	for _, action := range []string{"DescribeInstances", "DescribeRouteTables", "DescribeSubnets", "DescribeSecurityGroups"} {
-		if calls := w.aws.Calls()[action]; calls != 1 {
-			t.Errorf("%d calls of %s, want one", calls, action)
-		}
+		assert.Equalf(t, 1, w.aws.Calls()[action], "calls of %s", action)
 	}
 }
 

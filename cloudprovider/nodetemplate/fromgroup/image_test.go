@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestFamilyOfAnImage(t *testing.T) {
@@ -30,9 +31,7 @@ func TestFamilyOfAnImage(t *testing.T) {
 		"bottlerocket-aws-ecs-2-x86_64-v1.44.0":                         "",
 		"":                                                              "",
 	} {
-		if got := familyOfImage(&launchspec.Image{Name: name}); got != want {
-			t.Errorf("image %q is of the family %q, want %q", name, got, want)
-		}
+		assert.Equalf(t, want, familyOfImage(&launchspec.Image{Name: name}), "image %q is of the family", name)
 	}
 	if got := familyOfImage(&launchspec.Image{Name: "ours", Windows: true}); got != nodetemplate.Windows {
 		t.Errorf("an image of Windows is of the family %q", got)
@@ -125,9 +124,7 @@ func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
 	template := built(g)
-	if os := template.Labels[corev1.LabelOSStable]; os != "windows" {
-		t.Errorf("operating system %q, want windows", os)
-	}
+	assert.Equal(t, "windows", template.Labels[corev1.LabelOSStable], "operating system, want windows")
 	if n := template.Capacity[nodetemplate.ResourcePrivateIPv4]; n.Value() != 9 {
 		t.Errorf("%s addresses for pods, want 9", n.String())
 	}
@@ -163,9 +160,7 @@ func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
 			g := spotGroup()
 			g.LaunchSpec = &launchspec.LaunchSpec{Image: tt.image, Types: []launchspec.Type{{Name: "m5.large"}, {Name: "m5.xlarge", Image: tt.own}}}
 			template := built(g)
-			if got := template.Labels[corev1.LabelWindowsBuild]; got != tt.want {
-				t.Errorf("build %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, template.Labels[corev1.LabelWindowsBuild], "build")
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/stretchr/testify/assert"
 )
 
 func spotGroup() *group.Group {
@@ -47,17 +48,13 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 
 func TestUnknownGroupHasNoTemplate(t *testing.T) {
 	g := spotGroup()
-	if !built(g).Known() {
-		t.Error("the template of a known type is not known")
-	}
+	assert.True(t, built(g).Known(), "the template of a known type is not known")
 	g.LaunchSpec = &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "x9z.large"}}}
 	if template := built(g); template.Known() || len(template.UnknownTypes) != 1 {
 		t.Errorf("the template of an unknown type is known: %+v", template.UnknownTypes)
 	}
 	g.LaunchSpec = nil
-	if built(g).Known() {
-		t.Error("the template of a group without launch facts is known")
-	}
+	assert.False(t, built(g).Known(), "the template of a group without launch facts is known")
 }
 
 func TestTemplateHasUserDataLabels(t *testing.T) {
@@ -68,9 +65,7 @@ func TestTemplateHasUserDataLabels(t *testing.T) {
 	if template.Labels["node.spotmax/team"] != "dsp" || template.Labels["node.spotmax/type"] != "spot" {
 		t.Errorf("labels = %v, want those of the user data", template.Labels)
 	}
-	if pods := template.Allocatable.Pods().Value(); pods != 20 {
-		t.Errorf("%d pods, want the 20 of the user data", pods)
-	}
+	assert.EqualValues(t, 20, template.Allocatable.Pods().Value(), "pods, want the 20 of the user data")
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args \"--node-labels=team=$(curl http://169.254.169.254/x)\"\n"))
 	template = built(g)
@@ -89,16 +84,12 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	g.LaunchSpec.Others = []launchspec.OtherTemplate{{UserData: script("--node-labels=team=dsp,arch=arm --max-pods=10 --register-with-taints=b=1:NoSchedule")}}
 	template := built(g)
 	for key, want := range map[string]string{"team": "dsp", "own": "", "arch": ""} {
-		if got := template.Labels[key]; got != want {
-			t.Errorf("label %s is %q, want %q", key, got, want)
-		}
+		assert.Equalf(t, want, template.Labels[key], "label %s", key)
 	}
 	if len(template.Taints) != 2 {
 		t.Errorf("taints %v, want both: each keeps pods from some node", template.Taints)
 	}
-	if pods := template.Allocatable.Pods().Value(); pods != 10 {
-		t.Errorf("%d pods, want the 10 that fit on every node", pods)
-	}
+	assert.EqualValues(t, 10, template.Allocatable.Pods().Value(), "pods, want the 10 that fit on every node")
 	if len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates") {
 		t.Errorf("problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
 	}

@@ -6,14 +6,13 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/stretchr/testify/require"
 )
 
 // The next node may start from either launch template, so it has no more than either of them gives.
 func TestTheSmallerFigureOfTwoLaunchTemplatesCounts(t *testing.T) {
 	large, ok := instancetypes.Embedded().Lookup("m5.large") // 29 pods by its interfaces
-	if !ok {
-		t.Fatal("m5.large is not in the catalogue")
-	}
+	require.True(t, ok, "m5.large is not in the catalogue")
 	for _, tt := range []struct {
 		args []string // of kubelet, in each launch template
 		pods int64

@@ -3,6 +3,8 @@ package userdata
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestEditsByJqAreReported(t *testing.T) {
@@ -27,9 +29,7 @@ func TestEditsByJqAreReported(t *testing.T) {
 			for _, p := range problems {
 				keys = append(keys, p.Key)
 			}
-			if got := strings.Join(keys, ", "); got != tt.problems {
-				t.Errorf("problems of %q, want %q", got, tt.problems)
-			}
+			assert.Equal(t, tt.problems, strings.Join(keys, ", "), "problems")
 			if f.MaxPods != 0 {
 				t.Errorf("it takes %d pods", f.MaxPods)
 			}

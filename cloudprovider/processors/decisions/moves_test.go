@@ -14,6 +14,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -86,9 +87,7 @@ func TestOutdatedNodeGoesWhereItsPodsHavePlace(t *testing.T) {
 	w, _ := newRotationWorld(t, "500m")
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 	w.gone(2)
-	if got := w.evicted(); got != "pod-0" {
-		t.Errorf("evicted %q, want the pod of the node", got)
-	}
+	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
 	if list := entries(w.record.Report(), decision.ScaleDown); len(list) != 1 ||
 		!strings.HasPrefix(list[0].Reason.Message, "replaced (rotation: launch template version 1, and new instances get 2)") {
 		t.Errorf("recorded %+v", list)
@@ -116,9 +115,7 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	w.join(w.ready("small")[3])
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 	w.gone(3)
-	if got := w.evicted(); got != "pod-0" {
-		t.Errorf("evicted %q, want the pod of the node", got)
-	}
+	assert.Equal(t, "pod-0", w.evicted(), "evicted, want the pod of the node")
 }
 
 // A pod that keeps the node makes room for other moves after a while. That is no failure, and nothing is launched for it.

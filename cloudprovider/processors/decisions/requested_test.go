@@ -17,6 +17,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -105,9 +106,7 @@ func TestRequestedNodeGoes(t *testing.T) {
 	w.request(nodes[0])
 	r := w.loop()
 	w.removed()
-	if got := w.evicted(); got != "a" {
-		t.Errorf("evicted %q, want the pod of the node", got)
-	}
+	assert.Equal(t, "a", w.evicted(), "evicted, want the pod of the node")
 	if n := w.node(r, "small-2"); n.State == decision.NodeDraining {
 		t.Errorf("another node goes, too: %+v", n)
 	}

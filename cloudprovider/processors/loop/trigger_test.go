@@ -20,6 +20,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/informed"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -424,9 +425,7 @@ func TestDelayedPodsAreBounded(t *testing.T) {
 	for i := range 3 * maxDelayed {
 		b.add(now, now.Add(time.Duration(1+i)*time.Minute))
 	}
-	if got := len(b.delayed); got != maxDelayed {
-		t.Errorf("%d moments remembered, want %d", got, maxDelayed)
-	}
+	assert.Equal(t, maxDelayed, len(b.delayed), "moments remembered")
 }
 
 func TestChangedCloudWakesLoop(t *testing.T) {
@@ -480,9 +479,7 @@ func TestNodeThatMayBeRemovedWakesLoop(t *testing.T) {
 		time.Sleep(time.Second) // the loop
 		removable = time.Now().Add(3 * time.Second)
 		expect(t, trigger, NodeUnneeded, 3*time.Second)
-		if !ran.Equal(began) {
-			t.Errorf("asked for a moment after %v, want after the start of the last loop at %v", ran, began)
-		}
+		assert.Truef(t, ran.Equal(began), "asked for a moment after %v, want after the start of the last loop at %v", ran, began)
 
 		removable = time.Now().Add(20 * time.Second)
 		expect(t, trigger, ScanInterval, 10*time.Second)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 )
 
@@ -41,19 +42,13 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 				}
 				until = b.Backoff(g, nil, cause, now)
 			}
-			if got := until.Sub(now); got != tt.want {
-				t.Errorf("left alone for %s, want %s", got, tt.want)
-			}
+			assert.Equal(t, tt.want, until.Sub(now), "left alone for")
 			if !b.BackoffStatus(g, nil, now).IsBackedOff || b.BackoffStatus(g, nil, until.Add(time.Second)).IsBackedOff {
 				t.Error("the status does not agree")
 			}
-			if b.BackoffStatus(idGroup{id: "b"}, nil, now).IsBackedOff {
-				t.Error("another group is left alone as well")
-			}
+			assert.False(t, b.BackoffStatus(idGroup{id: "b"}, nil, now).IsBackedOff, "another group is left alone as well")
 			b.RemoveBackoff(g, nil)
-			if b.BackoffStatus(g, nil, now).IsBackedOff {
-				t.Error("left alone although its failures were forgotten")
-			}
+			assert.False(t, b.BackoffStatus(g, nil, now).IsBackedOff, "left alone although its failures were forgotten")
 		})
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -141,9 +142,7 @@ func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
 			t.Error("a zone group may grow where nothing is offered")
 		}
 	}
-	if len(able) != 6 {
-		t.Errorf("%d node groups may grow, want all but one of 7", len(able))
-	}
+	assert.Equal(t, 6, len(able), "node groups may grow, want all but one of 7")
 }
 
 // leftOut are the groups that the Launchable adds to the result of a scale-up, and their reasons.

@@ -8,6 +8,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -57,9 +58,7 @@ func TestAGroupAtZeroIsComparedByItsTemplate(t *testing.T) {
 		{name: "two groups with nodes are compared by them", a: liveNode("live"), b: liveNode("other-live")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := similar(tt.a, tt.b); got != tt.want {
-				t.Errorf("similar = %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, similar(tt.a, tt.b), "similar")
 		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -64,9 +65,7 @@ func TestChangedLaunchTemplateDropsCachedNodeInfo(t *testing.T) {
 	if cpus := got.Status.Capacity.Cpu(); cpus.Value() != 4 || got.Labels["team"] != "" {
 		t.Errorf("the next node is taken to have %s CPUs and the label %q, want the 4 of the new version and no label of the old", cpus, got.Labels["team"])
 	}
-	if outside := got.Labels["kubernetes.io/seen"]; outside != "" {
-		t.Error("the next node still is the copy of one of the old version")
-	}
+	assert.Equal(t, "", got.Labels["kubernetes.io/seen"], "the next node still is the copy of one of the old version")
 }
 
 func TestRemovedZoneDropsCachedNodeInfo(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -54,9 +55,7 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 			if cpu := got.GetAllocatable().GetMilliCPU(); cpu != tt.wantCPU*1000 {
 				t.Errorf("scheduler sees %dm CPU, want the live node's %d", cpu, tt.wantCPU)
 			}
-			if len(got.Pods()) != 1 {
-				t.Errorf("%d pods on the node, want the one it had", len(got.Pods()))
-			}
+			assert.Equal(t, 1, len(got.Pods()), "pods on the node, want the one it had")
 			if _, changed := node.Status.Allocatable["example.com/nothing"]; changed || !tt.live.Name("nvidia.com/gpu", resource.DecimalSI).Equal(*node.Status.Allocatable.Name("nvidia.com/gpu", resource.DecimalSI)) {
 				t.Error("the live node itself was changed")
 			}

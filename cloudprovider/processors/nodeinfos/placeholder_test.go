@@ -22,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -54,7 +55,5 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	if unknown, known := w.Target("unknown"), w.Target("known"); unknown != 0 || known != 2 {
 		t.Errorf("targets of the unknown group %d, of the known one %d, want 0 and the minimum of 2", unknown, known)
 	}
-	if len(infos) != 2 {
-		t.Error("the NodeInfos given were changed")
-	}
+	assert.Equal(t, 2, len(infos), "the NodeInfos given were changed")
 }

@@ -25,6 +25,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/readiness"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -106,9 +107,7 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			for got < 30 && snapshot.CheckPredicates(withVolumes(got+1), infos["gpu"].Node().Name) == nil {
 				got++
 			}
-			if got != tt.want {
-				t.Errorf("%d volumes fit, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, got, "volumes fit")
 		})
 	}
 }

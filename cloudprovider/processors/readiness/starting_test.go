@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,13 +94,9 @@ func TestDividedGPUIsStartingUntilItHasSettled(t *testing.T) {
 	n := g.boots()
 	n.Labels = map[string]string{g.GPULabel(): "nvidia-tesla-t4"}
 	n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "0", "nvidia.com/mig-1g.10gb", "7")
-	if got := g.startsFor(n); got != 70*time.Second {
-		t.Errorf("the node counts as starting for %s, want a minute and a loop", got)
-	}
+	assert.Equal(t, 70*time.Second, g.startsFor(n), "the node counts as starting for, want a minute and a loop")
 	for _, e := range g.Events.All() {
-		if strings.Contains(e, "AcceleratorMissing") {
-			t.Errorf("event %q, want none that it is missing", e)
-		}
+		assert.Falsef(t, strings.Contains(e, "AcceleratorMissing"), "event %q, want none that it is missing", e)
 	}
 }
 
@@ -116,9 +113,7 @@ func TestANodeIsStartingUntilAllPromisedIsShown(t *testing.T) {
 	}
 	late := g.boots()
 	late.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
-	if got := g.startsFor(late); got != 3*time.Minute {
-		t.Errorf("the node without the adapter counts as starting for %s, want 3 min", got)
-	}
+	assert.Equal(t, 3*time.Minute, g.startsFor(late), "the node without the adapter counts as starting for, want 3 min")
 }
 
 func TestLateNodeIsReportedOnce(t *testing.T) {
@@ -234,9 +229,7 @@ func TestBrokenDevicePluginIsAwaitedEverLonger(t *testing.T) {
 	works := g.boots()
 	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	g.starts(works)
-	if got := waits(1)[0]; got != 3*time.Minute {
-		t.Errorf("after a node that works, the next is waited for for %s, want 3m", got)
-	}
+	assert.Equal(t, 3*time.Minute, waits(1)[0], "after a node that works, the next is waited for, want 3m")
 }
 
 // After the first failure the group has a problem and another chance. After the second nobody launches for the accelerator, until a node shows it.
@@ -286,20 +279,14 @@ func TestLateDevicePluginHasNothingLaunched(t *testing.T) {
 	for late := 10 * time.Second; late <= 90*time.Second; late += 10 * time.Second {
 		n := g.boots()
 		for range late / loopEvery {
-			if !g.starts(n) {
-				t.Errorf("a node that shows its GPU after %s does not count as starting before", late)
-			}
+			assert.Truef(t, g.starts(n), "a node that shows its GPU after %s does not count as starting before", late)
 			g.now.Step(loopEvery)
 		}
 		n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
-		if g.starts(n) {
-			t.Error("a node that shows its GPU counts as starting")
-		}
+		assert.False(t, g.starts(n), "a node that shows its GPU counts as starting")
 	}
 	for _, e := range g.Events.All() {
-		if strings.Contains(e, "AcceleratorMissing") {
-			t.Errorf("event %q, want none", e)
-		}
+		assert.Falsef(t, strings.Contains(e, "AcceleratorMissing"), "event %q, want none", e)
 	}
 }
 
@@ -327,9 +314,7 @@ func TestHowLongAnAcceleratorIsWaitedFor(t *testing.T) {
 			for _, after := range tt.took {
 				g.publishes(after)
 			}
-			if got := g.startsFor(g.boots()); got != tt.want {
-				t.Errorf("the node counts as starting for %s, want %s", got, tt.want)
-			}
+			assert.Equal(t, tt.want, g.startsFor(g.boots()), "the node counts as starting for")
 		})
 	}
 }
@@ -392,9 +377,7 @@ func TestLostAcceleratorIsBrokenAfterTwoMinutes(t *testing.T) {
 			g := newGPUNodes(t, 1, tt.tags)
 			n := g.boots()
 			tt.fall(g, n)
-			if got := g.startsFor(n); got != tt.want {
-				t.Errorf("the node counts as starting for %s, want %s", got, tt.want)
-			}
+			assert.Equal(t, tt.want, g.startsFor(n), "the node counts as starting for")
 			events := g.Events.All()
 			if last := events[len(events)-1]; !strings.Contains(last, "AcceleratorMissing") {
 				t.Errorf("events %q, want the last to say that the node is waited for no longer", events)

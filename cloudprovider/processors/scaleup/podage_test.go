@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
@@ -46,9 +47,7 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 			if abort, err := delay.ShouldAbort(autoscaling, nil, make([]*apiv1.Node, tt.ready), time.Now()); abort || err != nil {
 				t.Fatalf("ShouldAbort = %v, %v; the core's own processor would go on", abort, err)
 			}
-			if got := delay.ShouldForceScaleUp(tt.pods); got != tt.want {
-				t.Errorf("ShouldForceScaleUp = %v, want %v", got, tt.want)
-			}
+			assert.Equal(t, tt.want, delay.ShouldForceScaleUp(tt.pods), "ShouldForceScaleUp")
 		})
 	}
 }

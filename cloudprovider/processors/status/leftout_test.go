@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -50,9 +51,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 				// The core lists the reasons in any order.
 				reasons := strings.Split(strings.TrimPrefix(event, "Normal NotTriggerScaleUp pod didn't trigger scale-up: "), ", ")
 				slices.Sort(reasons)
-				if got := strings.Join(reasons, ", "); got != tt.want {
-					t.Errorf("event %q, want %q", got, tt.want)
-				}
+				assert.Equal(t, tt.want, strings.Join(reasons, ", "), "event")
 			}
 		})
 	}

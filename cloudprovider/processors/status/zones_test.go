@@ -26,6 +26,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/nodegroups"
@@ -188,9 +189,7 @@ func TestUntriedScaleUpDividesNoGroup(t *testing.T) {
 	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpError, scaleup.ScaleUpNotTried, scaleup.ScaleUpInCooldown, scaleup.ScaleUpLimitedByMaxNodesTotal} {
 		z.zones(testclock.NewFakePassiveClock(time.Now())).Process(z.ctx, &scaleup.ScaleUpStatus{Result: result,
 			ConsideredNodeGroups: z.NodeGroups(), PodsRemainUnschedulable: []scaleup.NoScaleUpInfo{{Pod: pod}}})
-		if z.Dividing() {
-			t.Errorf("result %d: the group will be divided", result)
-		}
+		assert.Falsef(t, z.Dividing(), "result %d: the group will be divided", result)
 	}
 }
 
@@ -208,8 +207,6 @@ func TestManyPodsTakeSeveralLoops(t *testing.T) {
 		start := time.Now()
 		zones.Process(z.ctx, s)
 		t.Logf("%d pods looked at so far, this loop took %v", len(zones.nextLook), time.Since(start))
-		if len(zones.nextLook) != want {
-			t.Errorf("%d pods were looked at, want %d", len(zones.nextLook), want)
-		}
+		assert.Equal(t, want, len(zones.nextLook), "pods were looked at")
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -145,12 +146,8 @@ func TestOneLaunchThatIsTakenAway(t *testing.T) {
 	if len(l.Instances) != 1 || l.Repeated == nil || !l.SameInstances || !l.Reading.Complete || l.Reading.Desired != 2 || l.TakenAway == nil {
 		t.Errorf("%+v, reading %+v", l, l.Reading)
 	}
-	if got := server.Calls()["LaunchInstances"]; got != 2 {
-		t.Errorf("%d calls of LaunchInstances, want the launch and its repetition", got)
-	}
-	if got := desired(t, server, "web"); got != 1 {
-		t.Errorf("desired capacity %d, want 1 as before", got)
-	}
+	assert.Equal(t, 2, server.Calls()["LaunchInstances"], "calls of LaunchInstances, want the launch and its repetition")
+	assert.Equal(t, 1, desired(t, server, "web"), "desired capacity, want 1 as before")
 	terminated := 0
 	for _, e := range server.Events() {
 		if e.Kind == fakeaws.TerminateRequested {
@@ -159,9 +156,7 @@ func TestOneLaunchThatIsTakenAway(t *testing.T) {
 			}
 		}
 	}
-	if terminated != 1 {
-		t.Errorf("%d instances were terminated, want 1", terminated)
-	}
+	assert.Equal(t, 1, terminated, "instances were terminated")
 }
 
 func TestLaunchIsRefused(t *testing.T) {
@@ -217,9 +212,7 @@ func TestForgottenTokenLaunchesTwice(t *testing.T) {
 	if code != command.ExitFindings || check.Launch.SameInstances || !strings.Contains(complaints, "answered in another way") {
 		t.Errorf("exit code %d: %s", code, complaints)
 	}
-	if got := desired(t, server, "web"); got != 1 {
-		t.Errorf("desired capacity %d, want 1: both instances are taken away", got)
-	}
+	assert.Equal(t, 1, desired(t, server, "web"), "desired capacity: both instances are taken away")
 }
 
 func TestNoCapacity(t *testing.T) {
@@ -238,7 +231,5 @@ func TestRunningInstanceStays(t *testing.T) {
 	if check.Launch.TakenAway != nil || !strings.Contains(check.Launch.Kept, "may be a node") {
 		t.Errorf("%+v", check.Launch)
 	}
-	if got := desired(t, server, "web"); got != 2 {
-		t.Errorf("desired capacity %d, want 2", got)
-	}
+	assert.Equal(t, 2, desired(t, server, "web"), "desired capacity")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -76,9 +77,7 @@ func TestRecordingHidesTheAccount(t *testing.T) {
 		"the vault", "hidden", key,
 		"wJalr", "FwoG", "10.1.2.3", "Zm9vZm9v", "lt-0123456789abcdef0", "asgctl-", check.Launch.Instances[0].ID,
 	} {
-		if strings.Contains(text, secret) {
-			t.Errorf("the recording has %q", secret)
-		}
+		assert.Falsef(t, strings.Contains(text, secret), "the recording has %q", secret)
 	}
 	for action := range server.Calls() {
 		if !slices.ContainsFunc(all, func(e accountcheck.Exchange) bool { return e.Action == action }) {

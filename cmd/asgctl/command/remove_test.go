@@ -17,6 +17,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -105,9 +106,7 @@ func TestRemove(t *testing.T) {
 			require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 			var stdout, stderr strings.Builder
 			args := append([]string{"remove", "--kubeconfig", kubeconfig, "--url", server.URL, "--interval=1ms"}, tt.args...)
-			if got := Run(t.Context(), args, &stdout, &stderr, ""); got != tt.exit {
-				t.Errorf("exits with %d, want %d", got, tt.exit)
-			}
+			assert.Equal(t, tt.exit, Run(t.Context(), args, &stdout, &stderr, ""), "exits")
 			lines := ""
 			for line := range strings.Lines(stdout.String()) {
 				_, said, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
@@ -120,9 +119,7 @@ func TestRemove(t *testing.T) {
 			if tt.value = cmp.Or(tt.value, map[bool]string{true: "true"}[tt.written]); tt.value != "" {
 				want = `/api/v1/nodes/n {"metadata":{"annotations":{"cluster-autoscaler.kubernetes.io/scale-down-requested":"` + tt.value + `"}}}`
 			}
-			if got := strings.Join(w.patches, " "); got != want {
-				t.Errorf("wrote %q, want %q", got, want)
-			}
+			assert.Equal(t, want, strings.Join(w.patches, " "), "wrote")
 		})
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -160,9 +161,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 			} else {
 				got = report.Process.Cluster
 			}
-			if !strings.HasPrefix(got, tt.want) {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
+			assert.Truef(t, strings.HasPrefix(got, tt.want), "got %q, want %q", got, tt.want)
 			if errors.Is(err, ErrNone) != (tt.name == "none") {
 				t.Errorf("the error is ErrNone: %v", errors.Is(err, ErrNone))
 			}

@@ -7,15 +7,14 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
 
 func TestTextFromOutsideStaysInItsCell(t *testing.T) {
 	want := "A            B\nx\ufffdy\ufffd\ufffd[31mz   -\np            q\n"
-	if got := Columns([]string{"A", "B"}, [][]string{{"x\ty\n\x1b[31mz", ""}, {"p", "q"}}); got != want {
-		t.Errorf("table = %q, want %q", got, want)
-	}
+	assert.Equal(t, want, Columns([]string{"A", "B"}, [][]string{{"x\ty\n\x1b[31mz", ""}, {"p", "q"}}), "table")
 }
 
 func TestEveryFormatPrintsTheSame(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,9 +28,7 @@ func TestEstimatesAreMarked(t *testing.T) {
 	r.Spend.About, r.Groups[0].AboutSpend = true, true
 	text := ReportTable(r)
 	for _, want := range []string{"  about 4.51 USD/h\n", "   about 1.84   "} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q in:\n%s", want, text)
-		}
+		assert.Truef(t, strings.Contains(text, want), "no %q in:\n%s", want, text)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -15,13 +16,9 @@ func TestHeapGetsItsPartOfContainerLimit(t *testing.T) {
 	for text, want := range map[string]int64{"314572800\n": 251658240, "max\n": 0, "9223372036854771712\n": 0} { // 300 MiB, and none
 		file := filepath.Join(t.TempDir(), "memory.max")
 		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		if got := heapLimit(file); got != want {
-			t.Errorf("of %q the heap gets %d, want %d", text, got, want)
-		}
+		assert.Equalf(t, want, heapLimit(file), "of %q the heap gets", text)
 	}
-	if got := heapLimit(filepath.Join(t.TempDir(), "none")); got != 0 {
-		t.Errorf("outside of a container the heap gets %d, want no limit", got)
-	}
+	assert.EqualValues(t, 0, heapLimit(filepath.Join(t.TempDir(), "none")), "outside of a container the heap gets, want no limit")
 }
 
 func TestEnvironmentDecidesAboutGarbage(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -167,9 +168,7 @@ func TestLostLeaseIsReportedAtOnce(t *testing.T) {
 			t.Errorf("Lead = %v after %v, want %v within the renew deadline and a retry, 12s", err, took, errLost)
 		}
 		<-stopped
-		if !errors.Is(cause, errLost) {
-			t.Errorf("the work was stopped because of %v, want %v", cause, errLost)
-		}
+		assert.Truef(t, errors.Is(cause, errLost), "the work was stopped because of %v, want %v", cause, errLost)
 		time.Sleep(2 * time.Hour) // let the work go
 	})
 }
@@ -197,9 +196,7 @@ func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 		}
 		<-ctx.Done()
 		time.Sleep(time.Minute)
-		if holder := other.holder(); holder != "" {
-			t.Errorf("lease held by %q, want nobody", holder)
-		}
+		assert.Equal(t, "", other.holder(), "lease held, want nobody")
 	})
 }
 

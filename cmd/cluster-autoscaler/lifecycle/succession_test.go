@@ -5,6 +5,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // succeed runs one holder of the lease until it has led for a second, and returns whether it found a clean succession. Its work takes that long to end.
@@ -32,27 +34,17 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 func TestOnlyTheEndOfWorkMakesSuccessionClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLease("one")
-		if !succeed(t, l, time.Second) {
-			t.Error("the first holder ever has a predecessor")
-		}
-		if !succeed(t, l, time.Hour) {
-			t.Error("a holder that had ended its work counts as at work")
-		}
-		if succeed(t, l, time.Second) {
-			t.Error("a holder that gave up waiting for its work counts as idle")
-		}
+		assert.True(t, succeed(t, l, time.Second), "the first holder ever has a predecessor")
+		assert.True(t, succeed(t, l, time.Hour), "a holder that had ended its work counts as at work")
+		assert.False(t, succeed(t, l, time.Second), "a holder that gave up waiting for its work counts as idle")
 		time.Sleep(2 * time.Hour) // let the endless work go
 		l.mu.Lock()
 		l.record.HolderIdentity, l.record.LeaseDurationSeconds = "killed", 15
 		l.mu.Unlock()
-		if succeed(t, l, time.Second) {
-			t.Error("a holder that never released the lease counts as idle")
-		}
+		assert.False(t, succeed(t, l, time.Second), "a holder that never released the lease counts as idle")
 		l.mu.Lock()
 		l.record.HolderIdentity, l.record.LeaseDurationSeconds = l.identity, 15
 		l.mu.Unlock()
-		if succeed(t, l, time.Second) {
-			t.Error("this holder's own killed process counts as idle")
-		}
+		assert.False(t, succeed(t, l, time.Second), "this holder's own killed process counts as idle")
 	})
 }

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/proxy"
 	"k8s.io/utils/clock"
@@ -309,9 +310,7 @@ func TestPageFollowsReport(t *testing.T) {
 	page.Eval(`({loaded: window.loaded === true, "same element": folded === `+folded+`, open: folded.open, focus: document.activeElement === folded.firstElementChild,
 		"title": document.title.startsWith("10 pods waiting")})`, &kept)
 	for what, holds := range kept {
-		if !holds {
-			t.Errorf("not kept: %s", what)
-		}
+		assert.Truef(t, holds, "not kept: %s", what)
 	}
 	if d := after.Top - before.Top; d < -2 || d > 2 {
 		t.Errorf("the text under the reader's eyes moved by %v px", d)

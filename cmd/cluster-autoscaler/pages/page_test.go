@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -212,9 +213,7 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 		return rows
 	}
 	rows := cells()
-	if len(rows) != mostEvery {
-		t.Fatalf("%d rows, want %d", len(rows), mostEvery)
-	}
+	require.Equal(t, mostEvery, len(rows), "rows")
 	want := [][]string{
 		{"i-0a61e8f2b7c94d351g4dn-spot · g4dn.xlarge · spot · cn-northwest-1a", "starting 21 Nov 14:31:27", "-", "about 1,334 CNY", "the instance is launching"},
 		{"ip-10-0-1-17.cn-northwest-1.compute.internalg4dn-spot · g4dn.xlarge · spot · cn-northwest-1a", "starting 21 Nov 14:31:56", "-", "about 1,334 CNY",

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -16,9 +17,7 @@ func TestReplacedRootVolumesKeepTheirPlace(t *testing.T) {
 			pass(9 * time.Second)
 		}
 		statesAre(t, c, "when it is over", map[string]int{"InService": 2})
-		if launched := count(s, Launched); launched != 2 {
-			t.Errorf("%d instances were launched, want the first 2 only: the others counted all the while", launched)
-		}
+		assert.Equal(t, 2, count(s, Launched), "instances were launched, want the first 2 only: the others counted all the while")
 	})
 }
 
@@ -27,9 +26,7 @@ func TestReplacedRootVolumeStaysInLastState(t *testing.T) {
 		do(t, s, Deed{Kind: ReplaceRootVolume, Group: "g", Count: 2, Each: Never})
 		pass(time.Hour)
 		statesAre(t, c, "an hour later", map[string]int{"InService": 1, "RootVolumeReplaced": 2})
-		if got := *describe(t, c, "g").DesiredCapacity; got != 3 {
-			t.Errorf("desired capacity %d, want 3", got)
-		}
+		assert.EqualValues(t, 3, *describe(t, c, "g").DesiredCapacity, "desired capacity")
 	})
 }
 
@@ -94,9 +91,7 @@ func TestCapacityRebalancingWithoutCapacityKeepsOld(t *testing.T) {
 		do(t, s, Deed{Kind: RecommendRebalance, Group: "g"})
 		pass(time.Hour)
 		statesAre(t, c, "an hour later", map[string]int{"InService": 2})
-		if count(s, Terminated) != 0 {
-			t.Error("the instance at risk was terminated without another")
-		}
+		assert.Equal(t, 0, count(s, Terminated), "the instance at risk was terminated without another")
 	})
 }
 
@@ -110,9 +105,7 @@ func TestInstanceEndsAtItsMaximumLifetime(t *testing.T) {
 		require.NoError(t, s.ProtectInstance(*g.Instances[0].InstanceId, true))
 		pass(24*time.Hour - time.Second)
 		statesAre(t, c, "before", map[string]int{"InService": 2})
-		if count(s, Launched) != 2 {
-			t.Error("an instance was replaced before its time")
-		}
+		assert.Equal(t, 2, count(s, Launched), "an instance was replaced before its time")
 		pass(time.Minute)
 		statesAre(t, c, "after", map[string]int{"InService": 2})
 		if state, _ := s.Group("g"); count(s, Launched) != 3 || state.Instances[0].ID != *g.Instances[0].InstanceId {

@@ -8,6 +8,7 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,9 +27,7 @@ func TestWorstStaleReadingMissesTheWriteBefore(t *testing.T) {
 		for round := range int32(3) {
 			setDesired(t, c, "g", round+1)
 			for n, want := range []int32{round, round + 1, round, round + 1} {
-				if got := *describe(t, c, "g").DesiredCapacity; got != want {
-					t.Errorf("reading %d after desired %d was set shows %d, want %d", n+1, round+1, got, want)
-				}
+				assert.Equalf(t, want, *describe(t, c, "g").DesiredCapacity, "reading %d after desired %d was set shows", n+1, round+1)
 			}
 			pass(4 * time.Second)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
 )
 
 func setTo(t *testing.T, c clients, desired int32) (*autoscaling.SetDesiredCapacityOutput, error) {
@@ -142,9 +143,7 @@ func TestInstancesAreListedInSeededOrder(t *testing.T) {
 				launched = append(launched, i.ID)
 			}
 			listed := idsOf(t, c)
-			if !slices.Equal(listed, idsOf(t, c)) {
-				t.Error("two readings in a row differ in order")
-			}
+			assert.True(t, slices.Equal(listed, idsOf(t, c)), "two readings in a row differ in order")
 			sorted[slices.Equal(launched, listed)]++
 		})
 	}
@@ -163,9 +162,7 @@ func TestTokensAreForgotten(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got := count(s, Launched); got != 2 {
-			t.Errorf("%d launched, want one within the minute and one after it", got)
-		}
+		assert.Equal(t, 2, count(s, Launched), "launched, want one within the minute and one after it")
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,19 +58,13 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	}
 	r.helm(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values", "--values", image)
 	ours := r.deployment(t)
-	if ours.UID != stock.UID {
-		t.Error("the Deployment is another one")
-	}
-	if got := *ours.Spec.Replicas; got != 2 {
-		t.Errorf("%d replicas, want 2", got)
-	}
+	assert.Equal(t, stock.UID, ours.UID, "the Deployment is another one")
+	assert.EqualValues(t, 2, *ours.Spec.Replicas, "replicas")
 	if got, want := ours.Spec.Template.Spec.Containers[0].Image, "registry.example.com/cluster-autoscaler:pushed"; got != want {
 		t.Errorf("image %s, want %s", got, want)
 	}
 	for _, flag := range stock.Spec.Template.Spec.Containers[0].Command {
-		if !slices.Contains(ours.Spec.Template.Spec.Containers[0].Command, flag) {
-			t.Errorf("flag %s of the stock release is lost", flag)
-		}
+		assert.Truef(t, slices.Contains(ours.Spec.Template.Spec.Containers[0].Command, flag), "flag %s of the stock release is lost", flag)
 	}
 	r.awaitPod(t, ours.Spec.Template.Spec.Containers[0].Image)
 

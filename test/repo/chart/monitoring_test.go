@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
@@ -35,9 +36,7 @@ func TestMonitoringValuesRenderTheShippedRules(t *testing.T) {
 	require.NoError(t, yaml.Unmarshal(raw, &shipped))
 	out := mustHelm(t, "v4", "template", "test", chartDir, "--namespace", namespace, "--values", image, "--values", renderings["s0"], "--values", dir+"chart-values.yaml")
 	rendered := objects(t, out)
-	if len(ofKind(rendered, "ServiceMonitor")) != 1 {
-		t.Error("the values make no ServiceMonitor")
-	}
+	assert.Equal(t, 1, len(ofKind(rendered, "ServiceMonitor")), "the values make no ServiceMonitor")
 	var made struct {
 		Spec ruleGroups `json:"spec"`
 	}

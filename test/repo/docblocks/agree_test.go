@@ -16,6 +16,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/chart"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -228,9 +229,7 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 	deployed := []string{"cluster-autoscaler"} // by README.md
 	for _, d := range i.deployments {
 		deployed = append(deployed, d.Name)
-		if got := d.Spec.Template.Spec.Containers[0].Image; got != image {
-			t.Errorf("Deployment %s has the image %s, want %s", d.Name, got, image)
-		}
+		assert.Equalf(t, image, d.Spec.Template.Spec.Containers[0].Image, "Deployment %s has the image", d.Name)
 		on := true // by default, and the last flag wins
 		for _, flag := range d.Spec.Template.Spec.Containers[0].Command {
 			if value, given := strings.CutPrefix(flag, "--asg-nominate="); given {
@@ -273,9 +272,7 @@ func (i installation) checkRole(t *testing.T, text, account, role string, roles 
 	}
 	made, ok := roles[strings.TrimPrefix(role, "arn:aws:iam::"+placeholders["ACCOUNT_ID"]+":role/")]
 	if !ok {
-		if !strings.Contains(text, "`"+name+"`") {
-			t.Errorf("no document makes role %s, and this one does not say that it trusts %s", role, name)
-		}
+		assert.Truef(t, strings.Contains(text, "`"+name+"`"), "no document makes role %s, and this one does not say that it trusts %s", role, name)
 		return
 	}
 	irsa := strings.Contains(made.trust, `:sub": "system:serviceaccount:`+namespace+":"+name+`"`)

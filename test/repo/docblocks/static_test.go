@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
@@ -74,9 +75,7 @@ func TestBlocksOf(t *testing.T) {
 	got, err := blocksOf("d.md", "text\n```sh\na\n```\n- item\n\n  ```yaml\n  b:\n    c\n  ```\n")
 	require.NoError(t, err)
 	want := []block{{"d.md", 3, "sh", "a\n"}, {"d.md", 8, "yaml", "b:\n  c\n"}}
-	if !slices.Equal(got, want) {
-		t.Errorf("blocks = %q, want %q", got, want)
-	}
+	assert.Truef(t, slices.Equal(got, want), "blocks = %q, want %q", got, want)
 	if _, err := blocksOf("d.md", "```sh\na\n"); err == nil {
 		t.Error("an open fence has no error")
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -206,9 +207,7 @@ func TestFlagsAndMetricsExist(t *testing.T) {
 		list := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == kind.list })].text
 		for _, d := range docs {
 			for _, name := range kind.name.FindAllString(d.text, -1) {
-				if !strings.Contains(list, "| `"+name+"` |") {
-					t.Errorf("%s: %s is not in %s", d.path, name, kind.list)
-				}
+				assert.Truef(t, strings.Contains(list, "| `"+name+"` |"), "%s: %s is not in %s", d.path, name, kind.list)
 			}
 		}
 	}
@@ -276,9 +275,7 @@ func TestDecisionsAndPackagesNameEachOther(t *testing.T) {
 		if !slices.Equal(packages, said[d.path]) {
 			t.Errorf("%s names the packages %q, and it is named by %q", d.path, packages, said[d.path])
 		}
-		if !strings.Contains(index, "("+filepath.Base(d.path)+")") {
-			t.Errorf("docs/adr/README.md lacks %s", d.path)
-		}
+		assert.Truef(t, strings.Contains(index, "("+filepath.Base(d.path)+")"), "docs/adr/README.md lacks %s", d.path)
 		delete(said, d.path)
 	}
 	for path := range said {
@@ -366,9 +363,7 @@ func TestReasonsAreExplained(t *testing.T) {
 		ast.Inspect(file, func(node ast.Node) bool {
 			for name, value := range reasons(node) {
 				found++
-				if !strings.Contains(explained.String(), "`"+value+"`") {
-					t.Errorf("%s: no document explains `%s` (%s)", path, value, name)
-				}
+				assert.Truef(t, strings.Contains(explained.String(), "`"+value+"`"), "%s: no document explains `%s` (%s)", path, value, name)
 			}
 			return true
 		})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
@@ -92,9 +93,7 @@ func TestUpdatesReachEveryModule(t *testing.T) {
 		for _, ignored := range u.Ignore {
 			core = core || ignored.Name == "k8s.io/autoscaler/*" && len(ignored.Types) == 0
 		}
-		if !core {
-			t.Error("the core's pin is not left alone")
-		}
+		assert.True(t, core, "the core's pin is not left alone")
 	}
 	var modules []string
 	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
@@ -114,9 +113,7 @@ func TestUpdatesReachEveryModule(t *testing.T) {
 	require.NoError(t, err)
 	slices.Sort(updated)
 	slices.Sort(modules)
-	if !slices.Equal(updated, modules) {
-		t.Errorf("modules with updates %q, want %q", updated, modules)
-	}
+	assert.Truef(t, slices.Equal(updated, modules), "modules with updates %q, want %q", updated, modules)
 }
 
 var ownFile = regexp.MustCompile(`https://(?:github\.com/asg-autoscaler/asg-autoscaler/blob|raw\.githubusercontent\.com/asg-autoscaler/asg-autoscaler)/main/([\w./-]*\w)`)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
@@ -88,9 +89,7 @@ func TestCIRunsOneScript(t *testing.T) {
 				runs = append(runs, step.Run)
 			}
 		}
-		if !slices.Equal(runs, []string{".ci/run"}) {
-			t.Errorf("job %s runs %q, want .ci/run alone", job, runs)
-		}
+		assert.Truef(t, slices.Equal(runs, []string{".ci/run"}), "job %s runs %q, want .ci/run alone", job, runs)
 	}
 	script := regexp.MustCompile(`(?m)^(#.*)?\n`).ReplaceAllString(read(t, ".ci/run", nil), "")
 	if want := `cd "$(dirname "$0")/.." && exec make test </dev/null` + "\n"; script != want {
@@ -114,9 +113,7 @@ func TestScriptOfSecondsKeepsExitCode(t *testing.T) {
 	text, err := os.ReadFile(table)
 	require.NoError(t, err)
 	want := " seconds  package\n    11.3  d\n     1.2  a/b\n  cached  c\n    12.5  in all 2 packages that ran, 1 more are cached."
-	if !strings.HasPrefix(string(text), want) {
-		t.Errorf("table:\n%s\nwant:\n%s", text, want)
-	}
+	assert.Truef(t, strings.HasPrefix(string(text), want), "table:\n%s\nwant:\n%s", text, want)
 }
 
 var (
@@ -171,9 +168,7 @@ func TestOnlyTheForgesOwnTokenIsUsed(t *testing.T) {
 				t.Errorf("%s: %s is a secret that a fork lacks", name, used)
 			}
 		}
-		if strings.Contains(text, "secrets: inherit") {
-			t.Errorf("%s hands all secrets on", name)
-		}
+		assert.Falsef(t, strings.Contains(text, "secrets: inherit"), "%s hands all secrets on", name)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -80,9 +81,7 @@ func TestImportRules(t *testing.T) {
 	} {
 		for _, room := range rule.rooms {
 			for _, path := range dependencies(t, room) {
-				if strings.HasPrefix(path+"/", rule.forbidden) {
-					t.Errorf("%s depends on %s: %s", room, path, rule.reason)
-				}
+				assert.Falsef(t, strings.HasPrefix(path+"/", rule.forbidden), "%s depends on %s: %s", room, path, rule.reason)
 			}
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -63,9 +64,7 @@ func TestEachSettingOfANodePoolHasARow(t *testing.T) {
 			return
 		}
 		found++
-		if !regexp.MustCompile("`" + name + "[:`]").Match(page) {
-			t.Errorf("docs/coming-from-karpenter.md does not name %s", name)
-		}
+		assert.Truef(t, regexp.MustCompile("`"+name+"[:`]").Match(page), "docs/coming-from-karpenter.md does not name %s", name)
 	})
 	if found < 12 {
 		t.Errorf("found %d settings: the definition has another form now", found)

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -78,9 +79,7 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 		"--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main",
 		"--asg-interruption-queue=$(INTERRUPTION_QUEUE)",
 	} {
-		if !slices.Contains(container.Command, want) {
-			t.Errorf("command %q lacks %s", container.Command, want)
-		}
+		assert.Truef(t, slices.Contains(container.Command, want), "command %q lacks %s", container.Command, want)
 	}
 	if want := (corev1.EnvVar{Name: "INTERRUPTION_QUEUE", Value: "https://queue.example.com/q"}); !slices.Contains(container.Env, want) {
 		t.Errorf("variables %v lack %v", container.Env, want)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 )
 
 // These types are the part of eksctl's configuration file (eksctl.io/v1alpha5 of eksctl 0.231) that the recipes use, by its
@@ -79,9 +80,7 @@ func (g eksctlGroup) compare(t *testing.T, account fakeaws.Config) {
 	if g.Min != other.Min || g.Max != other.Max {
 		t.Errorf("%s: sizes %d to %d by eksctl, %d to %d by Terraform", g.Name, g.Min, g.Max, other.Min, other.Max)
 	}
-	if !slices.Equal(g.Zones, other.Zones) {
-		t.Errorf("%s: zones %q by eksctl, %q by Terraform", g.Name, g.Zones, other.Zones)
-	}
+	assert.Truef(t, slices.Equal(g.Zones, other.Zones), "%s: zones %q by eksctl, %q by Terraform", g.Name, g.Zones, other.Zones)
 	if want := typesOf(account, other); !slices.Equal(g.types(), want) {
 		t.Errorf("%s: types %q by eksctl, %q by Terraform", g.Name, g.types(), want)
 	}
@@ -97,16 +96,12 @@ func (g eksctlGroup) compare(t *testing.T, account fakeaws.Config) {
 	}
 	// The template that the autoscaler builds of Terraform's group has eksctl's labels and taints.
 	labels, taints := declared(account, other)
-	if !maps.Equal(g.Labels, labels) {
-		t.Errorf("%s: labels %q by eksctl, %q by Terraform", g.Name, g.Labels, labels)
-	}
+	assert.Truef(t, maps.Equal(g.Labels, labels), "%s: labels %q by eksctl, %q by Terraform", g.Name, g.Labels, labels)
 	var own []string
 	for _, taint := range g.Taints {
 		own = append(own, taint.Key+"="+taint.Value+":"+taint.Effect)
 	}
-	if !slices.Equal(own, taints) {
-		t.Errorf("%s: taints %q by eksctl, %q by Terraform", g.Name, own, taints)
-	}
+	assert.Truef(t, slices.Equal(own, taints), "%s: taints %q by eksctl, %q by Terraform", g.Name, own, taints)
 }
 
 func (g eksctlGroup) types() []string {

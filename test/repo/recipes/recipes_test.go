@@ -23,6 +23,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -239,9 +240,7 @@ func checkValues(t *testing.T, text string) {
 	require.NoError(t, errors.Join(yaml.Unmarshal(chart, &known), yaml.Unmarshal([]byte(text), &given)))
 	for key, value := range given {
 		default_, ok := known[key]
-		if !ok {
-			t.Errorf("the chart has no value %s", key)
-		}
+		assert.Truef(t, ok, "the chart has no value %s", key)
 		inner, _ := default_.(map[string]any)
 		values, _ := value.(map[string]any)
 		for name := range values {

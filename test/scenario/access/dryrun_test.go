@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -83,9 +84,7 @@ spec:
 		t.Error("the API server has no request of asgctl")
 	}
 	for _, request := range requests {
-		if !slices.Contains(reads, request.Verb) {
-			t.Errorf("asgctl wrote to the API server: %+v", request)
-		}
+		assert.Truef(t, slices.Contains(reads, request.Verb), "asgctl wrote to the API server: %+v", request)
 	}
 	r.isRefusedNothing(t)
 	calls := 0

@@ -12,6 +12,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -179,9 +180,7 @@ func TestAtomsAllowTheirRequestsOnly(t *testing.T) {
 		{atom{resource: "leases", verb: "update"}, false},
 	} {
 		t.Run(fmt.Sprintf("%+v", tt.atom), func(t *testing.T) {
-			if got := tt.atom.allows(request, "n"); got != tt.want {
-				t.Errorf("allows = %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, tt.atom.allows(request, "n"), "allows")
 			if elsewhere := tt.atom.allows(request, "m"); elsewhere && tt.atom.namespaced {
 				t.Error("it allows the request in another namespace")
 			}

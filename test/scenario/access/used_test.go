@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -41,9 +42,7 @@ func (r *replica) isRefusedNothing(t *testing.T) {
 	refused, err := r.env.Cluster.Forbidden()
 	require.NoError(t, err)
 	for _, refusal := range refused {
-		if strings.HasPrefix(refusal, r.user()) {
-			t.Errorf("refused: %s", refusal)
-		}
+		assert.Falsef(t, strings.HasPrefix(refusal, r.user()), "refused: %s", refusal)
 	}
 }
 

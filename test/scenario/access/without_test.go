@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // A removal is a rule, or some of its verbs, that the autoscaler does without.
@@ -84,9 +86,7 @@ func ended(t *testing.T, r *replica) {
 	if r.process != nil {
 		<-r.process.Done()
 	}
-	if !strings.Contains(readFile(t, r.log), "Could not go on") {
-		t.Error("it does not say why it has ended")
-	}
+	assert.True(t, strings.Contains(readFile(t, r.log), "Could not go on"), "it does not say why it has ended")
 }
 
 // removesNodes is what a working autoscaler does with two empty nodes.

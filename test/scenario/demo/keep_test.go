@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -37,7 +38,5 @@ func TestOnlyARequestToStopEndsAKeptSetup(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("a request to stop did not end the set-up")
 	}
-	if got := len(askers()); got != 1 {
-		t.Errorf("%d connections that wait for the end, want 1", got)
-	}
+	assert.Equal(t, 1, len(askers()), "connections that wait for the end")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -108,9 +109,7 @@ func TestDashboardHasGrafanasForm(t *testing.T) {
 	defined := []string{"__rate_interval", "__all"}
 	for _, v := range d.Templating.List {
 		defined = append(defined, v.Name)
-		if !slices.Contains(grafanaVariables, v.Type) {
-			t.Errorf("variable %s has the type %q", v.Name, v.Type)
-		}
+		assert.Truef(t, slices.Contains(grafanaVariables, v.Type), "variable %s has the type %q", v.Name, v.Type)
 	}
 	for _, use := range variableUse.FindAllStringSubmatch(read(t, "manifests/monitoring/dashboard.json"), -1) {
 		if !slices.Contains(defined, use[1]) {
@@ -163,9 +162,7 @@ func (p panel) check(t *testing.T) {
 		if q.RefID != string(rune('A'+i)) || q.Expr == "" || (p.Type == "table") != (q.Format == "table" && q.Instant) {
 			t.Errorf("%q: query %+v", p.Title, q)
 		}
-		if !strings.Contains(q.Expr, "$cluster") {
-			t.Errorf("%q: %s mixes clusters", p.Title, q.Expr)
-		}
+		assert.Truef(t, strings.Contains(q.Expr, "$cluster"), "%q: %s mixes clusters", p.Title, q.Expr)
 	}
 }
 

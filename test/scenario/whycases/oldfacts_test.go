@@ -12,6 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/pages"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -60,9 +61,7 @@ func TestOldFactsComeWithTheirAge(t *testing.T) {
 	if !strings.HasPrefix(s.headline, old) || !strings.HasSuffix(s.headline, why) {
 		t.Errorf("the page begins with %q", s.headline)
 	}
-	if !strings.Contains(s.page, "By these facts: 1 pod waits: "+full) {
-		t.Errorf("the page does not say what the facts mean:\n%s", s.page)
-	}
+	assert.Truef(t, strings.Contains(s.page, "By these facts: 1 pod waits: "+full), "the page does not say what the facts mean:\n%s", s.page)
 	if line, _, _ := strings.Cut(s.top, "\n"); !strings.HasPrefix(line, old) || !strings.HasSuffix(line, why) {
 		t.Errorf("top begins with %q", line)
 	}

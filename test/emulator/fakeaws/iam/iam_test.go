@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -44,9 +45,7 @@ func TestActionsAndResources(t *testing.T) {
 		{"ARN of another partition", []string{policy(allow("*", "arn:aws-cn:autoscaling:*:*:autoScalingGroup:*:autoScalingGroupName/*"))}, ImplicitlyDenied},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Evaluate(parsed(t, tt.policies), request); got != tt.want {
-				t.Errorf("decision %d, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, Evaluate(parsed(t, tt.policies), request), "decision")
 		})
 	}
 }
