@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 
-	corev1 "k8s.io/api/core/v1"
 	appslisters "k8s.io/client-go/listers/apps/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -43,7 +42,7 @@ func (p *Provider) seeCluster() {
 
 // ClusterOfCNI returns the cluster's name from its VPC CNI, or "".
 func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
-	name := cniVariable(cniEnvironment(daemonSets), cniClusterName)
+	name := cniEnvironment(daemonSets)[cniClusterName]
 	if ownership.CheckClusterName(name) != nil {
 		return ""
 	}
@@ -55,26 +54,16 @@ func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	env := cniEnvironment(daemonSets)
 	isOn := func(name string) bool {
-		on, _ := strconv.ParseBool(cniVariable(env, name))
+		on, _ := strconv.ParseBool(env[name])
 		return on
 	}
 	return nodetemplate.CNI{PrefixDelegation: isOn(cniPrefixDelegation), CustomNetworking: isOn(cniCustomNetworking),
 		PodInterfaces: isOn(cniPodInterfaces)}
 }
 
-// cniVariable returns the value of a variable, or "". The last one of the name counts, as in the container.
-func cniVariable(env []corev1.EnvVar, name string) string {
-	value := ""
-	for _, e := range env {
-		if e.Name == name {
-			value = e.Value
-		}
-	}
-	return value
-}
-
-// cniEnvironment returns the variables of the VPC CNI's container. There are none without a CNI or without a lister.
-func cniEnvironment(daemonSets appslisters.DaemonSetLister) []corev1.EnvVar {
+// cniEnvironment returns the variables of the VPC CNI's container. The last one of a name counts, as there. There are none without a CNI or
+// without a lister.
+func cniEnvironment(daemonSets appslisters.DaemonSetLister) map[string]string {
 	if daemonSets == nil {
 		return nil
 	}
@@ -82,10 +71,13 @@ func cniEnvironment(daemonSets appslisters.DaemonSetLister) []corev1.EnvVar {
 	if err != nil {
 		return nil // there is none
 	}
+	env := map[string]string{}
 	for _, c := range found.Spec.Template.Spec.Containers {
-		if c.Name == cniDaemonSet {
-			return c.Env
+		for _, e := range c.Env {
+			if c.Name == cniDaemonSet {
+				env[e.Name] = e.Value
+			}
 		}
 	}
-	return nil
+	return env
 }

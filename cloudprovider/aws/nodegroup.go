@@ -208,7 +208,7 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 			why = &cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OutOfResourcesErrorClass,
 				ErrorCode: g.Failure.Code, ErrorMessage: g.Failure.Message}
 		}
-		add(placeholderID(n.id, at), why)
+		add(fmt.Sprintf("%s%s-%d", placeholderPrefix, n.id, at), why)
 	}
 	for _, f := range g.Failed {
 		for at := range f.Instances {

@@ -122,8 +122,11 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	}
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.ageing.event = o.Event
-	p.view.Store(emptyView())
-	shown := []prometheus.Collector{p.problems.gauge, snapshotAge(o.Cache, o.Clock)}
+	p.view.Store(&View{snapshot: &group.Snapshot{}})
+	shown := []prometheus.Collector{p.problems.gauge, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
+		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
+	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() })}
 	if o.Prices != nil {
 		p.costs = &Model{provider: p, prices: o.Prices}
 		p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
@@ -406,10 +409,3 @@ func (p *Provider) Cleanup() error { return nil }
 // gpuTypes are the values of the label for accelerators that metrics of the core tell apart: the stock provider's, and newer models.
 var gpuTypes = map[string]struct{}{"nvidia-tesla-k80": {}, "nvidia-tesla-p100": {}, "nvidia-tesla-v100": {}, "nvidia-tesla-t4": {}, "nvidia-tesla-a100": {},
 	"nvidia-a10g": {}, "nvidia-l4": {}, "nvidia-l40s": {}, "nvidia-h100": {}, "nvidia-h200": {}, "nvidia-b200": {}}
-
-func snapshotAge(cache *asg.Cache, c clock.PassiveClock) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
-		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
-	}, func() float64 { return c.Since(cache.Snapshot().ReadAt).Seconds() })
-}

@@ -21,11 +21,6 @@ func instanceID(id string) (instance string, ok bool) {
 	return nodemeta.Instance(id)
 }
 
-// placeholderID names the n-th place of a node group. The places of a group that launch first have the lowest numbers.
-func placeholderID(group string, n int) string {
-	return fmt.Sprintf("%s%s-%d", placeholderPrefix, group, n)
-}
-
 // placeholderGroup returns the node group of a placeholder instance.
 func placeholderGroup(id string) (group string, ok bool) {
 	rest, found := strings.CutPrefix(id, placeholderPrefix)

@@ -36,8 +36,6 @@ type View struct {
 	late       map[string]Late // by instance
 }
 
-func emptyView() *View { return &View{snapshot: &group.Snapshot{}} }
-
 // NodeGroups returns the node groups, by name of their Auto Scaling groups. Callers must not change the slice.
 func (v *View) NodeGroups() []cloudprovider.NodeGroup { return v.nodeGroups }
 

@@ -1,6 +1,7 @@
 package awsclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,9 +88,7 @@ func New(ctx context.Context, o Options) (*Clients, error) {
 		}
 		override(&s.EndpointResolverV2, o.CloudConfig, "sqs", cfg.Region)
 	})
-	if cfg.RetryMode == "" {
-		cfg.RetryMode = aws.RetryModeAdaptive
-	}
+	cfg.RetryMode = cmp.Or(cfg.RetryMode, aws.RetryModeAdaptive)
 	return &Clients{
 		metric: metric,
 		Region: cfg.Region, RegionFrom: regionFrom,

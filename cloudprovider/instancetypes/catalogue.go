@@ -1,6 +1,7 @@
 package instancetypes
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"maps"
@@ -84,9 +85,7 @@ func (t Type) completedBy(old Type) Type {
 	if t.NeuronCores == 0 && t.NeuronDevices == old.NeuronDevices {
 		t.NeuronCores = old.NeuronCores
 	}
-	if t.PodENIs == 0 {
-		t.PodENIs = old.PodENIs
-	}
+	t.PodENIs = cmp.Or(t.PodENIs, old.PodENIs)
 	return t
 }
 

@@ -7,8 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Taint keeps pods away that tolerate a cordon. Its value is the kind of the event. The annotation of the same key has all that the next
@@ -123,10 +121,4 @@ func drainedByOther(node *corev1.Node) bool {
 	return drainedByCore(node) || slices.ContainsFunc(node.Spec.Taints, func(t corev1.Taint) bool {
 		return strings.HasPrefix(t.Key, terminationHandler)
 	})
-}
-
-// instanceOf is the instance behind a node, empty if unknown.
-func instanceOf(node *corev1.Node) string {
-	id, _ := nodemeta.Instance(node.Spec.ProviderID)
-	return id
 }

@@ -104,7 +104,7 @@ const byInstance = "asg-autoscaler/instance"
 func New(o Options) (*Handler, error) {
 	err := o.Nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
 		if node, ok := object.(*corev1.Node); ok {
-			if id := instanceOf(node); id != "" {
+			if id := nodemeta.InstanceOf(node); id != "" {
 				return []string{id}, nil
 			}
 		}

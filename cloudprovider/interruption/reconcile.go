@@ -31,7 +31,7 @@ func (h *Handler) reconcile(ctx context.Context) {
 }
 
 func (h *Handler) reconcileNode(ctx context.Context, node *corev1.Node, m annotation, now time.Time, reused map[string]bool) {
-	id := instanceOf(node)
+	id := nodemeta.InstanceOf(node)
 	instance, group := h.Groups.Snapshot().Instance(id)
 	switch {
 	case h.has(id):

@@ -3,6 +3,8 @@ package nodemeta
 import (
 	"fmt"
 	"strings"
+
+	corev1 "k8s.io/api/core/v1"
 )
 
 // ProviderIDPrefix begins the provider ID of a node on EC2.
@@ -16,6 +18,12 @@ func Instance(id string) (instance string, ok bool) {
 	}
 	_, instance, ok = split(id)
 	return instance, ok && instance != ""
+}
+
+// InstanceOf returns the instance behind a node, "" where it is not known.
+func InstanceOf(node *corev1.Node) string {
+	id, _ := Instance(node.Spec.ProviderID)
+	return id
 }
 
 // Zone returns the zone in a node's provider ID. It is empty where the ID names none.

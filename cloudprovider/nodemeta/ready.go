@@ -4,7 +4,16 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/cache"
 )
+
+// LastState returns the last known state of an object whose deletion an informer reports.
+func LastState(obj any) any {
+	if unknown, missed := obj.(cache.DeletedFinalStateUnknown); missed {
+		return unknown.Obj
+	}
+	return obj
+}
 
 // Ready reports whether the node's kubelet says that it is Ready.
 func Ready(node *corev1.Node) bool { return condition(node) != nil }

@@ -46,7 +46,7 @@ func run() int {
 	}
 	pflag.Parse()
 	if opts.ShowVersion {
-		fmt.Println(versionText())
+		fmt.Printf("cluster-autoscaler %s\ncore %s\n", version, coreVersion())
 		return exitFine
 	}
 	p, err := process.FromFlags(pflag.CommandLine, opts, version)

@@ -1,6 +1,7 @@
 package cooldown
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,9 +30,7 @@ func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
 // InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
 func failureFrom(message string, at time.Time) *Failure {
 	f := NewFailure(awsmessage.Of("", message), message, at)
-	if f.Code == "" {
-		f.Code = codeless[f.Class]
-	}
+	f.Code = cmp.Or(f.Code, codeless[f.Class])
 	if f.Code == "" {
 		f.Code = "LaunchFailed"
 	}

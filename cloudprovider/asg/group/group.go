@@ -1,6 +1,7 @@
 package group
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -189,9 +190,7 @@ func (g *Group) Pools(zones ...string) []cooldown.Pool {
 
 // complete fills in what a message leaves open about a pool if the group has only one choice.
 func (g *Group) Complete(m awsmessage.Meaning) awsmessage.Meaning {
-	if m.CapacityType == "" {
-		m.CapacityType = g.CapacityType()
-	}
+	m.CapacityType = cmp.Or(m.CapacityType, g.CapacityType())
 	if m.InstanceType == "" && g.LaunchSpec != nil && len(g.LaunchSpec.Types) == 1 {
 		m.InstanceType = g.LaunchSpec.Types[0].Name
 	}

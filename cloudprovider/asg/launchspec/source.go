@@ -157,9 +157,7 @@ func templateRefFrom(spec *types.LaunchTemplateSpecification) TemplateRef {
 	if ref.ID != "" {
 		ref.Name = ""
 	}
-	if ref.Version == "" {
-		ref.Version = "$Default"
-	}
+	ref.Version = cmp.Or(ref.Version, "$Default")
 	return ref
 }
 

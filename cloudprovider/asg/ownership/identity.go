@@ -1,6 +1,7 @@
 package ownership
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -141,10 +142,6 @@ func (id *Identity) DidLaunch(instance string) bool {
 // Cluster returns our name and the place that settled it, zero while it is not known.
 func (id *Identity) Cluster() launchspec.Statement { return id.own }
 
-func (id *Identity) knows(instance string) bool {
-	return id.DidLaunch(instance) || id.nodes[instance]
-}
-
 // Forget drops instances that we launched long ago and that no group has any more.
 func (id *Identity) Forget(groups []*group.Group, now time.Time) {
 	old := map[string]bool{}
@@ -235,9 +232,7 @@ func states(g *group.Group) string {
 // disagrees reports whether the group states another cluster than ours, or two.
 func disagrees(g *group.Group, ours string) bool {
 	for _, s := range g.Stated {
-		if ours == "" {
-			ours = s.Cluster
-		}
+		ours = cmp.Or(ours, s.Cluster)
 		if s.Cluster != ours {
 			return true
 		}

@@ -32,7 +32,7 @@ func (id *Identity) MayChange(g *group.Group) error {
 func (id *Identity) Strangers(instances []string, groupOf func(instance string) *group.Group) ([]string, error) {
 	var strangers []string
 	for _, i := range instances {
-		g, known := groupOf(i), id.knows(i)
+		g, known := groupOf(i), id.DidLaunch(i) || id.nodes[i]
 		switch {
 		case g == nil && !known:
 			return nil, &OtherClusterError{Instance: i, Why: "it is left alone, for no reading shows it in a group of ours"}

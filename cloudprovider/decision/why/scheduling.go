@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -63,9 +64,7 @@ func Scheduling(plugin string, reasons []string, detail string) decision.Reason 
 			return decision.Reason{Code: p.code, Message: p.says + inBrackets(said), About: p.says}
 		}
 	}
-	if said == "" {
-		said = detail
-	}
+	said = cmp.Or(said, detail)
 	return decision.Reason{Code: decision.CodeScheduling, Message: "the scheduler's plugin " + quote(plugin) + " refuses the pod" + inBrackets(said)}
 }
 

@@ -156,9 +156,7 @@ func blocked(g *decision.Group) decision.Reason {
 	if state, clause := strings.CutPrefix(cause.Message, "it is "); clause {
 		r.Message = fmt.Sprintf("group %s is %s", quote(g.Name), clean(state, 2*maxText))
 	}
-	if r.Remedy == "" {
-		r.Remedy = "asgctl template " + shell(autoScaling(g))
-	}
+	r.Remedy = cmp.Or(r.Remedy, "asgctl template "+shell(autoScaling(g)))
 	return r
 }
 

@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -144,9 +145,4 @@ func tagCommand(group, key, value string) string {
 }
 
 // autoScaling is the name of the group's Auto Scaling group.
-func autoScaling(g *decision.Group) string {
-	if g.AutoScaling != "" {
-		return g.AutoScaling
-	}
-	return g.Name
-}
+func autoScaling(g *decision.Group) string { return cmp.Or(g.AutoScaling, g.Name) }

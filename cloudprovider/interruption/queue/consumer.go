@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,9 +102,7 @@ type Consumer struct {
 
 // New makes a Consumer.
 func New(c Config) *Consumer {
-	if c.InFlight == 0 {
-		c.InFlight = 1000
-	}
+	c.InFlight = cmp.Or(c.InFlight, 1000)
 	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}
 	q.settles.Clock, q.settles.Call = c.Clock, q.settleAll
 	return q
@@ -179,9 +178,7 @@ func (c *Consumer) receive(ctx context.Context) {
 		})
 		return err
 	})
-	if out == nil {
-		out = &sqs.ReceiveMessageOutput{}
-	}
+	out = cmp.Or(out, &sqs.ReceiveMessageOutput{})
 	c.slots.Release(int64(taken - len(out.Messages)))
 	received, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
 	if !ok {

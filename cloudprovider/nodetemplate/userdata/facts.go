@@ -156,7 +156,7 @@ func (b *budget) unreadable(what, expected string) {
 func show(s string) string {
 	const marks = len(markStart) + len(markEnd)
 	s = s[:min(len(s), marks*maxShown)]
-	s = strings.ToValidUTF8(showUnresolved(s), "")
+	s = strings.ToValidUTF8(marksShown.Replace(s), "")
 	for len(s) > maxShown {
 		_, size := utf8.DecodeLastRuneInString(s[:maxShown+1])
 		s = s[:maxShown+1-size]

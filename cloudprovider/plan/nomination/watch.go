@@ -4,7 +4,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -34,10 +33,7 @@ func (n *Nominator) nodeUpdated(before, after any) {
 }
 
 func (n *Nominator) nodeDeleted(object any) {
-	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = unknown.Obj
-	}
-	if node, ok := object.(*corev1.Node); ok {
+	if node, ok := nodemeta.LastState(object).(*corev1.Node); ok {
 		n.nodeChanged(node.Name)
 	}
 }
@@ -67,10 +63,7 @@ func (n *Nominator) podUpdated(before, after any) {
 }
 
 func (n *Nominator) podDeleted(object any) {
-	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = unknown.Obj
-	}
-	if pod, ok := object.(*corev1.Pod); ok {
+	if pod, ok := nodemeta.LastState(object).(*corev1.Pod); ok {
 		n.podChanged(pod, true)
 	}
 }

@@ -117,7 +117,7 @@ type facts struct {
 
 // New makes a Collector.
 func New(c Config) *Collector {
-	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}}
+	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
 }
 
 // Begin begins a loop.

@@ -47,7 +47,7 @@ func (c *Collector) noteJoins(without []clusterstate.UnregisteredNode) {
 	joins, starting := map[string]time.Duration{}, map[string]unjoined{}
 	maps.Copy(joins, c.joins)
 	for _, node := range nodes {
-		id, _ := nodemeta.Instance(node.Spec.ProviderID)
+		id := nodemeta.InstanceOf(node)
 		u, starts := c.starting[id]
 		if joined, now := gone[id]; now {
 			u, starts = joined, true

@@ -39,9 +39,6 @@ func (c *Collector) Launched(l asg.Launch) {
 	c.mu.Lock()
 	_, failing := c.failed[group]
 	if failed {
-		if c.failed == nil {
-			c.failed = map[string]lastFailure{}
-		}
 		c.failed[group] = lastFailure{outcome, l.Launched == 0}
 	} else {
 		delete(c.failed, group)
@@ -198,9 +195,6 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.pauses == nil {
-		b.pauses = map[string]pause{}
-	}
 	if until.After(b.pauses[group.Id()].until) {
 		b.pauses[group.Id()] = p
 	}

@@ -374,9 +374,7 @@ func (s *speaker) optionAnswers(ch *choice, in string) []decision.Answer {
 		switch {
 		case i == 0 && ch.chosen:
 			a.Verdict, a.Reason = decision.Chosen, decision.Reason{Code: decision.CodeLaunching, Message: "the expander chose it"}
-			if a.Expander == "" {
-				a.Expander = ch.said
-			}
+			a.Expander = cmp.Or(a.Expander, ch.said)
 		case ch.chosen:
 			a.Reason = decision.Reason{Code: decision.CodeNotChosen, Message: fmt.Sprintf("the expander chose group %q", ch.options[0].group)}
 		default:

@@ -36,10 +36,6 @@ type nodeChanges struct {
 	pods map[string]int // how many pods keep a node from being empty, by the node's name
 }
 
-func newNodeChanges() *nodeChanges {
-	return &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}}
-}
-
 // rest begins the pause after a loop that took so long.
 func (n *nodeChanges) rest(now time.Time, took time.Duration) { n.rested = now.Add(nodeRest * took) }
 
@@ -104,7 +100,7 @@ func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(pod any) { t.movePod(nil, pod) },
 		UpdateFunc: t.movePod,
-		DeleteFunc: func(pod any) { t.movePod(lastState(pod), nil) },
+		DeleteFunc: func(pod any) { t.movePod(nodemeta.LastState(pod), nil) },
 	}
 }
 
@@ -148,12 +144,4 @@ func occupied(obj any) string {
 		return ""
 	}
 	return pod.Spec.NodeName
-}
-
-// lastState returns the last known state of a deleted object.
-func lastState(obj any) any {
-	if unknown, missed := obj.(cache.DeletedFinalStateUnknown); missed {
-		return unknown.Obj
-	}
-	return obj
 }

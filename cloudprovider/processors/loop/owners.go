@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	apiv1 "k8s.io/api/core/v1"
@@ -28,7 +29,7 @@ func (t *Trigger) OwnerHandler() cache.ResourceEventHandler {
 			}
 			t.want(obj, wantedPods(obj))
 		},
-		DeleteFunc: func(obj any) { t.want(lastState(obj), 0) },
+		DeleteFunc: func(obj any) { t.want(nodemeta.LastState(obj), 0) },
 	}
 }
 

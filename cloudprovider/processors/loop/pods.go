@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -61,7 +62,7 @@ func (t *Trigger) updatePod(before, after any) {
 }
 
 func (t *Trigger) deletePod(obj any) {
-	if pod, ok := lastState(obj).(*apiv1.Pod); ok {
+	if pod, ok := nodemeta.LastState(obj).(*apiv1.Pod); ok {
 		t.made(pod, -1)
 		t.pods.judged(pod.UID)
 	}

@@ -86,7 +86,7 @@ func New(config Config, clock clock.Clock) *Trigger {
 		clock:   clock,
 		changed: config.Changed,
 		pods:    newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
-		nodes:   newNodeChanges(),
+		nodes:   &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}},
 	}
 }
 

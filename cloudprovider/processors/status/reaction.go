@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
@@ -70,10 +71,7 @@ func (r *Reaction) PodHandler() cache.ResourceEventHandler {
 			}
 		},
 		DeleteFunc: func(last any) {
-			if unknown, ok := last.(cache.DeletedFinalStateUnknown); ok {
-				last = unknown.Obj
-			}
-			if pod, ok := last.(*corev1.Pod); ok {
+			if pod, ok := nodemeta.LastState(last).(*corev1.Pod); ok {
 				r.forget(pod.UID)
 			}
 		},

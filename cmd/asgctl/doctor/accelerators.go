@@ -47,7 +47,7 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 		case len(names) > 0 && !published && !plugin && !brings(g):
 			c.find(quoted(g), fmt.Sprintf("its nodes have %s, and no DaemonSet of a device plugin publishes it", names[0]), "the names and images of all DaemonSets",
 				"kubectl get daemonsets --all-namespaces, then install the device plugin of the vendor")
-		case len(names) == 0 && !published && label != "" && in.typesKnown(g):
+		case len(names) == 0 && !published && label != "" && in.groups.value.Template(g).Known():
 			c.find(quoted(g), fmt.Sprintf("its nodes have the label %s=%s, and its types have no accelerator: each new node is waited for until it counts as failed",
 				instancetypes.AcceleratorLabel, label), "the template of the group", "asgctl template "+shellword.Quote(g.Name))
 		}
@@ -59,8 +59,6 @@ func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bo
 func brings(g *group.Group) bool {
 	return g.LaunchSpec != nil && g.LaunchSpec.Image != nil && strings.Contains(strings.ToLower(g.LaunchSpec.Image.Name), "bottlerocket")
 }
-
-func (in *installation) typesKnown(g *group.Group) bool { return in.groups.value.Template(g).Known() }
 
 func (in *installation) hasPlugin() bool {
 	for _, d := range in.daemonSets.value {

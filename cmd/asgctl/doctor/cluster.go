@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
 // Bounds of the readings from the API server.
@@ -45,7 +46,7 @@ func (in *installation) readCluster(ctx context.Context) {
 	}
 	in.nodes.err = each(ctx, in.kube.CoreV1().Nodes().List, func(node *corev1.Node) {
 		node.ManagedFields, node.Status.Images = nil, nil
-		if id := instanceOf(node); id != "" {
+		if id := nodemeta.InstanceOf(node); id != "" {
 			in.nodes.value[id] = node
 		}
 	})
@@ -83,7 +84,9 @@ func (p *pods) add(pod *corev1.Pod) {
 	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 		return
 	}
-	if pod.Spec.NodeName == "" && unschedulable(pod) {
+	if pod.Spec.NodeName == "" && slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
+	}) {
 		p.waiting++
 		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
 	}
@@ -91,12 +94,6 @@ func (p *pods) add(pod *corev1.Pod) {
 		pod.ManagedFields = nil
 		p.autoscalers = append(p.autoscalers, *pod)
 	}
-}
-
-func unschedulable(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
-	})
 }
 
 // Autoscalers, by the last part of an image's name, or by the name of a container or its command.

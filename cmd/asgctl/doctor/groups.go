@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -49,18 +50,10 @@ func (in *installation) problems(c *Check) {
 			continue
 		}
 		for _, p := range in.groups.value.Problems(g) {
-			area := areas[p.Reason]
-			if area == "" {
-				area = "groups"
-			}
-			if area != c.Name || p.Reason == asg.ReasonAZRebalance && rebalanced(g) != "" {
+			if cmp.Or(areas[p.Reason], "groups") != c.Name || p.Reason == asg.ReasonAZRebalance && rebalanced(g) != "" {
 				continue
 			}
-			next := p.Remedy
-			if next == "" {
-				next = "asgctl template " + shellword.Quote(g.Name)
-			}
-			c.find(quoted(g), p.Message, "asgctl groups: the problem "+p.Reason, next)
+			c.find(quoted(g), p.Message, "asgctl groups: the problem "+p.Reason, cmp.Or(p.Remedy, "asgctl template "+shellword.Quote(g.Name)))
 		}
 	}
 }

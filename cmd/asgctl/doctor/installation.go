@@ -18,7 +18,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
@@ -170,10 +169,4 @@ func (in *installation) nodesOf(g *group.Group) []*corev1.Node {
 		}
 	}
 	return found
-}
-
-// instanceOf returns the instance ID of a node, or "".
-func instanceOf(node *corev1.Node) string {
-	id, _ := nodemeta.Instance(node.Spec.ProviderID)
-	return id
 }

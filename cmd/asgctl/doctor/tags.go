@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -94,11 +95,7 @@ func (in *installation) undiscovered(c *Check, raw autoscalingtypes.AutoScalingG
 	var lacks []shellword.Tag
 	for _, tag := range in.wanted() {
 		if value, there := has[tag.Key]; !there || tag.Value != "" && value != tag.Value {
-			value := tag.Value
-			if value == "" {
-				value = "true"
-			}
-			lacks = append(lacks, shellword.Tag{Key: tag.Key, Value: value})
+			lacks = append(lacks, shellword.Tag{Key: tag.Key, Value: cmp.Or(tag.Value, "true")})
 		}
 	}
 	if len(lacks) == 0 {

@@ -74,9 +74,6 @@ func LoadAccount(dir string, catalogue *instancetypes.Catalogue) (*Account, erro
 	return a, nil
 }
 
-// Catalogue is the one that was given, with the folder's own list over it.
-func (a *Account) Catalogue() *instancetypes.Catalogue { return a.types }
-
 func (a *Account) loadTypes() error {
 	found, err := instancetypes.ReadFile(filepath.Join(a.dir, instanceTypesFile))
 	switch {

@@ -167,7 +167,7 @@ func (o Options) apis(ctx context.Context, catalogue *instancetypes.Catalogue) (
 			return apis{}, err
 		}
 		return apis{
-			autoscaling: account, launches: launchspec.APIs{EC2: account, EKS: account}, catalogue: account.Catalogue(),
+			autoscaling: account, launches: launchspec.APIs{EC2: account, EKS: account}, catalogue: account.types,
 			region: func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
 		}, nil
 	}
