@@ -2,6 +2,7 @@ package move
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -27,13 +28,14 @@ type Consolidate struct {
 	On       bool   // plans are carried out
 	Currency string // of the plans
 
-	plan  *Plan
-	since time.Time
-	done  int                    // nodes of the plan that it has removed
-	saved float64                // per hour, by plans whose nodes it has removed
-	ended map[string]bool        // nodes whose move was ended although their new node was launched
-	kept  map[string]refusal     // nodes that could not go
-	moved map[string][]time.Time // when the pods of workloads were moved in the last hour
+	plan     *Plan
+	since    time.Time
+	done     int                    // nodes of the plan that it has removed
+	launched bool                   // the node of the plan was asked for
+	saved    float64                // per hour, by plans whose nodes it has removed
+	ended    map[string]bool        // nodes whose move was ended although their new node was launched
+	kept     map[string]refusal     // nodes that could not go
+	moved    map[string][]time.Time // when the pods of workloads were moved in the last hour
 }
 
 var _ Reason = &Consolidate{}
@@ -44,7 +46,14 @@ func (*Consolidate) Name() string { return Consolidation }
 func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
-func (c *Consolidate) Adopt(p Plan, now time.Time) { c.plan, c.since, c.done = &p, now, 0 }
+func (c *Consolidate) Adopt(p Plan, now time.Time) {
+	c.plan, c.since, c.done, c.launched, c.ended = &p, now, 0, false, map[string]bool{}
+}
+
+// Launched notes that a node was asked for by the plan, which gets no other. HasLaunched reports that.
+func (c *Consolidate) Launched() { c.launched = true }
+
+func (c *Consolidate) HasLaunched() bool { return c.launched }
 
 // refusal says for how long a node stays.
 type refusal struct {
@@ -55,14 +64,11 @@ type refusal struct {
 // Plan returns the plan that it follows, nil for none.
 func (c *Consolidate) Plan() *Plan { return c.plan }
 
-// Since is when the plan was adopted, or when one of its nodes moved last.
-func (c *Consolidate) Since() time.Time { return c.since }
-
-// Drop ends the plan and the moves of its nodes.
-func (c *Consolidate) Drop() {
-	c.ended = map[string]bool{}
+// Drop ends the plan and the moves of its nodes, which stay for a while.
+func (c *Consolidate) Drop(now time.Time) {
 	for _, name := range c.plan.Nodes {
 		c.ended[name] = true
+		c.refuse(name, now)
 	}
 	c.plan = nil
 }
@@ -91,6 +97,7 @@ func (c *Consolidate) Saved() float64 { return c.saved }
 
 // See ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
 func (c *Consolidate) See(nodes []Node, now time.Time) {
+	maps.DeleteFunc(c.kept, func(_ string, r refusal) bool { return now.Sub(r.until) >= longestRefusal })
 	if c.plan == nil {
 		return
 	}
@@ -100,9 +107,8 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 			continue
 		}
 		s, begun := StateOf(n.Node)
-		if begun && s.Step == Waiting {
-			c.refuse(n.Name, now)
-			c.plan = nil
+		if begun && s.Step == Waiting { // the others were worth it only together
+			c.Drop(now)
 			return
 		}
 		moving = moving || begun

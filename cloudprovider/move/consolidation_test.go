@@ -82,7 +82,7 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		t.Errorf("after the removal: plan %v, saved %v", c.Plan(), c.Saved())
 	}
 	c.Adopt(Plan{Nodes: []string{"a"}}, now)
-	c.Drop()
+	c.Drop(now)
 	if _, due := c.Due(node(&placing), now); due {
 		t.Error("the move of a dropped plan goes on")
 	}

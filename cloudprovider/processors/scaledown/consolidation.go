@@ -32,8 +32,9 @@ const (
 	planEvery = 10 * time.Second
 	// mostPlans are looked at after each of them.
 	mostPlans = 50
-	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. A try ends at twice that time.
-	checking = 8 * time.Millisecond
+	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. A try ends at twice that time. The last one, before
+	// a drain, ends at lastTry.
+	checking, lastTry = 8 * time.Millisecond, time.Second
 	// refusedFor is how long a plan that these filters refuse is not made again. A node that a rule of scale-down keeps stays for as long.
 	refusedFor = 10 * time.Minute
 	// startUp is how long a new node is counted to start.
@@ -74,8 +75,9 @@ func (c *Consolidation) Found() *decision.Consolidation {
 	return found
 }
 
-// consider begins to make plans, or adopts one that was made. nodes are those of our groups. rests reports whether no pod waits and nothing moves.
-func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests bool, now time.Time) {
+// consider begins to make plans, or adopts one that was made. nodes are those of our groups. rests reports whether no pod waits and nothing moves,
+// full that the cluster may have no further node.
+func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
 	byName := make(map[string]move.Node, len(nodes))
 	for _, n := range nodes {
 		byName[n.Name] = n
@@ -88,7 +90,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	adopted := c.Reason.Plan()
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
-		c.Reason.Drop()
+		c.Reason.Drop(now)
 	}
 	c.shown = slices.DeleteFunc(slices.Clone(c.shown), func(p move.Plan) bool {
 		return slices.ContainsFunc(p.Nodes, func(name string) bool { _, known := byName[name]; return !known })
@@ -111,7 +113,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 	}
 	if rests && adopted == nil && now.Sub(c.last) >= planEvery && !c.Provider.TooOldToAdd() {
 		c.last = now
-		c.plan(ctx, byName, mayGo, now)
+		c.plan(ctx, byName, mayGo, full, now)
 	}
 }
 
@@ -143,7 +145,7 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 }
 
 // plan begins to make plans beside the loop.
-func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[string]move.Node, mayGo func(name string) bool, now time.Time) {
+func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[string]move.Node, mayGo func(name string) bool, full bool, now time.Time) {
 	spending, priced := c.Provider.Spending()
 	if !priced {
 		return
@@ -178,7 +180,10 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	}
 	made := make(chan []move.Plan, 1)
 	c.made = made
-	offers := c.offers(ctx)
+	var offers []move.Host
+	if !full {
+		offers = c.offers(ctx)
+	}
 	go func() { made <- move.Plans(hosts, offers, packing) }()
 }
 
@@ -232,9 +237,10 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		if time.Since(begun) > checking {
 			break
 		}
-		stays, err := c.try(ctx, p, nil, ctx.RemainingPdbTracker, now)
+		stays, err := c.try(ctx, p, ctx.RemainingPdbTracker, 2*checking, now)
 		switch {
-		case errors.Is(err, errNoTime):
+		case errors.Is(err, errNoTime): // others may have more luck meanwhile
+			c.refused[p.Key()] = now.Add(time.Minute)
 		case err != nil:
 			klog.V(4).InfoS("A consolidation does not work", "nodes", p.Nodes, "into", p.Into, "cause", err)
 			c.refused[cmp.Or(stays, p.Key())] = now.Add(refusedFor)
@@ -254,9 +260,9 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 
 var errNoTime = errors.New("a loop has no time for it")
 
-// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, and on none of the nodes that also leave. Spread that a pod only prefers counts
-// as if it were required. budgets may be nil for pods that have been counted against them. The error may name a node that stays for its pods.
-func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, leave map[string]bool, budgets pdb.RemainingPdbTracker, now time.Time) (stays string, err error) {
+// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, within a time. Spread that a pod only prefers counts as if it were
+// required. budgets may be nil for pods that have been counted against them. The error may name a node that stays for its pods.
+func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budgets pdb.RemainingPdbTracker, within time.Duration, now time.Time) (stays string, err error) {
 	s, begun := ctx.ClusterSnapshot, time.Now()
 	s.Fork()
 	defer s.Revert()
@@ -295,8 +301,8 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, leav
 		}
 		first = append(slices.Clone(first), info.Node().Name)
 	}
-	over := func() bool { return time.Since(begun) > 2*checking }
-	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: first, Anywhere: func(*corev1.Pod) bool { return true }, But: leave, Over: over})
+	over := func() bool { return time.Since(begun) > within }
+	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: first, Anywhere: func(*corev1.Pod) bool { return true }, Over: over})
 	if err != nil || len(placed) == len(pods) {
 		return "", err
 	}

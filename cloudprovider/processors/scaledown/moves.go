@@ -1,6 +1,7 @@
 package scaledown
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -74,6 +75,8 @@ type Moves struct {
 	owners   map[types.UID]string           // nodes of the pods that Count returned
 	waiting  []*corev1.Pod                  // the other pending pods
 	hopeless map[types.UID]bool             // waiting pods that no group helps
+	before   map[types.UID]bool             // the same, of the loop before
+	theirs   bool                           // the last scale-up beside a consolidation was for hopeless pods
 	only     map[string]int                 // sizes of the node groups that may launch for the pods of this loop, nil for all
 }
 
@@ -96,6 +99,7 @@ func (m *Moves) Held() map[string]move.Held { return m.held }
 // restore. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
 	first := m.comeFirst(pending)
+	m.before = m.hopeless
 	m.counted, m.owners, m.waiting, m.hopeless, m.only = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless = map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
@@ -107,12 +111,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 			continue
 		}
 		moved := snapshot.Recreatable(info)
-		shut := info.DeepCopy()
-		full := shut.Node() // whatever pods tolerate
-		full.Spec.Unschedulable = true
-		full.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.GetPods())-len(moved)), resource.DecimalSI)
-		shut.SetNode(full)
-		if err := replaceNode(ctx, shut, info); err != nil {
+		if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
 			klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
 			continue
 		}
@@ -129,18 +128,42 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 			pods = append(pods, &free)
 		}
 	}
+	if m.Consolidation != nil && slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return m.states[m.owners[p.UID]].Reason == move.Consolidation }) {
+		for name := range m.Consolidation.leaving() { // pods move once, and not to another node that goes
+			if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.counted[name] == nil && !beingDrained(info.Node()) {
+				if replaceNode(ctx, shut(info, len(info.GetPods())), info) == nil {
+					m.counted[name] = info
+				}
+			}
+		}
+	}
 	return pods
 }
 
+// shut returns a copy of the node that takes no more than a number of pods.
+func shut(info *framework.NodeInfo, pods int) *framework.NodeInfo {
+	closed := info.DeepCopy()
+	full := closed.Node() // whatever pods tolerate
+	full.Spec.Unschedulable = true
+	full.Status.Allocatable[corev1.ResourcePods] = *resource.NewQuantity(int64(pods), resource.DecimalSI)
+	closed.SetNode(full)
+	return closed
+}
+
 // Admit returns the pods for which the core may scale up. Those of a consolidation are left out if there are others, or if no node or none more is to be
-// launched for them.
+// launched for them. Others that no group helps take turns with them.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	consolidates := func(p *corev1.Pod) bool { return m.states[m.owners[p.UID]].Reason == move.Consolidation }
 	others := slices.DeleteFunc(slices.Clone(pods), consolidates)
-	if len(others) > 0 || len(pods) == 0 {
+	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
+	if m.theirs = len(others) > 0 && len(others) < len(pods) && !(hopeless && m.theirs); m.theirs || len(others) == len(pods) {
 		return others
 	}
-	launched := slices.ContainsFunc(slices.Collect(maps.Values(m.states)), func(s move.State) bool { return s.Reason == move.Consolidation && s.Launches > 0 })
+	for _, p := range others { // they have their turn in the next loop
+		m.hopeless[p.UID] = true
+	}
+	pods = slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return !consolidates(p) })
+	launched := m.Consolidation != nil && m.Consolidation.Reason.HasLaunched() || slices.ContainsFunc(slices.Collect(maps.Values(m.states)), func(s move.State) bool { return s.Reason == move.Consolidation && s.Launches > 0 })
 	m.only = map[string]int{}
 	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
@@ -241,6 +264,9 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {
 	if state, moves := m.states[node]; moves {
+		if m.Consolidation != nil && state.Reason == move.Consolidation {
+			m.Consolidation.Reason.Launched()
+		}
 		if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
 			state.Launches++
 		}
@@ -305,7 +331,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	pending := m.comeFirst(m.waiting)
 	if m.Consolidation != nil {
 		moves := func(s move.State) bool { return s.Step == move.Placing }
-		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), now)
+		m.Consolidation.consider(ctx, nodes, m.leftAlone, !pending && !slices.ContainsFunc(slices.Collect(maps.Values(m.states)), moves), full(ctx, all), now)
 	}
 	d := m.Machine.Decide(move.Cluster{Nodes: nodes, Pending: pending, Waiting: m.waiting, LeftAlone: m.leftAlone}, now)
 	m.held = d.Held
@@ -449,6 +475,8 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	}
 	switch {
 	case !moves:
+	case noPlace && consolidates && m.roomless[name] && s.Launches > 0 && !m.cools(s.Replacement):
+		m.postpone(name) // its node has come in vain
 	case noPlace && consolidates && (m.roomless[name] || m.cools(s.Replacement)): // no room at this price is no failure
 		m.Metrics.Ended(s.Reason, move.Cancelled)
 		s = s.Held(m.Clock.Now())
@@ -490,20 +518,30 @@ func (m *Moves) cools(group string) bool {
 	return cooling || g.Failure != nil
 }
 
-// unlessWorse leaves out nodes that are too dear and whose pods no longer fit elsewhere as well as they do now.
+// unlessWorse leaves out nodes that are too dear and whose pods, with those of the other nodes of the plan, no longer fit elsewhere as well as they do now.
 func (m *Moves) unlessWorse(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
 	return slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
 		s, moves := m.states[n.Name]
 		if !moves || s.Reason != move.Consolidation || m.Consolidation == nil {
 			return false
 		}
-		now := m.Clock.Now()
-		_, err := m.Consolidation.try(ctx, move.Plan{Nodes: []string{n.Name}}, m.Consolidation.leaving(), nil, now)
+		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
+		if adopted := m.Consolidation.Reason.Plan(); adopted != nil {
+			p.On = adopted.On
+			for _, name := range adopted.Nodes {
+				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
+					p.Nodes = append(p.Nodes, name)
+				}
+			}
+		}
+		_, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
 		if err == nil {
+			delete(m.blocked, n.Name)
 			return false
 		}
 		klog.V(2).InfoS("A node is not drained, because its pods fit elsewhere no more", "node", n.Name, "cause", err)
-		if lasts(m.blocked, n.Name, now) {
+		m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "its pods fit elsewhere no more: " + err.Error()}
+		if !errors.Is(err, errNoTime) && lasts(m.blocked, n.Name, now) {
 			m.postpone(n.Name)
 		}
 		return true

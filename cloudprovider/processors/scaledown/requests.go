@@ -112,7 +112,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	if err != nil || len(eligible) == 0 {
 		return err
 	}
-	if r.Moves != nil && r.Moves.Consolidation != nil { // pods move once, and not to another node that goes
+	if r.Moves != nil && r.Moves.Consolidation != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
 		leaving := r.Moves.Consolidation.leaving()
 		destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return leaving[n.Name] })
 	}
