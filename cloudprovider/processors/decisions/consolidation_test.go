@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
@@ -16,7 +17,7 @@ import (
 )
 
 // newDearWorld has groups of large and of small nodes. Each node has a Ready pod of its own Deployment.
-func newDearWorld(t *testing.T, big, small int, cpu string) *world {
+func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) *world {
 	t.Helper()
 	o := options()
 	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
@@ -25,10 +26,14 @@ func newDearWorld(t *testing.T, big, small int, cpu string) *world {
 		t.Fatal(err)
 	}
 	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: budgets}
+	large := awsworld.Group("big", "m5.2xlarge", 0, big, 5, map[string]string{move.TagBudget: "100%"})
+	for _, change := range changes {
+		change(&large)
+	}
 	on := awsworld.NewAWS(t, func(c *fakeaws.Config) {
 		c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond)
 		c.LaunchTemplates = append(c.LaunchTemplates, fakeaws.LaunchTemplate{Name: "m5.2xlarge", Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.2xlarge"}}})
-	}, awsworld.Group("big", "m5.2xlarge", 0, big, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
+	}, large, awsworld.Group("small", "m5.large", 0, small, 5, map[string]string{move.TagBudget: "100%"}))
 	w := newMovingWorld(t, on, o, true, m)
 	for _, group := range []string{"big", "small"} {
 		for i, n := range w.ready(group) {
@@ -103,6 +108,47 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// Three nodes go for a spot one, the pods of which leave one after the other.
+func TestOneNodeReplacesSeveral(t *testing.T) {
+	for _, budget := range []string{"1", "100%"} {
+		t.Run(budget, func(t *testing.T) { oneReplacesSeveral(t, budget) })
+	}
+}
+
+func oneReplacesSeveral(t *testing.T, budget string) {
+	w := newDearWorld(t, 0, 3, "1500m", func(g *fakeaws.AutoScalingGroup) {
+		g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "m5.2xlarge", Version: "1"},
+			Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
+	})
+	var err error
+	if w.machine.Budgets, err = move.ParseBudgets([]string{budget}); err != nil {
+		t.Fatal(err)
+	}
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "1 big, 3 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	n := w.ready("big")[0]
+	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
+		n.Status.Allocatable[name], n.Status.Capacity[name] = amount, amount
+	}
+	w.join(n)
+	w.untilConsolidated(func(*decision.Report) string {
+		for _, name := range strings.Fields(w.evicted()) { // its controller makes another one
+			w.put(running(name, strings.Replace(name, "pod", "set", 1), "1500m", n.Name))
+		}
+		if w.sizes() != "1 big, 0 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	if got := strings.Fields(w.evicted()); len(got) != 3 {
+		t.Errorf("evicted %q, want each pod once", got)
+	}
 }
 
 // The cheap group has no capacity. Nothing dearer is launched for the move, and nothing ends.
