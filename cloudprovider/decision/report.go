@@ -328,13 +328,13 @@ type Spend struct {
 	Consolidation *Consolidation `json:"consolidation,omitempty"` // nil if nobody looks for nodes that cost too much
 }
 
-// Consolidation is what --asg-consolidate has found.
+// Consolidation holds the plans that --asg-consolidate has found.
 type Consolidation struct {
 	Plans []ConsolidationPlan `json:"plans"`                  // the best first. Each is for itself, no node is in two of them
 	Saved float64             `json:"savedPerHour,omitempty"` // by the plans that this process has carried out
 }
 
-// Saving is what all plans save per hour.
+// Saving returns the saving of all plans per hour.
 func (c *Consolidation) Saving() (sum float64) {
 	for _, p := range c.Plans {
 		sum += p.Saving

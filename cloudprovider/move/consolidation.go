@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// once is how long pods that a consolidation has moved stay where they are.
+	// Pods that a consolidation has moved stay where they are for once.
 	once = time.Hour
 	// A pod of a workload counts as moved if it was created within comesAgain after the drain of another began.
 	comesAgain = 2 * time.Minute
 	// The pause after a plan that could not be carried out doubles up to longestRefusal, by node.
 	longestRefusal = time.Hour
-	// begins is how long a plan may take to begin. After that another one may be better.
+	// A plan must begin within begins. After that another one may be better.
 	begins = 5 * time.Minute
 )
 
@@ -27,15 +27,15 @@ const (
 type Consolidate struct {
 	On       bool   // plans are carried out
 	Currency string // of the plans
+	Launched bool   // a node was asked for by the plan, which gets no other
 
-	plan     *Plan
-	since    time.Time
-	done     int                    // nodes of the plan that it has removed
-	launched bool                   // the node of the plan was asked for
-	saved    float64                // per hour, by plans whose nodes it has removed
-	ended    map[string]bool        // nodes whose move was ended although their new node was launched
-	kept     map[string]refusal     // nodes that could not go
-	moved    map[string][]time.Time // when the pods of workloads were moved in the last hour
+	plan  *Plan
+	since time.Time
+	done  int                    // nodes of the plan that it has removed
+	saved float64                // per hour, by plans whose nodes it has removed
+	ended map[string]bool        // nodes whose move was ended although their new node was launched
+	kept  map[string]refusal     // nodes that could not go
+	moved map[string][]time.Time // when the pods of workloads were moved in the last hour
 }
 
 var _ Reason = &Consolidate{}
@@ -47,13 +47,8 @@ func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
 func (c *Consolidate) Adopt(p Plan, now time.Time) {
-	c.plan, c.since, c.done, c.launched, c.ended = &p, now, 0, false, map[string]bool{}
+	c.plan, c.since, c.done, c.Launched, c.ended = &p, now, 0, false, map[string]bool{}
 }
-
-// Launched notes that a node was asked for by the plan, which gets no other. HasLaunched reports that.
-func (c *Consolidate) Launched() { c.launched = true }
-
-func (c *Consolidate) HasLaunched() bool { return c.launched }
 
 // refusal says for how long a node stays.
 type refusal struct {
@@ -92,7 +87,7 @@ func (c *Consolidate) refuse(node string, now time.Time) {
 	c.kept[node] = refusal{r.times + 1, now.Add(min(firstPause<<min(r.times, 10), longestRefusal))}
 }
 
-// Saved returns how much less the cluster costs per hour by the plans of this process.
+// Saved returns the saving per hour of the plans that this process has carried out.
 func (c *Consolidate) Saved() float64 { return c.saved }
 
 // See ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.

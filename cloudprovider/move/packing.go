@@ -20,7 +20,7 @@ type Host struct {
 	*corev1.Node
 	Group     string    // node group ID, "" for a node of nobody's
 	Whole     string    // its Auto Scaling group
-	Pods      []HostPod // on it, or those that a new node would have
+	Pods      []HostPod // on it, or of DaemonSets on a new node
 	Price     float64   // per hour, 0 where it is not known
 	Estimated bool      // the price
 	MayGo     bool
@@ -64,7 +64,7 @@ const (
 	mostTogether = 5
 	// starts bounds the tries of several nodes together.
 	starts = 30
-	// disrupted is for how long the part of the cluster that moves counts as lost. With a horizon of an hour that is the rule of Karpenter's policy
+	// The part of the cluster that moves counts as lost for disrupted. With a horizon of an hour that is the rule of Karpenter's policy
 	// Balanced (sigs.k8s.io/karpenter v1.14.0): the part of the price that is saved is at least half of the part of the pods that move.
 	disrupted = 30 * time.Minute
 )
@@ -111,7 +111,7 @@ type worth struct {
 type packer struct {
 	Packing
 	names      []corev1.ResourceName // pods first
-	hosts      []packHost            // those that take pods first, and of these the fullest first
+	hosts      []packHost            // the ones that take pods first, and the fullest of them first
 	offers     []packHost            // the cheapest first
 	candidates []int                 // hosts that may go, the emptiest first
 	perPod     float64               // what the move of a pod of Cost 1 costs
@@ -176,7 +176,7 @@ func newPacker(hosts, offers []Host, p Packing) *packer {
 // common are the resources of every problem. HostPod has them as fields.
 var common = []corev1.ResourceName{corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
 
-// cost is what the disruption of its pods costs.
+// cost returns the cost of the disruption of its pods, never below 0.
 func (h Host) cost() float64 {
 	pods := make([]*corev1.Pod, len(h.Pods))
 	for i := range h.Pods {
@@ -239,7 +239,7 @@ func largest(asks, of []int64) (part float64) {
 	return part
 }
 
-// separates reports whether the pod keeps apart from pods on the same node. Which ones is for the scheduler to say: those of its workload as a rule.
+// separates reports whether the pod keeps apart from pods on the same node, which are pods of its workload as a rule. The scheduler knows them all.
 func separates(pod *corev1.Pod) bool {
 	if a := pod.Spec.Affinity; a != nil && a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
 		return true
@@ -266,15 +266,16 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	if p.Price*k.Horizon.Hours() <= cost {
 		return p, 0
 	}
-	left, on := k.place(items, set)
-	p.On = on
+	var left []item
+	left, p.On = k.place(items, set)
 	p.Saving = p.Price
 	if len(left) > 0 {
 		into := k.offer(left, func(o *packHost) bool {
+			least := margin
 			if o.Estimated {
-				return o.Price < p.Price*(1-leastEstimated) && lost[o.Whole] == 0
+				least = leastEstimated
 			}
-			return o.Price < p.Price*(1-margin) && lost[o.Whole] == 0
+			return o.Price < p.Price*(1-least) && lost[o.Whole] == 0
 		})
 		if into == nil {
 			return p, 0
@@ -357,7 +358,7 @@ func within(asks, room []int64) bool {
 	return true
 }
 
-// scored is how well the node suits what the pod prefers.
+// scored returns how well the node suits the pod by its preferred affinity.
 func (i item) scored(n *corev1.Node) int64 {
 	if i.prefers == nil {
 		return 0
@@ -365,7 +366,7 @@ func (i item) scored(n *corev1.Node) int64 {
 	return i.prefers.Score(n)
 }
 
-// mayRunOn reports whether the node suits the pod, but for resources, and what it prefers no less than its host.
+// mayRunOn reports whether the node suits the pod, but for resources, and its preferred affinity no less than its host does.
 func (i item) mayRunOn(n *corev1.Node) bool {
 	if fits, err := i.affinity.Match(n); err != nil || !fits || i.scored(n) < i.score {
 		return false

@@ -12,7 +12,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
-// hurry is how long before AWS lowers a size no pod keeps a node by its wish. The second try of a node that a pod keeps runs then.
+// In the last hurry before AWS lowers a size no pod keeps a node by its wish. The second try of a node that a pod keeps runs then.
 const hurry = 7 * time.Minute
 
 // Shrink drains the nodes of a group beyond its maximum by the clock, the cheapest first. AWS would lower the size by terminating instances of its
@@ -27,7 +27,7 @@ var _ Reason = (*Shrink)(nil)
 
 func (*Shrink) Name() string { return Schedule }
 
-// Due reports whether the node is one of those that go.
+// Due reports whether See has chosen the node.
 func (s *Shrink) Due(n Node, _ time.Time) (Why, bool) {
 	why, due := s.due[n.Name]
 	return why, due

@@ -74,7 +74,7 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 		candidate := l.candidate(ng, g)
 		if l.Bound != nil {
 			if size, isBounded := l.Bound(ng.Id()); isBounded && g.TargetInstances() >= size {
-				continue // it is for other pods
+				continue // the loop is for pods of another group
 			} else if own, ok := ng.(*aws.NodeGroup); ok && isBounded {
 				candidate = &bounded{NodeGroup: own, most: min(size, candidate.MaxSize())}
 			}

@@ -28,20 +28,20 @@ import (
 )
 
 const (
-	// planEvery is how often plans are made while the cluster is at rest.
+	// Plans are made each planEvery while the cluster is at rest.
 	planEvery = 10 * time.Second
-	// mostPlans are looked at after each of them.
+	// A loop looks at mostPlans of them.
 	mostPlans = 50
 	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. A try ends at twice that time. The last one, before
 	// a drain, ends at lastTry.
 	checking, lastTry = 8 * time.Millisecond, time.Second
-	// refusedFor is how long a plan that these filters refuse is not made again. A node that a rule of scale-down keeps stays for as long.
+	// A plan that these filters refuse is not made again for refusedFor. A node that a rule of scale-down keeps stays for the same time.
 	refusedFor = 10 * time.Minute
-	// startUp is how long a new node is counted to start.
+	// A new node counts as paid in vain for startUp.
 	startUp = 3 * time.Minute
 )
 
-// Consolidation finds plans by which nodes go that the cluster does not need at this price. move.Plans makes them beside the loop while no pod waits
+// Consolidation looks for nodes that the cluster does not need at their price. move.Plans makes them beside the loop while no pod waits
 // and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the rules of scale-down.
 //
 // The core's loop alone uses it.
@@ -62,7 +62,7 @@ type Consolidation struct {
 	shown   []move.Plan
 }
 
-// Found returns the plan that is carried out, or those that were found last.
+// Found returns the plan that is carried out, or else the plans that the last search found.
 func (c *Consolidation) Found() *decision.Consolidation {
 	found := &decision.Consolidation{Plans: []decision.ConsolidationPlan{}, Saved: c.Reason.Saved()}
 	shown, adopted := c.shown, c.Reason.Plan()
@@ -75,9 +75,13 @@ func (c *Consolidation) Found() *decision.Consolidation {
 	return found
 }
 
-// consider begins to make plans, or adopts one that was made. nodes are those of our groups. rests reports whether no pod waits and nothing moves,
+// consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
+	adopted, due := c.Reason.Plan(), rests && now.Sub(c.last) >= planEvery
+	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
+		return
+	}
 	byName := make(map[string]move.Node, len(nodes))
 	for _, n := range nodes {
 		byName[n.Name] = n
@@ -87,7 +91,6 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		return known && n.Instance.Lifecycle == "InService" && !n.Instance.Protected && n.Group.CapacityType() != "" && !leftAlone(n) && !nodemeta.ToGo(n.Node) &&
 			!eligibility.HasNoScaleDownAnnotation(n.Node) && !now.Before(c.refused[name]) && c.Reason.MayGo(n, c.Settled, now)
 	}
-	adopted := c.Reason.Plan()
 	if adopted != nil && !c.pays(ctx, adopted, byName) {
 		klog.V(0).InfoS("Dropped a consolidation, which no longer saves money", "nodes", adopted.Nodes, "into", adopted.Into)
 		c.Reason.Drop(now)
@@ -111,28 +114,28 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 		}
 		return
 	}
-	if rests && adopted == nil && now.Sub(c.last) >= planEvery && !c.Provider.TooOldToAdd() {
+	if due && adopted == nil && !c.Provider.TooOldToAdd() {
 		c.last = now
 		c.plan(ctx, byName, mayGo, full, now)
 	}
 }
 
-// pays reports whether the plan still saves money: before its launch by the price of the next node, and then by that of the node that came.
+// pays reports whether the plan still saves money. The next node of the group states the price before the launch, and the new node after it.
 func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, byName map[string]move.Node) bool {
 	spending, _ := c.Provider.Spending()
-	price, left := 0.0, false
+	price := 0.0
 	for _, name := range p.Nodes {
-		if n, there := byName[name]; there && !beingDrained(n.Node) {
-			price, left = price+spending.Instance(n.Group, n.Instance).PerHour, true
-		} else {
+		n, there := byName[name]
+		if !there || beingDrained(n.Node) {
 			return true // the others were worth it together
 		}
+		price += spending.Instance(n.Group, n.Instance).PerHour
 	}
-	if p.Into == "" || !left {
+	if p.Into == "" {
 		return true
 	}
 	for _, n := range byName {
-		if ng := c.Provider.NodeGroupOf(n.Node); ng != nil && ng.Id() == p.Into && n.CreationTimestamp.After(p.Made) {
+		if n.CreationTimestamp.After(p.Made) && c.Provider.NodeGroupName(n.Node) == p.Into {
 			return spending.Instance(n.Group, n.Instance).PerHour < price
 		}
 	}
@@ -198,7 +201,7 @@ func podsOf(info *framework.NodeInfo) []move.HostPod {
 	return pods
 }
 
-// spare is how many nodes the group may lose.
+// spare returns the number of nodes that the group may lose.
 func spare(g *group.Group) int {
 	if g == nil {
 		return 0
@@ -312,7 +315,7 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 	return "", fmt.Errorf("%d of %d pods fit nowhere else", len(pods)-len(placed), len(pods))
 }
 
-// leaving are the nodes of the plan that is carried out.
+// leaving returns the nodes of the plan that is carried out.
 func (c *Consolidation) leaving() map[string]bool {
 	names := map[string]bool{}
 	if p := c.Reason.Plan(); p != nil {

@@ -59,7 +59,7 @@ type Moves struct {
 	Clock    clock.PassiveClock
 	// WantImages has the images of instances found out. Nil is for nobody who asks.
 	WantImages func(instances ...string)
-	// Consolidation finds nodes that cost more than they have to. Nil is for nobody who looks.
+	// Consolidation finds nodes that cost more than they have to. It may be nil.
 	Consolidation *Consolidation
 
 	states    map[string]move.State // of the nodes that are to be replaced, as they were written last
@@ -128,7 +128,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 			pods = append(pods, &free)
 		}
 	}
-	if m.Consolidation != nil && slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return m.states[m.owners[p.UID]].Reason == move.Consolidation }) {
+	if m.Consolidation != nil && slices.ContainsFunc(pods, m.consolidates) {
 		for name := range m.Consolidation.leaving() { // pods move once, and not to another node that goes
 			if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.counted[name] == nil && !beingDrained(info.Node()) {
 				if replaceNode(ctx, shut(info, len(info.GetPods())), info) == nil {
@@ -153,19 +153,28 @@ func shut(info *framework.NodeInfo, pods int) *framework.NodeInfo {
 // Admit returns the pods for which the core may scale up. Those of a consolidation are left out if there are others, or if no node or none more is to be
 // launched for them. Others that no group helps take turns with them.
 func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
-	consolidates := func(p *corev1.Pod) bool { return m.states[m.owners[p.UID]].Reason == move.Consolidation }
-	others := slices.DeleteFunc(slices.Clone(pods), consolidates)
+	var own, others []*corev1.Pod
+	for _, p := range pods {
+		if m.consolidates(p) {
+			own = append(own, p)
+		} else {
+			others = append(others, p)
+		}
+	}
 	hopeless := !slices.ContainsFunc(others, func(p *corev1.Pod) bool { return !m.before[p.UID] })
-	if m.theirs = len(others) > 0 && len(others) < len(pods) && !(hopeless && m.theirs); m.theirs || len(others) == len(pods) {
+	m.theirs = len(own) > 0 && len(others) > 0 && !(hopeless && m.theirs)
+	if m.theirs || len(own) == 0 {
 		return others
 	}
 	for _, p := range others { // they have their turn in the next loop
 		m.hopeless[p.UID] = true
 	}
-	pods = slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool { return !consolidates(p) })
-	launched := m.Consolidation != nil && m.Consolidation.Reason.HasLaunched() || slices.ContainsFunc(slices.Collect(maps.Values(m.states)), func(s move.State) bool { return s.Reason == move.Consolidation && s.Launches > 0 })
+	launched := m.Consolidation != nil && m.Consolidation.Reason.Launched
+	for _, s := range m.states { // of an earlier leader
+		launched = launched || s.Reason == move.Consolidation && s.Launches > 0
+	}
 	m.only = map[string]int{}
-	return slices.DeleteFunc(slices.Clone(pods), func(p *corev1.Pod) bool {
+	return slices.DeleteFunc(own, func(p *corev1.Pod) bool {
 		node := m.owners[p.UID]
 		g := m.Provider.View().Group(m.states[node].Into)
 		if g == nil || launched {
@@ -175,6 +184,11 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 		m.only[m.states[node].Into] = g.TargetInstances() + 1
 		return false
 	})
+}
+
+// consolidates reports whether Count has returned the pod, of a node that is to go for its price.
+func (m *Moves) consolidates(p *corev1.Pod) bool {
+	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
 
 // comeFirst reports whether a pod waits that a node may help.
@@ -265,7 +279,7 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 func (m *Moves) launched(node, group string) {
 	if state, moves := m.states[node]; moves {
 		if m.Consolidation != nil && state.Reason == move.Consolidation {
-			m.Consolidation.Reason.Launched()
+			m.Consolidation.Reason.Launched = true
 		}
 		if state.Launches == 0 || !m.cools(state.Replacement) { // otherwise AWS has refused the one before
 			state.Launches++
@@ -518,7 +532,7 @@ func (m *Moves) cools(group string) bool {
 	return cooling || g.Failure != nil
 }
 
-// unlessWorse leaves out nodes that are too dear and whose pods, with those of the other nodes of the plan, no longer fit elsewhere as well as they do now.
+// unlessWorse leaves out nodes that are to go for their price if the pods of the plan no longer fit elsewhere as well as they do now.
 func (m *Moves) unlessWorse(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
 	return slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
 		s, moves := m.states[n.Name]

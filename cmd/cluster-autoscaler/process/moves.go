@@ -13,7 +13,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// newMoves makes the moves that the flags switch on, and those of schedules, nil for a process that is to change nothing. Without any it takes off the
+// newMoves makes the moves of the flags and of schedules, nil for a process that is to change nothing. Without any it takes off the
 // nodes what moves of other flags have left. Their writes end with working.
 func (p *Process) newMoves(working context.Context, client kubernetes.Interface, cloud *cloud) (*scaledown.Moves, error) {
 	flags := p.options.AWS

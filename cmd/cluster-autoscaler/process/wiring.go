@@ -83,6 +83,14 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	if with.shadow != nil {
 		asked, belowClock = with.shadow, nil
 	}
+	complete := launchable.AddLeftOut
+	var admit func([]*corev1.Pod) []*corev1.Pod
+	if with.replaces() {
+		admit, complete = with.moves.Admit, func(s *corestatus.ScaleUpStatus) {
+			launchable.AddLeftOut(s)
+			with.moves.ScaledUp(s)
+		}
+	}
 	scaleUp := scaleup.New(scaleup.Options{
 		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
 		Most:        ours.ScaleUpsPerLoop,
@@ -92,20 +100,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Zones:       oneZone,
 		Placeholder: nodeinfos.IsPlaceholder,
 		BelowClock:  belowClock,
-		Admit: func(pods []*corev1.Pod) []*corev1.Pod {
-			if with.replaces() {
-				return with.moves.Admit(pods)
-			}
-			return pods
-		},
-		Complete: func(s *corestatus.ScaleUpStatus) {
-			launchable.AddLeftOut(s)
-			if with.replaces() {
-				with.moves.ScaledUp(s)
-			}
-		},
-		Memory: lifecycle.Burst,
-		Clock:  clock.RealClock{},
+		Admit:       admit,
+		Complete:    complete,
+		Memory:      lifecycle.Burst,
+		Clock:       clock.RealClock{},
 	})
 	if with.replaces() {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves
