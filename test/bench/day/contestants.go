@@ -18,7 +18,7 @@ type contestant struct {
 	name    string
 	about   string
 	program program
-	flags   []string // beside those that the others of its program get, too
+	flags   []string // of its own, beside the flags of its program
 	policy  string   // consolidationPolicy of Karpenter's pools
 }
 
@@ -56,7 +56,7 @@ func (s speed) boot() time.Duration {
 	return time.Second * time.Duration(s.of(boot, time.Second).Round(time.Second)/time.Second)
 }
 
-// flags are those of the program that have a time, with its compressed default.
+// flags returns the flags of the program that have a time, with its compressed default.
 func (s speed) flags(p program) []string {
 	type timed struct {
 		flag         string

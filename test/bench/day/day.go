@@ -21,7 +21,7 @@ type bench struct {
 	progress  io.Writer
 }
 
-// least is how few minutes a day may take. It has some looks at the bill then.
+// A day takes least minutes or more, and has some looks at the bill then.
 const least = 0.1
 
 // Main runs the bench.
@@ -70,7 +70,7 @@ func names[T any](list []T, name func(T) string) []string {
 	return all
 }
 
-// build makes the programs of those that take part.
+// build makes the programs of the contestants that take part.
 func (b *bench) build(ctx context.Context, taking []contestant) (err error) {
 	runs := func(p program) bool {
 		return slices.ContainsFunc(taking, func(c contestant) bool { return c.program == p })

@@ -86,7 +86,7 @@ var plans = []plan{
 // spotRatios are the prices of spot nodes over the list price, by the letter of the family.
 var spotRatios = map[byte]float64{'m': 0.38, 'c': 0.42, 'r': 0.35, 'g': 0.45}
 
-// curve is how much of the way from night to noon the services are at a time of the day: least before dawn, most at noon, and a second
+// curve returns the part of the way from night to noon at a time of the day. It is least before dawn and most at noon, and has a second
 // hill in the evening. Between two points it is a line.
 var curve = []struct{ hour, level float64 }{{0, 0.25}, {2, 0.08}, {5, 0}, {7, 0.25}, {9, 0.7}, {12, 1}, {15, 0.75}, {17, 0.7}, {20, 0.95}, {22, 0.6}, {24, 0.25}}
 

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// preparing is how long the pods of midnight may take to run.
+	// The pods of midnight must run within preparing.
 	preparing = 5 * time.Minute
 	// tick is the time between two looks at the bill.
 	tick  = time.Second

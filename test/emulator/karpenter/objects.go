@@ -78,7 +78,7 @@ func instanceTypes(pools []Pool) []any {
 	return types
 }
 
-// whole is what a type must have so that the KWOK provider leaves the node's allocatable resources.
+// whole returns the capacity of a type for which the KWOK provider leaves the node's allocatable resources.
 func whole(node *corev1.Node) corev1.ResourceList {
 	resources := maps.Clone(node.Status.Allocatable)
 	for name, less := range reserved {

@@ -61,11 +61,11 @@ const (
 	versions = 4
 	// brokenCondition is a condition of the default repair rules.
 	brokenCondition = "KernelReady"
-	// moveTime is how long all nodes may take to be replaced, beside the plan's Allowance: one after the other in each group, with kills.
+	// All nodes must be replaced within moveTime and the plan's Allowance: one after the other in each group, with kills.
 	moveTime = 4 * time.Minute
-	// outFor is how long a pool is without capacity amid a rotation.
+	// A pool is without capacity for outFor amid a rotation.
 	outFor = 20 * time.Second
-	// stillFor is how long nothing may begin once all moves have ended.
+	// Nothing may begin for stillFor once all moves have ended.
 	stillFor = 20 * time.Second
 	// resumeEvery is the pause between two resumptions of the moves that wait for their next try, which takes five minutes and more.
 	resumeEvery = 10 * time.Second
@@ -189,7 +189,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: restart-
 subjects: [{kind: ServiceAccount, name: ` + serviceAccount + `, namespace: ` + systemNamespace + `}]
 `
 
-// rotation is what a run with moves remembers.
+// rotation holds the facts that a run with moves remembers.
 type rotation struct {
 	mu      sync.Mutex
 	edited  map[string]time.Time // when the groups got their version, by name
