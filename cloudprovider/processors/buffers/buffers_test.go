@@ -68,7 +68,16 @@ func newWorld(t testing.TB, pods int32, list ...*v1beta1.CapacityBuffer) *world 
 	if w.Buffers, err = of(w.objects, w.kube, scales, mapper); err != nil {
 		t.Fatal(err)
 	}
+	awaitWatch(t, &w.objects.Fake, "capacitybuffers")
 	return w
+}
+
+// awaitWatch waits until somebody watches the objects of a fake. A change before that reaches no informer.
+func awaitWatch(t testing.TB, client *clienttesting.Fake, resource string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return slices.ContainsFunc(client.Actions(), func(a clienttesting.Action) bool { return a.Matches("watch", resource) })
+	}, 30*time.Second, 5*time.Millisecond)
 }
 
 // control runs the core's controller without its metrics, which register once in a process.
@@ -167,7 +176,7 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 		t.Fatal(err)
 	}
 	factory.Start(t.Context().Done())
-	factory.WaitForCacheSync(t.Context().Done())
+	awaitWatch(t, &w.kube.Fake, "deployments")
 	w.awaitReplicas(t, "web", 0)
 	for _, pods := range []int32{40, 3} {
 		w.pods.Store(pods)
