@@ -335,7 +335,7 @@ func (t *termination) settle(ctx context.Context, members []group.Instance, caus
 }
 
 // staying returns the instances that readings show in service until a moment after an unanswered call. The others are done. sure is false if no
-// reading came after that moment.
+// reading began after that moment. An older one may be what is known after Reread, too, where another write has made the newest one too old.
 func (t *termination) staying(ctx context.Context, members []group.Instance, until time.Time, cause error) (staying []group.Instance, sure bool) {
 	for {
 		g, err := t.Reread(ctx, t.group)
@@ -351,7 +351,7 @@ func (t *termination) staying(ctx context.Context, members []group.Instance, unt
 			})
 		}
 		switch {
-		case len(members) == 0, err == nil && !t.clock.Now().Before(until):
+		case len(members) == 0, err == nil && !g.ReadAt.Before(until):
 			return members, true
 		case ctx.Err() != nil, errors.Is(err, ErrGroupNotFound):
 			return members, false

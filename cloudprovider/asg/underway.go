@@ -43,7 +43,7 @@ func (c *Cache) StartIncrease(ctx context.Context, name, zone string, n int) err
 func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 	defer c.locks.writes.Done()
 	for {
-		wanted := c.nextIncrease(ctx, e)
+		wanted := c.nextIncrease(ctx, name, e)
 		if wanted == nil {
 			return
 		}
@@ -73,7 +73,7 @@ func inDoubt(errs map[string]error) bool {
 
 // nextIncrease takes the next increase: the bookings for any zone, or else those for all named zones. It returns nil if there is none. Zones are
 // gathered for a moment, because the core increases zone groups one by one.
-func (c *Cache) nextIncrease(ctx context.Context, e *entry) map[string]int {
+func (c *Cache) nextIncrease(ctx context.Context, name string, e *entry) map[string]int {
 	c.groups.mu.Lock()
 	defer c.groups.mu.Unlock()
 	if e.BookedInZonesOnly() {
@@ -82,6 +82,9 @@ func (c *Cache) nextIncrease(ctx context.Context, e *entry) map[string]int {
 		c.groups.mu.Lock()
 	}
 	wanted := e.NextIncrease()
+	if now := c.groups.entries[name]; now != nil && now != e { // another group has the name now, and nobody booked anything of it
+		wanted = nil
+	}
 	if wanted == nil {
 		close(e.increasing)
 		e.increasing = nil

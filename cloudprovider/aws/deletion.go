@@ -49,8 +49,11 @@ func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string
 			delete(partial.Stays, id)
 		}
 	}
-	_, replaceErr := p.cache.Replace(ctx, name, needed)
-	p.adopt(name)
+	var replaceErr error
+	if len(needed) > 0 {
+		_, replaceErr = p.cache.Replace(ctx, name, needed)
+		p.adopt(name)
+	}
 	if len(partial.Stays) == 0 {
 		return replaceErr
 	}

@@ -164,7 +164,7 @@ func fiveGroups(t *testing.T) (world, []string) {
 
 func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
 	w, names := fiveGroups(t)
-	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: ms(500)})
+	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Latency: ms(2000)})
 	w.AWS.ResetCalls()
 	for _, name := range names {
 		require.NoError(t, w.NodeGroup(name).IncreaseSize(2))

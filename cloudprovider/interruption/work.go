@@ -113,6 +113,8 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*cor
 			return
 		case err == nil:
 			node = fresh
+		default:
+			sleep(ctx, h.Clock, writeRetry)
 		}
 	}
 }

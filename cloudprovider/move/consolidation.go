@@ -7,6 +7,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
@@ -14,8 +16,8 @@ import (
 const (
 	// Pods that a consolidation has moved stay where they are for once.
 	once = time.Hour
-	// A pod of a workload counts as moved if it was created within comesAgain after the drain of another began.
-	comesAgain = 2 * time.Minute
+	// A pod of a workload may have come for another one if it was created within comesAgain after that one was to be evicted.
+	comesAgain = 120 * time.Second
 	// The pause after a plan that could not be carried out doubles up to longestRefusal, by node.
 	longestRefusal = time.Hour
 	// A plan must begin within begins. After that another one may be better.
@@ -35,7 +37,8 @@ type Consolidate struct {
 	saved float64                // per hour, by plans whose nodes it has removed
 	ended map[string]bool        // nodes whose move was ended although their new node was launched
 	kept  map[string]refusal     // nodes that could not go
-	moved map[string][]time.Time // when the pods of workloads were moved in the last hour
+	moved map[string][]time.Time // when the pods of workloads were moved in the last hour, one time for each
+	stay  map[types.UID]bool     // the pods that came for them, as far as See has found them
 }
 
 var _ Reason = &Consolidate{}
@@ -90,8 +93,9 @@ func (c *Consolidate) refuse(node string, now time.Time) {
 // Saved returns the saving per hour of the plans that this process has carried out.
 func (c *Consolidate) Saved() float64 { return c.saved }
 
-// See ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
+// See finds the pods that came for moved ones. It ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
 func (c *Consolidate) See(nodes []Node, now time.Time) {
+	c.seeMoved(nodes, now)
 	maps.DeleteFunc(c.kept, func(_ string, r refusal) bool { return now.Sub(r.until) >= longestRefusal })
 	if c.plan == nil {
 		return
@@ -122,7 +126,7 @@ func (c *Consolidate) Due(n Node, now time.Time) (Why, bool) {
 	if begun && s.Reason == Consolidation && (s.Launches > 0 && c.On && !c.ended[n.Name] || s.Step == Waiting && now.Before(s.Retry)) {
 		return s.Why, true
 	}
-	if c.plan == nil || !slices.Contains(c.plan.Nodes, n.Name) || !begun && c.holdsMoved(n, now) {
+	if c.plan == nil || !slices.Contains(c.plan.Nodes, n.Name) || !begun && c.holdsMoved(n) {
 		return Why{}, false
 	}
 	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.plan, c.plan.Saving, c.Currency), Into: c.plan.Into}, true
@@ -143,19 +147,47 @@ func (p Plan) String() string {
 	return pods + " fit on " + where
 }
 
-// Began notes that the node is drained. Its pods do not move again for an hour.
-func (c *Consolidate) Began(n Node, now time.Time) {
+// Began notes that the pods of a node are evicted from a moment on. They do not move again for an hour.
+func (c *Consolidate) Began(n Node, from time.Time) {
 	if c.moved == nil {
 		c.moved = map[string][]time.Time{}
 	}
-	for of, times := range c.moved {
-		if now.Sub(times[len(times)-1]) >= once {
-			delete(c.moved, of)
-		}
-	}
 	for _, pod := range n.Pods() {
 		if of := workload(pod); of != "" {
-			c.moved[of] = append(c.moved[of], now)
+			c.moved[of] = append(c.moved[of], from)
+		}
+	}
+}
+
+// seeMoved finds the pods that came for moved ones. For each of these that is the first pod of its workload that was created since, and all of the same
+// second. Creation times are whole seconds.
+func (c *Consolidate) seeMoved(nodes []Node, now time.Time) {
+	maps.DeleteFunc(c.moved, func(_ string, times []time.Time) bool { return now.Sub(times[len(times)-1]) >= once })
+	c.stay = map[types.UID]bool{}
+	if len(c.moved) == 0 {
+		return
+	}
+	young := map[string][]*corev1.Pod{}
+	for _, n := range nodes {
+		for _, p := range n.Pods() {
+			if now.Sub(p.CreationTimestamp.Time) < once {
+				if of := workload(p); len(c.moved[of]) > 0 {
+					young[of] = append(young[of], p)
+				}
+			}
+		}
+	}
+	for of, pods := range young {
+		slices.SortFunc(pods, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+		times, last := c.moved[of], metav1.Time{}
+		for _, p := range pods {
+			for len(times) > 0 && p.CreationTimestamp.Sub(times[0]) >= comesAgain {
+				times = times[1:]
+			}
+			if len(times) > 0 && p.CreationTimestamp.Sub(times[0]) > -time.Second {
+				c.stay[p.UID], times, last = true, times[1:], p.CreationTimestamp
+			}
+			c.stay[p.UID] = c.stay[p.UID] || p.CreationTimestamp.Equal(&last)
 		}
 	}
 }
@@ -163,7 +195,7 @@ func (c *Consolidate) Began(n Node, now time.Time) {
 // MayGo reports whether the pods of a node have been there for long enough, no plan has moved them in the last hour, and none has failed on the node.
 func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	_, moves := StateOf(n.Node)
-	if moves || now.Before(c.kept[n.Name].until) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n, now) {
+	if moves || now.Before(c.kept[n.Name].until) || now.Sub(n.CreationTimestamp.Time) < settled || c.holdsMoved(n) {
 		return false
 	}
 	return !slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
@@ -171,12 +203,7 @@ func (c *Consolidate) MayGo(n Node, settled time.Duration, now time.Time) bool {
 	})
 }
 
-// holdsMoved reports whether the node has a pod that a plan has moved in the last hour.
-func (c *Consolidate) holdsMoved(n Node, now time.Time) bool {
-	return len(c.moved) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool {
-		return now.Sub(p.CreationTimestamp.Time) < once && slices.ContainsFunc(c.moved[workload(p)], func(at time.Time) bool {
-			after := p.CreationTimestamp.Sub(at)
-			return after > -time.Second && after < comesAgain
-		})
-	})
+// holdsMoved reports whether the node has a pod that came for one that a plan has moved in the last hour.
+func (c *Consolidate) holdsMoved(n Node) bool {
+	return len(c.stay) > 0 && slices.ContainsFunc(n.Pods(), func(p *corev1.Pod) bool { return c.stay[p.UID] })
 }

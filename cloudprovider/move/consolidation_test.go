@@ -15,8 +15,6 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		h.Pods[0].OwnerReferences[0].Name, h.Pods[0].CreationTimestamp = "web", metav1.NewTime(created)
 		return Node{Node: h.Node, Pods: func() []*corev1.Pod { return []*corev1.Pod{h.Pods[0].Pod} }}
 	}
-	c := &Consolidate{}
-	c.Began(on("a", now.Add(-time.Hour)), now)
 	for _, tt := range []struct {
 		name    string
 		created time.Duration // after the move
@@ -29,9 +27,19 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		{"there before the move", -20 * time.Minute, time.Minute, true},
 		{"too young", 10 * time.Minute, 15 * time.Minute, false},
 	} {
-		if got := c.MayGo(on("b", now.Add(tt.created)), 10*time.Minute, now.Add(tt.after)); got != tt.may {
+		c, n, at := &Consolidate{}, on("b", now.Add(tt.created)), now.Add(tt.after)
+		c.Began(on("a", now.Add(-time.Hour)), now)
+		c.See([]Node{n}, at)
+		if got := c.MayGo(n, 10*time.Minute, at); got != tt.may {
 			t.Errorf("%s: may go %t, want %t", tt.name, got, tt.may)
 		}
+	}
+	c := &Consolidate{}
+	c.Began(on("a", now.Add(-time.Hour)), now)
+	came, twin, more, later := on("b", now.Add(time.Second)), on("c", now.Add(time.Second)), on("d", now.Add(2*time.Second)), now.Add(20*time.Minute)
+	c.See([]Node{more, twin, came}, later)
+	if c.MayGo(came, 10*time.Minute, later) || c.MayGo(twin, 10*time.Minute, later) || !c.MayGo(more, 10*time.Minute, later) {
+		t.Error("one pod was moved, and the first second's pods that came since do not stay, or others do")
 	}
 }
 

@@ -2,12 +2,14 @@ package move
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	corev1helpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
@@ -36,16 +38,35 @@ type HostPod struct {
 
 // Plan is nodes that go, because their pods fit on other nodes and at most one new node that costs less.
 type Plan struct {
-	Nodes  []string  // sorted
-	On     []string  // the nodes that take pods, the fullest first
-	Into   string    // the node group of the new node, "" for none
-	Price  float64   // of the nodes, per hour
-	Saving float64   // per hour
-	Made   time.Time // when it was found to work
+	Nodes  []string    // sorted
+	On     []string    // the nodes that take pods, the fullest first
+	Into   string      // the node group of the new node, "" for none
+	Pods   []types.UID // in the order in which they got their places, the ones for the new node last
+	New    int         // pods for the new node
+	Price  float64     // of the nodes, per hour
+	Saving float64     // per hour
+	Made   time.Time   // when it was found to work
 }
 
 // Key names a plan.
 func (p Plan) Key() string { return strings.Join(p.Nodes, ",") + ">" + p.Into }
+
+// IsNew reports whether the plan has the pod on the new node.
+func (p Plan) IsNew(pod *corev1.Pod) bool {
+	return slices.Contains(p.Pods[len(p.Pods)-p.New:], pod.UID)
+}
+
+// Order returns a function for the place of pods in the plan's order. Pods that the plan does not know stand before those for the new node.
+func (p Plan) Order() func(*corev1.Pod) int {
+	at := make(map[types.UID]int, len(p.Pods))
+	for n, uid := range p.Pods {
+		at[uid] = n - len(p.Pods) + p.New
+		if at[uid] >= 0 {
+			at[uid]++
+		}
+	}
+	return func(pod *corev1.Pod) int { return at[pod.UID] }
+}
 
 // Packing bounds Plans.
 type Packing struct {
@@ -54,6 +75,8 @@ type Packing struct {
 	Spare   map[string]int // nodes that each node group and each Auto Scaling group may lose
 	Refused map[string]bool
 	Most    int // plans to return
+	// KeepSpread has pods that only prefer to share no node with their like keep apart.
+	KeepSpread bool
 }
 
 const (
@@ -62,8 +85,8 @@ const (
 	leastSaving, leastEstimated = 0.05, 0.2
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
-	// starts bounds the tries of several nodes together.
-	starts = 30
+	// starts bounds the tries of several nodes together, of each kind, and mostStarts those of all kinds.
+	starts, mostStarts = 30, 120
 	// The part of the cluster that moves counts as lost for disrupted. With a horizon of an hour that is the rule of Karpenter's policy
 	// Balanced (sigs.k8s.io/karpenter v1.14.0): the part of the price that is saved is at least half of the part of the pods that move.
 	disrupted = 30 * time.Minute
@@ -87,9 +110,14 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 	for _, at := range k.candidates {
 		try([]int{at})
 	}
-	for from := range min(starts, len(k.candidates)) {
-		for n := 2; n <= mostTogether && from+n <= len(k.candidates); n++ {
-			try(k.candidates[from : from+n])
+	left := mostStarts
+	for _, alike := range k.alike() {
+		n := min(starts, len(alike), left)
+		left -= n
+		for from := range n {
+			for n := 2; n <= mostTogether && from+n <= len(alike); n++ {
+				try(alike[from : from+n])
+			}
 		}
 	}
 	slices.SortFunc(found, func(a, b worth) int {
@@ -100,6 +128,26 @@ func Plans(hosts, offers []Host, p Packing) []Plan {
 		plans = append(plans, w.Plan)
 	}
 	return plans
+}
+
+// alike returns the candidates by the taints of their nodes, because pods of nodes with other taints seldom fit on one new node.
+func (k *packer) alike() (kinds [][]int) {
+	at := map[string]int{}
+	for _, c := range k.candidates {
+		var taints []string
+		for _, t := range k.hosts[c].Spec.Taints {
+			if t.Effect != corev1.TaintEffectPreferNoSchedule {
+				taints = append(taints, fmt.Sprint(t.Key, "=", t.Value, ":", t.Effect))
+			}
+		}
+		slices.Sort(taints)
+		key := strings.Join(taints, ",")
+		if _, known := at[key]; !known {
+			at[key], kinds = len(kinds), append(kinds, nil)
+		}
+		kinds[at[key]] = append(kinds[at[key]], c)
+	}
+	return kinds
 }
 
 type worth struct {
@@ -197,7 +245,7 @@ func (k *packer) host(h Host) packHost {
 			p.free[i] -= asks[i]
 		}
 		apart := ""
-		if separates(pod.Pod) && workload(pod.Pod) != "" {
+		if k.separates(pod.Pod) && workload(pod.Pod) != "" {
 			apart = workload(pod.Pod)
 			p.holds[apart] = true
 		}
@@ -240,11 +288,13 @@ func largest(asks, of []int64) (part float64) {
 }
 
 // separates reports whether the pod keeps apart from pods on the same node, which are pods of its workload as a rule. The scheduler knows them all.
-func separates(pod *corev1.Pod) bool {
+func (k *packer) separates(pod *corev1.Pod) bool {
 	if a := pod.Spec.Affinity; a != nil && a.PodAntiAffinity != nil && len(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0 {
 		return true
 	}
-	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool { return c.TopologyKey == corev1.LabelHostname })
+	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c corev1.TopologySpreadConstraint) bool {
+		return c.TopologyKey == corev1.LabelHostname && (k.KeepSpread || c.WhenUnsatisfiable == corev1.DoNotSchedule)
+	})
 }
 
 // plan returns the plan by which these hosts go, and what it is worth over the horizon. That is 0 or less if there is none.
@@ -266,8 +316,12 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	if p.Price*k.Horizon.Hours() <= cost {
 		return p, 0
 	}
-	var left []item
-	left, p.On = k.place(items, set)
+	var there, left []item
+	there, left, p.On = k.place(items, set)
+	for _, i := range slices.Concat(there, left) {
+		p.Pods = append(p.Pods, i.UID)
+	}
+	p.New = len(left)
 	p.Saving = p.Price
 	if len(left) > 0 {
 		into := k.offer(left, func(o *packHost) bool {
@@ -290,8 +344,8 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	return p, p.Saving*k.Horizon.Hours() - cost
 }
 
-// place puts items on hosts outside the set, the largest first. It returns those without a place, and the hosts of the others.
-func (k *packer) place(items []item, set []int) (left []item, on []string) {
+// place puts items on hosts outside the set, the largest first. It returns those that are there, those without a place, and the hosts of the former.
+func (k *packer) place(items []item, set []int) (there, left []item, on []string) {
 	free, holds := map[int][]int64{}, map[int]map[string]bool{}
 	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(b.size, a.size) })
 next:
@@ -318,6 +372,7 @@ next:
 				}
 				holds[at][i.apart] = true
 			}
+			there = append(there, i)
 			continue next
 		}
 		left = append(left, i)
@@ -325,7 +380,7 @@ next:
 	for _, at := range slices.Sorted(maps.Keys(free)) {
 		on = append(on, k.hosts[at].Name)
 	}
-	return left, on
+	return there, left, on
 }
 
 // offer returns the cheapest acceptable new node that takes all items.

@@ -2,6 +2,7 @@ package move
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 )
 
@@ -17,7 +19,7 @@ func newHost(name, group, cpu string, price float64, pods ...string) Host {
 	h := Host{Group: group, Whole: group, Price: price, MayGo: true, Takes: true, Node: &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"group": group}},
 		Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu), corev1.ResourcePods: resource.MustParse("20")}}}}
 	for i, asks := range pods {
-		h.Pods = append(h.Pods, HostPod{CPU: ptr.To(resource.MustParse(asks)).MilliValue(), Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(name, "-", i), OwnerReferences: []metav1.OwnerReference{
+		h.Pods = append(h.Pods, HostPod{CPU: ptr.To(resource.MustParse(asks)).MilliValue(), Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprint(name, "-", i), UID: types.UID(fmt.Sprint(name, "-", i)), OwnerReferences: []metav1.OwnerReference{
 			{Kind: "ReplicaSet", Name: fmt.Sprint(name, "-", i), Controller: ptr.To(true)}}}}})
 	}
 	return h
@@ -101,6 +103,34 @@ func TestPlans(t *testing.T) {
 	tainted.Spec.Taints = []corev1.Taint{{Key: "team", Effect: corev1.TaintEffectNoSchedule}}
 	if got := found([]Host{newHost("a", "big", "8", 0.4, "1500m")}, []Host{tainted}, nil); got != "none" {
 		t.Errorf("with a taint: %q", got)
+	}
+}
+
+// The larger pod gets the room that is there, and the other one the new node.
+func TestPlanSaysWhichPodsTheNewNodeGets(t *testing.T) {
+	full := newHost("full", "big", "8", 0.4, "6400m")
+	full.MayGo = false
+	plans := Plans([]Host{newHost("a", "big", "8", 0.4, "1", "1500m"), full}, []Host{newHost("", "small", "2", 0.1)}, Packing{Horizon: time.Hour, Spare: map[string]int{"big": 1}, Most: 1})
+	if len(plans) != 1 || !slices.Equal(plans[0].Pods, []types.UID{"a-1", "a-0"}) || plans[0].New != 1 {
+		t.Fatalf("got %+v, want the larger pod first, and one for the new node", plans)
+	}
+	pod := func(uid types.UID) *corev1.Pod { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}} }
+	order := plans[0].Order()
+	if order(pod("a-1")) >= order(pod("unknown")) || order(pod("unknown")) >= order(pod("a-0")) || !plans[0].IsNew(pod("a-0")) || plans[0].IsNew(pod("a-1")) || plans[0].IsNew(pod("unknown")) {
+		t.Error("want the larger pod, then pods that the plan does not know, then those for the new node")
+	}
+}
+
+// A soft taint keeps no pod away, so nodes with one and without go together.
+func TestSoftTaintsPartNoNodes(t *testing.T) {
+	var hosts []Host
+	for _, name := range []string{"a", "b", "c", "d"} {
+		hosts = append(hosts, newHost(name, "small", "2", 0.1, "1500m"))
+	}
+	hosts[1].Spec.Taints = []corev1.Taint{{Key: "soft", Value: "1", Effect: corev1.TaintEffectPreferNoSchedule}}
+	hosts[2].Spec.Taints = []corev1.Taint{{Key: "soft", Value: "2", Effect: corev1.TaintEffectPreferNoSchedule}}
+	if got := found(hosts, []Host{newHost("", "big", "8", 0.15)}, nil); got != "a b c d > big, saves 0.25" {
+		t.Errorf("got %q, want all of them for one", got)
 	}
 }
 

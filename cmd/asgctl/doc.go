@@ -2,8 +2,8 @@
 // of instance types, and why pods wait and nodes stay. It also checks a real account, and watches a running autoscaler. Under the name
 // kubectl-asg it is a kubectl plugin.
 //
-// It owns nothing but its exit code: package command reads the flags. Only account --launch changes anything in AWS, and nothing
-// changes anything in a cluster.
+// It owns nothing but its exit code: package command reads the flags. Only account --launch changes anything in AWS, and only
+// remove and moves resume change anything in a cluster.
 //
 // Decisions: docs/adr/one-program.md.
 package main

@@ -17,8 +17,12 @@ const autoscalerPackage = "github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-
 
 // BuildAutoscaler compiles the autoscaler into dir and returns its path. It builds with the race detector when the caller has
 // it, so that a test run compiles the core once and races of the whole program come to light. GOFLAGS carries the build tag, as
-// everywhere. All tests of a tree share what the first of them has linked, below bin.
-func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
+// everywhere. All tests of a tree share what the first of them has linked, below bin, unless they have further flags for the go command.
+func BuildAutoscaler(ctx context.Context, dir string, flags ...string) (string, error) {
+	path := filepath.Join(dir, "cluster-autoscaler")
+	if len(flags) > 0 {
+		return path, buildInto(ctx, path, flags...)
+	}
 	linked, err := linkedPath(ctx)
 	if err != nil {
 		return "", err
@@ -28,17 +32,10 @@ func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	args := []string{"build", "-ldflags=-w", "-o", linked}
-	if raceDetector {
-		args = append(args, "-race")
-	}
-	cmd := exec.CommandContext(ctx, "go", append(args, autoscalerPackage)...)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("build %s: %w", autoscalerPackage, err)
+	if err := buildInto(ctx, linked); err != nil {
+		return "", err
 	}
 	// The go command replaces the file and never writes into it, so the name in dir keeps this build.
-	path := filepath.Join(dir, "cluster-autoscaler")
 	if os.Link(linked, path) == nil {
 		return path, nil
 	}
@@ -47,6 +44,19 @@ func BuildAutoscaler(ctx context.Context, dir string) (string, error) {
 		return "", err
 	}
 	return path, os.WriteFile(path, content, 0o755)
+}
+
+func buildInto(ctx context.Context, path string, flags ...string) error {
+	args := append([]string{"build", "-ldflags=-w", "-o", path}, flags...)
+	if raceDetector {
+		args = append(args, "-race")
+	}
+	cmd := exec.CommandContext(ctx, "go", append(args, autoscalerPackage)...)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", autoscalerPackage, err)
+	}
+	return nil
 }
 
 // linkedPath names the shared binary, which `make clean` removes.

@@ -20,7 +20,7 @@ import (
 func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big *fakeaws.AutoScalingGroup)) *world {
 	t.Helper()
 	o := options()
-	o.ScaleDownDelayAfterAdd = 100 * time.Hour // the core itself removes nothing
+	o.ScaleDownDelayAfterAdd, o.ScanInterval = 100*time.Hour, planEvery // the core itself removes nothing
 	budgets, err := move.ParseBudgets([]string{"100%"})
 	if err != nil {
 		t.Fatal(err)
@@ -37,6 +37,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	w := newMovingWorld(t, on, o, true, m)
 	for _, group := range []string{"big", "small"} {
 		for i, n := range w.ready(group) {
+			n.Labels = map[string]string{"disk": group}
 			w.join(n)
 			pod := running(fmt.Sprint(group, "-pod-", i), fmt.Sprint(group, "-set-", i), cpu, n.Name)
 			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
@@ -151,6 +152,62 @@ func oneReplacesSeveral(t *testing.T, budget string) {
 	}
 }
 
+// Two pods of a large node fit where one of them leaves room: the one that may not run on the cheaper new node gets that, although the core prefers the
+// other one.
+func TestPlacesOfAPlanAreKept(t *testing.T) {
+	w := newDearWorld(t, 2, 0, "500m")
+	pod := func(name, cpu, node string, change func(*corev1.Pod)) {
+		p := running(name, name+"-set", cpu, node)
+		p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+		change(p)
+		w.put(p)
+	}
+	pod("big-pod-0", "500m", "big-0", func(p *corev1.Pod) { p.Spec.Priority = ptr.To[int32](1000) })
+	pod("choosy", "550m", "big-0", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "big"} })
+	pod("big-pod-1", "1300m", "big-1", func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} })
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "2 big, 1 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	w.join(w.ready("small")[0])
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "1 big, 1 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+	if got := w.evicted(); !strings.Contains(got, "choosy") || !strings.Contains(got, "big-pod-0") {
+		t.Errorf("evicted %q, want both pods of the large node", got)
+	}
+}
+
+// Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
+func TestNodesOfAPlanShareItsNewNode(t *testing.T) {
+	w := newDearWorld(t, 3, 0, "800m")
+	var err error
+	if w.machine.Budgets, err = move.ParseBudgets([]string{"1"}); err != nil {
+		t.Fatal(err)
+	}
+	kept := running("big-pod-2", "big-set-2", "1050m", "big-2")
+	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
+	w.put(kept)
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "3 big, 1 small" || w.evicted() != "" {
+			return w.sizes() + " evicted " + w.evicted()
+		}
+		return ""
+	})
+	w.join(w.ready("small")[0])
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != "1 big, 1 small" {
+			return w.sizes()
+		}
+		return ""
+	})
+}
+
 // The cheap group has no capacity. Nothing dearer is launched for the move, and nothing ends.
 func TestNoCapacityEndsAConsolidation(t *testing.T) {
 	w := newDearWorld(t, 2, 0, "1500m")
@@ -212,6 +269,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 			w := newDearWorld(t, 0, 2, "500m")
 			for i := range 2 {
 				pod := running(fmt.Sprint("small-pod-", i), fmt.Sprint("small-set-", i), "500m", fmt.Sprint("small-", i))
+				pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 				change(pod)
 				w.put(pod)
 			}
@@ -222,6 +280,15 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 			}
 			if w.sizes() != "0 big, 2 small" || w.evicted() != "" {
 				t.Errorf("%s, evicted %q, want no change", w.sizes(), w.evicted())
+			}
+			if w.consolidation.KeepSpread = false; name == "spread" {
+				w.clock.Step(time.Hour) // the plan that was refused is made again
+				w.untilConsolidated(func(*decision.Report) string {
+					if w.sizes() != "0 big, 1 small" {
+						return w.sizes()
+					}
+					return ""
+				})
 			}
 		})
 	}

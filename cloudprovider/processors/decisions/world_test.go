@@ -44,6 +44,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/podlist"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -95,7 +96,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 	handle, err := framework.NewHandle(t.Context(), w.factory, nil, false, false)
 	require.NoError(t, err)
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: core, KubeClient: client, InformerFactory: w.factory, FrameworkHandle: handle,
-		DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
+		ClusterSnapshot: snapshot.New(core, handle), DebuggingSnapshotter: debuggingsnapshot.NewDebuggingSnapshotter(false)}
 	opts.AutoscalingKubeClients = cacontext.NewAutoscalingKubeClients(t.Context(), core, client, w.factory)
 	nodes := w.factory.Core().V1().Nodes()
 	nodes.Informer()
@@ -153,7 +154,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 				Metrics: move.NewMetrics(prometheus.NewRegistry()), Clock: w.clock})
 			for _, reason := range w.machine.Reasons {
 				if consolidate, ok := reason.(*move.Consolidate); ok {
-					w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, Settled: time.Minute, Provider: w.Provider,
+					w.consolidation = &scaledown.Consolidation{Reason: consolidate, Horizon: time.Hour, KeepSpread: true, Settled: time.Minute, Provider: w.Provider,
 						Launchable: launchable.Now, DeleteOptions: opts.DeleteOptions, Rules: scaledown.Rules(opts.DeleteOptions, clock.RealClock{})}
 					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}

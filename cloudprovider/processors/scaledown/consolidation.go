@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/eligibility"
@@ -28,8 +29,6 @@ import (
 )
 
 const (
-	// Plans are made each planEvery while the cluster is at rest.
-	planEvery = 10 * time.Second
 	// A loop looks at mostPlans of them.
 	mostPlans = 50
 	// checking bounds the time of one loop in which plans are tried with the scheduler's filters. A try ends at twice that time. The last one, before
@@ -41,8 +40,8 @@ const (
 	startUp = 3 * time.Minute
 )
 
-// Consolidation looks for nodes that the cluster does not need at their price. move.Plans makes them beside the loop while no pod waits
-// and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the rules of scale-down.
+// Consolidation looks for nodes that the cluster does not need at their price. move.Plans makes them beside the loop, at most once in each scan
+// interval, while no pod waits and no plan is carried out. The loop tries the best ones in its snapshot, with the scheduler's filters and the rules of scale-down.
 //
 // The core's loop alone uses it.
 type Consolidation struct {
@@ -50,6 +49,8 @@ type Consolidation struct {
 	Horizon  time.Duration
 	Settled  time.Duration // how long pods and nodes must have been there
 	Provider *aws.Provider
+	// KeepSpread has the spread that pods only prefer count as if it were required.
+	KeepSpread bool
 	// Launchable returns the groups that can launch.
 	Launchable func(*cacontext.AutoscalingContext, []cloudprovider.NodeGroup, map[string]*framework.NodeInfo) []cloudprovider.NodeGroup
 	// DeleteOptions and Rules are the core's.
@@ -78,7 +79,7 @@ func (c *Consolidation) Found() *decision.Consolidation {
 // consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
-	adopted, due := c.Reason.Plan(), rests && now.Sub(c.last) >= planEvery
+	adopted, due := c.Reason.Plan(), rests && now.Sub(c.last) >= ctx.ScanInterval
 	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
 		return
 	}
@@ -155,7 +156,7 @@ func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[strin
 	}
 	c.Reason.Currency = string(spending.Total.Currency)
 	maps.DeleteFunc(c.refused, func(_ string, until time.Time) bool { return !now.Before(until) })
-	packing := move.Packing{Horizon: c.Horizon, StartUp: startUp, Spare: map[string]int{}, Refused: map[string]bool{}, Most: mostPlans}
+	packing := move.Packing{Horizon: c.Horizon, KeepSpread: c.KeepSpread, StartUp: startUp, Spare: map[string]int{}, Refused: map[string]bool{}, Most: mostPlans}
 	for key := range c.refused {
 		packing.Refused[key] = true
 	}
@@ -240,7 +241,7 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 		if time.Since(begun) > checking {
 			break
 		}
-		stays, err := c.try(ctx, p, ctx.RemainingPdbTracker, 2*checking, now)
+		_, stays, err := c.try(ctx, p, ctx.RemainingPdbTracker, 2*checking, now)
 		switch {
 		case errors.Is(err, errNoTime): // others may have more luck meanwhile
 			c.refused[p.Key()] = now.Add(time.Minute)
@@ -263,9 +264,8 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 
 var errNoTime = errors.New("a loop has no time for it")
 
-// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, within a time. Spread that a pod only prefers counts as if it were
-// required. budgets may be nil for pods that have been counted against them. The error may name a node that stays for its pods.
-func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budgets pdb.RemainingPdbTracker, within time.Duration, now time.Time) (stays string, err error) {
+// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, within a time. budgets may be nil for pods that have been counted against them. The error may name a node that stays for its pods.
+func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budgets pdb.RemainingPdbTracker, within time.Duration, now time.Time) (places map[types.UID]string, stays string, err error) {
 	s, begun := ctx.ClusterSnapshot, time.Now()
 	s.Fork()
 	defer s.Revert()
@@ -273,46 +273,54 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 	for _, name := range p.Nodes {
 		info, err := s.GetNodeInfo(name)
 		if err != nil {
-			return "", err
+			return nil, "", err
 		}
 		moving, err := simulator.GetPodsToMove(info, c.DeleteOptions, c.Rules, ctx.ListerRegistry, budgets, now)
 		if err != nil {
-			return name, err
+			return nil, name, err
 		}
 		if len(moving.OnCompletionPods) > 0 {
-			return name, errors.New("it waits for the end of a pod")
+			return nil, name, errors.New("it waits for the end of a pod")
 		}
 		for _, pod := range moving.Pods {
-			pods = append(pods, spreading(pod))
+			pods = append(pods, c.free(pod))
 		}
 		if err := s.RemoveNodeInfo(name); err != nil {
-			return "", err
+			return nil, "", err
 		}
 	}
+	order := p.Order()
+	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return order(a) - order(b) })
 	first := p.On
 	if p.Into != "" {
 		template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
 		if !known {
-			return "", fmt.Errorf("nothing is known of the nodes of %s", p.Into)
+			return nil, "", fmt.Errorf("nothing is known of the nodes of %s", p.Into)
 		}
 		info, err := simulator.SanitizedNodeInfo(template, "consolidated")
 		if err != nil {
-			return "", err
+			return nil, "", err
 		}
 		if err := s.AddNodeInfo(info); err != nil {
-			return "", err
+			return nil, "", err
 		}
 		first = append(slices.Clone(first), info.Node().Name)
 	}
 	over := func() bool { return time.Since(begun) > within }
 	placed, err := snapshot.Place(s, pods, snapshot.Nodes{First: first, Anywhere: func(*corev1.Pod) bool { return true }, Over: over})
-	if err != nil || len(placed) == len(pods) {
-		return "", err
+	switch {
+	case err != nil:
+		return nil, "", err
+	case len(placed) < len(pods) && over():
+		return nil, "", errNoTime
+	case len(placed) < len(pods):
+		return nil, "", fmt.Errorf("%d of %d pods fit nowhere else", len(pods)-len(placed), len(pods))
 	}
-	if over() {
-		return "", errNoTime
+	places = make(map[types.UID]string, len(placed))
+	for pod, node := range placed {
+		places[pod.UID] = node
 	}
-	return "", fmt.Errorf("%d of %d pods fit nowhere else", len(pods)-len(placed), len(pods))
+	return places, "", nil
 }
 
 // leaving returns the nodes of the plan that is carried out.
@@ -326,12 +334,15 @@ func (c *Consolidation) leaving() map[string]bool {
 	return names
 }
 
-// spreading returns a copy of the pod without a node, for which preferred spread is required.
-func spreading(pod *corev1.Pod) *corev1.Pod {
+// free returns a copy of the pod without a node, for which the spread that it only prefers may be required.
+func (c *Consolidation) free(pod *corev1.Pod) *corev1.Pod {
 	free := *pod
-	free.Spec.NodeName, free.Spec.TopologySpreadConstraints = "", slices.Clone(pod.Spec.TopologySpreadConstraints)
-	for i := range free.Spec.TopologySpreadConstraints {
-		free.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable = corev1.DoNotSchedule
+	free.Spec.NodeName = ""
+	if c.KeepSpread {
+		free.Spec.TopologySpreadConstraints = slices.Clone(pod.Spec.TopologySpreadConstraints)
+		for i := range free.Spec.TopologySpreadConstraints {
+			free.Spec.TopologySpreadConstraints[i].WhenUnsatisfiable = corev1.DoNotSchedule
+		}
 	}
 	return &free
 }

@@ -39,13 +39,13 @@ const (
 	// A pod that waits comes first for comesFirstFor. One that waits longer has another problem.
 	comesFirstFor = 15 * time.Minute
 	// unwritten is after how long a state that the cache does not show counts as lost.
-	unwritten = time.Minute
+	unwritten = 60 * time.Second
 )
 
 // Moves has nodes replaced: a move.Machine chooses them, and Requests carries that out. In each loop it takes part at three points:
 //
-//   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot, and returns them as pending. So the core plans
-//     them together with all others. restore puts them back before the core plans removals.
+//   - Count takes the pods of nodes without a place for them off these nodes in the core's snapshot. The core plans them together with all others
+//     that are pending. restore puts them back before the core plans removals.
 //   - ScaledUp, at the end of the scale-up, sees which of them got a node.
 //   - moving begins new moves, and Requests tells what came of the others.
 //
@@ -72,7 +72,7 @@ type Moves struct {
 	draining  map[string]string    // nodes whose drain has begun, with the reason
 
 	counted  map[string]*framework.NodeInfo // nodes of the snapshot as they were before Count, by name
-	owners   map[types.UID]string           // nodes of the pods that Count returned
+	owners   map[types.UID]string           // nodes that the pods that Count took off their nodes count for
 	waiting  []*corev1.Pod                  // the other pending pods
 	hopeless map[types.UID]bool             // waiting pods that no group helps
 	before   map[types.UID]bool             // the same, of the loop before
@@ -95,49 +95,81 @@ func NewMoves(m Moves) *Moves {
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
 func (m *Moves) Held() map[string]move.Held { return m.held }
 
-// Count returns the pods of the nodes that have no other place. It takes them off these nodes in the snapshot, which take no pod meanwhile, until
-// restore. pending are the pods that wait for a node.
+// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile, until restore. It returns the pods, but
+// for those of a consolidation that it puts on their planned places. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
 	first := m.comeFirst(pending)
 	m.before = m.hopeless
 	m.counted, m.owners, m.waiting, m.hopeless, m.only = map[string]*framework.NodeInfo{}, map[types.UID]string{}, slices.Clone(pending), map[types.UID]bool{}, nil
 	m.roomless = map[string]bool{}
+	consolidating := "" // a node
 	for _, name := range slices.Sorted(maps.Keys(m.placeless)) {
-		if m.states[name].Reason == move.Consolidation && first { // pods that wait come first
-			continue
-		}
-		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
-		if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
-			continue
-		}
-		moved := snapshot.Recreatable(info)
-		if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
-			klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
-			continue
-		}
-		m.counted[name] = info
-		for _, p := range moved {
-			if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, name); err != nil { // its claims are free, too
-				klog.ErrorS(err, "Could not take a pod off a node that is to be replaced", "node", name, "pod", klog.KObj(p))
+		if m.states[name].Reason == move.Consolidation {
+			if first { // pods that wait come first
 				continue
 			}
-			m.owners[p.UID] = name
-			free := *p // the snapshot changes no pod, so the parts may be shared
-			free.Spec.NodeName, free.Annotations = "", maps.Clone(p.Annotations)
-			nodemeta.Moved.Mark(&free)
-			pods = append(pods, &free)
+			consolidating = name
+		}
+		pods = append(pods, m.take(ctx, name, name, false)...)
+	}
+	if m.Consolidation == nil || consolidating == "" {
+		return pods
+	}
+	p := m.Consolidation.Reason.Plan()
+	if p == nil {
+		return pods
+	}
+	for _, name := range p.Nodes { // pods move once, and not to another node that goes
+		if m.counted[name] == nil {
+			pods = append(pods, m.take(ctx, name, consolidating, p.New == 0)...)
 		}
 	}
-	if m.Consolidation != nil && slices.ContainsFunc(pods, m.consolidates) {
-		for name := range m.Consolidation.leaving() { // pods move once, and not to another node that goes
-			if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && m.counted[name] == nil && !beingDrained(info.Node()) {
-				if replaceNode(ctx, shut(info, len(info.GetPods())), info) == nil {
-					m.counted[name] = info
-				}
-			}
+	return m.seated(ctx, pods, p)
+}
+
+// take closes a node in the snapshot, and takes its pods off unless they stay. They count for an owner: that node, or another one of the same plan.
+func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay bool) (pods []*corev1.Pod) {
+	info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
+	if err != nil || beingDrained(info.Node()) { // the core or the interruption counts the pods of such a node
+		return nil
+	}
+	var moved []*corev1.Pod
+	if !stay {
+		moved = snapshot.Recreatable(info)
+	}
+	if err := replaceNode(ctx, shut(info, len(info.GetPods())-len(moved)), info); err != nil {
+		klog.ErrorS(err, "Could not count the pods of a node that is to be replaced", "node", name)
+		return nil
+	}
+	m.counted[name] = info
+	for _, p := range moved {
+		if err := ctx.ClusterSnapshot.UnschedulePod(p.Namespace, p.Name, name); err != nil { // its claims are free, too
+			klog.ErrorS(err, "Could not take a pod off a node that is to be replaced", "node", name, "pod", klog.KObj(p))
+			continue
 		}
+		m.owners[p.UID] = owner
+		free := *p // the snapshot changes no pod, so the parts may be shared
+		free.Spec.NodeName, free.Annotations = "", maps.Clone(p.Annotations)
+		nodemeta.Moved.Mark(&free)
+		pods = append(pods, &free)
 	}
 	return pods
+}
+
+// seated puts pods of a consolidation where its plan has them, and returns the others, for which its new node comes. The core alone would give the
+// places of pods that may not run on the new node to pods that may.
+func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p *move.Plan) []*corev1.Pod {
+	if p.New == 0 {
+		return pods
+	}
+	stay := slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return !m.consolidates(pod) || p.IsNew(pod) })
+	order := p.Order()
+	slices.SortStableFunc(stay, func(a, b *corev1.Pod) int { return order(a) - order(b) })
+	placed, err := snapshot.Place(ctx.ClusterSnapshot, stay, snapshot.Nodes{First: p.On, Anywhere: func(*corev1.Pod) bool { return true }})
+	if err != nil {
+		klog.ErrorS(err, "Could not put the pods of a consolidation where its plan has them", "nodes", p.Nodes)
+	}
+	return slices.DeleteFunc(pods, func(pod *corev1.Pod) bool { return placed[pod] != "" })
 }
 
 // shut returns a copy of the node that takes no more than a number of pods.
@@ -186,7 +218,7 @@ func (m *Moves) Admit(pods []*corev1.Pod) []*corev1.Pod {
 	})
 }
 
-// consolidates reports whether Count has returned the pod, of a node that is to go for its price.
+// consolidates reports whether Count took the pod off a node that is to go for its price.
 func (m *Moves) consolidates(p *corev1.Pod) bool {
 	return m.states[m.owners[p.UID]].Reason == move.Consolidation
 }
@@ -236,7 +268,7 @@ func (m *Moves) restore(ctx *cacontext.AutoscalingContext) {
 	}
 	for name, info := range m.counted {
 		for _, p := range snapshot.Pods(info) {
-			if m.owners[p.UID] == name {
+			if m.owners[p.UID] != "" {
 				_ = ctx.ClusterSnapshot.ForceAddPod(p, name) // with its claims, which leave the snapshot with the node
 			}
 		}
@@ -285,6 +317,7 @@ func (m *Moves) launched(node, group string) {
 			state.Launches++
 		}
 		state.Replacement = group
+		delete(m.blocked, node)
 		m.set(node, &state)
 		klog.V(0).InfoS("Asked for the replacement of a node", "node", node, "reason", state.Reason, "nodeGroup", group)
 	}
@@ -479,7 +512,7 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
 	switch k.Reason {
 	case simulator.NoPlaceToMovePods, simulator.NodeGroupMaxDeletionCountReached, simulator.NodeGroupMinSizeReached:
-		if k.BlockingPod == nil {
+		if k.BlockingPod == nil && s.Reason != move.Consolidation { // see elsewhere
 			delete(m.blocked, name)
 		}
 	}
@@ -532,34 +565,43 @@ func (m *Moves) cools(group string) bool {
 	return cooling || g.Failure != nil
 }
 
-// unlessWorse leaves out nodes that are to go for their price if the pods of the plan no longer fit elsewhere as well as they do now.
-func (m *Moves) unlessWorse(ctx *cacontext.AutoscalingContext, nodes []*corev1.Node) []*corev1.Node {
-	return slices.DeleteFunc(nodes, func(n *corev1.Node) bool {
+// elsewhere leaves out nodes that are to go for their price, if the pods of their plan no longer fit elsewhere as well as they do now. It returns the
+// places of the pods of the others.
+func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev1.Node) (fit []*corev1.Node, places map[types.UID]string) {
+	places = map[types.UID]string{}
+	for _, n := range nodes {
 		s, moves := m.states[n.Name]
 		if !moves || s.Reason != move.Consolidation || m.Consolidation == nil {
-			return false
+			fit = append(fit, n)
+			continue
 		}
 		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
 		if adopted := m.Consolidation.Reason.Plan(); adopted != nil {
-			p.On = adopted.On
+			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
 			for _, name := range adopted.Nodes {
 				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
 					p.Nodes = append(p.Nodes, name)
 				}
 			}
 		}
-		_, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
+		placed, _, err := m.Consolidation.try(ctx, p, nil, lastTry, now)
 		if err == nil {
 			delete(m.blocked, n.Name)
-			return false
+			fit = append(fit, n)
+			maps.Copy(places, placed)
+			continue
 		}
-		klog.V(2).InfoS("A node is not drained, because its pods fit elsewhere no more", "node", n.Name, "cause", err)
-		m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "its pods fit elsewhere no more: " + err.Error()}
-		if !errors.Is(err, errNoTime) && lasts(m.blocked, n.Name, now) {
+		klog.V(2).InfoS("A node is not drained, because its pods fit nowhere else", "node", n.Name, "cause", err)
+		m.held[n.Name] = move.Held{Why: s.Why, Reason: s.Reason, Hold: move.HeldRoom, Message: "its pods fit nowhere else: " + err.Error()}
+		switch {
+		case errors.Is(err, errNoTime):
+		case lasts(m.blocked, n.Name, now):
 			m.postpone(n.Name)
+		case s.Into != "":
+			m.kept(ctx, all, &scaledownstatus.UnremovableNode{Node: n, Reason: simulator.NoPlaceToMovePods})
 		}
-		return true
-	})
+	}
+	return fit, places
 }
 
 // withoutRestarting leaves out the nodes that wait for the restart of Deployments.
@@ -591,13 +633,13 @@ func (m *Moves) restarts(ctx *cacontext.AutoscalingContext, n *corev1.Node) bool
 }
 
 // began notes that nodes are drained. The core itself counts their pods as pending from now on.
-func (m *Moves) began(nodes []*scaledownstatus.ScaleDownNode) {
+func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatus.ScaleDownNode) {
 	for _, n := range nodes {
 		if s, moves := m.states[n.Node.Name]; moves {
 			m.draining[n.Node.Name] = s.Reason
 			delete(m.placeless, n.Node.Name)
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
-				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return n.EvictedPods }}, m.Clock.Now())
+				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return n.EvictedPods }}, m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
 		}
 	}

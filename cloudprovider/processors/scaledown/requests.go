@@ -28,6 +28,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/snapshot"
 )
 
 // young is the age below which a node that is not of use may become so.
@@ -116,6 +117,21 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		leaving := r.Moves.Consolidation.leaving()
 		destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return leaving[n.Name] })
 	}
+	if r.Moves != nil {
+		fit, places := r.Moves.elsewhere(ctx, all, eligible)
+		for _, n := range eligible {
+			if !slices.Contains(fit, n) {
+				answer(n, simulator.NoPlaceToMovePods)
+			}
+		}
+		if eligible = fit; len(fit) == 0 {
+			return nil
+		}
+		if s, ok := ctx.ClusterSnapshot.(*snapshot.Snapshot); ok {
+			s.Prefer(places)
+			defer s.Prefer(nil)
+		}
+	}
 	processors := *r.Processors
 	processors.NodeGroupConfigProcessor = unneededAtOnce{processors.NodeGroupConfigProcessor}
 	p := planner.New(ctx, &processors, r.DeleteOptions, r.Rules)
@@ -124,7 +140,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	}
 	empty, drained := p.NodesToDelete(now)
 	if r.Moves != nil {
-		drained = r.Moves.unlessWorse(ctx, r.Moves.withoutRestarting(ctx, drained))
+		drained = r.Moves.withoutRestarting(ctx, drained)
 	}
 	_, r.Removals.begun, err = ctx.ScaleDownActuator.StartDeletion(empty, drained)
 	r.Removals.rollback.broken = err != nil
@@ -135,7 +151,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 	kept.SetUnremovableNodesInfo(p.UnremovableNodes(), p.NodeUtilizationMap(), ctx.CloudProvider)
 	r.Removals.answers = append(r.Removals.answers, kept.UnremovableNodes...)
 	if r.Moves != nil {
-		r.Moves.began(r.Removals.begun)
+		r.Moves.began(ctx, r.Removals.begun)
 		for _, k := range kept.UnremovableNodes {
 			r.Moves.kept(ctx, all, k)
 		}

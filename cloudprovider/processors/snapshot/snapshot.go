@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/predicate"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/store"
 	csisnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/csi/snapshot"
@@ -22,6 +23,7 @@ type Snapshot struct {
 	*predicate.PredicateSnapshot
 	csiNodes bool // they are part of the contents
 	known    map[types.UID]*framework.PodInfo
+	prefers  map[types.UID]string // see Prefer
 }
 
 // New makes an empty Snapshot as the options say. With CSINodes it runs predicates in one goroutine, because each fork that the
@@ -109,6 +111,20 @@ func (s *Snapshot) podInfo(pod *corev1.Pod) (*framework.PodInfo, error) {
 		return last, nil
 	}
 	return framework.NewPodInfo(pod, claims), nil
+}
+
+// Prefer has SchedulePodOnAnyNodeMatching try a node first, for each of these pods.
+func (s *Snapshot) Prefer(nodes map[types.UID]string) { s.prefers = nodes }
+
+// SchedulePodOnAnyNodeMatching puts the pod on an acceptable node, as the core does.
+func (s *Snapshot) SchedulePodOnAnyNodeMatching(pod *corev1.Pod, options clustersnapshot.SchedulingOptions) (string, clustersnapshot.SchedulingError) {
+	if node := s.prefers[pod.UID]; node != "" {
+		info, err := s.GetNodeInfo(node)
+		if err == nil && (options.IsNodeAcceptable == nil || options.IsNodeAcceptable(info)) && s.SchedulePod(pod, node) == nil {
+			return node, nil
+		}
+	}
+	return s.PredicateSnapshot.SchedulePodOnAnyNodeMatching(pod, options)
 }
 
 // RemoveNodeInfo removes a node with its pods. It removes pods with borrowed claims first, because the core removes a pod's own

@@ -1,12 +1,14 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -24,7 +26,7 @@ the autoscaler's own code over the cluster and AWS, which only read. They take t
 replace them, and then the running autoscaler is not asked: so you can ask what other flags would do. Such loops are a new autoscaler's
 first. They know of no cool-down and of no delay that has begun.
 
-Exits with 3 if a pod would get no node, or does not exist.`
+Exits with 3 if a pod would get no node, or it or its controller does not exist.`
 
 func (c *cli) explain() *cobra.Command {
 	e := &explainer{cli: c}
@@ -114,7 +116,30 @@ func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string)
 	if err != nil {
 		return err
 	}
+	if len(answer.Pods) == 0 && e.cluster != nil {
+		if err := e.find(cmd.Context(), owner); apierrors.IsNotFound(err) {
+			return finding{fmt.Sprintf("no pod of %s waits for a node: %v", owner, err)}
+		}
+	}
 	return e.print(cmd, answer)
+}
+
+// find looks for a controller of a kind that Kubernetes itself has, such as "Deployment/web".
+func (e *explainer) find(ctx context.Context, owner string) error {
+	client, err := kubernetes.NewForConfig(e.cluster)
+	if err != nil {
+		return err
+	}
+	kind, name, _ := strings.Cut(owner, "/")
+	api := client.AppsV1().RESTClient()
+	switch kind {
+	case "Deployment", "ReplicaSet", "StatefulSet", "DaemonSet":
+	case "Job", "CronJob":
+		api = client.BatchV1().RESTClient()
+	default:
+		return nil
+	}
+	return api.Get().Namespace(e.inNamespace()).Resource(strings.ToLower(kind) + "s").Name(name).Do(ctx).Error()
 }
 
 func (e *explainer) print(cmd *cobra.Command, answer *show.Pods) error {

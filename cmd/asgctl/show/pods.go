@@ -80,14 +80,17 @@ func (p *Pods) AddUnlisted(pod *corev1.Pod) {
 	p.Pods = append(p.Pods, d)
 }
 
-// owners are the kinds by the names that kubectl takes, in lower case.
+// owners are the kinds by their short names for kubectl, in lower case.
 var owners = map[string]string{"deploy": "Deployment", "rs": "ReplicaSet", "sts": "StatefulSet", "ds": "DaemonSet", "deployment": "Deployment",
 	"replicaset": "ReplicaSet", "statefulset": "StatefulSet", "daemonset": "DaemonSet", "job": "Job", "cronjob": "CronJob"}
 
-// Owner is a report's name for an owner.
+// Owner is a report's name for an owner. kubectl takes the plural of a kind, too.
 func Owner(kind, name string) string {
-	if long := owners[strings.ToLower(kind)]; long != "" {
-		kind = long
+	lower := strings.ToLower(kind)
+	for _, short := range []string{lower, strings.TrimSuffix(lower, "s")} {
+		if long := owners[short]; long != "" {
+			return long + "/" + name
+		}
 	}
 	return kind + "/" + name
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
 // Prices are what asgctl prices prints.
@@ -34,21 +35,30 @@ type Price struct {
 	Source string `json:"source"`
 }
 
-// pricer knows the prices that the autoscaler counts with.
-type pricer interface {
-	Price(instanceType, capacityType string, zones []string) (pricing.Price, bool)
-}
-
 // PricesOf lists the prices of a region, for one capacity type, of the named types, sorted, or of all in known without names. A name may be a
 // pattern such as g4dn.*. Unknown are the names that match nothing with a price, in their order.
-func PricesOf(p pricer, region string, known []string, capacityType string, names []string) (list Prices, unknown []string) {
-	list = Prices{Version: Version, Region: region}
-	list.Prices, unknown = matching(names, known, func(name string) (Price, bool) {
-		price, ok := p.Price(name, capacityType, nil)
-		return priceFrom(price, capacityType), ok
-	})
-	for _, price := range list.Prices {
-		list.Currency = price.Currency
+func PricesOf(p *groupprice.Pricer, region string, known []string, capacityType string, names []string) (list Prices, unknown []string) {
+	all, found := len(names) == 0, map[string]Price{}
+	if all {
+		names = []string{"*"}
+	}
+	for _, pattern := range names {
+		matched := all
+		for _, name := range append([]string{pattern}, known...) {
+			if ok, err := path.Match(pattern, name); name != pattern && (err != nil || !ok) {
+				continue
+			}
+			if price, ok := p.Price(name, capacityType, nil); ok {
+				found[name], matched = priceFrom(price, capacityType), true
+			}
+		}
+		if !matched {
+			unknown = append(unknown, pattern)
+		}
+	}
+	list = Prices{Version: Version, Region: region, Prices: []Price{}}
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		list.Prices, list.Currency = append(list.Prices, found[name]), found[name].Currency
 	}
 	return list, unknown
 }
@@ -64,35 +74,6 @@ func priceFrom(p pricing.Price, capacityType string) Price {
 func rounded(figure float64) float64 {
 	out, _ := strconv.ParseFloat(strconv.FormatFloat(figure, 'f', 9, 64), 64)
 	return out
-}
-
-// matching returns the values of the names that match one of the patterns, sorted by name, or of all known names without a pattern. A
-// pattern may be a name that is not known. Unknown are the patterns without a value, in their order.
-func matching[T any](patterns, known []string, look func(name string) (T, bool)) (values []T, unknown []string) {
-	all := len(patterns) == 0
-	if all {
-		patterns = []string{"*"}
-	}
-	found := map[string]T{}
-	for _, pattern := range patterns {
-		matched := all
-		for _, name := range append([]string{pattern}, known...) {
-			if ok, err := path.Match(pattern, name); name != pattern && (err != nil || !ok) {
-				continue
-			}
-			if value, ok := look(name); ok {
-				found[name], matched = value, true
-			}
-		}
-		if !matched {
-			unknown = append(unknown, pattern)
-		}
-	}
-	values = []T{} // not null in JSON
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		values = append(values, found[name])
-	}
-	return values, unknown
 }
 
 // Table returns the list for people.

@@ -168,7 +168,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PreferencePercent: 5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second, MoveProof: 5 * time.Minute,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
-		Consolidate: ConsolidateOff, ConsolidateHorizon: time.Hour,
+		Consolidate: ConsolidateOff, ConsolidateHorizon: time.Hour, ConsolidateSpread: true,
 	}
 	if diff := cmp.Diff(want, options.AWS); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)

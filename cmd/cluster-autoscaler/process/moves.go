@@ -54,7 +54,7 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	}
 	var consolidation *scaledown.Consolidation
 	if flags.Consolidate != options.ConsolidateOff {
-		consolidation = &scaledown.Consolidation{Reason: &move.Consolidate{On: flags.Consolidate == options.ConsolidateOn}, Horizon: flags.ConsolidateHorizon,
+		consolidation = &scaledown.Consolidation{Reason: &move.Consolidate{On: flags.Consolidate == options.ConsolidateOn}, Horizon: flags.ConsolidateHorizon, KeepSpread: flags.ConsolidateSpread,
 			Settled: p.core.NodeGroupDefaults.ScaleDownUnneededTime, Provider: cloud.provider}
 		m.Reasons = append(m.Reasons, consolidation.Reason)
 	}

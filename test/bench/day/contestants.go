@@ -68,7 +68,10 @@ func (s speed) flags(p program) []string {
 		{"scale-down-delay-after-add", 10 * time.Minute, 0}, {"scale-down-delay-after-failure", 3 * time.Minute, 0},
 		{"unremovable-node-recheck-timeout", 5 * time.Minute, 0}, {"node-delete-delay-after-taint", 5 * time.Second, 0},
 	}
-	if p == karpenterProgram {
+	switch p {
+	case ourProgram:
+		list = append(list, timed{"asg-consolidate-horizon", time.Hour, 0})
+	case karpenterProgram:
 		list = []timed{{"batch-idle-duration", time.Second, leastIdle}, {"batch-max-duration", 10 * time.Second, leastBatch}}
 	}
 	var flags []string

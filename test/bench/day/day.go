@@ -9,7 +9,7 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/karpenter"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
 )
 
 type bench struct {
@@ -75,8 +75,16 @@ func (b *bench) build(ctx context.Context, taking []contestant) (err error) {
 	runs := func(p program) bool {
 		return slices.ContainsFunc(taking, func(c contestant) bool { return c.program == p })
 	}
-	if b.ours, err = harness.Build(ctx, b.dir, b.progress, runs(stockProgram)); err == nil && runs(karpenterProgram) {
-		b.karpenter, _, err = karpenter.Build(ctx, b.progress)
+	if b.ours, err = b.buildOurs(ctx); err != nil {
+		return err
+	}
+	if runs(stockProgram) {
+		if _, err := stock.Build(ctx, b.progress, stock.AWS, false); err != nil {
+			return err
+		}
+	}
+	if runs(karpenterProgram) {
+		b.karpenter, err = b.buildKarpenter(ctx)
 	}
 	return err
 }

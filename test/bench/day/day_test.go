@@ -16,7 +16,7 @@ func TestBenchRunsOurAutoscalerThroughADay(t *testing.T) {
 		t.Skip("runs a control plane")
 	}
 	var stdout, stderr bytes.Buffer
-	if code := Main(t.Context(), []string{"-only", "mixed", "-who", "ours", "-minutes", "0.4", "-o", "json"}, &stdout, &stderr); code != 0 {
+	if code := Main(t.Context(), []string{"-only", "mixed", "-who", "ours-consolidate", "-minutes", "0.4", "-o", "json"}, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d: %s", code, stderr.String())
 	}
 	var got report
@@ -93,9 +93,9 @@ func TestMixesHaveAPodOfEachWorkloadAndPoolsOfEachTaint(t *testing.T) {
 
 func TestTimesAreCompressedAlike(t *testing.T) {
 	s := speedOf(24)
-	if flags := s.flags(ourProgram); !slices.Equal(flags, s.flags(stockProgram)) || !slices.Contains(flags, "--scale-down-unneeded-time=10s") ||
-		!slices.Contains(flags, "--scan-interval=1s") {
-		t.Errorf("%v, want the same for ours and stock, ten minutes as 10 s, and no loop below 1 s", flags)
+	if flags := s.flags(stockProgram); !slices.Equal(s.flags(ourProgram), append(flags, "--asg-consolidate-horizon=1m0s")) ||
+		!slices.Contains(flags, "--scale-down-unneeded-time=10s") || !slices.Contains(flags, "--scan-interval=1s") {
+		t.Errorf("%v, want the same for ours and stock but for the horizon, ten minutes as 10 s, and no loop below 1 s", flags)
 	}
 	if s.boot() != time.Second || speedOf(240).boot() != 10*time.Second {
 		t.Errorf("a node boots in %s and %s, want a minute of the day", s.boot(), speedOf(240).boot())

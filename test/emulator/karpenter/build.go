@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -25,6 +26,53 @@ func Build(ctx context.Context, progress io.Writer) (path, version string, err e
 	fmt.Fprintf(progress, "Building Karpenter %s (once, minutes)\n", version)
 	path, err = ask(ctx, "tool", "-n", program)
 	return path, version, err
+}
+
+// Change replaces a text of one of Karpenter's files.
+type Change struct{ File, Old, New string }
+
+// BuildChanged builds the pinned Karpenter into dir from a copy of its source with changes.
+func BuildChanged(ctx context.Context, dir string, progress io.Writer, changes ...Change) (path string, err error) {
+	source, err := controlplane.DownloadModule(ctx, nested(), module)
+	if err != nil {
+		return "", err
+	}
+	fmt.Fprintln(progress, "Building Karpenter with changes (once, minutes)")
+	own, mod := filepath.Join(dir, "karpenter-source"), filepath.Join(dir, "karpenter.mod")
+	if err := os.RemoveAll(own); err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(own)
+	if err := os.CopyFS(own, os.DirFS(source)); err != nil {
+		return "", err
+	}
+	for _, c := range changes {
+		text, err := os.ReadFile(filepath.Join(own, c.File))
+		if err != nil {
+			return "", err
+		}
+		if strings.Count(string(text), c.Old) != 1 {
+			return "", fmt.Errorf("file %s of Karpenter has not %q once", c.File, c.Old)
+		}
+		if err := os.WriteFile(filepath.Join(own, c.File), []byte(strings.Replace(string(text), c.Old, c.New, 1)), 0o600); err != nil {
+			return "", err
+		}
+	}
+	for _, ending := range []string{"mod", "sum"} {
+		text, err := os.ReadFile(filepath.Join(nested(), "go."+ending))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "karpenter."+ending), text, 0o600); err != nil {
+			return "", err
+		}
+	}
+	if _, err := ask(ctx, "mod", "edit", "-replace="+module+"="+own, mod); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, "karpenter")
+	_, err = ask(ctx, "build", "-modfile="+mod, "-o", path, program)
+	return path, err
 }
 
 // definitions are the folders with Karpenter's own kinds. It downloads the module first where the go command's cache lacks it.

@@ -33,6 +33,7 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/proxy"}, Verbs: []string{"get"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: []string{"get"}},
 	}})
 	report := decision.Report{Version: decision.Version, At: time.Now(), Process: decision.Process{Leader: true, Cluster: "the leader's"},
 		Pods: []decision.Pod{{Namespace: "shop", Name: "web-0", State: decision.PodHelpless, Search: 0,
@@ -75,6 +76,10 @@ func asksRunningAutoscaler(t *testing.T, l *lab) {
 	}
 	if code, stdout, stderr = ask("top", "--output=json"); code != 0 || !strings.Contains(stdout, `"cluster": "the leader's"`) {
 		t.Errorf("asgctl top ends with %d and %q:\n%s", code, stderr, stdout)
+	}
+	const want = "asgctl: no pod of Deployment/none waits for a node: deployments.apps \"none\" not found\n"
+	if code, _, stderr = ask("explain", "deployments/none", "--namespace="+asking); code != 3 || stderr != want {
+		t.Errorf("exit code %d, want 3, and on stderr %q, want %q", code, stderr, want)
 	}
 }
 
