@@ -236,11 +236,17 @@ func nodeInfo(t *fromgroup.Template) (*framework.NodeInfo, error) {
 	return framework.NewNodeInfo(node, nil, framework.NewPodInfo(cloudprovider.BuildKubeProxy(t.Group), nil)), nil
 }
 
-// GetOptions returns the defaults, overridden by the group's tags.
+// GetOptions returns Options, and never an error.
 func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*config.NodeGroupAutoscalingOptions, error) {
+	options := n.Options(defaults)
+	return &options, nil
+}
+
+// Options are the defaults, overridden by the group's tags.
+func (n *NodeGroup) Options(defaults config.NodeGroupAutoscalingOptions) config.NodeGroupAutoscalingOptions {
 	t := n.provider.view.Load().templates[n.id]
 	if t == nil {
-		return &defaults, nil
+		return defaults
 	}
 	o := t.Options
 	set(&defaults.ScaleDownUtilizationThreshold, o.ScaleDownUtilizationThreshold)
@@ -250,7 +256,7 @@ func (n *NodeGroup) GetOptions(defaults config.NodeGroupAutoscalingOptions) (*co
 	set(&defaults.MaxNodeProvisionTime, o.MaxNodeProvisionTime)
 	set(&defaults.MaxNodeStartupTime, o.MaxNodeStartupTime)
 	set(&defaults.IgnoreDaemonSetsUtilization, o.IgnoreDaemonSetsUtilization)
-	return &defaults, nil
+	return defaults
 }
 
 func set[T any](field *T, override *T) {

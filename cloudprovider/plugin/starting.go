@@ -43,11 +43,7 @@ func readyForCore(node *corev1.Node, gpuLabel string) bool {
 
 // startupTime is the time that a node of the group may take to become Ready: what its tag says, or else the core's default.
 func startupTime(group *aws.NodeGroup) time.Duration {
-	options, err := group.GetOptions(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime})
-	if err != nil {
-		return clusterstate.MaxNodeStartupTime
-	}
-	return options.MaxNodeStartupTime
+	return group.Options(config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: clusterstate.MaxNodeStartupTime}).MaxNodeStartupTime
 }
 
 // starts reports whether nodes of the group are starting.

@@ -61,7 +61,7 @@ func coolDowns(report *decision.Report, now map[string]int) {
 }
 
 func groupStates(report *decision.Report, now map[string]int) {
-	for _, state := range []decision.GroupState{decision.GroupReady, decision.GroupFull, decision.GroupCoolDown, decision.GroupDegraded} {
+	for _, state := range []decision.GroupState{decision.GroupReady, decision.GroupFull, decision.GroupCoolDown, decision.GroupDegraded, decision.GroupPaused} {
 		now[string(state)] = 0
 	}
 	for i := range report.Groups {

@@ -47,7 +47,7 @@ func New(o Options) (*Metrics, error) {
 			o.Report, counts(pendingPods)},
 		gauge{describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"),
 			o.Report, counts(coolDowns)},
-		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded.", "state"),
+		gauge{describe("node_groups", "Node groups by state: ready to grow, full, in a cool-down, degraded, paused.", "state"),
 			o.Report, counts(groupStates)},
 	}
 	if o.PerNodeGroup {

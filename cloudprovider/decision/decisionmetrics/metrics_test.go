@@ -75,6 +75,7 @@ node_group_nodes{node_group="b/eu-central-1a",state="starting"} 0
 node_groups{state="cool-down"} 1
 node_groups{state="degraded"} 0
 node_groups{state="full"} 0
+node_groups{state="paused"} 0
 node_groups{state="ready"} 1
 pending_pods{reason="max-size"} 2
 pending_pods{reason="none"} 1
@@ -87,6 +88,7 @@ cool_downs{reason="resources"} 0
 node_groups{state="cool-down"} 0
 node_groups{state="degraded"} 0
 node_groups{state="full"} 0
+node_groups{state="paused"} 0
 node_groups{state="ready"} 0
 pending_pods{reason="max-size"} 0
 pending_pods{reason="none"} 0

@@ -35,13 +35,6 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
 			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}
 	}
-	for _, verdict := range []decision.Verdict{decision.Chosen, decision.Fits} {
-		for _, a := range answers {
-			if a.Verdict == verdict {
-				return helped(a)
-			}
-		}
-	}
 	s := search{pod: pod, asked: requests(pod), need: need, groups: groups, all: make([]candidate, 0, len(answers))}
 	for _, n := range nodes {
 		if s.nodes == nil {
@@ -58,14 +51,6 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 		return cannotGrow(takers)
 	}
 	return s.closest()
-}
-
-// helped is the reason of a pod that a group helps.
-func helped(a decision.Answer) decision.Reason {
-	if a.Verdict == decision.Chosen {
-		return decision.Reason{Code: decision.CodeLaunching, Message: "group " + quote(a.Group) + " launches a node for the pod"}
-	}
-	return decision.Reason{Code: decision.CodeNotChosen, Message: "group " + quote(a.Group) + " would take the pod, and the expander chose another group for other pods first"}
 }
 
 // candidate is a group that does not help.

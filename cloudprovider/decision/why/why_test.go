@@ -407,14 +407,7 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 	}
 }
 
-func TestPodThatAGroupHelpsIsLaunching(t *testing.T) {
-	answers := []decision.Answer{{Group: "a", Verdict: decision.Fits}, {Group: "b", Verdict: decision.Chosen}}
-	if got := cause(podOf(), answers, nil); got.Code != decision.CodeLaunching || !strings.Contains(got.Message, `"b"`) {
-		t.Errorf("got %+v, want the chosen group", got)
-	}
-	if got := cause(podOf(), answers[:1], nil); got.Code != decision.CodeNotChosen || !strings.Contains(got.Message, `"a"`) {
-		t.Errorf("got %+v, want the group that fits", got)
-	}
+func TestNoGroupIsACause(t *testing.T) {
 	if got := cause(podOf(), nil, nil); got.Code != decision.CodeNoGroups {
 		t.Errorf("got %+v without groups", got)
 	}
@@ -488,8 +481,7 @@ func TestForeignTextIsBoundedAndPlain(t *testing.T) {
 	groups := map[string]*decision.Group{evil: g}
 	all := []decision.Reason{Backoff(&decision.Group{Name: evil}, noon, evil, evil), CoolDown(evil, evil, Attempt{Group: &decision.Group{Name: evil}, InstanceType: evil}), Scheduling(evil, []string{evil}, evil), Scheduling("DynamicResources", []string{evil}, evil),
 		cause(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups, node),
-		cause(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups),
-		cause(pod, []decision.Answer{{Group: evil, Verdict: decision.Chosen}}, groups)}
+		cause(pod, []decision.Answer{rejected(evil, Scheduling("VolumeBinding", []string{evil}, ""))}, groups)}
 	for _, refusal := range []Refusal{{Text: evil}, {Kind: RefusedFull}, {Kind: RefusedCoolDown, Class: evil}, {Kind: RefusedDegraded},
 		{Kind: RefusedQuota, Text: `exceeded quota: "` + evil + `", resources: ` + evil}, {Kind: RefusedBackoff}, {Kind: RefusedNotReady}} {
 		r := Skipped(refusal, g)

@@ -1,6 +1,7 @@
 package decisions
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -121,7 +123,7 @@ func (k *cluster) groups() []decision.Group {
 		case m.node == nil || m.group == "":
 		case nodemeta.Ready(m.node):
 			ready[m.group]++
-		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > startupTime:
+		case k.facts.at.Sub(m.node.CreationTimestamp.Time) > k.startupTime(m.group):
 			broken[m.group]++
 		}
 	}
@@ -155,8 +157,13 @@ func (k *cluster) groups() []decision.Group {
 	return list
 }
 
-// startupTime is the time that a node may take to be ready, by default (core, --max-node-startup-time).
-const startupTime = 15 * time.Minute
+// startupTime is how long a node of the group may take to be Ready: --max-node-startup-time, or the group's tag.
+func (k *cluster) startupTime(group string) (within time.Duration) {
+	if ng := k.facts.view.NodeGroup(group); ng != nil {
+		within = ng.Options(k.Core.NodeGroupDefaults).MaxNodeStartupTime
+	}
+	return cmp.Or(within, clusterstate.MaxNodeStartupTime)
+}
 
 // describe returns the facts of AWS about a group.
 func describe(g *group.Group, id string) decision.Group {

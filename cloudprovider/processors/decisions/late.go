@@ -94,10 +94,7 @@ func (c *Collector) provisionTime(v *aws.View, group string) (within time.Durati
 	if ng == nil {
 		return 0, ""
 	}
-	options, err := ng.GetOptions(c.Core.NodeGroupDefaults)
-	if err != nil {
-		return 0, ""
-	}
+	options := ng.Options(c.Core.NodeGroupDefaults)
 	if t := v.Template(group); t != nil && t.Options.MaxNodeProvisionTime != nil {
 		return options.MaxNodeProvisionTime, "the group's tag maxnodeprovisiontime"
 	}
@@ -137,7 +134,7 @@ func (k *cluster) findLate(groups map[string]*decision.Group) map[string]decisio
 			late[m.group] = r
 		case m.node == nil && missing[m.group].Code == decision.CodeConfiguration:
 			continue // it dies as the last one did
-		case m.node == nil, !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+		case m.node == nil, !nodemeta.Ready(m.node) && k.facts.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
 			coming[m.group]++
 		}
 		launched[m.group]++

@@ -107,9 +107,9 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {
 			o.Reason.Message = "EKS Auto Mode runs it, and it belongs to no group of this autoscaler"
 		}
-	case kept != nil || unneeded:
+	case kept != nil || unneeded && f.thresholds != nil: // without them the loop has ended before it looked at the node
 		k.weigh(o, m, group, kept, since)
-	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < startupTime:
+	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
 		o.Since = m.node.CreationTimestamp.Time
 	case !k.ScaleDown:
@@ -351,10 +351,7 @@ func (k *cluster) threshold(m member) float64 {
 	if ng == nil {
 		return 0
 	}
-	options, err := ng.GetOptions(k.Core.NodeGroupDefaults)
-	if err != nil {
-		return 0
-	}
+	options := ng.Options(k.Core.NodeGroupDefaults)
 	if k.Provider.GetNodeGpuConfig(m.node) != nil {
 		return options.ScaleDownGpuUtilizationThreshold
 	}

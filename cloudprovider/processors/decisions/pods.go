@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,6 +18,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision/why"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/podzone"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/loop"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/status"
 )
 
@@ -401,7 +401,7 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 		return ignored(decision.CodePriority, fmt.Sprintf("give it a priority class with a value of %d or more", cutoff),
 			"its priority of %d is below --expendable-pods-priority-cutoff=%d, and no node is launched for such pods", *pod.Spec.Priority, cutoff)
 	case s.toHelp()[pod.UID]:
-		if age, delay := s.facts.at.Sub(pod.CreationTimestamp.Time), s.delay(pod); age <= delay {
+		if age, delay := s.facts.at.Sub(pod.CreationTimestamp.Time), loop.DelayOf(pod, s.Core.NewPodScaleUpDelay); age <= delay {
 			return delayed("it is younger than the %s that pods wait for a scale-up (--new-pod-scale-up-delay, or its own annotation)",
 				decision.Span(delay))
 		}
@@ -418,18 +418,6 @@ func (s *speaker) other(pod *corev1.Pod) outcome {
 	}
 	return outcome{state: decision.PodFits, search: -1,
 		cause: decision.Reason{Code: decision.CodeFits, Message: "it fits on a node that is there or on its way, and the scheduler has not placed it yet"}}
-}
-
-// podDelayAnnotation lengthens --new-pod-scale-up-delay for one pod.
-const podDelayAnnotation = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay"
-
-// delay returns the age that the pod must have before the core looks for it.
-func (s *speaker) delay(pod *corev1.Pod) time.Duration {
-	own, err := time.ParseDuration(pod.Annotations[podDelayAnnotation])
-	if err != nil {
-		own = 0
-	}
-	return max(own, s.Core.NewPodScaleUpDelay)
 }
 
 // owner names the pod's controller, the Deployment in the place of its ReplicaSet.

@@ -87,7 +87,7 @@ func (t *Trigger) countPod(pod *apiv1.Pod) {
 
 // countsFrom is the moment from which the loop counts the pod.
 func (t *Trigger) countsFrom(pod *apiv1.Pod) time.Time {
-	return pod.CreationTimestamp.Add(delayOf(pod, t.config.PodDelay))
+	return pod.CreationTimestamp.Add(DelayOf(pod, t.config.PodDelay))
 }
 
 // young reports whether the pod may belong to a burst that still goes on. The API server cuts its creation to the second.
@@ -169,9 +169,9 @@ func ownCause(pod *apiv1.Pod) string {
 	return cause
 }
 
-// delayOf is the age below which the loop leaves the pod alone. The pod's own annotation counts if it is valid and asks for
+// DelayOf is the age below which the loop leaves the pod alone. The pod's own annotation counts if it is valid and asks for
 // more than the delay for all pods.
-func delayOf(pod *apiv1.Pod, forAll time.Duration) time.Duration {
+func DelayOf(pod *apiv1.Pod, forAll time.Duration) time.Duration {
 	own, err := time.ParseDuration(pod.Annotations[annotations.PodScaleUpDelayAnnotationKey])
 	if err != nil || own < forAll {
 		return forAll

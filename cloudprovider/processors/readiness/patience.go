@@ -38,8 +38,8 @@ type wait struct {
 
 // wait returns how long the node, which follow has seen, counts as starting.
 func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Node, all []*corev1.Node, uses func() usesOfNodes) wait {
-	seen, most := s.nodes[node.Spec.ProviderID], s.startupTime(ctx, node)
-	group := s.provider.NodeGroupOf(node)
+	seen, group := s.nodes[node.Spec.ProviderID], s.provider.NodeGroupOf(node)
+	most := group.Options(ctx.NodeGroupDefaults).MaxNodeStartupTime
 	usual := s.usual(group.AutoScalingGroup(), all, uses(), most)
 	w := wait{until: node.CreationTimestamp.Add(most), unusual: seen.ready.Add(max(usual, unusualAfter)), usual: usual}
 	if t := s.provider.View().Template(group.Id()); t != nil && t.Options.MaxNodeStartupTime != nil {
@@ -82,15 +82,4 @@ func (s *StartingNodes) usual(group string, nodes []*corev1.Node, uses usesOfNod
 		}
 	}
 	return shortest
-}
-
-// startupTime returns how long a node of the group may take to start.
-func (s *StartingNodes) startupTime(ctx *cacontext.AutoscalingContext, node *corev1.Node) time.Duration {
-	defaults := ctx.NodeGroupDefaults
-	if group := s.provider.NodeGroupOf(node); group != nil {
-		if options, err := group.GetOptions(defaults); err == nil {
-			return options.MaxNodeStartupTime
-		}
-	}
-	return defaults.MaxNodeStartupTime
 }

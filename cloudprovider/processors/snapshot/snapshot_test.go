@@ -296,3 +296,19 @@ func TestPodsCountAsTheyAreNow(t *testing.T) {
 	w.pods = []*corev1.Pod{asks(gone, "6")}
 	expect("1 pods, 6000m")
 }
+
+func TestPreferredNodeComesFirst(t *testing.T) {
+	w := newWorld(5, 0, false)
+	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
+	w.load(t, s)
+	on := func(options clustersnapshot.SchedulingOptions, name string) string {
+		node, err := s.SchedulePodOnAnyNodeMatching(newPod(name, ""), options)
+		require.Nil(t, err)
+		return node
+	}
+	s.Prefer(map[types.UID]string{"a": "n3", "b": "n3", "c": "gone"})
+	assert.Equal(t, "n3", on(clustersnapshot.SchedulingOptions{}, "a"))
+	other := on(clustersnapshot.SchedulingOptions{IsNodeAcceptable: func(info *framework.NodeInfo) bool { return info.Node().Name != "n3" }}, "b")
+	assert.NotEqual(t, "n3", other, "the preferred node is not acceptable")
+	assert.NotEmpty(t, on(clustersnapshot.SchedulingOptions{}, "c"), "the preferred node is gone")
+}

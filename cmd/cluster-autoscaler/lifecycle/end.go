@@ -37,14 +37,7 @@ func (s Step) run(ctx context.Context) bool {
 	}()
 	select {
 	case <-ended:
-		return true
 	case <-ctx.Done():
 	}
-	// A step that ends because of its limit has ended all the same, if it does so at once.
-	select {
-	case <-ended:
-		return true
-	default:
-		return false
-	}
+	return ctx.Err() == nil // a step that ends because of its limit may have left something running
 }

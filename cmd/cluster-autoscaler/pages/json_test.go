@@ -62,16 +62,6 @@ func TestReportIsServed(t *testing.T) {
 	}
 }
 
-func TestOnlyReadingIsServed(t *testing.T) {
-	server, _ := served(t)
-	response, err := http.Post(server.URL, "", nil)
-	require.NoError(t, err)
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusMethodNotAllowed {
-		t.Errorf("a POST gives %s", response.Status)
-	}
-}
-
 func TestReportIsCompressedOnRequest(t *testing.T) {
 	server, r := served(t)
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)

@@ -49,7 +49,7 @@ func statusEndpoints(record *decision.Record, recordings http.Handler) http.Hand
 	paths.Handle(pages.Path, page)
 	paths.Handle(pages.Path+"/", page)
 	paths.Handle("GET "+pages.Path+"/loop.zip", recordings)
-	paths.Handle(pages.Path+".json", pages.NewJSON(record))
+	paths.Handle("GET "+pages.Path+".json", pages.NewJSON(record))
 	return paths
 }
 
