@@ -45,9 +45,9 @@ func (s speed) of(d, least time.Duration) time.Duration {
 
 // Times of a real day, and the least that they are compressed to.
 const (
-	boot      = time.Minute      // from the launch until the node is Ready, in whole seconds here
-	scan      = 10 * time.Second // the default of both Cluster Autoscalers
-	leastScan = time.Second      // a loop is not compressed
+	boot      = time.Minute            // from the launch until the node is Ready, in whole seconds here
+	scan      = 10 * time.Second       // the default of both Cluster Autoscalers
+	leastScan = 200 * time.Millisecond // a loop takes its time, which is not compressed
 	// A burst of pods takes its time to be created, which is not compressed. A shorter batch would have a part of it.
 	leastIdle, leastBatch = 100 * time.Millisecond, time.Second
 )

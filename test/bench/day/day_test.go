@@ -94,8 +94,8 @@ func TestMixesHaveAPodOfEachWorkloadAndPoolsOfEachTaint(t *testing.T) {
 func TestTimesAreCompressedAlike(t *testing.T) {
 	s := speedOf(24)
 	if flags := s.flags(stockProgram); !slices.Equal(s.flags(ourProgram), append(flags, "--asg-consolidate-horizon=1m0s")) ||
-		!slices.Contains(flags, "--scale-down-unneeded-time=10s") || !slices.Contains(flags, "--scan-interval=1s") {
-		t.Errorf("%v, want the same for ours and stock but for the horizon, ten minutes as 10 s, and no loop below 1 s", flags)
+		!slices.Contains(flags, "--scale-down-unneeded-time=10s") || !slices.Contains(flags, "--scan-interval=200ms") {
+		t.Errorf("%v, want the same for ours and stock but for the horizon, ten minutes as 10 s, and no loop below 0.2 s", flags)
 	}
 	if s.boot() != time.Second || speedOf(240).boot() != 10*time.Second {
 		t.Errorf("a node boots in %s and %s, want a minute of the day", s.boot(), speedOf(240).boot())
