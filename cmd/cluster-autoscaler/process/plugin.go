@@ -113,7 +113,6 @@ func (p *Process) nextRecord() func() {
 			p.decisions.End()
 		}
 		begun = true
-		lifecycle.AdjustGarbage()
 		p.decisions.Begin("refresh", time.Now())
 	}
 }

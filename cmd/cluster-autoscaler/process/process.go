@@ -51,7 +51,7 @@ type Process struct {
 // Run serves the endpoints and autoscales, under the leader lease unless that is switched off. As a plugin it serves a core that
 // autoscales. It returns nil once ctx has ended and everything else has, too.
 func (p *Process) Run(ctx context.Context) error {
-	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", lifecycle.CollectGarbage())
+	klog.FromContext(ctx).V(2).Info("Set up garbage collection", "heapLimit", lifecycle.LimitHeap())
 	debug.FreeOSMemory() // a replica without the lease keeps this size
 	var err error
 	if p.kube, err = kubeConfig(p.core.KubeClientOpts); err != nil {
@@ -178,7 +178,6 @@ func (p *Process) loop(ctx context.Context, a *assembly) {
 		}
 		beforeLast, last = last, time.Now()
 		logger.V(4).Info("Started a loop", "reason", reason, "waited", last.Sub(waiting))
-		lifecycle.AdjustGarbage()
 		recorded := p.ring.Begin(a.informers, a.cloud.cache.Snapshot())
 		p.decisions.Begin(string(reason), last)
 		loop.RunAutoscalerOnce(a.autoscaler, p.health.HealthCheck, last)
