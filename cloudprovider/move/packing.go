@@ -2,7 +2,6 @@ package move
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -56,16 +55,16 @@ func (p Plan) IsNew(pod *corev1.Pod) bool {
 	return slices.Contains(p.Pods[len(p.Pods)-p.New:], pod.UID)
 }
 
-// Order returns a function for the place of pods in the plan's order. Pods that the plan does not know stand before those for the new node.
-func (p Plan) Order() func(*corev1.Pod) int {
-	at := make(map[types.UID]int, len(p.Pods))
+// Sort sorts pods in the plan's order. Pods that the plan does not know stand before the pods for the new node.
+func (p Plan) Sort(pods []*corev1.Pod) {
+	at := make(map[types.UID]int, len(p.Pods)) // 0 for pods that the plan does not know
 	for n, uid := range p.Pods {
 		at[uid] = n - len(p.Pods) + p.New
 		if at[uid] >= 0 {
 			at[uid]++
 		}
 	}
-	return func(pod *corev1.Pod) int { return at[pod.UID] }
+	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return at[a.UID] - at[b.UID] })
 }
 
 // Packing bounds Plans.
@@ -85,7 +84,7 @@ const (
 	leastSaving, leastEstimated = 0.05, 0.2
 	// mostTogether nodes go for one new node.
 	mostTogether = 5
-	// starts bounds the tries of several nodes together, of each kind, and mostStarts those of all kinds.
+	// starts bounds the tries of several nodes of one kind together. mostStarts bounds the tries of all kinds.
 	starts, mostStarts = 30, 120
 	// The part of the cluster that moves counts as lost for disrupted. With a horizon of an hour that is the rule of Karpenter's policy
 	// Balanced (sigs.k8s.io/karpenter v1.14.0): the part of the price that is saved is at least half of the part of the pods that move.
@@ -137,7 +136,7 @@ func (k *packer) alike() (kinds [][]int) {
 		var taints []string
 		for _, t := range k.hosts[c].Spec.Taints {
 			if t.Effect != corev1.TaintEffectPreferNoSchedule {
-				taints = append(taints, fmt.Sprint(t.Key, "=", t.Value, ":", t.Effect))
+				taints = append(taints, t.ToString())
 			}
 		}
 		slices.Sort(taints)
@@ -344,7 +343,7 @@ func (k *packer) plan(set []int) (Plan, float64) {
 	return p, p.Saving*k.Horizon.Hours() - cost
 }
 
-// place puts items on hosts outside the set, the largest first. It returns those that are there, those without a place, and the hosts of the former.
+// place puts items on hosts outside the set, the largest first. It returns the items with a place, the items without one, and the hosts that took some.
 func (k *packer) place(items []item, set []int) (there, left []item, on []string) {
 	free, holds := map[int][]int64{}, map[int]map[string]bool{}
 	slices.SortStableFunc(items, func(a, b item) int { return cmp.Compare(b.size, a.size) })

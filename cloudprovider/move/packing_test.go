@@ -115,8 +115,9 @@ func TestPlanSaysWhichPodsTheNewNodeGets(t *testing.T) {
 		t.Fatalf("got %+v, want the larger pod first, and one for the new node", plans)
 	}
 	pod := func(uid types.UID) *corev1.Pod { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}} }
-	order := plans[0].Order()
-	if order(pod("a-1")) >= order(pod("unknown")) || order(pod("unknown")) >= order(pod("a-0")) || !plans[0].IsNew(pod("a-0")) || plans[0].IsNew(pod("a-1")) || plans[0].IsNew(pod("unknown")) {
+	sorted := []*corev1.Pod{pod("a-0"), pod("unknown"), pod("a-1")}
+	plans[0].Sort(sorted)
+	if sorted[0].UID != "a-1" || sorted[1].UID != "unknown" || sorted[2].UID != "a-0" || !plans[0].IsNew(pod("a-0")) || plans[0].IsNew(pod("a-1")) || plans[0].IsNew(pod("unknown")) {
 		t.Error("want the larger pod, then pods that the plan does not know, then those for the new node")
 	}
 }

@@ -58,6 +58,17 @@ func (w *world) untilConsolidated(want func(*decision.Report) string) (r *decisi
 	return r
 }
 
+// untilSizes runs loops, ten seconds apart, until AWS has these sizes.
+func (w *world) untilSizes(want string) {
+	w.T.Helper()
+	w.untilConsolidated(func(*decision.Report) string {
+		if w.sizes() != want {
+			return w.sizes()
+		}
+		return ""
+	})
+}
+
 const planEvery = 10 * time.Second
 
 // sizes are the desired capacities at AWS, once AWS has answered. A test that ends before has a termination in doubt.
@@ -72,12 +83,7 @@ func (w *world) sizes() string {
 
 func TestNodeGoesWhosePodsFitElsewhere(t *testing.T) {
 	w := newDearWorld(t, 0, 3, "900m")
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "0 big, 2 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("0 big, 2 small")
 	list := entries(w.record.Report(), decision.ScaleDown)
 	if len(list) != 1 || !strings.HasPrefix(list[0].Reason.Message, "replaced (consolidation: its pods fit on other nodes, which saves ") {
 		t.Errorf("recorded %+v", list)
@@ -103,12 +109,7 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 		t.Fatalf("%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
 	}
 	w.join(w.ready("small")[0])
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "0 big, 1 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("0 big, 1 small")
 }
 
 // Three nodes go for a spot one, the pods of which leave one after the other.
@@ -127,12 +128,7 @@ func oneReplacesSeveral(t *testing.T, budget string) {
 	if w.machine.Budgets, err = move.ParseBudgets([]string{budget}); err != nil {
 		t.Fatal(err)
 	}
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "1 big, 3 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("1 big, 3 small")
 	n := w.ready("big")[0]
 	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
 		n.Status.Allocatable[name], n.Status.Capacity[name] = amount, amount
@@ -165,19 +161,9 @@ func TestPlacesOfAPlanAreKept(t *testing.T) {
 	pod("big-pod-0", "500m", "big-0", func(p *corev1.Pod) { p.Spec.Priority = ptr.To[int32](1000) })
 	pod("choosy", "550m", "big-0", func(p *corev1.Pod) { p.Spec.NodeSelector = map[string]string{"disk": "big"} })
 	pod("big-pod-1", "1300m", "big-1", func(p *corev1.Pod) { p.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"} })
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "2 big, 1 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("2 big, 1 small")
 	w.join(w.ready("small")[0])
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "1 big, 1 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("1 big, 1 small")
 	if got := w.evicted(); !strings.Contains(got, "choosy") || !strings.Contains(got, "big-pod-0") {
 		t.Errorf("evicted %q, want both pods of the large node", got)
 	}
@@ -200,12 +186,7 @@ func TestNodesOfAPlanShareItsNewNode(t *testing.T) {
 		return ""
 	})
 	w.join(w.ready("small")[0])
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "1 big, 1 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("1 big, 1 small")
 }
 
 // The cheap group has no capacity. Nothing dearer is launched for the move, and nothing ends.
@@ -283,12 +264,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 			}
 			if w.consolidation.KeepSpread = false; name == "spread" {
 				w.clock.Step(time.Hour) // the plan that was refused is made again
-				w.untilConsolidated(func(*decision.Report) string {
-					if w.sizes() != "0 big, 1 small" {
-						return w.sizes()
-					}
-					return ""
-				})
+				w.untilSizes("0 big, 1 small")
 			}
 		})
 	}
@@ -297,12 +273,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 // A plan that is under way ends when the autoscaler is restarted so that it only shows plans.
 func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
 	w := newDearWorld(t, 1, 0, "1500m")
-	w.untilConsolidated(func(*decision.Report) string {
-		if w.sizes() != "1 big, 1 small" {
-			return w.sizes()
-		}
-		return ""
-	})
+	w.untilSizes("1 big, 1 small")
 	*w.consolidation.Reason = move.Consolidate{}
 	w.join(w.ready("small")[0])
 	w.untilConsolidated(func(r *decision.Report) string {

@@ -264,7 +264,8 @@ func (c *Consolidation) check(ctx *cacontext.AutoscalingContext, plans []move.Pl
 
 var errNoTime = errors.New("a loop has no time for it")
 
-// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, within a time. budgets may be nil for pods that have been counted against them. The error may name a node that stays for its pods.
+// try puts the pods of the plan's nodes elsewhere, in a fork of the snapshot, within a time. It returns their new nodes. budgets may be nil for pods that
+// have been counted against them. stays may name a node that keeps its pods.
 func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budgets pdb.RemainingPdbTracker, within time.Duration, now time.Time) (places map[types.UID]string, stays string, err error) {
 	s, begun := ctx.ClusterSnapshot, time.Now()
 	s.Fork()
@@ -289,8 +290,7 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 			return nil, "", err
 		}
 	}
-	order := p.Order()
-	slices.SortStableFunc(pods, func(a, b *corev1.Pod) int { return order(a) - order(b) })
+	p.Sort(pods)
 	first := p.On
 	if p.Into != "" {
 		template, known := ctx.TemplateNodeInfoRegistry.GetNodeInfo(p.Into)
@@ -321,17 +321,6 @@ func (c *Consolidation) try(ctx *cacontext.AutoscalingContext, p move.Plan, budg
 		places[pod.UID] = node
 	}
 	return places, "", nil
-}
-
-// leaving returns the nodes of the plan that is carried out.
-func (c *Consolidation) leaving() map[string]bool {
-	names := map[string]bool{}
-	if p := c.Reason.Plan(); p != nil {
-		for _, name := range p.Nodes {
-			names[name] = true
-		}
-	}
-	return names
 }
 
 // free returns a copy of the pod without a node, for which the spread that it only prefers may be required.

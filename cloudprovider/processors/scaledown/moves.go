@@ -95,8 +95,8 @@ func NewMoves(m Moves) *Moves {
 // Held returns why nodes that are due do not move. The map is not changed once the loop has ended.
 func (m *Moves) Held() map[string]move.Held { return m.held }
 
-// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile, until restore. It returns the pods, but
-// for those of a consolidation that it puts on their planned places. pending are the pods that wait for a node.
+// Count takes the pods without another place off their nodes in the snapshot. These nodes take no pod meanwhile, until restore. It returns the pods. Pods
+// of a consolidation that it puts on their planned places are left out. pending are the pods that wait for a node.
 func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) (pods []*corev1.Pod) {
 	first := m.comeFirst(pending)
 	m.before = m.hopeless
@@ -163,8 +163,7 @@ func (m *Moves) seated(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod, p 
 		return pods
 	}
 	stay := slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool { return !m.consolidates(pod) || p.IsNew(pod) })
-	order := p.Order()
-	slices.SortStableFunc(stay, func(a, b *corev1.Pod) int { return order(a) - order(b) })
+	p.Sort(stay)
 	placed, err := snapshot.Place(ctx.ClusterSnapshot, stay, snapshot.Nodes{First: p.On, Anywhere: func(*corev1.Pod) bool { return true }})
 	if err != nil {
 		klog.ErrorS(err, "Could not put the pods of a consolidation where its plan has them", "nodes", p.Nodes)

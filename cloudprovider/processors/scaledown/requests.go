@@ -114,8 +114,9 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		return err
 	}
 	if r.Moves != nil && r.Moves.Consolidation != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
-		leaving := r.Moves.Consolidation.leaving()
-		destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return leaving[n.Name] })
+		if p := r.Moves.Consolidation.Reason.Plan(); p != nil {
+			destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return slices.Contains(p.Nodes, n.Name) })
+		}
 	}
 	if r.Moves != nil {
 		fit, places := r.Moves.elsewhere(ctx, all, eligible)

@@ -9,7 +9,6 @@ import (
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/harness"
-	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/stock"
 )
 
 type bench struct {
@@ -71,19 +70,15 @@ func names[T any](list []T, name func(T) string) []string {
 }
 
 // build makes the programs of the contestants that take part.
-func (b *bench) build(ctx context.Context, taking []contestant) (err error) {
+func (b *bench) build(ctx context.Context, taking []contestant) error {
 	runs := func(p program) bool {
 		return slices.ContainsFunc(taking, func(c contestant) bool { return c.program == p })
 	}
-	if b.ours, err = b.buildOurs(ctx); err != nil {
+	overlay, err := b.compressed(ctx)
+	if err != nil {
 		return err
 	}
-	if runs(stockProgram) {
-		if _, err := stock.Build(ctx, b.progress, stock.AWS, false); err != nil {
-			return err
-		}
-	}
-	if runs(karpenterProgram) {
+	if b.ours, err = harness.Build(ctx, b.dir, b.progress, runs(stockProgram), "-overlay="+overlay); err == nil && runs(karpenterProgram) {
 		b.karpenter, err = b.buildKarpenter(ctx)
 	}
 	return err

@@ -27,15 +27,16 @@ func Tags(more map[string]string) map[string]string {
 // Raises are the calls to AWS that ask for instances.
 var Raises = []string{"LaunchInstances", "SetDesiredCapacity", "UpdateAutoScalingGroup"}
 
-// Build builds our autoscaler into dir, and returns its path. If asked to, it makes sure that the user's cache has stock, too.
-func Build(ctx context.Context, dir string, progress io.Writer, withStock bool) (string, error) {
+// Build builds our autoscaler into dir with further flags for the go command, and returns its path. If asked to, it makes sure that the user's cache
+// has stock, too.
+func Build(ctx context.Context, dir string, progress io.Writer, withStock bool, flags ...string) (string, error) {
 	if withStock {
 		if _, err := stock.Build(ctx, progress, stock.AWS, false); err != nil {
 			return "", err
 		}
 	}
 	fmt.Fprintln(progress, "Building our autoscaler")
-	return lab.BuildAutoscaler(ctx, dir)
+	return lab.BuildAutoscaler(ctx, dir, flags...)
 }
 
 // End ends everything. It kills the autoscaler, because its end is not measured.
