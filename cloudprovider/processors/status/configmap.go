@@ -1,16 +1,24 @@
 package status
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/api"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate/utils"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/klog/v2"
+	"sigs.k8s.io/yaml"
 )
 
 // Writer writes the status after each loop. It wraps the core's AutoscalingStatusProcessor, which the core's loop calls. Run does the
@@ -67,7 +75,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		case <-w.wake:
 		}
 		next := time.After(writeEvery)
-		w.write()
+		w.write(context.WithoutCancel(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -76,17 +84,87 @@ func (w *Writer) Run(ctx context.Context) error {
 	}
 }
 
-// write sends the newest status, if it is not sent yet. The core logs errors.
-func (w *Writer) write() {
+// write sends the newest status, if it is not sent yet.
+func (w *Writer) write(ctx context.Context) {
 	w.writing <- struct{}{}
 	defer func() { <-w.writing }()
 	w.mu.Lock()
 	newest, ended := w.unsent, w.ended
 	w.unsent = nil
 	w.mu.Unlock()
-	if newest != nil && !ended {
-		_, _ = utils.WriteStatusConfigMap(w.client, w.namespace, *newest.facts, nil, w.name, newest.at)
+	if newest == nil || ended {
+		return
 	}
+	if err := w.send(ctx, *newest); err != nil {
+		klog.FromContext(ctx).Error(err, "The status is not written, the next loop tries again", "configMap", klog.KRef(w.namespace, w.name))
+	}
+}
+
+// send writes what the core's WriteStatusConfigMap writes, and keeps what others have put into the ConfigMap.
+func (w *Writer) send(ctx context.Context, newest loopStatus) error {
+	status := *newest.facts
+	status.Time = newest.at.Format(utils.ConfigMapLastUpdateFormat)
+	text, err := encode(status, mostText)
+	if err != nil {
+		return fmt.Errorf("encode the status: %w", err)
+	}
+	maps := w.client.CoreV1().ConfigMaps(w.namespace)
+	m, err := maps.Get(ctx, w.name, metav1.GetOptions{})
+	missing := apierrors.IsNotFound(err)
+	if missing {
+		m = &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: w.name}}
+	} else if err != nil {
+		return fmt.Errorf("read the ConfigMap: %w", err)
+	}
+	if m.Data == nil {
+		m.Data = map[string]string{}
+	}
+	m.Data["status"] = text
+	metav1.SetMetaDataAnnotation(&m.ObjectMeta, utils.ConfigMapLastUpdatedKey, status.Time)
+	if missing {
+		_, err = maps.Create(ctx, m, metav1.CreateOptions{})
+	} else {
+		_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
+	}
+	if err != nil {
+		return fmt.Errorf("write the ConfigMap: %w", err)
+	}
+	return nil
+}
+
+const (
+	// mostText leaves room for the status in a ConfigMap, which holds 1 MiB. The text of 1,000 groups has about 0.75 MiB.
+	mostText = 1_000_000
+	// groupsAtOnce are encoded together. Encoding 1,000 groups at once takes 50 MiB of memory.
+	groupsAtOnce = 20
+)
+
+// encode returns the text that yaml.Marshal returns for the status. The last groups are left out where the text would exceed most bytes, and its
+// message says so.
+func encode(status api.ClusterAutoscalerStatus, most int) (string, error) {
+	var groups bytes.Buffer
+	shown := 0
+	for some := range slices.Chunk(status.NodeGroups, groupsAtOnce) {
+		text, err := yaml.Marshal(some)
+		if err != nil {
+			return "", err
+		}
+		if groups.Len()+len(text) > most {
+			status.Message = fmt.Sprintf("%d of %d node groups are left out, because a ConfigMap holds no more; asgctl groups lists all",
+				len(status.NodeGroups)-shown, len(status.NodeGroups))
+			break
+		}
+		groups.Write(text)
+		shown += len(some)
+	}
+	status.NodeGroups = nil
+	rest, err := yaml.Marshal(status)
+	if err != nil || shown == 0 {
+		return string(rest), err
+	}
+	// The keys are sorted, and the time is the last.
+	end := bytes.LastIndex(rest, []byte("\ntime: ")) + 1
+	return string(rest[:end]) + "nodeGroups:\n" + groups.String() + string(rest[end:]), nil
 }
 
 // CleanUp deletes the ConfigMap, after the write under way. Later loops write nothing.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -18,6 +19,7 @@ import (
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/client-go/kubernetes/fake"
 	kubetesting "k8s.io/client-go/testing"
+	"sigs.k8s.io/yaml"
 )
 
 const (
@@ -146,4 +148,34 @@ func TestDeletionComesLast(t *testing.T) {
 			t.Errorf("the status is %+v after its deletion", m)
 		}
 	})
+}
+
+func TestTextIsTheCores(t *testing.T) {
+	at := metav1.NewTime(time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC))
+	for _, count := range []int{0, 1, groupsAtOnce, 3*groupsAtOnce + 1} {
+		status := api.ClusterAutoscalerStatus{Time: at.String(), AutoscalerStatus: api.ClusterAutoscalerRunning, Message: "two\ntime: lines"}
+		for n := range count {
+			status.NodeGroups = append(status.NodeGroups, api.NodeGroupStatus{Name: fmt.Sprintf("time: %d", n),
+				Health:  api.NodeGroupHealthCondition{Status: api.ClusterAutoscalerHealthy, MaxSize: n, LastProbeTime: at},
+				ScaleUp: api.NodeGroupScaleUpCondition{BackoffInfo: api.BackoffInfo{ErrorMessage: "no\n\ntime: capacity"}}})
+		}
+		core, err := yaml.Marshal(status)
+		require.NoError(t, err)
+		text, err := encode(status, mostText)
+		require.NoError(t, err)
+		assert.Equal(t, string(core), text, "%d groups", count)
+	}
+}
+
+func TestStatusOfManyGroupsFitsIntoAConfigMap(t *testing.T) {
+	status := api.ClusterAutoscalerStatus{Time: "now", NodeGroups: make([]api.NodeGroupStatus, 100)}
+	whole, err := encode(status, mostText)
+	require.NoError(t, err)
+	half, err := encode(status, len(whole)/2)
+	require.NoError(t, err)
+	var read api.ClusterAutoscalerStatus
+	require.NoError(t, yaml.UnmarshalStrict([]byte(half), &read))
+	assert.Len(t, read.NodeGroups, 40)
+	assert.Equal(t, "now", read.Time)
+	assert.Equal(t, "60 of 100 node groups are left out, because a ConfigMap holds no more; asgctl groups lists all", read.Message)
 }
