@@ -12,7 +12,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// groupFrom turns AWS's description into a Group. Every field of it may be missing.
+// statesSizes reports whether the description has the sizes, without which it is no reading: a desired capacity taken for 0 would be written back.
+func statesSizes(in types.AutoScalingGroup) bool {
+	return in.MinSize != nil && in.MaxSize != nil && in.DesiredCapacity != nil
+}
+
+// groupFrom turns AWS's description into a Group. Every field of it but the sizes may be missing.
 func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	g := &group.Group{
 		Name:            aws.ToString(in.AutoScalingGroupName),
@@ -52,12 +57,16 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 		if strings.HasPrefix(string(i.LifecycleState), "Warmed:") {
 			continue // of the warm pool, beside the group
 		}
+		weight := launchspec.ParseWeight(i.WeightedCapacity)
+		if i.WeightedCapacity == nil && !g.Source.CountsHardware() {
+			weight, _ = g.Source.WeightOf(aws.ToString(i.InstanceType), nil)
+		}
 		g.Instances = append(g.Instances, group.Instance{
 			ID:        aws.ToString(i.InstanceId),
 			Type:      aws.ToString(i.InstanceType),
 			Zone:      aws.ToString(i.AvailabilityZone),
 			Lifecycle: group.Lifecycle(i.LifecycleState),
-			Weight:    launchspec.ParseWeight(i.WeightedCapacity),
+			Weight:    weight,
 			Protected: aws.ToBool(i.ProtectedFromScaleIn),
 			Origin:    instanceOrigin(i),
 		})

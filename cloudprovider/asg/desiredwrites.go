@@ -64,7 +64,7 @@ func (c *Cache) Withdraw(ctx context.Context, name string, n int) (int, *group.G
 		begun, err := c.begun(ctx, name, g.ReadAt.Add(-ledger.ClockSkew), c.clock.Now().Add(-ledger.BeginsWithin))
 		begun = slices.DeleteFunc(begun, func(id string) bool { return g.Instance(id) != nil })
 		switch {
-		case err != nil && !awsclient.IsDenied(err):
+		case err != nil && !awsclient.IsDenied(err) && !awsclient.IsUnknownCall(err):
 			return 0, err
 		case len(begun) == 0:
 			return n, nil

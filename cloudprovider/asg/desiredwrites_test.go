@@ -155,6 +155,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		name     string
 		activity types.Activity
 		denied   bool
+		unknown  bool
 		taken    int // of two
 	}{
 		{name: "none", taken: 2},
@@ -162,6 +163,7 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 		{name: "a known instance", activity: types.Activity{Description: aws.String("Launching a new EC2 instance: i-1"), StartTime: aws.Time(time.Now().Add(-time.Hour))}, taken: 1},
 		{name: "an old wait", activity: types.Activity{Description: aws.String("Launching a new EC2 instance"), StartTime: aws.Time(time.Now().Add(-time.Minute))}, taken: 2},
 		{name: "denied", denied: true, taken: 2},
+		{name: "unknown", unknown: true, taken: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
@@ -172,6 +174,9 @@ func TestWithdrawalKeepsLaunchesBegunSince(t *testing.T) {
 			}
 			if tt.denied {
 				w.aws.Deny(activitiesCall)
+			}
+			if tt.unknown {
+				w.aws.Inject(fakeaws.Fault{Action: activitiesCall, Code: "UnknownOperation"})
 			}
 			if taken := w.withdraw(2); taken != tt.taken || w.desired("a") != 3-tt.taken {
 				t.Errorf("withdrew %d, %d are desired, want to withdraw %d of 2", taken, w.desired("a"), tt.taken)
@@ -424,5 +429,43 @@ func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 				time.Sleep(5 * time.Minute)
 			})
 		})
+	}
+}
+
+func TestReadingWithoutSizesIsNone(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 3, 10), scalingGroup("b", 0, 1, 10)).started()
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		if *g.AutoScalingGroupName == "a" {
+			g.DesiredCapacity = nil
+		}
+	}
+	w.setDesired(4)
+	w.refresh()
+	if g := w.group("a"); g == nil || g.DesiredCapacity != 3 || w.group("b").DesiredCapacity != 1 {
+		t.Errorf("group %+v, want its last reading", g)
+	}
+	if _, err := w.cache.Reread(t.Context(), "a"); err == nil {
+		t.Error("a reading without the desired capacity counts")
+	}
+	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
+		t.Errorf("withdrew %d, error %v, desired capacity %d, want an error and 4", taken, err, w.desired("a"))
+	}
+}
+
+func TestInstancesWithoutWeightHaveThatOfTheirType(t *testing.T) {
+	t.Parallel()
+	g := scalingGroup("a", 0, 8, 20)
+	g.LaunchTemplate, g.MixedInstancesPolicy = nil, &fakeaws.MixedInstancesPolicy{LaunchTemplate: fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"},
+		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
+	w := newWorld(t, g).started()
+	w.calls.edit = func(g *types.AutoScalingGroup) {
+		for at := range g.Instances {
+			g.Instances[at].WeightedCapacity = nil
+		}
+	}
+	w.refresh()
+	if now := w.group("a"); now.CountedCapacity() < 8 || now.Missing() != 0 {
+		t.Errorf("the instances count for %d, and %d are missing, want all of 8", now.CountedCapacity(), now.Missing())
 	}
 }

@@ -182,6 +182,11 @@ func TestRaisedGroups(t *testing.T) {
 		{name: "not supported", raised: true, refused: true, fault: fakeaws.Fault{Code: "UnsupportedOperation"}},
 		{name: "not allowed", raised: true, refused: true, fault: fakeaws.Fault{Code: "AccessDenied"}},
 		{name: "not known", raised: true, refused: true, fault: fakeaws.Fault{Code: "InvalidAction"}},
+		{name: "not known by another's code", raised: true, refused: true, fault: fakeaws.Fault{Code: "UnknownOperation"}},
+		{name: "not found", raised: true, refused: true, fault: fakeaws.Fault{Code: "ActionNotFound", Status: 404}},
+		{name: "not found, without a code", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotFound", Status: 404, Body: fakeaws.Garbled}},
+		{name: "not implemented", raised: true, refused: true, fault: fakeaws.Fault{Code: "NotImplemented", Status: 501}},
+		{name: "a code that nobody knows", raised: true, refused: true, fault: fakeaws.Fault{Code: "Nonsense"}},
 		{name: "not valid", raised: true, refused: true, fault: fakeaws.Fault{Code: "ValidationError"}},
 	} {
 		t.Run(tt.name, bubbled(func(t *testing.T) {
@@ -223,6 +228,38 @@ func TestRaisedGroups(t *testing.T) {
 				t.Errorf("in synchronous mode: error %v, %d raises, want an error: %t, and none", err, only.aws.Calls()[desiredCall], tt.raised)
 			}
 		}))
+	}
+}
+
+func TestThrottledLaunchIsAskedForByDesiredCapacity(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling", Status: 400})
+		w.increase(2)
+		calls := w.aws.Calls()[launchCall]
+		w.increase(1)
+		if again := w.aws.Calls()[launchCall] - calls; w.desired("a") != 3 || again != 0 {
+			t.Errorf("desired capacity %d, %d more launches, want 3, and none for a minute", w.desired("a"), again)
+		}
+		only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
+		if _, err := only.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 3 {
+			t.Errorf("in synchronous mode: error %v, desired capacity %d, want an error and 3", err, w.desired("a"))
+		}
+	})
+}
+
+func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ExpiredToken", Status: 403, Times: 1})
+	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
+		t.Error("an increase with expired credentials succeeds")
+	}
+	assert.Empty(t, w.cache.Fallbacks(), "fallbacks")
+	w.increase(1)
+	if got := w.aws.Calls()[launchCall]; got != 2 || w.aws.Calls()[desiredCall] != 0 {
+		t.Errorf("%d launches and %d raises, want 2 and none", got, w.aws.Calls()[desiredCall])
 	}
 }
 

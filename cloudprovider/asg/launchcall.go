@@ -88,14 +88,17 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 		case awsclient.IsTokenDisputed(err):
 			c.groups.update(g.Name, func(e *entry) { e.NoteConflict(o.key, c.clock.Now()) })
 			return nil, fmt.Errorf("a launch of other instances in the same place began before ours, its outcome is not known yet: %w", err)
-		case awsclient.IsUnsupported(err), awsclient.IsDenied(err), awsclient.IsInvalid(err):
+		case awsclient.IsThrottled(err) && asked < throttledPatience:
+		case awsclient.IsUnsent(err), c.isNoRefusalOfTheCall(err):
+			return nil, err
+		case awsclient.IsThrottled(err) && awsclient.IsRefused(err): // the older call has a rate of its own
+			c.calls.launch.Missed(ctx, g.Name, began, err)
+			return nil, because(errNotSynchronous, err)
+		case awsclient.IsUnknownCall(err), awsclient.IsRefused(err):
 			if !c.overtaken(ctx, o, err) {
 				c.refusals.refused(ctx, g.Name, err)
 			}
 			return nil, because(errNotSynchronous, err)
-		case awsclient.IsThrottled(err) && asked < throttledPatience:
-		case awsclient.IsRefused(err):
-			return nil, err
 		default:
 			klog.FromContext(ctx).Info("AWS did not answer a launch, asking again with its token", "group", g.Name, "zone", o.zone, "err", awsclient.Brief(err))
 			if misses++; c.calls.launch.Enough(misses) {
@@ -109,6 +112,20 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 			return nil, because(err, ended)
 		}
 	}
+}
+
+// isNoRefusalOfTheCall reports whether AWS refused a launch for a reason that the older call does not help against, or that is soon over: credentials
+// that are not valid, a passing state, and a rate where the mode allows no other call.
+func (c *Cache) isNoRefusalOfTheCall(err error) bool {
+	switch awsmessage.OfCode(awsclient.Code(err)) {
+	case awsmessage.Permission:
+		return !awsclient.IsForbidden(err)
+	case awsmessage.Transient:
+		return awsclient.IsRefused(err)
+	case awsmessage.Throttle:
+		return awsclient.IsRefused(err) && c.options.LaunchMode == LaunchSynchronous
+	}
+	return false
 }
 
 // once keeps the SDK from repeating the call. Our own repetition with the token learns more.

@@ -22,6 +22,10 @@ func (c *Cache) apply(ctx context.Context, found map[string]types.AutoScalingGro
 	defer c.groups.mu.Unlock()
 	moved, newSource := false, false
 	for name, described := range found {
+		if !statesSizes(described) {
+			klog.FromContext(ctx).Info("AWS described an Auto Scaling group without its sizes, the reading before stays", "group", name)
+			continue
+		}
 		e := c.groups.entries[name]
 		if e != nil && e.identity != identityOf(described) {
 			if aws.ToTime(described.CreatedTime).Before(e.createdAt) {

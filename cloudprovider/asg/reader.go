@@ -121,8 +121,8 @@ func (c *Cache) hintAtAny(ctx context.Context) {
 	}
 }
 
-// refreshNamed reads the named groups only. Groups that AWS does not return are gone.
-func (c *Cache) refreshNamed(ctx context.Context, names []string) error {
+// refreshNamed reads the named groups only. Groups that AWS does not return are gone. Groups without sizes are an error, after the others are read.
+func (c *Cache) refreshNamed(ctx context.Context, names []string) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for some := range slices.Chunk(names, maxGroupsPerCall) {
@@ -132,8 +132,13 @@ func (c *Cache) refreshNamed(ctx context.Context, names []string) error {
 			return err
 		}
 		c.apply(ctx, found, start, some)
+		for name, described := range found {
+			if !statesSizes(described) {
+				err = fmt.Errorf("describe auto scaling groups: the answer lacks the sizes of %q", name)
+			}
+		}
 	}
-	return nil
+	return err
 }
 
 // Reread reads the group now and publishes it, by one call. The error is ErrGroupNotFound or the reading's.

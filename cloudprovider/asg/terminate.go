@@ -246,8 +246,14 @@ func (t *termination) answered(ctx context.Context, members []group.Instance, ou
 	switch {
 	case err == nil:
 		named, unnamed := byAnswer(out, members)
-		if t.accepted(ctx, named); len(unnamed) > 0 {
-			t.settle(ctx, unnamed, errNotNamed)
+		if t.accepted(ctx, named); len(unnamed) == 0 {
+			return
+		}
+		staying, sure := t.staying(ctx, unnamed, t.clock.Now().Add(settleTime), errNotNamed)
+		if len(staying) < len(members) || !sure {
+			t.stayAll(staying, errNotNamed)
+		} else if t.each(ctx, staying) == len(staying) { // AWS accepted the call and did nothing
+			t.calls.batchTermination.Refuse(ctx, errNotNamed)
 		}
 	case awsclient.IsThrottled(err), awsclient.IsDenied(err), errors.As(err, &unreadTags):
 		t.stayAll(members, err)
@@ -277,9 +283,10 @@ func (t *termination) each(ctx context.Context, members []group.Instance) int {
 			succeeded.Add(1)
 		case awsclient.IsUnsent(err):
 			t.stay(i.ID, err)
-		case awsclient.IsNotFound(err): // gone since the reading
+		case awsclient.IsInstanceNotFound(err): // gone since the reading
 			t.look(t.group, func(e *entry) { e.NotFound(i.ID, t.clock.Now()) })
-		case awsclient.IsBlocked(err): // maybe by our own termination, if the SDK repeats the call because its answer was lost
+		// A termination may be under way, maybe our own, if the SDK repeats the call because its answer was lost. What else is not found, the text does not say.
+		case awsclient.IsBlocked(err), awsclient.IsNotFound(err):
 			blocked[at] = err
 		case awsclient.IsRefused(err):
 			t.stay(i.ID, err)
@@ -326,7 +333,7 @@ func byAnswer(out *autoscaling.TerminateInstanceInAutoScalingGroupOutput, batch 
 	return named, unnamed
 }
 
-var errNotNamed = errors.New("AWS terminated others of the same call and not this one: it is tried again")
+var errNotNamed = errors.New("AWS accepted the termination of several instances and did not terminate this one: it is tried again")
 
 // settle reads the outcome of an unanswered call. It does not return while that is in doubt, because the caller would give the node new pods.
 func (t *termination) settle(ctx context.Context, members []group.Instance, cause error) {

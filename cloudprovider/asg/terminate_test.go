@@ -198,6 +198,39 @@ func TestPartialBatchIsCompleted(t *testing.T) {
 	}
 }
 
+func TestIgnoredBatchIsDoneOneByOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 4, 10)).started()
+		w.calls.ignores = true
+		ids := w.ids("a")
+		for _, some := range [][]string{ids[:2], ids[2:]} {
+			began := time.Now()
+			_, err := w.cache.Terminate(t.Context(), "a", some)
+			if got := staying(t, err); len(got) != 0 {
+				t.Errorf("%v stay", got)
+			}
+			if took := time.Since(began); took > time.Second && some[0] == ids[2] {
+				t.Errorf("the second termination took %v, want it one by one at once", took)
+			}
+		}
+		if got := w.desired("a"); got != 0 {
+			t.Errorf("desired capacity is %d, want 0", got)
+		}
+	})
+}
+
+// An endpoint says "not found" about an instance that runs.
+func TestInstanceThatIsNotFoundAndRunsStays(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
+	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ValidationError", Message: "Instance not found in state InService"})
+	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	if got := staying(t, err); len(got) != 1 || w.desired("a") != 1 {
+		t.Errorf("%v stay, desired capacity is %d, want the instance to stay", got, w.desired("a"))
+	}
+}
+
 func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -54,6 +54,7 @@ type calls struct {
 	neverAsk     bool                                     // for a launch, as if the process had been killed before
 	loseAnswer   bool                                     // of a write
 	sdkRepeats   bool                                     // a write of the desired capacity, as it does outside of tests
+	ignores      bool                                     // terminations of several instances, and answers that it does them
 	beforeRepeat func()                                   // of a termination, which is repeated as the SDK does if this is set
 	activities   func(name string) bool                   // true: never answer
 	inProgress   *types.Activity                          // is described first
@@ -131,6 +132,9 @@ func (c *calls) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.D
 }
 
 func (c *calls) TerminateInstanceInAutoScalingGroup(ctx context.Context, in *autoscaling.TerminateInstanceInAutoScalingGroupInput, o ...func(*autoscaling.Options)) (*autoscaling.TerminateInstanceInAutoScalingGroupOutput, error) {
+	if c.ignores && len(in.InstanceIds) > 1 {
+		return &autoscaling.TerminateInstanceInAutoScalingGroupOutput{}, nil
+	}
 	out, err := c.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, in, o...)
 	if err != nil && c.beforeRepeat != nil {
 		c.beforeRepeat()

@@ -100,13 +100,10 @@ func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Cont
 	case len(gone.ids) == 0:
 	case n.provider.Paused(n.group()).Down:
 		errs = append(errs, n.pausedError(n.provider.Paused(n.group())))
+	case unregistered(nodes):
+		errs = append(errs, n.inLoop(func(ctx context.Context) error { return terminate(ctx, n.name, gone.ids) }))
 	default:
-		ctx, cancel := n.provider.ctx, context.CancelFunc(func() {})
-		if unregistered(nodes) {
-			ctx, cancel = context.WithTimeout(ctx, loopPatience)
-		}
-		defer cancel()
-		errs = append(errs, terminate(ctx, n.name, gone.ids))
+		errs = append(errs, terminate(n.provider.ctx, n.name, gone.ids))
 	}
 	return errors.Join(errs...)
 }

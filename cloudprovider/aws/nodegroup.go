@@ -22,6 +22,9 @@ import (
 // in its next loop.
 const loopPatience = 100 * time.Millisecond
 
+// The core's loop waits answerPatience for AWS to answer a write, because it does nothing for other groups meanwhile.
+const answerPatience = 2 * time.Second
+
 // NodeGroup implements cloudprovider.NodeGroup over an Auto Scaling group, or over one zone of it, a zone group. It keeps only its name
 // and answers from the provider's current view. Safe for concurrent use.
 type NodeGroup struct {
@@ -144,15 +147,31 @@ func (n *NodeGroup) DecreaseTargetSize(delta int) error {
 
 // withdraw withdraws up to count instances. It is an error if none of our own requests is open.
 func (n *NodeGroup) withdraw(count int) error {
-	ctx, cancel := context.WithTimeout(n.provider.ctx, loopPatience)
-	defer cancel()
-	taken, _, err := n.provider.cache.Withdraw(ctx, n.name, count)
-	n.provider.adopt(n.name)
-	if err == nil && taken == 0 {
-		return fmt.Errorf("withdraw %d unfulfilled instances of %q: they have come up, or are not ours to withdraw: "+
-			"the minimum size or another writer asks for them", count, n.id)
+	return n.inLoop(func(ctx context.Context) error {
+		taken, _, err := n.provider.cache.Withdraw(ctx, n.name, count)
+		n.provider.adopt(n.name)
+		if err == nil && taken == 0 {
+			return fmt.Errorf("withdraw %d unfulfilled instances of %q: they have come up, or are not ours to withdraw: "+
+				"the minimum size or another writer asks for them", count, n.id)
+		}
+		return err
+	})
+}
+
+// inLoop runs a write for which the core's loop waits. If AWS has not answered after answerPatience, the write goes on beside the loop.
+func (n *NodeGroup) inLoop(write func(context.Context) error) error {
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(n.provider.ctx, loopPatience)
+		defer cancel()
+		done <- write(ctx)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-n.provider.clock.After(answerPatience):
+		return fmt.Errorf("node group %q: AWS has not answered yet, the next loop looks again", n.id)
 	}
-	return err
 }
 
 // Nodes returns the group's instances and a placeholder instance for each desired one that is missing. An instance with a registered node

@@ -49,8 +49,11 @@ func IsForbidden(err error) bool {
 // configuration, image or EKS node group. Auto Scaling has no code of its own for it and says ValidationError.
 func IsNotFound(err error) bool {
 	code := Code(err)
-	if code == "ValidationError" {
+	switch {
+	case code == "ValidationError":
 		return strings.Contains(strings.ToLower(err.Error()), "not found")
+	case IsUnknownCall(err):
+		return false
 	}
 	return code == "ResourceNotFoundException" || strings.Contains(code, "NotFound") || strings.HasSuffix(code, ".Unavailable")
 }
@@ -58,6 +61,11 @@ func IsNotFound(err error) bool {
 // IsGroupNotFound reports whether Auto Scaling refused a call because it does not have the group.
 func IsGroupNotFound(err error) bool {
 	return Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "autoscalinggroup name not found")
+}
+
+// IsInstanceNotFound reports whether Auto Scaling refused a call because none of its groups has the instance.
+func IsInstanceNotFound(err error) bool {
+	return Code(err) == "ValidationError" && strings.Contains(strings.ToLower(err.Error()), "no managed instance found")
 }
 
 // IsInProgress reports whether a call with the same token is under way. Another call with the token returns its result.
@@ -82,10 +90,17 @@ func IsUnsupported(err error) bool {
 	return IsUnknownCall(err) || code == "UnsupportedOperation" || code == "UnsupportedOperationException"
 }
 
-// IsUnknownCall reports whether the partition or endpoint does not know the call at all.
+// IsUnknownCall reports whether the partition or endpoint does not know the call at all. Endpoints other than AWS's have codes of their own, or none.
 func IsUnknownCall(err error) bool {
-	code := Code(err)
-	return code == "InvalidAction" || code == "UnknownOperationException"
+	switch Code(err) {
+	case "InvalidAction", "UnknownAction", "ActionNotFound", "UnknownOperation", "UnknownOperationException", "NotImplemented":
+		return true
+	case "", "UnknownError": // the SDK's code for an answer without one
+		var answer *awshttp.ResponseError
+		return errors.As(err, &answer) &&
+			slices.Contains([]int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusNotImplemented}, answer.HTTPStatusCode())
+	}
+	return false
 }
 
 // IsInvalid reports whether AWS refused the request itself, so that repeating it cannot help.

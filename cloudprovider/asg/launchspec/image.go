@@ -72,7 +72,7 @@ func (r *Resolver) fetchImages(ctx context.Context, groups []*Group) {
 // resolveAliases resolves the parameters to images, each through one launch template that names it.
 func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUser) {
 	r.aliases.fetch(r.aliases.due(r.clock.Now()), r.clock, func(alias string) (*string, error) {
-		ctx, cancel := context.WithTimeout(ctx, imagesTimeout)
+		ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 		defer cancel()
 		t, err := r.describeTemplate(ctx, users[alias].ref, true)
 		if err != nil {
@@ -87,7 +87,7 @@ func (r *Resolver) resolveAliases(ctx context.Context, users map[string]imageUse
 
 // describeImages reads images, keyed by ID. Missing images are not in the result.
 func (r *Resolver) describeImages(ctx context.Context, ids []string) (map[string]*Image, error) {
-	ctx, cancel := context.WithTimeout(ctx, imagesTimeout)
+	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
 	defer cancel()
 	out, err := r.apis.EC2.DescribeImages(ctx, &ec2.DescribeImagesInput{ImageIds: ids, IncludeDeprecated: aws.Bool(true)})
 	if isGone(err) && len(ids) > 1 {

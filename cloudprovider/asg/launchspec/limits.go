@@ -16,8 +16,8 @@ const (
 	maxImagesPerCall = 100
 	// lookupsAtOnce bounds the concurrent calls, because all groups share the account's API rate.
 	lookupsAtOnce = 6
-	// imagesTimeout bounds one call with its retries. Nothing waits for an image's facts.
-	imagesTimeout = 5 * time.Second
+	// optionalTimeout bounds one call with its retries where the other look-ups must not wait: for images, node groups and instance refreshes.
+	optionalTimeout = 5 * time.Second
 )
 
 // How long an answer stays fresh. Numbered template versions, launch configurations and images never change.

@@ -59,6 +59,8 @@ func nodegroupOf(g *Group) nodegroupKey {
 }
 
 func (r *Resolver) describeNodegroup(ctx context.Context, key nodegroupKey) (*describedNodegroup, error) {
+	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
+	defer cancel()
 	out, err := r.apis.EKS.DescribeNodegroup(ctx, &eks.DescribeNodegroupInput{ClusterName: aws.String(key.cluster), NodegroupName: aws.String(key.name)})
 	if err != nil {
 		return nil, fmt.Errorf("describe EKS node group: %w", err)

@@ -55,6 +55,8 @@ var ended = map[types.InstanceRefreshStatus]bool{types.InstanceRefreshStatusSucc
 
 // refresh returns the last instance refresh of a group while that replaces instances, or the zero Operation.
 func (r *Resolver) refresh(ctx context.Context, group string) (*Operation, error) {
+	ctx, cancel := context.WithTimeout(ctx, optionalTimeout)
+	defer cancel()
 	out, err := r.autoscaling.DescribeInstanceRefreshes(ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(group),
 		MaxRecords: aws.Int32(1)})
 	if awsclient.IsDenied(err) && r.refreshesDenied.CompareAndSwap(false, true) {

@@ -164,22 +164,25 @@ func (r *Resolver) read(v ec2types.LaunchTemplateVersion) *template {
 
 // describeConfigurations reads launch configurations, keyed by name. Missing ones are not in the result.
 func (r *Resolver) describeConfigurations(ctx context.Context, names []string) (map[string]*template, error) {
-	out, err := r.autoscaling.DescribeLaunchConfigurations(ctx, &autoscaling.DescribeLaunchConfigurationsInput{
-		LaunchConfigurationNames: names, MaxRecords: aws.Int32(maxConfigurationsPerCall)})
-	if err != nil {
-		return nil, err
-	}
 	found := make(map[string]*template, len(names))
-	for _, c := range out.LaunchConfigurations {
-		t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData), profile: aws.ToString(c.IamInstanceProfile),
-			spot: aws.ToString(c.SpotPrice) != ""}
-		for _, b := range c.BlockDeviceMappings {
-			if b.Ebs != nil {
-				t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
-			}
+	pages := autoscaling.NewDescribeLaunchConfigurationsPaginator(r.autoscaling, &autoscaling.DescribeLaunchConfigurationsInput{
+		LaunchConfigurationNames: names, MaxRecords: aws.Int32(maxConfigurationsPerCall)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
 		}
-		t.stated = r.stated(t.userData, nil)
-		found[aws.ToString(c.LaunchConfigurationName)] = t
+		for _, c := range page.LaunchConfigurations {
+			t := &template{instanceType: aws.ToString(c.InstanceType), imageID: aws.ToString(c.ImageId), userData: aws.ToString(c.UserData), profile: aws.ToString(c.IamInstanceProfile),
+				spot: aws.ToString(c.SpotPrice) != ""}
+			for _, b := range c.BlockDeviceMappings {
+				if b.Ebs != nil {
+					t.blockDevices = addDevice(t.blockDevices, b.DeviceName, b.Ebs.VolumeSize)
+				}
+			}
+			t.stated = r.stated(t.userData, nil)
+			found[aws.ToString(c.LaunchConfigurationName)] = t
+		}
 	}
 	return found, nil
 }

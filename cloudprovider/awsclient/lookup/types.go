@@ -1,6 +1,7 @@
 package lookup
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,10 +54,10 @@ func NewTypes(api TypesAPI, known *instancetypes.Catalogue, c clock.Clock) *Type
 // Catalogue returns all known types. The pointer stays the same until a type is added.
 func (t *Types) Catalogue() *instancetypes.Catalogue { return t.catalogue.Load() }
 
-// DescribeTypes returns the facts of the named types that the region has, in no order. With an error, those found before it. It
-// asks by filter: asked by name, one type the region lacks would fail all the others.
+// DescribeTypes returns the facts of the named types that the region has, in no order, and the error of the others. It asks by filter: asked by name, one type the region lacks would fail all the others.
 func DescribeTypes(ctx context.Context, api TypesAPI, names []string) ([]instancetypes.Type, error) {
 	var found []instancetypes.Type
+	var malformed error
 	for some := range slices.Chunk(names, maxTypesPerCall) {
 		pages := ec2.NewDescribeInstanceTypesPaginator(api, &ec2.DescribeInstanceTypesInput{
 			Filters:    []ec2types.Filter{{Name: awssdk.String("instance-type"), Values: some}},
@@ -67,22 +68,18 @@ func DescribeTypes(ctx context.Context, api TypesAPI, names []string) ([]instanc
 			if err != nil {
 				return found, fmt.Errorf("describe instance types: %w", err)
 			}
-			types, err := decode(page.InstanceTypes)
-			if err != nil {
-				return found, err
+			for _, info := range page.InstanceTypes {
+				one, err := decode(info)
+				found, malformed = append(found, one...), cmp.Or(malformed, err)
 			}
-			found = append(found, types...)
 		}
 	}
-	return found, nil
+	return found, malformed
 }
 
-// decode reads the answer like a file of the AWS CLI, whose members have the names of the SDK's fields.
-func decode(infos []ec2types.InstanceTypeInfo) ([]instancetypes.Type, error) {
-	if len(infos) == 0 {
-		return nil, nil
-	}
-	text, err := json.Marshal(ec2.DescribeInstanceTypesOutput{InstanceTypes: infos})
+// decode reads a type like a file of the AWS CLI, whose members have the names of the SDK's fields.
+func decode(info ec2types.InstanceTypeInfo) ([]instancetypes.Type, error) {
+	text, err := json.Marshal(ec2.DescribeInstanceTypesOutput{InstanceTypes: []ec2types.InstanceTypeInfo{info}})
 	if err != nil {
 		return nil, fmt.Errorf("instance types of EC2's answer: %w", err)
 	}
