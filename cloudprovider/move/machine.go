@@ -135,7 +135,8 @@ func (m *Machine) Decide(c Cluster, now time.Time) Decision {
 		}
 	}
 	slices.SortFunc(waiting, func(a, b candidate) int {
-		return cmp.Or(a.reason-b.reason, truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
+		return cmp.Or(a.reason-b.reason, truth(b.IgnoresWishes)-truth(a.IgnoresWishes), a.state.Began.Compare(b.state.Began), // the last try is longest ago, or was none
+			a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Name, b.Name))
 	})
 	for _, due := range waiting {
 		reason := m.Reasons[due.reason].Name()
@@ -174,8 +175,13 @@ func (r *round) look(n Node, undue time.Time) (due candidate, waits bool) {
 	why, reason := r.due(n, r.now)
 	s, begun := StateOf(n.Node)
 	if reason < 0 {
-		r.conforms(n)
-		if begun {
+		switch r.conforms(n); {
+		case !begun:
+		case s.Reason == Repair && r.decision.Held[n.Name].Hold == HeldSick: // it is still due, with too many others
+			if s.Step == Placing {
+				r.moves(n, s)
+			}
+		default:
 			r.ending(n, s, undue)
 		}
 		return due, false

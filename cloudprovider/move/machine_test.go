@@ -233,6 +233,52 @@ func TestMoveEndsOnceItsReasonIsGone(t *testing.T) {
 	}
 }
 
+// Two old nodes cannot go. The younger ones have their turn while these wait, and before these are tried again.
+func TestNodesThatWereNotTriedComeFirst(t *testing.T) {
+	f, m := newFleet(t), machine(t, "1")
+	old := map[string]string{move.Rotation: ""}
+	waiting := move.State{Why: move.Why{Cause: "it is old"}, Reason: move.Rotation, Step: move.Waiting}
+	for n, began := range []time.Duration{-6 * time.Minute, -8 * time.Minute} {
+		s := waiting
+		s.Began, s.Retry = noon.Add(began), noon.Add(-time.Minute)
+		state(f.node(fmt.Sprintf("a-%d", n), old), s)
+	}
+	young := f.node("a-2", old)
+	if got := result(f.decide(m, noon)); !strings.HasPrefix(got, "a-2 placing") {
+		t.Errorf("%s, want a-2, which was not tried yet", got)
+	}
+	waiting.Began, waiting.Retry = noon.Add(-2*time.Minute), noon.Add(time.Minute)
+	state(young, waiting)
+	if got := result(f.decide(m, noon)); !strings.HasPrefix(got, "a-1 placing") {
+		t.Errorf("%s, want a-1, whose try is longest ago", got)
+	}
+}
+
+// stopped is a repair that too many nodes need.
+type stopped struct{ labelled }
+
+func (s stopped) Due(move.Node, time.Time) (move.Why, bool) { return move.Why{}, false }
+
+func (s stopped) Stopped(n move.Node) string { return n.Labels[string(s.labelled)] }
+
+func TestStoppedRepairGoesOnLater(t *testing.T) {
+	f, m := newFleet(t), machine(t)
+	n := f.node("a-0", map[string]string{move.Repair: "too many"})
+	state(n, move.State{Why: move.Why{Cause: "it does not work"}, Reason: move.Repair, Step: move.Placing, Began: noon, Failures: 2})
+	sick := m.Reasons[0]
+	m.Reasons[0] = stopped{labelled(move.Repair)}
+	for _, after := range []time.Duration{0, time.Minute, 5 * time.Minute} {
+		if got := result(f.decide(m, noon.Add(after))); got != "a-0 held: "+string(move.HeldSick) {
+			t.Errorf("after %v: %s, want the node to wait for the others", after, got)
+		}
+	}
+	m.Reasons[0] = sick
+	d := f.decide(m, noon.Add(6*time.Minute))
+	if s, _ := move.StateOf(n); len(d.Held) != 0 || s.Failures != 2 {
+		t.Errorf("%s with %d failures, want it to move, and its 2 failures to count", result(d), s.Failures)
+	}
+}
+
 func TestPausesGrow(t *testing.T) {
 	s, now := move.State{Step: move.Placing, Launches: 2, Replacement: "a"}, noon
 	for _, want := range []time.Duration{10 * time.Minute, 20 * time.Minute, 40 * time.Minute, 80 * time.Minute, 160 * time.Minute, 4 * time.Hour, 4 * time.Hour} {

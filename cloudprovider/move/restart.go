@@ -43,7 +43,8 @@ func (w *Writer) Restart(deployments []types.NamespacedName, at time.Time) {
 		for _, d := range deployments {
 			_, err := w.client.AppsV1().Deployments(d.Namespace).Patch(ctx, d.Name, types.StrategicMergePatchType, patch, metav1.PatchOptions{})
 			if err != nil {
-				klog.FromContext(w.ctx).Error(err, "Could not restart a Deployment whose pods ask for it, they are evicted instead", "deployment", d.String())
+				klog.FromContext(w.ctx).Error(err, "Could not restart a Deployment whose pods ask for it, they are evicted after a while", "deployment", d.String(),
+					"after", RestartTime, "remedy", "allow patch on deployments.apps, see docs/moves.md")
 			}
 		}
 	}()

@@ -36,7 +36,7 @@ var _ Reason = Rotate{}
 func (Rotate) Name() string { return Rotation }
 
 // Due reports whether AWS would launch the node otherwise, or whether it comes near a maximum age. A change is named before an age, so that its Target
-// is. Problems of the group stop all but the end of its maximum lifetime, which AWS does not put off for them.
+// is. A problem that keeps the group from launching stops all but the end of its maximum lifetime, which AWS does not put off.
 func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 	if n.Group == nil || n.Instance == nil || n.Instance.Lifecycle != "InService" {
 		return Why{}, false
@@ -45,7 +45,7 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 	if life := n.Group.MaxInstanceLifetime; life > 0 && age >= life-life/50 && !n.Instance.Protected {
 		return Why{Cause: ending(life), IgnoresWishes: true}, true // AWS ends it without a drain. It leaves protected instances alone
 	}
-	if len(n.Group.Problems) == 0 {
+	if !n.Group.Blocked() {
 		if why, due := r.changed(n, age); due {
 			return why, true
 		}
@@ -56,7 +56,7 @@ func (r Rotate) Due(n Node, now time.Time) (Why, bool) {
 // Judged reports whether the node could be compared with what AWS would launch now.
 func (r Rotate) Judged(n Node) bool {
 	spec := n.Group.LaunchSpec
-	if spec == nil || n.Group.LaunchUnread || len(n.Group.Problems) > 0 || !slices.Contains(spec.Next, n.Instance.Origin) {
+	if spec == nil || n.Group.LaunchUnread || n.Group.Blocked() || !slices.Contains(spec.Next, n.Instance.Origin) {
 		return false
 	}
 	return r.Image == nil || !NeedsImages(n.Group) || r.Image(n.Instance.ID) != ""
@@ -104,7 +104,7 @@ func (r Rotate) aged(n Node, age time.Duration) (Why, bool) {
 	} else if given {
 		most = tagged
 	}
-	if most > 0 && len(n.Group.Problems) == 0 && age >= spread(most, n) {
+	if most > 0 && !n.Group.Blocked() && age >= spread(most, n) {
 		return Why{Cause: fmt.Sprintf("it reaches its maximum age of %v", most)}, true
 	}
 	return Why{}, false

@@ -59,7 +59,8 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 		{name: "launch spec that is not known", change: []func(*Node){func(n *Node) { n.Group.LaunchSpec = nil }}},
 		{name: "launch spec without origins", change: []func(*Node){func(n *Node) { n.Group.LaunchSpec.Next = nil }}},
 		{name: "launch spec of an older source", change: []func(*Node){moved, func(n *Node) { n.Group.LaunchUnread = true }}},
-		{name: "problem of the group", change: []func(*Node){moved, func(n *Node) { n.Group.Problems = []launchspec.Problem{{Reason: "x"}} }}},
+		{name: "problem that keeps the group from launching", change: []func(*Node){moved, func(n *Node) { n.Group.Problems = []launchspec.Problem{{Reason: "x", Blocks: true}} }}},
+		{name: "problem with which the group launches", change: []func(*Node){moved, func(n *Node) { n.Group.Problems = []launchspec.Problem{{Reason: "x"}} }}, want: version5},
 		{name: "EKS replaces its nodes itself", change: []func(*Node){moved, eks}},
 		{name: "instance that leaves", change: []func(*Node){moved, func(n *Node) { n.Instance.Lifecycle = "Terminating:Wait" }}},
 		{name: "instance in standby", change: []func(*Node){moved, func(n *Node) { n.Instance.Lifecycle = "Standby" }}},
@@ -96,7 +97,7 @@ func TestRotationByAge(t *testing.T) {
 	life := func(days int) func(*Node) {
 		return func(n *Node) { n.Group.MaxInstanceLifetime = time.Duration(days) * day }
 	}
-	problem := func(n *Node) { n.Group.Problems, n.Group.LaunchSpec = []launchspec.Problem{{Reason: "x"}}, nil }
+	problem := func(n *Node) { n.Group.Problems, n.Group.LaunchSpec = []launchspec.Problem{{Reason: "x", Blocks: true}}, nil }
 	eks := func(n *Node) { n.Group.Tags["eks:cluster-name"], n.Group.Tags["eks:nodegroup-name"] = "c", "n" }
 	byAge, byLife := Why{Cause: "it reaches its maximum age of 720h0m0s"}, Why{Cause: "AWS ends its instance at the group's maximum lifetime of 720h0m0s"}
 	harsh := Why{Cause: byLife.Cause, IgnoresWishes: true}

@@ -306,6 +306,16 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 	}
 }
 
+// Process takes part in the status of a loop that asks for no node because of --max-nodes-total. It implements the core's ScaleUpStatusProcessor.
+func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	if s.Result == corestatus.ScaleUpLimitedByMaxNodesTotal {
+		m.ScaledUp(s)
+	}
+}
+
+// CleanUp implements the core's ScaleUpStatusProcessor.
+func (m *Moves) CleanUp() {}
+
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {
 	if state, moves := m.states[node]; moves {
@@ -370,7 +380,7 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 	maps.DeleteFunc(m.written, func(name string, w written) bool { return byName[name] == nil || now.Sub(w.at) >= unwritten })
 	maps.DeleteFunc(m.draining, func(name, reason string) bool {
 		if byName[name] == nil {
-			m.Metrics.Ended(reason, move.Moved)
+			m.ended(name, reason)
 		}
 		return byName[name] == nil
 	})
@@ -508,16 +518,17 @@ func (m *Moves) failed(node string, s move.State) {
 func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *scaledownstatus.UnremovableNode) {
 	name := k.Node.Name
 	s, moves := m.states[name]
-	noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil
-	switch k.Reason {
-	case simulator.NoPlaceToMovePods, simulator.NodeGroupMaxDeletionCountReached, simulator.NodeGroupMinSizeReached:
-		if k.BlockingPod == nil && s.Reason != move.Consolidation { // see elsewhere
-			delete(m.blocked, name)
-		}
-	}
 	consolidates, most := s.Reason == move.Consolidation, mostLaunches
 	if consolidates {
 		most = 1
+	}
+	// A pod that is to stay where it is for its spread has a place on a new node.
+	noPlace := k.Reason == simulator.NoPlaceToMovePods && (k.BlockingPod == nil || !consolidates)
+	atMinimum := k.Reason == simulator.NodeGroupMinSizeReached
+	switch {
+	case consolidates: // see elsewhere
+	case noPlace && !(m.roomless[name] && s.Launches == 0), atMinimum && m.grows(k.Node), k.Reason == simulator.NodeGroupMaxDeletionCountReached:
+		delete(m.blocked, name)
 	}
 	switch {
 	case !moves:
@@ -527,10 +538,14 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 		m.Metrics.Ended(s.Reason, move.Cancelled)
 		s = s.Held(m.Clock.Now())
 		m.set(name, &s)
-	case noPlace && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
+	case (noPlace || atMinimum) && s.Launches > 0 && m.cools(s.Replacement): // AWS has launched none, so it waits for a group that can
 		s.Launches, s.Replacement = s.Launches-1, ""
 		m.set(name, &s)
-		m.placeless[name] = true
+		if noPlace {
+			m.placeless[name] = true
+		}
+	case noPlace && m.roomless[name] && s.Launches == 0 && !consolidates && lasts(m.blocked, name, m.Clock.Now()):
+		m.postpone(name)
 	case noPlace && (s.Launches < most || m.coming(ctx, s.Replacement, all)):
 		m.placeless[name] = true
 		if m.roomless[name] {
@@ -539,13 +554,19 @@ func (m *Moves) kept(ctx *cacontext.AutoscalingContext, all []*corev1.Node, k *s
 	case noPlace:
 		m.postpone(name)
 	case k.BlockingPod != nil && k.BlockingPod.Reason == drain.NotEnoughPdb && len(move.Deployments([]*corev1.Pod{k.BlockingPod.Pod})) > 0 && m.restarts(ctx, k.Node):
-	case k.Reason == simulator.NodeGroupMinSizeReached && consolidates:
+	case atMinimum && consolidates:
 		s = s.Held(m.Clock.Now())
 		m.set(name, &s)
-	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, k.Reason == simulator.NodeGroupMinSizeReached:
+	case k.Reason == simulator.NodeGroupMaxDeletionCountReached, atMinimum && m.grows(k.Node):
 	case lasts(m.blocked, name, m.Clock.Now()):
 		m.postpone(name)
 	}
+}
+
+// grows reports whether the group of a node may have another node in its place.
+func (m *Moves) grows(n *corev1.Node) bool {
+	g := m.Provider.View().Group(m.Provider.NodeGroupOf(n).Id())
+	return g != nil && !g.Blocked() && g.TargetInstances() < m.Provider.WithinCaps(g, g.MostInstances())
 }
 
 // coming reports whether a node of the node group is on its way.
@@ -638,8 +659,23 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 			m.draining[n.Node.Name] = s.Reason
 			delete(m.placeless, n.Node.Name)
 			if m.Consolidation != nil && s.Reason == move.Consolidation {
+				m.close(n.Node.Name)
 				m.Consolidation.Reason.Began(move.Node{Node: n.Node, Pods: func() []*corev1.Pod { return n.EvictedPods }}, m.Clock.Now().Add(ctx.NodeDeleteDelayAfterTaint))
 			}
+		}
+	}
+}
+
+// close keeps the pods of a node that is drained off the other nodes of its plan that have begun to move, because these are drained next.
+func (m *Moves) close(drained string) {
+	p := m.Consolidation.Reason.Plan()
+	if p == nil {
+		return
+	}
+	for _, name := range p.Nodes {
+		if s := m.states[name]; name != drained && s.Step == move.Placing && !s.Closed {
+			s.Closed = true
+			m.set(name, &s)
 		}
 	}
 }
@@ -651,12 +687,17 @@ func (m *Moves) removed(node string, ok bool) {
 	switch s, moves := m.states[node]; {
 	case !began:
 	case ok:
-		m.Metrics.Ended(reason, move.Moved)
-		if m.Consolidation != nil {
-			m.Consolidation.Reason.Removed(node)
-		}
+		m.ended(node, reason)
 	case moves:
 		m.failed(node, s.Failed(m.Clock.Now()))
+	}
+}
+
+// ended notes that a node is gone.
+func (m *Moves) ended(node, reason string) {
+	m.Metrics.Ended(reason, move.Moved)
+	if m.Consolidation != nil {
+		m.Consolidation.Reason.Removed(node)
 	}
 }
 
@@ -689,4 +730,4 @@ func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod
 }
 
 // wishes are the rules by which a pod asks to be left alone.
-var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "System", "Replicated", "LocalStorage"}
+var wishes = []string{doNotDisrupt{}.Name(), "NotSafeToEvict", "OnCompletion", "System", "Replicated", "ReplicaCount", "LocalStorage"}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown/planner"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
+	"k8s.io/autoscaler/cluster-autoscaler/utils/daemonset"
 	caerrors "k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
@@ -190,7 +192,7 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		return
 	}
 	for _, k := range kept {
-		noPlace := k.Reason == simulator.NoPlaceToMovePods && k.BlockingPod == nil && !r.moves(k.Node) // whose pods the next scale-up counts
+		noPlace := k.Reason == simulator.NoPlaceToMovePods && !r.moves(k.Node) // whose pods the next scale-up counts
 		if !noPlace && k.Reason != simulator.NodeGroupMinSizeReached || !r.replaces(k.Node) || r.movesFor(k.Node, move.Consolidation) {
 			continue
 		}
@@ -200,14 +202,23 @@ func (r *Requests) replace(ctx *cacontext.AutoscalingContext, all []*corev1.Node
 		if cooling || g.Failure != nil {
 			r.replaced = slices.DeleteFunc(r.replaced, func(name string) bool { return name == k.Node.Name })
 		}
-		if cooling || slices.Contains(r.replaced, k.Node.Name) || g.TargetInstances() >= r.Provider.WithinCaps(g, g.MostInstances()) {
+		room := r.Provider.WithinCaps(g, g.MostInstances()) - g.TargetInstances()
+		if cooling || g.Blocked() || slices.Contains(r.replaced, k.Node.Name) || room <= 0 {
 			continue
 		}
-		if err := ng.IncreaseSize(1); err != nil {
+		weight := 1
+		if i, _ := r.Provider.View().Instance(k.Node); i != nil {
+			weight = i.Weight
+		}
+		if err := ng.IncreaseSize(min(room, g.InstancesFor(weight))); err != nil {
 			klog.ErrorS(err, "Could not ask for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 			continue
 		}
 		r.replaced = append(r.replaced, k.Node.Name)
+		if r.moves(k.Node) {
+			r.Moves.launched(k.Node.Name, ng.Id())
+			return
+		}
 		klog.V(2).InfoS("Asked for the replacement of a node that was asked to go", "node", k.Node.Name, "nodeGroup", ng.Id())
 		return // other nodes wait for it
 	}
@@ -244,11 +255,35 @@ func onTheWay(ctx *cacontext.AutoscalingContext, p *aws.Provider, g *group.Group
 		case taints.HasToBeDeletedTaint(n):
 			return true
 		case now.Sub(n.CreationTimestamp.Time) >= young:
-		case !nodemeta.Ready(n), slices.ContainsFunc(podsOn(ctx, n.Name), func(p *corev1.Pod) bool { return podutils.IsDaemonSetPod(p) && !podutil.IsPodReady(p) }):
+		case !nodemeta.Ready(n), lacksDaemonPods(ctx, n.Name):
 			return true
 		}
 	}
 	return known < g.TargetInstances()
+}
+
+// lacksDaemonPods reports whether a pod of a DaemonSet is not Ready on the node, or not there yet.
+func lacksDaemonPods(ctx *cacontext.AutoscalingContext, node string) bool {
+	info, err := ctx.ClusterSnapshot.GetNodeInfo(node)
+	if err != nil {
+		return true
+	}
+	there := 0
+	for _, p := range snapshot.Pods(info) {
+		switch {
+		case !podutils.IsDaemonSetPod(p):
+		case !podutil.IsPodReady(p):
+			return true
+		default:
+			there++
+		}
+	}
+	sets, err := ctx.DaemonSetLister().List(labels.Everything())
+	if err != nil {
+		return false
+	}
+	wanted, err := daemonset.GetDaemonSetPodsForNode(info, sets)
+	return err == nil && there < len(wanted)
 }
 
 // Publish publishes an event on each node that is to go and stays: once for each cause, in the words of the report.

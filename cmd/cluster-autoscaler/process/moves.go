@@ -31,6 +31,9 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	if !p.options.ScaleDown && (flags.Rotate || flags.Repair || flags.Consolidate == options.ConsolidateOn) {
 		return nil, errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
 	}
+	if flags.Repair && !p.core.ScaleDownUnreadyEnabled {
+		return nil, errors.New("--asg-repair removes nodes that are not Ready, and --scale-down-unready-enabled=false lets none go: leave out either")
+	}
 	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof, AtOnce: 2 * max(1, p.core.MaxDrainParallelism)}
 	if flags.Repair {
 		rules, err := move.ParseRepairRules(flags.RepairRules)

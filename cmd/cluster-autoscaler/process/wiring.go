@@ -85,8 +85,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	}
 	complete := launchable.AddLeftOut
 	var admit func([]*corev1.Pod) []*corev1.Pod
+	var moving corestatus.ScaleUpStatusProcessor
 	if with.replaces() {
-		admit, complete = with.moves.Admit, func(s *corestatus.ScaleUpStatus) {
+		moving, admit, complete = with.moves, with.moves.Admit, func(s *corestatus.ScaleUpStatus) {
 			launchable.AddLeftOut(s)
 			with.moves.ScaledUp(s)
 		}
@@ -145,6 +146,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		injection.status, // takes out fake pods, which get no events
+		moving,           // takes out pods of nodes that are to be replaced
 		buffers.status,
 		made.unhelped,
 		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
