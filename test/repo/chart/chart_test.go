@@ -174,7 +174,7 @@ func TestRulesMatchTheShippedRoles(t *testing.T) {
 		{"cluster with a queue", queue, "ClusterRole", []string{"rbac.yaml", "rbac-interruption.yaml"}},
 		{"features switched off", strings.ReplaceAll(all, "true", "false"), "ClusterRole", []string{"rbac.yaml"}},
 		{"namespace", "autoDiscovery: {clusterName: c}", "Role", []string{"rbac.yaml"}},
-		{"cluster of a shadow", strings.ReplaceAll(all, "capacity-quotas-enabled: true", "capacity-quotas-enabled: false") + "\nshadow: true", "ClusterRole", []string{"rbac-shadow.yaml"}},
+		{"cluster of a shadow", all + "\nshadow: true", "ClusterRole", []string{"rbac-shadow.yaml"}},
 		{"namespace of a shadow", queue + "\nshadow: true", "Role", []string{"rbac-shadow.yaml"}},
 		{"namespace of the plugin", "autoDiscovery: {clusterName: c}\nextraArgs: {asg-plugin-address: 127.0.0.1:8087}", "Role", []string{"rbac.yaml", "rbac-plugin.yaml"}},
 	} {
