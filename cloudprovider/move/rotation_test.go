@@ -97,7 +97,9 @@ func TestRotationByAge(t *testing.T) {
 	life := func(days int) func(*Node) {
 		return func(n *Node) { n.Group.MaxInstanceLifetime = time.Duration(days) * day }
 	}
-	problem := func(n *Node) { n.Group.Problems, n.Group.LaunchSpec = []launchspec.Problem{{Reason: "x", Blocks: true}}, nil }
+	problem := func(n *Node) {
+		n.Group.Problems, n.Group.LaunchSpec = []launchspec.Problem{{Reason: "x", Blocks: true}}, nil
+	}
 	eks := func(n *Node) { n.Group.Tags["eks:cluster-name"], n.Group.Tags["eks:nodegroup-name"] = "c", "n" }
 	byAge, byLife := Why{Cause: "it reaches its maximum age of 720h0m0s"}, Why{Cause: "AWS ends its instance at the group's maximum lifetime of 720h0m0s"}
 	harsh := Why{Cause: byLife.Cause, IgnoresWishes: true}
