@@ -24,6 +24,9 @@ func (f flags) last(name string) string {
 	return ""
 }
 
+// shadows reports whether the container watches another autoscaler and changes nothing.
+func (f flags) shadows() bool { return len(f["shadow"]) > 0 && f.last("shadow") != "false" }
+
 // flagsOf reads the flags of a container: --name=value, --name value and --name.
 func flagsOf(c corev1.Container) flags {
 	found := flags{}
@@ -59,11 +62,12 @@ func expand(text string, env []corev1.EnvVar) string {
 }
 
 // takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. If no pod has the namespace and ServiceAccount, and
-// none were given, the only autoscaler of the cluster is ours.
+// none were given, the only autoscaler of the cluster is ours. One in the shadow of another counts only if its ServiceAccount is given.
 func (in *installation) takeFlags() {
 	identities := map[[2]string][]corev1.Pod{}
 	for _, pod := range in.pods.value.autoscalers {
-		if kind, _ := autoscalerIn(&pod); kind == clusterAutoscaler {
+		kind, container := autoscalerIn(&pod)
+		if kind == clusterAutoscaler && (pod.Spec.ServiceAccountName == in.Account || !flagsOf(container).shadows()) {
 			of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
 			identities[of] = append(identities[of], pod)
 		}

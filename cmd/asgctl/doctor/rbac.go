@@ -44,6 +44,10 @@ func checkRBAC(ctx context.Context, in *installation, c *Check) (looked bool) {
 		c.skip("the roles of "+user, brief(in.kubeErr), "--kubeconfig")
 		return false
 	}
+	if in.flags.shadows() {
+		c.skip("the roles of "+user, "it runs with --shadow", "kubectl auth can-i --list --as "+shellword.Quote(user))
+		return false
+	}
 	wanted, err := in.accesses()
 	if err != nil {
 		c.skip("the roles of "+user, brief(err), "another build of asgctl")

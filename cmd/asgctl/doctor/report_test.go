@@ -243,6 +243,10 @@ func TestOnlyAutoscalerIsOurs(t *testing.T) {
 	pod := autoscalerPod("release", "example.org:5000/asg-autoscaler:v1")
 	pod.Namespace, pod.Spec.ServiceAccountName = "default", "default"
 	s.create(t, pod)
+	shadow := autoscalerPod("shadow", pod.Spec.Containers[0].Image) // is neither it nor a rival
+	shadow.Spec.ServiceAccountName = "default"
+	shadow.Spec.Containers[0].Args = append(shadow.Spec.Containers[0].Args, "--shadow")
+	s.create(t, shadow)
 	_, report, _ := run(t)
 	if c := checkOf(t, report, "rbac"); said(c, "system:serviceaccount:default:default: it may not") == nil {
 		t.Errorf("%+v", c)

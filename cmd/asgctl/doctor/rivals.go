@@ -25,16 +25,16 @@ func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) 
 	return looked
 }
 
-// rivalPods finds pods of other autoscalers. Each ServiceAccount counts once.
+// rivalPods finds pods of other autoscalers. Each ServiceAccount counts once. A shadow is nobody's rival.
 func (in *installation) rivalPods(c *Check) {
 	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
 	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
-		if seen[of] {
+		kind, container := autoscalerIn(&pod)
+		if seen[of] || in.flags.shadows() || flagsOf(container).shadows() {
 			continue
 		}
 		seen[of] = true
-		kind, container := autoscalerIn(&pod)
 		next := "describe pod " + shellword.Quote(pod.Name)
 		if name := deployment(&pod); name != "" {
 			next = "scale " + shellword.Quote(name) + " --replicas=0"
