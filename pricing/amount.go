@@ -53,6 +53,7 @@ type Origin struct {
 	Date   time.Time // day of the source, at midnight UTC, or for a live price the moment of its reading
 	Source string    // where the figure was read, in words
 	Basis  string    // of an estimate, where it comes from, empty for the price itself
+	Own    bool      // the user states it
 }
 
 // Exact distinguishes a published price from an estimate.

@@ -120,12 +120,18 @@ func (b *Book) OnDemand(instanceType string) (Price, bool) {
 	return price, ok
 }
 
+// Discount is what the user's terms take off the on-demand price of a type, as a ratio from 0 to below 1.
+func (b *Book) Discount(instanceType string) float64 {
+	return b.current.Load().terms.discount(instanceType)
+}
+
 // listed returns the on-demand price before discounts.
 func (l *layers) listed(instanceType string) (Price, bool) {
 	price, ok := l.own.Lookup(instanceType)
 	if l.terms != nil {
 		if stated, known := l.terms.list.Lookup(instanceType); known {
 			price, ok = stated, true
+			price.Own = true
 		}
 	}
 	if ok && price.Date.Before(l.oldBefore) {

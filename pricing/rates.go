@@ -32,7 +32,7 @@ type sample struct {
 	perHour float64
 }
 
-// FitRates makes the Rates from p's prices of types in the catalogue. Without any price all rates are 0.
+// FitRates makes the Rates from p's prices of types in the catalogue, before discounts. Without any price all rates are 0.
 func FitRates(p prices, catalogue *instancetypes.Catalogue) *Rates {
 	r := &Rates{currency: p.Currency(), accelerators: map[string]float64{}}
 	var samples []sample
@@ -44,7 +44,7 @@ func FitRates(p prices, catalogue *instancetypes.Catalogue) *Rates {
 		if len(samples) == 0 {
 			r.origin = price.Origin
 		}
-		samples = append(samples, sample{Type: t, perHour: price.Amount.PerHour})
+		samples = append(samples, sample{Type: t, perHour: price.Amount.PerHour / (1 - price.Discount)})
 	}
 	r.fitPlain(samples)
 	r.fitAccelerators(samples)

@@ -1,6 +1,8 @@
 package groupprice
 
 import (
+	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -13,6 +15,8 @@ import (
 type Prices interface {
 	OnDemand(instanceType string) (pricing.Price, bool)
 	Spot(instanceType string, zones []string) (pricing.Price, bool)
+	// Discount is taken off the on-demand price of a type, as a ratio.
+	Discount(instanceType string) float64
 	// SpotRatio is what spot instances of a type without a price cost by their on-demand price.
 	SpotRatio(instanceType string) float64
 	Currency() pricing.Currency
@@ -84,12 +88,38 @@ func (p *Pricer) Price(name, capacityType string, zones []string) (pricing.Price
 	return p.estimate(price, capacityType), ok
 }
 
+// of is Price for an instance of g. It is an estimate where the price is of something else than g pays for, unless the user states it.
+func (p *Pricer) of(g *group.Group, name, capacityType string, zones []string) (pricing.Price, bool) {
+	price, ok := p.Price(name, capacityType, zones)
+	if !ok || price.Own {
+		return price, ok
+	}
+	spec, onDemand := g.LaunchSpec, capacityType != awsmessage.Spot
+	if spec != nil && spec.Image != nil && spec.Image.Windows {
+		price.Basis = joined("Linux, without the licence of Windows", price.Basis)
+	}
+	if onDemand && slices.ContainsFunc(zones, local.MatchString) {
+		price.Basis = joined("the region, for a Local Zone or Wavelength Zone", price.Basis)
+	}
+	if onDemand && g.Source.PaidAhead() {
+		price.Basis = joined("on-demand, for a group that also uses reserved capacity", price.Basis)
+	}
+	return price, true
+}
+
+// local are Local Zones (us-west-2-lax-1a) and Wavelength Zones (us-east-1-wl1-bos-wlz-1). A zone with the region's prices is called like the region,
+// with a letter.
+var local = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-\d+-`)
+
 // estimate turns an estimated on-demand price into one of the capacity type.
 func (p *Pricer) estimate(price pricing.Price, capacityType string) pricing.Price {
 	if capacityType == awsmessage.Spot {
 		price.Amount.PerHour *= p.prices.SpotRatio(price.InstanceType)
 		price.Basis = "spot by ratio of " + price.Basis
+		return price
 	}
+	price.Discount = p.prices.Discount(price.InstanceType)
+	price.Amount.PerHour *= 1 - price.Discount
 	return price
 }
 
@@ -105,7 +135,7 @@ func (p *Pricer) NextOfUnknownType(g *group.Group, n int, r Resources) Cost {
 	price := p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
 	var c Cost
 	onDemand, spot := split(g, max(0, n)*g.Source.MinWeight())
-	c.add(awsmessage.OnDemand, ceilDiv(onDemand, g.Source.MinWeight()), price)
+	c.add(awsmessage.OnDemand, ceilDiv(onDemand, g.Source.MinWeight()), p.estimate(price, awsmessage.OnDemand))
 	c.add(awsmessage.Spot, ceilDiv(spot, g.Source.MinWeight()), p.estimate(price, awsmessage.Spot))
 	return c
 }

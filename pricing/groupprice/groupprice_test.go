@@ -44,6 +44,7 @@ func (s sheet) Spot(name string, zones []string) (pricing.Price, bool) {
 
 func (sheet) Currency() pricing.Currency { return "USD" }
 func (sheet) SpotRatio(string) float64   { return 0.1 }
+func (sheet) Discount(string) float64    { return 0 }
 
 func priceOf(name string, perHour float64) pricing.Price {
 	return pricing.Price{InstanceType: name, Amount: pricing.Amount{PerHour: perHour, Currency: "USD"}}
@@ -245,6 +246,7 @@ func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 }
 
 func (book) SpotRatio(string) float64 { return 0.25 }
+func (book) Discount(string) float64  { return 0 }
 
 func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 	in := func(lifecycle group.Lifecycle, name, zone string) group.Instance {
@@ -289,4 +291,53 @@ func TestPresentDividesMixedGroupByPolicy(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, got, approximately), "present costs (-want +got)")
 		})
 	}
+}
+
+func TestPricesOfSomethingElseAreEstimates(t *testing.T) {
+	prices, err := pricing.NewBook("us-east-1", nil)
+	require.NoError(t, err)
+	terms, err := pricing.ParseTerms("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: our contract\ninstance_type,price_per_hour\nm5.large,0.2\n", nil)
+	require.NoError(t, err)
+	own, err := pricing.NewBook("us-east-1", terms)
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name   string
+		change func(*group.Group)
+		want   string
+	}{
+		{"Linux in a zone of the region", func(*group.Group) {}, ""},
+		{"Windows", func(g *group.Group) { g.LaunchSpec.Image = &launchspec.Image{Windows: true} }, "Linux, without the licence of Windows"},
+		{"Local Zone", func(g *group.Group) { g.Zones = []string{"us-east-1-bos-1a"} }, "the region, for a Local Zone or Wavelength Zone"},
+		{"capacity block", func(g *group.Group) { g.Source.Segments = [][]string{{"capacity-block"}} }, "on-demand, for a group that also uses reserved capacity"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := &group.Group{Zones: []string{"us-east-1a"}, LaunchSpec: &launchspec.LaunchSpec{Types: []launchspec.Type{{Name: "m5.large"}}}}
+			tt.change(g)
+			g.Instances = []group.Instance{{ID: "i-1", Type: "m5.large", Zone: g.Zones[0], Lifecycle: "InService", Weight: 1}}
+			p := New(prices, instancetypes.Embedded())
+			next, _ := p.Next(g, 1)
+			require.Len(t, next.Parts, 1)
+			assert.Equal(t, tt.want, next.Parts[0].Price.Basis, "basis")
+			assert.Equal(t, tt.want != "", p.Present(g)[awsmessage.OnDemand].Amount.Estimated, "the present instances are an estimate")
+			assert.Equal(t, tt.want != "", p.Instance(g, &g.Instances[0]).Estimated, "the instance is an estimate")
+			stated, _ := New(own, instancetypes.Embedded()).Next(g, 1)
+			assert.True(t, stated.Parts[0].Price.Exact(), "a price that the user states")
+		})
+	}
+}
+
+func TestDiscountIsNotTakenOffEstimatedSpotPrices(t *testing.T) {
+	terms, err := pricing.ParseTerms("# region: us-west-2\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n# discount: all 50%\ninstance_type,price_per_hour\n", nil)
+	require.NoError(t, err)
+	plain, err := pricing.NewBook("us-west-2", nil)
+	require.NoError(t, err)
+	half, err := pricing.NewBook("us-west-2", terms)
+	require.NoError(t, err)
+	r := Resources{CPUMillis: 2000, MemoryBytes: 8 << 30}
+	of := func(b *pricing.Book, spot bool) float64 {
+		next := New(b, instancetypes.Embedded()).NextOfUnknownType(&group.Group{LaunchSpec: &launchspec.LaunchSpec{Spot: spot}}, 1, r)
+		return next.Amount.PerHour
+	}
+	assert.InDelta(t, of(plain, true), of(half, true), 1e-9, "spot")
+	assert.InDelta(t, of(plain, false)/2, of(half, false), 1e-9, "on-demand")
 }

@@ -42,9 +42,6 @@ func (p *Pricer) Next(g *group.Group, n int) (c Cost, ok bool) {
 		if len(choices) == 0 {
 			return Cost{}, false
 		}
-		if want.capacityType == awsmessage.OnDemand && g.Source.PaidAhead() {
-			choices = estimated(choices, "on-demand, for a group that also uses reserved capacity")
-		}
 		if want.units%len(choices) > 0 { // the next pool depends on its spare capacity, which only AWS knows
 			choices = estimated(choices, "one of the %d cheapest pools", len(choices))
 		}
@@ -130,7 +127,7 @@ func (p *Pricer) runs(image *launchspec.Image, name string) bool {
 func (p *Pricer) choose(g *group.Group, types []candidate, capacityType string) []choice {
 	var priced []choice
 	for _, t := range types {
-		if price, ok := p.Price(t.name, capacityType, g.Zones); ok {
+		if price, ok := p.of(g, t.name, capacityType, g.Zones); ok {
 			priced = append(priced, choice{candidate: t, price: price})
 		}
 	}

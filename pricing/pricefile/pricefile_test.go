@@ -231,7 +231,7 @@ func TestTheExampleOfTheDocumentIsRead(t *testing.T) {
 	text, err := os.ReadFile("../../docs/prices.md")
 	require.NoError(t, err)
 	_, section, _ := strings.Cut(string(text), "\n## Your own prices\n")
-	_, table, _ := strings.Cut(section, "  prices.csv: |\n")
+	_, table, _ := strings.Cut(section, "  prices: |\n")
 	table, _, _ = strings.Cut(table, "```")
 	own, err := pricing.ParseTerms(strings.ReplaceAll(table, "    ", ""), nil)
 	if err != nil {
