@@ -61,6 +61,9 @@ func Shape(pod *corev1.Pod) uint64 {
 	for at := range spec.Containers { // no copy of a container: the core's loop writes to Env
 		ports = append(ports, spec.Containers[at].Ports...)
 	}
+	for at := range spec.InitContainers { // sidecars, and others that make no difference to a filter
+		ports = append(ports, spec.InitContainers[at].Ports...)
+	}
 	var claims []corev1.Volume // each pod has a token's volume with a name of its own, which no filter reads
 	for _, v := range spec.Volumes {
 		if v.PersistentVolumeClaim != nil || v.Ephemeral != nil {

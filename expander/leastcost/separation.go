@@ -206,14 +206,22 @@ func avoidsItself(pod *apiv1.Pod) bool {
 
 func hasHostPort(pod *apiv1.Pod) bool { return len(hostPorts(pod)) > 0 }
 
-// hostPorts returns the host ports of a pod, such as "TCP/8080", whatever the address.
+// hostPorts returns the host ports of a pod and its sidecars, such as "TCP/8080", whatever the address.
 func hostPorts(pod *apiv1.Pod) []string {
 	var ports []string
-	for _, c := range pod.Spec.Containers {
+	of := func(c *apiv1.Container) {
 		for _, p := range c.Ports {
 			if p.HostPort > 0 {
 				ports = append(ports, fmt.Sprintf("%s/%d", cmp.Or(p.Protocol, apiv1.ProtocolTCP), p.HostPort))
 			}
+		}
+	}
+	for n := range pod.Spec.Containers {
+		of(&pod.Spec.Containers[n])
+	}
+	for n := range pod.Spec.InitContainers {
+		if c := &pod.Spec.InitContainers[n]; c.RestartPolicy != nil && *c.RestartPolicy == apiv1.ContainerRestartPolicyAlways {
+			of(c)
 		}
 	}
 	return ports

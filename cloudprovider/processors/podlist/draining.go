@@ -58,7 +58,11 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		}
 		pods := snapshot.Recreatable(info)
 		klog.V(2).InfoS("Counted the pods of a node that is being drained as pending", "node", klog.KRef("", name), "pods", len(pods))
-		unschedulable = append(unschedulable, podutil.ClearPodNodeNames(pods)...)
+		pods = podutil.ClearPodNodeNames(pods)
+		for _, pod := range pods { // Kubernetes before 1.35 keeps the nomination of a pod that runs, and the core would put the pod back there
+			pod.Status.NominatedNodeName = ""
+		}
+		unschedulable = append(unschedulable, pods...)
 		d.counted = append(d.counted, name)
 	}
 	return unschedulable, nil

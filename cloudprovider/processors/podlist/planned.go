@@ -33,7 +33,8 @@ func (r *FreeRoom) putPlanned(s clustersnapshot.ClusterSnapshot, pending []*core
 			}
 		}
 		pods := slices.DeleteFunc(node.Waiting(waiting), func(pod *corev1.Pod) bool {
-			return node.Name != "" && pod.Status.NominatedNodeName == node.Name // the core puts it there
+			// The core puts it there, but reserves no devices.
+			return node.Name != "" && pod.Status.NominatedNodeName == node.Name && len(pod.Spec.ResourceClaims) == 0
 		})
 		name, placed := nodes.put(s, node, pods)
 		for pod := range placed {

@@ -149,7 +149,8 @@ func (m *Moves) take(ctx *cacontext.AutoscalingContext, name, owner string, stay
 		}
 		m.owners[p.UID] = owner
 		free := *p // the snapshot changes no pod, so the parts may be shared
-		free.Spec.NodeName, free.Annotations = "", maps.Clone(p.Annotations)
+		// Kubernetes before 1.35 keeps the nomination of a pod that runs, and the core would put the pod back there.
+		free.Spec.NodeName, free.Status.NominatedNodeName, free.Annotations = "", "", maps.Clone(p.Annotations)
 		nodemeta.Moved.Mark(&free)
 		pods = append(pods, &free)
 	}

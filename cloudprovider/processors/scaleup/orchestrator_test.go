@@ -342,6 +342,29 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	}
 }
 
+// Each scale-up of the core is for one pod, because the next one must go to another zone.
+func TestPodsSpreadOverZonesFillTheirNodes(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {max: 20, pool: "a"}, "b": {max: 20, pool: "b"}, "c": {max: 20, pool: "c"}})
+	pods := sized(60, 50)
+	for _, pod := range pods {
+		pod.Labels = map[string]string{"app": "web"}
+		pod.Spec.TopologySpreadConstraints = []apiv1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "pool", WhenUnsatisfiable: apiv1.DoNotSchedule,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: pod.Labels}}}
+	}
+	for _, pool := range []string{"a", "b", "c"} {
+		old := utiltest.BuildTestNode("old-"+pool, 1000, 1<<30)
+		old.Labels["pool"] = pool
+		utiltest.SetNodeReadyState(old, true, time.Now().Add(-time.Hour))
+		require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, utiltest.BuildTestPod("full-"+pool, 1000, 0))))
+	}
+	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, nil))
+	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
+	w.initialize(o)
+	_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	require.NoError(t, err)
+	assert.Empty(t, cmp.Diff([]string{"a +1", "b +1", "c +1"}, slices.Sorted(slices.Values(w.asked))), "launches (-want +got)")
+}
+
 // The pod also stays off an old node that has room.
 func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})

@@ -75,10 +75,10 @@ func (s *simulation) assign(packed []plan.Node, from int) podSet {
 }
 
 // fit puts the pods that have a place on the nodes from the index on into the snapshot. Then it gives the room that is left to the
-// others of pods, and adds those to placed. Pods of the option may go to any node of the cluster, because a pod that must be spread may
-// fit on an old node once there is a new one. It ends early once over is true.
+// others of pods, and adds those to placed. Pods of the option, and those that depend on other nodes, may go to any node of the cluster, because a
+// pod that must be spread may fit on an old node once there is a new one. It ends early once over is true.
 func (s *simulation) fit(placed, option podSet, pods []*apiv1.Pod, from int, over func() bool) error {
-	by, on := make(map[string]*askedNode, len(s.asked)), snapshot.Nodes{Over: over, Anywhere: func(pod *apiv1.Pod) bool { return option[pod] }}
+	by, on := make(map[string]*askedNode, len(s.asked)), snapshot.Nodes{Over: over, Anywhere: func(pod *apiv1.Pod) bool { return option[pod] || dependsOnNodes(pod) }}
 	for at, n := range s.asked {
 		by[n.simulated.Name] = n
 		if at < from {
@@ -106,6 +106,14 @@ func (s *simulation) fit(placed, option podSet, pods []*apiv1.Pod, from int, ove
 		}
 	}
 	return err
+}
+
+// dependsOnNodes reports whether a pod must be spread, or be near other pods.
+func dependsOnNodes(pod *apiv1.Pod) bool {
+	near := pod.Spec.Affinity != nil && pod.Spec.Affinity.PodAffinity != nil && len(pod.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution) > 0
+	return near || slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, func(c apiv1.TopologySpreadConstraint) bool {
+		return c.WhenUnsatisfiable == apiv1.DoNotSchedule
+	})
 }
 
 // put puts a pod on the node that was counted for it. The filters agreed when it was, and only they can reserve devices.

@@ -65,7 +65,9 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	for _, info := range s.PodsRemainUnschedulable {
 		pod := info.Pod
 		need, one := z.pods.Need(pod)
-		if _, later := z.nextLook[pod.UID]; later || !one && pod.Spec.Affinity == nil && pod.Spec.TopologySpreadConstraints == nil {
+		elsewhere := one || pod.Spec.Affinity != nil || pod.Spec.TopologySpreadConstraints != nil ||
+			slices.ContainsFunc(pod.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil })
+		if _, later := z.nextLook[pod.UID]; later || !elsewhere {
 			continue
 		}
 		if l.left <= 0 {
