@@ -20,6 +20,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/errors"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
+	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
@@ -169,7 +170,24 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	maps.DeleteFunc(nodeInfos, func(id string, info *framework.NodeInfo) bool {
 		return o.Placeholder != nil && o.Placeholder(info) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
 	})
+	if most := o.context.MaxNodesTotal; most > 0 {
+		o.keepWithin(most-len(nodes), nodeInfos)
+	}
 	return o.Core.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
+}
+
+// keepWithin leaves out the groups that would exceed --max-nodes-total. The core compares that with the size of each group by itself.
+func (o *Orchestrator) keepWithin(room int, nodeInfos map[string]*framework.NodeInfo) {
+	for _, g := range o.context.CloudProvider.NodeGroups() {
+		if size, err := g.TargetSize(); err != nil || nodeInfos[g.Id()] == nil || size >= g.MinSize() {
+			continue
+		} else if missing := g.MinSize() - size; missing <= room {
+			room -= missing
+		} else {
+			klog.Background().Info("A group stays below its minimum size, because the cluster has all nodes that --max-nodes-total allows", "nodeGroup", g.Id())
+			delete(nodeInfos, g.Id())
+		}
+	}
 }
 
 // Raises takes the result of the last ScaleUp apart: one result for each scale-up, with the groups that grew and with the pods of

@@ -517,6 +517,18 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked), "launches (-want +got)")
 }
 
+func TestMinimumSizesKeepWithinAllNodes(t *testing.T) {
+	w := newWorld(t, map[string]zone{"a": {min: 2, max: 9}, "b": {min: 2, max: 9}}, func(o *config.AutoscalingOptions) { o.MaxNodesTotal = 5 })
+	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
+	w.initialize(o)
+	nodes := []*apiv1.Node{utiltest.BuildTestNode("1", 1000, 1<<30), utiltest.BuildTestNode("2", 1000, 1<<30)}
+	_, err := o.ScaleUpToNodeGroupMinSize(nodes, w.nodeInfos)
+	require.NoError(t, err)
+	if len(w.asked) != 1 {
+		t.Errorf("launches %v, want those of one group, because there are 2 nodes of 5", w.asked)
+	}
+}
+
 // Without the flag the core leaves the other groups below their minimum sizes.
 func TestMinimumByTheClockNeedsNoFlag(t *testing.T) {
 	for _, tt := range []struct {
