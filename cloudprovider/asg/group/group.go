@@ -110,9 +110,9 @@ type Maintenance struct {
 
 // Reservations say which capacity reservations a group uses. The zero value leaves that to the launch template.
 type Reservations struct {
-	Preference string   // in AWS's spelling, such as "capacity-reservations-only"
-	IDs        []string // none where any open reservation serves
-	Groups     []string // ARNs of resource groups of reservations
+	Preference string   `json:"preference"`               // in AWS's spelling, such as "capacity-reservations-only"
+	IDs        []string `json:"ids,omitempty"`            // none where any open reservation serves
+	Groups     []string `json:"resourceGroups,omitempty"` // ARNs of resource groups of reservations
 }
 
 // LaunchGroup returns the group in the form of the launch spec Resolver, nil for nil.

@@ -9,8 +9,8 @@ import (
 )
 
 type Statement struct {
-	Cluster string
-	Source  string // such as "tag eks:cluster-name" or "user data"
+	Cluster string `json:"name"`
+	Source  string `json:"source"` // such as "tag eks:cluster-name" or "user data"
 }
 
 func (s Statement) String() string { return fmt.Sprintf("%q (%s)", s.Cluster, s.Source) }

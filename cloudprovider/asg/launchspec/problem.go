@@ -11,10 +11,10 @@ import (
 
 // Problem is one reason why a group does not work as it should, in words that an operator can act on.
 type Problem struct {
-	Reason  string // one of a small set of words, fit for a metric label
-	Message string // the fault, and how we know of it
-	Remedy  string // the next step
-	Blocks  bool   // the group can launch nothing until somebody mends it
+	Reason  string `json:"reason"`           // one of a small set of words, fit for a metric label
+	Message string `json:"message"`          // the fault, and how we know of it
+	Remedy  string `json:"remedy,omitempty"` // the next step
+	Blocks  bool   `json:"blocks,omitempty"` // the group can launch nothing until somebody mends it
 }
 
 const (

@@ -10,6 +10,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
@@ -30,7 +31,7 @@ type Group struct {
 	States        map[string]int `json:"states,omitempty"`
 	InstanceTypes []string       `json:"instanceTypes"`
 	// Clusters are the places that name the cluster of the group, none where nothing does.
-	Clusters []Cluster `json:"clusters,omitempty"`
+	Clusters []launchspec.Statement `json:"clusters,omitempty"`
 	// CapacityType is on-demand, spot or mixed, "" where it is not known.
 	CapacityType string `json:"capacityType"`
 	// OnDemandBase and OnDemandPercentageAboveBase belong to a mixed instances policy.
@@ -39,11 +40,11 @@ type Group struct {
 	// Segments are the kinds of capacity that AWS tries, in order, for each distribution segment of the policy.
 	Segments [][]string `json:"distributionSegments,omitempty"`
 	// Reservations are the capacity reservations of the group's own specification.
-	Reservations *Reservations `json:"capacityReservations,omitempty"`
-	Launch       Launch        `json:"launch"`
+	Reservations *group.Reservations `json:"capacityReservations,omitempty"`
+	Launch       Launch              `json:"launch"`
 	// Nodegroup is the EKS managed node group behind the group.
-	Nodegroup *Nodegroup `json:"nodegroup,omitempty"`
-	Suspended []string   `json:"suspendedProcesses,omitempty"`
+	Nodegroup *decision.Nodegroup `json:"nodegroup,omitempty"`
+	Suspended []string            `json:"suspendedProcesses,omitempty"`
 	// AskedFor is how instances are asked for, synchronous or desired-capacity, and WhyNotSynchronous why not at once.
 	AskedFor          string `json:"askedFor"`
 	WhyNotSynchronous string `json:"whyNotSynchronous,omitempty"`
@@ -64,8 +65,8 @@ type Group struct {
 	ZonalShift     bool   `json:"zonalShift,omitempty"`
 	ImpairedHealth string `json:"impairedZoneHealthCheckBehavior,omitempty"`
 	// Operator is the service that alone may change the group. The autoscaler leaves it alone.
-	Operator string           `json:"operator,omitempty"`
-	Problems []source.Problem `json:"problems"`
+	Operator string               `json:"operator,omitempty"`
+	Problems []launchspec.Problem `json:"problems"`
 }
 
 // ZonalView is a zonal view of a group: a node group that is one of its zones. Its sizes are its part of the group's, in the same
@@ -103,25 +104,6 @@ type Launch struct {
 	Version string `json:"version,omitempty"`
 }
 
-// Reservations are a group's capacity reservations.
-type Reservations struct {
-	Preference     string   `json:"preference"`
-	IDs            []string `json:"ids,omitempty"`
-	ResourceGroups []string `json:"resourceGroups,omitempty"`
-}
-
-// Cluster is a place where a group names its cluster, such as "tag eks:cluster-name" or "user data".
-type Cluster struct {
-	Name   string `json:"name"`
-	Source string `json:"source"`
-}
-
-// Nodegroup names an EKS managed node group.
-type Nodegroup struct {
-	Cluster string `json:"cluster"`
-	Name    string `json:"name"`
-}
-
 // GroupsOf lists the groups of a reading.
 func GroupsOf(r *source.Reading) Groups {
 	list := Groups{Version: Version, Groups: []Group{}}
@@ -132,14 +114,14 @@ func GroupsOf(r *source.Reading) Groups {
 }
 
 func groupFrom(r *source.Reading, g *group.Group) Group {
+	mode, why := asg.AskedFor(g, asg.LaunchAuto)
 	out := Group{
 		Name: g.Name, Region: r.Region(g), Zones: slices.Sorted(slices.Values(g.Zones)), Sizes: sizesOf(g),
-		Instances: len(g.Instances), InstanceTypes: []string{}, CapacityType: capacityType(g), Launch: launchFrom(g.Source),
-		Suspended: g.SuspendedProcesses, Problems: r.Problems(g),
+		Instances: len(g.Instances), InstanceTypes: []string{}, States: map[string]int{}, CapacityType: g.CapacityType(), Launch: launchFrom(g.Source),
+		Suspended: g.SuspendedProcesses, Problems: r.Problems(g), AskedFor: string(mode), WhyNotSynchronous: why, ScaledBy: "group", Clusters: g.Stated,
+		NewInstancesProtected: g.ProtectsNewInstances, WarmPool: g.WarmPool, ZonalShift: g.ZonalShift, ImpairedHealth: g.ImpairedHealth,
+		Operator: g.Operator, Segments: g.Source.Segments,
 	}
-	mode, why := asg.AskedFor(g, asg.LaunchAuto)
-	out.AskedFor, out.WhyNotSynchronous = string(mode), why
-	out.ScaledBy = "group"
 	if p := g.LeftAlone(time.Now()); p != (group.Pause{}) {
 		out.Paused = cmp.Or(p.Operation.Text, g.Tags[group.TagPaused])
 	}
@@ -149,24 +131,17 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 	for _, view := range r.Views(g) {
 		out.ScaledBy, out.Views = "zone", append(out.Views, ZonalView{ID: view.ID(), Zone: view.Zone, Sizes: sizesOf(view)})
 	}
-	out.NewInstancesProtected, out.WarmPool = g.ProtectsNewInstances, g.WarmPool
-	out.ZonalShift, out.ImpairedHealth, out.Operator, out.Segments = g.ZonalShift, g.ImpairedHealth, g.Operator, g.Source.Segments
 	if r := g.Reservations; r.Preference != "" || len(r.IDs)+len(r.Groups) > 0 {
-		out.Reservations = &Reservations{Preference: r.Preference, IDs: r.IDs, ResourceGroups: r.Groups}
-	}
-	for _, s := range g.Stated {
-		out.Clusters = append(out.Clusters, Cluster{Name: s.Cluster, Source: s.Source})
+		out.Reservations = &r
 	}
 	for _, i := range g.Instances {
-		if out.States == nil {
-			out.States = map[string]int{}
-		}
 		out.States[string(i.Lifecycle)]++
 		if i.Protected {
 			out.ProtectedInstances++
 		}
 	}
 	if g.Source.Mixed {
+		out.CapacityType = cmp.Or(out.CapacityType, "mixed")
 		out.OnDemandBase, out.OnDemandPercentageAboveBase = &g.Source.OnDemandBase, &g.Source.OnDemandPercentageAboveBase
 	}
 	if g.LaunchSpec == nil {
@@ -176,17 +151,9 @@ func groupFrom(r *source.Reading, g *group.Group) Group {
 		out.InstanceTypes = append(out.InstanceTypes, t.Name)
 	}
 	if n := g.LaunchSpec.Nodegroup; n != nil {
-		out.Nodegroup = &Nodegroup{Cluster: n.Cluster, Name: n.Name}
+		out.Nodegroup = &decision.Nodegroup{Cluster: n.Cluster, Name: n.Name}
 	}
 	return out
-}
-
-// capacityType returns the one capacity type of all the group's instances, or mixed.
-func capacityType(g *group.Group) string {
-	if one := g.CapacityType(); one != "" || !g.Source.Mixed {
-		return one
-	}
-	return "mixed"
 }
 
 func launchFrom(s launchspec.Source) Launch {
@@ -206,7 +173,7 @@ func launchFrom(s launchspec.Source) Launch {
 func (l Groups) Blocked() []string {
 	var names []string
 	for _, g := range l.Groups {
-		if slices.ContainsFunc(g.Problems, func(p source.Problem) bool { return p.Blocks }) {
+		if slices.ContainsFunc(g.Problems, func(p launchspec.Problem) bool { return p.Blocks }) {
 			names = append(names, g.Name)
 		}
 	}
@@ -227,13 +194,17 @@ func (l Groups) Table() string {
 	var views []ZonalView
 	problems := ""
 	for _, g := range l.Groups {
+		zones := strings.Join(g.Zones, ",")
+		if g.ZonalShift { // they may be shifted away from
+			zones += " (zonal shift)"
+		}
 		if g.Paused != "" {
 			g.ScaledBy += " (paused: " + g.Paused + ")"
 		}
 		if len(g.Clock) > 0 {
 			g.ScaledBy += " (" + strings.Join(g.Clock, ", ") + ")"
 		}
-		rows = append(rows, row{g.Name, g.Sizes, g.zones(), some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch,
+		rows = append(rows, row{g.Name, g.Sizes, zones, some(g.InstanceTypes, maxNames, ",", " and "), g.capacity(), g.Launch,
 			cmp.Or(g.Operator, g.AskedFor), g.ScaledBy, g.cluster(), Count(len(g.Problems))})
 		views = append(views, g.Views...)
 		problems += problemText(g.Name, g.Problems)
@@ -242,7 +213,7 @@ func (l Groups) Table() string {
 }
 
 // problemText lists the problems of one group, nothing where there are none.
-func problemText(group string, problems []source.Problem) string {
+func problemText(group string, problems []launchspec.Problem) string {
 	if len(problems) == 0 {
 		return ""
 	}
@@ -262,10 +233,10 @@ func (g Group) cluster() string {
 	var names []string
 	sources := map[string][]string{}
 	for _, c := range g.Clusters {
-		if sources[c.Name] == nil {
-			names = append(names, c.Name)
+		if sources[c.Cluster] == nil {
+			names = append(names, c.Cluster)
 		}
-		sources[c.Name] = append(sources[c.Name], c.Source)
+		sources[c.Cluster] = append(sources[c.Cluster], c.Source)
 	}
 	for at, name := range names {
 		names[at] = name + " (" + strings.Join(sources[name], ", ") + ")"
@@ -282,22 +253,8 @@ func (g Group) capacity() string {
 	for _, segment := range g.Segments {
 		text += ", segment " + strings.Join(segment, ">")
 	}
-	if g.Reservations != nil {
-		text += ", " + g.Reservations.String()
-	}
-	return text
-}
-
-// String returns for example "capacity-reservations-only cr-1".
-func (r Reservations) String() string {
-	return strings.Join(slices.Concat([]string{r.Preference}, r.IDs, r.ResourceGroups), " ")
-}
-
-// zones are the zones, and whether they may be shifted away from.
-func (g Group) zones() string {
-	text := strings.Join(g.Zones, ",")
-	if g.ZonalShift {
-		text += " (zonal shift)"
+	if r := g.Reservations; r != nil {
+		text += ", " + strings.Join(slices.Concat([]string{r.Preference}, r.IDs, r.Groups), " ")
 	}
 	return text
 }

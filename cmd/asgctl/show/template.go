@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
@@ -36,7 +37,7 @@ type Template struct {
 	Allocatable map[string]string    `json:"allocatable"`
 	Options     map[string]string    `json:"options"`
 	Sources     nodetemplate.Sources `json:"sources"`
-	Problems    []source.Problem     `json:"problems"`
+	Problems    []launchspec.Problem `json:"problems"`
 }
 
 // TemplateOf returns the view of one group of a reading, or of one of its zonal views.

@@ -12,42 +12,30 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// Problem is one thing about a group that its owner should put right.
-type Problem struct {
-	// Reason is one of a small set of words.
-	Reason string `json:"reason"`
-	// Message names the fault and its evidence.
-	Message string `json:"message"`
-	// Remedy is the next step, a command where there is one, or "".
-	Remedy string `json:"remedy,omitempty"`
-	// Blocks means that the autoscaler can add no node to the group until it is fixed.
-	Blocks bool `json:"blocks,omitempty"`
-}
-
 // Problems returns the problems of a group of the reading, or of one of its zonal views: first AWS's refusals, then its tags
 // and types, then the reasons why it is not scaled zone by zone where that is asked for, and a pause or a schedule that cannot be read.
-func (r *Reading) Problems(g *group.Group) []Problem {
-	problems := []Problem{}
+func (r *Reading) Problems(g *group.Group) []launchspec.Problem {
+	problems := []launchspec.Problem{}
 	known := r.Template(g).Known()
 	for _, p := range g.Problems {
-		blocks := p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
-		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: r.remedy(g, p), Blocks: blocks})
+		p.Remedy, p.Blocks = r.remedy(g, p), p.Blocks || !known && p.Reason != launchspec.ReasonNodegroupUnread
+		problems = append(problems, p)
 	}
 	if g.Failure != nil {
-		problems = append(problems, Problem{Reason: g.Failure.Code, Message: "the last launch failed: " + g.Failure.Message})
+		problems = append(problems, launchspec.Problem{Reason: g.Failure.Code, Message: "the last launch failed: " + g.Failure.Message})
 	}
 	for _, p := range r.templateProblems(g) {
 		if p.Reason == nodetemplate.ReasonNoType && len(g.Problems) > 0 {
 			continue // said above, with the cause
 		}
-		problems = append(problems, r.ofTemplate(g, p))
+		unknown := p.Reason == nodetemplate.ReasonUnknownType || p.Reason == nodetemplate.ReasonNoType
+		problems = append(problems, launchspec.Problem{Reason: string(p.Reason), Message: strings.TrimPrefix(p.String(), fmt.Sprintf("Auto Scaling group %q: ", p.Group)),
+			Remedy: p.Remedy(), Blocks: unknown && !known})
 	}
 	if g.LaunchSpec == nil && len(problems) == 0 {
-		problems = append(problems, Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
+		problems = append(problems, launchspec.Problem{Reason: launchspec.ReasonLaunchSourceUnread, Message: "the group's instance types are unknown", Blocks: true})
 	}
-	for _, p := range slices.Concat(r.undivided[g.Name], g.PauseProblem(), g.ScheduleProblems()) {
-		problems = append(problems, Problem{Reason: p.Reason, Message: p.Message, Remedy: p.Remedy})
-	}
+	problems = append(problems, slices.Concat(r.undivided[g.Name], g.PauseProblem(), g.ScheduleProblems())...)
 	for at := range problems {
 		problems[at].Remedy = shellword.InRegion(r.Region(g), problems[at].Remedy)
 	}
@@ -68,18 +56,6 @@ func (r *Reading) templateProblems(g *group.Group) []nodetemplate.Problem {
 		}
 	}
 	return problems
-}
-
-// ofTemplate words a problem of the template.
-func (r *Reading) ofTemplate(g *group.Group, p nodetemplate.Problem) Problem {
-	out := Problem{
-		Reason:  string(p.Reason),
-		Message: strings.TrimPrefix(p.String(), fmt.Sprintf("Auto Scaling group %q: ", p.Group)),
-		Remedy:  p.Remedy(),
-	}
-	unknown := p.Reason == nodetemplate.ReasonUnknownType || p.Reason == nodetemplate.ReasonNoType
-	out.Blocks = unknown && !r.Template(g).Known()
-	return out
 }
 
 // remedy is the problem's own, unless it was recorded answers that fell short.
