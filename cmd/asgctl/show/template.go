@@ -33,8 +33,8 @@ type Template struct {
 	Assumed map[string]string `json:"assumed"`
 	Taints  []corev1.Taint    `json:"taints"`
 	// Capacity and Allocatable are Kubernetes quantities by resource name.
-	Capacity    map[string]string    `json:"capacity"`
-	Allocatable map[string]string    `json:"allocatable"`
+	Capacity    corev1.ResourceList  `json:"capacity"`
+	Allocatable corev1.ResourceList  `json:"allocatable"`
 	Options     map[string]string    `json:"options"`
 	Sources     nodetemplate.Sources `json:"sources"`
 	Problems    []launchspec.Problem `json:"problems"`
@@ -46,7 +46,7 @@ func TemplateOf(r *source.Reading, g *group.Group) Template {
 	v := Template{
 		Version: Version, Group: g.Name, Zone: g.Zone, Region: r.Region(g), Usable: t.Known(), InstanceTypes: append([]string{}, t.InstanceTypes...),
 		Labels: t.Labels, Assumed: t.Assumed, Taints: append([]corev1.Taint{}, t.Taints...),
-		Capacity: quantities(t.Capacity), Allocatable: quantities(t.Allocatable), Options: options(t.Options),
+		Capacity: t.Capacity, Allocatable: t.Allocatable, Options: options(t.Options),
 		Sources: t.Sources, Problems: r.Problems(g),
 	}
 	if g.Zone == "" {
@@ -63,14 +63,6 @@ func (v Template) ID() string {
 		return v.Group
 	}
 	return group.ZoneGroupID(v.Group, v.Zone)
-}
-
-func quantities(list corev1.ResourceList) map[string]string {
-	out := map[string]string{}
-	for name, q := range list {
-		out[string(name)] = q.String()
-	}
-	return out
 }
 
 // options are the autoscaling options that the group's tags set, by their tag names. A tag name is the field's in lower case.
@@ -125,12 +117,13 @@ func (v Template) resources() string {
 	type row struct{ Resource, Capacity, Allocatable, Source, Detail string }
 	var rows []row
 	for _, name := range slices.Sorted(maps.Keys(v.Capacity)) {
-		capacity, allocatable := v.Sources.Capacity[name], v.Sources.Allocatable[name]
+		total, usable := v.Capacity[name], v.Allocatable[name]
+		capacity, allocatable := v.Sources.Capacity[string(name)], v.Sources.Allocatable[string(name)]
 		detail := capacity.Detail
 		if allocatable != capacity {
 			detail += "; allocatable: " + allocatable.Detail
 		}
-		rows = append(rows, row{name, v.Capacity[name], v.Allocatable[name], string(capacity.Kind), detail})
+		rows = append(rows, row{string(name), total.String(), usable.String(), string(capacity.Kind), detail})
 	}
 	return "\n" + Rows(rows)
 }
