@@ -17,7 +17,6 @@ import (
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
 
@@ -38,8 +37,6 @@ const maxFileBytes = 256 << 20
 
 // Account holds the facts about an AWS account in the files of one folder.
 type Account struct {
-	asg.AutoScalingAPI // nil: no reading makes the calls that are not answered below
-
 	dir            string
 	groups         []astypes.AutoScalingGroup
 	templates      []ec2types.LaunchTemplateVersion

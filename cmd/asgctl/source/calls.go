@@ -20,28 +20,30 @@ import (
 // Answer has the account answer all reads of a client. Nothing leaves the process.
 func (a *Account) Answer(stack *middleware.Stack) error {
 	return stack.Initialize.Add(middleware.InitializeMiddlewareFunc("Account",
-		func(ctx context.Context, in middleware.InitializeInput, _ middleware.InitializeHandler) (out middleware.InitializeOutput, _ middleware.Metadata, err error) {
-			out.Result, err = a.answer(ctx, in.Parameters)
+		func(_ context.Context, in middleware.InitializeInput, _ middleware.InitializeHandler) (out middleware.InitializeOutput, _ middleware.Metadata, err error) {
+			out.Result, err = a.answer(in.Parameters)
 			return out, middleware.Metadata{}, err
 		}), middleware.Before)
 }
 
-func (a *Account) answer(ctx context.Context, in any) (any, error) {
+func (a *Account) answer(in any) (any, error) {
 	switch in := in.(type) {
 	case *autoscaling.DescribeAutoScalingGroupsInput:
-		return a.DescribeAutoScalingGroups(ctx, in)
+		return a.DescribeAutoScalingGroups(in)
 	case *autoscaling.DescribeScalingActivitiesInput:
-		return a.DescribeScalingActivities(ctx, in)
+		return &autoscaling.DescribeScalingActivitiesOutput{}, nil // they are not recorded
+	case *autoscaling.DescribeInstanceRefreshesInput:
+		return &autoscaling.DescribeInstanceRefreshesOutput{}, nil // as above
 	case *autoscaling.DescribeLaunchConfigurationsInput:
-		return a.DescribeLaunchConfigurations(ctx, in)
+		return a.DescribeLaunchConfigurations(in)
 	case *ec2.DescribeLaunchTemplateVersionsInput:
-		return a.DescribeLaunchTemplateVersions(ctx, in)
+		return a.DescribeLaunchTemplateVersions(in)
 	case *ec2.DescribeImagesInput:
-		return a.DescribeImages(ctx, in)
+		return a.DescribeImages(in)
 	case *ec2.GetInstanceTypesFromInstanceRequirementsInput:
-		return a.GetInstanceTypesFromInstanceRequirements(ctx, in)
+		return a.GetInstanceTypesFromInstanceRequirements(in)
 	case *eks.DescribeNodegroupInput:
-		return a.DescribeNodegroup(ctx, in)
+		return a.DescribeNodegroup(in)
 	case *ec2.DescribeInstanceTypeOfferingsInput:
 		return &ec2.DescribeInstanceTypeOfferingsOutput{InstanceTypeOfferings: a.offerings}, nil // the caller passes over what it did not ask for
 	case *ec2.DescribeSpotPriceHistoryInput:
@@ -51,8 +53,7 @@ func (a *Account) answer(ctx context.Context, in any) (any, error) {
 }
 
 // DescribeAutoScalingGroups answers with the groups that are named and match all filters, in one page.
-func (a *Account) DescribeAutoScalingGroups(_ context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
-	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+func (a *Account) DescribeAutoScalingGroups(in *autoscaling.DescribeAutoScalingGroupsInput) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
 	out := &autoscaling.DescribeAutoScalingGroupsOutput{}
 	for _, g := range a.groups {
 		named := len(in.AutoScalingGroupNames) == 0 || slices.Contains(in.AutoScalingGroupNames, aws.ToString(g.AutoScalingGroupName))
@@ -79,21 +80,8 @@ func matches(tags []astypes.TagDescription, f astypes.Filter) bool {
 	})
 }
 
-// DescribeScalingActivities answers that there are none: they are not recorded.
-func (a *Account) DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput,
-	...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
-	return &autoscaling.DescribeScalingActivitiesOutput{}, nil
-}
-
-// DescribeInstanceRefreshes answers that there are none: they are not recorded.
-func (a *Account) DescribeInstanceRefreshes(context.Context, *autoscaling.DescribeInstanceRefreshesInput,
-	...func(*autoscaling.Options)) (*autoscaling.DescribeInstanceRefreshesOutput, error) {
-	return &autoscaling.DescribeInstanceRefreshesOutput{}, nil
-}
-
 // DescribeLaunchConfigurations answers with the named ones.
-func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscaling.DescribeLaunchConfigurationsInput,
-	_ ...func(*autoscaling.Options)) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
+func (a *Account) DescribeLaunchConfigurations(in *autoscaling.DescribeLaunchConfigurationsInput) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
 	if err := a.recorded(configurationsFile); err != nil {
 		return nil, err
 	}
@@ -108,8 +96,7 @@ func (a *Account) DescribeLaunchConfigurations(_ context.Context, in *autoscalin
 
 // DescribeLaunchTemplateVersions answers with the versions asked for, of one template or of all. $Latest is the newest that
 // was recorded.
-func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.DescribeLaunchTemplateVersionsInput,
-	_ ...func(*ec2.Options)) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
+func (a *Account) DescribeLaunchTemplateVersions(in *ec2.DescribeLaunchTemplateVersionsInput) (*ec2.DescribeLaunchTemplateVersionsOutput, error) {
 	if err := a.recorded(templatesFile); err != nil {
 		return nil, err
 	}
@@ -140,7 +127,7 @@ func (a *Account) DescribeLaunchTemplateVersions(_ context.Context, in *ec2.Desc
 }
 
 // DescribeImages answers with the requested images. Without a file it only knows that they exist.
-func (a *Account) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput, _ ...func(*ec2.Options)) (*ec2.DescribeImagesOutput, error) {
+func (a *Account) DescribeImages(in *ec2.DescribeImagesInput) (*ec2.DescribeImagesOutput, error) {
 	out := &ec2.DescribeImagesOutput{}
 	if a.missing[imagesFile] {
 		for _, id := range in.ImageIds {
@@ -160,7 +147,7 @@ func (a *Account) DescribeImages(_ context.Context, in *ec2.DescribeImagesInput,
 }
 
 // DescribeNodegroup answers with the node group of the cluster.
-func (a *Account) DescribeNodegroup(_ context.Context, in *eks.DescribeNodegroupInput, _ ...func(*eks.Options)) (*eks.DescribeNodegroupOutput, error) {
+func (a *Account) DescribeNodegroup(in *eks.DescribeNodegroupInput) (*eks.DescribeNodegroupOutput, error) {
 	if err := a.recorded(nodegroupsFile); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
 	"github.com/aws/smithy-go/middleware"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
@@ -166,9 +168,11 @@ func (o Options) apis(ctx context.Context, catalogue *instancetypes.Catalogue) (
 		if err != nil {
 			return apis{}, err
 		}
+		answered := []func(*middleware.Stack) error{account.Answer}
 		return apis{
-			autoscaling: account, launches: launchspec.APIs{EC2: account, EKS: account}, catalogue: account.types,
-			region: func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
+			autoscaling: autoscaling.New(autoscaling.Options{APIOptions: answered}), catalogue: account.types,
+			launches: launchspec.APIs{EC2: ec2.New(ec2.Options{APIOptions: answered}), EKS: eks.New(eks.Options{APIOptions: answered})},
+			region:   func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
 		}, nil
 	}
 	clients, err := o.Clients(ctx)

@@ -63,7 +63,7 @@ func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
 		{name: "keys mind their case", filters: []astypes.Filter{filter("tag-key", "Enabled")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := a.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: tt.names, Filters: tt.filters})
+			out, err := a.DescribeAutoScalingGroups(&autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: tt.names, Filters: tt.filters})
 			require.NoError(t, err)
 			var got []string
 			for _, g := range out.AutoScalingGroups {
@@ -97,7 +97,7 @@ func TestVersionsOfALaunchTemplate(t *testing.T) {
 		{name: "a template there is not", in: ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-3"), Versions: []string{"1"}}, missing: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			out, err := a.DescribeLaunchTemplateVersions(t.Context(), &tt.in)
+			out, err := a.DescribeLaunchTemplateVersions(&tt.in)
 			if tt.missing {
 				if !awsclient.IsNotFound(err) {
 					t.Errorf("error = %v, want AWS's for what is not there", err)
@@ -124,11 +124,11 @@ func TestNodegroupsMayBeListedOrConcatenated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			account := account(t, map[string]string{groupsFile: groups, nodegroupsFile: text})
 			for _, n := range []string{"a", "b"} {
-				if _, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)}); err != nil {
+				if _, err := account.DescribeNodegroup(&eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)}); err != nil {
 					t.Errorf("node group %s: %v", n, err)
 				}
 			}
-			_, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("y"), NodegroupName: aws.String("a")})
+			_, err := account.DescribeNodegroup(&eks.DescribeNodegroupInput{ClusterName: aws.String("y"), NodegroupName: aws.String("a")})
 			if !awsclient.IsNotFound(err) {
 				t.Errorf("error = %v, want AWS's for what is not there", err)
 			}
@@ -197,7 +197,7 @@ func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
 			if tt.arm {
 				in.ArchitectureTypes[0] = "arm64"
 			}
-			out, err := a.GetInstanceTypesFromInstanceRequirements(t.Context(), in)
+			out, err := a.GetInstanceTypesFromInstanceRequirements(in)
 			require.NoError(t, err)
 			got := map[string]bool{}
 			for _, found := range out.InstanceTypes {

@@ -2,7 +2,6 @@ package source
 
 import (
 	"cmp"
-	"context"
 	"path"
 	"slices"
 	"strings"
@@ -16,8 +15,7 @@ import (
 
 // GetInstanceTypesFromInstanceRequirements answers from the catalogue. The catalogue knows no prices, generations, network or
 // EBS bandwidth, so the answer includes types that EC2 would leave out because of them.
-func (a *Account) GetInstanceTypesFromInstanceRequirements(_ context.Context, in *ec2.GetInstanceTypesFromInstanceRequirementsInput,
-	_ ...func(*ec2.Options)) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error) {
+func (a *Account) GetInstanceTypesFromInstanceRequirements(in *ec2.GetInstanceTypesFromInstanceRequirementsInput) (*ec2.GetInstanceTypesFromInstanceRequirementsOutput, error) {
 	out := &ec2.GetInstanceTypesFromInstanceRequirementsOutput{}
 	for _, t := range a.types.Types() {
 		if architectureIn(t, in.ArchitectureTypes) && in.InstanceRequirements != nil && met(in.InstanceRequirements, t) {

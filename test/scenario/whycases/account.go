@@ -29,9 +29,9 @@ func (c *Case) account(t testing.TB) account {
 	require.NoError(t, c.Write(dir))
 	from, err := source.LoadAccount(dir, instancetypes.Embedded())
 	require.NoError(t, err)
-	groups, err := from.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	groups, err := from.DescribeAutoScalingGroups(&autoscaling.DescribeAutoScalingGroupsInput{})
 	require.NoError(t, err)
-	versions, err := from.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{})
+	versions, err := from.DescribeLaunchTemplateVersions(&ec2.DescribeLaunchTemplateVersionsInput{})
 	require.NoError(t, err)
 	a := account{members: map[string][]string{}, templates: replay.Templates(versions.LaunchTemplateVersions)}
 	for _, g := range groups.AutoScalingGroups {
