@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ import (
 const startTime = 5 * time.Minute
 
 // pluginNames are parts of names and images of DaemonSets that publish accelerators.
-var pluginNames = []string{"device-plugin", "gpu-operator", "neuron", "habana", "dra-driver", "gpu-feature"}
+var pluginNames = regexp.MustCompile("device-plugin|gpu-operator|neuron|habana|dra-driver|gpu-feature")
 
 func checkAccelerators(_ context.Context, in *installation, c *Check) (looked bool) {
 	if in.nodes.missing(c) {
@@ -62,14 +63,12 @@ func brings(g *group.Group) bool {
 
 func (in *installation) hasPlugin() bool {
 	for _, d := range in.daemonSets.value {
-		words := []string{d.Name}
+		words := d.Name
 		for _, container := range d.Spec.Template.Spec.Containers {
-			words = append(words, container.Image)
+			words += " " + container.Image
 		}
-		for _, part := range pluginNames {
-			if strings.Contains(strings.Join(words, " "), part) {
-				return true
-			}
+		if pluginNames.MatchString(words) {
+			return true
 		}
 	}
 	return false

@@ -110,26 +110,18 @@ var autoscalerNames = []struct {
 	{karpenter, regexp.MustCompile(`(^|/)karpenter(/controller)?$`)},
 }
 
-// runs returns the autoscaler that the container runs, or "".
-func runs(c corev1.Container) string {
-	image, _, _ := strings.Cut(c.Image, "@")
-	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
-		image = image[:at]
-	}
-	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
-	for _, name := range autoscalerNames {
-		if slices.ContainsFunc(words, name.pattern.MatchString) {
-			return name.kind
-		}
-	}
-	return ""
-}
-
 // autoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "".
 func autoscalerIn(pod *corev1.Pod) (kind string, c corev1.Container) {
 	for _, c := range pod.Spec.Containers {
-		if kind := runs(c); kind != "" {
-			return kind, c
+		image, _, _ := strings.Cut(c.Image, "@")
+		if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
+			image = image[:at]
+		}
+		words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
+		for _, name := range autoscalerNames {
+			if slices.ContainsFunc(words, name.pattern.MatchString) {
+				return name.kind, c
+			}
 		}
 	}
 	return "", c

@@ -16,20 +16,20 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 	cni.Spec.Template.Spec.Containers = []corev1.Container{{Name: "aws-node", Env: []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "main"}}}}
 	for _, tt := range []struct {
 		name   string
-		pods   int
+		pod    *corev1.Pod
 		flags  flags
 		given  []string // here
 		want   []string
 		wanted string // the keys that a group lacks without any tag
 	}{
-		{name: "flags of the pod", pods: 1, flags: flags{"node-group-auto-discovery": {"asg:tag=a"}}, want: []string{"asg:tag=a"}, wanted: "a"},
-		{name: "flags given here", pods: 1, given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
-		{name: "pod without flags", pods: 1, want: ownership.Assumed("main"), wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main"},
-		{name: "flags that nobody can read", pods: 1, flags: flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
+		{name: "flags of the pod", pod: &corev1.Pod{}, flags: flags{"node-group-auto-discovery": {"asg:tag=a"}}, want: []string{"asg:tag=a"}, wanted: "a"},
+		{name: "flags given here", pod: &corev1.Pod{}, given: []string{"asg:tag=b"}, want: []string{"asg:tag=b"}, wanted: "b"},
+		{name: "pod without flags", pod: &corev1.Pod{}, want: ownership.Assumed("main"), wanted: "k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/main"},
+		{name: "flags that nobody can read", pod: &corev1.Pod{}, flags: flags{"nodes": {"$(GROUPS)"}}, want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 		{name: "no pod", want: ownership.Assumed(""), wanted: "k8s.io/cluster-autoscaler/enabled"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			in := &installation{ours: make([]corev1.Pod, tt.pods), flags: tt.flags}
+			in := &installation{ours: tt.pod, flags: tt.flags}
 			in.Read.AutoDiscovery, in.daemonSets.value = tt.given, []appsv1.DaemonSet{cni}
 			in.takeDiscovery()
 			if !slices.Equal(in.Read.AutoDiscovery, tt.want) || in.wantedKeys() != tt.wanted {

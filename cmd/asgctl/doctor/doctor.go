@@ -38,28 +38,26 @@ type check struct {
 }
 
 // checks are all checks, in the order of the report and of docs/asgctl.md.
-func checks() []check {
-	return []check{
-		{"running", "what the running autoscaler says of its readings of AWS and of missing accelerators", false, checkRunning},
-		{"iam", "each action of the shipped policy, by a harmless call", false, checkIAM},
-		{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", true, checkOwnership},
-		{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", false, checkRBAC},
-		{"tags", "tags that are malformed, missing, duplicate or not propagated", true, checkTags},
-		{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
-		{"groups", "launch templates, images and user data of the groups", true, checkGroups},
-		{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},
-		{"limits", "minimum and maximum sizes beside the pods that run and wait", true, checkLimits},
-		{"types", "instance types without known facts, or that differ much", true, nil},
-		{"accelerators", "device plugins, and nodes that lack the accelerator of their group", true, checkAccelerators},
-		{"queue", "the queue of interruptions and its rules", false, checkQueue},
-		{"rivals", "other autoscalers, and Karpenter", false, checkRivals},
-	}
+var checks = []check{
+	{"running", "what the running autoscaler says of its readings of AWS and of missing accelerators", false, checkRunning},
+	{"iam", "each action of the shipped policy, by a harmless call", false, checkIAM},
+	{"ownership", "the tag by which the shipped policy lets the autoscaler change a group", true, checkOwnership},
+	{"rbac", "each rule of the shipped roles, for the autoscaler's ServiceAccount", false, checkRBAC},
+	{"tags", "tags that are malformed, missing, duplicate or not propagated", true, checkTags},
+	{"identity", "groups of other clusters, and the name of this one", true, checkIdentity},
+	{"groups", "launch templates, images and user data of the groups", true, checkGroups},
+	{"processes", "suspended processes, AZRebalance and scale-in protection", true, checkProcesses},
+	{"limits", "minimum and maximum sizes beside the pods that run and wait", true, checkLimits},
+	{"types", "instance types without known facts, or that differ much", true, nil},
+	{"accelerators", "device plugins, and nodes that lack the accelerator of their group", true, checkAccelerators},
+	{"queue", "the queue of interruptions and its rules", false, checkQueue},
+	{"rivals", "other autoscalers, and Karpenter", false, checkRivals},
 }
 
 // Names returns the names of all checks.
 func Names() []string {
 	var names []string
-	for _, c := range checks() {
+	for _, c := range checks {
 		names = append(names, c.name)
 	}
 	return names
@@ -73,11 +71,14 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region), Cluster: text(in.clusterName())}
+	r := &Report{Version: show.Version, At: o.Now().UTC(), Region: text(in.region)}
+	if own := in.cluster(); own.Cluster != "" {
+		r.Cluster = text(own.String())
+	}
 	if in.account.err != nil && in.kubeErr != nil {
 		r.Unread = []string{fmt.Sprintf("AWS: %v", in.account.err), fmt.Sprintf("cluster: %v", in.kubeErr)}
 	}
-	for _, c := range checks() {
+	for _, c := range checks {
 		if slices.Contains(o.Skip, c.name) {
 			continue
 		}

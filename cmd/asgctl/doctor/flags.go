@@ -77,10 +77,9 @@ func (in *installation) takeFlags() {
 			in.namespace, in.serviceAccount = of[0], of[1]
 		}
 	}
-	in.ours = identities[[2]string{in.namespace, in.serviceAccount}]
-	slices.SortStableFunc(in.ours, func(a, b corev1.Pod) int { return rank(a) - rank(b) })
-	if len(in.ours) > 0 {
-		_, container := autoscalerIn(&in.ours[0])
+	if pods := identities[[2]string{in.namespace, in.serviceAccount}]; len(pods) > 0 {
+		in.ours = &pods[max(0, slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }))]
+		_, container := autoscalerIn(in.ours)
 		in.flags = flagsOf(container)
 	}
 	in.Queue = cmp.Or(in.Queue, in.flags.last("asg-interruption-queue"))
@@ -108,7 +107,7 @@ func (in *installation) takeDiscovery() {
 		return
 	}
 	cluster := ""
-	if len(in.ours) > 0 && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
+	if in.ours != nil && len(in.flags["nodes"])+len(in.flags["node-group-auto-discovery"]) == 0 {
 		cluster = ownership.NewIdentity(r.ClusterName, in.flags.last("cluster-name")).Early(networkName(in.daemonSets.value)).Cluster
 	}
 	r.AutoDiscovery, r.DiscoveryJoin = ownership.Assumed(cluster), ownership.JoinAny
@@ -117,31 +116,17 @@ func (in *installation) takeDiscovery() {
 // unknown reports whether the value of a flag comes from a variable that the pod's manifest does not show.
 func unknown(value string) bool { return strings.Contains(value, "$(") }
 
-// rank orders pods: running ones come first.
-func rank(pod corev1.Pod) int {
-	if pod.Status.Phase == corev1.PodRunning {
-		return 0
-	}
-	return 1
-}
-
-// deployment names the Deployment of the pod's ReplicaSet, or "" if it has none.
+// deployment names the Deployment of the pod's ReplicaSet, or "" if it has none or there is no pod.
 func deployment(pod *corev1.Pod) string {
+	if pod == nil {
+		return ""
+	}
 	if owner := metav1.GetControllerOf(pod); owner != nil && owner.Kind == "ReplicaSet" {
 		if at := strings.LastIndexByte(owner.Name, '-'); at > 0 {
 			return "deployment/" + owner.Name[:at]
 		}
 	}
 	return ""
-}
-
-// ourDeployment names the autoscaler's own, or the usual one.
-func (in *installation) ourDeployment() string {
-	name := ""
-	if len(in.ours) > 0 {
-		name = deployment(&in.ours[0])
-	}
-	return cmp.Or(name, "deployment/"+clusterAutoscaler)
 }
 
 // wanted returns the tags of the discovery flags, or of the first where one is enough, with their values where these matter.

@@ -15,32 +15,23 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// areas say which check reports a problem of a group, by its reason. All others belong to checkGroups.
-var areas = map[string]string{
-	ownership.ReasonOtherCluster: "identity", ownership.ReasonOperator: "identity",
-	launchspec.ReasonLaunchSuspended: "processes", asg.ReasonAZRebalance: "processes",
-	launchspec.ReasonNoInstanceType:          "types",
-	string(nodetemplate.ReasonUnknownType):   "types",
-	string(nodetemplate.ReasonImageMismatch): "types",
-	string(nodetemplate.ReasonMixedTypes):    "types",
-	string(nodetemplate.ReasonWideSpread):    "types",
-
-	asg.ReasonZonalTag:                          "tags",
-	string(nodetemplate.ReasonUnknownKind):      "tags",
-	string(nodetemplate.ReasonMisplacedPrefix):  "tags",
-	string(nodetemplate.ReasonLabelKey):         "tags",
-	string(nodetemplate.ReasonLabelValue):       "tags",
-	string(nodetemplate.ReasonTaintKey):         "tags",
-	string(nodetemplate.ReasonTaintForm):        "tags",
-	string(nodetemplate.ReasonTaintEffect):      "tags",
-	string(nodetemplate.ReasonTaintValue):       "tags",
-	string(nodetemplate.ReasonResourceName):     "tags",
-	string(nodetemplate.ReasonResourceQuantity): "tags",
-	string(nodetemplate.ReasonUnknownOption):    "tags",
-	string(nodetemplate.ReasonOptionValue):      "tags",
-	string(nodetemplate.ReasonOptionRange):      "tags",
-	string(nodetemplate.ReasonConflict):         "tags",
-	string(nodetemplate.ReasonPinnedZone):       "tags",
+// areaOf returns the check that reports a problem of a group, by its reason.
+func areaOf(reason string) string {
+	switch nodetemplate.Reason(reason) {
+	case ownership.ReasonOtherCluster, ownership.ReasonOperator:
+		return "identity"
+	case launchspec.ReasonLaunchSuspended, asg.ReasonAZRebalance:
+		return "processes"
+	case launchspec.ReasonNoInstanceType, nodetemplate.ReasonUnknownType, nodetemplate.ReasonImageMismatch,
+		nodetemplate.ReasonMixedTypes, nodetemplate.ReasonWideSpread:
+		return "types"
+	case asg.ReasonZonalTag, nodetemplate.ReasonUnknownKind, nodetemplate.ReasonMisplacedPrefix, nodetemplate.ReasonLabelKey, nodetemplate.ReasonLabelValue,
+		nodetemplate.ReasonTaintKey, nodetemplate.ReasonTaintForm, nodetemplate.ReasonTaintEffect, nodetemplate.ReasonTaintValue,
+		nodetemplate.ReasonResourceName, nodetemplate.ReasonResourceQuantity, nodetemplate.ReasonUnknownOption, nodetemplate.ReasonOptionValue,
+		nodetemplate.ReasonOptionRange, nodetemplate.ReasonConflict, nodetemplate.ReasonPinnedZone:
+		return "tags"
+	}
+	return "groups"
 }
 
 // problems reports the problems of all groups that belong to the check, in the words of asgctl groups.
@@ -50,7 +41,7 @@ func (in *installation) problems(c *Check) {
 			continue
 		}
 		for _, p := range in.groups.value.Problems(g) {
-			if cmp.Or(areas[p.Reason], "groups") != c.Name || p.Reason == asg.ReasonAZRebalance && rebalanced(g) != "" {
+			if areaOf(p.Reason) != c.Name || p.Reason == asg.ReasonAZRebalance && rebalanced(g) != "" {
 				continue
 			}
 			c.find(quoted(g), p.Message, "asgctl groups: the problem "+p.Reason, cmp.Or(p.Remedy, "asgctl template "+shellword.Quote(g.Name)))

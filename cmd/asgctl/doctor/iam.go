@@ -31,17 +31,10 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	for _, call := range calls {
 		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(calls))
 	}
-	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", noDryRun,
-		simulate("autoscaling:SetDesiredCapacity autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances"))
+	c.skip("autoscaling:SetDesiredCapacity, TerminateInstanceInAutoScalingGroup and LaunchInstances", "they change groups, and Auto Scaling has no dry run",
+		"iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names autoscaling:SetDesiredCapacity "+
+			"autoscaling:TerminateInstanceInAutoScalingGroup autoscaling:LaunchInstances --resource-arns GROUP_ARN")
 	return true
-}
-
-// noDryRun is the reason why permissions of writes are not checked.
-const noDryRun = "they change groups, and Auto Scaling has no dry run"
-
-// simulate is what shows whether the role has the permissions.
-func simulate(actions string) string {
-	return "iam:SimulatePrincipalPolicy: aws iam simulate-principal-policy --policy-source-arn ROLE_ARN --action-names " + actions + " --resource-arns GROUP_ARN"
 }
 
 // grant is a command that gives the role a policy of its own with the denied actions, all of which are reads. The role's other policies stay.
@@ -85,5 +78,5 @@ func checkOwnership(_ context.Context, in *installation, c *Check) (looked bool)
 	return true
 }
 
-// group names a group in a finding.
+// quoted names a group in a finding.
 func quoted(g *group.Group) string { return fmt.Sprintf("Auto Scaling group %q", g.Name) }

@@ -54,18 +54,17 @@ type installation struct {
 	namespace, serviceAccount string // the autoscaler's
 
 	clients    *awsclient.Clients
-	clientsErr error                                     // why AWS cannot be asked
-	account    fact[[]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
-	groups     fact[*source.Reading]                     // the discovered ones
-	byName     map[string]autoscalingtypes.AutoScalingGroup
+	clientsErr error                                              // why AWS cannot be asked
+	account    fact[map[string]autoscalingtypes.AutoScalingGroup] // every group of the account, by name
+	groups     fact[*source.Reading]                              // the discovered ones
 
 	kube       kubernetes.Interface
 	kubeErr    error                         // why the cluster cannot be asked
 	nodes      fact[map[string]*corev1.Node] // by instance ID
 	pods       fact[pods]
 	daemonSets fact[[]appsv1.DaemonSet]
-	ours       []corev1.Pod // the autoscaler's own, running ones first
-	flags      flags        // of the first of them
+	ours       *corev1.Pod // the autoscaler's own, a running one if there is one, nil for none
+	flags      flags       // of it
 }
 
 // read reads the cluster first, because the autoscaler's pod has the flags that select the groups.
@@ -87,23 +86,22 @@ func read(ctx context.Context, o Options) (*installation, error) {
 // readAccount reads every group of the account, undiscovered ones too.
 func (in *installation) readAccount(ctx context.Context) {
 	const needs = "autoscaling:DescribeAutoScalingGroups, AWS credentials and --region"
-	in.account = fact[[]autoscalingtypes.AutoScalingGroup]{what: "the groups of the account", needs: needs, err: in.clientsErr}
+	in.account = fact[map[string]autoscalingtypes.AutoScalingGroup]{value: map[string]autoscalingtypes.AutoScalingGroup{}, what: "the groups of the account",
+		needs: needs, err: in.clientsErr}
 	if in.clientsErr != nil {
 		return
 	}
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(in.clients.AutoScaling,
 		&autoscaling.DescribeAutoScalingGroupsInput{MaxRecords: aws.Int32(100)})
-	in.byName = map[string]autoscalingtypes.AutoScalingGroup{}
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
 			in.account.err = err
 			return
 		}
-		in.account.value = append(in.account.value, page.AutoScalingGroups...)
-	}
-	for _, g := range in.account.value {
-		in.byName[aws.ToString(g.AutoScalingGroupName)] = g
+		for _, g := range page.AutoScalingGroups {
+			in.account.value[aws.ToString(g.AutoScalingGroupName)] = g
+		}
 	}
 }
 
@@ -135,13 +133,6 @@ func (in *installation) cluster() launchspec.Statement {
 		return launchspec.Statement{}
 	}
 	return in.groups.value.Cluster
-}
-
-func (in *installation) clusterName() string {
-	if own := in.cluster(); own.Cluster != "" {
-		return own.String()
-	}
-	return ""
 }
 
 // eachGroup calls do with every discovered group that this cluster may scale.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,21 +21,19 @@ const ownerPrefix = "kubernetes.io/cluster/"
 
 func checkTags(_ context.Context, in *installation, c *Check) (looked bool) {
 	in.eachGroup(func(g *group.Group) {
-		raw := in.byName[g.Name]
+		raw := in.account.value[g.Name]
 		in.duplicateTags(c, g, raw)
 		in.unpropagatedTags(c, g, raw)
 	})
 	if in.nodes.missing(c) || in.account.missing(c) {
 		return true
 	}
-	discovered := map[string]bool{}
+	others := maps.Clone(in.account.value)
 	for _, g := range in.groups.value.Groups {
-		discovered[g.Name] = true
+		delete(others, g.Name)
 	}
-	for _, raw := range in.account.value {
-		if !discovered[aws.ToString(raw.AutoScalingGroupName)] {
-			in.undiscovered(c, raw)
-		}
+	for _, name := range slices.Sorted(maps.Keys(others)) {
+		in.undiscovered(c, name, others[name])
 	}
 	return true
 }
@@ -82,14 +81,14 @@ func (in *installation) unpropagatedTags(c *Check, g *group.Group, raw autoscali
 
 // undiscovered judges a group that the discovery flags do not select. Somebody meant it to be scaled if it has a tag of the autoscaler and its
 // instances are nodes of this cluster.
-func (in *installation) undiscovered(c *Check, raw autoscalingtypes.AutoScalingGroup) {
-	name := aws.ToString(raw.AutoScalingGroupName)
-	has := map[string]string{}
+func (in *installation) undiscovered(c *Check, name string, raw autoscalingtypes.AutoScalingGroup) {
+	has, ours := map[string]string{}, false
 	for _, tag := range raw.Tags {
 		has[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
+		ours = ours || strings.Contains(strings.ToLower(aws.ToString(tag.Key)), "cluster-autoscaler") // in any spelling
 	}
 	at := slices.IndexFunc(raw.Instances, func(i autoscalingtypes.Instance) bool { return in.nodes.value[aws.ToString(i.InstanceId)] != nil })
-	if at < 0 || !anyOurTag(has) {
+	if at < 0 || !ours {
 		return
 	}
 	var lacks []shellword.Tag
@@ -105,16 +104,6 @@ func (in *installation) undiscovered(c *Check, raw autoscalingtypes.AutoScalingG
 		fmt.Sprintf("it has a tag of the autoscaler, and its instance %s is the node %s", aws.ToString(raw.Instances[at].InstanceId),
 			in.nodes.value[aws.ToString(raw.Instances[at].InstanceId)].Name),
 		strings.ReplaceAll(shellword.SetTags(name, lacks...), "\n", ""))
-}
-
-// anyOurTag reports whether a tag of the autoscaler is there, in any spelling.
-func anyOurTag(tags map[string]string) bool {
-	for key := range tags {
-		if strings.Contains(strings.ToLower(key), "cluster-autoscaler") {
-			return true
-		}
-	}
-	return false
 }
 
 func (in *installation) wantedKeys() string {
