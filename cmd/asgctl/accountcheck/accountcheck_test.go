@@ -59,7 +59,7 @@ func newAWS(t *testing.T, change func(*fakeaws.Config)) *fakeaws.Server {
 func run(t *testing.T, args ...string) (int, accountcheck.Check, string) {
 	t.Helper()
 	var out, complaints bytes.Buffer
-	code := command.Run(t.Context(), slices.Concat([]string{"account", "-o", "json"}, args), &out, &complaints, "v1")
+	code := command.Run(t.Context(), "asgctl", slices.Concat([]string{"account", "-o", "json"}, args), &out, &complaints, "v1")
 	var check accountcheck.Check
 	if err := json.Unmarshal(out.Bytes(), &check); err != nil && code != command.ExitWrongUse {
 		t.Fatalf("%v in %s\n%s", err, out.String(), complaints.String())

@@ -157,7 +157,7 @@ func TestRecordingIsNeverOverwritten(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("mine"), 0o644))
 	for _, refused := range []string{path, dir, filepath.Join(dir, "none", "x")} {
 		var out, complaints bytes.Buffer
-		code := command.Run(t.Context(), []string{"account", "--record", refused}, &out, &complaints, "v1")
+		code := command.Run(t.Context(), "asgctl", []string{"account", "--record", refused}, &out, &complaints, "v1")
 		if code != command.ExitCannotRun || !strings.Contains(complaints.String(), refused) || !strings.Contains(complaints.String(), "ame a ") {
 			t.Errorf("exit code %d: %s", code, complaints.String())
 		}

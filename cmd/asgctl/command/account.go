@@ -68,7 +68,6 @@ Exits with 3 if a permission lacks, or if the launch is refused or did not go as
 
 func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 	ctx := cmd.Context()
-	c.read.Version = c.version
 	clients, err := c.read.Clients(ctx)
 	if err != nil {
 		return failure{err}
@@ -101,10 +100,16 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 
 // launch makes the one launch, where the group and the operator allow it. Otherwise it returns the reason.
 func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string, typed func(question, want string) bool) string {
-	g, err := c.launchable(ctx, name)
+	c.read.Only = name
+	r, err := c.reading(ctx) // with everything that the group states
 	if err != nil {
 		return err.Error()
 	}
+	at := slices.IndexFunc(r.Groups, func(g *group.Group) bool { return g.Name == name })
+	if at < 0 {
+		return fmt.Sprintf("no Auto Scaling group %q: asgctl groups lists those there are", name)
+	}
+	g := r.Groups[at]
 	if refusal := accountcheck.Refusal(g, c.read.ClusterName); refusal != "" {
 		return refusal
 	}
@@ -119,17 +124,4 @@ func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string
 		check.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
 	}
 	return ""
-}
-
-// launchable reads the group and everything that it states.
-func (c *cli) launchable(ctx context.Context, name string) (*group.Group, error) {
-	c.read.Only = name
-	r, err := c.reading(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if at := slices.IndexFunc(r.Groups, func(g *group.Group) bool { return g.Name == name }); at >= 0 {
-		return r.Groups[at], nil
-	}
-	return nil, fmt.Errorf("no Auto Scaling group %q: asgctl groups lists those there are", name)
 }

@@ -48,7 +48,6 @@ func (f failure) Unwrap() error { return f.error }
 // cli is one invocation.
 type cli struct {
 	stdout, stderr io.Writer
-	version        string
 	program        string // the name by which the user calls it
 
 	format    show.Format
@@ -57,16 +56,11 @@ type cli struct {
 	read      source.Options
 }
 
-// Run runs asgctl with the arguments that follow its name, and returns the exit code.
-func Run(ctx context.Context, args []string, stdout, stderr io.Writer, version string) int {
-	return RunAs(ctx, asgctl, args, stdout, stderr, version)
-}
-
 // Main runs asgctl with the arguments of this process until it ends or a signal comes, and returns the exit code.
 func Main(version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return RunAs(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
+	return Run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
 }
 
 // IsName reports whether a program's file is called asgctl, or by the name of the kubectl plugin.
@@ -76,9 +70,10 @@ func isPlugin(path string) bool {
 	return strings.TrimSuffix(filepath.Base(path), ".exe") == "kubectl-asg"
 }
 
-// RunAs is Run for a program whose file has another name. kubectl-asg is the one of a kubectl plugin, and its help says kubectl asg.
-func RunAs(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
-	c := &cli{stdout: stdout, stderr: stderr, version: version, format: show.Table, program: asgctl}
+// Run runs asgctl with the program's file and the arguments that follow it, and returns the exit code. kubectl-asg is the file of a kubectl
+// plugin, and its help says kubectl asg.
+func Run(ctx context.Context, path string, args []string, stdout, stderr io.Writer, version string) int {
+	c := &cli{stdout: stdout, stderr: stderr, format: show.Table, program: asgctl, read: source.Options{Version: version}}
 	root := c.root()
 	pflag.CommandLine.VisitAll(func(f *pflag.Flag) { f.Hidden = true }) // the core's, which cobra shows as flags of every command
 	if isPlugin(path) {
@@ -120,12 +115,10 @@ func exitCode(err error) int {
 		return ExitFine
 	case errors.As(err, &found):
 		return ExitFindings
-	case errors.As(err, &wrong):
-		return ExitWrongUse
-	case errors.As(err, &failed):
+	case errors.As(err, &failed) && !errors.As(err, &wrong):
 		return ExitCannotRun
 	}
-	return ExitWrongUse // cobra's own: a flag, an argument or a command it does not know
+	return ExitWrongUse // or cobra's own: a flag, an argument or a command it does not know
 }
 
 func (c *cli) root() *cobra.Command {
@@ -137,7 +130,7 @@ It reads from AWS, or from files that the AWS CLI has written (--from). top, sha
 writes a file, only account --launch changes anything in AWS, and only remove and moves resume change anything in the cluster.
 
 Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to put right.`,
-		Version: c.version, SilenceErrors: true, SilenceUsage: true,
+		Version: c.read.Version, SilenceErrors: true, SilenceUsage: true,
 	}
 	flags := root.PersistentFlags()
 	flags.VarP(&c.format, "output", "o", "Form of the result.")
@@ -151,7 +144,7 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 		return pflag.NormalizedName(name)
 	})
 	root.AddCommand(&cobra.Command{Use: "version", Short: "The version of asgctl", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.version)
+		_, err := fmt.Fprintln(c.stdout, "asgctl version", c.read.Version)
 		return err
 	}})
 	root.AddCommand(c.prices(), c.groups(), c.template(), c.explain(), c.replay(), c.remove(), c.account(), c.doctor(), c.top(), c.shadow(), c.moves(), c.plan())
@@ -192,7 +185,6 @@ func (c *cli) log() klog.Logger {
 func (c *cli) reading(ctx context.Context) (*source.Reading, error) {
 	ctx, cancel := context.WithTimeout(klog.NewContext(ctx, c.log()), c.timeout)
 	defer cancel()
-	c.read.Version = c.version
 	r, err := source.Read(ctx, c.read)
 	if err != nil {
 		return nil, failure{err}

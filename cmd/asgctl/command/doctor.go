@@ -44,7 +44,6 @@ Checks: ` + strings.Join(doctor.Names(), ", "),
 					*value = ""
 				}
 			}
-			c.read.Version = c.version
 			o.Read, o.Timeout = c.read, c.timeout
 			report, err := doctor.Run(klog.NewContext(cmd.Context(), c.log()), o)
 			if err != nil {

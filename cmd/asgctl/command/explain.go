@@ -58,7 +58,12 @@ func (c *cli) explain() *cobra.Command {
 			return e.owned(cmd, kind, name, flags)
 		},
 	}
-	e.flags(cmd)
+	flags := cmd.Flags()
+	e.running.KubeFlags(flags)
+	e.running.Flags(flags)
+	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
+	e.regionFlag(cmd)
+	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
 	return cmd
 }
 
@@ -70,18 +75,9 @@ func afterDash(cmd *cobra.Command, args []string) (names, flags []string) {
 	return args, nil
 }
 
-func (e *explainer) flags(cmd *cobra.Command) {
-	flags := cmd.Flags()
-	e.running.KubeFlags(flags)
-	e.running.Flags(flags)
-	flags.StringVarP(&e.namespace, "namespace", "n", "", "Namespace of the pods. If empty: the context's.")
-	e.regionFlag(cmd)
-	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which AWS and the API server are waited for no longer.")
-}
-
 func (e *explainer) pod(cmd *cobra.Command, name string, flags []string) error {
 	namespace := e.inNamespace()
-	answer, err := e.pods(cmd, flags, "", show.Named(namespace, name))
+	answer, err := e.pods(cmd, flags, "", func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name })
 	if err != nil {
 		return err
 	}
@@ -111,8 +107,8 @@ func (e *explainer) all(cmd *cobra.Command, flags []string) error {
 }
 
 func (e *explainer) owned(cmd *cobra.Command, kind, name string, flags []string) error {
-	owner := show.Owner(kind, name)
-	answer, err := e.pods(cmd, flags, owner, show.Owned(e.inNamespace(), owner))
+	owner, namespace := show.Owner(kind, name), e.inNamespace()
+	answer, err := e.pods(cmd, flags, owner, func(pod *decision.Pod) bool { return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner) })
 	if err != nil {
 		return err
 	}

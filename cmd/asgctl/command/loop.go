@@ -35,7 +35,7 @@ func (c *cli) loops(ctx context.Context, kube *rest.Config, flags []string, aske
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("flags of the autoscaler: %q is none", fs.Arg(0))
 	}
-	p, err := process.FromFlags(fs, opts, c.version)
+	p, err := process.FromFlags(fs, opts, c.read.Version)
 	if err != nil {
 		return nil, fmt.Errorf("flags of the autoscaler: %w", err)
 	}

@@ -85,7 +85,7 @@ func (c *cli) region(ctx context.Context, terms *pricing.Terms) (string, error) 
 	case terms != nil:
 		return terms.OnDemand().Origin().Region, nil
 	}
-	clients, err := awsclient.New(ctx, awsclient.Options{Version: c.version})
+	clients, err := awsclient.New(ctx, awsclient.Options{Version: c.read.Version})
 	if err != nil {
 		return "", fmt.Errorf("find the region (--region states it): %w", err)
 	}

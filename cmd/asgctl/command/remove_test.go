@@ -106,7 +106,7 @@ func TestRemove(t *testing.T) {
 			require.NoError(t, os.WriteFile(kubeconfig, []byte(text), 0o600))
 			var stdout, stderr strings.Builder
 			args := append([]string{"remove", "--kubeconfig", kubeconfig, "--url", server.URL, "--interval=1ms"}, tt.args...)
-			assert.Equal(t, tt.exit, Run(t.Context(), args, &stdout, &stderr, ""), "exits")
+			assert.Equal(t, tt.exit, Run(t.Context(), "asgctl", args, &stdout, &stderr, ""), "exits")
 			lines := ""
 			for line := range strings.Lines(stdout.String()) {
 				_, said, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")

@@ -173,7 +173,7 @@ func TestHostileNames(t *testing.T) {
 	})
 	for _, format := range []string{"table", "json", "yaml"} {
 		var out, complaints bytes.Buffer
-		if code := command.Run(t.Context(), []string{"doctor", "-o", format}, &out, &complaints, "v1"); code != command.ExitFindings {
+		if code := command.Run(t.Context(), "asgctl", []string{"doctor", "-o", format}, &out, &complaints, "v1"); code != command.ExitFindings {
 			t.Errorf("%s: exit code %d: %s", format, code, complaints.String())
 		}
 		if at := strings.IndexFunc(out.String(), func(r rune) bool { return unicode.IsControl(r) && r != '\n' }); at >= 0 {
@@ -208,7 +208,7 @@ func TestTable(t *testing.T) {
 	s := newSite(t, func(c *fakeaws.Config) { quoted(c, "web").SuspendedProcesses = nil })
 	s.aws.Deny("GetQueueAttributes")
 	var out, complaints bytes.Buffer
-	command.Run(t.Context(), []string{"doctor"}, &out, &complaints, "v1")
+	command.Run(t.Context(), "asgctl", []string{"doctor"}, &out, &complaints, "v1")
 	lines := strings.Split(out.String(), "\n")
 	for _, want := range []string{
 		`Region us-west-2, cluster "prod" (--asg-cluster-name)`,

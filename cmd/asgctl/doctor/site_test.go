@@ -216,7 +216,7 @@ func (s *site) close(t *testing.T) {
 func run(t *testing.T, args ...string) (int, doctor.Report, string) {
 	t.Helper()
 	var out, complaints bytes.Buffer
-	code := command.Run(t.Context(), slices.Concat([]string{"doctor", "-o", "json"}, args), &out, &complaints, "v1")
+	code := command.Run(t.Context(), "asgctl", slices.Concat([]string{"doctor", "-o", "json"}, args), &out, &complaints, "v1")
 	var report doctor.Report
 	if out.Len() > 0 {
 		if err := json.Unmarshal(out.Bytes(), &report); err != nil {

@@ -17,6 +17,14 @@ import (
 
 var now = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
 
+func named(namespace, name string) func(*decision.Pod) bool {
+	return func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name }
+}
+
+func owned(namespace, owner string) func(*decision.Pod) bool {
+	return func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Owner == owner }
+}
+
 func reason(message, remedy string) decision.Reason {
 	return decision.Reason{Message: message, Remedy: remedy}
 }
@@ -70,16 +78,16 @@ spot    chosen    -     1       3      0.03 USD/h
 web     fits      -     2       3      0.19 USD/h
 `,
 	} {
-		answer := PodsOf(report(), Running, "", Named("shop", name))
+		answer := PodsOf(report(), Running, "", named("shop", name))
 		assert.Emptyf(t, cmp.Diff(want, answer.Text()), "pod %s (-want +got)", name)
 	}
-	if other := PodsOf(report(), Running, "", Named("other", "b")); len(other.Pods) > 0 {
+	if other := PodsOf(report(), Running, "", named("other", "b")); len(other.Pods) > 0 {
 		t.Error("a pod of another namespace is found")
 	}
 }
 
 func TestAnswerAboutOwner(t *testing.T) {
-	answer := PodsOf(report(), Running, Owner("deploy", "web"), Owned("shop", Owner("deploy", "web")))
+	answer := PodsOf(report(), Running, Owner("deploy", "web"), owned("shop", Owner("deploy", "web")))
 	want := `no group has room: web has its maximum of 3
 
 Waiting pods of Deployment/web: 3. Without a node: 2.
@@ -97,13 +105,13 @@ Next:
 	if n := answer.Unserved(); n != 2 {
 		t.Errorf("%d pods get no node, want 2", n)
 	}
-	if text := PodsOf(report(), Running, "Deployment/none", Owned("shop", "Deployment/none")).Text(); text != "no pod of Deployment/none waits for a node\n" {
+	if text := PodsOf(report(), Running, "Deployment/none", owned("shop", "Deployment/none")).Text(); text != "no pod of Deployment/none waits for a node\n" {
 		t.Errorf("an owner without waiting pods: %q", text)
 	}
 }
 
 func TestSearchesAreThoseOfThePods(t *testing.T) {
-	text, err := json.Marshal(PodsOf(report(), DryRun, "Deployment/web", Owned("shop", "Deployment/web")))
+	text, err := json.Marshal(PodsOf(report(), DryRun, "Deployment/web", owned("shop", "Deployment/web")))
 	require.NoError(t, err)
 	var got Pods
 	require.NoError(t, json.Unmarshal(text, &got))
@@ -172,7 +180,7 @@ func TestUnlistedPod(t *testing.T) {
 		{corev1.PodSpec{SchedulingGates: []corev1.PodSchedulingGate{{Name: "quota"}}}, "scheduling gate quota holds it back", 1},
 		{corev1.PodSpec{}, "the autoscaler does not count the pod among those that wait for a node", 1},
 	} {
-		answer := PodsOf(report(), Running, "", Named("shop", "x"))
+		answer := PodsOf(report(), Running, "", named("shop", "x"))
 		answer.AddUnlisted(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "x"}, Spec: tt.spec})
 		if text := answer.Text(); !strings.HasPrefix(text, tt.message) || answer.Unserved() != tt.unserved {
 			t.Errorf("%d unserved, want %d and %q:\n%s", answer.Unserved(), tt.unserved, tt.message, text)
@@ -186,7 +194,7 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 	r.Pods[1].Owner, r.Pods[1].Cause.Message = "Deployment/"+evil, evil
 	r.Searches[1].Answers[0].Group, r.Searches[1].Answers[0].Reason.Message = evil, evil
 	r.Nodes[0].Pod, r.Nodes[0].Reason.Message, r.Nodes[0].Group = evil, evil, evil
-	pod := PodsOf(r, Running, "", Named("shop", "a"))
+	pod := PodsOf(r, Running, "", named("shop", "a"))
 	node, _ := NodeOf(r, Running, "ip-1")
 	for _, text := range []string{pod.Text(), node.Text(), PodsOf(r, Running, "the cluster", everyPod).Text()} {
 		if strings.Contains(text, "\x1b") || strings.Count(text, "\nNext:\n") > 1 || strings.Contains(text, "\n  rm -rf") {
@@ -198,8 +206,8 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 func TestNextStepByOldFactsHasItsCondition(t *testing.T) {
 	r := report()
 	r.Reading = decision.Reading{At: now.Add(-4 * time.Minute), Failure: reason("AWS denies DescribeAutoScalingGroups", "allow it")}
-	p := PodsOf(r, Running, "", Named("shop", "a"))
-	for _, text := range []string{p.Text(), PodsOf(r, Running, "Deployment/web", Owned("shop", "Deployment/web")).Text()} {
+	p := PodsOf(r, Running, "", named("shop", "a"))
+	for _, text := range []string{p.Text(), PodsOf(r, Running, "Deployment/web", owned("shop", "Deployment/web")).Text()} {
 		if !strings.Contains(text, "\n  mend the reading first, because this may no longer be so\n") || !strings.Contains(text, "\n  allow it\n") {
 			t.Errorf("answer without condition:\n%s", text)
 		}

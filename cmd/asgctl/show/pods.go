@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -33,16 +34,6 @@ type Pods struct {
 	Given   string `json:"-"` // flags behind "asgctl explain", which the next question needs, too
 	groups  []decision.Group
 	subject string // such as "Deployment/web", "" for one pod
-}
-
-// Named matches the pod of that name.
-func Named(namespace, name string) func(*decision.Pod) bool {
-	return func(pod *decision.Pod) bool { return pod.Namespace == namespace && pod.Name == name }
-}
-
-// Owned matches the pods of an owner such as "Deployment/web".
-func Owned(namespace, owner string) func(*decision.Pod) bool {
-	return func(pod *decision.Pod) bool { return pod.Namespace == namespace && strings.EqualFold(pod.Owner, owner) }
 }
 
 // PodsOf explains the pods of a report that match. The subject names all of them, such as "Deployment/web", and is "" for one pod.
@@ -238,14 +229,9 @@ func (p *Pods) grouped() string {
 		}
 		causes[at].Pods++
 	}
+	rank := map[bool]int{true: -1}
 	slices.SortStableFunc(causes, func(a, b cause) int {
-		if unserved(a.State) != unserved(b.State) {
-			if unserved(a.State) {
-				return -1
-			}
-			return 1
-		}
-		return b.Pods - a.Pods
+		return cmp.Or(rank[unserved(a.State)]-rank[unserved(b.State)], b.Pods-a.Pods)
 	})
 	text := Clean(causes[0].Cause) + "\n\n" + fmt.Sprintf("Waiting pods of %s: %d. Without a node: %d.\n", Clean(p.subject), len(p.Pods), p.Unserved())
 	if len(causes) > 1 {

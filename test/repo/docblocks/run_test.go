@@ -39,7 +39,7 @@ const blockTimeout = 4 * time.Minute
 // TestMain puts asgctl and a stand-in of the AWS CLI into the PATH: this binary under other names, which include the one of a kubectl plugin.
 func TestMain(m *testing.M) {
 	asgctl := func() {
-		os.Exit(command.RunAs(context.Background(), os.Args[0], os.Args[1:], os.Stdout, os.Stderr, "test"))
+		os.Exit(command.Run(context.Background(), os.Args[0], os.Args[1:], os.Stdout, os.Stderr, "test"))
 	}
 	testscript.Main(m, map[string]func(){"asgctl": asgctl, "kubectl-asg": asgctl, "aws": awsCLI})
 }

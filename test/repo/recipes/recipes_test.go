@@ -144,7 +144,7 @@ func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
 func asgctl(t *testing.T, args ...string) string {
 	t.Helper()
 	var out, complaints bytes.Buffer
-	if code := command.Run(t.Context(), args, &out, &complaints, "test"); code != command.ExitFine && code != command.ExitFindings {
+	if code := command.Run(t.Context(), "asgctl", args, &out, &complaints, "test"); code != command.ExitFine && code != command.ExitFindings {
 		t.Fatalf("asgctl %s: exit code %d: %s", strings.Join(args, " "), code, complaints.String())
 	}
 	return out.String()

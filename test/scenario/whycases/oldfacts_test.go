@@ -29,7 +29,7 @@ func look(t *testing.T, record *decision.Record, namespace, pod string) screens 
 	defer server.Close()
 	ask := func(args ...string) string {
 		var stdout, stderr strings.Builder
-		command.Run(t.Context(), append(args, "--url", server.URL), &stdout, &stderr, "")
+		command.Run(t.Context(), "asgctl", append(args, "--url", server.URL), &stdout, &stderr, "")
 		return stdout.String()
 	}
 	s := screens{page: html.UnescapeString(string(get(t, server.URL+pages.Path))), top: ask("top"), explain: ask("explain", "pod", "-n", namespace, pod)}

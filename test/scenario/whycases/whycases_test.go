@@ -94,7 +94,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 	}
 
 	var stdout, stderr strings.Builder
-	command.Run(t.Context(), append(c.Explain(), "--url", server.URL), &stdout, &stderr, "")
+	command.Run(t.Context(), "asgctl", append(c.Explain(), "--url", server.URL), &stdout, &stderr, "")
 	line, _, _ := strings.Cut(stdout.String(), "\n")
 	if kind == "node" {
 		line, _, _ = strings.Cut(line, " ("+o.State) // and since when
