@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -103,5 +102,5 @@ func (l *Launch) rows() []row {
 	if l.TakenAway != nil {
 		rows = append(rows, l.TakenAway.row())
 	}
-	return slices.Clip(rows)
+	return rows
 }

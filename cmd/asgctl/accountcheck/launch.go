@@ -124,7 +124,9 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 		l.Meaning += ". Effect: the autoscaler raises the desired capacity, until autoscaling:LaunchInstances and ec2:CreateFleet are allowed"
 	}
 	if l.err == nil || !awsclient.IsRefused(l.err) {
-		l.repeat(ctx, c)
+		again, instances, failures := l.ask(ctx, c) // AWS must answer with the same instances
+		l.Repeated = &again
+		l.SameInstances = again.err == nil && slices.Equal(instances, l.Instances) && slices.Equal(failures, l.Errors)
 	}
 	if len(l.launched) > 0 {
 		l.await(ctx, c)
@@ -152,13 +154,6 @@ func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instanc
 		}
 	}
 	return answer, instances, failures
-}
-
-// repeat makes the same call again. AWS must answer with the same instances.
-func (l *Launch) repeat(ctx context.Context, c *awsclient.Clients) {
-	again, instances, failures := l.ask(ctx, c)
-	l.Repeated = &again
-	l.SameInstances = again.err == nil && slices.Equal(instances, l.Instances) && slices.Equal(failures, l.Errors)
 }
 
 // await reads the group until it shows the launched instances and the raised desired capacity.

@@ -147,15 +147,10 @@ func Permissions(ctx context.Context, c *awsclient.Clients) []Call {
 		}
 		answer := p.ask(ctx)
 		answer.Action, answer.needed = p.action, p.needed
-		calls = append(calls, answer.without(p.without))
+		if answer.err != nil {
+			answer.Meaning += ". Effect: " + p.without
+		}
+		calls = append(calls, answer)
 	}
 	return calls
-}
-
-// without adds the effect of a call that failed.
-func (c Call) without(effect string) Call {
-	if c.err != nil {
-		c.Meaning += ". Effect: " + effect
-	}
-	return c
 }

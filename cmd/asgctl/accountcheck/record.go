@@ -175,7 +175,10 @@ func (r *Recorder) name(member, text string) string {
 
 // words masks a sentence of AWS.
 func (r *Recorder) words(text string) string {
-	text = hide(text, func(id string) string { return r.name("", id) })
+	for _, m := range masks {
+		text = m.pattern.ReplaceAllString(text, m.by)
+	}
+	text = ids.ReplaceAllStringFunc(text, func(id string) string { return r.name("", id) })
 	var texts []string
 	for known := range r.names {
 		if strings.Trim(known, "0123456789") != "" && strings.Contains(text, known) {
@@ -203,11 +206,3 @@ var masks = []struct {
 
 // ids are of things in the account.
 var ids = regexp.MustCompile(`\b(i|lt|ami|subnet|sg|vol|vpc|eni|snap|r|vpce|rtb|eipalloc|cr|fleet)-[0-9a-f]{8,}\b`)
-
-// hide masks the account in a sentence. Id returns what stands for an ID.
-func hide(text string, id func(string) string) string {
-	for _, m := range masks {
-		text = m.pattern.ReplaceAllString(text, m.by)
-	}
-	return ids.ReplaceAllStringFunc(text, id)
-}

@@ -47,11 +47,7 @@ func (c *cli) resumeMoves() *cobra.Command {
 its next loop. Your account needs patch on nodes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			autoscaler, err := running.Open(from)
-			if err != nil {
-				return failure{err}
-			}
-			report, err := autoscaler.Report(cmd.Context())
+			report, err := running.Read(cmd.Context(), from)
 			if err != nil {
 				return failure{err}
 			}

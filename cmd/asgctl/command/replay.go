@@ -110,10 +110,8 @@ func unpack(ctx context.Context, file, dir string) (recorded *decision.Report, a
 			return nil, nil, fmt.Errorf("%s has more than %d MiB", file, mostRecorded>>20)
 		}
 	}
-	err = os.CopyFS(dir, archive)
-	saved, failed := running.Open(running.Options{File: filepath.Join(dir, dryrun.ReportFile)})
-	if err = errors.Join(err, failed); err == nil {
-		recorded, err = saved.Report(ctx)
+	if err = os.CopyFS(dir, archive); err == nil {
+		recorded, err = running.Read(ctx, running.Options{File: filepath.Join(dir, dryrun.ReportFile)})
 	}
 	if err == nil {
 		account, err = source.LoadAccount(dir, instancetypes.Embedded())

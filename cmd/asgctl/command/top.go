@@ -34,11 +34,7 @@ which pods waited for nodes, and the nodes that one of the two removed. The repo
 func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string)) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		source, err := running.Open(from)
-		if err != nil {
-			return failure{err}
-		}
-		report, err := source.Report(cmd.Context())
+		report, err := running.Read(cmd.Context(), from)
 		if err != nil {
 			return failure{err}
 		}

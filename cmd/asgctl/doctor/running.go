@@ -11,11 +11,7 @@ import (
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
 	from.Namespace = in.namespace
-	a, err := running.Open(from)
-	r := &decision.Report{}
-	if err == nil {
-		r, err = a.Report(ctx)
-	}
+	r, err := running.Read(ctx, from)
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
 		return false

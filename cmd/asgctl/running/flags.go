@@ -1,6 +1,7 @@
 package running
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,8 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Deployed are the flags of the autoscaler's Deployment.
@@ -42,22 +43,22 @@ func (a *Autoscaler) Flags(ctx context.Context) (*Deployed, error) {
 	if a.options.Selector != "" {
 		wanted = []string{a.options.Selector}
 	}
-	var found []appsv1.Deployment
+	found := map[types.UID]*appsv1.Deployment{} // one may match both
 	for _, selector := range wanted {
 		list, err := a.client.AppsV1().Deployments(a.options.Namespace).List(ctx, metav1.ListOptions{LabelSelector: selector})
 		if err != nil {
 			return nil, fmt.Errorf("find the autoscaler's Deployment: %w", err)
 		}
-		for _, d := range list.Items {
-			if !slices.ContainsFunc(found, func(other appsv1.Deployment) bool { return other.UID == d.UID }) {
-				found = append(found, d)
-			}
+		for i, d := range list.Items {
+			found[d.UID] = &list.Items[i]
 		}
 	}
-	if len(found) != 1 {
-		return nil, fmt.Errorf("%w, and %d Deployments with its labels in namespace %s", ErrNone, len(found), a.options.Namespace)
+	for _, only := range found {
+		if len(found) == 1 {
+			return flagsOf(only)
+		}
 	}
-	return flagsOf(&found[0])
+	return nil, fmt.Errorf("%w, and %d Deployments with its labels in namespace %s", ErrNone, len(found), a.options.Namespace)
 }
 
 func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
@@ -85,23 +86,15 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		}
 		deployed.Flags = append(deployed.Flags, word)
 	}
-	if region := environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
+	regions := map[string]string{} // by variable
+	for _, v := range slices.Backward(container.Env) {
+		regions[v.Name] = cmp.Or(v.Value, regions[v.Name])
+	}
+	if region := cmp.Or(regions["AWS_REGION"], regions["AWS_DEFAULT_REGION"]); region != "" &&
 		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--asg-region=") }) {
 		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
 	}
 	return deployed, nil
-}
-
-// environment returns the first of the variables that has a value, or "".
-func environment(variables []corev1.EnvVar, names ...string) string {
-	for _, name := range names {
-		for _, v := range variables {
-			if v.Name == name && v.Value != "" {
-				return v.Value
-			}
-		}
-	}
-	return ""
 }
 
 // ContextNamespace is the namespace of the kubeconfig's context.

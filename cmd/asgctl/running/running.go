@@ -71,6 +71,15 @@ func Open(options Options) (*Autoscaler, error) {
 	return a, nil
 }
 
+// Read opens the autoscaler and reads its latest report.
+func Read(ctx context.Context, options Options) (*decision.Report, error) {
+	a, err := Open(options)
+	if err != nil {
+		return nil, err
+	}
+	return a.Report(ctx)
+}
+
 // Report reads the latest report. A saved report is returned as it is. The error is ErrNone if
 // the cluster runs no autoscaler. It finds the leader each time, because a pod that lost the lease still answers.
 func (a *Autoscaler) Report(ctx context.Context) (*decision.Report, error) {

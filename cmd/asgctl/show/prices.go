@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
@@ -49,7 +48,9 @@ func PricesOf(p *groupprice.Pricer, region string, known []string, capacityType 
 				continue
 			}
 			if price, ok := p.Price(name, capacityType, nil); ok {
-				found[name], matched = priceFrom(price, capacityType), true
+				found[name], matched = Price{InstanceType: price.InstanceType, CapacityType: capacityType, Amount: rounded(price.Amount.PerHour),
+					Currency: string(price.Amount.Currency), Unit: "hour", DiscountPercent: Percent(rounded(100 * price.Discount)), Exact: price.Exact(),
+					Basis: price.Basis, Date: price.Date.UTC().Format(time.DateOnly), Source: price.Source}, true
 			}
 		}
 		if !matched {
@@ -61,13 +62,6 @@ func PricesOf(p *groupprice.Pricer, region string, known []string, capacityType 
 		list.Prices, list.Currency = append(list.Prices, found[name]), found[name].Currency
 	}
 	return list, unknown
-}
-
-func priceFrom(p pricing.Price, capacityType string) Price {
-	return Price{
-		InstanceType: p.InstanceType, CapacityType: capacityType, Amount: rounded(p.Amount.PerHour), Currency: string(p.Amount.Currency), Unit: "hour",
-		DiscountPercent: Percent(rounded(100 * p.Discount)), Exact: p.Exact(), Basis: p.Basis, Date: p.Date.UTC().Format(time.DateOnly), Source: p.Source,
-	}
 }
 
 // rounded rounds to nine decimals, for smaller differences come from binary arithmetic.

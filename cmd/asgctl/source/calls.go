@@ -64,19 +64,13 @@ func (a *Account) DescribeAutoScalingGroups(in *autoscaling.DescribeAutoScalingG
 	return out, nil
 }
 
-// matches reports whether a tag is as the filter wants it: one with the key (tag-key), with the value (tag-value), or
-// with one of the values under the key (tag:<key>).
+// matches reports whether a tag is as the filter wants it: one with the key (tag-key), or with one of the values under the key (tag:<key>).
 func matches(tags []astypes.TagDescription, f astypes.Filter) bool {
 	name := aws.ToString(f.Name)
 	key, keyed := strings.CutPrefix(name, "tag:")
 	return slices.ContainsFunc(tags, func(t astypes.TagDescription) bool {
-		switch {
-		case name == "tag-key":
-			return slices.Contains(f.Values, aws.ToString(t.Key))
-		case name == "tag-value":
-			return slices.Contains(f.Values, aws.ToString(t.Value))
-		}
-		return keyed && aws.ToString(t.Key) == key && slices.Contains(f.Values, aws.ToString(t.Value))
+		return name == "tag-key" && slices.Contains(f.Values, aws.ToString(t.Key)) ||
+			keyed && aws.ToString(t.Key) == key && slices.Contains(f.Values, aws.ToString(t.Value))
 	})
 }
 

@@ -58,7 +58,6 @@ func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
 		{name: "by name", names: []string{"c", "a", "z"}, want: []string{"a", "c"}},
 		{name: "a key", filters: []astypes.Filter{filter("tag-key", "enabled")}, want: []string{"a", "b"}},
 		{name: "a key with a value", filters: []astypes.Filter{filter("tag:enabled", "true", "yes")}, want: []string{"a"}},
-		{name: "a value", filters: []astypes.Filter{filter("tag-value", "false", "one")}, want: []string{"a", "b"}},
 		{name: "both", filters: []astypes.Filter{filter("tag-key", "enabled"), filter("tag-key", "cluster")}, want: []string{"a"}},
 		{name: "keys mind their case", filters: []astypes.Filter{filter("tag-key", "Enabled")}},
 	} {
