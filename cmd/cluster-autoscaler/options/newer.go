@@ -38,7 +38,7 @@ func (s *severity) String() string         { return string(*s) }
 func (s *severity) Type() string           { return "severity" }
 
 // addNewer adds the flags of later stock releases.
-func (o *Options) addNewer(fs *pflag.FlagSet) error {
+func (o *Options) addNewer(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether the autoscaler removes nodes that are not needed. Deprecated in stock.")
 	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+
 		"After that the process ends, so that another replica may lead. At least --max-failing-time and --max-inactivity. If not given: --max-failing-time.")
@@ -53,11 +53,8 @@ func (o *Options) addNewer(fs *pflag.FlagSet) error {
 			fs.Duration(f.Name, value, usage)
 		case severity:
 			fs.Var(&value, f.Name, usage)
-		default:
-			return fmt.Errorf("--%s: no flags of type %T", f.Name, value)
 		}
 	}
-	return nil
 }
 
 const maxStartupTimeFlag = "max-startup-time"

@@ -29,7 +29,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/move"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
-	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 // Options are the values of the flags that the core does not keep itself.
@@ -93,39 +92,19 @@ type AWS struct {
 	PluginFiles   plugin.Files
 }
 
-// Values of --asg-spot-prices.
+// Values of flags.
 const (
-	SpotPricesOff  = "off"
-	SpotPricesLive = "live"
+	SpotPricesOff, SpotPricesLive                  = "off", "live"
+	NominateOn, NominateOff                        = "on", "off"
+	ConsolidateOff, ConsolidatePlan, ConsolidateOn = "off", "plan", "on" // plan shows what it would do
+	StatusPageOn, StatusPageOff                    = "on", "off"
 )
 
-// Values of --asg-nominate.
 const (
-	NominateOn  = "on"
-	NominateOff = "off"
+	maxTroublePenalty    = 1000        // makes a group the last choice among any that are not in trouble
+	maxPreferencePercent = 1000        // is more than spot capacity is ever cheaper
+	minInterval          = time.Second // between readings. AWS throttles an account's Describe calls, whoever makes them
 )
-
-// Values of --asg-consolidate.
-const (
-	ConsolidateOff  = "off"
-	ConsolidatePlan = "plan" // shows what it would do
-	ConsolidateOn   = "on"
-)
-
-// Values of --asg-status-page.
-const (
-	StatusPageOn  = "on"
-	StatusPageOff = "off"
-)
-
-// maxTroublePenalty makes a group the last choice among any that are not in trouble.
-const maxTroublePenalty = 1000
-
-// maxPreferencePercent is more than spot capacity is ever cheaper.
-const maxPreferencePercent = 1000
-
-// minInterval is the least time between readings. AWS throttles an account's Describe calls, whoever makes them.
-const minInterval = time.Second
 
 // Register adds all flags to fs: the core's flags, the flags of the Kubernetes components, and ours. The core has put its flags
 // into stock when it was imported. The caller parses fs. The feature gates get a flag and must be ready for it.
@@ -134,28 +113,16 @@ func Register(fs *pflag.FlagSet, stock *flag.FlagSet, gates featuregate.MutableV
 	if err := logsapi.AddFeatureGates(gates); err != nil {
 		return nil, fmt.Errorf("add the feature gates of logging: %w", err)
 	}
-	if err := defaultToAWS(stock); err != nil {
-		return nil, err
-	}
-	if err := describeExpanders(stock); err != nil {
-		return nil, err
-	}
-	if f := stock.Lookup("node-group-auto-discovery"); f != nil {
-		f.Usage += " With neither this flag nor --nodes, the groups with the tag k8s.io/cluster-autoscaler/enabled that also have k8s.io/cluster-autoscaler/<cluster> or " +
-			"kubernetes.io/cluster/<cluster>=owned. The cluster is that of --asg-cluster-name, or of the VPC CNI's CLUSTER_NAME. If its name is not known: no group."
-	}
 	o := &Options{Logging: logsapi.NewLoggingConfiguration(), LeaderElection: leaderElection()}
 	componentopts.BindLeaderElectionFlags(&o.LeaderElection, fs)
 	logsapi.AddFlags(o.Logging, fs)
 	gates.AddFlag(fs)
 	o.AWS.addFlags(fs)
-	if err := o.addNewer(fs); err != nil {
-		return nil, err
-	}
+	o.addNewer(fs)
 	fs.BoolVar(&o.ShowVersion, "version", false, "Print the version of this binary and of the core it is built on, and exit.")
 	fs.SetNormalizeFunc(formerNames(fs))
 	fs.AddGoFlagSet(stock)
-	return o, documentUnset(fs)
+	return o, describeStock(fs)
 }
 
 // formerNames lets a caller write --aws- in place of --asg-, as our flags began before.
@@ -320,14 +287,20 @@ func (a *AWS) Validate() error {
 	if a.Shadow && a.PluginAddress != "" {
 		return errors.New("--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads")
 	}
+	for _, d := range []struct {
+		flag  string
+		value time.Duration
+	}{{"asg-pod-settle-time", a.PodSettleTime}, {"asg-rotate-age", a.RotateAge}, {"asg-consolidate-horizon", a.ConsolidateHorizon},
+		{"asg-move-max-wait", a.MoveMaxWait}, {"asg-move-proof", a.MoveProof}} {
+		if d.value < 0 {
+			return fmt.Errorf("--%s=%v is negative: use 0s or more", d.flag, d.value)
+		}
+	}
 	if err := a.validateMoves(); err != nil {
 		return err
 	}
 	if a.ScaleUpsPerLoop < 1 {
 		return fmt.Errorf("--asg-scale-ups-per-loop=%d is below 1", a.ScaleUpsPerLoop)
-	}
-	if a.PodSettleTime < 0 {
-		return fmt.Errorf("--asg-pod-settle-time=%v is negative: use 0s or more", a.PodSettleTime)
 	}
 	if a.PodSettleLimit < a.PodSettleTime {
 		return fmt.Errorf("--asg-pod-settle-limit=%v is shorter than --asg-pod-settle-time=%v: use %v or more",
@@ -338,14 +311,6 @@ func (a *AWS) Validate() error {
 
 // validateMoves returns an error for the first flag of moves that cannot work.
 func (a *AWS) validateMoves() error {
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{{"asg-rotate-age", a.RotateAge}, {"asg-consolidate-horizon", a.ConsolidateHorizon}, {"asg-move-max-wait", a.MoveMaxWait}, {"asg-move-proof", a.MoveProof}} {
-		if d.value < 0 {
-			return fmt.Errorf("--%s=%v is negative: use 0s or more", d.flag, d.value)
-		}
-	}
 	if _, err := move.ParseBudgets(a.MoveBudgets); err != nil {
 		return fmt.Errorf("--asg-move-budget: %w", err)
 	}
@@ -379,33 +344,6 @@ func (a *AWS) validateAddresses() error {
 }
 
 const cloudProviderFlag = "cloud-provider"
-
-// defaultToAWS gives --cloud-provider the only value that makes sense here. The core's default depends on the build tag that
-// selects its own providers, and this program uses none of them.
-func defaultToAWS(stock *flag.FlagSet) error {
-	f := stock.Lookup(cloudProviderFlag)
-	if f == nil {
-		return fmt.Errorf("the core has no flag --%s", cloudProviderFlag)
-	}
-	if err := f.Value.Set(cloudprovider.AwsProviderName); err != nil {
-		return fmt.Errorf("default of --%s: %w", cloudProviderFlag, err)
-	}
-	f.DefValue = cloudprovider.AwsProviderName
-	f.Usage = "Cloud provider type. Available values: [" + cloudprovider.AwsProviderName + "]"
-	return nil
-}
-
-// describeExpanders lists the expanders in the help of --expander, and explains how ties end.
-func describeExpanders(stock *flag.FlagSet) error {
-	f := stock.Lookup("expander")
-	if f == nil {
-		return errors.New("the core has no flag --expander")
-	}
-	f.Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expander.Names, ",") + "], or several separated by commas. " +
-		"Each expander chooses among the options that the expanders before it leave. Price and then name decide what is still open, " +
-		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
-	return nil
-}
 
 // CheckCloudProvider refuses a --cloud-provider that this binary does not serve.
 func CheckCloudProvider(name string) error {

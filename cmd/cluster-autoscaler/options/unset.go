@@ -6,10 +6,12 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/asg-autoscaler/asg-autoscaler/expander"
 )
 
 // Values of stock flags that are not given. The stock defaults are made for an autoscaler that deletes instances one by one:
@@ -85,29 +87,31 @@ func (a *AWS) FillProfile(fs *pflag.FlagSet) {
 // admits no other key (sigs.k8s.io/node-readiness-controller, NodeReadinessRule, read 2026-11).
 const readinessPrefix = "readiness.k8s.io/"
 
-// documentUnset adds to the help of the flags what holds where they are not given.
-func documentUnset(fs *pflag.FlagSet) error {
+// describeStock adds to the help of stock flags what else holds here. --cloud-provider gets the only value that makes sense: the core's default
+// depends on the build tag that selects its own providers, and this program uses none of them. fs has all flags.
+func describeStock(fs *pflag.FlagSet) error {
+	more := map[string]string{
+		"node-group-auto-discovery": "With neither this flag nor --nodes, the groups with the tag k8s.io/cluster-autoscaler/enabled that also have " +
+			"k8s.io/cluster-autoscaler/<cluster> or kubernetes.io/cluster/<cluster>=owned. The cluster is that of --asg-cluster-name, or of the VPC CNI's " +
+			"CLUSTER_NAME. If its name is not known: no group.",
+		leaseFlag: "If not given: " + pluginLease + " with --asg-plugin-address and " + usualLease + shadowSuffix +
+			" with --shadow, because the autoscaler beside it has a lease, too.",
+		"startup-taint-prefix": readinessPrefix + " always counts.",
+		"startup-taint":        "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + ".",
+	}
 	for _, u := range unset {
-		f := fs.Lookup(u.name)
-		if f == nil {
-			return fmt.Errorf("the core has no flag --%s", u.name)
-		}
-		f.Usage = strings.TrimSuffix(f.Usage, ".") + "." + fmt.Sprintf(" If not given: %v, because %s.", u.value, u.why)
+		more[u.name] = fmt.Sprintf("If not given: %v, because %s.", u.value, u.why)
 	}
-	lease := fs.Lookup(leaseFlag)
-	if lease == nil {
-		return fmt.Errorf("the components have no flag --%s", leaseFlag)
+	for name, text := range more {
+		f := fs.Lookup(name) // the pinned core has each
+		f.Usage = strings.TrimSuffix(f.Usage, ".") + ". " + text
 	}
-	lease.Usage = strings.TrimSuffix(lease.Usage, ".") + ". If not given: " + pluginLease + " with --asg-plugin-address and " + usualLease + shadowSuffix + " with --shadow, because the autoscaler beside it has a lease, too."
-	for name, always := range map[string]string{"startup-taint-prefix": readinessPrefix + " always counts.",
-		"startup-taint": "These always count: " + strings.Join(nodetemplate.StartupTaints, ", ") + "."} {
-		f := fs.Lookup(name)
-		if f == nil {
-			return fmt.Errorf("the core has no flag --%s", name)
-		}
-		f.Usage = strings.TrimSuffix(f.Usage, ".") + ". " + always
-	}
-	return nil
+	fs.Lookup("expander").Usage = "Expander that chooses the node group that grows: one of [" + strings.Join(expander.Names, ",") + "], or several separated by commas. " +
+		"Each expander chooses among the options that the expanders before it leave. Price and then name decide what is still open, " +
+		"or chance if random is named. least-waste counts accelerators, too. least-waste-stock is the stock autoscaler's least-waste."
+	f := fs.Lookup(cloudProviderFlag)
+	f.DefValue, f.Usage = cloudprovider.AwsProviderName, "Cloud provider type. Available values: ["+cloudprovider.AwsProviderName+"]"
+	return f.Value.Set(cloudprovider.AwsProviderName)
 }
 
 // FillUnset gives the core our values for the flags that were not given, and the start-up taints that always count. fs is parsed.
