@@ -13,20 +13,13 @@ var version = "unknown"
 // coreModule is the module of the core.
 const coreModule = "k8s.io/autoscaler/cluster-autoscaler"
 
-// versionText is what --version prints.
-func versionText() string {
-	return fmt.Sprintf("cluster-autoscaler %s\ncore %s", version, coreVersion())
-}
-
 // coreVersion is the core's own version with its module's version, because the core's own does not change with every commit.
 func coreVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return coreversion.ClusterAutoscalerVersion
-	}
-	for _, module := range info.Deps {
-		if module.Path == coreModule {
-			return fmt.Sprintf("%s (%s %s)", coreversion.ClusterAutoscalerVersion, coreModule, module.Version)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, module := range info.Deps {
+			if module.Path == coreModule {
+				return fmt.Sprintf("%s (%s %s)", coreversion.ClusterAutoscalerVersion, coreModule, module.Version)
+			}
 		}
 	}
 	return coreversion.ClusterAutoscalerVersion

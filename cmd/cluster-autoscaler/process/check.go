@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/autoscaler/cluster-autoscaler/config"
 	kubefeatures "k8s.io/kubernetes/pkg/features"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -14,16 +13,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/expander"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/pricefile"
 )
-
-// New makes the process of these flags. It refuses wrong flags, and wrong files that they name, before the process stands for
-// election. A leader that finds them has taken the lease from a replica that works. The version is the binary's.
-func New(core config.AutoscalingOptions, options options.Options, version string) (*Process, error) {
-	p := &Process{core: core, options: options, version: version}
-	if err := p.check(); err != nil {
-		return nil, err
-	}
-	return p, alignFeatureGates(core.DynamicResourceAllocationEnabled)
-}
 
 // check refuses wrong flags and files. It keeps the parsed --expander.
 func (p *Process) check() (err error) {

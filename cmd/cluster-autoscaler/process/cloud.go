@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/client-go/kubernetes"
@@ -55,9 +56,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 	if ours.Region == "" {
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
-	if in.SpendCaps, err = aws.ParseSpendCaps(ours.SpendCaps); err != nil {
-		return nil, err
-	}
+	in.SpendCaps, _ = aws.ParseSpendCaps(ours.SpendCaps) // check has refused wrong ones
 	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
@@ -79,7 +78,13 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 }
 
 // run keeps all of it fresh until ctx ends.
-func (c *cloud) run(ctx context.Context) error { return c.prices.run(ctx, c.provider.Run) }
+func (c *cloud) run(ctx context.Context) error {
+	all, ctx := errgroup.WithContext(ctx)
+	for _, keep := range append([]func(context.Context) error{c.provider.Run}, c.prices.keep...) {
+		all.Go(func() error { return keep(ctx) })
+	}
+	return all.Wait()
+}
 
 // lookUp looks up once what run would look up beside the loops.
 func (c *cloud) lookUp(ctx context.Context) {

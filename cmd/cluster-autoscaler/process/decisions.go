@@ -24,9 +24,6 @@ var started = clock.RealClock{}.Now()
 
 // newDecisions makes the collector for a process that leads.
 func (p *Process) newDecisions() *decisions.Collector {
-	if p.record == nil {
-		p.record = p.newRecord()
-	}
 	return decisions.New(decisions.Config{Record: p.record, Core: p.core, Clock: clock.RealClock{}, ScaleDown: p.options.ScaleDown})
 }
 

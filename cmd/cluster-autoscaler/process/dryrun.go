@@ -44,7 +44,7 @@ func (p *Process) DryRun(ctx context.Context, kube *rest.Config, asked Question)
 	p.remove = asked.Remove
 	p.kube = p.guard.Kube(asFlagged(kube, p.core.KubeClientOpts))
 	p.middleware = append(slices.Clone(asked.AWS), p.guard.AWS) // the last one sees a call first
-	p.registerer = prometheus.NewRegistry()
+	p.registerer, p.record = prometheus.NewRegistry(), p.newRecord()
 	p.snapshotter = debuggingsnapshot.NewDebuggingSnapshotter(false)
 	p.options.ScaleDown = p.options.ScaleDown && asked.Nodes
 	p.core.WriteStatusConfigMap, p.core.MaxBulkSoftTaintCount, p.core.CapacitybufferControllerEnabled = false, 0, false

@@ -7,17 +7,18 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// FromFlags makes the process of flags that options.Register has added to fs, and that somebody has parsed. See New.
+// FromFlags makes the process of flags that options.Register has added to fs, and that somebody has parsed. It refuses wrong flags, and wrong files
+// that they name, before the process stands for election. A leader that finds them has taken the lease from a replica that works. The version is
+// the binary's.
 func FromFlags(fs *pflag.FlagSet, opts *options.Options, version string) (*Process, error) {
 	core := flags.AutoscalingOptions()
 	opts.AWS.FillProfile(fs)
 	opts.AWS.FillUnset(fs, &core)
 	opts.FillStartupTime(fs, core)
 	opts.FillLease(fs)
-	p, err := New(core, *opts, version)
-	if err != nil {
+	p := &Process{core: core, options: *opts, version: version, flags: options.Given(fs)}
+	if err := p.check(); err != nil {
 		return nil, err
 	}
-	p.flags = options.Given(fs)
-	return p, nil
+	return p, alignFeatureGates(core.DynamicResourceAllocationEnabled)
 }

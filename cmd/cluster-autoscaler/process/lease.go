@@ -27,17 +27,13 @@ func identity() (string, error) {
 	return os.Hostname()
 }
 
-// elected does the work under the lease, or at once where --leader-elect is false.
+// elected does the work while holding the lease, or at once where --leader-elect is false. By default it is the lease of the stock autoscaler, so
+// that the two never work side by side.
 func (p *Process) elected(ctx context.Context, work func(context.Context) error) error {
-	if !p.options.LeaderElection.LeaderElect {
+	election := p.options.LeaderElection
+	if !election.LeaderElect {
 		return work(ctx)
 	}
-	return p.underLease(ctx, work)
-}
-
-// underLease does the work while holding the lease. By default it is the lease of the stock autoscaler, so that the two never work side by side.
-func (p *Process) underLease(ctx context.Context, work func(context.Context) error) error {
-	election := p.options.LeaderElection
 	identity, err := identity()
 	if err != nil {
 		return fmt.Errorf("name for the leader election: %w", err)

@@ -20,14 +20,8 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	if p.guard != nil || p.refusing != nil {
 		return nil, nil
 	}
-	budgets, err := move.ParseBudgets(flags.MoveBudgets)
-	if err != nil {
-		return nil, err
-	}
-	windows, err := move.ParseWindows(flags.MoveWindows)
-	if err != nil {
-		return nil, err
-	}
+	budgets, _ := move.ParseBudgets(flags.MoveBudgets) // check has refused wrong ones, of the windows and rules, too
+	windows, _ := move.ParseWindows(flags.MoveWindows)
 	if !p.options.ScaleDown && (flags.Rotate || flags.Repair || flags.Consolidate == options.ConsolidateOn) {
 		return nil, errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
 	}
@@ -36,10 +30,7 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	}
 	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof, AtOnce: 2 * max(1, p.core.MaxDrainParallelism)}
 	if flags.Repair {
-		rules, err := move.ParseRepairRules(flags.RepairRules)
-		if err != nil {
-			return nil, err
-		}
+		rules, _ := move.ParseRepairRules(flags.RepairRules)
 		m.Reasons = append(m.Reasons, &move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent})
 	}
 	if p.options.ScaleDown {

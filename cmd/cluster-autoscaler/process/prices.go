@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
-	"golang.org/x/sync/errgroup"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -65,13 +64,4 @@ func (p *prices) followSpot(api spotprice.API, groups *asg.Cache, registerer pro
 	}
 	p.spot, p.keep = reader, append(p.keep, reader.Run)
 	return nil
-}
-
-// run keeps the book true beside work, until ctx ends or one of them breaks.
-func (p *prices) run(ctx context.Context, work func(context.Context) error) error {
-	all, ctx := errgroup.WithContext(ctx)
-	for _, keep := range append([]func(context.Context) error{work}, p.keep...) {
-		all.Go(func() error { return keep(ctx) })
-	}
-	return all.Wait()
 }

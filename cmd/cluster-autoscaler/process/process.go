@@ -25,7 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
 )
 
-// Process is the autoscaler as configured. New makes it, and it runs once.
+// Process is the autoscaler as configured. FromFlags makes it, and it runs once.
 type Process struct {
 	core      config.AutoscalingOptions
 	options   options.Options
