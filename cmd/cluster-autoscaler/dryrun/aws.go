@@ -3,7 +3,7 @@ package dryrun
 import (
 	"context"
 	"fmt"
-	"strings"
+	"regexp"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -18,7 +18,7 @@ func (g *Guard) AWS(stack *middleware.Stack) error {
 		func(ctx context.Context, in middleware.InitializeInput, next middleware.InitializeHandler) (
 			middleware.InitializeOutput, middleware.Metadata, error) {
 			operation := middleware.GetOperationName(ctx)
-			if !isRead(operation) {
+			if !reads.MatchString(operation) {
 				if err := g.answer(operation); err != nil {
 					return middleware.InitializeOutput{}, middleware.Metadata{}, err
 				}
@@ -33,15 +33,8 @@ func (g *Guard) AWS(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
-// isRead knows a read by its name, which AWS keeps to in the services that the autoscaler uses.
-func isRead(operation string) bool {
-	for _, verb := range []string{"Describe", "List", "Get"} {
-		if strings.HasPrefix(operation, verb) {
-			return true
-		}
-	}
-	return false
-}
+// reads are known by their names, which AWS keeps to in the services that the autoscaler uses.
+var reads = regexp.MustCompile("^(Describe|List|Get)")
 
 // carriedOut is AWS's answer to a write that succeeds. A write without an answer here is refused.
 func (g *Guard) carriedOut(operation string, in any) (any, error) {

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // alike shares what the pods of one owner have in common, because most of them differ in their names and nodes alone. Nobody changes
@@ -33,17 +32,10 @@ func (s *recent) share(pod *corev1.Pod) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := &s.last[maphash.String(seed, string(owner.UID))%uint64(len(s.last))]
-	if other := last.Value(); other != nil && ownerOf(other) == owner.UID {
+	if other := last.Value(); other != nil && metav1.IsControlledBy(other, &metav1.ObjectMeta{UID: owner.UID}) {
 		shareParts(pod, other)
 	}
 	*last = weak.Make(pod)
-}
-
-func ownerOf(pod *corev1.Pod) types.UID {
-	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
-		return owner.UID
-	}
-	return ""
 }
 
 func shareParts(pod, other *corev1.Pod) {

@@ -62,14 +62,10 @@ func trimSpec(spec *corev1.PodSpec) {
 
 // kept returns the elements that are kept, in a slice without room for the others.
 func kept[T any](all []T, keep func(T) bool) []T {
-	some := slices.DeleteFunc(all, func(one T) bool { return !keep(one) })
-	switch len(some) {
-	case 0:
-		return nil
-	case len(all):
-		return all
+	if some := slices.DeleteFunc(all, func(one T) bool { return !keep(one) }); len(some) < len(all) {
+		return append([]T(nil), some...)
 	}
-	return slices.Clone(some)
+	return all
 }
 
 // trimStatus keeps the conditions that are read, and the resources of containers that are being resized.

@@ -162,8 +162,7 @@ func (v *view) Title() string {
 
 func newTotals(report *decision.Report) (t totals) {
 	t.Waiting = waitingPods(report)
-	for i := range report.Groups {
-		g := &report.Groups[i]
+	for _, g := range pointers(report.Groups) {
 		t.Ready += g.Ready
 		t.Starting += g.Starting
 		t.Desired += g.Desired
@@ -171,8 +170,8 @@ func newTotals(report *decision.Report) (t totals) {
 			t.Attention++
 		}
 	}
-	for i := range report.Nodes {
-		if s := report.Nodes[i].State; s == decision.NodeDraining || s == decision.NodeLeaving {
+	for _, n := range pointers(report.Nodes) {
+		if n.State == decision.NodeDraining || n.State == decision.NodeLeaving {
 			t.Leaving++
 		}
 	}
@@ -289,7 +288,6 @@ func newCauses(report *decision.Report) []cause {
 	}
 	index := map[key]int{}
 	var causes []cause
-	var members [][]*decision.Pod
 	for _, pod := range pointers(report.Pods) {
 		k := key{pod.State, pod.Cause.Code, pod.Cause.Message}
 		i, known := index[k]
@@ -305,23 +303,21 @@ func newCauses(report *decision.Report) []cause {
 			if pod.State == decision.PodHelpless && pod.Group != "" {
 				c.Word = "still no node"
 			}
-			causes = append(causes, c)
-			members = append(members, nil)
 			if s := pod.Search; s >= 0 && s < len(report.Searches) {
-				causes[i].Answers = first(report.Searches[s].Answers, mostAnswers)
+				c.Answers = first(report.Searches[s].Answers, mostAnswers)
 			}
+			causes = append(causes, c)
 		}
 		c := &causes[i]
 		c.Count++
 		if pod.Since.Before(c.Since) {
 			c.Since = pod.Since
 		}
-		if len(members[i]) < mostPods {
-			members[i] = append(members[i], pod)
+		if len(c.Pods.Shown) < mostPods {
+			c.Pods.Shown = append(c.Pods.Shown, pod)
+		} else {
+			c.Pods.More++
 		}
-	}
-	for i := range causes {
-		causes[i].Pods = list[*decision.Pod]{members[i], causes[i].Count - len(members[i])}
 	}
 	slices.SortStableFunc(causes, func(a, b cause) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(b.Count, a.Count), strings.Compare(a.Message, b.Message))
