@@ -237,12 +237,16 @@ func (a *AWS) addFlags(fs *pflag.FlagSet) {
 
 // Validate returns an error for the first flag value that cannot work. The error names the flag and the remedy.
 func (a *AWS) Validate() error {
-	for _, interval := range []struct {
-		flag  string
-		value time.Duration
-	}{{"asg-refresh-interval", a.RefreshInterval}, {"asg-motion-interval", a.MotionInterval}} {
-		if interval.value < minInterval {
-			return fmt.Errorf("--%s=%v is too short: use %v or more", interval.flag, interval.value, minInterval)
+	for _, d := range []struct {
+		flag         string
+		value, least time.Duration
+	}{
+		{"asg-refresh-interval", a.RefreshInterval, minInterval}, {"asg-motion-interval", a.MotionInterval, minInterval},
+		{"asg-pod-settle-time", a.PodSettleTime, 0}, {"asg-rotate-age", a.RotateAge, 0}, {"asg-consolidate-horizon", a.ConsolidateHorizon, 0},
+		{"asg-move-max-wait", a.MoveMaxWait, 0}, {"asg-move-proof", a.MoveProof, 0},
+	} {
+		if d.value < d.least {
+			return fmt.Errorf("--%s=%v is too short: use %v or more", d.flag, d.value, d.least)
 		}
 	}
 	if !(a.PreferencePercent >= 0 && a.PreferencePercent <= maxPreferencePercent) {
@@ -286,15 +290,6 @@ func (a *AWS) Validate() error {
 	}
 	if a.Shadow && a.PluginAddress != "" {
 		return errors.New("--shadow and --asg-plugin-address do not go together: a plugin serves the autoscaler that leads")
-	}
-	for _, d := range []struct {
-		flag  string
-		value time.Duration
-	}{{"asg-pod-settle-time", a.PodSettleTime}, {"asg-rotate-age", a.RotateAge}, {"asg-consolidate-horizon", a.ConsolidateHorizon},
-		{"asg-move-max-wait", a.MoveMaxWait}, {"asg-move-proof", a.MoveProof}} {
-		if d.value < 0 {
-			return fmt.Errorf("--%s=%v is negative: use 0s or more", d.flag, d.value)
-		}
 	}
 	if err := a.validateMoves(); err != nil {
 		return err

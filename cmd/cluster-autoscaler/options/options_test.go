@@ -357,9 +357,9 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		{"a cap without an amount", func(a *AWS) { a.SpendCaps = []string{"team=ml"} },
 			`--asg-max-hourly-cost: "team=ml" is neither an amount such as 25.50 nor LABEL=VALUE:AMOUNT such as team=ml:25.50`},
 		{"consolidation of another kind", func(a *AWS) { a.Consolidate = "yes" }, `--asg-consolidate="yes" is unknown: use off, plan or on`},
-		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is negative: use 0s or more"},
+		{"negative horizon", func(a *AWS) { a.ConsolidateHorizon = -time.Hour }, "--asg-consolidate-horizon=-1h0m0s is too short: use 0s or more"},
 		{"no scale-up", func(a *AWS) { a.ScaleUpsPerLoop = 0 }, "--asg-scale-ups-per-loop=0 is below 1"},
-		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is negative: use 0s or more"},
+		{"negative settle time", func(a *AWS) { a.PodSettleTime = -1 }, "--asg-pod-settle-time=-1ns is too short: use 0s or more"},
 		{"limit below time", func(a *AWS) { a.PodSettleLimit = 0 },
 			"--asg-pod-settle-limit=0s is shorter than --asg-pod-settle-time=100ms: use 100ms or more"},
 	} {
