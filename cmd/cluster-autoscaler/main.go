@@ -22,7 +22,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/process"
 )
 
-// Exit codes.
 const (
 	exitFine      = 0
 	exitCannotRun = 1

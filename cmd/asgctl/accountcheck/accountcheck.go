@@ -11,7 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/show"
 )
 
-// Check is what asgctl account prints.
 type Check struct {
 	Version     string  `json:"version"`
 	Region      string  `json:"region"`
@@ -55,7 +54,6 @@ func (c *Check) Findings() []string {
 
 var yes = map[bool]string{true: "yes", false: "no"}
 
-// Table returns the check for people.
 func (c *Check) Table() string {
 	var rows []row
 	for _, p := range c.Permissions {

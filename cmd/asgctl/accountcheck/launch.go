@@ -26,7 +26,6 @@ const (
 	noNodeWithin = 30 * time.Second
 )
 
-// Launch is one launch, and what became of it.
 type Launch struct {
 	Call
 	Group       string     `json:"group"`
@@ -49,7 +48,6 @@ type Launch struct {
 	launched []string // IDs of all answers
 }
 
-// Instance is a launched instance.
 type Instance struct {
 	ID     string `json:"id"`
 	Type   string `json:"type"`
@@ -135,7 +133,6 @@ func (check *Check) LaunchInto(ctx context.Context, g *group.Group) []string {
 	return l.launched
 }
 
-// ask makes the call once, or again.
 func (l *Launch) ask(ctx context.Context, c *awsclient.Clients) (Call, []Instance, []Failure) {
 	instances, failures := []Instance{}, []Failure{}
 	answer, out := try(ctx, "autoscaling:LaunchInstances", c.AutoScaling.LaunchInstances, l.input)

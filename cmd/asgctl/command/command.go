@@ -27,7 +27,6 @@ import (
 // asgctl is the program's name, unless it is a plugin.
 const asgctl = "asgctl"
 
-// Exit codes.
 const (
 	ExitFine      = 0
 	ExitCannotRun = 1 // AWS, a file or a folder could not be read
@@ -45,7 +44,6 @@ type failure struct{ error }
 
 func (f failure) Unwrap() error { return f.error }
 
-// cli is one invocation.
 type cli struct {
 	stdout, stderr io.Writer
 	program        string // the name by which the user calls it
@@ -151,14 +149,12 @@ Exit codes: 0 fine, 1 could not run, 2 wrong usage, 3 ran and found something to
 	return root
 }
 
-// readFlags adds the flags of the commands that read groups, from AWS or from files.
 func (c *cli) readFlags(cmd *cobra.Command) {
 	c.liveFlags(cmd)
 	cmd.Flags().StringVar(&c.read.From, "from", "", "Folder with output of the AWS CLI, to read instead of AWS: auto-scaling-groups.json, and "+
 		"where there are such launch-template-versions.json, launch-configurations.json, images.json, nodegroups.json, instance-types.json.")
 }
 
-// liveFlags adds the flags of the commands that read groups from AWS.
 func (c *cli) liveFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringArrayVar(&c.read.AutoDiscovery, "node-group-auto-discovery", nil,
@@ -173,7 +169,6 @@ func (c *cli) liveFlags(cmd *cobra.Command) {
 	flags.DurationVar(&c.timeout, "timeout", 2*time.Minute, "Time after which AWS is waited for no longer.")
 }
 
-// log is the log that was asked for.
 func (c *cli) log() klog.Logger {
 	if c.verbosity == 0 {
 		return klog.New(nil)

@@ -127,7 +127,6 @@ func (e *explainer) dryRun(ctx context.Context, flags []string, asked process.Qu
 	return e.loops(ctx, e.cluster, flags, asked)
 }
 
-// inNamespace is the namespace of the pods.
 func (e *explainer) inNamespace() string {
 	return cmp.Or(e.namespace, e.running.ContextNamespace())
 }

@@ -84,7 +84,6 @@ known to add a node.`,
 	return cmd
 }
 
-// completeGroup names the groups, for a command about one of them.
 func (c *cli) completeGroup(cmd *cobra.Command, args []string, _ string) (names []string, _ cobra.ShellCompDirective) {
 	if r, err := c.reading(cmd.Context()); err == nil && len(args) == 0 {
 		for _, g := range r.Groups {

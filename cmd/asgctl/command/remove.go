@@ -122,7 +122,6 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	}
 }
 
-// progress says where the node is on its way.
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
 	r, err := e.leaders(ctx, autoscaler)
 	if err != nil {

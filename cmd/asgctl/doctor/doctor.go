@@ -11,7 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
-// Options name the installation.
 type Options struct {
 	// Read selects the groups as the autoscaler's flags of the same names do. Flags that are not given are taken from the autoscaler's pod.
 	Read source.Options
@@ -54,7 +53,6 @@ var checks = []check{
 	{"rivals", "other autoscalers, and Karpenter", false, checkRivals},
 }
 
-// Names returns the names of all checks.
 func Names() []string {
 	var names []string
 	for _, c := range checks {

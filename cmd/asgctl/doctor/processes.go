@@ -30,7 +30,6 @@ func checkProcesses(_ context.Context, in *installation, c *Check) (looked bool)
 	return true
 }
 
-// processCommand is the command that suspends or resumes a process of the group.
 func processCommand(verb string, g *group.Group, process string) string {
 	return fmt.Sprintf("aws autoscaling %s-processes --auto-scaling-group-name %s --scaling-processes %s", verb, shellword.Quote(g.Name), process)
 }

@@ -94,12 +94,10 @@ func (in *installation) remedy(user string, a access, verb string) string {
 		verb, a.resource(), shellword.Quote(user), a.file)
 }
 
-// resource is the resource with its API group.
 func (a access) resource() string {
 	return schema.GroupResource{Group: a.object.Group, Resource: a.object.Resource}.String()
 }
 
-// String names the object.
 func (a access) String() string {
 	text := a.resource()
 	if a.object.Subresource != "" {

@@ -14,7 +14,6 @@ import (
 // maxFindings bounds the findings of one check. A thousand groups with one fault are one cause.
 const maxFindings = 50
 
-// Outcomes of a check.
 const (
 	Faulty     = "findings"
 	Sound      = "sound"
@@ -33,7 +32,6 @@ type Report struct {
 	Unread []string `json:"-"` // why neither AWS nor the cluster could be read
 }
 
-// Check is the answer of one check.
 type Check struct {
 	Name     string    `json:"name"`
 	Subject  string    `json:"subject"` // the facts that it judges
@@ -46,7 +44,6 @@ type Check struct {
 	region string // of the commands
 }
 
-// Finding is one thing to put right.
 type Finding struct {
 	Object   string `json:"object"`   // such as Auto Scaling group "web"
 	Problem  string `json:"problem"`  // the fault and its effect
@@ -61,7 +58,6 @@ type Unchecked struct {
 	Needs   string `json:"needs"` // a permission, a flag, or a command that does it
 }
 
-// find adds a finding.
 func (c *Check) find(object, problem, evidence, next string) {
 	if len(c.Findings) == maxFindings {
 		c.Omitted++
@@ -70,7 +66,6 @@ func (c *Check) find(object, problem, evidence, next string) {
 	c.Findings = append(c.Findings, Finding{Object: text(object), Problem: text(problem), Evidence: text(evidence), Next: text(shellword.InRegion(c.region, next))})
 }
 
-// skip notes a part that could not be checked.
 func (c *Check) skip(subject, reason, needs string) {
 	u := Unchecked{Subject: text(subject), Reason: text(reason), Needs: text(shellword.InRegion(c.region, needs))}
 	if len(c.NotChecked) < maxFindings && !slices.Contains(c.NotChecked, u) {
@@ -86,7 +81,6 @@ func text(s string) string {
 	return show.Clean(s)
 }
 
-// Table returns the report for people.
 func (r *Report) Table() string {
 	type row struct {
 		Check, Outcome       string

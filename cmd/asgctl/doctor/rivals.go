@@ -11,7 +11,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// karpenterGroup is the API group of Karpenter.
 const karpenterGroup = "karpenter.sh"
 
 func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) {

@@ -96,7 +96,6 @@ func sizesOf(g *group.Group) Sizes {
 	return sizes
 }
 
-// Launch says where a group's instances are described.
 type Launch struct {
 	// Kind is launch-template, launch-configuration, mixed-instances-policy, or none.
 	Kind    string `json:"kind"`
@@ -104,7 +103,6 @@ type Launch struct {
 	Version string `json:"version,omitempty"`
 }
 
-// GroupsOf lists the groups of a reading.
 func GroupsOf(r *source.Reading) Groups {
 	list := Groups{Version: Version, Groups: []Group{}}
 	for _, g := range r.Groups {
@@ -259,7 +257,6 @@ func (g Group) capacity() string {
 	return text
 }
 
-// String is the source in a few words.
 func (l Launch) String() string {
 	words := map[string]string{
 		"launch-configuration": "configuration " + l.Name, "launch-template": "template " + l.Name + " " + l.Version,
@@ -268,7 +265,6 @@ func (l Launch) String() string {
 	return words[l.Kind]
 }
 
-// maxNames bounds the names in one cell.
 const maxNames = 4
 
 // some lists the first names of a list that may be long, and counts the others. The words before their number are rest.

@@ -16,7 +16,6 @@ func Moving(r *decision.Report) []decision.Node {
 	return nodes
 }
 
-// MovesTable is the table of nodes that are to be replaced.
 func MovesTable(r *decision.Report) string {
 	type row struct {
 		Name, Group, Reason, For string
@@ -35,7 +34,6 @@ func MovesTable(r *decision.Report) string {
 	return Rows(rows)
 }
 
-// moveState says how far the move of a node is.
 func moveState(n *decision.Node, r *decision.Report) string {
 	switch {
 	case n.Move.Waits != "":

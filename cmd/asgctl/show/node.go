@@ -10,7 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Node explains why a node stays or goes.
 type Node struct {
 	Version string           `json:"version"`
 	Source  Source           `json:"source"`

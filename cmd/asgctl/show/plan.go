@@ -7,7 +7,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// PlanTable is the table of the nodes that cost more than they have to.
 func PlanTable(s decision.Spend) string {
 	c := s.Consolidation
 	switch {

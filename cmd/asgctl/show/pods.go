@@ -15,14 +15,12 @@ import (
 // Source says who decided.
 type Source string
 
-// Sources.
 const (
 	Running Source = "running" // the autoscaler of the cluster
 	DryRun  Source = "dry-run" // loops of this program, which change nothing
 	Replay  Source = "replay"  // the same over a recording
 )
 
-// Pods explain why pods wait.
 type Pods struct {
 	Version  string            `json:"version"`
 	Source   Source            `json:"source"`
@@ -113,7 +111,6 @@ func (p *Pods) Text() string {
 	return text + p.grouped()
 }
 
-// problems are those of the groups.
 func (p *Pods) problems() (text string) {
 	for _, g := range p.groups {
 		for _, why := range g.Problems {

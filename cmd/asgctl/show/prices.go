@@ -10,7 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
 )
 
-// Prices are what asgctl prices prints.
 type Prices struct {
 	Version  string  `json:"version"`
 	Region   string  `json:"region"`
@@ -18,7 +17,6 @@ type Prices struct {
 	Prices   []Price `json:"prices"`
 }
 
-// Price is what one instance costs.
 type Price struct {
 	InstanceType string  `json:"instanceType" table:"TYPE"`
 	CapacityType string  `json:"capacityType" table:"CAPACITY"`
@@ -70,10 +68,8 @@ func rounded(figure float64) float64 {
 	return out
 }
 
-// Table returns the list for people.
 func (l Prices) Table() string { return Rows(l.Prices) + "\nRegion: " + Clean(l.Region) + "\n" }
 
-// Percent is a figure in percent.
 type Percent float64
 
 // String returns for example "12.5%", and nothing for none.

@@ -17,20 +17,16 @@ const Version = "v1"
 // Format is one of Table, JSON and YAML. It is a flag value.
 type Format string
 
-// Formats.
 const (
 	Table Format = "table"
 	JSON  Format = "json"
 	YAML  Format = "yaml"
 )
 
-// String returns the flag's value.
 func (f *Format) String() string { return string(*f) }
 
-// Type returns the name of the value in the help.
 func (f *Format) Type() string { return "table|json|yaml" }
 
-// Set takes the flag's value.
 func (f *Format) Set(value string) error {
 	formats := []Format{Table, JSON, YAML}
 	if !slices.Contains(formats, Format(value)) {
@@ -40,7 +36,6 @@ func (f *Format) Set(value string) error {
 	return nil
 }
 
-// Print writes result, or its table.
 func Print(w io.Writer, f Format, result any, table func() string) error {
 	if f != JSON && f != YAML {
 		_, err := io.WriteString(w, table())

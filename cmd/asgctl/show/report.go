@@ -33,7 +33,6 @@ func ReportTable(r *decision.Report) string {
 	return text
 }
 
-// ShadowTable compares a shadow with the leader, for a person.
 func ShadowTable(r *decision.Report) string {
 	if r.Shadow == nil {
 		return "The autoscaler that answers is no shadow: start one with --shadow.\n"
@@ -49,7 +48,6 @@ func ShadowTable(r *decision.Report) string {
 		Columns([]string{"DAY", "THE SHADOW THAN THE LEADER"}, days) + "\n" + Columns([]string{"AT", "SHADOW AND LEADER", "THE SHADOW THAN THE LEADER"}, all)
 }
 
-// counts sums the report up.
 func counts(r *decision.Report) string {
 	ready, starting, leaving, helpless := 0, 0, 0, 0
 	states := map[decision.GroupState]int{}
@@ -80,7 +78,6 @@ func counts(r *decision.Report) string {
 	return out
 }
 
-// loop is the line about the last loop.
 func loop(r *decision.Report) string {
 	if holder := r.Process.Holder; holder != "" && !r.Process.Leader {
 		return "this replica stands by, " + holder + " holds the lease"
@@ -194,7 +191,6 @@ func decisionRows(r *decision.Report) string {
 	return Rows(rows)
 }
 
-// because joins a state and its reason.
 func because(state string, why decision.Reason) string {
 	if why.Message == "" {
 		return state

@@ -15,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
-// Template is what asgctl template prints.
 type Template struct {
 	Version string `json:"version"`
 	Group   string `json:"group"`
@@ -79,7 +78,6 @@ func options(o nodetemplate.Options) map[string]string {
 // maxTypes bounds the instance types in the first line. A group may have hundreds.
 const maxTypes = 8
 
-// Table returns the view for people.
 func (v Template) Table() string {
 	text := "Group " + Clean(v.ID()) + with(" in ", v.Region) + ": a node of type " + Clean(some(v.InstanceTypes, maxTypes, " or ", " or one of ")) + "\n"
 	if len(v.ZonalViews) > 0 {
@@ -88,7 +86,6 @@ func (v Template) Table() string {
 	return text + v.fields() + v.resources() + v.options() + problemText(v.ID(), v.Problems)
 }
 
-// fields lists labels and taints.
 func (v Template) fields() string {
 	type row struct{ Field, Name, Value, Source, Detail string }
 	var rows []row
@@ -112,7 +109,6 @@ func (v Template) fields() string {
 	return text
 }
 
-// resources lists capacity and allocatable side by side.
 func (v Template) resources() string {
 	type row struct{ Resource, Capacity, Allocatable, Source, Detail string }
 	var rows []row

@@ -74,7 +74,6 @@ func matches(tags []astypes.TagDescription, f astypes.Filter) bool {
 	})
 }
 
-// DescribeLaunchConfigurations answers with the named ones.
 func (a *Account) DescribeLaunchConfigurations(in *autoscaling.DescribeLaunchConfigurationsInput) (*autoscaling.DescribeLaunchConfigurationsOutput, error) {
 	if err := a.recorded(configurationsFile); err != nil {
 		return nil, err
@@ -140,7 +139,6 @@ func (a *Account) DescribeImages(in *ec2.DescribeImagesInput) (*ec2.DescribeImag
 	return out, nil
 }
 
-// DescribeNodegroup answers with the node group of the cluster.
 func (a *Account) DescribeNodegroup(in *eks.DescribeNodegroupInput) (*eks.DescribeNodegroupOutput, error) {
 	if err := a.recorded(nodegroupsFile); err != nil {
 		return nil, err

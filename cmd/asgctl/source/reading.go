@@ -81,7 +81,6 @@ func (r *Reading) Region(g *group.Group) string { return r.regions[g.Name] }
 // WrongUse is an error in the caller's request, not in the reading.
 type WrongUse struct{ error }
 
-// Unwrap returns the cause.
 func (e WrongUse) Unwrap() error { return e.error }
 
 // Read reads the groups, their launch templates, and the facts of their instance types. It makes the calls of a starting
@@ -153,7 +152,6 @@ func (o Options) discovery() (ownership.Discovery, error) {
 	return d, nil
 }
 
-// apis answer the calls of a reading.
 type apis struct {
 	autoscaling asg.AutoScalingAPI
 	launches    launchspec.APIs
@@ -220,7 +218,6 @@ type firstFailureEnds struct {
 	cancel context.CancelCauseFunc
 }
 
-// DescribeAutoScalingGroups asks, and ends the reading where the answer is an error.
 func (f firstFailureEnds) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput,
 	options ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
 	out, err := f.AutoScalingAPI.DescribeAutoScalingGroups(ctx, in, options...)

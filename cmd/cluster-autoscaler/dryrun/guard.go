@@ -18,7 +18,6 @@ type Guard struct {
 	launched int // instances
 }
 
-// mostNamed bounds the memory of a Guard.
 const mostNamed = 10_000
 
 // Refusing makes a Guard that refuses every write except to the process's own lease, in a process that goes on reading and in which nobody should

@@ -25,7 +25,6 @@ type transport struct {
 	next  http.RoundTripper
 }
 
-// RoundTrip lets reads pass and answers writes.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	switch {
 	case r.Method == http.MethodGet:
@@ -62,7 +61,6 @@ func (t transport) read(r *http.Request) (*http.Response, error) {
 	return answer, err
 }
 
-// echo answers with the object that was written.
 func echo(r *http.Request) (*http.Response, error) {
 	var body []byte
 	if r.Body != nil {
@@ -75,7 +73,6 @@ func echo(r *http.Request) (*http.Response, error) {
 	return response(r, r.Header.Get("Content-Type"), body), nil
 }
 
-// unpatched answers a patch with the object as it is.
 func (t transport) unpatched(r *http.Request) (*http.Response, error) {
 	read := r.Clone(r.Context())
 	read.Method, read.Body, read.ContentLength, read.URL.RawQuery = http.MethodGet, nil, 0, ""

@@ -37,12 +37,10 @@ func (s *Succession) Get(ctx context.Context) (*resourcelock.LeaderElectionRecor
 	return record, raw, err
 }
 
-// Create is the lock's own.
 func (s *Succession) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return s.renew(func() error { return s.Interface.Create(ctx, record) })
 }
 
-// Update is the lock's own.
 func (s *Succession) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return s.renew(func() error { return s.Interface.Update(ctx, record) })
 }

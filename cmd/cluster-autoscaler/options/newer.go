@@ -9,7 +9,6 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 )
 
-// Inert is a flag that does nothing here.
 type Inert struct {
 	Name         string
 	defaultValue any // bool, int, time.Duration or severity, as in stock
@@ -37,7 +36,6 @@ func (s *severity) Set(value string) error { *s = severity(value); return nil }
 func (s *severity) String() string         { return string(*s) }
 func (s *severity) Type() string           { return "severity" }
 
-// addNewer adds the flags of later stock releases.
 func (o *Options) addNewer(fs *pflag.FlagSet) {
 	fs.BoolVar(&o.ScaleDown, "scale-down-enabled", true, "Whether the autoscaler removes nodes that are not needed. Deprecated in stock.")
 	fs.DurationVar(&o.MaxStartupTime, maxStartupTimeFlag, 20*time.Minute, "How long a leader may take to read the Auto Scaling groups and the cluster. "+

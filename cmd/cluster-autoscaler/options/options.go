@@ -92,7 +92,6 @@ type AWS struct {
 	PluginFiles   plugin.Files
 }
 
-// Values of flags.
 const (
 	SpotPricesOff, SpotPricesLive                  = "off", "live"
 	NominateOn, NominateOff                        = "on", "off"
@@ -304,7 +303,6 @@ func (a *AWS) Validate() error {
 	return nil
 }
 
-// validateMoves returns an error for the first flag of moves that cannot work.
 func (a *AWS) validateMoves() error {
 	if _, err := move.ParseBudgets(a.MoveBudgets); err != nil {
 		return fmt.Errorf("--asg-move-budget: %w", err)
@@ -324,7 +322,6 @@ func (a *AWS) validateMoves() error {
 	return nil
 }
 
-// validateAddresses returns an error for the first address that cannot work.
 func (a *AWS) validateAddresses() error {
 	if _, _, err := net.SplitHostPort(a.StatusAddress); a.StatusAddress != "" && err != nil {
 		return fmt.Errorf("--asg-status-address=%q is not like 127.0.0.1:8086: %w", a.StatusAddress, err)

@@ -55,7 +55,6 @@ type list[T any] struct {
 // Count is the length of the longer list.
 func (l list[T]) Count() int { return len(l.Shown) + l.More }
 
-// nodeTable is a list of nodes.
 type nodeTable struct {
 	list[*decision.Node]
 	Caption  string
@@ -77,7 +76,6 @@ const (
 	bad     level = "bad"
 )
 
-// headline is the state in one sentence.
 type headline struct {
 	Level  level
 	Text   string
@@ -85,13 +83,11 @@ type headline struct {
 	Remedy string
 }
 
-// totals are sums over the groups and nodes.
 type totals struct {
 	Waiting, Ready, Starting, Leaving, Desired, Attention int
 	Calls                                                 int64
 }
 
-// cause is why some pods wait.
 type cause struct {
 	decision.Reason
 	Key     string // stays while only figures of the message change
@@ -105,7 +101,6 @@ type cause struct {
 	Answers list[decision.Answer] // to the first of them
 }
 
-// group is a row of the groups.
 type group struct {
 	*decision.Group
 	Bar      bar
@@ -247,7 +242,6 @@ func warningOf(g *decision.Group) headline {
 	return headline{warning, "No pod waits for a node, but group " + g.Name + " " + says, why.Message, why.Remedy}
 }
 
-// wait is "3 pods wait".
 func wait(n int) string {
 	if n == 1 {
 		return "1 pod waits"
@@ -408,7 +402,6 @@ var movingStates = []decision.NodeState{decision.NodeStarting, decision.NodeDrai
 
 func nodeRank(n *decision.Node) int { return slices.Index(movingStates, n.State) }
 
-// setNodes fills the lists of nodes.
 func (v *view) setNodes() {
 	var moving, blocked []*decision.Node
 	every := pointers(v.Nodes)
@@ -440,7 +433,6 @@ func newCalls(all []decision.Call) list[decision.Call] {
 // nodeLevels are the levels of states of nodes that are not calm.
 var nodeLevels = map[decision.NodeState]level{decision.NodeStarting: moving, decision.NodeDraining: warning, decision.NodeLeaving: warning}
 
-// entryKinds are the kinds of decisions, in words.
 var entryKinds = map[decision.EntryKind]struct {
 	word  string
 	level level

@@ -65,7 +65,6 @@ func bounded(s string, limit int) string {
 	return b.String()
 }
 
-// step is a part of a remedy.
 type step struct {
 	Text    string
 	Command bool // it can be pasted into a shell
@@ -113,7 +112,6 @@ func age(t time.Time) template.HTML {
 	return template.HTML(`<time class="age" datetime="` + stamp(t) + `">` + t.UTC().Format("2 Jan 15:04:05") + `</time>`)
 }
 
-// took is a duration for people.
 func took(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -134,7 +132,6 @@ func count[N int | int64](n N) string {
 	return digits
 }
 
-// amount is a sum of money.
 func amount(value float64) string {
 	whole, fraction, _ := strings.Cut(strconv.FormatFloat(value, 'f', 2, 64), ".")
 	n, err := strconv.ParseInt(whole, 10, 64)

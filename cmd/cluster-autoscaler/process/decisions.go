@@ -13,13 +13,11 @@ func (p *Process) newRecord() *decision.Record {
 	return decision.New(p.facts("", false), clock.RealClock{})
 }
 
-// facts are what is known about the process.
 func (p *Process) facts(region string, leads bool) decision.Process {
 	return decision.Process{Version: p.version, Cluster: p.options.AWS.ClusterName, Region: region, Started: started, Leader: leads,
 		Expander: p.core.ExpanderNames, Flags: p.flags}
 }
 
-// started is when the process began.
 var started = clock.RealClock{}.Now()
 
 // newDecisions makes the collector for a process that leads.

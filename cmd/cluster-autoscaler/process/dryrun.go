@@ -17,7 +17,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/dryrun"
 )
 
-// maxDryLoops bounds the loops of a dry run.
 const maxDryLoops = 100
 
 // Question is what a dry run has to find out.

@@ -124,7 +124,6 @@ type requests struct {
 	productive                  []loop.ProductiveLoop
 }
 
-// provisioningResync is how often all ProvisioningRequests are looked at again.
 const provisioningResync = time.Hour
 
 // readRequests fills the cache of ProvisioningRequests and returns the client that reads it.

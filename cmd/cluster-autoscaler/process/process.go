@@ -159,7 +159,6 @@ func (p *Process) work(ctx context.Context) error {
 	return broken
 }
 
-// loop runs the core's loop whenever the trigger says so, until ctx ends.
 func (p *Process) loop(ctx context.Context, a *assembly) {
 	logger := klog.FromContext(ctx)
 	defer p.ring.Reports.Wait()
@@ -200,7 +199,6 @@ func cleanUp(a *assembly, loopEnded <-chan struct{}) {
 	}
 }
 
-// await returns when the channel is closed or ctx ends.
 func await(ctx context.Context, closed <-chan struct{}) {
 	select {
 	case <-closed:

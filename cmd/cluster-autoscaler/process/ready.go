@@ -20,7 +20,6 @@ type readiness struct {
 // await makes the process not ready, for a reason that an operator can act on.
 func (r *readiness) await(what string) { r.waiting.Store(&what) }
 
-// done makes the process ready.
 func (r *readiness) done() { r.waiting.Store(nil) }
 
 func (r *readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {

@@ -167,7 +167,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	return made
 }
 
-// replaces reports whether nodes are replaced for any reason.
 func (with parts) replaces() bool { return with.moves != nil && len(with.moves.Machine.Reasons) > 0 }
 
 // podList makes the list of pending pods.
@@ -266,7 +265,6 @@ func (p *Process) similarity(provider *aws.Provider) nodegroupset.NodeInfoCompar
 		nodegroupset.CreateAwsNodeInfoComparator(p.ignoredLabels(), p.core.NodeGroupSetRatios))
 }
 
-// ignoredLabels are the labels in which balanced node groups may differ.
 func (p *Process) ignoredLabels() []string {
 	return append(slices.Clone(p.core.BalancingExtraIgnoredLabels), nodemeta.ZoneAssumed)
 }
