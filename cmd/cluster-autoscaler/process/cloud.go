@@ -25,13 +25,17 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/userdata"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/informers"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/cluster-autoscaler/options"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing/spotprice"
 )
 
 // cloud is AWS as the core and the adapters see it.
 type cloud struct {
 	clients   *awsclient.Clients
 	catalogue *instancetypes.Catalogue
-	prices    *prices
+	prices    *pricing.Book
+	spot      *spotprice.Reader             // nil without --asg-spot-prices=live
+	keep      []func(context.Context) error // they keep the prices true, each until its context ends
 	cache     *asg.Cache
 	provider  *aws.Provider
 }
@@ -57,16 +61,20 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 		klog.FromContext(ctx).Info("No flag names the region", "region", c.clients.Region, "source", c.clients.RegionFrom)
 	}
 	in.SpendCaps, _ = aws.ParseSpendCaps(ours.SpendCaps) // check has refused wrong ones
-	if c.prices, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
+	if c.prices, c.keep, err = newPrices(c.clients.Region, ours, c.catalogue, in.Event, p.registerer); err != nil {
 		return nil, err
 	}
 	if c.cache, err = p.newCache(c); err != nil {
 		return nil, err
 	}
 	if ours.SpotPrices == options.SpotPricesLive {
-		if err := c.prices.followSpot(c.clients.EC2, c.cache, p.registerer); err != nil {
+		if c.spot, err = spotprice.New(spotprice.Options{
+			API: c.clients.EC2, Book: c.prices, InUse: func() spotprice.Pools { return spotprice.InUse(c.cache.Snapshot().Groups()) },
+			Clock: clock.RealClock{}, Registerer: p.registerer,
+		}); err != nil {
 			return nil, err
 		}
+		c.keep = append(c.keep, c.spot.Run)
 	}
 	if err := c.cache.Start(ctx); err != nil {
 		return nil, err
@@ -80,7 +88,7 @@ func (p *Process) newCloud(ctx, working context.Context, in aws.Options) (*cloud
 // run keeps all of it fresh until ctx ends.
 func (c *cloud) run(ctx context.Context) error {
 	all, ctx := errgroup.WithContext(ctx)
-	for _, keep := range append([]func(context.Context) error{c.provider.Run}, c.prices.keep...) {
+	for _, keep := range append([]func(context.Context) error{c.provider.Run}, c.keep...) {
 		all.Go(func() error { return keep(ctx) })
 	}
 	return all.Wait()
@@ -88,8 +96,8 @@ func (c *cloud) run(ctx context.Context) error {
 
 // lookUp looks up once what run would look up beside the loops.
 func (c *cloud) lookUp(ctx context.Context) {
-	if c.prices.spot != nil {
-		c.prices.spot.Read(ctx)
+	if c.spot != nil {
+		c.spot.Read(ctx)
 	}
 	c.provider.LookUp(ctx)
 }
@@ -128,7 +136,7 @@ func (p *Process) newCache(c *cloud) (*asg.Cache, error) {
 
 // newProvider makes the provider of the groups over the nodes, DaemonSets and events that o has.
 func (p *Process) newProvider(working context.Context, c *cloud, o aws.Options) (*aws.Provider, error) {
-	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices.book
+	o.Cache, o.Catalogue, o.Region, o.Prices = c.cache, c.catalogue, c.clients.Region, c.prices
 	o.Zones, o.Offerings, o.Instances = c.clients.EC2, c.clients.EC2, c.clients.EC2
 	o.Starts, o.Admission.EKS = c.clients.EC2, c.clients.EKS
 	o.GatherDeletions, o.Limiter = p.core.NodeDeletionBatcherInterval, cacontext.NewResourceLimiterFromAutoscalingOptions(p.core)
