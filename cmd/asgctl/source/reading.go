@@ -107,11 +107,12 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	src, err := o.apis(ctx, catalogue)
+	in, types, regionOf, err := o.connect(ctx, catalogue)
 	if err != nil {
 		return nil, err
 	}
-	cache, err := src.read(ctx, discovery, o)
+	in.Discovery, in.ZonalGroups, in.Cluster = discovery, o.ZonalGroups, o.ClusterName
+	cache, err := read(ctx, in)
 	if err != nil {
 		return nil, err
 	}
@@ -120,13 +121,13 @@ func Read(ctx context.Context, o Options) (*Reading, error) {
 	}
 	groups := slices.Concat(cache.Snapshot().Groups(), cache.Snapshot().Foreign())
 	slices.SortFunc(groups, func(a, b *group.Group) int { return cmp.Compare(a.Name, b.Name) })
-	r := &Reading{Groups: groups, Catalogue: src.catalogue, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
+	r := &Reading{Groups: groups, Catalogue: in.Types, Cluster: cache.ClusterName(), Absent: cache.Absent(), from: o.From,
 		nodeGroups: map[string][]*group.Group{}, undivided: map[string][]launchspec.Problem{}, templates: map[string]*fromgroup.Template{}, regions: map[string]string{}}
-	if src.types != nil {
-		r.Catalogue, r.Unlooked = lookUp(ctx, src.types, r.Groups, r.Catalogue)
+	if types != nil {
+		r.Catalogue, r.Unlooked = lookUp(ctx, types, r.Groups, r.Catalogue)
 	}
 	for _, g := range r.Groups {
-		region := src.region(g.Name)
+		region := regionOf(g.Name)
 		seen := fromgroup.Seen{Learnt: r.observe(g, nodes, time.Now())}
 		template := seen.Build(g, region, r.Catalogue)
 		r.templates[g.Name], r.regions[g.Name] = template, cmp.Or(region, template.Labels[corev1.LabelTopologyRegion])
@@ -152,36 +153,24 @@ func (o Options) discovery() (ownership.Discovery, error) {
 	return d, nil
 }
 
-type apis struct {
-	autoscaling asg.AutoScalingAPI
-	launches    launchspec.APIs
-	types       lookup.TypesAPI // nil: unknown types stay unknown
-	catalogue   *instancetypes.Catalogue
-	region      func(group string) string
-}
-
-func (o Options) apis(ctx context.Context, catalogue *instancetypes.Catalogue) (apis, error) {
-	if o.From != "" {
-		account, err := LoadAccount(o.From, catalogue)
+// connect returns the APIs of the cache with their catalogue, the API that looks up unknown types, nil for none, and the region of each group.
+func (o Options) connect(ctx context.Context, catalogue *instancetypes.Catalogue) (in asg.Options, types lookup.TypesAPI, region func(group string) string, err error) {
+	if o.From == "" {
+		clients, err := o.Clients(ctx)
 		if err != nil {
-			return apis{}, err
+			return in, nil, nil, err
 		}
-		answered := []func(*middleware.Stack) error{account.Answer}
-		return apis{
-			autoscaling: autoscaling.New(autoscaling.Options{APIOptions: answered}), catalogue: account.types,
-			launches: launchspec.APIs{EC2: ec2.New(ec2.Options{APIOptions: answered}), EKS: eks.New(eks.Options{APIOptions: answered})},
-			region:   func(group string) string { return cmp.Or(o.Region, account.Region(group)) },
-		}, nil
+		in.AutoScaling, in.Launches, in.Types = clients.AutoScaling, launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS}, catalogue
+		return in, clients.EC2, func(string) string { return clients.Region }, nil
 	}
-	clients, err := o.Clients(ctx)
+	account, err := LoadAccount(o.From, catalogue)
 	if err != nil {
-		return apis{}, err
+		return in, nil, nil, err
 	}
-	return apis{
-		autoscaling: clients.AutoScaling, launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
-		types: clients.EC2, catalogue: catalogue,
-		region: func(string) string { return clients.Region },
-	}, nil
+	answered := []func(*middleware.Stack) error{account.Answer}
+	in.AutoScaling, in.Types = autoscaling.New(autoscaling.Options{APIOptions: answered}), account.types
+	in.Launches = launchspec.APIs{EC2: ec2.New(ec2.Options{APIOptions: answered}), EKS: eks.New(eks.Options{APIOptions: answered})}
+	return in, nil, func(group string) string { return cmp.Or(o.Region, account.Region(group)) }, nil
 }
 
 // Clients returns clients of AWS for the region and the endpoints of the options.
@@ -198,14 +187,12 @@ func (o Options) Clients(ctx context.Context) (*awsclient.Clients, error) {
 }
 
 // read reads the groups once. A Cache would retry forever if its first reading fails, so the first failure ends it here.
-func (a apis) read(ctx context.Context, discovery ownership.Discovery, o Options) (*asg.Cache, error) {
+func read(ctx context.Context, o asg.Options) (*asg.Cache, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cache := asg.NewCache(asg.Options{
-		AutoScaling: firstFailureEnds{a.autoscaling, cancel}, Launches: a.launches, Discovery: discovery, ZonalGroups: o.ZonalGroups,
-		RefreshInterval: time.Minute, MotionInterval: time.Minute, Clock: clock.RealClock{}, Types: a.catalogue,
-		Cluster: o.ClusterName, ClusterInUserData: userdata.Cluster,
-	})
+	o.AutoScaling = firstFailureEnds{o.AutoScaling, cancel}
+	o.RefreshInterval, o.MotionInterval, o.Clock, o.ClusterInUserData = time.Minute, time.Minute, clock.RealClock{}, userdata.Cluster
+	cache := asg.NewCache(o)
 	if err := cache.Start(ctx); err != nil {
 		return nil, cmp.Or(context.Cause(ctx), err)
 	}
