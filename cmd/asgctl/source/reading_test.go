@@ -204,7 +204,7 @@ func TestDeniedLaunchTemplateBlocksOnlyItsGroup(t *testing.T) {
 
 func TestOfflineTheRemedyIsToRecordMore(t *testing.T) {
 	dir := t.TempDir()
-	group := `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "AvailabilityZones": ["eu-central-1a"], "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "7"}}]}`
+	group := `{"AutoScalingGroups": [{"AutoScalingGroupName": "a", "MinSize": 0, "MaxSize": 1, "DesiredCapacity": 0, "AvailabilityZones": ["eu-central-1a"], "LaunchTemplate": {"LaunchTemplateId": "lt-1", "Version": "7"}}]}`
 	for name, text := range map[string]string{"auto-scaling-groups.json": group, "launch-template-versions.json": `{"LaunchTemplateVersions": []}`} {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
