@@ -98,9 +98,6 @@ func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 	for _, live := range now.spot[instanceType] {
 		b.addZone(now, m, instanceType, live.Zone)
 	}
-	if now.terms == nil {
-		return
-	}
 	for _, r := range now.terms.spotOf(instanceType) {
 		if r.zone == "" && m.count > 0 || indexOfZone(now.spot[instanceType], r.zone) >= 0 {
 			continue // counted above
