@@ -31,7 +31,6 @@ type Options struct {
 	InUse func() Pools // the types and zones to read, the Reader does not change them
 	Book  *pricing.Book
 	Clock clock.Clock
-	// Registerer receives the metric. With nil there is none.
 	Registerer prometheus.Registerer
 }
 
@@ -48,9 +47,6 @@ type Reader struct {
 // New makes a Reader. It reads nothing yet.
 func New(o Options) (*Reader, error) {
 	r := &Reader{Options: o}
-	if o.Registerer == nil {
-		return r, nil
-	}
 	if err := o.Registerer.Register(ageMetric{r}); err != nil {
 		return nil, fmt.Errorf("register spot price metric: %w", err)
 	}
@@ -60,7 +56,7 @@ func New(o Options) (*Reader, error) {
 // Run reads at once, then every ten minutes, and earlier where a type or a zone comes into use, until ctx ends. It returns nil.
 func (r *Reader) Run(ctx context.Context) error {
 	for {
-		r.readIfDue(ctx)
+		r.Read(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -69,11 +65,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// Read reads once, like Run at its start. It does not go with Run.
-func (r *Reader) Read(ctx context.Context) { r.readIfDue(ctx) }
-
-// readIfDue reads when the prices are old, or when a pool in use was not part of the last reading.
-func (r *Reader) readIfDue(ctx context.Context) {
+// Read reads when the prices are old, or when a pool in use was not part of the last reading. Nobody calls it beside Run.
+func (r *Reader) Read(ctx context.Context) {
 	pools, now := r.InUse(), r.Clock.Now()
 	isNew := r.wait == 0 && (!covers(r.covered.Types, pools.Types) || !covers(r.covered.Zones, pools.Zones))
 	if len(pools.Types) == 0 || len(pools.Zones) == 0 || now.Before(r.due) && !isNew {
