@@ -27,10 +27,10 @@ const (
 
 // Options configure a Reader.
 type Options struct {
-	API   API
-	InUse func() Pools // the types and zones to read, the Reader does not change them
-	Book  *pricing.Book
-	Clock clock.Clock
+	API        API
+	InUse      func() Pools // the types and zones to read, the Reader does not change them
+	Book       *pricing.Book
+	Clock      clock.Clock
 	Registerer prometheus.Registerer
 }
 
