@@ -37,7 +37,10 @@ var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFol
 func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
 	t.addTypeLabels(in)
-	t.addPlaceLabels(in)
+	if region := in.region(); region != "" {
+		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
+	}
+	t.addZone(in)
 	if in.Learnt != nil {
 		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen"})
 	}
@@ -108,14 +111,6 @@ func (t *Template) addTypeLabels(in *Input) {
 		corev1.LabelArchStable, first.Architecture, source)
 	same(func(m Member) bool { return m.Type.Name == first.Name })(
 		corev1.LabelInstanceTypeStable, first.Name, source)
-}
-
-// addPlaceLabels sets region and zone.
-func (t *Template) addPlaceLabels(in *Input) {
-	if region := in.region(); region != "" {
-		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
-	}
-	t.addZone(in)
 }
 
 func (t *Template) addZone(in *Input) {
