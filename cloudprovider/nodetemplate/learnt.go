@@ -320,9 +320,6 @@ func (a amounts) least(b amounts) amounts {
 		diskBytes: min(a.diskBytes, b.diskBytes), pods: min(a.pods, b.pods)}
 }
 
-// within reports whether no amount exceeds limit.
-func (a amounts) within(limit amounts) bool { return a.least(limit) == a }
-
 // or returns a, with the amounts of b where a has none.
 func (a amounts) or(b amounts) amounts {
 	return amounts{cpuMillis: cmp.Or(a.cpuMillis, b.cpuMillis), memoryBytes: cmp.Or(a.memoryBytes, b.memoryBytes),
@@ -336,7 +333,7 @@ func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wr
 	switch {
 	case min(a.cpuMillis, a.memoryBytes, a.pods) <= 0 || a.diskBytes < 0:
 		return "a node offers pods CPU, memory and a number of pods", true
-	case !a.within(c):
+	case a.least(c) != a:
 		return "more is allocatable than there is", true
 	case float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis), float64(a.memoryBytes)+float64(o.hugePages) < leastOfferedToPods*float64(c.memoryBytes):
 		return "a node offers pods at least half of what it has", true
