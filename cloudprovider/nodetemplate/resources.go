@@ -127,7 +127,7 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 	case in.RootVolumeBytes > 0:
 		return Source{Kind: SourceGroup, Detail: "volume of the launch template"}
 	}
-	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", DefaultVolumeBytes(in.family())/gib)}
+	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", DefaultVolumeBytes(in.Family())/gib)}
 }
 
 // addHugePages sets the huge pages that the image of every member sets aside, the least of them.
@@ -166,10 +166,10 @@ func (t *Template) addInterfaces(in *Input) {
 	if adapters > 0 {
 		t.declare(instancetypes.ResourceEFA, decimal(int64(adapters)), Source{Kind: SourceGroup, Detail: "network interfaces of the launch template"})
 	}
-	if in.CNI.PodInterfaces && in.family() != Windows && branches > 0 {
+	if in.CNI.PodInterfaces && in.Family() != Windows && branches > 0 {
 		t.declare(instancetypes.ResourcePodENI, decimal(int64(branches)), Source{Kind: SourceCNI, Detail: "security groups for pods"})
 	}
-	if in.family() == Windows && addresses > 0 {
+	if in.Family() == Windows && addresses > 0 {
 		t.declare(ResourcePrivateIPv4, decimal(int64(addresses)), Source{Kind: SourceFormula, Detail: "addresses of one network interface"})
 	}
 }
