@@ -129,7 +129,7 @@ func (r *reader) mentions(words []string, conditional bool) {
 	for _, word := range words {
 		for _, name := range kubeletVariables {
 			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
-				for _, field := range strings.FieldsFunc(word[at:], isSpaceOrQuote) {
+				for _, field := range strings.FieldsFunc(word[at:], func(c rune) bool { return strings.ContainsRune(" \t\n\"'`", c) }) {
 					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {
 						r.addKubeletArgs([]string{flag}, conditional)
 					}
@@ -152,5 +152,3 @@ func (r *reader) addKubeletArgs(args []string, conditional bool) {
 		}
 	}
 }
-
-func isSpaceOrQuote(c rune) bool { return strings.ContainsRune(" \t\n\"'`", c) }
