@@ -28,13 +28,9 @@ type AutoScalingAPI interface {
 type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
-type unreadTagsError struct{ cause error }
+type unreadTagsError struct{ error }
 
-func (e *unreadTagsError) Error() string {
-	return fmt.Sprintf("read the tags of instances before they are terminated: %v", e.cause)
-}
-
-func (e *unreadTagsError) Unwrap() error { return e.cause }
+func (e *unreadTagsError) Unwrap() error { return e.error }
 
 // Unsent makes awsclient.IsRefused true.
 func (e *unreadTagsError) Unsent() bool { return true }
@@ -115,7 +111,7 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 			return nil
 		}
 		if err != nil {
-			return &unreadTagsError{err}
+			return &unreadTagsError{fmt.Errorf("read the tags of instances before they are terminated: %w", err)}
 		}
 		for _, r := range page.Reservations {
 			for _, i := range r.Instances {
