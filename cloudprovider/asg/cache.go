@@ -54,7 +54,6 @@ type Options struct {
 type Cache struct {
 	*groups
 	options   Options // without nil functions
-	locks     *locks
 	api       guarded
 	clock     clock.WithTicker
 	specs     *launchspec.Resolver
@@ -83,7 +82,7 @@ func NewCache(o Options) *Cache {
 		o.TokenTime = func(context.Context) (time.Time, error) { return o.Clock.Now(), nil }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
-	c := &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
+	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},

@@ -40,7 +40,8 @@ type entry struct {
 // groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.
 type groups struct {
 	current atomic.Pointer[group.Snapshot]
-	changed chan struct{} // something the core should look at
+	changed chan struct{}  // something the core should look at
+	writes  sync.WaitGroup // under way, one at a time in each group
 
 	mu       sync.Mutex // guards the fields below, and is never held across a call
 	entries  map[string]*entry

@@ -69,7 +69,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	})
 	loops.Go(func() { c.actionLoop(ctx) })
 	loops.Wait()
-	c.locks.endWrites()
+	c.groups.endWrites()
 	return nil
 }
 

@@ -112,7 +112,7 @@ func (c *Cache) terminateTogether(ctx context.Context, key togetherKey, ids []st
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (c *Cache) terminate(ctx context.Context, name string, ids []string,
 	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {
-	ctx, unlock, _, err := c.locks.lock(ctx, name)
+	ctx, unlock, _, err := c.groups.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}
