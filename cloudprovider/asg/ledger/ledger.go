@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -169,9 +170,4 @@ func (l *Ledger) Pace(interval time.Duration, now time.Time) time.Duration {
 
 func (l *Ledger) wrote(now time.Time) { l.writtenAt, l.movedAt = now, now }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
