@@ -46,11 +46,3 @@ func (n Named) ZoneGroup() (group, zone string, ok bool) {
 	}
 	return n.Name[:at], n.Name[at+1:], true
 }
-
-// most limits the size by a --nodes flag. The zero Named has no limit.
-func (n Named) most(size int) int {
-	if n.Name == "" {
-		return size
-	}
-	return min(size, n.MaxSize)
-}
