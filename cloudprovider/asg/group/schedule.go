@@ -100,11 +100,6 @@ func parseSchedule(value string) (s Schedule, err error) {
 	return s, nil
 }
 
-func (s *Schedule) runs(t time.Time) bool {
-	_, _, runs := s.window.At(t)
-	return runs
-}
-
 // ScheduleProblems returns what is wrong with TagSchedules.
 func (g *Group) ScheduleProblems() (list []launchspec.Problem) {
 	for _, s := range g.Schedules {
@@ -159,8 +154,8 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 	most = max(min(most, announced), least)
 	at := func(t time.Time) (int, int) {
 		low, high := least, most
-		for i := range g.Schedules {
-			if s := &g.Schedules[i]; s.runs(t) {
+		for _, s := range g.Schedules {
+			if _, _, runs := s.window.At(t); runs {
 				low, high = max(low, s.Min), min(high, s.Max)
 			}
 		}
