@@ -30,10 +30,7 @@ func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
 // InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
 func failureFrom(message string, at time.Time) *Failure {
 	f := NewFailure(awsmessage.Of("", message), message, at)
-	f.Code = cmp.Or(f.Code, codeless[f.Class])
-	if f.Code == "" {
-		f.Code = "LaunchFailed"
-	}
+	f.Code = cmp.Or(f.Code, codeless[f.Class], "LaunchFailed")
 	return f
 }
 
