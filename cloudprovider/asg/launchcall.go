@@ -250,18 +250,11 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
-	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !c.closed(g, result.failures) {
+	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // so another try goes elsewhere
+	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !slices.ContainsFunc(result.failures, cooling) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
-}
-
-// closed reports whether the failures began a cool-down, so that another try goes elsewhere.
-func (c *Cache) closed(g *group.Group, failures cooldown.Failures) bool {
-	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
-		_, cooling := c.available.failed.Of(g.Name, f.Pool)
-		return cooling
-	})
 }
 
 // deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than
