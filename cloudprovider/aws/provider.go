@@ -51,21 +51,18 @@ type Options struct {
 	Starts    lookup.StartsAPI
 	Admission lookup.Admission
 	Limiter   *cloudprovider.ResourceLimiter
-	// Nodes is an informer of the registered nodes, nil where they are unknown.
-	Nodes coreinformers.NodeInformer
-	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one. It is nil where DaemonSets are unknown.
+	Nodes     coreinformers.NodeInformer // the registered nodes
+	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one.
 	DaemonSets appslisters.DaemonSetLister
 	// GatherDeletions is the time for which deletions of a group are gathered, if longer than gatherFor.
 	GatherDeletions time.Duration
-	// Prices are the region's, nil for none.
-	Prices prices
+	Prices          prices // the region's
 	// SpendCaps are stated by the flag. Groups may state their own by tag.
 	SpendCaps []decision.SpendCap
-	// Event publishes an event about a node group, nil for none.
+	// Event publishes an event about a node group.
 	Event func(eventType, reason, message string)
-	// Problem is called when a problem of a group appears, and when it is solved. It must return at once. Nil is not called.
-	Problem func(p Problem, solved bool)
-	// Registerer receives the provider's metrics, nil for none.
+	// Problem is called when a problem of a group appears, and when it is solved. It must return at once.
+	Problem    func(p Problem, solved bool)
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
@@ -87,8 +84,8 @@ type Provider struct {
 	zones      *lookup.Zones
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
-	costs      *Model        // nil without prices
-	spend      *spend        // nil without prices, and shows nothing then
+	costs      *Model
+	spend      *spend
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
@@ -123,21 +120,15 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.ageing.event = o.Event
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
-	shown := []prometheus.Collector{p.problems.gauge, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	p.costs = &Model{provider: p, prices: o.Prices}
+	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
+	p.spend.total.Store(&Spending{caps: &Spend{}})
+	for _, c := range []prometheus.Collector{p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
-	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() })}
-	if o.Prices != nil {
-		p.costs = &Model{provider: p, prices: o.Prices}
-		p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
-		p.spend.total.Store(&Spending{caps: &Spend{}})
-		shown = append(shown, p.spend)
-	}
-	if o.Registerer != nil {
-		for _, c := range shown {
-			if err := o.Registerer.Register(c); err != nil {
-				return nil, fmt.Errorf("register node group metrics: %w", err)
-			}
+	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() })} {
+		if err := o.Registerer.Register(c); err != nil {
+			return nil, fmt.Errorf("register node group metrics: %w", err)
 		}
 	}
 	p.refresh()
