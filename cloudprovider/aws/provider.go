@@ -28,9 +28,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// GPULabel is the node label by which the core knows a node that should have accelerators.
-const GPULabel = "k8s.amazonaws.com/accelerator"
-
 // annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 
@@ -383,10 +380,10 @@ func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) 
 	return p.limiter, nil
 }
 
-// GPULabel implements cloudprovider.CloudProvider.
-func (p *Provider) GPULabel() string { return GPULabel }
+// GPULabel is the node label by which the core knows a node that should have accelerators.
+func (p *Provider) GPULabel() string { return instancetypes.AcceleratorLabel }
 
-// GetAvailableGPUTypes returns the values GPULabel can have.
+// GetAvailableGPUTypes returns the values that the label can have.
 func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
 // GetNodeGpuConfig returns the GPU configuration of the node, or nil.
