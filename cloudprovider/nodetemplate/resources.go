@@ -18,7 +18,10 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	t.Capacity, t.Allocatable = corev1.ResourceList{}, corev1.ResourceList{}
 	ofNodegroup, problems := in.nodegroupResources()
 	if len(in.Members) > 0 {
-		t.addMachine(in, d.with(ofNodegroup))
+		all := d
+		all.Resources = maps.Clone(d.Resources)
+		maps.Copy(all.Resources, ofNodegroup)
+		t.addMachine(in, all)
 		t.addHugePages(in)
 		t.addAccelerators(in)
 		t.addInterfaces(in)
@@ -218,13 +221,6 @@ func (in *Input) nodegroupResources() (corev1.ResourceList, []Problem) {
 		problems[i].Subject = "tag of the EKS node group"
 	}
 	return d.Resources, problems
-}
-
-// with returns d with further resources, which win over its own.
-func (d Declared) with(resources corev1.ResourceList) Declared {
-	d.Resources = maps.Clone(d.Resources)
-	maps.Copy(d.Resources, resources)
-	return d
 }
 
 // dropSlicedGPU removes the GPUs derived from the instance type where the tags declare slices of them: a node in MIG mode, or
