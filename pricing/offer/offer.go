@@ -330,11 +330,6 @@ func decide(several []*candidate) (perHour float64, reason string) {
 // source is one line on where the prices are from.
 func (r *reader) source() string {
 	text := fmt.Sprintf("AWS price list AmazonEC2 version %s, %s, from %s", r.version, systems[r.OS].name, r.Source)
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, strings.Join(strings.Fields(text), " "))
+	text = strings.Join(strings.FieldsFunc(strings.Join(strings.Fields(text), " "), unicode.IsControl), "")
 	return strings.ToValidUTF8(text[:min(len(text), maxSource)], "")
 }
