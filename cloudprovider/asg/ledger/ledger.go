@@ -136,7 +136,7 @@ type Key struct {
 
 func New() *Ledger {
 	return &Ledger{departed: map[string]departed{}, recent: map[string]Arrival{}, arriving: map[string]Arrival{}, gone: map[string]bool{},
-		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
+		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}, underWay: underWay{wanted: map[string]int{}}}
 }
 
 // Group returns the group as AWS has accepted it, or nil before the first reading.
