@@ -85,7 +85,8 @@ func NewCache(o Options) *Cache {
 	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
+		calls: newerCalls{launch: cooldown.NewBreaker(o.Clock, "LaunchInstances"),
+			batchTermination: cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")}, refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
 		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether

@@ -106,11 +106,6 @@ type newerCalls struct {
 	launch, batchTermination *cooldown.Breaker
 }
 
-func newNewerCalls(c clock.PassiveClock) newerCalls {
-	return newerCalls{launch: cooldown.NewBreaker(c, "LaunchInstances"),
-		batchTermination: cooldown.NewBreaker(c, "the termination of several instances in one call")}
-}
-
 func (n newerCalls) forget(group string) {
 	n.launch.Forget(group)
 	n.batchTermination.Forget(group)
