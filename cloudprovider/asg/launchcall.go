@@ -137,11 +137,10 @@ func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Tim
 	if c.options.LaunchMode != LaunchSynchronous && !o.alone {
 		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
 	}
-	missed := newUnanswered(began, err)
-	missed.zones = []string{o.zone}
-	if (o.alone || c.options.LaunchMode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
-		// A reading can be older than the launch. The next zone would launch too many then, because no desired capacity makes up for it. A
-		// weighted group may have got more than it was asked for.
+	missed := &unansweredError{cause: err, began: began, settled: began, zones: []string{o.zone}}
+	if !awsclient.IsAnswer(err) || (o.alone || c.options.LaunchMode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
+		// AWS is done with a call once it has answered with a fault. But a reading can be older than the launch. The next zone would launch too many
+		// then, because no desired capacity makes up for it. A weighted group may have got more than it was asked for.
 		missed.settled = began.Add(settleTime)
 	}
 	return missed
