@@ -79,7 +79,6 @@ func unregistered(nodes []*corev1.Node) bool {
 	return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" })
 }
 
-// remove withdraws placeholder instances and terminates the others.
 func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Context, group string, ids []string) error) error {
 	if n.provider.Pretended != nil {
 		return fmt.Errorf("node group %q: a shadow removes no node", n.id)

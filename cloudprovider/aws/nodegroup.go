@@ -47,13 +47,11 @@ func (n *NodeGroup) group() *group.Group {
 // Id is the Auto Scaling group's name, with the zone behind it for a zone group.
 func (n *NodeGroup) Id() string { return n.id }
 
-// AutoScalingGroup is the name of the Auto Scaling group.
 func (n *NodeGroup) AutoScalingGroup() string { return n.name }
 
 // Zone is the zone of a zone group, and empty for a whole Auto Scaling group.
 func (n *NodeGroup) Zone() string { return n.zone }
 
-// Debug implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Debug() string {
 	return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize())
 }
@@ -89,18 +87,14 @@ func (n *NodeGroup) TargetSize() (int, error) {
 	return n.group().TargetInstances() + n.provider.Pretended[n.id], nil
 }
 
-// Exist implements cloudprovider.NodeGroup: discovered groups do.
 func (n *NodeGroup) Exist() bool { return true }
 
-// Create implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Create() (cloudprovider.NodeGroup, error) {
 	return nil, cloudprovider.ErrAlreadyExist
 }
 
-// Delete implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Delete() error { return cloudprovider.ErrNotImplemented }
 
-// Autoprovisioned implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Autoprovisioned() bool { return false }
 
 // AtomicIncreaseSize asks AWS for delta more instances, all or none. Where AWS offers no such call, the core raises the size as usual.
@@ -239,7 +233,6 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 	return missing
 }
 
-// TemplateNodeInfo returns the node that the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
 	return nodeInfo(n.provider.view.Load().templates[n.id])
 }

@@ -196,7 +196,6 @@ func (k *groupNodeFacts) startedAlike(instance *group.Instance, node *corev1.Nod
 	return slices.Contains(k.launch.Origins, instance.Origin)
 }
 
-// retire keeps the facts about deleted nodes.
 func (f *nodeFacts) retire(now time.Time) {
 	for name, w := range f.current {
 		if w.round == f.round {

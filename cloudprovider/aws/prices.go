@@ -25,7 +25,6 @@ func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError
 	return p.costs, nil
 }
 
-// Costs returns the model of prices.
 func (p *Provider) Costs() *Model { return p.costs }
 
 // Spending is the hourly cost of the groups' instances.
@@ -74,14 +73,12 @@ var (
 		"What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included.", capLabels, nil)
 )
 
-// Describe implements prometheus.Collector.
 func (*spend) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{spendPerHour, spendEstimated, spendUnpriced, spendCapPerHour, spendUnderCap} {
 		descs <- d
 	}
 }
 
-// Collect implements prometheus.Collector.
 func (s *spend) Collect(metrics chan<- prometheus.Metric) {
 	total, unpriced := s.total.Load(), 0
 	show := func(desc *prometheus.Desc, value float64, labels ...string) {

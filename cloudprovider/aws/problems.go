@@ -40,7 +40,6 @@ func (p Problem) String() string {
 // Problems returns the problems of all groups. The caller must not change them.
 func (p *Provider) Problems() []Problem { return *p.problems.shown.Load() }
 
-// findings returns the problems of all groups.
 func (v *View) findings() []Problem {
 	var found []Problem
 	say := func(g *group.Group, problems []launchspec.Problem) {

@@ -31,7 +31,6 @@ import (
 // annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 
-// Options of a Provider.
 type Options struct {
 	Cache     *asg.Cache
 	Region    string
@@ -268,7 +267,6 @@ func (p *Provider) noteDepartures(before, now *group.Snapshot) {
 	p.terminated.Want(open...)
 }
 
-// Name implements cloudprovider.CloudProvider.
 func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
 
 // NodeGroups returns the node groups of the current view, in the order of their Auto Scaling groups' names.
@@ -366,7 +364,6 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	return true, cloudprovider.ErrNotImplemented
 }
 
-// GetAvailableMachineTypes implements cloudprovider.CloudProvider. Groups are not created here.
 func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }
 
 // NewNodeGroup implements cloudprovider.CloudProvider. Groups are not created here.
@@ -386,7 +383,6 @@ func (p *Provider) GPULabel() string { return instancetypes.AcceleratorLabel }
 // GetAvailableGPUTypes returns the values that the label can have.
 func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
-// GetNodeGpuConfig returns the GPU configuration of the node, or nil.
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 	return gpu.GetNodeGPUFromCloudProvider(p, node)
 }

@@ -59,7 +59,6 @@ type Spend struct {
 	caps []decision.SpendCap // by the flag, then by tags in the order of the groups' names
 }
 
-// capped is a node group under caps.
 type capped struct {
 	by     []int   // places in the caps
 	each   float64 // hourly cost of each further instance, the dearest's
