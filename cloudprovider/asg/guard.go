@@ -16,7 +16,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
-// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	launchspec.AutoScalingAPI
 	autoscaling.DescribeAutoScalingGroupsAPIClient
@@ -24,7 +23,6 @@ type AutoScalingAPI interface {
 	awsclient.Writes
 }
 
-// InstancesAPI is the EC2 call that reads the tags of instances.
 type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.

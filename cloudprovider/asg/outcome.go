@@ -26,7 +26,6 @@ type Launch struct {
 	Class       awsmessage.Class
 }
 
-// ended returns the launch as it ended now.
 func (l Launch) ended(now time.Time, err error) Launch {
 	l.Duration = max(0, now.Sub(l.Started))
 	var failed *LaunchError

@@ -76,7 +76,6 @@ func (r *refusals) denials() map[string]string {
 	return actions
 }
 
-// remedy returns what an operator may do about a refusal.
 func (r *refusals) remedy(err error) string {
 	allow := ""
 	if awsclient.IsDenied(err) {

@@ -94,7 +94,6 @@ func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string
 	return &TerminationError{Group: name, Stays: stays}
 }
 
-// togetherKey says which terminations share one call.
 type togetherKey struct {
 	group   string
 	replace bool

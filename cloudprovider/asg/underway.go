@@ -39,7 +39,6 @@ func (c *Cache) StartIncrease(ctx context.Context, name, zone string, n int) err
 	return nil
 }
 
-// makeIncreases makes the increases of the group until none is left.
 func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 	defer c.groups.writes.Done()
 	for {

@@ -102,7 +102,6 @@ type FailedLaunch struct {
 	Ended time.Time
 }
 
-// FailedLaunches returns the failed launches among the activities, in their order.
 func FailedLaunches(activities []types.Activity) []FailedLaunch {
 	var failures []FailedLaunch
 	for _, a := range activities {

@@ -23,7 +23,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 )
 
-// ZonalShift is the class of the cool-down of a zone under a zonal shift.
 const ZonalShift awsmessage.Class = "zonal-shift"
 
 // ShiftAPIs are the services that say which zones are shifted. Without Shifts no zone is.

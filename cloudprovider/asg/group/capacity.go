@@ -119,7 +119,6 @@ func (g *Group) accepted() *Group {
 	return &a
 }
 
-// FailedInstances counts the instances of the failed increases.
 func (g *Group) FailedInstances() int {
 	failed := 0
 	for _, f := range g.Failed {

@@ -13,10 +13,8 @@ type Named struct {
 	MinSize, MaxSize int
 }
 
-// String returns the value of the flag.
 func (n Named) String() string { return fmt.Sprintf("%d:%d:%s", n.MinSize, n.MaxSize, n.Name) }
 
-// ParseNamed reads a value of the --nodes flag.
 func ParseNamed(spec string) (Named, error) {
 	parts := strings.SplitN(spec, ":", 3)
 	if len(parts) != 3 || parts[2] == "" {

@@ -81,7 +81,6 @@ func (r *Resolver) Suspect(group string) {
 	r.suspects[group] = true
 }
 
-// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	autoscaling.DescribeLaunchConfigurationsAPIClient
 	autoscaling.DescribeInstanceRefreshesAPIClient

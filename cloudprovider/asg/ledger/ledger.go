@@ -116,7 +116,6 @@ type departed struct {
 	weight int // our termination has lowered the desired capacity by this
 }
 
-// Arrival is an instance that has come lately.
 type Arrival struct {
 	group.Instance
 	At time.Time
@@ -157,7 +156,6 @@ func (l *Ledger) IsOld(began time.Time) bool {
 // Leave enters that the group left the readings. It may come back.
 func (l *Ledger) Leave() { l.away = true }
 
-// WrittenAt is the end of our last write.
 func (l *Ledger) WrittenAt() time.Time { return l.writtenAt }
 
 // Pace returns the interval, or a longer one if the group has not moved for some minutes.

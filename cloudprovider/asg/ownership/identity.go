@@ -48,7 +48,6 @@ const (
 // launchedTTL is the time for which we remember an instance that we launched, beside the readings that show it.
 const launchedTTL = 10 * time.Minute
 
-// ReasonOtherCluster is the reason of the Problem of a group that states another cluster.
 const ReasonOtherCluster = "other-cluster"
 
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
