@@ -26,7 +26,6 @@ type prices interface {
 	Currency() Currency
 }
 
-// sample is one type with its price.
 type sample struct {
 	instancetypes.Type
 	perHour float64

@@ -31,10 +31,8 @@ const everything = "all"
 // OnDemand returns the list of the user's own on-demand prices, undiscounted. It may be empty.
 func (t *Terms) OnDemand() *List { return t.list }
 
-// SpotPrices is how many spot prices the user states.
 func (t *Terms) SpotPrices() int { return len(t.spot) }
 
-// Discounts is how many discounts the user states.
 func (t *Terms) Discounts() int { return len(t.discounts) }
 
 // SpotRatio returns the user's ratio of spot prices to on-demand list prices, or 0.

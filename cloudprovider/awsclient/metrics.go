@@ -39,7 +39,6 @@ func (m *requestMetric) attach(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
-// Calls counts the calls of one action.
 type Calls struct {
 	Action                 string
 	All, Throttled, Failed int64 // Failed leaves the throttled ones out

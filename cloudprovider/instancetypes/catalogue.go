@@ -45,7 +45,6 @@ func (c *Catalogue) Lookup(name string) (Type, bool) {
 	return c.types[i], true
 }
 
-// Names returns the names of all types, sorted.
 func (c *Catalogue) Names() []string {
 	names := make([]string, len(c.types))
 	for i, t := range c.types {

@@ -16,7 +16,6 @@ import (
 // pollInterval is the time between two readings of the file. A change counts after one to two of them.
 const pollInterval = 3 * time.Second
 
-// Options configure a Watcher.
 type Options struct {
 	Path       string
 	Book       *pricing.Book
@@ -99,7 +98,6 @@ func (w *Watcher) poll(ctx context.Context) {
 	}
 }
 
-// take reads the text into the book.
 func (w *Watcher) take(text string) error {
 	terms, err := parse(w.Path, text, w.Known())
 	if err != nil {

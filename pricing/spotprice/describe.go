@@ -21,7 +21,6 @@ const maxTypesPerCall = 100
 // products are EC2's names for Linux, with and without the network that all have today.
 var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
 
-// API is the one EC2 call that returns spot prices.
 type API = ec2.DescribeSpotPriceHistoryAPIClient
 
 // Pools are the instance types and zones to read prices for: each type in each zone.

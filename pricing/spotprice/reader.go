@@ -25,7 +25,6 @@ const (
 	oldAfter    = 24 * time.Hour
 )
 
-// Options configure a Reader.
 type Options struct {
 	API        API
 	InUse      func() Pools // the types and zones to read, the Reader does not change them
@@ -128,10 +127,8 @@ type ageMetric struct{ r *Reader }
 var ageDesc = prometheus.NewDesc("asg_autoscaler_spot_price_age_seconds",
 	"Age of the last complete reading of the spot prices, in seconds. Absent before the first reading.", nil, nil)
 
-// Describe implements prometheus.Collector.
 func (m ageMetric) Describe(descs chan<- *prometheus.Desc) { descs <- ageDesc }
 
-// Collect implements prometheus.Collector.
 func (m ageMetric) Collect(metrics chan<- prometheus.Metric) {
 	if at := m.r.readAt.Load(); at != nil {
 		metrics <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, m.r.Clock.Since(*at).Seconds())

@@ -24,7 +24,6 @@ const (
 	maxOfferingPages = 50
 )
 
-// OfferingsAPI is the one EC2 call that NewOfferings needs.
 type OfferingsAPI = ec2.DescribeInstanceTypeOfferingsAPIClient
 
 // NewOfferings makes a Cache of the zones in which instance types are offered, by type, at least one each. It makes one call per 200

@@ -17,7 +17,6 @@ const (
 	terminatedAge = time.Hour
 )
 
-// InstancesAPI is the one EC2 call that NewTerminated needs.
 type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // NewTerminated makes a Cache that finds out whether instances that left their groups were terminated, or detached and still run. It makes
