@@ -22,7 +22,6 @@ func (n *Nodegroup) AMIFamily() AMIFamily {
 	return ""
 }
 
-// os returns the operating system of the group's nodes as Kubernetes names it.
 func (in *Input) os() string {
 	if in.Family() == Windows {
 		return "windows"

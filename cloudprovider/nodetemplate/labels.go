@@ -29,7 +29,6 @@ var followers = map[string]string{
 // zoneFollowers are the followers of the zone: the older name, and the name that the EBS CSI driver uses.
 var zoneFollowers = []string{corev1.LabelFailureDomainBetaZone, labelEBSZone}
 
-// zoneLabels name the zone of a node.
 var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFollowers...)
 
 // addLabels sets the template's labels, the weakest source first, so that each stronger one overrides it. Nothing overrides a

@@ -33,7 +33,6 @@ type Learnt struct {
 	refused  []refusal          // of present nodes, by name
 }
 
-// refusal is a node whose figures do not count.
 type refusal struct{ node, figures, why string }
 
 // Observed holds the facts of one node. It is immutable and shares nothing with the node.
@@ -47,7 +46,6 @@ type Observed struct {
 	complete     bool            // it has had the time to show all its resources
 }
 
-// measured holds the figures of a node of one type.
 type measured struct{ capacity, allocatable amounts }
 
 const (
@@ -87,7 +85,6 @@ func Settled(node *corev1.Node, now time.Time) bool {
 		now.Sub(nodemeta.ReadySince(node)) > settledAfter
 }
 
-// Observe returns the facts of a settled node of the instance type.
 func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 	o := figuresOf(node, instanceType)
 	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodemeta.ReadySince(node)) > completeAfter

@@ -18,7 +18,6 @@ type nodeConfig struct {
 	localStorage string
 }
 
-// nodeConfigs reads the NodeConfigs of a YAML stream.
 func (r *reader) nodeConfigs(text string) {
 	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
 		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {

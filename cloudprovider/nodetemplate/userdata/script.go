@@ -18,7 +18,6 @@ func kubeletVariable(name string) bool { return slices.Contains(kubeletVariables
 // unitEnvironment begins a line of a systemd unit.
 const unitEnvironment = "Environment"
 
-// call reads one simple command with its assignments.
 func (s *shell) call(command *syntax.CallExpr) {
 	words := s.fields(command.Args)
 	conditional := s.depth > 0 || s.after
@@ -74,7 +73,6 @@ func (s *shell) bootstrap(args []string, local map[string]string, conditional bo
 	s.r.calls = append(s.r.calls, c)
 }
 
-// declare reads an export or declare command.
 func (s *shell) declare(command *syntax.DeclClause) {
 	conditional := s.depth > 0 || s.after
 	for _, a := range command.Args {
