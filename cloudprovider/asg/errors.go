@@ -57,8 +57,7 @@ func (e *unansweredError) with(other *unansweredError) *unansweredError {
 }
 
 func unansweredIn(err error) *unansweredError {
-	var missed *unansweredError
-	errors.As(err, &missed)
+	missed, _ := errors.AsType[*unansweredError](err)
 	return missed
 }
 

@@ -28,8 +28,7 @@ type Launch struct {
 
 func (l Launch) ended(now time.Time, err error) Launch {
 	l.Duration = max(0, now.Sub(l.Started))
-	var failed *LaunchError
-	if err != nil && !errors.As(err, &failed) {
+	if _, failed := errors.AsType[*LaunchError](err); err != nil && !failed {
 		l.Refused, l.RefusedCall, l.Class = awsclient.Brief(err), awsclient.Operation(err), awsmessage.OfCode(awsclient.Code(err))
 	}
 	return l

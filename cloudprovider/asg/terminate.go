@@ -82,8 +82,8 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.
 // caller's own instances. The context is the one of the first caller.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
 	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
-	var partial *TerminationError
-	if !errors.As(err, &partial) {
+	partial, some := errors.AsType[*TerminationError](err)
+	if !some {
 		return err
 	}
 	stays := maps.Clone(partial.Stays)

@@ -62,8 +62,7 @@ func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 // inDoubt reports whether AWS may have launched instances all the same: it refuses to repeat a call that it has carried out and not answered.
 func inDoubt(errs map[string]error) bool {
 	for _, err := range errs {
-		var lacking *LaunchError
-		if err != nil && !errors.As(err, &lacking) {
+		if _, lacking := errors.AsType[*LaunchError](err); err != nil && !lacking {
 			return true
 		}
 	}
