@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -114,10 +115,7 @@ func (s *groups) update(name string, change func(*entry)) *group.Group {
 
 // find returns the entry of a group, also of a dropped one, or nil. The caller holds mu.
 func (s *groups) find(name string) *entry {
-	if e := s.entries[name]; e != nil {
-		return e
-	}
-	return s.dropped[name]
+	return cmp.Or(s.entries[name], s.dropped[name])
 }
 
 func (s *groups) entry(name string) (*entry, *group.Group) {

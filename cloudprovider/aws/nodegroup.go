@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,10 +39,7 @@ type NodeGroup struct {
 var vanished = &group.Group{}
 
 func (n *NodeGroup) group() *group.Group {
-	if g := n.provider.view.Load().groups[n.id]; g != nil {
-		return g
-	}
-	return vanished
+	return cmp.Or(n.provider.view.Load().groups[n.id], vanished)
 }
 
 // Id is the Auto Scaling group's name, with the zone behind it for a zone group.

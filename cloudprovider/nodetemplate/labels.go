@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -134,10 +135,7 @@ func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	}
 	if in.Nodegroup != nil {
 		t.promiseAll(in.Nodegroup.Labels, Source{Kind: SourceNodegroup, Detail: "labels"})
-		name = in.Nodegroup.Name
-		if in.Nodegroup.CapacityType != "" {
-			capacityType = in.Nodegroup.CapacityType
-		}
+		name, capacityType = in.Nodegroup.Name, cmp.Or(in.Nodegroup.CapacityType, capacityType)
 	}
 	if name == "" {
 		return

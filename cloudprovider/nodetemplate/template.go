@@ -36,12 +36,7 @@ type Template struct {
 
 // Usable reports whether the template says enough to place a pod. A scale-up cannot use a group without it.
 func (t Template) Usable() bool {
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
-		if q := t.Allocatable[name]; q.Sign() <= 0 {
-			return false
-		}
-	}
-	return true
+	return t.Allocatable.Cpu().Sign() > 0 && t.Allocatable.Memory().Sign() > 0 && t.Allocatable.Pods().Sign() > 0
 }
 
 // acceleratorPrefixes begin the resource names under which device plugins publish accelerators, whole or in slices.
