@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 )
 
 type AutoScalingAPI interface {
@@ -98,30 +100,22 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	if err != nil || len(strangers) == 0 || w.instances == nil {
 		return err
 	}
-	ours := w.groups.Cluster()
-	pages := ec2.NewDescribeInstancesPaginator(w.instances, &ec2.DescribeInstancesInput{
-		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if awsclient.IsForbidden(err) {
-			klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
-				"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
-			return nil
+	var foreign error
+	err = lookup.DescribeInstances(ctx, w.instances, strangers, func(i ec2types.Instance) {
+		tags := make(map[string]string, len(i.Tags))
+		for _, t := range i.Tags {
+			tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 		}
-		if err != nil {
-			return &unreadTagsError{fmt.Errorf("read the tags of instances before they are terminated: %w", err)}
-		}
-		for _, r := range page.Reservations {
-			for _, i := range r.Instances {
-				tags := make(map[string]string, len(i.Tags))
-				for _, t := range i.Tags {
-					tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-				}
-				if err := ownership.CheckTags(ours, aws.ToString(i.InstanceId), tags); err != nil {
-					return err
-				}
-			}
-		}
+		foreign = cmp.Or(foreign, ownership.CheckTags(w.groups.Cluster(), aws.ToString(i.InstanceId), tags))
+	})
+	switch {
+	case foreign != nil:
+		return foreign
+	case awsclient.IsForbidden(err):
+		klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
+			"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
+	case err != nil:
+		return &unreadTagsError{fmt.Errorf("read the tags of instances before they are terminated: %w", err)}
 	}
 	return nil
 }
