@@ -69,6 +69,7 @@ type Provider struct {
 	// Pretended are nodes that a shadow would have asked for, by node group. It is nil unless the provider is a shadow's, whose node groups ask AWS for
 	// nothing. The core's loop alone uses it.
 	Pretended map[string]int
+	present
 
 	ctx        context.Context
 	cache      *asg.Cache
@@ -103,7 +104,7 @@ type Provider struct {
 // New makes a Provider over a started Cache. The context bounds every write.
 func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
-		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
+		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
@@ -153,10 +154,6 @@ func (p *Provider) LookUp(ctx context.Context) {
 	p.offers.Once(ctx) // of types that were unknown before
 }
 
-// AwaitIncreases waits until AWS has answered every increase, and returns the error of ctx if that ends first. A caller that has a single
-// loop would not see answers that come later.
-func (p *Provider) AwaitIncreases(ctx context.Context) error { return p.cache.AwaitIncreases(ctx) }
-
 // GiveBack begins to give back up to n nodes of a node group that no pod needs: instances that we asked for and AWS has not begun to
 // launch, down to the minimum size. A group whose scale-down is paused gives nothing back. It makes no call within the loop. The target
 // size falls once AWS has accepted it, and Changed reports that.
@@ -180,9 +177,6 @@ func (p *Provider) Dividing() bool {
 		return len(groups) > 1 && p.View().Divisible(g.Name)
 	})
 }
-
-// Changed receives when the core's next loop would see something new in a group.
-func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
 // Refresh moves on to the newest Snapshot and to the nodes of the moment. It makes no call and never fails: without a newer reading the
 // last one stays. The listers must be filled, because half of the nodes may settle the wrong name of the cluster.
