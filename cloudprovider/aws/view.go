@@ -49,9 +49,6 @@ func (v *View) AutoScalingGroup(name string) *group.Group { return v.snapshot.Gr
 
 func (v *View) Snapshot() *group.Snapshot { return v.snapshot }
 
-// Foreign returns the discovered groups of other clusters and operators, by name.
-func (v *View) Foreign() []*group.Group { return v.snapshot.Foreign() }
-
 func (v *View) Template(id string) *fromgroup.Template { return v.templates[id] }
 
 // Catalogue returns the instance types that the templates were built from.

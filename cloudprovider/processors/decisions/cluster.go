@@ -146,7 +146,7 @@ func (k *cluster) groups() []decision.Group {
 		k.judge(&o, g)
 		list = append(list, o)
 	}
-	for _, g := range k.facts.view.Foreign() {
+	for _, g := range k.facts.view.Snapshot().Foreign() {
 		o := describe(g, g.Name)
 		o.Problems, o.State = problems[g.Name], decision.GroupDegraded
 		if len(o.Problems) > 0 {
