@@ -87,13 +87,7 @@ func (t *Template) addMachine(in *Input, d Declared) {
 
 // least returns the index of the smallest amount, the first of equals.
 func least(list []amounts, of func(amounts) int64) int {
-	best := 0
-	for i := range list {
-		if of(list[i]) < of(list[best]) {
-			best = i
-		}
-	}
-	return best
+	return slices.Index(list, slices.MinFunc(list, func(a, b amounts) int { return cmp.Compare(of(a), of(b)) }))
 }
 
 // leastOf adds to a source that member i has the least of several types.
