@@ -34,7 +34,7 @@ type Options struct {
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
-	ZonalShifts       cooldown.ShiftAPIs // the zero value asks nobody
+	ZonalShifts       cooldown.ShiftAPIs // asked while a group enables zonal shift
 	Actions           ActionsAPI         // nil: scheduled actions come unseen
 	Clock             clock.WithTicker
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
