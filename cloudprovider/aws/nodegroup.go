@@ -50,9 +50,7 @@ func (n *NodeGroup) AutoScalingGroup() string { return n.name }
 // Zone is the zone of a zone group, and empty for a whole Auto Scaling group.
 func (n *NodeGroup) Zone() string { return n.zone }
 
-func (n *NodeGroup) Debug() string {
-	return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize())
-}
+func (n *NodeGroup) Debug() string { return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize()) }
 
 // MinSize is the least number of nodes. A group whose scale-down is paused keeps its size, and one whose scale-up is paused is not raised to
 // its minimum either. The core checks these sizes before it changes anything, also in another process.

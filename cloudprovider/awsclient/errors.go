@@ -67,9 +67,7 @@ func IsInstanceNotFound(err error) bool {
 }
 
 // IsInProgress reports whether a call with the same token is under way. Another call with the token returns its result.
-func IsInProgress(err error) bool {
-	return strings.HasPrefix(Code(err), "IdempotentCallInProgress")
-}
+func IsInProgress(err error) bool { return strings.HasPrefix(Code(err), "IdempotentCallInProgress") }
 
 // IsContended reports whether AWS did nothing because another change of the same Auto Scaling group is under way. It ends soon.
 func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }

@@ -237,9 +237,7 @@ func (l *List) Succeed(group string, pool Pool, launched time.Time) {
 func (l *List) Forget(group string) { l.remove(func(p Period) bool { return p.Group == group }) }
 
 // Answered ends the cool-downs of the group's unanswered launches.
-func (l *List) Answered(group string) {
-	l.remove(func(p Period) bool { return p.unanswered(group) })
-}
+func (l *List) Answered(group string) { l.remove(func(p Period) bool { return p.unanswered(group) }) }
 
 func (l *List) remove(drop func(Period) bool) {
 	l.mu.Lock()
