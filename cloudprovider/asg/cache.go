@@ -86,8 +86,8 @@ func NewCache(o Options) *Cache {
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
 		calls: newerCalls{launch: cooldown.NewBreaker(o.Clock, "LaunchInstances"),
-			batchTermination: cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")}, refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
-		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+			batchTermination: cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")},
+		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
 	return c

@@ -249,7 +249,7 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
-	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // so another try goes elsewhere
+	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // another try goes elsewhere then
 	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !slices.ContainsFunc(result.failures, cooling) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}

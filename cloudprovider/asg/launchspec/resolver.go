@@ -112,7 +112,9 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		return r.describeConfigurations(ctx, names)
 	})
 	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
-	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) { return r.describeNodegroup(ctx, key) })
+	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) {
+		return r.describeNodegroup(ctx, key)
+	})
 	r.fetchImages(ctx, groups)
 	for _, g := range groups {
 		for _, key := range r.requirementsOf(g) {
