@@ -26,7 +26,7 @@ type layers struct {
 	generation uint64
 	currency   Currency
 	own        *List                  // the embedded list of the region itself, or an empty one
-	terms      *Terms                 // nil: the user states nothing
+	terms      *Terms                 // empty: the user states nothing
 	oldBefore  time.Time              // prices of lists before it are estimates
 	stands     []func() *standIn      // lists of other regions, the first that has a type counts
 	spot       map[string][]SpotQuote // by instance type, one for each zone
@@ -38,7 +38,7 @@ type layers struct {
 // region, or not in the region's currency: amounts in two currencies cannot be compared.
 func NewBook(region string, terms *Terms) (*Book, error) {
 	b := &Book{region: region}
-	first := &layers{generation: 1, currency: Embedded(region).Currency(), own: &List{}}
+	first := &layers{generation: 1, currency: Embedded(region).Currency(), own: &List{}, terms: &Terms{list: &List{}}}
 	if list := Embedded(region); list.origin.Region == region {
 		first.own = list
 	}
@@ -95,7 +95,7 @@ func (b *Book) AgeLists(now time.Time) {
 
 // ListDate is the date of the list that on-demand prices are first taken from, or of the nearest that stands in.
 func (b *Book) ListDate() time.Time {
-	if now := b.current.Load(); now.terms != nil && now.terms.list.Len() > 0 {
+	if now := b.current.Load(); now.terms.list.Len() > 0 {
 		return now.terms.list.origin.Date
 	}
 	return cmp.Or(Embedded(b.region).origin.Date, Embedded(worldwide).origin.Date)
@@ -128,11 +128,9 @@ func (b *Book) Discount(instanceType string) float64 {
 // listed returns the on-demand price before discounts.
 func (l *layers) listed(instanceType string) (Price, bool) {
 	price, ok := l.own.Lookup(instanceType)
-	if l.terms != nil {
-		if stated, known := l.terms.list.Lookup(instanceType); known {
-			price, ok = stated, true
-			price.Own = true
-		}
+	if stated, known := l.terms.list.Lookup(instanceType); known {
+		price, ok = stated, true
+		price.Own = true
 	}
 	if ok && price.Date.Before(l.oldBefore) {
 		price.Basis = cmp.Or(price.Basis, oldList)

@@ -70,7 +70,7 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 		"c5.large,0.08,,\n"
 	live := []SpotQuote{
 		{"m5.large", "us-east-1a", 0.9, readAt}, {"m5.large", "us-east-1b", 0.04, readAt}, {"m5.large", "us-east-1c", 0.04, readAt},
-		{"m5.xlarge", "us-east-1a", 0.9, readAt}, {"c5.large", "us-east-1a", 0.03, readAt}, {"c5.large", "us-east-1a", 0.031, readAt},
+		{"m5.xlarge", "us-east-1a", 0.9, readAt}, {"c5.large", "us-east-1a", 0.031, readAt},
 	}
 	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
 	ec2 := Origin{Region: "us-east-1", Date: readAt, Source: "EC2 spot price history"}

@@ -38,7 +38,6 @@ func (l *List) Origin() Origin { return l.origin }
 // Currency returns the currency of every price in the list.
 func (l *List) Currency() Currency { return l.currency }
 
-// Len returns how many prices the list has.
 func (l *List) Len() int { return len(l.rows) }
 
 // Types returns the instance types that the list has a price for, sorted.

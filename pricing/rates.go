@@ -1,7 +1,7 @@
 package pricing
 
 import (
-	"math"
+	"maps"
 	"slices"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
@@ -26,7 +26,6 @@ type prices interface {
 	Currency() Currency
 }
 
-// sample is one type with its price.
 type sample struct {
 	instancetypes.Type
 	perHour float64
@@ -144,7 +143,7 @@ func (r *Rates) Resources(cpuMillis, memoryBytes int64, accelerators map[string]
 	perHour := r.VCPU*float64(max(0, cpuMillis))/1000 + r.GiB*float64(max(0, memoryBytes))/gib
 	dearest := 0.0 // one device under two names is paid for once
 	for name, count := range accelerators {
-		dearest = math.Max(dearest, r.Accelerator(name)*float64(max(0, count)))
+		dearest = max(dearest, r.Accelerator(name)*float64(max(0, count)))
 	}
 	return r.price("", perHour+dearest, "what its CPU, memory and accelerators cost in similar types")
 }
@@ -155,14 +154,10 @@ func (r *Rates) Accelerator(resource string) float64 {
 	if rate, ok := r.accelerators[resource]; ok {
 		return rate
 	}
-	least := math.Inf(1)
-	for _, rate := range r.accelerators {
-		least = math.Min(least, rate)
-	}
-	if math.IsInf(least, 1) {
+	if len(r.accelerators) == 0 {
 		return 0
 	}
-	return least
+	return slices.Min(slices.Collect(maps.Values(r.accelerators)))
 }
 
 func (r *Rates) price(name string, perHour float64, basis string) Price {

@@ -23,8 +23,7 @@ type SpotQuote struct {
 	ReadAt       time.Time
 }
 
-// SetSpot replaces the live spot prices. The last quote for a type and zone counts. Invalid prices are left out. It returns the
-// number of quotes it holds.
+// SetSpot replaces the live spot prices, one for a type and zone. Invalid prices are left out. It returns the number of quotes it holds.
 func (b *Book) SetSpot(quotes []SpotQuote) int {
 	spot := make(map[string][]SpotQuote, len(quotes))
 	held := 0
@@ -32,12 +31,7 @@ func (b *Book) SetSpot(quotes []SpotQuote) int {
 		if !validPrice(q.PerHour) || !ValidType(q.InstanceType) || q.Zone == "" {
 			continue
 		}
-		zones := spot[q.InstanceType]
-		if i := indexOfZone(zones, q.Zone); i >= 0 {
-			zones[i] = q
-			continue
-		}
-		spot[q.InstanceType] = append(zones, q)
+		spot[q.InstanceType] = append(spot[q.InstanceType], q)
 		held++
 	}
 	b.writing.Lock()
@@ -97,9 +91,6 @@ func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 	for _, live := range now.spot[instanceType] {
 		b.addZone(now, m, instanceType, live.Zone)
-	}
-	if now.terms == nil {
-		return
 	}
 	for _, r := range now.terms.spotOf(instanceType) {
 		if r.zone == "" && m.count > 0 || indexOfZone(now.spot[instanceType], r.zone) >= 0 {

@@ -77,7 +77,7 @@ func (b *Book) SpotRatio(instanceType string) float64 {
 
 // ratio is what spot costs by the list price where EC2 does not quote the type, and what that was taken from, to go behind.
 func (l *layers) ratio(instanceType string) (ratio float64, whose string) {
-	if l.terms != nil && l.terms.spotRatio > 0 {
+	if l.terms.spotRatio > 0 {
 		return l.terms.spotRatio, ""
 	}
 	for _, of := range Kin(instanceType) {

@@ -51,7 +51,6 @@ func Parse(table string) (*List, error) {
 	return t.list, nil
 }
 
-// parse reads all that a table may say.
 func parse(table string) (*Terms, error) {
 	lines := min(strings.Count(table, "\n"), maxTypes) // more would be empty lines or notes
 	t := &Terms{list: &List{rows: make([]row, 0, lines)}, discounts: map[string]discount{}, lines: map[string]int{}}

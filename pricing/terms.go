@@ -31,10 +31,8 @@ const everything = "all"
 // OnDemand returns the list of the user's own on-demand prices, undiscounted. It may be empty.
 func (t *Terms) OnDemand() *List { return t.list }
 
-// SpotPrices is how many spot prices the user states.
 func (t *Terms) SpotPrices() int { return len(t.spot) }
 
-// Discounts is how many discounts the user states.
 func (t *Terms) Discounts() int { return len(t.discounts) }
 
 // SpotRatio returns the user's ratio of spot prices to on-demand list prices, or 0.
@@ -43,9 +41,6 @@ func (t *Terms) SpotRatio() float64 { return t.spotRatio }
 // discount returns the discount on the on-demand list price of a type, as a ratio: the type's own, or else its family's, or
 // else the general one. They do not add up.
 func (t *Terms) discount(instanceType string) float64 {
-	if t == nil {
-		return 0
-	}
 	for _, of := range [...]string{instanceType, family(instanceType)} {
 		if d, ok := t.discounts[of]; ok {
 			return d.off
@@ -56,9 +51,6 @@ func (t *Terms) discount(instanceType string) float64 {
 
 // spotIn returns the user's spot price in a zone.
 func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
-	if t == nil {
-		return 0, false
-	}
 	for _, z := range [...]string{zone, ""} {
 		i, found := slices.BinarySearchFunc(t.spot, row{instanceType: instanceType, zone: z}, byPool)
 		if found {

@@ -17,7 +17,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
 )
 
 // readFailures looks up why instances are missing, with one call per group that is short, several at a time.
@@ -73,7 +72,11 @@ func (c *Cache) noteFailures(ctx context.Context, name string, failures []cooldo
 		return
 	}
 	_, g := c.groups.entry(name)
-	if _, known := c.available.failed.Fail(name, meaning(g, news), news.Message, time.Time{}); !known && others != nil {
+	meaning := news.Meaning()
+	if g != nil {
+		meaning = g.Complete(meaning) // where the group has only one choice
+	}
+	if _, known := c.available.failed.Fail(name, meaning, news.Message, time.Time{}); !known && others != nil {
 		c.available.failed.Unanswered(name, "", others.Message) // or the core would ask for them again at once
 	}
 	failed := Launch{Group: name, Call: "SetDesiredCapacity", Started: news.At, Failures: cooldown.Failures{*news}}
@@ -230,12 +233,4 @@ func (c *Cache) newest(ctx context.Context, name string) []types.Activity {
 		return nil
 	}
 	return out.Activities
-}
-
-// meaning returns the failure's statement about pools, completed by the group where it has only one choice. The group may be nil.
-func meaning(g *group.Group, f *cooldown.Failure) awsmessage.Meaning {
-	if g == nil {
-		return f.Meaning()
-	}
-	return g.Complete(f.Meaning())
 }

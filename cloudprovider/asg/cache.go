@@ -34,7 +34,7 @@ type Options struct {
 	Cluster, StockCluster string
 	// ClusterInUserData finds the name of the cluster in user data in AWS's form, "" where there is none. A nil one finds none.
 	ClusterInUserData func(userData string) string
-	ZonalShifts       cooldown.ShiftAPIs // the zero value asks nobody
+	ZonalShifts       cooldown.ShiftAPIs // asked while a group enables zonal shift
 	Actions           ActionsAPI         // nil: scheduled actions come unseen
 	Clock             clock.WithTicker
 	// Launched is called with each request for instances once AWS has answered, and with each launch that AWS gave up later. It must return at
@@ -54,7 +54,6 @@ type Options struct {
 type Cache struct {
 	*groups
 	options   Options // without nil functions
-	locks     *locks
 	api       guarded
 	clock     clock.WithTicker
 	specs     *launchspec.Resolver
@@ -83,11 +82,12 @@ func NewCache(o Options) *Cache {
 		o.TokenTime = func(context.Context) (time.Time, error) { return o.Clock.Now(), nil }
 	}
 	g := newGroups(o.Cluster, o.StockCluster)
-	c := &Cache{groups: g, options: o, locks: &locks{groups: g}, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
+	c := &Cache{groups: g, options: o, api: guarded{o.AutoScaling, g, o.Instances, o.Clock}, clock: o.Clock,
 		specs:     launchspec.New(o.AutoScaling, o.Launches, o.Clock, o.ClusterInUserData),
 		available: availability{failed: cooldown.NewList(o.Clock), interrupted: cooldown.NewList(o.Clock), shifts: cooldown.NewShifts(o.ZonalShifts, o.Clock)},
-		calls:     newNewerCalls(o.Clock), refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}},
-		absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
+		calls: newerCalls{launch: cooldown.NewBreaker(o.Clock, "LaunchInstances"),
+			batchTermination: cooldown.NewBreaker(o.Clock, "the termination of several instances in one call")},
+		refusals: &refusals{clock: o.Clock, mode: o.LaunchMode, groups: map[string]refusal{}}, absent: map[string]bool{}, resolve: make(chan struct{}, 1), failures: make(chan struct{}, 1),
 		ahead: ahead{due: make(chan struct{}, 1)}}
 	c.together.Clock, c.together.Call = o.Clock, c.terminateTogether
 	return c

@@ -48,7 +48,12 @@ func groupFrom(in types.AutoScalingGroup, at time.Time) *group.Group {
 	if in.Operator != nil {
 		g.Operator = aws.ToString(in.Operator.Principal)
 	}
-	g.Reservations = reservationsFrom(in.CapacityReservationSpecification)
+	if spec := in.CapacityReservationSpecification; spec != nil {
+		g.Reservations.Preference = string(spec.CapacityReservationPreference)
+		if target := spec.CapacityReservationTarget; target != nil {
+			g.Reservations.IDs, g.Reservations.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
+		}
+	}
 	for _, tag := range in.Tags {
 		g.Tags[aws.ToString(tag.Key)] = aws.ToString(tag.Value)
 	}
@@ -83,15 +88,4 @@ func instanceOrigin(i types.Instance) string {
 		return launchspec.TemplateOrigin(aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version))
 	}
 	return aws.ToString(i.LaunchConfigurationName)
-}
-
-func reservationsFrom(spec *types.CapacityReservationSpecification) group.Reservations {
-	if spec == nil {
-		return group.Reservations{}
-	}
-	r := group.Reservations{Preference: string(spec.CapacityReservationPreference)}
-	if target := spec.CapacityReservationTarget; target != nil {
-		r.IDs, r.Groups = slices.Clone(target.CapacityReservationIds), slices.Clone(target.CapacityReservationResourceGroupArns)
-	}
-	return r
 }

@@ -12,9 +12,6 @@
 // An accepted write is in the Snapshot at once. A call holds only the lock of its group, which no reader takes. StartIncrease waits for
 // no answer.
 //
-// If AWS does not answer LaunchInstances, or a termination of several instances, a reading shows the outcome and an older call does the rest:
-// for one group, or for all groups for a while.
-//
 // A group of several zones may be divided into zone groups, each with its part of the instances and sizes. A launch then names its zone. Every
 // other write is to the whole group. No write reaches a group that states another cluster. One group's trouble is a Problem of that group only.
 //

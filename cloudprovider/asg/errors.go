@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // ErrGroupNotFound is the error of a write to a group that AWS no longer lists.
@@ -40,15 +39,6 @@ type unansweredError struct {
 	zones   []string  // of launches only
 }
 
-// newUnanswered makes the error of a call whose last try began then. AWS is done with a call once it has answered with a fault.
-func newUnanswered(began time.Time, cause error) *unansweredError {
-	missed := &unansweredError{cause: cause, began: began, settled: began}
-	if !awsclient.IsAnswer(cause) {
-		missed.settled = began.Add(settleTime)
-	}
-	return missed
-}
-
 func (e *unansweredError) Error() string {
 	return fmt.Sprintf("its outcome is not known: %v", e.cause)
 }
@@ -67,8 +57,7 @@ func (e *unansweredError) with(other *unansweredError) *unansweredError {
 }
 
 func unansweredIn(err error) *unansweredError {
-	var missed *unansweredError
-	errors.As(err, &missed)
+	missed, _ := errors.AsType[*unansweredError](err)
 	return missed
 }
 

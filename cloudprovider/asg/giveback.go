@@ -20,11 +20,11 @@ import (
 
 // StartGiveBack begins to give back up to n instances, as GiveBack does, and returns. Changed reports the success. Run awaits the goroutine.
 func (c *Cache) StartGiveBack(ctx context.Context, name string, n int) {
-	if _, err := c.locks.beginWrite(name); err != nil {
+	if _, err := c.groups.beginWrite(name); err != nil {
 		return
 	}
 	go func() {
-		defer c.locks.writes.Done()
+		defer c.groups.writes.Done()
 		given, _, err := c.GiveBack(ctx, name, n)
 		if err != nil {
 			klog.FromContext(ctx).V(2).Info("Could not give back instances, they are tried again if no pod needs them", "group", name,

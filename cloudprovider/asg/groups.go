@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -40,7 +41,8 @@ type entry struct {
 // groups holds everything the Cache knows of every group, and publishes it as the Snapshot. Safe for concurrent use.
 type groups struct {
 	current atomic.Pointer[group.Snapshot]
-	changed chan struct{} // something the core should look at
+	changed chan struct{}  // something the core should look at
+	writes  sync.WaitGroup // under way, one at a time in each group
 
 	mu       sync.Mutex // guards the fields below, and is never held across a call
 	entries  map[string]*entry
@@ -113,10 +115,7 @@ func (s *groups) update(name string, change func(*entry)) *group.Group {
 
 // find returns the entry of a group, also of a dropped one, or nil. The caller holds mu.
 func (s *groups) find(name string) *entry {
-	if e := s.entries[name]; e != nil {
-		return e
-	}
-	return s.dropped[name]
+	return cmp.Or(s.entries[name], s.dropped[name])
 }
 
 func (s *groups) entry(name string) (*entry, *group.Group) {

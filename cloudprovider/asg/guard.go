@@ -1,6 +1,7 @@
 package asg
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -14,9 +15,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 )
 
-// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	launchspec.AutoScalingAPI
 	autoscaling.DescribeAutoScalingGroupsAPIClient
@@ -24,17 +25,12 @@ type AutoScalingAPI interface {
 	awsclient.Writes
 }
 
-// InstancesAPI is the EC2 call that reads the tags of instances.
 type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // unreadTagsError is the error of a termination that was not sent, because EC2 did not show the tags of the instances.
-type unreadTagsError struct{ cause error }
+type unreadTagsError struct{ error }
 
-func (e *unreadTagsError) Error() string {
-	return fmt.Sprintf("read the tags of instances before they are terminated: %v", e.cause)
-}
-
-func (e *unreadTagsError) Unwrap() error { return e.cause }
+func (e *unreadTagsError) Unwrap() error { return e.error }
 
 // Unsent makes awsclient.IsRefused true.
 func (e *unreadTagsError) Unsent() bool { return true }
@@ -104,30 +100,22 @@ func (w guarded) mayTerminate(ctx context.Context, ids []string) error {
 	if err != nil || len(strangers) == 0 || w.instances == nil {
 		return err
 	}
-	ours := w.groups.Cluster()
-	pages := ec2.NewDescribeInstancesPaginator(w.instances, &ec2.DescribeInstancesInput{
-		Filters: []ec2types.Filter{{Name: aws.String("instance-id"), Values: strangers}}})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if awsclient.IsForbidden(err) {
-			klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
-				"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
-			return nil
+	var foreign error
+	err = lookup.DescribeInstances(ctx, w.instances, strangers, func(i ec2types.Instance) {
+		tags := make(map[string]string, len(i.Tags))
+		for _, t := range i.Tags {
+			tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 		}
-		if err != nil {
-			return &unreadTagsError{err}
-		}
-		for _, r := range page.Reservations {
-			for _, i := range r.Instances {
-				tags := make(map[string]string, len(i.Tags))
-				for _, t := range i.Tags {
-					tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
-				}
-				if err := ownership.CheckTags(ours, aws.ToString(i.InstanceId), tags); err != nil {
-					return err
-				}
-			}
-		}
+		foreign = cmp.Or(foreign, ownership.CheckTags(w.groups.Cluster(), aws.ToString(i.InstanceId), tags))
+	})
+	switch {
+	case foreign != nil:
+		return foreign
+	case awsclient.IsForbidden(err):
+		klog.FromContext(ctx).V(1).Info("Terminating instances whose tags we may not read", "instances", len(strangers),
+			"remedy", "allow ec2:DescribeInstances to have instances spared that state another cluster")
+	case err != nil:
+		return &unreadTagsError{fmt.Errorf("read the tags of instances before they are terminated: %w", err)}
 	}
 	return nil
 }

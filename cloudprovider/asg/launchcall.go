@@ -137,11 +137,10 @@ func (c *Cache) unansweredLaunch(g *group.Group, o launchRequest, began time.Tim
 	if c.options.LaunchMode != LaunchSynchronous && !o.alone {
 		c.groups.update(g.Name, func(e *entry) { e.UseKey(o.key) })
 	}
-	missed := newUnanswered(began, err)
-	missed.zones = []string{o.zone}
-	if (o.alone || c.options.LaunchMode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
-		// A reading can be older than the launch. The next zone would launch too many then, because no desired capacity makes up for it. A
-		// weighted group may have got more than it was asked for.
+	missed := &unansweredError{cause: err, began: began, settled: began, zones: []string{o.zone}}
+	if !awsclient.IsAnswer(err) || (o.alone || c.options.LaunchMode == LaunchSynchronous) && !awsclient.IsContended(err) || g.Source.Weighted() {
+		// AWS is done with a call once it has answered with a fault. But a reading can be older than the launch. The next zone would launch too many
+		// then, because no desired capacity makes up for it. A weighted group may have got more than it was asked for.
 		missed.settled = began.Add(settleTime)
 	}
 	return missed
@@ -250,18 +249,11 @@ func (c *Cache) launched(ctx context.Context, g *group.Group, o launchRequest, o
 	if len(arrived) == 0 && len(result.failures) == 0 && !result.replayed {
 		result.err = fmt.Errorf("launch in %s of auto scaling group %q: AWS answered with neither instances nor errors", o.zone, g.Name)
 	}
-	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !c.closed(g, result.failures) {
+	cooling := func(f cooldown.Failure) bool { _, cooling := c.available.failed.Of(g.Name, f.Pool); return cooling } // another try goes elsewhere then
+	if g.Shortfall(o.count, arrived) > 0 && len(result.failures) > 0 && !slices.ContainsFunc(result.failures, cooling) {
 		result.err = &LaunchError{Group: g.Name, Failures: result.failures}
 	}
 	return result
-}
-
-// closed reports whether the failures began a cool-down, so that another try goes elsewhere.
-func (c *Cache) closed(g *group.Group, failures cooldown.Failures) bool {
-	return slices.ContainsFunc(failures, func(f cooldown.Failure) bool {
-		_, cooling := c.available.failed.Of(g.Name, f.Pool)
-		return cooling
-	})
 }
 
 // deniedIn returns the error of an answer without instances because somebody lacks a permission. A synchronous launch needs more permissions than

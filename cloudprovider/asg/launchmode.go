@@ -19,7 +19,6 @@ const (
 	LaunchDesiredCapacity LaunchMode = "desired-capacity"
 )
 
-// Check refuses an unknown launch mode.
 func (m LaunchMode) Check() error {
 	switch m {
 	case "", LaunchAuto, LaunchSynchronous, LaunchDesiredCapacity:
@@ -80,7 +79,6 @@ const (
 	ZonalAll    ZonalGroups = "all"    // all but those whose TagZonal is false
 )
 
-// Check refuses an unknown value of the flag.
 func (z ZonalGroups) Check() error {
 	switch z {
 	case "", ZonalOff, ZonalTagged, ZonalAll:

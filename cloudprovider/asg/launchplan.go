@@ -27,9 +27,6 @@ type launchRequest struct {
 }
 
 func (o launchRequest) wrap(err error) error {
-	if err == nil {
-		return nil
-	}
 	return fmt.Errorf("launch %d instances in %s of auto scaling group %q: %w", o.count, o.zone, o.group, err)
 }
 

@@ -16,7 +16,7 @@ import (
 // time.
 func (c *Cache) repairLost(ctx context.Context) {
 	for _, name := range c.lostUpdates() {
-		writing, unlock, ok := c.locks.tryLock(ctx, name)
+		writing, unlock, ok := c.groups.tryLock(ctx, name)
 		if !ok {
 			continue
 		}

@@ -81,7 +81,11 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 		g.Schedules = group.ReadSchedules(g.Tags)
 	}
 	c.setSizes(e, g)
-	c.weigh(g)
+	for at := range g.Instances {
+		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
+			i.Weight, _ = g.Source.WeightOf(i.Type, c.options.Types)
+		}
+	}
 	ownership.Inherit(g, before)
 	moved, inService := e.Read(g)
 	moved = moved || !sameSizes(before, g)
@@ -95,14 +99,6 @@ func (c *Cache) merge(e *entry, g *group.Group) (moved bool) {
 		}
 	}
 	return moved
-}
-
-func (c *Cache) weigh(g *group.Group) {
-	for at := range g.Instances {
-		if i := &g.Instances[at]; i.Weight == 1 && g.Source.CountsHardware() {
-			i.Weight, _ = g.Source.WeightOf(i.Type, c.options.Types)
-		}
-	}
 }
 
 // entryFor returns the entry for a group that is new in a reading. A group that lost its tags for a while, or was missing from one reading, keeps its

@@ -26,11 +26,9 @@ type Launch struct {
 	Class       awsmessage.Class
 }
 
-// ended returns the launch as it ended now.
 func (l Launch) ended(now time.Time, err error) Launch {
 	l.Duration = max(0, now.Sub(l.Started))
-	var failed *LaunchError
-	if err != nil && !errors.As(err, &failed) {
+	if _, failed := errors.AsType[*LaunchError](err); err != nil && !failed {
 		l.Refused, l.RefusedCall, l.Class = awsclient.Brief(err), awsclient.Operation(err), awsmessage.OfCode(awsclient.Code(err))
 	}
 	return l

@@ -155,7 +155,7 @@ func (c *Cache) Reread(ctx context.Context, name string) (*group.Group, error) {
 // lockAndRead takes the group lock and reads the group with read. A group that the reading shows to be recreated is not the one that the caller knows, so
 // the error is ErrGroupNotFound.
 func (c *Cache) lockAndRead(ctx context.Context, name string, read func(context.Context, string) (*group.Group, error)) (writing context.Context, unlock func(), g *group.Group, err error) {
-	writing, unlock, locked, err := c.locks.lock(ctx, name)
+	writing, unlock, locked, err := c.groups.lock(ctx, name)
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -76,7 +76,6 @@ func (r *refusals) denials() map[string]string {
 	return actions
 }
 
-// remedy returns what an operator may do about a refusal.
 func (r *refusals) remedy(err error) string {
 	allow := ""
 	if awsclient.IsDenied(err) {
@@ -104,11 +103,6 @@ func (r *refusals) forget(group string) {
 // it does not answer. Therefore a reading must show the outcome of the newer call before the older one is used.
 type newerCalls struct {
 	launch, batchTermination *cooldown.Breaker
-}
-
-func newNewerCalls(c clock.PassiveClock) newerCalls {
-	return newerCalls{launch: cooldown.NewBreaker(c, "LaunchInstances"),
-		batchTermination: cooldown.NewBreaker(c, "the termination of several instances in one call")}
 }
 
 func (n newerCalls) forget(group string) {

@@ -69,7 +69,7 @@ func (c *Cache) Run(ctx context.Context) error {
 	})
 	loops.Go(func() { c.actionLoop(ctx) })
 	loops.Wait()
-	c.locks.endWrites()
+	c.groups.endWrites()
 	return nil
 }
 
@@ -153,9 +153,6 @@ func (c *Cache) resolveLoop(ctx context.Context) {
 }
 
 func (c *Cache) shiftLoop(ctx context.Context) {
-	if !c.available.shifts.Enabled() {
-		return
-	}
 	for {
 		// No call is worth it while no group enables zonal shift.
 		if slices.ContainsFunc(c.groups.Snapshot().Groups(), func(g *group.Group) bool { return g.ZonalShift }) && c.available.shifts.Look(ctx) {

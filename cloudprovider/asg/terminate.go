@@ -82,8 +82,8 @@ func (c *Cache) Replace(ctx context.Context, name string, ids []string) (*group.
 // caller's own instances. The context is the one of the first caller.
 func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string, replace bool, wait time.Duration) error {
 	err := c.together.Join(ctx, togetherKey{name, replace}, wait, ids...)
-	var partial *TerminationError
-	if !errors.As(err, &partial) {
+	partial, some := errors.AsType[*TerminationError](err)
+	if !some {
 		return err
 	}
 	stays := maps.Clone(partial.Stays)
@@ -94,7 +94,6 @@ func (c *Cache) TerminateTogether(ctx context.Context, name string, ids []string
 	return &TerminationError{Group: name, Stays: stays}
 }
 
-// togetherKey says which terminations share one call.
 type togetherKey struct {
 	group   string
 	replace bool
@@ -112,7 +111,7 @@ func (c *Cache) terminateTogether(ctx context.Context, key togetherKey, ids []st
 // terminate takes the group lock, leaves out departing instances, and has act terminate the rest.
 func (c *Cache) terminate(ctx context.Context, name string, ids []string,
 	act func(context.Context, *group.Group, []group.Instance, *termination)) (*group.Group, error) {
-	ctx, unlock, _, err := c.locks.lock(ctx, name)
+	ctx, unlock, _, err := c.groups.lock(ctx, name)
 	if err != nil {
 		return nil, err
 	}

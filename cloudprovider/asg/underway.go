@@ -17,7 +17,7 @@ import (
 // a FailedIncrease, and Changed reports every end. Increases of a group that come while AWS is being asked for others wait for that answer, and
 // are made together. It makes no call and waits for no lock of a group. The error is ErrGroupNotFound, a *LimitError, or wraps ErrNotZonal.
 func (c *Cache) StartIncrease(ctx context.Context, name, zone string, n int) error {
-	e, err := c.locks.beginWrite(name)
+	e, err := c.groups.beginWrite(name)
 	if err != nil {
 		return fmt.Errorf("auto scaling group %q: %w", name, err)
 	}
@@ -25,13 +25,13 @@ func (c *Cache) StartIncrease(ctx context.Context, name, zone string, n int) err
 	defer c.groups.mu.Unlock()
 	g := e.Shown()
 	if n, err = c.allowed(ctx, g, zone, n, g.Room()); err != nil {
-		c.locks.writes.Done()
+		c.groups.writes.Done()
 		return err
 	}
 	e.Book(zone, n)
 	c.groups.publish()
 	if e.increasing != nil {
-		c.locks.writes.Done()
+		c.groups.writes.Done()
 		return nil // the goroutine sees to it
 	}
 	e.increasing = make(chan struct{})
@@ -39,9 +39,8 @@ func (c *Cache) StartIncrease(ctx context.Context, name, zone string, n int) err
 	return nil
 }
 
-// makeIncreases makes the increases of the group until none is left.
 func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
-	defer c.locks.writes.Done()
+	defer c.groups.writes.Done()
 	for {
 		wanted := c.nextIncrease(ctx, name, e)
 		if wanted == nil {
@@ -63,8 +62,7 @@ func (c *Cache) makeIncreases(ctx context.Context, name string, e *entry) {
 // inDoubt reports whether AWS may have launched instances all the same: it refuses to repeat a call that it has carried out and not answered.
 func inDoubt(errs map[string]error) bool {
 	for _, err := range errs {
-		var lacking *LaunchError
-		if err != nil && !errors.As(err, &lacking) {
+		if _, lacking := errors.AsType[*LaunchError](err); err != nil && !lacking {
 			return true
 		}
 	}

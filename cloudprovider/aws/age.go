@@ -37,7 +37,5 @@ func (a *ageing) watch(ctx context.Context, age time.Duration, remove, add bool)
 	message := fmt.Sprintf("The Auto Scaling groups have not been read for %s: %s until AWS answers; "+
 		"check the endpoint, the credentials and autoscaling:DescribeAutoScalingGroups", decision.Span(age.Round(time.Second)), now)
 	klog.Warning(message)
-	if a.event != nil {
-		a.event(corev1.EventTypeWarning, "ReadingTooOld", message)
-	}
+	a.event(corev1.EventTypeWarning, "ReadingTooOld", message)
 }

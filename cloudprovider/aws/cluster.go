@@ -49,8 +49,7 @@ func ClusterOfCNI(daemonSets appslisters.DaemonSetLister) string {
 	return name
 }
 
-// cniOf reads the settings of the cluster's VPC CNI. A cluster without one, or without a lister, has the defaults. Anything but a
-// Boolean is off.
+// cniOf reads the settings of the cluster's VPC CNI. A cluster without one has the defaults. Anything but a Boolean is off.
 func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 	env := cniEnvironment(daemonSets)
 	isOn := func(name string) bool {
@@ -61,12 +60,8 @@ func cniOf(daemonSets appslisters.DaemonSetLister) nodetemplate.CNI {
 		PodInterfaces: isOn(cniPodInterfaces)}
 }
 
-// cniEnvironment returns the variables of the VPC CNI's container. The last one of a name counts, as there. There are none without a CNI or
-// without a lister.
+// cniEnvironment returns the variables of the VPC CNI's container. The last one of a name counts, as there.
 func cniEnvironment(daemonSets appslisters.DaemonSetLister) map[string]string {
-	if daemonSets == nil {
-		return nil
-	}
 	found, err := daemonSets.DaemonSets(cniNamespace).Get(cniDaemonSet)
 	if err != nil {
 		return nil // there is none

@@ -93,7 +93,4 @@ func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {
 			assert.Equal(t, tt.want, aws.ClusterOfCNI(appslisters.NewDaemonSetLister(indexer)), "name")
 		})
 	}
-	if got := aws.ClusterOfCNI(nil); got != "" {
-		t.Errorf("name is %q without a lister, want none", got)
-	}
 }

@@ -37,14 +37,13 @@ func (p *Provider) terminate(ctx context.Context, group string, ids []string) er
 // forceTerminate terminates the instances of the group. AWS replaces instances that the minimum size asks for.
 func (p *Provider) forceTerminate(ctx context.Context, name string, ids []string) error {
 	err := p.terminate(ctx, name, ids)
-	var partial *asg.TerminationError
-	if !errors.As(err, &partial) {
+	partial, some := errors.AsType[*asg.TerminationError](err)
+	if !some {
 		return err
 	}
 	var needed []string
 	for id, why := range partial.Stays {
-		var limit *group.LimitError
-		if errors.As(why, &limit) {
+		if _, limited := errors.AsType[*group.LimitError](why); limited {
 			needed = append(needed, id)
 			delete(partial.Stays, id)
 		}
@@ -79,7 +78,6 @@ func unregistered(nodes []*corev1.Node) bool {
 	return !slices.ContainsFunc(nodes, func(n *corev1.Node) bool { return n.Annotations[cloudprovider.FakeNodeReasonAnnotation] == "" })
 }
 
-// remove withdraws placeholder instances and terminates the others.
 func (n *NodeGroup) remove(nodes []*corev1.Node, terminate func(ctx context.Context, group string, ids []string) error) error {
 	if n.provider.Pretended != nil {
 		return fmt.Errorf("node group %q: a shadow removes no node", n.id)

@@ -9,7 +9,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
-// ReasonMissingDevice is the reason of the Problem of a group whose nodes came up without an accelerator.
 const ReasonMissingDevice = "accelerator-missing"
 
 // missingDevice is a resource that the nodes of an Auto Scaling group came up without, although it promises it.

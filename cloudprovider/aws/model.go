@@ -22,7 +22,6 @@ type Model struct {
 	current  atomic.Pointer[pricer]
 }
 
-// pricer is a Pricer with its inputs.
 type pricer struct {
 	*groupprice.Pricer
 	generation uint64
@@ -89,7 +88,6 @@ func (m *Model) ofNobody(node *corev1.Node) pricing.Amount {
 	return m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators).Amount
 }
 
-// resources returns the resources of a list that cost money.
 func resources(list corev1.ResourceList) groupprice.Resources {
 	r := groupprice.Resources{CPUMillis: list.Cpu().MilliValue(), MemoryBytes: list.Memory().Value(), Accelerators: map[string]int64{}}
 	for name, quantity := range list {

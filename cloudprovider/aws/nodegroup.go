@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,25 +39,18 @@ type NodeGroup struct {
 var vanished = &group.Group{}
 
 func (n *NodeGroup) group() *group.Group {
-	if g := n.provider.view.Load().groups[n.id]; g != nil {
-		return g
-	}
-	return vanished
+	return cmp.Or(n.provider.view.Load().groups[n.id], vanished)
 }
 
 // Id is the Auto Scaling group's name, with the zone behind it for a zone group.
 func (n *NodeGroup) Id() string { return n.id }
 
-// AutoScalingGroup is the name of the Auto Scaling group.
 func (n *NodeGroup) AutoScalingGroup() string { return n.name }
 
 // Zone is the zone of a zone group, and empty for a whole Auto Scaling group.
 func (n *NodeGroup) Zone() string { return n.zone }
 
-// Debug implements cloudprovider.NodeGroup.
-func (n *NodeGroup) Debug() string {
-	return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize())
-}
+func (n *NodeGroup) Debug() string { return fmt.Sprintf("%s (%d:%d)", n.id, n.MinSize(), n.MaxSize()) }
 
 // MinSize is the least number of nodes. A group whose scale-down is paused keeps its size, and one whose scale-up is paused is not raised to
 // its minimum either. The core checks these sizes before it changes anything, also in another process.
@@ -89,18 +83,14 @@ func (n *NodeGroup) TargetSize() (int, error) {
 	return n.group().TargetInstances() + n.provider.Pretended[n.id], nil
 }
 
-// Exist implements cloudprovider.NodeGroup: discovered groups do.
 func (n *NodeGroup) Exist() bool { return true }
 
-// Create implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Create() (cloudprovider.NodeGroup, error) {
 	return nil, cloudprovider.ErrAlreadyExist
 }
 
-// Delete implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Delete() error { return cloudprovider.ErrNotImplemented }
 
-// Autoprovisioned implements cloudprovider.NodeGroup.
 func (n *NodeGroup) Autoprovisioned() bool { return false }
 
 // AtomicIncreaseSize asks AWS for delta more instances, all or none. Where AWS offers no such call, the core raises the size as usual.
@@ -239,7 +229,6 @@ func (n *NodeGroup) placeholders(g *group.Group) []cloudprovider.Instance {
 	return missing
 }
 
-// TemplateNodeInfo returns the node that the group would add.
 func (n *NodeGroup) TemplateNodeInfo() (*framework.NodeInfo, error) {
 	return nodeInfo(n.provider.view.Load().templates[n.id])
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// ReasonNotJoining is the reason of the Problem of a group whose instances do not become nodes.
 const ReasonNotJoining = "not-joining"
 
 // eksImage matches the names of EKS's images, which join the cluster that user data names.

@@ -27,7 +27,7 @@ const (
 // the last node was deleted. It keeps them in memory alone, so a new process observes the nodes that it finds. The provider's lock
 // guards it.
 type nodeFacts struct {
-	nodes     corelisters.NodeLister // nil: nothing is ever observed
+	nodes     corelisters.NodeLister
 	catalogue func() *instancetypes.Catalogue
 	round     int
 	forgot    time.Time // when deleted nodes were last looked through
@@ -79,9 +79,6 @@ func (f *nodeFacts) of(group string) *nodetemplate.Learnt {
 
 // learn looks at the nodes that changed since the last call, and reports whether any facts changed.
 func (f *nodeFacts) learn(s *group.Snapshot, now time.Time) (news bool) {
-	if f.nodes == nil {
-		return false
-	}
 	nodes, err := f.nodes.List(labels.Everything())
 	if err != nil {
 		return false // the lister reads a cache, and the core's own listing fails too
@@ -199,7 +196,6 @@ func (k *groupNodeFacts) startedAlike(instance *group.Instance, node *corev1.Nod
 	return slices.Contains(k.launch.Origins, instance.Origin)
 }
 
-// retire keeps the facts about deleted nodes.
 func (f *nodeFacts) retire(now time.Time) {
 	for name, w := range f.current {
 		if w.round == f.round {

@@ -20,15 +20,11 @@ type prices interface {
 	Generation() uint64
 }
 
-// Pricing returns the prices of nodes and pods, or an error if the Provider was made without prices.
+// Pricing returns the prices of nodes and pods, and never an error.
 func (p *Provider) Pricing() (cloudprovider.PricingModel, errors.AutoscalerError) {
-	if p.costs == nil {
-		return nil, cloudprovider.ErrNotImplemented
-	}
 	return p.costs, nil
 }
 
-// Costs returns the model of prices, or nil if the Provider was made without prices.
 func (p *Provider) Costs() *Model { return p.costs }
 
 // Spending is the hourly cost of the groups' instances.
@@ -49,13 +45,8 @@ func (s Spending) Instance(g *group.Group, i *group.Instance) pricing.Amount {
 	return s.pricer.Instance(g, i)
 }
 
-// Spending returns what the instances cost, and false without prices. The caller must not change the map.
-func (p *Provider) Spending() (Spending, bool) {
-	if p.spend == nil {
-		return Spending{}, false
-	}
-	return *p.spend.total.Load(), true
-}
+// Spending returns what the instances cost. The caller must not change the map.
+func (p *Provider) Spending() Spending { return *p.spend.total.Load() }
 
 // spend is the collector of what each group's instances cost, and of the spend caps. It computes when the groups or the prices have changed, neither per
 // loop nor per scrape. One goroutine at a time calls show.
@@ -82,14 +73,12 @@ var (
 		"What the nodes under a spend cap cost per hour, with instances that AWS has been asked for. Estimates included.", capLabels, nil)
 )
 
-// Describe implements prometheus.Collector.
 func (*spend) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{spendPerHour, spendEstimated, spendUnpriced, spendCapPerHour, spendUnderCap} {
 		descs <- d
 	}
 }
 
-// Collect implements prometheus.Collector.
 func (s *spend) Collect(metrics chan<- prometheus.Metric) {
 	total, unpriced := s.total.Load(), 0
 	show := func(desc *prometheus.Desc, value float64, labels ...string) {
@@ -118,9 +107,6 @@ func (s *spend) Collect(metrics chan<- prometheus.Metric) {
 
 // show brings the spend up to a view and the current prices.
 func (s *spend) show(v *View) {
-	if s == nil {
-		return
-	}
 	pricer := s.costs.Pricer()
 	if total := s.total.Load(); v == s.view && pricer == total.pricer {
 		return

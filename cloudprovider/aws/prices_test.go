@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -61,13 +60,6 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 				t.Errorf("NodePrice() over two hours = %v, %v, want %v", got, err, 2*price.Amount.PerHour)
 			}
 		})
-	}
-}
-
-func TestWithoutPricesThereIsNoPricingModel(t *testing.T) {
-	w := newAWS(t, nil).restartedWith(func(_ *asg.Options, o *aws.Options) { o.Prices = nil })
-	if _, err := w.Pricing(); err != cloudprovider.ErrNotImplemented {
-		t.Errorf("Pricing() = %v, want %v", err, cloudprovider.ErrNotImplemented)
 	}
 }
 
@@ -125,10 +117,10 @@ func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
 		p.Prices = book
 	})
 	spent := func() float64 {
-		s, _ := w.Spending()
+		s := w.Spending()
 		return s.ByGroup["web"].PerHour
 	}
-	s, _ := w.Spending()
+	s := w.Spending()
 	s.ByGroup["web"] = pricing.Amount{PerHour: 99}
 	w.NextLoop()
 	if got := spent(); got != 99 {

@@ -40,7 +40,6 @@ func (p Problem) String() string {
 // Problems returns the problems of all groups. The caller must not change them.
 func (p *Provider) Problems() []Problem { return *p.problems.shown.Load() }
 
-// findings returns the problems of all groups.
 func (v *View) findings() []Problem {
 	var found []Problem
 	say := func(g *group.Group, problems []launchspec.Problem) {
@@ -115,9 +114,6 @@ type reporter struct {
 }
 
 func newReporter(event func(eventType, reason, message string), changed func(Problem, bool)) *reporter {
-	if changed == nil {
-		changed = func(Problem, bool) {}
-	}
 	r := &reporter{current: map[Problem]bool{}, event: event, changed: changed, gauge: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "node_group_problems",
 		Help: "What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.",
@@ -143,9 +139,7 @@ func (r *reporter) report(ctx context.Context, found []Problem, v *View) {
 		}
 		// klog has warnings in this form only.
 		klog.Warningf("Node group problem %s: %s", f.Reason, f)
-		if r.event != nil {
-			r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.String())
-		}
+		r.event(corev1.EventTypeWarning, "NodeGroupProblem", f.String())
 		r.changed(f, false)
 	}
 	for labels, count := range counts {

@@ -28,13 +28,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// GPULabel is the node label by which the core knows a node that should have accelerators.
-const GPULabel = "k8s.amazonaws.com/accelerator"
-
 // annotationNotAutoscaled set to "false" on a node says that its instance is in no group of ours.
 const annotationNotAutoscaled = "k8s.io/cluster-autoscaler-enabled"
 
-// Options of a Provider.
 type Options struct {
 	Cache     *asg.Cache
 	Region    string
@@ -51,21 +47,18 @@ type Options struct {
 	Starts    lookup.StartsAPI
 	Admission lookup.Admission
 	Limiter   *cloudprovider.ResourceLimiter
-	// Nodes is an informer of the registered nodes, nil where they are unknown.
-	Nodes coreinformers.NodeInformer
-	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one. It is nil where DaemonSets are unknown.
+	Nodes     coreinformers.NodeInformer // the registered nodes
+	// DaemonSets lists the DaemonSet of the VPC CNI, if the cluster has one.
 	DaemonSets appslisters.DaemonSetLister
 	// GatherDeletions is the time for which deletions of a group are gathered, if longer than gatherFor.
 	GatherDeletions time.Duration
-	// Prices are the region's, nil for none.
-	Prices prices
+	Prices          prices // the region's
 	// SpendCaps are stated by the flag. Groups may state their own by tag.
 	SpendCaps []decision.SpendCap
-	// Event publishes an event about a node group, nil for none.
+	// Event publishes an event about a node group.
 	Event func(eventType, reason, message string)
-	// Problem is called when a problem of a group appears, and when it is solved. It must return at once. Nil is not called.
-	Problem func(p Problem, solved bool)
-	// Registerer receives the provider's metrics, nil for none.
+	// Problem is called when a problem of a group appears, and when it is solved. It must return at once.
+	Problem    func(p Problem, solved bool)
 	Registerer prometheus.Registerer
 	Clock      clock.WithTicker
 }
@@ -76,6 +69,7 @@ type Provider struct {
 	// Pretended are nodes that a shadow would have asked for, by node group. It is nil unless the provider is a shadow's, whose node groups ask AWS for
 	// nothing. The core's loop alone uses it.
 	Pretended map[string]int
+	present
 
 	ctx        context.Context
 	cache      *asg.Cache
@@ -87,8 +81,8 @@ type Provider struct {
 	zones      *lookup.Zones
 	offers     *lookup.Cache[[]string]
 	problems   *reporter
-	costs      *Model        // nil without prices
-	spend      *spend        // nil without prices, and shows nothing then
+	costs      *Model
+	spend      *spend
 	gatherFor  time.Duration // how long a deletion waits for others of its group
 	terminated *lookup.Cache[bool]
 	starts     *lookup.Cache[lookup.Start]
@@ -110,7 +104,7 @@ type Provider struct {
 // New makes a Provider over a started Cache. The context bounds every write.
 func New(ctx context.Context, o Options) (*Provider, error) {
 	p := &Provider{
-		ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
+		present: o.Cache, ctx: ctx, cache: o.Cache, region: o.Region, limiter: o.Limiter, network: o.DaemonSets, clock: o.Clock,
 		types: lookup.NewTypes(o.InstanceTypes, o.Catalogue, o.Clock), zones: lookup.NewZones(o.Zones, o.Clock), problems: newReporter(o.Event, o.Problem),
 		offers: lookup.NewOfferings(o.Offerings, o.Clock), terminated: lookup.NewTerminated(o.Instances, o.Clock),
 		unjoined: map[string]notJoining{}, gatherFor: max(o.GatherDeletions, gatherFor), missing: map[string]missingDevice{},
@@ -123,21 +117,15 @@ func New(ctx context.Context, o Options) (*Provider, error) {
 	p.facts = newNodeFacts(p.registered.nodes, p.types.Catalogue)
 	p.ageing.event = o.Event
 	p.view.Store(&View{snapshot: &group.Snapshot{}})
-	shown := []prometheus.Collector{p.problems.gauge, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	p.costs = &Model{provider: p, prices: o.Prices}
+	p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
+	p.spend.total.Store(&Spending{caps: &Spend{}})
+	for _, c := range []prometheus.Collector{p.problems.gauge, p.spend, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Namespace: "asg_autoscaler", Name: "snapshot_age_seconds",
 		Help: "Age of the last complete reading of the Auto Scaling groups, in seconds.",
-	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() })}
-	if o.Prices != nil {
-		p.costs = &Model{provider: p, prices: o.Prices}
-		p.spend = &spend{costs: p.costs, flags: o.SpendCaps}
-		p.spend.total.Store(&Spending{caps: &Spend{}})
-		shown = append(shown, p.spend)
-	}
-	if o.Registerer != nil {
-		for _, c := range shown {
-			if err := o.Registerer.Register(c); err != nil {
-				return nil, fmt.Errorf("register node group metrics: %w", err)
-			}
+	}, func() float64 { return o.Clock.Since(o.Cache.Snapshot().ReadAt).Seconds() })} {
+		if err := o.Registerer.Register(c); err != nil {
+			return nil, fmt.Errorf("register node group metrics: %w", err)
 		}
 	}
 	p.refresh()
@@ -166,10 +154,6 @@ func (p *Provider) LookUp(ctx context.Context) {
 	p.offers.Once(ctx) // of types that were unknown before
 }
 
-// AwaitIncreases waits until AWS has answered every increase, and returns the error of ctx if that ends first. A caller that has a single
-// loop would not see answers that come later.
-func (p *Provider) AwaitIncreases(ctx context.Context) error { return p.cache.AwaitIncreases(ctx) }
-
 // GiveBack begins to give back up to n nodes of a node group that no pod needs: instances that we asked for and AWS has not begun to
 // launch, down to the minimum size. A group whose scale-down is paused gives nothing back. It makes no call within the loop. The target
 // size falls once AWS has accepted it, and Changed reports that.
@@ -193,9 +177,6 @@ func (p *Provider) Dividing() bool {
 		return len(groups) > 1 && p.View().Divisible(g.Name)
 	})
 }
-
-// Changed receives when the core's next loop would see something new in a group.
-func (p *Provider) Changed() <-chan struct{} { return p.cache.Changed() }
 
 // Refresh moves on to the newest Snapshot and to the nodes of the moment. It makes no call and never fails: without a newer reading the
 // last one stays. The listers must be filled, because half of the nodes may settle the wrong name of the cluster.
@@ -280,7 +261,6 @@ func (p *Provider) noteDepartures(before, now *group.Snapshot) {
 	p.terminated.Want(open...)
 }
 
-// Name implements cloudprovider.CloudProvider.
 func (p *Provider) Name() string { return cloudprovider.AwsProviderName }
 
 // NodeGroups returns the node groups of the current view, in the order of their Auto Scaling groups' names.
@@ -378,7 +358,6 @@ func (p *Provider) HasInstance(node *corev1.Node) (bool, error) {
 	return true, cloudprovider.ErrNotImplemented
 }
 
-// GetAvailableMachineTypes implements cloudprovider.CloudProvider. Groups are not created here.
 func (p *Provider) GetAvailableMachineTypes() ([]string, error) { return []string{}, nil }
 
 // NewNodeGroup implements cloudprovider.CloudProvider. Groups are not created here.
@@ -392,13 +371,12 @@ func (p *Provider) GetResourceLimiter() (*cloudprovider.ResourceLimiter, error) 
 	return p.limiter, nil
 }
 
-// GPULabel implements cloudprovider.CloudProvider.
-func (p *Provider) GPULabel() string { return GPULabel }
+// GPULabel is the node label by which the core knows a node that should have accelerators.
+func (p *Provider) GPULabel() string { return instancetypes.AcceleratorLabel }
 
-// GetAvailableGPUTypes returns the values GPULabel can have.
+// GetAvailableGPUTypes returns the values that the label can have.
 func (p *Provider) GetAvailableGPUTypes() map[string]struct{} { return gpuTypes }
 
-// GetNodeGpuConfig returns the GPU configuration of the node, or nil.
 func (p *Provider) GetNodeGpuConfig(node *corev1.Node) *cloudprovider.GpuConfig {
 	return gpu.GetNodeGPUFromCloudProvider(p, node)
 }

@@ -19,7 +19,7 @@ import (
 
 // registeredNodes knows the provider IDs of the registered nodes by instance, as of the current loop. It is safe for concurrent use.
 type registeredNodes struct {
-	nodes   corelisters.NodeLister            // nil where nodes are unknown
+	nodes   corelisters.NodeLister
 	changed atomic.Bool                       // since known was read
 	known   atomic.Pointer[map[string]string] // nil until the nodes were read once
 	reading sync.Mutex                        // held while known is brought up to date
@@ -27,9 +27,6 @@ type registeredNodes struct {
 
 // follow sets changed when a node is created or deleted or gets another provider ID. No other change of a node changes known.
 func (r *registeredNodes) follow(nodes coreinformers.NodeInformer) error {
-	if nodes == nil {
-		return nil
-	}
 	r.nodes = nodes.Lister()
 	r.changed.Store(true)
 	_, err := nodes.Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -83,9 +80,6 @@ func (r *registeredNodes) read(ctx context.Context) {
 // noOtherNode refuses to end an instance under another node than the one to delete: one that has registered since the core took the instance for
 // unregistered, or a Ready one. Pods run on it.
 func (r *registeredNodes) noOtherNode(instance string, node *corev1.Node) error {
-	if r.nodes == nil {
-		return nil
-	}
 	registered, err := r.nodes.List(labels.Everything())
 	if err != nil {
 		return fmt.Errorf("delete node %q: list nodes: %w", node.Name, err)

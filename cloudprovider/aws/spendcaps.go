@@ -59,7 +59,6 @@ type Spend struct {
 	caps []decision.SpendCap // by the flag, then by tags in the order of the groups' names
 }
 
-// capped is a node group under caps.
 type capped struct {
 	by     []int   // places in the caps
 	each   float64 // hourly cost of each further instance, the dearest's
@@ -114,13 +113,8 @@ func countSpend(flags []decision.SpendCap, v *View, pricer *groupprice.Pricer, p
 	return s
 }
 
-// SpendCaps returns what counts against the spend caps now. There are none without prices.
-func (p *Provider) SpendCaps() *Spend {
-	if s, priced := p.Spending(); priced {
-		return s.caps
-	}
-	return &Spend{}
-}
+// SpendCaps returns what counts against the spend caps now.
+func (p *Provider) SpendCaps() *Spend { return p.Spending().caps }
 
 // Caps returns the caps with what is spent.
 func (s *Spend) Caps() []decision.SpendCap {

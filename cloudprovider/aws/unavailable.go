@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"context"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,17 +11,15 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// TooOldToAdd reports whether the last reading of the groups is too old to choose a group to grow by.
-func (p *Provider) TooOldToAdd() bool { return p.cache.TooOldToAdd() }
-
-// TooOldToRemove reports whether the last reading of the groups is too old to choose a node to remove by.
-func (p *Provider) TooOldToRemove() bool { return p.cache.TooOldToRemove() }
-
-// CoolDown returns why a node group can launch nothing for now, and until when. It is false if the group can.
-func (p *Provider) CoolDown(g *group.Group) (cooldown.Period, bool) { return p.cache.CoolDown(g) }
-
-// CoolDowns returns the cool-downs of a node group's pools. Others of its pools may be free.
-func (p *Provider) CoolDowns(g *group.Group) []cooldown.Period { return p.cache.CoolDowns(g) }
+// present has the methods of the Cache that a Provider passes on.
+type present interface {
+	TooOldToAdd() bool    // to choose a group to grow by
+	TooOldToRemove() bool // to choose a node to remove by
+	CoolDown(*group.Group) (cooldown.Period, bool)
+	CoolDowns(*group.Group) []cooldown.Period
+	Changed() <-chan struct{}
+	AwaitIncreases(context.Context) error
+}
 
 // InShiftedZone reports whether a zonal shift keeps the node's group out of the node's zone.
 func (p *Provider) InShiftedZone(node *corev1.Node) bool {

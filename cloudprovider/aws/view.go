@@ -39,7 +39,6 @@ type View struct {
 // NodeGroups returns the node groups, by name of their Auto Scaling groups. Callers must not change the slice.
 func (v *View) NodeGroups() []cloudprovider.NodeGroup { return v.nodeGroups }
 
-// NodeGroup returns the node group with the ID, or nil.
 func (v *View) NodeGroup(id string) *NodeGroup { return v.byID[id] }
 
 // Group returns the facts of a node group, or nil. The group of a zone group covers that zone alone.
@@ -48,13 +47,8 @@ func (v *View) Group(id string) *group.Group { return v.groups[id] }
 // AutoScalingGroup returns the facts of a whole Auto Scaling group, or nil.
 func (v *View) AutoScalingGroup(name string) *group.Group { return v.snapshot.Group(name) }
 
-// Snapshot returns the reading behind the view.
 func (v *View) Snapshot() *group.Snapshot { return v.snapshot }
 
-// Foreign returns the discovered groups of other clusters and operators, by name.
-func (v *View) Foreign() []*group.Group { return v.snapshot.Foreign() }
-
-// Template returns the template of a node group, or nil.
 func (v *View) Template(id string) *fromgroup.Template { return v.templates[id] }
 
 // Catalogue returns the instance types that the templates were built from.
@@ -113,7 +107,6 @@ func (p *Provider) nextView(before *View, snapshot *group.Snapshot, catalogue *i
 	return v
 }
 
-// add adds a node group to v.
 func (p *Provider) add(v, before *View, g *group.Group) {
 	id := g.ID()
 	t := fromgroup.Seen{CNI: v.cni, Learnt: p.facts.of(g.Name)}.Rebuild(before.templates[id], g, p.region, v.catalogue)

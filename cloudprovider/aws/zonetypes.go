@@ -74,11 +74,10 @@ func (v *View) zonalTypes() []string {
 
 // unknownTypes returns the instance types in use that the catalogue lacks, sorted.
 func (v *View) unknownTypes() []string {
-	unknown := map[string]bool{}
+	var unknown []string
 	for _, t := range v.templates {
-		for _, name := range t.UnknownTypes {
-			unknown[name] = true
-		}
+		unknown = append(unknown, t.UnknownTypes...)
 	}
-	return slices.Sorted(maps.Keys(unknown))
+	slices.Sort(unknown)
+	return slices.Compact(unknown)
 }

@@ -25,7 +25,6 @@ type opened[K comparable] struct {
 	wait time.Duration
 }
 
-// batch is one call to come.
 type batch[W, R any] struct {
 	wanted []W // guarded by Batcher.mu while the batch is open
 	done   chan struct{}

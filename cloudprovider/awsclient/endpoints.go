@@ -28,7 +28,6 @@ func override[R endpointResolver[P], P any](resolver *R, c CloudConfig, service,
 // fixedEndpoint answers every request of a service's client with the endpoint of a ServiceOverride.
 type fixedEndpoint[P any] struct{ ServiceOverride }
 
-// ResolveEndpoint implements the service's EndpointResolverV2.
 func (f fixedEndpoint[P]) ResolveEndpoint(context.Context, P) (smithyendpoints.Endpoint, error) {
 	uri, err := url.Parse(f.URL)
 	if err != nil {

@@ -18,8 +18,7 @@ import (
 
 // Code returns the error code AWS answered with, or "" when err is not an answer of AWS.
 func Code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
+	if api, answered := errors.AsType[smithy.APIError](err); answered {
 		return api.ErrorCode()
 	}
 	return ""
@@ -27,8 +26,7 @@ func Code(err error) string {
 
 // Operation returns the call of AWS that failed, or "" when err names none.
 func Operation(err error) string {
-	var call *smithy.OperationError
-	if errors.As(err, &call) {
+	if call, named := errors.AsType[*smithy.OperationError](err); named {
 		return call.OperationName
 	}
 	return ""
@@ -69,9 +67,7 @@ func IsInstanceNotFound(err error) bool {
 }
 
 // IsInProgress reports whether a call with the same token is under way. Another call with the token returns its result.
-func IsInProgress(err error) bool {
-	return strings.HasPrefix(Code(err), "IdempotentCallInProgress")
-}
+func IsInProgress(err error) bool { return strings.HasPrefix(Code(err), "IdempotentCallInProgress") }
 
 // IsContended reports whether AWS did nothing because another change of the same Auto Scaling group is under way. It ends soon.
 func IsContended(err error) bool { return strings.HasPrefix(Code(err), "ResourceContention") }

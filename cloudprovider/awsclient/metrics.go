@@ -39,14 +39,17 @@ func (m *requestMetric) attach(stack *middleware.Stack) error {
 		}), middleware.Before)
 }
 
-// Calls counts the calls of one action.
 type Calls struct {
 	Action                 string
 	All, Throttled, Failed int64 // Failed leaves the throttled ones out
 }
 
 func (m *requestMetric) observe(action string, took time.Duration, err error) {
-	m.duration.WithLabelValues(endpointLabel(action), statusLabel(err)).Observe(took.Seconds())
+	endpoint := action
+	if action == "DescribeAutoScalingGroups" {
+		endpoint += "Pages" // the stock provider counts this one under its paginator's name
+	}
+	m.duration.WithLabelValues(endpoint, statusLabel(err)).Observe(took.Seconds())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := m.calls[action]
@@ -60,15 +63,6 @@ func (m *requestMetric) observe(action string, took time.Duration, err error) {
 		c.Failed++
 	}
 	m.calls[action] = c
-}
-
-// endpointLabel is the operation's name, except for the one operation that the stock provider counts under its paginator's
-// name.
-func endpointLabel(operation string) string {
-	if operation == "DescribeAutoScalingGroups" {
-		return "DescribeAutoScalingGroupsPages"
-	}
-	return operation
 }
 
 // statusLabel returns "success", AWS's error code, or "error" for a call without an answer. It bounds the code, which becomes a

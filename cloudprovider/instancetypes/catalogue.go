@@ -30,9 +30,7 @@ var embedded = sync.OnceValue(func() *Catalogue {
 })
 
 // Embedded returns the catalogue that ships with this binary, parsed at the first call. It never returns nil.
-func Embedded() *Catalogue {
-	return embedded()
-}
+func Embedded() *Catalogue { return embedded() }
 
 // Lookup returns the facts of the type called name, and whether the catalogue has it.
 func (c *Catalogue) Lookup(name string) (Type, bool) {
@@ -45,7 +43,6 @@ func (c *Catalogue) Lookup(name string) (Type, bool) {
 	return c.types[i], true
 }
 
-// Names returns the names of all types, sorted.
 func (c *Catalogue) Names() []string {
 	names := make([]string, len(c.types))
 	for i, t := range c.types {

@@ -77,7 +77,6 @@ type dumpNetwork struct {
 	EFAInfo                   struct{ MaximumEFAInterfaces int }
 }
 
-// facts turns EC2's description into ours.
 func (in dumpType) facts() Type {
 	t := Type{
 		Name: in.InstanceType, VCPU: in.VCPUInfo.DefaultVCPUs, MemoryBytes: in.MemoryInfo.SizeInMiB * mib,

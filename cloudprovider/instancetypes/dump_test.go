@@ -86,10 +86,10 @@ func TestAUsersFileIsADump(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("\ufeff\n"+readDump(t)), 0o600))
 	day := time.Date(2026, 11, 20, 13, 0, 0, 0, time.UTC)
 	require.NoError(t, os.Chtimes(path, day, day))
-	c, err := ReadFile(path)
+	types, err := ReadFile(path)
 	require.NoError(t, err)
-	if source := c.Types()[0].Source; len(c.Types()) != 6 || source != "ec2:DescribeInstanceTypes in types.json, 2026-11-20" {
-		t.Errorf("%d types of %q", len(c.Types()), source)
+	if len(types) != 6 || types[0].Source != "ec2:DescribeInstanceTypes in types.json, 2026-11-20" {
+		t.Errorf("%d types of %q", len(types), types[0].Source)
 	}
 	if _, err := ReadFile(path + "x"); err == nil || !strings.Contains(err.Error(), "types.jsonx: no such file") {
 		t.Errorf("error = %v, want the file's name", err)

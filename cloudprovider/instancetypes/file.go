@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 )
 
-// ReadFile reads a user's list of instance types, the AWS CLI's output of describe-instance-types. It holds only the types of the file.
-// Errors name the file. The source is the file's name, and the date the day the file was written.
-func ReadFile(path string) (*Catalogue, error) {
+// ReadFile reads a user's list of instance types, the AWS CLI's output of describe-instance-types. Errors name the file. The source is the
+// file's name, and the day on which the file was written.
+func ReadFile(path string) ([]Type, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read instance types: %w", err)
@@ -23,9 +22,10 @@ func ReadFile(path string) (*Catalogue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("instance types of %q: %w", path, err)
 	}
-	c := (&Catalogue{source: dumpSource + " in " + filepath.Base(path), date: info.ModTime().UTC().Truncate(24 * time.Hour)}).With(types...)
-	c.stamp()
-	return c, nil
+	for i := range types {
+		types[i].Source = dumpSource + " in " + filepath.Base(path) + ", " + info.ModTime().UTC().Format(dateLayout)
+	}
+	return types, nil
 }
 
 // WithFile returns the embedded catalogue with the types of the file at path, unless that is "", laid over it.
@@ -37,5 +37,5 @@ func WithFile(path string) (*Catalogue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Embedded().With(newer.Types()...), nil
+	return Embedded().With(newer...), nil
 }

@@ -24,6 +24,4 @@ func (t Type) MemoryCapacity() (bytes int64, measured bool) {
 	return wholeKiB(t.MemoryBytes - estimateFixedBytes - t.MemoryBytes/estimateDivisor), false
 }
 
-func wholeKiB(bytes int64) int64 {
-	return max(0, bytes) / kib * kib
-}
+func wholeKiB(bytes int64) int64 { return max(0, bytes) / kib * kib }

@@ -39,15 +39,10 @@ func parse(table string) (*Catalogue, error) {
 		c.types = append(c.types, t)
 	}
 	sortTypes(c.types)
-	c.stamp()
-	return c, nil
-}
-
-// stamp gives each type the source and date of the catalogue.
-func (c *Catalogue) stamp() {
 	for i := range c.types {
 		c.types[i].Source = c.source + ", " + c.date.Format(dateLayout)
 	}
+	return c, nil
 }
 
 // row returns the fields of one line one by one, and remembers an error.

@@ -23,7 +23,9 @@ func TestFormatReproducesEmbeddedTable(t *testing.T) {
 		if *dump != "" {
 			newer, err := ReadFile(*dump)
 			require.NoError(t, err)
-			got = Format(c.With(newer.Types()...).Types(), "EC2 DescribeInstanceTypes", newer.date)
+			info, err := os.Stat(*dump)
+			require.NoError(t, err)
+			got = Format(c.With(newer...).Types(), "EC2 DescribeInstanceTypes", info.ModTime().UTC())
 		}
 		if _, err := parse(got); err != nil {
 			t.Fatal(err)

@@ -6,7 +6,6 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // several, and a pod that needs one waits until the group is divided. A label rather than an annotation, because pods select nodes by it.
 const ZoneAssumed = "asg-autoscaler.github.io/zone-assumed"
 
-// Annotation is the key of an annotation.
 type Annotation string
 
 const (
@@ -35,7 +34,6 @@ func ToGo(node metav1.Object) bool {
 	return RemovalRequested.Of(node) == "true" || RemovalRequested.Of(node) == ReplaceFirst
 }
 
-// Set annotates the object.
 func (a Annotation) Set(object metav1.Object, value string) {
 	if object.GetAnnotations() == nil {
 		object.SetAnnotations(map[string]string{})

@@ -54,7 +54,6 @@ func made(text, others string) bool {
 	return true
 }
 
-// ProviderID returns the provider ID of an instance in a zone.
 func ProviderID(zone, instance string) string {
 	return fmt.Sprintf("%s%s/%s", ProviderIDPrefix, zone, instance)
 }

@@ -26,7 +26,6 @@ func Build(in Input) (Template, []Problem) {
 	return t, problems
 }
 
-// memberProblems returns the problems with the instance types of the group.
 func (in *Input) memberProblems() []Problem {
 	var problems []Problem
 	if len(in.UnknownTypes) > 0 {

@@ -67,5 +67,5 @@ func (c CNI) String() string {
 // followsCNI reports whether EKS counted the pods of the group's nodes by the CNI's settings. Readable user data holds the
 // result, or its nodes count for themselves.
 func (in *Input) followsCNI(d Declared) bool {
-	return (in.CNI.PrefixDelegation || in.CNI.CustomNetworking) && in.Nodegroup != nil && in.managed(d) && in.UserData == nil && in.family() != Windows
+	return (in.CNI.PrefixDelegation || in.CNI.CustomNetworking) && in.Nodegroup != nil && in.managed(d) && in.UserData == nil && in.Family() != Windows
 }

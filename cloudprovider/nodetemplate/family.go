@@ -2,8 +2,8 @@ package nodetemplate
 
 import "strings"
 
-// family returns the family of the group's image from the Input or the EKS node group, or "".
-func (in *Input) family() AMIFamily {
+// Family returns the family of the group's image from the Input or the EKS node group, or "".
+func (in *Input) Family() AMIFamily {
 	if in.AMIFamily != "" || in.Nodegroup == nil {
 		return in.AMIFamily
 	}
@@ -22,9 +22,8 @@ func (n *Nodegroup) AMIFamily() AMIFamily {
 	return ""
 }
 
-// os returns the operating system of the group's nodes as Kubernetes names it.
 func (in *Input) os() string {
-	if in.family() == Windows {
+	if in.Family() == Windows {
 		return "windows"
 	}
 	return "linux"
@@ -40,7 +39,7 @@ var windowsBuilds = map[string]string{
 
 // windowsBuild returns the build that Windows nodes will show, with its source, or "" on other nodes and where it is unknown.
 func (in *Input) windowsBuild() (string, Source) {
-	if in.family() != Windows {
+	if in.Family() != Windows {
 		return "", Source{}
 	}
 	if in.Nodegroup != nil {

@@ -1,6 +1,7 @@
 package nodetemplate
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -29,7 +30,6 @@ var followers = map[string]string{
 // zoneFollowers are the followers of the zone: the older name, and the name that the EBS CSI driver uses.
 var zoneFollowers = []string{corev1.LabelFailureDomainBetaZone, labelEBSZone}
 
-// zoneLabels name the zone of a node.
 var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFollowers...)
 
 // addLabels sets the template's labels, the weakest source first, so that each stronger one overrides it. Nothing overrides a
@@ -37,7 +37,10 @@ var zoneLabels = append([]string{corev1.LabelTopologyZone, labelZoneID}, zoneFol
 func (t *Template) addLabels(in *Input, d Declared) []Problem {
 	t.Labels, t.Assumed = map[string]string{}, map[string]string{}
 	t.addTypeLabels(in)
-	t.addPlaceLabels(in)
+	if region := in.region(); region != "" {
+		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
+	}
+	t.addZone(in)
 	if in.Learnt != nil {
 		t.promiseAll(in.Learnt.labels, Source{Kind: SourceLearnt, Detail: "on most nodes of this group that were seen"})
 	}
@@ -110,14 +113,6 @@ func (t *Template) addTypeLabels(in *Input) {
 		corev1.LabelInstanceTypeStable, first.Name, source)
 }
 
-// addPlaceLabels sets region and zone.
-func (t *Template) addPlaceLabels(in *Input) {
-	if region := in.region(); region != "" {
-		t.promise(corev1.LabelTopologyRegion, region, Source{Kind: SourceGroup, Detail: "region"})
-	}
-	t.addZone(in)
-}
-
 func (t *Template) addZone(in *Input) {
 	switch zone, promised := in.zone(); {
 	case zone == "":
@@ -140,10 +135,7 @@ func (t *Template) addNodegroupLabels(in *Input, d Declared) {
 	}
 	if in.Nodegroup != nil {
 		t.promiseAll(in.Nodegroup.Labels, Source{Kind: SourceNodegroup, Detail: "labels"})
-		name = in.Nodegroup.Name
-		if in.Nodegroup.CapacityType != "" {
-			capacityType = in.Nodegroup.CapacityType
-		}
+		name, capacityType = in.Nodegroup.Name, cmp.Or(in.Nodegroup.CapacityType, capacityType)
 	}
 	if name == "" {
 		return

@@ -33,7 +33,6 @@ type Learnt struct {
 	refused  []refusal          // of present nodes, by name
 }
 
-// refusal is a node whose figures do not count.
 type refusal struct{ node, figures, why string }
 
 // Observed holds the facts of one node. It is immutable and shares nothing with the node.
@@ -47,7 +46,6 @@ type Observed struct {
 	complete     bool            // it has had the time to show all its resources
 }
 
-// measured holds the figures of a node of one type.
 type measured struct{ capacity, allocatable amounts }
 
 const (
@@ -87,7 +85,6 @@ func Settled(node *corev1.Node, now time.Time) bool {
 		now.Sub(nodemeta.ReadySince(node)) > settledAfter
 }
 
-// Observe returns the facts of a settled node of the instance type.
 func Observe(node *corev1.Node, instanceType string, now time.Time) *Observed {
 	o := figuresOf(node, instanceType)
 	o.labels, o.shown, o.complete = map[string]string{}, map[string]bool{}, now.Sub(nodemeta.ReadySince(node)) > completeAfter
@@ -320,9 +317,6 @@ func (a amounts) least(b amounts) amounts {
 		diskBytes: min(a.diskBytes, b.diskBytes), pods: min(a.pods, b.pods)}
 }
 
-// within reports whether no amount exceeds limit.
-func (a amounts) within(limit amounts) bool { return a.least(limit) == a }
-
 // or returns a, with the amounts of b where a has none.
 func (a amounts) or(b amounts) amounts {
 	return amounts{cpuMillis: cmp.Or(a.cpuMillis, b.cpuMillis), memoryBytes: cmp.Or(a.memoryBytes, b.memoryBytes),
@@ -336,7 +330,7 @@ func (o *Observed) implausible(t instancetypes.Type, known bool) (why string, wr
 	switch {
 	case min(a.cpuMillis, a.memoryBytes, a.pods) <= 0 || a.diskBytes < 0:
 		return "a node offers pods CPU, memory and a number of pods", true
-	case !a.within(c):
+	case a.least(c) != a:
 		return "more is allocatable than there is", true
 	case float64(a.cpuMillis) < leastOfferedToPods*float64(c.cpuMillis), float64(a.memoryBytes)+float64(o.hugePages) < leastOfferedToPods*float64(c.memoryBytes):
 		return "a node offers pods at least half of what it has", true

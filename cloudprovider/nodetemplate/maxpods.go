@@ -23,7 +23,7 @@ func (in *Input) maxPods(t instancetypes.Type, d Declared) (int64, Source) {
 
 func (in *Input) unboundedPods(t instancetypes.Type, d Declared) (int64, Source) {
 	pods, source := int64(t.ENIMaxPods()), Source{Kind: SourceFormula, Detail: "addresses of the network interfaces"}
-	if pods == 0 || in.family() == Windows {
+	if pods == 0 || in.Family() == Windows {
 		pods, source = defaultMaxPods, Source{Kind: SourceDefault, Detail: "kubelet's default"}
 	}
 	m, seen := in.measured(t)

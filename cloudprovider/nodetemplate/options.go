@@ -22,7 +22,6 @@ type Options struct {
 const optionKeys = "scaledownutilizationthreshold, scaledowngpuutilizationthreshold, scaledownunneededtime, " +
 	"scaledownunreadytime, maxnodeprovisiontime, maxnodestartuptime, ignoredaemonsetsutilization"
 
-// read sets the option called name.
 func (o *Options) read(name, value string) *Problem {
 	p := o.set(name, value)
 	if p != nil && p.Reason == ReasonUnknownOption {

@@ -52,7 +52,6 @@ func (e PodsExpression) program() cel.Program {
 	return program
 }
 
-// Understood reports whether the expression can be computed here.
 func (e PodsExpression) Understood() bool { return e.program() != nil }
 
 // pods returns the number of pods on a node of type t. Where the expression is no positive number for the type, nodeadm takes

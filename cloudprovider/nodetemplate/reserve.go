@@ -88,7 +88,7 @@ func (in *Input) unreserved(t instancetypes.Type, capacity amounts, d Declared) 
 
 // reservedMemory returns the kube-reserved memory that the image sets on a node of type t with that many pods.
 func (in *Input) reservedMemory(t instancetypes.Type, pods int64) int64 {
-	if in.family() == Windows {
+	if in.Family() == Windows {
 		return windowsReservedMemory
 	}
 	return kubeReservedMemory + kubeReservedPerPod*in.reservedPods(t, pods)
@@ -164,14 +164,14 @@ func (in *Input) reservedPods(t instancetypes.Type, effective int64) int64 {
 	if addressable == 0 {
 		return effective
 	}
-	if in.UserData != nil && in.UserData.PodsExpression != "" && in.family() == AL2023 {
+	if in.UserData != nil && in.UserData.PodsExpression != "" && in.Family() == AL2023 {
 		pods, understood := in.UserData.PodsExpression.pods(t)
 		if !understood {
 			pods = max(addressable, effective, defaultMaxPods)
 		}
 		return pods
 	}
-	switch in.family() {
+	switch in.Family() {
 	case AL2, AL2023, Ubuntu:
 		return addressable
 	case Bottlerocket:
@@ -197,8 +197,8 @@ func (in *Input) diskBytes(t instancetypes.Type) int64 {
 		}
 		return bytes - bytes/instanceStoreDivisor
 	}
-	volume := cmp.Or(in.RootVolumeBytes, DefaultVolumeBytes(in.family()))
-	switch in.family() {
+	volume := cmp.Or(in.RootVolumeBytes, DefaultVolumeBytes(in.Family()))
+	switch in.Family() {
 	case Windows:
 		return max(0, volume-windowsDiskMissingBytes)
 	case Bottlerocket:

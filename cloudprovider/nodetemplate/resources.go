@@ -18,7 +18,10 @@ func (t *Template) addResources(in *Input, d Declared) []Problem {
 	t.Capacity, t.Allocatable = corev1.ResourceList{}, corev1.ResourceList{}
 	ofNodegroup, problems := in.nodegroupResources()
 	if len(in.Members) > 0 {
-		t.addMachine(in, d.with(ofNodegroup))
+		all := d
+		all.Resources = maps.Clone(d.Resources)
+		maps.Copy(all.Resources, ofNodegroup)
+		t.addMachine(in, all)
 		t.addHugePages(in)
 		t.addAccelerators(in)
 		t.addInterfaces(in)
@@ -84,13 +87,7 @@ func (t *Template) addMachine(in *Input, d Declared) {
 
 // least returns the index of the smallest amount, the first of equals.
 func least(list []amounts, of func(amounts) int64) int {
-	best := 0
-	for i := range list {
-		if of(list[i]) < of(list[best]) {
-			best = i
-		}
-	}
-	return best
+	return slices.Index(list, slices.MinFunc(list, func(a, b amounts) int { return cmp.Compare(of(a), of(b)) }))
 }
 
 // leastOf adds to a source that member i has the least of several types.
@@ -127,7 +124,7 @@ func (in *Input) diskSource(t instancetypes.Type) Source {
 	case in.RootVolumeBytes > 0:
 		return Source{Kind: SourceGroup, Detail: "volume of the launch template"}
 	}
-	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", DefaultVolumeBytes(in.family())/gib)}
+	return Source{Kind: SourceDefault, Detail: fmt.Sprintf("a volume of %d GiB", DefaultVolumeBytes(in.Family())/gib)}
 }
 
 // addHugePages sets the huge pages that the image of every member sets aside, the least of them.
@@ -166,10 +163,10 @@ func (t *Template) addInterfaces(in *Input) {
 	if adapters > 0 {
 		t.declare(instancetypes.ResourceEFA, decimal(int64(adapters)), Source{Kind: SourceGroup, Detail: "network interfaces of the launch template"})
 	}
-	if in.CNI.PodInterfaces && in.family() != Windows && branches > 0 {
+	if in.CNI.PodInterfaces && in.Family() != Windows && branches > 0 {
 		t.declare(instancetypes.ResourcePodENI, decimal(int64(branches)), Source{Kind: SourceCNI, Detail: "security groups for pods"})
 	}
-	if in.family() == Windows && addresses > 0 {
+	if in.Family() == Windows && addresses > 0 {
 		t.declare(ResourcePrivateIPv4, decimal(int64(addresses)), Source{Kind: SourceFormula, Detail: "addresses of one network interface"})
 	}
 }
@@ -218,13 +215,6 @@ func (in *Input) nodegroupResources() (corev1.ResourceList, []Problem) {
 		problems[i].Subject = "tag of the EKS node group"
 	}
 	return d.Resources, problems
-}
-
-// with returns d with further resources, which win over its own.
-func (d Declared) with(resources corev1.ResourceList) Declared {
-	d.Resources = maps.Clone(d.Resources)
-	maps.Copy(d.Resources, resources)
-	return d
 }
 
 // dropSlicedGPU removes the GPUs derived from the instance type where the tags declare slices of them: a node in MIG mode, or

@@ -17,7 +17,6 @@ var StartupTaints = []string{
 	"cni.istio.io/not-ready",          // istio/istio, pilot/pkg/controllers/untaint
 }
 
-// eksEffects are the taint effects as EKS spells them.
 var eksEffects = map[string]corev1.TaintEffect{
 	"NO_SCHEDULE":        corev1.TaintEffectNoSchedule,
 	"PREFER_NO_SCHEDULE": corev1.TaintEffectPreferNoSchedule,

@@ -36,12 +36,7 @@ type Template struct {
 
 // Usable reports whether the template says enough to place a pod. A scale-up cannot use a group without it.
 func (t Template) Usable() bool {
-	for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourcePods} {
-		if q := t.Allocatable[name]; q.Sign() <= 0 {
-			return false
-		}
-	}
-	return true
+	return t.Allocatable.Cpu().Sign() > 0 && t.Allocatable.Memory().Sign() > 0 && t.Allocatable.Pods().Sign() > 0
 }
 
 // acceleratorPrefixes begin the resource names under which device plugins publish accelerators, whole or in slices.
@@ -100,22 +95,17 @@ func (t Template) Node(name string) *corev1.Node {
 		Status: corev1.NodeStatus{
 			Capacity:    t.Capacity.DeepCopy(),
 			Allocatable: t.Allocatable.DeepCopy(),
-			Conditions:  readyConditions(),
+			Conditions: []corev1.NodeCondition{ // Their zero times mean that it was always so.
+				{Type: corev1.NodeReady, Status: corev1.ConditionTrue},
+				{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionFalse},
+				{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse},
+				{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
+				{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse},
+			},
 			NodeInfo: corev1.NodeSystemInfo{
 				Architecture:    labels[corev1.LabelArchStable],
 				OperatingSystem: labels[corev1.LabelOSStable],
 			},
 		},
-	}
-}
-
-// readyConditions are the conditions of a healthy node. Their zero times mean that it was always so.
-func readyConditions() []corev1.NodeCondition {
-	return []corev1.NodeCondition{
-		{Type: corev1.NodeReady, Status: corev1.ConditionTrue},
-		{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionFalse},
-		{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse},
-		{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse},
-		{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse},
 	}
 }

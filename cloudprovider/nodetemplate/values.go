@@ -17,7 +17,6 @@ const (
 	taintForm     = "<value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute"
 )
 
-// TaintEffects are the effects that Kubernetes knows.
 var TaintEffects = []corev1.TaintEffect{
 	corev1.TaintEffectNoSchedule, corev1.TaintEffectPreferNoSchedule, corev1.TaintEffectNoExecute,
 }
@@ -27,7 +26,6 @@ func ValidName(s string) bool {
 	return len(s) <= validation.DNS1123SubdomainMaxLength+1+validation.LabelValueMaxLength && len(validation.IsQualifiedName(s)) == 0
 }
 
-// ValidValue reports whether Kubernetes allows s as the value of a label or taint.
 func ValidValue(s string) bool {
 	return len(s) <= validation.LabelValueMaxLength && len(validation.IsValidLabelValue(s)) == 0
 }

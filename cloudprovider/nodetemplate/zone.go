@@ -9,7 +9,6 @@ import (
 // after it: us-west-2-lax-1a, us-east-1-wl1-bos-wlz-1.
 var regionOfZone = regexp.MustCompile(`^[a-z]+(?:-[a-z]+)+-[0-9]+`)
 
-// region returns the region of the group, or "".
 func (in *Input) region() string {
 	if in.Region != "" || len(in.Zones) == 0 {
 		return in.Region

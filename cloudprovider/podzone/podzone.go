@@ -1,6 +1,7 @@
 package podzone
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -114,9 +115,7 @@ func ofTerm(term corev1.NodeSelectorTerm, nameOf func(string) string) (zones []s
 		values := slices.Clone(e.Values)
 		if e.Key == LabelZoneID {
 			for i, id := range values {
-				if name := nameOf(id); name != "" {
-					values[i] = name
-				}
+				values[i] = cmp.Or(nameOf(id), id)
 			}
 		}
 		if constrained {

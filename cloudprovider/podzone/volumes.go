@@ -24,30 +24,18 @@ type Volumes struct {
 // volume or class that cannot be found has none, and the scheduler informs the pod's owner.
 func (v Volumes) Of(pod *corev1.Pod) []Constraint {
 	var constraints []Constraint
-	for i := range pod.Spec.Volumes {
-		name := claimOf(pod, &pod.Spec.Volumes[i])
-		if name == "" {
+	for _, volume := range pod.Spec.Volumes {
+		name := pod.Name + "-" + volume.Name // of the claim of an ephemeral volume
+		if volume.PersistentVolumeClaim != nil {
+			name = volume.PersistentVolumeClaim.ClaimName
+		} else if volume.Ephemeral == nil {
 			continue
 		}
-		claim, err := v.Claims.PersistentVolumeClaims(pod.Namespace).Get(name)
-		if err != nil {
-			continue
+		if claim, err := v.Claims.PersistentVolumeClaims(pod.Namespace).Get(name); err == nil {
+			constraints = append(constraints, v.ofClaim(claim)...)
 		}
-		constraints = append(constraints, v.ofClaim(claim)...)
 	}
 	return constraints
-}
-
-// claimOf returns the name of the claim behind a pod's volume, or "". Kubernetes names the claim of an ephemeral volume after
-// both.
-func claimOf(pod *corev1.Pod, volume *corev1.Volume) string {
-	switch {
-	case volume.PersistentVolumeClaim != nil:
-		return volume.PersistentVolumeClaim.ClaimName
-	case volume.Ephemeral != nil:
-		return pod.Name + "-" + volume.Name
-	}
-	return ""
 }
 
 func (v Volumes) ofClaim(claim *corev1.PersistentVolumeClaim) []Constraint {

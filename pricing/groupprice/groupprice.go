@@ -38,7 +38,6 @@ func New(p Prices, catalogue *instancetypes.Catalogue) *Pricer {
 // Rates are what CPU, memory and accelerators cost by the same prices.
 func (p *Pricer) Rates() *pricing.Rates { return p.rates() }
 
-// Cost is the hourly cost of some instances of a group.
 type Cost struct {
 	Amount    pricing.Amount // of all parts
 	Estimated pricing.Amount // how much of it is estimated

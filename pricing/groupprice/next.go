@@ -81,7 +81,6 @@ type candidate struct {
 	weight int // units of desired capacity
 }
 
-// choice is a candidate that comes, with its price.
 type choice struct {
 	candidate
 	price pricing.Price
@@ -169,7 +168,6 @@ func strategyOf(g *group.Group, capacityType string) string {
 	return cmp.Or(g.Source.OnDemandStrategy, prioritized)
 }
 
-// estimated marks the prices as estimates.
 func estimated(choices []choice, format string, args ...any) []choice {
 	for i := range choices {
 		choices[i].price.Basis = joined(fmt.Sprintf(format, args...), choices[i].price.Basis)

@@ -21,14 +21,12 @@ import (
 // OS is an operating system. Its licence, where it needs one, is part of the price.
 type OS string
 
-// Operating systems.
 const (
 	Linux   OS = "linux"
 	Windows OS = "windows"
 	RHEL    OS = "rhel"
 )
 
-// Systems are all of them.
 var Systems = []OS{Linux, Windows, RHEL}
 
 // systems maps an operating system to its name in an offer, and to the operation that bills it without further software or
@@ -126,7 +124,6 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// value decodes the next value as a whole.
 func (r *reader) value(into any) error {
 	r.left = maxValue
 	return r.dec.Decode(into)
@@ -226,7 +223,6 @@ func (r *reader) readProduct(sku string) error {
 	return nil
 }
 
-// readTerms reads the on-demand terms of one SKU.
 func (r *reader) readTerms(sku string) error {
 	found := r.bySKU[sku]
 	if found == nil {
@@ -275,7 +271,6 @@ func (r *reader) currency() pricing.Currency {
 	return "USD"
 }
 
-// result makes the list.
 func (r *reader) result() (p Prices, err error) {
 	if r.code != "AmazonEC2" {
 		return p, fmt.Errorf("it is of %.50q, not of AmazonEC2", r.code)
@@ -330,11 +325,6 @@ func decide(several []*candidate) (perHour float64, reason string) {
 // source is one line on where the prices are from.
 func (r *reader) source() string {
 	text := fmt.Sprintf("AWS price list AmazonEC2 version %s, %s, from %s", r.version, systems[r.OS].name, r.Source)
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, strings.Join(strings.Fields(text), " "))
+	text = strings.Join(strings.FieldsFunc(strings.Join(strings.Fields(text), " "), unicode.IsControl), "")
 	return strings.ToValidUTF8(text[:min(len(text), maxSource)], "")
 }

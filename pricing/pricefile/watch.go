@@ -16,15 +16,13 @@ import (
 // pollInterval is the time between two readings of the file. A change counts after one to two of them.
 const pollInterval = 3 * time.Second
 
-// Options configure a Watcher.
 type Options struct {
-	Path  string
-	Book  *pricing.Book
-	Known func() []string // the instance types that exist
-	Clock clock.WithTicker
-	// Registerer receives the metrics. With nil there are none.
+	Path       string
+	Book       *pricing.Book
+	Known      func() []string // the instance types that exist
+	Clock      clock.WithTicker
 	Registerer prometheus.Registerer
-	// Event reports a refused file to the cluster, as a Warning. With nil it is not reported there.
+	// Event reports a refused file to the cluster, as a Warning.
 	Event func(eventType, reason, message string)
 }
 
@@ -55,9 +53,6 @@ func New(o Options) (*Watcher, error) {
 		return nil, err
 	}
 	w.taken.text = text
-	if o.Registerer == nil {
-		return w, nil
-	}
 	if err := errors.Join(o.Registerer.Register(w.refused), o.Registerer.Register(w.acceptedAt)); err != nil {
 		return nil, fmt.Errorf("register price file metrics: %w", err)
 	}
@@ -103,7 +98,6 @@ func (w *Watcher) poll(ctx context.Context) {
 	}
 }
 
-// take reads the text into the book.
 func (w *Watcher) take(text string) error {
 	terms, err := parse(w.Path, text, w.Known())
 	if err != nil {
@@ -124,7 +118,5 @@ func (w *Watcher) take(text string) error {
 func (w *Watcher) refuse(ctx context.Context, err error) {
 	w.refused.Set(1)
 	klog.FromContext(ctx).Error(err, "The price file is refused, the last good one stays in use", "file", w.Path)
-	if w.Event != nil {
-		w.Event("Warning", "PriceFileRefused", err.Error()+", the last good one stays in use")
-	}
+	w.Event("Warning", "PriceFileRefused", err.Error()+", the last good one stays in use")
 }

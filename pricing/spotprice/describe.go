@@ -21,7 +21,6 @@ const maxTypesPerCall = 100
 // products are EC2's names for Linux, with and without the network that all have today.
 var products = []string{"Linux/UNIX", "Linux/UNIX (Amazon VPC)"}
 
-// API is the one EC2 call that returns spot prices.
 type API = ec2.DescribeSpotPriceHistoryAPIClient
 
 // Pools are the instance types and zones to read prices for: each type in each zone.
@@ -33,10 +32,31 @@ type Pools struct {
 // Describe returns the prices that hold now, in no order. Types that are not sold in a zone have none there. An error means
 // that some are missing. It uses filters: by name, one type that the region lacks would fail all the others.
 func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]pricing.SpotQuote, error) {
-	latest := map[[2]string]ec2types.SpotPrice{}
+	latest := map[[2]string]ec2types.SpotPrice{} // by type and zone
 	for types := range slices.Chunk(pools.Types, maxTypesPerCall) {
-		if err := describe(ctx, api, types, pools.Zones, now, latest); err != nil {
-			return nil, fmt.Errorf("describe spot price history: %w", err)
+		// With now as the start, EC2 returns the prices in effect and later changes.
+		pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{
+			StartTime: aws.Time(now),
+			Filters: []ec2types.Filter{
+				{Name: aws.String("instance-type"), Values: types},
+				{Name: aws.String("availability-zone"), Values: pools.Zones},
+				{Name: aws.String("product-description"), Values: products},
+			},
+		})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("describe spot price history: %w", err)
+			}
+			for _, p := range page.SpotPriceHistory {
+				pool := [2]string{string(p.InstanceType), aws.ToString(p.AvailabilityZone)}
+				if !slices.Contains(types, pool[0]) || !slices.Contains(pools.Zones, pool[1]) {
+					continue // EC2 answers only the question, but any other endpoint must not fill the memory
+				}
+				if before, ok := latest[pool]; !ok || aws.ToTime(before.Timestamp).Before(aws.ToTime(p.Timestamp)) {
+					latest[pool] = p
+				}
+			}
 		}
 	}
 	quotes := make([]pricing.SpotQuote, 0, len(latest))
@@ -48,33 +68,4 @@ func Describe(ctx context.Context, api API, pools Pools, now time.Time) ([]prici
 		quotes = append(quotes, pricing.SpotQuote{InstanceType: pool[0], Zone: pool[1], PerHour: perHour, ReadAt: now})
 	}
 	return quotes, nil
-}
-
-// describe adds the last price of each type and zone to latest. With now as the start, EC2 returns the prices in effect and
-// later changes.
-func describe(ctx context.Context, api API, types, zones []string, now time.Time, latest map[[2]string]ec2types.SpotPrice) error {
-	pages := ec2.NewDescribeSpotPriceHistoryPaginator(api, &ec2.DescribeSpotPriceHistoryInput{
-		StartTime: aws.Time(now),
-		Filters: []ec2types.Filter{
-			{Name: aws.String("instance-type"), Values: types},
-			{Name: aws.String("availability-zone"), Values: zones},
-			{Name: aws.String("product-description"), Values: products},
-		},
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, p := range page.SpotPriceHistory {
-			pool := [2]string{string(p.InstanceType), aws.ToString(p.AvailabilityZone)}
-			if !slices.Contains(types, pool[0]) || !slices.Contains(zones, pool[1]) {
-				continue // EC2 answers only the question, but any other endpoint must not fill the memory
-			}
-			if before, ok := latest[pool]; !ok || aws.ToTime(before.Timestamp).Before(aws.ToTime(p.Timestamp)) {
-				latest[pool] = p
-			}
-		}
-	}
-	return nil
 }

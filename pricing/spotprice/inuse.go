@@ -13,7 +13,7 @@ import (
 func InUse(groups []*group.Group) Pools {
 	types, zones := map[string]bool{}, map[string]bool{}
 	for _, g := range groups {
-		if !mayLaunchSpot(g) {
+		if g.LaunchSpec == nil || g.CapacityType() == awsmessage.OnDemand {
 			continue
 		}
 		for _, t := range g.LaunchSpec.Types {
@@ -29,9 +29,4 @@ func InUse(groups []*group.Group) Pools {
 	delete(types, "")
 	delete(zones, "")
 	return Pools{Types: slices.Sorted(maps.Keys(types)), Zones: slices.Sorted(maps.Keys(zones))}
-}
-
-// mayLaunchSpot reports whether a group's policy or template asks for spot instances, as far as it is known yet.
-func mayLaunchSpot(g *group.Group) bool {
-	return g.LaunchSpec != nil && g.CapacityType() != awsmessage.OnDemand
 }

@@ -25,13 +25,11 @@ const (
 	oldAfter    = 24 * time.Hour
 )
 
-// Options configure a Reader.
 type Options struct {
-	API   API
-	InUse func() Pools // the types and zones to read, the Reader does not change them
-	Book  *pricing.Book
-	Clock clock.Clock
-	// Registerer receives the metric. With nil there is none.
+	API        API
+	InUse      func() Pools // the types and zones to read, the Reader does not change them
+	Book       *pricing.Book
+	Clock      clock.Clock
 	Registerer prometheus.Registerer
 }
 
@@ -48,9 +46,6 @@ type Reader struct {
 // New makes a Reader. It reads nothing yet.
 func New(o Options) (*Reader, error) {
 	r := &Reader{Options: o}
-	if o.Registerer == nil {
-		return r, nil
-	}
 	if err := o.Registerer.Register(ageMetric{r}); err != nil {
 		return nil, fmt.Errorf("register spot price metric: %w", err)
 	}
@@ -60,7 +55,7 @@ func New(o Options) (*Reader, error) {
 // Run reads at once, then every ten minutes, and earlier where a type or a zone comes into use, until ctx ends. It returns nil.
 func (r *Reader) Run(ctx context.Context) error {
 	for {
-		r.readIfDue(ctx)
+		r.Read(ctx)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -69,11 +64,8 @@ func (r *Reader) Run(ctx context.Context) error {
 	}
 }
 
-// Read reads once, like Run at its start. It does not go with Run.
-func (r *Reader) Read(ctx context.Context) { r.readIfDue(ctx) }
-
-// readIfDue reads when the prices are old, or when a pool in use was not part of the last reading.
-func (r *Reader) readIfDue(ctx context.Context) {
+// Read reads when the prices are old, or when a pool in use was not part of the last reading. Nobody calls it beside Run.
+func (r *Reader) Read(ctx context.Context) {
 	pools, now := r.InUse(), r.Clock.Now()
 	isNew := r.wait == 0 && (!covers(r.covered.Types, pools.Types) || !covers(r.covered.Zones, pools.Zones))
 	if len(pools.Types) == 0 || len(pools.Zones) == 0 || now.Before(r.due) && !isNew {
@@ -135,10 +127,8 @@ type ageMetric struct{ r *Reader }
 var ageDesc = prometheus.NewDesc("asg_autoscaler_spot_price_age_seconds",
 	"Age of the last complete reading of the spot prices, in seconds. Absent before the first reading.", nil, nil)
 
-// Describe implements prometheus.Collector.
 func (m ageMetric) Describe(descs chan<- *prometheus.Desc) { descs <- ageDesc }
 
-// Collect implements prometheus.Collector.
 func (m ageMetric) Collect(metrics chan<- prometheus.Metric) {
 	if at := m.r.readAt.Load(); at != nil {
 		metrics <- prometheus.MustNewConstMetric(ageDesc, prometheus.GaugeValue, m.r.Clock.Since(*at).Seconds())

@@ -201,10 +201,10 @@ func TestLivePricesUseRegionCurrency(t *testing.T) {
 	_, api := emulate(t, "cn-northwest-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "cn-northwest-1a", PerHour: 1.7})
 	book, err := pricing.NewBook("cn-northwest-1", nil)
 	require.NoError(t, err)
-	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{},
+	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"cn-northwest-1a"}} }})
 	require.NoError(t, err)
-	r.readIfDue(t.Context())
+	r.Read(t.Context())
 	if price, ok := book.Spot("g4dn.xlarge", []string{"cn-northwest-1a"}); !ok || !price.Exact() || price.Amount.String() != "1.7 CNY/h" {
 		t.Errorf("Spot() = %+v, %v, want EC2's 1.7 CNY/h", price, ok)
 	}
@@ -219,10 +219,10 @@ func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 	}
 	book, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
-	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{},
+	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
 		InUse: func() Pools { return Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}} }})
 	require.NoError(t, err)
-	r.readIfDue(t.Context())
+	r.Read(t.Context())
 	if got := spotOf(t, r, "g4dn.xlarge"); got != "0.1841 USD/h by 0.35 × on-demand list price" {
 		t.Errorf("price %s, want the ratio's", got)
 	}

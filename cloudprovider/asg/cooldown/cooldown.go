@@ -95,8 +95,8 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 		switch {
 		case awsmessage.LacksAddresses(m.Code, message):
 			p.Group, p.InstanceType = group, "" // whatever its type, because others may have another subnet
-		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", priceTooLow(m, message):
-			p.Group = group // AWS does not name the type, or the reservation or the price is the group's
+		case m.InstanceType == "", m.Code == "ReservationCapacityExceeded", m.Code == "SpotMaxPriceTooLow", strings.Contains(message, "Spot request price"):
+			p.Group = group // AWS does not name the type, or the reservation or the maximum price is the group's
 		}
 	case awsmessage.SpotLimit:
 		p.Pool = Pool{CapacityType: awsmessage.Spot}
@@ -116,11 +116,6 @@ func (l *List) Fail(group string, m awsmessage.Meaning, message string, latest t
 		length = left
 	}
 	return l.add(p, length), true
-}
-
-// priceTooLow reports whether the group's maximum price is below the market's.
-func priceTooLow(m awsmessage.Meaning, message string) bool {
-	return m.Code == "SpotMaxPriceTooLow" || strings.Contains(message, "Spot request price")
 }
 
 // Unanswered remembers that AWS did not report the outcome of a launch of the group in a zone.
@@ -242,9 +237,7 @@ func (l *List) Succeed(group string, pool Pool, launched time.Time) {
 func (l *List) Forget(group string) { l.remove(func(p Period) bool { return p.Group == group }) }
 
 // Answered ends the cool-downs of the group's unanswered launches.
-func (l *List) Answered(group string) {
-	l.remove(func(p Period) bool { return p.unanswered(group) })
-}
+func (l *List) Answered(group string) { l.remove(func(p Period) bool { return p.unanswered(group) }) }
 
 func (l *List) remove(drop func(Period) bool) {
 	l.mu.Lock()

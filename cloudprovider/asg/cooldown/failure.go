@@ -30,10 +30,7 @@ func NewFailure(m awsmessage.Meaning, message string, at time.Time) *Failure {
 // InsufficientInstanceCapacity - There is no Spot capacity available that matches your request."
 func failureFrom(message string, at time.Time) *Failure {
 	f := NewFailure(awsmessage.Of("", message), message, at)
-	f.Code = cmp.Or(f.Code, codeless[f.Class])
-	if f.Code == "" {
-		f.Code = "LaunchFailed"
-	}
+	f.Code = cmp.Or(f.Code, codeless[f.Class], "LaunchFailed")
 	return f
 }
 
@@ -105,7 +102,6 @@ type FailedLaunch struct {
 	Ended time.Time
 }
 
-// FailedLaunches returns the failed launches among the activities, in their order.
 func FailedLaunches(activities []types.Activity) []FailedLaunch {
 	var failures []FailedLaunch
 	for _, a := range activities {

@@ -23,10 +23,9 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/lookup"
 )
 
-// ZonalShift is the class of the cool-down of a zone under a zonal shift.
 const ZonalShift awsmessage.Class = "zonal-shift"
 
-// ShiftAPIs are the services that say which zones are shifted. Without Shifts no zone is.
+// ShiftAPIs are the services that say which zones are shifted.
 type ShiftAPIs struct {
 	Shifts arczonalshift.ListManagedResourcesAPIClient
 	EC2    lookup.ZonesAPI
@@ -51,8 +50,6 @@ type Shifts struct {
 func NewShifts(apis ShiftAPIs, c clock.PassiveClock) *Shifts {
 	return &Shifts{apis: apis, clock: c, names: map[string]string{}}
 }
-
-func (s *Shifts) Enabled() bool { return s.apis.Shifts != nil }
 
 // InZone returns the cool-down of a zone that the group with the ARN is shifted away from. It makes no call.
 func (s *Shifts) InZone(group, arn, zone string) (Period, bool) {

@@ -9,9 +9,7 @@ import (
 
 // Missing returns the number of instances that AWS still has to launch for the desired capacity. Each counts at the smallest weight, so that they are
 // never too few.
-func (g *Group) Missing() int {
-	return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity())
-}
+func (g *Group) Missing() int { return g.InstancesFor(g.DesiredCapacity - g.CountedCapacity()) }
 
 // NotInService returns the number of instances that are missing or still starting, each at the smallest weight.
 func (g *Group) NotInService() int {
@@ -119,7 +117,6 @@ func (g *Group) accepted() *Group {
 	return &a
 }
 
-// FailedInstances counts the instances of the failed increases.
 func (g *Group) FailedInstances() int {
 	failed := 0
 	for _, f := range g.Failed {

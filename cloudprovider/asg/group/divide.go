@@ -49,14 +49,19 @@ func (g *Group) Divide(among, available []string) []*Group {
 	open := views[:len(g.LaunchZones())]
 	g.accepted().dealMissing(open)
 	g.accepted().takeExcess(views)
+	spare, left := max(0, g.Reached()-g.MinSize), g.MaxSize
 	for _, v := range views {
 		v.DesiredCapacity += v.BookedCapacity()
+		left -= v.DesiredCapacity
 	}
-	spare, left := max(0, g.Reached()-g.MinSize), max(0, g.MaxSize-sizes(views))
+	left = max(0, left) // with weights the zone groups may exceed the group, because instances are whole
 	for at, v := range views {
 		v.MinSize, v.MaxSize, v.most = max(0, v.DesiredCapacity-spare), v.DesiredCapacity, v.DesiredCapacity
 		if at < len(open) {
-			v.most = g.ZoneLimits[v.Zone].most(v.DesiredCapacity + left)
+			v.most += left
+		}
+		if limit, limited := g.ZoneLimits[v.Zone]; limited && at < len(open) {
+			v.most = min(v.most, limit.MaxSize)
 		}
 	}
 	able := slices.DeleteFunc(slices.Clone(open), func(v *Group) bool { return !slices.Contains(available, v.Zone) })
@@ -70,15 +75,6 @@ func (g *Group) Divide(among, available []string) []*Group {
 		}
 	}
 	return views
-}
-
-// sizes adds up the desired capacities of the zone groups. With weights that may exceed the group's, because instances are whole.
-func sizes(views []*Group) int {
-	capacity := 0
-	for _, v := range views {
-		capacity += v.DesiredCapacity
-	}
-	return capacity
 }
 
 // level deals out capacity evenly: to the smallest zone groups first, to the first of equals first, to none beyond its most. It deals out whole

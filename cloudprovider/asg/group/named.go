@@ -13,10 +13,8 @@ type Named struct {
 	MinSize, MaxSize int
 }
 
-// String returns the value of the flag.
 func (n Named) String() string { return fmt.Sprintf("%d:%d:%s", n.MinSize, n.MaxSize, n.Name) }
 
-// ParseNamed reads a value of the --nodes flag.
 func ParseNamed(spec string) (Named, error) {
 	parts := strings.SplitN(spec, ":", 3)
 	if len(parts) != 3 || parts[2] == "" {
@@ -45,12 +43,4 @@ func (n Named) ZoneGroup() (group, zone string, ok bool) {
 		return "", "", false
 	}
 	return n.Name[:at], n.Name[at+1:], true
-}
-
-// most limits the size by a --nodes flag. The zero Named has no limit.
-func (n Named) most(size int) int {
-	if n.Name == "" {
-		return size
-	}
-	return min(size, n.MaxSize)
 }

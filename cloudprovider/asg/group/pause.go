@@ -14,7 +14,6 @@ import (
 // may follow, such as "scale-up until=2026-12-01T06:00Z".
 const TagPaused = "asg-autoscaler.github.io/paused"
 
-// ReasonPausedTag is the reason of the Problem of a group whose TagPaused cannot be read.
 const ReasonPausedTag = "invalid-paused-tag"
 
 // Pause says what is left alone. The zero value is nothing.
@@ -25,7 +24,6 @@ type Pause struct {
 	Operation launchspec.Operation // the reason, zero where it is the tag
 }
 
-// ReadPause reads TagPaused among the tags of a group.
 func ReadPause(tags map[string]string) Pause {
 	value, tagged := tags[TagPaused]
 	word, until, ends := strings.Cut(strings.TrimSpace(value), " until=")
@@ -88,7 +86,6 @@ func (p Pause) Why(group string) (cause, remedy string) {
 	return " by its tag " + TagPaused, "to end that: " + end
 }
 
-// PauseProblem returns what is wrong with TagPaused, or nothing.
 func (g *Group) PauseProblem() []launchspec.Problem {
 	if !g.Pause.Malformed {
 		return nil

@@ -17,7 +17,6 @@ import (
 // TagSchedule is the beginning of the keys of tags by which the owner of a group changes its sizes by the clock. The rest of the key is a name.
 const TagSchedule = "asg-autoscaler.github.io/schedule/"
 
-// ReasonScheduleTag is the reason of the Problem of a group with a TagSchedule that cannot be read.
 const ReasonScheduleTag = "invalid-schedule-tag"
 
 const scheduleExample = "0 8 any any MON-FRI tz=Asia/Shanghai for=10h min=3 max=20"
@@ -29,7 +28,6 @@ type Timed struct {
 	From, Until time.Time // without an end for a scheduled action
 }
 
-// String says it in words.
 func (t Timed) String() string {
 	var parts []string
 	if t.Min > 0 {
@@ -46,7 +44,6 @@ func (t Timed) String() string {
 	return text + " by " + t.By
 }
 
-// Schedule is a TagSchedule.
 type Schedule struct {
 	Timed  // the times aside
 	Err    error
@@ -100,12 +97,6 @@ func parseSchedule(value string) (s Schedule, err error) {
 	return s, nil
 }
 
-func (s *Schedule) runs(t time.Time) bool {
-	_, _, runs := s.window.At(t)
-	return runs
-}
-
-// ScheduleProblems returns what is wrong with TagSchedules.
 func (g *Group) ScheduleProblems() (list []launchspec.Problem) {
 	for _, s := range g.Schedules {
 		if key := strings.TrimPrefix(s.By, "its tag "); s.Err != nil {
@@ -159,8 +150,8 @@ func (g *Group) SetSizes(now time.Time, lead time.Duration, actions []Timed) (ne
 	most = max(min(most, announced), least)
 	at := func(t time.Time) (int, int) {
 		low, high := least, most
-		for i := range g.Schedules {
-			if s := &g.Schedules[i]; s.runs(t) {
+		for _, s := range g.Schedules {
+			if _, _, runs := s.window.At(t); runs {
 				low, high = max(low, s.Min), min(high, s.Max)
 			}
 		}

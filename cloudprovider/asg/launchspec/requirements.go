@@ -1,6 +1,7 @@
 package launchspec
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -103,11 +104,6 @@ func (r *Resolver) machineImage(imageID string) (machineImage, error) {
 	if found == nil {
 		return machineImage{}, err
 	}
-	if found.Architecture != "" {
-		image.Architecture = ec2types.ArchitectureType(found.Architecture)
-	}
-	if found.Virtualization != "" {
-		image.Virtualization = ec2types.VirtualizationType(found.Virtualization)
-	}
-	return image, nil
+	return machineImage{Architecture: cmp.Or(ec2types.ArchitectureType(found.Architecture), image.Architecture),
+		Virtualization: cmp.Or(ec2types.VirtualizationType(found.Virtualization), image.Virtualization)}, nil
 }

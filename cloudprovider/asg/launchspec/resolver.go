@@ -13,7 +13,7 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// APIs are the services that describe what a group launches, and what to ask them. EKS may be nil.
+// APIs are the services that describe what a group launches, and what to ask them.
 type APIs struct {
 	EC2 EC2API
 	EKS eks.DescribeNodegroupAPIClient
@@ -81,7 +81,6 @@ func (r *Resolver) Suspect(group string) {
 	r.suspects[group] = true
 }
 
-// AutoScalingAPI has this package's calls to EC2 Auto Scaling.
 type AutoScalingAPI interface {
 	autoscaling.DescribeLaunchConfigurationsAPIClient
 	autoscaling.DescribeInstanceRefreshesAPIClient
@@ -113,11 +112,9 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		return r.describeConfigurations(ctx, names)
 	})
 	r.fetchTemplates(ctx, r.templates.due(r.clock.Now()))
-	if r.apis.EKS != nil {
-		r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) {
-			return r.describeNodegroup(ctx, key)
-		})
-	}
+	r.nodegroups.fetch(r.nodegroups.due(r.clock.Now()), r.clock, func(key nodegroupKey) (*describedNodegroup, error) {
+		return r.describeNodegroup(ctx, key)
+	})
 	r.fetchImages(ctx, groups)
 	for _, g := range groups {
 		for _, key := range r.requirementsOf(g) {

@@ -107,10 +107,7 @@ func SourceFrom(g types.AutoScalingGroup) Source {
 	s := Source{
 		ConfigurationName: aws.ToString(g.LaunchConfigurationName),
 		Template:          templateRefFrom(g.LaunchTemplate),
-		CapacityUnit:      "units",
-	}
-	if unit := aws.ToString(g.DesiredCapacityType); unit != "" {
-		s.CapacityUnit = unit
+		CapacityUnit:      cmp.Or(aws.ToString(g.DesiredCapacityType), "units"),
 	}
 	policy := g.MixedInstancesPolicy
 	if policy == nil {

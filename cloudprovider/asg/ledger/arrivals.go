@@ -10,7 +10,6 @@ import (
 // BeginLaunch enters that AWS is being asked to launch. EndLaunch must follow.
 func (l *Ledger) BeginLaunch() { l.launching++ }
 
-// EndLaunch enters that a launch has ended.
 func (l *Ledger) EndLaunch() {
 	if l.launching--; l.launching == 0 {
 		l.grown = 0

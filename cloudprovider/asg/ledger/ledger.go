@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"slices"
 	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
@@ -115,7 +116,6 @@ type departed struct {
 	weight int // our termination has lowered the desired capacity by this
 }
 
-// Arrival is an instance that has come lately.
 type Arrival struct {
 	group.Instance
 	At time.Time
@@ -135,7 +135,7 @@ type Key struct {
 
 func New() *Ledger {
 	return &Ledger{departed: map[string]departed{}, recent: map[string]Arrival{}, arriving: map[string]Arrival{}, gone: map[string]bool{},
-		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}}
+		keyUses: map[Key]int{}, conflicts: map[string]time.Time{}, endedBefore: map[string]time.Time{}, underWay: underWay{wanted: map[string]int{}}}
 }
 
 // Group returns the group as AWS has accepted it, or nil before the first reading.
@@ -156,7 +156,6 @@ func (l *Ledger) IsOld(began time.Time) bool {
 // Leave enters that the group left the readings. It may come back.
 func (l *Ledger) Leave() { l.away = true }
 
-// WrittenAt is the end of our last write.
 func (l *Ledger) WrittenAt() time.Time { return l.writtenAt }
 
 // Pace returns the interval, or a longer one if the group has not moved for some minutes.
@@ -169,9 +168,4 @@ func (l *Ledger) Pace(interval time.Duration, now time.Time) time.Duration {
 
 func (l *Ledger) wrote(now time.Time) { l.writtenAt, l.movedAt = now, now }
 
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }

@@ -59,7 +59,6 @@ func (k Key) Token(name string, uses int) string {
 	return "asga-" + hex.EncodeToString(hash.Sum(nil))[:40]
 }
 
-// Uses returns the number of calls with the key that have ended.
 func (l *Ledger) Uses(k Key) int { return l.keyUses[k] }
 
 // UseKey counts a call that ended, and forgets the keys of past windows.

@@ -9,9 +9,6 @@ import (
 
 // Book enters that AWS will be asked for n more instances, in the zone if one is named.
 func (l *Ledger) Book(zone string, n int) {
-	if l.underWay.wanted == nil {
-		l.underWay.wanted = map[string]int{}
-	}
 	l.underWay.wanted[zone] += n
 }
 
@@ -31,7 +28,7 @@ func (l *Ledger) NextIncrease() map[string]int {
 		u.asked = map[string]int{"": n}
 		delete(u.wanted, "")
 	default:
-		u.asked, u.wanted = u.wanted, nil
+		u.asked, u.wanted = u.wanted, map[string]int{}
 	}
 	u.before, u.from = l.group, l.group.DesiredCapacity
 	return maps.Clone(u.asked)
@@ -104,9 +101,6 @@ func (l *Ledger) Shown() *group.Group {
 	}
 	g := *l.group
 	g.BookedIn, g.Failed = maps.Clone(u.wanted), u.failed
-	if g.BookedIn == nil {
-		g.BookedIn = map[string]int{}
-	}
 	for zone := range u.asked {
 		g.BookedIn[zone] += u.awaited(l.group, zone)
 	}

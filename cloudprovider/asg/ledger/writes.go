@@ -82,7 +82,6 @@ func (l *Ledger) PlanWithdrawal(g *group.Group, n int) Withdrawal {
 	return w
 }
 
-// Withdrew enters that AWS took a withdrawal.
 func (l *Ledger) Withdrew(w Withdrawal, now time.Time) {
 	g := l.change()
 	l.request.asked = min(l.request.asked, w.asked)
@@ -96,7 +95,6 @@ func (l *Ledger) NotWithdrawn(again bool) {
 	l.request.settle(l.change())
 }
 
-// AttemptedAt returns the time of our last attempt to set a desired capacity.
 func (l *Ledger) AttemptedAt() time.Time { return l.written.at }
 
 // Watched reports whether a write of ours is so young that instances of another writer may still arrive.

@@ -30,7 +30,6 @@ const (
 	JoinAny DiscoveryJoin = "any"
 )
 
-// Check refuses an unknown value of the flag.
 func (j DiscoveryJoin) Check() error {
 	switch j {
 	case "", JoinAll, JoinAny:
@@ -110,7 +109,6 @@ func (d Discovery) Dropped(g *group.Group, at time.Time, has map[string]string) 
 	return p
 }
 
-// Tag is a key and, where it matters, a value.
 type Tag struct{ Key, Value string }
 
 // ParseDiscovery reads the values of the --nodes and --node-group-auto-discovery flags.

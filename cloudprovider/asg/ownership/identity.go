@@ -48,7 +48,6 @@ const (
 // launchedTTL is the time for which we remember an instance that we launched, beside the readings that show it.
 const launchedTTL = 10 * time.Minute
 
-// ReasonOtherCluster is the reason of the Problem of a group that states another cluster.
 const ReasonOtherCluster = "other-cluster"
 
 // ReasonOperator is the reason of the Problem of a group that only another service may change.
@@ -144,12 +143,8 @@ func (id *Identity) Cluster() launchspec.Statement { return id.own }
 
 // Forget drops instances that we launched long ago and that no group has any more.
 func (id *Identity) Forget(groups []*group.Group, now time.Time) {
-	old := map[string]bool{}
-	for instance, at := range id.launched {
-		if now.Sub(at) >= launchedTTL {
-			old[instance] = true
-		}
-	}
+	old := maps.Clone(id.launched)
+	maps.DeleteFunc(old, func(_ string, at time.Time) bool { return now.Sub(at) < launchedTTL })
 	for _, g := range groups {
 		for _, i := range g.Instances {
 			delete(old, i.ID)

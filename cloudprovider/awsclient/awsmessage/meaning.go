@@ -62,12 +62,7 @@ func Of(code, text string) Meaning {
 // OnDemand, On-Demand or Spot. Fields may be empty.
 func OfLaunch(code, text, instanceType, zone, marketType string) Meaning {
 	m := Of(code, text)
-	if instanceType != "" {
-		m.InstanceType = instanceType
-	}
-	if zone != "" {
-		m.Zone = zone
-	}
+	m.InstanceType, m.Zone = cmp.Or(instanceType, m.InstanceType), cmp.Or(zone, m.Zone)
 	switch strings.ToLower(strings.ReplaceAll(marketType, "-", "")) {
 	case "ondemand":
 		m.CapacityType = OnDemand

@@ -30,7 +30,6 @@ type question[V any] struct {
 // Answers are EC2's answers by key. They never change.
 type Answers[V any] struct{ byKey map[string]V }
 
-// Of returns the value of a key, if there is one.
 func (a *Answers[V]) Of(key string) (V, bool) {
 	value, known := a.byKey[key]
 	return value, known

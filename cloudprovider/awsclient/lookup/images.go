@@ -22,15 +22,15 @@ func NewImages(api InstancesAPI, c clock.Clock) *Cache[string] {
 	return newCache(c, api != nil, question[string]{atOnce: instancesPerCall, age: imagesAge, keep: imagesKeep,
 		ask: func(ctx context.Context, ids []string) (map[string]string, error) {
 			images := map[string]string{}
-			err := describeInstances(ctx, api, ids, func(i ec2types.Instance) { images[awssdk.ToString(i.InstanceId)] = awssdk.ToString(i.ImageId) })
+			err := DescribeInstances(ctx, api, ids, func(i ec2types.Instance) { images[awssdk.ToString(i.InstanceId)] = awssdk.ToString(i.ImageId) })
 			return images, err
 		},
 		failure: "Could not see the images of instances",
 		remedy:  "allow ec2:DescribeInstances; until then no node is replaced for its image"})
 }
 
-// describeInstances shows the instances that EC2 knows.
-func describeInstances(ctx context.Context, api InstancesAPI, ids []string, see func(ec2types.Instance)) error {
+// DescribeInstances shows the instances with the IDs, at most 200 of them, that EC2 knows.
+func DescribeInstances(ctx context.Context, api InstancesAPI, ids []string, see func(ec2types.Instance)) error {
 	pages := ec2.NewDescribeInstancesPaginator(api, &ec2.DescribeInstancesInput{
 		Filters: []ec2types.Filter{{Name: awssdk.String("instance-id"), Values: ids}},
 	})

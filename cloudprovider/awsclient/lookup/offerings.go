@@ -24,7 +24,6 @@ const (
 	maxOfferingPages = 50
 )
 
-// OfferingsAPI is the one EC2 call that NewOfferings needs.
 type OfferingsAPI = ec2.DescribeInstanceTypeOfferingsAPIClient
 
 // NewOfferings makes a Cache of the zones in which instance types are offered, by type, at least one each. It makes one call per 200
@@ -32,11 +31,7 @@ type OfferingsAPI = ec2.DescribeInstanceTypeOfferingsAPIClient
 func NewOfferings(api OfferingsAPI, c clock.Clock) *Cache[[]string] {
 	return newCache(c, api != nil, question[[]string]{atOnce: offeringTypesPerCall, age: offeringsAge,
 		ask: func(ctx context.Context, types []string) (map[string][]string, error) {
-			zones, err := offeredIn(ctx, api, types)
-			if err != nil {
-				return nil, fmt.Errorf("describe instance type offerings: %w", err)
-			}
-			return zones, nil
+			return offeredIn(ctx, api, types)
 		},
 		failure: "Could not look up where instance types are offered, they count as offered in every zone",
 		remedy:  "allow ec2:DescribeInstanceTypeOfferings"})
@@ -53,11 +48,11 @@ func offeredIn(ctx context.Context, api OfferingsAPI, types []string) (map[strin
 	})
 	for n := 0; pages.HasMorePages(); n++ {
 		if n == maxOfferingPages {
-			return nil, fmt.Errorf("more than %d pages for %d instance types", maxOfferingPages, len(types))
+			return nil, fmt.Errorf("describe instance type offerings: more than %d pages for %d instance types", maxOfferingPages, len(types))
 		}
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("describe instance type offerings: %w", err)
 		}
 		for _, offer := range page.InstanceTypeOfferings {
 			name, zone := string(offer.InstanceType), awssdk.ToString(offer.Location)

@@ -129,7 +129,6 @@ func (s *starts) entries(ctx context.Context) ([]string, error) {
 	return entries, nil
 }
 
-// console returns the end of an instance's console output.
 func (s *starts) console(ctx context.Context, id string) ([]string, error) {
 	out, err := s.api.GetConsoleOutput(ctx, &ec2.GetConsoleOutputInput{InstanceId: awssdk.String(id), Latest: awssdk.Bool(true)})
 	if err != nil {

@@ -17,7 +17,6 @@ const (
 	terminatedAge = time.Hour
 )
 
-// InstancesAPI is the one EC2 call that NewTerminated needs.
 type InstancesAPI = ec2.DescribeInstancesAPIClient
 
 // NewTerminated makes a Cache that finds out whether instances that left their groups were terminated, or detached and still run. It makes
@@ -35,7 +34,7 @@ func terminated(ctx context.Context, api InstancesAPI, ids []string) (map[string
 	for _, id := range ids {
 		terminated[id] = true
 	}
-	err := describeInstances(ctx, api, ids, func(i ec2types.Instance) {
+	err := DescribeInstances(ctx, api, ids, func(i ec2types.Instance) {
 		if s := i.State; s == nil || s.Name != ec2types.InstanceStateNameTerminated && s.Name != ec2types.InstanceStateNameShuttingDown {
 			terminated[awssdk.ToString(i.InstanceId)] = false
 		}

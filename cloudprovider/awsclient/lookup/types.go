@@ -21,7 +21,6 @@ import (
 // maxTypesPerCall is the largest page of DescribeInstanceTypes (EC2 API reference, MaxResults).
 const maxTypesPerCall = 100
 
-// TypesAPI is the one EC2 call that describes instance types.
 type TypesAPI = ec2.DescribeInstanceTypesAPIClient
 
 // typesAge is the time before we ask EC2 again about a type that it does not know.

@@ -78,7 +78,7 @@ func (s Seen) Rebuild(before *Template, g *group.Group, region string, catalogue
 		in.EFAInterfaces, in.WindowsRelease = l.EFAInterfaces, windowsRelease(l)
 		in.Nodegroup = nodegroupInput(l.Nodegroup)
 		t.Problems = addUserData(&in, l)
-		in.RootVolumeBytes, in.RootVolumeOfImage = leastVolumeBytes(l, familyOf(&in))
+		in.RootVolumeBytes, in.RootVolumeOfImage = leastVolumeBytes(l, in.Family())
 	}
 	t.UnknownTypes = in.UnknownTypes
 	built, problems := nodetemplate.Build(in)
@@ -110,21 +110,13 @@ func hinted(problems []nodetemplate.Problem, l *launchspec.LaunchSpec) []nodetem
 	return problems
 }
 
-// familyOf returns the family of the image, from EKS or from the image itself, or "".
-func familyOf(in *nodetemplate.Input) nodetemplate.AMIFamily {
-	if in.Nodegroup != nil {
-		return cmp.Or(in.Nodegroup.AMIFamily(), in.AMIFamily)
-	}
-	return in.AMIFamily
-}
-
 // addUserData adds the facts of image and user data. If there are several launch templates, it adds the facts that all share. If
 // neither EKS nor the image's name identifies the family, the form of the user data does.
 func addUserData(in *nodetemplate.Input, l *launchspec.LaunchSpec) []nodetemplate.Problem {
 	if in.Nodegroup == nil || in.Nodegroup.AMIFamily() == "" {
 		in.AMIFamily = familyOfImage(l.Image)
 	}
-	family := familyOf(in)
+	family := in.Family()
 	facts, problems := userdata.Parse(l.UserData, family)
 	for _, o := range l.Others {
 		other, unclear := userdata.Parse(o.UserData, cmp.Or(familyOfImage(o.Image), family))

@@ -135,13 +135,6 @@ func mostReserved(r *nodetemplate.Reservation, other nodetemplate.Reservation) b
 	return true
 }
 
-func merged(a, b map[string]string) map[string]string {
-	m := map[string]string{}
-	maps.Copy(m, a)
-	maps.Copy(m, b)
-	return m
-}
-
 // inAllBranches is the expectation of a script: only the node knows which branch it takes.
 const inAllBranches = "the same in all branches of the script that join the cluster"
 
@@ -153,7 +146,8 @@ func (r *reader) intersect(f *Facts, other Facts, same string) {
 			Reason: nodetemplate.ReasonConditional, Expected: same,
 		})
 	}
-	for _, key := range slices.Sorted(maps.Keys(merged(f.Labels, other.Labels))) {
+	keys := slices.AppendSeq(slices.Collect(maps.Keys(f.Labels)), maps.Keys(other.Labels))
+	for _, key := range slices.Compact(slices.Sorted(slices.Values(keys))) {
 		value, ok := f.Labels[key]
 		if there, too := other.Labels[key]; !ok || !too || value != there {
 			conditional("--node-labels "+key, "", false)

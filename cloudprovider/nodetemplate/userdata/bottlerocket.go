@@ -57,7 +57,7 @@ func bindsKubelet(commands any) bool {
 func (r *reader) bottlerocketFacts() Facts {
 	f := Facts{AMIFamily: nodetemplate.Bottlerocket, ClusterName: textAt(r.settings, "cluster-name")}
 	f.Form, f.InstanceStore = FormBottlerocket, r.bottlerocketDisks
-	setting := func(key string) []pair { return sortedPairs(scalars(mapAt(r.settings, key))) }
+	setting := func(key string) []pair { return sortedPairs(mapAt(r.settings, key)) }
 	s := r.settingsOf(&f)
 	s.labels("node-labels", setting("node-labels"))
 	s.bottlerocketTaints(mapAt(r.settings, "node-taints"))
@@ -82,18 +82,4 @@ func (s settings) bottlerocketTaints(taints map[string]any) {
 			s.taintSpec("node-taints", key+"="+spec)
 		}
 	}
-}
-
-// scalars writes numbers and booleans of a table as text.
-func scalars(m map[string]any) map[string]any {
-	out := map[string]any{}
-	for key, value := range m {
-		switch value.(type) {
-		case map[string]any, []any:
-			out[key] = value
-		default:
-			out[key] = fmt.Sprint(value)
-		}
-	}
-	return out
 }

@@ -43,7 +43,6 @@ const (
 	eksctlScripts = "/var/lib/cloud/scripts/eksctl/"
 )
 
-// writtenFile reads one entry of write_files.
 func (r *reader) writtenFile(item any, nesting int) {
 	path, content := textAt(item, "path"), textAt(item, "content")
 	encoding := strings.ToLower(textAt(item, "encoding"))

@@ -27,7 +27,6 @@ func (r *reader) enter(nesting, n int) bool {
 	return r.spend(documentWork + n)
 }
 
-// dispatch reads clean text by its kind.
 func (r *reader) dispatch(text, contentType string, nesting int) {
 	switch kind := kind(text, contentType); kind {
 	case "mime":

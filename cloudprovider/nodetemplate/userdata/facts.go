@@ -27,7 +27,6 @@ type Facts struct {
 // Found reports whether the user data has a known form.
 func (f Facts) Found() bool { return f.Form != "" }
 
-// Forms of user data, as Facts.Form.
 const (
 	FormBootstrap    = "bootstrap.sh"
 	FormNodeConfig   = "nodeadm NodeConfig"
@@ -86,7 +85,6 @@ func Common(f, other Facts) (Facts, []nodetemplate.Problem) {
 	return f, r.problems
 }
 
-// reader gathers the settings of the documents of one user data.
 type reader struct {
 	budget
 

@@ -138,12 +138,16 @@ func pairs(list, separator string) []pair {
 	return out
 }
 
-// sortedPairs turns a map of a configuration into pairs.
+// sortedPairs turns a map of a configuration into pairs. Numbers and booleans of TOML become text, as those of YAML are.
 func sortedPairs(m map[string]any) []pair {
 	var out []pair
 	for _, key := range slices.Sorted(maps.Keys(m)) {
-		value, ok := m[key].(string)
-		out = append(out, pair{key, value, ok})
+		switch value := m[key].(type) {
+		case nil, map[string]any, []any:
+			out = append(out, pair{key: key})
+		default:
+			out = append(out, pair{key, fmt.Sprint(value), true})
+		}
 	}
 	return out
 }

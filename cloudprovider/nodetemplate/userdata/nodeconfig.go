@@ -18,7 +18,6 @@ type nodeConfig struct {
 	localStorage string
 }
 
-// nodeConfigs reads the NodeConfigs of a YAML stream.
 func (r *reader) nodeConfigs(text string) {
 	for _, doc := range r.yamlDocuments(text, "NodeConfig") {
 		if !strings.HasPrefix(textAt(doc, "apiVersion"), "node.eks.aws/") || textAt(doc, "kind") != "NodeConfig" {
@@ -46,18 +45,9 @@ func (n *nodeConfig) clone() *nodeConfig {
 
 // add lays the spec of one NodeConfig over those before.
 func (n *nodeConfig) add(spec any) {
-	for _, field := range []struct {
-		to    *string
-		value string
-	}{
-		{&n.cluster, textAt(spec, "cluster", "name")},
-		{&n.expression, textAt(spec, "kubelet", "maxPodsExpression")},
-		{&n.localStorage, textAt(spec, "instance", "localStorage", "strategy")},
-	} {
-		if field.value != "" {
-			*field.to = field.value
-		}
-	}
+	n.cluster = cmp.Or(textAt(spec, "cluster", "name"), n.cluster)
+	n.expression = cmp.Or(textAt(spec, "kubelet", "maxPodsExpression"), n.expression)
+	n.localStorage = cmp.Or(textAt(spec, "instance", "localStorage", "strategy"), n.localStorage)
 	for _, flag := range listAt(spec, "kubelet", "flags") {
 		if s, ok := flag.(string); ok {
 			n.flags = append(n.flags, s)

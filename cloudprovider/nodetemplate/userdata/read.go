@@ -74,7 +74,7 @@ func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pro
 		j.unreadable("", "a first line such as #!/bin/bash, without which the node does not run it")
 	}
 	var f Facts
-	switch form := formOf(j.forms(), family); form {
+	switch form := j.form(family); form {
 	case FormBottlerocket:
 		f = j.bottlerocketFacts()
 	case FormNodeConfig:
@@ -91,29 +91,6 @@ func (r *reader) judge(family nodetemplate.AMIFamily) (Facts, []nodetemplate.Pro
 	return f, j.problems
 }
 
-// forms returns the forms of the user data, newer ones first. Templates that serve several images often carry the older ones
-// along.
-func (r *reader) forms() []string {
-	var forms []string
-	for _, present := range []struct {
-		form  string
-		there bool
-	}{
-		{FormBottlerocket, r.settings != nil},
-		{FormNodeConfig, r.nodeConfig != nil || r.branches != nil},
-		{FormBootstrap, slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows })},
-		{FormPowerShell, slices.ContainsFunc(r.calls, func(c call) bool { return c.windows })},
-	} {
-		if present.there {
-			forms = append(forms, present.form)
-		}
-	}
-	if forms == nil && (r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil) {
-		forms = append(forms, FormKubelet)
-	}
-	return forms
-}
-
 // formOfFamily is the form that the images of a family read. They ignore the others.
 var formOfFamily = map[nodetemplate.AMIFamily]string{
 	nodetemplate.Bottlerocket: FormBottlerocket,
@@ -123,10 +100,16 @@ var formOfFamily = map[nodetemplate.AMIFamily]string{
 	nodetemplate.Windows:      FormPowerShell,
 }
 
-// formOf returns the form that counts for a family: the one its images read, or else the newest, or "".
-func formOf(forms []string, family nodetemplate.AMIFamily) string {
-	if form := formOfFamily[family]; slices.Contains(forms, form) {
-		return form
+// form returns the form that counts for a family: the one its images read, or else the newest, or "". Templates that serve several
+// images often carry the older ones along.
+func (r *reader) form(family nodetemplate.AMIFamily) string {
+	present := map[string]bool{
+		FormBottlerocket: r.settings != nil,
+		FormNodeConfig:   r.nodeConfig != nil || r.branches != nil,
+		FormBootstrap:    slices.ContainsFunc(r.calls, func(c call) bool { return !c.windows }),
+		FormPowerShell:   slices.ContainsFunc(r.calls, func(c call) bool { return c.windows }),
+		FormKubelet:      r.kubeletEnv != "" || len(r.kubeletArgs) > 0 || r.kubelet != nil,
 	}
-	return append(slices.Clone(forms), "")[0]
+	forms := []string{formOfFamily[family], FormBottlerocket, FormNodeConfig, FormBootstrap, FormPowerShell, FormKubelet}
+	return append(slices.DeleteFunc(forms, func(form string) bool { return !present[form] }), "")[0]
 }

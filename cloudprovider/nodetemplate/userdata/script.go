@@ -18,7 +18,6 @@ func kubeletVariable(name string) bool { return slices.Contains(kubeletVariables
 // unitEnvironment begins a line of a systemd unit.
 const unitEnvironment = "Environment"
 
-// call reads one simple command with its assignments.
 func (s *shell) call(command *syntax.CallExpr) {
 	words := s.fields(command.Args)
 	conditional := s.depth > 0 || s.after
@@ -74,7 +73,6 @@ func (s *shell) bootstrap(args []string, local map[string]string, conditional bo
 	s.r.calls = append(s.r.calls, c)
 }
 
-// declare reads an export or declare command.
 func (s *shell) declare(command *syntax.DeclClause) {
 	conditional := s.depth > 0 || s.after
 	for _, a := range command.Args {
@@ -129,7 +127,7 @@ func (r *reader) mentions(words []string, conditional bool) {
 	for _, word := range words {
 		for _, name := range kubeletVariables {
 			if at := strings.LastIndex(word, name); at >= 0 && r.spend(4*(len(word)-at)) {
-				for _, field := range strings.FieldsFunc(word[at:], isSpaceOrQuote) {
+				for _, field := range strings.FieldsFunc(word[at:], func(c rune) bool { return strings.ContainsRune(" \t\n\"'`", c) }) {
 					if flag := strings.TrimPrefix(strings.TrimPrefix(field, name+"="), name+"+="); strings.HasPrefix(flag, "--") {
 						r.addKubeletArgs([]string{flag}, conditional)
 					}
@@ -152,5 +150,3 @@ func (r *reader) addKubeletArgs(args []string, conditional bool) {
 		}
 	}
 }
-
-func isSpaceOrQuote(c rune) bool { return strings.ContainsRune(" \t\n\"'`", c) }

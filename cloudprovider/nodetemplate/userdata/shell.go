@@ -93,7 +93,6 @@ func (s *source) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// statements reads commands in their order.
 func (s *shell) statements(list []*syntax.Stmt) {
 	for _, statement := range list {
 		s.statement(statement)

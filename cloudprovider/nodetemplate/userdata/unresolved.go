@@ -31,6 +31,3 @@ func clean(s string) string {
 func wholeArray(word string) bool {
 	return strings.HasSuffix(word, "[@]"+markEnd) || strings.HasSuffix(word, "[*]"+markEnd)
 }
-
-// showUnresolved writes marked expressions as a person would.
-func showUnresolved(s string) string { return marksShown.Replace(s) }

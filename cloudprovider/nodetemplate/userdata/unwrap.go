@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -26,13 +25,7 @@ func (r *reader) unwrap(data string) (string, bool) {
 
 // decodeBase64 decodes standard base64 with or without padding and line breaks.
 func decodeBase64(s string) (string, bool) {
-	s = strings.Map(func(c rune) rune {
-		if unicode.IsSpace(c) {
-			return -1
-		}
-		return c
-	}, s)
-	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	b, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(strings.Join(strings.Fields(s), ""), "="))
 	return string(b), err == nil && len(b) > 0
 }
 

@@ -64,7 +64,6 @@ func yamlWork(text string) int {
 
 const yamlTokenWork = 64
 
-// yamlValue turns a node into maps, lists and scalars.
 func (r *reader) yamlValue(node *yaml.Node, depth int) (any, error) {
 	if depth > maxYAMLDepth || !r.spend(len(node.Value)+16) {
 		return nil, errYAMLTooLarge

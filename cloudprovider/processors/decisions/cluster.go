@@ -131,7 +131,7 @@ func (k *cluster) groups() []decision.Group {
 	for _, p := range k.Provider.Problems() {
 		problems[p.Group] = append(problems[p.Group], reasonOf(p))
 	}
-	spending, _ := k.Provider.Spending()
+	spending := k.Provider.Spending()
 	var list []decision.Group
 	for _, ng := range k.facts.view.NodeGroups() {
 		id := ng.Id()
@@ -146,7 +146,7 @@ func (k *cluster) groups() []decision.Group {
 		k.judge(&o, g)
 		list = append(list, o)
 	}
-	for _, g := range k.facts.view.Foreign() {
+	for _, g := range k.facts.view.Snapshot().Foreign() {
 		o := describe(g, g.Name)
 		o.Problems, o.State = problems[g.Name], decision.GroupDegraded
 		if len(o.Problems) > 0 {
@@ -203,11 +203,7 @@ const maxTypes = 30
 
 // price returns the price of the group's next node, "" where there is none, and whether it is an estimate.
 func (k *cluster) price(id string) (text string, estimated bool) {
-	costs := k.Provider.Costs()
-	if costs == nil {
-		return "", false
-	}
-	amount, known := costs.NodeCost(id, nil, 1)
+	amount, known := k.Provider.Costs().NodeCost(id, nil, 1)
 	if !known {
 		return "", false
 	}

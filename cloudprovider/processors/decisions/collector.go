@@ -143,13 +143,12 @@ func (c *Collector) End() {
 	if c.Cluster != nil {
 		c.Record.SetCluster(c.Cluster())
 	}
-	if s, priced := c.Provider.Spending(); priced {
-		spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()}
-		if c.Consolidation != nil {
-			spend.Consolidation = c.Consolidation()
-		}
-		c.Record.Spent(spend)
+	s := c.Provider.Spending()
+	spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()}
+	if c.Consolidation != nil {
+		spend.Consolidation = c.Consolidation()
 	}
+	c.Record.Spent(spend)
 	result := f.result()
 	if c.Remote {
 		result = decision.Reason{Code: decision.CodeOther, Message: "the Cluster Autoscaler decides in its own process", Remedy: "look into its log"}

@@ -33,7 +33,7 @@ func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 		}
 	}
 	members := k.members()
-	spending, _ := k.Provider.Spending()
+	spending := k.Provider.Spending()
 	list := make([]decision.Node, 0, len(members))
 	states := make(map[string]stateSince, len(members))
 	for _, m := range members {

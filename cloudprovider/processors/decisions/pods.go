@@ -249,7 +249,7 @@ func (s *speaker) reason(a answer) decision.Reason {
 // foreignAnswers are the answers of the discovered groups of other clusters.
 func (s *speaker) foreignAnswers() []decision.Answer {
 	var list []decision.Answer
-	for _, g := range s.facts.view.Foreign() {
+	for _, g := range s.facts.view.Snapshot().Foreign() {
 		list = append(list, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
 	}
 	return list

@@ -123,7 +123,7 @@ func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move
 
 // pays reports whether the plan still saves money. The next node of the group states the price before the launch, and the new node after it.
 func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, byName map[string]move.Node) bool {
-	spending, _ := c.Provider.Spending()
+	spending := c.Provider.Spending()
 	price := 0.0
 	for _, name := range p.Nodes {
 		n, there := byName[name]
@@ -150,10 +150,7 @@ func (c *Consolidation) pays(ctx *cacontext.AutoscalingContext, p *move.Plan, by
 
 // plan begins to make plans beside the loop.
 func (c *Consolidation) plan(ctx *cacontext.AutoscalingContext, byName map[string]move.Node, mayGo func(name string) bool, full bool, now time.Time) {
-	spending, priced := c.Provider.Spending()
-	if !priced {
-		return
-	}
+	spending := c.Provider.Spending()
 	c.Reason.Currency = string(spending.Total.Currency)
 	maps.DeleteFunc(c.refused, func(_ string, until time.Time) bool { return !now.Before(until) })
 	packing := move.Packing{Horizon: c.Horizon, KeepSpread: c.KeepSpread, StartUp: startUp, Spare: map[string]int{}, Refused: map[string]bool{}, Most: mostPlans}

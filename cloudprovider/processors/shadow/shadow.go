@@ -163,8 +163,8 @@ func (s *Shadow) opened(from, now time.Time) *round {
 // priced adds nodes to the comparison under way, at the price of the group's next node.
 func (s *Shadow) priced(name string, nodes decision.Sides[int]) {
 	perHour, about := 0.0, true
-	if g, costs := s.Provider.View().AutoScalingGroup(name), s.Provider.Costs(); g != nil && costs != nil {
-		cost, known := costs.Pricer().Next(g, 1)
+	if g := s.Provider.View().AutoScalingGroup(name); g != nil {
+		cost, known := s.Provider.Costs().Pricer().Next(g, 1)
 		perHour, about = cost.Amount.PerHour, cost.Amount.Estimated || !known
 	}
 	s.round.Add(decision.Compare(name, nodes, perHour, about))

@@ -79,7 +79,7 @@ func (a *Account) loadTypes() error {
 	case err != nil:
 		return err
 	}
-	a.types = a.types.With(found.Types()...)
+	a.types = a.types.With(found...)
 	return nil
 }
 

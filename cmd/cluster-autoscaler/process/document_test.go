@@ -169,8 +169,11 @@ func registerOurs(t *testing.T) *collectors {
 	book := must(pricing.NewBook(server.Region(), nil))(t)
 	measureListAge(book, ours)
 	cache := asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Clock: clock.RealClock{}, Types: instancetypes.Embedded()})
+	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
+	factory := informers.NewSharedInformerFactory(kube, 0)
 	must(aws.New(t.Context(), aws.Options{Cache: cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), Prices: book,
-		Registerer: ours, Clock: clock.RealClock{}}))(t)
+		Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Event: func(_, _, _ string) {},
+		Problem: func(aws.Problem, bool) {}, Registerer: ours, Clock: clock.RealClock{}}))(t)
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	if err := os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -180,8 +183,7 @@ func registerOurs(t *testing.T) *collectors {
 		InUse: func() spotprice.Pools {
 			return spotprice.Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}}
 		}}))(t)
-	kube := must(kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"}))(t)
-	watched := informers.NewSharedInformerFactory(kube, 0).Core().V1()
+	watched := factory.Core().V1()
 	must(interruption.New(interruption.Options{SQS: clients.SQS, Nodes: watched.Nodes().Informer(), Pods: watched.Pods().Informer(),
 		Registerer: ours, Clock: clock.RealClock{}}))(t)
 	must(plugin.Listen(t.Context(), "127.0.0.1:0", plugin.Files{}, ours))(t)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
@@ -21,6 +22,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
+	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -70,8 +72,8 @@ func inherit(t *testing.T) {
 	}
 }
 
-// noNodes are the nodes of every cluster. Nodes do not matter to AWS.
-var noNodes = informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes()
+// noCluster has the nodes of every cluster. Nodes do not matter to AWS.
+var noCluster = informers.NewSharedInformerFactory(fake.NewClientset(), 0)
 
 // newMember makes the clients and the Cache of an autoscaler that discovers the groups with all of the tags.
 func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
@@ -84,8 +86,14 @@ func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...owners
 	m := &member{name: name, cache: asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
+	prices, err := pricing.NewBook(clients.Region, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), InstanceTypes: clients.EC2,
-		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noNodes, Clock: clock.RealClock{}})
+		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noCluster.Core().V1().Nodes(),
+		DaemonSets: noCluster.Apps().V1().DaemonSets().Lister(), Prices: prices, Event: func(_, _, _ string) {}, Problem: func(aws.Problem, bool) {},
+		Registerer: prometheus.NewRegistry(), Clock: clock.RealClock{}})
 	if err != nil {
 		t.Fatal(err)
 	}

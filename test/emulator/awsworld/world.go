@@ -173,7 +173,8 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	require.NoError(t, err)
 	prices, err := pricing.NewBook(clients.Region, nil)
 	require.NoError(t, err)
-	nodes := informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().V1().Nodes()
+	cluster := informers.NewSharedInformerFactory(fake.NewClientset(), 0)
+	nodes := cluster.Core().V1().Nodes()
 	w = &World{T: t, AWS: w.AWS, Events: &EventLog{}, Metrics: prometheus.NewRegistry(), Cluster: Nodes{nodes.Informer().GetIndexer()}}
 	cached := asg.Options{NoPredecessor: true, AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery:       ownership.Discovery{Filters: []ownership.TagFilter{{{Key: EnabledTag}}}},
@@ -181,7 +182,7 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 		LaunchMode: asg.LaunchDesiredCapacity, ZonalShifts: cooldown.ShiftAPIs{Shifts: clients.ZonalShifts, EC2: clients.EC2}}
 	options := aws.Options{Prices: prices, Region: clients.Region, Catalogue: instancetypes.Embedded(),
 		InstanceTypes: clients.EC2, Instances: clients.EC2, Starts: clients.EC2, Admission: lookup.Admission{EKS: clients.EKS, AWSAuth: noAWSAuth}, Zones: clients.EC2, Offerings: clients.EC2, Nodes: nodes, Event: w.Events.Add,
-		Registerer: w.Metrics, Clock: clock.RealClock{}}
+		DaemonSets: cluster.Apps().V1().DaemonSets().Lister(), Problem: func(aws.Problem, bool) {}, Registerer: w.Metrics, Clock: clock.RealClock{}}
 	if change != nil {
 		change(&cached, &options)
 	}
