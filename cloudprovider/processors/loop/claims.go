@@ -13,9 +13,6 @@ const selectedNode = "volume.kubernetes.io/selected-node"
 // ClaimHandler returns the handler that wakes the Trigger when a claim has got its volume. No node helps the pod before. The pod
 // is unschedulable before and after, so PodHandler sees no change. Add it to the informer whose lister the loop reads.
 func (t *Trigger) ClaimHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateClaim}
 }
 
@@ -33,9 +30,6 @@ func (t *Trigger) updateClaim(before, after any) {
 // free again. Both change which node helps the other pods, and these are unschedulable before and after. Add it to the informer whose
 // lister the loop reads.
 func (t *Trigger) ResourceClaimHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateResourceClaim}
 }
 

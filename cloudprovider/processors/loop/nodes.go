@@ -56,9 +56,6 @@ func (n *nodeChanges) due(now time.Time) time.Time {
 
 // PodLostPlace wakes the Trigger for a pod that waits and whose planned node has no room for it any more.
 func (t *Trigger) PodLostPlace() {
-	if t.config.Tick {
-		return
-	}
 	now := t.clock.Now()
 	t.nodes.waits.Store(true)
 	t.nodes.add(now, now)
@@ -67,9 +64,6 @@ func (t *Trigger) PodLostPlace() {
 // NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it
 // to the informer whose lister the loop reads.
 func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateNode}
 }
 
@@ -94,9 +88,6 @@ func lostTaint(before, after []apiv1.Taint) bool {
 // EmptiedHandler returns the handler that wakes the Trigger when the last pod of a node is gone, so that the node's unneeded time begins
 // then. Add it to the informer of all pods if the core removes nodes.
 func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(pod any) { t.movePod(nil, pod) },
 		UpdateFunc: t.movePod,

@@ -75,11 +75,11 @@ type Trigger struct {
 
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
+	if config.Tick {
+		config.Removal, config.Changed, config.Interrupted, config.Productive, config.Coming = nil, nil, nil, nil, nil
+	}
 	if config.Coming == nil {
 		config.Coming = func() {}
-	}
-	if config.Tick {
-		config.Removal, config.Changed, config.Interrupted, config.Productive = nil, nil, nil, nil
 	}
 	return &Trigger{
 		config:  config,
@@ -94,9 +94,6 @@ func New(config Config, clock clock.Clock) *Trigger {
 // loop reads. Old pods of the informer's first listing are not counted, as the first loop sees them anyway. Young ones are, because a
 // process may start in the middle of a burst.
 func (t *Trigger) PodHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerDetailedFuncs{AddFunc: t.addPod, UpdateFunc: t.updatePod, DeleteFunc: t.deletePod}
 }
 
@@ -120,7 +117,10 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	}
 	t.started = true
 	for {
-		due := t.withPods(t.withNodes(next))
+		due := next
+		if !t.config.Tick {
+			due = t.withPods(t.withNodes(next))
+		}
 		if due.at.Before(earliest) {
 			due.at = earliest
 		}
