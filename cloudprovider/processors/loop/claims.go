@@ -20,10 +20,9 @@ func (t *Trigger) ClaimHandler() cache.ResourceEventHandler {
 func (t *Trigger) updateClaim(before, after any) {
 	old, okOld := before.(*apiv1.PersistentVolumeClaim)
 	claim, ok := after.(*apiv1.PersistentVolumeClaim)
-	if !ok || !okOld || old.Status.Phase == apiv1.ClaimBound || claim.Status.Phase != apiv1.ClaimBound || claim.Annotations[selectedNode] != "" {
-		return
+	if ok && okOld && old.Status.Phase != apiv1.ClaimBound && claim.Status.Phase == apiv1.ClaimBound && claim.Annotations[selectedNode] == "" {
+		t.pods.add(t.clock.Now())
 	}
-	t.countClaim()
 }
 
 // ResourceClaimHandler returns the handler that wakes the Trigger when a claim of devices that several pods share is bound to a node, or
@@ -39,11 +38,6 @@ func (t *Trigger) updateResourceClaim(before, after any) {
 	old, okOld := before.(*resourceapi.ResourceClaim)
 	claim, ok := after.(*resourceapi.ResourceClaim)
 	if ok && okOld && metav1.GetControllerOfNoCopy(claim) == nil && (old.Status.Allocation == nil) != (claim.Status.Allocation == nil) {
-		t.countClaim()
+		t.pods.add(t.clock.Now())
 	}
-}
-
-func (t *Trigger) countClaim() {
-	now := t.clock.Now()
-	t.pods.add(now, now)
 }

@@ -56,9 +56,8 @@ func (n *nodeChanges) due(now time.Time) time.Time {
 
 // PodLostPlace wakes the Trigger for a pod that waits and whose planned node has no room for it any more.
 func (t *Trigger) PodLostPlace() {
-	now := t.clock.Now()
 	t.nodes.waits.Store(true)
-	t.nodes.add(now, now)
+	t.nodes.add(t.clock.Now())
 }
 
 // NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it
@@ -71,8 +70,7 @@ func (t *Trigger) updateNode(before, after any) {
 	old, okOld := before.(*apiv1.Node)
 	node, ok := after.(*apiv1.Node)
 	if ok && okOld && nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
-		now := t.clock.Now()
-		t.nodes.add(now, now)
+		t.nodes.add(t.clock.Now())
 	}
 }
 
@@ -99,8 +97,7 @@ func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
 func (t *Trigger) movePod(before, after any) {
 	from, to := occupied(before), occupied(after)
 	if from != to && t.nodes.move(from, to) {
-		now := t.clock.Now()
-		t.nodes.add(now, now)
+		t.nodes.add(t.clock.Now())
 	}
 }
 

@@ -55,8 +55,7 @@ func (t *Trigger) updatePod(before, after any) {
 	case !same || !unschedulable(old) || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
 	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":
-		now := t.clock.Now()
-		t.nodes.add(now, now)
+		t.nodes.add(t.clock.Now())
 	}
 	t.awaitPod(pod)
 }
