@@ -36,9 +36,6 @@ type nodeChanges struct {
 	pods map[string]int // how many pods keep a node from being empty, by the node's name
 }
 
-// rest begins the pause after a loop that took so long.
-func (n *nodeChanges) rest(now time.Time, took time.Duration) { n.rested = now.Add(nodeRest * took) }
-
 // forget drops the changes.
 func (n *nodeChanges) forget() {
 	n.waits.Store(false)

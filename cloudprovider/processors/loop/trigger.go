@@ -64,9 +64,8 @@ type Config struct {
 
 // Trigger knows when the next loop is due.
 type Trigger struct {
-	config  Config
+	config  Config // without Changed once that is closed
 	clock   clock.Clock
-	changed <-chan struct{} // nil once closed
 	pods    *burst
 	nodes   *nodeChanges
 	started bool
@@ -82,11 +81,10 @@ func New(config Config, clock clock.Clock) *Trigger {
 		config.Coming = func() {}
 	}
 	return &Trigger{
-		config:  config,
-		clock:   clock,
-		changed: config.Changed,
-		pods:    newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
-		nodes:   &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}},
+		config: config,
+		clock:  clock,
+		pods:   newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
+		nodes:  &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}},
 	}
 }
 
@@ -112,7 +110,7 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	next, earliest := wake{began, Start}, began
 	if t.started {
 		took := began.Sub(t.ran)
-		t.nodes.rest(began, took)
+		t.nodes.rested = began.Add(nodeRest * took)
 		next, earliest = t.next(began, since), began.Add(max(shortPause, min(loopRest*took, longPause)))
 	}
 	t.started = true
@@ -184,7 +182,7 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 	defer timer.Stop()
 	var cloud, interrupted <-chan struct{}
 	if heedCloud {
-		cloud, interrupted = t.changed, t.config.Interrupted
+		cloud, interrupted = t.config.Changed, t.config.Interrupted
 	}
 	select {
 	case <-ctx.Done():
@@ -198,7 +196,7 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 		if open {
 			return CloudChanged, nil
 		}
-		t.changed = nil
+		t.config.Changed = nil
 	}
 	return "", nil
 }
@@ -213,9 +211,9 @@ func (t *Trigger) forget() {
 	default:
 	}
 	select {
-	case _, open := <-t.changed:
+	case _, open := <-t.config.Changed:
 		if !open {
-			t.changed = nil
+			t.config.Changed = nil
 		}
 	default:
 	}
