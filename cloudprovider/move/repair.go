@@ -182,9 +182,4 @@ func scopes(n Node) [3]scope {
 	return [3]scope{{"group", n.Group.Name}, {"zone", n.Instance.Zone}, {"cluster", ""}}
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }

@@ -202,12 +202,7 @@ func (b *burst) whole(now time.Time) bool {
 	return true
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
 
 // forget drops the pods that came, except the pods that are still too young or not judged.
 func (b *burst) forget() {

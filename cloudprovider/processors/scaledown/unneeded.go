@@ -72,20 +72,8 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 	if len(moments) == 0 {
 		return time.Time{}
 	}
-	slices.SortFunc(moments, time.Time.Compare)
-	next := moments[0]
-	for _, at := range moments {
-		if at.Sub(moments[0]) > together {
-			break
-		}
-		next = at
-	}
-	return next
+	first := slices.MinFunc(moments, time.Time.Compare)
+	return slices.MaxFunc(slices.DeleteFunc(moments, func(at time.Time) bool { return at.Sub(first) > together }), time.Time.Compare)
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
