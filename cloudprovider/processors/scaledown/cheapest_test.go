@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/utils/ptr"
@@ -67,7 +68,7 @@ func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
 	want[1], want[2] = want[2], want[1] // the cheaper one of both
 	deletion := options.NodeDeleteOptions{}
 	comparers := []scaledowncandidates.CandidatesComparer{
-		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(cluster), deletion, EmptyRules(deletion, nil)),
+		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(cluster), deletion, EmptyRules(rules.Default(deletion))),
 		previous,
 		NewCheapestFirst(cluster),
 	}

@@ -224,7 +224,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
-			scaledown.EmptyRules(opts.DeleteOptions, opts.DrainabilityRules)),
+			scaledown.EmptyRules(opts.DrainabilityRules)),
 		previous,
 		scaledown.NewCheapestFirst(opts.ClusterSnapshot),
 	}))
