@@ -75,11 +75,7 @@ func (k *cluster) words() decision.Words {
 
 func (k *cluster) findUsed() map[string]bool {
 	used := map[string]bool{}
-	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
-		return used
-	}
-	pods, _ := k.facts.context.AllPodLister().List() // the lister reads a cache
-	for _, pod := range pods {
+	for _, pod := range k.facts.allPods() {
 		if pod.Spec.NodeName != "" && !podutil.IsDaemonSetPod(pod) && !podutil.IsMirrorPod(pod) {
 			used[pod.Spec.NodeName] = true
 		}
@@ -87,12 +83,18 @@ func (k *cluster) findUsed() map[string]bool {
 	return used
 }
 
+// allPods are the pods of the cluster, none before the core has shown them.
+func (f *facts) allPods() []*corev1.Pod {
+	if f.context == nil || f.context.ListerRegistry == nil {
+		return nil
+	}
+	pods, _ := f.context.AllPodLister().List() // the lister reads a cache
+	return pods
+}
+
 // findMembers returns all nodes, and the instances of our groups that have none.
 func (k *cluster) findMembers() []member {
-	nodes, err := k.Nodes.List(labels.Everything())
-	if err != nil {
-		nodes = nil // the lister reads a cache
-	}
+	nodes, _ := k.Nodes.List(labels.Everything()) // the lister reads a cache
 	list := make([]member, 0, len(nodes))
 	registered := make(map[string]bool, len(nodes))
 	for _, node := range nodes {

@@ -33,8 +33,8 @@ type outcome struct {
 // pods puts into words what the loop did about the pending pods.
 func (s *speaker) pods() []decision.Pod {
 	pending := s.facts.pending
-	if !s.facts.listed {
-		pending = s.pendingInCache()
+	if !s.facts.listed { // the loop ended before it looked at them
+		pending = kubeutil.ArrangePodsBySchedulability(s.facts.allPods(), nil).Unschedulable
 	}
 	list := make([]decision.Pod, 0, len(pending))
 	if s.facts.status != nil {
@@ -79,18 +79,6 @@ func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
 		return r, failed && last.nothing
 	}
 	return r, false
-}
-
-// pendingInCache are the unschedulable pods, for a loop that ended before it looked at them.
-func (k *cluster) pendingInCache() []*corev1.Pod {
-	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
-		return nil
-	}
-	all, err := k.facts.context.AllPodLister().List()
-	if err != nil {
-		return nil
-	}
-	return kubeutil.ArrangePodsBySchedulability(all, nil).Unschedulable
 }
 
 // speaker puts answers into words.
