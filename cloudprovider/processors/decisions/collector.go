@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -217,17 +218,14 @@ func (f *facts) result() decision.Reason {
 
 // grown names the groups that grew.
 func grown(infos []nodegroupset.ScaleUpInfo) string {
-	text := ""
-	for i, info := range infos {
-		if i > 0 {
-			text += ", "
-		}
-		if i == maxNamed {
-			return text + "and more"
-		}
-		text += fmt.Sprintf("%s in group %q", why.Count(info.NewSize-info.CurrentSize, "node"), info.Group.Id())
+	var list []string
+	for _, info := range infos[:min(len(infos), maxNamed)] {
+		list = append(list, fmt.Sprintf("%s in group %q", why.Count(info.NewSize-info.CurrentSize, "node"), info.Group.Id()))
 	}
-	return text
+	if len(infos) > maxNamed {
+		list = append(list, "and more")
+	}
+	return strings.Join(list, ", ")
 }
 
 // maxNamed bounds the groups that a message names.
