@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
@@ -258,14 +259,9 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,
 			DaemonSets: corev1.ResourceList{}}
 		for _, pod := range info.Pods() {
-			requests := podutil.PodRequests(pod.Pod)
-			requests[corev1.ResourcePods] = one
-			for resource, quantity := range requests {
-				sum := n.DaemonSets[resource]
-				sum.Add(quantity)
-				n.DaemonSets[resource] = sum
-			}
+			why.Add(n.DaemonSets, podutil.PodRequests(pod.Pod))
 		}
+		n.DaemonSets[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.Pods())), resource.DecimalSI)
 		list = append(list, n)
 	}
 	slices.SortFunc(list, func(a, b *why.GroupNode) int { return strings.Compare(a.Group, b.Group) })
