@@ -36,11 +36,10 @@ type Config struct {
 	// Remote means that the core runs in another process, and that only its questions are known.
 	Remote bool
 
-	// Provider and Nodes are set before the first loop.
+	// Provider, Nodes and Cluster are set before the first loop. Cluster returns the name of the cluster, "" before it is known.
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister
-	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
-	Cluster func() string
+	Cluster  func() string
 	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
 	Kept func() map[string]scaledown.KeptBy
 	// Held returns the nodes that are to be replaced and wait. It may be nil.
@@ -141,9 +140,7 @@ func (c *Collector) End() {
 	if c.Buffers != nil {
 		f.buffers = c.Buffers()
 	}
-	if c.Cluster != nil {
-		c.Record.SetCluster(c.Cluster())
-	}
+	c.Record.SetCluster(c.Cluster())
 	if s, priced := c.Provider.Spending(); priced {
 		spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()}
 		if c.Consolidation != nil {

@@ -190,7 +190,7 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 			p.unjoined = append(p.unjoined, id)
 		}
 	}
-	if g := b.served(group.Id()); g != nil {
+	if g := b.Provider.View().Group(group.Id()); g != nil {
 		p.launches = g.LaunchSpec
 	}
 	b.mu.Lock()
@@ -211,7 +211,7 @@ func (b Backoff) BackoffStatus(group cloudprovider.NodeGroup, info *framework.No
 
 // over reports whether the cause of a group's pause is gone.
 func (b Backoff) over(id string) bool {
-	g := b.served(id)
+	g := b.Provider.View().Group(id)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p, paused := b.pauses[id]
@@ -224,14 +224,6 @@ func (b Backoff) over(id string) bool {
 		return false
 	}
 	return p.blocked || p.launches != nil && p.launches != g.LaunchSpec
-}
-
-// served is the Auto Scaling group, or the part of it, that is the node group, or nil.
-func (c *Collector) served(id string) *group.Group {
-	if c.Provider == nil {
-		return nil
-	}
-	return c.Provider.View().Group(id)
 }
 
 // RemoveBackoff forgets the pause.

@@ -115,7 +115,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 		}
 	})
 	if recorded {
-		w.seen.Provider = w.Provider
+		w.seen.Provider, w.seen.Cluster = w.Provider, func() string { return "" }
 	}
 	opts.CloudProvider = w.Provider
 	w.wire(t, &opts)

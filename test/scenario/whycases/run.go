@@ -101,7 +101,7 @@ func (c *Case) start(t testing.TB) *autoscaler {
 		p.SpendCaps = caps
 		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
 	})
-	collector.Provider = w.Provider
+	collector.Provider, collector.Cluster = w.Provider, func() string { return name }
 	k := c.cluster(t, now, account.instances(w))
 	w.Cluster.Put(t, k.nodes...)
 	w.Reread()
