@@ -70,12 +70,8 @@ type key struct {
 
 // New makes a Nominator.
 func New(o Options) (*Nominator, error) {
-	n := &Nominator{Options: o, fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
+	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
-	var err error
-	if n.metric, err = newMetric(o.Registerer); err != nil {
-		return nil, err
-	}
 	if err := o.Pods.AddIndexers(cache.Indexers{byNode: func(object any) ([]string, error) {
 		pod, ok := object.(*corev1.Pod)
 		if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {

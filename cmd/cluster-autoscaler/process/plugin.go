@@ -89,9 +89,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	}
 	p.decisions = p.newDecisions()
 	p.decisions.Remote = true
-	if _, err := p.measure(); err != nil {
-		return nil, parts, err
-	}
+	p.measure()
 	factory := informers.New(client, cache.TransformStripManagedFields())
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
