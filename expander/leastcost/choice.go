@@ -133,7 +133,7 @@ func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	}
 	again := f.priced(candidates, counts)
 	same := func(x, y candidate) bool { return math.Abs(x.unit-y.unit) <= 0.001*x.unit }
-	if slices.EqualFunc(first, again, same) || t.past(planShare) {
+	if slices.EqualFunc(first, again, same) || t.past() {
 		return b
 	}
 	if other := f.plannedAt(again, d, t); other.better(b) {
