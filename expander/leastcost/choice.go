@@ -99,18 +99,11 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 		return chosen
 	}
 	idle := make([]float64, len(candidates))
-	var all amounts // sum of all pods' requests, for the options that list all pods
 	for _, i := range chosen {
 		o := candidates[i].option
-		used := all
-		if used == nil || len(o.Pods) < len(d.pods) {
-			used = make(amounts, len(d.dimensions.names))
-			for _, pod := range o.Pods {
-				used.add(d.requests[d.index[pod]], 1)
-			}
-		}
-		if len(o.Pods) == len(d.pods) {
-			all = used
+		used := make(amounts, len(d.dimensions.names))
+		for _, pod := range o.Pods {
+			used.add(d.requests[d.index[pod]], 1)
 		}
 		for k, offered := range d.dimensions.offeredBy(candidates[i].info)[:d.dimensions.known] {
 			if k > 0 && used[k] > 0 {
