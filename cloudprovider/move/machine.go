@@ -364,9 +364,6 @@ func (r *round) proven(n Node) bool {
 
 // leaving returns the pods that a drain of the node moves.
 func (r *round) leaving(n Node) []*corev1.Pod {
-	if n.Pods == nil {
-		return nil
-	}
 	return slices.DeleteFunc(n.Pods(), func(p *corev1.Pod) bool { return !drain.Moves(p, r.now) })
 }
 

@@ -59,11 +59,8 @@ func (s *Shrink) See(nodes []Node, now time.Time) {
 		if !lowered[n.Group] || n.Instance.Lifecycle != "InService" || !n.Leaving && (n.Spec.Unschedulable || s.Keeps(n.Node)) {
 			continue
 		}
-		one := surplus{Node: n}
-		if one.State, _ = StateOf(n.Node); n.Pods != nil {
-			one.cost = Cost(n.Pods())
-		}
-		groups[n.Group] = append(groups[n.Group], one)
+		state, _ := StateOf(n.Node)
+		groups[n.Group] = append(groups[n.Group], surplus{n, state, Cost(n.Pods())})
 	}
 	for g, all := range groups {
 		s.choose(g, all, now)
