@@ -115,7 +115,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	if m.Consolidation == nil || consolidating == "" {
 		return pods
 	}
-	p := m.Consolidation.Reason.Plan()
+	p := m.Consolidation.Reason.Plan
 	if p == nil {
 		return pods
 	}
@@ -597,7 +597,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 			continue
 		}
 		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
-		if adopted := m.Consolidation.Reason.Plan(); adopted != nil {
+		if adopted := m.Consolidation.Reason.Plan; adopted != nil {
 			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
 			for _, name := range adopted.Nodes {
 				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
@@ -669,7 +669,7 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 
 // close keeps the pods of a node that is drained off the other nodes of its plan that have begun to move, because these are drained next.
 func (m *Moves) close(drained string) {
-	p := m.Consolidation.Reason.Plan()
+	p := m.Consolidation.Reason.Plan
 	if p == nil {
 		return
 	}
