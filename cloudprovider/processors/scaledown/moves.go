@@ -368,7 +368,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.states[n.Name] = s
 		}
 		if _, under := m.written[n.Name]; !under && !s.Closed && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
-			m.set(n.Name, stateOrNone(s, moves))
+			var state *move.State
+			if moves {
+				state = &s
+			}
+			m.set(n.Name, state)
 		}
 		if m.WantImages != nil && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
@@ -453,13 +457,6 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 func left(n *corev1.Node) bool {
 	_, moves := move.StateOf(n)
 	return moves || taints.HasTaint(n, move.Taint)
-}
-
-func stateOrNone(s move.State, moves bool) *move.State {
-	if !moves {
-		return nil
-	}
-	return &s
 }
 
 // leftAlone reports whether the node is left alone for now, or drained by somebody else.
