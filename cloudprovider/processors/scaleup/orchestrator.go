@@ -148,9 +148,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	case o.Most <= 1 && o.Plan == nil:
 		result, err = o.phase(pods, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, nil) })
 	default:
-		s := simulate(o.context.ClusterSnapshot, nodeInfos)
-		result, err = o.repeat(pods, s, once)
-		s.end()
+		o.context.ClusterSnapshot.Fork()
+		result, err = o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
+		o.context.ClusterSnapshot.Revert()
 	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)
