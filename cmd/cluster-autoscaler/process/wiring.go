@@ -150,7 +150,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		buffers.status,
 		made.unhelped,
 		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
-		status.Draining{ScaledUp: with.draining.ScaledUp},
+		status.Draining(with.draining.ScaledUp),
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
