@@ -22,6 +22,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
@@ -48,8 +49,6 @@ type Options struct {
 	Pretends bool
 	Planner  Planner // the expander. Nil for one without plans
 	Zones    zones   // May be nil
-	// Placeholder reports whether a NodeInfo stands for nodes of which nothing is known. May be nil.
-	Placeholder func(*framework.NodeInfo) bool
 	// BelowClock reports whether a node group has fewer nodes than a minimum by the clock wants. The core raises such groups whatever
 	// --enforce-node-group-min-size says. May be nil.
 	BelowClock func(nodeGroup string) bool
@@ -167,7 +166,7 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	o.raises, o.asked = nil, nil
 	nodeInfos = maps.Clone(nodeInfos)
 	maps.DeleteFunc(nodeInfos, func(id string, info *framework.NodeInfo) bool {
-		return o.Placeholder != nil && o.Placeholder(info) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
+		return nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
 	})
 	return o.Core.ScaleUpToNodeGroupMinSize(nodes, nodeInfos)
 }

@@ -93,18 +93,17 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		}
 	}
 	scaleUp := scaleup.New(scaleup.Options{
-		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
-		Most:        ours.ScaleUpsPerLoop,
-		Plan:        asked,
-		Pretends:    with.shadow != nil,
-		Planner:     with.planner,
-		Zones:       oneZone,
-		Placeholder: nodeinfos.IsPlaceholder,
-		BelowClock:  belowClock,
-		Admit:       admit,
-		Complete:    complete,
-		Memory:      lifecycle.Burst,
-		Clock:       clock.RealClock{},
+		Core:       cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
+		Most:       ours.ScaleUpsPerLoop,
+		Plan:       asked,
+		Pretends:   with.shadow != nil,
+		Planner:    with.planner,
+		Zones:      oneZone,
+		BelowClock: belowClock,
+		Admit:      admit,
+		Complete:   complete,
+		Memory:     lifecycle.Burst,
+		Clock:      clock.RealClock{},
 	})
 	if with.replaces() {
 		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves
