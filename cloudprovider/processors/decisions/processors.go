@@ -53,7 +53,7 @@ func (ToHelp) CleanUp() {}
 // ScaleUp sees the end of each scale-up. It is the last ScaleUpStatusProcessor of the core, because others complete the status.
 type ScaleUp struct {
 	*Collector
-	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. Nil means one scale-up a loop.
+	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods.
 	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 }
 
@@ -63,15 +63,11 @@ func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	minimum := u.now.status != nil && u.now.status.Result != corestatus.ScaleUpNotTried // the second one of the loop raises groups to their minimum sizes
 	var raises []raise
 	if s.Result == corestatus.ScaleUpSuccessful {
-		parts := []*corestatus.ScaleUpStatus{s}
-		if u.Raises != nil {
-			parts = u.Raises(s)
-		}
 		choices := u.now.choices
 		if minimum {
 			choices = nil
 		}
-		raises = raisesOf(parts, choices)
+		raises = raisesOf(u.Raises(s), choices)
 		u.grew(raises)
 	}
 	if minimum {

@@ -49,7 +49,7 @@ type Shadow struct {
 // Options of a Shadow.
 type Options struct {
 	Provider *aws.Provider           // which asks AWS for no node from now on
-	Last     func() *decision.Report // of the last loop, nil before the first
+	Last     func() *decision.Report // of the last loop
 	Refused  func() int              // writes
 	Clock    clock.PassiveClock
 }
@@ -82,11 +82,9 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, before := s.Clock.Now(), s.pods
-	if last != nil {
-		s.look(last.Nodes, now)
-		if s.result = last.Loop.Result; len(last.Searches) > 0 {
-			s.searches = last.Searches
-		}
+	s.look(last.Nodes, now)
+	if s.result = last.Loop.Result; len(last.Searches) > 0 {
+		s.searches = last.Searches
 	}
 	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {

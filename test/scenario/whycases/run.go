@@ -220,9 +220,10 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
 	processors.NodeGroupListProcessor = launchable
 	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
-	unhelped := status.NewUnhelped(status.Options{Core: processors.ScaleUpStatusProcessor, Report: collector.Record.Report, Clock: clock.RealClock{}})
+	alone := func(s *corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus { return []*corestatus.ScaleUpStatus{s} }
+	unhelped := status.NewUnhelped(status.Options{Core: processors.ScaleUpStatusProcessor, Raises: alone, Report: collector.Record.Report, Recorder: recorder, Clock: clock.RealClock{}})
 	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
-		unhelped, decisions.ScaleUp{Collector: collector}})
+		unhelped, decisions.ScaleUp{Collector: collector, Raises: alone}})
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := scaledown.Rules(deletions, clock.RealClock{}), snapshot.New(given, handle)
