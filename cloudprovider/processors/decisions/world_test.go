@@ -126,7 +126,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 // wire puts the adapters in their places, as cmd/cluster-autoscaler does.
 func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	t.Helper()
-	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), nodegroups.NewLaunchable(w.Provider)
+	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), &nodegroups.Launchable{Provider: w.Provider}
 	list := []pods.PodListProcessor{podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)}
 	var after []corestatus.ScaleUpStatusProcessor
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
@@ -159,7 +159,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}
 			}
-			draining := podlist.NewDraining(nobody{})
+			draining := &podlist.Draining{Drains: nobody{}}
 			draining.Moves, c.Held = moves, moves.Held
 			list = []pods.PodListProcessor{list[0], draining, list[1], list[2]}
 		}

@@ -32,14 +32,11 @@ type moves interface {
 //
 // Draining belongs before the core's own processor, which drops pods that fit on existing nodes. The core's loop alone uses it.
 type Draining struct {
-	Moves moves // nil if no node is replaced
+	Drains drains
+	Moves  moves // nil if no node is replaced
 
-	drains  drains
 	counted []string // nodes whose pods this loop counts
 }
-
-// NewDraining makes a Draining.
-func NewDraining(d drains) *Draining { return &Draining{drains: d} }
 
 // Process adds the pods.
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
@@ -47,7 +44,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 		unschedulable = append(unschedulable, d.Moves.Count(ctx, unschedulable)...)
 	}
 	d.counted = d.counted[:0]
-	for _, name := range d.drains.NodesBeingDrained() {
+	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil { // the node is gone
 			d.counted = append(d.counted, name)
@@ -71,7 +68,7 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 // ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over.
 func (d *Draining) ScaledUp() {
 	if len(d.counted) > 0 {
-		d.drains.ReplacementsDecided(slices.Clone(d.counted))
+		d.Drains.ReplacementsDecided(slices.Clone(d.counted))
 		d.counted = d.counted[:0]
 	}
 }

@@ -70,7 +70,7 @@ func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
 	comparers := []scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(cluster), deletion, EmptyRules(rules.Default(deletion))),
 		previous,
-		NewCheapestFirst(cluster),
+		&CheapestFirst{Cluster: cluster},
 	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster}
 	sorted := func(comparers []scaledowncandidates.CandidatesComparer, nodes []*corev1.Node) (names []string) {
@@ -122,7 +122,7 @@ func TestOrderOfEqualCostsStays(t *testing.T) {
 	previous.UpdateScaleDownCandidates(before, start)
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster}
 	var orders [2][]*corev1.Node
-	for at, comparers := range [][]scaledowncandidates.CandidatesComparer{{previous}, {previous, NewCheapestFirst(cluster)}} {
+	for at, comparers := range [][]scaledowncandidates.CandidatesComparer{{previous}, {previous, &CheapestFirst{Cluster: cluster}}} {
 		var err error
 		if orders[at], err = scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes); err != nil {
 			t.Fatal(err)
@@ -147,7 +147,7 @@ func BenchmarkCheapestFirst(b *testing.B) {
 		add(b, cluster, node, pods...)
 		nodes = append(nodes, node)
 	}
-	comparer := NewCheapestFirst(cluster)
+	comparer := &CheapestFirst{Cluster: cluster}
 	earlier := func(i, j *corev1.Node) int {
 		switch {
 		case comparer.ScaleDownEarlierThan(i, j):

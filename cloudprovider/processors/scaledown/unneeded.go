@@ -18,20 +18,15 @@ const together = 500 * time.Millisecond
 //
 // It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
 type UnneededTimes struct {
-	options config.AutoscalingOptions
-	kept    func() map[string]KeptBy
-	nodes   map[string]unneeded // by name
+	Options config.AutoscalingOptions
+	Kept    func() map[string]KeptBy // the nodes that the last loop kept for the time of a pod
+	nodes   map[string]unneeded      // by name
 }
 
 // unneeded is since when a node is not needed, and how long it must stay so.
 type unneeded struct {
 	since  time.Time
 	length time.Duration
-}
-
-// NewUnneededTimes makes UnneededTimes that know of no node. kept are the nodes that the last loop kept for the time of a pod.
-func NewUnneededTimes(options config.AutoscalingOptions, kept func() map[string]KeptBy) *UnneededTimes {
-	return &UnneededTimes{options: options, kept: kept}
 }
 
 // UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
@@ -54,8 +49,8 @@ func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNod
 // another reason, a further loop would keep it, too.
 func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 	var pause time.Time
-	if !u.options.ScaleDownDelayTypeLocal { // or a group that pauses has no candidates
-		pause = later(scaleUp.Add(u.options.ScaleDownDelayAfterAdd), removal.Add(u.options.ScaleDownDelayAfterDelete))
+	if !u.Options.ScaleDownDelayTypeLocal { // or a group that pauses has no candidates
+		pause = later(scaleUp.Add(u.Options.ScaleDownDelayAfterAdd), removal.Add(u.Options.ScaleDownDelayAfterDelete))
 	}
 	var moments []time.Time
 	for _, n := range u.nodes {
@@ -64,7 +59,7 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 			moments = append(moments, at)
 		}
 	}
-	for _, by := range u.kept() {
+	for _, by := range u.Kept() {
 		if by.Until.After(ran) {
 			moments = append(moments, by.Until)
 		}

@@ -76,8 +76,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
-	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
-	launchable := nodegroups.NewLaunchable(provider)
+	oneZone := &podlist.OneZone{Provider: provider, ZoneName: zoneIDs.Name, Volumes: with.volumes}
+	launchable := &nodegroups.Launchable{Provider: provider}
 	var asked interface{ Asked(...plan.Node) } = with.plan
 	belowClock := provider.BelowClock
 	if with.shadow != nil {
@@ -136,11 +136,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
-	balancing := nodegroups.NewBalancing(provider,
-		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
-		ours.ViewsOnly)
-	balancing.Among = with.balances
-	core.NodeGroupSetProcessor = balancing
+	core.NodeGroupSetProcessor = &nodegroups.Balancing{
+		NodeGroupSetProcessor: &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
+		Provider:              provider, ZoneGroupsOnly: ours.ViewsOnly, Among: with.balances,
+	}
 	opts.Backoff = with.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
@@ -181,7 +180,7 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 		requestsGuard = oneZone
 	}
 	return present[pods.PodListProcessor](
-		podlist.NewSiblings(clock.RealClock{}),
+		podlist.Siblings{Clock: clock.RealClock{}},
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
 		with.draining,
 		injection.pods,
@@ -225,7 +224,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
 			scaledown.EmptyRules(opts.DrainabilityRules)),
 		previous,
-		scaledown.NewCheapestFirst(opts.ClusterSnapshot),
+		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
 		delays := scaledowncandidates.NewScaleDownCandidatesDelayProcessor()
@@ -234,7 +233,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	}
 	fresh := scaledown.NewFreshCandidates(with.provider, core.NodeGroupConfigProcessor, clock.RealClock{}, candidates)
 	core.ScaleDownNodeProcessor, with.decisions.Kept = fresh, fresh.Kept
-	made.unneeded = scaledown.NewUnneededTimes(p.core, fresh.Kept)
+	made.unneeded = &scaledown.UnneededTimes{Options: p.core, Kept: fresh.Kept}
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}

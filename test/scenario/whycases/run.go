@@ -211,9 +211,9 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
-	oneZone := podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes)
+	oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: volumes}
 	collector.Nodes = factory.Core().V1().Nodes().Lister()
-	launchable := nodegroups.NewLaunchable(w.Provider)
+	launchable := &nodegroups.Launchable{Provider: w.Provider}
 	processors := caprocessors.DefaultProcessors(given)
 	processors.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, given.NodeInfoCacheExpireTime, given.ForceDaemonSets)
 	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector, Need: oneZone.Need}, oneZone,
