@@ -100,7 +100,6 @@ type Consumer struct {
 	hide, renewAfter time.Duration // visibility and renewAfter, but in tests
 }
 
-// New makes a Consumer.
 func New(c Config) *Consumer {
 	c.InFlight = cmp.Or(c.InFlight, 1000)
 	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}

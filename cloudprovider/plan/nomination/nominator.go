@@ -68,7 +68,6 @@ type key struct {
 	pod  types.UID
 }
 
-// New makes a Nominator.
 func New(o Options) (*Nominator, error) {
 	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}

@@ -115,7 +115,6 @@ type facts struct {
 	earlier
 }
 
-// New makes a Collector.
 func New(c Config) *Collector {
 	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
 }

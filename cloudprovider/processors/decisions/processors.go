@@ -35,7 +35,6 @@ func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) 
 	return pods, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (Pending) CleanUp() {}
 
 // ToHelp sees the pods for which the core scales up. It is the last PodListProcessor of the core.
@@ -47,7 +46,6 @@ func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]
 	return pods, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (ToHelp) CleanUp() {}
 
 // ScaleUp sees the end of each scale-up. It is the last ScaleUpStatusProcessor of the core, because others complete the status.
@@ -78,7 +76,6 @@ func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	u.now.status, u.now.unhelped, u.now.raises = &kept, compacted(s.PodsRemainUnschedulable), raises
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (ScaleUp) CleanUp() {}
 
 // ScaleDown sees the end of each scale-down. It is the core's ScaleDownStatusProcessor.
@@ -123,7 +120,6 @@ func (d ScaleDown) removed(node string, result scaledownstatus.NodeDeleteResult)
 	d.Record.Decided(entry)
 }
 
-// CleanUp implements the core's ScaleDownStatusProcessor.
 func (ScaleDown) CleanUp() {}
 
 // unremovable is why the core keeps a node.

@@ -114,7 +114,6 @@ func (l *Launchable) AddLeftOut(s *corestatus.ScaleUpStatus) {
 	}
 }
 
-// CleanUp implements the core's NodeGroupListProcessor.
 func (*Launchable) CleanUp() {}
 
 // bounded is a node group with another maximum size than its own, such as a zone group that may have more than its share.

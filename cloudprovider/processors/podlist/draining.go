@@ -73,5 +73,4 @@ func (d *Draining) ScaledUp() {
 	}
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (*Draining) CleanUp() {}

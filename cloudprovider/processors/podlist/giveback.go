@@ -44,7 +44,6 @@ type unneeded struct {
 	since time.Time
 }
 
-// NewGiveBack makes a GiveBack.
 func NewGiveBack(coming comingNodes, c clock.PassiveClock) *GiveBack {
 	return &GiveBack{coming: coming, clock: c, unneeded: map[string]unneeded{}}
 }
@@ -101,5 +100,4 @@ func (b *GiveBack) empty(ctx *cacontext.AutoscalingContext) (map[string]int, err
 	return counts, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (*GiveBack) CleanUp() {}

@@ -33,7 +33,6 @@ func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) (
 	return processed, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (*OneZone) CleanUp() {}
 
 // Need returns the one zone that the pod must run in. It is false for a pod with a choice.

@@ -54,5 +54,4 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	return pending, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (Siblings) CleanUp() {}

@@ -85,7 +85,6 @@ type written struct {
 	at   time.Time
 }
 
-// NewMoves makes Moves.
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}

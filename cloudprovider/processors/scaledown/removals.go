@@ -42,7 +42,6 @@ type Options struct {
 	Clock    clock.PassiveClock
 }
 
-// NewRemovals makes Removals.
 func NewRemovals(o Options) *Removals {
 	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
 		keepSpread,

@@ -88,7 +88,6 @@ type Orchestrator struct {
 	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
 }
 
-// New makes an Orchestrator.
 func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
 
 // Initialize wraps the estimators, and notes how they pack. While an expander's plan goes on, an option is the plan's part for its group.

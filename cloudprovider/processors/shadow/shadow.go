@@ -70,7 +70,6 @@ type round struct {
 
 var _ pods.PodListProcessor = (*Shadow)(nil)
 
-// New makes a Shadow.
 func New(o Options) *Shadow {
 	o.Provider.Pretended = map[string]int{}
 	return &Shadow{Options: o, groups: group.NewSnapshot(nil, nil, time.Time{})}
@@ -112,7 +111,6 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	return list, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (s *Shadow) CleanUp() {}
 
 // Asked ends a scale-up. Its pods wait from now on. A decision about all pods replaces the ones before, whose nodes have been counted.

@@ -12,5 +12,4 @@ type Draining func()
 // Process reports the end of the scale-up.
 func (d Draining) Process(*cacontext.AutoscalingContext, *corestatus.ScaleUpStatus) { d() }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (Draining) CleanUp() {}

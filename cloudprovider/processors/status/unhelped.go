@@ -62,7 +62,6 @@ type lastSaid struct {
 	next time.Time // when to look for another cause
 }
 
-// NewUnhelped makes an Unhelped.
 func NewUnhelped(o Options) *Unhelped {
 	u := &Unhelped{Options: o, again: causeAgain, said: map[types.UID]lastSaid{}}
 	if o.EachLoop {
@@ -142,5 +141,4 @@ func causesOf(r *decision.Report) map[types.UID]string {
 	return causes
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (u *Unhelped) CleanUp() { u.Core.CleanUp() }

@@ -45,7 +45,6 @@ type Zones struct {
 	nextLook map[types.UID]time.Time // by pod
 }
 
-// NewZones makes a Zones.
 func NewZones(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *Zones {
 	return &Zones{provider: p, pods: pods, clock: c, nextLook: map[types.UID]time.Time{}}
 }
@@ -79,7 +78,6 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	}
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (*Zones) CleanUp() {}
 
 // zoneLook is a look at the pods of one loop.
