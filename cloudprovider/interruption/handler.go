@@ -61,7 +61,6 @@ type hooksAPI interface {
 		...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error)
 }
 
-// Options of a Handler.
 type Options struct {
 	Groups groups
 	Hooks  hooksAPI

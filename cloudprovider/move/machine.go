@@ -58,7 +58,6 @@ type Change struct {
 // Hold is what holds a move back.
 type Hold string
 
-// Holds.
 const (
 	HeldAlone    Hold = "left-alone"   // its group, its zone or itself
 	HeldStopped  Hold = "stopped"      // moves of its group for this reason have failed

@@ -56,7 +56,6 @@ type scope struct{ what, name string }
 
 type tally struct{ unhealthy, nodes int }
 
-// Name is the name of the reason.
 func (*NodeRepair) Name() string { return Repair }
 
 // Due reports whether the node is to be replaced.

@@ -48,7 +48,6 @@ type surplus struct {
 	cost float64
 }
 
-// See chooses the nodes.
 func (s *Shrink) See(nodes []Node, now time.Time) {
 	s.due = map[string]Why{}
 	lowered, groups := map[*group.Group]bool{}, map[*group.Group][]surplus{}

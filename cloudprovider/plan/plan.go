@@ -111,13 +111,11 @@ type kind struct {
 	shape uint64
 }
 
-// alike are the pods of a kind.
 type alike struct {
 	count int
 	one   *corev1.Pod
 }
 
-// New makes an empty Plan.
 func New(c clock.PassiveClock) *Plan {
 	return &Plan{clock: c, of: map[types.UID]place{}, shapes: map[kind]*alike{}}
 }

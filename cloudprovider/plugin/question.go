@@ -15,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// groups are our node groups.
 type groups interface {
 	// NodeGroup returns the node group with the ID, or nil.
 	NodeGroup(id string) *aws.NodeGroup

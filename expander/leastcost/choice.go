@@ -191,13 +191,11 @@ func (p *problem) assign(result packing, candidates []candidate) []assignment {
 	return assigned
 }
 
-// add adds a node of the group with these pods.
 func (a *assignment) add(group string, pods []*apiv1.Pod) {
 	a.count++
 	a.pods, a.nodes = append(a.pods, pods...), append(a.nodes, plan.Node{Group: group, Pods: pods})
 }
 
-// all are the pods of the plan.
 func (b choice) all() []*apiv1.Pod {
 	var pods []*apiv1.Pod
 	for _, a := range b.planned {

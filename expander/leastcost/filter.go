@@ -15,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Name is the name of the expander in --expander.
 const Name = "least-cost"
 
 // prices knows the cost of a group's next nodes.

@@ -220,7 +220,6 @@ func (pl *planner) top(to *packing, i int, classes []int) {
 	}
 }
 
-// has is how many pods of a class are on the node.
 func (n *planned) has(class int) int {
 	count := 0
 	for _, sh := range n.shares {

@@ -10,7 +10,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Options configure a Metrics.
 type Options struct {
 	Registerer   prometheus.Registerer
 	Report       func() *decision.Report // the newest one, or nil before the first
@@ -24,7 +23,6 @@ type Metrics struct {
 	asked, ready        prometheus.Histogram
 }
 
-// New registers the metrics.
 func New(o Options) *Metrics {
 	auto := promauto.With(o.Registerer)
 	m := &Metrics{

@@ -262,7 +262,6 @@ func alike(list []candidate) string {
 	return list[0].Reason.Message + ", likewise " + Named("group", names(list[1:]))
 }
 
-// names are the names of the groups.
 func names(list []candidate) []string {
 	all := make([]string, len(list))
 	for i, c := range list {
@@ -306,7 +305,6 @@ func (c *candidate) id() string {
 	return b.String()
 }
 
-// failsEverywhere reports whether all groups fail the requirement.
 func (s *search) failsEverywhere(id string) bool {
 	return !slices.ContainsFunc(s.all, func(c candidate) bool {
 		return !slices.ContainsFunc(c.failing, func(r requirement) bool { return r.id == id })

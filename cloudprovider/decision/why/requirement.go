@@ -81,7 +81,6 @@ func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
 	return failing
 }
 
-// taints are the taints that the pod does not tolerate.
 func (n *GroupNode) taints(pod *corev1.Pod) []requirement {
 	var failing []requirement
 	for _, taint := range n.Taints {
@@ -219,7 +218,6 @@ func phrase(e corev1.NodeSelectorRequirement) string {
 	return fmt.Sprintf("one of the labels %s=%s", key, strings.Join(values[:min(len(values), 2*maxNamed)], "|"))
 }
 
-// weigh is the sum of the weights.
 func weigh(list []requirement) int {
 	sum := 0
 	for _, r := range list {

@@ -29,7 +29,6 @@ const (
 	byNode = "nominationNode"
 )
 
-// Options of a Nominator.
 type Options struct {
 	Plan   *plan.Plan
 	Client kubernetes.Interface

@@ -55,7 +55,6 @@ func newCluster(c *Collector, f *facts) *cluster {
 	return k
 }
 
-// words puts the loop into words.
 func (k *cluster) words() decision.Words {
 	k.mu.Lock()
 	k.failed, k.pauses = maps.Clone(k.Collector.failed), maps.Clone(k.Collector.pauses)

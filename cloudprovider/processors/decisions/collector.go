@@ -119,7 +119,6 @@ func New(c Config) *Collector {
 	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
 }
 
-// Begin begins a loop.
 func (c *Collector) Begin(trigger string, at time.Time) {
 	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}
 }
@@ -212,7 +211,6 @@ func (f *facts) result() decision.Reason {
 	return decision.Reason{Code: decision.CodeFits, Message: "no pod waits for a node that is not on its way"}
 }
 
-// grown names the groups that grew.
 func grown(infos []nodegroupset.ScaleUpInfo) string {
 	var list []string
 	for _, info := range infos[:min(len(infos), maxNamed)] {

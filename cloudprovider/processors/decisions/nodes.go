@@ -24,7 +24,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// nodes says why nodes stay or go.
 func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	unremovable := map[string]*scaledownstatus.UnremovableNode{}
 	if k.facts.scaleDown != nil {

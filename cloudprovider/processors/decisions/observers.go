@@ -178,7 +178,6 @@ type Backoff struct {
 
 type inner = corebackoff.Backoff
 
-// NewBackoff wraps the core's Backoff.
 func (c *Collector) NewBackoff(b corebackoff.Backoff) Backoff { return Backoff{b, c} }
 
 // Backoff keeps the pause that lasts longest.
@@ -226,7 +225,6 @@ func (b Backoff) over(id string) bool {
 	return p.blocked || p.launches != nil && p.launches != g.LaunchSpec
 }
 
-// RemoveBackoff forgets the pause.
 func (b Backoff) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
 	b.inner.RemoveBackoff(group, info)
 	b.mu.Lock()
@@ -327,7 +325,6 @@ func (c *Collector) grew(raises []raise) {
 	c.asked = asked
 }
 
-// grewOnce records one scale-up.
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
 		cause := "the minimum size"

@@ -29,7 +29,6 @@ type Pending struct {
 	Need func(*corev1.Pod) (podzone.Need, bool)
 }
 
-// Process keeps the list.
 func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	p.now.listed, p.now.context, p.now.need, p.now.pending = true, ctx, p.Need, slices.Clone(pods) // others may change the list
 	return pods, nil
@@ -40,7 +39,6 @@ func (Pending) CleanUp() {}
 // ToHelp sees the pods for which the core scales up. It is the last PodListProcessor of the core.
 type ToHelp struct{ *Collector }
 
-// Process keeps the list.
 func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	h.now.toHelp = slices.Clone(pods)
 	return pods, nil
@@ -187,7 +185,6 @@ type Health struct {
 	*Collector
 }
 
-// Process keeps the answers.
 func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
 	h.now.unhealthy = !state.IsClusterHealthy()
 	h.noteJoins(state.GetUnregisteredNodes())

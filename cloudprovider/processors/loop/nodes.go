@@ -36,7 +36,6 @@ type nodeChanges struct {
 	pods map[string]int // how many pods keep a node from being empty, by the node's name
 }
 
-// forget drops the changes.
 func (n *nodeChanges) forget() {
 	n.waits.Store(false)
 	n.burst.forget()

@@ -122,7 +122,6 @@ type bounded struct {
 	most int
 }
 
-// MaxSize implements cloudprovider.NodeGroup.
 func (b *bounded) MaxSize() int { return b.most }
 
 // candidate is the node group as the core weighs it for a scale-up. A zone group may get all that is left of its group: pods that need

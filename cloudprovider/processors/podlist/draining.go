@@ -38,7 +38,6 @@ type Draining struct {
 	counted []string // nodes whose pods this loop counts
 }
 
-// Process adds the pods.
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
 	if d.Moves != nil { // first, because the pods of the others run, too
 		unschedulable = append(unschedulable, d.Moves.Count(ctx, unschedulable)...)

@@ -26,7 +26,6 @@ const judgeTime = time.Minute
 // Siblings belongs before all other processors. The core's loop alone uses it.
 type Siblings struct{ Clock clock.PassiveClock }
 
-// Process adds the pods.
 func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
 	for _, pod := range pending {

@@ -16,7 +16,6 @@ type usesOfNodes struct {
 	bound map[string]time.Time // when the first pod with an accelerator was bound to it
 }
 
-// nodeUses looks at all pods.
 func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 	uses := usesOfNodes{used: map[string]bool{}, bound: map[string]time.Time{}}
 	if ctx.ListerRegistry == nil {

@@ -26,7 +26,6 @@ type FreshCandidates struct {
 	kept     map[string]KeptBy
 }
 
-// NewFreshCandidates wraps then.
 func NewFreshCandidates(p *aws.Provider, c nodegroupconfig.NodeGroupConfigProcessor, clock clock.PassiveClock, then nodes.ScaleDownNodeProcessor) *FreshCandidates {
 	return &FreshCandidates{ScaleDownNodeProcessor: then, provider: p, clock: clock, checker: eligibility.NewChecker(c)}
 }
@@ -61,7 +60,6 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 // Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.
 type Disabled struct{ nodes.ScaleDownNodeProcessor }
 
-// GetScaleDownCandidates returns no node.
 func (Disabled) GetScaleDownCandidates(*cacontext.AutoscalingContext, []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	return nil, nil
 }

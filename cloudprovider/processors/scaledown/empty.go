@@ -21,7 +21,6 @@ type untilMove struct{ rules.Rules }
 
 func (untilMove) Name() string { return "UntilMove" }
 
-// Drainable blocks where the pod would move.
 func (u untilMove) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
 	status := u.Rules.Drainable(ctx, pod, node)
 	status.Overrides = nil // of the other rules, which have all been asked

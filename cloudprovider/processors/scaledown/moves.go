@@ -504,7 +504,6 @@ func (m *Moves) postpone(node string) {
 	m.set(node, &s)
 }
 
-// failed notes the failure of a move.
 func (m *Moves) failed(node string, s move.State) {
 	m.Metrics.Ended(s.Reason, move.Failed)
 	klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures, "at", s.Retry)
@@ -698,7 +697,6 @@ func (m *Moves) ended(node, reason string) {
 	}
 }
 
-// show sets the metrics.
 func (m *Moves) show() {
 	m.Metrics.Show(m.states, m.held)
 	if m.Consolidation != nil && m.Consolidation.Reason.Currency != "" {
@@ -718,7 +716,6 @@ func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
 // unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
 type unlessIgnored struct{ rules.Rule }
 
-// Drainable asks the rule.
 func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
 	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
 		return drainability.NewUndefinedStatus()

@@ -31,7 +31,6 @@ type Removals struct {
 type filter func(*cacontext.AutoscalingContext, *nodes.ScaleDownContext, []simulator.NodeToBeRemoved) (
 	[]simulator.NodeToBeRemoved, []simulator.UnremovableNode)
 
-// Options of Removals.
 type Options struct {
 	Core     nodes.ScaleDownSetProcessor
 	Report   status.ScaleDownStatusProcessor // sees the status first
@@ -82,7 +81,6 @@ func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	r.answers, r.begun = nil, nil
 }
 
-// CleanUp cleans up the wrapped processors.
 func (r *Removals) CleanUp() {
 	r.nodes.CleanUp()
 	r.report.CleanUp()

@@ -49,7 +49,6 @@ func (rs *results) count(pods []*apiv1.Pod, placed podSet) {
 	last.status.PodsAwaitEvaluation = slices.DeleteFunc(last.status.PodsAwaitEvaluation, func(pod *apiv1.Pod) bool { return placed[pod] })
 }
 
-// successful returns the results of the successful scale-ups.
 func (rs *results) successful() []*status.ScaleUpStatus {
 	var list []*status.ScaleUpStatus
 	for _, r := range rs.list {
@@ -128,7 +127,6 @@ func (rs *results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
 	return base.status, base.err
 }
 
-// podSet is a set of pods.
 type podSet map[*apiv1.Pod]bool
 
 // added adds the pods, and returns the ones that are new.
@@ -143,7 +141,6 @@ func (s podSet) added(pods []*apiv1.Pod) []*apiv1.Pod {
 	return list
 }
 
-// others returns the pods that are not in the set.
 func (s podSet) others(pods []*apiv1.Pod) []*apiv1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return s[pod] })
 }

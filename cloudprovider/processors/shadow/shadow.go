@@ -46,7 +46,6 @@ type Shadow struct {
 	report decision.Shadow
 }
 
-// Options of a Shadow.
 type Options struct {
 	Provider *aws.Provider           // which asks AWS for no node from now on
 	Last     func() *decision.Report // of the last loop
@@ -300,7 +299,6 @@ func (s *Shadow) removed(n decision.Node, by decision.Sides[int], sooner time.Du
 	s.add(c).Removals.Add(c)
 }
 
-// Report returns the comparison so far.
 func (s *Shadow) Report() *decision.Shadow {
 	s.mu.Lock()
 	defer s.mu.Unlock()

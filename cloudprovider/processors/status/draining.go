@@ -9,7 +9,6 @@ import (
 // the core's ScaleUpStatusProcessor, and the core's loop alone uses it.
 type Draining func()
 
-// Process reports the end of the scale-up.
 func (d Draining) Process(*cacontext.AutoscalingContext, *corestatus.ScaleUpStatus) { d() }
 
 func (Draining) CleanUp() {}

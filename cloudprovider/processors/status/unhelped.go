@@ -41,7 +41,6 @@ type Unhelped struct {
 	said    map[types.UID]lastSaid
 }
 
-// Options of an Unhelped.
 type Options struct {
 	Core corestatus.ScaleUpStatusProcessor
 	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. So the events on pods name only the
