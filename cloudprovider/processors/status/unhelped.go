@@ -1,6 +1,7 @@
 package status
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -98,11 +99,7 @@ func runs(pod *corev1.Pod) bool { return nodemeta.Moved.On(pod) }
 // Publish publishes the events of the loop, once the report has the loop. Without pods that are due it does not read the report.
 func (u *Unhelped) Publish() {
 	now := u.Clock.Now()
-	for uid, last := range u.said {
-		if now.Sub(last.at) >= u.again && !now.Before(last.next) {
-			delete(u.said, uid)
-		}
-	}
+	maps.DeleteFunc(u.said, func(_ types.UID, last lastSaid) bool { return now.Sub(last.at) >= u.again && !now.Before(last.next) })
 	if len(u.waiting) == 0 {
 		return
 	}

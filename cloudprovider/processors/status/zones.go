@@ -1,6 +1,7 @@
 package status
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -52,11 +53,7 @@ func NewZones(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *Zones {
 // Process looks at the pods that no group was found for.
 func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	now := z.clock.Now()
-	for uid, at := range z.nextLook {
-		if !now.Before(at) {
-			delete(z.nextLook, uid)
-		}
-	}
+	maps.DeleteFunc(z.nextLook, func(_ types.UID, at time.Time) bool { return !now.Before(at) })
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
