@@ -40,6 +40,8 @@ type Config struct {
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister
 	Cluster  func() string
+	// Unneeded has the nodes that are not needed. New makes one that has none.
+	Unneeded *scaledown.UnneededTimes
 	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
 	Kept func() map[string]scaledown.KeptBy
 	// Held returns the nodes that are to be replaced and wait. It may be nil.
@@ -72,7 +74,6 @@ type Collector struct {
 // earlier are facts of earlier loops. The maps are replaced and never changed, because the words of a loop are made of them later.
 type earlier struct {
 	asked    map[types.UID]string     // node group in which a node was asked for, by pod
-	unneeded map[string]time.Time     // since when, by node
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // the time that the last node took to join, by node group
@@ -107,15 +108,16 @@ type facts struct {
 	context         *cacontext.AutoscalingContext
 	unknown         map[string]bool // groups of whose next nodes nothing is known
 
-	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
-	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
-	kept       map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
-	held       map[string]move.Held             // nodes that are to be replaced and wait
-	buffers    map[string][]string              // that have room on a node, by node
+	scaleDown *scaledownstatus.ScaleDownStatus // nil before the scale-down
+	unneeded  map[string]scaledown.Unneeded    // by node, as of the last loop that looked
+	kept      map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
+	held      map[string]move.Held             // nodes that are to be replaced and wait
+	buffers   map[string][]string              // that have room on a node, by node
 	earlier
 }
 
 func New(c Config) *Collector {
+	c.Unneeded = &scaledown.UnneededTimes{}
 	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
 }
 
@@ -128,7 +130,7 @@ func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
-	f.earlier, f.unknown = c.earlier, f.placeholders()
+	f.earlier, f.unknown, f.unneeded = c.earlier, f.placeholders(), c.Unneeded.Nodes
 	if c.Kept != nil {
 		f.kept = c.Kept()
 	}

@@ -10,7 +10,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -85,7 +84,7 @@ func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	d.keepBlocked(s.UnremovableNodes)
 	for _, n := range s.ScaledDownNodes {
 		entry := decision.Entry{Kind: decision.ScaleDown, Node: n.Node.Name, Reason: decision.Reason{Code: decision.CodeUnneeded,
-			Message: removal(n, d.unneeded[n.Node.Name], d.now.at)}}
+			Message: removal(n, d.Unneeded.Nodes[n.Node.Name].Since, d.now.at)}}
 		if n.NodeGroup != nil {
 			entry.Group = n.NodeGroup.Id()
 		}
@@ -155,28 +154,6 @@ func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
 		u.budget = f.budget(b.Pod)
 	}
 	return u
-}
-
-// Candidates sees which nodes are not needed. It is an observer of the core's candidates for scale-down.
-type Candidates struct{ *Collector }
-
-// UpdateScaleDownCandidates keeps since when the nodes are not needed.
-func (u Candidates) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
-	if len(nodes) == 0 {
-		u.unneeded = nil
-		return
-	}
-	since := make(map[string]time.Time, len(nodes))
-	u.now.thresholds = make(map[string]time.Duration, len(nodes))
-	for _, n := range nodes {
-		u.now.thresholds[n.Node.Name] = n.RemovalThreshold
-		if began, known := u.unneeded[n.Node.Name]; known {
-			since[n.Node.Name] = began
-		} else {
-			since[n.Node.Name] = at
-		}
-	}
-	u.unneeded = since
 }
 
 // Health sees whether enough nodes of the cluster are ready, and which instances have no node. It wraps the core's AutoscalingStatusProcessor.

@@ -174,7 +174,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
-		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
+		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	}
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)

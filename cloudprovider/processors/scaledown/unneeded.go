@@ -20,25 +20,25 @@ const together = 500 * time.Millisecond
 type UnneededTimes struct {
 	Options config.AutoscalingOptions
 	Kept    func() map[string]KeptBy // the nodes that the last loop kept for the time of a pod
-	nodes   map[string]unneeded      // by name
+	Nodes   map[string]Unneeded      // by name, replaced and never changed
 }
 
-// unneeded is since when a node is not needed, and how long it must stay so.
-type unneeded struct {
-	since  time.Time
-	length time.Duration
+// Unneeded is since when a node is not needed, and how long it must stay so.
+type Unneeded struct {
+	Since  time.Time
+	Length time.Duration
 }
 
 // UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
 func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
-	known := u.nodes
-	u.nodes = make(map[string]unneeded, len(nodes))
+	known := u.Nodes
+	u.Nodes = make(map[string]Unneeded, len(nodes))
 	for _, n := range nodes {
 		since := at
 		if before, ok := known[n.Node.Name]; ok {
-			since = before.since
+			since = before.Since
 		}
-		u.nodes[n.Node.Name] = unneeded{since, n.RemovalThreshold}
+		u.Nodes[n.Node.Name] = Unneeded{since, n.RemovalThreshold}
 	}
 }
 
@@ -53,8 +53,8 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 		pause = later(scaleUp.Add(u.Options.ScaleDownDelayAfterAdd), removal.Add(u.Options.ScaleDownDelayAfterDelete))
 	}
 	var moments []time.Time
-	for _, n := range u.nodes {
-		over := n.since.Add(n.length + time.Nanosecond) // the core wants more than the time
+	for _, n := range u.Nodes {
+		over := n.Since.Add(n.Length + time.Nanosecond) // the core wants more than the time
 		if at := later(over, pause); at.After(ran) {
 			moments = append(moments, at)
 		}

@@ -218,7 +218,6 @@ func (p *Process) giveBack(with parts) pods.PodListProcessor {
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts, made *wired) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
-	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
@@ -234,6 +233,7 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	fresh := scaledown.NewFreshCandidates(with.provider, core.NodeGroupConfigProcessor, clock.RealClock{}, candidates)
 	core.ScaleDownNodeProcessor, with.decisions.Kept = fresh, fresh.Kept
 	made.unneeded = &scaledown.UnneededTimes{Options: p.core, Kept: fresh.Kept}
+	with.decisions.Unneeded = made.unneeded
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}

@@ -234,7 +234,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
 		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
 	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
-	processors.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: collector})
+	processors.ScaleDownCandidatesNotifier.Register(collector.Unneeded)
 	quotas := ctrlfake.NewClientBuilder().WithScheme(kinds).WithObjects(k.quotas...).Build()
 	made, coreErr := core.NewAutoscaler(t.Context(), coreoptions.AutoscalerOptions{
 		AutoscalingOptions: snapshot.ForDeletions(given), FrameworkHandle: handle, ClusterSnapshot: clusterSnapshot,
