@@ -137,7 +137,9 @@ func (k *cluster) groups() []decision.Group {
 		o := describe(g, id)
 		o.Ready, o.Starting = ready[id], max(0, o.Desired-ready[id]-broken[id])
 		o.Problems, o.Spend, o.AboutSpend = problems[g.Name], spending.ByGroup[id].PerHour, spending.ByGroup[id].Estimated
-		o.NodePrice, o.AboutPrice = k.price(id)
+		if amount, known := k.Provider.Costs().NodeCost(id, nil, 1); known { // of the next node
+			o.NodePrice, o.AboutPrice = strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
+		}
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
 		}
@@ -198,19 +200,6 @@ func limits(reached []group.Limit) []decision.Limit {
 
 // maxTypes bounds the instance types of a group that are named.
 const maxTypes = 30
-
-// price returns the price of the group's next node, "" where there is none, and whether it is an estimate.
-func (k *cluster) price(id string) (text string, estimated bool) {
-	costs := k.Provider.Costs()
-	if costs == nil {
-		return "", false
-	}
-	amount, known := costs.NodeCost(id, nil, 1)
-	if !known {
-		return "", false
-	}
-	return strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
-}
 
 // coresTimeout is the core's code of nodes that did not register in time (clusterstate).
 const coresTimeout = "timeout"

@@ -287,19 +287,15 @@ func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
 	for _, part := range parts {
 		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
 		for at := from; at < len(choices); at++ {
-			if choices[at].forOne(r.infos) {
-				r.choice, from = choices[at], at+1
+			ch := choices[at]
+			if ch.chosen && slices.ContainsFunc(r.infos, func(i nodegroupset.ScaleUpInfo) bool { return i.Group.Id() == ch.options[0].group }) {
+				r.choice, from = ch, at+1
 				break
 			}
 		}
 		list = append(list, r)
 	}
 	return list
-}
-
-// forOne reports whether the choice is one of the groups.
-func (ch *choice) forOne(infos []nodegroupset.ScaleUpInfo) bool {
-	return ch.chosen && slices.ContainsFunc(infos, func(info nodegroupset.ScaleUpInfo) bool { return info.Group.Id() == ch.options[0].group })
 }
 
 // grew records the scale-ups of a loop, and for which pods they are.

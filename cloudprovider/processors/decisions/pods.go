@@ -132,7 +132,10 @@ func (s *speaker) unhelped() {
 		return outcome{state: decision.PodHelpless, cause: why.MaxNodesTotal(s.Core.MaxNodesTotal), search: -1}
 	}
 	if s.facts.status.Result != corestatus.ScaleUpLimitedByMaxNodesTotal {
-		s.next, s.foreign, s.order, tell = s.upcoming(), s.foreignAnswers(), u.byName(), s.tell
+		s.next, s.order, tell = s.upcoming(), u.byName(), s.tell
+		for _, g := range s.facts.view.Foreign() { // discovered groups of other clusters
+			s.foreign = append(s.foreign, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
+		}
 	}
 	for _, k := range u.kinds {
 		o := tell(k)
@@ -233,15 +236,6 @@ func (s *speaker) reason(a answer) decision.Reason {
 		s.reasons[key] = r
 	}
 	return r
-}
-
-// foreignAnswers are the answers of the discovered groups of other clusters.
-func (s *speaker) foreignAnswers() []decision.Answer {
-	var list []decision.Answer
-	for _, g := range s.facts.view.Foreign() {
-		list = append(list, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
-	}
-	return list
 }
 
 // nextNodes are the next nodes of all groups.

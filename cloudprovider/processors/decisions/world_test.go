@@ -160,7 +160,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 				}
 			}
 			draining := &podlist.Draining{Drains: nobody{}}
-			draining.Moves, c.Held = moves, moves.Held
+			draining.Moves, c.Held = moves.Count, moves.Held
 			list = []pods.PodListProcessor{list[0], draining, list[1], list[2]}
 		}
 		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},

@@ -19,12 +19,6 @@ type drains interface {
 	ReplacementsDecided(nodes []string)
 }
 
-// moves counts the pods of nodes that are to be replaced. Implemented by scaledown.Moves.
-type moves interface {
-	// Count returns the pods that have no other place. pending are the others that wait.
-	Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
-}
-
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So the core
 // decides on their replacement, together with all others, while they still run. The core does the same for nodes that it drains itself. A node counts once the loop sees it cordoned, because
 // its pods would seem to fit on it before. A pod that is evicted between two loops is pending by itself, and finds the
@@ -33,14 +27,15 @@ type moves interface {
 // Draining belongs before the core's own processor, which drops pods that fit on existing nodes. The core's loop alone uses it.
 type Draining struct {
 	Drains drains
-	Moves  moves // nil if no node is replaced
+	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. Nil if no node is replaced.
+	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
 
 	counted []string // nodes whose pods this loop counts
 }
 
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
 	if d.Moves != nil { // first, because the pods of the others run, too
-		unschedulable = append(unschedulable, d.Moves.Count(ctx, unschedulable)...)
+		unschedulable = append(unschedulable, d.Moves(ctx, unschedulable)...)
 	}
 	d.counted = d.counted[:0]
 	for _, name := range d.Drains.NodesBeingDrained() {

@@ -106,7 +106,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Clock:      clock.RealClock{},
 	})
 	if with.replaces() {
-		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves
+		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
 		if c := with.moves.Consolidation; c != nil {
 			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
 			with.decisions.Consolidation = c.Found
