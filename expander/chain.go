@@ -35,14 +35,14 @@ type Choice struct {
 
 // explainer is an expander that judges each option.
 type explainer interface {
-	// Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
-	Words() func(nodeGroup string) string
+	// Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
+	Words() map[string]fmt.Stringer
 }
 
 // judgement is what an expander says of the options.
 type judgement struct {
 	expander string
-	words    func(nodeGroup string) string
+	words    map[string]fmt.Stringer // by node group ID
 }
 
 // step narrows the options. Expanders of --expander say why in the option that they choose.
@@ -112,8 +112,8 @@ func joined(judgements []judgement) func(nodeGroup string) string {
 
 // of returns the expander's name and what it says of the option of the group, "" for nothing.
 func (j judgement) of(nodeGroup string) string {
-	if words := j.words(nodeGroup); words != "" {
-		return j.expander + ": " + words
+	if words := j.words[nodeGroup]; words != nil {
+		return j.expander + ": " + words.String()
 	}
 	return ""
 }

@@ -75,7 +75,6 @@ type named struct {
 	position int
 }
 
-// Id returns the name.
 func (n named) Id() string { return n.name }
 
 // matched returns the names that a pattern matches, or the first name where there is none. The core warns, by event and log, that a

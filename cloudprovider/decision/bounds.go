@@ -99,7 +99,6 @@ func newest[T any](list []T, size int) []T {
 	return list
 }
 
-// latest returns the last elements of a list.
 func latest[T any](list []T, size int) []T { return list[max(0, len(list)-size):] }
 
 // first returns the first elements of a list. It keeps none of the others alive.

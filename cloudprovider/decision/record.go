@@ -57,7 +57,6 @@ type Words struct {
 	left int // pods that are missing in Pods
 }
 
-// New makes a Record without decisions.
 func New(process Process, c clock.PassiveClock) *Record {
 	return &Record{clock: c, changes: 1, facts: facts{at: c.Now(), process: process, once: func() Words { return Words{}.bounded("") }}}
 }
@@ -97,7 +96,6 @@ func (f *facts) reword() {
 	f.once = sync.OnceValue(func() Words { return words().bounded(region) })
 }
 
-// SetReading replaces the last reading of the groups.
 func (r *Record) SetReading(reading Reading) {
 	r.change(func(f *facts) {
 		reading.Failure = reading.Failure.clipped(f.process.Region)
@@ -105,7 +103,6 @@ func (r *Record) SetReading(reading Reading) {
 	})
 }
 
-// Reading returns the last reading of the groups.
 func (r *Record) Reading() Reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,7 +125,6 @@ func (r *Record) Observe(o Observer) {
 	r.observers = append(r.observers, o)
 }
 
-// Launched adds a launch.
 func (r *Record) Launched(l Launch) {
 	for _, o := range r.change(func(f *facts) {
 		l.Outcome = l.Outcome.clipped(f.process.Region)
@@ -169,7 +165,6 @@ func folded(timeline []Entry) []Entry {
 	return timeline
 }
 
-// Spent sets the spend.
 func (r *Record) Spent(s Spend) { r.change(func(f *facts) { f.spend = s }) }
 
 // change changes the facts. It returns the observers.

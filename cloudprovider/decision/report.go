@@ -66,7 +66,6 @@ func (r Reading) Then(remedy string, now time.Time) string {
 	return remedy
 }
 
-// Loop is the last loop.
 type Loop struct {
 	Number   int64         `json:"number"` // 1 for the first
 	Started  time.Time     `json:"started"`
@@ -152,7 +151,6 @@ type Nodegroup struct {
 // GroupState says whether a group can grow.
 type GroupState string
 
-// States of groups.
 const (
 	GroupReady    GroupState = "ready"     // it can grow
 	GroupFull     GroupState = "full"      // it has its maximum size, or a spend cap leaves no room
@@ -186,7 +184,6 @@ type Pod struct {
 // PodState says what a pending pod waits for.
 type PodState string
 
-// States of pods.
 const (
 	PodHelpless  PodState = "helpless"  // no group helps it
 	PodLaunching PodState = "launching" // a node for it was asked for
@@ -214,7 +211,6 @@ type Answer struct {
 // Verdict is a group's answer in one word.
 type Verdict string
 
-// Verdicts.
 const (
 	Chosen   Verdict = "chosen"   // the expander took it
 	Fits     Verdict = "fits"     // it would help, the expander took another
@@ -264,7 +260,6 @@ func (n *Node) PerMonth() float64 { return n.PerHour * hoursOfMonth }
 // NodeState says where a node is on its way.
 type NodeState string
 
-// States of nodes.
 const (
 	NodeStarting NodeState = "starting" // not registered or not ready yet
 	NodeNeeded   NodeState = "needed"
@@ -299,7 +294,6 @@ type Entry struct {
 // EntryKind says what was decided.
 type EntryKind string
 
-// Kinds of entries.
 const (
 	ScaleUp      EntryKind = "scale-up"   // the expander chose a group
 	ScaleDown    EntryKind = "scale-down" // a node goes because it is not needed

@@ -56,7 +56,6 @@ func (c *Comparison) Add(o Comparison) {
 	c.Pods, c.Both, c.Sooner = c.Pods+o.Pods, c.Both+o.Both, c.Sooner+o.Sooner*float64(min(1, o.Both))
 }
 
-// Nodes counts the nodes.
 func (c Comparison) Nodes() (sum Sides[int]) {
 	for _, nodes := range c.Groups {
 		sum = sum.plus(nodes)

@@ -61,7 +61,6 @@ type hooksAPI interface {
 		...func(*autoscaling.Options)) (*autoscaling.DescribeLifecycleHooksOutput, error)
 }
 
-// Options of a Handler.
 type Options struct {
 	Groups groups
 	Hooks  hooksAPI
@@ -100,7 +99,6 @@ type Handler struct {
 // byInstance indexes the nodes by instance.
 const byInstance = "asg-autoscaler/instance"
 
-// New makes a Handler.
 func New(o Options) (*Handler, error) {
 	err := o.Nodes.AddIndexers(cache.Indexers{byInstance: func(object any) ([]string, error) {
 		if node, ok := object.(*corev1.Node); ok {

@@ -114,7 +114,6 @@ func (s *jobs) begin(ctx context.Context, instance, group string, r reason) (*jo
 	}
 }
 
-// has reports whether the instance has a job.
 func (s *jobs) has(instance string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -108,9 +108,6 @@ func (r reason) waitsForOthers(now time.Time) bool {
 // holdsUpOthers reports whether planned drains wait for this one. A planned drain that is stuck does not hold them up for ever.
 func (r reason) holdsUpOthers(now time.Time) bool { return !r.planned() || now.Sub(r.Began) < turnTime }
 
-// poolIsShort reports whether the instance's pool is short of capacity.
-func (r reason) poolIsShort() bool { return r.Kind == event.SpotInterruption }
-
 // force returns the time, some seconds before the deadline, at which pods are deleted that disruption budgets still hold back.
 func (r reason) force() time.Time {
 	return r.drainBy().Add(-min(max(r.drainBy().Sub(r.Began)/8, 2*time.Second), 10*time.Second))

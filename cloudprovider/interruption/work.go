@@ -15,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -43,7 +44,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	c := j.current()
-	if c.poolIsShort() && j.resumed.Kind == "" {
+	if c.Kind == event.SpotInterruption && j.resumed.Kind == "" { // its pool is short of capacity
 		if i, _ := h.Groups.Snapshot().Instance(j.instance); i != nil {
 			h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
 		}

@@ -31,10 +31,12 @@ type Consolidate struct {
 	Currency string // of the plans
 	Launched bool   // a node was asked for by the plan, which gets no other
 
-	plan  *Plan
+	// It sets these. Plan is the one that it follows, nil for none. Saved is the saving per hour of the plans that this process has carried out.
+	Plan  *Plan
+	Saved float64
+
 	since time.Time
 	done  int                    // nodes of the plan that it has removed
-	saved float64                // per hour, by plans whose nodes it has removed
 	ended map[string]bool        // nodes whose move was ended although their new node was launched
 	kept  map[string]refusal     // nodes that could not go
 	moved map[string][]time.Time // when the pods of workloads were moved in the last hour, one time for each
@@ -50,7 +52,7 @@ func (*Consolidate) Judged(Node) bool { return true }
 
 // Adopt begins to follow a plan. The moves that it begins have the limits of all moves.
 func (c *Consolidate) Adopt(p Plan, now time.Time) {
-	c.plan, c.since, c.done, c.Launched, c.ended = &p, now, 0, false, map[string]bool{}
+	c.Plan, c.since, c.done, c.Launched, c.ended = &p, now, 0, false, map[string]bool{}
 }
 
 // refusal says for how long a node stays.
@@ -59,25 +61,22 @@ type refusal struct {
 	until time.Time
 }
 
-// Plan returns the plan that it follows, nil for none.
-func (c *Consolidate) Plan() *Plan { return c.plan }
-
 // Drop ends the plan and the moves of its nodes, which stay for a while.
 func (c *Consolidate) Drop(now time.Time) {
-	for _, name := range c.plan.Nodes {
+	for _, name := range c.Plan.Nodes {
 		c.ended[name] = true
 		c.refuse(name, now)
 	}
-	c.plan = nil
+	c.Plan = nil
 }
 
 // Removed notes that the node is gone.
 func (c *Consolidate) Removed(node string) {
-	if c.plan == nil || !slices.Contains(c.plan.Nodes, node) {
+	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, node) {
 		return
 	}
-	if c.done++; c.done == len(c.plan.Nodes) {
-		c.saved += c.plan.Saving
+	if c.done++; c.done == len(c.Plan.Nodes) {
+		c.Saved += c.Plan.Saving
 	}
 }
 
@@ -90,19 +89,16 @@ func (c *Consolidate) refuse(node string, now time.Time) {
 	c.kept[node] = refusal{r.times + 1, now.Add(min(firstPause<<min(r.times, 10), longestRefusal))}
 }
 
-// Saved returns the saving per hour of the plans that this process has carried out.
-func (c *Consolidate) Saved() float64 { return c.saved }
-
 // See finds the pods that came for moved ones. It ends the plan once its nodes are gone, one of them is kept, or none has begun to move for too long.
 func (c *Consolidate) See(nodes []Node, now time.Time) {
 	c.seeMoved(nodes, now)
 	maps.DeleteFunc(c.kept, func(_ string, r refusal) bool { return now.Sub(r.until) >= longestRefusal })
-	if c.plan == nil {
+	if c.Plan == nil {
 		return
 	}
 	moving := false
 	for _, n := range nodes {
-		if !slices.Contains(c.plan.Nodes, n.Name) {
+		if !slices.Contains(c.Plan.Nodes, n.Name) {
 			continue
 		}
 		s, begun := StateOf(n.Node)
@@ -115,8 +111,8 @@ func (c *Consolidate) See(nodes []Node, now time.Time) {
 	switch {
 	case moving:
 		c.since = now
-	case c.done == len(c.plan.Nodes), now.Sub(c.since) >= begins:
-		c.plan = nil
+	case c.done == len(c.Plan.Nodes), now.Sub(c.since) >= begins:
+		c.Plan = nil
 	}
 }
 
@@ -126,10 +122,10 @@ func (c *Consolidate) Due(n Node, now time.Time) (Why, bool) {
 	if begun && s.Reason == Consolidation && (s.Launches > 0 && c.On && !c.ended[n.Name] || s.Step == Waiting && now.Before(s.Retry)) {
 		return s.Why, true
 	}
-	if c.plan == nil || !slices.Contains(c.plan.Nodes, n.Name) || !begun && c.holdsMoved(n) {
+	if c.Plan == nil || !slices.Contains(c.Plan.Nodes, n.Name) || !begun && c.holdsMoved(n) {
 		return Why{}, false
 	}
-	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.plan, c.plan.Saving, c.Currency), Into: c.plan.Into}, true
+	return Why{Cause: fmt.Sprintf("%s, which saves %.3f %s per hour", c.Plan, c.Plan.Saving, c.Currency), Into: c.Plan.Into}, true
 }
 
 // String says where the pods fit.

@@ -76,8 +76,8 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 		for _, n := range tt.nodes {
 			_, due = c.Due(n, now.Add(tt.after))
 		}
-		if (c.Plan() != nil) != tt.plan || due != tt.due || c.Saved() != tt.saved {
-			t.Errorf("%s: plan %v, due %t, saved %v", tt.name, c.Plan(), due, c.Saved())
+		if (c.Plan != nil) != tt.plan || due != tt.due || c.Saved != tt.saved {
+			t.Errorf("%s: plan %v, due %t, saved %v", tt.name, c.Plan, due, c.Saved)
 		}
 	}
 	c := &Consolidate{On: true} // of the next leader
@@ -86,8 +86,8 @@ func TestPlanEndsWithItsNodes(t *testing.T) {
 	}
 	c.Adopt(Plan{Nodes: []string{"a"}, Saving: 0.1}, now)
 	c.Removed("a")
-	if c.See(nil, now); c.Plan() != nil || c.Saved() != 0.1 {
-		t.Errorf("after the removal: plan %v, saved %v", c.Plan(), c.Saved())
+	if c.See(nil, now); c.Plan != nil || c.Saved != 0.1 {
+		t.Errorf("after the removal: plan %v, saved %v", c.Plan, c.Saved)
 	}
 	c.Adopt(Plan{Nodes: []string{"a"}}, now)
 	c.Drop(now)

@@ -58,7 +58,6 @@ type Change struct {
 // Hold is what holds a move back.
 type Hold string
 
-// Holds.
 const (
 	HeldAlone    Hold = "left-alone"   // its group, its zone or itself
 	HeldStopped  Hold = "stopped"      // moves of its group for this reason have failed
@@ -364,9 +363,6 @@ func (r *round) proven(n Node) bool {
 
 // leaving returns the pods that a drain of the node moves.
 func (r *round) leaving(n Node) []*corev1.Pod {
-	if n.Pods == nil {
-		return nil
-	}
 	return slices.DeleteFunc(n.Pods(), func(p *corev1.Pod) bool { return !drain.Moves(p, r.now) })
 }
 

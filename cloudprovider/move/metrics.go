@@ -8,14 +8,12 @@ import (
 // Outcome is how a move ended. It is a metric label.
 type Outcome string
 
-// Outcomes.
 const (
 	Moved     Outcome = "moved"     // the node is gone, its pods run elsewhere
 	Failed    Outcome = "failed"    // it is tried again
 	Cancelled Outcome = "cancelled" // its reason is gone
 )
 
-// Metrics of moves.
 type Metrics struct {
 	ended    *prometheus.CounterVec
 	underWay *prometheus.GaugeVec
@@ -23,7 +21,6 @@ type Metrics struct {
 	saving   *prometheus.GaugeVec
 }
 
-// NewMetrics registers Metrics.
 func NewMetrics(registerer prometheus.Registerer) *Metrics {
 	auto := promauto.With(registerer)
 	opts := func(name, help string) prometheus.Opts {
@@ -48,7 +45,6 @@ func (m *Metrics) Save(planned, done float64, currency string) {
 // Ended counts the end of a move.
 func (m *Metrics) Ended(reason string, o Outcome) { m.ended.WithLabelValues(reason, string(o)).Inc() }
 
-// Show sets the gauges.
 func (m *Metrics) Show(states map[string]State, held map[string]Held) {
 	m.underWay.Reset()
 	m.held.Reset()

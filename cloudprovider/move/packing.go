@@ -47,7 +47,6 @@ type Plan struct {
 	Made   time.Time   // when it was found to work
 }
 
-// Key names a plan.
 func (p Plan) Key() string { return strings.Join(p.Nodes, ",") + ">" + p.Into }
 
 // IsNew reports whether the plan has the pod on the new node.

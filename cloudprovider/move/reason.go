@@ -14,7 +14,7 @@ type Node struct {
 	Instance *group.Instance
 	Group    *group.Group // the whole Auto Scaling group
 	Leaving  bool         // the core or the interruption drains it
-	// Pods returns the pods on the node in a new list, DaemonSets' pods included. Nil is none.
+	// Pods returns the pods on the node in a new list, DaemonSets' pods included.
 	Pods func() []*corev1.Pod
 }
 

@@ -56,7 +56,6 @@ type scope struct{ what, name string }
 
 type tally struct{ unhealthy, nodes int }
 
-// Name is the name of the reason.
 func (*NodeRepair) Name() string { return Repair }
 
 // Due reports whether the node is to be replaced.
@@ -182,9 +181,4 @@ func scopes(n Node) [3]scope {
 	return [3]scope{{"group", n.Group.Name}, {"zone", n.Instance.Zone}, {"cluster", ""}}
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }

@@ -117,7 +117,6 @@ func spread(most time.Duration, n Node) time.Duration {
 	return most - time.Duration(float64(most)/agePart*float64(h.Sum32())/math.MaxUint32)
 }
 
-// taggedAge reads TagRotateAge.
 func taggedAge(g *group.Group) (age time.Duration, given bool, err error) {
 	text, given := g.Tags[TagRotateAge]
 	if !given {

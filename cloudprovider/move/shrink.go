@@ -48,7 +48,6 @@ type surplus struct {
 	cost float64
 }
 
-// See chooses the nodes.
 func (s *Shrink) See(nodes []Node, now time.Time) {
 	s.due = map[string]Why{}
 	lowered, groups := map[*group.Group]bool{}, map[*group.Group][]surplus{}
@@ -59,11 +58,8 @@ func (s *Shrink) See(nodes []Node, now time.Time) {
 		if !lowered[n.Group] || n.Instance.Lifecycle != "InService" || !n.Leaving && (n.Spec.Unschedulable || s.Keeps(n.Node)) {
 			continue
 		}
-		one := surplus{Node: n}
-		if one.State, _ = StateOf(n.Node); n.Pods != nil {
-			one.cost = Cost(n.Pods())
-		}
-		groups[n.Group] = append(groups[n.Group], one)
+		state, _ := StateOf(n.Node)
+		groups[n.Group] = append(groups[n.Group], surplus{n, state, Cost(n.Pods())})
 	}
 	for g, all := range groups {
 		s.choose(g, all, now)

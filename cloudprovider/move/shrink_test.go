@@ -113,7 +113,7 @@ func TestChosenNodeStaysChosen(t *testing.T) {
 		t.Errorf("state %+v, want the cause %s", s, cause)
 	}
 	state(f.nodes[0].Node, *d.Changes[0].State)
-	f.nodes[1].Pods = nil
+	f.nodes[1].Pods = func() []*corev1.Pod { return nil }
 	if got := result(f.decide(m, noon.Add(time.Minute))); got != "" {
 		t.Errorf("%s, want no change", got)
 	}

@@ -17,7 +17,6 @@ const Taint = "status-taint.cluster-autoscaler.kubernetes.io/asg-autoscaler-move
 // Step says how far a move is.
 type Step string
 
-// Steps.
 const (
 	Placing Step = "placing" // its pods get places, on nodes that there are, that come, or that are launched for them. Then it is drained, which is a taint
 	Waiting Step = "waiting" // it did not go, and is tried again at State.Retry

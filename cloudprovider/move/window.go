@@ -89,7 +89,10 @@ func (w Windows) at(reason string, now time.Time) (open bool, next time.Time) {
 		if one.reason != reason && (one.reason != "" || !general || one.allow && own) {
 			continue
 		}
-		runs, change := one.at(now)
+		change, until, runs := one.At(now)
+		if runs {
+			change = until
+		}
 		open = open || runs && one.allow
 		denied = denied || runs && !one.allow
 		if next.IsZero() || !change.IsZero() && change.Before(next) {
@@ -97,13 +100,4 @@ func (w Windows) at(reason string, now time.Time) (open bool, next time.Time) {
 		}
 	}
 	return open && !denied, next
-}
-
-// at returns whether the window runs, and when that changes.
-func (w window) at(now time.Time) (runs bool, change time.Time) {
-	from, until, runs := w.At(now)
-	if runs {
-		return true, until
-	}
-	return false, from
 }

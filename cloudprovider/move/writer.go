@@ -28,7 +28,6 @@ type Writer struct {
 	busy bool              // guarded by mu
 }
 
-// NewWriter makes a Writer.
 func NewWriter(ctx context.Context, client kubernetes.Interface) *Writer {
 	return &Writer{ctx: ctx, client: client, due: map[string]*State{}}
 }

@@ -111,13 +111,11 @@ type kind struct {
 	shape uint64
 }
 
-// alike are the pods of a kind.
 type alike struct {
 	count int
 	one   *corev1.Pod
 }
 
-// New makes an empty Plan.
 func New(c clock.PassiveClock) *Plan {
 	return &Plan{clock: c, of: map[types.UID]place{}, shapes: map[kind]*alike{}}
 }
@@ -159,11 +157,14 @@ func (p *Plan) Add(nodes ...Node) {
 		p.nodes = append(p.nodes, &node)
 	}
 	excess := len(p.of) - mostPods
-	p.remove(func(n *Node) bool {
+	p.nodes = slices.DeleteFunc(p.nodes, func(n *Node) bool {
 		if len(n.Pods) > 0 && excess <= 0 && p.clock.Since(n.Asked) < keep {
 			return false
 		}
 		excess -= len(n.Pods)
+		for _, pod := range n.Pods {
+			p.forget(pod.UID)
+		}
 		return true
 	})
 }
@@ -276,9 +277,8 @@ func tolerated(pod *corev1.Pod, taint *corev1.Taint) bool {
 func (p *Plan) put(n *Node, pod *corev1.Pod, shape uint64) {
 	p.drop(pod.UID)
 	n.Pods = append(n.Pods, pod)
-	at := place{n, shape}
-	p.of[pod.UID] = at
-	k := kind{n.Group, at.shape}
+	p.of[pod.UID] = place{n, shape}
+	k := kind{n.Group, shape}
 	if p.shapes[k] == nil {
 		p.shapes[k] = &alike{one: pod}
 	}
@@ -303,19 +303,6 @@ func (p *Plan) forget(uid types.UID) {
 	if p.shapes[k].count--; p.shapes[k].count == 0 {
 		delete(p.shapes, k)
 	}
-}
-
-// remove removes nodes with their pods.
-func (p *Plan) remove(which func(*Node) bool) {
-	p.nodes = slices.DeleteFunc(p.nodes, func(n *Node) bool {
-		if !which(n) {
-			return false
-		}
-		for _, pod := range n.Pods {
-			p.forget(pod.UID)
-		}
-		return true
-	})
 }
 
 // copy is a node that does not change with the plan.

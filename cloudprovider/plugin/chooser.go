@@ -31,7 +31,7 @@ func (c *chooser) BestOptions(ctx context.Context, r *protos.BestOptionsRequest)
 	if err != nil {
 		return nil, err
 	}
-	options, infos, err := readOptions(r, with.Provider.View(), daemonSets)
+	options, infos, err := readOptions(r, with.Provider.View().NodeGroup, daemonSets)
 	if err != nil {
 		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}

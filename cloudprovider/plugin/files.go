@@ -57,7 +57,6 @@ func (f Files) config() (*tls.Config, error) {
 	}}, nil
 }
 
-// read reads the files.
 func (f Files) read() (*tls.Config, error) {
 	cert, err := tls.LoadX509KeyPair(f.Cert, f.Key)
 	if err != nil {

@@ -15,20 +15,14 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
-// groups are our node groups.
-type groups interface {
-	// NodeGroup returns the node group with the ID, or nil.
-	NodeGroup(id string) *aws.NodeGroup
-}
-
 // readOptions returns the options of our groups, one for each, and the NodeInfos of these groups. Each option has at least one node and
-// one pod. A pod of several options is one object, as in the core. It trusts no caller.
-func readOptions(r *protos.BestOptionsRequest, ours groups, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
+// one pod. A pod of several options is one object, as in the core. ours returns the node group with an ID, or nil. It trusts no caller.
+func readOptions(r *protos.BestOptionsRequest, ours func(id string) *aws.NodeGroup, daemonSets []*appsv1.DaemonSet) ([]expander.Option, map[string]*framework.NodeInfo, error) {
 	var options []expander.Option
 	infos := map[string]*framework.NodeInfo{}
 	known := map[string]*corev1.Pod{}
 	for _, m := range r.GetOptions() {
-		id, group := m.GetNodeGroupId(), ours.NodeGroup(m.GetNodeGroupId())
+		id, group := m.GetNodeGroupId(), ours(m.GetNodeGroupId())
 		if group == nil {
 			continue
 		}

@@ -44,7 +44,7 @@ func FuzzQuestion(f *testing.F) {
 			Options: []*protos.Option{{NodeGroupId: group, NodeCount: count, PodBytes: [][]byte{podA, podB}},
 				{NodeGroupId: "api", NodeCount: other, PodBytes: [][]byte{podA, podC}}, nil},
 			NodeBytesMap: map[string][]byte{group: nodeA, "api": nodeB},
-		}, named{"web": {}, "api": {}}, nil)
+		}, named{"web": {}, "api": {}}.NodeGroup, nil)
 		if err != nil && len(options) > 0 {
 			t.Errorf("%d options beside the error %v", len(options), err)
 		}
@@ -63,7 +63,7 @@ func TestQuestionHasPodsOfDaemonSets(t *testing.T) {
 	node := marshal(t, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n"}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("2")}}})
 	_, infos, err := readOptions(&protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
-		NodeBytesMap: map[string][]byte{"web": node}}, named{"web": {}}, []*appsv1.DaemonSet{{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}})
+		NodeBytesMap: map[string][]byte{"web": node}}, named{"web": {}}.NodeGroup, []*appsv1.DaemonSet{{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}})
 	if err != nil || len(infos["web"].Pods()) != 1 {
 		t.Errorf("the node of the option = %v, error %v, want the pod of the DaemonSet on it", infos["web"], err)
 	}

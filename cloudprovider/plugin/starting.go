@@ -19,7 +19,6 @@ const justRegistered = time.Minute
 // startingGroups are the node groups with nodes that have registered and are not Ready, as of this Refresh and of the one before it.
 type startingGroups struct{ now, before map[string]bool }
 
-// look brings s up to date.
 func (s *startingGroups) look(provider *aws.Provider, nodes []*corev1.Node, now time.Time) {
 	s.before, s.now = s.now, map[string]bool{}
 	for _, node := range nodes {

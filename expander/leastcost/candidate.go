@@ -89,9 +89,6 @@ func (f *Filter) weighed(c *candidate, count int) float64 {
 
 // cost is what count nodes of a candidate cost, and whether that is known and a number that can be.
 func (f *Filter) cost(c *candidate, count int) (pricing.Amount, bool) {
-	if f.prices == nil {
-		return pricing.Amount{}, false
-	}
 	cost, known := f.prices.NodeCost(c.id, c.info.Node(), count)
 	return cost, known && cost.PerHour >= 0 && !math.IsInf(cost.PerHour, 0)
 }

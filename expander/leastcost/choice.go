@@ -99,18 +99,11 @@ func (d *demand) leastIdle(candidates []candidate, chosen []int) []int {
 		return chosen
 	}
 	idle := make([]float64, len(candidates))
-	var all amounts // sum of all pods' requests, for the options that list all pods
 	for _, i := range chosen {
 		o := candidates[i].option
-		used := all
-		if used == nil || len(o.Pods) < len(d.pods) {
-			used = make(amounts, len(d.dimensions.names))
-			for _, pod := range o.Pods {
-				used.add(d.requests[d.index[pod]], 1)
-			}
-		}
-		if len(o.Pods) == len(d.pods) {
-			all = used
+		used := make(amounts, len(d.dimensions.names))
+		for _, pod := range o.Pods {
+			used.add(d.requests[d.index[pod]], 1)
 		}
 		for k, offered := range d.dimensions.offeredBy(candidates[i].info)[:d.dimensions.known] {
 			if k > 0 && used[k] > 0 {
@@ -133,7 +126,7 @@ func (f *Filter) planned(candidates []candidate, d *demand, t *timer) choice {
 	}
 	again := f.priced(candidates, counts)
 	same := func(x, y candidate) bool { return math.Abs(x.unit-y.unit) <= 0.001*x.unit }
-	if slices.EqualFunc(first, again, same) || t.past(planShare) {
+	if slices.EqualFunc(first, again, same) || t.past() {
 		return b
 	}
 	if other := f.plannedAt(again, d, t); other.better(b) {
@@ -198,13 +191,11 @@ func (p *problem) assign(result packing, candidates []candidate) []assignment {
 	return assigned
 }
 
-// add adds a node of the group with these pods.
 func (a *assignment) add(group string, pods []*apiv1.Pod) {
 	a.count++
 	a.pods, a.nodes = append(a.pods, pods...), append(a.nodes, plan.Node{Group: group, Pods: pods})
 }
 
-// all are the pods of the plan.
 func (b choice) all() []*apiv1.Pod {
 	var pods []*apiv1.Pod
 	for _, a := range b.planned {

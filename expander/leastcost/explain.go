@@ -25,7 +25,6 @@ type Explanation struct {
 	Cut          bool           // the time for planning was over before the search for a cheaper plan was
 }
 
-// String returns the explanation as one line.
 func (e Explanation) String() string {
 	s := fmt.Sprintf("%s: %d node(s) for %d pod(s) cost %v", e.NodeGroup, e.Nodes, e.Pods, e.Cost)
 	if e.Penalty.Ratio > 0 {

@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 )
 
-// Name is the name of the expander in --expander.
 const Name = "least-cost"
 
 // prices knows the cost of a group's next nodes.
@@ -45,24 +45,16 @@ type Filter struct {
 	limit     time.Duration // of one plan
 	clock     clock.PassiveClock
 	devices   func() *drasnapshot.Snapshot
-	rest      *remainder             // of the last plan, nil for none
-	last      map[string]Explanation // of the last BestOptions, by node group ID
+	rest      *remainder              // of the last plan, nil for none
+	last      map[string]fmt.Stringer // see Words
 
 	// Preferences is set before the first use.
 	Preferences Preferences
 	behind      bool // other expanders, see ByPreference
 }
 
-// Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
-func (f *Filter) Words() func(nodeGroup string) string {
-	last := f.last
-	return func(nodeGroup string) string {
-		if e, judged := last[nodeGroup]; judged {
-			return e.String()
-		}
-		return ""
-	}
-}
+// Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
+func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
 
 // New returns a Filter. prices may change between two calls of BestOptions, not during one. penalties may be nil for none. devices returns
 // the devices of claims, which the core's snapshot of the cluster knows. It may be nil, or return nil, and then a claim counts as one device.
@@ -89,7 +81,7 @@ func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*fr
 		return options
 	}
 	d.log()
-	f.last = make(map[string]Explanation, len(d.explanations))
+	f.last = make(map[string]fmt.Stringer, len(d.explanations))
 	for _, e := range d.explanations {
 		f.last[e.NodeGroup] = e
 	}

@@ -132,7 +132,7 @@ func TestEstimatesAreMarkedInTheReason(t *testing.T) {
 			return one.Times(count), true
 		}), nil)
 		best := f.BestOptions([]expander.Option{option("a", 3, web), option("b", 3, web)}, infos)
-		if len(best) != 1 || strings.Count(f.Words()("a"), "about ") != map[bool]int{true: 3}[guessed] {
+		if len(best) != 1 || strings.Count(f.Words()["a"].String(), "about ") != map[bool]int{true: 3}[guessed] {
 			t.Errorf("guessed %v: %+v, want the option's, the plan's and the total cost marked if so", guessed, best)
 		}
 	}

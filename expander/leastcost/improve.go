@@ -15,7 +15,7 @@ func (pl *planner) improve(to *packing, room []int) {
 	var left []int
 	pl.filler.hasty = true
 	defer func() { pl.filler.hasty = false }()
-	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0 && !pl.timer.past(planShare); try++ {
+	for try := 0; try < maxTries && pl.filler.work < limit && len(to.nodes) > 0 && !pl.timer.past(); try++ {
 		picked := pl.pick(to)
 		left = append(left[:0], to.left...)
 		part := packing{left: left}
@@ -160,7 +160,7 @@ func (pl *planner) simplify(to *packing, room []int) {
 
 // without tries to replace the nodes of a shape by room on nodes of the other shapes in use, and reports whether it did.
 func (pl *planner) without(to *packing, room []int, s int, used []int) bool {
-	if pl.timer.past(planShare) {
+	if pl.timer.past() {
 		return false
 	}
 	p := pl.problem
@@ -220,7 +220,6 @@ func (pl *planner) top(to *packing, i int, classes []int) {
 	}
 }
 
-// has is how many pods of a class are on the node.
 func (n *planned) has(class int) int {
 	count := 0
 	for _, sh := range n.shares {

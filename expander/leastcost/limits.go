@@ -14,16 +14,11 @@ import (
 // boundless is the amount of a dimension without a visible limit.
 const boundless = math.MaxInt32
 
-// attaches reports whether a volume may have to be attached to the node, and so count against a limit of the node.
-func attaches(v *apiv1.Volume) bool {
-	return v.PersistentVolumeClaim != nil || v.Ephemeral != nil || v.AWSElasticBlockStore != nil
-}
-
-// attached counts the pod's volumes that may have to be attached.
+// attached counts the pod's volumes that may have to be attached to the node, and so count against a limit of the node.
 func attached(pod *apiv1.Pod) int64 {
 	count := int64(0)
 	for i := range pod.Spec.Volumes {
-		if attaches(&pod.Spec.Volumes[i]) {
+		if v := &pod.Spec.Volumes[i]; v.PersistentVolumeClaim != nil || v.Ephemeral != nil || v.AWSElasticBlockStore != nil {
 			count++
 		}
 	}

@@ -130,7 +130,7 @@ func (pl *planner) rest(to *packing, room []int, values []float64, most, noise f
 		}
 	}
 	copy(pl.promise, pl.upper)
-	for !pl.timer.past(planShare) {
+	for !pl.timer.past() {
 		active = slices.DeleteFunc(active, func(c int) bool { return to.left[c] == 0 })
 		node, whole := pl.next(to.left, room, values, active, noise)
 		if whole == 0 {
@@ -179,7 +179,7 @@ func (pl *planner) next(left, room []int, values []float64, active []int, noise 
 	}
 	clear(pl.looked)
 	best, bestRatio := planned{}, 0.0
-	for !pl.timer.past(planShare) {
+	for !pl.timer.past() {
 		s := pl.mostPromising(room)
 		if s < 0 || pl.looked[s] {
 			break

@@ -88,7 +88,7 @@ func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {
 	if len(best) != 2 || len(best[0].SimilarNodeGroups) != 1 || best[0].SimilarNodeGroups[0].Id() != "c" {
 		t.Errorf("best options %v, want a with c alone beside it, and c", summary(best))
 	}
-	if words := f.Words()("a"); !strings.Contains(words, "the cheapest plan that follows what pods prefer") {
+	if words := f.Words()["a"].String(); !strings.Contains(words, "the cheapest plan that follows what pods prefer") {
 		t.Errorf("words %q do not say why", words)
 	}
 	if len(options[0].SimilarNodeGroups) != 2 {

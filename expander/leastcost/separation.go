@@ -106,12 +106,6 @@ func (r rule) concerns(pod *apiv1.Pod) bool {
 	return (r.namespaces == nil || slices.Contains(r.namespaces, pod.Namespace)) && r.selector.Matches(labels.Set(pod.Labels))
 }
 
-// beyondItsNode reports whether where a pod may run depends on pods on other nodes, so that a new node need not do for it.
-// Mere preferences do not count.
-func beyondItsNode(pod *apiv1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.TopologySpreadConstraints, hard) || dependsOnOthers(pod)
-}
-
 // dependsOnOthers reports whether a pod must be near pods, or away from pods beyond its node. Spread is not meant.
 func dependsOnOthers(pod *apiv1.Pod) bool {
 	wide := func(t apiv1.PodAffinityTerm) bool { return t.TopologyKey != apiv1.LabelHostname }
@@ -233,7 +227,7 @@ func hostPorts(pod *apiv1.Pod) []string {
 func needs(pod *apiv1.Pod, request amounts) (string, bool) {
 	spec := &pod.Spec
 	tied := func(v apiv1.Volume) bool { return v.PersistentVolumeClaim != nil || v.Ephemeral != nil }
-	if beyondItsNode(pod) || slices.ContainsFunc(spec.Volumes, tied) {
+	if slices.ContainsFunc(spec.TopologySpreadConstraints, hard) || dependsOnOthers(pod) || slices.ContainsFunc(spec.Volumes, tied) {
 		return "", false
 	}
 	var affinity *apiv1.NodeAffinity

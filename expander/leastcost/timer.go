@@ -6,10 +6,8 @@ import (
 	"k8s.io/utils/clock"
 )
 
-// Shares of the time limit at which the steps of a plan end.
-const (
-	planShare = 0.7 // nodes are filled, and packed anew, the rest is for the explanation
-)
+// planShare of the time limit is for the plan, the rest is for the explanation.
+const planShare = 0.7
 
 // timer bounds the time of a plan.
 type timer struct {
@@ -20,9 +18,9 @@ type timer struct {
 	cut   bool // a step came to an end for want of time
 }
 
-// past reports whether that share of the time is over. The caller still has work to do, so it marks the plan as cut short.
-func (t *timer) past(share float64) bool {
-	over := float64(t.clock.Since(t.start)) >= share*float64(t.limit)
+// past reports whether the time for the plan is over. The caller still has work to do, so it marks the plan as cut short.
+func (t *timer) past() bool {
+	over := float64(t.clock.Since(t.start)) >= planShare*float64(t.limit)
 	t.cut = t.cut || over
 	return over
 }

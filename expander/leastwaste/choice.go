@@ -15,7 +15,6 @@ import (
 // Verdict is the result for an option, with its reason.
 type Verdict string
 
-// The verdicts.
 const (
 	Chosen      Verdict = "chosen"
 	IdleDevices Verdict = "accelerators that no pod asks for" // and another option has none

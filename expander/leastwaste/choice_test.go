@@ -203,7 +203,7 @@ func TestEachVerdictSaysWhy(t *testing.T) {
 	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
 	f := New(nil)
 	best := f.BestOptions(options, templates)
-	if words := f.Words(); len(best) != 1 || words("small") != want[3] || words("unknown") != "" {
-		t.Errorf("best options = %+v because of %q, want the last", best, words("small"))
+	if words := f.Words(); len(best) != 1 || words["small"].String() != want[3] || words["unknown"] != nil {
+		t.Errorf("best options = %+v because of %q, want the last", best, words["small"])
 	}
 }

@@ -1,6 +1,8 @@
 package leastwaste
 
 import (
+	"fmt"
+
 	"k8s.io/autoscaler/cluster-autoscaler/expander"
 	drasnapshot "k8s.io/autoscaler/cluster-autoscaler/simulator/dynamicresources/snapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
@@ -10,19 +12,11 @@ import (
 // Filter keeps the options that leave the least idle.
 type Filter struct {
 	devices func() *drasnapshot.Snapshot
-	last    map[string]Explanation // of the last BestOptions, by node group ID
+	last    map[string]fmt.Stringer // see Words
 }
 
-// Words returns the judgement of an option of the last BestOptions by its node group, "" for none. The function may be called later.
-func (f *Filter) Words() func(nodeGroup string) string {
-	last := f.last
-	return func(nodeGroup string) string {
-		if e, judged := last[nodeGroup]; judged {
-			return e.String()
-		}
-		return ""
-	}
-}
+// Words returns the judgements of the options of the last BestOptions, by node group ID. The map is not changed any more.
+func (f *Filter) Words() map[string]fmt.Stringer { return f.last }
 
 // New returns a Filter, ready for the expander chain of the Cluster Autoscaler. devices returns the claims and devices of
 // dynamic resource allocation from the core's snapshot of the cluster. It is nil, or returns nil, where there are none.
@@ -32,7 +26,7 @@ func New(devices func() *drasnapshot.Snapshot) *Filter { return &Filter{devices:
 // template, and returns nil if none can be judged.
 func (f *Filter) BestOptions(options []expander.Option, nodeInfos map[string]*framework.NodeInfo) []expander.Option {
 	explanations, judged := f.explainAll(options, nodeInfos)
-	f.last = make(map[string]Explanation, len(explanations))
+	f.last = make(map[string]fmt.Stringer, len(explanations))
 	var best []expander.Option
 	for i, e := range explanations {
 		f.last[e.NodeGroup] = e

@@ -2,16 +2,14 @@ package decisionmetrics
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
 
-// Options configure a Metrics.
 type Options struct {
 	Registerer   prometheus.Registerer
 	Report       func() *decision.Report // the newest one, or nil before the first
@@ -25,24 +23,24 @@ type Metrics struct {
 	asked, ready        prometheus.Histogram
 }
 
-// New registers the metrics.
-func New(o Options) (*Metrics, error) {
+func New(o Options) *Metrics {
+	auto := promauto.With(o.Registerer)
 	m := &Metrics{
-		decisions: prometheus.NewCounterVec(prometheus.CounterOpts(opts("decisions_total",
+		decisions: auto.NewCounterVec(prometheus.CounterOpts(opts("decisions_total",
 			"Decisions, by kind and reason: nodes asked for and removed, failures, interruptions, problems of groups.")), []string{"kind", "reason"}),
-		launches: prometheus.NewCounterVec(prometheus.CounterOpts(opts("launches_total",
+		launches: auto.NewCounterVec(prometheus.CounterOpts(opts("launches_total",
 			"Requests for instances that have ended, by AWS call and outcome: success, launching if AWS launches on its own, or the reason of the failure.")), []string{"mode", "outcome"}),
-		duration: prometheus.NewHistogramVec(histogram("launch_duration_seconds",
+		duration: auto.NewHistogramVec(histogram("launch_duration_seconds",
 			"Time from the start of a request for instances until its outcome was known, by AWS call, in seconds.",
 			0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300), []string{"mode"}),
-		asked: prometheus.NewHistogram(histogram("pending_to_call_duration_seconds",
+		asked: auto.NewHistogram(histogram("pending_to_call_duration_seconds",
 			"Time from a pod becoming pending until the autoscaler asks AWS for a node for it, in seconds.",
 			0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)),
-		ready: prometheus.NewHistogram(histogram("pending_to_ready_duration_seconds",
+		ready: auto.NewHistogram(histogram("pending_to_ready_duration_seconds",
 			"Time from a pod becoming pending to its being ready, for pods for which a node was asked, in seconds.",
 			5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 600, 1200, 3600)),
 	}
-	all := []prometheus.Collector{m.decisions, m.launches, m.duration, m.asked, m.ready,
+	all := []prometheus.Collector{
 		gauge{describe("pending_pods", "Pods that wait for a node, by the reason why they wait.", "reason"),
 			o.Report, counts(pendingPods)},
 		gauge{describe("cool_downs", "Pools of capacity that are left alone after a failure, by its reason.", "reason"),
@@ -55,14 +53,8 @@ func New(o Options) (*Metrics, error) {
 			"Nodes of a node group by state: ready, or starting, which are asked for or registered and not ready yet.", "node_group", "state"),
 			o.Report, groupNodes})
 	}
-	var errs []error
-	for _, c := range append(all, shadows(o.Report)...) {
-		errs = append(errs, o.Registerer.Register(c))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("register metrics of decisions: %w", err)
-	}
-	return m, nil
+	o.Registerer.MustRegister(append(all, shadows(o.Report)...)...)
+	return m
 }
 
 const namespace = "asg_autoscaler"

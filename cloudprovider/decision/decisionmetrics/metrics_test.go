@@ -25,9 +25,7 @@ var _ decision.Observer = (*Metrics)(nil)
 func newMetrics(t *testing.T, perNodeGroup bool) (*Metrics, **decision.Report, *prometheus.Registry) {
 	t.Helper()
 	registry, report := prometheus.NewPedanticRegistry(), new(*decision.Report)
-	m, err := New(Options{Registerer: registry, Report: func() *decision.Report { return *report }, PerNodeGroup: perNodeGroup})
-	require.NoError(t, err)
-	return m, report, registry
+	return New(Options{Registerer: registry, Report: func() *decision.Report { return *report }, PerNodeGroup: perNodeGroup}), report, registry
 }
 
 // samples returns the samples of the registry, one a line, without the common beginning of the names and without histograms.

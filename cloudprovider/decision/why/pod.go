@@ -35,11 +35,8 @@ func Pod(pod *corev1.Pod, need podzone.Need, answers []decision.Answer, groups m
 		return decision.Reason{Code: decision.CodeNoGroups, Message: "the autoscaler has found no Auto Scaling group",
 			Remedy: "compare the tags of the groups with --node-group-auto-discovery: asgctl groups"}
 	}
-	s := search{pod: pod, asked: requests(pod), need: need, groups: groups, all: make([]candidate, 0, len(answers))}
+	s := search{pod: pod, asked: requests(pod), need: need, groups: groups, nodes: make(map[string]*GroupNode, len(nodes)), all: make([]candidate, 0, len(answers))}
 	for _, n := range nodes {
-		if s.nodes == nil {
-			s.nodes = make(map[string]*GroupNode, len(nodes))
-		}
 		s.nodes[n.Group] = n
 	}
 	for _, a := range answers {
@@ -265,7 +262,6 @@ func alike(list []candidate) string {
 	return list[0].Reason.Message + ", likewise " + Named("group", names(list[1:]))
 }
 
-// names are the names of the groups.
 func names(list []candidate) []string {
 	all := make([]string, len(list))
 	for i, c := range list {
@@ -309,7 +305,6 @@ func (c *candidate) id() string {
 	return b.String()
 }
 
-// failsEverywhere reports whether all groups fail the requirement.
 func (s *search) failsEverywhere(id string) bool {
 	return !slices.ContainsFunc(s.all, func(c candidate) bool {
 		return !slices.ContainsFunc(c.failing, func(r requirement) bool { return r.id == id })

@@ -157,7 +157,6 @@ func (s *search) near(affinity, antiAffinity bool) []string {
 	return objects
 }
 
-// claims are the names of the pod's volume claims.
 func (s *search) claims() []string {
 	var names []string
 	for _, v := range s.pod.Spec.Volumes {

@@ -10,7 +10,6 @@ type Refusal struct {
 	Cap   decision.SpendCap
 }
 
-// RefusalKind is the kind of a Refusal.
 type RefusalKind string
 
 // The kinds, with what the core says of each in an event of a waiting pod.

@@ -31,7 +31,7 @@ func (n *GroupNode) Nodes(pods []*corev1.Pod) int {
 	nodes, used := 0, corev1.ResourceList{}
 	for _, pod := range pods {
 		asked := requests(pod)
-		add(used, asked)
+		Add(used, asked)
 		if nodes == 0 || len(n.resources(used)) > 0 {
 			nodes, used = nodes+1, asked
 		}
@@ -44,7 +44,8 @@ func (n *GroupNode) Takes(pod *corev1.Pod, g *decision.Group) bool {
 	return len(n.failing(pod, requests(pod), "", g)) == 0
 }
 
-func add(sum, more corev1.ResourceList) {
+// Add adds requests to a sum.
+func Add(sum, more corev1.ResourceList) {
 	for name, q := range more {
 		total := sum[name].DeepCopy()
 		total.Add(q)

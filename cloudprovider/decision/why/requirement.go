@@ -1,6 +1,7 @@
 package why
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,10 +49,7 @@ type requirement struct {
 
 // failing returns everything that the next node of the group fails, the heaviest first. asked are the pod's requests, and zone is the one that a volume of the pod needs, or "".
 func (n *GroupNode) failing(pod *corev1.Pod, asked corev1.ResourceList, zone string, g *decision.Group) []requirement {
-	var all []requirement
-	all = append(all, n.selectors(pod, zone, g)...)
-	all = append(all, n.resources(asked)...)
-	all = append(all, n.taints(pod)...)
+	all := slices.Concat(n.selectors(pod, zone, g), n.resources(asked), n.taints(pod))
 	slices.SortStableFunc(all, func(a, b requirement) int { return b.weight - a.weight })
 	return all
 }
@@ -83,7 +81,6 @@ func (n *GroupNode) resources(asked corev1.ResourceList) []requirement {
 	return failing
 }
 
-// taints are the taints that the pod does not tolerate.
 func (n *GroupNode) taints(pod *corev1.Pod) []requirement {
 	var failing []requirement
 	for _, taint := range n.Taints {
@@ -134,19 +131,12 @@ func (n *GroupNode) affinity(required *corev1.NodeSelector, g *decision.Group) [
 
 // oneZone leaves one requirement about the zone, the heaviest.
 func (n *GroupNode) oneZone(failing []requirement) []requirement {
-	heaviest := -1
-	for i, r := range failing {
-		if r.code == decision.CodeZone && (heaviest < 0 || r.weight > failing[heaviest].weight || r.weight == failing[heaviest].weight && r.value > failing[heaviest].value) {
-			heaviest = i
-		}
+	zones := slices.DeleteFunc(slices.Clone(failing), func(r requirement) bool { return r.code != decision.CodeZone })
+	if len(zones) < 2 {
+		return failing
 	}
-	kept := failing[:0:0]
-	for i, r := range failing {
-		if r.code != decision.CodeZone || i == heaviest {
-			kept = append(kept, r)
-		}
-	}
-	return kept
+	heaviest := slices.MaxFunc(zones, func(a, b requirement) int { return cmp.Or(a.weight-b.weight, strings.Compare(a.value, b.value)) })
+	return append(slices.DeleteFunc(failing, func(r requirement) bool { return r.code == decision.CodeZone }), heaviest)
 }
 
 // expression returns the requirement if the node fails it.
@@ -228,7 +218,6 @@ func phrase(e corev1.NodeSelectorRequirement) string {
 	return fmt.Sprintf("one of the labels %s=%s", key, strings.Join(values[:min(len(values), 2*maxNamed)], "|"))
 }
 
-// weigh is the sum of the weights.
 func weigh(list []requirement) int {
 	sum := 0
 	for _, r := range list {

@@ -14,10 +14,7 @@ import (
 
 // Skipped says why a group cannot grow now. A nil group is one about which nothing is known.
 func Skipped(r Refusal, group *decision.Group) decision.Reason {
-	g := &decision.Group{}
-	if group != nil {
-		g = group
-	}
+	g := cmp.Or(group, &decision.Group{})
 	name := "group " + quote(g.Name)
 	passes := r.Kind == RefusedCoolDown || r.Kind == RefusedBackoff || r.Kind == RefusedNotReady
 	switch {

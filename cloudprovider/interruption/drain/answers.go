@@ -33,7 +33,6 @@ type outcome struct {
 	err    error
 }
 
-// record records the answer to one eviction or deletion.
 func (r *round) record(ctx context.Context, o outcome) {
 	pod, err := o.pod, o.err
 	log := klog.FromContext(ctx).WithValues("pod", klog.KObj(pod), "node", klog.KRef("", pod.Spec.NodeName))

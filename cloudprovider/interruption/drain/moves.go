@@ -18,11 +18,7 @@ const (
 // Moves reports whether a drain moves the pod. These are the rules by which the Cluster Autoscaler drains a node for
 // scale-down, without the ones that keep a node because of a pod: this node goes anyway.
 func Moves(pod *corev1.Pod, now time.Time) bool {
-	return !nodemeta.BelongsToNode(pod) && !finished(pod) && !overdue(pod, now)
-}
-
-func finished(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	return !nodemeta.BelongsToNode(pod) && pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed && !overdue(pod, now)
 }
 
 // overdue reports whether the pod should have ended long ago. Its kubelet is dead, or a finalizer holds it, and a drain cannot

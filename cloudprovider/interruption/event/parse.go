@@ -181,10 +181,7 @@ func fromHook(e Event, d lifecycle) (Event, error) {
 
 func fromActivity(kind Kind) func(Event, json.RawMessage) (Event, error) {
 	return func(e Event, detail json.RawMessage) (Event, error) {
-		var d struct {
-			AutoScalingGroupName string
-			EC2InstanceID        string `json:"EC2InstanceId"`
-		}
+		var d lifecycle
 		if err := json.Unmarshal(detail, &d); err != nil {
 			return Event{}, unusable(Garbage, "detail: %v", err)
 		}

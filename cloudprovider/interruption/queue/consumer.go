@@ -65,7 +65,6 @@ type Result struct {
 	after time.Duration
 }
 
-// Done deletes the message.
 func Done() Result { return Result{done: true} }
 
 // Retry shows the message to all readers again after the time, at most 12 hours.
@@ -77,7 +76,6 @@ func (result Result) After() time.Duration { return result.after }
 // Handler handles one message. It may take as long as it needs, and returns when ctx ends. Many goroutines call it.
 type Handler func(ctx context.Context, m Message) Result
 
-// Config of a Consumer.
 type Config struct {
 	API    API
 	Queue  string // name or URL
@@ -100,7 +98,6 @@ type Consumer struct {
 	hide, renewAfter time.Duration // visibility and renewAfter, but in tests
 }
 
-// New makes a Consumer.
 func New(c Config) *Consumer {
 	c.InFlight = cmp.Or(c.InFlight, 1000)
 	q := &Consumer{Config: c, slots: semaphore.NewWeighted(int64(c.InFlight)), hide: visibility, renewAfter: renewAfter}

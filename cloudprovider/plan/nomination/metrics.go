@@ -1,9 +1,8 @@
 package nomination
 
 import (
-	"fmt"
-
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
 // result says how the nomination of a pod ended. It is a metric label.
@@ -20,17 +19,11 @@ const (
 	failed    result = "failed"    // the API server did not accept the nomination
 )
 
-func newMetric(registerer prometheus.Registerer) (*prometheus.CounterVec, error) {
-	metric := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "asg_autoscaler", Name: "nominations_total",
+func newMetric(registerer prometheus.Registerer) *prometheus.CounterVec {
+	metric := promauto.With(registerer).NewCounterVec(prometheus.CounterOpts{Namespace: "asg_autoscaler", Name: "nominations_total",
 		Help: "Pods whose planned node has registered, by result: whether kube-scheduler put them there."}, []string{"result"})
 	for _, r := range []result{kept, elsewhere, refused, overruled, withdrawn, gone, forbidden, failed} {
 		metric.WithLabelValues(string(r))
 	}
-	if registerer == nil {
-		return metric, nil
-	}
-	if err := registerer.Register(metric); err != nil {
-		return nil, fmt.Errorf("register the metric of nominations: %w", err)
-	}
-	return metric, nil
+	return metric
 }

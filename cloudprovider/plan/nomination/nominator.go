@@ -29,7 +29,6 @@ const (
 	byNode = "nominationNode"
 )
 
-// Options of a Nominator.
 type Options struct {
 	Plan   *plan.Plan
 	Client kubernetes.Interface
@@ -68,14 +67,9 @@ type key struct {
 	pod  types.UID
 }
 
-// New makes a Nominator.
 func New(o Options) (*Nominator, error) {
-	n := &Nominator{Options: o, fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
+	n := &Nominator{Options: o, metric: newMetric(o.Registerer), fresh: map[string]bool{}, targets: map[types.UID]*target{}, on: map[string]map[types.UID]bool{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[key]{Clock: o.Clock})}
-	var err error
-	if n.metric, err = newMetric(o.Registerer); err != nil {
-		return nil, err
-	}
 	if err := o.Pods.AddIndexers(cache.Indexers{byNode: func(object any) ([]string, error) {
 		pod, ok := object.(*corev1.Pod)
 		if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {

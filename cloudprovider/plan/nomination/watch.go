@@ -85,10 +85,7 @@ func (n *Nominator) podChanged(pod *corev1.Pod, settled bool) {
 
 // podsOn are the pods of the informer that have the node.
 func (n *Nominator) podsOn(node string) []*corev1.Pod {
-	objects, err := n.Pods.GetIndexer().ByIndex(byNode, node)
-	if err != nil {
-		return nil
-	}
+	objects, _ := n.Pods.GetIndexer().ByIndex(byNode, node) // New has added the index
 	pods := make([]*corev1.Pod, 0, len(objects))
 	for _, object := range objects {
 		if pod, ok := object.(*corev1.Pod); ok {
@@ -100,20 +97,14 @@ func (n *Nominator) podsOn(node string) []*corev1.Pod {
 
 // node returns a node of the informer, or nil.
 func (n *Nominator) node(name string) *corev1.Node {
-	object, found, err := n.Nodes.GetStore().GetByKey(name)
-	if err != nil || !found {
-		return nil
-	}
+	object, _, _ := n.Nodes.GetStore().GetByKey(name) // fails for no key
 	node, _ := object.(*corev1.Node)
 	return node
 }
 
 // pod returns the pod with this UID, or nil.
 func (n *Nominator) pod(namespace, name string, uid types.UID) *corev1.Pod {
-	object, found, err := n.Pods.GetStore().GetByKey(namespace + "/" + name)
-	if err != nil || !found {
-		return nil
-	}
+	object, _, _ := n.Pods.GetStore().GetByKey(namespace + "/" + name)
 	if pod, ok := object.(*corev1.Pod); ok && pod.UID == uid {
 		return pod
 	}

@@ -207,7 +207,6 @@ func (c *client) publish(ready map[types.UID]int32) {
 // Nodes returns the buffers that have room on each node, as namespace/name. The next loop replaces the map.
 func (b *Buffers) Nodes() map[string][]string { return b.nodes }
 
-// CleanUp implements the core's PodListProcessor.
 func (*Buffers) CleanUp() {}
 
 // percentages sizes buffers as their definition says: the percentage is rounded up, and of replicas and percentage the larger one counts.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
@@ -23,8 +22,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
-
-var one = *resource.NewQuantity(1, resource.DecimalSI)
 
 // cluster puts one loop into words. The Record has one do so at a time.
 type cluster struct {
@@ -58,7 +55,6 @@ func newCluster(c *Collector, f *facts) *cluster {
 	return k
 }
 
-// words puts the loop into words.
 func (k *cluster) words() decision.Words {
 	k.mu.Lock()
 	k.failed, k.pauses = maps.Clone(k.Collector.failed), maps.Clone(k.Collector.pauses)
@@ -75,11 +71,7 @@ func (k *cluster) words() decision.Words {
 
 func (k *cluster) findUsed() map[string]bool {
 	used := map[string]bool{}
-	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
-		return used
-	}
-	pods, _ := k.facts.context.AllPodLister().List() // the lister reads a cache
-	for _, pod := range pods {
+	for _, pod := range k.facts.allPods() {
 		if pod.Spec.NodeName != "" && !podutil.IsDaemonSetPod(pod) && !podutil.IsMirrorPod(pod) {
 			used[pod.Spec.NodeName] = true
 		}
@@ -87,12 +79,18 @@ func (k *cluster) findUsed() map[string]bool {
 	return used
 }
 
+// allPods are the pods of the cluster, none before the core has shown them.
+func (f *facts) allPods() []*corev1.Pod {
+	if f.context == nil || f.context.ListerRegistry == nil {
+		return nil
+	}
+	pods, _ := f.context.AllPodLister().List() // the lister reads a cache
+	return pods
+}
+
 // findMembers returns all nodes, and the instances of our groups that have none.
 func (k *cluster) findMembers() []member {
-	nodes, err := k.Nodes.List(labels.Everything())
-	if err != nil {
-		nodes = nil // the lister reads a cache
-	}
+	nodes, _ := k.Nodes.List(labels.Everything()) // the lister reads a cache
 	list := make([]member, 0, len(nodes))
 	registered := make(map[string]bool, len(nodes))
 	for _, node := range nodes {
@@ -139,7 +137,9 @@ func (k *cluster) groups() []decision.Group {
 		o := describe(g, id)
 		o.Ready, o.Starting = ready[id], max(0, o.Desired-ready[id]-broken[id])
 		o.Problems, o.Spend, o.AboutSpend = problems[g.Name], spending.ByGroup[id].PerHour, spending.ByGroup[id].Estimated
-		o.NodePrice, o.AboutPrice = k.price(id)
+		if amount, known := k.Provider.Costs().NodeCost(id, nil, 1); known { // of the next node
+			o.NodePrice, o.AboutPrice = strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
+		}
 		if whole := k.facts.view.AutoScalingGroup(g.Name); whole != nil {
 			o.AtMin, o.AtMax = limits(g.AtMin(whole)), limits(g.AtMax(whole))
 		}
@@ -200,15 +200,6 @@ func limits(reached []group.Limit) []decision.Limit {
 
 // maxTypes bounds the instance types of a group that are named.
 const maxTypes = 30
-
-// price returns the price of the group's next node, "" where there is none, and whether it is an estimate.
-func (k *cluster) price(id string) (text string, estimated bool) {
-	amount, known := k.Provider.Costs().NodeCost(id, nil, 1)
-	if !known {
-		return "", false
-	}
-	return strings.TrimSuffix(amount.String(), "/h"), amount.Estimated
-}
 
 // coresTimeout is the core's code of nodes that did not register in time (clusterstate).
 const coresTimeout = "timeout"

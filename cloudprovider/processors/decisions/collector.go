@@ -2,6 +2,7 @@ package decisions
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -35,11 +36,12 @@ type Config struct {
 	// Remote means that the core runs in another process, and that only its questions are known.
 	Remote bool
 
-	// Provider and Nodes are set before the first loop.
+	// Provider, Nodes and Cluster are set before the first loop. Cluster returns the name of the cluster, "" before it is known.
 	Provider *aws.Provider
 	Nodes    corelisters.NodeLister
-	// Cluster returns the name of the cluster, "" before it is known. It may be nil.
-	Cluster func() string
+	Cluster  func() string
+	// Unneeded has the nodes that are not needed. New makes one that has none.
+	Unneeded *scaledown.UnneededTimes
 	// Kept returns the nodes that the last loop kept for the time of a pod. It may be nil.
 	Kept func() map[string]scaledown.KeptBy
 	// Held returns the nodes that are to be replaced and wait. It may be nil.
@@ -72,7 +74,6 @@ type Collector struct {
 // earlier are facts of earlier loops. The maps are replaced and never changed, because the words of a loop are made of them later.
 type earlier struct {
 	asked    map[types.UID]string     // node group in which a node was asked for, by pod
-	unneeded map[string]time.Time     // since when, by node
 	blocked  map[string]unremovable   // the last reason that the core looked into, by node
 	unjoined map[string]unjoined      // instances without a node, by ID
 	joins    map[string]time.Duration // the time that the last node took to join, by node group
@@ -107,20 +108,19 @@ type facts struct {
 	context         *cacontext.AutoscalingContext
 	unknown         map[string]bool // groups of whose next nodes nothing is known
 
-	scaleDown  *scaledownstatus.ScaleDownStatus // nil before the scale-down
-	thresholds map[string]time.Duration         // how long a node must be unneeded, by node
-	kept       map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
-	held       map[string]move.Held             // nodes that are to be replaced and wait
-	buffers    map[string][]string              // that have room on a node, by node
+	scaleDown *scaledownstatus.ScaleDownStatus // nil before the scale-down
+	unneeded  map[string]scaledown.Unneeded    // by node, as of the last loop that looked
+	kept      map[string]scaledown.KeptBy      // nodes that stay for the time of a pod
+	held      map[string]move.Held             // nodes that are to be replaced and wait
+	buffers   map[string][]string              // that have room on a node, by node
 	earlier
 }
 
-// New makes a Collector.
 func New(c Config) *Collector {
+	c.Unneeded = &scaledown.UnneededTimes{}
 	return &Collector{Config: c, now: &facts{}, refused: map[string]bool{}, failed: map[string]lastFailure{}, pauses: map[string]pause{}}
 }
 
-// Begin begins a loop.
 func (c *Collector) Begin(trigger string, at time.Time) {
 	c.number, c.trigger, c.now = c.number+1, trigger, &facts{at: at}
 }
@@ -130,7 +130,7 @@ func (c *Collector) End() {
 	f, now := c.now, c.Clock.Now()
 	c.now = &facts{}
 	f.view, f.stale = c.Provider.View(), c.Provider.TooOldToAdd()
-	f.earlier, f.unknown = c.earlier, f.placeholders()
+	f.earlier, f.unknown, f.unneeded = c.earlier, f.placeholders(), c.Unneeded.Nodes
 	if c.Kept != nil {
 		f.kept = c.Kept()
 	}
@@ -140,9 +140,7 @@ func (c *Collector) End() {
 	if c.Buffers != nil {
 		f.buffers = c.Buffers()
 	}
-	if c.Cluster != nil {
-		c.Record.SetCluster(c.Cluster())
-	}
+	c.Record.SetCluster(c.Cluster())
 	s := c.Provider.Spending()
 	spend := decision.Spend{Currency: string(s.Total.Currency), PerHour: s.Total.PerHour, About: s.Total.Estimated, Caps: c.Provider.SpendCaps().Caps()}
 	if c.Consolidation != nil {
@@ -214,19 +212,15 @@ func (f *facts) result() decision.Reason {
 	return decision.Reason{Code: decision.CodeFits, Message: "no pod waits for a node that is not on its way"}
 }
 
-// grown names the groups that grew.
 func grown(infos []nodegroupset.ScaleUpInfo) string {
-	text := ""
-	for i, info := range infos {
-		if i > 0 {
-			text += ", "
-		}
-		if i == maxNamed {
-			return text + "and more"
-		}
-		text += fmt.Sprintf("%s in group %q", why.Count(info.NewSize-info.CurrentSize, "node"), info.Group.Id())
+	var list []string
+	for _, info := range infos[:min(len(infos), maxNamed)] {
+		list = append(list, fmt.Sprintf("%s in group %q", why.Count(info.NewSize-info.CurrentSize, "node"), info.Group.Id()))
 	}
-	return text
+	if len(infos) > maxNamed {
+		list = append(list, "and more")
+	}
+	return strings.Join(list, ", ")
 }
 
 // maxNamed bounds the groups that a message names.

@@ -24,7 +24,6 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 )
 
-// nodes says why nodes stay or go.
 func (k *cluster) nodes(groups map[string]*decision.Group) []decision.Node {
 	unremovable := map[string]*scaledownstatus.UnremovableNode{}
 	if k.facts.scaleDown != nil {
@@ -89,7 +88,8 @@ func say(o *decision.Node, state decision.NodeState, code decision.Code, remedy,
 // judgeNode says why a registered node stays or goes.
 func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode) {
 	f := k.facts
-	since, unneeded := f.unneeded[o.Name]
+	_, unneeded := f.unneeded[o.Name]
+	looked := f.scaleDown != nil && f.scaleDown.Result != scaledownstatus.ScaleDownNotTried
 	interrupted, began, draining := interruption.Draining(m.node)
 	switch {
 	case draining:
@@ -107,8 +107,8 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		if m.node.Labels["eks.amazonaws.com/compute-type"] == "auto" {
 			o.Reason.Message = "EKS Auto Mode runs it, and it belongs to no group of this autoscaler"
 		}
-	case kept != nil || unneeded && f.thresholds != nil: // without them the loop has ended before it looked at the node
-		k.weigh(o, m, group, kept, since)
+	case kept != nil || unneeded && looked:
+		k.weigh(o, m, group, kept)
 	case !nodemeta.Ready(m.node) && f.at.Sub(m.node.CreationTimestamp.Time) < k.startupTime(m.group):
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it is not ready yet")
 		o.Since = m.node.CreationTimestamp.Time
@@ -131,7 +131,7 @@ func (k *cluster) judgeNode(o *decision.Node, m member, group *decision.Group, k
 		say(o, decision.NodeNeeded, decision.CodeMinSize, "", "%s", why.AtMin(group))
 	case group != nil && group.Desired <= group.Min:
 		say(o, decision.NodeBlocked, decision.CodeMinSize, why.Resize(group, "min", group.AtMin), "%s", why.AtMin(group))
-	case f.scaleDown == nil || f.scaleDown.Result == scaledownstatus.ScaleDownNotTried:
+	case !looked:
 		say(o, decision.NodeNeeded, decision.CodeOther, "", "the last loop ended before it looked at the nodes")
 	default:
 		say(o, decision.NodeStarting, decision.CodeStarting, "", "it has not been ready for long enough")
@@ -156,7 +156,7 @@ func (k *cluster) lacks(m member) (lacks corev1.ResourceName) {
 }
 
 // weigh says why a node that the core weighed stays or goes. kept is nil for a node that the core would remove.
-func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode, since time.Time) {
+func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept *scaledownstatus.UnremovableNode) {
 	last, again := unremovable{UnremovableNode: &scaledownstatus.UnremovableNode{}}, false
 	if kept != nil {
 		last = k.facts.unremovableOf(kept)
@@ -173,16 +173,16 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 	if b := last.BlockingPod; b != nil {
 		o.Pod = b.Pod.Namespace + "/" + b.Pod.Name
 	}
-	k.keeps(o, m, cmp.Or(group, &decision.Group{}), last, since)
+	k.keeps(o, m, cmp.Or(group, &decision.Group{}), last)
 	if again && last.Reason == simulator.BlockedByPod {
 		o.Reason.Message += fmt.Sprintf(" (as of %s, looked at again at %s)", why.Clock(last.at), why.Clock(last.at.Add(k.Core.UnremovableNodeRecheckTimeout)))
 	}
 	if o.State != decision.NodeUnneeded {
 		return
 	}
-	o.Since = since
-	if delay := k.facts.thresholds[o.Name]; delay > 0 && !since.IsZero() {
-		o.RemovalAt = since.Add(delay)
+	idle := k.facts.unneeded[o.Name]
+	if o.Since = idle.Since; idle.Length > 0 && !idle.Since.IsZero() {
+		o.RemovalAt = idle.Since.Add(idle.Length)
 	}
 	if s := k.facts.scaleDown; kept == nil && s != nil && s.Result == scaledownstatus.ScaleDownInCooldown && o.Reason.Code == decision.CodeUnneeded {
 		say(o, o.State, decision.CodeScaleDownOff, "", "it is not needed, and no node goes for a while after another change (--scale-down-delay-after-add=%s)",
@@ -191,16 +191,16 @@ func (k *cluster) weigh(o *decision.Node, m member, group *decision.Group, kept 
 }
 
 // keeps says why the core keeps a node, or when it goes.
-func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unremovable, since time.Time) {
+func (k *cluster) keeps(o *decision.Node, m member, group *decision.Group, n unremovable) {
 	pods := "its pods"
 	if buffers := k.facts.buffers[o.Name]; len(buffers) > 0 { // whose pods do not exist
 		pods += " and those of " + why.Named("capacity buffer", buffers)
 	}
 	switch n.Reason {
 	case simulator.NoReason, simulator.NotUnneededLongEnough, simulator.NotUnreadyLongEnough:
-		delay := k.facts.thresholds[o.Name]
-		if goes := since.Add(delay); !since.IsZero() && goes.After(k.facts.at) {
-			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", why.Clock(since), why.Clock(goes), decision.Span(delay))
+		idle := k.facts.unneeded[o.Name]
+		if goes := idle.Since.Add(idle.Length); !idle.Since.IsZero() && goes.After(k.facts.at) {
+			say(o, decision.NodeUnneeded, decision.CodeUnneededDelay, "", "it is not needed since %s and goes at %s, after %s", why.Clock(idle.Since), why.Clock(goes), decision.Span(idle.Length))
 		} else {
 			say(o, decision.NodeUnneeded, decision.CodeUnneeded, "", "it is not needed and goes now")
 		}

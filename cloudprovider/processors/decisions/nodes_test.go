@@ -16,6 +16,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaledown"
 )
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -53,9 +54,9 @@ func TestNodeReasonsNameState(t *testing.T) {
 			if tt.pod != nil {
 				kept.BlockingPod = &drain.BlockingPod{Pod: tt.pod, Reason: tt.by}
 			}
-			f := &facts{at: noon, buffers: map[string][]string{"n": tt.buffers}, thresholds: map[string]time.Duration{"n": 10 * time.Minute}}
+			f := &facts{at: noon, buffers: map[string][]string{"n": tt.buffers}, unneeded: map[string]scaledown.Unneeded{"n": {Since: tt.since, Length: 10 * time.Minute}}}
 			o := decision.Node{Name: "n"}
-			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, g, kept, tt.since)
+			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, g, kept)
 			if o.State != tt.state || o.Reason.Code != tt.code || o.Reason.Message != tt.want {
 				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
 			}

@@ -178,7 +178,6 @@ type Backoff struct {
 
 type inner = corebackoff.Backoff
 
-// NewBackoff wraps the core's Backoff.
 func (c *Collector) NewBackoff(b corebackoff.Backoff) Backoff { return Backoff{b, c} }
 
 // Backoff keeps the pause that lasts longest.
@@ -190,7 +189,7 @@ func (b Backoff) Backoff(group cloudprovider.NodeGroup, info *framework.NodeInfo
 			p.unjoined = append(p.unjoined, id)
 		}
 	}
-	if g := b.served(group.Id()); g != nil {
+	if g := b.Provider.View().Group(group.Id()); g != nil {
 		p.launches = g.LaunchSpec
 	}
 	b.mu.Lock()
@@ -211,7 +210,7 @@ func (b Backoff) BackoffStatus(group cloudprovider.NodeGroup, info *framework.No
 
 // over reports whether the cause of a group's pause is gone.
 func (b Backoff) over(id string) bool {
-	g := b.served(id)
+	g := b.Provider.View().Group(id)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p, paused := b.pauses[id]
@@ -226,15 +225,6 @@ func (b Backoff) over(id string) bool {
 	return p.blocked || p.launches != nil && p.launches != g.LaunchSpec
 }
 
-// served is the Auto Scaling group, or the part of it, that is the node group, or nil.
-func (c *Collector) served(id string) *group.Group {
-	if c.Provider == nil {
-		return nil
-	}
-	return c.Provider.View().Group(id)
-}
-
-// RemoveBackoff forgets the pause.
 func (b Backoff) RemoveBackoff(group cloudprovider.NodeGroup, info *framework.NodeInfo) {
 	b.inner.RemoveBackoff(group, info)
 	b.mu.Lock()
@@ -297,19 +287,15 @@ func raisesOf(parts []*corestatus.ScaleUpStatus, choices []*choice) []raise {
 	for _, part := range parts {
 		r := raise{infos: part.ScaleUpInfos, pods: part.PodsTriggeredScaleUp}
 		for at := from; at < len(choices); at++ {
-			if choices[at].forOne(r.infos) {
-				r.choice, from = choices[at], at+1
+			ch := choices[at]
+			if ch.chosen && slices.ContainsFunc(r.infos, func(i nodegroupset.ScaleUpInfo) bool { return i.Group.Id() == ch.options[0].group }) {
+				r.choice, from = ch, at+1
 				break
 			}
 		}
 		list = append(list, r)
 	}
 	return list
-}
-
-// forOne reports whether the choice is one of the groups.
-func (ch *choice) forOne(infos []nodegroupset.ScaleUpInfo) bool {
-	return ch.chosen && slices.ContainsFunc(infos, func(info nodegroupset.ScaleUpInfo) bool { return info.Group.Id() == ch.options[0].group })
 }
 
 // grew records the scale-ups of a loop, and for which pods they are.
@@ -335,7 +321,6 @@ func (c *Collector) grew(raises []raise) {
 	c.asked = asked
 }
 
-// grewOnce records one scale-up.
 func (c *Collector) grewOnce(scaleUp raise) {
 	for _, info := range scaleUp.infos {
 		cause := "the minimum size"

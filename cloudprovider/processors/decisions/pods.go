@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	coreutils "k8s.io/autoscaler/cluster-autoscaler/core/utils"
@@ -33,8 +34,8 @@ type outcome struct {
 // pods puts into words what the loop did about the pending pods.
 func (s *speaker) pods() []decision.Pod {
 	pending := s.facts.pending
-	if !s.facts.listed {
-		pending = s.pendingInCache()
+	if !s.facts.listed { // the loop ended before it looked at them
+		pending = kubeutil.ArrangePodsBySchedulability(s.facts.allPods(), nil).Unschedulable
 	}
 	list := make([]decision.Pod, 0, len(pending))
 	if s.facts.status != nil {
@@ -79,18 +80,6 @@ func (k *cluster) refusedNow(group string) (decision.Reason, bool) {
 		return r, failed && last.nothing
 	}
 	return r, false
-}
-
-// pendingInCache are the unschedulable pods, for a loop that ended before it looked at them.
-func (k *cluster) pendingInCache() []*corev1.Pod {
-	if k.facts.context == nil || k.facts.context.ListerRegistry == nil {
-		return nil
-	}
-	all, err := k.facts.context.AllPodLister().List()
-	if err != nil {
-		return nil
-	}
-	return kubeutil.ArrangePodsBySchedulability(all, nil).Unschedulable
 }
 
 // speaker puts answers into words.
@@ -143,7 +132,10 @@ func (s *speaker) unhelped() {
 		return outcome{state: decision.PodHelpless, cause: why.MaxNodesTotal(s.Core.MaxNodesTotal), search: -1}
 	}
 	if s.facts.status.Result != corestatus.ScaleUpLimitedByMaxNodesTotal {
-		s.next, s.foreign, s.order, tell = s.upcoming(), s.foreignAnswers(), u.byName(), s.tell
+		s.next, s.order, tell = s.upcoming(), u.byName(), s.tell
+		for _, g := range s.facts.view.Snapshot().Foreign() { // discovered groups of other clusters
+			s.foreign = append(s.foreign, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
+		}
 	}
 	for _, k := range u.kinds {
 		o := tell(k)
@@ -246,15 +238,6 @@ func (s *speaker) reason(a answer) decision.Reason {
 	return r
 }
 
-// foreignAnswers are the answers of the discovered groups of other clusters.
-func (s *speaker) foreignAnswers() []decision.Answer {
-	var list []decision.Answer
-	for _, g := range s.facts.view.Snapshot().Foreign() {
-		list = append(list, decision.Answer{Group: g.Name, Verdict: decision.Skipped, Reason: why.Skipped(why.Refusal{Kind: why.RefusedDegraded}, s.groups[g.Name])})
-	}
-	return list
-}
-
 // nextNodes are the next nodes of all groups.
 func (s *speaker) nextNodes() []*why.GroupNode {
 	list := make([]*why.GroupNode, 0, len(s.groups))
@@ -270,14 +253,9 @@ func (s *speaker) nextNodes() []*why.GroupNode {
 		n := &why.GroupNode{Group: name, Labels: info.Node().Labels, Taints: info.Node().Spec.Taints, Allocatable: info.Node().Status.Allocatable,
 			DaemonSets: corev1.ResourceList{}}
 		for _, pod := range info.Pods() {
-			requests := podutil.PodRequests(pod.Pod)
-			requests[corev1.ResourcePods] = one
-			for resource, quantity := range requests {
-				sum := n.DaemonSets[resource]
-				sum.Add(quantity)
-				n.DaemonSets[resource] = sum
-			}
+			why.Add(n.DaemonSets, podutil.PodRequests(pod.Pod))
 		}
+		n.DaemonSets[corev1.ResourcePods] = *resource.NewQuantity(int64(len(info.Pods())), resource.DecimalSI)
 		list = append(list, n)
 	}
 	slices.SortFunc(list, func(a, b *why.GroupNode) int { return strings.Compare(a.Group, b.Group) })

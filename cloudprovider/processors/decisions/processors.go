@@ -10,7 +10,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/clusterstate"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
 	scaledownstatus "k8s.io/autoscaler/cluster-autoscaler/core/scaledown/status"
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -29,31 +28,27 @@ type Pending struct {
 	Need func(*corev1.Pod) (podzone.Need, bool)
 }
 
-// Process keeps the list.
 func (p Pending) Process(ctx *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	p.now.listed, p.now.context, p.now.need, p.now.pending = true, ctx, p.Need, slices.Clone(pods) // others may change the list
 	return pods, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (Pending) CleanUp() {}
 
 // ToHelp sees the pods for which the core scales up. It is the last PodListProcessor of the core.
 type ToHelp struct{ *Collector }
 
-// Process keeps the list.
 func (h ToHelp) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) ([]*corev1.Pod, error) {
 	h.now.toHelp = slices.Clone(pods)
 	return pods, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (ToHelp) CleanUp() {}
 
 // ScaleUp sees the end of each scale-up. It is the last ScaleUpStatusProcessor of the core, because others complete the status.
 type ScaleUp struct {
 	*Collector
-	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. Nil means one scale-up a loop.
+	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods.
 	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 }
 
@@ -63,15 +58,11 @@ func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	minimum := u.now.status != nil && u.now.status.Result != corestatus.ScaleUpNotTried // the second one of the loop raises groups to their minimum sizes
 	var raises []raise
 	if s.Result == corestatus.ScaleUpSuccessful {
-		parts := []*corestatus.ScaleUpStatus{s}
-		if u.Raises != nil {
-			parts = u.Raises(s)
-		}
 		choices := u.now.choices
 		if minimum {
 			choices = nil
 		}
-		raises = raisesOf(parts, choices)
+		raises = raisesOf(u.Raises(s), choices)
 		u.grew(raises)
 	}
 	if minimum {
@@ -82,7 +73,6 @@ func (u ScaleUp) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	u.now.status, u.now.unhelped, u.now.raises = &kept, compacted(s.PodsRemainUnschedulable), raises
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (ScaleUp) CleanUp() {}
 
 // ScaleDown sees the end of each scale-down. It is the core's ScaleDownStatusProcessor.
@@ -94,7 +84,7 @@ func (d ScaleDown) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	d.keepBlocked(s.UnremovableNodes)
 	for _, n := range s.ScaledDownNodes {
 		entry := decision.Entry{Kind: decision.ScaleDown, Node: n.Node.Name, Reason: decision.Reason{Code: decision.CodeUnneeded,
-			Message: removal(n, d.unneeded[n.Node.Name], d.now.at)}}
+			Message: removal(n, d.Unneeded.Nodes[n.Node.Name].Since, d.now.at)}}
 		if n.NodeGroup != nil {
 			entry.Group = n.NodeGroup.Id()
 		}
@@ -127,7 +117,6 @@ func (d ScaleDown) removed(node string, result scaledownstatus.NodeDeleteResult)
 	d.Record.Decided(entry)
 }
 
-// CleanUp implements the core's ScaleDownStatusProcessor.
 func (ScaleDown) CleanUp() {}
 
 // unremovable is why the core keeps a node.
@@ -167,35 +156,12 @@ func (f *facts) unremovableOf(n *scaledownstatus.UnremovableNode) unremovable {
 	return u
 }
 
-// Candidates sees which nodes are not needed. It is an observer of the core's candidates for scale-down.
-type Candidates struct{ *Collector }
-
-// UpdateScaleDownCandidates keeps since when the nodes are not needed.
-func (u Candidates) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
-	if len(nodes) == 0 {
-		u.unneeded = nil
-		return
-	}
-	since := make(map[string]time.Time, len(nodes))
-	u.now.thresholds = make(map[string]time.Duration, len(nodes))
-	for _, n := range nodes {
-		u.now.thresholds[n.Node.Name] = n.RemovalThreshold
-		if began, known := u.unneeded[n.Node.Name]; known {
-			since[n.Node.Name] = began
-		} else {
-			since[n.Node.Name] = at
-		}
-	}
-	u.unneeded = since
-}
-
 // Health sees whether enough nodes of the cluster are ready, and which instances have no node. It wraps the core's AutoscalingStatusProcessor.
 type Health struct {
 	corestatus.AutoscalingStatusProcessor
 	*Collector
 }
 
-// Process keeps the answers.
 func (h Health) Process(ctx *cacontext.AutoscalingContext, state *clusterstate.ClusterStateRegistry, at time.Time) error {
 	h.now.unhealthy = !state.IsClusterHealthy()
 	h.noteJoins(state.GetUnregisteredNodes())

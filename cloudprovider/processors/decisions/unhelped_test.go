@@ -130,7 +130,7 @@ func (nodeGroup) Id() string { return "web" }
 // A group grows for a buffer, and then to its minimum size in the same loop.
 func TestGroupsGrowForPodsOfBuffers(t *testing.T) {
 	record := decision.New(decision.Process{}, clock.RealClock{})
-	u := &ScaleUp{Collector: New(Config{Record: record})}
+	u := &ScaleUp{Collector: New(Config{Record: record}), Raises: func(s *corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus { return []*corestatus.ScaleUpStatus{s} }}
 	u.Chose(expander.Choice{Chosen: &coreexpander.Option{NodeGroup: nodeGroup{}, NodeCount: 2}})
 	for _, size := range []int{2, 3} {
 		u.Process(nil, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpSuccessful,

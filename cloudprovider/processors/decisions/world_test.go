@@ -115,7 +115,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 		}
 	})
 	if recorded {
-		w.seen.Provider = w.Provider
+		w.seen.Provider, w.seen.Cluster = w.Provider, func() string { return "" }
 	}
 	opts.CloudProvider = w.Provider
 	w.wire(t, &opts)
@@ -126,7 +126,7 @@ func newMovingWorld(t testing.TB, on *awsworld.World, core config.AutoscalingOpt
 // wire puts the adapters in their places, as cmd/cluster-autoscaler does.
 func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	t.Helper()
-	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), nodegroups.NewLaunchable(w.Provider)
+	p, launchable := caprocessors.DefaultProcessors(opts.AutoscalingOptions), &nodegroups.Launchable{Provider: w.Provider}
 	list := []pods.PodListProcessor{podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere)}
 	var after []corestatus.ScaleUpStatusProcessor
 	config := expander.Config{Provider: w.Provider, Costs: w.Costs()}
@@ -159,8 +159,8 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 					moves.Consolidation, launchable.Bound, c.Consolidation = w.consolidation, moves.Bound, w.consolidation.Found
 				}
 			}
-			draining := podlist.NewDraining(nobody{})
-			draining.Moves, c.Held = moves, moves.Held
+			draining := &podlist.Draining{Drains: nobody{}}
+			draining.Moves, c.Held = moves.Count, moves.Held
 			list = []pods.PodListProcessor{list[0], draining, list[1], list[2]}
 		}
 		removals := scaledown.NewRemovals(scaledown.Options{Moves: moves, Core: p.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: c},
@@ -174,7 +174,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 			DeleteOptions: opts.DeleteOptions, Rules: opts.DrainabilityRules, Report: w.record.Report, Recorder: w.events, Moves: moves}
 		p.ScaleDownNodeProcessor = w.asked
 		p.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: p.AutoscalingStatusProcessor, Collector: c}
-		p.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: c})
+		p.ScaleDownCandidatesNotifier.Register(c.Unneeded)
 		opts.Backoff, config.Chose = c.NewBackoff(opts.Backoff), c.Chose
 	}
 	p.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, nodeinfos.NewZoneIDs(w.Zones()), time.Hour, false)

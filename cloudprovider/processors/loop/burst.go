@@ -63,10 +63,10 @@ func newBurst(lull, settleTime, settleLimit time.Duration) *burst {
 		makers: map[types.UID]struct{}{}, controllers: map[types.UID]struct{}{}, awaited: map[types.UID]unjudgedPod{}}
 }
 
-// add notes something without a controller that was seen at now and counts from the moment counts on.
-func (b *burst) add(now, counts time.Time) { _ = b.addOf("", now, counts) }
+// add notes something without a controller that was seen now and counts at once.
+func (b *burst) add(now time.Time) { _ = b.addOf("", now, now) }
 
-// addOf is add for a pod of the controller. It reports whether the pod begins a burst.
+// addOf notes a pod of the controller that counts from the moment counts on. It reports whether the pod begins a burst.
 func (b *burst) addOf(controller types.UID, now, counts time.Time) (begins bool) {
 	b.mu.Lock()
 	begins = b.first.IsZero() && !counts.After(now)
@@ -202,12 +202,7 @@ func (b *burst) whole(now time.Time) bool {
 	return true
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }
 
 // forget drops the pods that came, except the pods that are still too young or not judged.
 func (b *burst) forget() {

@@ -13,9 +13,6 @@ const selectedNode = "volume.kubernetes.io/selected-node"
 // ClaimHandler returns the handler that wakes the Trigger when a claim has got its volume. No node helps the pod before. The pod
 // is unschedulable before and after, so PodHandler sees no change. Add it to the informer whose lister the loop reads.
 func (t *Trigger) ClaimHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateClaim}
 }
 
@@ -23,19 +20,15 @@ func (t *Trigger) ClaimHandler() cache.ResourceEventHandler {
 func (t *Trigger) updateClaim(before, after any) {
 	old, okOld := before.(*apiv1.PersistentVolumeClaim)
 	claim, ok := after.(*apiv1.PersistentVolumeClaim)
-	if !ok || !okOld || old.Status.Phase == apiv1.ClaimBound || claim.Status.Phase != apiv1.ClaimBound || claim.Annotations[selectedNode] != "" {
-		return
+	if ok && okOld && old.Status.Phase != apiv1.ClaimBound && claim.Status.Phase == apiv1.ClaimBound && claim.Annotations[selectedNode] == "" {
+		t.pods.add(t.clock.Now())
 	}
-	t.countClaim()
 }
 
 // ResourceClaimHandler returns the handler that wakes the Trigger when a claim of devices that several pods share is bound to a node, or
 // free again. Both change which node helps the other pods, and these are unschedulable before and after. Add it to the informer whose
 // lister the loop reads.
 func (t *Trigger) ResourceClaimHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateResourceClaim}
 }
 
@@ -45,11 +38,6 @@ func (t *Trigger) updateResourceClaim(before, after any) {
 	old, okOld := before.(*resourceapi.ResourceClaim)
 	claim, ok := after.(*resourceapi.ResourceClaim)
 	if ok && okOld && metav1.GetControllerOfNoCopy(claim) == nil && (old.Status.Allocation == nil) != (claim.Status.Allocation == nil) {
-		t.countClaim()
+		t.pods.add(t.clock.Now())
 	}
-}
-
-func (t *Trigger) countClaim() {
-	now := t.clock.Now()
-	t.pods.add(now, now)
 }

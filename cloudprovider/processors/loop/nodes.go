@@ -36,10 +36,6 @@ type nodeChanges struct {
 	pods map[string]int // how many pods keep a node from being empty, by the node's name
 }
 
-// rest begins the pause after a loop that took so long.
-func (n *nodeChanges) rest(now time.Time, took time.Duration) { n.rested = now.Add(nodeRest * took) }
-
-// forget drops the changes.
 func (n *nodeChanges) forget() {
 	n.waits.Store(false)
 	n.burst.forget()
@@ -56,20 +52,13 @@ func (n *nodeChanges) due(now time.Time) time.Time {
 
 // PodLostPlace wakes the Trigger for a pod that waits and whose planned node has no room for it any more.
 func (t *Trigger) PodLostPlace() {
-	if t.config.Tick {
-		return
-	}
-	now := t.clock.Now()
 	t.nodes.waits.Store(true)
-	t.nodes.add(now, now)
+	t.nodes.add(t.clock.Now())
 }
 
 // NodeHandler returns the handler that wakes the Trigger when a node takes pods that it refused: it is Ready, or a taint is gone. Add it
 // to the informer whose lister the loop reads.
 func (t *Trigger) NodeHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{UpdateFunc: t.updateNode}
 }
 
@@ -77,8 +66,7 @@ func (t *Trigger) updateNode(before, after any) {
 	old, okOld := before.(*apiv1.Node)
 	node, ok := after.(*apiv1.Node)
 	if ok && okOld && nodemeta.Ready(node) && (!nodemeta.Ready(old) || lostTaint(old.Spec.Taints, node.Spec.Taints)) {
-		now := t.clock.Now()
-		t.nodes.add(now, now)
+		t.nodes.add(t.clock.Now())
 	}
 }
 
@@ -94,9 +82,6 @@ func lostTaint(before, after []apiv1.Taint) bool {
 // EmptiedHandler returns the handler that wakes the Trigger when the last pod of a node is gone, so that the node's unneeded time begins
 // then. Add it to the informer of all pods if the core removes nodes.
 func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(pod any) { t.movePod(nil, pod) },
 		UpdateFunc: t.movePod,
@@ -108,8 +93,7 @@ func (t *Trigger) EmptiedHandler() cache.ResourceEventHandler {
 func (t *Trigger) movePod(before, after any) {
 	from, to := occupied(before), occupied(after)
 	if from != to && t.nodes.move(from, to) {
-		now := t.clock.Now()
-		t.nodes.add(now, now)
+		t.nodes.add(t.clock.Now())
 	}
 }
 

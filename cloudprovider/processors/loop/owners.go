@@ -18,9 +18,6 @@ import (
 // OwnerHandler returns the handler that shows the Trigger how many pods a ReplicaSet, ReplicationController, StatefulSet or Job wants. Add
 // it to the informers of those that the loop shall wait for.
 func (t *Trigger) OwnerHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(obj any) { t.want(obj, wantedPods(obj)) },
 		UpdateFunc: func(before, obj any) {

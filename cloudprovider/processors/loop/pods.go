@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
 // addPod counts a pod that is unschedulable when first seen, as happens at the start and after the watch was interrupted, and one that the
@@ -55,8 +56,7 @@ func (t *Trigger) updatePod(before, after any) {
 	case !same || !unschedulable(old) || ownCause(old) != ownCause(pod):
 		t.countPod(pod)
 	case old.Status.NominatedNodeName != "" && pod.Status.NominatedNodeName == "":
-		now := t.clock.Now()
-		t.nodes.add(now, now)
+		t.nodes.add(t.clock.Now())
 	}
 	t.awaitPod(pod)
 }
@@ -149,12 +149,8 @@ func verdict(pod *apiv1.Pod) *apiv1.PodCondition {
 	if pod.Spec.NodeName != "" || pod.DeletionTimestamp != nil {
 		return nil
 	}
-	for i := range pod.Status.Conditions {
-		if c := &pod.Status.Conditions[i]; c.Type == apiv1.PodScheduled {
-			return c
-		}
-	}
-	return nil
+	_, c := podutil.GetPodCondition(&pod.Status, apiv1.PodScheduled)
+	return c
 }
 
 // ownCause is the cause of an unschedulable pod that lies in the pod itself, such as a claim that does not exist, or "". The message

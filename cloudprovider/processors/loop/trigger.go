@@ -64,9 +64,8 @@ type Config struct {
 
 // Trigger knows when the next loop is due.
 type Trigger struct {
-	config  Config
+	config  Config // without Changed once that is closed
 	clock   clock.Clock
-	changed <-chan struct{} // nil once closed
 	pods    *burst
 	nodes   *nodeChanges
 	started bool
@@ -75,18 +74,17 @@ type Trigger struct {
 
 // New returns a Trigger that has not started yet: its first Wait returns at once.
 func New(config Config, clock clock.Clock) *Trigger {
+	if config.Tick {
+		config.Removal, config.Changed, config.Interrupted, config.Productive, config.Coming = nil, nil, nil, nil, nil
+	}
 	if config.Coming == nil {
 		config.Coming = func() {}
 	}
-	if config.Tick {
-		config.Removal, config.Changed, config.Interrupted, config.Productive = nil, nil, nil, nil
-	}
 	return &Trigger{
-		config:  config,
-		clock:   clock,
-		changed: config.Changed,
-		pods:    newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
-		nodes:   &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}},
+		config: config,
+		clock:  clock,
+		pods:   newBurst(config.SettleTime/2, config.SettleTime, config.SettleLimit),
+		nodes:  &nodeChanges{burst: newBurst(nodeSettleTime, nodeSettleTime, nodeSettleLimit), pods: map[string]int{}},
 	}
 }
 
@@ -94,9 +92,6 @@ func New(config Config, clock clock.Clock) *Trigger {
 // loop reads. Old pods of the informer's first listing are not counted, as the first loop sees them anyway. Young ones are, because a
 // process may start in the middle of a burst.
 func (t *Trigger) PodHandler() cache.ResourceEventHandler {
-	if t.config.Tick {
-		return cache.ResourceEventHandlerFuncs{}
-	}
 	return cache.ResourceEventHandlerDetailedFuncs{AddFunc: t.addPod, UpdateFunc: t.updatePod, DeleteFunc: t.deletePod}
 }
 
@@ -115,12 +110,15 @@ func (t *Trigger) Wait(ctx context.Context, since time.Time) (WakeReason, error)
 	next, earliest := wake{began, Start}, began
 	if t.started {
 		took := began.Sub(t.ran)
-		t.nodes.rest(began, took)
+		t.nodes.rested = began.Add(nodeRest * took)
 		next, earliest = t.next(began, since), began.Add(max(shortPause, min(loopRest*took, longPause)))
 	}
 	t.started = true
 	for {
-		due := t.withPods(t.withNodes(next))
+		due := next
+		if !t.config.Tick {
+			due = t.withPods(t.withNodes(next))
+		}
 		if due.at.Before(earliest) {
 			due.at = earliest
 		}
@@ -184,7 +182,7 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 	defer timer.Stop()
 	var cloud, interrupted <-chan struct{}
 	if heedCloud {
-		cloud, interrupted = t.changed, t.config.Interrupted
+		cloud, interrupted = t.config.Changed, t.config.Interrupted
 	}
 	select {
 	case <-ctx.Done():
@@ -198,7 +196,7 @@ func (t *Trigger) sleep(ctx context.Context, due wake, heedCloud bool) (woken Wa
 		if open {
 			return CloudChanged, nil
 		}
-		t.changed = nil
+		t.config.Changed = nil
 	}
 	return "", nil
 }
@@ -213,9 +211,9 @@ func (t *Trigger) forget() {
 	default:
 	}
 	select {
-	case _, open := <-t.changed:
+	case _, open := <-t.config.Changed:
 		if !open {
-			t.changed = nil
+			t.config.Changed = nil
 		}
 	default:
 	}

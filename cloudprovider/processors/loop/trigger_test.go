@@ -423,7 +423,7 @@ func TestDelayedPodsAreBounded(t *testing.T) {
 	b := newBurst(time.Second, time.Second, time.Second)
 	now := time.Now()
 	for i := range 3 * maxDelayed {
-		b.add(now, now.Add(time.Duration(1+i)*time.Minute))
+		b.addOf("", now, now.Add(time.Duration(1+i)*time.Minute))
 	}
 	assert.Equal(t, maxDelayed, len(b.delayed), "moments remembered")
 }

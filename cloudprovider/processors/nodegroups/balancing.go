@@ -16,16 +16,10 @@ import (
 // without AZRebalance. It deals out the rest of the group's maximum size once. It wraps the core's NodeGroupSetProcessor.
 type Balancing struct {
 	nodegroupset.NodeGroupSetProcessor
-	provider       *aws.Provider
-	zoneGroupsOnly bool
-
+	Provider       *aws.Provider
+	ZoneGroupsOnly bool // no other node groups are balanced
 	// Among reports whether another group may grow in the place of the one that the expander chose, by what the pods prefer. Nil allows all.
 	Among func(chosen, other string) bool
-}
-
-// NewBalancing wraps core. With zoneGroupsOnly no other node groups are balanced.
-func NewBalancing(p *aws.Provider, core nodegroupset.NodeGroupSetProcessor, zoneGroupsOnly bool) *Balancing {
-	return &Balancing{NodeGroupSetProcessor: core, provider: p, zoneGroupsOnly: zoneGroupsOnly}
 }
 
 // FindSimilarNodeGroups returns the node groups that may grow in the place of ng. The other zone groups of its Auto Scaling group count
@@ -36,7 +30,7 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 	infos map[string]*framework.NodeInfo) ([]cloudprovider.NodeGroup, caerrors.AutoscalerError) {
 	similar := []cloudprovider.NodeGroup{}
 	own := zoneGroup(ng)
-	if !b.zoneGroupsOnly {
+	if !b.ZoneGroupsOnly {
 		found, err := b.NodeGroupSetProcessor.FindSimilarNodeGroups(ctx, ng, infos)
 		if err != nil {
 			return nil, err
@@ -55,7 +49,7 @@ func (b *Balancing) FindSimilarNodeGroups(ctx *cacontext.AutoscalingContext, ng 
 		if z == nil || z.AutoScalingGroup() != own.AutoScalingGroup() || z.Zone() == own.Zone() || infos[z.Id()] == nil {
 			continue
 		}
-		if !b.provider.Interrupted(z.Id()) || b.provider.Interrupted(own.Id()) {
+		if !b.Provider.Interrupted(z.Id()) || b.Provider.Interrupted(own.Id()) {
 			size, _ := z.TargetSize()
 			similar = append(similar, &bounded{NodeGroup: z, most: size})
 		}
@@ -73,9 +67,9 @@ func (b *Balancing) BalanceScaleUpBetweenGroups(ctx *cacontext.AutoscalingContex
 			return ng.Id() != chosen && !b.Among(chosen, ng.Id())
 		})
 	}
-	v := b.provider.View()
+	v := b.Provider.View()
 	infos, err := b.NodeGroupSetProcessor.BalanceScaleUpBetweenGroups(ctx, shared(v, groups), newNodes)
-	room := b.provider.SpendCaps().Shared()
+	room := b.Provider.SpendCaps().Shared()
 	for at := range infos {
 		i := &infos[at]
 		i.NewSize = i.CurrentSize + room(i.Group.Id(), i.NewSize-i.CurrentSize)

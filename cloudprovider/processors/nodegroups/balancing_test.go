@@ -45,13 +45,13 @@ func infos(w *awsworld.World) map[string]*framework.NodeInfo {
 // balancing is a Balancing over the core's own processor.
 func balancing(w *awsworld.World, viewsOnly bool) *Balancing {
 	similar := NewSimilar(w.Provider, nodegroupset.CreateAwsNodeInfoComparator([]string{nodemeta.ZoneAssumed}, config.NewDefaultNodeGroupDifferenceRatios()))
-	return NewBalancing(w.Provider, &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: similar}, viewsOnly)
+	return &Balancing{NodeGroupSetProcessor: &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: similar}, Provider: w.Provider, ZoneGroupsOnly: viewsOnly}
 }
 
 // candidates are the node groups as they are weighed for a scale-up, by ID.
 func candidates(w *awsworld.World) map[string]cloudprovider.NodeGroup {
 	w.T.Helper()
-	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos(w), nil)
+	able, _, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), infos(w), nil)
 	require.NoError(w.T, err)
 	byID := map[string]cloudprovider.NodeGroup{}
 	for _, ng := range able {

@@ -23,32 +23,29 @@ import (
 // all of them have been reported. It leaves out all groups while the last reading is too old to choose by, and for some time a group whose
 // nodes came up without the accelerator that all waiting pods ask for. The core's loop alone uses it.
 type Launchable struct {
+	Provider *aws.Provider
 	// Bound returns the size up to which a node group may grow for the pods of this loop, false for the usual one. It may be nil.
 	Bound func(nodeGroup string) (size int, bounded bool)
 
-	provider *aws.Provider
-	leftOut  []cloudprovider.NodeGroup
-	reasons  map[string]corestatus.Reasons // by ID of leftOut
+	leftOut []cloudprovider.NodeGroup
+	reasons map[string]corestatus.Reasons // by ID of leftOut
 }
-
-// NewLaunchable makes a Launchable.
-func NewLaunchable(p *aws.Provider) *Launchable { return &Launchable{provider: p} }
 
 // Process returns the groups that can grow.
 func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprovider.NodeGroup, infos map[string]*framework.NodeInfo,
 	pods []*corev1.Pod) ([]cloudprovider.NodeGroup, map[string]*framework.NodeInfo, error) {
 	l.leftOut, l.reasons = nil, map[string]corestatus.Reasons{}
-	if l.provider.TooOldToAdd() {
+	if l.Provider.TooOldToAdd() {
 		for _, ng := range groups {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedUnread})
 		}
 		return nil, infos, nil
 	}
-	v := l.provider.View()
+	v := l.Provider.View()
 	able := make([]cloudprovider.NodeGroup, 0, len(groups))
 	for _, ng := range groups {
 		g := v.Group(ng.Id())
-		if g != nil && l.provider.Paused(g).Up {
+		if g != nil && l.Provider.Paused(g).Up {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedPaused})
 			continue
 		}
@@ -56,17 +53,17 @@ func (l *Launchable) Process(_ *cacontext.AutoscalingContext, groups []cloudprov
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedDegraded})
 			continue
 		}
-		if rest, cooling := l.provider.CoolDown(g); cooling {
+		if rest, cooling := l.Provider.CoolDown(g); cooling {
 			klog.V(2).InfoS("Passed over a node group that cannot launch now", "nodeGroup", g.ID(),
 				"pool", rest.Pool, "reason", rest.Class, "until", rest.Until)
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: string(rest.Class)})
 			continue
 		}
-		if by := l.provider.Capped(g); by != nil {
+		if by := l.Provider.Capped(g); by != nil {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedSpendCap, Cap: *by})
 			continue
 		}
-		device := l.provider.Withheld(g.Name)
+		device := l.Provider.Withheld(g.Name)
 		if device != "" && !slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !asks(pod, device) }) {
 			l.leaveOut(ng, why.Refusal{Kind: why.RefusedCoolDown, Class: "without " + string(device)})
 			continue
@@ -117,7 +114,6 @@ func (l *Launchable) AddLeftOut(s *corestatus.ScaleUpStatus) {
 	}
 }
 
-// CleanUp implements the core's NodeGroupListProcessor.
 func (*Launchable) CleanUp() {}
 
 // bounded is a node group with another maximum size than its own, such as a zone group that may have more than its share.
@@ -126,7 +122,6 @@ type bounded struct {
 	most int
 }
 
-// MaxSize implements cloudprovider.NodeGroup.
 func (b *bounded) MaxSize() int { return b.most }
 
 // candidate is the node group as the core weighs it for a scale-up. A zone group may get all that is left of its group: pods that need
@@ -136,7 +131,7 @@ func (l *Launchable) candidate(ng cloudprovider.NodeGroup, g *group.Group) cloud
 	if !ok || g.Zone == "" {
 		return ng
 	}
-	return &bounded{NodeGroup: own, most: l.provider.WithinCaps(g, g.MostInstances())}
+	return &bounded{NodeGroup: own, most: l.Provider.WithinCaps(g, g.MostInstances())}
 }
 
 // zoneGroup returns the node group if it is a zone group, bounded or not, or nil.

@@ -32,7 +32,7 @@ func TestGroupsThatCannotGrowAreLeftOut(t *testing.T) {
 			infos[ng.Id()] = info
 		}
 	}
-	groups, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+	groups, _, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), infos, nil)
 	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
 		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
 	}
@@ -42,7 +42,7 @@ func TestPausedGroupsAreLeftOut(t *testing.T) {
 	tagged := func(value string) map[string]string { return map[string]string{group.TagPaused: value} }
 	w := awsworld.New(t, nil, awsworld.Group("all", "m5.large", 0, 0, 5, tagged("true")), awsworld.Group("down", "m5.large", 0, 0, 5, tagged("scale-down")),
 		awsworld.Group("misspelt", "m5.large", 0, 0, 5, tagged("scale up")), awsworld.Group("up", "m5.large", 0, 0, 5, tagged("scale-up")))
-	launchable := NewLaunchable(w.Provider)
+	launchable := &Launchable{Provider: w.Provider}
 	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
 	if err != nil || len(groups) != 1 || groups[0].Id() != "down" {
 		t.Errorf("groups = %v, error %v, want the one whose scale-down is paused", groups, err)
@@ -62,7 +62,7 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 	nodemeta.Placeholder.Mark(infos["placeholder"].Node())
 	require.NoError(t, w.AWS.DeleteGroup("deleted"))
 	w.Reread()
-	launchable := NewLaunchable(w.Provider)
+	launchable := &Launchable{Provider: w.Provider}
 	groups, _, err := launchable.Process(nil, all, infos, nil)
 	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
 		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
@@ -79,7 +79,7 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 		return &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Resources: corev1.ResourceRequirements{Requests: asked}}}}}
 	}
 	gpu, cpu := pod(awsworld.Resources("nvidia.com/gpu", "1")), pod(awsworld.Resources("cpu", "1"))
-	launchable := NewLaunchable(w.Provider)
+	launchable := &Launchable{Provider: w.Provider}
 	left := func(pods ...*corev1.Pod) bool {
 		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), pods)
 		require.NoError(t, err)
@@ -106,7 +106,7 @@ func TestOldReadingForbidsGrowth(t *testing.T) {
 		if step.read {
 			w.Reread()
 		}
-		launchable := NewLaunchable(w.Provider)
+		launchable := &Launchable{Provider: w.Provider}
 		groups, _, err := launchable.Process(nil, w.NodeGroups(), infos, nil)
 		if err != nil || len(groups) == 1 != step.grow {
 			t.Errorf("after %s %d groups may grow, error %v, want growth allowed: %t", w.Cache.Age(), len(groups), err, step.grow)
@@ -135,7 +135,7 @@ func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
 		}
 		return ""
 	})
-	able, _, err := NewLaunchable(w.Provider).Process(nil, w.NodeGroups(), infos, nil)
+	able, _, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), infos, nil)
 	require.NoError(t, err)
 	for _, ng := range able {
 		if ng.Id() == "one/"+awsworld.ZoneB {
@@ -157,7 +157,7 @@ func TestGroupsAtASpendCapAreLeftOut(t *testing.T) {
 		awsworld.Group("cheap", "m5.large", 0, 0, 5, nil)).RestartedWith(func(_ *asg.Options, p *aws.Options) {
 		p.SpendCaps = []decision.SpendCap{{Of: decision.WholeCluster, PerHour: 2.5}}
 	})
-	launchable := NewLaunchable(w.Provider)
+	launchable := &Launchable{Provider: w.Provider}
 	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
 	if err != nil || len(groups) != 2 || groups[0].Id() != "cheap" || groups[1].Id() != "full" {
 		t.Errorf("groups = %v, error %v, want the one that can be paid, and the one that the core finds full", groups, err)

@@ -70,7 +70,6 @@ func showsGPUs(node *corev1.Node) bool {
 
 func nvidias(s *resourceapi.ResourceSlice) bool { return s.Spec.Driver == nvidiaDriver }
 
-// ofDriver returns the slices of NVIDIA's driver.
 func ofDriver(all []*resourceapi.ResourceSlice) []*resourceapi.ResourceSlice {
 	return slices.DeleteFunc(slices.Clone(all), func(s *resourceapi.ResourceSlice) bool { return !nvidias(s) })
 }

@@ -82,7 +82,6 @@ func (n *Provider) Process(ctx *cacontext.AutoscalingContext, nodes []*corev1.No
 	return infos, nil
 }
 
-// CleanUp implements the core's TemplateNodeInfoProvider.
 func (n *Provider) CleanUp() { n.live.CleanUp() }
 
 // withOneProxy returns the NodeInfo of a template without the kube-proxy that the template assumes if the core has put the pod of its

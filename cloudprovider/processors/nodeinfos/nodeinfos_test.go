@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate/fromgroup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -148,7 +149,7 @@ func TestPlaceholderNodeInfoHelpsNoPod(t *testing.T) {
 	infos := map[string]*framework.NodeInfo{}
 	addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "unknown"}})
 	info := infos["unknown"]
-	if info == nil || !IsPlaceholder(info) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
+	if info == nil || !nodemeta.Placeholder.On(info.Node()) || !info.Node().Spec.Unschedulable || info.Node().Status.Allocatable.Pods().Value() != 0 {
 		t.Errorf("the NodeInfo is %+v, want one that no pod fits on", info)
 	}
 	known := framework.NewNodeInfo(&corev1.Node{}, nil)

@@ -21,6 +21,3 @@ func addPlaceholders(infos map[string]*framework.NodeInfo, groups []cloudprovide
 		}
 	}
 }
-
-// IsPlaceholder reports whether nothing is known about the node of the NodeInfo.
-func IsPlaceholder(info *framework.NodeInfo) bool { return nodemeta.Placeholder.On(info.Node()) }

@@ -20,6 +20,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/processors/scaleup"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/stretchr/testify/assert"
@@ -39,14 +40,14 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	if coreErr != nil {
 		t.Fatal(coreErr)
 	}
-	if len(infos) != 2 || !IsPlaceholder(infos["unknown"]) {
+	if len(infos) != 2 || !nodemeta.Placeholder.On(infos["unknown"].Node()) {
 		t.Fatalf("the NodeInfos are %v, want a placeholder and another", infos)
 	}
 	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
 		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(t, state.UpdateNodes(nil, infos, time.Now()))
 	processors.ScaleStateNotifier.Register(state)
-	core := scaleup.New(scaleup.Options{Core: orchestrator.New(), Placeholder: IsPlaceholder})
+	core := scaleup.New(scaleup.Options{Core: orchestrator.New()})
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
 	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {

@@ -19,12 +19,6 @@ type drains interface {
 	ReplacementsDecided(nodes []string)
 }
 
-// moves counts the pods of nodes that are to be replaced. Implemented by scaledown.Moves.
-type moves interface {
-	// Count returns the pods that have no other place. pending are the others that wait.
-	Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
-}
-
 // Draining adds the pods of nodes that are being drained, or are to be replaced and have no other place for them, to the pending pods. So the core
 // decides on their replacement, together with all others, while they still run. The core does the same for nodes that it drains itself. A node counts once the loop sees it cordoned, because
 // its pods would seem to fit on it before. A pod that is evicted between two loops is pending by itself, and finds the
@@ -32,22 +26,19 @@ type moves interface {
 //
 // Draining belongs before the core's own processor, which drops pods that fit on existing nodes. The core's loop alone uses it.
 type Draining struct {
-	Moves moves // nil if no node is replaced
+	Drains drains
+	// Moves returns the pods of nodes that are to be replaced which have no other place. pending are the others that wait. Nil if no node is replaced.
+	Moves func(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) []*corev1.Pod
 
-	drains  drains
 	counted []string // nodes whose pods this loop counts
 }
 
-// NewDraining makes a Draining.
-func NewDraining(d drains) *Draining { return &Draining{drains: d} }
-
-// Process adds the pods.
 func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*corev1.Pod) ([]*corev1.Pod, error) {
 	if d.Moves != nil { // first, because the pods of the others run, too
-		unschedulable = append(unschedulable, d.Moves.Count(ctx, unschedulable)...)
+		unschedulable = append(unschedulable, d.Moves(ctx, unschedulable)...)
 	}
 	d.counted = d.counted[:0]
-	for _, name := range d.drains.NodesBeingDrained() {
+	for _, name := range d.Drains.NodesBeingDrained() {
 		info, err := ctx.ClusterSnapshot.GetNodeInfo(name)
 		if err != nil { // the node is gone
 			d.counted = append(d.counted, name)
@@ -71,10 +62,9 @@ func (d *Draining) Process(ctx *cacontext.AutoscalingContext, unschedulable []*c
 // ScaledUp reports the counted nodes to the drains. The scale-up of the loop is over.
 func (d *Draining) ScaledUp() {
 	if len(d.counted) > 0 {
-		d.drains.ReplacementsDecided(slices.Clone(d.counted))
+		d.Drains.ReplacementsDecided(slices.Clone(d.counted))
 		d.counted = d.counted[:0]
 	}
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (*Draining) CleanUp() {}

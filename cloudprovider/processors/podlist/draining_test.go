@@ -42,7 +42,7 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 			pod("c", "not-seen-cordoned"), pod("d", "other")}, nil, nil)
 	require.NoError(t, err)
 	d := &handler{draining: []string{"draining", "gone", "not-seen-cordoned"}}
-	pods := NewDraining(d)
+	pods := &Draining{Drains: d}
 	ctx := &cacontext.AutoscalingContext{ClusterSnapshot: snapshot}
 	got, err := pods.Process(ctx, []*corev1.Pod{pod("pending", "")})
 	require.NoError(t, err)

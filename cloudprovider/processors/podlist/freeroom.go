@@ -63,7 +63,6 @@ func (r *FreeRoom) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.
 	return left, r.join(ctx.ClusterSnapshot, upcoming, others)
 }
 
-// CleanUp cleans up the core's processor.
 func (r *FreeRoom) CleanUp() { r.Core.CleanUp() }
 
 // withoutAbsent returns the pods as copies without their nominations where the snapshot lacks the node.

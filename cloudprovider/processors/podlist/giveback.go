@@ -6,7 +6,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	coreannotations "k8s.io/autoscaler/cluster-autoscaler/utils/annotations"
 	podutil "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 	"k8s.io/klog/v2"
@@ -45,7 +44,6 @@ type unneeded struct {
 	since time.Time
 }
 
-// NewGiveBack makes a GiveBack.
 func NewGiveBack(coming comingNodes, c clock.PassiveClock) *GiveBack {
 	return &GiveBack{coming: coming, clock: c, unneeded: map[string]unneeded{}}
 }
@@ -81,7 +79,8 @@ func (b *GiveBack) empty(ctx *cacontext.AutoscalingContext) (map[string]int, err
 	}
 	counts := map[string]int{}
 	for _, info := range infos {
-		if info.Node().Annotations[coreannotations.NodeUpcomingAnnotation] == "true" && !hasOwnPod(info) {
+		if info.Node().Annotations[coreannotations.NodeUpcomingAnnotation] == "true" &&
+			len(podutil.FilterRecreatablePods(snapshot.Pods(info))) == 0 { // those that not every node of its group has
 			counts[b.coming.NodeGroupName(info.Node())]++
 		}
 	}
@@ -101,10 +100,4 @@ func (b *GiveBack) empty(ctx *cacontext.AutoscalingContext) (map[string]int, err
 	return counts, nil
 }
 
-// hasOwnPod reports whether the node has a pod that not every node of its group has.
-func hasOwnPod(info *framework.NodeInfo) bool {
-	return len(podutil.FilterRecreatablePods(snapshot.Pods(info))) > 0
-}
-
-// CleanUp implements the core's PodListProcessor.
 func (*GiveBack) CleanUp() {}

@@ -17,15 +17,9 @@ import (
 //
 // It implements the core's PodListProcessor in front of the core's own. The core's loop alone uses it.
 type OneZone struct {
-	provider *aws.Provider
-	zoneName func(zoneID string) string
-	volumes  podzone.Volumes
-}
-
-// NewOneZone makes a OneZone. zoneName returns the name of the zone with an identifier, or "". volumes knows the constraints of the
-// pods' volumes.
-func NewOneZone(p *aws.Provider, zoneName func(zoneID string) string, volumes podzone.Volumes) *OneZone {
-	return &OneZone{provider: p, zoneName: zoneName, volumes: volumes}
+	Provider *aws.Provider
+	ZoneName func(zoneID string) string // "" where it is unknown
+	Volumes  podzone.Volumes
 }
 
 // Process returns the pods with a copy in place of each pod that needs one zone. The copy asks for a node that promises its zone.
@@ -39,12 +33,11 @@ func (z *OneZone) Process(_ *cacontext.AutoscalingContext, pods []*corev1.Pod) (
 	return processed, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (*OneZone) CleanUp() {}
 
 // Need returns the one zone that the pod must run in. It is false for a pod with a choice.
 func (z *OneZone) Need(pod *corev1.Pod) (podzone.Need, bool) {
-	return podzone.Of(pod, z.volumes.Of(pod), z.zoneName)
+	return podzone.Of(pod, z.Volumes.Of(pod), z.ZoneName)
 }
 
 // Needs reports whether the pod must run in one particular zone.
@@ -54,7 +47,7 @@ func (z *OneZone) Needs(pod *corev1.Pod) bool {
 }
 
 // Views reports whether a group is scaled zone by zone.
-func (z *OneZone) Views() bool { return z.provider.View().HasZoneGroups() }
+func (z *OneZone) Views() bool { return z.Provider.View().HasZoneGroups() }
 
 // withPromisedZone returns a copy of the pod that no node with nodemeta.ZoneAssumed takes. Everything else is shared with the pod.
 func withPromisedZone(pod *corev1.Pod) *corev1.Pod {

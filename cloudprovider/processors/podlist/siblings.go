@@ -24,12 +24,8 @@ const judgeTime = time.Minute
 // The pods of other schedulers count when they are judged (loop.JointController).
 //
 // Siblings belongs before all other processors. The core's loop alone uses it.
-type Siblings struct{ clock clock.PassiveClock }
+type Siblings struct{ Clock clock.PassiveClock }
 
-// NewSiblings makes a Siblings.
-func NewSiblings(c clock.PassiveClock) Siblings { return Siblings{c} }
-
-// Process adds the pods.
 func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) ([]*corev1.Pod, error) {
 	controllers, known := map[types.UID]bool{}, make(map[types.UID]bool, len(pending))
 	for _, pod := range pending {
@@ -45,7 +41,7 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	if err != nil {
 		return pending, err
 	}
-	judged, oldest := len(pending), s.clock.Now().Add(-judgeTime)
+	judged, oldest := len(pending), s.Clock.Now().Add(-judgeTime)
 	for _, pod := range all {
 		if pod.Status.Phase == corev1.PodPending && loop.Unjudged(pod) && controllers[loop.JointController(pod)] && !known[pod.UID] && !pod.CreationTimestamp.Time.Before(oldest) {
 			pending = append(pending, pod)
@@ -57,5 +53,4 @@ func (s Siblings) Process(ctx *cacontext.AutoscalingContext, pending []*corev1.P
 	return pending, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (Siblings) CleanUp() {}

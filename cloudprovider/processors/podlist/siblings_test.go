@@ -52,7 +52,7 @@ func TestSiblingsOfUnschedulablePodsArePending(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{AutoscalingKubeClients: cacontext.AutoscalingKubeClients{
 				ListerRegistry: kubeutil.NewListerRegistry(nil, nil, kubeutil.NewTestPodLister(tt.all), nil, nil, nil, nil, nil, nil)}}
-			got, err := NewSiblings(testingclock.NewFakePassiveClock(now)).Process(ctx, tt.pending)
+			got, err := Siblings{testingclock.NewFakePassiveClock(now)}.Process(ctx, tt.pending)
 			require.NoError(t, err)
 			var names []string
 			for _, p := range got {

@@ -77,7 +77,7 @@ func TestOneZonePodsTakeRoomFirst(t *testing.T) {
 			n.Status.Capacity = n.Status.Allocatable
 			require.NoError(t, ctx.ClusterSnapshot.AddNodeInfo(framework.NewNodeInfo(n, nil)))
 			first := &FreeRoom{Core: packing{}, Plan: plan.New(clock.RealClock{}), OthersFirst: func() bool { return tt.owed },
-				Zones: NewOneZone(w.Provider, func(string) string { return "" }, podzone.Volumes{})}
+				Zones: &OneZone{Provider: w.Provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}}
 			left, err := first.Process(ctx, tt.pods)
 			require.NoError(t, err)
 			info, err := ctx.ClusterSnapshot.GetNodeInfo("n")

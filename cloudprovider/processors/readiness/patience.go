@@ -55,12 +55,6 @@ func (s *StartingNodes) wait(ctx *cacontext.AutoscalingContext, node *corev1.Nod
 	return w
 }
 
-// learn adds how long a node of the group needed.
-func (s *StartingNodes) learn(group string, took time.Duration) {
-	samples := append(s.took[group], took)
-	s.took[group] = samples[max(0, len(samples)-mostSamples):]
-}
-
 // usual returns how long nodes of the group need from Ready until they show their accelerator, or 0 where nothing is known. It is the
 // median of the nodes that this process watched. Before the first one, the first pod with an accelerator on a node bounds that node's
 // time. The shortest of these times counts, since pods may come late.

@@ -146,7 +146,8 @@ func (s *StartingNodes) follow(node *corev1.Node, devices *drasnapshot.Snapshot)
 			s.provider.SetMissing(name, "", "", now)
 		}
 		if seen.missing && !seen.shown {
-			s.learn(name, now.Sub(seen.ready))
+			samples := append(s.took[name], now.Sub(seen.ready))
+			s.took[name] = samples[max(0, len(samples)-mostSamples):]
 		}
 		*seen = startup{ready: seen.ready, shown: true}
 		return ""

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 )
 
 // usesOfNodes records the pods on nodes, by node name.
@@ -15,7 +16,6 @@ type usesOfNodes struct {
 	bound map[string]time.Time // when the first pod with an accelerator was bound to it
 }
 
-// nodeUses looks at all pods.
 func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 	uses := usesOfNodes{used: map[string]bool{}, bound: map[string]time.Time{}}
 	if ctx.ListerRegistry == nil {
@@ -27,8 +27,10 @@ func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 	}
 	for _, pod := range pods {
 		node := pod.Spec.NodeName
-		if at := boundAt(pod); !at.IsZero() && asksForAccelerator(pod) && (uses.bound[node].IsZero() || at.Before(uses.bound[node])) {
-			uses.bound[node] = at
+		_, c := podutil.GetPodCondition(&pod.Status, corev1.PodScheduled)
+		bound := c != nil && c.Status == corev1.ConditionTrue && !c.LastTransitionTime.IsZero()
+		if first := uses.bound[node]; bound && asksForAccelerator(pod) && (first.IsZero() || c.LastTransitionTime.Time.Before(first)) {
+			uses.bound[node] = c.LastTransitionTime.Time
 		}
 		finished := pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 		if !finished && !podutils.IsDaemonSetPod(pod) && !podutils.IsMirrorPod(pod) && !podutils.IsStaticPod(pod) {
@@ -36,16 +38,6 @@ func nodeUses(ctx *cacontext.AutoscalingContext) usesOfNodes {
 		}
 	}
 	return uses
-}
-
-// boundAt returns when the pod was bound to its node, or zero.
-func boundAt(pod *corev1.Pod) time.Time {
-	for _, c := range pod.Status.Conditions {
-		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionTrue {
-			return c.LastTransitionTime.Time
-		}
-	}
-	return time.Time{}
 }
 
 func asksForAccelerator(pod *corev1.Pod) bool {

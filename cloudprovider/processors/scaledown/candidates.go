@@ -22,17 +22,12 @@ type FreshCandidates struct {
 	nodes.ScaleDownNodeProcessor
 	provider *aws.Provider
 	clock    clock.PassiveClock
-	checker  *eligibility.Checker // nil where the time of a pod keeps no node
+	checker  *eligibility.Checker
 	kept     map[string]KeptBy
 }
 
-// NewFreshCandidates wraps then. With a nil configuration the time of a pod keeps no node.
 func NewFreshCandidates(p *aws.Provider, c nodegroupconfig.NodeGroupConfigProcessor, clock clock.PassiveClock, then nodes.ScaleDownNodeProcessor) *FreshCandidates {
-	f := &FreshCandidates{ScaleDownNodeProcessor: then, provider: p, clock: clock}
-	if c != nil {
-		f.checker = eligibility.NewChecker(c)
-	}
-	return f
+	return &FreshCandidates{ScaleDownNodeProcessor: then, provider: p, clock: clock, checker: eligibility.NewChecker(c)}
 }
 
 // Kept returns the nodes that the last loop kept for the time of a pod. The map is not changed any more.
@@ -47,8 +42,8 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 	now := f.clock.Now()
 	candidates, err := f.ScaleDownNodeProcessor.GetScaleDownCandidates(ctx, all)
 	return slices.DeleteFunc(slices.Clone(candidates), func(n *corev1.Node) bool {
-		if f.checker == nil || f.provider.Keeps(n) {
-			return f.provider.Keeps(n)
+		if f.provider.Keeps(n) {
+			return true
 		}
 		by := longest(ctx, n.Name, now)
 		if by.Pod == "" {
@@ -65,7 +60,6 @@ func (f *FreshCandidates) GetScaleDownCandidates(ctx *cacontext.AutoscalingConte
 // Disabled keeps all nodes (--scale-down-enabled=false). The core still finds its pods other places, through the processor behind it.
 type Disabled struct{ nodes.ScaleDownNodeProcessor }
 
-// GetScaleDownCandidates returns no node.
 func (Disabled) GetScaleDownCandidates(*cacontext.AutoscalingContext, []*corev1.Node) ([]*corev1.Node, caerrors.AutoscalerError) {
 	return nil, nil
 }

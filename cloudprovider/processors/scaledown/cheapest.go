@@ -14,16 +14,11 @@ import (
 // CheapestFirst has the core consider a node before another if its pods cost less to move (move.Cost). It stands behind the core's own
 // comparers: a node that was considered before has waited for its removal, and would wait anew behind one that has just become cheaper.
 type CheapestFirst struct {
-	cluster clustersnapshot.ClusterSnapshot
+	Cluster clustersnapshot.ClusterSnapshot
 	costs   map[*corev1.Node]float64 // of the nodes of this sort that the other comparers call equal
 }
 
 var _ scaledowncandidates.CandidatesComparer = (*CheapestFirst)(nil)
-
-// NewCheapestFirst makes a CheapestFirst that finds the pods in the snapshot.
-func NewCheapestFirst(s clustersnapshot.ClusterSnapshot) *CheapestFirst {
-	return &CheapestFirst{cluster: s}
-}
 
 // ResetState forgets the costs, before each sort.
 func (c *CheapestFirst) ResetState() { c.costs = map[*corev1.Node]float64{} }
@@ -37,7 +32,7 @@ func (c *CheapestFirst) cost(n *corev1.Node) float64 {
 		return cost
 	}
 	cost = math.Inf(1)
-	if info, err := c.cluster.GetNodeInfo(n.Name); err == nil {
+	if info, err := c.Cluster.GetNodeInfo(n.Name); err == nil {
 		cost = move.Cost(snapshot.Pods(info))
 	}
 	c.costs[n] = cost

@@ -15,6 +15,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/processors/scaledowncandidates/previouscandidates"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/clustersnapshot/testsnapshot"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/utils/ptr"
@@ -67,9 +68,9 @@ func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
 	want[1], want[2] = want[2], want[1] // the cheaper one of both
 	deletion := options.NodeDeleteOptions{}
 	comparers := []scaledowncandidates.CandidatesComparer{
-		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(cluster), deletion, EmptyRules(deletion, nil)),
+		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(cluster), deletion, EmptyRules(rules.Default(deletion))),
 		previous,
-		NewCheapestFirst(cluster),
+		&CheapestFirst{Cluster: cluster},
 	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster}
 	sorted := func(comparers []scaledowncandidates.CandidatesComparer, nodes []*corev1.Node) (names []string) {
@@ -121,7 +122,7 @@ func TestOrderOfEqualCostsStays(t *testing.T) {
 	previous.UpdateScaleDownCandidates(before, start)
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: cluster}
 	var orders [2][]*corev1.Node
-	for at, comparers := range [][]scaledowncandidates.CandidatesComparer{{previous}, {previous, NewCheapestFirst(cluster)}} {
+	for at, comparers := range [][]scaledowncandidates.CandidatesComparer{{previous}, {previous, &CheapestFirst{Cluster: cluster}}} {
 		var err error
 		if orders[at], err = scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes); err != nil {
 			t.Fatal(err)
@@ -146,7 +147,7 @@ func BenchmarkCheapestFirst(b *testing.B) {
 		add(b, cluster, node, pods...)
 		nodes = append(nodes, node)
 	}
-	comparer := NewCheapestFirst(cluster)
+	comparer := &CheapestFirst{Cluster: cluster}
 	earlier := func(i, j *corev1.Node) int {
 		switch {
 		case comparer.ScaleDownEarlierThan(i, j):

@@ -65,8 +65,8 @@ type Consolidation struct {
 
 // Found returns the plan that is carried out, or else the plans that the last search found.
 func (c *Consolidation) Found() *decision.Consolidation {
-	found := &decision.Consolidation{Plans: []decision.ConsolidationPlan{}, Saved: c.Reason.Saved()}
-	shown, adopted := c.shown, c.Reason.Plan()
+	found := &decision.Consolidation{Plans: []decision.ConsolidationPlan{}, Saved: c.Reason.Saved}
+	shown, adopted := c.shown, c.Reason.Plan
 	if adopted != nil {
 		shown = []move.Plan{*adopted}
 	}
@@ -79,7 +79,7 @@ func (c *Consolidation) Found() *decision.Consolidation {
 // consider begins to make plans, or adopts one that was made. nodes has the nodes of our groups. rests reports whether no pod waits and nothing moves,
 // full that the cluster may have no further node.
 func (c *Consolidation) consider(ctx *cacontext.AutoscalingContext, nodes []move.Node, leftAlone func(move.Node) bool, rests, full bool, now time.Time) {
-	adopted, due := c.Reason.Plan(), rests && now.Sub(c.last) >= ctx.ScanInterval
+	adopted, due := c.Reason.Plan, rests && now.Sub(c.last) >= ctx.ScanInterval
 	if adopted == nil && c.made == nil && len(c.shown) == 0 && !due {
 		return
 	}

@@ -7,27 +7,20 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
-	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/drain"
 	podutils "k8s.io/autoscaler/cluster-autoscaler/utils/pod"
 )
 
 var errMoves = errors.New("the node is not empty, because this pod would move")
 
-// EmptyRules are rules of a drain, or the core's own if there are none, that only show which nodes are empty. They block at the first pod that
-// would move. The core asks for each node in each loop, and without them looks at all pods of the node.
-func EmptyRules(o options.NodeDeleteOptions, of rules.Rules) rules.Rules {
-	if of == nil {
-		of = rules.Default(o)
-	}
-	return rules.Rules{untilMove{of}}
-}
+// EmptyRules are rules of a drain that only show which nodes are empty. They block at the first pod that would move. The core asks for each node in
+// each loop, and without them looks at all pods of the node.
+func EmptyRules(of rules.Rules) rules.Rules { return rules.Rules{untilMove{of}} }
 
 type untilMove struct{ rules.Rules }
 
 func (untilMove) Name() string { return "UntilMove" }
 
-// Drainable blocks where the pod would move.
 func (u untilMove) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
 	status := u.Rules.Drainable(ctx, pod, node)
 	status.Overrides = nil // of the other rules, which have all been asked

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
+	"k8s.io/autoscaler/cluster-autoscaler/simulator/drainability/rules"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/framework"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator/options"
 	"k8s.io/utils/ptr"
@@ -47,7 +48,7 @@ func TestSameNodesAreEmpty(t *testing.T) {
 			node.AddPod(framework.NewPodInfo(p, nil))
 		}
 		want, errWant := simulator.GetPodsToMove(node, deletion, nil, nil, nil, now)
-		got, err := simulator.GetPodsToMove(node, deletion, EmptyRules(deletion, nil), nil, nil, now)
+		got, err := simulator.GetPodsToMove(node, deletion, EmptyRules(rules.Default(deletion)), nil, nil, now)
 		isEmpty := errWant == nil && len(want.Pods) == 0
 		if (err == nil && len(got.Pods) == 0) != isEmpty || isEmpty && len(got.OnCompletionPods) != len(want.OnCompletionPods) {
 			t.Errorf("node with %q: empty %t, %d pods that complete; got error %v, %d and %d pods", strings.Join(set, ", "), isEmpty, len(want.OnCompletionPods),

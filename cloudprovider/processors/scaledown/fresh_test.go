@@ -37,7 +37,7 @@ func TestOldReadingForbidsRemoval(t *testing.T) {
 		if step.read {
 			w.Reread()
 		}
-		candidates, err := NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{}).GetScaleDownCandidates(nil, []*corev1.Node{{}})
+		candidates, err := NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{}).GetScaleDownCandidates(noPods(t), []*corev1.Node{{}})
 		if err != nil || len(candidates) == 1 != step.remove {
 			t.Errorf("after %s %d nodes may be removed, error %v, want removal allowed: %t", w.Cache.Age(), len(candidates), err, step.remove)
 		}
@@ -57,7 +57,7 @@ func TestShiftedZoneHasNoCandidates(t *testing.T) {
 		all = append(all, awsworld.Node(i.Zone, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
 	w.Eventually(func() string {
-		candidates, err := NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{}).GetScaleDownCandidates(nil, all)
+		candidates, err := NewFreshCandidates(w.Provider, nil, clocktesting.NewFakePassiveClock(start), everyNode{}).GetScaleDownCandidates(noPods(t), all)
 		if err != nil {
 			return err.Error()
 		}

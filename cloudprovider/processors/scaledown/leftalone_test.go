@@ -135,7 +135,7 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		}
 		return names
 	}
-	times := NewUnneededTimes(config.AutoscalingOptions{}, fresh.Kept)
+	times := &UnneededTimes{Options: config.AutoscalingOptions{}, Kept: fresh.Kept}
 	end := after(10 * time.Minute)
 	if got, want := candidates(), []string{used.Name, plain.Name}; !slices.Equal(got, want) {
 		t.Errorf("candidates %v, want %v: the core itself says why a used node stays", got, want)

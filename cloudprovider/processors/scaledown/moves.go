@@ -85,7 +85,6 @@ type written struct {
 	at   time.Time
 }
 
-// NewMoves makes Moves.
 func NewMoves(m Moves) *Moves {
 	m.states, m.written, m.draining = map[string]move.State{}, map[string]written{}, map[string]string{}
 	m.placeless, m.roomless, m.blocked, m.holding = map[string]bool{}, map[string]bool{}, map[string]time.Time{}, map[string]time.Time{}
@@ -115,7 +114,7 @@ func (m *Moves) Count(ctx *cacontext.AutoscalingContext, pending []*corev1.Pod) 
 	if m.Consolidation == nil || consolidating == "" {
 		return pods
 	}
-	p := m.Consolidation.Reason.Plan()
+	p := m.Consolidation.Reason.Plan
 	if p == nil {
 		return pods
 	}
@@ -368,7 +367,11 @@ func (m *Moves) moving(ctx *cacontext.AutoscalingContext, all []*corev1.Node) []
 			m.states[n.Name] = s
 		}
 		if _, under := m.written[n.Name]; !under && !s.Closed && taints.HasTaint(n, move.Taint) { // somebody took the annotation off
-			m.set(n.Name, stateOrNone(s, moves))
+			var state *move.State
+			if moves {
+				state = &s
+			}
+			m.set(n.Name, state)
 		}
 		if m.WantImages != nil && move.NeedsImages(g) {
 			imageless = append(imageless, i.ID)
@@ -455,13 +458,6 @@ func left(n *corev1.Node) bool {
 	return moves || taints.HasTaint(n, move.Taint)
 }
 
-func stateOrNone(s move.State, moves bool) *move.State {
-	if !moves {
-		return nil
-	}
-	return &s
-}
-
 // leftAlone reports whether the node is left alone for now, or drained by somebody else.
 func (m *Moves) leftAlone(n move.Node) bool {
 	return beingDrained(n.Node) || n.Spec.Unschedulable || m.Provider.Keeps(n.Node)
@@ -508,7 +504,6 @@ func (m *Moves) postpone(node string) {
 	m.set(node, &s)
 }
 
-// failed notes the failure of a move.
 func (m *Moves) failed(node string, s move.State) {
 	m.Metrics.Ended(s.Reason, move.Failed)
 	klog.V(0).InfoS("A node could not be replaced, it is tried again", "node", node, "reason", s.Reason, "failures", s.Failures, "at", s.Retry)
@@ -597,7 +592,7 @@ func (m *Moves) elsewhere(ctx *cacontext.AutoscalingContext, all, nodes []*corev
 			continue
 		}
 		now, p := m.Clock.Now(), move.Plan{Nodes: []string{n.Name}}
-		if adopted := m.Consolidation.Reason.Plan(); adopted != nil {
+		if adopted := m.Consolidation.Reason.Plan; adopted != nil {
 			p.On, p.Pods, p.New = adopted.On, adopted.Pods, adopted.New
 			for _, name := range adopted.Nodes {
 				if info, err := ctx.ClusterSnapshot.GetNodeInfo(name); err == nil && name != n.Name && !beingDrained(info.Node()) {
@@ -669,7 +664,7 @@ func (m *Moves) began(ctx *cacontext.AutoscalingContext, nodes []*scaledownstatu
 
 // close keeps the pods of a node that is drained off the other nodes of its plan that have begun to move, because these are drained next.
 func (m *Moves) close(drained string) {
-	p := m.Consolidation.Reason.Plan()
+	p := m.Consolidation.Reason.Plan
 	if p == nil {
 		return
 	}
@@ -702,7 +697,6 @@ func (m *Moves) ended(node, reason string) {
 	}
 }
 
-// show sets the metrics.
 func (m *Moves) show() {
 	m.Metrics.Show(m.states, m.held)
 	if m.Consolidation != nil && m.Consolidation.Reason.Currency != "" {
@@ -722,7 +716,6 @@ func podsOn(ctx *cacontext.AutoscalingContext, node string) []*corev1.Pod {
 // unlessIgnored is a rule of a drain that does not count where no pod keeps a node by its wish.
 type unlessIgnored struct{ rules.Rule }
 
-// Drainable asks the rule.
 func (u unlessIgnored) Drainable(ctx *drainability.DrainContext, pod *corev1.Pod, node *framework.NodeInfo) drainability.Status {
 	if node != nil && node.Node() != nil && move.IgnoresWishes(node.Node()) {
 		return drainability.NewUndefinedStatus()

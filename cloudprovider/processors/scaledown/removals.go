@@ -31,7 +31,6 @@ type Removals struct {
 type filter func(*cacontext.AutoscalingContext, *nodes.ScaleDownContext, []simulator.NodeToBeRemoved) (
 	[]simulator.NodeToBeRemoved, []simulator.UnremovableNode)
 
-// Options of Removals.
 type Options struct {
 	Core     nodes.ScaleDownSetProcessor
 	Report   status.ScaleDownStatusProcessor // sees the status first
@@ -42,7 +41,6 @@ type Options struct {
 	Clock    clock.PassiveClock
 }
 
-// NewRemovals makes Removals.
 func NewRemovals(o Options) *Removals {
 	r := &Removals{nodes: o.Core, report: o.Report, rollback: newRollback(o.Clock), filters: []filter{
 		keepSpread,
@@ -83,7 +81,6 @@ func (r *Removals) Process(ctx *cacontext.AutoscalingContext, s *scaledownstatus
 	r.answers, r.begun = nil, nil
 }
 
-// CleanUp cleans up the wrapped processors.
 func (r *Removals) CleanUp() {
 	r.nodes.CleanUp()
 	r.report.CleanUp()

@@ -116,7 +116,7 @@ func (r *Requests) remove(ctx *cacontext.AutoscalingContext, all []*corev1.Node)
 		return err
 	}
 	if r.Moves != nil && r.Moves.Consolidation != nil && !slices.ContainsFunc(eligible, func(n *corev1.Node) bool { return !r.movesFor(n, move.Consolidation) }) {
-		if p := r.Moves.Consolidation.Reason.Plan(); p != nil {
+		if p := r.Moves.Consolidation.Reason.Plan; p != nil {
 			destinations = slices.DeleteFunc(slices.Clone(destinations), func(n *corev1.Node) bool { return slices.Contains(p.Nodes, n.Name) })
 		}
 	}

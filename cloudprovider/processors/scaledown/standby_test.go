@@ -30,7 +30,7 @@ func TestInstanceInStandbyIsNoCandidate(t *testing.T) {
 	for _, i := range w.Cache.Snapshot().Group("a").Instances {
 		all = append(all, awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID)))
 	}
-	candidates, err := NewFreshCandidates(w.Provider, nil, clock.RealClock{}, everyNode{}).GetScaleDownCandidates(nil, all)
+	candidates, err := NewFreshCandidates(w.Provider, nil, clock.RealClock{}, everyNode{}).GetScaleDownCandidates(noPods(t), all)
 	if err != nil || len(candidates) != 1 || candidates[0].Name != other {
 		t.Errorf("candidates are %v, error %v, want %s alone", candidates, err, other)
 	}

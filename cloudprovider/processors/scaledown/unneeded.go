@@ -18,32 +18,27 @@ const together = 500 * time.Millisecond
 //
 // It observes the core's candidates for scale-down. The core's loop alone uses it, and between loops whoever waits for the next.
 type UnneededTimes struct {
-	options config.AutoscalingOptions
-	kept    func() map[string]KeptBy
-	nodes   map[string]unneeded // by name
+	Options config.AutoscalingOptions
+	Kept    func() map[string]KeptBy // the nodes that the last loop kept for the time of a pod
+	Nodes   map[string]Unneeded      // by name, replaced and never changed
 }
 
-// unneeded is since when a node is not needed, and how long it must stay so.
-type unneeded struct {
-	since  time.Time
-	length time.Duration
-}
-
-// NewUnneededTimes makes UnneededTimes that know of no node. kept are the nodes that the last loop kept for the time of a pod.
-func NewUnneededTimes(options config.AutoscalingOptions, kept func() map[string]KeptBy) *UnneededTimes {
-	return &UnneededTimes{options: options, kept: kept}
+// Unneeded is since when a node is not needed, and how long it must stay so.
+type Unneeded struct {
+	Since  time.Time
+	Length time.Duration
 }
 
 // UpdateScaleDownCandidates keeps since when the nodes are not needed. Like the core, it forgets a node that a loop finds needed.
 func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNode, at time.Time) {
-	known := u.nodes
-	u.nodes = make(map[string]unneeded, len(nodes))
+	known := u.Nodes
+	u.Nodes = make(map[string]Unneeded, len(nodes))
 	for _, n := range nodes {
 		since := at
 		if before, ok := known[n.Node.Name]; ok {
-			since = before.since
+			since = before.Since
 		}
-		u.nodes[n.Node.Name] = unneeded{since, n.RemovalThreshold}
+		u.Nodes[n.Node.Name] = Unneeded{since, n.RemovalThreshold}
 	}
 }
 
@@ -54,17 +49,17 @@ func (u *UnneededTimes) UpdateScaleDownCandidates(nodes []*scaledown.UnneededNod
 // another reason, a further loop would keep it, too.
 func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 	var pause time.Time
-	if !u.options.ScaleDownDelayTypeLocal { // or a group that pauses has no candidates
-		pause = later(scaleUp.Add(u.options.ScaleDownDelayAfterAdd), removal.Add(u.options.ScaleDownDelayAfterDelete))
+	if !u.Options.ScaleDownDelayTypeLocal { // or a group that pauses has no candidates
+		pause = later(scaleUp.Add(u.Options.ScaleDownDelayAfterAdd), removal.Add(u.Options.ScaleDownDelayAfterDelete))
 	}
 	var moments []time.Time
-	for _, n := range u.nodes {
-		over := n.since.Add(n.length + time.Nanosecond) // the core wants more than the time
+	for _, n := range u.Nodes {
+		over := n.Since.Add(n.Length + time.Nanosecond) // the core wants more than the time
 		if at := later(over, pause); at.After(ran) {
 			moments = append(moments, at)
 		}
 	}
-	for _, by := range u.kept() {
+	for _, by := range u.Kept() {
 		if by.Until.After(ran) {
 			moments = append(moments, by.Until)
 		}
@@ -72,20 +67,8 @@ func (u *UnneededTimes) Next(ran, scaleUp, removal time.Time) time.Time {
 	if len(moments) == 0 {
 		return time.Time{}
 	}
-	slices.SortFunc(moments, time.Time.Compare)
-	next := moments[0]
-	for _, at := range moments {
-		if at.Sub(moments[0]) > together {
-			break
-		}
-		next = at
-	}
-	return next
+	first := slices.MinFunc(moments, time.Time.Compare)
+	return slices.MaxFunc(slices.DeleteFunc(moments, func(at time.Time) bool { return at.Sub(first) > together }), time.Time.Compare)
 }
 
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
-}
+func later(a, b time.Time) time.Time { return slices.MaxFunc([]time.Time{a, b}, time.Time.Compare) }

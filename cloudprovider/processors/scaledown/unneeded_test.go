@@ -57,7 +57,7 @@ func TestNextRemoval(t *testing.T) {
 		{name: "pause of single groups", options: local, loops: []found{{"a": minute}}, want: minute + 1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			u := NewUnneededTimes(tt.options, func() map[string]KeptBy { return nil })
+			u := &UnneededTimes{Options: tt.options, Kept: func() map[string]KeptBy { return nil }}
 			for i, nodes := range tt.loops {
 				u.UpdateScaleDownCandidates(candidates(nodes), after(time.Duration(i)*10*time.Second))
 			}

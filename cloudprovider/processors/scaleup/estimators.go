@@ -84,7 +84,6 @@ func (p *packer) Estimate(groups []estimator.PodEquivalenceGroup, info *framewor
 	return p.packed.add(plan.Nodes(group.Id(), perNode), pods)
 }
 
-// AddNodeInfo adds a new node.
 func (p *packer) AddNodeInfo(info *framework.NodeInfo) error {
 	p.nodes = append(p.nodes, info.Node().Name)
 	return p.ClusterSnapshot.AddNodeInfo(info)

@@ -23,6 +23,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/clock"
 
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plan"
 )
 
@@ -49,8 +50,6 @@ type Options struct {
 	Pretends bool
 	Planner  Planner // the expander. Nil for one without plans
 	Zones    zones   // May be nil
-	// Placeholder reports whether a NodeInfo stands for nodes of which nothing is known. May be nil.
-	Placeholder func(*framework.NodeInfo) bool
 	// BelowClock reports whether a node group has fewer nodes than a minimum by the clock wants. The core raises such groups whatever
 	// --enforce-node-group-min-size says. May be nil.
 	BelowClock func(nodeGroup string) bool
@@ -90,7 +89,6 @@ type Orchestrator struct {
 	asked     []*apiv1.Node           // by the last ScaleUp, until the loop has raised groups to their minimum sizes
 }
 
-// New makes an Orchestrator.
 func New(o Options) *Orchestrator { return &Orchestrator{Options: o} }
 
 // Initialize wraps the estimators, and notes how they pack. While an expander's plan goes on, an option is the plan's part for its group.
@@ -149,9 +147,9 @@ func (o *Orchestrator) ScaleUp(pods []*apiv1.Pod, nodes []*apiv1.Node, daemonSet
 	case o.Most <= 1 && o.Plan == nil:
 		result, err = o.phase(pods, func(pods []*apiv1.Pod) (*status.ScaleUpStatus, errors.AutoscalerError) { return once(pods, nil) })
 	default:
-		s := simulate(o.context.ClusterSnapshot, nodeInfos)
-		result, err = o.repeat(pods, s, once)
-		s.end()
+		o.context.ClusterSnapshot.Fork()
+		result, err = o.repeat(pods, &simulation{snapshot: o.context.ClusterSnapshot, templates: nodeInfos}, once)
+		o.context.ClusterSnapshot.Revert()
 	}
 	if o.Complete != nil && result != nil {
 		o.Complete(result)
@@ -168,7 +166,7 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 	o.raises, o.asked = nil, nil
 	nodeInfos = maps.Clone(nodeInfos)
 	maps.DeleteFunc(nodeInfos, func(id string, info *framework.NodeInfo) bool {
-		return o.Placeholder != nil && o.Placeholder(info) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
+		return nodemeta.Placeholder.On(info.Node()) || !o.enforced && o.BelowClock != nil && !o.BelowClock(id)
 	})
 	if most := o.context.MaxNodesTotal; most > 0 {
 		o.keepWithin(most-len(nodes), nodeInfos)

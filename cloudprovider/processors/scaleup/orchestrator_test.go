@@ -308,8 +308,7 @@ func TestNodesThatCannotBeSimulatedAreNoted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 9}, "b": {max: 9}})
 			w.nodeInfos["a"] = template
-			s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
-			defer s.end()
+			s := &simulation{snapshot: w.ctx.ClusterSnapshot, templates: w.nodeInfos}
 			if err := s.add(map[string]int{"a": 1, "b": 1}); err == nil || len(s.asked) != 2 || len(s.nodes()) != 0 {
 				t.Errorf("error %v, %d nodes, of which %d are simulated. Want an error, two nodes, and none of them simulated", err, len(s.asked), len(s.nodes()))
 			}
@@ -331,8 +330,7 @@ func TestSpreadPodsFitOnOldNodesToo(t *testing.T) {
 	old := utiltest.BuildTestNode("old", 8000, 1<<30)
 	old.Labels[apiv1.LabelHostname] = old.Name
 	require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old, spread(sized(1, 500))[0])))
-	s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
-	defer s.end()
+	s := &simulation{snapshot: w.ctx.ClusterSnapshot, templates: w.nodeInfos}
 	require.NoError(t, s.add(map[string]int{"a": 1}))
 	pods, option, placed := spread(sized(4, 800)), podSet{}, podSet{}
 	option.added(pods)
@@ -370,8 +368,7 @@ func TestPodsKeptApartGetNewNodes(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	old := utiltest.BuildTestNode("old", 8000, 1<<30)
 	require.NoError(t, w.ctx.ClusterSnapshot.AddNodeInfo(framework.NewTestNodeInfo(old)))
-	s := simulate(w.ctx.ClusterSnapshot, w.nodeInfos)
-	defer s.end()
+	s := &simulation{snapshot: w.ctx.ClusterSnapshot, templates: w.nodeInfos}
 	require.NoError(t, s.add(map[string]int{"a": 2}))
 	placed := podSet{}
 	err := s.fit(placed, podSet{}, replicas("apart", 3, 100, keptApart), 0, func() bool { return false })

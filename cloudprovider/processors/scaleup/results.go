@@ -44,12 +44,13 @@ func (rs *results) count(pods []*apiv1.Pod, placed podSet) {
 	if !last.successful() {
 		return
 	}
-	others := slices.DeleteFunc(without(pods, last.status.PodsTriggeredScaleUp), func(pod *apiv1.Pod) bool { return !placed[pod] })
+	counted := podSet{}
+	counted.added(last.status.PodsTriggeredScaleUp)
+	others := slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return counted[pod] || !placed[pod] })
 	last.status.PodsTriggeredScaleUp = slices.Concat(last.status.PodsTriggeredScaleUp, others)
 	last.status.PodsAwaitEvaluation = slices.DeleteFunc(last.status.PodsAwaitEvaluation, func(pod *apiv1.Pod) bool { return placed[pod] })
 }
 
-// successful returns the results of the successful scale-ups.
 func (rs *results) successful() []*status.ScaleUpStatus {
 	var list []*status.ScaleUpStatus
 	for _, r := range rs.list {
@@ -128,7 +129,6 @@ func (rs *results) failure() (*status.ScaleUpStatus, errors.AutoscalerError) {
 	return base.status, base.err
 }
 
-// podSet is a set of pods.
 type podSet map[*apiv1.Pod]bool
 
 // added adds the pods, and returns the ones that are new.
@@ -143,16 +143,8 @@ func (s podSet) added(pods []*apiv1.Pod) []*apiv1.Pod {
 	return list
 }
 
-// others returns the pods that are not in the set.
 func (s podSet) others(pods []*apiv1.Pod) []*apiv1.Pod {
 	return slices.DeleteFunc(slices.Clone(pods), func(pod *apiv1.Pod) bool { return s[pod] })
-}
-
-// without returns the pods that are not among others.
-func without(pods, others []*apiv1.Pod) []*apiv1.Pod {
-	among := podSet{}
-	among.added(others)
-	return among.others(pods)
 }
 
 // addInfos adds what later scale-ups did to the infos. A group that grew twice has one info.

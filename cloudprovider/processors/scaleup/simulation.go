@@ -28,15 +28,6 @@ type askedNode struct {
 	simulated *apiv1.Node // nil where the core could not
 }
 
-// simulate forks the snapshot until end.
-func simulate(snapshot clustersnapshot.ClusterSnapshot, templates map[string]*framework.NodeInfo) *simulation {
-	snapshot.Fork()
-	return &simulation{snapshot: snapshot, templates: templates}
-}
-
-// end leaves the snapshot as it was.
-func (s *simulation) end() { s.snapshot.Revert() }
-
 // add adds new nodes, by node group. After an error it still notes them all, because they were asked for.
 func (s *simulation) add(grown map[string]int) (err error) {
 	for _, id := range slices.Sorted(maps.Keys(grown)) {

@@ -46,10 +46,9 @@ type Shadow struct {
 	report decision.Shadow
 }
 
-// Options of a Shadow.
 type Options struct {
 	Provider *aws.Provider           // which asks AWS for no node from now on
-	Last     func() *decision.Report // of the last loop, nil before the first
+	Last     func() *decision.Report // of the last loop
 	Refused  func() int              // writes
 	Clock    clock.PassiveClock
 }
@@ -70,7 +69,6 @@ type round struct {
 
 var _ pods.PodListProcessor = (*Shadow)(nil)
 
-// New makes a Shadow.
 func New(o Options) *Shadow {
 	o.Provider.Pretended = map[string]int{}
 	return &Shadow{Options: o, groups: group.NewSnapshot(nil, nil, time.Time{})}
@@ -82,11 +80,9 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, before := s.Clock.Now(), s.pods
-	if last != nil {
-		s.look(last.Nodes, now)
-		if s.result = last.Loop.Result; len(last.Searches) > 0 {
-			s.searches = last.Searches
-		}
+	s.look(last.Nodes, now)
+	if s.result = last.Loop.Result; len(last.Searches) > 0 {
+		s.searches = last.Searches
 	}
 	s.again, s.pods = false, make(map[types.UID]*waiting, len(all))
 	for _, pod := range all {
@@ -114,7 +110,6 @@ func (s *Shadow) Process(_ *cacontext.AutoscalingContext, all []*corev1.Pod) (li
 	return list, nil
 }
 
-// CleanUp implements the core's PodListProcessor.
 func (s *Shadow) CleanUp() {}
 
 // Asked ends a scale-up. Its pods wait from now on. A decision about all pods replaces the ones before, whose nodes have been counted.
@@ -304,7 +299,6 @@ func (s *Shadow) removed(n decision.Node, by decision.Sides[int], sooner time.Du
 	s.add(c).Removals.Add(c)
 }
 
-// Report returns the comparison so far.
 func (s *Shadow) Report() *decision.Shadow {
 	s.mu.Lock()
 	defer s.mu.Unlock()

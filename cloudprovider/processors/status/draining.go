@@ -5,15 +5,10 @@ import (
 	corestatus "k8s.io/autoscaler/cluster-autoscaler/processors/status"
 )
 
-// Draining lets the drain of a node go on once a scale-up has counted the node's pods. It implements the core's
-// ScaleUpStatusProcessor, and the core's loop alone uses it.
-type Draining struct {
-	// ScaledUp is called after every scale-up.
-	ScaledUp func()
-}
+// Draining is called after every scale-up. It lets the drain of a node go on once a scale-up has counted the node's pods. It implements
+// the core's ScaleUpStatusProcessor, and the core's loop alone uses it.
+type Draining func()
 
-// Process reports the end of the scale-up.
-func (d Draining) Process(*cacontext.AutoscalingContext, *corestatus.ScaleUpStatus) { d.ScaledUp() }
+func (d Draining) Process(*cacontext.AutoscalingContext, *corestatus.ScaleUpStatus) { d() }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (Draining) CleanUp() {}

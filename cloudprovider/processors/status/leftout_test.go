@@ -26,7 +26,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 	if err := z.Grow("empty", 1); err == nil {
 		t.Fatal("launched where there is no capacity")
 	}
-	launchable := nodegroups.NewLaunchable(z.Provider)
+	launchable := &nodegroups.Launchable{Provider: z.Provider}
 	able, _, err := launchable.Process(z.ctx, z.NodeGroups(), z.ctx.TemplateNodeInfoRegistry.GetNodeInfos(), nil)
 	require.NoError(t, err)
 	shared := map[string]scaleup.Reasons{"sound": orchestrator.MaxLimitReachedReason}

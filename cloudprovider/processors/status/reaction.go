@@ -36,7 +36,6 @@ type Reaction struct {
 	since map[types.UID]time.Time // when pods became pending for which a node was asked
 }
 
-// NewReaction makes a Reaction.
 func NewReaction(waits Waits, c clock.PassiveClock) *Reaction {
 	return &Reaction{waits: waits, clock: c, since: map[types.UID]time.Time{}}
 }
@@ -57,7 +56,6 @@ func (r *Reaction) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleU
 	}
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (*Reaction) CleanUp() {}
 
 // PodHandler watches for pods that are ready or gone.

@@ -1,7 +1,7 @@
 package status
 
 import (
-	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -36,22 +36,20 @@ type Unhelped struct {
 	Options
 	again time.Duration // causeAgain, or 0 for an event in each loop
 
-	recorder record.EventRecorder
-	result   corestatus.ScaleUpResult
-	waiting  []corestatus.NoScaleUpInfo // of the loop under way
-	groups   map[string]cloudprovider.NodeGroup
-	said     map[types.UID]lastSaid
+	result  corestatus.ScaleUpResult
+	waiting []corestatus.NoScaleUpInfo // of the loop under way
+	groups  map[string]cloudprovider.NodeGroup
+	said    map[types.UID]lastSaid
 }
 
-// Options of an Unhelped.
 type Options struct {
 	Core corestatus.ScaleUpStatusProcessor
 	// Raises takes the status of a loop apart: one status for each scale-up, with its own groups and pods. So the events on pods name only the
-	// groups that grew for them. Nil means one scale-up a loop.
+	// groups that grew for them.
 	Raises func(*corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus
 	// Report returns the decisions of the loops, the last one included when Publish is called.
 	Report func() *decision.Report
-	// Recorder is nil for the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
+	// Recorder is not the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
 	Recorder record.EventRecorder
 	EachLoop bool // --record-duplicated-events
 	Clock    clock.PassiveClock
@@ -64,7 +62,6 @@ type lastSaid struct {
 	next time.Time // when to look for another cause
 }
 
-// NewUnhelped makes an Unhelped.
 func NewUnhelped(o Options) *Unhelped {
 	u := &Unhelped{Options: o, again: causeAgain, said: map[types.UID]lastSaid{}}
 	if o.EachLoop {
@@ -77,17 +74,13 @@ func NewUnhelped(o Options) *Unhelped {
 func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	others := *s
 	others.PodsRemainUnschedulable, others.PodsTriggeredScaleUp = nil, slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), runs)
-	raises := []*corestatus.ScaleUpStatus{&others}
-	if u.Raises != nil {
-		raises = u.Raises(&others)
-	}
-	for _, raise := range raises {
+	for _, raise := range u.Raises(&others) {
 		u.Core.Process(ctx, raise)
 	}
 	if s.Result == corestatus.ScaleUpSuccessful || s.Result == corestatus.ScaleUpError {
 		return // as in the core, pods that remain are looked at again at once
 	}
-	u.recorder, u.result, u.groups = cmp.Or(u.Recorder, ctx.Recorder), s.Result, nil
+	u.result, u.groups = s.Result, nil
 	now := u.Clock.Now()
 	for _, remaining := range s.PodsRemainUnschedulable {
 		if now.Before(u.said[remaining.Pod.UID].next) {
@@ -106,11 +99,7 @@ func runs(pod *corev1.Pod) bool { return nodemeta.Moved.On(pod) }
 // Publish publishes the events of the loop, once the report has the loop. Without pods that are due it does not read the report.
 func (u *Unhelped) Publish() {
 	now := u.Clock.Now()
-	for uid, last := range u.said {
-		if now.Sub(last.at) >= u.again && !now.Before(last.next) {
-			delete(u.said, uid)
-		}
-	}
+	maps.DeleteFunc(u.said, func(_ types.UID, last lastSaid) bool { return now.Sub(last.at) >= u.again && !now.Before(last.next) })
 	if len(u.waiting) == 0 {
 		return
 	}
@@ -132,17 +121,14 @@ func (u *Unhelped) publish(remaining corestatus.NoScaleUpInfo, causes map[types.
 	last.next = now.Add(min(max(causeCheckSoon, now.Sub(pod.CreationTimestamp.Time)/2), u.again))
 	if !before || last.text != cause || now.Sub(last.at) >= u.again {
 		last.text, last.at = cause, now
-		u.recorder.Event(pod, corev1.EventTypeNormal, reasonNotTriggered, "pod didn't trigger scale-up: "+cause)
+		u.Recorder.Event(pod, corev1.EventTypeNormal, reasonNotTriggered, "pod didn't trigger scale-up: "+cause)
 	}
 	u.said[pod.UID] = last
 }
 
-// causesOf returns the causes of all pods in the report, which may be nil.
+// causesOf returns the causes of all pods in the report.
 func causesOf(r *decision.Report) map[types.UID]string {
 	causes := map[types.UID]string{}
-	if r == nil {
-		return causes
-	}
 	for i := range r.Pods {
 		if message := r.Pods[i].Cause.Message; message != "" {
 			causes[types.UID(r.Pods[i].UID)] = message
@@ -151,5 +137,4 @@ func causesOf(r *decision.Report) map[types.UID]string {
 	return causes
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (u *Unhelped) CleanUp() { u.Core.CleanUp() }

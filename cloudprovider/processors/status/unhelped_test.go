@@ -43,8 +43,9 @@ func newUnhelpedWorld(t *testing.T, names ...string) *unhelpedWorld {
 		groups = append(groups, awsworld.Group(name, "m5.large", 0, 0, 5, nil))
 	}
 	w := &unhelpedWorld{zonalWorld: newZonalWorld(t, awsworld.New(t, nil, groups...)),
-		now: testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC))}
-	w.unhelped = NewUnhelped(Options{Core: &scaleup.EventingScaleUpStatusProcessor{}, Report: func() *decision.Report { w.read++; return w.report }, Clock: w.now})
+		now: testclock.NewFakePassiveClock(time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)), report: &decision.Report{}}
+	w.unhelped = NewUnhelped(Options{Core: &scaleup.EventingScaleUpStatusProcessor{}, Report: func() *decision.Report { w.read++; return w.report }, Clock: w.now,
+		Raises: func(s *scaleup.ScaleUpStatus) []*scaleup.ScaleUpStatus { return []*scaleup.ScaleUpStatus{s} }, Recorder: w.recorder})
 	return w
 }
 
@@ -80,7 +81,7 @@ func TestEventOnPodHasTheReportsCause(t *testing.T) {
 }
 
 func TestEventWithoutCauseHasTheCoresWords(t *testing.T) {
-	for name, report := range map[string]*decision.Report{"no report": nil, "another pod": {Pods: []decision.Pod{{UID: "other", Cause: decision.Reason{Message: "x"}}}}} {
+	for name, report := range map[string]*decision.Report{"no pod": {}, "another pod": {Pods: []decision.Pod{{UID: "other", Cause: decision.Reason{Message: "x"}}}}} {
 		t.Run(name, func(t *testing.T) {
 			w := newUnhelpedWorld(t, "web")
 			w.report = report

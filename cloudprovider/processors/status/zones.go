@@ -1,6 +1,7 @@
 package status
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -45,7 +46,6 @@ type Zones struct {
 	nextLook map[types.UID]time.Time // by pod
 }
 
-// NewZones makes a Zones.
 func NewZones(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *Zones {
 	return &Zones{provider: p, pods: pods, clock: c, nextLook: map[types.UID]time.Time{}}
 }
@@ -53,11 +53,7 @@ func NewZones(p *aws.Provider, pods ZonePods, c clock.PassiveClock) *Zones {
 // Process looks at the pods that no group was found for.
 func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
 	now := z.clock.Now()
-	for uid, at := range z.nextLook {
-		if !now.Before(at) {
-			delete(z.nextLook, uid)
-		}
-	}
+	maps.DeleteFunc(z.nextLook, func(_ types.UID, at time.Time) bool { return !now.Before(at) })
 	if s.Result != corestatus.ScaleUpNoOptionsAvailable && s.Result != corestatus.ScaleUpSuccessful {
 		return // the core has not tried every group
 	}
@@ -79,7 +75,6 @@ func (z *Zones) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUp
 	}
 }
 
-// CleanUp implements the core's ScaleUpStatusProcessor.
 func (*Zones) CleanUp() {}
 
 // zoneLook is a look at the pods of one loop.

@@ -55,7 +55,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
 	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
-	z := &zonalWorld{World: w, pods: podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes), zoneIDs: zoneIDs, recorder: record.NewFakeRecorder(10)}
+	z := &zonalWorld{World: w, pods: &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: volumes}, zoneIDs: zoneIDs, recorder: record.NewFakeRecorder(10)}
 	z.ctx = &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 		ClusterSnapshot:          predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(1), handle, false, 1, false),
 		TemplateNodeInfoRegistry: nodeinfosprovider.NewTemplateNodeInfoRegistry(nodeinfos.New(w.Provider, zoneIDs, time.Hour, false)),
@@ -76,7 +76,7 @@ func (z *zonalWorld) loop(zones *Zones, atMaximum string, pods ...*corev1.Pod) (
 	z.T.Helper()
 	processed, err := z.pods.Process(z.ctx, pods)
 	require.NoError(z.T, err)
-	launchable := nodegroups.NewLaunchable(z.Provider)
+	launchable := &nodegroups.Launchable{Provider: z.Provider}
 	groups, infos, err := launchable.Process(z.ctx, z.NodeGroups(), z.ctx.TemplateNodeInfoRegistry.GetNodeInfos(), processed)
 	require.NoError(z.T, err)
 	s := &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpNoOptionsAvailable, ConsideredNodeGroups: groups}

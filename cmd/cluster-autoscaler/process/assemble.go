@@ -111,7 +111,7 @@ func (p *Process) assemble(ctx, working context.Context) (*assembly, error) {
 	}
 	a.wired = p.wire(&opts, parts{provider: a.cloud.provider, nodes: factory.Core().V1().Nodes().Lister(),
 		event: opts.AutoscalingKubeClients.LogRecorder.Event, volumes: volumes, client: client,
-		recorder: kube_util.CreateEventRecorder(working, client, true), draining: podlist.NewDraining(a.handler), decisions: p.decisions,
+		recorder: kube_util.CreateEventRecorder(working, client, true), draining: &podlist.Draining{Drains: a.handler}, decisions: p.decisions,
 		reaction: reaction, plan: a.plan, planner: a.leastCost, balances: a.expanders.Balances, shadow: beside, moves: moves, features: features})
 	return p.start(ctx, working, opts, a, features.requests.productive)
 }

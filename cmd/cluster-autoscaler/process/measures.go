@@ -13,23 +13,17 @@ import (
 
 // newMeasures registers the metrics of the record, and returns the adapter that times pods.
 func (p *Process) newMeasures(factory informers.SharedInformerFactory) (*status.Reaction, error) {
-	measures, err := p.measure()
-	if err != nil {
-		return nil, err
-	}
-	reaction := status.NewReaction(measures, clock.RealClock{})
+	reaction := status.NewReaction(p.measure(), clock.RealClock{})
 	if _, err := factory.Core().V1().Pods().Informer().AddEventHandler(reaction.PodHandler()); err != nil {
 		return nil, fmt.Errorf("watch pods that wait for a node: %w", err)
 	}
 	return reaction, nil
 }
 
-func (p *Process) measure() (*decisionmetrics.Metrics, error) {
-	measures, err := decisionmetrics.New(decisionmetrics.Options{
+// measure registers the metrics of the record.
+func (p *Process) measure() *decisionmetrics.Metrics {
+	measures := decisionmetrics.New(decisionmetrics.Options{
 		Registerer: legacyregistry.Registerer(), Report: p.record.Report, PerNodeGroup: p.core.EmitPerNodeGroupMetrics})
-	if err != nil {
-		return nil, err
-	}
 	p.record.Observe(measures)
-	return measures, nil
+	return measures
 }

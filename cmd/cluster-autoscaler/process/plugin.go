@@ -89,9 +89,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 	}
 	p.decisions = p.newDecisions()
 	p.decisions.Remote = true
-	if _, err := p.measure(); err != nil {
-		return nil, parts, err
-	}
+	p.measure()
 	factory := informers.New(client, cache.TransformStripManagedFields())
 	opts := coreoptions.AutoscalerOptions{AutoscalingOptions: p.core, KubeClient: client, InformerFactory: factory,
 		AutoscalingKubeClients: cacontext.NewAutoscalingKubeClients(working, p.core, client, factory)}
@@ -100,7 +98,7 @@ func (p *Process) assemblePlugin(ctx, working context.Context) (*assembly, plugi
 		return nil, parts, err
 	}
 	parts = plugin.Parts{Provider: a.cloud.provider, Expander: a.expanders, ZoneIDs: nodeinfos.NewZoneIDs(a.cloud.provider.Zones()),
-		Launchable: nodegroups.NewLaunchable(a.cloud.provider), Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
+		Launchable: &nodegroups.Launchable{Provider: a.cloud.provider}, Nodes: factory.Core().V1().Nodes().Lister(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Refreshed: p.nextRecord()}
 	factory.Start(working.Done())
 	return a, parts, p.awaitCaches(ctx, factory)
 }

@@ -76,8 +76,8 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core, provider, ours := caprocessors.DefaultProcessors(p.core), with.provider, p.options.AWS
 	injection, buffers, requests := with.injection, with.buffers, with.requests
 	zoneIDs := nodeinfos.NewZoneIDs(provider.Zones())
-	oneZone := podlist.NewOneZone(provider, zoneIDs.Name, with.volumes)
-	launchable := nodegroups.NewLaunchable(provider)
+	oneZone := &podlist.OneZone{Provider: provider, ZoneName: zoneIDs.Name, Volumes: with.volumes}
+	launchable := &nodegroups.Launchable{Provider: provider}
 	var asked interface{ Asked(...plan.Node) } = with.plan
 	belowClock := provider.BelowClock
 	if with.shadow != nil {
@@ -93,21 +93,20 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		}
 	}
 	scaleUp := scaleup.New(scaleup.Options{
-		Core:        cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
-		Most:        ours.ScaleUpsPerLoop,
-		Plan:        asked,
-		Pretends:    with.shadow != nil,
-		Planner:     with.planner,
-		Zones:       oneZone,
-		Placeholder: nodeinfos.IsPlaceholder,
-		BelowClock:  belowClock,
-		Admit:       admit,
-		Complete:    complete,
-		Memory:      lifecycle.Burst,
-		Clock:       clock.RealClock{},
+		Core:       cmp.Or[corescaleup.Orchestrator](requests.orchestrator, orchestrator.New()),
+		Most:       ours.ScaleUpsPerLoop,
+		Plan:       asked,
+		Pretends:   with.shadow != nil,
+		Planner:    with.planner,
+		Zones:      oneZone,
+		BelowClock: belowClock,
+		Admit:      admit,
+		Complete:   complete,
+		Memory:     lifecycle.Burst,
+		Clock:      clock.RealClock{},
 	})
 	if with.replaces() {
-		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves
+		with.moves.Raises, with.decisions.Held, with.draining.Moves = scaleUp.Raises, with.moves.Held, with.moves.Count
 		if c := with.moves.Consolidation; c != nil {
 			c.Launchable, c.DeleteOptions, c.Rules, launchable.Bound = launchable.Now, opts.DeleteOptions, opts.DrainabilityRules, with.moves.Bound
 			with.decisions.Consolidation = c.Found
@@ -137,11 +136,10 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	core.ScaleUpEnforcer = noPodAgeDelay
 	opts.ScaleUpOrchestrator = scaleUp
 	core.NodeGroupListProcessor = launchable
-	balancing := nodegroups.NewBalancing(provider,
-		&nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
-		ours.ViewsOnly)
-	balancing.Among = with.balances
-	core.NodeGroupSetProcessor = balancing
+	core.NodeGroupSetProcessor = &nodegroups.Balancing{
+		NodeGroupSetProcessor: &nodegroupset.BalancingNodeGroupSetProcessor{Comparator: p.similarity(provider)},
+		Provider:              provider, ZoneGroupsOnly: ours.ViewsOnly, Among: with.balances,
+	}
 	opts.Backoff = with.decisions.NewBackoff(
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
@@ -150,7 +148,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		buffers.status,
 		made.unhelped,
 		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
-		status.Draining{ScaledUp: with.draining.ScaledUp},
+		status.Draining(with.draining.ScaledUp),
 		with.reaction,
 		decisions.ScaleUp{Collector: with.decisions, Raises: scaleUp.Raises},
 	))
@@ -181,7 +179,7 @@ func (with parts) podList(oneZone *podlist.OneZone, zonalNext func() bool, giveB
 		requestsGuard = oneZone
 	}
 	return present[pods.PodListProcessor](
-		podlist.NewSiblings(clock.RealClock{}),
+		podlist.Siblings{Clock: clock.RealClock{}},
 		decisions.Pending{Collector: with.decisions, Need: oneZone.Need},
 		with.draining,
 		injection.pods,
@@ -219,13 +217,12 @@ func (p *Process) giveBack(with parts) pods.PodListProcessor {
 func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *caprocessors.AutoscalingProcessors, with parts, made *wired) {
 	previous := previouscandidates.NewPreviousCandidates()
 	core.ScaleDownCandidatesNotifier.Register(previous)
-	core.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: with.decisions})
 	candidates := scaledowncandidates.NewCombinedScaleDownCandidatesProcessor()
 	candidates.Register(scaledowncandidates.NewScaleDownCandidatesSortingProcessor([]scaledowncandidates.CandidatesComparer{
 		emptycandidates.NewEmptySortingProcessor(emptycandidates.NewNodeInfoGetter(opts.ClusterSnapshot), opts.DeleteOptions,
-			scaledown.EmptyRules(opts.DeleteOptions, opts.DrainabilityRules)),
+			scaledown.EmptyRules(opts.DrainabilityRules)),
 		previous,
-		scaledown.NewCheapestFirst(opts.ClusterSnapshot),
+		&scaledown.CheapestFirst{Cluster: opts.ClusterSnapshot},
 	}))
 	if p.core.ScaleDownDelayTypeLocal {
 		delays := scaledowncandidates.NewScaleDownCandidatesDelayProcessor()
@@ -234,7 +231,8 @@ func (p *Process) wireScaleDown(opts *coreoptions.AutoscalerOptions, core *capro
 	}
 	fresh := scaledown.NewFreshCandidates(with.provider, core.NodeGroupConfigProcessor, clock.RealClock{}, candidates)
 	core.ScaleDownNodeProcessor, with.decisions.Kept = fresh, fresh.Kept
-	made.unneeded = scaledown.NewUnneededTimes(p.core, fresh.Kept)
+	made.unneeded = &scaledown.UnneededTimes{Options: p.core, Kept: fresh.Kept}
+	with.decisions.Unneeded = made.unneeded
 	core.ScaleDownCandidatesNotifier.Register(made.unneeded)
 	if !p.options.ScaleDown {
 		core.ScaleDownNodeProcessor = scaledown.Disabled{ScaleDownNodeProcessor: core.ScaleDownNodeProcessor}

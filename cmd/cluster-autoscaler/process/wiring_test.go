@@ -47,7 +47,7 @@ func wiredWith(change func(*Process)) coreoptions.AutoscalerOptions {
 	p.core.ScaleUpFromZero, p.core.WriteStatusConfigMap, p.options.ScaleDown = true, true, true
 	change(p)
 	opts := p.coreOptions(nil)
-	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
+	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), plan: plan.New(clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.injection = newInjection(p.core)
 	if p.core.CapacitybufferPodInjectionEnabled {
@@ -295,10 +295,10 @@ func (adding) CleanUp() {}
 
 func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{corev1.LabelTopologyZone: "us-east-1a"}}}
-	with := parts{provider: &aws.Provider{}, draining: podlist.NewDraining(nil),
+	with := parts{provider: &aws.Provider{}, draining: &podlist.Draining{},
 		reaction: status.NewReaction(nil, clock.RealClock{}), decisions: decisions.New(decisions.Config{})}
 	with.requests.injector = adding{pod}
-	list := with.podList(podlist.NewOneZone(with.provider, func(string) string { return "" }, podzone.Volumes{}), nil, nil)
+	list := with.podList(&podlist.OneZone{Provider: with.provider, ZoneName: func(string) string { return "" }, Volumes: podzone.Volumes{}}, nil, nil)
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error

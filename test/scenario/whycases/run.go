@@ -101,7 +101,7 @@ func (c *Case) start(t testing.TB) *autoscaler {
 		p.SpendCaps = caps
 		p.Limiter, p.Problem = cacontext.NewResourceLimiterFromAutoscalingOptions(given), collector.Problem
 	})
-	collector.Provider = w.Provider
+	collector.Provider, collector.Cluster = w.Provider, func() string { return name }
 	k := c.cluster(t, now, account.instances(w))
 	w.Cluster.Put(t, k.nodes...)
 	w.Reread()
@@ -211,18 +211,19 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	volumes := podzone.Volumes{Claims: factory.Core().V1().PersistentVolumeClaims().Lister(),
 		Volumes: factory.Core().V1().PersistentVolumes().Lister(), Classes: factory.Storage().V1().StorageClasses().Lister()}
 	zoneIDs := nodeinfos.NewZoneIDs(w.Zones())
-	oneZone := podlist.NewOneZone(w.Provider, zoneIDs.Name, volumes)
+	oneZone := &podlist.OneZone{Provider: w.Provider, ZoneName: zoneIDs.Name, Volumes: volumes}
 	collector.Nodes = factory.Core().V1().Nodes().Lister()
-	launchable := nodegroups.NewLaunchable(w.Provider)
+	launchable := &nodegroups.Launchable{Provider: w.Provider}
 	processors := caprocessors.DefaultProcessors(given)
 	processors.TemplateNodeInfoProvider = nodeinfos.New(w.Provider, zoneIDs, given.NodeInfoCacheExpireTime, given.ForceDaemonSets)
 	processors.PodListProcessor = pods.NewCombinedPodListProcessor([]pods.PodListProcessor{decisions.Pending{Collector: collector, Need: oneZone.Need}, oneZone,
 		podlistprocessor.NewDefaultPodListProcessor(scheduling.ScheduleAnywhere), decisions.ToHelp{Collector: collector}})
 	processors.NodeGroupListProcessor = launchable
 	processors.CustomResourcesProcessor = readiness.NewStartingNodes(w.Provider, nil, processors.CustomResourcesProcessor, clock.RealClock{})
-	unhelped := status.NewUnhelped(status.Options{Core: processors.ScaleUpStatusProcessor, Report: collector.Record.Report, Clock: clock.RealClock{}})
+	alone := func(s *corestatus.ScaleUpStatus) []*corestatus.ScaleUpStatus { return []*corestatus.ScaleUpStatus{s} }
+	unhelped := status.NewUnhelped(status.Options{Core: processors.ScaleUpStatusProcessor, Raises: alone, Report: collector.Record.Report, Recorder: recorder, Clock: clock.RealClock{}})
 	processors.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor([]corestatus.ScaleUpStatusProcessor{
-		unhelped, decisions.ScaleUp{Collector: collector}})
+		unhelped, decisions.ScaleUp{Collector: collector, Raises: alone}})
 	processors.AutoscalingStatusProcessor = decisions.Health{AutoscalingStatusProcessor: processors.AutoscalingStatusProcessor, Collector: collector}
 	deletions := simulator.NewNodeDeleteOptions(given)
 	drainRules, clusterSnapshot := scaledown.Rules(deletions, clock.RealClock{}), snapshot.New(given, handle)
@@ -233,7 +234,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 	removals := scaledown.NewRemovals(scaledown.Options{Core: processors.ScaleDownSetProcessor, Report: decisions.ScaleDown{Collector: collector},
 		Provider: w.Provider, Nodes: collector.Nodes, Clock: clock.RealClock{}})
 	processors.ScaleDownSetProcessor, processors.ScaleDownStatusProcessor = removals, removals
-	processors.ScaleDownCandidatesNotifier.Register(decisions.Candidates{Collector: collector})
+	processors.ScaleDownCandidatesNotifier.Register(collector.Unneeded)
 	quotas := ctrlfake.NewClientBuilder().WithScheme(kinds).WithObjects(k.quotas...).Build()
 	made, coreErr := core.NewAutoscaler(t.Context(), coreoptions.AutoscalerOptions{
 		AutoscalingOptions: snapshot.ForDeletions(given), FrameworkHandle: handle, ClusterSnapshot: clusterSnapshot,
