@@ -185,7 +185,10 @@ func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome
 			case unfinished:
 				return queue.Retry(0), unfinished
 			case terminateFailed, broken:
-				return queue.Retry(retryLater), j.outcome
+				// The annotation of a planned drain is enough to end it, or to put its node back into use at its deadline.
+				if j.outcome == broken || !j.current().planned() {
+					return queue.Retry(retryLater), j.outcome
+				}
 			}
 			if severity[j.outcome] > severity[worst.outcome] {
 				worst = j
@@ -200,4 +203,4 @@ func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome
 }
 
 // severity orders the outcomes of several instances of one event.
-var severity = map[outcome]int{noNode: 1, empty: 2, drained: 3, gaveUp: 4, forced: 5, lost: 6}
+var severity = map[outcome]int{noNode: 1, empty: 2, drained: 3, gaveUp: 4, forced: 5, lost: 6, terminateFailed: 7}

@@ -303,3 +303,23 @@ func TestGroupAtItsMinimumWaitsForTheCore(t *testing.T) {
 		})
 	}
 }
+
+// A message that came again would have the node drained again.
+func TestPlannedDrainThatCannotTerminateIsOver(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		kept := w.inService()[0]
+		w.run(kept, "a")
+		w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
+		w.running(drainOnRebalance)
+		w.send(recommendation(kept, time.Now()))
+		w.within(time.Minute, "cordoned", func() bool { return w.cordoned() == 1 })
+		w.within(5*time.Minute, "its message deleted", func() bool { return w.handled()["hand-back-failed rebalance-recommendation"] == 1 })
+		w.waitEmptyQueue()
+		w.within(25*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+		time.Sleep(10 * time.Minute)
+		if w.cordoned() != 0 || w.evictions("a") != 1 {
+			t.Errorf("%d nodes cordoned, %d evictions, want a node in use", w.cordoned(), w.evictions("a"))
+		}
+	})
+}
