@@ -92,15 +92,15 @@ func (h *Handler) awaitNodes(ctx context.Context, instance string) []*corev1.Nod
 }
 
 // write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,
-// the node is gone, or its time is over: writeTime, or a quarter of the time until the deadline of the drain. It needs only the
-// permissions to get and update nodes.
-func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Time, change func(*corev1.Node) *corev1.Node) {
+// the node is gone, or its time is over: writeTime, or a quarter of the time until the deadline of the drain. It reports
+// whether the node is gone or changed. It needs only the permissions to get and update nodes.
+func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Time, change func(*corev1.Node) *corev1.Node) (written bool) {
 	ctx, cancel := context.WithTimeout(ctx, min(writeTime, max(time.Second, deadline.Sub(h.Clock.Now())/4)))
 	defer cancel()
 	for logged := false; ctx.Err() == nil; {
 		err := h.update(ctx, change(node))
 		if err == nil || apierrors.IsNotFound(err) {
-			return
+			return true
 		}
 		if !apierrors.IsConflict(err) {
 			if !logged && ctx.Err() == nil {
@@ -112,13 +112,14 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Ti
 		fresh, err := h.fresh(ctx, node.Name)
 		switch {
 		case apierrors.IsNotFound(err) || err == nil && fresh.UID != node.UID:
-			return
+			return true
 		case err == nil:
 			node = fresh
 		default:
 			sleep(ctx, h.Clock, writeRetry)
 		}
 	}
+	return false
 }
 
 func (h *Handler) update(ctx context.Context, node *corev1.Node) error {
@@ -316,9 +317,11 @@ func starting(pod *corev1.Pod) bool {
 	})
 }
 
-// restore puts a node back into use.
+// restore puts a node back into use. If it cannot, reconcile tries again.
 func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
-	h.write(ctx, node, h.Clock.Now().Add(plannedTime), uncordoned)
+	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), uncordoned) {
+		return
+	}
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
 }

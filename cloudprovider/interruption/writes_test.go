@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 )
@@ -73,4 +74,23 @@ func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
+	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+		w.silent()
+		w.annotate(w.inService()[0], "cordon,label", time.Now().Add(-6*time.Minute))
+		c, events := &hanging{Interface: w.cluster}, record.NewFakeRecorder(1000)
+		c.first.Store(1000)
+		w.running(func(o *interruption.Options) { o.Cordons, o.Events = c, events })
+		time.Sleep(time.Minute)
+		if len(events.Events) > 0 {
+			t.Errorf("reported %q of a node that is still cordoned", <-events.Events)
+		}
+		if n := c.most.Load(); n != 1 {
+			t.Errorf("%d writes of one node at once, want one", n)
+		}
+		c.first.Store(0)
+		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
+	})
 }
