@@ -140,6 +140,13 @@ func (s *jobs) remember(instance string) {
 	s.finished[instance] = &finished{at: s.clock.Now()}
 }
 
+// recall drops the record that the instance was dealt with, because its node is in use again.
+func (s *jobs) recall(instance string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.finished, instance)
+}
+
 func (s *jobs) dealtWith(instance string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -323,3 +323,23 @@ func TestPlannedDrainThatCannotTerminateIsOver(t *testing.T) {
 		}
 	})
 }
+
+// The operator starts the instance again, and later stops it once more.
+func TestInstanceInUseAgainIsDrainedAgain(t *testing.T) {
+	g := scalingGroup(0, 2, 5)
+	g.SuspendedProcesses = []string{"HealthCheck"}
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		stopped := w.inService()[0]
+		w.running()
+		for _, pod := range []string{"a", "b"} {
+			w.run(stopped, pod)
+			w.send(stateChange(stopped, "stopping"))
+			w.waitEmptyQueue()
+			if w.evictions(pod) != 1 {
+				t.Fatalf("pod %s was evicted %d times, handled %v", pod, w.evictions(pod), w.handled())
+			}
+			w.within(10*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+		}
+	})
+}

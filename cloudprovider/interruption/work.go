@@ -322,6 +322,7 @@ func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
 	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), uncordoned) {
 		return
 	}
+	h.recall(nodemeta.InstanceOf(node))
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
 }
