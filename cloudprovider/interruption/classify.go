@@ -92,7 +92,11 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 			case h.nothingToDo(e, instance):
 				out = counted
 			default:
-				j, ok := h.begin(ctx, id, group.Name, reasonFor(e, announced, h.Clock.Now()))
+				r := reasonFor(e, announced, h.Clock.Now())
+				j, ok := h.begin(ctx, id, group.Name, r)
+				if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
+					h.interrupted(id)
+				}
 				if ok {
 					jobs = append(jobs, j)
 				}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -340,6 +341,36 @@ func TestInstanceInUseAgainIsDrainedAgain(t *testing.T) {
 				t.Fatalf("pod %s was evicted %d times, handled %v", pod, w.evictions(pod), w.handled())
 			}
 			w.within(10*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+		}
+	})
+}
+
+// pools counts the pools that are noted as short.
+type pools struct {
+	*asg.Cache
+	noted atomic.Int32
+}
+
+func (p *pools) Interrupted(cooldown.Pool, string) { p.noted.Add(1) }
+
+func TestWarningDuringAnotherDrainNotesItsPool(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned, groups := w.inService()[0], &pools{Cache: w.cache}
+		w.run(warned, "a")
+		w.refused.Store(true)
+		w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = groups })
+		w.send(recommendation(warned, time.Now()))
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		if groups.noted.Load() != 0 {
+			t.Error("a pool is noted after a recommendation")
+		}
+		w.send(warning(warned, time.Now()))
+		w.send(warning(warned, time.Now()))
+		w.within(3*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
+		w.waitEmptyQueue()
+		if n := groups.noted.Load(); n != 1 {
+			t.Errorf("the pool is noted %d times after two copies of a warning, want once", n)
 		}
 	})
 }

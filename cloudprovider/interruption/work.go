@@ -44,10 +44,8 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	c := j.current()
-	if c.poolIsShort() && j.resumed.Kind == "" {
-		if i, _ := h.Groups.Snapshot().Instance(j.instance); i != nil {
-			h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
-		}
+	if c.poolIsShort() && !j.resumed.poolIsShort() {
+		h.interrupted(j.instance)
 	}
 	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
@@ -68,6 +66,13 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		h.Draining(node.Name, j.group, c.Text)
 	}
 	return h.drain(ctx, j, nodes)
+}
+
+// interrupted notes that the pool of the instance is short of capacity.
+func (h *Handler) interrupted(instance string) {
+	if i, _ := h.Groups.Snapshot().Instance(instance); i != nil {
+		h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
+	}
 }
 
 // overruled says that the drain does not heed a wish to be left alone, or nothing.
