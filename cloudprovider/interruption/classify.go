@@ -13,8 +13,12 @@ import (
 
 const (
 	// Other readers of the queue get ownersTime for a message about an unknown instance, and ownersTimeHook for a
-	// lifecycle action: as long as the instance's owner can still act on it.
-	ownersTime, ownersTimeHook = 150 * time.Second, 30 * time.Minute
+	// lifecycle action: as long as the instance's owner can still act on it. The last pauses are ownersPause and ownersPauseHook,
+	// because each of several clusters may be the next reader.
+	ownersTime, ownersTimeHook   = 150 * time.Second, 30 * time.Minute
+	ownersPause, ownersPauseHook = 15 * time.Second, 2 * time.Minute
+	// A message whose age is unknown is left to others so many times.
+	ownersTimes = 12
 	// deliveryTime is well above the 24 hours for which EventBridge tries to deliver an event (EventBridge user guide, retry
 	// policy). An event that seems older when SQS receives it has a wrong time.
 	deliveryTime = 48 * time.Hour
@@ -29,10 +33,9 @@ const (
 	retryLater = 15 * time.Second
 )
 
-// othersPauses are the pauses of a message about an unknown instance, by the number of its receptions. Other readers get a
-// chance at once, and the last pause is the rest of the message's time. So each message is received eight times, fewer than the
-// ten after which the console of SQS suggests a dead-letter queue.
-var othersPauses = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second}
+// othersPauses are the first pauses of a message about an unknown instance, by the number of its receptions. Other readers get a
+// chance at once.
+var othersPauses = []time.Duration{0, 0, time.Second, 4 * time.Second, 15 * time.Second, 40 * time.Second, ownersPauseHook}
 
 // pauseAfter is the pause of a message that returns to the queue, by the number of its receptions.
 func pauseAfter(m queue.Message, pauses []time.Duration) time.Duration {
@@ -68,7 +71,7 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 	case len(jobs) > 0:
 		return h.await(ctx, jobs)
 	case out == notOurs:
-		return h.leaveToOthers(m, h.ownersTime)
+		return h.leaveToOthers(m, h.ownersTime, ownersPause)
 	}
 	return queue.Done(), out
 }
@@ -89,7 +92,11 @@ func (h *Handler) beginAll(ctx context.Context, e event.Event, announced time.Ti
 			case h.nothingToDo(e, instance):
 				out = counted
 			default:
-				j, ok := h.begin(ctx, id, group.Name, reasonFor(e, announced, h.Clock.Now()))
+				r := reasonFor(e, announced, h.Clock.Now())
+				j, ok := h.begin(ctx, id, group.Name, r)
+				if ok && r.poolIsShort() && j.short.CompareAndSwap(false, true) { // drained for another reason so far
+					h.interrupted(id)
+				}
 				if ok {
 					jobs = append(jobs, j)
 				}
@@ -151,26 +158,25 @@ func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result
 		return queue.Done(), counted
 	}
 	if h.Groups.Snapshot().Group(e.Group) == nil {
-		return h.leaveToOthers(m, h.ownersTime)
+		return h.leaveToOthers(m, h.ownersTime, ownersPause)
 	}
 	h.Groups.LaunchFailed(e.Group)
 	h.Wake()
 	return queue.Done(), counted
 }
 
-// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them.
-func (h *Handler) leaveToOthers(m queue.Message, until time.Duration) (queue.Result, outcome) {
-	if m.Sent.IsZero() {
-		m.Sent = m.Received // so that it is received at least twice before it is deleted
-	}
+// leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. Where
+// the queue gives no time of sending, it may not count the receptions either, and a message that returned at once would be read
+// in a loop.
+func (h *Handler) leaveToOthers(m queue.Message, until, most time.Duration) (queue.Result, outcome) {
 	left := until - m.Received.Sub(m.Sent)
 	switch {
-	case left < 0, m.Receives > 2*len(othersPauses):
+	case m.Sent.IsZero() && m.Receives <= ownersTimes:
+		return queue.Retry(most), leftToOthers
+	case m.Sent.IsZero(), left < 0:
 		return queue.Done(), notOurs
-	case m.Receives > len(othersPauses):
-		return queue.Retry(left + time.Second), leftToOthers
 	}
-	return queue.Retry(min(pauseAfter(m, othersPauses), left+time.Second)), leftToOthers
+	return queue.Retry(min(pauseAfter(m, othersPauses), most, left+time.Second)), leftToOthers
 }
 
 // await returns when all jobs have ended.
@@ -185,7 +191,10 @@ func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome
 			case unfinished:
 				return queue.Retry(0), unfinished
 			case terminateFailed, broken:
-				return queue.Retry(retryLater), j.outcome
+				// The annotation of a planned drain is enough to end it, or to put its node back into use at its deadline.
+				if j.outcome == broken || !j.current().planned() {
+					return queue.Retry(retryLater), j.outcome
+				}
 			}
 			if severity[j.outcome] > severity[worst.outcome] {
 				worst = j
@@ -200,4 +209,4 @@ func (h *Handler) await(ctx context.Context, jobs []*job) (queue.Result, outcome
 }
 
 // severity orders the outcomes of several instances of one event.
-var severity = map[outcome]int{noNode: 1, empty: 2, drained: 3, gaveUp: 4, forced: 5, lost: 6}
+var severity = map[outcome]int{noNode: 1, empty: 2, drained: 3, gaveUp: 4, forced: 5, lost: 6, terminateFailed: 7}

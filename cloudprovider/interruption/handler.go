@@ -133,14 +133,21 @@ func (h *Handler) Run(ctx context.Context) error {
 	}
 	ticker := h.Clock.NewTicker(reconcileEvery)
 	defer ticker.Stop()
-	work.Go(func() { h.reconcile(ctx) })
+	var reconciling sync.Mutex // a look may take longer than the pause
+	reconcile := func() {
+		if reconciling.TryLock() {
+			defer reconciling.Unlock()
+			h.reconcile(ctx)
+		}
+	}
+	work.Go(reconcile)
 	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 		case j := <-h.starts:
 			work.Go(func() { h.do(ctx, j) })
 		case <-ticker.C():
-			work.Go(func() { h.reconcile(ctx) })
+			work.Go(reconcile)
 		}
 	}
 	work.Wait()

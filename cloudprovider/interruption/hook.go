@@ -2,6 +2,7 @@ package interruption
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +30,7 @@ var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Sec
 // classifyHook drains an instance that waits to be terminated, and then lets Auto Scaling go on.
 func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Event, announced time.Time) (queue.Result, outcome) {
 	if h.Groups.Snapshot().Group(e.Group) == nil {
-		return h.leaveToOthers(m, ownersTimeHook)
+		return h.leaveToOthers(m, ownersTimeHook, ownersPauseHook)
 	}
 	group, err := h.Groups.Reread(ctx, e.Group)
 	if err != nil {
@@ -45,8 +46,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	case !instance.Lifecycle.Leaving():
 		return queue.Done(), stale // spared, or never meant
 	case h.node(id) == nil || h.dealtWith(id):
-		h.complete(ctx, e)
-		return queue.Done(), empty
+		return h.complete(ctx, e, empty)
 	}
 	r := reasonFor(e, announced, h.Clock.Now())
 	r.Deadline = r.Began.Add(max(hookTime, h.heartbeatTimeout(ctx, e)))
@@ -64,7 +64,7 @@ func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Eve
 	stop()
 	<-ended
 	if result == queue.Done() {
-		h.complete(ctx, e)
+		return h.complete(ctx, e, out)
 	}
 	return result, out
 }
@@ -93,7 +93,7 @@ func (h *Handler) heartbeats(ctx context.Context, e event.Event) {
 		if err != nil && ctx.Err() == nil {
 			klog.FromContext(ctx).V(1).Info("Could not extend a lifecycle action", "group", e.Group, "hook", e.Hook, "instance", e.Instances[0],
 				"err", awsclient.Brief(err), "remedy", "allow autoscaling:RecordLifecycleActionHeartbeat")
-			if awsclient.IsInvalid(err) {
+			if isOver(err) {
 				return
 			}
 		}
@@ -108,11 +108,17 @@ func tokenOf(e event.Event) *string {
 	return aws.String(e.Token)
 }
 
-// completions bounds the tries to complete an action. After them the action times out.
+// completions bounds the tries to complete an action. After them its message returns to the queue.
 const completions = 5
 
-// complete lets Auto Scaling go on with an instance. An action that is over already is no error.
-func (h *Handler) complete(ctx context.Context, e event.Event) {
+// isOver reports whether AWS knows no such lifecycle action any more (observed, the API reference has no code for it).
+func isOver(err error) bool {
+	return awsclient.Code(err) == "ValidationError" && strings.Contains(err.Error(), "No active Lifecycle Action found")
+}
+
+// complete lets Auto Scaling go on with an instance. An action that is over already is no error. The message stays until one of
+// the two is so.
+func (h *Handler) complete(ctx context.Context, e event.Event, out outcome) (queue.Result, outcome) {
 	in := &autoscaling.CompleteLifecycleActionInput{AutoScalingGroupName: aws.String(e.Group), LifecycleHookName: aws.String(e.Hook),
 		InstanceId: aws.String(e.Instances[0]), LifecycleActionToken: tokenOf(e), LifecycleActionResult: aws.String("CONTINUE")}
 	for try := range completions {
@@ -121,14 +127,18 @@ func (h *Handler) complete(ctx context.Context, e event.Event) {
 		switch {
 		case err == nil:
 			log.V(1).Info("Completed a lifecycle action")
-			return
-		case awsclient.IsInvalid(err):
+			return queue.Done(), out
+		case isOver(err):
 			log.V(1).Info("A lifecycle action is over already", "err", awsclient.Brief(err))
-			return
+			return queue.Done(), out
 		case ctx.Err() != nil:
-			return
+			return queue.Retry(0), unfinished
 		}
 		log.Error(err, "Could not complete a lifecycle action", "remedy", "allow autoscaling:CompleteLifecycleAction")
 		sleep(ctx, h.Clock, time.Second<<try)
 	}
+	if ctx.Err() != nil {
+		return queue.Retry(0), unfinished
+	}
+	return queue.Retry(retryLater), postponed
 }

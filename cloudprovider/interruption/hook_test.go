@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/stretchr/testify/require"
 )
 
@@ -52,6 +53,27 @@ func TestHookTimeoutIsTheTimeOfItsDrain(t *testing.T) {
 				if tt.without != "" {
 					w.denied(action)
 				}
+			})
+		})
+	}
+}
+
+func TestHookIsCompletedAfterFaults(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault fakeaws.Fault
+	}{
+		{"credentials that expired", fakeaws.Fault{Times: 1, Code: "InvalidClientTokenId", Status: 403}},
+		{"a fault of AWS for two minutes", fakeaws.Fault{For: fakeaws.Duration(2 * time.Minute), Code: "InternalFailure", Status: 500}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, hooked(scalingGroup(0, 1, 5)), func(t *testing.T, w *world) {
+				w.running()
+				tt.fault.Action = "CompleteLifecycleAction"
+				w.aws.Inject(tt.fault)
+				require.NoError(t, w.aws.SetDesired("spot", 0))
+				w.within(5*time.Minute, "the instance gone", func() bool { g, _ := w.aws.Group("spot"); return len(g.Instances) == 0 })
+				w.waitEmptyQueue()
 			})
 		})
 	}

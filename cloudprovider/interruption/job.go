@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/klog/v2"
@@ -26,6 +27,7 @@ type job struct {
 	outcome         outcome
 	decided         chan struct{} // closed when the core has considered the node's pods
 	decide          func()
+	short           atomic.Bool // a reason has said that the pool is short
 
 	mu     sync.Mutex
 	reason reason   // guarded by mu
@@ -35,6 +37,7 @@ type job struct {
 func newJob(instance, group string, r reason) *job {
 	j := &job{instance: instance, group: group, reason: r, done: make(chan struct{}), decided: make(chan struct{})}
 	j.decide = sync.OnceFunc(func() { close(j.decided) })
+	j.short.Store(r.poolIsShort())
 	return j
 }
 
@@ -137,6 +140,13 @@ func (s *jobs) remember(instance string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.finished[instance] = &finished{at: s.clock.Now()}
+}
+
+// recall drops the record that the instance was dealt with, because its node is in use again.
+func (s *jobs) recall(instance string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.finished, instance)
 }
 
 func (s *jobs) dealtWith(instance string) bool {

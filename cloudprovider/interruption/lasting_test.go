@@ -14,6 +14,7 @@ import (
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -302,4 +303,74 @@ func TestGroupAtItsMinimumWaitsForTheCore(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A message that came again would have the node drained again.
+func TestPlannedDrainThatCannotTerminateIsOver(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		kept := w.inService()[0]
+		w.run(kept, "a")
+		w.aws.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Code: "AccessDenied"})
+		w.running(drainOnRebalance)
+		w.send(recommendation(kept, time.Now()))
+		w.within(time.Minute, "cordoned", func() bool { return w.cordoned() == 1 })
+		w.within(5*time.Minute, "its message deleted", func() bool { return w.handled()["hand-back-failed rebalance-recommendation"] == 1 })
+		w.waitEmptyQueue()
+		w.within(25*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+		time.Sleep(10 * time.Minute)
+		if w.cordoned() != 0 || w.evictions("a") != 1 {
+			t.Errorf("%d nodes cordoned, %d evictions, want a node in use", w.cordoned(), w.evictions("a"))
+		}
+	})
+}
+
+// The operator starts the instance again, and later stops it once more.
+func TestInstanceInUseAgainIsDrainedAgain(t *testing.T) {
+	g := scalingGroup(0, 2, 5)
+	g.SuspendedProcesses = []string{"HealthCheck"}
+	inBubble(t, g, func(t *testing.T, w *world) {
+		w.silent()
+		stopped := w.inService()[0]
+		w.running()
+		for _, pod := range []string{"a", "b"} {
+			w.run(stopped, pod)
+			w.send(stateChange(stopped, "stopping"))
+			w.waitEmptyQueue()
+			if w.evictions(pod) != 1 {
+				t.Fatalf("pod %s was evicted %d times, handled %v", pod, w.evictions(pod), w.handled())
+			}
+			w.within(10*time.Minute, "back in use", func() bool { return w.cordoned() == 0 })
+		}
+	})
+}
+
+// pools counts the pools that are noted as short.
+type pools struct {
+	*asg.Cache
+	noted atomic.Int32
+}
+
+func (p *pools) Interrupted(cooldown.Pool, string) { p.noted.Add(1) }
+
+func TestWarningDuringAnotherDrainNotesItsPool(t *testing.T) {
+	inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+		w.silent()
+		warned, groups := w.inService()[0], &pools{Cache: w.cache}
+		w.run(warned, "a")
+		w.refused.Store(true)
+		w.running(drainOnRebalance, func(o *interruption.Options) { o.Groups = groups })
+		w.send(recommendation(warned, time.Now()))
+		w.wait("cordoned", func() bool { return w.cordoned() == 1 })
+		if groups.noted.Load() != 0 {
+			t.Error("a pool is noted after a recommendation")
+		}
+		w.send(warning(warned, time.Now()))
+		w.send(warning(warned, time.Now()))
+		w.within(3*time.Minute, "terminated", func() bool { return w.terminations() == 1 })
+		w.waitEmptyQueue()
+		if n := groups.noted.Load(); n != 1 {
+			t.Errorf("the pool is noted %d times after two copies of a warning, want once", n)
+		}
+	})
 }

@@ -117,3 +117,6 @@ func (r reason) force() time.Time {
 func (r reason) outranks(o reason) bool {
 	return r.final() && !o.final() || r.final() == o.final() && r.drainBy().Before(o.drainBy())
 }
+
+// poolIsShort reports whether the instance's pool is short of capacity.
+func (r reason) poolIsShort() bool { return r.Kind == event.SpotInterruption }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/drain"
-	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption/event"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
 )
 
@@ -30,8 +29,9 @@ const (
 	podsReadyTime, podsReadyReserve = 25 * time.Second, 15 * time.Second
 	// joiningTime bounds the wait for the unknown node of an instance.
 	joiningTime = 2 * time.Second
-	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries.
-	writeRetry, writeTime = 200 * time.Millisecond, 15 * time.Second
+	// writeRetry is the pause after a failed write to a node, writeTime the bound of the tries. A call gets writeCall, because
+	// client-go repeats it while the API server sends Retry-After, and a webhook may hang.
+	writeRetry, writeTime, writeCall = 200 * time.Millisecond, 15 * time.Second, 3 * time.Second
 )
 
 // work handles one instance, from the cordon of its node to its termination.
@@ -44,10 +44,8 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		}
 	}
 	c := j.current()
-	if c.Kind == event.SpotInterruption && j.resumed.Kind == "" { // its pool is short of capacity
-		if i, _ := h.Groups.Snapshot().Instance(j.instance); i != nil {
-			h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
-		}
+	if c.poolIsShort() && !j.resumed.poolIsShort() {
+		h.interrupted(j.instance)
 	}
 	if len(nodes) == 0 {
 		klog.FromContext(ctx).Info("An instance that has no node is about to go", "kind", c.Kind, "reason", c.Text)
@@ -58,7 +56,7 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 	}
 	ctx = klog.NewContext(ctx, klog.FromContext(ctx).WithValues("node", klog.KRef("", nodes[0].Name)))
 	for _, node := range nodes {
-		h.write(ctx, node, func(n *corev1.Node) *corev1.Node {
+		h.write(ctx, node, j.current().drainBy(), func(n *corev1.Node) *corev1.Node {
 			return cordoned(n, annotation{reason: j.current(), Terminating: j.resumed.Terminating})
 		})
 		klog.FromContext(ctx).Info("Cordoned a node that is about to go", "kind", c.Kind, "reason", c.Text,
@@ -68,6 +66,13 @@ func (h *Handler) work(ctx context.Context, j *job) outcome {
 		h.Draining(node.Name, j.group, c.Text)
 	}
 	return h.drain(ctx, j, nodes)
+}
+
+// interrupted notes that the pool of the instance is short of capacity.
+func (h *Handler) interrupted(instance string) {
+	if i, _ := h.Groups.Snapshot().Instance(instance); i != nil {
+		h.Groups.Interrupted(cooldown.Pool{InstanceType: i.Type, Zone: i.Zone}, "EC2 takes back spot instance "+i.ID)
+	}
 }
 
 // overruled says that the drain does not heed a wish to be left alone, or nothing.
@@ -92,14 +97,15 @@ func (h *Handler) awaitNodes(ctx context.Context, instance string) []*corev1.Nod
 }
 
 // write changes a node, first in the cache's version and, if that is too old, in the API server's. It tries until it succeeds,
-// the node is gone, or its time is over. The caller goes on in any case. It needs only the permissions to get and update nodes.
-func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*corev1.Node) *corev1.Node) {
-	nodes := h.Cordons.CoreV1().Nodes()
-	until := h.Clock.Now().Add(writeTime)
-	for logged := false; ctx.Err() == nil && h.Clock.Now().Before(until); {
-		_, err := nodes.Update(ctx, change(node), metav1.UpdateOptions{})
+// the node is gone, or its time is over: writeTime, or a quarter of the time until the deadline of the drain. It reports
+// whether the node is gone or changed. It needs only the permissions to get and update nodes.
+func (h *Handler) write(ctx context.Context, node *corev1.Node, deadline time.Time, change func(*corev1.Node) *corev1.Node) (written bool) {
+	ctx, cancel := context.WithTimeout(ctx, min(writeTime, max(time.Second, deadline.Sub(h.Clock.Now())/4)))
+	defer cancel()
+	for logged := false; ctx.Err() == nil; {
+		err := h.update(ctx, change(node))
 		if err == nil || apierrors.IsNotFound(err) {
-			return
+			return true
 		}
 		if !apierrors.IsConflict(err) {
 			if !logged && ctx.Err() == nil {
@@ -108,16 +114,30 @@ func (h *Handler) write(ctx context.Context, node *corev1.Node, change func(*cor
 			}
 			sleep(ctx, h.Clock, writeRetry)
 		}
-		fresh, err := nodes.Get(ctx, node.Name, metav1.GetOptions{})
+		fresh, err := h.fresh(ctx, node.Name)
 		switch {
 		case apierrors.IsNotFound(err) || err == nil && fresh.UID != node.UID:
-			return
+			return true
 		case err == nil:
 			node = fresh
 		default:
 			sleep(ctx, h.Clock, writeRetry)
 		}
 	}
+	return false
+}
+
+func (h *Handler) update(ctx context.Context, node *corev1.Node) error {
+	ctx, cancel := context.WithTimeout(ctx, writeCall)
+	defer cancel()
+	_, err := h.Cordons.CoreV1().Nodes().Update(ctx, node, metav1.UpdateOptions{})
+	return err
+}
+
+func (h *Handler) fresh(ctx context.Context, name string) (*corev1.Node, error) {
+	ctx, cancel := context.WithTimeout(ctx, writeCall)
+	defer cancel()
+	return h.Cordons.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
 }
 
 // names returns the names of the nodes. It leaves out a name that a newer node has got meanwhile, whose pods are not ours to move.
@@ -302,9 +322,12 @@ func starting(pod *corev1.Pod) bool {
 	})
 }
 
-// restore puts a node back into use.
+// restore puts a node back into use. If it cannot, reconcile tries again.
 func (h *Handler) restore(ctx context.Context, node *corev1.Node, why string) {
-	h.write(ctx, node, uncordoned)
+	if !h.write(ctx, node, h.Clock.Now().Add(plannedTime), uncordoned) {
+		return
+	}
+	h.recall(nodemeta.InstanceOf(node))
 	klog.FromContext(ctx).Info("Put a node back into use", "node", klog.KObj(node), "reason", why)
 	h.Events.Eventf(node, corev1.EventTypeNormal, "InterruptionOver", "Put back into use: %s", why)
 }

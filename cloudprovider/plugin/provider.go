@@ -68,10 +68,14 @@ func (p *provider) NodeGroups(context.Context, *protos.NodeGroupsRequest) (*prot
 
 // NodeGroupForNode answers with a group without a name for a node of nobody.
 func (p *provider) NodeGroupForNode(_ context.Context, r *protos.NodeGroupForNodeRequest) (*protos.NodeGroupForNodeResponse, error) {
-	if group := p.parts.Load().Provider.NodeGroupOf(nodeOf(r.GetNode())); group != nil {
-		return &protos.NodeGroupForNodeResponse{NodeGroup: groupMessage(group)}, nil
+	group, err := p.parts.Load().Provider.NodeGroupForNode(nodeOf(r.GetNode()))
+	switch {
+	case err != nil:
+		return nil, err
+	case group == nil:
+		return &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}, nil
 	}
-	return &protos.NodeGroupForNodeResponse{NodeGroup: &protos.NodeGroup{}}, nil
+	return &protos.NodeGroupForNodeResponse{NodeGroup: groupMessage(group)}, nil
 }
 
 func (p *provider) PricingNodePrice(_ context.Context, r *protos.PricingNodePriceRequest) (*protos.PricingNodePriceResponse, error) {

@@ -26,6 +26,7 @@ import (
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/plugin"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -332,5 +333,18 @@ func TestExpanderPassesOverGroupInCoolDown(t *testing.T) {
 	}
 	if got := p.chosen(options[1:], infos); len(got) > 0 {
 		t.Errorf("chosen = %v where no group can launch, want none", got)
+	}
+}
+
+// A core takes its own taint off the nodes of all groups as it starts, and asks for them before its first loop.
+func TestNodeThatEndsIsInNoGroupBeforeTheFirstLoop(t *testing.T) {
+	w := awsworld.New(t, func(c *fakeaws.Config) { c.Delays.Terminate = fakeaws.Duration(time.Minute) }, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
+	p, nodes := serve(t, w, 10*time.Second), w.Nodes("a")
+	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
+	p.server.Ready(plugin.Parts{Provider: w.RestartedWith(nil).Provider})
+	for at, known := range []bool{false, true} {
+		if group, err := p.core.NodeGroupForNode(nodes[at]); err != nil || (group != nil) != known {
+			t.Errorf("group of node %d = %v, %v, want one: %t", at, group, err, known)
+		}
 	}
 }

@@ -172,6 +172,10 @@ func (c *Consumer) receive(ctx context.Context) {
 			WaitTimeSeconds: int32(longPoll / time.Second),
 			MessageSystemAttributeNames: []types.MessageSystemAttributeName{
 				types.MessageSystemAttributeNameApproximateReceiveCount, types.MessageSystemAttributeNameSentTimestamp},
+			// Endpoints other than AWS may know only this one.
+			AttributeNames: []types.QueueAttributeName{ //nolint:staticcheck // older
+				types.QueueAttributeName(types.MessageSystemAttributeNameApproximateReceiveCount),
+				types.QueueAttributeName(types.MessageSystemAttributeNameSentTimestamp)},
 		})
 		return err
 	})

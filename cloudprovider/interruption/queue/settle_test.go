@@ -58,3 +58,26 @@ func TestRetriedMessageIsNotHiddenAgain(t *testing.T) {
 		assert.Empty(t, cmp.Diff([]string{"renewed receipt"}, api.ended))
 	})
 }
+
+// older is an SQS that knows only the older parameter of ReceiveMessage. It has one message.
+type older struct{ slow }
+
+func (o *older) ReceiveMessage(_ context.Context, in *sqs.ReceiveMessageInput, _ ...func(*sqs.Options)) (*sqs.ReceiveMessageOutput, error) {
+	m := types.Message{Attributes: map[string]string{}}
+	for _, name := range in.AttributeNames { //nolint:staticcheck // older
+		m.Attributes[string(name)] = "1000"
+	}
+	return &sqs.ReceiveMessageOutput{Messages: []types.Message{m}}, nil
+}
+
+func TestOlderEndpointGivesAgeAndReceptions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got Message
+		c := New(Config{API: &older{}, Clock: clock.RealClock{}, Handle: func(_ context.Context, m Message) Result { got = m; return Done() }})
+		c.receive(t.Context())
+		c.work.Wait()
+		if got.Receives != 1000 || !got.Sent.Equal(time.Unix(1, 0)) {
+			t.Errorf("received %d times, sent %v, want 1000 and a second after 1970", got.Receives, got.Sent)
+		}
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,13 +40,14 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 	electing, stopElecting := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopElecting()
 	leading := make(chan struct{}, 1)
+	lock := &supersededLock{Interface: election.Lock, superseded: stopElecting}
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock:          election.Lock,
+		Lock:          lock,
 		LeaseDuration: election.LeaseDuration,
 		RenewDeadline: election.RenewDeadline,
 		RetryPeriod:   election.RetryPeriod,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(context.Context) { leading <- struct{}{} },
+			OnStartedLeading: func(context.Context) { lock.held.Store(true); leading <- struct{}{} },
 			OnStoppedLeading: func() {},
 			OnNewLeader:      election.Holder,
 		},
@@ -85,6 +87,23 @@ func Lead(ctx context.Context, election Election, work func(context.Context) err
 		giveBack(true)
 	}
 	return err
+}
+
+// supersededLock ends the election once it reads another holder of a lease that was ours. The elector itself would try to renew it
+// until the renew deadline, while both holders work.
+type supersededLock struct {
+	resourcelock.Interface
+	held       atomic.Bool
+	superseded func()
+}
+
+// Get is the lock's own.
+func (l *supersededLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	record, raw, err := l.Interface.Get(ctx)
+	if err == nil && l.held.Load() && record.HolderIdentity != "" && record.HolderIdentity != l.Identity() {
+		l.superseded()
+	}
+	return record, raw, err
 }
 
 // release gives the lease back, if it is ours, once the election has ended. The elector could do so itself, but it would

@@ -23,6 +23,7 @@ type lease struct {
 	log      func(string)
 	labels   map[string]string
 	hang     chan struct{} // calls wait for it, if not nil
+	conflict bool          // updates meet a newer version
 }
 
 func newLease(identity string) *lease {
@@ -66,6 +67,9 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.conflict {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "leases"}, "cluster-autoscaler", nil)
+	}
 	if record.HolderIdentity != l.record.HolderIdentity {
 		l.log("holder " + record.HolderIdentity)
 	}
@@ -170,6 +174,24 @@ func TestLostLeaseIsReportedAtOnce(t *testing.T) {
 		<-stopped
 		assert.Truef(t, errors.Is(cause, errLost), "the work was stopped because of %v, want %v", cause, errLost)
 		time.Sleep(2 * time.Hour) // let the work go
+	})
+}
+
+// A process that was paused longer than its lease lasts works beside the next holder until it knows.
+func TestLeaseTakenByAnotherEndsTheWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLease("one")
+		began := time.Now()
+		err := Lead(t.Context(), election(l), func(ctx context.Context) error {
+			l.mu.Lock()
+			l.record.HolderIdentity, l.conflict = "other", true
+			l.mu.Unlock()
+			<-ctx.Done()
+			return nil
+		})
+		if took := time.Since(began); !errors.Is(err, errLost) || took > 3*time.Second || l.holder() != "other" {
+			t.Errorf("Lead = %v after %v with the lease held by %q, want %v within a retry period", err, took, l.holder(), errLost)
+		}
 	})
 }
 

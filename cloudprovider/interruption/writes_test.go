@@ -1,0 +1,96 @@
+package interruption_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/record"
+
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/interruption"
+)
+
+// hanging is a cluster whose first updates of nodes hang until their context ends, as behind a webhook.
+type hanging struct {
+	kubernetes.Interface
+	first, begun, now, most atomic.Int32
+}
+
+func (c *hanging) CoreV1() corev1client.CoreV1Interface { return hangingCore{c.Interface.CoreV1(), c} }
+
+type hangingCore struct {
+	corev1client.CoreV1Interface
+	c *hanging
+}
+
+func (c hangingCore) Nodes() corev1client.NodeInterface {
+	return hangingNodes{c.CoreV1Interface.Nodes(), c.c}
+}
+
+type hangingNodes struct {
+	corev1client.NodeInterface
+	c *hanging
+}
+
+func (n hangingNodes) Update(ctx context.Context, node *corev1.Node, o metav1.UpdateOptions) (*corev1.Node, error) {
+	if n.c.begun.Add(1) > n.c.first.Load() {
+		return n.NodeInterface.Update(ctx, node, o)
+	}
+	if now := n.c.now.Add(1); now > n.c.most.Load() {
+		n.c.most.Store(now)
+	}
+	defer n.c.now.Add(-1)
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func TestHangingWritesLeaveTheDrainItsTime(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		hangs int32 // updates
+		limit time.Duration
+	}{
+		{"once", 1, 15 * time.Second},
+		{"always", 1000, 40 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			inBubble(t, scalingGroup(0, 2, 5), func(t *testing.T, w *world) {
+				w.silent()
+				warned := w.inService()[0]
+				w.run(warned, "a")
+				c := &hanging{Interface: w.cluster}
+				c.first.Store(tt.hangs)
+				w.running(func(o *interruption.Options) { o.Cordons = c })
+				w.send(warning(warned, time.Now()))
+				w.within(tt.limit, "terminated", func() bool { return w.terminations() == 1 })
+				if w.evictions("a") != 1 {
+					t.Errorf("%d evictions, want one", w.evictions("a"))
+				}
+			})
+		})
+	}
+}
+
+func TestNodeThatCannotBeWrittenIsNotReportedBackInUse(t *testing.T) {
+	inBubble(t, scalingGroup(0, 1, 5), func(t *testing.T, w *world) {
+		w.silent()
+		w.annotate(w.inService()[0], "cordon,label", time.Now().Add(-6*time.Minute))
+		c, events := &hanging{Interface: w.cluster}, record.NewFakeRecorder(1000)
+		c.first.Store(1000)
+		w.running(func(o *interruption.Options) { o.Cordons, o.Events = c, events })
+		time.Sleep(time.Minute)
+		if len(events.Events) > 0 {
+			t.Errorf("reported %q of a node that is still cordoned", <-events.Events)
+		}
+		if n := c.most.Load(); n != 1 {
+			t.Errorf("%d writes of one node at once, want one", n)
+		}
+		c.first.Store(0)
+		w.within(time.Minute, "back in use", func() bool { return w.cordoned() == 0 && len(events.Events) == 1 })
+	})
+}
