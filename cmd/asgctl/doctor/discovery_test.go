@@ -38,3 +38,38 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		})
 	}
 }
+
+// asks returns an installation whose cluster has the pods.
+func asks(pods ...corev1.Pod) *installation {
+	in := &installation{namespace: usualNamespace, serviceAccount: clusterAutoscaler}
+	for i := range pods {
+		in.pods.value.add(&pods[i])
+	}
+	return in
+}
+
+// ofAccount returns a pod of a ServiceAccount that runs the container.
+func ofAccount(name string, c corev1.Container) corev1.Pod {
+	c.Name = clusterAutoscaler
+	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}
+}
+
+func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
+	env := []corev1.EnvVar{{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1"}}
+	for _, tt := range []struct {
+		name, given, want string
+		args              []string
+	}{
+		{name: "given here", given: "us-east-1", args: []string{"--asg-region=us-west-2"}, want: "us-east-1"},
+		{name: "flag of the pod", args: []string{"--aws-region=us-west-2"}, want: "us-west-2"},
+		{name: "environment of the pod", want: "eu-west-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := asks(ofAccount("a", corev1.Container{Args: tt.args, Env: env}))
+			in.Read.Region = tt.given
+			if in.takeFlags(); in.Read.Region != tt.want {
+				t.Errorf("region %q, want %q", in.Read.Region, tt.want)
+			}
+		})
+	}
+}

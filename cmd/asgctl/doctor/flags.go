@@ -92,6 +92,10 @@ func (in *installation) takeFlags() {
 			*value = given
 		}
 	}
+	if len(in.ours) > 0 && in.Read.Region == "" {
+		_, container := autoscalerIn(&in.ours[0])
+		in.Read.Region = running.Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION")
+	}
 }
 
 // takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it

@@ -85,15 +85,15 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		}
 		deployed.Flags = append(deployed.Flags, word)
 	}
-	if region := environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
+	if region := Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
 		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--asg-region=") }) {
 		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
 	}
 	return deployed, nil
 }
 
-// environment returns the first of the variables that has a value, or "".
-func environment(variables []corev1.EnvVar, names ...string) string {
+// Environment returns the first of the variables that has a value, or "".
+func Environment(variables []corev1.EnvVar, names ...string) string {
 	for _, name := range names {
 		for _, v := range variables {
 			if v.Name == name && v.Value != "" {
