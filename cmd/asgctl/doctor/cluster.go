@@ -125,14 +125,18 @@ func runs(c corev1.Container) string {
 	return ""
 }
 
-// autoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "".
+// autoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers,
+// it returns the plugin. An init container that always restarts runs as long as the pod.
 func autoscalerIn(pod *corev1.Pod) (kind string, c corev1.Container) {
-	for _, c := range pod.Spec.Containers {
-		if kind := runs(c); kind != "" {
-			return kind, c
+	sidecars := slices.DeleteFunc(slices.Clone(pod.Spec.InitContainers), func(c corev1.Container) bool {
+		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
+	})
+	for _, one := range slices.Concat(sidecars, pod.Spec.Containers) {
+		if runs := runs(one); runs != "" && (kind == "" || flagsOf(one).plugin()) {
+			kind, c = runs, one
 		}
 	}
-	return "", c
+	return kind, c
 }
 
 // networkName returns the cluster's name that EKS has given to the VPC CNI, or "".

@@ -73,3 +73,42 @@ func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
 		})
 	}
 }
+
+func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	plugin := corev1.Container{Name: clusterAutoscaler, Command: []string{"./cluster-autoscaler", "--nodes=0:3:web", "--asg-plugin-address=:8087"}}
+	core := corev1.Container{Name: clusterAutoscaler, Args: []string{"--cloud-provider=externalgrpc"}}
+	beside := func(change func(*corev1.Container)) corev1.Pod {
+		pod, sidecar := ofAccount("one-pod", core), plugin
+		sidecar.Name = "plugin"
+		change(&sidecar)
+		pod.Spec.InitContainers = []corev1.Container{sidecar}
+		return pod
+	}
+	hosted := ofAccount("hosted", corev1.Container{Args: []string{"--kubeconfig=/other", "--shadow=false"}})
+	for _, tt := range []struct {
+		name, account, want, nodes string
+		pods                       []corev1.Pod
+		rivals                     int
+	}{
+		{name: "apart", pods: []corev1.Pod{ofAccount(clusterAutoscaler, core), ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web"},
+		{name: "apart, the core's account is given", account: "core", pods: []corev1.Pod{ofAccount("core", core), ofAccount("plugin", plugin)}, want: "core"},
+		{name: "sidecar", pods: []corev1.Pod{beside(func(c *corev1.Container) { c.RestartPolicy = &always })}, want: "one-pod", nodes: "0:3:web"},
+		{name: "init container that ends", pods: []corev1.Pod{beside(func(*corev1.Container) {})}, want: clusterAutoscaler, rivals: 1},
+		{name: "another autoscaler", account: "plugin", pods: []corev1.Pod{ofAccount("plugin", plugin), ofAccount("stock", corev1.Container{})}, want: "plugin", nodes: "0:3:web", rivals: 1},
+		{name: "autoscaler of another cluster", account: "a", pods: []corev1.Pod{ofAccount("a", corev1.Container{}), hosted}, want: "a"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := asks(tt.pods...)
+			if in.Account = tt.account; tt.account != "" {
+				in.serviceAccount = tt.account
+			}
+			in.takeFlags()
+			c := &Check{}
+			in.rivalPods(c)
+			if in.serviceAccount != tt.want || in.flags.last("nodes") != tt.nodes || len(c.Findings) != tt.rivals {
+				t.Errorf("account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
+			}
+		})
+	}
+}
