@@ -2,10 +2,16 @@ package doctor
 
 import (
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
+
+// answerTimeout leaves the other checks their time.
+const answerTimeout = 15 * time.Second
 
 // checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
@@ -13,8 +19,16 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 	from.Namespace = in.namespace
 	a, err := running.Open(from)
 	r := &decision.Report{}
+	bound := min(answerTimeout, in.Timeout/4)
+	limited, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
 	if err == nil {
-		r, err = a.Report(ctx)
+		r, err = a.Report(limited)
+	}
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && (from.URL != "" || in.kubeErr == nil) {
+		c.find("the running autoscaler", fmt.Sprintf("it does not answer within %s", bound), "the request for its /status.json: "+brief(err),
+			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
+		return true
 	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
