@@ -306,16 +306,6 @@ func (m *Moves) ScaledUp(s *corestatus.ScaleUpStatus) {
 	}
 }
 
-// Process takes part in the status of a loop that asks for no node because of --max-nodes-total. It implements the core's ScaleUpStatusProcessor.
-func (m *Moves) Process(_ *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
-	if s.Result == corestatus.ScaleUpLimitedByMaxNodesTotal {
-		m.ScaledUp(s)
-	}
-}
-
-// CleanUp implements the core's ScaleUpStatusProcessor.
-func (m *Moves) CleanUp() {}
-
 // launched notes that a node was asked for in the place of another.
 func (m *Moves) launched(node, group string) {
 	if state, moves := m.states[node]; moves {

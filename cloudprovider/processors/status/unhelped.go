@@ -52,6 +52,8 @@ type Options struct {
 	// Recorder is not the core's, which drops the second event of a reason on a pod within five minutes, whatever its text.
 	Recorder record.EventRecorder
 	EachLoop bool // --record-duplicated-events
+	// Full takes the pods that wait for nothing out of the status of a loop that asks for no node because of --max-nodes-total. May be nil.
+	Full func(*corestatus.ScaleUpStatus)
 	Clock    clock.PassiveClock
 }
 
@@ -72,6 +74,9 @@ func NewUnhelped(o Options) *Unhelped {
 
 // Process notes the pods that no group was found for, until Publish. The core publishes all other events.
 func (u *Unhelped) Process(ctx *cacontext.AutoscalingContext, s *corestatus.ScaleUpStatus) {
+	if u.Full != nil && s.Result == corestatus.ScaleUpLimitedByMaxNodesTotal {
+		u.Full(s)
+	}
 	others := *s
 	others.PodsRemainUnschedulable, others.PodsTriggeredScaleUp = nil, slices.DeleteFunc(slices.Clone(s.PodsTriggeredScaleUp), runs)
 	for _, raise := range u.Raises(&others) {

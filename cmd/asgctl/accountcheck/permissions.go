@@ -47,6 +47,9 @@ type Call struct {
 // Fault reports whether somebody must put the permission right: AWS denies the call, or does not answer one that the autoscaler needs to start.
 func (c Call) Fault() bool { return c.err != nil && (c.needed || c.Outcome == denied) }
 
+// Denied reports whether AWS denies the call. Then a policy helps.
+func (c Call) Denied() bool { return c.Outcome == denied }
+
 // try makes a call of an SDK client and describes its answer.
 func try[In, Out, Options any](ctx context.Context, action string, do func(context.Context, *In, ...func(*Options)) (*Out, error), in *In) (Call, *Out) {
 	began := time.Now()

@@ -78,7 +78,7 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 			return true
 		}
 		fmt.Fprintf(c.stderr, "%s Type %s: ", question, want)
-		return lines.Scan() && strings.TrimSpace(lines.Text()) == want
+		return answer(ctx, lines) == want
 	}
 	check := accountcheck.New(ctx, clients)
 	refusal := ""
@@ -96,6 +96,25 @@ func (c *cli) checkAccount(cmd *cobra.Command, group string, sure bool) error {
 		return finding{strings.Join(found, "; ")}
 	}
 	return nil
+}
+
+// answer returns the next line that the operator types, or "" if ctx ends first. Then nobody may read lines again. After the end of ctx it waits
+// for the line, and a second signal ends the process.
+func answer(ctx context.Context, lines *bufio.Scanner) string {
+	if ctx.Err() != nil {
+		ctx = context.WithoutCancel(ctx)
+	}
+	typed := make(chan string, 1)
+	go func() {
+		lines.Scan()
+		typed <- strings.TrimSpace(lines.Text())
+	}()
+	select {
+	case line := <-typed:
+		return line
+	case <-ctx.Done():
+		return ""
+	}
 }
 
 // launch makes the one launch, where the group and the operator allow it. Otherwise it returns the reason.
@@ -119,7 +138,9 @@ func (c *cli) launch(ctx context.Context, check *accountcheck.Check, name string
 	switch launched := check.LaunchInto(ctx, g); {
 	case len(launched) == 0:
 	case typed("This terminates "+strings.Join(launched, " and ")+" again.", launched[0]):
-		check.TakeAway(ctx)
+		own, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second) // a Ctrl-C leaves no instance behind
+		defer cancel()
+		check.TakeAway(own)
 	default:
 		check.Launch.Kept = "as you wish. The autoscaler removes its node once it is unneeded"
 	}

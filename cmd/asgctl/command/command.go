@@ -58,6 +58,7 @@ type cli struct {
 func Main(version string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	return Run(ctx, os.Args[0], os.Args[1:], os.Stdout, os.Stderr, version)
 }
 

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -34,6 +35,25 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 	look((&cli{stdout: io.Discard, stderr: io.Discard, program: asgctl}).root())
 	if seen < 50 {
 		t.Errorf("%d flags seen", seen)
+	}
+}
+
+// Commands end whether the autoscaler answers or not.
+func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-ctx.Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(end)
+	for _, args := range [][]string{{"top"}, {"shadow"}, {"moves"}, {"plan"}, {"moves", "resume", "web"}, {"explain", "pods"}} {
+		var stdout, stderr strings.Builder
+		if code := Run(t.Context(), append(args, "--timeout=50ms", "--url", server.URL), &stdout, &stderr, ""); code != ExitCannotRun || !strings.Contains(stderr.String(), "context deadline exceeded") {
+			t.Errorf("%q exits with %d: %s", args, code, &stderr)
+		}
 	}
 }
 

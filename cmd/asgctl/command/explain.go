@@ -2,6 +2,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (c *cli) explain() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			names, flags := afterDash(cmd, args)
 			if len(names) == 0 {
-				return cmd.Usage()
+				return errors.New("want pod NAME, pods, node NAME, or KIND/NAME of a controller of pods: see asgctl explain --help")
 			}
 			kind, name, isOwner := strings.Cut(strings.Join(names, "/"), "/")
 			if kind == "pods" && !isOwner {

@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -99,9 +100,9 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 	return e.dryRun(ctx, deployed.Flags, asked)
 }
 
-// leaders returns the report of the autoscaler that leads.
+// leaders returns the report of the autoscaler that leads. It leaves time for loops of our own.
 func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler) (*decision.Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	ctx, cancel := context.WithTimeout(ctx, min(15*time.Second, e.timeout/2))
 	defer cancel()
 	r, err := autoscaler.Report(ctx)
 	if err == nil && !r.Process.Leader {

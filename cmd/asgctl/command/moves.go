@@ -1,8 +1,10 @@
 package command
 
 import (
+	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,7 +41,7 @@ autoscaler's /status.json, as for asgctl top.`,
 }
 
 func (c *cli) resumeMoves() *cobra.Command {
-	from := running.Options{}
+	from, timeout := running.Options{}, time.Duration(0)
 	cmd := &cobra.Command{
 		Use:   "resume GROUP",
 		Short: "Have the autoscaler forget the failed moves of a group, and try again",
@@ -47,7 +49,9 @@ func (c *cli) resumeMoves() *cobra.Command {
 its next loop. Your account needs patch on nodes.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := running.Read(cmd.Context(), from)
+			ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+			defer cancel()
+			report, err := running.Read(ctx, from)
 			if err != nil {
 				return failure{err}
 			}
@@ -65,7 +69,7 @@ its next loop. Your account needs patch on nodes.`,
 					continue
 				}
 				patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:null}}}`, move.Annotation)
-				if _, err := client.CoreV1().Nodes().Patch(cmd.Context(), n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+				if _, err := client.CoreV1().Nodes().Patch(ctx, n.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 					return failure{fmt.Errorf("node %s: %w", n.Name, err)}
 				}
 				fmt.Fprintln(c.stdout, "resumed the move of node", n.Name)
@@ -80,5 +84,6 @@ its next loop. Your account needs patch on nodes.`,
 	flags := cmd.Flags()
 	from.KubeFlags(flags)
 	from.Flags(flags)
+	waitFlag(flags, &timeout)
 	return cmd
 }

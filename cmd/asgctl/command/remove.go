@@ -60,7 +60,7 @@ func (c *cli) remove() *cobra.Command {
 	flags.BoolVar(&e.wouldGo, "dry-run", false, "Only say whether the node would go, and what is in the way.")
 	flags.BoolVar(&replace, "replace", false, "Have another node come first if the group or the pods need it.")
 	flags.DurationVar(&interval, "interval", interval, "Time between two looks at the node.")
-	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which a report, and with --dry-run AWS and the API server, is waited for no longer.")
+	flags.DurationVar(&e.timeout, "timeout", 2*time.Minute, "Time after which, with --dry-run, AWS and the API server are waited for no longer. Without it, 30 s a call.")
 	return cmd
 }
 
@@ -70,6 +70,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if err != nil {
 		return failure{err}
 	}
+	kube.Timeout = patience
 	client, noClient := kubernetes.NewForConfig(kube)
 	autoscaler, err := running.Open(e.running)
 	if err = cmp.Or(err, noClient); err != nil {

@@ -39,11 +39,15 @@ delay that has begun, and of no file that a flag names. Exits with 3 if a pod wo
 				return errors.New("want asgctl replay FILE, and the autoscaler's flags behind --")
 			}
 			e.recording = files[0]
-			if namespace, name, named := strings.Cut(pod, "/"); named {
-				e.namespace = namespace
-				return e.pod(cmd, name, flags)
+			if pod == "" {
+				return e.all(cmd, flags)
 			}
-			return e.all(cmd, flags)
+			namespace, name, _ := strings.Cut(pod, "/")
+			if namespace == "" || name == "" {
+				return fmt.Errorf("--pod=%s: want NAMESPACE/NAME", pod)
+			}
+			e.namespace = namespace
+			return e.pod(cmd, name, flags)
 		},
 	}
 	cmd.Flags().StringVar(&pod, "pod", "", "The pod to explain, as NAMESPACE/NAME. If empty: all that waited.")

@@ -1,7 +1,11 @@
 package command
 
 import (
+	"context"
+	"time"
+
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
@@ -33,8 +37,11 @@ which pods waited for nodes, and the nodes that one of the two removed. The repo
 // showReport completes a command that prints what the report of an autoscaler says, as a result and a table.
 func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*decision.Report) (any, string)) *cobra.Command {
 	cmd.Args = cobra.NoArgs
+	timeout := time.Duration(0)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		report, err := running.Read(cmd.Context(), from)
+		ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+		defer cancel()
+		report, err := running.Read(ctx, from)
 		if err != nil {
 			return failure{err}
 		}
@@ -47,6 +54,15 @@ func (c *cli) showReport(from running.Options, cmd *cobra.Command, result func(*
 	flags := cmd.Flags()
 	from.KubeFlags(flags)
 	from.Flags(flags)
+	waitFlag(flags, &timeout)
 	cmd.MarkFlagsMutuallyExclusive("url", "report")
 	return cmd
+}
+
+// patience is how long a command waits for the autoscaler and the API server.
+const patience = 30 * time.Second
+
+// waitFlag adds the flag of a command that asks a running autoscaler.
+func waitFlag(flags *pflag.FlagSet, timeout *time.Duration) {
+	flags.DurationVar(timeout, "timeout", patience, "Time after which the autoscaler and the API server are waited for no longer.")
 }

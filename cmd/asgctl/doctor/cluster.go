@@ -110,21 +110,33 @@ var autoscalerNames = []struct {
 	{karpenter, regexp.MustCompile(`(^|/)karpenter(/controller)?$`)},
 }
 
-// autoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "".
-func autoscalerIn(pod *corev1.Pod) (kind string, c corev1.Container) {
-	for _, c := range pod.Spec.Containers {
-		image, _, _ := strings.Cut(c.Image, "@")
-		if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
-			image = image[:at]
-		}
-		words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
-		for _, name := range autoscalerNames {
-			if slices.ContainsFunc(words, name.pattern.MatchString) {
-				return name.kind, c
-			}
+// runs returns the autoscaler that the container runs, or "".
+func runs(c corev1.Container) string {
+	image, _, _ := strings.Cut(c.Image, "@")
+	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
+		image = image[:at]
+	}
+	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
+	for _, name := range autoscalerNames {
+		if slices.ContainsFunc(words, name.pattern.MatchString) {
+			return name.kind
 		}
 	}
-	return "", c
+	return ""
+}
+
+// autoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers,
+// it returns the plugin. An init container that always restarts runs as long as the pod.
+func autoscalerIn(pod *corev1.Pod) (kind string, c corev1.Container) {
+	sidecars := slices.DeleteFunc(slices.Clone(pod.Spec.InitContainers), func(c corev1.Container) bool {
+		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
+	})
+	for _, one := range slices.Concat(sidecars, pod.Spec.Containers) {
+		if runs := runs(one); runs != "" && (kind == "" || flagsOf(one).plugin()) {
+			kind, c = runs, one
+		}
+	}
+	return kind, c
 }
 
 // networkName returns the cluster's name that EKS has given to the VPC CNI, or "".

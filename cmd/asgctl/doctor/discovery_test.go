@@ -38,3 +38,77 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 		})
 	}
 }
+
+// asks returns an installation whose cluster has the pods.
+func asks(pods ...corev1.Pod) *installation {
+	in := &installation{namespace: usualNamespace, serviceAccount: clusterAutoscaler}
+	for i := range pods {
+		in.pods.value.add(&pods[i])
+	}
+	return in
+}
+
+// ofAccount returns a pod of a ServiceAccount that runs the container.
+func ofAccount(name string, c corev1.Container) corev1.Pod {
+	c.Name = clusterAutoscaler
+	return corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: usualNamespace, Name: name}, Spec: corev1.PodSpec{ServiceAccountName: name, Containers: []corev1.Container{c}}}
+}
+
+func TestRegionIsTheFlagsOrThatOfThePodsEnvironment(t *testing.T) {
+	env := []corev1.EnvVar{{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1"}}
+	for _, tt := range []struct {
+		name, given, want string
+		args              []string
+	}{
+		{name: "given here", given: "us-east-1", args: []string{"--asg-region=us-west-2"}, want: "us-east-1"},
+		{name: "flag of the pod", args: []string{"--aws-region=us-west-2"}, want: "us-west-2"},
+		{name: "environment of the pod", want: "eu-west-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := asks(ofAccount("a", corev1.Container{Args: tt.args, Env: env}))
+			in.Read.Region = tt.given
+			if in.takeFlags(); in.Read.Region != tt.want {
+				t.Errorf("region %q, want %q", in.Read.Region, tt.want)
+			}
+		})
+	}
+}
+
+func TestPluginAndItsCoreAreOneAutoscaler(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	plugin := corev1.Container{Name: clusterAutoscaler, Command: []string{"./cluster-autoscaler", "--nodes=0:3:web", "--asg-plugin-address=:8087"}}
+	core := corev1.Container{Name: clusterAutoscaler, Args: []string{"--cloud-provider=externalgrpc"}}
+	beside := func(change func(*corev1.Container)) corev1.Pod {
+		pod, sidecar := ofAccount("one-pod", core), plugin
+		sidecar.Name = "plugin"
+		change(&sidecar)
+		pod.Spec.InitContainers = []corev1.Container{sidecar}
+		return pod
+	}
+	hosted := ofAccount("hosted", corev1.Container{Args: []string{"--kubeconfig=/other", "--shadow=false"}})
+	for _, tt := range []struct {
+		name, account, want, nodes string
+		pods                       []corev1.Pod
+		rivals                     int
+	}{
+		{name: "apart", pods: []corev1.Pod{ofAccount(clusterAutoscaler, core), ofAccount("plugin", plugin)}, want: "plugin", nodes: "0:3:web"},
+		{name: "apart, the core's account is given", account: "core", pods: []corev1.Pod{ofAccount("core", core), ofAccount("plugin", plugin)}, want: "core"},
+		{name: "sidecar", pods: []corev1.Pod{beside(func(c *corev1.Container) { c.RestartPolicy = &always })}, want: "one-pod", nodes: "0:3:web"},
+		{name: "init container that ends", pods: []corev1.Pod{beside(func(*corev1.Container) {})}, want: clusterAutoscaler, rivals: 1},
+		{name: "another autoscaler", account: "plugin", pods: []corev1.Pod{ofAccount("plugin", plugin), ofAccount("stock", corev1.Container{})}, want: "plugin", nodes: "0:3:web", rivals: 1},
+		{name: "autoscaler of another cluster", account: "a", pods: []corev1.Pod{ofAccount("a", corev1.Container{}), hosted}, want: "a"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			in := asks(tt.pods...)
+			if in.Account = tt.account; tt.account != "" {
+				in.serviceAccount = tt.account
+			}
+			in.takeFlags()
+			c := &Check{}
+			in.rivalPods(c)
+			if in.serviceAccount != tt.want || in.flags.last("nodes") != tt.nodes || len(c.Findings) != tt.rivals {
+				t.Errorf("account %s, --nodes=%s, rivals %+v; want %s, %s, %d", in.serviceAccount, in.flags.last("nodes"), c.Findings, tt.want, tt.nodes, tt.rivals)
+			}
+		})
+	}
+}

@@ -79,6 +79,27 @@ func TestOldFactsOfTheRunningAutoscaler(t *testing.T) {
 	}
 }
 
+// An autoscaler that hangs leaves the other checks their time.
+func TestAutoscalerThatDoesNotAnswer(t *testing.T) {
+	newSite(t, nil)
+	ctx, end := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-r.Context().Done():
+		case <-ctx.Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(end)
+	_, report, complaints := run(t, "--skip", "rbac", "--timeout", "20s", "--url", server.URL)
+	if found := report.Checks[0].Findings; len(found) != 1 || found[0].Problem != "it does not answer within 5s" || found[0].Next != "kubectl --namespace kube-system logs deployment/cluster-autoscaler" {
+		t.Errorf("findings %+v %s", found, complaints)
+	}
+	if c := checkOf(t, report, "iam"); c.Outcome != doctor.Sound {
+		t.Errorf("%+v", c)
+	}
+}
+
 // group returns a group of the Config.
 func quoted(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
 	return &c.AutoScalingGroups[slices.IndexFunc(c.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == name })]

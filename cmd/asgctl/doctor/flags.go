@@ -27,6 +27,10 @@ func (f flags) last(name string) string {
 // shadows reports whether the container watches another autoscaler and changes nothing.
 func (f flags) shadows() bool { return len(f["shadow"]) > 0 && f.last("shadow") != "false" }
 
+// plugin reports whether the container answers a core, and core whether it is one that a plugin answers.
+func (f flags) plugin() bool { return f.last("asg-plugin-address") != "" }
+func (f flags) core() bool   { return f.last("cloud-provider") == "externalgrpc" }
+
 // flagsOf reads the flags of a container: --name=value, --name value and --name.
 func flagsOf(c corev1.Container) flags {
 	found := flags{}
@@ -62,12 +66,14 @@ func expand(text string, env []corev1.EnvVar) string {
 }
 
 // takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. If no pod has the namespace and ServiceAccount, and
-// none were given, the only autoscaler of the cluster is ours. One in the shadow of another counts only if its ServiceAccount is given.
+// none were given, the only autoscaler of the cluster is ours. One in the shadow of another, and a core that a plugin answers, count only if their
+// ServiceAccount is given.
 func (in *installation) takeFlags() {
 	identities := map[[2]string][]corev1.Pod{}
 	for _, pod := range in.pods.value.autoscalers {
 		kind, container := autoscalerIn(&pod)
-		if kind == clusterAutoscaler && (pod.Spec.ServiceAccountName == in.Account || !flagsOf(container).shadows()) {
+		f := flagsOf(container)
+		if kind == clusterAutoscaler && (pod.Spec.ServiceAccountName == in.Account || !f.shadows() && !f.core()) {
 			of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
 			identities[of] = append(identities[of], pod)
 		}
@@ -90,6 +96,10 @@ func (in *installation) takeFlags() {
 		if given := in.flags.last(name); *value == "" && !unknown(given) {
 			*value = given
 		}
+	}
+	if in.ours != nil && in.Read.Region == "" {
+		_, container := autoscalerIn(in.ours)
+		in.Read.Region = running.Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION")
 	}
 }
 

@@ -27,7 +27,13 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	if in.account.err != nil && !awsclient.IsAnswer(in.account.err) {
 		return !in.account.missing(c) // each further call would wait in vain
 	}
-	calls := slices.DeleteFunc(accountcheck.Permissions(ctx, in.clients), func(call accountcheck.Call) bool { return !call.Fault() })
+	all := accountcheck.Permissions(ctx, in.clients)
+	calls := slices.DeleteFunc(slices.Clone(all), func(call accountcheck.Call) bool { return !call.Denied() })
+	for _, call := range all {
+		if !call.Denied() && (call.Fault() || slices.Contains([]string{"timeout", "unreachable", "throttled"}, call.Outcome)) {
+			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
+		}
+	}
 	for _, call := range calls {
 		c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, grant(calls))
 	}

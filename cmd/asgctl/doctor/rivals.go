@@ -24,13 +24,15 @@ func checkRivals(ctx context.Context, in *installation, c *Check) (looked bool) 
 	return looked
 }
 
-// rivalPods finds pods of other autoscalers. Each ServiceAccount counts once. A shadow is nobody's rival.
+// rivalPods finds pods of other autoscalers. Each ServiceAccount counts once. A shadow is nobody's rival, a plugin and its core are one
+// autoscaler, and one with a kubeconfig serves another cluster.
 func (in *installation) rivalPods(c *Check) {
 	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
 	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
 		kind, container := autoscalerIn(&pod)
-		if seen[of] || in.flags.shadows() || flagsOf(container).shadows() {
+		f := flagsOf(container)
+		if seen[of] || in.flags.shadows() || f.shadows() || in.flags.plugin() && f.core() || in.flags.core() && f.plugin() || f.last("kubeconfig") != "" {
 			continue
 		}
 		seen[of] = true

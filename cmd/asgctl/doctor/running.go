@@ -1,17 +1,32 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"fmt"
+	"time"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
+
+// answerTimeout leaves the other checks their time.
+const answerTimeout = 15 * time.Second
 
 // checkRunning asks the running autoscaler, because its credentials and its network may not be the caller's.
 func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool) {
 	from := in.Running
 	from.Namespace = in.namespace
-	r, err := running.Read(ctx, from)
+	bound := min(answerTimeout, in.Timeout/4)
+	limited, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	r, err := running.Read(limited, from)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil && (from.URL != "" || in.kubeErr == nil) {
+		c.find("the running autoscaler", fmt.Sprintf("it does not answer within %s", bound), "the request for its /status.json: "+brief(err),
+			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(cmp.Or(deployment(in.ours), "deployment/"+clusterAutoscaler)))
+		return true
+	}
 	if err != nil {
 		c.skip("the report of the running autoscaler", brief(err), "get on pods/proxy in its namespace, or --url after kubectl port-forward")
 		return false

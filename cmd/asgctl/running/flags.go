@@ -1,7 +1,6 @@
 package running
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -86,15 +86,23 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		}
 		deployed.Flags = append(deployed.Flags, word)
 	}
-	regions := map[string]string{} // by variable
-	for _, v := range slices.Backward(container.Env) {
-		regions[v.Name] = cmp.Or(v.Value, regions[v.Name])
-	}
-	if region := cmp.Or(regions["AWS_REGION"], regions["AWS_DEFAULT_REGION"]); region != "" &&
+	if region := Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"); region != "" &&
 		!slices.ContainsFunc(deployed.Flags, func(f string) bool { return strings.HasPrefix(f, "--asg-region=") }) {
 		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
 	}
 	return deployed, nil
+}
+
+// Environment returns the first of the variables that has a value, or "".
+func Environment(variables []corev1.EnvVar, names ...string) string {
+	for _, name := range names {
+		for _, v := range variables {
+			if v.Name == name && v.Value != "" {
+				return v.Value
+			}
+		}
+	}
+	return ""
 }
 
 // ContextNamespace is the namespace of the kubeconfig's context.

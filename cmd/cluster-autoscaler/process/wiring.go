@@ -85,9 +85,9 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 	}
 	complete := launchable.AddLeftOut
 	var admit func([]*corev1.Pod) []*corev1.Pod
-	var moving corestatus.ScaleUpStatusProcessor
+	var full func(*corestatus.ScaleUpStatus)
 	if with.replaces() {
-		moving, admit, complete = with.moves, with.moves.Admit, func(s *corestatus.ScaleUpStatus) {
+		full, admit, complete = with.moves.ScaledUp, with.moves.Admit, func(s *corestatus.ScaleUpStatus) {
 			launchable.AddLeftOut(s)
 			with.moves.ScaledUp(s)
 		}
@@ -118,6 +118,7 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		Report:   with.decisions.Record.Report,
 		Recorder: with.recorder,
 		EachLoop: p.core.RecordDuplicatedEvents,
+		Full:     full,
 		Clock:    clock.RealClock{},
 	})}
 	noPodAgeDelay := &scaleup.NoPodAgeDelay{
@@ -144,7 +145,6 @@ func (p *Process) wire(opts *coreoptions.AutoscalerOptions, with parts) wired {
 		nodegroups.NewPauses(p.core.InitialNodeGroupBackoffDuration, p.core.MaxNodeGroupBackoffDuration, p.core.NodeGroupBackoffResetTimeout))
 	core.ScaleUpStatusProcessor = corestatus.NewCombinedScaleUpStatusProcessor(present[corestatus.ScaleUpStatusProcessor](
 		injection.status, // takes out fake pods, which get no events
-		moving,           // takes out pods of nodes that are to be replaced
 		buffers.status,
 		made.unhelped,
 		status.NewZones(provider, status.ZonePods{Need: oneZone.Need, ZoneID: zoneIDs.ID}, clock.RealClock{}),
