@@ -42,7 +42,7 @@ func book(t *testing.T, region, text string, live ...SpotQuote) *Book {
 const ownHead = "# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: our contract\n"
 
 func TestOnDemandPrefersUserListAndAppliesDiscount(t *testing.T) {
-	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
+	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract", Own: true}
 	list := Embedded("us-east-1").Origin()
 	b := book(t, "us-east-1", ownHead+"# discount: all 10%\n# discount: g4dn 25%\n# discount: g4dn.2xlarge 0%\n"+columns+"\nm5.large,0.08\n")
 	for _, tt := range []struct {
@@ -75,6 +75,8 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
 	ec2 := Origin{Region: "us-east-1", Date: readAt, Source: "EC2 spot price history"}
 	with := func(o Origin, basis string) Origin { o.Basis = basis; return o }
+	listed := own
+	listed.Own = true
 	b := book(t, "us-east-1", text, live...)
 	for _, tt := range []struct {
 		name, instanceType string
@@ -93,7 +95,7 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 		{"every zone known", "m5.xlarge", nil, 0.055, with(own, "mean over the zones")},
 		{"ratio of the embedded list, undiscounted", "g4dn.xlarge", []string{"us-east-1a"}, 0.263,
 			with(Embedded("us-east-1").Origin(), "0.5 × on-demand list price")},
-		{"ratio of the user's list", "c5.large", []string{"us-east-1f"}, 0.04, with(own, "0.5 × on-demand list price")},
+		{"ratio of the user's list", "c5.large", []string{"us-east-1f"}, 0.04, with(listed, "0.5 × on-demand list price")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := b.Spot(tt.instanceType, tt.zones)
