@@ -53,8 +53,8 @@ type Options struct {
 	Recorder record.EventRecorder
 	EachLoop bool // --record-duplicated-events
 	// Full takes the pods that wait for nothing out of the status of a loop that asks for no node because of --max-nodes-total. May be nil.
-	Full func(*corestatus.ScaleUpStatus)
-	Clock    clock.PassiveClock
+	Full  func(*corestatus.ScaleUpStatus)
+	Clock clock.PassiveClock
 }
 
 // lastSaid is the last event on a pod.

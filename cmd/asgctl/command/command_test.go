@@ -51,7 +51,7 @@ func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
 	t.Cleanup(end)
 	for _, args := range [][]string{{"top"}, {"shadow"}, {"moves"}, {"plan"}, {"moves", "resume", "web"}, {"explain", "pods"}} {
 		var stdout, stderr strings.Builder
-		if code := Run(t.Context(), append(args, "--timeout=50ms", "--url", server.URL), &stdout, &stderr, ""); code != ExitCannotRun || !strings.Contains(stderr.String(), "context deadline exceeded") {
+		if code := Run(t.Context(), "asgctl", append(args, "--timeout=50ms", "--url", server.URL), &stdout, &stderr, ""); code != ExitCannotRun || !strings.Contains(stderr.String(), "context deadline exceeded") {
 			t.Errorf("%q exits with %d: %s", args, code, &stderr)
 		}
 	}
