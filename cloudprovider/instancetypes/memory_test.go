@@ -17,11 +17,8 @@ func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
 			typ:     Type{MemoryBytes: 16384 * mib, MeasuredMemoryBytes: 16060416 * kib},
 			wantKiB: 16018472, wantMeasured: true, // 40.96 MiB less, whole KiB
 		},
-		{
-			name:    "measured, small, 8 MiB less",
-			typ:     Type{MemoryBytes: 512 * mib, MeasuredMemoryBytes: 433152 * kib},
-			wantKiB: 433152 - 8*1024, wantMeasured: true,
-		},
+		{name: "measured, small, 8 MiB less", typ: Type{MemoryBytes: 512 * mib, MeasuredMemoryBytes: 433152 * kib},
+			wantKiB: 433152 - 8*1024, wantMeasured: true},
 		{name: "estimated, 5 % and 230 MiB less", typ: Type{MemoryBytes: 1000 * mib}, wantKiB: (1000 - 50 - 230) * 1024},
 		{name: "too small to estimate", typ: Type{MemoryBytes: 200 * mib}, wantKiB: 0},
 	} {

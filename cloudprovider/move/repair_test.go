@@ -77,14 +77,10 @@ func TestFirstRuleIsMostSpecificOne(t *testing.T) {
 		{rules: []string{"DiskPressure=Replace"}, condition: "DiskPressure", want: "Replace 30m0s"},
 		{rules: []string{"KernelReady=NoAction"}, condition: "KernelReady", reason: "ForkFailedOutOfPIDs"},
 		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Replace 10m0s"},
-		{
-			rules:     []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
-			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s",
-		},
-		{
-			rules:     []string{"AcceleratedHardwareReady/Nvidia*=Replace,1m", "AcceleratedHardwareReady/NvidiaXID*=Reboot,2m"},
-			condition: "AcceleratedHardwareReady", reason: "NvidiaXID1Error", want: "Reboot 2m0s",
-		},
+		{rules: []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
+			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s"},
+		{rules: []string{"AcceleratedHardwareReady/Nvidia*=Replace,1m", "AcceleratedHardwareReady/NvidiaXID*=Reboot,2m"},
+			condition: "AcceleratedHardwareReady", reason: "NvidiaXID1Error", want: "Reboot 2m0s"},
 		{rules: []string{"KernelReady/A*=NoAction"}, condition: "KernelReady", reason: "B", want: "Replace 30m0s"},
 	} {
 		got := ""
@@ -146,22 +142,16 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 			looks: []look{at(20*time.Minute, condition("Ready=False/A", ago(40*time.Minute))), at(0, condition("Ready=Unknown/B", ago(time.Minute)))},
 			want:  `Replace: condition Ready has been Unknown for 30m0s ("B")`,
 		},
-		{
-			name:  "healthy between two looks",
-			looks: []look{at(20*time.Minute, condition("Ready=False", ago(40*time.Minute))), at(0, condition("Ready=False", ago(time.Minute)))},
-		},
-		{
-			name:  "healthy at a look, and a clock that goes slow",
-			looks: []look{at(20*time.Minute, ready), at(0, condition("Ready=False", ago(40*time.Minute)))},
-		},
+		{name: "healthy between two looks",
+			looks: []look{at(20*time.Minute, condition("Ready=False", ago(40*time.Minute))), at(0, condition("Ready=False", ago(time.Minute)))}},
+		{name: "healthy at a look, and a clock that goes slow",
+			looks: []look{at(20*time.Minute, ready), at(0, condition("Ready=False", ago(40*time.Minute)))}},
 		{name: "older than its node", rules: []string{"Ready=Replace,48h"}, looks: []look{at(0, condition("Ready=False", ago(100*time.Hour)))}},
 		{
 			name: "without a time", looks: []look{at(29*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
 		},
-		{
-			name: "without a time, for long enough", looks: []look{at(30*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
-			want: "Replace: condition KernelReady has been False for 30m0s",
-		},
+		{name: "without a time, for long enough", looks: []look{at(30*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
+			want: "Replace: condition KernelReady has been False for 30m0s"},
 		{
 			name:  "reason of the rule is new",
 			rules: []string{"KernelReady=NoAction", "KernelReady/B=Replace,5m"},

@@ -141,14 +141,10 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 	}{
 		{name: "not managed", in: Input{CapacityType: "spot"}, want: map[string]string{}},
 		{name: "only the tags known", in: Input{Tags: tags}, want: map[string]string{labelNodegroup: "ng-1"}},
-		{
-			name: "capacity type from the group's policy", in: Input{Tags: tags, CapacityType: "on-demand"},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "ON_DEMAND"},
-		},
-		{
-			name: "EKS answered", in: Input{Tags: tags, CapacityType: "spot", Nodegroup: eks},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one"},
-		},
+		{name: "capacity type from the group's policy", in: Input{Tags: tags, CapacityType: "on-demand"},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "ON_DEMAND"}},
+		{name: "EKS answered", in: Input{Tags: tags, CapacityType: "spot", Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one"}},
 		{
 			name: "a tag and EKS disagree",
 			in:   Input{Tags: map[string]string{labelPrefix + "team": "tag", labelPrefix + "tier": "one"}, Nodegroup: eks},
@@ -156,10 +152,8 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 
 			problems: []Reason{ReasonConflict},
 		},
-		{
-			name: "user data is weakest", in: Input{UserData: &UserData{Labels: map[string]string{"team": "data", "node.spotmax/type": "spot"}}, Nodegroup: eks},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one", "node.spotmax/type": "spot"},
-		},
+		{name: "user data is weakest", in: Input{UserData: &UserData{Labels: map[string]string{"team": "data", "node.spotmax/type": "spot"}}, Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one", "node.spotmax/type": "spot"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group = "g"

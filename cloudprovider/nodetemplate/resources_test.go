@@ -49,36 +49,20 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 		want  map[string]string // by resource, in both lists, "" absent
 		where SourceKind
 	}{
-		{
-			name: "over the instance type's",
+		{name: "over the instance type's",
 			in:   Input{Tags: map[string]string{resourcesPrefix + "memory": "10Gi", resourcesPrefix + "cpu": "3"}},
-			want: map[string]string{"memory": "10Gi", "cpu": "3"},
-		},
-		{
-			name: "one that no type has",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "1"}},
-			want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"},
-		},
-		{
-			name: "time slices under the usual name",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "4"}},
-			want: map[string]string{"nvidia.com/gpu": "4"},
-		},
-		{
-			name: "MIG slices replace the derived GPU",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7"}},
-			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""},
-		},
-		{
-			name: "MIG slices beside a declared GPU",
+			want: map[string]string{"memory": "10Gi", "cpu": "3"}},
+		{name: "one that no type has", in: Input{Tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "1"}},
+			want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"}},
+		{name: "time slices under the usual name", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "4"}},
+			want: map[string]string{"nvidia.com/gpu": "4"}},
+		{name: "MIG slices replace the derived GPU", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7"}},
+			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""}},
+		{name: "MIG slices beside a declared GPU",
 			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7", resourcesPrefix + "nvidia.com/gpu": "1"}},
-			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": "1"},
-		},
-		{
-			name: "zero takes the GPU away",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "0"}},
-			want: map[string]string{"nvidia.com/gpu": ""},
-		},
+			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": "1"}},
+		{name: "zero takes the GPU away", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "0"}},
+			want: map[string]string{"nvidia.com/gpu": ""}},
 		{
 			name: "those of the EKS node group come first",
 			in: Input{

@@ -103,48 +103,25 @@ func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
 		want      []string
 	}{
 		{name: "no option"},
-		{
-			name:      "the only option",
-			options:   []expander.Option{option("a", 1, pods(1, "1", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi")},
-			want:      []string{"a"},
-		},
-		{
-			name:      "the smaller node that takes them all",
+		{name: "the only option", options: []expander.Option{option("a", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi")}, want: []string{"a"}},
+		{name: "the smaller node that takes them all",
 			options:   []expander.Option{option("large", 1, pods(3, "500m", "1Gi")), option("small", 1, pods(3, "500m", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"large": template("8", "32Gi"), "small": template("2", "8Gi")},
-			want:      []string{"small"},
-		},
-		{
-			name:      "one large or two of half the size",
+			templates: map[string]*framework.NodeInfo{"large": template("8", "32Gi"), "small": template("2", "8Gi")}, want: []string{"small"}},
+		{name: "one large or two of half the size",
 			options:   []expander.Option{option("b", 1, pods(4, "1", "2Gi")), option("a", 2, pods(4, "1", "2Gi"))},
-			templates: map[string]*framework.NodeInfo{"a": template("2", "8Gi"), "b": template("4", "16Gi")},
-			want:      []string{"b", "a"},
-		},
-		{
-			name:      "a group without a template is left out",
+			templates: map[string]*framework.NodeInfo{"a": template("2", "8Gi"), "b": template("4", "16Gi")}, want: []string{"b", "a"}},
+		{name: "a group without a template is left out",
 			options:   []expander.Option{option("gone", 1, pods(1, "4", "16Gi")), option("a", 1, pods(1, "1", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi"), "gone": nil},
-			want:      []string{"a"},
-		},
-		{
-			name:      "a group that claims no CPU counts as idle there, and does not win for it",
+			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi"), "gone": nil}, want: []string{"a"}},
+		{name: "a group that claims no CPU counts as idle there, and does not win for it",
 			options:   []expander.Option{option("none", 1, pods(1, "1", "2Gi")), option("a", 1, pods(1, "1", "2Gi"))},
-			templates: map[string]*framework.NodeInfo{"none": template("0", "4Gi"), "a": template("2", "4Gi")},
-			want:      []string{"a"},
-		},
-		{
-			name:      "a group that claims nothing is better than no group",
-			options:   []expander.Option{option("none", 1, pods(1, "1", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"none": template("0", "0")},
-			want:      []string{"none"},
-		},
-		{
-			name:      "a first option that cannot be judged does not hide the others",
+			templates: map[string]*framework.NodeInfo{"none": template("0", "4Gi"), "a": template("2", "4Gi")}, want: []string{"a"}},
+		{name: "a group that claims nothing is better than no group", options: []expander.Option{option("none", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "0")}, want: []string{"none"}},
+		{name: "a first option that cannot be judged does not hide the others",
 			options:   []expander.Option{option("none", 1, pods(1, "0", "0")), option("a", 1, pods(1, "0", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"none": template("0", "0"), "a": template("4", "16Gi")},
-			want:      []string{"a"},
-		},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "0"), "a": template("4", "16Gi")}, want: []string{"a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, tt.templates))), "best options (-want +got)")
