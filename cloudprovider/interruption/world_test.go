@@ -350,5 +350,4 @@ func (w *world) count(name string) map[string]int {
 	return counts
 }
 
-// terminations counts the calls that terminated instances.
 func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAutoScalingGroup"] }

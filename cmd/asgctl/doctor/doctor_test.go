@@ -79,7 +79,6 @@ func TestOldFactsOfTheRunningAutoscaler(t *testing.T) {
 	}
 }
 
-// group returns a group of the Config.
 func quoted(c *fakeaws.Config, name string) *fakeaws.AutoScalingGroup {
 	return &c.AutoScalingGroups[slices.IndexFunc(c.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == name })]
 }

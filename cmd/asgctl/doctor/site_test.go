@@ -187,7 +187,6 @@ func ready(n corev1.Node, cfg fakeaws.Config) bool {
 	return isReady && (n.Labels[corev1.LabelInstanceTypeStable] != "g4dn.xlarge" || cfg.Delays.GPU == fakeaws.Never || !gpus.IsZero())
 }
 
-// nodes returns the nodes of instances.
 func (s *site) nodes(ctx context.Context) ([]corev1.Node, error) {
 	all, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -237,7 +236,6 @@ func runAt(t *testing.T, at time.Time) *doctor.Report {
 	return report
 }
 
-// checkOf returns one check of a report.
 func checkOf(t *testing.T, r doctor.Report, name string) doctor.Check {
 	t.Helper()
 	at := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Name == name })

@@ -117,7 +117,6 @@ func unit(f *pflag.Flag) string {
 	}
 }
 
-// section returns the section of a flag.
 func section(t *testing.T, f *pflag.Flag) string {
 	stock, newer := readLines(t, "stock_flags.txt"), readLines(t, "newer_flags.txt")
 	in := func(lines []string) bool {

@@ -54,7 +54,6 @@ func documentedKeys(t *testing.T) []documented {
 	return found
 }
 
-// at returns the value of a key.
 func at(values map[string]any, key string) any {
 	first, rest, nested := strings.Cut(key, ".")
 	if !nested {
