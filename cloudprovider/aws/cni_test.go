@@ -62,9 +62,8 @@ func TestSettingsOfTheCNI(t *testing.T) {
 			assert.Equal(t, tt.want, aws.CNIOf(appslisters.NewDaemonSetLister(indexer)), "settings")
 		})
 	}
-	if got := aws.CNIOf(nil); got != (nodetemplate.CNI{}) {
-		t.Errorf("without a lister the settings are %+v", got)
-	}
+	got := aws.CNIOf(nil)
+	assert.Truef(t, got == (nodetemplate.CNI{}), "without a lister the settings are %+v", got)
 }
 
 func TestManagedNodeGroupFollowsChangedCNI(t *testing.T) {
