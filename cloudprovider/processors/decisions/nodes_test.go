@@ -55,9 +55,8 @@ func TestNodeReasonsNameState(t *testing.T) {
 			f := &facts{at: noon, buffers: map[string][]string{"n": tt.buffers}, thresholds: map[string]time.Duration{"n": 10 * time.Minute}}
 			o := decision.Node{Name: "n"}
 			(&cluster{Collector: New(Config{}), facts: f}).weigh(&o, member{}, g, kept, tt.since)
-			if o.State != tt.state || o.Reason.Code != tt.code || o.Reason.Message != tt.want {
-				t.Errorf("got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
-			}
+			assert.Truef(t, o.State == tt.state && o.Reason.Code == tt.code && o.Reason.Message == tt.want,
+				"got %s %+v, want %s %s %q", o.State, o.Reason, tt.state, tt.code, tt.want)
 			lower := "lower the minimum in --nodes=2:5:web, and in AWS to 1: aws autoscaling update-auto-scaling-group --auto-scaling-group-name web --min-size 1"
 			if tt.code == decision.CodeMinSize && o.Reason.Remedy != lower {
 				t.Errorf("remedy %q, want %q", o.Reason.Remedy, lower)

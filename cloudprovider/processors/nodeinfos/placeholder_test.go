@@ -36,12 +36,8 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	ctx, err := coretest.NewScaleTestAutoscalingContext(config.AutoscalingOptions{}, &fake.Clientset{}, nil, w.Provider, nil, nil, nil)
 	require.NoError(t, err)
 	infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(&ctx, nil, nil, taints.TaintConfig{}, time.Now())
-	if coreErr != nil {
-		t.Fatal(coreErr)
-	}
-	if len(infos) != 2 || !IsPlaceholder(infos["unknown"]) {
-		t.Fatalf("the NodeInfos are %v, want a placeholder and another", infos)
-	}
+	require.NoError(t, coreErr)
+	require.Truef(t, len(infos) == 2 && IsPlaceholder(infos["unknown"]), "the NodeInfos are %v, want a placeholder and another", infos)
 	state := clusterstate.NewClusterStateRegistry(w.Provider, clusterstate.ClusterStateRegistryConfig{}, ctx.LogRecorder, coretest.NewBackoff(),
 		nodegroupconfig.NewDefaultNodeGroupConfigProcessor(ctx.NodeGroupDefaults), asyncnodegroups.NewDefaultAsyncNodeGroupStateChecker())
 	require.NoError(t, state.UpdateNodes(nil, infos, time.Now()))
@@ -49,9 +45,8 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	core := scaleup.New(scaleup.Options{Core: orchestrator.New(), Placeholder: IsPlaceholder})
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
-	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {
-		t.Fatal(err)
-	}
+	_, err = core.ScaleUpToNodeGroupMinSize(nil, infos)
+	require.NoError(t, err)
 	if unknown, known := w.Target("unknown"), w.Target("known"); unknown != 0 || known != 2 {
 		t.Errorf("targets of the unknown group %d, of the known one %d, want 0 and the minimum of 2", unknown, known)
 	}

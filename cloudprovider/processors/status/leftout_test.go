@@ -23,9 +23,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 	suspended.SuspendedProcesses, operated.Operator = []string{"Launch"}, "example.amazonaws.com"
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, suspended, operated, group("empty", "m5.large"), group("sound", "g4dn.xlarge")))
 	z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := z.Grow("empty", 1); err == nil {
-		t.Fatal("launched where there is no capacity")
-	}
+	require.Error(t, z.Grow("empty", 1), "launched where there is no capacity")
 	launchable := nodegroups.NewLaunchable(z.Provider)
 	able, _, err := launchable.Process(z.ctx, z.NodeGroups(), z.ctx.TemplateNodeInfoRegistry.GetNodeInfos(), nil)
 	require.NoError(t, err)
@@ -44,9 +42,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 			launchable.AddLeftOut(s)
 			(&scaleup.EventingScaleUpStatusProcessor{}).Process(z.ctx, s)
 			events := z.published()
-			if len(events) != 2 {
-				t.Errorf("%d events on 2 pods: %q", len(events), events)
-			}
+			assert.Equalf(t, 2, len(events), "events on 2 pods: %q", events)
 			for _, event := range events {
 				// The core lists the reasons in any order.
 				reasons := strings.Split(strings.TrimPrefix(event, "Normal NotTriggerScaleUp pod didn't trigger scale-up: "), ", ")
