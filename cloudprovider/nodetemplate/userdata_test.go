@@ -59,9 +59,7 @@ func TestUserDataMayTellNotToCountAddresses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.data})
-			if got := template.Capacity.Pods().Value(); got != tt.want {
-				t.Errorf("pods %d, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, template.Capacity.Pods().Value(), "pods")
 		})
 	}
 }
