@@ -3,6 +3,8 @@ package instancetypes
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
@@ -24,9 +26,8 @@ func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bytes, measured := tt.typ.MemoryCapacity()
-			if bytes != tt.wantKiB*kib || measured != tt.wantMeasured {
-				t.Errorf("MemoryCapacity() = %d KiB, %v, want %d KiB, %v", bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
-			}
+			assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
+				"MemoryCapacity() = %d KiB, %v, want %d KiB, %v", bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
 		})
 	}
 }
@@ -45,7 +46,5 @@ func TestEstimateStaysBelowEveryMeasuredTypeButVT1(t *testing.T) {
 			t.Errorf("%s: estimated %d KiB, measured %d KiB", typ.Name, estimate/kib, real/kib)
 		}
 	}
-	if measured < 600 {
-		t.Errorf("%d types were measured, want the 600 and more of the table", measured)
-	}
+	assert.Truef(t, measured >= 600, "%d types were measured, want the 600 and more of the table", measured)
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,9 +46,7 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 func newRepair(t testing.TB, rules ...string) *NodeRepair {
 	t.Helper()
 	parsed, err := ParseRepairRules(rules)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent}
 }
 
@@ -87,9 +87,7 @@ func TestFirstRuleIsMostSpecificOne(t *testing.T) {
 		if rule, acts := newRepair(t, tt.rules...).Rules.of(tt.condition, tt.reason); acts {
 			got = fmt.Sprint(rule.Action, " ", rule.Wait)
 		}
-		if got != tt.want {
-			t.Errorf("by %q %s/%s has %q, want %q", tt.rules, tt.condition, tt.reason, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, got, "by %q %s/%s has", tt.rules, tt.condition, tt.reason)
 	}
 }
 
@@ -109,13 +107,11 @@ func TestInvalidRuleSaysWhy(t *testing.T) {
 		"KernelReady=Replace,5m,6m":   `the wait "5m,6m" is no duration`,
 		"acceleratedhardwareready/X=": "the condition is spelled AcceleratedHardwareReady",
 	} {
-		if _, err := ParseRepairRules([]string{rule}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: error %v, want one with %q", rule, err, want)
-		}
+		_, err := ParseRepairRules([]string{rule})
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), want), "%q: error %v, want one with %q", rule, err, want)
 	}
-	if _, err := ParseRepairRules([]string{"Ready/A=Replace", "Ready/A=Reboot,5m", "Ready=no"}); err == nil || strings.Count(err.Error(), "repair rule") != 2 {
-		t.Errorf("error %v, want one about each of two rules", err)
-	}
+	_, err := ParseRepairRules([]string{"Ready/A=Replace", "Ready/A=Reboot,5m", "Ready=no"})
+	assert.Truef(t, err != nil && strings.Count(err.Error(), "repair rule") == 2, "error %v, want one about each of two rules", err)
 }
 
 func TestConditionHoldsWithoutABreak(t *testing.T) {
@@ -183,9 +179,8 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 				n.Status.Conditions = l.conditions
 				r.See(append(healthy(web, 9), n), l.at)
 			}
-			if got := r.answer(n, noon); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			got := r.answer(n, noon)
+			assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 		})
 	}
 }
@@ -201,9 +196,8 @@ func TestOnlyNodesThatStayAreRepaired(t *testing.T) {
 		r, web := newRepair(t, "Ready=Replace,1m"), &group.Group{Name: "web"}
 		n := member("n", web, condition("Ready=False", ago(5*time.Minute)))
 		change(&n)
-		if r.See(append(healthy(web, 9), n), noon); r.answer(n, noon) != "" {
-			t.Errorf("%s: %s", name, r.answer(n, noon))
-		}
+		r.See(append(healthy(web, 9), n), noon)
+		assert.Equalf(t, "", r.answer(n, noon), "%s", name)
 	}
 }
 
@@ -247,9 +241,8 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 				nodes = append(nodes, member(fmt.Sprint("bad-", n), web, condition("Ready=False", ago(since))))
 			}
 			r.See(nodes, noon)
-			if got := r.answer(first, noon); !strings.HasPrefix(got, tt.want) {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			got := r.answer(first, noon)
+			assert.Truef(t, strings.HasPrefix(got, tt.want), "got  %s\nwant %s", got, tt.want)
 		})
 	}
 	t.Run("two zones", func(t *testing.T) {
@@ -263,9 +256,8 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			nodes = append(nodes, in)
 		}
 		r.See(nodes, noon)
-		if got, want := r.answer(nodes[0], noon), cluster+" (3 of 10)"; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
+		got, want := r.answer(nodes[0], noon), cluster+" (3 of 10)"
+		assert.Equal(t, want, got, "got")
 	})
 }
 
@@ -284,12 +276,10 @@ func TestNodesCannotFillMemory(t *testing.T) {
 		bad := member("n", web, condition(fmt.Sprint("KernelReady=False/", n), ago(time.Hour)))
 		r.See([]Node{bad}, noon.Add(time.Duration(n)*time.Second))
 	}
-	if got := len(r.seen["n"][0].reasons); got > mostReasons {
-		t.Errorf("%d reasons are remembered, want at most %d", got, mostReasons)
-	}
-	if r.See(nil, noon); len(r.seen) > 0 {
-		t.Errorf("%d nodes that are gone are remembered", len(r.seen))
-	}
+	got := len(r.seen["n"][0].reasons)
+	assert.Truef(t, got <= mostReasons, "%d reasons are remembered, want at most %d", got, mostReasons)
+	r.See(nil, noon)
+	assert.Empty(t, r.seen, "nodes that are gone are remembered")
 }
 
 // go test ./cloudprovider/move -run '^$' -bench See. It leaves out what the machine does with the answers.

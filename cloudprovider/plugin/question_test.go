@@ -48,13 +48,9 @@ func FuzzQuestion(f *testing.F) {
 		if err != nil && len(options) > 0 {
 			t.Errorf("%d options beside the error %v", len(options), err)
 		}
-		if len(infos) != len(options) {
-			t.Errorf("%d options have %d nodes", len(options), len(infos))
-		}
+		assert.Truef(t, len(infos) == len(options), "%d options have %d nodes", len(options), len(infos))
 		for _, o := range options {
-			if o.NodeCount < 1 || len(o.Pods) == 0 {
-				t.Errorf("an option has %d nodes for %d pods", o.NodeCount, len(o.Pods))
-			}
+			assert.Truef(t, o.NodeCount >= 1 && len(o.Pods) != 0, "an option has %d nodes for %d pods", o.NodeCount, len(o.Pods))
 		}
 	})
 }
@@ -64,9 +60,8 @@ func TestQuestionHasPodsOfDaemonSets(t *testing.T) {
 		corev1.ResourceCPU: resource.MustParse("2")}}})
 	_, infos, err := readOptions(&protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{podOf("a", "1")}}},
 		NodeBytesMap: map[string][]byte{"web": node}}, named{"web": {}}, []*appsv1.DaemonSet{{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default"}}})
-	if err != nil || len(infos["web"].Pods()) != 1 {
-		t.Errorf("the node of the option = %v, error %v, want the pod of the DaemonSet on it", infos["web"], err)
-	}
+	assert.Truef(t, err == nil && len(infos["web"].Pods()) == 1,
+		"the node of the option = %v, error %v, want the pod of the DaemonSet on it", infos["web"], err)
 }
 
 // Parsing or comparing such quantities takes minutes.
