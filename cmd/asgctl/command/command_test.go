@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -22,9 +23,8 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 		for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
 			flags.VisitAll(func(f *pflag.Flag) {
 				seen++
-				if name, _ := pflag.UnquoteUsage(f); strings.Contains(name, " ") {
-					t.Errorf("%s: the value of --%s is called %q", cmd.CommandPath(), f.Name, name)
-				}
+				name, _ := pflag.UnquoteUsage(f)
+				assert.NotContainsf(t, name, " ", "%s: the value of --%s is called %q", cmd.CommandPath(), f.Name, name)
 			})
 		}
 		for _, below := range cmd.Commands() {
@@ -32,9 +32,7 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 		}
 	}
 	look((&cli{stdout: io.Discard, stderr: io.Discard, program: asgctl}).root())
-	if seen < 50 {
-		t.Errorf("%d flags seen", seen)
-	}
+	assert.Truef(t, seen >= 50, "%d flags seen", seen)
 }
 
 // The next question goes to the same autoscaler.
@@ -46,7 +44,6 @@ func TestNextQuestionHasTheGivenFlags(t *testing.T) {
 	defer server.Close()
 	var stdout, stderr strings.Builder
 	Run(t.Context(), []string{"explain", "pods", "--url", server.URL, "--timeout", "1m0s"}, &stdout, &stderr, "")
-	if want := " --timeout=1m0s --url=" + server.URL + "\n"; !strings.HasSuffix(stdout.String(), want) {
-		t.Errorf("got %s\n%s\nwant it to end in %s", &stdout, &stderr, want)
-	}
+	want := " --timeout=1m0s --url=" + server.URL + "\n"
+	assert.Truef(t, strings.HasSuffix(stdout.String(), want), "got %s\n%s\nwant it to end in %s", &stdout, &stderr, want)
 }

@@ -73,9 +73,7 @@ web     fits      -     2       3      0.19 USD/h
 		answer := PodsOf(report(), Running, "", Named("shop", name))
 		assert.Emptyf(t, cmp.Diff(want, answer.Text()), "pod %s (-want +got)", name)
 	}
-	if other := PodsOf(report(), Running, "", Named("other", "b")); len(other.Pods) > 0 {
-		t.Error("a pod of another namespace is found")
-	}
+	assert.True(t, len(PodsOf(report(), Running, "", Named("other", "b")).Pods) == 0, "a pod of another namespace is found")
 }
 
 func TestAnswerAboutOwner(t *testing.T) {
@@ -94,9 +92,7 @@ Next:
   asgctl explain pod -n shop a
 `
 	assert.Empty(t, cmp.Diff(want, answer.Text()), "(-want +got)")
-	if n := answer.Unserved(); n != 2 {
-		t.Errorf("%d pods get no node, want 2", n)
-	}
+	assert.Equal(t, 2, answer.Unserved(), "pods get no node")
 	if text := PodsOf(report(), Running, "Deployment/none", Owned("shop", "Deployment/none")).Text(); text != "no pod of Deployment/none waits for a node\n" {
 		t.Errorf("an owner without waiting pods: %q", text)
 	}
@@ -107,14 +103,11 @@ func TestSearchesAreThoseOfThePods(t *testing.T) {
 	require.NoError(t, err)
 	var got Pods
 	require.NoError(t, json.Unmarshal(text, &got))
-	if got.Version != "v1" || got.Source != DryRun || len(got.Searches) != 2 || strings.Contains(string(text), "unseen") {
-		t.Errorf("version %q, source %q, searches %+v", got.Version, got.Source, got.Searches)
-	}
+	assert.Truef(t, got.Version == "v1" && got.Source == DryRun && len(got.Searches) == 2 && !strings.Contains(string(text), "unseen"),
+		"version %q, source %q, searches %+v", got.Version, got.Source, got.Searches)
 	for _, pod := range got.Pods {
 		want := map[string]string{"a": "web", "b": "web", "c": "spot"}[pod.Name]
-		if group := got.Searches[pod.Search].Answers[0].Group; group != want {
-			t.Errorf("pod %s has the answers of %s first, want %s", pod.Name, group, want)
-		}
+		assert.Equalf(t, want, got.Searches[pod.Search].Answers[0].Group, "pod %s has the answers first", pod.Name)
 	}
 	if all := PodsOf(report(), Running, "the cluster", everyPod); len(all.Pods) != 4 || len(all.Searches) != 3 {
 		t.Errorf("all: %d pods and %d searches, want 4 and 3", len(all.Pods), len(all.Searches))
@@ -143,9 +136,7 @@ instance   i-2 in us-east-1a
 `,
 	} {
 		answer, found := NodeOf(report(), Running, name)
-		if !found {
-			t.Fatalf("node %s is not found", name)
-		}
+		require.Truef(t, found, "node %s is not found", name)
 		assert.Emptyf(t, cmp.Diff(want, answer.Text()), "node %s (-want +got)", name)
 	}
 	if _, found := NodeOf(report(), Running, "ip-9"); found {
@@ -157,9 +148,8 @@ func TestConsoleOfANodeThatDoesNotJoinIsShown(t *testing.T) {
 	r := report()
 	r.Nodes[1].Console = []string{"booting", "kernel panic\x07"}
 	answer, _ := NodeOf(r, Running, r.Nodes[1].Name)
-	if want := "\nThe end of its console output, without secrets:\n  booting\n  kernel panic"; !strings.Contains(answer.Text(), want) {
-		t.Errorf("%q, want %q in it", answer.Text(), want)
-	}
+	want := "\nThe end of its console output, without secrets:\n  booting\n  kernel panic"
+	assert.Containsf(t, answer.Text(), want, "%q, want %q in it", answer.Text(), want)
 }
 
 func TestUnlistedPod(t *testing.T) {
@@ -189,9 +179,8 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 	pod := PodsOf(r, Running, "", Named("shop", "a"))
 	node, _ := NodeOf(r, Running, "ip-1")
 	for _, text := range []string{pod.Text(), node.Text(), PodsOf(r, Running, "the cluster", everyPod).Text()} {
-		if strings.Contains(text, "\x1b") || strings.Count(text, "\nNext:\n") > 1 || strings.Contains(text, "\n  rm -rf") {
-			t.Errorf("text of others breaks the answer:\n%q", text)
-		}
+		assert.Truef(t, !strings.Contains(text, "\x1b") && strings.Count(text, "\nNext:\n") <= 1 && !strings.Contains(text, "\n  rm -rf"),
+			"text of others breaks the answer:\n%q", text)
 	}
 }
 

@@ -72,9 +72,8 @@ func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, got), "groups (-want +got)")
 		})
 	}
-	if a.Region("a") != "cn-north-1" || a.Region("b") != "" {
-		t.Errorf("regions are %q and %q, want cn-north-1 and none", a.Region("a"), a.Region("b"))
-	}
+	assert.Truef(t, a.Region("a") == "cn-north-1" && a.Region("b") == "",
+		"regions are %q and %q, want cn-north-1 and none", a.Region("a"), a.Region("b"))
 }
 
 func TestVersionsOfALaunchTemplate(t *testing.T) {
@@ -99,9 +98,7 @@ func TestVersionsOfALaunchTemplate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := a.DescribeLaunchTemplateVersions(t.Context(), &tt.in)
 			if tt.missing {
-				if !awsclient.IsNotFound(err) {
-					t.Errorf("error = %v, want AWS's for what is not there", err)
-				}
+				assert.Truef(t, awsclient.IsNotFound(err), "error = %v, want AWS's for what is not there", err)
 				return
 			}
 			require.NoError(t, err)
@@ -124,14 +121,11 @@ func TestNodegroupsMayBeListedOrConcatenated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			account := account(t, map[string]string{groupsFile: groups, nodegroupsFile: text})
 			for _, n := range []string{"a", "b"} {
-				if _, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)}); err != nil {
-					t.Errorf("node group %s: %v", n, err)
-				}
+				_, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("x"), NodegroupName: aws.String(n)})
+				assert.NoErrorf(t, err, "node group %s", n)
 			}
 			_, err := account.DescribeNodegroup(t.Context(), &eks.DescribeNodegroupInput{ClusterName: aws.String("y"), NodegroupName: aws.String("a")})
-			if !awsclient.IsNotFound(err) {
-				t.Errorf("error = %v, want AWS's for what is not there", err)
-			}
+			assert.Truef(t, awsclient.IsNotFound(err), "error = %v, want AWS's for what is not there", err)
 		})
 	}
 }
@@ -150,9 +144,8 @@ func TestAFileThatCannotBeUnderstoodIsAnError(t *testing.T) {
 		{"bad types", map[string]string{groupsFile: groups, instanceTypesFile: `{"InstanceTypes": [{}]}`}, "instance-types.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := LoadAccount(folder(t, tt.files), instancetypes.Embedded()); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("LoadAccount() error = %v, want one with %q", err, tt.want)
-			}
+			_, err := LoadAccount(folder(t, tt.files), instancetypes.Embedded())
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "LoadAccount() error = %v, want one with %q", err, tt.want)
 		})
 	}
 }
@@ -203,9 +196,8 @@ func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
 			for _, found := range out.InstanceTypes {
 				got[*found.InstanceType] = true
 			}
-			if !got[tt.with] || got[tt.lacks] {
-				t.Errorf("%s is in: %t, %s is in: %t; want true, false", tt.with, got[tt.with], tt.lacks, got[tt.lacks])
-			}
+			assert.Truef(t, got[tt.with] && !got[tt.lacks],
+				"%s is in: %t, %s is in: %t; want true, false", tt.with, got[tt.with], tt.lacks, got[tt.lacks])
 		})
 	}
 }
