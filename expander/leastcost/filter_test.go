@@ -132,9 +132,8 @@ func TestEstimatesAreMarkedInTheReason(t *testing.T) {
 			return one.Times(count), true
 		}), nil)
 		best := f.BestOptions([]expander.Option{option("a", 3, web), option("b", 3, web)}, infos)
-		if len(best) != 1 || strings.Count(f.Words()("a"), "about ") != map[bool]int{true: 3}[guessed] {
-			t.Errorf("guessed %v: %+v, want the option's, the plan's and the total cost marked if so", guessed, best)
-		}
+		assert.Truef(t, len(best) == 1 && strings.Count(f.Words()("a"), "about ") == map[bool]int{true: 3}[guessed],
+			"guessed %v: %+v, want the option's, the plan's and the total cost marked if so", guessed, best)
 	}
 }
 
@@ -297,9 +296,7 @@ func TestBetterPlanIsCheaperForAsManyPods(t *testing.T) {
 		{"equal", plan(5, 1), false},
 		{"dearer for more pods", plan(6, 1.1), false},
 	} {
-		if got := tt.b.better(plan(5, 1)); got != tt.want {
-			t.Errorf("%s: better = %t, want %t", tt.name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, tt.b.better(plan(5, 1)), "%s: better", tt.name)
 	}
 }
 
@@ -388,14 +385,12 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 			total += prices[candidates[i].id] * float64(a.count)
 			node := templates[candidates[i].id].Node().Status.Allocatable
 			for _, planned := range a.nodes {
-				if on := planned.Pods; firstFit(on, node) != 1 {
-					t.Errorf("round %d: %d pods do not fit a node of %s", round, len(on), candidates[i].id)
-				}
+				on := planned.Pods
+				assert.Equalf(t, 1, firstFit(on, node), "round %d: %d pods do not fit a node of %s", round, len(on), candidates[i].id)
 			}
 			for _, pod := range a.pods {
-				if seen[pod.UID] || !slices.Contains(candidates[i].option.Pods, pod) {
-					t.Errorf("round %d: pod %s is planned twice, or for %s, which cannot take it", round, pod.Name, candidates[i].id)
-				}
+				assert.Truef(t, !seen[pod.UID] && slices.Contains(candidates[i].option.Pods, pod),
+					"round %d: pod %s is planned twice, or for %s, which cannot take it", round, pod.Name, candidates[i].id)
 				seen[pod.UID] = true
 			}
 		}
@@ -405,9 +400,7 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 				every[pod.UID] = true
 			}
 		}
-		if len(seen) != len(every) {
-			t.Errorf("round %d: %d of %d pods are planned", round, len(seen), len(every))
-		}
+		assert.Truef(t, len(seen) == len(every), "round %d: %d of %d pods are planned", round, len(seen), len(every))
 		for _, o := range options {
 			if cost := prices[o.NodeGroup.Id()] * float64(o.NodeCount); len(o.Pods) == len(every) && cost < total*(1-1e-9) {
 				t.Errorf("round %d: the plan costs %v, %d nodes of %s alone %v", round, total, o.NodeCount, o.NodeGroup.Id(), cost)
@@ -473,9 +466,8 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 	for _, limit := range []time.Duration{1, 5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, time.Hour} {
 		f := New(prices, nil, nil, limit, &ticking{})
 		best := f.BestOptions(options, templates)
-		if len(best) == 0 || best[0].NodeCount == 0 || len(best[0].Pods) == 0 {
-			t.Fatalf("limit %v: best options %v, want one to begin with", limit, summary(best))
-		}
+		require.Truef(t, len(best) != 0 && best[0].NodeCount != 0 && len(best[0].Pods) != 0,
+			"limit %v: best options %v, want one to begin with", limit, summary(best))
 		first := New(prices, nil, nil, limit, &ticking{}).Explain(options, templates)[0]
 		if want := limit < time.Hour; first.Cut != want || strings.Contains(first.String(), "found in the time for it") != want {
 			t.Errorf("limit %v: cut short %t, explained as %q, want %t", limit, first.Cut, first, want)
@@ -485,9 +477,7 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 		}
 		last = first
 	}
-	if last.TotalPods != len(every) {
-		t.Errorf("with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
-	}
+	assert.Truef(t, last.TotalPods == len(every), "with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
 }
 
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
@@ -500,9 +490,7 @@ func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
 	}
 	for _, o := range newFilter(flat{"a": 1, "b": 1}, nil).BestOptions(options, nodes) {
-		if o.NodeGroup.Id() != "b" || o.NodeCount != 3 {
-			t.Errorf("begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
-		}
+		assert.Truef(t, o.NodeGroup.Id() == "b" && o.NodeCount == 3, "begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
 	}
 	assert.Empty(t, cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got), "planned (-want +got)")
 }

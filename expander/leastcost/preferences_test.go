@@ -1,7 +1,6 @@
 package leastcost
 
 import (
-	"strings"
 	"testing"
 	"time"
 
@@ -85,13 +84,9 @@ func TestPreferredGroupIsBalancedWithGroupsThatSuitAsWell(t *testing.T) {
 	f := newFilter(flat{"a": 1, "b": 1, "c": 1}, nil)
 	f.Preferences.Percent = 5
 	best := f.BestOptions(options, templates)
-	if len(best) != 2 || len(best[0].SimilarNodeGroups) != 1 || best[0].SimilarNodeGroups[0].Id() != "c" {
-		t.Errorf("best options %v, want a with c alone beside it, and c", summary(best))
-	}
-	if words := f.Words()("a"); !strings.Contains(words, "the cheapest plan that follows what pods prefer") {
-		t.Errorf("words %q do not say why", words)
-	}
-	if len(options[0].SimilarNodeGroups) != 2 {
-		t.Error("the given option has changed")
-	}
+	assert.Truef(t, len(best) == 2 && len(best[0].SimilarNodeGroups) == 1 && best[0].SimilarNodeGroups[0].Id() == "c",
+		"best options %v, want a with c alone beside it, and c", summary(best))
+	words := f.Words()("a")
+	assert.Containsf(t, words, "the cheapest plan that follows what pods prefer", "words %q do not say why", words)
+	assert.Len(t, options[0].SimilarNodeGroups, 2, "the given option has changed")
 }

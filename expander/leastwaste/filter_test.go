@@ -88,9 +88,7 @@ func TestScoreIsTheMeanIdleRatio(t *testing.T) {
 		{name: "more used than offered", used: Size{CPUMillis: 2000, MemoryBytes: 2 * gib}, offered: Size{CPUMillis: 1000, MemoryBytes: gib}, want: -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Score(tt.used, tt.offered); got != tt.want {
-				t.Errorf("Score(%+v, %+v) = %v, want %v", tt.used, tt.offered, got, tt.want)
-			}
+			assert.Equalf(t, tt.want, Score(tt.used, tt.offered), "Score(%+v, %+v)", tt.used, tt.offered)
 		})
 	}
 }
@@ -169,9 +167,7 @@ func TestBestOptionsAgreesWithStock(t *testing.T) {
 			}
 		}
 	}
-	if same < 1500 {
-		t.Errorf("only %d of 4000 rounds can be compared with stock, want 1500", same)
-	}
+	assert.Truef(t, same >= 1500, "only %d of 4000 rounds can be compared with stock, want 1500", same)
 }
 
 // nearTie reports whether a score is above the lowest, but by less than 5 % of memory would make.
@@ -197,9 +193,7 @@ func TestExplainGivesThePartsOfEachScore(t *testing.T) {
 	got := New(nil).Explain(options, templates)
 	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
 	line := "gpu-spot: 3 node(s) for 3 pod(s) leave 0.500 of CPU, 0.750 of memory idle, score 0.625: chosen"
-	if got[0].String() != line {
-		t.Errorf("String() = %q, want %q", got[0].String(), line)
-	}
+	assert.Truef(t, got[0].String() == line, "String() = %q, want %q", got[0].String(), line)
 }
 
 // JSON has no NaN and no infinity: an explanation that holds one could not be shown.
@@ -214,9 +208,8 @@ func TestEveryExplanationIsFinite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			explanations := New(nil).Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
 				map[string]*framework.NodeInfo{"a": template(tt.cpu, tt.memory)})
-			if _, err := json.Marshal(explanations); err != nil {
-				t.Errorf("marshal %+v: %v", explanations, err)
-			}
+			_, err := json.Marshal(explanations)
+			assert.NoErrorf(t, err, "marshal %+v", explanations)
 		})
 	}
 }
