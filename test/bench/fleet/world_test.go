@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
@@ -77,18 +78,14 @@ var noNodes = informers.NewSharedInformerFactory(fake.NewClientset(), 0).Core().
 func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
 	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	filter := append(ownership.TagFilter{{Key: awsworld.EnabledTag}}, tags...)
 	m := &member{name: name, cache: asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,
 		Clock: clock.RealClock{}, LaunchMode: asg.LaunchAuto})}
 	m.provider, err = aws.New(t.Context(), aws.Options{Cache: m.cache, Region: clients.Region, Catalogue: instancetypes.Embedded(), InstanceTypes: clients.EC2,
 		Instances: clients.EC2, Zones: clients.EC2, Offerings: clients.EC2, Nodes: noNodes, Clock: clock.RealClock{}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return m
 }
 
