@@ -108,9 +108,8 @@ func TestChainDecidesAndNamesBreakTies(t *testing.T) {
 			require.NoError(t, err)
 			for range 20 {
 				list, templates := options()
-				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
-					t.Fatalf("best option = %+v, want %q", got, tt.want)
-				}
+				got := strategy.BestOption(list, templates)
+				require.Truef(t, got != nil && got.NodeGroup.Id() == tt.want, "best option = %+v, want %q", got, tt.want)
 			}
 		})
 	}
@@ -119,13 +118,11 @@ func TestChainDecidesAndNamesBreakTies(t *testing.T) {
 func TestNoOptionIsChosenFromNone(t *testing.T) {
 	strategy, err := parsed("least-waste", Config{})
 	require.NoError(t, err)
-	if got := strategy.BestOption(nil, nil); got != nil {
-		t.Errorf("best option = %+v, want none", got)
-	}
+	got := strategy.BestOption(nil, nil)
+	assert.Truef(t, got == nil, "best option = %+v, want none", got)
 	list, _ := options()
-	if got := strategy.BestOption(list, nil); got != nil {
-		t.Errorf("best option without templates = %+v, want none", got)
-	}
+	got = strategy.BestOption(list, nil)
+	assert.Truef(t, got == nil, "best option without templates = %+v, want none", got)
 }
 
 func TestUnworkableChainIsRefused(t *testing.T) {
@@ -140,9 +137,7 @@ func TestUnworkableChainIsRefused(t *testing.T) {
 	} {
 		t.Run(tt.names, func(t *testing.T) {
 			_, err := parsed(tt.names, Config{Provider: unpriced{}})
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("New = %v, want an error with %q", err, tt.want)
-			}
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "New = %v, want an error with %q", err, tt.want)
 		})
 	}
 }
@@ -174,9 +169,8 @@ func TestEventAndLogSayWhyOptionWasChosen(t *testing.T) {
 			want := []string{fmt.Sprintf("Normal ScaleUpOptionChosen: node group %q, of 3 options: %s", tt.group, tt.want)}
 			assert.Truef(t, slices.Equal(events, want), "events = %q, want %q", events, want)
 			klog.Flush()
-			if line := fmt.Sprintf("why=%q", tt.want); !strings.Contains(log.String(), line) {
-				t.Errorf("the log has no %s:\n%s", line, log)
-			}
+			line := fmt.Sprintf("why=%q", tt.want)
+			assert.Containsf(t, log.String(), line, "the log has no %s:\n%s", line, log)
 		})
 	}
 }

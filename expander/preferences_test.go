@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 	coreexpander "k8s.io/autoscaler/cluster-autoscaler/expander"
@@ -70,13 +71,11 @@ func TestPreferredGroupIsNotBalancedWithOthers(t *testing.T) {
 		chain.BestOption([]coreexpander.Option{list[0], list[1], list[2]}, templates)
 		return [2]bool{chain.Balances("a", "b"), chain.Balances("a", "c")}
 	}
-	if got := chosen(); got != [2]bool{true, true} {
-		t.Errorf("without preferences b and c may grow for a: %v, want both", got)
-	}
+	got := chosen()
+	assert.Truef(t, got == [2]bool{true, true}, "without preferences b and c may grow for a: %v, want both", got)
 	list[0].Pods[0].Spec.Affinity = &apiv1.Affinity{NodeAffinity: &apiv1.NodeAffinity{
 		PreferredDuringSchedulingIgnoredDuringExecution: []apiv1.PreferredSchedulingTerm{{Weight: 1, Preference: apiv1.NodeSelectorTerm{
 			MatchExpressions: []apiv1.NodeSelectorRequirement{{Key: apiv1.LabelInstanceTypeStable, Operator: apiv1.NodeSelectorOpIn, Values: []string{"a"}}}}}}}}
-	if got := chosen(); got != [2]bool{false, true} {
-		t.Errorf("b and c may grow for a that pods prefer: %v, want c alone", got)
-	}
+	got = chosen()
+	assert.Truef(t, got == [2]bool{false, true}, "b and c may grow for a that pods prefer: %v, want c alone", got)
 }

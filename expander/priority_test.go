@@ -62,9 +62,7 @@ func serving(t *testing.T, data map[string]string) kubernetes.Interface {
 func eventually(t *testing.T, read func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !read(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the config map has not been read")
-		}
+		require.False(t, time.Now().After(end), "the config map has not been read")
 	}
 }
 
@@ -123,9 +121,8 @@ func TestPatternsMatchZoneGroupsByEitherName(t *testing.T) {
 			var got []string
 			for _, option := range filter.BestOptions(given, nil) {
 				got = append(got, option.NodeGroup.Id())
-				if _, ok := option.NodeGroup.(*group); !ok || option.NodeCount != 1 || len(option.Pods) != 1 {
-					t.Errorf("option %+v is not the one given", option)
-				}
+				_, ok := option.NodeGroup.(*group)
+				assert.Truef(t, ok && option.NodeCount == 1 && len(option.Pods) == 1, "option %+v is not the one given", option)
 			}
 			assert.Empty(t, cmp.Diff(tt.want, got), "options kept (-want +got)")
 			assert.Empty(t, cmp.Diff(tt.events, warnings(recorder)), "events (-want +got)")
@@ -151,15 +148,13 @@ func TestPriorityKeepsAllWithoutItsConfigMap(t *testing.T) {
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: "http://127.0.0.1:1"})
 	require.NoError(t, err)
 	filter := newPriority(&cacontext.AutoscalingKubeClients{Recorder: recorder}, client, namespace, groupOf)
-	if got := filter.BestOptions(offer("batch", "web/a", "web/b"), nil); len(got) != 3 || got[1].NodeGroup.Id() != "web/a" {
-		t.Errorf("options kept = %+v, want all three", got)
-	}
+	got := filter.BestOptions(offer("batch", "web/a", "web/b"), nil)
+	assert.Truef(t, len(got) == 3 && got[1].NodeGroup.Id() == "web/a", "options kept = %+v, want all three", got)
 	if got := warnings(recorder); got != nil {
 		t.Errorf("events = %q, want none", got)
 	}
-	if got := filter.BestOptions(nil, nil); got != nil {
-		t.Errorf("options kept of none = %+v, want none", got)
-	}
+	got = filter.BestOptions(nil, nil)
+	assert.Truef(t, got == nil, "options kept of none = %+v, want none", got)
 }
 
 // spy keeps its input.
@@ -175,9 +170,8 @@ func TestPriorityForwardsOptionsWithoutZoneGroups(t *testing.T) {
 		core := &spy{}
 		given := offer("web", "batch")
 		got := (&priority{core: core, groupName: groupName}).BestOptions(given, nil)
-		if len(core.options) != 2 || &core.options[0] != &given[0] || &got[0] != &given[0] {
-			t.Errorf("asked for %+v, got %+v, want the very options given", core.options, got)
-		}
+		assert.Truef(t, len(core.options) == 2 && &core.options[0] == &given[0] && &got[0] == &given[0],
+			"asked for %+v, got %+v, want the very options given", core.options, got)
 	}
 }
 

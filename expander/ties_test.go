@@ -66,9 +66,8 @@ func TestCheaperOfEquallyWastefulGroupsIsChosen(t *testing.T) {
 			for _, list := range [][]coreexpander.Option{
 				offer("gpu-a", "gpu-b", "gpu-c", "gpu-d"), offer("gpu-d", "gpu-c", "gpu-b", "gpu-a"),
 			} {
-				if got := strategy.BestOption(list, templates); got == nil || got.NodeGroup.Id() != tt.want {
-					t.Errorf("best option = %+v, want %q", got, tt.want)
-				}
+				got := strategy.BestOption(list, templates)
+				assert.Truef(t, got != nil && got.NodeGroup.Id() == tt.want, "best option = %+v, want %q", got, tt.want)
 			}
 		})
 	}
@@ -126,9 +125,8 @@ func TestEqualGroupsWithProblemsComeLast(t *testing.T) {
 				LeastCost: leastcost.New(prices, FailurePenalties{Failures: problems}, nil, time.Minute, clock.RealClock{})}
 			strategy, err := parsed(names, config)
 			require.NoError(t, err)
-			if got := strategy.BestOption(offer("c", "a", "b"), templates); got == nil || got.NodeGroup.Id() != "b" {
-				t.Errorf("best option = %+v, want b", got)
-			}
+			got := strategy.BestOption(offer("c", "a", "b"), templates)
+			assert.Truef(t, got != nil && got.NodeGroup.Id() == "b", "best option = %+v, want b", got)
 		})
 	}
 	options := offer("a", "b")

@@ -47,55 +47,43 @@ func TestS0RunsWithThePublishedFlags(t *testing.T) {
 func TestS0CarriesThePublishedFigures(t *testing.T) {
 	pod := deployment(t, "deploy/s0-gpu-spot-china.yaml").Spec.Template
 	for key, want := range map[string]string{"prometheus.io/scrape": "true", "prometheus.io/port": "8085"} {
-		if got := pod.Annotations[key]; got != want {
-			t.Errorf("annotation %s = %q, want %q", key, got, want)
-		}
+		assert.Equalf(t, want, pod.Annotations[key], "annotation %s", key)
 	}
 	container := pod.Spec.Containers[0]
-	if got := container.Resources.Requests.Cpu().String() + " " + container.Resources.Requests.Memory().String(); got != "100m 300Mi" {
-		t.Errorf("requests = %s, want 100m 300Mi", got)
-	}
+	assert.Equal(t, "100m 300Mi", container.Resources.Requests.Cpu().String()+" "+container.Resources.Requests.Memory().String(),
+		"requests")
 	wantMount := corev1.VolumeMount{Name: "ssl-certs", MountPath: "/etc/ssl/certs/ca-certificates.crt", ReadOnly: true}
 	assert.Empty(t, cmp.Diff([]corev1.VolumeMount{wantMount}, container.VolumeMounts), "mounts (-want +got)")
-	if got := pod.Spec.Volumes[0].HostPath.Path; got != "/etc/ssl/certs/ca-bundle.crt" {
-		t.Errorf("CA bundle of the host = %s, want /etc/ssl/certs/ca-bundle.crt", got)
-	}
+	assert.Equal(t, "/etc/ssl/certs/ca-bundle.crt", pod.Spec.Volumes[0].HostPath.Path, "CA bundle of the host")
 }
 
 func TestS3UsesTheImagesCertificates(t *testing.T) {
 	pod := deployment(t, "deploy/s3-eks-addons.yaml").Spec.Template.Spec
-	if len(pod.Volumes) > 0 || len(pod.Containers[0].VolumeMounts) > 0 {
-		t.Errorf("volumes %+v, mounts %+v, want none", pod.Volumes, pod.Containers[0].VolumeMounts)
-	}
+	assert.Truef(t, len(pod.Volumes) == 0 && len(pod.Containers[0].VolumeMounts) == 0,
+		"volumes %+v, mounts %+v, want none", pod.Volumes, pod.Containers[0].VolumeMounts)
 }
 
 // Every command is relative to the image's working directory, and every pod waits for the operator's image.
 func TestDeploymentsRunTheOperatorsImage(t *testing.T) {
 	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
 		container := deployment(t, name).Spec.Template.Spec.Containers[0]
-		if container.Image != "REPOSITORY:TAG" || container.Command[0] != "./cluster-autoscaler" || container.WorkingDir != "" {
-			t.Errorf("%s: image %q, command %q in %q", name, container.Image, container.Command[0], container.WorkingDir)
-		}
+		assert.Truef(t, container.Image == "REPOSITORY:TAG" && container.Command[0] == "./cluster-autoscaler" && container.WorkingDir == "",
+			"%s: image %q, command %q in %q", name, container.Image, container.Command[0], container.WorkingDir)
 	}
 }
 
 // No role of these files allows nominations, and rbac-optional.yaml says what to change for them.
 func TestDeploymentsDoNotNominate(t *testing.T) {
 	for _, name := range []string{"deploy/s0-gpu-spot-china.yaml", "deploy/s3-eks-addons.yaml"} {
-		if command := deployment(t, name).Spec.Template.Spec.Containers[0].Command; !slices.Contains(command, "--asg-nominate=off") {
-			t.Errorf("%s nominates: %q", name, command)
-		}
+		command := deployment(t, name).Spec.Template.Spec.Containers[0].Command
+		assert.Truef(t, slices.Contains(command, "--asg-nominate=off"), "%s nominates: %q", name, command)
 	}
 	for _, name := range []string{"deploy/rbac.yaml", "deploy/rbac-plugin.yaml", "deploy/rbac-interruption.yaml"} {
-		if strings.Contains(read(t, name), "pods/status") {
-			t.Errorf("%s allows nominations", name)
-		}
+		assert.NotContainsf(t, read(t, name), "pods/status", "%s allows nominations", name)
 	}
 }
 
 func TestS3IsNotEvictedByItself(t *testing.T) {
 	annotations := deployment(t, "deploy/s3-eks-addons.yaml").Spec.Template.Annotations
-	if got := annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"]; got != "false" {
-		t.Errorf("safe-to-evict = %q, want false", got)
-	}
+	assert.Equal(t, "false", annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"], "safe-to-evict")
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // matches reports whether an event matches a pattern of EventBridge: for each key one of the values, or the nested pattern. One
@@ -83,9 +85,7 @@ func TestRulesMatchTheEventsTheyAreFor(t *testing.T) {
 					got++
 				}
 			}
-			if got != tt.want {
-				t.Errorf("%s: %d rules match, want %d", tt.name, got, tt.want)
-			}
+			assert.Equalf(t, tt.want, got, "%s: rules match", tt.name)
 		}
 	}
 }

@@ -50,13 +50,9 @@ func readPolicy(t *testing.T, name string) policy {
 
 func TestIAMDocumentsAreJSON(t *testing.T) {
 	names, err := fs.Glob(manifests.FS, "iam/*.json")
-	if err != nil || len(names) == 0 {
-		t.Fatalf("no IAM documents found: %v", err)
-	}
+	require.Truef(t, err == nil && len(names) != 0, "no IAM documents found: %v", err)
 	for _, name := range names {
-		if !json.Valid([]byte(read(t, name))) {
-			t.Errorf("%s is not valid JSON", name)
-		}
+		assert.Truef(t, json.Valid([]byte(read(t, name))), "%s is not valid JSON", name)
 	}
 }
 
@@ -67,9 +63,7 @@ func TestPartitionsDifferOnlyInTheirNames(t *testing.T) {
 	} {
 		for _, kind := range []string{"policy", "interruption", "shadow", "trust-irsa"} {
 			there := read(t, "iam/"+kind+"-"+partition+".json")
-			if strings.Contains(there, "arn:aws:") {
-				t.Errorf("%s for %s names an ARN of another partition", kind, partition)
-			}
+			assert.NotContainsf(t, there, "arn:aws:", "%s for %s names an ARN of another partition", kind, partition)
 			assert.Emptyf(t, cmp.Diff(read(t, "iam/"+kind+"-aws.json"), toAWS.Replace(there)), "%s differs between the partitions (-aws +%s)", kind, partition)
 		}
 	}
@@ -104,9 +98,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 		"iam/policy-aws-us-gov.json", "iam/interruption-aws-us-gov.json"} {
 		for _, s := range readPolicy(t, name).Statement {
 			for _, action := range s.Action {
-				if strings.Contains(action, "*") {
-					t.Errorf("%s: %s allows %q; name each action", name, s.Sid, action)
-				}
+				assert.NotContainsf(t, action, "*", "%s: %s allows %q; name each action", name, s.Sid, action)
 			}
 			if !slices.ContainsFunc(s.Action, writes) {
 				continue
@@ -115,9 +107,7 @@ func TestWritesAreLimitedToOwnedGroups(t *testing.T) {
 				assert.Emptyf(t, cmp.Diff(byAWSAlone, s.Condition), "%s: %s can be used by others than AWS (-want +got)", name, s.Sid)
 				continue
 			}
-			if s.Resource == "*" {
-				t.Errorf("%s: %s allows writes on every resource", name, s.Sid)
-			}
+			assert.Truef(t, s.Resource != "*", "%s: %s allows writes on every resource", name, s.Sid)
 			if strings.HasPrefix(s.Action[0], "sqs:") { // on the cluster's own queue, which has no tag that a condition could look at
 				if !strings.HasSuffix(s.Resource, ":sqs:REGION:ACCOUNT_ID:CLUSTER_NAME-interruptions") || slices.ContainsFunc(s.Action, notSQS) {
 					t.Errorf("%s: %s allows more than one queue, or more than SQS", name, s.Sid)
@@ -186,9 +176,8 @@ func TestEveryCallTheProductMakesIsAllowed(t *testing.T) {
 		if doctor := strings.HasPrefix(file, "../cmd/asgctl/doctor/"); doctor && action == diagnosis {
 			continue
 		}
-		if !slices.Contains(allowed, action) {
-			t.Errorf("%s calls %s, which neither iam/policy-aws.json nor iam/interruption-aws.json allows", file, action)
-		}
+		assert.Truef(t, slices.Contains(allowed, action),
+			"%s calls %s, which neither iam/policy-aws.json nor iam/interruption-aws.json allows", file, action)
 	}
 }
 
@@ -197,13 +186,11 @@ func TestEveryCallOfStockIsAllowed(t *testing.T) {
 	module, err := exec.Command("go", "list", "-m", "-f={{.Dir}}", "k8s.io/autoscaler/cluster-autoscaler").Output()
 	require.NoError(t, err)
 	called := calledActions(t, filepath.Join(strings.TrimSpace(string(module)), "cloudprovider", "aws"))
-	if _, found := called["autoscaling:SetDesiredCapacity"]; !found {
-		t.Fatalf("no calls of the stock provider were found, but %q", called)
-	}
+	_, found := called["autoscaling:SetDesiredCapacity"]
+	require.Truef(t, found, "no calls of the stock provider were found, but %q", called)
 	for action, file := range called {
-		if !slices.Contains(actions(t, "iam/policy-aws.json"), action) {
-			t.Errorf("%s calls %s, which iam/policy-aws.json does not allow", file, action)
-		}
+		assert.Truef(t, slices.Contains(actions(t, "iam/policy-aws.json"), action),
+			"%s calls %s, which iam/policy-aws.json does not allow", file, action)
 	}
 }
 

@@ -88,9 +88,8 @@ func fromCloudFormation(t *testing.T, p place) infrastructure {
 	}
 	wantTypes := map[string]int{"AWS::SQS::Queue": 1, "AWS::SQS::QueuePolicy": 1, "AWS::Events::Rule": 7, "AWS::IAM::ManagedPolicy": 1}
 	assert.Empty(t, cmp.Diff(wantTypes, types), "resources (-want +got)")
-	if url := resolved(t, template.Outputs["QueueURL"], known).(map[string]any)["Value"]; url != p.queueURL() {
-		t.Errorf("output QueueURL is %v", url)
-	}
+	url := resolved(t, template.Outputs["QueueURL"], known).(map[string]any)["Value"]
+	assert.Truef(t, url == p.queueURL(), "output QueueURL is %v", url)
 	return out.sorted()
 }
 
@@ -106,9 +105,7 @@ func resolved(t *testing.T, value any, known map[string]string) any {
 	t.Helper()
 	look := func(name string) string {
 		found, ok := known[name]
-		if !ok {
-			t.Errorf("reference to %q, which is not there", name)
-		}
+		assert.Truef(t, ok, "reference to %q, which is not there", name)
 		return found
 	}
 	switch v := value.(type) {
@@ -143,9 +140,7 @@ func resolved(t *testing.T, value any, known map[string]string) any {
 		}
 		out := map[string]any{}
 		for key, member := range v {
-			if strings.HasPrefix(key, "Fn::") {
-				t.Errorf("function %s is not known here", key)
-			}
+			assert.Falsef(t, strings.HasPrefix(key, "Fn::"), "function %s is not known here", key)
 			out[key] = resolved(t, member, known)
 		}
 		return out
@@ -176,13 +171,10 @@ func TestQueueOfAnyClusterHasAName(t *testing.T) {
 		{strings.Repeat("long.", 20), "short", "short"},
 	} {
 		known := map[string]string{"ClusterName": tt.cluster, "QueueName": tt.named, "Named": fmt.Sprint(tt.named != "")}
-		if got := resolved(t, template.Resources["Queue"].Properties["QueueName"], known); got != tt.want {
-			t.Errorf("the queue of cluster %q is %q, want %q", tt.cluster, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, resolved(t, template.Resources["Queue"].Properties["QueueName"], known), "the queue of cluster %q", tt.cluster)
 		for parameter, value := range map[string]string{"ClusterName": tt.cluster, "QueueName": tt.want} {
-			if pattern := template.Parameters[parameter].AllowedPattern; !regexp.MustCompile("^(?:" + pattern + ")$").MatchString(value) {
-				t.Errorf("%s may not be %q: %s", parameter, value, pattern)
-			}
+			pattern := template.Parameters[parameter].AllowedPattern
+			assert.Truef(t, regexp.MustCompile("^(?:"+pattern+")$").MatchString(value), "%s may not be %q: %s", parameter, value, pattern)
 		}
 	}
 }
@@ -216,9 +208,7 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 		detailType := detailTypeOf(t, r.Pattern)
 		out.Rules[detailType] = map[string]any(r.Pattern)
 		rules = append(rules, p.ruleARN(detailType))
-		if r.Description == "" {
-			t.Errorf("rule %q has no description", name)
-		}
+		assert.Truef(t, r.Description != "", "rule %q has no description", name)
 	}
 	known := map[string]any{
 		"aws_sqs_queue.interruptions.arn":      p.queueARN(),
@@ -247,9 +237,7 @@ func fromTerraform(t *testing.T, p place) infrastructure {
 		}},
 	}
 	assert.Empty(t, cmp.Diff(want, module.Resource), "resources (-want +got)")
-	if url := module.Output["queue_url"]["value"]; url != "${aws_sqs_queue.interruptions.url}" {
-		t.Errorf("output queue_url is %v", url)
-	}
+	assert.Equal(t, "${aws_sqs_queue.interruptions.url}", module.Output["queue_url"]["value"], "output queue_url")
 	return out.sorted()
 }
 
@@ -258,9 +246,7 @@ func interpolated(t *testing.T, value any, known map[string]any) any {
 	t.Helper()
 	look := func(expression string) any {
 		found, ok := known[expression]
-		if !ok {
-			t.Errorf("expression %q is not known here", expression)
-		}
+		assert.Truef(t, ok, "expression %q is not known here", expression)
 		return found
 	}
 	text := func(s string) string {
@@ -293,9 +279,7 @@ func renamed(t *testing.T, properties map[string]any, names map[string]string) m
 	t.Helper()
 	out := map[string]any{}
 	for key, value := range properties {
-		if names[key] == "" {
-			t.Errorf("the queue has a property %s that nothing is compared with", key)
-		}
+		assert.Truef(t, names[key] != "", "the queue has a property %s that nothing is compared with", key)
 		out[names[key]] = value
 	}
 	return out
@@ -304,9 +288,7 @@ func renamed(t *testing.T, properties map[string]any, names map[string]string) m
 func parsed(t *testing.T, text string) any {
 	t.Helper()
 	var value any
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
+	require.NoErrorf(t, json.Unmarshal([]byte(text), &value), "in %s", text)
 	return value
 }
 
@@ -315,9 +297,7 @@ func detailTypeOf(t *testing.T, pattern any) string {
 	t.Helper()
 	p, _ := pattern.(map[string]any)
 	types, _ := p["detail-type"].([]any)
-	if len(types) != 1 {
-		t.Fatalf("pattern %v is not for one detail type", pattern)
-	}
+	require.Lenf(t, types, 1, "pattern %v is not for one detail type", pattern)
 	return types[0].(string)
 }
 
@@ -381,9 +361,7 @@ func TestStacksNameNoPartition(t *testing.T) {
 	for _, name := range []string{"interruption/cloudformation.yaml", "interruption/main.tf.json"} {
 		text := strings.ReplaceAll(read(t, name), "events.amazonaws.com.cn.", "") // of the comment that says why not
 		for _, word := range []string{"arn:aws", "amazonaws.com.cn", "cn-north", "us-west", ".amazonaws.com/"} {
-			if strings.Contains(text, word) {
-				t.Errorf("%s contains %q, so it holds in one partition or Region only", name, word)
-			}
+			assert.NotContainsf(t, text, word, "%s contains %q, so it holds in one partition or Region only", name, word)
 		}
 	}
 }

@@ -42,9 +42,8 @@ func TestCertManagerWritesTheSecretsOfThePlugin(t *testing.T) {
 		i := slices.IndexFunc(pod.Spec.Template.Spec.Volumes, func(v corev1.Volume) bool { return v.Name == volume })
 		name := pod.Spec.Template.Spec.Volumes[i].Secret.SecretName
 		c := made["Certificate "+name]
-		if c.Spec.SecretName != name || c.Namespace != pod.Namespace || !slices.Contains(c.Spec.Usages, use) {
-			t.Errorf("volume %s: certificate %+v, want one in Secret %s for %s", volume, c, name, use)
-		}
+		assert.Truef(t, c.Spec.SecretName == name && c.Namespace == pod.Namespace && slices.Contains(c.Spec.Usages, use),
+			"volume %s: certificate %+v, want one in Secret %s for %s", volume, c, name, use)
 		ca := issuer(c).Spec.CA
 		if ca == nil || !made["Certificate "+ca.SecretName].Spec.IsCA || issuer(made["Certificate "+ca.SecretName]).Spec.SelfSigned == nil {
 			t.Errorf("certificate %s comes from %+v, want the CA that signs itself", name, ca)

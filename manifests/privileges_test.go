@@ -16,9 +16,7 @@ func TestPodsRunWithoutPrivileges(t *testing.T) {
 		if c := pod.SecurityContext; c == nil || c.RunAsNonRoot == nil || !*c.RunAsNonRoot || c.SeccompProfile == nil || c.SeccompProfile.Type != "RuntimeDefault" {
 			t.Errorf("%s: security context of the pod = %+v, want no root and the runtime's seccomp profile", name, c)
 		}
-		if pod.HostNetwork || pod.HostPID || pod.HostIPC {
-			t.Errorf("%s: the pod shares namespaces with its host", name)
-		}
+		assert.Falsef(t, pod.HostNetwork || pod.HostPID || pod.HostIPC, "%s: the pod shares namespaces with its host", name)
 		for _, container := range pod.Containers {
 			c := container.SecurityContext
 			if c == nil || c.AllowPrivilegeEscalation == nil || *c.AllowPrivilegeEscalation || c.ReadOnlyRootFilesystem == nil || !*c.ReadOnlyRootFilesystem ||
@@ -45,14 +43,11 @@ func TestRolesGrantNoSecretsAndNoWildcards(t *testing.T) {
 			roles++
 			for _, rule := range role.Rules {
 				for _, granted := range append(append(append([]string{}, rule.Verbs...), rule.APIGroups...), rule.Resources...) {
-					if granted == "*" || granted == "secrets" || granted == "impersonate" || granted == "escalate" || granted == "bind" {
-						t.Errorf("%s: role %s grants %q", name, role.Name, granted)
-					}
+					assert.Truef(t, granted != "*" && granted != "secrets" && granted != "impersonate" && granted != "escalate" && granted != "bind",
+						"%s: role %s grants %q", name, role.Name, granted)
 				}
 			}
 		}
-		if roles == 0 {
-			t.Errorf("%s holds no role", name)
-		}
+		assert.Truef(t, roles != 0, "%s holds no role", name)
 	}
 }

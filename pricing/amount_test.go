@@ -27,9 +27,8 @@ func TestAmountsCompareOnlyWithinOneCurrency(t *testing.T) {
 		{name: "no currency", a: usd(0), b: Amount{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if order, ok := tt.a.Compare(tt.b); order != tt.order || ok != tt.ok {
-				t.Errorf("%v.Compare(%v) = %d, %v, want %d, %v", tt.a, tt.b, order, ok, tt.order, tt.ok)
-			}
+			order, ok := tt.a.Compare(tt.b)
+			assert.Truef(t, order == tt.order && ok == tt.ok, "%v.Compare(%v) = %d, %v, want %d, %v", tt.a, tt.b, order, ok, tt.order, tt.ok)
 		})
 	}
 }

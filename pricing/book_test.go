@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -57,9 +58,8 @@ func TestOnDemandPrefersUserListAndAppliesDiscount(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := b.OnDemand(tt.instanceType)
-			if diff := cmp.Diff(tt.want, got, nearly); diff != "" || ok != (tt.want.InstanceType != "") {
-				t.Errorf("OnDemand() = %v (-want +got):\n%s", ok, diff)
-			}
+			diff := cmp.Diff(tt.want, got, nearly)
+			assert.Truef(t, diff == "" && ok == (tt.want.InstanceType != ""), "OnDemand() = %v (-want +got):\n%s", ok, diff)
 		})
 	}
 }
@@ -100,9 +100,8 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := b.Spot(tt.instanceType, tt.zones)
 			want := Price{InstanceType: tt.instanceType, Amount: Amount{PerHour: tt.perHour, Currency: "USD"}, Origin: tt.origin}
-			if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
-				t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
-			}
+			diff := cmp.Diff(want, got, nearly)
+			assert.Truef(t, diff == "" && ok, "Spot() = %v (-want +got):\n%s", ok, diff)
 		})
 	}
 	if got, ok := b.Spot("zz9.large", nil); ok {
@@ -114,9 +113,8 @@ func TestARegionWithoutAListEstimatesSpotFromAnEstimate(t *testing.T) {
 	got, ok := book(t, "cn-northwest-1", "").Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
 	want := Price{InstanceType: "g4dn.xlarge", Amount: Amount{PerHour: 5.223 * 0.35, Currency: "CNY"}, Origin: Embedded("cn-north-1").Origin()}
 	want.Region, want.Basis = "cn-northwest-1", "0.35 × list price of cn-north-1"
-	if diff := cmp.Diff(want, got, nearly); diff != "" || !ok {
-		t.Errorf("Spot() = %v (-want +got):\n%s", ok, diff)
-	}
+	diff := cmp.Diff(want, got, nearly)
+	assert.Truef(t, diff == "" && ok, "Spot() = %v (-want +got):\n%s", ok, diff)
 }
 
 func TestUnlistedTypesArePricedByAnotherRegionsList(t *testing.T) {
@@ -169,15 +167,12 @@ func TestForeignTermsAreRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			own := terms(t, tt.text)
-			if _, err := NewBook(tt.region, own); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("NewBook() error = %v, want one with %q", err, tt.want)
-			}
+			_, err := NewBook(tt.region, own)
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "NewBook() error = %v, want one with %q", err, tt.want)
 			b := book(t, tt.region, "")
 			before, generation := b.Currency(), b.Generation()
 			price, _ := b.OnDemand("m5.large")
-			if err := b.SetTerms(own); err == nil {
-				t.Error("SetTerms() took them")
-			}
+			assert.Error(t, b.SetTerms(own), "SetTerms() took them")
 			if after, _ := b.OnDemand("m5.large"); after != price || b.Currency() != before || b.Generation() != generation {
 				t.Errorf("price %+v in %s after a refusal, was %+v in %s", after, b.Currency(), price, before)
 			}
@@ -212,16 +207,14 @@ func TestPartitionWithoutListsKeepsUserCurrency(t *testing.T) {
 	text := strings.NewReplacer("us-east-1", "eusc-de-east-1", "USD", "EUR").Replace(ownHead) + columns + "\nm5.large,0.1\n"
 	b := book(t, "eusc-de-east-1", "", SpotQuote{"m5.large", "eusc-de-east-1a", 0.03, readAt})
 	price, _ := b.Spot("m5.large", []string{"eusc-de-east-1a"})
-	if price.Basis != "0.35 × list price of us-east-1" || price.Amount.Currency != "USD" || b.Currency() != "USD" {
-		t.Errorf("before any currency is stated: %+v, want an estimate in USD, not the live price", price)
-	}
+	assert.Truef(t, price.Basis == "0.35 × list price of us-east-1" && price.Amount.Currency == "USD" && b.Currency() == "USD",
+		"before any currency is stated: %+v, want an estimate in USD, not the live price", price)
 	require.NoError(t, b.SetTerms(terms(t, text)))
 	if price, ok := b.Spot("m5.large", []string{"eusc-de-east-1a"}); !ok || price.Amount != (Amount{PerHour: 0.03, Currency: "EUR"}) {
 		t.Errorf("Spot() = %+v, %v, want the live price in EUR", price, ok)
 	}
-	if err := b.SetTerms(terms(t, strings.Replace(text, "EUR", "USD", 1))); err == nil || b.Currency() != "EUR" {
-		t.Errorf("another currency later: error %v, currency %s", err, b.Currency())
-	}
+	err := b.SetTerms(terms(t, strings.Replace(text, "EUR", "USD", 1)))
+	assert.Truef(t, err != nil && b.Currency() == "EUR", "another currency later: error %v, currency %s", err, b.Currency())
 }
 
 func TestInvalidLivePricesAreLeftOut(t *testing.T) {
@@ -229,9 +222,8 @@ func TestInvalidLivePricesAreLeftOut(t *testing.T) {
 	zero := 0.0
 	held := b.SetSpot([]SpotQuote{{"m5.large", "us-east-1a", -1, readAt}, {"m5.large", "us-east-1a", zero / zero, readAt},
 		{"m5.large", "us-east-1a", 1 / zero, readAt}, {"M5", "us-east-1a", 1, readAt}, {"m5.large", "", 1, readAt}, {"c5.large", "us-east-1a", 0.03, readAt}})
-	if price, _ := b.Spot("m5.large", nil); held != 1 || price.Exact() {
-		t.Errorf("%d prices held, m5.large at %+v, want 1 and the ratio", held, price)
-	}
+	price, _ := b.Spot("m5.large", nil)
+	assert.Truef(t, held == 1 && !price.Exact(), "%d prices held, m5.large at %+v, want 1 and the ratio", held, price)
 }
 
 func TestTheGenerationGrowsWithEachChange(t *testing.T) {
@@ -252,16 +244,13 @@ func TestABookIsReadWhileItChanges(t *testing.T) {
 		all.Go(func() {
 			for range 200 {
 				b.SetSpot([]SpotQuote{{"m5.large", "us-east-1a", 0.03, readAt}})
-				if price, ok := b.Spot("m5.large", []string{"us-east-1a"}); !ok || price.Amount.PerHour != 0.03 {
-					t.Errorf("Spot() = %+v, %v", price, ok)
-				}
+				price, ok := b.Spot("m5.large", []string{"us-east-1a"})
+				assert.Truef(t, ok && price.Amount.PerHour == 0.03, "Spot() = %+v, %v", price, ok)
 			}
 		})
 	}
 	all.Wait()
-	if got := b.Generation(); got != 801 {
-		t.Errorf("generation %d after 800 changes, want 801", got)
-	}
+	assert.EqualValues(t, 801, b.Generation(), "generation after 800 changes")
 }
 
 // BenchmarkBook prices one type on demand and as spot in three zones, of 1,367 types with live prices each:
@@ -283,8 +272,6 @@ func BenchmarkBook(b *testing.B) {
 	for b.Loop() {
 		_, od := bk.OnDemand("m6i.2xlarge")
 		_, spot := bk.Spot("m6i.2xlarge", zones)
-		if !od || !spot {
-			b.Fatal("m6i.2xlarge is missing")
-		}
+		require.True(b, od && spot, "m6i.2xlarge is missing")
 	}
 }

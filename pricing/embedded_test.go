@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 )
@@ -24,16 +25,12 @@ func TestEmbeddedListsHoldEveryPriceOfTheirSource(t *testing.T) {
 		"us-gov-west-1": {770, "USD", elsewhere},
 	} {
 		l := Embedded(region)
-		if l.Len() != want.count {
-			t.Errorf("%s: %d prices, want %d: say so in the package documentation and in data/SOURCES.md", region, l.Len(), want.count)
-		}
+		assert.Equalf(t, want.count, l.Len(), "%s: prices: say so in the package documentation and in data/SOURCES.md", region)
 		if o := l.Origin(); l.Currency() != want.currency || !o.Date.Equal(want.date) || !o.Exact() || o.Region != region || o.Source == "" {
 			t.Errorf("%s: currency %q, origin %+v, want an exact list of %s in %q", region, l.Currency(), o, want.date, want.currency)
 		}
 	}
-	if len(embedded) != 4 {
-		t.Errorf("%d embedded lists, want 4", len(embedded))
-	}
+	assert.Len(t, embedded, 4, "embedded lists")
 }
 
 func TestBareMetalIsNoDearerThanVirtual(t *testing.T) {
@@ -75,33 +72,29 @@ func TestRegionWithoutListUsesNearestAsEstimate(t *testing.T) {
 	} {
 		t.Run(tt.region, func(t *testing.T) {
 			got, ok := book(t, tt.region, "").OnDemand("g4dn.xlarge")
-			if !ok || got.Exact() != (tt.basis == "") || got.Source == "" || got.Date.IsZero() {
-				t.Errorf("OnDemand() = %+v, %v, want a price with source and date", got, ok)
-			}
+			assert.Truef(t, ok && got.Exact() == (tt.basis == "") && got.Source != "" && !got.Date.IsZero(),
+				"OnDemand() = %+v, %v, want a price with source and date", got, ok)
 			got.Source, got.Date = "", time.Time{}
 			want := Price{InstanceType: "g4dn.xlarge", Amount: tt.want, Origin: Origin{Region: tt.region, Basis: tt.basis}}
 			assert.Empty(t, cmp.Diff(want, got), "OnDemand() differs (-want +got)")
 		})
 	}
-	if o := Embedded("us-east-1").Origin(); !o.Exact() || o.Region != "us-east-1" {
-		t.Errorf("origin = %+v, want the list itself left as it was", o)
-	}
+	o := Embedded("us-east-1").Origin()
+	assert.Truef(t, o.Exact() && o.Region == "us-east-1", "origin = %+v, want the list itself left as it was", o)
 }
 
 func TestAPartitionWithoutAnyListHasNoPrices(t *testing.T) {
 	for _, region := range []string{"us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "eusc-de-east-1", "", "nowhere"} {
 		l := Embedded(region)
-		if got, ok := l.Lookup("m5.large"); ok || l.Len() != 0 {
-			t.Errorf("Embedded(%q) has %d prices, m5.large at %v, want none", region, l.Len(), got.Amount)
-		}
+		got, ok := l.Lookup("m5.large")
+		assert.Truef(t, !ok && l.Len() == 0, "Embedded(%q) has %d prices, m5.large at %v, want none", region, l.Len(), got.Amount)
 	}
 }
 
 func TestLookupKnowsOnlyWholeNames(t *testing.T) {
 	for _, name := range []string{"", "m5", "m5.larg", "m5.largee", "zz9.metal"} {
-		if got, ok := Embedded("us-east-1").Lookup(name); ok {
-			t.Errorf("Lookup(%q) = %+v, want nothing", name, got)
-		}
+		got, ok := Embedded("us-east-1").Lookup(name)
+		assert.Falsef(t, ok, "Lookup(%q) = %+v, want nothing", name, got)
 	}
 }
 
@@ -110,8 +103,7 @@ func BenchmarkLookup(b *testing.B) {
 	l := Embedded("us-east-1")
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := l.Lookup("m6i.2xlarge"); !ok {
-			b.Fatal("m6i.2xlarge is missing")
-		}
+		_, ok := l.Lookup("m6i.2xlarge")
+		require.True(b, ok, "m6i.2xlarge is missing")
 	}
 }

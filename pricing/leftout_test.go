@@ -5,6 +5,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/pricing/groupprice"
@@ -59,9 +62,8 @@ func TestLeftOutFamiliesKeepPriceAndOrder(t *testing.T) {
 					unknown++
 					continue
 				}
-				if estimate.Exact() || estimate.Amount.Currency != list.Currency() {
-					t.Fatalf("%s = %+v, want an estimate in %s", name, estimate, list.Currency())
-				}
+				require.Truef(t, !estimate.Exact() && estimate.Amount.Currency == list.Currency(),
+					"%s = %+v, want an estimate in %s", name, estimate, list.Currency())
 				price := estimate.Amount.PerHour
 				errors = append(errors, math.Abs(price/listed[name]-1))
 				for _, other := range alike[equalOf(facts)] {
@@ -78,9 +80,8 @@ func TestLeftOutFamiliesKeepPriceAndOrder(t *testing.T) {
 			median := errors[len(errors)/2]
 			t.Logf("%d types: off by %.4f in the median, %.3f at the 90th percentile, %d of %d pairs in the wrong order, %d unknown",
 				len(errors), median, errors[len(errors)*9/10], wrong, pairs, unknown)
-			if median > most || float64(wrong) > most*float64(pairs) {
-				t.Errorf("off by %.4f in the median and %d of %d pairs in the wrong order, want at most %v of both", median, wrong, pairs, most)
-			}
+			assert.Truef(t, median <= most && float64(wrong) <= most*float64(pairs),
+				"off by %.4f in the median and %d of %d pairs in the wrong order, want at most %v of both", median, wrong, pairs, most)
 			if unknown > 10 { // the only ones with accelerators of their maker
 				t.Errorf("%d types without a price", unknown)
 			}

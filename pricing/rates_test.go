@@ -64,9 +64,8 @@ func TestLeftOutTypesAreEstimated(t *testing.T) {
 			slices.Sort(errors)
 			middle, ninth := errors[len(errors)/2], errors[len(errors)*9/10]
 			t.Logf("%d types: off by %.4f in the median, %.3f at the 90th percentile, %.3f at most", len(errors), middle, ninth, errors[len(errors)-1])
-			if middle > tt.median || ninth > tt.ninety {
-				t.Errorf("off by %.3f in the median and %.3f at the 90th percentile, want %v and %v", middle, ninth, tt.median, tt.ninety)
-			}
+			assert.Truef(t, middle <= tt.median && ninth <= tt.ninety,
+				"off by %.3f in the median and %.3f at the 90th percentile, want %v and %v", middle, ninth, tt.median, tt.ninety)
 		})
 	}
 }
@@ -87,9 +86,7 @@ func TestAnEstimateNamesItsBasis(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := FitRates(market{tt.lack}, instancetypes.Embedded()).Type(typeOf(t, tt.name))
-			if got.Basis != tt.basis || ok != (tt.basis != "") {
-				t.Errorf("Type() = %+v, %v, want the basis %q", got, ok, tt.basis)
-			}
+			assert.Truef(t, got.Basis == tt.basis && ok == (tt.basis != ""), "Type() = %+v, %v, want the basis %q", got, ok, tt.basis)
 		})
 	}
 }
@@ -97,17 +94,13 @@ func TestAnEstimateNamesItsBasis(t *testing.T) {
 func TestRatesOfAListAreThoseOfItsTypes(t *testing.T) {
 	r := FitRates(market{}, instancetypes.Embedded())
 	t.Logf("vCPU %.4f, GiB %.4f, accelerators %v", r.VCPU, r.GiB, r.accelerators)
-	if r.VCPU < 0.02 || r.VCPU > 0.06 || r.GiB < 0.002 || r.GiB > 0.008 {
-		t.Errorf("vCPU %v, GiB %v, want what the m, c and r families are made of", r.VCPU, r.GiB)
-	}
+	assert.Truef(t, r.VCPU >= 0.02 && r.VCPU <= 0.06 && r.GiB >= 0.002 && r.GiB <= 0.008,
+		"vCPU %v, GiB %v, want what the m, c and r families are made of", r.VCPU, r.GiB)
 	gpu := r.Accelerator("nvidia.com/gpu")
-	if gpu < 0.1 || gpu > 0.526 || r.Accelerator("nvidia.com/mig-1g.5gb") > gpu {
-		t.Errorf("nvidia.com/gpu at %v, a slice at %v, want what a T4 adds to g4dn.xlarge, and no more", gpu, r.Accelerator("nvidia.com/mig-1g.5gb"))
-	}
+	assert.Truef(t, gpu >= 0.1 && gpu <= 0.526 && r.Accelerator("nvidia.com/mig-1g.5gb") <= gpu,
+		"nvidia.com/gpu at %v, a slice at %v, want what a T4 adds to g4dn.xlarge, and no more", gpu, r.Accelerator("nvidia.com/mig-1g.5gb"))
 	for _, resource := range []string{"amd.com/gpu", "habana.ai/gaudi", "aws.amazon.com/neuron", "aws.amazon.com/neuroncore", "example.com/fpga", "nvidia.com/mig-1g.5gb"} {
-		if r.Accelerator(resource) <= 0 {
-			t.Errorf("%s at %v, want more than nothing", resource, r.Accelerator(resource))
-		}
+		assert.Truef(t, r.Accelerator(resource) > 0, "%s at %v, want more than nothing", resource, r.Accelerator(resource))
 	}
 }
 
@@ -121,10 +114,7 @@ func TestDeviceUnderTwoNamesCountsOnce(t *testing.T) {
 
 func TestWithoutPricesNothingIsEstimated(t *testing.T) {
 	r := FitRates(market{func(string) bool { return true }}, instancetypes.Embedded())
-	if got, ok := r.Type(typeOf(t, "m5.large")); ok {
-		t.Errorf("m5.large = %+v without any price", got)
-	}
-	if got := r.Resources(1000, gib, map[string]int64{"nvidia.com/gpu": 1}).Amount.PerHour; got != 0 {
-		t.Errorf("resources cost %v without any price", got)
-	}
+	got, ok := r.Type(typeOf(t, "m5.large"))
+	assert.Falsef(t, ok, "m5.large = %+v without any price", got)
+	assert.EqualValues(t, 0, r.Resources(1000, gib, map[string]int64{"nvidia.com/gpu": 1}).Amount.PerHour, "resources cost without any price")
 }

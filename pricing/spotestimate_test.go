@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,9 +49,8 @@ func TestUnquotedTypeIsEstimatedFromRelatives(t *testing.T) {
 func TestNewTermsChangeWhatRelativesTell(t *testing.T) {
 	b := book(t, "us-east-1", "", SpotQuote{"m5.xlarge", "us-east-1a", 0.096, readAt})
 	require.NoError(t, b.SetTerms(terms(t, ownHead+columns+"\nm5.xlarge,0.12\n")))
-	if got, _ := b.Spot("m5.2xlarge", nil); got.Basis != "0.8 × on-demand list price, as of the quoted m5 types" {
-		t.Errorf("estimate by %q, want the ratio by the user's list", got.Basis)
-	}
+	got, _ := b.Spot("m5.2xlarge", nil)
+	assert.Equal(t, "0.8 × on-demand list price, as of the quoted m5 types", got.Basis, "estimate by, want the ratio by the user's list")
 }
 
 func TestAnOldQuoteIsAnEstimate(t *testing.T) {
@@ -74,13 +74,11 @@ func TestAnOldQuoteIsAnEstimate(t *testing.T) {
 		{"where the zones differ", "c5.large", nil, "mean over the zones"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got, ok := b.Spot(tt.instanceType, tt.zones); !ok || got.Basis != tt.basis {
-				t.Errorf("Spot() = %+v, %v, want the basis %q", got, ok, tt.basis)
-			}
+			got, ok := b.Spot(tt.instanceType, tt.zones)
+			assert.Truef(t, ok && got.Basis == tt.basis, "Spot() = %+v, %v, want the basis %q", got, ok, tt.basis)
 		})
 	}
 	b.SetSpot([]SpotQuote{{"m5.large", "us-east-1b", 0.05, readAt.Add(48 * time.Hour)}})
-	if got, _ := b.Spot("m5.large", []string{"us-east-1b"}); !got.Exact() {
-		t.Errorf("a new quote is an estimate by %q", got.Basis)
-	}
+	got, _ := b.Spot("m5.large", []string{"us-east-1b"})
+	assert.Truef(t, got.Exact(), "a new quote is an estimate by %q", got.Basis)
 }

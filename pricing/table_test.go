@@ -25,9 +25,7 @@ func TestFormatReproducesEmbeddedLists(t *testing.T) {
 	for region, table := range map[string]string{"cn-north-1": cnNorth1, "us-east-1": usEast1, "us-gov-east-1": usGovEast1, "us-gov-west-1": usGovWest1} {
 		l, err := Parse(table)
 		require.NoError(t, err)
-		if l.Origin().Region != region {
-			t.Fatalf("the list of %q is in the file of %q", l.Origin().Region, region)
-		}
+		require.Truef(t, l.Origin().Region == region, "the list of %q is in the file of %q", l.Origin().Region, region)
 		if *update {
 			require.NoError(t, os.WriteFile("data/"+region+".csv", []byte(l.Format()), 0o644))
 		} else if diff := cmp.Diff(table, l.Format()); diff != "" {
@@ -41,9 +39,8 @@ func TestParseAcceptsAnyRowOrderAndLineEnds(t *testing.T) {
 	require.NoError(t, err)
 	want := facts + "# basis: a guess\n" + columns + "\na1.large,0.001\nb1.large,2.5\n"
 	assert.Empty(t, cmp.Diff(want, l.Format()), "list differs (-want +got)")
-	if got, ok := l.Lookup("a1.large"); !ok || got.Exact() {
-		t.Errorf("Lookup() = %+v, %v, want an estimate", got, ok)
-	}
+	got, ok := l.Lookup("a1.large")
+	assert.Truef(t, ok && !got.Exact(), "Lookup() = %+v, %v, want an estimate", got, ok)
 }
 
 func TestParseNamesTheLineAndTheFault(t *testing.T) {
@@ -79,9 +76,7 @@ func TestParseNamesTheLineAndTheFault(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Parse(tt.table)
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("Parse() error = %v, want one with %q", err, tt.want)
-			}
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "Parse() error = %v, want one with %q", err, tt.want)
 			if err != nil && len(err.Error()) > 300 {
 				t.Errorf("error of %d bytes, want a short one", len(err.Error()))
 			}
@@ -119,8 +114,7 @@ func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(usEast1)))
 	for b.Loop() {
-		if _, err := Parse(usEast1); err != nil {
-			b.Fatal(err)
-		}
+		_, err := Parse(usEast1)
+		require.NoError(b, err)
 	}
 }

@@ -98,13 +98,11 @@ func TestUnknownTypesAreErrorsUnlessUnchecked(t *testing.T) {
 func TestAListOfWhatAWSSellsIsNotChecked(t *testing.T) {
 	list, err := NewList(Origin{Region: "us-east-1", Date: readAt, Source: "AWS"}, "USD", map[string]float64{"x99.large": 2, "m5.large": 1})
 	require.NoError(t, err)
-	if own, err := ParseTerms(list.Format(), nil); err != nil || own.OnDemand().Len() != 2 {
-		t.Errorf("ParseTerms() error = %v, want both types", err)
-	}
+	own, err := ParseTerms(list.Format(), nil)
+	assert.Truef(t, err == nil && own.OnDemand().Len() == 2, "ParseTerms() error = %v, want both types", err)
 	for name, perHour := range map[string]float64{"m5.large": math.NaN(), "m5.xlarge": -1, "M5": 1} {
-		if _, err := NewList(list.Origin(), "USD", map[string]float64{name: perHour}); err == nil {
-			t.Errorf("NewList() took %s at %v", name, perHour)
-		}
+		_, err := NewList(list.Origin(), "USD", map[string]float64{name: perHour})
+		assert.Errorf(t, err, "NewList() took %s at %v", name, perHour)
 	}
 }
 
@@ -148,9 +146,8 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := ParseTerms(tt.text, nil)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.HasPrefix(err.Error(), "price list") {
-				t.Errorf("ParseTerms() error = %v, want one with %q", err, tt.want)
-			}
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && strings.HasPrefix(err.Error(), "price list"),
+				"ParseTerms() error = %v, want one with %q", err, tt.want)
 			if err != nil && len(err.Error()) > 400 {
 				t.Errorf("error of %d bytes, want a short one", len(err.Error()))
 			}
@@ -160,9 +157,8 @@ func TestTermsNameTheLineAndTheFault(t *testing.T) {
 
 func TestAListHasPricesAndNothingElse(t *testing.T) {
 	for _, text := range []string{ownHead + "# discount: all 1%\n" + columns + "\nm5.large,1\n", ownHead + columns + ",capacity_type\nm5.large,1,\nm5.large,1,spot\n"} {
-		if _, err := Parse(text); err == nil || !strings.Contains(err.Error(), "discounts or spot prices") {
-			t.Errorf("Parse() error = %v, want a refusal", err)
-		}
+		_, err := Parse(text)
+		assert.ErrorContains(t, err, "discounts or spot prices", "Parse() error, want a refusal")
 	}
 }
 

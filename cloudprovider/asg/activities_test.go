@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/klog/v2"
 	"k8s.io/klog/v2/ktesting"
 
@@ -52,9 +53,7 @@ func TestManyReportedLaunchFailuresAreReadOnce(t *testing.T) {
 		}
 		return ""
 	})
-	if got := w.aws.Calls()["DescribeScalingActivities"]; got != 1 {
-		t.Errorf("the activities were read %d times at one moment, want once", got)
-	}
+	assert.Equal(t, 1, w.aws.Calls()["DescribeScalingActivities"], "times the activities were read at one moment, want once")
 }
 
 func TestFailuresOfOneKindShareOneMessage(t *testing.T) {
@@ -105,14 +104,12 @@ func TestManyTypesMakeShortFailure(t *testing.T) {
 	logger := ktesting.NewLogger(t, ktesting.NewConfig(ktesting.BufferLogs(true)))
 	_, err := w.cache.Increase(klog.NewContext(t.Context(), logger), "a", 1)
 	var failed *asg.LaunchError
-	if !errors.As(err, &failed) || len(failed.Failures) < 300 {
-		t.Fatalf("error = %.300v, want a LaunchError with 300 failures or more", err)
-	}
+	require.Truef(t, errors.As(err, &failed) && len(failed.Failures) >= 300,
+		"error = %.300v, want a LaunchError with 300 failures or more", err)
 	if text := err.Error(); len(text) > 2000 || !strings.Contains(text, "x0.large, x1.large, x2.large and 297 more us-west-2a") {
 		t.Errorf("error of %d bytes that begins with %.400s", len(text), text)
 	}
 	log := logger.GetSink().(ktesting.Underlier).GetBuffer().String()
-	if lines := strings.Count(log, "AWS could not launch"); lines != len(g.Zones) {
-		t.Errorf("%d lines of the log say that AWS could not launch, want one for each zone", lines)
-	}
+	lines := strings.Count(log, "AWS could not launch")
+	assert.Truef(t, lines == len(g.Zones), "%d lines of the log say that AWS could not launch, want one for each zone", lines)
 }

@@ -52,9 +52,7 @@ func TestFailureCoolsDownPools(t *testing.T) {
 			now.Step(20 * time.Minute) // no failure can be an old one
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: tt.code, Message: tt.text})
 			_, err := w.cache.Increase(t.Context(), "a", 2)
-			if err == nil || !strings.Contains(err.Error(), tt.code) {
-				t.Fatalf("error = %v, want one with %s", err, tt.code)
-			}
+			require.Truef(t, err != nil && strings.Contains(err.Error(), tt.code), "error = %v, want one with %s", err, tt.code)
 			for name, want := range map[string]bool{"a": tt.rest > 0, "same": tt.same, "other": tt.other} {
 				rest, resting := w.cache.CoolDown(w.group(name))
 				if resting != want || resting && (rest.Class != tt.class || rest.Until.Sub(now.Now()) != tt.rest) {
@@ -77,9 +75,8 @@ func TestDeniedAutoScalingCoolsDownGroup(t *testing.T) {
 			}
 			return ""
 		})
-		if _, resting := w.cache.CoolDown(w.group("same")); resting {
-			t.Error("so does another group")
-		}
+		_, resting := w.cache.CoolDown(w.group("same"))
+		assert.False(t, resting, "so does another group")
 	})
 }
 
@@ -87,12 +84,10 @@ func TestNewLaunchSpecEndsCoolDown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).running()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InvalidKeyPair.NotFound"})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
-		t.Fatal("launched with a key pair that does not exist")
-	}
-	if _, resting := w.cache.CoolDown(w.group("a")); !resting {
-		t.Fatal("the group does not rest")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	require.Error(t, err, "launched with a key pair that does not exist")
+	_, resting := w.cache.CoolDown(w.group("a"))
+	require.True(t, resting, "the group does not rest")
 	latest := scalingGroup("a", 0, 0, 10)
 	latest.LaunchTemplate = &fakeaws.LaunchTemplateRef{Name: "workers", Version: "2"}
 	template := workers("m5.large")
@@ -118,13 +113,11 @@ func shortOfCapacity(t *testing.T) (*world, *clocktesting.FakeClock) {
 	now := clockAt(time.Minute)
 	w := newWorld(t, scalingGroup("a", 0, 0, 10), scalingGroup("same", 0, 0, 10)).
 		with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
-	if trouble, known := w.cache.Trouble(w.group("a")); known {
-		t.Errorf("before any failure: %+v", trouble)
-	}
+	trouble, known := w.cache.Trouble(w.group("a"))
+	assert.Falsef(t, known, "before any failure: %+v", trouble)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
-		t.Fatal("launched where there is no capacity")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 2)
+	require.Error(t, err, "launched where there is no capacity")
 	return w, now
 }
 
@@ -154,9 +147,8 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "InsufficientInstanceCapacity"})
 			for _, launches := range []bool{first, !first} {
 				if !launches {
-					if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
-						t.Fatal("launched where there is no capacity")
-					}
+					_, err := w.cache.Increase(t.Context(), "a", 2)
+					require.Error(t, err, "launched where there is no capacity")
 				} else if err := w.aws.SetDesired("same", 1); err != nil {
 					t.Fatal(err)
 				}
@@ -171,9 +163,8 @@ func TestInstanceInServiceEndsTrouble(t *testing.T) {
 			w.eventuallyInService("same", 1)
 			w.refresh()
 			for _, name := range []string{"a", "same"} {
-				if trouble, known := w.cache.Trouble(w.group(name)); known != first {
-					t.Errorf("group %s in trouble: %t, %+v, want %t", name, known, trouble, first)
-				}
+				trouble, known := w.cache.Trouble(w.group(name))
+				assert.Truef(t, known == first, "group %s in trouble: %t, %+v, want %t", name, known, trouble, first)
 			}
 		}))
 	}
@@ -190,9 +181,8 @@ func TestPartOfLaunchEndsNoTrouble(t *testing.T) {
 	w.refresh()
 	w.eventuallyInService("a", 1)
 	w.refresh()
-	if _, cooling := w.cache.CoolDown(w.group("a")); !cooling {
-		t.Error("the group is not left alone")
-	}
+	_, cooling := w.cache.CoolDown(w.group("a"))
+	assert.True(t, cooling, "the group is not left alone")
 }
 
 // mixedGroup buys the percentage of its instances on demand and the rest on the spot market.
@@ -210,13 +200,11 @@ func TestSpotFailureOfOneGroupSparesMixedGroups(t *testing.T) {
 		t.Run(code, func(t *testing.T) {
 			w := newWorld(t, mixedGroup("spot", 0), mixedGroup("other-spot", 0), mixedGroup("mixed", 90)).with(synchronous).started()
 			w.aws.AddShortage(fakeaws.Shortage{Group: "spot", Code: code})
-			if _, err := w.cache.Increase(t.Context(), "spot", 1); err == nil {
-				t.Fatal("launched without capacity")
-			}
+			_, err := w.cache.Increase(t.Context(), "spot", 1)
+			require.Error(t, err, "launched without capacity")
 			for name, want := range map[string]bool{"spot": true, "other-spot": true, "mixed": false} {
-				if rest, cooling := w.cache.CoolDown(w.group(name)); cooling != want {
-					t.Errorf("group %s is left alone: %t, want %t: %s of pool %s", name, cooling, want, rest.Class, rest.Pool)
-				}
+				rest, cooling := w.cache.CoolDown(w.group(name))
+				assert.Equalf(t, want, cooling, "group %s is left alone: %s of pool %s", name, rest.Class, rest.Pool)
 			}
 		})
 	}
@@ -253,16 +241,12 @@ func TestGroupIsInterruptedOnceAllPoolsAre(t *testing.T) {
 	was := func(name string) bool { return w.cache.WasInterrupted(w.group(name)) }
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2a"}, "taken")
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large"}, "taken somewhere")
-	if was("spot") || was("mixed") || was("on-demand") {
-		t.Error("interrupted with a zone left")
-	}
+	assert.False(t, was("spot") || was("mixed") || was("on-demand"), "interrupted with a zone left")
 	w.cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "us-west-2b"}, "taken")
-	if !was("spot") || !was("mixed") || was("on-demand") {
-		t.Errorf("spot %v, mixed %v, on-demand %v, want the groups that buy spot instances", was("spot"), was("mixed"), was("on-demand"))
-	}
-	if _, resting := w.cache.CoolDown(w.group("spot")); resting {
-		t.Error("a group is left alone that may well have capacity")
-	}
+	assert.Truef(t, was("spot") && was("mixed") && !was("on-demand"),
+		"spot %v, mixed %v, on-demand %v, want the groups that buy spot instances", was("spot"), was("mixed"), was("on-demand"))
+	_, resting := w.cache.CoolDown(w.group("spot"))
+	assert.False(t, resting, "a group is left alone that may well have capacity")
 }
 
 func TestLaunchPrefersUninterruptedZones(t *testing.T) {
@@ -278,9 +262,7 @@ func TestLaunchPrefersUninterruptedZones(t *testing.T) {
 	g, err := w.cache.Increase(t.Context(), "spot", 3)
 	require.NoError(t, err)
 	for _, i := range g.Instances {
-		if i.Zone != "us-west-2b" {
-			t.Errorf("launched in %s", i.Zone)
-		}
+		assert.Equal(t, "us-west-2b", i.Zone, "launched in")
 	}
 	assert.Equal(t, 3, len(g.Instances), "instances")
 }

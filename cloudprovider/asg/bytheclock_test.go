@@ -8,6 +8,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -72,30 +74,23 @@ func TestScheduleLimitsWrites(t *testing.T) {
 		scheduled := scalingGroup("a", 0, 3, 9)
 		scheduled.Tags[group.TagSchedule+"always"] = "any any any any any for=1h min=3 max=4"
 		w := newWorld(t, scheduled).running()
-		if after, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err == nil || w.desired("a") != 3 {
-			t.Errorf("an instance below the minimum went: %+v, error %v", after, err)
-		}
+		after, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
+		assert.Truef(t, err != nil && w.desired("a") == 3, "an instance below the minimum went: %+v, error %v", after, err)
 		w.increase(5)
-		if w.desired("a") != 4 {
-			t.Errorf("%d are desired, want the maximum of 4", w.desired("a"))
-		}
-		if state, _ := w.aws.Group("a"); state.Min != 0 || state.Max != 9 {
-			t.Errorf("AWS's sizes are %d to %d, want them as they were", state.Min, state.Max)
-		}
+		assert.Equal(t, 4, w.desired("a"), "desired capacity, want the maximum of 4")
+		state, _ := w.aws.Group("a")
+		assert.Truef(t, state.Min == 0 && state.Max == 9, "AWS's sizes are %d to %d, want them as they were", state.Min, state.Max)
 		w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": nil}))
 		w.refresh()
-		if w.limits() != "0 to 9" {
-			t.Errorf("without the tag the sizes are %s", w.limits())
-		}
+		assert.Equal(t, "0 to 9", w.limits(), "without the tag the sizes")
 	})(t)
 }
 
 // A maximum by the clock below the size of a group does not let AWS end what it has launched.
 func TestArrivalAboveTheMaximumOfAScheduleIsKept(t *testing.T) {
 	w := short(t)
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	require.NoError(t, err)
 	one := "any any any any any for=1h max=1"
 	w.must(w.aws.SetTags("a", map[string]*string{group.TagSchedule + "always": &one}))
 	w.refresh()
@@ -136,13 +131,11 @@ func TestScheduledActionsAreSeenAhead(t *testing.T) {
 			if surplus, _ := w.group("a").Surplus(); w.limits() != step.sizes || surplus != step.surplus {
 				t.Errorf("after %s the sizes are %s with a surplus of %d, want %s and %d", step.at, w.limits(), surplus, step.sizes, step.surplus)
 			}
-			if b := w.group("b"); b.MinSize != 0 || b.MaxSize != 9 {
-				t.Errorf("another group has sizes from %d to %d", b.MinSize, b.MaxSize)
-			}
+			b := w.group("b")
+			assert.Truef(t, b.MinSize == 0 && b.MaxSize == 9, "another group has sizes from %d to %d", b.MinSize, b.MaxSize)
 		}
-		if calls := w.described("DescribeScheduledActions"); calls > 13 {
-			t.Errorf("%d calls in two hours, want at most one in ten minutes", calls)
-		}
+		calls := w.described("DescribeScheduledActions")
+		assert.Truef(t, calls <= 13, "%d calls in two hours, want at most one in ten minutes", calls)
 	})(t)
 }
 
@@ -159,9 +152,8 @@ func TestDeniedLookForScheduledActionsChangesNothing(t *testing.T) {
 			t.Errorf("the sizes are %s after %d calls, want AWS's after a few", w.limits(), calls)
 		}
 		w.aws.ClearFaults(denied)
-		if time.Sleep(9 * time.Minute); w.limits() != "0 to 5" {
-			t.Errorf("once it is allowed, the sizes are %s", w.limits())
-		}
+		time.Sleep(9 * time.Minute)
+		assert.Equal(t, "0 to 5", w.limits(), "once it is allowed, the sizes")
 	})(t)
 }
 

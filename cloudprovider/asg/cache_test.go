@@ -2,7 +2,6 @@ package asg_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -63,9 +62,8 @@ func TestSenselessDiscoveryFlagsAreRefused(t *testing.T) {
 		{name: "tag without key", auto: []string{"asg:tag=a,=b"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if d, err := ownership.ParseDiscovery(tt.nodes, tt.auto); err == nil {
-				t.Errorf("ParseDiscovery(%q, %q) = %+v, want an error", tt.nodes, tt.auto, d)
-			}
+			d, err := ownership.ParseDiscovery(tt.nodes, tt.auto)
+			assert.Errorf(t, err, "ParseDiscovery(%q, %q) = %+v, want an error", tt.nodes, tt.auto, d)
 		})
 	}
 }
@@ -119,13 +117,9 @@ func TestCallsGrowWithPagesOfGroups(t *testing.T) {
 				}
 			}
 			w := newWorldOf(t, config, discovered).started()
-			if got := len(w.cache.Snapshot().Groups()); got != tt.groups {
-				t.Fatalf("discovered %d groups, want %d", got, tt.groups)
-			}
+			require.Equal(t, tt.groups, len(w.cache.Snapshot().Groups()), "discovered groups")
 			for _, g := range w.cache.Snapshot().Groups() {
-				if g.LaunchSpec == nil || len(g.LaunchSpec.Types) != 1 {
-					t.Fatalf("what group %s launches is not known: %+v", g.Name, g.Problems)
-				}
+				require.Truef(t, g.LaunchSpec != nil && len(g.LaunchSpec.Types) == 1, "what group %s launches is not known: %+v", g.Name, g.Problems)
 			}
 			want := map[string]int{"DescribeAutoScalingGroups": tt.readings, "DescribeLaunchTemplateVersions": tt.templates, "DescribeImages": 1}
 			assert.Empty(t, cmp.Diff(want, w.aws.Calls()), "calls at start (-want +got)")
@@ -147,12 +141,8 @@ func TestFailedPageKeepsLastSnapshot(t *testing.T) {
 			{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled},
 		} {
 			w.aws.Inject(fault)
-			if err := w.cache.Refresh(t.Context()); err == nil {
-				t.Errorf("Refresh under %+v gave no error", fault)
-			}
-			if w.cache.Snapshot() != before {
-				t.Errorf("Refresh under %+v replaced the snapshot", fault)
-			}
+			assert.Errorf(t, w.cache.Refresh(t.Context()), "Refresh under %+v gave no error", fault)
+			assert.Truef(t, w.cache.Snapshot() == before, "Refresh under %+v replaced the snapshot", fault)
 			w.aws.ClearFaults()
 		}
 	})
@@ -163,9 +153,7 @@ func TestDeletedGroupLeavesSnapshot(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 3), scalingGroup("b", 0, 0, 3)).started()
 	w.must(w.aws.DeleteGroup("a"))
 	_, err := w.cache.Increase(t.Context(), "a", 1)
-	if !errors.Is(err, asg.ErrGroupNotFound) {
-		t.Errorf("Increase of a deleted group = %v, want ErrGroupNotFound", err)
-	}
+	assert.ErrorIs(t, err, asg.ErrGroupNotFound, "Increase of a deleted group, want ErrGroupNotFound")
 	assert.Empty(t, cmp.Diff([]string{"b"}, names(w.cache.Snapshot())), "groups after the deletion (-want +got)")
 }
 
@@ -216,9 +204,8 @@ func TestGroupTroubleStaysInGroup(t *testing.T) {
 		t.Errorf("the sound group launches %+v with problems %v, want facts and none", g.LaunchSpec, g.Problems)
 	}
 	g := w.group("broken")
-	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonLaunchSourceMissing || g.LaunchSpec != nil {
-		t.Errorf("the broken group launches %+v with problems %+v, want nothing and %s", g.LaunchSpec, g.Problems, launchspec.ReasonLaunchSourceMissing)
-	}
+	assert.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonLaunchSourceMissing && g.LaunchSpec == nil,
+		"the broken group launches %+v with problems %+v, want nothing and %s", g.LaunchSpec, g.Problems, launchspec.ReasonLaunchSourceMissing)
 }
 
 func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
@@ -229,12 +216,10 @@ func TestDeniedNodegroupKeepsRestOfSpec(t *testing.T) {
 	w.aws.Deny("DescribeNodegroup")
 	w.started()
 	g := w.group("managed")
-	if g.LaunchSpec == nil || g.LaunchSpec.Nodegroup != nil {
-		t.Errorf("launch = %+v, want the template's facts without the node group's", g.LaunchSpec)
-	}
-	if len(g.Problems) != 1 || g.Problems[0].Reason != launchspec.ReasonNodegroupUnread {
-		t.Errorf("problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
-	}
+	assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Nodegroup == nil,
+		"launch = %+v, want the template's facts without the node group's", g.LaunchSpec)
+	assert.Truef(t, len(g.Problems) == 1 && g.Problems[0].Reason == launchspec.ReasonNodegroupUnread,
+		"problems = %+v, want one of %s", g.Problems, launchspec.ReasonNodegroupUnread)
 }
 
 func TestProblemStaysEqualUntilCauseChanges(t *testing.T) {
@@ -273,9 +258,8 @@ func TestSuspendedLaunchProcessBlocksGroup(t *testing.T) {
 	rebalance := scalingGroup("b", 0, 0, 3)
 	rebalance.SuspendedProcesses = []string{"AZRebalance"}
 	w := newWorld(t, suspended, rebalance).started()
-	if !w.group("a").Blocked() || w.group("b").Blocked() {
-		t.Errorf("problems are %+v and %+v, want the first group alone blocked", w.group("a").Problems, w.group("b").Problems)
-	}
+	assert.Truef(t, w.group("a").Blocked() && !w.group("b").Blocked(),
+		"problems are %+v and %+v, want the first group alone blocked", w.group("a").Problems, w.group("b").Problems)
 }
 
 func TestPolicyTypes(t *testing.T) {
@@ -311,9 +295,7 @@ func TestPolicyTypes(t *testing.T) {
 				Images:               []fakeaws.Image{{ID: "ami-0abc"}},
 				AutoScalingGroups:    []fakeaws.AutoScalingGroup{tt.group}}, discovered).started()
 			g := w.group("g")
-			if g.LaunchSpec == nil {
-				t.Fatalf("what it launches is not known: %+v", g.Problems)
-			}
+			require.NotNilf(t, g.LaunchSpec, "what it launches is not known: %+v", g.Problems)
 			assert.Empty(t, cmp.Diff(tt.want, g.LaunchSpec.Types), "types (-want +got)")
 		})
 	}
@@ -326,9 +308,8 @@ func TestUnchangedFactsKeepTheirPointer(t *testing.T) {
 	for range 3 {
 		w.refresh()
 	}
-	if after := w.group("a").LaunchSpec; after != before || before == nil {
-		t.Errorf("launch facts went from %p to %p without a change", before, after)
-	}
+	after := w.group("a").LaunchSpec
+	assert.Truef(t, after == before && before != nil, "launch facts went from %p to %p without a change", before, after)
 }
 
 func TestSnapshotsDoNotChange(t *testing.T) {
@@ -340,9 +321,7 @@ func TestSnapshotsDoNotChange(t *testing.T) {
 	if after := s.Group("a"); after.DesiredCapacity != before.DesiredCapacity || !slices.Equal(after.Instances, before.Instances) {
 		t.Errorf("a snapshot taken before the write shows it: desired %d, was %d", after.DesiredCapacity, before.DesiredCapacity)
 	}
-	if got := w.group("a").DesiredCapacity; got != 2 {
-		t.Errorf("the newest snapshot shows a desired capacity of %d after the write, want 2", got)
-	}
+	assert.Equal(t, 2, w.group("a").DesiredCapacity, "the newest snapshot shows a desired capacity after the write")
 }
 
 func TestUnreadLaunchTemplateIsRetriedWithinSeconds(t *testing.T) {
@@ -399,8 +378,7 @@ func TestNewestVersionIsKnownDespiteUnreadPage(t *testing.T) {
 	}
 	w := newWorldOf(t, config, discovered).with(func(o *asg.Options) { o.Launches.EC2 = shortPages{o.Launches.EC2} }).started()
 	for _, g := range w.cache.Snapshot().Groups() {
-		if g.LaunchSpec == nil || g.LaunchSpec.Types[0].Name != "m5.xlarge" {
-			t.Errorf("group %s launches %+v, want m5.xlarge, as the newest version says", g.Name, g.LaunchSpec)
-		}
+		assert.Truef(t, g.LaunchSpec != nil && g.LaunchSpec.Types[0].Name == "m5.xlarge",
+			"group %s launches %+v, want m5.xlarge, as the newest version says", g.Name, g.LaunchSpec)
 	}
 }

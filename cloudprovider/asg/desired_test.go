@@ -139,9 +139,8 @@ func TestStaleReadingKeepsTheRequest(t *testing.T) {
 		t.Errorf("%d requested, %d withdrawable of a desired capacity of %d, want 3 of each", g.Requested, g.Withdrawable(), g.DesiredCapacity)
 	}
 	w.calls.old = nil
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
-		t.Errorf("withdrew %d, error %v, want 3", taken, err)
-	}
+	taken, _, err := w.cache.Withdraw(t.Context(), "a", 3)
+	assert.Truef(t, taken == 3 && err == nil, "withdrew %d, error %v, want 3", taken, err)
 	w.wantDesired(0)
 }
 
@@ -150,9 +149,8 @@ func TestUnansweredRequestSurvivesStaleReadings(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 2, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.calls.old, w.calls.loseAnswer = w.past(), true
-	if _, err := w.cache.Increase(t.Context(), "a", 3); err == nil {
-		t.Error("no error although neither the answer nor a reading shows the write")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 3)
+	assert.Error(t, err, "no error although neither the answer nor a reading shows the write")
 	w.calls.loseAnswer = false
 	w.increase(1) // of it nobody knows whether it is one more, and less than the first would end instances
 	w.wantDesired(5)
@@ -173,9 +171,7 @@ func TestDeathWhileStartingReopensRequest(t *testing.T) {
 		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = want.instances }
 		now.Step(2 * time.Second)
 		w.refresh()
-		if got := w.group("a").Requested; got != want.requested {
-			t.Errorf("%d requested with the instances %v, want %d", got, w.ids("a"), want.requested)
-		}
+		assert.Equalf(t, want.requested, w.group("a").Requested, "requested with the instances %v", w.ids("a"))
 	}
 }
 
@@ -203,9 +199,8 @@ func TestWithdrawalKeepsInstancesMissingFromStaleReading(t *testing.T) {
 	})
 	now.Step(time.Second)
 	w.calls.old = old
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 4); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 4)
+	require.NoError(t, err)
 	w.wantDesired(3)
 }
 
@@ -236,9 +231,7 @@ func TestStaleReadingRepeatsNoTermination(t *testing.T) {
 		now.Step(3 * time.Second)
 		w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 	}
-	if got := w.aws.Calls()[terminateCall]; got != 1 {
-		t.Errorf("the instance was terminated %d times", got)
-	}
+	assert.Equal(t, 1, w.aws.Calls()[terminateCall], "times the instance was terminated")
 	if g := w.group("a"); g.DesiredCapacity != 2 || len(g.Counted()) != 2 || g.Missing() != 0 {
 		t.Errorf("%d of %d desired, want 2 of 2", len(g.Counted()), g.DesiredCapacity)
 	}
@@ -251,9 +244,8 @@ func TestStaleIncreaseAfterWithdrawalLowersNothing(t *testing.T) {
 	w := short(t)
 	w.refresh()
 	w.staleAfter(func() {
-		if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
-			t.Fatal(err)
-		}
+		_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+		require.NoError(t, err)
 	})
 	w.increase(1)
 	w.wantDesired(5)
@@ -338,9 +330,8 @@ func TestRepeatedTerminationCountsAtOnce(t *testing.T) {
 			w.done(w.cache.Terminate(t.Context(), "a", ids[:1]))
 			isGone()
 			w.refresh()
-			if g, calls := w.group("a"), w.aws.Calls()[terminateCall]; g.DesiredCapacity != 3 || calls != 2 {
-				t.Errorf("desired capacity is %d after %d calls, want 3 after 2", g.DesiredCapacity, calls)
-			}
+			g, calls := w.group("a"), w.aws.Calls()[terminateCall]
+			assert.Truef(t, g.DesiredCapacity == 3 && calls == 2, "desired capacity is %d after %d calls, want 3 after 2", g.DesiredCapacity, calls)
 		})
 	}
 }
@@ -349,9 +340,7 @@ func TestStatesInsideGroupCount(t *testing.T) {
 	outside := []string{"Terminating", "Terminated", "Detaching", "Detached", "Standby", "Warmed:"}
 	for _, state := range append(types.LifecycleState("").Values(), "", "SomethingNew:Wait") {
 		want := !slices.ContainsFunc(outside, func(prefix string) bool { return strings.HasPrefix(string(state), prefix) })
-		if got := group.Lifecycle(state).Counts(); got != want {
-			t.Errorf("%q counts: %t, want %t", state, got, want)
-		}
+		assert.Equalf(t, want, group.Lifecycle(state).Counts(), "%q counts", state)
 	}
 }
 
@@ -362,9 +351,8 @@ func TestRootVolumeReplacementCountsAsPresent(t *testing.T) {
 		w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances[2].LifecycleState = state }
 		w.started()
 		now.Step(16 * time.Minute)
-		if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); taken != 0 || err != nil {
-			t.Errorf("%s: withdrew %d, error %v, want none", state, taken, err)
-		}
+		taken, _, err := w.cache.Withdraw(t.Context(), "a", 1)
+		assert.Truef(t, taken == 0 && err == nil, "%s: withdrew %d, error %v, want none", state, taken, err)
 		w.wantDesired(3)
 	}
 }
@@ -388,9 +376,8 @@ func TestReturnedGroupKeepsForeignShortage(t *testing.T) {
 	w.refresh()
 	w.tagged(false)
 	w.tagged(true)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 5); taken != 0 || err != nil {
-		t.Errorf("withdrew %d, error %v, want none of the operator's 5", taken, err)
-	}
+	taken, _, err := w.cache.Withdraw(t.Context(), "a", 5)
+	assert.Truef(t, taken == 0 && err == nil, "withdrew %d, error %v, want none of the operator's 5", taken, err)
 	w.wantDesired(7)
 }
 
@@ -404,22 +391,19 @@ func TestLaterGroupKeepsForeignShortage(t *testing.T) {
 	w.setDesired(7)
 	w.tagged(true)
 	w.increase(1)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 6); taken != 1 || err != nil {
-		t.Errorf("withdrew %d, error %v, want our own 1", taken, err)
-	}
+	taken, _, err := w.cache.Withdraw(t.Context(), "a", 6)
+	assert.Truef(t, taken == 1 && err == nil, "withdrew %d, error %v, want our own 1", taken, err)
 	w.wantDesired(7)
 }
 
 func TestReturnedGroupKeepsOurRequest(t *testing.T) {
 	w := short(t)
 	w.tagged(false)
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
-		t.Error("no error although the group is not selected")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	assert.Error(t, err, "no error although the group is not selected")
 	w.tagged(true)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil {
-		t.Errorf("withdrew %d, error %v, want our 2", taken, err)
-	}
+	taken, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	assert.Truef(t, taken == 2 && err == nil, "withdrew %d, error %v, want our 2", taken, err)
 	w.wantDesired(3)
 }
 
@@ -470,17 +454,15 @@ func TestForeignReturnToEarlierCapacityStays(t *testing.T) {
 		w.refresh()
 	}
 	w.increase(1)
-	if got := w.desired("a"); got < 10 {
-		t.Errorf("our increase set a desired capacity of %d, want at least the 10 of the other writer", got)
-	}
+	got := w.desired("a")
+	assert.Truef(t, got >= 10, "our increase set a desired capacity of %d, want at least the 10 of the other writer", got)
 }
 
 func TestWithdrawalWaitsForDoubtfulForeignWrite(t *testing.T) {
 	w, _ := timedWithoutCapacity(t, 3)
 	w.increase(5)
-	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil {
-		t.Fatalf("withdrew %d, error %v, want 3", taken, err)
-	}
+	taken, _, err := w.cache.Withdraw(t.Context(), "a", 3)
+	require.Truef(t, taken == 3 && err == nil, "withdrew %d, error %v, want 3", taken, err)
 	w.setDesired(8)
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 8 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want the 8 of the other writer", taken, err, w.desired("a"))

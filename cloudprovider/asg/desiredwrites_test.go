@@ -43,21 +43,17 @@ func TestIncreaseStopsAtMaximum(t *testing.T) {
 	w.aws.ResetCalls()
 	_, err := w.cache.Increase(t.Context(), "a", 1)
 	var limit *group.LimitError
-	if !errors.As(err, &limit) || limit.Desired != 4 || limit.Limit != 3 {
-		t.Errorf("error = %v, want a LimitError of 4 over 3", err)
-	}
-	if n := w.aws.Calls()["SetDesiredCapacity"]; n != 0 || w.desired("a") != 3 {
-		t.Errorf("%d writes were made and desired is %d, want none and 3", n, w.desired("a"))
-	}
+	assert.Truef(t, errors.As(err, &limit) && limit.Desired == 4 && limit.Limit == 3, "error = %v, want a LimitError of 4 over 3", err)
+	n := w.aws.Calls()["SetDesiredCapacity"]
+	assert.Truef(t, n == 0 && w.desired("a") == 3, "%d writes were made and desired is %d, want none and 3", n, w.desired("a"))
 }
 
 func TestGarbledAnswerIsRetried(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Body: fakeaws.Garbled, Times: 2})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 2 {
-		t.Errorf("desired capacity is %d, error %v, want 2", w.desired("a"), err)
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	assert.Truef(t, err == nil && w.desired("a") == 2, "desired capacity is %d, error %v, want 2", w.desired("a"), err)
 }
 
 func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
@@ -68,9 +64,7 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 		Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: 2}, {InstanceType: "m5.xlarge", WeightedCapacity: 4}}}
 	w := newWorld(t, g).running()
 	w.increase(3)
-	if got := w.desired("a"); got != 6 {
-		t.Errorf("desired capacity is %d units, want 6: three instances of the smallest weight", got)
-	}
+	assert.Equal(t, 6, w.desired("a"), "desired capacity in units: three instances of the smallest weight")
 	w.eventuallyInService("a", 3)
 	w.eventually(func() string {
 		g := w.group("a")
@@ -79,9 +73,7 @@ func TestWeightedIncreaseAsksForWholeInstances(t *testing.T) {
 		}
 		return fmt.Sprintf("target %d, missing %d, counted %d, want 3, 0, 3", g.TargetInstances(), g.Missing(), len(g.Counted()))
 	})
-	if got := w.group("a").MaxInstances(); got != 10 {
-		t.Errorf("the group holds at most %d instances, want 10: 20 units of 2", got)
-	}
+	assert.Equal(t, 10, w.group("a").MaxInstances(), "most instances of the group: 20 units of 2")
 }
 
 func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
@@ -98,9 +90,7 @@ func TestReadingBegunBeforeWriteDoesNotUndoIt(t *testing.T) {
 	time.Sleep(50 * time.Millisecond)
 	w.increase(2)
 	reading.Wait()
-	if got := w.group("a").DesiredCapacity; got != 3 {
-		t.Errorf("after an old reading the snapshot shows a desired capacity of %d, want the written 3", got)
-	}
+	assert.Equal(t, 3, w.group("a").DesiredCapacity, "after an old reading the snapshot shows a desired capacity, want the written 3")
 }
 
 func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
@@ -110,13 +100,11 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 	ids := []string{members[1].ID, members[2].ID}
 	g, err := w.cache.Terminate(t.Context(), "a", ids)
 	require.NoError(t, err)
-	if got := w.desired("a"); got != 2 || g.DesiredCapacity != 2 {
-		t.Errorf("desired capacity is %d (returned %d), want 2", got, g.DesiredCapacity)
-	}
+	got := w.desired("a")
+	assert.Truef(t, got == 2 && g.DesiredCapacity == 2, "desired capacity is %d (returned %d), want 2", got, g.DesiredCapacity)
 	// The core asks again before AWS is done: nothing more may go.
-	if _, err := w.cache.Terminate(t.Context(), "a", ids); err != nil {
-		t.Errorf("terminating the same instances again: %v, want success", err)
-	}
+	_, err = w.cache.Terminate(t.Context(), "a", ids)
+	assert.Truef(t, err == nil, "terminating the same instances again: %v, want success", err)
 	w.eventually(func() string {
 		state, _ := w.aws.Group("a")
 		left := []string{}
@@ -125,9 +113,8 @@ func TestTerminateLowersDesiredCapacityByInstances(t *testing.T) {
 		}
 		return cmp.Diff([]string{members[0].ID, members[3].ID}, left)
 	})
-	if got, kills := w.desired("a"), w.kills(); got != 2 || len(kills) > 0 {
-		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 2 and none", got, kills)
-	}
+	got, kills := w.desired("a"), w.kills()
+	assert.Truef(t, got == 2 && len(kills) == 0, "desired capacity is %d and Auto Scaling killed %v, want 2 and none", got, kills)
 }
 
 func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
@@ -143,9 +130,7 @@ func TestWithdrawTakesBackOnlyOurs(t *testing.T) {
 	if got := w.desired("a"); taken != 2 || got != 3 || g.DesiredCapacity != 3 {
 		t.Errorf("withdrew %d, desired capacity is %d, want 2 and the other writer's 3", taken, got)
 	}
-	if kills := w.kills(); len(kills) > 0 {
-		t.Errorf("Auto Scaling killed %v", kills)
-	}
+	assert.Empty(t, w.kills(), "Auto Scaling killed")
 }
 
 // AWS failed to launch in one zone, and has begun to launch in the other.
@@ -193,16 +178,11 @@ func TestWithdrawStopsAtPresentInstances(t *testing.T) {
 	w.increase(5)
 	w.eventuallyInService("a", 3)
 	// The Cache may not have seen them yet, but the write reads for itself.
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 5); err != nil {
-		t.Fatal(err)
-	}
-	if got := w.desired("a"); got != 3 {
-		t.Errorf("desired capacity is %d, want 3: as many as run", got)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 5)
+	require.NoError(t, err)
+	assert.Equal(t, 3, w.desired("a"), "desired capacity: as many as run")
 	time.Sleep(100 * time.Millisecond)
-	if kills := w.kills(); len(kills) > 0 {
-		t.Errorf("Auto Scaling killed %v", kills)
-	}
+	assert.Empty(t, w.kills(), "Auto Scaling killed")
 }
 
 func TestFailedLaunchIsReportedUntilRequestEnds(t *testing.T) {
@@ -245,12 +225,8 @@ func TestWriteUnderWayOutlivesRun(t *testing.T) {
 	})
 	stop()
 	<-ended
-	if got := w.desired("a"); got != 2 {
-		t.Errorf("Run returned before the write did: desired capacity is %d, want 2", got)
-	}
-	if err := <-written; err != nil {
-		t.Errorf("the write ended with %v", err)
-	}
+	assert.Equal(t, 2, w.desired("a"), "Run returned before the write did: desired capacity")
+	assert.NoError(t, <-written, "the write ended with")
 	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 2 {
 		t.Errorf("a write after the end gave %v and a desired capacity of %d, want an error and 2", err, w.desired("a"))
 	}
@@ -289,12 +265,9 @@ func TestReadersWritersAndRefreshesDoNotRace(t *testing.T) {
 		return nil
 	})
 	all.Wait()
-	if got := w.desired("a"); got != 60 {
-		t.Errorf("desired capacity is %d after 20 raises by 1 and 20 by 2, want 60", got)
-	}
-	if got, kills := w.desired("b"), w.kills(); got != 1 || len(kills) > 0 {
-		t.Errorf("desired capacity is %d and Auto Scaling killed %v, want 1 and none", got, kills)
-	}
+	assert.Equal(t, 60, w.desired("a"), "desired capacity after 20 raises by 1 and 20 by 2")
+	got, kills := w.desired("b"), w.kills()
+	assert.Truef(t, got == 1 && len(kills) == 0, "desired capacity is %d and Auto Scaling killed %v, want 1 and none", got, kills)
 }
 
 func TestFailedWithdrawalIsRetried(t *testing.T) {
@@ -304,13 +277,10 @@ func TestFailedWithdrawalIsRetried(t *testing.T) {
 			w := withoutCapacity(t, 0)
 			w.increase(3)
 			w.aws.Inject(fakeaws.Fault{Action: desiredCall, Code: code, Times: 1})
-			if _, _, err := w.cache.Withdraw(t.Context(), "a", 3); err == nil {
-				t.Fatal("nothing was refused")
-			}
+			_, _, err := w.cache.Withdraw(t.Context(), "a", 3)
+			require.Error(t, err, "nothing was refused")
 			w.refresh()
-			if got := w.group("a").Withdrawable(); got != 3 {
-				t.Errorf("%d can be withdrawn after one call that failed, want 3", got)
-			}
+			assert.Equal(t, 3, w.group("a").Withdrawable(), "can be withdrawn after one call that failed")
 			if taken, _, err := w.cache.Withdraw(t.Context(), "a", 3); taken != 3 || err != nil || w.desired("a") != 0 {
 				t.Errorf("withdrew %d, error %v, %d are desired, want all 3", taken, err, w.desired("a"))
 			}
@@ -333,9 +303,8 @@ func TestWithdrawalStopsAtMemberWeight(t *testing.T) {
 	heavy := member("i-1", "InService")
 	heavy.WeightedCapacity = aws.String("3")
 	w.calls.edit = func(g *types.AutoScalingGroup) { g.Instances = []types.Instance{heavy} }
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 3); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 3)
+	require.NoError(t, err)
 	w.wantDesired(3)
 	for _, e := range w.aws.Events() { // not for a moment either
 		if e.Kind == fakeaws.DesiredChanged && e.To < 3 {
@@ -377,9 +346,7 @@ func TestMinimumSizeIsNeverOverdue(t *testing.T) {
 	w.refresh()
 	now.Step(6 * time.Minute)
 	w.refresh()
-	if got := w.group("a").Overdue; got != 1 {
-		t.Errorf("%d overdue, want 1", got)
-	}
+	assert.Equal(t, 1, w.group("a").Overdue, "overdue")
 }
 
 // silent is an Auto Scaling that stops answering.
@@ -421,9 +388,8 @@ func TestUnansweredWriteEndsAtItsDeadline(t *testing.T) {
 						time.Sleep(time.Duration(at) * time.Second)
 						began := time.Now()
 						_, err := cache.Increase(t.Context(), "a", 1)
-						if took := time.Since(began); err == nil || took > tt.most {
-							t.Errorf("the write took %s and ended with %v, want an error within %s", took, err, tt.most)
-						}
+						took := time.Since(began)
+						assert.Truef(t, err != nil && took <= tt.most, "the write took %s and ended with %v, want an error within %s", took, err, tt.most)
 					}()
 				}
 				time.Sleep(5 * time.Minute)
@@ -445,9 +411,8 @@ func TestReadingWithoutSizesIsNone(t *testing.T) {
 	if g := w.group("a"); g == nil || g.DesiredCapacity != 3 || w.group("b").DesiredCapacity != 1 {
 		t.Errorf("group %+v, want its last reading", g)
 	}
-	if _, err := w.cache.Reread(t.Context(), "a"); err == nil {
-		t.Error("a reading without the desired capacity counts")
-	}
+	_, err := w.cache.Reread(t.Context(), "a")
+	assert.Error(t, err, "a reading without the desired capacity counts")
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 1); err == nil || taken != 0 || w.desired("a") != 4 {
 		t.Errorf("withdrew %d, error %v, desired capacity %d, want an error and 4", taken, err, w.desired("a"))
 	}

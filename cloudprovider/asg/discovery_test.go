@@ -95,9 +95,8 @@ func TestDroppedGroupLacksTheTagsOfTheNearestFlag(t *testing.T) {
 	require.NoError(t, err)
 	discovery.Join = ownership.JoinAny
 	p := discovery.Dropped(&group.Group{Name: "a"}, time.Time{}, map[string]string{ownedBy + "main": "owned"})
-	if want := "its tag k8s.io/cluster-autoscaler/enabled is missing"; !strings.HasSuffix(p.Message, ": "+want) {
-		t.Errorf("%q, want it to end with %q", p.Message, want)
-	}
+	want := "its tag k8s.io/cluster-autoscaler/enabled is missing"
+	assert.Truef(t, strings.HasSuffix(p.Message, ": "+want), "%q, want it to end with %q", p.Message, want)
 }
 
 func TestOurNameBeforeAnyGroupIsRead(t *testing.T) {
@@ -111,9 +110,7 @@ func TestOurNameBeforeAnyGroupIsRead(t *testing.T) {
 		{name: "not by the stock flag", stock: "d"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := ownership.NewIdentity(tt.flag, tt.stock).Early(tt.network); got != tt.want {
-				t.Errorf("our cluster is %v, want %v", got, tt.want)
-			}
+			assert.Equal(t, tt.want, ownership.NewIdentity(tt.flag, tt.stock).Early(tt.network), "our cluster")
 		})
 	}
 }
@@ -143,16 +140,11 @@ func TestEmptyDiscoveryNamesTheFlag(t *testing.T) {
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{
 					tagged("by-name", nil), tagged("c-only", map[string]string{"c": ""}), tagged("a-and-c", map[string]string{"a": "", "c": ""})}}, discovery)
 			w.must(w.cache.Start(ctx))
-			if got := strings.Contains(log.String(), "--asg-node-group-discovery=any"); got != tt.warns {
-				t.Errorf("the log names the flag: %t, want %t:\n%s", got, tt.warns, log.String())
-			}
-			if got := w.aws.Calls()["DescribeAutoScalingGroups"]; got != tt.calls {
-				t.Errorf("%d readings, want %d", got, tt.calls)
-			}
+			assert.Equalf(t, tt.warns, strings.Contains(log.String(), "--asg-node-group-discovery=any"), "the log names the flag:\n%s", log.String())
+			assert.Equal(t, tt.calls, w.aws.Calls()["DescribeAutoScalingGroups"], "readings")
 			w.must(w.cache.Refresh(ctx))
-			if got := strings.Count(log.String(), "--asg-node-group-discovery=any"); got > 1 {
-				t.Errorf("the log names the flag %d times, want once", got)
-			}
+			got := strings.Count(log.String(), "--asg-node-group-discovery=any")
+			assert.Truef(t, got <= 1, "the log names the flag %d times, want once", got)
 		})
 	}
 }
@@ -166,9 +158,7 @@ func TestFailedStartReportsReasonOnOneLine(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			err := w.cache.Start(ctx)
 			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("within %v: %q", limit, err)
-			}
+			assert.Truef(t, errors.Is(err, context.DeadlineExceeded) && !strings.Contains(err.Error(), "\n"), "within %v: %q", limit, err)
 			if limit > 0 && !strings.Contains(err.Error(), "ServiceUnavailable") {
 				t.Errorf("within %v: %q does not say what AWS answered", limit, err)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -22,21 +23,18 @@ func TestOperatedGroupIsLeftAlone(t *testing.T) {
 	theirs, ours := scalingGroup("theirs", 0, 2, 5), scalingGroup("ours", 0, 0, 5)
 	theirs.Operator = "eks.amazonaws.com"
 	w := newWorld(t, theirs, ours).started()
-	if w.cache.Snapshot().Group("theirs") != nil || w.cache.Snapshot().Group("ours") == nil {
-		t.Fatalf("groups %v, want the one without an operator alone", w.cache.Snapshot().Groups())
-	}
+	require.Truef(t, w.cache.Snapshot().Group("theirs") == nil && w.cache.Snapshot().Group("ours") != nil,
+		"groups %v, want the one without an operator alone", w.cache.Snapshot().Groups())
 	foreign := w.cache.Snapshot().Foreign()
 	if len(foreign) != 1 || len(foreign[0].Problems) != 1 || foreign[0].Problems[0].Reason != ownership.ReasonOperator ||
 		!strings.Contains(foreign[0].Problems[0].Message, `"eks.amazonaws.com"`) {
 		t.Fatalf("left alone are %+v, want one with a problem that names its operator", foreign)
 	}
 	var refused *ownership.OtherClusterError
-	if _, err := w.cache.Increase(t.Context(), "theirs", 1); !errors.As(err, &refused) {
-		t.Errorf("Increase = %v, want an OtherClusterError", err)
-	}
-	if _, err := w.cache.Terminate(t.Context(), "theirs", []string{foreign[0].Instances[0].ID}); !errors.As(err, &refused) {
-		t.Errorf("Terminate = %v, want an OtherClusterError", err)
-	}
+	_, err := w.cache.Increase(t.Context(), "theirs", 1)
+	assert.Truef(t, errors.As(err, &refused), "Increase = %v, want an OtherClusterError", err)
+	_, err = w.cache.Terminate(t.Context(), "theirs", []string{foreign[0].Instances[0].ID})
+	assert.Truef(t, errors.As(err, &refused), "Terminate = %v, want an OtherClusterError", err)
 	if state, _ := w.aws.Group("theirs"); state.Desired != 2 || len(state.Instances) != 2 {
 		t.Errorf("the group has %d instances of %d desired, want its 2", len(state.Instances), state.Desired)
 	}
@@ -57,15 +55,12 @@ func TestCapacityTypeOfPolicy(t *testing.T) {
 	assert.Empty(t, cmp.Diff([][]string{{"capacity-block", "on-demand"}, {"on-demand"}}, got.Source.Segments), "segments (-want +got)")
 	want := group.Reservations{Preference: "capacity-reservations-first", IDs: []string{"cr-1"}, Groups: []string{"arn:g"}}
 	assert.Empty(t, cmp.Diff(want, got.Reservations), "reservations (-want +got)")
-	if !got.ZonalShift || got.ImpairedHealth != "IgnoreUnhealthy" {
-		t.Errorf("zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
-	}
+	assert.Truef(t, got.ZonalShift && got.ImpairedHealth == "IgnoreUnhealthy",
+		"zonal shift %t, unhealthy instances there %q", got.ZonalShift, got.ImpairedHealth)
 	if mode, why := asg.AskedFor(got, asg.LaunchAuto); mode != asg.LaunchDesiredCapacity || !strings.Contains(why, "distribution segments") {
 		t.Errorf("asked for by %s: %s, want the desired capacity for its segments", mode, why)
 	}
-	if !got.Source.PaidAhead() {
-		t.Error("capacity blocks count as on-demand")
-	}
+	assert.True(t, got.Source.PaidAhead(), "capacity blocks count as on-demand")
 }
 
 func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
@@ -92,23 +87,17 @@ func TestInstanceOriginMatchesLaunchSpec(t *testing.T) {
 		{group: "alias", origin: "lt-2 version 1", same: false},
 	} {
 		g := w.cache.Snapshot().Group(tt.group)
-		if len(g.Instances) != 1 || g.LaunchSpec == nil {
-			t.Fatalf("%s: %d instances, launch %v", tt.group, len(g.Instances), g.LaunchSpec)
-		}
-		if got := g.Instances[0].Origin; got != tt.origin {
-			t.Errorf("%s: its instance started from %q, want %q", tt.group, got, tt.origin)
-		}
+		require.Truef(t, len(g.Instances) == 1 && g.LaunchSpec != nil, "%s: %d instances, launch %v", tt.group, len(g.Instances), g.LaunchSpec)
+		assert.Equalf(t, tt.origin, g.Instances[0].Origin, "%s: its instance started from", tt.group)
 		if next := g.LaunchSpec.Next; len(next) != 1 || next[0] != tt.origin || g.LaunchSpec.Floats != (tt.group == "latest" || tt.group == "default") || g.LaunchUnread {
 			t.Errorf("%s: new instances start from %q, floating: %t; want %q", tt.group, next, g.LaunchSpec.Floats, tt.origin)
 		}
-		if same := slices.Contains(g.LaunchSpec.Origins, g.Instances[0].Origin); same != tt.same {
-			t.Errorf("%s: among the origins %q of the next one: %t, want %t", tt.group, g.LaunchSpec.Origins, same, tt.same)
-		}
+		assert.Equalf(t, tt.same, slices.Contains(g.LaunchSpec.Origins, g.Instances[0].Origin),
+			"%s: among the origins %q of the next one", tt.group, g.LaunchSpec.Origins)
 	}
 	g := w.cache.Snapshot().Group("numbered")
-	if other := w.cache.Snapshot().Group("latest").Instances[0].Origin; slices.Contains(g.LaunchSpec.Origins, other) {
-		t.Errorf("an instance of version 2 is taken for one of %q", g.LaunchSpec.Origins)
-	}
+	other := w.cache.Snapshot().Group("latest").Instances[0].Origin
+	assert.Falsef(t, slices.Contains(g.LaunchSpec.Origins, other), "an instance of version 2 is taken for one of %q", g.LaunchSpec.Origins)
 }
 
 // Standby, lifecycle hooks, warm pools, protection and suspended processes change what counts and what is possible.
@@ -149,9 +138,8 @@ func TestStandbyInstanceIsNeitherCountedNorTerminated(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := w.cache.Terminate(t.Context(), "a", []string{id}); !slices.Contains(staying(t, err), id) {
-		t.Errorf("error = %v, want one that says to put it back into service first", err)
-	}
+	_, err := w.cache.Terminate(t.Context(), "a", []string{id})
+	assert.Truef(t, slices.Contains(staying(t, err), id), "error = %v, want one that says to put it back into service first", err)
 }
 
 func TestWarmPoolDoesNotCount(t *testing.T) {
@@ -188,9 +176,8 @@ func TestSuspendedTerminateProcessAllowsNamedTermination(t *testing.T) {
 	if got := w.group("a").SuspendedProcesses; !slices.Equal(got, g.SuspendedProcesses) || w.group("a").Blocked() {
 		t.Errorf("suspended processes are %v, want %v, and a group that can grow", got, g.SuspendedProcesses)
 	}
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1]); err != nil || w.desired("a") != 1 {
-		t.Errorf("desired capacity is %d, error %v, want 1", w.desired("a"), err)
-	}
+	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a")[:1])
+	assert.Truef(t, err == nil && w.desired("a") == 1, "desired capacity is %d, error %v, want 1", w.desired("a"), err)
 }
 
 func TestLaunchModeOfGroup(t *testing.T) {
@@ -211,8 +198,7 @@ func TestLaunchModeOfGroup(t *testing.T) {
 		{"b", asg.LaunchAuto, asg.LaunchDesiredCapacity},
 	} {
 		got, why := asg.AskedFor(w.group(tt.group), tt.mode)
-		if got != tt.want || (why == "") != (got == asg.LaunchSynchronous) {
-			t.Errorf("group %s in mode %s is asked for by %s (%q), want %s", tt.group, tt.mode, got, why, tt.want)
-		}
+		assert.Truef(t, got == tt.want && (why == "") == (got == asg.LaunchSynchronous),
+			"group %s in mode %s is asked for by %s (%q), want %s", tt.group, tt.mode, got, why, tt.want)
 	}
 }

@@ -54,9 +54,7 @@ func TestCapacityInHardwareIsLaunchedOnce(t *testing.T) {
 					if got := w.desired("a"); got != tt.wantDesired || len(g.Counted()) != tt.wantInstances || g.Missing() != 0 {
 						t.Errorf("%d desired, %d instances and %d missing, want %d, %d and none", got, len(g.Counted()), g.Missing(), tt.wantDesired, tt.wantInstances)
 					}
-					if got := g.TargetInstances(); got != tt.wantInstances {
-						t.Errorf("a target of %d nodes, want %d", got, tt.wantInstances)
-					}
+					assert.Equal(t, tt.wantInstances, g.TargetInstances(), "a target in nodes")
 				}))
 			}
 		}

@@ -32,9 +32,7 @@ func TestQuickHeavyInstanceIsNoLostUpdate(t *testing.T) {
 		w := hardware(t, "vcpu", 1, "m5.4xlarge").with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
 		w.aws.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Latency: fakeaws.Duration(500 * time.Millisecond)})
 		w.increase(1)
-		if got := w.desired("a"); got != 2 {
-			t.Errorf("desired capacity is %d, want 2", got)
-		}
+		assert.Equal(t, 2, w.desired("a"), "desired capacity")
 	})
 }
 
@@ -42,12 +40,8 @@ func TestHeavyInstanceCanGo(t *testing.T) {
 	t.Parallel()
 	w := oneHeavy(t)
 	g := w.group("a")
-	if got := g.MinInstances(); got != 0 {
-		t.Errorf("the group keeps at least %d instances, want none", got)
-	}
-	if limits := g.AtMin(g); len(limits) > 0 {
-		t.Errorf("limits %v keep the instance, want none", limits)
-	}
+	assert.Equal(t, 0, g.MinInstances(), "fewest instances of the group, want none")
+	assert.Empty(t, g.AtMin(g), "limits keep the instance, want none")
 	w.done(w.cache.Terminate(t.Context(), "a", w.ids("a")))
 	w.eventually(func() string {
 		if state, _ := w.aws.Group("a"); len(state.Instances) > 0 || state.Desired != 0 {
@@ -62,15 +56,10 @@ func TestHeavyInstancesKeepMinimum(t *testing.T) {
 	w := oneHeavy(t)
 	w.must(w.aws.SetLimits("a", 2, 1000))
 	w.refresh()
-	if got := w.group("a").MinInstances(); got != 1 {
-		t.Errorf("the group keeps at least %d instances, want 1", got)
-	}
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err == nil {
-		t.Error("terminated the only instance of a group with a minimum size of 2")
-	}
-	if got := w.desired("a"); got != 2 {
-		t.Errorf("desired capacity is %d, want it unchanged", got)
-	}
+	assert.Equal(t, 1, w.group("a").MinInstances(), "fewest instances of the group")
+	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	assert.Error(t, err, "terminated the only instance of a group with a minimum size of 2")
+	assert.Equal(t, 2, w.desired("a"), "desired capacity, want it unchanged")
 }
 
 // A heavy instance above the maximum size cannot go: AWS takes no desired capacity that covers it.
@@ -79,12 +68,9 @@ func TestHeavyInstanceAboveMaximumStays(t *testing.T) {
 	w := oneHeavy(t)
 	w.must(w.aws.SetLimits("a", 0, 8))
 	w.refresh()
-	if got := w.group("a").MinInstances(); got != 1 {
-		t.Errorf("the group keeps at least %d instances, want 1", got)
-	}
-	if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err == nil || w.desired("a") != 2 {
-		t.Errorf("error %v, desired capacity %d, want an error and no change", err, w.desired("a"))
-	}
+	assert.Equal(t, 1, w.group("a").MinInstances(), "fewest instances of the group")
+	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+	assert.Truef(t, err != nil && w.desired("a") == 2, "error %v, desired capacity %d, want an error and no change", err, w.desired("a"))
 }
 
 func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
@@ -93,13 +79,9 @@ func TestHeavyInstanceDoesNotFulfilNextIncrease(t *testing.T) {
 		t.Run(string(mode), bubbled(func(t *testing.T) {
 			w := oneHeavy(t).with(func(o *asg.Options) { o.LaunchMode = mode }).started()
 			w.must(w.cache.StartIncrease(t.Context(), "a", "", 1))
-			if got := w.group("a").TargetInstances(); got != 2 {
-				t.Errorf("a target of %d while AWS is being asked, want 2", got)
-			}
+			assert.Equal(t, 2, w.group("a").TargetInstances(), "a target while AWS is being asked")
 			w.must(w.cache.AwaitIncreases(t.Context()))
-			if got := w.group("a").TargetInstances(); got != 2 {
-				t.Errorf("a target of %d, want 2", got)
-			}
+			assert.Equal(t, 2, w.group("a").TargetInstances(), "a target of")
 			w.eventuallyInService("a", 2)
 			w.refresh()
 			if got := len(w.kills()); got > 0 || w.group("a").TargetInstances() != 2 {
@@ -128,13 +110,10 @@ func TestAtomicLaunchEndsOnlyNamedInstances(t *testing.T) {
 			w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 		}
 		_, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
-		if err == nil {
-			t.Error("no error although an instance is missing")
-		}
+		assert.Error(t, err, "no error although an instance is missing")
 		state, _ := w.aws.Group("a")
-		if len(before) != 1 || len(state.Instances) != 3 || state.Desired != 3 {
-			t.Errorf("%d instances of %d desired are left, want ours, theirs and the one of before", len(state.Instances), state.Desired)
-		}
+		assert.Truef(t, len(before) == 1 && len(state.Instances) == 3 && state.Desired == 3,
+			"%d instances of %d desired are left, want ours, theirs and the one of before", len(state.Instances), state.Desired)
 		for _, i := range state.Instances {
 			if i.State != "InService" && i.State != "Pending" {
 				t.Errorf("instance %s is %s, which no answer of AWS named", i.ID, i.State)

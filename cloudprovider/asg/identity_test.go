@@ -134,13 +134,11 @@ func TestOtherClustersGroupIsHidden(t *testing.T) {
 		ofCluster("by-tag", "workers", 1, ownedBy+"b", "owned"), ofCluster("by-user-data", "joins-b", 1), ofCluster("in-doubt", "joins-b", 1, ownedBy+"a", "owned"),
 		ofCluster("other-case", "workers", 1, "eks:cluster-name", "A")).started()
 	assert.Empty(t, cmp.Diff([]string{"ours", "silent", "using"}, names(w.cache.Snapshot())), "groups (-want +got)")
-	if diff := cmp.Diff([]string{"by-tag", "by-user-data", "in-doubt", "other-case"}, foreign(w.cache.Snapshot())); diff != "" {
-		t.Errorf("groups of other clusters (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"by-tag", "by-user-data", "in-doubt", "other-case"}, foreign(w.cache.Snapshot())),
+		"groups of other clusters (-want +got)")
 	for _, g := range w.cache.Snapshot().Foreign() {
-		if i, _ := w.cache.Snapshot().Instance(g.Instances[0].ID); i != nil {
-			t.Errorf("%s: its instance is in the snapshot", g.Name)
-		}
+		i, _ := w.cache.Snapshot().Instance(g.Instances[0].ID)
+		assert.Nilf(t, i, "%s: its instance is in the snapshot", g.Name)
 		if len(g.Problems) != 1 || g.Problems[0].Reason != ownership.ReasonOtherCluster || g.Problems[0].Blocks || !strings.Contains(g.Problems[0].Remedy, "--asg-cluster-name") {
 			t.Errorf("%s: problems %+v, want one that names the flag", g.Name, g.Problems)
 		}
@@ -153,9 +151,7 @@ func TestOtherClustersGroupIsHidden(t *testing.T) {
 func TestContradictoryGroupIsAlwaysHidden(t *testing.T) {
 	for _, ours := range []string{"", "a", "b", "c"} {
 		w := sharedAccount(t, ours, ofCluster("in-doubt", "joins-b", 1, ownedBy+"a", "owned")).started()
-		if got := foreign(w.cache.Snapshot()); len(got) != 1 {
-			t.Errorf("named %q: groups of other clusters %q, want the one", ours, got)
-		}
+		assert.Lenf(t, foreign(w.cache.Snapshot()), 1, "named %q: groups of other clusters, want the one", ours)
 	}
 }
 
@@ -175,9 +171,8 @@ func TestNoWriteReachesOtherClusters(t *testing.T) {
 		"replacement":     func() error { _, err := w.cache.Replace(t.Context(), "theirs", ids[:1]); return err },
 	} {
 		var other *ownership.OtherClusterError
-		if err := write(); !errors.As(err, &other) || other.Group != "theirs" {
-			t.Errorf("%s: error %v, want an OtherClusterError", name, err)
-		}
+		err := write()
+		assert.Truef(t, errors.As(err, &other) && other.Group == "theirs", "%s: error %v, want an OtherClusterError", name, err)
 	}
 	if state, _ := w.aws.Group("theirs"); state.Desired != 2 || len(state.Instances) != 2 || !slices.Equal(w.members("theirs"), ids) {
 		t.Errorf("the group became %+v, want it untouched", state)
@@ -250,9 +245,7 @@ func TestOurNameIsSettled(t *testing.T) {
 				nodes = append(nodes, w.members(name)[:n]...)
 			}
 			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes, Network: tt.network})
-			if got := asg.Cluster(w.cache); got != tt.want {
-				t.Errorf("our cluster is %v, want %v", got, tt.want)
-			}
+			assert.Equal(t, tt.want, asg.Cluster(w.cache), "our cluster")
 		})
 	}
 }
@@ -264,27 +257,20 @@ func TestUnreadGroupsPreventMinorityName(t *testing.T) {
 		w.started()
 		nodes := slices.Concat(w.members("mistagged"), w.members("a1"))
 		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
-		if got := asg.Cluster(w.cache); got != (launchspec.Statement{}) {
-			t.Errorf("our cluster is %v while most of its nodes are in an unread group, want none", got)
-		}
+		got := asg.Cluster(w.cache)
+		assert.Truef(t, got == (launchspec.Statement{}), "our cluster is %v while most of its nodes are in an unread group, want none", got)
 		w.aws.ClearFaults(fault)
 		w = w.with(nil).started()
 		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: nodes})
-		if got := asg.Cluster(w.cache).Cluster; got != "a" {
-			t.Errorf("our cluster is %q, want a", got)
-		}
+		assert.Equal(t, "a", asg.Cluster(w.cache).Cluster, "our cluster")
 	})
 }
 
 func TestStockFlagWaitsForClusterEvidence(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1)).with(func(o *asg.Options) { o.StockCluster = "kubernetes" }).started()
-	if got := foreign(w.cache.Snapshot()); len(got) != 0 {
-		t.Errorf("groups of other clusters %q before the cluster was seen, want none", got)
-	}
+	assert.Empty(t, foreign(w.cache.Snapshot()), "groups of other clusters before the cluster was seen, want none")
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: w.members("a1")})
-	if got := asg.Cluster(w.cache).Cluster; got != "a" {
-		t.Errorf("our cluster is %q, want a", got)
-	}
+	assert.Equal(t, "a", asg.Cluster(w.cache).Cluster, "our cluster")
 }
 
 func TestForeignGroupStaysHiddenWithoutTemplate(t *testing.T) {
@@ -296,9 +282,7 @@ func TestForeignGroupStaysHiddenWithoutTemplate(t *testing.T) {
 	now.Step(time.Hour)
 	w.refresh()
 	asg.Resolve(w.cache, t.Context())
-	if got := foreign(w.cache.Snapshot()); len(got) != 1 {
-		t.Errorf("groups of other clusters %q, want the one still", got)
-	}
+	assert.Len(t, foreign(w.cache.Snapshot()), 1, "groups of other clusters, want the one still")
 }
 
 func TestUnreadTagsCountAsUnsent(t *testing.T) {
@@ -311,9 +295,8 @@ func TestUnreadTagsCountAsUnsent(t *testing.T) {
 	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 0 || calls[terminateCall] != 0 {
 		t.Errorf("calls %v, want no look for a call that was not made", calls)
 	}
-	if _, err := w.cache.Terminate(t.Context(), "g", ids); err != nil || w.aws.Calls()[terminateCall] != 1 {
-		t.Errorf("error %v, calls %v, want both instances in one", err, w.aws.Calls())
-	}
+	_, err = w.cache.Terminate(t.Context(), "g", ids)
+	assert.Truef(t, err == nil && w.aws.Calls()[terminateCall] == 1, "error %v, calls %v, want both instances in one", err, w.aws.Calls())
 }
 
 func TestSettledNameOutlivesMajority(t *testing.T) {
@@ -329,9 +312,8 @@ func TestSettledNameOutlivesMajority(t *testing.T) {
 		{nodes: b, want: "b"},
 	} {
 		w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: step.nodes})
-		if got := asg.Cluster(w.cache).Cluster; got != step.want {
-			t.Errorf("with nodes %q our cluster is %q, want %q", step.nodes, got, step.want)
-		}
+		got := asg.Cluster(w.cache).Cluster
+		assert.Truef(t, got == step.want, "with nodes %q our cluster is %q, want %q", step.nodes, got, step.want)
 	}
 }
 
@@ -339,38 +321,25 @@ func TestSettledNameHidesAndShowsGroups(t *testing.T) {
 	w := sharedAccount(t, "", ofCluster("a1", "joins-a", 1), ofCluster("b1", "joins-b", 1)).started()
 	var log bytes.Buffer
 	ctx := klog.NewContext(t.Context(), textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(&log))))
-	if got := names(w.cache.Snapshot()); len(got) != 2 {
-		t.Fatalf("groups %q, want both while our name is not known", got)
-	}
+	require.Len(t, names(w.cache.Snapshot()), 2, "groups, want both while our name is not known")
 	for range 2 {
 		w.cache.SeeCluster(ctx, ownership.Evidence{})
 	}
-	if got := strings.Count(log.String(), "--asg-cluster-name"); got != 1 {
-		t.Errorf("the log asks %d times for our name, want once:\n%s", got, log.String())
-	}
+	assert.Equalf(t, 1, strings.Count(log.String(), "--asg-cluster-name"), "times the log asks for our name, want once:\n%s", log.String())
 	for range 2 {
 		w.cache.SeeCluster(ctx, ownership.Evidence{Nodes: w.members("a1")})
 	}
 	assert.Empty(t, cmp.Diff([]string{"b1"}, foreign(w.cache.Snapshot())), "groups of other clusters (-want +got)")
-	if got := strings.Count(log.String(), "Settled the name"); got != 1 {
-		t.Errorf("the log says %d times that the name is settled, want once:\n%s", got, log.String())
-	}
-	select {
-	case <-w.cache.Changed():
-	default:
-		t.Error("nobody hears that there are other groups now")
-	}
+	assert.Equalf(t, 1, strings.Count(log.String(), "Settled the name"),
+		"times the log says that the name is settled, want once:\n%s", log.String())
+	assert.True(t, w.wakes(), "nobody hears that there are other groups now")
 	require.NoError(t, w.aws.PutLaunchTemplate(fakeaws.LaunchTemplate{Name: "joins-b2", Versions: []fakeaws.LaunchTemplateVersion{
 		{ImageID: "ami-0abc", InstanceType: "m5.large", UserData: "join a"}}}))
 	w.must(w.aws.EditGroup("b1", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "joins-b2", Version: "1"}}))
 	w.must(w.cache.Refresh(ctx))
-	if got := foreign(w.cache.Snapshot()); len(got) != 1 {
-		t.Errorf("groups of other clusters %q before the new template was read, want the one still", got)
-	}
+	assert.Len(t, foreign(w.cache.Snapshot()), 1, "groups of other clusters before the new template was read, want the one still")
 	asg.Resolve(w.cache, ctx)
-	if got := foreign(w.cache.Snapshot()); len(got) != 0 {
-		t.Errorf("groups of other clusters %q, want none any more", got)
-	}
+	assert.Empty(t, foreign(w.cache.Snapshot()), "groups of other clusters, want none any more")
 }
 
 func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
@@ -383,16 +352,13 @@ func TestStrangersStayUntilOurNameIsKnown(t *testing.T) {
 	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) || other.Instance != ids[0] || !strings.Contains(err.Error(), "--asg-cluster-name") {
 		t.Errorf("error %v, want one about instance %s that names the flag", err, ids[0])
 	}
-	if _, err := w.cache.Terminate(t.Context(), "silent", w.members("silent")); err != nil {
-		t.Errorf("terminate in a group that states nothing: %v", err)
-	}
-	if _, err := w.cache.Terminate(t.Context(), "g", []string{launched}); err != nil {
-		t.Errorf("terminate an instance that we launched: %v", err)
-	}
+	_, err = w.cache.Terminate(t.Context(), "silent", w.members("silent"))
+	assert.NoError(t, err, "terminate in a group that states nothing")
+	_, err = w.cache.Terminate(t.Context(), "g", []string{launched})
+	assert.NoError(t, err, "terminate an instance that we launched")
 	w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[1:]})
-	if _, err := w.cache.Terminate(t.Context(), "g", ids); err != nil {
-		t.Errorf("terminate in a group of our cluster: %v", err)
-	}
+	_, err = w.cache.Terminate(t.Context(), "g", ids)
+	assert.NoError(t, err, "terminate in a group of our cluster")
 	w.eventually(func() string {
 		if state, _ := w.aws.Group("g"); len(state.Instances) > 0 {
 			return "the instances are still there"
@@ -423,13 +389,9 @@ func TestStrangersStayUntilTemplateIsRead(t *testing.T) {
 			w.cache.SeeCluster(t.Context(), ownership.Evidence{Nodes: ids[:1]})
 			_, err := w.cache.Terminate(t.Context(), "g", ids[1:])
 			var other *ownership.OtherClusterError
-			if stays := errors.As(err, &other); stays != (tt.stay || tt.code == "") {
-				t.Errorf("terminate an instance that is no node: %v", err)
-			}
+			assert.Truef(t, errors.As(err, &other) == (tt.stay || tt.code == ""), "terminate an instance that is no node: %v", err)
 			_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
-			if refused := errors.As(err, &other); refused != (tt.code == "") {
-				t.Errorf("terminate a node: %v", err)
-			}
+			assert.Truef(t, errors.As(err, &other) == (tt.code == ""), "terminate a node: %v", err)
 		})
 	}
 }
@@ -475,15 +437,12 @@ func TestForeignTaggedInstanceStays(t *testing.T) {
 				}
 				return ""
 			})
-			if left[ids[0]] != tt.stays || (err != nil) != tt.stays {
-				t.Errorf("the instance stays: %t, want %t; error: %v", left[ids[0]], tt.stays, err)
-			}
+			assert.Truef(t, left[ids[0]] == tt.stays && (err != nil) == tt.stays,
+				"the instance stays: %t, want %t; error: %v", left[ids[0]], tt.stays, err)
 			if tt.code != "" && tt.stays {
 				return
 			}
-			if got := w.aws.Calls()["DescribeInstances"]; got != tt.calls {
-				t.Errorf("%d calls of DescribeInstances, want %d", got, tt.calls)
-			}
+			assert.Equal(t, tt.calls, w.aws.Calls()["DescribeInstances"], "calls of DescribeInstances")
 		})
 	}
 }
@@ -494,13 +453,11 @@ func TestStrangersStayWhileTheTemplateIsNew(t *testing.T) {
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "workers", Version: "1"}}))
 	w.refresh()
 	var other *ownership.OtherClusterError
-	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); !errors.As(err, &other) {
-		t.Errorf("error %v before the new template was read, want an OtherClusterError", err)
-	}
+	_, err := w.cache.Terminate(t.Context(), "g", ids[:1])
+	assert.Truef(t, errors.As(err, &other), "error %v before the new template was read, want an OtherClusterError", err)
 	asg.Resolve(w.cache, t.Context())
-	if _, err := w.cache.Terminate(t.Context(), "g", ids[:1]); err != nil {
-		t.Errorf("terminate after the new template was read: %v", err)
-	}
+	_, err = w.cache.Terminate(t.Context(), "g", ids[:1])
+	assert.NoError(t, err, "terminate after the new template was read")
 }
 
 func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
@@ -508,12 +465,10 @@ func TestTaggedStrangerStaysWhileOurNameIsUnknown(t *testing.T) {
 	w.must(w.aws.EditGroup("g", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "tags-b", Version: "2"}}))
 	w.started()
 	var other *ownership.OtherClusterError
-	if _, err := w.cache.Terminate(t.Context(), "g", w.members("g")); !errors.As(err, &other) {
-		t.Errorf("error %v, want an OtherClusterError", err)
-	}
-	if state, _ := w.aws.Group("g"); state.Desired != 2 || len(state.Instances) != 2 {
-		t.Errorf("the group became %+v, want it untouched", state)
-	}
+	_, err := w.cache.Terminate(t.Context(), "g", w.members("g"))
+	assert.Truef(t, errors.As(err, &other), "error %v, want an OtherClusterError", err)
+	state, _ := w.aws.Group("g")
+	assert.Truef(t, state.Desired == 2 && len(state.Instances) == 2, "the group became %+v, want it untouched", state)
 }
 
 func TestForeignMovingGroupCostsNoReading(t *testing.T) {
@@ -521,12 +476,8 @@ func TestForeignMovingGroupCostsNoReading(t *testing.T) {
 	w.aws.AddShortage(fakeaws.Shortage{})
 	w.must(w.aws.SetDesired("theirs", 3))
 	w.started()
-	if got := w.cache.Snapshot().Foreign()[0].Missing(); got == 0 {
-		t.Fatal("the group is not short of instances")
-	}
+	require.True(t, w.cache.Snapshot().Foreign()[0].Missing() != 0, "the group is not short of instances")
 	w.aws.ResetCalls()
 	asg.ReadMoving(w.cache, t.Context())
-	if calls := w.aws.Calls(); len(calls) != 0 {
-		t.Errorf("calls %v, want none", calls)
-	}
+	assert.Empty(t, w.aws.Calls(), "calls, want none")
 }

@@ -37,9 +37,8 @@ func TestImageFacts(t *testing.T) {
 	windows := al2023
 	windows.Platform = "windows"
 	w = withImages(t, fakeaws.LaunchTemplateVersion{ImageID: "ami-0abc", InstanceType: "m5.large"}, windows).started()
-	if i := w.group("g").LaunchSpec.Image; i == nil || !i.Windows {
-		t.Errorf("image %+v, want one of Windows", i)
-	}
+	i := w.group("g").LaunchSpec.Image
+	assert.Truef(t, i != nil && i.Windows, "image %+v, want one of Windows", i)
 }
 
 func TestImageIsReadOnlyIfItMatters(t *testing.T) {
@@ -59,12 +58,9 @@ func TestImageIsReadOnlyIfItMatters(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.version.InstanceType = "m5.large"
 			w := withImages(t, tt.version, al2023).started()
-			if got := w.aws.Calls()["DescribeImages"]; got != tt.want {
-				t.Errorf("%d calls, want %d", got, tt.want)
-			}
-			if g := w.group("g"); g.LaunchSpec == nil || len(g.Problems) > 0 {
-				t.Errorf("launches %+v with problems %+v", g.LaunchSpec, g.Problems)
-			}
+			assert.Equal(t, tt.want, w.aws.Calls()["DescribeImages"], "calls")
+			g := w.group("g")
+			assert.Truef(t, g.LaunchSpec != nil && len(g.Problems) == 0, "launches %+v with problems %+v", g.LaunchSpec, g.Problems)
 		})
 	}
 }
@@ -84,9 +80,8 @@ func TestStartSurvivesImageErrors(t *testing.T) {
 			w.aws.Inject(tt.fault)
 			begun := time.Now()
 			w.started()
-			if took := time.Since(begun); took > 8*time.Second {
-				t.Errorf("the start took %v", took)
-			}
+			took := time.Since(begun)
+			assert.Truef(t, took <= 8*time.Second, "the start took %v", took)
 			if g := w.group("g"); g.LaunchSpec == nil || g.LaunchSpec.Image != nil || len(g.Problems) > 0 {
 				t.Errorf("launches %+v with problems %+v, want the template's facts and none", g.LaunchSpec, g.Problems)
 			}
@@ -105,9 +100,8 @@ func TestMissingImageSpoilsNoOther(t *testing.T) {
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: image, InstanceType: "m5.large"}}})
 	}
 	w := newWorldOf(t, config, discovered).started()
-	if w.group("ami-0abc").LaunchSpec.Image == nil || w.group("ami-0gone").LaunchSpec.Image != nil {
-		t.Errorf("images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group("ami-0gone").LaunchSpec.Image)
-	}
+	assert.Truef(t, w.group("ami-0abc").LaunchSpec.Image != nil && w.group("ami-0gone").LaunchSpec.Image == nil,
+		"images %+v and %+v, want the first alone", w.group("ami-0abc").LaunchSpec.Image, w.group("ami-0gone").LaunchSpec.Image)
 }
 
 func TestHundredImagesAreReadPerCall(t *testing.T) {
@@ -123,13 +117,9 @@ func TestHundredImagesAreReadPerCall(t *testing.T) {
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: name, InstanceType: "m5.large"}}})
 	}
 	w := newWorldOf(t, config, discovered).started()
-	if got := w.aws.Calls()["DescribeImages"]; got != 2 {
-		t.Errorf("%d calls for 150 images, want 2", got)
-	}
+	assert.Equal(t, 2, w.aws.Calls()["DescribeImages"], "calls for 150 images")
 	for _, g := range w.cache.Snapshot().Groups() {
-		if g.LaunchSpec.Image == nil || g.LaunchSpec.Image.ID != g.Name {
-			t.Fatalf("image of %s is %+v", g.Name, g.LaunchSpec.Image)
-		}
+		require.Truef(t, g.LaunchSpec.Image != nil && g.LaunchSpec.Image.ID == g.Name, "image of %s is %+v", g.Name, g.LaunchSpec.Image)
 	}
 }
 
@@ -145,9 +135,7 @@ func TestImageParameterIsResolved(t *testing.T) {
 	}
 	assert.Empty(t, cmp.Diff([]launchspec.Type{{Name: "m6g.large", Weight: 1}}, g.LaunchSpec.Types), "types that run an arm64 image (-want +got)")
 	// One plain reading of the template, and one that resolves it.
-	if got := w.aws.Calls()["DescribeLaunchTemplateVersions"]; got != 2 {
-		t.Errorf("%d readings of the launch template, want 2", got)
-	}
+	assert.Equal(t, 2, w.aws.Calls()["DescribeLaunchTemplateVersions"], "readings of the launch template")
 }
 
 func TestOverrideTemplateBringsItsImage(t *testing.T) {
@@ -192,9 +180,7 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 				LaunchTemplates: []fakeaws.LaunchTemplate{{Name: "own", Versions: version("own")}, {Name: "arm", Versions: version("arm")}},
 			}, discovered).started()
 			launch := w.group("g").LaunchSpec
-			if launch == nil {
-				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
-			}
+			require.NotNilf(t, launch, "what it launches is not known: %+v", w.group("g").Problems)
 			plain := func(userData string) string {
 				text, err := base64.StdEncoding.DecodeString(userData)
 				require.NoError(t, err)
@@ -203,9 +189,7 @@ func TestOnlyUsedTemplatesCount(t *testing.T) {
 			var others []string
 			for _, o := range launch.Others {
 				others = append(others, plain(o.UserData))
-				if o.Image == nil {
-					t.Error("another template has no image")
-				}
+				assert.NotNil(t, o.Image, "another template has no image")
 			}
 			if got := plain(launch.UserData); got != tt.want || !slices.Equal(others, tt.others) {
 				t.Errorf("user data %q, and %q of others; want %q, %q", got, others, tt.want, tt.others)
@@ -268,9 +252,7 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 					{ImageID: "ami-0abc", InstanceType: "m5.large"}}}},
 				AutoScalingGroups: []fakeaws.AutoScalingGroup{g}}, discovered).started()
 			launch := w.group("g").LaunchSpec
-			if launch == nil {
-				t.Fatalf("what it launches is not known: %+v", w.group("g").Problems)
-			}
+			require.NotNilf(t, launch, "what it launches is not known: %+v", w.group("g").Problems)
 			var got []string
 			for _, lt := range launch.Types {
 				image := launch.Image
@@ -280,9 +262,8 @@ func TestImageOfAnOverrideCounts(t *testing.T) {
 				got = append(got, lt.Name+" "+image.Architecture)
 			}
 			assert.Empty(t, cmp.Diff(tt.want, got), "types with the architecture of their images (-want +got)")
-			if launch.ImageID != tt.image || len(launch.Origins) != tt.origins {
-				t.Errorf("image %s, origins %q, want %s and %d origins", launch.ImageID, launch.Origins, tt.image, tt.origins)
-			}
+			assert.Truef(t, launch.ImageID == tt.image && len(launch.Origins) == tt.origins,
+				"image %s, origins %q, want %s and %d origins", launch.ImageID, launch.Origins, tt.image, tt.origins)
 		})
 	}
 }
@@ -327,9 +308,8 @@ func TestNextImagesFollowTheParameter(t *testing.T) {
 			with(func(o *asg.Options) { o.Launches.NextImages = true }).running()
 		images := func(when string, want ...string) {
 			t.Helper()
-			if got := w.group("g").LaunchSpec.NextImages; !slices.Equal(got, want) {
-				t.Errorf("%s: images of new instances %q, want %q", when, got, want)
-			}
+			got := w.group("g").LaunchSpec.NextImages
+			assert.Truef(t, slices.Equal(got, want), "%s: images of new instances %q, want %q", when, got, want)
 		}
 		images("at first", "ami-0abc")
 		w.aws.SetParameter("/eks/ami", "ami-0new")

@@ -18,9 +18,8 @@ func TestReadingDuringWithdrawalCountsOnce(t *testing.T) {
 	w := withoutCapacity(t, 0)
 	w.increase(3)
 	w.calls.afterWrite = func() { _ = w.cache.Refresh(t.Context()) }
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	require.NoError(t, err)
 	w.calls.afterWrite = nil
 	if g := w.group("a"); g.Requested != 1 || g.DesiredCapacity != 1 {
 		t.Errorf("%d requested of a desired capacity of %d, want 1 of 1", g.Requested, g.DesiredCapacity)
@@ -46,9 +45,8 @@ func TestRequestWithLostAnswerIsOurs(t *testing.T) {
 	t.Parallel()
 	w := withoutCapacity(t, 0)
 	w.calls.loseAnswer = true
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil {
-		t.Errorf("AWS did what it was asked, and still: %v", err)
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 2)
+	assert.NoError(t, err, "AWS did what it was asked, and still")
 	w.calls.loseAnswer = false
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
 		t.Errorf("withdrew %d of 2, error %v, desired capacity %d, want both", taken, err, w.desired("a"))
@@ -61,9 +59,8 @@ func TestRequestWithoutOutcomeIsOurs(t *testing.T) {
 		w := withoutCapacity(t, 0)
 		w.calls.loseAnswer = true
 		w.calls.afterWrite = func() { w.aws.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "ServiceUnavailable"}) }
-		if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
-			t.Error("no error although neither the answer nor a reading came")
-		}
+		_, err := w.cache.Increase(t.Context(), "a", 2)
+		assert.Error(t, err, "no error although neither the answer nor a reading came")
 		w.calls.loseAnswer, w.calls.afterWrite = false, nil
 		w.aws.ClearFaults()
 		if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 2 || err != nil || w.desired("a") != 0 {
@@ -77,9 +74,8 @@ func TestRefusedRequestIsNotOurs(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
 	w.aws.Deny("SetDesiredCapacity")
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err == nil {
-		t.Error("no error although the call was denied")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 2)
+	assert.Error(t, err, "no error although the call was denied")
 	w.aws.ClearFaults()
 	w.setDesired(2) // another's
 	if taken, _, err := w.cache.Withdraw(t.Context(), "a", 2); taken != 0 || err != nil || w.desired("a") != 2 {
@@ -91,13 +87,10 @@ func TestRefusedWithdrawalIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := withoutCapacity(t, 0)
 	w.increase(2)
-	if got := w.group("a").Withdrawable(); got != 2 {
-		t.Fatalf("%d withdrawable, want 2", got)
-	}
+	require.Equal(t, 2, w.group("a").Withdrawable(), "withdrawable")
 	w.aws.Deny("SetDesiredCapacity")
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err == nil {
-		t.Error("no error although the call was denied")
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	assert.Error(t, err, "no error although the call was denied")
 	assert.Equal(t, 0, w.group("a").Withdrawable(), "withdrawable after the refusal")
 }
 

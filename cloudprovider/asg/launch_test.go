@@ -58,9 +58,7 @@ func TestInstancesAreLaunchedAtOnce(t *testing.T) {
 	assert.Empty(t, cmp.Diff(want, w.aws.Calls()), "calls (-want +got)")
 	state, _ := w.aws.Group("a")
 	for _, i := range state.Instances {
-		if !slices.Contains(w.ids("a"), i.ID) {
-			t.Errorf("instance %s of AWS is not known", i.ID)
-		}
+		assert.Truef(t, slices.Contains(w.ids("a"), i.ID), "instance %s of AWS is not known", i.ID)
 	}
 }
 
@@ -87,9 +85,8 @@ func TestLaunchTakesOneCallPerHundredInstances(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 300)).with(synchronous).started()
 	w.increase(300)
-	if calls := w.aws.Calls()[launchCall]; calls != 3 || w.desired("a") != 300 {
-		t.Errorf("%d calls for a desired capacity of %d, want 3 for 300", calls, w.desired("a"))
-	}
+	calls := w.aws.Calls()[launchCall]
+	assert.Truef(t, calls == 3 && w.desired("a") == 300, "%d calls for a desired capacity of %d, want 3 for 300", calls, w.desired("a"))
 }
 
 func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
@@ -97,15 +94,12 @@ func TestOtherZoneReplacesMissingCapacity(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 0, 20)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2c"})
-	if g, err := w.cache.Increase(t.Context(), "a", 6); err != nil || len(g.Counted()) != 6 {
-		t.Fatalf("launched %d, error %v, want 6", len(g.Counted()), err)
-	}
+	g, err := w.cache.Increase(t.Context(), "a", 6)
+	require.Truef(t, err == nil && len(g.Counted()) == 6, "launched %d, error %v, want 6", len(g.Counted()), err)
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 5, "b": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.aws.ResetCalls()
 	w.increase(3)
-	if calls := w.aws.Calls()[launchCall]; calls != 1 {
-		t.Errorf("%d calls, want 1: the zones without capacity are left alone", calls)
-	}
+	assert.Equal(t, 1, w.aws.Calls()[launchCall], "calls: the zones without capacity are left alone")
 }
 
 func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
@@ -121,16 +115,11 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
 		t.Fatalf("error = %v, want no capacity in %s", err, pool)
 	}
-	select {
-	case <-w.cache.Changed():
-	default:
-		t.Error("nobody is told that another group has to help")
-	}
+	assert.True(t, w.wakes(), "nobody is told that another group has to help")
 	for _, name := range []string{"a", "b"} { // b launches in the same pool
 		rest, resting := w.cache.CoolDown(w.group(name))
-		if !resting || rest.Pool != pool || rest.Until.Sub(now.Now()) != 3*time.Minute {
-			t.Errorf("group %s rests: %t, %+v, want for three minutes in %s", name, resting, rest, pool)
-		}
+		assert.Truef(t, resting && rest.Pool == pool && rest.Until.Sub(now.Now()) == 3*time.Minute,
+			"group %s rests: %t, %+v, want for three minutes in %s", name, resting, rest, pool)
 	}
 	w.aws.ResetCalls()
 	if _, err := w.cache.Increase(t.Context(), "b", 5); !errors.As(err, &failed) || w.aws.Calls()[launchCall] != 0 {
@@ -138,17 +127,14 @@ func TestGroupWithoutCapacityCoolsDownThenProbes(t *testing.T) {
 	}
 	now.Step(3*time.Minute + time.Second)
 	for _, name := range []string{"a", "b"} {
-		if rest, resting := w.cache.CoolDown(w.group(name)); resting {
-			t.Errorf("group %s still rests: %+v", name, rest)
-		}
+		rest, resting := w.cache.CoolDown(w.group(name))
+		assert.Falsef(t, resting, "group %s still rests: %+v", name, rest)
 	}
 	w.aws.ResetCalls()
-	if _, err := w.cache.Increase(t.Context(), "a", 5); err == nil {
-		t.Error("launched where there is no capacity")
-	}
-	if log := w.aws.CallLog(); w.aws.Calls()[launchCall] != 1 {
-		t.Errorf("calls %+v, want one probe", log)
-	}
+	_, err = w.cache.Increase(t.Context(), "a", 5)
+	assert.Error(t, err, "launched where there is no capacity")
+	log := w.aws.CallLog()
+	assert.Equalf(t, 1, w.aws.Calls()[launchCall], "calls %+v, want one probe", log)
 	now.Step(3*time.Minute + time.Second)
 	w.aws.ClearShortages(shortage)
 	w.aws.ResetCalls()
@@ -218,15 +204,13 @@ func TestRaisedGroups(t *testing.T) {
 					got[call] = n
 				}
 			}
-			if diff := cmp.Diff(want, got); diff != "" || w.desired("a") != 2 {
-				t.Errorf("desired capacity %d, calls (-want +got):\n%s", w.desired("a"), diff)
-			}
+			diff := cmp.Diff(want, got)
+			assert.Truef(t, diff == "" && w.desired("a") == 2, "desired capacity %d, calls (-want +got):\n%s", w.desired("a"), diff)
 			only := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchSynchronous }).started()
 			only.aws.ResetCalls()
 			_, err := only.cache.Increase(t.Context(), "a", 1)
-			if (err != nil) != tt.raised || only.aws.Calls()[desiredCall] != 0 {
-				t.Errorf("in synchronous mode: error %v, %d raises, want an error: %t, and none", err, only.aws.Calls()[desiredCall], tt.raised)
-			}
+			assert.Truef(t, (err != nil) == tt.raised && only.aws.Calls()[desiredCall] == 0,
+				"in synchronous mode: error %v, %d raises, want an error: %t, and none", err, only.aws.Calls()[desiredCall], tt.raised)
 		}))
 	}
 }
@@ -253,14 +237,12 @@ func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ExpiredToken", Status: 403, Times: 1})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
-		t.Error("an increase with expired credentials succeeds")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	assert.Error(t, err, "an increase with expired credentials succeeds")
 	assert.Empty(t, w.cache.Fallbacks(), "fallbacks")
 	w.increase(1)
-	if got := w.aws.Calls()[launchCall]; got != 2 || w.aws.Calls()[desiredCall] != 0 {
-		t.Errorf("%d launches and %d raises, want 2 and none", got, w.aws.Calls()[desiredCall])
-	}
+	got := w.aws.Calls()[launchCall]
+	assert.Truef(t, got == 2 && w.aws.Calls()[desiredCall] == 0, "%d launches and %d raises, want 2 and none", got, w.aws.Calls()[desiredCall])
 }
 
 func TestUnknownLaunchCallIsTriedOnce(t *testing.T) {
@@ -293,21 +275,15 @@ func TestDeniedLaunchReportsActionAndGroupUntilRetried(t *testing.T) {
 	w.aws.Deny(launchCall)
 	for try := range 3 {
 		_, err := w.cache.Increase(t.Context(), "a", 1)
-		if err == nil {
-			t.Fatal("nothing was refused")
-		}
+		require.Error(t, err, "nothing was refused")
 		for _, want := range []string{`"a"`, "autoscaling:LaunchInstances"} {
-			if !strings.Contains(err.Error(), want) {
-				t.Errorf("try %d: %v, want %s in it", try, err, want)
-			}
+			assert.ErrorContainsf(t, err, want, "try %d", try)
 		}
 		if try > 0 && !strings.Contains(err.Error(), "--asg-launch-mode=auto") {
 			t.Errorf("try %d: %v, want what else can be done", try, err)
 		}
 	}
-	if got := w.aws.Calls()[launchCall]; got != 1 {
-		t.Errorf("AWS was asked %d times, want 1", got)
-	}
+	assert.Equal(t, 1, w.aws.Calls()[launchCall], "times AWS was asked")
 }
 
 func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
@@ -320,9 +296,7 @@ func TestLaunchWithLostAnswerHappensOnce(t *testing.T) {
 			fault.Action, fault.Times = launchCall, 1
 			w.aws.Inject(fault)
 			g, err := w.cache.Increase(t.Context(), "a", 2)
-			if err != nil || len(g.Counted()) != 2 {
-				t.Fatalf("launched %d, error %v, want 2", len(g.Counted()), err)
-			}
+			require.Truef(t, err == nil && len(g.Counted()) == 2, "launched %d, error %v, want 2", len(g.Counted()), err)
 			if state, _ := w.aws.Group("a"); len(state.Instances) != 2 || state.Desired != 2 {
 				t.Errorf("AWS has %d instances of %d desired, want 2 of 2", len(state.Instances), state.Desired)
 			}
@@ -344,14 +318,11 @@ func TestProcessAfterKilledOneLaunchesNothingTwice(t *testing.T) {
 		<-begun
 		time.Sleep(200 * time.Millisecond) // of the 700 that AWS takes
 		// Another number is not launched beside a launch of which nothing is known.
-		if _, err := other.cache.Increase(t.Context(), "a", 4); err == nil {
-			t.Error("another number was launched beside a launch of which nothing is known")
-		}
+		_, err := other.cache.Increase(t.Context(), "a", 4)
+		assert.Error(t, err, "another number was launched beside a launch of which nothing is known")
 		// The same again is the same launch.
 		g, err := next.cache.Increase(t.Context(), "a", 3)
-		if err != nil || len(g.Counted()) != 3 {
-			t.Errorf("launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
-		}
+		assert.Truef(t, err == nil && len(g.Counted()) == 3, "launched %d, error %v, want the 3 that were launched", len(g.Counted()), err)
 		if state, _ := w.aws.Group("a"); len(state.Instances) != 3 || state.Desired != 3 {
 			t.Errorf("AWS has %d instances of %d desired, want 3 of 3", len(state.Instances), state.Desired)
 		}
@@ -378,24 +349,20 @@ func TestUnshownInstancesAreKept(t *testing.T) {
 func TestAtomicLaunch(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, zonal("a", 0, 1, 10)).with(synchronous).started()
-	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3); err != nil || len(g.Counted()) != 4 {
-		t.Fatalf("launched %d, error %v, want 4", len(g.Counted()), err)
-	}
+	g, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+	require.Truef(t, err == nil && len(g.Counted()) == 4, "launched %d, error %v, want 4", len(g.Counted()), err)
 	w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large", Available: 2})
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 3); err == nil {
-		t.Error("no error although AWS had two of three")
-	}
+	_, err = w.cache.IncreaseAtomically(t.Context(), "a", "", 3)
+	assert.Error(t, err, "no error although AWS had two of three")
 	if got := w.desired("a"); got != 4 || w.group("a").DesiredCapacity != 4 {
 		t.Errorf("desired capacity is %d (snapshot %d), want 4: two were given back", got, w.group("a").DesiredCapacity)
 	}
 	var limit *group.LimitError
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 7); !errors.As(err, &limit) || w.desired("a") != 4 {
-		t.Errorf("error = %v, want a LimitError", err)
-	}
+	_, err = w.cache.IncreaseAtomically(t.Context(), "a", "", 7)
+	assert.Truef(t, errors.As(err, &limit) && w.desired("a") == 4, "error = %v, want a LimitError", err)
 	raised := w.with(func(o *asg.Options) { o.LaunchMode = asg.LaunchDesiredCapacity }).started()
-	if _, err := raised.cache.IncreaseAtomically(t.Context(), "a", "", 1); !errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 4 {
-		t.Errorf("error = %v, want ErrNotAtomic", err)
-	}
+	_, err = raised.cache.IncreaseAtomically(t.Context(), "a", "", 1)
+	assert.Truef(t, errors.Is(err, asg.ErrNotAtomic) && w.desired("a") == 4, "error = %v, want ErrNotAtomic", err)
 }
 
 func TestForeignRaiseDuringLaunchStays(t *testing.T) {
@@ -501,9 +468,8 @@ func TestPredecessorsHeavyInstancesCountByWeight(t *testing.T) {
 	w := newZonalWorld(t, heavier("a"))
 	next := w.with(nil).started()
 	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
-	if _, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4); err != nil || next.desired("a") != 4 {
-		t.Errorf("%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
-	}
+	_, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 4)
+	assert.Truef(t, err == nil && next.desired("a") == 4, "%d units are desired, error %v, want the 4 that had come", next.desired("a"), err)
 }
 
 func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
@@ -513,21 +479,18 @@ func TestDeniedSynchronousLaunchRaisesInstead(t *testing.T) {
 	w := newWorld(t, zonal("a", 0, 0, 10), scalingGroup("b", 0, 0, 10)).with(synchronous).started()
 	w.aws.AddShortage(shortage)
 	for _, name := range []string{"a", "b"} {
-		if _, err := w.cache.Increase(t.Context(), name, 2); err != nil || w.desired(name) != 2 {
-			t.Errorf("group %s: %d instances are desired, error %v, want 2", name, w.desired(name), err)
-		}
+		_, err := w.cache.Increase(t.Context(), name, 2)
+		assert.Truef(t, err == nil && w.desired(name) == 2, "group %s: %d instances are desired, error %v, want 2", name, w.desired(name), err)
 	}
-	if _, resting := w.cache.CoolDown(w.group("b")); resting {
-		t.Error("the group rests, although it can be raised")
-	}
+	_, resting := w.cache.CoolDown(w.group("b"))
+	assert.False(t, resting, "the group rests, although it can be raised")
 	if got := w.cache.Fallbacks(); len(got) != 2 || got[1].Group != "b" || !strings.Contains(got[1].Remedy, `{"Effect":"Allow","Action":"ec2:RunInstances","Resource":"*"}`) {
 		t.Errorf("problems %+v, want the missing statement for each group", got)
 	}
 
 	w = newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.AddShortage(shortage)
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("error %v, want one that says that the group is not scaled zone by zone any more", err)
-	}
+	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want one that says that the group is not scaled zone by zone any more")
 	w.isDivided(false, "after the refusal")
 }

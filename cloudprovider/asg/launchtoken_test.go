@@ -8,6 +8,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -19,9 +21,8 @@ func TestOldProcessHasNoPredecessor(t *testing.T) {
 	now.Step(2 * time.Minute)
 	w.setDesired(2) // somebody else's
 	w.eventuallyInService("a", 2)
-	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 5 {
-		t.Errorf("%d are desired, error %v, want 2 of somebody else and 3 of ours", w.desired("a"), err)
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 3)
+	assert.Truef(t, err == nil && w.desired("a") == 5, "%d are desired, error %v, want 2 of somebody else and 3 of ours", w.desired("a"), err)
 }
 
 func TestTokenDoesNotDependOnOrder(t *testing.T) {
@@ -37,9 +38,7 @@ func TestTokenDoesNotDependOnOrder(t *testing.T) {
 		go func() { _, _ = next.cache.Increase(context.Background(), "a", 2) }()
 		tokens = append(tokens, <-token)
 	}
-	if tokens[0] != tokens[1] {
-		t.Errorf("tokens %q, want one", tokens)
-	}
+	assert.Truef(t, tokens[0] == tokens[1], "tokens %q, want one", tokens)
 }
 
 func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
@@ -60,9 +59,8 @@ func TestConflictingTokenIsAwaitedThenReplaced(t *testing.T) {
 	}
 	now.Step(6 * time.Second)
 	_, _ = next.cache.Increase(t.Context(), "a", 3) // resolves the dispute
-	if _, err := next.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
-		t.Errorf("%d are desired, error %v, want 3", w.desired("a"), err)
-	}
+	_, err := next.cache.Increase(t.Context(), "a", 3)
+	assert.Truef(t, err == nil && w.desired("a") == 3, "%d are desired, error %v, want 3", w.desired("a"), err)
 }
 
 func TestThrottledZonalLaunchEnds(t *testing.T) {
@@ -76,9 +74,8 @@ func TestThrottledZonalLaunchEnds(t *testing.T) {
 		done <- err
 	}()
 	err := steps(w, now, func() bool { return true }, done)
-	if calls := w.aws.Calls()[launchCall]; err == nil || calls > 7 {
-		t.Errorf("error %v after %d calls, want one after a few", err, calls)
-	}
+	calls := w.aws.Calls()[launchCall]
+	assert.Truef(t, err != nil && calls <= 7, "error %v after %d calls, want one after a few", err, calls)
 }
 
 func TestTokenOfEarlierWindowIsUnused(t *testing.T) {
@@ -120,9 +117,7 @@ func TestFailureCountsFromSecondOfRequest(t *testing.T) {
 				}
 				return ""
 			})
-			if got := w.group("a").Failure != nil; got != tt.want {
-				t.Errorf("the failure counts: %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, w.group("a").Failure != nil, "the failure counts")
 		}))
 	}
 }
@@ -131,13 +126,11 @@ func TestFullReservationCoolsDownItsGroupOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), scalingGroup("b", 0, 0, 9)).with(synchronous).started()
 	w.aws.AddShortage(fakeaws.Shortage{Group: "a", Code: "ReservationCapacityExceeded"})
-	if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
-		t.Fatal("a group without capacity has launched")
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 1)
+	require.Error(t, err, "a group without capacity has launched")
 	for name, want := range map[string]bool{"a": true, "b": false} {
-		if _, resting := w.cache.CoolDown(w.group(name)); resting != want {
-			t.Errorf("group %s rests: %t, want %t", name, resting, want)
-		}
+		_, resting := w.cache.CoolDown(w.group(name))
+		assert.Equalf(t, want, resting, "group %s rests", name)
 	}
 }
 
@@ -149,9 +142,8 @@ func TestOldFailureCausesNoProbe(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9), b).with(at(now)).started()
 	shortage := w.aws.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	for _, name := range []string{"a", "b"} {
-		if _, err := w.cache.Increase(t.Context(), name, 1); err == nil {
-			t.Fatal("a group without capacity has launched")
-		}
+		_, err := w.cache.Increase(t.Context(), name, 1)
+		require.Error(t, err, "a group without capacity has launched")
 		now.Step(7*time.Minute + 15*time.Second) // longer than twice the cool-down
 	}
 	w.aws.ClearShortages(shortage)

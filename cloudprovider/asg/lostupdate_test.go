@@ -41,17 +41,14 @@ func TestWithdrawalWithLostAnswerIsRead(t *testing.T) {
 
 func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
 	w := short(t)
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	require.NoError(t, err)
 	// EC2 had been asked already, and Auto Scaling takes its time over what is too many.
 	w.aws.ClearShortages()
 	suspend(t, w, "Terminate")
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
-	if got := w.desired("a"); got != 4 {
-		t.Errorf("desired capacity is %d, want 4: one has arrived", got)
-	}
+	assert.Equal(t, 4, w.desired("a"), "desired capacity: one has arrived")
 	if g := w.group("a"); g.DesiredCapacity != 4 || len(g.Counted()) != 4 {
 		t.Errorf("%d instances of %d desired, want 4 of 4", len(g.Counted()), g.DesiredCapacity)
 	}
@@ -59,15 +56,12 @@ func TestArrivalAfterWithdrawalIsKept(t *testing.T) {
 
 func TestForeignLoweringAfterWriteStays(t *testing.T) {
 	w := short(t)
-	if _, _, err := w.cache.Withdraw(t.Context(), "a", 2); err != nil {
-		t.Fatal(err)
-	}
+	_, _, err := w.cache.Withdraw(t.Context(), "a", 2)
+	require.NoError(t, err)
 	suspend(t, w, "Terminate")
 	w.setDesired(1)
 	asg.ReadMoving(w.cache, t.Context())
-	if got := w.desired("a"); got != 1 {
-		t.Errorf("desired capacity is %d, want the 1 of the other writer", got)
-	}
+	assert.Equal(t, 1, w.desired("a"), "desired capacity, want the 1 of the other writer")
 	w.setDesired(3)
 	w.calls.afterWrite = func() {
 		w.calls.afterWrite = nil
@@ -89,9 +83,7 @@ func TestForeignLoweringAmidArrivalsStays(t *testing.T) {
 		w.setDesired(2)
 	}
 	w.withdraw(2)
-	if got := w.desired("a"); got != 2 {
-		t.Errorf("desired capacity is %d, want the 2 of the last writer", got)
-	}
+	assert.Equal(t, 2, w.desired("a"), "desired capacity, want the 2 of the last writer")
 }
 
 // The look after our withdrawal shows what another had set right before it, so that is known to be wanted.
@@ -111,9 +103,7 @@ func TestForeignRaiseShownByAnOldReadingIsRestored(t *testing.T) {
 	require.Equal(t, 3, w.desired("a"), "desired capacity, want the 3 that we set without knowing of the other")
 	w.calls.old = nil
 	asg.ReadMoving(w.cache, t.Context())
-	if got := w.desired("a"); got != 8 {
-		t.Errorf("desired capacity is %d, want the 8 of the other writer again", got)
-	}
+	assert.Equal(t, 8, w.desired("a"), "desired capacity, want the 8 of the other writer again")
 }
 
 func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
@@ -126,9 +116,7 @@ func TestLateArrivalsAfterTwoWritesAreKept(t *testing.T) {
 	w.increase(1) // the one that has arrived is no excess that was always there
 	arrive(t, w, 1)
 	asg.ReadMoving(w.cache, t.Context())
-	if got := w.desired("a"); got != 5 {
-		t.Errorf("desired capacity is %d, want 5: two have arrived", got)
-	}
+	assert.Equal(t, 5, w.desired("a"), "desired capacity: two have arrived")
 }
 
 func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
@@ -146,9 +134,7 @@ func TestReadingWithOldMaximumLowersNothing(t *testing.T) {
 		w.refresh()
 	})
 	asg.ReadMoving(w.cache, t.Context())
-	if got := w.desired("a"); got != 9 {
-		t.Errorf("desired capacity is %d, want the 9 of the other writer", got)
-	}
+	assert.Equal(t, 9, w.desired("a"), "desired capacity, want the 9 of the other writer")
 }
 
 // withinNextWrite has AWS do something to the group "a" until it is done, before we get the answer to our next write.
@@ -177,9 +163,7 @@ func TestReplacedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	w := newWorldWith(t, slow, scalingGroup("a", 0, 3, 10)).started()
 	w.withinNextWrite(fakeaws.Refresh, func(instances, terminating int) bool { return terminating > 0 && instances-terminating == 4 })
 	w.increase(1)
-	if got := w.desired("a"); got != 4 {
-		t.Errorf("desired capacity is %d, want the 4 that were asked for: AWS replaced an instance meanwhile", got)
-	}
+	assert.Equal(t, 4, w.desired("a"), "desired capacity, want the 4 that were asked for: AWS replaced an instance meanwhile")
 }
 
 func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
@@ -188,9 +172,7 @@ func TestMovedInstanceIsNotLaunchedForAnother(t *testing.T) {
 	w.must(w.aws.EditGroup("a", fakeaws.GroupEdit{Zones: []string{"us-west-2a", "us-west-2b"}}))
 	w.withinNextWrite(fakeaws.Rebalance, func(instances, _ int) bool { return instances == 6 })
 	w.increase(1)
-	if got := w.desired("a"); got != 5 {
-		t.Errorf("desired capacity is %d, want the 5 that were asked for: AWS moved an instance meanwhile", got)
-	}
+	assert.Equal(t, 5, w.desired("a"), "desired capacity, want the 5 that were asked for: AWS moved an instance meanwhile")
 }
 
 // The SDK repeats a call whose answer is lost, with the value from before.
@@ -226,9 +208,8 @@ func TestRepeatedWriteKeepsForeignCapacity(t *testing.T) {
 				}
 			}
 			_, err := w.cache.Increase(t.Context(), "a", 1)
-			if got := w.desired("a"); got != tt.want || (err != nil) != tt.fails {
-				t.Errorf("desired capacity is %d, error %v, want %d", got, err, tt.want)
-			}
+			got := w.desired("a")
+			assert.Truef(t, got == tt.want && (err != nil) == tt.fails, "desired capacity is %d, error %v, want %d", got, err, tt.want)
 		}))
 	}
 }
@@ -291,7 +272,5 @@ func movesInstances(t *testing.T, w *world) {
 		}
 		return ""
 	})
-	if got := w.desired("a"); got != 5 {
-		t.Errorf("desired capacity is %d, want the 5 that were asked for", got)
-	}
+	assert.Equal(t, 5, w.desired("a"), "desired capacity, want the 5 that were asked for")
 }

@@ -174,9 +174,7 @@ func TestUnansweredActionDelaysLittle(t *testing.T) {
 					t.Run(action+" "+trouble, func(t *testing.T) {
 						fault.Action, fault.Params = of.Action, of.Params
 						for at, took := range span(t, &fault) {
-							if took > usual[at]+most {
-								t.Errorf("change %d took %s, and without the trouble %s", at, took, usual[at])
-							}
+							assert.Truef(t, took <= usual[at]+most, "change %d took %s, and without the trouble %s", at, took, usual[at])
 						}
 					})
 				}
@@ -207,9 +205,7 @@ func TestUnansweredActionDelaysNoOtherGroup(t *testing.T) {
 			<-other
 		}
 		for _, why := range fallbacks(w.cache) {
-			if !strings.HasPrefix(why, "a ") {
-				t.Errorf("problem %s of the trouble in a", why)
-			}
+			assert.Truef(t, strings.HasPrefix(why, "a "), "problem %s of the trouble in a", why)
 		}
 	})
 }
@@ -258,9 +254,8 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 					return time.Since(began)
 				}
 				for at, want := range [][]string{{"a " + tt.reason}, {"a " + tt.reason, "b " + tt.reason}, {tt.reason}} {
-					if took := wish(string(rune('a' + at))); took > 10*time.Second {
-						t.Errorf("wish %d took %s", at+1, took)
-					}
+					took := wish(string(rune('a' + at)))
+					assert.Truef(t, took <= 10*time.Second, "wish %d took %s", at+1, took)
 					assert.Emptyf(t, cmp.Diff(want, fallbacks(w.cache)), "problems after wish %d (-want +got)", at+1)
 				}
 				before := asked()
@@ -270,9 +265,8 @@ func TestThreeMissedWishesMoveAllToOlderCall(t *testing.T) {
 				time.Sleep(14 * time.Minute)
 				assert.Empty(t, cmp.Diff([]string{tt.reason}, fallbacks(w.cache)), "problems after 14 minutes (-want +got)")
 				time.Sleep(2 * time.Minute)
-				if got := fallbacks(w.cache); got != nil {
-					t.Errorf("problems %v after 16 minutes, want none", got)
-				}
+				got := fallbacks(w.cache)
+				assert.Truef(t, got == nil, "problems %v after 16 minutes, want none", got)
 				if wish("a"); asked() == before || !slices.Equal(fallbacks(w.cache), []string{tt.reason}) {
 					t.Errorf("AWS was asked %d times after that, and the problems are %v, want another try and the same problem at once", asked()-before, fallbacks(w.cache))
 				}
@@ -320,9 +314,8 @@ func TestSequentialWishesWaitLittle(t *testing.T) {
 					for _, g := range groups {
 						assert.NoErrorf(t, tt.wish(w, g.Name), "%s", g.Name)
 					}
-					if took := time.Since(began); took > 20*time.Second {
-						t.Errorf("%d wishes took %s, want 20 s at most", len(groups), took)
-					}
+					took := time.Since(began)
+					assert.Truef(t, took <= 20*time.Second, "%d wishes took %s, want 20 s at most", len(groups), took)
 					for _, g := range groups {
 						w.steady(g.Name, tt.want)
 					}
@@ -341,18 +334,15 @@ func TestUnansweredHeavyLaunchIsKept(t *testing.T) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		if _, err := w.cache.Increase(w.t.Context(), "a", 2); err != nil {
-			t.Error(err)
-		}
+		_, err := w.cache.Increase(w.t.Context(), "a", 2)
+		assert.NoError(t, err)
 		time.Sleep(2 * time.Minute)
 		for _, e := range w.aws.Events() {
 			if e.Kind == fakeaws.DesiredChanged && e.To < e.From {
 				t.Errorf("the desired capacity went from %d to %d", e.From, e.To)
 			}
 		}
-		if got := w.desired("a"); got != 4 {
-			t.Errorf("%d units are desired, want the 4 that AWS launched", got)
-		}
+		assert.Equal(t, 4, w.desired("a"), "desired capacity in units, want the 4 that AWS launched")
 	})
 }
 
@@ -365,12 +355,9 @@ func TestUnansweredSynchronousLaunchIsKept(t *testing.T) {
 		w.aws.SetStale(fakeaws.StaleReads{Most: fakeaws.Duration(3 * time.Second), Worst: true})
 		time.Sleep(10 * time.Second)
 		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure", Late: true})
-		if _, err := w.cache.Increase(w.t.Context(), "a", 2); err != nil {
-			t.Errorf("%v, want the 2 instances that a later reading shows", err)
-		}
-		if got := w.desired("a"); got != 2 {
-			t.Errorf("%d instances are desired, want 2", got)
-		}
+		_, err := w.cache.Increase(w.t.Context(), "a", 2)
+		assert.NoError(t, err, "want the 2 instances that a later reading shows")
+		assert.Equal(t, 2, w.desired("a"), "desired capacity")
 	})
 }
 
@@ -382,13 +369,11 @@ func TestUnansweredPartOfLaunchIsReplaced(t *testing.T) {
 				t := w.t
 				fault.Action, fault.Params = launchCall, map[string]string{"AvailabilityZones.member.1": "us-west-2b"}
 				w.aws.Inject(fault)
-				if _, err := w.cache.Increase(w.t.Context(), "a", 6); err != nil {
-					t.Error(err)
-				}
+				_, err := w.cache.Increase(w.t.Context(), "a", 6)
+				assert.NoError(t, err)
 				w.steady("a", 6)
-				if got := fallbacks(w.cache); got != nil {
-					t.Errorf("problems %v, want none: AWS answered in other zones", got)
-				}
+				got := fallbacks(w.cache)
+				assert.Truef(t, got == nil, "problems %v, want none: AWS answered in other zones", got)
 			})
 		})
 	}
@@ -408,9 +393,8 @@ func TestUnansweredAtomicLaunchStaysAtomic(t *testing.T) {
 					if err == nil {
 						want = 3
 					}
-					if done := strings.Contains(name, "does it"); done != (err == nil) {
-						t.Errorf("error %v, want one: %t", err, !done)
-					}
+					done := strings.Contains(name, "does it")
+					assert.Truef(t, done == (err == nil), "error %v, want one: %t", err, !done)
 					w.steady("a", want)
 				})
 			})
@@ -425,18 +409,16 @@ func TestSynchronousModeRetries(t *testing.T) {
 		t := w.t
 		fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InternalFailure"})
 		for range 5 {
-			if _, err := w.cache.Increase(w.t.Context(), "a", 3); err == nil || w.desired("a") != 0 {
-				t.Errorf("error %v, %d are desired, want an error and none", err, w.desired("a"))
-			}
+			_, err := w.cache.Increase(w.t.Context(), "a", 3)
+			assert.Truef(t, err != nil && w.desired("a") == 0, "error %v, %d are desired, want an error and none", err, w.desired("a"))
 			if _, rests := w.cache.CoolDown(w.group("a")); !rests || fallbacks(w.cache) != nil {
 				t.Errorf("left alone: %t, problems %v, want left alone without a problem", rests, fallbacks(w.cache))
 			}
 			time.Sleep(time.Minute)
 		}
 		w.aws.ClearFaults(fault)
-		if _, err := w.cache.Increase(w.t.Context(), "a", 3); err != nil {
-			t.Error(err)
-		}
+		_, err := w.cache.Increase(w.t.Context(), "a", 3)
+		assert.NoError(t, err)
 		w.steady("a", 3)
 	})
 }
@@ -458,9 +440,8 @@ func TestSlowLaunchIsPolledByToken(t *testing.T) {
 					}
 					assert.NoErrorf(t, launch(w.t.Context()), "a launch that takes %s is reported as failed", slow)
 					w.steady("a", 2)
-					if n := w.aws.Calls()[desiredCall]; n > 0 || fallbacks(w.cache) != nil {
-						t.Errorf("%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))
-					}
+					n := w.aws.Calls()[desiredCall]
+					assert.Truef(t, n == 0 && fallbacks(w.cache) == nil, "%d raises beside a slow launch, problems %v, want none", n, fallbacks(w.cache))
 				})
 			})
 		}
@@ -498,9 +479,8 @@ func TestRefusedBatchDisablesBatchesOnlyIfUnsupported(t *testing.T) {
 						t.Errorf("%s after %s: three instances took %d calls, want one: %t", step.group, step.after, got, step.one)
 					}
 				}
-				if got := fallbacks(w.cache); got != nil {
-					t.Errorf("problems %v where AWS takes one instance a call, want none", got)
-				}
+				got := fallbacks(w.cache)
+				assert.Truef(t, got == nil, "problems %v where AWS takes one instance a call, want none", got)
 			})
 		})
 	}

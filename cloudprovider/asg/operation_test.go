@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
@@ -34,27 +36,24 @@ func TestInstanceRefreshPausesScaleDown(t *testing.T) {
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
 		w.must(w.aws.Suspend("a", "InstanceRefresh"))
 		p := w.leftAlone(2 * time.Minute)
-		if !p.Down || p.Up || !strings.Contains(p.Operation.Text, "instance refresh") {
-			t.Errorf("during an instance refresh %+v is left alone, want scale-down", p)
-		}
+		assert.Truef(t, p.Down && !p.Up && strings.Contains(p.Operation.Text, "instance refresh"),
+			"during an instance refresh %+v is left alone, want scale-down", p)
 		if p := w.group("b").LeftAlone(time.Now()); p != (group.Pause{}) {
 			t.Errorf("of another group %+v is left alone", p)
 		}
 		if p := w.leftAlone(time.Hour); !p.Down {
 			t.Errorf("an hour later %+v is left alone, want scale-down", p)
 		}
-		if n := w.described(refreshes); n > 35 {
-			t.Errorf("%d looks in an hour, want at most one in two minutes", n)
-		}
+		n := w.described(refreshes)
+		assert.Truef(t, n <= 35, "%d looks in an hour, want at most one in two minutes", n)
 		w.must(w.aws.Resume("a", "InstanceRefresh"))
 		if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) {
 			t.Errorf("after the end %+v is left alone", p)
 		}
 		time.Sleep(10 * time.Minute)
 		before := w.described(refreshes)
-		if time.Sleep(time.Hour); w.described(refreshes) != before {
-			t.Errorf("%d looks without a sign of a refresh", w.described(refreshes)-before)
-		}
+		time.Sleep(time.Hour)
+		assert.Truef(t, w.described(refreshes) == before, "%d looks without a sign of a refresh", w.described(refreshes)-before)
 	})(t)
 }
 
@@ -74,9 +73,8 @@ func TestSignRightAfterALookIsLookedAtSoon(t *testing.T) {
 		}
 		w.must(w.aws.SetNodegroupStatus("a", "UPDATING", ""))
 		w.must(w.aws.SetLimits("a", 0, 11))
-		if p := w.leftAlone(25 * time.Second); !p.Down {
-			t.Errorf("%+v is left alone, want scale-down", p)
-		}
+		p := w.leftAlone(25 * time.Second)
+		assert.Truef(t, p.Down, "%+v is left alone, want scale-down", p)
 	})(t)
 }
 
@@ -92,9 +90,8 @@ func TestStartSeesInstanceRefresh(t *testing.T) {
 		w.must(w.aws.Do(fakeaws.Deed{Kind: fakeaws.Refresh, Group: "a"}))
 		w.must(w.aws.Suspend("a", "InstanceRefresh"))
 		time.Sleep(time.Minute)
-		if p := w.with(nil).started().group("a").LeftAlone(time.Now()); !p.Down {
-			t.Errorf("a new leader leaves %+v alone, want scale-down", p)
-		}
+		p := w.with(nil).started().group("a").LeftAlone(time.Now())
+		assert.Truef(t, p.Down, "a new leader leaves %+v alone, want scale-down", p)
 	})(t)
 }
 
@@ -107,9 +104,8 @@ func TestDeniedLookForInstanceRefreshChangesNothing(t *testing.T) {
 		if p := w.leftAlone(5 * time.Minute); p != (group.Pause{}) || len(w.group("a").Problems) > 0 {
 			t.Errorf("%+v is left alone with problems %+v, want neither", p, w.group("a").Problems)
 		}
-		if n := w.described(refreshes); n == 0 || n > 6 {
-			t.Errorf("%d looks that AWS denied, want a few", n)
-		}
+		n := w.described(refreshes)
+		assert.Truef(t, n != 0 && n <= 6, "%d looks that AWS denied, want a few", n)
 	})(t)
 }
 
@@ -139,20 +135,17 @@ func TestStatusOfManagedNodegroup(t *testing.T) {
 			w.must(w.aws.SetLimits("a", 0, 10)) // as EKS does when it begins
 			p := w.leftAlone(70 * time.Second)
 			text := p.Operation.Text
-			if p.Operation = (launchspec.Operation{}); p != tt.want || (text != "") != p.Down {
-				t.Errorf("%+v is left alone because %q, want %+v", p, text, tt.want)
-			}
-			if got, want := w.group("a").EKSRepairs, tt.status == "ACTIVE"; got != want {
-				t.Errorf("EKS repairs the nodes: %t, want %t", got, want)
-			}
+			p.Operation = (launchspec.Operation{})
+			assert.Truef(t, p == tt.want && (text != "") == p.Down, "%+v is left alone because %q, want %+v", p, text, tt.want)
+			got, want := w.group("a").EKSRepairs, tt.status == "ACTIVE"
+			assert.Equal(t, want, got, "EKS repairs the nodes")
 			if g := w.group("a"); len(g.Problems) != tt.problems || g.LaunchSpec != spec {
 				t.Errorf("problems %+v, want %d, and the launch spec is another: %t", g.Problems, tt.problems, g.LaunchSpec != spec)
 			}
 			if tt.status == "UPDATING" {
 				denied := w.aws.Deny("DescribeNodegroup")
-				if p := w.leftAlone(4 * time.Minute); p != (group.Pause{}) {
-					t.Errorf("%+v is left alone though nobody will see the end", p)
-				}
+				p := w.leftAlone(4 * time.Minute)
+				assert.Truef(t, p == (group.Pause{}), "%+v is left alone though nobody will see the end", p)
 				w.aws.ClearFaults(denied)
 			}
 			w.must(w.aws.SetNodegroupStatus("a", "ACTIVE", ""))

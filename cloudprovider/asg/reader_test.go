@@ -45,9 +45,8 @@ func TestReadingBeforeListingCountsLaunchOnce(t *testing.T) {
 			w.refresh()
 		}
 		w.aws.Deny(launchCall)
-		if w.increase(1); w.desired("a") != 5 {
-			t.Errorf("desired capacity is %d after one more, want 5", w.desired("a"))
-		}
+		w.increase(1)
+		assert.Equal(t, 5, w.desired("a"), "desired capacity after one more")
 	})
 }
 
@@ -62,9 +61,8 @@ func TestForeignRaiseAmidLaunchIsKept(t *testing.T) {
 	w.increase(1)
 	w.calls.launching = nil
 	w.refresh()
-	if g := w.group("a"); g.DesiredCapacity != 7 || w.desired("a") != 7 {
-		t.Errorf("%d desired, AWS says %d, want 7", g.DesiredCapacity, w.desired("a"))
-	}
+	g := w.group("a")
+	assert.Truef(t, g.DesiredCapacity == 7 && w.desired("a") == 7, "%d desired, AWS says %d, want 7", g.DesiredCapacity, w.desired("a"))
 	w.increase(1)
 	if g := w.group("a"); g.DesiredCapacity != 8 || w.desired("a") != 8 {
 		t.Errorf("%d desired, AWS says %d after another launch, want 8", g.DesiredCapacity, w.desired("a"))
@@ -80,9 +78,7 @@ func TestOldReadingWithDepartureKeepsLaunch(t *testing.T) {
 	w.increase(2)
 	w.calls.old = old
 	w.refresh()
-	if got := w.group("a").DesiredCapacity; got != 5 {
-		t.Errorf("desired capacity is %d by an old reading, want 5", got)
-	}
+	assert.Equal(t, 5, w.group("a").DesiredCapacity, "desired capacity by an old reading")
 }
 
 // A reading begins between a launch and the termination of its instance, and ends after both. It shows the raised desired capacity alone.
@@ -104,14 +100,11 @@ func TestReadingBegunBeforeTerminationIsDropped(t *testing.T) {
 	go func() { read <- w.cache.Refresh(t.Context()) }()
 	<-begun
 	launched := slices.DeleteFunc(w.ids("a"), func(id string) bool { return slices.Contains(before, id) })
-	if _, err := w.cache.Terminate(t.Context(), "a", launched); err != nil || len(launched) != 1 {
-		t.Fatalf("terminating %v: %v", launched, err)
-	}
+	_, err := w.cache.Terminate(t.Context(), "a", launched)
+	require.Truef(t, err == nil && len(launched) == 1, "terminating %v: %v", launched, err)
 	close(release)
 	require.NoError(t, <-read)
-	if got := w.group("a").DesiredCapacity; got != 3 {
-		t.Errorf("desired capacity is %d by an old reading, want 3", got)
-	}
+	assert.Equal(t, 3, w.group("a").DesiredCapacity, "desired capacity by an old reading")
 }
 
 func TestOwnSecondFailureIsNoReplay(t *testing.T) {
@@ -128,9 +121,7 @@ func TestOwnSecondFailureIsNoReplay(t *testing.T) {
 		if _, err := w.cache.Increase(t.Context(), "a", 1); err == nil {
 			t.Fatal("launched without capacity")
 		}
-		if got := w.aws.Calls()[launchCall]; got != tt.calls {
-			t.Errorf("%s after the edge AWS was asked %d times, want %d", tt.at, got, tt.calls)
-		}
+		assert.Equalf(t, tt.calls, w.aws.Calls()[launchCall], "times AWS was asked %s after the edge", tt.at)
 	}
 }
 
@@ -142,16 +133,12 @@ func TestUnknownLaunchCallIsTriedAgainLater(t *testing.T) {
 	for _, name := range []string{"a", "b"} {
 		w.done(w.cache.Increase(t.Context(), name, 1))
 	}
-	if got := w.aws.Calls()[launchCall]; got != 1 {
-		t.Fatalf("AWS was asked %d times to launch, want once", got)
-	}
+	require.Equal(t, 1, w.aws.Calls()[launchCall], "times AWS was asked to launch, want once")
 	now.Step(16 * time.Minute)
 	for _, name := range []string{"a", "b"} {
 		w.done(w.cache.Increase(t.Context(), name, 1))
 	}
-	if got := w.aws.Calls()[launchCall]; got != 3 {
-		t.Errorf("AWS was asked %d times to launch in all, want 3", got)
-	}
+	assert.Equal(t, 3, w.aws.Calls()[launchCall], "times AWS was asked to launch in all")
 }
 
 // AWS may ask the caller of LaunchInstances for more than it documents. The shipped policy allows what is documented.

@@ -66,9 +66,8 @@ func TestReplayOfLongGoneInstancesIsSkipped(t *testing.T) {
 					return ""
 				}
 				if missing := 3 - len(next.group("a").Counted()); missing > 0 {
-					if _, err := next.cache.Increase(t.Context(), "a", missing); err != nil {
-						t.Fatalf("round %d: %v", round, err)
-					}
+					_, err := next.cache.Increase(t.Context(), "a", missing)
+					require.NoErrorf(t, err, "round %d", round)
 				}
 				return fmt.Sprintf("round %d: AWS has no three instances, of %d that are believed to come", round, len(next.group("a").Counted()))
 			})
@@ -110,9 +109,7 @@ func TestAnswerCountsDespiteEarlyDeath(t *testing.T) {
 				meanwhile(t, w, out.Instances[0].InstanceIds)
 			}
 			w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 4))
-			if got := w.desired("a"); got != 4 {
-				t.Errorf("%d instances are desired, want 4", got)
-			}
+			assert.Equal(t, 4, w.desired("a"), "desired capacity")
 		}))
 	}
 }
@@ -175,9 +172,8 @@ func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
 		then, now := inOneWindow()
 		w := newWorldWith(t, delays, divided("a", 0, 3, 20)).with(at(then)).started()
 		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-		if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); err == nil {
-			t.Fatal("a zone without capacity has launched")
-		}
+		_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2)
+		require.Error(t, err, "a zone without capacity has launched")
 		w.aws.ClearShortages(shortage)
 		killed, next := w.with(at(now)).started(), w.with(at(now)).started()
 		launches, begun := 0, make(chan struct{})
@@ -203,9 +199,8 @@ func TestRetryPastOldFailureLaunchesOnceAcrossProcesses(t *testing.T) {
 		for {
 			select {
 			case err := <-done:
-				if err != nil || next.perZone("a")["b"] != 3 || next.desired("a") != 5 {
-					t.Errorf("instances by zone %v of %d desired, error %v, want two more in b", next.perZone("a"), next.desired("a"), err)
-				}
+				assert.Truef(t, err == nil && next.perZone("a")["b"] == 3 && next.desired("a") == 5,
+					"instances by zone %v of %d desired, error %v, want two more in b", next.perZone("a"), next.desired("a"), err)
 				return
 			case <-time.After(50 * time.Millisecond):
 				now.Step(50 * time.Millisecond)
@@ -247,9 +242,7 @@ func TestEarlyDeathIsNoReplay(t *testing.T) {
 	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err != nil || w.desired("a") != 2 {
 		t.Errorf("%d instances are desired, error %v, want 2: AWS replaces the one that it ended", w.desired("a"), err)
 	}
-	if w.calls.inProgress == nil {
-		t.Error("nobody asked which instances have ended")
-	}
+	assert.NotNil(t, w.calls.inProgress, "nobody asked which instances have ended")
 }
 
 func TestReplayEndsNoCoolDown(t *testing.T) {
@@ -266,21 +259,18 @@ func TestReplayEndsNoCoolDown(t *testing.T) {
 	next.refresh() // shows that it is gone
 	now.Step(time.Second)
 	w.aws.AddShortage(fakeaws.Shortage{Group: "b"})
-	if _, err := next.cache.Increase(t.Context(), "b", 1); err == nil {
-		t.Fatal("a group without capacity has launched")
-	}
+	_, err := next.cache.Increase(t.Context(), "b", 1)
+	require.Error(t, err, "a group without capacity has launched")
 	launches := 0
 	next.calls.launching = func(*autoscaling.LaunchInstancesInput) {
 		if launches++; launches == 2 { // the first is answered with the instance that is gone
 			w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "ScalingActivityInProgress"})
 		}
 	}
-	if _, err := next.cache.Increase(t.Context(), "a", 1); err == nil || launches != 2 {
-		t.Fatalf("error %v after %d launches, want one after 2", err, launches)
-	}
-	if _, resting := next.cache.CoolDown(next.group("b")); !resting {
-		t.Error("the type is launched again that had no capacity a moment ago")
-	}
+	_, err = next.cache.Increase(t.Context(), "a", 1)
+	require.Truef(t, err != nil && launches == 2, "error %v after %d launches, want one after 2", err, launches)
+	_, resting := next.cache.CoolDown(next.group("b"))
+	assert.True(t, resting, "the type is launched again that had no capacity a moment ago")
 }
 
 var began = time.Now()
@@ -414,9 +404,7 @@ func TestSuccessorRetriesOldFailureOnce(t *testing.T) {
 			return err
 		}
 		shortage := w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b"})
-		if launch(w.with(at(clockAt(90*time.Second))).started()) == nil {
-			t.Fatal("a zone without capacity has launched")
-		}
+		require.Error(t, launch(w.with(at(clockAt(90*time.Second))).started()), "a zone without capacity has launched")
 		w.aws.ClearShortages(shortage)
 		now := clockAt(4*time.Minute + 50*time.Millisecond)
 		tokens := func(o *asg.Options) {
@@ -439,35 +427,28 @@ func TestLaunchesDoNotWaitAtWindowEdge(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 0, 9)).with(at(now)).started()
 	now.SetTime(edge().Add(50 * time.Millisecond))
 	w.aws.ResetCalls()
-	if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
-		t.Errorf("%d instances are desired, error %v, want 3 without a wait", w.desired("a"), err)
-	}
-	if calls := w.aws.Calls(); calls["DescribeAutoScalingGroups"] != 1 || calls[launchCall] != 1 {
-		t.Errorf("calls %v, want one reading and one launch", calls)
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 3)
+	assert.Truef(t, err == nil && w.desired("a") == 3, "%d instances are desired, error %v, want 3 without a wait", w.desired("a"), err)
+	calls := w.aws.Calls()
+	assert.Truef(t, calls["DescribeAutoScalingGroups"] == 1 && calls[launchCall] == 1, "calls %v, want one reading and one launch", calls)
 }
 
 func TestOldFailureIsBelievedUntilWindowEnds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 9))
 	shortage := w.aws.AddShortage(fakeaws.Shortage{Group: "a"})
-	if _, err := w.with(at(clockAt(11*time.Second))).started().cache.Increase(t.Context(), "a", 1); err == nil {
-		t.Fatal("a group without capacity has launched")
-	}
+	_, err := w.with(at(clockAt(11*time.Second))).started().cache.Increase(t.Context(), "a", 1)
+	require.Error(t, err, "a group without capacity has launched")
 	w.aws.ClearShortages(shortage)
 	now := clockAt(90 * time.Second)
 	next := w.with(at(now)).started()
-	if _, err := next.cache.Increase(t.Context(), "a", 1); err == nil || w.desired("a") != 0 {
-		t.Fatalf("%d are desired, error %v, want AWS to repeat both failures", w.desired("a"), err)
-	}
-	if _, resting := next.cache.CoolDown(next.group("a")); !resting {
-		t.Error("the group does not rest")
-	}
+	_, err = next.cache.Increase(t.Context(), "a", 1)
+	require.Truef(t, err != nil && w.desired("a") == 0, "%d are desired, error %v, want AWS to repeat both failures", w.desired("a"), err)
+	_, resting := next.cache.CoolDown(next.group("a"))
+	assert.True(t, resting, "the group does not rest")
 	now.SetTime(edge().Add(2*time.Minute + 20*time.Second)) // the time of tokens may be late
-	if rests, resting := next.cache.CoolDown(next.group("a")); resting {
-		t.Errorf("the group rests until %v, want no longer than AWS may repeat an old failure", rests.Until.Sub(edge()))
-	}
-	if _, err := next.cache.Increase(t.Context(), "a", 1); err != nil || w.desired("a") != 1 {
-		t.Errorf("%d are desired, error %v, want 1", w.desired("a"), err)
-	}
+	rests, resting := next.cache.CoolDown(next.group("a"))
+	assert.Falsef(t, resting, "the group rests until %v, want no longer than AWS may repeat an old failure", rests.Until.Sub(edge()))
+	_, err = next.cache.Increase(t.Context(), "a", 1)
+	assert.Truef(t, err == nil && w.desired("a") == 1, "%d are desired, error %v, want 1", w.desired("a"), err)
 }

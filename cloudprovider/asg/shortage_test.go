@@ -67,9 +67,8 @@ func TestDyingLaunchIsOverdue(t *testing.T) {
 	t.Run("launched", bubbled(func(t *testing.T) {
 		w, _ := deadLaunch(t, asg.LaunchAuto)
 		assert.Equal(t, 0, w.group("a").TargetInstances(), "a target")
-		if _, resting := w.cache.CoolDown(w.group("a")); !resting {
-			t.Error("the group is not left alone, and the core would launch there again at once")
-		}
+		_, resting := w.cache.CoolDown(w.group("a"))
+		assert.True(t, resting, "the group is not left alone, and the core would launch there again at once")
 	}))
 }
 
@@ -107,9 +106,8 @@ func TestDyingInstancesDoNotAddUp(t *testing.T) {
 	if got, calls := w.group("a").TargetInstances(), w.aws.Calls()[launchCall]; got != 1 || calls != 0 {
 		t.Errorf("a target of %d after %d launches, want the instance that AWS still has to launch, without another", got, calls)
 	}
-	if _, err := w.cache.Increase(t.Context(), "a", 2); err != nil || w.desired("a") != 3 {
-		t.Errorf("%d are desired, error %v, want 2 more", w.desired("a"), err)
-	}
+	_, err := w.cache.Increase(t.Context(), "a", 2)
+	assert.Truef(t, err == nil && w.desired("a") == 3, "%d are desired, error %v, want 2 more", w.desired("a"), err)
 }
 
 func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
@@ -139,9 +137,7 @@ func TestIrreplaceableInstanceIsOverdue(t *testing.T) {
 			now.Step(time.Second)
 			time.Sleep(time.Millisecond)
 		}
-		if got := w.aws.Calls()[activitiesCall]; got != 0 {
-			t.Errorf("the activities were read %d times in ten minutes although the reason is known", got)
-		}
+		assert.Equal(t, 0, w.aws.Calls()[activitiesCall], "times the activities were read in ten minutes although the reason is known")
 		w.aws.ClearShortages()
 		w.within(now, 5*time.Minute, w.counting(3, 3))
 	})

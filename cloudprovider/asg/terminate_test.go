@@ -59,9 +59,7 @@ func TestShortWaitDoesNotJoinLongOne(t *testing.T) {
 		go func() { removed <- w.cache.TerminateTogether(t.Context(), "a", ids[:1], false, time.Minute) }()
 		synctest.Wait()
 		w.done(nil, w.cache.TerminateTogether(t.Context(), "a", ids[1:], false, time.Second))
-		if got := w.desired("a"); got != 1 {
-			t.Errorf("desired capacity is %d after the short wait, want 1", got)
-		}
+		assert.Equal(t, 1, w.desired("a"), "desired capacity after the short wait")
 		if err := <-removed; err != nil || w.desired("a") != 0 {
 			t.Errorf("after the long wait: error %v and desired capacity %d, want none and 0", err, w.desired("a"))
 		}
@@ -74,12 +72,9 @@ func TestTerminateStopsAtMinimum(t *testing.T) {
 	ids := slices.Sorted(slices.Values(w.ids("a")))
 	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
 	var limit *group.LimitError
-	if diff := cmp.Diff(ids[2:3], staying(t, err)); diff != "" || !errors.As(err, &limit) {
-		t.Errorf("error %v, instances that stay (-want +got):\n%s", err, diff)
-	}
-	if got := w.desired("a"); got != 2 {
-		t.Errorf("desired capacity is %d, want the minimum of 2", got)
-	}
+	diff := cmp.Diff(ids[2:3], staying(t, err))
+	assert.Truef(t, diff == "" && errors.As(err, &limit), "error %v, instances that stay (-want +got):\n%s", err, diff)
+	assert.Equal(t, 2, w.desired("a"), "desired capacity, want the minimum of 2")
 }
 
 func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
@@ -96,16 +91,12 @@ func TestGoneInstanceSpoilsNoBatch(t *testing.T) {
 		}
 		return ""
 	})
-	if _, err := w.cache.Terminate(t.Context(), "a", ids[:3]); err != nil {
-		t.Error(err)
-	}
-	if got := w.desired("a"); got != 2 {
-		t.Errorf("desired capacity is %d, want 2: AWS replaces the reclaimed instance, two of ours went", got)
-	}
+	_, err := w.cache.Terminate(t.Context(), "a", ids[:3])
+	assert.NoError(t, err)
+	assert.Equal(t, 2, w.desired("a"), "desired capacity: AWS replaces the reclaimed instance, two of ours went")
 	w.aws.ResetCalls()
-	if _, err := w.cache.Terminate(t.Context(), "a", ids[3:]); err != nil {
-		t.Error(err)
-	}
+	_, err = w.cache.Terminate(t.Context(), "a", ids[3:])
+	assert.NoError(t, err)
 }
 
 func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
@@ -119,13 +110,9 @@ func TestWithoutBatchesEachInstanceGetsItsCall(t *testing.T) {
 		if _, err := w.cache.Terminate(t.Context(), "a", ids[3*at:3*at+3]); err != nil {
 			t.Error(err)
 		}
-		if got := w.aws.Calls()[terminateCall]; got != want {
-			t.Errorf("termination %d of three instances took %d calls, want %d", at+1, got, want)
-		}
+		assert.Equalf(t, want, w.aws.Calls()[terminateCall], "calls of termination %d of three instances", at+1)
 	}
-	if got := w.desired("a"); got != 0 {
-		t.Errorf("desired capacity is %d, want 0", got)
-	}
+	assert.Equal(t, 0, w.desired("a"), "desired capacity")
 }
 
 func TestRefusedInstanceStaysAndIsNamed(t *testing.T) {
@@ -207,16 +194,12 @@ func TestIgnoredBatchIsDoneOneByOne(t *testing.T) {
 		for _, some := range [][]string{ids[:2], ids[2:]} {
 			began := time.Now()
 			_, err := w.cache.Terminate(t.Context(), "a", some)
-			if got := staying(t, err); len(got) != 0 {
-				t.Errorf("%v stay", got)
-			}
+			assert.Empty(t, staying(t, err), "stay")
 			if took := time.Since(began); took > time.Second && some[0] == ids[2] {
 				t.Errorf("the second termination took %v, want it one by one at once", took)
 			}
 		}
-		if got := w.desired("a"); got != 0 {
-			t.Errorf("desired capacity is %d, want 0", got)
-		}
+		assert.Equal(t, 0, w.desired("a"), "desired capacity")
 	})
 }
 
@@ -226,9 +209,8 @@ func TestInstanceThatIsNotFoundAndRunsStays(t *testing.T) {
 	w := newWorld(t, scalingGroup("a", 0, 1, 10)).started()
 	w.aws.Inject(fakeaws.Fault{Action: terminateCall, Code: "ValidationError", Message: "Instance not found in state InService"})
 	_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
-	if got := staying(t, err); len(got) != 1 || w.desired("a") != 1 {
-		t.Errorf("%v stay, desired capacity is %d, want the instance to stay", got, w.desired("a"))
-	}
+	got := staying(t, err)
+	assert.Truef(t, len(got) == 1 && w.desired("a") == 1, "%v stay, desired capacity is %d, want the instance to stay", got, w.desired("a"))
 }
 
 func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
@@ -242,9 +224,8 @@ func TestStaleReadingProvesNoTerminationUndone(t *testing.T) {
 			}
 		}
 		w.aws.Inject(fakeaws.Fault{Action: terminateCall, Times: 1, Code: "InternalFailure", Late: true})
-		if _, err := w.cache.Terminate(t.Context(), "a", w.ids("a")); err != nil {
-			t.Errorf("a termination that AWS has done is reported as failed: %v", err)
-		}
+		_, err := w.cache.Terminate(t.Context(), "a", w.ids("a"))
+		assert.NoError(t, err, "a termination that AWS has done is reported as failed")
 	})
 }
 
@@ -313,9 +294,8 @@ func TestNewInstanceMissingFromStaleReadingSurvives(t *testing.T) {
 		return "the termination is under way"
 	})
 	assert.Empty(t, cmp.Diff(fresh, staying(t, err)), "instances that stay (-want +got)")
-	if got := w.group("a").DesiredCapacity; got != 2 || w.desired("a") != 2 {
-		t.Errorf("desired capacity is %d (snapshot %d), want 2 of each", w.desired("a"), got)
-	}
+	got := w.group("a").DesiredCapacity
+	assert.Truef(t, got == 2 && w.desired("a") == 2, "desired capacity is %d (snapshot %d), want 2 of each", w.desired("a"), got)
 }
 
 // The instance dies before a reading shows it.
@@ -338,7 +318,5 @@ func TestDeadArrivalIsForgottenOnceAWSLacksIt(t *testing.T) {
 	require.Equal(t, 1, len(w.group("a").Counted()), "instances count, want the one that a reading may not show yet")
 	w.end("a")
 	w.refresh()
-	if got := len(w.group("a").Counted()); got != 0 {
-		t.Errorf("%d instances count, want none", got)
-	}
+	assert.Empty(t, w.group("a").Counted(), "instances count, want none")
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -89,9 +90,8 @@ func TestIncreasesOfOneGroupAreMadeTogether(t *testing.T) {
 	release()
 	w.answered()
 	w.wantCounted("a", 6, 0, 0)
-	if got, calls := w.desired("a"), w.aws.Calls()["LaunchInstances"]; got != 6 || calls != 2 {
-		t.Errorf("AWS has a desired capacity of %d after %d launches, want 6 after 2", got, calls)
-	}
+	got, calls := w.desired("a"), w.aws.Calls()["LaunchInstances"]
+	assert.Truef(t, got == 6 && calls == 2, "AWS has a desired capacity of %d after %d launches, want 6 after 2", got, calls)
 }
 
 func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
@@ -100,9 +100,7 @@ func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
 	defer func() { release(); w.answered() }()
 	w.started()
 	w.start("bad", "", 1)
-	if first := <-asked; first != "bad" {
-		t.Fatalf("the first launch is in %s", first)
-	}
+	require.Equal(t, "bad", <-asked, "the first launch is in")
 	w.start("good", "", 2)
 	w.start("fine", "", 3)
 	w.eventually(func() string {
@@ -112,11 +110,7 @@ func TestHangingLaunchDelaysNoOtherGroup(t *testing.T) {
 		return ""
 	})
 	w.wantCounted("bad", 1, 1, 0)
-	select {
-	case <-w.cache.Changed():
-	default:
-		t.Error("the answers did not wake the core")
-	}
+	assert.True(t, w.wakes(), "the answers did not wake the core")
 }
 
 func TestIncreasesUnderWayShareTheMaximum(t *testing.T) {
@@ -127,9 +121,8 @@ func TestIncreasesUnderWayShareTheMaximum(t *testing.T) {
 	w.start("a", "", 3)
 	w.wantCounted("a", 5, 4, 0)
 	var full *group.LimitError
-	if err := w.cache.StartIncrease(t.Context(), "a", "", 1); !errors.As(err, &full) {
-		t.Errorf("error = %v, want that the group is full", err)
-	}
+	err := w.cache.StartIncrease(t.Context(), "a", "", 1)
+	assert.Truef(t, errors.As(err, &full), "error = %v, want that the group is full", err)
 	release()
 	w.answered()
 	w.wantDesired(5)
@@ -145,11 +138,7 @@ func TestFailedIncreaseShowsInOneLoop(t *testing.T) {
 	w.start("a", "", 2)
 	release()
 	w.answered()
-	select {
-	case <-w.cache.Changed():
-	default:
-		t.Error("the failure did not wake the core")
-	}
+	assert.True(t, w.wakes(), "the failure did not wake the core")
 	for loop, failed := range []int{2, 2, 0} { // the first one is under way when the failure comes
 		if loop > 0 {
 			w.cache.BeginLoop()
@@ -167,16 +156,14 @@ func TestDismissedFailureCountsNoLonger(t *testing.T) {
 	w.answered()
 	w.wantCounted("a", 4, 0, 3)
 	failed := w.group("a").Failed
-	if len(failed) != 1 || !strings.Contains(failed[0].Err.Error(), "SetDesiredCapacity") {
-		t.Fatalf("failures are %+v, want AWS's refusal", failed)
-	}
+	require.Truef(t, len(failed) == 1 && strings.Contains(failed[0].Err.Error(), "SetDesiredCapacity"),
+		"failures are %+v, want AWS's refusal", failed)
 	w.cache.DismissFailed("a", failed[0].ID)
 	w.wantCounted("a", 1, 0, 0)
 	w.start("a", "", 1)
 	w.answered()
-	if again := w.group("a").Failed; len(again) != 1 || again[0].ID == failed[0].ID {
-		t.Errorf("failures are %+v, want another one than before", again)
-	}
+	again := w.group("a").Failed
+	assert.Truef(t, len(again) == 1 && again[0].ID != failed[0].ID, "failures are %+v, want another one than before", again)
 }
 
 func TestWritesBesideIncreaseWaitForItsAnswer(t *testing.T) {
@@ -231,9 +218,8 @@ func TestZonesUnderWayShareOneReading(t *testing.T) {
 	w.start("a", "us-west-2a", 2)
 	w.start("a", "us-west-2b", 1)
 	booked := map[string]int{"a": 3, "b": 2, "c": 1}
-	if diff := cmp.Diff(booked, w.sizes()); diff != "" || w.view("a").Booked != 2 {
-		t.Errorf("%d booked in a, sizes (-want +got):\n%s", w.view("a").Booked, diff)
-	}
+	diff := cmp.Diff(booked, w.sizes())
+	assert.Truef(t, diff == "" && w.view("a").Booked == 2, "%d booked in a, sizes (-want +got):\n%s", w.view("a").Booked, diff)
 	w.answered()
 	assert.Empty(t, cmp.Diff(booked, w.sizes()), "sizes after the answer (-want +got)")
 	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1, launchCall: 2}, w.aws.Calls()), "calls (-want +got)")

@@ -335,6 +335,16 @@ func (w *world) done(_ *group.Group, err error) {
 	w.must(err)
 }
 
+// wakes reports whether the Cache asks for another loop, and takes the request away.
+func (w *world) wakes() bool {
+	select {
+	case <-w.cache.Changed():
+		return true
+	default:
+		return false
+	}
+}
+
 // refresh reads all groups.
 func (w *world) refresh() {
 	w.t.Helper()

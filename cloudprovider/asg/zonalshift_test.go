@@ -45,9 +45,7 @@ func TestShiftedZoneGetsNoLaunch(t *testing.T) {
 			now := clockAt(time.Minute)
 			w := newWorld(t, shiftable("a"), zonal("b", 0, 0, 9)).with(at(now)).running()
 			w.shift("a", now, tt.starts, "us-west-2b", true)
-			if w.cache.Shifted(w.group("b"), "us-west-2b") {
-				t.Error("another group is shifted, too")
-			}
+			assert.False(t, w.cache.Shifted(w.group("b"), "us-west-2b"), "another group is shifted, too")
 			w.increase(4)
 			assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 2}, w.perZone("a")), "instances by zone during the shift (-want +got)")
 			w.shift("a", now, tt.ends, "us-west-2b", false)
@@ -73,9 +71,8 @@ func TestGroupWithoutAvailableZoneIsLeftAlone(t *testing.T) {
 	now := clockAt(time.Minute)
 	w := newWorld(t, shiftable("a")).with(at(now)).running()
 	w.shift("a", now, fakeaws.GroupEdit{ShiftedZones: &all}, "us-west-2c", true)
-	if rest, resting := w.cache.CoolDown(w.group("a")); !resting || rest.Class != cooldown.ZonalShift {
-		t.Errorf("it rests: %t, %+v, want for a zonal shift", resting, rest)
-	}
+	rest, resting := w.cache.CoolDown(w.group("a"))
+	assert.Truef(t, resting && rest.Class == cooldown.ZonalShift, "it rests: %t, %+v, want for a zonal shift", resting, rest)
 }
 
 func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
@@ -109,12 +106,10 @@ func TestShiftsAreLookedUpOnlyWhereEnabled(t *testing.T) {
 				}
 				return ""
 			})
-			if got := w.aws.Calls()[look]; !tt.want(got) {
-				t.Errorf("%d calls in %s", got, now.Since(edge()))
-			}
-			if _, err := w.cache.Increase(t.Context(), "a", 3); err != nil || w.desired("a") != 3 {
-				t.Errorf("%d are desired, error %v, want a launch all the same", w.desired("a"), err)
-			}
+			got := w.aws.Calls()[look]
+			assert.Truef(t, tt.want(got), "%d calls in %s", got, now.Since(edge()))
+			_, err := w.cache.Increase(t.Context(), "a", 3)
+			assert.Truef(t, err == nil && w.desired("a") == 3, "%d are desired, error %v, want a launch all the same", w.desired("a"), err)
 		}))
 	}
 }

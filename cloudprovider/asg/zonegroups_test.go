@@ -158,12 +158,9 @@ func TestZonalGroups(t *testing.T) {
 			}
 			w.aws.ResetCalls()
 			ids, reasons := w.nodeGroups("a")
-			if !slices.Equal(ids, tt.want) {
-				t.Errorf("node groups %q, want %q", ids, tt.want)
-			}
-			if _, divisible, _ := w.cache.NodeGroups(w.group("a")); divisible != tt.divisible {
-				t.Errorf("divisible %t, want %t", divisible, tt.divisible)
-			}
+			assert.Truef(t, slices.Equal(ids, tt.want), "node groups %q, want %q", ids, tt.want)
+			_, divisible, _ := w.cache.NodeGroups(w.group("a"))
+			assert.Equal(t, tt.divisible, divisible, "divisible")
 			var want []string
 			if tt.reason != "" {
 				want = []string{tt.reason}
@@ -173,15 +170,12 @@ func TestZonalGroups(t *testing.T) {
 				(!strings.Contains(problems[0].Message, tt.message) || !strings.HasSuffix(problems[0].Remedy, tt.remedy)) {
 				t.Errorf("problem %+v, want %q in it and to mend it by %q", problems[0], tt.message, tt.remedy)
 			}
-			if calls := w.aws.Calls(); len(calls) > 0 {
-				t.Errorf("calls %v, want none", calls)
-			}
+			assert.Empty(t, w.aws.Calls(), "calls, want none")
 			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); (err == nil) != (len(tt.want) == 3) && tt.name != "several processes suspended" {
 				t.Errorf("a launch in one zone gives %v", err)
 			}
-			if n := w.aws.Calls()[desiredCall]; n > 0 {
-				t.Errorf("the desired capacity was set %d times for a zone", n)
-			}
+			n := w.aws.Calls()[desiredCall]
+			assert.Truef(t, n == 0, "the desired capacity was set %d times for a zone", n)
 		}))
 	}
 }
@@ -191,9 +185,8 @@ func TestInstanceWithoutZoneKeepsGroupWhole(t *testing.T) {
 	g := *w.group("a")
 	g.Instances = append(slices.Clone(g.Instances), group.Instance{ID: "i-lost", Lifecycle: "InService", Weight: 1})
 	groups, _, problems := w.cache.NodeGroups(&g)
-	if len(groups) != 1 || groups[0] != &g || len(problems) > 0 {
-		t.Errorf("%d node groups, problems %v, want the group itself and none", len(groups), problems)
-	}
+	assert.Truef(t, len(groups) == 1 && groups[0] == &g && len(problems) == 0,
+		"%d node groups, problems %v, want the group itself and none", len(groups), problems)
 }
 
 func TestZoneGroupsFollowZoneOrder(t *testing.T) {
@@ -204,9 +197,8 @@ func TestZoneGroupsFollowZoneOrder(t *testing.T) {
 	w.reread()
 	ids, reasons := w.nodeGroups("a")
 	want := []string{"a/us-west-2c", "a/us-west-2b", "a/us-west-2a", "a/us-west-2d"}
-	if diff := cmp.Diff(want, ids); diff != "" || len(reasons) > 0 {
-		t.Errorf("views, problems %v (-want +got):\n%s", reasons, diff)
-	}
+	diff := cmp.Diff(want, ids)
+	assert.Truef(t, diff == "" && len(reasons) == 0, "views, problems %v (-want +got):\n%s", reasons, diff)
 	views, _, _ := w.cache.NodeGroups(w.group("a"))
 	for at, sizes := range [][2]int{{4, 1}, {3, 1}, {1, 1}, {1, 1}} { // of 9, five are left
 		if v := views[at]; v.MaxSize != sizes[0] || v.DesiredCapacity != sizes[1] {
@@ -223,9 +215,8 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 			w := newWorld(t, divided("a", 0, 0, 9)).with(func(o *asg.Options) { o.LaunchMode, o.Clock = asg.LaunchAuto, now }).started()
 			w.isDivided(true, "before anything was refused")
 			fault := w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
-			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); err == nil {
-				t.Fatal("nothing was refused")
-			}
+			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+			require.Error(t, err, "nothing was refused")
 			w.isDivided(false, "refused")
 			_, _, problems := w.cache.NodeGroups(w.group("a"))
 			if len(problems) != 1 || problems[0].Reason != asg.ReasonNotZonal || !strings.Contains(problems[0].Message, "refused") || problems[0].Remedy == "" {
@@ -237,9 +228,7 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 			now.Step(time.Second)
 			w.isDivided(true, "after 15 minutes")
 			g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
-			if err != nil || len(g.Counted()) != 1 {
-				t.Errorf("error %v, want an instance", err)
-			}
+			assert.Truef(t, err == nil && len(g.Counted()) == 1, "error %v, want an instance", err)
 		})
 	}
 }
@@ -247,9 +236,8 @@ func TestRefusedGroupStaysWholeUntilRetry(t *testing.T) {
 func TestUnknownLaunchCallKeepsGroupsWhole(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 9), divided("b", 0, 0, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidAction"})
-	if _, err := zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1); err == nil {
-		t.Fatal("nothing was refused")
-	}
+	_, err := zoneIncrease(w.cache, t.Context(), "b", "us-west-2b", 1)
+	require.Error(t, err, "nothing was refused")
 	w.isDivided(false, "after another group was refused")
 }
 
@@ -258,8 +246,6 @@ func TestFlagValues(t *testing.T) {
 		assert.NoErrorf(t, z.Check(), "%q", z)
 	}
 	for _, z := range []asg.ZonalGroups{"All", "true", " off", "tagged,all"} {
-		if err := z.Check(); err == nil || !strings.Contains(err.Error(), "off, tagged or all") {
-			t.Errorf("%q: %v, want an error that names the values", z, err)
-		}
+		assert.ErrorContainsf(t, z.Check(), "off, tagged or all", "%q, want an error that names the values", z)
 	}
 }

@@ -119,9 +119,8 @@ func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
 				}
 			}
 			for letter, count := range w.perZone("a") {
-				if count > tt.asks[letter]+(tt.least+2)/3 {
-					t.Errorf("%d instances in %s, of which %d were asked for", count, letter, tt.asks[letter])
-				}
+				assert.Truef(t, count <= tt.asks[letter]+(tt.least+2)/3,
+					"%d instances in %s, of which %d were asked for", count, letter, tt.asks[letter])
 			}
 			for _, call := range w.aws.CallLog() {
 				if call.Action == launchCall && call.Code != "" {
@@ -135,9 +134,8 @@ func TestConcurrentZoneGroupsStayWithinMaximum(t *testing.T) {
 
 func TestZonesShareTheRoomOfTheirGroup(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 7))
-	if errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 3, "us-west-2b": 3}); len(errs) > 0 || w.desired("a") != 7 {
-		t.Errorf("%d are desired, errors %v, want the maximum of 7", w.desired("a"), errs)
-	}
+	errs := w.cache.IncreaseZones(t.Context(), "a", map[string]int{"us-west-2a": 3, "us-west-2b": 3})
+	assert.Truef(t, len(errs) == 0 && w.desired("a") == 7, "%d are desired, errors %v, want the maximum of 7", w.desired("a"), errs)
 }
 
 func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
@@ -159,18 +157,12 @@ func TestDeniedZonalLaunchMakesGroupWhole(t *testing.T) {
 					w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: code})
 					drain(w.cache.Changed())
 					err := launch(w)
-					if !errors.Is(err, asg.ErrNotZonal) || !strings.Contains(err.Error(), "us-west-2b") || !strings.Contains(err.Error(), `"a"`) {
-						t.Errorf("error = %v, want ErrNotZonal with group and zone", err)
-					}
-					select {
-					case <-w.cache.Changed():
-					default:
-						t.Error("nobody is told that the group is another")
-					}
+					assert.Truef(t, errors.Is(err, asg.ErrNotZonal) && strings.Contains(err.Error(), "us-west-2b") && strings.Contains(err.Error(), `"a"`),
+						"error = %v, want ErrNotZonal with group and zone", err)
+					assert.True(t, w.wakes(), "nobody is told that the group is another")
 					w.isDivided(false, "after the refusal")
-					if got := w.perZone("a"); w.desired("a") != 3 || got["b"] != 1 {
-						t.Errorf("%d desired, instances %v, want 3 as before", w.desired("a"), got)
-					}
+					got := w.perZone("a")
+					assert.Truef(t, w.desired("a") == 3 && got["b"] == 1, "%d desired, instances %v, want 3 as before", w.desired("a"), got)
 					if err := launch(w); !errors.Is(err, asg.ErrNotZonal) || w.aws.Calls()[launchCall] != 1 {
 						t.Errorf("again: error %v after %d calls, want ErrNotZonal without another", err, w.aws.Calls()[launchCall])
 					}
@@ -199,14 +191,12 @@ func TestFullOrGoneGroupKeepsZoneGroups(t *testing.T) {
 			w.calls.beforeWrite = sync.OnceFunc(func() {
 				assert.NoError(t, tt.meanwhile(w))
 			})
-			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); err == nil {
-				t.Error("the launch succeeded")
-			}
+			_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+			assert.Error(t, err, "the launch succeeded")
 			w.isDivided(true, "after the refusal")
 			w.must(w.aws.SetLimits("a", 0, 9))
-			if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); err != nil {
-				t.Errorf("with room again: %v", err)
-			}
+			_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+			assert.NoError(t, err, "with room again")
 		})
 	}
 }
@@ -249,18 +239,11 @@ func TestGroupChangedBeforeLaunchGetsNoZonalLaunch(t *testing.T) {
 				} else {
 					_, err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
 				}
-				if !errors.Is(err, asg.ErrNotZonal) {
-					t.Errorf("error = %v, want ErrNotZonal", err)
-				}
-				select {
-				case <-w.cache.Changed():
-				default:
-					t.Error("nobody is told that the group is another")
-				}
+				assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want ErrNotZonal")
+				assert.True(t, w.wakes(), "nobody is told that the group is another")
 			}
-			if w.aws.Calls()[launchCall] > 0 || w.desired("a") != 3 {
-				t.Errorf("%d launches, %d desired, want none and 3", w.aws.Calls()[launchCall], w.desired("a"))
-			}
+			assert.Truef(t, w.aws.Calls()[launchCall] == 0 && w.desired("a") == 3,
+				"%d launches, %d desired, want none and 3", w.aws.Calls()[launchCall], w.desired("a"))
 			w.untouched()
 			w.isDivided(false, "by the reading for the launch")
 			if g, err := w.cache.Increase(t.Context(), "a", 1); err != nil || g.DesiredCapacity != 4 { // as one group it goes on
@@ -284,9 +267,8 @@ func TestRemovedZoneGetsNoLaunch(t *testing.T) {
 	if v := w.view("c"); v.TargetInstances() != 1 || v.MaxInstances() != 1 || v.MostInstances() != 1 {
 		t.Errorf("the view of the zone has %d instances of at most %d, want 1 of 1", v.TargetInstances(), v.MostInstances())
 	}
-	if w.desired("a") != 3 || w.aws.Calls()[launchCall] > 0 {
-		t.Errorf("%d desired after %d launches, want 3 and none", w.desired("a"), w.aws.Calls()[launchCall])
-	}
+	assert.Truef(t, w.desired("a") == 3 && w.aws.Calls()[launchCall] == 0,
+		"%d desired after %d launches, want 3 and none", w.desired("a"), w.aws.Calls()[launchCall])
 	w.untouched()
 }
 
@@ -299,26 +281,21 @@ func TestZoneLimitsHoldForOneZone(t *testing.T) {
 	w := newWorldOf(t, config, discovery).with(synchronous).started()
 	for letter, want := range map[string][3]int{"a": {0, 4, 7}, "b": {0, 3, 3}, "c": {2, 2, 7}} { // of 9, six are left: 4, 3 and 2 more
 		v := w.view(letter)
-		if v.MinInstances() != want[0] || v.MostInstances() != want[2] {
-			t.Errorf("%s has limits of %d and %d, want %v", v.ID(), v.MinInstances(), v.MostInstances(), want)
-		}
+		assert.Truef(t, v.MinInstances() == want[0] && v.MostInstances() == want[2],
+			"%s has limits of %d and %d, want %v", v.ID(), v.MinInstances(), v.MostInstances(), want)
 	}
-	if g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5); err != nil || g.DesiredCapacity != 5 {
-		t.Fatalf("error %v, want two more", err)
-	}
+	g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 5)
+	require.Truef(t, err == nil && g.DesiredCapacity == 5, "error %v, want two more", err)
 	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
 	var limit *group.LimitError
-	if !errors.As(err, &limit) || *limit != (group.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}) {
-		t.Errorf("error = %v, want a LimitError of 4 over 3 of the view", err)
-	}
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1); !errors.As(err, &limit) {
-		t.Errorf("all or nothing: %v, want a LimitError", err)
-	}
+	assert.Truef(t, errors.As(err, &limit) && *limit == (group.LimitError{Group: "a/us-west-2b", Desired: 4, Limit: 3, LimitIsMost: true}),
+		"error = %v, want a LimitError of 4 over 3 of the view", err)
+	_, err = w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 1)
+	assert.Truef(t, errors.As(err, &limit), "all or nothing: %v, want a LimitError", err)
 	w.done(zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 9))
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 3, "c": 5}, w.perZone("a")), "instances by zone (-want +got)")
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1); !errors.As(err, &limit) {
-		t.Errorf("beyond the maximum of the group: %v, want a LimitError", err)
-	}
+	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 1)
+	assert.Truef(t, errors.As(err, &limit), "beyond the maximum of the group: %v, want a LimitError", err)
 	want := []group.Limit{{Size: 9, Needs: 10}, {Flag: "0:3:a/us-west-2b", Size: 3, Needs: 4}}
 	assert.Empty(t, cmp.Diff(want, w.view("b").AtMax(w.group("a"))), "what keeps the view from growing (-want +got)")
 	w.untouched()
@@ -354,13 +331,11 @@ func TestZoneLimitsSelectGroup(t *testing.T) {
 	discovery, err := ownership.ParseDiscovery([]string{"0:2:a/us-west-2b"}, nil)
 	require.NoError(t, err)
 	w := newWorldOf(t, config, discovery).with(synchronous).started()
-	if groups := w.cache.Snapshot().Groups(); len(groups) != 1 || groups[0].Name != "a" {
-		t.Fatalf("groups %v, want a alone", groups)
-	}
+	groups := w.cache.Snapshot().Groups()
+	require.Truef(t, len(groups) == 1 && groups[0].Name == "a", "groups %v, want a alone", groups)
 	w.isDivided(true, "named by one of its zones")
-	if got, other := w.view("b").MostInstances(), w.view("c").MostInstances(); got != 2 || other != 7 {
-		t.Errorf("at most %d and %d, want 2 in b, and all that is left in c", got, other)
-	}
+	got, other := w.view("b").MostInstances(), w.view("c").MostInstances()
+	assert.Truef(t, got == 2 && other == 7, "at most %d and %d, want 2 in b, and all that is left in c", got, other)
 }
 
 func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
@@ -374,14 +349,9 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	if !errors.As(err, &failed) || len(failed.Failures) != 1 || failed.Failures[0].Class != awsmessage.NoCapacity || failed.Failures[0].Pool != pool {
 		t.Fatalf("error = %v, want no capacity in %s", err, pool)
 	}
-	select {
-	case <-w.cache.Changed():
-	default:
-		t.Error("nobody is told that another zone has to help")
-	}
-	if g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3); err != nil || len(g.Counted()) != 1 {
-		t.Errorf("where there is one: error %v, want it", err)
-	}
+	assert.True(t, w.wakes(), "nobody is told that another zone has to help")
+	g, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2c", 3)
+	assert.Truef(t, err == nil && len(g.Counted()) == 1, "where there is one: error %v, want it", err)
 	for letter, want := range map[string]bool{"a": false, "b": true, "c": true} {
 		if rest, rests := w.cache.CoolDown(w.view(letter)); rests != want || rests && rest.Zone != "us-west-2"+letter {
 			t.Errorf("%s rests: %t (%+v), want %t", letter, rests, rest, want)
@@ -394,9 +364,8 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 2); !errors.As(err, &failed) || failed.Failures[0].Pool != pool || len(w.aws.Calls()) != 1 {
 		t.Errorf("error = %v after %v, want a LaunchError without a launch", err, w.aws.Calls())
 	}
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2); err != nil {
-		t.Errorf("in another zone: %v", err)
-	}
+	_, err = zoneIncrease(w.cache, t.Context(), "a", "us-west-2a", 2)
+	assert.NoError(t, err, "in another zone")
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 2, "c": 1}, w.perZone("a")), "instances by zone (-want +got)")
 	w.untouched()
 }
@@ -404,18 +373,12 @@ func TestZoneWithoutCapacityCoolsDownAlone(t *testing.T) {
 func TestAtomicLaunchInZone(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 0, 20))
 	w.aws.AddShortage(fakeaws.Shortage{Zone: "us-west-2b", Available: 1})
-	if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2); err == nil {
-		t.Error("no error although the zone had one of two")
-	}
-	if got := w.desired("a"); got != 0 {
-		t.Errorf("desired capacity is %d, want 0: one was given back", got)
-	}
-	if g, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2); err != nil || len(g.Counted()) != 2 {
-		t.Errorf("error %v, want two", err)
-	}
-	if got := w.perZone("a")["c"]; got != 2 {
-		t.Errorf("%d instances in c, want 2", got)
-	}
+	_, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2b", 2)
+	assert.Error(t, err, "no error although the zone had one of two")
+	assert.Equal(t, 0, w.desired("a"), "desired capacity: one was given back")
+	g, err := w.cache.IncreaseAtomically(t.Context(), "a", "us-west-2c", 2)
+	assert.Truef(t, err == nil && len(g.Counted()) == 2, "error %v, want two", err)
+	assert.Equal(t, 2, w.perZone("a")["c"], "instances in c")
 	w.untouched()
 }
 
@@ -443,9 +406,8 @@ func TestProcessChangeOfFormLosesNothing(t *testing.T) {
 			time.Sleep(100 * time.Millisecond) // of the 500 that AWS takes: then the process is killed
 			next := w.with(tt.next).started()
 			if tt.next == nil {
-				if g, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2); err != nil || len(g.Counted()) != 5 {
-					t.Errorf("error %v, want the two that were launched before", err)
-				}
+				g, err := zoneIncrease(next.cache, t.Context(), "a", "us-west-2b", 2)
+				assert.Truef(t, err == nil && len(g.Counted()) == 5, "error %v, want the two that were launched before", err)
 			}
 			next.eventually(func() string {
 				next.reread()
@@ -480,24 +442,17 @@ func TestGroupRequestIsWithdrawableThroughZoneGroups(t *testing.T) {
 		}
 		return sum
 	}
-	if got := withdrawable(); got != 4 {
-		t.Errorf("%d can be withdrawn through the views, want 4", got)
-	}
-	if taken, _, err := next.cache.Withdraw(t.Context(), "a", next.view("a").Withdrawable()); err != nil || taken != 2 {
-		t.Errorf("withdrew %d, %v, want what was missing in a", taken, err)
-	}
-	if got := withdrawable(); got != 2 || w.desired("a") != 5 {
-		t.Errorf("%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
-	}
+	assert.Equal(t, 4, withdrawable(), "can be withdrawn through the views")
+	taken, _, err := next.cache.Withdraw(t.Context(), "a", next.view("a").Withdrawable())
+	assert.Truef(t, err == nil && taken == 2, "withdrew %d, %v, want what was missing in a", taken, err)
+	got := withdrawable()
+	assert.Truef(t, got == 2 && w.desired("a") == 5, "%d can be withdrawn after that, of %d desired, want 2 of 5", got, w.desired("a"))
 	w.must(w.aws.Resume("a", "AZRebalance"))
 	next.reread()
 	next.isDivided(false, "with AZRebalance resumed")
-	if taken, g, err := next.cache.Withdraw(t.Context(), "a", 9); err != nil || taken != 2 || g.DesiredCapacity != 3 {
-		t.Errorf("as one group: withdrew %d, %v, want the other 2", taken, err)
-	}
-	if kills := w.kills(); len(kills) > 0 {
-		t.Errorf("AWS ended %v", kills)
-	}
+	taken, g, err := next.cache.Withdraw(t.Context(), "a", 9)
+	assert.Truef(t, err == nil && taken == 2 && g.DesiredCapacity == 3, "as one group: withdrew %d, %v, want the other 2", taken, err)
+	assert.Empty(t, w.kills(), "AWS ended")
 }
 
 func TestPredecessorsLaunchCountsInItsZone(t *testing.T) {
@@ -539,9 +494,8 @@ func TestZonalLaunchWaitsForShortTrouble(t *testing.T) {
 func TestNotFoundErrorMayConcernOtherObjects(t *testing.T) {
 	w := newZonalWorld(t, divided("a", 0, 3, 9))
 	w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "InvalidSubnetID.NotFound", Message: "The subnet ID 'subnet-1' does not exist", Status: 400})
-	if _, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("error %v, want that the group is not scaled zone by zone", err)
-	}
+	_, err := zoneIncrease(w.cache, t.Context(), "a", "us-west-2b", 1)
+	assert.ErrorIs(t, err, asg.ErrNotZonal, "error, want that the group is not scaled zone by zone")
 	w.isDivided(false, "after the refusal")
 }
 

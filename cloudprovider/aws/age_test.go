@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -39,9 +40,8 @@ func TestOldReadingForbidsActions(t *testing.T) {
 		if err := w.Refresh(); err != nil {
 			t.Fatalf("Refresh: %v, want none whatever the age", err)
 		}
-		if got := !w.TooOldToRemove(); got != step.remove {
-			t.Errorf("after %s removal is allowed: %t, want %t", w.Cache.Age(), got, step.remove)
-		}
+		got := !w.TooOldToRemove()
+		assert.Truef(t, got == step.remove, "after %s removal is allowed: %t, want %t", w.Cache.Age(), got, step.remove)
 		if got := !w.TooOldToAdd(); got != step.add {
 			t.Errorf("after %s growth is allowed: %t, want %t", w.Cache.Age(), got, step.add)
 		}

@@ -39,16 +39,14 @@ func TestNodeGroupHasTheSizesOfItsSchedule(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := awsworld.NewStill(t, tt.group, nil)
 			ng := w.NodeGroup("a")
-			if ng.MinSize() != tt.least || ng.MaxSize() != tt.most || w.BelowClock("a") != tt.below {
-				t.Errorf("sizes from %d to %d, below: %t, want %d to %d and %t", ng.MinSize(), ng.MaxSize(), w.BelowClock("a"), tt.least, tt.most, tt.below)
-			}
+			assert.Truef(t, ng.MinSize() == tt.least && ng.MaxSize() == tt.most && w.BelowClock("a") == tt.below,
+				"sizes from %d to %d, below: %t, want %d to %d and %t", ng.MinSize(), ng.MaxSize(), w.BelowClock("a"), tt.least, tt.most, tt.below)
 			if !tt.below {
 				return
 			}
 			require.NoError(t, w.Grow("a", ng.MinSize()-w.Target("a")))
-			if w.NextLoop(); w.BelowClock("a") {
-				t.Error("it is still below its minimum")
-			}
+			w.NextLoop()
+			assert.False(t, w.BelowClock("a"), "it is still below its minimum")
 		})
 	}
 }

@@ -44,9 +44,7 @@ func TestOtherClustersGroupIsNoNodeGroup(t *testing.T) {
 	if ng, err := w.NodeGroupForNode(stranger); ng != nil || err != nil {
 		t.Errorf("the other cluster's node is of %v (error %v), want of none", ng, err)
 	}
-	if err := before.IncreaseSize(1); err == nil {
-		t.Error("the other cluster's group grew")
-	}
+	assert.Error(t, before.IncreaseSize(1), "the other cluster's group grew")
 	_ = before.DeleteNodes([]*corev1.Node{stranger}) // that it was in vain shows below
 	if state, _ := w.AWS.Group("theirs"); state.Desired != 1 || len(state.Instances) != 1 || state.Instances[0].State != "InService" {
 		t.Errorf("the other cluster's group became %+v, want it untouched", state)
@@ -71,9 +69,8 @@ func TestNodesVoteAnewOnceTheirGroupStatesACluster(t *testing.T) {
 	w.NextLoop()
 	w.setTag("ours", ownerTag+"a", "owned")
 	w.Reread()
-	if ids := w.IDs(); len(ids) != 1 || ids[0] != "ours" {
-		t.Errorf("node groups %q, want ours alone", ids)
-	}
+	ids := w.IDs()
+	assert.Truef(t, len(ids) == 1 && ids[0] == "ours", "node groups %q, want ours alone", ids)
 }
 
 func TestCNIHasTheNameThatEKSGivesIt(t *testing.T) {

@@ -34,9 +34,8 @@ func (w world) deleteAtOnce(id string, nodes []*corev1.Node) (failed int) {
 func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 	for _, tt := range []struct{ nodes, calls int }{{30, 1}, {300, 3}} {
 		w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, tt.nodes, tt.nodes, nil), awsworld.Group("b", "m5.large", 0, 1, 1, nil))
-		if failed := w.deleteAtOnce("a", w.Nodes("a")); failed > 0 {
-			t.Errorf("%d of %d deletions failed", failed, tt.nodes)
-		}
+		failed := w.deleteAtOnce("a", w.Nodes("a"))
+		assert.Truef(t, failed == 0, "%d of %d deletions failed", failed, tt.nodes)
 		state, _ := w.AWS.Group("a")
 		if got := w.AWS.Calls()[terminateCall]; got != tt.calls || state.Desired != 0 || w.Target("a") != 0 {
 			t.Errorf("%d nodes took %d calls and left a desired capacity of %d, want %d and 0", tt.nodes, got, state.Desired, tt.calls)
@@ -48,9 +47,8 @@ func TestNodesDeletedWithinAMomentGoByFewCalls(t *testing.T) {
 func TestFailedDeletionIsReportedToItsCallerAlone(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 3, 5, 5, nil))
 	assert.Equal(t, 3, w.deleteAtOnce("a", w.Nodes("a")), "deletions failed, want the 3 that the minimum asks for")
-	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
-		t.Errorf("desired capacity is %d, want the minimum of 3", state.Desired)
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 3, state.Desired, "desired capacity, want the minimum of 3")
 }
 
 func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
@@ -76,24 +74,19 @@ func TestForcedDeletionsGoBelowTheMinimumByReplacement(t *testing.T) {
 func TestAForcedDeletionThatAWSRefusesFails(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 2, 5, nil))
 	w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied"})
-	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
-		t.Errorf("error = %v, want the refusal", err)
-	}
+	assert.ErrorContains(t, w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")), "AccessDenied", "error, want the refusal")
 }
 
 func TestForcedDeletionLeavesWhatAWSRefused(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	w.AWS.Inject(fakeaws.Fault{Action: terminateCall, Code: "AccessDenied", Times: 1})
-	if err := w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
-		t.Errorf("error = %v, want the refusal", err)
-	}
+	assert.ErrorContains(t, w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")), "AccessDenied", "error, want the refusal")
 	assert.Equal(t, 1, w.AWS.Calls()[terminateCall], "calls to terminate, want the one that was refused")
 }
 
 func TestForcedDeletionShowsInSameLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 1, 1, 5, nil))
 	require.NoError(t, w.NodeGroup("a").ForceDeleteNodes(w.Nodes("a")))
-	if got := w.states("a"); got[0] != "deleting" {
-		t.Errorf("the instance is %q in the loop that deleted it, want deleting", got[0])
-	}
+	got := w.states("a")
+	assert.Equal(t, "deleting", got[0], "the instance in the loop that deleted it")
 }

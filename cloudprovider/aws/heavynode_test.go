@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
@@ -42,25 +43,18 @@ func await(w *awsworld.World, instances int) {
 
 func TestHeavyNodesCanGo(t *testing.T) {
 	w := heavy(t, 5, 2)
-	if got := w.NodeGroup("w").MinSize(); got != 0 {
-		t.Errorf("the core sees a minimum of %d nodes, want none", got)
-	}
+	assert.Equal(t, 0, w.NodeGroup("w").MinSize(), "the minimum in nodes that the core sees, want none")
 	for _, n := range w.Nodes("w") {
-		if err := w.NodeGroup("w").DeleteNodes([]*corev1.Node{n}); err != nil {
-			t.Errorf("node %s: %v", n.Name, err)
-		}
+		assert.NoErrorf(t, w.NodeGroup("w").DeleteNodes([]*corev1.Node{n}), "node %s", n.Name)
 	}
 	await(w, 0)
-	if s, _ := w.AWS.Group("w"); s.Desired != 0 {
-		t.Errorf("desired capacity is %d, want 0", s.Desired)
-	}
+	s, _ := w.AWS.Group("w")
+	assert.Equal(t, 0, s.Desired, "desired capacity")
 }
 
 func TestHeavyNodeDoesNotFulfilNextScaleUp(t *testing.T) {
 	w := heavy(t, 1, 1)
 	require.NoError(t, w.Grow("w", 1))
-	if got := w.Target("w"); got != 2 {
-		t.Errorf("a target of %d nodes, want 2", got)
-	}
+	assert.Equal(t, 2, w.Target("w"), "a target in nodes")
 	await(w, 2)
 }

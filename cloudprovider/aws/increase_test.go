@@ -2,7 +2,6 @@ package aws_test
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,16 +44,13 @@ func TestZoneGroupsGrowInParallel(t *testing.T) {
 	for id, err := range w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1}) {
 		assert.NoErrorf(t, err, "%s", id)
 	}
-	if took := time.Since(began); took > 2500*time.Millisecond {
-		t.Errorf("three launches of a second each took %s", took)
-	}
+	took := time.Since(began)
+	assert.Truef(t, took <= 2500*time.Millisecond, "three launches of a second each took %s", took)
 	if got := w.AWS.Calls()["DescribeAutoScalingGroups"]; got > 2 { // one may be of the group in motion
 		t.Errorf("the group was read %d times for one scale-up", got)
 	}
 	for id, want := range map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3, "web/cn-northwest-1c": 1} {
-		if got := w.Target(id); got != want {
-			t.Errorf("%s has a target of %d, want %d", id, got, want)
-		}
+		assert.Equalf(t, want, w.Target(id), "%s has a target of", id)
 	}
 }
 
@@ -68,13 +64,9 @@ func TestSecondIncreaseOfViewComesOnTop(t *testing.T) {
 		})
 	}
 	both.Wait()
-	if got := w.Target("web/" + awsworld.ZoneA); got != 3 {
-		t.Errorf("target of %d at once, want 3", got)
-	}
+	assert.Equal(t, 3, w.Target("web/"+awsworld.ZoneA), "target at once")
 	assert.NoError(t, w.Outcome(ng))
-	if got := w.PerZone("web")[awsworld.ZoneA]; got != 3 {
-		t.Errorf("%d instances were launched, want 3", got)
-	}
+	assert.Equal(t, 3, w.PerZone("web")[awsworld.ZoneA], "instances were launched")
 }
 
 func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
@@ -82,23 +74,17 @@ func TestAViewWithoutAnAnswerHoldsUpNoOther(t *testing.T) {
 	w.AWS.Inject(fakeaws.Fault{Action: "LaunchInstances", Params: map[string]string{"AvailabilityZones.member.1": "cn-northwest-1a"}, Status: 500, Code: "InternalFailure"})
 	began := time.Now()
 	errs := w.increaseAtOnce(map[string]int{"web/cn-northwest-1a": 2, "web/cn-northwest-1b": 3})
-	if took := time.Since(began); took > 15*time.Second {
-		t.Errorf("the scale-up took %s, for a zone that gives no answer", took)
-	}
-	if err := errs["web/cn-northwest-1a"]; err == nil || !strings.Contains(err.Error(), "not known") {
-		t.Errorf("error %v, want that nothing is known of the launch", err)
-	}
+	took := time.Since(began)
+	assert.Truef(t, took <= 15*time.Second, "the scale-up took %s, for a zone that gives no answer", took)
+	assert.ErrorContains(t, errs["web/cn-northwest-1a"], "not known", "error, want that nothing is known of the launch")
 	if err := errs["web/cn-northwest-1b"]; err != nil || w.Target("web/cn-northwest-1b") != 3 {
 		t.Errorf("error %v, %d instances in the other zone, want 3", err, w.Target("web/cn-northwest-1b"))
 	}
 	w.NextLoop()
 	cooling := func(id string) bool { _, is := w.CoolDown(w.View().Group(id)); return is }
-	if !cooling("web/cn-northwest-1a") || cooling("web/cn-northwest-1b") {
-		t.Error("the zone without an answer is not left alone, or another is")
-	}
-	if events := w.Events.All(); len(events) > 0 {
-		t.Errorf("events %q of what will pass, want none", events)
-	}
+	assert.True(t, cooling("web/cn-northwest-1a") && !cooling("web/cn-northwest-1b"),
+		"the zone without an answer is not left alone, or another is")
+	assert.Empty(t, w.Events.All(), "events of what will pass, want none")
 }
 
 func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
@@ -119,14 +105,10 @@ func TestCallThatAWSDoesNotAnswerIsAProblemOnce(t *testing.T) {
 			w.NextLoop()
 		}
 		events := w.Events.All()
-		if len(events) != len(step.events) {
-			t.Fatalf("events %q, want %d", events, len(step.events))
-		}
+		require.Len(t, events, len(step.events), "events")
 		last := events[len(events)-1]
 		for _, part := range []string{step.events[len(step.events)-1], "LaunchInstances", "InternalFailure", "by the desired capacity", "AWS Health Dashboard"} {
-			if !strings.Contains(last, part) {
-				t.Errorf("event %q does not mention %q", last, part)
-			}
+			assert.Containsf(t, last, part, "event %q does not mention %q", last, part)
 		}
 		want := map[string]float64{}
 		for name, n := range step.want {
@@ -146,9 +128,8 @@ func TestParallelIncreasesShareTheGroupsMaximum(t *testing.T) {
 		}
 	}
 	state, _ := w.AWS.Group("web")
-	if failed != 1 || state.Desired != 4 {
-		t.Errorf("%d views failed and the desired capacity is %d, want 1 and the maximum of 4: %v", failed, state.Desired, errs)
-	}
+	assert.Truef(t, failed == 1 && state.Desired == 4,
+		"%d views failed and the desired capacity is %d, want 1 and the maximum of 4: %v", failed, state.Desired, errs)
 }
 
 // fiveGroups are groups that launch synchronously, a to e.
@@ -168,9 +149,7 @@ func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
 	w.AWS.ResetCalls()
 	for _, name := range names {
 		require.NoError(t, w.NodeGroup(name).IncreaseSize(2))
-		if got := w.Target(name); got != 2 {
-			t.Errorf("%s has a target of %d at once, want 2", name, got)
-		}
+		assert.Equalf(t, 2, w.Target(name), "%s has a target at once", name)
 	}
 	if got := w.AWS.Calls()["LaunchInstances"]; got > 0 {
 		t.Errorf("IncreaseSize waited for %d answers, want none", got)
@@ -188,14 +167,12 @@ func TestSlowLaunchesOfGroupsOverlap(t *testing.T) {
 			firstAnswered = answered
 		}
 	}
-	if !lastAsked.Before(firstAnswered) {
-		t.Errorf("AWS was asked for the last group %s after the first answer", lastAsked.Sub(firstAnswered))
-	}
+	assert.Truef(t, lastAsked.Before(firstAnswered),
+		"AWS was asked for the last group %s after the first answer", lastAsked.Sub(firstAnswered))
 	w.NextLoop()
 	for _, name := range names {
-		if got := w.PerZone(name)[awsworld.ZoneA]; got != 2 || w.Target(name) != 2 {
-			t.Errorf("%s has %d instances and a target of %d, want 2", name, got, w.Target(name))
-		}
+		got := w.PerZone(name)[awsworld.ZoneA]
+		assert.Truef(t, got == 2 && w.Target(name) == 2, "%s has %d instances and a target of %d, want 2", name, got, w.Target(name))
 	}
 }
 
@@ -206,33 +183,25 @@ func TestFailedIncreaseIsShownAndDeleted(t *testing.T) {
 	for len(w.Changed()) > 0 {
 		<-w.Changed()
 	}
-	if err := w.Grow("a", 2); err == nil || !strings.Contains(err.Error(), "InsufficientInstanceCapacity") {
-		t.Fatalf("error = %v, want AWS's", err)
-	}
+	require.ErrorContains(t, w.Grow("a", 2), "InsufficientInstanceCapacity", "error, want AWS's")
 	select {
 	case <-w.Changed():
 	default:
 		t.Error("the failure did not wake the loop")
 	}
 	w.NextLoop()
-	if diff := cmp.Diff([]string{failedIncrease, failedIncrease}, w.states("a")); diff != "" || w.Target("a") != 2 {
-		t.Errorf("target of %d, instances (-want +got):\n%s", w.Target("a"), diff)
-	}
+	diff := cmp.Diff([]string{failedIncrease, failedIncrease}, w.states("a"))
+	assert.Truef(t, diff == "" && w.Target("a") == 2, "target of %d, instances (-want +got):\n%s", w.Target("a"), diff)
 	nodes := w.Nodes("a")
 	for _, n := range nodes {
-		if got := w.owner(n); got != "a" {
-			t.Errorf("the failed instance %s is in %q", n.Name, got)
-		}
+		assert.Equalf(t, "a", w.owner(n), "the failed instance %s is in", n.Name)
 		n.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeCreateError}
 	}
 	w.AWS.ResetCalls()
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes(nodes))
-	if got := w.Target("a"); got != 0 || len(w.states("a")) != 0 {
-		t.Errorf("target of %d and instances %v in the same loop, want none", got, w.states("a"))
-	}
-	if got := w.AWS.Calls()["SetDesiredCapacity"]; got != 0 {
-		t.Errorf("the desired capacity was set %d times for instances that AWS never accepted", got)
-	}
+	got := w.Target("a")
+	assert.Truef(t, got == 0 && len(w.states("a")) == 0, "target of %d and instances %v in the same loop, want none", got, w.states("a"))
+	assert.Equal(t, 0, w.AWS.Calls()["SetDesiredCapacity"], "times the desired capacity was set for instances that AWS never accepted")
 }
 
 // gate is AWS, where launches are announced and wait to be let through.
@@ -259,15 +228,12 @@ func TestLoopWaitsForNoLaunch(t *testing.T) {
 	assert.Empty(t, cmp.Diff([]string{"running", "running", "creating"}, w.states("a")), "instances beside the launch (-want +got)")
 	old := w.Nodes("a")[0]
 	old.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}); err == nil {
-		t.Error("an unregistered instance was deleted beside the launch")
-	}
+	assert.Error(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}), "an unregistered instance was deleted beside the launch")
 	assert.NoError(t, w.NodeGroup("a").DecreaseTargetSize(-1))
 	close(g.open) // neither has waited for it
 	require.NoError(t, w.Outcome(w.NodeGroup("a")))
 	w.NextLoop()
-	if state, _ := w.AWS.Group("a"); state.Desired != 3 || w.Target("a") != 3 {
-		t.Errorf("%d desired, target of %d, want 3", state.Desired, w.Target("a"))
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Truef(t, state.Desired == 3 && w.Target("a") == 3, "%d desired, target of %d, want 3", state.Desired, w.Target("a"))
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{old}), "once AWS has answered")
 }

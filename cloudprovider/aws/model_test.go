@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,9 +57,7 @@ func bookOf(t *testing.T, region string) *pricing.Book {
 func node(t *testing.T, group, instanceType string) *corev1.Node {
 	t.Helper()
 	facts, ok := instancetypes.Embedded().Lookup(instanceType)
-	if !ok {
-		t.Fatalf("%s is not in the catalogue", instanceType)
-	}
+	require.Truef(t, ok, "%s is not in the catalogue", instanceType)
 	capacity := corev1.ResourceList{
 		corev1.ResourceCPU:    *resource.NewQuantity(int64(facts.VCPU), resource.DecimalSI),
 		corev1.ResourceMemory: *resource.NewQuantity(facts.MemoryBytes, resource.BinarySI),
@@ -115,9 +114,8 @@ func TestPricesAreForTheTimeAskedFor(t *testing.T) {
 		time time.Duration
 		want float64
 	}{{time.Hour, 0.096}, {90 * time.Minute, 0.144}, {0, 0}, {-time.Hour, 0}} {
-		if got, err := m.NodePrice(node(t, "web", "m5.large"), start, start.Add(tt.time)); err != nil || math.Abs(got-tt.want) > 1e-9 {
-			t.Errorf("NodePrice() over %v = %v, %v, want %v", tt.time, got, err, tt.want)
-		}
+		got, err := m.NodePrice(node(t, "web", "m5.large"), start, start.Add(tt.time))
+		assert.Truef(t, err == nil && math.Abs(got-tt.want) <= 1e-9, "NodePrice() over %v = %v, %v, want %v", tt.time, got, err, tt.want)
 	}
 }
 
@@ -125,36 +123,26 @@ func TestPodsArePricedWithTheirAccelerators(t *testing.T) {
 	m := newModel(cluster{}, bookOf(t, "us-east-1"))
 	price := func(requests ...string) float64 {
 		got, err := m.PodPrice(pod(requests...), start, start.Add(time.Hour))
-		if err != nil || got < 0 {
-			t.Errorf("PodPrice(%v) = %v, %v", requests, got, err)
-		}
+		assert.Truef(t, err == nil && got >= 0, "PodPrice(%v) = %v, %v", requests, got, err)
 		return got
 	}
 	small, large := price("cpu", "1", "memory", "4Gi"), price("cpu", "2", "memory", "8Gi")
-	if math.Abs(large-2*small) > 1e-12 || small < 0.03 || small > 0.07 {
-		t.Errorf("1 CPU with 4 GiB costs %v, twice that %v, want half an m5.large (0.048) and its double", small, large)
-	}
+	assert.Truef(t, math.Abs(large-2*small) <= 1e-12 && small >= 0.03 && small <= 0.07,
+		"1 CPU with 4 GiB costs %v, twice that %v, want half an m5.large (0.048) and its double", small, large)
 	for _, accelerator := range []string{"nvidia.com/gpu", "aws.amazon.com/neuron", "habana.ai/gaudi", "nvidia.com/mig-1g.5gb"} {
-		if with := price("cpu", "1", "memory", "4Gi", accelerator, "1"); with < small+0.05 {
-			t.Errorf("with %s it costs %v, without %v, want more", accelerator, with, small)
-		}
+		with := price("cpu", "1", "memory", "4Gi", accelerator, "1")
+		assert.Truef(t, with >= small+0.05, "with %s it costs %v, without %v, want more", accelerator, with, small)
 	}
-	if price() != 0 {
-		t.Errorf("a pod that asks for nothing costs %v", price())
-	}
+	assert.EqualValues(t, 0, price(), "a pod that asks for nothing costs")
 }
 
 func TestThePricerIsNewWhenPricesAre(t *testing.T) {
 	book := bookOf(t, "us-east-1")
 	m := newModel(cluster{}, book)
 	before := m.Pricer()
-	if m.Pricer() != before {
-		t.Error("another pricer without need")
-	}
+	assert.True(t, m.Pricer() == before, "another pricer without need")
 	book.SetSpot([]pricing.SpotQuote{{InstanceType: "m5.large", Zone: "us-east-1a", PerHour: 0.01, ReadAt: start}})
-	if m.Pricer() == before {
-		t.Error("the pricer of before the new spot prices")
-	}
+	assert.True(t, m.Pricer() != before, "the pricer of before the new spot prices")
 }
 
 // provider and preferred satisfy the interfaces of the core's price expander.
@@ -221,9 +209,7 @@ func TestTheCoresPriceExpanderChoosesWell(t *testing.T) {
 					infos[o.group] = framework.NewNodeInfo(node(t, o.group, types[o.group]), nil)
 				}
 				got := filter.BestOptions(options, infos)
-				if len(got) != 1 || got[0].NodeGroup.Id() != tt.want {
-					t.Errorf("%s: best options %+v, want %s", region, got, tt.want)
-				}
+				assert.Truef(t, len(got) == 1 && got[0].NodeGroup.Id() == tt.want, "%s: best options %+v, want %s", region, got, tt.want)
 			}
 		})
 	}

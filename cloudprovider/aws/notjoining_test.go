@@ -50,21 +50,17 @@ func TestInstancesThatDoNotJoinAreAProblemOfTheirGroup(t *testing.T) {
 		return ""
 	})
 	want := `Auto Scaling group "g": its instance ` + second + " has not joined the cluster since 10:00:00 UTC: EC2's instance status check fails"
-	if got := problem(); !strings.HasPrefix(got, want) {
-		t.Errorf("problem %q, want %q", got, want)
-	}
+	got := problem()
+	assert.Truef(t, strings.HasPrefix(got, want), "problem %q, want %q", got, want)
 	if l := w.View().Late(second); !strings.HasPrefix(l.Cause, "EC2's instance status check fails") || l.Remedy != "" || strings.Join(l.Console, "") != "kernel panic" {
 		t.Errorf("why: %+v", l)
 	}
-	if l := w.View().Late(first); l.Cause != "" {
-		t.Errorf("why %+v for an instance that is not late", l)
-	}
+	l := w.View().Late(first)
+	assert.Equalf(t, "", l.Cause, "why %+v for an instance that is not late", l)
 
 	// It stays while the core tries again, and goes once all have joined.
 	w.SetLate(late())
-	if problem() == "" {
-		t.Error("no problem once the instance is late no more, want that it stays until a node joins")
-	}
+	assert.True(t, problem() != "", "no problem once the instance is late no more, want that it stays until a node joins")
 	w.register(awsworld.Node("a", nodemeta.ProviderID("cn-northwest-1a", first)), awsworld.Node("b", nodemeta.ProviderID("cn-northwest-1a", second)))
 	w.SetLate(late(first))
 	w.SetLate(late())
@@ -114,28 +110,24 @@ func TestMostCertainReasonOfAnInstanceWithoutNodeCounts(t *testing.T) {
 		{func() { joins("two") }, `its user data joins cluster "two", and this one is "one"`},
 	} {
 		tt.add()
-		if cause, _ := aws.WhyNotJoining(start, g, i, ours, registered); cause != tt.want {
-			t.Errorf("%q, want %q", cause, tt.want)
-		}
+		cause, _ := aws.WhyNotJoining(start, g, i, ours, registered)
+		assert.Equal(t, tt.want, cause)
 	}
 	joins("one")
 	start.State, start.Check, start.Network = "running", "", lookup.Network{}
 	self := *g // EKS does not manage it, and a profile may be called unlike its role
 	self.LaunchSpec = &launchspec.LaunchSpec{Profile: "arn:aws:iam::1:instance-profile/workers"}
 	const doubt = `neither an access entry of EKS nor aws-auth lets in a role that is called like its instance profile "workers"`
-	if cause, remedy := aws.WhyNotJoining(start, &self, i, ours, registered); cause != doubt || remedy == "" {
-		t.Errorf("%q with the remedy %q, want %q and how to let one in", cause, remedy, doubt)
-	}
+	cause, remedy := aws.WhyNotJoining(start, &self, i, ours, registered)
+	assert.Truef(t, cause == doubt && remedy != "", "%q with the remedy %q, want %q and how to let one in", cause, remedy, doubt)
 	registered["i-2"] = "aws:///a/i-2"
-	if cause, _ := aws.WhyNotJoining(start, g, i, ours, registered); cause != "nothing wrong was found in AWS" {
-		t.Errorf("%q, want no reason that the node of the same start refutes", cause)
-	}
+	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
+	assert.Truef(t, cause == "nothing wrong was found in AWS", "%q, want no reason that the node of the same start refutes", cause)
 	delete(registered, "i-2")
 	start.Roles = append(start.Roles, "arn:aws:iam::1:role/nodes")
 	g.LaunchSpec.UserData = "eA=="
-	if cause, _ := aws.WhyNotJoining(start, g, i, ours, registered); strings.Contains(cause, "role") {
-		t.Errorf("%q, want nothing about a role that is let in", cause)
-	}
+	cause, _ = aws.WhyNotJoining(start, g, i, ours, registered)
+	assert.NotContainsf(t, cause, "role", "%q, want nothing about a role that is let in", cause)
 }
 
 // A private cluster needs no default route. A node that has joined from the same zone shows that.
@@ -145,8 +137,7 @@ func TestSubnetWithoutRouteIsNoReasonWhereANodeHasJoined(t *testing.T) {
 	for zone, want := range map[string]bool{"a": false, "b": true} {
 		g := &group.Group{Name: "g", Instances: []group.Instance{*i, {ID: "i-2", Zone: zone}}}
 		cause, remedy := aws.WhyNotJoining(start, g, i, "one", map[string]string{"i-2": "aws:///z/i-2"})
-		if strings.Contains(cause, "no route") != want || strings.Contains(remedy, "Values=vpc-1\n") != want {
-			t.Errorf("with a node in zone %s: %q and %q, want the route: %t", zone, cause, remedy, want)
-		}
+		assert.Truef(t, strings.Contains(cause, "no route") == want && strings.Contains(remedy, "Values=vpc-1\n") == want,
+			"with a node in zone %s: %q and %q, want the route: %t", zone, cause, remedy, want)
 	}
 }

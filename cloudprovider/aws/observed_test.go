@@ -26,9 +26,7 @@ func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.Cluster
 	before := w.promised("a")
-	if before.Labels["image.example.com/team"] != "" {
-		t.Fatal("the label stands somewhere already")
-	}
+	require.Equal(t, "", before.Labels["image.example.com/team"], "the label stands somewhere already")
 	real := w.Members("a", map[string]string{"image.example.com/team": "dsp"})
 	nodes.Put(t, real...)
 	w.NextLoop()
@@ -36,22 +34,16 @@ func TestGroupAtZeroKeepsObservedFacts(t *testing.T) {
 	w.Emptied("a")
 
 	got := w.promised("a")
-	if team := got.Labels["image.example.com/team"]; team != "dsp" {
-		t.Errorf("at zero again the label of the image is %q, want what the real node carried", team)
-	}
+	assert.Equal(t, "dsp", got.Labels["image.example.com/team"], "at zero again the label of the image, want what the real node carried")
 	for _, name := range []corev1.ResourceName{"cpu", "memory", "pods", "ephemeral-storage"} {
 		capacity, allocatable := got.Status.Capacity[name], got.Status.Allocatable[name]
-		if capacity.Cmp(real[0].Status.Capacity[name]) != 0 || allocatable.Cmp(real[0].Status.Allocatable[name]) != 0 {
-			t.Errorf("at zero again %s is %s, %s of it allocatable, want what the real node had", name, capacity.String(), allocatable.String())
-		}
+		assert.Truef(t, capacity.Cmp(real[0].Status.Capacity[name]) == 0 && allocatable.Cmp(real[0].Status.Allocatable[name]) == 0,
+			"at zero again %s is %s, %s of it allocatable, want what the real node had", name, capacity.String(), allocatable.String())
 	}
-	if earlier := before.Status.Capacity.Memory(); earlier.Cmp(*real[0].Status.Capacity.Memory()) >= 0 {
-		t.Errorf("the first template had %s of memory: this proves nothing", earlier)
-	}
+	earlier := before.Status.Capacity.Memory()
+	assert.Truef(t, earlier.Cmp(*real[0].Status.Capacity.Memory()) < 0, "the first template had %s of memory: this proves nothing", earlier)
 	source := w.View().Template("a").Sources.Labels["image.example.com/team"]
-	if source.Kind != nodetemplate.SourceLearnt {
-		t.Errorf("the label is said to come from %q", source.Kind)
-	}
+	assert.Equal(t, nodetemplate.SourceLearnt, source.Kind, "the label is said to come from")
 }
 
 func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
@@ -61,18 +53,15 @@ func TestALabelThatMostNodesLackIsNotPromised(t *testing.T) {
 	delete(real[2].Labels, "maintenance")
 	nodes.Put(t, real...)
 	w.NextLoop()
-	if got := w.promised("a").Labels["maintenance"]; got != "tonight" {
-		t.Fatalf("label is %q while most nodes that were seen have it: this proves nothing", got)
-	}
+	require.Equal(t, "tonight", w.promised("a").Labels["maintenance"], "label while most nodes that were seen have it: this proves nothing")
 	changed := real[1].DeepCopy()
 	delete(changed.Labels, "maintenance")
 	nodes.Put(t, changed)
 	w.NextLoop()
 	nodes.Drop(t, real...)
 	w.NextLoop()
-	if got := w.promised("a").Labels; got["team"] != "dsp" || got["maintenance"] != "" {
-		t.Errorf("labels are %v, want those that most nodes carried", got)
-	}
+	got := w.promised("a").Labels
+	assert.Truef(t, got["team"] == "dsp" && got["maintenance"] == "", "labels are %v, want those that most nodes carried", got)
 }
 
 func TestHandmadeLabelOnLastNodeIsNotPromised(t *testing.T) {
@@ -88,9 +77,8 @@ func TestHandmadeLabelOnLastNodeIsNotPromised(t *testing.T) {
 	w.NextLoop()
 	nodes.Drop(t, last)
 	w.Emptied("a")
-	if got := w.promised("a").Labels; got["team"] != "dsp" || got["debug"] != "" {
-		t.Errorf("labels are %v, want what both nodes carried alone", got)
-	}
+	got := w.promised("a").Labels
+	assert.Truef(t, got["team"] == "dsp" && got["debug"] == "", "labels are %v, want what both nodes carried alone", got)
 }
 
 func TestImplausibleNodeIsReportedAndIgnored(t *testing.T) {
@@ -124,25 +112,18 @@ func TestWhatWasLearntAges(t *testing.T) {
 	l.Learn(snapshot, start)
 	first := l.Of("a")
 	nodes.Drop(t, less)
-	if l.Learn(snapshot, start.Add(time.Minute)); first == nil || !first.Equal(l.Of("a")) {
-		t.Error("what a node showed is not known when it is gone")
-	}
+	l.Learn(snapshot, start.Add(time.Minute))
+	assert.True(t, first != nil && first.Equal(l.Of("a")), "what a node showed is not known when it is gone")
 	nodes.Put(t, real[1])
-	if news := l.Learn(snapshot, start.Add(2*time.Minute)); !news || l.Of("a").Equal(first) {
-		t.Error("the new node does not count before the one that is gone")
-	}
+	news := l.Learn(snapshot, start.Add(2*time.Minute))
+	assert.True(t, news && !l.Of("a").Equal(first), "the new node does not count before the one that is gone")
 	nodes.Drop(t, real[1])
 	l.Learn(snapshot, start.Add(3*time.Minute))
-	if news := l.Learn(snapshot, start.Add(aws.DeletedFor)); news || l.Of("a") == nil {
-		t.Error("forgotten early")
-	}
-	if news := l.Learn(snapshot, start.Add(aws.DeletedFor+2*time.Hour)); !news || l.Of("a") != nil {
-		t.Error("still known of nodes that have been gone for long")
-	}
+	assert.True(t, !l.Learn(snapshot, start.Add(aws.DeletedFor)) && l.Of("a") != nil, "forgotten early")
+	news = l.Learn(snapshot, start.Add(aws.DeletedFor+2*time.Hour))
+	assert.True(t, news && l.Of("a") == nil, "still known of nodes that have been gone for long")
 	nodes.Put(t, real[1])
-	if news := l.Learn(snapshot, start.Add(aws.DeletedFor+3*time.Hour)); !news || l.Of("a") == nil {
-		t.Error("not learnt again")
-	}
+	assert.True(t, l.Learn(snapshot, start.Add(aws.DeletedFor+3*time.Hour)) && l.Of("a") != nil, "not learnt again")
 }
 
 func TestNewestDeletedNodesCount(t *testing.T) {
@@ -167,9 +148,8 @@ func TestRemovedLabelIsNoLongerPromised(t *testing.T) {
 		}
 		nodes.Put(t, real...)
 		w.NextLoop()
-		if got := w.promised("a").Labels["team"]; got != label {
-			t.Errorf("label is %q, want the nodes' %q", got, label)
-		}
+		got := w.promised("a").Labels["team"]
+		assert.Truef(t, got == label, "label is %q, want the nodes' %q", got, label)
 	}
 }
 
@@ -183,9 +163,7 @@ func TestANodeThatIsNotSettledTeachesNothingYet(t *testing.T) {
 	young.Status.Conditions[0].LastTransitionTime = metav1.NewTime(time.Now().Add(-59 * time.Second))
 	nodes.Put(t, young)
 	w.NextLoop()
-	if learnt() {
-		t.Error("a node that became Ready just now has taught something")
-	}
+	assert.False(t, learnt(), "a node that became Ready just now has taught something")
 	w.Eventually(func() string { // the node object does not change any more
 		if w.promised("a"); !learnt() {
 			return "nothing learnt"
@@ -221,29 +199,23 @@ func TestWhatHoldsForAnotherLaunchIsForgotten(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			nodes.Put(t, real...)
 			l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
-			if !l.Learn(snapshot, time.Now()) || l.Of("a") == nil {
-				t.Fatal("nothing learnt")
-			}
+			require.True(t, l.Learn(snapshot, time.Now()) && l.Of("a") != nil, "nothing learnt")
 			g := *snapshot.Group("a")
 			g.Instances = append([]group.Instance(nil), g.Instances...)
 			launch, changed := *g.LaunchSpec, real[0].DeepCopy()
 			tt.change(&g, &launch, changed)
 			nodes.Put(t, changed)
 			news := l.Learn(snapshot.With(&g), time.Now())
-			if got := l.Of("a") != nil; got != tt.want || news == tt.want {
-				t.Errorf("still known: %t, news: %t; want it known: %t", got, news, tt.want)
-			}
+			got := l.Of("a") != nil
+			assert.Truef(t, got == tt.want && news != tt.want, "still known: %t, news: %t; want it known: %t", got, news, tt.want)
 		})
 	}
 	l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
 	l.Learn(snapshot, time.Now())
 	l.Learn(&group.Snapshot{}, time.Now())
-	if l.Groups() > 0 || l.Of("a") != nil {
-		t.Error("a group that is gone is remembered")
-	}
-	if l.Learn(snapshot, time.Now()); l.Of("a") == nil {
-		t.Error("nothing is learnt of a group that came back")
-	}
+	assert.True(t, l.Groups() <= 0 && l.Of("a") == nil, "a group that is gone is remembered")
+	l.Learn(snapshot, time.Now())
+	assert.NotNil(t, l.Of("a"), "nothing is learnt of a group that came back")
 }
 
 func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
@@ -273,9 +245,7 @@ func TestNodesThatStartedFromSomethingElseTeachNothing(t *testing.T) {
 			nodes.Put(t, n)
 			l := aws.NewNodeFacts(w.NodeLister(), instancetypes.Embedded)
 			l.Learn(snapshot.With(&g), start)
-			if got := l.Of("a") != nil; got != tt.want {
-				t.Errorf("learnt something: %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, l.Of("a") != nil, "learnt something")
 		})
 	}
 }
@@ -303,9 +273,8 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 	nodes.Put(t, all...)
 	w.NextLoop()
 	before := w.templates()
-	if len(all) != 2*count || before["group-0007"].Labels["team"] != "group-0007" {
-		t.Fatalf("%d nodes, label %q: nothing was learnt", len(all), before["group-0007"].Labels["team"])
-	}
+	require.Truef(t, len(all) == 2*count && before["group-0007"].Labels["team"] == "group-0007",
+		"%d nodes, label %q: nothing was learnt", len(all), before["group-0007"].Labels["team"])
 	for range 2 {
 		for i := range all {
 			all[i] = heartbeat(all[i])
@@ -320,9 +289,7 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 			again++
 		}
 	}
-	if again > 0 {
-		t.Errorf("%d templates were built again", again)
-	}
+	assert.Truef(t, again == 0, "%d templates were built again", again)
 	for i := range 2 {
 		other := heartbeat(all[2*7+i])
 		other.Labels["team"] = "other"
@@ -330,8 +297,7 @@ func TestUnchangedGroupsAndNodesRebuildNoTemplate(t *testing.T) {
 	}
 	w.NextLoop()
 	for name, template := range w.templates() {
-		if built := before[name] != template; built != (name == "group-0007") {
-			t.Errorf("%s: built again: %t", name, built)
-		}
+		built := before[name] != template
+		assert.Truef(t, built == (name == "group-0007"), "%s: built again: %t", name, built)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -31,23 +32,19 @@ func TestPausedGroupIsLeftAlone(t *testing.T) {
 			w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 1, 2, 5, map[string]string{group.TagPaused: value}),
 				func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
 			ng := w.NodeGroup("a")
-			if ng.MinSize() != want.least || ng.MaxSize() != want.most {
-				t.Errorf("sizes from %d to %d, want %d to %d", ng.MinSize(), ng.MaxSize(), want.least, want.most)
-			}
+			assert.Truef(t, ng.MinSize() == want.least && ng.MaxSize() == want.most,
+				"sizes from %d to %d, want %d to %d", ng.MinSize(), ng.MaxSize(), want.least, want.most)
 			node := w.Nodes("a")[:1]
-			if got := w.Keeps(node[0]); got == want.down {
-				t.Errorf("nodes are left alone: %t", got)
-			}
+			got := w.Keeps(node[0])
+			assert.Truef(t, got != want.down, "nodes are left alone: %t", got)
 			w.AWS.ResetCalls()
-			if err := w.Grow("a", 1); (err == nil) != want.up {
-				t.Errorf("growth: %v", err)
-			}
+			err := w.Grow("a", 1)
+			assert.Equalf(t, want.up, err == nil, "growth: %v", err)
 			if err := ng.AtomicIncreaseSize(1); !want.up && (err == nil || !strings.Contains(err.Error(), group.TagPaused)) {
 				t.Errorf("growth at once: %v, want an error with the tag", err)
 			}
-			if err := ng.DeleteNodes(node); (err == nil) != want.down {
-				t.Errorf("deletion: %v", err)
-			}
+			err = ng.DeleteNodes(node)
+			assert.Equalf(t, want.down, err == nil, "deletion: %v", err)
 			if calls := w.AWS.Calls(); !want.up && !want.down && calls["LaunchInstances"]+calls["SetDesiredCapacity"]+calls["TerminateInstanceInAutoScalingGroup"] > 0 {
 				t.Errorf("calls %v change a group that is left alone", calls)
 			}
@@ -56,9 +53,8 @@ func TestPausedGroupIsLeftAlone(t *testing.T) {
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 1, 5, map[string]string{group.TagPaused: "true until=" + end.Format(time.RFC3339)}),
 		func(o *asg.Options, a *aws.Options) { o.Clock, a.Clock = now, now })
 	for _, most := range []int{1, 5} {
-		if got := w.NodeGroup("a").MaxSize(); got != most {
-			t.Errorf("at %s the maximum is %d, want %d", now.Now(), got, most)
-		}
+		got := w.NodeGroup("a").MaxSize()
+		assert.Truef(t, got == most, "at %s the maximum is %d, want %d", now.Now(), got, most)
 		now.Step(2 * time.Hour)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -27,9 +28,7 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 		return ""
 	})
 	prices, err := w.Pricing()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	member := w.View().AutoScalingGroup("gpu").Instances[0]
 	templateOf := func(id string) *corev1.Node {
 		info, err := w.NodeGroup(id).TemplateNodeInfo()
@@ -52,13 +51,10 @@ func TestNodeHasThePriceOfItsGroup(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			price, ok := pricing.Embedded("cn-north-1").Lookup(tt.like)
-			if !ok {
-				t.Fatalf("%s has no price", tt.like)
-			}
+			require.Truef(t, ok, "%s has no price", tt.like)
 			got, err := prices.NodePrice(tt.node, start, start.Add(2*time.Hour))
-			if err != nil || math.Abs(got-2*price.Amount.PerHour) > 1e-9 {
-				t.Errorf("NodePrice() over two hours = %v, %v, want %v", got, err, 2*price.Amount.PerHour)
-			}
+			assert.Truef(t, err == nil && math.Abs(got-2*price.Amount.PerHour) <= 1e-9,
+				"NodePrice() over two hours = %v, %v, want %v", got, err, 2*price.Amount.PerHour)
 		})
 	}
 }
@@ -71,9 +67,8 @@ func TestSpendIsShownUntilTheGroupIsDeleted(t *testing.T) {
 			Distribution: fakeaws.Distribution{OnDemandBaseCapacity: 1, OnDemandPercentageAboveBaseCapacity: new(int)}}}
 	w := newWorld(t, nil, mixed, awsworld.Group("idle", "g4dn.xlarge", 0, 0, 5, nil))
 	const each = 1.013 // of m5.large in cn-north-1, which stands in for the region
-	if price, _ := pricing.Embedded("cn-north-1").Lookup("m5.large"); price.Amount.PerHour != each {
-		t.Fatalf("m5.large costs %v", price.Amount)
-	}
+	price, _ := pricing.Embedded("cn-north-1").Lookup("m5.large")
+	require.Truef(t, price.Amount.PerHour == each, "m5.large costs %v", price.Amount)
 	w.Eventually(func() string {
 		return w.differs(`
 # HELP asg_autoscaler_spend_per_hour What the instances of a node group cost per hour, by capacity type, in the currency of the label. Estimates included.
@@ -98,15 +93,12 @@ func TestTheSeriesOfAGroupThatIsGoneVanish(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil))
 	names := []string{"asg_autoscaler_spend_per_hour", "asg_autoscaler_spend_estimated_per_hour"}
 	for _, name := range names {
-		if count, err := testutil.GatherAndCount(w.Metrics, name); err != nil || count != 1 {
-			t.Errorf("%d series of %s, %v, want 1", count, name, err)
-		}
+		count, err := testutil.GatherAndCount(w.Metrics, name)
+		assert.Truef(t, err == nil && count == 1, "%d series of %s, %v, want 1", count, name, err)
 	}
 	require.NoError(t, w.AWS.DeleteGroup("web"))
 	w.Reread()
-	if wrong := w.differs("", names...); wrong != "" {
-		t.Error(wrong)
-	}
+	assert.Equal(t, "", w.differs("", names...))
 }
 
 func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
@@ -123,12 +115,8 @@ func TestSpendIsComputedWhenGroupsOrPricesChange(t *testing.T) {
 	s := w.Spending()
 	s.ByGroup["web"] = pricing.Amount{PerHour: 99}
 	w.NextLoop()
-	if got := spent(); got != 99 {
-		t.Errorf("spend = %v, computed again though nothing changed", got)
-	}
+	assert.EqualValues(t, 99, spent(), "spend, computed again though nothing changed")
 	book.SetSpot(nil) // new prices
 	w.NextLoop()
-	if got := spent(); got != 0 {
-		t.Errorf("spend = %v after prices changed, want 0 again", got)
-	}
+	assert.EqualValues(t, 0, spent(), "spend after prices changed, want 0 again")
 }

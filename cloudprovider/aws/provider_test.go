@@ -28,9 +28,7 @@ import (
 func TestANewInstanceIsCountedFromTheRequestOn(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	require.NoError(t, w.Grow("a", 2))
-	if got := w.Target("a"); got != 3 {
-		t.Errorf("target size right after the request is %d, want 3", got)
-	}
+	assert.Equal(t, 3, w.Target("a"), "target size right after the request")
 	assert.Empty(t, cmp.Diff([]string{"running", "creating", "creating"}, w.states("a")), "instances right after the request (-want +got)")
 	w.Eventually(func() string { return cmp.Diff([]string{"running", "running", "running"}, w.states("a")) })
 }
@@ -39,13 +37,9 @@ func TestViewStaysTheSameDuringLoop(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	require.NoError(t, w.AWS.SetDesired("a", 4))
 	require.NoError(t, w.Cache.Refresh(t.Context()))
-	if got := w.Target("a"); got != 1 {
-		t.Errorf("target size changed to %d before Refresh", got)
-	}
+	assert.Equal(t, 1, w.Target("a"), "target size changed before Refresh")
 	w.NextLoop()
-	if got := w.Target("a"); got != 4 {
-		t.Errorf("target size after Refresh is %d, want 4", got)
-	}
+	assert.Equal(t, 4, w.Target("a"), "target size after Refresh")
 }
 
 func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
@@ -67,14 +61,10 @@ func TestNodesBelongToTheGroupOfTheirInstance(t *testing.T) {
 			got, err := w.NodeGroupForNode(awsworld.Node("n", tt.providerID))
 			require.NoError(t, err)
 			if tt.want == "" {
-				if got != nil {
-					t.Errorf("belongs to %v, want to none", got)
-				}
+				assert.Truef(t, got == nil, "belongs to %v, want to none", got)
 				return
 			}
-			if got == nil || got.Id() != tt.want {
-				t.Errorf("belongs to %v, want %q", got, tt.want)
-			}
+			assert.Truef(t, got != nil && got.Id() == tt.want, "belongs to %v, want %q", got, tt.want)
 		})
 	}
 }
@@ -83,17 +73,13 @@ func TestTerminatingInstanceIsGoneForTheCore(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	nodes := w.Nodes("a")
 	require.NoError(t, w.NodeGroup("a").DeleteNodes(nodes[:1]))
-	if got := w.Target("a"); got != 1 {
-		t.Errorf("target size is %d, want 1", got)
-	}
+	assert.Equal(t, 1, w.Target("a"), "target size")
 	for at, want := range []bool{false, true} {
-		if got, err := w.HasInstance(nodes[at]); got != want || err != nil {
-			t.Errorf("HasInstance(%d) = %t, %v, want %t", at, got, err, want)
-		}
+		got, err := w.HasInstance(nodes[at])
+		assert.Truef(t, got == want && err == nil, "HasInstance(%d) = %t, %v, want %t", at, got, err, want)
 	}
-	if _, err := w.HasInstance(awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")); err != cloudprovider.ErrNotImplemented {
-		t.Errorf("HasInstance of a stranger gave %v, want ErrNotImplemented", err)
-	}
+	_, err := w.HasInstance(awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0"))
+	assert.Truef(t, err == cloudprovider.ErrNotImplemented, "HasInstance of a stranger gave %v, want ErrNotImplemented", err)
 	other := awsworld.Node("other", "aws:///cn-northwest-1a/i-0fffffffffffffff0")
 	other.Annotations = map[string]string{"k8s.io/cluster-autoscaler-enabled": "false"}
 	if got, err := w.HasInstance(other); got || err != nil {
@@ -106,12 +92,9 @@ func TestRegisteredInstanceIsNotDeletedAsUnregistered(t *testing.T) {
 	unregistered := w.Nodes("a")[0]
 	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 	w.Cluster.Put(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}); err == nil || !strings.Contains(err.Error(), "ip-10-0-0-1") {
-		t.Errorf("error = %v, want one that names the node", err)
-	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
-		t.Errorf("desired capacity is %d, want 1", state.Desired)
-	}
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "ip-10-0-0-1", "error, want one that names the node")
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 1, state.Desired, "desired capacity")
 	w.Cluster.Drop(t, awsworld.Node("ip-10-0-0-1", unregistered.Spec.ProviderID))
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "an instance that is still unregistered could not be deleted")
 }
@@ -140,25 +123,19 @@ func TestRegisteredNodeKeepsItsInstance(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			registered := awsworld.Node("ip-10-0-0-1", tt.providerID)
 			w.register(registered)
-			if left := w.unregistered("a", registered); (len(left) > 0) != tt.foreign {
-				t.Errorf("the core takes %q for unregistered, want any: %t", left, tt.foreign)
-			}
+			left := w.unregistered("a", registered)
+			assert.Equalf(t, tt.foreign, len(left) > 0, "the core takes %q for unregistered, want any: %t", left, tt.foreign)
 			owner, err := w.NodeGroupForNode(registered)
-			if err != nil || (owner == nil) != tt.foreign {
-				t.Errorf("the node is in %v (%v), want in none: %t", owner, err, tt.foreign)
-			}
+			assert.Truef(t, err == nil && (owner == nil) == tt.foreign, "the node is in %v (%v), want in none: %t", owner, err, tt.foreign)
 			// The core remembers instances for two minutes, so it may still know this one by another ID.
 			stale := awsworld.Node(full, full)
 			stale.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 			if tt.foreign {
 				return
 			}
-			if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}); err == nil || !strings.Contains(err.Error(), "ip-10-0-0-1") {
-				t.Errorf("error = %v, want one that names the node", err)
-			}
-			if state, _ := w.AWS.Group("a"); state.Desired != 1 {
-				t.Fatalf("desired capacity is %d, want 1", state.Desired)
-			}
+			assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}), "ip-10-0-0-1", "error, want one that names the node")
+			state, _ := w.AWS.Group("a")
+			require.Equal(t, 1, state.Desired, "desired capacity")
 		})
 	}
 }
@@ -169,9 +146,8 @@ func TestInstanceWithTwoNodesKeepsOneID(t *testing.T) {
 	other := "aws:////" + full[strings.LastIndex(full, "/")+1:]
 	for range 5 {
 		w.register(awsworld.Node("old", full), awsworld.Node("new", other))
-		if got := w.Nodes("a")[0].Spec.ProviderID; got != other {
-			t.Fatalf("the instance is %q, want %q in every loop", got, other)
-		}
+		got := w.Nodes("a")[0].Spec.ProviderID
+		require.Truef(t, got == other, "the instance is %q, want %q in every loop", got, other)
 	}
 }
 
@@ -205,12 +181,9 @@ func TestUnregisteredInstanceStaysWhereNodesAreUnknown(t *testing.T) {
 	unregistered := w.Nodes("a")[0]
 	unregistered.Annotations = map[string]string{cloudprovider.FakeNodeReasonAnnotation: cloudprovider.FakeNodeUnregistered}
 	w.SetNodeLister(failingNodes{})
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}); err == nil || !strings.Contains(err.Error(), "no cache") {
-		t.Errorf("error = %v, want the lister's", err)
-	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
-		t.Errorf("desired capacity is %d, want 1", state.Desired)
-	}
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{unregistered}), "no cache", "error, want the lister's")
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 1, state.Desired, "desired capacity")
 }
 
 func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
@@ -218,9 +191,7 @@ func TestTargetSizeIsLoweredByNegativeNumbersOnly(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	require.NoError(t, w.Grow("a", 2))
 	for _, delta := range []int{0, 1} {
-		if err := w.NodeGroup("a").DecreaseTargetSize(delta); err == nil {
-			t.Errorf("DecreaseTargetSize(%d) gave no error", delta)
-		}
+		assert.Errorf(t, w.NodeGroup("a").DecreaseTargetSize(delta), "DecreaseTargetSize(%d) gave no error", delta)
 	}
 	w.stopLaunching("a")
 	w.Eventually(func() string {
@@ -236,12 +207,9 @@ func TestPlaceholderOfAnotherWriterIsNotDeleted(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	require.NoError(t, w.AWS.SetDesired("a", 2))
 	w.Reread()
-	if err := w.NodeGroup("a").DeleteNodes(w.Nodes("a")[1:]); err == nil || !strings.Contains(err.Error(), "not ours") {
-		t.Errorf("error = %v, want that it is not ours to withdraw", err)
-	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 2 {
-		t.Errorf("desired capacity is %d, want 2", state.Desired)
-	}
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes(w.Nodes("a")[1:]), "not ours", "error, want that it is not ours to withdraw")
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 2, state.Desired, "desired capacity")
 }
 
 func TestLeavingInstanceStandsBesideItsPlaceholder(t *testing.T) {
@@ -258,9 +226,8 @@ func TestGroupThatCannotLaunchAtomicallySaysSo(t *testing.T) {
 	if err := w.NodeGroup("a").AtomicIncreaseSize(1); err != cloudprovider.ErrNotImplemented {
 		t.Errorf("error = %v, want ErrNotImplemented, on which the core raises the size as usual", err)
 	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
-		t.Errorf("desired capacity is %d, want 1", state.Desired)
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 1, state.Desired, "desired capacity")
 }
 
 func TestFailedLaunchIsShownAndWithdrawn(t *testing.T) {
@@ -287,9 +254,7 @@ func TestWhatTheMinimumAsksForNeverShowsAFailure(t *testing.T) {
 	// The core may ask for a target size that cannot be lowered. An error would end its loop for every group. Nothing is taken back while AWS
 	// tries a launch, and the core asks again.
 	w.Eventually(func() string {
-		if err := w.NodeGroup("a").DecreaseTargetSize(-3); err != nil {
-			t.Fatalf("DecreaseTargetSize below the minimum: %v, want nil", err)
-		}
+		require.NoError(t, w.NodeGroup("a").DecreaseTargetSize(-3), "DecreaseTargetSize below the minimum")
 		state, _ := w.AWS.Group("a")
 		return cmp.Diff(2, state.Desired)
 	})
@@ -348,12 +313,8 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 				})
 			}
 			w.NextLoop()
-			if got := failing(); len(got) > 0 {
-				t.Errorf("%d placeholders show a failure that cannot be taken back: %v", len(got), w.states("a"))
-			}
-			if err := w.NodeGroup("a").DecreaseTargetSize(-1); err != nil {
-				t.Errorf("DecreaseTargetSize: %v, want nil", err)
-			}
+			assert.Emptyf(t, failing(), "placeholders show a failure that cannot be taken back: %v", w.states("a"))
+			assert.NoError(t, w.NodeGroup("a").DecreaseTargetSize(-1), "DecreaseTargetSize")
 		})
 	}
 }
@@ -361,9 +322,7 @@ func TestNothingShowsAFailureThatCannotBeTakenBack(t *testing.T) {
 func TestTheMinimumOfAWeightedGroupIsInNodes(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Weighted("full", 4, 4), awsworld.Weighted("spare", 2, 4))
 	for id, want := range map[string]int{"full": 4, "spare": 2} {
-		if got := w.NodeGroup(id).MinSize(); got != want {
-			t.Errorf("%s has a minimum of %d nodes, want %d", id, got, want)
-		}
+		assert.Equalf(t, want, w.NodeGroup(id).MinSize(), "%s has a minimum in nodes", id)
 	}
 	assert.NoError(t, w.NodeGroup("spare").DeleteNodes(w.Nodes("spare")[:2]), "nodes above the minimum could not be deleted")
 }
@@ -373,18 +332,16 @@ func TestPlaceholderOfDeletedGroupLowersNoOther(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	require.NoError(t, w.Grow("a", 2))
 	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{awsworld.Node("n", "aws:///cn-northwest-1a/i-placeholder-gone-1")}))
-	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
-		t.Errorf("desired capacity is %d, want 3", state.Desired)
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 3, state.Desired, "desired capacity")
 }
 
 func TestNodeWithoutInstanceDoesNotBlockDeletions(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	vanished := awsworld.Node("vanished", "aws:///cn-northwest-1a/i-0123456789abcdef0")
 	require.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{vanished, w.Nodes("a")[0]}))
-	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
-		t.Errorf("desired capacity is %d, want 1", state.Desired)
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 1, state.Desired, "desired capacity")
 }
 
 func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
@@ -398,9 +355,8 @@ func TestTheTemplateOfAGPUGroupAtZero(t *testing.T) {
 	want := map[string]string{"nvidia.com/gpu": "true", "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
 		"node.kubernetes.io/instance-type": "g4dn.xlarge", "topology.kubernetes.io/region": "cn-northwest-1", "topology.kubernetes.io/zone": "cn-northwest-1a"}
 	for key, value := range want {
-		if got := info.Node().Labels[key]; got != value {
-			t.Errorf("label %s is %q, want %q", key, got, value)
-		}
+		got := info.Node().Labels[key]
+		assert.Truef(t, got == value, "label %s is %q, want %q", key, got, value)
 	}
 }
 
@@ -412,13 +368,9 @@ func TestMalformedTagIsReportedOnceAndBlocksNothing(t *testing.T) {
 		w.NextLoop()
 	}
 	events := w.Events.All()
-	if len(events) != 1 {
-		t.Fatalf("events = %q, want exactly one", events)
-	}
+	require.Len(t, events, 1, "events, want exactly one")
 	for _, part := range []string{"g4dn-spot", tag, "nvidia.com/gpu=true", "<value>:<effect>", "for example"} {
-		if !strings.Contains(events[0], part) {
-			t.Errorf("event %q does not mention %q", events[0], part)
-		}
+		assert.Containsf(t, events[0], part, "event %q does not mention %q", events[0], part)
 	}
 	want := `
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
@@ -445,12 +397,10 @@ func TestUnknownTypeBlocksItsGroupAlone(t *testing.T) {
 	if _, err := w.NodeGroup("unknown").TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
 		t.Errorf("TemplateNodeInfo of the unknown type gave %v, want ErrNotImplemented, over which the core does not complain each loop", err)
 	}
-	if _, err := w.NodeGroup("known").TemplateNodeInfo(); err != nil {
-		t.Errorf("TemplateNodeInfo of the other group: %v", err)
-	}
-	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], "x9z.large") {
-		t.Errorf("events = %q, want one about x9z.large", events)
-	}
+	_, err := w.NodeGroup("known").TemplateNodeInfo()
+	assert.NoError(t, err, "TemplateNodeInfo of the other group")
+	events := w.Events.All()
+	assert.Truef(t, len(events) == 1 && strings.Contains(events[0], "x9z.large"), "events = %q, want one about x9z.large", events)
 }
 
 func TestTypeOutsideTheCatalogueIsLookedUp(t *testing.T) {
@@ -467,9 +417,7 @@ func TestTypeOutsideTheCatalogueIsLookedUp(t *testing.T) {
 		}
 		return ""
 	})
-	if got := w.AWS.Calls()["DescribeInstanceTypes"]; got != 1 {
-		t.Errorf("%d calls for the type, want 1", got)
-	}
+	assert.Equal(t, 1, w.AWS.Calls()["DescribeInstanceTypes"], "calls for the type")
 }
 
 func TestTypeThatEC2DoesNotKnowIsLookedUpAgain(t *testing.T) {
@@ -532,7 +480,6 @@ func TestTheCoreMayAskFromManyGoroutines(t *testing.T) {
 		}
 	})
 	all.Wait()
-	if state, _ := w.AWS.Group("b"); state.Desired != 30 {
-		t.Errorf("desired capacity of b is %d, want 30", state.Desired)
-	}
+	state, _ := w.AWS.Group("b")
+	assert.Equal(t, 30, state.Desired, "desired capacity of b")
 }

@@ -106,9 +106,8 @@ func TestInstanceHasTheIDOfItsRegisteredNode(t *testing.T) {
 	w.NextLoop()
 	assert.Equal(t, full, w.Nodes("a")[0].Spec.ProviderID, "without a node its ID")
 	own := "aws:////" + full[strings.LastIndex(full, "/")+1:]
-	if _, err := cluster.CoreV1().Nodes().Create(t.Context(), awsworld.Node("n", own), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := cluster.CoreV1().Nodes().Create(t.Context(), awsworld.Node("n", own), metav1.CreateOptions{})
+	require.NoError(t, err)
 	w.Eventually(func() string { return cmp.Diff(own, w.Nodes("a")[0].Spec.ProviderID) })
 }
 
@@ -132,14 +131,11 @@ func TestNodesStayRegisteredWhileTheyCannotBeListed(t *testing.T) {
 	w.NodesChanged()
 	for range 2 {
 		w.NextLoop()
-		if left := w.unregistered("a", registered); len(left) > 0 {
-			t.Errorf("the core takes %q for unregistered", left)
-		}
+		assert.Empty(t, w.unregistered("a", registered), "nodes that the core takes for unregistered")
 	}
 	w.SetNodeLister(lister)
 	registered.Spec.ProviderID = full
 	w.NextLoop()
-	if got := w.Nodes("a")[0].Spec.ProviderID; got != full {
-		t.Errorf("its ID is %q after a list that succeeded, want %q", got, full)
-	}
+	got := w.Nodes("a")[0].Spec.ProviderID
+	assert.Truef(t, got == full, "its ID is %q after a list that succeeded, want %q", got, full)
 }

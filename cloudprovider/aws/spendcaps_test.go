@@ -32,12 +32,8 @@ func capped(t *testing.T, nodes float64, change func(*asg.Options), groups ...fa
 
 func TestSpendCapThatCannotBeReadIsAProblem(t *testing.T) {
 	w := newAWS(t, nil, awsworld.Group("a", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "much"}), awsworld.Group("b", "m5.large", 0, 0, 9, nil)).restartedWith(func(*asg.Options, *aws.Options) {})
-	if got := w.NodeGroup("a").MaxSize(); got != 0 {
-		t.Errorf("group a may have %d nodes, want 0", got)
-	}
-	if got := w.NodeGroup("b").MaxSize(); got != 9 {
-		t.Errorf("group b may have %d nodes, want 9", got)
-	}
+	assert.Equal(t, 0, w.NodeGroup("a").MaxSize(), "most nodes of group a")
+	assert.Equal(t, 9, w.NodeGroup("b").MaxSize(), "most nodes of group b")
 	problems := w.Provider.Problems()
 	if len(problems) != 1 || problems[0].Group != "a" || !strings.Contains(problems[0].String(), aws.SpendCapTag+` is "much"`) || !strings.Contains(problems[0].Remedy, "delete-tags") {
 		t.Errorf("problems %+v, want one with group, tag and remedy", problems)
@@ -49,9 +45,8 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 	w := capped(t, 4.5, idle, awsworld.Group("a", "m5.large", 0, 1, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, map[string]string{aws.SpendCapTag: "1.1"}))
 	sizes := func(a, b int) {
 		t.Helper()
-		if got := [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}; got != [2]int{a, b} {
-			t.Errorf("the groups may have %v nodes, want %d and %d", got, a, b)
-		}
+		got := [2]int{w.NodeGroup("a").MaxSize(), w.NodeGroup("b").MaxSize()}
+		assert.Truef(t, got == [2]int{a, b}, "the groups may have %v nodes, want %d and %d", got, a, b)
 	}
 	sizes(4, 1)
 	if err := w.NodeGroup("b").IncreaseSize(1); err != nil { // it counts before AWS has answered
@@ -59,29 +54,24 @@ func TestSpendCapBoundsTheSizes(t *testing.T) {
 	}
 	sizes(3, 1)
 	for _, increase := range []func(int) error{w.NodeGroup("a").IncreaseSize, w.NodeGroup("a").AtomicIncreaseSize} {
-		if err := increase(3); err == nil || !strings.Contains(err.Error(), "an hour on cluster") {
-			t.Errorf("three more nodes: %v, want an error with the cap", err)
-		}
+		assert.ErrorContains(t, increase(3), "an hour on cluster", "three more nodes, want an error with the cap")
 	}
 	require.NoError(t, w.Grow("a", 2))
 	sizes(3, 1)
 	by := w.Capped(w.View().Group("a"))
-	if by == nil || by.Of != "cluster" || by.Spent < 4*each-0.001 || by.Spent > 4*each+0.001 || !by.About {
-		t.Errorf("held by %+v, want the cluster's with the estimated price of four nodes", by)
-	}
+	assert.Truef(t, by != nil && by.Of == "cluster" && by.Spent >= 4*each-0.001 && by.Spent <= 4*each+0.001 && by.About,
+		"held by %+v, want the cluster's with the estimated price of four nodes", by)
 	w.NextLoop()
-	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour"); err != nil || n != 4 {
-		t.Errorf("%d series of the caps, %v, want 2 for each of 2 caps", n, err)
-	}
+	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour")
+	assert.Truef(t, err == nil && n == 4, "%d series of the caps, %v, want 2 for each of 2 caps", n, err)
 }
 
 // Two equal series would break the whole page of metrics.
 func TestGroupNamedLikeACapHasNoSeriesOfItsOwn(t *testing.T) {
 	w := capped(t, 4.5, idle, awsworld.Group(decision.WholeCluster, "m5.large", 0, 1, 9, map[string]string{aws.SpendCapTag: "9"}))
 	w.NextLoop()
-	if n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour"); err != nil || n != 2 {
-		t.Errorf("%d series of the caps, %v, want those of the cluster", n, err)
-	}
+	n, err := testutil.GatherAndCount(w.Metrics, "asg_autoscaler_spend_cap_per_hour", "asg_autoscaler_spend_under_cap_per_hour")
+	assert.Truef(t, err == nil && n == 2, "%d series of the caps, %v, want those of the cluster", n, err)
 }
 
 func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
@@ -89,9 +79,7 @@ func TestMinimumIsFilledAsFarAsTheSpendCapAllows(t *testing.T) {
 	require.NoError(t, err)
 	for nodes, want := range map[float64]int{0.5: 1, 2: 2, 5: 3} {
 		w := capped(t, nodes, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 1, 9, nil))
-		if least := w.NodeGroup("a").MinSize(); least != want {
-			t.Errorf("the minimum is %d under a cap of %v nodes, want %d", least, nodes, want)
-		}
+		assert.Equalf(t, want, w.NodeGroup("a").MinSize(), "the minimum under a cap of %v nodes", nodes)
 	}
 }
 
@@ -101,15 +89,13 @@ func TestGroupsBelowTheirMinimumShareTheSpendCap(t *testing.T) {
 	require.NoError(t, err)
 	w := capped(t, 4, func(o *asg.Options) { o.Discovery = discovery }, awsworld.Group("a", "m5.large", 0, 0, 9, nil), awsworld.Group("b", "m5.large", 0, 0, 9, nil))
 	least := func() [2]int { return [2]int{w.NodeGroup("a").MinSize(), w.NodeGroup("b").MinSize()} }
-	if got := least(); got != [2]int{3, 1} {
-		t.Errorf("the groups are to have %v nodes, want 3 and 1", got)
-	}
+	got := least()
+	assert.Truef(t, got == [2]int{3, 1}, "the groups are to have %v nodes, want 3 and 1", got)
 	for id, count := range map[string]int{"a": 3, "b": 1} {
 		assert.NoError(t, w.Grow(id, count))
 	}
-	if got := least(); got != [2]int{3, 1} {
-		t.Errorf("the groups are to have %v nodes after that, want 3 and 1", got)
-	}
+	got = least()
+	assert.Truef(t, got == [2]int{3, 1}, "the groups are to have %v nodes after that, want 3 and 1", got)
 }
 
 // The core may raise groups at the same time (--parallel-scale-up), and another process asks from several goroutines.
@@ -142,9 +128,7 @@ func TestZoneGroupsShareTheSpendCap(t *testing.T) {
 		return g
 	}())
 	ids := w.IDs()
-	if len(ids) < 2 {
-		t.Fatalf("node groups %q, want one for each zone", ids)
-	}
+	require.Truef(t, len(ids) >= 2, "node groups %q, want one for each zone", ids)
 	require.NoError(t, w.Grow(ids[0], 1))
 	for at, id := range ids {
 		g := w.View().Group(id)
@@ -152,8 +136,6 @@ func TestZoneGroupsShareTheSpendCap(t *testing.T) {
 		if at == 0 {
 			want = 2
 		}
-		if got := w.WithinCaps(g, g.MostInstances()); got != want {
-			t.Errorf("%s may have %d nodes, want %d", id, got, want)
-		}
+		assert.Equalf(t, want, w.WithinCaps(g, g.MostInstances()), "most nodes of %s", id)
 	}
 }

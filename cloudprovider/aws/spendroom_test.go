@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/aws"
@@ -61,9 +62,8 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 			w := newAWS(t, nil, tt.groups...).restartedWith(func(o *asg.Options, p *aws.Options) {
 				idle(o)
 				var err error
-				if p.SpendCaps, err = aws.ParseSpendCaps(strings.FieldsFunc(tt.flags, func(r rune) bool { return r == ',' })); err != nil {
-					t.Fatal(err)
-				}
+				p.SpendCaps, err = aws.ParseSpendCaps(strings.FieldsFunc(tt.flags, func(r rune) bool { return r == ',' }))
+				require.NoError(t, err)
 				for at := range p.SpendCaps {
 					p.SpendCaps[at].PerHour *= each
 				}
@@ -73,9 +73,8 @@ func TestRoomUnderSpendCaps(t *testing.T) {
 			if by != nil {
 				of, unpriced = by.Of, by.Unpriced
 			}
-			if room != tt.want || of != tt.by || unpriced != tt.unpriced {
-				t.Errorf("room for %d by %q, without a price %t, want %d by %q, %t", room, of, unpriced, tt.want, tt.by, tt.unpriced)
-			}
+			assert.Truef(t, room == tt.want && of == tt.by && unpriced == tt.unpriced,
+				"room for %d by %q, without a price %t, want %d by %q, %t", room, of, unpriced, tt.want, tt.by, tt.unpriced)
 		})
 	}
 }
@@ -95,14 +94,11 @@ func TestCapsAreInOrder(t *testing.T) {
 func TestInstancesThatAWSRefusedDoNotCount(t *testing.T) {
 	w := capped(t, 3, nil, awsworld.Group("a", "m5.large", 0, 0, 9, nil))
 	w.AWS.Inject(fakeaws.Fault{Action: "SetDesiredCapacity", Code: "InternalFailure", Status: 500})
-	if err := w.Grow("a", 3); err == nil {
-		t.Fatal("AWS did not refuse")
-	}
+	require.Error(t, w.Grow("a", 3), "AWS did not refuse")
 	w.NextLoop()
 	w.NextLoop()
-	if room, _ := w.SpendCaps().Room("a", 3); room != 3 {
-		t.Errorf("room for %d, want 3 again", room)
-	}
+	room, _ := w.SpendCaps().Room("a", 3)
+	assert.Equal(t, 3, room, "room, want 3 again")
 }
 
 func TestParseSpendCaps(t *testing.T) {
@@ -110,12 +106,10 @@ func TestParseSpendCaps(t *testing.T) {
 		"25.50": true, "0": true, "team=ml:25": true, "example.com/team=ml:1": true,
 		"": false, "-1": false, "NaN": false, "Inf": false, "1e3": false, "team:1": false, "=ml:1": false, "team=:1": false, "team=ml": false, "team=ml:": false, strings.Repeat("9", 400): false,
 	} {
-		if caps, err := aws.ParseSpendCaps([]string{text}); (err == nil) != sound {
-			t.Errorf("%q: %v, %v", text, caps, err)
-		}
+		caps, err := aws.ParseSpendCaps([]string{text})
+		assert.Truef(t, (err == nil) == sound, "%q: %v, %v", text, caps, err)
 	}
 	caps, err := aws.ParseSpendCaps([]string{"25.5", "team=ml:3"})
-	if want := []decision.SpendCap{{Of: "cluster", PerHour: 25.5}, {Of: "team=ml", PerHour: 3}}; err != nil || !slices.Equal(caps, want) {
-		t.Errorf("caps %v, %v, want %v", caps, err, want)
-	}
+	want := []decision.SpendCap{{Of: "cluster", PerHour: 25.5}, {Of: "team=ml", PerHour: 3}}
+	assert.Truef(t, err == nil && slices.Equal(caps, want), "caps %v, %v, want %v", caps, err, want)
 }

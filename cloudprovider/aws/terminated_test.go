@@ -2,7 +2,6 @@ package aws_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,9 +39,8 @@ func TestDetachedInstanceIsNotTerminated(t *testing.T) {
 	if has, err := w.HasInstance(detached); !has || err != cloudprovider.ErrNotImplemented {
 		t.Errorf("HasInstance of a detached instance = %t, %v, want that it is not ours to judge", has, err)
 	}
-	if has, err := w.HasInstance(standby); !has || err != nil {
-		t.Errorf("HasInstance of an instance in standby = %t, %v, want that it is there", has, err)
-	}
+	has, err := w.HasInstance(standby)
+	assert.Truef(t, has && err == nil, "HasInstance of an instance in standby = %t, %v, want that it is there", has, err)
 }
 
 func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
@@ -61,9 +59,8 @@ func TestDeniedLookUpLeavesInstancesToKubernetes(t *testing.T) {
 		}
 		return ""
 	})
-	if has, err := w.HasInstance(n); !has || err != cloudprovider.ErrNotImplemented {
-		t.Errorf("HasInstance = %t, %v, want that it is not known", has, err)
-	}
+	has, err := w.HasInstance(n)
+	assert.Truef(t, has && err == cloudprovider.ErrNotImplemented, "HasInstance = %t, %v, want that it is not known", has, err)
 }
 
 func TestInstanceMissingAfterWriteIsLookedUp(t *testing.T) {
@@ -95,9 +92,8 @@ func TestPresentInstanceIsNotLookedUp(t *testing.T) {
 	w.setTag("a", "team", "dsp")
 	w.Reread()
 	w.LookUpTerminated(t.Context())
-	if n := w.AWS.Calls()["DescribeInstances"]; n > 0 {
-		t.Errorf("%d calls about instances of a group that lost none", n)
-	}
+	n := w.AWS.Calls()["DescribeInstances"]
+	assert.Truef(t, n == 0, "%d calls about instances of a group that lost none", n)
 }
 
 // A group loses its tag while the core drains one of its nodes. The instance stays, and after a success the core would leave its taint on the
@@ -107,12 +103,9 @@ func TestNodeOfDroppedGroupIsNotReportedGone(t *testing.T) {
 	node, group := w.Nodes("a")[0], w.NodeGroup("a")
 	require.NoError(t, w.AWS.SetTags("a", map[string]*string{awsworld.EnabledTag: nil}))
 	w.Reread()
-	if err := group.DeleteNodes([]*corev1.Node{node}); err == nil {
-		t.Error("the deletion is reported as done, though nobody has terminated the instance")
-	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 2 {
-		t.Errorf("desired capacity of a group of somebody else is %d, want 2", state.Desired)
-	}
+	assert.Error(t, group.DeleteNodes([]*corev1.Node{node}), "the deletion is reported as done, though nobody has terminated the instance")
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 2, state.Desired, "desired capacity of a group of somebody else")
 }
 
 // An instance has registered again under another name. Its pods run on the new node, and the core removes the old one.
@@ -123,11 +116,9 @@ func TestInstanceStaysUnderItsReadyNode(t *testing.T) {
 	stale.Status.Conditions[0].Status = corev1.ConditionUnknown
 	w.register(stale, live)
 	w.NextLoop()
-	if err := w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}); err == nil || !strings.Contains(err.Error(), `"new"`) {
-		t.Errorf("error of removing the stale node: %v, want one that names the Ready node", err)
-	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 1 {
-		t.Errorf("desired capacity is %d, want 1", state.Desired)
-	}
+	assert.ErrorContains(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{stale}),
+		`"new"`, "error of removing the stale node, want one that names the Ready node")
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 1, state.Desired, "desired capacity")
 	assert.NoError(t, w.NodeGroup("a").DeleteNodes([]*corev1.Node{live}), "the live node cannot be removed")
 }

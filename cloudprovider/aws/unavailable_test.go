@@ -3,6 +3,8 @@ package aws_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/cooldown"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
@@ -13,13 +15,11 @@ func TestInterruptedGroupHasRecentFailure(t *testing.T) {
 		cfg.LaunchTemplates = append(cfg.LaunchTemplates, fakeaws.LaunchTemplate{Name: "spot",
 			Versions: []fakeaws.LaunchTemplateVersion{{ImageID: "ami-0abc", InstanceType: "m5.large", Spot: true}}})
 	}, awsworld.Group("spot", "spot", 0, 0, 5, nil), awsworld.Group("on-demand", "m5.large", 0, 0, 5, nil))
-	if reason, known := w.RecentFailure("spot"); known {
-		t.Errorf("before any interruption: %s", reason)
-	}
+	reason, known := w.RecentFailure("spot")
+	assert.Falsef(t, known, "before any interruption: %s", reason)
 	w.Cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: "cn-northwest-1a"}, "warned")
 	for name, want := range map[string]string{"spot": "spot instances taken back", "on-demand": "", "unknown": ""} {
-		if got, _ := w.RecentFailure(name); got != want {
-			t.Errorf("trouble of %s: %q, want %q", name, got, want)
-		}
+		got, _ := w.RecentFailure(name)
+		assert.Equalf(t, want, got, "trouble of %s", name)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/awsworld"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -12,10 +13,7 @@ func TestGroupNotYetReadHasNoProblem(t *testing.T) {
 	w := awsworld.NewStill(t, awsworld.Group("a", "m5.large", 0, 0, 5, nil), nil)
 	require.NoError(t, w.AWS.AddGroup(awsworld.Group("new", "m5.large", 0, 0, 5, nil)))
 	w.Reread()
-	if len(w.IDs()) != 2 || w.View().Group("new").LaunchSpec != nil {
-		t.Fatalf("groups %q, want the new one without its launch template", w.IDs())
-	}
-	if problems := w.Problems(); len(problems) > 0 {
-		t.Errorf("problems %+v, events %q", problems, w.Events.All())
-	}
+	require.Truef(t, len(w.IDs()) == 2 && w.View().Group("new").LaunchSpec == nil,
+		"groups %q, want the new one without its launch template", w.IDs())
+	assert.Emptyf(t, w.Problems(), "problems, events %q", w.Events.All())
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/autoscaler/cluster-autoscaler/cloudprovider"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
@@ -24,28 +25,23 @@ func TestChangedGroupAloneRebuildsItsTemplate(t *testing.T) {
 	w := newWorld(t, nil, groups...)
 	w.NextLoop()
 	before := w.templates()
-	if len(before) != count {
-		t.Fatalf("%d templates, want %d", len(before), count)
-	}
+	require.Len(t, before, count, "templates")
 	for range 2 {
-		if w.Reread(); len(w.rebuiltSince(before)) > 0 {
-			t.Fatalf("%d of %d templates were built again although nothing changed", len(w.rebuiltSince(before)), count)
-		}
+		w.Reread()
+		require.Emptyf(t, w.rebuiltSince(before), "templates built again, of %d, although nothing changed", count)
 	}
 	w.setTag("g-007", template+"label/team", "web")
 	w.Reread()
-	if got := w.rebuiltSince(before); !slices.Equal(got, []string{"g-007"}) {
-		t.Errorf("templates built again: %q, want that of g-007 alone", got)
-	}
+	got := w.rebuiltSince(before)
+	assert.Truef(t, slices.Equal(got, []string{"g-007"}), "templates built again: %q, want that of g-007 alone", got)
 }
 
 func TestGroupOutsideTheViewStaysOutside(t *testing.T) {
 	w := newWorld(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	require.NoError(t, w.AWS.AddGroup(awsworld.Group("young", "m5.large", 0, 1, 5, nil)))
 	for end := time.Now().Add(10 * time.Second); w.Cache.Snapshot().Group("young") == nil || len(w.Cache.Snapshot().Group("young").Instances) == 0; {
-		if err := w.Cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
-			t.Fatalf("the new group has no instance, error %v", err)
-		}
+		err := w.Cache.Refresh(t.Context())
+		require.Truef(t, err == nil && !time.Now().After(end), "the new group has no instance, error %v", err)
 	}
 	w.Adopt("young")
 	young := w.Cache.Snapshot().Group("young").Instances[0]
@@ -65,11 +61,9 @@ func TestTagsOfOneGroupLeaveOthersAlone(t *testing.T) {
 			pick("cpu", "memory", "nvidia.com/gpu", "scaledownunneededtime", "topology.kubernetes.io/zone", "kubernetes.io/hostname", "-", "a b")
 		w.setTag("noisy", key, pick("0", "-1", "1e999", "NaN", "a:NoSchedule", ":", "10m", "\x00", "", "ü"))
 		w.Reread()
-		if w.templates()["quiet"] != before["quiet"] || len(w.NodeGroups()) != 2 {
-			t.Fatalf("with %q the other group's template was built again, or a group is gone", key)
-		}
+		require.Truef(t, w.templates()["quiet"] == before["quiet"] && len(w.NodeGroups()) == 2,
+			"with %q the other group's template was built again, or a group is gone", key)
 	}
-	if got := w.rebuiltSince(before); !slices.Equal(got, []string{"noisy"}) {
-		t.Errorf("templates built again: %q, want that of noisy", got)
-	}
+	got := w.rebuiltSince(before)
+	assert.Truef(t, slices.Equal(got, []string{"noisy"}), "templates built again: %q, want that of noisy", got)
 }

@@ -2,7 +2,6 @@ package aws_test
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -54,9 +53,8 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 					t.Errorf("the node %s is in no node group: %v", n.Name, err)
 					return
 				}
-				if there, err := w.HasInstance(n); !there || err != nil {
-					t.Errorf("the node %s is gone: %v", n.Name, err)
-				}
+				there, err := w.HasInstance(n)
+				assert.Truef(t, there && err == nil, "the node %s is gone: %v", n.Name, err)
 				_, _ = ng.TargetSize()
 				_, _ = ng.Nodes()
 				_, _ = ng.TemplateNodeInfo()
@@ -112,9 +110,7 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 				shown[n.Spec.ProviderID] = ng.Id()
 			}
 		}
-		if targets != 7 || len(shown) != 7 {
-			t.Errorf("%s: targets of %d and %d nodes, want 7", step.name, targets, len(shown))
-		}
+		assert.Truef(t, targets == 7 && len(shown) == 7, "%s: targets of %d and %d nodes, want 7", step.name, targets, len(shown))
 		for _, n := range members {
 			if got := w.owner(n); got == "" || got != shown[n.Spec.ProviderID] || !slices.Contains(w.IDs(), got) {
 				t.Errorf("%s: the node %s is in %q, and shown in %q", step.name, n.Name, got, shown[n.Spec.ProviderID])
@@ -127,12 +123,10 @@ func TestChangedFormLeavesNoNodeWithoutNodeGroup(t *testing.T) {
 			}
 			size, err := old.TargetSize()
 			instances, nodesErr := old.Nodes()
-			if size != 0 || err != nil || old.MinSize() != 0 || old.MaxSize() != 0 || len(instances) != 0 || nodesErr != nil {
-				t.Errorf("%s: %s of the loop before has %d nodes of at most %d", step.name, old.Id(), size, old.MaxSize())
-			}
-			if _, err := old.TemplateNodeInfo(); err != cloudprovider.ErrNotImplemented {
-				t.Errorf("%s: %s of the loop before has a template (%v)", step.name, old.Id(), err)
-			}
+			assert.Truef(t, size == 0 && err == nil && old.MinSize() == 0 && old.MaxSize() == 0 && len(instances) == 0 && nodesErr == nil,
+				"%s: %s of the loop before has %d nodes of at most %d", step.name, old.Id(), size, old.MaxSize())
+			_, err = old.TemplateNodeInfo()
+			assert.Truef(t, err == cloudprovider.ErrNotImplemented, "%s: %s of the loop before has a template (%v)", step.name, old.Id(), err)
 		}
 		before = w.NodeGroups()
 		if got, _ := w.AWS.Group("a"); len(got.Instances) != 7 || got.Desired != 7 {
@@ -152,15 +146,13 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 		})
 		for _, name := range []string{"a", "a/" + awsworld.ZoneB} {
 			for _, n := range w.everyNode(name) {
-				if got := w.owner(n); got != name {
-					t.Errorf("round %d: a node of %s is in %q", round, name, got)
-				}
+				got := w.owner(n)
+				assert.Truef(t, got == name, "round %d: a node of %s is in %q", round, name, got)
 			}
 		}
 		assert.NoErrorf(t, w.Grow("a/"+awsworld.ZoneB, 1), "round %d", round)
-		if state, _ := w.AWS.Group("a/" + awsworld.ZoneB); state.Desired != 2 {
-			t.Errorf("round %d: %d desired in the group of the name, want 2", round, state.Desired)
-		}
+		state, _ := w.AWS.Group("a/" + awsworld.ZoneB)
+		assert.Equalf(t, 2, state.Desired, "round %d: desired in the group of the name", round)
 		require.NoError(t, w.AWS.DeleteGroup("a/"+awsworld.ZoneB))
 		w.Eventually(func() string {
 			require.NoError(t, w.Cache.Refresh(t.Context()))
@@ -168,9 +160,7 @@ func TestGroupNamedLikeZoneGroupIsItself(t *testing.T) {
 			return cmp.Diff(asViews, w.IDs())
 		})
 		for _, n := range w.everyNode("a") {
-			if w.owner(n) == "" {
-				t.Errorf("round %d: a node of a is in no node group once the other group is gone", round)
-			}
+			assert.Truef(t, w.owner(n) != "", "round %d: a node of a is in no node group once the other group is gone", round)
 		}
 	}
 }
@@ -180,14 +170,11 @@ func TestGroupNamedLikeZoneGroupKeepsItsInstances(t *testing.T) {
 	require.NoError(t, w.AWS.AddGroup(awsworld.Group("a/"+awsworld.ZoneB, "m5.large", 0, 1, 5, nil)))
 	name := "a/" + awsworld.ZoneB
 	for end := time.Now().Add(10 * time.Second); w.Cache.Snapshot().Group(name) == nil || len(w.Cache.Snapshot().Group(name).Instances) == 0; {
-		if err := w.Cache.Refresh(t.Context()); err != nil || time.Now().After(end) {
-			t.Fatalf("the new group has no instance, error %v", err)
-		}
+		err := w.Cache.Refresh(t.Context())
+		require.Truef(t, err == nil && !time.Now().After(end), "the new group has no instance, error %v", err)
 	}
 	young := w.Cache.Snapshot().Group(name).Instances[0] // of which this loop knows nothing
-	if got := w.owner(awsworld.Node("n", nodemeta.ProviderID(young.Zone, young.ID))); got != "" {
-		t.Errorf("its node is in %q, want in none", got)
-	}
+	assert.Equal(t, "", w.owner(awsworld.Node("n", nodemeta.ProviderID(young.Zone, young.ID))), "the node group of its node, want none")
 }
 
 func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
@@ -197,9 +184,7 @@ func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 	w.Reread()
 	whole, all := w.NodeGroup("a"), w.Nodes("a")
 	assert.NoError(t, view.DeleteNodes(ofView[:1]), "a view of a group that is one now")
-	if err := view.DeleteNodes(w.Nodes("b")); err == nil {
-		t.Error("a view deleted the node of another group")
-	}
+	assert.Error(t, view.DeleteNodes(w.Nodes("b")), "a view deleted the node of another group")
 	require.NoError(t, w.AWS.Suspend("a", "AZRebalance"))
 	w.Reread()
 	var ofA *corev1.Node
@@ -217,21 +202,17 @@ func TestNodeGroupOfOldFormStillDeletesNodes(t *testing.T) {
 			t.Errorf("%s was deleted, and is %s", i.ID, i.State)
 		}
 	}
-	if got := w.Target("a/"+awsworld.ZoneA) + w.Target("a/"+awsworld.ZoneB) + w.Target("a/"+awsworld.ZoneC); got != 3 || state.Desired != 3 {
-		t.Errorf("targets of %d, %d desired, want 3", got, state.Desired)
-	}
+	got := w.Target("a/"+awsworld.ZoneA) + w.Target("a/"+awsworld.ZoneB) + w.Target("a/"+awsworld.ZoneC)
+	assert.Truef(t, got == 3 && state.Desired == 3, "targets of %d, %d desired, want 3", got, state.Desired)
 }
 
 func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	w.AWS.Deny("LaunchInstances")
-	if err := w.Grow("a/"+awsworld.ZoneB, 2); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("error = %v, want ErrNotZonal", err)
-	}
+	assert.ErrorIs(t, w.Grow("a/"+awsworld.ZoneB, 2), asg.ErrNotZonal, "error, want ErrNotZonal")
 	assert.Empty(t, cmp.Diff(asViews, w.IDs()), "node groups within the same loop (-want +got)")
-	if state, _ := w.AWS.Group("a"); state.Desired != 3 {
-		t.Errorf("%d desired, want 3 as before", state.Desired)
-	}
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 3, state.Desired, "desired, want 3 as before")
 	select {
 	case <-w.Changed():
 	default:
@@ -239,14 +220,12 @@ func TestDeniedZoneGroupIsOneGroupNextLoop(t *testing.T) {
 	}
 	w.NextLoop()
 	require.Empty(t, cmp.Diff(asOne, w.IDs()), "node groups in the next loop (-want +got)")
-	if diff := cmp.Diff([]string{"running", "running", "running", failedIncrease, failedIncrease}, w.states("a")); diff != "" {
-		t.Errorf("instances in that loop (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"running", "running", "running", failedIncrease, failedIncrease}, w.states("a")),
+		"instances in that loop (-want +got)")
 	assert.NoError(t, w.Grow("a", 2), "as one group")
 	w.NextLoop()
-	if state, _ := w.AWS.Group("a"); state.Desired != 5 || w.Target("a") != 5 {
-		t.Errorf("%d desired, target of %d, want 5", state.Desired, w.Target("a"))
-	}
+	state, _ = w.AWS.Group("a")
+	assert.Truef(t, state.Desired == 5 && w.Target("a") == 5, "%d desired, target of %d, want 5", state.Desired, w.Target("a"))
 	if events := w.Events.All(); len(events) != 1 || !strings.Contains(events[0], "AccessDenied") && !strings.Contains(events[0], "not authorized") ||
 		!strings.Contains(events[0], "autoscaling:LaunchInstances") {
 		t.Errorf("events %q, want one that says what to allow", events)
@@ -267,13 +246,9 @@ func TestARestartInEitherFormShowsTheSameNodes(t *testing.T) {
 		for _, id := range next.IDs() {
 			targets, shown = targets+next.Target(id), shown+len(next.Nodes(id))
 		}
-		if targets != 6 || shown != 6 {
-			t.Errorf("%s: targets of %d and %d nodes, want 6", mode, targets, shown)
-		}
+		assert.Truef(t, targets == 6 && shown == 6, "%s: targets of %d and %d nodes, want 6", mode, targets, shown)
 		for _, n := range w.everyNode("a") {
-			if next.owner(n) == "" {
-				t.Errorf("%s: the node %s is in no node group", mode, n.Name)
-			}
+			assert.Truef(t, next.owner(n) != "", "%s: the node %s is in no node group", mode, n.Name)
 		}
 	}
 }

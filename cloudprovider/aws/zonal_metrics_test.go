@@ -24,9 +24,7 @@ func TestProblemOfDividedGroupCountsOnce(t *testing.T) {
 	g.Tags[template+"taint/dedicated"] = "garbled=yes"
 	w := newDividedWorld(t, nil, g)
 	w.Reread()
-	if events := w.Events.All(); len(events) != 1 {
-		t.Errorf("events %q, want one", events)
-	}
+	assert.Len(t, w.Events.All(), 1, "events, want one")
 	if wrong := w.differs(`
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
 # TYPE asg_autoscaler_node_group_problems gauge
@@ -62,9 +60,7 @@ asg_autoscaler_node_group_problems{node_group="running",reason="az-rebalance-run
 	require.NoError(t, w.AWS.Suspend("running", "AZRebalance"))
 	w.setTag("garbled", asg.TagZonal, "false")
 	w.Reread()
-	if wrong := w.differs("", "asg_autoscaler_node_group_problems"); wrong != "" {
-		t.Error(wrong)
-	}
+	assert.Equal(t, "", w.differs("", "asg_autoscaler_node_group_problems"))
 	if diff := cmp.Diff([]string{"garbled", "running/" + awsworld.ZoneA, "running/" + awsworld.ZoneB, "running/" + awsworld.ZoneC}, w.IDs()); diff != "" {
 		t.Errorf("node groups (-want +got):\n%s", diff)
 	}
@@ -79,16 +75,13 @@ func TestSpendOfZoneGroupsAddsUp(t *testing.T) {
 	for _, amount := range views {
 		sum += amount
 	}
-	if len(views) != 3 || len(whole) != 1 {
-		t.Fatalf("series %v and %v, want one a view, and one of the group", views, whole)
-	}
+	require.Truef(t, len(views) == 3 && len(whole) == 1, "series %v and %v, want one a view, and one of the group", views, whole)
 	of := func(zone string) float64 {
 		return views[name+"{capacity_type=on-demand,currency=CNY,node_group=a/"+zone+"}"]
 	}
 	for _, amount := range whole {
-		if amount == 0 || math.Abs(sum-amount) > 1e-9 || math.Abs(of(awsworld.ZoneA)-2*of(awsworld.ZoneC)) > 1e-9 {
-			t.Errorf("the views cost %v, the group %v; want the same together, and in a, with two instances, twice what c costs with one", views, whole)
-		}
+		assert.Truef(t, amount != 0 && math.Abs(sum-amount) <= 1e-9 && math.Abs(of(awsworld.ZoneA)-2*of(awsworld.ZoneC)) <= 1e-9,
+			"the views cost %v, the group %v; want the same together, and in a, with two instances, twice what c costs with one", views, whole)
 	}
 	require.NoError(t, w.AWS.Resume("a", "AZRebalance"))
 	w.Reread()
@@ -140,9 +133,7 @@ func TestUntaggedGroupsIgnoreTheZoneGroupMode(t *testing.T) {
 			got.Sizes[ng.Id()] = [3]int{ng.MinSize(), w.Target(ng.Id()), ng.MaxSize()}
 			got.Labels[ng.Id()] = w.promised(ng.Id()).Labels
 		}
-		if len(w.gauges("asg_autoscaler_node_group_problems")) == 0 {
-			t.Error("the garbled taint is no problem: nothing is compared")
-		}
+		assert.True(t, len(w.gauges("asg_autoscaler_node_group_problems")) != 0, "the garbled taint is no problem: nothing is compared")
 		return got
 	}
 	off, tagged := run(asg.ZonalOff), run(asg.ZonalTagged)

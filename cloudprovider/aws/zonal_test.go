@@ -20,33 +20,25 @@ import (
 
 func TestDividedGroupHasOneNodeGroupPerZone(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Group("b", "m5.large", 0, 1, 5, nil), awsworld.Divided("a", "m5.large", 2, 4, 9), awsworld.Zoned(awsworld.Group("c", "m5.large", 0, 0, 5, nil), "abc"))
-	if diff := cmp.Diff([]string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC, "b", "c"}, w.IDs()); diff != "" {
-		t.Fatalf("node groups (-want +got):\n%s", diff)
-	}
+	require.Empty(t, cmp.Diff([]string{"a/" + awsworld.ZoneA, "a/" + awsworld.ZoneB, "a/" + awsworld.ZoneC, "b", "c"}, w.IDs()),
+		"node groups (-want +got)")
 	for id, want := range map[string][3]int{ // least, target and most: of 9, five are left, and two of four may go
 		"a/" + awsworld.ZoneA: {0, 2, 3}, "a/" + awsworld.ZoneB: {0, 1, 3}, "a/" + awsworld.ZoneC: {0, 1, 3}, "b": {0, 1, 5},
 	} {
 		ng := w.NodeGroup(id)
-		if got := [3]int{ng.MinSize(), w.Target(id), ng.MaxSize()}; got != want {
-			t.Errorf("%s has least, target and most of %v, want %v", id, got, want)
-		}
+		assert.Equalf(t, want, [3]int{ng.MinSize(), w.Target(id), ng.MaxSize()}, "%s has least, target and most of", id)
 		if want := fmt.Sprintf("%s (%d:%d)", id, want[0], want[2]); ng.Debug() != want {
 			t.Errorf("%s shows itself as %q, want %q", id, ng.Debug(), want)
 		}
-		if got := len(w.Nodes(id)); got != want[1] {
-			t.Errorf("%s has %d nodes, want %d", id, got, want[1])
-		}
+		got := len(w.Nodes(id))
+		assert.Truef(t, got == want[1], "%s has %d nodes, want %d", id, got, want[1])
 	}
 	for id, want := range map[string]string{"a/" + awsworld.ZoneA: "a", "b": "b", "a": "a", "unknown": "unknown"} {
-		if got := w.GroupName(id); got != want {
-			t.Errorf("the group behind %s is %q, want %q", id, got, want)
-		}
+		assert.Equalf(t, want, w.GroupName(id), "the group behind %s", id)
 	}
 	before := w.NodeGroup("a/" + awsworld.ZoneB)
 	w.Reread()
-	if w.NodeGroup("a/"+awsworld.ZoneB) != before {
-		t.Error("a view is another object after another reading")
-	}
+	assert.True(t, w.NodeGroup("a/"+awsworld.ZoneB) == before, "a view is another object after another reading")
 }
 
 func TestZoneGroupPromisesItsZone(t *testing.T) {
@@ -58,9 +50,7 @@ func TestZoneGroupPromisesItsZone(t *testing.T) {
 		promised := w.promised("a/" + zone)
 		for label, want := range map[string]string{corev1.LabelTopologyZone: zone, corev1.LabelFailureDomainBetaZone: zone, "topology.ebs.csi.aws.com/zone": zone,
 			corev1.LabelTopologyRegion: "cn-northwest-1", corev1.LabelFailureDomainBetaRegion: "cn-northwest-1", corev1.LabelInstanceTypeStable: "m5.large", "rack": ""} {
-			if got := promised.Labels[label]; got != want {
-				t.Errorf("the template of a/%s has %s %q, want %q", zone, label, got, want)
-			}
+			assert.Equalf(t, want, promised.Labels[label], "the template of a/%s has %s", zone, label)
 		}
 	}
 }
@@ -76,9 +66,7 @@ func TestTagsMoveNoZoneGroup(t *testing.T) {
 	for id, zone := range map[string]string{"views/" + awsworld.ZoneA: awsworld.ZoneA, "views/" + awsworld.ZoneB: awsworld.ZoneB, "views/" + awsworld.ZoneC: awsworld.ZoneC, "whole": awsworld.ZoneA} {
 		labels := w.promised(id).Labels
 		for _, key := range podzone.NameLabels {
-			if labels[key] != zone {
-				t.Errorf("%s promises %s %q", id, key, labels[key])
-			}
+			assert.Truef(t, labels[key] == zone, "%s promises %s %q", id, key, labels[key])
 		}
 	}
 	w.Reread()
@@ -90,13 +78,10 @@ asg_autoscaler_node_group_problems{node_group="views",reason="declared-zone"} 4
 		t.Error(wrong)
 	}
 	events := w.Events.All()
-	if len(events) != len(tags) {
-		t.Errorf("%d events %q, want one for each tag, whatever the number of views", len(events), events)
-	}
+	assert.Truef(t, len(events) == len(tags), "%d events %q, want one for each tag, whatever the number of views", len(events), events)
 	for _, e := range events {
-		if !strings.Contains(e, `"views"`) || !strings.Contains(e, "scaled zone by zone") || !strings.Contains(e, "remove the tag") {
-			t.Errorf("event %q, want it to name the group, the cause and the remedy", e)
-		}
+		assert.Truef(t, strings.Contains(e, `"views"`) && strings.Contains(e, "scaled zone by zone") && strings.Contains(e, "remove the tag"),
+			"event %q, want it to name the group, the cause and the remedy", e)
 	}
 }
 
@@ -104,9 +89,8 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 	w := newDividedWorld(t, nil, awsworld.Divided("a", "m5.large", 0, 6, 9), awsworld.Group("b", "m5.large", 0, 1, 5, nil))
 	state, _ := w.AWS.Group("a")
 	for _, i := range state.Instances {
-		if got := w.owner(awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID))); got != "a/"+i.Zone {
-			t.Errorf("the node in %s belongs to %q", i.Zone, got)
-		}
+		got := w.owner(awsworld.Node(i.ID, nodemeta.ProviderID(i.Zone, i.ID)))
+		assert.Truef(t, got == "a/"+i.Zone, "the node in %s belongs to %q", i.Zone, got)
 	}
 	for placeholder, want := range map[string]string{
 		"aws:///" + awsworld.ZoneB + "/i-placeholder-a/" + awsworld.ZoneB + "-3":              "a/" + awsworld.ZoneB,
@@ -116,9 +100,7 @@ func TestNodeBelongsToItsZoneGroup(t *testing.T) {
 		"aws:///" + awsworld.ZoneA + "/i-0fffffffffffffff0":                                   "",
 		"aws:///" + awsworld.ZoneA + "/i-placeholder-a/" + awsworld.ZoneC + "-10000000000000": "a/" + awsworld.ZoneC,
 	} {
-		if got := w.owner(awsworld.Node("n", placeholder)); got != want {
-			t.Errorf("%s belongs to %q, want %q", placeholder, got, want)
-		}
+		assert.Equalf(t, want, w.owner(awsworld.Node("n", placeholder)), "%s belongs to", placeholder)
 	}
 	// One that came up after the loop began.
 	before, _ := w.AWS.Group("a")
@@ -136,9 +118,7 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneB).AtomicIncreaseSize(1))
 	// A launch counts at once, within the same loop.
 	for id, want := range map[string][2]int{"a/" + awsworld.ZoneA: {1, 4}, "a/" + awsworld.ZoneB: {2, 4}, "a/" + awsworld.ZoneC: {3, 4}} { // target and most
-		if got := [2]int{w.Target(id), w.NodeGroup(id).MaxSize()}; got != want {
-			t.Errorf("%s has target and most of %v, want %v", id, got, want)
-		}
+		assert.Equalf(t, want, [2]int{w.Target(id), w.NodeGroup(id).MaxSize()}, "%s has target and most of", id)
 	}
 	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 2, awsworld.ZoneC: 3}, w.PerZone("a")), "instances by zone (-want +got)")
 	left := map[string]int{awsworld.ZoneA: 1, awsworld.ZoneB: 2, awsworld.ZoneC: 3}
@@ -150,21 +130,15 @@ func TestZoneGroupGrowsAndShrinksInItsZone(t *testing.T) {
 			delete(left, zone)
 		}
 		assert.Emptyf(t, cmp.Diff(left, w.PerZone("a")), "instances by zone after one in %s was deleted (-want +got)", zone)
-		if there, err := w.HasInstance(deleted); there || err != nil {
-			t.Errorf("the node that was deleted in %s: %t, %v; want it gone", zone, there, err)
-		}
-		if got := w.Target("a/" + zone); got != left[zone] {
-			t.Errorf("target in %s is %d right after, want %d", zone, got, left[zone])
-		}
+		there, err := w.HasInstance(deleted)
+		assert.Truef(t, !there && err == nil, "the node that was deleted in %s: %t, %v; want it gone", zone, there, err)
+		got := w.Target("a/" + zone)
+		assert.Truef(t, got == left[zone], "target in %s is %d right after, want %d", zone, got, left[zone])
 	}
 	for _, e := range w.AWS.Events() {
-		if e.Kind == fakeaws.ScaleInKill {
-			t.Errorf("AWS ended %s by its own choice", e.Instance)
-		}
+		assert.Truef(t, e.Kind != fakeaws.ScaleInKill, "AWS ended %s by its own choice", e.Instance)
 	}
-	if n := w.AWS.Calls()["SetDesiredCapacity"]; n != 0 {
-		t.Errorf("the desired capacity was set %d times", n)
-	}
+	assert.Equal(t, 0, w.AWS.Calls()["SetDesiredCapacity"], "times the desired capacity was set")
 }
 
 func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
@@ -195,9 +169,7 @@ func TestPlaceholdersAreWithdrawnInTheirZoneGroup(t *testing.T) {
 			}
 			seen[p.Name] = true
 		}
-		if len(placeholders) != count {
-			t.Errorf("%d placeholders in %s, want %d", len(placeholders), zone, count)
-		}
+		assert.Lenf(t, placeholders, count, "placeholders in %s", zone)
 	}
 	w.stopLaunching("a")
 	w.eventuallyDeletes("a/"+awsworld.ZoneA, w.Nodes("a/" + awsworld.ZoneA)[1:])
@@ -237,13 +209,10 @@ func TestZoneGroupPromisesOfferedTypesOnly(t *testing.T) {
 		return cmp.Diff(map[string][]string{"two/" + awsworld.ZoneA: {"m5.large", "c5.large"}, "two/" + awsworld.ZoneB: {"c5.large"}, "two/" + awsworld.ZoneC: {"m5.large"},
 			"one/" + awsworld.ZoneA: {"m5.large"}, "one/" + awsworld.ZoneB: nil, "one/" + awsworld.ZoneC: {"m5.large"}, "whole": {"m5.large"}}, got)
 	})
-	if got := w.promised("two/" + awsworld.ZoneB).Labels[corev1.LabelInstanceTypeStable]; got != "c5.large" {
-		t.Errorf("in b, %s is promised", got)
-	}
+	assert.Equal(t, "c5.large", w.promised("two/" + awsworld.ZoneB).Labels[corev1.LabelInstanceTypeStable], "promised in b")
 	for _, id := range w.IDs() {
-		if got, want := w.View().Group(id).Blocked(), id == "one/"+awsworld.ZoneB; got != want {
-			t.Errorf("%s is blocked: %t, want %t", id, got, want)
-		}
+		got, want := w.View().Group(id).Blocked(), id == "one/"+awsworld.ZoneB
+		assert.Equalf(t, want, got, "%s is blocked", id)
 	}
 	if wrong := w.differs(`
 # HELP asg_autoscaler_node_group_problems What is wrong with a node group at the moment, by reason: malformed tags, a missing launch template, an unknown instance type.
@@ -260,20 +229,13 @@ asg_autoscaler_node_group_problems{node_group="one",reason="not-offered-in-zone"
 	for range 3 {
 		w.Reread()
 	}
-	if got := w.rebuiltSince(before); len(got) > 0 {
-		t.Errorf("templates were built again although nothing changed: %v", got)
-	}
+	assert.Empty(t, w.rebuiltSince(before), "templates were built again although nothing changed")
 	require.NoError(t, w.Grow("two/"+awsworld.ZoneB, 1))
-	if got := types("two/" + awsworld.ZoneB); !slices.Equal(got, []string{"c5.large"}) {
-		t.Errorf("after a launch within the loop %v are promised in b", got)
-	}
+	got := types("two/" + awsworld.ZoneB)
+	assert.Truef(t, slices.Equal(got, []string{"c5.large"}), "after a launch within the loop %v are promised in b", got)
 	w.Reread()
-	if got := w.rebuiltSince(before); len(got) > 0 {
-		t.Errorf("templates were built again after a launch: %v", got)
-	}
-	if n := w.AWS.Calls()["DescribeInstanceTypeOfferings"]; n != 1 {
-		t.Errorf("EC2 was asked %d times where types are offered, want once", n)
-	}
+	assert.Empty(t, w.rebuiltSince(before), "templates were built again after a launch")
+	assert.Equal(t, 1, w.AWS.Calls()["DescribeInstanceTypeOfferings"], "times EC2 was asked where types are offered, want once")
 	// As many types as before, and others.
 	changed := newAWS(t, func(c *fakeaws.Config) {
 		c.Offerings = map[string][]string{"m5.large": {awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC}, "c5.large": {awsworld.ZoneA}}

@@ -23,9 +23,8 @@ func TestOfferedTypesKeepTheirSlice(t *testing.T) {
 		return types
 	}
 	types := launchTypes("m5.large", "m5.xlarge", "c5.large")
-	if got := aws.OfferedIn("b", offerings.Known(), types); &got[0] != &types[0] || len(got) != 3 {
-		t.Errorf("%v is not the slice it was", got)
-	}
+	got := aws.OfferedIn("b", offerings.Known(), types)
+	assert.Truef(t, &got[0] == &types[0] && len(got) == 3, "%v is not the slice it was", got)
 	assert.Empty(t, cmp.Diff(launchTypes("m5.large", "c5.large"), aws.OfferedIn("a", offerings.Known(), types)), "in a (-want +got)")
 	assert.Empty(t, cmp.Diff(launchTypes("m5.large", "m5.xlarge", "c5.large"), types), "the slice handed in has changed (-want +got)")
 }

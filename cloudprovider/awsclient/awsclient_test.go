@@ -98,9 +98,7 @@ func TestWhereTheRegionComesFrom(t *testing.T) {
 			}
 			clients, err := awsclient.New(t.Context(), awsclient.Options{Region: tt.flag})
 			if tt.want == "" {
-				if err == nil || !strings.Contains(err.Error(), "--asg-region") {
-					t.Errorf("error = %v, want one that names the flag", err)
-				}
+				assert.ErrorContains(t, err, "--asg-region", "error, want one that names the flag")
 				return
 			}
 			if err != nil || clients.Region != tt.want || tt.flag == "" && clients.RegionFrom != tt.name {
@@ -153,9 +151,7 @@ func TestServiceOverridesWinOverEnvironment(t *testing.T) {
 	assert.Empty(t, cmp.Diff(oneOfEach, server.Calls()), "calls (-want +got)")
 	elsewhere, err := awsclient.New(t.Context(), awsclient.Options{Region: "cn-north-1", CloudConfig: config})
 	require.NoError(t, err)
-	if err := callAll(t.Context(), elsewhere); err == nil {
-		t.Error("an override of another region was used")
-	}
+	assert.Error(t, callAll(t.Context(), elsewhere), "an override of another region was used")
 }
 
 func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
@@ -170,9 +166,8 @@ func TestCloudConfigsThatMakeNoSenseAreRefused(t *testing.T) {
 		{name: "same service twice", text: strings.Replace(valid, "autoscaling", "ec2", 1), want: "overridden by"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := awsclient.ParseCloudConfig(tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want one with %q", err, tt.want)
-			}
+			_, err := awsclient.ParseCloudConfig(tt.text)
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error = %v, want one with %q", err, tt.want)
 		})
 	}
 }
@@ -231,9 +226,7 @@ func TestReasonOfAnError(t *testing.T) {
 		{errors.New("other"), "error"},
 	} {
 		t.Run(tt.err.Error(), func(t *testing.T) {
-			if got := awsclient.Reason(tt.err); got != tt.want {
-				t.Errorf("Reason = %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, awsclient.Reason(tt.err), "Reason")
 		})
 	}
 }
@@ -282,9 +275,7 @@ func TestCallsThatAreThrottledHoldUpNoOther(t *testing.T) {
 				for range 20 {
 					held = held || errors.Is(within(100*time.Millisecond, tt.call), context.DeadlineExceeded)
 				}
-				if !held {
-					t.Error("calls go on as quickly as before although each is throttled")
-				}
+				assert.True(t, held, "calls go on as quickly as before although each is throttled")
 				for at, other := range tt.others {
 					assert.NoErrorf(t, within(100*time.Millisecond, other), "call %d beside it", at)
 				}
@@ -320,9 +311,8 @@ func TestImpatientCallsAreRepeatedOnlyWhereThrottled(t *testing.T) {
 				if got := awsclient.Code(err); got != tt.want || tt.hangs != (awsclient.Reason(err) == "timeout") || server.Calls()["SetDesiredCapacity"] != tt.calls {
 					t.Errorf("error %v after %d calls, want %q after %d", err, server.Calls()["SetDesiredCapacity"], tt.want, tt.calls)
 				}
-				if took := time.Since(began); took > 5*time.Second {
-					t.Errorf("it took %s, want 5 s at most", took)
-				}
+				took := time.Since(began)
+				assert.Truef(t, took <= 5*time.Second, "it took %s, want 5 s at most", took)
 			})
 		})
 	}
@@ -367,12 +357,10 @@ func TestRepeatIfReportsOpenOutcome(t *testing.T) {
 						next()
 						return nil
 					}))
-				if got, calls := awsclient.Code(err), server.Calls()["SetDesiredCapacity"]; got != tt.want || calls != tt.calls {
-					t.Errorf("error %v after %d calls, want %q after %d", err, calls, tt.want, tt.calls)
-				}
-				if refused := tt.want == throttle || tt.want == denied; awsclient.IsRefused(err) != refused {
-					t.Errorf("error %v counts as refused: %t", err, !refused)
-				}
+				got, calls := awsclient.Code(err), server.Calls()["SetDesiredCapacity"]
+				assert.Truef(t, got == tt.want && calls == tt.calls, "error %v after %d calls, want %q after %d", err, calls, tt.want, tt.calls)
+				refused := tt.want == throttle || tt.want == denied
+				assert.Truef(t, awsclient.IsRefused(err) == refused, "error %v counts as refused: %t", err, !refused)
 			})
 		})
 	}
@@ -397,9 +385,8 @@ func TestWhatIsAnAnswer(t *testing.T) {
 				server.Inject(tt.fault)
 				_, err := client.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 					InstanceId: aws.String("i-1"), ShouldDecrementDesiredCapacity: aws.Bool(true)}, awsclient.Impatient)
-				if got := awsclient.IsAnswer(err); err == nil || got != tt.want {
-					t.Errorf("IsAnswer(%v) = %t, want %t", err, got, tt.want)
-				}
+				got := awsclient.IsAnswer(err)
+				assert.Truef(t, err != nil && got == tt.want, "IsAnswer(%v) = %t, want %t", err, got, tt.want)
 			})
 		})
 	}
@@ -418,9 +405,8 @@ func TestBriefOfADenialIsWhole(t *testing.T) {
 		{"ExpiredToken", "", "ExpiredToken"},
 		{"AccessDenied", strings.Repeat("x", 5000), "AccessDenied: " + strings.Repeat("x", 686) + "…"},
 	} {
-		if got := awsclient.Brief(fmt.Errorf("act: %w", &smithy.GenericAPIError{Code: tt.code, Message: tt.message})); got != tt.want {
-			t.Errorf("got  %s\nwant %s", got, tt.want)
-		}
+		got := awsclient.Brief(fmt.Errorf("act: %w", &smithy.GenericAPIError{Code: tt.code, Message: tt.message}))
+		assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 	}
 }
 
@@ -434,12 +420,9 @@ func TestBriefOfAnAnswerThatIsNoXML(t *testing.T) {
 				}
 				server.Inject(fault)
 				_, err := client.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{}, awsclient.Impatient)
-				if err == nil {
-					t.Fatal("an answer that is no XML was read")
-				}
-				if got, want := awsclient.Brief(err), fmt.Sprintf("status %d, no readable answer", status); got != want {
-					t.Errorf("Brief = %q, want %q", got, want)
-				}
+				require.Error(t, err, "an answer that is no XML was read")
+				got, want := awsclient.Brief(err), fmt.Sprintf("status %d, no readable answer", status)
+				assert.Equal(t, want, got, "Brief")
 			})
 		})
 	}
@@ -462,11 +445,7 @@ func TestErrorsAgreeWithMessages(t *testing.T) {
 			continue
 		}
 		judged++
-		if got := awsmessage.Of(code, "m").Class; got != want {
-			t.Errorf("%q is %q in a message and %q as an error", code, got, reason)
-		}
+		assert.Equalf(t, want, awsmessage.Of(code, "m").Class, "%q in a message and %q as an error", code, reason)
 	}
-	if judged == 0 {
-		t.Error("no code was compared")
-	}
+	assert.True(t, judged != 0, "no code was compared")
 }

@@ -29,9 +29,7 @@ func TestCallersWithinTheWaitShareOneCall(t *testing.T) {
 		for at, want := range []int{1, 1, 2} { // the third caller comes after the first call
 			callers.Go(func() {
 				time.Sleep(time.Duration(at) * 600 * time.Millisecond)
-				if got := b.Join(t.Context(), "a", time.Second, at); got != want {
-					t.Errorf("Join of caller %d = %d, want %d", at, got, want)
-				}
+				assert.Equalf(t, want, b.Join(t.Context(), "a", time.Second, at), "Join of caller %d", at)
 			})
 		}
 		callers.Wait()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestPauseAfterAFailureGoesByItsCause(t *testing.T) {
@@ -31,14 +32,10 @@ func TestPauseAfterAFailureGoesByItsCause(t *testing.T) {
 			drawn := map[time.Duration]bool{}
 			for range 50 {
 				got := RetryAfter(tt.err, tt.failed)
-				if got > tt.want || got < tt.want*4/5 {
-					t.Errorf("pause of %v, want up to a fifth less than %v", got, tt.want)
-				}
+				assert.Truef(t, got <= tt.want && got >= tt.want*4/5, "pause of %v, want up to a fifth less than %v", got, tt.want)
 				drawn[got] = true
 			}
-			if len(drawn) < 2 {
-				t.Errorf("all pauses are %v: processes that began together ask together for ever", tt.want)
-			}
+			assert.Truef(t, len(drawn) >= 2, "all pauses are %v: processes that began together ask together for ever", tt.want)
 		})
 	}
 }

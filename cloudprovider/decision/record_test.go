@@ -38,35 +38,26 @@ func TestReportStaysUntilChange(t *testing.T) {
 		return decision.Words{Groups: []decision.Group{{Name: "b"}, {Name: "a"}}}
 	})
 	first := r.Report()
-	if first != r.Report() || made != 1 {
-		t.Errorf("two reports without a change, words made %d times, want the same report", made)
-	}
+	assert.Truef(t, first == r.Report() && made == 1, "two reports without a change, words made %d times, want the same report", made)
 	r.Spent(decision.Spend{Currency: "USD", PerHour: 7})
 	second := r.Report()
-	if second.Spend.PerHour != 7 || first.Spend.PerHour != 0 || second.Loop.Number != 7 || made != 1 {
-		t.Errorf("spend %v and then %v, words made %d times, want 0, 7 and once", first.Spend.PerHour, second.Spend.PerHour, made)
-	}
-	if r.Reword(); r.Report().Groups[0].Name != "a" || made != 2 {
-		t.Errorf("words made %d times, want them made again", made)
-	}
-	if second.Groups[0].Name != "a" || second.Groups[1].Name != "b" {
-		t.Errorf("groups %v, want them by name", second.Groups)
-	}
+	assert.Truef(t, second.Spend.PerHour == 7 && first.Spend.PerHour == 0 && second.Loop.Number == 7 && made == 1,
+		"spend %v and then %v, words made %d times, want 0, 7 and once", first.Spend.PerHour, second.Spend.PerHour, made)
+	r.Reword()
+	assert.Truef(t, r.Report().Groups[0].Name == "a" && made == 2, "words made %d times, want them made again", made)
+	assert.Truef(t, second.Groups[0].Name == "a" && second.Groups[1].Name == "b", "groups %v, want them by name", second.Groups)
 }
 
 func TestOnlyLastFactsAreMade(t *testing.T) {
 	r, _ := newRecord()
 	for number := range 3 {
 		r.Looped(decision.Loop{}, func() decision.Words {
-			if number < 2 {
-				t.Errorf("made the words of loop %d, which nobody read", number)
-			}
+			assert.Truef(t, number >= 2, "made the words of loop %d, which nobody read", number)
 			return decision.Words{Nodes: []decision.Node{{Name: fmt.Sprint(number)}}}
 		})
 	}
-	if got := r.Report().Nodes; len(got) != 1 || got[0].Name != "2" {
-		t.Errorf("nodes %v, want those of the last loop", got)
-	}
+	got := r.Report().Nodes
+	assert.Truef(t, len(got) == 1 && got[0].Name == "2", "nodes %v, want those of the last loop", got)
 }
 
 // A writer goes on while a reader makes a report, and the reader's next report has what was written.
@@ -83,12 +74,8 @@ func TestReaderDoesNotBlockWriter(t *testing.T) {
 	<-making
 	loop(r, decision.Words{Pods: []decision.Pod{{Name: "new"}}})
 	close(goOn)
-	if got := (<-reports).Pods[0].Name; got != "old" {
-		t.Errorf("pod %q in the report that was under way, want the old one", got)
-	}
-	if got := r.Report().Pods[0].Name; got != "new" {
-		t.Errorf("pod %q in the next report, want the new one", got)
-	}
+	assert.Equal(t, "old", (<-reports).Pods[0].Name, "pod in the report that was under way, want the old one")
+	assert.Equal(t, "new", r.Report().Pods[0].Name, "pod in the next report, want the new one")
 }
 
 func TestSameFailureIsListedOnce(t *testing.T) {
@@ -105,9 +92,8 @@ func TestSameFailureIsListedOnce(t *testing.T) {
 	}
 	before := grow
 	grow.At, before.At, failed.At, failed.Times = start.Add(5*time.Minute), start.Add(4*time.Minute), start.Add(3*time.Minute), 3
-	if got, want := r.Report().Timeline, []decision.Entry{grow, before, failed}; !reflect.DeepEqual(got, want) {
-		t.Errorf("timeline %+v, want %+v", got, want)
-	}
+	got, want := r.Report().Timeline, []decision.Entry{grow, before, failed}
+	assert.Truef(t, reflect.DeepEqual(got, want), "timeline %+v, want %+v", got, want)
 }
 
 func TestListsAreBounded(t *testing.T) {
@@ -162,9 +148,7 @@ func TestLongTextsAreCut(t *testing.T) {
 		case reflect.String:
 			if text := v.String(); len(text) > 0 {
 				texts++
-				if len(text) > 1_000+len("…") || !utf8.ValidString(text) {
-					t.Errorf("a text has %d bytes", len(text))
-				}
+				assert.Truef(t, len(text) <= 1_000+len("…") && utf8.ValidString(text), "a text has %d bytes", len(text))
 			}
 		case reflect.Slice:
 			for at := range v.Len() {
@@ -182,9 +166,7 @@ func TestLongTextsAreCut(t *testing.T) {
 	if g := report.Groups[0]; len(g.Problems) != 5 || len(g.CoolDowns) != 50 {
 		t.Errorf("%d problems and %d cool-downs of a group, want 5 and 50", len(g.Problems), len(g.CoolDowns))
 	}
-	if texts < 100 {
-		t.Errorf("looked at %d texts only", texts)
-	}
+	assert.Truef(t, texts >= 100, "looked at %d texts only", texts)
 }
 
 func slicesOf[T any](element T, n int) []T {
@@ -200,9 +182,8 @@ func TestEmptyReportHasLists(t *testing.T) {
 	r.CallsFrom(func() []decision.Call { return nil })
 	text, err := json.Marshal(r.Report())
 	require.NoError(t, err)
-	if strings.Contains(string(text), "null") || !strings.Contains(string(text), `"leader":false`) {
-		t.Errorf("the report of a process that does not lead is %s", text)
-	}
+	assert.Truef(t, !strings.Contains(string(text), "null") && strings.Contains(string(text), `"leader":false`),
+		"the report of a process that does not lead is %s", text)
 }
 
 func TestRecordServesManyAtOnce(t *testing.T) {
@@ -220,9 +201,8 @@ func TestRecordServesManyAtOnce(t *testing.T) {
 		})
 		wait.Go(func() {
 			for range 100 {
-				if _, err := json.Marshal(r.Report()); err != nil {
-					t.Error(err)
-				}
+				_, err := json.Marshal(r.Report())
+				assert.NoError(t, err)
 			}
 		})
 	}
@@ -272,12 +252,9 @@ func TestRecordHoldsLittleMemory(t *testing.T) {
 	}
 	held := heap() - before
 	t.Logf("held %.1f MiB", float64(held)/(1<<20))
-	if held > 20<<20 {
-		t.Errorf("the record holds %d bytes, want at most 20 MiB", held)
-	}
-	if got := len(r.Report().Pods); got != pods {
-		t.Errorf("%d pods", got)
-	}
+	assert.Truef(t, held <= 20<<20, "the record holds %d bytes, want at most 20 MiB", held)
+	got := len(r.Report().Pods)
+	assert.Truef(t, got == pods, "%d pods", got)
 }
 
 func name(kind string, at int) string { return fmt.Sprintf("%s-%05d", kind, at) }

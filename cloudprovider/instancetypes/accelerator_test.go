@@ -41,9 +41,8 @@ func TestEveryGPUHasAResource(t *testing.T) {
 		if typ.GPU.Count == 0 {
 			continue
 		}
-		if resource, _ := typ.Accelerator(); resource == "" {
-			t.Errorf("%s: no resource for %+v", typ.Name, typ.GPU)
-		}
+		resource, _ := typ.Accelerator()
+		assert.Truef(t, resource != "", "%s: no resource for %+v", typ.Name, typ.GPU)
 	}
 }
 
@@ -64,7 +63,6 @@ func TestNeuronDevicesAndTheirCoresArePublishedBoth(t *testing.T) {
 
 func TestUnknownVendorPublishesNothing(t *testing.T) {
 	typ := Type{GPU: GPU{Count: 2, Manufacturer: "Acme", Name: "One (rev. 2)"}}
-	if resource, count := typ.Accelerator(); resource != "" || count != 0 {
-		t.Errorf("Accelerator() = %q, %d, want nothing", resource, count)
-	}
+	resource, count := typ.Accelerator()
+	assert.Truef(t, resource == "" && count == 0, "Accelerator() = %q, %d, want nothing", resource, count)
 }

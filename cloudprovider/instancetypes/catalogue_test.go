@@ -7,67 +7,51 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestEmbeddedCatalogueKnowsEveryTypeOfTheTable(t *testing.T) {
 	c := Embedded()
-	if len(c.Types()) != 1397 {
-		t.Errorf("%d types, want 1397: say so in the package documentation and in data/SOURCES.md", len(c.Types()))
-	}
+	assert.Len(t, c.Types(), 1397, "types: say so in the package documentation and in data/SOURCES.md")
 	if names := c.Names(); len(names) != len(c.Types()) || !slices.IsSorted(names) {
 		t.Errorf("Names() gives %d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(c.Types()))
 	}
-	if want := time.Date(2026, 8, 2, 0, 0, 0, 0, time.UTC); !c.date.Equal(want) || c.source == "" {
-		t.Errorf("date %v, source %q, want %v and some source", c.date, c.source, want)
-	}
+	want := time.Date(2026, 8, 2, 0, 0, 0, 0, time.UTC)
+	assert.Truef(t, c.date.Equal(want) && c.source != "", "date %v, source %q, want %v and some source", c.date, c.source, want)
 }
 
 func TestLookupGivesTheFactsOfOneType(t *testing.T) {
 	const gib = 1024 * mib
 	for _, want := range []Type{
-		{
-			Name: "g4dn.xlarge", VCPU: 4, MemoryBytes: 16 * gib, Architecture: "amd64",
+		{Name: "g4dn.xlarge", VCPU: 4, MemoryBytes: 16 * gib, Architecture: "amd64",
 			GPU:     GPU{Count: 1, Manufacturer: "NVIDIA", Name: "T4", MemoryBytes: 16 * gib},
-			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 39, LocalNVMeBytes: 125e9, MeasuredMemoryBytes: 16060416 * kib,
-		},
-		{
-			Name: "m5.large", VCPU: 2, MemoryBytes: 8 * gib, Architecture: "amd64",
-			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 9, MeasuredMemoryBytes: 7816192 * kib,
-		},
-		{
-			Name: "trn1.32xlarge", VCPU: 128, MemoryBytes: 512 * gib, Architecture: "amd64",
-			NeuronDevices: 16, NeuronCores: 32, EFAInterfaces: 8, MaxENIs: 5, IPv4PerENI: 50, PodENIs: 82, LocalNVMeBytes: 7600e9,
-		},
-		{
-			Name: "m6g.metal", VCPU: 64, MemoryBytes: 256 * gib, Architecture: "arm64",
-			MaxENIs: 15, IPv4PerENI: 50, PodENIs: 107, BareMetal: true, MeasuredMemoryBytes: 263398400 * kib,
-		},
+			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 39, LocalNVMeBytes: 125e9, MeasuredMemoryBytes: 16060416 * kib},
+		{Name: "m5.large", VCPU: 2, MemoryBytes: 8 * gib, Architecture: "amd64",
+			MaxENIs: 3, IPv4PerENI: 10, PodENIs: 9, MeasuredMemoryBytes: 7816192 * kib},
+		{Name: "trn1.32xlarge", VCPU: 128, MemoryBytes: 512 * gib, Architecture: "amd64",
+			NeuronDevices: 16, NeuronCores: 32, EFAInterfaces: 8, MaxENIs: 5, IPv4PerENI: 50, PodENIs: 82, LocalNVMeBytes: 7600e9},
+		{Name: "m6g.metal", VCPU: 64, MemoryBytes: 256 * gib, Architecture: "arm64",
+			MaxENIs: 15, IPv4PerENI: 50, PodENIs: 107, BareMetal: true, MeasuredMemoryBytes: 263398400 * kib},
 	} {
 		t.Run(want.Name, func(t *testing.T) {
 			got, ok := Embedded().Lookup(want.Name)
-			if want.Source = got.Source; !ok || got.Source == "" {
-				t.Fatalf("Lookup(%q) = %+v, %v, want the type with a source", want.Name, got, ok)
-			}
+			want.Source = got.Source
+			require.Truef(t, ok && got.Source != "", "Lookup(%q) = %+v, %v, want the type with a source", want.Name, got, ok)
 			assert.Emptyf(t, cmp.Diff(want, got), "Lookup(%q) differs (-want +got)", want.Name)
 		})
 	}
 	for _, name := range []string{"", "m5", "m5.larg", "m5.largee", "zz9.metal"} {
-		if got, ok := Embedded().Lookup(name); ok {
-			t.Errorf("Lookup(%q) = %+v, want nothing", name, got)
-		}
+		got, ok := Embedded().Lookup(name)
+		assert.Falsef(t, ok, "Lookup(%q) = %+v, want nothing", name, got)
 	}
 }
 
 func TestENIMaxPodsIsTheFormulaOfTheVPCCNI(t *testing.T) {
 	for name, want := range map[string]int{"m5.large": 29, "t3.medium": 17, "m5.4xlarge": 234, "p4d.24xlarge": 737, "p5.48xlarge": 100} {
 		typ, _ := Embedded().Lookup(name)
-		if got := typ.ENIMaxPods(); got != want {
-			t.Errorf("%s: ENIMaxPods() = %d, want %d", name, got, want)
-		}
+		assert.Equalf(t, want, typ.ENIMaxPods(), "%s: ENIMaxPods()", name)
 	}
-	if got := (Type{Name: "x1.new", VCPU: 2}).ENIMaxPods(); got != 0 {
-		t.Errorf("ENIMaxPods() without interface limits = %d, want 0", got)
-	}
+	assert.Equal(t, 0, (Type{Name: "x1.new", VCPU: 2}).ENIMaxPods(), "ENIMaxPods() without interface limits")
 }
 
 func TestWithReplacesAndAddsWithoutTouchingTheOriginal(t *testing.T) {
@@ -84,19 +68,15 @@ func TestWithReplacesAndAddsWithoutTouchingTheOriginal(t *testing.T) {
 	if got, _ := c.Lookup("m5.large"); got.EFAInterfaces != 7 || got.MeasuredMemoryBytes != known.MeasuredMemoryBytes {
 		t.Errorf("m5.large = %+v, want the new facts and the measured memory that was known", got)
 	}
-	if got, _ := c.Lookup("m5.xlarge"); got.MeasuredMemoryBytes != 0 {
-		t.Errorf("m5.xlarge = %+v, want no measured memory, for it was measured on another size", got)
-	}
-	if got, ok := c.Lookup("zz9.plural"); !ok || got.VCPU != 2 {
-		t.Errorf("zz9.plural = %+v, %v, want the last of the two given", got, ok)
-	}
+	got, _ := c.Lookup("m5.xlarge")
+	assert.EqualValuesf(t, 0, got.MeasuredMemoryBytes, "m5.xlarge = %+v, want no measured memory, for it was measured on another size", got)
+	got, ok := c.Lookup("zz9.plural")
+	assert.Truef(t, ok && got.VCPU == 2, "zz9.plural = %+v, %v, want the last of the two given", got, ok)
 	if names := c.Names(); !slices.IsSorted(names) || len(names) != len(base.Types())+1 {
 		t.Errorf("%d names, sorted %v, want %d sorted", len(names), slices.IsSorted(names), len(base.Types())+1)
 	}
 	assert.Empty(t, cmp.Diff(before, base.Types()), "the original catalogue changed (-before +after)")
-	if base.With() != base {
-		t.Error("With() of nothing made a copy, want the catalogue itself")
-	}
+	assert.True(t, base.With() == base, "With() of nothing made a copy, want the catalogue itself")
 }
 
 // BenchmarkLookup finds one type among 1,397: go test -bench Lookup ./cloudprovider/instancetypes
@@ -104,8 +84,7 @@ func BenchmarkLookup(b *testing.B) {
 	c := Embedded()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, ok := c.Lookup("m6i.2xlarge"); !ok {
-			b.Fatal("m6i.2xlarge is missing")
-		}
+		_, ok := c.Lookup("m6i.2xlarge")
+		require.True(b, ok, "m6i.2xlarge is missing")
 	}
 }

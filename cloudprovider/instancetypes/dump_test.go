@@ -54,9 +54,7 @@ func TestADumpMayHaveSeveralPages(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			types, err := ParseDump([]byte(tt.dump))
-			if err != nil || len(types) != tt.want {
-				t.Errorf("ParseDump() = %v types, %v, want %d", types, err, tt.want)
-			}
+			assert.Truef(t, err == nil && len(types) == tt.want, "ParseDump() = %v types, %v, want %d", types, err, tt.want)
 		})
 	}
 }
@@ -74,9 +72,8 @@ func TestAFaultInADumpIsNamed(t *testing.T) {
 		{name: "negative", dump: strings.Replace(page, `"TotalSizeInGB": 30400`, `"TotalSizeInGB": -1`, 1), want: "below zero"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := ParseDump([]byte(tt.dump)); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("ParseDump() error = %v, want one with %q", err, tt.want)
-			}
+			_, err := ParseDump([]byte(tt.dump))
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "ParseDump() error = %v, want one with %q", err, tt.want)
 		})
 	}
 }
@@ -91,9 +88,8 @@ func TestAUsersFileIsADump(t *testing.T) {
 	if len(types) != 6 || types[0].Source != "ec2:DescribeInstanceTypes in types.json, 2026-11-20" {
 		t.Errorf("%d types of %q", len(types), types[0].Source)
 	}
-	if _, err := ReadFile(path + "x"); err == nil || !strings.Contains(err.Error(), "types.jsonx: no such file") {
-		t.Errorf("error = %v, want the file's name", err)
-	}
+	_, err = ReadFile(path + "x")
+	assert.ErrorContains(t, err, "types.jsonx: no such file", "error, want the file's name")
 }
 
 func TestWhatEC2DoesNotTellSurvivesANewerList(t *testing.T) {
@@ -101,9 +97,8 @@ func TestWhatEC2DoesNotTellSurvivesANewerList(t *testing.T) {
 	require.NoError(t, err)
 	got, _ := Embedded().With(dump...).Lookup("m7g.metal")
 	want, _ := Embedded().Lookup("m7g.metal")
-	if got.MeasuredMemoryBytes != want.MeasuredMemoryBytes || got.PodENIs != want.PodENIs || want.PodENIs == 0 {
-		t.Errorf("m7g.metal = %+v, want the measured memory and the pod interfaces of %+v", got, want)
-	}
+	assert.Truef(t, got.MeasuredMemoryBytes == want.MeasuredMemoryBytes && got.PodENIs == want.PodENIs && want.PodENIs != 0,
+		"m7g.metal = %+v, want the measured memory and the pod interfaces of %+v", got, want)
 }
 
 func FuzzParseDump(f *testing.F) {

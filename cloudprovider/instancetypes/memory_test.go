@@ -3,6 +3,8 @@ package instancetypes
 import (
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
@@ -17,19 +19,15 @@ func TestMemoryCapacityIsMeasuredOrEstimated(t *testing.T) {
 			typ:     Type{MemoryBytes: 16384 * mib, MeasuredMemoryBytes: 16060416 * kib},
 			wantKiB: 16018472, wantMeasured: true, // 40.96 MiB less, whole KiB
 		},
-		{
-			name:    "measured, small, 8 MiB less",
-			typ:     Type{MemoryBytes: 512 * mib, MeasuredMemoryBytes: 433152 * kib},
-			wantKiB: 433152 - 8*1024, wantMeasured: true,
-		},
+		{name: "measured, small, 8 MiB less", typ: Type{MemoryBytes: 512 * mib, MeasuredMemoryBytes: 433152 * kib},
+			wantKiB: 433152 - 8*1024, wantMeasured: true},
 		{name: "estimated, 5 % and 230 MiB less", typ: Type{MemoryBytes: 1000 * mib}, wantKiB: (1000 - 50 - 230) * 1024},
 		{name: "too small to estimate", typ: Type{MemoryBytes: 200 * mib}, wantKiB: 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			bytes, measured := tt.typ.MemoryCapacity()
-			if bytes != tt.wantKiB*kib || measured != tt.wantMeasured {
-				t.Errorf("MemoryCapacity() = %d KiB, %v, want %d KiB, %v", bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
-			}
+			assert.Truef(t, bytes == tt.wantKiB*kib && measured == tt.wantMeasured,
+				"MemoryCapacity() = %d KiB, %v, want %d KiB, %v", bytes/kib, measured, tt.wantKiB, tt.wantMeasured)
 		})
 	}
 }
@@ -48,7 +46,5 @@ func TestEstimateStaysBelowEveryMeasuredTypeButVT1(t *testing.T) {
 			t.Errorf("%s: estimated %d KiB, measured %d KiB", typ.Name, estimate/kib, real/kib)
 		}
 	}
-	if measured < 600 {
-		t.Errorf("%d types were measured, want the 600 and more of the table", measured)
-	}
+	assert.Truef(t, measured >= 600, "%d types were measured, want the 600 and more of the table", measured)
 }

@@ -27,9 +27,8 @@ func TestFormatReproducesEmbeddedTable(t *testing.T) {
 			require.NoError(t, err)
 			got = Format(c.With(newer...).Types(), "EC2 DescribeInstanceTypes", info.ModTime().UTC())
 		}
-		if _, err := parse(got); err != nil {
-			t.Fatal(err)
-		}
+		_, err := parse(got)
+		require.NoError(t, err)
 		require.NoError(t, os.WriteFile("data/instance_types.csv", []byte(got), 0o644))
 		return
 	}
@@ -42,8 +41,7 @@ func BenchmarkParse(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(embeddedTable)))
 	for b.Loop() {
-		if _, err := parse(embeddedTable); err != nil {
-			b.Fatal(err)
-		}
+		_, err := parse(embeddedTable)
+		require.NoError(b, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -32,9 +33,8 @@ func TestInstanceOfAnotherClusterIsLeftAlone(t *testing.T) {
 	w.state("a", "b")
 	w.send(warning(warned, time.Now()))
 	w.wait("the message is put back for others", func() bool { return w.handled()["left-to-others spot-interruption"] > 0 })
-	if node := w.nodes()[warned]; node == nil || node.Spec.Unschedulable {
-		t.Errorf("its node became %v, want it as it was", node)
-	}
+	node := w.nodes()[warned]
+	assert.Truef(t, node != nil && !node.Spec.Unschedulable, "its node became %v, want it as it was", node)
 	if q := w.aws.Queues()[0]; w.terminations() != 0 || w.desired() != 2 || q.Visible+q.InFlight+q.Delayed == 0 {
 		t.Errorf("%d terminations, desired %d, queue %+v, want no change and the message left", w.terminations(), w.desired(), q)
 	}
@@ -49,7 +49,6 @@ func TestUnownedInstanceWithoutNodeIsLeftAlone(t *testing.T) {
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.wait("the message is put back, and tried again", func() bool { return w.handled()["hand-back-failed spot-interruption"] > 1 })
-	if w.terminations() != 0 || w.desired() != 2 {
-		t.Errorf("%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
-	}
+	assert.Truef(t, w.terminations() == 0 && w.desired() == 2,
+		"%d terminations, desired %d, want the instance untouched", w.terminations(), w.desired())
 }

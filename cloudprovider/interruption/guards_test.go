@@ -51,9 +51,7 @@ func TestPodBoundLateIsMoved(t *testing.T) {
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
-	if w.evicted["late"] != 1 {
-		t.Errorf("evicted %v, want the pod that came late", w.evicted)
-	}
+	assert.Equalf(t, 1, w.evicted["late"], "evicted %v, want the pod that came late", w.evicted)
 }
 
 func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
@@ -68,9 +66,7 @@ func TestPlannedDrainKeepsInstanceOfLatePod(t *testing.T) {
 	w.wait("back in use, or ended", func() bool {
 		return w.terminations() > 0 || w.nodes()[kept].Annotations[interruption.Taint] == ""
 	})
-	if w.terminations() != 0 {
-		t.Error("the instance was ended under its pod")
-	}
+	assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
 }
 
 func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
@@ -81,15 +77,12 @@ func TestPlannedDrainLeavesTimeForItsPods(t *testing.T) {
 	w.run(warned, "a")
 	unready := w.nodes()[other] // as a replacement that does not become ready
 	unready.Status.Conditions = nil
-	if _, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), unready, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), unready, metav1.UpdateOptions{})
+	require.NoError(t, err)
 	w.annotate(warned, "cordon,label", time.Now().Add(20*time.Second), "kind", "rebalance-recommendation")
 	w.running(drainOnRebalance)
 	w.waitTerminated(warned)
-	if w.evicted["a"] != 1 {
-		t.Errorf("evicted %v", w.evicted)
-	}
+	assert.Equalf(t, 1, w.evicted["a"], "evicted %v", w.evicted)
 }
 
 // overdue shows the groups as if AWS had long failed to launch the missing instances.
@@ -140,9 +133,7 @@ func TestWarningHurriesPlannedDrain(t *testing.T) {
 	w.send(warning(warned, time.Now().Add(-118*time.Second)))
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
-	if w.handled()["forced spot-interruption"] != 1 {
-		t.Errorf("handled %v, want the pod deleted in the time of the warning", w.handled())
-	}
+	assert.Equalf(t, 1, w.handled()["forced spot-interruption"], "handled %v, want the pod deleted in the time of the warning", w.handled())
 }
 
 func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
@@ -153,12 +144,10 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 	w.run(ended, "a")
 	node := w.nodes()[ended]
 	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "ToBeDeletedByClusterAutoscaler", Effect: corev1.TaintEffectNoSchedule})
-	if _, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := w.cache.Terminate(t.Context(), "spot", []string{ended}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+	require.NoError(t, err)
+	_, err = w.cache.Terminate(t.Context(), "spot", []string{ended})
+	require.NoError(t, err)
 	w.wait("it is leaving", func() bool { i, _ := w.cache.Snapshot().Instance(ended); return i != nil && i.Lifecycle.Leaving() })
 	w.running()
 	w.send(fmt.Sprintf(`{"id":"s","detail-type":"EC2 Instance State-change Notification","source":"aws.ec2",`+
@@ -169,9 +158,7 @@ func TestInstanceTerminatedByCoreIsOnlyCounted(t *testing.T) {
 			t.Errorf("its message is handled as %q", what)
 		}
 	}
-	if len(w.evicted) > 0 {
-		t.Errorf("evicted %v from a node that the core has drained", w.evicted)
-	}
+	assert.Empty(t, w.evicted, "evicted from a node that the core has drained")
 }
 
 func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
@@ -184,9 +171,7 @@ func TestInstanceInStandbyIsDrainedAndStays(t *testing.T) {
 	w.running()
 	w.send(warning(standby, time.Now()))
 	w.waitEmptyQueue()
-	if w.terminations() != 0 || w.evicted["a"] != 1 {
-		t.Errorf("%d terminations, evicted %v", w.terminations(), w.evicted)
-	}
+	assert.Truef(t, w.terminations() == 0 && w.evicted["a"] == 1, "%d terminations, evicted %v", w.terminations(), w.evicted)
 }
 
 func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
@@ -203,9 +188,7 @@ func TestTerminationsAndReplacementsUseSeparateCalls(t *testing.T) {
 	both.Wait()
 	w.waitTerminated(ids[0])
 	w.waitTerminated(ids[1])
-	if w.desired() != 2 {
-		t.Errorf("desired %d, want 2: one of three is replaced", w.desired())
-	}
+	assert.Equal(t, 2, w.desired(), "desired: one of three is replaced")
 }
 
 func TestHookIsCompletedAfterItsInstance(t *testing.T) {
@@ -218,14 +201,10 @@ func TestHookIsCompletedAfterItsInstance(t *testing.T) {
 	w.background(h.Run)
 	require.NoError(t, w.aws.SetDesired("spot", 0))
 	w.wait("the message is put back", func() bool { return w.handled()["hand-back-failed lifecycle-terminate"] > 0 })
-	if n := w.aws.Calls()["CompleteLifecycleAction"]; n > 0 {
-		t.Error("the lifecycle action was completed although nobody has drained the node")
-	}
+	assert.True(t, w.aws.Calls()["CompleteLifecycleAction"] <= 0, "the lifecycle action was completed although nobody has drained the node")
 	forget()
 	w.waitTerminated(warned)
-	if w.evicted["a"] != 1 {
-		t.Errorf("evicted %v", w.evicted)
-	}
+	assert.Equalf(t, 1, w.evicted["a"], "evicted %v", w.evicted)
 }
 
 func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {
@@ -235,11 +214,9 @@ func TestNodeStaysCordonedDuringItsDrain(t *testing.T) {
 	w.annotate(id, "cordon,label", time.Now().Add(-6*time.Minute))
 	h := w.handler()
 	forget := h.TerminateFails(id, "spot")
-	if h.Reconcile(t.Context()); !w.nodes()[id].Spec.Unschedulable {
-		t.Error("the node was put back into use under its drain")
-	}
+	h.Reconcile(t.Context())
+	assert.True(t, w.nodes()[id].Spec.Unschedulable, "the node was put back into use under its drain")
 	forget()
-	if h.Reconcile(t.Context()); w.nodes()[id].Spec.Unschedulable {
-		t.Error("the node is still cordoned, though nobody drains it and its instance was spared")
-	}
+	h.Reconcile(t.Context())
+	assert.False(t, w.nodes()[id].Spec.Unschedulable, "the node is still cordoned, though nobody drains it and its instance was spared")
 }

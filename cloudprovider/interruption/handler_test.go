@@ -36,17 +36,12 @@ func TestWarnedNodeIsDrainedAndTerminated(t *testing.T) {
 	w.wait("the node is cordoned", func() bool { n := w.nodes()[warned]; return n == nil || n.Spec.Unschedulable })
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
-	if w.desired() != 1 || w.terminations() != 1 || !slices.Equal(w.inService(), []string{other}) {
-		t.Errorf("desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
-	}
+	assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && slices.Equal(w.inService(), []string{other}),
+		"desired %d after %d terminations, in service %v", w.desired(), w.terminations(), w.inService())
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1, "c": 1}, w.evicted))
-	if got := w.handled()["drained spot-interruption"]; got != 1 {
-		t.Errorf("%v", w.handled())
-	}
+	assert.Equalf(t, 1, w.handled()["drained spot-interruption"], "%v", w.handled())
 	for name, want := range map[string]int{"drain_duration_seconds": 1, "time_left_seconds": 1, "pods_evicted_total": 3, "pods_lost_total": 0} {
-		if got := w.count("asg_autoscaler_interruption_" + name)[""]; got != want {
-			t.Errorf("%s: %d, want %d", name, got, want)
-		}
+		assert.Equalf(t, want, w.count("asg_autoscaler_interruption_" + name)[""], "%s", name)
 	}
 	var texts []string
 	for len(events.Events) > 0 {
@@ -82,9 +77,8 @@ func TestNodeAnnotationsDescribeTheDrain(t *testing.T) {
 	}
 	require.NoError(t, json.Unmarshal([]byte(n.Annotations[interruption.Taint]), &got))
 	// The age of the event counts from when its message was received, so a busy machine adds what it took from there to here.
-	if late := got.Deadline.Sub(began.Add(2 * time.Minute)); late < 0 || late > time.Since(began) {
-		t.Errorf("deadline %v, want two minutes after %v", got.Deadline, began)
-	}
+	late := got.Deadline.Sub(began.Add(2 * time.Minute))
+	assert.Truef(t, late >= 0 && late <= time.Since(began), "deadline %v, want two minutes after %v", got.Deadline, began)
 	if want := "EC2 takes the instance back (terminate), event event-of-" + warned; got.Kind != "spot-interruption" || got.Reason != want ||
 		got.Terminating != nil || !got.Cordoned || !got.Excluded || got.Began.Before(began) {
 		t.Errorf("got %+v, want the reason %q, and what is to be undone", got, want)
@@ -99,9 +93,7 @@ func TestEmptyNodeIsTerminatedAtOnce(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
-	if w.desired() != 1 || w.handled()["empty spot-interruption"] != 1 {
-		t.Errorf("desired %d, %v", w.desired(), w.handled())
-	}
+	assert.Truef(t, w.desired() == 1 && w.handled()["empty spot-interruption"] == 1, "desired %d, %v", w.desired(), w.handled())
 }
 
 func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
@@ -117,15 +109,12 @@ func TestTerminationWaitsUntilPodsRunElsewhere(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.wait("evicted", func() bool { _, err := w.cluster.Tracker().Get(podserver.Pods, "default", "a"); return err != nil })
 	time.Sleep(2500 * time.Millisecond)
-	if w.terminations() != 0 {
-		t.Fatal("the instance was terminated while its pod is pending")
-	}
+	require.Equal(t, 0, w.terminations(), "the instance was terminated while its pod is pending")
 	pod, err := w.cluster.CoreV1().Pods("default").Get(t.Context(), "b", metav1.GetOptions{})
 	require.NoError(t, err)
 	pod.Spec.NodeName, pod.Status.Conditions = w.nodes()[other].Name, []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
-	if _, err := w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err = w.cluster.CoreV1().Pods("default").Update(t.Context(), pod, metav1.UpdateOptions{})
+	require.NoError(t, err)
 	w.waitTerminated(warned)
 }
 
@@ -180,9 +169,8 @@ func TestReadyPodsOfAControllerAreNotLookedThrough(t *testing.T) {
 	w.running(func(o *interruption.Options) { o.Pods = counting{o.Pods, &pods} })
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
-	if n := pods.Load(); w.evicted["a"] != 1 || n == 0 || n >= crowd {
-		t.Errorf("%d pods were looked at, evicted %v", n, w.evicted)
-	}
+	n := pods.Load()
+	assert.Truef(t, w.evicted["a"] == 1 && n != 0 && n < crowd, "%d pods were looked at, evicted %v", n, w.evicted)
 }
 
 func TestAWSReplacesInstanceAtMinimumSize(t *testing.T) {
@@ -194,9 +182,7 @@ func TestAWSReplacesInstanceAtMinimumSize(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
 	w.wait("another in its place", func() bool { return len(w.inService()) == 2 })
-	if w.desired() != 2 {
-		t.Errorf("desired %d, want the minimum of 2", w.desired())
-	}
+	assert.Equal(t, 2, w.desired(), "desired, want the minimum of 2")
 }
 
 func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
@@ -212,9 +198,8 @@ func TestPodsHeldByBudgetAtTheDeadline(t *testing.T) {
 			w.send(warning(warned, time.Now().Add(-118*time.Second))) // two seconds to go, which the Handler extends to five
 			w.waitTerminated(warned)
 			w.waitEmptyQueue()
-			if w.desired() != 1 || w.handled()[want+" spot-interruption"] != 1 {
-				t.Errorf("desired %d, %v, want %s", w.desired(), w.handled(), want)
-			}
+			assert.Truef(t, w.desired() == 1 && w.handled()[want+" spot-interruption"] == 1,
+				"desired %d, %v, want %s", w.desired(), w.handled(), want)
 		})
 	}
 }
@@ -246,13 +231,9 @@ func TestIrrelevantMessagesChangeNothing(t *testing.T) {
 	})
 	assert.Empty(t, cmp.Diff(want, got))
 	for id, node := range w.nodes() {
-		if node.Spec.Unschedulable {
-			t.Errorf("the node of %s was cordoned", id)
-		}
+		assert.Falsef(t, node.Spec.Unschedulable, "the node of %s was cordoned", id)
 	}
-	if w.desired() != 2 || w.terminations() != 0 {
-		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
-	}
+	assert.Truef(t, w.desired() == 2 && w.terminations() == 0, "desired %d after %d terminations", w.desired(), w.terminations())
 }
 
 // hookMessage is the lifecycle action of an instance that waits to be terminated.
@@ -274,9 +255,7 @@ func TestDuplicateMessagesShareOneJob(t *testing.T) {
 	w.waitTerminated(warned)
 	w.send(warning(warned, time.Now()))
 	w.waitEmptyQueue()
-	if w.desired() != 2 || w.terminations() != 1 {
-		t.Errorf("desired %d after %d terminations", w.desired(), w.terminations())
-	}
+	assert.Truef(t, w.desired() == 2 && w.terminations() == 1, "desired %d after %d terminations", w.desired(), w.terminations())
 	assert.Empty(t, cmp.Diff(map[string]int{"a": 1, "b": 1}, w.evicted))
 }
 
@@ -289,9 +268,7 @@ func TestInstanceWithoutNodeIsTerminated(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
-	if w.desired() != 1 || w.handled()["no-node spot-interruption"] != 1 {
-		t.Errorf("desired %d, %v", w.desired(), w.handled())
-	}
+	assert.Truef(t, w.desired() == 1 && w.handled()["no-node spot-interruption"] == 1, "desired %d, %v", w.desired(), w.handled())
 }
 
 func TestNextLeaderTakesUpTheDrain(t *testing.T) {
@@ -307,12 +284,9 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 			w.send(warning(warned, time.Now()))
 			w.wait("cordoned", func() bool { return w.nodes()[warned].Spec.Unschedulable })
 			stop()
-			if w.handled()["left-to-next spot-interruption"] != 1 {
-				t.Errorf("%v", w.handled())
-			}
-			if q := w.aws.Queues()[0]; q.Visible == 0 {
-				t.Errorf("the message is not there for the next leader: %+v", q)
-			}
+			assert.Equalf(t, 1, w.handled()["left-to-next spot-interruption"], "%v", w.handled())
+			q := w.aws.Queues()[0]
+			assert.Truef(t, q.Visible != 0, "the message is not there for the next leader: %+v", q)
 			w.refused.Store(false)
 			w.running(func(o *interruption.Options) {
 				if !withMessage {
@@ -320,9 +294,8 @@ func TestNextLeaderTakesUpTheDrain(t *testing.T) {
 				}
 			})
 			w.waitTerminated(warned)
-			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 {
-				t.Errorf("desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
-			}
+			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1,
+				"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
 		})
 	}
 }
@@ -358,14 +331,10 @@ func TestInstancePastItsDeadlineKeepsItsPods(t *testing.T) {
 	w.annotate(late, "cordon,label", time.Now().Add(-time.Minute))
 	w.running()
 	time.Sleep(6 * time.Second)
-	if w.terminations() != 0 {
-		t.Fatal("terminated with a pod on it")
-	}
+	require.Equal(t, 0, w.terminations(), "terminated with a pod on it")
 	w.refused.Store(false)
 	w.waitTerminated(late)
-	if w.evicted["a"] != 1 || w.desired() != 1 {
-		t.Errorf("evicted %v, desired %d", w.evicted, w.desired())
-	}
+	assert.Truef(t, w.evicted["a"] == 1 && w.desired() == 1, "evicted %v, desired %d", w.evicted, w.desired())
 }
 
 func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
@@ -387,9 +356,8 @@ func TestNodeOfSparedInstanceIsUncordoned(t *testing.T) {
 			n := w.nodes()[spared]
 			_, excluded := n.Labels[corev1.LabelNodeExcludeBalancers]
 			tainted := slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == interruption.Taint })
-			if n.Spec.Unschedulable != tt.cordoned || excluded || tainted || w.terminations() != 0 {
-				t.Errorf("unschedulable %v, excluded %v, tainted %v, %d terminations", n.Spec.Unschedulable, excluded, tainted, w.terminations())
-			}
+			assert.Truef(t, n.Spec.Unschedulable == tt.cordoned && !excluded && !tainted && w.terminations() == 0,
+				"unschedulable %v, excluded %v, tainted %v, %d terminations", n.Spec.Unschedulable, excluded, tainted, w.terminations())
 		})
 	}
 }
@@ -403,24 +371,21 @@ func TestTerminationHandlersNodeIsOnlyTerminated(t *testing.T) {
 	node := w.nodes()[warned]
 	node.Spec.Unschedulable = true
 	node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: "aws-node-termination-handler/spot-itn", Effect: corev1.TaintEffectNoSchedule})
-	if _, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := w.cluster.CoreV1().Nodes().Update(t.Context(), node, metav1.UpdateOptions{})
+	require.NoError(t, err)
 	w.running()
 	w.send(warning(warned, time.Now()))
 	w.wait("annotated", func() bool { return w.nodes()[warned].Annotations[interruption.Taint] != "" })
 	time.Sleep(1500 * time.Millisecond)
-	if len(w.evicted) != 0 || w.terminations() != 0 {
-		t.Errorf("evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
-	}
+	assert.Truef(t, len(w.evicted) == 0 && w.terminations() == 0,
+		"evicted %v, %d terminations while the other drains", w.evicted, w.terminations())
 	for _, name := range []string{"a", "b"} {
 		require.NoError(t, w.cluster.Tracker().Delete(podserver.Pods, "default", name))
 	}
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
-	if len(w.evicted) != 0 || w.desired() != 1 || w.terminations() != 1 {
-		t.Errorf("evicted %v, desired %d after %d terminations", w.evicted, w.desired(), w.terminations())
-	}
+	assert.Truef(t, len(w.evicted) == 0 && w.desired() == 1 && w.terminations() == 1,
+		"evicted %v, desired %d after %d terminations", w.evicted, w.desired(), w.terminations())
 }
 
 func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
@@ -446,9 +411,7 @@ func TestRecommendationsDrainOneNodeAtATime(t *testing.T) {
 	}
 	w.wait("one node cordoned", func() bool { return cordoned() > 0 })
 	time.Sleep(time.Second)
-	if n := cordoned(); n != 1 {
-		t.Errorf("%d nodes of the group cordoned at once", n)
-	}
+	assert.Equal(t, 1, cordoned(), "nodes of the group cordoned at once")
 	w.refused.Store(false)
 	w.wait("one instance terminated", func() bool { return w.desired() == 2 })
 }
@@ -467,9 +430,8 @@ func TestLifecycleActionCompletedAfterDrain(t *testing.T) {
 	if left := w.inService(); left[0] != warned && len(w.evicted) != 2 {
 		t.Errorf("evicted %v", w.evicted)
 	}
-	if w.desired() != 1 || w.terminations() != 0 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
-		t.Errorf("desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
-	}
+	assert.Truef(t, w.desired() == 1 && w.terminations() == 0 && w.aws.Calls()["CompleteLifecycleAction"] != 0,
+		"desired %d after %d terminations, calls %v", w.desired(), w.terminations(), w.aws.Calls())
 }
 
 func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
@@ -481,9 +443,8 @@ func TestWarnedInstanceWithHookIsTerminated(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
 	w.waitEmptyQueue()
-	if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 {
-		t.Errorf("desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
-	}
+	assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1,
+		"desired %d after %d terminations, evicted %v", w.desired(), w.terminations(), w.evicted)
 }
 
 func TestSeveralClustersCanShareAQueue(t *testing.T) {
@@ -504,7 +465,6 @@ func TestSeveralClustersCanShareAQueue(t *testing.T) {
 	ours := w.inService()[0]
 	w.send(warning(ours, time.Now()))
 	w.waitTerminated(ours)
-	if other, _ = w.aws.Group("theirs"); len(other.Instances) != 1 || other.Desired != 1 {
-		t.Errorf("%+v", other)
-	}
+	other, _ = w.aws.Group("theirs")
+	assert.Truef(t, len(other.Instances) == 1 && other.Desired == 1, "%+v", other)
 }

@@ -14,9 +14,8 @@ func TestHookOfAnotherToolIsLeftToIt(t *testing.T) {
 	g.LifecycleHooks[0].Name = "copy-logs"
 	inBubble(t, g, func(t *testing.T, w *world) {
 		w.running()
-		if _, err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1]); err != nil {
-			t.Fatal(err)
-		}
+		_, err := w.cache.Terminate(t.Context(), "spot", w.inService()[:1])
+		require.NoError(t, err)
 		w.wait("its message is dropped", func() bool { return w.handled()["other-hook lifecycle-terminate"] == 1 })
 		time.Sleep(9 * time.Minute)
 		if calls := w.aws.Calls(); calls["CompleteLifecycleAction"]+calls["RecordLifecycleActionHeartbeat"] > 0 {

@@ -166,13 +166,11 @@ func (w *world) die(seed uint64, live func(*world) (stop func())) {
 		})
 	}
 	w.within(90*time.Second, "an empty queue", func() bool { q := w.aws.Queues()[0]; return q.Visible+q.InFlight+q.Delayed == 0 })
-	if want := 6 - len(warned); w.desired() != want {
-		t.Errorf("seed %d: desired %d after %d interruptions of 6, want %d", seed, w.desired(), len(warned), want)
-	}
+	want := 6 - len(warned)
+	assert.Equalf(t, want, w.desired(), "seed %d: desired after %d interruptions of 6", seed, len(warned))
 	for id, node := range w.nodes() {
-		if node.Spec.Unschedulable || slices.Contains(warned, id) {
-			t.Errorf("seed %d: node of %s is left, cordoned %v", seed, id, node.Spec.Unschedulable)
-		}
+		assert.Falsef(t, node.Spec.Unschedulable || slices.Contains(warned, id),
+			"seed %d: node of %s is left, cordoned %v", seed, id, node.Spec.Unschedulable)
 	}
 	launched := 0
 	for _, e := range w.aws.Events() {
@@ -180,9 +178,7 @@ func (w *world) die(seed uint64, live func(*world) (stop func())) {
 			launched++
 		}
 	}
-	if launched != 6 {
-		t.Errorf("seed %d: %d instances were launched, want the first 6", seed, launched)
-	}
+	assert.Equalf(t, 6, launched, "seed %d: instances were launched, want the first 6", seed)
 }
 
 // victimVariable is the address of the cluster in which the test binary handles interruptions until it is killed.

@@ -40,9 +40,8 @@ func TestEveryKindIsDrainedAndTerminated(t *testing.T) {
 			w.waitTerminated(warned)
 			w.waitEmptyQueue()
 			// AWS also announces the end of the instance, and that message may come in time to share the drain.
-			if w.desired() != 1 || w.terminations() != 1 || w.evicted["a"] != 1 || w.handled()["drained "+tt.kind] < 1 {
-				t.Errorf("desired %d after %d terminations, evicted %v, handled %v", w.desired(), w.terminations(), w.evicted, w.handled())
-			}
+			assert.Truef(t, w.desired() == 1 && w.terminations() == 1 && w.evicted["a"] == 1 && w.handled()["drained "+tt.kind] >= 1,
+				"desired %d after %d terminations, evicted %v, handled %v", w.desired(), w.terminations(), w.evicted, w.handled())
 		})
 	}
 }
@@ -58,16 +57,11 @@ func TestEvictionWaitsForTheCore(t *testing.T) {
 		w.send(warning(warned, began))
 		<-woken
 		assert.Empty(t, cmp.Diff([]string{w.nodes()[warned].Name}, h.NodesBeingDrained()))
-		if !w.nodes()[warned].Spec.Unschedulable {
-			t.Error("the core is woken before the node is cordoned")
-		}
+		assert.True(t, w.nodes()[warned].Spec.Unschedulable, "the core is woken before the node is cordoned")
 		w.waitTerminated(warned)
-		if took := time.Since(began); took < 3*time.Second {
-			t.Errorf("evicted and gone after %v, though the core has not decided", took)
-		}
+		took := time.Since(began)
+		assert.Truef(t, took >= 3*time.Second, "evicted and gone after %v, though the core has not decided", took)
 		w.waitEmptyQueue() // the job has ended
-		if len(h.NodesBeingDrained()) > 0 {
-			t.Errorf("still being drained: %v", h.NodesBeingDrained())
-		}
+		assert.Empty(t, h.NodesBeingDrained(), "still being drained")
 	})
 }

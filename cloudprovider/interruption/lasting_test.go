@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/cache"
@@ -41,9 +42,8 @@ func TestStoppedInstanceThatAWSKeepsIsOnlyDrained(t *testing.T) {
 				w.waitEmptyQueue()
 				w.send(stateChange(stopped, "stopped"))
 				w.waitEmptyQueue()
-				if w.terminations() > 0 || w.desired() != 2 || w.evictions("a") != 1 || !w.nodes()[stopped].Spec.Unschedulable {
-					t.Errorf("%d terminations, desired %d, %d evictions, want a drained node alone", w.terminations(), w.desired(), w.evictions("a"))
-				}
+				assert.Truef(t, w.terminations() == 0 && w.desired() == 2 && w.evictions("a") == 1 && w.nodes()[stopped].Spec.Unschedulable,
+					"%d terminations, desired %d, %d evictions, want a drained node alone", w.terminations(), w.desired(), w.evictions("a"))
 			})
 		})
 	}
@@ -60,17 +60,14 @@ func TestAllNodesOfAnInstanceAreDrained(t *testing.T) {
 				stale := w.nodes()[warned].DeepCopy()
 				stale.Name, stale.ResourceVersion, stale.UID = name, "", "stale"
 				stale.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown}}
-				if _, err := w.cluster.CoreV1().Nodes().Create(t.Context(), stale, metav1.CreateOptions{}); err != nil {
-					t.Fatal(err)
-				}
+				_, err := w.cluster.CoreV1().Nodes().Create(t.Context(), stale, metav1.CreateOptions{})
+				require.NoError(t, err)
 				w.create("c", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = name, corev1.PodRunning })
 				w.running()
 				w.send(warning(warned, time.Now()))
 				w.waitTerminated(warned)
 				for _, pod := range []string{"a", "b", "c"} {
-					if w.evictions(pod) != 1 {
-						t.Errorf("pod %s was evicted %d times before its instance ended", pod, w.evictions(pod))
-					}
+					assert.Equalf(t, 1, w.evictions(pod), "times pod %s was evicted before its instance ended", pod)
 				}
 				if old, err := w.cluster.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{}); err == nil && !old.Spec.Unschedulable {
 					t.Error("the stale node is not cordoned")
@@ -96,9 +93,8 @@ func TestWaitingPlannedDrainsDoNotDelayWarnings(t *testing.T) {
 		began := time.Now()
 		w.send(warning(ids[2], began))
 		w.waitTerminated(ids[2])
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("an empty node is dealt with %v after its warning", took)
-		}
+		took := time.Since(began)
+		assert.Truef(t, took <= 10*time.Second, "an empty node is dealt with %v after its warning", took)
 	})
 }
 
@@ -117,9 +113,8 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 		require.NoError(t, nodes.Delete(t.Context(), old.Name, metav1.DeleteOptions{}))
 		fresh := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: old.Name, UID: "new"},
 			Spec: corev1.NodeSpec{ProviderID: "aws:///" + zone + "/i-0aaaaaaaaaaaaaaaa"}}
-		if _, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := nodes.Create(t.Context(), fresh, metav1.CreateOptions{})
+		require.NoError(t, err)
 		w.wait("the handler knows the new node", func() bool {
 			n, exists, _ := seen.GetByKey(old.Name)
 			return exists && n.(*corev1.Node).UID == "new"
@@ -127,9 +122,7 @@ func TestDrainEndsWithItsNode(t *testing.T) {
 		w.create("newcomer", func(p *corev1.Pod) { p.Spec.NodeName, p.Status.Phase = old.Name, corev1.PodRunning })
 		w.refused.Store(false)
 		w.waitTerminated(leaves)
-		if w.evictions("newcomer") > 0 {
-			t.Error("a pod was evicted from the new node of the name")
-		}
+		assert.True(t, w.evictions("newcomer") == 0, "a pod was evicted from the new node of the name")
 	})
 }
 
@@ -179,9 +172,8 @@ func TestInstanceReusedFromWarmPoolIsDrainedAgain(t *testing.T) {
 			l.is.Store(true)
 			w.send(hookMessage(l.instance, time.Now()))
 			w.waitEmptyQueue()
-			if w.evictions(pod) != 1 || !w.nodes()[l.instance].Spec.Unschedulable {
-				t.Fatalf("pod %s was evicted %d times, handled %v, want a drained node", pod, w.evictions(pod), w.handled())
-			}
+			require.Truef(t, w.evictions(pod) == 1 && w.nodes()[l.instance].Spec.Unschedulable,
+				"pod %s was evicted %d times, handled %v, want a drained node", pod, w.evictions(pod), w.handled())
 			h.Reconcile(t.Context())
 			l.is.Store(false)
 			w.wait("in service again, and its node back in use", func() bool { return !w.nodes()[l.instance].Spec.Unschedulable })
@@ -214,16 +206,14 @@ func TestHeavyInstanceEndsAfterItsWarning(t *testing.T) {
 				w.send(warning(warned, time.Now()))
 				w.wait("cordoned", func() bool { return w.cordoned() > 0 })
 				if tt.asks {
-					if _, err := w.cache.Increase(t.Context(), "spot", 1); err != nil {
-						t.Fatal(err)
-					}
+					_, err := w.cache.Increase(t.Context(), "spot", 1)
+					require.NoError(t, err)
 				}
 				w.refused.Store(false)
 				w.waitTerminated(warned)
 				w.wait("the others in service", func() bool { return len(w.inService()) == tt.stays })
-				if w.desired() != tt.desired || w.evictions("a") != 1 {
-					t.Errorf("desired %d, %d evictions, want %d and one", w.desired(), w.evictions("a"), tt.desired)
-				}
+				assert.Truef(t, w.desired() == tt.desired && w.evictions("a") == 1,
+					"desired %d, %d evictions, want %d and one", w.desired(), w.evictions("a"), tt.desired)
 			})
 		})
 	}
@@ -235,9 +225,8 @@ func TestNodeOfLeavingInstanceStaysCordoned(t *testing.T) {
 		l.is.Store(true)
 		w.annotate(l.instance, "cordon,label", time.Now().Add(-6*time.Minute))
 		h := w.handler(func(o *interruption.Options) { o.Groups = l })
-		if h.Reconcile(t.Context()); !w.nodes()[l.instance].Spec.Unschedulable {
-			t.Error("the node of an instance on its way out was put back into use")
-		}
+		h.Reconcile(t.Context())
+		assert.True(t, w.nodes()[l.instance].Spec.Unschedulable, "the node of an instance on its way out was put back into use")
 	})
 }
 

@@ -47,14 +47,10 @@ func TestHookMessageOutlastsStaleReading(t *testing.T) {
 	w.running()
 	w.send(hookMessage(warned, time.Now()))
 	w.wait("looked at before the reading shows it", func() bool { return w.handled()["postponed lifecycle-terminate"] > 0 })
-	if w.cordoned() > 0 {
-		t.Error("a node was cordoned whose instance is in service")
-	}
+	assert.True(t, w.cordoned() == 0, "a node was cordoned whose instance is in service")
 	require.NoError(t, w.aws.SetDesired("spot", 0))
 	w.waitTerminated(warned)
-	if w.evicted["a"] != 1 || w.aws.Calls()["CompleteLifecycleAction"] == 0 {
-		t.Errorf("evicted %v, calls %v", w.evicted, w.aws.Calls())
-	}
+	assert.Truef(t, w.evicted["a"] == 1 && w.aws.Calls()["CompleteLifecycleAction"] != 0, "evicted %v, calls %v", w.evicted, w.aws.Calls())
 }
 
 func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
@@ -73,15 +69,12 @@ func TestScheduledChangesDrainOneNodeAtATime(t *testing.T) {
 		time.Now().Add(48*time.Hour).UTC().Format(time.RFC1123), ids[0], ids[1], ids[2]))
 	w.wait("one node cordoned", func() bool { return w.cordoned() > 0 })
 	time.Sleep(4 * time.Second)
-	if n := w.cordoned(); n != 1 || len(w.evicted) > 0 {
-		t.Errorf("%d nodes of the group are cordoned at once, evicted %v", n, w.evicted)
-	}
+	n := w.cordoned()
+	assert.Truef(t, n == 1 && len(w.evicted) == 0, "%d nodes of the group are cordoned at once, evicted %v", n, w.evicted)
 	w.refused.Store(false)
 	w.within(time.Minute, "all three terminated", func() bool { return w.desired() == 1 })
 	w.waitEmptyQueue()
-	if n := w.aws.Queues()[0].Received - received; n != 1 {
-		t.Errorf("the message was received %d times, want once", n)
-	}
+	assert.Equal(t, 1, w.aws.Queues()[0].Received-received, "times the message was received, want once")
 }
 
 func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
@@ -104,9 +97,7 @@ func TestFailedPlannedDrainKeepsItsInstance(t *testing.T) {
 				return n.Annotations[interruption.Taint] == "" && !n.Spec.Unschedulable
 			})
 			for _, call := range w.pods.Calls() {
-				if call.Verb == "delete" {
-					t.Errorf("%+v", call)
-				}
+				assert.Truef(t, call.Verb != "delete", "%+v", call)
 			}
 			assert.Equal(t, 0, w.terminations(), "the instance was ended under its pod")
 		})
@@ -126,9 +117,7 @@ func TestGroupThatRebalancesReplacesItsOwnInstances(t *testing.T) {
 	w.send(warning(warned, time.Now()))
 	w.wait("cordoned", func() bool { return w.cordoned() > 0 })
 	for range 20 {
-		if names := h.NodesBeingDrained(); len(names) > 0 {
-			t.Fatalf("the core is to replace the pods of %v as well", names)
-		}
+		require.Empty(t, h.NodesBeingDrained(), "the core is to replace the pods as well")
 		time.Sleep(50 * time.Millisecond)
 	}
 	w.refused.Store(false)
@@ -151,9 +140,8 @@ func TestInterruptionOverrulesWishesToBeLeftAlone(t *testing.T) {
 	w.running(func(o *interruption.Options) { o.Events = events })
 	w.send(warning(warned, time.Now()))
 	w.waitTerminated(warned)
-	if w.evictions("a") != 1 || w.desired() != 2 {
-		t.Errorf("%d evictions, desired %d, want one, and AWS to replace the instance", w.evictions("a"), w.desired())
-	}
+	assert.Truef(t, w.evictions("a") == 1 && w.desired() == 2,
+		"%d evictions, desired %d, want one, and AWS to replace the instance", w.evictions("a"), w.desired())
 	const said = "(the annotation karpenter.sh/do-not-disrupt of pod default/a does not hold AWS back)"
 	if first := <-events.Events; !strings.HasPrefix(first, "Warning Interruption Cordoned and drained") || !strings.HasSuffix(first, said) {
 		t.Errorf("event %q, want one that ends with %q", first, said)
@@ -205,9 +193,7 @@ func TestFailedLaunchIsReadAtOnce(t *testing.T) {
 	w.running(func(o *interruption.Options) { o.Groups = noted })
 	w.send(`{"id":"l","detail-type":"EC2 Instance Launch Unsuccessful","source":"aws.autoscaling","detail":{"AutoScalingGroupName":"spot"}}`)
 	w.waitEmptyQueue()
-	if fmt.Sprint(noted.names) != "[spot]" {
-		t.Errorf("failures are read of %v, want spot", noted.names)
-	}
+	assert.Equalf(t, "[spot]", fmt.Sprint(noted.names), "failures are read of %v, want spot", noted.names)
 }
 
 // An API server that fails to list pods says nothing about them.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
@@ -49,9 +51,8 @@ func TestReasonDeadlines(t *testing.T) {
 			if plan := (&Handler{Options: Options{AtDeadline: Force, Nodes: noNodes()}}).plan(j); !plan.Force.IsZero() {
 				force = plan.Force.Sub(now)
 			}
-			if left := c.Deadline.Sub(now); left != tt.left || force != tt.force {
-				t.Errorf("%v left, force after %v; want %v and %v", left, force, tt.left, tt.force)
-			}
+			left := c.Deadline.Sub(now)
+			assert.Truef(t, left == tt.left && force == tt.force, "%v left, force after %v; want %v and %v", left, force, tt.left, tt.force)
 		})
 	}
 }
@@ -91,9 +92,8 @@ func TestPlannedDrainsWaitForOthersButNotForever(t *testing.T) {
 			h := newJobs(clocktesting.NewFakeClock(now.Add(tt.after)))
 			h.starts = make(chan *job, 2)
 			h.underWay["i-1"] = newJob("i-1", "group", tt.other)
-			if _, begins := h.begin(t.Context(), "i-2", "group", tt.reason); begins != tt.begins {
-				t.Errorf("begins: %v, want %v", begins, tt.begins)
-			}
+			_, begins := h.begin(t.Context(), "i-2", "group", tt.reason)
+			assert.Equal(t, tt.begins, begins, "begins")
 			if _, begins := h.begin(t.Context(), "i-3", "another group", tt.reason); !begins && !tt.begins {
 				t.Error("waits for the drain of another group")
 			}
@@ -109,13 +109,11 @@ func TestResumptionsKeepTheDeadlineAnnotation(t *testing.T) {
 	for n := range 3 {
 		now := start.Add(time.Duration(3+n) * time.Minute)
 		m, ok := annotationOf(node)
-		if !ok || !m.Deadline.Equal(c.Deadline) {
-			t.Fatalf("after %d resumptions the deadline on the node is %v, want %v", n, m.Deadline, c.Deadline)
-		}
+		require.Truef(t, ok && m.Deadline.Equal(c.Deadline),
+			"after %d resumptions the deadline on the node is %v, want %v", n, m.Deadline, c.Deadline)
 		resumed := m.resumed(now)
-		if left := resumed.drainBy().Sub(now); left != notice {
-			t.Errorf("resumption %d has %v for the pods, want %v", n, left, notice)
-		}
+		left := resumed.drainBy().Sub(now)
+		assert.Truef(t, left == notice, "resumption %d has %v for the pods, want %v", n, left, notice)
 		node = cordoned(node, annotation{reason: resumed, Terminating: now})
 		node = cordoned(node, annotation{reason: reasonFor(event.Event{Kind: event.SpotInterruption}, start, now)}) // its message comes again
 	}
@@ -125,12 +123,9 @@ func TestAnnotationKeepsWhetherAWSEndsTheInstance(t *testing.T) {
 	now := time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 	c := reasonFor(event.Event{Kind: event.ScheduledChange, Code: retirement, Starts: now.Add(time.Hour)}, now, now)
 	m, _ := annotationOf(cordoned(&corev1.Node{}, annotation{reason: c}))
-	if before := m.resumed(now.Add(time.Minute)); !before.endsAtDeadline() {
-		t.Error("the next leader does not know that the instance goes")
-	}
-	if after := m.resumed(now.Add(2 * time.Hour)); after.endsAtDeadline() {
-		t.Error("pods of an instance that outlived its time are deleted against their budgets")
-	}
+	assert.True(t, m.resumed(now.Add(time.Minute)).endsAtDeadline(), "the next leader does not know that the instance goes")
+	after := m.resumed(now.Add(2 * time.Hour))
+	assert.False(t, after.endsAtDeadline(), "pods of an instance that outlived its time are deleted against their budgets")
 }
 
 func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
@@ -173,9 +168,8 @@ func TestMoreUrgentReasonSetsTheDeadline(t *testing.T) {
 	j := newJob("i-1", "group", advice)
 	for _, step := range []struct{ hear, want reason }{{planned, planned}, {advice, planned}, {warning, warning}, {planned, warning}} {
 		j.escalate(step.hear)
-		if got := j.current(); got.Kind != step.want.Kind {
-			t.Errorf("after %s: %s, want %s", step.hear.Kind, got.Kind, step.want.Kind)
-		}
+		got := j.current()
+		assert.Truef(t, got.Kind == step.want.Kind, "after %s: %s, want %s", step.hear.Kind, got.Kind, step.want.Kind)
 	}
 }
 
@@ -195,9 +189,7 @@ func TestEventTimeUsesAWSClock(t *testing.T) {
 		{"in the future", queue.Message{Received: theirs}, theirs.Add(time.Second), 0},
 		{"unknown", queue.Message{Received: theirs}, time.Time{}, 0},
 	} {
-		if got := ours.Sub(eventTime(tt.m, event.Event{Time: tt.at}, ours)); got != tt.want {
-			t.Errorf("%s: %v ago, want %v", tt.name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, ours.Sub(eventTime(tt.m, event.Event{Time: tt.at}, ours)), "%s: ago", tt.name)
 	}
 }
 
@@ -208,8 +200,7 @@ func TestSpoiltBeginningCountsAsNow(t *testing.T) {
 		m, ok := annotationOf(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{
 			Taint: fmt.Sprintf(`{"kind": "spot-interruption", "deadline": %q, "began": %q}`, now.Add(time.Minute).UTC().Format(time.RFC3339), began),
 		}}})
-		if got := m.resumed(now).Began; !ok || !got.Equal(now) {
-			t.Errorf("%q: a drain that is taken up now began %v ago", began, now.Sub(got))
-		}
+		got := m.resumed(now).Began
+		assert.Truef(t, ok && got.Equal(now), "%q: a drain that is taken up now began %v ago", began, now.Sub(got))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/aws/smithy-go"
+	"github.com/stretchr/testify/assert"
 )
 
 func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
@@ -18,8 +19,7 @@ func TestFailedTerminationNamesGroupAndPermission(t *testing.T) {
 			`Auto Scaling group "spot" did not terminate the instance: ScalingActivityInProgress: wait`},
 		{errors.New("no route to host"), `Auto Scaling group "spot" did not terminate the instance: no route to host`},
 	} {
-		if got := notTerminated("spot", tt.err); got != tt.want {
-			t.Errorf("got  %s\nwant %s", got, tt.want)
-		}
+		got := notTerminated("spot", tt.err)
+		assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 	}
 }

@@ -126,9 +126,8 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 	t.Cleanup(func() { _ = server.Close() })
 	w := &world{t: t, aws: server, cluster: fake.NewClientset(), evicted: map[string]int{}, pause: pause}
 	var err error
-	if w.clients, err = awsclient.New(t.Context(), options); err != nil {
-		t.Fatal(err)
-	}
+	w.clients, err = awsclient.New(t.Context(), options)
+	require.NoError(t, err)
 	w.servePods()
 	require.NoError(t, server.Attach(w.cluster))
 	w.cache = asg.NewCache(asg.Options{
@@ -143,9 +142,8 @@ func newWorldOver(t testing.TB, server *fakeaws.Server, options awsclient.Option
 	})
 	for _, node := range w.nodes() {
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
-		if _, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := w.cluster.CoreV1().Nodes().UpdateStatus(t.Context(), node, metav1.UpdateOptions{})
+		require.NoError(t, err)
 	}
 	require.NoError(t, w.cache.Start(t.Context()))
 	w.background(w.cache.Run)
@@ -350,5 +348,4 @@ func (w *world) count(name string) map[string]int {
 	return counts
 }
 
-// terminations counts the calls that terminated instances.
 func (w *world) terminations() int { return w.aws.Calls()["TerminateInstanceInAutoScalingGroup"] }

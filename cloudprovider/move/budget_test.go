@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
 )
 
@@ -34,12 +37,8 @@ func TestBudgetsLeaveRoom(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b, err := ParseBudgets(tt.texts)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := b.Left(Rotation, tt.nodes, tt.moving); got != tt.want {
-				t.Errorf("%d nodes may begin to move, want %d", got, tt.want)
-			}
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, b.Left(Rotation, tt.nodes, tt.moving), "nodes may begin to move")
 		})
 	}
 }
@@ -53,9 +52,8 @@ func TestWrongBudgetNamesRemedy(t *testing.T) {
 		"101%":     `"101%" is more than all nodes: use 100% at most`,
 		"5 repair": `"repair" is no budget`,
 	} {
-		if _, err := ParseBudgets([]string{text}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", text, err, want)
-		}
+		_, err := ParseBudgets([]string{text})
+		assert.ErrorContainsf(t, err, want, "%q", text)
 	}
 }
 
@@ -80,22 +78,17 @@ func TestGroupHasBudgetsOfItsOwn(t *testing.T) {
 			if tt.tag != "" {
 				g.Tags[TagBudget] = tt.tag
 			}
-			if got := GroupBudgets(g).Left(Repair, 25, nil); got != tt.want {
-				t.Errorf("%d nodes may begin to move, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, GroupBudgets(g).Left(Repair, 25, nil), "nodes may begin to move")
 		})
 	}
 }
 
 func TestTagsThatCannotBeReadAreProblems(t *testing.T) {
-	if found := Problems(&group.Group{Name: "g", Tags: map[string]string{TagBudget: "1", TagRotateAge: "720h"}}); len(found) != 0 {
-		t.Errorf("problems %+v of sound tags", found)
-	}
+	assert.Empty(t, Problems(&group.Group{Name: "g", Tags: map[string]string{TagBudget: "1", TagRotateAge: "720h"}}), "problems of sound tags")
 	found := Problems(&group.Group{Name: "g", Tags: map[string]string{TagBudget: "many", TagRotateAge: "30d"}})
 	for at, want := range []string{`its tag asg-autoscaler.github.io/move-budget cannot be read, so none of its nodes moves: "many" is no budget`,
 		`its tag asg-autoscaler.github.io/rotate-age cannot be read, so none of its nodes is replaced for its age: "30d" is no age: use a duration such as 720h`} {
-		if len(found) != 2 || !strings.Contains(found[at].Message, want) || !strings.Contains(found[at].Remedy, "delete-tags") {
-			t.Errorf("problems %+v, want %q and how to delete the tag", found, want)
-		}
+		assert.Truef(t, len(found) == 2 && strings.Contains(found[at].Message, want) && strings.Contains(found[at].Remedy, "delete-tags"),
+			"problems %+v, want %q and how to delete the tag", found, want)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -30,17 +31,14 @@ func TestMovedPodsStayForAnHour(t *testing.T) {
 		c, n, at := &Consolidate{}, on("b", now.Add(tt.created)), now.Add(tt.after)
 		c.Began(on("a", now.Add(-time.Hour)), now)
 		c.See([]Node{n}, at)
-		if got := c.MayGo(n, 10*time.Minute, at); got != tt.may {
-			t.Errorf("%s: may go %t, want %t", tt.name, got, tt.may)
-		}
+		assert.Equalf(t, tt.may, c.MayGo(n, 10*time.Minute, at), "%s: may go", tt.name)
 	}
 	c := &Consolidate{}
 	c.Began(on("a", now.Add(-time.Hour)), now)
 	came, twin, more, later := on("b", now.Add(time.Second)), on("c", now.Add(time.Second)), on("d", now.Add(2*time.Second)), now.Add(20*time.Minute)
 	c.See([]Node{more, twin, came}, later)
-	if c.MayGo(came, 10*time.Minute, later) || c.MayGo(twin, 10*time.Minute, later) || !c.MayGo(more, 10*time.Minute, later) {
-		t.Error("one pod was moved, and the first second's pods that came since do not stay, or others do")
-	}
+	assert.True(t, !c.MayGo(came, 10*time.Minute, later) && !c.MayGo(twin, 10*time.Minute, later) && c.MayGo(more, 10*time.Minute, later),
+		"one pod was moved, and the first second's pods that came since do not stay, or others do")
 }
 
 func TestPlanEndsWithItsNodes(t *testing.T) {

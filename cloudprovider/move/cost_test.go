@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -41,8 +42,6 @@ func TestCostOfMovingPods(t *testing.T) {
 		"completed":                {[]*corev1.Pod{with(func(p *corev1.Pod) { p.Status.Phase = corev1.PodSucceeded }), with(func(p *corev1.Pod) { p.Status.Phase = corev1.PodFailed })}, 0},
 		"leaving":                  {[]*corev1.Pod{with(func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} })}, 0},
 	} {
-		if got := Cost(tt.pods); got != tt.want {
-			t.Errorf("%s: %v, want %v", name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, Cost(tt.pods), "%s", name)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -79,9 +81,7 @@ func machine(t *testing.T, budgets ...string) *move.Machine {
 		budgets = []string{"100%"}
 	}
 	b, err := move.ParseBudgets(budgets)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &move.Machine{Reasons: []move.Reason{labelled(move.Repair), labelled(move.Rotation)}, Budgets: b, Proof: 5 * time.Minute}
 }
 
@@ -179,9 +179,8 @@ func TestWhichNodesMove(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFleet(t)
 			tt.fleet(f)
-			if got := result(f.decide(machine(t, tt.budgets...), noon)); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			got := result(f.decide(machine(t, tt.budgets...), noon))
+			assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 		})
 	}
 }
@@ -190,16 +189,12 @@ func TestWindowHoldsMoves(t *testing.T) {
 	f, m := newFleet(t), machine(t)
 	f.node("a-1", map[string]string{move.Rotation: ""})
 	var err error
-	if m.Windows, err = move.ParseWindows([]string{"allow 0 13 * * * 1h"}); err != nil {
-		t.Fatal(err)
-	}
+	m.Windows, err = move.ParseWindows([]string{"allow 0 13 * * * 1h"})
+	require.NoError(t, err)
 	d := f.decide(m, noon)
-	if got, want := d.Held["a-1"].Message, "no window is open before 2026-11-26T13:00Z"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got := result(f.decide(m, noon.Add(time.Hour))); got != "a-1 placing" {
-		t.Error(got)
-	}
+	got, want := d.Held["a-1"].Message, "no window is open before 2026-11-26T13:00Z"
+	assert.Equal(t, want, got)
+	assert.Equal(t, "a-1 placing", result(f.decide(m, noon.Add(time.Hour))))
 }
 
 // A pod's wish counts until the move has waited for long enough, and the annotation says so.
@@ -212,13 +207,10 @@ func TestWishesCountNoMoreAfterTheLongestWait(t *testing.T) {
 		t.Errorf("changes %v before its time", result(d))
 	}
 	d := f.decide(m, noon.Add(time.Hour))
-	if len(d.Changes) != 1 || !d.Changes[0].State.IgnoresWishes || !d.Changes[0].State.Since.Equal(noon) {
-		t.Fatalf("changes %+v, want its wishes to count no more", d.Changes)
-	}
+	require.Truef(t, len(d.Changes) == 1 && d.Changes[0].State.IgnoresWishes && d.Changes[0].State.Since.Equal(noon),
+		"changes %+v, want its wishes to count no more", d.Changes)
 	state(n, *d.Changes[0].State)
-	if !move.IgnoresWishes(n) {
-		t.Error("the annotation does not say so")
-	}
+	assert.True(t, move.IgnoresWishes(n), "the annotation does not say so")
 }
 
 func TestMoveEndsOnceItsReasonIsGone(t *testing.T) {
@@ -227,9 +219,7 @@ func TestMoveEndsOnceItsReasonIsGone(t *testing.T) {
 	for after, want := range map[time.Duration]string{0: "a-1 held: unsure", time.Minute: "a-1 held: unsure", 2 * time.Minute: "a-1 ends"} {
 		m := *m
 		f.decide(&m, noon)
-		if got := result(f.decide(&m, noon.Add(after))); got != want {
-			t.Errorf("after %v: %s, want %s", after, got, want)
-		}
+		assert.Equalf(t, want, result(f.decide(&m, noon.Add(after))), "after %v", after)
 	}
 }
 
@@ -244,14 +234,12 @@ func TestNodesThatWereNotTriedComeFirst(t *testing.T) {
 		state(f.node(fmt.Sprintf("a-%d", n), old), s)
 	}
 	young := f.node("a-2", old)
-	if got := result(f.decide(m, noon)); !strings.HasPrefix(got, "a-2 placing") {
-		t.Errorf("%s, want a-2, which was not tried yet", got)
-	}
+	got := result(f.decide(m, noon))
+	assert.Truef(t, strings.HasPrefix(got, "a-2 placing"), "%s, want a-2, which was not tried yet", got)
 	waiting.Began, waiting.Retry = noon.Add(-2*time.Minute), noon.Add(time.Minute)
 	state(young, waiting)
-	if got := result(f.decide(m, noon)); !strings.HasPrefix(got, "a-1 placing") {
-		t.Errorf("%s, want a-1, whose try is longest ago", got)
-	}
+	got = result(f.decide(m, noon))
+	assert.Truef(t, strings.HasPrefix(got, "a-1 placing"), "%s, want a-1, whose try is longest ago", got)
 }
 
 // stopped is a repair that too many nodes need.
@@ -268,9 +256,8 @@ func TestStoppedRepairGoesOnLater(t *testing.T) {
 	sick := m.Reasons[0]
 	m.Reasons[0] = stopped{labelled(move.Repair)}
 	for _, after := range []time.Duration{0, time.Minute, 5 * time.Minute} {
-		if got := result(f.decide(m, noon.Add(after))); got != "a-0 held: "+string(move.HeldSick) {
-			t.Errorf("after %v: %s, want the node to wait for the others", after, got)
-		}
+		got := result(f.decide(m, noon.Add(after)))
+		assert.Truef(t, got == "a-0 held: "+string(move.HeldSick), "after %v: %s, want the node to wait for the others", after, got)
 	}
 	m.Reasons[0] = sick
 	d := f.decide(m, noon.Add(6*time.Minute))
@@ -286,9 +273,8 @@ func TestPausesGrow(t *testing.T) {
 			t.Errorf("%+v, want a pause of %v", s, want)
 		}
 	}
-	if later := s.Postponed(now); later.Failures != s.Failures || later.Retry.Sub(now) != 5*time.Minute {
-		t.Errorf("%+v, want no further failure", later)
-	}
+	later := s.Postponed(now)
+	assert.Truef(t, later.Failures == s.Failures && later.Retry.Sub(now) == 5*time.Minute, "%+v, want no further failure", later)
 }
 
 func BenchmarkThousandNodes(b *testing.B) {

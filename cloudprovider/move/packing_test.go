@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -93,17 +95,13 @@ func TestPlans(t *testing.T) {
 		})}, offers: []Host{small}, want: "none"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := found(tt.hosts, tt.offers, tt.change); got != tt.want {
-				t.Errorf("got %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, found(tt.hosts, tt.offers, tt.change), "got")
 		})
 	}
 	tainted := small
 	tainted.Node = small.Node.DeepCopy()
 	tainted.Spec.Taints = []corev1.Taint{{Key: "team", Effect: corev1.TaintEffectNoSchedule}}
-	if got := found([]Host{newHost("a", "big", "8", 0.4, "1500m")}, []Host{tainted}, nil); got != "none" {
-		t.Errorf("with a taint: %q", got)
-	}
+	assert.Equal(t, "none", found([]Host{newHost("a", "big", "8", 0.4, "1500m")}, []Host{tainted}, nil), "with a taint")
 }
 
 // The larger pod gets the room that is there, and the other one the new node.
@@ -111,9 +109,8 @@ func TestPlanSaysWhichPodsTheNewNodeGets(t *testing.T) {
 	full := newHost("full", "big", "8", 0.4, "6400m")
 	full.MayGo = false
 	plans := Plans([]Host{newHost("a", "big", "8", 0.4, "1", "1500m"), full}, []Host{newHost("", "small", "2", 0.1)}, Packing{Horizon: time.Hour, Spare: map[string]int{"big": 1}, Most: 1})
-	if len(plans) != 1 || !slices.Equal(plans[0].Pods, []types.UID{"a-1", "a-0"}) || plans[0].New != 1 {
-		t.Fatalf("got %+v, want the larger pod first, and one for the new node", plans)
-	}
+	require.Truef(t, len(plans) == 1 && slices.Equal(plans[0].Pods, []types.UID{"a-1", "a-0"}) && plans[0].New == 1,
+		"got %+v, want the larger pod first, and one for the new node", plans)
 	pod := func(uid types.UID) *corev1.Pod { return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: uid}} }
 	sorted := []*corev1.Pod{pod("a-0"), pod("unknown"), pod("a-1")}
 	plans[0].Sort(sorted)
@@ -130,9 +127,7 @@ func TestSoftTaintsPartNoNodes(t *testing.T) {
 	}
 	hosts[1].Spec.Taints = []corev1.Taint{{Key: "soft", Value: "1", Effect: corev1.TaintEffectPreferNoSchedule}}
 	hosts[2].Spec.Taints = []corev1.Taint{{Key: "soft", Value: "2", Effect: corev1.TaintEffectPreferNoSchedule}}
-	if got := found(hosts, []Host{newHost("", "big", "8", 0.15)}, nil); got != "a b c d > big, saves 0.25" {
-		t.Errorf("got %q, want all of them for one", got)
-	}
+	assert.Equal(t, "a b c d > big, saves 0.25", found(hosts, []Host{newHost("", "big", "8", 0.15)}, nil), "got, want all of them for one")
 }
 
 func BenchmarkPlans(b *testing.B) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,9 +46,7 @@ func healthy(of *group.Group, count int) (nodes []Node) {
 func newRepair(t testing.TB, rules ...string) *NodeRepair {
 	t.Helper()
 	parsed, err := ParseRepairRules(rules)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return &NodeRepair{Rules: parsed, MaxUnhealthyPercent: DefaultMaxUnhealthyPercent}
 }
 
@@ -77,23 +77,17 @@ func TestFirstRuleIsMostSpecificOne(t *testing.T) {
 		{rules: []string{"DiskPressure=Replace"}, condition: "DiskPressure", want: "Replace 30m0s"},
 		{rules: []string{"KernelReady=NoAction"}, condition: "KernelReady", reason: "ForkFailedOutOfPIDs"},
 		{rules: []string{"AcceleratedHardwareReady=Replace"}, condition: "AcceleratedHardwareReady", reason: "NvidiaXID31Error", want: "Replace 10m0s"},
-		{
-			rules:     []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
-			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s",
-		},
-		{
-			rules:     []string{"AcceleratedHardwareReady/Nvidia*=Replace,1m", "AcceleratedHardwareReady/NvidiaXID*=Reboot,2m"},
-			condition: "AcceleratedHardwareReady", reason: "NvidiaXID1Error", want: "Reboot 2m0s",
-		},
+		{rules: []string{"AcceleratedHardwareReady=NoAction", "AcceleratedHardwareReady/Nvidia*=Reboot,1h", "AcceleratedHardwareReady/NvidiaXID79Error=Replace,5m"},
+			condition: "AcceleratedHardwareReady", reason: "NvidiaXID79Error", want: "Replace 5m0s"},
+		{rules: []string{"AcceleratedHardwareReady/Nvidia*=Replace,1m", "AcceleratedHardwareReady/NvidiaXID*=Reboot,2m"},
+			condition: "AcceleratedHardwareReady", reason: "NvidiaXID1Error", want: "Reboot 2m0s"},
 		{rules: []string{"KernelReady/A*=NoAction"}, condition: "KernelReady", reason: "B", want: "Replace 30m0s"},
 	} {
 		got := ""
 		if rule, acts := newRepair(t, tt.rules...).Rules.of(tt.condition, tt.reason); acts {
 			got = fmt.Sprint(rule.Action, " ", rule.Wait)
 		}
-		if got != tt.want {
-			t.Errorf("by %q %s/%s has %q, want %q", tt.rules, tt.condition, tt.reason, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, got, "by %q %s/%s has", tt.rules, tt.condition, tt.reason)
 	}
 }
 
@@ -113,13 +107,11 @@ func TestInvalidRuleSaysWhy(t *testing.T) {
 		"KernelReady=Replace,5m,6m":   `the wait "5m,6m" is no duration`,
 		"acceleratedhardwareready/X=": "the condition is spelled AcceleratedHardwareReady",
 	} {
-		if _, err := ParseRepairRules([]string{rule}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: error %v, want one with %q", rule, err, want)
-		}
+		_, err := ParseRepairRules([]string{rule})
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), want), "%q: error %v, want one with %q", rule, err, want)
 	}
-	if _, err := ParseRepairRules([]string{"Ready/A=Replace", "Ready/A=Reboot,5m", "Ready=no"}); err == nil || strings.Count(err.Error(), "repair rule") != 2 {
-		t.Errorf("error %v, want one about each of two rules", err)
-	}
+	_, err := ParseRepairRules([]string{"Ready/A=Replace", "Ready/A=Reboot,5m", "Ready=no"})
+	assert.Truef(t, err != nil && strings.Count(err.Error(), "repair rule") == 2, "error %v, want one about each of two rules", err)
 }
 
 func TestConditionHoldsWithoutABreak(t *testing.T) {
@@ -146,22 +138,16 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 			looks: []look{at(20*time.Minute, condition("Ready=False/A", ago(40*time.Minute))), at(0, condition("Ready=Unknown/B", ago(time.Minute)))},
 			want:  `Replace: condition Ready has been Unknown for 30m0s ("B")`,
 		},
-		{
-			name:  "healthy between two looks",
-			looks: []look{at(20*time.Minute, condition("Ready=False", ago(40*time.Minute))), at(0, condition("Ready=False", ago(time.Minute)))},
-		},
-		{
-			name:  "healthy at a look, and a clock that goes slow",
-			looks: []look{at(20*time.Minute, ready), at(0, condition("Ready=False", ago(40*time.Minute)))},
-		},
+		{name: "healthy between two looks",
+			looks: []look{at(20*time.Minute, condition("Ready=False", ago(40*time.Minute))), at(0, condition("Ready=False", ago(time.Minute)))}},
+		{name: "healthy at a look, and a clock that goes slow",
+			looks: []look{at(20*time.Minute, ready), at(0, condition("Ready=False", ago(40*time.Minute)))}},
 		{name: "older than its node", rules: []string{"Ready=Replace,48h"}, looks: []look{at(0, condition("Ready=False", ago(100*time.Hour)))}},
 		{
 			name: "without a time", looks: []look{at(29*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
 		},
-		{
-			name: "without a time, for long enough", looks: []look{at(30*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
-			want: "Replace: condition KernelReady has been False for 30m0s",
-		},
+		{name: "without a time, for long enough", looks: []look{at(30*time.Minute, condition("KernelReady=False", time.Time{})), at(0, condition("KernelReady=False", time.Time{}))},
+			want: "Replace: condition KernelReady has been False for 30m0s"},
 		{
 			name:  "reason of the rule is new",
 			rules: []string{"KernelReady=NoAction", "KernelReady/B=Replace,5m"},
@@ -193,9 +179,8 @@ func TestConditionHoldsWithoutABreak(t *testing.T) {
 				n.Status.Conditions = l.conditions
 				r.See(append(healthy(web, 9), n), l.at)
 			}
-			if got := r.answer(n, noon); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			got := r.answer(n, noon)
+			assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 		})
 	}
 }
@@ -211,9 +196,8 @@ func TestOnlyNodesThatStayAreRepaired(t *testing.T) {
 		r, web := newRepair(t, "Ready=Replace,1m"), &group.Group{Name: "web"}
 		n := member("n", web, condition("Ready=False", ago(5*time.Minute)))
 		change(&n)
-		if r.See(append(healthy(web, 9), n), noon); r.answer(n, noon) != "" {
-			t.Errorf("%s: %s", name, r.answer(n, noon))
-		}
+		r.See(append(healthy(web, 9), n), noon)
+		assert.Equalf(t, "", r.answer(n, noon), "%s", name)
 	}
 }
 
@@ -257,9 +241,8 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 				nodes = append(nodes, member(fmt.Sprint("bad-", n), web, condition("Ready=False", ago(since))))
 			}
 			r.See(nodes, noon)
-			if got := r.answer(first, noon); !strings.HasPrefix(got, tt.want) {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			got := r.answer(first, noon)
+			assert.Truef(t, strings.HasPrefix(got, tt.want), "got  %s\nwant %s", got, tt.want)
 		})
 	}
 	t.Run("two zones", func(t *testing.T) {
@@ -273,9 +256,8 @@ func TestManyUnhealthyNodesStopRepair(t *testing.T) {
 			nodes = append(nodes, in)
 		}
 		r.See(nodes, noon)
-		if got, want := r.answer(nodes[0], noon), cluster+" (3 of 10)"; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
+		got, want := r.answer(nodes[0], noon), cluster+" (3 of 10)"
+		assert.Equal(t, want, got, "got")
 	})
 }
 
@@ -294,12 +276,10 @@ func TestNodesCannotFillMemory(t *testing.T) {
 		bad := member("n", web, condition(fmt.Sprint("KernelReady=False/", n), ago(time.Hour)))
 		r.See([]Node{bad}, noon.Add(time.Duration(n)*time.Second))
 	}
-	if got := len(r.seen["n"][0].reasons); got > mostReasons {
-		t.Errorf("%d reasons are remembered, want at most %d", got, mostReasons)
-	}
-	if r.See(nil, noon); len(r.seen) > 0 {
-		t.Errorf("%d nodes that are gone are remembered", len(r.seen))
-	}
+	got := len(r.seen["n"][0].reasons)
+	assert.Truef(t, got <= mostReasons, "%d reasons are remembered, want at most %d", got, mostReasons)
+	r.See(nil, noon)
+	assert.Empty(t, r.seen, "nodes that are gone are remembered")
 }
 
 // go test ./cloudprovider/move -run '^$' -bench See. It leaves out what the machine does with the answers.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -85,9 +86,8 @@ func TestRotationComparesWithWhatIsLaunchedNow(t *testing.T) {
 				change(&n)
 			}
 			got, due := Rotate{MaxAge: 100 * day, Image: func(string) string { return tt.image }}.Due(n, now)
-			if diff := cmp.Diff(tt.want, got); diff != "" || due != (tt.want != Why{}) {
-				t.Errorf("due %t (-want +got):\n%s", due, diff)
-			}
+			diff := cmp.Diff(tt.want, got)
+			assert.Truef(t, diff == "" && due == (tt.want != Why{}), "due %t (-want +got):\n%s", due, diff)
 		})
 	}
 }
@@ -133,9 +133,8 @@ func TestRotationByAge(t *testing.T) {
 				change(&n)
 			}
 			got, due := Rotate{MaxAge: tt.most}.Due(n, now)
-			if diff := cmp.Diff(tt.want, got); diff != "" || due != (tt.want != Why{}) {
-				t.Errorf("due %t (-want +got):\n%s", due, diff)
-			}
+			diff := cmp.Diff(tt.want, got)
+			assert.Truef(t, diff == "" && due == (tt.want != Why{}), "due %t (-want +got):\n%s", due, diff)
 		})
 	}
 }
@@ -151,8 +150,7 @@ func TestNodesThatWereLaunchedTogetherAgeApart(t *testing.T) {
 		}
 	}
 	for percent, n := range due {
-		if want := percent * 100; n < want-60 || n > want+60 {
-			t.Errorf("at %d %% of the maximum age %d of 1000 nodes are due, want about %d", 90+percent, n, want)
-		}
+		want := percent * 100
+		assert.Truef(t, n >= want-60 && n <= want+60, "at %d %% of the maximum age %d of 1000 nodes are due, want about %d", 90+percent, n, want)
 	}
 }

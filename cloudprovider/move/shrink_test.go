@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -30,9 +32,8 @@ func (f *fleet) shrinks(t *testing.T, windows ...string) *move.Machine {
 	m := machine(t)
 	m.Reasons = []move.Reason{labelled(move.Repair), &move.Shrink{Keeps: func(n *corev1.Node) bool { return f.alone[n.Name] }}, labelled(move.Rotation)}
 	var err error
-	if m.Windows, err = move.ParseWindows(windows); err != nil {
-		t.Fatal(err)
-	}
+	m.Windows, err = move.ParseWindows(windows)
+	require.NoError(t, err)
 	return m
 }
 
@@ -93,9 +94,8 @@ func TestNodesBeyondAMaximumByTheClockMove(t *testing.T) {
 					break
 				}
 			}
-			if got := result(d); got != tt.want {
-				t.Errorf("got  %s\nwant %s", got, tt.want)
-			}
+			got := result(d)
+			assert.Truef(t, got == tt.want, "got  %s\nwant %s", got, tt.want)
 		})
 	}
 }
@@ -105,13 +105,10 @@ func TestChosenNodeStaysChosen(t *testing.T) {
 	f := lowered(t, group.Timed{By: "the scheduled action x", Max: 1, From: noon.Add(10 * time.Minute)}, 1, 2)
 	m := f.shrinks(t)
 	d := f.decide(m, noon)
-	if len(d.Changes) != 1 || d.Changes[0].Node.Name != "a-0" {
-		t.Fatalf("%s, want a-0 to move", result(d))
-	}
+	require.Truef(t, len(d.Changes) == 1 && d.Changes[0].Node.Name == "a-0", "%s, want a-0 to move", result(d))
 	const cause = `the scheduled action x lowers group "a" to 1 at 2026-11-26 12:10 UTC`
-	if s := d.Changes[0].State; s.Cause != cause || s.IgnoresWishes {
-		t.Errorf("state %+v, want the cause %s", s, cause)
-	}
+	s := d.Changes[0].State
+	assert.Truef(t, s.Cause == cause && !s.IgnoresWishes, "state %+v, want the cause %s", s, cause)
 	state(f.nodes[0].Node, *d.Changes[0].State)
 	f.nodes[1].Pods = func() []*corev1.Pod { return nil }
 	if got := result(f.decide(m, noon.Add(time.Minute))); got != "" {
@@ -121,23 +118,16 @@ func TestChosenNodeStaysChosen(t *testing.T) {
 		t.Errorf("%s, want its pods to keep it no more", result(d))
 	}
 	f.groups["a"].Timed = nil
-	if got := result(f.decide(m, noon.Add(5*time.Minute))); got != "a-0 held: unsure" {
-		t.Errorf("%s, want the move to be unsure", got)
-	}
+	got = result(f.decide(m, noon.Add(5*time.Minute)))
+	assert.Truef(t, got == "a-0 held: unsure", "%s, want the move to be unsure", got)
 }
 
 func TestMachineIsIdleWithoutASurplus(t *testing.T) {
 	f := lowered(t, group.Timed{Max: math.MaxInt}, 1, 1)
 	m, a := f.shrinks(t), f.groups["a"]
-	if m.Idle([]*group.Group{a}) {
-		t.Error("it is idle with other reasons")
-	}
+	assert.False(t, m.Idle([]*group.Group{a}), "it is idle with other reasons")
 	m.Reasons = m.Reasons[1:2]
-	if !m.Idle([]*group.Group{a}) {
-		t.Error("it is not idle without a surplus")
-	}
+	assert.True(t, m.Idle([]*group.Group{a}), "it is not idle without a surplus")
 	a.Timed[0].Max = 1
-	if m.Idle([]*group.Group{a}) {
-		t.Error("it is idle with a surplus")
-	}
+	assert.False(t, m.Idle([]*group.Group{a}), "it is idle with a surplus")
 }

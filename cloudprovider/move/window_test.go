@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestWindows(t *testing.T) {
@@ -35,23 +38,18 @@ func TestWindows(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w, err := ParseWindows(tt.windows)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			moment := func(text string) (at time.Time) {
 				if text == "" {
 					return at
 				}
 				at, err := time.Parse("2006-01-02T15:04Z07:00", "2026-"+text)
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				return at
 			}
 			open, next := w.Open(Rotation, moment(tt.now))
-			if open != tt.open || !next.Equal(moment(tt.next)) {
-				t.Errorf("open %t until %v, want %t until %v", open, next.UTC(), tt.open, moment(tt.next).UTC())
-			}
+			assert.Truef(t, open == tt.open && next.Equal(moment(tt.next)),
+				"open %t until %v, want %t until %v", open, next.UTC(), tt.open, moment(tt.next).UTC())
 		})
 	}
 }
@@ -59,15 +57,11 @@ func TestWindows(t *testing.T) {
 // The answer changes at the moment that it names, and not before, whatever the clocks do.
 func TestWindowsChangeWhenTheySay(t *testing.T) {
 	w, err := ParseWindows([]string{"allow 0 20 * * * 12h America/New_York", "deny 15 1 * * * 2h Australia/Lord_Howe", "deny 0 0 1 * * 24h"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	wrong := 0
 	for at, last := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC); at.Before(last); {
 		open, next := w.Open(Repair, at)
-		if !next.After(at) {
-			t.Fatalf("at %v the next change is at %v", at, next)
-		}
+		require.Truef(t, next.After(at), "at %v the next change is at %v", at, next)
 		for between := at; between.Before(next); between = between.Add(15 * time.Minute) {
 			if still, _ := w.at(Repair, between); still != open {
 				wrong++
@@ -78,9 +72,7 @@ func TestWindowsChangeWhenTheySay(t *testing.T) {
 		}
 		at = next
 	}
-	if wrong > 0 {
-		t.Errorf("%d answers in a year are wrong", wrong)
-	}
+	assert.Truef(t, wrong == 0, "%d answers in a year are wrong", wrong)
 }
 
 func TestWrongWindowNamesRemedy(t *testing.T) {

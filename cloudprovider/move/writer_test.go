@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,9 +37,7 @@ func TestWriterWritesTheLastState(t *testing.T) {
 	w.Write("b", nil)
 	node := func(name string) *corev1.Node {
 		n, err := client.CoreV1().Nodes().Get(context.Background(), name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return n
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
@@ -47,8 +46,6 @@ func TestWriterWritesTheLastState(t *testing.T) {
 		if a.Annotations[move.Annotation] == last.Text() && len(a.Spec.Taints) == 1 && !annotated && len(b.Spec.Taints) == 0 {
 			return
 		}
-		if time.Now().After(end) {
-			t.Fatalf("a has %v %v, b has %v %v", a.Annotations, a.Spec.Taints, b.Annotations, b.Spec.Taints)
-		}
+		require.Falsef(t, time.Now().After(end), "a has %v %v, b has %v %v", a.Annotations, a.Spec.Taints, b.Annotations, b.Spec.Taints)
 	}
 }

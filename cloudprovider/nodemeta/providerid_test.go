@@ -44,8 +44,7 @@ func compare(t *testing.T, id string) {
 	if bare.MatchString(alone) {
 		want = alone
 	}
-	if got, ok := Instance(id); got != want || ok != (want != "") {
-		t.Errorf("Instance(%q) = %q, %t, want %q", id, got, ok, want)
-	}
+	got, ok := Instance(id)
+	assert.Truef(t, got == want && ok == (want != ""), "Instance(%q) = %q, %t, want %q", id, got, ok, want)
 	assert.Equalf(t, wantZone, Zone(id), "Zone(%q)", id)
 }

@@ -76,9 +76,7 @@ func TestTemplateOfThePublishedGPUGroup(t *testing.T) {
 	}
 	assert.Empty(t, cmp.Diff(wantAllocatable, show(got.Allocatable)), "allocatable differs (-want +got)")
 	assert.Empty(t, cmp.Diff(map[string]string{"nvidia.com/gpu": "1"}, show(got.Accelerators())), "accelerators differ (-want +got)")
-	if len(got.Taints) != 0 || !got.Usable() {
-		t.Errorf("taints %v, usable %v, want none, true", got.Taints, got.Usable())
-	}
+	assert.Truef(t, len(got.Taints) == 0 && got.Usable(), "taints %v, usable %v, want none, true", got.Taints, got.Usable())
 	assert.Empty(t, cmp.Diff([]string{"g4dn.xlarge", "g4dn.2xlarge"}, got.InstanceTypes), "instance types differ (-want +got)")
 }
 
@@ -101,13 +99,10 @@ func TestEveryFieldHasASource(t *testing.T) {
 		"memory":         {Kind: SourceCatalogue, Detail: "measured on a g4dn.xlarge (g4dn.xlarge has the least of 2 types)"},
 		"nvidia.com/gpu": {Kind: SourceCatalogue, Detail: "g4dn.xlarge"},
 	} {
-		if got := template.Sources.Capacity[field]; got != want {
-			t.Errorf("source of capacity %s is %+v, want %+v", field, got, want)
-		}
+		assert.Equalf(t, want, template.Sources.Capacity[field], "source of capacity %s", field)
 	}
-	if !template.Sources.Labels["c"].Declared() || template.Sources.Labels[corev1.LabelOSStable].Declared() {
-		t.Error("a label of the EKS node group counts as declared, the derived operating system does not")
-	}
+	assert.True(t, template.Sources.Labels["c"].Declared() && !template.Sources.Labels[corev1.LabelOSStable].Declared(),
+		"a label of the EKS node group counts as declared, the derived operating system does not")
 }
 
 func keys[V any](m map[string]V) []string { return slices.Collect(maps.Keys(m)) }
@@ -138,12 +133,9 @@ func TestUnknownTypesAreNamedAndTagsStandIn(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group = "g"
 			template, problems := Build(tt.in)
-			if template.Usable() != tt.usable {
-				t.Errorf("Usable() = %v, want %v, with %v", template.Usable(), tt.usable, show(template.Allocatable))
-			}
-			if len(problems) != 1 || !strings.Contains(problems[0].String(), tt.problem) {
-				t.Errorf("problems %v, want one with %q", problems, tt.problem)
-			}
+			assert.Equalf(t, tt.usable, template.Usable(), "Usable(), with %v", show(template.Allocatable))
+			assert.Truef(t, len(problems) == 1 && strings.Contains(problems[0].String(), tt.problem),
+				"problems %v, want one with %q", problems, tt.problem)
 		})
 	}
 }
@@ -157,13 +149,11 @@ func TestNodeIsReadyAndSharesNothing(t *testing.T) {
 	if node.Name != "g-1" || node.Labels[corev1.LabelHostname] != "g-1" || node.Spec.ProviderID != "" || node.Spec.Unschedulable {
 		t.Errorf("node %q, hostname %q, provider ID %q, unschedulable %v", node.Name, node.Labels[corev1.LabelHostname], node.Spec.ProviderID, node.Spec.Unschedulable)
 	}
-	if info := node.Status.NodeInfo; info.Architecture != "amd64" || info.OperatingSystem != "linux" {
-		t.Errorf("node info %+v", info)
-	}
+	info := node.Status.NodeInfo
+	assert.Truef(t, info.Architecture == "amd64" && info.OperatingSystem == "linux", "node info %+v", info)
 	for _, c := range node.Status.Conditions {
-		if want := c.Type == corev1.NodeReady; (c.Status == corev1.ConditionTrue) != want {
-			t.Errorf("condition %s is %s", c.Type, c.Status)
-		}
+		want := c.Type == corev1.NodeReady
+		assert.Equalf(t, want, c.Status == corev1.ConditionTrue, "condition %s is %s", c.Type, c.Status)
 	}
 	before := template.Node("g-2")
 	node.Labels["x"] = "y"

@@ -67,9 +67,8 @@ func TestPrefixesKeepAmazonLinuxReservedMemory(t *testing.T) {
 	plain, _ := Build(in)
 	in.CNI.PrefixDelegation = true
 	prefixes, _ := Build(in)
-	if a, b := plain.Allocatable[corev1.ResourceMemory], prefixes.Allocatable[corev1.ResourceMemory]; a.Cmp(b) != 0 {
-		t.Errorf("allocatable memory is %s with prefixes, want the %s without", b.String(), a.String())
-	}
+	a, b := plain.Allocatable[corev1.ResourceMemory], prefixes.Allocatable[corev1.ResourceMemory]
+	assert.Equalf(t, 0, a.Cmp(b), "allocatable memory is %s with prefixes, want the %s without", b.String(), a.String())
 	in.Nodegroup = &Nodegroup{Name: "n", AMIType: "BOTTLEROCKET_x86_64"}
 	rocket, _ := Build(in)
 	if a, b := plain.Allocatable[corev1.ResourceMemory], rocket.Allocatable[corev1.ResourceMemory]; b.Cmp(a) >= 0 {

@@ -49,9 +49,8 @@ func TestHugePagesAreOfferedAndTakenFromMemory(t *testing.T) {
 				t.Errorf("problems: %v", problems)
 			}
 			for name, list := range map[string]corev1.ResourceList{"capacity": template.Capacity, "allocatable": template.Allocatable} {
-				if got := value(list, "hugepages-2Mi"); got != tt.want {
-					t.Errorf("%s has %d MiB of huge pages, want %d MiB", name, got/mib, tt.want/mib)
-				}
+				got := value(list, "hugepages-2Mi")
+				assert.Equalf(t, tt.want, got, "%s has %d MiB of huge pages, want %d MiB", name, got/mib, tt.want/mib)
 			}
 			// Each type keeps this much even without huge pages.
 			var most int64
@@ -89,9 +88,8 @@ func TestMissingHugePagesAreNotOffered(t *testing.T) {
 			node := &corev1.Node{Status: corev1.NodeStatus{Capacity: template.Capacity.DeepCopy(), Allocatable: template.Allocatable.DeepCopy()}}
 			node.Status.Allocatable[corev1.ResourceMemory] = binary(value(template.Capacity, corev1.ResourceMemory) - tt.kept)
 			next, _ := Build(Input{Group: "g", Members: types, Learnt: learnt("p5.48xlarge", node)})
-			if got := value(next.Allocatable, "hugepages-2Mi"); got != tt.want {
-				t.Errorf("%d MiB of huge pages, want %d MiB", got/mib, tt.want/mib)
-			}
+			got := value(next.Allocatable, "hugepages-2Mi")
+			assert.Equalf(t, tt.want, got, "%d MiB of huge pages, want %d MiB", got/mib, tt.want/mib)
 		})
 	}
 }

@@ -43,16 +43,12 @@ func TestZoneIsPromisedOnlyWhereItIsCertain(t *testing.T) {
 			template, _ := Build(tt.in)
 			node := template.Node("n")
 			for _, key := range []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.ebs.csi.aws.com/zone"} {
-				if template.Labels[key] != tt.promised || template.Assumed[key] != tt.assumed {
-					t.Errorf("%s promised %q, assumed %q, want %q, %q", key, template.Labels[key], template.Assumed[key], tt.promised, tt.assumed)
-				}
-				if got := node.Labels[key]; got != tt.promised+tt.assumed {
-					t.Errorf("the node's %s is %q, want %q", key, got, tt.promised+tt.assumed)
-				}
+				assert.Truef(t, template.Labels[key] == tt.promised && template.Assumed[key] == tt.assumed,
+					"%s promised %q, assumed %q, want %q, %q", key, template.Labels[key], template.Assumed[key], tt.promised, tt.assumed)
+				got := node.Labels[key]
+				assert.Truef(t, got == tt.promised+tt.assumed, "the node's %s is %q, want %q", key, got, tt.promised+tt.assumed)
 			}
-			if got := template.Labels["topology.kubernetes.io/region"]; got != tt.region {
-				t.Errorf("region %q, want %q", got, tt.region)
-			}
+			assert.Equal(t, tt.region, template.Labels["topology.kubernetes.io/region"], "region")
 		})
 	}
 }
@@ -87,22 +83,18 @@ func TestAPinnedZoneIsPromisedWhateverIsDeclared(t *testing.T) {
 							t.Errorf("in %s the node's %s is %q by %s", zone, label, got, template.Sources.Labels[label].Kind)
 						}
 					}
-					if id, ok := template.Node("n").Labels["topology.k8s.aws/zone-id"]; ok {
-						t.Errorf("in %s the node has the zone-id %q", zone, id)
-					}
+					id, ok := template.Node("n").Labels["topology.k8s.aws/zone-id"]
+					assert.Falsef(t, ok, "in %s the node has the zone-id %q", zone, id)
 					if want := tt.want != "" && zone != value; len(problems) > 1 || len(problems) == 1 != want {
 						t.Errorf("in %s problems are %v, want one: %t", zone, problems, want)
 					}
 					for _, p := range problems {
 						reported[p] = true
-						if got := p.String(); got != `Auto Scaling group "g": `+tt.want || p.Reason != ReasonPinnedZone {
-							t.Errorf("%s: %s, want %s", p.Reason, got, tt.want)
-						}
+						got := p.String()
+						assert.Truef(t, got == `Auto Scaling group "g": `+tt.want && p.Reason == ReasonPinnedZone, "%s: %s, want %s", p.Reason, got, tt.want)
 					}
 				}
-				if len(reported) > 1 {
-					t.Errorf("one cause makes %d problems", len(reported))
-				}
+				assert.Truef(t, len(reported) <= 1, "one cause makes %d problems", len(reported))
 			})
 		}
 	}
@@ -141,14 +133,10 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 	}{
 		{name: "not managed", in: Input{CapacityType: "spot"}, want: map[string]string{}},
 		{name: "only the tags known", in: Input{Tags: tags}, want: map[string]string{labelNodegroup: "ng-1"}},
-		{
-			name: "capacity type from the group's policy", in: Input{Tags: tags, CapacityType: "on-demand"},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "ON_DEMAND"},
-		},
-		{
-			name: "EKS answered", in: Input{Tags: tags, CapacityType: "spot", Nodegroup: eks},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one"},
-		},
+		{name: "capacity type from the group's policy", in: Input{Tags: tags, CapacityType: "on-demand"},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "ON_DEMAND"}},
+		{name: "EKS answered", in: Input{Tags: tags, CapacityType: "spot", Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one"}},
 		{
 			name: "a tag and EKS disagree",
 			in:   Input{Tags: map[string]string{labelPrefix + "team": "tag", labelPrefix + "tier": "one"}, Nodegroup: eks},
@@ -156,10 +144,8 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 
 			problems: []Reason{ReasonConflict},
 		},
-		{
-			name: "user data is weakest", in: Input{UserData: &UserData{Labels: map[string]string{"team": "data", "node.spotmax/type": "spot"}}, Nodegroup: eks},
-			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one", "node.spotmax/type": "spot"},
-		},
+		{name: "user data is weakest", in: Input{UserData: &UserData{Labels: map[string]string{"team": "data", "node.spotmax/type": "spot"}}, Nodegroup: eks},
+			want: map[string]string{labelNodegroup: "ng-1", labelCapacityType: "CAPACITY_BLOCK", "team": "eks", "tier": "one", "node.spotmax/type": "spot"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group = "g"
@@ -168,9 +154,7 @@ func TestLabelsOfManagedNodeGroups(t *testing.T) {
 			maps.DeleteFunc(template.Labels, func(k, _ string) bool { return strings.HasSuffix(k, "kubernetes.io/os") })
 			assert.Empty(t, cmp.Diff(tt.want, template.Labels), "labels differ (-want +got)")
 			got := slices.DeleteFunc(reasons(problems), func(r Reason) bool { return r == ReasonUnknownType })
-			if !slices.Equal(got, tt.problems) {
-				t.Errorf("problems %v, want %v", got, tt.problems)
-			}
+			assert.Truef(t, slices.Equal(got, tt.problems), "problems %v, want %v", got, tt.problems)
 		})
 	}
 }
@@ -185,9 +169,8 @@ func TestTemplatesCarryNoLabelThatNodesDoNot(t *testing.T) {
 	for _, key := range []string{
 		"nodegroup-name", "cluster-name", "diskSize", "amiType", "k8sVersion", instancetypes.AcceleratorLabel,
 	} {
-		if v, ok := template.Node("n").Labels[key]; ok {
-			t.Errorf("label %s=%s", key, v)
-		}
+		v, ok := template.Node("n").Labels[key]
+		assert.Falsef(t, ok, "label %s=%s", key, v)
 	}
 }
 
@@ -220,7 +203,5 @@ func TestTaintsOfAllSourcesAreJoined(t *testing.T) {
 	}
 	assert.Empty(t, cmp.Diff(wantSources, template.Sources.Taints), "sources differ (-want +got)")
 	const odd = `Auto Scaling group "g": EKS node group taint "odd"="SOMETIMES" ignored: expected NO_SCHEDULE, PREFER_NO_SCHEDULE or NO_EXECUTE`
-	if len(problems) != 1 || problems[0].String() != odd {
-		t.Errorf("problems %v, want %s", problems, odd)
-	}
+	assert.Truef(t, len(problems) == 1 && problems[0].String() == odd, "problems %v, want %s", problems, odd)
 }

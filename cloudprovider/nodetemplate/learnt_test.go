@@ -3,12 +3,12 @@ package nodetemplate
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,12 +84,9 @@ func TestNextNodeResemblesObservedNode(t *testing.T) {
 	} {
 		for name, want := range list.want {
 			got := list.got[name]
-			if got.Cmp(want) != 0 {
-				t.Errorf("%s of %s is %s, want the real %s", list.what, name, got.String(), want.String())
-			}
-			if source := list.sources[string(name)]; source.Kind != SourceLearnt {
-				t.Errorf("%s of %s comes from %q, want it learnt", list.what, name, source.Kind)
-			}
+			assert.Equalf(t, 0, got.Cmp(want), "%s of %s is %s, want the real %s", list.what, name, got.String(), want.String())
+			source := list.sources[string(name)]
+			assert.Truef(t, source.Kind == SourceLearnt, "%s of %s comes from %q, want it learnt", list.what, name, source.Kind)
 		}
 	}
 }
@@ -110,12 +107,9 @@ func TestDeclaredSourcesOverruleObservedFacts(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"cpu": "1930m", "memory": "7Gi", "pods": "20", "ephemeral-storage": "47233297124"}, show(template.Allocatable)); diff != "" {
 		t.Errorf("allocatable differs (-want +got):\n%s", diff)
 	}
-	if pods := template.Sources.Allocatable["pods"]; pods.Kind == SourceLearnt {
-		t.Errorf("the pods of user data are said to be learnt")
-	}
-	if source := template.Sources.Labels["row"]; source.Kind != SourceLearnt {
-		t.Errorf("the label nobody else tells comes from %q", source.Kind)
-	}
+	assert.True(t, template.Sources.Allocatable["pods"].Kind != SourceLearnt, "the pods of user data are said to be learnt")
+	source := template.Sources.Labels["row"]
+	assert.Truef(t, source.Kind == SourceLearnt, "the label nobody else tells comes from %q", source.Kind)
 }
 
 func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
@@ -153,20 +147,15 @@ func TestOnlyLabelsThatAllNodesShareAreLearnt(t *testing.T) {
 func TestSeveralNodesTeachWhatTheyHaveInCommon(t *testing.T) {
 	template, problems := Build(learntM5Large(t, realM5Large(labelled("team", "dsp", "slot", "1", "once", "a")),
 		realM5Large(amounting("memory", "7845000Ki", "7155000Ki"), labelled("team", "dsp", "slot", "2"))))
-	if template.Labels["team"] != "dsp" || len(problems) > 0 {
-		t.Errorf("team is %q with problems %v, want what both carry", template.Labels["team"], problems)
-	}
+	assert.Truef(t, template.Labels["team"] == "dsp" && len(problems) == 0,
+		"team is %q with problems %v, want what both carry", template.Labels["team"], problems)
 	for _, key := range []string{"slot", "once"} {
-		if value, ok := template.Labels[key]; ok {
-			t.Errorf("%s=%s is promised, but the nodes do not share it", key, value)
-		}
+		value, ok := template.Labels[key]
+		assert.Falsef(t, ok, "%s=%s is promised, but the nodes do not share it", key, value)
 	}
-	if memory := template.Capacity[corev1.ResourceMemory]; memory.String() != "7845000Ki" {
-		t.Errorf("memory is %s, want the least of both", memory.String())
-	}
-	if learnt("m5.large") != nil {
-		t.Error("no nodes teach something")
-	}
+	memory := template.Capacity[corev1.ResourceMemory]
+	assert.Equal(t, "7845000Ki", memory.String(), "memory, want the least of both")
+	assert.Nil(t, learnt("m5.large"), "no nodes teach something")
 }
 
 func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
@@ -196,12 +185,9 @@ func TestLabelNeedsMajorityOfTwoNodes(t *testing.T) {
 			in.Learnt = Conclude(observed("m5.large", of(with, without, tt.present)...), observed("m5.large", of(with, without, tt.gone)...),
 				instancetypes.Embedded().Lookup)
 			template, problems := Build(in)
-			if _, got := template.Labels["team"]; got != tt.want || len(problems) > 0 {
-				t.Errorf("promised: %t with problems %v, want %t and none", got, problems, tt.want)
-			}
-			if in.Learnt.Odd("team", "dsp") != tt.odd {
-				t.Errorf("the label is odd: %t, want %t", !tt.odd, tt.odd)
-			}
+			_, got := template.Labels["team"]
+			assert.Truef(t, got == tt.want && len(problems) == 0, "promised: %t with problems %v, want %t and none", got, problems, tt.want)
+			assert.Equalf(t, tt.odd, in.Learnt.Odd("team", "dsp"), "the label is odd: %t, want %t", !tt.odd, tt.odd)
 		})
 	}
 }
@@ -214,17 +200,13 @@ func TestImplausibleNodeIsIgnoredAndReported(t *testing.T) {
 	template, problems := Build(in)
 	plain, _ := Build(learntM5Large(t))
 	assert.Empty(t, cmp.Diff(show(plain.Allocatable), show(template.Allocatable)), "allocatable is not what it is without the node (-want +got)")
-	if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode || problems[0].Key != "small" {
-		t.Fatalf("problems %v, want one with the node", problems)
-	}
+	require.Truef(t, len(problems) == 1 && problems[0].Reason == ReasonImplausibleNode && problems[0].Key == "small",
+		"problems %v, want one with the node", problems)
 	for _, part := range []string{"512Mi", "8Gi", "m5.large"} {
-		if !strings.Contains(problems[0].String(), part) {
-			t.Errorf("problem %q does not say %q", problems[0], part)
-		}
+		assert.Containsf(t, problems[0].String(), part, "problem %q does not say %q", problems[0], part)
 	}
-	if refused := in.Learnt.refused; len(refused) != 1 || refused[0].node != "small" {
-		t.Errorf("refused: %+v, want the node", refused)
-	}
+	refused := in.Learnt.refused
+	assert.Truef(t, len(refused) == 1 && refused[0].node == "small", "refused: %+v, want the node", refused)
 }
 
 func TestGroupRecoversAfterImplausibleNodeLeaves(t *testing.T) {
@@ -255,9 +237,7 @@ func TestPresentNodesCountBeforeGoneOnes(t *testing.T) {
 	in := learntM5Large(t)
 	in.Learnt = Conclude(observed("m5.large", realM5Large()), observed("m5.large", less), instancetypes.Embedded().Lookup)
 	template, _ := Build(in)
-	if memory := template.Capacity.Memory().String(); memory != "7845568Ki" {
-		t.Errorf("memory is %s, want that of the node there is", memory)
-	}
+	assert.Equal(t, "7845568Ki", template.Capacity.Memory().String(), "memory, want that of the node there is")
 }
 
 func TestNodeBehindOthersIsRefused(t *testing.T) {
@@ -293,16 +273,12 @@ func TestTaintsAndDevicesAreNotLearnt(t *testing.T) {
 		n.Status.Capacity["example.com/device"], n.Status.Allocatable["example.com/device"] = resource.MustParse("3"), resource.MustParse("3")
 	})
 	template, _ := Build(Input{Group: "g", Members: members(t, "g4dn.xlarge"), Learnt: learnt("g4dn.xlarge", node)})
-	if len(template.Taints) > 0 {
-		t.Errorf("taints %v, want none", template.Taints)
-	}
+	assert.Empty(t, template.Taints, "taints, want none")
 	gpus := template.Capacity["nvidia.com/gpu"]
-	if _, ok := template.Capacity["example.com/device"]; ok || gpus.Value() != 1 {
-		t.Errorf("capacity %v, want the GPU of the catalogue and no other device", show(template.Capacity))
-	}
-	if source := template.Sources.Capacity["memory"]; source.Kind != SourceLearnt {
-		t.Errorf("memory comes from %q: the node was not looked at", source.Kind)
-	}
+	_, ok := template.Capacity["example.com/device"]
+	assert.Truef(t, !ok && gpus.Value() == 1, "capacity %v, want the GPU of the catalogue and no other device", show(template.Capacity))
+	source := template.Sources.Capacity["memory"]
+	assert.Truef(t, source.Kind == SourceLearnt, "memory comes from %q: the node was not looked at", source.Kind)
 }
 
 func TestImpossibleFiguresAreIgnored(t *testing.T) {
@@ -329,9 +305,7 @@ func TestImpossibleFiguresAreIgnored(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			template, problems := Build(learntM5Large(t, realM5Large(tt.change)))
 			assert.Empty(t, cmp.Diff(show(plain.Allocatable), show(template.Allocatable)), "allocatable is not what it is without the node (-want +got)")
-			if len(problems) != 1 || problems[0].Reason != ReasonImplausibleNode {
-				t.Errorf("problems %v, want one with the node", problems)
-			}
+			assert.Truef(t, len(problems) == 1 && problems[0].Reason == ReasonImplausibleNode, "problems %v, want one with the node", problems)
 		})
 	}
 }
@@ -354,22 +328,18 @@ func TestWhatIsNearItsTypeIsBelieved(t *testing.T) {
 			node := realM5Large(tt.change)
 			template, problems := Build(learntM5Large(t, node))
 			for _, name := range []corev1.ResourceName{"cpu", "memory"} {
-				if got, want := template.Allocatable[name], node.Status.Allocatable[name]; got.Cmp(want) != 0 {
-					t.Errorf("allocatable %s is %s, want the node's %s", name, got.String(), want.String())
-				}
+				got, want := template.Allocatable[name], node.Status.Allocatable[name]
+				assert.Equalf(t, 0, got.Cmp(want), "allocatable %s is %s, want the node's %s", name, got.String(), want.String())
 			}
-			if len(problems) > 0 {
-				t.Errorf("problems %v, want none", problems)
-			}
+			assert.Empty(t, problems, "problems, want none")
 		})
 	}
 }
 
 func TestUnknownTypeIsNotJudged(t *testing.T) {
 	l := learnt("zz9.large", realM5Large(small))
-	if _, ok := l.types["zz9.large"]; !ok || len(l.refused) > 0 {
-		t.Errorf("refused %v", l.refused)
-	}
+	_, ok := l.types["zz9.large"]
+	assert.Truef(t, ok && len(l.refused) == 0, "refused %v", l.refused)
 }
 
 func TestUncountedDiskComesFromFormula(t *testing.T) {
@@ -389,12 +359,10 @@ func TestUnobservedTypeIsComputedBesideObservedOne(t *testing.T) {
 	mixed, _ := Build(in)
 	in.Members, in.Learnt = members(t, "m5a.large"), nil
 	unseen, _ := Build(in)
-	if diff := cmp.Diff(unseen.Allocatable.Memory().String(), mixed.Allocatable.Memory().String()); diff != "" {
-		t.Errorf("allocatable memory is not the least of what was seen and computed (-want +got):\n%s", diff)
-	}
-	if source := mixed.Sources.Allocatable["cpu"]; source.Kind != SourceLearnt {
-		t.Errorf("CPU comes from %q, want the first of two alike", source.Kind)
-	}
+	assert.Empty(t, cmp.Diff(unseen.Allocatable.Memory().String(), mixed.Allocatable.Memory().String()),
+		"allocatable memory is not the least of what was seen and computed (-want +got)")
+	source := mixed.Sources.Allocatable["cpu"]
+	assert.Truef(t, source.Kind == SourceLearnt, "CPU comes from %q, want the first of two alike", source.Kind)
 }
 
 func TestANodeTeachesOnceItIsSettled(t *testing.T) {
@@ -415,9 +383,7 @@ func TestANodeTeachesOnceItIsSettled(t *testing.T) {
 		{"cordoned", func(n *corev1.Node) { n.Spec.Unschedulable = true }, false},
 		{"going", func(n *corev1.Node) { n.DeletionTimestamp = &metav1.Time{Time: noon} }, false},
 	} {
-		if got := Settled(realM5Large(tt.change), noon); got != tt.want {
-			t.Errorf("%s: settled = %t, want %t", tt.name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, Settled(realM5Large(tt.change), noon), "%s: settled", tt.name)
 	}
 }
 
@@ -435,24 +401,16 @@ func TestTellingTheSame(t *testing.T) {
 	team := realM5Large(labelled("team", "dsp"))
 	one := learnt("m5.large", realM5Large())
 	var none *Learnt
-	if !one.Equal(learnt("m5.large", realM5Large())) || !none.Equal(nil) {
-		t.Error("the same is not equal")
-	}
+	assert.True(t, one.Equal(learnt("m5.large", realM5Large())) && none.Equal(nil), "the same is not equal")
 	for _, other := range []*Learnt{learnt("m5.large", team, team), learnt("m5.xlarge", realM5Large()), nil} {
-		if one.Equal(other) || other.Equal(one) {
-			t.Errorf("%+v is equal to %+v", one, other)
-		}
+		assert.Falsef(t, one.Equal(other) || other.Equal(one), "%+v is equal to %+v", one, other)
 	}
 	seen := Observe(realM5Large(), "m5.large", noon)
-	if !seen.Equal(Observe(realM5Large(), "m5.large", noon)) || seen.Equal(nil) {
-		t.Error("one node differs from itself")
-	}
+	assert.True(t, seen.Equal(Observe(realM5Large(), "m5.large", noon)) && !seen.Equal(nil), "one node differs from itself")
 	for _, other := range []*Observed{Observe(team, "m5.large", noon), Observe(realM5Large(), "m5.xlarge", noon),
 		Observe(realM5Large(called("other")), "m5.large", noon), Observe(realM5Large(), "m5.large", noon.Add(time.Hour)),
 		Observe(realM5Large(amounting("nvidia.com/gpu", "1", "1")), "m5.large", noon),
 		Observe(realM5Large(small), "m5.large", noon), Observe(realM5Large(amounting("hugepages-2Mi", "1Gi", "1Gi")), "m5.large", noon)} {
-		if seen.Equal(other) {
-			t.Errorf("%+v is equal to %+v", seen, other)
-		}
+		assert.Falsef(t, seen.Equal(other), "%+v is equal to %+v", seen, other)
 	}
 }

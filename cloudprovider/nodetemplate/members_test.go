@@ -33,9 +33,7 @@ func TestTypesOfOtherArchitectureAreLeftOut(t *testing.T) {
 			}
 			template, problems := Build(in)
 			assert.Empty(t, cmp.Diff(tt.want, template.InstanceTypes), "types (-want +got)")
-			if len(in.Members) != len(tt.types) {
-				t.Error("Build changed its input")
-			}
+			assert.Len(t, in.Members, len(tt.types), "Build changed its input")
 			wantOneProblem(t, problems, tt.problem)
 		})
 	}
@@ -47,9 +45,8 @@ func wantOneProblem(t *testing.T, problems []Problem, text string) {
 	if text == "" && len(problems) == 0 {
 		return
 	}
-	if text == "" || len(problems) != 1 || !strings.Contains(problems[0].String(), text) {
-		t.Errorf("problems %v, want one with %q", problems, text)
-	}
+	assert.Truef(t, text != "" && len(problems) == 1 && strings.Contains(problems[0].String(), text),
+		"problems %v, want one with %q", problems, text)
 }
 
 func TestTypesThatDifferTooMuchAreReported(t *testing.T) {
@@ -91,9 +88,7 @@ func TestAttachedFabricAdapterIsPromised(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, _ := Build(Input{Group: "g", Members: members(t, tt.types...), EFAInterfaces: tt.attached, Tags: tt.tags})
-			if got := show(template.Capacity)["vpc.amazonaws.com/efa"]; got != tt.want {
-				t.Errorf("%q adapters, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/efa"], "adapters")
 		})
 	}
 }
@@ -118,12 +113,9 @@ func TestBranchInterfacesAreThoseOfTheCNIOrATag(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, tt.types...)
 			template, _ := Build(tt.in)
-			if got := show(template.Capacity)["vpc.amazonaws.com/pod-eni"]; got != tt.want {
-				t.Errorf("%q branch interfaces, want %q", got, tt.want)
-			}
-			if pods := template.Sources.Capacity["pods"]; pods.Kind == SourceCNI {
-				t.Errorf("pods come from %+v, want another source", pods)
-			}
+			assert.Equal(t, tt.want, show(template.Capacity)["vpc.amazonaws.com/pod-eni"], "branch interfaces")
+			pods := template.Sources.Capacity["pods"]
+			assert.Truef(t, pods.Kind != SourceCNI, "pods come from %+v, want another source", pods)
 		})
 	}
 }
@@ -139,21 +131,16 @@ func TestANodeOfWindows(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, "m5.xlarge", "m5.2xlarge")
 			template, problems := Build(tt.in)
-			if len(problems) > 0 || template.Labels[corev1.LabelOSStable] != "windows" {
-				t.Errorf("labels %v, problems %v", template.Labels, problems)
-			}
+			assert.Truef(t, len(problems) == 0 && template.Labels[corev1.LabelOSStable] == "windows",
+				"labels %v, problems %v", template.Labels, problems)
 			capacity := show(template.Capacity)
-			if capacity[ResourcePrivateIPv4] != "14" || capacity["pods"] != "110" || capacity["ephemeral-storage"] != "49Gi" {
-				t.Errorf("capacity %v, want 14 addresses, 110 pods and a disk of 49 GiB", capacity)
-			}
+			assert.Truef(t, capacity[ResourcePrivateIPv4] == "14" && capacity["pods"] == "110" && capacity["ephemeral-storage"] == "49Gi",
+				"capacity %v, want 14 addresses, 110 pods and a disk of 49 GiB", capacity)
 			kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
-			if kept != 2*gib+100*mib {
-				t.Errorf("%d MiB kept from pods, want 2148", kept/mib)
-			}
+			assert.Truef(t, kept == 2*gib+100*mib, "%d MiB kept from pods, want 2148", kept/mib)
 		})
 	}
 	template, _ := Build(Input{Group: "g", Members: members(t, "m5.xlarge")})
-	if _, ok := template.Capacity[ResourcePrivateIPv4]; ok {
-		t.Error("a node of Linux has addresses as a resource")
-	}
+	_, ok := template.Capacity[ResourcePrivateIPv4]
+	assert.False(t, ok, "a node of Linux has addresses as a resource")
 }

@@ -81,9 +81,8 @@ func TestMemoryIsReservedForResultOfPodsExpression(t *testing.T) {
 			template, _ := Build(Input{Group: "g", AMIFamily: tt.family, Members: members(t, "m5.large"), UserData: &tt.data})
 			assert.Equal(t, tt.pods, value(template.Capacity, corev1.ResourcePods), "pods")
 			kept := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
-			if want := (255 + 11*tt.reserved + 100) * mib; kept != want {
-				t.Errorf("%d MiB kept from pods, want %d MiB", kept/mib, want/mib)
-			}
+			want := (255 + 11*tt.reserved + 100) * mib
+			assert.Equalf(t, want, kept, "%d MiB kept from pods, want %d MiB", kept/mib, want/mib)
 		})
 	}
 }

@@ -59,9 +59,7 @@ func readRealNodes(t *testing.T) []realNode {
 func (n realNode) template(t *testing.T, learnt *Learnt) Template {
 	t.Helper()
 	typ, ok := instancetypes.Embedded().Lookup(n.instanceType)
-	if !ok {
-		t.Fatalf("%s is not in the catalogue", n.instanceType)
-	}
+	require.Truef(t, ok, "%s is not in the catalogue", n.instanceType)
 	in := Input{Group: "g", Region: "us-east-1", Members: []Member{{Type: typ}}, AMIFamily: AMIFamily(n.image), Learnt: learnt}
 	if n.maxPods > 0 {
 		in.UserData = &UserData{MaxPods: int(n.maxPods)}
@@ -71,9 +69,7 @@ func (n realNode) template(t *testing.T, learnt *Learnt) Template {
 	}
 	in.InstanceStore = n.volume == "local"
 	template, problems := Build(in)
-	if len(problems) > 0 {
-		t.Errorf("%s: problems %v", n.instanceType, problems)
-	}
+	assert.Emptyf(t, problems, "%s: problems", n.instanceType)
 	return template
 }
 
@@ -150,9 +146,7 @@ func TestTemplatesNeverPromiseMoreThanRealNodesHave(t *testing.T) {
 	fmt.Fprintf(&golden, "\nAllocatable memory of %d nodes: never above the real one, median error %.2f %%, largest %.2f %%.\n",
 		len(errors), median, errors[len(errors)-1])
 	fmt.Fprintf(&golden, "CPU and disk: never above the real ones, but for a kubelet with reservations of its own. Pods of %d nodes: as derived from the type.\n", derived)
-	if median >= 3 {
-		t.Errorf("median error of allocatable memory is %.2f %%, want below 3 %%", median)
-	}
+	assert.Truef(t, median < 3, "median error of allocatable memory is %.2f %%, want below 3 %%", median)
 	compareGolden(t, "testdata/real_nodes.golden", golden.String())
 }
 
@@ -164,9 +158,8 @@ func TestOwnReservationsAreLearntFromFirstNode(t *testing.T) {
 			continue
 		}
 		tried++
-		if len(n.excess(of(n.template(t, nil)))) == 0 {
-			t.Errorf("%s: the template promises no more than the node has, so its reservations need no mark", n.instanceType)
-		}
+		assert.Truef(t, len(n.excess(of(n.template(t, nil)))) != 0,
+			"%s: the template promises no more than the node has, so its reservations need no mark", n.instanceType)
 		promised := n.template(t, nil)
 		node := &corev1.Node{Status: corev1.NodeStatus{Capacity: promised.Capacity.DeepCopy(), Allocatable: promised.Allocatable.DeepCopy()}}
 		node.Status.Capacity[corev1.ResourceMemory] = binary(n.memoryKiB * kib)
@@ -174,16 +167,13 @@ func TestOwnReservationsAreLearntFromFirstNode(t *testing.T) {
 		node.Status.Allocatable[corev1.ResourceMemory] = binary(n.allocMemoryKiB * kib)
 		node.Status.Allocatable[corev1.ResourceEphemeralStorage] = binary(n.allocDiskBytes)
 		ours := of(n.template(t, learnt(n.instanceType, node)))
-		if excess := n.excess(ours); len(excess) > 0 {
-			t.Errorf("%s still promises %s", n.instanceType, strings.Join(excess, "; "))
-		}
+		excess := n.excess(ours)
+		assert.Emptyf(t, excess, "%s still promises %s", n.instanceType, strings.Join(excess, "; "))
 		if ours.allocCPUMillis != n.allocCPUMillis || ours.allocMemoryKiB != n.allocMemoryKiB || ours.allocDiskBytes != n.allocDiskBytes {
 			t.Errorf("%s: the template is %+v after the first node, want %+v", n.instanceType, ours, n)
 		}
 	}
-	if tried == 0 {
-		t.Fatal("no node with reservations of its own")
-	}
+	require.True(t, tried != 0, "no node with reservations of its own")
 }
 
 func dash(s string) string {

@@ -49,36 +49,20 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 		want  map[string]string // by resource, in both lists, "" absent
 		where SourceKind
 	}{
-		{
-			name: "over the instance type's",
+		{name: "over the instance type's",
 			in:   Input{Tags: map[string]string{resourcesPrefix + "memory": "10Gi", resourcesPrefix + "cpu": "3"}},
-			want: map[string]string{"memory": "10Gi", "cpu": "3"},
-		},
-		{
-			name: "one that no type has",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "1"}},
-			want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"},
-		},
-		{
-			name: "time slices under the usual name",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "4"}},
-			want: map[string]string{"nvidia.com/gpu": "4"},
-		},
-		{
-			name: "MIG slices replace the derived GPU",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7"}},
-			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""},
-		},
-		{
-			name: "MIG slices beside a declared GPU",
+			want: map[string]string{"memory": "10Gi", "cpu": "3"}},
+		{name: "one that no type has", in: Input{Tags: map[string]string{resourcesPrefix + "vpc.amazonaws.com/efa": "1"}},
+			want: map[string]string{"vpc.amazonaws.com/efa": "1", "nvidia.com/gpu": "1"}},
+		{name: "time slices under the usual name", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "4"}},
+			want: map[string]string{"nvidia.com/gpu": "4"}},
+		{name: "MIG slices replace the derived GPU", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7"}},
+			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": ""}},
+		{name: "MIG slices beside a declared GPU",
 			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/mig-1g.5gb": "7", resourcesPrefix + "nvidia.com/gpu": "1"}},
-			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": "1"},
-		},
-		{
-			name: "zero takes the GPU away",
-			in:   Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "0"}},
-			want: map[string]string{"nvidia.com/gpu": ""},
-		},
+			want: map[string]string{"nvidia.com/mig-1g.5gb": "7", "nvidia.com/gpu": "1"}},
+		{name: "zero takes the GPU away", in: Input{Tags: map[string]string{resourcesPrefix + "nvidia.com/gpu": "0"}},
+			want: map[string]string{"nvidia.com/gpu": ""}},
 		{
 			name: "those of the EKS node group come first",
 			in: Input{
@@ -91,20 +75,13 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, "g4dn.xlarge")
 			template, problems := Build(tt.in)
-			if len(problems) > 0 {
-				t.Errorf("problems: %v", problems)
-			}
+			assert.Empty(t, problems, "problems")
 			for name, want := range tt.want {
-				if got := show(template.Capacity)[name]; got != want {
-					t.Errorf("capacity of %s is %q, want %q", name, got, want)
-				}
-				if got := show(template.Allocatable)[name]; got != want {
-					t.Errorf("allocatable %s is %q, want %q", name, got, want)
-				}
+				assert.Equalf(t, want, show(template.Capacity)[name], "capacity of %s", name)
+				assert.Equalf(t, want, show(template.Allocatable)[name], "allocatable %s", name)
 			}
-			if _, ok := template.Labels["a"]; ok {
-				t.Error("a label tag of the EKS node group became a label")
-			}
+			_, ok := template.Labels["a"]
+			assert.False(t, ok, "a label tag of the EKS node group became a label")
 		})
 	}
 }
@@ -112,9 +89,8 @@ func TestResourceTagsSetCapacityAndAllocatable(t *testing.T) {
 // The group's own tags are not where it has to be put right.
 func TestMalformedNodeGroupTagIsReported(t *testing.T) {
 	_, problems := Build(Input{Group: "g", Members: members(t, "m5.large"), Nodegroup: &Nodegroup{Name: "ng", Tags: map[string]string{resourcesPrefix + "cpu": "two"}}})
-	if len(problems) != 1 || problems[0].Subject != "tag of the EKS node group" {
-		t.Errorf("problems %+v, want one with a tag of the EKS node group", problems)
-	}
+	assert.Truef(t, len(problems) == 1 && problems[0].Subject == "tag of the EKS node group",
+		"problems %+v, want one with a tag of the EKS node group", problems)
 }
 
 func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
@@ -137,16 +113,12 @@ func TestPodsAreCappedAsManagedNodeGroupsAre(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, tt.typ)
 			template, _ := Build(tt.in)
-			if got := value(template.Capacity, corev1.ResourcePods); got != tt.want {
-				t.Errorf("%d pods, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, value(template.Capacity, corev1.ResourcePods), "pods")
 		})
 	}
 	unknown := Input{Group: "g", Members: []Member{{Type: instancetypes.Type{Name: "x", VCPU: 4, MemoryBytes: 8 * gib, Architecture: "arm64"}}}}
 	template, _ := Build(unknown)
-	if got := value(template.Capacity, corev1.ResourcePods); got != 110 {
-		t.Errorf("%d pods without interface limits, want 110", got)
-	}
+	assert.EqualValues(t, 110, value(template.Capacity, corev1.ResourcePods), "pods without interface limits")
 }
 
 func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
@@ -166,18 +138,15 @@ func TestMemoryReservationFollowsImagePodCount(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
 			template, _ := Build(tt.in)
 			got := value(template.Capacity, corev1.ResourceMemory) - value(template.Allocatable, corev1.ResourceMemory)
-			if want := (255 + 11*tt.want + 100) * mib; got != want {
-				t.Errorf("%d MiB kept from pods, want %d MiB", got/mib, want/mib)
-			}
+			want := (255 + 11*tt.want + 100) * mib
+			assert.Equalf(t, want, got, "%d MiB kept from pods, want %d MiB", got/mib, want/mib)
 		})
 	}
 }
 
 func TestReservedCPUFollowsTheTable(t *testing.T) {
 	for cores, want := range map[int64]int64{1: 60, 2: 70, 4: 80, 8: 90, 16: 110, 32: 150, 48: 190, 64: 230, 96: 310, 128: 390, 192: 550} {
-		if got := reservedCPUMillis(cores); got != want {
-			t.Errorf("reservedCPUMillis(%d) = %d, want %d", cores, got, want)
-		}
+		assert.Equalf(t, want, reservedCPUMillis(cores), "reservedCPUMillis(%d)", cores)
 	}
 }
 
@@ -197,9 +166,7 @@ func TestDiskIsTheVolumeOrTheLocalDisks(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, "g4dn.xlarge")
 			template, _ := Build(tt.in)
 			got, want := template.Capacity[corev1.ResourceEphemeralStorage], resource.MustParse(tt.want)
-			if got.Cmp(want) != 0 {
-				t.Errorf("ephemeral storage %s, want %s", got.String(), want.String())
-			}
+			assert.Equalf(t, 0, got.Cmp(want), "ephemeral storage %s, want %s", got.String(), want.String())
 		})
 	}
 }

@@ -104,9 +104,7 @@ func TestParseTagsReadsWhatTheStockProviderReads(t *testing.T) {
 	} {
 		t.Run(tt.key+"="+tt.value, func(t *testing.T) {
 			got, problems := ParseTags("g", map[string]string{tt.key: tt.value})
-			if len(problems) > 0 {
-				t.Errorf("problems: %v", problems)
-			}
+			assert.Empty(t, problems, "problems")
 			assert.Empty(t, cmp.Diff(declared(tt.want), got), "ParseTags() differs (-want +got)")
 		})
 	}
@@ -194,9 +192,8 @@ func TestExamplesAreThemselvesWellFormed(t *testing.T) {
 			continue
 		}
 		exampleKey, exampleValue, _ := strings.Cut(problems[0].Example, "=")
-		if _, again := ParseTags("g", map[string]string{exampleKey: exampleValue}); len(again) > 0 {
-			t.Errorf("example %q is malformed itself: %v", problems[0].Example, again)
-		}
+		_, again := ParseTags("g", map[string]string{exampleKey: exampleValue})
+		assert.Emptyf(t, again, "example %q is malformed itself", problems[0].Example)
 	}
 }
 
@@ -240,13 +237,10 @@ func TestQuantitiesOfAbsurdSizeAreRefusedAtOnce(t *testing.T) {
 	start := time.Now()
 	for _, value := range []string{"1e2000000000", "1e-2000000000", "9e999", strings.Repeat("9", 200), "1E400"} {
 		_, problems := ParseTags("g", map[string]string{resourcesPrefix + "memory": value})
-		if len(problems) != 1 {
-			t.Errorf("%.20q: problems %v, want one", value, problems)
-		}
+		assert.Lenf(t, problems, 1, "%.20q: problems, want one", value)
 	}
-	if d := time.Since(start); d > time.Second {
-		t.Errorf("took %v, want it at once", d)
-	}
+	d := time.Since(start)
+	assert.Truef(t, d <= time.Second, "took %v, want it at once", d)
 }
 
 // The published tags of a GPU group in China, one of them malformed.
@@ -257,9 +251,7 @@ func TestMalformedTaintOfThePublishedGPUGroupIsNamed(t *testing.T) {
 		`ignored, so that nodes count as free of this taint and may be launched for pods that it keeps away: ` +
 		`expected <value>:<effect>, the effect being NoSchedule, PreferNoSchedule or NoExecute, ` +
 		`for example "true:NoSchedule"`
-	if len(problems) != 1 || problems[0].String() != want {
-		t.Errorf("problems = %v\nwant %s", problems, want)
-	}
+	assert.Truef(t, len(problems) == 1 && problems[0].String() == want, "problems = %v\nwant %s", problems, want)
 }
 
 var gpuGroupTags = map[string]string{
@@ -277,9 +269,8 @@ func TestProblemsAreShortAndQuoted(t *testing.T) {
 		Reason: ReasonLabelValue, Expected: labelValue, Example: strings.Repeat("x", 4000),
 	}
 	s := p.String()
-	if len(s) > 1500 || strings.ContainsAny(s, "\n\x00\x1b") || !utf8.ValidString(s) {
-		t.Errorf("String() = %d bytes %q, want it short and quoted", len(s), s)
-	}
+	assert.Truef(t, len(s) <= 1500 && !strings.ContainsAny(s, "\n\x00\x1b") && utf8.ValidString(s),
+		"String() = %d bytes %q, want it short and quoted", len(s), s)
 }
 
 // randomTags makes a set of tags, most of them nearly right.
@@ -321,19 +312,14 @@ func checkTags(t *testing.T, tags map[string]string) {
 	t.Helper()
 	d, problems := ParseTags("g", tags)
 	for k, v := range d.Labels {
-		if !ValidName(k) || !ValidValue(v) {
-			t.Errorf("label %q=%q", k, v)
-		}
+		assert.Truef(t, ValidName(k) && ValidValue(v), "label %q=%q", k, v)
 	}
 	for name, q := range d.Resources {
-		if q.Sign() < 0 || q.Cmp(maxQuantity) > 0 {
-			t.Errorf("resource %q=%s", name, q.String())
-		}
+		assert.Truef(t, q.Sign() >= 0 && q.Cmp(maxQuantity) <= 0, "resource %q=%s", name, q.String())
 	}
 	for _, p := range problems {
-		if s := p.String(); len(s) > 2000 || !utf8.ValidString(s) || strings.ContainsAny(s, "\n\x00") {
-			t.Errorf("message of %d bytes: %q", len(s), s)
-		}
+		s := p.String()
+		assert.Truef(t, len(s) <= 2000 && utf8.ValidString(s) && !strings.ContainsAny(s, "\n\x00"), "message of %d bytes: %q", len(s), s)
 	}
 	again, problemsAgain := ParseTags("g", tags)
 	assert.Empty(t, cmp.Diff(d, again)+cmp.Diff(problems, problemsAgain), "a second reading differs")

@@ -25,16 +25,12 @@ func TestUserDataSetsReservations(t *testing.T) {
 	}{
 		{name: "nothing"},
 		{name: "kube-reserved of one resource", data: UserData{KubeReserved: Reservation{Resources: list("memory", "1Gi")}}, want: map[string]int64{"memory": memory - gib - 100*mib}},
-		{
-			name: "kube-reserved as a whole", data: UserData{KubeReserved: Reservation{Resources: list("cpu", "100m"), Whole: true}},
-			want: map[string]int64{"cpu": 1900, "memory": memory - 100*mib, "disk": disk - int64(float64(disk)*evictionDiskRatio)},
-		},
+		{name: "kube-reserved as a whole", data: UserData{KubeReserved: Reservation{Resources: list("cpu", "100m"), Whole: true}},
+			want: map[string]int64{"cpu": 1900, "memory": memory - 100*mib, "disk": disk - int64(float64(disk)*evictionDiskRatio)}},
 		{name: "system-reserved adds", data: UserData{SystemReserved: Reservation{Resources: list("cpu", "0.2"), Whole: true}}, want: map[string]int64{"cpu": 1730}},
 		{name: "eviction by amount", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Quantity: resource.MustParse("500Mi")}}}}, want: map[string]int64{"memory": memory - 1074*mib}},
-		{
-			name: "eviction by ratio, as a whole", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Ratio: 0.5}}, Whole: true}},
-			want: map[string]int64{"memory": memory - 574*mib - memory/2, "disk": disk - gib},
-		},
+		{name: "eviction by ratio, as a whole", data: UserData{EvictionHard: Thresholds{Signals: map[string]Threshold{"memory.available": {Ratio: 0.5}}, Whole: true}},
+			want: map[string]int64{"memory": memory - 574*mib - memory/2, "disk": disk - gib}},
 		{name: "more than there is", data: UserData{SystemReserved: Reservation{Resources: list("memory", "1Ei")}}, want: map[string]int64{"memory": 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -63,9 +59,7 @@ func TestUserDataMayTellNotToCountAddresses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			template, _ := Build(Input{Group: "g", Members: members(t, "m5.large"), UserData: &tt.data})
-			if got := template.Capacity.Pods().Value(); got != tt.want {
-				t.Errorf("pods %d, want %d", got, tt.want)
-			}
+			assert.Equal(t, tt.want, template.Capacity.Pods().Value(), "pods")
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -31,13 +32,10 @@ func TestKnownWindowsBuildIsPromised(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.in.Group, tt.in.Members = "g", members(t, "m5.large")
 			template, problems := Build(tt.in)
-			if len(problems) > 0 {
-				t.Fatal(problems)
-			}
+			require.Empty(t, problems)
 			assert.Equal(t, tt.want, template.Labels[corev1.LabelWindowsBuild], "build")
-			if _, assumed := template.Assumed[corev1.LabelWindowsBuild]; assumed {
-				t.Error("a build is assumed, want it promised or absent")
-			}
+			_, assumed := template.Assumed[corev1.LabelWindowsBuild]
+			assert.False(t, assumed, "a build is assumed, want it promised or absent")
 			assert.Equal(t, tt.from, template.Sources.Labels[corev1.LabelWindowsBuild].Kind, "from")
 		})
 	}

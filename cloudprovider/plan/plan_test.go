@@ -77,12 +77,10 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		p.Add(node(group, time.Unix(0, 0), uids...))
 	}
-	if len(p.of) != mostPods || len(p.nodes) != 2 {
-		t.Errorf("%d pods on %d nodes are remembered, want %d on 2", len(p.of), len(p.nodes), mostPods)
-	}
-	if _, ok := p.Take("oldest", "node"); ok {
-		t.Error("the oldest node is remembered, and not those that were asked for after it")
-	}
+	assert.Truef(t, len(p.of) == mostPods && len(p.nodes) == 2,
+		"%d pods on %d nodes are remembered, want %d on 2", len(p.of), len(p.nodes), mostPods)
+	_, ok := p.Take("oldest", "node")
+	assert.False(t, ok, "the oldest node is remembered, and not those that were asked for after it")
 }
 
 func TestJoin(t *testing.T) {
@@ -98,9 +96,8 @@ func TestJoin(t *testing.T) {
 	p.Join(seen[2], []*corev1.Pod{pod("5")}) // it has registered
 	p.Add(node("d", clock.Now(), "6"))       // forgets b, which has no pod
 	p.Join(seen[1], []*corev1.Pod{pod("1")})
-	if p.Drop("6"); !p.Has("4") || p.Has("6") {
-		t.Errorf("pod 4 is planned: %t, want true. Pod 6 is planned: %t, want false", p.Has("4"), p.Has("6"))
-	}
+	p.Drop("6")
+	assert.Truef(t, p.Has("4") && !p.Has("6"), "pod 4 is planned: %t, want true. Pod 6 is planned: %t, want false", p.Has("4"), p.Has("6"))
 	got := map[string]int{}
 	for _, n := range p.Planned() {
 		got[n.Group] = len(n.Pods)
@@ -153,21 +150,14 @@ func TestAlikeInOneGroup(t *testing.T) {
 			p := New(testingclock.NewFakePassiveClock(time.Unix(0, 0)))
 			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("a", nil)}, {planned("b", tt.change)}, {planned("c", nil)}})...)
 			node, _ := p.Take("group", "node")
-			if got := p.Alike(node, nil); got != tt.want {
-				t.Errorf("alike: %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, p.Alike(node, nil), "alike")
 			node, _ = p.Take("group", "next") // its pod may tolerate a taint that the others wait for
-			if got := p.Alike(node, []corev1.Taint{gpu}); got != tt.want {
-				t.Errorf("alike on a node with a taint: %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, p.Alike(node, []corev1.Taint{gpu}), "alike on a node with a taint")
 			node, _ = p.Take("group", "last")
 			p.Asked(Nodes("other", [][]*corev1.Pod{{planned("b", tt.change)}})...)
-			if got := p.Alike(node, nil); got != tt.want {
-				t.Errorf("alike when planned anew: %t, want %t", got, tt.want)
-			}
-			if p.Drop("b"); !p.Alike(node, nil) {
-				t.Error("not alike without the other pod")
-			}
+			assert.Equal(t, tt.want, p.Alike(node, nil), "alike when planned anew")
+			p.Drop("b")
+			assert.True(t, p.Alike(node, nil), "not alike without the other pod")
 		})
 	}
 }
@@ -198,12 +188,9 @@ func TestAlikeBesideAnotherGroup(t *testing.T) {
 			})}})...)
 			p.Asked(Nodes("group", [][]*corev1.Pod{{planned("c", tt.own)}, {planned("d", tt.own)}})...)
 			node, _ := p.Take("group", "node-1")
-			if got := p.Alike(node, []corev1.Taint{tt.taint}); got != tt.want {
-				t.Errorf("alike: %t, want %t", got, tt.want)
-			}
-			if mixed, _ := p.Take("mixed", "node-2"); p.Alike(mixed, nil) {
-				t.Error("pods of two shapes are alike")
-			}
+			assert.Equal(t, tt.want, p.Alike(node, []corev1.Taint{tt.taint}), "alike")
+			mixed, _ := p.Take("mixed", "node-2")
+			assert.False(t, p.Alike(mixed, nil), "pods of two shapes are alike")
 		})
 	}
 }
@@ -213,9 +200,7 @@ func TestNodeOf(t *testing.T) {
 	p.Add(node("a", time.Unix(0, 0), "1"), node("a", time.Unix(0, 0), "2"))
 	p.Take("a", "node-1")
 	for uid, want := range map[types.UID]string{"1": "node-1", "2": "", "unknown": ""} {
-		if got := p.NodeOf(uid); got != want {
-			t.Errorf("node of pod %s: %q, want %q", uid, got, want)
-		}
+		assert.Equalf(t, want, p.NodeOf(uid), "node of pod %s", uid)
 	}
 }
 

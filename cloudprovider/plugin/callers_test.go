@@ -35,12 +35,9 @@ func TestSilentHostIsForgotten(t *testing.T) {
 	c.note("10.0.0.2", began.Add(coreSilence))
 	assert.Truef(t, c.know("10.0.0.1", began.Add(coreSilence)), "a host is forgotten within %v", coreSilence)
 	late := began.Add(coreSilence + time.Second)
-	if c.know("10.0.0.1", late) || !c.know("10.0.0.2", late) {
-		t.Errorf("known are %v, want the host of the last %v", c.last, coreSilence)
-	}
-	if c.note("10.0.0.3", late); len(c.last) != 2 {
-		t.Errorf("kept are %v, want the hosts of the last %v", c.last, coreSilence)
-	}
+	assert.Truef(t, !c.know("10.0.0.1", late) && c.know("10.0.0.2", late), "known are %v, want the host of the last %v", c.last, coreSilence)
+	c.note("10.0.0.3", late)
+	assert.Lenf(t, c.last, 2, "kept, want the hosts of the last %v", coreSilence)
 }
 
 // emptyServer is a plugin over a group without instances, and nobody's to serve.
@@ -78,9 +75,8 @@ func TestServeEndsAfterLateDeletions(t *testing.T) {
 		ended = true
 	})
 	cancel()
-	if err := s.Serve(ctx); err != nil || !ended {
-		t.Errorf("Serve = %v while a deletion was under way: %t, want its end", err, !ended)
-	}
+	err := s.Serve(ctx)
+	assert.Truef(t, err == nil && ended, "Serve = %v while a deletion was under way: %t, want its end", err, !ended)
 }
 
 // The client of a connection learns its limits first, and grpc ends streams beyond them.
@@ -90,25 +86,21 @@ func TestStreamsOfConnectionAreBounded(t *testing.T) {
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr().String())
 	require.NoError(t, err)
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+	require.NoError(t, err)
 	var frame [9]byte // length, type, flags, stream
-	if _, err := io.ReadFull(conn, frame[:]); err != nil || frame[3] != 4 {
-		t.Fatalf("first frame %v, error %v, want SETTINGS", frame, err)
-	}
+	_, err = io.ReadFull(conn, frame[:])
+	require.Truef(t, err == nil && frame[3] == 4, "first frame %v, error %v, want SETTINGS", frame, err)
 	settings := make([]byte, frame[2])
-	if _, err := io.ReadFull(conn, settings); err != nil {
-		t.Fatal(err)
-	}
+	_, err = io.ReadFull(conn, settings)
+	require.NoError(t, err)
 	got := map[uint16]uint32{}
 	for ; len(settings) > 0; settings = settings[6:] {
 		got[binary.BigEndian.Uint16(settings)] = binary.BigEndian.Uint32(settings[2:])
 	}
 	const streams, header = 3, 6
-	if got[streams] != callsAtOnce || got[header] != largestHeader {
-		t.Errorf("settings = %v, want %d streams and %d bytes of headers", got, callsAtOnce, largestHeader)
-	}
+	assert.Truef(t, got[streams] == callsAtOnce && got[header] == largestHeader,
+		"settings = %v, want %d streams and %d bytes of headers", got, callsAtOnce, largestHeader)
 }
 
 // The core counts a call as failed when it has given up waiting, so nothing may come of it. It may give up while the call waits for another.
@@ -120,16 +112,11 @@ func TestGivenUpCallDoesNothing(t *testing.T) {
 		t.Error("the call was made")
 		return nil, nil
 	})
-	if status.Code(err) != codes.Canceled {
-		t.Errorf("call = %v, want Canceled", err)
-	}
-	if _, err := (&provider{Server: s}).NodeGroupIncreaseSize(ctx, &externalprotos.NodeGroupIncreaseSizeRequest{Id: "web", Delta: 1}); err == nil {
-		t.Error("an increase was answered")
-	}
-	if size, _ := w.NodeGroup("web").TargetSize(); size != 0 {
-		t.Errorf("target size = %d, want 0", size)
-	}
-	if _, err := (&chooser{Server: s}).BestOptions(ctx, &protos.BestOptionsRequest{}); err == nil {
-		t.Error("a question was answered")
-	}
+	assert.Equalf(t, codes.Canceled, status.Code(err), "call = %v, want Canceled", err)
+	_, err = (&provider{Server: s}).NodeGroupIncreaseSize(ctx, &externalprotos.NodeGroupIncreaseSizeRequest{Id: "web", Delta: 1})
+	assert.Error(t, err, "an increase was answered")
+	size, _ := w.NodeGroup("web").TargetSize()
+	assert.Equal(t, 0, size, "target size")
+	_, err = (&chooser{Server: s}).BestOptions(ctx, &protos.BestOptionsRequest{})
+	assert.Error(t, err, "a question was answered")
 }

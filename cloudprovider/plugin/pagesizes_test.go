@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -30,11 +31,8 @@ func TestTemplateIsSimilarToNodeOfAnotherZone(t *testing.T) {
 	for _, list := range []corev1.ResourceList{node.Status.Capacity, node.Status.Allocatable} {
 		list["hugepages-2Mi"] = resource.MustParse("0")
 	}
-	if similar(framework.NewNodeInfo(node, nil), template("b")) {
-		t.Fatal("the comparator does not see page sizes")
-	}
+	require.False(t, similar(framework.NewNodeInfo(node, nil), template("b")), "the comparator does not see page sizes")
 	require.NoError(t, p.nodes.Add(node))
-	if !similar(framework.NewNodeInfo(node, nil), template("b")) {
-		t.Errorf("template = %v, not similar to the node with %v", template("b").Node().Status.Capacity, node.Status.Capacity)
-	}
+	assert.Truef(t, similar(framework.NewNodeInfo(node, nil), template("b")),
+		"template = %v, not similar to the node with %v", template("b").Node().Status.Capacity, node.Status.Capacity)
 }

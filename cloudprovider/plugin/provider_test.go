@@ -41,9 +41,8 @@ func TestCoreSeesTheBuiltInGroups(t *testing.T) {
 	if got, want := fmt.Sprint(core.MinSize(), core.MaxSize(), core.Debug()), fmt.Sprint(built.MinSize(), built.MaxSize(), built.Debug()); got != want {
 		t.Errorf("limits and name = %s, want %s", got, want)
 	}
-	if size, err := core.TargetSize(); err != nil || size != 1 {
-		t.Errorf("target size = %d, %v, want 1", size, err)
-	}
+	size, err := core.TargetSize()
+	assert.Truef(t, err == nil && size == 1, "target size = %d, %v, want 1", size, err)
 	want, err := built.TemplateNodeInfo()
 	require.NoError(t, err)
 	nodemeta.NodeGroup.Set(want.Node(), "gpu")
@@ -58,24 +57,20 @@ func TestCoreSeesTheBuiltInGroups(t *testing.T) {
 	}
 	wantInstances, _ := built.Nodes()
 	instances, err := core.Nodes()
-	if diff := cmp.Diff(wantInstances, instances); err != nil || diff != "" {
-		t.Errorf("instances, %v (-built in +plugin):\n%s", err, diff)
-	}
-	if group, err := p.core.NodeGroupForNode(w.Nodes("gpu")[0]); err != nil || group == nil || group.Id() != "gpu" {
-		t.Errorf("group of the node = %v, %v, want gpu", group, err)
-	}
-	if group, err := p.core.NodeGroupForNode(awsworld.Node("other", "aws:///cn-northwest-1a/i-0123456789abcdef0")); err != nil || group != nil {
-		t.Errorf("group of a node of nobody = %v, %v, want none", group, err)
-	}
+	diff := cmp.Diff(wantInstances, instances)
+	assert.Truef(t, err == nil && diff == "", "instances, %v (-built in +plugin):\n%s", err, diff)
+	group, err := p.core.NodeGroupForNode(w.Nodes("gpu")[0])
+	assert.Truef(t, err == nil && group != nil && group.Id() == "gpu", "group of the node = %v, %v, want gpu", group, err)
+	group, err = p.core.NodeGroupForNode(awsworld.Node("other", "aws:///cn-northwest-1a/i-0123456789abcdef0"))
+	assert.Truef(t, err == nil && group == nil, "group of a node of nobody = %v, %v, want none", group, err)
 	if got, want := p.core.GetAvailableGPUTypes(), w.GetAvailableGPUTypes(); cmp.Diff(want, got) != "" || p.core.GPULabel() != w.GPULabel() {
 		t.Errorf("GPU label %q and types %v, want %q and %v", p.core.GPULabel(), got, w.GPULabel(), want)
 	}
 	now := time.Now()
 	wantPrice, _ := w.Costs().NodePrice(want.Node(), now, now.Add(time.Hour))
 	pricing, _ := p.core.Pricing()
-	if price, err := pricing.NodePrice(got.Node(), now, now.Add(time.Hour)); err != nil || price != wantPrice || price <= 0 {
-		t.Errorf("price of the template = %v, %v, want %v", price, err, wantPrice)
-	}
+	price, err := pricing.NodePrice(got.Node(), now, now.Add(time.Hour))
+	assert.Truef(t, err == nil && price == wantPrice && price > 0, "price of the template = %v, %v, want %v", price, err, wantPrice)
 	if price, err := pricing.PodPrice(pod("p", "1"), now, now.Add(time.Hour)); err != nil || price <= 0 {
 		t.Errorf("price of a pod = %v, %v, want one", price, err)
 	}
@@ -129,9 +124,8 @@ func TestOptionsOfGroupAwaitItsStartingNodes(t *testing.T) {
 				MaxNodeStartupTime: 10 * time.Minute})
 			got, err := core.GetScaleDownUnneededTime(p.group(t, "web"))
 			startup, errStartup := core.GetMaxNodeStartupTime(p.group(t, "web"))
-			if err != nil || errStartup != nil || got != tt.want || (got == defaults) != (startup == 10*time.Minute) {
-				t.Errorf("options = %v, %v, and time to start %v, %v, want %v", got, err, startup, errStartup, tt.want)
-			}
+			assert.Truef(t, err == nil && errStartup == nil && got == tt.want && (got == defaults) == (startup == 10*time.Minute),
+				"options = %v, %v, and time to start %v, %v, want %v", got, err, startup, errStartup, tt.want)
 		})
 	}
 }
@@ -148,13 +142,11 @@ func TestOneSnapshotForEachRefresh(t *testing.T) {
 	p := serve(t, w, 5*time.Second)
 	require.NoError(t, w.AWS.SetDesired("web", 2))
 	require.NoError(t, w.Cache.Refresh(t.Context()))
-	if size, _ := p.group(t, "web").TargetSize(); size != 0 {
-		t.Errorf("target size before Refresh = %d, want the size of the Snapshot in use, 0", size)
-	}
+	size, _ := p.group(t, "web").TargetSize()
+	assert.Equal(t, 0, size, "target size before Refresh, want the size of the Snapshot in use, 0")
 	require.NoError(t, p.core.Refresh())
-	if size, _ := p.group(t, "web").TargetSize(); size != 2 {
-		t.Errorf("target size after Refresh = %d, want 2", size)
-	}
+	size, _ = p.group(t, "web").TargetSize()
+	assert.Equal(t, 2, size, "target size after Refresh")
 }
 
 func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
@@ -163,26 +155,21 @@ func TestRefusedLaunchIsShownAsFailedInstances(t *testing.T) {
 	p := serve(t, w, 5*time.Second)
 	web := p.group(t, "web")
 	require.NoError(t, web.IncreaseSize(2))
-	if size, _ := web.TargetSize(); size != 2 {
-		t.Errorf("target size while AWS is asked = %d, want 2", size)
-	}
+	size, _ := web.TargetSize()
+	assert.Equal(t, 2, size, "target size while AWS is asked")
 	require.NoError(t, w.AwaitIncreases(t.Context()))
 	require.NoError(t, p.core.Refresh())
 	instances, err := web.Nodes()
-	if err != nil || len(instances) != 2 {
-		t.Fatalf("instances = %v, %v, want 2", instances, err)
-	}
+	require.Truef(t, err == nil && len(instances) == 2, "instances = %v, %v, want 2", instances, err)
 	var failed []*corev1.Node
 	for _, i := range instances {
-		if i.Status.ErrorInfo == nil || !strings.Contains(i.Status.ErrorInfo.ErrorMessage, "InsufficientInstanceCapacity") {
-			t.Errorf("error of %s = %+v, want AWS's own words", i.Id, i.Status.ErrorInfo)
-		}
+		assert.Truef(t, i.Status.ErrorInfo != nil && strings.Contains(i.Status.ErrorInfo.ErrorMessage, "InsufficientInstanceCapacity"),
+			"error of %s = %+v, want AWS's own words", i.Id, i.Status.ErrorInfo)
 		failed = append(failed, awsworld.Node(i.Id, i.Id))
 	}
 	require.NoError(t, web.DeleteNodes(failed))
-	if size, _ := web.TargetSize(); size != 0 {
-		t.Errorf("target size after the core has deleted them = %d, want 0", size)
-	}
+	size, _ = web.TargetSize()
+	assert.Equal(t, 0, size, "target size after the core has deleted them")
 }
 
 // marked is the node as the core marks it before it deletes it.
@@ -200,14 +187,12 @@ func TestRegisteredNodeGoesOnlyWhileItIsMarked(t *testing.T) {
 		require.NoError(t, p.nodes.Add(n))
 	}
 	web := p.group(t, "web")
-	if err := web.DeleteNodes(nodes[:1]); err == nil || !strings.Contains(err.Error(), taints.ToBeDeletedTaint) {
-		t.Errorf("deletion of a node without the mark = %v, want a refusal that names it", err)
-	}
+	assert.ErrorContains(t, web.DeleteNodes(nodes[:1]), taints.ToBeDeletedTaint,
+		"deletion of a node without the mark, want a refusal that names it")
 	require.NoError(t, p.nodes.Update(marked(nodes[0])))
 	assert.NoError(t, web.DeleteNodes(nodes[:1]))
-	if size, _ := web.TargetSize(); size != 1 {
-		t.Errorf("target size = %d, want 1", size)
-	}
+	size, _ := web.TargetSize()
+	assert.Equal(t, 1, size, "target size")
 }
 
 // An error would have the core unmark the node, and pods would come to an instance that ends.
@@ -217,13 +202,10 @@ func TestLateDeletionIsNoError(t *testing.T) {
 	node := marked(w.Members("web", nil)[0])
 	require.NoError(t, p.nodes.Add(node))
 	w.AWS.Inject(fakeaws.Fault{Action: "TerminateInstanceInAutoScalingGroup", Latency: fakeaws.Duration(2 * time.Second)})
-	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{node}); err != nil {
-		t.Errorf("deletion = %v, want none", err)
-	}
+	assert.NoError(t, p.group(t, "web").DeleteNodes([]*corev1.Node{node}), "deletion")
 	p.stop() // waits for the deletion
-	if state, _ := w.AWS.Group("web"); state.Desired != 0 {
-		t.Errorf("desired = %d, want 0", state.Desired)
-	}
+	state, _ := w.AWS.Group("web")
+	assert.Equal(t, 0, state.Desired, "desired")
 }
 
 // The core deletes the instance of a node whose name another instance has taken over.
@@ -232,9 +214,7 @@ func TestUnmarkedNodeOfAnotherInstanceBlocksNothing(t *testing.T) {
 	p := serve(t, w, 5*time.Second)
 	gone := w.Members("web", nil)[0]
 	require.NoError(t, p.nodes.Add(awsworld.Node(gone.Name, "aws:///cn-northwest-1a/i-0123456789abcdef0")))
-	if err := p.group(t, "web").DeleteNodes([]*corev1.Node{gone}); err != nil {
-		t.Errorf("deletion = %v, want none", err)
-	}
+	assert.NoError(t, p.group(t, "web").DeleteNodes([]*corev1.Node{gone}), "deletion")
 }
 
 func pod(name, cpu string) *corev1.Pod {
@@ -304,9 +284,8 @@ func TestMalformedQuestionIsRefused(t *testing.T) {
 	} {
 		request := question(t, options, infos)
 		change(request)
-		if _, err := protos.NewExpanderClient(p.dial(t)).BestOptions(t.Context(), request); status.Code(err) != codes.InvalidArgument {
-			t.Errorf("%s: %v, want InvalidArgument", name, err)
-		}
+		_, err := protos.NewExpanderClient(p.dial(t)).BestOptions(t.Context(), request)
+		assert.Equalf(t, codes.InvalidArgument, status.Code(err), "%s: %v, want InvalidArgument", name, err)
 	}
 }
 
@@ -314,26 +293,20 @@ func TestExpanderOfThePluginChooses(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil), awsworld.Group("plain", "m5.large", 0, 0, 5, nil))
 	p := serve(t, w, 5*time.Second)
 	options, infos := p.options(t, []*corev1.Pod{pod("a", "1500m"), pod("b", "1500m")}, 2, "gpu", "plain")
-	if got := p.chosen(options, infos); !slices.Equal(got, []string{"plain"}) {
-		t.Errorf("chosen = %v, want the group without accelerators", got)
-	}
+	got := p.chosen(options, infos)
+	assert.Truef(t, slices.Equal(got, []string{"plain"}), "chosen = %v, want the group without accelerators", got)
 }
 
 func TestExpanderPassesOverGroupInCoolDown(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil), awsworld.Group("plain", "m5.large", 0, 0, 5, nil))
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	p := serve(t, w, 5*time.Second)
-	if err := w.Grow("plain", 1); err == nil {
-		t.Fatal("AWS has launched an instance")
-	}
+	require.Error(t, w.Grow("plain", 1), "AWS has launched an instance")
 	require.NoError(t, p.core.Refresh())
 	options, infos := p.options(t, []*corev1.Pod{pod("a", "1")}, 1, "gpu", "plain")
-	if got := p.chosen(options, infos); !slices.Equal(got, []string{"gpu"}) {
-		t.Errorf("chosen = %v, want the group that can launch", got)
-	}
-	if got := p.chosen(options[1:], infos); len(got) > 0 {
-		t.Errorf("chosen = %v where no group can launch, want none", got)
-	}
+	got := p.chosen(options, infos)
+	assert.Truef(t, slices.Equal(got, []string{"gpu"}), "chosen = %v, want the group that can launch", got)
+	assert.Empty(t, p.chosen(options[1:], infos), "chosen where no group can launch, want none")
 }
 
 // A core takes its own taint off the nodes of all groups as it starts, and asks for them before its first loop.

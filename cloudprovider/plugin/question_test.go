@@ -48,13 +48,9 @@ func FuzzQuestion(f *testing.F) {
 		if err != nil && len(options) > 0 {
 			t.Errorf("%d options beside the error %v", len(options), err)
 		}
-		if len(infos) != len(options) {
-			t.Errorf("%d options have %d nodes", len(options), len(infos))
-		}
+		assert.Truef(t, len(infos) == len(options), "%d options have %d nodes", len(options), len(infos))
 		for _, o := range options {
-			if o.NodeCount < 1 || len(o.Pods) == 0 {
-				t.Errorf("an option has %d nodes for %d pods", o.NodeCount, len(o.Pods))
-			}
+			assert.Truef(t, o.NodeCount >= 1 && len(o.Pods) != 0, "an option has %d nodes for %d pods", o.NodeCount, len(o.Pods))
 		}
 	})
 }

@@ -86,9 +86,8 @@ func listen(t *testing.T) *world {
 	p := &world{dir: t.TempDir()}
 	p.certify(t)
 	var err error
-	if p.server, err = plugin.Listen(t.Context(), "127.0.0.1:0", p.files(), prometheus.NewRegistry()); err != nil {
-		t.Fatal(err)
-	}
+	p.server, err = plugin.Listen(t.Context(), "127.0.0.1:0", p.files(), prometheus.NewRegistry())
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- p.server.Serve(ctx) }()
@@ -208,25 +207,20 @@ func TestServerListensBeforeItCanAnswer(t *testing.T) {
 		require.NoError(t, err)
 		return answer.Status
 	}
-	if got := check(); got != healthpb.HealthCheckResponse_NOT_SERVING {
-		t.Errorf("health = %v before the first reading, want NOT_SERVING", got)
-	}
+	assert.Equal(t, healthpb.HealthCheckResponse_NOT_SERVING, check(), "health before the first reading, want NOT_SERVING")
 	if err := call(t, conn, bestOptions); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "has not read") {
 		t.Errorf("a call before the first reading = %v, want Unavailable with the reason", err)
 	}
 	p.server.Ready(plugin.Parts{})
-	if got := check(); got != healthpb.HealthCheckResponse_SERVING {
-		t.Errorf("health = %v after it, want SERVING", got)
-	}
+	assert.Equal(t, healthpb.HealthCheckResponse_SERVING, check(), "health after it, want SERVING")
 }
 
 // The core's client of the expander has no certificate to show.
 func TestCallerWithoutCertificateMayOnlyAskTheExpander(t *testing.T) {
 	p := serve(t, awsworld.New(t, nil, awsworld.Group("web", "m5.large", 0, 0, 5, nil)), time.Second)
 	conn := p.dial(t)
-	if err := call(t, conn, gpuLabel); status.Code(err) != codes.Unauthenticated {
-		t.Errorf("a call of the provider = %v, want Unauthenticated", err)
-	}
+	err := call(t, conn, gpuLabel)
+	assert.Equalf(t, codes.Unauthenticated, status.Code(err), "a call of the provider = %v, want Unauthenticated", err)
 	if err := call(t, conn, bestOptions); err != nil {
 		t.Errorf("a call of the expander = %v, want an answer", err)
 	}
@@ -238,15 +232,12 @@ func TestAnotherHostIsRefusedUnread(t *testing.T) {
 	var sent atomic.Int64
 	conn := p.dial(t, elsewhere(&sent))
 	request := &protos.BestOptionsRequest{Options: []*protos.Option{{NodeGroupId: "web", NodeCount: 1, PodBytes: [][]byte{make([]byte, 100<<20)}}}}
-	if _, err := protos.NewExpanderClient(conn).BestOptions(t.Context(), request); status.Code(err) != codes.Unauthenticated {
-		t.Errorf("a question = %v, want Unauthenticated", err)
-	}
-	if got := sent.Load(); got > 1<<20 {
-		t.Errorf("the plugin has read %d bytes of a caller whom it refuses", got)
-	}
-	if err := call(t, conn, gpuLabel); status.Code(err) != codes.Unauthenticated {
-		t.Errorf("a call of the provider = %v, want Unauthenticated", err)
-	}
+	_, err := protos.NewExpanderClient(conn).BestOptions(t.Context(), request)
+	assert.Equalf(t, codes.Unauthenticated, status.Code(err), "a question = %v, want Unauthenticated", err)
+	got := sent.Load()
+	assert.Truef(t, got <= 1<<20, "the plugin has read %d bytes of a caller whom it refuses", got)
+	err = call(t, conn, gpuLabel)
+	assert.Equalf(t, codes.Unauthenticated, status.Code(err), "a call of the provider = %v, want Unauthenticated", err)
 	if err := call(t, p.certified(t, elsewhere(&sent)), gpuLabel); err != nil {
 		t.Errorf("a call with a certificate = %v, want an answer", err)
 	}
@@ -267,12 +258,10 @@ func TestTooLargeQuestionIsRefusedUnread(t *testing.T) {
 	var sent atomic.Int64
 	conn := p.certified(t, elsewhere(&sent))
 	err := conn.Invoke(t.Context(), bestOptions, make([]byte, plugin.LargestRequest+1), nil, grpc.ForceCodec(raw{}))
-	if status.Code(err) != codes.ResourceExhausted || !strings.Contains(err.Error(), "larger than max") {
-		t.Errorf("answer = %v, want ResourceExhausted for the size", err)
-	}
-	if got := sent.Load(); got > 1<<20 {
-		t.Errorf("the plugin has read %d bytes of it", got)
-	}
+	assert.Truef(t, status.Code(err) == codes.ResourceExhausted && strings.Contains(err.Error(), "larger than max"),
+		"answer = %v, want ResourceExhausted for the size", err)
+	got := sent.Load()
+	assert.Truef(t, got <= 1<<20, "the plugin has read %d bytes of it", got)
 }
 
 func TestQuestionsAtOnceAreBounded(t *testing.T) {
@@ -292,18 +281,16 @@ func TestQuestionsAtOnceAreBounded(t *testing.T) {
 		}()
 	}
 	<-entered
-	if err := <-answers; status.Code(err) != codes.ResourceExhausted {
-		t.Errorf("the third question = %v, want ResourceExhausted", err)
-	}
+	err := <-answers
+	assert.Equalf(t, codes.ResourceExhausted, status.Code(err), "the third question = %v, want ResourceExhausted", err)
 	close(leave)
 	for range 2 {
 		if err := <-answers; err != nil {
 			t.Errorf("a question = %v, want an answer", err)
 		}
 	}
-	if _, err := ask.BestOptions(t.Context(), asked); err != nil {
-		t.Errorf("a later question = %v, want an answer", err)
-	}
+	_, err = ask.BestOptions(t.Context(), asked)
+	assert.Truef(t, err == nil, "a later question = %v, want an answer", err)
 }
 
 func TestPanicEndsTheCallAlone(t *testing.T) {
@@ -315,28 +302,23 @@ func TestPanicEndsTheCallAlone(t *testing.T) {
 		t.Errorf("answer = %v, want Internal with the cause", err)
 	}
 	p.choosing = func() {}
-	if _, err := ask.BestOptions(t.Context(), asked); err != nil {
-		t.Errorf("the next answer = %v, want a choice", err)
-	}
+	_, err := ask.BestOptions(t.Context(), asked)
+	assert.Truef(t, err == nil, "the next answer = %v, want a choice", err)
 }
 
 func TestNewCertificatesCountForTheNextConnection(t *testing.T) {
 	p := listen(t)
 	before := p.dial(t)
-	if err := call(t, before, bestOptions); status.Code(err) != codes.Unavailable {
-		t.Fatalf("%v, want Unavailable", err)
-	}
+	err := call(t, before, bestOptions)
+	require.Equalf(t, codes.Unavailable, status.Code(err), "%v, want Unavailable", err)
 	p.write(t, "tls.crt", []byte("half a certif"))
-	if err := call(t, p.dial(t), bestOptions); !strings.Contains(fmt.Sprint(err), "has not read") {
-		t.Errorf("with a broken file = %v, want the certificate before it", err)
-	}
+	err = call(t, p.dial(t), bestOptions)
+	assert.Containsf(t, fmt.Sprint(err), "has not read", "with a broken file = %v, want the certificate before it", err)
 	p.certify(t)
-	if err := call(t, p.dial(t), bestOptions); !strings.Contains(fmt.Sprint(err), "has not read") {
-		t.Errorf("a caller who trusts the new CA alone = %v, want the new certificate", err)
-	}
-	if err := call(t, before, bestOptions); !strings.Contains(fmt.Sprint(err), "has not read") {
-		t.Errorf("a connection of before = %v, want it to stay", err)
-	}
+	err = call(t, p.dial(t), bestOptions)
+	assert.Containsf(t, fmt.Sprint(err), "has not read", "a caller who trusts the new CA alone = %v, want the new certificate", err)
+	err = call(t, before, bestOptions)
+	assert.Containsf(t, fmt.Sprint(err), "has not read", "a connection of before = %v, want it to stay", err)
 }
 
 func TestFilesMustSufficeForTheAddress(t *testing.T) {
@@ -357,8 +339,7 @@ func TestFilesMustSufficeForTheAddress(t *testing.T) {
 		{"127.0.0.1:8087", plugin.Files{ClientCA: "ca"}, "needs a certificate of the plugin"},
 	} {
 		err := tt.files.Check(tt.address)
-		if (err == nil) != (tt.want == "") || !strings.Contains(fmt.Sprint(err), tt.want) {
-			t.Errorf("Check(%q) of %+v = %v, want %q", tt.address, tt.files, err, tt.want)
-		}
+		assert.Truef(t, (err == nil) == (tt.want == "") && strings.Contains(fmt.Sprint(err), tt.want),
+			"Check(%q) of %+v = %v, want %q", tt.address, tt.files, err, tt.want)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -110,15 +111,10 @@ func TestCoreIsServedAmidStrangers(t *testing.T) {
 	strangers.Wait()
 	require.NoError(t, p.AwaitIncreases(t.Context()))
 	p.stop()
-	if state, _ := p.AWS.Group("web"); state.Desired != loops {
-		t.Errorf("AWS was asked for %d nodes, want %d", state.Desired, loops)
-	}
-	if calls.Load() < 100 {
-		t.Errorf("strangers made %d calls, want many", calls.Load())
-	}
-	if most > 256<<20 {
-		t.Errorf("the heap grew to %d MiB, want no more than the strangers' own requests", most>>20)
-	}
+	state, _ := p.AWS.Group("web")
+	assert.Truef(t, state.Desired == loops, "AWS was asked for %d nodes, want %d", state.Desired, loops)
+	assert.Truef(t, calls.Load() >= 100, "strangers made %d calls, want many", calls.Load())
+	assert.Truef(t, most <= 256<<20, "the heap grew to %d MiB, want no more than the strangers' own requests", most>>20)
 }
 
 // strangersCertificate is signed by nobody whom the plugin trusts.

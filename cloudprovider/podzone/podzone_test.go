@@ -83,9 +83,8 @@ func TestTheOneZoneAPodNeeds(t *testing.T) {
 			pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: tt.selector, Affinity: tt.affinity}}
 			before := pod.DeepCopy()
 			got, ok := Of(pod, tt.volumes, nameOf)
-			if diff := cmp.Diff(tt.want, got); diff != "" || ok != (tt.want != Need{}) {
-				t.Errorf("needs one: %t, want %t (-want +got):\n%s", ok, tt.want != Need{}, diff)
-			}
+			diff := cmp.Diff(tt.want, got)
+			assert.Truef(t, diff == "" && ok == (tt.want != Need{}), "needs one: %t, want %t (-want +got):\n%s", ok, tt.want != Need{}, diff)
 			assert.Empty(t, cmp.Diff(before, pod), "the pod was changed")
 		})
 	}

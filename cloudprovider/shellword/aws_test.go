@@ -21,11 +21,9 @@ func TestCommandsGetTheRegion(t *testing.T) {
 		{"look at the quotas that aws service-quotas lists", "look at the quotas that aws service-quotas lists"},
 	} {
 		assert.Equalf(t, tt.want, shellword.InRegion("cn-north-1", tt.step), "InRegion(%q)", tt.step)
-		if got := shellword.InRegion("", tt.step); got != tt.step {
-			t.Errorf("without a region, InRegion(%q) = %q", tt.step, got)
-		}
-		if twice := shellword.InRegion("cn-north-1", tt.want); twice != tt.want {
-			t.Errorf("InRegion(%q) = %q, want no second region", tt.want, twice)
-		}
+		got := shellword.InRegion("", tt.step)
+		assert.Truef(t, got == tt.step, "without a region, InRegion(%q) = %q", tt.step, got)
+		twice := shellword.InRegion("cn-north-1", tt.want)
+		assert.Truef(t, twice == tt.want, "InRegion(%q) = %q, want no second region", tt.want, twice)
 	}
 }

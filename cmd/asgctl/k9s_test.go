@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
@@ -49,13 +50,10 @@ func TestK9sPlugins(t *testing.T) {
 	taken := map[string]string{}
 	usages := map[string]string{}
 	for name, p := range plugins(t) {
-		if p.Description == "" || p.Command != "sh" || len(p.Scopes) == 0 || !shortCut.MatchString(p.ShortCut) {
-			t.Errorf("%s lacks what k9s requires: %+v", name, p)
-		}
+		assert.Truef(t, p.Description != "" && p.Command == "sh" && len(p.Scopes) != 0 && shortCut.MatchString(p.ShortCut),
+			"%s lacks what k9s requires: %+v", name, p)
 		for _, scope := range p.Scopes {
-			if other := taken[scope+p.ShortCut]; other != "" {
-				t.Errorf("%s and %s have the same key in %s", name, other, scope)
-			}
+			assert.Equalf(t, "", taken[scope+p.ShortCut], "the view that has the key of %s already in %s", name, scope)
 			taken[scope+p.ShortCut] = name
 		}
 		usages[name] = usage(t, p)
@@ -65,13 +63,9 @@ func TestK9sPlugins(t *testing.T) {
 		"asgctl-explain-node": "asgctl explain KIND/NAME", "asgctl-top": "asgctl top",
 	}
 	for name, command := range want {
-		if !strings.HasPrefix(usages[name], command+" ") {
-			t.Errorf("%s runs %q, want %s", name, usages[name], command)
-		}
+		assert.Truef(t, strings.HasPrefix(usages[name], command+" "), "%s runs %q, want %s", name, usages[name], command)
 	}
-	if len(usages) != len(want) {
-		t.Errorf("plugins are %v", usages)
-	}
+	assert.Len(t, usages, len(want), "plugins")
 }
 
 // usage runs a plugin as k9s does, with --help behind its arguments, which are parsed nevertheless. It returns the usage of the
@@ -92,12 +86,9 @@ func usage(t *testing.T, p plugin) string {
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), "PAGER=cat")
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
-	}
-	if left, _ := filepath.Glob(filepath.Join(cmd.Dir, "*")); len(left) > 0 {
-		t.Errorf("%v leaves %q", cmd.Args, left)
-	}
+	assert.NoErrorf(t, err, "%v\n%s", cmd.Args, out)
+	left, _ := filepath.Glob(filepath.Join(cmd.Dir, "*"))
+	assert.Emptyf(t, left, "%v leaves", cmd.Args)
 	_, usage, _ := strings.Cut(string(out), "Usage:\n  ")
 	usage, _, _ = strings.Cut(usage, "\n")
 	return usage

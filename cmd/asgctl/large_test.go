@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,9 +22,7 @@ func BenchmarkRefresh(b *testing.B) {
 	for b.Loop() {
 		bytes, used = refresh(b, fakeoffer.Offer{Products: fakeoffer.Large(types)}.WriteJSON)
 	}
-	if bytes < 1<<30 {
-		b.Errorf("an offer of %d bytes, want 1 GiB", bytes)
-	}
+	assert.Truef(b, bytes >= 1<<30, "an offer of %d bytes, want 1 GiB", bytes)
 	if used.Maxrss > 150<<10 { // KiB
 		b.Errorf("the process had %d KiB of memory, want below 150 MiB", used.Maxrss)
 	}

@@ -52,9 +52,8 @@ func TestBadFlagIsRefusedBeforeElection(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			output, err := asProgram(t, "--kubeconfig="+filepath.Join(dir, "no-kubeconfig"), tt.flag)
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != tt.code || !strings.Contains(output, tt.want) {
-				t.Errorf("%s: %v, want exit code %d with %q:\n%s", tt.flag, err, tt.code, tt.want, output)
-			}
+			assert.Truef(t, errors.As(err, &exit) && exit.ExitCode() == tt.code && strings.Contains(output, tt.want),
+				"%s: %v, want exit code %d with %q:\n%s", tt.flag, err, tt.code, tt.want, output)
 		})
 	}
 }
@@ -68,9 +67,8 @@ func TestProgramAcceptsEveryStockFlag(t *testing.T) {
 		require.NoError(t, err)
 		for line := range strings.Lines(string(content)) {
 			var name, kind, value string
-			if _, err := fmt.Sscanf(line, "--%s %s %q", &name, &kind, &value); err != nil {
-				t.Fatalf("%s: %q: %v", list, line, err)
-			}
+			_, err := fmt.Sscanf(line, "--%s %s %q", &name, &kind, &value)
+			require.NoErrorf(t, err, "%s: %q", list, line)
 			if kind == "traceLocation" {
 				value = "main.go:1" // klog does not take its own default
 			}
@@ -78,13 +76,10 @@ func TestProgramAcceptsEveryStockFlag(t *testing.T) {
 			args = append(args, "--"+name+"="+value, "--"+strings.ReplaceAll(name, "-", "_")+"="+value)
 		}
 	}
-	if out, err := asProgram(t, args...); err != nil || !strings.HasPrefix(out, "cluster-autoscaler ") {
-		t.Errorf("all flags with --version: %v\n%s", err, out)
-	}
+	out, err := asProgram(t, args...)
+	assert.Truef(t, err == nil && strings.HasPrefix(out, "cluster-autoscaler "), "all flags with --version: %v\n%s", err, out)
 	help, err := asProgram(t, "--help")
-	if err != nil {
-		t.Errorf("--help: %v\n%s", err, help)
-	}
+	assert.NoErrorf(t, err, "--help\n%s", help)
 	for _, name := range names {
 		assert.Truef(t, strings.Contains(help, " --"+name+" "), "--help lacks --%s", name)
 	}

@@ -48,29 +48,23 @@ func TestOnlyListenerIsAddress(t *testing.T) {
 	// Both services have answered once the log names an API that is missing and a reading of the groups.
 	for deadline := time.Now().Add(time.Minute); !bytes.Contains(logged(), []byte("Refreshed Auto Scaling groups")) ||
 		!bytes.Contains(logged(), []byte("resource.k8s.io")); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("the process got nowhere:\n%s", logged())
-		}
+		require.Falsef(t, time.Now().After(deadline), "the process got nowhere:\n%s", logged())
 	}
 	addresses := listeners(t, binary.Process.Pid)
 	if len(addresses) != 1 || !strings.HasPrefix(addresses[0], "0100007F:") { // 127.0.0.1 as the kernel writes it on a little-endian machine
 		t.Fatalf("listeners = %v, want the one of --address", addresses)
 	}
 	var port int
-	if _, err := fmt.Sscanf(addresses[0], "0100007F:%x", &port); err != nil {
-		t.Fatal(err)
-	}
+	_, err = fmt.Sscanf(addresses[0], "0100007F:%x", &port)
+	require.NoError(t, err)
 	for path, want := range map[string]int{"/metrics": http.StatusOK, "/snapshotz": http.StatusNotFound, "/debug/pprof/": http.StatusNotFound} {
 		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
 		require.NoError(t, err)
 		_ = response.Body.Close()
-		if response.StatusCode != want {
-			t.Errorf("%s answers %s, want %d", path, response.Status, want)
-		}
+		assert.Equalf(t, want, response.StatusCode, "%s answers %s, want %d", path, response.Status, want)
 	}
-	if !bytes.Contains(logged(), []byte("Bearer <masked>")) {
-		t.Errorf("the log shows no request with the token: does this test look in the right place?\n%s", logged())
-	}
+	assert.Truef(t, bytes.Contains(logged(), []byte("Bearer <masked>")),
+		"the log shows no request with the token: does this test look in the right place?\n%s", logged())
 	for _, secret := range secrets {
 		assert.Falsef(t, bytes.Contains(logged(), []byte(secret)), "the log contains the credential %s", secret)
 	}
@@ -101,17 +95,14 @@ func TestStatusPageIsWhereTheFlagsSay(t *testing.T) {
 			})
 			var addresses []string
 			for deadline := time.Now().Add(time.Minute); len(addresses) < len(tt.want); time.Sleep(50 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("listeners = %v, want %d", addresses, len(tt.want))
-				}
+				require.Falsef(t, time.Now().After(deadline), "listeners = %v, want %d", addresses, len(tt.want))
 				addresses = listeners(t, binary.Process.Pid)
 			}
 			var got []string
 			for _, address := range addresses {
 				var port int
-				if _, err := fmt.Sscanf(address, "0100007F:%x", &port); err != nil {
-					t.Fatal(err)
-				}
+				_, err := fmt.Sscanf(address, "0100007F:%x", &port)
+				require.NoError(t, err)
 				var served []string
 				for _, path := range []string{"/metrics", "/status", "/status.json", "/status/app.js"} {
 					response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))

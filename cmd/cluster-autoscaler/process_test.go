@@ -60,14 +60,10 @@ func TestLeaderThatIsNotReadyInTimeEnds(t *testing.T) {
 			defer cancel()
 			output, err := leading(ctx, t, cluster.URL, tt.aws, "--address=127.0.0.1:0").CombinedOutput()
 			var exit *exec.ExitError
-			if !errors.As(err, &exit) || exit.ExitCode() != exitCannotRun {
-				t.Errorf("%v, want exit code %d", err, exitCannotRun)
-			}
+			assert.Truef(t, errors.As(err, &exit) && exit.ExitCode() == exitCannotRun, "%v, want exit code %d", err, exitCannotRun)
 			_, last, _ := strings.Cut(string(output), "not ready 5s after the election: ")
 			assert.Truef(t, strings.Contains(last, tt.want), "want an end for want of %s:\n%s", tt.name, output)
-			if !strings.Contains(string(output), "resource.k8s.io/v1/deviceclasses") {
-				t.Errorf("want the log to name the API of resource claims:\n%s", output)
-			}
+			assert.Containsf(t, string(output), "resource.k8s.io/v1/deviceclasses", "want the log to name the API of resource claims:\n%s", output)
 		})
 	}
 }
@@ -107,9 +103,7 @@ func TestHealthCheckFailsOnAnOldReading(t *testing.T) {
 	eventually := func(what string, so func() bool) {
 		t.Helper()
 		for deadline := time.Now().Add(time.Minute); !so(); time.Sleep(50 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("never so: %s", what)
-			}
+			require.Falsef(t, time.Now().After(deadline), "never so: %s", what)
 		}
 	}
 	answers := func(path string, status int, text string) bool {

@@ -163,72 +163,33 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 		want      []string
 	}{
 		{name: "no option"},
-		{
-			name:      "the cheaper of two alike",
-			options:   []expander.Option{option("dear", 2, web), option("cheap", 2, web)},
-			templates: map[string]*framework.NodeInfo{"dear": small, "cheap": small},
-			prices:    flat{"dear": 0.2, "cheap": 0.1},
-			want:      []string{"cheap: 2 for 8"},
-		},
-		{
-			name:      "both of two that are the same",
-			options:   []expander.Option{option("b", 2, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": small},
-			prices:    flat{"a": 0.1, "b": 0.1},
-			want:      []string{"a: 2 for 8", "b: 2 for 8"},
-		},
-		{
-			name:      "spot only as far as its price says",
-			options:   []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small},
-			prices:    flat{"spot": 0.11, "on-demand": 0.1},
-			want:      []string{"on-demand: 2 for 8"},
-		},
-		{
-			name:      "a penalty outweighs a small difference",
-			options:   []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small},
-			prices:    flat{"spot": 0.08, "on-demand": 0.1},
-			penalties: penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}},
-			want:      []string{"on-demand: 2 for 8"},
-		},
-		{
-			name:      "but not a large one",
-			options:   []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small},
-			prices:    flat{"spot": 0.03, "on-demand": 0.1},
-			penalties: penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}},
-			want:      []string{"spot: 2 for 8"},
-		},
-		{
-			name:      "a penalty that is no number is none",
-			options:   []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
-			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small},
-			prices:    flat{"spot": 0.08, "on-demand": 0.1},
-			penalties: penalised{"spot": {Ratio: math.NaN()}, "on-demand": {Ratio: -3}},
-			want:      []string{"spot: 2 for 8"},
-		},
-		{
-			name:      "only the pods that belong there, where others are cheaper elsewhere",
+		{name: "the cheaper of two alike", options: []expander.Option{option("dear", 2, web), option("cheap", 2, web)},
+			templates: map[string]*framework.NodeInfo{"dear": small, "cheap": small}, prices: flat{"dear": 0.2, "cheap": 0.1},
+			want: []string{"cheap: 2 for 8"}},
+		{name: "both of two that are the same", options: []expander.Option{option("b", 2, web), option("a", 2, web)},
+			templates: map[string]*framework.NodeInfo{"a": small, "b": small}, prices: flat{"a": 0.1, "b": 0.1},
+			want: []string{"a: 2 for 8", "b: 2 for 8"}},
+		{name: "spot only as far as its price says", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
+			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.11, "on-demand": 0.1},
+			want: []string{"on-demand: 2 for 8"}},
+		{name: "a penalty outweighs a small difference", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
+			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.08, "on-demand": 0.1},
+			penalties: penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}}, want: []string{"on-demand: 2 for 8"}},
+		{name: "but not a large one", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
+			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.03, "on-demand": 0.1},
+			penalties: penalised{"spot": {Ratio: 0.5, Reason: "no capacity a minute ago"}}, want: []string{"spot: 2 for 8"}},
+		{name: "a penalty that is no number is none", options: []expander.Option{option("spot", 2, web), option("on-demand", 2, web)},
+			templates: map[string]*framework.NodeInfo{"spot": small, "on-demand": small}, prices: flat{"spot": 0.08, "on-demand": 0.1},
+			penalties: penalised{"spot": {Ratio: math.NaN()}, "on-demand": {Ratio: -3}}, want: []string{"spot: 2 for 8"}},
+		{name: "only the pods that belong there, where others are cheaper elsewhere",
 			options:   []expander.Option{option("large", 3, web, big), option("small", 2, web)},
-			templates: map[string]*framework.NodeInfo{"large": large, "small": small},
-			prices:    flat{"large": 0.3, "small": 0.1},
-			want:      []string{"large: 2 for 6"},
-		},
-		{
-			name:      "known prices before unknown ones",
-			options:   []expander.Option{option("unknown", 1, web), option("known", 2, web)},
-			templates: map[string]*framework.NodeInfo{"unknown": large, "known": small},
-			prices:    flat{"known": 100},
-			want:      []string{"known: 2 for 8"},
-		},
-		{
-			name:      "all as they were without any price",
-			options:   []expander.Option{option("b", 1, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": large},
-			prices:    flat{},
-			want:      []string{"b: 1 for 8", "a: 2 for 8"},
-		},
+			templates: map[string]*framework.NodeInfo{"large": large, "small": small}, prices: flat{"large": 0.3, "small": 0.1},
+			want: []string{"large: 2 for 6"}},
+		{name: "known prices before unknown ones", options: []expander.Option{option("unknown", 1, web), option("known", 2, web)},
+			templates: map[string]*framework.NodeInfo{"unknown": large, "known": small}, prices: flat{"known": 100},
+			want: []string{"known: 2 for 8"}},
+		{name: "all as they were without any price", options: []expander.Option{option("b", 1, web), option("a", 2, web)},
+			templates: map[string]*framework.NodeInfo{"a": small, "b": large}, prices: flat{}, want: []string{"b: 1 for 8", "a: 2 for 8"}},
 		{
 			name:      "the currency of most options only",
 			options:   []expander.Option{option("b", 2, web), option("a", 2, web), option("c", 2, web)},
@@ -241,48 +202,26 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 			}),
 			want: []string{"b: 2 for 8"},
 		},
-		{
-			name:      "prices that cannot be are not known",
+		{name: "prices that cannot be are not known",
 			options:   []expander.Option{option("a", 2, web), option("b", 2, web), option("c", 2, web), option("d", 2, web)},
 			templates: map[string]*framework.NodeInfo{"a": small, "b": small, "c": small, "d": small},
-			prices:    flat{"a": math.NaN(), "b": -1, "c": math.Inf(1), "d": 5},
-			want:      []string{"d: 2 for 8"},
-		},
-		{
-			name:      "a group without a template is left out",
-			options:   []expander.Option{option("gone", 2, web), option("a", 2, web)},
-			templates: map[string]*framework.NodeInfo{"gone": nil, "a": small},
-			prices:    flat{"gone": 0.01, "a": 0.1},
-			want:      []string{"a: 2 for 8"},
-		},
-		{
-			name:      "equal money, less waste",
-			options:   []expander.Option{option("a-large", 1, big[:1]), option("b-small", 1, big[:1])},
+			prices:    flat{"a": math.NaN(), "b": -1, "c": math.Inf(1), "d": 5}, want: []string{"d: 2 for 8"}},
+		{name: "a group without a template is left out", options: []expander.Option{option("gone", 2, web), option("a", 2, web)},
+			templates: map[string]*framework.NodeInfo{"gone": nil, "a": small}, prices: flat{"gone": 0.01, "a": 0.1},
+			want: []string{"a: 2 for 8"}},
+		{name: "equal money, less waste", options: []expander.Option{option("a-large", 1, big[:1]), option("b-small", 1, big[:1])},
 			templates: map[string]*framework.NodeInfo{"a-large": template("8", "64Gi"), "b-small": large},
-			prices:    flat{"a-large": 0.1, "b-small": 0.1},
-			want:      []string{"b-small: 1 for 1"},
-		},
-		{
-			name:      "less waste where nothing may be divided, too",
+			prices:    flat{"a-large": 0.1, "b-small": 0.1}, want: []string{"b-small: 1 for 1"}},
+		{name: "less waste where nothing may be divided, too",
 			options:   []expander.Option{option("a-large", 3, requested), option("b-small", 3, requested)},
-			templates: map[string]*framework.NodeInfo{"a-large": large, "b-small": small},
-			prices:    flat{"a-large": 0.1, "b-small": 0.1},
-			want:      []string{"b-small: 3 for 10"},
-		},
-		{
-			name:      "the cheapest where nothing may be divided, whatever it leaves idle",
+			templates: map[string]*framework.NodeInfo{"a-large": large, "b-small": small}, prices: flat{"a-large": 0.1, "b-small": 0.1},
+			want: []string{"b-small: 3 for 10"}},
+		{name: "the cheapest where nothing may be divided, whatever it leaves idle",
 			options:   []expander.Option{option("a", 3, requested), option("b", 3, requested), option("c", 3, requested)},
-			templates: map[string]*framework.NodeInfo{"a": small, "b": large, "c": small},
-			prices:    flat{"a": 0.3, "b": 0.1, "c": 0.2},
-			want:      []string{"b: 3 for 10"},
-		},
-		{
-			name:      "an option for more pods than a plan can place",
-			options:   []expander.Option{option("a", 3, web, big)},
-			templates: map[string]*framework.NodeInfo{"a": small},
-			prices:    flat{"a": 0.1},
-			want:      []string{"a: 3 for 10"},
-		},
+			templates: map[string]*framework.NodeInfo{"a": small, "b": large, "c": small}, prices: flat{"a": 0.3, "b": 0.1, "c": 0.2},
+			want: []string{"b: 3 for 10"}},
+		{name: "an option for more pods than a plan can place", options: []expander.Option{option("a", 3, web, big)},
+			templates: map[string]*framework.NodeInfo{"a": small}, prices: flat{"a": 0.1}, want: []string{"a: 3 for 10"}},
 		{
 			name:      "one option where each group has a price of its own",
 			options:   []expander.Option{option("a", 4, web, more), option("b", 2, web)},
@@ -295,27 +234,16 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 			}),
 			want: []string{"a: 4 for 16"},
 		},
-		{
-			name:      "as many pods on a node as it takes",
-			options:   []expander.Option{option("a", 2, replicas("tiny", 220, "1m", "1Mi"))},
-			templates: map[string]*framework.NodeInfo{"a": small},
-			prices:    flat{"a": 0.1},
-			want:      []string{"a: 2 for 220"},
-		},
-		{
-			name:      "pods that keep apart have a node each",
+		{name: "as many pods on a node as it takes", options: []expander.Option{option("a", 2, replicas("tiny", 220, "1m", "1Mi"))},
+			templates: map[string]*framework.NodeInfo{"a": small}, prices: flat{"a": 0.1}, want: []string{"a: 2 for 220"}},
+		{name: "pods that keep apart have a node each",
 			options:   []expander.Option{option("large", 3, separation), option("small", 3, separation)},
-			templates: map[string]*framework.NodeInfo{"large": large, "small": small},
-			prices:    flat{"large": 0.15, "small": 0.1},
-			want:      []string{"small: 3 for 3"},
-		},
-		{
-			name:      "a provisioning request is not divided",
+			templates: map[string]*framework.NodeInfo{"large": large, "small": small}, prices: flat{"large": 0.15, "small": 0.1},
+			want: []string{"small: 3 for 3"}},
+		{name: "a provisioning request is not divided",
 			options:   []expander.Option{option("small", 3, requested), option("large", 2, requested)},
-			templates: map[string]*framework.NodeInfo{"small": small, "large": large},
-			prices:    flat{"small": 0.1, "large": 0.16},
-			want:      []string{"small: 3 for 10"},
-		},
+			templates: map[string]*framework.NodeInfo{"small": small, "large": large}, prices: flat{"small": 0.1, "large": 0.16},
+			want: []string{"small: 3 for 10"}},
 		{
 			name: "nor is a group of all nodes or none",
 			options: []expander.Option{
@@ -337,20 +265,13 @@ func TestBestOptionsBeginsTheCheapestPlan(t *testing.T) {
 			}),
 			want: []string{"flat: 2 for 8"},
 		},
-		{
-			name:      "four GPUs in one node where that is cheaper than four nodes",
+		{name: "four GPUs in one node where that is cheaper than four nodes",
 			options:   []expander.Option{option("four", 1, gpu), option("one", 4, gpu)},
 			templates: map[string]*framework.NodeInfo{"four": template("48", "192Gi", "4"), "one": template("4", "16Gi", "1")},
-			prices:    flat{"four": 3.9, "one": 1},
-			want:      []string{"four: 1 for 4"},
-		},
-		{
-			name:      "and in four where they are cheaper",
-			options:   []expander.Option{option("four", 1, gpu), option("one", 4, gpu)},
+			prices:    flat{"four": 3.9, "one": 1}, want: []string{"four: 1 for 4"}},
+		{name: "and in four where they are cheaper", options: []expander.Option{option("four", 1, gpu), option("one", 4, gpu)},
 			templates: map[string]*framework.NodeInfo{"four": template("48", "192Gi", "4"), "one": template("4", "16Gi", "1")},
-			prices:    flat{"four": 3.9, "one": 0.526},
-			want:      []string{"one: 4 for 4"},
-		},
+			prices:    flat{"four": 3.9, "one": 0.526}, want: []string{"one: 4 for 4"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			given := slices.Clone(tt.options)
@@ -376,9 +297,7 @@ func TestBetterPlanIsCheaperForAsManyPods(t *testing.T) {
 		{"equal", plan(5, 1), false},
 		{"dearer for more pods", plan(6, 1.1), false},
 	} {
-		if got := tt.b.better(plan(5, 1)); got != tt.want {
-			t.Errorf("%s: better = %t, want %t", tt.name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, tt.b.better(plan(5, 1)), "%s: better", tt.name)
 	}
 }
 
@@ -467,14 +386,12 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 			total += prices[candidates[i].id] * float64(a.count)
 			node := templates[candidates[i].id].Node().Status.Allocatable
 			for _, planned := range a.nodes {
-				if on := planned.Pods; firstFit(on, node) != 1 {
-					t.Errorf("round %d: %d pods do not fit a node of %s", round, len(on), candidates[i].id)
-				}
+				on := planned.Pods
+				assert.Equalf(t, 1, firstFit(on, node), "round %d: %d pods do not fit a node of %s", round, len(on), candidates[i].id)
 			}
 			for _, pod := range a.pods {
-				if seen[pod.UID] || !slices.Contains(candidates[i].option.Pods, pod) {
-					t.Errorf("round %d: pod %s is planned twice, or for %s, which cannot take it", round, pod.Name, candidates[i].id)
-				}
+				assert.Truef(t, !seen[pod.UID] && slices.Contains(candidates[i].option.Pods, pod),
+					"round %d: pod %s is planned twice, or for %s, which cannot take it", round, pod.Name, candidates[i].id)
 				seen[pod.UID] = true
 			}
 		}
@@ -484,9 +401,7 @@ func TestPlansAreNeverWorseThanOneOption(t *testing.T) {
 				every[pod.UID] = true
 			}
 		}
-		if len(seen) != len(every) {
-			t.Errorf("round %d: %d of %d pods are planned", round, len(seen), len(every))
-		}
+		assert.Truef(t, len(seen) == len(every), "round %d: %d of %d pods are planned", round, len(seen), len(every))
 		for _, o := range options {
 			if cost := prices[o.NodeGroup.Id()] * float64(o.NodeCount); len(o.Pods) == len(every) && cost < total*(1-1e-9) {
 				t.Errorf("round %d: the plan costs %v, %d nodes of %s alone %v", round, total, o.NodeCount, o.NodeGroup.Id(), cost)
@@ -552,9 +467,8 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 	for _, limit := range []time.Duration{1, 5 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, time.Hour} {
 		f := New(prices, nil, nil, limit, &ticking{})
 		best := f.BestOptions(options, templates)
-		if len(best) == 0 || best[0].NodeCount == 0 || len(best[0].Pods) == 0 {
-			t.Fatalf("limit %v: best options %v, want one to begin with", limit, summary(best))
-		}
+		require.Truef(t, len(best) != 0 && best[0].NodeCount != 0 && len(best[0].Pods) != 0,
+			"limit %v: best options %v, want one to begin with", limit, summary(best))
 		first := New(prices, nil, nil, limit, &ticking{}).Explain(options, templates)[0]
 		if want := limit < time.Hour; first.Cut != want || strings.Contains(first.String(), "found in the time for it") != want {
 			t.Errorf("limit %v: cut short %t, explained as %q, want %t", limit, first.Cut, first, want)
@@ -564,9 +478,7 @@ func TestTimedOutPlanIsCheapestSoFar(t *testing.T) {
 		}
 		last = first
 	}
-	if last.TotalPods != len(every) {
-		t.Errorf("with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
-	}
+	assert.Truef(t, last.TotalPods == len(every), "with all the time it wants the plan places %d pods of %d", last.TotalPods, len(every))
 }
 
 func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
@@ -579,9 +491,7 @@ func TestGroupsGetNoMoreNodesThanOptions(t *testing.T) {
 		got = append(got, fmt.Sprintf("%s: %d for %d", e.NodeGroup, e.PlannedNodes, e.PlannedPods))
 	}
 	for _, o := range newFilter(flat{"a": 1, "b": 1}, nil).BestOptions(options, nodes) {
-		if o.NodeGroup.Id() != "b" || o.NodeCount != 3 {
-			t.Errorf("begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
-		}
+		assert.Truef(t, o.NodeGroup.Id() == "b" && o.NodeCount == 3, "begins with %d nodes of %s, want the 3 of b", o.NodeCount, o.NodeGroup.Id())
 	}
 	assert.Empty(t, cmp.Diff([]string{"a: 2 for 8", "b: 3 for 12"}, got), "planned (-want +got)")
 }

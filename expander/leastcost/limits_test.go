@@ -58,48 +58,21 @@ func TestPlansKeepPromises(t *testing.T) {
 		prices    flat
 		want      []string
 	}{
-		{
-			name:      "eight devices a node",
-			options:   []expander.Option{option("eight", 5, gpus)},
-			templates: map[string]*framework.NodeInfo{"eight": large},
-			prices:    flat{"eight": 10},
-			want:      []string{"eight: 5 for 40"},
-		},
-		{
-			name:      "one device a node is cheaper than eight",
-			options:   []expander.Option{option("eight", 5, gpus), option("one", 40, gpus)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small},
-			prices:    flat{"eight": 10, "one": 1},
-			want:      []string{"one: 40 for 40"},
-		},
-		{
-			name:      "eight devices a node are cheaper than one",
-			options:   []expander.Option{option("eight", 5, gpus), option("one", 40, gpus)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small},
-			prices:    flat{"eight": 7, "one": 1},
-			want:      []string{"eight: 5 for 40"},
-		},
-		{
-			name:      "pods of many owners share one limit",
-			options:   []expander.Option{option("eight", 5, jobs), option("one", 40, jobs)},
-			templates: map[string]*framework.NodeInfo{"eight": large, "one": small},
-			prices:    flat{"eight": 10, "one": 1},
-			want:      []string{"one: 40 for 40"},
-		},
-		{
-			name:      "25 volumes a node",
-			options:   []expander.Option{option("disk", 2, disks)},
-			templates: map[string]*framework.NodeInfo{"disk": disk},
-			prices:    flat{"disk": 1},
-			want:      []string{"disk: 2 for 50"},
-		},
-		{
-			name:      "12 pods of two volumes each",
-			options:   []expander.Option{option("disk", 2, pairs)},
-			templates: map[string]*framework.NodeInfo{"disk": disk},
-			prices:    flat{"disk": 1},
-			want:      []string{"disk: 2 for 24"},
-		},
+		{name: "eight devices a node", options: []expander.Option{option("eight", 5, gpus)},
+			templates: map[string]*framework.NodeInfo{"eight": large}, prices: flat{"eight": 10}, want: []string{"eight: 5 for 40"}},
+		{name: "one device a node is cheaper than eight", options: []expander.Option{option("eight", 5, gpus), option("one", 40, gpus)},
+			templates: map[string]*framework.NodeInfo{"eight": large, "one": small}, prices: flat{"eight": 10, "one": 1},
+			want: []string{"one: 40 for 40"}},
+		{name: "eight devices a node are cheaper than one", options: []expander.Option{option("eight", 5, gpus), option("one", 40, gpus)},
+			templates: map[string]*framework.NodeInfo{"eight": large, "one": small}, prices: flat{"eight": 7, "one": 1},
+			want: []string{"eight: 5 for 40"}},
+		{name: "pods of many owners share one limit", options: []expander.Option{option("eight", 5, jobs), option("one", 40, jobs)},
+			templates: map[string]*framework.NodeInfo{"eight": large, "one": small}, prices: flat{"eight": 10, "one": 1},
+			want: []string{"one: 40 for 40"}},
+		{name: "25 volumes a node", options: []expander.Option{option("disk", 2, disks)},
+			templates: map[string]*framework.NodeInfo{"disk": disk}, prices: flat{"disk": 1}, want: []string{"disk: 2 for 50"}},
+		{name: "12 pods of two volumes each", options: []expander.Option{option("disk", 2, pairs)},
+			templates: map[string]*framework.NodeInfo{"disk": disk}, prices: flat{"disk": 1}, want: []string{"disk: 2 for 24"}},
 		{
 			// The core puts the web pods on seven nodes, and then eight claims on the last of these and on each of nine more. All of them
 			// have room on ten.
@@ -109,13 +82,9 @@ func TestPlansKeepPromises(t *testing.T) {
 			prices:    flat{"eight": 7, "one": 1},
 			want:      []string{"eight: 10 for 480"},
 		},
-		{
-			name:      "no limit without a promise",
-			options:   []expander.Option{option("bare", 3, quarters, bits), option("small", 8, quarters)},
-			templates: map[string]*framework.NodeInfo{"bare": bare, "small": small},
-			prices:    flat{"bare": 1, "small": 0.1},
-			want:      []string{"bare: 1 for 43"},
-		},
+		{name: "no limit without a promise", options: []expander.Option{option("bare", 3, quarters, bits), option("small", 8, quarters)},
+			templates: map[string]*framework.NodeInfo{"bare": bare, "small": small}, prices: flat{"bare": 1, "small": 0.1},
+			want: []string{"bare: 1 for 43"}},
 		{
 			// each node has one device of the claims' kind, and two of another driver
 			name:      "a promise that counts other kinds of devices",
@@ -124,13 +93,8 @@ func TestPlansKeepPromises(t *testing.T) {
 			prices:    flat{"three": 1, "eight": 7},
 			want:      []string{"eight: 5 for 40"},
 		},
-		{
-			name:      "a promise that the core's nodes exceed",
-			options:   []expander.Option{option("disk", 1, disks)},
-			templates: map[string]*framework.NodeInfo{"disk": disk},
-			prices:    flat{"disk": 1},
-			want:      []string{"disk: 1 for 50"},
-		},
+		{name: "a promise that the core's nodes exceed", options: []expander.Option{option("disk", 1, disks)},
+			templates: map[string]*framework.NodeInfo{"disk": disk}, prices: flat{"disk": 1}, want: []string{"disk: 1 for 50"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			best := newFilter(tt.prices, nil).BestOptions(tt.options, tt.templates)

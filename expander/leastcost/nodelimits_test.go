@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	resourceapi "k8s.io/api/resource/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -82,9 +83,8 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 			f.devices = func() *drasnapshot.Snapshot { return drasnapshot.NewSnapshot(known, nil, nil, nil) }
 			d := f.decide([]expander.Option{option("a", tt.nodes, tt.pods...)}, map[string]*framework.NodeInfo{"a": tt.info})
 			best := d.choice.options(d.candidates)
-			if len(best) != 1 || best[0].NodeCount != tt.planned || len(firstNodes(d)) != tt.planned {
-				t.Fatalf("planned %v on %d nodes, want %d", summary(best), len(firstNodes(d)), tt.planned)
-			}
+			require.Truef(t, len(best) == 1 && best[0].NodeCount == tt.planned && len(firstNodes(d)) == tt.planned,
+				"planned %v on %d nodes, want %d", summary(best), len(firstNodes(d)), tt.planned)
 			for _, pods := range planNodes(d) {
 				count := 0
 				for _, pod := range best[0].Pods {
@@ -92,9 +92,7 @@ func TestPlansKeepLimitsPerNode(t *testing.T) {
 						count += tt.weigh(pod)
 					}
 				}
-				if count > tt.most {
-					t.Errorf("a node of %d pods has %d, want %d at the most", len(pods), count, tt.most)
-				}
+				assert.Truef(t, count <= tt.most, "a node of %d pods has %d, want %d at the most", len(pods), count, tt.most)
 			}
 		})
 	}

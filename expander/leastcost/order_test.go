@@ -105,13 +105,10 @@ func TestFirstFitInOrderGivesThePlan(t *testing.T) {
 			continue // a whole option, in the core's order
 		}
 		cut++
-		if diff := cmp.Diff(planNodes(d), booked(t, best[0], templates[best[0].NodeGroup.Id()])); diff != "" {
-			t.Errorf("round %d: %d nodes of %s (-planned +booked):\n%s", round, best[0].NodeCount, best[0].NodeGroup.Id(), diff)
-		}
+		assert.Emptyf(t, cmp.Diff(planNodes(d), booked(t, best[0], templates[best[0].NodeGroup.Id()])),
+			"round %d: %d nodes of %s (-planned +booked)", round, best[0].NodeCount, best[0].NodeGroup.Id())
 	}
-	if cut < 20 {
-		t.Errorf("only %d plans were divided: they say nothing", cut)
-	}
+	assert.Truef(t, cut >= 20, "only %d plans were divided: they say nothing", cut)
 }
 
 // raised has the filter choose until nothing is pending, as the core does with the pods that are left, and returns the nodes by
@@ -185,17 +182,14 @@ func TestRaisesAddUpToThePlan(t *testing.T) {
 			}
 		}
 		for _, rest := range []bool{false, true} {
-			if diff := cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates, rest)); diff != "" {
-				t.Errorf("round %d, options of the plan's rest %t (-planned +raised):\n%s", round, rest, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(want, raised(t, newFilter(prices, nil), options, templates, rest)),
+				"round %d, options of the plan's rest %t (-planned +raised)", round, rest)
 		}
 		if len(want) > 2 {
 			several++
 		}
 	}
-	if several < 10 {
-		t.Errorf("only %d plans have more than two groups: they say nothing", several)
-	}
+	assert.Truef(t, several >= 10, "only %d plans have more than two groups: they say nothing", several)
 }
 
 // A plan is given up when the world is no longer the one it was made for.
@@ -264,7 +258,6 @@ func TestPriceOfGrownGroupEndsNoPlan(t *testing.T) {
 	second := f.BestOptions([]expander.Option{option("large", 1, left), option("small", 1, left), option("third", 1, last)}, templates)
 	prices["large"] = 0.01
 	third := f.BestOptions([]expander.Option{option("large", 1, last), option("third", 1, last)}, templates)
-	if diff := cmp.Diff([]string{"large: 2 for 6", "small: 1 for 4", "third: 1 for 2"}, summary(slices.Concat(first, second, third))); diff != "" {
-		t.Errorf("raises (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"large: 2 for 6", "small: 1 for 4", "third: 1 for 2"}, summary(slices.Concat(first, second, third))),
+		"raises (-want +got)")
 }

@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // crowd is a planner for more shapes than are looked at in each step, with its values set, and room for all their nodes.
@@ -21,9 +24,8 @@ func crowd(t *testing.T) (pl *planner, all packing, room []int) {
 	for s := range p.shapes {
 		room = append(room, p.shapes[s].limit)
 	}
-	if pl.setValues(); len(p.shapes) <= manyShapes {
-		t.Fatalf("%d shapes are too few for this test", len(p.shapes))
-	}
+	pl.setValues()
+	require.Truef(t, len(p.shapes) > manyShapes, "%d shapes are too few for this test", len(p.shapes))
 	return pl, all, room
 }
 
@@ -38,9 +40,8 @@ func TestFewOfManyShapesAreLookedAt(t *testing.T) {
 		pl.rest(&all, room, pl.values, math.Inf(1), 0)
 		return pl.filler.work - before
 	}
-	if few, every := work(true), work(false); 4*few > every {
-		t.Errorf("%d classes are looked at, %d where every shape is looked at for every node", few, every)
-	}
+	few, every := work(true), work(false)
+	assert.Truef(t, 4*few <= every, "%d classes are looked at, %d where every shape is looked at for every node", few, every)
 }
 
 func TestNoStepGoesOnWithoutTime(t *testing.T) {

@@ -1,7 +1,6 @@
 package leastcost
 
 import (
-	"strings"
 	"testing"
 	"time"
 

@@ -126,9 +126,8 @@ func TestCutOffPodsFitWhereEqualsDo(t *testing.T) {
 					}
 				}
 			}
-			if want := map[bool]int{true: len(cut)}[tt.want]; got != want {
-				t.Errorf("%d of the pods cut off fit the group that does not list them, want %d", got, want)
-			}
+			want := map[bool]int{true: len(cut)}[tt.want]
+			assert.Equal(t, want, got, "of the pods cut off fit the group that does not list them")
 		})
 	}
 }

@@ -106,9 +106,8 @@ func TestClaimsCountByTheAcceleratorsTheyAskFor(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := New(d.snapshot).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": four})[0]
-			if got.Accelerator != "gpu.nvidia.com" || got.Used.Accelerators != tt.want || got.Offered.Accelerators != 4 {
-				t.Errorf("%d of %d %s, want %d of 4 gpu.nvidia.com", got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
-			}
+			assert.Truef(t, got.Accelerator == "gpu.nvidia.com" && got.Used.Accelerators == tt.want && got.Offered.Accelerators == 4,
+				"%d of %d %s, want %d of 4 gpu.nvidia.com", got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
 		})
 	}
 }
@@ -152,9 +151,8 @@ func TestDividedGPUsCountOnce(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := New(d.snapshot).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": tt.node})[0]
-			if got.Used.Accelerators != tt.used || got.Offered.Accelerators != tt.offered {
-				t.Errorf("%d of %d, want %d of %d", got.Used.Accelerators, got.Offered.Accelerators, tt.used, tt.offered)
-			}
+			assert.Truef(t, got.Used.Accelerators == tt.used && got.Offered.Accelerators == tt.offered,
+				"%d of %d, want %d of %d", got.Used.Accelerators, got.Offered.Accelerators, tt.used, tt.offered)
 		})
 	}
 }

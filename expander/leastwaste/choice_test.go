@@ -76,9 +76,8 @@ func TestUnusedAcceleratorsLose(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := New(devices.snapshot)
-			if diff := cmp.Diff(tt.want, ids(f.BestOptions(tt.options, templates))); diff != "" {
-				t.Errorf("best options of %v (-want +got):\n%s", f.Explain(tt.options, templates), diff)
-			}
+			assert.Emptyf(t, cmp.Diff(tt.want, ids(f.BestOptions(tt.options, templates))),
+				"best options of %v (-want +got)", f.Explain(tt.options, templates))
 		})
 	}
 }
@@ -97,9 +96,8 @@ func TestAcceleratorsAreCountedUnderOneName(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := New(nil).Explain([]expander.Option{option("a", 1, tt.pods)}, map[string]*framework.NodeInfo{"a": neuron})[0]
-			if got.Accelerator != "aws.amazon.com/neuron" || got.Used.Accelerators != tt.want || got.Offered.Accelerators != 2 {
-				t.Errorf("%d of %d %s, want %d of 2 aws.amazon.com/neuron", got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
-			}
+			assert.Truef(t, got.Accelerator == "aws.amazon.com/neuron" && got.Used.Accelerators == tt.want && got.Offered.Accelerators == 2,
+				"%d of %d %s, want %d of 2 aws.amazon.com/neuron", got.Used.Accelerators, got.Offered.Accelerators, got.Accelerator, tt.want)
 		})
 	}
 }
@@ -109,9 +107,8 @@ func TestOfferedIsWhatPodsOnEveryNodeLeave(t *testing.T) {
 	node.Status.Allocatable = apiv1.ResourceList{apiv1.ResourceCPU: resource.MustParse("3900m"), apiv1.ResourceMemory: resource.MustParse("15Gi")}
 	info := framework.NewNodeInfo(node, nil, framework.NewPodInfo(pod("900m", "3Gi"), nil))
 	got := New(nil).Explain([]expander.Option{option("a", 2, pods(3, "2", "8Gi"))}, map[string]*framework.NodeInfo{"a": info})[0]
-	if want := (Size{CPUMillis: 6000, MemoryBytes: 24 * gib}); got.Offered != want || got.Score != 0 {
-		t.Errorf("offered %+v, score %v, want %+v, full", got.Offered, got.Score, want)
-	}
+	want := (Size{CPUMillis: 6000, MemoryBytes: 24 * gib})
+	assert.Truef(t, got.Offered == want && got.Score == 0, "offered %+v, score %v, want %+v, full", got.Offered, got.Score, want)
 }
 
 func TestMorePodsWinAtEqualWaste(t *testing.T) {
@@ -129,9 +126,8 @@ func TestMorePodsWinAtEqualWaste(t *testing.T) {
 		{"nothing placed", []expander.Option{option("a", 1, nil), option("16", 1, []*apiv1.Pod{small})}, []string{"16"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, templates))); diff != "" {
-				t.Errorf("best options of %v (-want +got):\n%s", New(nil).Explain(tt.options, templates), diff)
-			}
+			assert.Emptyf(t, cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, templates))),
+				"best options of %v (-want +got)", New(nil).Explain(tt.options, templates))
 		})
 	}
 }
@@ -142,9 +138,7 @@ func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 	templates := map[string]*framework.NodeInfo{}
 	for _, name := range []string{"g4dn.xlarge", "g4dn.2xlarge", "g5.xlarge", "g6.xlarge"} {
 		facts, ok := instancetypes.Embedded().Lookup(name)
-		if !ok {
-			t.Fatalf("%s is not in the catalogue", name)
-		}
+		require.Truef(t, ok, "%s is not in the catalogue", name)
 		built, _ := nodetemplate.Build(nodetemplate.Input{Group: name, Region: "us-west-2", Zones: []string{"us-west-2a"},
 			Members: []nodetemplate.Member{{Type: facts}}, AMIFamily: nodetemplate.AL2023})
 		templates[name] = framework.NewNodeInfo(built.Node(name), nil)
@@ -160,9 +154,8 @@ func TestNodesOfOneShapeShareTheFirstPlace(t *testing.T) {
 					want = append(want, name)
 				}
 			}
-			if diff := cmp.Diff(want, ids(New(nil).BestOptions(options, templates))); diff != "" {
-				t.Errorf("pod of %v, best options of %v (-want +got):\n%s", request, New(nil).Explain(options, templates), diff)
-			}
+			assert.Emptyf(t, cmp.Diff(want, ids(New(nil).BestOptions(options, templates))),
+				"pod of %v, best options of %v (-want +got)", request, New(nil).Explain(options, templates))
 		}
 	}
 }

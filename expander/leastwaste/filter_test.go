@@ -88,9 +88,7 @@ func TestScoreIsTheMeanIdleRatio(t *testing.T) {
 		{name: "more used than offered", used: Size{CPUMillis: 2000, MemoryBytes: 2 * gib}, offered: Size{CPUMillis: 1000, MemoryBytes: gib}, want: -1},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Score(tt.used, tt.offered); got != tt.want {
-				t.Errorf("Score(%+v, %+v) = %v, want %v", tt.used, tt.offered, got, tt.want)
-			}
+			assert.Equalf(t, tt.want, Score(tt.used, tt.offered), "Score(%+v, %+v)", tt.used, tt.offered)
 		})
 	}
 }
@@ -103,48 +101,25 @@ func TestBestOptionsKeepsWhatWastesLeast(t *testing.T) {
 		want      []string
 	}{
 		{name: "no option"},
-		{
-			name:      "the only option",
-			options:   []expander.Option{option("a", 1, pods(1, "1", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi")},
-			want:      []string{"a"},
-		},
-		{
-			name:      "the smaller node that takes them all",
+		{name: "the only option", options: []expander.Option{option("a", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi")}, want: []string{"a"}},
+		{name: "the smaller node that takes them all",
 			options:   []expander.Option{option("large", 1, pods(3, "500m", "1Gi")), option("small", 1, pods(3, "500m", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"large": template("8", "32Gi"), "small": template("2", "8Gi")},
-			want:      []string{"small"},
-		},
-		{
-			name:      "one large or two of half the size",
+			templates: map[string]*framework.NodeInfo{"large": template("8", "32Gi"), "small": template("2", "8Gi")}, want: []string{"small"}},
+		{name: "one large or two of half the size",
 			options:   []expander.Option{option("b", 1, pods(4, "1", "2Gi")), option("a", 2, pods(4, "1", "2Gi"))},
-			templates: map[string]*framework.NodeInfo{"a": template("2", "8Gi"), "b": template("4", "16Gi")},
-			want:      []string{"b", "a"},
-		},
-		{
-			name:      "a group without a template is left out",
+			templates: map[string]*framework.NodeInfo{"a": template("2", "8Gi"), "b": template("4", "16Gi")}, want: []string{"b", "a"}},
+		{name: "a group without a template is left out",
 			options:   []expander.Option{option("gone", 1, pods(1, "4", "16Gi")), option("a", 1, pods(1, "1", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi"), "gone": nil},
-			want:      []string{"a"},
-		},
-		{
-			name:      "a group that claims no CPU counts as idle there, and does not win for it",
+			templates: map[string]*framework.NodeInfo{"a": template("4", "16Gi"), "gone": nil}, want: []string{"a"}},
+		{name: "a group that claims no CPU counts as idle there, and does not win for it",
 			options:   []expander.Option{option("none", 1, pods(1, "1", "2Gi")), option("a", 1, pods(1, "1", "2Gi"))},
-			templates: map[string]*framework.NodeInfo{"none": template("0", "4Gi"), "a": template("2", "4Gi")},
-			want:      []string{"a"},
-		},
-		{
-			name:      "a group that claims nothing is better than no group",
-			options:   []expander.Option{option("none", 1, pods(1, "1", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"none": template("0", "0")},
-			want:      []string{"none"},
-		},
-		{
-			name:      "a first option that cannot be judged does not hide the others",
+			templates: map[string]*framework.NodeInfo{"none": template("0", "4Gi"), "a": template("2", "4Gi")}, want: []string{"a"}},
+		{name: "a group that claims nothing is better than no group", options: []expander.Option{option("none", 1, pods(1, "1", "1Gi"))},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "0")}, want: []string{"none"}},
+		{name: "a first option that cannot be judged does not hide the others",
 			options:   []expander.Option{option("none", 1, pods(1, "0", "0")), option("a", 1, pods(1, "0", "1Gi"))},
-			templates: map[string]*framework.NodeInfo{"none": template("0", "0"), "a": template("4", "16Gi")},
-			want:      []string{"a"},
-		},
+			templates: map[string]*framework.NodeInfo{"none": template("0", "0"), "a": template("4", "16Gi")}, want: []string{"a"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, ids(New(nil).BestOptions(tt.options, tt.templates))), "best options (-want +got)")
@@ -192,9 +167,7 @@ func TestBestOptionsAgreesWithStock(t *testing.T) {
 			}
 		}
 	}
-	if same < 1500 {
-		t.Errorf("only %d of 4000 rounds can be compared with stock, want 1500", same)
-	}
+	assert.Truef(t, same >= 1500, "only %d of 4000 rounds can be compared with stock, want 1500", same)
 }
 
 // nearTie reports whether a score is above the lowest, but by less than 5 % of memory would make.
@@ -220,9 +193,7 @@ func TestExplainGivesThePartsOfEachScore(t *testing.T) {
 	got := New(nil).Explain(options, templates)
 	assert.Empty(t, cmp.Diff(want, got), "explanations (-want +got)")
 	line := "gpu-spot: 3 node(s) for 3 pod(s) leave 0.500 of CPU, 0.750 of memory idle, score 0.625: chosen"
-	if got[0].String() != line {
-		t.Errorf("String() = %q, want %q", got[0].String(), line)
-	}
+	assert.Truef(t, got[0].String() == line, "String() = %q, want %q", got[0].String(), line)
 }
 
 // JSON has no NaN and no infinity: an explanation that holds one could not be shown.
@@ -237,9 +208,8 @@ func TestEveryExplanationIsFinite(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			explanations := New(nil).Explain([]expander.Option{option("a", 3, pods(2, tt.podCPU, tt.podMemory))},
 				map[string]*framework.NodeInfo{"a": template(tt.cpu, tt.memory)})
-			if _, err := json.Marshal(explanations); err != nil {
-				t.Errorf("marshal %+v: %v", explanations, err)
-			}
+			_, err := json.Marshal(explanations)
+			assert.NoErrorf(t, err, "marshal %+v", explanations)
 		})
 	}
 }

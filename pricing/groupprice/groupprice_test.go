@@ -83,9 +83,8 @@ func TestSplitFillsOnDemandBaseFirst(t *testing.T) {
 		{0, 1, 1, 1}, {0, 1, 100, 1}, {0, 1, 101, 2},
 		{-1, 50, 2, 1}, {0, 500, 4, 4}, {0, -5, 4, 0}, {5, 50, -3, 0}, // AWS would not accept these
 	} {
-		if got := onDemandUnits(mixed(tt.base, tt.percentage), tt.capacity); got != tt.want {
-			t.Errorf("base %d, %d %%, capacity %d: %d on-demand, want %d", tt.base, tt.percentage, tt.capacity, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, onDemandUnits(mixed(tt.base, tt.percentage), tt.capacity),
+			"base %d, %d %%, capacity %d: on-demand", tt.base, tt.percentage, tt.capacity)
 	}
 }
 
@@ -175,9 +174,7 @@ func TestNextIsTheMixOfTheNextInstances(t *testing.T) {
 			if tt.sure || sum.PerHour == 0 {
 				wantRatio = 0
 			}
-			if estimatedRatio(got) != wantRatio {
-				t.Errorf("estimated ratio = %v, want %v: %+v", estimatedRatio(got), wantRatio, got.Parts)
-			}
+			assert.Equalf(t, wantRatio, estimatedRatio(got), "estimated ratio: %+v", got.Parts)
 		})
 	}
 }
@@ -200,18 +197,16 @@ func TestUnpricedTypeIsEstimated(t *testing.T) {
 		if spot {
 			want /= 4
 		}
-		if !ok || math.Abs(got.Amount.PerHour/want-1) > 0.01 || estimatedRatio(got) != 1 || got.Amount.Currency != "USD" {
-			t.Errorf("spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
-		}
+		assert.Truef(t, ok && math.Abs(got.Amount.PerHour/want-1) <= 0.01 && estimatedRatio(got) == 1 && got.Amount.Currency == "USD",
+			"spot %v: Next() = %+v, %v, want about %v, all of it estimated", spot, got, ok, want)
 	}
 	unheard := &group.Group{Name: "g", LaunchSpec: launching("zz9.plural")}
 	if got, ok := p.Next(unheard, 1); ok {
 		t.Errorf("Next() of a type nobody knows = %+v, want none", got)
 	}
 	got := p.NextOfUnknownType(unheard, 2, Resources{CPUMillis: 4000, MemoryBytes: 16 << 30, Accelerators: map[string]int64{"nvidia.com/gpu": 1}})
-	if got.Amount.PerHour < 2*0.25 || got.Amount.PerHour > 2*1 || estimatedRatio(got) != 1 {
-		t.Errorf("NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
-	}
+	assert.Truef(t, got.Amount.PerHour >= 2*0.25 && got.Amount.PerHour <= 2*1 && estimatedRatio(got) == 1,
+		"NextOfUnknownType() = %+v, want about two g4dn.xlarge, all of it estimated", got)
 	if got, ok := p.Next(&group.Group{Name: "g"}, 1); ok {
 		t.Errorf("Next() of a group of which nothing is known = %+v, want none", got)
 	}
@@ -233,9 +228,8 @@ func TestCostWithoutATypeIsAnEstimate(t *testing.T) {
 	g := &group.Group{Name: "g", Source: mixed(0, 100), LaunchSpec: launching("zz9.plural", "m5.large"), Instances: []group.Instance{
 		{Type: "zz9.plural", Zone: "x", Lifecycle: "InService", Weight: 1}, {Type: "m5.large", Zone: "x", Lifecycle: "InService", Weight: 1}}}
 	next, ok := p.Next(g, 1)
-	if !ok || !next.Amount.Estimated || next.Parts[0].Price.Basis != "without 1 of 2 types, whose price is unknown" {
-		t.Errorf("Next() = %+v, %v, want an estimate that names what it leaves out", next, ok)
-	}
+	assert.Truef(t, ok && next.Amount.Estimated && next.Parts[0].Price.Basis == "without 1 of 2 types, whose price is unknown",
+		"Next() = %+v, %v, want an estimate that names what it leaves out", next, ok)
 	if now := p.Present(g)[awsmessage.OnDemand]; now.Unpriced != 1 || now.Amount != (pricing.Amount{PerHour: 0.1, Currency: "USD", Estimated: true}) {
 		t.Errorf("Present() = %+v, want one instance without a price, and the rest as an estimate", now)
 	}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/pricing"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeoffer"
@@ -19,19 +22,14 @@ func check(t *testing.T, offer []byte) {
 	var err error
 	costlimit.Check(t, func() { got, err = Read(bytes.NewReader(offer), o) })
 	again, errAgain := Read(bytes.NewReader(offer), o)
-	if (err == nil) != (errAgain == nil) {
-		t.Fatalf("once %v, then %v", err, errAgain)
-	}
+	require.Truef(t, (err == nil) == (errAgain == nil), "once %v, then %v", err, errAgain)
 	if err != nil {
 		return
 	}
 	list, err := pricing.Parse(got.List.Format())
-	if err != nil || list.Len() != got.List.Len() || list.Len() == 0 || list.Currency() != "USD" {
-		t.Fatalf("%d prices became %+v, %v", got.List.Len(), list, err)
-	}
-	if prices(got) != prices(again) {
-		t.Errorf("once\n%s\nthen\n%s", prices(got), prices(again))
-	}
+	require.Truef(t, err == nil && list.Len() == got.List.Len() && list.Len() != 0 && list.Currency() == "USD",
+		"%d prices became %+v, %v", got.List.Len(), list, err)
+	assert.Equal(t, prices(got), prices(again), "not the same twice")
 }
 
 func FuzzReadJSON(f *testing.F) {

@@ -28,12 +28,9 @@ func TestMemoryDoesNotGrowWithTheOffer(t *testing.T) {
 	got, err := Read(probe, Options{Region: "us-east-1", OS: Linux})
 	require.NoError(t, err)
 	assert.Equal(t, types/32, got.List.Len(), "prices")
-	if in.n < 24<<20 {
-		t.Errorf("an offer of %d bytes, want one far above the ceiling of memory", in.n)
-	}
-	if grown := int64(probe.heap.Load()) - int64(before.HeapAlloc); grown > ceiling {
-		t.Errorf("the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.n, ceiling)
-	}
+	assert.Truef(t, in.n >= 24<<20, "an offer of %d bytes, want one far above the ceiling of memory", in.n)
+	grown := int64(probe.heap.Load()) - int64(before.HeapAlloc)
+	assert.Truef(t, grown <= ceiling, "the heap grew by %d bytes at %d bytes of offer, want no more than %d", grown, in.n, ceiling)
 }
 
 // counted counts the bytes that are read through it.

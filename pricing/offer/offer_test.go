@@ -52,13 +52,10 @@ func TestAnOfferBecomesTheListOfARegion(t *testing.T) {
 	for _, region := range []string{"cn-northwest-1", "cn-north-1"} {
 		p, err := Read(bytes.NewReader(offer), Options{Region: region, OS: Linux, Source: "https://example.com/index.json"})
 		require.NoError(t, err)
-		if len(p.LeftOut) > 0 {
-			t.Errorf("left out: %v", p.LeftOut)
-		}
+		assert.Empty(t, p.LeftOut, "left out")
 		golden(t, p.List.Origin().Region+".prices", []byte(p.List.Format()))
-		if _, err := pricing.ParseTerms(p.List.Format(), nil); err != nil {
-			t.Errorf("not a user's price file: %v", err)
-		}
+		_, err = pricing.ParseTerms(p.List.Format(), nil)
+		assert.NoError(t, err, "not a user's price file")
 	}
 }
 
@@ -179,9 +176,7 @@ func TestTruncatedOfferIsRefused(t *testing.T) {
 			continue // for the time it takes
 		}
 		_, err := Read(bytes.NewReader(offer[:length]), Options{Region: "us-east-1", OS: Linux})
-		if err == nil {
-			t.Fatalf("cut after %d of %d bytes: no error; the last ones are %q", length, len(offer), offer[max(0, length-40):length])
-		}
+		require.Errorf(t, err, "cut after %d of %d bytes: no error; the last ones are %q", length, len(offer), offer[max(0, length-40):length])
 		if length > 2000 && !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("cut after %d of %d bytes: %v, want an unexpected end", length, len(offer), err)
 		}
@@ -192,19 +187,14 @@ func TestTruncatedGzipIsRefused(t *testing.T) {
 	offer := written(t, fakeoffer.Virginia.Sells("m5.large", 0.096))
 	var packed bytes.Buffer
 	w := gzip.NewWriter(&packed)
-	if _, err := w.Write(offer); err != nil {
-		t.Fatal(err)
-	}
+	_, err := w.Write(offer)
+	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	got, err := Read(bytes.NewReader(packed.Bytes()), Options{Region: "us-east-1", OS: Linux})
-	if err != nil || prices(got) != "m5.large 0.096 USD/h" {
-		t.Fatalf("%v, %v", got, err)
-	}
+	require.Truef(t, err == nil && prices(got) == "m5.large 0.096 USD/h", "%v, %v", got, err)
 	for _, missing := range []int{1, 8, 9, packed.Len() / 2} { // the last 8 are checksum and length
 		_, err := Read(bytes.NewReader(packed.Bytes()[:packed.Len()-missing]), Options{Region: "us-east-1", OS: Linux})
-		if !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("without its last %d bytes: %v, want an unexpected end", missing, err)
-		}
+		assert.ErrorIsf(t, err, io.ErrUnexpectedEOF, "without its last %d bytes, want an unexpected end", missing)
 	}
 }
 
@@ -249,9 +239,8 @@ func TestReadSaysWhatIsWrongWithAnOffer(t *testing.T) {
 				tt.options = virginia
 			}
 			_, err := Read(strings.NewReader(tt.offer), tt.options)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 1000 {
-				t.Errorf("Read() error = %v, want one with %q", err, tt.want)
-			}
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && len(err.Error()) <= 1000,
+				"Read() error = %v, want one with %q", err, tt.want)
 		})
 	}
 }

@@ -50,9 +50,8 @@ func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := Read(tt.path, nil)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), tt.path) {
-				t.Errorf("Read() error = %v, want one with %q and %q", err, tt.want, tt.path)
-			}
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want) && strings.Contains(err.Error(), tt.path),
+				"Read() error = %v, want one with %q and %q", err, tt.want, tt.path)
 		})
 	}
 }
@@ -60,9 +59,8 @@ func TestInvalidPriceFileIsRefusedByName(t *testing.T) {
 func TestAByteOrderMarkIsPassedOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prices.csv")
 	write(t, path, "\ufeff"+head+columns+"m99.large,1\n")
-	if own, err := Read(path, []string{"m99.large"}); err != nil || own.OnDemand().Len() != 1 {
-		t.Errorf("Read() error = %v, want one price", err)
-	}
+	own, err := Read(path, []string{"m99.large"})
+	assert.Truef(t, err == nil && own.OnDemand().Len() == 1, "Read() error = %v, want one price", err)
 }
 
 func TestBadFileAtStartIsAnError(t *testing.T) {
@@ -74,9 +72,8 @@ func TestBadFileAtStartIsAnError(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "in CNY, but those of us-east-1 are in USD") {
 		t.Errorf("New() error = %v, want one with file and currencies", err)
 	}
-	if price, _ := b.OnDemand("m5.large"); price.Amount.PerHour != 0.096 {
-		t.Errorf("price %+v after a refusal, want the embedded one", price)
-	}
+	price, _ := b.OnDemand("m5.large")
+	assert.Equalf(t, 0.096, price.Amount.PerHour, "price %+v after a refusal, want the embedded one", price)
 }
 
 // world is a Watcher that runs, in time that passes only while all wait.
@@ -136,9 +133,7 @@ func mounted(t *testing.T, text string, test func(t *testing.T, w *world)) {
 		go func() { ended <- watcher.Run(ctx) }()
 		test(t, w)
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run() = %v, want nil", err)
-		}
+		assert.NoError(t, <-ended, "Run()")
 	})
 }
 
@@ -151,23 +146,15 @@ func pass() {
 func TestAConfigMapThatChangesIsTaken(t *testing.T) {
 	mounted(t, head+columns+"m5.large,0.08\n", func(t *testing.T, w *world) {
 		began := time.Now()
-		if w.price() != 0.08 {
-			t.Fatalf("price %v, want the file's", w.price())
-		}
+		require.Equal(t, 0.08, w.price(), "price, want the file's")
 		first := w.book.Generation()
 		pass()
-		if w.book.Generation() != first {
-			t.Error("a file that did not change was taken again")
-		}
+		assert.True(t, w.book.Generation() == first, "a file that did not change was taken again")
 		w.mount("..second", head+columns+"m5.large,0.07\n")
 		time.Sleep(pollInterval)
-		if w.price() != 0.08 {
-			t.Error("a change was taken before a second reading agreed on it")
-		}
+		assert.Equal(t, 0.08, w.price(), "a change was taken before a second reading agreed on it")
 		pass()
-		if w.price() != 0.07 || w.book.Generation() == first {
-			t.Errorf("price %v after the change, want 0.07", w.price())
-		}
+		assert.Truef(t, w.price() == 0.07 && w.book.Generation() != first, "price %v after the change, want 0.07", w.price())
 		if at := w.gauge("accepted_timestamp_seconds"); at <= float64(began.Unix()) || w.gauge("refused") != 0 || len(w.events) != 0 {
 			t.Errorf("accepted at %v, refused %v, events %q", at, w.gauge("refused"), w.events)
 		}
@@ -193,18 +180,16 @@ func TestBadFileKeepsLastGoodOne(t *testing.T) {
 				for range 5 {
 					pass()
 				}
-				if w.price() != 0.08 || w.book.Generation() != generation || w.gauge("refused") != 1 {
-					t.Errorf("price %v, refused %v, want the last good one", w.price(), w.gauge("refused"))
-				}
+				assert.Truef(t, w.price() == 0.08 && w.book.Generation() == generation && w.gauge("refused") == 1,
+					"price %v, refused %v, want the last good one", w.price(), w.gauge("refused"))
 				if len(w.events) != 1 || !strings.Contains(w.events[0], tt.want) || !strings.HasPrefix(w.events[0], "Warning PriceFileRefused") {
 					t.Errorf("events %q, want one with %q", w.events, tt.want)
 				}
 				_ = os.Remove(w.path())
 				w.mount("..good", head+columns+"m5.large,0.06\n")
 				pass()
-				if w.price() != 0.06 || w.gauge("refused") != 0 {
-					t.Errorf("price %v, refused %v after the file was mended", w.price(), w.gauge("refused"))
-				}
+				assert.Truef(t, w.price() == 0.06 && w.gauge("refused") == 0,
+					"price %v, refused %v after the file was mended", w.price(), w.gauge("refused"))
 			})
 		})
 	}
@@ -234,14 +219,11 @@ func TestTheExampleOfTheDocumentIsRead(t *testing.T) {
 	_, table, _ := strings.Cut(section, "  prices: |\n")
 	table, _, _ = strings.Cut(table, "```")
 	own, err := pricing.ParseTerms(strings.ReplaceAll(table, "    ", ""), nil)
-	if err != nil {
-		t.Fatalf("%v in:\n%s", err, table)
-	}
+	require.NoErrorf(t, err, "in:\n%s", table)
 	b, err := pricing.NewBook("cn-northwest-1", own)
 	require.NoError(t, err)
 	onDemand, _ := b.OnDemand("g4dn.2xlarge")
 	spot, _ := b.Spot("g4dn.xlarge", []string{"cn-northwest-1a"})
-	if onDemand.Discount != 0.25 || spot.Amount.PerHour != 1.4 || own.SpotRatio() != 0.3 {
-		t.Errorf("discount %v, spot %v, ratio %v, want 0.25, 1.4 and 0.3 from:\n%s", onDemand.Discount, spot.Amount, own.SpotRatio(), table)
-	}
+	assert.Truef(t, onDemand.Discount == 0.25 && spot.Amount.PerHour == 1.4 && own.SpotRatio() == 0.3,
+		"discount %v, spot %v, ratio %v, want 0.25, 1.4 and 0.3 from:\n%s", onDemand.Discount, spot.Amount, own.SpotRatio(), table)
 }

@@ -66,12 +66,8 @@ func TestAHundredTypesAndAThousandPricesCostOneCall(t *testing.T) {
 		}
 	}
 	server, api := emulate(t, "us-west-2", prices...)
-	if got := described(t, api, pools); len(got) != 2750 {
-		t.Errorf("%d prices, want 2750", len(got))
-	}
-	if calls := server.Calls()["DescribeSpotPriceHistory"]; calls != 5 {
-		t.Errorf("%d calls for 1100, 1100 and 550 prices, want 2, 2 and 1", calls)
-	}
+	assert.Len(t, described(t, api, pools), 2750, "prices")
+	assert.Equal(t, 5, server.Calls()["DescribeSpotPriceHistory"], "calls for 1100, 1100 and 550 prices, want 2, 2 and 1")
 }
 
 func TestIncompleteAnswerIsAnError(t *testing.T) {
@@ -89,11 +85,9 @@ func TestIncompleteAnswerIsAnError(t *testing.T) {
 		server.ClearFaults()
 		server.Inject(tt.fault)
 		quotes, err := Describe(t.Context(), api, pools, time.Now())
-		if err == nil || quotes != nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%+v: %v, error %v, want one with %q", tt.fault, quotes, err, tt.want)
-		}
-		if denied := awsclient.IsDenied(err); denied != (tt.fault.Code == "AccessDenied") {
-			t.Errorf("%+v: denied = %v", tt.fault, denied)
-		}
+		assert.Truef(t, err != nil && quotes == nil && strings.Contains(err.Error(), tt.want),
+			"%+v: %v, error %v, want one with %q", tt.fault, quotes, err, tt.want)
+		denied := awsclient.IsDenied(err)
+		assert.Truef(t, denied == (tt.fault.Code == "AccessDenied"), "%+v: denied = %v", tt.fault, denied)
 	}
 }

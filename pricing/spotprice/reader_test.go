@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -84,9 +83,7 @@ func running(t *testing.T, test func(t *testing.T, m *market, r *Reader)) {
 		synctest.Wait()
 		test(t, m, r)
 		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("Run() = %v, want nil", err)
-		}
+		assert.NoError(t, <-ended, "Run()")
 	})
 }
 
@@ -110,35 +107,26 @@ func spotOf(t *testing.T, r *Reader, instanceType string) string {
 
 func TestPricesAreReadAtOnceAndPeriodically(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
-		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
-			t.Errorf("price after the first reading: %s", got)
-		}
+		assert.Equal(t, "0.2 USD/h", spotOf(t, r, "g4dn.xlarge"), "price after the first reading")
 		m.change(func() { m.price = "0.3" })
 		pass(9 * time.Minute)
-		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" || len(m.calls()) != 1 {
-			t.Errorf("price after 9 minutes: %s, %d calls, want the first", got, len(m.calls()))
-		}
+		got := spotOf(t, r, "g4dn.xlarge")
+		assert.Truef(t, got == "0.2 USD/h" && len(m.calls()) == 1, "price after 9 minutes: %s, %d calls, want the first", got, len(m.calls()))
 		pass(2 * time.Minute)
-		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.3 USD/h" || len(m.calls()) != 2 {
-			t.Errorf("price after 11 minutes: %s, %d calls", got, len(m.calls()))
-		}
+		got = spotOf(t, r, "g4dn.xlarge")
+		assert.Truef(t, got == "0.3 USD/h" && len(m.calls()) == 2, "price after 11 minutes: %s, %d calls", got, len(m.calls()))
 	})
 }
 
 func TestNewTypeIsReadWithinSeconds(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
-		if got := spotOf(t, r, "m5.large"); got != "0.036501901 USD/h by 0.38 × on-demand list price, as of the quoted types" {
-			t.Errorf("price of a type that nobody uses: %s", got)
-		}
+		assert.Equal(t, "0.036501901 USD/h by 0.38 × on-demand list price, as of the quoted types", spotOf(t, r, "m5.large"),
+			"price of a type that nobody uses")
 		m.change(func() { m.inUse = Pools{Types: []string{"m5.large"}, Zones: []string{"us-east-1a"}} })
 		pass(lookEvery)
-		if got := spotOf(t, r, "m5.large"); got != "0.2 USD/h" {
-			t.Errorf("price of a type in use: %s", got)
-		}
+		assert.Equal(t, "0.2 USD/h", spotOf(t, r, "m5.large"), "price of a type in use")
 		pass(5 * time.Minute)
-		if len(m.calls()) != 2 {
-			t.Errorf("%d calls, want 2", len(m.calls()))
-		}
+		assert.Len(t, m.calls(), 2, "calls")
 	})
 }
 
@@ -148,12 +136,10 @@ func TestFailedReadingKeepsLastPricesAndAge(t *testing.T) {
 		m.change(func() { m.err = errors.New("connection refused") })
 		pass(3 * time.Hour)
 		price, _ := r.Book.Spot("g4dn.xlarge", []string{"us-east-1a"})
-		if !price.Date.Equal(began) || !price.Exact() || price.Source != "EC2 spot price history" {
-			t.Errorf("price %+v, want that of the reading 3 hours ago", price)
-		}
-		if age := collectedAge(t, r); age != (3 * time.Hour).Seconds() {
-			t.Errorf("age %v s, want 3 h", age)
-		}
+		assert.Truef(t, price.Date.Equal(began) && price.Exact() && price.Source == "EC2 spot price history",
+			"price %+v, want that of the reading 3 hours ago", price)
+		age := collectedAge(t, r)
+		assert.Truef(t, age == (3*time.Hour).Seconds(), "age %v s, want 3 h", age)
 		tries := make([]time.Duration, 0, 6)
 		for _, at := range m.calls()[1:7] {
 			tries = append(tries, at.Round(time.Minute))
@@ -172,18 +158,12 @@ func TestDayOldPricesAreEstimates(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
 		m.change(func() { m.err = errors.New("connection refused") })
 		pass(oldAfter - interval)
-		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
-			t.Errorf("price within the day: %s", got)
-		}
+		assert.Equal(t, "0.2 USD/h", spotOf(t, r, "g4dn.xlarge"), "price within the day")
 		pass(2 * interval)
-		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h by an old quote" {
-			t.Errorf("price after a day: %s", got)
-		}
+		assert.Equal(t, "0.2 USD/h by an old quote", spotOf(t, r, "g4dn.xlarge"), "price after a day")
 		m.change(func() { m.err = nil })
 		pass(interval)
-		if got := spotOf(t, r, "g4dn.xlarge"); got != "0.2 USD/h" {
-			t.Errorf("price of a new reading: %s", got)
-		}
+		assert.Equal(t, "0.2 USD/h", spotOf(t, r, "g4dn.xlarge"), "price of a new reading")
 	})
 }
 
@@ -191,9 +171,7 @@ func TestNothingInUseIsNotAskedAbout(t *testing.T) {
 	running(t, func(t *testing.T, m *market, r *Reader) {
 		m.change(func() { m.inUse.Zones = nil })
 		pass(time.Hour)
-		if len(m.calls()) != 1 {
-			t.Errorf("%d calls, want that of the start alone", len(m.calls()))
-		}
+		assert.Len(t, m.calls(), 1, "calls, want that of the start alone")
 	})
 }
 
@@ -214,9 +192,8 @@ func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 	server, api := emulate(t, "us-east-1", fakeaws.SpotPrice{InstanceType: "g4dn.xlarge", Zone: "us-east-1a", PerHour: 0.2})
 	server.Deny("DescribeSpotPriceHistory")
 	_, err := Describe(t.Context(), api, Pools{Types: []string{"g4dn.xlarge"}, Zones: []string{"us-east-1a"}}, time.Now())
-	if text := remedy(err); !strings.Contains(text, "ec2:DescribeSpotPriceHistory") {
-		t.Errorf("remedy of %v: %q, want the permission", err, text)
-	}
+	text := remedy(err)
+	assert.Containsf(t, text, "ec2:DescribeSpotPriceHistory", "remedy of %v: %q, want the permission", err, text)
 	book, err := pricing.NewBook("us-east-1", nil)
 	require.NoError(t, err)
 	r, err := New(Options{API: api, Book: book, Clock: clock.RealClock{}, Registerer: prometheus.NewRegistry(),
@@ -235,8 +212,7 @@ func TestDeniedCallNamesPermissionAndKeepsRatio(t *testing.T) {
 func collectedAge(t *testing.T, r *Reader) float64 {
 	t.Helper()
 	families, err := r.Registerer.(*prometheus.Registry).Gather()
-	if err != nil || len(families) != 1 || families[0].GetName() != "asg_autoscaler_spot_price_age_seconds" {
-		t.Fatalf("metrics %v, error %v", families, err)
-	}
+	require.Truef(t, err == nil && len(families) == 1 && families[0].GetName() == "asg_autoscaler_spot_price_age_seconds",
+		"metrics %v, error %v", families, err)
 	return families[0].Metric[0].Gauge.GetValue()
 }

@@ -3,7 +3,6 @@ package scenario
 import (
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,9 +24,7 @@ func TestPairsNameTheirError(t *testing.T) {
 		{"AccessDenied", "write it as key=value"},
 		{"kode=AccessDenied", "kode"},
 	} {
-		if err := fromPairs([]string{tt.word}, &fakeaws.Fault{}); err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("%s: error %v, want %q", tt.word, err, tt.want)
-		}
+		assert.ErrorContainsf(t, fromPairs([]string{tt.word}, &fakeaws.Fault{}), tt.want, "%s: error", tt.word)
 	}
 }
 
@@ -35,22 +32,17 @@ func TestScriptFindsSystemsAndManifests(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, copyFiles(dir))
 	for _, name := range []string{"s0/account.yaml", "s0/workload.yaml", "manifests/deploy/rbac.yaml"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Error(err)
-		}
+		_, err := os.Stat(filepath.Join(dir, name))
+		assert.NoError(t, err)
 	}
 }
 
 func TestExpectRefusesUnknownExpectations(t *testing.T) {
 	s := &script{Env: &Env{}}
 	for _, args := range [][]string{{"10s"}, {"soon", "desired", "a", "1"}, {"10s", "desired", "a"}, {"10s", "luck", "a", "1"}, {"10s", "metric", "m", "~", "1"}} {
-		if err := s.expect(args); err == nil {
-			t.Errorf("accepted: expect %q", args)
-		}
+		assert.Errorf(t, s.expect(args), "accepted: expect %q", args)
 	}
 	for _, args := range [][]string{{}, {"desired", "a", "above", "many"}, {"luck"}} {
-		if err := s.never(args); err == nil {
-			t.Errorf("accepted: never %q", args)
-		}
+		assert.Errorf(t, s.never(args), "accepted: never %q", args)
 	}
 }

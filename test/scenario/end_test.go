@@ -136,17 +136,13 @@ func TestStockThatEndsByItselfFails(t *testing.T) {
 		t.Logf("the stand-in ended before it answered: %v", err)
 	}
 	<-stock.Autoscaler().Done()
-	if err := s.end(); err == nil || !strings.Contains(err.Error(), "stock: autoscaler ended by itself") {
-		t.Errorf("stock has ended: error %v, want one that says so", err)
-	}
+	assert.ErrorContains(t, s.end(), "stock: autoscaler ended by itself", "stock has ended: error, want one that says so")
 }
 
 func TestAllowRefusesUnknownLiberties(t *testing.T) {
 	s := endScript(t)
 	for _, line := range []string{"allow", "allow murder", "allow exit undrained"} {
-		if err := s.lines(line); err == nil {
-			t.Errorf("accepted: %s", line)
-		}
+		assert.Errorf(t, s.lines(line), "accepted: %s", line)
 	}
 }
 
@@ -155,9 +151,7 @@ func TestStopOfEndedProcessFails(t *testing.T) {
 	require.NoError(t, s.lines("autoscaler start s0-gpu-spot-china"))
 	_, _ = s.Autoscaler().Get(t.Context(), "/end")
 	<-s.Autoscaler().Done()
-	if err := s.lines("autoscaler stop"); err == nil || !strings.Contains(err.Error(), "ended by itself") {
-		t.Errorf("error %v, want that it ended by itself", err)
-	}
+	assert.ErrorContains(t, s.lines("autoscaler stop"), "ended by itself", "error, want that it ended by itself")
 }
 
 func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
@@ -172,9 +166,7 @@ func TestUndrainedIsJudgedOnceEverythingIsSeen(t *testing.T) {
 	call(t, s.AWS.URL(), "TerminateInstanceInAutoScalingGroup", url.Values{"InstanceId": {g.Instances[0].ID}, "ShouldDecrementDesiredCapacity": {"true"}})
 	// The observer begins late, as on a busy machine.
 	time.AfterFunc(50*time.Millisecond, observe)
-	if err := s.lines("never undrained"); err == nil || !strings.Contains(err.Error(), "still held [web]") {
-		t.Errorf("error %v, want the kill", err)
-	}
+	assert.ErrorContains(t, s.lines("never undrained"), "still held [web]", "error, want the kill")
 }
 
 // call makes a call to Auto Scaling in AWS's query protocol.
@@ -185,7 +177,5 @@ func call(t *testing.T, endpoint, action string, parameters url.Values) {
 	answer, err := http.PostForm(endpoint, form)
 	require.NoError(t, err)
 	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s", action, answer.Status)
-	}
+	require.Equalf(t, http.StatusOK, answer.StatusCode, "%s: %s", action, answer.Status)
 }

@@ -66,9 +66,8 @@ func TestExpectationsHoldOnlyWhereTheyAreTrue(t *testing.T) {
 		}
 	}
 	for words, holds := range map[string]bool{"2 Scaled": true, "1 Scaled": false, "3 Scaled": false, "0 Scaled": false} {
-		if err := s.logged(strings.Fields(words)); (err == nil) != holds {
-			t.Errorf("logged %s: error %v, want it to hold: %t", words, err, holds)
-		}
+		err := s.logged(strings.Fields(words))
+		assert.Truef(t, (err == nil) == holds, "logged %s: error %v, want it to hold: %t", words, err, holds)
 	}
 }
 
@@ -93,9 +92,8 @@ func TestStatusInAnotherFormFails(t *testing.T) {
 	if text, err := statusLines(stockStatus); err != nil || !strings.Contains(text, "g: Healthy, 1 to 6, target 3, 1 of 1 ready, 2 unregistered, scale-up InProgress\n") {
 		t.Errorf("%v in:\n%s", err, text)
 	}
-	if _, err := statusLines(stockStatus + "mood: good\n"); err == nil || !strings.Contains(err.Error(), "mood") {
-		t.Errorf("a field that the core lacks: error %v, want one that names it", err)
-	}
+	_, err := statusLines(stockStatus + "mood: good\n")
+	assert.ErrorContains(t, err, "mood", "a field that the core lacks: error, want one that names it")
 }
 
 func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
@@ -114,9 +112,7 @@ func TestForbiddenRequestsAndCallsAboveLimitFail(t *testing.T) {
 			t.Errorf("never %s: error %v, want %q", words, err, want)
 		}
 	}
-	if err := refusals([]string{"GET pods"}); err == nil || !strings.Contains(err.Error(), "GET pods") {
-		t.Errorf("error %v, want the refused request", err)
-	}
+	assert.ErrorContains(t, refusals([]string{"GET pods"}), "GET pods", "error, want the refused request")
 	assert.NoError(t, refusals(nil))
 }
 
@@ -152,8 +148,6 @@ func TestFailureIsBelieved(t *testing.T) {
 	for offset, want := range map[time.Duration]time.Duration{
 		-61 * time.Second: 0, -59 * time.Second: 69 * time.Second, 9 * time.Second: time.Second, 10 * time.Second: 0,
 	} {
-		if got := untilBelieved(edge.Add(offset), time.Minute); got != want {
-			t.Errorf("%v from the edge: wait %v, want %v", offset, got, want)
-		}
+		assert.Equalf(t, want, untilBelieved(edge.Add(offset), time.Minute), "%v from the edge: wait", offset)
 	}
 }

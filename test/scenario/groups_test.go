@@ -55,9 +55,7 @@ func TestLaunchesAreCountedByZone(t *testing.T) {
 	events := []fakeaws.Event{launch("g", "a"), launch("g", "b"), launch("h", "a"), launch("g", "b"),
 		{Kind: fakeaws.LaunchFailed, Group: "g", Zone: "a"}, {Kind: fakeaws.Terminated, Group: "g", Zone: "b"}}
 	for where, want := range map[place]int{{group: "g"}: 3, {"g", "a"}: 1, {"g", "b"}: 2, {"h", "b"}: 0} {
-		if got := launchedIn(where, events); got != want {
-			t.Errorf("%d launches in %v, want %d", got, where, want)
-		}
+		assert.Equalf(t, want, launchedIn(where, events), "launches in %v", where)
 	}
 }
 
@@ -90,18 +88,15 @@ func TestGroupIsChangedAsAPersonWould(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("max: 4\nmixedInstancesPolicy: {launchTemplate: {name: t}, distribution: {onDemandPercentageAboveBaseCapacity: 50}}\n"), 0o600))
 	require.NoError(t, s.lines("edit g "+file+"\nsuspend g AZRebalance Launch\nresume g Launch\n"))
 	g, _ := s.AWS.Group("g")
-	if g.Max != 4 {
-		t.Errorf("max %d, want 4", g.Max)
-	}
+	assert.Equal(t, 4, g.Max, "max")
 	var events []string
 	for _, e := range s.AWS.Events() {
 		if e.Kind == fakeaws.ProcessesSuspended || e.Kind == fakeaws.ProcessesResumed {
 			events = append(events, string(e.Kind)+" "+e.Group+" "+e.Message+" "+e.By)
 		}
 	}
-	if diff := cmp.Diff([]string{"ProcessesSuspended g [AZRebalance Launch] admin", "ProcessesResumed g [Launch] admin"}, events); diff != "" {
-		t.Errorf("processes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff([]string{"ProcessesSuspended g [AZRebalance Launch] admin", "ProcessesResumed g [Launch] admin"}, events),
+		"processes (-want +got)")
 }
 
 func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
@@ -110,22 +105,16 @@ func TestGroupCommandsRefuseUnknownNames(t *testing.T) {
 	s := groupScript(t, 0)
 	for _, line := range []string{"edit g", "edit g none.yaml", "edit g " + file,
 		"suspend g", "suspend g Sleep", "suspend h Launch", "resume g Wake"} {
-		if err := s.lines(line); err == nil {
-			t.Errorf("accepted: %s", line)
-		}
+		assert.Errorf(t, s.lines(line), "accepted: %s", line)
 	}
 	without := &script{Env: &Env{}, path: s.path}
 	for _, line := range []string{"edit g " + file, "suspend g Launch", "resume g Launch"} {
-		if err := without.lines(line); err == nil || !strings.Contains(err.Error(), "no AWS account yet") {
-			t.Errorf("%s without an account: error %v", line, err)
-		}
+		assert.ErrorContainsf(t, without.lines(line), "no AWS account yet", "%s without an account: error", line)
 	}
 	for _, what := range []string{"instances", "launched"} {
 		holds, err := without.expectation(what, []string{"g/us-west-2a", "1"})
 		require.NoError(t, err)
-		if err := eventually(t.Context(), time.Second, what, holds); err == nil || !strings.Contains(err.Error(), "no AWS account yet") {
-			t.Errorf("%s without an account: error %v", what, err)
-		}
+		assert.ErrorContainsf(t, eventually(t.Context(), time.Second, what, holds), "no AWS account yet", "%s without an account: error", what)
 	}
 }
 
@@ -135,27 +124,19 @@ func TestUnexpectedDenialFailsTheScript(t *testing.T) {
 	s := groupScript(t, 0)
 	s.allowed = map[string]bool{}
 	var err error
-	if s.policies, err = shippedPolicies(fakeaws.Config{Region: s.AWS.Region()}); err != nil {
-		t.Fatal(err)
-	}
+	s.policies, err = shippedPolicies(fakeaws.Config{Region: s.AWS.Region()})
+	require.NoError(t, err)
 	require.NoError(t, s.AWS.SetPolicies(s.policies...))
 	clients, err := awsclient.New(t.Context(), awsclients.Options(s.AWS))
 	require.NoError(t, err)
-	if err := s.policy([]string{"without", "autoscaling:NoSuchAction"}); err == nil {
-		t.Error("an action that no policy allows can be taken away")
-	}
+	assert.Error(t, s.policy([]string{"without", "autoscaling:NoSuchAction"}), "an action that no policy allows can be taken away")
 	require.NoError(t, s.policy([]string{"without", "ec2:DescribeImages"}))
-	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
-		t.Errorf("an action of the policy: %v", err)
-	}
+	_, err = clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	assert.NoError(t, err, "an action of the policy")
 	assert.NoError(t, s.neverDenied(), "before a denial")
 	_, err = clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: aws.String("g"), DesiredCapacity: aws.Int32(0)})
-	if !awsclient.IsForbidden(err) {
-		t.Fatalf("a group without the tag: %v, want a denial", err)
-	}
-	if err := s.neverDenied(); err == nil || !strings.Contains(err.Error(), "autoscaling:SetDesiredCapacity on arn:") {
-		t.Errorf("after a denial: %v, want it", err)
-	}
+	require.Truef(t, awsclient.IsForbidden(err), "a group without the tag: %v, want a denial", err)
+	assert.ErrorContains(t, s.neverDenied(), "autoscaling:SetDesiredCapacity on arn:", "after a denial, want it")
 	require.NoError(t, s.policy([]string{"without", "autoscaling:SetDesiredCapacity"}))
 	assert.NoError(t, s.neverDenied(), "a denial that the script wants")
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,9 +22,8 @@ func TestSendPutsAFileIntoAQueue(t *testing.T) {
 	}
 	holds, err := s.expectation("queue", []string{"q", "4"})
 	require.NoError(t, err)
-	if ok, saw, err := holds(t.Context()); !ok || err != nil {
-		t.Errorf("saw %s messages, %v; want 4", saw, err)
-	}
+	ok, saw, err := holds(t.Context())
+	assert.Truef(t, ok && err == nil, "saw %s messages, %v; want 4", saw, err)
 }
 
 func TestInterruptionCommandsRefuseUnknownNames(t *testing.T) {
@@ -45,11 +45,8 @@ func TestInterruptionCommandsRefuseUnknownNames(t *testing.T) {
 		{with, (*script).send, []string{"q", "interruptions.go"}},
 		{without, (*script).send, []string{"q", "interruptions.go"}},
 	} {
-		if err := tt.run(tt.s, tt.args); err == nil {
-			t.Errorf("accepted: %q", tt.args)
-		}
+		assert.Errorf(t, tt.run(tt.s, tt.args), "accepted: %q", tt.args)
 	}
-	if _, err := with.queued("q"); err == nil {
-		t.Error("counted the messages of a queue that is not there")
-	}
+	_, err = with.queued("q")
+	assert.Error(t, err, "counted the messages of a queue that is not there")
 }

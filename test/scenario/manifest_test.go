@@ -12,16 +12,14 @@ import (
 func TestShippedFlagsAreTheDeployments(t *testing.T) {
 	s, err := readShipped("s0-gpu-spot-china")
 	require.NoError(t, err)
-	if !slices.Contains(s.flags, "--expander=least-waste") || slices.Contains(s.flags, "./cluster-autoscaler") {
-		t.Errorf("flags = %q, want the flags of the Deployment without the program's name", s.flags)
-	}
+	assert.Truef(t, slices.Contains(s.flags, "--expander=least-waste") && !slices.Contains(s.flags, "./cluster-autoscaler"),
+		"flags = %q, want the flags of the Deployment without the program's name", s.flags)
 	assert.Truef(t, slices.Contains(s.environment, "AWS_REGION=cn-northwest-1"), "environment = %q, want the region", s.environment)
 }
 
 func TestUnknownManifestIsAnError(t *testing.T) {
-	if _, err := readShipped("no-such"); err == nil {
-		t.Error("read a manifest that does not ship")
-	}
+	_, err := readShipped("no-such")
+	assert.Error(t, err, "read a manifest that does not ship")
 }
 
 func TestAccessHoldsRolesAndServiceAccountOnly(t *testing.T) {

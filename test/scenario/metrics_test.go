@@ -51,9 +51,7 @@ func TestMetricSumAddsSamplesThatCarryTheLabels(t *testing.T) {
 	} {
 		name, labels, err := parseSelector(tt.selector)
 		require.NoError(t, err)
-		if got := MetricSum(families, name, labels); got != tt.want {
-			t.Errorf("%s = %v, want %v", tt.selector, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, MetricSum(families, name, labels), "%s", tt.selector)
 	}
 }
 
@@ -66,7 +64,6 @@ func TestMetricNamesShowNoValues(t *testing.T) {
 }
 
 func TestParseSelectorRefusesALabelWithoutValue(t *testing.T) {
-	if _, _, err := parseSelector("name{label}"); err == nil {
-		t.Error("accepted name{label}")
-	}
+	_, _, err := parseSelector("name{label}")
+	assert.Error(t, err, "accepted name{label}")
 }

@@ -56,13 +56,10 @@ func TestDeletedGroupsKeepTheirNames(t *testing.T) {
 	s := namesScript(t)
 	require.NoError(t, s.AWS.SetDesired("g", 3))
 	require.NoError(t, s.AWS.DeleteGroup("g"))
-	if _, err := s.AWS.WaitFor(t.Context(), func(e fakeaws.Event) bool { return e.Kind == fakeaws.GroupDeleted }); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.AWS.WaitFor(t.Context(), func(e fakeaws.Event) bool { return e.Kind == fakeaws.GroupDeleted })
+	require.NoError(t, err)
 	assert.NoError(t, s.lines("never desired g above 3"))
-	if err := s.lines("never desired g above 2"); err == nil || !strings.Contains(err.Error(), "raised to 3") {
-		t.Errorf("error %v, want a raise to 3", err)
-	}
+	assert.ErrorContains(t, s.lines("never desired g above 2"), "raised to 3", "error, want a raise to 3")
 }
 
 func TestUnknownMetricFailsEvenWhereZeroIsExpected(t *testing.T) {

@@ -24,9 +24,8 @@ func TestLaunchesOfOneGroupAreHeldApart(t *testing.T) {
 		at(30, fakeaws.Launched, "gpu", "i-3"),
 	}
 	assert.NoError(t, closerThan(20*time.Second, "gpu", events), "30 s apart")
-	if err := closerThan(40*time.Second, "gpu", events); err == nil || !strings.Contains(err.Error(), "i-1 and i-3") {
-		t.Errorf("30 s apart where 40 are wanted: error %v, want one that names both", err)
-	}
+	assert.ErrorContains(t, closerThan(40*time.Second, "gpu", events),
+		"i-1 and i-3", "30 s apart where 40 are wanted: error, want one that names both")
 }
 
 func TestRepeatedScriptNamesTheFailedLine(t *testing.T) {
@@ -34,9 +33,8 @@ func TestRepeatedScriptNamesTheFailedLine(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("# a comment\n\nlogged 0 luck\nlogged 1 luck\n"), 0o600))
 	s := &script{Env: &Env{binary: file}, path: func(name string) string { return name }}
 	err := s.repeat([]string{"2", file})
-	if err == nil || !strings.Contains(err.Error(), "round 1 of 2") || !strings.Contains(err.Error(), "logged 1 luck: ") {
-		t.Errorf("error %v, want one that names round and line", err)
-	}
+	assert.Truef(t, err != nil && strings.Contains(err.Error(), "round 1 of 2") && strings.Contains(err.Error(), "logged 1 luck: "),
+		"error %v, want one that names round and line", err)
 }
 
 func TestNodeCommandsRefuseUnknownNames(t *testing.T) {
@@ -45,12 +43,8 @@ func TestNodeCommandsRefuseUnknownNames(t *testing.T) {
 		"age": s.age, "apply": s.apply, "bootstrap": s.bootstrap, "publish": s.publish, "repeat": s.repeat, "never": s.never,
 	} {
 		for _, args := range [][]string{{}, {"one"}, {"group", "soon"}} {
-			if err := run(args); err == nil {
-				t.Errorf("accepted: %s %q", name, args)
-			}
+			assert.Errorf(t, run(args), "accepted: %s %q", name, args)
 		}
 	}
-	if err := s.lines("dance\n"); err == nil || !strings.Contains(err.Error(), "dance") {
-		t.Errorf("an unknown command: error %v, want one that names it", err)
-	}
+	assert.ErrorContains(t, s.lines("dance\n"), "dance", "an unknown command: error, want one that names it")
 }

@@ -83,9 +83,7 @@ func TestChoiceGivesItsReasons(t *testing.T) {
 			for _, line := range tt.lines {
 				group, why, _ = choices.read(line)
 			}
-			if group != "g4dn-spot" || why != tt.why {
-				t.Errorf("chose %q because %q, want %q", group, why, tt.why)
-			}
+			assert.Truef(t, group == "g4dn-spot" && why == tt.why, "chose %q because %q, want %q", group, why, tt.why)
 		})
 	}
 }

@@ -47,9 +47,8 @@ func TestStepsOfRepeatedLinesAreKept(t *testing.T) {
 	s := groupScript(t, 2)
 	s.steps = &steps{began: time.Now()}
 	require.NoError(t, s.lines("expect 7s desired g 2"))
-	if got := s.steps.slowest; got.words != "expect 7s desired g 2" || got.allowed != 7*time.Second || got.took <= 0 {
-		t.Errorf("slowest step = %+v", got)
-	}
+	got := s.steps.slowest
+	assert.Truef(t, got.words == "expect 7s desired g 2" && got.allowed == 7*time.Second && got.took > 0, "slowest step = %+v", got)
 }
 
 func TestScriptLimitNamesTheStep(t *testing.T) {
@@ -57,8 +56,7 @@ func TestScriptLimitNamesTheStep(t *testing.T) {
 		ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("the script has taken its limit"))
 		defer cancel()
 		err := eventually(ctx, time.Minute, "desired web 9", func(context.Context) (bool, string, error) { return false, "8", nil })
-		if err == nil || err.Error() != "stopped waiting for desired web 9: the script has taken its limit; saw 8 last" {
-			t.Errorf("error %v, want one that names the step and the limit", err)
-		}
+		assert.Truef(t, err != nil && err.Error() == "stopped waiting for desired web 9: the script has taken its limit; saw 8 last",
+			"error %v, want one that names the step and the limit", err)
 	})
 }

@@ -145,7 +145,6 @@ func (s *strangers) judged(context.Context) (bool, string, error) {
 	return true, "", s.wrong
 }
 
-// close ends the strangers.
 func (s *strangers) close() {
 	s.stop()
 	s.running.Wait()

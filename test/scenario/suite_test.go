@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/kubernetes/fake"
 )
@@ -62,9 +63,8 @@ func TestScriptFailsInStepOrAtEnd(t *testing.T) {
 				suite.attach(env, s, func() {})
 				return nil
 			}})
-			if r.failed != (tt.want != "") || !strings.Contains(r.text.String(), tt.want) {
-				t.Errorf("failed %t, want %q in:\n%s", r.failed, tt.want, r.text.String())
-			}
+			assert.Truef(t, r.failed == (tt.want != "") && strings.Contains(r.text.String(), tt.want),
+				"failed %t, want %q in:\n%s", r.failed, tt.want, r.text.String())
 			if !strings.Contains(suite.String(), "s of") && strings.Contains(tt.script, "\nexpect") {
 				t.Errorf("no step in the table:\n%s", suite.String())
 			}

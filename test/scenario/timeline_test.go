@@ -21,9 +21,7 @@ func TestTimelineKeepsTheOrderOfObservation(t *testing.T) {
 
 	later := timeline.Since(start.Add(time.Second))
 	require.Equal(t, 4, len(later), "moments since the first second")
-	if got := Count(later, NodeReady); got != 2 {
-		t.Errorf("%d nodes Ready, want 2", got)
-	}
+	assert.Equal(t, 2, Count(later, NodeReady), "nodes Ready")
 	if m, ok := First(later, NodeReady); !ok || m.At.Sub(start) != 2*time.Second {
 		t.Errorf("first node Ready = %v %t, want after 2 s", m, ok)
 	}

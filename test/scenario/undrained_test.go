@@ -46,9 +46,7 @@ func TestInformersAndAPIServerAgreeAboutUndrained(t *testing.T) {
 			}
 			e.client = fake.NewClientset(objects...)
 			seen := e.Seen(tt.instance)
-			if got := seen.Undrained(); got != tt.want {
-				t.Errorf("undrained = %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, seen.Undrained(), "undrained")
 			asked, err := e.LookAt(t.Context(), tt.instance)
 			require.NoError(t, err)
 			assert.Empty(t, cmp.Diff(seen, asked), "the API server's (-informers' +its)")

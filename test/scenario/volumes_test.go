@@ -40,9 +40,8 @@ func TestClaimGetsVolumeOnceNodeIsChosen(t *testing.T) {
 			var got []string
 			for _, v := range volumes.Items {
 				got = append(got, v.Spec.NodeAffinity.Required.NodeSelectorTerms[0].MatchExpressions[0].Values...)
-				if v.Spec.ClaimRef.UID != tt.claim.UID || v.Spec.CSI.Driver != ebsDriver {
-					t.Errorf("volume %+v, want one of the claim and the driver", v.Spec)
-				}
+				assert.Truef(t, v.Spec.ClaimRef.UID == tt.claim.UID && v.Spec.CSI.Driver == ebsDriver,
+					"volume %+v, want one of the claim and the driver", v.Spec)
 			}
 			assert.Empty(t, cmp.Diff(tt.want, got), "zones (-want +got)")
 		})
@@ -60,9 +59,8 @@ func TestVolumeThatFailedIsMadeLater(t *testing.T) {
 		volumes, err := client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{})
 		return err == nil && len(volumes.Items) == 1, "none", err
 	}
-	if _, err := client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{})
+	require.NoError(t, err)
 	assert.NoError(t, eventually(t.Context(), 10*time.Second, "a volume", made))
 	cancel()
 	<-done

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient/awsmessage"
@@ -29,9 +30,8 @@ func TestInstanceEndsWhatItProvesWrong(t *testing.T) {
 			l := NewList(now)
 			l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, InstanceType: "m5.large", Zone: "us-west-2a", CapacityType: awsmessage.Spot}, "", time.Time{})
 			l.Succeed(tt.group, tt.pool, now.Now().Add(tt.launched))
-			if _, holds := l.Of("a", spot); holds == tt.ends {
-				t.Errorf("the cool-down holds: %t, want %t", holds, !tt.ends)
-			}
+			_, holds := l.Of("a", spot)
+			assert.Truef(t, holds != tt.ends, "the cool-down holds: %t, want %t", holds, !tt.ends)
 		})
 	}
 }
@@ -70,9 +70,8 @@ func TestOtherGroupsRenewNoMixedGroupsCoolDown(t *testing.T) {
 			pool  Pool
 			want  bool
 		}{{"mixed", unknown, mixed}, {"other mixed", unknown, false}, {"spot", spot, true}, {"other spot", spot, true}} {
-			if _, holds := l.Of(tt.group, tt.pool); holds != tt.want {
-				t.Errorf("group %s is left alone: %t, want %t", tt.group, holds, tt.want)
-			}
+			_, holds := l.Of(tt.group, tt.pool)
+			assert.Equalf(t, tt.want, holds, "group %s is left alone", tt.group)
 		}
 		listed := l.Holding("other spot", func() []Pool { return []Pool{spot} })
 		if end := now.Now().Add(capacityCoolDown); mixed && (len(listed) != 1 || !listed[0].Until.Equal(end)) {
@@ -86,7 +85,5 @@ func TestReportedFailureReplacesAnUnansweredLaunch(t *testing.T) {
 	l := NewList(clocktesting.NewFakeClock(time.Now()))
 	l.Unanswered("a", "us-west-2a", "timeout")
 	l.Fail("a", awsmessage.Meaning{Class: awsmessage.NoCapacity, Zone: "us-west-2a"}, "", time.Time{})
-	if zones := l.UnansweredZones("a"); len(zones) > 0 {
-		t.Errorf("launches in %v are unanswered, want none", zones)
-	}
+	assert.Empty(t, l.UnansweredZones("a"), "unanswered launches, want none")
 }

@@ -3,6 +3,8 @@ package cooldown
 import (
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestLaterShiftEndCounts(t *testing.T) {
@@ -13,8 +15,6 @@ func TestLaterShiftEndCounts(t *testing.T) {
 		z := shiftedZones{}
 		z.add("us-west-2a", tt.first)
 		z.add("us-west-2a", tt.second)
-		if got := z["us-west-2a"]; got != tt.want {
-			t.Errorf("shifts until %v and %v: until %v, want %v", tt.first, tt.second, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, z["us-west-2a"], "shifts until %v and %v: until", tt.first, tt.second)
 	}
 }

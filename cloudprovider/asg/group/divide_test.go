@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
@@ -214,13 +215,9 @@ func TestZoneGroupsAddUpToGroup(t *testing.T) {
 			t.Fatalf("group %+v", g)
 		}
 	}
-	if len(seen) != 8 {
-		t.Errorf("chance made too little of: %v", seen)
-	}
+	assert.Len(t, seen, 8, "chance made too little of")
 	for what, count := range seen {
-		if count < 100 {
-			t.Errorf("chance made but %d groups with: %s", count, what)
-		}
+		assert.Truef(t, count >= 100, "chance made but %d groups with: %s", count, what)
 	}
 }
 
@@ -291,11 +288,8 @@ func BenchmarkByZone(b *testing.B) {
 func TestReadingWithoutZonesDividesByInstances(t *testing.T) {
 	g := &Group{Name: "g", DesiredCapacity: 5, MaxSize: 9, MinSize: 7, Instances: []Instance{{ID: "i-1", Zone: "a", Lifecycle: "InService", Weight: 1}}}
 	views := g.ByZone()
-	if len(views) != 1 || len(views[0].Instances) != 1 || views[0].MostInstances() != 1 {
-		t.Errorf("views %+v, want one, of the instance, that cannot grow", views)
-	}
+	assert.Truef(t, len(views) == 1 && len(views[0].Instances) == 1 && views[0].MostInstances() == 1,
+		"views %+v, want one, of the instance, that cannot grow", views)
 	g.Instances = nil
-	if views := g.ByZone(); len(views) > 0 {
-		t.Errorf("views %+v of a group without zones and instances, want none", views)
-	}
+	assert.Empty(t, g.ByZone(), "views of a group without zones and instances, want none")
 }

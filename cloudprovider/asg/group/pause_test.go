@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestPauseIsReadFromItsTag(t *testing.T) {
@@ -28,18 +30,13 @@ func TestPauseIsReadFromItsTag(t *testing.T) {
 		"true until=2026-12-01T06:00Z for a release": unread,
 	} {
 		got := ReadPause(map[string]string{TagPaused: value})
-		if got != want {
-			t.Errorf("%q is read as %+v, want %+v", value, got, want)
-		}
+		assert.Equalf(t, want, got, "%q is read as", value)
 		g := &Group{Name: "web", Tags: map[string]string{TagPaused: value}, Pause: got}
 		problems := g.PauseProblem()
-		if (len(problems) > 0) != want.Malformed {
-			t.Errorf("%q has the problems %+v", value, problems)
-		}
+		assert.Equalf(t, want.Malformed, len(problems) > 0, "%q has the problems %+v", value, problems)
 		for _, p := range problems {
-			if !strings.Contains(p.Message, TagPaused) || !strings.Contains(p.Remedy, "delete-tags") || !strings.Contains(p.Remedy, "web") {
-				t.Errorf("problem %+v, want the tag, and a remedy with the group", p)
-			}
+			assert.Truef(t, strings.Contains(p.Message, TagPaused) && strings.Contains(p.Remedy, "delete-tags") && strings.Contains(p.Remedy, "web"),
+				"problem %+v, want the tag, and a remedy with the group", p)
 		}
 	}
 	if got := ReadPause(nil); got != (Pause{}) {
@@ -50,12 +47,10 @@ func TestPauseIsReadFromItsTag(t *testing.T) {
 func TestPauseEnds(t *testing.T) {
 	end := time.Date(2026, 12, 1, 6, 0, 0, 0, time.UTC)
 	p := Pause{Up: true, Until: end}
-	if got := p.At(end.Add(-1)); got != p {
-		t.Errorf("a moment before its end the pause is %+v", got)
-	}
-	if got := p.At(end); got != (Pause{}) {
-		t.Errorf("at its end the pause is %+v", got)
-	}
+	got := p.At(end.Add(-1))
+	assert.Truef(t, got == p, "a moment before its end the pause is %+v", got)
+	got = p.At(end)
+	assert.Truef(t, got == (Pause{}), "at its end the pause is %+v", got)
 	if got := (Pause{Down: true}).At(end); !got.Down {
 		t.Error("a pause without an end is over")
 	}

@@ -43,9 +43,7 @@ func TestScheduleIsReadFromItsTag(t *testing.T) {
 	} {
 		g := &Group{Name: "web", Tags: map[string]string{TagSchedule + "office": value, "other": value}}
 		g.Schedules = ReadSchedules(g.Tags)
-		if len(g.Schedules) != 1 {
-			t.Fatalf("%d schedules, want one", len(g.Schedules))
-		}
+		require.Len(t, g.Schedules, 1, "schedules, want one")
 		problems := g.ScheduleProblems()
 		switch {
 		case (len(problems) > 0) != (wrong != ""):
@@ -72,9 +70,8 @@ func TestWindowsBeginByTheirClocks(t *testing.T) {
 		w, err := ParseWindow(tt.line, "10h", tt.zone)
 		require.NoError(t, err)
 		from, until := w.Next(moment(t, tt.after))
-		if !from.Equal(moment(t, tt.from)) || !until.Equal(moment(t, tt.until)) {
-			t.Errorf("%q in %q after %s: %s to %s, want %s to %s", tt.line, tt.zone, tt.after, from.UTC(), until.UTC(), tt.from, tt.until)
-		}
+		assert.Truef(t, from.Equal(moment(t, tt.from)) && until.Equal(moment(t, tt.until)),
+			"%q in %q after %s: %s to %s, want %s to %s", tt.line, tt.zone, tt.after, from.UTC(), until.UTC(), tt.from, tt.until)
 	}
 }
 
@@ -142,9 +139,8 @@ func TestSizesFollowTheSchedules(t *testing.T) {
 				if !next.IsZero() {
 					got[at] += next.UTC().Format(", 15:04")
 				}
-				if least, _ := g.given(); g.RaisedByClock != (g.MinSize > least) {
-					t.Errorf("at %s it is raised by the clock: %t", at, g.RaisedByClock)
-				}
+				least, _ := g.given()
+				assert.Truef(t, g.RaisedByClock == (g.MinSize > least), "at %s it is raised by the clock: %t", at, g.RaisedByClock)
 			}
 			assert.Empty(t, cmp.Diff(tt.want, got), "sizes (-want +got)")
 		})
@@ -201,7 +197,5 @@ func TestLimitsByTheClockAreNamed(t *testing.T) {
 	want := [2][]Limit{{{Clock: by, Size: 3, Needs: 2}}, {{Clock: by, Size: 3, Needs: 4}}}
 	assert.Empty(t, cmp.Diff(want, [2][]Limit{g.AtMin(g), g.AtMax(g)}), "limits (-want +got)")
 	const words = "at least 3 and at most 3 from 2026-11-26 08:00 UTC until 2026-11-26 18:00 UTC by " + by
-	if len(g.Timed) != 1 || g.Timed[0].String() != words {
-		t.Errorf("in words %q, want %q", g.Timed, words)
-	}
+	assert.Truef(t, len(g.Timed) == 1 && g.Timed[0].String() == words, "in words %q, want %q", g.Timed, words)
 }

@@ -52,9 +52,8 @@ func TestPolicyPromisesFewestAdapters(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			launch, problems := r.fromTemplates(&Group{Source: Source{Template: base, Mixed: true, Overrides: tt.overrides}})
-			if launch == nil || launch.EFAInterfaces != tt.want {
-				t.Errorf("launches %+v with problems %+v, want %d adapters", launch, problems, tt.want)
-			}
+			assert.Truef(t, launch != nil && launch.EFAInterfaces == tt.want,
+				"launches %+v with problems %+v, want %d adapters", launch, problems, tt.want)
 		})
 	}
 }
@@ -83,14 +82,11 @@ func TestDisabledCPUsAreNotCounted(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			launch, problems := r.fromTemplates(&Group{Source: tt.source})
-			if launch == nil || !slices.Equal(launch.Types, tt.want) {
-				t.Errorf("launches %+v with problems %+v, want %+v", launch, problems, tt.want)
-			}
+			assert.Truef(t, launch != nil && slices.Equal(launch.Types, tt.want),
+				"launches %+v with problems %+v, want %+v", launch, problems, tt.want)
 		})
 	}
 	for _, odd := range []*ec2types.LaunchTemplateCpuOptions{{}, {CoreCount: aws.Int32(4)}, {ThreadsPerCore: aws.Int32(1)}, {AmdSevSnp: "enabled"}} {
-		if got := templateFrom(data(odd)).vcpus; got != 0 {
-			t.Errorf("%d CPUs of incomplete options, want none stated", got)
-		}
+		assert.Equal(t, 0, templateFrom(data(odd)).vcpus, "CPUs of incomplete options, want none stated")
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // A look-up that IAM denies is one call for all groups, and all groups are looked up once it is allowed.
@@ -24,17 +25,14 @@ func TestDeniedLookUpsRetryOneKey(t *testing.T) {
 		}
 		return calls
 	}
-	if got := look(denied); got != groups {
-		t.Fatalf("%d calls at first, want one for each of %d groups", got, groups)
-	}
+	got := look(denied)
+	require.Truef(t, got == groups, "%d calls at first, want one for each of %d groups", got, groups)
 	calls := 0
 	for range 30 * 60 / 2 { // half an hour, as the loop does it
 		now = now.Add(RetryFirst)
 		calls += look(denied)
 	}
-	if calls < 3 || calls > 12 {
-		t.Errorf("%d calls in half an hour while all are denied, want a few", calls)
-	}
+	assert.Truef(t, calls >= 3 && calls <= 12, "%d calls in half an hour while all are denied, want a few", calls)
 	now = now.Add(10 * time.Minute)
 	assert.Equal(t, 1, look(nil), "calls to find out that it is allowed now")
 	assert.Equal(t, groups-1, look(nil), "calls once it is allowed, want one for each of the others")
@@ -49,11 +47,9 @@ func TestDeniedLookUpDelaysNoOthers(t *testing.T) {
 	for _, key := range []string{"ours", "another's", "new"} {
 		m.want(key)
 	}
-	if due := m.due(now.Add(time.Second)); len(due) != 1 || due[0] != "new" {
-		t.Errorf("due are %q, want the new one", due)
-	}
+	due := m.due(now.Add(time.Second))
+	assert.Truef(t, len(due) == 1 && due[0] == "new", "due are %q, want the new one", due)
 	m.want("ours")
-	if due := m.due(now.Add(time.Minute)); len(due) != 1 || due[0] != "ours" {
-		t.Errorf("due are %q, want the one that has expired", due)
-	}
+	due = m.due(now.Add(time.Minute))
+	assert.Truef(t, len(due) == 1 && due[0] == "ours", "due are %q, want the one that has expired", due)
 }

@@ -46,9 +46,7 @@ func pool(m awsmessage.Meaning) awsmessage.Meaning {
 
 func TestEveryKnownMessageIsUnderstood(t *testing.T) {
 	known := rows(t)
-	if len(known) != 207 {
-		t.Errorf("%d messages, want all 207", len(known))
-	}
+	assert.Len(t, known, 207, "messages, want all 207")
 	for _, r := range known {
 		got := awsmessage.Of(r.code, r.text)
 		assert.Emptyf(t, cmp.Diff(r.want, pool(got)), "%s %q %q (-want +got)", r.kind, r.code, r.text)
@@ -66,9 +64,8 @@ func TestEveryMessageSaysSomethingOfItsOwn(t *testing.T) {
 	seen := map[string]string{}
 	for _, r := range rows(t) {
 		wording := r.kind + r.code + identifiers.ReplaceAllString(r.text, "")
-		if other, twice := seen[wording]; twice {
-			t.Errorf("%q says no more than %q", r.text, other)
-		}
+		other, twice := seen[wording]
+		assert.Falsef(t, twice, "%q says no more than %q", r.text, other)
 		seen[wording] = r.text
 	}
 }
@@ -85,9 +82,8 @@ func TestTheTextAloneTellsTheClass(t *testing.T) {
 		if r.text == "" || r.want.Class == awsmessage.Unknown {
 			continue
 		}
-		if got := awsmessage.Of("", r.text); got.Class != r.want.Class {
-			t.Errorf("%q = %q, want %q", r.text, got.Class, r.want.Class)
-		}
+		got := awsmessage.Of("", r.text)
+		assert.Truef(t, got.Class == r.want.Class, "%q = %q, want %q", r.text, got.Class, r.want.Class)
 	}
 }
 
@@ -100,9 +96,8 @@ func TestTheCodeAloneTellsTheClass(t *testing.T) {
 		if r.vague() {
 			want = awsmessage.Configuration
 		}
-		if got := awsmessage.Of("", r.code); got.Class != want || got.Code != r.code {
-			t.Errorf("%q = %q with code %q, want %q", r.code, got.Class, got.Code, want)
-		}
+		got := awsmessage.Of("", r.code)
+		assert.Truef(t, got.Class == want && got.Code == r.code, "%q = %q with code %q, want %q", r.code, got.Class, got.Code, want)
 	}
 }
 
@@ -256,9 +251,7 @@ func TestSentenceHasNoBoilerplate(t *testing.T) {
 		{"Launching EC2 instance failed.", "Launching EC2 instance failed."},
 		{"", ""},
 	} {
-		if got := awsmessage.Sentence(tt.text); got != tt.want {
-			t.Errorf("Sentence(%q) = %q, want %q", tt.text, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, awsmessage.Sentence(tt.text), "Sentence(%q)", tt.text)
 	}
 	for _, r := range rows(t) { // what is left means the same
 		if got, want := awsmessage.Of(r.code, awsmessage.Sentence(r.text)).Class, r.want.Class; got != want {
@@ -301,19 +294,13 @@ func FuzzOf(f *testing.F) {
 		for _, c := range classes {
 			known = known || m.Class == c
 		}
-		if !known {
-			t.Errorf("class %q", m.Class)
-		}
+		assert.Truef(t, known, "class %q", m.Class)
 		if m.CapacityType != "" && m.CapacityType != awsmessage.OnDemand && m.CapacityType != awsmessage.Spot {
 			t.Errorf("capacity type %q", m.CapacityType)
 		}
 		for _, word := range []string{m.Code, m.InstanceType, m.Zone, m.CapacityType, m.Action} {
-			if len(word) > 4096 || !utf8.ValidString(word) {
-				t.Errorf("a word of %d bytes", len(word))
-			}
+			assert.Truef(t, len(word) <= 4096 && utf8.ValidString(word), "a word of %d bytes", len(word))
 		}
-		if len(m.InstanceType) > 64 || len(m.Zone) > 64 {
-			t.Errorf("out of bounds: %+v", m)
-		}
+		assert.Truef(t, len(m.InstanceType) <= 64 && len(m.Zone) <= 64, "out of bounds: %+v", m)
 	})
 }

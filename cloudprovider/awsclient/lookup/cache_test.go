@@ -86,14 +86,11 @@ func TestKeysAreForgotten(t *testing.T) {
 	c.Learn(map[string]bool{"known": true})
 	now.Step(time.Hour)
 	c.Want()
-	if _, known := c.Known().Of("known"); !known || !c.wanted["open"] {
-		t.Errorf("within the hour: %v are known and %v wanted", c.known, c.wanted)
-	}
+	_, known := c.Known().Of("known")
+	assert.Truef(t, known && c.wanted["open"], "within the hour: %v are known and %v wanted", c.known, c.wanted)
 	now.Step(time.Second)
 	c.Want()
-	if len(c.wanted)+len(c.dated)+len(c.Known().byKey) > 0 {
-		t.Errorf("still kept an hour later: %v, %v, %v", c.wanted, c.dated, c.known)
-	}
+	assert.Truef(t, len(c.wanted)+len(c.dated)+len(c.Known().byKey) == 0, "still kept an hour later: %v, %v, %v", c.wanted, c.dated, c.known)
 }
 
 func TestAnswersThatComeWithAnErrorStay(t *testing.T) {
@@ -101,10 +98,7 @@ func TestAnswersThatComeWithAnErrorStay(t *testing.T) {
 	c := newCache(clock.RealClock{}, true, question[bool]{atOnce: 2,
 		ask: func(context.Context, []string) (map[string]bool, error) { return map[string]bool{"a": true}, refused }})
 	c.Want("a", "b")
-	if err := c.lookUp(t.Context()); !errors.Is(err, refused) {
-		t.Errorf("error %v", err)
-	}
-	if a, _ := c.Known().Of("a"); !a || c.wanted["a"] || !c.wanted["b"] {
-		t.Errorf("%v are known and %v wanted, want a known and b wanted", c.known, c.wanted)
-	}
+	assert.ErrorIs(t, c.lookUp(t.Context()), refused, "error")
+	a, _ := c.Known().Of("a")
+	assert.Truef(t, a && !c.wanted["a"] && c.wanted["b"], "%v are known and %v wanted, want a known and b wanted", c.known, c.wanted)
 }

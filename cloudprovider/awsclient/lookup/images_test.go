@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
@@ -35,15 +36,12 @@ func TestImageIsAskedForOnceInItsLife(t *testing.T) {
 		c.Once(t.Context())
 		now.Step(time.Hour)
 	}
-	if image, _ := c.Known().Of("i-1"); image != "ami-1" || api.calls != 1 {
-		t.Errorf("image %q after %d calls, want ami-1 after one", image, api.calls)
-	}
-	if image, known := c.Known().Of("i-gone"); known {
-		t.Errorf("an instance that EC2 does not have has the image %q", image)
-	}
+	image, _ := c.Known().Of("i-1")
+	assert.Truef(t, image == "ami-1" && api.calls == 1, "image %q after %d calls, want ami-1 after one", image, api.calls)
+	image, known := c.Known().Of("i-gone")
+	assert.Falsef(t, known, "an instance that EC2 does not have has the image %q", image)
 	now.Step(imagesAge)
 	c.Want("i-2")
-	if _, known := c.Known().Of("i-1"); known {
-		t.Error("an instance that nobody asks for any more is still remembered")
-	}
+	_, known = c.Known().Of("i-1")
+	assert.False(t, known, "an instance that nobody asks for any more is still remembered")
 }

@@ -33,9 +33,8 @@ func TestNetworkOfAnInstanceIsLookedUp(t *testing.T) {
 			w.look(t)
 			n, _ := w.Known().Of(w.ids[0])
 			assert.Equal(t, tt.want, fmt.Sprint(n.Route, " ", n.Full, n.Closed))
-			if n.VPC == "" || n.Subnet == "" || n.Table == "" || strings.Join(n.Groups, " ") != "sg-1 sg-2" {
-				t.Errorf("%+v, want the IDs of all", n.Network)
-			}
+			assert.Truef(t, n.VPC != "" && n.Subnet != "" && n.Table != "" && strings.Join(n.Groups, " ") == "sg-1 sg-2",
+				"%+v, want the IDs of all", n.Network)
 		})
 	}
 }
@@ -49,9 +48,7 @@ func TestNetworksOfManyInstancesTakeOneCallOfEachKind(t *testing.T) {
 		n, _ := w.Known().Of(id)
 		routes[n.Route]++
 	}
-	if routes["active"] != 50 || routes["none"] != 50 {
-		t.Errorf("routes %v, want one for each zone", routes)
-	}
+	assert.Truef(t, routes["active"] == 50 && routes["none"] == 50, "routes %v, want one for each zone", routes)
 	for _, action := range []string{"DescribeInstances", "DescribeRouteTables", "DescribeSubnets", "DescribeSecurityGroups"} {
 		assert.Equalf(t, 1, w.aws.Calls()[action], "calls of %s", action)
 	}

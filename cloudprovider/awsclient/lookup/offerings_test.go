@@ -131,9 +131,7 @@ func TestOfferedTypesByZone(t *testing.T) {
 		"cn-northwest-1z": "c5.large no.such", // of these two, AWS lists no zone
 	}
 	assert.Empty(t, cmp.Diff(want, got), "types by zone (-want +got)")
-	if left(before, "cn-northwest-1b", names...) != strings.Join(names, " ") {
-		t.Error("what was handed out before has changed")
-	}
+	assert.True(t, left(before, "cn-northwest-1b", names...) == strings.Join(names, " "), "what was handed out before has changed")
 }
 
 func TestOfferingsAreRequestedOncePerHour(t *testing.T) {
@@ -153,13 +151,10 @@ func TestOfferingsAreRequestedOncePerHour(t *testing.T) {
 	w.clock.Step(3 * time.Minute)
 	w.Want("m5.xlarge", "m5.large")
 	w.calls(2) // an hour later: types come to further zones
-	if w.Known() != known {
-		t.Error("another pointer without news")
-	}
+	assert.True(t, w.Known() == known, "another pointer without news")
 	w.Want("m5.large", "r5.large")
-	if got := left(w.learns(known), "cn-northwest-1b", "m5.large", "r5.large"); got != "r5.large" {
-		t.Errorf("in b: %q, want the new type, and still not the old one", got)
-	}
+	assert.Equal(t, "r5.large", left(w.learns(known), "cn-northwest-1b", "m5.large", "r5.large"),
+		"in b, want the new type, and still not the old one")
 	w.calls(3)
 }
 
@@ -174,9 +169,7 @@ func TestTypesWithoutZoneAreRequestedOncePerHour(t *testing.T) {
 		w.Want("c5.large")
 		w.calls(tt.calls)
 	}
-	if w.Known() != before {
-		t.Error("another pointer without news")
-	}
+	assert.True(t, w.Known() == before, "another pointer without news")
 }
 
 // wide is a group in six zones, and 250 types that are offered in all of them but the first, which is in the second alone.
@@ -200,9 +193,7 @@ func TestManyTypesCostOneCallPerPage(t *testing.T) {
 	w.Want(names...)
 	known := w.learns(before)
 	w.calls(3) // 200 types in 6 zones are two pages, and then the other 50
-	if got := len(strings.Fields(left(known, "cn-northwest-1f", names...))); got != 249 {
-		t.Errorf("%d types in f, want 249", got)
-	}
+	assert.Equal(t, 249, len(strings.Fields(left(known, "cn-northwest-1f", names...))), "types in f")
 }
 
 // firstPage is EC2's answer to the question for the types.
@@ -224,14 +215,10 @@ func TestIncompleteAnswerIsIgnored(t *testing.T) {
 	fault := w.aws.Inject(fakeaws.Fault{Params: map[string]string{"NextToken": *page.NextToken}, Code: "AccessDenied"})
 	w.Want(names...)
 	w.calls(2)
-	if w.Known() != before {
-		t.Error("something was learnt from the first page of two")
-	}
+	assert.True(t, w.Known() == before, "something was learnt from the first page of two")
 	w.aws.ClearFaults(fault)
 	w.later()
-	if got := len(strings.Fields(left(w.learns(before), "cn-northwest-1f", names...))); got != 249 {
-		t.Errorf("%d types in f, want 249", got)
-	}
+	assert.Equal(t, 249, len(strings.Fields(left(w.learns(before), "cn-northwest-1f", names...))), "types in f")
 }
 
 func TestAnswersBeforeFailureStay(t *testing.T) {
@@ -241,15 +228,11 @@ func TestAnswersBeforeFailureStay(t *testing.T) {
 	w.aws.Inject(fakeaws.Fault{Action: "DescribeInstanceTypeOfferings", Params: map[string]string{"Filter.1.Value.1": names[200]}, Code: "Throttling"})
 	w.Want(names...)
 	known := w.learns(before)
-	if got := len(known.byKey); got != 200 {
-		t.Errorf("%d types are known, want the 200 of the first question", got)
-	}
+	assert.Equal(t, 200, len(known.byKey), "types are known, want the 200 of the first question")
 	w.calls(3)
 	w.aws.ClearFaults()
 	w.later()
-	if got := len(w.learns(known).byKey); got != 250 {
-		t.Errorf("%d types are known, want all 250", got)
-	}
+	assert.Equal(t, 250, len(w.learns(known).byKey), "types are known, want all 250")
 	w.calls(4) // the other 50
 	w.Want(names...)
 	w.calls(6) // the oldest answers, too, which are an hour old
@@ -282,9 +265,7 @@ func TestUnknownOfferingsCountAsOffered(t *testing.T) {
 			}
 			w.aws.ClearFaults()
 			w.later()
-			if got := left(w.learns(before), "cn-northwest-1b", "m5.large"); got != "" {
-				t.Errorf("once EC2 answers: %q in b, want nothing", got)
-			}
+			assert.Equal(t, "", left(w.learns(before), "cn-northwest-1b", "m5.large"), "once EC2 answers: in b, want nothing")
 			if log := w.log.String(); strings.Count(log, "Could not look up") != 1 || !strings.Contains(log, tt.log) {
 				t.Errorf("log, want one line with %s:\n%s", tt.log, log)
 			}
@@ -327,9 +308,8 @@ func TestWithoutEC2NothingIsEverKnown(t *testing.T) {
 	o := NewOfferings(nil, clocktesting.NewFakeClock(time.Now()))
 	o.Want("m5.large")
 	o.Run(t.Context()) // returns
-	if got := left(o.Known(), "cn-northwest-1b", "m5.large"); got != "m5.large" || len(o.dated) != 0 {
-		t.Errorf("%q in b, %v asked for; want m5.large and nothing", got, o.dated)
-	}
+	got := left(o.Known(), "cn-northwest-1b", "m5.large")
+	assert.Truef(t, got == "m5.large" && len(o.dated) == 0, "%q in b, %v asked for; want m5.large and nothing", got, o.dated)
 }
 
 func TestOfferingsAreSafeForConcurrentUse(t *testing.T) {

@@ -72,19 +72,16 @@ func TestStartOfAnInstanceIsLookedUp(t *testing.T) {
 		Roles: []string{"arn:aws:iam::1:role/c", "arn:aws:iam::1:role/a", "arn:aws:iam::1:role/b"}}
 	got, _ := w.Known().Of(w.ids[0])
 	assert.Empty(t, cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreFields(Start{}, "Network")), "(-want +got)")
-	if last, _ := w.Known().Of(w.ids[6]); last.Console != nil {
-		t.Errorf("console %q of the seventh instance, want five consoles only", last.Console)
-	}
+	last, _ := w.Known().Of(w.ids[6])
+	assert.Truef(t, last.Console == nil, "console %q of the seventh instance, want five consoles only", last.Console)
 	w.look(t) // within the age
 	w.clock.Step(startsAge)
 	w.look(t)
-	if after, _ := w.Known().Of(w.ids[0]); !slices.Equal(after.Console, want.Console) {
-		t.Errorf("console %q later, want that it stays", after.Console)
-	}
+	after, _ := w.Known().Of(w.ids[0])
+	assert.Truef(t, slices.Equal(after.Console, want.Console), "console %q later, want that it stays", after.Console)
 	calls := w.aws.Calls()
-	if got := fmt.Sprint(calls["DescribeInstanceStatus"], calls["ListAccessEntries"], calls["GetConsoleOutput"]); got != "2 4 7" {
-		t.Errorf("%s calls for status, pages of entries and console; want 2 4 7, one for each console", got)
-	}
+	assert.Equal(t, "2 4 7", fmt.Sprint(calls["DescribeInstanceStatus"], calls["ListAccessEntries"], calls["GetConsoleOutput"]),
+		"calls for status, pages of entries and console, one for each console")
 }
 
 // AWS answers for no instance of a call if it does not know one of them.
@@ -101,9 +98,8 @@ func TestSystemCheckCountsBeforeTheInstances(t *testing.T) {
 	w := newStartsWorld(t, 1, fakeaws.AutoScalingGroup{Impaired: "system"}, fakeaws.Network{}, mapped)
 	for range 10 {
 		w.look(t)
-		if got, _ := w.Known().Of(w.ids[0]); got.Check != "system" {
-			t.Fatalf("check %q, want the system's", got.Check)
-		}
+		got, _ := w.Known().Of(w.ids[0])
+		require.Equal(t, "system", got.Check, "check, want the system's")
 		w.clock.Step(startsAge)
 	}
 }
@@ -138,14 +134,10 @@ func TestConsoleEndsWithoutSecrets(t *testing.T) {
 		{"blob QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVpBQkNERUZHSElKS0xN end", "blob *** end"},
 		{"[   12.3] kubelet: Unauthorized\x07", "[   12.3] kubelet: Unauthorized"},
 	} {
-		if got := consoleEnd(tt.line + "\r\n"); !slices.Equal(got, []string{tt.want}) {
-			t.Errorf("%q becomes %q, want %q", tt.line, got, tt.want)
-		}
+		got := consoleEnd(tt.line + "\r\n")
+		assert.Truef(t, slices.Equal(got, []string{tt.want}), "%q becomes %q, want %q", tt.line, got, tt.want)
 	}
-	if got := consoleEnd("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb\n"); !slices.Equal(got, []string{"a", "b"}) {
-		t.Errorf("a private key becomes %q", got)
-	}
-	if got := consoleEnd(strings.Repeat("x\n", 100)); len(got) != consoleLines {
-		t.Errorf("%d lines, want %d", len(got), consoleLines)
-	}
+	got := consoleEnd("a\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----\nb\n")
+	assert.Truef(t, slices.Equal(got, []string{"a", "b"}), "a private key becomes %q", got)
+	assert.Len(t, consoleEnd(strings.Repeat("x\n", 100)), consoleLines, "lines")
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/stretchr/testify/assert"
 	clocktesting "k8s.io/utils/clock/testing"
 )
 
@@ -46,12 +47,9 @@ func TestStateDecidesWhetherInstanceIsTerminated(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			d := NewTerminated(tt.ec2, clocktesting.NewFakeClock(time.Now()))
 			d.Want("i-1")
-			if err := d.lookUp(t.Context()); !errors.Is(err, tt.ec2.err) {
-				t.Errorf("lookUp = %v, want %v", err, tt.ec2.err)
-			}
-			if got, _ := d.Known().Of("i-1"); got != tt.wantGone {
-				t.Errorf("gone: %t, want %t", got, tt.wantGone)
-			}
+			assert.ErrorIs(t, d.lookUp(t.Context()), tt.ec2.err, "lookUp")
+			got, _ := d.Known().Of("i-1")
+			assert.Equal(t, tt.wantGone, got, "gone")
 		})
 	}
 }

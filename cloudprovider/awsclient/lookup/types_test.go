@@ -35,9 +35,7 @@ func TestMissingTypesDoNotBlockOthers(t *testing.T) {
 		got[f.Name] = fmt.Sprintf("%d vCPU, %d GPU", f.VCPU, f.GPU.Count)
 	}
 	assert.Empty(t, cmp.Diff(map[string]string{"x9z.large": "2 vCPU, 0 GPU", "g4dn.xlarge": "4 vCPU, 1 GPU"}, got), "types (-want +got)")
-	if calls := server.Calls()["DescribeInstanceTypes"]; calls != 1 {
-		t.Errorf("%d calls, want 1", calls)
-	}
+	assert.Equal(t, 1, server.Calls()["DescribeInstanceTypes"], "calls")
 }
 
 func TestAHundredTypesCostOneCall(t *testing.T) {
@@ -49,12 +47,8 @@ func TestAHundredTypesCostOneCall(t *testing.T) {
 	}
 	server, api := client(t, types...)
 	found, err := DescribeTypes(t.Context(), api, names)
-	if err != nil || len(found) != 150 {
-		t.Errorf("found %d types, error %v, want 150", len(found), err)
-	}
-	if calls := server.Calls()["DescribeInstanceTypes"]; calls != 2 {
-		t.Errorf("%d calls for 150 types, want 2", calls)
-	}
+	assert.Truef(t, err == nil && len(found) == 150, "found %d types, error %v, want 150", len(found), err)
+	assert.Equal(t, 2, server.Calls()["DescribeInstanceTypes"], "calls for 150 types")
 }
 
 func TestADeniedCallKeepsWhatWasFound(t *testing.T) {
@@ -63,9 +57,8 @@ func TestADeniedCallKeepsWhatWasFound(t *testing.T) {
 	names[0] = "m5.large"
 	server.Inject(fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "AccessDenied", Params: map[string]string{"Filter.1.Value.1": "c5.large"}})
 	found, err := DescribeTypes(t.Context(), api, append(names, "c5.large"))
-	if err == nil || len(found) != 1 || found[0].Name != "m5.large" {
-		t.Errorf("found %v with error %v, want m5.large and an error", found, err)
-	}
+	assert.Truef(t, err != nil && len(found) == 1 && found[0].Name == "m5.large",
+		"found %v with error %v, want m5.large and an error", found, err)
 }
 
 func TestTypesAreRequestedAgainAfterFailure(t *testing.T) {
@@ -73,11 +66,8 @@ func TestTypesAreRequestedAgainAfterFailure(t *testing.T) {
 	types := NewTypes(api, instancetypes.Embedded(), clock.RealClock{})
 	types.Want("x9z.large")
 	server.Inject(fakeaws.Fault{Action: "DescribeInstanceTypes", Code: "Throttling", Times: 1})
-	if err := types.lookUp(t.Context()); err == nil {
-		t.Error("a look-up that AWS throttled succeeded")
-	}
+	assert.Error(t, types.lookUp(t.Context()), "a look-up that AWS throttled succeeded")
 	assert.NoError(t, types.lookUp(t.Context()))
-	if _, known := types.Catalogue().Lookup("x9z.large"); !known {
-		t.Error("the type is not known after AWS answered")
-	}
+	_, known := types.Catalogue().Lookup("x9z.large")
+	assert.True(t, known, "the type is not known after AWS answered")
 }

@@ -36,9 +36,8 @@ func samples(t *testing.T, registry *prometheus.Registry) string {
 	var page, kept strings.Builder
 	for _, family := range families {
 		if family.GetType() != dto.MetricType_HISTOGRAM {
-			if _, err := expfmt.MetricFamilyToText(&page, family); err != nil {
-				t.Fatal(err)
-			}
+			_, err := expfmt.MetricFamilyToText(&page, family)
+			require.NoError(t, err)
 		}
 	}
 	for line := range strings.Lines(page.String()) {
@@ -53,9 +52,8 @@ func because(code decision.Code) decision.Reason { return decision.Reason{Code: 
 
 func TestReportsBecomeGauges(t *testing.T) {
 	_, report, registry := newMetrics(t, true)
-	if got := samples(t, registry); got != "" {
-		t.Errorf("before the first report:\n%s", got)
-	}
+	got := samples(t, registry)
+	assert.Truef(t, got == "", "before the first report:\n%s", got)
 	*report = &decision.Report{
 		Pods: []decision.Pod{{Cause: because(decision.CodeMaxSize)}, {Cause: because(decision.CodeMaxSize)}, {}},
 		Groups: []decision.Group{
@@ -97,9 +95,7 @@ pending_pods{reason="none"} 0
 func TestNodeGroupsHaveSeriesOnlyOnDemand(t *testing.T) {
 	_, report, registry := newMetrics(t, false)
 	*report = &decision.Report{Groups: []decision.Group{{Name: "a"}}}
-	if got := samples(t, registry); strings.Contains(got, `"a"`) {
-		t.Errorf("a series names a group:\n%s", got)
-	}
+	assert.NotContains(t, samples(t, registry), `"a"`, "a series names a group")
 }
 
 func TestDecisionsAreCounted(t *testing.T) {
@@ -145,9 +141,7 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 			t.Errorf("%s: %d observations, %d native spans, %d classic buckets", family.GetName(), h.GetSampleCount(), len(h.GetPositiveSpan()), len(h.GetBucket()))
 		}
 	}
-	if histograms != 3 {
-		t.Errorf("%d histograms, want 3", histograms)
-	}
+	assert.Equal(t, 3, histograms, "histograms")
 
 	response = get(t, server.URL, "text/plain")
 	defer response.Body.Close()
@@ -158,9 +152,7 @@ func TestHistogramsAreNativeAndClassic(t *testing.T) {
 		`pending_to_call_duration_seconds_bucket{le="1"} 1`,
 		`pending_to_ready_duration_seconds_bucket{le="45"} 0`,
 	} {
-		if !strings.Contains(string(page), "asg_autoscaler_"+want) {
-			t.Errorf("the text lacks %s", want)
-		}
+		assert.Containsf(t, string(page), "asg_autoscaler_"+want, "the text lacks %s", want)
 	}
 }
 

@@ -92,9 +92,8 @@ func TestSkippedGroupIsNamedWithItsFigures(t *testing.T) {
 	} {
 		t.Run(strings.Join(tt.refusal.Reasons(), " "), func(t *testing.T) {
 			got := Skipped(tt.refusal, tt.group)
-			if got.Code != tt.code || got.Message != tt.message || !strings.Contains(got.Remedy, tt.remedy) {
-				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.code, tt.message, tt.remedy)
-			}
+			assert.Truef(t, got.Code == tt.code && got.Message == tt.message && strings.Contains(got.Remedy, tt.remedy),
+				"got %+v, want %s %q with the remedy %q", got, tt.code, tt.message, tt.remedy)
 		})
 	}
 }
@@ -174,9 +173,8 @@ func TestBackoffSaysWhatFailed(t *testing.T) {
 	} {
 		t.Run(tt.code, func(t *testing.T) {
 			got := Backoff(&decision.Group{Name: "web"}, noon, tt.code, tt.message)
-			if got.Code != tt.want || got.Message != tt.says || !strings.Contains(got.Remedy, tt.remedy) {
-				t.Errorf("got %+v, want %s %q with the remedy %q", got, tt.want, tt.says, tt.remedy)
-			}
+			assert.Truef(t, got.Code == tt.want && got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
+				"got %+v, want %s %q with the remedy %q", got, tt.want, tt.says, tt.remedy)
 		})
 	}
 }
@@ -218,9 +216,8 @@ func TestAFailedLaunchNamesItsNextStep(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := CoolDown(tt.class, tt.message, tt.attempt)
-			if got.Message != tt.says || !strings.Contains(got.Remedy, tt.remedy) {
-				t.Errorf("got %q %q, want %q and in the remedy %q", got.Message, got.Remedy, tt.says, tt.remedy)
-			}
+			assert.Truef(t, got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
+				"got %q %q, want %q and in the remedy %q", got.Message, got.Remedy, tt.says, tt.remedy)
 		})
 	}
 }
@@ -243,9 +240,8 @@ func TestSchedulersReasonsHaveCodes(t *testing.T) {
 		{"NodeDeclaredFeatures", "node declared features check failed", decision.CodeScheduling},
 	} {
 		t.Run(tt.plugin+" "+tt.reason, func(t *testing.T) {
-			if got := Scheduling(tt.plugin, []string{tt.reason}, ""); got.Code != tt.want || got.Message == "" {
-				t.Errorf("got %+v, want the code %s", got, tt.want)
-			}
+			got := Scheduling(tt.plugin, []string{tt.reason}, "")
+			assert.Truef(t, got.Code == tt.want && got.Message != "", "got %+v, want the code %s", got, tt.want)
 		})
 	}
 }
@@ -256,14 +252,11 @@ func TestTagIsForGroupsWithoutReadyNodes(t *testing.T) {
 	pod.Spec.NodeSelector = map[string]string{"pool": "db"}
 	groups := map[string]*decision.Group{"live": {Name: "live", Ready: 1}, "zero": {Name: "zero"}}
 	answers := []decision.Answer{rejected("live", decision.Reason{Code: decision.CodeNodeSelector}), rejected("zero", decision.Reason{Code: decision.CodeNodeSelector})}
-	if got := cause(pod, answers, groups, nodes...).Remedy; !strings.Contains(got, `"ResourceId":"zero"`) {
-		t.Errorf("the remedy %q does not tag the group without nodes", got)
-	}
+	got := cause(pod, answers, groups, nodes...).Remedy
+	assert.Containsf(t, got, `"ResourceId":"zero"`, "the remedy %q does not tag the group without nodes", got)
 	groups["zero"].Ready = 1
 	want := "correct the pod's node selector, or make an Auto Scaling group whose nodes have the label pool=db"
-	if got := cause(pod, answers, groups, nodes...).Remedy; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
+	assert.Equal(t, want, cause(pod, answers, groups, nodes...).Remedy, "got")
 }
 
 func TestClosestGroupIsTheCause(t *testing.T) {
@@ -310,9 +303,8 @@ func TestClosestGroupIsTheCause(t *testing.T) {
 					groups[n.Group].Problems = []decision.Reason{{Code: decision.CodeDegraded, Message: tt.problem, About: labelTag + "gpu"}}
 				}
 			}
-			if got := cause(tt.pod, answers, groups, tt.nodes...); got.Message != tt.want {
-				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
-			}
+			got := cause(tt.pod, answers, groups, tt.nodes...)
+			assert.Truef(t, got.Message == tt.want, "got  %s\nwant %s", got.Message, tt.want)
 		})
 	}
 }
@@ -345,9 +337,7 @@ func TestFittingGroupComesFirst(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := cause(podOf("cpu", "2"), []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), taint}, groups, tt.nodes...)
-			if got.Message != tt.want {
-				t.Errorf("got  %s\nwant %s", got.Message, tt.want)
-			}
+			assert.Truef(t, got.Message == tt.want, "got  %s\nwant %s", got.Message, tt.want)
 		})
 	}
 }
@@ -360,9 +350,8 @@ func TestReasonOfThePodHoldsForFullGroups(t *testing.T) {
 	pod.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
 	got := cause(pod, []decision.Answer{skipped("full", Refusal{Kind: RefusedFull}, full), unbound}, map[string]*decision.Group{"full": full},
 		nodeOf("full", "cpu", "4"), nodeOf("small", "cpu", "1"))
-	if want := `a volume claim of the pod is not bound: claim "data"`; got.Message != want || got.Remedy != "kubectl -n default describe pvc data" {
-		t.Errorf("got %+v, want %q", got, want)
-	}
+	want := `a volume claim of the pod is not bound: claim "data"`
+	assert.Truef(t, got.Message == want && got.Remedy == "kubectl -n default describe pvc data", "got %+v, want %q", got, want)
 }
 
 func TestHeldBackGroupsAreSummedUp(t *testing.T) {
@@ -374,9 +363,7 @@ func TestHeldBackGroupsAreSummedUp(t *testing.T) {
 		skipped("f", Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, &decision.Group{Name: "f"}), skipped("g", Refusal{Kind: RefusedNotReady}, &decision.Group{Name: "g"}))
 	got := cause(podOf("cpu", "1"), answers, nil)
 	want := `4 groups have their maximum size, and group "e" cannot grow now: AWS has no capacity, likewise group "f", and 1 more group cannot grow either`
-	if got.Message != want || got.Code != decision.CodeMaxSize {
-		t.Errorf("got  %s %s\nwant %s", got.Code, got.Message, want)
-	}
+	assert.Truef(t, got.Message == want && got.Code == decision.CodeMaxSize, "got  %s %s\nwant %s", got.Code, got.Message, want)
 }
 
 func TestSecondCauseThatLastsHasItsStep(t *testing.T) {
@@ -398,19 +385,16 @@ func TestDeniedCallsOfAGroupAreAllNamed(t *testing.T) {
 		{Code: decision.CodeDegraded, Remedy: "mend the tag"}}}
 	const denied = "api error AccessDenied: User: arn:aws:sts::123456789012:assumed-role/ca/x is not authorized to perform: autoscaling:SetDesiredCapacity"
 	for _, got := range []decision.Reason{Skipped(Refusal{Kind: RefusedCoolDown, Class: "permission"}, g), Backoff(g, noon, "cloudProviderError", denied)} {
-		if !strings.HasSuffix(got.Remedy, "\nthen also allow the other call") {
-			t.Errorf("got %q, want the step about the other call, too", got.Remedy)
-		}
+		assert.Truef(t, strings.HasSuffix(got.Remedy, "\nthen also allow the other call"),
+			"got %q, want the step about the other call, too", got.Remedy)
 	}
-	if got := Skipped(Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g); strings.Contains(got.Remedy, "the other call") {
-		t.Errorf("got %q for a lack of capacity", got.Remedy)
-	}
+	got := Skipped(Refusal{Kind: RefusedCoolDown, Class: "no-capacity"}, g)
+	assert.NotContainsf(t, got.Remedy, "the other call", "got %q for a lack of capacity", got.Remedy)
 }
 
 func TestNoGroupIsACause(t *testing.T) {
-	if got := cause(podOf(), nil, nil); got.Code != decision.CodeNoGroups {
-		t.Errorf("got %+v without groups", got)
-	}
+	got := cause(podOf(), nil, nil)
+	assert.Equalf(t, decision.CodeNoGroups, got.Code, "got %+v without groups", got)
 }
 
 func TestZoneOfAVolumeIsNamed(t *testing.T) {
@@ -418,9 +402,8 @@ func TestZoneOfAVolumeIsNamed(t *testing.T) {
 	node := nodeOf("a", "cpu", "4").labelled(corev1.LabelTopologyZone, "eu-central-1a")
 	answers := []decision.Answer{rejected("a", Scheduling("VolumeBinding", []string{"node(s) didn't match PersistentVolume's node affinity"}, ""))}
 	got := Pod(podOf("cpu", "1"), need, answers, nil, node)
-	if want := `the pod needs zone eu-central-1b (volume "pv" of claim "data"), and no group has it`; got.Message != want || got.Code != decision.CodeZone {
-		t.Errorf("got %+v, want %q", got, want)
-	}
+	want := `the pod needs zone eu-central-1b (volume "pv" of claim "data"), and no group has it`
+	assert.Truef(t, got.Message == want && got.Code == decision.CodeZone, "got %+v, want %q", got, want)
 }
 
 func TestRequestsCountLikeTheScheduler(t *testing.T) {
@@ -503,7 +486,5 @@ func TestAThrottledReadingNamesTheCall(t *testing.T) {
 	got := Unread("throttled", "Throttling: Rate exceeded")
 	want := decision.Reason{Code: decision.CodeStale, Message: "AWS throttles DescribeAutoScalingGroups", Remedy: "it is tried again after --asg-refresh-interval, " +
 		"look for other callers: aws cloudtrail lookup-events --lookup-attributes 'AttributeKey=EventName,AttributeValue=DescribeAutoScalingGroups'"}
-	if got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
+	assert.Equal(t, want, got, "got")
 }

@@ -277,9 +277,8 @@ func TestLooksMakeNoCalls(t *testing.T) {
 		made := &requests{RoundTripper: c}
 		d := c.drainer()
 		d.Client = kubernetes.NewForConfigOrDie(&rest.Config{Host: "http://podserver", Transport: made, QPS: -1})
-		if _, err := d.Drain(t.Context(), on("node"), warned); err != nil {
-			t.Fatal(err)
-		}
+		_, err := d.Drain(t.Context(), on("node"), warned)
+		require.NoError(t, err)
 		want := []string{"POST /api/v1/namespaces/default/pods/a/eviction", "GET /api/v1/pods"} // the last look is the API server's
 		assert.Empty(t, cmp.Diff(want, made.made), "requests (-want +got)")
 	})
@@ -304,12 +303,10 @@ func TestRetryAfterDelaysNoOtherPod(t *testing.T) {
 			}
 		})
 		got := c.drained(t, drain.Plan{Force: in(30 * time.Second), Deadline: in(40 * time.Second)})
-		if got.Evicted != 30 || got.Forced != 1 || got.Lost != 0 || got.Took != 35*time.Second || len(left) != 1 {
-			t.Errorf("%+v after %v, the free pods gone in time: %v", got.Result, got.Took, len(left) == 1)
-		}
-		if n := c.times("evict", "held"); n < 8 || n > 16 || len(c.stuck) > 0 {
-			t.Errorf("asked for the held pod %d times in 30 seconds, stuck %v", n, c.stuck)
-		}
+		assert.Truef(t, got.Evicted == 30 && got.Forced == 1 && got.Lost == 0 && got.Took == 35*time.Second && len(left) == 1,
+			"%+v after %v, the free pods gone in time: %v", got.Result, got.Took, len(left) == 1)
+		n := c.times("evict", "held")
+		assert.Truef(t, n >= 8 && n <= 16 && len(c.stuck) == 0, "asked for the held pod %d times in 30 seconds, stuck %v", n, c.stuck)
 	})
 }
 
@@ -337,12 +334,9 @@ func TestUnansweredEvictionsDelayNeitherForceNorDeadline(t *testing.T) {
 					return nil
 				}
 				got := c.drained(t, drain.Plan{Force: in(60 * time.Second), Deadline: in(70 * time.Second)})
-				if diff := cmp.Diff(tt.want, got.Result); diff != "" || got.Took != tt.took {
-					t.Errorf("after %v, want %v: %s", got.Took, tt.took, diff)
-				}
-				if len(c.stuck) != 25 {
-					t.Errorf("%d pods were reported stuck, want each once", len(c.stuck))
-				}
+				diff := cmp.Diff(tt.want, got.Result)
+				assert.Truef(t, diff == "" && got.Took == tt.took, "after %v, want %v: %s", got.Took, tt.took, diff)
+				assert.Len(t, c.stuck, 25, "pods were reported stuck, want each once")
 			})
 		})
 	}
@@ -392,9 +386,8 @@ func TestHangingEvictionDelaysNoOtherPod(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if took := last.Sub(began); took > time.Second {
-			t.Errorf("the last of the other pods was evicted after %v", took)
-		}
+		took := last.Sub(began)
+		assert.Truef(t, took <= time.Second, "the last of the other pods was evicted after %v", took)
 	})
 }
 
@@ -428,9 +421,8 @@ func TestConcurrentEvictionsPerNamespaceAreBounded(t *testing.T) {
 			})
 		}
 		drains.Wait()
-		if evicted.Load() != nodes || most.Load() < 2 || most.Load() > 8 {
-			t.Errorf("%d pods evicted, up to %d at once; want %d, several at once and at most 8", evicted.Load(), most.Load(), nodes)
-		}
+		assert.Truef(t, evicted.Load() == nodes && most.Load() >= 2 && most.Load() <= 8,
+			"%d pods evicted, up to %d at once; want %d, several at once and at most 8", evicted.Load(), most.Load(), nodes)
 	})
 }
 
@@ -449,12 +441,9 @@ func TestPodWithTheSameNameIsSpared(t *testing.T) {
 				}
 				c.drained(t, plan)
 				object, err := c.Tracker.Get(podserver.Pods, "default", "db-0")
-				if err != nil || object.(*corev1.Pod).DeletionTimestamp != nil {
-					t.Errorf("the pod of the same name on another node was ended, error %v", err)
-				}
-				if len(c.Calls()) == 0 {
-					t.Error("nothing was asked: the test proves nothing")
-				}
+				assert.Truef(t, err == nil && object.(*corev1.Pod).DeletionTimestamp == nil,
+					"the pod of the same name on another node was ended, error %v", err)
+				assert.True(t, len(c.Calls()) != 0, "nothing was asked: the test proves nothing")
 			})
 		})
 	}
@@ -466,9 +455,8 @@ func TestStaleCacheIsCorrectedByAPIServer(t *testing.T) {
 			c := newCluster(t)
 			c.stop()
 			c.add(t, pod("late", grace(5)))
-			if got := c.drained(t, warned()); got.Evicted != 1 || got.Took != 5*time.Second {
-				t.Errorf("%+v after %v", got.Result, got.Took)
-			}
+			got := c.drained(t, warned())
+			assert.Truef(t, got.Evicted == 1 && got.Took == 5*time.Second, "%+v after %v", got.Result, got.Took)
 		})
 	})
 	t.Run("a pod it still has is gone", func(t *testing.T) {
@@ -476,9 +464,8 @@ func TestStaleCacheIsCorrectedByAPIServer(t *testing.T) {
 			c := newCluster(t, pod("gone"))
 			c.stop()
 			c.remove("gone")
-			if got := c.drained(t, warned()); got.Lost != 0 || got.Took > 2*time.Second {
-				t.Errorf("%+v after %v", got.Result, got.Took)
-			}
+			got := c.drained(t, warned())
+			assert.Truef(t, got.Lost == 0 && got.Took <= 2*time.Second, "%+v after %v", got.Result, got.Took)
 		})
 	})
 }
@@ -497,18 +484,16 @@ func TestFailedListIsNotAnEmptyNode(t *testing.T) {
 				}
 				return nil
 			}
-			if got := c.drained(t, warned()); got.Evicted != 1 || got.Unseen {
-				t.Errorf("%+v after %v", got.Result, got.Took)
-			}
+			got := c.drained(t, warned())
+			assert.Truef(t, got.Evicted == 1 && !got.Unseen, "%+v after %v", got.Result, got.Took)
 		})
 	})
 	t.Run("to the end", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t)
 			c.RefuseList = func() error { return failing }
-			if got := c.drained(t, warned()); !got.Unseen || got.Took != 2*time.Minute {
-				t.Errorf("%+v after %v", got.Result, got.Took)
-			}
+			got := c.drained(t, warned())
+			assert.Truef(t, got.Unseen && got.Took == 2*time.Minute, "%+v after %v", got.Result, got.Took)
 		})
 	})
 }
@@ -518,15 +503,10 @@ func TestRefusedEvictionsSlowDown(t *testing.T) {
 		c := newCluster(t, pod("a"), pod("b", grace(5)))
 		c.Refuse = budget("a")
 		c.drained(t, drain.Plan{Deadline: in(30 * time.Second)})
-		if asked := c.times("evict", "a"); asked < 8 || asked > 16 {
-			t.Errorf("asked %d times in 30 seconds", asked)
-		}
-		if asked := c.times("evict", "b"); asked != 1 {
-			t.Errorf("asked a pod on its way %d times", asked)
-		}
-		if len(c.stuck) > 0 {
-			t.Errorf("%v are reported stuck, though a budget holds them", c.stuck)
-		}
+		asked := c.times("evict", "a")
+		assert.Truef(t, asked >= 8 && asked <= 16, "asked %d times in 30 seconds", asked)
+		assert.Equal(t, 1, c.times("evict", "b"), "times asked a pod on its way")
+		assert.Empty(t, c.stuck, "are reported stuck, though a budget holds them")
 	})
 }
 
@@ -535,9 +515,8 @@ func TestUnevictablePodIsReportedOnceAndForced(t *testing.T) {
 		c := newCluster(t, pod("a", grace(5)))
 		c.Refuse = refuse(errors.New("This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."))
 		got := c.drained(t, warned())
-		if diff := cmp.Diff([]string{"a"}, c.stuck); diff != "" || got.Forced != 1 {
-			t.Errorf("%+v, stuck: %s", got.Result, diff)
-		}
+		diff := cmp.Diff([]string{"a"}, c.stuck)
+		assert.Truef(t, diff == "" && got.Forced == 1, "%+v, stuck: %s", got.Result, diff)
 	})
 }
 
@@ -546,12 +525,10 @@ func TestDrainOfQuickPodsEndsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, pod("a", grace(0)), pod("b", grace(0)))
 		began := time.Now()
-		if _, err := c.drainer().Drain(t.Context(), on("node"), warned); err != nil {
-			t.Fatal(err)
-		}
-		if took := time.Since(began); took > 500*time.Millisecond {
-			t.Errorf("the drain took %v, want half a second", took)
-		}
+		_, err := c.drainer().Drain(t.Context(), on("node"), warned)
+		require.NoError(t, err)
+		took := time.Since(began)
+		assert.Truef(t, took <= 500*time.Millisecond, "the drain took %v, want half a second", took)
 	})
 }
 
@@ -567,9 +544,8 @@ func TestDrainStopsWithItsContext(t *testing.T) {
 			defer cancel()
 			began := time.Now()
 			_, err := c.drainer().Drain(ctx, on("node"), func() drain.Plan { return drain.Plan{} })
-			if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3300*time.Millisecond {
-				t.Errorf("ended after %v with %v", time.Since(began), err)
-			}
+			assert.Truef(t, errors.Is(err, context.DeadlineExceeded) && time.Since(began) == 3300*time.Millisecond,
+				"ended after %v with %v", time.Since(began), err)
 		})
 	}
 }
@@ -587,9 +563,8 @@ func TestForbiddenDeletionsLeaveEvictionsToGoOn(t *testing.T) {
 			}
 			return nil
 		}
-		if got := c.drained(t, warned()); got.Evicted != 1 || got.Lost != 0 {
-			t.Errorf("%+v after %v, want the pod evicted in the last seconds", got.Result, got.Took)
-		}
+		got := c.drained(t, warned())
+		assert.Truef(t, got.Evicted == 1 && got.Lost == 0, "%+v after %v, want the pod evicted in the last seconds", got.Result, got.Took)
 	})
 }
 
@@ -604,9 +579,7 @@ func TestPodsAreAskedOnceUntilTheyAnswer(t *testing.T) {
 				plan.Force = in(0)
 			}
 			c.drained(t, plan)
-			if n := len(c.Calls()); n != 1 {
-				t.Errorf("forced %v: asked %d times, want the slow pod once, and the one that ends already not at all", forced, n)
-			}
+			assert.Equalf(t, 1, len(c.Calls()), "forced %v: times asked, want the slow pod once, and the one that ends already not at all", forced)
 		})
 	}
 }
@@ -624,9 +597,8 @@ func TestPodOnItsWayKeepsItsGrace(t *testing.T) {
 			return nil
 		}
 		c.drained(t, drain.Plan{Force: in(10 * time.Second), Deadline: in(12 * time.Second)})
-		if c.times("delete", "a") > 0 || len(c.moved) != 1 {
-			t.Errorf("moved %v, deleted %d times, want one eviction alone", c.moved, c.times("delete", "a"))
-		}
+		assert.Truef(t, c.times("delete", "a") == 0 && len(c.moved) == 1,
+			"moved %v, deleted %d times, want one eviction alone", c.moved, c.times("delete", "a"))
 	})
 }
 
@@ -641,9 +613,8 @@ func TestOtherNodesOfTheNameAreLeftAlone(t *testing.T) {
 			}
 			return nil
 		}, warned)
-		if err != nil || result.Lost != 0 || result.Evicted != 0 || time.Now().After(goes.Add(time.Second)) {
-			t.Errorf("%+v %v after the node was gone, error %v", result, time.Since(goes), err)
-		}
+		assert.Truef(t, err == nil && result.Lost == 0 && result.Evicted == 0 && !time.Now().After(goes.Add(time.Second)),
+			"%+v %v after the node was gone, error %v", result, time.Since(goes), err)
 	})
 }
 
@@ -660,9 +631,7 @@ func TestNodeMayChangeDuringSlowList(t *testing.T) {
 			}
 			return nil
 		}, warned)
-		if err != nil || len(c.Calls()) > 0 {
-			t.Errorf("asked %v, error %v, want a pod of the next node left alone", c.Calls(), err)
-		}
+		assert.Truef(t, err == nil && len(c.Calls()) == 0, "asked %v, error %v, want a pod of the next node left alone", c.Calls(), err)
 	})
 }
 
@@ -677,8 +646,7 @@ func TestDrainFollowsChangedPlan(t *testing.T) {
 			}
 			return drain.Plan{Deadline: began.Add(20 * time.Second)} // the warning has come
 		})
-		if err != nil || result.Lost != 1 || time.Since(began) != 20*time.Second {
-			t.Errorf("%+v after %v, error %v", result, time.Since(began), err)
-		}
+		assert.Truef(t, err == nil && result.Lost == 1 && time.Since(began) == 20*time.Second,
+			"%+v after %v, error %v", result, time.Since(began), err)
 	})
 }

@@ -107,9 +107,7 @@ func TestUnusableMessagesGiveTheirReason(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := Parse(tt.body)
 			var why *Unusable
-			if !errors.As(err, &why) || why.Reason != tt.want {
-				t.Errorf("got %+v, error %v; want reason %q", got, err, tt.want)
-			}
+			assert.Truef(t, errors.As(err, &why) && why.Reason == tt.want, "got %+v, error %v; want reason %q", got, err, tt.want)
 			if err != nil && len(err.Error()) > 2*maxText {
 				t.Errorf("an error of %d characters", len(err.Error()))
 			}
@@ -125,17 +123,13 @@ func padded(length int) string {
 
 func TestParseReadsTheLongestBody(t *testing.T) {
 	got, err := Parse(padded(256 << 10))
-	if err != nil || len(got.Instances) != 1 {
-		t.Errorf("got %+v, error %v", got, err)
-	}
+	assert.Truef(t, err == nil && len(got.Instances) == 1, "got %+v, error %v", got, err)
 }
 
 func TestEndingStates(t *testing.T) {
 	for state, want := range map[string]bool{"pending": false, "running": false, "stopping": true, "stopped": true, "shutting-down": true,
 		"terminated": true, "": false} {
-		if got := (Event{Kind: StateChange, State: state}).Ending(); got != want {
-			t.Errorf("state %q: ending %v, want %v", state, got, want)
-		}
+		assert.Equalf(t, want, (Event{Kind: StateChange, State: state}).Ending(), "state %q: ending", state)
 	}
 }
 
@@ -179,24 +173,18 @@ func FuzzParse(f *testing.F) {
 		costlimit.Check(t, func() { e, err = Parse(body) })
 		if err != nil {
 			var why *Unusable
-			if !errors.As(err, &why) || why.Reason == "" {
-				t.Fatalf("%T: %v", err, err)
-			}
+			require.Truef(t, errors.As(err, &why) && why.Reason != "", "%T: %v", err, err)
 			return
 		}
 		for _, id := range e.Instances {
-			if !validInstance.MatchString(id) {
-				t.Errorf("instance %q", id)
-			}
+			assert.Truef(t, validInstance.MatchString(id), "instance %q", id)
 		}
 		acts := e.Kind != LaunchSuccessful && e.Kind != LaunchUnsuccessful && e.Kind != TerminateSuccessful && e.Kind != TerminateFailed
 		if e.Kind == "" || acts && (len(e.Instances) == 0 || len(e.Instances) > maxInstances) {
 			t.Errorf("%+v", e)
 		}
 		for _, text := range []string{e.ID, e.Group, e.Hook, e.Token, e.State, e.Code} {
-			if len(text) > maxText {
-				t.Errorf("a text of %d characters is kept", len(text))
-			}
+			assert.Truef(t, len(text) <= maxText, "a text of %d characters is kept", len(text))
 		}
 	})
 }

@@ -139,9 +139,8 @@ func TestRetriedMessageComesAgain(t *testing.T) {
 	w.send("a")
 	var receives []int
 	w.reading(func(_ context.Context, m queue.Message) queue.Result {
-		if age := time.Since(m.Sent); age < -time.Second || age > time.Minute {
-			t.Errorf("sent %v ago", age)
-		}
+		age := time.Since(m.Sent)
+		assert.Truef(t, age >= -time.Second && age <= time.Minute, "sent %v ago", age)
 		receives = append(receives, m.Receives)
 		if d.note(m.Body) < 3 {
 			return queue.Retry(0)
@@ -160,9 +159,7 @@ func TestMessageBeingHandledStaysHidden(t *testing.T) {
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); <-release; return queue.Done() },
 	}).Hide(2*time.Second, 500*time.Millisecond))
 	time.Sleep(4 * time.Second)
-	if received := w.state().Received; received != 1 {
-		t.Errorf("received %d times while it was handled for twice the time it was hidden for", received)
-	}
+	assert.Equal(t, 1, w.state().Received, "times received while it was handled for twice the time it was hidden for")
 	close(release)
 	w.waitEmpty()
 }
@@ -185,9 +182,8 @@ func TestPanicOrHangDelaysNoOtherMessage(t *testing.T) {
 		return queue.Done()
 	})
 	w.wait("all but two done", func() bool { return w.state().Deleted == 50 })
-	if s := w.state(); s.InFlight != 2 {
-		t.Errorf("%+v: want the two others out of sight", s)
-	}
+	s := w.state()
+	assert.Equalf(t, 2, s.InFlight, "%+v: want the two others out of sight", s)
 }
 
 func TestInFlightMessagesAreBounded(t *testing.T) {
@@ -210,9 +206,7 @@ func TestInFlightMessagesAreBounded(t *testing.T) {
 		return queue.Done()
 	}, func(c *queue.Config) { c.InFlight = 7 })
 	w.waitEmpty()
-	if most > 7 {
-		t.Errorf("%d handled at once, want at most 7", most)
-	}
+	assert.Truef(t, most <= 7, "%d handled at once, want at most 7", most)
 }
 
 func TestUnfinishedMessagesAreVisibleAtTheEnd(t *testing.T) {
@@ -226,12 +220,10 @@ func TestUnfinishedMessagesAreVisibleAtTheEnd(t *testing.T) {
 	w.wait("three at work", func() bool { return len(d.bodies()) == 3 })
 	began := time.Now()
 	stop()
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("ended after %v", took)
-	}
-	if s := w.state(); s.Visible != 3 || s.InFlight != 0 {
-		t.Errorf("%+v: want all three in sight for the next reader", s)
-	}
+	took := time.Since(began)
+	assert.Truef(t, took <= time.Second, "ended after %v", took)
+	s := w.state()
+	assert.Truef(t, s.Visible == 3 && s.InFlight == 0, "%+v: want all three in sight for the next reader", s)
 }
 
 func TestFailedCallsAreRetriedAndReported(t *testing.T) {
@@ -255,9 +247,7 @@ func TestMessageComesAgainAfterFailedDeletion(t *testing.T) {
 		Handle: func(_ context.Context, m queue.Message) queue.Result { d.note(m.Body); return queue.Done() },
 	}).Hide(time.Second, 10*time.Second))
 	w.waitEmpty()
-	if times := d.note("a") - 1; times != 2 {
-		t.Errorf("handled %d times, want 2", times)
-	}
+	assert.Equal(t, 2, d.note("a")-1, "times handled")
 }
 
 func TestSmallReceptionsReturnTheirSlots(t *testing.T) {

@@ -3,6 +3,8 @@ package fromgroup
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 )
 
@@ -22,9 +24,8 @@ func TestCPUsThatAreTurnedOffAreNotPromised(t *testing.T) {
 			g.LaunchSpec = &launchspec.LaunchSpec{Types: tt.types}
 			template := built(g)
 			capacity, allocatable := template.Capacity.Cpu(), template.Allocatable.Cpu()
-			if capacity.Value() != tt.want || allocatable.MilliValue() > tt.want*1000 || allocatable.MilliValue() < tt.want*900 {
-				t.Errorf("%s CPUs, %s allocatable, want %d", capacity, allocatable, tt.want)
-			}
+			assert.Truef(t, capacity.Value() == tt.want && allocatable.MilliValue() <= tt.want*1000 && allocatable.MilliValue() >= tt.want*900,
+				"%s CPUs, %s allocatable, want %d", capacity, allocatable, tt.want)
 		})
 	}
 }

@@ -33,12 +33,9 @@ func TestFamilyOfAnImage(t *testing.T) {
 	} {
 		assert.Equalf(t, want, familyOfImage(&launchspec.Image{Name: name}), "image %q is of the family", name)
 	}
-	if got := familyOfImage(&launchspec.Image{Name: "ours", Windows: true}); got != nodetemplate.Windows {
-		t.Errorf("an image of Windows is of the family %q", got)
-	}
-	if got := familyOfImage(nil); got != "" {
-		t.Errorf("no image is of the family %q", got)
-	}
+	assert.Equal(t, nodetemplate.Windows, familyOfImage(&launchspec.Image{Name: "ours", Windows: true}),
+		"an image of Windows is of the family")
+	assert.Empty(t, familyOfImage(nil), "no image is of the family")
 }
 
 func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
@@ -78,9 +75,8 @@ func TestTheVolumeThatHoldsThePodsData(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ofImage := volumeBytes(&tt.launch, tt.family)
-			if got/gib != tt.want || ofImage != tt.ofImage {
-				t.Errorf("volume of %d GiB, of the image: %t; want %d, %t", got/gib, ofImage, tt.want, tt.ofImage)
-			}
+			assert.Truef(t, got/gib == tt.want && ofImage == tt.ofImage,
+				"volume of %d GiB, of the image: %t; want %d, %t", got/gib, ofImage, tt.want, tt.ofImage)
 		})
 	}
 }
@@ -102,9 +98,8 @@ func TestTheSmallestVolumeOfSeveralLaunchTemplatesCounts(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := launchspec.LaunchSpec{BlockDevices: tt.first, Others: []launchspec.OtherTemplate{{BlockDevices: tt.more}}}
-			if got, _ := leastVolumeBytes(&l, nodetemplate.AL2023); got/gib != tt.want {
-				t.Errorf("volume of %d GiB, want %d", got/gib, tt.want)
-			}
+			got, _ := leastVolumeBytes(&l, nodetemplate.AL2023)
+			assert.Equal(t, tt.want, got/gib, "GiB of the volume")
 		})
 	}
 }
@@ -115,9 +110,8 @@ func TestTheImageDecidesWhatUserDataIsRead(t *testing.T) {
 	g.LaunchSpec.Image = &launchspec.Image{Name: "bottlerocket-aws-k8s-1.33-x86_64-v1.44.0", Architecture: "x86_64"}
 	template := built(g)
 	kept := template.Capacity.Memory().Value() - template.Allocatable.Memory().Value()
-	if want := int64(255+11*20+100) << 20; kept != want {
-		t.Errorf("%d MiB kept from pods, want the %d that Bottlerocket keeps for 20 pods", kept>>20, want>>20)
-	}
+	want := int64(255+11*20+100) << 20
+	assert.Equalf(t, want, kept, "%d MiB kept from pods, want the %d that Bottlerocket keeps for 20 pods", kept>>20, want>>20)
 }
 
 func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
@@ -125,9 +119,8 @@ func TestAGroupOfWindowsByItsImageAlone(t *testing.T) {
 	g.LaunchSpec.Image = &launchspec.Image{Name: "ours", Architecture: "x86_64", Windows: true}
 	template := built(g)
 	assert.Equal(t, "windows", template.Labels[corev1.LabelOSStable], "operating system, want windows")
-	if n := template.Capacity[nodetemplate.ResourcePrivateIPv4]; n.Value() != 9 {
-		t.Errorf("%s addresses for pods, want 9", n.String())
-	}
+	n := template.Capacity[nodetemplate.ResourcePrivateIPv4]
+	assert.EqualValuesf(t, 9, n.Value(), "%s addresses for pods, want 9", n.String())
 }
 
 func TestTheReleaseOfWindowsThatItsImageTells(t *testing.T) {
@@ -194,7 +187,6 @@ func TestTemplateHasLaunchTemplateAdapters(t *testing.T) {
 	g := spotGroup()
 	g.LaunchSpec = &launchspec.LaunchSpec{EFAInterfaces: 4, Types: []launchspec.Type{{Name: "p4d.24xlarge", Weight: 1}}}
 	template := built(g)
-	if n := template.Allocatable[instancetypes.ResourceEFA]; n.Value() != 4 {
-		t.Errorf("%s adapters, want 4", n.String())
-	}
+	n := template.Allocatable[instancetypes.ResourceEFA]
+	assert.EqualValuesf(t, 4, n.Value(), "%s adapters, want 4", n.String())
 }

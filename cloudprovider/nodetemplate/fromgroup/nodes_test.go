@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -74,13 +75,9 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 	nodes := nodesOf(t, server)
 	for _, g := range cache.Snapshot().Groups() {
 		template := fromgroup.Seen{}.Build(g, config.Region, instancetypes.Embedded())
-		if !template.Known() || len(template.Problems) > 0 {
-			t.Errorf("%s: problems %v", g.Name, template.Problems)
-		}
+		assert.Truef(t, template.Known() && len(template.Problems) == 0, "%s: problems %v", g.Name, template.Problems)
 		state, _ := server.Group(g.Name)
-		if len(state.Instances) != g.DesiredCapacity {
-			t.Fatalf("%s has %d instances, want %d", g.Name, len(state.Instances), g.DesiredCapacity)
-		}
+		require.Lenf(t, state.Instances, g.DesiredCapacity, "%s has instances", g.Name)
 		for _, i := range state.Instances {
 			checkLabels(t, g.Name, template, nodes[i.Node])
 		}
@@ -91,14 +88,12 @@ func TestNodesCarryEveryLabelOfTheirTemplate(t *testing.T) {
 func checkLabels(t *testing.T, group string, template *fromgroup.Template, node corev1.Node) {
 	t.Helper()
 	for _, key := range slices.Sorted(maps.Keys(template.Labels)) {
-		if got, ok := node.Labels[key]; !ok || got != template.Labels[key] {
-			t.Errorf("%s promises %s=%q, a node has %q (%t)", group, key, template.Labels[key], got, ok)
-		}
+		got, ok := node.Labels[key]
+		assert.Truef(t, ok && got == template.Labels[key], "%s promises %s=%q, a node has %q (%t)", group, key, template.Labels[key], got, ok)
 	}
 	for key := range template.Assumed {
-		if _, ok := node.Labels[key]; !ok {
-			t.Errorf("%s has every node carry %s, one does not", group, key)
-		}
+		_, ok := node.Labels[key]
+		assert.Truef(t, ok, "%s has every node carry %s, one does not", group, key)
 	}
 }
 

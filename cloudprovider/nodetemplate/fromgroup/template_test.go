@@ -39,9 +39,7 @@ func TestTemplateIsRebuiltOnlyForChangedInput(t *testing.T) {
 			g := spotGroup()
 			template := built(g)
 			tt.change(g)
-			if got := (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template; got != tt.want {
-				t.Errorf("the template stayed: %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, (Seen{}).Rebuild(template, g, "us-west-2", instancetypes.Embedded()) == template, "the template stayed")
 		})
 	}
 }
@@ -62,16 +60,14 @@ func TestTemplateHasUserDataLabels(t *testing.T) {
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args '--node-labels=node.spotmax/team=dsp,node.spotmax/type=spot --max-pods=20'\n"))
 	template := built(g)
-	if template.Labels["node.spotmax/team"] != "dsp" || template.Labels["node.spotmax/type"] != "spot" {
-		t.Errorf("labels = %v, want those of the user data", template.Labels)
-	}
+	assert.Truef(t, template.Labels["node.spotmax/team"] == "dsp" && template.Labels["node.spotmax/type"] == "spot",
+		"labels = %v, want those of the user data", template.Labels)
 	assert.EqualValues(t, 20, template.Allocatable.Pods().Value(), "pods, want the 20 of the user data")
 	g.LaunchSpec.UserData = base64.StdEncoding.EncodeToString([]byte(
 		"#!/bin/bash\n/etc/eks/bootstrap.sh kmax --kubelet-extra-args \"--node-labels=team=$(curl http://169.254.169.254/x)\"\n"))
 	template = built(g)
-	if len(template.Problems) != 1 || template.Problems[0].Group != "a" {
-		t.Errorf("problems = %v, want one of group a about what cannot be known", template.Problems)
-	}
+	assert.Truef(t, len(template.Problems) == 1 && template.Problems[0].Group == "a",
+		"problems = %v, want one of group a about what cannot be known", template.Problems)
 }
 
 // Overrides may name launch templates of their own, as they must for types of another architecture.
@@ -86,9 +82,7 @@ func TestOnlyWhatAllLaunchTemplatesSayIsPromised(t *testing.T) {
 	for key, want := range map[string]string{"team": "dsp", "own": "", "arch": ""} {
 		assert.Equalf(t, want, template.Labels[key], "label %s", key)
 	}
-	if len(template.Taints) != 2 {
-		t.Errorf("taints %v, want both: each keeps pods from some node", template.Taints)
-	}
+	assert.Len(t, template.Taints, 2, "taints, want both: each keeps pods from some node")
 	assert.EqualValues(t, 10, template.Allocatable.Pods().Value(), "pods, want the 10 that fit on every node")
 	if len(template.Problems) != 4 || template.Problems[0].Group != "a" || !strings.Contains(template.Problems[0].Expected, "launch templates") {
 		t.Errorf("problems = %v, want one for each of two labels, a taint and the pods", template.Problems)
@@ -119,9 +113,8 @@ func TestCapacityTypeOfAGroup(t *testing.T) {
 		{name: "policy with capacity blocks", source: launchspec.Source{Mixed: true, OnDemandPercentageAboveBase: 100, Segments: [][]string{{"capacity-block", "on-demand"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := capacityType(&group.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}); got != tt.want {
-				t.Errorf("capacity type is %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, capacityType(&group.Group{Source: tt.source, LaunchSpec: &launchspec.LaunchSpec{Spot: tt.spot}}),
+				"capacity type")
 		})
 	}
 }
@@ -135,8 +128,6 @@ func TestTemplateDependsOnMoreThanItsGroup(t *testing.T) {
 		"CNI":            Seen{CNI: nodetemplate.CNI{PrefixDelegation: true}}.Rebuild(template, g, "us-west-2", catalogue),
 		"observed facts": Seen{Learnt: &nodetemplate.Learnt{}}.Rebuild(template, g, "us-west-2", catalogue),
 	} {
-		if again == template {
-			t.Errorf("the template stayed although the %s changed", name)
-		}
+		assert.Truef(t, again != template, "the template stayed although the %s changed", name)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -79,19 +80,13 @@ func TestARefreshOfAThousandUnchangedGroupsBuildsNoTemplate(t *testing.T) {
 	templates := map[string]*fromgroup.Template{}
 	for _, g := range cache.Snapshot().Groups() {
 		templates[g.Name] = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded())
-		if !templates[g.Name].Known() || len(templates[g.Name].Problems) > 0 {
-			t.Fatalf("%s: problems %v", g.Name, templates[g.Name].Problems)
-		}
+		require.Truef(t, templates[g.Name].Known() && len(templates[g.Name].Problems) == 0, "%s: problems %v", g.Name, templates[g.Name].Problems)
 	}
-	if len(templates) != groups {
-		t.Fatalf("%d groups, want %d", len(templates), groups)
-	}
+	require.Len(t, templates, groups, "groups")
 	before := cache.Snapshot()
 	for range 2 {
 		require.NoError(t, cache.Refresh(t.Context()))
-		if cache.Snapshot() == before {
-			t.Fatal("the refresh gave no new snapshot")
-		}
+		require.True(t, cache.Snapshot() != before, "the refresh gave no new snapshot")
 		if names := stale(templates, cache.Snapshot()); len(names) > 0 {
 			t.Errorf("%d templates would be built again, %s first", len(names), names[0])
 		}
@@ -108,10 +103,6 @@ func TestATemplateDoesNotReadUserData(t *testing.T) {
 	g := cache.Snapshot().Group("long")
 	var template *fromgroup.Template
 	allocated := costlimit.Allocated(func() { template = fromgroup.Seen{}.Build(g, region, instancetypes.Embedded()) })
-	if template.Labels["team"] != "a" {
-		t.Fatalf("labels %v, want that of the user data", template.Labels)
-	}
-	if allocated > 1<<17 {
-		t.Errorf("building the template allocates %d bytes: it reads the user data", allocated)
-	}
+	require.Equalf(t, "a", template.Labels["team"], "labels %v, want that of the user data", template.Labels)
+	assert.Truef(t, allocated <= 1<<17, "building the template allocates %d bytes: it reads the user data", allocated)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/instancetypes"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -40,18 +41,14 @@ func TestTheSmallerFigureOfTwoLaunchTemplatesCounts(t *testing.T) {
 			var least nodetemplate.Template
 			for at, args := range tt.args {
 				f, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '"+args+"'\n", nodetemplate.AL2)
-				if len(problems) > 0 {
-					t.Fatal(problems)
-				}
+				require.Empty(t, problems)
 				alone := template(f)
 				if at == 0 {
 					both, least = f, alone
 					continue
 				}
 				both, problems = Common(both, f)
-				if len(problems) != 1 || !problems[0].Used {
-					t.Errorf("problems %v, want one that says that a figure is used", problems)
-				}
+				assert.Truef(t, len(problems) == 1 && problems[0].Used, "problems %v, want one that says that a figure is used", problems)
 				for name, q := range alone.Allocatable {
 					if q.Cmp(least.Allocatable[name]) < 0 {
 						least.Allocatable[name] = q
@@ -60,13 +57,10 @@ func TestTheSmallerFigureOfTwoLaunchTemplatesCounts(t *testing.T) {
 			}
 			got := template(both)
 			for name, want := range least.Allocatable {
-				if q := got.Allocatable[name]; q.Cmp(want) != 0 {
-					t.Errorf("%s of %s, want %s, the least that any of them leaves", q.String(), name, want.String())
-				}
+				q := got.Allocatable[name]
+				assert.Equalf(t, 0, q.Cmp(want), "%s of %s, want %s, the least that any of them leaves", q.String(), name, want.String())
 			}
-			if pods := got.Allocatable.Pods().Value(); pods != tt.pods {
-				t.Errorf("%d pods, want %d", pods, tt.pods)
-			}
+			assert.Equal(t, tt.pods, got.Allocatable.Pods().Value(), "pods")
 		})
 	}
 }

@@ -25,9 +25,8 @@ func zip(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	if _, err := z.Write([]byte(s)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := z.Write([]byte(s))
+	require.NoError(t, err)
 	require.NoError(t, z.Close())
 	return b.String()
 }
@@ -146,9 +145,7 @@ func TestScripts(t *testing.T) {
 				}
 				got += " " + p.Key
 			}
-			if got != tt.want {
-				t.Errorf("got %q, want %q\n%s", got, tt.want, describe(f, problems))
-			}
+			assert.Truef(t, got == tt.want, "got %q, want %q\n%s", got, tt.want, describe(f, problems))
 		})
 	}
 }
@@ -170,9 +167,8 @@ func TestBottlerocketOnLocalDisks(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f, problems := Parse(tt.data, nodetemplate.Bottlerocket)
-			if f.InstanceStore != tt.want || !f.Found() || len(problems) > 0 {
-				t.Errorf("local disks hold the pods' data: %t, want %t; problems %v", f.InstanceStore, tt.want, problems)
-			}
+			assert.Truef(t, f.InstanceStore == tt.want && f.Found() && len(problems) == 0,
+				"local disks hold the pods' data: %t, want %t; problems %v", f.InstanceStore, tt.want, problems)
 		})
 	}
 }
@@ -324,9 +320,7 @@ func hostile(t testing.TB) map[string]string {
 		all["opened "+opener] = zip(t, script+strings.Repeat(opener, 250_000/len(opener)))
 	}
 	for name, data := range all {
-		if len(data) > maxRawBytes {
-			t.Fatalf("%s has %d bytes", name, len(data))
-		}
+		require.Truef(t, len(data) <= maxRawBytes, "%s has %d bytes", name, len(data))
 	}
 	return all
 }
@@ -347,9 +341,8 @@ func TestSamplesTakeLittleOfTheBudget(t *testing.T) {
 		r := &reader{budget: budget{work: maxWork}}
 		text, _ := r.unwrap(zip(t, sample(t, file)))
 		r.document(text, "", 0)
-		if used := maxWork - r.work; used > maxWork/20 {
-			t.Errorf("%s takes %d of %d steps", file, used, maxWork)
-		}
+		used := maxWork - r.work
+		assert.Truef(t, used <= maxWork/20, "%s takes %d of %d steps", file, used, maxWork)
 		for family := range formOfFamily {
 			if _, problems := r.judge(family); slices.ContainsFunc(problems, func(p nodetemplate.Problem) bool { return strings.HasSuffix(p.Expected, tooMuchWork) }) {
 				t.Errorf("%s: to judge it for %s takes too many steps", file, family)
@@ -379,13 +372,11 @@ func TestLabelsAreCapped(t *testing.T) {
 		list += fmt.Sprintf("a%d=1,", i)
 	}
 	f, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--node-labels="+list+"'", "")
-	if len(f.Labels) != maxLabels || len(problems) != 1 {
-		t.Errorf("%d labels with problems %v, want %d and one problem", len(f.Labels), problems, maxLabels)
-	}
+	assert.Truef(t, len(f.Labels) == maxLabels && len(problems) == 1,
+		"%d labels with problems %v, want %d and one problem", len(f.Labels), problems, maxLabels)
 	f, problems = Parse("[settings.kubernetes.node-labels]\n"+strings.ReplaceAll(list, ",", "\n"), "")
-	if len(f.Labels) != maxLabels || len(problems) != 1 {
-		t.Errorf("%d labels of Bottlerocket with problems %v, want %d and one problem", len(f.Labels), problems, maxLabels)
-	}
+	assert.Truef(t, len(f.Labels) == maxLabels && len(problems) == 1,
+		"%d labels of Bottlerocket with problems %v, want %d and one problem", len(f.Labels), problems, maxLabels)
 }
 
 func TestLocalDisks(t *testing.T) {
@@ -412,37 +403,28 @@ func TestProblemsRepeatLittle(t *testing.T) {
 	secret := strings.Repeat("ä$", 3000)
 	_, problems := Parse("#!/bin/bash\n/etc/eks/bootstrap.sh c --kubelet-extra-args '--node-labels="+strings.Repeat("x", 300)+"="+secret+
 		strings.Repeat(",bad key!=1,=", 100)+"'", "")
-	if len(problems) == 0 || len(problems) > maxProblems {
-		t.Fatalf("%d problems", len(problems))
-	}
+	require.Truef(t, len(problems) != 0 && len(problems) <= maxProblems, "%d problems", len(problems))
 	for _, p := range problems {
-		if len(p.Key) > maxShown || len(p.Value) > maxShown || !utf8.ValidString(p.Key+p.Value) {
-			t.Errorf("problem repeats %q %q", p.Key, p.Value)
-		}
+		assert.Truef(t, len(p.Key) <= maxShown && len(p.Value) <= maxShown && utf8.ValidString(p.Key+p.Value),
+			"problem repeats %q %q", p.Key, p.Value)
 	}
 }
 
 // A group with no tags but the two of discovery, whose labels are only in user data, gets them on its template.
 func TestLabelsOnlyInUserDataReachTheTemplate(t *testing.T) {
 	m5, ok := instancetypes.Embedded().Lookup("m5.2xlarge")
-	if !ok {
-		t.Fatal("m5.2xlarge is not in the catalogue")
-	}
+	require.True(t, ok, "m5.2xlarge is not in the catalogue")
 	f, problems := Parse(encode(sample(t, "testdata/bootstrap-kmax.txt")), "")
 	template, more := nodetemplate.Build(nodetemplate.Input{
 		Group: "dsp-8c64g-kmax", Members: []nodetemplate.Member{{Type: m5}}, UserData: &f.UserData, AMIFamily: f.AMIFamily,
 		Tags: map[string]string{"k8s.io/cluster-autoscaler/enabled": "true", "k8s.io/cluster-autoscaler/kmax": "owned"},
 	})
-	if len(problems)+len(more) > 0 {
-		t.Errorf("problems %v, %v", problems, more)
-	}
+	assert.Truef(t, len(problems)+len(more) == 0, "problems %v, %v", problems, more)
 	for key, want := range map[string]string{
 		"node.spotmax/team": "dsp", "node.spotmax/type": "spot", "node.spotmax/spec": "8c64g",
 		"eks.amazonaws.com/nodegroup": "dsp-8c64g-kmax",
 	} {
-		if got := template.Labels[key]; got != want {
-			t.Errorf("label %s is %q, want %q", key, got, want)
-		}
+		assert.Equalf(t, want, template.Labels[key], "label %s", key)
 		if got, want := template.Sources.Labels[key], (nodetemplate.Source{Kind: nodetemplate.SourceUserData, Detail: FormBootstrap}); got != want {
 			t.Errorf("source of label %s is %+v, want %+v", key, got, want)
 		}
@@ -476,17 +458,12 @@ func FuzzParse(f *testing.F) {
 		var problems []nodetemplate.Problem
 		costlimit.Check(t, func() { facts, problems = readUncached(data).judge(nodetemplate.AMIFamily(family)) })
 		for key, value := range facts.Labels {
-			if restricted(key) || hasUnresolved(key+value) || len(value) > 63 {
-				t.Errorf("label %q=%q", key, value)
-			}
+			assert.Truef(t, !restricted(key) && !hasUnresolved(key+value) && len(value) <= 63, "label %q=%q", key, value)
 		}
 		for _, p := range problems {
-			if len(p.Key) > maxShown || len(p.Value) > maxShown {
-				t.Errorf("problem repeats %q %q", p.Key, p.Value)
-			}
+			assert.Truef(t, len(p.Key) <= maxShown && len(p.Value) <= maxShown, "problem repeats %q %q", p.Key, p.Value)
 		}
-		if again, _ := readUncached(data).judge(nodetemplate.AMIFamily(family)); describe(facts, nil) != describe(again, nil) {
-			t.Errorf("not the same twice:\n%s\n%s", describe(facts, nil), describe(again, nil))
-		}
+		again, _ := readUncached(data).judge(nodetemplate.AMIFamily(family))
+		assert.Equal(t, describe(facts, nil), describe(again, nil), "not the same twice")
 	})
 }

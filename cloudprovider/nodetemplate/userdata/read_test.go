@@ -5,33 +5,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodetemplate"
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/costlimit"
 )
 
 func TestUserDataIsReadOnce(t *testing.T) {
 	data := "#!/bin/bash\n# " + t.Name() + "\n" + strings.Repeat("echo a b\n", 5000)
-	if anew := costlimit.Allocated(func() { readUncached(data) }); anew < 1<<18 {
-		t.Fatalf("reading allocates %d bytes, too few to tell whether it happens", anew)
-	}
+	anew := costlimit.Allocated(func() { readUncached(data) })
+	require.Truef(t, anew >= 1<<18, "reading allocates %d bytes, too few to tell whether it happens", anew)
 	Cluster(data) // as when its launch template version is read
 	for _, family := range []nodetemplate.AMIFamily{"", nodetemplate.AL2, nodetemplate.AL2023, nodetemplate.Bottlerocket, nodetemplate.Windows} {
-		if again := costlimit.Allocated(func() { Parse(data, family) }); again > 1<<16 {
-			t.Errorf("for family %q it is read again: %d bytes were allocated", family, again)
-		}
+		again := costlimit.Allocated(func() { Parse(data, family) })
+		assert.Truef(t, again <= 1<<16, "for family %q it is read again: %d bytes were allocated", family, again)
 	}
 }
 
 func TestRememberedUserDataIsBounded(t *testing.T) {
 	for i := range maxCachedBytes/maxRawBytes + 2 {
 		Parse(fmt.Sprint("#", i, strings.Repeat(" ", maxRawBytes-10)), "")
-		if cache.bytes > maxCachedBytes {
-			t.Fatalf("%d bytes of user data are remembered", cache.bytes)
-		}
+		require.Truef(t, cache.bytes <= maxCachedBytes, "%d bytes of user data are remembered", cache.bytes)
 	}
-	if n := len(cache.readers); n == 0 {
-		t.Error("none is remembered")
-	}
+	assert.True(t, len(cache.readers) != 0, "none is remembered")
 }
 
 func TestCommonLeavesFactsAsTheyAre(t *testing.T) {
@@ -42,12 +39,10 @@ func TestCommonLeavesFactsAsTheyAre(t *testing.T) {
 	want := describe(Parse(first, ""))
 	one, _ := Parse(first, "")
 	other, _ := Parse(second, "")
-	if common, problems := Common(one, other); len(common.Labels) != 1 || len(problems) == 0 {
-		t.Errorf("common are labels %v, with problems %v", common.Labels, problems)
-	}
-	if got := describe(Parse(first, "")); got != want {
-		t.Errorf("after that it is\n%s\nbefore it was\n%s", got, want)
-	}
+	common, problems := Common(one, other)
+	assert.Truef(t, len(common.Labels) == 1 && len(problems) != 0, "common are labels %v, with problems %v", common.Labels, problems)
+	got := describe(Parse(first, ""))
+	assert.Truef(t, got == want, "after that it is\n%s\nbefore it was\n%s", got, want)
 }
 
 // Bottlerocket takes whatever it is given for its settings.
@@ -65,9 +60,8 @@ func TestBottlerocketReadsAnythingAsSettings(t *testing.T) {
 			if f, problems := Parse(tt.data, nodetemplate.Bottlerocket); f.MaxPods != tt.pods || len(problems) != tt.problems {
 				t.Errorf("%d pods and problems %v, want %d and %d", f.MaxPods, problems, tt.pods, tt.problems)
 			}
-			if f, _ := Parse(tt.data, nodetemplate.AL2); f.Found() {
-				t.Errorf("Amazon Linux finds %+v", f)
-			}
+			f, _ := Parse(tt.data, nodetemplate.AL2)
+			assert.Falsef(t, f.Found(), "Amazon Linux finds %+v", f)
 		})
 	}
 }

@@ -62,9 +62,7 @@ func describe(f Facts, problems []nodetemplate.Problem) string {
 func samples(t testing.TB) []string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("samples %v, %v", files, err)
-	}
+	require.Truef(t, err == nil && len(files) != 0, "samples %v, %v", files, err)
 	return files
 }
 
@@ -104,9 +102,7 @@ func TestClusterIsNamedByUserData(t *testing.T) {
 		{name: "a placeholder", data: "#!/bin/bash\n/etc/eks/bootstrap.sh __CLUSTER__\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := Cluster(tt.data); got != tt.want {
-				t.Errorf("Cluster = %q, want %q", got, tt.want)
-			}
+			assert.Equal(t, tt.want, Cluster(tt.data), "Cluster")
 		})
 	}
 }

@@ -50,9 +50,7 @@ func TestWriteLeavesChangedPodAlone(t *testing.T) {
 				w.node("node-1", "small", hasBooted)
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if !written {
-					t.Error("nothing was written")
-				}
+				assert.True(t, written, "nothing was written")
 				w.wantNominated(tt.want)
 			})
 		})
@@ -77,9 +75,8 @@ func TestLostAnswersStallNothing(t *testing.T) {
 				w.patch = func(write func() (*corev1.Pod, error)) (*corev1.Pod, error) {
 					writes++
 					if tt.done {
-						if _, err := write(); err != nil {
-							t.Error(err)
-						}
+						_, err := write()
+						assert.NoError(t, err)
 					}
 					return nil, apierrors.NewTimeoutError("the answer is lost", 0)
 				}
@@ -93,13 +90,9 @@ func TestLostAnswersStallNothing(t *testing.T) {
 				}
 				time.Sleep(time.Hour)
 				synctest.Wait()
-				if writes != tt.writes {
-					t.Errorf("%d writes, want %d", writes, tt.writes)
-				}
+				assert.Equal(t, tt.writes, writes, "writes")
 				w.wantResults(map[string]float64{tt.result: 1})
-				if w.Plan.Has("a") {
-					t.Error("the pod is still planned")
-				}
+				assert.False(t, w.Plan.Has("a"), "the pod is still planned")
 			})
 		})
 	}
@@ -129,13 +122,10 @@ func TestWritesAtOnceAreBounded(t *testing.T) {
 		w.node("node-1", "small", hasBooted)
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
-		if most != workers || all != len(planned) {
-			t.Errorf("%d writes, up to %d at once, want %d and %d", all, most, len(planned), workers)
-		}
+		assert.Truef(t, most == workers && all == len(planned), "%d writes, up to %d at once, want %d and %d", all, most, len(planned), workers)
 	})
 	for file, sentence := range map[string]string{"nominations.md": fmt.Sprintf(" %d at once ", workers), "scale.md": fmt.Sprintf(" %d at once,", workers)} {
-		if text, err := os.ReadFile("../../../docs/" + file); err != nil || !strings.Contains(string(text), sentence) {
-			t.Errorf("docs/%s does not say%q, error %v", file, sentence, err)
-		}
+		text, err := os.ReadFile("../../../docs/" + file)
+		assert.Truef(t, err == nil && strings.Contains(string(text), sentence), "docs/%s does not say%q, error %v", file, sentence, err)
 	}
 }

@@ -215,9 +215,7 @@ func TestPodsGetTheirNodes(t *testing.T) {
 		w.changePod("b", boundTo("node-2"))
 		w.changePod("c", boundTo("node-2"))
 		w.wantResults(map[string]float64{"kept": 2, "elsewhere": 1})
-		if events := len(w.Events.(*record.FakeRecorder).Events); events != 2 {
-			t.Errorf("%d events, want one for each pod that got its node", events)
-		}
+		assert.Equal(t, 2, len(w.Events.(*record.FakeRecorder).Events), "events, want one for each pod that got its node")
 	})
 }
 
@@ -240,9 +238,7 @@ func TestPodsAlikeAreNotNominated(t *testing.T) {
 				time.Sleep(time.Minute)
 				synctest.Wait()
 				for _, action := range w.cluster.Actions() {
-					if action.GetVerb() == "patch" || action.GetVerb() == "update" {
-						t.Errorf("wrote %v", action)
-					}
+					assert.Truef(t, action.GetVerb() != "patch" && action.GetVerb() != "update", "wrote %v", action)
 				}
 			})
 		})
@@ -323,9 +319,7 @@ func TestNodeWithoutItsPodIsPlannedAnew(t *testing.T) {
 		synctest.Wait()
 		w.wantNominated("a=")
 		w.wantResults(map[string]float64{"withdrawn": 1})
-		if w.Plan.Has("a") {
-			t.Error("the plan still has the pod")
-		}
+		assert.False(t, w.Plan.Has("a"), "the plan still has the pod")
 	})
 }
 
@@ -342,9 +336,7 @@ func TestPodWithoutRoomIsPlannedAnewAtOnce(t *testing.T) {
 		w.wantNominated("a=node-1", "b=", "stranger=") // both fit
 		w.changePod("b", boundTo("node-1"))
 		w.wantNominated("a=", "b=", "stranger=")
-		if w.Plan.Has("a") {
-			t.Error("the pod is still planned for the full node")
-		}
+		assert.False(t, w.Plan.Has("a"), "the pod is still planned for the full node")
 		w.wantResults(map[string]float64{"elsewhere": 1, "withdrawn": 1})
 	})
 }
@@ -374,17 +366,13 @@ func TestOldNodesAndDeletedNodesGetNoPlan(t *testing.T) {
 		require.NoError(w, w.cluster.CoreV1().Nodes().Delete(w.Context(), "deleted", metav1.DeleteOptions{}))
 		time.Sleep(2 * groupPause)
 		synctest.Wait()
-		if w.fresh["deleted"] || !w.fresh["old"] {
-			t.Errorf("still looked at: %v, want the node without a group", w.fresh)
-		}
+		assert.Truef(t, !w.fresh["deleted"] && w.fresh["old"], "still looked at: %v, want the node without a group", w.fresh)
 		time.Sleep(readyTime)
 		w.Plan.Asked(plan.Nodes("small", [][]*corev1.Pod{{w.pod("a")}})...)
 		w.changeNode("old", isReady, func(n *corev1.Node) { n.Labels["group"] = "small" })
 		time.Sleep(2 * groupPause)
 		w.wantNominated("a=")
-		if len(w.fresh) > 0 {
-			t.Errorf("still looked at: %v", w.fresh)
-		}
+		assert.Empty(t, w.fresh, "still looked at")
 	})
 }
 
@@ -423,8 +411,7 @@ func TestPermissionIsAskedForUntilAnswered(t *testing.T) {
 			return true, &authorizationv1.SelfSubjectAccessReview{}, nil
 		})
 		n := &Nominator{Options: Options{Client: cluster, Clock: clock.RealClock{}}}
-		if n.ask(t.Context()) || asked != 3 || n.denied.IsZero() {
-			t.Errorf("asked %d times, denied at %v. Want three times, the last of which denies", asked, n.denied)
-		}
+		assert.Truef(t, !n.ask(t.Context()) && asked == 3 && !n.denied.IsZero(),
+			"asked %d times, denied at %v. Want three times, the last of which denies", asked, n.denied)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
@@ -65,9 +66,8 @@ func newWorld(t testing.TB, pods int32, list ...*v1beta1.CapacityBuffer) *world 
 	mapper := meta.NewDefaultRESTMapper([]schema.GroupVersion{appsv1.SchemeGroupVersion})
 	mapper.Add(appsv1.SchemeGroupVersion.WithKind("Deployment"), meta.RESTScopeNamespace)
 	var err error
-	if w.Buffers, err = of(w.objects, w.kube, scales, mapper); err != nil {
-		t.Fatal(err)
-	}
+	w.Buffers, err = of(w.objects, w.kube, scales, mapper)
+	require.NoError(t, err)
 	awaitWatch(t, &w.objects.Fake, "capacitybuffers")
 	return w
 }
@@ -157,9 +157,8 @@ func TestSizes(t *testing.T) {
 			w.control(t)
 			w.awaitReplicas(t, "web", tt.want)
 			got, err := w.objects.AutoscalingV1beta1().CapacityBuffers("default").Get(t.Context(), "web", metav1.GetOptions{})
-			if err != nil || !ptr.Equal(got.Spec.Percentage, tt.spec.Percentage) || !ptr.Equal(got.Spec.Replicas, tt.spec.Replicas) {
-				t.Errorf("the specification became %+v, %v", got.Spec, err)
-			}
+			assert.Truef(t, err == nil && ptr.Equal(got.Spec.Percentage, tt.spec.Percentage) && ptr.Equal(got.Spec.Replicas, tt.spec.Replicas),
+				"the specification became %+v, %v", got.Spec, err)
 		})
 	}
 }
@@ -168,27 +167,23 @@ func TestScaledObjectsAreWatched(t *testing.T) {
 	w := newWorld(t, 0, buffer("web", v1beta1.CapacityBufferSpec{Percentage: ptr.To[int32](50)}))
 	w.control(t)
 	resized := make(chan bool, 100)
-	if _, err := w.Core.GetBufferInformer().AddEventHandler(w.Resized(func() { resized <- true })); err != nil {
-		t.Fatal(err)
-	}
+	_, err := w.Core.GetBufferInformer().AddEventHandler(w.Resized(func() { resized <- true }))
+	require.NoError(t, err)
 	factory := informers.NewSharedInformerFactory(w.kube, 0)
-	if _, err := factory.Apps().V1().Deployments().Informer().AddEventHandler(w.Scaled()); err != nil {
-		t.Fatal(err)
-	}
+	_, err = factory.Apps().V1().Deployments().Informer().AddEventHandler(w.Scaled())
+	require.NoError(t, err)
 	factory.Start(t.Context().Done())
 	awaitWatch(t, &w.kube.Fake, "deployments")
 	w.awaitReplicas(t, "web", 0)
 	for _, pods := range []int32{40, 3} {
 		w.pods.Store(pods)
-		if _, err := w.kube.AppsV1().Deployments("default").Update(t.Context(), deployment(pods), metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := w.kube.AppsV1().Deployments("default").Update(t.Context(), deployment(pods), metav1.UpdateOptions{})
+		require.NoError(t, err)
 		w.awaitReplicas(t, "web", (pods+1)/2)
 	}
 	<-resized
-	if keys := w.client.store.ListKeys(); !slices.Equal(keys, []string{"default/web"}) {
-		t.Errorf("the cache has %v", keys)
-	}
+	keys := w.client.store.ListKeys()
+	assert.Truef(t, slices.Equal(keys, []string{"default/web"}), "the cache has %v", keys)
 }
 
 // loop is one loop of the core, as far as buffers are concerned: their pods have room on the nodes, or not.
@@ -208,9 +203,8 @@ func (w *world) loop(t *testing.T, nodes ...*corev1.Node) []*corev1.Pod {
 			pending = append(pending, pod)
 		}
 	}
-	if left, err := w.Process(ctx, pending); err != nil || len(left) != len(pending) {
-		t.Fatalf("%d pods became %d: %v", len(pending), len(left), err)
-	}
+	left, err := w.Process(ctx, pending)
+	require.Truef(t, err == nil && len(left) == len(pending), "%d pods became %d: %v", len(pending), len(left), err)
 	return pods
 }
 
@@ -231,17 +225,14 @@ func TestFulfilled(t *testing.T) {
 		{[]*corev1.Node{ready, upcoming}, "2 of 4 pods have room on Ready nodes", metav1.ConditionFalse},
 		{[]*corev1.Node{ready, second}, "4 of 4 pods have room on Ready nodes", metav1.ConditionTrue},
 	} {
-		if pods := w.loop(t, tt.nodes...); len(pods) != 4 {
-			t.Fatalf("%d pods were injected", len(pods))
-		}
+		require.Len(t, w.loop(t, tt.nodes...), 4, "pods were injected")
 		w.awaitStatus(t, "web", tt.want, func(s v1beta1.CapacityBufferStatus) bool {
 			c := meta.FindStatusCondition(s.Conditions, Fulfilled)
 			return c != nil && c.Message == tt.want && c.Status == tt.status && meta.IsStatusConditionTrue(s.Conditions, capacitybuffer.ProvisioningCondition)
 		})
 	}
-	if got := w.Nodes(); len(got) != 2 || !slices.Equal(got["ready"], []string{"default/web"}) {
-		t.Errorf("nodes with room for buffers: %v", got)
-	}
+	got := w.Nodes()
+	assert.Truef(t, len(got) == 2 && slices.Equal(got["ready"], []string{"default/web"}), "nodes with room for buffers: %v", got)
 
 	// Nothing changes, and nothing is written by the next loops nor by the controller.
 	before := w.writes()
@@ -250,9 +241,8 @@ func TestFulfilled(t *testing.T) {
 		w.client.visits <- "default"
 		time.Sleep(50 * time.Millisecond)
 	}
-	if writes := w.writes() - before; writes > 0 {
-		t.Errorf("%d writes of an unchanged status", writes)
-	}
+	writes := w.writes() - before
+	assert.Truef(t, writes == 0, "%d writes of an unchanged status", writes)
 }
 
 func TestTheLoopWritesNothing(t *testing.T) {
@@ -272,8 +262,7 @@ func TestStatusesOfAnOlderObjectAreConflicts(t *testing.T) {
 	w.awaitReplicas(t, "web", 4)
 	older := w.cached("web")
 	older.ResourceVersion, older.Status.Replicas = "0", ptr.To[int32](9)
-	if _, err := w.Core.UpdateCapacityBuffer(older); err == nil {
-		t.Error("a status made from an older object was written")
-	}
+	_, err := w.Core.UpdateCapacityBuffer(older)
+	assert.Error(t, err, "a status made from an older object was written")
 	w.awaitReplicas(t, "web", 4)
 }

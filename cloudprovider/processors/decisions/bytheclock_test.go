@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
@@ -31,9 +32,8 @@ func TestMinimumComesEarlierByTheTimeOfTheLastNodes(t *testing.T) {
 	}
 	w.Reread()
 	r := w.loop()
-	if g := w.group(r, "seen"); g.Min != 0 || len(g.Clock) > 0 {
-		t.Errorf("the minimum is %d by %q, want none so long before", g.Min, g.Clock)
-	}
+	g := w.group(r, "seen")
+	assert.Truef(t, g.Min == 0 && len(g.Clock) == 0, "the minimum is %d by %q, want none so long before", g.Min, g.Clock)
 	if g := w.group(r, "new"); g.Min != 5 || len(g.Clock) != 1 || !strings.Contains(g.Clock[0], "at least 5 from ") {
 		t.Errorf("the minimum is %d by %q, want 5 by the schedule", g.Min, g.Clock)
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -22,9 +24,7 @@ func newDearWorld(t *testing.T, big, small int, cpu string, changes ...func(big 
 	o := options()
 	o.ScaleDownDelayAfterAdd, o.ScanInterval = 100*time.Hour, planEvery // the core itself removes nothing
 	budgets, err := move.ParseBudgets([]string{"100%"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m := &move.Machine{Reasons: []move.Reason{&move.Consolidate{On: true}}, Budgets: budgets}
 	large := awsworld.Group("big", "m5.2xlarge", 0, big, 5, map[string]string{move.TagBudget: "100%"})
 	for _, change := range changes {
@@ -88,9 +88,8 @@ func TestNodeGoesWhosePodsFitElsewhere(t *testing.T) {
 	if len(list) != 1 || !strings.HasPrefix(list[0].Reason.Message, "replaced (consolidation: its pods fit on other nodes, which saves ") {
 		t.Errorf("recorded %+v", list)
 	}
-	if got := w.evicted(); strings.Count(got, "pod") != 1 {
-		t.Errorf("evicted %q, want one pod", got)
-	}
+	got := w.evicted()
+	assert.Equalf(t, 1, strings.Count(got, "pod"), "evicted %q, want one pod", got)
 }
 
 // The pod of a large node fits on a small one. That comes first, and no other group launches.
@@ -105,9 +104,8 @@ func TestCheaperNodeReplacesADearOne(t *testing.T) {
 	for range 3 {
 		w.loop()
 	}
-	if w.sizes() != "1 big, 1 small" || w.evicted() != "" {
-		t.Fatalf("%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
-	}
+	require.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "",
+		"%s, evicted %q, want both nodes until the new one is Ready", w.sizes(), w.evicted())
 	w.join(w.ready("small")[0])
 	w.untilSizes("0 big, 1 small")
 }
@@ -125,9 +123,8 @@ func oneReplacesSeveral(t *testing.T, budget string) {
 			Distribution: fakeaws.Distribution{OnDemandPercentageAboveBaseCapacity: ptr.To(0)}}
 	})
 	var err error
-	if w.machine.Budgets, err = move.ParseBudgets([]string{budget}); err != nil {
-		t.Fatal(err)
-	}
+	w.machine.Budgets, err = move.ParseBudgets([]string{budget})
+	require.NoError(t, err)
 	w.untilSizes("1 big, 3 small")
 	n := w.ready("big")[0]
 	for name, amount := range awsworld.Resources("cpu", "7910m", "memory", "30Gi") {
@@ -143,9 +140,7 @@ func oneReplacesSeveral(t *testing.T, budget string) {
 		}
 		return ""
 	})
-	if got := strings.Fields(w.evicted()); len(got) != 3 {
-		t.Errorf("evicted %q, want each pod once", got)
-	}
+	assert.Len(t, strings.Fields(w.evicted()), 3, "evicted, want each pod once")
 }
 
 // Two pods of a large node fit where one of them leaves room: the one that may not run on the cheaper new node gets that, although the core prefers the
@@ -164,18 +159,16 @@ func TestPlacesOfAPlanAreKept(t *testing.T) {
 	w.untilSizes("2 big, 1 small")
 	w.join(w.ready("small")[0])
 	w.untilSizes("1 big, 1 small")
-	if got := w.evicted(); !strings.Contains(got, "choosy") || !strings.Contains(got, "big-pod-0") {
-		t.Errorf("evicted %q, want both pods of the large node", got)
-	}
+	got := w.evicted()
+	assert.Truef(t, strings.Contains(got, "choosy") && strings.Contains(got, "big-pod-0"), "evicted %q, want both pods of the large node", got)
 }
 
 // Two nodes go for one, and one pod of each fits where there is room for one alone. They begin one after the other.
 func TestNodesOfAPlanShareItsNewNode(t *testing.T) {
 	w := newDearWorld(t, 3, 0, "800m")
 	var err error
-	if w.machine.Budgets, err = move.ParseBudgets([]string{"1"}); err != nil {
-		t.Fatal(err)
-	}
+	w.machine.Budgets, err = move.ParseBudgets([]string{"1"})
+	require.NoError(t, err)
 	kept := running("big-pod-2", "big-set-2", "1050m", "big-2")
 	kept.Annotations = map[string]string{"karpenter.sh/do-not-disrupt": "true"}
 	w.put(kept)
@@ -203,9 +196,8 @@ func TestNoCapacityEndsAConsolidation(t *testing.T) {
 		w.clock.Step(planEvery)
 		w.loop()
 	}
-	if w.sizes() != "2 big, 0 small" || w.evicted() != "" {
-		t.Errorf("%s, evicted %q, want the two large nodes as they were", w.sizes(), w.evicted())
-	}
+	assert.Truef(t, w.sizes() == "2 big, 0 small" && w.evicted() == "",
+		"%s, evicted %q, want the two large nodes as they were", w.sizes(), w.evicted())
 	for _, n := range w.record.Report().Nodes {
 		if n.Move != nil && n.Move.Failures > 0 {
 			t.Errorf("node %s: want no failure, got %+v", n.Name, n.Move)
@@ -226,9 +218,7 @@ func TestPlanChangesNothing(t *testing.T) {
 		w.clock.Step(planEvery)
 		w.loop()
 	}
-	if w.sizes() != "0 big, 3 small" || w.evicted() != "" {
-		t.Errorf("%s, evicted %q, want no change", w.sizes(), w.evicted())
-	}
+	assert.Truef(t, w.sizes() == "0 big, 3 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
 	if p := r.Spend.Consolidation.Plans[0]; len(p.Nodes) != 1 || p.NewNode != "" || p.Saving != p.PerHour || p.Saving <= 0 || p.Begun {
 		t.Errorf("plan %+v, want one node that saves its price", p)
 	}
@@ -259,9 +249,7 @@ func TestPodsKeepTheirNodes(t *testing.T) {
 				w.loop()
 				time.Sleep(5 * time.Millisecond) // plans are made beside the loop
 			}
-			if w.sizes() != "0 big, 2 small" || w.evicted() != "" {
-				t.Errorf("%s, evicted %q, want no change", w.sizes(), w.evicted())
-			}
+			assert.Truef(t, w.sizes() == "0 big, 2 small" && w.evicted() == "", "%s, evicted %q, want no change", w.sizes(), w.evicted())
 			if w.consolidation.KeepSpread = false; name == "spread" {
 				w.clock.Step(time.Hour) // the plan that was refused is made again
 				w.untilSizes("0 big, 1 small")
@@ -282,9 +270,7 @@ func TestConsolidationEndsWhereItIsOnlyShown(t *testing.T) {
 		}
 		return ""
 	})
-	if w.sizes() != "1 big, 1 small" || w.evicted() != "" {
-		t.Errorf("%s, evicted %q, want no removal", w.sizes(), w.evicted())
-	}
+	assert.Truef(t, w.sizes() == "1 big, 1 small" && w.evicted() == "", "%s, evicted %q, want no removal", w.sizes(), w.evicted())
 }
 
 // Pods that wait are helped by any group, although a consolidation may launch in one alone.
@@ -303,7 +289,5 @@ func TestWaitingPodsComeBeforeAConsolidation(t *testing.T) {
 		}
 		return ""
 	})
-	if w.evicted() != "" {
-		t.Errorf("evicted %q while a pod waits", w.evicted())
-	}
+	assert.Equal(t, "", w.evicted(), "evicted while a pod waits")
 }

@@ -44,34 +44,28 @@ func TestAnswersAreByName(t *testing.T) {
 	for _, a := range r.Searches[w.pod(r, "big-1").Search].Answers {
 		names = append(names, a.Group)
 	}
-	if len(names) != 8 || !slices.IsSorted(names) {
-		t.Errorf("answers of %v, want all by name", names)
-	}
+	assert.Truef(t, len(names) == 8 && slices.IsSorted(names), "answers of %v, want all by name", names)
 }
 
 func TestPodThatNoGroupHelps(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Group("small", "m5.large", 0, 0, 5, nil), awsworld.Group("full", "m5.large", 0, 0, 0, nil)), options(), true)
 	w.put(waiting("big-1", "big", "64"), waiting("big-2", "big", "64"))
 	r := w.loop()
-	if r.Loop.Number != 1 || r.Loop.Trigger != "test" || r.Loop.Result.Message != "no group helps 2 pending pods" {
-		t.Errorf("loop %+v", r.Loop)
-	}
+	assert.Truef(t, r.Loop.Number == 1 && r.Loop.Trigger == "test" && r.Loop.Result.Message == "no group helps 2 pending pods",
+		"loop %+v", r.Loop)
 	p := w.pod(r, "big-1")
 	if p.State != decision.PodHelpless || p.Owner != "Deployment/big" || p.Cause.Code != decision.CodeResources || p.UID != "uid-big-1" {
 		t.Errorf("pod %+v, want it helpless for want of CPU", p)
 	}
-	if age := time.Since(p.Since); age < time.Minute || age > 90*time.Second {
-		t.Errorf("pending for %v, want since it became unschedulable", age)
-	}
+	age := time.Since(p.Since)
+	assert.Truef(t, age >= time.Minute && age <= 90*time.Second, "pending for %v, want since it became unschedulable", age)
 	if other := w.pod(r, "big-2"); other.Search != p.Search || len(r.Searches) != 1 {
 		t.Errorf("searches %d and %d of %d, want equivalent pods to share one", p.Search, other.Search, len(r.Searches))
 	}
-	if a := w.answer(r, "big-1", "small"); a.Verdict != decision.Rejected || a.Reason.Code != decision.CodeResources {
-		t.Errorf("answer %+v, want rejected", a)
-	}
-	if a := w.answer(r, "big-1", "full"); a.Verdict != decision.Skipped || a.Reason.Code != decision.CodeMaxSize {
-		t.Errorf("answer %+v, want skipped at its maximum", a)
-	}
+	a := w.answer(r, "big-1", "small")
+	assert.Truef(t, a.Verdict == decision.Rejected && a.Reason.Code == decision.CodeResources, "answer %+v, want rejected", a)
+	a = w.answer(r, "big-1", "full")
+	assert.Truef(t, a.Verdict == decision.Skipped && a.Reason.Code == decision.CodeMaxSize, "answer %+v, want skipped at its maximum", a)
 	if g := w.group(r, "full"); g.State != decision.GroupFull || g.Reason.Code != decision.CodeMaxSize {
 		t.Errorf("group %+v, want full", g)
 	}
@@ -86,36 +80,31 @@ func TestScaleUp(t *testing.T) {
 	w.put(waiting("one", "web", "1"), waiting("two", "web", "1"), waiting("big", "big", "64"))
 	r := w.loop()
 	p := w.pod(r, "one")
-	if p.State != decision.PodLaunching || p.Group != "small" || p.Cause.Code != decision.CodeLaunching {
-		t.Errorf("pod %+v, want a node for it in group small", p)
-	}
+	assert.Truef(t, p.State == decision.PodLaunching && p.Group == "small" && p.Cause.Code == decision.CodeLaunching,
+		"pod %+v, want a node for it in group small", p)
 	if a := w.answer(r, "one", "small"); a.Verdict != decision.Chosen || a.Pods != 2 || a.Nodes == 0 || !strings.Contains(a.Expander, "least-waste: small:") {
 		t.Errorf("answer %+v, want it chosen, with the expander's words", a)
 	}
 	if a := w.answer(r, "two", "gpu"); a.Verdict != decision.Fits || a.Reason.Code != decision.CodeNotChosen || !strings.Contains(a.Expander, "accelerators that no pod asks for") {
 		t.Errorf("answer %+v, want it to fit, with the expander's words", a)
 	}
-	if big := w.pod(r, "big"); big.State != decision.PodHelpless {
-		t.Errorf("pod %+v, want helpless", big)
-	}
+	big := w.pod(r, "big")
+	assert.Equalf(t, decision.PodHelpless, big.State, "pod %+v, want helpless", big)
 	if list := entries(r, decision.ScaleUp); len(list) != 1 || list[0].Group != "small" || !strings.Contains(list[0].Reason.Message, "for 2 pods") {
 		t.Errorf("scale-ups %+v, want one for two pods", list)
 	}
 	if len(r.Launches) != 1 || r.Launches[0].Mode != "LaunchInstances" || r.Launches[0].Launched != r.Launches[0].Asked || r.Launches[0].Outcome.Code != decision.CodeNone {
 		t.Errorf("launches %+v, want one that succeeded", r.Launches)
 	}
-	if r.Loop.Result.Code != decision.CodeLaunching {
-		t.Errorf("result %+v, want a launch", r.Loop.Result)
-	}
+	assert.Equalf(t, decision.CodeLaunching, r.Loop.Result.Code, "result %+v, want a launch", r.Loop.Result)
 
 	r = w.loop() // the pods fit on the nodes that are on their way
 	if p := w.pod(r, "one"); p.State != decision.PodLaunching || p.Group != "small" {
 		t.Errorf("pod %+v in the next loop, want it to wait for its node", p)
 	}
 	g := w.group(r, "small")
-	if g.Desired == 0 || g.Starting != g.Desired || g.Ready != 0 || g.Spend <= 0 || r.Spend.Currency != "CNY" {
-		t.Errorf("group %+v, spend %+v, want nodes that start and cost money", g, r.Spend)
-	}
+	assert.Truef(t, g.Desired != 0 && g.Starting == g.Desired && g.Ready == 0 && g.Spend > 0 && r.Spend.Currency == "CNY",
+		"group %+v, spend %+v, want nodes that start and cost money", g, r.Spend)
 	if len(r.Nodes) != g.Desired || r.Nodes[0].State != decision.NodeStarting || r.Nodes[0].Group != "small" || r.Nodes[0].InstanceType != "m5.large" {
 		t.Errorf("nodes %+v, want the instances that start", r.Nodes)
 	}
@@ -140,9 +129,7 @@ func TestSeveralScaleUpsOfOneLoop(t *testing.T) {
 		t.Errorf("scale-ups %+v, want one in each group for its own pods", list)
 	}
 	for _, text := range []string{`2 nodes in group "small"`, `1 node in group "large"`} {
-		if !strings.Contains(r.Loop.Result.Message, text) {
-			t.Errorf("result %q, want %s in it", r.Loop.Result.Message, text)
-		}
+		assert.Containsf(t, r.Loop.Result.Message, text, "result %q, want %s in it", r.Loop.Result.Message, text)
 	}
 }
 
@@ -151,16 +138,14 @@ func TestFailedLaunch(t *testing.T) {
 	w.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
 	w.put(waiting("one", "web", "1"))
 	r := w.loop()
-	if len(r.Launches) == 0 || r.Launches[0].Outcome.Code != decision.CodeNoCapacity || r.Launches[0].Launched != 0 {
-		t.Fatalf("launches %+v, want one without capacity", r.Launches)
-	}
+	require.Truef(t, len(r.Launches) != 0 && r.Launches[0].Outcome.Code == decision.CodeNoCapacity && r.Launches[0].Launched == 0,
+		"launches %+v, want one without capacity", r.Launches)
 	if list := entries(r, decision.LaunchFailed); len(list) == 0 || list[0].Group != "dry" || list[0].Reason != r.Launches[0].Outcome {
 		t.Errorf("failed launches %+v, want the launch", list)
 	}
 	r = w.loop()
-	if p := w.pod(r, "one"); p.Cause.Code != decision.CodeCoolDown {
-		t.Errorf("pod %+v in the next loop, want the cool-down as its cause", p)
-	}
+	p := w.pod(r, "one")
+	assert.Equalf(t, decision.CodeCoolDown, p.Cause.Code, "pod %+v in the next loop, want the cool-down as its cause", p)
 	g := w.group(r, "dry")
 	if g.State != decision.GroupCoolDown || g.Reason.Code != decision.CodeCoolDown || len(g.CoolDowns) != 1 || !g.CoolDowns[0].Until.After(g.CoolDowns[0].Since) {
 		t.Errorf("group %+v, want it to cool down", g)
@@ -201,9 +186,8 @@ func TestRefusedLaunchIsNotOnItsWay(t *testing.T) {
 	} {
 		w.seen.Launched(tt.launch)
 		p := w.pod(w.record.Report(), "one")
-		if said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `); p.State != tt.want || said != (tt.want == decision.PodHelpless) {
-			t.Errorf("pod %+v after %+v, want it %s", p, tt.launch, tt.want)
-		}
+		said := strings.Contains(p.Cause.Message, `the last launch in group "small" failed: `)
+		assert.Truef(t, p.State == tt.want && said == (tt.want == decision.PodHelpless), "pod %+v after %+v, want it %s", p, tt.launch, tt.want)
 	}
 }
 
@@ -217,9 +201,8 @@ func TestReaderBesideTheLoop(t *testing.T) {
 	go func() {
 		reports := 0
 		for {
-			if _, err := json.Marshal(w.record.Report()); err != nil {
-				t.Error(err)
-			}
+			_, err := json.Marshal(w.record.Report())
+			assert.NoError(t, err)
 			reports++
 			select {
 			case <-time.After(time.Millisecond):
@@ -234,9 +217,8 @@ func TestReaderBesideTheLoop(t *testing.T) {
 		w.once()
 	}
 	close(done)
-	if n := <-read; n < 2 {
-		t.Errorf("read %d reports", n)
-	}
+	n := <-read
+	assert.Truef(t, n >= 2, "read %d reports", n)
 }
 
 func TestPodsThatAreNotLookedFor(t *testing.T) {
@@ -278,9 +260,8 @@ func TestZoneWithoutShareCanGrow(t *testing.T) {
 	w := newWorld(t, onAWS(t, awsworld.Divided("web", "m5.large", 0, 3, 4), awsworld.Divided("full", "m5.large", 0, 3, 3)), options(), true)
 	r := w.loop()
 	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
-		if g := w.group(r, "web/"+zone); g.State != decision.GroupReady || len(g.AtMax) > 0 {
-			t.Errorf("group %+v, want it ready", g)
-		}
+		g := w.group(r, "web/"+zone)
+		assert.Truef(t, g.State == decision.GroupReady && len(g.AtMax) == 0, "group %+v, want it ready", g)
 		if g := w.group(r, "full/"+zone); g.State != decision.GroupFull || !strings.Contains(g.Reason.Remedy, "--auto-scaling-group-name full --max-size 4") {
 			t.Errorf("group %+v, want it full, and the whole group's maximum raised", g)
 		}
@@ -328,9 +309,8 @@ func TestNodesThatStayAndGo(t *testing.T) {
 		"small-2": {decision.NodeUnneeded, decision.CodeUnneededDelay}, "small-3": {decision.NodeStarting, decision.CodeStarting},
 		"small-4": {decision.NodeBlocked, decision.CodePod}, "alien": {decision.NodeNeeded, decision.CodeNotAutoscaled},
 	} {
-		if n := w.node(r, name); n.State != want.state || n.Reason.Code != want.code {
-			t.Errorf("node %+v, want %s for %s", n, want.state, want.code)
-		}
+		n := w.node(r, name)
+		assert.Truef(t, n.State == want.state && n.Reason.Code == want.code, "node %+v, want %s for %s", n, want.state, want.code)
 	}
 	if n := w.node(r, "small-1"); n.Pod != "default/lone" {
 		t.Errorf("pod %q keeps the node, want default/lone", n.Pod)
@@ -345,9 +325,8 @@ func TestNodesThatStayAndGo(t *testing.T) {
 	if got := n.RemovalAt.Sub(n.Since); got != 10*time.Minute || n.Since.After(w.at.Add(-time.Minute)) {
 		t.Errorf("unneeded since %v, goes %v later, want since the first loop and 10 minutes", n.Since, got)
 	}
-	if g := w.group(r, "small"); g.Ready != 4 || g.Starting != 1 {
-		t.Errorf("group %+v, want 4 nodes ready and one starting", g)
-	}
+	g := w.group(r, "small")
+	assert.Truef(t, g.Ready == 4 && g.Starting == 1, "group %+v, want 4 nodes ready and one starting", g)
 
 	w.at = w.at.Add(10 * time.Minute)
 	r = w.loop()
@@ -433,30 +412,24 @@ func TestProblemComesAndGoes(t *testing.T) {
 	w := newWorld(t, onAWS(t, bad, foreign), options(), true)
 	w.put(waiting("one", "web", "64"))
 	r := w.loop()
-	if g := w.group(r, "bad"); len(g.Problems) != 1 || g.Problems[0].Code != decision.CodeDegraded {
-		t.Errorf("problems %+v, want the tag", g.Problems)
-	}
+	g := w.group(r, "bad")
+	assert.Truef(t, len(g.Problems) == 1 && g.Problems[0].Code == decision.CodeDegraded, "problems %+v, want the tag", g.Problems)
 	if g := w.group(r, "theirs"); g.State != decision.GroupDegraded || g.Reason.Code != decision.CodeOtherCluster {
 		t.Errorf("group %+v, want it left to its operator", g)
 	}
 	if a := w.answer(r, "one", "theirs"); a.Verdict != decision.Skipped || a.Reason.Code != decision.CodeOtherCluster {
 		t.Errorf("answer %+v, want it skipped as another cluster's", a)
 	}
-	if list := entries(r, decision.Problem); len(list) != 2 {
-		t.Errorf("problems in the timeline %+v, want both", list)
-	}
+	assert.Len(t, entries(r, decision.Problem), 2, "problems in the timeline, want both")
 	set := func(value *string) {
 		require.NoError(t, w.AWS.SetTags("bad", map[string]*string{awsworld.Template + "taint/gpu": value}))
 		w.Reread()
 	}
 	set(ptr.To("no effect either"))
-	if list := entries(w.loop(), decision.Mended); len(list) != 0 {
-		t.Errorf("mended %+v, want nothing, because the tag is as bad with another value", list)
-	}
+	assert.Empty(t, entries(w.loop(), decision.Mended), "mended, want nothing, because the tag is as bad with another value")
 	set(nil)
-	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "bad" || list[0].Reason.Remedy != "" {
-		t.Errorf("mended %+v, want the tag and no next step", list)
-	}
+	list := entries(w.loop(), decision.Mended)
+	assert.Truef(t, len(list) == 1 && list[0].Group == "bad" && list[0].Reason.Remedy == "", "mended %+v, want the tag and no next step", list)
 }
 
 func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
@@ -467,9 +440,7 @@ func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 	w.put(pod)
 	w.loop()
 	key, yes := "k8s.io/cluster-autoscaler/enabled", "true"
-	if err := errors.Join(w.AWS.DeleteGroup("old"), w.AWS.SetTags("db", map[string]*string{key: nil, "k8s.io/cluster-autoscaler/Enabled": &yes})); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, errors.Join(w.AWS.DeleteGroup("old"), w.AWS.SetTags("db", map[string]*string{key: nil, "k8s.io/cluster-autoscaler/Enabled": &yes})))
 	w.Reread()
 	r := w.loop()
 	cause := w.pod(r, "one").Cause
@@ -478,26 +449,20 @@ func TestGroupThatLeavesTheReadingsStaysVisible(t *testing.T) {
 		!strings.Contains(cause.Remedy, `"ResourceId":"db","ResourceType":"auto-scaling-group","Key":"`+key+`","Value":"true"`) {
 		t.Errorf("cause %+v, want the missing tag", cause)
 	}
-	if g := w.group(r, "db"); g.State != decision.GroupDegraded || g.Reason.Remedy != cause.Remedy {
-		t.Errorf("group %+v, want it visible with the step", g)
-	}
-	if g := w.group(r, "old"); !strings.HasSuffix(g.Reason.Message, "AWS has no group of this name any more") {
-		t.Errorf("group %+v, want it deleted", g)
-	}
-	if list := entries(r, decision.Problem); len(list) != 2 {
-		t.Errorf("problems in the timeline %+v, want both groups", list)
-	}
+	g := w.group(r, "db")
+	assert.Truef(t, g.State == decision.GroupDegraded && g.Reason.Remedy == cause.Remedy, "group %+v, want it visible with the step", g)
+	g = w.group(r, "old")
+	assert.Truef(t, strings.HasSuffix(g.Reason.Message, "AWS has no group of this name any more"), "group %+v, want it deleted", g)
+	assert.Len(t, entries(r, decision.Problem), 2, "problems in the timeline, want both groups")
 	typo := waiting("typo", "typo", "1")
 	typo.Spec.NodeSelector = map[string]string{"pool": "bd"}
 	w.put(typo)
-	if got := w.pod(w.loop(), "typo").Cause.Message; got != "no group has nodes with the label pool=bd, groups have pool=db" {
-		t.Errorf("cause %q of a pod that no group would take, want its selector", got)
-	}
+	assert.Equal(t, "no group has nodes with the label pool=bd, groups have pool=db", w.pod(w.loop(), "typo").Cause.Message,
+		"cause of a pod that no group would take, want its selector")
 	require.NoError(t, w.AWS.SetTags("db", map[string]*string{key: &yes}))
 	w.Reread()
-	if list := entries(w.loop(), decision.Mended); len(list) != 1 || list[0].Group != "db" {
-		t.Errorf("mended %+v, want the group that is back", list)
-	}
+	list := entries(w.loop(), decision.Mended)
+	assert.Truef(t, len(list) == 1 && list[0].Group == "db", "mended %+v, want the group that is back", list)
 }
 
 func TestInterruptedNode(t *testing.T) {
@@ -513,9 +478,8 @@ func TestInterruptedNode(t *testing.T) {
 		!strings.Contains(n.Reason.Message, "EC2 takes the instance back") {
 		t.Errorf("node %+v, want it drained for the interruption", n)
 	}
-	if list := entries(r, decision.Interrupted); len(list) != 1 || list[0].Node != "small-0" || list[0].Group != "small" {
-		t.Errorf("interruptions %+v", list)
-	}
+	list := entries(r, decision.Interrupted)
+	assert.Truef(t, len(list) == 1 && list[0].Node == "small-0" && list[0].Group == "small", "interruptions %+v", list)
 }
 
 func objects(nodes []*corev1.Node) []runtime.Object {
@@ -554,9 +518,7 @@ func TestBackoffEndsOnceTheGroupIsMended(t *testing.T) {
 	group := w.Provider.NodeGroups()[0]
 	pauses := func() bool { return b.BackoffStatus(group, nil, w.at).IsBackedOff }
 	b.Backoff(group, nil, cloudprovider.InstanceErrorInfo{ErrorClass: cloudprovider.OtherErrorClass, ErrorCode: "InvalidLaunchTemplate"}, w.at)
-	if !pauses() {
-		t.Error("the group is tried again, although nothing has changed")
-	}
+	assert.True(t, pauses(), "the group is tried again, although nothing has changed")
 	for _, step := range []struct {
 		deed    fakeaws.DeedKind
 		blocked bool

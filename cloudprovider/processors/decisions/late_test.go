@@ -3,6 +3,8 @@ package decisions
 import (
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestInstanceIsLateByItsGroupsLastJoin(t *testing.T) {
@@ -19,8 +21,7 @@ func TestInstanceIsLateByItsGroupsLastJoin(t *testing.T) {
 	} {
 		since := time.Date(2026, 11, 1, 10, 0, 0, 0, time.UTC)
 		u := unjoined{tt.group, since}
-		if u.isLate(since.Add(tt.want), joins, tt.within) || !u.isLate(since.Add(tt.want+1), joins, tt.within) {
-			t.Errorf("group %s, given up after %v: not late just after %v", tt.group, tt.within, tt.want)
-		}
+		assert.Truef(t, !u.isLate(since.Add(tt.want), joins, tt.within) && u.isLate(since.Add(tt.want+1), joins, tt.within),
+			"group %s, given up after %v: not late just after %v", tt.group, tt.within, tt.want)
 	}
 }

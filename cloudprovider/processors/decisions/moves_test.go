@@ -101,17 +101,14 @@ func TestOutdatedNodeIsReplacedFirst(t *testing.T) {
 	for range 3 {
 		w.loop()
 	}
-	if w.desired() != 4 || w.evicted() != "" {
-		t.Fatalf("%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
-	}
-	if want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but "; !strings.HasPrefix(n.Reason.Message, want) {
-		t.Errorf("reason %q, want it to begin with %q", n.Reason.Message, want)
-	}
+	require.Truef(t, w.desired() == 4 && w.evicted() == "",
+		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
+	want := "it is to be replaced (rotation: launch template version 1, and new instances get 2), but "
+	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q, want it to begin with %q", n.Reason.Message, want)
 	stored, err := w.client.CoreV1().Nodes().Get(t.Context(), "small-0", metav1.GetOptions{})
 	require.NoError(t, err)
-	if s, _ := move.StateOf(stored); s.Step != move.Placing || s.Replacement != "small" || s.Launches != 1 {
-		t.Errorf("the node says %+v", s)
-	}
+	s, _ := move.StateOf(stored)
+	assert.Truef(t, s.Step == move.Placing && s.Replacement == "small" && s.Launches == 1, "the node says %+v", s)
 	w.join(w.ready("small")[3])
 	w.untilMove(func(n decision.Node) bool { return n.State == decision.NodeDraining })
 	w.gone(3)
@@ -124,9 +121,8 @@ func TestPodKeepsAnOutdatedNode(t *testing.T) {
 		pod.Annotations = map[string]string{"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 	})
 	n := w.untilMove(func(n decision.Node) bool { return n.Pod != "" })
-	if want := `it is to be replaced (rotation: launch template version 1, and new instances get 2), but pod "default/pod-0" has the annotation`; !strings.HasPrefix(n.Reason.Message, want) {
-		t.Errorf("reason %q", n.Reason.Message)
-	}
+	want := `it is to be replaced (rotation: launch template version 1, and new instances get 2), but pod "default/pod-0" has the annotation`
+	assert.Truef(t, strings.HasPrefix(n.Reason.Message, want), "reason %q", n.Reason.Message)
 	event := ""
 	w.Eventually(func() string { // the core may have named the pod before the move began
 		w.loop()
@@ -137,12 +133,8 @@ func TestPodKeepsAnOutdatedNode(t *testing.T) {
 			return "no event"
 		}
 	})
-	if !strings.HasPrefix(event, "Warning DisruptionBlocked it is to be replaced") {
-		t.Errorf("event %q", event)
-	}
-	if w.desired() != 3 || w.evicted() != "" {
-		t.Errorf("%d are desired, evicted %q", w.desired(), w.evicted())
-	}
+	assert.Truef(t, strings.HasPrefix(event, "Warning DisruptionBlocked it is to be replaced"), "event %q", event)
+	assert.Truef(t, w.desired() == 3 && w.evicted() == "", "%d are desired, evicted %q", w.desired(), w.evicted())
 }
 
 // The pod would go back to the node that it is to leave.
@@ -151,9 +143,8 @@ func TestPodThatToleratesAllIsReplacedFirst(t *testing.T) {
 		pod.Spec.Tolerations = []corev1.Toleration{{Operator: corev1.TolerationOpExists}}
 	})
 	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
-	if w.desired() != 4 || w.evicted() != "" {
-		t.Errorf("%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
-	}
+	assert.Truef(t, w.desired() == 4 && w.evicted() == "",
+		"%d nodes are desired, evicted %q, want one more and no eviction", w.desired(), w.evicted())
 }
 
 // A window closes after the launch. The node is not drained, and that is no failure. It goes once the window opens.
@@ -161,9 +152,8 @@ func TestClosedWindowIsNoFailure(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
 	w.untilMove(func(n decision.Node) bool { return n.Move.Replacement == "small" })
 	var err error
-	if w.machine.Windows, err = move.ParseWindows([]string{"deny 0 0 * * * 24h"}); err != nil {
-		t.Fatal(err)
-	}
+	w.machine.Windows, err = move.ParseWindows([]string{"deny 0 0 * * * 24h"})
+	require.NoError(t, err)
 	w.join(w.ready("small")[3])
 	if n := w.untilMove(func(n decision.Node) bool { return n.Move.Hold == string(move.HeldWindow) }); n.State == decision.NodeDraining {
 		t.Errorf("node %+v", n)
@@ -195,9 +185,7 @@ func TestMoveWithoutRoomEndsNothing(t *testing.T) {
 func TestMoveWithoutCapacityIsNoFailure(t *testing.T) {
 	w, _ := newRotationWorld(t, "1500m")
 	for _, zone := range []string{"b", "c"} { // which are other pools
-		if err := w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("in-"+zone, "m5.large", 0, 0, 5, nil), zone)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.AWS.AddGroup(awsworld.Zoned(awsworld.Group("in-"+zone, "m5.large", 0, 0, 5, nil), zone)))
 	}
 	w.AWS.AddShortage(fakeaws.Shortage{})
 	w.Reread()
@@ -218,9 +206,7 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 		c.Deeds = []fakeaws.Deed{{Kind: fakeaws.ScheduledAction, Group: "small", After: fakeaws.Duration(10 * time.Minute), Max: &two}}
 	}, awsworld.Group("small", "m5.large", 0, 4, 5, map[string]string{move.TagBudget: "100%"}), awsworld.Group("other", "m5.large", 0, 0, 5, nil))
 	budgets, err := move.ParseBudgets([]string{"100%"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	shrink := &move.Shrink{Keeps: func(*corev1.Node) bool { return false }}
 	w := newMovingWorld(t, on, options(), true, &move.Machine{Reasons: []move.Reason{shrink}, Budgets: budgets}, func(o *asg.Options) {
 		o.Actions = o.AutoScaling.(asg.ActionsAPI)
@@ -243,9 +229,8 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 		}
 		return ""
 	})
-	if w.desired() != 4 || w.evicted() != "" {
-		t.Fatalf("%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
-	}
+	require.Truef(t, w.desired() == 4 && w.evicted() == "",
+		"%d nodes are desired, evicted %q, want no eviction before the other node comes", w.desired(), w.evicted())
 	w.join(w.ready("other")[0])
 	w.Eventually(func() string {
 		if r := w.loop(); w.node(r, "small-0").State != decision.NodeDraining && w.node(r, "small-2").State != decision.NodeDraining {
@@ -255,11 +240,8 @@ func TestNodesGoAheadOfAScheduledAction(t *testing.T) {
 	})
 	w.gone(3)
 	for range 3 {
-		if n := w.node(w.loop(), "small-1"); n.Move != nil {
-			t.Errorf("node %s moves, too", n.Name)
-		}
+		n := w.node(w.loop(), "small-1")
+		assert.Nilf(t, n.Move, "node %s moves, too", n.Name)
 	}
-	if w.desired() != 3 || w.Target("other") != 1 {
-		t.Errorf("%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
-	}
+	assert.Truef(t, w.desired() == 3 && w.Target("other") == 1, "%d and %d are desired, want 3 and 1", w.desired(), w.Target("other"))
 }

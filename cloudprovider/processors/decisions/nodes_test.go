@@ -21,7 +21,6 @@ import (
 
 var noon = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
-// blockingPod is the pod a/b.
 var blockingPod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "b"}}
 
 func TestNodeReasonsNameState(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg"
@@ -28,9 +29,8 @@ func TestOutcomeNamesTheCallAndTheGroup(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, failed := outcomeOf(tt.launch)
-			if !failed || got.Message != tt.says || !strings.Contains(got.Remedy, tt.remedy) {
-				t.Errorf("outcome %+v, want %q and in the remedy %q", got, tt.says, tt.remedy)
-			}
+			assert.Truef(t, failed && got.Message == tt.says && strings.Contains(got.Remedy, tt.remedy),
+				"outcome %+v, want %q and in the remedy %q", got, tt.says, tt.remedy)
 		})
 	}
 }
@@ -38,10 +38,8 @@ func TestOutcomeNamesTheCallAndTheGroup(t *testing.T) {
 // The scheduler says of a volume's zone that the node's labels do not match.
 func TestVolumeSelectsForAPodThatDoesNot(t *testing.T) {
 	said := why.Scheduling("NodeAffinity", nil, "")
-	if got := ofVolume(&corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{"pool": "web"}}}, said); got != said {
-		t.Errorf("%+v for a pod with a selector, want %+v", got, said)
-	}
-	if got := ofVolume(&corev1.Pod{}, said); got.Code != decision.CodeVolume {
-		t.Errorf("%+v for a pod without one, want its volume", got)
-	}
+	got := ofVolume(&corev1.Pod{Spec: corev1.PodSpec{NodeSelector: map[string]string{"pool": "web"}}}, said)
+	assert.Truef(t, got == said, "%+v for a pod with a selector, want %+v", got, said)
+	got = ofVolume(&corev1.Pod{}, said)
+	assert.Equalf(t, decision.CodeVolume, got.Code, "%+v for a pod without one, want its volume", got)
 }

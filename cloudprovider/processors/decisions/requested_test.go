@@ -107,22 +107,19 @@ func TestRequestedNodeGoes(t *testing.T) {
 	r := w.loop()
 	w.removed()
 	assert.Equal(t, "a", w.evicted(), "evicted, want the pod of the node")
-	if n := w.node(r, "small-2"); n.State == decision.NodeDraining {
-		t.Errorf("another node goes, too: %+v", n)
-	}
+	n := w.node(r, "small-2")
+	assert.Truef(t, n.State != decision.NodeDraining, "another node goes, too: %+v", n)
 }
 
 func TestRequestIsTakenBack(t *testing.T) {
 	w, nodes := newRequestWorld(t, 0, "1800m")
 	w.put(running("full", "c", "1700m", "small-2"))
 	w.request(nodes[0])
-	if n := w.node(w.loop(), "small-0"); !n.Requested || n.Reason.Code != decision.CodeNoPlace {
-		t.Fatalf("node %+v, want it to stay while its pod fits nowhere", n)
-	}
+	n := w.node(w.loop(), "small-0")
+	require.Truef(t, n.Requested && n.Reason.Code == decision.CodeNoPlace, "node %+v, want it to stay while its pod fits nowhere", n)
 	w.update(nodes[0])
-	if n := w.node(w.loop(), "small-0"); n.Requested || n.Reason.Code != decision.CodeNeeded || w.evicted() != "" {
-		t.Errorf("node %+v, want it to be as before", n)
-	}
+	n = w.node(w.loop(), "small-0")
+	assert.Truef(t, !n.Requested && n.Reason.Code == decision.CodeNeeded && w.evicted() == "", "node %+v, want it to be as before", n)
 }
 
 func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
@@ -165,16 +162,12 @@ func TestRequestedNodeThatStaysSaysWhyOnce(t *testing.T) {
 			w.update(node)
 			for range 3 {
 				n := w.node(w.loop(), "small-0")
-				if n.Reason.Code != tt.code || n.Pod != tt.pod || !n.Requested || !strings.HasPrefix(n.Reason.Message, asked+tt.message) {
-					t.Fatalf("node %+v, want %s, pod %q and %q", n, tt.code, tt.pod, asked+tt.message)
-				}
+				require.Truef(t, n.Reason.Code == tt.code && n.Pod == tt.pod && n.Requested && strings.HasPrefix(n.Reason.Message, asked+tt.message),
+					"node %+v, want %s, pod %q and %q", n, tt.code, tt.pod, asked+tt.message)
 			}
-			if got := len(w.events.Events); got != 1 {
-				t.Fatalf("%d events, want one", got)
-			}
-			if got := <-w.events.Events; !strings.HasPrefix(got, "Warning ScaleDownRequestBlocked "+asked+tt.message) {
-				t.Errorf("event %q", got)
-			}
+			require.Equal(t, 1, len(w.events.Events), "events, want one")
+			got := <-w.events.Events
+			assert.Truef(t, strings.HasPrefix(got, "Warning ScaleDownRequestBlocked "+asked+tt.message), "event %q", got)
 			if got := w.desired(); got != 3 || w.evicted() != "" {
 				t.Errorf("%d are desired, want 3; evicted %q", got, w.evicted())
 			}
@@ -196,9 +189,8 @@ func TestRequestedNodeWaitsAfterAFailedRemoval(t *testing.T) {
 	for range 3 {
 		w.loop()
 	}
-	if got := w.evicted(); got != "a" || w.desired() != 3 {
-		t.Errorf("tried to evict %q, and %d are desired; want one try of a, and 3", got, w.desired())
-	}
+	got := w.evicted()
+	assert.Truef(t, got == "a" && w.desired() == 3, "tried to evict %q, and %d are desired; want one try of a, and 3", got, w.desired())
 	if got := <-w.events.Events; !strings.Contains(got, "it could not be removed a moment ago") {
 		t.Errorf("event %q", got)
 	}
@@ -216,14 +208,12 @@ func TestRequestedNodesAreReplacedFirst(t *testing.T) {
 		}
 		for range 3 {
 			w.loop()
-			if w.desired() != 4 || w.evicted() != "" {
-				t.Fatalf("minimum %d: %d nodes are desired, evicted %q, want one more and no eviction", least, w.desired(), w.evicted())
-			}
+			require.Truef(t, w.desired() == 4 && w.evicted() == "",
+				"minimum %d: %d nodes are desired, evicted %q, want one more and no eviction", least, w.desired(), w.evicted())
 		}
 		n := w.node(w.loop(), "small-0")
-		if want := `somebody asks for its removal, but a node of group "small" must be ready first, which starts`; n.Reason.Message != want {
-			t.Errorf("minimum %d: node %+v, want it to wait", least, n)
-		}
+		want := `somebody asks for its removal, but a node of group "small" must be ready first, which starts`
+		assert.Equalf(t, want, n.Reason.Message, "minimum %d: node %+v, want it to wait", least, n)
 		fourth := w.ready("small")[3]
 		w.put(fourth)
 		require.NoError(t, w.client.Tracker().Add(fourth.DeepCopy()))

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -76,13 +78,9 @@ func (w *world) drained(node string) bool {
 // Nodes are replaced once for one change of their group, and before and after it nothing moves for a day.
 func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
 	budgets, err := move.ParseBudgets([]string{"100%"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	rules, err := move.ParseRepairRules(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m := &move.Machine{Reasons: []move.Reason{&move.NodeRepair{Rules: rules, MaxUnhealthyPercent: move.DefaultMaxUnhealthyPercent}, move.Rotate{}},
 		Budgets: budgets, Proof: 5 * time.Minute, MaxWait: time.Hour, AtOnce: 2}
 	w := newMovingWorld(t, awsworld.NewAWS(t, func(c *fakeaws.Config) {
@@ -111,29 +109,21 @@ func TestClusterAtRestMakesNoMoveInADay(t *testing.T) {
 		for range 24 * 12 {
 			w.pass(5*time.Minute, pods)
 			for _, n := range w.record.Report().Nodes {
-				if n.Move != nil {
-					t.Fatalf("node %s moves: %+v", n.Name, n.Move)
-				}
+				require.Truef(t, n.Move == nil, "node %s moves: %+v", n.Name, n.Move)
 			}
 		}
-		if diff := cmp.Diff(before, launched()); diff != "" {
-			t.Fatalf("instances before and after a day at rest (-want +got):\n%s", diff)
-		}
+		require.Empty(t, cmp.Diff(before, launched()), "instances before and after a day at rest (-want +got)")
 	}
 	w.pass(time.Minute, pods)
 	aDay()
 	old := launched()
-	if err := w.AWS.EditGroup("small", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "2"}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.EditGroup("small", fakeaws.GroupEdit{LaunchTemplate: &fakeaws.LaunchTemplateRef{Name: "m5.large", Version: "2"}}))
 	for loops := 0; slices.ContainsFunc(launched(), func(id string) bool { return slices.Contains(old, id) }); loops++ {
-		if w.pass(time.Minute, pods); loops == 300 {
-			t.Fatalf("after %d loops %v are left of %v", loops, launched(), old)
-		}
+		w.pass(time.Minute, pods)
+		require.Truef(t, loops != 300, "after %d loops %v are left of %v", loops, launched(), old)
 	}
 	w.pass(time.Minute, pods)
 	aDay()
-	if got := w.evicted(); len(strings.Fields(got)) != 3 {
-		t.Errorf("evicted %q, want each pod once", got)
-	}
+	got := w.evicted()
+	assert.Lenf(t, strings.Fields(got), 3, "evicted %q, want each pod once", got)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -52,13 +54,10 @@ func unschedulable(pods, sets, groups int) []corestatus.NoScaleUpInfo {
 func TestAnswersAreShared(t *testing.T) {
 	pods := unschedulable(20, 2, 5)
 	u := compacted(pods)
-	if u.count != 20 || len(u.kinds) != 2 || len(u.kinds[0].pods) != 10 || u.kinds[1].pods[0] != pods[10].Pod {
-		t.Fatalf("%d pods of %d kinds, want 20 of 2", u.count, len(u.kinds))
-	}
+	require.Truef(t, u.count == 20 && len(u.kinds) == 2 && len(u.kinds[0].pods) == 10 && u.kinds[1].pods[0] == pods[10].Pod,
+		"%d pods of %d kinds, want 20 of 2", u.count, len(u.kinds))
 	first, second := u.kinds[0].answers, u.kinds[1].answers
-	if len(first) != 5 || !slices.Equal(first, second) {
-		t.Errorf("answers %v and %v, want the same ones for both kinds", first, second)
-	}
+	assert.Truef(t, len(first) == 5 && slices.Equal(first, second), "answers %v and %v, want the same ones for both kinds", first, second)
 	said := map[*refusal]refusal{}
 	for _, r := range first {
 		said[r] = *r
@@ -82,9 +81,8 @@ func TestSearchesAreBounded(t *testing.T) {
 			kept++
 		}
 	}
-	if len(s.searches) != 60 || kept != 60 {
-		t.Errorf("%d searches with 1000 answers each, of which %d were kept; want 60", len(s.searches), kept)
-	}
+	assert.Truef(t, len(s.searches) == 60 && kept == 60,
+		"%d searches with 1000 answers each, of which %d were kept; want 60", len(s.searches), kept)
 }
 
 // Several scale-ups of a loop ask different groups.
@@ -108,9 +106,7 @@ func TestAnswersOfKind(t *testing.T) {
 		for _, a := range s.answers(s.facts.unhelped.kinds[tt.kind], tt.all) {
 			list = append(list, a.Group+" "+string(a.Verdict))
 		}
-		if got := strings.Join(list, ", "); got != tt.want {
-			t.Errorf("answers to kind %d, all: %t, are %s, want %s", tt.kind, tt.all, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, strings.Join(list, ", "), "answers to kind %d, all: %t", tt.kind, tt.all)
 	}
 }
 
@@ -118,9 +114,8 @@ func TestAnswersOfKind(t *testing.T) {
 func TestNoGroupHelpsPodsOfBuffers(t *testing.T) {
 	u := &ScaleUp{Collector: New(Config{})}
 	u.Process(nil, &corestatus.ScaleUpStatus{Result: corestatus.ScaleUpNoOptionsAvailable})
-	if got := u.now.result().Message; !strings.Contains(got, "those of a capacity buffer") {
-		t.Errorf("the loop's result is %q", got)
-	}
+	got := u.now.result().Message
+	assert.Containsf(t, got, "those of a capacity buffer", "the loop's result is %q", got)
 }
 
 type nodeGroup struct{ cloudprovider.NodeGroup }
@@ -141,9 +136,8 @@ func TestGroupsGrowForPodsOfBuffers(t *testing.T) {
 		got = append(got, e.Reason.Message)
 	}
 	slices.Sort(got)
-	if want := []string{"1 node for pods that do not exist yet, from 1 to 2", "1 node for the minimum size, from 2 to 3"}; !slices.Equal(got, want) {
-		t.Errorf("entries %q, want %q", got, want)
-	}
+	want := []string{"1 node for pods that do not exist yet, from 1 to 2", "1 node for the minimum size, from 2 to 3"}
+	assert.Truef(t, slices.Equal(got, want), "entries %q, want %q", got, want)
 }
 
 // The core's own answers to 300 kinds of pods would take more than 100 MiB.
@@ -164,9 +158,7 @@ func TestAnswersHoldLittleMemory(t *testing.T) {
 			held := with - heap()
 			runtime.KeepAlive(cluster)
 			t.Logf("held %.1f MiB", float64(held)/(1<<20))
-			if held > 4<<20 {
-				t.Errorf("%d bytes are held, want at most 4 MiB", held)
-			}
+			assert.Truef(t, held <= 4<<20, "%d bytes are held, want at most 4 MiB", held)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package decisions_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -186,9 +187,7 @@ func (w *world) wire(t testing.TB, opts *coreoptions.AutoscalerOptions) {
 	require.NoError(t, err)
 	opts.ExpanderStrategy = chain
 	autoscaler, failed := core.NewAutoscaler(t.Context(), *opts, w.factory)
-	if failed != nil {
-		t.Fatal(failed)
-	}
+	require.Truef(t, failed == nil, "%v", failed)
 	w.core = autoscaler
 }
 
@@ -245,38 +244,28 @@ func onAWS(t testing.TB, groups ...fakeaws.AutoScalingGroup) *awsworld.World {
 	return awsworld.NewAWS(t, func(c *fakeaws.Config) { c.Delays.Synchronous = fakeaws.Duration(20 * time.Millisecond) }, groups...)
 }
 
+// find returns the one of a list with the name.
+func find[T any](w *world, name string, list []T, nameOf func(T) string) T {
+	w.T.Helper()
+	i := slices.IndexFunc(list, func(v T) bool { return nameOf(v) == name })
+	require.GreaterOrEqualf(w.T, i, 0, "no %q among %d", name, len(list))
+	return list[i]
+}
+
 // pod returns the pending pod of the name in the namespace default.
 func (w *world) pod(r *decision.Report, name string) decision.Pod {
 	w.T.Helper()
-	for _, p := range r.Pods {
-		if p.Name == name {
-			return p
-		}
-	}
-	w.T.Fatalf("no pod %q among %d", name, len(r.Pods))
-	return decision.Pod{}
+	return find(w, name, r.Pods, func(p decision.Pod) string { return p.Name })
 }
 
 func (w *world) group(r *decision.Report, name string) decision.Group {
 	w.T.Helper()
-	for _, g := range r.Groups {
-		if g.Name == name {
-			return g
-		}
-	}
-	w.T.Fatalf("no group %q among %d", name, len(r.Groups))
-	return decision.Group{}
+	return find(w, name, r.Groups, func(g decision.Group) string { return g.Name })
 }
 
 func (w *world) node(r *decision.Report, name string) decision.Node {
 	w.T.Helper()
-	for _, n := range r.Nodes {
-		if n.Name == name {
-			return n
-		}
-	}
-	w.T.Fatalf("no node %q among %d", name, len(r.Nodes))
-	return decision.Node{}
+	return find(w, name, r.Nodes, func(n decision.Node) string { return n.Name })
 }
 
 // answer returns the answer of a group to a pod.

@@ -5,6 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
 	apiv1 "k8s.io/api/core/v1"
@@ -127,9 +128,8 @@ func TestOnlyPodsThatAControllerBeginsToWantAreAwaited(t *testing.T) {
 		pods, owners := trigger.PodHandler(), trigger.OwnerHandler()
 		expect := func(awaited bool, what string) {
 			t.Helper()
-			if got := !trigger.pods.owners.awaited(time.Now(), time.Second).IsZero(); got != awaited {
-				t.Errorf("%s: pods are awaited: %v", what, got)
-			}
+			got := !trigger.pods.owners.awaited(time.Now(), time.Second).IsZero()
+			assert.Truef(t, got == awaited, "%s: pods are awaited: %v", what, got)
 		}
 		owners.OnAdd(replicaSet(1), true)
 		expect(true, "before its pod is listed")
@@ -181,8 +181,6 @@ func TestWantedPods(t *testing.T) {
 		}}, 0},
 		{"DaemonSet", &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{UID: types.UID("agent")}}, 0},
 	} {
-		if got := wantedPods(tt.owner); got != tt.want {
-			t.Errorf("%s: %d pods, want %d", tt.name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, wantedPods(tt.owner), "%s: pods", tt.name)
 	}
 }

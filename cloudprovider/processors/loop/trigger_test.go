@@ -30,9 +30,8 @@ var settings = Config{ScanInterval: 10 * time.Second, SettleTime: 100 * time.Mil
 func started(t *testing.T, config Config) *Trigger {
 	t.Helper()
 	trigger := New(config, clock.RealClock{})
-	if reason, err := trigger.Wait(t.Context(), time.Now()); reason != Start || err != nil {
-		t.Fatalf("first Wait = %q, %v; want %q", reason, err, Start)
-	}
+	reason, err := trigger.Wait(t.Context(), time.Now())
+	require.Truef(t, reason == Start && err == nil, "first Wait = %q, %v; want %q", reason, err, Start)
 	return trigger
 }
 
@@ -47,9 +46,8 @@ func wait(t *testing.T, trigger *Trigger) (WakeReason, time.Duration) {
 
 func expect(t *testing.T, trigger *Trigger, reason WakeReason, after time.Duration) {
 	t.Helper()
-	if got, took := wait(t, trigger); got != reason || took != after {
-		t.Errorf("loop ran for %q after %v, want for %q after %v", got, took, reason, after)
-	}
+	got, took := wait(t, trigger)
+	assert.Truef(t, got == reason && took == after, "loop ran for %q after %v, want for %q after %v", got, took, reason, after)
 }
 
 // pendingPod is a pod created now that the scheduler found no place for.
@@ -412,9 +410,7 @@ func TestBeginOfBurstIsToldOnce(t *testing.T) {
 			becomes(trigger, "web-"+podName(burst))
 			becomes(trigger, "batch-"+podName(burst))
 			expect(t, trigger, PodsPending, 50*time.Millisecond)
-			if bursts != burst {
-				t.Errorf("told of %d bursts, want %d", bursts, burst)
-			}
+			assert.Truef(t, bursts == burst, "told of %d bursts, want %d", bursts, burst)
 		}
 	})
 }
@@ -549,9 +545,8 @@ func TestLoopsNeverRunWithoutAPause(t *testing.T) {
 			becomes(trigger, "web")
 			wait(t, trigger)
 		}
-		if took := time.Since(began); took < 50*shortPause {
-			t.Errorf("50 loops within %v, want at least %v", took, 50*shortPause)
-		}
+		took := time.Since(began)
+		assert.Truef(t, took >= 50*shortPause, "50 loops within %v, want at least %v", took, 50*shortPause)
 	})
 }
 
@@ -589,9 +584,8 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 		if _, err := trigger.Wait(ctx, began); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != 3*time.Second {
 			t.Errorf("Wait = %v after %v, want a deadline after 3s", err, time.Since(began))
 		}
-		if _, err := New(settings, clock.RealClock{}).Wait(ctx, began); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("first Wait = %v with a context that has ended, want its error", err)
-		}
+		_, err := New(settings, clock.RealClock{}).Wait(ctx, began)
+		assert.ErrorIs(t, err, context.DeadlineExceeded, "first Wait with a context that has ended, want its error")
 	})
 }
 
@@ -605,20 +599,16 @@ func TestListerKnowsPodsThatWokeTheLoop(t *testing.T) {
 	config := settings
 	config.SettleTime = 0
 	trigger := started(t, config)
-	if _, err := pods.Informer().AddEventHandler(trigger.PodHandler()); err != nil {
-		t.Fatal(err)
-	}
+	_, err := pods.Informer().AddEventHandler(trigger.PodHandler())
+	require.NoError(t, err)
 	informed.Start(ctx, t, client, factory)
 
-	if _, err := client.CoreV1().Pods("default").Create(ctx, pendingPod("web"), metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if reason, err := trigger.Wait(ctx, time.Now()); reason != PodsPending || err != nil {
-		t.Fatalf("Wait = %q, %v; want %q", reason, err, PodsPending)
-	}
-	if _, err := pods.Lister().Pods("default").Get("web"); err != nil {
-		t.Errorf("the pod that woke the loop is not listed: %v", err)
-	}
+	_, err = client.CoreV1().Pods("default").Create(ctx, pendingPod("web"), metav1.CreateOptions{})
+	require.NoError(t, err)
+	reason, err := trigger.Wait(ctx, time.Now())
+	require.Truef(t, reason == PodsPending && err == nil, "Wait = %q, %v; want %q", reason, err, PodsPending)
+	_, err = pods.Lister().Pods("default").Get("web")
+	assert.NoError(t, err, "the pod that woke the loop is not listed")
 	cancel()
 	factory.Shutdown()
 }

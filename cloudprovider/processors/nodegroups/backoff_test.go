@@ -43,9 +43,8 @@ func TestPauseDependsOnCauseOfFailure(t *testing.T) {
 				until = b.Backoff(g, nil, cause, now)
 			}
 			assert.Equal(t, tt.want, until.Sub(now), "left alone for")
-			if !b.BackoffStatus(g, nil, now).IsBackedOff || b.BackoffStatus(g, nil, until.Add(time.Second)).IsBackedOff {
-				t.Error("the status does not agree")
-			}
+			assert.True(t, b.BackoffStatus(g, nil, now).IsBackedOff && !b.BackoffStatus(g, nil, until.Add(time.Second)).IsBackedOff,
+				"the status does not agree")
 			assert.False(t, b.BackoffStatus(idGroup{id: "b"}, nil, now).IsBackedOff, "another group is left alone as well")
 			b.RemoveBackoff(g, nil)
 			assert.False(t, b.BackoffStatus(g, nil, now).IsBackedOff, "left alone although its failures were forgotten")

@@ -102,15 +102,13 @@ func TestCandidateMayTakeTheGroupsWholeRest(t *testing.T) {
 	got := map[string]int{}
 	for id, ng := range candidates(w) {
 		got[id] = ng.MaxSize()
-		if size, err := ng.TargetSize(); err != nil || size != w.Target(id) {
-			t.Errorf("%s is weighed with a target of %d, %v, want %d", id, size, err, w.Target(id))
-		}
+		size, err := ng.TargetSize()
+		assert.Truef(t, err == nil && size == w.Target(id), "%s is weighed with a target of %d, %v, want %d", id, size, err, w.Target(id))
 	}
 	want := map[string]int{"a/" + awsworld.ZoneA: 2 + 5, "a/" + awsworld.ZoneB: 1 + 5, "a/" + awsworld.ZoneC: 1 + 5, "full/" + awsworld.ZoneA: 1, "full/" + awsworld.ZoneB: 1, "full/" + awsworld.ZoneC: 1, "b": 5}
 	assert.Empty(t, cmp.Diff(want, got), "maximum sizes (-want +got)")
-	if _, same := candidates(w)["b"].(*aws.NodeGroup); !same {
-		t.Error("a group that is not divided is weighed as something else")
-	}
+	_, same := candidates(w)["b"].(*aws.NodeGroup)
+	assert.True(t, same, "a group that is not divided is weighed as something else")
 	zoneC := candidates(w)["a/"+awsworld.ZoneC]
 	require.NoError(t, errors.Join(zoneC.IncreaseSize(5), w.Outcome(zoneC)))
 	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 1, awsworld.ZoneC: 6}, w.PerZone("a")), "instances by zone (-want +got)")
@@ -120,27 +118,17 @@ func TestCoolingZoneIsNoCandidate(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 0, 9))
 	w.AWS.AddShortage(fakeaws.Shortage{Zone: awsworld.ZoneB})
 	cooling := func(id string) bool { _, is := w.CoolDown(w.View().Group(id)); return is }
-	if cooling("a/" + awsworld.ZoneB) {
-		t.Error("a view rests before anything failed")
-	}
-	if err := w.Grow("a/"+awsworld.ZoneB, 1); err == nil {
-		t.Fatal("launched where there is no capacity")
-	}
+	assert.False(t, cooling("a/"+awsworld.ZoneB), "a view rests before anything failed")
+	require.Error(t, w.Grow("a/"+awsworld.ZoneB, 1), "launched where there is no capacity")
 	for id, want := range map[string]bool{"a/" + awsworld.ZoneA: false, "a/" + awsworld.ZoneB: true, "a/" + awsworld.ZoneC: false} {
-		if got := cooling(id); got != want {
-			t.Errorf("%s rests: %t, want %t", id, got, want)
-		}
+		assert.Equalf(t, want, cooling(id), "%s rests", id)
 	}
 	candidates := candidates(w)
-	if len(candidates) != 2 || candidates["a/"+awsworld.ZoneB] != nil {
-		t.Errorf("weighed are %v, want a and c", candidates)
-	}
-	if why, trouble := w.RecentFailure("a/" + awsworld.ZoneB); !trouble {
-		t.Errorf("%q: the view without capacity has no trouble", why)
-	}
-	if why, trouble := w.RecentFailure("a/" + awsworld.ZoneC); trouble {
-		t.Errorf("a view has the trouble of another: %s", why)
-	}
+	assert.Truef(t, len(candidates) == 2 && candidates["a/"+awsworld.ZoneB] == nil, "weighed are %v, want a and c", candidates)
+	why, trouble := w.RecentFailure("a/" + awsworld.ZoneB)
+	assert.Truef(t, trouble, "%q: the view without capacity has no trouble", why)
+	why, trouble = w.RecentFailure("a/" + awsworld.ZoneC)
+	assert.Falsef(t, trouble, "a view has the trouble of another: %s", why)
 }
 
 func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
@@ -178,9 +166,8 @@ func TestSiblingsOfZoneGroupAreSimilar(t *testing.T) {
 	infos := infos(w)
 	delete(infos, "a/"+awsworld.ZoneC)
 	found, err := balancing(w, true).FindSimilarNodeGroups(&cacontext.AutoscalingContext{CloudProvider: w.Provider}, w.NodeGroup("a/"+awsworld.ZoneA), infos)
-	if err != nil || len(found) != 1 || found[0].Id() != "a/"+awsworld.ZoneB {
-		t.Errorf("similar are %v, %v, want the sibling alone of which a NodeInfo could be made", found, err)
-	}
+	assert.Truef(t, err == nil && len(found) == 1 && found[0].Id() == "a/"+awsworld.ZoneB,
+		"similar are %v, %v, want the sibling alone of which a NodeInfo could be made", found, err)
 }
 
 func TestAllOrNothingIsNotSpread(t *testing.T) {
@@ -188,9 +175,7 @@ func TestAllOrNothingIsNotSpread(t *testing.T) {
 	for atomic, want := range map[bool]int{false: 2, true: 0} {
 		ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ProvisioningRequestScaleUpMode: atomic}
 		found, err := balancing(w, true).FindSimilarNodeGroups(ctx, w.NodeGroup("a/"+awsworld.ZoneA), infos(w))
-		if err != nil || len(found) != want {
-			t.Errorf("all or nothing %t: similar are %v, %v, want %d", atomic, found, err, want)
-		}
+		assert.Truef(t, err == nil && len(found) == want, "all or nothing %t: similar are %v, %v, want %d", atomic, found, err, want)
 	}
 }
 
@@ -211,9 +196,8 @@ func TestInterruptedZoneIsSimilarToInterruptedOnes(t *testing.T) {
 	} {
 		w.Cache.Interrupted(cooldown.Pool{InstanceType: "m5.large", Zone: tt.interrupts}, "EC2 takes an instance back")
 		for id, want := range tt.want {
-			if got := slices.Sorted(maps.Keys(similarTo(w, id, true))); !slices.Equal(got, want) {
-				t.Errorf("after an interruption in %q, similar to %s are %v, want %v", tt.interrupts, id, got, want)
-			}
+			got := slices.Sorted(maps.Keys(similarTo(w, id, true)))
+			assert.Truef(t, slices.Equal(got, want), "after an interruption in %q, similar to %s are %v, want %v", tt.interrupts, id, got, want)
 		}
 	}
 }
@@ -226,9 +210,7 @@ func TestSimilarNodeGroupsCountTheRestOnce(t *testing.T) {
 		for other, similar := range similarTo(w, id, false) {
 			room += similar.MaxSize() - w.Target(other)
 		}
-		if room != 5 {
-			t.Errorf("%s and those similar to it have room for %d, want 5", id, room)
-		}
+		assert.Equalf(t, 5, room, "%s and those similar to it have room for", id)
 	}
 }
 
@@ -283,9 +265,7 @@ func TestScaleUpIsSpreadWithinSharedMaximum(t *testing.T) {
 				slices.Sort(got)
 				slices.Sort(tt.want)
 			}
-			if !slices.Equal(got, tt.want) {
-				t.Errorf("%v get %v, want %v", tt.groups, got, tt.want)
-			}
+			assert.Truef(t, slices.Equal(got, tt.want), "%v get %v, want %v", tt.groups, got, tt.want)
 		})
 	}
 }
@@ -305,9 +285,7 @@ func TestNoSplitExceedsTheGroupsMaximum(t *testing.T) {
 	}
 	w := awsworld.NewDivided(t, nil, groups...)
 	all := w.NodeGroups()
-	if len(all) != 36 {
-		t.Fatalf("%d node groups, want 36", len(all))
-	}
+	require.Len(t, all, 36, "node groups")
 	for range 500 {
 		var some []cloudprovider.NodeGroup
 		candidates := candidates(w)
@@ -327,13 +305,9 @@ func TestNoSplitExceedsTheGroupsMaximum(t *testing.T) {
 		}
 		for name, left := range room {
 			possible += left
-			if got[name] > left {
-				t.Fatalf("%s gets %d more, and has room for %d", name, got[name], left)
-			}
+			require.Truef(t, got[name] <= left, "%s gets %d more, and has room for %d", name, got[name], left)
 		}
-		if total != min(asked, possible) {
-			t.Fatalf("%d of %d new nodes were dealt out, with room for %d", total, asked, possible)
-		}
+		require.Truef(t, total == min(asked, possible), "%d of %d new nodes were dealt out, with room for %d", total, asked, possible)
 	}
 }
 
@@ -341,15 +315,11 @@ func TestASplitScaleUpEndsWithEvenZones(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 1, 8))
 	similar := similarTo(w, "a/"+awsworld.ZoneC, true)
 	infos, coreErr := balancing(w, true).BalanceScaleUpBetweenGroups(nil, []cloudprovider.NodeGroup{candidates(w)["a/"+awsworld.ZoneC], similar["a/"+awsworld.ZoneA], similar["a/"+awsworld.ZoneB]}, 50)
-	if coreErr != nil {
-		t.Fatal(coreErr)
-	}
+	require.NoError(t, coreErr)
 	var all sync.WaitGroup
 	for _, info := range infos { // all at once, as with --parallel-scale-up
 		all.Go(func() {
-			if err := errors.Join(info.Group.IncreaseSize(info.NewSize-info.CurrentSize), w.Outcome(info.Group)); err != nil {
-				t.Errorf("%s: %v", info.Group.Id(), err)
-			}
+			assert.NoErrorf(t, errors.Join(info.Group.IncreaseSize(info.NewSize-info.CurrentSize), w.Outcome(info.Group)), "%s", info.Group.Id())
 		})
 	}
 	all.Wait()
@@ -369,16 +339,11 @@ func TestZoneGroupOfRemovedZoneCannotGrow(t *testing.T) {
 	if got := similarTo(w, "a/"+awsworld.ZoneA, true)["a/"+awsworld.ZoneC]; got != nil && got.MaxSize() > 2 {
 		t.Errorf("the view of the zone may grow to %d in place of another", got.MaxSize())
 	}
-	if got := balanced(w, 6, able["a/"+awsworld.ZoneA], able["a/"+awsworld.ZoneB], able["a/"+awsworld.ZoneC]); got["a/"+awsworld.ZoneC] != 0 {
-		t.Errorf("of 6 nodes %v are dealt to the zone", got)
-	}
+	got := balanced(w, 6, able["a/"+awsworld.ZoneA], able["a/"+awsworld.ZoneB], able["a/"+awsworld.ZoneC])
+	assert.Equalf(t, 0, got["a/"+awsworld.ZoneC], "of 6 nodes %v are dealt to the zone", got)
 	gone := w.NodeGroup("a/" + awsworld.ZoneC)
-	if err := gone.IncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("an increase in the zone: %v, want ErrNotZonal", err)
-	}
-	if err := gone.AtomicIncreaseSize(1); !errors.Is(err, asg.ErrNotZonal) {
-		t.Errorf("all or nothing in the zone: %v, want ErrNotZonal", err)
-	}
+	assert.ErrorIs(t, gone.IncreaseSize(1), asg.ErrNotZonal, "an increase in the zone, want ErrNotZonal")
+	assert.ErrorIs(t, gone.AtomicIncreaseSize(1), asg.ErrNotZonal, "all or nothing in the zone, want ErrNotZonal")
 	assert.Empty(t, cmp.Diff(map[string]int{awsworld.ZoneA: 2, awsworld.ZoneB: 2, awsworld.ZoneC: 2}, w.PerZone("a")), "instances by zone (-want +got)")
 }
 
@@ -454,12 +419,10 @@ func TestZoneGroupsAreSafeForConcurrentUse(t *testing.T) {
 	for _, zone := range []string{awsworld.ZoneA, awsworld.ZoneB, awsworld.ZoneC} {
 		want[zone] = 2 + launched[zone]
 	}
-	if diff := cmp.Diff(want, w.PerZone("a")); diff != "" || len(launched) != 3 {
-		t.Errorf("launched %v, instances by zone (-want +got):\n%s", launched, diff)
-	}
-	if n := w.AWS.Calls()["SetDesiredCapacity"]; n > 0 {
-		t.Errorf("the desired capacity was set %d times", n)
-	}
+	diff := cmp.Diff(want, w.PerZone("a"))
+	assert.Truef(t, diff == "" && len(launched) == 3, "launched %v, instances by zone (-want +got):\n%s", launched, diff)
+	n := w.AWS.Calls()["SetDesiredCapacity"]
+	assert.Truef(t, n == 0, "the desired capacity was set %d times", n)
 }
 
 // Each of the groups may grow by itself up to the cap.
@@ -474,12 +437,8 @@ func TestBalancedGroupsShareASpendCap(t *testing.T) {
 		sum := 0
 		for _, i := range infos {
 			sum += i.NewSize - i.CurrentSize
-			if i.NewSize == i.CurrentSize {
-				t.Errorf("cap %v: %s is to grow by nothing", most, i.Group.Id())
-			}
+			assert.Truef(t, i.NewSize != i.CurrentSize, "cap %v: %s is to grow by nothing", most, i.Group.Id())
 		}
-		if err != nil || sum != want {
-			t.Errorf("cap %v: %d new nodes, %v, want %d", most, sum, err, want)
-		}
+		assert.Truef(t, err == nil && sum == want, "cap %v: %d new nodes, %v, want %d", most, sum, err, want)
 	}
 }

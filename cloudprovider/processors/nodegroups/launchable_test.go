@@ -44,13 +44,11 @@ func TestPausedGroupsAreLeftOut(t *testing.T) {
 		awsworld.Group("misspelt", "m5.large", 0, 0, 5, tagged("scale up")), awsworld.Group("up", "m5.large", 0, 0, 5, tagged("scale-up")))
 	launchable := &Launchable{Provider: w.Provider}
 	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
-	if err != nil || len(groups) != 1 || groups[0].Id() != "down" {
-		t.Errorf("groups = %v, error %v, want the one whose scale-down is paused", groups, err)
-	}
+	assert.Truef(t, err == nil && len(groups) == 1 && groups[0].Id() == "down",
+		"groups = %v, error %v, want the one whose scale-down is paused", groups, err)
 	for _, id := range []string{"all", "misspelt", "up"} {
-		if launchable.reasons[id] != (why.Refusal{Kind: why.RefusedPaused}) {
-			t.Errorf("%s is left out because %v, want its tag", id, launchable.reasons[id])
-		}
+		assert.Truef(t, launchable.reasons[id] == (why.Refusal{Kind: why.RefusedPaused}),
+			"%s is left out because %v, want its tag", id, launchable.reasons[id])
 	}
 }
 
@@ -64,12 +62,10 @@ func TestGroupsWithoutFactsAreLeftOut(t *testing.T) {
 	w.Reread()
 	launchable := &Launchable{Provider: w.Provider}
 	groups, _, err := launchable.Process(nil, all, infos, nil)
-	if err != nil || len(groups) != 1 || groups[0].Id() != "sound" {
-		t.Errorf("groups = %v, error %v, want the sound one alone", groups, err)
-	}
-	if leftOut, _ := leftOut(launchable); len(leftOut) != 3 {
-		t.Errorf("left out are %v, want the three others", leftOut)
-	}
+	assert.Truef(t, err == nil && len(groups) == 1 && groups[0].Id() == "sound",
+		"groups = %v, error %v, want the sound one alone", groups, err)
+	leftOut, _ := leftOut(launchable)
+	assert.Len(t, leftOut, 3, "left out, want the three others")
 }
 
 func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
@@ -85,12 +81,9 @@ func TestGroupWithoutItsDeviceIsLeftOut(t *testing.T) {
 		require.NoError(t, err)
 		return len(groups) == 0
 	}
-	if !left(gpu) || left(gpu, cpu) {
-		t.Errorf("left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
-	}
-	if w.SetMissing("gpu", "", "", time.Time{}); left(gpu) {
-		t.Error("left out although a node shows its GPU")
-	}
+	assert.Truef(t, left(gpu) && !left(gpu, cpu), "left out for a pod with a GPU: %t, for others, too: %t", left(gpu), left(gpu, cpu))
+	w.SetMissing("gpu", "", "", time.Time{})
+	assert.False(t, left(gpu), "left out although a node shows its GPU")
 }
 
 func TestOldReadingForbidsGrowth(t *testing.T) {
@@ -138,9 +131,7 @@ func TestZoneThatOffersNoTypeIsLeftOut(t *testing.T) {
 	able, _, err := (&Launchable{Provider: w.Provider}).Process(nil, w.NodeGroups(), infos, nil)
 	require.NoError(t, err)
 	for _, ng := range able {
-		if ng.Id() == "one/"+awsworld.ZoneB {
-			t.Error("a zone group may grow where nothing is offered")
-		}
+		assert.True(t, ng.Id() != "one/"+awsworld.ZoneB, "a zone group may grow where nothing is offered")
 	}
 	assert.Equal(t, 6, len(able), "node groups may grow, want all but one of 7")
 }
@@ -159,9 +150,8 @@ func TestGroupsAtASpendCapAreLeftOut(t *testing.T) {
 	})
 	launchable := &Launchable{Provider: w.Provider}
 	groups, _, err := launchable.Process(nil, w.NodeGroups(), infos(w), nil)
-	if err != nil || len(groups) != 2 || groups[0].Id() != "cheap" || groups[1].Id() != "full" {
-		t.Errorf("groups = %v, error %v, want the one that can be paid, and the one that the core finds full", groups, err)
-	}
+	assert.Truef(t, err == nil && len(groups) == 2 && groups[0].Id() == "cheap" && groups[1].Id() == "full",
+		"groups = %v, error %v, want the one that can be paid, and the one that the core finds full", groups, err)
 	if r, ours := launchable.reasons["dear"].(why.Refusal); !ours || r.Kind != why.RefusedSpendCap || r.Cap.Of != "cluster" || r.Reasons()[0] != "at a spend cap (cluster)" {
 		t.Errorf("the dear one is left out because %v, want the cap", launchable.reasons["dear"])
 	}

@@ -104,9 +104,8 @@ func TestZoneLabelDropsNoCachedNodeInfo(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 1, 5, nil))
 	real := w.Members("a", map[string]string{corev1.LabelTopologyZone: "rack-1", "seen": "by-the-core"})
 	got := next(w, New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false), testsnapshot.NewTestSnapshotOrDie(t), "a", real...).Labels
-	if got[corev1.LabelTopologyZone] != "rack-1" || got["seen"] == "" {
-		t.Errorf("the next node is taken to have the labels %v, want those of the group's node", got)
-	}
+	assert.Truef(t, got[corev1.LabelTopologyZone] == "rack-1" && got["seen"] != "",
+		"the next node is taken to have the labels %v, want those of the group's node", got)
 }
 
 func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
@@ -136,9 +135,7 @@ func TestImplausibleNodeIsNoModelForTheNext(t *testing.T) {
 			check := func(when string, live ...*corev1.Node) {
 				t.Helper()
 				next := next(w, infos, snapshot, "a", live...)
-				if counts := next.Labels["kubernetes.io/seen"] != ""; counts != tt.counts {
-					t.Errorf("%s: the node counts for the next: %t, want %t", when, counts, tt.counts)
-				}
+				assert.Equalf(t, tt.counts, next.Labels["kubernetes.io/seen"] != "", "%s: the node counts for the next", when)
 				if memory := next.Status.Allocatable.Memory(); memory.Cmp(resource.MustParse(tt.memory)) != 0 {
 					t.Errorf("%s: the next node is taken to have %s for pods, want %s", when, memory, tt.memory)
 				}
@@ -166,12 +163,9 @@ func TestRareLabelIsNotPromised(t *testing.T) {
 	check := func(when string, live ...*corev1.Node) {
 		t.Helper()
 		got := next(w, infos, snapshot, "a", live...).Labels
-		if got["kubernetes.io/seen"] == "" || got["team"] != "dsp" || got["new"] != "promised" {
-			t.Errorf("%s: the next node is taken to have the labels %v, want those of the last", when, got)
-		}
-		if got["debug"] != "" {
-			t.Errorf("%s: the next node is taken to have the label that one node was given by hand", when)
-		}
+		assert.Truef(t, got["kubernetes.io/seen"] != "" && got["team"] == "dsp" && got["new"] == "promised",
+			"%s: the next node is taken to have the labels %v, want those of the last", when, got)
+		assert.Equalf(t, "", got["debug"], "%s: the next node is taken to have the label that one node was given by hand", when)
 	}
 	check("on the last node", last)
 	nodes.Drop(t, last)

@@ -115,14 +115,11 @@ var wholeNode = awsworld.Resources("cpu", "4", "memory", "15Gi", "pods", "29")
 func TestAClaimedGPUWakesAGroupAtZero(t *testing.T) {
 	c := newGPUCluster(t, awsworld.Group("gpu", "g4dn.xlarge", 0, 0, 5, nil))
 	c.loop(nil, nil)
-	if !c.fits() {
-		t.Error("the pod does not fit the group's template")
-	}
+	assert.True(t, c.fits(), "the pod does not fit the group's template")
 	c.class = nil
 	c.loop(nil, nil)
-	if info, _ := c.registry.GetNodeInfo("gpu"); len(info.LocalResourceSlices) > 0 {
-		t.Error("devices are assumed in a cluster without the driver's device class")
-	}
+	info, _ := c.registry.GetNodeInfo("gpu")
+	assert.Empty(t, info.LocalResourceSlices, "devices are assumed in a cluster without the driver's device class")
 }
 
 func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
@@ -151,13 +148,9 @@ func TestWhatNodesShowReplacesAssumedDevices(t *testing.T) {
 				slices = published(tt.node.Name, tt.product)
 			}
 			c.loop([]*corev1.Node{tt.node}, slices)
-			if got := c.fits(); got != tt.wantFits {
-				t.Errorf("pod fits the group's next node: %t, want %t", got, tt.wantFits)
-			}
+			assert.Equal(t, tt.wantFits, c.fits(), "pod fits the group's next node")
 			info, _ := c.registry.GetNodeInfo("gpu")
-			if got := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; got != tt.wantGPUs {
-				t.Errorf("%d nvidia.com/gpu promised, want %d", got, tt.wantGPUs)
-			}
+			assert.Equal(t, tt.wantGPUs, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"], "nvidia.com/gpu promised")
 		})
 	}
 }
@@ -201,18 +194,15 @@ func TestAssumedDevicesMakeNoNodeUnready(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx := c.loop(nil, nil) // assumed when the group had no node
-			if info, _ := c.registry.GetNodeInfo("gpu"); len(info.LocalResourceSlices) != 1 {
-				t.Fatal("nothing assumed")
-			}
+			info, _ := c.registry.GetNodeInfo("gpu")
+			require.Len(t, info.LocalResourceSlices, 1, "nothing assumed")
 			var slices map[string][]*resourceapi.ResourceSlice
 			if tt.slices != nil {
 				slices = tt.slices(tt.node.Name)
 			}
 			nodes := []*corev1.Node{tt.node}
 			_, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, drasnapshot.NewSnapshot(nil, slices, nil, nil), nil)
-			if got := len(ready) == 1; got != tt.wantReady {
-				t.Errorf("counts as ready: %t, want %t", got, tt.wantReady)
-			}
+			assert.Equal(t, tt.wantReady, len(ready) == 1, "counts as ready")
 		})
 	}
 }

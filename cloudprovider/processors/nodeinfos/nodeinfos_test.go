@@ -46,16 +46,11 @@ func TestALiveNodeKeepsWhatTheTemplatePromises(t *testing.T) {
 			got := withPromised(info, &fromgroup.Template{Template: nodetemplate.Template{Capacity: promised, Allocatable: promised}})
 
 			shown := got.Node().Status.Allocatable["nvidia.com/gpu"]
-			if shown.Value() != tt.wantGPUs {
-				t.Errorf("node shows %d GPUs, want %d", shown.Value(), tt.wantGPUs)
-			}
+			assert.Equal(t, tt.wantGPUs, shown.Value(), "node shows GPUs")
 			// The scheduler's filters read these sums, not the node: they must have been made anew.
-			if sum := got.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; sum != tt.wantGPUs {
-				t.Errorf("scheduler sees %d GPUs, want %d", sum, tt.wantGPUs)
-			}
-			if cpu := got.GetAllocatable().GetMilliCPU(); cpu != tt.wantCPU*1000 {
-				t.Errorf("scheduler sees %dm CPU, want the live node's %d", cpu, tt.wantCPU)
-			}
+			assert.Equal(t, tt.wantGPUs, got.GetAllocatable().GetScalarResources()["nvidia.com/gpu"], "scheduler sees GPUs")
+			cpu := got.GetAllocatable().GetMilliCPU()
+			assert.Truef(t, cpu == tt.wantCPU*1000, "scheduler sees %dm CPU, want the live node's %d", cpu, tt.wantCPU)
 			assert.Equal(t, 1, len(got.Pods()), "pods on the node, want the one it had")
 			if _, changed := node.Status.Allocatable["example.com/nothing"]; changed || !tt.live.Name("nvidia.com/gpu", resource.DecimalSI).Equal(*node.Status.Allocatable.Name("nvidia.com/gpu", resource.DecimalSI)) {
 				t.Error("the live node itself was changed")
@@ -88,16 +83,12 @@ func TestCachedNodeInfoWithoutGPUStillPromisesIt(t *testing.T) {
 			for _, nodes := range [][]*corev1.Node{{live}, nil} {
 				require.NoError(t, snapshot.SetClusterState(nodes, nil, nil, nil))
 				got, coreErr := infos.Process(ctx, nodes, nil, taints.TaintConfig{}, now)
-				if coreErr != nil {
-					t.Fatal(coreErr)
-				}
+				require.NoError(t, coreErr)
 				info := got["gpu"]
-				if memory := info.Node().Status.Allocatable.Memory().String(); memory != "15Gi" {
-					t.Fatalf("with %d nodes: memory %s, want the 15Gi of the cached NodeInfo", len(nodes), memory)
-				}
-				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 1 {
-					t.Errorf("with %d nodes: the scheduler sees %d GPUs on the next node, want 1", len(nodes), gpus)
-				}
+				require.Equalf(t, "15Gi", info.Node().Status.Allocatable.Memory().String(),
+					"with %d nodes: memory, want the 15Gi of the cached NodeInfo", len(nodes))
+				assert.EqualValuesf(t, 1, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"],
+					"with %d nodes: the scheduler sees GPUs on the next node", len(nodes))
 			}
 		})
 	}
@@ -126,12 +117,9 @@ func TestKubeProxyCountsOnceOnTheNextNode(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider,
 				ClusterSnapshot: predicate.NewPredicateSnapshot(store.NewBasicSnapshotStore(), handle, false, 1, false)}
 			got, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, nil, tt.daemons, taints.TaintConfig{}, time.Now())
-			if coreErr != nil {
-				t.Fatal(coreErr)
-			}
-			if cpu := got["web"].GetRequested().GetMilliCPU(); cpu != tt.want {
-				t.Errorf("%dm of CPU are taken on the next node, want %dm", cpu, tt.want)
-			}
+			require.NoError(t, coreErr)
+			cpu := got["web"].GetRequested().GetMilliCPU()
+			assert.Truef(t, cpu == tt.want, "%dm of CPU are taken on the next node, want %dm", cpu, tt.want)
 		})
 	}
 }
@@ -154,7 +142,6 @@ func TestPlaceholderNodeInfoHelpsNoPod(t *testing.T) {
 	}
 	known := framework.NewNodeInfo(&corev1.Node{}, nil)
 	infos = map[string]*framework.NodeInfo{"known": known}
-	if addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "known"}}); infos["known"] != known {
-		t.Error("a NodeInfo was replaced")
-	}
+	addPlaceholders(infos, []cloudprovider.NodeGroup{nothing{id: "known"}})
+	assert.True(t, infos["known"] == known, "a NodeInfo was replaced")
 }

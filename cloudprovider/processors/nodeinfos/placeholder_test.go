@@ -50,9 +50,8 @@ func TestPlaceholderNodeInfoRaisesNoGroup(t *testing.T) {
 	core := scaleup.New(scaleup.Options{Core: orchestrator.New()})
 	core.Initialize(&ctx, processors, state, nil, taints.TaintConfig{}, resourcequotas.NewTrackerFactory(resourcequotas.TrackerOptions{
 		QuotaProvider: resourcequotas.NewCloudQuotasProvider(w.Provider), CustomResourcesProcessor: processors.CustomResourcesProcessor}))
-	if _, err := core.ScaleUpToNodeGroupMinSize(nil, infos); err != nil {
-		t.Fatal(err)
-	}
+	_, err = core.ScaleUpToNodeGroupMinSize(nil, infos)
+	require.NoError(t, err)
 	if unknown, known := w.Target("unknown"), w.Target("known"); unknown != 0 || known != 2 {
 		t.Errorf("targets of the unknown group %d, of the known one %d, want 0 and the minimum of 2", unknown, known)
 	}

@@ -72,9 +72,8 @@ func TestDividedGPUIsNotPromisedAsWhole(t *testing.T) {
 			live := showing(w, "gpu", "g4dn.xlarge", 2*time.Minute, shown)
 			for _, nodes := range [][]*corev1.Node{live, nil} { // nil: from the template alone, as after a restart
 				info := nextNode(w, "gpu", nodes...)
-				if gpus := info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"]; gpus != 0 {
-					t.Errorf("with %d nodes the scheduler sees %d whole GPUs on the next node, want none", len(nodes), gpus)
-				}
+				assert.EqualValuesf(t, 0, info.GetAllocatable().GetScalarResources()["nvidia.com/gpu"],
+					"with %d nodes the scheduler sees whole GPUs on the next node, want none", len(nodes))
 				w.NextLoop()
 			}
 		})
@@ -86,9 +85,7 @@ func TestNoDevicesAreAssumedOnADividedGPU(t *testing.T) {
 	for name, shown := range divisions {
 		for _, age := range []time.Duration{time.Second, time.Hour} {
 			c.loop([]*corev1.Node{c.node(age, shown)}, map[string][]*resourceapi.ResourceSlice{})
-			if c.fits() {
-				t.Errorf("%s: a claim of a whole GPU fits the next node when the first is Ready for %s", name, age)
-			}
+			assert.Falsef(t, c.fits(), "%s: a claim of a whole GPU fits the next node when the first is Ready for %s", name, age)
 		}
 	}
 }
@@ -100,9 +97,8 @@ func TestNoDevicesAreAssumedWithoutNodes(t *testing.T) {
 	showing(learnt.w, "gpu", "g4dn.xlarge", 2*time.Minute, divisions["renamed slices"])
 	learnt.w.NextLoop()
 	for name, c := range map[string]*gpuCluster{"by a tag": tagged, "by a node of before": learnt} {
-		if c.loop(nil, nil); c.fits() {
-			t.Errorf("a claim of a whole GPU fits the next node whose GPU is divided %s", name)
-		}
+		c.loop(nil, nil)
+		assert.Falsef(t, c.fits(), "a claim of a whole GPU fits the next node whose GPU is divided %s", name)
 	}
 }
 
@@ -131,9 +127,7 @@ func TestAResourceThatTwoNodesLackIsNotPromised(t *testing.T) {
 			w.NextLoop()
 			got := nextNode(w, "gpu", nodes[0]).GetAllocatable().GetScalarResources()
 			for _, name := range []corev1.ResourceName{"nvidia.com/gpu", "example.com/fuse"} {
-				if (got[name] > 0) != tt.want {
-					t.Errorf("%d of %s are promised, want some: %t", got[name], name, tt.want)
-				}
+				assert.Equalf(t, tt.want, got[name] > 0, "%d of %s are promised, want some: %t", got[name], name, tt.want)
 			}
 			template := w.View().Template("gpu")
 			if fuse := template.Capacity["example.com/fuse"]; fuse.IsZero() == tt.want || len(template.Accelerators()) != 1 {
@@ -197,9 +191,7 @@ func TestMixedSizesPromiseTheLeast(t *testing.T) {
 			}
 			for name := range shown {
 				q, least := got[name], want[name]
-				if q.Cmp(least) != 0 {
-					t.Errorf("%s of %s on the next node, want %s", q.String(), name, least.String())
-				}
+				assert.Equalf(t, 0, q.Cmp(least), "%s of %s on the next node, want %s", q.String(), name, least.String())
 			}
 		})
 	}

@@ -99,9 +99,7 @@ func TestVolumeLimitsCountFromZero(t *testing.T) {
 			ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 				AutoscalingOptions: config.AutoscalingOptions{CSINodeAwareSchedulingEnabled: true}}
 			infos, coreErr := New(w.Provider, NewZoneIDs(w.Zones()), time.Hour, false).Process(ctx, []*corev1.Node{other}, nil, taints.TaintConfig{}, time.Now())
-			if coreErr != nil {
-				t.Fatal(coreErr)
-			}
+			require.NoError(t, coreErr)
 			require.NoError(t, snapshot.AddNodeInfo(infos["gpu"]))
 			got := 0
 			for got < 30 && snapshot.CheckPredicates(withVolumes(got+1), infos["gpu"].Node().Name) == nil {
@@ -119,7 +117,6 @@ func TestANodeWithoutTheEBSDriverIsNotHeldUnready(t *testing.T) {
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider}
 	volumes := csisnapshot.NewSnapshot(map[string]*storagev1.CSINode{bare.Name: {ObjectMeta: metav1.ObjectMeta{Name: bare.Name}}})
 	nodes := []*corev1.Node{bare}
-	if _, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, volumes); len(ready) != 1 {
-		t.Error("the node counts as unready for want of a driver that was only assumed")
-	}
+	_, ready := starting.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, volumes)
+	assert.Len(t, ready, 1, "the node counts as unready for want of a driver that was only assumed")
 }

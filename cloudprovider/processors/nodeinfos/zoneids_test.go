@@ -69,9 +69,7 @@ func TestAZoneIDIsPromisedWhereNodesCarryIt(t *testing.T) {
 			assert.Empty(t, cmp.Diff(want, shownZones(w, tt.nodes...)), "zone, identifier and mark (-want +got)")
 		})
 	}
-	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 0 {
-		t.Errorf("EC2 was asked %d times for what nobody needs or the nodes tell", got)
-	}
+	assert.Equal(t, 0, w.AWS.Calls()["DescribeAvailabilityZones"], "times EC2 was asked for what nobody needs or the nodes tell")
 }
 
 func TestZoneIDWithoutNodesIsLookedUpOnce(t *testing.T) {
@@ -83,9 +81,7 @@ func TestZoneIDWithoutNodesIsLookedUpOnce(t *testing.T) {
 	for range 5 {
 		shownZones(w, elsewhere)
 	}
-	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 1 {
-		t.Errorf("EC2 was asked %d times, want once", got)
-	}
+	assert.Equal(t, 1, w.AWS.Calls()["DescribeAvailabilityZones"], "times EC2 was asked, want once")
 }
 
 func TestDeniedZoneLookUpCostsOnlyIDs(t *testing.T) {
@@ -103,9 +99,7 @@ func TestDeniedZoneLookUpCostsOnlyIDs(t *testing.T) {
 	for range 5 {
 		shownZones(w, elsewhere)
 	}
-	if got := w.AWS.Calls()["DescribeAvailabilityZones"]; got != 1 {
-		t.Errorf("EC2 was asked %d times, want once", got)
-	}
+	assert.Equal(t, 1, w.AWS.Calls()["DescribeAvailabilityZones"], "times EC2 was asked, want once")
 }
 
 func TestZoneGroupHasTheIDOfItsZone(t *testing.T) {

@@ -49,14 +49,10 @@ func TestPodsOfDrainingNodesArePending(t *testing.T) {
 	var names []string
 	for _, p := range got {
 		names = append(names, p.Name)
-		if p.Spec.NodeName != "" {
-			t.Errorf("pod %s is still bound to %s", p.Name, p.Spec.NodeName)
-		}
+		assert.Equalf(t, "", p.Spec.NodeName, "pod %s is still bound", p.Name)
 	}
 	assert.Empty(t, cmp.Diff([]string{"pending", "a", "b"}, names))
-	if len(d.decided) > 0 {
-		t.Errorf("%v decided on before the scale-up", d.decided)
-	}
+	assert.Empty(t, d.decided, "decided on before the scale-up")
 	pods.ScaledUp()
 	pods.ScaledUp()
 	assert.Empty(t, cmp.Diff([]string{"draining", "gone"}, d.decided))

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coredrain "k8s.io/autoscaler/cluster-autoscaler/utils/drain"
@@ -52,8 +53,7 @@ func TestDrainMovesPodsTheCoreMoves(t *testing.T) {
 	} {
 		p := pod("pod", "node", change)
 		want := !podutil.IsMirrorPod(p) && !podutil.IsDaemonSetPod(p) && !coredrain.IsPodTerminal(p) && !coredrain.IsPodLongTerminating(p, now)
-		if got := drain.Moves(p, now); got != want {
-			t.Errorf("pod %s: moved %v, the core would say %v", name, got, want)
-		}
+		got := drain.Moves(p, now)
+		assert.Truef(t, got == want, "pod %s: moved %v, the core would say %v", name, got, want)
 	}
 }

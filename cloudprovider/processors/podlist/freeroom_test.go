@@ -88,9 +88,7 @@ func TestPodsJoinThePlan(t *testing.T) {
 	r, ctx := newFreeRoom(t, []string{"a-1", "a-2", "b-1"}, packing{late: "a-2", moved: "a-1"},
 		planned("a", "", huge), planned("a", "a-2", elsewhere), planned("c", "gone", moved))
 	left, err := r.Process(ctx, []*corev1.Pod{huge, late, moved, elsewhere})
-	if err != nil || len(left) != 0 {
-		t.Fatalf("%d pods are left (%v), want none", len(left), err)
-	}
+	require.Truef(t, err == nil && len(left) == 0, "%d pods are left (%v), want none", len(left), err)
 	got := map[string][]types.UID{}
 	for _, node := range r.Plan.Planned() {
 		for _, pod := range node.Pods {
@@ -110,12 +108,9 @@ func TestPodsThatDoNotExistDoNotJoin(t *testing.T) {
 			large, made := plannedPod("large", 2, ""), plannedPod("made", 1, "")
 			made.Annotations = map[string]string{annotation[0]: annotation[1]}
 			r, ctx := newFreeRoom(t, []string{"a-1"}, packing{made: "a-1"}, planned("a", "", large))
-			if _, err := r.Process(ctx, []*corev1.Pod{large, made}); err != nil {
-				t.Fatal(err)
-			}
-			if pods := r.Plan.Planned()[0].Pods; len(pods) != 1 {
-				t.Errorf("%d pods are planned for the node, want the one that exists", len(pods))
-			}
+			_, err := r.Process(ctx, []*corev1.Pod{large, made})
+			require.NoError(t, err)
+			assert.Len(t, r.Plan.Planned()[0].Pods, 1, "pods are planned for the node, want the one that exists")
 		})
 	}
 }
@@ -169,9 +164,7 @@ func TestPlannedPodsGetTheirNodes(t *testing.T) {
 			}
 			assert.Empty(t, cmp.Diff(tt.left, left), "still pending (-want +got)")
 			assert.Empty(t, cmp.Diff(tt.on, podsOn(t, ctx.ClusterSnapshot)), "pods by node (-want +got)")
-			if still := len(r.Plan.Planned()); still != tt.still {
-				t.Errorf("%d nodes are planned, want %d", still, tt.still)
-			}
+			assert.Equal(t, tt.still, len(r.Plan.Planned()), "nodes are planned")
 		})
 	}
 }

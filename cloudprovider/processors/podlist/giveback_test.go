@@ -104,13 +104,10 @@ func (c coming) run(t *testing.T, giveBack *GiveBack) {
 		pods = append(pods, pod)
 	}
 	left, err := podlistprocessor.NewFilterOutSchedulablePodListProcessor(scheduling.ScheduleAnywhere).Process(ctx, pods)
-	if err != nil || len(left) > 0 {
-		t.Fatalf("%v found no room, error %v", names(left), err)
-	}
+	require.Truef(t, err == nil && len(left) == 0, "%v found no room, error %v", names(left), err)
 	others := []*corev1.Pod{waiting("without-room", "", 0)}
-	if left, err = giveBack.Process(ctx, others); err != nil || len(left) != 1 {
-		t.Errorf("%v are left to help, error %v, want the pod without room", names(left), err)
-	}
+	left, err = giveBack.Process(ctx, others)
+	assert.Truef(t, err == nil && len(left) == 1, "%v are left to help, error %v, want the pod without room", names(left), err)
 }
 
 // nextNode is the template of a group whose nodes have 2 CPUs, with the pod of a DaemonSet.

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/podlistprocessor"
@@ -52,9 +53,7 @@ func TestNominationsOutsideThePlanStallNobody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r, _ := newFreeRoom(t, nil, nil, of...)
 			left := r.loop(t, plannedPod("nominated", 1, "a-starting"), plannedPod("late", 1, ""), plannedPod("huge", 64, ""))
-			if len(left) != 1 || left[0].Name != "huge" {
-				t.Errorf("%d pods are left, want the one that fits on no node", len(left))
-			}
+			assert.Truef(t, len(left) == 1 && left[0].Name == "huge", "%d pods are left, want the one that fits on no node", len(left))
 		})
 	}
 }
@@ -64,8 +63,6 @@ func TestPodAbsentForALoopStallsNobody(t *testing.T) {
 	r, _ := newFreeRoom(t, nil, nil, planned("a", "a-starting", plannedPod("nominated", 1, "")))
 	nominated, huge := plannedPod("nominated", 1, "a-starting"), plannedPod("huge", 64, "")
 	for at, pending := range [][]*corev1.Pod{{nominated, huge}, {huge}, {nominated, huge}} {
-		if left := r.loop(t, pending...); len(left) != 1 {
-			t.Errorf("loop %d: %d pods are left, want the one that fits on no node", at+1, len(left))
-		}
+		assert.Lenf(t, r.loop(t, pending...), 1, "loop %d: pods are left, want the one that fits on no node", at+1)
 	}
 }

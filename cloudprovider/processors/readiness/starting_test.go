@@ -70,12 +70,8 @@ func TestANodeIsStartingUntilItShowsItsAccelerator(t *testing.T) {
 			nodes := []*corev1.Node{tt.node}
 			for range 3 { // loops
 				all, stillReady := s.FilterOutNodesWithUnreadyResources(ctx, nodes, nodes, nil, nil)
-				if got := len(stillReady) == 1; got != tt.wantReady {
-					t.Errorf("counts as ready: %t, want %t", got, tt.wantReady)
-				}
-				if len(all) != 1 {
-					t.Fatalf("%d nodes of 1", len(all))
-				}
+				assert.Equal(t, tt.wantReady, len(stillReady) == 1, "counts as ready")
+				require.Len(t, all, 1, "nodes of 1")
 				if r, _ := kubernetes.GetNodeReadiness(all[0]); !tt.wantReady && (r.Ready || r.Reason != kubernetes.ResourceUnready) {
 					t.Errorf("among all nodes its readiness is %+v, want not ready for its resources", r)
 				}
@@ -104,13 +100,11 @@ func TestANodeIsStartingUntilAllPromisedIsShown(t *testing.T) {
 	g := newGPUNodes(t, 2, map[string]string{awsworld.Template + "resources/vpc.amazonaws.com/efa": "1"})
 	n := g.boots()
 	for _, shown := range []corev1.ResourceList{awsworld.Resources("nvidia.com/gpu", "1"), awsworld.Resources("vpc.amazonaws.com/efa", "1")} {
-		if n.Status.Allocatable = shown; !g.starts(n) {
-			t.Errorf("a node that shows only %v does not count as starting", shown)
-		}
+		n.Status.Allocatable = shown
+		assert.Truef(t, g.starts(n), "a node that shows only %v does not count as starting", shown)
 	}
-	if n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1", "vpc.amazonaws.com/efa", "1"); g.starts(n) {
-		t.Error("a node that shows all counts as starting")
-	}
+	n.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1", "vpc.amazonaws.com/efa", "1")
+	assert.False(t, g.starts(n), "a node that shows all counts as starting")
 	late := g.boots()
 	late.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	assert.Equal(t, 3*time.Minute, g.startsFor(late), "the node without the adapter counts as starting for, want 3 min")
@@ -131,9 +125,7 @@ func TestLateNodeIsReportedOnce(t *testing.T) {
 		ctx.ListerRegistry = podsOf{list: loop.pods}
 		s.FilterOutNodesWithUnreadyResources(ctx, all, loop.ready, nil, nil)
 	}
-	if events := w.Events.All(); len(events) != 1 {
-		t.Errorf("events %q, want one", events)
-	}
+	assert.Len(t, w.Events.All(), 1, "events, want one")
 }
 
 // gpuNodes is a group of GPU nodes, and the loops of a process that looks at them every ten seconds.
@@ -205,9 +197,8 @@ func TestMissingAcceleratorCostsFourMinutesAtMost(t *testing.T) {
 			g := newGPUNodes(t, 1, nil)
 			n := g.boots()
 			n.Status.Allocatable = shown
-			if got := g.startsFor(n); got < 3*time.Minute || got > 4*time.Minute {
-				t.Errorf("the node counts as starting for %s, want three to four minutes", got)
-			}
+			got := g.startsFor(n)
+			assert.Truef(t, got >= 3*time.Minute && got <= 4*time.Minute, "the node counts as starting for %s, want three to four minutes", got)
 		})
 	}
 }
@@ -250,12 +241,9 @@ func TestNodesWithoutAcceleratorAreTheGroupsProblem(t *testing.T) {
 		return ""
 	}
 	fails()
-	if want := `gpu Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu (the last one was `; !strings.HasPrefix(problem(), want) {
-		t.Errorf("problem %q, want %q", problem(), want)
-	}
-	if got := g.Withheld("gpu"); got != "" {
-		t.Errorf("%s is withheld after the first failure", got)
-	}
+	want := `gpu Auto Scaling group "gpu": its nodes came up without nvidia.com/gpu (the last one was `
+	assert.Truef(t, strings.HasPrefix(problem(), want), "problem %q, want %q", problem(), want)
+	assert.Empty(t, g.Withheld("gpu"), "is withheld after the first failure")
 	fails()
 	if got := g.Withheld("gpu"); got != "nvidia.com/gpu" || !strings.Contains(problem(), ", next try at ") {
 		t.Errorf("withheld is %q after two failures, problem %q", got, problem())
@@ -264,14 +252,12 @@ func TestNodesWithoutAcceleratorAreTheGroupsProblem(t *testing.T) {
 	works.Status.Allocatable = awsworld.Resources("nvidia.com/gpu", "1")
 	g.starts(works)
 	g.NextLoop()
-	if problem() != "" || g.Withheld("gpu") != "" {
-		t.Errorf("problem %q and withheld %q while a node shows its GPU", problem(), g.Withheld("gpu"))
-	}
+	assert.Truef(t, problem() == "" && g.Withheld("gpu") == "",
+		"problem %q and withheld %q while a node shows its GPU", problem(), g.Withheld("gpu"))
 	works.Status.Allocatable = awsworld.Resources("cpu", "4")
 	g.startsFor(works)
-	if g.NextLoop(); problem() != "" {
-		t.Errorf("problem %q for a GPU that was there", problem())
-	}
+	g.NextLoop()
+	assert.Equal(t, "", problem(), "problem for a GPU that was there")
 }
 
 func TestLateDevicePluginHasNothingLaunched(t *testing.T) {
@@ -334,13 +320,11 @@ func TestUsualTimeIsKnownAfterARestart(t *testing.T) {
 	g.ctx.ListerRegistry = podsOf{list: []*corev1.Pod{bound(first, 130*time.Second, corev1.PodSucceeded), bound(first, 20*time.Minute, corev1.PodRunning),
 		bound(second, 50*time.Minute, corev1.PodRunning), podOn(second.Name, "DaemonSet")}}
 	g.restart()
-	if got := g.startsFor(g.boots()); got != 390*time.Second {
-		t.Errorf("the node counts as starting for %s, want 390 s: three times what the first one needed at most", got)
-	}
+	assert.Equal(t, 390*time.Second, g.startsFor(g.boots()),
+		"the node counts as starting for, want 390 s: three times what the first one needed at most")
 	g.publishes(70 * time.Second)
-	if got := g.startsFor(g.boots()); got != 210*time.Second {
-		t.Errorf("the node counts as starting for %s, want 210 s: three times what one needed that was watched", got)
-	}
+	assert.Equal(t, 210*time.Second, g.startsFor(g.boots()),
+		"the node counts as starting for, want 210 s: three times what one needed that was watched")
 }
 
 func TestLostAcceleratorIsBrokenAfterTwoMinutes(t *testing.T) {
@@ -379,9 +363,8 @@ func TestLostAcceleratorIsBrokenAfterTwoMinutes(t *testing.T) {
 			tt.fall(g, n)
 			assert.Equal(t, tt.want, g.startsFor(n), "the node counts as starting for")
 			events := g.Events.All()
-			if last := events[len(events)-1]; !strings.Contains(last, "AcceleratorMissing") {
-				t.Errorf("events %q, want the last to say that the node is waited for no longer", events)
-			}
+			assert.Containsf(t, events[len(events)-1],
+				"AcceleratorMissing", "events %q, want the last to say that the node is waited for no longer", events)
 		})
 	}
 }
@@ -394,18 +377,12 @@ func TestEventNamesAcceleratorAndDeadline(t *testing.T) {
 	began := g.now.Now()
 	g.startsFor(n)
 	events := g.Events.All()[before:]
-	if len(events) != 2 {
-		t.Fatalf("events %q, want two", events)
-	}
+	require.Len(t, events, 2, "events, want two")
 	for _, want := range []string{"AcceleratorAwaited", n.Name, "nvidia.com/gpu", "Ready for 1m20s", "usually publish 1m20s", began.Add(4 * time.Minute).Format(time.RFC3339)} {
-		if !strings.Contains(events[0], want) {
-			t.Errorf("event %q lacks %q", events[0], want)
-		}
+		assert.Containsf(t, events[0], want, "event %q lacks %q", events[0], want)
 	}
 	for _, want := range []string{"AcceleratorMissing", n.Name, "has not published nvidia.com/gpu in 5m, although"} {
-		if !strings.Contains(events[1], want) {
-			t.Errorf("event %q lacks %q", events[1], want)
-		}
+		assert.Containsf(t, events[1], want, "event %q lacks %q", events[1], want)
 	}
 }
 
@@ -445,9 +422,7 @@ func TestNodeOfNewGroupStartsOneLoopLater(t *testing.T) {
 		if g := w.Cache.Snapshot().Group("gpu"); g != nil && len(g.Instances) == 1 && g.LaunchSpec != nil {
 			break
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("the group has no instance after 10 s")
-		}
+		require.False(t, time.Now().After(deadline), "the group has no instance after 10 s")
 	}
 	i := w.Cache.Snapshot().Group("gpu").Instances[0]
 	now := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
@@ -458,9 +433,8 @@ func TestNodeOfNewGroupStartsOneLoopLater(t *testing.T) {
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, AutoscalingOptions: config.AutoscalingOptions{
 		NodeGroupDefaults: config.NodeGroupAutoscalingOptions{MaxNodeStartupTime: 15 * time.Minute}}}
 	for loop, want := range []int{1, 0} {
-		if _, ready := s.FilterOutNodesWithUnreadyResources(ctx, []*corev1.Node{n}, []*corev1.Node{n}, nil, nil); len(ready) != want {
-			t.Errorf("loop %d: %d nodes count as ready, want %d", loop, len(ready), want)
-		}
+		_, ready := s.FilterOutNodesWithUnreadyResources(ctx, []*corev1.Node{n}, []*corev1.Node{n}, nil, nil)
+		assert.Lenf(t, ready, want, "loop %d: nodes count as ready", loop)
 		w.NextLoop()
 	}
 }

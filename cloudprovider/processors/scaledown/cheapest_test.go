@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
@@ -30,9 +32,7 @@ func add(t testing.TB, to clustersnapshot.ClusterSnapshot, n *corev1.Node, pods 
 	for _, p := range pods {
 		info.AddPod(framework.NewPodInfo(p, nil))
 	}
-	if err := to.AddNodeInfo(info); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, to.AddNodeInfo(info))
 }
 
 // urgent is a pod of a priority.
@@ -76,9 +76,7 @@ func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
 	sorted := func(comparers []scaledowncandidates.CandidatesComparer, nodes []*corev1.Node) (names []string) {
 		t.Helper()
 		got, err := scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, n := range got {
 			names = append(names, n.Name)
 		}
@@ -96,9 +94,7 @@ func TestNodeWhosePodsCostLeastGoesFirst(t *testing.T) {
 	}
 	// The next loop has other pods.
 	info, err := cluster.GetNodeInfo(want[6].Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, p := range info.Pods() {
 		p.Pod.DeletionTimestamp = &metav1.Time{Time: time.Now().Add(time.Hour)} // the core looks at the time
 	}
@@ -124,13 +120,10 @@ func TestOrderOfEqualCostsStays(t *testing.T) {
 	var orders [2][]*corev1.Node
 	for at, comparers := range [][]scaledowncandidates.CandidatesComparer{{previous}, {previous, &CheapestFirst{Cluster: cluster}}} {
 		var err error
-		if orders[at], err = scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes); err != nil {
-			t.Fatal(err)
-		}
+		orders[at], err = scaledowncandidates.NewScaleDownCandidatesSortingProcessor(comparers).GetScaleDownCandidates(ctx, nodes)
+		require.NoError(t, err)
 	}
-	if !slices.Equal(orders[0], orders[1]) {
-		t.Error("equal costs change the order")
-	}
+	assert.True(t, slices.Equal(orders[0], orders[1]), "equal costs change the order")
 }
 
 // go test ./cloudprovider/processors/scaledown -run '^$' -bench CheapestFirst. It leaves out the core's own comparers. No node is empty, so

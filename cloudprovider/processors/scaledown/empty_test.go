@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/simulator"
@@ -58,7 +59,5 @@ func TestSameNodesAreEmpty(t *testing.T) {
 			empty++
 		}
 	}
-	if empty == 0 || empty == len(sets) {
-		t.Errorf("%d of %d nodes are empty: the test tells nothing apart", empty, len(sets))
-	}
+	assert.Truef(t, empty != 0 && empty != len(sets), "%d of %d nodes are empty: the test tells nothing apart", empty, len(sets))
 }

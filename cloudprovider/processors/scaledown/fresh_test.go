@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/processors/nodes"
@@ -48,9 +49,7 @@ func TestShiftedZoneHasNoCandidates(t *testing.T) {
 	shifting := awsworld.Zoned(awsworld.Group("a", "m5.large", 0, 2, 5, nil), "ab")
 	shifting.ZonalShift = true
 	w := awsworld.NewAWS(t, nil, shifting)
-	if err := w.AWS.EditGroup("a", fakeaws.GroupEdit{ShiftedZones: &[]string{awsworld.ZoneB}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.EditGroup("a", fakeaws.GroupEdit{ShiftedZones: &[]string{awsworld.ZoneB}}))
 	w = w.RestartedWith(nil)
 	var all []*corev1.Node
 	for _, i := range w.Cache.Snapshot().Group("a").Instances {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -83,9 +85,8 @@ func TestPodsThatAskToBeLeftAloneKeepTheirNode(t *testing.T) {
 		deletion := options.NodeDeleteOptions{SkipNodesWithSystemPods: true, SkipNodesWithLocalStorage: true}
 		info := framework.NewNodeInfo(&corev1.Node{}, nil, framework.NewPodInfo(tt.pod, nil))
 		moves, err := simulator.GetPodsToMove(info, deletion, Rules(deletion, clocktesting.NewFakePassiveClock(start)), nil, nil, start)
-		if (err != nil) != tt.blocks || (moves.BlockingPod != nil) != tt.blocks || (len(moves.OnCompletionPods) > 0) != tt.completes {
-			t.Errorf("%s: error %v, %+v, want blocked: %t, on completion: %t", name, err, moves, tt.blocks, tt.completes)
-		}
+		assert.Truef(t, (err != nil) == tt.blocks && (moves.BlockingPod != nil) == tt.blocks && (len(moves.OnCompletionPods) > 0) == tt.completes,
+			"%s: error %v, %+v, want blocked: %t, on completion: %t", name, err, moves, tt.blocks, tt.completes)
 	}
 }
 
@@ -119,17 +120,13 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 				info.AddPod(framework.NewPodInfo(p, nil))
 			}
 		}
-		if err := snapshot.AddNodeInfo(info); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, snapshot.AddNodeInfo(info))
 	}
 	ctx := &cacontext.AutoscalingContext{CloudProvider: w.Provider, ClusterSnapshot: snapshot,
 		AutoscalingOptions: config.AutoscalingOptions{ScaleDownUnreadyEnabled: true}}
 	candidates := func() (names []string) {
 		list, err := fresh.GetScaleDownCandidates(ctx, nodes)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, n := range list {
 			names = append(names, n.Name)
 		}
@@ -137,9 +134,8 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	}
 	times := &UnneededTimes{Options: config.AutoscalingOptions{}, Kept: fresh.Kept}
 	end := after(10 * time.Minute)
-	if got, want := candidates(), []string{used.Name, plain.Name}; !slices.Equal(got, want) {
-		t.Errorf("candidates %v, want %v: the core itself says why a used node stays", got, want)
-	}
+	got, want := candidates(), []string{used.Name, plain.Name}
+	assert.Truef(t, slices.Equal(got, want), "candidates %v, want %v: the core itself says why a used node stays", got, want)
 	if got := fresh.Kept()[timed.Name]; got != (KeptBy{"default/long", end}) {
 		t.Errorf("%s is kept by %+v, want the pod whose time ends last", timed.Name, got)
 	}
@@ -148,9 +144,8 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 	}
 	now.SetTime(end)
 	w.Reread()
-	if got := candidates(); len(got) != 3 || len(fresh.Kept()) > 0 {
-		t.Errorf("candidates %v, kept %v, want all nodes once the time is over", got, fresh.Kept())
-	}
+	got = candidates()
+	assert.Truef(t, len(got) == 3 && len(fresh.Kept()) == 0, "candidates %v, kept %v, want all nodes once the time is over", got, fresh.Kept())
 	if got := times.Next(end, time.Time{}, time.Time{}); !got.IsZero() {
 		t.Errorf("another loop for the same end at %s", got)
 	}
@@ -164,15 +159,10 @@ func TestNodeIsKeptForTheTimeOfItsPod(t *testing.T) {
 		pod := web("long", timed.Name, doNotDisruptKey, "2h")
 		gone(pod)
 		info := framework.NewNodeInfo(timed, nil, framework.NewPodInfo(pod, nil))
-		if err := snapshot.SetClusterState(nil, nil, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		if err := snapshot.AddNodeInfo(info); err != nil {
-			t.Fatal(err)
-		}
-		if by := longest(ctx, timed.Name, start); by != (KeptBy{}) {
-			t.Errorf("%s is kept by %+v, which goes", timed.Name, by)
-		}
+		require.NoError(t, snapshot.SetClusterState(nil, nil, nil, nil))
+		require.NoError(t, snapshot.AddNodeInfo(info))
+		by := longest(ctx, timed.Name, start)
+		assert.Truef(t, by == (KeptBy{}), "%s is kept by %+v, which goes", timed.Name, by)
 	}
 }
 
@@ -183,18 +173,14 @@ func TestAnnotatedNodeIsNoCandidate(t *testing.T) {
 		nodes[at].Annotations = map[string]string{doNotDisruptKey: value}
 	}
 	got, err := fresh.GetScaleDownCandidates(noPods(t), nodes)
-	if err != nil || !slices.Equal(got, nodes[1:]) {
-		t.Errorf("%d candidates, error %v, want all but the annotated one", len(got), err)
-	}
+	assert.Truef(t, err == nil && slices.Equal(got, nodes[1:]), "%d candidates, error %v, want all but the annotated one", len(got), err)
 }
 
 func TestPausedGroupHasNoCandidates(t *testing.T) {
 	w, fresh, now := leftAloneWorld(t, map[string]string{group.TagPaused: "scale-down until=" + after(time.Minute).Format(time.RFC3339)})
 	for _, want := range []int{0, 3} {
 		got, err := fresh.GetScaleDownCandidates(noPods(t), w.Members("a", nil))
-		if err != nil || len(got) != want {
-			t.Errorf("at %s %d candidates, error %v, want %d", now.Now(), len(got), err, want)
-		}
+		assert.Truef(t, err == nil && len(got) == want, "at %s %d candidates, error %v, want %d", now.Now(), len(got), err, want)
 		now.Step(time.Minute)
 	}
 }
@@ -213,7 +199,5 @@ func TestInvalidValueGetsOneEvent(t *testing.T) {
 		got = append(got, e)
 	}
 	want := `Warning DoNotDisruptIgnored The annotation karpenter.sh/do-not-disrupt is ignored: "until lunch" is neither true nor a duration such as 4h`
-	if !slices.Equal(got, []string{want}) {
-		t.Errorf("events %q, want %q", got, want)
-	}
+	assert.Truef(t, slices.Equal(got, []string{want}), "events %q, want %q", got, want)
 }

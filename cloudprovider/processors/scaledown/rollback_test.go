@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -121,25 +123,20 @@ func TestRollbackReleasesNodesOfFailedRemovals(t *testing.T) {
 				r.Process(ctx, l.status)
 				now.Step(settled)
 				list, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				tainted := map[string]bool{}
 				for _, n := range list.Items {
 					if taints.HasToBeDeletedTaint(&n) {
 						tainted[n.Name] = true
 					}
-					if want := tainted[n.Name] || n.Name == "interrupted"; n.Spec.Unschedulable != want {
-						t.Errorf("%s has taints %v, and is cordoned: %t", n.Name, n.Spec.Taints, n.Spec.Unschedulable)
-					}
+					want := tainted[n.Name] || n.Name == "interrupted"
+					assert.Equalf(t, want, n.Spec.Unschedulable, "%s has taints %v, and is cordoned", n.Name, n.Spec.Taints)
 				}
 				want := everyNode
 				if l.want != "" {
 					want = l.want
 				}
-				if got := strings.Join(slices.Sorted(maps.Keys(tainted)), " "); got != want {
-					t.Errorf("loop %d: tainted are %q, want %q", n, got, want)
-				}
+				assert.Equalf(t, want, strings.Join(slices.Sorted(maps.Keys(tainted)), " "), "loop %d: tainted", n)
 			}
 		})
 	}
@@ -168,11 +165,8 @@ func TestRollbackKeepsTheCordonOfOthers(t *testing.T) {
 	r.Process(ctx, &scaledownstatus.ScaleDownStatus{Result: scaledownstatus.ScaleDownNotTried})
 	for name, want := range map[string]bool{"open": false, "cordoned": true, "left": false} {
 		got, err := client.CoreV1().Nodes().Get(t.Context(), name, metav1.GetOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Spec.Unschedulable != want || taints.HasToBeDeletedTaint(got) {
-			t.Errorf("node %s is cordoned: %t, want %t; taints %v, want none", name, got.Spec.Unschedulable, want, got.Spec.Taints)
-		}
+		require.NoError(t, err)
+		assert.Truef(t, got.Spec.Unschedulable == want && !taints.HasToBeDeletedTaint(got),
+			"node %s is cordoned: %t, want %t; taints %v, want none", name, got.Spec.Unschedulable, want, got.Spec.Taints)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	"k8s.io/autoscaler/cluster-autoscaler/core/scaledown"
@@ -50,9 +52,7 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 	for _, id := range w.IDs() {
 		of[id] = w.Nodes(id)
 		for _, n := range of[id] {
-			if err := store.Add(n); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, store.Add(n))
 		}
 	}
 	removals := func(core noneOf) *Removals {
@@ -104,14 +104,10 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 		})
 	}
 	// A deletion that AWS has accepted has lowered the target already, and does not count twice.
-	if err := w.NodeGroup("a/" + awsworld.ZoneA).DeleteNodes(a[:1]); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneA).DeleteNodes(a[:1]))
 	removable, _ := removals(noneOf{}).FilterUnremovableNodes(nil, &nodes.ScaleDownContext{ActuationStatus: deleting{empty: []string{a[0].Name}}},
 		[]simulator.NodeToBeRemoved{{Node: a[2]}, {Node: a[4]}})
-	if len(removable) != 1 {
-		t.Errorf("with one gone of two that may go, %d more may be removed, want one", len(removable))
-	}
+	assert.Len(t, removable, 1, "with one gone of two that may go, more may be removed, want one")
 	if removable, _ := removals(noneOf{}).FilterUnremovableNodes(nil, nil, []simulator.NodeToBeRemoved{{Node: a[2]}}); len(removable) != 1 {
 		t.Error("without anybody to tell what is being deleted, nothing may be removed")
 	}
@@ -120,24 +116,16 @@ func TestMinimumHoldsOverAllZoneGroups(t *testing.T) {
 func TestZoneGroupMayShrinkToSharedMinimum(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 4, 6, 9))
 	for _, id := range w.IDs() {
-		if least := w.NodeGroup(id).MinSize(); least != 0 {
-			t.Errorf("%s may shrink to %d, want to none: two of six may go, wherever they are", id, least)
-		}
+		assert.Equalf(t, 0, w.NodeGroup(id).MinSize(), "%s may shrink to, want to none: two of six may go, wherever they are", id)
 	}
-	if err := w.NodeGroup("a/" + awsworld.ZoneB).DeleteNodes(w.Nodes("a/" + awsworld.ZoneB)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.NodeGroup("a/"+awsworld.ZoneB).DeleteNodes(w.Nodes("a/"+awsworld.ZoneB)))
 	for id, want := range map[string]int{"a/" + awsworld.ZoneA: 2, "a/" + awsworld.ZoneB: 0, "a/" + awsworld.ZoneC: 2} {
-		if least := w.NodeGroup(id).MinSize(); least != want {
-			t.Errorf("%s may shrink to %d right after, want %d", id, least, want)
-		}
+		assert.Equalf(t, want, w.NodeGroup(id).MinSize(), "%s may shrink right after to", id)
 	}
-	if err := w.NodeGroup("a/" + awsworld.ZoneC).DeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]); err == nil {
-		t.Error("a node was deleted that the minimum of the group asks for")
-	}
-	if state, _ := w.AWS.Group("a"); state.Desired != 4 {
-		t.Errorf("%d desired, want the minimum of 4", state.Desired)
-	}
+	assert.Error(t, w.NodeGroup("a/"+awsworld.ZoneC).DeleteNodes(w.Nodes("a/" + awsworld.ZoneC)[:1]),
+		"a node was deleted that the minimum of the group asks for")
+	state, _ := w.AWS.Group("a")
+	assert.Equal(t, 4, state.Desired, "desired, want the minimum of 4")
 }
 
 // The core has planned its removals without the request: two nodes would count on the same free room.
@@ -145,11 +133,9 @@ func TestNoOtherNodeGoesInTheLoopOfARequest(t *testing.T) {
 	w := awsworld.NewDivided(t, nil, awsworld.Divided("a", "m5.large", 0, 3, 9))
 	r := NewRemovals(Options{Core: noneOf{}, Provider: w.Provider, Clock: clock.RealClock{}})
 	candidates := []simulator.NodeToBeRemoved{{Node: w.Nodes("a/" + awsworld.ZoneA)[0]}}
-	if goes, _ := r.FilterUnremovableNodes(nil, nil, candidates); len(goes) != 1 {
-		t.Fatal("without a request the node stays")
-	}
+	goes, _ := r.FilterUnremovableNodes(nil, nil, candidates)
+	require.Len(t, goes, 1, "without a request the node stays")
 	r.begun = []*scaledownstatus.ScaleDownNode{{Node: w.Nodes("a/" + awsworld.ZoneB)[0]}}
-	if goes, stay := r.FilterUnremovableNodes(nil, nil, candidates); len(goes)+len(stay) != 0 {
-		t.Errorf("beside a request %d nodes go, and %d are refused", len(goes), len(stay))
-	}
+	goes, stay := r.FilterUnremovableNodes(nil, nil, candidates)
+	assert.Equalf(t, 0, len(goes)+len(stay), "beside a request %d nodes go, and %d are refused", len(goes), len(stay))
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,16 +57,12 @@ func TestSpreadPodsHaveAPlaceWhileTheirNodeExists(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			snapshot := testsnapshot.NewTestSnapshotOrDie(t)
 			for name, pods := range tt.cluster {
-				if err := snapshot.AddNodeInfo(nodeWith(name, pods, tt.constraint)); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, snapshot.AddNodeInfo(nodeWith(name, pods, tt.constraint)))
 			}
 			var candidates []simulator.NodeToBeRemoved
 			for _, name := range tt.candidates {
 				info, err := snapshot.GetNodeInfo(name)
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				c := simulator.NodeToBeRemoved{Node: info.Node()}
 				for _, p := range info.Pods() {
 					c.PodsToReschedule = append(c.PodsToReschedule, p.Pod)
@@ -74,16 +72,14 @@ func TestSpreadPodsHaveAPlaceWhileTheirNodeExists(t *testing.T) {
 			removable, unremovable := keepSpread(&cacontext.AutoscalingContext{ClusterSnapshot: snapshot}, nil, candidates)
 			stay := map[string]string{}
 			for _, u := range unremovable {
-				if u.Reason != simulator.NoPlaceToMovePods {
-					t.Errorf("%s stays with reason %d, want %d", u.Node.Name, u.Reason, simulator.NoPlaceToMovePods)
-				}
+				assert.Truef(t, u.Reason == simulator.NoPlaceToMovePods,
+					"%s stays with reason %d, want %d", u.Node.Name, u.Reason, simulator.NoPlaceToMovePods)
 				stay[u.Node.Name] = u.BlockingPod.Pod.Name
 			}
 			for _, name := range tt.candidates {
 				goes := slices.ContainsFunc(removable, func(r simulator.NodeToBeRemoved) bool { return r.Node.Name == name })
-				if pod, kept := tt.stay[name]; stay[name] != pod || goes == kept {
-					t.Errorf("%s goes: %t, kept by %q; want kept by %q", name, goes, stay[name], pod)
-				}
+				pod, kept := tt.stay[name]
+				assert.Truef(t, stay[name] == pod && goes != kept, "%s goes: %t, kept by %q; want kept by %q", name, goes, stay[name], pod)
 			}
 			checkUnchanged(t, snapshot, tt.cluster)
 		})
@@ -117,11 +113,7 @@ func checkUnchanged(t *testing.T, snapshot clustersnapshot.ClusterSnapshot, clus
 	t.Helper()
 	for name, pods := range cluster {
 		info, err := snapshot.GetNodeInfo(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(info.Pods()) != len(pods) {
-			t.Errorf("node %s has %d pods afterwards, want %d", name, len(info.Pods()), len(pods))
-		}
+		require.NoError(t, err)
+		assert.Lenf(t, info.Pods(), len(pods), "node %s has pods afterwards", name)
 	}
 }

@@ -3,6 +3,8 @@ package scaledown
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/utils/clock"
 
@@ -16,9 +18,7 @@ func TestInstanceInStandbyIsNoCandidate(t *testing.T) {
 	w := awsworld.New(t, nil, awsworld.Group("a", "m5.large", 0, 2, 5, nil))
 	state, _ := w.AWS.Group("a")
 	standby, other := state.Instances[0].ID, state.Instances[1].ID
-	if err := w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{standby}}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.AWS.Do(fakeaws.Deed{Kind: fakeaws.Standby, Group: "a", Instances: []string{standby}}))
 	w.Eventually(func() string {
 		w.Reread()
 		if i, _ := w.Cache.Snapshot().Instance(standby); i == nil || i.Lifecycle != "Standby" {

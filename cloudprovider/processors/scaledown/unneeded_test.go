@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -66,9 +67,7 @@ func TestNextRemoval(t *testing.T) {
 			if tt.want != 0 {
 				want = after(tt.want)
 			}
-			if !got.Equal(want) {
-				t.Errorf("next removal %v after the first loop, want %v", got.Sub(start), tt.want)
-			}
+			assert.Truef(t, got.Equal(want), "next removal %v after the first loop, want %v", got.Sub(start), tt.want)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	apiv1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -141,16 +142,13 @@ func TestLoopsAskForNodesOnce(t *testing.T) {
 						o.Planner, w.ctx.ExpanderStrategy = filter, cheapest{filter}
 					}
 					w.initialize(o)
-					if loops := w.loop(o, planned, tt.pods); loops > 40 {
-						t.Errorf("pods wait after %d loops", loops)
-					}
+					loops := w.loop(o, planned, tt.pods)
+					assert.Truef(t, loops <= 40, "pods wait after %d loops", loops)
 					asked := 0
 					for _, size := range w.sizes() {
 						asked += size
 					}
-					if asked > tt.want {
-						t.Errorf("%d nodes asked for (%v), want at most %d", asked, w.asked, tt.want)
-					}
+					assert.Truef(t, asked <= tt.want, "%d nodes asked for (%v), want at most %d", asked, w.asked, tt.want)
 				})
 			}
 		}
@@ -188,9 +186,8 @@ func TestNodesNeverExceedOnePacking(t *testing.T) {
 			planned := plan.New(clock.RealClock{})
 			o := New(Options{Core: orchestrator.New(), Most: 20, Plan: planned, Clock: c})
 			w.initialize(o)
-			if loops := w.loop(o, planned, pods); loops > 40 {
-				t.Errorf("seed %d: pods wait after %d loops", seed, loops)
-			}
+			loops := w.loop(o, planned, pods)
+			assert.Truef(t, loops <= 40, "seed %d: pods wait after %d loops", seed, loops)
 			for _, size := range w.sizes() {
 				nodes += size
 			}
@@ -208,9 +205,8 @@ func TestNodesNeverExceedOnePacking(t *testing.T) {
 					again, _ := run(&lapsing{}, 0)
 					want = max(want, again)
 				}
-				if got > want {
-					t.Errorf("seed %d, %d nodes in one go, the time ends at look %d: asked for %v, want no more than %v", seed, most, at+1, asked, once)
-				}
+				assert.Truef(t, got <= want,
+					"seed %d, %d nodes in one go, the time ends at look %d: asked for %v, want no more than %v", seed, most, at+1, asked, once)
 			}
 		}
 	}
@@ -240,9 +236,8 @@ func TestTriesGrowWithPodsAlone(t *testing.T) {
 				}
 				return snapshot.tries
 			}
-			if few, many := tries(40), tries(160); few == 0 || many > 4*few {
-				t.Errorf("%d tries for 40 pods, and %d for 160, want four times as many at most", few, many)
-			}
+			few, many := tries(40), tries(160)
+			assert.Truef(t, few != 0 && many <= 4*few, "%d tries for 40 pods, and %d for 160, want four times as many at most", few, many)
 		})
 	}
 }
@@ -325,9 +320,8 @@ func TestGroupThatShrinksMeanwhileIsAskedOnce(t *testing.T) {
 	w := newWorld(t, map[string]zone{"a": {max: 9}})
 	o := New(Options{Core: after{orchestrator.New(), func() { w.resize("a", -1) }}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 	w.initialize(o)
-	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
-		t.Errorf("launches %q, error %v, want two nodes once", w.asked, err)
-	}
+	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
+	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}), "launches %q, error %v, want two nodes once", w.asked, err)
 }
 
 func TestPlanIsCompleteBesideGroupOfUnknownSize(t *testing.T) {
@@ -336,9 +330,8 @@ func TestPlanIsCompleteBesideGroupOfUnknownSize(t *testing.T) {
 	w.initialize(o)
 	w.provider.InsertNodeGroup(sizeless{w.provider.GetNodeGroup("a")})
 	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
-	if err != nil || !slices.Equal(w.asked, []string{"a +2"}) || len(planned.Planned()) != 2 {
-		t.Errorf("launches %q, plan %v, error %v, want two nodes in both", w.asked, planned, err)
-	}
+	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}) && len(planned.Planned()) == 2,
+		"launches %q, plan %v, error %v, want two nodes in both", w.asked, planned, err)
 }
 
 // sizeless is a node group of unknown size.
@@ -360,9 +353,7 @@ func TestFastPathPodsAreAskedForOnce(t *testing.T) {
 		t.Errorf("launches %q, error %v, want four nodes and one", w.asked, err)
 	}
 	for _, pod := range pods {
-		if !planned.Has(pod.UID) {
-			t.Errorf("pod %s is not in the plan", pod.Name)
-		}
+		assert.Truef(t, planned.Has(pod.UID), "pod %s is not in the plan", pod.Name)
 	}
 }
 
@@ -375,12 +366,10 @@ func TestPodsOfTheCoreAreInNoPlan(t *testing.T) {
 	pods[0].Annotations = map[string]string{
 		capacitybuffer.CapacityBufferFakePodAnnotationKey: capacitybuffer.CapacityBufferFakePodAnnotationValue}
 	fake.WithFakePodAnnotation(pods[1])
-	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
-		t.Errorf("launches %q, error %v, want two nodes", w.asked, err)
-	}
+	_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}), "launches %q, error %v, want two nodes", w.asked, err)
 	for at, pod := range pods {
-		if got := planned.Has(pod.UID); got != (at > 1) {
-			t.Errorf("pod %s is in the plan: %t, want %t", pod.Name, got, at > 1)
-		}
+		got := planned.Has(pod.UID)
+		assert.Truef(t, got == (at > 1), "pod %s is in the plan: %t, want %t", pod.Name, got, at > 1)
 	}
 }

@@ -111,11 +111,10 @@ func TestOneLoopAsksForEverything(t *testing.T) {
 			o := New(Options{Core: orchestrator.New(), Most: stdcmp.Or(tt.most, 20), Clock: clock.RealClock{}})
 			w.initialize(o)
 			result, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
-			if (err != nil) != tt.failed || (result.Result == status.ScaleUpError) != tt.failed {
-				t.Errorf("result = %v, error %v, want a failure %t", result.Result, err, tt.failed)
-			}
+			assert.Truef(t, (err != nil) == tt.failed && (result.Result == status.ScaleUpError) == tt.failed,
+				"result = %v, error %v, want a failure %t", result.Result, err, tt.failed)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
-			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) != 0 {
+			if left, err := w.ctx.ClusterSnapshot.ListNodeInfos(); err != nil || len(left) > 0 {
 				t.Errorf("%d nodes in the snapshot, error %v, want it as before", len(left), err)
 			}
 		})
@@ -147,9 +146,8 @@ func TestPlanOfExpanderGoesOn(t *testing.T) {
 			o := New(Options{Core: orchestrator.New(), Most: 20, Planner: &planner{tt.later}, Clock: clock.RealClock{}})
 			w.initialize(o)
 			result, err := o.ScaleUp(sized(5, 800), nil, nil, w.nodeInfos, false)
-			if err != nil || len(result.PodsTriggeredScaleUp) != 5 {
-				t.Errorf("nodes for %q, error %v, want nodes for five pods", names(result.PodsTriggeredScaleUp), err)
-			}
+			assert.Truef(t, err == nil && len(result.PodsTriggeredScaleUp) == 5,
+				"nodes for %q, error %v, want nodes for five pods", names(result.PodsTriggeredScaleUp), err)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
 		})
 	}
@@ -192,9 +190,8 @@ func TestNoScaleUpBeginsLate(t *testing.T) {
 			w := newWorld(t, map[string]zone{"a": {max: 1, dry: tt.dry}, "b": {max: 1}, "c": {max: 9}}) // the limit is a second
 			o := New(Options{Core: after{orchestrator.New(), func() { c.SetTime(c.Now().Add(tt.took)) }}, Most: 20, Clock: c})
 			w.initialize(o)
-			if _, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false); (err != nil) != tt.dry {
-				t.Errorf("error %v, want one %t", err, tt.dry)
-			}
+			_, err := o.ScaleUp(filling(5), nil, nil, w.nodeInfos, false)
+			assert.Equalf(t, tt.dry, err != nil, "error %v, want one %t", err, tt.dry)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
 		})
 	}
@@ -245,9 +242,8 @@ func TestPlanReceivesNodesWithTheirPods(t *testing.T) {
 			w, got := newWorld(t, tt.zones), plan.New(clock.RealClock{})
 			o := New(Options{Core: orchestrator.New(), Most: tt.most, Plan: got, Clock: clock.RealClock{}})
 			w.initialize(o)
-			if _, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false); err != nil {
-				t.Error(err)
-			}
+			_, err := o.ScaleUp(tt.pods, nil, nil, w.nodeInfos, false)
+			assert.NoError(t, err)
 			assert.Empty(t, cmp.Diff(tt.want, askedOf(got)), "plan (-want +got)")
 		})
 	}
@@ -269,9 +265,8 @@ func TestOtherPhaseTakesRoomThatIsLeft(t *testing.T) {
 			w.initialize(o)
 			pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 400, 1<<20), utiltest.BuildTestPod("free", tt.free, 1<<20)}
 			result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-			if err != nil || len(result.PodsTriggeredScaleUp) != 2 || len(result.PodsAwaitEvaluation) != 0 {
-				t.Errorf("nodes for %q, later %q, error %v, want nodes for both", names(result.PodsTriggeredScaleUp), names(result.PodsAwaitEvaluation), err)
-			}
+			assert.Truef(t, err == nil && len(result.PodsTriggeredScaleUp) == 2 && len(result.PodsAwaitEvaluation) == 0,
+				"nodes for %q, later %q, error %v, want nodes for both", names(result.PodsTriggeredScaleUp), names(result.PodsAwaitEvaluation), err)
 			assert.Empty(t, cmp.Diff(tt.asked, w.asked), "launches (-want +got)")
 			assert.Empty(t, cmp.Diff(tt.want, askedOf(got)), "plan (-want +got)")
 		})
@@ -284,9 +279,8 @@ func TestCutOptionIsTheLast(t *testing.T) {
 	w.ctx.ExpanderStrategy = cutting{}
 	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 	w.initialize(o)
-	if _, err := o.ScaleUp(filling(3), nil, nil, w.nodeInfos, false); err != nil || !slices.Equal(w.asked, []string{"a +2"}) {
-		t.Errorf("launches %q, error %v, want two nodes once", w.asked, err)
-	}
+	_, err := o.ScaleUp(filling(3), nil, nil, w.nodeInfos, false)
+	assert.Truef(t, err == nil && slices.Equal(w.asked, []string{"a +2"}), "launches %q, error %v, want two nodes once", w.asked, err)
 }
 
 // cutting leaves half of the pods and their nodes out of the option.
@@ -384,9 +378,8 @@ func TestScaleUpsEndWhenNothingGrows(t *testing.T) {
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
 	}}, Most: 20, Clock: clock.RealClock{}})
 	w.initialize(o)
-	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil || calls != 1 {
-		t.Errorf("%d calls, error %v, want one", calls, err)
-	}
+	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
+	assert.Truef(t, err == nil && calls == 1, "%d calls, error %v, want one", calls, err)
 }
 
 // summary is a result in words.
@@ -415,9 +408,8 @@ func TestResultCoversAllScaleUps(t *testing.T) {
 	w.initialize(o)
 	result, err := o.ScaleUp(join(inPool("c", sized(3, 800)), inPool("none", sized(1, 100)), inPool("a", sized(2, 900)), inPool("b", sized(1, 500))),
 		nil, nil, w.nodeInfos, false)
-	if err != nil || result.Result != status.ScaleUpSuccessful || result.ScaleUpError != nil {
-		t.Errorf("result %v, errors %v and %v, want success", result.Result, result.ScaleUpError, err)
-	}
+	assert.Truef(t, err == nil && result.Result == status.ScaleUpSuccessful && result.ScaleUpError == nil,
+		"result %v, errors %v and %v, want success", result.Result, result.ScaleUpError, err)
 	want := summary{Infos: []string{"a 0-1/1", "c 0-2/2"}, Triggered: []string{"a-900m-0", "a-900m-1", "c-800m-0", "c-800m-1"},
 		Remain: []string{"b-500m-0", "none-100m-0"}, Await: []string{"c-800m-2"}}
 	assert.Empty(t, cmp.Diff(want, summarized(result)), "result (-want +got)")
@@ -439,9 +431,8 @@ func TestGroupThatGrowsTwiceHasOneInfo(t *testing.T) {
 	w.initialize(o)
 	pods := []*apiv1.Pod{utiltest.BuildTestPod("in-a", 800, 1<<20), utiltest.BuildTestPod("free", 800, 1<<20)}
 	result, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
-	if diff := cmp.Diff([]string{"a 0-2/9"}, inWords(result.ScaleUpInfos)); diff != "" || err != nil {
-		t.Errorf("error %v, groups that grew (-want +got):\n%s", err, diff)
-	}
+	diff := cmp.Diff([]string{"a 0-2/9"}, inWords(result.ScaleUpInfos))
+	assert.Truef(t, diff == "" && err == nil, "error %v, groups that grew (-want +got):\n%s", err, diff)
 	if parts := o.Raises(result); len(parts) != 2 || inWords(parts[1].ScaleUpInfos)[0] != "a 1-2/9" {
 		t.Errorf("%d scale-ups, want two, the second from 1 to 2", len(parts))
 	}
@@ -461,9 +452,8 @@ func TestRequestsGetOneScaleUpALoop(t *testing.T) {
 		asked    []string
 		requests int
 	}{{[]string{"a +1", "b +1"}, 0}, {[]string{"a +1", "b +1"}, 1}} {
-		if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil {
-			t.Error(err)
-		}
+		_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+		assert.NoError(t, err)
 		if diff := cmp.Diff(want.asked, w.asked); diff != "" || requests != want.requests {
 			t.Errorf("loop %d: requests tried %d times, want %d, launches (-want +got):\n%s", loop, requests, want.requests, diff)
 		}
@@ -476,9 +466,8 @@ func TestRequestsFollowAfterOtherPods(t *testing.T) {
 	o := New(Options{Core: provreq.NewWrapperOrchestrator(orchestrator.New()), Zones: zonesByName{views: true}, Most: 2, Clock: clock.RealClock{}})
 	w.initialize(o)
 	pods := join(requested("request"), sized(2, 800), []*apiv1.Pod{utiltest.BuildTestPod("in-a", 700, 1<<20)})
-	if _, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false); err != nil {
-		t.Error(err)
-	}
+	_, err := o.ScaleUp(pods, nil, nil, w.nodeInfos, false)
+	assert.NoError(t, err)
 	if diff := cmp.Diff([]string{"a +1", "b +1"}, w.asked); diff != "" || !w.ctx.ProvisioningRequestScaleUpMode {
 		t.Errorf("the next scale-up is for requests: %t, want true, launches (-want +got):\n%s", w.ctx.ProvisioningRequestScaleUpMode, diff)
 	}
@@ -492,9 +481,8 @@ func TestAllOrNothingIsAskedOnce(t *testing.T) {
 		return &status.ScaleUpStatus{Result: status.ScaleUpSuccessful}, nil
 	}}, Most: 20, Plan: plan.New(clock.RealClock{}), Clock: clock.RealClock{}})
 	w.initialize(o)
-	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true); err != nil || calls != 1 {
-		t.Errorf("%d calls, error %v, want one", calls, err)
-	}
+	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, true)
+	assert.Truef(t, err == nil && calls == 1, "%d calls, error %v, want one", calls, err)
 }
 
 func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
@@ -502,13 +490,11 @@ func TestMinimumSizesCountNodesJustAskedFor(t *testing.T) {
 	w.provider.SetResourceLimiter(cloudprovider.NewResourceLimiter(nil, map[string]int64{cloudprovider.ResourceNameCores: 3}))
 	o := New(Options{Core: orchestrator.New(), Most: 20, Clock: clock.RealClock{}})
 	w.initialize(o)
-	if _, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false); err != nil {
-		t.Fatal(err)
-	}
+	_, err := o.ScaleUp(filling(2), nil, nil, w.nodeInfos, false)
+	require.NoError(t, err)
 	for range 2 {
-		if _, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos); err != nil {
-			t.Fatal(err)
-		}
+		_, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
+		require.NoError(t, err)
 	}
 	// The second time the nodes would be in the list of the cluster's nodes.
 	assert.Empty(t, cmp.Diff([]string{"a +2", "b +1", "b +1"}, w.asked), "launches (-want +got)")
@@ -544,17 +530,14 @@ func TestMinimumByTheClockNeedsNoFlag(t *testing.T) {
 		for range 2 {
 			o.Refresh()
 			if w.ctx.EnforceNodeGroupMinSize {
-				if _, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos); err != nil {
-					t.Fatal(err)
-				}
+				_, err := o.ScaleUpToNodeGroupMinSize(nil, w.nodeInfos)
+				require.NoError(t, err)
 			}
 		}
 		slices.Sort(w.asked)
 		assert.Emptyf(t, cmp.Diff(tt.want, w.asked), "with the flag: %t, and %v below a minimum by the clock: launches (-want +got)", tt.flag, tt.below)
 		clear(tt.below)
 		o.Refresh()
-		if w.ctx.EnforceNodeGroupMinSize != tt.flag {
-			t.Errorf("the flag is %t once no group is below, want %t", w.ctx.EnforceNodeGroupMinSize, tt.flag)
-		}
+		assert.Equal(t, tt.flag, w.ctx.EnforceNodeGroupMinSize, "the flag once no group is below")
 	}
 }

@@ -127,9 +127,7 @@ func TestPodsAreServedInPhases(t *testing.T) {
 				recorder.ctx.ProvisioningRequestScaleUpMode = false
 				result, err := o.ScaleUp(pods, nil, nil, nil, tt.allOrNothing)
 				later = append(later, names(result.PodsAwaitEvaluation))
-				if (err != nil) != (tt.err != nil) {
-					t.Errorf("error %v, want %v", err, tt.err)
-				}
+				assert.Truef(t, (err != nil) == (tt.err != nil), "error %v, want %v", err, tt.err)
 			}
 			assert.Empty(t, cmp.Diff(tt.calls, recorder.calls), "scale-ups (-want +got)")
 			assert.Empty(t, cmp.Diff(tt.later, later), "pods that await evaluation (-want +got)")

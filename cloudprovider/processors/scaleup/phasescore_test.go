@@ -75,9 +75,7 @@ func TestRequestsDoNotPassOverOtherPods(t *testing.T) {
 	for range 8 {
 		before := r.tries
 		result, err := o.ScaleUp(waiting, nil, nil, nil, false)
-		if err == nil {
-			t.Fatal("no error")
-		}
+		require.Error(t, err, "no error")
 		switch later := names(result.PodsAwaitEvaluation); {
 		case len(later) != 1:
 			phases = append(phases, "in-a")

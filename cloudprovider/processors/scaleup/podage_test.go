@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	apiv1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	provreqv1 "k8s.io/autoscaler/cluster-autoscaler/apis/provisioningrequest/autoscaling.x-k8s.io/v1"
@@ -44,9 +45,8 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 			}
 			delay := &NoPodAgeDelay{ActionableClusterProcessor: processors.ActionableClusterProcessor, Enforcer: processors.ScaleUpEnforcer, MaxNodesTotal: tt.maxNodesTotal}
 			autoscaling := &cacontext.AutoscalingContext{AutoscalingOptions: options}
-			if abort, err := delay.ShouldAbort(autoscaling, nil, make([]*apiv1.Node, tt.ready), time.Now()); abort || err != nil {
-				t.Fatalf("ShouldAbort = %v, %v; the core's own processor would go on", abort, err)
-			}
+			abort, err := delay.ShouldAbort(autoscaling, nil, make([]*apiv1.Node, tt.ready), time.Now())
+			require.Truef(t, !abort && err == nil, "ShouldAbort = %v, %v; the core's own processor would go on", abort, err)
 			assert.Equal(t, tt.want, delay.ShouldForceScaleUp(tt.pods), "ShouldForceScaleUp")
 		})
 	}
@@ -55,9 +55,8 @@ func TestScaleUpIsForcedOnlyAgainstPodAge(t *testing.T) {
 func TestCoresReasonToAbortIsKept(t *testing.T) {
 	processors := caprocessors.DefaultProcessors(config.AutoscalingOptions{})
 	delay := &NoPodAgeDelay{ActionableClusterProcessor: aborting{processors.ActionableClusterProcessor}, Enforcer: processors.ScaleUpEnforcer}
-	if abort, _ := delay.ShouldAbort(nil, nil, nil, time.Now()); !abort {
-		t.Error("ShouldAbort = false where the wrapped processor said true")
-	}
+	abort, _ := delay.ShouldAbort(nil, nil, nil, time.Now())
+	assert.True(t, abort, "ShouldAbort = false where the wrapped processor said true")
 }
 
 type aborting struct {

@@ -41,8 +41,6 @@ func TestTheCoreDoesNotHearOfRaisesThatAShadowPretends(t *testing.T) {
 	o := New(Options{Core: orchestrator.New(), Most: 20, Plan: got, Clock: clock.RealClock{}, Pretends: true})
 	w.initialize(o)
 	result, err := o.ScaleUp(sized(1, 800), nil, nil, w.nodeInfos, false)
-	if err != nil || result.Result != status.ScaleUpSuccessful {
-		t.Errorf("result = %v, error %v, want a success", result.Result, err)
-	}
+	assert.Truef(t, err == nil && result.Result == status.ScaleUpSuccessful, "result = %v, error %v, want a success", result.Result, err)
 	assert.Empty(t, cmp.Diff([][]string{{"a", "800m-0"}}, got.nodes), "nodes (-want +got)")
 }

@@ -85,30 +85,23 @@ func TestDecisionIsMadeOnceAndComparedWithTheLeaders(t *testing.T) {
 	pods := w.pods(0, 3)
 	require.Empty(t, cmp.Diff([]string{"p0", "p1", "p2"}, w.loop(pods)), "pods to decide for (-want +got)")
 	require.NoError(t, w.NodeGroup("a").IncreaseSize(2))
-	if got := w.Target("a"); got != 2 {
-		t.Errorf("the target size is %d within a scale-up, want the 2 nodes that were decided", got)
-	}
+	assert.Equal(t, 2, w.Target("a"), "the target size within a scale-up, want the 2 nodes that were decided")
 	w.Asked(plan.Nodes("a", [][]*corev1.Pod{pods[:2], pods[2:]})...)
-	if got := w.Target("a"); got != 0 {
-		t.Errorf("the target size is %d after the scale-up, want AWS's own 0", got)
-	}
-	if got := w.loop(pods); got != nil {
-		t.Errorf("the shadow decides again for %q", got)
-	}
+	assert.Equal(t, 0, w.Target("a"), "the target size after the scale-up, want AWS's own 0")
+	got := w.loop(pods)
+	assert.Truef(t, got == nil, "the shadow decides again for %q", got)
 
 	w.raise("b", 3)
 	w.loop(nil)
 	w.clock.Step(settle)
 	w.loop(nil)
 	report := w.Report()
-	if len(report.Comparisons) != 1 || len(report.Days) != 1 || report.Waiting != 0 {
-		t.Fatalf("report = %+v, want one comparison of one day", report)
-	}
+	require.Truef(t, len(report.Comparisons) == 1 && len(report.Days) == 1 && report.Waiting == 0,
+		"report = %+v, want one comparison of one day", report)
 	c := report.Comparisons[0]
 	assert.Empty(t, cmp.Diff("pods: 3, nodes: 2 in a (leader: 0), 0 in b (leader: 3)", c.What()), "comparison (-want +got)")
-	if !c.OtherGroups() || c.Both != 3 || c.PerHour.Shadow <= 0 || c.PerHour.Leader <= c.PerHour.Shadow {
-		t.Errorf("comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
-	}
+	assert.Truef(t, c.OtherGroups() && c.Both == 3 && c.PerHour.Shadow > 0 && c.PerHour.Leader > c.PerHour.Shadow,
+		"comparison = %+v, want other groups, three pods and the higher price of GPUs", c)
 	assert.Empty(t, cmp.Diff(map[string]decision.Reason{"b": {Code: decision.CodeTaint, Message: "a taint"}}, c.Causes), "causes (-want +got)")
 }
 
@@ -189,9 +182,8 @@ func TestRemovalsAreCompared(t *testing.T) {
 		"true [a]: the leader kept it for 10.0 s, until it was needed again",
 	}
 	assert.Empty(t, cmp.Diff(want, got), "removals (-want +got)")
-	if sum := report.Days[0].Removals; sum.Both != 2 || sum.Mean() != -10 {
-		t.Errorf("sum of the day = %+v, want two, 10 s later", sum)
-	}
+	sum := report.Days[0].Removals
+	assert.Truef(t, sum.Both == 2 && sum.Mean() == -10, "sum of the day = %+v, want two, 10 s later", sum)
 }
 
 func TestMemoryIsBounded(t *testing.T) {
@@ -205,9 +197,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		w.loop(nil)
 	}
 	report := w.Report()
-	if got := []int{len(report.Comparisons), len(report.Days), report.Waiting}; !cmp.Equal(got, []int{mostComparisons, mostDays, 0}) {
-		t.Errorf("%v comparisons, days and waiting pods, want the bounds", got)
-	}
+	got := []int{len(report.Comparisons), len(report.Days), report.Waiting}
+	assert.Truef(t, cmp.Equal(got, []int{mostComparisons, mostDays, 0}), "%v comparisons, days and waiting pods, want the bounds", got)
 }
 
 func TestNodeGroupsOfAShadowWriteNothing(t *testing.T) {
@@ -216,16 +207,12 @@ func TestNodeGroupsOfAShadowWriteNothing(t *testing.T) {
 	ng := w.NodeGroup("a")
 	assert.NoError(t, ng.IncreaseSize(2))
 	assert.NoError(t, ng.DecreaseTargetSize(-1))
-	if ng.DeleteNodes([]*corev1.Node{node}) == nil || ng.ForceDeleteNodes([]*corev1.Node{node}) == nil {
-		t.Error("a shadow removed a node")
-	}
+	assert.True(t, ng.DeleteNodes([]*corev1.Node{node}) != nil && ng.ForceDeleteNodes([]*corev1.Node{node}) != nil, "a shadow removed a node")
 	var writes []string
 	for _, c := range w.AWS.CallLog() {
 		if !strings.HasPrefix(c.Action, "Describe") {
 			writes = append(writes, c.Action)
 		}
 	}
-	if writes != nil {
-		t.Errorf("AWS was asked for %q", writes)
-	}
+	assert.Truef(t, writes == nil, "AWS was asked for %q", writes)
 }

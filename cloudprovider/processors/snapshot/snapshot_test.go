@@ -115,9 +115,7 @@ func TestUnknownClaimsDoNotEndTheProcess(t *testing.T) {
 	clear(w.claims)
 	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
 	for range *loops {
-		if err := s.SetClusterState(w.nodes, w.pods, w.read(), nil); err == nil {
-			t.Fatal("no error, although no claim is known")
-		}
+		require.Error(t, s.SetClusterState(w.nodes, w.pods, w.read(), nil), "no error, although no claim is known")
 	}
 }
 
@@ -147,13 +145,11 @@ func TestPredicatesOfClaimsDoNotEndTheProcess(t *testing.T) {
 		for range 2 {
 			s.Fork()
 			for _, pod := range waiting {
-				if _, err := s.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{}); err != nil {
-					t.Fatal(err)
-				}
+				_, err := s.SchedulePodOnAnyNodeMatching(pod, clustersnapshot.SchedulingOptions{})
+				require.NoError(t, err)
 			}
-			if _, err := s.SchedulePodOnAnyNodeMatching(newClaimant(w, "late"), clustersnapshot.SchedulingOptions{}); err == nil {
-				t.Fatal("a pod was scheduled without a free device")
-			}
+			_, err := s.SchedulePodOnAnyNodeMatching(newClaimant(w, "late"), clustersnapshot.SchedulingOptions{})
+			require.Error(t, err, "a pod was scheduled without a free device")
 			s.Revert()
 		}
 	}
@@ -189,9 +185,8 @@ func TestPredicatesOfCSINodesDoNotEndTheProcess(t *testing.T) {
 			s.CsiSnapshot().RemoveCSINode(node.Name)
 		}
 		s.Revert()
-		if _, err := s.SchedulePodOnAnyNodeMatching(waits, clustersnapshot.SchedulingOptions{}); err == nil {
-			t.Fatal("a pod was scheduled beside one that does not exist")
-		}
+		_, err := s.SchedulePodOnAnyNodeMatching(waits, clustersnapshot.SchedulingOptions{})
+		require.Error(t, err, "a pod was scheduled beside one that does not exist")
 	}
 }
 
@@ -219,9 +214,7 @@ func TestRemoveNodeWithBorrowedClaim(t *testing.T) {
 			w.load(t, s)
 			require.NoError(t, s.RemoveNodeInfo("n0"))
 			infos, err := s.ListNodeInfos()
-			if err != nil || len(infos) != 1 || infos[0].Node().Name != "n1" {
-				t.Errorf("nodes left: %v (%v), want n1", infos, err)
-			}
+			assert.Truef(t, err == nil && len(infos) == 1 && infos[0].Node().Name == "n1", "nodes left: %v (%v), want n1", infos, err)
 		})
 	}
 }
@@ -234,9 +227,8 @@ func TestRemoveNodeWithUnknownClaim(t *testing.T) {
 		framework.NewPodInfo(newClaimant(w, "daemon"), nil)) // as the core adds a DaemonSet's pod to a node to come
 	require.NoError(t, s.AddNodeInfo(info))
 	require.NoError(t, s.RemoveNodeInfo("new"))
-	if _, err := s.GetNodeInfo("new"); err == nil {
-		t.Error("the node is still there")
-	}
+	_, err := s.GetNodeInfo("new")
+	assert.Error(t, err, "the node is still there")
 }
 
 func TestSimulationLeavesReadClaimsAlone(t *testing.T) {
@@ -248,9 +240,7 @@ func TestSimulationLeavesReadClaimsAlone(t *testing.T) {
 	before := claim.DeepCopy()
 	s := New(byDefault, framework.NewTestFrameworkHandleOrDie(t))
 	w.load(t, s)
-	if err := s.SchedulePod(waits, "n0"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.SchedulePod(waits, "n0"))
 	assert.Empty(t, cmp.Diff(before, claim), "the simulation changed the informer's claim (-before +after)")
 }
 
@@ -258,9 +248,7 @@ func TestSimulationLeavesReadClaimsAlone(t *testing.T) {
 func requested(t *testing.T, s clustersnapshot.ClusterSnapshot) string {
 	t.Helper()
 	infos, err := s.ListNodeInfos()
-	if err != nil || len(infos) != 1 {
-		t.Fatalf("%d nodes (%v), want 1", len(infos), err)
-	}
+	require.Truef(t, err == nil && len(infos) == 1, "%d nodes (%v), want 1", len(infos), err)
 	return fmt.Sprintf("%d pods, %dm", len(infos[0].Pods()), infos[0].GetRequested().GetMilliCPU())
 }
 
@@ -276,15 +264,11 @@ func TestPodsCountAsTheyAreNow(t *testing.T) {
 	expect := func(want string) {
 		t.Helper()
 		w.load(t, s)
-		if got := requested(t, s); got != want {
-			t.Errorf("the node has %s, want %s", got, want)
-		}
+		assert.Equal(t, want, requested(t, s), "the node has")
 	}
 	expect("2 pods, 3000m")
 	// The next loop must not see a pod that this loop tried.
-	if err := s.SchedulePod(asks(newPod("tried", ""), "4"), "n0"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.SchedulePod(asks(newPod("tried", ""), "4"), "n0"))
 	expect("2 pods, 3000m")
 	w.pods[0] = asks(w.pods[0], "5") // resized
 	expect("2 pods, 7000m")

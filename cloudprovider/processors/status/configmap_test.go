@@ -47,9 +47,8 @@ func inWorld(t *testing.T, test func(*world)) {
 				return false, nil, nil
 			})
 		}
-		if _, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now()); err != nil {
-			t.Fatal(err)
-		}
+		_, err := utils.WriteStatusConfigMap(w.server, namespace, *utils.EmptyClusterAutoscalerStatus(), nil, name, time.Now())
+		require.NoError(t, err)
 		w.writer, w.writes = NewWriter(corestatus.NewDefaultAutoscalingStatusProcessor(), w.server, namespace, name), 0
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -97,9 +96,7 @@ func TestLoopsWaitForNoWrite(t *testing.T) {
 		w.loop("three")
 		time.Sleep(2*slow + time.Millisecond)
 		w.wantWritten("three")
-		if w.writes != 2 {
-			t.Errorf("%d writes, want the first and the newest", w.writes)
-		}
+		assert.Equal(t, 2, w.writes, "writes, want the first and the newest")
 	})
 }
 
@@ -110,18 +107,13 @@ func TestOthersKeepTheirPart(t *testing.T) {
 		labelled := w.written()
 		labelled.Labels = map[string]string{"team": "a"}
 		labelled.Data["notes"] = "by somebody"
-		if _, err := w.server.CoreV1().ConfigMaps(namespace).Update(t.Context(), labelled, metav1.UpdateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := w.server.CoreV1().ConfigMaps(namespace).Update(t.Context(), labelled, metav1.UpdateOptions{})
+		require.NoError(t, err)
 		w.loop("two")
 		time.Sleep(2 * slow)
 		w.wantWritten("two")
-		if w.written().Labels["team"] != "a" {
-			t.Error("the label of somebody else is gone")
-		}
-		if w.written().Data["notes"] != "by somebody" {
-			t.Error("the data of somebody else is gone")
-		}
+		assert.Equal(t, "a", w.written().Labels["team"], "the label of somebody else is gone")
+		assert.Equal(t, "by somebody", w.written().Data["notes"], "the data of somebody else is gone")
 	})
 }
 
@@ -144,9 +136,8 @@ func TestDeletionComesLast(t *testing.T) {
 		w.writer.CleanUp()
 		w.loop("three")
 		time.Sleep(2 * slow)
-		if m := w.written(); m != nil {
-			t.Errorf("the status is %+v after its deletion", m)
-		}
+		m := w.written()
+		assert.Truef(t, m == nil, "the status is %+v after its deletion", m)
 	})
 }
 

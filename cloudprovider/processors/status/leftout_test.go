@@ -44,9 +44,7 @@ func TestEventOnPodCountsGroupsLeftOut(t *testing.T) {
 			launchable.AddLeftOut(s)
 			(&scaleup.EventingScaleUpStatusProcessor{}).Process(z.ctx, s)
 			events := z.published()
-			if len(events) != 2 {
-				t.Errorf("%d events on 2 pods: %q", len(events), events)
-			}
+			assert.Equalf(t, 2, len(events), "events on 2 pods: %q", events)
 			for _, event := range events {
 				// The core lists the reasons in any order.
 				reasons := strings.Split(strings.TrimPrefix(event, "Normal NotTriggerScaleUp pod didn't trigger scale-up: "), ", ")

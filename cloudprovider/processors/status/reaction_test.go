@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -51,9 +52,8 @@ func TestReactionIsMeasuredOncePerPod(t *testing.T) {
 	now.SetTime(start.Add(2 * time.Second))
 	r.Process(nil, asked)
 	r.Process(nil, asked) // the first launch brought too few nodes
-	if want := []time.Duration{2 * time.Second, 2 * time.Second}; !slices.Equal(got.asked, want) {
-		t.Errorf("asked after %v, want %v", got.asked, want)
-	}
+	want := []time.Duration{2 * time.Second, 2 * time.Second}
+	assert.Truef(t, slices.Equal(got.asked, want), "asked after %v, want %v", got.asked, want)
 
 	now.SetTime(start.Add(40 * time.Second))
 	handler.OnUpdate(one, running(one, corev1.ConditionFalse))
@@ -66,9 +66,7 @@ func TestReactionIsMeasuredOncePerPod(t *testing.T) {
 	if want := []time.Duration{45 * time.Second}; !slices.Equal(got.ready, want) {
 		t.Errorf("ready after %v, want %v", got.ready, want)
 	}
-	if len(r.since) != 0 {
-		t.Errorf("pods are timed still: %v", r.since)
-	}
+	assert.Empty(t, r.since, "pods are timed still")
 }
 
 func TestReactionTimesABoundedNumberOfPods(t *testing.T) {
@@ -80,7 +78,6 @@ func TestReactionTimesABoundedNumberOfPods(t *testing.T) {
 		s.PodsTriggeredScaleUp = append(s.PodsTriggeredScaleUp, unschedulable(fmt.Sprint(i), start))
 	}
 	r.Process(nil, s)
-	if len(r.since) != maxTimed || len(got.asked) != maxTimed {
-		t.Errorf("%d pods are timed, %d counted, want %d", len(r.since), len(got.asked), maxTimed)
-	}
+	assert.Truef(t, len(r.since) == maxTimed && len(got.asked) == maxTimed,
+		"%d pods are timed, %d counted, want %d", len(r.since), len(got.asked), maxTimed)
 }

@@ -103,12 +103,8 @@ func TestSameCauseIsRepeatedAfterTenMinutes(t *testing.T) {
 		}
 		w.now.SetTime(w.now.Now().Add(10 * time.Second))
 	}
-	if len(at) != 2 || at[0] != 0 || at[1] < causeAgain {
-		t.Errorf("events at %v, want one at once and one after %v", at, causeAgain)
-	}
-	if w.read > 15 {
-		t.Errorf("the report was read %d times in 125 loops, want few", w.read)
-	}
+	assert.Truef(t, len(at) == 2 && at[0] == 0 && at[1] >= causeAgain, "events at %v, want one at once and one after %v", at, causeAgain)
+	assert.Truef(t, w.read <= 15, "the report was read %d times in 125 loops, want few", w.read)
 }
 
 func TestChangedCauseIsAnEvent(t *testing.T) {
@@ -127,13 +123,9 @@ func TestOtherResultsPublishNoCause(t *testing.T) {
 	pod := pending("one", "1", nil)
 	w.says(pod, "a")
 	for _, result := range []scaleup.ScaleUpResult{scaleup.ScaleUpSuccessful, scaleup.ScaleUpError} {
-		if got := w.loop(result, pod); len(got) > 0 {
-			t.Errorf("result %d: events %q, want none", result, got)
-		}
+		assert.Emptyf(t, w.loop(result, pod), "result %d: events, want none", result)
 	}
-	if got := w.loop(scaleup.ScaleUpLimitedByMaxNodesTotal, pod); len(got) != 1 {
-		t.Errorf("events %q of a full cluster, want one", got)
-	}
+	assert.Len(t, w.loop(scaleup.ScaleUpLimitedByMaxNodesTotal, pod), 1, "events of a full cluster, want one")
 }
 
 func TestCoreStillPublishesLaunches(t *testing.T) {
@@ -141,9 +133,8 @@ func TestCoreStillPublishesLaunches(t *testing.T) {
 	w.unhelped.Process(w.ctx, &scaleup.ScaleUpStatus{Result: scaleup.ScaleUpSuccessful, PodsTriggeredScaleUp: []*corev1.Pod{pending("one", "1", nil)},
 		ScaleUpInfos: []nodegroupset.ScaleUpInfo{{Group: w.NodeGroup("web"), NewSize: 1, MaxSize: 5}}})
 	w.unhelped.Publish()
-	if got := w.published(); len(got) != 1 || w.read != 0 {
-		t.Errorf("events %q after %d reports, want one after none", got, w.read)
-	}
+	got := w.published()
+	assert.Truef(t, len(got) == 1 && w.read == 0, "events %q after %d reports, want one after none", got, w.read)
 }
 
 func TestPodsThatLeftAreForgotten(t *testing.T) {
@@ -152,9 +143,7 @@ func TestPodsThatLeftAreForgotten(t *testing.T) {
 	w.loop(scaleup.ScaleUpNoOptionsAvailable, pod)
 	w.now.SetTime(w.now.Now().Add(causeAgain))
 	w.loop(scaleup.ScaleUpNotNeeded)
-	if len(w.unhelped.said) != 0 {
-		t.Errorf("%d pods are remembered, want none", len(w.unhelped.said))
-	}
+	assert.Empty(t, w.unhelped.said, "pods are remembered, want none")
 }
 
 // The API server gets the second cause of a pod seconds after the first, through a recorder as the process makes it.

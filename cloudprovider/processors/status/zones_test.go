@@ -60,9 +60,7 @@ func newZonalWorld(t *testing.T, w *awsworld.World, objects ...runtime.Object) *
 		ClusterSnapshot:          predicate.NewPredicateSnapshot(store.NewDeltaSnapshotStore(1), handle, false, 1, false),
 		TemplateNodeInfoRegistry: nodeinfosprovider.NewTemplateNodeInfoRegistry(nodeinfos.New(w.Provider, zoneIDs, time.Hour, false)),
 		AutoscalingKubeClients:   cacontext.AutoscalingKubeClients{Recorder: z.recorder}}
-	if err := z.ctx.TemplateNodeInfoRegistry.Recompute(z.ctx, nil, nil, taints.TaintConfig{}, time.Now()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, z.ctx.TemplateNodeInfoRegistry.Recompute(z.ctx, nil, nil, taints.TaintConfig{}, time.Now()))
 	return z
 }
 
@@ -156,12 +154,8 @@ func TestPodThatNeedsAZoneDividesGroup(t *testing.T) {
 			w := awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "m5.large", 0, 0, 5, tt.tags), "abc"))
 			z := newZonalWorld(t, w)
 			woken := z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), tt.atMaximum, tt.pod)
-			if (len(woken) > 0) != tt.woken {
-				t.Errorf("the pod wakes %q, want one: %t", woken, tt.woken)
-			}
-			if w.Dividing() != tt.divided {
-				t.Errorf("the group will be divided: %t, want %t", w.Dividing(), tt.divided)
-			}
+			assert.Equalf(t, tt.woken, len(woken) > 0, "the pod wakes %q, want one: %t", woken, tt.woken)
+			assert.Equal(t, tt.divided, w.Dividing(), "the group will be divided")
 			if err := w.Refresh(); err != nil || w.View().HasZoneGroups() != tt.divided || w.Dividing() {
 				t.Errorf("the group is divided: %t, want %t (error %v)", w.View().HasZoneGroups(), tt.divided, err)
 			}
@@ -174,13 +168,9 @@ func TestCoolingGroupTakesNoPod(t *testing.T) {
 	z := newZonalWorld(t, awsworld.NewDivided(t, nil, awsworld.Zoned(awsworld.Group("several", "g4dn.xlarge", 0, 0, 5, nil), "ab"),
 		awsworld.Zoned(awsworld.Group("b-alone", "m5.large", 0, 0, 5, nil), "b")))
 	z.AWS.AddShortage(fakeaws.Shortage{InstanceType: "m5.large"})
-	if err := z.Grow("b-alone", 1); err == nil {
-		t.Fatal("launched where there is no capacity")
-	}
+	require.Error(t, z.Grow("b-alone", 1), "launched where there is no capacity")
 	pod := pending("b", "1", map[string]string{corev1.LabelTopologyZone: awsworld.ZoneB})
-	if woken := z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod); len(woken) > 0 {
-		t.Errorf("the pod wakes %q, want none during the cool-down", woken)
-	}
+	assert.Empty(t, z.loop(z.zones(testclock.NewFakePassiveClock(time.Now())), "", pod), "the pod wakes, want none during the cool-down")
 }
 
 func TestUntriedScaleUpDividesNoGroup(t *testing.T) {

@@ -79,18 +79,14 @@ func outcome(c accountcheck.Check, action string) string {
 func desired(t *testing.T, s *fakeaws.Server, group string) int {
 	t.Helper()
 	g, ok := s.Group(group)
-	if !ok {
-		t.Fatalf("no group %q", group)
-	}
+	require.Truef(t, ok, "no group %q", group)
 	return g.Desired
 }
 
 func TestEveryPermissionOfThePolicyIsShown(t *testing.T) {
 	newAWS(t, nil)
 	code, check, complaints := run(t)
-	if code != command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for _, policy := range []string{"policy-aws.json", "policy-aws-cn.json", "policy-aws-us-gov.json"} {
 		raw, err := os.ReadFile("../../../manifests/iam/" + policy)
 		require.NoError(t, err)
@@ -103,9 +99,7 @@ func TestEveryPermissionOfThePolicyIsShown(t *testing.T) {
 	for _, p := range check.Permissions {
 		switch {
 		case p.Outcome == "not-tried":
-			if p.Meaning == "" {
-				t.Errorf("%s was not tried for no reason", p.Action)
-			}
+			assert.Truef(t, p.Meaning != "", "%s was not tried for no reason", p.Action)
 		case p.Outcome != "allowed" || p.RequestID == "":
 			t.Errorf("%s is %s, request ID %q: %s", p.Action, p.Outcome, p.RequestID, p.Meaning)
 		}
@@ -127,21 +121,17 @@ func TestDeniedPermission(t *testing.T) {
 	server := newAWS(t, nil)
 	server.Deny("DescribeImages")
 	code, check, complaints := run(t)
-	if code != command.ExitFindings || !strings.Contains(complaints, "ec2:DescribeImages is denied") {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Truef(t, code == command.ExitFindings && strings.Contains(complaints, "ec2:DescribeImages is denied"),
+		"exit code %d: %s", code, complaints)
 	i := slices.IndexFunc(check.Permissions, func(c accountcheck.Call) bool { return c.Action == "ec2:DescribeImages" })
-	if p := check.Permissions[i]; p.Code != "UnauthorizedOperation" || !strings.Contains(p.Meaning, "Effect: the operating system") {
-		t.Errorf("%+v", p)
-	}
+	p := check.Permissions[i]
+	assert.Truef(t, p.Code == "UnauthorizedOperation" && strings.Contains(p.Meaning, "Effect: the operating system"), "%+v", p)
 }
 
 func TestOneLaunchThatIsTakenAway(t *testing.T) {
 	server := newAWS(t, nil)
 	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
-	if code != command.ExitFine {
-		t.Fatalf("exit code %d: %s", code, complaints)
-	}
+	require.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	l := check.Launch
 	if len(l.Instances) != 1 || l.Repeated == nil || !l.SameInstances || !l.Reading.Complete || l.Reading.Desired != 2 || l.TakenAway == nil {
 		t.Errorf("%+v, reading %+v", l, l.Reading)
@@ -151,9 +141,8 @@ func TestOneLaunchThatIsTakenAway(t *testing.T) {
 	terminated := 0
 	for _, e := range server.Events() {
 		if e.Kind == fakeaws.TerminateRequested {
-			if terminated++; e.Instance != l.Instances[0].ID {
-				t.Errorf("%s was terminated, which was not launched here", e.Instance)
-			}
+			terminated++
+			assert.Truef(t, e.Instance == l.Instances[0].ID, "%s was terminated, which was not launched here", e.Instance)
 		}
 	}
 	assert.Equal(t, 1, terminated, "instances were terminated")
@@ -178,21 +167,18 @@ func TestLaunchIsRefused(t *testing.T) {
 				tt.change(server)
 			}
 			code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", tt.group, "--yes")
-			if code != command.ExitFindings || !strings.Contains(complaints, tt.want) {
-				t.Errorf("exit code %d: %s, want %q", code, complaints, tt.want)
-			}
-			if calls := server.Calls()["LaunchInstances"]; calls > 0 || check.Launch != nil {
-				t.Errorf("%d launches", calls)
-			}
+			assert.Truef(t, code == command.ExitFindings && strings.Contains(complaints, tt.want),
+				"exit code %d: %s, want %q", code, complaints, tt.want)
+			calls := server.Calls()["LaunchInstances"]
+			assert.Truef(t, calls == 0 && check.Launch == nil, "%d launches", calls)
 		})
 	}
 }
 
 func TestLaunchNeedsTheClusterName(t *testing.T) {
 	newAWS(t, nil)
-	if code, _, complaints := run(t, "--launch", "web", "--yes"); code != command.ExitWrongUse || !strings.Contains(complaints, "--asg-cluster-name") {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	code, _, complaints := run(t, "--launch", "web", "--yes")
+	assert.Truef(t, code == command.ExitWrongUse && strings.Contains(complaints, "--asg-cluster-name"), "exit code %d: %s", code, complaints)
 }
 
 func TestEndpointWithoutLaunchInstances(t *testing.T) {
@@ -201,17 +187,14 @@ func TestEndpointWithoutLaunchInstances(t *testing.T) {
 	if code != command.ExitFindings || check.Launch.Outcome != "unsupported" || !strings.Contains(check.Launch.Meaning, "raises the desired capacity") {
 		t.Errorf("exit code %d, %+v", code, check.Launch)
 	}
-	if check.Launch.Repeated != nil {
-		t.Error("a refused call was repeated")
-	}
+	assert.Nil(t, check.Launch.Repeated, "a refused call was repeated")
 }
 
 func TestForgottenTokenLaunchesTwice(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) { c.ClientTokens = fakeaws.Duration(time.Nanosecond) })
 	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
-	if code != command.ExitFindings || check.Launch.SameInstances || !strings.Contains(complaints, "answered in another way") {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Truef(t, code == command.ExitFindings && !check.Launch.SameInstances && strings.Contains(complaints, "answered in another way"),
+		"exit code %d: %s", code, complaints)
 	assert.Equal(t, 1, desired(t, server, "web"), "desired capacity: both instances are taken away")
 }
 
@@ -219,17 +202,14 @@ func TestNoCapacity(t *testing.T) {
 	server := newAWS(t, nil)
 	server.AddShortage(fakeaws.Shortage{Group: "web"})
 	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
-	if code != command.ExitFindings || len(check.Launch.Errors) != 1 || check.Launch.TakenAway != nil {
-		t.Errorf("exit code %d: %s, %+v", code, complaints, check.Launch)
-	}
+	assert.Truef(t, code == command.ExitFindings && len(check.Launch.Errors) == 1 && check.Launch.TakenAway == nil,
+		"exit code %d: %s, %+v", code, complaints, check.Launch)
 }
 
 // An instance that runs may be a node with pods, so it is not terminated.
 func TestRunningInstanceStays(t *testing.T) {
 	server := newAWS(t, func(c *fakeaws.Config) { c.Delays.InService = fakeaws.Duration(time.Millisecond) })
 	_, check, _ := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes")
-	if check.Launch.TakenAway != nil || !strings.Contains(check.Launch.Kept, "may be a node") {
-		t.Errorf("%+v", check.Launch)
-	}
+	assert.Truef(t, check.Launch.TakenAway == nil && strings.Contains(check.Launch.Kept, "may be a node"), "%+v", check.Launch)
 	assert.Equal(t, 2, desired(t, server, "web"), "desired capacity")
 }

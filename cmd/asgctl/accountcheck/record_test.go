@@ -33,9 +33,7 @@ func at(t *testing.T, answer any, path ...any) any {
 			answer = members[step]
 		case int:
 			list, _ := answer.([]any)
-			if step >= len(list) {
-				t.Fatalf("%v has no element %d", answer, step)
-			}
+			require.Truef(t, step < len(list), "%v has no element %d", answer, step)
 			answer = list[step]
 		}
 	}
@@ -65,12 +63,10 @@ func TestRecordingHidesTheAccount(t *testing.T) {
 			" from 10.1.2.3 in lt-0123456789abcdef0: " + strings.Repeat("Zm9v", 30)})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
 	code, check, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
-	if code != command.ExitFindings || check.Launch == nil || len(check.Launch.Instances) != 1 {
-		t.Fatalf("exit code %d: %s", code, complaints)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v, mode %v, want 0600", err, info.Mode())
-	}
+	require.Truef(t, code == command.ExitFindings && check.Launch != nil && len(check.Launch.Instances) == 1,
+		"exit code %d: %s", code, complaints)
+	info, err := os.Stat(path)
+	assert.Truef(t, err == nil && info.Mode().Perm() == 0o600, "%v, mode %v, want 0600", err, info.Mode())
 	all, text := replay.Read(t, path), read(t, path)
 	for _, secret := range []string{
 		"123456789012", "web", "rocket", "team", "k8s.io/cluster-autoscaler", "tiger", "cGFzc3dvcmQ", "node-role", "secret",
@@ -80,9 +76,8 @@ func TestRecordingHidesTheAccount(t *testing.T) {
 		assert.Falsef(t, strings.Contains(text, secret), "the recording has %q", secret)
 	}
 	for action := range server.Calls() {
-		if !slices.ContainsFunc(all, func(e accountcheck.Exchange) bool { return e.Action == action }) {
-			t.Errorf("%s was called and is not recorded", action)
-		}
+		assert.Truef(t, slices.ContainsFunc(all, func(e accountcheck.Exchange) bool { return e.Action == action }),
+			"%s was called and is not recorded", action)
 	}
 	if t.Failed() {
 		t.Log(text)
@@ -104,35 +99,23 @@ func TestRecordingKeepsWhatAWSAnswered(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	launches := byAction["LaunchInstances"]
-	if len(launches) != 2 {
-		t.Fatalf("%d launches are recorded, want the launch and its repetition", len(launches))
-	}
+	require.Len(t, launches, 2, "launches are recorded, want the launch and its repetition")
 	first := launches[0]
-	if first.Service != "Auto Scaling" || first.Region != server.Region() || first.Status != 200 || first.Version == "" {
-		t.Errorf("%+v", first)
-	}
-	if got := at(t, first.Request, "RequestedCapacity"); got != 1.0 {
-		t.Errorf("requested capacity %v", got)
-	}
-	if got := at(t, first.Answer, "Instances", 0, "InstanceType"); got != "m5.large" {
-		t.Errorf("instance type %v", got)
-	}
-	if got := at(t, first.Answer, "Instances", 0, "AvailabilityZone"); got != zone {
-		t.Errorf("zone %v", got)
-	}
+	assert.Truef(t, first.Service == "Auto Scaling" && first.Region == server.Region() && first.Status == 200 && first.Version != "",
+		"%+v", first)
+	assert.Equal(t, 1.0, at(t, first.Request, "RequestedCapacity"), "requested capacity")
+	assert.Equal(t, "m5.large", at(t, first.Answer, "Instances", 0, "InstanceType"), "instance type")
+	got := at(t, first.Answer, "Instances", 0, "AvailabilityZone")
+	assert.Truef(t, got == zone, "zone %v", got)
 	id := at(t, first.Answer, "Instances", 0, "InstanceIds", 0)
-	if text, _ := id.(string); !strings.HasPrefix(text, "i-") {
-		t.Errorf("instance %v", id)
-	}
-	if got := at(t, launches[1].Answer, "Instances", 0, "InstanceIds", 0); got != id {
-		t.Errorf("instance %v of the repetition, want %v", got, id)
-	}
-	if got := at(t, byAction["TerminateInstanceInAutoScalingGroup"][0].Request, "InstanceId"); got != id {
-		t.Errorf("terminated instance %v, want %v", got, id)
-	}
-	if got := at(t, first.Request, "AutoScalingGroupName"); got != at(t, first.Answer, "AutoScalingGroupName") || got == nil {
-		t.Errorf("group %v is another in the answer", got)
-	}
+	text, _ := id.(string)
+	assert.Truef(t, strings.HasPrefix(text, "i-"), "instance %v", id)
+	got = at(t, launches[1].Answer, "Instances", 0, "InstanceIds", 0)
+	assert.Truef(t, got == id, "instance %v of the repetition, want %v", got, id)
+	got = at(t, byAction["TerminateInstanceInAutoScalingGroup"][0].Request, "InstanceId")
+	assert.Truef(t, got == id, "terminated instance %v, want %v", got, id)
+	got = at(t, first.Request, "AutoScalingGroupName")
+	assert.Truef(t, got == at(t, first.Answer, "AutoScalingGroupName") && got != nil, "group %v is another in the answer", got)
 }
 
 // What AWS answered until then is worth as much.
@@ -142,9 +125,7 @@ func TestFailedCheckLeavesItsRecording(t *testing.T) {
 	server.Inject(fakeaws.Fault{Action: "DescribeAutoScalingGroups", Code: "InternalFailure"})
 	path := filepath.Join(t.TempDir(), "answers.jsonl")
 	code, _, complaints := run(t, "--asg-cluster-name", "prod", "--launch", "web", "--yes", "--record", path)
-	if code == command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Truef(t, code != command.ExitFine, "exit code %d: %s", code, complaints)
 	if all := replay.Read(t, path); len(all) < 5 || all[0].Code != "InternalFailure" || all[0].Status != 500 {
 		t.Errorf("%d calls are recorded, the first one %+v", len(all), all)
 	}
@@ -162,16 +143,14 @@ func TestRecordingIsNeverOverwritten(t *testing.T) {
 			t.Errorf("exit code %d: %s", code, complaints.String())
 		}
 	}
-	if text, _ := os.ReadFile(path); string(text) != "mine" || len(server.Calls()) > 0 {
-		t.Errorf("the file has %q, calls %v", text, server.Calls())
-	}
+	text, _ := os.ReadFile(path)
+	assert.Truef(t, string(text) == "mine" && len(server.Calls()) == 0, "the file has %q, calls %v", text, server.Calls())
 	require.NoError(t, os.Truncate(path, 0))
 	if code, _, complaints := run(t, "--record", path); code != command.ExitFine {
 		t.Errorf("empty file: exit code %d: %s", code, complaints)
 	}
-	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 || info.Size() == 0 {
-		t.Errorf("mode %v, %d bytes", info.Mode(), info.Size())
-	}
+	info, _ := os.Stat(path)
+	assert.Truef(t, info.Mode().Perm() == 0o600 && info.Size() != 0, "mode %v, %d bytes", info.Mode(), info.Size())
 }
 
 // This shows that the file has what a replay needs. It shows nothing about AWS: both sides are the emulator.

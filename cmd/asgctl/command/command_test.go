@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -23,9 +24,8 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 		for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.PersistentFlags()} {
 			flags.VisitAll(func(f *pflag.Flag) {
 				seen++
-				if name, _ := pflag.UnquoteUsage(f); strings.Contains(name, " ") {
-					t.Errorf("%s: the value of --%s is called %q", cmd.CommandPath(), f.Name, name)
-				}
+				name, _ := pflag.UnquoteUsage(f)
+				assert.NotContainsf(t, name, " ", "%s: the value of --%s is called %q", cmd.CommandPath(), f.Name, name)
 			})
 		}
 		for _, below := range cmd.Commands() {
@@ -33,9 +33,7 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 		}
 	}
 	look((&cli{stdout: io.Discard, stderr: io.Discard, program: asgctl}).root())
-	if seen < 50 {
-		t.Errorf("%d flags seen", seen)
-	}
+	assert.Truef(t, seen >= 50, "%d flags seen", seen)
 }
 
 // Commands end whether the autoscaler answers or not.

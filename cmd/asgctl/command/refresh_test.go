@@ -1,6 +1,10 @@
 package command
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
 
 func TestWhereAWSPublishesTheOfferOfARegion(t *testing.T) {
 	const public, china = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/", "https://pricing.cn-north-1.amazonaws.com.cn/offers/v1.0/cn/"
@@ -12,8 +16,6 @@ func TestWhereAWSPublishesTheOfferOfARegion(t *testing.T) {
 		"us-iso-east-1":  "", "eusc-de-east-1": "", "": "", "nowhere": "", "../x-y-z": "", "EU-WEST-1": "",
 	} {
 		got, err := offerURL(region)
-		if got != want || (err == nil) != (want != "") {
-			t.Errorf("offerURL(%q) = %q, %v, want %q", region, got, err, want)
-		}
+		assert.Truef(t, got == want && (err == nil) == (want != ""), "offerURL(%q) = %q, %v, want %q", region, got, err, want)
 	}
 }

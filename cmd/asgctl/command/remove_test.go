@@ -112,9 +112,8 @@ func TestRemove(t *testing.T) {
 				_, said, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 				lines += said + "|"
 			}
-			if lines != tt.stdout || !strings.Contains(stderr.String(), tt.stderr) {
-				t.Errorf("says %q and %q, want %q and %q", lines, &stderr, tt.stdout, tt.stderr)
-			}
+			assert.Truef(t, lines == tt.stdout && strings.Contains(stderr.String(), tt.stderr),
+				"says %q and %q, want %q and %q", lines, &stderr, tt.stdout, tt.stderr)
 			want := ""
 			if tt.value = cmp.Or(tt.value, map[bool]string{true: "true"}[tt.written]); tt.value != "" {
 				want = `/api/v1/nodes/n {"metadata":{"annotations":{"cluster-autoscaler.kubernetes.io/scale-down-requested":"` + tt.value + `"}}}`

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -32,9 +33,8 @@ func TestDiscoveryIsThePodsOrWhatItAssumes(t *testing.T) {
 			in := &installation{ours: tt.pod, flags: tt.flags}
 			in.Read.AutoDiscovery, in.daemonSets.value = tt.given, []appsv1.DaemonSet{cni}
 			in.takeDiscovery()
-			if !slices.Equal(in.Read.AutoDiscovery, tt.want) || in.wantedKeys() != tt.wanted {
-				t.Errorf("discovery %q, wanted tags %s; want %q, %s", in.Read.AutoDiscovery, in.wantedKeys(), tt.want, tt.wanted)
-			}
+			assert.Truef(t, slices.Equal(in.Read.AutoDiscovery, tt.want) && in.wantedKeys() == tt.wanted,
+				"discovery %q, wanted tags %s; want %q, %s", in.Read.AutoDiscovery, in.wantedKeys(), tt.want, tt.wanted)
 		})
 	}
 }

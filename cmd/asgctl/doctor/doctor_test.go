@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -31,29 +32,20 @@ import (
 func TestSoundInstallation(t *testing.T) {
 	newSite(t, nil)
 	code, report, complaints := run(t, "--url", reporting(t, decision.Report{Reading: decision.Reading{At: time.Now()}}))
-	if code != command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	var names []string
 	for _, c := range report.Checks {
 		names = append(names, c.Name)
-		if c.Outcome != doctor.Sound {
-			t.Errorf("%s is %s: %+v, not checked: %+v", c.Name, c.Outcome, c.Findings, c.NotChecked)
-		}
+		assert.Equalf(t, doctor.Sound, c.Outcome, "%s: %+v, not checked: %+v", c.Name, c.Findings, c.NotChecked)
 		if want := map[string]string{"iam": "iam simulate-principal-policy", "queue": "events list-rule-names-by-target"}[c.Name]; want == "" {
-			if len(c.NotChecked) > 0 {
-				t.Errorf("%s did not check %+v", c.Name, c.NotChecked)
-			}
+			assert.Emptyf(t, c.NotChecked, "%s did not check", c.Name)
 		} else if len(c.NotChecked) != 1 || !strings.Contains(c.NotChecked[0].Needs, want) {
 			t.Errorf("%s did not check %+v, want one part with the command %q", c.Name, c.NotChecked, want)
 		}
 	}
-	if !slices.Equal(names, doctor.Names()) {
-		t.Errorf("checks %q, want %q", names, doctor.Names())
-	}
-	if report.Version != "v1" || report.Region != "us-west-2" || report.Cluster != `"prod" (--asg-cluster-name)` {
-		t.Errorf("version %q, region %q, cluster %q", report.Version, report.Region, report.Cluster)
-	}
+	assert.Truef(t, slices.Equal(names, doctor.Names()), "checks %q, want %q", names, doctor.Names())
+	assert.Truef(t, report.Version == "v1" && report.Region == "us-west-2" && report.Cluster == `"prod" (--asg-cluster-name)`,
+		"version %q, region %q, cluster %q", report.Version, report.Region, report.Cluster)
 }
 
 // reporting serves the report of a running autoscaler, and returns its address.
@@ -291,9 +283,8 @@ func TestFaultsInTheCluster(t *testing.T) {
 			}
 			report := runAt(t, time.Now().Add(tt.later))
 			c := checkOf(t, *report, tt.check)
-			if f := said(c, tt.want); f == nil || !strings.Contains(f.Next, tt.next) || f.Evidence == "" {
-				t.Fatalf("want finding %q with %q: %+v", tt.want, tt.next, c)
-			}
+			f := said(c, tt.want)
+			require.Truef(t, f != nil && strings.Contains(f.Next, tt.next) && f.Evidence != "", "want finding %q with %q: %+v", tt.want, tt.next, c)
 		})
 	}
 }
@@ -303,9 +294,8 @@ func TestYoungNodesAreSound(t *testing.T) {
 	newSite(t, func(c *fakeaws.Config) { c.Delays.GPU, quoted(c, "web").Min = fakeaws.Never, 2 })
 	_, report, _ := run(t)
 	for _, name := range []string{"accelerators", "limits"} {
-		if c := checkOf(t, report, name); c.Outcome != doctor.Sound {
-			t.Errorf("%+v", c)
-		}
+		c := checkOf(t, report, name)
+		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
 	}
 }
 

@@ -37,18 +37,14 @@ func needs(c doctor.Check) string {
 func TestChecksWithoutACluster(t *testing.T) {
 	newSite(t, nil)
 	code, report, complaints := run(t, "--kubeconfig", filepath.Join(t.TempDir(), "none"), "--node-group-auto-discovery", "asg:tag="+enabled, "--asg-cluster-name", "prod")
-	if code != command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for _, name := range []string{"rbac", "limits", "accelerators", "rivals"} {
-		if c := checkOf(t, report, name); c.Outcome != doctor.NotChecked || needs(c) == "" {
-			t.Errorf("%+v", c)
-		}
+		c := checkOf(t, report, name)
+		assert.Truef(t, c.Outcome == doctor.NotChecked && needs(c) != "", "%+v", c)
 	}
 	for _, name := range []string{"iam", "ownership", "tags", "processes"} {
-		if c := checkOf(t, report, name); c.Outcome != doctor.Sound {
-			t.Errorf("%+v", c)
-		}
+		c := checkOf(t, report, name)
+		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
 	}
 }
 
@@ -58,9 +54,7 @@ func TestChecksAsTheAutoscaler(t *testing.T) {
 	kubeconfig, err := s.cluster.ServiceAccountKubeconfig(t.Context(), namespace, account)
 	require.NoError(t, err)
 	code, report, complaints := run(t, "--kubeconfig", kubeconfig)
-	if code != command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for _, c := range report.Checks {
 		if c.Outcome != doctor.Sound && (c.Name != "running" || !strings.Contains(needs(c), "pods/proxy")) {
 			t.Errorf("%+v", c)
@@ -68,9 +62,8 @@ func TestChecksAsTheAutoscaler(t *testing.T) {
 	}
 	s.changeRole(t)
 	_, report, _ = run(t, "--kubeconfig", kubeconfig)
-	if c := checkOf(t, report, "rbac"); said(c, "it may not create pods/eviction") == nil {
-		t.Errorf("%+v", c)
-	}
+	c := checkOf(t, report, "rbac")
+	assert.NotNilf(t, said(c, "it may not create pods/eviction"), "%+v", c)
 }
 
 // Another account learns nothing about the autoscaler's, and that is no finding.
@@ -81,16 +74,13 @@ func TestChecksWithoutPermissions(t *testing.T) {
 	s.aws.Deny("GetQueueAttributes")
 	code, report, complaints := run(t, "--kubeconfig", kubeconfig, "--node-group-auto-discovery", "asg:tag="+enabled, "--asg-cluster-name", "prod",
 		"--asg-interruption-queue", "interruptions")
-	if code != command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for name, want := range map[string]string{
 		"rbac": "create subjectaccessreviews.authorization.k8s.io", "limits": "list pods", "accelerators": "list nodes", "rivals": "list pods",
 		"queue": "sqs:GetQueueAttributes",
 	} {
-		if c := checkOf(t, report, name); len(c.Findings) > 0 || !strings.Contains(needs(c), want) {
-			t.Errorf("want need %q: %+v", want, c)
-		}
+		c := checkOf(t, report, name)
+		assert.Truef(t, len(c.Findings) == 0 && strings.Contains(needs(c), want), "want need %q: %+v", want, c)
 	}
 }
 
@@ -100,18 +90,14 @@ func TestChecksWithoutAWS(t *testing.T) {
 	require.NoError(t, err)
 	t.Setenv("AWS_ENDPOINT_URL", "http://"+address)
 	code, report, complaints := run(t)
-	if code != command.ExitFine {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Equalf(t, command.ExitFine, code, "exit code: %s", complaints)
 	for _, name := range []string{"iam", "ownership", "tags", "identity", "groups", "processes", "types"} {
-		if c := checkOf(t, report, name); c.Outcome != doctor.NotChecked || !strings.Contains(c.NotChecked[0].Reason, "unreachable") {
-			t.Errorf("%+v", c)
-		}
+		c := checkOf(t, report, name)
+		assert.Truef(t, c.Outcome == doctor.NotChecked && strings.Contains(c.NotChecked[0].Reason, "unreachable"), "%+v", c)
 	}
 	for _, name := range []string{"rbac", "rivals"} {
-		if c := checkOf(t, report, name); c.Outcome != doctor.Sound {
-			t.Errorf("%+v", c)
-		}
+		c := checkOf(t, report, name)
+		assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
 	}
 }
 
@@ -149,9 +135,8 @@ func TestTimeLimit(t *testing.T) {
 		t.Setenv(name, value)
 	}
 	code, _, complaints := run(t, "--kubeconfig", kubeconfig, "--timeout", "1s", "--asg-interruption-queue", "q")
-	if code != command.ExitCannotRun || !strings.Contains(complaints, "neither AWS nor a cluster can be read") {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	assert.Truef(t, code == command.ExitCannotRun && strings.Contains(complaints, "neither AWS nor a cluster can be read"),
+		"exit code %d: %s", code, complaints)
 }
 
 func TestSkippedChecks(t *testing.T) {
@@ -159,9 +144,8 @@ func TestSkippedChecks(t *testing.T) {
 	if code, report, complaints := run(t, "--skip", "processes"); code != command.ExitFine || len(report.Checks) != len(doctor.Names())-1 {
 		t.Errorf("exit code %d, %d checks: %s", code, len(report.Checks), complaints)
 	}
-	if code, _, complaints := run(t, "--skip", "process"); code != command.ExitWrongUse || !strings.Contains(complaints, `no check "process"`) {
-		t.Errorf("exit code %d: %s", code, complaints)
-	}
+	code, _, complaints := run(t, "--skip", "process")
+	assert.Truef(t, code == command.ExitWrongUse && strings.Contains(complaints, `no check "process"`), "exit code %d: %s", code, complaints)
 }
 
 func TestHostileNames(t *testing.T) {
@@ -185,9 +169,8 @@ func TestHostileNames(t *testing.T) {
 		t.Errorf("%+v", checkOf(t, report, "queue"))
 	}
 	for _, words := range []string{"AZRebalance runs", "its Launch process is suspended"} {
-		if f := said(checkOf(t, report, "processes"), words); f == nil || !strings.Contains(f.Next, `--auto-scaling-group-name 'web'\''; rm -rf /`) {
-			t.Errorf("%s: %+v", words, f)
-		}
+		f := said(checkOf(t, report, "processes"), words)
+		assert.Truef(t, f != nil && strings.Contains(f.Next, `--auto-scaling-group-name 'web'\''; rm -rf /`), "%s: %+v", words, f)
 	}
 }
 
@@ -219,9 +202,7 @@ func TestTable(t *testing.T) {
 		`   next: aws autoscaling suspend-processes --region us-west-2 --auto-scaling-group-name web --scaling-processes AZRebalance`,
 		`  - queue: the queue of interruptions. It needs: sqs:GetQueueUrl and sqs:GetQueueAttributes, which the shipped policy leaves out because only this check uses it`,
 	} {
-		if !slices.Contains(lines, want) {
-			t.Errorf("no line %q in\n%s", want, out.String())
-		}
+		assert.Truef(t, slices.Contains(lines, want), "no line %q in\n%s", want, out.String())
 	}
 	if want := "asgctl: 1 finding\n"; complaints.String() != want {
 		t.Errorf("complaints %q, want %q", complaints.String(), want)
@@ -248,24 +229,19 @@ func TestOnlyAutoscalerIsOurs(t *testing.T) {
 	shadow.Spec.Containers[0].Args = append(shadow.Spec.Containers[0].Args, "--shadow")
 	s.create(t, shadow)
 	_, report, _ := run(t)
-	if c := checkOf(t, report, "rbac"); said(c, "system:serviceaccount:default:default: it may not") == nil {
-		t.Errorf("%+v", c)
-	}
-	if c := checkOf(t, report, "rivals"); c.Outcome != doctor.Sound {
-		t.Errorf("%+v", c)
-	}
-	if report.Cluster != `"prod" (--asg-cluster-name)` {
-		t.Errorf("cluster %s: the flags of the pod are not taken", report.Cluster)
-	}
+	c := checkOf(t, report, "rbac")
+	assert.NotNilf(t, said(c, "system:serviceaccount:default:default: it may not"), "%+v", c)
+	c = checkOf(t, report, "rivals")
+	assert.Equalf(t, doctor.Sound, c.Outcome, "%+v", c)
+	assert.Truef(t, report.Cluster == `"prod" (--asg-cluster-name)`, "cluster %s: the flags of the pod are not taken", report.Cluster)
 }
 
 // Without the flag the name is settled as in the autoscaler: by the groups of the nodes, or else by the VPC CNI.
 func TestNameOfTheCluster(t *testing.T) {
 	t.Run("groups of the nodes", func(t *testing.T) {
 		newSite(t, nil)
-		if _, report, _ := run(t, "--service-account", "none"); report.Cluster != `"prod" (groups of its nodes)` {
-			t.Errorf("cluster %s", report.Cluster)
-		}
+		_, report, _ := run(t, "--service-account", "none")
+		assert.Truef(t, report.Cluster == `"prod" (groups of its nodes)`, "cluster %s", report.Cluster)
 	})
 	t.Run("VPC CNI", func(t *testing.T) {
 		s := newSite(t, func(c *fakeaws.Config) {
@@ -280,9 +256,8 @@ func TestNameOfTheCluster(t *testing.T) {
 					{Name: "aws-node", Image: "cni", Env: []corev1.EnvVar{{Name: "CLUSTER_NAME", Value: "eks-prod"}}}}}}}}, metav1.CreateOptions{})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, sets.Delete(context.Background(), "aws-node", metav1.DeleteOptions{})) })
-		if _, report, _ := run(t, "--service-account", "none"); report.Cluster != `"eks-prod" (VPC CNI)` {
-			t.Errorf("cluster %s", report.Cluster)
-		}
+		_, report, _ := run(t, "--service-account", "none")
+		assert.Truef(t, report.Cluster == `"eks-prod" (VPC CNI)`, "cluster %s", report.Cluster)
 	})
 }
 
@@ -308,13 +283,10 @@ func TestContainersOfAutoscalers(t *testing.T) {
 		"example.org/karpenter-exporter":                             "",
 		"example.org/team/controller":                                "",
 	} {
-		if got := doctor.Runs(corev1.Container{Name: "main", Image: image}); got != want {
-			t.Errorf("%s runs %q, want %q", image, got, want)
-		}
+		assert.Equalf(t, want, doctor.Runs(corev1.Container{Name: "main", Image: image}), "%s runs", image)
 	}
-	if got := doctor.Runs(corev1.Container{Name: "aws-cluster-autoscaler", Image: "mirror/x"}); got != "cluster-autoscaler" {
-		t.Errorf("a container with the name of stock's chart runs %q", got)
-	}
+	assert.Equal(t, "cluster-autoscaler", doctor.Runs(corev1.Container{Name: "aws-cluster-autoscaler", Image: "mirror/x"}),
+		"a container with the name of stock's chart runs")
 }
 
 // docs/asgctl.md has a row for each check, in the same order.

@@ -156,9 +156,8 @@ func newSite(t *testing.T, change func(*fakeaws.Config)) *site {
 		change(&cfg)
 	}
 	var err error
-	if s.aws, err = fakeaws.Start(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	s.aws, err = fakeaws.Start(t.Context(), cfg)
+	require.NoError(t, err)
 	t.Cleanup(func() { s.close(t) })
 	for name, value := range map[string]string{
 		"AWS_ENDPOINT_URL": s.aws.URL(), "AWS_REGION": s.aws.Region(), "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test",
@@ -187,7 +186,6 @@ func ready(n corev1.Node, cfg fakeaws.Config) bool {
 	return isReady && (n.Labels[corev1.LabelInstanceTypeStable] != "g4dn.xlarge" || cfg.Delays.GPU == fakeaws.Never || !gpus.IsZero())
 }
 
-// nodes returns the nodes of instances.
 func (s *site) nodes(ctx context.Context) ([]corev1.Node, error) {
 	all, err := s.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -219,9 +217,7 @@ func run(t *testing.T, args ...string) (int, doctor.Report, string) {
 	code := command.Run(t.Context(), "asgctl", slices.Concat([]string{"doctor", "-o", "json"}, args), &out, &complaints, "v1")
 	var report doctor.Report
 	if out.Len() > 0 {
-		if err := json.Unmarshal(out.Bytes(), &report); err != nil {
-			t.Fatalf("%v in %s", err, out.String())
-		}
+		require.NoErrorf(t, json.Unmarshal(out.Bytes(), &report), "in %s", out.String())
 	}
 	return code, report, complaints.String()
 }
@@ -237,13 +233,10 @@ func runAt(t *testing.T, at time.Time) *doctor.Report {
 	return report
 }
 
-// checkOf returns one check of a report.
 func checkOf(t *testing.T, r doctor.Report, name string) doctor.Check {
 	t.Helper()
 	at := slices.IndexFunc(r.Checks, func(c doctor.Check) bool { return c.Name == name })
-	if at < 0 {
-		t.Fatalf("no check %q", name)
-	}
+	require.Truef(t, at >= 0, "no check %q", name)
 	return r.Checks[at]
 }
 

@@ -51,13 +51,11 @@ func startLab(t *testing.T) lab {
 func (l lab) namespace(t *testing.T, name string) {
 	t.Helper()
 	object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := l.Client().CoreV1().Namespaces().Create(t.Context(), object, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := l.Client().CoreV1().Namespaces().Create(t.Context(), object, metav1.CreateOptions{})
+	require.NoError(t, err)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "autoscaler"}}
-	if _, err := l.Client().CoreV1().ServiceAccounts(name).Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err = l.Client().CoreV1().ServiceAccounts(name).Create(t.Context(), account, metav1.CreateOptions{})
+	require.NoError(t, err)
 }
 
 // pod creates a running pod whose report names the pod as its cluster.
@@ -91,13 +89,11 @@ func (l lab) pod(t *testing.T, namespace, name string, labels map[string]string,
 		edit(pod)
 	}
 	pods := l.Client().CoreV1().Pods(namespace)
-	if pod, err = pods.Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	pod, err = pods.Create(t.Context(), pod, metav1.CreateOptions{})
+	require.NoError(t, err)
 	pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, l.address, []corev1.PodIP{{IP: l.address}}
-	if _, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err = pods.UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+	require.NoError(t, err)
 }
 
 // leads makes a name the holder of the lease.
@@ -106,9 +102,8 @@ func (l lab) leads(t *testing.T, namespace, holder string) {
 	leases := l.Client().CoordinationV1().Leases(namespace)
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName}, Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To(holder)}}
 	_ = leases.Delete(t.Context(), leaseName, metav1.DeleteOptions{})
-	if _, err := leases.Create(t.Context(), lease, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := leases.Create(t.Context(), lease, metav1.CreateOptions{})
+	require.NoError(t, err)
 }
 
 func TestAutoscalerIsFound(t *testing.T) {
@@ -162,9 +157,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 				got = report.Process.Cluster
 			}
 			assert.Truef(t, strings.HasPrefix(got, tt.want), "got %q, want %q", got, tt.want)
-			if errors.Is(err, ErrNone) != (tt.name == "none") {
-				t.Errorf("the error is ErrNone: %v", errors.Is(err, ErrNone))
-			}
+			assert.Truef(t, errors.Is(err, ErrNone) == (tt.name == "none"), "the error is ErrNone: %v", errors.Is(err, ErrNone))
 		})
 	}
 	t.Run("next-leader", func(t *testing.T) {
@@ -176,9 +169,7 @@ func TestAutoscalerIsFound(t *testing.T) {
 		for _, leader := range []string{"first", "second"} {
 			l.leads(t, "next-leader", leader)
 			report, err := a.Report(t.Context())
-			if err != nil || report.Process.Cluster != leader {
-				t.Errorf("%s leads: report %+v, error %v", leader, report, err)
-			}
+			assert.Truef(t, err == nil && report.Process.Cluster == leader, "%s leads: report %+v, error %v", leader, report, err)
 		}
 	})
 	t.Run("permissions", func(t *testing.T) {
@@ -191,14 +182,12 @@ func TestAutoscalerIsFound(t *testing.T) {
 		a, err := Open(Options{Kubeconfig: kubeconfig, Namespace: ns})
 		require.NoError(t, err)
 		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "reader"}}
-		if role, err = l.Client().RbacV1().Roles(ns).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		role, err = l.Client().RbacV1().Roles(ns).Create(t.Context(), role, metav1.CreateOptions{})
+		require.NoError(t, err)
 		binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "reader"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "reader"},
 			Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: "autoscaler"}}}
-		if _, err = l.Client().RbacV1().RoleBindings(ns).Create(t.Context(), binding, metav1.CreateOptions{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err = l.Client().RbacV1().RoleBindings(ns).Create(t.Context(), binding, metav1.CreateOptions{})
+		require.NoError(t, err)
 		for _, step := range []struct {
 			grant rbacv1.PolicyRule // on top of the ones before
 			want  string            // of the error, "" for a report
@@ -210,18 +199,15 @@ func TestAutoscalerIsFound(t *testing.T) {
 		} {
 			if step.grant.Verbs != nil {
 				role.Rules = append(role.Rules, step.grant)
-				if role, err = l.Client().RbacV1().Roles(ns).Update(t.Context(), role, metav1.UpdateOptions{}); err != nil {
-					t.Fatal(err)
-				}
+				role, err = l.Client().RbacV1().Roles(ns).Update(t.Context(), role, metav1.UpdateOptions{})
+				require.NoError(t, err)
 			}
 			// The API server learns of a role a moment after it is written.
 			err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 				_, err = a.Report(ctx)
 				return step.want == "" && err == nil || step.want != "" && err != nil && strings.Contains(err.Error(), step.want), nil
 			})
-			if err != nil {
-				t.Fatalf("with %v the answer is never %q", role.Rules, step.want)
-			}
+			require.NoErrorf(t, err, "with %v the answer is never %q", role.Rules, step.want)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 )
@@ -31,9 +32,7 @@ func TestFlagsOfDeployment(t *testing.T) {
 			d := &appsv1.Deployment{}
 			d.Spec.Template.Spec.Containers = []corev1.Container{tt.container}
 			got, err := flagsOf(d)
-			if (err == nil) != (tt.want != nil) {
-				t.Fatalf("error %v", err)
-			}
+			require.Truef(t, (err == nil) == (tt.want != nil), "error %v", err)
 			assert.Empty(t, cmp.Diff(tt.want, got), "(-want +got)")
 		})
 	}

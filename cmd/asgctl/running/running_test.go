@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,19 +49,15 @@ func TestReportOfURL(t *testing.T) {
 		a, err := Open(Options{URL: server.URL + suffix})
 		require.NoError(t, err)
 		report, err := a.Report(t.Context())
-		if err != nil || report.Process.Cluster != "prod" {
-			t.Errorf("%q: report %+v, error %v", suffix, report, err)
-		}
+		assert.Truef(t, err == nil && report.Process.Cluster == "prod", "%q: report %+v, error %v", suffix, report, err)
 	}
 	a, err := Open(Options{URL: server.URL + "/elsewhere"})
 	require.NoError(t, err)
-	if _, err := a.Report(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "/elsewhere/status.json answered 404 Not Found") {
-		t.Errorf("error %v", err)
-	}
+	_, err = a.Report(t.Context())
+	assert.Truef(t, err != nil && strings.HasSuffix(err.Error(), "/elsewhere/status.json answered 404 Not Found"), "error %v", err)
 }
 
 func TestSourcesExcludeEachOther(t *testing.T) {
-	if _, err := Open(Options{URL: "http://127.0.0.1:8085", File: "status.json"}); err == nil {
-		t.Error("Open takes a URL and a file")
-	}
+	_, err := Open(Options{URL: "http://127.0.0.1:8085", File: "status.json"})
+	assert.Error(t, err, "Open takes a URL and a file")
 }

@@ -115,14 +115,11 @@ func TestSearchesAreThoseOfThePods(t *testing.T) {
 	require.NoError(t, err)
 	var got Pods
 	require.NoError(t, json.Unmarshal(text, &got))
-	if got.Version != "v1" || got.Source != DryRun || len(got.Searches) != 2 || strings.Contains(string(text), "unseen") {
-		t.Errorf("version %q, source %q, searches %+v", got.Version, got.Source, got.Searches)
-	}
+	assert.Truef(t, got.Version == "v1" && got.Source == DryRun && len(got.Searches) == 2 && !strings.Contains(string(text), "unseen"),
+		"version %q, source %q, searches %+v", got.Version, got.Source, got.Searches)
 	for _, pod := range got.Pods {
 		want := map[string]string{"a": "web", "b": "web", "c": "spot"}[pod.Name]
-		if group := got.Searches[pod.Search].Answers[0].Group; group != want {
-			t.Errorf("pod %s has the answers of %s first, want %s", pod.Name, group, want)
-		}
+		assert.Equalf(t, want, got.Searches[pod.Search].Answers[0].Group, "pod %s has the answers first", pod.Name)
 	}
 	if all := PodsOf(report(), Running, "the cluster", everyPod); len(all.Pods) != 4 || len(all.Searches) != 3 {
 		t.Errorf("all: %d pods and %d searches, want 4 and 3", len(all.Pods), len(all.Searches))
@@ -151,9 +148,7 @@ instance   i-2 in us-east-1a
 `,
 	} {
 		answer, found := NodeOf(report(), Running, name)
-		if !found {
-			t.Fatalf("node %s is not found", name)
-		}
+		require.Truef(t, found, "node %s is not found", name)
 		assert.Emptyf(t, cmp.Diff(want, answer.Text()), "node %s (-want +got)", name)
 	}
 	if _, found := NodeOf(report(), Running, "ip-9"); found {
@@ -165,9 +160,8 @@ func TestConsoleOfANodeThatDoesNotJoinIsShown(t *testing.T) {
 	r := report()
 	r.Nodes[1].Console = []string{"booting", "kernel panic\x07"}
 	answer, _ := NodeOf(r, Running, r.Nodes[1].Name)
-	if want := "\nThe end of its console output, without secrets:\n  booting\n  kernel panic"; !strings.Contains(answer.Text(), want) {
-		t.Errorf("%q, want %q in it", answer.Text(), want)
-	}
+	want := "\nThe end of its console output, without secrets:\n  booting\n  kernel panic"
+	assert.Containsf(t, answer.Text(), want, "%q, want %q in it", answer.Text(), want)
 }
 
 func TestUnlistedPod(t *testing.T) {
@@ -197,9 +191,8 @@ func TestHostileTextCannotMoveCursor(t *testing.T) {
 	pod := PodsOf(r, Running, "", named("shop", "a"))
 	node, _ := NodeOf(r, Running, "ip-1")
 	for _, text := range []string{pod.Text(), node.Text(), PodsOf(r, Running, "the cluster", everyPod).Text()} {
-		if strings.Contains(text, "\x1b") || strings.Count(text, "\nNext:\n") > 1 || strings.Contains(text, "\n  rm -rf") {
-			t.Errorf("text of others breaks the answer:\n%q", text)
-		}
+		assert.Truef(t, !strings.Contains(text, "\x1b") && strings.Count(text, "\nNext:\n") <= 1 && !strings.Contains(text, "\n  rm -rf"),
+			"text of others breaks the answer:\n%q", text)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 )
@@ -20,8 +21,6 @@ func TestPlanTable(t *testing.T) {
 				"a b     spot       2.000      1.350    proposed\n" +
 				"c       -          1.000      1.000    carried out\n\nIn USD per hour. All of them save 2.350 of 12.500.\n"},
 	} {
-		if diff := cmp.Diff(tt.want, PlanTable(decision.Spend{Currency: "USD", PerHour: 12.5, Consolidation: tt.found})); diff != "" {
-			t.Errorf("(-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff(tt.want, PlanTable(decision.Spend{Currency: "USD", PerHour: 12.5, Consolidation: tt.found})), "(-want +got)")
 	}
 }

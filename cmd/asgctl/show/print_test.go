@@ -29,9 +29,8 @@ func TestEveryFormatPrintsTheSame(t *testing.T) {
 		YAML:  "command: a > b\nversion: v1\n",
 	} {
 		var b bytes.Buffer
-		if err := Print(&b, format, result{Version, "a > b"}, table); err != nil || b.String() != want {
-			t.Errorf("%s: %q, %v, want %q", format, b.String(), err, want)
-		}
+		err := Print(&b, format, result{Version, "a > b"}, table)
+		assert.Truef(t, err == nil && b.String() == want, "%s: %q, %v, want %q", format, b.String(), err, want)
 	}
 }
 
@@ -44,20 +43,17 @@ func TestNoFormatPrintsControlCharacters(t *testing.T) {
 			t.Errorf("%s prints %q", format, b.String()[at:])
 		}
 		var got map[string]string
-		if err := yaml.Unmarshal(b.Bytes(), &got); err != nil || got["text"] != text {
-			t.Errorf("%s is read as %q, %v", format, got["text"], err)
-		}
+		err := yaml.Unmarshal(b.Bytes(), &got)
+		assert.Truef(t, err == nil && got["text"] == text, "%s is read as %q, %v", format, got["text"], err)
 	}
 }
 
 func TestAnUnknownFormatIsRefused(t *testing.T) {
 	f := Table
-	if err := f.Set("xml"); err == nil || f != Table {
-		t.Errorf("Set(xml) = %v and left %s, want an error and table", err, f)
-	}
-	if err := f.Set("yaml"); err != nil || f != YAML || f.String() != "yaml" {
-		t.Errorf("Set(yaml) = %v and left %s", err, f)
-	}
+	err := f.Set("xml")
+	assert.Truef(t, err != nil && f == Table, "Set(xml) = %v and left %s, want an error and table", err, f)
+	err = f.Set("yaml")
+	assert.Truef(t, err == nil && f == YAML && f.String() == "yaml", "Set(yaml) = %v and left %s", err, f)
 }
 
 // broken fails to be written to.
@@ -68,8 +64,6 @@ func (broken) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 func TestAnOutputThatBreaksIsAnError(t *testing.T) {
 	for _, f := range []Format{Table, JSON, YAML} {
 		table := func() string { return Columns([]string{"A"}, nil) }
-		if err := Print(broken{}, f, map[string]string{"a": "b"}, table); err == nil {
-			t.Errorf("%s: no error", f)
-		}
+		assert.Errorf(t, Print(broken{}, f, map[string]string{"a": "b"}, table), "%s: no error", f)
 	}
 }

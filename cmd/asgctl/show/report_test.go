@@ -35,9 +35,8 @@ func TestEstimatesAreMarked(t *testing.T) {
 func TestOldFactsStandFirst(t *testing.T) {
 	r := status(t)
 	r.Reading = decision.Reading{At: r.At.Add(-time.Hour), Failure: decision.Reason{Message: "denied"}}
-	if text := ReportTable(r); !strings.HasPrefix(text, "These facts are 60m old: denied\n") {
-		t.Errorf("the table begins otherwise:\n%s", text)
-	}
+	text := ReportTable(r)
+	assert.Truef(t, strings.HasPrefix(text, "These facts are 60m old: denied\n"), "the table begins otherwise:\n%s", text)
 }
 
 func TestReportWithoutALoop(t *testing.T) {
@@ -45,8 +44,6 @@ func TestReportWithoutALoop(t *testing.T) {
 		"no loop yet": {Leader: true},
 		"this replica stands by, other holds the lease": {Holder: "other"},
 	} {
-		if text := ReportTable(&decision.Report{Process: process}); !strings.Contains(text, "\n"+want+"\n") {
-			t.Errorf("no %q in:\n%s", want, text)
-		}
+		assert.Containsf(t, ReportTable(&decision.Report{Process: process}), "\n"+want+"\n", "no %q", want)
 	}
 }

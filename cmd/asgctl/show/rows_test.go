@@ -1,6 +1,10 @@
 package show
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
 
 func TestColumnsAreTheFieldsOfRows(t *testing.T) {
 	type sizes struct{ Min, InService int }
@@ -20,10 +24,7 @@ func TestColumnsAreTheFieldsOfRows(t *testing.T) {
 	const want = "GROUP   MIN   IN-SERVICE   PRICE     PROBLEMS   SHARE   STANDING   METAL\n" +
 		"web     1     3            1.5       2          1%      exact      yes\n" +
 		"gpu     0     0            0.00001   -          1.5%    estimate   -\n"
-	if got := Rows(rows); got != want {
-		t.Errorf("table:\n%swant:\n%s", got, want)
-	}
-	if got := below([]row{}); got != "" {
-		t.Errorf("a table without rows that stands below another: %q, want none", got)
-	}
+	got := Rows(rows)
+	assert.Truef(t, got == want, "table:\n%swant:\n%s", got, want)
+	assert.Equal(t, "", below([]row{}), "a table without rows that stands below another, want none")
 }

@@ -65,12 +65,10 @@ func TestSingleGroupKeepsItsLimits(t *testing.T) {
 	start(t, "m5.large", "c5.large")
 	r, err := Read(t.Context(), Options{Only: "c5.large"})
 	require.NoError(t, err)
-	if len(r.Groups) != 1 || r.Groups[0].Name != "c5.large" || r.Groups[0].MaxSize != 3 || r.Groups[0].MinSize != 0 {
-		t.Errorf("groups = %+v, want c5.large from 0 to 3", r.Groups)
-	}
-	if r, err = Read(t.Context(), Options{Nodes: []string{"0:1:c5.large", "0:1:none"}}); err != nil || !cmp.Equal(r.Absent, []string{"none"}) {
-		t.Errorf("absent = %v, %v, want the one that is not there", r.Absent, err)
-	}
+	assert.Truef(t, len(r.Groups) == 1 && r.Groups[0].Name == "c5.large" && r.Groups[0].MaxSize == 3 && r.Groups[0].MinSize == 0,
+		"groups = %+v, want c5.large from 0 to 3", r.Groups)
+	r, err = Read(t.Context(), Options{Nodes: []string{"0:1:c5.large", "0:1:none"}})
+	assert.Truef(t, err == nil && cmp.Equal(r.Absent, []string{"none"}), "absent = %v, %v, want the one that is not there", r.Absent, err)
 }
 
 func TestZonalViewIsFoundByID(t *testing.T) {
@@ -101,20 +99,15 @@ func TestZonalViewIsFoundByID(t *testing.T) {
 			var g *group.Group
 			if err == nil {
 				g, err = r.Find(tt.id)
-				if calls := server.Calls()["DescribeAutoScalingGroups"] - before; calls != 1 {
-					t.Errorf("%d readings of the groups, want 1", calls)
-				}
+				assert.Equal(t, 1, server.Calls()["DescribeAutoScalingGroups"]-before, "readings of the groups")
 			}
 			if tt.err != "" {
-				if err == nil || !strings.Contains(err.Error(), tt.err) {
-					t.Errorf("error = %v, want one with %q", err, tt.err)
-				}
+				assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.err), "error = %v, want one with %q", err, tt.err)
 				return
 			}
 			require.NoError(t, err)
-			if g.ID() != tt.id || g.MaxSize < 1 || r.Template(g).Labels["topology.kubernetes.io/zone"] != tt.zone {
-				t.Errorf("found %q of at most %d, labels %v; want %q and the zone %q", g.ID(), g.MaxSize, r.Template(g).Labels, tt.id, tt.zone)
-			}
+			assert.Truef(t, g.ID() == tt.id && g.MaxSize >= 1 && r.Template(g).Labels["topology.kubernetes.io/zone"] == tt.zone,
+				"found %q of at most %d, labels %v; want %q and the zone %q", g.ID(), g.MaxSize, r.Template(g).Labels, tt.id, tt.zone)
 		})
 	}
 }
@@ -144,26 +137,19 @@ func TestATypeThatTheCatalogueLacksIsLookedUp(t *testing.T) {
 	server := start(t, "m9z.large", "m5.large")
 	r, err := Read(t.Context(), Options{})
 	require.NoError(t, err)
-	if r.Unlooked != nil || server.Calls()["DescribeInstanceTypes"] != 1 {
-		t.Errorf("error %v after %d calls, want none after one", r.Unlooked, server.Calls()["DescribeInstanceTypes"])
-	}
+	assert.Truef(t, r.Unlooked == nil && server.Calls()["DescribeInstanceTypes"] == 1,
+		"error %v after %d calls, want none after one", r.Unlooked, server.Calls()["DescribeInstanceTypes"])
 	for _, g := range r.Groups {
-		if !r.Template(g).Known() || len(r.Problems(g)) > 0 {
-			t.Errorf("%s: problems %+v, want a template without", g.Name, r.Problems(g))
-		}
+		assert.Truef(t, r.Template(g).Known() && len(r.Problems(g)) == 0, "%s: problems %+v, want a template without", g.Name, r.Problems(g))
 	}
 	server.Deny("DescribeInstanceTypes")
-	if r, err = Read(t.Context(), Options{}); err != nil {
-		t.Fatal(err)
-	}
-	if !awsclient.IsDenied(r.Unlooked) {
-		t.Errorf("error = %v, want that of the look-up", r.Unlooked)
-	}
+	r, err = Read(t.Context(), Options{})
+	require.NoError(t, err)
+	assert.Truef(t, awsclient.IsDenied(r.Unlooked), "error = %v, want that of the look-up", r.Unlooked)
 	for _, g := range r.Groups {
 		problems := r.Problems(g)
-		if unknown := len(problems) == 1 && problems[0].Blocks && strings.Contains(problems[0].Message, "m9z.large"); unknown != (g.Name == "m9z.large") {
-			t.Errorf("%s: problems %+v", g.Name, problems)
-		}
+		unknown := len(problems) == 1 && problems[0].Blocks && strings.Contains(problems[0].Message, "m9z.large")
+		assert.Truef(t, unknown == (g.Name == "m9z.large"), "%s: problems %+v", g.Name, problems)
 	}
 }
 
@@ -172,13 +158,11 @@ func TestAFailureEndsTheReadingAtOnce(t *testing.T) {
 	server.Deny("DescribeAutoScalingGroups")
 	begun := time.Now()
 	_, err := Read(t.Context(), Options{})
-	if !awsclient.IsDenied(err) || time.Since(begun) > 10*time.Second {
-		t.Errorf("error = %v after %v, want AWS's own at once", err, time.Since(begun))
-	}
+	assert.Truef(t, awsclient.IsDenied(err) && time.Since(begun) <= 10*time.Second,
+		"error = %v after %v, want AWS's own at once", err, time.Since(begun))
 	var wrong WrongUse
-	if _, err := Read(t.Context(), Options{Nodes: []string{"x"}}); !errors.As(err, &wrong) {
-		t.Errorf("error = %v, want wrong use", err)
-	}
+	_, err = Read(t.Context(), Options{Nodes: []string{"x"}})
+	assert.Truef(t, errors.As(err, &wrong), "error = %v, want wrong use", err)
 }
 
 func TestAnUnreadableAnswerIsAskedForAgain(t *testing.T) {
@@ -196,9 +180,8 @@ func TestDeniedLaunchTemplateBlocksOnlyItsGroup(t *testing.T) {
 	require.NoError(t, err)
 	for _, g := range r.Groups {
 		problems := r.Problems(g)
-		if len(problems) != 1 || !problems[0].Blocks || !strings.Contains(problems[0].Remedy, "ec2:DescribeLaunchTemplateVersions") {
-			t.Errorf("%s: problems %+v, want one with the permission", g.Name, problems)
-		}
+		assert.Truef(t, len(problems) == 1 && problems[0].Blocks && strings.Contains(problems[0].Remedy, "ec2:DescribeLaunchTemplateVersions"),
+			"%s: problems %+v, want one with the permission", g.Name, problems)
 	}
 }
 
@@ -215,7 +198,5 @@ func TestOfflineTheRemedyIsToRecordMore(t *testing.T) {
 	if len(problems) != 1 || !problems[0].Blocks || !strings.HasPrefix(problems[0].Remedy, "record it: aws ec2 describe-launch-template-versions") {
 		t.Errorf("problems = %+v, want one that says what to record", problems)
 	}
-	if r.Region(g) != "eu-central-1" {
-		t.Errorf("region = %q, want that of the zone", r.Region(g))
-	}
+	assert.Equal(t, "eu-central-1", r.Region(g), "region, want that of the zone")
 }

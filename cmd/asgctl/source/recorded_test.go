@@ -71,9 +71,8 @@ func TestGroupsAreFilteredAsAWSDoes(t *testing.T) {
 			assert.Empty(t, cmp.Diff(tt.want, got), "groups (-want +got)")
 		})
 	}
-	if a.Region("a") != "cn-north-1" || a.Region("b") != "" {
-		t.Errorf("regions are %q and %q, want cn-north-1 and none", a.Region("a"), a.Region("b"))
-	}
+	assert.Truef(t, a.Region("a") == "cn-north-1" && a.Region("b") == "",
+		"regions are %q and %q, want cn-north-1 and none", a.Region("a"), a.Region("b"))
 }
 
 func TestVersionsOfALaunchTemplate(t *testing.T) {
@@ -98,9 +97,7 @@ func TestVersionsOfALaunchTemplate(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			out, err := a.DescribeLaunchTemplateVersions(&tt.in)
 			if tt.missing {
-				if !awsclient.IsNotFound(err) {
-					t.Errorf("error = %v, want AWS's for what is not there", err)
-				}
+				assert.Truef(t, awsclient.IsNotFound(err), "error = %v, want AWS's for what is not there", err)
 				return
 			}
 			require.NoError(t, err)
@@ -149,9 +146,8 @@ func TestAFileThatCannotBeUnderstoodIsAnError(t *testing.T) {
 		{"bad types", map[string]string{groupsFile: groups, instanceTypesFile: `{"InstanceTypes": [{}]}`}, "instance-types.json"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := LoadAccount(folder(t, tt.files), instancetypes.Embedded()); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("LoadAccount() error = %v, want one with %q", err, tt.want)
-			}
+			_, err := LoadAccount(folder(t, tt.files), instancetypes.Embedded())
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "LoadAccount() error = %v, want one with %q", err, tt.want)
 		})
 	}
 }
@@ -202,9 +198,8 @@ func TestTypesThatMeetRequirementsComeFromTheCatalogue(t *testing.T) {
 			for _, found := range out.InstanceTypes {
 				got[*found.InstanceType] = true
 			}
-			if !got[tt.with] || got[tt.lacks] {
-				t.Errorf("%s is in: %t, %s is in: %t; want true, false", tt.with, got[tt.with], tt.lacks, got[tt.lacks])
-			}
+			assert.Truef(t, got[tt.with] && !got[tt.lacks],
+				"%s is in: %t, %s is in: %t; want true, false", tt.with, got[tt.with], tt.lacks, got[tt.lacks])
 		})
 	}
 }

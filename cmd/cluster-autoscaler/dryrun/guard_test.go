@@ -56,9 +56,8 @@ func TestNoWriteReachesAWS(t *testing.T) {
 	if err != nil || len(launched.Instances) != 1 || len(launched.Instances[0].InstanceIds) != 2 || awssdk.ToString(launched.Instances[0].AvailabilityZone) != "us-east-1a" {
 		t.Errorf("a launch of two instances: %+v, %v", launched, err)
 	}
-	if _, err := clients.AutoScaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: group, DesiredCapacity: awssdk.Int32(3)}); err != nil {
-		t.Errorf("a new desired capacity: %v", err)
-	}
+	_, err = clients.AutoScaling.SetDesiredCapacity(ctx, &autoscaling.SetDesiredCapacityInput{AutoScalingGroupName: group, DesiredCapacity: awssdk.Int32(3)})
+	assert.NoError(t, err, "a new desired capacity")
 	for name, write := range map[string]func() error{
 		"terminate": func() error {
 			_, err := clients.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
@@ -78,17 +77,13 @@ func TestNoWriteReachesAWS(t *testing.T) {
 			return err
 		},
 	} {
-		if err := write(); awsclient.Code(err) != "DryRunOperation" {
-			t.Errorf("%s: %v, want a refusal", name, err)
-		}
+		err := write()
+		assert.Equalf(t, "DryRunOperation", awsclient.Code(err), "%s: %v, want a refusal", name, err)
 	}
-	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
-		t.Errorf("a read: %v", err)
-	}
+	_, err = clients.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{})
+	assert.NoError(t, err, "a read")
 	assert.Empty(t, cmp.Diff(map[string]int{"DescribeAutoScalingGroups": 1}, server.Calls()), "calls of AWS (-want +got)")
-	if n := len(g.Answered()); n != 6 {
-		t.Errorf("%d writes were answered, want 6", n)
-	}
+	assert.Equal(t, 6, len(g.Answered()), "writes were answered")
 }
 
 func TestGroupsThatCannotBeReadEndDryRun(t *testing.T) {
@@ -134,24 +129,20 @@ func TestNoWriteReachesAPIServer(t *testing.T) {
 	node, err := core.Nodes().Get(ctx, "n", metav1.GetOptions{})
 	require.NoError(t, err)
 	node.Spec.Unschedulable = true
-	if updated, err := core.Nodes().Update(ctx, node, metav1.UpdateOptions{}); err != nil || !updated.Spec.Unschedulable {
-		t.Errorf("an update: %+v, %v", updated, err)
-	}
-	if patched, err := core.Nodes().Patch(ctx, "n", types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{}); err != nil || patched.Labels["as"] != "it is" {
-		t.Errorf("a patch: %+v, %v", patched, err)
-	}
+	updated, err := core.Nodes().Update(ctx, node, metav1.UpdateOptions{})
+	assert.Truef(t, err == nil && updated.Spec.Unschedulable, "an update: %+v, %v", updated, err)
+	patched, err := core.Nodes().Patch(ctx, "n", types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`), metav1.PatchOptions{})
+	assert.Truef(t, err == nil && patched.Labels["as"] == "it is", "a patch: %+v, %v", patched, err)
 	event := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e", Namespace: "default"}, Reason: "TriggeredScaleUp"}
-	if created, err := core.Events("default").Create(ctx, event, metav1.CreateOptions{}); err != nil || created.Reason != event.Reason {
-		t.Errorf("an event: %+v, %v", created, err)
-	}
+	created, err := core.Events("default").Create(ctx, event, metav1.CreateOptions{})
+	assert.Truef(t, err == nil && created.Reason == event.Reason, "an event: %+v, %v", created, err)
 	eviction := &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "default"}}
 	assert.NoError(t, core.Pods("default").EvictV1(ctx, eviction), "an eviction")
 	assert.NoError(t, core.Pods("default").Delete(ctx, "p", metav1.DeleteOptions{}), "a deletion")
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i := slices.IndexFunc(s.requests, func(r string) bool { return !strings.HasPrefix(r, "GET ") }); i >= 0 || len(s.requests) != 2 {
-		t.Errorf("the API server got %q, want two reads", s.requests)
-	}
+	i := slices.IndexFunc(s.requests, func(r string) bool { return !strings.HasPrefix(r, "GET ") })
+	assert.Truef(t, i < 0 && len(s.requests) == 2, "the API server got %q, want two reads", s.requests)
 	want := []string{"PUT /api/v1/nodes/n", "PATCH /api/v1/nodes/n", "POST /api/v1/namespaces/default/events",
 		"POST /api/v1/namespaces/default/pods/p/eviction", "DELETE /api/v1/namespaces/default/pods/p"}
 	assert.Empty(t, cmp.Diff(want, g.Answered()), "writes that were answered (-want +got)")
@@ -167,9 +158,8 @@ func TestRefusedReadEndsDryRun(t *testing.T) {
 	} {
 		ctx, fail := context.WithCancelCause(t.Context())
 		_, _ = client(t, &apiServer{status: http.StatusForbidden}, New(fail)).CoreV1().Nodes().List(ctx, tt.options)
-		if cause := context.Cause(ctx); (cause != nil) != tt.ends {
-			t.Errorf("%s: the dry run ends with %v, want an end: %t", name, cause, tt.ends)
-		}
+		cause := context.Cause(ctx)
+		assert.Equalf(t, tt.ends, cause != nil, "%s: the dry run ends with %v, want an end: %t", name, cause, tt.ends)
 	}
 }
 
@@ -178,15 +168,11 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 	clients, server := guarded(t, fakeaws.Config{Region: "us-east-1"}, g)
 	_, err := clients.AutoScaling.SetDesiredCapacity(t.Context(), &autoscaling.SetDesiredCapacityInput{
 		AutoScalingGroupName: awssdk.String("web"), DesiredCapacity: awssdk.Int32(3)})
-	if err == nil || !strings.Contains(err.Error(), "a shadow writes nothing: SetDesiredCapacity") {
-		t.Errorf("a new desired capacity: %v, want a refusal", err)
-	}
-	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{}); err != nil {
-		t.Errorf("a read: %v", err)
-	}
-	if calls := server.Calls(); calls["SetDesiredCapacity"] > 0 {
-		t.Errorf("AWS was called: %v", calls)
-	}
+	assert.ErrorContains(t, err, "a shadow writes nothing: SetDesiredCapacity", "a new desired capacity, want a refusal")
+	_, err = clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	assert.NoError(t, err, "a read")
+	calls := server.Calls()
+	assert.Truef(t, calls["SetDesiredCapacity"] <= 0, "AWS was called: %v", calls)
 
 	var asked []string
 	api := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -214,21 +200,14 @@ func TestWritesOfAShadowAreRefusedAndCounted(t *testing.T) {
 		},
 		"delete": func() error { return client.CoreV1().Pods("default").Delete(t.Context(), "p", metav1.DeleteOptions{}) },
 	} {
-		if err := write(); err == nil || !strings.Contains(err.Error(), "a shadow writes nothing") {
-			t.Errorf("%s: %v, want a refusal", name, err)
-		}
+		assert.ErrorContainsf(t, write(), "a shadow writes nothing", "%s, want a refusal", name)
 	}
-	if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err == nil {
-		t.Error("the API server's own refusal was hidden")
-	}
-	if _, err := client.CoreV1().Events("default").Create(t.Context(), &corev1.Event{}, metav1.CreateOptions{}); err != nil {
-		t.Errorf("an event: %v, want it dropped", err)
-	}
-	if _, err := client.CoordinationV1().Leases("default").Create(t.Context(), &coordinationv1.Lease{}, metav1.CreateOptions{}); err == nil {
-		t.Error("the lease did not reach the API server")
-	}
+	_, err = client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	assert.Error(t, err, "the API server's own refusal was hidden")
+	_, err = client.CoreV1().Events("default").Create(t.Context(), &corev1.Event{}, metav1.CreateOptions{})
+	assert.Truef(t, err == nil, "an event: %v, want it dropped", err)
+	_, err = client.CoordinationV1().Leases("default").Create(t.Context(), &coordinationv1.Lease{}, metav1.CreateOptions{})
+	assert.Error(t, err, "the lease did not reach the API server")
 	assert.Empty(t, cmp.Diff([]string{"GET", "POST"}, asked), "requests that reached the API server (-want +got)")
-	if got := len(g.Answered()); got != 6 {
-		t.Errorf("%d writes counted, want 6", got)
-	}
+	assert.Equal(t, 6, len(g.Answered()), "writes counted")
 }

@@ -21,7 +21,5 @@ func TestFirstLoopThatDecidesCounts(t *testing.T) {
 	want := &decision.Report{Groups: first.Groups, Loop: second.Loop, Searches: []decision.Search{search("a"), search("x"), search("b")},
 		Pods: []decision.Pod{pod("launches", decision.PodLaunching, 0), pod("left", decision.PodHelpless, 2), pod("twin", decision.PodHelpless, 2), pod("gone", decision.PodDelayed, -1)}}
 	assert.Empty(t, cmp.Diff(want, Join(Join(nil, first), second)), "two loops (-want +got)")
-	if len(first.Searches) != 1 || first.Pods[1].State != decision.PodDelayed {
-		t.Error("the first loop's report was changed")
-	}
+	assert.True(t, len(first.Searches) == 1 && first.Pods[1].State == decision.PodDelayed, "the first loop's report was changed")
 }

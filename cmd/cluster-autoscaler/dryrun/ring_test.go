@@ -91,9 +91,8 @@ func answer(t *testing.T, r *Ring, result any) {
 	})
 	require.NoError(t, stack.Deserialize.Add(deserialized, middleware.After))
 	handler := middleware.HandlerFunc(func(context.Context, any) (any, middleware.Metadata, error) { return nil, middleware.Metadata{}, nil })
-	if out, _, err := middleware.DecorateHandler(handler, stack).Handle(t.Context(), nil); err != nil || out != result {
-		t.Fatalf("the caller gets %v, %v", out, err)
-	}
+	out, _, err := middleware.DecorateHandler(handler, stack).Handle(t.Context(), nil)
+	require.Truef(t, err == nil && out == result, "the caller gets %v, %v", out, err)
 }
 
 // fetch asks for a recording.
@@ -151,9 +150,8 @@ func TestRingIsBoundedInBytes(t *testing.T) {
 		require.NoError(t, factory.Core().V1().Pods().Informer().GetStore().Update(large("a")))
 		loops(r, factory, number)
 	}
-	if _, body, _ := fetch(t, r, "?loop=0"); !strings.HasSuffix(body, "There are: 3 4 5\n") {
-		t.Errorf("three pods of two fifths of the bound each: %s", body)
-	}
+	_, body, _ := fetch(t, r, "?loop=0")
+	assert.Truef(t, strings.HasSuffix(body, "There are: 3 4 5\n"), "three pods of two fifths of the bound each: %s", body)
 }
 
 func TestRecordingHasNoSecrets(t *testing.T) {
@@ -165,9 +163,8 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 	loops(r, factory, 1)
 	_, _, archive := fetch(t, r, "")
 	for _, file := range archive.File {
-		if text := read(t, archive, file.Name); strings.Contains(text, "secret") || strings.Contains(text, data) {
-			t.Errorf("%s has a secret:\n%s", file.Name, text)
-		}
+		text := read(t, archive, file.Name)
+		assert.Falsef(t, strings.Contains(text, "secret") || strings.Contains(text, data), "%s has a secret:\n%s", file.Name, text)
 	}
 	for file, wants := range map[string][]string{
 		"kubernetes/api/v1/pods":             {"karpenter.sh/do-not-disrupt", "safe-to-evict", `"env":"prod"`, `"args":"none"`, "Unschedulable"},
@@ -175,9 +172,7 @@ func TestRecordingHasNoSecrets(t *testing.T) {
 		"launch-template-versions.json":      {base64.StdEncoding.EncodeToString([]byte("[settings.kubernetes]\nbootstrap-token = \"***\"\n[settings.kubernetes.node-labels]\nteam = \"web\"\n"))},
 	} {
 		for _, want := range wants {
-			if text := read(t, archive, file); !strings.Contains(text, want) {
-				t.Errorf("%s lacks %s:\n%s", file, want, text)
-			}
+			assert.Containsf(t, read(t, archive, file), want, "%s lacks %s", file, want)
 		}
 	}
 }
@@ -196,12 +191,10 @@ func TestRecordingHasTheLatestAnswers(t *testing.T) {
 	_, _, archive := fetch(t, r, "")
 	var groups []astypes.AutoScalingGroup
 	require.NoError(t, json.Unmarshal([]byte(read(t, archive, "auto-scaling-groups.json")), &groups))
-	if len(groups) != 1 || awssdk.ToInt32(groups[0].DesiredCapacity) != 3 || awssdk.ToInt32(groups[0].MaxSize) != 6 {
-		t.Errorf("the groups are %+v", groups)
-	}
-	if text := read(t, archive, "nodegroups.json"); !strings.Contains(text, `"NodegroupName":"ng"`) {
-		t.Errorf("the node groups are %s", text)
-	}
+	assert.Truef(t, len(groups) == 1 && awssdk.ToInt32(groups[0].DesiredCapacity) == 3 && awssdk.ToInt32(groups[0].MaxSize) == 6,
+		"the groups are %+v", groups)
+	text := read(t, archive, "nodegroups.json")
+	assert.Containsf(t, text, `"NodegroupName":"ng"`, "the node groups are %s", text)
 }
 
 func TestAnswersOfAWSAreBoundedInBytes(t *testing.T) {
@@ -235,9 +228,8 @@ func TestRecordingAnswersAsTheAPIServer(t *testing.T) {
 	delete(want.Annotations, corev1.LastAppliedConfigAnnotation)
 	delete(want.Annotations, "example.com/token")
 	assert.Empty(t, cmp.Diff(want, got), "the pod (-want +got)")
-	if _, err := client.StorageV1().StorageClasses().List(t.Context(), metav1.ListOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("a kind that was not recorded: %v", err)
-	}
+	_, err = client.StorageV1().StorageClasses().List(t.Context(), metav1.ListOptions{})
+	assert.Truef(t, apierrors.IsNotFound(err), "a kind that was not recorded: %v", err)
 }
 
 func TestTimesMove(t *testing.T) {
@@ -250,18 +242,14 @@ func TestTimesMove(t *testing.T) {
 		`{"at":"2026-13-25T10:00:00Z"}`:            `{"at":"2026-13-25T10:00:00Z"}`,
 		`{"name":"at 2026-11-25T10:00:00Z or so"}`: `{"name":"at 2026-11-25T10:00:00Z or so"}`,
 	} {
-		if got := string(moment.ReplaceAllFunc([]byte(was), r.moved)); got != want {
-			t.Errorf("%s becomes %s, want %s", was, got, want)
-		}
+		assert.Equalf(t, want, string(moment.ReplaceAllFunc([]byte(was), r.moved)), "%s becomes", was)
 	}
 }
 
 func TestBrokenConnectionEndsTheSending(t *testing.T) {
 	r, factory := &Ring{Most: 1}, caches(t, pod("a"))
 	loops(r, factory, 1)
-	if err := r.loops[0].write(broken{}); err == nil {
-		t.Error("no error")
-	}
+	assert.Error(t, r.loops[0].write(broken{}), "no error")
 }
 
 type broken struct{}

@@ -475,9 +475,7 @@ func ask(t *testing.T, c cluster, trimmed bool) answers {
 	sort.Slice(nodes, func(i, j int) bool { return nodes[i].Name < nodes[j].Name })
 	pods, _ := listers.AllPodLister().List()
 	sort.Slice(pods, func(i, j int) bool { return pods[i].Name < pods[j].Name })
-	if len(pods) < 10 || len(nodes) != 4 {
-		t.Fatalf("%d pods, %d nodes", len(pods), len(nodes))
-	}
+	require.Truef(t, len(pods) >= 10 && len(nodes) == 4, "%d pods, %d nodes", len(pods), len(nodes))
 	claims := map[drasnapshot.ResourceClaimId]*resourceapi.ResourceClaim{}
 	for _, ns := range []string{"default", "other", "kube-system"} {
 		for n := range 2 {

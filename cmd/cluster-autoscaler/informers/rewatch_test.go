@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -80,8 +81,7 @@ func TestStop(t *testing.T) {
 		synctest.Wait()
 		s.Stop()
 		s.Stop()
-		if _, open := <-s.ResultChan(); open {
-			t.Error("an event came after the end")
-		}
+		_, open := <-s.ResultChan()
+		assert.False(t, open, "an event came after the end")
 	})
 }

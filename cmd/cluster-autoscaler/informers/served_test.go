@@ -84,9 +84,7 @@ func TestFeaturesWithoutTheirAPIAreSwitchedOff(t *testing.T) {
 				{"buffers", got.CapacitybufferControllerEnabled, want.CapacitybufferControllerEnabled},
 				{"pods of buffers", got.CapacitybufferPodInjectionEnabled, want.CapacitybufferPodInjectionEnabled},
 			} {
-				if flag.got != flag.want {
-					t.Errorf("%s: %t, want %t", flag.name, flag.got, flag.want)
-				}
+				assert.Truef(t, flag.got == flag.want, "%s: %t, want %t", flag.name, flag.got, flag.want)
 			}
 		})
 	}
@@ -101,9 +99,8 @@ func TestAttachmentsAreNotAwaitedWithoutPermission(t *testing.T) {
 	attachments := factory.Storage().V1().VolumeAttachments().Lister()
 	factory.Start(ctx.Done())
 	assert.NoError(t, Await(ctx, factory, time.Minute, func(kinds string) { t.Errorf("still waits for %s", kinds); cancel() }))
-	if found, err := attachments.List(labels.Everything()); err != nil || len(found) > 0 {
-		t.Errorf("attachments %v, %v", found, err)
-	}
+	found, err := attachments.List(labels.Everything())
+	assert.Truef(t, err == nil && len(found) == 0, "attachments %v, %v", found, err)
 	cancel()
 	factory.Shutdown()
 }
@@ -118,12 +115,9 @@ func TestCachesThatDoNotFillAreNamed(t *testing.T) {
 	factory.Start(ctx.Done())
 	const want = "core/v1.Node, storage/v1.CSINode"
 	err := Await(ctx, factory, time.Millisecond, func(kinds string) {
-		if kinds != want {
-			t.Errorf("missing are %s, want %s", kinds, want)
-		}
+		assert.Equal(t, want, kinds, "missing")
 		cancel()
 	})
-	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), want) {
-		t.Errorf("Await = %v, want an error that names %s", err, want)
-	}
+	assert.Truef(t, errors.Is(err, context.Canceled) && strings.Contains(err.Error(), want),
+		"Await = %v, want an error that names %s", err, want)
 }

@@ -36,9 +36,7 @@ func TestPodsOfOneOwnerShareWhatIsEqual(t *testing.T) {
 		unsafe.StringData(first.Namespace) != unsafe.StringData(second.Namespace) {
 		t.Error("the pods have tolerations, owners or names of namespaces of their own")
 	}
-	if &first.Spec.Containers[0] == &second.Spec.Containers[0] {
-		t.Error("the pods share a container, which the core writes to")
-	}
+	assert.True(t, &first.Spec.Containers[0] != &second.Spec.Containers[0], "the pods share a container, which the core writes to")
 }
 
 func TestPodsThatDifferShareNothing(t *testing.T) {
@@ -63,9 +61,7 @@ func TestPodsThatDifferShareNothing(t *testing.T) {
 			s.share(second)
 			assert.Empty(t, cmp.Diff(want, second), "changed the second pod (-want +got)")
 			first.Labels["app"] = "changed"
-			if second.Labels["app"] == "changed" {
-				t.Error("the pods share their labels")
-			}
+			assert.True(t, second.Labels["app"] != "changed", "the pods share their labels")
 		})
 	}
 }

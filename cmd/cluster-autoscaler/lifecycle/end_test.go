@@ -32,9 +32,7 @@ func TestStepsRunInOrderWithinTheirLimits(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		assert.Empty(t, cmp.Diff([]string{"quick at 0s", "stuck at 100ms", "last at 2.1s"}, order), "steps (-want +got)")
-		if took := time.Since(began); took != 2100*time.Millisecond {
-			t.Errorf("took %v, want 2.1s", took)
-		}
+		assert.Equal(t, 2100*time.Millisecond, time.Since(began), "took, want 2.1s")
 		time.Sleep(2 * time.Hour) // let the stuck step go
 	})
 }
@@ -46,8 +44,6 @@ func TestStepKnowsItsLimit(t *testing.T) {
 			deadline, _ := ctx.Deadline()
 			left = time.Until(deadline)
 		}})
-		if left != 3*time.Second {
-			t.Errorf("the step has %v left, want 3s", left)
-		}
+		assert.Equal(t, 3*time.Second, left, "what the step has left, want 3s")
 	})
 }

@@ -25,9 +25,8 @@ func TestEnvironmentLimitsTheHeap(t *testing.T) {
 	limit := debug.SetMemoryLimit(math.MaxInt64)
 	t.Cleanup(func() { debug.SetMemoryLimit(limit) })
 	t.Setenv("GOMEMLIMIT", "1GiB")
-	if got := LimitHeap(); got != 0 || debug.SetMemoryLimit(-1) != math.MaxInt64 {
-		t.Errorf("the limit is %d in spite of GOMEMLIMIT", got)
-	}
+	got := LimitHeap()
+	assert.Truef(t, got == 0 && debug.SetMemoryLimit(-1) == math.MaxInt64, "the limit is %d in spite of GOMEMLIMIT", got)
 }
 
 func TestBurstMayHaveMoreGarbage(t *testing.T) {
@@ -46,9 +45,8 @@ func TestBurstMayHaveMoreGarbage(t *testing.T) {
 			t.Errorf("GOGC=%s: in a burst with %d MiB in use, garbage is collected at %d %%, want %d to %d", tt.environment, len(heap)>>20, got, tt.least, tt.most)
 		}
 		end()
-		if got := debug.SetGCPercent(usual); got != usual {
-			t.Errorf("GOGC=%s: after a burst garbage is collected at %d %%", tt.environment, got)
-		}
+		got := debug.SetGCPercent(usual)
+		assert.Truef(t, got == usual, "GOGC=%s: after a burst garbage is collected at %d %%", tt.environment, got)
 	}
 	runtime.KeepAlive(heap)
 }

@@ -112,9 +112,8 @@ func TestLeaseIsReleasedAfterWorkHasEnded(t *testing.T) {
 		})
 		log("returned")
 		want := []string{"0s holder one", "0s work begins", "1m2s work ends", "1m2s holder ", "1m2s returned"}
-		if diff := cmp.Diff(want, events); diff != "" || err != nil {
-			t.Errorf("Lead = %v, events (-want +got):\n%s", err, diff)
-		}
+		diff := cmp.Diff(want, events)
+		assert.Truef(t, diff == "" && err == nil, "Lead = %v, events (-want +got):\n%s", err, diff)
 	})
 }
 
@@ -122,9 +121,8 @@ func TestLeaseIsReleasedWhenWorkFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, failed := newLease("one"), errors.New("no provider")
 		err := Lead(t.Context(), election(l), func(context.Context) error { return failed })
-		if !errors.Is(err, failed) || l.holder() != "" {
-			t.Errorf("Lead = %v with the lease held by %q, want %v and nobody", err, l.holder(), failed)
-		}
+		assert.Truef(t, errors.Is(err, failed) && l.holder() == "",
+			"Lead = %v with the lease held by %q, want %v and nobody", err, l.holder(), failed)
 	})
 }
 
@@ -143,9 +141,8 @@ func TestEndlessWorkAndHangingLeaseAreGivenUp(t *testing.T) {
 			<-release
 			return nil
 		})
-		if took := time.Since(began); took != 4*time.Second || err != nil {
-			t.Errorf("Lead = %v after %v, want nil after 4s", err, took)
-		}
+		took := time.Since(began)
+		assert.Truef(t, took == 4*time.Second && err == nil, "Lead = %v after %v, want nil after 4s", err, took)
 		close(release)
 		time.Sleep(time.Minute) // let the election end
 	})
@@ -210,12 +207,9 @@ func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 		short, stopShort := context.WithTimeout(ctx, 20*time.Second)
 		defer stopShort()
 		err := Lead(short, election(&mine), func(context.Context) error { worked = true; return nil })
-		if err != nil || worked || time.Until(func() time.Time { d, _ := ctx.Deadline(); return d }()) != 39*time.Second {
-			t.Errorf("Lead = %v, worked %v; want to wait until told to stop", err, worked)
-		}
-		if holder := other.holder(); holder != "other" {
-			t.Errorf("lease held by %q after the end of a process that waited for it, want its holder", holder)
-		}
+		assert.Truef(t, err == nil && !worked && time.Until(func() time.Time { d, _ := ctx.Deadline(); return d }()) == 39*time.Second,
+			"Lead = %v, worked %v; want to wait until told to stop", err, worked)
+		assert.Equal(t, "other", other.holder(), "the lease's holder after the end of a process that waited for it")
 		<-ctx.Done()
 		time.Sleep(time.Minute)
 		assert.Equal(t, "", other.holder(), "lease held, want nobody")
@@ -225,7 +219,5 @@ func TestLeaseHeldElsewhereIsWaitedFor(t *testing.T) {
 func TestInvalidConfigurationIsRefused(t *testing.T) {
 	c := election(newLease("one"))
 	c.RenewDeadline = c.LeaseDuration
-	if err := Lead(t.Context(), c, nil); err == nil {
-		t.Error("Lead accepted a renew deadline as long as the lease")
-	}
+	assert.Error(t, Lead(t.Context(), c, nil), "Lead accepted a renew deadline as long as the lease")
 }

@@ -25,9 +25,7 @@ func succeed(t *testing.T, l *lease, ends time.Duration) bool {
 		time.Sleep(ends)
 		return nil
 	})
-	if err != nil {
-		t.Errorf("Lead = %v", err)
-	}
+	assert.NoError(t, err, "Lead")
 	return <-found
 }
 

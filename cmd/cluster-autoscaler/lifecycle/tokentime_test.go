@@ -97,14 +97,12 @@ func TestTokenTimeFollowsTheClockBetweenLaunches(t *testing.T) {
 		holder := takes(t, l)
 		for range 20 {
 			holder.rest(t, time.Minute)
-			if lag := time.Since(holder.use(t)); lag > 15*time.Second {
-				t.Errorf("the time of tokens is %v late", lag)
-			}
+			lag := time.Since(holder.use(t))
+			assert.Truef(t, lag <= 15*time.Second, "the time of tokens is %v late", lag)
 		}
 		time.Sleep(11 * time.Minute)
-		if lag := time.Since(takes(t, l).use(t)); lag > time.Second {
-			t.Errorf("the time of a leader killed 11 minutes ago goes on, %v late", lag)
-		}
+		lag := time.Since(takes(t, l).use(t))
+		assert.Truef(t, lag <= time.Second, "the time of a leader killed 11 minutes ago goes on, %v late", lag)
 	})
 }
 
@@ -120,14 +118,11 @@ func TestLaunchWaitsForTheRenewalThatMovesTheTime(t *testing.T) {
 		used := make(chan time.Time, 1)
 		go func() { used <- holder.use(t) }()
 		time.Sleep(500 * time.Millisecond)
-		if len(used) > 0 {
-			t.Fatal("a launch began while nobody knew which time the lease has")
-		}
+		require.Empty(t, used, "a launch began while nobody knew which time the lease has")
 		holder.lock.lost = false
 		require.NoError(t, holder.renew(t))
-		if at, next := <-used, takes(t, l).use(t); !at.Equal(next) {
-			t.Errorf("the successor's time is off by %v", next.Sub(at))
-		}
+		at, next := <-used, takes(t, l).use(t)
+		assert.Truef(t, at.Equal(next), "the successor's time is off by %v", next.Sub(at))
 	})
 }
 
@@ -146,8 +141,7 @@ func TestLateCandidateFollowsTheLastHolder(t *testing.T) {
 		candidate.lock.lost = false
 		_, _, _ = candidate.Get(t.Context())
 		require.NoError(t, candidate.renew(t))
-		if got := candidate.use(t); !got.Equal(launched) {
-			t.Errorf("the candidate's time is off by %v", got.Sub(launched))
-		}
+		got := candidate.use(t)
+		assert.Truef(t, got.Equal(launched), "the candidate's time is off by %v", got.Sub(launched))
 	})
 }

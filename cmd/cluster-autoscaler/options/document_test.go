@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
 )
@@ -117,7 +118,6 @@ func unit(f *pflag.Flag) string {
 	}
 }
 
-// section returns the section of a flag.
 func section(t *testing.T, f *pflag.Flag) string {
 	stock, newer := readLines(t, "stock_flags.txt"), readLines(t, "newer_flags.txt")
 	in := func(lines []string) bool {
@@ -165,9 +165,7 @@ func flagsDocument(t *testing.T) string {
 		case sectionInert:
 			rows[where] = append(rows[where], []string{name, document.Text(why(f))})
 		default:
-			if unit(f) == "" {
-				t.Errorf("--%s is a %s: name its unit in this file", f.Name, f.Value.Type())
-			}
+			assert.Truef(t, unit(f) != "", "--%s is a %s: name its unit in this file", f.Name, f.Value.Type())
 			rows[where] = append(rows[where], []string{name, standard, unit(f), document.Text(usage(f))})
 		}
 	})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/utils/taints"
 	"k8s.io/component-base/featuregate"
@@ -37,9 +39,7 @@ func register(t *testing.T) (*pflag.FlagSet, *Options) {
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
 	fs.AddFlagSet(pflag.CommandLine)
 	options, err := Register(fs, stock, featuregate.NewFeatureGate())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return fs, options
 }
 
@@ -59,9 +59,7 @@ func describe(fs *pflag.FlagSet) []string {
 func readLines(t *testing.T, name string) []string {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join("testdata", name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.Split(strings.TrimSpace(string(content)), "\n")
 }
 
@@ -69,13 +67,9 @@ func TestFlagsMatchTheGolden(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
 	if *update {
-		if err := os.WriteFile(filepath.Join("testdata", "flags.txt"), []byte(strings.Join(got, "\n")+"\n"), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join("testdata", "flags.txt"), []byte(strings.Join(got, "\n")+"\n"), 0o644))
 	}
-	if diff := cmp.Diff(readLines(t, "flags.txt"), got); diff != "" {
-		t.Errorf("flags (-golden +got); if meant, run with -update:\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(readLines(t, "flags.txt"), got), "flags (-golden +got); if meant, run with -update")
 }
 
 // testdata/stock_flags.txt holds the flags of the stock binary, built from the core's own main package. testdata/newer_flags.txt
@@ -86,9 +80,7 @@ func TestEveryStockFlagIsThereWithItsDefault(t *testing.T) {
 	fs, _ := register(t)
 	got := describe(fs)
 	for _, line := range append(readLines(t, "stock_flags.txt"), readLines(t, "newer_flags.txt")...) {
-		if !slices.Contains(got, line) {
-			t.Errorf("missing or different: %s", line)
-		}
+		assert.Truef(t, slices.Contains(got, line), "missing or different: %s", line)
 	}
 }
 
@@ -102,9 +94,7 @@ func TestFlagsWeAddAreDocumented(t *testing.T) {
 		if f.Name != "version" && f.Name != "shadow" && !strings.HasPrefix(f.Name, "asg-") && !strings.Contains(newer, "--"+f.Name+" ") {
 			t.Errorf("--%s is ours and lacks the prefix --asg-", f.Name)
 		}
-		if len(f.Usage) < 40 || !strings.HasSuffix(f.Usage, ".") {
-			t.Errorf("--%s is not documented: %q", f.Name, f.Usage)
-		}
+		assert.Truef(t, len(f.Usage) >= 40 && strings.HasSuffix(f.Usage, "."), "--%s is not documented: %q", f.Name, f.Usage)
 	})
 }
 
@@ -120,22 +110,15 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 
 func TestGivenInertFlagsAreListed(t *testing.T) {
 	fs, options := register(t)
-	if err := fs.Parse([]string{"--salvo-scale-up=true", "--alsologtostderrthreshold=ERROR", "--scheduler-verbosity=2", "--scale-down-enabled=false"}); err != nil {
-		t.Fatal(err)
-	}
-	if options.ScaleDown {
-		t.Error("--scale-down-enabled=false is not obeyed")
-	}
+	require.NoError(t, fs.Parse([]string{"--salvo-scale-up=true", "--alsologtostderrthreshold=ERROR", "--scheduler-verbosity=2", "--scale-down-enabled=false"}))
+	assert.False(t, options.ScaleDown, "--scale-down-enabled=false is not obeyed")
 	var names []string
 	for _, f := range GivenInert(fs) {
 		names = append(names, f.Name)
-		if usage := fs.Lookup(f.Name).Usage; !strings.Contains(usage, f.Why) {
-			t.Errorf("the help of --%s lacks %q", f.Name, f.Why)
-		}
+		assert.Containsf(t, fs.Lookup(f.Name).Usage, f.Why, "the help of --%s lacks %q", f.Name, f.Why)
 	}
-	if want := []string{"alsologtostderrthreshold", "salvo-scale-up", "scheduler-verbosity"}; !slices.Equal(names, want) {
-		t.Errorf("inert flags given: %q, want %q", names, want)
-	}
+	want := []string{"alsologtostderrthreshold", "salvo-scale-up", "scheduler-verbosity"}
+	assert.Truef(t, slices.Equal(names, want), "inert flags given: %q, want %q", names, want)
 }
 
 func TestStartupTimeIsAtLeastTheFailingTime(t *testing.T) {
@@ -149,36 +132,24 @@ func TestStartupTimeIsAtLeastTheFailingTime(t *testing.T) {
 		{[]string{"--max-startup-time=1m"}, 15 * time.Minute},
 	} {
 		fs, options := register(t)
-		if err := fs.Parse(tt.flags); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, fs.Parse(tt.flags))
 		options.FillStartupTime(fs, core)
-		if options.MaxStartupTime != tt.want {
-			t.Errorf("with %q a leader may take %v to start, want %v", tt.flags, options.MaxStartupTime, tt.want)
-		}
+		assert.Equalf(t, tt.want, options.MaxStartupTime, "the time in which a leader may start with %q", tt.flags)
 	}
 }
 
 func TestDefaultsAreValid(t *testing.T) {
 	fs, options := register(t)
-	if err := fs.Parse(nil); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, fs.Parse(nil))
 	want := AWS{
 		DiscoveryJoin: ownership.JoinAll, SpotPrices: SpotPricesOff, TroublePenalty: 0.5, PreferencePercent: 5, PlanLimit: time.Second, RefreshInterval: time.Minute, MotionInterval: 2 * time.Second,
 		LaunchMode: asg.LaunchAuto, ZonalGroups: asg.ZonalTagged, ScaleUpsPerLoop: 20, PodSettleTime: 100 * time.Millisecond, PodSettleLimit: 3 * time.Second, MoveProof: 5 * time.Minute,
 		InterruptionDeadline: interruption.Force, Rebalance: interruption.Count, Nominate: NominateOn, StatusPage: StatusPageOn, Profile: ProfileStandard,
 		Consolidate: ConsolidateOff, ConsolidateHorizon: time.Hour, ConsolidateSpread: true,
 	}
-	if diff := cmp.Diff(want, options.AWS); diff != "" {
-		t.Errorf("defaults (-want +got):\n%s", diff)
-	}
-	if err := options.AWS.Validate(); err != nil {
-		t.Error(err)
-	}
-	if err := CheckCloudProvider(fs.Lookup("cloud-provider").Value.String()); err != nil {
-		t.Error(err)
-	}
+	assert.Empty(t, cmp.Diff(want, options.AWS), "defaults (-want +got)")
+	assert.NoError(t, options.AWS.Validate())
+	assert.NoError(t, CheckCloudProvider(fs.Lookup("cloud-provider").Value.String()))
 }
 
 func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
@@ -191,29 +162,22 @@ func TestTheFlagsOfThePublishedDeploymentParse(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if options.AWS.Region != "cn-northwest-1" || options.LeaderElection.LeaderElect {
-		t.Errorf("region %q, leader election %v", options.AWS.Region, options.LeaderElection.LeaderElect)
-	}
+	assert.Truef(t, options.AWS.Region == "cn-northwest-1" && !options.LeaderElection.LeaderElect,
+		"region %q, leader election %v", options.AWS.Region, options.LeaderElection.LeaderElect)
 }
 
 func TestOurFlagsHaveTheirFormerNamesToo(t *testing.T) {
 	fs, options := register(t)
-	if err := fs.Parse([]string{"--aws-cluster-name=prod", "--cluster-name=clusterapi", "--asg-price-file=prices.csv", "--aws-use-static-instance-list"}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, fs.Parse([]string{"--aws-cluster-name=prod", "--cluster-name=clusterapi", "--asg-price-file=prices.csv", "--aws-use-static-instance-list"}))
 	if options.AWS.ClusterName != "prod" || options.AWS.PriceFile != "prices.csv" || fs.Lookup("cluster-name").Value.String() != "clusterapi" {
 		t.Errorf("cluster %q, price file %q, --cluster-name=%s", options.AWS.ClusterName, options.AWS.PriceFile, fs.Lookup("cluster-name").Value)
 	}
-	if err := fs.Parse([]string{"--aws-foo=1"}); err == nil {
-		t.Error("an unknown flag is taken for one of ours")
-	}
+	assert.Error(t, fs.Parse([]string{"--aws-foo=1"}), "an unknown flag is taken for one of ours")
 }
 
 func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
 	fs, options := register(t)
-	if err := fs.Parse([]string{"--kube-client-qps=5"}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, fs.Parse([]string{"--kube-client-qps=5"}))
 	core := config.AutoscalingOptions{MaxScaleDownParallelism: 10}
 	core.KubeClientOpts.KubeClientQPS, core.KubeClientOpts.KubeClientBurst = 5, 10
 	options.AWS.FillUnset(fs, &core)
@@ -221,9 +185,8 @@ func TestUnsetFlagsMayDifferFromTheirDefault(t *testing.T) {
 		t.Errorf("parallelism %d, burst %d, QPS %v, want 300, 300 and the 5 that was given",
 			core.MaxScaleDownParallelism, core.KubeClientOpts.KubeClientBurst, core.KubeClientOpts.KubeClientQPS)
 	}
-	if usage := fs.Lookup("max-scale-down-parallelism").Usage; !strings.Contains(usage, "If not given: 300") {
-		t.Errorf("the help lacks our value: %q", usage)
-	}
+	usage := fs.Lookup("max-scale-down-parallelism").Usage
+	assert.Containsf(t, usage, "If not given: 300", "the help lacks our value: %q", usage)
 }
 
 func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
@@ -233,13 +196,10 @@ func TestTaintsThatAgentsLiftAreStartupTaints(t *testing.T) {
 	counted := taints.NewTaintConfig(core)
 	for key, want := range map[string]bool{"readiness.k8s.io/network": true, "example.com/mine": true, "example.org/mine": false,
 		"mine": true, "ebs.csi.aws.com/agent-not-ready": true, "ebs.csi.aws.com/other": false} {
-		if got := counted.IsStartupTaint(key); got != want {
-			t.Errorf("%s is a start-up taint: %t, want %t", key, got, want)
-		}
+		assert.Equalf(t, want, counted.IsStartupTaint(key), "%s is a start-up taint", key)
 	}
-	if usage := fs.Lookup("startup-taint-prefix").Usage; !strings.Contains(usage, "readiness.k8s.io/ always counts") {
-		t.Errorf("the help does not say it: %q", usage)
-	}
+	usage := fs.Lookup("startup-taint-prefix").Usage
+	assert.Containsf(t, usage, "readiness.k8s.io/ always counts", "the help does not say it: %q", usage)
 }
 
 func TestConservativeProfileSetsFlagsThatAreNotGiven(t *testing.T) {
@@ -256,15 +216,11 @@ func TestConservativeProfileSetsFlagsThatAreNotGiven(t *testing.T) {
 		}},
 	} {
 		fs, options := register(t)
-		if err := fs.Parse(tt.flags); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, fs.Parse(tt.flags))
 		want := options.AWS
 		tt.change(&want)
 		options.AWS.FillProfile(fs)
-		if diff := cmp.Diff(want, options.AWS); diff != "" {
-			t.Errorf("with %q (-want +got):\n%s", tt.flags, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(want, options.AWS), "with %q (-want +got)", tt.flags)
 	}
 }
 
@@ -281,13 +237,9 @@ func TestPluginAndShadowHaveLeasesOfTheirOwn(t *testing.T) {
 		{[]string{"--shadow", "--leader-elect-resource-name=my-shadow"}, "my-shadow"},
 	} {
 		fs, options := register(t)
-		if err := fs.Parse(tt.flags); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, fs.Parse(tt.flags))
 		options.FillLease(fs)
-		if got := options.LeaderElection.ResourceName; got != tt.want {
-			t.Errorf("with %q the lease is %q, want %q", tt.flags, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, options.LeaderElection.ResourceName, "with %q the lease", tt.flags)
 	}
 }
 
@@ -303,19 +255,14 @@ func TestZonalViewsAreBalancedUnlessTurnedOff(t *testing.T) {
 		{[]string{"--asg-zonal-groups=off", "--balance-similar-node-groups"}, true, false},
 	} {
 		fs, options := register(t)
-		if err := fs.Parse(tt.flags); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, fs.Parse(tt.flags))
 		given, err := fs.GetBool("balance-similar-node-groups")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		core := config.AutoscalingOptions{BalanceSimilarNodeGroups: given}
 		options.AWS.FillUnset(fs, &core)
 		got := []bool{core.BalanceSimilarNodeGroups, options.AWS.ViewsOnly}
-		if want := []bool{tt.balanced, tt.viewsOnly}; !slices.Equal(got, want) {
-			t.Errorf("with %v balanced, views only: %t, want %t", tt.flags, got, want)
-		}
+		want := []bool{tt.balanced, tt.viewsOnly}
+		assert.Truef(t, slices.Equal(got, want), "with %v balanced, views only: %t, want %t", tt.flags, got, want)
 	}
 }
 
@@ -366,9 +313,8 @@ func TestValuesThatCannotWorkAreRefusedWithARemedy(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			a := valid
 			tt.change(&a)
-			if err := a.Validate(); err == nil || err.Error() != tt.want {
-				t.Errorf("Validate = %v, want %q", err, tt.want)
-			}
+			err := a.Validate()
+			assert.Truef(t, err != nil && err.Error() == tt.want, "Validate = %v, want %q", err, tt.want)
 		})
 	}
 }
@@ -395,12 +341,9 @@ func TestTheHelpOfExpanderNamesThemAll(t *testing.T) {
 
 func TestGivenFlagsAreListed(t *testing.T) {
 	fs, _ := register(t)
-	if err := fs.Parse([]string{"--scan-interval=5s", "--nodes=0:1:b", "--asg-region=eu-west-1", "--nodes=0:1:a"}); err != nil {
-		t.Fatal(err)
-	}
-	if got, want := Given(fs), []string{"--asg-region=eu-west-1", "--nodes=[0:1:b 0:1:a]", "--scan-interval=5s"}; !slices.Equal(got, want) {
-		t.Errorf("given %q, want %q", got, want)
-	}
+	require.NoError(t, fs.Parse([]string{"--scan-interval=5s", "--nodes=0:1:b", "--asg-region=eu-west-1", "--nodes=0:1:a"}))
+	got, want := Given(fs), []string{"--asg-region=eu-west-1", "--nodes=[0:1:b 0:1:a]", "--scan-interval=5s"}
+	assert.Truef(t, slices.Equal(got, want), "given %q, want %q", got, want)
 }
 
 func TestShownFlagsHaveNoSecrets(t *testing.T) {
@@ -414,11 +357,8 @@ func TestShownFlagsHaveNoSecrets(t *testing.T) {
 	} {
 		fs := pflag.NewFlagSet("", pflag.ContinueOnError)
 		fs.String("kubernetes", "", "")
-		if err := fs.Set("kubernetes", given); err != nil {
-			t.Fatal(err)
-		}
-		if got := Given(fs); !slices.Equal(got, []string{"--kubernetes=" + want}) {
-			t.Errorf("%s is shown as %s, want %s", given, got, want)
-		}
+		require.NoError(t, fs.Set("kubernetes", given))
+		got := Given(fs)
+		assert.Truef(t, slices.Equal(got, []string{"--kubernetes=" + want}), "%s is shown as %s, want %s", given, got, want)
 	}
 }

@@ -75,21 +75,15 @@ func TestPageInBrowser(t *testing.T) {
 					if name == "hostile" { // no column is as wide as its words
 						faults = slices.DeleteFunc(faults, func(fault string) bool { return strings.HasPrefix(fault, "broken word") })
 					}
-					if len(faults) > 0 {
-						t.Errorf("faults: %q", faults)
-					}
+					assert.Empty(t, faults, "faults")
 					var foreign []string
 					page.Eval(`[...document.querySelectorAll("script:not([src='status/app.js']), img, iframe, [onerror], [onfocus], [style]")].map((e) => e.outerHTML).concat(typeof hacked === "undefined" ? [] : ["hacked"])`, &foreign)
-					if len(foreign) > 0 {
-						t.Errorf("foreign elements: %q", foreign)
-					}
+					assert.Empty(t, foreign, "foreign elements")
 				})
 			}
 		}
 	}
-	if problems := page.Problems(); len(problems) > 0 {
-		t.Errorf("the console shows %q", problems)
-	}
+	assert.Empty(t, page.Problems(), "the console shows")
 }
 
 // faultsOfLook lists texts with less contrast than WCAG 2.2 asks for (1.4.3: 4.5, 1.4.11: 3 for the parts of a graph), words on two lines, what
@@ -179,9 +173,8 @@ func TestPicturesOfDocs(t *testing.T) {
 			page.Await(isLive)
 			require.NoError(t, errors.Join(os.WriteFile(path, withPalette(t, page.Picture(0, 1330)), 0o644), os.WriteFile(sumFile, []byte(sum), 0o644)))
 		}
-		if file, err := os.Stat(path); err != nil || file.Size() > mostBytes {
-			t.Errorf("%s is missing or larger than %d bytes: %v", path, mostBytes, err)
-		}
+		file, err := os.Stat(path)
+		assert.Truef(t, err == nil && file.Size() <= mostBytes, "%s is missing or larger than %d bytes: %v", path, mostBytes, err)
 	}
 	if was, err := os.ReadFile(sumFile); err != nil || string(was) != sum {
 		t.Errorf("the page has changed since its pictures were made (%v): go test -tags externalgrpc ./cmd/cluster-autoscaler/pages -run PicturesOfDocs -update", err)
@@ -253,12 +246,9 @@ func TestPageWorksByKeyboard(t *testing.T) {
 				unseen = append(unseen, focus.Name)
 			}
 		}
-		if diff := gocmp.Diff(want, got); diff != "" || len(want) < 15 {
-			t.Errorf("at %d px the Tab key reaches (-want +got):\n%s", width, diff)
-		}
-		if len(unseen) > 0 {
-			t.Errorf("at %d px the focus does not show on %q", width, unseen)
-		}
+		diff := gocmp.Diff(want, got)
+		assert.Truef(t, diff == "" && len(want) >= 15, "at %d px the Tab key reaches (-want +got):\n%s", width, diff)
+		assert.Emptyf(t, unseen, "at %d px the focus does not show on", width)
 	}
 
 	page.Go(server.URL + Path)
@@ -312,18 +302,13 @@ func TestPageFollowsReport(t *testing.T) {
 	for what, holds := range kept {
 		assert.Truef(t, holds, "not kept: %s", what)
 	}
-	if d := after.Top - before.Top; d < -2 || d > 2 {
-		t.Errorf("the text under the reader's eyes moved by %v px", d)
-	}
-	if before.Selected == "" || after.Selected != before.Selected {
-		t.Errorf("selected %q, before %q", after.Selected, before.Selected)
-	}
+	d := after.Top - before.Top
+	assert.Truef(t, d >= -2 && d <= 2, "the text under the reader's eyes moved by %v px", d)
+	assert.Truef(t, before.Selected != "" && after.Selected == before.Selected, "selected %q, before %q", after.Selected, before.Selected)
 
 	s.set(quiet())
 	page.Await(`document.querySelector("h1").textContent === "All is well, no pod waits" && document.activeElement.id === "pods"`)
-	if problems := page.Problems(); len(problems) > 0 {
-		t.Errorf("the console shows %q", problems)
-	}
+	assert.Empty(t, page.Problems(), "the console shows")
 }
 
 // A page that the server does not answer says so, and comes back.
@@ -373,12 +358,8 @@ func TestPageBehindAPIServer(t *testing.T) {
 	var ground, link string
 	page.Eval(`getComputedStyle(document.body).backgroundColor`, &ground)
 	page.Eval(`document.querySelector("footer a").href`, &link)
-	if ground != "rgb(18, 21, 24)" || link != front.URL+prefix+"/status.json" {
-		t.Errorf("ground %s, link to %s", ground, link)
-	}
-	if problems := page.Problems(); len(problems) > 0 {
-		t.Errorf("the console shows %q", problems)
-	}
+	assert.Truef(t, ground == "rgb(18, 21, 24)" && link == front.URL+prefix+"/status.json", "ground %s, link to %s", ground, link)
+	assert.Empty(t, page.Problems(), "the console shows")
 }
 
 // failures fails the test for each request that the proxy cannot pass on, except those that a client ended.
@@ -401,8 +382,6 @@ func TestAges(t *testing.T) {
 	} {
 		var got string
 		page.Eval(fmt.Sprintf("moment(0, %d)", passed.Milliseconds()), &got)
-		if got != want {
-			t.Errorf("%v: %q, want %q", passed, got, want)
-		}
+		assert.Equalf(t, want, got, "%v", passed)
 	}
 }

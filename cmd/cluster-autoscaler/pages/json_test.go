@@ -57,9 +57,8 @@ func TestReportIsServed(t *testing.T) {
 	server, r := served(t)
 	got, response := get(t, server.URL)
 	assert.Empty(t, cmp.Diff(*r.Report(), got), "served report (-record +got)")
-	if kind, cached := response.Header.Get("Content-Type"), response.Header.Get("Cache-Control"); kind != "application/json" || cached != "no-store" {
-		t.Errorf("served as %q with %q", kind, cached)
-	}
+	kind, cached := response.Header.Get("Content-Type"), response.Header.Get("Cache-Control")
+	assert.Truef(t, kind == "application/json" && cached == "no-store", "served as %q with %q", kind, cached)
 }
 
 func TestReportIsCompressedOnRequest(t *testing.T) {
@@ -70,17 +69,14 @@ func TestReportIsCompressedOnRequest(t *testing.T) {
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
-	if got := response.Header.Get("Content-Encoding"); got != "gzip" {
-		t.Fatalf("encoded as %q", got)
-	}
+	require.Equal(t, "gzip", response.Header.Get("Content-Encoding"), "encoded as")
 	plain, err := gzip.NewReader(response.Body)
 	require.NoError(t, err)
 	text, err := io.ReadAll(plain)
 	require.NoError(t, err)
 	var report decision.Report
-	if err := json.Unmarshal(text, &report); err != nil || !report.At.Equal(r.Report().At) {
-		t.Errorf("report of %v, error %v", report.At, err)
-	}
+	err = json.Unmarshal(text, &report)
+	assert.Truef(t, err == nil && report.At.Equal(r.Report().At), "report of %v, error %v", report.At, err)
 }
 
 func TestProcessWithoutLeaseSaysSo(t *testing.T) {
@@ -88,7 +84,6 @@ func TestProcessWithoutLeaseSaysSo(t *testing.T) {
 	server := httptest.NewServer(pages.NewJSON(r))
 	t.Cleanup(server.Close)
 	got, _ := get(t, server.URL)
-	if got.Process.Leader || got.Process.Version != "1" || got.Groups == nil || len(got.Groups) > 0 {
-		t.Errorf("report %+v, want an empty one without a leader", got)
-	}
+	assert.Truef(t, !got.Process.Leader && got.Process.Version == "1" && got.Groups != nil && len(got.Groups) == 0,
+		"report %+v, want an empty one without a leader", got)
 }

@@ -34,14 +34,11 @@ func TestFilesAreServed(t *testing.T) {
 		if got := answer.Header().Get("Content-Type"); answer.Code != http.StatusOK || strings.TrimSuffix(got, "; charset=utf-8") != kind {
 			t.Errorf("%s: %d %s, want %s", path, answer.Code, got, kind)
 		}
-		if got := answer.Header().Get("Content-Security-Policy"); got != policy {
-			t.Errorf("%s: policy %q", path, got)
-		}
+		got := answer.Header().Get("Content-Security-Policy")
+		assert.Truef(t, got == policy, "%s: policy %q", path, got)
 	}
 	for _, path := range []string{"/status/", "/status/page.html", "/status/../status", "/"} {
-		if answer := get(t, busy(), path); answer.Code == http.StatusOK {
-			t.Errorf("%s is served", path)
-		}
+		assert.Truef(t, get(t, busy(), path).Code != http.StatusOK, "%s is served", path)
 	}
 }
 
@@ -51,9 +48,7 @@ func TestOnlyReadsAreAnswered(t *testing.T) {
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		answer := httptest.NewRecorder()
 		handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, Path, nil))
-		if answer.Code != http.StatusMethodNotAllowed {
-			t.Errorf("%s: %d", method, answer.Code)
-		}
+		assert.Equalf(t, http.StatusMethodNotAllowed, answer.Code, "%s", method)
 	}
 }
 
@@ -61,17 +56,12 @@ func TestOnlyReadsAreAnswered(t *testing.T) {
 func TestAddressesAreRelative(t *testing.T) {
 	page := get(t, busy(), Path).Body.String()
 	addresses := regexp.MustCompile(`(?:href|src|action|data)="([^"]*)"`).FindAllStringSubmatch(page, -1)
-	if len(addresses) < 5 {
-		t.Fatalf("%d addresses found", len(addresses))
-	}
+	require.Truef(t, len(addresses) >= 5, "%d addresses found", len(addresses))
 	for _, a := range addresses {
-		if strings.HasPrefix(a[1], "/") || strings.Contains(a[1], ":") {
-			t.Errorf("address %q is not relative", a[1])
-		}
+		assert.Falsef(t, strings.HasPrefix(a[1], "/") || strings.Contains(a[1], ":"), "address %q is not relative", a[1])
 	}
-	if inline := regexp.MustCompile(`(?i)\sstyle=|<style|\son\w+=|<script>|<script [^>]*>[^<]`).FindString(page); inline != "" {
-		t.Errorf("the page has inline code or style: %q", inline)
-	}
+	assert.Equal(t, "", regexp.MustCompile(`(?i)\sstyle=|<style|\son\w+=|<script>|<script [^>]*>[^<]`).FindString(page),
+		"the page has inline code or style")
 }
 
 // hostile is text as somebody would write it who may name a pod, a group or a tag.
@@ -120,13 +110,10 @@ func hostileReport(groups, pods, nodes int) *decision.Report {
 
 func TestHostileTextIsEscaped(t *testing.T) {
 	page := get(t, hostileReport(20, 100, 50), Path).Body.String()
-	if n := strings.Count(page, "&lt;script&gt;hacked=1"); n < 100 {
-		t.Fatalf("the text is in %d places: the test proves nothing", n)
-	}
+	n := strings.Count(page, "&lt;script&gt;hacked=1")
+	require.Truef(t, n >= 100, "the text is in %d places: the test proves nothing", n)
 	for _, bad := range []string{"<script>hacked", "<img", ` x="`, "\u202e", "\u2066", "\u200f", "\x00", "\x1b", "\u2028", strings.Repeat("é", longestMessage)} {
-		if strings.Contains(page, bad) {
-			t.Errorf("the page contains %.20q", bad)
-		}
+		assert.NotContainsf(t, page, bad, "the page contains %.20q", bad)
 	}
 }
 
@@ -136,9 +123,7 @@ func TestEstimatesAreMarked(t *testing.T) {
 		r.Spend.About, r.Groups[0].AboutSpend = estimated, estimated
 		page := get(t, r, Path).Body.String()
 		for _, want := range []string{"about <b>", "about 3.04"} {
-			if strings.Contains(page, want) != estimated {
-				t.Errorf("estimated %v: %q is on the page: %v", estimated, want, !estimated)
-			}
+			assert.Truef(t, strings.Contains(page, want) == estimated, "estimated %v: %q is on the page: %v", estimated, want, !estimated)
 		}
 	}
 }
@@ -149,13 +134,9 @@ func TestSpendCapsStandBesideTheSpend(t *testing.T) {
 	r.Spend.Consolidation = &decision.Consolidation{Plans: []decision.ConsolidationPlan{{Saving: 1.25}, {Saving: 2}}}
 	page := get(t, r, Path).Body.String()
 	for _, want := range []string{"52.50 with new nodes, capped at 60.00 for <bdi>cluster</bdi>", "about 52.50 with new nodes, capped at 60.00 for <bdi>team=ml</bdi>", "3.25 less with fewer or cheaper nodes, see asgctl plan"} {
-		if !strings.Contains(page, want) {
-			t.Errorf("%q is not on the page", want)
-		}
+		assert.Containsf(t, page, want, "%q is not on the page", want)
 	}
-	if strings.Contains(page, "71.50") {
-		t.Error("the page has the cap of a group, of which there may be thousands")
-	}
+	assert.NotContains(t, page, "71.50", "the page has the cap of a group, of which there may be thousands")
 }
 
 // A group's reason names the cause of its cool-down, or its problem, and no row below repeats it.
@@ -165,9 +146,7 @@ func TestGroupSaysItsCauseOnce(t *testing.T) {
 	} {
 		_, groups, _ := strings.Cut(get(t, report, Path).Body.String(), `<section id="groups"`)
 		groups, _, _ = strings.Cut(groups, "</section>")
-		if n := strings.Count(groups, cause); n != 1 {
-			t.Errorf("%q stands %d times among the groups", cause, n)
-		}
+		assert.Equalf(t, 1, strings.Count(groups, cause), "times %q stands among the groups", cause)
 	}
 }
 
@@ -200,9 +179,8 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 		page := get(t, r, Path).Body.String()
 		_, list, _ := strings.Cut(page, `data-key="every"`)
 		list, _, _ = strings.Cut(list, "</section>")
-		if !strings.Contains(list, "All nodes: 106") || !strings.Contains(list, "6 more in") {
-			t.Errorf("the list does not say how many nodes there are: %.200s", list)
-		}
+		assert.Truef(t, strings.Contains(list, "All nodes: 106") && strings.Contains(list, "6 more in"),
+			"the list does not say how many nodes there are: %.200s", list)
 		for _, row := range regexp.MustCompile(`(?s)<tr role="row" data-key.*?</tr>`).FindAllString(list, -1) {
 			var texts []string
 			for _, cell := range regexp.MustCompile(`(?s)<t[hd] .*?</t[hd]>`).FindAllString(row, -1) {
@@ -222,16 +200,13 @@ func TestAllNodesAreListedDearestFirst(t *testing.T) {
 			"a disruption budget allows no eviction pod shop/cart-0Next stepkubectl -n shop get poddisruptionbudget cart "},
 	}
 	assert.Empty(t, cmp.Diff(want, rows[:3]), "rows (-want +got)")
-	if got := rows[5][0] + rows[mostEvery-1][0]; got != "small-000 · small-094 · " {
-		t.Errorf("equal prices come in the order %q", got)
-	}
+	assert.Equal(t, "small-000 · small-094 · ", rows[5][0]+rows[mostEvery-1][0], "equal prices come in the order")
 	r.Nodes = r.Nodes[:6]
 	for n := range 100 {
 		r.Nodes = append(r.Nodes, decision.Node{Name: fmt.Sprintf("zero-%03d", n), State: decision.NodeNeeded, Utilization: -1})
 	}
-	if rows = cells(); rows[5][0][:len(last)] != last || rows[5][2] != "-" || rows[5][3] != "-" {
-		t.Errorf("row without a price: %q", rows[5])
-	}
+	rows = cells()
+	assert.Truef(t, rows[5][0][:len(last)] == last && rows[5][2] == "-" && rows[5][3] == "-", "row without a price: %q", rows[5])
 }
 
 // Names and texts of the greatest length make a page ten times as large.
@@ -246,9 +221,7 @@ func TestLargePageIsSmall(t *testing.T) {
 	} {
 		size := get(t, tt.report, Path).Body.Len()
 		t.Logf("%s: %d bytes", tt.name, size)
-		if size >= tt.most || size < 50_000 {
-			t.Errorf("%s: %d bytes, want less than %d", tt.name, size, tt.most)
-		}
+		assert.Truef(t, size < tt.most && size >= 50_000, "%s: %d bytes, want less than %d", tt.name, size, tt.most)
 	}
 }
 
@@ -265,25 +238,19 @@ func TestOneRenderingServesAll(t *testing.T) {
 	ask()
 	clock.Step(renderInterval)
 	ask()
-	if renderings != 2 {
-		t.Errorf("%d renderings, want 2", renderings)
-	}
+	assert.Equal(t, 2, renderings, "renderings")
 }
 
 func TestShadowComparesItselfWithTheLeader(t *testing.T) {
 	report := busy()
-	if text := get(t, report, "/status").Body.String(); strings.Contains(text, "As a shadow") {
-		t.Error("the page of a leader speaks of a shadow")
-	}
+	assert.NotContains(t, get(t, report, "/status").Body.String(), "As a shadow", "the page of a leader speaks of a shadow")
 	c := decision.Comparison{From: now, Pods: 3, Both: 3, Sooner: 27, Groups: map[string]decision.Sides[int]{"web": {Shadow: 1}, "batch": {Leader: 2}}}
 	report.Shadow = &decision.Shadow{Waiting: 1, Refused: 2, Days: []decision.ShadowDay{{Day: "2026-11-25", Launches: c, Times: 1}},
 		Comparisons: []decision.Comparison{c, {From: now, Node: "n", Groups: map[string]decision.Sides[int]{"web": {Leader: 1}}}}}
 	text := get(t, report, "/status").Body.String()
 	for _, want := range []string{"1 pod for which it would have asked for a node waits for the leader", "2 writes kept back", "2026-11-25",
 		"9.0 s sooner, other groups, 1 node fewer, at the same price", "1 in web", "(leader: 2)", "the shadow would have kept it"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no %q on the page", want)
-		}
+		assert.Containsf(t, text, want, "no %q on the page", want)
 	}
 }
 
@@ -291,7 +258,5 @@ func TestLimitsByTheClockAreShown(t *testing.T) {
 	report := busy()
 	const limit = "at least 3 from 2026-11-26 08:00 UTC until 2026-11-26 18:00 UTC by its tag office"
 	report.Groups[0].Clock = []string{limit}
-	if text := get(t, report, Path).Body.String(); !strings.Contains(text, "<bdi>"+limit+"</bdi>") {
-		t.Errorf("no %q on the page", limit)
-	}
+	assert.Containsf(t, get(t, report, Path).Body.String(), "<bdi>"+limit+"</bdi>", "no %q on the page", limit)
 }

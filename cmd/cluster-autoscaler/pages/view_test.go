@@ -120,12 +120,10 @@ func TestKeysOfCausesOutliveFigures(t *testing.T) {
 		}
 		return keys
 	}
-	if before, after := keys("asked for 3 nodes 9 s ago"), keys("asked for 4 nodes 10 s ago"); !slices.Equal(before, after) {
-		t.Errorf("keys %q became %q", before, after)
-	}
-	if same := keys("asked for 3 nodes", "asked for 4 nodes"); same[0] == same[1] {
-		t.Errorf("two causes share the key %q", same[0])
-	}
+	before, after := keys("asked for 3 nodes 9 s ago"), keys("asked for 4 nodes 10 s ago")
+	assert.Truef(t, slices.Equal(before, after), "keys %q became %q", before, after)
+	same := keys("asked for 3 nodes", "asked for 4 nodes")
+	assert.Truef(t, same[0] != same[1], "two causes share the key %q", same[0])
 }
 
 func TestNodesOnTheirWay(t *testing.T) {
@@ -157,9 +155,8 @@ func TestListsAreBounded(t *testing.T) {
 		{"decisions", len(v.Entries.Shown), v.Entries.More, mostEntries, 504},
 		{"earlier decisions", len(v.Earlier.Shown), v.Earlier.More, mostEarlier, 504 - mostEntries},
 	} {
-		if list.shown != list.wantShown || list.shown+list.more != list.wantAll {
-			t.Errorf("%s: %d shown of %d, want %d of %d", list.name, list.shown, list.shown+list.more, list.wantShown, list.wantAll)
-		}
+		assert.Truef(t, list.shown == list.wantShown && list.shown+list.more == list.wantAll,
+			"%s: %d shown of %d, want %d of %d", list.name, list.shown, list.shown+list.more, list.wantShown, list.wantAll)
 	}
 }
 
@@ -169,13 +166,11 @@ func TestAFullGroupAsksForItsPodsSize(t *testing.T) {
 	enough := full
 	enough.Remedy = "--max-size 27"
 	report := &decision.Report{Groups: []decision.Group{{Name: "web", State: decision.GroupFull, Reason: full}}}
-	if got := newView(report).Rows.Shown[0].Remedy; got != full.Remedy {
-		t.Errorf("without pods the row says %q, want %q", got, full.Remedy)
-	}
+	got := newView(report).Rows.Shown[0].Remedy
+	assert.Truef(t, got == full.Remedy, "without pods the row says %q, want %q", got, full.Remedy)
 	report.Pods = []decision.Pod{{State: decision.PodHelpless, Cause: enough}}
-	if got := newView(report).Rows.Shown[0].Remedy; got != enough.Remedy {
-		t.Errorf("the row says %q, want %q", got, enough.Remedy)
-	}
+	got = newView(report).Rows.Shown[0].Remedy
+	assert.Truef(t, got == enough.Remedy, "the row says %q, want %q", got, enough.Remedy)
 }
 
 func TestBar(t *testing.T) {
@@ -190,9 +185,7 @@ func TestBar(t *testing.T) {
 		{"more nodes than wanted", decision.Group{Max: 4, Desired: 2, Ready: 4}, bar{Ready: 50, Desired: 50}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := newBar(&tt.group); got != tt.want {
-				t.Errorf("bar = %+v, want %+v", got, tt.want)
-			}
+			assert.Equal(t, tt.want, newBar(&tt.group), "bar")
 		})
 	}
 }
@@ -222,9 +215,7 @@ func TestBoundedText(t *testing.T) {
 		{"a\u202eb\u2066c\u200fd\x00", "a\ufffdb\ufffdc\ufffdd\ufffd"},
 		{"\xff\xfe", "\ufffd\ufffd"},
 	} {
-		if got := bounded(tt.text, 8); got != tt.want {
-			t.Errorf("%q = %q, want %q", tt.text, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, bounded(tt.text, 8), "%q", tt.text)
 	}
 }
 
@@ -235,8 +226,6 @@ func TestNumbers(t *testing.T) {
 		took(182 * time.Millisecond): "182 ms", took(2210 * time.Millisecond): "2.2 s", took(95 * time.Second): "1m35s",
 		string(age(now)): `<time class="age" datetime="2026-11-21T14:32:08Z">21 Nov 14:32:08</time>`,
 	} {
-		if got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
+		assert.Equal(t, want, got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
@@ -29,9 +30,8 @@ func TestRolesOfAWSAuth(t *testing.T) {
 				client = fake.NewClientset(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "aws-auth"}, Data: tt.data})
 			}
 			roles, err := awsAuth(client)(t.Context())
-			if !slices.Equal(roles, tt.want) || (err != nil) != tt.failed {
-				t.Errorf("roles %q, error %v; want %q, an error: %t", roles, err, tt.want, tt.failed)
-			}
+			assert.Truef(t, slices.Equal(roles, tt.want) && (err != nil) == tt.failed,
+				"roles %q, error %v; want %q, an error: %t", roles, err, tt.want, tt.failed)
 		})
 	}
 }

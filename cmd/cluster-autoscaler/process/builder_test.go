@@ -10,28 +10,24 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The core's builder cannot take our adapters, so assemble.go, features.go and wiring.go do its work. The golden has every option
 // that the builder reads or sets. A line that is new with another version of the core has to be copied by hand.
 func TestCoresBuilderKnowsNoFurtherOption(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "k8s.io/autoscaler/cluster-autoscaler/builder").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(out)), "*.go"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no source of the core's builder: %v", err)
-	}
+	require.Truef(t, err == nil && len(files) != 0, "no source of the core's builder: %v", err)
 	found := map[string]bool{}
 	for _, file := range files {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
 		source, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ast.Inspect(source, func(n ast.Node) bool {
 			for _, option := range optionsIn(n) {
 				found[option] = true

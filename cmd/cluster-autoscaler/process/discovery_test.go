@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,9 +41,7 @@ func TestGroupsAreAssumedWithoutFlagsAlone(t *testing.T) {
 			factory.Start(t.Context().Done())
 			var p Process
 			p.core.NodeGroups, p.core.NodeGroupAutoDiscovery = tt.named, tt.flags
-			if err := p.assumeGroups(t.Context(), factory, daemonSets.Lister()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, p.assumeGroups(t.Context(), factory, daemonSets.Lister()))
 			if got := p.core.NodeGroupAutoDiscovery; !slices.Equal(got, tt.want) || p.options.AWS.DiscoveryJoin != tt.wantJoin {
 				t.Errorf("discovery %q joined by %q, want %q by %q", got, p.options.AWS.DiscoveryJoin, tt.want, tt.wantJoin)
 			}

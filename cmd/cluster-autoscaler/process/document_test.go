@@ -20,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -159,9 +161,7 @@ func registerOurs(t *testing.T) *collectors {
 	awsclients.SetEnvironment()
 	ours := &collectors{}
 	server, err := fakeaws.Start(t.Context(), fakeaws.Config{Region: "us-east-1"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = server.Close() })
 	options := awsclients.Options(server)
 	options.Registerer = ours
@@ -175,9 +175,7 @@ func registerOurs(t *testing.T) *collectors {
 		Nodes: factory.Core().V1().Nodes(), DaemonSets: factory.Apps().V1().DaemonSets().Lister(), Event: func(_, _, _ string) {},
 		Problem: func(aws.Problem, bool) {}, Registerer: ours, Clock: clock.RealClock{}}))(t)
 	path := filepath.Join(t.TempDir(), "prices.csv")
-	if err := os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte("# region: us-east-1\n# currency: USD\n# date: 2026-11-01\n# source: x\n# discount: all 8%\n"), 0o644))
 	must(pricefile.New(pricefile.Options{Path: path, Book: book, Known: instancetypes.Embedded().Names, Clock: clock.RealClock{}, Registerer: ours}))(t)
 	spot := must(spotprice.New(spotprice.Options{API: clients.EC2, Book: book, Clock: clock.RealClock{}, Registerer: ours,
 		InUse: func() spotprice.Pools {
@@ -199,9 +197,7 @@ func registerOurs(t *testing.T) *collectors {
 func must[T any](value T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return value
 	}
 }
@@ -211,9 +207,7 @@ func readOnce(t *testing.T, reader *spotprice.Reader) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	reader.Clock = endAfter{clock.RealClock{}, cancel}
-	if err := reader.Run(ctx); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, reader.Run(ctx))
 }
 
 // endAfter ends a loop at its first wait.
@@ -238,9 +232,7 @@ func rows(t *testing.T, collector prometheus.Collector) [][]string {
 	var rows [][]string
 	for desc := range descs {
 		parts := described.FindStringSubmatch(desc.String())
-		if parts == nil {
-			t.Fatalf("a description in another form: %s", desc)
-		}
+		require.NotNilf(t, parts, "a description in another form: %s", desc)
 		help := must(strconv.Unquote(parts[2]))(t)
 		rows = append(rows, row(parts[1], kind(t, collector), strings.FieldsFunc(parts[3], func(r rune) bool { return r == ',' }), help))
 	}
@@ -259,13 +251,9 @@ func kind(t *testing.T, collector prometheus.Collector) string {
 		return "histogram"
 	}
 	registry := prometheus.NewPedanticRegistry()
-	if err := registry.Register(collector); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, registry.Register(collector))
 	families := must(registry.Gather())(t)
-	if len(families) != 1 {
-		t.Fatalf("a collector of %d metrics; this test needs one with a value", len(families))
-	}
+	require.Len(t, families, 1, "metrics of a collector; this test needs one with a value")
 	return strings.ToLower(families[0].GetType().String())
 }
 
@@ -287,9 +275,8 @@ func stockRow(family *dto.MetricFamily) []string {
 func bound(t *testing.T, name, labels string) string {
 	t.Helper()
 	text, listed := series[strings.TrimPrefix(name, "asg_autoscaler_")]
-	if listed != (labels != "") {
-		t.Errorf("%s has the labels %q, and %q as its number of series: mend the table series", name, labels, text)
-	}
+	assert.Truef(t, listed == (labels != ""),
+		"%s has the labels %q, and %q as its number of series: mend the table series", name, labels, text)
 	if !listed {
 		return "1"
 	}
@@ -313,9 +300,7 @@ func reasonRows(t *testing.T) [][]string {
 		}
 		return true
 	})
-	if len(rows) < 30 {
-		t.Fatalf("found %d codes: they are declared in another way now", len(rows))
-	}
+	require.Truef(t, len(rows) >= 30, "found %d codes: they are declared in another way now", len(rows))
 	slices.SortFunc(rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	return rows
 }
@@ -365,9 +350,7 @@ func TestEveryPartWithMetricsIsInTheDocument(t *testing.T) {
 		}
 	})
 	want := []string{"aws", "awsclient", "decisionmetrics", "interruption", "nomination", "pricefile", "spotprice"} // the parts that registerOurs has
-	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(parts))); diff != "" {
-		t.Errorf("packages whose options take a Registerer (-registerOurs +code):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, slices.Sorted(maps.Keys(parts))), "packages whose options take a Registerer (-registerOurs +code)")
 }
 
 func TestEveryEventIsInTheDocument(t *testing.T) {
@@ -392,9 +375,7 @@ func TestEveryEventIsInTheDocument(t *testing.T) {
 		slices.Sort(all)
 		kinds[reason] = strings.Join(slices.Compact(all), ", ")
 	}
-	if diff := cmp.Diff(want, kinds); diff != "" {
-		t.Errorf("events (-recordedEvents +code):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, kinds), "events (-recordedEvents +code)")
 }
 
 // eventType returns Normal or Warning if the expression is the type of an event.
@@ -454,8 +435,6 @@ func inspect(t *testing.T, visit func(pkg string, constants map[string]string, n
 			})
 			return nil
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/autoscaler/cluster-autoscaler/core"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
 
@@ -56,9 +58,8 @@ func TestPageAnswersUnderItsOwnNamesAlone(t *testing.T) {
 		if tt.site != "" {
 			request.Header.Set("Sec-Fetch-Site", tt.site)
 		}
-		if handler.ServeHTTP(answer, request); answer.Code != tt.want {
-			t.Errorf("%s of host %q with %q answers %d, want %d", path, tt.host, tt.site, answer.Code, tt.want)
-		}
+		handler.ServeHTTP(answer, request)
+		assert.Equalf(t, tt.want, answer.Code, "%s of host %q with %q answers", path, tt.host, tt.site)
 	}
 }
 
@@ -67,9 +68,7 @@ func listening(t *testing.T, handler http.Handler) (address string) {
 	t.Helper()
 	address = must(loopback.FreeAddress())(t)
 	stop, err := serve(t.Context(), "address", address, guarded(handler, ""), func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(stop)
 	return address
 }
@@ -86,18 +85,15 @@ func TestRequestsAreBounded(t *testing.T) {
 		{name: "body", body: 1 << 20, want: http.StatusRequestEntityTooLarge},
 	} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address, strings.NewReader(strings.Repeat("b", tt.body)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		request.Header.Set("X-Long", strings.Repeat("h", tt.header))
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Errorf("%s: %v", tt.name, err)
 			continue
 		}
-		if _ = response.Body.Close(); response.StatusCode != tt.want {
-			t.Errorf("%s: status %d, want %d", tt.name, response.StatusCode, tt.want)
-		}
+		_ = response.Body.Close()
+		assert.Equalf(t, tt.want, response.StatusCode, "%s: status", tt.name)
 	}
 }
 
@@ -106,18 +102,13 @@ func TestPageOnItsOwnAddressIsNowhereElse(t *testing.T) {
 	p.record = p.newRecord()
 	p.core.Address, p.options.AWS.StatusPage, p.options.AWS.StatusAddress = must(loopback.FreeAddress())(t), options.StatusPageOn, must(loopback.FreeAddress())(t)
 	stop, err := p.listen(t.Context(), func(err error) { t.Error(err) })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer stop()
 	for address, want := range map[string]int{p.core.Address: http.StatusNotFound, p.options.AWS.StatusAddress: http.StatusOK} {
 		response, err := http.Get("http://" + address + "/status.json")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _ = response.Body.Close(); response.StatusCode != want {
-			t.Errorf("/status.json on %s answers %d, want %d", address, response.StatusCode, want)
-		}
+		require.NoError(t, err)
+		_ = response.Body.Close()
+		assert.Equalf(t, want, response.StatusCode, "/status.json on %s answers", address)
 	}
 }
 
@@ -127,9 +118,7 @@ func TestWithoutElectionWorkBeginsAtOnce(t *testing.T) {
 		worked = true
 		return nil
 	})
-	if err != nil || !worked {
-		t.Errorf("worked: %t, error %v, want the work done", worked, err)
-	}
+	assert.Truef(t, err == nil && worked, "worked: %t, error %v, want the work done", worked, err)
 }
 
 // cleaned is a core that notes its clean-up.
@@ -144,11 +133,9 @@ func TestCoreCleansUpAfterItsLastLoopAlone(t *testing.T) {
 	ended := make(chan struct{})
 	c := &cleaned{}
 	a := &assembly{autoscaler: c}
-	if cleanUp(a, ended); c.up {
-		t.Error("the core cleaned up beside its loop")
-	}
+	cleanUp(a, ended)
+	assert.False(t, c.up, "the core cleaned up beside its loop")
 	close(ended)
-	if cleanUp(a, ended); !c.up {
-		t.Error("the core did not clean up")
-	}
+	cleanUp(a, ended)
+	assert.True(t, c.up, "the core did not clean up")
 }

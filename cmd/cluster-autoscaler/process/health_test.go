@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/autoscaler/cluster-autoscaler/metrics"
 )
 
@@ -17,14 +18,12 @@ func TestHealthNeedsAReading(t *testing.T) {
 		h.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/health-check", nil))
 		return recorder.Code, recorder.Body.String()
 	}
-	if code, body := get(); code != http.StatusOK {
-		t.Errorf("before the first reading: %d %s, want 200", code, body)
-	}
+	code, body := get()
+	assert.Equalf(t, http.StatusOK, code, "before the first reading: %s, want 200", body)
 	age := 14 * time.Minute
 	h.watch(func() time.Duration { return age })
-	if code, body := get(); code != http.StatusOK {
-		t.Errorf("with a reading of %v ago: %d %s, want 200", age, code, body)
-	}
+	code, body = get()
+	assert.Equalf(t, http.StatusOK, code, "with a reading of %v ago: %s, want 200", age, body)
 	age = 16 * time.Minute
 	if code, body := get(); code != http.StatusInternalServerError || !strings.Contains(body, "16m ago") {
 		t.Errorf("with a reading of %v ago: %d %s, want 500 that names its age", age, code, body)

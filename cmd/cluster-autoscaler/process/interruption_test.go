@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/informers"
@@ -26,16 +28,12 @@ func TestInterruptionsHaveTheirOwnRate(t *testing.T) {
 		p := &Process{kube: &rest.Config{Host: "http://127.0.0.1:1", QPS: tt.qps, Burst: tt.burst}, registerer: prometheus.NewRegistry()}
 		opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
 		handler, _, err := p.newInterruptions(opts, &cloud{clients: &awsclient.Clients{}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if got := forInterruptions(p.kube); got.Burst != tt.wantBurst || p.kube.QPS != tt.qps {
 			t.Errorf("of %d: a burst of %d, want %d, and the core's own rate %v, want %v", tt.burst, got.Burst, tt.wantBurst, p.kube.QPS, tt.qps)
 		}
 		for _, client := range []kubernetes.Interface{handler.Cordons, handler.Client} {
-			if qps := client.CoreV1().RESTClient().GetRateLimiter().QPS(); qps != tt.wantQPS {
-				t.Errorf("of %v calls a second: %v, want %v", tt.qps, qps, tt.wantQPS)
-			}
+			assert.Equalf(t, tt.wantQPS, client.CoreV1().RESTClient().GetRateLimiter().QPS(), "of %v calls a second", tt.qps)
 		}
 	}
 }

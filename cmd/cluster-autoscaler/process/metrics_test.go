@@ -15,6 +15,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
 	"k8s.io/autoscaler/cluster-autoscaler/debuggingsnapshot"
@@ -35,9 +37,7 @@ func TestEveryStockMetricIsServedWithItsLabels(t *testing.T) {
 	observeOnce(t)
 	served := serveMetrics(t)
 	golden, err := os.ReadFile("testdata/stock_metrics.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, line := range strings.Split(strings.TrimSpace(string(golden)), "\n") {
 		name, _, _ := strings.Cut(line, " ")
 		family := served[name]
@@ -45,9 +45,8 @@ func TestEveryStockMetricIsServedWithItsLabels(t *testing.T) {
 			t.Errorf("missing: %s", line)
 			continue
 		}
-		if got := describeFamily(family); got != line {
-			t.Errorf("%s, want %s", got, line)
-		}
+		got := describeFamily(family)
+		assert.Truef(t, got == line, "%s, want %s", got, line)
 	}
 }
 
@@ -75,15 +74,11 @@ func serveMetrics(t *testing.T) map[string]*dto.MetricFamily {
 	server := httptest.NewServer(endpoints(config.AutoscalingOptions{}, health, &readiness{}, snapshotter, nil))
 	defer server.Close()
 	response, err := http.Get(server.URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return families
 }
 
@@ -138,12 +133,9 @@ func callKubernetes(t *testing.T) {
 	}))
 	defer server.Close()
 	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	_, err = client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
 }
 
 // callAWS makes a request to an AWS that refuses it.
@@ -159,10 +151,7 @@ func callAWS(t *testing.T) {
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	t.Setenv("AWS_MAX_ATTEMPTS", "1")
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: "us-west-2", Registerer: legacyregistry.Registerer()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{}); err == nil {
-		t.Fatal("an AWS that refuses everything described groups")
-	}
+	require.NoError(t, err)
+	_, err = clients.AutoScaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{})
+	require.Error(t, err, "an AWS that refuses everything described groups")
 }

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	cacontext "k8s.io/autoscaler/cluster-autoscaler/context"
 	coreoptions "k8s.io/autoscaler/cluster-autoscaler/core/options"
 	"k8s.io/client-go/informers"
@@ -23,16 +25,12 @@ func TestNominationsHaveTheirOwnRate(t *testing.T) {
 	p.options.AWS.Nominate = options.NominateOn
 	opts := coreoptions.AutoscalerOptions{InformerFactory: informers.NewSharedInformerFactory(fake.NewClientset(), 0), AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{}}
 	nominator, err := p.newNominations(opts, nil, plan.New(clock.RealClock{}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if qps := nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS(); qps != nominationQPS {
-		t.Errorf("%v nominations a second, want %d", qps, nominationQPS)
-	}
+	require.NoError(t, err)
+	qps := nominator.Client.CoreV1().RESTClient().GetRateLimiter().QPS()
+	assert.Truef(t, qps == nominationQPS, "%v nominations a second, want %d", qps, nominationQPS)
 	for file, sentence := range map[string]string{"nominations.md": " %d a second at most,", "scale.md": " %d patches a second,"} {
 		text, err := os.ReadFile("../../../docs/" + file)
-		if want := fmt.Sprintf(sentence, nominationQPS); err != nil || !strings.Contains(string(text), want) {
-			t.Errorf("docs/%s does not say%q, error %v", file, want, err)
-		}
+		want := fmt.Sprintf(sentence, nominationQPS)
+		assert.Truef(t, err == nil && strings.Contains(string(text), want), "docs/%s does not say%q, error %v", file, want, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"k8s.io/utils/clock"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
@@ -18,9 +19,8 @@ func TestReadinessSaysHowOldFactsAre(t *testing.T) {
 		t.Helper()
 		answer := httptest.NewRecorder()
 		r.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/readyz", nil))
-		if answer.Code != wantCode || !regexp.MustCompile(want).MatchString(answer.Body.String()) {
-			t.Errorf("%s: %d %q, want %d %q", when, answer.Code, answer.Body, wantCode, want)
-		}
+		assert.Truef(t, answer.Code == wantCode && regexp.MustCompile(want).MatchString(answer.Body.String()),
+			"%s: %d %q, want %d %q", when, answer.Code, answer.Body, wantCode, want)
 	}
 	check("on stand-by", http.StatusOK, `^ok\n$`)
 	r.await("the groups")

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/autoscaler/cluster-autoscaler/config"
@@ -134,13 +136,9 @@ func TestWiring(t *testing.T) {
 	}
 	for _, names := range []string{"least-waste", "least-cost", "most-pods,random"} {
 		list, err := expander.Parse(names)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		chain, err := expander.New(list, expander.Config{LeastCost: leastcost.New(nil, nil, nil, 0, clock.RealClock{}), Interrupted: func(string) bool { return false }})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		fmt.Fprintf(&b, "\n== --expander=%s\n", names)
 		steps := reflect.ValueOf(*chain).FieldByName("steps")
 		for at := range steps.Len() {
@@ -162,9 +160,8 @@ func TestAdaptersStayFew(t *testing.T) {
 			}
 		}
 	}
-	if len(ours) > mostAdapters {
-		t.Errorf("%d adapters are wired with every feature off, want at most %d: %q", len(ours), mostAdapters, slices.Sorted(maps.Keys(ours)))
-	}
+	assert.Truef(t, len(ours) <= mostAdapters,
+		"%d adapters are wired with every feature off, want at most %d: %q", len(ours), mostAdapters, slices.Sorted(maps.Keys(ours)))
 }
 
 func TestWiringKnowsEveryExtensionPoint(t *testing.T) {
@@ -271,17 +268,11 @@ func wrapped(v reflect.Value, point reflect.Type, indent string) string {
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", file, diff)
-	}
+	require.NoError(t, err)
+	assert.Emptyf(t, cmp.Diff(string(want), got), "%s (-want +got)", file)
 }
 
 // adding adds a pod, as the core's injector of ProvisioningRequests does.
@@ -302,25 +293,16 @@ func TestRequestedPodsPassZoneGuard(t *testing.T) {
 	var pending []*corev1.Pod
 	for _, processor := range list[slices.Index(list, pods.PodListProcessor(adding{pod})):] {
 		var err error
-		if pending, err = processor.Process(nil, pending); err != nil {
-			t.Fatal(err)
-		}
+		pending, err = processor.Process(nil, pending)
+		require.NoError(t, err)
 	}
-	if len(pending) != 1 {
-		t.Fatalf("%d pods are pending, want 1", len(pending))
-	}
+	require.Len(t, pending, 1, "pods are pending")
 	node := utiltest.BuildTestNode("several-zones", 1000, 1<<30)
 	node.Labels = map[string]string{corev1.LabelTopologyZone: "us-east-1a", nodemeta.ZoneAssumed: "true"}
 	cluster := testsnapshot.NewTestSnapshotOrDie(t)
-	if err := cluster.AddNodeInfo(framework.NewTestNodeInfo(node)); err != nil {
-		t.Fatal(err)
-	}
-	if cluster.CheckPredicates(pending[0], node.Name) == nil {
-		t.Error("the pod fits on a node whose zone is assumed")
-	}
-	if err := cluster.CheckPredicates(pod, node.Name); err != nil {
-		t.Errorf("without the guard the pod does not fit either: %v", err)
-	}
+	require.NoError(t, cluster.AddNodeInfo(framework.NewTestNodeInfo(node)))
+	assert.NotNil(t, cluster.CheckPredicates(pending[0], node.Name), "the pod fits on a node whose zone is assumed")
+	assert.NoError(t, cluster.CheckPredicates(pod, node.Name), "without the guard the pod does not fit either")
 }
 
 // The core reads claims from several goroutines by default, in its own snapshots, too, and dies of it.
@@ -328,12 +310,9 @@ func TestCoreReadsClaimsFromOneGoroutine(t *testing.T) {
 	p := &Process{}
 	p.core.PredicateParallelism, p.core.DynamicResourceAllocationEnabled = 4, true
 	opts := p.coreOptions(nil)
-	if _, ours := opts.ClusterSnapshot.(*snapshot.Snapshot); !ours {
-		t.Errorf("the core's snapshot is a %T, want ours", opts.ClusterSnapshot)
-	}
-	if got := opts.AutoscalingOptions.PredicateParallelism; got != 1 {
-		t.Errorf("snapshots of nodes to delete have %d goroutines, want 1", got)
-	}
+	_, ours := opts.ClusterSnapshot.(*snapshot.Snapshot)
+	assert.Truef(t, ours, "the core's snapshot is a %T, want ours", opts.ClusterSnapshot)
+	assert.Equal(t, 1, opts.AutoscalingOptions.PredicateParallelism, "goroutines of snapshots of nodes to delete")
 }
 
 func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
@@ -344,8 +323,7 @@ func TestOwnLabelsDoNotMakeGroupsDifferent(t *testing.T) {
 		return framework.NewNodeInfo(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{key: "true"}}}, nil)
 	}
 	for key, want := range map[string]bool{nodemeta.ZoneAssumed: true, "example.com/ignored": true, "example.com/team": false} {
-		if got := similar(labelled(key), labelled("kubernetes.io/hostname")); got != want {
-			t.Errorf("with the label %s on one of them, groups are similar: %t, want %t", key, got, want)
-		}
+		assert.Equalf(t, want, similar(labelled(key), labelled("kubernetes.io/hostname")),
+			"with the label %s on one of them, groups are similar", key)
 	}
 }

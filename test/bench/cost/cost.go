@@ -70,7 +70,6 @@ func Main(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return c.Exit(err)
 }
 
-// chosen are the mixes to run.
 func chosen(path, only string) ([]*mix.Mix, error) {
 	if path != "" {
 		m, err := mix.Read(path)

@@ -4,6 +4,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // Reading 64 KiB may allocate mostBytes, and take 50 ms on an idle machine without instrumentation. The race detector and a
@@ -20,12 +22,10 @@ func Check(t testing.TB, do func()) {
 	runtime.LockOSThread() // whose time is taken
 	defer runtime.UnlockOSThread()
 	start := processorTime()
-	if allocated := Allocated(do); allocated > mostBytes {
-		t.Errorf("reading it allocates %d MiB, want %d MiB at most", allocated>>20, mostBytes>>20)
-	}
-	if took := processorTime() - start; took > guard {
-		t.Errorf("reading it takes %v of processor time, want 50 ms at most on an idle machine", took)
-	}
+	allocated := Allocated(do)
+	assert.Truef(t, allocated <= mostBytes, "reading it allocates %d MiB, want %d MiB at most", allocated>>20, mostBytes>>20)
+	took := processorTime() - start
+	assert.Truef(t, took <= guard, "reading it takes %v of processor time, want 50 ms at most on an idle machine", took)
 }
 
 // Allocated is how many bytes the process allocates while do runs.

@@ -2,6 +2,8 @@ package costlimit
 
 import (
 	"testing"
+
+	"github.com/stretchr/testify/assert"
 )
 
 // recorder is a test that counts its errors.
@@ -34,9 +36,8 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &recorder{TB: t}
-			if Check(r, tt.do); r.errors != tt.want {
-				t.Errorf("%d errors, want %d", r.errors, tt.want)
-			}
+			Check(r, tt.do)
+			assert.Equal(t, tt.want, r.errors, "errors")
 		})
 	}
 }

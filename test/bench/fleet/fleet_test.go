@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
@@ -77,9 +79,7 @@ func simulate(t *testing.T, size int, perSecond float64, period, lived time.Dura
 	l := &life{lived: lived}
 	synctest.Test(t, func(t *testing.T) {
 		server, err := fakeaws.New(account(size, limits(perSecond)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer server.Close()    //nolint:errcheck // it has no port
 		time.Sleep(time.Minute) // until the instances of the beginning are in service
 		ctx, cancel := context.WithCancel(t.Context())
@@ -88,9 +88,7 @@ func simulate(t *testing.T, size int, perSecond float64, period, lived time.Dura
 			m := newMember(t, server, clusterName(n), ownership.Tag{Key: clusterTag + clusterName(n)})
 			l.members = append(l.members, m)
 			starting.Go(func() {
-				if err := m.start(ctx, &background); err != nil {
-					t.Error(err)
-				}
+				assert.NoError(t, m.start(ctx, &background))
 			})
 		}
 		starting.Wait()
@@ -124,16 +122,13 @@ func TestIdleFleetReadsEachClusterOncePerMinute(t *testing.T) {
 func TestThrottledFleetStillLaunches(t *testing.T) {
 	const size = 20
 	l := simulate(t, size, 0.1, 4*time.Minute, 10*time.Minute)
-	if _, throttled := l.then.sum(); throttled == 0 {
-		t.Error("no call was throttled")
-	}
+	_, throttled := l.then.sum()
+	assert.True(t, throttled != 0, "no call was throttled")
 	launched := 0
 	for _, m := range l.members {
 		launched += len(m.launches)
 	}
-	if launched == 0 {
-		t.Error("nobody launched an instance")
-	}
+	assert.True(t, launched != 0, "nobody launched an instance")
 }
 
 // Two autoscalers of one cluster divide its groups by the value of a tag.
@@ -141,9 +136,7 @@ func TestShardsOfOneClusterHaveDisjointGroups(t *testing.T) {
 	inherit(t)
 	synctest.Test(t, func(t *testing.T) {
 		server, err := fakeaws.New(account(1, nil))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer server.Close() //nolint:errcheck // it has no port
 		ctx, cancel := context.WithCancel(t.Context())
 		var background sync.WaitGroup
@@ -153,32 +146,23 @@ func TestShardsOfOneClusterHaveDisjointGroups(t *testing.T) {
 		owner := map[string]int{}
 		for n := range shards {
 			shards[n] = newMember(t, server, clusterName(0), ownership.Tag{Key: clusterTag + clusterName(0)}, ownership.Tag{Key: shardTag, Value: fmt.Sprint(n)})
-			if err := shards[n].start(ctx, &background); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, shards[n].start(ctx, &background))
 			for _, ng := range shards[n].provider.NodeGroups() {
-				if other, taken := owner[ng.Id()]; taken {
-					t.Errorf("group %q belongs to shard %d, and to %d, too", ng.Id(), other, n)
-				}
+				other, taken := owner[ng.Id()]
+				assert.Falsef(t, taken, "group %q belongs to shard %d, and to %d, too", ng.Id(), other, n)
 				owner[ng.Id()] = n
 			}
 		}
-		if len(owner) != ownGroups {
-			t.Errorf("the shards have %d groups, want all %d", len(owner), ownGroups)
-		}
+		assert.Truef(t, len(owner) == ownGroups, "the shards have %d groups, want all %d", len(owner), ownGroups)
 		for name, n := range owner {
 			shards[n].grow(ctx, name)
 			state, _ := server.Group(name)
-			if len(state.Instances) != 2 {
-				t.Errorf("group %q has %d instances after a launch by shard %d, want 2", name, len(state.Instances), n)
-			}
+			assert.Lenf(t, state.Instances, 2, "group %q has instances after a launch by shard %d", name, n)
 			for _, i := range state.Instances {
 				node := awsworld.Node(i.Node, "aws:///"+i.Zone+"/"+i.ID)
 				own, _ := shards[n].provider.NodeGroupForNode(node)
 				others, _ := shards[1-n].provider.NodeGroupForNode(node)
-				if own == nil || others != nil {
-					t.Errorf("instance %s of %q: shard %d says %v, the other one %v", i.ID, name, n, own, others)
-				}
+				assert.Truef(t, own != nil && others == nil, "instance %s of %q: shard %d says %v, the other one %v", i.ID, name, n, own, others)
 			}
 		}
 	})

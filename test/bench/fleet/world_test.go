@@ -79,9 +79,7 @@ var noCluster = informers.NewSharedInformerFactory(fake.NewClientset(), 0)
 func newMember(t *testing.T, server *fakeaws.Server, name string, tags ...ownership.Tag) *member {
 	t.Helper()
 	clients, err := awsclient.New(t.Context(), awsclient.Options{Region: server.Region(), HTTPClient: patient{server.HTTPClient()}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	filter := append(ownership.TagFilter{{Key: awsworld.EnabledTag}}, tags...)
 	m := &member{name: name, cache: asg.NewCache(asg.Options{AutoScaling: clients.AutoScaling, Launches: launchspec.APIs{EC2: clients.EC2, EKS: clients.EKS},
 		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{filter}}, RefreshInterval: *refresh, MotionInterval: 2 * time.Second,

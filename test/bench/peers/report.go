@@ -97,7 +97,6 @@ func (r *report) dates() string {
 	return strings.Join(slices.Compact([]string{days[0], days[len(days)-1]}), " to ")
 }
 
-// note adds the figures of one run.
 func (c *caseReport) note(peer string, run figures) {
 	for _, f := range run {
 		n := slices.IndexFunc(c.Figures, func(known *figureReport) bool { return known.Name == f.Name })

@@ -154,7 +154,6 @@ func TestCellWithFewerPodsThanStockIsWorse(t *testing.T) {
 	}
 }
 
-// moment is a moment of a run.
 func moment(second int) time.Time { return time.Date(2026, 11, 1, 12, 0, second, 0, time.UTC) }
 
 func TestInstancesCountSinceTheStart(t *testing.T) {

@@ -190,9 +190,8 @@ func (w *World) still(change func(*asg.Options, *aws.Options)) (*World, context.
 	options.Cache = w.Cache
 	ctx, cancel := context.WithCancel(t.Context())
 	require.NoError(t, w.Cache.Start(ctx))
-	if w.Provider, err = aws.New(ctx, options); err != nil {
-		t.Fatal(err)
-	}
+	w.Provider, err = aws.New(ctx, options)
+	require.NoError(t, err)
 	return w, ctx, cancel
 }
 

@@ -21,9 +21,8 @@ import (
 func createAccount(t *testing.T, c *Cluster, name string) kubernetes.Interface {
 	t.Helper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := c.Client().CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := c.Client().CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{})
+	require.NoError(t, err)
 	kubeconfig, err := c.ServiceAccountKubeconfig(t.Context(), "default", name)
 	require.NoError(t, err)
 	config, err := restConfigFrom(kubeconfig)
@@ -53,9 +52,8 @@ func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
 			t.Fatalf("List() = %v, want a Forbidden error", err)
 		}
 	}
-	if err := client.CoreV1().Pods("default").Delete(t.Context(), "any", metav1.DeleteOptions{}); !apierrors.IsForbidden(err) {
-		t.Fatalf("Delete() = %v, want a Forbidden error", err)
-	}
+	err := client.CoreV1().Pods("default").Delete(t.Context(), "any", metav1.DeleteOptions{})
+	require.Truef(t, apierrors.IsForbidden(err), "Delete() = %v, want a Forbidden error", err)
 	want := []string{
 		"system:serviceaccount:default:nobody may not delete pods in namespace default",
 		"system:serviceaccount:default:nobody may not list nodes in the cluster",
@@ -70,17 +68,14 @@ func TestServiceAccountWithoutRolesIsForbiddenAndReported(t *testing.T) {
 
 func TestKubeconfigOfMissingServiceAccount(t *testing.T) {
 	_, err := shared(t).ServiceAccountKubeconfig(t.Context(), "default", "missing")
-	if !apierrors.IsNotFound(err) {
-		t.Errorf("ServiceAccountKubeconfig() = %v, want a NotFound error", err)
-	}
+	assert.Truef(t, apierrors.IsNotFound(err), "ServiceAccountKubeconfig() = %v, want a NotFound error", err)
 }
 
 func TestKubeconfigsAreReadableByThisUserOnly(t *testing.T) {
 	info, err := os.Stat(shared(t).Kubeconfig())
 	require.NoError(t, err)
-	if got := info.Mode().Perm(); got != 0o600 {
-		t.Errorf("mode = %o, want 600", got)
-	}
+	got := info.Mode().Perm()
+	assert.Truef(t, got == 0o600, "mode = %o, want 600", got)
 }
 
 func TestForbiddenReadsRefusalsOnly(t *testing.T) {

@@ -22,29 +22,23 @@ func TestWaitForAnotherBuildIsReported(t *testing.T) {
 	defer unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.lock(ctx); err == nil {
-		t.Error("lock() while another holds it succeeded")
-	}
-	if got, want := progress.String(), "waiting for another process"; !strings.Contains(got, want) {
-		t.Errorf("progress = %q, want %q in it", got, want)
-	}
+	_, err = b.lock(ctx)
+	assert.Error(t, err, "lock() while another holds it succeeded")
+	got, want := progress.String(), "waiting for another process"
+	assert.Containsf(t, got, want, "progress = %q, want %q in it", got, want)
 }
 
 func TestIncompleteCacheIsNotUsed(t *testing.T) {
 	dir := t.TempDir()
 	for i, p := range programs {
-		if _, ok := binariesIn(dir); ok {
-			t.Errorf("binariesIn() found everything with %d of %d programs", i, len(programs))
-		}
+		_, ok := binariesIn(dir)
+		assert.Falsef(t, ok, "binariesIn() found everything with %d of %d programs", i, len(programs))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, p.name), nil, 0o700))
 	}
 	found, ok := binariesIn(dir)
-	if !ok {
-		t.Error("binariesIn() missed a program")
-	}
-	if got, want := found.KWOK, filepath.Join(dir, "kwok"); got != want {
-		t.Errorf("KWOK = %q, want %q", got, want)
-	}
+	assert.True(t, ok, "binariesIn() missed a program")
+	got, want := found.KWOK, filepath.Join(dir, "kwok")
+	assert.Equal(t, want, got, "KWOK")
 }
 
 func TestUnusedVersionsLeaveTheCache(t *testing.T) {
@@ -71,9 +65,7 @@ func TestUnusedVersionsLeaveTheCache(t *testing.T) {
 func TestProgramsCarryTheirReleasedVersions(t *testing.T) {
 	flags := linkerFlags(map[string]string{kubernetesModule: "v1.35.0", kwokModule: "v0.8.0"})
 	for _, want := range []string{"version.gitVersion=v1.35.0", "version.gitMajor=1", "version.gitMinor=35", "consts.Version=v0.8.0"} {
-		if !strings.Contains(flags, want) {
-			t.Errorf("linkerFlags() = %q, want %q in it", flags, want)
-		}
+		assert.Containsf(t, flags, want, "linkerFlags() = %q, want %q in it", flags, want)
 	}
 }
 
@@ -85,8 +77,6 @@ func TestOnlyPackagesCountAsCompiled(t *testing.T) {
 		"a/b.go:1:2: undefined: x":         false,
 		"":                                 false,
 	} {
-		if got := isImportPath(line); got != want {
-			t.Errorf("isImportPath(%q) = %v, want %v", line, got, want)
-		}
+		assert.Equalf(t, want, isImportPath(line), "isImportPath(%q)", line)
 	}
 }

@@ -64,14 +64,11 @@ func alive(pid int) bool {
 func TestStopLeavesNothing(t *testing.T) {
 	c := own(t, Options{})
 	was := describe(c)
-	if got, want := len(was.PIDs), 6; got != want {
-		t.Errorf("cluster has %d processes, want %d: five programs and the watchdog", got, want)
-	}
+	got, want := len(was.PIDs), 6
+	assert.Equal(t, want, got, "processes of the cluster: five programs and the watchdog")
 	require.NoError(t, c.Stop())
 	assert.NoError(t, was.leftovers())
-	if err := c.Stop(); err != nil {
-		t.Errorf("second Stop() = %v", err)
-	}
+	assert.NoError(t, c.Stop(), "second Stop()")
 }
 
 func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
@@ -80,12 +77,9 @@ func TestStopKeepsTheLogsInANamedDirectory(t *testing.T) {
 	require.NoError(t, c.Stop())
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	if len(entries) != 1 || entries[0].Name() != "logs" {
-		t.Errorf("Stop() left %v, want logs only", entries)
-	}
-	if info, err := os.Stat(filepath.Join(dir, "logs", "kube-apiserver.log")); err != nil || info.Size() == 0 {
-		t.Errorf("log of kube-apiserver: %v, %v", info, err)
-	}
+	assert.Truef(t, len(entries) == 1 && entries[0].Name() == "logs", "Stop() left %v, want logs only", entries)
+	info, err := os.Stat(filepath.Join(dir, "logs", "kube-apiserver.log"))
+	assert.Truef(t, err == nil && info.Size() != 0, "log of kube-apiserver: %v, %v", info, err)
 }
 
 func TestEndOfAProgramIsReported(t *testing.T) {
@@ -97,34 +91,26 @@ func TestEndOfAProgramIsReported(t *testing.T) {
 	}
 	for range 2 { // every caller of Wait gets it
 		err := c.Wait(t.Context())
-		if err == nil || !strings.Contains(err.Error(), "kube-scheduler ended") {
-			t.Errorf("Wait() = %v, want the end of kube-scheduler", err)
-		}
+		assert.ErrorContains(t, err, "kube-scheduler ended", "Wait(), want the end of kube-scheduler")
 	}
 }
 
 func TestRestartKeepsTheState(t *testing.T) {
 	c := own(t, Options{WithoutKWOK: true})
 	kept := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}
-	if _, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(t.Context(), kept, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Create(t.Context(), kept, metav1.CreateOptions{})
+	require.NoError(t, err)
 	for _, program := range []string{EtcdName, APIServerName} {
 		was := c.processes.last(program)
 		require.NoError(t, c.Restart(t.Context(), program))
-		if alive(was.cmd.Process.Pid) {
-			t.Errorf("the old %s is alive", program)
-		}
-		if _, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(t.Context(), "kept", metav1.GetOptions{}); err != nil {
-			t.Errorf("after the restart of %s: %v", program, err)
-		}
+		assert.Falsef(t, alive(was.cmd.Process.Pid), "the old %s is alive", program)
+		_, err := c.Client().CoreV1().ConfigMaps(metav1.NamespaceDefault).Get(t.Context(), "kept", metav1.GetOptions{})
+		assert.NoErrorf(t, err, "after the restart of %s", program)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	assert.NoError(t, c.Wait(ctx), "a restart was reported as an end")
-	if err := c.Restart(t.Context(), "kubelet"); err == nil {
-		t.Error("a program that was never started was restarted")
-	}
+	assert.Error(t, c.Restart(t.Context(), "kubelet"), "a program that was never started was restarted")
 }
 
 func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
@@ -141,12 +127,9 @@ func TestStartGivesUpWhenItsContextEnds(t *testing.T) {
 		_ = c.Stop()
 		t.Fatal("Start() has waited for no answer of the API server")
 	}
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Start() = %v, want a deadline error", err)
-	}
-	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
-		t.Errorf("Start() left %v (%v), want nothing", left, err)
-	}
+	assert.ErrorIs(t, err, context.DeadlineExceeded, "Start(), want a deadline error")
+	left, err := os.ReadDir(os.TempDir())
+	assert.Truef(t, err == nil && len(left) == 0, "Start() left %v (%v), want nothing", left, err)
 }
 
 func TestStartRefusesADirectoryWithOtherFiles(t *testing.T) {
@@ -154,19 +137,15 @@ func TestStartRefusesADirectoryWithOtherFiles(t *testing.T) {
 	file := filepath.Join(dir, "thesis.txt")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err := Start(t.Context(), Options{Dir: dir, Binaries: Binaries{Etcd: "/nonexistent"}})
-	if err == nil || !strings.Contains(err.Error(), "thesis.txt") {
-		t.Errorf("Start() = %v, want an error that names the file", err)
-	}
-	if _, err := os.Stat(file); err != nil {
-		t.Error(err)
-	}
+	assert.ErrorContains(t, err, "thesis.txt", "Start(), want an error that names the file")
+	_, err = os.Stat(file)
+	assert.NoError(t, err)
 }
 
 func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	needsCluster(t)
-	if _, err := Build(t.Context(), os.Stderr); err != nil {
-		t.Fatal(err)
-	}
+	_, err := Build(t.Context(), os.Stderr)
+	require.NoError(t, err)
 	victim := exec.Command(os.Args[0])
 	victim.Env = append(os.Environ(), victimVariable+"=1")
 	victim.Stderr = os.Stderr
@@ -178,9 +157,7 @@ func TestNothingOutlivesAKilledProcess(t *testing.T) {
 	require.NoError(t, err)
 	var was running
 	require.NoError(t, json.Unmarshal(line, &was))
-	if err := was.leftovers(); err == nil {
-		t.Fatal("the cluster does not run")
-	}
+	require.Error(t, was.leftovers(), "the cluster does not run")
 	require.NoError(t, victim.Process.Kill())
 	victim.Wait() //nolint:errcheck // its error is the signal
 	eventually(t, func(context.Context) error { return was.leftovers() })

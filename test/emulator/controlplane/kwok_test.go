@@ -27,9 +27,8 @@ func createNode(t *testing.T, client kubernetes.Interface, name string, annotati
 		ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: annotations, Labels: map[string]string{corev1.LabelHostname: name}},
 		Status:     corev1.NodeStatus{Capacity: resources, Allocatable: allocatable},
 	}
-	if _, err := client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	_, err := client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		assert.NoError(t, client.CoreV1().Nodes().Delete(context.Background(), name, metav1.DeleteOptions{}))
 	})
@@ -72,7 +71,6 @@ func TestNodeWithoutTheAnnotationIsLeftAlone(t *testing.T) {
 	createFakeNode(t, client, "later") // KWOK has seen both once it has acted on the later one
 	node, err := client.CoreV1().Nodes().Get(t.Context(), "other", metav1.GetOptions{})
 	require.NoError(t, err)
-	if got := readyStatus(node); got == corev1.ConditionTrue {
-		t.Errorf("node without the annotation has Ready=%q", got)
-	}
+	got := readyStatus(node)
+	assert.Truef(t, got != corev1.ConditionTrue, "node without the annotation has Ready=%q", got)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
@@ -61,9 +62,7 @@ func own(t *testing.T, opts Options) *Cluster {
 	c, err := Start(t.Context(), opts)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		if err := c.Stop(); err != nil {
-			t.Errorf("Stop() = %v", err)
-		}
+		assert.NoError(t, c.Stop(), "Stop()")
 	})
 	return c
 }
@@ -84,7 +83,5 @@ func eventually(t *testing.T, check func(context.Context) error) {
 			last = check(ctx)
 			return last == nil, nil
 		})
-	if err != nil {
-		t.Fatalf("%v: %v", err, last)
-	}
+	require.NoErrorf(t, err, "%v", last)
 }

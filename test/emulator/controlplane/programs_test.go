@@ -28,9 +28,8 @@ func TestCommandLines(t *testing.T) {
 	all := commandsFor(layout{dir: "/cluster"}, b, p, opts)
 	opts.Crowded = true
 	for i, c := range commandsFor(layout{dir: "/cluster"}, b, p, opts).clients {
-		if c.nice == 0 || all.clients[i].nice != 0 {
-			t.Errorf("%s has nice %d, and %d in a crowded cluster", c.name, all.clients[i].nice, c.nice)
-		}
+		assert.Truef(t, c.nice != 0 && all.clients[i].nice == 0,
+			"%s has nice %d, and %d in a crowded cluster", c.name, all.clients[i].nice, c.nice)
 	}
 	var got strings.Builder
 	for _, c := range append([]command{all.etcd, all.apiServer}, all.clients...) {
@@ -44,15 +43,11 @@ func TestDefaultRatesAreKubernetes(t *testing.T) {
 	l := layout{dir: t.TempDir()}
 	opts := Options{DefaultRates: true}
 	manager := strings.Join(controllerManagerCommand(l, Binaries{}, ports{}, opts).args, " ")
-	if !strings.Contains(manager, "--kube-api-qps=20 --kube-api-burst=30 ") {
-		t.Errorf("kube-controller-manager has %s", manager)
-	}
+	assert.Containsf(t, manager, "--kube-api-qps=20 --kube-api-burst=30 ", "kube-controller-manager has %s", manager)
 	require.NoError(t, os.MkdirAll(filepath.Dir(l.config("scheduler.yaml")), 0o700))
 	require.NoError(t, writeConfigs(l, opts))
 	scheduler, err := os.ReadFile(l.config("scheduler.yaml"))
-	if err != nil || !strings.Contains(string(scheduler), "qps: 50\n  burst: 100\n") {
-		t.Errorf("%v, kube-scheduler has\n%s", err, scheduler)
-	}
+	assert.Truef(t, err == nil && strings.Contains(string(scheduler), "qps: 50\n  burst: 100\n"), "%v, kube-scheduler has\n%s", err, scheduler)
 }
 
 func TestTakenPortIsRecognised(t *testing.T) {
@@ -68,9 +63,7 @@ func TestTakenPortIsRecognised(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "log")
 			require.NoError(t, os.WriteFile(path, []byte(tt.log), 0o600))
 			c := &child{command: command{name: "etcd"}, logPath: path}
-			if got := errors.Is(c.failure(), errPortTaken); got != tt.want {
-				t.Errorf("errors.Is(%v, errPortTaken) = %v, want %v", c.failure(), got, tt.want)
-			}
+			assert.Equalf(t, tt.want, errors.Is(c.failure(), errPortTaken), "errors.Is(%v, errPortTaken)", c.failure())
 		})
 	}
 }
@@ -84,8 +77,6 @@ func golden(t *testing.T, file, got string) {
 		return
 	}
 	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v: write it with -update", err)
-	}
+	require.NoError(t, err, "write it with -update")
 	assert.Emptyf(t, cmp.Diff(string(want), got), "%s differs (-want +got); rewrite it with -update", path)
 }

@@ -8,43 +8,29 @@ import (
 	"time"
 )
 
-// Shapes of the Auto Scaling API (version 2011-01-01), by the names their elements have on the wire.
+// Shapes of the Auto Scaling API (version 2011-01-01). A field is named as its element on the wire, unless its tag has the
+// element's name.
 type (
 	xmlGroup struct {
-		AutoScalingGroupName             string                 `xml:"AutoScalingGroupName"`
-		AutoScalingGroupARN              string                 `xml:"AutoScalingGroupARN"`
-		LaunchConfigurationName          string                 `xml:"LaunchConfigurationName,omitempty"`
-		LaunchTemplate                   *xmlTemplateSpec       `xml:"LaunchTemplate"`
-		MixedInstancesPolicy             *xmlMixedPolicy        `xml:"MixedInstancesPolicy"`
-		MinSize                          int                    `xml:"MinSize"`
-		MaxSize                          int                    `xml:"MaxSize"`
-		DesiredCapacity                  int                    `xml:"DesiredCapacity"`
-		DesiredCapacityType              string                 `xml:"DesiredCapacityType,omitempty"`
-		DefaultCooldown                  int                    `xml:"DefaultCooldown"`
-		AvailabilityZones                members[string]        `xml:"AvailabilityZones"`
-		LoadBalancerNames                members[string]        `xml:"LoadBalancerNames"`
-		TargetGroupARNs                  members[string]        `xml:"TargetGroupARNs"`
-		HealthCheckType                  string                 `xml:"HealthCheckType"`
-		HealthCheckGracePeriod           int                    `xml:"HealthCheckGracePeriod"`
-		Instances                        members[xmlInstance]   `xml:"Instances"`
-		CreatedTime                      string                 `xml:"CreatedTime"`
-		SuspendedProcesses               members[xmlSuspension] `xml:"SuspendedProcesses"`
-		VPCZoneIdentifier                string                 `xml:"VPCZoneIdentifier"`
-		EnabledMetrics                   members[string]        `xml:"EnabledMetrics"`
-		Status                           string                 `xml:"Status,omitempty"`
-		Tags                             members[xmlTag]        `xml:"Tags"`
-		TerminationPolicies              members[string]        `xml:"TerminationPolicies"`
-		NewInstancesProtectedFromScaleIn bool                   `xml:"NewInstancesProtectedFromScaleIn"`
-		ServiceLinkedRoleARN             string                 `xml:"ServiceLinkedRoleARN"`
-		CapacityRebalance                *bool                  `xml:"CapacityRebalance"`
-		ImpairmentPolicy                 *xmlImpairmentPolicy   `xml:"AvailabilityZoneImpairmentPolicy"`
-		CapacityReservations             *xmlReservations       `xml:"CapacityReservationSpecification"`
-		MaintenancePolicy                *xmlMaintenance        `xml:"InstanceMaintenancePolicy"`
-		MaxInstanceLifetime              int                    `xml:"MaxInstanceLifetime,omitempty"`
-		Operator                         string                 `xml:"Operator>Principal,omitempty"`
-		TrafficSources                   members[string]        `xml:"TrafficSources"`
-		WarmPool                         *xmlWarmPool           `xml:"WarmPoolConfiguration"`
-		WarmPoolSize                     *int                   `xml:"WarmPoolSize"`
+		AutoScalingGroupName, AutoScalingGroupARN, CreatedTime, HealthCheckType, VPCZoneIdentifier, ServiceLinkedRoleARN string
+		LaunchConfigurationName, DesiredCapacityType, Status                                                             string `xml:",omitempty"`
+		MinSize, MaxSize, DesiredCapacity, DefaultCooldown, HealthCheckGracePeriod                                       int
+		AvailabilityZones, LoadBalancerNames, TargetGroupARNs, EnabledMetrics, TerminationPolicies, TrafficSources       members[string]
+
+		LaunchTemplate                   *xmlTemplateSpec
+		MixedInstancesPolicy             *xmlMixedPolicy
+		Instances                        members[xmlInstance]
+		SuspendedProcesses               members[xmlSuspension]
+		Tags                             members[xmlTag]
+		NewInstancesProtectedFromScaleIn bool
+		CapacityRebalance                *bool
+		ImpairmentPolicy                 *xmlImpairmentPolicy `xml:"AvailabilityZoneImpairmentPolicy"`
+		CapacityReservations             *xmlReservations     `xml:"CapacityReservationSpecification"`
+		MaintenancePolicy                *xmlMaintenance      `xml:"InstanceMaintenancePolicy"`
+		MaxInstanceLifetime              int                  `xml:",omitempty"`
+		Operator                         string               `xml:"Operator>Principal,omitempty"`
+		WarmPool                         *xmlWarmPool         `xml:"WarmPoolConfiguration"`
+		WarmPoolSize                     *int
 	}
 
 	// members is a list, present even when it is empty.
@@ -53,9 +39,8 @@ type (
 	}
 
 	xmlTemplateSpec struct {
-		LaunchTemplateID   string `xml:"LaunchTemplateId,omitempty"`
-		LaunchTemplateName string `xml:"LaunchTemplateName,omitempty"`
-		Version            string `xml:"Version,omitempty"`
+		LaunchTemplateID            string `xml:"LaunchTemplateId,omitempty"`
+		LaunchTemplateName, Version string `xml:",omitempty"`
 	}
 	xmlMixedPolicy struct {
 		LaunchTemplate struct {
@@ -65,14 +50,13 @@ type (
 		Distribution xmlDistribution `xml:"InstancesDistribution"`
 	}
 	xmlOverride struct {
-		ImageID              string           `xml:"ImageId,omitempty"`
-		InstanceType         string           `xml:"InstanceType,omitempty"`
-		WeightedCapacity     string           `xml:"WeightedCapacity,omitempty"`
-		Spec                 *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
-		InstanceRequirements *xmlRequirements `xml:"InstanceRequirements"`
+		ImageID                        string           `xml:"ImageId,omitempty"`
+		InstanceType, WeightedCapacity string           `xml:",omitempty"`
+		Spec                           *xmlTemplateSpec `xml:"LaunchTemplateSpecification"`
+		InstanceRequirements           *xmlRequirements
 	}
 	xmlSegment struct {
-		TargetCapacityTypes members[string] `xml:"TargetCapacityTypes"`
+		TargetCapacityTypes members[string]
 	}
 	xmlReservations struct {
 		Preference string           `xml:"CapacityReservationPreference"`
@@ -80,76 +64,57 @@ type (
 		Groups     *members[string] `xml:"CapacityReservationTarget>CapacityReservationResourceGroupArns"`
 	}
 	xmlDistribution struct {
-		OnDemandAllocationStrategy          string `xml:"OnDemandAllocationStrategy"`
-		OnDemandBaseCapacity                int    `xml:"OnDemandBaseCapacity"`
-		OnDemandPercentageAboveBaseCapacity int    `xml:"OnDemandPercentageAboveBaseCapacity"`
-		SpotAllocationStrategy              string `xml:"SpotAllocationStrategy"`
-		SpotInstancePools                   *int   `xml:"SpotInstancePools"`
-		SpotMaxPrice                        string `xml:"SpotMaxPrice,omitempty"`
+		OnDemandAllocationStrategy, SpotAllocationStrategy        string
+		OnDemandBaseCapacity, OnDemandPercentageAboveBaseCapacity int
 
-		Segments *members[xmlSegment] `xml:"DistributionSegments"`
+		SpotInstancePools *int
+		SpotMaxPrice      string               `xml:",omitempty"`
+		Segments          *members[xmlSegment] `xml:"DistributionSegments"`
 	}
 	xmlRange struct {
-		Min *int `xml:"Min"`
-		Max *int `xml:"Max"`
+		Min, Max *int
 	}
 	xmlRequirements struct {
-		VCPUCount                xmlRange         `xml:"VCpuCount"`
-		MemoryMiB                xmlRange         `xml:"MemoryMiB"`
-		AcceleratorCount         *xmlRange        `xml:"AcceleratorCount"`
-		AcceleratorManufacturers *members[string] `xml:"AcceleratorManufacturers"`
-		AcceleratorNames         *members[string] `xml:"AcceleratorNames"`
-		AcceleratorTypes         *members[string] `xml:"AcceleratorTypes"`
-		CPUManufacturers         *members[string] `xml:"CpuManufacturers"`
-		InstanceGenerations      *members[string] `xml:"InstanceGenerations"`
-		AllowedInstanceTypes     *members[string] `xml:"AllowedInstanceTypes"`
-		ExcludedInstanceTypes    *members[string] `xml:"ExcludedInstanceTypes"`
-		BareMetal                string           `xml:"BareMetal,omitempty"`
-		BurstablePerformance     string           `xml:"BurstablePerformance,omitempty"`
+		AcceleratorManufacturers, AcceleratorNames, AcceleratorTypes, InstanceGenerations *members[string]
+		AllowedInstanceTypes, ExcludedInstanceTypes                                       *members[string]
+		BareMetal, BurstablePerformance                                                   string `xml:",omitempty"`
+
+		CPUManufacturers *members[string] `xml:"CpuManufacturers"`
+		VCPUCount        xmlRange         `xml:"VCpuCount"`
+		MemoryMiB        xmlRange
+		AcceleratorCount *xmlRange
 	}
 	xmlInstance struct {
-		InstanceID              string           `xml:"InstanceId"`
-		InstanceType            string           `xml:"InstanceType"`
-		AutoScalingGroupName    string           `xml:"AutoScalingGroupName,omitempty"` // DescribeAutoScalingInstances only
-		AvailabilityZone        string           `xml:"AvailabilityZone"`
-		LifecycleState          string           `xml:"LifecycleState"`
-		HealthStatus            string           `xml:"HealthStatus"`
-		LaunchConfigurationName string           `xml:"LaunchConfigurationName,omitempty"`
-		LaunchTemplate          *xmlTemplateSpec `xml:"LaunchTemplate"`
-		ProtectedFromScaleIn    bool             `xml:"ProtectedFromScaleIn"`
-		WeightedCapacity        string           `xml:"WeightedCapacity,omitempty"`
+		InstanceType, AvailabilityZone, LifecycleState, HealthStatus string
+		LaunchConfigurationName, WeightedCapacity                    string `xml:",omitempty"`
+
+		InstanceID           string `xml:"InstanceId"`
+		AutoScalingGroupName string `xml:",omitempty"` // DescribeAutoScalingInstances only
+		LaunchTemplate       *xmlTemplateSpec
+		ProtectedFromScaleIn bool
 	}
 	xmlMaintenance struct {
 		MinHealthy int `xml:"MinHealthyPercentage"`
 		MaxHealthy int `xml:"MaxHealthyPercentage"`
 	}
 	xmlWarmPool struct {
-		MinSize   int    `xml:"MinSize"`
-		PoolState string `xml:"PoolState"`
+		MinSize   int
+		PoolState string
 	}
 	xmlSuspension struct {
-		ProcessName      string `xml:"ProcessName"`
-		SuspensionReason string `xml:"SuspensionReason"`
+		ProcessName, SuspensionReason string
 	}
 	xmlTag struct {
-		ResourceID        string `xml:"ResourceId"`
-		ResourceType      string `xml:"ResourceType"`
-		Key               string `xml:"Key"`
-		Value             string `xml:"Value"`
-		PropagateAtLaunch bool   `xml:"PropagateAtLaunch"`
+		ResourceID               string `xml:"ResourceId"`
+		ResourceType, Key, Value string
+		PropagateAtLaunch        bool
 	}
 	xmlActivity struct {
-		ActivityID           string `xml:"ActivityId"`
-		AutoScalingGroupName string `xml:"AutoScalingGroupName"`
-		AutoScalingGroupARN  string `xml:"AutoScalingGroupARN"`
-		Description          string `xml:"Description"`
-		Cause                string `xml:"Cause"`
-		StartTime            string `xml:"StartTime"`
-		EndTime              string `xml:"EndTime,omitempty"`
-		StatusCode           string `xml:"StatusCode"`
-		StatusMessage        string `xml:"StatusMessage,omitempty"`
-		Progress             int    `xml:"Progress"`
-		Details              string `xml:"Details"`
+		AutoScalingGroupName, AutoScalingGroupARN, Description, Cause, StartTime, StatusCode, Details string
+		EndTime, StatusMessage                                                                        string `xml:",omitempty"`
+
+		ActivityID string `xml:"ActivityId"`
+		Progress   int
 	}
 )
 

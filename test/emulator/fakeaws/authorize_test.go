@@ -45,15 +45,13 @@ func TestDenialReadsAsTheServiceWritesIt(t *testing.T) {
 	_, err = c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")})
 	wantAPIError(t, err, "AccessDenied", caller+"sqs:getqueueurl on resource: arn:aws:sqs:us-west-2:123456789012:q "+
 		"because no identity-based policy allows the sqs:getqueueurl action")
-	if _, err := c.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{}); err != nil {
-		t.Errorf("GetCallerIdentity needs no permission: %v", err)
-	}
+	_, err = c.sts.GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	assert.NoError(t, err, "GetCallerIdentity needs no permission")
 	want := []Denial{{"autoscaling:DescribeAutoScalingGroups", "*"}, {"ec2:DescribeImages", "*"},
 		{"eks:DescribeNodegroup", "arn:aws:eks:us-west-2:123456789012:nodegroup/c/n/" + uuidOf("nodegroup", "c", "n")},
 		{"sqs:GetQueueUrl", "arn:aws:sqs:us-west-2:123456789012:q"}}
-	if diff := cmp.Diff(want, s.Denials()); diff != "" || len(s.Permitted()) != 0 {
-		t.Errorf("permitted %q, denials (-want +got):\n%s", s.Permitted(), diff)
-	}
+	diff := cmp.Diff(want, s.Denials())
+	assert.Truef(t, diff == "" && len(s.Permitted()) == 0, "permitted %q, denials (-want +got):\n%s", s.Permitted(), diff)
 }
 
 func TestTagsOfTheGroupDecideWrites(t *testing.T) {
@@ -95,9 +93,8 @@ func TestBatchNeedsThePermissionForOne(t *testing.T) {
 	s, c := overHTTP(t, under(cfg, allowing("sqs:GetQueueUrl", "*", ""), allowing("sqs:SendMessage", "*", "")))
 	url, err := c.sqs.GetQueueUrl(t.Context(), &sqs.GetQueueUrlInput{QueueName: aws.String("q")})
 	require.NoError(t, err)
-	if _, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String("x")}); err != nil {
-		t.Fatal(err)
-	}
+	_, err = c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url.QueueUrl, MessageBody: aws.String("x")})
+	require.NoError(t, err)
 	_, err = c.sqs.ReceiveMessage(t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url.QueueUrl})
 	wantAPIError(t, err, "AccessDenied", "")
 	assert.Empty(t, cmp.Diff([]string{"sqs:GetQueueUrl", "sqs:SendMessage"}, s.Permitted()), "permitted (-want +got)")
@@ -120,16 +117,12 @@ func TestLaunchNeedsTheFleetToo(t *testing.T) {
 				ClientToken: aws.String("token"), RequestedCapacity: aws.Int32(1), AvailabilityZones: []string{"us-west-2a"}})
 			g, _ := s.Group("g")
 			if tt.allowed {
-				if err != nil || len(g.Instances) != 1 {
-					t.Errorf("%d instances, error %v; want one", len(g.Instances), err)
-				}
+				assert.Truef(t, err == nil && len(g.Instances) == 1, "%d instances, error %v; want one", len(g.Instances), err)
 				return
 			}
 			wantAPIError(t, err, "AccessDenied", caller+"ec2:CreateFleet on resource: arn:aws:ec2:us-west-2:123456789012:fleet/* "+
 				"because no identity-based policy allows the ec2:CreateFleet action")
-			if len(g.Instances) != 0 {
-				t.Errorf("a denied launch made %d instances", len(g.Instances))
-			}
+			assert.Empty(t, g.Instances, "a denied launch made instances")
 		})
 	}
 }
@@ -158,9 +151,8 @@ func TestCallerMustReadTheParameterOfAnImage(t *testing.T) {
 
 func TestPolicyThatIsNotEvaluatedIsAnError(t *testing.T) {
 	bad := allowing("*", "*", `"DateGreaterThan": {"aws:CurrentTime": "2026-01-01T00:00:00Z"}`)
-	if _, err := New(under(oneGroup(), bad)); err == nil {
-		t.Error("a Server starts with a condition that it does not evaluate")
-	}
+	_, err := New(under(oneGroup(), bad))
+	assert.Error(t, err, "a Server starts with a condition that it does not evaluate")
 	s, c := overHTTP(t, oneGroup())
 	if err := s.SetPolicies(bad); err == nil || describeAll(t, c) != nil {
 		t.Errorf("SetPolicies: %v, and the call after it: %v", err, describeAll(t, c))

@@ -44,17 +44,15 @@ func TestScheduledActionComesAgainAndAgain(t *testing.T) {
 			desired int32
 		}{{59 * time.Second, 1}, {2 * time.Second, 3}, {30 * time.Minute, 5}, {30 * time.Minute, 3}} {
 			pass(step.after)
-			if g := describe(t, c, "g"); *g.DesiredCapacity != step.desired {
-				t.Errorf("%v later: desired %d, want %d", step.after, *g.DesiredCapacity, step.desired)
-			}
+			g := describe(t, c, "g")
+			assert.Truef(t, *g.DesiredCapacity == step.desired, "%v later: desired %d, want %d", step.after, *g.DesiredCapacity, step.desired)
 		}
 		require.NoError(t, s.Suspend("g", "ScheduledActions"))
 		setDesired(t, c, "g", 4)
 		pass(time.Hour)
 		want := []string{"scheduled-action the process ScheduledActions is suspended"}
-		if diff := cmp.Diff(want, happened(s, Refused)); diff != "" || *describe(t, c, "g").DesiredCapacity != 4 {
-			t.Errorf("refused (-want +got):\n%s", diff)
-		}
+		diff := cmp.Diff(want, happened(s, Refused))
+		assert.Truef(t, diff == "" && *describe(t, c, "g").DesiredCapacity == 4, "refused (-want +got):\n%s", diff)
 	})
 }
 
@@ -94,9 +92,7 @@ func TestDeedsStayWithinTheLimits(t *testing.T) {
 		}
 		pass(time.Minute)
 		statesAre(t, c, "after all were refused", map[string]int{"InService": 4})
-		if got := happened(s, Refused); len(got) != 4 {
-			t.Errorf("refused %q, want four", got)
-		}
+		assert.Len(t, happened(s, Refused), 4, "refused, want four")
 	})
 }
 
@@ -114,9 +110,8 @@ func TestRebalanceEvensTheZonesOut(t *testing.T) {
 		group, _ := s.Group("g")
 		for _, i := range group.Instances {
 			if i.Zone == "us-west-2c" {
-				if _, err := terminate(t, c, true, &i.ID); err != nil {
-					t.Fatal(err)
-				}
+				_, err := terminate(t, c, true, &i.ID)
+				require.NoError(t, err)
 			}
 		}
 		pass(time.Minute)
@@ -128,12 +123,10 @@ func TestRebalanceEvensTheZonesOut(t *testing.T) {
 			g, _ := s.Group("g")
 			most = max(most, len(g.Instances))
 		}
-		if diff := cmp.Diff([]int{1, 2, 1}, byZone()); diff != "" || most != 5 {
-			t.Errorf("at most %d instances, want 5; zones (-want +got):\n%s", most, diff)
-		}
-		if diff := cmp.Diff([]string{"az-rebalance"}, happened(s, Replaced)); diff != "" || count(s, ScaleInKill) != 0 {
-			t.Errorf("%d killed; replaced (-want +got):\n%s", count(s, ScaleInKill), diff)
-		}
+		diff := cmp.Diff([]int{1, 2, 1}, byZone())
+		assert.Truef(t, diff == "" && most == 5, "at most %d instances, want 5; zones (-want +got):\n%s", most, diff)
+		diff = cmp.Diff([]string{"az-rebalance"}, happened(s, Replaced))
+		assert.Truef(t, diff == "" && count(s, ScaleInKill) == 0, "%d killed; replaced (-want +got):\n%s", count(s, ScaleInKill), diff)
 		do(t, s, Deed{Kind: SuspendProcesses, Processes: []string{"AZRebalance"}})
 	})
 }
@@ -177,9 +170,7 @@ func TestRefreshReplacesEveryInstance(t *testing.T) {
 		if diff := cmp.Diff(map[string]int{"m5.xlarge": 3, "m5.large": 1}, types); diff != "" || g.Desired != 4 || least != 3 {
 			t.Errorf("desired %d, %d in service at least; types (-want +got):\n%s", g.Desired, least, diff)
 		}
-		if got := happened(s, Replaced); len(got) != 3 {
-			t.Errorf("replaced %q, want 3", got)
-		}
+		assert.Len(t, happened(s, Replaced), 3, "replaced")
 	})
 }
 
@@ -199,12 +190,9 @@ func TestChanceFollowsTheSeed(t *testing.T) {
 		return out
 	}
 	one := victims(1)
-	if diff := cmp.Diff(one, victims(1)); diff != "" || len(one) != 2 {
-		t.Errorf("the same seed twice (-first +second):\n%s", diff)
-	}
-	if cmp.Equal(one, victims(2)) {
-		t.Error("another seed changed nothing")
-	}
+	diff := cmp.Diff(one, victims(1))
+	assert.Truef(t, diff == "" && len(one) == 2, "the same seed twice (-first +second):\n%s", diff)
+	assert.False(t, cmp.Equal(one, victims(2)), "another seed changed nothing")
 }
 
 func TestSpotInstancesAreReclaimedFirst(t *testing.T) {
@@ -228,9 +216,8 @@ func TestRecreatedGroupKeepsItsName(t *testing.T) {
 		old := describe(t, c, "g")
 		do(t, s, Deed{Kind: Delete, BackAfter: Duration(10 * time.Second)})
 		pass(5 * time.Second)
-		if _, exists := s.Group("g"); exists {
-			t.Error("the group is still there")
-		}
+		_, exists := s.Group("g")
+		assert.False(t, exists, "the group is still there")
 		pass(time.Minute)
 		g := describe(t, c, "g")
 		if len(g.Instances) != 2 || *g.AutoScalingGroupARN == *old.AutoScalingGroupARN || *g.Instances[0].InstanceId == *old.Instances[0].InstanceId {
@@ -250,12 +237,8 @@ func TestRecreatedGroupHasCurrentNodeConfig(t *testing.T) {
 		s.account.mu.Lock()
 		g := s.account.groups["g"]
 		s.account.mu.Unlock()
-		if g == nil || g.NodeConfig.RegisterAfter != 0 {
-			t.Errorf("the group is %+v, want one whose nodes register at once", g)
-		}
-		if err := s.SetNodeConfig("gone", NodeConfig{}); err == nil {
-			t.Error("a group that does not exist and will not come back was changed")
-		}
+		assert.Truef(t, g != nil && g.NodeConfig.RegisterAfter == 0, "the group is %+v, want one whose nodes register at once", g)
+		assert.Error(t, s.SetNodeConfig("gone", NodeConfig{}), "a group that does not exist and will not come back was changed")
 	})
 }
 
@@ -268,16 +251,10 @@ func TestOtherDeeds(t *testing.T) {
 		setDesired(t, c, "g", 0)
 		pass(time.Minute)
 		statesAre(t, c, "all gone but one in standby", map[string]int{"Standby": 1})
-		if len(happened(s, Refused)) != 0 {
-			t.Errorf("refused %q", happened(s, Refused))
-		}
+		assert.Empty(t, happened(s, Refused), "refused")
 		do(t, s, Deed{Kind: Delete, Group: "gone"})
-		if got := happened(s, Refused); len(got) != 1 {
-			t.Errorf("refused %q, want one of a group that does not exist", got)
-		}
-		if err := s.Do(Deed{Kind: "dance", Group: "g"}); err == nil {
-			t.Error("an unknown kind was accepted")
-		}
+		assert.Len(t, happened(s, Refused), 1, "refused, want one of a group that does not exist")
+		assert.Error(t, s.Do(Deed{Kind: "dance", Group: "g"}), "an unknown kind was accepted")
 	})
 }
 
@@ -302,9 +279,7 @@ func TestScaleInChoosesByThePolicy(t *testing.T) {
 						t.Errorf("killed %s, want %s", e.Instance, all.Instances[tt.want].ID)
 					}
 				}
-				if count(s, ScaleInKill) != 1 {
-					t.Errorf("%d killed", count(s, ScaleInKill))
-				}
+				assert.Equal(t, 1, count(s, ScaleInKill), "killed")
 			})
 		})
 	}
@@ -325,8 +300,6 @@ func TestScaleInPrefersAnOutdatedTemplate(t *testing.T) {
 				t.Errorf("killed %s, want the newest, which has the wrong version", e.Instance)
 			}
 		}
-		if count(s, ScaleInKill) != 1 {
-			t.Errorf("%d killed", count(s, ScaleInKill))
-		}
+		assert.Equal(t, 1, count(s, ScaleInKill), "killed")
 	})
 }

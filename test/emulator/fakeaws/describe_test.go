@@ -69,20 +69,15 @@ func TestStaleReadingsHaveAnyAgeUpToMost(t *testing.T) {
 			seen[*describe(t, c, "g").DesiredCapacity] = true
 			pass(10 * time.Millisecond)
 		}
-		if len(seen) != 2 || !seen[0] || !seen[3] {
-			t.Errorf("half a second after 3 was set, readings were of %v; want 0 and 3, for some are older", seen)
-		}
+		assert.Truef(t, len(seen) == 2 && seen[0] && seen[3],
+			"half a second after 3 was set, readings were of %v; want 0 and 3, for some are older", seen)
 		pass(3 * time.Second)
 		for range 50 {
-			if g := describe(t, c, "g"); *g.DesiredCapacity != 3 {
-				t.Fatal("a reading is older than two seconds")
-			}
+			require.True(t, *describe(t, c, "g").DesiredCapacity == 3, "a reading is older than two seconds")
 		}
 		setDesired(t, c, "g", 4)
 		s.SetStaleReads(0)
-		if got := *describe(t, c, "g").DesiredCapacity; got != 4 {
-			t.Errorf("desired %d once readings are fresh again, want 4", got)
-		}
+		assert.EqualValues(t, 4, *describe(t, c, "g").DesiredCapacity, "desired once readings are fresh again")
 	})
 }
 
@@ -103,7 +98,5 @@ func TestTagsThatAreNotPropagated(t *testing.T) {
 	for _, tag := range instances.Reservations[0].Instances[0].Tags {
 		has[aws.ToString(tag.Key)] = true
 	}
-	if has["team"] || !has["cost"] {
-		t.Errorf("tags of the instance: %v, want cost without team", has)
-	}
+	assert.Truef(t, !has["team"] && has["cost"], "tags of the instance: %v, want cost without team", has)
 }

@@ -125,9 +125,8 @@ func TestSpotPriceInEffectPrecedesItsChanges(t *testing.T) {
 		ask := func(from time.Time) []string {
 			return history(t, c, &ec2.DescribeSpotPriceHistoryInput{StartTime: &from, InstanceTypes: []types.InstanceType{"c5.large"}})
 		}
-		if diff := cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.030000", "c5.large us-west-2a Linux/UNIX 0.050000"}, ask(started)); diff != "" {
-			t.Errorf("since before the change (-want +got):\n%s", diff)
-		}
+		assert.Empty(t, cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.030000", "c5.large us-west-2a Linux/UNIX 0.050000"}, ask(started)),
+			"since before the change (-want +got)")
 		assert.Empty(t, cmp.Diff([]string{"c5.large us-west-2a Linux/UNIX 0.050000"}, ask(time.Now())), "from now on (-want +got)")
 	})
 }
@@ -229,9 +228,8 @@ func TestDesiredInstanceHasTypeOfferedInZone(t *testing.T) {
 		setDesired(t, c, "g", 3)
 		pass(time.Minute)
 		want := map[string]int{"m5.xlarge us-west-2a": 1, "m5.large us-west-2b": 1, "m5.xlarge us-west-2c": 1}
-		if diff := cmp.Diff(want, byZone(s)); diff != "" || count(s, LaunchFailed) != 0 {
-			t.Errorf("%d failures, instances (-want +got):\n%s", count(s, LaunchFailed), diff)
-		}
+		diff := cmp.Diff(want, byZone(s))
+		assert.Truef(t, diff == "" && count(s, LaunchFailed) == 0, "%d failures, instances (-want +got):\n%s", count(s, LaunchFailed), diff)
 	})
 }
 
@@ -242,9 +240,8 @@ func TestSynchronousLaunchFailsWithoutOfferedType(t *testing.T) {
 		if len(out.Instances) != 0 || len(out.Errors) != 1 || *out.Errors[0].ErrorCode != "Unsupported" || *out.Errors[0].ErrorMessage != notInA {
 			t.Errorf("instances %v, errors %+v; want none, and one that says %q", out.Instances, out.Errors, notInA)
 		}
-		if g, _ := s.Group("g"); g.Desired != 0 {
-			t.Errorf("desired %d, want 0", g.Desired)
-		}
+		g, _ := s.Group("g")
+		assert.Equal(t, 0, g.Desired, "desired")
 	})
 }
 
@@ -252,8 +249,7 @@ func TestSynchronousLaunchTakesTypeOfferedInZone(t *testing.T) {
 	inBubble(t, offerings(mixed(Distribution{})), func(t *testing.T, s *Server, c clients) {
 		out, err := launch(t.Context(), c, "token", 2, inZoneA)
 		require.NoError(t, err)
-		if diff := cmp.Diff(map[string]int{"m5.xlarge us-west-2a": 2}, byZone(s)); diff != "" || len(out.Errors) != 1 {
-			t.Errorf("errors %v, want one; instances (-want +got):\n%s", out.Errors, diff)
-		}
+		diff := cmp.Diff(map[string]int{"m5.xlarge us-west-2a": 2}, byZone(s))
+		assert.Truef(t, diff == "" && len(out.Errors) == 1, "errors %v, want one; instances (-want +got):\n%s", out.Errors, diff)
 	})
 }

@@ -26,9 +26,8 @@ func TestEditChangesOnlyNamedFields(t *testing.T) {
 		if *after.MinSize != *before.MinSize || *after.MaxSize != 2 || *after.DesiredCapacity != 2 || len(after.AvailabilityZones) != 1 {
 			t.Errorf("min %d, max %d, desired %d, zones %v; want 0, 2, 2 and one", *after.MinSize, *after.MaxSize, *after.DesiredCapacity, after.AvailabilityZones)
 		}
-		if before.LaunchTemplate == nil || after.LaunchTemplate != nil || after.MixedInstancesPolicy == nil {
-			t.Errorf("launch template %v, policy %v; want the policy in its place", after.LaunchTemplate, after.MixedInstancesPolicy)
-		}
+		assert.Truef(t, before.LaunchTemplate != nil && after.LaunchTemplate == nil && after.MixedInstancesPolicy != nil,
+			"launch template %v, policy %v; want the policy in its place", after.LaunchTemplate, after.MixedInstancesPolicy)
 		_, err := launch(t.Context(), c, "token", 1, inZoneA)
 		wantAPIError(t, err, "ValidationError", "LaunchInstances is not supported for a mixed instances policy that combines On-Demand and Spot Instances")
 	})
@@ -47,18 +46,14 @@ func TestInvalidEditChangesNothing(t *testing.T) {
 		{"no group", "h", `no auto scaling group "h"`, GroupEdit{Max: aws.Int(3)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := s.EditGroup(tt.group, tt.edit); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want %q", err, tt.want)
-			}
+			assert.ErrorContains(t, s.EditGroup(tt.group, tt.edit), tt.want, "error")
 			if after, _ := s.Group("g"); cmp.Diff(before, after) != "" {
 				t.Errorf("the group changed (-before +after):\n%s", cmp.Diff(before, after))
 			}
 		})
 	}
 	require.NoError(t, s.DeleteGroup("g"))
-	if err := s.EditGroup("g", GroupEdit{Max: aws.Int(3)}); err == nil || !strings.Contains(err.Error(), "pending delete") {
-		t.Errorf("while the group is deleted: error = %v", err)
-	}
+	assert.ErrorContains(t, s.EditGroup("g", GroupEdit{Max: aws.Int(3)}), "pending delete", "while the group is deleted: error")
 }
 
 // A withdrawn permission comes back only when somebody grants it again.
@@ -72,9 +67,8 @@ func TestRefusalOfLaunchInstancesLastsUntilCleared(t *testing.T) {
 		}
 		setDesired(t, c, "g", 1)
 		s.ClearFaults()
-		if _, err := launch(t.Context(), c, "a", 1); err != nil {
-			t.Errorf("once it is granted again: %v", err)
-		}
+		_, err := launch(t.Context(), c, "a", 1)
+		assert.NoError(t, err, "once it is granted again")
 	})
 }
 
@@ -95,9 +89,7 @@ func TestConfigErrorsNameTheirObject(t *testing.T) {
 			if err == nil {
 				_, err = New(cfg)
 			}
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want one with %q", err, tt.want)
-			}
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error = %v, want one with %q", err, tt.want)
 		})
 	}
 }
@@ -107,8 +99,7 @@ func TestDurationsReadAsTheyAreWritten(t *testing.T) {
 		text, err := json.Marshal(d)
 		require.NoError(t, err)
 		var back Duration
-		if err := json.Unmarshal(text, &back); err != nil || back != d {
-			t.Errorf("%s reads as %v, %v; want %v", text, back, err, d)
-		}
+		err = json.Unmarshal(text, &back)
+		assert.Truef(t, err == nil && back == d, "%s reads as %v, %v; want %v", text, back, err, d)
 	}
 }

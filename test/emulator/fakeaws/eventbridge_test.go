@@ -115,9 +115,7 @@ func TestInterruptedInstanceGoesAfterItsNotice(t *testing.T) {
 			require.NoError(t, s.Interrupt(victim.ID, tt.notice))
 			assert.Empty(t, cmp.Diff([]string{spotWarning + ": " + victim.ID + " terminate"}, delivered(t, c)), "messages (-want +got)")
 			pass(tt.want - time.Second)
-			if spotInstance(t, s).ID != victim.ID || count(s, Reclaimed) != 0 {
-				t.Error("it went before its time")
-			}
+			assert.True(t, spotInstance(t, s).ID == victim.ID && count(s, Reclaimed) == 0, "it went before its time")
 			pass(10 * time.Second)
 			if g, _ := s.Group("g"); spotInstance(t, s).ID == victim.ID || count(s, Reclaimed) != 1 || len(g.Instances) != 4 {
 				t.Errorf("it has not gone, or was not replaced: %+v", g)
@@ -130,13 +128,11 @@ func TestInstanceTerminatedInTimeIsNotReplaced(t *testing.T) {
 	inBubble(t, spotGroup(spotWarning), func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
 		do(t, s, Deed{Kind: Interrupt, Instances: []string{victim.ID}, Notice: Duration(40 * time.Second)})
-		if _, err := terminate(t, c, true, &victim.ID); err != nil {
-			t.Fatal(err)
-		}
+		_, err := terminate(t, c, true, &victim.ID)
+		require.NoError(t, err)
 		pass(5 * time.Minute)
-		if g, _ := s.Group("g"); g.Desired != 3 || len(g.Instances) != 3 || count(s, Reclaimed) != 0 {
-			t.Errorf("group %+v, %d reclaimed", g, count(s, Reclaimed))
-		}
+		g, _ := s.Group("g")
+		assert.Truef(t, g.Desired == 3 && len(g.Instances) == 3 && count(s, Reclaimed) == 0, "group %+v, %d reclaimed", g, count(s, Reclaimed))
 	})
 }
 
@@ -146,9 +142,8 @@ func TestEC2IgnoresHooksAfterTheNotice(t *testing.T) {
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
 		require.NoError(t, s.Interrupt(victim.ID, time.Minute))
-		if _, err := terminate(t, c, true, &victim.ID); err != nil {
-			t.Fatal(err)
-		}
+		_, err := terminate(t, c, true, &victim.ID)
+		require.NoError(t, err)
 		pass(50 * time.Second)
 		statesAre(t, c, "before", map[string]int{"InService": 3, "Terminating:Wait": 1})
 		pass(15 * time.Second)
@@ -163,17 +158,13 @@ func TestDeedsAnnounceThemselves(t *testing.T) {
 		inBubble(t, spotGroup(spotWarning, rebalanceAdvice, capacityWarning, healthEvent), func(t *testing.T, s *Server, c clients) {
 			do(t, s, Deed{Kind: kind, Notice: Duration(time.Minute)})
 			got := delivered(t, c)
-			if len(got) != 1 || !strings.HasPrefix(got[0], want+":") || count(s, Announced) != 1 {
-				t.Errorf("%s was announced as %q", kind, got)
-			}
+			assert.Truef(t, len(got) == 1 && strings.HasPrefix(got[0], want+":") && count(s, Announced) == 1, "%s was announced as %q", kind, got)
 			pass(2 * time.Minute)
 			gone := 1
 			if kind == RecommendRebalance {
 				gone = 0
 			}
-			if count(s, Reclaimed) != gone {
-				t.Errorf("%s: %d instances went, want %d", kind, count(s, Reclaimed), gone)
-			}
+			assert.Truef(t, count(s, Reclaimed) == gone, "%s: %d instances went, want %d", kind, count(s, Reclaimed), gone)
 		})
 	}
 }
@@ -191,24 +182,19 @@ func TestHealthEventOfOtherRegionTakesNothing(t *testing.T) {
 			t.Errorf("messages %q", got)
 		}
 		pass(2 * time.Minute)
-		if count(s, Reclaimed) != 1 {
-			t.Errorf("%d went, want 1", count(s, Reclaimed))
-		}
+		assert.Equal(t, 1, count(s, Reclaimed), "went")
 	})
 }
 
 func TestStatesAreAnnouncedFromLaunchToEnd(t *testing.T) {
 	inBubble(t, spotGroup(stateChange), func(t *testing.T, s *Server, c clients) {
-		if got := delivered(t, c); len(got) != 0 {
-			t.Errorf("instances that were there before were announced: %q", got)
-		}
+		assert.Empty(t, delivered(t, c), "instances that were there before were announced")
 		setDesired(t, c, "g", 5)
 		pass(5 * time.Second)
 		g, _ := s.Group("g")
 		id := g.Instances[4].ID
-		if _, err := terminate(t, c, true, &id); err != nil {
-			t.Fatal(err)
-		}
+		_, err := terminate(t, c, true, &id)
+		require.NoError(t, err)
 		pass(5 * time.Second)
 		want := []string{}
 		for _, state := range []string{"pending", "running", "shutting-down", "terminated"} {
@@ -219,9 +205,8 @@ func TestStatesAreAnnouncedFromLaunchToEnd(t *testing.T) {
 		pass(5 * time.Second)
 		got := delivered(t, c)
 		for n, state := range []string{"shutting-down", "terminated"} {
-			if line := stateChange + ": " + g.Instances[0].ID + " " + state; !slices.Contains(got, line) {
-				t.Errorf("%d: no %q among %q", n, line, got)
-			}
+			line := stateChange + ": " + g.Instances[0].ID + " " + state
+			assert.Truef(t, slices.Contains(got, line), "%d: no %q among %q", n, line, got)
 		}
 	})
 }
@@ -243,15 +228,13 @@ func TestHooksNotifyEventBridge(t *testing.T) {
 	cfg.AutoScalingGroups[0].LifecycleHooks = []LifecycleHook{{Name: "down", Transition: "terminating"}}
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		victim := spotInstance(t, s)
-		if _, err := terminate(t, c, true, &victim.ID); err != nil {
-			t.Fatal(err)
-		}
+		_, err := terminate(t, c, true, &victim.ID)
+		require.NoError(t, err)
 		var bus struct{ Detail lifecycleDetail }
 		require.NoError(t, json.Unmarshal([]byte(bodies(receive(t, c))[0]), &bus))
 		want := lifecycleDetail{bus.Detail.Token, "g", "down", victim.ID, "autoscaling:EC2_INSTANCE_TERMINATING"}
-		if diff := cmp.Diff(want, bus.Detail); diff != "" || bus.Detail.Token == "" {
-			t.Errorf("EventBridge got (-want +got):\n%s", diff)
-		}
+		diff := cmp.Diff(want, bus.Detail)
+		assert.Truef(t, diff == "" && bus.Detail.Token != "", "EventBridge got (-want +got):\n%s", diff)
 		assert.NoError(t, complete(t, c, &victim.ID, "down", "CONTINUE"))
 	})
 }
@@ -262,14 +245,10 @@ func TestDuplicatesAndLagOfEvents(t *testing.T) {
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: RecommendRebalance})
 		pass(29 * time.Second)
-		if got := s.Queues()[0].Sent; got != 0 {
-			t.Errorf("%d messages before the lag was over", got)
-		}
+		assert.Equal(t, 0, s.Queues()[0].Sent, "messages before the lag was over")
 		pass(2 * time.Second)
 		got := bodies(receive(t, c))
-		if len(got) != 2 || got[0] != got[1] {
-			t.Errorf("messages %q, want the same twice", got)
-		}
+		assert.Truef(t, len(got) == 2 && got[0] == got[1], "messages %q, want the same twice", got)
 	})
 }
 
@@ -278,11 +257,9 @@ func TestInvalidQueueConfigs(t *testing.T) {
 		{Name: ""}, {Name: "a/b"}, {Name: "q", Events: []string{"EC2 Something"}}, {Name: "q", Duplicates: 101},
 		{Name: "q", VisibilityTimeout: Duration(13 * time.Hour)}, {Name: "q", Retention: Never},
 	} {
-		if _, err := New(Config{Queues: []Queue{q}}); err == nil {
-			t.Errorf("%+v was accepted", q)
-		}
+		_, err := New(Config{Queues: []Queue{q}})
+		assert.Errorf(t, err, "%+v was accepted", q)
 	}
-	if _, err := New(Config{Queues: []Queue{{Name: "q"}, {Name: "q"}}}); err == nil {
-		t.Error("two queues of one name were accepted")
-	}
+	_, err := New(Config{Queues: []Queue{{Name: "q"}, {Name: "q"}}})
+	assert.Error(t, err, "two queues of one name were accepted")
 }

@@ -48,9 +48,8 @@ func TestFaultEndsAfterItsTimesOrItsDuration(t *testing.T) {
 		pass(30 * time.Second)
 		wantAPIError(t, describeAll(t, c), "InternalFailure", "An internal error has occurred")
 		pass(time.Minute)
-		if err := describeAll(t, c); err != nil || len(s.Faults()) != 0 {
-			t.Errorf("after the time: %v, faults %v", err, s.Faults())
-		}
+		err := describeAll(t, c)
+		assert.Truef(t, err == nil && len(s.Faults()) == 0, "after the time: %v, faults %v", err, s.Faults())
 	})
 }
 
@@ -72,9 +71,7 @@ func TestThrottlingHitsAPercentage(t *testing.T) {
 				failed++
 			}
 		}
-		if failed < 40 || failed > 80 {
-			t.Errorf("%d of 200 calls failed, want about 60", failed)
-		}
+		assert.Truef(t, failed >= 40 && failed <= 80, "%d of 200 calls failed, want about 60", failed)
 	})
 }
 
@@ -91,9 +88,8 @@ func TestFaultCanBeOfOneTemplate(t *testing.T) {
 	s.Inject(Fault{Params: map[string]string{"LaunchTemplateId": "lt-0a"}, Code: "AccessDenied"})
 	_, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0a")})
 	wantAPIError(t, err, "UnauthorizedOperation", "")
-	if _, err := c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0b")}); err != nil {
-		t.Errorf("another template: %v", err)
-	}
+	_, err = c.ec2.DescribeLaunchTemplateVersions(t.Context(), &ec2.DescribeLaunchTemplateVersionsInput{LaunchTemplateId: aws.String("lt-0b")})
+	assert.NoError(t, err, "another template")
 }
 
 const diedText = "Instance became unhealthy while waiting for instance to be in InService state. " +
@@ -116,9 +112,8 @@ func TestLaunchDiesPendingAndIsRepeated(t *testing.T) {
 				died = append(died, *act.ActivityId)
 			}
 		}
-		if len(died) != 1 || len(acts) != 3 {
-			t.Errorf("activities %+v; want a launch cancelled with the reason, its termination, and another launch", acts)
-		}
+		assert.Truef(t, len(died) == 1 && len(acts) == 3,
+			"activities %+v; want a launch cancelled with the reason, its termination, and another launch", acts)
 	})
 }
 
@@ -126,16 +121,13 @@ func TestDeadLaunchOfEC2SaysWhy(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		s.AddShortage(Shortage{Dies: Duration(5 * time.Second), Times: 1, Code: "Client.VolumeLimitExceeded", Message: "Volume limit exceeded"})
 		out, err := launch(t.Context(), c, "token", 1)
-		if err != nil || len(out.Instances) != 1 {
-			t.Fatalf("launch: %+v, %v; want one instance answered", out, err)
-		}
+		require.Truef(t, err == nil && len(out.Instances) == 1, "launch: %+v, %v; want one instance answered", out, err)
 		pass(7 * time.Second)
 		seen, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: out.Instances[0].InstanceIds})
 		require.NoError(t, err)
 		i := seen.Reservations[0].Instances[0]
-		if i.State.Name != "terminated" || i.StateReason == nil || *i.StateReason.Code != "Client.VolumeLimitExceeded" {
-			t.Errorf("instance is %s, reason %+v; want it terminated for its volumes", i.State.Name, i.StateReason)
-		}
+		assert.Truef(t, i.State.Name == "terminated" && i.StateReason != nil && *i.StateReason.Code == "Client.VolumeLimitExceeded",
+			"instance is %s, reason %+v; want it terminated for its volumes", i.State.Name, i.StateReason)
 	})
 }
 
@@ -166,10 +158,9 @@ func TestEachActionHasItsOwnBucket(t *testing.T) {
 			describe(t, c, "g")
 		}
 		wantAPIError(t, describeAll(t, c), "Throttling", "Rate exceeded")
-		if _, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{}); err != nil {
-			t.Error(err)
-		}
 		_, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
+		assert.NoError(t, err)
+		_, err = c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
 		wantAPIError(t, err, "RequestLimitExceeded", "Request limit exceeded.")
 	})
 }
@@ -195,16 +186,13 @@ func TestThrottledWriteTakesNoEffect(t *testing.T) {
 		setDesired(t, c, "g", 1)
 		_, err := setTo(t, c, 2)
 		wantAPIError(t, err, "Throttling", "Rate exceeded")
-		if got := *describe(t, c, "g").DesiredCapacity; got != 1 {
-			t.Errorf("desired capacity %d, want 1", got)
-		}
+		assert.EqualValues(t, 1, *describe(t, c, "g").DesiredCapacity, "desired capacity")
 	})
 }
 
 func TestUselessThrottlesAreRefused(t *testing.T) {
 	for _, throttle := range []Throttle{{Burst: 0, PerSecond: 1}, {Burst: 1, PerSecond: -1}, {Action: "[", Burst: 1}} {
-		if _, err := New(Config{Throttles: []Throttle{throttle}}); err == nil {
-			t.Errorf("%+v is accepted", throttle)
-		}
+		_, err := New(Config{Throttles: []Throttle{throttle}})
+		assert.Errorf(t, err, "%+v is accepted", throttle)
 	}
 }

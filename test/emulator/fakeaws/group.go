@@ -47,7 +47,6 @@ type pool struct {
 	capacityType string
 }
 
-// An instance is an instance of a group.
 type instance struct {
 	id             string
 	group          *group

@@ -28,9 +28,7 @@ func describe(t *testing.T, c clients, group string) types.AutoScalingGroup {
 	t.Helper()
 	out, err := c.autoscaling.DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{group}})
 	require.NoError(t, err)
-	if len(out.AutoScalingGroups) != 1 {
-		t.Fatalf("%d groups are called %q", len(out.AutoScalingGroups), group)
-	}
+	require.Lenf(t, out.AutoScalingGroups, 1, "groups are called %q", group)
 	return out.AutoScalingGroups[0]
 }
 
@@ -88,9 +86,8 @@ func TestInstancesAreLaunchedInSteps(t *testing.T) {
 			}
 		}
 		changed := s.Events()[0]
-		if changed.Kind != DesiredChanged || changed.From != 0 || changed.To != 3 || changed.By != "SetDesiredCapacity AKIATEST" {
-			t.Errorf("first event = %v, want the change of desired capacity", changed)
-		}
+		assert.Truef(t, changed.Kind == DesiredChanged && changed.From == 0 && changed.To == 3 && changed.By == "SetDesiredCapacity AKIATEST",
+			"first event = %v, want the change of desired capacity", changed)
 	})
 }
 
@@ -177,17 +174,14 @@ func TestWeightsFillDesiredCapacity(t *testing.T) {
 		setDesired(t, c, "g", 5)
 		pass(2 * time.Second)
 		g := describe(t, c, "g")
-		if len(g.Instances) != 3 || *g.Instances[0].WeightedCapacity != "2" {
-			t.Fatalf("%d instances, the first of weight %v; want 3 of weight 2", len(g.Instances), g.Instances[0].WeightedCapacity)
-		}
+		require.Truef(t, len(g.Instances) == 3 && *g.Instances[0].WeightedCapacity == "2",
+			"%d instances, the first of weight %v; want 3 of weight 2", len(g.Instances), g.Instances[0].WeightedCapacity)
 		if _, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			InstanceId: g.Instances[0].InstanceId, ShouldDecrementDesiredCapacity: aws.Bool(true),
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if got := *describe(t, c, "g").DesiredCapacity; got != 3 {
-			t.Errorf("desired capacity %d after an instance of weight 2 left, want 3", got)
-		}
+		assert.EqualValues(t, 3, *describe(t, c, "g").DesiredCapacity, "desired capacity after an instance of weight 2 left")
 	})
 }
 
@@ -204,9 +198,7 @@ func TestRequirementsSelectTypes(t *testing.T) {
 		pass(time.Second)
 		assert.Empty(t, cmp.Diff(map[string]int{"m5.large": 1}, kinds(s, "g")), "types (-want +got)")
 		r := describe(t, c, "g").MixedInstancesPolicy.LaunchTemplate.Overrides[0].InstanceRequirements
-		if *r.VCpuCount.Max != 4 || *r.MemoryMiB.Min != 8192 || r.AllowedInstanceTypes[0] != "m5.*" {
-			t.Errorf("requirements = %+v", r)
-		}
+		assert.Truef(t, *r.VCpuCount.Max == 4 && *r.MemoryMiB.Min == 8192 && r.AllowedInstanceTypes[0] == "m5.*", "requirements = %+v", r)
 	})
 }
 
@@ -217,13 +209,9 @@ func TestLaunchAvoidsZoneWithoutCapacity(t *testing.T) {
 		pass(2 * time.Second)
 		g, _ := s.Group("g")
 		for _, i := range g.Instances {
-			if i.Zone == "us-west-2a" {
-				t.Errorf("%s was launched in a zone without capacity", i.ID)
-			}
+			assert.Truef(t, i.Zone != "us-west-2a", "%s was launched in a zone without capacity", i.ID)
 		}
-		if len(g.Instances) != 3 {
-			t.Errorf("%d instances, want 3", len(g.Instances))
-		}
+		assert.Len(t, g.Instances, 3, "instances")
 		var failed []string
 		for _, act := range activities(t, c, "g") {
 			if act.StatusCode == types.ScalingActivityStatusCodeFailed {
@@ -247,9 +235,8 @@ func TestLaunchesAreRetriedUntilThereIsCapacity(t *testing.T) {
 		require.Empty(t, cmp.Diff(map[string]int{spot: 2}, capacityTypes(s, "g")), "instances (-want +got)")
 		got := activities(t, c, "g")[0]
 		want := "Could not launch Spot Instances. InsufficientInstanceCapacity - There is no Spot capacity available that matches your request. Launching EC2 instance failed."
-		if got.StatusCode != types.ScalingActivityStatusCodeFailed || *got.StatusMessage != want {
-			t.Errorf("newest activity %s %q, want Failed %q", got.StatusCode, *got.StatusMessage, want)
-		}
+		assert.Truef(t, got.StatusCode == types.ScalingActivityStatusCodeFailed && *got.StatusMessage == want,
+			"newest activity %s %q, want Failed %q", got.StatusCode, *got.StatusMessage, want)
 		s.ClearShortages()
 		pass(5 * time.Second)
 		assert.Empty(t, cmp.Diff(map[string]int{spot: 5}, capacityTypes(s, "g")), "instances once there is capacity (-want +got)")
@@ -264,9 +251,7 @@ func TestRaiseIsTriedAtOnceAfterFailure(t *testing.T) {
 		s.ClearShortages(id)
 		setDesired(t, c, "g", 2)
 		pass(600 * time.Millisecond)
-		if got := len(describe(t, c, "g").Instances); got != 2 {
-			t.Errorf("%d instances, want 2", got)
-		}
+		assert.Equal(t, 2, len(describe(t, c, "g").Instances), "instances")
 	})
 }
 
@@ -293,9 +278,7 @@ func TestFailedLaunchesAppearInActivities(t *testing.T) {
 			inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 				setDesired(t, c, "g", 1)
 				pass(time.Second)
-				if got := aws.ToString(activities(t, c, "g")[0].StatusMessage); got != tt.want {
-					t.Errorf("status message %q, want %q", got, tt.want)
-				}
+				assert.Equal(t, tt.want, aws.ToString(activities(t, c, "g")[0].StatusMessage), "status message")
 			})
 		})
 	}
@@ -360,9 +343,7 @@ func TestRequestedInstancesAreLaunchesInProgress(t *testing.T) {
 			for _, act := range activities(t, c, "g") {
 				about, _, _ := strings.Cut(*act.Description, "i-0")
 				got = append(got, string(act.StatusCode)+" "+about)
-				if act.EndTime != nil {
-					t.Errorf("%s has ended", *act.Description)
-				}
+				assert.Nilf(t, act.EndTime, "%s has ended", *act.Description)
 			}
 			assert.Emptyf(t, cmp.Diff(tt.want, got), "activities after %s (-want +got)", tt.after)
 		}

@@ -23,9 +23,8 @@ func TestStandbyDoesNotCount(t *testing.T) {
 		do(t, s, Deed{Kind: Standby})
 		pass(time.Minute)
 		statesAre(t, c, "replaced at the minimum", map[string]int{"InService": 1, "Standby": 2})
-		if got := *describe(t, c, "g").DesiredCapacity; got != 1 || count(s, ScaleInKill) != 0 {
-			t.Errorf("desired %d, %d killed; want 1 and 0", got, count(s, ScaleInKill))
-		}
+		got := *describe(t, c, "g").DesiredCapacity
+		assert.Truef(t, got == 1 && count(s, ScaleInKill) == 0, "desired %d, %d killed; want 1 and 0", got, count(s, ScaleInKill))
 	})
 }
 
@@ -34,17 +33,14 @@ func TestDetachedInstanceLivesOnWithoutItsGroup(t *testing.T) {
 		id := *describe(t, c, "g").Instances[0].InstanceId
 		do(t, s, Deed{Kind: Detach, Instances: []string{id}})
 		pass(time.Minute)
-		if got := describe(t, c, "g").Instances; len(got) != 1 || *got[0].InstanceId == id {
-			t.Errorf("instances %v, want another one", got)
-		}
+		got := describe(t, c, "g").Instances
+		assert.Truef(t, len(got) == 1 && *got[0].InstanceId != id, "instances %v, want another one", got)
 		out, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{InstanceIds: []string{id}})
-		if err != nil || out.Reservations[0].Instances[0].State.Name != "running" {
-			t.Errorf("EC2 has the detached instance as %v (%v), want running", out, err)
-		}
+		assert.Truef(t, err == nil && out.Reservations[0].Instances[0].State.Name == "running",
+			"EC2 has the detached instance as %v (%v), want running", out, err)
 		managed, err := c.autoscaling.DescribeAutoScalingInstances(t.Context(), &autoscaling.DescribeAutoScalingInstancesInput{InstanceIds: []string{id}})
-		if err != nil || len(managed.AutoScalingInstances) != 0 {
-			t.Errorf("Auto Scaling still has it: %v (%v)", managed.AutoScalingInstances, err)
-		}
+		assert.Truef(t, err == nil && len(managed.AutoScalingInstances) == 0,
+			"Auto Scaling still has it: %v (%v)", managed.AutoScalingInstances, err)
 		_, err = terminate(t, c, true, &id)
 		wantAPIError(t, err, "ValidationError", "Instance Id not found - No managed instance found for instance ID: "+id)
 	})
@@ -76,17 +72,11 @@ func TestSuspendedProcessesRest(t *testing.T) {
 		}
 		resume()
 		pass(time.Minute)
-		if i := describe(t, c, "g").Instances[0]; *i.InstanceId == id {
-			t.Error("the lost instance was not replaced once that was resumed")
-		}
+		assert.True(t, *describe(t, c, "g").Instances[0].InstanceId != id, "the lost instance was not replaced once that was resumed")
 
 		suspend() // all of them
-		if got := len(describe(t, c, "g").SuspendedProcesses); got != 9 {
-			t.Errorf("%d processes suspended, want 9", got)
-		}
-		if err := s.Suspend("g", "Sleep"); err == nil {
-			t.Error("a process that does not exist was suspended")
-		}
+		assert.Equal(t, 9, len(describe(t, c, "g").SuspendedProcesses), "processes suspended")
+		assert.Error(t, s.Suspend("g", "Sleep"), "a process that does not exist was suspended")
 	})
 }
 
@@ -158,13 +148,11 @@ func TestHookThatTimesOutTakesItsDefaultResult(t *testing.T) {
 func TestDeletedGroupWaitsForNoHook(t *testing.T) {
 	cfg := oneGroup(withDesired(2), withHook(LifecycleHook{Name: "drain", Transition: "terminating"}))
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
-		if _, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId); err != nil {
-			t.Fatal(err)
-		}
+		_, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId)
+		require.NoError(t, err)
 		require.NoError(t, s.DeleteGroup("g"))
 		pass(2 * time.Second)
-		if _, exists := s.Group("g"); exists {
-			t.Error("the group is still there")
-		}
+		_, exists := s.Group("g")
+		assert.False(t, exists, "the group is still there")
 	})
 }

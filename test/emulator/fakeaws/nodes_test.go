@@ -33,21 +33,11 @@ func TestAllocatableMatchesRealNodes(t *testing.T) {
 			it, _ := catalogue.lookup(tt.name)
 			capacity := nodeCapacity(it, 0, tt.rootGiB)
 			got := allocatable(it, capacity)
-			if cpu := got.Cpu().String(); cpu != tt.cpu {
-				t.Errorf("CPU %s, want %s", cpu, tt.cpu)
-			}
-			if memory := got.Memory().String(); memory != tt.memory {
-				t.Errorf("memory %s, want %s", memory, tt.memory)
-			}
-			if pods := got.Pods().String(); pods != tt.pods {
-				t.Errorf("pods %s, want %s", pods, tt.pods)
-			}
-			if storage := capacity.StorageEphemeral().String(); storage != tt.storage {
-				t.Errorf("storage %s, want %s", storage, tt.storage)
-			}
-			if storage := got.StorageEphemeral().String(); storage != tt.freeStorage {
-				t.Errorf("allocatable storage %s, want %s", storage, tt.freeStorage)
-			}
+			assert.Equal(t, tt.cpu, got.Cpu().String(), "CPU")
+			assert.Equal(t, tt.memory, got.Memory().String(), "memory")
+			assert.Equal(t, tt.pods, got.Pods().String(), "pods")
+			assert.Equal(t, tt.storage, capacity.StorageEphemeral().String(), "storage")
+			assert.Equal(t, tt.freeStorage, got.StorageEphemeral().String(), "allocatable storage")
 		})
 	}
 }
@@ -85,12 +75,9 @@ func TestNodesOfAnEarlierRunAreTakenOver(t *testing.T) {
 	require.NoError(t, s.Attach(client))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady }); err != nil {
-		t.Errorf("%v\n%v", err, s.Events())
-	}
-	if err := s.Attach(client); err == nil {
-		t.Error("a second cluster was accepted")
-	}
+	_, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeReady })
+	assert.NoErrorf(t, err, "%v", s.Events())
+	assert.Error(t, s.Attach(client), "a second cluster was accepted")
 }
 
 func TestSpotNodesCanDifferFromOnDemandNodes(t *testing.T) {
@@ -107,9 +94,8 @@ func TestSpotNodesCanDifferFromOnDemandNodes(t *testing.T) {
 	for _, i := range a.groups["g"].instances {
 		node := a.nodeSpec(i).node
 		isSpot := i.pool.capacityType == spot
-		if (node.Labels["lifecycle"] == "Ec2Spot") != isSpot || (len(node.Spec.Taints) == 1) != isSpot {
-			t.Errorf("%s node has label %q and taints %v", i.pool.capacityType, node.Labels["lifecycle"], node.Spec.Taints)
-		}
+		assert.Truef(t, (node.Labels["lifecycle"] == "Ec2Spot") == isSpot && (len(node.Spec.Taints) == 1) == isSpot,
+			"%s node has label %q and taints %v", i.pool.capacityType, node.Labels["lifecycle"], node.Spec.Taints)
 	}
 }
 
@@ -125,9 +111,7 @@ func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
 	for cluster, client := range map[string]kubernetes.Interface{"": ours, "b": theirs} {
 		require.NoError(t, s.AttachCluster(cluster, client))
 	}
-	if err := s.AttachCluster("b", ours); err == nil {
-		t.Error("a second cluster of the same name was attached")
-	}
+	assert.Error(t, s.AttachCluster("b", ours), "a second cluster of the same name was attached")
 	nodesAre := func(when string, client kubernetes.Interface, group string, want int) {
 		t.Helper()
 		var names []string
@@ -148,9 +132,8 @@ func TestInstancesJoinTheClusterOfTheirGroup(t *testing.T) {
 	nodesAre("at first", ours, "g", 1)
 	nodesAre("at first", theirs, "other", 2)
 	g, _ := s.Group("other")
-	if _, err := terminate(t, c, true, &g.Instances[0].ID); err != nil {
-		t.Fatal(err)
-	}
+	_, err := terminate(t, c, true, &g.Instances[0].ID)
+	require.NoError(t, err)
 	nodesAre("when one was terminated", theirs, "other", 1)
 	nodesAre("when one was terminated", ours, "g", 1)
 }
@@ -168,9 +151,8 @@ func TestNodesBecomeReadyAfterTheirTime(t *testing.T) {
 		node := (<-watch.ResultChan()).Object.(*corev1.Node)
 		_, has := node.Annotations[keptNotReady]
 		kept, at = append(kept, has), append(at, time.Now())
-		if len(node.Status.Conditions) != 1 || node.Status.Conditions[0].Status != corev1.ConditionFalse {
-			t.Errorf("conditions %v, want not Ready", node.Status.Conditions)
-		}
+		assert.Truef(t, len(node.Status.Conditions) == 1 && node.Status.Conditions[0].Status == corev1.ConditionFalse,
+			"conditions %v, want not Ready", node.Status.Conditions)
 	}
 	if took := at[1].Sub(at[0]); !kept[0] || kept[1] || took < 150*time.Millisecond {
 		t.Errorf("kept from being Ready: %v, with %v between, want true, then false after 200ms", kept, took)
@@ -184,15 +166,13 @@ func TestNextNodeIsTheNodeThatRegisters(t *testing.T) {
 	const group = "g4dn-spot"
 	next, err := s.NextNode(group)
 	require.NoError(t, err)
-	if _, err := s.NextNode("none"); err == nil {
-		t.Error("a group that does not exist has a next node")
-	}
+	_, err = s.NextNode("none")
+	assert.Error(t, err, "a group that does not exist has a next node")
 	setDesired(t, c, group, 1)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == Launched && e.Group == group }); err != nil {
-		t.Fatal(err)
-	}
+	_, err = s.WaitFor(ctx, func(e Event) bool { return e.Kind == Launched && e.Group == group })
+	require.NoError(t, err)
 	a := s.account
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -244,23 +224,18 @@ func TestAgentsLiftStartupTaints(t *testing.T) {
 	go kwok(ctx, client)
 	require.NoError(t, s.Attach(client))
 	lifted, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == TaintsLifted })
-	if err != nil {
-		t.Fatalf("%v\n%v", err, s.Events())
-	}
+	require.NoErrorf(t, err, "%v", s.Events())
 	next, err := s.NextNode("g")
 	require.NoError(t, err)
 	node, err := client.CoreV1().Nodes().Get(ctx, lifted.Node, metav1.GetOptions{})
 	require.NoError(t, err)
 	for _, n := range []*corev1.Node{next, node} {
-		if len(n.Spec.Taints) != 1 || n.Spec.Taints[0].Key != "team" {
-			t.Errorf("taints %v of %s are left, want the one of the team", n.Spec.Taints, n.Name)
-		}
+		assert.Truef(t, len(n.Spec.Taints) == 1 && n.Spec.Taints[0].Key == "team",
+			"taints %v of %s are left, want the one of the team", n.Spec.Taints, n.Name)
 	}
 	s.account.mu.Lock()
 	defer s.account.mu.Unlock()
-	if registered := s.account.nodeSpec(s.account.groups["g"].instances[0]).node.Spec.Taints; len(registered) != 2 {
-		t.Errorf("the node registers with taints %v, want two", registered)
-	}
+	assert.Len(t, s.account.nodeSpec(s.account.groups["g"].instances[0]).node.Spec.Taints, 2, "the node registers with taints, want two")
 }
 
 func TestNodesReportVolumeLimits(t *testing.T) {
@@ -271,21 +246,17 @@ func TestNodesReportVolumeLimits(t *testing.T) {
 	defer cancel()
 	group, _ := s.Group("g")
 	node := group.Instances[0].Node
-	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeRegistered }); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeRegistered })
+	require.NoError(t, err)
 	told, err := client.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
 	require.NoError(t, err)
 	if d := told.Spec.Drivers[0]; d.Name != ebsDriver || d.NodeID != group.Instances[0].ID || *d.Allocatable.Count != 25 {
 		t.Errorf("driver %+v, want the EBS driver with 25 volumes", d)
 	}
-	if _, err := terminate(t, c, true, &group.Instances[0].ID); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeDeleted }); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("error %v, want that the CSINode is gone with its Node", err)
-	}
+	_, err = terminate(t, c, true, &group.Instances[0].ID)
+	require.NoError(t, err)
+	_, err = s.WaitFor(ctx, func(e Event) bool { return e.Kind == NodeDeleted })
+	require.NoError(t, err)
+	_, err = client.StorageV1().CSINodes().Get(ctx, node, metav1.GetOptions{})
+	assert.Truef(t, apierrors.IsNotFound(err), "error %v, want that the CSINode is gone with its Node", err)
 }

@@ -28,7 +28,6 @@ type queue struct {
 	changed  chan struct{} // closed and replaced when a message may have become visible
 }
 
-// A message is a message of a queue.
 type message struct {
 	id       string
 	body     string

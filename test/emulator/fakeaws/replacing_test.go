@@ -33,9 +33,8 @@ func TestReplacedRootVolumeStaysInLastState(t *testing.T) {
 func TestReplacingInstanceCanBeTerminated(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(1)), func(t *testing.T, s *Server, c clients) {
 		do(t, s, Deed{Kind: ReplaceRootVolume, Group: "g"})
-		if _, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId); err != nil {
-			t.Fatal(err)
-		}
+		_, err := terminate(t, c, true, describe(t, c, "g").Instances[0].InstanceId)
+		require.NoError(t, err)
 		pass(time.Minute)
 		statesAre(t, c, "a minute later", map[string]int{})
 	})
@@ -58,19 +57,14 @@ func TestCapacityRebalancingReplacesFirst(t *testing.T) {
 			pass(time.Second)
 			g := describe(t, c, "g")
 			statesAre(t, c, string(kind)+", at first", map[string]int{"InService": 2, "Pending": 1})
-			if *g.DesiredCapacity != 2 || *g.MaxSize != 2 {
-				t.Errorf("%s: desired %d, max %d; want both 2 while there are three", kind, *g.DesiredCapacity, *g.MaxSize)
-			}
+			assert.Truef(t, *g.DesiredCapacity == 2 && *g.MaxSize == 2,
+				"%s: desired %d, max %d; want both 2 while there are three", kind, *g.DesiredCapacity, *g.MaxSize)
 			pass(10 * time.Minute)
 			statesAre(t, c, string(kind)+", in the end", map[string]int{"InService": 2})
 			for _, i := range describe(t, c, "g").Instances {
-				if *i.InstanceId == *old {
-					t.Errorf("%s: the instance at risk is still there", kind)
-				}
+				assert.Truef(t, *i.InstanceId != *old, "%s: the instance at risk is still there", kind)
 			}
-			if got := count(s, Launched); got != 3 {
-				t.Errorf("%s: %d launched, want 3", kind, got)
-			}
+			assert.Equalf(t, 3, count(s, Launched), "%s: launched", kind)
 		})
 	}
 }
@@ -99,9 +93,7 @@ func TestInstanceEndsAtItsMaximumLifetime(t *testing.T) {
 	lasting := func(g *AutoScalingGroup) { g.Desired, g.MaxInstanceLifetime = 2, Duration(24*time.Hour) }
 	inBubble(t, oneGroup(lasting), func(t *testing.T, s *Server, c clients) {
 		g := describe(t, c, "g")
-		if got := *g.MaxInstanceLifetime; got != 86400 {
-			t.Errorf("maximum lifetime %d s, want a day", got)
-		}
+		assert.EqualValues(t, 86400, *g.MaxInstanceLifetime, "maximum lifetime in seconds, want a day")
 		require.NoError(t, s.ProtectInstance(*g.Instances[0].InstanceId, true))
 		pass(24*time.Hour - time.Second)
 		statesAre(t, c, "before", map[string]int{"InService": 2})

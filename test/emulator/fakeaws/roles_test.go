@@ -34,9 +34,8 @@ func callIAM(t *testing.T, s *Server, action string, parameters map[string]strin
 	answer, err := http.PostForm(s.URL(), sent)
 	require.NoError(t, err)
 	defer answer.Body.Close()
-	if body, err := io.ReadAll(answer.Body); err != nil || answer.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s, %v: %s", action, answer.Status, err, body)
-	}
+	body, err := io.ReadAll(answer.Body)
+	require.Truef(t, err == nil && answer.StatusCode == http.StatusOK, "%s: %s, %v: %s", action, answer.Status, err, body)
 }
 
 func shippedDocument(t *testing.T, name string, with ...string) string {

@@ -99,9 +99,7 @@ func pass(d time.Duration) {
 func wantAPIError(t *testing.T, err error, code, message string) {
 	t.Helper()
 	var api smithy.APIError
-	if !errors.As(err, &api) {
-		t.Fatalf("error = %v, want an API error %q", err, code)
-	}
+	require.Truef(t, errors.As(err, &api), "error = %v, want an API error %q", err, code)
 	if api.ErrorCode() != code || message != "" && api.ErrorMessage() != message {
 		t.Errorf("error = %q: %q, want %q: %q", api.ErrorCode(), api.ErrorMessage(), code, message)
 	}

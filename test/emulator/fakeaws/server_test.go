@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 
@@ -43,12 +42,9 @@ func TestCloseLeavesNoGoroutines(t *testing.T) {
 	events := s.Subscribe(t.Context(), 1<<20)
 	time.Sleep(50 * time.Millisecond)
 	assert.NoError(t, s.Close())
-	if err := <-answered; err == nil {
-		t.Error("a call under way was answered by a closed server")
-	}
-	if _, open := <-events; open {
-		t.Error("the subscription goes on")
-	}
+	assert.Error(t, <-answered, "a call under way was answered by a closed server")
+	_, open := <-events
+	assert.False(t, open, "the subscription goes on")
 	for end := time.Now().Add(2 * time.Second); runtime.NumGoroutine() > before && time.Now().Before(end); {
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -59,7 +55,6 @@ func TestCloseLeavesNoGoroutines(t *testing.T) {
 }
 
 func TestOnlyLoopbackIsListenedOn(t *testing.T) {
-	if _, err := Start(t.Context(), Config{}, ListenOn("0.0.0.0:0")); err == nil || !strings.Contains(err.Error(), "loopback") {
-		t.Errorf("error = %v", err)
-	}
+	_, err := Start(t.Context(), Config{}, ListenOn("0.0.0.0:0"))
+	assert.ErrorContains(t, err, "loopback", "error")
 }

@@ -78,15 +78,11 @@ func hide(t *testing.T, c clients, handle *string, seconds int32) (code string) 
 // codeOf is the code of the one entry of a batch, "" if it succeeded.
 func codeOf[T any](t *testing.T, err error, done []T, failed []types.BatchResultErrorEntry) string {
 	t.Helper()
-	if err != nil || len(done)+len(failed) != 1 {
-		t.Fatalf("done %v, failed %v, error %v", done, failed, err)
-	}
+	require.Truef(t, err == nil && len(done)+len(failed) == 1, "done %v, failed %v, error %v", done, failed, err)
 	if len(failed) == 0 {
 		return ""
 	}
-	if !failed[0].SenderFault {
-		t.Errorf("%s is not the sender's fault", *failed[0].Code)
-	}
+	assert.Truef(t, failed[0].SenderFault, "%s is not the sender's fault", *failed[0].Code)
 	return *failed[0].Code
 }
 
@@ -108,18 +104,14 @@ func TestMessageComesBackUntilItIsDeleted(t *testing.T) {
 		pass(31 * time.Second)
 		again := receive(t, c)
 		wantBodies(t, "when it is visible again", again, "one")
-		if n := again[0].Attributes["ApproximateReceiveCount"]; n != "2" || *again[0].ReceiptHandle == *got[0].ReceiptHandle {
-			t.Errorf("receive count %s, or the handle is the same", n)
-		}
+		n := again[0].Attributes["ApproximateReceiveCount"]
+		assert.Truef(t, n == "2" && *again[0].ReceiptHandle != *got[0].ReceiptHandle, "receive count %s, or the handle is the same", n)
 		if code := remove(t, c, got[0].ReceiptHandle); code != "" || s.Queues()[0].InFlight != 1 {
 			t.Errorf("an old handle: %q, queue %+v; want neither error nor effect", code, s.Queues()[0])
 		}
-		if code := remove(t, c, again[0].ReceiptHandle); code != "" || s.Queues()[0].Deleted != 1 {
-			t.Errorf("the newest handle: %q, queue %+v", code, s.Queues()[0])
-		}
-		if code := remove(t, c, aws.String("rubbish")); code != "ReceiptHandleIsInvalid" {
-			t.Errorf("no handle: %q", code)
-		}
+		code := remove(t, c, again[0].ReceiptHandle)
+		assert.Truef(t, code == "" && s.Queues()[0].Deleted == 1, "the newest handle: %q, queue %+v", code, s.Queues()[0])
+		assert.Equal(t, "ReceiptHandleIsInvalid", remove(t, c, aws.String("rubbish")), "no handle")
 		pass(time.Hour)
 		wantBodies(t, "after it is deleted", receive(t, c))
 	})
@@ -130,21 +122,15 @@ func TestLongPollEndsWithMessageOrEmpty(t *testing.T) {
 		long := func(in *sqs.ReceiveMessageInput) { in.WaitTimeSeconds = 20 }
 		began := time.Now()
 		wantBodies(t, "of an empty queue", receive(t, c, long))
-		if took := time.Since(began).Round(time.Second); took != 20*time.Second {
-			t.Errorf("an empty long poll took %v, want 20s", took)
-		}
+		assert.Equal(t, 20*time.Second, time.Since(began).Round(time.Second), "an empty long poll took, want 20s")
 		began = time.Now()
 		time.AfterFunc(7*time.Second, func() { _ = s.SendMessage("q", "late") })
 		wantBodies(t, "of one sent meanwhile", receive(t, c, long), "late")
-		if took := time.Since(began).Round(time.Second); took != 7*time.Second {
-			t.Errorf("took %v, want 7s", took)
-		}
+		assert.Equal(t, 7*time.Second, time.Since(began).Round(time.Second), "took, want 7s")
 		pass(15 * time.Second)
 		began = time.Now()
 		wantBodies(t, "of one that becomes visible", receive(t, c, long), "late")
-		if took := time.Since(began).Round(time.Second); took != 15*time.Second {
-			t.Errorf("took %v, want the other 15s of its visibility timeout", took)
-		}
+		assert.Equal(t, 15*time.Second, time.Since(began).Round(time.Second), "took, want the other 15s of its visibility timeout")
 	})
 }
 
@@ -153,9 +139,8 @@ func TestBrokenPollTakesNothing(t *testing.T) {
 		url := queueURL(t, c, "q")
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 20}); err == nil {
-			t.Fatal("the poll was not broken off")
-		}
+		_, err := c.sqs.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{QueueUrl: url, WaitTimeSeconds: 20})
+		require.Error(t, err, "the poll was not broken off")
 		send(t, s, "one")
 		wantBodies(t, "afterwards", receive(t, c), "one")
 	})
@@ -174,9 +159,8 @@ func TestVisibilityIsExtendedWithinTwelveHours(t *testing.T) {
 			{0, 43200, "InvalidParameterValue"}, {0, 0, ""}, {0, 10, "MessageNotInflight"},
 		} {
 			pass(step.after)
-			if code := hide(t, c, handle, step.seconds); code != step.code {
-				t.Errorf("hidden for %d more seconds: %q, want %q", step.seconds, code, step.code)
-			}
+			code := hide(t, c, handle, step.seconds)
+			assert.Truef(t, code == step.code, "hidden for %d more seconds: %q, want %q", step.seconds, code, step.code)
 			if step.after > 0 {
 				wantBodies(t, "while it is extended", receive(t, c))
 			}
@@ -189,9 +173,8 @@ func TestBatchesAnswerForEachEntry(t *testing.T) {
 	inBubble(t, queues(Queue{Name: "q"}), func(t *testing.T, s *Server, c clients) {
 		url := queueURL(t, c, "q")
 		send(t, s, "one")
-		if _, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("two"), DelaySeconds: 5}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := c.sqs.SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: url, MessageBody: aws.String("two"), DelaySeconds: 5})
+		require.NoError(t, err)
 		got := receive(t, c)
 		wantBodies(t, "before the delay is over", got, "one")
 		out, err := c.sqs.DeleteMessageBatch(t.Context(), &sqs.DeleteMessageBatchInput{QueueUrl: url, Entries: []types.DeleteMessageBatchRequestEntry{
@@ -205,9 +188,7 @@ func TestBatchesAnswerForEachEntry(t *testing.T) {
 		pass(6 * time.Second)
 		late := receive(t, c)
 		wantBodies(t, "after the delay", late, "two")
-		if code := hide(t, c, late[0].ReceiptHandle, 0); code != "" {
-			t.Errorf("changed: %q", code)
-		}
+		assert.Equal(t, "", hide(t, c, late[0].ReceiptHandle, 0), "changed")
 		wantBodies(t, "given back", receive(t, c), "two")
 	})
 }
@@ -243,9 +224,8 @@ func TestDeliveryAtLeastOnceInAnyOrder(t *testing.T) {
 		seen[body]++
 		inOrder = inOrder && (n == 0 || first[n-1] <= body)
 	}
-	if len(seen) != 40 || len(first) == 40 || inOrder {
-		t.Errorf("%d receptions of %d messages, in order %v; want all 40, some twice, some out of order", len(first), len(seen), inOrder)
-	}
+	assert.Truef(t, len(seen) == 40 && len(first) != 40 && !inOrder,
+		"%d receptions of %d messages, in order %v; want all 40, some twice, some out of order", len(first), len(seen), inOrder)
 	assert.Empty(t, cmp.Diff(first, run(t)), "the same seed gave something else")
 }
 
@@ -260,14 +240,9 @@ func TestSQSFaultsLookAsInSQS(t *testing.T) {
 		s.Inject(Fault{Action: "ReceiveMessage", Code: "Throttling", Times: 1, Params: map[string]string{"QueueUrl": *in.QueueUrl}})
 		wantAPIError(t, call(), "RequestThrottled", "")
 		s.Inject(Fault{Action: "ReceiveMessage", Body: Lost, Times: 1})
-		if err := call(); err == nil {
-			t.Error("a lost answer arrived")
-		}
-		if q := s.Queues()[0]; q.InFlight != 1 {
-			t.Errorf("a lost answer leaves the message in flight: %+v", q)
-		}
-		if got := s.Calls()["ReceiveMessage"]; got != 3 {
-			t.Errorf("%d calls counted, want 3", got)
-		}
+		assert.Error(t, call(), "a lost answer arrived")
+		q := s.Queues()[0]
+		assert.Equalf(t, 1, q.InFlight, "a lost answer leaves the message in flight: %+v", q)
+		assert.Equal(t, 3, s.Calls()["ReceiveMessage"], "calls counted")
 	})
 }

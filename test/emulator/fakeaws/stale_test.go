@@ -41,13 +41,11 @@ func TestStaleReadingOfInstancesLacksNewOnes(t *testing.T) {
 		in := &ec2.DescribeInstancesInput{InstanceIds: out.Instances[0].InstanceIds}
 		_, err = c.ec2.DescribeInstances(t.Context(), in)
 		wantAPIError(t, err, "InvalidInstanceID.NotFound", "The instance ID '"+in.InstanceIds[0]+"' does not exist")
-		if _, err = c.ec2.DescribeInstances(t.Context(), in); err != nil {
-			t.Errorf("second reading: %v", err)
-		}
+		_, err = c.ec2.DescribeInstances(t.Context(), in)
+		assert.NoError(t, err, "second reading")
 		all, err := c.ec2.DescribeInstances(t.Context(), &ec2.DescribeInstancesInput{})
-		if err != nil || len(all.Reservations) != 0 {
-			t.Errorf("third reading: %d instances, error %v; want none yet", len(all.Reservations), err)
-		}
+		assert.Truef(t, err == nil && len(all.Reservations) == 0,
+			"third reading: %d instances, error %v; want none yet", len(all.Reservations), err)
 	})
 }
 
@@ -55,16 +53,11 @@ func TestStaleReadingOfActivitiesIsAsItWas(t *testing.T) {
 	inStale(t, func(t *testing.T, s *Server, c clients) {
 		setDesired(t, c, "g", 1)
 		pass(600 * time.Millisecond)
-		if got := activities(t, c, "g"); len(got) != 0 {
-			t.Errorf("600 ms after the write %d activities are shown, want none", len(got))
-		}
-		if got := activities(t, c, "g"); len(got) != 1 || got[0].StatusCode != "PreInService" {
-			t.Errorf("the present shows %+v, want one activity that is not over", got)
-		}
+		assert.Empty(t, activities(t, c, "g"), "600 ms after the write activities are shown, want none")
+		got := activities(t, c, "g")
+		assert.Truef(t, len(got) == 1 && got[0].StatusCode == "PreInService", "the present shows %+v, want one activity that is not over", got)
 		pass(2 * time.Second)
-		if got := activities(t, c, "g"); len(got) != 0 {
-			t.Errorf("a reading from before the launch shows %d activities, want none", len(got))
-		}
+		assert.Empty(t, activities(t, c, "g"), "a reading from before the launch shows activities, want none")
 		pass(time.Second)
 		activities(t, c, "g")
 		if got := activities(t, c, "g"); len(got) != 1 || got[0].StatusCode != "PreInService" || got[0].EndTime != nil {
@@ -80,13 +73,11 @@ func TestSkewedClockShowsInAnswersAndActivities(t *testing.T) {
 			out, err := c.autoscaling.DescribeScalingActivities(t.Context(), &autoscaling.DescribeScalingActivitiesInput{AutoScalingGroupName: aws.String("g")})
 			require.NoError(t, err)
 			want := time.Now().Add(ahead).Truncate(time.Second)
-			if got, ok := awsmiddleware.GetServerTime(out.ResultMetadata); !ok || got.Sub(want).Abs() > time.Second {
-				t.Errorf("%v ahead: the answer is of %v, want %v", ahead, got, want)
-			}
+			got, ok := awsmiddleware.GetServerTime(out.ResultMetadata)
+			assert.Truef(t, ok && got.Sub(want).Abs() <= time.Second, "%v ahead: the answer is of %v, want %v", ahead, got, want)
 			for _, act := range out.Activities {
-				if act.StartTime.Sub(want).Abs() > time.Second || act.EndTime.Sub(want).Abs() > time.Second {
-					t.Errorf("%v ahead: the activity went from %v to %v, want %v", ahead, act.StartTime, act.EndTime, want)
-				}
+				assert.Truef(t, act.StartTime.Sub(want).Abs() <= time.Second && act.EndTime.Sub(want).Abs() <= time.Second,
+					"%v ahead: the activity went from %v to %v, want %v", ahead, act.StartTime, act.EndTime, want)
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func setTo(t *testing.T, c clients, desired int32) (*autoscaling.SetDesiredCapacityOutput, error) {
@@ -53,9 +54,7 @@ func TestFaultActsOnShareOfBatch(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(8)), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Action: "TerminateInstanceInAutoScalingGroup", Share: 50, Times: 1})
 		answered, err := terminateBatch(t.Context(), c, idsOf(t, c)[:6]...)
-		if err != nil || len(answered) != 3 {
-			t.Errorf("answered %v, error %v; want three activities", answered, err)
-		}
+		assert.Truef(t, err == nil && len(answered) == 3, "answered %v, error %v; want three activities", answered, err)
 		statesAre(t, c, "right after", map[string]int{"InService": 5, "Terminating": 3})
 	})
 }
@@ -64,9 +63,7 @@ func TestFaultAnswersShareOfBatch(t *testing.T) {
 	inBubble(t, oneGroup(withDesired(8)), func(t *testing.T, s *Server, c clients) {
 		s.Inject(Fault{Action: "TerminateInstanceInAutoScalingGroup", Answers: 30, Times: 1})
 		answered, err := terminateBatch(t.Context(), c, idsOf(t, c)[:6]...)
-		if err != nil || len(answered) != 2 {
-			t.Errorf("answered %v, error %v; want two activities", answered, err)
-		}
+		assert.Truef(t, err == nil && len(answered) == 2, "answered %v, error %v; want two activities", answered, err)
 		statesAre(t, c, "right after", map[string]int{"InService": 2, "Terminating": 6})
 	})
 }
@@ -92,15 +89,13 @@ func code(err error) string {
 func TestStrictTerminatingTwiceIsRefusedBySeed(t *testing.T) {
 	got := bySeed(t, func(t *testing.T, s *Server, c clients) string {
 		id := idsOf(t, c)[0]
-		if _, err := terminate(t, c, true, &id); err != nil {
-			t.Fatal(err)
-		}
 		_, err := terminate(t, c, true, &id)
+		require.NoError(t, err)
+		_, err = terminate(t, c, true, &id)
 		return code(err)
 	}, withDesired(2))
-	if len(got) != 2 || got["ok"] == 0 || got["ScalingActivityInProgress"] == 0 {
-		t.Errorf("outcomes %v; want both success and ScalingActivityInProgress", got)
-	}
+	assert.Truef(t, len(got) == 2 && got["ok"] != 0 && got["ScalingActivityInProgress"] != 0,
+		"outcomes %v; want both success and ScalingActivityInProgress", got)
 }
 
 func TestStrictBatchIsNeitherAllNorNothing(t *testing.T) {
@@ -109,22 +104,19 @@ func TestStrictBatchIsNeitherAllNorNothing(t *testing.T) {
 		answered, err := terminateBatch(t.Context(), c, ids[0], "i-unknown", ids[1])
 		return code(err) + " " + strconv.Itoa(len(answered)) + " " + strconv.Itoa(states(describe(t, c, "g"))["Terminating"])
 	}, withDesired(3))
-	if len(got) != 2 || got["ok 2 2"] == 0 || got["ValidationError 0 0"] == 0 {
-		t.Errorf("outcomes %v; want batches done for the two that exist, and batches refused", got)
-	}
+	assert.Truef(t, len(got) == 2 && got["ok 2 2"] != 0 && got["ValidationError 0 0"] != 0,
+		"outcomes %v; want batches done for the two that exist, and batches refused", got)
 }
 
 func TestStrictBatchKeepsTheMinimum(t *testing.T) {
 	got := bySeed(t, func(t *testing.T, s *Server, c clients) string {
 		answered, err := terminateBatch(t.Context(), c, idsOf(t, c)...)
-		if desired := *describe(t, c, "g").DesiredCapacity; desired < 1 {
-			t.Errorf("desired capacity %d is below the minimum", desired)
-		}
+		desired := *describe(t, c, "g").DesiredCapacity
+		assert.Truef(t, desired >= 1, "desired capacity %d is below the minimum", desired)
 		return code(err) + " " + strconv.Itoa(len(answered))
 	}, withDesired(3), func(g *AutoScalingGroup) { g.Min = 1 })
-	if len(got) != 2 || got["ok 2"] == 0 || got["ValidationError 0"] == 0 {
-		t.Errorf("outcomes %v; want two of three terminated, or none", got)
-	}
+	assert.Truef(t, len(got) == 2 && got["ok 2"] != 0 && got["ValidationError 0"] != 0,
+		"outcomes %v; want two of three terminated, or none", got)
 }
 
 func TestInstancesAreListedInSeededOrder(t *testing.T) {
@@ -147,9 +139,8 @@ func TestInstancesAreListedInSeededOrder(t *testing.T) {
 			sorted[slices.Equal(launched, listed)]++
 		})
 	}
-	if sorted[true] == 0 || sorted[false] == 0 {
-		t.Errorf("listed in the order of launch: %v; want some seeds with it and some without", sorted)
-	}
+	assert.Truef(t, sorted[true] != 0 && sorted[false] != 0,
+		"listed in the order of launch: %v; want some seeds with it and some without", sorted)
 }
 
 func TestTokensAreForgotten(t *testing.T) {
@@ -158,9 +149,8 @@ func TestTokensAreForgotten(t *testing.T) {
 	inBubble(t, cfg, func(t *testing.T, s *Server, c clients) {
 		for _, wait := range []time.Duration{0, 50 * time.Second, 20 * time.Second} {
 			pass(wait)
-			if _, err := launch(t.Context(), c, "token", 1); err != nil {
-				t.Fatal(err)
-			}
+			_, err := launch(t.Context(), c, "token", 1)
+			require.NoError(t, err)
 		}
 		assert.Equal(t, 2, count(s, Launched), "launched, want one within the minute and one after it")
 	})
@@ -169,16 +159,13 @@ func TestTokensAreForgotten(t *testing.T) {
 func TestStrictTokensAreForgottenEarlier(t *testing.T) {
 	got := bySeed(t, func(t *testing.T, s *Server, c clients) string {
 		for range 2 {
-			if _, err := launch(t.Context(), c, "token", 1); err != nil {
-				t.Fatal(err)
-			}
+			_, err := launch(t.Context(), c, "token", 1)
+			require.NoError(t, err)
 			pass(5 * time.Minute)
 		}
 		return strconv.Itoa(count(s, Launched))
 	}, func(g *AutoScalingGroup) { g.SuspendedProcesses = []string{"AZRebalance"} })
-	if len(got) != 2 || got["1"] == 0 || got["2"] == 0 {
-		t.Errorf("launched %v; want one by some seeds and two by others", got)
-	}
+	assert.Truef(t, len(got) == 2 && got["1"] != 0 && got["2"] != 0, "launched %v; want one by some seeds and two by others", got)
 }
 
 func TestStrictRetriesComeAtIrregularPace(t *testing.T) {
@@ -197,9 +184,8 @@ func TestStrictRetriesComeAtIrregularPace(t *testing.T) {
 			}
 			last = e.Time
 		}
-		if len(gaps) < 5 || slices.Max(gaps)-slices.Min(gaps) < 5*time.Second {
-			t.Errorf("pauses between attempts %v; want them to differ", gaps)
-		}
+		assert.Truef(t, len(gaps) >= 5 && slices.Max(gaps)-slices.Min(gaps) >= 5*time.Second,
+			"pauses between attempts %v; want them to differ", gaps)
 	})
 }
 
@@ -211,9 +197,8 @@ func TestStrictGroupEvensOutZonesByItself(t *testing.T) {
 			}
 		}
 		inBubble(t, strictGroup(1, withDesired(1), change), func(t *testing.T, s *Server, c clients) {
-			if _, err := launch(t.Context(), c, "token", 3); err != nil {
-				t.Fatal(err)
-			}
+			_, err := launch(t.Context(), c, "token", 3)
+			require.NoError(t, err)
 			most := 0
 			for range 600 {
 				pass(100 * time.Millisecond)
@@ -228,10 +213,7 @@ func TestStrictGroupEvensOutZonesByItself(t *testing.T) {
 }
 
 func TestStrictAccountThrottlesUnlessItNamesLimits(t *testing.T) {
-	if got := (Config{Strict: true}).withDefaults().Throttles; !slices.Equal(got, strictThrottles) {
-		t.Errorf("limits %v, want the limits of a strict account", got)
-	}
-	if got := (Config{}).withDefaults().Throttles; len(got) != 0 {
-		t.Errorf("limits %v, want none", got)
-	}
+	got := (Config{Strict: true}).withDefaults().Throttles
+	assert.Truef(t, slices.Equal(got, strictThrottles), "limits %v, want the limits of a strict account", got)
+	assert.Empty(t, (Config{}).withDefaults().Throttles, "limits, want none")
 }

@@ -62,9 +62,7 @@ func TestUnlaunchedInstancesAreLeftToGroup(t *testing.T) {
 		s.AddShortage(Shortage{Zone: "us-west-2b"})
 		out, err := launch(t.Context(), c, "token", 2, retryWithGroup)
 		require.NoError(t, err)
-		if len(out.Instances) != 0 || len(out.Errors) != 1 {
-			t.Errorf("instances %v, errors %v; want one error", out.Instances, out.Errors)
-		}
+		assert.Truef(t, len(out.Instances) == 0 && len(out.Errors) == 1, "instances %v, errors %v; want one error", out.Instances, out.Errors)
 		pass(time.Minute)
 		if g := describe(t, c, "g"); *g.DesiredCapacity != 2 || states(g)["InService"] != 2 {
 			t.Errorf("desired %d, instances %v; want 2, from other zones", *g.DesiredCapacity, states(g))
@@ -90,15 +88,11 @@ func TestTokenLaunchesOnce(t *testing.T) {
 		pass(9 * time.Minute)
 		again, err := launch(t.Context(), c, "token", 2)
 		require.NoError(t, err)
-		if diff := cmp.Diff(first, again, sameLaunch, cmpopts.IgnoreFields(autoscaling.LaunchInstancesOutput{}, "ResultMetadata")); diff != "" {
-			t.Errorf("repeated (-want +got):\n%s", diff)
-		}
-		if _, err := launch(t.Context(), c, "TOKEN", 1); err != nil {
-			t.Errorf("another token: %v", err)
-		}
-		if got := count(s, Launched); got != 3 {
-			t.Errorf("%d launched, want 2 by the first token and 1 by the other", got)
-		}
+		assert.Empty(t, cmp.Diff(first, again, sameLaunch, cmpopts.IgnoreFields(autoscaling.LaunchInstancesOutput{}, "ResultMetadata")),
+			"repeated (-want +got)")
+		_, err = launch(t.Context(), c, "TOKEN", 1)
+		assert.NoError(t, err, "another token")
+		assert.Equal(t, 3, count(s, Launched), "launched, want 2 by the first token and 1 by the other")
 	})
 }
 
@@ -132,9 +126,7 @@ func TestLaunchZoneIsNamedInThreeWays(t *testing.T) {
 					return
 				}
 				require.NoError(t, err)
-				if got := aws.ToString(out.Instances[0].AvailabilityZone); got != tt.launched {
-					t.Errorf("launched in %q, want %q", got, tt.launched)
-				}
+				assert.Equal(t, tt.launched, aws.ToString(out.Instances[0].AvailabilityZone), "launched in")
 			})
 		})
 	}
@@ -206,9 +198,8 @@ func TestLaunchesAtOnceStayBelowTheMaximumTogether(t *testing.T) {
 	inBubble(t, oneGroup(), func(t *testing.T, s *Server, c clients) {
 		var calls sync.WaitGroup
 		calls.Go(func() {
-			if _, err := launch(t.Context(), c, "a", 6); err != nil {
-				t.Error(err)
-			}
+			_, err := launch(t.Context(), c, "a", 6)
+			assert.NoError(t, err)
 		})
 		pass(100 * time.Millisecond)
 		_, err := launch(t.Context(), c, "b", 6)
@@ -222,15 +213,12 @@ func TestHangupStopsNoLaunch(t *testing.T) {
 	s, c := overHTTP(t, oneGroup())
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if _, err := launch(ctx, c, "token", 1); err == nil {
-		t.Fatal("the call was answered in a tenth of a second")
-	}
-	if g, _ := s.Group("g"); len(g.Instances) != 0 {
-		t.Error("launched before EC2 had answered")
-	}
-	if _, err := s.WaitFor(t.Context(), func(e Event) bool { return e.Kind == Launched }); err != nil {
-		t.Fatal(err)
-	}
+	_, err := launch(ctx, c, "token", 1)
+	require.Error(t, err, "the call was answered in a tenth of a second")
+	g, _ := s.Group("g")
+	assert.Empty(t, g.Instances, "launched before EC2 had answered")
+	_, err = s.WaitFor(t.Context(), func(e Event) bool { return e.Kind == Launched })
+	require.NoError(t, err)
 }
 
 func TestFaultsOfALaunch(t *testing.T) {
@@ -247,12 +235,9 @@ func TestFaultsOfALaunch(t *testing.T) {
 		s.ClearFaults(id)
 		s.Inject(Fault{Action: "LaunchInstances", Latency: Duration(5 * time.Second), Times: 1})
 		began := time.Now()
-		if _, err = launch(t.Context(), c, "token", 1); err != nil || time.Since(began) != 5505*time.Millisecond {
-			t.Errorf("took %v (%v), want 5 s on top", time.Since(began), err)
-		}
-		if got := len(describe(t, c, "g").Instances); got != 2 {
-			t.Errorf("%d instances, want one of the late failure and one of the success", got)
-		}
+		_, err = launch(t.Context(), c, "token", 1)
+		assert.Truef(t, err == nil && time.Since(began) == 5505*time.Millisecond, "took %v (%v), want 5 s on top", time.Since(began), err)
+		assert.Equal(t, 2, len(describe(t, c, "g").Instances), "instances, want one of the late failure and one of the success")
 	})
 }
 
@@ -262,8 +247,7 @@ func TestOldPartitionLacksNewActions(t *testing.T) {
 		_, err := launch(t.Context(), c, "token", 1)
 		wantAPIError(t, err, "InvalidAction", "Could not find operation LaunchInstances for version 2011-01-01")
 		s.SetLacks(Lacks{})
-		if _, err := launch(t.Context(), c, "token", 1); err != nil {
-			t.Errorf("once it is known: %v", err)
-		}
+		_, err = launch(t.Context(), c, "token", 1)
+		assert.NoError(t, err, "once it is known")
 	})
 }

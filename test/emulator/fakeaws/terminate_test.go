@@ -77,9 +77,8 @@ func TestBatchIsDoneWholeOrNotAtAll(t *testing.T) {
 			_, err := c.autoscaling.TerminateInstanceInAutoScalingGroup(t.Context(), &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 				AutoScalingGroupName: aws.String("g"), InstanceId: tt.single, InstanceIds: tt.ids, ShouldDecrementDesiredCapacity: aws.Bool(true),
 			})
-			if wantAPIError(t, err, "ValidationError", tt.message); count(s, TerminateRequested) != 0 {
-				t.Errorf("%s: something was terminated", tt.name)
-			}
+			wantAPIError(t, err, "ValidationError", tt.message)
+			assert.Equalf(t, 0, count(s, TerminateRequested), "%s: something was terminated", tt.name)
 		}
 	})
 }
@@ -97,9 +96,7 @@ func TestLoweredDesiredCapacityEndsOldestUnprotected(t *testing.T) {
 			}
 		}
 		assert.Empty(t, cmp.Diff([]string{*before[1].InstanceId, *before[2].InstanceId}, killed), "killed (-want +got)")
-		if got := len(describe(t, c, "g").Instances); got != 2 {
-			t.Errorf("%d instances, want 2", got)
-		}
+		assert.Equal(t, 2, len(describe(t, c, "g").Instances), "instances")
 	})
 }
 

@@ -1,6 +1,5 @@
 package fakeoffer
 
-// attribute is one attribute of a product.
 type attribute struct{ name, value string }
 
 func (p Product) attributes() []attribute {

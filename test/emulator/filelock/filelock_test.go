@@ -2,11 +2,11 @@ package filelock
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -17,16 +17,11 @@ func TestOneHolderAtATime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	waited := 0
-	if _, err := Lock(ctx, path, func() { waited++ }); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("Lock while another holds it = %v, want a deadline error", err)
-	}
-	if waited == 0 {
-		t.Error("Lock said nothing while it waited")
-	}
+	_, err = Lock(ctx, path, func() { waited++ })
+	assert.ErrorIs(t, err, context.DeadlineExceeded, "Lock while another holds it, want a deadline error")
+	assert.True(t, waited != 0, "Lock said nothing while it waited")
 	unlock()
 	unlock, err = Lock(t.Context(), path, nil)
-	if err != nil {
-		t.Fatalf("Lock after its release = %v", err)
-	}
+	require.NoError(t, err, "Lock after its release")
 	unlock()
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
@@ -27,8 +28,6 @@ func Start(ctx context.Context, t testing.TB, client *fake.Clientset, factory in
 	factory.Start(ctx.Done())
 	synced := factory.WaitForCacheSync(ctx.Done())
 	for deadline := time.Now().Add(time.Minute); watches.Load() < int64(len(synced)); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%d of %d informers watch", watches.Load(), len(synced))
-		}
+		require.Falsef(t, time.Now().After(deadline), "%d of %d informers watch", watches.Load(), len(synced))
 	}
 }

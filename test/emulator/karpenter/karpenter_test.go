@@ -36,18 +36,15 @@ spec:
 		seen := claims.Seen()
 		return len(seen) == 1 && seen[0].Pool == "web" && !seen[0].Created.IsZero() && seen[0].Deleted.IsZero()
 	})
-	if _, err := cluster.RunKubectl(t.Context(), "", "delete", "nodeclaim", "web-1"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = cluster.RunKubectl(t.Context(), "", "delete", "nodeclaim", "web-1")
+	require.NoError(t, err)
 	wait(t, "its deletion", func() bool { return !claims.Seen()[0].Deleted.IsZero() })
 }
 
 func wait(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("no %s", what)
-		}
+		require.Falsef(t, time.Now().After(end), "no %s", what)
 	}
 }
 
@@ -57,9 +54,7 @@ func TestTypesHaveTheRoomOfTheirPools(t *testing.T) {
 	}}}
 	offers := []Offer{{InstanceType: "m5.large", Node: node}}
 	types := instanceTypes([]Pool{{Name: "a", Offers: offers}, {Name: "b", Offers: offers}, {Name: "c", CapacityType: "spot", Offers: offers}})
-	if len(types) != 1 {
-		t.Fatalf("%d types, want one for all pools", len(types))
-	}
+	require.Len(t, types, 1, "types, want one for all pools")
 	if got := types[0].(map[string]any)["offerings"].([]any); len(got) != 2 {
 		t.Errorf("%v, want one offering on-demand and one of spot", got)
 	}

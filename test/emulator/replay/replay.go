@@ -64,9 +64,7 @@ func Differences(t testing.TB, cfg fakeaws.Config, recording []accountcheck.Exch
 	}
 	require.NoError(t, recorder.Close())
 	replayed := Read(t, path)
-	if len(replayed) != len(recording) {
-		t.Fatalf("%d calls of %d were made", len(replayed), len(recording))
-	}
+	require.Truef(t, len(replayed) == len(recording), "%d calls of %d were made", len(replayed), len(recording))
 	var found []string
 	for n, e := range recording {
 		for _, difference := range compare(e, replayed[n]) {
@@ -101,9 +99,7 @@ func (r replay) client(service string) any {
 func (r replay) send(t testing.TB, e accountcheck.Exchange) {
 	t.Helper()
 	method := reflect.ValueOf(r.client(e.Service)).MethodByName(e.Action)
-	if !method.IsValid() {
-		t.Fatalf("the SDK has no call %q of %q", e.Action, e.Service)
-	}
+	require.Truef(t, method.IsValid(), "the SDK has no call %q of %q", e.Action, e.Service)
 	input := reflect.New(method.Type().In(1).Elem())
 	into(t, r.known(e.Request), input.Interface())
 	defer r.bring(t, e)()
@@ -199,7 +195,5 @@ func into(t testing.TB, from, to any) {
 	if err == nil {
 		err = json.Unmarshal(text, to)
 	}
-	if err != nil {
-		t.Fatalf("%v: %s", err, text)
-	}
+	require.NoErrorf(t, err, "%s", text)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/accountcheck"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/replay"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -27,9 +28,7 @@ func configuration(t *testing.T, path string, recording []accountcheck.Exchange)
 
 func TestEmulatorAnswersLikeEachRecording(t *testing.T) {
 	paths, err := filepath.Glob("testdata/*.jsonl")
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("%v: %d recordings", err, len(paths))
-	}
+	require.Truef(t, err == nil && len(paths) != 0, "%v: %d recordings", err, len(paths))
 	for _, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			recording := replay.Read(t, path)
@@ -70,9 +69,7 @@ func TestDifferencesNameCallFieldAndValues(t *testing.T) {
 			recording := replay.Read(t, path)
 			tt.change(recording)
 			found := replay.Differences(t, configuration(t, path, recording), recording)
-			if len(found) != 1 || !strings.Contains(found[0], tt.want) {
-				t.Errorf("%q, want one with %q", found, tt.want)
-			}
+			assert.Truef(t, len(found) == 1 && strings.Contains(found[0], tt.want), "%q, want one with %q", found, tt.want)
 		})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -14,13 +15,10 @@ func TestStockAutoscalerUsesThisModulesVersions(t *testing.T) {
 	modules, err := modules(t.Context(), AWS)
 	require.NoError(t, err)
 	for _, want := range []string{mainPackage + " v", "github.com/aws/aws-sdk-go-v2/service/autoscaling v", "k8s.io/client-go v"} {
-		if !slices.ContainsFunc(modules, func(module string) bool { return strings.HasPrefix(module, want) }) {
-			t.Errorf("no module %q among %d", want, len(modules))
-		}
+		assert.Truef(t, slices.ContainsFunc(modules, func(module string) bool { return strings.HasPrefix(module, want) }),
+			"no module %q among %d", want, len(modules))
 	}
-	if key(modules) == key(modules[1:]) {
-		t.Error("another set of modules has the same key")
-	}
+	assert.True(t, key(modules) != key(modules[1:]), "another set of modules has the same key")
 }
 
 func TestUnavailableVersionIsNamed(t *testing.T) {

@@ -91,15 +91,12 @@ func TestTheProgramKnowsEveryRenderedFlag(t *testing.T) {
 	})
 	fs := pflag.NewFlagSet("cluster-autoscaler", pflag.ContinueOnError)
 	fs.AddFlagSet(pflag.CommandLine)
-	if _, err := options.Register(fs, stock, featuregate.NewFeatureGate()); err != nil {
-		t.Fatal(err)
-	}
+	_, err := options.Register(fs, stock, featuregate.NewFeatureGate())
+	require.NoError(t, err)
 	for name, values := range renderings {
 		command := container(t, renderFile(t, values)).Command
 		assert.NoErrorf(t, fs.Parse(command[1:]), "%s", name)
-		if fs.NArg() > 0 {
-			t.Errorf("%s: arguments that are no flags: %q", name, fs.Args())
-		}
+		assert.Truef(t, fs.NArg() <= 0, "%s: arguments that are no flags: %q", name, fs.Args())
 	}
 }
 
@@ -155,9 +152,7 @@ func TestExamplesMatchTheShippedDeployments(t *testing.T) {
 		slices.Sort(want.Command)
 		assert.Emptyf(t, cmp.Diff(want.Command, flags), "%s: flags (-deployment +chart)", shipped)
 		for _, variable := range want.Env {
-			if !slices.Contains(got.Env, variable) {
-				t.Errorf("%s: the chart sets no variable %s=%s", shipped, variable.Name, variable.Value)
-			}
+			assert.Truef(t, slices.Contains(got.Env, variable), "%s: the chart sets no variable %s=%s", shipped, variable.Name, variable.Value)
 		}
 	}
 }
@@ -217,14 +212,10 @@ func TestOurKeysAreFlags(t *testing.T) {
 		"--asg-cluster-name=main", "--asg-node-group-discovery=any", "--asg-zonal-groups=all",
 		"--asg-interruption-queue=main-interruptions", "--asg-price-file=/etc/asg-autoscaler/prices/prices",
 	} {
-		if !slices.Contains(c.Command, want) {
-			t.Errorf("%q lacks %s", c.Command, want)
-		}
+		assert.Truef(t, slices.Contains(c.Command, want), "%q lacks %s", c.Command, want)
 	}
 	for _, flag := range container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nrbac: {nominations: true}")).Command {
-		if strings.HasPrefix(flag, "--asg-") {
-			t.Errorf("without values of ours there is %s", flag)
-		}
+		assert.Falsef(t, strings.HasPrefix(flag, "--asg-"), "without values of ours there is %s", flag)
 	}
 }
 
@@ -238,16 +229,11 @@ func TestPricesAreMountedFromTheirConfigMap(t *testing.T) {
 			var d appsv1.Deployment
 			find(t, mustRender(t, "autoDiscovery: {clusterName: c}\nasg: {prices: "+tt.values+"}"), "Deployment", &d)
 			pod := d.Spec.Template.Spec
-			if got := pod.Volumes[0].ConfigMap.Name; got != tt.configMap {
-				t.Errorf("the volume is of ConfigMap %q, want %q", got, tt.configMap)
-			}
+			assert.Equal(t, tt.configMap, pod.Volumes[0].ConfigMap.Name, "the volume is of ConfigMap")
 			mount := pod.Containers[0].VolumeMounts[0]
-			if mount.Name != pod.Volumes[0].Name || mount.SubPath != "" {
-				t.Errorf("mount = %+v", mount)
-			}
-			if want := "--asg-price-file=" + mount.MountPath + "/" + tt.file; !slices.Contains(pod.Containers[0].Command, want) {
-				t.Errorf("%q lacks %s", pod.Containers[0].Command, want)
-			}
+			assert.Truef(t, mount.Name == pod.Volumes[0].Name && mount.SubPath == "", "mount = %+v", mount)
+			want := "--asg-price-file=" + mount.MountPath + "/" + tt.file
+			assert.Truef(t, slices.Contains(pod.Containers[0].Command, want), "%q lacks %s", pod.Containers[0].Command, want)
 		})
 	}
 }
@@ -258,9 +244,8 @@ func TestPricesReachThePriceFileWhole(t *testing.T) {
 		var m corev1.ConfigMap
 		find(t, []object{o}, "ConfigMap", &m)
 		if file, ok := m.Data["prices"]; ok {
-			if _, err := pricing.ParseTerms(file, nil); err != nil {
-				t.Errorf("%v in\n%s", err, file)
-			}
+			_, err := pricing.ParseTerms(file, nil)
+			assert.NoErrorf(t, err, "in\n%s", file)
 			return
 		}
 	}
@@ -297,9 +282,7 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			for _, version := range helmVersions {
 				_, err := helm(t, version, "template", "test", chartDir, "--values", image, "--values", writeValues(t, tt.values))
-				if err == nil || !strings.Contains(err.Error(), tt.want) {
-					t.Errorf("helm %s: error %v, want one with %q", version, err, tt.want)
-				}
+				assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "helm %s: error %v, want one with %q", version, err, tt.want)
 			}
 		})
 	}
@@ -308,9 +291,8 @@ func TestValuesAreRefusedWithASentence(t *testing.T) {
 // Image and role are enough: without a flag the program finds its groups itself.
 func TestChartNeedsNoGroups(t *testing.T) {
 	for _, flag := range container(t, mustRender(t, "")).Command {
-		if strings.HasPrefix(flag, "--nodes") || strings.HasPrefix(flag, "--node-group-auto-discovery") || flag == "" {
-			t.Errorf("flag %q, want none that selects groups", flag)
-		}
+		assert.Truef(t, !strings.HasPrefix(flag, "--nodes") && !strings.HasPrefix(flag, "--node-group-auto-discovery") && flag != "",
+			"flag %q, want none that selects groups", flag)
 	}
 }
 
@@ -325,9 +307,8 @@ func TestGroupsMayComeFromFlags(t *testing.T) {
 
 func TestLargeNumbersStayWhole(t *testing.T) {
 	c := container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nextraArgs: {max-nodes-total: 1000000}\nextraEnv: {COUNT: 1000000}"))
-	if want := "--max-nodes-total=1000000"; !slices.Contains(c.Command, want) {
-		t.Errorf("%q lacks %s", c.Command, want)
-	}
+	want := "--max-nodes-total=1000000"
+	assert.Truef(t, slices.Contains(c.Command, want), "%q lacks %s", c.Command, want)
 	if want := (corev1.EnvVar{Name: "COUNT", Value: "1000000"}); !slices.Contains(c.Env, want) {
 		t.Errorf("%v lacks %v", c.Env, want)
 	}
@@ -339,17 +320,13 @@ func TestSpreadSelectsThePods(t *testing.T) {
 	find(t, mustRender(t, "autoDiscovery: {clusterName: c}"), "Deployment", &d)
 	for _, constraint := range d.Spec.Template.Spec.TopologySpreadConstraints {
 		for key, value := range constraint.LabelSelector.MatchLabels {
-			if got := d.Spec.Template.Labels[key]; got != value {
-				t.Errorf("the constraint selects %s=%s, and the pods have %q", key, value, got)
-			}
+			got := d.Spec.Template.Labels[key]
+			assert.Truef(t, got == value, "the constraint selects %s=%s, and the pods have %q", key, value, got)
 		}
-		if len(constraint.LabelSelector.MatchLabels) == 0 || constraint.WhenUnsatisfiable != corev1.ScheduleAnyway {
-			t.Errorf("constraint = %+v", constraint)
-		}
+		assert.Truef(t, len(constraint.LabelSelector.MatchLabels) != 0 && constraint.WhenUnsatisfiable == corev1.ScheduleAnyway,
+			"constraint = %+v", constraint)
 	}
-	if len(d.Spec.Template.Spec.TopologySpreadConstraints) == 0 {
-		t.Error("the pods may share a node")
-	}
+	assert.True(t, len(d.Spec.Template.Spec.TopologySpreadConstraints) != 0, "the pods may share a node")
 }
 
 func TestImageHasItsTagAndItsDigest(t *testing.T) {
@@ -361,9 +338,7 @@ func TestImageHasItsTagAndItsDigest(t *testing.T) {
 		{"both", "{repository: ca, tag: v1, digest: '" + digest + "'}", "ca:v1@" + digest},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image; got != tt.want {
-				t.Errorf("image %s, want %s", got, tt.want)
-			}
+			assert.Equal(t, tt.want, container(t, mustRender(t, "autoDiscovery: {clusterName: c}\nimage: "+tt.values)).Image, "image")
 		})
 	}
 }
@@ -382,12 +357,9 @@ func TestNominationsAreOnWithTheirRule(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rendered := mustRender(t, "autoDiscovery: {clusterName: c}\n"+tt.values)
-			if got := slices.Contains(container(t, rendered).Command, off); got != tt.off {
-				t.Errorf("%s is given: %t, want %t", off, got, tt.off)
-			}
-			if got := len(ofKind(rendered, "ClusterRole")) > 0 && slices.Contains(rules(t, rendered, "ClusterRole"), rule); got != tt.rule {
-				t.Errorf("the rule is given: %t, want %t", got, tt.rule)
-			}
+			assert.Equalf(t, tt.off, slices.Contains(container(t, rendered).Command, off), "%s is given", off)
+			assert.Equal(t, tt.rule, len(ofKind(rendered, "ClusterRole")) > 0 && slices.Contains(rules(t, rendered, "ClusterRole"), rule),
+				"the rule is given")
 		})
 	}
 }
@@ -397,15 +369,11 @@ func TestProbesAndGraceFollowTheValues(t *testing.T) {
 	find(t, mustRender(t, "autoDiscovery: {clusterName: c}\nlivenessProbe: {timeoutSeconds: 7}\nreadinessProbe: null\nterminationGracePeriodSeconds: 12"), "Deployment", &d)
 	pod := d.Spec.Template.Spec
 	live := pod.Containers[0].LivenessProbe
-	if live.TimeoutSeconds != 7 || live.PeriodSeconds != 30 || live.HTTPGet.Path != "/health-check" {
-		t.Errorf("liveness probe %+v", live)
-	}
-	if probe := pod.Containers[0].ReadinessProbe; probe != nil {
-		t.Errorf("readiness probe %+v, want none", probe)
-	}
-	if got := pod.TerminationGracePeriodSeconds; got == nil || *got != 12 {
-		t.Errorf("grace period %v, want 12", got)
-	}
+	assert.Truef(t, live.TimeoutSeconds == 7 && live.PeriodSeconds == 30 && live.HTTPGet.Path == "/health-check", "liveness probe %+v", live)
+	probe := pod.Containers[0].ReadinessProbe
+	assert.Truef(t, probe == nil, "readiness probe %+v, want none", probe)
+	got := pod.TerminationGracePeriodSeconds
+	assert.Truef(t, got != nil && *got == 12, "grace period %v, want 12", got)
 }
 
 // The notes after an installation name the account, its role, and commands that reach what was installed.
@@ -413,9 +381,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 	notes := func(values string) string {
 		_, text, found := strings.Cut(mustHelm(t, "v4", "install", "test", chartDir, "--dry-run=client", "--namespace", namespace, "--values", image,
 			"--values", writeValues(t, "autoDiscovery: {clusterName: c}\n"+values)), "\nNOTES:\n")
-		if !found {
-			t.Fatal("helm prints no notes")
-		}
+		require.True(t, found, "helm prints no notes")
 		return text
 	}
 	for _, tt := range []struct{ name, values, want string }{
@@ -430,9 +396,7 @@ func TestNotesNameTheAccountAndItsRole(t *testing.T) {
 		{"own port of the page", "asg: {statusAddress: '127.0.0.1:8086'}", "Open http://localhost:8086/status after"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := notes(tt.values); !strings.Contains(got, tt.want) {
-				t.Errorf("the notes lack %q:\n%s", tt.want, got)
-			}
+			assert.Containsf(t, notes(tt.values), tt.want, "the notes lack %q", tt.want)
 		})
 	}
 }

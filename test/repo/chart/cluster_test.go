@@ -50,19 +50,16 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 	r.helm(t, "install", r.name, mustStockChart(t), "--values", values)
 	stock := r.deployment(t)
 
-	if _, err := r.try(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values"); err == nil || !strings.Contains(err.Error(), "image.repository") {
-		t.Errorf("upgrade without an image = %v", err)
-	}
-	if _, err := r.try(t, "upgrade", r.name, chartDir, "--reuse-values"); err == nil || !strings.Contains(err.Error(), "--reset-then-reuse-values") {
-		t.Errorf("upgrade --reuse-values = %v, which would run the stock image", err)
-	}
+	_, err = r.try(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values")
+	assert.ErrorContains(t, err, "image.repository", "upgrade without an image")
+	_, err = r.try(t, "upgrade", r.name, chartDir, "--reuse-values")
+	assert.ErrorContains(t, err, "--reset-then-reuse-values", "upgrade --reuse-values, which would run the stock image")
 	r.helm(t, "upgrade", r.name, chartDir, "--reset-then-reuse-values", "--values", image)
 	ours := r.deployment(t)
 	assert.Equal(t, stock.UID, ours.UID, "the Deployment is another one")
 	assert.EqualValues(t, 2, *ours.Spec.Replicas, "replicas")
-	if got, want := ours.Spec.Template.Spec.Containers[0].Image, "registry.example.com/cluster-autoscaler:pushed"; got != want {
-		t.Errorf("image %s, want %s", got, want)
-	}
+	got, want := ours.Spec.Template.Spec.Containers[0].Image, "registry.example.com/cluster-autoscaler:pushed"
+	assert.Equal(t, want, got, "image")
 	for _, flag := range stock.Spec.Template.Spec.Containers[0].Command {
 		assert.Truef(t, slices.Contains(ours.Spec.Template.Spec.Containers[0].Command, flag), "flag %s of the stock release is lost", flag)
 	}
@@ -73,13 +70,9 @@ func upgradeAndUninstall(t *testing.T, cluster *controlplane.Cluster, version st
 		t.Errorf("after the rollback the image is %s, want %s", got, want)
 	}
 	r.helm(t, "upgrade", r.name, chartDir, "--values", image, "--values", values)
-	if got := r.objects(t); len(got) != 10 {
-		t.Errorf("the release has the objects %q, want one of each kind", got)
-	}
+	assert.Len(t, r.objects(t), 10, "the release has the objects, want one of each kind")
 	r.helm(t, "uninstall", r.name, "--wait")
-	if got := r.objects(t); len(got) > 0 {
-		t.Errorf("the release has left %q", got)
-	}
+	assert.Empty(t, r.objects(t), "the release has left")
 }
 
 // A release is one installation of a chart.
@@ -95,9 +88,8 @@ func (r release) try(t *testing.T, args ...string) (string, error) {
 
 func (r release) helm(t *testing.T, args ...string) {
 	t.Helper()
-	if _, err := r.try(t, args...); err != nil {
-		t.Fatal(err)
-	}
+	_, err := r.try(t, args...)
+	require.NoError(t, err)
 }
 
 func (r release) deployment(t *testing.T) *appsv1.Deployment {

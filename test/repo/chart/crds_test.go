@@ -24,9 +24,7 @@ const crdsDir = root + "/manifests/crds"
 func definitionsOf(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no definitions in %s: %v", dir, err)
-	}
+	require.Truef(t, err == nil && len(paths) != 0, "no definitions in %s: %v", dir, err)
 	found := map[string]string{}
 	for _, path := range paths {
 		raw, err := os.ReadFile(path)
@@ -46,9 +44,8 @@ func TestDefinitionsAreTheCores(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(crdsDir, "files", name), []byte(text), 0o644))
 		}
 	}
-	if diff := cmp.Diff(want, definitionsOf(t, filepath.Join(crdsDir, "files"))); diff != "" {
-		t.Errorf("run go test ./test/repo/chart -run TestDefinitions -args -update (-core +manifests/crds):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, definitionsOf(t, filepath.Join(crdsDir, "files"))),
+		"run go test ./test/repo/chart -run TestDefinitions -args -update (-core +manifests/crds)")
 }
 
 // The chart, whichever helm renders it, and the kustomization have every definition. The chart's stay when it is uninstalled.
@@ -66,9 +63,8 @@ func TestDefinitionsAreRendered(t *testing.T) {
 		for _, definition := range objects(t, mustHelm(t, version, "template", "crds", crdsDir)) {
 			metadata := definition["metadata"].(map[string]any)
 			annotations := metadata["annotations"].(map[string]any)
-			if annotations["helm.sh/resource-policy"] != "keep" {
-				t.Errorf("helm %s: %s goes with its release, and all objects of the kind", version, metadata["name"])
-			}
+			assert.Equalf(t, "keep", annotations["helm.sh/resource-policy"],
+				"helm %s: %s goes with its release, and all objects of the kind", version, metadata["name"])
 			delete(annotations, "helm.sh/resource-policy")
 			got[metadata["name"].(string)] = definition
 		}
@@ -85,9 +81,8 @@ func TestDefinitionsAreRendered(t *testing.T) {
 // installDefinitions installs the definitions by kustomize and by each helm. A release takes over what kubectl has made, and leaves it behind.
 func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
 	kubectl := exec.CommandContext(t.Context(), cluster.Kubectl(), "--kubeconfig", cluster.Kubeconfig(), "apply", "-k", crdsDir)
-	if out, err := kubectl.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out, err := kubectl.CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
 	areServed(t, cluster)
 	for _, version := range helmVersions {
 		r := release{cluster: cluster, version: version, namespace: namespace, name: "asg-autoscaler-crds"}
@@ -102,9 +97,8 @@ func installDefinitions(t *testing.T, cluster *controlplane.Cluster) {
 func areServed(t *testing.T, cluster *controlplane.Cluster) {
 	t.Helper()
 	wait := exec.CommandContext(t.Context(), cluster.Kubectl(), "--kubeconfig", cluster.Kubeconfig(), "wait", "--for=condition=Established", "crd", "--all", "--timeout=60s")
-	if out, err := wait.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out, err := wait.CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
 	for path, kind := range map[string]string{"v1/provisioningrequests": "ProvisioningRequestList", "v1beta1/capacitybuffers": "CapacityBufferList",
 		"v1alpha1/capacityquotas": "CapacityQuotaList"} {
 		var list struct{ Kind string }

@@ -122,9 +122,7 @@ func objects(t *testing.T, stream string) []object {
 	var found []object
 	for document := range strings.SplitSeq("\n"+stream, "\n---") {
 		var o object
-		if err := yaml.UnmarshalStrict([]byte(document), &o); err != nil {
-			t.Fatalf("%v in\n%s", err, document)
-		}
+		require.NoErrorf(t, yaml.UnmarshalStrict([]byte(document), &o), "in\n%s", document)
 		if len(o) > 0 {
 			found = append(found, o)
 		}

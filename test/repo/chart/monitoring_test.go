@@ -45,9 +45,8 @@ func TestMonitoringValuesRenderTheShippedRules(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, yaml.Unmarshal(raw, &made))
 	}
-	if diff := cmp.Diff(shipped.rules(), made.Spec.rules()); diff != "" || len(made.Spec.rules()) == 0 {
-		t.Errorf("rules (-shipped +rendered):\n%s", diff)
-	}
+	diff := cmp.Diff(shipped.rules(), made.Spec.rules())
+	assert.Truef(t, diff == "" && len(made.Spec.rules()) != 0, "rules (-shipped +rendered):\n%s", diff)
 }
 
 // Helm reads no file outside the chart, so the chart has a copy. Write it by: go test ./test/repo/chart -run Dashboard -update
@@ -82,9 +81,7 @@ func TestMonitorsSetTheJob(t *testing.T) {
 // Only Prometheus reaches the port with the metrics and the page.
 func TestNetworkPolicyAdmitsPrometheus(t *testing.T) {
 	const base = "autoDiscovery: {clusterName: c}\n"
-	if got := ofKind(mustRender(t, base), "NetworkPolicy"); len(got) > 0 {
-		t.Errorf("without a value there is %v", got)
-	}
+	assert.Empty(t, ofKind(mustRender(t, base), "NetworkPolicy"), "without a value there")
 	for values, want := range map[string]string{
 		"networkPolicy: {enabled: true}": "spec: {podSelector: {matchLabels: {app.kubernetes.io/instance: test}}, policyTypes: [Ingress], " +
 			"ingress: [{ports: [{port: 8085}], from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]}]}",

@@ -54,29 +54,22 @@ func TestStockChartRunsThePluginBesideTheCore(t *testing.T) {
 	sidecar.RestartPolicy = ptr.To(corev1.ContainerRestartPolicyAlways)
 	assert.Empty(t, cmp.Diff([]corev1.Container{sidecar}, got.InitContainers), "plugin (-plugin.yaml +stock chart)")
 	wantCore, gotCore := want.Containers[1], got.Containers[0]
-	if missing := flagsBut(wantCore.Command, gotCore.Command); len(missing) > 0 {
-		t.Errorf("the core lacks the flags %q", missing)
-	}
+	assert.Empty(t, flagsBut(wantCore.Command, gotCore.Command), "the core lacks the flags")
 	chartsOwn := []string{"--logtostderr=true", "--namespace=" + namespace} // their defaults
-	if added := flagsBut(gotCore.Command, append(chartsOwn, wantCore.Command...)); len(added) > 0 {
-		t.Errorf("the core has the further flags %q", added)
-	}
+	assert.Empty(t, flagsBut(gotCore.Command, append(chartsOwn, wantCore.Command...)), "the core has the further flags")
 	assert.Empty(t, cmp.Diff(wantCore.VolumeMounts, gotCore.VolumeMounts), "mounts of the core (-plugin.yaml +stock chart)")
 	assert.Empty(t, cmp.Diff(want.Volumes, got.Volumes), "volumes (-plugin.yaml +stock chart)")
 	var wantConfig, gotConfig corev1.ConfigMap
 	find(t, shipped, "ConfigMap", &wantConfig)
 	find(t, rendered, "ConfigMap", &gotConfig)
 	const key = "cloud-config"
-	if diff := cmp.Diff(strings.TrimSpace(wantConfig.Data[key]), strings.TrimSpace(gotConfig.Data[key])); diff != "" || gotConfig.Name != wantConfig.Name {
-		t.Errorf("cloud config %s (-plugin.yaml +stock chart):\n%s", gotConfig.Name, diff)
-	}
+	diff := cmp.Diff(strings.TrimSpace(wantConfig.Data[key]), strings.TrimSpace(gotConfig.Data[key]))
+	assert.Truef(t, diff == "" && gotConfig.Name == wantConfig.Name, "cloud config %s (-plugin.yaml +stock chart):\n%s", gotConfig.Name, diff)
 	raw, err := manifests.FS.ReadFile("deploy/rbac-plugin.yaml")
 	require.NoError(t, err)
 	granted := rules(t, rendered, "Role")
 	for _, rule := range rules(t, objects(t, string(raw)), "Role") {
-		if !slices.Contains(granted, rule) {
-			t.Errorf("the Role lacks %q", rule)
-		}
+		assert.Truef(t, slices.Contains(granted, rule), "the Role lacks %q", rule)
 	}
 }
 
@@ -93,20 +86,17 @@ func TestPluginRunsAlone(t *testing.T) {
 	var d appsv1.Deployment
 	find(t, rendered, "Deployment", &d)
 	pod := d.Spec.Template.Spec
-	if missing := flagsBut(want, pod.Containers[0].Command); len(missing) > 0 || len(want) == 0 {
-		t.Errorf("%q lacks %q", pod.Containers[0].Command, missing)
-	}
+	missing := flagsBut(want, pod.Containers[0].Command)
+	assert.Truef(t, len(missing) == 0 && len(want) != 0, "%q lacks %q", pod.Containers[0].Command, missing)
 	assert.Empty(t, cmp.Diff(beside.Containers[0].VolumeMounts, pod.Containers[0].VolumeMounts), "mounts (-beside the core +alone)")
-	if !slices.ContainsFunc(beside.Volumes, func(volume corev1.Volume) bool { return cmp.Equal(volume, pod.Volumes[0]) }) {
-		t.Errorf("volume %+v is none of plugin.yaml", pod.Volumes[0])
-	}
+	assert.Truef(t, slices.ContainsFunc(beside.Volumes, func(volume corev1.Volume) bool { return cmp.Equal(volume, pod.Volumes[0]) }),
+		"volume %+v is none of plugin.yaml", pod.Volumes[0])
 	services := slices.DeleteFunc(ofKind(rendered, "Service"), func(o object) bool { return at(o, "metadata.name") != "cluster-autoscaler-plugin" })
 	var service corev1.Service
 	find(t, services, "Service", &service)
 	for key, value := range service.Spec.Selector {
-		if got := d.Spec.Template.Labels[key]; got != value {
-			t.Errorf("the Service selects %s=%s, and the pods have %q", key, value, got)
-		}
+		got := d.Spec.Template.Labels[key]
+		assert.Truef(t, got == value, "the Service selects %s=%s, and the pods have %q", key, value, got)
 	}
 	if address := fmt.Sprintf("--asg-plugin-address=:%d", service.Spec.Ports[0].Port); len(service.Spec.Selector) == 0 || !slices.Contains(want, address) {
 		t.Errorf("the Service leads to %s of %v, want one of %q", address, service.Spec.Selector, want)
@@ -114,17 +104,14 @@ func TestPluginRunsAlone(t *testing.T) {
 	var policy networkingv1.NetworkPolicy
 	find(t, rendered, "NetworkPolicy", &policy)
 	for key, value := range policy.Spec.PodSelector.MatchLabels {
-		if got := d.Spec.Template.Labels[key]; got != value {
-			t.Errorf("the NetworkPolicy selects %s=%s, and the pods have %q", key, value, got)
-		}
+		got := d.Spec.Template.Labels[key]
+		assert.Truef(t, got == value, "the NetworkPolicy selects %s=%s, and the pods have %q", key, value, got)
 	}
 	for _, rule := range policy.Spec.Ingress {
 		port, limited := rule.Ports[0].Port.IntVal, len(rule.From) == 1 && rule.From[0].PodSelector != nil
-		if (port == service.Spec.Ports[0].Port) != limited {
-			t.Errorf("port %d is open to %+v, want the plugin's for the core alone, and the other one for all", port, rule.From)
-		}
+		assert.Truef(t, (port == service.Spec.Ports[0].Port) == limited,
+			"port %d is open to %+v, want the plugin's for the core alone, and the other one for all", port, rule.From)
 	}
-	if len(policy.Spec.PodSelector.MatchLabels) == 0 || len(policy.Spec.Ingress) != 2 {
-		t.Errorf("the NetworkPolicy is %+v, want one for two ports of the plugin's pods", policy.Spec)
-	}
+	assert.Truef(t, len(policy.Spec.PodSelector.MatchLabels) != 0 && len(policy.Spec.Ingress) == 2,
+		"the NetworkPolicy is %+v, want one for two ports of the plugin's pods", policy.Spec)
 }

@@ -54,7 +54,6 @@ func documentedKeys(t *testing.T) []documented {
 	return found
 }
 
-// at returns the value of a key.
 func at(values map[string]any, key string) any {
 	first, rest, nested := strings.Cut(key, ".")
 	if !nested {
@@ -79,9 +78,7 @@ func TestREADMEHasTheTableOfValues(t *testing.T) {
 	require.NoError(t, err)
 	before, rest, found := strings.Cut(string(raw), "| key | default |")
 	_, after, ended := strings.Cut(rest, "\n\n")
-	if !found || !ended {
-		t.Fatal("the README has no table of values")
-	}
+	require.True(t, found && ended, "the README has no table of values")
 	want := before + table.String() + "\n" + after
 	if *update {
 		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
@@ -96,9 +93,7 @@ func TestEveryKeyIsDocumented(t *testing.T) {
 		explained[d.key] = true
 	}
 	for _, key := range keys(readValues(t, filepath.Join(chartDir, "values.yaml")), "") {
-		if !explained[key] {
-			t.Errorf("values.yaml has no comment above %s", key)
-		}
+		assert.Truef(t, explained[key], "values.yaml has no comment above %s", key)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"sigs.k8s.io/yaml"
 )
@@ -375,9 +376,7 @@ func TestStockValuesHaveTheirEffect(t *testing.T) {
 					}
 				}
 				for _, kind := range c.gone {
-					if len(ofKind(rendered, kind)) > 0 {
-						t.Errorf("a %s is rendered", kind)
-					}
+					assert.Emptyf(t, ofKind(rendered, kind), "a %s is rendered", kind)
 				}
 			})
 		}
@@ -440,13 +439,9 @@ func TestEveryStockKeyHasACase(t *testing.T) {
 			continue
 		}
 		found++
-		if !covered[key] {
-			t.Errorf("no case shows the effect of %s", key)
-		}
+		assert.Truef(t, covered[key], "no case shows the effect of %s", key)
 	}
-	if found < 60 {
-		t.Errorf("%d keys found: the stock chart has another form now", found)
-	}
+	assert.Truef(t, found >= 60, "%d keys found: the stock chart has another form now", found)
 }
 
 // The stock chart's own values, and keys of later stock releases, pass our schema.
@@ -456,9 +451,7 @@ func TestStockValuesPassTheSchema(t *testing.T) {
 	stock["autoDiscovery"].(map[string]any)["clusterName"] = "c"
 	stock["azureEnableVMSSEtag"] = false
 	stock["rbac"].(map[string]any)["pspEnabled"] = true
-	if got := len(ofKind(mustRender(t, text(t, stock)), "Deployment")); got != 1 {
-		t.Errorf("%d Deployments are rendered, want 1", got)
-	}
+	assert.Equal(t, 1, len(ofKind(mustRender(t, text(t, stock)), "Deployment")), "Deployments are rendered")
 }
 
 func readValues(t *testing.T, path string) map[string]any {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/repo/document"
@@ -51,9 +52,7 @@ func read(t *testing.T, path string) string {
 func found(t *testing.T, path, pattern string) []string {
 	t.Helper()
 	groups := regexp.MustCompile(pattern).FindStringSubmatch(read(t, path))
-	if groups == nil {
-		t.Fatalf("%s has no %q", path, pattern)
-	}
+	require.NotNilf(t, groups, "%s has no %q", path, pattern)
 	return groups[1:]
 }
 
@@ -80,9 +79,7 @@ func collect(t *testing.T) facts {
 	f.ceiling = max(own, minorOf(t, f.built), minorOf(t, f.canaryVersion))
 
 	paths, err := filepath.Glob(filepath.Join(root, "test", "scenario", "e2e", "testdata", "*.txtar"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no scenarios: %v", err)
-	}
+	require.Truef(t, err == nil && len(paths) != 0, "no scenarios: %v", err)
 	for _, path := range paths {
 		name := strings.TrimSuffix(filepath.Base(path), ".txtar")
 		if strings.HasPrefix(name, "plugin_") {
@@ -99,9 +96,8 @@ func collect(t *testing.T) facts {
 		}
 		f.scenarios[minor] = append(f.scenarios[minor], name)
 	}
-	if oldest := slices.Min(slices.Collect(maps.Keys(f.scenarios))); oldest < f.floor {
-		t.Errorf("the chart refuses Kubernetes 1.%d, which a scenario runs", oldest)
-	}
+	oldest := slices.Min(slices.Collect(maps.Keys(f.scenarios)))
+	assert.Truef(t, oldest >= f.floor, "the chart refuses Kubernetes 1.%d, which a scenario runs", oldest)
 	return f
 }
 

@@ -78,9 +78,8 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 			fillIn(t, text, r.dir, blocks)
 			for _, b := range blocks {
 				if b.language == "sh" && !b.needsRelease() && concerns.MatchString(b.text) {
-					if printed, err := r.bash(t, replaced(b.text)); err != nil {
-						t.Fatalf("%s: %v\n%s", b, err, printed)
-					}
+					printed, err := r.bash(t, replaced(b.text))
+					require.NoErrorf(t, err, "%s\n%s", b, printed)
 				}
 			}
 			got := readInstallation(t, r.dir, out)
@@ -92,9 +91,7 @@ func TestInstallationsAgreeWithTheirRoles(t *testing.T) {
 			}
 		})
 	}
-	if found < 12 {
-		t.Errorf("%d installations found: documents install in another way now", found)
-	}
+	assert.Truef(t, found >= 12, "%d installations found: documents install in another way now", found)
 }
 
 // stubPrograms returns a folder with the stubs.
@@ -177,9 +174,7 @@ func (i *installation) take(t *testing.T, text string) {
 	t.Helper()
 	var is struct{ Kind string }
 	read := func(into any) {
-		if err := yaml.Unmarshal([]byte(text), into); err != nil {
-			t.Fatalf("%v in\n%s", err, text)
-		}
+		require.NoErrorf(t, yaml.Unmarshal([]byte(text), into), "in\n%s", text)
 	}
 	read(&is)
 	switch is.Kind {
@@ -214,17 +209,11 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 	t.Helper()
 	image := placeholders["REPOSITORY"] + ":" + placeholders["TAG"]
 	for _, pushed := range i.pushed {
-		if pushed != image {
-			t.Errorf("%s is pushed, and %s is installed", pushed, image)
-		}
+		assert.Truef(t, pushed == image, "%s is pushed, and %s is installed", pushed, image)
 	}
 	for name, role := range i.roles {
-		if role.trust == "" || role.policy == "" {
-			t.Errorf("role %s has no trust policy or no policy", name)
-		}
-		if left := unfilled.FindString(role.trust + role.policy); left != "" {
-			t.Errorf("the policies of role %s still have %s", name, left)
-		}
+		assert.Truef(t, role.trust != "" && role.policy != "", "role %s has no trust policy or no policy", name)
+		assert.Equalf(t, "", unfilled.FindString(role.trust+role.policy), "the policies of role %s still have", name)
 	}
 	deployed := []string{"cluster-autoscaler"} // by README.md
 	for _, d := range i.deployments {
@@ -236,26 +225,20 @@ func (i installation) check(t *testing.T, text string, roles map[string]madeRole
 				on = value != "off"
 			}
 		}
-		if on != i.nominates {
-			t.Errorf("Deployment %s nominates: %t, and its roles allow it: %t", d.Name, on, i.nominates)
-		}
+		assert.Truef(t, on == i.nominates, "Deployment %s nominates: %t, and its roles allow it: %t", d.Name, on, i.nominates)
 		account := d.Namespace + "/" + d.Spec.Template.Spec.ServiceAccountName
 		annotations, ok := i.accounts[account]
-		if !ok {
-			t.Errorf("Deployment %s has the ServiceAccount %s, which nothing makes: %q", d.Name, account, slices.Collect(maps.Keys(i.accounts)))
-		}
-		if !slices.ContainsFunc(i.subjects, func(s rbacv1.Subject) bool { return s.Namespace+"/"+s.Name == account }) {
-			t.Errorf("nothing is bound to ServiceAccount %s", account)
-		}
+		assert.Truef(t, ok,
+			"Deployment %s has the ServiceAccount %s, which nothing makes: %q", d.Name, account, slices.Collect(maps.Keys(i.accounts)))
+		assert.Truef(t, slices.ContainsFunc(i.subjects, func(s rbacv1.Subject) bool { return s.Namespace+"/"+s.Name == account }),
+			"nothing is bound to ServiceAccount %s", account)
 		i.checkRole(t, text, account, annotations["eks.amazonaws.com/role-arn"], roles)
 	}
 	for account, role := range i.associated {
 		i.checkRole(t, text, account, role, roles)
 	}
 	for _, named := range namedDeployment.FindAllStringSubmatch(text, -1) {
-		if !slices.Contains(deployed, named[1]) {
-			t.Errorf("%q names another Deployment than %q", named[0], deployed)
-		}
+		assert.Truef(t, slices.Contains(deployed, named[1]), "%q names another Deployment than %q", named[0], deployed)
 	}
 }
 
@@ -289,26 +272,22 @@ func TestREADMEFillsTheFilesOfEveryPartition(t *testing.T) {
 	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
 	require.NoError(t, err)
 	commands := fillCommand.FindAllString(string(readme), -1)
-	if len(commands) != 2 {
-		t.Fatalf("commands %q, want one for the trust policy and one for the policy", commands)
-	}
+	require.Len(t, commands, 2, "commands, want one for the trust policy and one for the policy")
 	for partition, provider := range map[string]string{"aws": "oidc.eks.eu-west-1.amazonaws.com/id/A1", "aws-us-gov": "oidc.eks.us-gov-west-1.amazonaws.com/id/A1",
 		"aws-cn": "oidc.eks.cn-north-1.amazonaws.com.cn/id/A1"} {
 		t.Run(partition, func(t *testing.T) {
 			r := &reader{env: append(os.Environ(), "cluster=main.example.com", "account=123456789012", "partition="+partition, "issuer=https://"+provider)}
 			r.copyRepository(t)
-			if out, err := r.bash(t, strings.Join(commands, "\n")); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			out, err := r.bash(t, strings.Join(commands, "\n"))
+			require.NoErrorf(t, err, "%s", out)
 			for name, want := range map[string]string{
 				"trust.json":  `"arn:` + partition + `:iam::123456789012:oidc-provider/` + provider + `"`,
 				"policy.json": `"aws:ResourceTag/k8s.io/cluster-autoscaler/main.example.com": "owned"`,
 			} {
 				raw, err := os.ReadFile(filepath.Join(r.dir, name))
 				require.NoError(t, err)
-				if left := unfilled.FindString(string(raw)); left != "" || !strings.Contains(string(raw), want) {
-					t.Errorf("%s still has %q, or lacks %s:\n%s", name, left, want, raw)
-				}
+				left := unfilled.FindString(string(raw))
+				assert.Truef(t, left == "" && strings.Contains(string(raw), want), "%s still has %q, or lacks %s:\n%s", name, left, want, raw)
 			}
 		})
 	}
@@ -326,9 +305,8 @@ func TestREADMEPushesInEveryPartition(t *testing.T) {
 				if b.language != "sh" || !strings.Contains(b.text, "export ") && !strings.Contains(b.text, "crane ") {
 					continue
 				}
-				if printed, err := r.bash(t, strings.ReplaceAll(replaced(b.text), placeholders["REGION"], region)); err != nil {
-					t.Fatalf("%s: %v\n%s", b, err, printed)
-				}
+				printed, err := r.bash(t, strings.ReplaceAll(replaced(b.text), placeholders["REGION"], region))
+				require.NoErrorf(t, err, "%s\n%s", b, printed)
 			}
 			for file, want := range map[string]string{"aws": "ecr create-repository --repository-name cluster-autoscaler", "logins": registry,
 				"pushed": registry + "/cluster-autoscaler:" + placeholders["TAG"]} {

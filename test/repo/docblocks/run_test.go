@@ -53,9 +53,7 @@ func TestFlagsInMarkedBlocksExist(t *testing.T) {
 		}
 	}
 	wrong := block{text: account + "\nasgctl groups --nope # of ours\ncluster-autoscaler --nope=1 | less\nasgctl account --launch GROUP\n"}
-	if got := unknownFlags(t, wrong); len(got) != 2 {
-		t.Errorf("unknown flags in %q: %q, want two", wrong.text, got)
-	}
+	assert.Lenf(t, unknownFlags(t, wrong), 2, "unknown flags in %q, want two", wrong.text)
 }
 
 // unknownFlags returns the commands of our programs with flags that do not exist. It runs none of them.
@@ -120,12 +118,9 @@ func TestCommandBlocksRun(t *testing.T) {
 		}
 		r.forget(t)
 	}
-	if r.scaler == nil {
-		t.Fatal("no block installs the autoscaler")
-	}
-	if group, _ := r.aws.Group("web"); len(group.Instances) < 2 {
-		t.Errorf("group web has %d instances: README.md does not scale a group", len(group.Instances))
-	}
+	require.NotNil(t, r.scaler, "no block installs the autoscaler")
+	group, _ := r.aws.Group("web")
+	assert.Truef(t, len(group.Instances) >= 2, "group web has %d instances: README.md does not scale a group", len(group.Instances))
 }
 
 // installs begins a command that installs the autoscaler.
@@ -138,9 +133,8 @@ func newReader(t *testing.T) *reader {
 	r.cluster = controlplane.StartFor(t, controlplane.Options{})
 	config, err := fakeaws.LoadConfig(filepath.Join("testdata", "account.yaml"))
 	require.NoError(t, err)
-	if r.aws, err = fakeaws.Start(context.Background(), config); err != nil {
-		t.Fatal(err)
-	}
+	r.aws, err = fakeaws.Start(context.Background(), config)
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = r.aws.Close() })
 	t.Cleanup(func() { r.stop(t) })
 	require.NoError(t, r.aws.Attach(r.cluster.Client()))
@@ -153,9 +147,8 @@ func newReader(t *testing.T) *reader {
 	if err := scenario.LookAtSources(root); err != nil { // for the cache of go test
 		t.Fatal(err)
 	}
-	if _, err := scenario.BuildAutoscaler(t.Context(), r.bin); err != nil {
-		t.Fatal(err)
-	}
+	_, err = scenario.BuildAutoscaler(t.Context(), r.bin)
+	require.NoError(t, err)
 	r.env = append(os.Environ(), "PATH="+r.bin+string(filepath.ListSeparator)+os.Getenv("PATH"), "KUBECONFIG="+r.cluster.Kubeconfig(),
 		"XDG_DATA_HOME="+r.bin, "KUBECACHEDIR="+r.bin, "HELM_CACHE_HOME="+r.bin, "HELM_CONFIG_HOME="+r.bin, "HELM_DATA_HOME="+r.bin,
 		"AWS_ENDPOINT_URL="+r.aws.URL(), "AWS_REGION="+r.aws.Region(), "AWS_ACCESS_KEY_ID=reader", "AWS_SECRET_ACCESS_KEY=secret",
@@ -334,7 +327,5 @@ helm list --all-namespaces --no-headers | awk NF | while read -r name namespace 
 kubectl get `+kinds+` --namespace kube-system --output name | { grep autoscaler || true; } | xargs --no-run-if-empty kubectl delete --namespace kube-system
 kubectl delete deployments,statefulsets,jobs --all --namespace default
 `)
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	require.NoErrorf(t, err, "%s", out)
 }

@@ -32,9 +32,7 @@ func TestBlocks(t *testing.T) {
 			t.Errorf("%s: %s", b, p)
 		}
 	}
-	if found < 15 {
-		t.Errorf("%d blocks found: fences are written in another way now", found)
-	}
+	assert.Truef(t, found >= 15, "%d blocks found: fences are written in another way now", found)
 }
 
 func TestProblems(t *testing.T) {
@@ -76,9 +74,8 @@ func TestBlocksOf(t *testing.T) {
 	require.NoError(t, err)
 	want := []block{{"d.md", 3, "sh", "a\n"}, {"d.md", 8, "yaml", "b:\n  c\n"}}
 	assert.Truef(t, slices.Equal(got, want), "blocks = %q, want %q", got, want)
-	if _, err := blocksOf("d.md", "```sh\na\n"); err == nil {
-		t.Error("an open fence has no error")
-	}
+	_, err = blocksOf("d.md", "```sh\na\n")
+	assert.Error(t, err, "an open fence has no error")
 }
 
 // problems returns the faults of a block that show without running it, worded for its writer.

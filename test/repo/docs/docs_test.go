@@ -32,9 +32,7 @@ func documents(t *testing.T) []doc {
 	var paths []string
 	for _, dir := range []string{".", "docs", "docs/adr", "docs/recipes"} {
 		found, err := filepath.Glob(filepath.Join(root, dir, "*.md"))
-		if err != nil || len(found) == 0 {
-			t.Fatalf("no documents in %s: %v", dir, err)
-		}
+		require.Truef(t, err == nil && len(found) != 0, "no documents in %s: %v", dir, err)
 		paths = append(paths, found...)
 	}
 	var docs []doc
@@ -120,9 +118,7 @@ func TestHeadingsOfADocumentDiffer(t *testing.T) {
 		}
 		anchors := d.anchors()
 		slices.Sort(anchors)
-		if len(slices.Compact(slices.Clone(anchors))) != len(anchors) {
-			t.Errorf("%s has a heading twice: %q", d.path, anchors)
-		}
+		assert.Lenf(t, slices.Compact(slices.Clone(anchors)), len(anchors), "%s has a heading twice: %q", d.path, anchors)
 	}
 }
 
@@ -136,9 +132,8 @@ func TestPathsExist(t *testing.T) {
 				if found == nil {
 					continue
 				}
-				if _, err := os.Stat(filepath.Join(root, strings.TrimSuffix(found[1], "/..."))); err != nil {
-					t.Errorf("%s: there is no %s", d.path, found[1])
-				}
+				_, err := os.Stat(filepath.Join(root, strings.TrimSuffix(found[1], "/...")))
+				assert.NoErrorf(t, err, "%s: there is no %s", d.path, found[1])
 			}
 		}
 	}
@@ -152,9 +147,7 @@ func TestMakeTargetsExist(t *testing.T) {
 	for _, d := range documents(t) {
 		for _, code := range d.code() {
 			for _, found := range makeTarget.FindAllStringSubmatch(code, -1) {
-				if !strings.Contains(string(makefile), "\n"+found[1]+":") {
-					t.Errorf("%s: %q: there is no such target", d.path, found[0])
-				}
+				assert.Containsf(t, string(makefile), "\n"+found[1]+":", "%s: %q: there is no such target", d.path, found[0])
 			}
 		}
 	}
@@ -173,9 +166,7 @@ func TestCommandsChooseTestsThatExist(t *testing.T) {
 				continue
 			}
 			for _, chosen := range chosenTests.FindAllStringSubmatch(code, -1) {
-				if !hasTest(t, rooms[1], chosen[1]) {
-					t.Errorf("%s: %q: %s has no test of that name", d.path, code, rooms[1])
-				}
+				assert.Truef(t, hasTest(t, rooms[1], chosen[1]), "%s: %q: %s has no test of that name", d.path, code, rooms[1])
 			}
 		}
 	}
@@ -219,16 +210,12 @@ func TestPermissionsAreExplained(t *testing.T) {
 	docs := documents(t)
 	install := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "docs/install.md" })].text
 	policies, err := filepath.Glob(filepath.Join(root, "manifests", "iam", "*-aws.json"))
-	if err != nil || len(policies) == 0 {
-		t.Fatalf("no policies: %v", err)
-	}
+	require.Truef(t, err == nil && len(policies) != 0, "no policies: %v", err)
 	for _, policy := range policies {
 		content, err := os.ReadFile(policy)
 		require.NoError(t, err)
 		for _, action := range permission.FindAllStringSubmatch(string(content), -1) {
-			if !strings.Contains(install, "`"+action[1]+"`") {
-				t.Errorf("docs/install.md does not say what %s needs %s for", policy, action[1])
-			}
+			assert.Containsf(t, install, "`"+action[1]+"`", "docs/install.md does not say what %s needs %s for", policy, action[1])
 		}
 	}
 }
@@ -272,18 +259,14 @@ func TestDecisionsAndPackagesNameEachOther(t *testing.T) {
 		packages := strings.Split(strings.ReplaceAll(named[1], "`", ""), ", ")
 		slices.Sort(packages)
 		slices.Sort(said[d.path])
-		if !slices.Equal(packages, said[d.path]) {
-			t.Errorf("%s names the packages %q, and it is named by %q", d.path, packages, said[d.path])
-		}
+		assert.Truef(t, slices.Equal(packages, said[d.path]), "%s names the packages %q, and it is named by %q", d.path, packages, said[d.path])
 		assert.Truef(t, strings.Contains(index, "("+filepath.Base(d.path)+")"), "docs/adr/README.md lacks %s", d.path)
 		delete(said, d.path)
 	}
 	for path := range said {
 		t.Errorf("there is no %s, which %q name", path, said[path])
 	}
-	if decisions < 10 {
-		t.Errorf("found %d decisions: they are written in another way now", decisions)
-	}
+	assert.Truef(t, decisions >= 10, "found %d decisions: they are written in another way now", decisions)
 }
 
 // The table of the loop names our adapters in the order in which the wiring calls them.
@@ -302,13 +285,10 @@ func TestArchitectureFollowsTheWiring(t *testing.T) {
 		}
 		found++
 		var named bool
-		if _, table, named = strings.Cut(table, "`"+name+"`"); !named {
-			t.Fatalf("docs/architecture.md lacks `%s` at its place in the loop", name)
-		}
+		_, table, named = strings.Cut(table, "`"+name+"`")
+		require.Truef(t, named, "docs/architecture.md lacks `%s` at its place in the loop", name)
 	}
-	if found < 10 {
-		t.Errorf("found %d adapters: wiring.txt has another form now", found)
-	}
+	assert.Truef(t, found >= 10, "found %d adapters: wiring.txt has another form now", found)
 }
 
 var (
@@ -327,9 +307,7 @@ func TestREADMECountsFlagsThatDoNothing(t *testing.T) {
 	_, section, _ := strings.Cut(text("docs/flags.md"), "\n## Flags that do nothing here\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	said := inertLink.FindStringSubmatch(text("README.md"))
-	if said == nil {
-		t.Fatal("README.md does not link the flags that do nothing")
-	}
+	require.NotNil(t, said, "README.md does not link the flags that do nothing")
 	if want := len(inertFlag.FindAllString(section, -1)); slices.Index(numbers, strings.ToLower(said[1])) != want {
 		t.Errorf("README.md says that %s flags do nothing, and docs/flags.md has %d", said[1], want)
 	}
@@ -338,9 +316,8 @@ func TestREADMECountsFlagsThatDoNothing(t *testing.T) {
 func TestREADMEIsShort(t *testing.T) {
 	docs := documents(t)
 	readme := docs[slices.IndexFunc(docs, func(d doc) bool { return d.path == "README.md" })]
-	if words := len(strings.Fields(readme.text)); words > 2050 {
-		t.Errorf("README.md has %d words, at most 2,050 are read", words)
-	}
+	words := len(strings.Fields(readme.text))
+	assert.Truef(t, words <= 2050, "README.md has %d words, at most 2,050 are read", words)
 }
 
 // A reason is a word that a metric or an event shows, and for which an operator looks in the documents.
@@ -370,9 +347,7 @@ func TestReasonsAreExplained(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
-	if found < 50 {
-		t.Errorf("found %d reasons: they are declared in another way now", found)
-	}
+	assert.Truef(t, found >= 50, "found %d reasons: they are declared in another way now", found)
 }
 
 // reasons returns the constants of a declaration that are reasons, by name: those called so, and outcomes of interruptions.

@@ -41,26 +41,20 @@ func TestIssueForms(t *testing.T) {
 		}
 		name := ".github/ISSUE_TEMPLATE/" + filepath.Base(path)
 		read(t, name, &form)
-		if form.Name == "" || form.Description == "" || len(form.Body) == 0 {
-			t.Errorf("%s has no name, no description or no body", name)
-		}
+		assert.Truef(t, form.Name != "" && form.Description != "" && len(form.Body) != 0, "%s has no name, no description or no body", name)
 		var ids []string
 		for _, part := range form.Body {
 			if part.Type == "markdown" {
 				continue
 			}
-			if part.Attributes.Label == "" || part.ID == "" || slices.Contains(ids, part.ID) {
-				t.Errorf("%s: a field lacks its label or an ID of its own: %+v", name, part)
-			}
+			assert.Truef(t, part.Attributes.Label != "" && part.ID != "" && !slices.Contains(ids, part.ID),
+				"%s: a field lacks its label or an ID of its own: %+v", name, part)
 			ids = append(ids, part.ID)
 		}
 	}
-	if forms < 2 {
-		t.Errorf("%d forms, want one for faults and one for wishes", forms)
-	}
-	if wrong := read(t, ".github/ISSUE_TEMPLATE/wrong.yml", nil); !strings.Contains(wrong, "asgctl doctor -o json") {
-		t.Error("the form for faults does not ask for asgctl doctor -o json")
-	}
+	assert.Truef(t, forms >= 2, "%d forms, want one for faults and one for wishes", forms)
+	assert.Contains(t, read(t, ".github/ISSUE_TEMPLATE/wrong.yml", nil),
+		"asgctl doctor -o json", "the form for faults does not ask for asgctl doctor -o json")
 }
 
 // A module without updates grows old unseen, and the core's module moves by hand alone.
@@ -125,14 +119,11 @@ func TestAddressesOfOurFilesExist(t *testing.T) {
 		".github/ISSUE_TEMPLATE/config.yml", ".github/ISSUE_TEMPLATE/wrong.yml", ".github/ISSUE_TEMPLATE/wish.yml"} {
 		for _, match := range ownFile.FindAllStringSubmatch(read(t, path, nil), -1) {
 			found++
-			if _, err := os.Stat(filepath.Join(root, match[1])); err != nil {
-				t.Errorf("%s: there is no %s", path, match[1])
-			}
+			_, err := os.Stat(filepath.Join(root, match[1]))
+			assert.NoErrorf(t, err, "%s: there is no %s", path, match[1])
 		}
 	}
-	if found < 15 {
-		t.Errorf("found %d addresses: they are written in another way now", found)
-	}
+	assert.Truef(t, found >= 15, "found %d addresses: they are written in another way now", found)
 }
 
 // The schema is https://github.com/ossf/security-insights, version 2.2.0. These are the fields that it requires.
@@ -150,8 +141,6 @@ func TestSecurityInsights(t *testing.T) {
 			fields, _ := value.(map[string]any)
 			value = fields[part]
 		}
-		if value == nil {
-			t.Errorf("%s is missing", key)
-		}
+		assert.NotNilf(t, value, "%s is missing", key)
 	}
 }

@@ -39,9 +39,7 @@ type workflow struct {
 func workflows(t *testing.T) map[string]string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(root, ".github", "workflows", "*"))
-	if err != nil || len(paths) == 0 {
-		t.Fatalf("no workflows: %v", err)
-	}
+	require.Truef(t, err == nil && len(paths) != 0, "no workflows: %v", err)
 	texts := map[string]string{}
 	for _, path := range paths {
 		text, err := os.ReadFile(path)
@@ -92,9 +90,8 @@ func TestCIRunsOneScript(t *testing.T) {
 		assert.Truef(t, slices.Equal(runs, []string{".ci/run"}), "job %s runs %q, want .ci/run alone", job, runs)
 	}
 	script := regexp.MustCompile(`(?m)^(#.*)?\n`).ReplaceAllString(read(t, ".ci/run", nil), "")
-	if want := `cd "$(dirname "$0")/.." && exec make test </dev/null` + "\n"; script != want {
-		t.Errorf(".ci/run has %q, want %q: a developer runs the same", script, want)
-	}
+	want := `cd "$(dirname "$0")/.." && exec make test </dev/null` + "\n"
+	assert.Equal(t, want, script, ".ci/run: a developer runs the same")
 }
 
 // make test runs go test through a script, and fails where go test does.
@@ -104,12 +101,9 @@ func TestScriptOfSecondsKeepsExitCode(t *testing.T) {
 		return exec.Command("../tools/seconds.sh", table, "sh", "-c", command).Run()
 	}
 	var exit *exec.ExitError
-	if err := run("printf 'FAIL\tgithub.com/o/r/a\t1.2s\n'; exit 7"); !errors.As(err, &exit) || exit.ExitCode() != 7 {
-		t.Errorf("error %v, want exit code 7", err)
-	}
-	if err := run("printf 'ok  \tgithub.com/o/r/a/b\t1.2s\nok  \tgithub.com/o/r/c\t(cached)\nok  \tgithub.com/o/r/d\t11.3s [no tests to run]\n'"); err != nil {
-		t.Fatal(err)
-	}
+	err := run("printf 'FAIL\tgithub.com/o/r/a\t1.2s\n'; exit 7")
+	assert.Truef(t, errors.As(err, &exit) && exit.ExitCode() == 7, "error %v, want exit code 7", err)
+	require.NoError(t, run("printf 'ok  \tgithub.com/o/r/a/b\t1.2s\nok  \tgithub.com/o/r/c\t(cached)\nok  \tgithub.com/o/r/d\t11.3s [no tests to run]\n'"))
 	text, err := os.ReadFile(table)
 	require.NoError(t, err)
 	want := " seconds  package\n    11.3  d\n     1.2  a/b\n  cached  c\n    12.5  in all 2 packages that ran, 1 more are cached."
@@ -145,9 +139,7 @@ var goImage = regexp.MustCompile(`golang:(\S+)`)
 // The image has the same digest only if the same release of Go compiles it.
 func TestOneGoReleaseBuildsEverywhere(t *testing.T) {
 	found := goImage.FindStringSubmatch(read(t, "Dockerfile", nil))
-	if found == nil {
-		t.Fatal("the Dockerfile names no release of Go")
-	}
+	require.NotNil(t, found, "the Dockerfile names no release of Go")
 	for name, text := range workflows(t) {
 		for job, j := range parsed(t, text).Jobs {
 			for _, step := range j.Steps {
@@ -164,9 +156,7 @@ var secret = regexp.MustCompile(`secrets(?:\.|\[)[^\s}]*`)
 func TestOnlyTheForgesOwnTokenIsUsed(t *testing.T) {
 	for name, text := range workflows(t) {
 		for _, used := range secret.FindAllString(text, -1) {
-			if used != "secrets.GITHUB_TOKEN" {
-				t.Errorf("%s: %s is a secret that a fork lacks", name, used)
-			}
+			assert.Equalf(t, "secrets.GITHUB_TOKEN", used, "%s: is a secret that a fork lacks", name)
 		}
 		assert.Falsef(t, strings.Contains(text, "secrets: inherit"), "%s hands all secrets on", name)
 	}
@@ -183,12 +173,9 @@ func TestJobsMayDoWhatTheyNeed(t *testing.T) {
 	seen := map[string]bool{}
 	for name, text := range workflows(t) {
 		w := parsed(t, text)
-		if w.Permissions == nil || len(*w.Permissions) > 0 {
-			t.Errorf("%s: the workflow has permissions %v, want {}: each job has its own", name, w.Permissions)
-		}
-		if len(w.Jobs) == 0 || w.On.IsZero() {
-			t.Errorf("%s has no jobs or no events", name)
-		}
+		assert.Truef(t, w.Permissions != nil && len(*w.Permissions) == 0,
+			"%s: the workflow has permissions %v, want {}: each job has its own", name, w.Permissions)
+		assert.Truef(t, len(w.Jobs) != 0 && !w.On.IsZero(), "%s has no jobs or no events", name)
 		for job, j := range w.Jobs {
 			var written []string
 			for scope, access := range j.Permissions {
@@ -203,12 +190,9 @@ func TestJobsMayDoWhatTheyNeed(t *testing.T) {
 			slices.Sort(written)
 			key := name + " " + job
 			seen[key] = true
-			if !slices.Equal(written, writes[key]) {
-				t.Errorf("%s: job %s may write %q, want %q", name, job, written, writes[key])
-			}
-			if len(j.Permissions) == 0 || j.Timeout == 0 || strings.HasSuffix(j.RunsOn, "latest") {
-				t.Errorf("%s: job %s lacks its permissions, its timeout or the version of its machine", name, job)
-			}
+			assert.Truef(t, slices.Equal(written, writes[key]), "%s: job %s may write %q, want %q", name, job, written, writes[key])
+			assert.Truef(t, len(j.Permissions) != 0 && j.Timeout != 0 && !strings.HasSuffix(j.RunsOn, "latest"),
+				"%s: job %s lacks its permissions, its timeout or the version of its machine", name, job)
 			for _, step := range j.Steps {
 				if strings.HasPrefix(step.Uses, "actions/checkout@") && step.With["persist-credentials"] != "false" {
 					t.Errorf("%s: job %s leaves the token in the clone", name, job)
@@ -217,9 +201,7 @@ func TestJobsMayDoWhatTheyNeed(t *testing.T) {
 		}
 	}
 	for key := range maps.Keys(writes) {
-		if !seen[key] {
-			t.Errorf("there is no job %s", key)
-		}
+		assert.Truef(t, seen[key], "there is no job %s", key)
 	}
 }
 
@@ -229,13 +211,11 @@ func TestNoTextOfStrangersIsRun(t *testing.T) {
 		w := parsed(t, text)
 		for job, j := range w.Jobs {
 			for _, step := range j.Steps {
-				if strings.Contains(step.Run, "${{") {
-					t.Errorf("%s: job %s runs an expression: %q. Give it as a variable of the environment", name, job, step.Run)
-				}
+				assert.NotContainsf(t, step.Run,
+					"${{", "%s: job %s runs an expression: %q. Give it as a variable of the environment", name, job, step.Run)
 			}
 		}
-		if strings.Contains(text, "pull_request_target") || strings.Contains(text, "workflow_run") {
-			t.Errorf("%s runs code of a pull request with the rights of the repository", name)
-		}
+		assert.Falsef(t, strings.Contains(text, "pull_request_target") || strings.Contains(text, "workflow_run"),
+			"%s runs code of a pull request with the rights of the repository", name)
 	}
 }

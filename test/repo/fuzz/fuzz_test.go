@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -26,9 +27,7 @@ func TestFuzzTargetsAreFound(t *testing.T) {
 		})
 		require.NoError(t, err)
 	}
-	if len(targets) != want || want == 0 {
-		t.Errorf("found %d targets, want %d: %v", len(targets), want, targets)
-	}
+	assert.Truef(t, len(targets) == want && want != 0, "found %d targets, want %d: %v", len(targets), want, targets)
 }
 
 func TestFailingTargetFailsTheRun(t *testing.T) {
@@ -43,9 +42,7 @@ import "testing"
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
 	err := run(t.Context(), dir, "./...", time.Second)
-	if err == nil || err.Error() != "1 of 2 targets failed" {
-		t.Errorf("run = %v, want one of two targets failed", err)
-	}
+	assert.Truef(t, err != nil && err.Error() == "1 of 2 targets failed", "run = %v, want one of two targets failed", err)
 }
 
 func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {
@@ -65,9 +62,8 @@ func TestOnlyTheEndOfTheTimeIsForgiven(t *testing.T) {
 		{name: "no input tried", output: "fuzz: elapsed: 10s, gathering baseline coverage: 3/9 completed\nPASS\n", want: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := judge(tt.failed, tt.output); (err != nil) != tt.want {
-				t.Errorf("judge = %v, want a failure: %v", err, tt.want)
-			}
+			err := judge(tt.failed, tt.output)
+			assert.Equalf(t, tt.want, err != nil, "judge = %v, want a failure: %v", err, tt.want)
 		})
 	}
 }

@@ -128,9 +128,8 @@ func TestDocFiles(t *testing.T) {
 		if doc.Name.Name == "main" {
 			start = "Command " + filepath.Base(dir) + " "
 		}
-		if text := doc.Doc.Text(); !strings.HasPrefix(text, start) {
-			t.Errorf("%s: the package comment begins %.40q, want %q", set.Position(doc.Package), text, start)
-		}
+		text := doc.Doc.Text()
+		assert.Truef(t, strings.HasPrefix(text, start), "%s: the package comment begins %.40q, want %q", set.Position(doc.Package), text, start)
 		others, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		require.NoError(t, err)
 		for _, path := range others {
@@ -158,9 +157,7 @@ func TestPureRoomsHaveNoClockAndNoGoroutine(t *testing.T) {
 	clocks := []string{"Now", "Since", "Until", "After", "Sleep"}
 	for _, room := range pureRooms {
 		paths, err := filepath.Glob(filepath.Join("../../..", room, "*.go"))
-		if err != nil || len(paths) == 0 {
-			t.Fatalf("%s: %d files, error %v", room, len(paths), err)
-		}
+		require.Truef(t, err == nil && len(paths) != 0, "%s: %d files, error %v", room, len(paths), err)
 		for _, path := range paths {
 			set := token.NewFileSet()
 			f, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution)
@@ -204,8 +201,6 @@ func golist(t *testing.T, args ...string) string {
 	list := exec.Command("go", append([]string{"list"}, args...)...)
 	list.Dir, list.Stderr = "../../..", &stderr
 	out, err := list.Output()
-	if err != nil || len(out) == 0 {
-		t.Fatalf("go list %s: %v, %d bytes\n%s", args, err, len(out), stderr.String())
-	}
+	require.Truef(t, err == nil && len(out) != 0, "go list %s: %v, %d bytes\n%s", args, err, len(out), stderr.String())
 	return string(out)
 }

@@ -53,9 +53,8 @@ func TestEachSettingOfANodePoolHasARow(t *testing.T) {
 		}
 	}
 	require.NoError(t, yaml.Unmarshal(raw, &definition))
-	if version := regexp.MustCompile(`@v(\d+\.\d+)`).FindStringSubmatch(dir); version == nil || !strings.Contains(string(page), "Karpenter\n"+version[1]) {
-		t.Errorf("the page is not about Karpenter %v", version)
-	}
+	version := regexp.MustCompile(`@v(\d+\.\d+)`).FindStringSubmatch(dir)
+	assert.Truef(t, version != nil && strings.Contains(string(page), "Karpenter\n"+version[1]), "the page is not about Karpenter %v", version)
 	found := 0
 	// the parts of a requirement, of a taint and of a reference
 	parts := " key operator values value effect timeAdded group kind name "
@@ -66,7 +65,5 @@ func TestEachSettingOfANodePoolHasARow(t *testing.T) {
 		found++
 		assert.Truef(t, regexp.MustCompile("`"+name+"[:`]").Match(page), "docs/coming-from-karpenter.md does not name %s", name)
 	})
-	if found < 12 {
-		t.Errorf("found %d settings: the definition has another form now", found)
-	}
+	assert.Truef(t, found >= 12, "found %d settings: the definition has another form now", found)
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/manifests"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/controlplane"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -21,7 +22,6 @@ func TestPluginsCertificatesAreValid(t *testing.T) {
 		t.Errorf("the API server accepts an unknown field:\n%s", out)
 	}
 	out, err := cluster.RunKubectl(t.Context(), string(shipped), "create", "-f", "-")
-	if want := strings.Count(string(shipped), "\nkind: "); err != nil || strings.Count(out, " created") != want {
-		t.Errorf("error %v, want %d objects:\n%s", err, want, out)
-	}
+	want := strings.Count(string(shipped), "\nkind: ")
+	assert.Truef(t, err == nil && strings.Count(out, " created") == want, "error %v, want %d objects:\n%s", err, want, out)
 }

@@ -55,9 +55,7 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	document, err := os.ReadFile(root + "/docs/install.md")
 	require.NoError(t, err)
 	commands := example.FindSubmatch(document)
-	if commands == nil {
-		t.Fatal("docs/install.md has no example of kustomize")
-	}
+	require.NotNil(t, commands, "docs/install.md has no example of kustomize")
 	dir := t.TempDir()
 	manifests, err := filepath.Abs(root + "/manifests")
 	require.NoError(t, err)
@@ -67,9 +65,8 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	shell := exec.CommandContext(t.Context(), "sh", "-euc", values.Replace(string(commands[1])))
 	shell.Dir = dir
 	shell.Env = append(os.Environ(), "PATH="+filepath.Dir(cluster.Kubectl())+":"+os.Getenv("PATH"), "KUBECONFIG="+cluster.Kubeconfig())
-	if out, err := shell.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	out, err := shell.CombinedOutput()
+	require.NoErrorf(t, err, "%s", out)
 
 	deployment, err := cluster.Client().AppsV1().Deployments("kube-system").Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
 	require.NoError(t, err)
@@ -84,9 +81,7 @@ func applyExample(t *testing.T, cluster *controlplane.Cluster) {
 	if want := (corev1.EnvVar{Name: "INTERRUPTION_QUEUE", Value: "https://queue.example.com/q"}); !slices.Contains(container.Env, want) {
 		t.Errorf("variables %v lack %v", container.Env, want)
 	}
-	if container.Image != "registry.example.com/mine:1" {
-		t.Errorf("image = %s", container.Image)
-	}
+	assert.Equal(t, "registry.example.com/mine:1", container.Image, "image")
 	account, err := cluster.Client().CoreV1().ServiceAccounts("kube-system").Get(t.Context(), "cluster-autoscaler", metav1.GetOptions{})
 	require.NoError(t, err)
 	if got, want := account.Annotations["eks.amazonaws.com/role-arn"], "arn:aws:iam::111122223333:role/r"; got != want {

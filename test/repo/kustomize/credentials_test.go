@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
 	"sigs.k8s.io/yaml"
@@ -25,9 +26,8 @@ func TestPodIdentityTakesNoRoleOfTheNode(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
 	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", host)
-	if got, err := accessKey(t); got != "node" {
-		t.Fatalf("without the component the access key is %q, %v, want the node's", got, err)
-	}
+	got, err := accessKey(t)
+	require.Equalf(t, "node", got, "without the component the access key, %v, want the node's", err)
 	var component struct{ Patches []struct{ Patch string } }
 	decode(t, filepath.Join(kustomize, "components", "pod-identity", "kustomization.yaml"), &component)
 	var patch appsv1.Deployment
@@ -35,13 +35,11 @@ func TestPodIdentityTakesNoRoleOfTheNode(t *testing.T) {
 	for _, variable := range patch.Spec.Template.Spec.Containers[0].Env {
 		t.Setenv(variable.Name, variable.Value)
 	}
-	if got, err := accessKey(t); err == nil {
-		t.Errorf("without an association the access key is %q, want an error", got)
-	}
+	got, err = accessKey(t)
+	assert.Errorf(t, err, "without an association the access key is %q, want an error", got)
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", host+"/association") // as EKS does it
-	if got, err := accessKey(t); got != "association" {
-		t.Errorf("with an association the access key is %q, %v", got, err)
-	}
+	got, err = accessKey(t)
+	assert.Equalf(t, "association", got, "with an association the access key, %v", err)
 }
 
 // credentialSources serves the node's role as the instance metadata service does, and under /association what EKS's agent serves.
@@ -88,8 +86,7 @@ func TestChinaHasRegionalSTS(t *testing.T) {
 	for _, region := range []string{"cn-north-1", "cn-northwest-1"} {
 		endpoint, err := sts.NewDefaultEndpointResolverV2().ResolveEndpoint(t.Context(), sts.EndpointParameters{Region: aws.String(region)}.WithDefaults())
 		require.NoError(t, err)
-		if want := "sts." + region + ".amazonaws.com.cn"; endpoint.URI.Host != want {
-			t.Errorf("STS of %s is %s, want %s", region, endpoint.URI.Host, want)
-		}
+		want := "sts." + region + ".amazonaws.com.cn"
+		assert.Equalf(t, want, endpoint.URI.Host, "STS of %s", region)
 	}
 }

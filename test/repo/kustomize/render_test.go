@@ -44,9 +44,7 @@ func kubectl(t *testing.T, args ...string) string {
 	var out, complaints bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), built.Kubectl, args...)
 	cmd.Stdout, cmd.Stderr = &out, &complaints
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("kubectl %s: %v\n%s%s", strings.Join(args, " "), err, out.String(), complaints.String())
-	}
+	require.NoErrorf(t, cmd.Run(), "kubectl %s\n%s%s", strings.Join(args, " "), out.String(), complaints.String())
 	return out.String()
 }
 
@@ -54,9 +52,7 @@ func kubectl(t *testing.T, args ...string) string {
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(kustomize, dir))
-	if err != nil || len(entries) == 0 {
-		t.Fatalf("no %s: %v", dir, err)
-	}
+	require.Truef(t, err == nil && len(entries) != 0, "no %s: %v", dir, err)
 	var found []string
 	for _, entry := range entries {
 		found = append(found, entry.Name())
@@ -113,12 +109,8 @@ func TestFlagsExist(t *testing.T) {
 	list, err := os.ReadFile(filepath.Join(root, "docs", "flags.md"))
 	require.NoError(t, err)
 	found := regexp.MustCompile(`- (--[a-z-]+)`).FindAllStringSubmatch(string(rendered), -1)
-	if len(found) == 0 {
-		t.Error("no component has a flag")
-	}
+	assert.True(t, len(found) != 0, "no component has a flag")
 	for _, flag := range found {
-		if !strings.Contains(string(list), "| `"+flag[1]+"` |") {
-			t.Errorf("%s is not in docs/flags.md", flag[1])
-		}
+		assert.Containsf(t, string(list), "| `"+flag[1]+"` |", "%s is not in docs/flags.md", flag[1])
 	}
 }

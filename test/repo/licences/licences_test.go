@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -35,9 +36,7 @@ func TestLicencesDocument(t *testing.T) {
 	require.NoError(t, err)
 	// go test remembers which files a test looked at, and does not see what the program reads.
 	require.NoError(t, scenario.LookAtSources("../../.."))
-	if string(got) != want {
-		t.Errorf("%s is out of date: run make licences", document)
-	}
+	assert.Equalf(t, want, string(got), "%s is out of date: run make licences", document)
 }
 
 func TestModuleWithoutPermittedLicenceIsNamed(t *testing.T) {
@@ -59,9 +58,8 @@ func TestModuleWithoutPermittedLicenceIsNamed(t *testing.T) {
 				require.NoError(t, errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)))
 			}
 			out, err := exec.Command(program, "-root="+root).CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "example.com/dep") || !strings.Contains(string(out), tt.want) {
-				t.Errorf("%v, want an error with %q:\n%s", err, tt.want, out)
-			}
+			assert.Truef(t, err != nil && strings.Contains(string(out), "example.com/dep") && strings.Contains(string(out), tt.want),
+				"%v, want an error with %q:\n%s", err, tt.want, out)
 		})
 	}
 }

@@ -77,9 +77,8 @@ func (g eksctlGroup) compare(t *testing.T, account fakeaws.Config) {
 	}
 	other := account.AutoScalingGroups[i]
 	managed := other.Name != g.Name
-	if g.Min != other.Min || g.Max != other.Max {
-		t.Errorf("%s: sizes %d to %d by eksctl, %d to %d by Terraform", g.Name, g.Min, g.Max, other.Min, other.Max)
-	}
+	assert.Truef(t, g.Min == other.Min && g.Max == other.Max,
+		"%s: sizes %d to %d by eksctl, %d to %d by Terraform", g.Name, g.Min, g.Max, other.Min, other.Max)
 	assert.Truef(t, slices.Equal(g.Zones, other.Zones), "%s: zones %q by eksctl, %q by Terraform", g.Name, g.Zones, other.Zones)
 	if want := typesOf(account, other); !slices.Equal(g.types(), want) {
 		t.Errorf("%s: types %q by eksctl, %q by Terraform", g.Name, g.types(), want)

@@ -109,9 +109,7 @@ func readExample(t *testing.T) example {
 	require.NoError(t, err)
 	e := example{groups: map[string]tfGroup{}, releases: map[string]tfHelmRelease{}}
 	for _, b := range blocks {
-		if err := e.add(b); err != nil {
-			t.Errorf("%s %s: %v", b.Type, strings.Join(b.Labels, "."), err)
-		}
+		assert.NoErrorf(t, e.add(b), "%s %s", b.Type, strings.Join(b.Labels, "."))
 	}
 	return e
 }
@@ -156,9 +154,8 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 		require.NoError(t, err)
 		return parsedJSON(t, strings.NewReplacer(with...).Replace(string(raw)))
 	}
-	if diff := cmp.Diff(shipped("policy-aws.json", "CLUSTER_NAME", "eksworkshop"), parsedJSON(t, e.policy.Policy)); diff != "" {
-		t.Errorf("policy (-manifests/iam +example):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(shipped("policy-aws.json", "CLUSTER_NAME", "eksworkshop"), parsedJSON(t, e.policy.Policy)),
+		"policy (-manifests/iam +example)")
 	want := shipped("trust-irsa-aws.json", "ACCOUNT_ID", "123456789012", "REGION", "us-west-2", "OIDC_ID", "ABCD")
 	assert.Empty(t, cmp.Diff(want, parsedJSON(t, e.role.Trust)), "trust policy (-manifests/iam +example)")
 	slices.Sort(e.attached)
@@ -177,22 +174,17 @@ func TestExampleGivesTheShippedPolicies(t *testing.T) {
 func parsedJSON(t *testing.T, text string) any {
 	t.Helper()
 	var value any
-	if err := json.Unmarshal([]byte(text), &value); err != nil {
-		t.Fatalf("%v in %s", err, text)
-	}
+	require.NoErrorf(t, json.Unmarshal([]byte(text), &value), "in %s", text)
 	return value
 }
 
 // Terraform leaves each group's desired capacity to the autoscaler, which finds the group and knows its nodes from zero.
 func TestExampleLeavesDesiredCapacityToTheAutoscaler(t *testing.T) {
 	e := readExample(t)
-	if len(e.groups) == 0 {
-		t.Fatal("no group")
-	}
+	require.True(t, len(e.groups) != 0, "no group")
 	for label, g := range e.groups {
-		if len(g.Lifecycle) != 1 || !slices.Equal(g.Lifecycle[0].Ignored, []string{"desired_capacity"}) {
-			t.Errorf("aws_autoscaling_group.%s: lifecycle %+v", label, g.Lifecycle)
-		}
+		assert.Truef(t, len(g.Lifecycle) == 1 && slices.Equal(g.Lifecycle[0].Ignored, []string{"desired_capacity"}),
+			"aws_autoscaling_group.%s: lifecycle %+v", label, g.Lifecycle)
 	}
 	server, err := fakeaws.Start(t.Context(), e.account)
 	require.NoError(t, err)
@@ -203,12 +195,8 @@ func TestExampleLeavesDesiredCapacityToTheAutoscaler(t *testing.T) {
 	}
 	groups := asgctl(t, "groups", "--node-group-auto-discovery=asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/"+cluster)
 	for _, g := range e.groups {
-		if !strings.Contains(groups, g.Name) {
-			t.Errorf("the autoscaler does not find group %s:\n%s", g.Name, groups)
-		}
-		if template := asgctl(t, "template", g.Name); !strings.Contains(template, "team") {
-			t.Errorf("nobody knows the label of a node of group %s:\n%s", g.Name, template)
-		}
+		assert.Containsf(t, groups, g.Name, "the autoscaler does not find group %s", g.Name)
+		assert.Containsf(t, asgctl(t, "template", g.Name), "team", "nobody knows the label of a node of group %s", g.Name)
 	}
 }
 
@@ -224,13 +212,9 @@ func TestExampleReleasesTheChart(t *testing.T) {
 	values := filepath.Join(t.TempDir(), "values.yaml")
 	require.NoError(t, os.WriteFile(values, []byte(release.Values[0]), 0o600))
 	out, err := exec.CommandContext(t.Context(), helm, "template", release.Name, release.Chart, "--namespace", release.Namespace, "--kube-version=1.35", "--values", values).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	require.NoErrorf(t, err, "%s", out)
 	for _, want := range []string{"--asg-interruption-queue=" + exampleQueue, `"eks.amazonaws.com/role-arn": "` + exampleRole + `"`, "registry.example.com/autoscaler:pushed",
 		"asg:tag=k8s.io/cluster-autoscaler/enabled,k8s.io/cluster-autoscaler/eksworkshop", "serviceAccountName: cluster-autoscaler\n"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the release lacks %q:\n%s", want, out)
-		}
+		assert.Containsf(t, string(out), want, "the release lacks %q:\n%s", want, out)
 	}
 }

@@ -62,9 +62,7 @@ func recipes(t *testing.T) (found []recipe, shared string) {
 		}
 		found = append(found, r)
 	}
-	if len(found) < 10 || shared == "" {
-		t.Fatalf("%d recipes, shared lines %q", len(found), shared)
-	}
+	require.Truef(t, len(found) >= 10 && shared != "", "%d recipes, shared lines %q", len(found), shared)
 	return found, shared
 }
 
@@ -128,16 +126,13 @@ func TestAsgctlPrintsWhatRecipesShow(t *testing.T) {
 					continue
 				}
 				shown++
-				if i := slices.IndexFunc(account.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == group[1] }); i < 0 {
-					t.Errorf("the snippets make no group %s", group[1])
-				}
+				i := slices.IndexFunc(account.AutoScalingGroups, func(g fakeaws.AutoScalingGroup) bool { return g.Name == group[1] })
+				assert.Truef(t, i >= 0, "the snippets make no group %s", group[1])
 				checkLines(t, asgctl(t, "template", group[1]), b)
 			}
 		})
 	}
-	if shown < 7 {
-		t.Errorf("%d outputs of asgctl: the recipes show them in another way now", shown)
-	}
+	assert.Truef(t, shown >= 7, "%d outputs of asgctl: the recipes show them in another way now", shown)
 }
 
 // asgctl returns what the command prints. Findings are no failure.
@@ -176,13 +171,10 @@ func TestEksctlMakesTheGroupsOfTerraform(t *testing.T) {
 					continue
 				}
 				file := decodeStrictly[eksctlFile](t, document)
-				if file.Metadata.Region != account.Region {
-					t.Errorf("eksctl in %q, Terraform in %q", file.Metadata.Region, account.Region)
-				}
+				assert.Truef(t, file.Metadata.Region == account.Region, "eksctl in %q, Terraform in %q", file.Metadata.Region, account.Region)
 				groups := append(file.NodeGroups, file.ManagedNodeGroups...)
-				if len(groups) != len(account.AutoScalingGroups) {
-					t.Errorf("%d groups by eksctl, %d by Terraform", len(groups), len(account.AutoScalingGroups))
-				}
+				assert.Truef(t, len(groups) == len(account.AutoScalingGroups),
+					"%d groups by eksctl, %d by Terraform", len(groups), len(account.AutoScalingGroups))
 				for _, g := range groups {
 					compared++
 					g.compare(t, account)
@@ -190,9 +182,7 @@ func TestEksctlMakesTheGroupsOfTerraform(t *testing.T) {
 			}
 		})
 	}
-	if compared < 7 {
-		t.Errorf("%d groups compared: the recipes show eksctl's files in another way now", compared)
-	}
+	assert.Truef(t, compared >= 7, "%d groups compared: the recipes show eksctl's files in another way now", compared)
 }
 
 func TestManifestsAreOfTheirKinds(t *testing.T) {
@@ -259,9 +249,7 @@ func decodeStrictly[T any](t *testing.T, text string) T {
 	require.NoError(t, yaml.Unmarshal([]byte(text), &plain))
 	raw, err := yaml.Marshal(plain)
 	require.NoError(t, err)
-	if err := strictyaml.UnmarshalStrict(raw, &v); err != nil {
-		t.Fatalf("%v in\n%s", err, text)
-	}
+	require.NoErrorf(t, strictyaml.UnmarshalStrict(raw, &v), "in\n%s", text)
 	return v
 }
 
@@ -275,18 +263,14 @@ func TestCostsAreComputedFromThePrices(t *testing.T) {
 		for _, row := range costRow.FindAllStringSubmatch(r.text, -1) {
 			rows++
 			price, currency := priceOf(t, r.account(t, shared).Region, row[2], row[3])
-			if row[4] != strconv.FormatFloat(price, 'f', -1, 64) || row[5] != currency || row[8] != currency {
-				t.Errorf("%s: %q, but the price is %v %s", r.name, row[0], price, currency)
-			}
+			assert.Truef(t, row[4] == strconv.FormatFloat(price, 'f', -1, 64) && row[5] == currency && row[8] == currency,
+				"%s: %q, but the price is %v %s", r.name, row[0], price, currency)
 			count, minutes, cost := number(t, row[1]), number(t, row[6]), number(t, row[7])
-			if want := count * price * minutes / 60; math.Abs(cost-want) > 0.005 {
-				t.Errorf("%s: %q, but it costs %.4f", r.name, row[0], want)
-			}
+			want := count * price * minutes / 60
+			assert.Truef(t, math.Abs(cost-want) <= 0.005, "%s: %q, but it costs %.4f", r.name, row[0], want)
 		}
 	}
-	if rows < 7 {
-		t.Errorf("%d costs: the recipes state them in another way now", rows)
-	}
+	assert.Truef(t, rows >= 7, "%d costs: the recipes state them in another way now", rows)
 }
 
 // priceOf returns the built-in price of an hour.
@@ -299,9 +283,8 @@ func priceOf(t *testing.T, region, instanceType, capacityType string) (float64, 
 		} `json:"prices"`
 	}
 	out := asgctl(t, "prices", instanceType, "--region", region, "--capacity-type", capacityType, "-o", "json")
-	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list.Prices) != 1 {
-		t.Fatalf("prices of %s in %s: %v in\n%s", instanceType, region, err, out)
-	}
+	err := json.Unmarshal([]byte(out), &list)
+	require.Truef(t, err == nil && len(list.Prices) == 1, "prices of %s in %s: %v in\n%s", instanceType, region, err, out)
 	return list.Prices[0].Amount, list.Prices[0].Currency
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
 )
@@ -43,9 +44,7 @@ func changelog(t *testing.T) []section {
 		line = strings.TrimRight(line, "\n")
 		if strings.HasPrefix(line, "## ") {
 			found := sectionLine.FindStringSubmatch(line)
-			if found == nil {
-				t.Fatalf("%q, want ## [VERSION] - DAY", line)
-			}
+			require.NotNilf(t, found, "%q, want ## [VERSION] - DAY", line)
 			sections = append(sections, section{version: found[1], day: found[2]})
 			continue
 		}
@@ -55,9 +54,8 @@ func changelog(t *testing.T) []section {
 		newest := &sections[len(sections)-1]
 		switch {
 		case strings.HasPrefix(line, "### "):
-			if kind = strings.TrimPrefix(line, "### "); !slices.Contains(kinds, kind) {
-				t.Fatalf("%q is no heading of Keep a Changelog: %q", line, kinds)
-			}
+			kind = strings.TrimPrefix(line, "### ")
+			require.Truef(t, slices.Contains(kinds, kind), "%q is no heading of Keep a Changelog: %q", line, kinds)
 		case strings.HasPrefix(line, "- "):
 			newest.changes = append(newest.changes, change{strings.ToLower(kind), strings.TrimPrefix(line, "- ")})
 		case strings.HasPrefix(line, "  "):
@@ -65,9 +63,7 @@ func changelog(t *testing.T) []section {
 			last.Description += " " + strings.TrimSpace(line)
 		}
 	}
-	if len(sections) == 0 {
-		t.Fatal("CHANGELOG.md has no section")
-	}
+	require.True(t, len(sections) != 0, "CHANGELOG.md has no section")
 	return sections
 }
 
@@ -81,9 +77,8 @@ func TestChartHasTheNewestChanges(t *testing.T) {
 		Annotations map[string]string
 	}
 	require.NoError(t, yaml.Unmarshal(text, &chart))
-	if chart.Version != newest.version || chart.AppVersion != newest.version {
-		t.Errorf("the chart has version %s and appVersion %s, and CHANGELOG.md begins with %s", chart.Version, chart.AppVersion, newest.version)
-	}
+	assert.Truef(t, chart.Version == newest.version && chart.AppVersion == newest.version,
+		"the chart has version %s and appVersion %s, and CHANGELOG.md begins with %s", chart.Version, chart.AppVersion, newest.version)
 	var changes []change
 	require.NoError(t, yaml.Unmarshal([]byte(chart.Annotations["artifacthub.io/changes"]), &changes))
 	if !slices.Equal(changes, newest.changes) {
@@ -102,9 +97,7 @@ func TestOnlyTheNewestSectionIsUnreleased(t *testing.T) {
 		if i > 0 && s.day == "Unreleased" {
 			t.Errorf("%s is unreleased below a newer version", s.version)
 		}
-		if len(s.changes) == 0 {
-			t.Errorf("%s has no changes", s.version)
-		}
+		assert.Truef(t, len(s.changes) != 0, "%s has no changes", s.version)
 	}
 }
 
@@ -127,9 +120,8 @@ func TestCheckFollowsTheSteps(t *testing.T) {
 	}
 	git := func(args ...string) {
 		t.Helper()
-		if out, err := run("git", args...); err != nil {
-			t.Fatalf("git %s: %v\n%s", args, err, out)
-		}
+		out, err := run("git", args...)
+		require.NoErrorf(t, err, "git %s\n%s", args, out)
 	}
 	replace := func(path, pattern, by string) {
 		t.Helper()
@@ -140,9 +132,8 @@ func TestCheckFollowsTheSteps(t *testing.T) {
 	}
 	refuses := func(version, want string) {
 		t.Helper()
-		if out, err := run("make", "release-check", "VERSION="+version); err == nil || !strings.Contains(out, want) {
-			t.Errorf("make release-check VERSION=%s: %v, want %q\n%s", version, err, want, out)
-		}
+		out, err := run("make", "release-check", "VERSION="+version)
+		assert.Truef(t, err != nil && strings.Contains(out, want), "make release-check VERSION=%s: %v, want %q\n%s", version, err, want, out)
 	}
 
 	git("init", "--quiet", "--initial-branch=main")

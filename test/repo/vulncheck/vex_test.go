@@ -50,9 +50,7 @@ func vexOf(t *testing.T, exceptions []exception, goMod []byte, version int) []by
 	}
 	for _, e := range exceptions {
 		required := regexp.MustCompile(`(?m)^\t` + regexp.QuoteMeta(e.Module) + ` (v\S+)`).FindSubmatch(goMod)
-		if required == nil {
-			t.Fatalf("%s: go.mod does not require %s", e.ID, e.Module)
-		}
+		require.NotNilf(t, required, "%s: go.mod does not require %s", e.ID, e.Module)
 		dependency := []component{{ID: "pkg:golang/" + e.Module + "@" + string(required[1])}}
 		s := statement{
 			Vulnerability: map[string]string{"name": e.ID},
@@ -87,9 +85,7 @@ func TestOpenVEXDocument(t *testing.T) {
 	if bytes.Equal(got, vexOf(t, exceptions, goMod, written.Version)) {
 		return
 	}
-	if !*update {
-		t.Fatal("docs/openvex.json is stale, run: go test ./test/repo/vulncheck -run OpenVEX -update")
-	}
+	require.True(t, *update, "docs/openvex.json is stale, run: go test ./test/repo/vulncheck -run OpenVEX -update")
 	require.NoError(t, os.WriteFile(document, vexOf(t, exceptions, goMod, written.Version+1), 0o644))
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -34,9 +35,7 @@ func TestPlantedVulnerabilityFailsTheCheck(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, id+".json"), []byte(text), 0o600))
 	}
 	err := check(t.Context(), "../../..", folder)
-	if err == nil {
-		t.Fatal("the check passes with a planted vulnerability")
-	}
+	require.Error(t, err, "the check passes with a planted vulnerability")
 	planted := 0
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		switch {
@@ -46,22 +45,18 @@ func TestPlantedVulnerabilityFailsTheCheck(t *testing.T) {
 			t.Errorf("unexpected: %s", line)
 		}
 	}
-	if planted != 1 {
-		t.Errorf("check = %v, want the planted vulnerability once", err)
-	}
+	assert.Equalf(t, 1, planted, "check = %v, want the planted vulnerability once", err)
 }
 
 func TestUnreachableDatabaseIsAnError(t *testing.T) {
 	missing := (&url.URL{Scheme: "file", Path: filepath.Join(t.TempDir(), "missing")}).String()
 	for _, db := range []string{missing, "http://127.0.0.1:1"} {
 		findings, err := scan(t.Context(), "../tools", db, "/proc/self/exe")
-		if err == nil || !strings.Contains(err.Error(), db) {
-			t.Errorf("scan with %s = %v, %v, want an error that names the database", db, findings, err)
-		}
+		assert.Truef(t, err != nil && strings.Contains(err.Error(), db),
+			"scan with %s = %v, %v, want an error that names the database", db, findings, err)
 	}
-	if _, err := index(t.TempDir(), t.TempDir()); err == nil {
-		t.Error("an empty folder is taken for a database")
-	}
+	_, err := index(t.TempDir(), t.TempDir())
+	assert.Error(t, err, "an empty folder is taken for a database")
 }
 
 func TestOnlyADatabaseThatAnswersIsReachable(t *testing.T) {
@@ -70,13 +65,10 @@ func TestOnlyADatabaseThatAnswersIsReachable(t *testing.T) {
 	defer good.Close()
 	bad := httptest.NewServer(http.NotFoundHandler())
 	defer bad.Close()
-	if err := reachable(t.Context(), good.URL); err != nil || <-paths != "/index/db.json" {
-		t.Errorf("reachable = %v, want a look at the index", err)
-	}
+	err := reachable(t.Context(), good.URL)
+	assert.Truef(t, err == nil && <-paths == "/index/db.json", "reachable = %v, want a look at the index", err)
 	for _, db := range []string{bad.URL, "http://127.0.0.1:1"} {
-		if reachable(t.Context(), db) == nil {
-			t.Errorf("%s counts as reachable", db)
-		}
+		assert.NotNilf(t, reachable(t.Context(), db), "%s counts as reachable", db)
 	}
 }
 

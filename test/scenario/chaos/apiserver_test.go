@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -51,22 +53,15 @@ func frontBefore(t *testing.T, server string) (*apiFront, string) {
 	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
 	config.CurrentContext = "c"
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, path); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, clientcmd.WriteToFile(*config, path))
 	front, err := newAPIFront(path, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = front.Close() })
 	front.begin(1, nil)
 	through, err := clientcmd.BuildConfigFromFlags("", front.kubeconfig)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := kubernetes.NewForConfigOrDie(through).Discovery().ServerVersion(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	_, err = kubernetes.NewForConfigOrDie(through).Discovery().ServerVersion()
+	require.NoError(t, err)
 	return front, through.Host
 }
 
@@ -89,16 +84,12 @@ func TestWriteOutlivesItsCaller(t *testing.T) {
 	defer behind.Close()
 	_, url := frontBefore(t, behind.URL)
 	request, err := http.NewRequestWithContext(killed, http.MethodPost, url+"/api/v1/namespaces/default/pods/a/eviction", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if response, err := http.DefaultClient.Do(request); err == nil {
 		response.Body.Close()
 		t.Error("the caller that was killed got an answer")
 	}
-	if err := <-broke; err != nil {
-		t.Errorf("the write broke off: %v", err)
-	}
+	assert.NoError(t, <-broke, "the write broke off")
 }
 
 func TestAPIFaultsHitOnlyTheirPaths(t *testing.T) {
@@ -106,18 +97,12 @@ func TestAPIFaultsHitOnlyTheirPaths(t *testing.T) {
 	front.inject("a", APIFault{Path: "/eviction", Status: http.StatusTooManyRequests})
 	status := func(path string) int {
 		response, err := client.Get(url + path)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		response.Body.Close()
 		return response.StatusCode
 	}
-	if got := status("/pods/a/eviction"); got != http.StatusTooManyRequests {
-		t.Errorf("eviction answered %d, want 429", got)
-	}
-	if got := status("/pods"); got != http.StatusOK {
-		t.Errorf("pods answered %d, want 200", got)
-	}
+	assert.Equal(t, http.StatusTooManyRequests, status("/pods/a/eviction"), "eviction answered, want 429")
+	assert.Equal(t, http.StatusOK, status("/pods"), "pods answered, want 200")
 	front.clear("a")
 	if got := status("/pods/a/eviction"); got != http.StatusOK || front.hits() != 1 || !front.troubled(time.Minute) {
 		t.Errorf("after the fault: eviction answered %d, %d hits, troubled %t", got, front.hits(), front.troubled(time.Minute))
@@ -137,26 +122,19 @@ func TestHangEndsWithItsFault(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	front.clear("a")
-	if err := <-answered; err == nil {
-		t.Error("a request that hung was answered")
-	}
+	assert.Error(t, <-answered, "a request that hung was answered")
 }
 
 func TestCutBreaksWatchesOnly(t *testing.T) {
 	front, client, url := frontOf(t)
 	response, err := client.Get(url + "/pods?watch=true")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	front.inject("a", APIFault{Cut: true})
-	if _, err := response.Body.Read(make([]byte, 1)); err == nil {
-		t.Error("the watch goes on")
-	}
+	_, err = response.Body.Read(make([]byte, 1))
+	assert.Error(t, err, "the watch goes on")
 	again, err := client.Get(url + "/pods")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	again.Body.Close()
 }
 
@@ -182,19 +160,13 @@ func TestLostAnswersLeaveTheirWritesDone(t *testing.T) {
 			front, url, passed := countedFront(t)
 			front.inject("a", tt.fault)
 			request, err := http.NewRequestWithContext(t.Context(), tt.method, url+tt.path, strings.NewReader("{}"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			response, err := http.DefaultClient.Do(request)
 			if err == nil {
 				response.Body.Close()
 			}
-			if spoilt := err != nil || response.StatusCode != http.StatusOK; spoilt != tt.spoilt {
-				t.Errorf("spoilt = %t, want %t", spoilt, tt.spoilt)
-			}
-			if got := passed.Load(); got != 1 {
-				t.Errorf("the API server got %d requests, want 1", got)
-			}
+			assert.Equal(t, tt.spoilt, err != nil || response.StatusCode != http.StatusOK, "spoilt")
+			assert.EqualValues(t, 1, passed.Load(), "requests that the API server got")
 		})
 	}
 }
@@ -208,9 +180,7 @@ func TestLeaderIsKilledAtTheNthWrite(t *testing.T) {
 			answered := 0
 			for range 3 {
 				request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/api/v1/nodes/a", strings.NewReader("{}"))
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				if response, err := http.DefaultClient.Do(request); err == nil {
 					response.Body.Close()
 					answered++
@@ -220,9 +190,8 @@ func TestLeaderIsKilledAtTheNthWrite(t *testing.T) {
 			if late {
 				want = 2
 			}
-			if killed.Load() != 1 || answered != 2 || carriedOut.Load() != want {
-				t.Errorf("%d killed, %d of 3 writes answered, %d writes at the kill; want 1, 2 and %d", killed.Load(), answered, carriedOut.Load(), want)
-			}
+			assert.Truef(t, killed.Load() == 1 && answered == 2 && carriedOut.Load() == want,
+				"%d killed, %d of 3 writes answered, %d writes at the kill; want 1, 2 and %d", killed.Load(), answered, carriedOut.Load(), want)
 		})
 	}
 }

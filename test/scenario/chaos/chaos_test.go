@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/scenario"
 )
 
@@ -22,13 +25,9 @@ func TestAutoscalerRecoversFromChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs control planes for most of a minute")
 	}
-	if err := scenario.LookAtSources("../../.."); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, scenario.LookAtSources("../../.."))
 	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, seed := range shortSeeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			t.Parallel()
@@ -46,13 +45,9 @@ func TestSoakOfHalfAMinute(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a control plane for more than a minute")
 	}
-	if err := scenario.LookAtSources("../../.."); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, scenario.LookAtSources("../../.."))
 	binary, err := scenario.BuildAutoscaler(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	result := runPlan(t, NewSoakPlan(1, 30*time.Second), binary)
 	waited := 0.0 // seconds in which a sample kept the next one from beginning
 	for _, s := range result.Samples {
@@ -62,27 +57,19 @@ func TestSoakOfHalfAMinute(t *testing.T) {
 		t.Fatalf("%d samples, which waited %.0f s for the groups, want one each five seconds beside that", got, waited)
 	}
 	for _, s := range result.Samples {
-		if s.Resident <= 0 || s.Goroutines <= 0 || s.Calls <= 0 {
-			t.Errorf("sample without memory, goroutines or calls: %+v", s)
-		}
+		assert.Truef(t, s.Resident > 0 && s.Goroutines > 0 && s.Calls > 0, "sample without memory, goroutines or calls: %+v", s)
 	}
 }
 
 func runPlan(t *testing.T, p Plan, binary string) Result {
 	t.Helper()
 	lab, err := NewLab(t.Context(), Options{Dir: t.TempDir(), Binary: binary, Progress: t.Output()})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer func() {
-		if err := lab.Close(); err != nil {
-			t.Error(err)
-		}
+		assert.NoError(t, lab.Close())
 	}()
 	result, err := lab.Run(t.Context(), p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Log(result)
 	if len(result.Violations) > 0 {
 		t.Errorf("%s\n%s", p, left(t, lab.folder(p)))
@@ -97,15 +84,11 @@ const logTail = 16 << 10
 func left(t *testing.T, folder string) string {
 	t.Helper()
 	entries, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var text strings.Builder
 	for _, entry := range entries {
 		raw, err := os.ReadFile(filepath.Join(folder, entry.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if filepath.Ext(entry.Name()) == ".log" {
 			raw = raw[max(0, len(raw)-logTail):]
 		}

@@ -3,6 +3,8 @@ package chaos
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -19,18 +21,15 @@ func TestUsersTouchOnlyNodesThatCanGo(t *testing.T) {
 		config.AutoScalingGroups[n].Desired = 1
 	}
 	aws, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer aws.Close()
 	client := fake.NewClientset()
 	kept := ""
 	for _, g := range aws.Groups() {
 		for _, i := range g.Instances {
 			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: i.Node, UID: types.UID(i.ID)}}
-			if _, err := client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
-				t.Fatal(err)
-			}
+			_, err := client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{})
+			require.NoError(t, err)
 			if g.Name == "web-a" {
 				kept = i.Node
 			}
@@ -39,20 +38,16 @@ func TestUsersTouchOnlyNodesThatCanGo(t *testing.T) {
 	r := &run{plan: p, aws: aws, account: account(p), client: client, users: users{cordoned: map[types.UID]string{}}}
 	cordoned := func() (count int) {
 		nodes, err := r.nodes(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for name, node := range nodes {
-			if node.Spec.Unschedulable != r.users.has(&node) {
-				t.Errorf("node %s is cordoned: %t, by a user: %t", name, node.Spec.Unschedulable, r.users.has(&node))
-			}
+			assert.Truef(t, node.Spec.Unschedulable == r.users.has(&node),
+				"node %s is cordoned: %t, by a user: %t", name, node.Spec.Unschedulable, r.users.has(&node))
 			if node.Spec.Unschedulable {
 				count++
 			}
 		}
-		if _, there := nodes[kept]; !there || nodes[kept].Spec.Unschedulable {
-			t.Error("a user touched the node of a group with a minimum")
-		}
+		_, there := nodes[kept]
+		assert.True(t, there && !nodes[kept].Spec.Unschedulable, "a user touched the node of a group with a minimum")
 		return count
 	}
 	for _, step := range []struct {
@@ -65,20 +60,14 @@ func TestUsersTouchOnlyNodesThatCanGo(t *testing.T) {
 		{Step{Kind: UserDeletes, Count: 10}, 0, 0},
 	} {
 		begin, end := r.userActs(step.Step)
-		if err := begin(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if got := cordoned(); got != step.want {
-			t.Errorf("%s: %d nodes are cordoned, want %d", step.Kind, got, step.want)
-		}
+		require.NoError(t, begin(t.Context()))
+		got := cordoned()
+		assert.Truef(t, got == step.want, "%s: %d nodes are cordoned, want %d", step.Kind, got, step.want)
 		if end != nil {
-			if err := end(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, end(t.Context()))
 		}
-		if got := cordoned(); got != step.wantEnd {
-			t.Errorf("%s: %d nodes are cordoned in the end, want %d", step.Kind, got, step.wantEnd)
-		}
+		got = cordoned()
+		assert.Truef(t, got == step.wantEnd, "%s: %d nodes are cordoned in the end, want %d", step.Kind, got, step.wantEnd)
 	}
 	if nodes, _ := r.nodes(t.Context()); len(nodes) != 1 {
 		t.Errorf("%d nodes are left, want the one that users leave alone", len(nodes))

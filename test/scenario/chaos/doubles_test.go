@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
@@ -18,9 +19,7 @@ func TestWishesAreReadFromLogs(t *testing.T) {
 		{at: at.Add(250 * time.Millisecond), group: "gpu", to: 1}, {at: at.Add(500 * time.Millisecond), group: "web", from: 1, to: 3},
 		{at: at.Add(500 * time.Millisecond), group: "db", to: 2, zonal: true}, {at: at.Add(time.Second), group: "web", more: true},
 	}
-	if diff := cmp.Diff(want, wishes(2026, first, second+third), cmp.AllowUnexported(wish{})); diff != "" {
-		t.Errorf("wishes (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, wishes(2026, first, second+third), cmp.AllowUnexported(wish{})), "wishes (-want +got)")
 }
 
 func TestRepeatedRequestsAreDoubles(t *testing.T) {
@@ -94,9 +93,7 @@ func TestRepeatedRequestsAreDoubles(t *testing.T) {
 				group.MixedInstancesPolicy = &fakeaws.MixedInstancesPolicy{Overrides: []fakeaws.Override{{InstanceType: "m5.large", WeightedCapacity: tt.weight}}}
 			}
 			j.doubles(tt.events, tt.wishes, []fakeaws.AutoScalingGroup{group})
-			if j.wrongs.Doubles != tt.doubles {
-				t.Errorf("doubles = %d, want %d: %q", j.wrongs.Doubles, tt.doubles, j.violations)
-			}
+			assert.Equalf(t, tt.doubles, j.wrongs.Doubles, "doubles: %q", j.violations)
 		})
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -73,9 +75,7 @@ func TestOnlyUndrainedNodesByTheAutoscalerAreLost(t *testing.T) {
 		{name: "EC2 takes it", events: []fakeaws.Event{about(fakeaws.Reclaimed, "i-1", "")}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost; got != tt.lost {
-				t.Errorf("lost = %d, want %d", got, tt.lost)
-			}
+			assert.Equal(t, tt.lost, judged(append(launched("i-1", "i-2"), tt.events...)).wrongs.Lost, "lost")
 		})
 	}
 }
@@ -108,9 +108,8 @@ func TestDrainedNodeWithNewPodsIsReused(t *testing.T) {
 		}
 		b.see(about(fakeaws.Terminated, id, ""))
 	}
-	if want := (Wrongs{Reused: 1}); j.wrongs != want {
-		t.Errorf("wrongs = %+v, want %+v: %q", j.wrongs, want, j.violations)
-	}
+	want := (Wrongs{Reused: 1})
+	assert.Equalf(t, want, j.wrongs, "wrongs: %q", j.violations)
 }
 
 func TestLoweringBelowMembersIsViolation(t *testing.T) {
@@ -132,9 +131,7 @@ func TestLoweringBelowMembersIsViolation(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			j := judged(append(launched("i-1", "i-2"), tt.events...))
-			if got := j.wrongs.Lowered > 0; got != tt.guilty {
-				t.Errorf("violations = %q, want any: %t", j.violations, tt.guilty)
-			}
+			assert.Equalf(t, tt.guilty, j.wrongs.Lowered > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
 		})
 	}
 }
@@ -206,12 +203,9 @@ func TestSummaryCountsFailuresAndFaults(t *testing.T) {
 		Runs: 100, Failed: []string{"7"}, Without: []string{"8"}, Wrongs: Wrongs{Stalls: 1},
 		Faults: map[Kind]int{Latency: 100}, Calls: 1000, Spoiled: 200, Nominations: 3, Limits: limitCounts{},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("summary (-want +got):\n%s", diff)
-	}
-	if line := results[7].String(); !strings.Contains(line, "FAILED: not every pod runs") {
-		t.Errorf("line of a failed run = %q", line)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "summary (-want +got)")
+	line := results[7].String()
+	assert.Containsf(t, line, "FAILED: not every pod runs", "line of a failed run = %q", line)
 }
 
 func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
@@ -254,9 +248,8 @@ func TestBurstBringsNoMoreNodesThanItsPods(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var j judge
-			if j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more); j.wrongs.Surplus != tt.want {
-				t.Errorf("surplus = %d, want %d: %q", j.wrongs.Surplus, tt.want, j.violations)
-			}
+			j.surplus(append(slices.Clone(tt.before), tt.events...), len(tt.before), groups, tt.more)
+			assert.Equalf(t, tt.want, j.wrongs.Surplus, "surplus: %q", j.violations)
 		})
 	}
 }
@@ -290,15 +283,11 @@ func TestOnlyUsersLeaveCordonedNodes(t *testing.T) {
 						_, _ = client.CoreV1().Nodes().Update(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u"}}, metav1.UpdateOptions{})
 					})
 				}
-				if err := r.judgeCordons(t.Context()); err != nil {
-					t.Fatal(err)
-				}
-				if r.wrongs.Cordoned != tt.cordoned || r.wrongs.Others != tt.others {
-					t.Errorf("cordoned = %d, others = %d, want %d and %d: %q", r.wrongs.Cordoned, r.wrongs.Others, tt.cordoned, tt.others, r.violations)
-				}
-				if got := time.Since(start); got < tt.after || got > tt.after+time.Second {
-					t.Errorf("judged after %s, want %s", got, tt.after)
-				}
+				require.NoError(t, r.judgeCordons(t.Context()))
+				assert.Truef(t, r.wrongs.Cordoned == tt.cordoned && r.wrongs.Others == tt.others,
+					"cordoned = %d, others = %d, want %d and %d: %q", r.wrongs.Cordoned, r.wrongs.Others, tt.cordoned, tt.others, r.violations)
+				got := time.Since(start)
+				assert.Truef(t, got >= tt.after && got <= tt.after+time.Second, "judged after %s, want %s", got, tt.after)
 			})
 		})
 	}
@@ -309,9 +298,7 @@ func TestAskedForReadsTheCoresLog(t *testing.T) {
 I1120 executor.go:164] Scale-up: setting group web/z-a size to 2
 `, "I1120 orchestrator.go:265] Final scale-up plan: [{web 3->4 (max: 8)}]\n", "I1120 orchestrator.go:265] Final scale-up plan: [{web/z-b 2->5 (max: 5)}]\n")
 	want := map[place]int{{"web", "z-a"}: 2, {"web", "z-b"}: 4, {"web", ""}: 1}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(place{})); diff != "" {
-		t.Errorf("asked for (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, got, cmp.AllowUnexported(place{})), "asked for (-want +got)")
 }
 
 // synchronous are the events of our own launch of one instance in a zone.
@@ -342,9 +329,7 @@ func TestLaunchInUnrequestedZoneIsViolation(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var j judge
 			j.misplaced(tt.events, tt.log)
-			if got := len(j.violations) > 0; got != tt.guilty {
-				t.Errorf("violations = %q, want any: %t", j.violations, tt.guilty)
-			}
+			assert.Equalf(t, tt.guilty, len(j.violations) > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
 		})
 	}
 }
@@ -375,9 +360,7 @@ func TestUndisturbedLimitsAndZones(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			var j judge
 			j.undisturbed(start, tt.events, groups, tt.log)
-			if got := len(j.violations) > 0; got != tt.guilty {
-				t.Errorf("violations = %q, want any: %t", j.violations, tt.guilty)
-			}
+			assert.Equalf(t, tt.guilty, len(j.violations) > 0, "violations = %q, want any: %t", j.violations, tt.guilty)
 		})
 	}
 }
@@ -438,9 +421,7 @@ I1124 1 orchestrator.go:127] "The other pods wait for the next loop, because --m
 		{"all fire", []Result{hurried, hurried, {Traits: Traits{Hurried: true}, Limits: limitCounts{"binpacking of a scale-up": 1}}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if diff := cmp.Diff(tt.silent, Summarize(tt.results).Silent); diff != "" {
-				t.Errorf("silent (-want +got):\n%s", diff)
-			}
+			assert.Empty(t, cmp.Diff(tt.silent, Summarize(tt.results).Silent), "silent (-want +got)")
 		})
 	}
 	if got, want := Summarize([]Result{hurried}).Limits.String(), "binpacking of a group 1, binpacking of a scale-up 0, loop 1, plan 2"; got != want {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,16 +22,11 @@ func TestMovingPlansKillLeadersInEachStep(t *testing.T) {
 	amid, after, out := map[string]int{}, map[string]int{}, map[string]int{}
 	for seed := range uint64(100) {
 		p := NewMovingPlan(seed + 1)
-		if diff := cmp.Diff(p, NewMovingPlan(seed+1)); diff != "" {
-			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
-		}
-		if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
-			t.Errorf("seed %d: steps are not in order:\n%s", p.Seed, p)
-		}
+		assert.Emptyf(t, cmp.Diff(p, NewMovingPlan(seed+1)), "seed %d (-first +second)", seed)
+		assert.Truef(t, slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }),
+			"seed %d: steps are not in order:\n%s", p.Seed, p)
 		for _, s := range p.Steps {
-			if s.At+s.For > p.length() {
-				t.Errorf("seed %d: not within %s: %s", p.Seed, p.length(), s)
-			}
+			assert.Truef(t, s.At+s.For <= p.length(), "seed %d: not within %s: %s", p.Seed, p.length(), s)
 			if s.Kind == KillInMove {
 				amid[s.Target]++
 			}
@@ -38,37 +35,26 @@ func TestMovingPlansKillLeadersInEachStep(t *testing.T) {
 			after[step]++
 		}
 		out[p.Moving.Out]++
-		if p.Faults()[NewTemplate] < 2 {
-			t.Errorf("seed %d has %d new templates", p.Seed, p.Faults()[NewTemplate])
-		}
+		assert.Truef(t, p.Faults()[NewTemplate] >= 2, "seed %d has %d new templates", p.Seed, p.Faults()[NewTemplate])
 	}
 	for _, step := range append(slices.Clone(moveSteps), atClosed, atRestart) {
-		if amid[step] == 0 || after[step] == 0 {
-			t.Errorf("of 100 seeds, %d kill the leader at %q amid faults, %d after them", amid[step], step, after[step])
-		}
+		assert.Truef(t, amid[step] != 0 && after[step] != 0,
+			"of 100 seeds, %d kill the leader at %q amid faults, %d after them", amid[step], step, after[step])
 	}
-	if out[webPods] == 0 || out[gpuPods] == 0 || out[""] == 0 {
-		t.Errorf("pools without capacity: %v", out)
-	}
+	assert.Truef(t, out[webPods] != 0 && out[gpuPods] != 0 && out[""] != 0, "pools without capacity: %v", out)
 }
 
 func TestAccountOfMovingPlanHasItsVersions(t *testing.T) {
 	config := account(NewMovingPlan(1))
 	for _, template := range config.LaunchTemplates {
-		if len(template.Versions) != versions {
-			t.Errorf("%q has %d versions, want %d", template.Name, len(template.Versions), versions)
-		}
+		assert.Lenf(t, template.Versions, versions, "%q has versions", template.Name)
 	}
 	aws, err := fakeaws.Start(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer aws.Close()
 	r := &run{aws: aws, account: config, moves: rotation{edited: map[string]time.Time{}}}
 	r.newTemplate(webPods, versions)
-	if len(r.moves.edited) != 3 {
-		t.Errorf("edited %v, want the three groups of web", r.moves.edited)
-	}
+	assert.Len(t, r.moves.edited, 3, "edited, want the three groups of web")
 }
 
 func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
@@ -78,9 +64,7 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 			node.Spec.Taints = append(node.Spec.Taints, corev1.Taint{Key: key})
 		}
 		body, err := json.Marshal(node)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return body
 	}
 	placing := move.State{Step: move.Placing}
@@ -105,9 +89,7 @@ func TestStepOfAMoveIsReadFromItsWrite(t *testing.T) {
 				got = append(got, step)
 			}
 		}
-		if diff := cmp.Diff(tt.want, got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", tt.name, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(tt.want, got), "%s (-want +got)", tt.name)
 	}
 }
 

@@ -10,19 +10,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
 func TestSeedGivesTheSamePlan(t *testing.T) {
 	for seed := range uint64(50) {
-		if diff := cmp.Diff(NewPlan(seed, false), NewPlan(seed, false)); diff != "" {
-			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(NewPlan(seed, false), NewPlan(seed, false)), "seed %d (-first +second)", seed)
 	}
-	if cmp.Equal(NewPlan(1, false).Steps, NewPlan(5, false).Steps) {
-		t.Error("seeds 1 and 5 give the same steps")
-	}
+	assert.False(t, cmp.Equal(NewPlan(1, false).Steps, NewPlan(5, false).Steps), "seeds 1 and 5 give the same steps")
 }
 
 func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
@@ -52,9 +50,8 @@ func TestPlansCoverEveryFaultInEveryMode(t *testing.T) {
 	} {
 		for _, mode := range modes {
 			for replicas := 1; replicas <= 2; replicas++ {
-				if at := (place{kind, mode, replicas}); seen[at] == 0 {
-					t.Errorf("200 seeds have no %+v", at)
-				}
+				at := (place{kind, mode, replicas})
+				assert.Truef(t, seen[at] != 0, "200 seeds have no %+v", at)
 			}
 		}
 	}
@@ -70,23 +67,16 @@ func TestPlansCoverEveryTraitInEveryMode(t *testing.T) {
 		for trait := range strings.SplitSeq(strings.TrimSuffix(p.Traits.String(), ", "), ", ") {
 			seen[p.Mode][trait]++
 		}
-		if p.Faults()[StaleReads] == 0 {
-			t.Errorf("seed %d has no stale readings", p.Seed)
-		}
+		assert.Truef(t, p.Faults()[StaleReads] != 0, "seed %d has no stale readings", p.Seed)
 	}
 	for _, mode := range modes {
 		for _, trait := range []string{"strict", "queue", "drains at risk", "hooks", "capacity rebalancing", "weights", "mixed policy", "budgets",
 			"units of hardware", "late nodes", "start-up taints", "divided GPUs", "hurried", "unlisted", "killed in the burst"} {
-			if seen[mode][trait] < 10 {
-				t.Errorf("of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
-			}
+			assert.Truef(t, seen[mode][trait] >= 10, "of 100 seeds in mode %q, %d have %s, want 10 at least", mode, seen[mode][trait], trait)
 		}
-		if got := seen[mode]["weights"]; got < 40 {
-			t.Errorf("of 100 seeds in mode %q, %d have weights, want about half: zonal plans have none", mode, got)
-		}
-		if got := seen[mode]["usual refresh"]; got != 50 {
-			t.Errorf("of 100 seeds in mode %q, %d have the usual refresh, want half", mode, got)
-		}
+		got := seen[mode]["weights"]
+		assert.Truef(t, got >= 40, "of 100 seeds in mode %q, %d have weights, want about half: zonal plans have none", mode, got)
+		assert.Equalf(t, 50, seen[mode]["usual refresh"], "of 100 seeds in mode %q, have the usual refresh, want half", mode)
 	}
 }
 
@@ -98,13 +88,10 @@ func TestEveryFaultIsOverInTime(t *testing.T) {
 
 func overInTime(t *testing.T, p Plan) {
 	t.Helper()
-	if !slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }) {
-		t.Errorf("seed %d: steps are not in order:\n%s", p.Seed, p)
-	}
+	assert.Truef(t, slices.IsSortedFunc(p.Steps, func(a, b Step) int { return int(a.At - b.At) }),
+		"seed %d: steps are not in order:\n%s", p.Seed, p)
 	for _, s := range p.Steps {
-		if s.At < 0 || s.At >= Length || s.At+s.For > Length {
-			t.Errorf("seed %d: not within %s: %s", p.Seed, Length, s)
-		}
+		assert.Truef(t, s.At >= 0 && s.At < Length && s.At+s.For <= Length, "seed %d: not within %s: %s", p.Seed, Length, s)
 	}
 }
 
@@ -127,9 +114,8 @@ func leavesEachWorkloadAPool(t *testing.T, config fakeaws.Config) {
 			}
 		}
 		delete(left, partPods) // its group keeps the node that it has
-		if want := map[string]bool{webPods: true, gpuPods: true}; !cmp.Equal(left, want) {
-			t.Errorf("lack of %+v leaves capacity to %v, want %v", lack, left, want)
-		}
+		want := map[string]bool{webPods: true, gpuPods: true}
+		assert.Truef(t, cmp.Equal(left, want), "lack of %+v leaves capacity to %v, want %v", lack, left, want)
 	}
 }
 
@@ -177,9 +163,7 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := tt.plan.Allowance(); got != tt.want {
-				t.Errorf("allowance = %s, want %s", got, tt.want)
-			}
+			assert.Equal(t, tt.want, tt.plan.Allowance(), "allowance")
 		})
 	}
 }
@@ -188,9 +172,7 @@ func TestAccountOfEveryPlanTakesItsSteps(t *testing.T) {
 	for seed := range uint64(20) {
 		for _, p := range []Plan{NewPlan(seed, false), NewPlan(seed, true)} {
 			aws, err := fakeaws.Start(t.Context(), account(p))
-			if err != nil {
-				t.Fatalf("seed %d: %v", seed, err)
-			}
+			require.NoErrorf(t, err, "seed %d", seed)
 			r := &run{plan: p, aws: aws}
 			for _, s := range p.Steps {
 				if s.Deed != nil {
@@ -199,13 +181,9 @@ func TestAccountOfEveryPlanTakesItsSteps(t *testing.T) {
 				if s.Kind == Garbage {
 					err = r.litter(s)
 				}
-				if err != nil {
-					t.Errorf("seed %d: %s: %v", seed, s, err)
-				}
+				assert.NoErrorf(t, err, "seed %d: %s", seed, s)
 			}
-			if err := aws.Close(); err != nil {
-				t.Error(err)
-			}
+			assert.NoError(t, aws.Close())
 		}
 	}
 }
@@ -219,9 +197,8 @@ func TestWeightsOfAGroupDiffer(t *testing.T) {
 		for _, o := range g.MixedInstancesPolicy.Overrides {
 			seen[weightOf(g, o.InstanceType)] = true
 		}
-		if len(seen) < 2 || seen[0] || lightest(g) != 2 {
-			t.Errorf("weights of %q = %v, the least %d; want two, the least 2", g.Name, seen, lightest(g))
-		}
+		assert.Truef(t, len(seen) >= 2 && !seen[0] && lightest(g) == 2,
+			"weights of %q = %v, the least %d; want two, the least 2", g.Name, seen, lightest(g))
 	}
 }
 
@@ -243,21 +220,16 @@ func TestPlainPlansStayTheSame(t *testing.T) {
 	for seed := range uint64(200) {
 		p := NewPlan(seed+1, false)
 		world, err := json.Marshal(account(p))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		fmt.Fprintf(hash, "%s%s%q\n", p, world, flags(p))
 	}
-	if got := fmt.Sprintf("%x", hash.Sum(nil)); got != plainPlans {
-		t.Errorf("hash of the plans = %s, want %s", got, plainPlans)
-	}
+	got := fmt.Sprintf("%x", hash.Sum(nil))
+	assert.Truef(t, got == plainPlans, "hash of the plans = %s, want %s", got, plainPlans)
 }
 
 func TestSeedGivesTheSameZonalPlan(t *testing.T) {
 	for seed := range uint64(50) {
-		if diff := cmp.Diff(NewPlan(seed, true), NewPlan(seed, true)); diff != "" {
-			t.Errorf("seed %d (-first +second):\n%s", seed, diff)
-		}
+		assert.Emptyf(t, cmp.Diff(NewPlan(seed, true), NewPlan(seed, true)), "seed %d (-first +second)", seed)
 	}
 }
 
@@ -278,19 +250,13 @@ func TestTwentyZonalPlansCoverEveryZonalFault(t *testing.T) {
 			anew++
 		}
 		for _, app := range []string{diskPods, pinnedPods, evenPods} {
-			if p.Wanted()[app] == 0 {
-				t.Errorf("seed %d wants no pod of %q in the end", p.Seed, app)
-			}
+			assert.Truef(t, p.Wanted()[app] != 0, "seed %d wants no pod of %q in the end", p.Seed, app)
 		}
 	}
 	for _, kind := range []Kind{LaunchRefused, ZoneOut, Rebalancing, ZonalTag} {
-		if faults[kind] < 5 {
-			t.Errorf("%d steps of the kind %q, want some", faults[kind], kind)
-		}
+		assert.Truef(t, faults[kind] >= 5, "%d steps of the kind %q, want some", faults[kind], kind)
 	}
-	if anew < 5 || anew == 20 {
-		t.Errorf("%d of 20 plans end with a new start, want some and not all", anew)
-	}
+	assert.Truef(t, anew >= 5 && anew != 20, "%d of 20 plans end with a new start, want some and not all", anew)
 }
 
 func TestZonalPlansHaveOnlyZonalGroups(t *testing.T) {
@@ -300,9 +266,8 @@ func TestZonalPlansHaveOnlyZonalGroups(t *testing.T) {
 			t.Errorf("AZRebalance of %q is not suspended", g.Name)
 		}
 	}
-	if got := len(dividedNames()); got < 3 {
-		t.Errorf("%d groups have several zones", got)
-	}
+	got := len(dividedNames())
+	assert.Truef(t, got >= 3, "%d groups have several zones", got)
 }
 
 // A pool without capacity is remembered for minutes. A zonal plan in which a workload had no pool left in a zone that its pods
@@ -320,9 +285,7 @@ func TestEveryZonalLackLeavesPoolsInEachZone(t *testing.T) {
 		}
 		for pool, zones := range need {
 			for _, zone := range zones {
-				if !left[pool+zone] {
-					t.Errorf("lack of %+v leaves no capacity to %q in %q", lack, pool, zone)
-				}
+				assert.Truef(t, left[pool+zone], "lack of %+v leaves no capacity to %q in %q", lack, pool, zone)
 			}
 		}
 	}
@@ -347,9 +310,7 @@ func TestOnlyLongMemoriesNeedANewStart(t *testing.T) {
 		{name: "a zone has no spot capacity", step: Step{Kind: NoCapacity, Shortage: &fakeaws.Shortage{Zone: zoneC, CapacityType: "spot"}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := (Plan{Zonal: true, Steps: []Step{tt.step}}).startsAnew(); got != tt.want {
-				t.Errorf("starts anew = %t, want %t", got, tt.want)
-			}
+			assert.Equal(t, tt.want, (Plan{Zonal: true, Steps: []Step{tt.step}}).startsAnew(), "starts anew")
 			if (Plan{Steps: []Step{tt.step}}).startsAnew() {
 				t.Error("so does a plan that is not zonal")
 			}

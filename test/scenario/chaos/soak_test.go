@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/assert"
 )
 
 func TestSoakHasWholeDay(t *testing.T) {
@@ -12,9 +14,7 @@ func TestSoakHasWholeDay(t *testing.T) {
 	last := map[string]int{}
 	for _, s := range p.Steps {
 		kinds[s.Kind]++
-		if s.At < 0 || s.At+s.For > p.Day {
-			t.Errorf("%s is not within the day", s)
-		}
+		assert.Truef(t, s.At >= 0 && s.At+s.For <= p.Day, "%s is not within the day", s)
 		if s.API != nil && s.For > 8*time.Second {
 			t.Errorf("%s: the replica has ten seconds to renew its lease", s)
 		}
@@ -28,9 +28,7 @@ func TestSoakHasWholeDay(t *testing.T) {
 	if kinds[Pods] != 2*hours*changes || kinds[Interruption] != hours/4 || kinds[Reclaim] != hours/4 || kinds[Rollout] != 8 {
 		t.Errorf("%v, want changes of load each quarter of an hour, an interruption or a reclaim every two hours, and four rollouts of two workloads", kinds)
 	}
-	if last[webPods] < 24 || last[gpuPods] != 4 {
-		t.Errorf("peaks are %v", last)
-	}
+	assert.Truef(t, last[webPods] >= 24 && last[gpuPods] == 4, "peaks are %v", last)
 }
 
 func TestGrowthOverDayIsAViolation(t *testing.T) {
@@ -49,9 +47,8 @@ func TestGrowthOverDayIsAViolation(t *testing.T) {
 				r.samples = append(r.samples, Sample{After: float64(n) * 60, Resident: tt.resident(n), Goroutines: tt.goroutines(n)})
 			}
 			r.flat()
-			if got := strings.Join(r.violations, "\n"); (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
-				t.Errorf("violations %q, want one of %q", got, tt.want)
-			}
+			got := strings.Join(r.violations, "\n")
+			assert.Truef(t, (got == "") == (tt.want == "") && strings.Contains(got, tt.want), "violations %q, want one of %q", got, tt.want)
 		})
 	}
 }

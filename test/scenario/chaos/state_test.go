@@ -3,6 +3,8 @@ package chaos
 import (
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
 )
 
@@ -28,9 +30,7 @@ func TestGroupAtItsLeastEndsNothing(t *testing.T) {
 			for _, w := range tt.weights {
 				g.Instances = append(g.Instances, fakeaws.InstanceState{Weight: w})
 			}
-			if got := least(g, tt.lower); got != tt.want {
-				t.Errorf("least(%d desired, weights %v, minimum %d) = %t, want %t", tt.desired, tt.weights, tt.lower, got, tt.want)
-			}
+			assert.Equalf(t, tt.want, least(g, tt.lower), "least(%d desired, weights %v, minimum %d)", tt.desired, tt.weights, tt.lower)
 		})
 	}
 }

@@ -89,7 +89,6 @@ var (
 	grafanaColors    = []string{"", "thresholds"}
 )
 
-// readDashboard returns the dashboard.
 func readDashboard(t *testing.T) dashboard {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader([]byte(read(t, "manifests/monitoring/dashboard.json"))))

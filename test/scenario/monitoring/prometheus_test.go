@@ -121,7 +121,6 @@ type want struct {
 	met  func(sample) bool
 }
 
-// number wants a series with a number.
 func number(expr string) want {
 	return want{expr, func(s sample) bool { _, ok := s.float(); return ok }}
 }

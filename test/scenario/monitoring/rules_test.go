@@ -47,7 +47,6 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// rules returns the recording rules and the alerts.
 func rules(t *testing.T) (records, alerts []rule) {
 	t.Helper()
 	var file ruleFile

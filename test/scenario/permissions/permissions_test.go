@@ -393,9 +393,8 @@ func TestEachActionMakesItsDifference(t *testing.T) {
 				return cmp.Diff(u.without, u.see(w))
 			})
 			denials := w.AWS.Denials()
-			if slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }) {
-				t.Errorf("denied %+v, want %s alone", denials, action)
-			}
+			assert.Falsef(t, slices.ContainsFunc(denials, func(d fakeaws.Denial) bool { return d.Action != action }),
+				"denied %+v, want %s alone", denials, action)
 		})
 	}
 }
@@ -431,9 +430,7 @@ func TestStartNeedsTheGroups(t *testing.T) {
 	now := onWait{RealClock: clock.RealClock{}, do: cancel}
 	err = asg.NewCache(asg.Options{AutoScaling: c.AutoScaling, Launches: launchspec.APIs{EC2: c.EC2, EKS: c.EKS}, Clock: now,
 		Discovery: ownership.Discovery{Filters: []ownership.TagFilter{{{Key: awsworld.EnabledTag}}}}}).Start(ctx)
-	if err == nil || !strings.Contains(err.Error(), action) {
-		t.Errorf("start gave %v, want an error that names %s", err, action)
-	}
+	assert.Truef(t, err != nil && strings.Contains(err.Error(), action), "start gave %v, want an error that names %s", err, action)
 }
 
 // onWait is a clock that does something when somebody waits.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -30,9 +31,8 @@ func TestNodeThatASuspendedGroupOwesIsNoPlace(t *testing.T) {
 	if !strings.HasPrefix(s.headline, "1 pod waits: "+says) || !strings.HasPrefix(s.explain, says) || !strings.Contains(s.explain, "aws autoscaling resume-processes") {
 		t.Errorf("the page begins with %q, explain says:\n%s", s.headline, s.explain)
 	}
-	if strings.Contains(s.page, "no group helps") || !strings.Contains(s.page, "still no node") {
-		t.Errorf("the page does not say that there is no node:\n%s", s.page)
-	}
+	assert.Truef(t, !strings.Contains(s.page, "no group helps") && strings.Contains(s.page, "still no node"),
+		"the page does not say that there is no node:\n%s", s.page)
 }
 
 // An instance runs and its kubelet never registers.
@@ -61,9 +61,8 @@ func TestInstanceThatDoesNotJoin(t *testing.T) {
 		t.Errorf("pod %+v and node %+v, want both to name the instance", pod, node)
 	}
 	s := look(t, a.collector.Record, "default", "waiting")
-	if !strings.HasPrefix(s.headline, "1 pod waits: "+says) || !strings.HasPrefix(s.explain, says) {
-		t.Errorf("the page begins with %q, explain says:\n%s", s.headline, s.explain)
-	}
+	assert.Truef(t, strings.HasPrefix(s.headline, "1 pod waits: "+says) && strings.HasPrefix(s.explain, says),
+		"the page begins with %q, explain says:\n%s", s.headline, s.explain)
 	a.next = a.next.Add(15 * time.Minute)
 	a.loop(t)
 	a.world.Eventually(func() string {

@@ -58,16 +58,12 @@ func TestOldFactsComeWithTheirAge(t *testing.T) {
 	read()
 	s := look(t, a.collector.Record, "default", "waiting")
 	const old, why = "These facts are ", "s old: AWS denies DescribeAutoScalingGroups (AccessDenied)"
-	if !strings.HasPrefix(s.headline, old) || !strings.HasSuffix(s.headline, why) {
-		t.Errorf("the page begins with %q", s.headline)
-	}
+	assert.Truef(t, strings.HasPrefix(s.headline, old) && strings.HasSuffix(s.headline, why), "the page begins with %q", s.headline)
 	assert.Truef(t, strings.Contains(s.page, "By these facts: 1 pod waits: "+full), "the page does not say what the facts mean:\n%s", s.page)
-	if line, _, _ := strings.Cut(s.top, "\n"); !strings.HasPrefix(line, old) || !strings.HasSuffix(line, why) {
-		t.Errorf("top begins with %q", line)
-	}
-	if !strings.HasPrefix(s.explain, old) || !strings.Contains(s.explain, why) || !strings.Contains(s.explain, "\n"+full+"\n") {
-		t.Errorf("explain says:\n%s", s.explain)
-	}
+	line, _, _ := strings.Cut(s.top, "\n")
+	assert.Truef(t, strings.HasPrefix(line, old) && strings.HasSuffix(line, why), "top begins with %q", line)
+	assert.Truef(t, strings.HasPrefix(s.explain, old) && strings.Contains(s.explain, why) && strings.Contains(s.explain, "\n"+full+"\n"),
+		"explain says:\n%s", s.explain)
 	for name, text := range map[string]string{"page": s.page, "top": s.top, "explain": s.explain} {
 		if !strings.Contains(text, "allow autoscaling:DescribeAutoScalingGroups in the autoscaler's IAM policy") ||
 			!strings.Contains(text, "fakeaws is not authorized to perform: autoscaling:DescribeAutoScalingGroups because no identity-based policy allows") {

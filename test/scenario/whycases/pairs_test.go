@@ -8,6 +8,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -120,9 +121,8 @@ func testPair(t *testing.T, first, second trouble, one, other string) {
 		}
 	} else {
 		before, after := strings.Index(pod.Cause.Message, said(first, one)), strings.Index(pod.Cause.Message, said(second, other))
-		if pod.Cause.Code != first.code || before < 0 || after < before || !strings.Contains(pod.Cause.Remedy, first.remedy) {
-			t.Errorf("cause %+v, want first %q and then %q", pod.Cause, said(first, one), said(second, other))
-		}
+		assert.Truef(t, pod.Cause.Code == first.code && before >= 0 && after >= before && strings.Contains(pod.Cause.Remedy, first.remedy),
+			"cause %+v, want first %q and then %q", pod.Cause, said(first, one), said(second, other))
 	}
 	fault := a.world.AWS.Deny("DescribeAutoScalingGroups")
 	for range 2 {
@@ -130,9 +130,8 @@ func testPair(t *testing.T, first, second trouble, one, other string) {
 	}
 	a.loop(t)
 	a.world.AWS.ClearFaults(fault)
-	if again := waitingPod(t, a); again.Cause != pod.Cause {
-		t.Errorf("cause by old facts %+v, want %+v", again.Cause, pod.Cause)
-	}
+	again := waitingPod(t, a)
+	assert.Truef(t, again.Cause == pod.Cause, "cause by old facts %+v, want %+v", again.Cause, pod.Cause)
 	s := look(t, a.collector.Record, "default", "waiting")
 	for name, text := range map[string]string{"page": s.headline, "top": s.top, "explain": s.explain} {
 		if age := strings.Index(text, "These facts are "); age < 0 || !strings.Contains(text, "old: AWS denies") || strings.Contains(text[:age], `group "`) {

@@ -181,9 +181,8 @@ func parse(t testing.TB, args []string) (config.AutoscalingOptions, string, []de
 
 func scan(t testing.TB, text, format string, into ...any) {
 	t.Helper()
-	if _, err := fmt.Sscanf(text, format, into...); err != nil {
-		t.Fatalf("%q: %v", text, err)
-	}
+	_, err := fmt.Sscanf(text, format, into...)
+	require.NoErrorf(t, err, "%q", text)
 }
 
 // autoscaler is the core's loop with the adapters that the causes come from.
@@ -247,9 +246,7 @@ func newAutoscaler(t testing.TB, w *awsworld.World, collector *decisions.Collect
 		AutoscalingKubeClients: &cacontext.AutoscalingKubeClients{ListerRegistry: kubelisters.NewListerRegistryWithDefaultListers(factory),
 			ClientSet: client, Recorder: recorder, LogRecorder: log},
 	}, factory)
-	if coreErr != nil {
-		t.Fatal(coreErr)
-	}
+	require.NoError(t, coreErr)
 	factory.Start(t.Context().Done())
 	factory.WaitForCacheSync(t.Context().Done())
 	cache.WaitForCacheSync(t.Context().Done(), follows.HasSynced)

@@ -49,9 +49,7 @@ func TestFirstLineNamesTheCause(t *testing.T) {
 				require.NoError(t, os.WriteFile(file, c.withWant(before, got), 0o644))
 				return
 			}
-			if diff := cmp.Diff(string(c.Files[WantFile]), got); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", c.About, diff)
-			}
+			assert.Emptyf(t, cmp.Diff(string(c.Files[WantFile]), got), "%s (-want +got)", c.About)
 			event := "Normal NotTriggerScaleUp pod didn't trigger scale-up: " + o.Reason.Message
 			if o.State == string(decision.PodHelpless) && !slices.Contains(o.Events, event) {
 				t.Errorf("the events %q do not say %q", o.Events, event)
@@ -89,9 +87,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 	assert.Empty(t, cmp.Diff([]decision.Reason{want}, served), "causes in the JSON (-want +got)")
 
 	page := html.UnescapeString(string(get(t, server.URL+pages.Path)))
-	if !strings.Contains(page, "<bdi>"+o.Reason.Message+"</bdi>") {
-		t.Errorf("the cause is not on the page:\n%s", page)
-	}
+	assert.Contains(t, page, "<bdi>"+o.Reason.Message+"</bdi>", "the cause is not on the page")
 
 	var stdout, stderr strings.Builder
 	command.Run(t.Context(), "asgctl", append(c.Explain(), "--url", server.URL), &stdout, &stderr, "")
@@ -99,9 +95,7 @@ func checkReaders(t *testing.T, c *Case, o Outcome) {
 	if kind == "node" {
 		line, _, _ = strings.Cut(line, " ("+o.State) // and since when
 	}
-	if line != o.Reason.Message {
-		t.Errorf("asgctl begins %q, want %q\n%s", line, o.Reason.Message, stderr.String())
-	}
+	assert.Truef(t, line == o.Reason.Message, "asgctl begins %q, want %q\n%s", line, o.Reason.Message, stderr.String())
 }
 
 // get returns the body of a page.
@@ -111,8 +105,6 @@ func get(t *testing.T, address string) []byte {
 	require.NoError(t, err)
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s answers %s, %v: %s", address, response.Status, err, body)
-	}
+	require.Truef(t, err == nil && response.StatusCode == http.StatusOK, "%s answers %s, %v: %s", address, response.Status, err, body)
 	return body
 }

@@ -6,6 +6,9 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
 	"github.com/asg-autoscaler/asg-autoscaler/test/bench/cost/mix"
 )
 
@@ -106,19 +109,14 @@ func TestBoundsNeverExceedCheapestPacking(t *testing.T) {
 			continue // the limits of the groups leave pods over
 		}
 		b := Of(p)
-		if b.Fractional > optimum+1e-9 || b.WholePods > optimum+1e-9 {
-			t.Errorf("round %d: bounds %+v are above the optimum %v of %+v", round, b, optimum, p)
-		}
-		if b.WholePods < b.Fractional {
-			t.Errorf("round %d: the bound with whole pods is below the other: %+v", round, b)
-		}
+		assert.Truef(t, b.Fractional <= optimum+1e-9 && b.WholePods <= optimum+1e-9,
+			"round %d: bounds %+v are above the optimum %v of %+v", round, b, optimum, p)
+		assert.Truef(t, b.WholePods >= b.Fractional, "round %d: the bound with whole pods is below the other: %+v", round, b)
 		if b.Fractional > 0.999*optimum && optimum > 0 {
 			tight++
 		}
 	}
-	if tight == 0 {
-		t.Error("no bound came near an optimum: they say nothing")
-	}
+	assert.True(t, tight != 0, "no bound came near an optimum: they say nothing")
 }
 
 func TestBoundMatchesFormulas(t *testing.T) {
@@ -156,9 +154,8 @@ func TestBoundMatchesFormulas(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			b := Of(tt.p)
-			if math.Abs(b.Fractional-tt.fractional) > 1e-3 || math.Abs(b.WholePods-tt.whole) > 1e-3 {
-				t.Errorf("bounds %+v, want %v and %v", b, tt.fractional, tt.whole)
-			}
+			assert.Truef(t, math.Abs(b.Fractional-tt.fractional) <= 1e-3 && math.Abs(b.WholePods-tt.whole) <= 1e-3,
+				"bounds %+v, want %v and %v", b, tt.fractional, tt.whole)
 		})
 	}
 }
@@ -171,12 +168,9 @@ func TestMixBoundCountsWhatANodeHasOneOf(t *testing.T) {
 		`{"name": "a", "count": 4, "cpu": "10m", "onePerNode": true}`,
 	} {
 		m, err := mix.Parse([]byte(`{"types": [{"name": "n", "cpu": 4, "memory": "8Gi", "price": 1}], "pods": [` + pods + `]}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if b := Of(OfMix(m)); math.Abs(b.Fractional-4) > 1e-3 {
-			t.Errorf("pods %s have the bound %v, want 4", pods, b.Fractional)
-		}
+		require.NoError(t, err)
+		b := Of(OfMix(m))
+		assert.Truef(t, math.Abs(b.Fractional-4) <= 1e-3, "pods %s have the bound %v, want 4", pods, b.Fractional)
 	}
 }
 
@@ -185,8 +179,7 @@ func TestTooHighPricesAreScaledDown(t *testing.T) {
 	p := Problem{Groups: []Group{{PerHour: 1, Max: 1000, Offers: []float64{8}}},
 		Kinds: []Kind{{Count: 100, Requests: []float64{3}, Fits: []bool{true}}}}
 	for _, values := range [][]float64{{0.1}, {0.375}, {5}, {1e9}} {
-		if got := p.checked(values, []float64{0}, p.fractionalFill); got > 37.5 {
-			t.Errorf("prices %v make a bound of %v, above the 37.5 that it may be", values, got)
-		}
+		got := p.checked(values, []float64{0}, p.fractionalFill)
+		assert.Truef(t, got <= 37.5, "prices %v make a bound of %v, above the 37.5 that it may be", values, got)
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 )
 
 func TestExampleFileMatchesItsComments(t *testing.T) {
 	m, err := Read("../testdata/shop.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	type row struct {
 		Name, Type string
 		Spot       bool
@@ -33,12 +33,9 @@ func TestExampleFileMatchesItsComments(t *testing.T) {
 		{"own.small", "own.small", false, 0.15, 1000, "3900m"},
 		{"own.gpu", "own.gpu", false, 0.6, 1000, "7800m"},
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("groups (-want +got):\n%s", diff)
-	}
-	if len(m.Pods) != 57 || len(m.DaemonSets) != 1 || m.Currency != "USD" {
-		t.Errorf("%d pods, %d daemon sets, in %s; want 57, 1, in USD", len(m.Pods), len(m.DaemonSets), m.Currency)
-	}
+	assert.Empty(t, cmp.Diff(want, got), "groups (-want +got)")
+	assert.Truef(t, len(m.Pods) == 57 && len(m.DaemonSets) == 1 && m.Currency == "USD",
+		"%d pods, %d daemon sets, in %s; want 57, 1, in USD", len(m.Pods), len(m.DaemonSets), m.Currency)
 	for _, tt := range []struct {
 		pod, group int
 		want       bool
@@ -49,48 +46,35 @@ func TestExampleFileMatchesItsComments(t *testing.T) {
 		{pod: 30, group: 0, want: false},
 		{pod: 56, group: 5, want: true}, // model on its GPU
 	} {
-		if got := Suits(m.Pods[tt.pod], m.Groups[tt.group].Node); got != tt.want {
-			t.Errorf("pod %s suits group %s: %t, want %t", m.Pods[tt.pod].Name, m.Groups[tt.group].Name, got, tt.want)
-		}
+		assert.Equalf(t, tt.want, Suits(m.Pods[tt.pod], m.Groups[tt.group].Node),
+			"pod %s suits group %s", m.Pods[tt.pod].Name, m.Groups[tt.group].Name)
 	}
 }
 
 func TestTypesAloneMakeAGroupEach(t *testing.T) {
 	m, err := Parse([]byte(`{"types": ["m5.large", {"name": "mine", "cpu": 8, "memory": "32Gi", "gpu": 2, "price": 0.5}],
 		"pods": [{"count": 3, "cpu": 0.5, "memory": "1Gi", "resources": {"nvidia.com/gpu": 1}}, {"cpu": "250m"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(m.Groups) != 2 || m.Groups[1].PerHour != 0.5 || len(m.Pods) != 4 {
-		t.Errorf("%d groups and %d pods, the second group at %v; want 2, 4 and 0.5", len(m.Groups), len(m.Pods), m.Groups[1].PerHour)
-	}
+	require.NoError(t, err)
+	assert.Truef(t, len(m.Groups) == 2 && m.Groups[1].PerHour == 0.5 && len(m.Pods) == 4,
+		"%d groups and %d pods, the second group at %v; want 2, 4 and 0.5", len(m.Groups), len(m.Pods), m.Groups[1].PerHour)
 	gpus := m.Groups[1].Node.Status.Allocatable["nvidia.com/gpu"]
-	if gpus.Value() != 2 {
-		t.Errorf("%v GPUs, want 2", gpus.Value())
-	}
+	assert.EqualValues(t, 2, gpus.Value(), "GPUs")
 	asked := m.Pods[0].Spec.Containers[0].Resources.Requests
-	if asked.Cpu().MilliValue() != 500 || asked.Name("nvidia.com/gpu", "").Value() != 1 {
-		t.Errorf("the first pod asks for %v", asked)
-	}
+	assert.Truef(t, asked.Cpu().MilliValue() == 500 && asked.Name("nvidia.com/gpu", "").Value() == 1, "the first pod asks for %v", asked)
 }
 
 func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
 	m, err := Parse([]byte(`{"types": [{"name": "four", "cpu": 48, "memory": "192Gi", "gpu": 4, "price": 4}],
 		"pods": [{"cpu": 1, "claims": 2, "volumes": 3, "spread": "zone"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	g, pod := m.Groups[0], m.Pods[0]
 	counted := g.Node.Status.Allocatable["nvidia.com/gpu"]
-	if g.Devices != 4 || !counted.IsZero() {
-		t.Errorf("%d GPUs by claims and %v by count, want 4 by claims alone", g.Devices, counted.Value())
-	}
+	assert.Truef(t, g.Devices == 4 && counted.IsZero(),
+		"%d GPUs by claims and %v by count, want 4 by claims alone", g.Devices, counted.Value())
 	asked, offered := Requests(pod), g.Offers()
 	for name, want := range map[corev1.ResourceName][2]int64{devices: {2, 4}, volumes: {3, 25}} {
 		a, o := asked[name], offered[name]
-		if got := [2]int64{a.Value(), o.Value()}; got != want {
-			t.Errorf("%s: asked for and offered %v, want %v", name, got, want)
-		}
+		assert.Equalf(t, want, [2]int64{a.Value(), o.Value()}, "%s: asked for and offered", name)
 	}
 	if len(pod.Spec.ResourceClaims) != 1 || len(pod.Spec.Volumes) != 3 || pod.Spec.TopologySpreadConstraints[0].TopologyKey != corev1.LabelTopologyZone {
 		t.Errorf("the pod has claims %v, volumes %v and spread %v", pod.Spec.ResourceClaims, pod.Spec.Volumes, pod.Spec.TopologySpreadConstraints)
@@ -99,13 +83,9 @@ func TestClaimsHaveADriverShareTheGPUsOut(t *testing.T) {
 
 func TestExclusiveNamesWhatANodeHasOneOf(t *testing.T) {
 	m, err := Parse([]byte(`{"types": ["m5.large"], "pods": [{"name": "a", "onePerNode": true, "exclusive": "disk", "hostPort": 80}, {"name": "b"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	want := [][]string{{"app=a", "asg-autoscaler/exclusive=disk", "port 80"}, nil}
-	if diff := cmp.Diff(want, [][]string{Exclusive(m.Pods[0]), Exclusive(m.Pods[1])}); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
-	}
+	assert.Empty(t, cmp.Diff(want, [][]string{Exclusive(m.Pods[0]), Exclusive(m.Pods[1])}), "names (-want +got)")
 }
 
 func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
@@ -141,35 +121,24 @@ func TestUnusableFilesAreRefusedWithReason(t *testing.T) {
 		{"one workload twice", `{"types": ["m5.large"], "pods": [{"name": "a", "cpu": 1}, {"name": "a", "cpu": 2}]}`, `two pods are called "a-0"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Parse([]byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error %v, want one with %q", err, tt.want)
-			}
+			_, err := Parse([]byte(tt.text))
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error %v, want one with %q", err, tt.want)
 		})
 	}
 }
 
 func TestSeededMixesAreTheSameEachTime(t *testing.T) {
 	first, err := Seeded()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	again, err := Seeded()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(first) != 16 {
-		t.Errorf("%d mixes, want 16", len(first))
-	}
+	require.NoError(t, err)
+	assert.Len(t, first, 16, "mixes")
 	for i, m := range first {
-		if diff := cmp.Diff(summaryOf(m), summaryOf(again[i])); diff != "" {
-			t.Errorf("mix %q (-first +second):\n%s", m.Name, diff)
-		}
-		if n := len(m.Pods); n < 50 || n > 5000 {
-			t.Errorf("mix %q has %d pods, want 50 to 5000", m.Name, n)
-		}
-		if n := len(m.Groups); n < 10 || n > 70 {
-			t.Errorf("mix %q has %d groups, want 10 to 70", m.Name, n)
-		}
+		assert.Emptyf(t, cmp.Diff(summaryOf(m), summaryOf(again[i])), "mix %q (-first +second)", m.Name)
+		n := len(m.Pods)
+		assert.Truef(t, n >= 50 && n <= 5000, "mix %q has %d pods, want 50 to 5000", m.Name, n)
+		n = len(m.Groups)
+		assert.Truef(t, n >= 10 && n <= 70, "mix %q has %d groups, want 10 to 70", m.Name, n)
 	}
 }
 

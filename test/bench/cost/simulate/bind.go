@@ -130,7 +130,6 @@ func (b *boundNode) takes(pod *corev1.Pod, requests []int64) bool {
 	return true
 }
 
-// put puts a pod on the node.
 func (b *boundNode) put(pod *corev1.Pod, requests []int64) {
 	for i, n := range requests {
 		b.room[i] -= n

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/klog/v2"
 
@@ -83,22 +85,12 @@ func TestRunEndsWhenRunnablePodsHaveNodes(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			m, err := mix.Parse([]byte(tt.mix))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			got, err := Run(t.Context(), m, tt.expander)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.asked, got.Asked.Count); diff != "" {
-				t.Errorf("asked for (-want +got):\n%s", diff)
-			}
-			if diff := cmp.Diff(tt.settled, got.Settled.Count); diff != "" {
-				t.Errorf("in the end (-want +got):\n%s", diff)
-			}
-			if got.Unplaced != tt.unplaced {
-				t.Errorf("%d pods unplaced, want %d", got.Unplaced, tt.unplaced)
-			}
+			require.NoError(t, err)
+			assert.Empty(t, cmp.Diff(tt.asked, got.Asked.Count), "asked for (-want +got)")
+			assert.Empty(t, cmp.Diff(tt.settled, got.Settled.Count), "in the end (-want +got)")
+			assert.Equal(t, tt.unplaced, got.Unplaced, "pods unplaced")
 		})
 	}
 }
@@ -107,9 +99,7 @@ func TestRunEndsWhenRunnablePodsHaveNodes(t *testing.T) {
 func TestSchedulerSpreadsPods(t *testing.T) {
 	m, err := mix.Parse([]byte(`{"types": [{"name": "large", "cpu": 64, "memory": "256Gi", "price": 1}, {"name": "small", "cpu": 4, "memory": "16Gi", "price": 1}],
 		"pods": [{"count": 4, "cpu": 1, "memory": "4Gi", "spread": "node"}]}`))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s := newScheduler(m.Pods)
 	for _, g := range m.Groups {
 		g.Node.Name = g.Name

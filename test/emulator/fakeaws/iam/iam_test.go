@@ -63,12 +63,10 @@ func parsed(t *testing.T, texts []string) []*Document {
 
 func TestUncheckedActionNeedsEveryResource(t *testing.T) {
 	request := Request{Action: "ec2:DescribeImages", Resource: "*"}
-	if got := Evaluate(parsed(t, []string{policy(allow("ec2:*", "arn:aws:ec2:*:*:*"))}), request); got != ImplicitlyDenied {
-		t.Errorf("a policy for ARNs: decision %d, want %d", got, ImplicitlyDenied)
-	}
-	if got := Evaluate(parsed(t, []string{policy(allow("ec2:*", "*"))}), request); got != Allowed {
-		t.Errorf("a policy for every resource: decision %d, want %d", got, Allowed)
-	}
+	got := Evaluate(parsed(t, []string{policy(allow("ec2:*", "arn:aws:ec2:*:*:*"))}), request)
+	assert.Truef(t, got == ImplicitlyDenied, "a policy for ARNs: decision %d, want %d", got, ImplicitlyDenied)
+	got = Evaluate(parsed(t, []string{policy(allow("ec2:*", "*"))}), request)
+	assert.Truef(t, got == Allowed, "a policy for every resource: decision %d, want %d", got, Allowed)
 }
 
 // The rules and several rows are from the IAM user guide, "IAM JSON policy elements: Condition operators".
@@ -109,9 +107,7 @@ func TestConditions(t *testing.T) {
 			}
 			statement := `{"Effect": "Allow", "Action": "sqs:*", "Resource": "*", "Condition": {` + tt.condition + `}}`
 			got := Evaluate(parsed(t, []string{policy(statement)}), Request{Action: "sqs:SendMessage", Resource: "*", Keys: keys})
-			if (got == Allowed) != tt.want {
-				t.Errorf("decision %d, want allowed = %v", got, tt.want)
-			}
+			assert.Equalf(t, tt.want, got == Allowed, "decision %d, want allowed = %v", got, tt.want)
 		})
 	}
 }
@@ -145,9 +141,8 @@ func TestParseRefusesWhatItDoesNotEvaluate(t *testing.T) {
 		{"no value", condition(`"StringEquals": {"aws:ResourceTag/a": []}`), "has no value"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Parse([]byte(tt.text)); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("error = %v, want one with %q", err, tt.want)
-			}
+			_, err := Parse([]byte(tt.text))
+			assert.Truef(t, err != nil && strings.Contains(err.Error(), tt.want), "error = %v, want one with %q", err, tt.want)
 		})
 	}
 }
