@@ -20,7 +20,6 @@ func (p *Process) newMeasures(factory informers.SharedInformerFactory) (*status.
 	return reaction, nil
 }
 
-// measure registers the metrics of the record.
 func (p *Process) measure() *decisionmetrics.Metrics {
 	measures := decisionmetrics.New(decisionmetrics.Options{
 		Registerer: legacyregistry.Registerer(), Report: p.record.Report, PerNodeGroup: p.core.EmitPerNodeGroupMetrics})
