@@ -118,7 +118,7 @@ func TestChosenNodeStaysChosen(t *testing.T) {
 		t.Errorf("%s, want its pods to keep it no more", result(d))
 	}
 	f.groups["a"].Timed = nil
-	got = result(f.decide(m, noon.Add(5*time.Minute)))
+	got := result(f.decide(m, noon.Add(5*time.Minute)))
 	assert.Truef(t, got == "a-0 held: unsure", "%s, want the move to be unsure", got)
 }
 

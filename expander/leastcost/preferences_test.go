@@ -1,6 +1,7 @@
 package leastcost
 
 import (
+	"strings"
 	"testing"
 	"time"
 
