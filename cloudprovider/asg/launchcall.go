@@ -119,7 +119,7 @@ func (c *Cache) launchInstances(ctx context.Context, g *group.Group, o launchReq
 func (c *Cache) isNoRefusalOfTheCall(err error) bool {
 	switch awsmessage.OfCode(awsclient.Code(err)) {
 	case awsmessage.Permission:
-		return !awsclient.IsForbidden(err)
+		return awsclient.IsUnauthenticated(err)
 	case awsmessage.Transient:
 		return awsclient.IsRefused(err)
 	case awsmessage.Throttle:

@@ -43,6 +43,12 @@ func IsForbidden(err error) bool {
 	return slices.Contains([]string{"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "Client.UnauthorizedOperation"}, Code(err))
 }
 
+// IsUnauthenticated reports whether AWS does not know the caller, because the credentials are not valid.
+func IsUnauthenticated(err error) bool {
+	return slices.Contains([]string{"AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature", "InvalidClientTokenId", "InvalidIdentityToken",
+		"SignatureDoesNotMatch", "UnrecognizedClientException", "WebIdentityErr"}, Code(err))
+}
+
 // IsNotFound reports whether the object that was asked for does not exist: an Auto Scaling group, launch template, launch
 // configuration, image or EKS node group. Auto Scaling has no code of its own for it and says ValidationError.
 func IsNotFound(err error) bool {
