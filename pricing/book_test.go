@@ -72,11 +72,9 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 		{"m5.large", "us-east-1a", 0.9, readAt}, {"m5.large", "us-east-1b", 0.04, readAt}, {"m5.large", "us-east-1c", 0.04, readAt},
 		{"m5.xlarge", "us-east-1a", 0.9, readAt}, {"c5.large", "us-east-1a", 0.031, readAt},
 	}
-	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract"}
+	own := Origin{Region: "us-east-1", Date: time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Source: "our contract", Own: true}
 	ec2 := Origin{Region: "us-east-1", Date: readAt, Source: "EC2 spot price history"}
 	with := func(o Origin, basis string) Origin { o.Basis = basis; return o }
-	listed := own
-	listed.Own = true
 	b := book(t, "us-east-1", text, live...)
 	for _, tt := range []struct {
 		name, instanceType string
@@ -88,14 +86,14 @@ func TestSpotPrefersUserThenEC2ThenRatio(t *testing.T) {
 		{"EC2's", "m5.large", []string{"us-east-1b"}, 0.04, ec2},
 		{"EC2's, the same in both zones", "m5.large", []string{"us-east-1b", "us-east-1c"}, 0.04, ec2},
 		{"the mean of two sources, as of the first", "m5.large", []string{"us-east-1a", "us-east-1b", "us-east-1c"}, 0.1 / 3,
-			Origin{Region: "us-east-1", Date: own.Date, Source: "our contract", Basis: "mean over the zones"}},
+			Origin{Region: "us-east-1", Date: own.Date, Source: "our contract", Own: true, Basis: "mean over the zones"}},
 		{"the only zone that has one", "c5.large", []string{"us-east-1a", "us-east-1f"}, 0.031, ec2},
 		{"the user's for every zone, before EC2's", "m5.xlarge", []string{"us-east-1a"}, 0.05, own},
 		{"the user's for the zone, before that for every zone", "m5.xlarge", []string{"us-east-1b"}, 0.06, own},
 		{"every zone known", "m5.xlarge", nil, 0.055, with(own, "mean over the zones")},
 		{"ratio of the embedded list, undiscounted", "g4dn.xlarge", []string{"us-east-1a"}, 0.263,
 			with(Embedded("us-east-1").Origin(), "0.5 × on-demand list price")},
-		{"ratio of the user's list", "c5.large", []string{"us-east-1f"}, 0.04, with(listed, "0.5 × on-demand list price")},
+		{"ratio of the user's list", "c5.large", []string{"us-east-1f"}, 0.04, with(own, "0.5 × on-demand list price")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := b.Spot(tt.instanceType, tt.zones)

@@ -162,6 +162,6 @@ func (r *Rates) Accelerator(resource string) float64 {
 
 func (r *Rates) price(name string, perHour float64, basis string) Price {
 	origin := r.origin
-	origin.Basis = basis
+	origin.Basis, origin.Own = basis, false
 	return Price{InstanceType: name, Amount: Amount{PerHour: perHour, Currency: r.currency}, Origin: origin}
 }

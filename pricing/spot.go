@@ -74,7 +74,7 @@ func (b *Book) Spot(instanceType string, zones []string) (Price, bool) {
 
 func (b *Book) addZone(now *layers, m *mean, instanceType, zone string) {
 	if perHour, ok := now.terms.spotIn(instanceType, zone); ok {
-		m.add(perHour, now.terms.list.Origin())
+		m.add(perHour, now.terms.origin())
 		return
 	}
 	if i := indexOfZone(now.spot[instanceType], zone); i >= 0 && now.currency != "" {
@@ -96,7 +96,7 @@ func (b *Book) addEveryZone(now *layers, m *mean, instanceType string) {
 		if r.zone == "" && m.count > 0 || indexOfZone(now.spot[instanceType], r.zone) >= 0 {
 			continue // counted above
 		}
-		m.add(r.perHour, now.terms.list.Origin())
+		m.add(r.perHour, now.terms.origin())
 	}
 }
 

@@ -49,6 +49,13 @@ func (t *Terms) discount(instanceType string) float64 {
 	return t.discounts[everything].off
 }
 
+// origin is that of the user's prices.
+func (t *Terms) origin() Origin {
+	o := t.list.Origin()
+	o.Own = true
+	return o
+}
+
 // spotIn returns the user's spot price in a zone.
 func (t *Terms) spotIn(instanceType, zone string) (perHour float64, ok bool) {
 	for _, z := range [...]string{zone, ""} {

@@ -9,6 +9,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/group"
+	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
 )
 
 // Increase makes AWS launch n more instances, or as many as the maximum leaves room for. Where the group can be launched
@@ -92,6 +93,8 @@ func (c *Cache) IncreaseAtomically(ctx context.Context, name, zone string, n int
 	}
 	_, g = c.groups.entry(name)
 	switch {
+	case awsclient.IsThrottled(err): // it passes, and the next try may have all
+		return nil, err
 	case errors.Is(err, errNotSynchronous) && zone != "":
 		signal(c.groups.changed)
 		return nil, because(notZonalNow(name, zone), err)

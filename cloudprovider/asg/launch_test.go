@@ -233,6 +233,17 @@ func TestThrottledLaunchIsAskedForByDesiredCapacity(t *testing.T) {
 	})
 }
 
+func TestThrottledAtomicLaunchIsTriedAgainAsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()
+		w.aws.Inject(fakeaws.Fault{Action: launchCall, Code: "Throttling", Status: 400})
+		if _, err := w.cache.IncreaseAtomically(t.Context(), "a", "", 2); err == nil || errors.Is(err, asg.ErrNotAtomic) || w.desired("a") != 0 {
+			t.Errorf("error %v, desired capacity %d, want the throttle and 0", err, w.desired("a"))
+		}
+	})
+}
+
 func TestInvalidCredentialsAreNoRefusal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, scalingGroup("a", 0, 0, 10)).with(synchronous).started()

@@ -50,9 +50,7 @@ func (m *Model) NodePrice(node *corev1.Node, start, end time.Time) (float64, err
 // PodPrice returns the on-demand cost of the pod's requests for CPU, memory and accelerators from start to end, in a type that
 // they fill. The error is always nil.
 func (m *Model) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error) {
-	r := resources(podutils.PodRequests(pod))
-	price := m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators)
-	return price.Amount.PerHour * hours(start, end), nil
+	return m.Pricer().OfResources(resources(podutils.PodRequests(pod))).Amount.PerHour * hours(start, end), nil
 }
 
 // NodeCost returns the hourly cost of the group's next count nodes together. The template is the node that the group would add.
@@ -84,8 +82,7 @@ func (m *Model) ofNobody(node *corev1.Node) pricing.Amount {
 	if price, ok := m.prices.OnDemand(name); ok {
 		return price.Amount
 	}
-	r := resources(node.Status.Capacity)
-	return m.Pricer().Rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators).Amount
+	return m.Pricer().OfResources(resources(node.Status.Capacity)).Amount
 }
 
 func resources(list corev1.ResourceList) groupprice.Resources {

@@ -17,7 +17,7 @@ const (
 	// because each of several clusters may be the next reader.
 	ownersTime, ownersTimeHook   = 150 * time.Second, 30 * time.Minute
 	ownersPause, ownersPauseHook = 15 * time.Second, 2 * time.Minute
-	// A message whose age is unknown is left to others so many times.
+	// A message without any time is left to others so many times, if its receptions are counted.
 	ownersTimes = 12
 	// deliveryTime is well above the 24 hours for which EventBridge tries to deliver an event (EventBridge user guide, retry
 	// policy). An event that seems older when SQS receives it has a wrong time.
@@ -71,7 +71,7 @@ func (h *Handler) classify(ctx context.Context, m queue.Message, e event.Event) 
 	case len(jobs) > 0:
 		return h.await(ctx, jobs)
 	case out == notOurs:
-		return h.leaveToOthers(m, h.ownersTime, ownersPause)
+		return h.leaveToOthers(m, e, h.ownersTime, ownersPause)
 	}
 	return queue.Done(), out
 }
@@ -158,7 +158,7 @@ func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result
 		return queue.Done(), counted
 	}
 	if h.Groups.Snapshot().Group(e.Group) == nil {
-		return h.leaveToOthers(m, h.ownersTime, ownersPause)
+		return h.leaveToOthers(m, e, h.ownersTime, ownersPause)
 	}
 	h.Groups.LaunchFailed(e.Group)
 	h.Wake()
@@ -168,13 +168,19 @@ func (h *Handler) classifyActivity(m queue.Message, e event.Event) (queue.Result
 // leaveToOthers leaves a message to other clusters that read the same queue, until it is too old to matter to any of them. Where
 // the queue gives no time of sending, it may not count the receptions either, and a message that returned at once would be read
 // in a loop.
-func (h *Handler) leaveToOthers(m queue.Message, until, most time.Duration) (queue.Result, outcome) {
+func (h *Handler) leaveToOthers(m queue.Message, e event.Event, until, most time.Duration) (queue.Result, outcome) {
+	unknown := m.Sent.IsZero()
+	if unknown {
+		m.Sent = e.Time
+	}
 	left := until - m.Received.Sub(m.Sent)
 	switch {
 	case m.Sent.IsZero() && m.Receives <= ownersTimes:
 		return queue.Retry(most), leftToOthers
 	case m.Sent.IsZero(), left < 0:
 		return queue.Done(), notOurs
+	case unknown:
+		return queue.Retry(min(most, left+time.Second)), leftToOthers
 	}
 	return queue.Retry(min(pauseAfter(m, othersPauses), most, left+time.Second)), leftToOthers
 }

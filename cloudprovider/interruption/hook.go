@@ -30,7 +30,7 @@ var hookPauses = []time.Duration{2 * time.Second, 5 * time.Second, 10 * time.Sec
 // classifyHook drains an instance that waits to be terminated, and then lets Auto Scaling go on.
 func (h *Handler) classifyHook(ctx context.Context, m queue.Message, e event.Event, announced time.Time) (queue.Result, outcome) {
 	if h.Groups.Snapshot().Group(e.Group) == nil {
-		return h.leaveToOthers(m, ownersTimeHook, ownersPauseHook)
+		return h.leaveToOthers(m, e, ownersTimeHook, ownersPauseHook)
 	}
 	group, err := h.Groups.Reread(ctx, e.Group)
 	if err != nil {

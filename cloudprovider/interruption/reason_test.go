@@ -134,7 +134,7 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 		received, receives := sent, 1
 		for ; receives < 100; receives++ {
 			m := queue.Message{Sent: sent, Received: received, Receives: receives}
-			result, _ := h.leaveToOthers(m, tt.until, tt.most)
+			result, _ := h.leaveToOthers(m, event.Event{}, tt.until, tt.most)
 			if result == queue.Done() {
 				break
 			}
@@ -152,11 +152,19 @@ func TestForeignMessageIsLeftToOthersByAge(t *testing.T) {
 // Such a queue may not count the receptions either.
 func TestForeignMessageOfUnknownAgeIsNotReadInALoop(t *testing.T) {
 	h, m := &Handler{}, queue.Message{Received: time.Now(), Receives: 1}
-	if result, _ := h.leaveToOthers(m, ownersTime, ownersPause); result.After() != ownersPause {
+	if result, _ := h.leaveToOthers(m, event.Event{}, ownersTime, ownersPause); result.After() != ownersPause {
 		t.Errorf("comes again after %v, want %v", result.After(), ownersPause)
 	}
+	timed := event.Event{Time: m.Received.Add(-time.Minute)}
+	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result.After() != ownersPause {
+		t.Errorf("comes again after %v, want %v", result.After(), ownersPause)
+	}
+	timed.Time = m.Received.Add(-ownersTime - time.Second)
+	if result, _ := h.leaveToOthers(m, timed, ownersTime, ownersPause); result != queue.Done() {
+		t.Error("is left to others although it is old")
+	}
 	m.Receives = 100
-	if result, _ := h.leaveToOthers(m, ownersTime, ownersPause); result != queue.Done() {
+	if result, _ := h.leaveToOthers(m, event.Event{}, ownersTime, ownersPause); result != queue.Done() {
 		t.Error("is left to others after a hundred receptions")
 	}
 }

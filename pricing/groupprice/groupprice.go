@@ -35,9 +35,7 @@ func New(p Prices, catalogue *instancetypes.Catalogue) *Pricer {
 		rates: sync.OnceValue(func() *pricing.Rates { return pricing.FitRates(p, catalogue) })}
 }
 
-// Rates are what CPU, memory and accelerators cost by the same prices.
-func (p *Pricer) Rates() *pricing.Rates { return p.rates() }
-
+// Cost is the cost of some instances.
 type Cost struct {
 	Amount    pricing.Amount // of all parts
 	Estimated pricing.Amount // how much of it is estimated
@@ -127,6 +125,11 @@ type Resources struct {
 	CPUMillis    int64
 	MemoryBytes  int64
 	Accelerators map[string]int64 // by the resource they are published under
+}
+
+// OfResources estimates the on-demand price of a node with these resources.
+func (p *Pricer) OfResources(r Resources) pricing.Price {
+	return p.estimate(p.rates().Resources(r.CPUMillis, r.MemoryBytes, r.Accelerators), awsmessage.OnDemand)
 }
 
 // NextOfUnknownType estimates the cost of the next n instances of g if each has these resources.

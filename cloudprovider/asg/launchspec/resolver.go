@@ -106,6 +106,7 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 			r.expire(g)
 		}
 	}
+	fresh := r.wantOperations(groups)
 	configurations := r.configurations.due(r.clock.Now())
 	slices.Sort(configurations)
 	r.configurations.fetchBatches(configurations, maxConfigurationsPerCall, r.clock, func(names []string) (map[string]*template, error) {
@@ -122,7 +123,6 @@ func (r *Resolver) Fetch(ctx context.Context, groups []*Group) {
 		}
 	}
 	r.requirements.fetch(r.requirements.due(r.clock.Now()), r.clock, func(key requirementsKey) (*[]string, error) { return r.matchingTypes(ctx, key) })
-	fresh := r.wantOperations(groups)
 	refreshes := r.refreshes.due(r.clock.Now())
 	r.refreshes.fetch(refreshes[:min(len(refreshes), refreshesAtOnce)], r.clock, func(name string) (*Operation, error) { return r.refresh(ctx, name) })
 	r.Failing = fresh || len(refreshes) > refreshesAtOnce || r.templates.failing() || r.configurations.failing() || r.requirements.failing() || r.nodegroups.failing()

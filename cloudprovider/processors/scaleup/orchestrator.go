@@ -177,6 +177,9 @@ func (o *Orchestrator) ScaleUpToNodeGroupMinSize(nodes []*apiv1.Node, nodeInfos 
 // keepWithin leaves out the groups that would exceed --max-nodes-total. The core compares that with the size of each group by itself.
 func (o *Orchestrator) keepWithin(room int, nodeInfos map[string]*framework.NodeInfo) {
 	for _, g := range o.context.CloudProvider.NodeGroups() {
+		if registry := o.context.ClusterStateRegistry; registry != nil && !registry.NodeGroupScaleUpSafety(g, o.Clock.Now()).SafeToScale {
+			continue // the core passes over it
+		}
 		if size, err := g.TargetSize(); err != nil || nodeInfos[g.Id()] == nil || size >= g.MinSize() {
 			continue
 		} else if missing := g.MinSize() - size; missing <= room {

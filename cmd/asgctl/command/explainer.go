@@ -23,6 +23,7 @@ import (
 // explainer gets a report and knows its source.
 type explainer struct {
 	*cli
+	timeout   time.Duration // hides the cli's, because each command has a default of its own
 	running   running.Options
 	namespace string
 	recording string // of a loop, to run again, "" for the autoscaler or the cluster
@@ -81,9 +82,13 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 	if err != nil {
 		return nil, err
 	}
+	limit := e.timeout
+	if !given {
+		limit = min(15*time.Second, e.timeout/2) // leaves time for loops of our own
+	}
 	r, err := (*decision.Report)(nil), errors.New("the running autoscaler knows no answer")
 	if asked.Remove == "" {
-		r, err = e.leaders(ctx, autoscaler)
+		r, err = e.leaders(ctx, autoscaler, limit)
 	}
 	if err == nil {
 		e.source = show.Running
@@ -100,9 +105,9 @@ func (e *explainer) report(cmd *cobra.Command, flags []string, asked process.Que
 	return e.dryRun(ctx, deployed.Flags, asked)
 }
 
-// leaders returns the report of the autoscaler that leads. It leaves time for loops of our own.
-func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler) (*decision.Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, min(15*time.Second, e.timeout/2))
+// leaders returns the report of the autoscaler that leads, if it comes within the limit.
+func (e *explainer) leaders(ctx context.Context, autoscaler *running.Autoscaler, limit time.Duration) (*decision.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	r, err := autoscaler.Report(ctx)
 	if err == nil && !r.Process.Leader {

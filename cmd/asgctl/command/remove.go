@@ -76,7 +76,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 	if err = cmp.Or(err, noClient); err != nil {
 		return failure{err}
 	}
-	r, err := e.leaders(ctx, autoscaler)
+	r, err := e.leaders(ctx, autoscaler, patience)
 	if err != nil {
 		return failure{fmt.Errorf("nobody would remove the node: %w", err)}
 	}
@@ -124,7 +124,7 @@ func (e *explainer) askToGo(ctx context.Context, name string, replace bool, inte
 }
 
 func (e *explainer) progress(ctx context.Context, autoscaler *running.Autoscaler, name string) string {
-	r, err := e.leaders(ctx, autoscaler)
+	r, err := e.leaders(ctx, autoscaler, patience)
 	if err != nil {
 		return "the autoscaler does not answer, trying again: " + err.Error()
 	}

@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -45,24 +44,9 @@ func flagsOf(c corev1.Container) flags {
 			value = words[at+1]
 		}
 		name = running.Current(name)
-		found[name] = append(found[name], expand(value, c.Env))
+		found[name] = append(found[name], running.Expand(value, c.Env))
 	}
 	return found
-}
-
-// variable is a reference to a variable in a command, as Kubernetes expands it.
-var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
-
-// expand puts the plain values of variables in. A variable with a value from elsewhere stays as it is written.
-func expand(text string, env []corev1.EnvVar) string {
-	return variable.ReplaceAllStringFunc(text, func(reference string) string {
-		for _, e := range slices.Backward(env) {
-			if e.Name == variable.FindStringSubmatch(reference)[1] && e.ValueFrom == nil {
-				return e.Value
-			}
-		}
-		return reference
-	})
 }
 
 // takeFlags finds the autoscaler's pods, and takes over the flags that were not given here. If no pod has the namespace and ServiceAccount, and

@@ -30,8 +30,12 @@ func checkIAM(ctx context.Context, in *installation, c *Check) (looked bool) {
 	all := accountcheck.Permissions(ctx, in.clients)
 	calls := slices.DeleteFunc(slices.Clone(all), func(call accountcheck.Call) bool { return !call.Denied() })
 	for _, call := range all {
-		if !call.Denied() && (call.Fault() || slices.Contains([]string{"timeout", "unreachable", "throttled"}, call.Outcome)) {
+		switch {
+		case call.Denied():
+		case slices.Contains([]string{"timeout", "unreachable", "throttled"}, call.Outcome):
 			c.skip(call.Action, "its call was not answered: "+call.Outcome+": "+call.Meaning, "an answer of AWS: try again, with a longer --timeout")
+		case call.Fault():
+			c.find(call.Action, "it is "+call.Outcome+": "+call.Meaning, "a harmless call with the credentials of this command, request "+call.RequestID, "asgctl account")
 		}
 	}
 	for _, call := range calls {

@@ -1,10 +1,12 @@
 package running
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	filename "path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,7 +67,7 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 	if len(d.Spec.Template.Spec.Containers) == 0 {
 		return nil, errors.New("a Deployment without a container")
 	}
-	container := d.Spec.Template.Spec.Containers[0]
+	container := autoscalerOf(&d.Spec.Template.Spec)
 	words := container.Args
 	if len(container.Command) > 0 {
 		words = append(slices.Clone(container.Command[1:]), words...)
@@ -74,13 +76,22 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		}
 	}
 	deployed := &Deployed{Name: d.Name}
+	var joined []string // --name value as --name=value
 	for _, word := range words {
+		word = Expand(word, container.Env)
+		if at := len(joined) - 1; at >= 0 && !strings.HasPrefix(word, "-") && strings.HasPrefix(joined[at], "--") && !strings.Contains(joined[at], "=") {
+			joined[at] += "=" + word
+			continue
+		}
+		joined = append(joined, word)
+	}
+	for _, word := range joined {
 		if rest, isFlag := strings.CutPrefix(word, "--"); isFlag {
 			name, _, _ := strings.Cut(rest, "=")
 			word = "--" + Current(name) + strings.TrimPrefix(rest, name)
 		}
 		name, _, _ := strings.Cut(word, "=")
-		if slices.Contains(OfPod, name) {
+		if slices.Contains(OfPod, name) || strings.Contains(word, "$(") { // a value that only the pod knows
 			deployed.Left = append(deployed.Left, name)
 			continue
 		}
@@ -91,6 +102,36 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
 	}
 	return deployed, nil
+}
+
+// autoscalerOf returns the container that answers a core as its plugin, or is called like the autoscaler, or else the first. An init container that
+// always restarts runs as long as the pod.
+func autoscalerOf(pod *corev1.PodSpec) corev1.Container {
+	all := append(slices.Clone(pod.Containers), slices.DeleteFunc(slices.Clone(pod.InitContainers), func(c corev1.Container) bool {
+		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
+	})...)
+	called := func(c corev1.Container) bool {
+		return strings.Contains(c.Name, "cluster-autoscaler") || len(c.Command) > 0 && filename.Base(c.Command[0]) == "cluster-autoscaler"
+	}
+	plugin := func(c corev1.Container) bool {
+		return slices.ContainsFunc(c.Args, func(word string) bool { return strings.HasPrefix(word, "--asg-plugin-address") })
+	}
+	return all[max(0, cmp.Or(1+slices.IndexFunc(all, plugin), 1+slices.IndexFunc(all, called))-1)]
+}
+
+// variable is a reference to a variable in a command, as Kubernetes expands it.
+var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// Expand puts the plain values of variables in. A variable with a value from elsewhere stays as it is written.
+func Expand(text string, env []corev1.EnvVar) string {
+	return variable.ReplaceAllStringFunc(text, func(reference string) string {
+		for _, e := range slices.Backward(env) {
+			if e.Name == variable.FindStringSubmatch(reference)[1] && e.ValueFrom == nil {
+				return e.Value
+			}
+		}
+		return reference
+	})
 }
 
 // Environment returns the first of the variables that has a value, or "".

@@ -24,6 +24,10 @@ func TestFlagsOfDeployment(t *testing.T) {
 		{"own region", corev1.Container{Args: []string{"--asg-region=a"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}}, &Deployed{Flags: []string{"--asg-region=a"}}},
 		{"files of the pod", corev1.Container{Args: []string{"--cloud-config=/etc/x", "--expander=random", "--asg-price-file=/etc/y"}},
 			&Deployed{Flags: []string{"--expander=random"}, Left: []string{"--cloud-config", "--asg-price-file"}}},
+		{"values of their own words", corev1.Container{Args: []string{"--cloud-config", "/etc/x", "--asg-region", "a", "--v", "4"}, Env: []corev1.EnvVar{{Name: region, Value: "b"}}},
+			&Deployed{Flags: []string{"--asg-region=a", "--v=4"}, Left: []string{"--cloud-config"}}},
+		{"variables", corev1.Container{Args: []string{"--asg-cluster-name=$(CLUSTER)", "--asg-interruption-queue=$(QUEUE)"}, Env: []corev1.EnvVar{{Name: "CLUSTER", Value: "prod"}}},
+			&Deployed{Flags: []string{"--asg-cluster-name=prod"}, Left: []string{"--asg-interruption-queue"}}},
 		{"former names", corev1.Container{Args: []string{"--aws-nominate=off", "--aws-price-file=/etc/y", "--aws-use-static-instance-list=true"}},
 			&Deployed{Flags: []string{"--asg-nominate=off", "--aws-use-static-instance-list=true"}, Left: []string{"--asg-price-file"}}},
 		{"shell", corev1.Container{Command: []string{"/bin/sh", "-c", "./cluster-autoscaler"}}, nil},
@@ -35,5 +39,22 @@ func TestFlagsOfDeployment(t *testing.T) {
 			require.Truef(t, (err == nil) == (tt.want != nil), "error %v", err)
 			assert.Empty(t, cmp.Diff(tt.want, got), "(-want +got)")
 		})
+	}
+}
+
+func TestFlagsAreThoseOfTheAutoscalersContainer(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	core := corev1.Container{Name: "aws-cluster-autoscaler", Args: []string{"--cloud-provider=externalgrpc"}}
+	plugin := corev1.Container{Name: "plugin", Args: []string{"--asg-plugin-address=127.0.0.1:8087"}, RestartPolicy: &always}
+	mesh := corev1.Container{Name: "proxy", Args: []string{"--verbose"}}
+	for _, tt := range []struct {
+		pod  corev1.PodSpec
+		want string
+	}{
+		{corev1.PodSpec{Containers: []corev1.Container{mesh, core}}, core.Name},
+		{corev1.PodSpec{Containers: []corev1.Container{core}, InitContainers: []corev1.Container{mesh, plugin}}, plugin.Name},
+		{corev1.PodSpec{Containers: []corev1.Container{mesh}}, mesh.Name},
+	} {
+		assert.Equal(t, tt.want, autoscalerOf(&tt.pod).Name)
 	}
 }

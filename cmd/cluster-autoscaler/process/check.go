@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -23,6 +24,9 @@ func (p *Process) check() (err error) {
 	if err := ours.Validate(); err != nil {
 		return err
 	}
+	if err := p.checkMoves(); err != nil {
+		return err
+	}
 	if _, err := ownership.ParseDiscovery(core.NodeGroups, core.NodeGroupAutoDiscovery); err != nil {
 		return err
 	}
@@ -40,6 +44,18 @@ func (p *Process) check() (err error) {
 		if _, err := pricefile.Read(ours.PriceFile, catalogue.Names()); err != nil {
 			return fmt.Errorf("--asg-price-file: %w", err)
 		}
+	}
+	return nil
+}
+
+// checkMoves refuses flags that replace nodes where others let none go. A shadow has the flags of its leader, and replaces none.
+func (p *Process) checkMoves() error {
+	switch ours := p.options.AWS; {
+	case ours.Shadow:
+	case !p.options.ScaleDown && (ours.Rotate || ours.Repair || ours.Consolidate == options.ConsolidateOn):
+		return errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
+	case ours.Repair && !p.core.ScaleDownUnreadyEnabled:
+		return errors.New("--asg-repair removes nodes that are not Ready, and --scale-down-unready-enabled=false lets none go: leave out either")
 	}
 	return nil
 }

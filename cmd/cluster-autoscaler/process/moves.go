@@ -2,7 +2,6 @@ package process
 
 import (
 	"context"
-	"errors"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/clock"
@@ -22,12 +21,6 @@ func (p *Process) newMoves(working context.Context, client kubernetes.Interface,
 	}
 	budgets, _ := move.ParseBudgets(flags.MoveBudgets) // check has refused wrong ones, of the windows and rules, too
 	windows, _ := move.ParseWindows(flags.MoveWindows)
-	if !p.options.ScaleDown && (flags.Rotate || flags.Repair || flags.Consolidate == options.ConsolidateOn) {
-		return nil, errors.New("--asg-rotate, --asg-repair and --asg-consolidate=on remove nodes, and --scale-down-enabled=false lets none go: leave out either")
-	}
-	if flags.Repair && !p.core.ScaleDownUnreadyEnabled {
-		return nil, errors.New("--asg-repair removes nodes that are not Ready, and --scale-down-unready-enabled=false lets none go: leave out either")
-	}
 	m := &move.Machine{Budgets: budgets, Windows: windows, MaxWait: flags.MoveMaxWait, Proof: flags.MoveProof, AtOnce: 2 * max(1, p.core.MaxDrainParallelism)}
 	if flags.Repair {
 		rules, _ := move.ParseRepairRules(flags.RepairRules)

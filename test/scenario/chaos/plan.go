@@ -272,8 +272,15 @@ func (d *draft) pods() []Step {
 // crash, each program of the control plane waits for up to a minute before it watches again: client-go's reflector pauses for
 // half a minute and up to as much again. Nodes that are Ready late, or get no pods before an agent has started, take that longer,
 // and so does an instance whose Node a user deleted: the core waits for it as for a new one. A look-up that AWS denied is repeated after
-// half a minute.
+// half a minute. The end of an instance refresh shows up to three minutes later, and until then its group loses no node.
 func (p Plan) Allowance() time.Duration {
+	if slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Deed != nil && s.Deed.Kind == fakeaws.Refresh }) {
+		return max(p.allowance(), 190*time.Second)
+	}
+	return p.allowance()
+}
+
+func (p Plan) allowance() time.Duration {
 	allowed := 30 * time.Second
 	switch {
 	case p.zoneOut() && !p.startsAnew():

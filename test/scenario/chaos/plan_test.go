@@ -159,6 +159,7 @@ func TestAllowancesGrowWithWhatIsRemembered(t *testing.T) {
 		{name: "a start-up taint, a crash and a deleted node", plan: Plan{Traits: Traits{StartupTaints: true}, Steps: []Step{{Kind: Crash}, {Kind: UserDeletes}}},
 			want: 2 * time.Minute},
 		{name: "a reading each minute", plan: Plan{Traits: Traits{UsualRefresh: true}}, want: 2 * time.Minute},
+		{name: "an instance refresh", plan: Plan{Steps: []Step{{Kind: Moves, Deed: &fakeaws.Deed{Kind: fakeaws.Refresh}}}}, want: 190 * time.Second},
 		{name: "a zone that was out, and a new start", plan: Plan{Zonal: true, Seed: 3, Steps: zoneOut}, want: 150 * time.Second},
 		{name: "a zone that was out, and none", plan: Plan{Zonal: true, Seed: 4, Steps: zoneOut}, want: 4 * time.Minute},
 	} {

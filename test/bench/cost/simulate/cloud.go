@@ -111,7 +111,7 @@ func (c *cloud) PodPrice(pod *corev1.Pod, start, end time.Time) (float64, error)
 			accelerators[string(name)] = q.Value()
 		}
 	}
-	price := c.rates.Rates().Resources(requests.Cpu().MilliValue(), requests.Memory().Value(), accelerators)
+	price := c.rates.OfResources(groupprice.Resources{CPUMillis: requests.Cpu().MilliValue(), MemoryBytes: requests.Memory().Value(), Accelerators: accelerators})
 	return price.Amount.PerHour * end.Sub(start).Hours(), nil
 }
 
