@@ -1,7 +1,6 @@
 package command
 
 import (
-	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/decision"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 )
 
 // pflag shows the first text in back-quotes as the name of the flag's value.
@@ -38,18 +38,10 @@ func TestHelpNamesEachValueByOneWord(t *testing.T) {
 
 // Commands end whether the autoscaler answers or not.
 func TestCommandsEndWhenTheAutoscalerHangs(t *testing.T) {
-	ctx, end := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-ctx.Done():
-		}
-	}))
-	t.Cleanup(server.Close)
-	t.Cleanup(end)
+	url := loopback.Silent(t)
 	for _, args := range [][]string{{"top"}, {"shadow"}, {"moves"}, {"plan"}, {"moves", "resume", "web"}, {"explain", "pods"}} {
 		var stdout, stderr strings.Builder
-		if code := Run(t.Context(), "asgctl", append(args, "--timeout=50ms", "--url", server.URL), &stdout, &stderr, ""); code != ExitCannotRun || !strings.Contains(stderr.String(), "context deadline exceeded") {
+		if code := Run(t.Context(), "asgctl", append(args, "--timeout=50ms", "--url", url), &stdout, &stderr, ""); code != ExitCannotRun || !strings.Contains(stderr.String(), "context deadline exceeded") {
 			t.Errorf("%q exits with %d: %s", args, code, &stderr)
 		}
 	}

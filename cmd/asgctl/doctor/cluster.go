@@ -3,9 +3,7 @@ package doctor
 import (
 	"cmp"
 	"context"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/nodemeta"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
 // Bounds of the readings from the API server.
@@ -90,53 +89,10 @@ func (p *pods) add(pod *corev1.Pod) {
 		p.waiting++
 		p.waits = cmp.Or(p.waits, pod.Namespace+"/"+pod.Name)
 	}
-	if kind, _ := autoscalerIn(pod); kind != "" && len(p.autoscalers) < maxAutoscalers {
+	if kind, _ := running.AutoscalerIn(&pod.Spec); kind != "" && len(p.autoscalers) < maxAutoscalers {
 		pod.ManagedFields = nil
 		p.autoscalers = append(p.autoscalers, *pod)
 	}
-}
-
-// Autoscalers, by the last part of an image's name, or by the name of a container or its command.
-const (
-	clusterAutoscaler = "cluster-autoscaler"
-	karpenter         = "karpenter"
-)
-
-var autoscalerNames = []struct {
-	kind    string
-	pattern *regexp.Regexp
-}{
-	{clusterAutoscaler, regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?$`)},
-	{karpenter, regexp.MustCompile(`(^|/)karpenter(/controller)?$`)},
-}
-
-// runs returns the autoscaler that the container runs, or "".
-func runs(c corev1.Container) string {
-	image, _, _ := strings.Cut(c.Image, "@")
-	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
-		image = image[:at]
-	}
-	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
-	for _, name := range autoscalerNames {
-		if slices.ContainsFunc(words, name.pattern.MatchString) {
-			return name.kind
-		}
-	}
-	return ""
-}
-
-// autoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers,
-// it returns the plugin. An init container that always restarts runs as long as the pod.
-func autoscalerIn(pod *corev1.Pod) (kind string, c corev1.Container) {
-	sidecars := slices.DeleteFunc(slices.Clone(pod.Spec.InitContainers), func(c corev1.Container) bool {
-		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
-	})
-	for _, one := range slices.Concat(sidecars, pod.Spec.Containers) {
-		if runs := runs(one); runs != "" && (kind == "" || flagsOf(one).plugin()) {
-			kind, c = runs, one
-		}
-	}
-	return kind, c
 }
 
 // networkName returns the cluster's name that EKS has given to the VPC CNI, or "".

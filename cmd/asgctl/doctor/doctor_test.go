@@ -25,6 +25,7 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/command"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/doctor"
 	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/fakeaws"
+	"github.com/asg-autoscaler/asg-autoscaler/test/emulator/loopback"
 	"github.com/stretchr/testify/require"
 )
 
@@ -74,16 +75,8 @@ func TestOldFactsOfTheRunningAutoscaler(t *testing.T) {
 // An autoscaler that hangs leaves the other checks their time.
 func TestAutoscalerThatDoesNotAnswer(t *testing.T) {
 	newSite(t, nil)
-	ctx, end := context.WithCancel(t.Context())
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		select {
-		case <-r.Context().Done():
-		case <-ctx.Done():
-		}
-	}))
-	t.Cleanup(server.Close)
-	t.Cleanup(end)
-	_, report, complaints := run(t, "--skip", "rbac", "--timeout", "20s", "--url", server.URL)
+	url := loopback.Silent(t)
+	_, report, complaints := run(t, "--skip", "rbac", "--timeout", "20s", "--url", url)
 	if found := report.Checks[0].Findings; len(found) != 1 || found[0].Problem != "it does not answer within 5s" || found[0].Next != "kubectl --namespace kube-system logs deployment/cluster-autoscaler" {
 		t.Errorf("findings %+v %s", found, complaints)
 	}

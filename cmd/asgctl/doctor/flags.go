@@ -30,21 +30,14 @@ func (f flags) shadows() bool { return len(f["shadow"]) > 0 && f.last("shadow") 
 func (f flags) plugin() bool { return f.last("asg-plugin-address") != "" }
 func (f flags) core() bool   { return f.last("cloud-provider") == "externalgrpc" }
 
-// flagsOf reads the flags of a container: --name=value, --name value and --name.
+// flagsOf reads the flags of a container.
 func flagsOf(c corev1.Container) flags {
 	found := flags{}
-	words := slices.Concat(c.Command, c.Args)
-	for at, word := range words {
-		name, isFlag := strings.CutPrefix(word, "-")
-		if !isFlag {
-			continue
+	for _, word := range running.Words(c) {
+		if flag, isFlag := strings.CutPrefix(word, "-"); isFlag {
+			name, value, _ := strings.Cut(strings.TrimPrefix(flag, "-"), "=")
+			found[name] = append(found[name], value)
 		}
-		name, value, given := strings.Cut(strings.TrimPrefix(name, "-"), "=")
-		if !given && at+1 < len(words) && !strings.HasPrefix(words[at+1], "-") {
-			value = words[at+1]
-		}
-		name = running.Current(name)
-		found[name] = append(found[name], running.Expand(value, c.Env))
 	}
 	return found
 }
@@ -55,7 +48,7 @@ func flagsOf(c corev1.Container) flags {
 func (in *installation) takeFlags() {
 	identities := map[[2]string][]corev1.Pod{}
 	for _, pod := range in.pods.value.autoscalers {
-		kind, container := autoscalerIn(&pod)
+		kind, container := running.AutoscalerIn(&pod.Spec)
 		f := flagsOf(container)
 		if kind == clusterAutoscaler && (pod.Spec.ServiceAccountName == in.Account || !f.shadows() && !f.core()) {
 			of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
@@ -67,9 +60,10 @@ func (in *installation) takeFlags() {
 			in.namespace, in.serviceAccount = of[0], of[1]
 		}
 	}
+	var container corev1.Container
 	if pods := identities[[2]string{in.namespace, in.serviceAccount}]; len(pods) > 0 {
 		in.ours = &pods[max(0, slices.IndexFunc(pods, func(pod corev1.Pod) bool { return pod.Status.Phase == corev1.PodRunning }))]
-		_, container := autoscalerIn(in.ours)
+		_, container = running.AutoscalerIn(&in.ours.Spec)
 		in.flags = flagsOf(container)
 	}
 	in.Queue = cmp.Or(in.Queue, in.flags.last("asg-interruption-queue"))
@@ -81,10 +75,7 @@ func (in *installation) takeFlags() {
 			*value = given
 		}
 	}
-	if in.ours != nil && in.Read.Region == "" {
-		_, container := autoscalerIn(in.ours)
-		in.Read.Region = running.Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION")
-	}
+	in.Read.Region = cmp.Or(in.Read.Region, running.Environment(container.Env, "AWS_REGION", "AWS_DEFAULT_REGION"))
 }
 
 // takeDiscovery takes the discovery flags of the autoscaler's pod where none are given here. A pod without any has the groups that it
@@ -109,6 +100,11 @@ func (in *installation) takeDiscovery() {
 
 // unknown reports whether the value of a flag comes from a variable that the pod's manifest does not show.
 func unknown(value string) bool { return strings.Contains(value, "$(") }
+
+// ourDeployment names the autoscaler's own, or the usual one.
+func (in *installation) ourDeployment() string {
+	return cmp.Or(deployment(in.ours), "deployment/"+clusterAutoscaler)
+}
 
 // deployment names the Deployment of the pod's ReplicaSet, or "" if it has none or there is no pod.
 func deployment(pod *corev1.Pod) string {

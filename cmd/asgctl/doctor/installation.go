@@ -18,11 +18,12 @@ import (
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/launchspec"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/asg/ownership"
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/awsclient"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/source"
 )
 
 // usualNamespace is where the shipped manifests put the autoscaler. Its ServiceAccount has the name clusterAutoscaler there.
-const usualNamespace = "kube-system"
+const usualNamespace, clusterAutoscaler = "kube-system", running.ClusterAutoscaler
 
 // A fact was read, or could not be read because of err.
 type fact[T any] struct {

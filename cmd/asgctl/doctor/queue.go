@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -45,7 +44,7 @@ func checkQueue(ctx context.Context, in *installation, c *Check) (looked bool) {
 	arn := attributes[string(sqstypes.QueueAttributeNameQueueArn)]
 	if n, _ := strconv.Atoi(attributes[string(sqstypes.QueueAttributeNameApproximateNumberOfMessages)]); n > maxBacklog {
 		c.find(object, fmt.Sprintf("%d messages wait: nobody reads it, or too slowly", n), "ApproximateNumberOfMessages of GetQueueAttributes",
-			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(cmp.Or(deployment(in.ours), "deployment/"+clusterAutoscaler))+" --tail=100")
+			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment())+" --tail=100")
 	}
 	if !strings.Contains(attributes[string(sqstypes.QueueAttributeNamePolicy)], eventBridge) {
 		c.find(object, "its policy does not let EventBridge send: no interruption is heard of", "Policy of GetQueueAttributes does not name "+eventBridge,

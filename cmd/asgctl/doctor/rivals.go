@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/asg-autoscaler/asg-autoscaler/cloudprovider/shellword"
+	"github.com/asg-autoscaler/asg-autoscaler/cmd/asgctl/running"
 )
 
 const karpenterGroup = "karpenter.sh"
@@ -30,7 +31,7 @@ func (in *installation) rivalPods(c *Check) {
 	seen := map[[2]string]bool{{in.namespace, in.serviceAccount}: true}
 	for _, pod := range in.pods.value.autoscalers {
 		of := [2]string{pod.Namespace, pod.Spec.ServiceAccountName}
-		kind, container := autoscalerIn(&pod)
+		kind, container := running.AutoscalerIn(&pod.Spec)
 		f := flagsOf(container)
 		if seen[of] || in.flags.shadows() || f.shadows() || in.flags.plugin() && f.core() || in.flags.core() && f.plugin() || f.last("kubeconfig") != "" {
 			continue

@@ -1,7 +1,6 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -24,7 +23,7 @@ func checkRunning(ctx context.Context, in *installation, c *Check) (looked bool)
 	r, err := running.Read(limited, from)
 	if err != nil && limited.Err() != nil && ctx.Err() == nil && (from.URL != "" || in.kubeErr == nil) {
 		c.find("the running autoscaler", fmt.Sprintf("it does not answer within %s", bound), "the request for its /status.json: "+brief(err),
-			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(cmp.Or(deployment(in.ours), "deployment/"+clusterAutoscaler)))
+			"kubectl --namespace "+shellword.Quote(in.namespace)+" logs "+shellword.Quote(in.ourDeployment()))
 		return true
 	}
 	if err != nil {

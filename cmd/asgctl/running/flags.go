@@ -1,17 +1,14 @@
 package running
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	filename "path"
-	"regexp"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -26,14 +23,6 @@ type Deployed struct {
 
 // OfPod are the flags whose values are files of the pod, or its connections.
 var OfPod = []string{"--asg-instance-types-file", "--asg-price-file", "--cloud-config", "--grpc-expander-cert", "--grpc-expander-url", "--kubeconfig", "--kubernetes"}
-
-// Current returns the name of a flag, which a user may have given by its former name: flags of ours began with aws-, as one of stock's does.
-func Current(name string) string {
-	if rest, former := strings.CutPrefix(name, "aws-"); former && name != "aws-use-static-instance-list" {
-		return "asg-" + rest
-	}
-	return name
-}
 
 // Flags returns the flags of the autoscaler's Deployment, which need not run. The region of its environment is one of them. The error
 // is ErrNone if there is no Deployment of one.
@@ -67,29 +56,17 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 	if len(d.Spec.Template.Spec.Containers) == 0 {
 		return nil, errors.New("a Deployment without a container")
 	}
-	container := autoscalerOf(&d.Spec.Template.Spec)
-	words := container.Args
+	container := d.Spec.Template.Spec.Containers[0]
+	if kind, c := AutoscalerIn(&d.Spec.Template.Spec); kind == ClusterAutoscaler {
+		container = c
+	}
 	if len(container.Command) > 0 {
-		words = append(slices.Clone(container.Command[1:]), words...)
 		if base := filename.Base(container.Command[0]); base == "sh" || base == "bash" {
 			return nil, fmt.Errorf("Deployment %s starts a shell, whose flags asgctl does not read", d.Name)
 		}
 	}
 	deployed := &Deployed{Name: d.Name}
-	var joined []string // --name value as --name=value
-	for _, word := range words {
-		word = Expand(word, container.Env)
-		if at := len(joined) - 1; at >= 0 && !strings.HasPrefix(word, "-") && strings.HasPrefix(joined[at], "--") && !strings.Contains(joined[at], "=") {
-			joined[at] += "=" + word
-			continue
-		}
-		joined = append(joined, word)
-	}
-	for _, word := range joined {
-		if rest, isFlag := strings.CutPrefix(word, "--"); isFlag {
-			name, _, _ := strings.Cut(rest, "=")
-			word = "--" + Current(name) + strings.TrimPrefix(rest, name)
-		}
+	for _, word := range Words(container) {
 		name, _, _ := strings.Cut(word, "=")
 		if slices.Contains(OfPod, name) || strings.Contains(word, "$(") { // a value that only the pod knows
 			deployed.Left = append(deployed.Left, name)
@@ -102,48 +79,6 @@ func flagsOf(d *appsv1.Deployment) (*Deployed, error) {
 		deployed.Flags = append(deployed.Flags, "--asg-region="+region)
 	}
 	return deployed, nil
-}
-
-// autoscalerOf returns the container that answers a core as its plugin, or is called like the autoscaler, or else the first. An init container that
-// always restarts runs as long as the pod.
-func autoscalerOf(pod *corev1.PodSpec) corev1.Container {
-	all := append(slices.Clone(pod.Containers), slices.DeleteFunc(slices.Clone(pod.InitContainers), func(c corev1.Container) bool {
-		return c.RestartPolicy == nil || *c.RestartPolicy != corev1.ContainerRestartPolicyAlways
-	})...)
-	called := func(c corev1.Container) bool {
-		return strings.Contains(c.Name, "cluster-autoscaler") || len(c.Command) > 0 && filename.Base(c.Command[0]) == "cluster-autoscaler"
-	}
-	plugin := func(c corev1.Container) bool {
-		return slices.ContainsFunc(c.Args, func(word string) bool { return strings.HasPrefix(word, "--asg-plugin-address") })
-	}
-	return all[max(0, cmp.Or(1+slices.IndexFunc(all, plugin), 1+slices.IndexFunc(all, called))-1)]
-}
-
-// variable is a reference to a variable in a command, as Kubernetes expands it.
-var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
-
-// Expand puts the plain values of variables in. A variable with a value from elsewhere stays as it is written.
-func Expand(text string, env []corev1.EnvVar) string {
-	return variable.ReplaceAllStringFunc(text, func(reference string) string {
-		for _, e := range slices.Backward(env) {
-			if e.Name == variable.FindStringSubmatch(reference)[1] && e.ValueFrom == nil {
-				return e.Value
-			}
-		}
-		return reference
-	})
-}
-
-// Environment returns the first of the variables that has a value, or "".
-func Environment(variables []corev1.EnvVar, names ...string) string {
-	for _, name := range names {
-		for _, v := range variables {
-			if v.Name == name && v.Value != "" {
-				return v.Value
-			}
-		}
-	}
-	return ""
 }
 
 // ContextNamespace is the namespace of the kubeconfig's context.

@@ -49,12 +49,16 @@ func TestFlagsAreThoseOfTheAutoscalersContainer(t *testing.T) {
 	mesh := corev1.Container{Name: "proxy", Args: []string{"--verbose"}}
 	for _, tt := range []struct {
 		pod  corev1.PodSpec
-		want string
+		want []string
 	}{
-		{corev1.PodSpec{Containers: []corev1.Container{mesh, core}}, core.Name},
-		{corev1.PodSpec{Containers: []corev1.Container{core}, InitContainers: []corev1.Container{mesh, plugin}}, plugin.Name},
-		{corev1.PodSpec{Containers: []corev1.Container{mesh}}, mesh.Name},
+		{corev1.PodSpec{Containers: []corev1.Container{mesh, core}}, core.Args},
+		{corev1.PodSpec{Containers: []corev1.Container{core}, InitContainers: []corev1.Container{mesh, plugin}}, plugin.Args},
+		{corev1.PodSpec{Containers: []corev1.Container{mesh}}, mesh.Args},
 	} {
-		assert.Equal(t, tt.want, autoscalerOf(&tt.pod).Name)
+		d := &appsv1.Deployment{}
+		d.Spec.Template.Spec = tt.pod
+		got, err := flagsOf(d)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, got.Flags)
 	}
 }

@@ -1,0 +1,111 @@
+package running
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+)
+
+// Autoscalers, by the last part of an image's name, or by the name of a container or its command.
+const (
+	ClusterAutoscaler = "cluster-autoscaler"
+	karpenter         = "karpenter"
+)
+
+var autoscalers = []struct {
+	kind    string
+	pattern *regexp.Regexp
+}{
+	{ClusterAutoscaler, regexp.MustCompile(`(^|[/_-])cluster-autoscaler(-amd64|-arm64)?$`)},
+	{karpenter, regexp.MustCompile(`(^|/)karpenter(/controller)?$`)},
+}
+
+// pluginAddress is the flag of a plugin, whatever its container is called.
+const pluginAddress = "--asg-plugin-address="
+
+// AutoscalerIn returns the first container of the pod that runs an autoscaler, and which one, or "". Of a plugin and the core that it answers, it returns
+// the plugin. An init container that always restarts runs as long as the pod.
+func AutoscalerIn(pod *corev1.PodSpec) (kind string, c corev1.Container) {
+	sidecars := slices.DeleteFunc(slices.Clone(pod.InitContainers), func(c corev1.Container) bool { return !podutil.IsRestartableInitContainer(&c) })
+	for _, one := range slices.Concat(sidecars, pod.Containers) {
+		plugin := slices.ContainsFunc(Words(one), func(word string) bool { return strings.HasPrefix(word, pluginAddress) && word != pluginAddress })
+		if plugin {
+			kind, c = ClusterAutoscaler, one
+		} else if runs := autoscalerOf(one); runs != "" && kind == "" {
+			kind, c = runs, one
+		}
+	}
+	return kind, c
+}
+
+// autoscalerOf returns the autoscaler that the container is called by, or "".
+func autoscalerOf(c corev1.Container) string {
+	image, _, _ := strings.Cut(c.Image, "@")
+	if at := strings.LastIndexByte(image, ':'); at > strings.LastIndexByte(image, '/') {
+		image = image[:at]
+	}
+	words := append([]string{image, c.Name}, c.Command[:min(len(c.Command), 1)]...)
+	for _, a := range autoscalers {
+		if slices.ContainsFunc(words, a.pattern.MatchString) {
+			return a.kind
+		}
+	}
+	return ""
+}
+
+// Words returns the words of a container's command and arguments behind its program. Each flag is one of them: --name=value for --name value, too, by its
+// current name.
+func Words(c corev1.Container) []string {
+	var words []string
+	for _, word := range slices.Concat(c.Command[min(len(c.Command), 1):], c.Args) {
+		word = expand(word, c.Env)
+		if last := len(words) - 1; last >= 0 && !strings.HasPrefix(word, "-") && strings.HasPrefix(words[last], "-") && !strings.Contains(words[last], "=") {
+			words[last] += "=" + word
+			continue
+		}
+		if rest, isFlag := strings.CutPrefix(word, "--"); isFlag {
+			name, _, _ := strings.Cut(rest, "=")
+			word = "--" + Current(name) + strings.TrimPrefix(rest, name)
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+// Current returns the name of a flag, which a user may have given by its former name: flags of ours began with aws-, as one of stock's does.
+func Current(name string) string {
+	if rest, former := strings.CutPrefix(name, "aws-"); former && name != "aws-use-static-instance-list" {
+		return "asg-" + rest
+	}
+	return name
+}
+
+// variable is a reference to a variable in a command, as Kubernetes expands it.
+var variable = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// expand puts the plain values of variables in. A variable with a value from elsewhere stays as it is written.
+func expand(text string, env []corev1.EnvVar) string {
+	return variable.ReplaceAllStringFunc(text, func(reference string) string {
+		for _, e := range slices.Backward(env) {
+			if e.Name == variable.FindStringSubmatch(reference)[1] && e.ValueFrom == nil {
+				return e.Value
+			}
+		}
+		return reference
+	})
+}
+
+// Environment returns the first of the variables that has a value, or "".
+func Environment(variables []corev1.EnvVar, names ...string) string {
+	for _, name := range names {
+		for _, v := range variables {
+			if v.Name == name && v.Value != "" {
+				return v.Value
+			}
+		}
+	}
+	return ""
+}
